@@ -1,0 +1,42 @@
+# One word for every chore; the first makes its own environment in .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SAMPLE := data/samples/frb_carrier_16MHz.h5
+
+.PHONY: demo test bench lint docs clean
+
+demo: $(VENV)/.installed ## voltages to spectra to a picture
+	$(BIN)/fastsig info $(SAMPLE)
+	$(BIN)/fastsig spectra $(SAMPLE) -o demo.h5 --overwrite --n-chan 256 --integrate 0.25ms
+	$(BIN)/fastsig view demo.h5 -o demo.png --overwrite
+	@echo "look at demo.png"
+
+test: $(VENV)/.installed-dev ## all tests
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.installed-dev ## rates and ratios, kept in bench/results
+	$(BIN)/python -m bench
+
+lint: $(VENV)/.installed-dev ## style, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-dev ## run every command and snippet of the documents
+	$(BIN)/python -m pytest tests/test_docs.py
+
+clean:
+	rm -rf $(VENV) demo.h5 demo.png .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("fastsig needs Python 3.11 or newer; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@ $(VENV)/.installed

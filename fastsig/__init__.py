@@ -1,0 +1,43 @@
+"""Signal processing for radio telescopes in the style of FAST.
+
+Names load on first use: importing the package loads neither astropy, numba, scipy nor h5py.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from fastsig._version import __version__ as __version__
+
+# Keep in step with __init__.pyi, which type checkers and editors read; a test compares them.
+_INDEX = {
+    "Block": "fastsig.stream:Block",
+    "Chain": "fastsig.chain:Chain",
+    "Data": "fastsig.product:Data",
+    "DataError": "fastsig.errors:DataError",
+    "FastsigError": "fastsig.errors:FastsigError",
+    "FastsigWarning": "fastsig.errors:FastsigWarning",
+    "FormatError": "fastsig.errors:FormatError",
+    "Header": "fastsig.header:Header",
+    "OutputError": "fastsig.errors:OutputError",
+    "PlanError": "fastsig.errors:PlanError",
+    "UsageError": "fastsig.errors:UsageError",
+    "info": "fastsig.io:info",
+    "open": "fastsig.chain:open_chain",
+}
+
+__all__ = sorted([*_INDEX, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _INDEX:
+        raise AttributeError(f"module 'fastsig' has no attribute {name!r}")
+    module, _, attribute = _INDEX[name].partition(":")
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_INDEX})

@@ -1,0 +1,19 @@
+from fastsig._version import __version__ as __version__
+from fastsig.chain import Chain as Chain
+from fastsig.chain import open_chain as open
+from fastsig.errors import DataError as DataError
+from fastsig.errors import FastsigError as FastsigError
+from fastsig.errors import FastsigWarning as FastsigWarning
+from fastsig.errors import FormatError as FormatError
+from fastsig.errors import OutputError as OutputError
+from fastsig.errors import PlanError as PlanError
+from fastsig.errors import UsageError as UsageError
+from fastsig.header import Header as Header
+from fastsig.io import info as info
+from fastsig.product import Data as Data
+from fastsig.stream import Block as Block
+
+__all__ = [
+    "Block", "Chain", "Data", "DataError", "FastsigError", "FastsigWarning", "FormatError",
+    "Header", "OutputError", "PlanError", "UsageError", "__version__", "info", "open",
+]

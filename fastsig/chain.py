@@ -1,0 +1,246 @@
+"""Chains: an open file and the verbs done to it, nothing computed until asked.
+
+The verbs of a `Chain` are the stages of the registry; each returns a new chain::
+
+    spec = fs.open("night.h5").channelize(4096).detect("IQUV").integrate(1 * u.ms)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from astropy.time import Time
+
+from fastsig import registry
+from fastsig.errors import PlanError, UsageError
+from fastsig.io import describe, open_stream
+from fastsig.product import Data
+from fastsig.stages.integrate import Integrate
+from fastsig.stream import SpectrumStream, Stream, VoltageStream
+from fastsig.time import elapsed, iso
+from fastsig.units import exact
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.figure import Figure
+
+__all__ = ["Chain", "open_chain"]
+
+
+def open_chain(path: str | os.PathLike[str], **overrides: Any) -> Chain:
+    """Open a file, whatever its format, as the start of a chain.
+
+    Parameters
+    ----------
+    path : path
+        File, or folder of a format that is one.
+    overrides
+        Values in place of the header's: `sample_rate`, `frequency`, `sideband`, `start_time`,
+        `telescope`, `source`, `feed`, and what the format adds.
+
+    Raises
+    ------
+    FormatError
+        Where the file cannot be understood; the message names file and cause.
+    UsageError
+        Where an override is unknown or has no meaning.
+    """
+    return Chain(open_stream(path, **overrides))
+
+
+class Chain:
+    """A stream with the verbs of the stage registry.
+
+    Parameters
+    ----------
+    stream : Stream
+        A file or the last stage.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Callable[..., Chain]:
+        if name.startswith("_") or name not in registry.stages():
+            raise AttributeError(
+                f"a chain has no {name!r}; its verbs are {', '.join(registry.stages())}"
+            )
+        stage = registry.stage(name)
+
+        def verb(*args: Any, **options: Any) -> Chain:
+            return Chain(stage(self.stream, *args, **options))
+
+        verb.__doc__, verb.__name__ = stage.__doc__, name
+        return verb
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *registry.stages()]
+
+    @property
+    def header(self) -> Any:
+        """The typed header."""
+        return self.stream.header
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(row, pol or product[, chan])."""
+        return self.stream.shape
+
+    @property
+    def start_time(self) -> Time:
+        """UTC of row 0."""
+        return self.stream.start_time
+
+    @property
+    def sample_rate(self) -> Any:
+        """Rows a second, Hz."""
+        return self.stream.sample_rate
+
+    @property
+    def frequency(self) -> Any:
+        """Channel centres, MHz."""
+        return self.stream.frequency
+
+    @property
+    def polarization(self) -> Any:
+        """Meaning of the polarisation axis."""
+        return self.stream.polarization
+
+    def read(self, start: int = 0, n: int | None = None) -> Data:
+        """Compute rows and return them with their axes; all rows by default."""
+        from fastsig.plan import fuse
+
+        count = self.shape[0] - start if n is None else n
+        return Data.of(self.stream, fuse(self.stream).read_block(start, count))
+
+    def __iter__(self) -> Iterator[Data]:
+        rows = max(1, 2**24 // self.stream.row_bytes)
+        for start in range(0, self.shape[0], rows):
+            yield self.read(start, min(rows, self.shape[0] - start))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Chain:
+        """Slice by row or time, and by channel or frequency: ``chain[t0:t1, f0:f1]``.
+
+        Times are row numbers, `Time` or Quantities from the start; frequencies are channel
+        numbers or Quantities, of channel centres, both ends included.
+        """
+        rows, channels = key if isinstance(key, tuple) else (key, slice(None))
+        for part in (rows, channels):
+            if not isinstance(part, slice) or part.step is not None:
+                raise UsageError("slice a chain as chain[t0:t1] or chain[t0:t1, f0:f1], no step")
+        found = self._rows(rows)
+        if channels == slice(None):
+            return self if found == (0, self.shape[0]) else self.select(rows=found)
+        return self.select(rows=found, channels=self._channels(channels))
+
+    def _rows(self, span: slice) -> tuple[int, int]:
+        first = 0 if span.start is None else self._row(span.start)
+        stop = self.shape[0] if span.stop is None else self._row(span.stop)
+        first, stop = max(0, first), min(stop, self.shape[0])
+        if first >= stop:
+            raise UsageError(
+                f"no rows from {span.start} to {span.stop}: the stream runs from "
+                f"{iso(self.start_time)} to {iso(self.stream.stop_time)}"
+            )
+        return first, stop
+
+    def _row(self, at: Any) -> int:
+        """First row that starts at or after a time."""
+        if isinstance(at, int):
+            return at if at >= 0 else self.shape[0] + at
+        seconds = (
+            elapsed(self.start_time, at) if isinstance(at, Time) else exact(at, "s", "time")
+        )
+        rows = seconds * self.header.sample_rate
+        # A time read from text or a clock is not exact to the last bit: allow a millionth of a row.
+        return -int(-(rows - Fraction(1, 10**6)) // 1)
+
+    def _channels(self, span: slice) -> tuple[int, int]:
+        axis = self.header.channels
+        ends = (span.start, span.stop)
+        if axis is None or not isinstance(self.stream, SpectrumStream):
+            raise PlanError("channels can be selected from spectra only: channelise and detect")
+        if all(end is None or isinstance(end, int) for end in ends):
+            first, stop, _ = span.indices(axis.n_chan)
+        else:
+            low, high = (None if end is None else exact(end, "Hz", "frequency") for end in ends)
+            first, stop = axis.slice_of(low, high)
+        if first >= stop:
+            raise UsageError(f"no channels from {span.start} to {span.stop}")
+        return first, stop
+
+    def write(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """Compute all rows and write them as FBH5; options as of `fastsig.reduce.write`."""
+        from fastsig.reduce import write
+
+        write(self.stream, path, **options)
+
+    def explain(self, **options: Any) -> str:
+        """How the chain would run, as text."""
+        from fastsig.plan import plan
+
+        return plan(self.stream, **options).explain()
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
+        """Draw the stream; save the picture where `path` is given."""
+        from fastsig.view import draw
+
+        return draw(self.stream, path)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """All rows as an xarray Dataset (needs xarray)."""
+        return self.read().to_xarray()
+
+    def verify(self) -> None:
+        """Read all of the file and compare its checksums."""
+        self.stream.verify()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.stream.close()
+
+    def __enter__(self) -> Chain:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.close()
+
+    def _facts(self) -> dict[str, Any]:
+        fields = describe(self.stream, "")
+        fields.pop("format")
+        return {key: value for key, value in fields.items() if value is not None}
+
+    def __repr__(self) -> str:
+        facts = self._facts()
+        low, high = facts.get("frequency_mhz", (None, None))
+        band = "" if low is None else f", {low:.6g} to {high:.6g} MHz"
+        return (f"<Chain of {self.stream.kind} {self.shape} from {facts['start_time']}, "
+                f"{facts['duration_s']:.6g} s{band}>")
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(key)}</th><td>{escape(str(value))}</td></tr>"
+            for key, value in self._facts().items()
+        )
+        return f"<table><caption>{escape(self.stream.kind)} {self.shape}</caption>{rows}</table>"
+
+
+def spectra(
+    stream: VoltageStream, n_chan: int, *, n_tap: int = 8, window: str = "hamming",
+    min_valid: float = 0.9, products: str = "I", time: Any = None, n_int: int | None = None,
+    n_freq: int = 1,
+) -> Chain:
+    """The chain of ``fastsig spectra``: channelise, detect, integrate."""
+    chain = Chain(stream).channelize(n_chan, n_tap=n_tap, window=window, min_valid=min_valid)
+    chain = chain.detect(products)
+    if time is None and n_int is None and n_freq == 1:
+        return chain
+    return Chain(Integrate(chain.stream, time, n_int=n_int, n_freq=n_freq))

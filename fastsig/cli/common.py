@@ -1,0 +1,111 @@
+"""Options and output shared by the commands."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def options(*groups: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several option decorators as one, in the order given."""
+
+    def wrap(command: Command) -> Command:
+        for group in reversed(groups):
+            command = group(command)
+        return command
+
+    return wrap
+
+
+def output_option(text: str) -> Callable[[Command], Command]:
+    """``-o/--output`` and ``--overwrite``."""
+    return options(
+        click.option("-o", "--output", required=True, metavar="PATH", help=text),
+        click.option("--overwrite", is_flag=True, help="Replace PATH where it exists."),
+    )
+
+
+debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
+quiet_options = options(
+    click.option("-v", "--verbose", is_flag=True, help="Tell more."),
+    click.option("-q", "--quiet", is_flag=True, help="Tell nothing but errors."),
+)
+set_option = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE",
+    help="Replace or supply a header value: sample_rate, frequency, sideband, start_time, "
+    "telescope, source, feed, or one of the format's own.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+workers_option = click.option(
+    "-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
+    help="Threads; all cores by default.",
+)
+span_options = options(
+    click.option("--tstart", metavar="TIME", help="First time: UTC, or 10ms from the start."),
+    click.option("--tstop", metavar="TIME", help="Last time, likewise."),
+    click.option("--fstart", metavar="FREQ", help="Lowest channel centre, e.g. 1400MHz."),
+    click.option("--fstop", metavar="FREQ", help="Highest channel centre."),
+)
+
+
+def parse_overrides(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Dictionary of ``KEY=VALUE`` texts."""
+    overrides = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key or not value:
+            raise click.UsageError(f"--set {pair!r} is not KEY=VALUE")
+        overrides[key.strip()] = value.strip()
+    return overrides
+
+
+def parse_end(text: str | None) -> Any:
+    """A time of ``--tstart``: `Time`, or text with a unit that counts from the start."""
+    if text is None:
+        return None
+    from fastsig.time import parse_time
+
+    return parse_time(text) if "-" in text.strip()[1:] and ":" in text else text
+
+
+def say(text: str, quiet: bool = False) -> None:
+    """A line for the user, on stderr so that stdout stays for data."""
+    if not quiet:
+        click.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """JSON on stdout; numbers that JSON does not know become null."""
+    click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and value - value != 0:
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+@contextlib.contextmanager
+def progress(total: int, label: str, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal, nothing elsewhere; yields ``advance(n)``."""
+    if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield lambda n: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(label), BarColumn(), TextColumn("{task.percentage:3.0f} %"),
+               TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda n: bar.advance(task, n)

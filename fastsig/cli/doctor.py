@@ -1,0 +1,88 @@
+"""``fastsig doctor``: what this machine and environment can do."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+
+import click
+
+from fastsig.cli import common
+
+
+@click.command()
+@common.json_option
+@common.debug_option
+def doctor(as_json: bool, debug: bool) -> int:
+    """Report versions, processor, caches and tables, and what is wrong with them."""
+    report = {**_versions(), **_processor(), **_places(), **_tables()}
+    problems = _problems(report)
+    if as_json:
+        common.print_json({**report, "problems": problems})
+    else:
+        for key, value in report.items():
+            click.echo(f"{key:<18} {value}")
+        for problem in problems:
+            click.echo(f"problem            {problem}")
+        click.echo("all is well" if not problems else f"{len(problems)} problems")
+    return int(bool(problems))
+
+
+def _versions() -> dict[str, object]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    from fastsig._version import __version__
+
+    found: dict[str, object] = {"fastsig": __version__, "python": platform.python_version()}
+    for name in ("numpy", "scipy", "numba", "llvmlite", "astropy", "h5py", "hdf5plugin",
+                 "matplotlib"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "missing"
+    import h5py
+
+    return {**found, "hdf5": h5py.version.hdf5_version}
+
+
+def _processor() -> dict[str, object]:
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features()
+    lanes = 16 if features.get("avx512f") else 8 if features.get("avx2") else 4
+    return {"cpu": llvm.get_host_cpu_name(), "float32 lanes": lanes,
+            "cores": len(os.sched_getaffinity(0)),
+            "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.1f} GB"}
+
+
+def _places() -> dict[str, object]:
+    from fastsig.cli.warmup import is_cold
+
+    cache = os.environ.get("NUMBA_CACHE_DIR") or "beside the kernels, else the user's cache"
+    return {"numba cache": cache, "kernels compiled": "no" if is_cold() else "yes",
+            "executable": sys.executable}
+
+
+def _tables() -> dict[str, object]:
+    from astropy.time import Time
+    from astropy.utils import iers
+
+    with iers.conf.set_temp("auto_download", False), iers.conf.set_temp("auto_max_age", None):
+        table = iers.IERS_B.open() if not hasattr(iers, "IERS_Auto") else iers.IERS_Auto.open()
+        last = Time(float(table["MJD"][-1].value), format="mjd")
+        leap = iers.LeapSeconds.auto_open().expires
+    return {"earth rotation to": last.isot[:10], "leap seconds to": leap.isot[:10]}
+
+
+def _problems(report: dict[str, object]) -> list[str]:
+    problems = [f"{name} is not installed" for name, value in report.items() if value == "missing"]
+    if str(report["leap seconds to"]) < _today():
+        problems.append("the table of leap seconds is out of date: update astropy-iers-data")
+    return problems
+
+
+def _today() -> str:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).date().isoformat()

@@ -1,0 +1,57 @@
+"""``fastsig info``: what files are."""
+
+from __future__ import annotations
+
+import click
+
+from fastsig.cli import common
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@common.json_option
+@click.option("--deep", is_flag=True, help="Read all of a file where its headers do not tell.")
+@common.set_option
+@common.debug_option
+def info(
+    files: tuple[str, ...], as_json: bool, deep: bool, overrides: tuple[str, ...], debug: bool
+) -> int:
+    """Tell what each FILE is: format, shape, times, frequencies, validity."""
+    from fastsig.errors import InputError
+    from fastsig.io import failure
+    from fastsig.io import info as describe
+
+    changes = common.parse_overrides(overrides)
+    records = []
+    for path in files:
+        try:
+            records.append(describe(path, deep=deep, **changes))
+        except InputError as error:
+            records.append(failure(path, error))
+    if as_json:
+        common.print_json(records)
+    for record in records:
+        if "error" in record:
+            common.say(f"fastsig: {record['error']}")
+        elif not as_json:
+            _print(record)
+    return int(any("error" in record for record in records))
+
+
+def _print(record: dict[str, object]) -> None:
+    click.echo(record["path"])
+    for key, value in record.items():
+        if key in ("path", "warnings") or value is None:
+            continue
+        click.echo(f"  {key:<16} {_text(value)}")
+    warnings = record["warnings"]
+    for warning in warnings if isinstance(warnings, list) else []:
+        click.echo(f"  warning          {warning}")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(_text(item) for item in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,118 @@
+"""``fastsig``: finds the command, turns errors into one line and an exit code.
+
+Exit codes: 0 done; 1 some inputs failed; 2 usage; 3 bad input; 4 output; 70 internal error;
+130 Ctrl-C; 143 SIGTERM.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+import sys
+import warnings
+from typing import Any, NoReturn
+
+import click
+
+from fastsig._version import __version__
+
+_COMMANDS = ("info", "spectra", "simulate", "view", "validate", "doctor", "warmup")
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are modules of `fastsig.cli`, loaded when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the commands."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of that name."""
+        if name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"fastsig.cli.{name}"), name)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fastsig")
+def cli() -> None:
+    """Radio-telescope signal processing in the style of FAST."""
+
+
+def _on_sigterm(signum: int, frame: Any) -> NoReturn:
+    raise Terminated
+
+
+def _code(error: BaseException) -> int:
+    from fastsig.errors import InputError, OutputError, UsageError
+
+    kinds = ((UsageError, 2), (InputError, 3), (OutputError, 4))
+    return next((code for kind, code in kinds if isinstance(error, kind)), 70)
+
+
+def _warn(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+    click.echo(f"fastsig: warning: {message}", err=True)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run a command line and return its exit code; leaves the process if a writer is poisoned."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    warnings.showwarning = _warn
+    logging.basicConfig(format="fastsig: %(message)s", level=logging.WARNING)
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        result = cli.main(arguments, prog_name="fastsig", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.ClickException as error:
+        click.echo(f"fastsig: {error.format_message()}", err=True)
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            click.echo(f"try '{error.ctx.command_path} --help'", err=True)
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("fastsig: interrupted; nothing was left half-written", err=True)
+        return 130
+    except Terminated:
+        click.echo("fastsig: terminated; nothing was left half-written", err=True)
+        return 143
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it at exit
+        return 0
+    except Exception as error:
+        return _report(error, debug)
+
+
+def _report(error: Exception, debug: bool) -> int:
+    from fastsig.errors import FastsigError, OutputError
+
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    known = isinstance(error, (FastsigError, MemoryError))
+    text = str(error) if known else f"internal error: {type(error).__name__}: {error}"
+    if isinstance(error, MemoryError):
+        text = f"out of memory: {error or 'give a lower --memory or fewer --workers'}"
+    hint = "" if known or debug else " (run again with --debug for the traceback, and report it)"
+    click.echo(f"fastsig: {text}{hint}", err=True)
+    code = _code(error)
+    if isinstance(error, OutputError) and error.poisoned:
+        # HDF5 holds a file that it cannot close and would crash in its exit handler.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def main() -> NoReturn:
+    """Entry point of the ``fastsig`` script."""
+    sys.exit(run())

@@ -1,0 +1,35 @@
+"""``fastsig view``: a picture of a file."""
+
+from __future__ import annotations
+
+import click
+
+from fastsig.cli import common
+
+
+@click.command()
+@click.argument("file", metavar="FILE")
+@common.output_option("Picture (.png, .pdf, .svg) or page (.html) to write.")
+@click.option("--product", metavar="NAME", help="Product to draw, e.g. I; the first by default.")
+@common.span_options
+@common.set_option
+@common.quiet_options
+@common.debug_option
+def view(
+    file: str, output: str, overwrite: bool, product: str | None, tstart: str | None,
+    tstop: str | None, fstart: str | None, fstop: str | None, overrides: tuple[str, ...],
+    verbose: bool, quiet: bool, debug: bool,
+) -> None:
+    """Draw FILE: waterfall and marginals of spectra; histogram, power, bandpass of voltages."""
+    from fastsig.chain import open_chain
+    from fastsig.io.safe import check_output
+    from fastsig.view import check_picture, draw
+
+    check_picture(output)
+    check_output(output, overwrite=overwrite)
+    with open_chain(file, **common.parse_overrides(overrides)) as source:
+        rows = slice(common.parse_end(tstart), common.parse_end(tstop))
+        band = slice(fstart, fstop)
+        chain = source[rows] if band == slice(None) else source[rows, band]
+        draw(chain.stream, output, overwrite=overwrite, product=product)
+    common.say(f"wrote {output}", quiet)

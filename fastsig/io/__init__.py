@@ -1,0 +1,124 @@
+"""Files as streams: detection by content, opening, description."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+from fastsig.errors import FastsigError, FormatError
+from fastsig.io.probe import Probe
+from fastsig.stream import Stream, VoltageStream
+from fastsig.time import iso
+
+__all__ = ["describe", "detect", "info", "open_stream"]
+
+
+def detect(path: str | os.PathLike[str]) -> tuple[str, Any]:
+    """Name and module of the format of a file, found by its content.
+
+    Raises
+    ------
+    FormatError
+        Where no format knows the file.
+    """
+    from fastsig.registry import formats
+
+    probe = Probe(path)
+    for name, module in formats().items():
+        if module.sniff(probe):
+            return name, module
+    raise FormatError(probe.path, f"not a file of a known format ({', '.join(formats())})")
+
+
+def open_stream(path: str | os.PathLike[str], **overrides: Any) -> Stream:
+    """Open a file as a stream; overrides replace what its header says."""
+    _, module = detect(path)
+    stream: Stream = module.open(os.fspath(path), **overrides)
+    return stream
+
+
+def describe(stream: Stream, format_name: str, *, deep: bool = False) -> dict[str, Any]:
+    """The fields of ``fastsig info --json`` for an open stream."""
+    header, axis = stream.header, stream.header.channels
+    edges = [float(edge / 10**6) for edge in axis.edges_hz] if axis else None
+    spectra = stream.kind == "spectra"
+    rate = header.sample_rate
+    return {
+        "path": stream.path,
+        "format": format_name,
+        "kind": stream.kind,
+        "n_time": stream.shape[0],
+        "n_pol": stream.shape[1],
+        "n_chan": axis.n_chan if axis else (stream.shape[2] if len(stream.shape) > 2 else 1),
+        "n_bits": header.n_bits,
+        "complex": header.is_complex,
+        "sample_rate_hz": None if spectra else float(rate),
+        "tsamp_s": float(1 / rate),
+        "start_time": iso(header.start_time),
+        "duration_s": float(stream.shape[0] / rate),
+        "frequency_mhz": edges,
+        "sideband": None if spectra else header.sideband,
+        "polarization": list(header.polarization.names),
+        "telescope": header.telescope,
+        "receiver": header.receiver,
+        "backend": header.backend,
+        "beam": header.beam,
+        "source": header.source,
+        "ra_deg": header.ra_deg,
+        "dec_deg": header.dec_deg,
+        "valid_fraction": valid_fraction(stream, deep=deep),
+    }
+
+
+def valid_fraction(stream: Stream, *, deep: bool) -> float | None:
+    """Share of valid samples: from the headers where they tell, else by reading all (`deep`)."""
+    told = stream.valid_fraction() if isinstance(stream, VoltageStream) else None
+    if not deep:
+        return told
+    from fastsig import validity
+
+    rows = max(1, 2**23 // stream.row_bytes)
+    valid = 0.0
+    for start in range(0, stream.shape[0], rows):
+        n = min(rows, stream.shape[0] - start)
+        block = stream.read_block(start, n)
+        if isinstance(stream, VoltageStream):
+            valid += sum(validity.count(spans) for spans in block.valid) / stream.shape[1]
+        else:
+            valid += float(block.valid.mean(dtype="f8")) * n
+    return valid / stream.shape[0] if stream.shape[0] else None
+
+
+def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) -> dict[str, Any]:
+    """What a file is, as the fields of ``fastsig info --json``.
+
+    Parameters
+    ----------
+    path : path
+        File, or folder of a format that is one.
+    deep : bool
+        Read all of the file where the headers alone do not tell.
+    overrides
+        As for `fastsig.open`.
+
+    Raises
+    ------
+    FormatError
+        Where the file cannot be understood.
+    """
+    name, module = detect(path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        stream = module.open(os.fspath(path), **overrides)
+        try:
+            fields = describe(stream, name, deep=deep)
+        finally:
+            stream.close()
+    fields["warnings"] = [str(item.message) for item in caught]
+    return fields
+
+
+def failure(path: str | os.PathLike[str], error: FastsigError) -> dict[str, Any]:
+    """What ``fastsig info --json`` says of a file that cannot be read."""
+    return {"path": os.fspath(path), "error": str(error)}

@@ -1,0 +1,93 @@
+"""Opening HDF5 files with care: what is wrong with one is said in a line, not in a C stack."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+
+from fastsig.errors import DataError, FastsigError, FormatError
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+# What h5py and NumPy raise on corrupt structure; anything else is a bug of ours and shows as one.
+CORRUPT = (OSError, KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError,
+           OverflowError, MemoryError, UnicodeError, struct.error)
+
+
+@contextlib.contextmanager
+def reading(path: str, what: str, error: type[FormatError] | type[DataError] = FormatError
+            ) -> Iterator[None]:
+    """Turn what h5py raises inside into one error that names the file and `what` was read."""
+    try:
+        yield
+    except FastsigError:
+        raise
+    except CORRUPT as cause:
+        raise error(path, f"cannot read {what}: {_first_line(cause)}") from cause
+
+
+def _first_line(cause: BaseException) -> str:
+    return (str(cause).splitlines() or [type(cause).__name__])[0]
+
+
+def declared_size(head: bytes) -> int | None:
+    """Bytes that an HDF5 superblock says its file holds; None where it does not tell."""
+    version = head[8] if len(head) > 8 else 255
+    if version in (2, 3) and len(head) >= 36 and head[9] == 8:
+        return int(struct.unpack_from("<Q", head, 28)[0])
+    if version in (0, 1) and len(head) >= 56 and head[13] == 8:
+        return int(struct.unpack_from("<Q", head, 40 if version == 0 else 44)[0])
+    return None
+
+
+def check_size(path: str) -> None:
+    """Raise `FormatError` where a file is empty, no HDF5 file or shorter than it says."""
+    try:
+        size = os.stat(path).st_size
+        with open(path, "rb") as file:
+            head = file.read(96)
+    except OSError as error:
+        raise FormatError(path, error.strerror or str(error)) from error
+    if not size:
+        raise FormatError(path, "the file is empty")
+    if not head.startswith(SIGNATURE):
+        raise FormatError(path, "not an HDF5 file")
+    declared = declared_size(head)
+    if declared is not None and size < declared:
+        raise FormatError(path, f"truncated: {size} of {declared} bytes are there")
+
+
+def open_file(path: str, **options: Any) -> h5py.File:
+    """Open an HDF5 file to read; `FormatError` names the file and the cause.
+
+    HDF5's own lock is not taken: finished files do not change, and locks fail on some mounts.
+    """
+    check_size(path)
+    with reading(path, "its HDF5 structure"):
+        return h5py.File(path, "r", locking=False, **options)
+
+
+def text(value: Any) -> str:
+    """Plain text of a string attribute, whichever way it was stored."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(-1)[0]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def plain(value: Any) -> Any:
+    """A JSON-ready form of an attribute's value."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, h5py.Empty):
+        return None
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, np.ndarray):
+        return [plain(item) for item in value.tolist()]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

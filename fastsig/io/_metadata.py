@@ -1,0 +1,133 @@
+"""JSON records in HDF5 files: checksummed bytes, fixed-length strings, headers as plain data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from fractions import Fraction
+from typing import Any
+
+import h5py
+import numpy as np
+from astropy.time import Time
+from numpy.typing import NDArray
+
+from fastsig.errors import FormatError
+from fastsig.frequency import ChannelAxis
+from fastsig.header import DiodeSchedule, Header
+from fastsig.io._hdf5 import reading
+from fastsig.polarization import PolBasis
+from fastsig.time import elapsed, format_rate, iso, parse_rate, parse_time, sample_time
+
+MAX_JSON = 2**26  # a record larger than this is not one that the project wrote
+
+
+def creation() -> dict[str, Any]:
+    """Creation options of a checksummed dataset."""
+    return {"fletcher32": True, "track_times": False}
+
+
+def create(
+    file: h5py.Group, name: str, data: NDArray[Any], chunks: tuple[int, ...], *,
+    extendable: bool = True,
+) -> h5py.Dataset:
+    """A small checksummed dataset, on the disk at once.
+
+    HDF5 gives chunks their place when it flushes them; left to the end, the order would follow
+    the addresses of objects in memory, and equal products would differ in their bytes.
+    """
+    maxshape = (None if extendable else data.shape[0], *data.shape[1:])
+    dataset = file.create_dataset(name, data=data, chunks=chunks, maxshape=maxshape, **creation())
+    dataset.flush()
+    return dataset
+
+
+def write_json(file: h5py.Group, name: str, record: Any) -> None:
+    """Store a record as UTF-8 JSON bytes under a checksum; equal records give equal bytes."""
+    text = json.dumps(record, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False)
+    data = np.frombuffer(text.encode(), np.uint8)
+    create(file, name, data, data.shape, extendable=False)
+
+
+def read_json(file: h5py.Group, name: str, path: str) -> Any:
+    """A record that `write_json` stored.
+
+    Raises
+    ------
+    FormatError
+        Where it is missing, fails its checksum or is not JSON.
+    """
+    with reading(path, f"/{name}"):
+        dataset = file[name]
+        if dataset.dtype != np.uint8 or dataset.ndim != 1 or dataset.size > MAX_JSON:
+            raise FormatError(path, f"/{name} is not a JSON record")
+        return json.loads(dataset[()].tobytes().decode())
+
+
+_FEMTO = 10**15
+
+
+def exact_start(time: Time) -> tuple[str, str]:
+    """ISO text with nine decimals and what is left, as text of exact seconds (to 1 fs)."""
+    text = iso(time)
+    rest = Fraction(round(elapsed(parse_time(text), time) * _FEMTO), _FEMTO)
+    return text, str(rest)
+
+
+def start_from_text(text: str, rest: str = "0") -> Time:
+    """The time that `exact_start` wrote down."""
+    time, seconds = parse_time(text), Fraction(rest)
+    return sample_time(time, 1, 1 / seconds) if seconds else time
+
+
+def header_record(header: Header) -> dict[str, Any]:
+    """A header as plain data; exact numbers are texts."""
+    start, rest = exact_start(header.start_time)
+    axis = header.channels
+    return {
+        "start_time": start,
+        "start_time_rest_s": rest,
+        "sample_rate_hz": format_rate(header.sample_rate),
+        "channels": None if axis is None else {
+            "first_hz": str(axis.first_hz), "step_hz": str(axis.step_hz),
+            "n_chan": axis.n_chan, "half_channel": axis.half_channel,
+        },
+        "sideband": header.sideband,
+        "polarization": asdict(header.polarization),
+        "n_bits": header.n_bits,
+        "is_complex": header.is_complex,
+        "telescope": header.telescope,
+        "receiver": header.receiver,
+        "backend": header.backend,
+        "source": header.source,
+        "beam": header.beam,
+        "ra_deg": header.ra_deg,
+        "dec_deg": header.dec_deg,
+        "diode": None if header.diode is None else asdict(header.diode),
+        "n_sum": header.n_sum,
+        "extra": dict(header.extra),
+    }
+
+
+def header_from_record(record: dict[str, Any], path: str) -> Header:
+    """The header that `header_record` made a record of."""
+    with reading(path, "the header record"):
+        axis = record["channels"]
+        channels = axis and ChannelAxis(
+            Fraction(axis["first_hz"]), Fraction(axis["step_hz"]), int(axis["n_chan"]),
+            axis["half_channel"],
+        )
+        pol = dict(record["polarization"])
+        pol["names"] = tuple(pol["names"])
+        known = ("sideband", "n_bits", "is_complex", "telescope", "receiver", "backend", "source",
+                 "beam", "ra_deg", "dec_deg", "n_sum", "extra")
+        origin = {key: "header:" + key for key in record}
+        return Header(
+            start_time=start_from_text(record["start_time"], record["start_time_rest_s"]),
+            sample_rate=parse_rate(record["sample_rate_hz"]),
+            channels=channels,
+            polarization=PolBasis(**pol),
+            diode=record["diode"] and DiodeSchedule(**record["diode"]),
+            origin=origin,
+            **{key: record[key] for key in known},
+        )

@@ -1,0 +1,210 @@
+"""FBH5 spectra: what the project writes, and what blimpy and rawspec write.
+
+References
+----------
+Breakthrough Listen filterbank HDF5, version 1.0 (Lebofsky et al. 2019, PASP 131, 124505).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import DataError, FastsigWarning, FormatError
+from fastsig.frequency import ChannelAxis
+from fastsig.header import Header, split_overrides
+from fastsig.io import _metadata
+from fastsig.io._hdf5 import open_file, plain, reading, text
+from fastsig.io.probe import Probe
+from fastsig.polarization import PRODUCTS, PolBasis
+from fastsig.stream import Block, SpectrumStream, Sums
+from fastsig.time import time_from_mjd
+
+__all__ = ["NAME", "TELESCOPES", "FBH5Spectra", "open", "sniff"]
+
+NAME = "fbh5"
+
+# SIGPROC's telescope numbers, as listed by PRESTO's sigproc.py.
+TELESCOPES = {
+    0: "Fake", 1: "Arecibo", 2: "Ooty", 3: "Nancay", 4: "Parkes", 5: "Jodrell", 6: "GBT",
+    7: "GMRT", 8: "Effelsberg", 9: "ATA", 10: "SRT", 11: "LOFAR", 12: "VLA", 20: "CHIME",
+    21: "FAST", 64: "MeerKAT", 65: "KAT-7",
+}
+
+_OWN_CARDS = (
+    "nchans", "nifs", "nbits", "fch1", "foff", "tsamp", "tstart", "telescope_id", "source_name",
+    "src_raj", "src_dej", "ibeam", "DIMENSION_LABELS", "DIMENSION_LIST", "CLASS",
+)
+
+
+def sniff(probe: Probe) -> bool:
+    """Whether the root group names this format."""
+    return probe.is_hdf5 and probe.root[0].get("CLASS") == "FILTERBANK"
+
+
+def open(path: str | os.PathLike[str], **overrides: Any) -> FBH5Spectra:  # noqa: A001
+    """Open an FBH5 file as a stream of spectra.
+
+    Raises
+    ------
+    FormatError
+        Where the file is truncated, corrupt or lacks what it needs.
+    """
+    common, _ = split_overrides(overrides, (), NAME)
+    return FBH5Spectra(os.fspath(path), common)
+
+
+class FBH5Spectra(SpectrumStream):
+    """Spectra of an FBH5 file; `provenance` is what the project's writer recorded, or None."""
+
+    def __init__(self, path: str, overrides: Mapping[str, Any]) -> None:
+        import hdf5plugin  # noqa: F401 - registers the bitshuffle filter
+
+        self._file = open_file(path)
+        self._lock = threading.Lock()
+        try:
+            self._data, self._weights, cards = _datasets(self._file, path)
+            self.provenance = (
+                _metadata.read_json(self._file, "provenance", path)
+                if "provenance" in self._file else None
+            )
+            header = self._header(cards, path)
+            with reading(path, "its axes"):
+                self._descending = float(cards.get("foff", 1)) < 0
+        except BaseException:
+            self._file.close()
+            raise
+        super().__init__(header.overridden(overrides), self._data.shape, np.float32, path)
+
+    def _header(self, cards: dict[str, Any], path: str) -> Header:
+        shape = self._data.shape
+        own = self.provenance is not None and "header" in self.provenance
+        header = (
+            _metadata.header_from_record(self.provenance["header"], path)
+            if own else _header_from_cards(cards, shape, path)
+        )
+        axis = header.channels
+        if axis is not None and (header.polarization.n_pol, axis.n_chan) != shape[1:]:
+            raise FormatError(
+                path, f"/data has the shape {shape}; its header tells of "
+                f"{header.polarization.n_pol} products and {axis.n_chan} channels"
+            )
+        return header
+
+    @property
+    def weight_channels(self) -> int:
+        """Length of the weights' channel axis: all channels, since any value may be NaN."""
+        return self.shape[2]
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Mean spectra, float32, and weights; NaN where the weight is 0."""
+        self._check_range(start, n)
+        rows = slice(start, start + n)
+        with reading(self.path, f"spectra {start} to {start + n}", DataError), self._lock:
+            data = self._data[rows].astype(np.float32, copy=False)
+            weight = None if self._weights is None else self._weights[rows].astype(np.float32)
+        if self._descending:
+            data = data[:, :, ::-1]
+            weight = weight if weight is None or weight.shape[2] == 1 else weight[:, :, ::-1]
+        if weight is None:
+            weight = np.ones((n, data.shape[1], 1), np.float32)
+        if not np.isfinite(data).all():
+            weight = np.where(np.isfinite(data), weight, np.float32(0))
+        data = np.where(weight > 0, data, np.float32(np.nan)) if (weight == 0).any() else data
+        data.flags.writeable = weight.flags.writeable = False
+        return Block(data, weight, start, n)
+
+    def read_sums(self, start: int, n: int) -> Sums:
+        """The means times their weights, float64; a weight for every channel."""
+        block = self.read_block(start, n)
+        weight = np.broadcast_to(block.valid * np.float64(self.header.n_sum), block.data.shape)
+        total = np.where(weight > 0, block.data, 0) * weight
+        return Sums(total, weight)
+
+    def verify(self) -> None:
+        """Read every dataset, whose checksums HDF5 compares on the way."""
+        rows = max(1, 2**24 // max(1, self.row_bytes))
+        for start in range(0, self.shape[0], rows):
+            self.read_block(start, min(rows, self.shape[0] - start))
+        with self._lock:
+            for name, item in self._file.items():
+                if isinstance(item, h5py.Dataset) and name != "data":
+                    with reading(self.path, f"/{name}", DataError):
+                        item[()]
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._file.close()
+
+
+def _datasets(file: h5py.File, path: str) -> tuple[Any, Any, dict[str, Any]]:
+    with reading(path, "/data and /weights"):
+        data = file["data"]
+        if not isinstance(data, h5py.Dataset) or data.ndim != 3 or data.dtype.kind not in "uif":
+            raise FormatError(path, "/data is not a (time, feed_id, frequency) array of numbers")
+        weights = file.get("weights")
+        if weights is not None and not _broadcasts(weights.shape, data.shape):
+            raise FormatError(path, f"/weights {weights.shape} do not fit /data {data.shape}")
+        cards = {key: plain(data.attrs[key]) for key in data.attrs
+                 if not key.startswith("DIMENSION_L")}
+    return data, weights, cards
+
+
+def _broadcasts(shape: tuple[int, ...], data: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[0] == data[0] and all(
+        have in (1, want) for have, want in zip(shape[1:], data[1:], strict=True)
+    )
+
+
+def _header_from_cards(cards: dict[str, Any], shape: tuple[int, ...], path: str) -> Header:
+    """Header of a file that another program wrote: SIGPROC cards alone."""
+    for key in ("fch1", "foff", "tsamp", "tstart"):
+        if key not in cards:
+            raise FormatError(path, f"/data lacks the attribute {key}")
+    with reading(path, "the attributes of /data"):
+        first, step = (Fraction(repr(float(cards[key]))) * 10**6 for key in ("fch1", "foff"))
+        tsamp = Fraction(repr(float(cards["tsamp"])))
+        if step == 0 or tsamp <= 0:
+            raise FormatError(path, f"foff = {cards['foff']}, tsamp = {cards['tsamp']}")
+        if step < 0:
+            first, step = first + (shape[2] - 1) * step, -step
+        start = Fraction(repr(float(cards["tstart"])))
+        if "nchans" in cards and int(cards["nchans"]) != shape[2]:
+            raise FormatError(path, f"nchans = {cards['nchans']}; /data has {shape[2]} channels")
+        telescope = TELESCOPES.get(int(cards.get("telescope_id", -1)))
+        hours, degrees = cards.get("src_raj"), cards.get("src_dej")
+        beam = int(cards.get("ibeam", -1))
+        return Header(
+            start_time=time_from_mjd(int(start // 1), (start % 1) * 86400),
+            sample_rate=1 / tsamp,
+            channels=ChannelAxis(first, step, shape[2]),
+            polarization=_products(shape[1], path),
+            n_bits=int(cards.get("nbits", 32)),
+            telescope=telescope,
+            source=text(cards["source_name"]) if "source_name" in cards else None,
+            beam=beam if beam > 0 else None,
+            ra_deg=None if hours is None else float(hours) * 15,
+            dec_deg=None if degrees is None else float(degrees),
+            extra={key: value for key, value in cards.items() if key not in _OWN_CARDS},
+            origin={"start_time": "data@tstart", "sample_rate": "data@tsamp",
+                    "channels": "data@fch1, foff"},
+        )
+
+
+def _products(n: int, path: str) -> PolBasis:
+    names = {1: PRODUCTS["I"], 2: PRODUCTS["AABB"], 4: PRODUCTS["AABBCRCI"]}.get(n)
+    if n in (2, 4):
+        warnings.warn(
+            FastsigWarning(f"{path}: the file does not name its {n} products; taken as "
+                           f"{', '.join(names or ())}"), stacklevel=4,
+        )
+    return PolBasis("unknown", names or tuple(f"IF{index}" for index in range(n)))

@@ -1,0 +1,251 @@
+"""Write spectra as FBH5: what blimpy, xarray and sigpyproc open, checksummed and crash-safe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import OutputError, UsageError
+from fastsig.header import Header
+from fastsig.io import _metadata
+from fastsig.io.fbh5 import TELESCOPES
+from fastsig.io.safe import SafeOutput
+
+__all__ = ["COMPRESSIONS", "FBH5Writer", "estimate_bytes"]
+
+COMPRESSIONS = ("bitshuffle", "gzip", "none")
+_CHUNK_BYTES = 2**22
+_WEIGHT_ROWS = 4096
+
+
+def chunk_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Chunks of about 4 MiB of float32: whole spectra, or a part of one where they are large."""
+    n_time, n_product, n_chan = shape
+    row = 4 * n_product * n_chan
+    if row > 4 * _CHUNK_BYTES:
+        return 1, 1, min(n_chan, _CHUNK_BYTES // 4)
+    return max(1, min(n_time, _CHUNK_BYTES // row)), n_product, n_chan
+
+
+def estimate_bytes(shape: tuple[int, ...]) -> int:
+    """Upper bound of a product's size on disk: samples uncompressed, weights, axes, records."""
+    rows, n_product, n_chan = shape
+    chunk = chunk_shape(shape)
+    rows = -(-rows // chunk[0]) * chunk[0]
+    chan = -(-n_chan // chunk[2]) * chunk[2]
+    data = 4 * rows * n_product * chan
+    return data + data // 64 + 4 * (rows + _WEIGHT_ROWS) * (n_product + 2) + 16 * n_chan + 2**18
+
+
+class FBH5Writer:
+    """Write an FBH5 file row by row.
+
+    A context manager: the file gets its name when the block ends well and vanishes otherwise.
+
+    Parameters
+    ----------
+    path : path
+        Final name.
+    header : Header
+        Of the spectra; its channels must be known.
+    shape : tuple of int
+        (time, product, chan) of what will come.
+    weight_channels : int
+        Channels of the weights: 1 or chan.
+    provenance : mapping
+        JSON-ready record; the header is added to it.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    compression : {"bitshuffle", "gzip", "none"}
+        Bitshuffle with LZ4 is what the field's readers expect.
+    reserve : bool
+        Claim the space of the uncompressed product before the work starts.
+
+    Raises
+    ------
+    OutputError
+        Where the file exists or cannot be written, or the disk is too small.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], header: Header, shape: tuple[int, ...], *,
+        weight_channels: int = 1, provenance: Mapping[str, Any], overwrite: bool = False,
+        compression: str = "bitshuffle", reserve: bool = True,
+    ) -> None:
+        if compression not in COMPRESSIONS:
+            raise UsageError(f"compression = {compression!r}; allowed: {', '.join(COMPRESSIONS)}")
+        self._shape, self._chunks = shape, chunk_shape(shape)
+        self._rows, self._held = 0, 0
+        self._weight_shape = (shape[0], shape[1], weight_channels)
+        self._buffer = np.empty((self._chunks[0], *shape[1:]), np.float32)
+        self._weights = np.empty(self._weight_shape, np.float32)
+        size = estimate_bytes(shape) if reserve else 0
+        self._output = SafeOutput(path, overwrite=overwrite, reserve=size)
+        try:
+            self._file = self._create(header, provenance, compression)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._fail(error) from error
+        if reserve:
+            self._reserve(size)
+
+    def _reserve(self, size: int) -> None:
+        try:
+            self._output.reserve(size)
+        except OutputError as error:
+            raise OutputError(self._output.path, str(error).partition(": ")[2], poisoned=True
+                              ) from error
+
+    def _create(self, header: Header, provenance: Mapping[str, Any], compression: str) -> h5py.File:
+        file = h5py.File(self._output.temporary, "w", libver=("v110", "v110"), locking=False)
+        file.attrs.create("CLASS", np.bytes_("FILTERBANK"))
+        file.attrs.create("VERSION", np.bytes_("1.0"))
+        record = {**provenance, "header": _metadata.header_record(header)}
+        _metadata.write_json(file, "provenance", record)
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_attr_phase_change(1000, 0)  # compact: under the object header's own checksum
+        self._data = file.create_dataset(
+            "data", shape=self._shape, maxshape=(None, *self._shape[1:]), chunks=self._chunks,
+            dtype="<f4", dcpl=plist, **_filters(compression), **_metadata.creation(),
+        )
+        for key, value in _cards(header, self._shape).items():
+            self._data.attrs.create(key, value)
+        _write_axes(file, self._data, header)
+        self._data.flush()
+        return file
+
+    def append(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
+        """Write the next rows: (n, product, chan) means and weights that broadcast to them."""
+        n = len(data)
+        if self._rows + self._held + n > self._shape[0]:
+            raise UsageError(f"more rows than the {self._shape[0]} that were announced")
+        first = self._rows + self._held
+        self._weights[first : first + n] = weight
+        done = 0
+        while done < n:
+            count = min(n - done, len(self._buffer) - self._held)
+            self._buffer[self._held : self._held + count] = data[done : done + count]
+            self._held += count
+            done += count
+            if self._held == len(self._buffer):
+                self._flush()
+
+    def _flush(self) -> None:
+        rows = slice(self._rows, self._rows + self._held)
+        try:
+            self._data[rows] = self._buffer[: self._held]
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._fail(error) from error
+        self._rows += self._held
+        self._held = 0
+
+    def _fail(self, error: BaseException) -> OutputError:
+        # The HDF5 library cannot close a file that it cannot write: leave it, tell the caller.
+        self._output.discard()
+        return self._output.error(error, poisoned=True)
+
+    def close(self) -> None:
+        """Finish the file and give it its name."""
+        if self._held:
+            self._flush()
+        if self._rows != self._shape[0]:
+            self.discard()
+            raise UsageError(f"{self._rows} of {self._shape[0]} announced rows were written")
+        try:
+            rows = min(max(1, self._shape[0]), _WEIGHT_ROWS)
+            chunks = (rows, *self._weight_shape[1:])
+            self._data.flush()
+            _metadata.create(self._file, "weights", self._weights, chunks)
+            self._file.close()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._fail(error) from error
+        self._output.commit()
+
+    def discard(self) -> None:
+        """Give up: nothing is left under the final name or any other."""
+        self._output.discard()
+        try:
+            self._file.close()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._output.error(error, poisoned=True) from error
+
+    def __enter__(self) -> FBH5Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        elif not (isinstance(value, OutputError) and value.poisoned):
+            self.discard()
+
+
+def _filters(compression: str) -> dict[str, Any]:
+    if compression == "bitshuffle":
+        import hdf5plugin
+
+        return dict(hdf5plugin.Bitshuffle(nelems=0, cname="lz4"))
+    return {"compression": "gzip", "shuffle": True} if compression == "gzip" else {}
+
+
+def _cards(header: Header, shape: tuple[int, ...]) -> dict[str, Any]:
+    """SIGPROC's attributes of /data, and exact values beside the rounded ones."""
+    axis = header.channels
+    if axis is None:
+        raise UsageError("spectra need a frequency axis to be written")
+    start, rest = _metadata.exact_start(header.start_time)
+    pol = header.polarization
+    numbers = {name: number for number, name in TELESCOPES.items()}
+    half = -1 if axis.half_channel is None else axis.half_channel
+    cards = {
+        "nchans": shape[2], "nifs": shape[1], "nbits": 32, "data_type": 1, "nbeams": 1,
+        "machine_id": 0, "telescope_id": numbers.get(header.telescope or "Fake", 0),
+        "ibeam": -1 if header.beam is None else header.beam,
+        "fch1": float(axis.first_hz / 10**6), "foff": float(axis.step_hz / 10**6),
+        "tstart": float(header.start_time.utc.mjd), "tsamp": float(1 / header.sample_rate),
+        "source_name": header.source or "unknown", "rawdatafile": "",
+        "telescope": header.telescope or "", "receiver": header.receiver or "",
+        "backend": header.backend or "",
+        "start_time": start, "start_time_rest_s": rest, "sample_rate_hz": str(header.sample_rate),
+        "fch1_hz": str(axis.first_hz), "foff_hz": str(axis.step_hz),
+        "n_sum": header.n_sum, "half_channel": half,
+        "products": ",".join(pol.names), "feed": pol.kind, "handedness": pol.handedness,
+        "frame": pol.frame, "sign_q": pol.sign_q, "sign_v": pol.sign_v,
+        "cross_products": "CR + i CI = <A* B>",
+        "scale": "white noise of variance s^2 gives a mean power of s^2",
+        "blank": "NaN",
+    }
+    if header.ra_deg is not None and header.dec_deg is not None:
+        cards |= {"src_raj": header.ra_deg / 15, "src_dej": header.dec_deg,
+                  "ra_deg": header.ra_deg, "dec_deg": header.dec_deg}
+    return {key: np.bytes_(value.encode()) if isinstance(value, str) and value
+            else (np.bytes_(b" ") if value == "" else value) for key, value in cards.items()}
+
+
+def _write_axes(file: h5py.File, data: h5py.Dataset, header: Header) -> None:
+    """Dimension scales on all three axes, with the labels that the field's readers look for."""
+    axis = header.channels
+    centers = np.arange(data.shape[2]) if axis is None else axis.centers.value
+    start, _ = _metadata.exact_start(header.start_time)
+    names = np.array([name.encode() for name in header.polarization.names])
+    seconds = np.arange(data.shape[0]) * float(1 / header.sample_rate)
+    axes = {
+        "time": (seconds, f"seconds since {start.replace('T', ' ')}"),
+        "feed_id": (names, ""),
+        "frequency": (centers, "MHz"),
+    }
+    data.attrs.create("DIMENSION_LABELS", np.array([name.encode() for name in axes]))
+    for index, (name, (values, unit)) in enumerate(axes.items()):
+        chunk = max(1, min(len(values), 2**18))
+        scale = _metadata.create(file, name, values, (chunk,), extendable=index == 0)
+        if unit:
+            scale.attrs.create("units", np.bytes_(unit))
+        scale.make_scale(name)
+        data.dims[index].attach_scale(scale)

@@ -1,0 +1,54 @@
+"""A first look at a path, shared by every format's `sniff`."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import Any
+
+from fastsig.errors import FormatError
+from fastsig.io._hdf5 import SIGNATURE
+
+__all__ = ["Probe"]
+
+
+class Probe:
+    """What a format may look at to recognise a file: never more than its first bytes.
+
+    Parameters
+    ----------
+    path : str
+        File or folder.
+
+    Raises
+    ------
+    FormatError
+        Where the path does not exist, cannot be read or is empty.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self.is_folder = os.path.isdir(self.path)
+        self.head = b""
+        if self.is_folder:
+            return
+        try:
+            with open(self.path, "rb") as file:
+                self.head = file.read(4096)
+        except OSError as error:
+            raise FormatError(self.path, error.strerror or str(error)) from error
+        if not self.head:
+            raise FormatError(self.path, "the file is empty")
+
+    @property
+    def is_hdf5(self) -> bool:
+        """Whether the file begins as HDF5 does."""
+        return self.head.startswith(SIGNATURE)
+
+    @cached_property
+    def root(self) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Attributes and member names of an HDF5 file's root group."""
+        from fastsig.io._hdf5 import open_file, plain, reading
+
+        with open_file(self.path) as file, reading(self.path, "its root group"):
+            return {key: plain(value) for key, value in file.attrs.items()}, tuple(file)

@@ -1,0 +1,85 @@
+"""What decided a product's numbers, and nothing else: no host, path, clock or number of workers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Any
+
+from fastsig._version import __version__
+from fastsig.stream import Stream
+
+__all__ = ["chain_record", "file_record", "provenance"]
+
+_ENDS = 2**20
+
+
+def file_record(path: str, *, whole: bool = False) -> dict[str, Any]:
+    """Name, size and SHA-256 of a file: of its first and last MiB, or of all (`whole`).
+
+    A folder's record is that of the sorted files in it.
+    """
+    if os.path.isdir(path):
+        names = sorted(
+            os.path.relpath(os.path.join(folder, name), path)
+            for folder, _, files in os.walk(path) for name in files
+        )
+        members = [{**file_record(os.path.join(path, name), whole=whole), "name": name}
+                   for name in names]
+        return {"name": os.path.basename(os.path.abspath(path)), "files": members}
+    size = os.path.getsize(path)
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        if whole or size <= 2 * _ENDS:
+            while chunk := file.read(_ENDS):
+                digest.update(chunk)
+        else:
+            digest.update(file.read(_ENDS))
+            file.seek(size - _ENDS)
+            digest.update(file.read(_ENDS))
+    return {"name": os.path.basename(path), "size": size, "sha256": digest.hexdigest(),
+            "sha256_of": "all" if whole or size <= 2 * _ENDS else "first and last MiB"}
+
+
+def chain_record(stream: Stream) -> list[dict[str, Any]]:
+    """The stages from the file on, each with its parameters."""
+    before = [step for source in stream.inputs() for step in chain_record(source)]
+    if not stream.inputs():
+        return before
+    return [*before, {"stage": _stage_name(stream), "parameters": dict(stream.parameters())}]
+
+
+def _stage_name(stream: Stream) -> str:
+    return {"SelectVoltages": "select", "SelectSpectra": "select", "Spectrometer": "detect"}.get(
+        type(stream).__name__, type(stream).__name__.lower()
+    )
+
+
+def _files(stream: Stream) -> list[Stream]:
+    inputs = stream.inputs()
+    return [stream] if not inputs else [file for source in inputs for file in _files(source)]
+
+
+def provenance(stream: Stream, *, hash_inputs: bool = False) -> dict[str, Any]:
+    """Record of a product: versions, inputs, overrides, stages."""
+    import numpy
+
+    sources = _files(stream)
+    overrides = {
+        key: str(getattr(source.header, key, None))
+        for source in sources for key, origin in source.header.origin.items()
+        if origin == "override"
+    }
+    return {
+        "fastsig": __version__,
+        "numpy": numpy.__version__,
+        "inputs": [file_record(source.path, whole=hash_inputs) for source in sources],
+        "overrides": overrides,
+        "stages": chain_record(stream),
+        "conventions": {
+            "cross_products": "CR + i CI = <A* B>",
+            "stokes": "I = AA + BB, Q = AA - BB, U = 2 CR, V = 2 CI (linear feeds)",
+            "scale": "white noise of variance s^2 gives a mean power of s^2",
+            "time": "of a spectrum: the centre of its window less half a hop",
+        },
+    }

@@ -1,0 +1,37 @@
+"""Sizes in bytes: what the process holds, and text such as ``500MB``."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from fastsig.errors import UsageError
+
+__all__ = ["parse_bytes", "resident_bytes"]
+
+_UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
+          "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is resident now (Linux)."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of a text such as ``500MB``, ``1.5GiB`` or ``2G``.
+
+    Raises
+    ------
+    UsageError
+        Where the text is no size.
+    """
+    match = re.fullmatch(r"\s*([0-9.]+)\s*([KMGT]?I?)B?\s*", text.upper())
+    try:
+        number = float(match.group(1)) if match else -1
+    except ValueError:
+        number = -1
+    if match is None or number <= 0 or match.group(2) not in _UNITS:
+        raise UsageError(f"{text!r} is not a size such as 500MB or 1.5GiB")
+    return int(number * _UNITS[match.group(2)])

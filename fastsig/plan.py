@@ -1,0 +1,245 @@
+"""How a chain will run: which stages are fused, in what pieces, with how much memory.
+
+A plan's units are whole output rows, or single segments of a long integration. They are cut from
+the stream alone; workers and memory decide how many run at a time, never what a unit adds up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from fastsig.errors import PlanError
+from fastsig.memory import resident_bytes
+from fastsig.stages.channelize import Channelize
+from fastsig.stages.detect import Detect
+from fastsig.stages.integrate import SEGMENT, Integrate
+from fastsig.stages.spectrometer import Spectrometer
+from fastsig.stream import Block, SpectrumStream, Stream, Sums, means
+
+__all__ = ["Node", "Plan", "Unit", "fuse", "plan"]
+
+_UNIT_BYTES = 2**24  # input that a unit reads: long enough to hide the cost of a task
+_RESULT_BYTES = 2**22
+_ALLOWANCE = 2**26  # interpreter, compiler and allocator growth while running
+
+
+class Unit(NamedTuple):
+    """Output rows `row` to ``row + n - 1``, or one segment of row `row`."""
+
+    row: int
+    n: int
+    segment: int | None
+    last: bool
+
+
+@dataclass(frozen=True)
+class Node:
+    """A step of a plan, for `--explain` and the schedule of memory."""
+
+    name: str
+    stages: tuple[str, ...]
+    rows: int
+    halo: int
+    alignment: int
+    row_bytes: int
+    work_bytes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A chain ready to run.
+
+    Parameters
+    ----------
+    stream : SpectrumStream
+        The chain, its runs of stages replaced by fused ones.
+    workers, in_flight : int
+        Threads, and most units begun and not yet written.
+    unit_rows : int
+        Output rows a unit.
+    memory, floor : int
+        Bytes that the process is expected to take, and would take at the least.
+    """
+
+    stream: SpectrumStream
+    workers: int
+    in_flight: int
+    unit_rows: int
+    memory: int
+    floor: int
+
+    @property
+    def segmented(self) -> bool:
+        """Whether a unit is a segment of a row."""
+        return isinstance(self.stream, Integrate) and self.stream.n_int > SEGMENT
+
+    def units(self) -> Iterator[Unit]:
+        """The units, in order."""
+        rows = self.stream.shape[0]
+        if not (self.segmented and isinstance(self.stream, Integrate)):
+            for row in range(0, rows, self.unit_rows):
+                yield Unit(row, min(self.unit_rows, rows - row), None, True)
+            return
+        for row in range(rows):
+            count = len(self.stream.segments(row))
+            for segment in range(count):
+                yield Unit(row, 1, segment, segment == count - 1)
+
+    def work(self, unit: Unit) -> Block | Sums:
+        """What a worker does with a unit."""
+        if unit.segment is None:
+            return self.stream.read_block(unit.row, unit.n)
+        assert isinstance(self.stream, Integrate)
+        return self.stream.segment_sums(*self.stream.segments(unit.row)[unit.segment])
+
+    def blocks(self) -> Combiner:
+        """The object that turns units' results, in order, into blocks of rows."""
+        return Combiner(self.stream)
+
+    def nodes(self) -> list[Node]:
+        """The steps, from the file on."""
+        steps: list[Node] = []
+        stream: Stream | None = self.stream
+        while stream is not None:
+            steps.append(_node(stream))
+            inner = stream.source if isinstance(stream, Spectrometer) else stream
+            stream = inner.inputs()[0] if inner.inputs() else None
+        return steps[::-1]
+
+    def explain(self) -> str:
+        """The plan as text."""
+        lines = [
+            f"{'step':<14}{'stages':<22}{'rows':>12}{'halo':>10}{'align':>8}{'row bytes':>12}"
+            f"{'thread bytes':>14}"
+        ]
+        for node in self.nodes():
+            lines.append(
+                f"{node.name:<14}{'+'.join(node.stages):<22}{node.rows:>12}{node.halo:>10}"
+                f"{node.alignment:>8}{node.row_bytes:>12}{node.work_bytes:>14}"
+            )
+        unit = f"segments of {SEGMENT} spectra" if self.segmented else f"{self.unit_rows} rows"
+        lines.append(
+            f"{self.workers} workers, {self.in_flight} units in flight, a unit is {unit}; "
+            f"memory about {self.memory / 1e6:.0f} MB (at least {self.floor / 1e6:.0f} MB)"
+        )
+        return "\n".join(lines)
+
+
+class Combiner:
+    """Rows from the results of units that arrive in order."""
+
+    def __init__(self, stream: SpectrumStream) -> None:
+        self._stream = stream
+        self._parts: list[Sums] = []
+
+    def add(self, unit: Unit, result: Block | Sums) -> Block | None:
+        """The block that is complete with this result, if one is."""
+        if isinstance(result, Block):
+            return result
+        self._parts.append(result)
+        if not unit.last:
+            return None
+        parts, self._parts = self._parts, []
+        assert isinstance(self._stream, Integrate)
+        return means(self._stream.combine(parts), self._stream.header.n_sum, unit.row)
+
+
+def _node(stream: Stream) -> Node:
+    name = type(stream).__name__
+    stages: tuple[str, ...] = (name.lower(),) if stream.inputs() else ("read",)
+    bank = stream.source if isinstance(stream, Spectrometer) else stream
+    if isinstance(stream, Spectrometer):
+        stages = ("channelize", "detect")
+    work = stream.accumulate_bytes if isinstance(stream, Spectrometer) else stream.work_bytes(1)
+    halo, hop = (bank.pad_end, bank.n_fft) if isinstance(bank, Channelize) else (0, 1)
+    return Node(name, stages, stream.shape[0], halo, hop, stream.row_bytes, work)
+
+
+def fuse(stream: Stream) -> Stream:
+    """The chain with every run of stages for which there is a fused form replaced by it."""
+    if type(stream) is Detect and isinstance(stream.source, Channelize):
+        return Spectrometer.fuse(stream)
+    if isinstance(stream, Integrate):
+        inner = fuse(stream.source)
+        if inner is not stream.source:
+            return Integrate(inner, n_int=stream.n_int, n_freq=stream.n_freq)
+    return stream
+
+
+def _root(stream: Stream) -> Stream:
+    while stream.inputs():
+        stream = stream.inputs()[0]
+    return stream
+
+
+def _unit_rows(stream: SpectrumStream) -> int:
+    """Rows that read about `_UNIT_BYTES` of the file and give at most `_RESULT_BYTES`."""
+    root = _root(stream)
+    ratio = root.header.sample_rate / stream.header.sample_rate
+    by_input = int(_UNIT_BYTES // max(1, ratio * root.row_bytes))
+    by_result = _RESULT_BYTES // max(1, stream.row_bytes)
+    return max(1, min(by_input, by_result, stream.shape[0]))
+
+
+def plan(
+    stream: Stream, *, workers: int = 1, memory: int | None = None, fused: bool = True,
+    writer_bytes: int = 0,
+) -> Plan:
+    """Plan a chain that ends in spectra.
+
+    Parameters
+    ----------
+    stream : SpectrumStream
+        The chain.
+    workers : int
+        Most threads to use; fewer where `memory` is tight.
+    memory : int, optional
+        Most bytes that the whole process may take.
+    fused : bool
+        Whether to use fused kernels (same result, byte for byte).
+    writer_bytes : int
+        What the writer of the product holds.
+
+    Raises
+    ------
+    PlanError
+        Where the chain does not end in spectra, or `memory` is below the floor, which it names.
+    """
+    if not isinstance(stream, SpectrumStream):
+        raise PlanError(f"a plan ends in spectra, not in {stream.kind}: detect first")
+    ready = fuse(stream) if fused else stream
+    assert isinstance(ready, SpectrumStream)
+    base = resident_bytes() + _ALLOWANCE + writer_bytes
+
+    def need(threads: int, flight: int, rows: int) -> int:
+        return base + threads * ready.work_bytes(rows) + flight * rows * ready.row_bytes
+
+    floor = need(1, 1, 1)
+    if memory is not None and memory < floor:
+        raise PlanError(
+            f"--memory {memory / 1e6:.0f}MB is below the floor of this plan, "
+            f"{-(-floor // 10**6)}MB"
+        )
+    rows, threads = _unit_rows(ready), max(1, workers)
+    flight = threads + 2
+    while memory is not None and need(threads, flight, rows) > memory:
+        if rows > 1:
+            rows //= 2
+        elif flight > threads:
+            flight -= 1
+        else:
+            threads, flight = threads - 1, threads - 1
+        if threads <= 1 and rows == 1:
+            threads, flight = 1, 1
+            break
+    return Plan(ready, threads, flight, rows, need(threads, flight, rows), floor)
+
+
+def describe_unit(plan: Plan, unit: Unit) -> str:
+    """A unit as text for error notes: the file and its sample range."""
+    root: Any = _root(plan.stream)
+    ratio = root.header.sample_rate / plan.stream.header.sample_rate
+    first, stop = int(unit.row * ratio), int((unit.row + unit.n) * ratio)
+    return f"rows {unit.row} to {unit.row + unit.n} ({root.path}, from sample {first} to {stop})"

@@ -1,0 +1,70 @@
+"""What the feeds are, and what the products made of them mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fastsig.errors import UsageError
+
+__all__ = ["PRODUCTS", "PolBasis", "product_names"]
+
+# CR + i CI = <A* B>; I = AA + BB, Q = AA - BB, U = 2 CR, V = 2 CI for linear feeds.
+PRODUCTS: dict[str, tuple[str, ...]] = {
+    "I": ("I",),
+    "AABB": ("AA", "BB"),
+    "AABBCRCI": ("AA", "BB", "CR", "CI"),
+    "IQUV": ("I", "Q", "U", "V"),
+    "V": ("V",),
+}
+
+
+@dataclass(frozen=True)
+class PolBasis:
+    """Feeds of a voltage stream, or products of a spectra stream.
+
+    Parameters
+    ----------
+    kind : {"linear", "circular", "unknown"}
+        Sort of feed.
+    names : tuple of str
+        One name an entry of the polarisation axis: ("X", "Y") or ("I", "Q", "U", "V").
+    handedness : str
+        Convention of the sign of V; IEEE as used by pulsar astronomers unless told otherwise
+        (van Straten et al. 2010, PASA 27, 104).
+    frame : {"receiver", "sky"}
+        Whether Q and U are along the receiver's axes or along north and east.
+    sign_q, sign_v : {1, -1}
+        Signs applied to Q and V.
+    """
+
+    kind: Literal["linear", "circular", "unknown"] = "linear"
+    names: tuple[str, ...] = ("X", "Y")
+    handedness: str = "PSR/IEEE"
+    frame: Literal["receiver", "sky"] = "receiver"
+    sign_q: int = 1
+    sign_v: int = 1
+
+    @property
+    def n_pol(self) -> int:
+        """Length of the polarisation axis."""
+        return len(self.names)
+
+
+def product_names(products: str, n_pol: int, kind: str = "linear") -> tuple[str, ...]:
+    """Names of the products called `products` of `n_pol` feeds.
+
+    Raises
+    ------
+    UsageError
+        Where there is no such set, or it needs feeds that are not there.
+    """
+    if products not in PRODUCTS:
+        raise UsageError(f"products = {products!r}; allowed: {', '.join(PRODUCTS)}")
+    if n_pol > 2:
+        raise UsageError(f"products need one or two polarisations, not {n_pol}: choose two")
+    if n_pol == 1 and products != "I":
+        raise UsageError(f"products = {products!r} need two polarisations; this stream has one")
+    if products in ("IQUV", "V") and kind != "linear":
+        raise UsageError(f"products = {products!r} are defined for linear feeds, not {kind} ones")
+    return PRODUCTS[products]

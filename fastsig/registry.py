@@ -1,0 +1,76 @@
+"""The formats and stages there are: ours by name, others' through entry points.
+
+A plug-in is a module (format) or class (stage) that declares ``api = 1``. One that fails to load
+is a warning, never a reason for the rest to stop.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from fastsig.errors import FastsigWarning, UsageError
+
+__all__ = ["API", "formats", "stage", "stages"]
+
+API = 1
+
+# In the order in which they are asked whether a file is theirs.
+_FORMATS = ("native", "fbh5", "lofar_tbb", "digital_rf")
+
+_STAGES = {
+    "channelize": "fastsig.stages.channelize:Channelize",
+    "detect": "fastsig.stages.detect:Detect",
+    "integrate": "fastsig.stages.integrate:Integrate",
+    "select": "fastsig.stages.select:Select",
+}
+
+
+def _plugins(group: str) -> dict[str, Any]:
+    found = {}
+    for point in entry_points(group=group):
+        try:
+            item = point.load()
+            if getattr(item, "api", None) != API:
+                raise ImportError(f"it declares api = {getattr(item, 'api', None)!r}, not {API}")
+        except Exception as error:
+            warnings.warn(
+                f"plug-in {point.name} of {group} is left out: {error}", FastsigWarning,
+                stacklevel=3,
+            )
+        else:
+            found[point.name] = item
+    return found
+
+
+@cache
+def formats() -> dict[str, Any]:
+    """Format modules by name, in the order in which they are asked."""
+    own = {name: importlib.import_module(f"fastsig.io.{name}") for name in _FORMATS}
+    return {**own, **_plugins("fastsig.formats")}
+
+
+@cache
+def stages() -> tuple[str, ...]:
+    """Names of the stages there are."""
+    return (*_STAGES, *(name for name in _plugins("fastsig.stages") if name not in _STAGES))
+
+
+def stage(name: str) -> Any:
+    """The class of a stage.
+
+    Raises
+    ------
+    UsageError
+        Where there is no stage of that name.
+    """
+    if name in _STAGES:
+        module, _, attribute = _STAGES[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    found = _plugins("fastsig.stages").get(name)
+    if found is None:
+        raise UsageError(f"no stage is called {name!r}; there are {', '.join(stages())}")
+    return found

@@ -1,0 +1,161 @@
+"""Channelize: voltages through a critically sampled polyphase filter bank into frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig import validity
+from fastsig.errors import PlanError, UsageError
+from fastsig.frequency import channelized_axis
+from fastsig.stream import Block, FrameStream, Scratch, Stream, VoltageStream
+from fastsig.time import sample_time
+from fastsig.validity import Spans
+from fastsig_kernels import Channelizer, cumulative_energy, frame_energy
+
+__all__ = ["Channelize"]
+
+_TILE_BYTES = 2**19  # frames in flight stay in the second-level cache
+
+
+class Channelize(FrameStream):
+    """Split voltages into channels.
+
+    ``X[m, k] = sum_i h[i] x[m n_fft + i] exp(-2 pi i k i / n_fft)`` over a frame of ``n_tap n_fft``
+    samples, one frame every ``n_fft``; ``n_fft = 2 n_chan`` for real input (channel 0 kept, the
+    Nyquist channel dropped) and ``n_chan`` for complex input. Channels ascend in sky frequency; a
+    lower sideband is reversed and conjugated, so cross products keep their sign. White noise of
+    variance s^2 gives a mean |X|^2 of s^2 in every channel but channel 0 of real input.
+
+    Lost samples count as 0; a frame's energy is ``sum(h^2 valid) / sum(h^2)``, and frames below
+    `min_valid` have energy 0.
+
+    Parameters
+    ----------
+    source : VoltageStream
+        Real (int8, int16, float32) or complex (complex64) voltages.
+    n_chan : int
+        Channels per input channel, even.
+    n_tap : int
+        Length of the prototype in units of n_fft.
+    window : str
+        Window of the prototype's sinc: see `fastsig_kernels.prototype`.
+    min_valid : float
+        Least energy of a frame that counts, above 0 and at most 1 (strict).
+
+    Raises
+    ------
+    PlanError
+        Where the source is no voltage stream or shorter than one frame.
+    UsageError
+        Where a parameter is not allowed.
+    """
+
+    def __init__(
+        self, source: Stream, n_chan: int, *, n_tap: int = 8, window: str = "hamming",
+        min_valid: float = 0.9,
+    ) -> None:
+        if not isinstance(source, VoltageStream):
+            raise PlanError(f"channelize takes voltages, not {source.kind}")
+        if not 0 < min_valid <= 1:
+            raise UsageError(f"min_valid = {min_valid}; allowed: above 0, at most 1")
+        self.source, self.min_valid, self.window = source, float(min_valid), window
+        header = source.header
+        axis = header.require_channels(source.path)
+        try:
+            self.bank = Channelizer(
+                n_chan, n_tap=n_tap, window=window, complex_input=header.is_complex,
+                lower_sideband=header.sideband == "lower",
+            )
+        except (TypeError, ValueError) as error:
+            raise UsageError(str(error)) from error
+        self.n_chan, self.n_fft, self.n_tap = n_chan, self.bank.n_fft, n_tap
+        self.pad_start, self.pad_end = 0, self.bank.history
+        n_frame = source.shape[0] // self.n_fft - n_tap + 1
+        if n_frame < 1:
+            raise PlanError(
+                f"{source.path}: a frame of {n_tap} taps and {n_chan} channels takes "
+                f"{n_tap * self.n_fft} samples; the stream has {source.shape[0]}"
+            )
+        self._cumulative = cumulative_energy(self.bank.taps)
+        self.tile = max(1, min(64, _TILE_BYTES // (8 * n_chan * source.shape[1])))
+        self._scratch = Scratch(lambda: self.bank.scratch(self.tile))
+        middle = Fraction((n_tap - 1) * self.n_fft, 2)
+        super().__init__(
+            header.replace(
+                start_time=sample_time(header.start_time, 1, header.sample_rate / middle)
+                if middle else header.start_time,
+                sample_rate=header.sample_rate / self.n_fft,
+                channels=channelized_axis(axis, n_chan, complex_input=header.is_complex,
+                                          sideband=header.sideband),
+                sideband="upper", is_complex=True, n_bits=32,
+                            ),
+            (n_frame, source.shape[1], axis.n_chan * n_chan), np.complex64, source.path,
+        )
+
+    def inputs(self) -> tuple[Stream, ...]:
+        """The voltages."""
+        return (self.source,)
+
+    def parameters(self) -> Mapping[str, Any]:
+        """What decides the numbers."""
+        return {"n_chan": self.n_chan, "n_tap": self.n_tap, "window": self.window,
+                "min_valid": self.min_valid, "scale": "white noise keeps its variance"}
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to make `n` frames."""
+        return (self.source.work_bytes(self.samples(0, n)[1]) + n * self.row_bytes
+                + self.scratch_bytes)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Memory of the filter's and the transform's results for a tile of frames."""
+        return 16 * self.tile * self.n_fft
+
+    def samples(self, start: int, n: int) -> tuple[int, int]:
+        """First sample and number of samples that frames `start` to ``start + n - 1`` need."""
+        return start * self.n_fft, (n + self.n_tap - 1) * self.n_fft
+
+    def energy(self, valid: tuple[Spans, ...], start: int, n: int) -> NDArray[np.float64]:
+        """Energies of frames, (n, 1), or (n, 3) for two polarisations: A, B, samples of both."""
+        sets = list(valid)
+        if len(sets) == 2:
+            sets.append(sets[0] if sets[0] is sets[1] else validity.intersect(*sets))
+        energy = np.empty((n, len(sets)))
+        for column, spans in enumerate(sets):
+            energy[:, column] = frame_energy(spans, start * self.n_fft, n, self._cumulative,
+                                             self.n_fft)
+        energy[energy < self.min_valid] = 0
+        return energy
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Frames, complex64 (n, pol, chan), with their energies."""
+        self._check_range(start, n)
+        block = self.source.read_block(*self.samples(start, n))
+        data = np.empty((n, *self.shape[1:]), np.complex64) if out is None else out[:n]
+        self.transform(block.data, data)
+        return Block(data, self.energy(block.valid, start, n), start, n)
+
+    def transform(self, voltages: NDArray[Any], out: NDArray[np.complex64]) -> None:
+        """Channelise the samples of ``len(out)`` frames, every polarisation and input channel."""
+        scratch = self._scratch.take()
+        try:
+            for first in range(0, len(out), self.tile):
+                begin, length = self.samples(first, min(self.tile, len(out) - first))
+                self._transform_tile(voltages[begin : begin + length],
+                                     out[first : first + self.tile], scratch)
+        finally:
+            self._scratch.give(scratch)
+
+    def _transform_tile(
+        self, voltages: NDArray[Any], out: NDArray[np.complex64], scratch: Any
+    ) -> None:
+        inputs = voltages if voltages.ndim == 3 else voltages[:, :, np.newaxis]
+        for pol in range(inputs.shape[1]):
+            for chan in range(inputs.shape[2]):
+                part = out[:, pol, chan * self.n_chan : (chan + 1) * self.n_chan]
+                self.bank.process(inputs[:, pol, chan], out=part, scratch=scratch)

@@ -1,0 +1,136 @@
+"""Integrate: mean spectra over time and over neighbouring channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from fastsig.errors import PlanError, UsageError
+from fastsig.stream import SpectrumStream, Stream, Sums
+from fastsig.units import exact
+
+__all__ = ["SEGMENT", "Integrate"]
+
+# Rows are summed in float32 within segments of this length, counted from the start of each
+# integration, and the segments' sums in float64 and in order. So the result depends on neither
+# blocks nor threads, long integrations lose no precision, and segments can be made in parallel.
+SEGMENT = 128
+
+
+class Integrate(SpectrumStream):
+    """Mean of `n_int` spectra and of `n_freq` neighbouring channels, weighted by validity.
+
+    ``mean = sum(total) / sum(weight)`` over what is valid; the product's weight is the share of
+    what could have been. A last partial integration is kept, with its weight.
+
+    Parameters
+    ----------
+    source : SpectrumStream
+        Spectra.
+    time : Quantity or str, optional
+        Integration time; rounded to whole spectra, one at least.
+    n_int : int, optional
+        Spectra to integrate, exactly; not with `time`.
+    n_freq : int
+        Channels to average; must divide the number of channels.
+
+    Raises
+    ------
+    PlanError
+        Where the source holds no spectra.
+    UsageError
+        Where a parameter is not allowed.
+    """
+
+    def __init__(
+        self, source: Stream, time: Any = None, *, n_int: int | None = None, n_freq: int = 1
+    ) -> None:
+        if not isinstance(source, SpectrumStream):
+            raise PlanError(f"integrate takes spectra, not {source.kind}")
+        if time is not None and n_int is not None:
+            raise UsageError("give the integration as a time or as n_int, not both")
+        if time is not None:
+            seconds = exact(time, "s", "integration time")
+            if seconds <= 0:
+                raise UsageError(f"integration time = {time}; allowed: above 0")
+            n_int = max(1, round(seconds * source.header.sample_rate))
+        n_int = 1 if n_int is None else n_int
+        n_chan = source.shape[2]
+        if n_int < 1 or n_freq < 1 or n_chan % n_freq:
+            raise UsageError(
+                f"n_int = {n_int}, n_freq = {n_freq}; allowed: 1 or more, n_freq dividing the "
+                f"{n_chan} channels"
+            )
+        self.source, self.n_int, self.n_freq = source, n_int, n_freq
+        header = source.header
+        axis = header.channels
+        super().__init__(
+            header.replace(
+                sample_rate=header.sample_rate / n_int, n_sum=header.n_sum * n_int * n_freq,
+                channels=axis.averaged(n_freq) if axis else None,
+            ),
+            (-(-source.shape[0] // n_int), source.shape[1], n_chan // n_freq), np.float32,
+            source.path,
+        )
+
+    def inputs(self) -> tuple[Stream, ...]:
+        """The spectra."""
+        return (self.source,)
+
+    def parameters(self) -> Mapping[str, Any]:
+        """What decides the numbers; the integration time is the actual one, in s."""
+        seconds = Fraction(1) / self.header.sample_rate
+        return {"n_int": self.n_int, "n_freq": self.n_freq, "tsamp_s": str(seconds)}
+
+    def segments(self, row: int) -> list[tuple[int, int]]:
+        """First source row and length of every segment of an output row."""
+        first, stop = row * self.n_int, min((row + 1) * self.n_int, self.source.shape[0])
+        return [(start, min(SEGMENT, stop - start)) for start in range(first, stop, SEGMENT)]
+
+    def segment_sums(self, start: int, n: int) -> Sums:
+        """Sums of one segment: one row in the source's channels."""
+        source = self.source
+        total = np.zeros(source.shape[1:], source.sum_dtype)
+        weight = np.zeros((source.shape[1], source.weight_channels))
+        source.accumulate(start, n, total, weight)
+        return Sums(total[np.newaxis], weight[np.newaxis])
+
+    @property
+    def weight_channels(self) -> int:
+        """Length of the weights' channel axis."""
+        return 1 if self.source.weight_channels == 1 else self.shape[2]
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to make `n` rows."""
+        sums = 3 * int(np.prod(self.source.shape[1:])) * 8
+        return self.source.accumulate_bytes + sums + 2 * n * self.row_bytes
+
+    def combine(self, parts: Sequence[Sums]) -> Sums:
+        """One output row from the sums of its segments, in order."""
+        total = parts[0].total.astype(np.float64)
+        weight = parts[0].weight.copy()
+        for part in parts[1:]:
+            total += part.total
+            weight += part.weight
+        if self.n_freq == 1:
+            return Sums(total, weight)
+        total = total.reshape(*total.shape[:2], -1, self.n_freq).sum(axis=3)
+        if weight.shape[2] == 1:
+            return Sums(total, weight * self.n_freq)
+        return Sums(total, weight.reshape(*weight.shape[:2], -1, self.n_freq).sum(axis=3))
+
+    def read_sums(self, start: int, n: int) -> Sums:
+        """Rows in their additive form, float64."""
+        self._check_range(start, n)
+        rows = [
+            self.combine([self.segment_sums(*segment) for segment in self.segments(row)])
+            for row in range(start, start + n)
+        ]
+        if not rows:
+            empty = (0, *self.shape[1:])
+            return Sums(np.empty(empty), np.empty((0, self.shape[1], self.weight_channels)))
+        return Sums(np.concatenate([row.total for row in rows]),
+                    np.concatenate([row.weight for row in rows]))
