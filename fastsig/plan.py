@@ -176,7 +176,7 @@ def _root(stream: Stream) -> Stream:
 
 def _unit_rows(stream: SpectrumStream) -> int:
     """Rows that read about `_UNIT_BYTES` of the file and give at most `_RESULT_BYTES`."""
-    root = _root(stream)
+    root: Any = _root(stream)
     ratio = root.header.sample_rate / stream.header.sample_rate
     by_input = int(_UNIT_BYTES // max(1, ratio * root.row_bytes))
     by_result = _RESULT_BYTES // max(1, stream.row_bytes)

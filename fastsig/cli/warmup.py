@@ -11,7 +11,7 @@ from fastsig.cli import common
 
 def is_cold() -> bool:
     """Whether the kernels of the main path have no compiled form in the cache."""
-    from fastsig_kernels.detect import detect_accumulate_nb
+    from fastsig_kernels import detect_accumulate_nb
 
     try:
         index = detect_accumulate_nb._cache._cache_file._index_path
@@ -37,9 +37,13 @@ def warmup(verbose: bool, quiet: bool, debug: bool) -> None:
 def compile_all() -> None:
     """Run every kernel of the main path once, for each kind of input."""
     import numpy as np
-
-    from fastsig_kernels import Channelizer, cumulative_energy, detect_accumulate, frame_energy
-    from fastsig_kernels.detect import detect
+    from fastsig_kernels import (
+        Channelizer,
+        cumulative_energy,
+        detect,
+        detect_accumulate,
+        frame_energy,
+    )
 
     for dtype in ("int8", "int16", "float32", "complex64"):
         bank = Channelizer(4, n_tap=2, complex_input=dtype == "complex64")

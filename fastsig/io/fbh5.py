@@ -50,7 +50,7 @@ def sniff(probe: Probe) -> bool:
     return probe.is_hdf5 and probe.root[0].get("CLASS") == "FILTERBANK"
 
 
-def open(path: str | os.PathLike[str], **overrides: Any) -> FBH5Spectra:  # noqa: A001
+def open(path: str | os.PathLike[str], **overrides: Any) -> FBH5Spectra:
     """Open an FBH5 file as a stream of spectra.
 
     Raises
@@ -86,9 +86,9 @@ class FBH5Spectra(SpectrumStream):
 
     def _header(self, cards: dict[str, Any], path: str) -> Header:
         shape = self._data.shape
-        own = self.provenance is not None and "header" in self.provenance
+        own = (self.provenance or {}).get("header")
         header = (
-            _metadata.header_from_record(self.provenance["header"], path)
+            _metadata.header_from_record(own, path)
             if own else _header_from_cards(cards, shape, path)
         )
         axis = header.channels

@@ -33,7 +33,7 @@ NAME = "native"
 CLASS = "FASTSIG_VOLTAGE"
 VERSION = (1, 0)
 CRC_BLOCK = 2**23
-_DTYPES = {8: np.dtype("<i1"), 16: np.dtype("<i2"), 32: np.dtype("<f4")}
+_DTYPES: dict[int, np.dtype[Any]] = {8: np.dtype("<i1"), 16: np.dtype("<i2"), 32: np.dtype("<f4")}
 
 
 def sniff(probe: Probe) -> bool:
@@ -41,7 +41,7 @@ def sniff(probe: Probe) -> bool:
     return probe.is_hdf5 and probe.root[0].get("CLASS") == CLASS
 
 
-def open(path: str | os.PathLike[str], **overrides: Any) -> NativeVoltages:  # noqa: A001
+def open(path: str | os.PathLike[str], **overrides: Any) -> NativeVoltages:
     """Open a native voltage file as a stream.
 
     Raises
@@ -86,7 +86,7 @@ class NativeVoltages(VoltageStream):
             raise FormatError(path, f"truncated: samples reach beyond its {size} bytes")
 
     def _bytes(self, n: int) -> int:
-        return n * self._row_items * self._raw.itemsize
+        return int(n * self._row_items * self._raw.itemsize)
 
     def valid_fraction(self) -> float | None:
         """Share of valid samples by the spans in the file; None for float samples."""
@@ -116,9 +116,9 @@ class NativeVoltages(VoltageStream):
         total = self._bytes(self.shape[0])
         for pol, (offset, expected) in enumerate(zip(self._offsets, self._crc, strict=True)):
             for index, first in enumerate(range(0, total, CRC_BLOCK)):
-                block = np.empty(min(CRC_BLOCK, total - first), np.uint8)
+                block: NDArray[Any] = np.empty(min(CRC_BLOCK, total - first), np.uint8)
                 read_into(self._descriptor, block, offset + first, self.path)
-                if zlib.crc32(block) != expected[index]:
+                if zlib.crc32(memoryview(block)) != expected[index]:
                     row = self._bytes(1)
                     raise DataError(
                         self.path,
@@ -268,7 +268,8 @@ class NativeWriter:
         self._written += n
 
     def _checksum(self, pol: int, samples: NDArray[Any]) -> None:
-        view = memoryview(samples.view(np.uint8).reshape(-1))
+        octets: NDArray[Any] = samples.view(np.uint8)
+        view = memoryview(octets.reshape(-1))
         table, place = self._crc[pol], self._written * self._row
         while len(view):
             left = CRC_BLOCK - place % CRC_BLOCK

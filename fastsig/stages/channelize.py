@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from fastsig_kernels import Channelizer, cumulative_energy, frame_energy
 from numpy.typing import NDArray
 
 from fastsig import validity
@@ -15,7 +16,6 @@ from fastsig.frequency import channelized_axis
 from fastsig.stream import Block, FrameStream, Scratch, Stream, VoltageStream
 from fastsig.time import sample_time
 from fastsig.validity import Spans
-from fastsig_kernels import Channelizer, cumulative_energy, frame_energy
 
 __all__ = ["Channelize"]
 
@@ -43,7 +43,7 @@ class Channelize(FrameStream):
     n_tap : int
         Length of the prototype in units of n_fft.
     window : str
-        Window of the prototype's sinc: see `fastsig_kernels.prototype`.
+        Window of the prototype's sinc: see `fastsig_kernels.filters`.
     min_valid : float
         Least energy of a frame that counts, above 0 and at most 1 (strict).
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from fastsig_kernels import detect
 
 from fastsig.errors import PlanError, UsageError
 from fastsig.polarization import product_names
 from fastsig.stages.channelize import Channelize
-from fastsig.stream import FrameStream, Stream, SpectrumStream, Sums
-from fastsig_kernels.detect import detect
+from fastsig.stream import FrameStream, SpectrumStream, Stream, Sums
 
 __all__ = ["Detect"]
 
@@ -52,7 +52,7 @@ class Detect(SpectrumStream):
         basis = source.polarization
         names = product_names(products, basis.n_pol, basis.kind)
         self.source, self.products = source, products
-        self.signs = {"sign_q": int(sign_q), "sign_v": int(sign_v)}
+        self.signs: dict[str, Any] = {"sign_q": int(sign_q), "sign_v": int(sign_v)}
         header = source.header.replace(
             is_complex=False, n_sum=1, polarization=replace(basis, names=names, **self.signs)
         )

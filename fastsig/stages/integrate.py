@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastsig.errors import PlanError, UsageError
 from fastsig.stream import SpectrumStream, Stream, Sums
@@ -93,7 +94,7 @@ class Integrate(SpectrumStream):
     def segment_sums(self, start: int, n: int) -> Sums:
         """Sums of one segment: one row in the source's channels."""
         source = self.source
-        total = np.zeros(source.shape[1:], source.sum_dtype)
+        total: NDArray[Any] = np.zeros(source.shape[1:], source.sum_dtype)
         weight = np.zeros((source.shape[1], source.weight_channels))
         source.accumulate(start, n, total, weight)
         return Sums(total[np.newaxis], weight[np.newaxis])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from fastsig_kernels import detect_accumulate
 from numpy.typing import NDArray
 
 from fastsig.stages.channelize import Channelize
 from fastsig.stages.detect import Detect
 from fastsig.stream import Scratch
-from fastsig_kernels import detect_accumulate
 
 __all__ = ["Spectrometer"]
 

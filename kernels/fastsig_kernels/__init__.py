@@ -1,0 +1,59 @@
+"""Signal-processing kernels: NumPy arrays in, NumPy arrays out.
+
+Names load on first use, so importing the package compiles and loads nothing.
+"""
+
+from importlib import import_module
+
+_INDEX = {
+    "Channelizer": "channelize",
+    "ChannelizerScratch": "channelize",
+    "PRODUCTS": "products",
+    "accumulate": "integrate",
+    "accumulate_nb": "integrate",
+    "average_channels": "integrate",
+    "average_channels_nb": "integrate",
+    "cumulative_energy": "energy",
+    "detect": "detection",
+    "detect_accumulate": "detection",
+    "detect_accumulate_nb": "detection",
+    "detect_nb": "detection",
+    "frame_energy": "energy",
+    "frame_energy_nb": "energy",
+    "gaussian": "noise",
+    "gaussian_nb": "noise",
+    "intersect_spans": "energy",
+    "intersect_spans_nb": "energy",
+    "normalize": "integrate",
+    "normalize_nb": "integrate",
+    "pack": "packing",
+    "pack_nb": "packing",
+    "philox_nb": "noise",
+    "polyphase_fir": "fir",
+    "polyphase_fir_complex_nb": "fir",
+    "polyphase_fir_nb": "fir",
+    "product_codes": "products",
+    "prototype": "filters",
+    "quantize": "packing",
+    "quantize_nb": "packing",
+    "response": "filters",
+    "uniform": "noise",
+    "uniform_nb": "noise",
+    "unpack": "packing",
+    "unpack_nb": "packing",
+    "window_names": "filters",
+}
+
+__all__ = list(_INDEX)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _INDEX:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_INDEX[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_INDEX})

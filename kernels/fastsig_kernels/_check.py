@@ -1,0 +1,82 @@
+"""Checks of arguments, shared by the checked functions. Numpy only."""
+
+import operator
+from typing import Any
+
+import numpy as np
+
+
+def count(name: str, value: Any, minimum: int = 1) -> int:
+    """Return `value` as an int no smaller than `minimum`."""
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: found a bool, allowed an integer")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        found = type(value).__name__
+        raise TypeError(f"{name}: found {found}, allowed an integer") from None
+    if number < minimum:
+        raise ValueError(f"{name}: found {number}, allowed {minimum} or more")
+    return number
+
+
+def sign(name: str, value: Any) -> int:
+    """Return `value` as +1 or -1."""
+    if isinstance(value, (bool, np.bool_)) or value not in (1, -1):
+        raise ValueError(f"{name}: found {value!r}, allowed 1 or -1")
+    return int(value)
+
+
+def array(name: str, value: Any, dtypes: tuple[str, ...], ndim: int | tuple[int, ...]) -> None:
+    """Refuse anything but a plain ndarray of one of `dtypes` and `ndim` axes."""
+    if type(value) is not np.ndarray:
+        _refuse_type(name, value)
+    if not any(value.dtype == np.dtype(dtype) for dtype in dtypes):
+        raise TypeError(f"{name}: found dtype {value.dtype}, allowed {', '.join(dtypes)}")
+    allowed = (ndim,) if isinstance(ndim, int) else ndim
+    if value.ndim not in allowed:
+        axes = " or ".join(str(n) for n in allowed)
+        raise ValueError(f"{name}: found {value.ndim} axes, allowed {axes}")
+
+
+def _refuse_type(name: str, value: Any) -> None:
+    hint = ""
+    if isinstance(value, np.ndarray):
+        hint = "; a subclass would lose its unit or mask here: pass a plain view of its values"
+    found = f"{type(value).__module__}.{type(value).__qualname__}"
+    raise TypeError(f"{name}: found {found}, allowed numpy.ndarray{hint}")
+
+
+def shape(name: str, value: np.ndarray, expected: tuple[int, ...]) -> None:
+    """Refuse an array whose shape is not `expected`."""
+    if value.shape != expected:
+        raise ValueError(f"{name}: found shape {value.shape}, allowed {expected}")
+
+
+def target(name: str, value: Any, expected: tuple[int, ...], dtype: str) -> None:
+    """Refuse an array that cannot be written to with `expected` shape and `dtype`."""
+    array(name, value, (dtype,), len(expected))
+    shape(name, value, expected)
+    if not value.flags.writeable:
+        raise ValueError(f"{name}: found a read-only array, allowed a writable one")
+
+
+def output(name: str, out: Any, expected: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Return `out` once checked, or a new array if it is None."""
+    if out is None:
+        return np.empty(expected, dtype=dtype)
+    target(name, out, expected, dtype)
+    return out
+
+
+def c_contiguous(name: str, value: np.ndarray) -> None:
+    """Refuse an array that is not C-contiguous."""
+    if not value.flags.c_contiguous:
+        raise ValueError(f"{name}: found strides {value.strides}, allowed C-contiguous")
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return `value` as a bool; refuse other types, whose truth may surprise."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: found {type(value).__name__}, allowed a bool")
+    return bool(value)

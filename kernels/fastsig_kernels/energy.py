@@ -1,0 +1,196 @@
+"""Validity of frames: spans of valid samples and the filter energy on them."""
+
+import numpy as np
+
+from . import _check
+from ._jit import jit_strict
+
+
+def cumulative_energy(taps: np.ndarray) -> np.ndarray:
+    """Prefix sums of a prototype's squared coefficients.
+
+    ``C[i] = sum_{l < i} h[l]^2``, so samples a to b of a frame hold C[b] - C[a].
+
+    Parameters
+    ----------
+    taps : ndarray, shape (n_tap, n_fft), float32 or float64, dimensionless
+        Coefficients, as from `prototype`.
+
+    Returns
+    -------
+    ndarray, shape (n_tap n_fft + 1,), float64, dimensionless
+        C, from C[0] = 0 to the whole energy.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the taps are not a plain 2-D float array, or have no finite energy.
+
+    Notes
+    -----
+    Allocates its result; meant for set-up.
+    """
+    _check.array("taps", taps, ("float32", "float64"), 2)
+    sums = np.zeros(taps.size + 1)
+    np.cumsum(taps.astype(np.float64).reshape(-1) ** 2, out=sums[1:])
+    _check_cumulative("taps", sums)
+    return sums
+
+
+def frame_energy(
+    spans: np.ndarray,
+    start: int,
+    n_frame: int,
+    taps_cumulative: np.ndarray,
+    n_fft: int,
+    *,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """Fraction of the prototype's energy that falls on valid samples, per frame.
+
+    ``e[m] = 1 - sum(h^2 lost) / sum(h^2)``; frame m covers the samples from
+    ``start + m n_fft`` up to, not including, ``start + m n_fft + L``.
+
+    Parameters
+    ----------
+    spans : ndarray, shape (n_span, 2), int64, samples
+        First and one-past-last absolute sample of each run of valid samples, in
+        order, not empty, not overlapping; they may touch.
+    start : int
+        Absolute sample at which frame 0 begins.
+    n_frame : int
+        Number of frames.
+    taps_cumulative : ndarray, shape (L + 1,), float64, dimensionless
+        From `cumulative_energy`.
+    n_fft : int
+        Hop of a frame in samples; divides L.
+    out : ndarray, shape (n_frame,), float64, dimensionless, optional
+        Receives the result.
+
+    Returns
+    -------
+    ndarray, shape (n_frame,), float64, dimensionless
+        e: exactly 1 for a wholly valid frame, exactly 0 for a wholly lost one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has another type, shape or order.
+
+    Notes
+    -----
+    Allocates nothing large when `out` is given; the GIL is released. A frame's
+    bits depend only on the validity of its own samples: neither on `start`, nor
+    on how spans are cut where they touch or outside the frame.
+    """
+    _check_spans("spans", spans)
+    _check.array("taps_cumulative", taps_cumulative, ("float64",), 1)
+    _check_cumulative("taps_cumulative", taps_cumulative)
+    n_frame = _check.count("n_frame", n_frame, 0)
+    n_fft = _check.count("n_fft", n_fft)
+    length = taps_cumulative.size - 1
+    if length % n_fft:
+        raise ValueError(f"n_fft: found {n_fft}, allowed a divisor of {length}")
+    start = _check.count("start", start, -(2**62))
+    if start + n_frame * n_fft + length >= 2**63:
+        raise ValueError(f"start: found {start}, allowed frames that end before 2**63")
+    out = _check.output("out", out, (n_frame,), "float64")
+    frame_energy_nb(spans, start, taps_cumulative, n_fft, out)
+    return out
+
+
+@jit_strict
+def frame_energy_nb(spans, start, taps_cumulative, n_fft, out):
+    """Fill `out` as `frame_energy` does; arguments are not checked."""
+    length = taps_cumulative.size - 1
+    k = np.searchsorted(spans[:, 1], start, side="right")
+    for m in range(out.size):
+        first = start + m * n_fft
+        while k < spans.shape[0] and spans[k, 1] <= first:
+            k += 1
+        lost = _lost_energy(spans, k, first, taps_cumulative)
+        out[m] = max(0.0, 1.0 - lost / taps_cumulative[length])
+
+
+@jit_strict
+def _lost_energy(spans, k, first, taps_cumulative):
+    # Positions are relative to the frame, so equal gaps give equal bits anywhere.
+    length = taps_cumulative.size - 1
+    lost = 0.0
+    position = 0
+    while position < length:
+        begin = length
+        end = length
+        if k < spans.shape[0]:
+            # Clamped before the subtraction: a span may reach the ends of int64.
+            begin = min(max(spans[k, 0], first + position), first + length) - first
+            end = min(max(spans[k, 1], first + position), first + length) - first
+        lost += taps_cumulative[begin] - taps_cumulative[position]
+        position = max(end, begin)
+        k += 1
+    return lost
+
+
+def intersect_spans(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection of two lists of spans: the samples valid in both.
+
+    ``{n : n in a and n in b}``
+
+    Parameters
+    ----------
+    a, b : ndarray, shape (n_span, 2), int64, samples
+        Half-open spans in order, not empty, not overlapping.
+
+    Returns
+    -------
+    ndarray, shape (n_common, 2), int64, samples
+        Half-open spans in order, none of them empty.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has another type, shape or order.
+
+    Notes
+    -----
+    Allocates its result (its length is not known before); the GIL is released.
+    """
+    _check_spans("a", a)
+    _check_spans("b", b)
+    out = np.empty((a.shape[0] + b.shape[0], 2), dtype=np.int64)
+    n_common = intersect_spans_nb(a, b, out)
+    return out[:n_common].copy()
+
+
+@jit_strict
+def intersect_spans_nb(a, b, out):
+    """Fill `out`, of at least ``len(a) + len(b)`` rows, and return how many hold spans."""
+    i = 0
+    j = 0
+    n_common = 0
+    while i < a.shape[0] and j < b.shape[0]:
+        first = max(a[i, 0], b[j, 0])
+        stop = min(a[i, 1], b[j, 1])
+        if first < stop:
+            out[n_common, 0] = first
+            out[n_common, 1] = stop
+            n_common += 1
+        if a[i, 1] < b[j, 1]:
+            i += 1
+        else:
+            j += 1
+    return n_common
+
+
+def _check_spans(name: str, spans: np.ndarray) -> None:
+    _check.array(name, spans, ("int64",), 2)
+    _check.shape(name, spans, (spans.shape[0], 2))
+    if not (spans[:, 0] < spans[:, 1]).all():
+        raise ValueError(f"{name}: found an empty span, allowed first < stop in every row")
+    if not (spans[:-1, 1] <= spans[1:, 0]).all():
+        raise ValueError(f"{name}: found spans out of order, allowed sorted, not overlapping")
+
+
+def _check_cumulative(name: str, sums: np.ndarray) -> None:
+    if sums.size < 2 or not 0 < sums[-1] < np.inf:
+        raise ValueError(f"{name}: found no finite energy, allowed sum(h^2) > 0")

@@ -1,0 +1,161 @@
+"""Prototype low-pass filters of polyphase filter banks. Numpy only."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from . import _check
+
+#: What a window argument may be; BETA is a number from 0 to 500.
+window_names = ("hamming", "hann", "blackman", "rect", "kaiser:BETA", "none")
+
+_MAX_LENGTH = 2**31
+_MAX_BETA = 500.0
+_FIXED: dict[str, Callable[[int], np.ndarray]] = {
+    "hamming": np.hamming,
+    "hann": np.hanning,
+    "blackman": np.blackman,
+    "rect": np.ones,
+}
+
+
+def prototype(n_fft: int, n_tap: int, window: str = "hamming") -> np.ndarray:
+    """Windowed-sinc low-pass filter with its cutoff half a channel from the centre.
+
+    ``h[i] = c w[i] sinc((i - (L - 1)/2) / n_fft)`` with ``L = n_tap n_fft`` and c
+    such that ``sum h^2 = 1``: white noise of variance s^2 then gives a mean
+    ``|X|^2`` of s^2 in a channel that is not an edge.
+
+    The window is the symmetric one (its end samples mirror each other), so h is
+    exactly symmetric and a spectrum's time is the exact centre of its frame.
+
+    Parameters
+    ----------
+    n_fft : int
+        Length of the transform and hop of a frame, in samples.
+    n_tap : int
+        Length of the filter in units of `n_fft`.
+    window : str
+        One of `window_names`. ``"rect"`` is the bare sinc. ``"none"`` is neither
+        window nor sinc but equal coefficients, that is a plain FFT, and needs
+        ``n_tap = 1``. Every other window keeps the sinc for ``n_tap = 1`` too.
+
+    Returns
+    -------
+    ndarray, shape (n_tap, n_fft), float64, dimensionless
+        Row t holds the coefficients ``h[t n_fft : (t + 1) n_fft]``.
+
+    Raises
+    ------
+    TypeError
+        If a count is not an integer or the window not a string.
+    ValueError
+        If a count or the window is not allowed, or no coefficient survives.
+
+    Notes
+    -----
+    Allocates a few arrays of L float64; meant for set-up, not for loops.
+
+    References
+    ----------
+    R. E. Crochiere and L. R. Rabiner, Multirate Digital Signal Processing (1983),
+    section 4.3 for the window method and 7.2 for the polyphase bank.
+    """
+    n_fft = _check.count("n_fft", n_fft)
+    n_tap = _check.count("n_tap", n_tap)
+    if n_fft * n_tap > _MAX_LENGTH:
+        raise ValueError(f"n_fft * n_tap: found {n_fft * n_tap}, allowed up to {_MAX_LENGTH}")
+    coefficients = _window(window, n_fft, n_tap)
+    if window != "none":
+        coefficients *= _sinc(n_fft, n_tap)
+    return _unit_energy(coefficients, window).reshape(n_tap, n_fft)
+
+
+def response(taps: np.ndarray, offset: np.ndarray | float) -> np.ndarray:
+    """Complex amplitude response of a prototype at offsets from a channel's centre.
+
+    ``H(f) = sum_i h[i] exp(-2 pi i f (i - (L - 1)/2) / n_fft)``: the phase refers
+    to the middle of the frame, so symmetric taps give a real H. A tone of
+    amplitude a, `offset` channels below the centre, gives ``|X| = a |H|``.
+
+    Parameters
+    ----------
+    taps : ndarray, shape (n_tap, n_fft), float32 or float64, dimensionless
+        Coefficients, as from `prototype`.
+    offset : float or ndarray of any shape, float64, channels
+        Centre of the channel minus frequency of the tone.
+
+    Returns
+    -------
+    ndarray, shape of `offset`, complex128, dimensionless
+        Not normalised: ``response(taps, 0) = sum h``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the taps are not a plain 2-D float array or an offset is not finite.
+
+    Notes
+    -----
+    Exact direct sum, 64 offsets at a time to bound its memory.
+    """
+    _check.array("taps", taps, ("float32", "float64"), 2)
+    offset = np.asarray(offset, dtype=np.float64)
+    if not np.isfinite(offset).all():
+        raise ValueError("offset: found a value that is not finite, allowed finite channels")
+    flat = offset.reshape(-1)
+    result = np.empty(flat.size, dtype=np.complex128)
+    for first in range(0, flat.size, 64):
+        part = slice(first, first + 64)
+        result[part] = _direct_sum(taps, flat[part])
+    return result.reshape(offset.shape)
+
+
+def _direct_sum(taps: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    n_tap, n_fft = taps.shape
+    within = np.arange(n_fft) - (n_tap * n_fft - 1) / 2
+    inner = np.exp(-2j * np.pi / n_fft * np.outer(offset, within)) @ taps.T
+    outer = np.exp(-2j * np.pi * np.outer(offset, np.arange(n_tap)))
+    return (inner * outer).sum(axis=1)
+
+
+def _sinc(n_fft: int, n_tap: int) -> np.ndarray:
+    length = n_fft * n_tap
+    return np.sinc((np.arange(length) - (length - 1) / 2) / n_fft)
+
+
+def _window(window: str, n_fft: int, n_tap: int) -> np.ndarray:
+    if not isinstance(window, str):
+        raise TypeError(f"window: found {type(window).__name__}, allowed a string")
+    length = n_fft * n_tap
+    if window == "none":
+        if n_tap != 1:
+            raise ValueError(f"window 'none': found n_tap = {n_tap}, allowed 1")
+        return np.ones(length)
+    values = _FIXED[window](length) if window in _FIXED else np.kaiser(length, _beta(window))
+    # Rounding in the cosines must not break the exact symmetry.
+    return (values + values[::-1]) / 2
+
+
+def _beta(window: str) -> float:
+    kind, colon, text = window.partition(":")
+    try:
+        beta = float(text) if kind == "kaiser" and colon else np.nan
+    except ValueError:
+        beta = np.nan
+    if not 0 <= beta <= _MAX_BETA:
+        allowed = ", ".join(window_names)
+        raise ValueError(
+            f"window: found {window!r}, allowed {allowed} with BETA from 0 to {_MAX_BETA:g}"
+        )
+    return beta
+
+
+def _unit_energy(coefficients: np.ndarray, window: str) -> np.ndarray:
+    # Two-sample Hann and Blackman windows are zero but for rounding.
+    if np.abs(coefficients).max() < 1e-8:
+        raise ValueError(
+            f"window {window!r}: all {coefficients.size} coefficients are 0, "
+            "allowed a longer filter or another window"
+        )
+    return coefficients / np.sqrt(np.sum(coefficients**2))

@@ -1,0 +1,175 @@
+"""Integration: sums over frames, averages over channels, and their means."""
+
+import numpy as np
+
+from . import _check
+from ._jit import jit_strict
+
+_FLOATS = ("float32", "float64")
+
+
+def accumulate(
+    power: np.ndarray, weight: np.ndarray, total: np.ndarray, total_weight: np.ndarray
+) -> None:
+    """Add frames, in order, to an integration's two sums.
+
+    ``total += sum_m power[m]`` and ``total_weight += sum_m weight[m]``
+
+    Parameters
+    ----------
+    power : ndarray, shape (n_frame, n_product, n_chan), float32, any unit
+        Numerators, as from `detect`.
+    weight : ndarray, shape (n_frame, n_product), float64, dimensionless
+        Weights, as from `detect`.
+    total : ndarray, shape (n_product, n_chan), float32, unit of power
+        Changed in place.
+    total_weight : ndarray, shape (n_product,), float64, dimensionless
+        Changed in place.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array has another type, dtype or shape.
+
+    Notes
+    -----
+    Allocates nothing; NaN propagates; the GIL is released. Any split into calls
+    gives the same bits.
+    """
+    _check.array("power", power, ("float32",), 3)
+    _check.array("weight", weight, ("float64",), 2)
+    _check.shape("weight", weight, power.shape[:2])
+    _check.target("total", total, power.shape[1:], "float32")
+    _check.target("total_weight", total_weight, power.shape[1:2], "float64")
+    accumulate_nb(power, weight, total, total_weight)
+
+
+@jit_strict
+def accumulate_nb(power, weight, total, total_weight):
+    """Add frames as `accumulate` does; arguments are not checked."""
+    for m in range(power.shape[0]):
+        for p in range(power.shape[1]):
+            row = power[m, p]
+            sums = total[p]
+            total_weight[p] += weight[m, p]
+            for c in range(row.size):
+                sums[c] += row[c]
+
+
+def average_channels(total: np.ndarray, n: int, *, out: np.ndarray | None = None) -> np.ndarray:
+    """Mean of each `n` neighbouring channels.
+
+    ``out[..., q] = (1 / n) sum_{i < n} total[..., q n + i]``, added in that order.
+
+    Parameters
+    ----------
+    total : ndarray, shape (..., n_chan), float32 or float64, any unit
+        Up to three axes, of any strides.
+    n : int
+        Channels to average; divides n_chan.
+    out : ndarray, shape (..., n_chan // n), float64, unit of total, optional
+        Receives the result.
+
+    Returns
+    -------
+    ndarray, shape (..., n_chan // n), float64, unit of total
+        `out`, or a new array.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has another type, or n does not divide n_chan.
+
+    Notes
+    -----
+    Allocates nothing when `out` is given; NaN propagates; the GIL is released.
+    """
+    _check.array("total", total, _FLOATS, (1, 2, 3))
+    n = _check.count("n", n)
+    n_chan = total.shape[-1]
+    if n_chan % n:
+        raise ValueError(f"n: found {n}, allowed a divisor of n_chan = {n_chan}")
+    out = _check.output("out", out, (*total.shape[:-1], n_chan // n), "float64")
+    average_channels_nb(_as_3d(total), n, _as_3d(out))
+    return out
+
+
+@jit_strict
+def average_channels_nb(total, n, out):
+    """Fill `out` as `average_channels` does, for three axes; nothing is checked."""
+    for i in range(out.shape[0]):
+        for p in range(out.shape[1]):
+            for q in range(out.shape[2]):
+                group = total[i, p, q * n : (q + 1) * n]
+                value = 0.0
+                for c in range(n):
+                    value += np.float64(group[c])
+                out[i, p, q] = value / n
+
+
+def normalize(
+    total: np.ndarray,
+    total_weight: np.ndarray,
+    n_full: int,
+    *,
+    out: np.ndarray | None = None,
+    out_weight: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean power and weight of integrations from their two sums.
+
+    ``out = total / total_weight`` and ``out_weight = total_weight / n_full``
+
+    Parameters
+    ----------
+    total : ndarray, shape (..., n_product, n_chan), float32 or float64, any unit
+        Sums of numerators; two or three axes.
+    total_weight : ndarray, shape (..., n_product), float64, dimensionless
+        Sums of weights.
+    n_full : int
+        Frames in a whole integration.
+    out : ndarray, shape of total, float32, unit of total, optional
+        Receives the means: NaN where the weight is 0.
+    out_weight : ndarray, shape of total_weight, float32, dimensionless, optional
+        Receives the weights, 1 for a whole integration without a loss.
+
+    Returns
+    -------
+    out, out_weight : ndarray
+        As above; new arrays where none were given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has another type, dtype or shape.
+
+    Notes
+    -----
+    Allocates nothing when both outputs are given; NaN propagates; the GIL is
+    released.
+    """
+    _check.array("total", total, _FLOATS, (2, 3))
+    _check.array("total_weight", total_weight, ("float64",), total.ndim - 1)
+    _check.shape("total_weight", total_weight, total.shape[:-1])
+    n_full = _check.count("n_full", n_full)
+    out = _check.output("out", out, total.shape, "float32")
+    out_weight = _check.output("out_weight", out_weight, total_weight.shape, "float32")
+    weights = _as_3d(total_weight)[0], _as_3d(out_weight)[0]
+    normalize_nb(_as_3d(total), weights[0], n_full, _as_3d(out), weights[1])
+    return out, out_weight
+
+
+@jit_strict
+def normalize_nb(total, total_weight, n_full, out, out_weight):
+    """Fill both outputs as `normalize` does, for three axes; nothing is checked."""
+    for i in range(total.shape[0]):
+        for p in range(total.shape[1]):
+            weight = total_weight[i, p]
+            out_weight[i, p] = np.float32(weight / n_full)
+            row = total[i, p]
+            mean = out[i, p]
+            for c in range(row.size):
+                mean[c] = np.float32(row[c] / weight) if weight != 0 else np.float32(np.nan)
+
+
+def _as_3d(x: np.ndarray) -> np.ndarray:
+    return x[(None,) * (3 - x.ndim)]

@@ -1,0 +1,130 @@
+"""Slow and obvious NumPy twins of the kernels, in float64, for tests.
+
+No performance is promised and arguments are not checked.
+"""
+
+import numpy as np
+
+
+def polyphase_fir(x: np.ndarray, taps: np.ndarray) -> np.ndarray:
+    """Twin of `fir.polyphase_fir`: ``y[m, j] = sum_t taps[t, j] x[(m + t) n_fft + j]``.
+
+    Takes x (n_sample,) and taps (n_tap, n_fft); returns (n_frame, n_fft) float64 or
+    complex128, in the unit of x.
+    """
+    n_tap, n_fft = taps.shape
+    rows = x[: x.size // n_fft * n_fft].reshape(-1, n_fft).astype(np.result_type(x, np.float64))
+    n_frame = rows.shape[0] - n_tap + 1
+    weights = taps.astype(np.float64)
+    return np.array([(weights * rows[m : m + n_tap]).sum(axis=0) for m in range(n_frame)])
+
+
+def channelize(
+    x: np.ndarray, taps: np.ndarray, *, complex_input: bool = False, lower_sideband: bool = False
+) -> np.ndarray:
+    """Twin of `Channelizer.process`: filter, transform, order by sky frequency.
+
+    Takes x (n_sample,) and taps (n_tap, n_fft); returns (n_frame, n_chan)
+    complex128, in the unit of x.
+    """
+    spectrum = np.fft.fft(polyphase_fir(x, taps), axis=-1)
+    if complex_input:
+        spectrum = np.fft.fftshift(spectrum, axes=-1)
+    else:
+        spectrum = spectrum[:, : taps.shape[1] // 2]
+    return spectrum[:, ::-1].conj() if lower_sideband else spectrum
+
+
+def frame_energy(
+    spans: np.ndarray, start: int, n_frame: int, taps: np.ndarray, n_fft: int
+) -> np.ndarray:
+    """Twin of `energy.frame_energy`, from the taps: ``sum(h^2 valid) / sum(h^2)``.
+
+    Returns (n_frame,) float64, dimensionless.
+    """
+    energy = taps.astype(np.float64).reshape(-1) ** 2
+    result = np.empty(n_frame)
+    for m in range(n_frame):
+        sample = start + m * n_fft + np.arange(energy.size)
+        valid = np.zeros(energy.size, dtype=bool)
+        for first, stop in spans:
+            valid |= (sample >= first) & (sample < stop)
+        result[m] = energy[valid].sum() / energy.sum()
+    return result
+
+
+def intersect_spans(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Twin of `energy.intersect_spans`: every pair of spans that overlap.
+
+    Returns (n_common, 2) int64, in samples.
+    """
+    pairs = [(max(p[0], q[0]), min(p[1], q[1])) for p in a for q in b]
+    common = sorted(pair for pair in pairs if pair[0] < pair[1])
+    return np.array(common, dtype=np.int64).reshape(-1, 2)
+
+
+def detect(
+    x: np.ndarray, energy: np.ndarray, names: tuple[str, ...], sign_q: int = 1, sign_v: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Twin of `detect.detect` for the products called `names`.
+
+    Takes x (n_frame, n_pol, n_chan) and energy (n_frame, 3 or 1); returns
+    numerators (n_frame, n_product, n_chan), unit of x squared, and weights
+    (n_frame, n_product), both float64.
+    """
+    power = np.zeros((x.shape[0], len(names), x.shape[2]))
+    weight = np.zeros((x.shape[0], len(names)))
+    for m in range(x.shape[0]):
+        for p, name in enumerate(names):
+            if name in ("AA", "BB"):
+                weight[m, p] = energy[m, 0 if name == "AA" else 1]
+            elif energy[m].min() > 0:
+                weight[m, p] = energy[m, -1]
+            if weight[m, p] > 0:
+                power[m, p] = _product(name, x[m], energy[m], sign_q, sign_v)
+    return power, weight
+
+
+def _product(name, x, energy, sign_q, sign_v):
+    a, b = x[0].astype(np.complex128), x[-1].astype(np.complex128)
+    cross = a.conj() * b
+    if len(x) == 1 or name == "AA":
+        return np.abs(a) ** 2
+    if name == "BB":
+        return np.abs(b) ** 2
+    if name in ("CR", "U"):
+        return cross.real * (2 if name == "U" else 1)
+    if name in ("CI", "V"):
+        return cross.imag * (2 * sign_v if name == "V" else 1)
+    scaled = np.abs(a) ** 2 * energy[2] / energy[0], np.abs(b) ** 2 * energy[2] / energy[1]
+    return scaled[0] + scaled[1] if name == "I" else sign_q * (scaled[0] - scaled[1])
+
+
+def accumulate(power: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Twin of `integrate.accumulate` from zero: sums over frames, in float64."""
+    return power.sum(axis=0, dtype=np.float64), weight.sum(axis=0, dtype=np.float64)
+
+
+def average_channels(total: np.ndarray, n: int) -> np.ndarray:
+    """Twin of `integrate.average_channels`: means of n neighbours, in float64."""
+    return total.astype(np.float64).reshape(*total.shape[:-1], -1, n).mean(axis=-1)
+
+
+def normalize(
+    total: np.ndarray, total_weight: np.ndarray, n_full: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Twin of `integrate.normalize`: mean power, NaN at weight 0, and weight."""
+    divisor = np.where(total_weight == 0, np.nan, total_weight)
+    return total / divisor[..., None], total_weight / n_full
+
+
+def unpack(
+    packed: np.ndarray, n_bits: int, order: str = "lsb", levels: np.ndarray | None = None
+) -> np.ndarray:
+    """Twin of `unpack.unpack`, bit by bit; returns (n_sample,) float64."""
+    bits = np.unpackbits(packed, bitorder="little").reshape(-1, 8 // n_bits, n_bits)
+    codes = (bits * 2 ** np.arange(n_bits)).sum(axis=-1)
+    codes = (codes[:, ::-1] if order == "msb" else codes).reshape(-1)
+    if levels is not None:
+        return levels.astype(np.float64)[codes]
+    return (np.where(codes < 128, codes, codes - 256) if n_bits == 8 else codes).astype(float)
