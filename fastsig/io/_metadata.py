@@ -64,13 +64,13 @@ def read_json(file: h5py.Group, name: str, path: str) -> Any:
         return json.loads(dataset[()].tobytes().decode())
 
 
-_FEMTO = 10**15
+_STEPS = 10**11  # a two-part day number has steps of 5 ps: finer digits would be noise
 
 
 def exact_start(time: Time) -> tuple[str, str]:
-    """ISO text with nine decimals and what is left, as text of exact seconds (to 1 fs)."""
+    """ISO text with nine decimals and what is left, as text of seconds in steps of 10 ps."""
     text = iso(time)
-    rest = Fraction(round(elapsed(parse_time(text), time) * _FEMTO), _FEMTO)
+    rest = Fraction(round(elapsed(parse_time(text), time) * _STEPS), _STEPS)
     return text, str(rest)
 
 

@@ -116,9 +116,11 @@ class FBH5Spectra(SpectrumStream):
             weight = weight if weight is None or weight.shape[2] == 1 else weight[:, :, ::-1]
         if weight is None:
             weight = np.ones((n, data.shape[1], 1), np.float32)
-        if not np.isfinite(data).all():
-            weight = np.where(np.isfinite(data), weight, np.float32(0))
-        data = np.where(weight > 0, data, np.float32(np.nan)) if (weight == 0).any() else data
+        lost = ~np.isfinite(data)
+        if np.any(lost & (weight > 0)):  # other writers' files: NaN is all that tells of it
+            weight = np.where(lost, np.float32(0), weight)
+        if np.any(weight == 0):
+            data = np.where(weight > 0, data, np.float32(np.nan))
         data.flags.writeable = weight.flags.writeable = False
         return Block(data, weight, start, n)
 

@@ -1,0 +1,102 @@
+"""The same bytes, whatever the blocks, the workers, the memory or the engine."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streams import header, lose_packets, noise, write_native
+
+import fastsig as fs
+from fastsig import plan as planning
+from fastsig import reduce
+from fastsig.stages import channelize, spectrometer
+from fastsig.stages.integrate import SEGMENT, Integrate
+
+N = 150_000
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(5)
+    path = tmp_path_factory.mktemp("bytes") / "voltages.h5"
+    valid = lose_packets(rng, N, 0.05, 4096)
+    return write_native(path, noise(rng, N), header(), valid)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("case", range(40))
+def test_any_split_gives_the_same_product(
+    case: int, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(case)
+    products = ("I", "AABB", "AABBCRCI", "IQUV")[case % 4]
+    n_int = (1, 7, 5 * SEGMENT // 2, 3 * SEGMENT)[case // 4 % 4]
+    n_chan = (16, 26)[case // 16 % 2]
+
+    def chain() -> fs.Chain:
+        source = fs.open(recording)
+        return source.channelize(n_chan).detect(products).integrate(n_int=n_int, n_freq=2)
+
+    chain().write(tmp_path / "plain.h5", workers=1, fused=False)
+    monkeypatch.setattr(planning, "_UNIT_BYTES", int(10 ** rng.uniform(3, 6.5)))
+    monkeypatch.setattr(planning, "_RESULT_BYTES", int(10 ** rng.uniform(3, 6)))
+    monkeypatch.setattr(spectrometer, "_READ_BYTES", int(10 ** rng.uniform(3, 6)))
+    monkeypatch.setattr(channelize, "_TILE_BYTES", int(10 ** rng.uniform(2, 5)))
+    chain().write(tmp_path / "split.h5", workers=int(rng.integers(1, 9)), fused=bool(case % 3))
+    assert digest(tmp_path / "split.h5") == digest(tmp_path / "plain.h5")
+
+
+def test_blocks_read_by_hand_are_the_product(recording: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    chain = fs.open(recording).channelize(16).detect("IQUV").integrate(n_int=11)
+    chain.write(tmp_path / "product.h5", workers=2)
+    whole = fs.open(tmp_path / "product.h5").read()
+    cuts = np.unique(np.concatenate([[0, len(chain)], rng.integers(0, len(chain), 12)]))
+    for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        part = chain.read(int(start), int(stop - start))
+        np.testing.assert_array_equal(part.values, whole.values[start:stop])
+        np.testing.assert_array_equal(part.weight, whole.weight[start:stop])
+
+
+def test_memory_and_segments_change_nothing(recording: Path, tmp_path: Path) -> None:
+    chain = fs.open(recording).channelize(16).detect("AABB").integrate(n_int=10 * SEGMENT + 3)
+    ready = reduce.plan_product(chain.stream, workers=4)
+    assert ready.segmented and ready.workers == 4
+    tight = reduce.plan_product(chain.stream, workers=4, memory=ready.floor + 10**7)
+    assert tight.workers < 4 or tight.in_flight < 6 or tight.unit_rows < ready.unit_rows
+    reduce.write_plan(ready, chain.stream, tmp_path / "wide.h5")
+    reduce.write_plan(tight, chain.stream, tmp_path / "tight.h5")
+    assert digest(tmp_path / "wide.h5") == digest(tmp_path / "tight.h5")
+
+
+def test_a_limit_below_the_floor_names_the_floor(recording: Path) -> None:
+    chain = fs.open(recording).channelize(16).detect("I")
+    with pytest.raises(fs.PlanError, match=r"below the floor of this plan, \d+MB"):
+        reduce.plan_product(chain.stream, memory=10**6)
+
+
+def test_fusing_is_used_and_told(recording: Path) -> None:
+    chain = fs.open(recording).channelize(16).detect("I").integrate(n_int=4)
+    assert "channelize+detect" in chain.explain()
+    assert "Spectrometer" not in chain.explain(fused=False)
+    fused = planning.fuse(chain.stream)
+    assert isinstance(fused, Integrate) and isinstance(fused.source, spectrometer.Spectrometer)
+    with pytest.raises(fs.PlanError, match="ends in spectra"):
+        planning.plan(fs.open(recording).stream)
+
+
+def test_long_integrations_keep_their_precision() -> None:
+    from streams import MemoryVoltages
+
+    n = 20_000 * 16
+    data = np.full((n, 1), 100, np.int8)  # all of it in channel 0: the largest sum there can be
+    chain = fs.Chain(MemoryVoltages(data, header(n_pol=1))).channelize(8, n_tap=1, window="none")
+    power = chain.detect("I").integrate(n_int=20_000).read().values
+    one = chain.detect("I").read(0, 1).values
+    assert power[0, 0, 0] == pytest.approx(float(one[0, 0, 0]), rel=2e-6)
