@@ -83,14 +83,13 @@ class Header:
 
     def overridden(self, overrides: Mapping[str, str]) -> Header:
         """A copy in which the user's values stand in place of the file's."""
-        header = self
+        header, told = self, {}
         for key in OVERRIDES:  # fixed order: the bandwidth default depends on the rate
             if key in overrides:
                 header = OVERRIDES[key](header, overrides[key])
-        if not overrides:
-            return header
-        told = {key: "override" for key in overrides}
-        return replace(header, origin={**header.origin, **told})
+                name = {"frequency": "channels", "feed": "polarization"}.get(key, key)
+                told[name] = f"override:{key}={overrides[key]}"
+        return replace(header, origin={**header.origin, **told}) if told else header
 
     def require_channels(self, path: str) -> ChannelAxis:
         """The frequency axis, or an error that names the option that supplies it."""
@@ -138,7 +137,7 @@ def _set_start_time(header: Header, value: Any) -> Header:
     return header.replace(start_time=time.utc)
 
 
-def _set_feed(header: Header, text: str) -> Header:
+def _set_feed(header: Header, text: Any) -> Header:
     if text not in ("linear", "circular"):
         raise UsageError(f"feed = {text!r}; allowed: linear, circular")
     return header.replace(polarization=replace(header.polarization, kind=text))

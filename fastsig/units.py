@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Any
 
 import astropy.units as u
+import numpy as np
 
 from fastsig.errors import UsageError
 
 __all__ = ["exact", "quantity"]
+
+_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s].*)?")
 
 
 def quantity(value: Any, unit: str, name: str) -> u.Quantity:
@@ -30,8 +34,14 @@ def quantity(value: Any, unit: str, name: str) -> u.Quantity:
 
 
 def exact(value: Any, unit: str, name: str) -> Fraction:
-    """As `quantity`, but the exact rational of the shortest decimal text of the number."""
+    """As `quantity`, but exact: of text the decimal number as written.
+
+    A number of a Quantity stands for its shortest decimal text.
+    """
+    if isinstance(value, str) and (match := _NUMBER.fullmatch(value.strip())):
+        scale = quantity(f"1 {match.group(2)}", unit, name).value if match.group(2) else 1.0
+        return Fraction(match.group(1)) * Fraction(repr(float(scale)))
     number = quantity(value, unit, name)
-    if number.size != 1:
-        raise UsageError(f"{name} = {value!r} is not a single value")
+    if number.size != 1 or not np.isfinite(number.value):
+        raise UsageError(f"{name} = {value!r} is not a single finite value")
     return Fraction(repr(float(number.value)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,24 +29,6 @@ import pytest  # noqa: E402
 def samples() -> Path:
     """The folder of the project's own sample files."""
     return ROOT / "data" / "samples"
-
-
-@pytest.fixture(scope="session")
-def recorded() -> Callable[[str], Path]:
-    """Path of a recorded file; skips where there are none, fails where CI lacks one."""
-    place = os.environ.get("FASTSIG_REAL_DATA")
-    shared = ROOT.parent / "shared"
-    folder = Path(place) if place else shared / "data" / "real"
-
-    def find(name: str) -> Path:
-        path = folder / name
-        if path.exists():
-            return path
-        if os.environ.get("CI") and shared.exists():
-            pytest.fail(f"the recorded file {path} is missing")
-        pytest.skip(f"no recorded files here ({path}); FASTSIG_REAL_DATA tells where they are")
-
-    return find
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import struct
 from collections.abc import Iterator
@@ -80,14 +81,23 @@ def text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
+def cards_of(attrs: Any) -> dict[str, Any]:
+    """JSON-ready form of all attributes."""
+    return {key: plain(value) for key, value in attrs.items()}
+
+
 def plain(value: Any) -> Any:
-    """A JSON-ready form of an attribute's value."""
+    """A JSON-ready form of an attribute's value; what JSON has no number for becomes text."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, h5py.Empty):
         return None
-    if isinstance(value, np.generic):
-        return plain(value.item())
     if isinstance(value, np.ndarray):
-        return [plain(item) for item in value.tolist()]
+        return [plain(item) for item in value] if value.ndim else plain(value[()])
+    if isinstance(value, np.generic):
+        long = value.dtype in (np.longdouble, np.clongdouble)  # whose item() is itself
+        return plain((value.astype(complex if value.dtype.kind == "c" else float) if long
+                      else value).item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 from fastsig.errors import DataError
 
 
+def octets(array: NDArray[Any]) -> memoryview:
+    """The bytes of a C-contiguous array, shared."""
+    return memoryview(array.view(np.uint8).reshape(-1))  # type: ignore[arg-type]
+
+
 def read_into(descriptor: int, out: NDArray[Any], offset: int, path: str) -> None:
     """Fill a C-contiguous array from byte `offset` of a file.
 
@@ -19,7 +24,7 @@ def read_into(descriptor: int, out: NDArray[Any], offset: int, path: str) -> Non
     DataError
         Where the file ends before, or cannot be read.
     """
-    view = memoryview(out.view(np.uint8).reshape(-1))
+    view = octets(out)
     done = 0
     while done < len(view):
         try:
@@ -36,7 +41,7 @@ def read_into(descriptor: int, out: NDArray[Any], offset: int, path: str) -> Non
 
 def write_from(descriptor: int, data: NDArray[Any], offset: int) -> None:
     """Write a C-contiguous array at byte `offset` of a file; raises `OSError`."""
-    view = memoryview(data.view(np.uint8).reshape(-1))
+    view = octets(data)
     done = 0
     while done < len(view):
         done += os.pwritev(descriptor, [view[done:]], offset + done)

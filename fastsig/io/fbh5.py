@@ -157,7 +157,7 @@ def _datasets(file: h5py.File, path: str) -> tuple[Any, Any, dict[str, Any]]:
         if weights is not None and not _broadcasts(weights.shape, data.shape):
             raise FormatError(path, f"/weights {weights.shape} do not fit /data {data.shape}")
         cards = {key: plain(data.attrs[key]) for key in data.attrs
-                 if not key.startswith("DIMENSION_L")}
+                 if key not in ("DIMENSION_LIST", "DIMENSION_LABELS")}
     return data, weights, cards
 
 

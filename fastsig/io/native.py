@@ -21,7 +21,7 @@ from fastsig.errors import DataError, FormatError, OutputError, UsageError
 from fastsig.header import Header, split_overrides
 from fastsig.io import _metadata
 from fastsig.io._hdf5 import open_file, reading, text
-from fastsig.io._positioned import read_into, write_from
+from fastsig.io._positioned import octets, read_into, write_from
 from fastsig.io.probe import Probe
 from fastsig.io.safe import SafeOutput
 from fastsig.stream import VoltageStream
@@ -116,9 +116,9 @@ class NativeVoltages(VoltageStream):
         total = self._bytes(self.shape[0])
         for pol, (offset, expected) in enumerate(zip(self._offsets, self._crc, strict=True)):
             for index, first in enumerate(range(0, total, CRC_BLOCK)):
-                block: NDArray[Any] = np.empty(min(CRC_BLOCK, total - first), np.uint8)
+                block = np.empty(min(CRC_BLOCK, total - first), np.uint8)
                 read_into(self._descriptor, block, offset + first, self.path)
-                if zlib.crc32(memoryview(block)) != expected[index]:
+                if zlib.crc32(octets(block)) != expected[index]:
                     row = self._bytes(1)
                     raise DataError(
                         self.path,
@@ -268,8 +268,7 @@ class NativeWriter:
         self._written += n
 
     def _checksum(self, pol: int, samples: NDArray[Any]) -> None:
-        octets: NDArray[Any] = samples.view(np.uint8)
-        view = memoryview(octets.reshape(-1))
+        view = octets(samples)
         table, place = self._crc[pol], self._written * self._row
         while len(view):
             left = CRC_BLOCK - place % CRC_BLOCK

@@ -48,7 +48,7 @@ class Probe:
     @cached_property
     def root(self) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Attributes and member names of an HDF5 file's root group."""
-        from fastsig.io._hdf5 import open_file, plain, reading
+        from fastsig.io._hdf5 import cards_of, open_file, reading
 
         with open_file(self.path) as file, reading(self.path, "its root group"):
-            return {key: plain(value) for key, value in file.attrs.items()}, tuple(file)
+            return cards_of(file.attrs), tuple(file)

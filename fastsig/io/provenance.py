@@ -65,11 +65,11 @@ def provenance(stream: Stream, *, hash_inputs: bool = False) -> dict[str, Any]:
     import numpy
 
     sources = _files(stream)
-    overrides = {
-        key: str(getattr(source.header, key, None))
-        for source in sources for key, origin in source.header.origin.items()
-        if origin == "override"
-    }
+    overrides = sorted({
+        origin.removeprefix("override:")
+        for source in sources for origin in source.header.origin.values()
+        if origin.startswith("override:")
+    })
     return {
         "fastsig": __version__,
         "numpy": numpy.__version__,

@@ -76,8 +76,9 @@ def test_an_impulse_appears_at_its_time(kind: str, n_chan: int, n_tap: int) -> N
         frames = Channelize(stream(data, kind), n_chan, n_tap=n_tap, window="hamming")
         power = (np.abs(frames.read_block(0, frames.shape[0]).data[:, 0]) ** 2).sum(axis=1)
         row = int(power.argmax())
-        middle = elapsed(stream(data, kind).start_time, frames.time_of(row)) + Fraction(hop, 2) / RATE
-        assert abs(middle - Fraction(sample, RATE)) <= Fraction(hop, 2) / RATE + Fraction(1, 10**11)
+        half = Fraction(hop, 2 * RATE)
+        middle = elapsed(stream(data, kind).start_time, frames.time_of(row)) + half
+        assert abs(middle - Fraction(sample, RATE)) <= half + Fraction(1, 10**11)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -141,7 +141,8 @@ def test_lossy_minus_full_is_what_it_should_be() -> None:
 def test_a_spectrum_of_nothing_is_nan_with_weight_zero() -> None:
     data = np.full((100_000, 1), 5, np.int8)
     spans = (validity.as_spans([[0, 30_000], [60_000, 100_000]]),)
-    result = fs.Chain(MemoryVoltages(data, header(n_pol=1), spans)).channelize(64).detect("I").read()
+    source = fs.Chain(MemoryVoltages(data, header(n_pol=1), spans))
+    result = source.channelize(64).detect("I").read()
     gone = result.weight[:, 0, 0] == 0
     assert gone.any() and not gone.all()
     assert np.isnan(result.values[gone]).all() and np.isfinite(result.values[~gone]).all()
@@ -166,7 +167,8 @@ def test_spans_behave_as_sets(first: list, second: list, start: int, stop: int) 
     def as_set(spans: np.ndarray) -> set[int]:
         return {n for a, b in spans.tolist() for n in range(a, b)}
 
-    a, b = (validity.as_spans([(s, s + length) for s, length in pairs]) for pairs in (first, second))
+    a, b = (validity.as_spans([(s, s + length) for s, length in pairs])
+            for pairs in (first, second))
     expected = {n for s, length in first for n in range(s, s + length)}
     assert as_set(a) == expected and validity.count(a) == len(expected)
     assert all(x[1] < y[0] for x, y in zip(a.tolist()[:-1], a.tolist()[1:], strict=True))

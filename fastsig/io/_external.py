@@ -1,0 +1,134 @@
+"""Raw files that hold the samples of an HDF5 dataset, read beside the HDF5 file and nowhere else.
+
+HDF5 resolves such names from the working directory and follows them anywhere; here a name is
+looked up in the folder of the HDF5 file, and one that leads out of it is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import DataError, FormatError
+from fastsig.io._hdf5 import reading
+from fastsig.io._positioned import read_into
+
+
+@dataclass(frozen=True)
+class RawPiece:
+    """A piece of a raw file: real path, offset and number of bytes that are there."""
+
+    path: str
+    offset: int
+    size: int
+
+
+def external_pieces(dataset: h5py.Dataset, path: str) -> tuple[tuple[RawPiece, ...], int]:
+    """Pieces that hold a dataset's bytes, in order, and the number of bytes that are there.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        A dataset with external storage.
+    path : str
+        Path of its HDF5 file.
+
+    Raises
+    ------
+    FormatError
+        Where a name leads out of the folder, or a raw file is missing or holds no sample.
+
+    References
+    ----------
+    The HDF Group, H5Pset_external.
+    """
+    expected = int(dataset.size) * dataset.dtype.itemsize
+    pieces: list[RawPiece] = []
+    found = 0
+    with reading(path, f"the external files of {dataset.name}"):
+        plist = dataset.id.get_create_plist()
+        listed = [plist.get_external(n) for n in range(plist.get_external_count())]
+    for name, offset, size in listed:
+        wanted = min(int(size), expected - found)
+        piece = _piece(path, os.fsdecode(name), int(offset), wanted)
+        pieces.append(piece)
+        found += piece.size
+        if piece.size < wanted or found == expected:
+            break
+    if found < dataset.dtype.itemsize:
+        raise FormatError(path, f"raw file {os.fsdecode(listed[0][0])!r} of {dataset.name} is too "
+                          f"short: expected {expected} bytes, found {found}")
+    return tuple(pieces), found
+
+
+def _piece(path: str, name: str, offset: int, wanted: int) -> RawPiece:
+    real = resolve_beside(path, name)
+    try:
+        status = os.stat(real)
+    except OSError as error:
+        raise FormatError(path, f"raw file {name!r}: {error.strerror}; expected {wanted} bytes, "
+                          "found none") from error
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        raise FormatError(path, f"raw file {name!r} is no regular file")
+    if offset < 0:
+        raise FormatError(path, f"raw file {name!r} at offset {offset}; allowed: 0 and more")
+    return RawPiece(real, offset, max(0, min(wanted, status.st_size - offset)))
+
+
+def resolve_beside(path: str, name: str) -> str:
+    """Real path of the file `name` in the folder of `path`.
+
+    Raises
+    ------
+    FormatError
+        Where the name is absolute, goes up, or is a link that leads out of the folder.
+    """
+    folder = os.path.realpath(os.path.dirname(path) or ".")
+    if not name or "\0" in name or os.path.isabs(name) or ".." in name.split("/"):
+        raise FormatError(path, f"raw file {name!r}; allowed: a name within the file's folder")
+    real = os.path.realpath(os.path.join(folder, name))
+    if os.path.commonpath([folder, real]) != folder:
+        raise FormatError(path, f"raw file {name!r} is a link out of the file's folder")
+    return real
+
+
+def read_external(
+    pieces: tuple[RawPiece, ...], dtype: np.dtype[Any], start: int, n: int, path: str
+) -> NDArray[Any]:
+    """Samples `start` to ``start + n - 1``, by positioned reads.
+
+    Raises
+    ------
+    DataError
+        Where the raw files have become shorter than they were.
+    """
+    data = np.empty(n, dtype)
+    view, first, done = data.view(np.uint8), start * dtype.itemsize, 0
+    for piece in pieces:
+        skip = min(first, piece.size)
+        take = min(piece.size - skip, len(view) - done)
+        first -= skip
+        if take:
+            _read_piece(piece, skip, view[done : done + take])
+        done += take
+    if done < len(view):
+        raise DataError(path, f"samples {start} to {start + n} are beyond the raw files")
+    return data
+
+
+def _read_piece(piece: RawPiece, skip: int, out: NDArray[np.uint8]) -> None:
+    try:
+        # The path is real: a link put in its place since is not followed.
+        handle = os.open(piece.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise DataError(piece.path, error.strerror or str(error)) from error
+    try:
+        read_into(handle, out, piece.offset + skip, piece.path)
+    finally:
+        os.close(handle)

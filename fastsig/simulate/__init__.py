@@ -1,0 +1,19 @@
+"""Simulated recordings with known truth, made apart from the stages that they test."""
+
+from fastsig.simulate.components import (
+    Burst,
+    Carrier,
+    Diode,
+    Line,
+    Loss,
+    Pulsar,
+    RfiBurst,
+    Source,
+)
+from fastsig.simulate.engine import FastVoltage
+from fastsig.simulate.output import Report, fast_voltage, write
+
+__all__ = [
+    "Burst", "Carrier", "Diode", "FastVoltage", "Line", "Loss", "Pulsar", "Report", "RfiBurst",
+    "Source", "fast_voltage", "write",
+]

@@ -1,0 +1,295 @@
+"""What the sky, the receiver and the surroundings put into simulated voltages.
+
+Every field takes text with a unit (``"5 ms"``), a Quantity or a bare number in the field's unit,
+and holds the exact value as a Fraction in that unit once the component is made. Temperatures of
+line, pulsar, burst and RFI are the mean of the two polarisations, half of Stokes I, so that they
+compare with the system temperature; the `Source` states Stokes parameters, ``I = AA + BB``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import astropy.units as u
+
+from fastsig.errors import UsageError
+from fastsig.simulate.values import scalar, settle, value_field, whole
+
+__all__ = ["Burst", "Carrier", "Diode", "Line", "Loss", "Pulsar", "RfiBurst", "Source"]
+
+SPEED_OF_LIGHT = 299_792_458  # m/s
+HI_REST_HZ = Fraction("1420405751.768")
+DIODE_KELVIN = {"low": Fraction("1.1"), "high": Fraction("12.5")}
+PACKET = 4096  # samples of one polarisation in a packet of FAST's digitiser
+
+def _check_polarized(component: Any, option: str) -> None:
+    share = component.linear**2 + component.circular**2
+    if share > 1:
+        raise UsageError(f"{option} linear = {component.linear}, circular = {component.circular}; "
+                         f"allowed: linear^2 + circular^2 up to 1, not {float(share):g}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Polarised continuum source, the same at all frequencies.
+
+    ``CR + i CI = <A* B>``, ``I = AA + BB``, ``Q = AA - BB``, ``U = 2 CR``, ``V = 2 CI`` in the
+    sense of sky frequency, A = X and B = Y.
+
+    Parameters
+    ----------
+    i, q, u, v : value, K
+        Stokes parameters; ``q^2 + u^2 + v^2`` is at most ``i^2``.
+
+    Raises
+    ------
+    UsageError
+        Where the source is more than fully polarised.
+    """
+
+    i: Any = value_field("K", low=0)
+    q: Any = value_field("K", 0)
+    u: Any = value_field("K", 0)
+    v: Any = value_field("K", 0)
+
+    def __post_init__(self) -> None:
+        settle(self, "source")
+        polarized = self.q**2 + self.u**2 + self.v**2
+        if polarized > self.i**2:
+            raise UsageError(f"source q, u, v = {float(self.q):g}, {float(self.u):g}, "
+                             f"{float(self.v):g} K; allowed: q^2 + u^2 + v^2 up to "
+                             f"i^2 = {float(self.i**2):g} K^2, not {float(polarized):g}")
+
+
+@dataclass(frozen=True)
+class Line:
+    """Unpolarised emission line of Gaussian profile, such as HI.
+
+    Parameters
+    ----------
+    peak : value, K
+        Height in each polarisation.
+    fwhm : value, Hz or km/s
+        Full width at half the height.
+    frequency : value, Hz
+        Rest frequency; that of HI by default.
+    velocity : value, km/s
+        Radio convention: the line is at ``frequency (1 - velocity / c)``.
+    """
+
+    peak: Any = value_field("K", low=0)
+    fwhm: Any = value_field("Hz", positive=True)
+    frequency: Any = value_field("Hz", HI_REST_HZ, positive=True)
+    velocity: Any = value_field("km/s", 0)
+
+    def __post_init__(self) -> None:
+        speed = _speed(self.fwhm)
+        if speed is not None:
+            rest = scalar(self.frequency, "Hz", "line frequency")
+            object.__setattr__(self, "fwhm", speed * 1000 * rest / SPEED_OF_LIGHT)
+        settle(self, "line")
+
+    @property
+    def sky_hz(self) -> Fraction:
+        """Where the line is in the sky's frequency, Hz."""
+        shift: Fraction = 1 - self.velocity * 1000 / SPEED_OF_LIGHT
+        return shift * Fraction(self.frequency)
+
+
+def _speed(value: Any) -> Fraction | None:
+    """`value` in km/s where it is a speed."""
+    try:
+        quantity = u.Quantity(value) if isinstance(value, (str, u.Quantity)) else None
+    except (TypeError, ValueError):
+        return None
+    is_speed = quantity is not None and quantity.unit.is_equivalent("km/s")
+    return scalar(value, "km/s", "line fwhm") if is_speed else None
+
+
+@dataclass(frozen=True)
+class Diode:
+    """Noise diode, switched on a schedule and injected equally and in phase into X and Y.
+
+    Parameters
+    ----------
+    temperature : value, K, or "low" or "high"
+        Added to each polarisation while on; FAST's low and high settings are 1.1 and 12.5 K.
+    period, on, first : int, ticks of 4 ns
+        On in ticks ``first + k period`` to ``first + k period + on - 1``, k = 0, 1, ... The
+        default is FAST's pulsar mode, 0.201326592 s at 50 %.
+    """
+
+    temperature: Any = value_field("K", DIODE_KELVIN["low"], low=0)
+    period: int = 50_331_648
+    on: int = 25_165_824
+    first: int = 0
+
+    def __post_init__(self) -> None:
+        named = DIODE_KELVIN.get(str(self.temperature), self.temperature)
+        object.__setattr__(self, "temperature", named)
+        settle(self, "diode")
+        for name, minimum in (("period", 1), ("on", 1), ("first", 0)):
+            object.__setattr__(self, name, whole(getattr(self, name), f"diode {name}", minimum))
+        if self.on > self.period:
+            raise UsageError(f"diode on = {self.on} ticks; allowed: up to the period, "
+                             f"{self.period}")
+
+
+@dataclass(frozen=True)
+class Pulsar:
+    """Pulsar: noise under a periodic Gaussian envelope, dispersed coherently.
+
+    Parameters
+    ----------
+    period : value, s
+        Constant during the recording.
+    dm : value, pc / cm^3
+        Dispersion measure.
+    duty : value
+        FWHM of the pulse in turns of phase, up to 0.5.
+    peak : value, K
+        Height of the pulse, mean of the two polarisations.
+    time : value, s
+        When a pulse (phase 0) peaks at the top of the band, after the start.
+    linear, circular : value
+        Polarised fractions; ``linear^2 + circular^2`` is at most 1, circular has a sign.
+    angle : value, deg
+        ``Q = linear I cos 2 angle``, ``U = linear I sin 2 angle``.
+    """
+
+    period: Any = value_field("s", positive=True)
+    dm: Any = value_field("pc / cm3", low=0)
+    duty: Any = value_field("", Fraction(1, 20), high=Fraction(1, 2), low=Fraction(1, 10**6))
+    peak: Any = value_field("K", 1, low=0)
+    time: Any = value_field("s", 0)
+    linear: Any = value_field("", 0, low=0, high=1)
+    angle: Any = value_field("deg", 0)
+    circular: Any = value_field("", 0, low=-1, high=1)
+
+    def __post_init__(self) -> None:
+        settle(self, "pulsar")
+        _check_polarized(self, "pulsar")
+
+
+@dataclass(frozen=True)
+class Burst:
+    """One burst: noise under a Gaussian envelope, dispersed coherently.
+
+    Parameters
+    ----------
+    time : value, s
+        When the burst peaks at the top of the band, after the start.
+    fwhm : value, s
+        Full width at half the height.
+    dm, peak, linear, angle, circular
+        As of a `Pulsar`.
+    """
+
+    time: Any = value_field("s")
+    fwhm: Any = value_field("s", positive=True)
+    dm: Any = value_field("pc / cm3", low=0)
+    peak: Any = value_field("K", 1, low=0)
+    linear: Any = value_field("", 0, low=0, high=1)
+    angle: Any = value_field("deg", 0)
+    circular: Any = value_field("", 0, low=-1, high=1)
+
+    def __post_init__(self) -> None:
+        settle(self, "burst")
+        _check_polarized(self, "burst")
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """Linearly polarised carrier whose frequency drifts; absent while outside the band.
+
+    ``cos 2 pi (phase + f t + drift t^2 / 2)`` with f from the band edge that is recorded at 0 Hz.
+    The bandpass does not shape it: its strength is what is recorded.
+
+    Parameters
+    ----------
+    frequency : value, Hz
+        On the sky, at sample 0.
+    level : value
+        Its rms voltage along its own angle over the rms of receiver noise in one polarisation.
+    drift : value, Hz / s
+        Rate on the sky.
+    angle : value, deg
+        ``X = cos angle``, ``Y = sin angle``.
+    phase : value, turns
+        At sample 0.
+    """
+
+    frequency: Any = value_field("Hz", positive=True)
+    level: Any = value_field("", Fraction(1, 10), low=0)
+    drift: Any = value_field("Hz / s", 0)
+    angle: Any = value_field("deg", 0)
+    phase: Any = value_field("", 0)
+
+    def __post_init__(self) -> None:
+        settle(self, "carrier")
+
+
+@dataclass(frozen=True)
+class RfiBurst:
+    """Unpolarised, undispersed noise in a span of time and frequency.
+
+    Parameters
+    ----------
+    start, duration : value, s
+        Span of time, with sharp ends.
+    low, high : value, Hz
+        Span of sky frequency.
+    temperature : value, K
+        Added to each polarisation.
+    """
+
+    start: Any = value_field("s", low=0)
+    duration: Any = value_field("s", positive=True)
+    low: Any = value_field("Hz", low=0)
+    high: Any = value_field("Hz", positive=True)
+    temperature: Any = value_field("K", 1, low=0)
+
+    def __post_init__(self) -> None:
+        settle(self, "rfi")
+        if self.high <= self.low:
+            raise UsageError(f"rfi low, high = {float(self.low):g}, {float(self.high):g} Hz; "
+                             "allowed: low below high")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Lost packets of 4096 samples of one polarisation, counted from sample 0.
+
+    Parameters
+    ----------
+    fraction : value
+        Probability that a packet is lost, each packet and polarisation on its own.
+    packets : sequence of (pol, first, last), or text
+        Packets lost for certain, both ends included, ``pol`` X or Y: ``"X:30-41+Y:7"``.
+    """
+
+    fraction: Any = value_field("", 0, low=0, high=1)
+    packets: Any = ()
+
+    def __post_init__(self) -> None:
+        settle(self, "loss")
+        given = self.packets
+        ranges = given.split("+") if isinstance(given, str) and given else given or ()
+        object.__setattr__(self, "packets", tuple(_packet_range(item) for item in ranges))
+
+
+def _packet_range(item: str | Sequence[Any]) -> tuple[str, int, int]:
+    parts: Sequence[Any] = item
+    if isinstance(item, str):
+        match = re.fullmatch(r"\s*([XY]):(\d+)(?:-(\d+))?\s*", item)
+        parts = (match[1], match[2], match[3] or match[2]) if match else ()
+    if len(parts) == 3 and parts[0] in ("X", "Y"):
+        first, last = (whole(part, "loss packets", 0) for part in parts[1:])
+        if first <= last:
+            return str(parts[0]), first, last
+    raise UsageError(f"loss packets = {item!r}; allowed: (pol, first, last) such as X:30-41, "
+                     "pol X or Y, first up to last")

@@ -1,0 +1,248 @@
+"""What one beam of FAST records, made sample by sample with known truth."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from astropy.time import Time
+from fastsig_kernels.noise import uniform
+from fastsig_kernels.packing import quantize
+from numpy.typing import NDArray
+
+from fastsig import validity
+from fastsig.errors import UsageError
+from fastsig.frequency import ChannelAxis
+from fastsig.header import DiodeSchedule, Header
+from fastsig.simulate import components as parts
+from fastsig.simulate import layers, truth
+from fastsig.simulate.dispersed import DispersedLayer
+from fastsig.simulate.filters import BANDPASSES, Band
+from fastsig.simulate.values import scalar, whole
+from fastsig.time import parse_time
+from fastsig.validity import Spans
+
+__all__ = ["DISPERSION_CONSTANT", "FastVoltage", "Made"]
+
+DISPERSION_CONSTANT = 1 / Fraction("2.41e-4")  # MHz^2 cm^3 s / pc
+MAX_BANDWIDTH = Fraction(500 * 10**6)
+STREAM_LOSS = 0
+
+# Data, valid spans and clipped counts of X and Y.
+Made = tuple[NDArray[np.int8], tuple[Spans, Spans], tuple[int, int]]
+
+
+class FastVoltage:
+    """Simulated voltages of one beam: 8-bit real samples of X and Y.
+
+    Sample n of a polarisation is a function of the parameters and n: any part is the same
+    whatever else is made, by whichever thread.
+
+    Parameters
+    ----------
+    duration : value, s
+        Rounded to whole samples.
+    fstart, bandwidth : value, Hz
+        Lower edge of the sky's band and its width, up to 500 MHz; the sample rate is twice that.
+    sideband : {"upper", "lower"}
+        Whether recorded frequency grows with sky frequency.
+    start_time : Time or ISO text
+        UTC of sample 0.
+    seed : int
+        From 0 to 2**64 - 1.
+    level : value
+        Rms of the receiver noise in units of the last place; sets the gain.
+    tsys : value, K
+        Receiver noise of each polarisation.
+    noise : bool
+        False leaves the receiver noise out; the gain stays.
+    bandpass : {"fast", "flat"}
+        Response that shapes all but carriers; "fast" is a model of this project.
+    dispersion_constant : value, MHz^2 cm^3 s / pc
+        Delay is this times DM times ``f^-2 - ref^-2``, the reference at the top of the band.
+    diode, source, line, pulsar, burst, loss : component, optional
+        See `fastsig.simulate.components`.
+    carriers, rfi : sequence of components
+        Any number of each.
+
+    Raises
+    ------
+    UsageError
+        Where a parameter is out of range, or a response needs an FFT beyond 2**26 samples.
+    """
+
+    def __init__(
+        self, *, duration: Any, fstart: Any = Fraction(10**9), bandwidth: Any = MAX_BANDWIDTH,
+        sideband: str = "upper", start_time: Time | str = "2026-01-01T00:00:00", seed: int = 1,
+        level: Any = 20, tsys: Any = 20, noise: bool = True, bandpass: str = "fast",
+        dispersion_constant: Any = DISPERSION_CONSTANT, diode: parts.Diode | None = None,
+        source: parts.Source | None = None, line: parts.Line | None = None,
+        pulsar: parts.Pulsar | None = None, burst: parts.Burst | None = None,
+        carriers: Sequence[parts.Carrier] = (), rfi: Sequence[parts.RfiBurst] = (),
+        loss: parts.Loss | None = None,
+    ) -> None:
+        self.band = _band(fstart, bandwidth, sideband)
+        self.n_time = max(0, round(scalar(duration, "s", "duration") * self.band.rate))
+        if not self.n_time:
+            raise UsageError(f"duration = {duration!r} is less than one sample of "
+                             f"{float(1 / self.band.rate):g} s")
+        self._seed = _seed(seed)
+        self._level, self._tsys = _positive(level, "", "level"), _positive(tsys, "K", "tsys")
+        if bandpass not in BANDPASSES:
+            raise UsageError(f"bandpass = {bandpass!r}; allowed: {', '.join(BANDPASSES)}")
+        self._bandpass, self._noise = bandpass, noise
+        self._dm_constant = _positive(dispersion_constant, "", "dispersion_constant")
+        self._components: dict[str, Any] = {
+            "diode": diode, "source": source, "line": line, "pulsar": pulsar, "burst": burst,
+            "carriers": tuple(carriers), "rfi": tuple(rfi), "loss": loss,
+        }
+        self._check_band()
+        start = start_time if isinstance(start_time, Time) else parse_time(start_time)
+        self.header = _header(self.band, start.utc, diode)
+        self.truth = truth.record(
+            band=self.band, n_time=self.n_time, seed=self._seed, tsys=self._tsys,
+            level=self._level, noise=noise, response=bandpass, dm_constant=self._dm_constant,
+            components=self._components)
+        self._layers = tuple(self._make_layers())
+
+    def _check_band(self) -> None:
+        band, given = self.band, self._components
+        if given["line"]:
+            _check_inside(band, "line", given["line"].sky_hz)
+        for carrier in given["carriers"]:
+            _check_inside(band, "carrier frequency", carrier.frequency)
+        for burst in given["rfi"]:
+            _check_inside(band, "rfi low", burst.low)
+            _check_inside(band, "rfi high", burst.high)
+
+    def _make_layers(self) -> Iterator[layers.Layer]:
+        given, band, seed = self._components, self.band, self._seed
+        gain = float(self._level) / float(self._tsys) ** 0.5  # LSB of a signal of 1 K
+        common = (band, self._bandpass, gain, seed)
+        if self._noise or given["source"] or given["line"]:
+            yield layers.StationaryLayer(
+                *common, kelvin=float(self._tsys) if self._noise else 0.0,
+                source=given["source"], line=given["line"])
+        if given["diode"]:
+            ticks = DiodeSchedule(1, 1).ticks_per_second
+            yield layers.DiodeLayer(*common, given["diode"], ticks)
+        for name in ("pulsar", "burst"):
+            if given[name]:
+                yield DispersedLayer(*common, self._dm_constant, given[name])
+        for index, burst in enumerate(given["rfi"]):
+            yield layers.RfiLayer(*common, burst, index)
+        for carrier in given["carriers"]:
+            yield layers.CarrierLayer(band, float(self._level), carrier)
+
+    @property
+    def block(self) -> int:
+        """Samples of the longest segment: parts of this size, from multiples of it, cost least."""
+        return max([layers.SEGMENT, *(layer.size for layer in self._layers)])
+
+    def generate(self, start: int, n: int) -> tuple[NDArray[np.int8], tuple[Spans, Spans]]:
+        """Make samples `start` to ``start + n - 1``.
+
+        Returns
+        -------
+        data : ndarray, shape (n, 2), int8
+            X and Y, each contiguous; lost samples are 0.
+        valid : tuple of Spans
+            Absolute sample spans that were not lost, of X and of Y.
+
+        Raises
+        ------
+        UsageError
+            Where the samples are not in the recording.
+        """
+        data, valid, _ = self._make(start, n)
+        return data, valid
+
+    def _make(self, start: int, n: int) -> Made:
+        if start < 0 or n < 0 or start + n > self.n_time:
+            raise UsageError(f"samples {start} to {start + n} are outside the {self.n_time} made")
+        signal = np.zeros((2, n), np.float32)
+        for layer in self._layers:
+            layer.add(signal, start)
+        data = np.empty((2, n), np.int8)
+        clipped = [quantize(signal[pol], out=data[pol])[1] for pol in range(2)]
+        valid = self._valid(0, start, n), self._valid(1, start, n)
+        for samples, spans in zip(data, valid, strict=True):
+            validity.zero_invalid(samples, spans, start)
+        return data.T, valid, (clipped[0], clipped[1])
+
+    def _valid(self, pol: int, start: int, n: int) -> Spans:
+        loss = self._components["loss"]
+        if loss is None or not n:
+            return validity.full(start, start + n)
+        first = start // parts.PACKET
+        count = -(-(start + n) // parts.PACKET) - first
+        draw = uniform(first, count, seed=self._seed, stream=STREAM_LOSS + pol)
+        kept = draw >= float(loss.fraction)
+        for name, low, high in loss.packets:
+            if "XY".index(name) == pol:
+                kept[max(0, low - first) : max(0, high + 1 - first)] = False
+        spans = validity.from_mask(kept, first) * np.int64(parts.PACKET)
+        return validity.clip(spans, start, start + n)
+
+    def blocks(self, workers: int = 1) -> Iterator[Made]:
+        """All samples in order: data, valid spans and clipped counts, `workers` at a time."""
+        firsts = iter(range(0, self.n_time, self.block))
+        waiting: deque[Future[Made]] = deque()
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                for first in firsts:
+                    n = min(self.block, self.n_time - first)
+                    waiting.append(pool.submit(self._make, first, n))
+                    if len(waiting) >= workers + 2:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+
+def _band(fstart: Any, bandwidth: Any, sideband: str) -> Band:
+    low, width = scalar(fstart, "Hz", "fstart"), scalar(bandwidth, "Hz", "bandwidth")
+    if not 0 < width <= MAX_BANDWIDTH:
+        raise UsageError(f"bandwidth = {float(width):g} Hz; allowed: above 0 to 500 MHz")
+    if low < 0:
+        raise UsageError(f"fstart = {float(low):g} Hz; allowed: from 0")
+    if sideband == "upper":
+        return Band(low, width, "upper")
+    if sideband == "lower":
+        return Band(low, width, "lower")
+    raise UsageError(f"sideband = {sideband!r}; allowed: upper, lower")
+
+
+def _positive(value: Any, unit: str, name: str) -> Fraction:
+    number = scalar(value, unit, name)
+    if number <= 0:
+        raise UsageError(f"{name} = {value!r}; allowed: above 0{' ' + unit if unit else ''}")
+    return number
+
+
+def _seed(value: Any) -> int:
+    seed = whole(value, "seed", 0)
+    if seed >= 2**64:
+        raise UsageError(f"seed = {seed}; allowed: up to 2**64 - 1")
+    return seed
+
+
+def _check_inside(band: Band, name: str, hertz: Fraction) -> None:
+    if not band.low_hz <= hertz <= band.high_hz:
+        raise UsageError(
+            f"{name} = {float(hertz) / 1e6:.9g} MHz; allowed: within the band, "
+            f"{float(band.low_hz) / 1e6:g} to {float(band.high_hz) / 1e6:g} MHz")
+
+
+def _header(band: Band, start: Time, diode: parts.Diode | None) -> Header:
+    schedule = None if diode is None else DiodeSchedule(diode.period, diode.on, diode.first)
+    return Header(
+        start_time=start, sample_rate=band.rate,
+        channels=ChannelAxis.band(band.low_hz + band.width_hz / 2, band.width_hz),
+        sideband=band.sideband, telescope="FAST", receiver="19-beam L-band (simulated)",
+        backend="fastsig simulate", beam=1, source="SIMULATED", diode=schedule)

@@ -1,0 +1,86 @@
+"""Simulated voltages into native files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastsig import validity
+from fastsig.io.native import NativeWriter
+from fastsig.simulate.engine import FastVoltage
+from fastsig.simulate.values import whole
+
+__all__ = ["Report", "fast_voltage", "write"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came out of writing a file.
+
+    Parameters
+    ----------
+    n_time : int
+        Samples of each polarisation.
+    n_clipped, n_lost : tuple of int
+        Samples of X and of Y that were clipped, and that were lost.
+    """
+
+    n_time: int
+    n_clipped: tuple[int, int]
+    n_lost: tuple[int, int]
+
+
+def fast_voltage(
+    path: str | os.PathLike[str], *, duration: Any, workers: int | None = 1,
+    overwrite: bool = False, progress: Callable[[int], None] | None = None, **parameters: Any,
+) -> Report:
+    """Write simulated voltages of one beam to a native file, with their truth record.
+
+    Parameters
+    ----------
+    path : path
+        File to make.
+    duration : value, s
+        Length.
+    workers : int or None
+        Threads, as many as cores for None; the file is the same for any number.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    progress : callable, optional
+        Called with the bytes of each block written.
+    **parameters
+        As of `FastVoltage`.
+
+    Raises
+    ------
+    UsageError
+        As of `FastVoltage`.
+    OutputError
+        Where the file exists or cannot be written.
+    """
+    recording = FastVoltage(duration=duration, **parameters)
+    return write(recording, path, workers=workers, overwrite=overwrite, progress=progress)
+
+
+def write(
+    recording: FastVoltage, path: str | os.PathLike[str], *, workers: int | None = 1,
+    overwrite: bool = False, progress: Callable[[int], None] | None = None,
+) -> Report:
+    """Write a recording to a native file; parameters and errors as of `fast_voltage`."""
+    cores = len(os.sched_getaffinity(0))
+    threads = cores if workers is None else whole(workers, "workers", 1)
+    clipped, lost = np.zeros(2, np.int64), np.zeros(2, np.int64)
+    with NativeWriter(path, recording.header, recording.n_time, truth=recording.truth,
+                      overwrite=overwrite) as file:
+        for data, valid, counts in recording.blocks(threads):
+            file.append(data, valid)
+            clipped += counts
+            lost += [len(data) - validity.count(spans) for spans in valid]
+            if progress is not None:
+                progress(data.nbytes)
+    return Report(recording.n_time, (int(clipped[0]), int(clipped[1])),
+                  (int(lost[0]), int(lost[1])))

@@ -1,0 +1,96 @@
+"""Values with units in the fields of components: exact, within limits, read from text."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from dataclasses import field
+from fractions import Fraction
+from typing import Any, TypeVar
+
+from fastsig import units
+from fastsig.errors import UsageError
+
+__all__ = ["from_text", "scalar", "settle", "value_field", "whole"]
+
+C = TypeVar("C")
+
+
+def scalar(value: Any, unit: str, name: str) -> Fraction:
+    """Exact number in `unit` from text, a Quantity or a bare number.
+
+    Raises
+    ------
+    UsageError
+        Where it is not a finite value in that unit.
+    """
+    if isinstance(value, (int, Fraction)) and not isinstance(value, bool):
+        return Fraction(value)
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError, ZeroDivisionError):
+            return Fraction(value.strip())
+    try:
+        return units.exact(value, unit, name)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"{name} = {value!r} is not a finite value"
+                         f"{' in ' + unit if unit else ''}") from error
+
+
+def whole(value: Any, name: str, minimum: int) -> int:
+    """Read an integer of at least `minimum` from a number or its text."""
+    number = scalar(value, "", name)
+    if number.denominator != 1 or number < minimum:
+        raise UsageError(f"{name} = {value!r}; allowed: whole numbers from {minimum}")
+    return int(number)
+
+
+def value_field(
+    unit: str, default: Any = dataclasses.MISSING, low: Any = None, high: Any = None,
+    *, positive: bool = False,
+) -> Any:
+    """Make a field that `settle` turns into a Fraction in `unit` and holds against its limits."""
+    limits = {"unit": unit, "low": low, "high": high, "positive": positive}
+    return field(default=default, metadata=limits)
+
+
+def settle(component: Any, option: str) -> None:
+    """Replace the fields of a new component by exact values."""
+    for item in dataclasses.fields(component):
+        if "unit" in item.metadata:
+            name = f"{option} {item.name}"
+            value = scalar(getattr(component, item.name), item.metadata["unit"], name)
+            _check(value, name, item.metadata)
+            object.__setattr__(component, item.name, value)
+
+
+def _check(value: Fraction, name: str, limits: Any) -> None:
+    low, high, unit = limits["low"], limits["high"], limits["unit"]
+    if limits["positive"] and value <= 0:
+        raise UsageError(f"{name} = {float(value):g} {unit}; allowed: above 0")
+    if (low is not None and value < low) or (high is not None and value > high):
+        upper = "" if high is None else f" to {high}"
+        raise UsageError(f"{name} = {float(value):g} {unit}; allowed: from {low}{upper}")
+
+
+def from_text(kind: type[C], option: str, text: str) -> C:
+    """Make a component from ``KEY=VALUE,KEY=VALUE`` text.
+
+    Raises
+    ------
+    UsageError
+        For an unknown, repeated, missing or badly valued key; it names `option`.
+    """
+    known = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    values: dict[str, str] = {}
+    for pair in filter(None, (part.strip() for part in text.split(","))):
+        key, equals, value = (part.strip() for part in pair.partition("="))
+        if not equals or key not in known or key in values:
+            raise UsageError(f"{option} {pair!r}; allowed: KEY=VALUE,... with each of "
+                             f"{', '.join(known)} at most once")
+        values[key] = value
+    missing = [name for name, item in known.items()
+               if item.default is dataclasses.MISSING and name not in values]
+    if missing:
+        raise UsageError(f"{option} {text!r} lacks {', '.join(missing)}; allowed: "
+                         f"{', '.join(known)}")
+    return kind(**values)
