@@ -65,13 +65,10 @@ def check_size(path: str) -> None:
 
 
 def open_file(path: str, **options: Any) -> h5py.File:
-    """Open an HDF5 file to read; `FormatError` names the file and the cause.
-
-    HDF5's own lock is not taken: finished files do not change, and locks fail on some mounts.
-    """
+    """Open an HDF5 file to read; `FormatError` names the file and the cause."""
     check_size(path)
     with reading(path, "its HDF5 structure"):
-        return h5py.File(path, "r", locking=False, **options)
+        return h5py.File(path, "r", **options)
 
 
 def text(value: Any) -> str:

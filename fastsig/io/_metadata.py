@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
@@ -12,10 +13,11 @@ import numpy as np
 from astropy.time import Time
 from numpy.typing import NDArray
 
-from fastsig.errors import FormatError
+from fastsig.errors import FormatError, OutputError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import DiodeSchedule, Header
-from fastsig.io._hdf5 import reading
+from fastsig.io._hdf5 import declared_size, reading
+from fastsig.io.safe import SafeOutput
 from fastsig.polarization import PolBasis
 from fastsig.time import elapsed, format_rate, iso, parse_rate, parse_time, sample_time
 
@@ -25,6 +27,20 @@ MAX_JSON = 2**26  # a record larger than this is not one that the project wrote
 def creation() -> dict[str, Any]:
     """Creation options of a checksummed dataset."""
     return {"fletcher32": True, "track_times": False}
+
+
+def reserve(output: SafeOutput, size: int) -> None:
+    """Claim disk space again: HDF5 gave it back when it created its file in `output`."""
+    try:
+        output.reserve(size)
+    except OutputError as error:
+        text = str(error).partition(": ")[2]
+        raise OutputError(output.path, text, poisoned=True) from error
+
+
+def commit(output: SafeOutput) -> None:
+    """Commit a file that HDF5 has closed, without what was reserved beyond its end."""
+    output.commit(declared_size(os.pread(output.descriptor, 96, 0)))
 
 
 def create(
@@ -62,6 +78,14 @@ def read_json(file: h5py.Group, name: str, path: str) -> Any:
         if dataset.dtype != np.uint8 or dataset.ndim != 1 or dataset.size > MAX_JSON:
             raise FormatError(path, f"/{name} is not a JSON record")
         return json.loads(dataset[()].tobytes().decode())
+
+
+def read_optional_json(file: h5py.File, name: str, path: str) -> Any:
+    """As `read_json`, but None where the file has no such member."""
+    with reading(path, "its root group"):
+        # Not `name in file`, which is False too for a member whose own header is corrupt.
+        there = name in set(file)
+    return read_json(file, name, path) if there else None
 
 
 _STEPS = 10**11  # a two-part day number has steps of 5 ps: finer digits would be noise

@@ -72,10 +72,7 @@ class FBH5Spectra(SpectrumStream):
         self._lock = threading.Lock()
         try:
             self._data, self._weights, cards = _datasets(self._file, path)
-            self.provenance = (
-                _metadata.read_json(self._file, "provenance", path)
-                if "provenance" in self._file else None
-            )
+            self.provenance = _metadata.read_optional_json(self._file, "provenance", path)
             header = self._header(cards, path)
             with reading(path, "its axes"):
                 self._descending = float(cards.get("foff", 1)) < 0
@@ -153,7 +150,7 @@ def _datasets(file: h5py.File, path: str) -> tuple[Any, Any, dict[str, Any]]:
         data = file["data"]
         if not isinstance(data, h5py.Dataset) or data.ndim != 3 or data.dtype.kind not in "uif":
             raise FormatError(path, "/data is not a (time, feed_id, frequency) array of numbers")
-        weights = file.get("weights")
+        weights = file["weights"] if "weights" in set(file) else None
         if weights is not None and not _broadcasts(weights.shape, data.shape):
             raise FormatError(path, f"/weights {weights.shape} do not fit /data {data.shape}")
         cards = {key: plain(data.attrs[key]) for key in data.attrs

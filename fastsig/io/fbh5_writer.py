@@ -91,15 +91,7 @@ class FBH5Writer:
             self._file = self._create(header, provenance, compression)
         except (OSError, RuntimeError, ValueError) as error:
             raise self._fail(error) from error
-        if reserve:
-            self._reserve(size)
-
-    def _reserve(self, size: int) -> None:
-        try:
-            self._output.reserve(size)
-        except OutputError as error:
-            raise OutputError(self._output.path, str(error).partition(": ")[2], poisoned=True
-                              ) from error
+        _metadata.reserve(self._output, size)
 
     def _create(self, header: Header, provenance: Mapping[str, Any], compression: str) -> h5py.File:
         file = h5py.File(self._output.temporary, "w", libver=("v110", "v110"), locking=False)
@@ -164,7 +156,7 @@ class FBH5Writer:
             self._file.close()
         except (OSError, RuntimeError, ValueError) as error:
             raise self._fail(error) from error
-        self._output.commit()
+        _metadata.commit(self._output)
 
     def discard(self) -> None:
         """Give up: nothing is left under the final name or any other."""

@@ -60,7 +60,7 @@ class NativeVoltages(VoltageStream):
         with open_file(path) as file:
             _check_version(file, path)
             header = _metadata.header_from_record(_metadata.read_json(file, "header", path), path)
-            self.truth = _metadata.read_json(file, "truth", path) if "truth" in file else None
+            self.truth = _metadata.read_optional_json(file, "truth", path)
             with reading(path, "the voltage datasets"):
                 parts = [_part(file, pol, header, path)
                          for pol in range(header.polarization.n_pol)]
@@ -211,13 +211,14 @@ class NativeWriter:
         self._header, self._n_time, self._written = header, n_time, 0
         self._spans: list[list[Spans]] = [[] for _ in range(n_pol)]
         self._crc = [[0] for _ in range(n_pol)]
-        self._output = SafeOutput(path, overwrite=overwrite,
-                                  reserve=n_time * self._row * n_pol + 2**16)
+        size = n_time * self._row * n_pol + 2**16
+        self._output = SafeOutput(path, overwrite=overwrite, reserve=size)
         try:
             self._file = self._create(n_pol, truth)
         except (OSError, RuntimeError, ValueError) as error:
             self._output.discard()
             raise self._output.error(error, poisoned=True) from error
+        _metadata.reserve(self._output, size)
 
     def _create(self, n_pol: int, truth: Mapping[str, Any] | None) -> h5py.File:
         file = h5py.File(self._output.temporary, "w", libver=("v110", "v110"), locking=False)
@@ -292,7 +293,7 @@ class NativeWriter:
             self._file.close()
         except (OSError, RuntimeError, ValueError) as error:
             raise self._fail(error) from error
-        self._output.commit()
+        _metadata.commit(self._output)
 
     def _write_tables(self) -> None:
         size = self._n_time * self._row

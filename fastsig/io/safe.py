@@ -113,9 +113,11 @@ class SafeOutput:
         """An `OutputError` for the final name."""
         return OutputError(self.path, f"cannot be written: {_cause(cause)}", poisoned=poisoned)
 
-    def commit(self) -> None:
-        """Make the file durable and give it its name."""
+    def commit(self, size: int | None = None) -> None:
+        """Make the file durable and give it its name, cut to `size` where more was reserved."""
         try:
+            if size is not None:
+                os.ftruncate(self.descriptor, size)
             os.fsync(self.descriptor)
             if self._overwrite:
                 os.replace(self.temporary, self.path)

@@ -1,7 +1,5 @@
 """Critically sampled polyphase filter banks."""
 
-from typing import Any
-
 import numpy as np
 
 from . import _check
@@ -222,12 +220,17 @@ class Channelizer:
     def _store(self, spectrum: np.ndarray, out: np.ndarray) -> None:
         half = self._n_chan // 2
         view = out[:, ::-1] if self._lower_sideband else out
-        store: Any = np.conjugate if self._lower_sideband else np.positive
         if self._complex_input:
-            store(spectrum[:, half:], out=view[:, :half])
-            store(spectrum[:, :half], out=view[:, half:])
+            self._copy(spectrum[:, half:], view[:, :half])
+            self._copy(spectrum[:, :half], view[:, half:])
         else:
-            store(spectrum[:, : self._n_chan], out=view)
+            self._copy(spectrum[:, : self._n_chan], view)
+
+    def _copy(self, spectrum: np.ndarray, out: np.ndarray) -> None:
+        if self._lower_sideband:
+            np.conjugate(spectrum, out=out)
+        else:
+            np.copyto(out, spectrum)  # a tenth of the time that np.positive takes
 
 
 def _float32_table(taps: np.ndarray, n_fft: int) -> np.ndarray:

@@ -86,7 +86,7 @@ def test_recorded_example(name: str) -> None:
 def test_recorded_example_samples() -> None:
     channel = recorded("digital_rf/example/ch0")
     (path,) = channel.glob("2019*/rf@*.h5")
-    with h5py.File(path, locking=False) as file:
+    with h5py.File(path) as file:
         raw = file["rf_data"][()]
     assert (raw["r"][0, 0], raw["i"][0, 0]) == (-32768, -32768)
     np.testing.assert_array_equal(digital_rf.open(channel).read().data[1:], _truth(raw)[1:])
@@ -105,7 +105,7 @@ def test_recorded_synthetic() -> None:
     gap = 92957882334 - 92957882000, 92957882400 - 92957882000
     held = np.zeros((1000, 8), bool)
     for path in sorted(Path(stream.path).glob("2014*/rf@*.h5")):
-        with h5py.File(path, locking=False) as file:
+        with h5py.File(path) as file:
             first = int(file["rf_data_index"][0, 0]) - 92957882000
             rows = file["rf_data"][()]
         held[first : first + len(rows)] = np.isfinite(rows)

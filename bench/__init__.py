@@ -1,0 +1,1 @@
+"""Rates of fastsig beside its yardsticks: ``python -m bench``; see README.md."""

@@ -1,0 +1,108 @@
+"""What the figures were measured with: processor, versions, commit; and where they are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results"
+_PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "h5py")
+
+
+def use_kernel_cache() -> None:
+    """Give numba a cache named by the kernels' text: it does not see edits in other modules.
+
+    Call before numba is imported. The tests use the same folder.
+    """
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "kernels" / "fastsig_kernels").glob("*.py")):
+        digest.update(path.read_bytes())
+    folder = Path(tempfile.gettempdir()) / f"fastsig-numba-{digest.hexdigest()[:16]}"
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
+
+
+def machine() -> dict[str, Any]:
+    """Processor, memory, and how busy the machine was."""
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features()
+    return {
+        "cpu": llvm.get_host_cpu_name(),
+        "model": _model(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "lanes": 16 if features.get("avx512f") else 8 if features.get("avx2") else 4,
+        "load": os.getloadavg()[0],
+    }
+
+
+def _model() -> str | None:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return None
+    found = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    return found[1] if found else None
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of python, the packages and fastsig, and the commit of the checkout."""
+    from fastsig import __version__
+
+    found: dict[str, str | None] = {"python": platform.python_version(), "fastsig": __version__}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return {**found, "commit": commit()}
+
+
+def commit() -> str | None:
+    """The commit of the checkout, ``-dirty`` where files differ from it; None without git."""
+    command = ["git", "--no-optional-locks", "-C", str(ROOT), "describe", "--always", "--dirty",
+               "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def start_record(*, quick: bool, pattern: str | None, repeats: int) -> dict[str, Any]:
+    """The head of a record; take it before the cases run, so that the load is that of others."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "quick": quick,
+        "pattern": pattern,
+        "repeats": repeats,
+        "machine": machine(),
+        "versions": versions(),
+    }
+
+
+def file_name(record: dict[str, Any]) -> str:
+    """``<date>-<cpu>.json``; ``-quick`` and ``-part`` mark what is not a whole run."""
+    marks = [name for name, is_set in (("quick", record["quick"]), ("part", record["pattern"]))
+             if is_set]
+    cpu = re.sub(r"[^A-Za-z0-9_.]+", "-", record["machine"]["cpu"] or "unknown")
+    return "-".join([record["date"][:10], cpu, *marks]) + ".json"
+
+
+def save(record: dict[str, Any], cases: Iterable[dict[str, Any]], folder: Path = RESULTS) -> Path:
+    """Write a record and its cases, in place of one of the same day and processor."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / file_name(record)
+    path.write_text(json.dumps({**record, "cases": list(cases)}, indent=1) + "\n")
+    return path
