@@ -16,6 +16,7 @@ from fastsig import validity
 from fastsig.errors import PlanError, UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.io import describe
+from fastsig.io._positioned import write_from
 from fastsig.io.safe import SafeOutput
 from fastsig.stages.channelize import Channelize
 from fastsig.stages.integrate import Integrate
@@ -93,7 +94,7 @@ def _save(figure: Figure, stream: Stream, path: str, overwrite: bool) -> None:
     content = _page(stream, picture.getvalue()) if kind == "html" else picture.getvalue()
     with SafeOutput(path, overwrite=overwrite) as output:
         try:
-            os.write(output.descriptor, content)
+            write_from(output.descriptor, np.frombuffer(content, np.uint8), 0)
         except OSError as error:
             raise output.error(error) from error
 

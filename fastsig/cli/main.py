@@ -79,16 +79,21 @@ def run(arguments: list[str] | None = None) -> int:
             click.echo(f"try '{error.ctx.command_path} --help'", err=True)
         return 2
     except (KeyboardInterrupt, click.Abort):
-        click.echo("fastsig: interrupted; nothing was left half-written", err=True)
-        return 130
+        return _interrupted("interrupted", 130)
     except Terminated:
-        click.echo("fastsig: terminated; nothing was left half-written", err=True)
-        return 143
+        return _interrupted("terminated", 143)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it at exit
         return 0
     except Exception as error:
         return _report(error, debug)
+
+
+def _interrupted(how: str, code: int) -> int:
+    if "fastsig.io.safe" in sys.modules:  # else nothing was being written
+        sys.modules["fastsig.io.safe"].discard_unfinished()
+    click.echo(f"fastsig: {how}; nothing was left half-written", err=True)
+    return code
 
 
 def _report(error: Exception, debug: bool) -> int:

@@ -18,7 +18,7 @@ from types import TracebackType
 
 from fastsig.errors import OutputError
 
-__all__ = ["SafeOutput", "check_output", "sweep"]
+__all__ = ["SafeOutput", "check_output", "discard_unfinished", "sweep"]
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> str:
@@ -55,6 +55,15 @@ def sweep(path: str) -> list[str]:
     return removed
 
 
+_unfinished: set[SafeOutput] = set()
+
+
+def discard_unfinished() -> None:
+    """Remove the temporary files that this process was writing when it was interrupted."""
+    for output in list(_unfinished):
+        output.discard()
+
+
 class SafeOutput:
     """A file being written under a temporary name.
 
@@ -85,9 +94,12 @@ class SafeOutput:
         self.temporary = os.path.join(
             folder, f".{name}.{host}-{os.getpid()}-{secrets.token_hex(4)}.part"
         )
+        self.descriptor = -1
+        _unfinished.add(self)  # before the file is there: a signal may come at any moment
         try:
             self.descriptor = os.open(self.temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         except OSError as error:
+            self._close()
             raise self.error(error) from error
         fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.reserve(reserve)
@@ -119,11 +131,7 @@ class SafeOutput:
             if size is not None:
                 os.ftruncate(self.descriptor, size)
             os.fsync(self.descriptor)
-            if self._overwrite:
-                os.replace(self.temporary, self.path)
-            else:
-                os.link(self.temporary, self.path)  # unlike rename, fails where a file came up
-                os.unlink(self.temporary)
+            self._give_name()
             folder = os.open(os.path.dirname(self.path) or ".", os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -137,6 +145,21 @@ class SafeOutput:
             raise self.error(error) from error
         self._close()
 
+    def _give_name(self) -> None:
+        if self._overwrite:
+            os.replace(self.temporary, self.path)
+            return
+        try:
+            os.link(self.temporary, self.path)  # unlike rename, fails where a file came up
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+                raise
+            if os.path.lexists(self.path):  # a file system without links: the best there is
+                raise FileExistsError(errno.EEXIST, "File exists") from error
+            os.rename(self.temporary, self.path)
+            return
+        os.unlink(self.temporary)
+
     def discard(self) -> None:
         """Remove the temporary file."""
         if self._open:
@@ -147,7 +170,9 @@ class SafeOutput:
     def _close(self) -> None:
         if self._open:
             self._open = False
-            os.close(self.descriptor)
+            _unfinished.discard(self)
+            if self.descriptor >= 0:
+                os.close(self.descriptor)
 
     def __enter__(self) -> SafeOutput:
         return self

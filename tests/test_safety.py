@@ -1,0 +1,187 @@
+"""Nothing lost, nothing half-written: kills, full disks, interrupts, races."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli import command, environment, fastsig
+from streams import header, noise, write_native
+
+import fastsig as fs
+from fastsig.io.safe import SafeOutput, sweep
+
+OPTIONS = ("--n-chan", 64, "--products", "IQUV", "--compression", "none", "-j", 2)
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """8 MB of voltages, whose IQUV spectra take 64 MB."""
+    rng = np.random.default_rng(2)
+    path = tmp_path_factory.mktemp("safety") / "voltages.h5"
+    return write_native(path, noise(rng, 4_000_000), header())
+
+
+def test_kill_9_at_ten_moments(recording: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.h5"
+    begun = time.monotonic()
+    fastsig("spectra", recording, "-o", out, *OPTIONS)
+    whole = time.monotonic() - begun
+    expected = out.read_bytes()
+    out.unlink()
+    killed = left = 0
+    for moment in range(10):
+        process = subprocess.Popen(command("spectra", recording, "-o", out, *OPTIONS),
+                                   env=environment(), stderr=subprocess.DEVNULL)
+        time.sleep(whole * (moment + 0.5) / 10)
+        process.kill()
+        process.wait()
+        killed += process.returncode == -signal.SIGKILL
+        if out.exists():  # the kill came between the rename and the exit: a whole product
+            assert out.read_bytes() == expected
+            out.unlink()
+        left = max(left, len(os.listdir(tmp_path)))
+    assert killed >= 5 and left >= 1
+    fastsig("spectra", recording, "-o", out, *OPTIONS)
+    assert os.listdir(tmp_path) == ["out.h5"]
+    assert out.read_bytes() == expected
+
+
+@pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupts_leave_nothing(recording: Path, tmp_path: Path, sent: int, code: int) -> None:
+    process = subprocess.Popen(
+        command("spectra", recording, "-o", tmp_path / "out.h5", *OPTIONS), env=environment(),
+        stderr=subprocess.PIPE, text=True,
+    )
+    while process.poll() is None and not os.listdir(tmp_path):
+        time.sleep(0.01)
+    process.send_signal(sent)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert "nothing was left half-written" in errors and "Traceback" not in errors
+    assert os.listdir(tmp_path) == []
+
+
+def limit_files(size: int) -> None:
+    """Writes beyond `size` fail as on a full disk, but not the reservation before."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_a_disk_that_cannot_hold_the_product_is_told_before(
+    recording: Path, tmp_path: Path
+) -> None:
+    done = fastsig("spectra", recording, "-o", tmp_path / "out.h5", *OPTIONS, code=4,
+                   preexec=lambda: limit_files(2**20))
+    lines = [line for line in done.stderr.splitlines() if "out.h5" in line]
+    assert len(lines) == 1 and "bytes are needed" in lines[0]
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("what", ["spectra", "simulate", "view"])
+def test_a_disk_that_fills_while_writing(recording: Path, tmp_path: Path, what: str) -> None:
+    """No reservation, so that the write itself fails: one line, exit 4, no crash at exit."""
+    calls = {
+        "spectra": ("spectra", recording, "-o", tmp_path / "out.h5", *OPTIONS),
+        "simulate": ("simulate", "fast-voltage", "-o", tmp_path / "out.h5", "--duration", "5ms",
+                     "--bandwidth", "200MHz"),
+        "view": ("view", recording, "-o", tmp_path / "out.png"),
+    }
+    size = 2**12 if what == "view" else 2**20
+    unreserved = "import os; os.posix_fallocate = lambda *a: None\n"
+    done = fastsig(*calls[what], code=4, before=unreserved, preexec=lambda: limit_files(size))
+    lines = [line for line in done.stderr.splitlines() if "out." in line]
+    assert len(lines) == 1 and "cannot be written" in lines[0], done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_full_file_system(recording: Path, tmp_path: Path) -> None:
+    """A tmpfs of 4 MiB, where this user may mount one."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(small)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this user may not mount a file system; the limit on file size stands in")
+    try:
+        for before in ("", "import os; os.posix_fallocate = lambda *a: None\n"):
+            done = fastsig("spectra", recording, "-o", small / "out.h5", *OPTIONS, code=4,
+                           before=before)
+            lines = [line for line in done.stderr.splitlines() if "out.h5" in line]
+            assert len(lines) == 1 and "No space left on device" in lines[0]
+            assert os.listdir(small) == []
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_an_output_that_exists(recording: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.h5"
+    out.write_text("precious")
+    done = fastsig("spectra", recording, "-o", out, *OPTIONS, code=4)
+    assert "exists; give --overwrite" in done.stderr and out.read_text() == "precious"
+    fastsig("spectra", recording, "-o", out, "--n-chan", 64, "--n-int", 1000, "--overwrite")
+    assert fs.open(out).shape[2] == 64
+
+
+def test_places_where_nothing_can_be_written(recording: Path, tmp_path: Path) -> None:
+    for out, cause in ((tmp_path / "absent" / "x.h5", "does not exist"),
+                       (tmp_path, "is a folder")):
+        assert cause in fastsig("spectra", recording, "-o", out, *OPTIONS, code=4).stderr
+
+
+def test_a_folder_without_permission() -> None:
+    """As an unprivileged user, in a child where this one is root, whom nothing stops."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o555)
+        pid = os.fork()
+        if pid == 0:
+            code = 2
+            try:
+                if os.getuid() == 0:
+                    os.setgroups([])
+                    os.setgid(65534)
+                    os.setuid(65534)
+                SafeOutput(os.path.join(folder, "x.h5"))
+            except fs.OutputError as error:
+                code = 0 if "no permission" in str(error) else 1
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_file_that_comes_up_meanwhile_is_kept(tmp_path: Path) -> None:
+    output = SafeOutput(tmp_path / "x")
+    (tmp_path / "x").write_text("another's")
+    with pytest.raises(fs.OutputError, match="came up while"):
+        output.commit()
+    assert os.listdir(tmp_path) == ["x"] and (tmp_path / "x").read_text() == "another's"
+
+
+def test_only_dead_writers_leftovers_are_swept(tmp_path: Path) -> None:
+    alive = SafeOutput(tmp_path / "x[1].h5")
+    dead = tmp_path / ".x[1].h5.host-1-abcd.part"
+    other = tmp_path / ".y.h5.host-1-abcd.part"
+    for path in (dead, other):
+        path.write_text("")
+    assert sweep(os.fspath(tmp_path / "x[1].h5")) == [os.fspath(dead)]
+    assert os.path.exists(alive.temporary) and other.exists()
+    alive.discard()
+    assert not os.path.exists(alive.temporary)
+
+
+def test_an_error_in_the_middle_leaves_nothing(recording: Path, tmp_path: Path) -> None:
+    """The input is cut while it is read: the message names it and where."""
+    copy = tmp_path / "in.h5"
+    copy.write_bytes(recording.read_bytes())
+    chain = fs.open(copy).channelize(64).detect("I").integrate(n_int=10)
+    os.truncate(copy, 5_000_000)
+    with pytest.raises(fs.DataError, match=r"in\.h5: ends at byte 5000000") as caught:
+        chain.write(tmp_path / "out.h5", workers=2)
+    assert any("from sample" in note for note in caught.value.__notes__)
+    assert os.listdir(tmp_path) == ["in.h5"]
