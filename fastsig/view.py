@@ -68,6 +68,8 @@ def draw(
     if path is not None:
         check_picture(os.fspath(path))
     if isinstance(stream, VoltageStream):
+        if product is not None:
+            raise UsageError(f"product = {product!r}; voltages have no products: leave it out")
         figure = _draw_voltages(stream)
     elif isinstance(stream, SpectrumStream):
         figure = _draw_spectra(stream, product)

@@ -10,16 +10,17 @@ from fastsig.cli import common
 
 
 def is_cold() -> bool:
-    """Whether the kernels of the main path have no compiled form in the cache."""
-    from fastsig_kernels import detect_accumulate_nb
-
-    try:
-        index = detect_accumulate_nb._cache._cache_file._index_path
-    except AttributeError:  # a numba that keeps its cache elsewhere: say nothing
-        return False
+    """Whether the filter bank, which every path runs through, has no compiled form in the cache."""
     import os
 
-    return not os.path.exists(index)
+    from fastsig_kernels import polyphase_fir_complex_nb, polyphase_fir_nb
+
+    try:
+        indices = [kernel._cache._cache_file._index_path
+                   for kernel in (polyphase_fir_nb, polyphase_fir_complex_nb)]
+    except AttributeError:  # a numba that keeps its cache elsewhere: say nothing
+        return False
+    return not any(map(os.path.exists, indices))
 
 
 @click.command()
