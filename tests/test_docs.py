@@ -1,0 +1,229 @@
+"""The documents are true: their code runs, their output comes, their links and tables hold.
+
+The rules for writers of documents are in CONTRIBUTING.md, section Tests.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import pytest
+from recordings import recorded
+
+from fastsig.cli.main import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "kernels/README.md",
+       "data/samples/README.md")
+DOCUMENTS = [*TOP, *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+EXECUTED = ["README.md", "kernels/README.md",
+            *(name for name in DOCUMENTS if name.startswith("docs/"))]
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Snippet(NamedTuple):
+    """A fenced block: its language, the rest of its info string, its text and first line."""
+
+    language: str
+    mark: str
+    text: str
+    line: int
+
+
+class Command(NamedTuple):
+    """A line of a console block, the exit code it should end with and the output shown."""
+
+    line: str
+    code: int
+    shown: list[str]
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def snippets(name: str) -> list[Snippet]:
+    text = text_of(name)
+    found = []
+    for match in FENCE.finditer(text):
+        language, _, mark = match[1].strip().partition(" ")
+        found.append(Snippet(language, mark, match[2], text[: match.start(2)].count("\n")))
+    return found
+
+
+def commands(text: str) -> Iterator[Command]:
+    for part in re.split(r"^\$ ", text.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
+        line, *shown = part.splitlines()
+        line, _, comment = line.partition("  # ")
+        code = int(comment.removeprefix("exit ")) if comment else 0
+        yield Command(" ".join(line.split()), code, [item for item in shown if item.strip()])
+
+
+def check_command(command: Command, folder: Path, where: str) -> None:
+    program, *arguments = command.line.split()
+    if program != "fastsig":
+        return
+    path = os.pathsep.join(
+        [str(ROOT), str(ROOT / "kernels"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "from fastsig.cli.main import main; main()",
+         *arguments],
+        cwd=folder, env={**os.environ, "PYTHONPATH": path, "MPLBACKEND": "agg"},
+        capture_output=True, text=True, timeout=240, check=False,
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == command.code, f"{where}: {command.line}\n{output}"
+    lines = [line.rstrip() for line in output.splitlines()]
+    for shown in command.shown:
+        assert shown.strip() == "..." or shown.rstrip() in lines, (
+            f"{where}: {command.line}\nshows {shown!r}, which does not come:\n{output}")
+
+
+def linked_folder(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "samples").symlink_to(ROOT / "data" / "samples")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", EXECUTED)
+def test_code_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = linked_folder(tmp_path)
+    monkeypatch.chdir(folder)
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    for snippet in snippets(name):
+        where = f"{name}:{snippet.line}"
+        if snippet.language == "python":
+            code = "\n" * snippet.line + snippet.text  # so that tracebacks tell the line
+            exec(compile(code, ROOT / name, "exec"), namespace)
+        elif snippet.language == "console" and snippet.mark != "recorded":
+            for command in commands(snippet.text):
+                check_command(command, folder, where)
+
+
+RECORDED = [(name, snippet) for name in EXECUTED for snippet in snippets(name)
+            if snippet.mark == "recorded"]
+
+
+@pytest.mark.recorded
+@pytest.mark.parametrize(
+    ("name", "snippet"), RECORDED, ids=[f"{name}:{item.line}" for name, item in RECORDED])
+def test_code_runs_on_recorded_files(name: str, snippet: Snippet, tmp_path: Path) -> None:
+    for command in commands(snippet.text):
+        for folder in re.findall(r" (lofar_dal_h5|digital_rf)/", command.line):
+            if not (tmp_path / folder).exists():
+                (tmp_path / folder).symlink_to(recorded(folder))
+        check_command(command, tmp_path, f"{name}:{snippet.line}")
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_blocks_have_a_known_language(name: str) -> None:
+    kinds = {(snippet.language, snippet.mark) for snippet in snippets(name)}
+    allowed = {("python", ""), ("console", ""), ("console", "recorded"), ("sh", ""), ("text", "")}
+    assert kinds <= allowed
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_relative_links_lead_somewhere(name: str) -> None:
+    text = FENCE.sub("", text_of(name))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (ROOT / name).parent / path if path else ROOT / name
+        assert linked.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [_anchor(heading) for heading in headings], target
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
+
+
+def test_make_targets_of_the_documents_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", text_of("Makefile"), re.MULTILINE))
+    blocks = [snippet.text for snippet in snippets("README.md") if snippet.language == "sh"]
+    first = [line.strip() for line in blocks[0].splitlines()]
+    assert first == ["make demo", "make test"]
+    used = set(re.findall(r"make (?:[A-Z]+=\S+ )?([a-z]+)`", text_of("CONTRIBUTING.md")))
+    assert {"demo", "test"} | used <= targets
+
+
+def test_readme_exit_codes_are_those_of_the_command_line() -> None:
+    rows = re.compile(r"^\| (\d+) \| (.*) \|$", re.MULTILINE)
+    readme, pages = (dict(rows.findall(text_of(name))) for name in
+                     ("README.md", "docs/command-line.md"))
+    assert set(readme) == set(pages) == {"0", "1", "2", "3", "4", "70", "130", "143"}
+
+
+def leaves(command: click.Command, name: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command that is no group, with its full name."""
+    if not isinstance(command, click.Group):
+        yield name.strip(), command
+        return
+    context = click.Context(command)
+    for part in command.list_commands(context):
+        below = command.get_command(context, part)
+        assert below is not None
+        yield from leaves(below, f"{name} {part}")
+
+
+def documented() -> dict[str, set[str]]:
+    """Options in the tables of docs/command-line.md, by command."""
+    found = {}
+    for section in re.split(r"^## ", text_of("docs/command-line.md"), flags=re.MULTILINE)[1:]:
+        name = re.match(r"`fastsig ([a-z -]+)`\n", section)
+        if name is not None:
+            cells = re.findall(r"^\| (`-.*?) \|", section, re.MULTILINE)
+            found[name[1]] = {option for cell in cells
+                              for option in re.findall(r"`(--?[a-z-]+)", cell)}
+    return found
+
+
+def test_commands_and_options_are_documented_and_none_else() -> None:
+    actual = {
+        name: {option for parameter in command.params if isinstance(parameter, click.Option)
+               for option in (*parameter.opts, *parameter.secondary_opts)}
+        for name, command in leaves(cli)
+    }
+    assert documented() == actual
+
+
+def test_choices_and_defaults_are_documented() -> None:
+    sections = re.split(r"^## ", text_of("docs/command-line.md"), flags=re.MULTILINE)
+    for name, command in leaves(cli):
+        section = next(part for part in sections if part.startswith(f"`fastsig {name}`"))
+        for parameter in command.params:
+            if isinstance(parameter.type, click.Choice):
+                row = next(line for line in section.splitlines() if parameter.opts[-1] in line)
+                assert all(f"`{choice}`" in row for choice in parameter.type.choices), row
+            if isinstance(parameter.default, (int, float)) and not isinstance(
+                    parameter.default, bool):
+                row = next(line for line in section.splitlines() if parameter.opts[-1] in line)
+                assert re.search(rf"\b{re.escape(str(parameter.default))}\b", row), row
+
+
+def test_table_of_commands_is_complete() -> None:
+    table = re.findall(r"^\| `([a-z -]+)` \| ", text_of("docs/command-line.md"), re.MULTILINE)
+    assert set(table[: len(dict(leaves(cli)))]) == set(dict(leaves(cli)))
+
+
+def test_public_names_are_documented() -> None:
+    import fastsig
+
+    page = text_of("docs/python.md")
+    names = set(fastsig.__all__) - {"__version__"}
+    assert all(re.search(rf"`{name}[`(]", page) for name in names)
+
+
+def test_changelog_has_this_version() -> None:
+    import fastsig
+
+    assert f"## [{fastsig.__version__}]" in text_of("CHANGELOG.md")
