@@ -7,11 +7,13 @@ The verbs of a `Chain` are the stages of the registry; each returns a new chain:
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from astropy.time import Time
 
 from fastsig import registry
@@ -145,15 +147,18 @@ class Chain:
         first, stop = max(0, first), min(stop, self.shape[0])
         if first >= stop:
             raise UsageError(
-                f"no rows from {span.start} to {span.stop}: the stream runs from "
+                f"no rows {_between(span)}: the stream runs from "
                 f"{iso(self.start_time)} to {iso(self.stream.stop_time)}"
             )
         return first, stop
 
     def _row(self, at: Any) -> int:
         """First row that starts at or after a time."""
-        if isinstance(at, int):
-            return at if at >= 0 else self.shape[0] + at
+        if isinstance(at, (int, np.integer)):
+            row = operator.index(at)
+            return row if row >= 0 else self.shape[0] + row
+        if isinstance(at, float):
+            raise UsageError(f"{at!r} is neither a row number nor a time with a unit")
         seconds = (
             elapsed(self.start_time, at) if isinstance(at, Time) else exact(at, "s", "time")
         )
@@ -166,13 +171,16 @@ class Chain:
         ends = (span.start, span.stop)
         if axis is None or not isinstance(self.stream, SpectrumStream):
             raise PlanError("channels can be selected from spectra only: channelise and detect")
-        if all(end is None or isinstance(end, int) for end in ends):
+        if all(end is None or isinstance(end, (int, np.integer)) for end in ends):
             first, stop, _ = span.indices(axis.n_chan)
         else:
             low, high = (None if end is None else exact(end, "Hz", "frequency") for end in ends)
             first, stop = axis.slice_of(low, high)
         if first >= stop:
-            raise UsageError(f"no channels from {span.start} to {span.stop}")
+            low_hz, high_hz = (float(edge) / 1e6 for edge in axis.edges_hz)
+            raise UsageError(
+                f"no channels {_between(span)}: the band runs from {low_hz:g} to {high_hz:g} MHz"
+            )
         return first, stop
 
     def write(self, path: str | os.PathLike[str], **options: Any) -> None:
@@ -233,14 +241,19 @@ class Chain:
         return f"<table><caption>{escape(self.stream.kind)} {self.shape}</caption>{rows}</table>"
 
 
+def _between(span: slice) -> str:
+    first = "the start" if span.start is None else span.start
+    return f"from {first} to {'the end' if span.stop is None else span.stop}"
+
+
 def spectra(
     stream: VoltageStream, n_chan: int, *, n_tap: int = 8, window: str = "hamming",
     min_valid: float = 0.9, products: str = "I", time: Any = None, n_int: int | None = None,
-    n_freq: int = 1,
+    n_freq: int = 1, sign_q: int = 1, sign_v: int = 1,
 ) -> Chain:
     """The chain of ``fastsig spectra``: channelise, detect, integrate."""
     chain = Chain(stream).channelize(n_chan, n_tap=n_tap, window=window, min_valid=min_valid)
-    chain = chain.detect(products)
+    chain = chain.detect(products, sign_q=sign_q, sign_v=sign_v)
     if time is None and n_int is None and n_freq == 1:
         return chain
     return Chain(Integrate(chain.stream, time, n_int=n_int, n_freq=n_freq))

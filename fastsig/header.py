@@ -87,8 +87,7 @@ class Header:
         for key in OVERRIDES:  # fixed order: the bandwidth default depends on the rate
             if key in overrides:
                 header = OVERRIDES[key](header, overrides[key])
-                name = {"frequency": "channels", "feed": "polarization"}.get(key, key)
-                told[name] = f"override:{key}={overrides[key]}"
+                told[{"frequency": "channels", "feed": "polarization"}.get(key, key)] = "override"
         return replace(header, origin={**header.origin, **told}) if told else header
 
     def require_channels(self, path: str) -> ChannelAxis:
@@ -113,7 +112,9 @@ def _has_unit(text: object) -> bool:
     return not isinstance(text, (int, float, Fraction)) and str(text).strip()[-1:].isalpha()
 
 
-def _set_frequency(header: Header, text: str) -> Header:
+def _set_frequency(header: Header, text: Any) -> Header:
+    if isinstance(text, (int, float)) or not str(text).strip()[-1:].isalpha():
+        raise UsageError(f"frequency = {text!r} needs a unit, as in 1414MHz")
     center = exact(text, "Hz", "frequency")
     rate = header.sample_rate
     axis = header.channels

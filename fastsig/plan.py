@@ -111,12 +111,12 @@ class Plan:
     def explain(self) -> str:
         """The plan as text."""
         lines = [
-            f"{'step':<14}{'stages':<22}{'rows':>12}{'halo':>10}{'align':>8}{'row bytes':>12}"
+            f"{'step':<16}{'stages':<20}{'rows':>12}{'halo':>10}{'align':>8}{'row bytes':>12}"
             f"{'thread bytes':>14}"
         ]
         for node in self.nodes():
             lines.append(
-                f"{node.name:<14}{'+'.join(node.stages):<22}{node.rows:>12}{node.halo:>10}"
+                f"{node.name:<16}{'+'.join(node.stages):<20}{node.rows:>12}{node.halo:>10}"
                 f"{node.alignment:>8}{node.row_bytes:>12}{node.work_bytes:>14}"
             )
         unit = f"segments of {SEGMENT} spectra" if self.segmented else f"{self.unit_rows} rows"

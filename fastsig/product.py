@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastsig.header import Header
 from fastsig.stream import Block, Stream
-from fastsig.time import sample_times
+from fastsig.time import iso, sample_times
 
 if TYPE_CHECKING:
     import xarray
@@ -66,6 +67,19 @@ class Data:
         """Channel centres, MHz, shape (chan,)."""
         return None if self.header.channels is None else self.header.channels.centers
 
+    def _civil_times(self) -> NDArray[np.datetime64]:
+        """Start on the UTC clock and elapsed time from there, as in the product's time axis.
+
+        datetime64 knows no leap seconds: one that passes within the data is not counted.
+        """
+        text = iso(self.header.start_time)
+        minute = np.datetime64(text[:16], "ns")
+        seconds = Fraction(text[17:])  # up to 60.999999999
+        steps = [(seconds + n / self.header.sample_rate) * 10**9 for n in range(len(self.values))]
+        elapsed = np.array([round(step) for step in steps], "timedelta64[ns]")
+        times: NDArray[np.datetime64] = minute + elapsed
+        return times
+
     def to_xarray(self) -> xarray.Dataset:
         """An xarray Dataset with the names of the file's own axes (needs xarray)."""
         import xarray
@@ -77,7 +91,7 @@ class Data:
         return xarray.Dataset(
             {"data": (dims, self.values), "weights": (dims, weights)},
             coords={
-                "time": self.time.datetime64,
+                "time": self._civil_times(),
                 "feed_id": list(self.header.polarization.names),
                 "frequency": ("frequency", self.frequency.value, {"units": "MHz"}),
             },

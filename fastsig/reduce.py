@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
+from fastsig.errors import UsageError
 from fastsig.io.fbh5_writer import FBH5Writer, chunk_shape
-from fastsig.io.provenance import provenance
+from fastsig.io.provenance import input_files, provenance
+from fastsig.io.safe import check_output
 from fastsig.plan import Plan, describe_unit, plan
 from fastsig.scheduler import run
+from fastsig.signals import held
 from fastsig.stream import SpectrumStream, Stream
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["plan_product", "write", "write_plan"]
 
@@ -20,6 +27,8 @@ def plan_product(
 ) -> Plan:
     """The plan of writing a chain's spectra, the writer's memory included."""
     threads = len(os.sched_getaffinity(0)) if workers is None else workers
+    if threads < 1:
+        raise UsageError(f"workers = {workers}; allowed: 1 or more")
     held = 0
     if isinstance(stream, SpectrumStream):
         chunk = chunk_shape(stream.shape)[0] * stream.shape[1] * stream.shape[2] * 4
@@ -79,10 +88,12 @@ def write_plan(
     progress: Callable[[int], Any] | None = None,
 ) -> None:
     """Run a plan of `plan_product` for `stream`; parameters as of `write`."""
+    check_output(path, overwrite=overwrite, inputs=input_files(stream))
+    _log.info("plan\n%s", ready.explain())
     spectra = ready.stream
     blocks = ready.blocks()
     record = provenance(stream, hash_inputs=hash_inputs)
-    with FBH5Writer(
+    with held(), FBH5Writer(
         path, spectra.header, spectra.shape, weight_channels=spectra.weight_channels,
         provenance=record, overwrite=overwrite, compression=compression,
     ) as writer:
@@ -94,5 +105,7 @@ def write_plan(
                 if progress is not None:
                     progress(block.n)
 
+        begun = time.perf_counter()
         run(ready.units(), ready.work, consume, workers=ready.workers,
             in_flight=ready.in_flight, describe=lambda unit: describe_unit(ready, unit))
+    _log.info("%s: %d rows in %.3g s", path, spectra.shape[0], time.perf_counter() - begun)

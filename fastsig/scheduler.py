@@ -9,10 +9,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
+from fastsig import signals
+
 __all__ = ["run"]
+
+_GLANCE = 0.2  # s between looks at signals while a block takes its time
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -64,6 +68,8 @@ def run(
 
     def take_first() -> None:
         task, future = waiting.popleft()
+        while not wait((future,), _GLANCE).done:
+            signals.check()
         try:
             result = future.result()
         except Exception as error:
@@ -71,6 +77,7 @@ def run(
             raise
         if result is not None:
             consume(task, result)
+        signals.check()
 
     with ThreadPoolExecutor(workers, thread_name_prefix="fastsig") as pool:
         try:

@@ -92,6 +92,8 @@ class Stream(ABC):
         Type of the rows that `read_block` returns.
     path : str
         The file the rows come from in the end; what an error message begins with.
+    overrides : mapping
+        What the user gave in place of the file's own header.
     """
 
     kind = "stream"
@@ -103,6 +105,7 @@ class Stream(ABC):
         self.shape = shape
         self.dtype = np.dtype(dtype)
         self.path = path
+        self.overrides: Mapping[str, str] = {}
         self._position = 0
 
     @property
@@ -160,10 +163,23 @@ class Stream(ABC):
         """What decides this stage's numbers, for the product's provenance."""
         return {}
 
+    #: Whether the file holds checksums of its samples.
+    checksummed = False
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of the files that hold the rows."""
+        return [self.path]
+
     def verify(self) -> None:
-        """Read all of the file and raise `DataError` where a checksum fails."""
-        for stream in self.inputs():
-            stream.verify()
+        """Read all of the file; raise `DataError` where it cannot be read or a checksum fails."""
+        if self.inputs():
+            for stream in self.inputs():
+                stream.verify()
+            return
+        rows = max(1, 2**24 // max(1, self.row_bytes))
+        for start in range(0, self.shape[0], rows):
+            self.read_block(start, min(rows, self.shape[0] - start))
 
     def close(self) -> None:
         """Give back files; streams are also closed when collected."""
@@ -299,7 +315,7 @@ class SpectrumStream(Stream):
 
         for first in range(start, start + n, self.rows_at_once):
             sums = self.read_sums(first, min(self.rows_at_once, start + n - first))
-            if sums.weight.shape[2] == 1:
+            if sums.weight.shape[2] == 1 and sums.total.dtype == np.float32:
                 accumulate(sums.total, sums.weight[:, :, 0], total, weight[:, 0])
             else:
                 for row, row_weight in zip(sums.total, sums.weight, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from fractions import Fraction
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from fastsig.errors import UsageError
 
-__all__ = ["exact", "quantity"]
+__all__ = ["exact", "quantity", "whole"]
 
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s].*)?")
 
@@ -39,9 +40,26 @@ def exact(value: Any, unit: str, name: str) -> Fraction:
     A number of a Quantity stands for its shortest decimal text.
     """
     if isinstance(value, str) and (match := _NUMBER.fullmatch(value.strip())):
-        scale = quantity(f"1 {match.group(2)}", unit, name).value if match.group(2) else 1.0
+        try:
+            scale = quantity(f"1 {match.group(2)}", unit, name).value if match.group(2) else 1.0
+        except UsageError as error:
+            raise UsageError(f"{name} = {value!r} is not a value in {unit}") from error
         return Fraction(match.group(1)) * Fraction(repr(float(scale)))
     number = quantity(value, unit, name)
     if number.size != 1 or not np.isfinite(number.value):
         raise UsageError(f"{name} = {value!r} is not a single finite value")
     return Fraction(repr(float(number.value)))
+
+
+def whole(name: str, value: Any) -> int:
+    """An integer, of whatever type; never a rounded number.
+
+    Raises
+    ------
+    UsageError
+        Where the value is no integer.
+    """
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise UsageError(f"{name} = {value!r} is not a whole number") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -34,8 +35,16 @@ def output_option(text: str) -> Callable[[Command], Command]:
 
 
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
+
+
+def _tell_more(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        logging.getLogger("fastsig").setLevel(logging.INFO)
+
+
 quiet_options = options(
-    click.option("-v", "--verbose", is_flag=True, help="Tell more."),
+    click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_tell_more,
+                 help="Tell what is done: formats found, the plan, rates."),
     click.option("-q", "--quiet", is_flag=True, help="Tell nothing but errors."),
 )
 set_option = click.option(
@@ -71,9 +80,16 @@ def parse_end(text: str | None) -> Any:
     """A time of ``--tstart``: `Time`, or text with a unit that counts from the start."""
     if text is None:
         return None
+    import re
+
     from fastsig.time import parse_time
 
-    return parse_time(text) if "-" in text.strip()[1:] and ":" in text else text
+    return parse_time(text) if re.match(r"\s*\d{4}-\d\d", text) else text
+
+
+def plural(n: int, one: str, more: str = "") -> str:
+    """``1 spectrum``, ``2 spectra``."""
+    return f"{n} {one if n == 1 else more or one + 's'}"
 
 
 def say(text: str, quiet: bool = False) -> None:

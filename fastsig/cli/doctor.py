@@ -25,7 +25,7 @@ def doctor(as_json: bool, debug: bool) -> int:
             click.echo(f"{key:<18} {value}")
         for problem in problems:
             click.echo(f"problem            {problem}")
-        click.echo("all is well" if not problems else f"{len(problems)} problems")
+        click.echo(common.plural(len(problems), "problem") if problems else "all is well")
     return int(bool(problems))
 
 

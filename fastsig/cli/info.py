@@ -6,15 +6,19 @@ import click
 
 from fastsig.cli import common
 
+_ALWAYS = ("frequency_mhz", "telescope", "source")  # told even where the file does not
+
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.json_option
 @click.option("--deep", is_flag=True, help="Read all of a file where its headers do not tell.")
 @common.set_option
+@common.quiet_options
 @common.debug_option
 def info(
-    files: tuple[str, ...], as_json: bool, deep: bool, overrides: tuple[str, ...], debug: bool
+    files: tuple[str, ...], as_json: bool, deep: bool, overrides: tuple[str, ...], quiet: bool,
+    debug: bool,
 ) -> int:
     """Tell what each FILE is: format, shape, times, frequencies, validity."""
     from fastsig.errors import InputError
@@ -33,7 +37,7 @@ def info(
     for record in records:
         if "error" in record:
             common.say(f"fastsig: {record['error']}")
-        elif not as_json:
+        elif not as_json and not quiet:
             _print(record)
     return int(any("error" in record for record in records))
 
@@ -41,7 +45,7 @@ def info(
 def _print(record: dict[str, object]) -> None:
     click.echo(record["path"])
     for key, value in record.items():
-        if key in ("path", "warnings") or value is None:
+        if key in ("path", "warnings") or (value is None and key not in _ALWAYS):
             continue
         click.echo(f"  {key:<16} {_text(value)}")
     warnings = record["warnings"]
@@ -50,6 +54,8 @@ def _print(record: dict[str, object]) -> None:
 
 
 def _text(value: object) -> str:
+    if value is None:
+        return "unknown"
     if isinstance(value, list):
         return ", ".join(_text(item) for item in value)
     if isinstance(value, bool):

@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 some inputs failed; 2 usage; 3 bad input; 4 output; 70 int
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
@@ -70,9 +71,13 @@ def run(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _on_sigterm)
     try:
         result = cli.main(arguments, prog_name="fastsig", standalone_mode=False)
+        sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as leave:
         return leave.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
     except click.ClickException as error:
         click.echo(f"fastsig: {error.format_message()}", err=True)
         if isinstance(error, click.UsageError) and error.ctx is not None:
@@ -103,6 +108,10 @@ def _report(error: Exception, debug: bool) -> int:
         import traceback
 
         traceback.print_exc()
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        # Products have errors of their own: this is the standard output.
+        error = OutputError("standard output", os.strerror(error.errno))
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it at exit
     known = isinstance(error, (FastsigError, MemoryError))
     text = str(error) if known else f"internal error: {type(error).__name__}: {error}"
     if isinstance(error, MemoryError):

@@ -88,7 +88,7 @@ def _parameters(options: dict[str, Any]) -> dict[str, Any]:
     from fastsig import simulate as library
     from fastsig.simulate.values import from_text
 
-    told = ("verbose", "quiet", "debug", *COMPONENTS)
+    told = ("quiet", "debug", *COMPONENTS)
     parameters = {key: value for key, value in options.items()
                   if key not in told and value is not None}
     for option, (kind, parameter, again) in COMPONENTS.items():

@@ -18,6 +18,10 @@ from fastsig.cli import common
               help="hamming, hann, blackman, rect, kaiser:BETA; none (with one tap) for an FFT.")
 @click.option("--products", type=click.Choice(["I", "AABB", "AABBCRCI", "IQUV", "V"]),
               default="I", show_default=True, help="What to make of the polarisations.")
+@click.option("--sign-q", type=click.Choice(["+1", "-1"]), default="+1", show_default=True,
+              help="Sign of Q; recorded in the product.")
+@click.option("--sign-v", type=click.Choice(["+1", "-1"]), default="+1", show_default=True,
+              help="Sign of V; +1 is 2 Im <A* B>; recorded in the product.")
 @click.option("--integrate", metavar="TIME",
               help="Integration time such as 1ms, rounded to whole spectra.")
 @click.option("--n-int", type=int, help="Spectra to integrate, exactly.")
@@ -42,16 +46,19 @@ from fastsig.cli import common
 def spectra(file: str, output: str, **options: Any) -> None:
     """Channelise, detect and integrate the voltages in FILE."""
     from fastsig.chain import open_chain
+    from fastsig.errors import FormatError
     from fastsig.io.safe import check_output
     from fastsig.memory import parse_bytes
     from fastsig.reduce import plan_product, write_plan
 
     memory = None if options["memory"] is None else parse_bytes(options["memory"])
-    check_output(output, overwrite=options["overwrite"])
     with open_chain(file, **common.parse_overrides(options["overrides"])) as source:
+        if source.stream.kind != "voltage":
+            raise FormatError(file, f"holds {source.stream.kind}; spectra are made of voltages")
+        chain = _chain(source, options)
+        check_output(output, overwrite=options["overwrite"], inputs=source.stream.files)
         if options["verify"]:
             source.verify()
-        chain = _chain(source, options)
         plan = plan_product(chain.stream, workers=options["workers"], memory=memory,
                             fused=not options["unfused"])
         quiet = options["quiet"]
@@ -78,7 +85,8 @@ def _chain(source: Any, options: dict[str, Any]) -> Any:
     chain = reduce(
         source[span].stream, options["n_chan"], n_tap=options["n_tap"], window=options["window"],
         min_valid=options["min_valid"], products=options["products"], time=options["integrate"],
-        n_int=options["n_int"], n_freq=options["n_freq"],
+        n_int=options["n_int"], n_freq=options["n_freq"], sign_q=int(options["sign_q"]),
+        sign_v=int(options["sign_v"]),
     )
     band = slice(options["fstart"], options["fstop"])
     return chain if band == slice(None) else chain[:, band]
@@ -88,7 +96,8 @@ def _summary(chain: Any) -> str:
     rows, products, channels = chain.shape
     seconds = float(1 / chain.header.sample_rate)
     width = float(chain.header.channels.step_hz)
-    return (f"{rows} spectra of {seconds:.9g} s, {products} products, {channels} channels of "
+    return (f"{common.plural(rows, 'spectrum', 'spectra')} of {seconds:.9g} s, "
+            f"{common.plural(products, 'product')}, {common.plural(channels, 'channel')} of "
             f"{width:.9g} Hz")
 
 

@@ -13,7 +13,7 @@ from fastsig.cli import common
 @common.quiet_options
 @common.debug_option
 def validate(
-    files: tuple[str, ...], as_json: bool, verbose: bool, quiet: bool, debug: bool
+    files: tuple[str, ...], as_json: bool, quiet: bool, debug: bool
 ) -> int:
     """Check that each FILE is whole: structure, header, every sample's checksum."""
     records = [_check(path) for path in files]
@@ -23,20 +23,28 @@ def validate(
         if not record["valid"]:
             common.say(f"fastsig: {record['error']}")
         elif not quiet and not as_json:
-            click.echo(f"{record['path']}: good")
+            state = "good" if record["checksums"] else "readable; the format has no checksums"
+            click.echo(f"{record['path']}: {state}")
     return int(not all(record["valid"] for record in records))
 
 
 def _check(path: str) -> dict[str, object]:
-    from fastsig.errors import InputError
+    import warnings
+
+    from fastsig.errors import FastsigWarning, InputError
     from fastsig.io import open_stream
 
-    try:
-        stream = open_stream(path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         try:
-            stream.verify()
-        finally:
-            stream.close()
-    except InputError as error:
-        return {"path": path, "valid": False, "error": str(error)}
-    return {"path": path, "valid": True}
+            stream = open_stream(path)
+            try:
+                stream.verify()
+            finally:
+                stream.close()
+        except InputError as error:
+            return {"path": path, "valid": False, "error": str(error)}
+    faults = [str(item.message) for item in caught if issubclass(item.category, FastsigWarning)]
+    if faults:
+        return {"path": path, "valid": False, "error": "; ".join(faults)}
+    return {"path": path, "valid": True, "checksums": stream.checksummed}

@@ -18,7 +18,7 @@ from fastsig.cli import common
 def view(
     file: str, output: str, overwrite: bool, product: str | None, tstart: str | None,
     tstop: str | None, fstart: str | None, fstop: str | None, overrides: tuple[str, ...],
-    verbose: bool, quiet: bool, debug: bool,
+    quiet: bool, debug: bool,
 ) -> None:
     """Draw FILE: waterfall and marginals of spectra; histogram, power, bandpass of voltages."""
     from fastsig.chain import open_chain

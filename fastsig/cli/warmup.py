@@ -26,7 +26,7 @@ def is_cold() -> bool:
 @click.command()
 @common.quiet_options
 @common.debug_option
-def warmup(verbose: bool, quiet: bool, debug: bool) -> None:
+def warmup(quiet: bool, debug: bool) -> None:
     """Compile and cache the kernels, so that no later run has to wait."""
     begin = time.perf_counter()
     cold = is_cold()

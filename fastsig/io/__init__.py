@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from typing import Any
@@ -10,6 +11,8 @@ from fastsig.errors import FastsigError, FormatError
 from fastsig.io.probe import Probe
 from fastsig.stream import Stream, VoltageStream
 from fastsig.time import iso
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["describe", "detect", "info", "open_stream"]
 
@@ -33,8 +36,10 @@ def detect(path: str | os.PathLike[str]) -> tuple[str, Any]:
 
 def open_stream(path: str | os.PathLike[str], **overrides: Any) -> Stream:
     """Open a file as a stream; overrides replace what its header says."""
-    _, module = detect(path)
+    name, module = detect(path)
     stream: Stream = module.open(os.fspath(path), **overrides)
+    stream.overrides = {key: str(value) for key, value in overrides.items()}
+    _log.info("%s: %s, %s %s", stream.path, name, stream.kind, stream.shape)
     return stream
 
 
@@ -68,7 +73,20 @@ def describe(stream: Stream, format_name: str, *, deep: bool = False) -> dict[st
         "ra_deg": header.ra_deg,
         "dec_deg": header.dec_deg,
         "valid_fraction": valid_fraction(stream, deep=deep),
+        "stages": _stages(stream),
     }
+
+
+def _stages(stream: Stream) -> list[str] | None:
+    """How a product was made, a text a stage; None for what the project did not make."""
+    record = getattr(stream, "provenance", None) or {}
+    steps = record.get("stages") if isinstance(record, dict) else None
+    if not steps:
+        return None
+    return [
+        f"{step['stage']}({', '.join(f'{k}={v}' for k, v in step['parameters'].items())})"
+        for step in steps
+    ]
 
 
 def valid_fraction(stream: Stream, *, deep: bool) -> float | None:

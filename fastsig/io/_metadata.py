@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from fractions import Fraction
 from typing import Any
 
@@ -133,6 +133,12 @@ def header_record(header: Header) -> dict[str, Any]:
     }
 
 
+def _known(kind: Any, record: dict[str, Any]) -> dict[str, Any]:
+    """What of a record this release knows: a later minor version may hold more."""
+    names = {field.name for field in fields(kind)}
+    return {key: value for key, value in record.items() if key in names}
+
+
 def header_from_record(record: dict[str, Any], path: str) -> Header:
     """The header that `header_record` made a record of."""
     with reading(path, "the header record"):
@@ -141,17 +147,19 @@ def header_from_record(record: dict[str, Any], path: str) -> Header:
             Fraction(axis["first_hz"]), Fraction(axis["step_hz"]), int(axis["n_chan"]),
             axis["half_channel"],
         )
-        pol = dict(record["polarization"])
+        pol = _known(PolBasis, record["polarization"])
         pol["names"] = tuple(pol["names"])
         known = ("sideband", "n_bits", "is_complex", "telescope", "receiver", "backend", "source",
                  "beam", "ra_deg", "dec_deg", "n_sum", "extra")
-        origin = {key: "header:" + key for key in record}
+        origin = {field.name: f"header:{field.name}" for field in fields(Header)
+                  if field.name in record}
+        origin["sample_rate"] = "header:sample_rate_hz"
         return Header(
             start_time=start_from_text(record["start_time"], record["start_time_rest_s"]),
             sample_rate=parse_rate(record["sample_rate_hz"]),
             channels=channels,
             polarization=PolBasis(**pol),
-            diode=record["diode"] and DiodeSchedule(**record["diode"]),
+            diode=record["diode"] and DiodeSchedule(**_known(DiodeSchedule, record["diode"])),
             origin=origin,
             **{key: record[key] for key in known},
         )

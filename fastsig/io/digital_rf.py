@@ -102,9 +102,14 @@ class DigitalRFStream(VoltageStream):
         self._table[:, :2] -= self._table[0, 0]
         self._layout, self._picks = files[0].layout, picks
         self._handles = _Handles()
-        self.files = tuple(os.path.abspath(file.path) for file in files)
+        self._paths = tuple(os.path.abspath(file.path) for file in files)
         shape = int(self._table[-1, 1]), len(picks)
         super().__init__(header, shape, _stream_dtype(self._layout), path)
+
+    @property
+    def files(self) -> list[str]:
+        """Absolute paths of the channel's rf files, in order of time."""
+        return list(self._paths)
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         table = self._table
@@ -113,7 +118,7 @@ class DigitalRFStream(VoltageStream):
         spans: list[list[Spans]] = [[full(0, 0)] for _ in self._picks]
         for begin, end, row, file in table[first:last].tolist():
             low, high = max(begin, start), min(end, start + n)
-            raw = self._handles.read(self.files[file], row + low - begin, row + high - begin)
+            raw = self._handles.read(self._paths[file], row + low - begin, row + high - begin)
             self._store(raw, low, out[low - start : high - start], spans)
         return tuple(as_spans(np.concatenate(each)) for each in spans)
 

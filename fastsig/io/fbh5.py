@@ -65,6 +65,11 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> FBH5Spectra:
 class FBH5Spectra(SpectrumStream):
     """Spectra of an FBH5 file; `provenance` is what the project's writer recorded, or None."""
 
+    @property
+    def checksummed(self) -> bool:  # type: ignore[override]
+        """Whether HDF5 keeps a checksum of every chunk of /data."""
+        return bool(self._data.fletcher32)
+
     def __init__(self, path: str, overrides: Mapping[str, Any]) -> None:
         import hdf5plugin  # noqa: F401 - registers the bitshuffle filter
 
@@ -104,6 +109,8 @@ class FBH5Spectra(SpectrumStream):
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Mean spectra, float32, and weights; NaN where the weight is 0."""
         self._check_range(start, n)
+        if not self._file:
+            raise DataError(self.path, "the stream is closed")
         rows = slice(start, start + n)
         with reading(self.path, f"spectra {start} to {start + n}", DataError), self._lock:
             data = self._data[rows].astype(np.float32, copy=False)
@@ -130,9 +137,7 @@ class FBH5Spectra(SpectrumStream):
 
     def verify(self) -> None:
         """Read every dataset, whose checksums HDF5 compares on the way."""
-        rows = max(1, 2**24 // max(1, self.row_bytes))
-        for start in range(0, self.shape[0], rows):
-            self.read_block(start, min(rows, self.shape[0] - start))
+        super().verify()
         with self._lock:
             for name, item in self._file.items():
                 if isinstance(item, h5py.Dataset) and name != "data":

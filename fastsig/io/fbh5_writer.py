@@ -233,7 +233,6 @@ def _write_axes(file: h5py.File, data: h5py.Dataset, header: Header) -> None:
         "feed_id": (names, ""),
         "frequency": (centers, "MHz"),
     }
-    data.attrs.create("DIMENSION_LABELS", np.array([name.encode() for name in axes]))
     for index, (name, (values, unit)) in enumerate(axes.items()):
         chunk = max(1, min(len(values), 2**18))
         scale = _metadata.create(file, name, values, (chunk,), extendable=index == 0)
@@ -241,3 +240,6 @@ def _write_axes(file: h5py.File, data: h5py.Dataset, header: Header) -> None:
             scale.attrs.create("units", np.bytes_(unit))
         scale.make_scale(name)
         data.dims[index].attach_scale(scale)
+        # HDF5 crashes on labels of fixed length: these alone are variable-length strings. They
+        # lie in a heap without checksums, so our reader never looks at them.
+        data.dims[index].label = name

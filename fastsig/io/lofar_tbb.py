@@ -104,6 +104,12 @@ class TBBStream(VoltageStream):
             return None
         return sum(count(spans) for spans in self._valid) / (self.shape[0] * self.shape[1])
 
+    @property
+    def files(self) -> list[str]:
+        """The HDF5 file and the raw files that hold the samples."""
+        raw = {piece.path for dipole in self._dipoles for piece in dipole.pieces or ()}
+        return [self.path, *sorted(raw)]
+
     def close(self) -> None:
         """Close the HDF5 file; reading opens it again."""
         with self._lock:

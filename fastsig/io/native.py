@@ -56,6 +56,8 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> NativeVoltages:
 class NativeVoltages(VoltageStream):
     """Voltages of a native file; `truth` holds what a simulator wrote of itself."""
 
+    checksummed = True
+
     def __init__(self, path: str, overrides: Mapping[str, Any]) -> None:
         with open_file(path) as file:
             _check_version(file, path)
@@ -96,6 +98,8 @@ class NativeVoltages(VoltageStream):
         return valid / (self.shape[0] * self.shape[1])
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
+        if self._descriptor < 0:
+            raise DataError(self.path, "the stream is closed")
         for pol, offset in enumerate(self._offsets):
             samples = out[:, pol]
             place = offset + self._bytes(start)
@@ -122,7 +126,7 @@ class NativeVoltages(VoltageStream):
                     row = self._bytes(1)
                     raise DataError(
                         self.path,
-                        f"checksum of polarisation {pol} fails in samples "
+                        f"checksum of polarisation {pol} fails somewhere in samples "
                         f"{first // row} to {(first + len(block)) // row}",
                     )
 

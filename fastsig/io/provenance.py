@@ -9,24 +9,13 @@ from typing import Any
 from fastsig._version import __version__
 from fastsig.stream import Stream
 
-__all__ = ["chain_record", "file_record", "provenance"]
+__all__ = ["chain_record", "file_record", "input_files", "input_record", "provenance"]
 
 _ENDS = 2**20
 
 
 def file_record(path: str, *, whole: bool = False) -> dict[str, Any]:
-    """Name, size and SHA-256 of a file: of its first and last MiB, or of all (`whole`).
-
-    A folder's record is that of the sorted files in it.
-    """
-    if os.path.isdir(path):
-        names = sorted(
-            os.path.relpath(os.path.join(folder, name), path)
-            for folder, _, files in os.walk(path) for name in files
-        )
-        members = [{**file_record(os.path.join(path, name), whole=whole), "name": name}
-                   for name in names]
-        return {"name": os.path.basename(os.path.abspath(path)), "files": members}
+    """Name, size and SHA-256 of a file: of its first and last MiB, or of all (`whole`)."""
     size = os.path.getsize(path)
     digest = hashlib.sha256()
     with open(path, "rb") as file:
@@ -39,6 +28,19 @@ def file_record(path: str, *, whole: bool = False) -> dict[str, Any]:
             digest.update(file.read(_ENDS))
     return {"name": os.path.basename(path), "size": size, "sha256": digest.hexdigest(),
             "sha256_of": "all" if whole or size <= 2 * _ENDS else "first and last MiB"}
+
+
+def input_record(source: Stream, *, whole: bool = False) -> dict[str, Any]:
+    """Record of an input: its files, what the user overrode, and how it was made if it tells."""
+    record = {
+        "name": os.path.basename(os.path.abspath(source.path)),
+        "files": [file_record(path, whole=whole) for path in source.files],
+        "overrides": dict(source.overrides),
+    }
+    made = getattr(source, "provenance", None) or {}
+    if made:
+        record["made_by"] = {key: value for key, value in made.items() if key != "header"}
+    return record
 
 
 def chain_record(stream: Stream) -> list[dict[str, Any]]:
@@ -55,26 +57,24 @@ def _stage_name(stream: Stream) -> str:
     )
 
 
+def input_files(stream: Stream) -> list[str]:
+    """Paths of all files that a chain reads."""
+    return [path for source in _files(stream) for path in source.files]
+
+
 def _files(stream: Stream) -> list[Stream]:
     inputs = stream.inputs()
     return [stream] if not inputs else [file for source in inputs for file in _files(source)]
 
 
 def provenance(stream: Stream, *, hash_inputs: bool = False) -> dict[str, Any]:
-    """Record of a product: versions, inputs, overrides, stages."""
+    """Record of a product: versions, inputs, stages, conventions."""
     import numpy
 
-    sources = _files(stream)
-    overrides = sorted({
-        origin.removeprefix("override:")
-        for source in sources for origin in source.header.origin.values()
-        if origin.startswith("override:")
-    })
     return {
         "fastsig": __version__,
         "numpy": numpy.__version__,
-        "inputs": [file_record(source.path, whole=hash_inputs) for source in sources],
-        "overrides": overrides,
+        "inputs": [input_record(source, whole=hash_inputs) for source in _files(stream)],
         "stages": chain_record(stream),
         "conventions": {
             "cross_products": "CR + i CI = <A* B>",

@@ -10,27 +10,41 @@ import contextlib
 import errno
 import fcntl
 import glob
+import logging
 import os
 import re
 import secrets
 import socket
+from collections.abc import Iterable
 from types import TracebackType
 
-from fastsig.errors import OutputError
+from fastsig.errors import OutputError, UsageError
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["SafeOutput", "check_output", "discard_unfinished", "sweep"]
 
 
-def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> str:
-    """The path as text, or `OutputError` where a product cannot go there."""
+def check_output(
+    path: str | os.PathLike[str], *, overwrite: bool = False, inputs: Iterable[str] = ()
+) -> str:
+    """The path as text, or `OutputError` where a product cannot go there.
+
+    It cannot go where one of the `inputs` is, whatever `overwrite` says.
+    """
     target = os.fspath(path)
     folder = os.path.dirname(target) or "."
+    if target in ("", "-"):
+        raise UsageError(f"-o {target!r}: a product needs the name of a file")
     if not os.path.basename(target):
         raise OutputError(target, "names a folder, not a file")
     if os.path.isdir(target):
         raise OutputError(target, "is a folder")
     if os.path.lexists(target) and not overwrite:
         raise OutputError(target, "exists; give --overwrite to replace it")
+    for source in inputs:
+        if os.path.exists(target) and os.path.samefile(target, source):
+            raise OutputError(target, "is an input of this run and would be lost")
     if not os.path.isdir(folder):
         raise OutputError(target, f"the folder {folder} does not exist")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -50,6 +64,7 @@ def sweep(path: str) -> list[str]:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.unlink(leftover)
                 removed.append(leftover)
+                _log.info("%s: removed what a dead writer left", leftover)
             finally:
                 os.close(descriptor)
     return removed

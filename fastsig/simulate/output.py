@@ -11,6 +11,7 @@ import numpy as np
 
 from fastsig import validity
 from fastsig.io.native import NativeWriter
+from fastsig.signals import check, held
 from fastsig.simulate.engine import FastVoltage
 from fastsig.simulate.values import whole
 
@@ -74,9 +75,10 @@ def write(
     cores = len(os.sched_getaffinity(0))
     threads = cores if workers is None else whole(workers, "workers", 1)
     clipped, lost = np.zeros(2, np.int64), np.zeros(2, np.int64)
-    with NativeWriter(path, recording.header, recording.n_time, truth=recording.truth,
-                      overwrite=overwrite) as file:
+    with held(), NativeWriter(path, recording.header, recording.n_time, truth=recording.truth,
+                              overwrite=overwrite) as file:
         for data, valid, counts in recording.blocks(threads):
+            check()
             file.append(data, valid)
             clipped += counts
             lost += [len(data) - validity.count(spans) for spans in valid]

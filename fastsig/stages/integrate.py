@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import PlanError, UsageError
+from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.stream import SpectrumStream, Stream, Sums
-from fastsig.units import exact
+from fastsig.units import exact, whole
 
 __all__ = ["SEGMENT", "Integrate"]
 
@@ -58,12 +59,17 @@ class Integrate(SpectrumStream):
             if seconds <= 0:
                 raise UsageError(f"integration time = {time}; allowed: above 0")
             n_int = max(1, round(seconds * source.header.sample_rate))
-        n_int = 1 if n_int is None else n_int
+        n_int, n_freq = whole("n_int", 1 if n_int is None else n_int), whole("n_freq", n_freq)
         n_chan = source.shape[2]
         if n_int < 1 or n_freq < 1 or n_chan % n_freq:
             raise UsageError(
                 f"n_int = {n_int}, n_freq = {n_freq}; allowed: 1 or more, n_freq dividing the "
                 f"{n_chan} channels"
+            )
+        if n_int > source.shape[0] > 0:
+            warnings.warn(
+                f"{source.path}: its {source.shape[0]} spectra are fewer than the {n_int} of one "
+                f"integration; the weight tells", FastsigWarning, stacklevel=2,
             )
         self.source, self.n_int, self.n_freq = source, n_int, n_freq
         header = source.header
