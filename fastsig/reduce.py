@@ -39,7 +39,7 @@ def plan_product(
 def write(
     stream: Stream, path: str | os.PathLike[str], *, workers: int | None = None,
     memory: int | None = None, fused: bool = True, overwrite: bool = False,
-    compression: str = "bitshuffle", hash_inputs: bool = False,
+    compression: str = "bitshuffle", blank: str = "nan", hash_inputs: bool = False,
     progress: Callable[[int], Any] | None = None,
 ) -> Plan:
     """Compute a chain that ends in spectra and write them as FBH5.
@@ -62,6 +62,8 @@ def write(
         Whether an existing file may be replaced.
     compression : {"bitshuffle", "gzip", "none"}
         Filter of the data.
+    blank : {"nan", "mean"}
+        What stands where nothing is valid: NaN, or the channel's weighted mean.
     hash_inputs : bool
         Hash all of every input for the provenance, not its ends alone.
     progress : callable, optional
@@ -78,13 +80,13 @@ def write(
     """
     ready = plan_product(stream, workers=workers, memory=memory, fused=fused)
     write_plan(ready, stream, path, overwrite=overwrite, compression=compression,
-               hash_inputs=hash_inputs, progress=progress)
+               blank=blank, hash_inputs=hash_inputs, progress=progress)
     return ready
 
 
 def write_plan(
     ready: Plan, stream: Stream, path: str | os.PathLike[str], *, overwrite: bool = False,
-    compression: str = "bitshuffle", hash_inputs: bool = False,
+    compression: str = "bitshuffle", blank: str = "nan", hash_inputs: bool = False,
     progress: Callable[[int], Any] | None = None,
 ) -> None:
     """Run a plan of `plan_product` for `stream`; parameters as of `write`."""
@@ -95,7 +97,7 @@ def write_plan(
     record = provenance(stream, hash_inputs=hash_inputs)
     with held(), FBH5Writer(
         path, spectra.header, spectra.shape, weight_channels=spectra.weight_channels,
-        provenance=record, overwrite=overwrite, compression=compression,
+        provenance=record, overwrite=overwrite, compression=compression, blank=blank,
     ) as writer:
 
         def consume(unit: Any, result: Any) -> None:

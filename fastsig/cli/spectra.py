@@ -31,6 +31,8 @@ from fastsig.cli import common
               help="Least valid share of a frame's energy; 1 is strict.")
 @click.option("--compression", type=click.Choice(["bitshuffle", "gzip", "none"]),
               default="bitshuffle", show_default=True, help="Of the product's samples.")
+@click.option("--blank", type=click.Choice(["nan", "mean"]), default="nan", show_default=True,
+              help="What stands where nothing is valid; mean is the channel's own.")
 @common.span_options
 @common.workers_option
 @click.option("--memory", metavar="SIZE", help="Bound on the whole process, e.g. 500MB.")
@@ -71,7 +73,8 @@ def spectra(file: str, output: str, **options: Any) -> None:
         compiling(quiet)
         with common.progress(chain.shape[0], "spectra", quiet=quiet) as advance:
             write_plan(plan, chain.stream, output, overwrite=options["overwrite"],
-                       compression=options["compression"], hash_inputs=options["hash_inputs"],
+                       compression=options["compression"], blank=options["blank"],
+                       hash_inputs=options["hash_inputs"],
                        progress=advance)
     if options["as_json"]:
         common.print_json({"output": output, "shape": list(chain.shape)})

@@ -17,9 +17,10 @@ from fastsig.io import _metadata
 from fastsig.io.fbh5 import TELESCOPES
 from fastsig.io.safe import SafeOutput
 
-__all__ = ["COMPRESSIONS", "FBH5Writer", "estimate_bytes"]
+__all__ = ["BLANKS", "COMPRESSIONS", "FBH5Writer", "estimate_bytes"]
 
 COMPRESSIONS = ("bitshuffle", "gzip", "none")
+BLANKS = ("nan", "mean")
 _CHUNK_BYTES = 2**22
 _WEIGHT_ROWS = 4096
 
@@ -64,6 +65,9 @@ class FBH5Writer:
         Whether an existing file may be replaced.
     compression : {"bitshuffle", "gzip", "none"}
         Bitshuffle with LZ4 is what the field's readers expect.
+    blank : {"nan", "mean"}
+        What stands where the weight is 0: NaN, or the channel's weighted mean over the product,
+        for tools that cannot take NaN; the header says which.
     reserve : bool
         Claim the space of the uncompressed product before the work starts.
 
@@ -76,11 +80,15 @@ class FBH5Writer:
     def __init__(
         self, path: str | os.PathLike[str], header: Header, shape: tuple[int, ...], *,
         weight_channels: int = 1, provenance: Mapping[str, Any], overwrite: bool = False,
-        compression: str = "bitshuffle", reserve: bool = True,
+        compression: str = "bitshuffle", blank: str = "nan", reserve: bool = True,
     ) -> None:
         if compression not in COMPRESSIONS:
             raise UsageError(f"compression = {compression!r}; allowed: {', '.join(COMPRESSIONS)}")
+        if blank not in BLANKS:
+            raise UsageError(f"blank = {blank!r}; allowed: {', '.join(BLANKS)}")
         self._shape, self._chunks = shape, chunk_shape(shape)
+        self._blank = blank
+        self._sums = np.zeros((2, *shape[1:])) if blank == "mean" else None
         self._rows, self._held = 0, 0
         self._weight_shape = (shape[0], shape[1], weight_channels)
         self._buffer = np.empty((self._chunks[0], *shape[1:]), np.float32)
@@ -105,7 +113,8 @@ class FBH5Writer:
             "data", shape=self._shape, maxshape=(None, *self._shape[1:]), chunks=self._chunks,
             dtype="<f4", dcpl=plist, **_filters(compression), **_metadata.creation(),
         )
-        for key, value in _cards(header, self._shape).items():
+        cards = {**_cards(header, self._shape), "blank": np.bytes_(self._blank)}
+        for key, value in cards.items():
             self._data.attrs.create(key, value)
         _write_axes(file, self._data, header)
         self._data.flush()
@@ -129,12 +138,29 @@ class FBH5Writer:
 
     def _flush(self) -> None:
         rows = slice(self._rows, self._rows + self._held)
+        if self._sums is not None:
+            weight = self._weights[rows].astype(np.float64)
+            held = np.where(weight > 0, self._buffer[: self._held], 0)
+            self._sums[0] += (held * weight).sum(axis=0)
+            self._sums[1] += weight.sum(axis=0)
         try:
             self._data[rows] = self._buffer[: self._held]
         except (OSError, RuntimeError, ValueError) as error:
             raise self._fail(error) from error
         self._rows += self._held
         self._held = 0
+
+    def _fill_blanks(self) -> None:
+        """Put the channels' means where nothing was valid, a chunk of rows at a time."""
+        if self._sums is None:
+            return
+        with np.errstate(invalid="ignore"):
+            means = (self._sums[0] / self._sums[1]).astype(np.float32)
+        for first in range(0, self._shape[0], self._chunks[0]):
+            rows = slice(first, first + self._chunks[0])
+            lost = self._weights[rows] == 0
+            if lost.any():
+                self._data[rows] = np.where(lost, means, self._data[rows])
 
     def _fail(self, error: BaseException) -> OutputError:
         # The HDF5 library cannot close a file that it cannot write: leave it, tell the caller.
@@ -151,6 +177,7 @@ class FBH5Writer:
         try:
             rows = min(max(1, self._shape[0]), _WEIGHT_ROWS)
             chunks = (rows, *self._weight_shape[1:])
+            self._fill_blanks()
             self._data.flush()
             _metadata.create(self._file, "weights", self._weights, chunks)
             self._file.close()
@@ -212,7 +239,6 @@ def _cards(header: Header, shape: tuple[int, ...]) -> dict[str, Any]:
         "frame": pol.frame, "sign_q": pol.sign_q, "sign_v": pol.sign_v,
         "cross_products": "CR + i CI = <A* B>",
         "scale": "white noise of variance s^2 gives a mean power of s^2",
-        "blank": "NaN",
     }
     if header.ra_deg is not None and header.dec_deg is not None:
         cards |= {"src_raj": header.ra_deg / 15, "src_dej": header.dec_deg,

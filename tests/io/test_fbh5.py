@@ -66,6 +66,22 @@ def test_integrating_a_product_is_integrating_its_source(product: Path) -> None:
     np.testing.assert_allclose(from_file.values, direct.values, rtol=1e-5, atol=1e-6 * scale)
 
 
+def test_blanks_as_means(product: Path) -> None:
+    chain = chain_of(product)
+    chain.write(product.parent / "blank.h5", blank="mean")
+    block = chain.read()
+    lost = np.broadcast_to(block.weight == 0, block.values.shape)
+    weight = np.where(lost, 0, block.weight.astype(float))
+    means = (np.where(lost, 0, block.values) * weight).sum(axis=0) / weight.sum(axis=0)
+    with h5py.File(product.parent / "blank.h5") as file:
+        assert file["data"].attrs["blank"] == b"mean"
+        written = file["data"][()]
+    assert lost.any()
+    expected = np.where(lost, means, block.values)
+    np.testing.assert_allclose(written, expected, rtol=1e-6, atol=0)
+    np.testing.assert_array_equal(fs.open(product.parent / "blank.h5").read().values, block.values)
+
+
 def test_layout_is_the_contract(product: Path) -> None:
     with h5py.File(product) as file:
         assert file.attrs["CLASS"] == b"FILTERBANK" and file.attrs["VERSION"] == b"1.0"
