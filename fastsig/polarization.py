@@ -62,7 +62,10 @@ def product_names(products: str, n_pol: int, kind: str = "linear") -> tuple[str,
     if products not in PRODUCTS:
         raise UsageError(f"products = {products!r}; allowed: {', '.join(PRODUCTS)}")
     if n_pol > 2:
-        raise UsageError(f"products need one or two polarisations, not {n_pol}: choose two")
+        raise UsageError(
+            f"products need one or two polarisations, not {n_pol}: choose by the format's own "
+            f"override, such as --set subchannel=0,1 or --set dipole=010,011"
+        )
     if n_pol == 1 and products != "I":
         raise UsageError(f"products = {products!r} need two polarisations; this stream has one")
     if products in ("IQUV", "V") and kind != "linear":

@@ -40,6 +40,7 @@ def _check(path: str) -> dict[str, object]:
             stream = open_stream(path)
             try:
                 stream.verify()
+                checksums = stream.checksummed
             finally:
                 stream.close()
         except InputError as error:
@@ -47,4 +48,4 @@ def _check(path: str) -> dict[str, object]:
     faults = [str(item.message) for item in caught if issubclass(item.category, FastsigWarning)]
     if faults:
         return {"path": path, "valid": False, "error": "; ".join(faults)}
-    return {"path": path, "valid": True, "checksums": stream.checksummed}
+    return {"path": path, "valid": True, "checksums": checksums}
