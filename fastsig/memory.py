@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 
 from fastsig.errors import UsageError
 
-__all__ = ["parse_bytes", "resident_bytes"]
+__all__ = ["parse_bytes", "peak_bytes", "resident_bytes"]
 
 _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
           "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
@@ -17,6 +18,11 @@ def resident_bytes() -> int:
     """Memory of this process that is resident now (Linux)."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_bytes() -> int:
+    """Most memory that was ever resident in this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def parse_bytes(text: str) -> int:

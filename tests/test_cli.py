@@ -197,3 +197,20 @@ def test_sizes() -> None:
     for text in ("", "MB", "-1MB", "0", "1.2.3MB", "1 parsec"):
         with pytest.raises(fs.UsageError):
             parse_bytes(text)
+
+
+def test_memory_bounds_the_whole_process(tmp_path: Path) -> None:
+    """128 MB of voltages under a bound a little above the floor; the process's own peak tells."""
+    out = tmp_path / "big.h5"
+    fastsig("simulate", "fast-voltage", "-o", out, "--duration", "64ms")
+    words = ("spectra", out, "-o", tmp_path / "s.h5", "--n-chan", 4096, "--products", "IQUV",
+             "--n-int", 8, "-j", 2, "--overwrite")
+    refused = fastsig(*words, "--memory", "50MB", code=2).stderr
+    floor = int(refused.rpartition(", ")[2].removesuffix("MB\n"))
+    told = """
+import atexit, resource, sys
+atexit.register(lambda: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+"""
+    for bound in (floor + 15, 1000):
+        peak = int(fastsig(*words, "--memory", f"{bound}MB", before=told).stdout)
+        assert peak < bound * 10**6

@@ -48,9 +48,9 @@ from fastsig.cli import common
 def spectra(file: str, output: str, **options: Any) -> None:
     """Channelise, detect and integrate the voltages in FILE."""
     from fastsig.chain import open_chain
-    from fastsig.errors import FormatError
+    from fastsig.errors import FormatError, PlanError
     from fastsig.io.safe import check_output
-    from fastsig.memory import parse_bytes
+    from fastsig.memory import parse_bytes, peak_bytes
     from fastsig.reduce import plan_product, write_plan
 
     memory = None if options["memory"] is None else parse_bytes(options["memory"])
@@ -63,6 +63,9 @@ def spectra(file: str, output: str, **options: Any) -> None:
             source.verify()
         plan = plan_product(chain.stream, workers=options["workers"], memory=memory,
                             fused=not options["unfused"])
+        if memory is not None and memory < peak_bytes():
+            raise PlanError(f"--memory {memory / 1e6:.0f}MB is below the floor of this plan: its "
+                            f"set-up took {-(-peak_bytes() // 10**6)}MB")
         quiet = options["quiet"]
         common.say(_summary(chain), quiet)
         if options["explain"] or options["dry_run"]:
