@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
-from fastsig.errors import UsageError
+from fastsig.errors import FastsigWarning, UsageError
 from fastsig.io.fbh5_writer import FBH5Writer, chunk_shape
 from fastsig.io.provenance import input_files, provenance
 from fastsig.io.safe import check_output
 from fastsig.plan import Plan, describe_unit, plan
 from fastsig.scheduler import run
 from fastsig.signals import held
+from fastsig.stages.integrate import Integrate
 from fastsig.stream import SpectrumStream, Stream
 
 _log = logging.getLogger(__name__)
@@ -29,6 +31,11 @@ def plan_product(
     threads = len(os.sched_getaffinity(0)) if workers is None else workers
     if threads < 1:
         raise UsageError(f"workers = {workers}; allowed: 1 or more")
+    if isinstance(stream, Integrate) and stream.n_int > stream.source.shape[0]:
+        warnings.warn(
+            f"{stream.path}: its {stream.source.shape[0]} spectra are fewer than the "
+            f"{stream.n_int} of one integration; the weight tells", FastsigWarning, stacklevel=3,
+        )
     held = 0
     if isinstance(stream, SpectrumStream):
         chunk = chunk_shape(stream.shape)[0] * stream.shape[1] * stream.shape[2] * 4

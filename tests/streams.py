@@ -41,6 +41,11 @@ class MemoryVoltages(VoltageStream):
         self.samples = data
         self.spans = valid or (validity.full(0, len(data)),) * data.shape[1]
 
+    @property
+    def files(self) -> list[str]:
+        """None: the samples are in memory."""
+        return []
+
     def _read(self, start: int, n: int, out: np.ndarray) -> Any:
         out[...] = self.samples[start : start + n]
         return tuple(validity.clip(spans, start, start + n) for spans in self.spans)

@@ -78,6 +78,7 @@ class FBH5Spectra(SpectrumStream):
         try:
             self._data, self._weights, cards = _datasets(self._file, path)
             self.provenance = _metadata.read_optional_json(self._file, "provenance", path)
+            self._has_weights = self.provenance is not None and self._weights is not None
             header = self._header(cards, path)
             with reading(path, "its axes"):
                 self._descending = float(cards.get("foff", 1)) < 0
@@ -103,8 +104,8 @@ class FBH5Spectra(SpectrumStream):
 
     @property
     def weight_channels(self) -> int:
-        """Length of the weights' channel axis: all channels, since any value may be NaN."""
-        return self.shape[2]
+        """Length of the weights' channel axis: all channels where any value may be NaN."""
+        return int(self._weights.shape[2]) if self._has_weights else self.shape[2]
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Mean spectra, float32, and weights; NaN where the weight is 0."""
@@ -120,18 +121,19 @@ class FBH5Spectra(SpectrumStream):
             weight = weight if weight is None or weight.shape[2] == 1 else weight[:, :, ::-1]
         if weight is None:
             weight = np.ones((n, data.shape[1], 1), np.float32)
-        lost = ~np.isfinite(data)
-        if np.any(lost & (weight > 0)):  # other writers' files: NaN is all that tells of it
-            weight = np.where(lost, np.float32(0), weight)
+        if not self._has_weights:  # in other writers' files NaN is all that tells
+            lost = ~np.isfinite(data)
+            weight = np.where(lost, np.float32(0), weight) if lost.any() else weight
         if np.any(weight == 0):
             data = np.where(weight > 0, data, np.float32(np.nan))
         data.flags.writeable = weight.flags.writeable = False
         return Block(data, weight, start, n)
 
     def read_sums(self, start: int, n: int) -> Sums:
-        """The means times their weights, float64; a weight for every channel."""
+        """The means times their weights, float64."""
         block = self.read_block(start, n)
-        weight = np.broadcast_to(block.valid * np.float64(self.header.n_sum), block.data.shape)
+        weight = block.valid * np.float64(self.header.n_sum)
+        weight = np.broadcast_to(weight, (n, self.shape[1], self.weight_channels))
         total = np.where(weight > 0, block.data, 0) * weight
         return Sums(total, weight)
 

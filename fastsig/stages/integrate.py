@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import FastsigWarning, PlanError, UsageError
+from fastsig.errors import PlanError, UsageError
 from fastsig.stream import SpectrumStream, Stream, Sums
 from fastsig.units import exact, whole
 
@@ -65,11 +64,6 @@ class Integrate(SpectrumStream):
             raise UsageError(
                 f"n_int = {n_int}, n_freq = {n_freq}; allowed: 1 or more, n_freq dividing the "
                 f"{n_chan} channels"
-            )
-        if n_int > source.shape[0] > 0:
-            warnings.warn(
-                f"{source.path}: its {source.shape[0]} spectra are fewer than the {n_int} of one "
-                f"integration; the weight tells", FastsigWarning, stacklevel=2,
             )
         self.source, self.n_int, self.n_freq = source, n_int, n_freq
         header = source.header
