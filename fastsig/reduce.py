@@ -39,7 +39,7 @@ def plan_product(
     held = 0
     if isinstance(stream, SpectrumStream):
         chunk = chunk_shape(stream.shape)[0] * stream.shape[1] * stream.shape[2] * 4
-        held = 3 * chunk + 4 * stream.shape[0] * stream.shape[1] * stream.weight_channels
+        held = (4 if stream.weight_channels == 1 else 6) * chunk
     return plan(stream, workers=threads, memory=memory, fused=fused, writer_bytes=held)
 
 

@@ -34,13 +34,15 @@ def chunk_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return max(1, min(n_time, _CHUNK_BYTES // row)), n_product, n_chan
 
 
-def estimate_bytes(shape: tuple[int, ...]) -> int:
+def estimate_bytes(shape: tuple[int, ...], weight_channels: int = 1) -> int:
     """Upper bound of a product's size on disk: samples uncompressed, weights, axes, records."""
     rows, n_product, n_chan = shape
     chunk = chunk_shape(shape)
     rows = -(-rows // chunk[0]) * chunk[0]
     chan = -(-n_chan // chunk[2]) * chunk[2]
     data = 4 * rows * n_product * chan
+    if weight_channels > 1:
+        data *= 2
     return data + data // 64 + 4 * (rows + _WEIGHT_ROWS) * (n_product + 2) + 16 * n_chan + 2**18
 
 
@@ -92,8 +94,8 @@ class FBH5Writer:
         self._rows, self._held = 0, 0
         self._weight_shape = (shape[0], shape[1], weight_channels)
         self._buffer = np.empty((self._chunks[0], *shape[1:]), np.float32)
-        self._weights = np.empty(self._weight_shape, np.float32)
-        size = estimate_bytes(shape) if reserve else 0
+        self._weight_buffer = np.empty((self._chunks[0], *self._weight_shape[1:]), np.float32)
+        size = estimate_bytes(shape, weight_channels) if reserve else 0
         self._output = SafeOutput(path, overwrite=overwrite, reserve=size)
         try:
             self._file = self._create(header, provenance, compression)
@@ -118,6 +120,12 @@ class FBH5Writer:
             self._data.attrs.create(key, value)
         _write_axes(file, self._data, header)
         self._data.flush()
+        rows = min(max(1, self._shape[0]), _WEIGHT_ROWS) if self._weight_shape[2] == 1 else None
+        self._weights = file.create_dataset(
+            "weights", shape=self._weight_shape, maxshape=(None, *self._weight_shape[1:]),
+            chunks=(rows, *self._weight_shape[1:]) if rows else self._chunks, dtype="<f4",
+            **({} if rows else _filters(compression)), **_metadata.creation(),
+        )
         return file
 
     def append(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
@@ -125,12 +133,13 @@ class FBH5Writer:
         n = len(data)
         if self._rows + self._held + n > self._shape[0]:
             raise UsageError(f"more rows than the {self._shape[0]} that were announced")
-        first = self._rows + self._held
-        self._weights[first : first + n] = weight
+        weight = np.broadcast_to(weight, (n, *self._weight_shape[1:]))
         done = 0
         while done < n:
             count = min(n - done, len(self._buffer) - self._held)
-            self._buffer[self._held : self._held + count] = data[done : done + count]
+            place = slice(self._held, self._held + count)
+            self._buffer[place] = data[done : done + count]
+            self._weight_buffer[place] = weight[done : done + count]
             self._held += count
             done += count
             if self._held == len(self._buffer):
@@ -139,12 +148,13 @@ class FBH5Writer:
     def _flush(self) -> None:
         rows = slice(self._rows, self._rows + self._held)
         if self._sums is not None:
-            weight = self._weights[rows].astype(np.float64)
+            weight = self._weight_buffer[: self._held].astype(np.float64)
             held = np.where(weight > 0, self._buffer[: self._held], 0)
             self._sums[0] += (held * weight).sum(axis=0)
             self._sums[1] += weight.sum(axis=0)
         try:
             self._data[rows] = self._buffer[: self._held]
+            self._weights[rows] = self._weight_buffer[: self._held]
         except (OSError, RuntimeError, ValueError) as error:
             raise self._fail(error) from error
         self._rows += self._held
@@ -175,11 +185,9 @@ class FBH5Writer:
             self.discard()
             raise UsageError(f"{self._rows} of {self._shape[0]} announced rows were written")
         try:
-            rows = min(max(1, self._shape[0]), _WEIGHT_ROWS)
-            chunks = (rows, *self._weight_shape[1:])
             self._fill_blanks()
-            self._data.flush()
-            _metadata.create(self._file, "weights", self._weights, chunks)
+            for dataset in (self._data, self._weights):
+                dataset.flush()  # in this order, for the sake of equal bytes
             self._file.close()
         except (OSError, RuntimeError, ValueError) as error:
             raise self._fail(error) from error

@@ -293,3 +293,17 @@ def test_sniffing(product: Path, tmp_path: Path) -> None:
     for name in ("absent.h5",):
         with pytest.raises(fs.FormatError, match="No such file"):
             fs.open(tmp_path / name)
+
+
+def test_a_weight_for_every_channel(tmp_path: Path, rng: np.random.Generator) -> None:
+    """Files of other programs, re-integrated: NaN gives every channel a weight of its own."""
+    data = rng.normal(10, 1, (3000, 1, 64)).astype(np.float32)
+    data[rng.random(data.shape) < 0.3] = np.nan
+    chain = fs.open(other(tmp_path / "x.h5", data)).integrate(n_int=2)
+    chain.write(tmp_path / "a.h5", workers=2)
+    chain.write(tmp_path / "b.h5", workers=1)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    found, expected = fs.open(tmp_path / "a.h5").read(), chain.read()
+    assert found.weight.shape == (1500, 1, 64) and 0 < (found.weight == 0.5).mean() < 1
+    np.testing.assert_array_equal(found.weight, expected.weight)
+    np.testing.assert_array_equal(found.values, expected.values)
