@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from fastsig.errors import PlanError
 from fastsig.memory import resident_bytes
@@ -91,8 +91,8 @@ class Plan:
         """What a worker does with a unit."""
         if unit.segment is None:
             return self.stream.read_block(unit.row, unit.n)
-        assert isinstance(self.stream, Integrate)
-        return self.stream.segment_sums(*self.stream.segments(unit.row)[unit.segment])
+        stream = cast(Integrate, self.stream)
+        return stream.segment_sums(*stream.segments(unit.row)[unit.segment])
 
     def blocks(self) -> Combiner:
         """The object that turns units' results, in order, into blocks of rows."""
@@ -142,8 +142,8 @@ class Combiner:
         if not unit.last:
             return None
         parts, self._parts = self._parts, []
-        assert isinstance(self._stream, Integrate)
-        return means(self._stream.combine(parts), self._stream.header.n_sum, unit.row)
+        stream = cast(Integrate, self._stream)
+        return means(stream.combine(parts), stream.header.n_sum, unit.row)
 
 
 def _node(stream: Stream) -> Node:
@@ -209,8 +209,7 @@ def plan(
     """
     if not isinstance(stream, SpectrumStream):
         raise PlanError(f"a plan ends in spectra, not in {stream.kind}: detect first")
-    ready = fuse(stream) if fused else stream
-    assert isinstance(ready, SpectrumStream)
+    ready = cast(SpectrumStream, fuse(stream)) if fused else stream
     base = resident_bytes() + _ALLOWANCE + writer_bytes
 
     def need(threads: int, flight: int, rows: int) -> int:
