@@ -223,6 +223,43 @@ def test_public_names_are_documented() -> None:
     assert all(re.search(rf"`{name}[`(]", page) for name in names)
 
 
+def test_readme_names_the_least_python() -> None:
+    least = re.search(r'^requires-python = ">=([0-9.]+)"', text_of("pyproject.toml"), re.MULTILINE)
+    assert least is not None
+    assert f"Python {least[1]} or newer" in text_of("README.md")
+
+
+def test_fields_of_info_are_documented() -> None:
+    import fastsig
+
+    page = text_of("docs/command-line.md")
+    listed = page[page.index("The keys of `--json`"):].partition("\n\n")[0]
+    fields = fastsig.info(ROOT / "data" / "samples" / "fast_band_1GSa.h5")
+    assert all(f"`{name}`" in listed for name in fields)
+
+
+def test_attributes_of_products_are_documented(tmp_path: Path) -> None:
+    import h5py
+
+    import fastsig
+
+    path = tmp_path / "spectra.h5"
+    source = fastsig.open(ROOT / "data" / "samples" / "fast_band_1GSa.h5")
+    source.channelize(64).detect("I").write(path)
+    page = text_of("docs/spectra-format.md")
+    with h5py.File(path) as file:
+        names = [name for name in file["data"].attrs if name != "DIMENSION_LIST"]
+    assert all(f"`{name}`" in page for name in names)
+
+
+def test_names_of_the_kernels_are_documented_and_none_else() -> None:
+    import fastsig_kernels
+
+    rows = re.findall(r"^\| `(\w+)`[^|]* \| (.*) \|$", text_of("kernels/README.md"), re.MULTILINE)
+    table = {(name, module) for module, cells in rows for name in re.findall(r"`(\w+)`", cells)}
+    assert table == set(fastsig_kernels._INDEX.items())
+
+
 def test_changelog_has_this_version() -> None:
     import fastsig
 
