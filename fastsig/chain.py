@@ -132,7 +132,10 @@ class Chain:
         Times are row numbers, `Time` or Quantities from the start; frequencies are channel
         numbers or Quantities, of channel centres, both ends included.
         """
-        rows, channels = key if isinstance(key, tuple) else (key, slice(None))
+        parts = key if isinstance(key, tuple) else (key, slice(None))
+        if len(parts) != 2:
+            raise UsageError("slice a chain as chain[t0:t1] or chain[t0:t1, f0:f1]")
+        rows, channels = parts
         for part in (rows, channels):
             if not isinstance(part, slice) or part.step is not None:
                 raise UsageError("slice a chain as chain[t0:t1] or chain[t0:t1, f0:f1], no step")
@@ -195,11 +198,11 @@ class Chain:
 
         return plan(self.stream, **options).explain()
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
-        """Draw the stream; save the picture where `path` is given."""
+    def plot(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Figure:
+        """Draw the stream; save where `path` is given; options as of `fastsig.view.draw`."""
         from fastsig.view import draw
 
-        return draw(self.stream, path)
+        return draw(self.stream, path, **options)
 
     def to_xarray(self) -> xarray.Dataset:
         """All rows as an xarray Dataset (needs xarray)."""

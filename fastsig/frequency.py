@@ -70,9 +70,7 @@ class ChannelAxis:
     def averaged(self, n: int) -> ChannelAxis:
         """The axis after every `n` neighbours became one channel."""
         first = self.first_hz + self.step_hz * (n - 1) / 2
-        half = None if self.half_channel is None else self.half_channel // n
-        if half is not None and half >= self.n_chan // n:
-            half = None
+        half = self.half_channel if n == 1 else None  # a mean holds whole channels too
         return ChannelAxis(first, self.step_hz * n, self.n_chan // n, half)
 
     def sliced(self, start: int, stop: int) -> ChannelAxis:

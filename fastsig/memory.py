@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 
 from fastsig.errors import UsageError
 
@@ -21,8 +20,13 @@ def resident_bytes() -> int:
 
 
 def peak_bytes() -> int:
-    """Most memory that was ever resident in this process."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Most memory that was ever resident in this process (Linux).
+
+    Not `getrusage`, whose maximum is handed down by the process that started this one.
+    """
+    with open("/proc/self/status") as file:
+        fields = dict(line.split(":", 1) for line in file)
+    return int(fields["VmHWM"].split()[0]) * 1024
 
 
 def parse_bytes(text: str) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 
 __all__ = ["check", "held"]
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _arrived: list[tuple[Any, int, FrameType | None]] = []
 _holding = False
 

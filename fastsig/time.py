@@ -27,6 +27,9 @@ __all__ = [
 ]
 
 
+_FASTEST = 10**18
+
+
 def _delta(seconds: Fraction) -> TimeDelta:
     """Two-part TimeDelta of an exact number of seconds."""
     whole = seconds.numerator // seconds.denominator
@@ -102,8 +105,8 @@ def parse_rate(value: str | int | float | Fraction) -> Fraction:
         rate = Fraction(str(value)) if isinstance(value, (str, float)) else Fraction(value)
     except (ValueError, ZeroDivisionError) as error:
         raise UsageError(f"{value!r} is not a rate in Hz such as 1e9 or 200/3") from error
-    if rate <= 0:
-        raise UsageError(f"a rate must be positive, not {value!r}")
+    if not 0 < rate < _FASTEST:
+        raise UsageError(f"a rate must be above 0 and below {_FASTEST:.0e} Hz, not {value!r}")
     return rate
 
 

@@ -14,6 +14,7 @@ from fastsig.errors import UsageError
 
 __all__ = ["exact", "quantity", "whole"]
 
+_LARGEST = 10**100
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s].*)?")
 
 
@@ -44,11 +45,18 @@ def exact(value: Any, unit: str, name: str) -> Fraction:
             scale = quantity(f"1 {match.group(2)}", unit, name).value if match.group(2) else 1.0
         except UsageError as error:
             raise UsageError(f"{name} = {value!r} is not a value in {unit}") from error
-        return Fraction(match.group(1)) * Fraction(repr(float(scale)))
+        return _within(Fraction(match.group(1)) * Fraction(repr(float(scale))), value, name)
     number = quantity(value, unit, name)
     if number.size != 1 or not np.isfinite(number.value):
         raise UsageError(f"{name} = {value!r} is not a single finite value")
-    return Fraction(repr(float(number.value)))
+    return _within(Fraction(repr(float(number.value))), value, name)
+
+
+def _within(number: Fraction, value: Any, name: str) -> Fraction:
+    """The number, unless it is beyond what floating point holds with room to spare."""
+    if abs(number) > _LARGEST:
+        raise UsageError(f"{name} = {value!r} is too large")
+    return number
 
 
 def whole(name: str, value: Any) -> int:

@@ -17,7 +17,8 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.io import describe
 from fastsig.io._positioned import write_from
-from fastsig.io.safe import SafeOutput
+from fastsig.io.provenance import input_files
+from fastsig.io.safe import SafeOutput, check_output
 from fastsig.stages.channelize import Channelize
 from fastsig.stages.integrate import Integrate
 from fastsig.stages.select import SelectVoltages
@@ -67,6 +68,7 @@ def draw(
     """
     if path is not None:
         check_picture(os.fspath(path))
+        check_output(path, overwrite=overwrite, inputs=input_files(stream))
     if isinstance(stream, VoltageStream):
         if product is not None:
             raise UsageError(f"product = {product!r}; voltages have no products: leave it out")
@@ -145,7 +147,9 @@ def _draw_spectra(stream: SpectrumStream, product: str | None) -> Figure:
     side = figure.add_subplot(grid[1, 1], sharey=main)
     cover = figure.add_subplot(grid[1, 2], sharey=main)
     unit, scale = _time_unit(seconds[-1] - seconds[0])
-    extent = (frequency[0], frequency[-1], seconds[0] / scale, seconds[-1] / scale)
+    width = frequency[1] - frequency[0]  # of a pixel; the last may stand for fewer channels
+    extent = (frequency[0], frequency[0] + width * (len(frequency) - 1),
+              seconds[0] / scale, seconds[-1] / scale)
     _image(figure, main, values, extent, names[index])
     centers = (frequency[:-1] + frequency[1:]) / 2
     middles = (seconds[:-1] + seconds[1:]) / 2 / scale
@@ -155,9 +159,10 @@ def _draw_spectra(stream: SpectrumStream, product: str | None) -> Figure:
     axis = stream.header.channels
     if axis is not None and axis.half_channel is not None and len(centers) == axis.n_chan:
         spectrum[axis.half_channel] = np.nan  # not on the scale of whole channels
-    top.plot(centers, spectrum, color=_COLORS[0], lw=0.8)
-    side.plot(series, middles, color=_COLORS[0], lw=0.8)
-    cover.plot(100 * weights.mean(axis=1), middles, color=_COLORS[2], lw=0.8)
+    _line(top, centers, spectrum, _COLORS[0])
+    _line(side, series, middles, _COLORS[0])
+    _line(cover, 100 * weights.mean(axis=1), middles, _COLORS[2])
+    main.set_xlim(frequency[0], frequency[-1])
     main.set_xlabel("frequency (MHz)")
     main.set_ylabel(f"time ({unit}) from {iso(stream.start_time)} UTC")
     top.set_ylabel("mean power")
@@ -169,6 +174,8 @@ def _draw_spectra(stream: SpectrumStream, product: str | None) -> Figure:
     note.text(0, 0.95, _resolution(stream), va="top", fontsize=8, transform=note.transAxes)
     for axes in (top, side, cover):
         axes.grid(alpha=0.3)
+    for axes in (main, top, side):
+        axes.ticklabel_format(useOffset=False)
     top.tick_params(labelbottom=False)
     for axes in (side, cover):
         axes.tick_params(labelleft=False)
@@ -176,6 +183,11 @@ def _draw_spectra(stream: SpectrumStream, product: str | None) -> Figure:
     if stream.header.channels is None:
         main.set_xlabel("channel")
     return figure
+
+
+def _line(axes: Any, x: Any, y: Any, color: str, **more: Any) -> None:
+    """A line; a lone point shows as a dot."""
+    axes.plot(x, y, color=color, lw=0.8, marker="o" if len(x) == 1 else None, **more)
 
 
 def _resolution(stream: SpectrumStream) -> str:
@@ -194,24 +206,36 @@ def _waterfall(
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     """One product at most `_PIXELS` square: values, weights, edges in s, edges in MHz."""
     n_int = max(1, -(-stream.shape[0] // _PIXELS))
-    n_freq = next(n for n in range(max(1, -(-stream.shape[2] // _PIXELS)), stream.shape[2] + 1)
-                  if stream.shape[2] % n == 0)
-    small = Integrate(stream, n_int=n_int, n_freq=n_freq) if n_int * n_freq > 1 else stream
+    n_chan = stream.shape[2]
+    groups = np.arange(0, n_chan, max(1, -(-n_chan // _PIXELS)))
+    small = Integrate(stream, n_int=n_int) if n_int > 1 else stream
     step = max(1, 2**24 // max(1, small.row_bytes))
     values, weights = [], []
     for start in range(0, small.shape[0], step):
         block = small.read_block(start, min(step, small.shape[0] - start))
-        values.append(block.data[:, index])
-        weight = np.broadcast_to(block.valid, block.data.shape)
-        weights.append(weight[:, index])
+        weight = np.broadcast_to(block.valid, block.data.shape)[:, index]
+        value, weight = _grouped(block.data[:, index], weight, groups)
+        values.append(value)
+        weights.append(weight)
     seconds = np.arange(small.shape[0] + 1) * float(1 / small.header.sample_rate)
-    axis = small.header.channels
+    axis, bounds = small.header.channels, np.append(groups, n_chan)
     if axis is None:
-        edges = np.arange(small.shape[2] + 1) - 0.5
-    else:
-        low, high = (float(edge / 10**6) for edge in axis.edges_hz)
-        edges = np.linspace(low, high, axis.n_chan + 1)
-    return np.concatenate(values), np.concatenate(weights), seconds, edges
+        return np.concatenate(values), np.concatenate(weights), seconds, bounds - 0.5
+    low, width = (float(value / 10**6) for value in (axis.edges_hz[0], axis.step_hz))
+    return np.concatenate(values), np.concatenate(weights), seconds, low + bounds * width
+
+
+def _grouped(
+    values: NDArray[Any], weights: NDArray[Any], groups: NDArray[np.int64]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Weighted means over groups of channels, the last of which may be shorter."""
+    if len(groups) == values.shape[1]:
+        return values, weights
+    total = np.where(weights > 0, values, 0) * weights.astype(np.float64)
+    total, weight = (np.add.reduceat(part, groups, axis=1) for part in (total, weights))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = total / weight
+    return mean, weight / np.diff(np.append(groups, values.shape[1]))
 
 
 def _weighted(values: NDArray[Any], weights: NDArray[Any], axis: int) -> NDArray[np.float64]:
@@ -299,8 +323,9 @@ def _histogram(
         low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
         clipped = np.count_nonzero((samples <= low) | (samples >= high)) / samples.size
         label += f", at the limits {100 * clipped:.3g} %"
-        reach = (low - 0.5, high + 0.5) if bits <= 8 else (samples.min() - 1, samples.max() + 1)
-        edges = np.arange(low - 0.5, high + 1) if bits <= 8 else np.linspace(*reach, 257)
+        reach = (low, high) if bits <= 8 else (int(samples.min()), int(samples.max()))
+        width = 1 if bits <= 8 else max(1, int((reach[1] - reach[0]) // 256))
+        edges = np.arange(np.floor(reach[0]) - 0.5, reach[1] + width, width)
     else:
         low, high = np.percentile(samples, (0.1, 99.9))
         edges = np.linspace(low, high if high > low else low + 1, 257)
@@ -325,10 +350,10 @@ def _power(axes: Any, stream: VoltageStream, blocks: list[Any]) -> None:
                 held = validity.clip(block.valid[pol], block.start + start,
                                      block.start + start + len(part))
                 share = validity.count(held) * int(np.prod(part.shape[1:]))
-                total = float(np.sum(np.abs(part.astype(np.complex64)) ** 2, dtype=np.float64))
+                total = float(np.sum(np.abs(part.astype(np.complex128)) ** 2))
                 times.append((block.start + start + len(part) / 2) / rate / scale)
                 powers.append(total / share if share else np.nan)
-        axes.plot(times, powers, color=_COLORS[pol], lw=0.8, label=name)
+        _line(axes, times, powers, _COLORS[pol], label=name)
     axes.set_xlabel(f"time ({unit}) from {iso(stream.start_time)} UTC")
     axes.set_ylabel("mean power")
 
@@ -359,7 +384,9 @@ def _bandpass(axes: Any, stream: VoltageStream, blocks: list[Any]) -> None:
             if axis is not None and axis.half_channel is not None:
                 total[axis.half_channel] = np.nan  # not on the scale of whole channels
             axes.plot(frequency, total / weight, color=_COLORS[pol], lw=0.8, label=name)
-    axes.set_yscale("log")
+    if any(np.any(line.get_ydata() > 0) for line in axes.lines):
+        axes.set_yscale("log")
+    axes.ticklabel_format(axis="x", useOffset=False)
     axes.set_xlabel("frequency (MHz)" if known else "frequency within the band (MHz)")
     axes.set_ylabel(f"power, {n_chan} channels")
 

@@ -163,6 +163,8 @@ def test_times_of_rows_in_a_leap_second(tmp_path: Path) -> None:
     assert str(chain.to_xarray()["time"].values[20]).startswith("2017-01-01T00:00:00.3")
     chain.write(tmp_path / "s.h5")
     found = fs.open(tmp_path / "s.h5")
+    with h5py.File(tmp_path / "s.h5") as file:  # for SIGPROC's readers: day + seconds / 86400
+        assert file["data"].attrs["tstart"] == pytest.approx(57753 + 86399.5 / 86400, abs=1e-11)
     assert abs(elapsed(found.stream.time_of(50), parse_time("2017-01-01T00:00:00.5"))) < Fraction(
         1, 10**9)
 

@@ -27,6 +27,9 @@ EXECUTED = ["README.md", "kernels/README.md",
             *(name for name in DOCUMENTS if name.startswith("docs/"))]
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
+# blimpy pins pyparsing 2.4.7, which matplotlib then uses
+PYPARSING = "ignore:module 'sre_constants' is deprecated:DeprecationWarning"
+
 
 class Snippet(NamedTuple):
     """A fenced block: its language, the rest of its info string, its text and first line."""
@@ -73,8 +76,8 @@ def check_command(command: Command, folder: Path, where: str) -> None:
     path = os.pathsep.join(
         [str(ROOT), str(ROOT / "kernels"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "from fastsig.cli.main import main; main()",
-         *arguments],
+        [sys.executable, "-W", "error", "-W", PYPARSING, "-c",
+         "from fastsig.cli.main import main; main()", *arguments],
         cwd=folder, env={**os.environ, "PYTHONPATH": path, "MPLBACKEND": "agg"},
         capture_output=True, text=True, timeout=240, check=False,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import tempfile
@@ -185,3 +186,67 @@ def test_an_error_in_the_middle_leaves_nothing(recording: Path, tmp_path: Path) 
         chain.write(tmp_path / "out.h5", workers=2)
     assert any("from sample" in note for note in caught.value.__notes__)
     assert os.listdir(tmp_path) == ["in.h5"]
+
+
+def test_writers_of_one_name_never_take_each_others_file(tmp_path: Path) -> None:
+    """Six processes begin and finish the same name over and over; each sweeps before it begins."""
+    children = []
+    for _ in range(6):
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                for _ in range(150):
+                    with SafeOutput(tmp_path / "x", overwrite=True) as output:
+                        os.write(output.descriptor, b"whole")
+                code = 0
+            finally:
+                os._exit(code)
+        children.append(pid)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+    assert codes == [0] * 6
+    assert os.listdir(tmp_path) == ["x"] and (tmp_path / "x").read_bytes() == b"whole"
+
+
+def test_special_files_are_refused_and_links_followed(recording: Path, tmp_path: Path) -> None:
+    fifo, link = tmp_path / "fifo", tmp_path / "link.h5"
+    os.mkfifo(fifo)
+    call = ("spectra", recording, "--n-chan", 64, "--n-int", 1000, "--overwrite", "-o")
+    assert "not a regular file" in fastsig(*call, fifo, code=4).stderr
+    assert "not a regular file" in fastsig("info", fifo, code=1).stderr
+    (tmp_path / "elsewhere").mkdir()
+    link.symlink_to(tmp_path / "elsewhere" / "product.h5")
+    fastsig(*call, link)
+    assert link.is_symlink() and fs.open(tmp_path / "elsewhere" / "product.h5").shape[2] == 64
+    before = recording.read_bytes()
+    view = tmp_path / "v.png"
+    view.symlink_to(recording)
+    assert "is an input" in fastsig("view", recording, "-o", view, "--overwrite", code=4).stderr
+    assert recording.read_bytes() == before
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_change_nothing(recording: Path, tmp_path: Path, closed: str) -> None:
+    words = command("spectra", recording, "-o", tmp_path / "s.h5", "--n-chan", 64, "--n-int", 100)
+    line = f"{shlex.join(words)} {closed}"
+    assert subprocess.run(line, shell=True, env=environment(), capture_output=closed == "<&-"
+                          ).returncode == 0
+    fastsig("validate", tmp_path / "s.h5")
+
+
+def test_hang_up_leaves_nothing(recording: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command("spectra", recording, "-o", tmp_path / "out.h5", *OPTIONS), env=environment(),
+        stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not os.listdir(tmp_path):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert process.returncode == 129 and os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("option", [("--n-int", "99999999999999999999"), ("--integrate", "1e30s"),
+                                    ("--integrate", "1e400s"), ("--set", "sample_rate=1e400")])
+def test_absurd_numbers_are_usage_errors(recording: Path, tmp_path: Path, option: tuple) -> None:
+    fastsig("spectra", recording, "-o", tmp_path / "x.h5", "--n-chan", 64, *option, code=2)
+    assert os.listdir(tmp_path) == []

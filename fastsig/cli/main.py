@@ -1,7 +1,7 @@
 """``fastsig``: finds the command, turns errors into one line and an exit code.
 
 Exit codes: 0 done; 1 some inputs failed; 2 usage; 3 bad input; 4 output; 70 internal error;
-130 Ctrl-C; 143 SIGTERM.
+130 Ctrl-C; 143 SIGTERM; 129 SIGHUP.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ _COMMANDS = ("info", "spectra", "simulate", "view", "validate", "doctor", "warmu
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived."""
+    """SIGTERM or SIGHUP arrived."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.code = 128 + number
 
 
 class LazyGroup(click.Group):
@@ -48,7 +52,7 @@ def cli() -> None:
 
 
 def _on_sigterm(signum: int, frame: Any) -> NoReturn:
-    raise Terminated
+    raise Terminated(signum)
 
 
 def _code(error: BaseException) -> int:
@@ -66,9 +70,14 @@ def run(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code; leaves the process if a writer is poisoned."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
+    for name in ("stdout", "stderr"):  # None where the shell closed them (2>&-)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for the whole process
     warnings.showwarning = _warn
     logging.basicConfig(format="fastsig: %(message)s", level=logging.WARNING)
     signal.signal(signal.SIGTERM, _on_sigterm)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asks to go on
+        signal.signal(signal.SIGHUP, _on_sigterm)
     try:
         result = cli.main(arguments, prog_name="fastsig", standalone_mode=False)
         sys.stdout.flush()
@@ -85,8 +94,8 @@ def run(arguments: list[str] | None = None) -> int:
         return 2
     except (KeyboardInterrupt, click.Abort):
         return _interrupted("interrupted", 130)
-    except Terminated:
-        return _interrupted("terminated", 143)
+    except Terminated as error:
+        return _interrupted("terminated", error.code)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it at exit
         return 0

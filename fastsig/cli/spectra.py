@@ -18,10 +18,10 @@ from fastsig.cli import common
               help="hamming, hann, blackman, rect, kaiser:BETA; none (with one tap) for an FFT.")
 @click.option("--products", type=click.Choice(["I", "AABB", "AABBCRCI", "IQUV", "V"]),
               default="I", show_default=True, help="What to make of the polarisations.")
-@click.option("--sign-q", type=click.Choice(["+1", "-1"]), default="+1", show_default=True,
+@click.option("--sign-q", type=click.Choice(["1", "-1"]), default="1", show_default=True,
               help="Sign of Q; recorded in the product.")
-@click.option("--sign-v", type=click.Choice(["+1", "-1"]), default="+1", show_default=True,
-              help="Sign of V; +1 is 2 Im <A* B>; recorded in the product.")
+@click.option("--sign-v", type=click.Choice(["1", "-1"]), default="1", show_default=True,
+              help="Sign of V; 1 is 2 Im <A* B>; recorded in the product.")
 @click.option("--integrate", metavar="TIME",
               help="Integration time such as 1ms, rounded to whole spectra.")
 @click.option("--n-int", type=int, help="Spectra to integrate, exactly.")

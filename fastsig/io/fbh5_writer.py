@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from fractions import Fraction
 from types import TracebackType
 from typing import Any
 
@@ -101,6 +102,9 @@ class FBH5Writer:
             self._file = self._create(header, provenance, compression)
         except (OSError, RuntimeError, ValueError) as error:
             raise self._fail(error) from error
+        except BaseException:
+            self._output.discard()
+            raise
         _metadata.reserve(self._output, size)
 
     def _create(self, header: Header, provenance: Mapping[str, Any], compression: str) -> h5py.File:
@@ -236,7 +240,7 @@ def _cards(header: Header, shape: tuple[int, ...]) -> dict[str, Any]:
         "machine_id": 0, "telescope_id": numbers.get(header.telescope or "Fake", 0),
         "ibeam": -1 if header.beam is None else header.beam,
         "fch1": float(axis.first_hz / 10**6), "foff": float(axis.step_hz / 10**6),
-        "tstart": float(header.start_time.utc.mjd), "tsamp": float(1 / header.sample_rate),
+        "tstart": _day_and_part(start), "tsamp": float(1 / header.sample_rate),
         "source_name": header.source or "unknown", "rawdatafile": "",
         "telescope": header.telescope or "", "receiver": header.receiver or "",
         "backend": header.backend or "",
@@ -253,6 +257,19 @@ def _cards(header: Header, shape: tuple[int, ...]) -> dict[str, Any]:
                   "ra_deg": header.ra_deg, "dec_deg": header.dec_deg}
     return {key: np.bytes_(value.encode()) if isinstance(value, str) and value
             else (np.bytes_(b" ") if value == "" else value) for key, value in cards.items()}
+
+
+def _day_and_part(start: str) -> float:
+    """MJD as day number plus seconds of day / 86400, from ISO text.
+
+    What SIGPROC's readers undo. astropy's own MJD stretches a day with a leap second, which would
+    put the start up to a second off on such a day.
+    """
+    day, clock = start.split("T")
+    hours, minutes, seconds = clock.split(":")
+    part = Fraction(seconds) + 60 * int(minutes) + 3600 * int(hours)
+    midnight = np.datetime64(day, "D") - np.datetime64("1858-11-17", "D")
+    return float(int(midnight.astype(int)) + part / 86400)
 
 
 def _write_axes(file: h5py.File, data: h5py.Dataset, header: Header) -> None:

@@ -222,6 +222,9 @@ class NativeWriter:
         except (OSError, RuntimeError, ValueError) as error:
             self._output.discard()
             raise self._output.error(error, poisoned=True) from error
+        except BaseException:
+            self._output.discard()
+            raise
         _metadata.reserve(self._output, size)
 
     def _create(self, n_pol: int, truth: Mapping[str, Any] | None) -> h5py.File:

@@ -32,6 +32,8 @@ class Probe:
         self.head = b""
         if self.is_folder:
             return
+        if os.path.exists(self.path) and not os.path.isfile(self.path):
+            raise FormatError(self.path, "not a regular file")
         try:
             with open(self.path, "rb") as file:
                 self.head = file.read(4096)

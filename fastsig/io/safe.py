@@ -40,6 +40,8 @@ def check_output(
         raise OutputError(target, "names a folder, not a file")
     if os.path.isdir(target):
         raise OutputError(target, "is a folder")
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise OutputError(target, "is not a regular file")
     if os.path.lexists(target) and not overwrite:
         raise OutputError(target, "exists; give --overwrite to replace it")
     for source in inputs:
@@ -103,21 +105,36 @@ class SafeOutput:
         self.path = check_output(path, overwrite=overwrite)
         self._overwrite = overwrite
         self._open = True
-        sweep(self.path)
-        folder, name = os.path.split(self.path)
+        # Through a link the product goes where the link points, the link stays.
+        self._real = os.path.realpath(self.path)
+        folder, name = os.path.split(self._real)
         host = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname()) or "host"
         self.temporary = os.path.join(
             folder, f".{name}.{host}-{os.getpid()}-{secrets.token_hex(4)}.part"
         )
+        sweep(self._real)
         self.descriptor = -1
         _unfinished.add(self)  # before the file is there: a signal may come at any moment
         try:
-            self.descriptor = os.open(self.temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            while not self._acquire():  # swept by another writer before the lock was ours
+                pass
         except OSError as error:
             self._close()
             raise self.error(error) from error
-        fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.reserve(reserve)
+
+    def _acquire(self) -> bool:
+        """Make the temporary file and lock it; False where it vanished in between."""
+        self.descriptor = os.open(self.temporary, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(self.descriptor).st_nlink:
+                return True
+        except BlockingIOError:  # a sweeper holds it and is about to remove it
+            pass
+        os.close(self.descriptor)
+        self.descriptor = -1
+        return False
 
     def reserve(self, size: int) -> None:
         """Claim the disk space of the first `size` bytes."""
@@ -147,7 +164,7 @@ class SafeOutput:
                 os.ftruncate(self.descriptor, size)
             os.fsync(self.descriptor)
             self._give_name()
-            folder = os.open(os.path.dirname(self.path) or ".", os.O_RDONLY)
+            folder = os.open(os.path.dirname(self._real), os.O_RDONLY)
             try:
                 os.fsync(folder)
             finally:
@@ -162,16 +179,16 @@ class SafeOutput:
 
     def _give_name(self) -> None:
         if self._overwrite:
-            os.replace(self.temporary, self.path)
+            os.replace(self.temporary, self._real)
             return
         try:
-            os.link(self.temporary, self.path)  # unlike rename, fails where a file came up
+            os.link(self.temporary, self._real)  # unlike rename, fails where a file came up
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
                 raise
-            if os.path.lexists(self.path):  # a file system without links: the best there is
+            if os.path.lexists(self._real):  # a file system without links: the best there is
                 raise FileExistsError(errno.EEXIST, "File exists") from error
-            os.rename(self.temporary, self.path)
+            os.rename(self.temporary, self._real)
             return
         os.unlink(self.temporary)
 

@@ -20,6 +20,8 @@ __all__ = ["SEGMENT", "Integrate"]
 # blocks nor threads, long integrations lose no precision, and segments can be made in parallel.
 SEGMENT = 128
 
+_MOST = 2**40  # spectra of an integration: years of FAST, and the products' counts fit 64 bits
+
 
 class Integrate(SpectrumStream):
     """Mean of `n_int` spectra and of `n_freq` neighbouring channels, weighted by validity.
@@ -60,9 +62,9 @@ class Integrate(SpectrumStream):
             n_int = max(1, round(seconds * source.header.sample_rate))
         n_int, n_freq = whole("n_int", 1 if n_int is None else n_int), whole("n_freq", n_freq)
         n_chan = source.shape[2]
-        if n_int < 1 or n_freq < 1 or n_chan % n_freq:
+        if not 0 < n_int < _MOST or n_freq < 1 or n_chan % n_freq:
             raise UsageError(
-                f"n_int = {n_int}, n_freq = {n_freq}; allowed: 1 or more, n_freq dividing the "
+                f"n_int = {n_int}, n_freq = {n_freq}; allowed: 1 to {_MOST}, n_freq dividing the "
                 f"{n_chan} channels"
             )
         self.source, self.n_int, self.n_freq = source, n_int, n_freq

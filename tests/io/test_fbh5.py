@@ -127,7 +127,7 @@ json.dump({"shape": w.data.shape, "sum": float(np.nansum(w.data.astype("f8"))),
     assert seen["first"] == block.values[0, 0, :3].tolist()
     assert seen["sum"] == pytest.approx(np.nansum(block.values.astype("f8")), rel=1e-12)
     np.testing.assert_allclose(seen["freqs"], mine.frequency.to_value("MHz"), rtol=0, atol=1e-9)
-    assert seen["tstart"] == mine.start_time.mjd
+    assert seen["tstart"] == pytest.approx(mine.start_time.mjd, rel=1e-15)
     assert seen["tsamp"] == pytest.approx(float(1 / mine.header.sample_rate), rel=1e-15)
 
 
