@@ -12,6 +12,7 @@ import fastsig as fs
 from fastsig import view
 from fastsig.polarization import PolBasis
 from fastsig.stream import SpectrumStream, Sums
+from fastsig.view._spectra import waterfall
 
 
 class Spectra(SpectrumStream):
@@ -35,7 +36,7 @@ def test_any_number_of_channels_fits_the_picture(n_chan: int, rng: np.random.Gen
     values = rng.normal(10, 1, (40, 1, n_chan))
     weight = rng.integers(0, 2, values.shape).astype(float)
     stream = Spectra(values, weight)
-    shown, share, _, edges = view._waterfall(stream, 0)
+    shown, share, _, edges = waterfall(stream, 0)
     n = -(-n_chan // 1024)
     assert 512 <= shown.shape[1] <= 1024 and len(edges) == shown.shape[1] + 1
     low, high = (float(edge) / 1e6 for edge in stream.header.channels.edges_hz)

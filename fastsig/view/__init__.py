@@ -1,0 +1,100 @@
+"""Pictures of streams: what one looks at first, with units, UTC and sensible cuts."""
+
+from __future__ import annotations
+
+import base64
+import io as memory
+import os
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastsig.errors import PlanError, UsageError
+from fastsig.io import describe
+from fastsig.io._positioned import write_from
+from fastsig.io.provenance import input_files
+from fastsig.io.safe import SafeOutput, check_output
+from fastsig.stream import SpectrumStream, Stream, VoltageStream
+from fastsig.view._spectra import draw_spectra
+from fastsig.view._voltages import draw_voltages
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["check_picture", "draw"]
+
+_SUFFIXES = (".png", ".pdf", ".svg", ".html")
+
+
+def check_picture(path: str) -> None:
+    """Raise `UsageError` where a path does not end as a picture or page does."""
+    if os.path.splitext(path)[1].lower() not in _SUFFIXES:
+        raise UsageError(f"{path}: a picture ends in {', '.join(_SUFFIXES)}")
+
+
+def draw(
+    stream: Stream, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
+    product: str | None = None,
+) -> Figure:
+    """Draw a stream; save the picture where `path` is given.
+
+    Parameters
+    ----------
+    stream : VoltageStream or SpectrumStream
+        What to draw.
+    path : path, optional
+        Picture (.png, .pdf, .svg) or self-contained page (.html).
+    overwrite : bool
+        Whether an existing file may be replaced.
+    product : str, optional
+        Which product of spectra; the first by default.
+
+    Raises
+    ------
+    UsageError
+        Where the product or the path's ending is unknown.
+    PlanError
+        Where the stream is neither voltages nor spectra.
+    """
+    if path is not None:
+        check_picture(os.fspath(path))
+        check_output(path, overwrite=overwrite, inputs=input_files(stream))
+    if isinstance(stream, VoltageStream):
+        if product is not None:
+            raise UsageError(f"product = {product!r}; voltages have no products: leave it out")
+        figure = draw_voltages(stream)
+    elif isinstance(stream, SpectrumStream):
+        figure = draw_spectra(stream, product)
+    else:
+        raise PlanError(f"there is no picture of {stream.kind}: detect first")
+    if path is not None:
+        _save(figure, stream, os.fspath(path), overwrite)
+    return figure
+
+
+def _save(figure: Figure, stream: Stream, path: str, overwrite: bool) -> None:
+    kind = os.path.splitext(path)[1].lower().lstrip(".")
+    picture = memory.BytesIO()
+    figure.savefig(picture, format="png" if kind == "html" else kind, dpi=150)
+    content = _page(stream, picture.getvalue()) if kind == "html" else picture.getvalue()
+    with SafeOutput(path, overwrite=overwrite) as output:
+        try:
+            write_from(output.descriptor, np.frombuffer(content, np.uint8), 0)
+        except OSError as error:
+            raise output.error(error) from error
+
+
+def _page(stream: Stream, picture: bytes) -> bytes:
+    facts = {key: value for key, value in describe(stream, "").items() if value not in (None, "")}
+    rows = "".join(f"<tr><th>{escape(key)}</th><td>{escape(str(value))}</td></tr>"
+                   for key, value in facts.items())
+    name = escape(os.path.basename(stream.path))
+    style = "body{font:15px sans-serif;margin:2em}th{text-align:left;padding-right:2em}"
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title>"
+        f"<style>{style}</style><h1>{name}</h1>"
+        f"<img alt='picture of {name}' style='max-width:100%' "
+        f"src='data:image/png;base64,{base64.b64encode(picture).decode()}'>"
+        f"<table>{rows}</table></html>"
+    ).encode()

@@ -1,0 +1,40 @@
+"""What the pictures share: a figure without a screen, titles, units of time, lines."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from fastsig.stream import Stream
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLORS = ("#1b6ca8", "#d1495b", "#3a7d44", "#8d6a9f")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def title(stream: Stream) -> str:
+    header = stream.header
+    what = [header.telescope, header.source, f"beam {header.beam}" if header.beam else None]
+    return " · ".join([os.path.basename(stream.path.rstrip("/")), *(item for item in what if item)])
+
+
+def time_unit(seconds: float) -> tuple[str, float]:
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= 2 * scale:
+            return unit, scale
+    return "ns", 1e-9
+
+
+def line(axes: Any, x: Any, y: Any, color: str, **more: Any) -> None:
+    """A line; a lone point shows as a dot."""
+    axes.plot(x, y, color=color, lw=0.8, marker="o" if len(x) == 1 else None, **more)

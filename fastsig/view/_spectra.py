@@ -1,0 +1,144 @@
+"""Pictures of spectra: waterfall, mean spectrum, power over time, valid share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import UsageError
+from fastsig.stages.integrate import Integrate
+from fastsig.stream import SpectrumStream
+from fastsig.time import iso
+from fastsig.view._common import COLORS, line, new_figure, time_unit, title
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PIXELS = 1024  # most rows and channels of a waterfall
+
+
+def draw_spectra(stream: SpectrumStream, product: str | None) -> Figure:
+    names = stream.polarization.names
+    if product is not None and product not in names:
+        raise UsageError(f"product = {product!r}; this file has {', '.join(names)}")
+    index = 0 if product is None else names.index(product)
+    values, weights, seconds, frequency = waterfall(stream, index)
+    figure = new_figure(10, 7.5)
+    grid = figure.add_gridspec(3, 3, width_ratios=(5, 1.2, 0.35), height_ratios=(1.6, 5, 0.1))
+    main = figure.add_subplot(grid[1, 0])
+    top = figure.add_subplot(grid[0, 0], sharex=main)
+    side = figure.add_subplot(grid[1, 1], sharey=main)
+    cover = figure.add_subplot(grid[1, 2], sharey=main)
+    unit, scale = time_unit(seconds[-1] - seconds[0])
+    width = frequency[1] - frequency[0]  # of a pixel; the last may stand for fewer channels
+    extent = (frequency[0], frequency[0] + width * (len(frequency) - 1),
+              seconds[0] / scale, seconds[-1] / scale)
+    _image(figure, main, values, extent, names[index])
+    centers = (frequency[:-1] + frequency[1:]) / 2
+    middles = (seconds[:-1] + seconds[1:]) / 2 / scale
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spectrum = _weighted(values, weights, 0)
+        series = _weighted(values, weights, 1)
+    axis = stream.header.channels
+    if axis is not None and axis.half_channel is not None and len(centers) == axis.n_chan:
+        spectrum[axis.half_channel] = np.nan  # not on the scale of whole channels
+    line(top, centers, spectrum, COLORS[0])
+    line(side, series, middles, COLORS[0])
+    line(cover, 100 * weights.mean(axis=1), middles, COLORS[2])
+    main.set_xlim(frequency[0], frequency[-1])
+    main.set_xlabel("frequency (MHz)")
+    main.set_ylabel(f"time ({unit}) from {iso(stream.start_time)} UTC")
+    top.set_ylabel("mean power")
+    side.set_xlabel("mean power")
+    cover.set_xlabel("valid (%)")
+    cover.set_xlim(-5, 105)
+    note = figure.add_subplot(grid[0, 1:])
+    note.axis("off")
+    note.text(0, 0.95, _resolution(stream), va="top", fontsize=8, transform=note.transAxes)
+    for axes in (top, side, cover):
+        axes.grid(alpha=0.3)
+    for axes in (main, top, side):
+        axes.ticklabel_format(useOffset=False)
+    top.tick_params(labelbottom=False)
+    for axes in (side, cover):
+        axes.tick_params(labelleft=False)
+    top.set_title(f"{title(stream)} · {names[index]}", fontsize=10)
+    if stream.header.channels is None:
+        main.set_xlabel("channel")
+    return figure
+
+
+def _resolution(stream: SpectrumStream) -> str:
+    seconds = float(1 / stream.header.sample_rate)
+    unit, scale = time_unit(2 * seconds)
+    lines = [f"{stream.shape[0]} spectra of {seconds / scale:.6g} {unit}"]
+    axis = stream.header.channels
+    if axis is not None:
+        lines.append(f"{axis.n_chan} channels of {float(axis.step_hz) / 1e3:.6g} kHz")
+    lines.append("products " + ", ".join(stream.polarization.names))
+    return "\n".join([*lines, f"{stream.polarization.kind} feeds", "grey: nothing valid"])
+
+
+def waterfall(
+    stream: SpectrumStream, index: int
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """One product at most `_PIXELS` square: values, weights, edges in s, edges in MHz."""
+    n_int = max(1, -(-stream.shape[0] // _PIXELS))
+    n_chan = stream.shape[2]
+    groups = np.arange(0, n_chan, max(1, -(-n_chan // _PIXELS)))
+    small = Integrate(stream, n_int=n_int) if n_int > 1 else stream
+    step = max(1, 2**24 // max(1, small.row_bytes))
+    values, weights = [], []
+    for start in range(0, small.shape[0], step):
+        block = small.read_block(start, min(step, small.shape[0] - start))
+        weight = np.broadcast_to(block.valid, block.data.shape)[:, index]
+        value, weight = _grouped(block.data[:, index], weight, groups)
+        values.append(value)
+        weights.append(weight)
+    seconds = np.arange(small.shape[0] + 1) * float(1 / small.header.sample_rate)
+    axis, bounds = small.header.channels, np.append(groups, n_chan)
+    if axis is None:
+        return np.concatenate(values), np.concatenate(weights), seconds, bounds - 0.5
+    low, width = (float(value / 10**6) for value in (axis.edges_hz[0], axis.step_hz))
+    return np.concatenate(values), np.concatenate(weights), seconds, low + bounds * width
+
+
+def _grouped(
+    values: NDArray[Any], weights: NDArray[Any], groups: NDArray[np.int64]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Weighted means over groups of channels, the last of which may be shorter."""
+    if len(groups) == values.shape[1]:
+        return values, weights
+    total = np.where(weights > 0, values, 0) * weights.astype(np.float64)
+    total, weight = (np.add.reduceat(part, groups, axis=1) for part in (total, weights))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = total / weight
+    return mean, weight / np.diff(np.append(groups, values.shape[1]))
+
+
+def _weighted(values: NDArray[Any], weights: NDArray[Any], axis: int) -> NDArray[np.float64]:
+    total = np.where(weights > 0, values, 0) * weights.astype(np.float64)
+    mean: NDArray[np.float64] = total.sum(axis=axis) / weights.sum(axis=axis, dtype=np.float64)
+    return mean
+
+
+def _image(
+    figure: Figure, axes: Any, values: NDArray[Any], extent: tuple[float, ...], name: str
+) -> None:
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, (1, 99.5)) if finite.size else (0, 1)
+    if high <= low:
+        low, high = low - 0.5, low + 0.5
+    signed = name in ("Q", "U", "V", "CR", "CI")
+    if signed:
+        high = max(abs(low), abs(high))
+        low = -high
+    axes.set_facecolor("#bbbbbb")  # what is not valid
+    image = axes.imshow(
+        values, origin="lower", aspect="auto", interpolation="nearest", extent=extent,
+        cmap="RdBu_r" if signed else "viridis", vmin=low, vmax=high,
+    )
+    figure.colorbar(image, ax=axes, location="bottom", label=f"{name} (recorder units²)",
+                    fraction=0.05, pad=0.02, aspect=50)
