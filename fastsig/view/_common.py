@@ -14,6 +14,7 @@ COLORS = ("#1b6ca8", "#d1495b", "#3a7d44", "#8d6a9f")
 
 
 def new_figure(width: float, height: float) -> Figure:
+    """A figure of that size in inches, drawn in memory: no screen is needed."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -23,12 +24,14 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def title(stream: Stream) -> str:
+    """File, telescope, source and beam, as far as they are known."""
     header = stream.header
     what = [header.telescope, header.source, f"beam {header.beam}" if header.beam else None]
     return " · ".join([os.path.basename(stream.path.rstrip("/")), *(item for item in what if item)])
 
 
 def time_unit(seconds: float) -> tuple[str, float]:
+    """The unit that suits a length of time, and its seconds."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= 2 * scale:
             return unit, scale

@@ -20,6 +20,7 @@ _PIXELS = 1024  # most rows and channels of a waterfall
 
 
 def draw_spectra(stream: SpectrumStream, product: str | None) -> Figure:
+    """Waterfall of one product with its marginals."""
     names = stream.polarization.names
     if product is not None and product not in names:
         raise UsageError(f"product = {product!r}; this file has {', '.join(names)}")

@@ -24,6 +24,7 @@ _SAMPLES = 2**24  # most samples of a polarisation that a picture looks at
 
 
 def draw_voltages(stream: VoltageStream) -> Figure:
+    """Histogram, power over time and bandpass of every input, four at most."""
     if stream.shape[0] == 0:
         raise PlanError(f"{stream.path}: the stream is empty")
     names = stream.polarization.names
