@@ -152,8 +152,8 @@ def _node(stream: Stream) -> Node:
     bank = stream.source if isinstance(stream, Spectrometer) else stream
     if isinstance(stream, Spectrometer):
         stages = ("channelize", "detect")
-    work = stream.accumulate_bytes if isinstance(stream, Spectrometer) else stream.work_bytes(1)
-    halo, hop = (bank.pad_end, bank.n_fft) if isinstance(bank, Channelize) else (0, 1)
+    work = stream.work_bytes(1)
+    halo, hop = (bank.pad_end, bank.hop) if isinstance(bank, Channelize) else (0, 1)
     return Node(name, stages, stream.shape[0], halo, hop, stream.row_bytes, work)
 
 
@@ -164,7 +164,8 @@ def fuse(stream: Stream) -> Stream:
     if isinstance(stream, Integrate):
         inner = fuse(stream.source)
         if inner is not stream.source:
-            return Integrate(inner, n_int=stream.n_int, n_freq=stream.n_freq)
+            return Integrate(inner, n_int=stream.n_int, n_freq=stream.n_freq,
+                             flag_sigma=stream.flag_sigma)
     return stream
 
 

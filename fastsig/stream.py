@@ -330,9 +330,15 @@ class SpectrumStream(Stream):
 
 def means(sums: Sums, n_sum: int, start: int) -> Block:
     """The normalised form of sums: float32 means (NaN at weight 0) and weights in [0, 1]."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        data = np.where(sums.weight > 0, sums.total / sums.weight, np.nan).astype(np.float32)
-    weight = (sums.weight / n_sum).astype(np.float32)
+    if sums.weight.shape[2] == 1:
+        from fastsig_kernels import normalize
+
+        data, each = normalize(sums.total, np.ascontiguousarray(sums.weight[:, :, 0]), n_sum)
+        weight = each[:, :, np.newaxis]
+    else:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            data = np.where(sums.weight > 0, sums.total / sums.weight, np.nan).astype(np.float32)
+        weight = (sums.weight / n_sum).astype(np.float32)
     data.flags.writeable = False
     weight.flags.writeable = False
     return Block(data, weight, start, len(data))

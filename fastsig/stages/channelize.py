@@ -1,4 +1,4 @@
-"""Channelize: voltages through a critically sampled polyphase filter bank into frames."""
+"""Channelize: voltages through a polyphase filter bank into frames."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from fastsig.validity import Spans
 
 __all__ = ["Channelize"]
 
-_TILE_BYTES = 2**19  # frames in flight stay in the second-level cache
-
 
 class Channelize(FrameStream):
     """Split voltages into channels.
@@ -29,7 +27,8 @@ class Channelize(FrameStream):
     samples, one frame every ``n_fft``; ``n_fft = 2 n_chan`` for real input (channel 0 kept, the
     Nyquist channel dropped) and ``n_chan`` for complex input. Channels ascend in sky frequency; a
     lower sideband is reversed and conjugated, so cross products keep their sign. White noise of
-    variance s^2 gives a mean |X|^2 of s^2 in every channel but channel 0 of real input.
+    variance s^2 gives a mean |X|^2 of s^2 in every channel but channel 0 of real input. An
+    oversampled bank has a frame every ``n_fft / oversample`` samples.
 
     Lost samples count as 0; a frame's energy is ``sum(h^2 valid) / sum(h^2)``, and frames below
     `min_valid` have energy 0.
@@ -46,6 +45,8 @@ class Channelize(FrameStream):
         Window of the prototype's sinc: see `fastsig_kernels.filters`.
     min_valid : float
         Least energy of a frame that counts, above 0 and at most 1 (strict).
+    oversample : Fraction, str or int
+        n_fft over hop: 1 (critically sampled), "4/3", "32/27", ...
 
     Raises
     ------
@@ -57,7 +58,7 @@ class Channelize(FrameStream):
 
     def __init__(
         self, source: Stream, n_chan: int, *, n_tap: int = 8, window: str = "hamming",
-        min_valid: float = 0.9,
+        min_valid: float = 0.9, oversample: Fraction | str | int = 1,
     ) -> None:
         if not isinstance(source, VoltageStream):
             raise PlanError(f"channelize takes voltages, not {source.kind}")
@@ -69,31 +70,31 @@ class Channelize(FrameStream):
         try:
             self.bank = Channelizer(
                 n_chan, n_tap=n_tap, window=window, complex_input=header.is_complex,
-                lower_sideband=header.sideband == "lower",
+                lower_sideband=header.sideband == "lower", oversample=oversample,
             )
         except (TypeError, ValueError) as error:
             raise UsageError(str(error)) from error
         self.n_chan, self.n_fft, self.n_tap = n_chan, self.bank.n_fft, n_tap
+        self.hop = self.bank.hop
         self.pad_start, self.pad_end = 0, self.bank.history
-        n_frame = source.shape[0] // self.n_fft - n_tap + 1
+        n_frame = self.bank.n_frame(source.shape[0])
         if n_frame < 1:
             raise PlanError(
                 f"{source.path}: a frame of {n_tap} taps and {n_chan} channels takes "
                 f"{n_tap * self.n_fft} samples; the stream has {source.shape[0]}"
             )
         self._cumulative = cumulative_energy(self.bank.taps)
-        self.tile = max(1, min(64, _TILE_BYTES // (8 * n_chan * source.shape[1])))
-        self._scratch = Scratch(lambda: self.bank.scratch(self.tile))
-        middle = Fraction((n_tap - 1) * self.n_fft, 2)
+        self._scratch = Scratch(self.bank.scratch)
+        middle = Fraction(self.bank.history, 2)
         super().__init__(
             header.replace(
                 start_time=sample_time(header.start_time, 1, header.sample_rate / middle)
                 if middle else header.start_time,
-                sample_rate=header.sample_rate / self.n_fft,
+                sample_rate=header.sample_rate / self.hop,
                 channels=channelized_axis(axis, n_chan, complex_input=header.is_complex,
                                           sideband=header.sideband),
                 sideband="upper", is_complex=True, n_bits=32,
-                            ),
+            ),
             (n_frame, source.shape[1], axis.n_chan * n_chan), np.complex64, source.path,
         )
 
@@ -104,21 +105,22 @@ class Channelize(FrameStream):
     def parameters(self) -> Mapping[str, Any]:
         """What decides the numbers."""
         return {"n_chan": self.n_chan, "n_tap": self.n_tap, "window": self.window,
-                "min_valid": self.min_valid, "scale": "white noise keeps its variance"}
+                "min_valid": self.min_valid, "oversample": str(self.bank.oversample),
+                "scale": "white noise keeps its variance"}
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread takes to make `n` frames."""
-        return (self.source.work_bytes(self.samples(0, n)[1]) + n * self.row_bytes
-                + self.scratch_bytes)
+        samples = self.samples(0, n)[1]
+        return self.source.work_bytes(samples) + n * self.row_bytes + self.scratch_bytes
 
     @property
     def scratch_bytes(self) -> int:
-        """Memory of the filter's and the transform's results for a tile of frames."""
-        return 16 * self.tile * self.n_fft
+        """Memory of the filter's and the transform's results for the frames in flight."""
+        return 64 * self.n_fft + 2**20
 
     def samples(self, start: int, n: int) -> tuple[int, int]:
         """First sample and number of samples that frames `start` to ``start + n - 1`` need."""
-        return start * self.n_fft, (n + self.n_tap - 1) * self.n_fft
+        return start * self.hop, (n - 1) * self.hop + self.n_tap * self.n_fft
 
     def energy(self, valid: tuple[Spans, ...], start: int, n: int) -> NDArray[np.float64]:
         """Energies of frames, (n, 1), or (n, 3) for two polarisations: A, B, samples of both."""
@@ -127,8 +129,8 @@ class Channelize(FrameStream):
             sets.append(sets[0] if sets[0] is sets[1] else validity.intersect(*sets))
         energy = np.empty((n, len(sets)))
         for column, spans in enumerate(sets):
-            energy[:, column] = frame_energy(spans, start * self.n_fft, n, self._cumulative,
-                                             self.n_fft)
+            energy[:, column] = frame_energy(spans, start * self.hop, n, self._cumulative,
+                                             self.hop)
         energy[energy < self.min_valid] = 0
         return energy
 
@@ -137,25 +139,19 @@ class Channelize(FrameStream):
         self._check_range(start, n)
         block = self.source.read_block(*self.samples(start, n))
         data = np.empty((n, *self.shape[1:]), np.complex64) if out is None else out[:n]
-        self.transform(block.data, data)
+        self.transform(block.data, start, data)
         return Block(data, self.energy(block.valid, start, n), start, n)
 
-    def transform(self, voltages: NDArray[Any], out: NDArray[np.complex64]) -> None:
-        """Channelise the samples of ``len(out)`` frames, every polarisation and input channel."""
+    def transform(
+        self, voltages: NDArray[Any], start: int, out: NDArray[np.complex64]
+    ) -> None:
+        """Channelise the samples of frames from `start` on, every polarisation and channel."""
+        inputs = voltages if voltages.ndim == 3 else voltages[:, :, np.newaxis]
         scratch = self._scratch.take()
         try:
-            for first in range(0, len(out), self.tile):
-                begin, length = self.samples(first, min(self.tile, len(out) - first))
-                self._transform_tile(voltages[begin : begin + length],
-                                     out[first : first + self.tile], scratch)
+            for pol, chan in np.ndindex(inputs.shape[1:]):
+                part = out[:, pol, chan * self.n_chan : (chan + 1) * self.n_chan]
+                self.bank.process(inputs[:, pol, chan], first_frame=start, out=part,
+                                  scratch=scratch)
         finally:
             self._scratch.give(scratch)
-
-    def _transform_tile(
-        self, voltages: NDArray[Any], out: NDArray[np.complex64], scratch: Any
-    ) -> None:
-        inputs = voltages if voltages.ndim == 3 else voltages[:, :, np.newaxis]
-        for pol in range(inputs.shape[1]):
-            for chan in range(inputs.shape[2]):
-                part = out[:, pol, chan * self.n_chan : (chan + 1) * self.n_chan]
-                self.bank.process(inputs[:, pol, chan], out=part, scratch=scratch)

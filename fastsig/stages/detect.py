@@ -7,7 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from fastsig_kernels import detect
+from fastsig_kernels import (
+    detect,
+    detect_accumulate,
+    keep,
+    kurtosis,
+    kurtosis_thresholds,
+)
+from numpy.typing import NDArray
 
 from fastsig.errors import PlanError, UsageError
 from fastsig.polarization import product_names
@@ -15,6 +22,9 @@ from fastsig.stages.channelize import Channelize
 from fastsig.stream import FrameStream, SpectrumStream, Stream, Sums
 
 __all__ = ["Detect"]
+
+#: Fewest frames of which spectral kurtosis tells anything.
+LEAST_FLAGGED = 16
 
 
 class Detect(SpectrumStream):
@@ -69,17 +79,91 @@ class Detect(SpectrumStream):
 
     @property
     def rows_at_once(self) -> int:
-        """Rows that `accumulate` reads at a time: voltages, frames and sums within some MB."""
+        """Rows handled at a time: voltages, frames and sums within some MB."""
         source = self.source
-        samples = source.n_fft * source.source.row_bytes if isinstance(source, Channelize) else 0
+        samples = source.hop * source.source.row_bytes if isinstance(source, Channelize) else 0
         return max(1, 2**22 // (self.row_bytes + source.row_bytes + samples))
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread takes to make `n` spectra."""
-        return self.source.work_bytes(n) + n * self.row_bytes
+        rows = min(n, self.rows_at_once)
+        return self.source.work_bytes(rows) + rows * self.source.row_bytes + n * self.row_bytes
+
+    def row_work_bytes(self, flag_sigma: float | None) -> int:
+        """Memory that a thread takes for sums of rows, with or without spectral kurtosis."""
+        return self.work_bytes(self.rows_at_once) + 4 * self.row_bytes
 
     def read_sums(self, start: int, n: int) -> Sums:
         """Numerators (float32) and the energies they belong to."""
         block = self.source.read_block(start, n)
         total, weight = detect(block.data, block.valid, self.products, **self.signs)
         return Sums(total, weight[:, :, np.newaxis])
+
+    def check_flag(self, sigma: float) -> None:
+        """Refuse thresholds that spectral kurtosis cannot have."""
+        try:
+            kurtosis_thresholds(128, 1.0, sigma)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"flag_{error}") from error
+
+    def row_sums(self, start: int, n: int, n_each: int, flag_sigma: float | None) -> Sums:
+        """Sums of each `n_each` of `n` frames; the last may be of fewer.
+
+        With `flag_sigma`, channels whose spectral kurtosis is outside are left out.
+        """
+        self._check_range(start, n)
+        rows = [self._row(first, min(n_each, start + n - first), flag_sigma)
+                for first in range(start, start + n, n_each)]
+        return Sums(np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows]))
+
+    def _row(
+        self, start: int, n: int, flag_sigma: float | None
+    ) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        total = np.zeros(self.shape[1:], np.float32)
+        weight = np.zeros(self.shape[1])
+        moments = np.zeros((self.source.shape[1], 2, self.shape[2]), np.float32)
+        counts = np.zeros(self.source.shape[1], int)
+        for first in range(start, start + n, self.rows_at_once):
+            block = self.source.read_block(first, min(self.rows_at_once, start + n - first))
+            detect_accumulate(block.data, block.valid, self.products, total, weight, **self.signs)
+            if flag_sigma is not None:
+                _add_moments(block, moments, counts)
+        if flag_sigma is None:
+            return total, weight[:, np.newaxis]
+        kept = self._kept(moments, counts, flag_sigma)
+        return total.astype(np.float64) * kept, weight[:, np.newaxis] * kept
+
+    def _kept(
+        self, moments: NDArray[np.float32], counts: NDArray[Any], sigma: float
+    ) -> NDArray[np.bool_]:
+        """Whether each channel looks like noise in all polarisations."""
+        kept = np.ones(self.shape[2], bool)
+        shape = self.gamma_shape()
+        for (s1, s2), count in zip(moments, counts.tolist(), strict=True):
+            if count < LEAST_FLAGGED:
+                continue
+            limits = np.array([kurtosis_thresholds(count, k, sigma) for k in (1.0, 0.5)])
+            low, high = np.where(shape[:, np.newaxis] == 1.0, limits[0], limits[1]).T
+            kept &= keep(kurtosis(s1, s2, count, shape), low.copy(), high.copy())
+        return kept
+
+    def gamma_shape(self) -> NDArray[np.float64]:
+        """Shape of each channel's Gamma distribution: 1, or 1/2 where the voltage is real."""
+        shape = np.ones(self.shape[2])
+        bank = self.source
+        if isinstance(bank, Channelize) and not bank.source.header.is_complex:
+            edge = bank.n_chan - 1 if bank.source.header.sideband == "lower" else 0
+            shape[edge :: bank.n_chan] = 0.5
+        return shape
+
+
+def _add_moments(block: Any, moments: NDArray[np.float32], counts: NDArray[Any]) -> None:
+    """Add powers, scaled to whole frames, and their squares, frame by frame."""
+    for frame, energy in zip(block.data, block.valid, strict=True):
+        for pol, x in enumerate(frame):
+            if energy[pol] > 0:
+                scale = np.float32(1 / energy[pol])
+                power = scale * (x.real * x.real + x.imag * x.imag)
+                moments[pol, 0] += power
+                moments[pol, 1] += power * power
+                counts[pol] += 1

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import PlanError, UsageError
+from fastsig.stages.detect import LEAST_FLAGGED, Detect
 from fastsig.stream import SpectrumStream, Stream, Sums
 from fastsig.units import exact, whole
 
@@ -39,6 +40,10 @@ class Integrate(SpectrumStream):
         Spectra to integrate, exactly; not with `time`.
     n_freq : int
         Channels to average; must divide the number of channels.
+    flag_sigma : float, optional
+        Leave out, for every 128 spectra (fewer at the end of an integration) and channel, what
+        has a spectral kurtosis outside this many Gaussian sigmas in any polarisation. Needs
+        detected frames, and integrations of at least 16. Weights then are per channel.
 
     Raises
     ------
@@ -49,7 +54,8 @@ class Integrate(SpectrumStream):
     """
 
     def __init__(
-        self, source: Stream, time: Any = None, *, n_int: int | None = None, n_freq: int = 1
+        self, source: Stream, time: Any = None, *, n_int: int | None = None, n_freq: int = 1,
+        flag_sigma: float | None = None,
     ) -> None:
         if not isinstance(source, SpectrumStream):
             raise PlanError(f"integrate takes spectra, not {source.kind}")
@@ -67,7 +73,16 @@ class Integrate(SpectrumStream):
                 f"n_int = {n_int}, n_freq = {n_freq}; allowed: 1 to {_MOST}, n_freq dividing the "
                 f"{n_chan} channels"
             )
-        self.source, self.n_int, self.n_freq = source, n_int, n_freq
+        if flag_sigma is not None:
+            if not isinstance(source, Detect):
+                raise PlanError("spectral kurtosis needs frames: detect and integrate in one go")
+            if n_int < LEAST_FLAGGED:
+                raise UsageError(
+                    f"n_int = {n_int} spectra are too few for spectral kurtosis; allowed: "
+                    f"{LEAST_FLAGGED} or more"
+                )
+            source.check_flag(flag_sigma)
+        self.source, self.n_int, self.n_freq, self.flag_sigma = source, n_int, n_freq, flag_sigma
         header = source.header
         axis = header.channels
         super().__init__(
@@ -86,7 +101,11 @@ class Integrate(SpectrumStream):
     def parameters(self) -> Mapping[str, Any]:
         """What decides the numbers; the integration time is the actual one, in s."""
         seconds = Fraction(1) / self.header.sample_rate
-        return {"n_int": self.n_int, "n_freq": self.n_freq, "tsamp_s": str(seconds)}
+        found = {"n_int": self.n_int, "n_freq": self.n_freq, "tsamp_s": str(seconds)}
+        if self.flag_sigma is None:
+            return found
+        return found | {"flag": "spectral kurtosis", "flag_sigma": self.flag_sigma,
+                        "flag_spectra": min(self.n_int, SEGMENT)}
 
     def segments(self, row: int) -> list[tuple[int, int]]:
         """First source row and length of every segment of an output row."""
@@ -95,6 +114,8 @@ class Integrate(SpectrumStream):
 
     def segment_sums(self, start: int, n: int) -> Sums:
         """Sums of one segment: one row in the source's channels."""
+        if isinstance(self.source, Detect):
+            return self.source.row_sums(start, n, min(self.n_int, SEGMENT), self.flag_sigma)
         source = self.source
         total: NDArray[Any] = np.zeros(source.shape[1:], source.sum_dtype)
         weight = np.zeros((source.shape[1], source.weight_channels))
@@ -104,12 +125,16 @@ class Integrate(SpectrumStream):
     @property
     def weight_channels(self) -> int:
         """Length of the weights' channel axis."""
-        return 1 if self.source.weight_channels == 1 else self.shape[2]
+        flagged = self.flag_sigma is not None
+        return self.shape[2] if flagged or self.source.weight_channels > 1 else 1
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread takes to make `n` rows."""
         sums = 3 * int(np.prod(self.source.shape[1:])) * 8
-        return self.source.accumulate_bytes + sums + 2 * n * self.row_bytes
+        source = self.source
+        work = (source.row_work_bytes(self.flag_sigma) if isinstance(source, Detect)
+                else source.accumulate_bytes)
+        return work + sums + 3 * n * self.row_bytes
 
     def combine(self, parts: Sequence[Sums]) -> Sums:
         """One output row from the sums of its segments, in order."""
@@ -118,22 +143,33 @@ class Integrate(SpectrumStream):
         for part in parts[1:]:
             total += part.total
             weight += part.weight
+        return self._averaged(Sums(total, weight))
+
+    def _averaged(self, sums: Sums) -> Sums:
+        """Sums of neighbouring channels put together."""
         if self.n_freq == 1:
-            return Sums(total, weight)
+            return sums
+        total, weight = sums.total.astype(np.float64, copy=False), sums.weight
         total = total.reshape(*total.shape[:2], -1, self.n_freq).sum(axis=3)
         if weight.shape[2] == 1:
             return Sums(total, weight * self.n_freq)
         return Sums(total, weight.reshape(*weight.shape[:2], -1, self.n_freq).sum(axis=3))
 
     def read_sums(self, start: int, n: int) -> Sums:
-        """Rows in their additive form, float64."""
+        """Rows in their additive form."""
         self._check_range(start, n)
+        if n == 0:
+            empty = (0, *self.shape[1:])
+            return Sums(np.empty(empty), np.empty((0, self.shape[1], self.weight_channels)))
+        if isinstance(self.source, Detect) and self.n_int <= SEGMENT:
+            first = start * self.n_int
+            stop = min((start + n) * self.n_int, self.source.shape[0])
+            return self._averaged(
+                self.source.row_sums(first, stop - first, self.n_int, self.flag_sigma)
+            )
         rows = [
             self.combine([self.segment_sums(*segment) for segment in self.segments(row)])
             for row in range(start, start + n)
         ]
-        if not rows:
-            empty = (0, *self.shape[1:])
-            return Sums(np.empty(empty), np.empty((0, self.shape[1], self.weight_channels)))
         return Sums(np.concatenate([row.total for row in rows]),
                     np.concatenate([row.weight for row in rows]))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from fastsig_kernels import detect_accumulate
+from fastsig_kernels import Layout
+from fastsig_kernels import Spectrometer as Kernel
 from numpy.typing import NDArray
 
 from fastsig.stages.channelize import Channelize
 from fastsig.stages.detect import Detect
-from fastsig.stream import Scratch
+from fastsig.stream import Block, Scratch, Sums
 
 __all__ = ["Spectrometer"]
 
@@ -18,7 +19,7 @@ _READ_BYTES = 2**22
 
 
 class Spectrometer(Detect):
-    """A `Detect` whose `accumulate` adds frames up in the cache, bit for bit as unfused."""
+    """A `Detect` whose sums are made in the cache, bit for bit as unfused."""
 
     source: Channelize
 
@@ -29,46 +30,101 @@ class Spectrometer(Detect):
 
     def __init__(self, source: Any, products: str = "I", **signs: int) -> None:
         super().__init__(source, products, **signs)
-        self._tile = self.source.tile
-        hop = self.source.n_fft * self.source.source.row_bytes
-        self._read = max(self._tile, _READ_BYTES // hop)
-        self._scratch = Scratch(self._make_scratch)
-
-    @property
-    def accumulate_bytes(self) -> int:
-        """Memory that a thread takes to accumulate."""
         bank = self.source
-        samples = bank.samples(0, self._read)[1]
-        return (bank.source.work_bytes(samples) + self._tile * bank.row_bytes
-                + bank.scratch_bytes)
+        self._read = max(1, _READ_BYTES // bank.source.row_bytes)
+        self._tables: dict[float | None, Kernel] = {}
+        self._kernels: dict[tuple[int, float | None], Scratch] = {}
 
-    def _make_scratch(self) -> tuple[NDArray[Any], NDArray[np.complex64]]:
+    def _table(self, flag_sigma: float | None) -> Kernel:
+        """The kernel that all others share their tables with."""
+        if flag_sigma not in self._tables:
+            self._tables[flag_sigma] = self._make(flag_sigma)
+        return self._tables[flag_sigma]
+
+    def _make(self, flag_sigma: float | None) -> Kernel:
+        bank = self.source
+        header = bank.source.header
+        kind = bank.source.dtype
+        layout = Layout("float32" if kind.kind == "c" else kind.name, is_complex=kind.kind == "c")
+        return Kernel(
+            bank.n_chan, taps=bank.bank.taps, layout=layout, n_pol=bank.source.shape[1],
+            products=self.products, flag_sigma=flag_sigma, min_valid=bank.min_valid,
+            lower_sideband=header.sideband == "lower", oversample=bank.bank.oversample,
+            scale="sum", **self.signs,
+        )
+
+    def kernels(self, n_each: int, flag_sigma: float | None) -> Scratch:
+        """Kernels that threads borrow, for rows of `n_each` frames."""
+        key = n_each, flag_sigma
+        if key not in self._kernels:
+            table = self._table(flag_sigma)
+            self._kernels[key] = Scratch(lambda: table.copy(n_int=n_each))
+        return self._kernels[key]
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to make `n` spectra."""
+        return self.row_work_bytes(None) + 2 * n * self.row_bytes
+
+    def row_work_bytes(self, flag_sigma: float | None) -> int:
+        """Memory that a thread takes for sums: tables, state, and the samples read at a time."""
         voltages = self.source.source
-        return (voltages.empty(self.source.samples(0, self._read)[1]),
-                np.empty((self._tile, *self.source.shape[1:]), np.complex64))
+        return (self._table(flag_sigma).memory_bytes + 2 * voltages.work_bytes(self._read)
+                + 2 * _READ_BYTES)
 
-    def accumulate(
-        self, start: int, n: int, total: NDArray[Any], weight: NDArray[np.float64]
-    ) -> None:
-        """Add frames, in order, to `total` (product, chan) and `weight` (product, 1)."""
-        buffer, frames = scratch = self._scratch.take()
+    def read_sums(self, start: int, n: int) -> Sums:
+        """Numerators (float32) and the energies they belong to."""
+        return self.row_sums(start, n, 1, None)
+
+    def row_sums(self, start: int, n: int, n_each: int, flag_sigma: float | None) -> Sums:
+        """Sums of each `n_each` of `n` frames; the last may be of fewer."""
+        self._check_range(start, n)
+        kernels = self.kernels(n_each, flag_sigma)
+        kernel = kernels.take()
         try:
-            for first in range(start, start + n, self._read):
-                count = min(self._read, start + n - first)
-                self._add(first, count, buffer, frames, total, weight[:, 0])
+            return self._row_sums(kernel, start, n, -(-n // n_each))
         finally:
-            self._scratch.give(scratch)
+            kernels.give(kernel)
 
-    def _add(
-        self, first: int, count: int, buffer: NDArray[Any], frames: NDArray[np.complex64],
-        total: NDArray[Any], weight: NDArray[np.float64],
-    ) -> None:
-        bank = self.source
-        block = bank.source.read_block(*bank.samples(first, count), out=buffer)
-        energy = bank.energy(block.valid, first, count)
-        for tile in range(0, count, self._tile):
-            n = min(self._tile, count - tile)
-            begin, length = bank.samples(tile, n)
-            bank.transform(block.data[begin : begin + length], frames[:n])
-            detect_accumulate(frames[:n], energy[tile : tile + n], self.products, total, weight,
-                              **self.signs)
+    def _row_sums(self, kernel: Kernel, start: int, n: int, rows: int) -> Sums:
+        voltages = self.source.source
+        first, length = self.source.samples(start, n)
+        buffer = voltages.empty(min(self._read, length))
+        n_input = voltages.shape[2] if len(voltages.shape) == 3 else 1
+        parts = [kernel if i == 0 else kernel.copy() for i in range(n_input)]
+        for part in parts:
+            part.reset()
+        total = np.empty((rows, self.shape[1], self.shape[2]), kernel.out_dtype)
+        weight = np.empty((rows, self.shape[1], kernel.weight_width * n_input))
+        done = 0
+        for at in range(first, first + length, self._read):
+            count = min(self._read, first + length - at)
+            block = voltages.read_block(at, count, out=buffer)
+            for i, part in enumerate(parts):
+                made = self._take(part, block, i, total, weight, done)
+            done += made
+        if done < rows:
+            for i, part in enumerate(parts):
+                self._put(part.flush(), part, i, total, weight, done)
+        return Sums(total, weight if kernel.weight_width > 1 else weight[:, :, :1])
+
+    def _take(self, part: Kernel, block: Block, i: int, total: NDArray[Any],
+              weight: NDArray[np.float64], done: int) -> int:
+        """Feed a block of one input channel to its kernel; put what it finished."""
+        data = block.data.swapaxes(0, 1)
+        x = data if data.ndim == 2 else data[:, :, i]
+        valid = [np.asarray(spans, np.int64) - block.start for spans in block.valid]
+        n_new = part.n_output(block.n)
+        columns = slice(i * part.n_chan, (i + 1) * part.n_chan)
+        out = total[done : done + n_new, :, columns]
+        made = part.process(x, valid=valid, zeroed=True, out=out)
+        self._put_weight(part, i, weight, done)
+        return len(made)
+
+    def _put(self, rows: NDArray[Any], part: Kernel, i: int, total: NDArray[Any],
+             weight: NDArray[np.float64], done: int) -> None:
+        total[done : done + len(rows), :, i * part.n_chan : (i + 1) * part.n_chan] = rows
+        self._put_weight(part, i, weight, done)
+
+    def _put_weight(self, part: Kernel, i: int, weight: NDArray[np.float64], done: int) -> None:
+        width = part.weight_width
+        weight[done : done + len(part.weight), :, i * width : (i + 1) * width] = part.weight

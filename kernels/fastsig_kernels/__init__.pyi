@@ -7,6 +7,7 @@ from .energy import (
     intersect_spans,
     intersect_spans_nb,
 )
+from .fft import FFTPlan, fft_plan
 from .filters import prototype, response, window_names
 from .fir import polyphase_fir, polyphase_fir_complex_nb, polyphase_fir_nb
 from .integrate import (
@@ -17,14 +18,23 @@ from .integrate import (
     normalize,
     normalize_nb,
 )
+from .layout import Layout
 from .noise import gaussian, gaussian_nb, philox_nb, uniform, uniform_nb
 from .packing import pack, pack_nb, quantize, quantize_nb, unpack, unpack_nb
 from .products import PRODUCTS, product_codes
+from .spectral_kurtosis import keep, keep_nb, kurtosis, kurtosis_nb, kurtosis_thresholds
+from .spectrometer import Spectrometer
+from .synthesis import Synthesizer, SynthesizerScratch
 
 __all__ = [
     "Channelizer",
     "ChannelizerScratch",
+    "FFTPlan",
+    "Layout",
     "PRODUCTS",
+    "Spectrometer",
+    "Synthesizer",
+    "SynthesizerScratch",
     "accumulate",
     "accumulate_nb",
     "average_channels",
@@ -34,12 +44,18 @@ __all__ = [
     "detect_accumulate",
     "detect_accumulate_nb",
     "detect_nb",
+    "fft_plan",
     "frame_energy",
     "frame_energy_nb",
     "gaussian",
     "gaussian_nb",
     "intersect_spans",
     "intersect_spans_nb",
+    "keep",
+    "keep_nb",
+    "kurtosis",
+    "kurtosis_nb",
+    "kurtosis_thresholds",
     "normalize",
     "normalize_nb",
     "pack",

@@ -29,14 +29,19 @@ def sign(name: str, value: Any) -> int:
 
 def array(name: str, value: Any, dtypes: tuple[str, ...], ndim: int | tuple[int, ...]) -> None:
     """Refuse anything but a plain ndarray of one of `dtypes` and `ndim` axes."""
-    if type(value) is not np.ndarray:
-        _refuse_type(name, value)
+    plain(name, value)
     if not any(value.dtype == np.dtype(dtype) for dtype in dtypes):
         raise TypeError(f"{name}: found dtype {value.dtype}, allowed {', '.join(dtypes)}")
     allowed = (ndim,) if isinstance(ndim, int) else ndim
     if value.ndim not in allowed:
         axes = " or ".join(str(n) for n in allowed)
         raise ValueError(f"{name}: found {value.ndim} axes, allowed {axes}")
+
+
+def plain(name: str, value: Any) -> None:
+    """Refuse anything but an ndarray that is of no subclass."""
+    if type(value) is not np.ndarray:
+        _refuse_type(name, value)
 
 
 def _refuse_type(name: str, value: Any) -> None:

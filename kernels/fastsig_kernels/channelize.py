@@ -1,37 +1,34 @@
-"""Critically sampled polyphase filter banks."""
+"""Polyphase filter banks: voltages into complex spectra."""
+
+import threading
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from . import _check
+from ._bank_setup import float32_taps, oversample_ratio
+from ._generic_bank import GenericBank
 from .filters import prototype
-from .fir import polyphase_fir
+from .layout import Layout, layout_of, numbers_of, samples_of
 
-_REAL = ("int8", "int16", "float32")
-_COMPLEX = ("complex64",)
-_MAX_TAP = 1e30
+_ROWS_BYTES = 2**18
 
 
 class ChannelizerScratch:
-    """Work space of one worker: filtered frames and their transforms.
+    """Work space of one worker, made by `Channelizer.scratch`; grows on first use."""
 
-    Its size is ``n_frame (n_fft + 2 n_bin)`` floats, with n_bin the number of
-    bins of the transform, twice the first term for complex input.
+    __slots__ = ("_plan", "_spaces")
 
-    Attributes
-    ----------
-    filtered : ndarray, shape (n_frame, n_fft), float32 or complex64, unit of x
-        Output of the polyphase filter, times n_fft.
-    spectrum : ndarray, shape (n_frame, n_bin), complex64, unit of x
-        Output of the transform, in its own order.
-    """
+    def __init__(self, plan: "Channelizer") -> None:
+        self._plan = plan
+        self._spaces: dict[Any, Any] = {}
 
-    __slots__ = ("filtered", "spectrum")
-
-    def __init__(self, n_frame: int, n_fft: int, complex_input: bool) -> None:
-        dtype = np.complex64 if complex_input else np.float32
-        n_bin = n_fft if complex_input else n_fft // 2 + 1
-        self.filtered = np.empty((n_frame, n_fft), dtype=dtype)
-        self.spectrum = np.empty((n_frame, n_bin), dtype=np.complex64)
+    def space(self, engine: Any) -> Any:
+        """Return the work space for one of the plan's engines."""
+        if engine not in self._spaces:
+            self._spaces[engine] = engine.work()
+        return self._spaces[engine]
 
 
 class Channelizer:
@@ -45,6 +42,10 @@ class Channelizer:
     ``n_chan // 2``. Output ascends in sky frequency: a lower sideband comes out
     reversed, channel k at ``n_chan - 1 - k``, and conjugated, so products of two
     polarisations keep the sign that they have in an upper sideband.
+
+    A bank that is oversampled by n_fft / hop has frames m = 0, 1, ... that begin at
+    sample m hop, and absolute phase: a tone's phase runs on from frame to frame,
+    ``X[m, k] = sum_i h[i] x[m hop + i] exp(-2 pi i k (m hop + i) / n_fft)``.
 
     Parameters
     ----------
@@ -60,6 +61,11 @@ class Channelizer:
         Whether samples are complex.
     lower_sideband : bool
         Whether sky frequency falls as the input's frequency rises.
+    oversample : Fraction, str, int or pair of int
+        n_fft over hop: 1, "4/3", "32/27", ...; its numerator divides n_fft.
+    layout : Layout, optional
+        Format of the samples, where their dtype does not tell: packed numbers, offset
+        binary, integers in pairs.
 
     Raises
     ------
@@ -72,11 +78,15 @@ class Channelizer:
     with its own scratch. NaN and Inf spread over the frames that hold them. The
     filter and the transform release the GIL. A frame's bits do not depend on the
     other frames of a call, nor on strides. Computed in single precision: relative
-    L2 error near 0.6 u sqrt(log2 n_fft), u = 2^-24, if n_fft has small factors, and
-    twice that with a factor above some 100.
+    L2 error near 0.6 u sqrt(log2 n_fft), u = 2^-24.
+
+    Powers of two from 32 samples to 2^21 (and turns of whole vectors, if oversampled)
+    run in the project's vector code; other lengths through `numpy.fft`, at about a
+    third of the speed.
     """
 
-    __slots__ = ("_complex_input", "_lower_sideband", "_n_chan", "_n_fft", "_scaled", "_taps")
+    __slots__ = ("_complex_input", "_engines", "_hop", "_layout", "_lock", "_lower_sideband",
+                 "_n_chan", "_n_fft", "_oversample", "_taps")
 
     def __init__(
         self,
@@ -87,6 +97,8 @@ class Channelizer:
         taps: np.ndarray | None = None,
         complex_input: bool = False,
         lower_sideband: bool = False,
+        oversample: Fraction | str | int | tuple[int, int] = 1,
+        layout: Layout | None = None,
     ) -> None:
         self._n_chan = _check.count("n_chan", n_chan, 2)
         if self._n_chan % 2:
@@ -94,10 +106,16 @@ class Channelizer:
         self._complex_input = _check.flag("complex_input", complex_input)
         self._lower_sideband = _check.flag("lower_sideband", lower_sideband)
         self._n_fft = self._n_chan if self._complex_input else 2 * self._n_chan
+        self._oversample = oversample_ratio(oversample, self._n_fft)
+        self._hop = int(self._n_fft / self._oversample)
+        if layout is not None and layout.is_complex != self._complex_input:
+            raise ValueError("layout: found another kind of samples than complex_input says")
+        self._layout = layout
         if taps is None:
             taps = prototype(self._n_fft, n_tap, window)
-        self._taps = _float32_table(taps, self._n_fft)
-        self._scaled = _scaled_table(self._taps)
+        self._taps = float32_taps(taps, self._n_fft)
+        self._engines: dict[Any, Any] = {}
+        self._lock = threading.Lock()
 
     @property
     def n_chan(self) -> int:
@@ -106,7 +124,7 @@ class Channelizer:
 
     @property
     def n_fft(self) -> int:
-        """Length of the transform and hop of a frame, in samples."""
+        """Length of the transform, in samples."""
         return self._n_fft
 
     @property
@@ -121,8 +139,8 @@ class Channelizer:
 
     @property
     def history(self) -> int:
-        """Samples that neighbouring frames share: ``(n_tap - 1) n_fft``."""
-        return (self.n_tap - 1) * self._n_fft
+        """Samples that neighbouring frames share: ``n_tap n_fft - hop``."""
+        return self._taps.size - self._hop
 
     @property
     def complex_input(self) -> bool:
@@ -134,41 +152,66 @@ class Channelizer:
         """Whether the output is reversed and conjugated."""
         return self._lower_sideband
 
+    @property
+    def oversample(self) -> Fraction:
+        """n_fft over hop."""
+        return self._oversample
+
+    @property
+    def hop(self) -> int:
+        """Samples from one frame to the next."""
+        return self._hop
+
     def n_frame(self, n_sample: int) -> int:
         """Return how many frames `n_sample` samples give, 0 if too few."""
         n_sample = _check.count("n_sample", n_sample, 0)
-        return max(0, n_sample // self._n_fft - self.n_tap + 1)
+        return max(0, (n_sample - self._taps.size) // self._hop + 1)
 
     def n_sample(self, n_frame: int) -> int:
         """Return how many samples `n_frame` frames need."""
         n_frame = _check.count("n_frame", n_frame, 0)
-        return n_frame * self._n_fft + self.history if n_frame else 0
+        return (n_frame - 1) * self._hop + self._taps.size if n_frame else 0
 
-    def scratch(self, n_frame: int) -> ChannelizerScratch:
-        """Return work space for calls of up to `n_frame` frames; one a worker."""
-        n_frame = _check.count("n_frame", n_frame)
-        return ChannelizerScratch(n_frame, self._n_fft, self._complex_input)
+    def scratch(self) -> ChannelizerScratch:
+        """Return work space; one a worker."""
+        return ChannelizerScratch(self)
+
+    def compile(self, dtype: Any = "int8") -> None:
+        """Compile all that `process` needs for samples of a dtype (of the layout, if given)."""
+        n = self.n_sample(6)
+        layout = self._layout
+        if layout is None:
+            pair = self._complex_input and np.dtype(dtype).kind != "c"
+            x = np.zeros((n, 2) if pair else n, dtype)
+        elif layout.kind == "packed":
+            x = np.zeros(n * layout.sample_bits // 8, np.uint8)
+        else:
+            x = np.zeros((n, 2) if layout.is_complex else n, layout.dtype)
+        self.process(x)
 
     def process(
         self,
         x: np.ndarray,
         *,
+        first_frame: int = 0,
         out: np.ndarray | None = None,
         scratch: ChannelizerScratch | None = None,
     ) -> np.ndarray:
         """Return the spectra of all whole frames of `x`.
 
-        ``X[m, k] = sum_i h[i] x[m n_fft + i] exp(-2 pi i k i / n_fft)``
+        ``X[m, k] = sum_i h[i] x[m hop + i] exp(-2 pi i k (m hop + i) / n_fft)``
 
         Parameters
         ----------
         x : ndarray, shape (n_sample,), any unit
-            int8, int16 or float32, or complex64 for a plan of complex input; any
-            stride. Samples after the last whole frame are not used.
+            int8, int16 or float32, or complex64 for a plan of complex input, or as the
+            layout says; any stride. Samples after the last whole frame are not used.
+        first_frame : int
+            Number of x's first frame in its stream: an oversampled bank's phase needs it.
         out : ndarray, shape (n_frame, n_chan), complex64, unit of x, optional
             Receives the result; any strides.
         scratch : ChannelizerScratch, optional
-            From `scratch`, for as many frames or more.
+            From `scratch`.
 
         Returns
         -------
@@ -184,68 +227,57 @@ class Channelizer:
 
         Notes
         -----
-        With `out` and `scratch` given, no array of the data's size is allocated.
+        With `out` and `scratch` given, no array of the data's size is allocated, unless
+        strides are such that x has to be copied.
         """
-        _check.array("x", x, _COMPLEX if self._complex_input else _REAL, 1)
-        n_frame = self.n_frame(x.size)
+        _check.plain("x", x)
+        layout = self._layout or layout_of(x, self._complex_input)
+        first_frame = _check.count("first_frame", first_frame, 0)
+        x = numbers_of(x[np.newaxis], layout, 1)
+        n_sample = layout.n_time(x.shape)
+        n_frame = self.n_frame(n_sample)
         if n_frame == 0:
-            raise ValueError(f"x: found {x.size} samples, allowed {self.n_sample(1)} or more")
+            raise ValueError(f"x: found {n_sample} samples, allowed {self.n_sample(1)} or more")
         out = _check.output("out", out, (n_frame, self._n_chan), "complex64")
-        filtered, spectrum = self._work_space(scratch, n_frame)
-        polyphase_fir(x, self._scaled, out=filtered)
-        transform = np.fft.fft if self._complex_input else np.fft.rfft
-        # Inf in the samples is data; it must not become a warning here.
-        with np.errstate(all="ignore"):
-            transform(filtered, axis=-1, norm="forward", out=spectrum)
-            self._store(spectrum, out)
+        if scratch is None:
+            scratch = self.scratch()
+        if not isinstance(scratch, ChannelizerScratch) or scratch._plan is not self:
+            raise TypeError("scratch: found another object, allowed this plan's scratch()")
+        self._run(x, layout, first_frame, out, scratch)
         return out
 
-    def _work_space(
-        self, scratch: ChannelizerScratch | None, n_frame: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        if scratch is None:
-            scratch = self.scratch(n_frame)
-        if not isinstance(scratch, ChannelizerScratch):
-            found = type(scratch).__name__
-            raise TypeError(f"scratch: found {found}, allowed ChannelizerScratch")
-        kind = np.complex64 if self._complex_input else np.float32
-        room, n_fft = scratch.filtered.shape
-        if scratch.filtered.dtype != kind or n_fft != self._n_fft or room < n_frame:
-            raise ValueError(
-                f"scratch: found {scratch.filtered.dtype} of shape {(room, n_fft)}, "
-                f"allowed {np.dtype(kind)} of shape ({n_frame} or more, {self._n_fft})"
-            )
-        return scratch.filtered[:n_frame], scratch.spectrum[:n_frame]
+    def _run(self, x: np.ndarray, layout: Layout, first_frame: int, out: np.ndarray,
+             scratch: ChannelizerScratch) -> None:
+        engine = self._engine(layout)
+        space = scratch.space(engine)
+        if isinstance(engine, GenericBank):
+            engine.run(layout.to_float(x)[0], first_frame, space, out)
+            return
+        samples = samples_of(x, layout, 1)
+        # Rows are made contiguous and then moved where `out` has other strides.
+        whole = out.strides[1] == out.itemsize and out.flags.aligned
+        tile = len(out) if whole else max(1, _ROWS_BYTES // (8 * self._n_chan))
+        for first in range(0, len(out), tile):
+            part = out[first : first + tile]
+            rows, row_step = engine.bank.rows(samples, first * self._hop, len(part))
+            target = part if whole else np.empty(part.shape, np.complex64)
+            turns = engine.bank.turns(first_frame + first, len(part))
+            engine.run(rows[0], row_step, turns, len(part), space, target)
+            if not whole:
+                part[...] = target
 
-    def _store(self, spectrum: np.ndarray, out: np.ndarray) -> None:
-        half = self._n_chan // 2
-        view = out[:, ::-1] if self._lower_sideband else out
-        if self._complex_input:
-            self._copy(spectrum[:, half:], view[:, :half])
-            self._copy(spectrum[:, :half], view[:, half:])
-        else:
-            self._copy(spectrum[:, : self._n_chan], view)
+    def _engine(self, layout: Layout) -> Any:
+        """Vector code for this layout if there is any, else the way through NumPy."""
+        with self._lock:
+            if layout not in self._engines:
+                self._engines[layout] = self._make(layout)
+            return self._engines[layout]
 
-    def _copy(self, spectrum: np.ndarray, out: np.ndarray) -> None:
-        if self._lower_sideband:
-            np.conjugate(spectrum, out=out)
-        else:
-            np.copyto(out, spectrum)  # a tenth of the time that np.positive takes
+    def _make(self, layout: Layout) -> Any:
+        from ._bank import Bank, Transformer, serves
 
-
-def _float32_table(taps: np.ndarray, n_fft: int) -> np.ndarray:
-    _check.array("taps", taps, ("float32", "float64"), 2)
-    if taps.shape[0] < 1 or taps.shape[1] != n_fft:
-        raise ValueError(f"taps: found shape {taps.shape}, allowed (1 or more, {n_fft})")
-    if not (np.abs(taps) < _MAX_TAP).all():
-        raise ValueError(f"taps: found a value that is not allowed: finite, below {_MAX_TAP:g}")
-    table = np.array(taps, dtype=np.float32, order="C")
-    table.flags.writeable = False
-    return table
-
-
-def _scaled_table(taps: np.ndarray) -> np.ndarray:
-    # NumPy's forward transform runs in single precision, without temporaries, only
-    # when it scales: by 1 / n_fft rounded, undone here (exactly for powers of 2).
-    factor = np.reciprocal(np.float32(taps.shape[1]))
-    return _float32_table(taps / np.float64(factor), taps.shape[1])
+        options: dict[str, Any] = {"hop": self._hop, "lower_sideband": self._lower_sideband}
+        unit = 0 if self._hop == self._n_fft else self._n_fft // self._oversample.numerator
+        if serves(self._n_fft, unit, layout):
+            return Transformer(Bank(self._taps, layout, **options))
+        return GenericBank(self._taps, is_complex=self._complex_input, **options)

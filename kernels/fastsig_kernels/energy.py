@@ -42,14 +42,14 @@ def frame_energy(
     start: int,
     n_frame: int,
     taps_cumulative: np.ndarray,
-    n_fft: int,
+    hop: int,
     *,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
     """Fraction of the prototype's energy that falls on valid samples, per frame.
 
     ``e[m] = 1 - sum(h^2 lost) / sum(h^2)``; frame m covers the samples from
-    ``start + m n_fft`` up to, not including, ``start + m n_fft + L``.
+    ``start + m hop`` up to, not including, ``start + m hop + L``.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ def frame_energy(
         Number of frames.
     taps_cumulative : ndarray, shape (L + 1,), float64, dimensionless
         From `cumulative_energy`.
-    n_fft : int
-        Hop of a frame in samples; divides L.
+    hop : int
+        Samples from one frame to the next.
     out : ndarray, shape (n_frame,), float64, dimensionless, optional
         Receives the result.
 
@@ -87,25 +87,23 @@ def frame_energy(
     _check.array("taps_cumulative", taps_cumulative, ("float64",), 1)
     _check_cumulative("taps_cumulative", taps_cumulative)
     n_frame = _check.count("n_frame", n_frame, 0)
-    n_fft = _check.count("n_fft", n_fft)
+    hop = _check.count("hop", hop)
     length = taps_cumulative.size - 1
-    if length % n_fft:
-        raise ValueError(f"n_fft: found {n_fft}, allowed a divisor of {length}")
     start = _check.count("start", start, -(2**62))
-    if start + n_frame * n_fft + length >= 2**63:
+    if start + n_frame * hop + length >= 2**63:
         raise ValueError(f"start: found {start}, allowed frames that end before 2**63")
     out = _check.output("out", out, (n_frame,), "float64")
-    frame_energy_nb(spans, start, taps_cumulative, n_fft, out)
+    frame_energy_nb(spans, start, taps_cumulative, hop, out)
     return out
 
 
 @jit_strict
-def frame_energy_nb(spans, start, taps_cumulative, n_fft, out):
+def frame_energy_nb(spans, start, taps_cumulative, hop, out):
     """Fill `out` as `frame_energy` does; arguments are not checked."""
     length = taps_cumulative.size - 1
     k = np.searchsorted(spans[:, 1], start, side="right")
     for m in range(out.size):
-        first = start + m * n_fft
+        first = start + m * hop
         while k < spans.shape[0] and spans[k, 1] <= first:
             k += 1
         lost = _lost_energy(spans, k, first, taps_cumulative)

@@ -53,7 +53,7 @@ def test_frames_do_not_depend_on_the_call(dtype, n_chan):
     plan = plan_for(n_chan, dtype, n_tap=4)
     x = samples(plan.n_sample(17), dtype)
     whole = plan.process(x)
-    scratch = plan.scratch(17)
+    scratch = plan.scratch()
     for first in range(17):
         for n in (1, 2, 3, 8, 16):
             end = min(first + n, 17)
@@ -73,7 +73,7 @@ def test_out_scratch_and_strides(dtype, lower):
     spread[:, 1] = x
     for pol in range(2):
         out = wide[:, pol]
-        assert plan.process(spread[:, 1], out=out, scratch=plan.scratch(9)) is out
+        assert plan.process(spread[:, 1], out=out, scratch=plan.scratch()) is out
         assert out.tobytes() == expected.tobytes()
 
 
@@ -209,16 +209,14 @@ def test_refused():
         plan.process(x[:127])
     with pytest.raises(TypeError, match="x: found dtype complex64"):
         plan.process(x.astype("complex64"))
-    with pytest.raises(TypeError, match="x: found dtype float32, allowed complex64"):
+    with pytest.raises(TypeError, match="x: found dtype float32, allowed complex64, or"):
         Channelizer(16, complex_input=True).process(x)
     with pytest.raises(TypeError, match="x: found .*allowed numpy.ndarray"):
         plan.process(np.ma.masked_array(x))
     with pytest.raises(ValueError, match="out: found shape"):
         plan.process(x, out=np.zeros((3, 16), dtype="complex64"))
-    with pytest.raises(ValueError, match="scratch: found"):
-        plan.process(x, scratch=plan.scratch(1))
-    with pytest.raises(ValueError, match="scratch: found"):
-        plan.process(x, scratch=Channelizer(32, complex_input=True).scratch(2))
+    with pytest.raises(TypeError, match="scratch: found"):
+        plan.process(x, scratch=Channelizer(16, n_tap=4).scratch())
     with pytest.raises(TypeError, match="scratch: found"):
         plan.process(x, scratch=x)
 
@@ -229,7 +227,7 @@ def test_given_arrays_nothing_large_is_allocated(dtype, lower):
     plan = plan_for(1024, dtype, n_tap=4, lower_sideband=lower)
     x = samples(plan.n_sample(64), dtype)
     out = np.empty((64, 2, 1024), dtype="complex64")[:, 1]
-    scratch = plan.scratch(64)
+    scratch = plan.scratch()
     plan.process(x, out=out, scratch=scratch)
     tracemalloc.start()
     plan.process(x, out=out, scratch=scratch)

@@ -100,7 +100,7 @@ def imported(path):
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.name)
 def test_imports_numpy_numba_and_the_standard_library_only(path):
-    allowed = {"numpy", "numba"} | set(sys.stdlib_module_names)
+    allowed = {"numpy", "numba", "llvmlite"} | set(sys.stdlib_module_names)
     assert {name.partition(".")[0] for name in imported(path)} <= allowed
 
 

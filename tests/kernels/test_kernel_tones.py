@@ -25,7 +25,7 @@ def tone_powers(plan, channels, phase):
     turns = np.arange(N_FFT)
     x = np.empty(plan.n_sample(1), dtype="float32")
     out = np.empty((1, N_CHAN), dtype="complex64")
-    scratch = plan.scratch(1)
+    scratch = plan.scratch()
     powers = np.empty(len(channels))
     for n, k in enumerate(channels):
         x.reshape(plan.n_tap, N_FFT)[:] = table[(int(k) * turns) % N_FFT]

@@ -1,0 +1,329 @@
+"""The polyphase bank that `Channelizer` and `Spectrometer` share: tables and work space."""
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ._bank_loops import FRAMES, integrate_nb, spectra_nb
+from ._detect import FACTORS, leaf_pairs, n_side, n_sum
+from ._order import (
+    PAD,
+    address,
+    aligned,
+    inner_levels,
+    leaf_numbers,
+    leaf_offsets,
+    leaf_twiddles,
+    pass_twiddles,
+    roots,
+    shape,
+)
+from ._simd import Spec, host_lanes
+from .layout import Layout, Samples, samples_of
+
+#: Float32 numbers in a frame's row of factors.
+N_FACTOR = 16
+
+#: Longest transform in complex points, and shortest.
+LONGEST, SHORTEST = 2**21, 2**4
+
+
+def serves(n_fft: int, unit: int, layout: Layout) -> bool:
+    """Whether the vector code does this bank.
+
+    It does powers of two, frames that turn by multiples of `unit` samples if those are
+    whole vectors, and rows that begin with a byte.
+    """
+    points = n_fft if layout.is_complex else n_fft // 2
+    if points & (points - 1) or n_fft % 2 or not SHORTEST <= points <= LONGEST:
+        return False
+    lanes = shape(points, host_lanes()).lanes
+    if layout.interleaved and 2 * layout.sample_bits > 64:
+        return False
+    whole = unit % (lanes if layout.is_complex else 2 * lanes) == 0
+    return whole and (unit or n_fft) * layout.sample_bits % 8 == 0
+
+
+class Bank:
+    """Immutable tables of a bank of a power-of-two length for one layout of samples."""
+
+    def __init__(self, taps: np.ndarray, layout: Layout, *, hop: int, lower_sideband: bool) -> None:
+        n_tap, n_fft = taps.shape
+        self.n_tap, self.n_fft, self.hop, self.layout = n_tap, n_fft, hop, layout
+        self.step = step = 2 if layout.interleaved else 1
+        self.real = not layout.is_complex
+        self.lower_sideband = lower_sideband
+        n_point = n_fft // 2 if self.real else n_fft
+        self.shape = shape(n_point, host_lanes())
+        lanes = self.shape.lanes
+        radix = self.shape.n_part
+        self.taps = _taps_in_order(taps, lanes, radix, self.real)
+        self.inner, self._tables = inner_levels(self.shape)
+        self.leaf_twiddles = leaf_twiddles(lanes)
+        self.first_twiddles = (pass_twiddles(n_point, radix, lanes) if radix > 1
+                               else self.leaf_twiddles)
+        numbers, offsets = leaf_numbers(self.shape), leaf_offsets(self.shape)
+        pairs = leaf_pairs(numbers, offsets, self.real)
+        self.leaves = np.ascontiguousarray(pairs[:, :3])
+        self._numbers = pairs[:, 3:]
+        self.real_twiddles = (_real_twiddles(self.shape, pairs[:, 3]) if self.real
+                              else self.leaf_twiddles)
+        number_bits = 2 * lanes * layout.bits * step
+        self.levels = np.zeros(16, np.float32)
+        if layout.levels is not None:
+            self.levels[: len(layout.levels)] = layout.levels
+        self.source = np.array(
+            [(number_bits // 8, address(self.levels), pol) for pol in range(2)], np.int64
+        )
+        self.numbers = np.array([n_point, radix], np.int64)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of the tables."""
+        tables = (*self._tables, self.taps, self.first_twiddles, self.real_twiddles, self.leaves)
+        return sum(table.nbytes for table in tables)
+
+    @property
+    def z_frame(self) -> int:
+        """Bytes of one frame at work."""
+        return self.shape.work_bytes + 2 * PAD
+
+    def fir_spec(self, frames: int) -> Spec:
+        """What the filter is compiled for."""
+        layout = self.layout
+        return Spec(
+            lanes=self.shape.lanes, n_tap=self.n_tap, frames=frames, kind=layout.kind,
+            bits=layout.bits, pair=layout.pair, step=self.step,
+            msb_first=layout.order == "msb",
+        )
+
+    def sum_order(self, n_slot: int, vectors: int) -> tuple[np.ndarray, np.ndarray]:
+        """Offsets (k3, kb) and flips (kb) of sums in the order they are made in.
+
+        `n_slot` vectors lie together for each vector of a leaf; `vectors` is 1, or 2 where
+        the second is for the partner leaf.
+        """
+        lanes, n_leaf = self.shape.lanes, self.shape.n_leaf
+        offsets, flips = np.empty((lanes, n_leaf), np.int64), np.zeros(n_leaf, np.int64)
+        k3 = np.arange(lanes)
+        for i, (number, partner) in enumerate(self._numbers.tolist()):
+            offsets[:, number] = (i * lanes + k3) * n_slot * 4 * lanes
+            if partner != number:
+                mirrored = (i * lanes + lanes - 1 - k3) * n_slot * 4 * lanes
+                offsets[:, partner] = mirrored + 4 * lanes
+                flips[partner] = 1
+        return offsets, flips
+
+    def rows(self, samples: Samples, start: int, n_frame: int) -> tuple[np.ndarray, int]:
+        """Addresses of the rows of frames, and how many rows on the next frame begins.
+
+        The first frame begins at sample `start`.
+        """
+        bits = self.layout.sample_bits * self.step
+        bases = np.array(samples.base, np.int64)[:, np.newaxis] + start * bits // 8
+        row_bytes = self.n_fft * bits // 8
+        if self.hop == self.n_fft:
+            return bases + row_bytes * np.arange(n_frame + self.n_tap - 1), 1
+        first = np.arange(n_frame)[:, np.newaxis] * (self.hop * bits // 8)
+        table = (first + row_bytes * np.arange(self.n_tap)).reshape(1, -1)
+        return bases + table, self.n_tap
+
+    def turns(self, first_frame: int, n_frame: int) -> np.ndarray:
+        """Turn of each folded frame, in blocks: m hop modulo n_fft."""
+        if self.hop == self.n_fft:
+            return np.zeros(1, np.int64)
+        ratio = Fraction(self.n_fft, self.hop)
+        unit = self.n_fft // ratio.numerator
+        frames = (first_frame % ratio.numerator + np.arange(n_frame)) % ratio.numerator
+        samples = frames * ratio.denominator % ratio.numerator * unit
+        return samples // (self.shape.lanes * (2 if self.real else 1))
+
+
+def _taps_in_order(taps: np.ndarray, lanes: int, radix: int, real: bool) -> np.ndarray:
+    """Taps as the filter walks them: (column, row, half, tap, lane), aligned float32."""
+    numbers = taps * np.float32(0.5) if real else np.repeat(taps, 2, axis=1)
+    n_column = numbers.shape[1] // (2 * lanes * radix)
+    out = aligned(4 * numbers.size).view(np.float32)
+    table = out.reshape(n_column, radix, 2, len(taps), lanes)
+    for t, row in enumerate(numbers):
+        table[:, :, :, t] = row.reshape(radix, n_column, 2, lanes).transpose(1, 0, 2, 3)
+    return out
+
+
+def _real_twiddles(shape: Any, numbers: np.ndarray) -> np.ndarray:
+    """``-i exp(-pi i k / N)`` for the points of the leaves `numbers`, as split blocks."""
+    lanes, n_leaf = shape.lanes, shape.n_leaf
+    k3, k2 = np.arange(lanes)[:, np.newaxis], np.arange(lanes)
+    out = aligned(8 * len(numbers) * lanes**2).view(np.float32)
+    blocks = out.reshape(len(numbers), lanes, 2, lanes)
+    for i, number in enumerate(numbers):
+        values = -1j * roots(2 * shape.n_point, number + n_leaf * (k2 + lanes * k3))
+        blocks[i, :, 0], blocks[i, :, 1] = values.real, values.imag
+    return out
+
+
+class Work:
+    """What one worker needs: frames at work, a tile, leaves, and the sums so far."""
+
+    def __init__(self, bank: Bank, n_pol: int, n_slot: int, places: int) -> None:
+        lanes, n_part = bank.shape.lanes, bank.shape.n_part
+        self.z = aligned(n_pol * FRAMES * bank.z_frame)
+        self.tile = aligned(8 * FRAMES * n_part * lanes)
+        self.buffer = aligned(n_pol * FRAMES * 16 * lanes**2)
+        self.sums_bytes = len(bank.leaves) * lanes * n_slot * 4 * lanes + PAD
+        self.sums = aligned(places * self.sums_bytes)
+        self.state = np.array([0, 1], np.int64)
+
+    def reset(self) -> None:
+        """Forget the sums."""
+        self.state[:] = 0, 1
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of all of it."""
+        return sum(a.nbytes for a in (self.z, self.tile, self.buffer, self.sums))
+
+
+class _Order:
+    """Where finished sums go."""
+
+    def __init__(self, bank: Bank, n_slot: int, sides: int, pairs: bool) -> None:
+        lanes, n_leaf = bank.shape.lanes, bank.shape.n_leaf
+        group = min(lanes, n_leaf)
+        self.offsets, self.flips = bank.sum_order(n_slot, sides)
+        half = 0 if bank.real else lanes // 2
+        self.spec = Spec(
+            lanes=lanes, group=group, descending=bank.lower_sideband, pairs=pairs,
+            part_step=4 * lanes * sides, conjugated=bank.lower_sideband, swapped=False,
+        )
+        self._bank = bank
+        self.numbers = (n_leaf, group, 4 * lanes * sides, address(self.offsets),
+                        address(self.flips), half, int(bank.lower_sideband))
+
+
+    @property
+    def index(self) -> np.ndarray:
+        """Place, in float32 numbers, of each channel's first sum."""
+        lanes = self._bank.shape.lanes
+        lane = np.arange(lanes)[:, np.newaxis]
+        lane = np.where(self.flips == 1, lanes - 1 - lane, lane)
+        # (k3, k2, kb) is the order of k.
+        index = (self.offsets[:, np.newaxis] // 4 + lane).reshape(-1)
+        if not self._bank.real:
+            index = np.roll(index, len(index) // 2)
+        return index[::-1] if self._bank.lower_sideband else index
+
+
+class Integrator:
+    """A bank that detects and adds up."""
+
+    def __init__(self, bank: Bank, n_pol: int, products: tuple[str, ...], kurtosis: bool) -> None:
+        self.bank, self.n_pol = bank, n_pol
+        items = {"lanes": bank.shape.lanes, "n_pol": n_pol, "products": products,
+                 "kurtosis": kurtosis, "real": bank.real}
+        self.n_out = n_sum(items)
+        self._n_slot = n_sum(items) * n_side(items)
+        self._spec = Spec(**items)
+        self._order = _Order(bank, self._n_slot, n_side(items), False)
+        self._fir = bank.fir_spec(FRAMES), bank.fir_spec(1)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of the tables."""
+        return self.bank.memory_bytes
+
+    def work(self) -> Work:
+        """Work space for one worker."""
+        return Work(self.bank, self.n_pol, self._n_slot, FRAMES + 1)
+
+    def run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
+            energy: np.ndarray, signs: tuple[int, int], work: Work, out: np.ndarray) -> int:
+        """Add up the ``len(ends)`` frames from sample `start` of `x` (pol, time) on.
+
+        Sums end where `ends` is 1; they go to `out` (sum, product, chan), float32. Energies
+        are as for `detect`, `signs` those of Q and V. Returns how many sums ended.
+        """
+        bank = self.bank
+        lanes = bank.shape.lanes
+        samples = samples_of(x, bank.layout, self.n_pol)
+        rows, row_step = bank.rows(samples, start, len(ends))
+        turns = bank.turns(first_frame, len(ends))
+        factors = frame_factors(energy, *signs, -1 if bank.lower_sideband else 1)
+        return int(integrate_nb(
+            *self._fir, self._spec, self._order.spec, rows, row_step, turns, len(ends), ends,
+            factors, bank.source, address(bank.taps), 8 * bank.n_tap * lanes, bank.numbers,
+            bank.inner, address(bank.first_twiddles), bank.leaves,
+            address(bank.leaf_twiddles), address(bank.real_twiddles), address(work.z),
+            bank.z_frame, address(work.tile), address(work.buffer), address(work.sums),
+            work.sums_bytes, self._n_slot * 4 * lanes, work.state, self._order.numbers,
+            address(out), out.strides[0], out.strides[1], self.n_out,
+        ))
+
+
+    def unfinished(self, work: Work) -> np.ndarray:
+        """The sums so far, (product, chan), float32."""
+        n_chan = self.bank.shape.n_point
+        if work.state[1]:
+            return np.zeros((self.n_out, n_chan), np.float32)
+        start = int(work.state[0]) * work.sums_bytes
+        sums = work.sums[start : start + work.sums_bytes].view(np.float32)
+        return np.stack([sums[self._order.index + p * self._order.numbers[2] // 4]
+                         for p in range(self.n_out)])
+
+
+class Transformer:
+    """A bank whose complex spectra are kept."""
+
+    def __init__(self, bank: Bank) -> None:
+        self.bank = bank
+        items = {"lanes": bank.shape.lanes, "real": bank.real}
+        self._sides = n_side(items)
+        self._spec = Spec(**items)
+        self._order = _Order(bank, 2 * self._sides, self._sides, True)
+        self._fir = bank.fir_spec(FRAMES), bank.fir_spec(1)
+
+    def work(self) -> Work:
+        """Work space for one worker."""
+        return Work(self.bank, 1, 2 * self._sides, 1)
+
+    def run(self, rows: np.ndarray, row_step: int, turns: np.ndarray, n_frame: int, work: Work,
+            out: np.ndarray) -> None:
+        """Spectra of one polarisation to `out` (frame, chan), complex64, contiguous rows."""
+        bank = self.bank
+        lanes = bank.shape.lanes
+        spectra_nb(
+            *self._fir, self._spec, self._order.spec, rows, row_step, turns, n_frame,
+            bank.source[0], address(bank.taps), 8 * bank.n_tap * lanes, bank.numbers, bank.inner,
+            address(bank.first_twiddles), bank.leaves, address(bank.leaf_twiddles),
+            address(bank.real_twiddles), address(work.z), bank.z_frame, address(work.tile),
+            address(work.buffer), address(work.sums), 8 * lanes * self._sides,
+            self._order.numbers, address(out), out.strides[0],
+        )
+
+
+def frame_factors(energy: np.ndarray, sign_q: int, sign_v: int, sign: int = 1) -> np.ndarray:
+    """Factors of each frame's powers from its energies, (n, 1) or (n, 3) as for `detect`.
+
+    `sign` is -1 for a lower sideband, whose spectra are conjugated.
+
+    Returns
+    -------
+    ndarray, shape (n, 16), float32, dimensionless
+        In the order of `_detect.FACTORS`; 0 drops a frame from a product.
+    """
+    out = np.zeros((len(energy), N_FACTOR), np.float32)
+    place = {name: i for i, name in enumerate(FACTORS)}
+    e_a, e_b, e_ab = energy[:, 0], energy[:, energy.shape[1] // 2], energy[:, -1]
+    both = (e_a > 0) & (e_b > 0) & (e_ab > 0)
+    safe_a, safe_b = np.where(e_a > 0, e_a, 1), np.where(e_b > 0, e_b, 1)
+    out[:, place["AA"]], out[:, place["BB"]] = e_a > 0, e_b > 0
+    out[:, place["CR"]], out[:, place["CI"]] = both, sign * both
+    out[:, place["IA"]] = np.where(both, e_ab / safe_a, 0)
+    out[:, place["IB"]] = np.where(both, e_ab / safe_b, 0)
+    out[:, place["QA"]] = sign_q * out[:, place["IA"]]
+    out[:, place["QB"]] = -sign_q * out[:, place["IB"]]
+    out[:, place["U"]], out[:, place["V"]] = 2 * both, 2 * sign * sign_v * both
+    out[:, place["SA"]] = np.where(e_a > 0, 1 / safe_a, 0)
+    out[:, place["SB"]] = np.where(e_b > 0, 1 / safe_b, 0)
+    return out

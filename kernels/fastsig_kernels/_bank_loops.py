@@ -1,0 +1,157 @@
+"""From samples to integrated or complex spectra: the loops over frames."""
+
+import numpy as np
+
+from ._detect import add_leaves_nb, put_leaves_nb
+from ._jit import jit_strict
+from ._order import PAD
+from ._passes import block_lanes, columns_nb, fir, gather_nb, inner_passes_nb
+
+#: Frames filtered together: each sample is then converted once for four of them, and
+#: their work stays in the second-level cache.
+FRAMES = 4
+
+
+@jit_strict
+def filter_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape, inner,
+              first_twiddles, z, z_frame, tile):
+    """Filter `n_frame` frames and do all passes but the leaves.
+
+    `rows` is the address of a table of row addresses; `ahead` that of the samples which
+    the next frames bring in, fetched meanwhile; `shift`, in blocks, turns the folded
+    frame in a circle; `source` holds the bytes of a block's numbers, the address of the
+    levels of packed ones and which of two interleaved streams this is; `shape` the points
+    and the first radix (1 for none).
+    """
+    block = 8 * block_lanes(spec)
+    n_point, radix = shape[0], shape[1]
+    n_column = n_point * 8 // block // radix
+    part = n_column * block + PAD
+    group, levels, phase = source[0], source[1], source[2]
+    new_bytes = n_frame * group
+    turn_column, turn_row = shift % n_column, shift // n_column
+    for c in range(n_column):
+        column = c - turn_column
+        row = -turn_row
+        if column < 0:
+            column += n_column
+            row -= 1
+        if row < 0:
+            row += radix
+        taps_here = taps + column * radix * taps_bytes
+        offset = column * group
+        target, step = tile, radix * block
+        if radix == 1:
+            target, step = z + c * block, z_frame
+        for j in range(radix):
+            fir(fir_spec, rows, offset + row * n_column * group, levels, phase,
+                taps_here + row * taps_bytes, target + j * block, step, ahead)
+            ahead += new_bytes
+            row += 1
+            if row == radix:
+                row = 0
+        if radix > 1:
+            columns_nb(spec, radix, n_frame, tile, block, radix * block, z + c * block, part,
+                       z_frame, first_twiddles + c * (radix - 1) * block, 0)
+    if inner.shape[0] > 0:
+        for f in range(n_frame):
+            for p in range(radix):
+                inner_passes_nb(spec, z + f * z_frame + p * part, inner)
+
+
+@jit_strict
+def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_frame, ends, factors,
+                 source, taps, taps_bytes, shape, inner, first_twiddles, leaves,
+                 leaf_twiddles, real_twiddles, z, z_frame, tile, buffer, sums, sums_bytes,
+                 sum_bytes, state, order, out, out_row, out_sum, n_out):
+    """Filter, transform, detect and add up `n_frame` frames; return how many sums ended.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (n_pol, n), int64, bytes
+        Addresses of the rows of samples; frame m begins at ``row_step m``.
+    shifts : ndarray, shape (n_frame,) or (1,), int64, blocks
+        Turn of each folded frame.
+    ends : ndarray, shape (n_frame,), uint8
+        1 where a sum ends with this frame.
+    factors : ndarray, shape (n_frame, 16), float32
+        See `_detect.FACTORS`.
+    state : ndarray, shape (2,), int64
+        Which of the ``FRAMES + 1`` places of sums is in use, and whether it is empty.
+    out, out_row, out_sum : int
+        Address of finished sums in natural order, bytes from one to the next, and from
+        one product to the next; `n_out` products.
+    """
+    n_pol = rows.shape[0]
+    runs = np.empty((FRAMES, 4), np.int64)
+    z_pol = FRAMES * z_frame
+    n_tap = taps_bytes // block_lanes(spec) // 8
+    done = 0
+    m = 0
+    while m < n_frame:
+        many = row_step == 1 and n_frame - m >= FRAMES
+        count = FRAMES if many else 1
+        shift = shifts[m] if m < shifts.size else 0
+        for pol in range(n_pol):
+            table = rows[pol, m * row_step :].ctypes.data
+            ahead = rows[pol, min(m * row_step + count + n_tap - 1, rows.shape[1] - 1)]
+            if many:
+                filter_nb(fir_many, spec, table, ahead, count, shift, source[pol], taps,
+                          taps_bytes, shape, inner, first_twiddles, z + pol * z_pol, z_frame,
+                          tile)
+            else:
+                filter_nb(fir_one, spec, table, ahead, count, shift, source[pol], taps,
+                          taps_bytes, shape, inner, first_twiddles, z + pol * z_pol, z_frame,
+                          tile)
+        n_run = 0
+        first = 0
+        for f in range(count):
+            if ends[m + f] or f == count - 1:
+                runs[n_run, 0] = first
+                runs[n_run, 1] = f + 1
+                runs[n_run, 2] = sums + state[0] * sums_bytes
+                runs[n_run, 3] = state[1]
+                n_run += 1
+                first = f + 1
+                state[1] = 0
+                if ends[m + f]:
+                    state[0] = (state[0] + 1) % (FRAMES + 1)
+                    state[1] = 1
+        add_leaves_nb(spec, z, z_pol, z_frame, n_pol, count, leaves, leaf_twiddles,
+                      real_twiddles, factors[m:].ctypes.data, runs, n_run, sum_bytes, buffer)
+        for r in range(n_run):
+            if ends[m + runs[r, 1] - 1]:
+                for p in range(n_out):
+                    gather_nb(out_spec, order[0], order[1], runs[r, 2] + p * order[2], order[3],
+                              order[4], out + done * out_row + p * out_sum, 4, order[5],
+                              order[6], np.float32(1))
+                done += 1
+        m += count
+    return done
+
+
+@jit_strict
+def spectra_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_frame, source, taps,
+               taps_bytes, shape, inner, first_twiddles, leaves, leaf_twiddles, real_twiddles, z,
+               z_frame, tile, buffer, sums, sum_bytes, order, out, out_row):
+    """Filter and transform frames of one polarisation into rows of complex spectra."""
+    n_tap = taps_bytes // block_lanes(spec) // 8
+    m = 0
+    while m < n_frame:
+        many = row_step == 1 and n_frame - m >= FRAMES
+        count = FRAMES if many else 1
+        shift = shifts[m] if m < shifts.size else 0
+        table = rows[m * row_step :].ctypes.data
+        ahead = rows[min(m * row_step + count + n_tap - 1, rows.size - 1)]
+        if many:
+            filter_nb(fir_many, spec, table, ahead, count, shift, source, taps, taps_bytes,
+                      shape, inner, first_twiddles, z, z_frame, tile)
+        else:
+            filter_nb(fir_one, spec, table, ahead, count, shift, source, taps, taps_bytes,
+                      shape, inner, first_twiddles, z, z_frame, tile)
+        for f in range(count):
+            put_leaves_nb(spec, z + f * z_frame, leaves, leaf_twiddles, real_twiddles, sum_bytes,
+                          buffer, sums)
+            gather_nb(out_spec, order[0], order[1], sums, order[3], order[4],
+                      out + (m + f) * out_row, 8, order[5], order[6], np.float32(1))
+        m += count

@@ -1,0 +1,352 @@
+"""Detection and integration of leaves, before they leave the cache.
+
+Real input runs as complex input of half the length, even samples real and odd ones
+imaginary. With Z its transform, the spectrum of the real signal is
+
+    X[k]       =  S + w D,    S = (Z[k] + Z*[N-k]) / 2,
+    X[N-k]     = (S - w D)*,  D = (Z[k] - Z*[N-k]) / 2,    w = -i exp(-pi i k / N)
+
+(the halves are in the taps). Points k and N - k lie in two leaves, at mirrored places:
+the second leaf is computed with its lanes reversed, so vectors pair up. Kinds of leaves:
+a *pair* of two, a leaf that is its *own* partner (mirrored within itself), and the
+*first* one, with k = 0, whose partner differs by one place. For complex input each leaf
+stands alone.
+
+Every sum is a multiplication, an addition and another addition, not fused: `detect`
+does the same, so spectra that were kept and spectra that never were give the same bits.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import literally
+from numba.core import cgutils, types
+from numba.core.extending import intrinsic
+
+from ._codelets import Complex
+from ._jit import jit_strict
+from ._passes import _block, block_lanes, leaf_nb, mirrored_leaf_nb
+from ._simd import Emitter, Vector, VectorType
+
+PAIR, OWN, FIRST, ALONE = 0, 1, 2, 3
+
+#: Places of a frame's factors, float32: what its powers are multiplied by. 0 drops it.
+FACTORS = ("AA", "BB", "CR", "CI", "IA", "IB", "QA", "QB", "U", "V", "SA", "SB")
+FACTOR_BYTES = 64
+
+_i = types.int64
+
+
+def n_sum(items: dict[str, Any]) -> int:
+    """Number of sums of a spec's products and, for each polarisation, S1 and S2."""
+    return len(items["products"]) + (2 * items["n_pol"] if items["kurtosis"] else 0)
+
+
+def n_side(items: dict[str, Any]) -> int:
+    """Vectors of a sum that one step makes: two leaves, or one."""
+    return 2 if items["real"] else 1
+
+
+def _tuple(spec: Any) -> Any:
+    count = n_sum(spec.items) * n_side(spec.items)
+    return types.UniTuple(VectorType(spec.items["lanes"]), count)
+
+
+def _pack(builder: Any, context: Any, kind: Any, values: list[Any]) -> Any:
+    return context.make_tuple(builder, kind, values)
+
+
+@intrinsic
+def sums_from(typingctx, spec, address, fresh):
+    """Sums so far, from memory; zeros where `fresh` is not 0."""
+    kind = _tuple(spec)
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, spec.items["lanes"])
+        is_fresh = builder.icmp_signed("!=", args[2], ir.Constant(args[2].type, 0))
+        zero = emit.splat(0.0)
+        values = [
+            emit.select(is_fresh, zero, emit.load(args[1], 4 * emit.lanes * i)).value
+            for i in range(kind.count)
+        ]
+        return _pack(builder, context, kind, values)
+
+    return kind(spec, _i, _i), codegen
+
+
+@intrinsic
+def sums_to(typingctx, sums, address):
+    """Write sums to memory."""
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, sums.dtype.lanes)
+        for i, value in enumerate(cgutils.unpack_tuple(builder, args[0], sums.count)):
+            emit.store(Vector(emit, value), args[1], 4 * emit.lanes * i)
+        return context.get_dummy_value()
+
+    return types.void(sums, _i), codegen
+
+
+def _spectra(emit: Emitter, kind: int, p: Any, q: Any, q_first: Any, twiddle: Any) -> list[Complex]:
+    """X[k], and for a pair the conjugate of X[N-k], of one polarisation."""
+    z = _block(emit, p)
+    if kind == ALONE:
+        return [z]
+    partner = _block(emit, q)
+    if kind == FIRST:
+        first = _block(emit, q_first)
+        mask = [emit.lanes, *range(emit.lanes - 1, 0, -1)]
+        partner = Complex(emit.shuffle(partner.re, first.re, mask),
+                          emit.shuffle(partner.im, first.im, mask))
+    w = _block(emit, twiddle)
+    s = Complex(z.re + partner.re, z.im - partner.im)
+    d = Complex(z.re - partner.re, z.im + partner.im)
+    plus = Complex((-d.im).fma(w.im, d.re.fma(w.re, s.re)),
+                   d.re.fma(w.im, d.im.fma(w.re, s.im)))
+    if kind != PAIR:
+        return [plus]
+    minus = Complex(d.im.fma(w.im, (-d.re).fma(w.re, s.re)),
+                    (-d.re).fma(w.im, (-d.im).fma(w.re, s.im)))
+    return [plus, minus]
+
+
+def _power(x: Complex) -> Any:
+    return x.re * x.re + x.im * x.im
+
+
+class _Terms:
+    """What one frame adds to the sums, for one side."""
+
+    def __init__(self, emit: Emitter, factors: Any, voltages: list[Complex],
+                 conjugated: bool) -> None:
+        self._emit, self._factors = emit, factors
+        self._x, self._conjugated = voltages, conjugated
+        self.powers = [_power(x) for x in voltages]
+
+    def _factor(self, name: str) -> Any:
+        return self._emit.load_scalar(self._factors, 4 * FACTORS.index(name))
+
+    def product(self, name: str) -> Any:
+        """Numerator of a product."""
+        if name in ("AA", "BB"):
+            return self._factor(name) * self.powers["AB".index(name[0])]
+        if name in ("I", "Q"):
+            return (self._factor(name + "A") * self.powers[0]
+                    + self._factor(name + "B") * self.powers[1])
+        a, b = self._x
+        if name in ("CR", "U"):
+            return self._factor(name) * (a.re * b.re + a.im * b.im)
+        if self._conjugated:
+            return self._factor(name) * (a.im * b.re - a.re * b.im)
+        return self._factor(name) * (a.re * b.im - a.im * b.re)
+
+    def moments(self) -> list[Any]:
+        """Power and its square, of each polarisation."""
+        out = []
+        for name, power in zip(("SA", "SB"), self.powers, strict=False):
+            scaled = self._factor(name) * power
+            out += [scaled, scaled * scaled]
+        return out
+
+
+@intrinsic(prefer_literal=True)
+def add_frames(typingctx, spec, kind, count, sums, p, q, q_first, step, pol_step, twiddle,
+               factors):
+    """Sums with `count` frames added in order, for one vector of a leaf and its partner.
+
+    `p`, `q`, `q_first` are addresses of the first frame's blocks of polarisation A; the
+    next frame's are `step` further, those of B `pol_step`.
+    """
+    if not isinstance(kind, types.IntegerLiteral) or not isinstance(count, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        items, which = spec.items, kind.literal_value
+        if (which == ALONE) == items["real"]:
+            return args[3]  # never runs: this input has no such leaves
+        emit = Emitter(builder, items["lanes"])
+        old, p, q, q_first, step, pol_step, twiddle, factors = args[3:]
+        values = [Vector(emit, v) for v in cgutils.unpack_tuple(builder, old, sums.count)]
+        for frame in range(count.literal_value):
+            if frame:
+                p, q, q_first = (builder.add(at, step) for at in (p, q, q_first))
+            here = p, q, q_first
+            sides: list[list[Complex]] = []
+            for pol in range(items["n_pol"]):
+                if pol:
+                    here = tuple(builder.add(at, pol_step) for at in here)
+                sides.append(_spectra(emit, which, *here, twiddle))
+            row = emit.at(factors, frame * FACTOR_BYTES)
+            _add_terms(emit, items, values, sides, row)
+        return _pack(builder, context, sums, [value.value for value in values])
+
+    return sums(spec, kind, count, sums, _i, _i, _i, _i, _i, _i, _i), codegen
+
+
+def _add_terms(emit: Emitter, items: dict[str, Any], values: list[Any],
+               sides: list[list[Complex]], factors: Any) -> None:
+    """Add one frame's products (and moments) to each side's sums."""
+    for side, voltages in enumerate(zip(*sides, strict=True)):
+        terms = _Terms(emit, factors, list(voltages), side == 1)
+        added = [terms.product(name) for name in items["products"]]
+        if items["kurtosis"]:
+            added += terms.moments()
+        for i, term in enumerate(added):
+            place = i * n_side(items) + side
+            values[place] = values[place] + term
+
+
+@intrinsic(prefer_literal=True)
+def put_spectra(typingctx, spec, kind, p, q, q_first, twiddle, target):
+    """Store X[k] (and X[N-k]) of one polarisation: re and im, each with its sides."""
+    if not isinstance(kind, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        if (kind.literal_value == ALONE) == spec.items["real"]:
+            return context.get_dummy_value()  # never runs
+        emit = Emitter(builder, spec.items["lanes"])
+        p, q, q_first, twiddle, target = args[2:]
+        n, sides = 4 * emit.lanes, n_side(spec.items)
+        for side, x in enumerate(_spectra(emit, kind.literal_value, p, q, q_first, twiddle)):
+            emit.store(x.re, target, side * n)
+            emit.store(-x.im if side else x.im, target, (sides + side) * n)
+        return context.get_dummy_value()
+
+    return types.void(spec, kind, _i, _i, _i, _i, _i), codegen
+
+
+@jit_strict
+def _leaves_nb(spec, mirrored, z, z_pol, z_frame, n_pol, n_frame, twiddles, buffer, step):
+    """A leaf of every frame and polarisation: to ``buffer[pol][frame]``, `step` bytes each."""
+    for pol in range(n_pol):
+        for frame in range(n_frame):
+            source = z + pol * z_pol + frame * z_frame
+            target = buffer + (pol * n_frame + frame) * step
+            if mirrored:
+                mirrored_leaf_nb(spec, source, twiddles, target)
+            else:
+                leaf_nb(spec, source, twiddles, target)
+
+
+@jit_strict
+def _add_run(spec, kind, sums, first, stop, p, q, q_first, step, pol_step, twiddle, factors):
+    """Add the frames of one run, four at a time where there are."""
+    kind = literally(kind)
+    f = first
+    while stop - f >= 4:
+        sums = add_frames(spec, kind, 4, sums, p + f * step, q + f * step, q_first, step, pol_step,
+                          twiddle, factors + f * 64)
+        f += 4
+    if stop - f >= 2:
+        sums = add_frames(spec, kind, 2, sums, p + f * step, q + f * step, q_first, step, pol_step,
+                          twiddle, factors + f * 64)
+        f += 2
+    if stop > f:
+        sums = add_frames(spec, kind, 1, sums, p + f * step, q + f * step, q_first, step, pol_step,
+                          twiddle, factors + f * 64)
+    return sums
+
+
+@jit_strict
+def add_leaves_nb(spec, z, z_pol, z_frame, n_pol, n_frame, leaves, leaf_twiddles,
+                  real_twiddles, factors, runs, n_run, sum_bytes, buffer):
+    """Transform the leaves of `n_frame` frames and add the products to the sums.
+
+    `leaves` has rows of a leaf's offset, its partner's and the kind. Rows of `runs`:
+    first frame, stop, address of the sums, whether they begin at zero.
+    """
+    lanes = block_lanes(spec)
+    block = 8 * lanes
+    leaf_bytes = block * lanes
+    step = 2 * leaf_bytes
+    pol_step = n_frame * step
+    for i in range(leaves.shape[0]):
+        kind = leaves[i, 2]
+        _leaves_nb(spec, False, z + leaves[i, 0], z_pol, z_frame, n_pol, n_frame,
+                   leaf_twiddles, buffer, step)
+        if kind == 0 or kind == 1:
+            _leaves_nb(spec, True, z + leaves[i, 1], z_pol, z_frame, n_pol, n_frame,
+                       leaf_twiddles, buffer + leaf_bytes, step)
+        for k3 in range(lanes):
+            number = i * lanes + k3
+            twiddle = real_twiddles + number * block
+            p = buffer + k3 * block
+            mirror = buffer + (lanes - 1 - k3) * block
+            q = mirror + leaf_bytes
+            for r in range(n_run):
+                first, stop, address, fresh = runs[r]
+                address += number * sum_bytes
+                sums = sums_from(spec, address, fresh)
+                if kind == 0:
+                    sums = _add_run(spec, 0, sums, first, stop, p, q, q, step, pol_step,
+                                    twiddle, factors)
+                elif kind == 3:
+                    sums = _add_run(spec, 3, sums, first, stop, p, q, q, step, pol_step,
+                                    twiddle, factors)
+                elif kind == 1:
+                    for f in range(first, stop):
+                        sums = add_frames(spec, 1, 1, sums, p + f * step, q + f * step, q, step,
+                                          pol_step, twiddle, factors + f * 64)
+                else:
+                    first_point = buffer + (lanes - k3) % lanes * block
+                    for f in range(first, stop):
+                        sums = add_frames(spec, 2, 1, sums, p + f * step, mirror + f * step,
+                                          first_point + f * step, step, pol_step, twiddle,
+                                          factors + f * 64)
+                sums_to(sums, address)
+
+
+@jit_strict
+def put_leaves_nb(spec, z, leaves, leaf_twiddles, real_twiddles, sum_bytes, buffer, target):
+    """Transform the leaves of one frame and polarisation and store its spectrum, unsorted."""
+    lanes = block_lanes(spec)
+    block = 8 * lanes
+    leaf_bytes = block * lanes
+    for i in range(leaves.shape[0]):
+        kind = leaves[i, 2]
+        leaf_nb(spec, z + leaves[i, 0], leaf_twiddles, buffer)
+        if kind == 0 or kind == 1:
+            mirrored_leaf_nb(spec, z + leaves[i, 1], leaf_twiddles, buffer + leaf_bytes)
+        for k3 in range(lanes):
+            number = i * lanes + k3
+            twiddle = real_twiddles + number * block
+            p = buffer + k3 * block
+            mirror = buffer + (lanes - 1 - k3) * block
+            q = mirror + leaf_bytes
+            place = target + number * sum_bytes
+            if kind == 0:
+                put_spectra(spec, 0, p, q, q, twiddle, place)
+            elif kind == 1:
+                put_spectra(spec, 1, p, q, q, twiddle, place)
+            elif kind == 2:
+                put_spectra(spec, 2, p, mirror, buffer + (lanes - k3) % lanes * block,
+                            twiddle, place)
+            else:
+                put_spectra(spec, 3, p, q, q, twiddle, place)
+
+
+def leaf_pairs(numbers: np.ndarray, offsets: np.ndarray, real: bool) -> np.ndarray:
+    """Rows (offset of a leaf, offset of its partner, kind, number, partner's number).
+
+    `numbers` and `offsets` are by place, as from `_order`.
+    """
+    n = len(numbers)
+    by_number = np.empty(n, np.int64)
+    by_number[numbers] = offsets
+    if not real:
+        return np.array([(o, o, ALONE, k, k) for k, o in zip(numbers, offsets, strict=True)],
+                        dtype=np.int64)
+    rows = []
+    # In the order of places, so that the work space is walked in order.
+    for k, offset in zip(numbers.tolist(), offsets.tolist(), strict=True):
+        partner = -k % n
+        if k == 0:
+            rows.append((offset, offset, FIRST, 0, 0))
+        elif partner == k:
+            rows.append((offset, offset, OWN, k, k))
+        # In leaf kb, N - k lies in leaf n - kb.
+        elif k < partner:
+            rows.append((offset, by_number[partner], PAIR, k, partner))
+    return np.array(rows, dtype=np.int64)

@@ -1,0 +1,168 @@
+"""A polyphase bank of any length, through `numpy.fft`: what the vector code does not serve."""
+
+from fractions import Fraction
+
+import numpy as np
+
+from ._bank_setup import float32_taps
+from .detection import detect_accumulate
+from .fir import polyphase_fir
+from .layout import Layout
+from .products import product_codes
+
+_TILE_BYTES = 2**19  # frames in flight stay in the second-level cache
+
+
+class GenericBank:
+    """Immutable tables; work space belongs to the caller."""
+
+    def __init__(self, taps: np.ndarray, *, hop: int, is_complex: bool,
+                 lower_sideband: bool) -> None:
+        self.n_tap, self.n_fft = taps.shape
+        self.hop, self.is_complex, self.lower_sideband = hop, is_complex, lower_sideband
+        # NumPy's forward transform runs in single precision, without temporaries, only
+        # when it scales: by 1 / n_fft rounded, undone here (exactly for powers of 2).
+        factor = np.reciprocal(np.float32(self.n_fft))
+        self._taps = float32_taps(taps / np.float64(factor), self.n_fft)
+        self.n_chan = self.n_fft if is_complex else self.n_fft // 2
+        n_bin = self.n_fft if is_complex else self.n_chan + 1
+        self.n_bin = n_bin
+        self.tile = max(1, min(64, _TILE_BYTES // (8 * self.n_fft)))
+
+    @property
+    def work_bytes(self) -> int:
+        """Bytes of one worker's work space."""
+        return self.tile * (self.n_fft * (8 if self.is_complex else 4) + 8 * self.n_bin)
+
+    def work(self) -> tuple[np.ndarray, np.ndarray]:
+        """Work space of one worker: filtered frames and their transforms."""
+        kind = np.complex64 if self.is_complex else np.float32
+        return (np.empty((self.tile, self.n_fft), kind),
+                np.empty((self.tile, self.n_bin), np.complex64))
+
+    def run(self, x: np.ndarray, first_frame: int, work: tuple[np.ndarray, np.ndarray],
+            out: np.ndarray) -> None:
+        """Spectra (frame, chan) of the frames that begin with `x`, in `fir`'s dtypes."""
+        for first in range(0, len(out), self.tile):
+            part = out[first : first + self.tile]
+            filtered, spectrum = work[0][: len(part)], work[1][: len(part)]
+            self._fold(x[first * self.hop :], first_frame + first, filtered)
+            transform = np.fft.fft if self.is_complex else np.fft.rfft
+            # Inf in the samples is data; it must not become a warning here.
+            with np.errstate(all="ignore"):
+                transform(filtered, axis=-1, norm="forward", out=spectrum)
+                self._store(spectrum, part)
+
+    def _fold(self, x: np.ndarray, first_frame: int, out: np.ndarray) -> None:
+        length = self.n_tap * self.n_fft
+        if self.hop == self.n_fft:
+            polyphase_fir(x[: length + (len(out) - 1) * self.hop], self._taps, out=out)
+            return
+        ratio = Fraction(self.n_fft, self.hop)
+        unit = self.n_fft // ratio.numerator
+        for m in range(len(out)):
+            frame = polyphase_fir(x[m * self.hop : m * self.hop + length], self._taps)[0]
+            # Absolute phase: sample n belongs at n modulo n_fft.
+            turn = (first_frame + m) * ratio.denominator % ratio.numerator * unit
+            out[m, turn:], out[m, :turn] = frame[: self.n_fft - turn], frame[self.n_fft - turn :]
+
+    def _store(self, spectrum: np.ndarray, out: np.ndarray) -> None:
+        half = self.n_chan // 2
+        view = out[:, ::-1] if self.lower_sideband else out
+        if self.is_complex:
+            self._copy(spectrum[:, half:], view[:, :half])
+            self._copy(spectrum[:, :half], view[:, half:])
+        else:
+            self._copy(spectrum[:, : self.n_chan], view)
+
+    def _copy(self, spectrum: np.ndarray, out: np.ndarray) -> None:
+        if self.lower_sideband:
+            np.conjugate(spectrum, out=out)
+        else:
+            np.copyto(out, spectrum)  # a tenth of the time that np.positive takes
+
+
+class GenericIntegrator:
+    """The same as `_bank.Integrator`, frame by frame through complex spectra."""
+
+    def __init__(self, bank: GenericBank, layout: Layout, n_pol: int, products: str,
+                 kurtosis: bool) -> None:
+        self.bank, self._layout, self._n_pol, self._products = bank, layout, n_pol, products
+        self._kurtosis = kurtosis
+        self._n_product = len(product_codes(products, n_pol))
+        self.n_out = self._n_product + (2 * n_pol if kurtosis else 0)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of the tables."""
+        return 4 * self.bank.n_tap * self.bank.n_fft
+
+    def work(self) -> "GenericWork":
+        """Work space for one worker."""
+        return GenericWork(self.bank, self._n_pol, self.n_out)
+
+    def run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
+            energy: np.ndarray, signs: tuple[int, int], work: "GenericWork",
+            out: np.ndarray) -> int:
+        """Add up frames as `_bank.Integrator.run` does."""
+        bank, layout, done = self.bank, self._layout, 0
+        for first in range(0, len(ends), bank.tile):
+            n = min(bank.tile, len(ends) - first)
+            begin = start + first * bank.hop
+            stop = begin + (n - 1) * bank.hop + bank.n_tap * bank.n_fft
+            frames = work.frames[:n]
+            for pol in range(self._n_pol):
+                voltages = layout.to_float(layout.cut(x[pol], begin, stop))
+                bank.run(voltages, first_frame + first, work.space, frames[:, pol])
+            done = self._add(frames, energy[first : first + n], ends[first : first + n],
+                             signs, work, out, done)
+        return done
+
+    def unfinished(self, work: "GenericWork") -> np.ndarray:
+        """The sums so far, (product, chan)."""
+        return work.sums.copy()
+
+    def _add(self, frames: np.ndarray, energy: np.ndarray, ends: np.ndarray,
+             signs: tuple[int, int], work: "GenericWork", out: np.ndarray, done: int) -> int:
+        first = 0
+        while first < len(frames):
+            stops = np.flatnonzero(ends[first:])
+            stop = first + int(stops[0]) + 1 if stops.size else len(frames)
+            self._add_run(frames[first:stop], energy[first:stop], signs, work.sums)
+            if stops.size:
+                out[done] = work.sums
+                work.sums[:] = 0
+                done += 1
+            first = stop
+        return done
+
+    def _add_run(self, frames: np.ndarray, energy: np.ndarray, signs: tuple[int, int],
+                 sums: np.ndarray) -> None:
+        detect_accumulate(frames, energy, self._products, sums[: self._n_product],
+                          np.zeros(self._n_product), sign_q=signs[0], sign_v=signs[1])
+        if self._kurtosis:
+            for m, pol in np.ndindex(frames.shape[0], self._n_pol):
+                if energy[m, pol] > 0:
+                    x = frames[m, pol]
+                    power = np.float32(1 / energy[m, pol]) * (x.real * x.real + x.imag * x.imag)
+                    place = self._n_product + 2 * pol
+                    sums[place] += power
+                    sums[place + 1] += power * power
+
+
+class GenericWork:
+    """Frames in flight and the sums so far."""
+
+    def __init__(self, bank: GenericBank, n_pol: int, n_out: int) -> None:
+        self.space = bank.work()
+        self.frames = np.empty((bank.tile, n_pol, bank.n_chan), np.complex64)
+        self.sums = np.zeros((n_out, bank.n_chan), np.float32)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of all of it."""
+        return sum(a.nbytes for a in (*self.space, self.frames, self.sums))
+
+    def reset(self) -> None:
+        """Forget the sums."""
+        self.sums[:] = 0

@@ -1,0 +1,383 @@
+"""Passes of a transform over memory: codelets as intrinsics, and the loops around them.
+
+A transform of N complex points is kept as blocks of `lanes` points, real parts before
+imaginary ones ("split blocks"). It is decimated in frequency: a pass of radix r turns N
+points into r transforms of N / r points, until ``lanes``^2 are left. That last piece,
+the *leaf*, is two transforms of `lanes` points with a transposition between them, all
+in registers. Point ``k = kb + n_leaf (k2 + lanes k3)`` ends in leaf number `kb` (its
+place is `kb` with digits reversed), vector k3, lane k2.
+
+Memory is named by address (int64): nothing is checked here. ``spec`` arguments carry
+what the code is compiled for. Sums and their order are written out, so a transform has
+the same bits wherever it starts and whatever is computed beside it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, overload
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.extending import intrinsic
+
+from ._codelets import DFT, Complex, deinterleave, interleave, transpose
+from ._jit import jit_strict
+from ._simd import Emitter
+from ._sources import load_numbers
+
+_I64 = ir.IntType(64)
+_i = types.int64
+
+
+class _Lazy(Sequence[Complex]):
+    """Points that are loaded where they are used, which keeps few registers busy."""
+
+    def __init__(self, loads: Sequence[Callable[[], Complex]]) -> None:
+        self._loads = loads
+
+    @overload
+    def __getitem__(self, index: int) -> Complex: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Complex]: ...
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [load() for load in self._loads[index]]
+        return self._loads[index]()
+
+    def __len__(self) -> int:
+        return len(self._loads)
+
+
+def _block(emit: Emitter, address: Any, offset: int = 0) -> Complex:
+    """Load a split block."""
+    return Complex(emit.load(address, offset), emit.load(address, offset + 4 * emit.lanes))
+
+
+def _put_block(emit: Emitter, x: Complex, address: Any, offset: int = 0) -> None:
+    emit.store(x.re, address, offset)
+    emit.store(x.im, address, offset + 4 * emit.lanes)
+
+
+def _pairs(emit: Emitter, address: Any, offset: int = 0) -> Complex:
+    """Load complex numbers that lie as NumPy keeps them."""
+    return deinterleave(emit, *_block(emit, address, offset))
+
+
+def _put_pairs(emit: Emitter, x: Complex, address: Any, offset: int = 0) -> None:
+    _put_block(emit, Complex(*interleave(emit, x)), address, offset)
+
+
+def _multiple(emit: Emitter, address: Any, stride: Any, n: int) -> Any:
+    """Address of element `n` at a stride known only when the code runs."""
+    if n == 0:
+        return address
+    return emit.builder.add(address, emit.builder.mul(stride, ir.Constant(_I64, n)))
+
+
+def _points(load: Callable[[Any], Complex], emit: Emitter, source: Any, step: Any,
+            n: int) -> _Lazy:
+    def loader(j: int) -> Callable[[], Complex]:
+        return lambda: load(_multiple(emit, source, step, j))
+
+    return _Lazy([loader(j) for j in range(n)])
+
+
+def _swapped(x: Complex) -> Complex:
+    """Imaginary part first: a forward transform between two of these is an inverse one."""
+    return Complex(x.im, x.re)
+
+
+def _reader(emit: Emitter, items: dict[str, Any]) -> Callable[[Any], Complex]:
+    """How points are loaded: split blocks, or NumPy's pairs (swapped for an inverse)."""
+    if not items.get("from_pairs"):
+        return lambda address: _block(emit, address)
+    if items["inverse"]:
+        return lambda address: _swapped(_pairs(emit, address))
+    return lambda address: _pairs(emit, address)
+
+
+def _prefetch(builder: Any, address: Any, write: bool) -> None:
+    pointer = builder.inttoptr(address, ir.IntType(8).as_pointer())
+    i32 = ir.IntType(32)
+    function = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(ir.VoidType(), [pointer.type, i32, i32, i32]),
+        "llvm.prefetch.p0",
+    )
+    # Into the second-level cache, as data.
+    numbers = [ir.Constant(i32, n) for n in (int(write), 2, 1)]
+    builder.call(function, [pointer, *numbers])
+
+
+@intrinsic(prefer_literal=True)
+def column(typingctx, spec, radix, source, source_step, target, target_step, twiddles):
+    """Transform `radix` blocks, multiply by ``radix - 1`` twiddle blocks, store.
+
+    Of `spec`: lanes; from_pairs and inverse, where the source is NumPy's complex.
+    """
+    if not isinstance(radix, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, spec.items["lanes"])
+        source, source_step, target, target_step, twiddles = args[2:]
+        points = _points(_reader(emit, spec.items), emit, source, source_step,
+                         radix.literal_value)
+        for k, y in enumerate(DFT[radix.literal_value](points)):
+            if k:
+                y = y.times(_block(emit, twiddles, (k - 1) * 8 * emit.lanes))
+            _put_block(emit, y, _multiple(emit, target, target_step, k))
+        return context.get_dummy_value()
+
+    return types.void(spec, radix, _i, _i, _i, _i, _i), codegen
+
+
+@intrinsic(prefer_literal=True)
+def leaf(typingctx, spec, mirrored, source, twiddles, target):
+    """Transform of ``lanes``^2 points, in registers; `target` may be `source`.
+
+    With `mirrored`, lane ``lanes - 1 - k2`` gets point k2. Of `spec`: lanes; from_pairs
+    and inverse as for `column`.
+    """
+    if not isinstance(mirrored, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, spec.items["lanes"])
+        n = emit.lanes
+        block = 8 * n
+        source, twiddles, target = args[2:]
+        points = _points(_reader(emit, spec.items), emit, source,
+                         ir.Constant(_I64, block), n)
+        rows = DFT[n](points)
+        for k in range(1, n):
+            rows[k] = rows[k].times(_block(emit, twiddles, (k - 1) * block))
+        if mirrored.literal_value:
+            rows.reverse()
+        re = transpose(emit, [row.re for row in rows])
+        im = transpose(emit, [row.im for row in rows])
+        for k, y in enumerate(DFT[n]([Complex(*pair) for pair in zip(re, im, strict=True)])):
+            _put_block(emit, y, target, k * block)
+        return context.get_dummy_value()
+
+    return types.void(spec, mirrored, _i, _i, _i), codegen
+
+
+@intrinsic
+def fir(typingctx, spec, rows, offset, levels, phase, taps, target, target_step, ahead):
+    """Filter ``2 lanes`` neighbouring numbers of `frames` frames into a split block each.
+
+    Frame r takes the numbers at `offset` bytes in rows r ... r + n_tap - 1 of the table
+    of addresses `rows`; even ones go to the real part. Taps lie as they are used,
+    ``[2][n_tap][lanes]``. As many bytes as this call brings in are fetched from `ahead`.
+    Of `spec`: lanes, n_tap, frames and `_sources.SOURCE_ITEMS`.
+    """
+
+    def codegen(context, builder, signature, args):
+        items = spec.items
+        emit = Emitter(builder, items["lanes"])
+        n_tap, frames, n = items["n_tap"], items["frames"], emit.lanes
+        rows, offset, levels, phase, taps, target, target_step, ahead = args[1:]
+        pointers = []
+        for j in range(frames + n_tap - 1):
+            row = builder.load(emit.pointer(rows, _I64, 8 * j), align=8)
+            pointers.append(builder.add(row, offset))
+        for line in range(0, frames * 2 * n * items["bits"] * items["step"] // 8, 64):
+            _prefetch(builder, emit.at(ahead, line), False)
+        halves = []
+        for half in range(2):
+            sums: list[Any] = [None] * frames
+            h = [emit.load(taps, 4 * n * (half * n_tap + t)) for t in range(n_tap)]
+            for j, pointer in enumerate(pointers):
+                x = load_numbers(emit, items, pointer, half, levels, phase)
+                for t in range(max(0, j - frames + 1), min(n_tap, j + 1)):
+                    r = j - t
+                    sums[r] = x * h[t] if sums[r] is None else x.fma(h[t], sums[r])
+            halves.append(sums)
+        for r in range(frames):
+            _put_block(emit, deinterleave(emit, halves[0][r], halves[1][r]),
+                       _multiple(emit, target, target_step, r))
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, _i, _i, _i, _i, _i, _i), codegen
+
+
+@jit_strict
+def leaf_nb(spec, source, twiddles, target):
+    """`leaf`, as a function of its own: the code is long."""
+    leaf(spec, 0, source, twiddles, target)
+
+
+@jit_strict
+def mirrored_leaf_nb(spec, source, twiddles, target):
+    """`leaf` with lanes reversed."""
+    leaf(spec, 1, source, twiddles, target)
+
+
+@jit_strict
+def columns_nb(spec, radix, n, source, source_step, source_next, target, target_step,
+               target_next, twiddles, twiddles_next):
+    """`n` neighbouring columns of a pass, at the given steps in bytes."""
+    if radix == 16:
+        for c in range(n):
+            column(spec, 16, source + c * source_next, source_step,
+                   target + c * target_next, target_step, twiddles + c * twiddles_next)
+    elif radix == 8:
+        for c in range(n):
+            column(spec, 8, source + c * source_next, source_step,
+                   target + c * target_next, target_step, twiddles + c * twiddles_next)
+    elif radix == 4:
+        for c in range(n):
+            column(spec, 4, source + c * source_next, source_step,
+                   target + c * target_next, target_step, twiddles + c * twiddles_next)
+    else:
+        for c in range(n):
+            column(spec, 2, source + c * source_next, source_step,
+                   target + c * target_next, target_step, twiddles + c * twiddles_next)
+
+
+@jit_strict
+def inner_passes_nb(spec, z, levels):
+    """All passes after the first, in place on one contiguous part, one level after another.
+
+    Rows of `levels`: radix, bytes of a sub-transform, how many there are, address of the
+    twiddles.
+    """
+    lanes = block_lanes(spec)
+    for i in range(levels.shape[0]):
+        radix, size, count, twiddles = levels[i]
+        step = size // radix
+        block = 8 * lanes
+        for s in range(count):
+            base = z + s * size
+            columns_nb(spec, radix, step // block, base, step, block, base, step, block,
+                       twiddles, (radix - 1) * block)
+
+
+@intrinsic
+def split_pairs(typingctx, spec, source, target):
+    """Turn `lanes` of NumPy's complex numbers into a split block, as `spec` reads them."""
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, spec.items["lanes"])
+        _put_block(emit, _reader(emit, spec.items)(args[1]), args[2])
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i), codegen
+
+
+@intrinsic
+def move(typingctx, spec, source, target):
+    """Copy a block."""
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, spec.items["lanes"])
+        _put_block(emit, _block(emit, args[1]), args[2])
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i), codegen
+
+
+@intrinsic(prefer_literal=True)
+def prefetch(typingctx, address, write):
+    """Ask for a cache line before it is needed; any address will do."""
+    if not isinstance(write, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        _prefetch(builder, args[0], bool(write.literal_value))
+        return context.get_dummy_value()
+
+    return types.void(_i, write), codegen
+
+
+@intrinsic
+def block_lanes(typingctx, spec):
+    """Lanes of a spec, as a constant."""
+
+    def codegen(context, builder, signature, args):
+        return ir.Constant(_I64, spec.items["lanes"])
+
+    return _i(spec), codegen
+
+
+@intrinsic
+def gather(typingctx, spec, source, offsets, flips, target, target_step, scale):
+    """Put points into natural order: one vector of each of `group` leaves.
+
+    Leaf g's vector lies at ``source + offsets[g]``, its lanes reversed where flips[g] is
+    1. ``group`` vectors go to `target`, `target_step` bytes apart. Of `spec`: lanes;
+    group; descending, whether vectors are stored reversed; pairs, whether they are
+    complex (imaginary parts `part_step` bytes behind), and then conjugated or swapped.
+    """
+
+    def codegen(context, builder, signature, args):
+        items = spec.items
+        emit = Emitter(builder, items["lanes"])
+        source, offsets, flips, target, target_step, scale = args[1:]
+        factor = emit.broadcast(scale)
+        group = items["group"]
+        places, turned = [], []
+        for g in range(group):
+            offset = builder.load(emit.pointer(offsets, _I64, 8 * g), align=8)
+            flip = builder.load(emit.pointer(flips, _I64, 8 * g), align=8)
+            places.append(builder.add(source, offset))
+            turned.append(builder.icmp_signed("!=", flip, ir.Constant(_I64, 0)))
+
+        def take(part: int) -> list[Any]:
+            vectors = []
+            for place, turn in zip(places, turned, strict=True):
+                vector = emit.load(place, part)
+                vectors.append(emit.select(turn, _reversed(emit, vector), vector))
+            return interleave(emit, vectors)
+
+        if items["pairs"]:
+            parts = zip(take(0), take(items["part_step"]), strict=True)
+            out = [_finished(items, Complex(*pair), factor) for pair in parts]
+        else:
+            out = [(vector * factor,) for vector in take(0)]
+        for g, vectors in enumerate(out):
+            place = _multiple(emit, target, target_step, g)
+            if items["descending"]:
+                vectors = [_reversed(emit, vector) for vector in vectors]
+            if items["pairs"]:
+                _put_pairs(emit, Complex(*vectors), place)
+            else:
+                emit.store(vectors[0], place)
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, _i, _i, _i, types.float32), codegen
+
+
+def _reversed(emit: Emitter, x: Any) -> Any:
+    return emit.shuffle(x, x, range(emit.lanes - 1, -1, -1))
+
+
+def _finished(items: dict[str, Any], x: Complex, factor: Any) -> Complex:
+    x = Complex(x.re * factor, x.im * factor)
+    if items["swapped"]:
+        x = _swapped(x)
+    return Complex(x.re, -x.im) if items["conjugated"] else x
+
+
+@jit_strict
+def gather_nb(spec, n_leaf, group, source, offsets, flips, target, size, turn, descending,
+              scale):
+    """Put a whole transform into natural order, times `scale`, `size` bytes a point.
+
+    `offsets` has rows of `n_leaf` for each k3; `turn` moves point k to ``k + turn
+    n_leaf lanes`` (modulo N).
+    """
+    lanes = block_lanes(spec)
+    n_point = n_leaf * lanes * lanes
+    row = n_leaf * lanes
+    step = (n_leaf if group == lanes else lanes) * size
+    for first in range(0, n_leaf, group):
+        for k3 in range(lanes):
+            k = (k3 + turn) % lanes * row + first
+            place = target + k * size
+            apart = step
+            if descending:
+                place = target + (n_point - lanes - k) * size
+                apart = -step
+            gather(spec, source, offsets + (k3 * n_leaf + first) * 8, flips + first * 8,
+                   place, apart, scale)

@@ -1,0 +1,356 @@
+"""Explicit SIMD for numba: float32 vectors as wide as the host's registers.
+
+numba leaves straight-line butterflies scalar and cannot promise that arrays do not
+overlap, so its own vectoriser misses the loops that matter. Here a kernel says what
+it wants, at two levels:
+
+`Emitter` and `Vector` write LLVM instructions while an intrinsic is compiled: the
+codelets of `_codelets` are Python functions over them, so the same functions also run
+on NumPy arrays, in tests.
+
+`VectorType` is the numba type of such a vector. It has ``+ - *`` and the functions
+`load`, `store`, `splat`, `fma`, `reverse` and `zero`, so njit code can hold one in a
+variable across a loop. Memory is named by address, as from `address_of`: nothing is
+checked, and the caller keeps the array alive.
+"""
+
+import operator
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba.core import cgutils, config, types
+from numba.core.extending import (
+    NativeValue,
+    intrinsic,
+    lower_builtin,
+    models,
+    register_model,
+    type_callable,
+    typeof_impl,
+    unbox,
+)
+
+WIDTHS = (16, 8, 4)
+
+_FLOAT = ir.FloatType()
+_I32 = ir.IntType(32)
+_I64 = ir.IntType(64)
+
+
+@lru_cache(maxsize=1)
+def host_lanes() -> int:
+    """Return how many float32 lanes one register holds: 16, 8 or 4.
+
+    Asked of LLVM, for the processor that numba compiles for (``NUMBA_CPU_NAME`` and
+    ``NUMBA_CPU_FEATURES`` count), by looking at the registers of a compiled addition.
+    """
+    name = config.CPU_NAME
+    features = config.CPU_FEATURES
+    if features is None:
+        features = "" if name else llvm.get_host_cpu_features().flatten()
+    assembly = _addition(name or llvm.get_host_cpu_name(), features)
+    return 16 if "zmm" in assembly else 8 if "ymm" in assembly else 4
+
+
+def _has_permute() -> bool:
+    """Whether the host picks lanes by a vector of indices: x86 with AVX2 or AVX-512."""
+    return host_lanes() >= 8 and llvm.get_process_triple().startswith("x86_64")
+
+
+def _addition(name: str, features: str) -> str:
+    module = ir.Module()
+    vector = ir.VectorType(_FLOAT, 16)
+    function = ir.Function(module, ir.FunctionType(vector, [vector, vector]), "add")
+    builder = ir.IRBuilder(function.append_basic_block())
+    builder.ret(builder.fadd(*function.args))
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    machine = target.create_target_machine(cpu=name, features=features)
+    return str(machine.emit_assembly(llvm.parse_assembly(str(module))))
+
+
+class Vector:
+    """A value of ``<lanes x float>`` while code is being written."""
+
+    __slots__ = ("emit", "value")
+
+    def __init__(self, emit: "Emitter", value: Any) -> None:
+        self.emit = emit
+        self.value = value
+
+    def __add__(self, other: "Vector") -> "Vector":
+        return Vector(self.emit, self.emit.builder.fadd(self.value, other.value))
+
+    def __sub__(self, other: "Vector") -> "Vector":
+        return Vector(self.emit, self.emit.builder.fsub(self.value, other.value))
+
+    def __mul__(self, other: "Vector | float") -> "Vector":
+        right = self.emit.splat(other) if isinstance(other, float) else other
+        return Vector(self.emit, self.emit.builder.fmul(self.value, right.value))
+
+    def __neg__(self) -> "Vector":
+        return Vector(self.emit, self.emit.builder.fneg(self.value))
+
+    def fma(self, factor: "Vector | float", addend: "Vector") -> "Vector":
+        """Return ``self * factor + addend``, rounded once where the host can."""
+        right = self.emit.splat(factor) if isinstance(factor, float) else factor
+        return self.emit.call("llvm.fmuladd", self, right, addend)
+
+
+class Emitter:
+    """Writes vector instructions of one width at the end of a builder's block.
+
+    Parameters
+    ----------
+    builder : llvmlite.ir.IRBuilder
+        Where instructions go.
+    lanes : int
+        Lanes of every vector, a power of two.
+    """
+
+    def __init__(self, builder: Any, lanes: int) -> None:
+        self.builder = builder
+        self.lanes = lanes
+        self.type = ir.VectorType(_FLOAT, lanes)
+
+    def splat(self, value: float) -> Vector:
+        """Return a constant in every lane."""
+        return Vector(self, ir.Constant(self.type, [ir.Constant(_FLOAT, value)] * self.lanes))
+
+    def broadcast(self, scalar: Any) -> Vector:
+        """Return an LLVM float in every lane."""
+        first = self.builder.insert_element(
+            ir.Constant(self.type, ir.Undefined), scalar, ir.Constant(_I32, 0)
+        )
+        return self.shuffle(Vector(self, first), Vector(self, first), [0] * self.lanes)
+
+    def at(self, address: Any, offset: int = 0) -> Any:
+        """Return an address (an LLVM i64) moved by a constant number of bytes."""
+        return self.builder.add(address, ir.Constant(_I64, offset)) if offset else address
+
+    def pointer(self, address: Any, kind: Any, offset: int = 0) -> Any:
+        """Return an address as a pointer to `kind`."""
+        return self.builder.inttoptr(self.at(address, offset), kind.as_pointer())
+
+    def load(self, address: Any, offset: int = 0) -> Vector:
+        """Return the float32 at an address, of any alignment."""
+        return Vector(
+            self, self.builder.load(self.pointer(address, self.type, offset), align=4)
+        )
+
+    def load_scalar(self, address: Any, offset: int = 0) -> Vector:
+        """Return one float32 in every lane."""
+        return self.broadcast(
+            self.builder.load(self.pointer(address, _FLOAT, offset), align=4)
+        )
+
+    def store(self, vector: Vector, address: Any, offset: int = 0) -> None:
+        """Write float32 to an address, of any alignment."""
+        self.builder.store(vector.value, self.pointer(address, self.type, offset), align=4)
+
+    def load_integers(self, address: Any, offset: int, n: int, bits: int) -> Any:
+        """Return `n` integers of `bits` bits, of any alignment, as an LLVM vector."""
+        kind = ir.VectorType(ir.IntType(bits), n)
+        return self.builder.load(self.pointer(address, kind, offset), align=1)
+
+    def to_float(self, integers: Any, signed: bool = True) -> Vector:
+        """Return integers of up to 32 bits as float32."""
+        if integers.type.element.width < 32:
+            wide = ir.VectorType(_I32, self.lanes)
+            extend = self.builder.sext if signed else self.builder.zext
+            integers = extend(integers, wide)
+        return Vector(self, self.builder.sitofp(integers, self.type))
+
+    def shuffle(self, a: Vector, b: Vector, mask: Sequence[int]) -> Vector:
+        """Return lanes picked from a (0 ... lanes - 1) and b (lanes ...)."""
+        picked = ir.Constant(ir.VectorType(_I32, len(mask)), [ir.Constant(_I32, m) for m in mask])
+        return Vector(self, self.builder.shuffle_vector(a.value, b.value, picked))
+
+    def select(self, condition: Any, a: Vector, b: Vector) -> Vector:
+        """Return a where an LLVM bit is set, else b."""
+        return Vector(self, self.builder.select(condition, a.value, b.value))
+
+    def lookup(self, table: Any, index: Any, size: int) -> Vector:
+        """Return entries of a table of up to 16 float32 at an address, picked lane by lane."""
+        n = self.lanes
+        if n < 8 or not _has_permute():
+            return self._lookup_by_lane(table, index)
+        name = "llvm.x86.avx512.permvar.sf.512" if n == 16 else "llvm.x86.avx2.permps"
+        index_type = ir.VectorType(_I32, n)
+        kind = ir.FunctionType(self.type, [self.type, index_type])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        low = self.builder.call(function, [self.load(table).value, index])
+        if size <= n:
+            return Vector(self, low)
+        high = self.builder.call(function, [self.load(table, 4 * n).value, index])
+        bound = ir.Constant(index_type, [ir.Constant(_I32, n)] * n)
+        is_low = self.builder.icmp_unsigned("<", index, bound)
+        return Vector(self, self.builder.select(is_low, low, high))
+
+    def _lookup_by_lane(self, table: Any, index: Any) -> Vector:
+        start = self.builder.inttoptr(table, _FLOAT.as_pointer())
+        value = ir.Constant(self.type, ir.Undefined)
+        for lane in range(self.lanes):
+            at = ir.Constant(_I32, lane)
+            entry = self.builder.load(
+                self.builder.gep(start, [self.builder.extract_element(index, at)])
+            )
+            value = self.builder.insert_element(value, entry, at)
+        return Vector(self, value)
+
+    def call(self, name: str, *args: Vector) -> Vector:
+        """Call an LLVM intrinsic of this vector type.
+
+        llvmlite's own way to declare one refuses vectors, hence by name.
+        """
+        kind = ir.FunctionType(self.type, [self.type] * len(args))
+        function = cgutils.get_or_insert_function(
+            self.builder.module, kind, f"{name}.v{self.lanes}f32"
+        )
+        return Vector(self, self.builder.call(function, [arg.value for arg in args]))
+
+
+class VectorType(types.Type):  # type: ignore[misc]
+    """numba's type of a vector of `lanes` float32."""
+
+    def __init__(self, lanes: int) -> None:
+        self.lanes = lanes
+        super().__init__(name=f"float32x{lanes}")
+
+
+@register_model(VectorType)
+class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: VectorType) -> None:
+        super().__init__(manager, kind, ir.VectorType(_FLOAT, kind.lanes))
+
+
+class Spec:
+    """What a kernel is compiled for, as an argument whose *type* carries the value.
+
+    numba compiles and caches a version of a function for each type of its arguments;
+    so one function in the source serves every radix, width and input format.
+
+    Parameters
+    ----------
+    items : hashable
+        Names and values, as keyword arguments.
+    """
+
+    __slots__ = ("numba_type",)
+
+    def __init__(self, **items: Any) -> None:
+        self.numba_type = SpecType(tuple(sorted(items.items())))
+
+
+class SpecType(types.Type):  # type: ignore[misc]
+    """numba's type of a `Spec`; its items are attributes of `items`."""
+
+    def __init__(self, key: tuple[tuple[str, Any], ...]) -> None:
+        self.key_items = key
+        super().__init__(name="spec(" + ", ".join(f"{k}={v!r}" for k, v in key) + ")")
+
+    @property
+    def items(self) -> dict[str, Any]:
+        """Names and values."""
+        return dict(self.key_items)
+
+
+@typeof_impl.register(Spec)
+def _typeof_spec(value: Spec, context: Any) -> SpecType:
+    return value.numba_type
+
+
+register_model(SpecType)(models.OpaqueModel)
+
+
+@unbox(SpecType)
+def _unbox_spec(kind: SpecType, value: Any, c: Any) -> NativeValue:
+    return NativeValue(c.context.get_dummy_value())
+
+
+def _vector_operator(function: Any, name: str) -> None:
+    @type_callable(function)
+    def _typer(context: Any) -> Any:
+        def typer(a: Any, b: Any) -> Any:
+            return a if isinstance(a, VectorType) and a == b else None
+
+        return typer
+
+    @lower_builtin(function, VectorType, VectorType)
+    def _lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return getattr(builder, name)(*args)
+
+
+for _function, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+    _vector_operator(_function, _name)
+
+
+@intrinsic
+def address_of(typingctx, array):
+    """Address of an array's first element, in bytes."""
+
+    def codegen(context, builder, signature, args):
+        data = cgutils.create_struct_proxy(signature.args[0])(context, builder, args[0]).data
+        return builder.ptrtoint(data, _I64)
+
+    return types.int64(array), codegen
+
+
+@intrinsic
+def load(typingctx, spec, address):
+    """Vector of the float32 at an address."""
+
+    def codegen(context, builder, signature, args):
+        return Emitter(builder, spec.items["lanes"]).load(args[1]).value
+
+    return VectorType(spec.items["lanes"])(spec, types.int64), codegen
+
+
+@intrinsic
+def store(typingctx, vector, address):
+    """Write a vector's float32 to an address."""
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, vector.lanes)
+        emit.store(Vector(emit, args[0]), args[1])
+        return context.get_dummy_value()
+
+    return types.void(vector, types.int64), codegen
+
+
+@intrinsic
+def splat(typingctx, spec, value):
+    """Vector with a float32 in every lane."""
+
+    def codegen(context, builder, signature, args):
+        return Emitter(builder, spec.items["lanes"]).broadcast(args[1]).value
+
+    return VectorType(spec.items["lanes"])(spec, types.float32), codegen
+
+
+@intrinsic
+def fma(typingctx, a, b, c):
+    """``a * b + c``, rounded once where the host can."""
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, a.lanes)
+        x, y, z = (Vector(emit, arg) for arg in args)
+        return x.fma(y, z).value
+
+    return a(a, b, c), codegen
+
+
+@intrinsic
+def reverse(typingctx, vector):
+    """Lanes in reverse order."""
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, vector.lanes)
+        value = Vector(emit, args[0])
+        return emit.shuffle(value, value, range(vector.lanes - 1, -1, -1)).value
+
+    return vector(vector), codegen

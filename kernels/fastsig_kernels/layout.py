@@ -1,0 +1,190 @@
+"""How voltages lie in memory."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import _check
+from ._order import address
+from .packing import unpack
+
+_BITS = {"int8": 8, "uint8": 8, "int16": 16, "float32": 32}
+_PACKED = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Format of voltages: what a number is, and whether two make a sample.
+
+    Arrays are (..., n_time) for real samples and for complex64, (..., n_time, 2) for
+    complex samples of integers or float32, real part first, and (..., n_byte) of uint8
+    for packed ones. Leading axes and strides are free.
+
+    Parameters
+    ----------
+    kind : {"int8", "uint8", "int16", "float32", "packed"}
+        Numbers; uint8 is offset binary (128 is zero).
+    bits : int
+        Of a packed number: 1, 2 or 4. Else not used.
+    is_complex : bool
+        Whether samples are complex.
+    order : {"lsb", "msb"}
+        Whether the first packed number of a byte is in its lowest or its highest bits.
+    levels : sequence of 2**bits float
+        Values of packed codes, in the unit of the voltages; only they say what a code means.
+    interleaved : bool
+        Whether two polarisations lie together, sample by sample: arrays are then views
+        with axes (pol, time) of memory in the order (time, pol). Not for packed numbers.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not allowed.
+    """
+
+    kind: str = "int8"
+    bits: int = 0
+    is_complex: bool = False
+    order: str = "lsb"
+    levels: tuple[float, ...] | None = None
+    interleaved: bool = False
+
+    def __post_init__(self) -> None:
+        if self.order not in ("lsb", "msb"):
+            raise ValueError(f"order: found {self.order!r}, allowed lsb, msb")
+        if self.kind != "packed":
+            if self.kind not in _BITS:
+                raise ValueError(f"kind: found {self.kind!r}, allowed {', '.join(_BITS)}, packed")
+            if self.levels is not None:
+                raise ValueError(f"levels: found a table for {self.kind}, allowed for packed")
+            object.__setattr__(self, "bits", _BITS[self.kind])
+            return
+        if self.interleaved:
+            raise ValueError("interleaved: found True, allowed False for packed")
+        if self.bits not in _PACKED:
+            raise ValueError(f"bits: found {self.bits}, allowed 1, 2, 4 for packed")
+        levels = np.asarray(() if self.levels is None else self.levels, np.float32)
+        if levels.shape != (2**self.bits,) or not np.isfinite(levels).all():
+            raise ValueError(f"levels: found {self.levels!r}, allowed {2**self.bits} numbers")
+        object.__setattr__(self, "levels", tuple(levels.tolist()))
+
+    @property
+    def sample_bits(self) -> int:
+        """Bits of a sample."""
+        return self.bits * self.pair
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the array's elements; complex64 is taken too for complex float32."""
+        return np.dtype("uint8" if self.kind == "packed" else self.kind)
+
+    @property
+    def pair(self) -> int:
+        """Numbers in a sample."""
+        return 2 if self.is_complex else 1
+
+    def n_time(self, shape: tuple[int, ...]) -> int:
+        """Samples along the time axis of an array of numbers of this shape."""
+        if self.kind == "packed":
+            return shape[-1] * 8 // self.sample_bits
+        return shape[-2] if self.is_complex else shape[-1]
+
+    def cut(self, x: np.ndarray, start: int, stop: int) -> np.ndarray:
+        """Samples `start` to `stop` of (..., time) or its like; whole bytes if packed."""
+        if self.kind == "packed":
+            return x[..., start * self.sample_bits // 8 : stop * self.sample_bits // 8]
+        return x[..., start:stop, :] if self.is_complex and x.shape[-1:] == (2,) else (
+            x[..., start:stop])
+
+    def to_float(self, x: np.ndarray) -> np.ndarray:
+        """Return voltages as float32, or complex64 where they are complex.
+
+        Parameters
+        ----------
+        x : ndarray, shape (..., n_time), (..., n_time, 2) or (..., n_byte)
+            As the class says.
+
+        Returns
+        -------
+        ndarray, shape (..., n_time), float32 or complex64
+            A new array, or x itself where it is float32 already.
+        """
+        if self.kind == "packed":
+            numbers = np.stack([
+                unpack(row, self.bits, order=self.order, levels=np.array(self.levels, np.float32))
+                for row in x.reshape(-1, x.shape[-1])
+            ]).reshape(*x.shape[:-1], -1)
+            return numbers.view(np.complex64) if self.is_complex else numbers
+        if x.dtype == np.complex64:
+            return x
+        offset = np.float32(128 if self.kind == "uint8" else 0)
+        numbers = x.astype(np.float32, copy=self.kind == "uint8")
+        if offset:
+            numbers -= offset
+        if not self.is_complex:
+            return numbers
+        return np.ascontiguousarray(numbers).view(np.complex64)[..., 0]
+
+
+def layout_of(x: np.ndarray, is_complex: bool) -> Layout:
+    """Return the layout that an array's dtype tells: signed integers or floats."""
+    names = ("int8", "int16", "float32", "complex64")[: 4 if is_complex else 3]
+    if x.dtype.name not in names or not x.dtype.isnative:
+        raise TypeError(f"x: found dtype {x.dtype}, allowed {', '.join(names)}")
+    if x.dtype == np.complex64:
+        return Layout("float32", is_complex=True)
+    if is_complex and x.shape[-1:] != (2,):
+        raise TypeError(f"x: found dtype {x.dtype}, allowed complex64, or pairs on a last axis")
+    return Layout(x.dtype.name, is_complex=is_complex)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Voltages of one or two polarisations, checked, as the filter takes them.
+
+    Attributes
+    ----------
+    base : list of int
+        Address of each polarisation's first sample; of the first one's, if interleaved.
+    keep : object
+        What owns the memory.
+    """
+
+    base: list[int]
+    keep: Any
+
+
+def samples_of(x: np.ndarray, layout: Layout, n_pol: int) -> Samples:
+    """Find how the numbers of `numbers_of` lie; copy them only where strides are odd."""
+    size = x.itemsize * (1 if layout.kind == "packed" else layout.pair)
+    good = x.flags.aligned and (x.ndim == 2 or x.strides[2] == x.itemsize)
+    if layout.interleaved and n_pol == 2:
+        if not good or x.strides[:2] != (size, 2 * size):
+            x = np.ascontiguousarray(x.swapaxes(0, 1)).swapaxes(0, 1)
+        return Samples([address(x)] * 2, x)
+    if not good or x.strides[1] != size:
+        x = np.ascontiguousarray(x)
+    return Samples([address(x[pol]) for pol in range(n_pol)], x)
+
+
+def numbers_of(x: Any, layout: Layout, n_pol: int) -> np.ndarray:
+    """Check an array and return it as (pol, time or byte[, 2]) of the layout's numbers."""
+    names = (layout.dtype.name,)
+    whole = layout.is_complex and layout.kind == "float32"
+    axes = 2 if layout.is_complex and layout.kind != "packed" else 1
+    if type(x) is np.ndarray and whole and x.dtype == np.complex64:
+        _check.array("x", x, ("complex64",), (1, 2))
+        # Seen through its real part, which keeps any stride.
+        x = np.lib.stride_tricks.as_strided(
+            x.real, (*x.shape, 2), (*x.strides, 4), writeable=False
+        )
+    _check.array("x", x, names, (axes, axes + 1))
+    if axes == 2 and x.shape[-1] != 2:
+        raise ValueError(f"x: found a last axis of {x.shape[-1]}, allowed 2 (real, imaginary)")
+    if x.ndim == axes:
+        x = x[np.newaxis]
+    if x.shape[0] != n_pol:
+        raise ValueError(f"x: found {x.shape[0]} polarisations, allowed {n_pol}")
+    return x
+

@@ -1,0 +1,548 @@
+"""The whole way from voltages to integrated spectra in one pass, for streams in any pieces."""
+
+import copy
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from . import _check
+from ._bank_setup import float32_taps, oversample_ratio
+from ._generic_bank import GenericBank, GenericIntegrator
+from .energy import cumulative_energy, frame_energy, intersect_spans
+from .filters import prototype
+from .integrate import normalize
+from .layout import Layout, numbers_of
+from .products import PRODUCTS, product_codes
+from .spectral_kurtosis import keep, kurtosis, kurtosis_thresholds
+
+_CHUNK_BYTES = 2**22  # sums and samples handled at a time
+_LEAST_FOR_KURTOSIS = 16
+
+
+class Spectrometer:
+    """Plan and state of a spectrometer: voltages in, mean power spectra out.
+
+    ``P[i, k] = sum_m |X[m, k]|^2 / sum_m e[m]`` over the `n_int` frames of integration i,
+    with X as of `Channelizer`, for the products of `detect`.
+
+    Lost samples count as 0; a frame's energy is ``e = sum(h^2 valid) / sum(h^2)``, frames
+    below `min_valid` are left out. The weight of a mean is ``sum(e) / n_int``.
+
+    Parameters
+    ----------
+    n_chan : int
+        Number of channels, even; powers of two are fast.
+    n_tap, window, taps, lower_sideband, oversample
+        As for `Channelizer`.
+    layout : Layout
+        Format of the voltages; real int8 by default.
+    n_pol : int
+        1 or 2 polarisations.
+    products : str
+        A key of `PRODUCTS`; one polarisation allows "I" only.
+    basis, sign_q, sign_v
+        As for `detect`.
+    n_int : int
+        Frames of an integration.
+    n_inner : int
+        Frames of an inner sum, in float32; these are then added in float64. Also the
+        frames of one kurtosis decision.
+    flag_sigma : float, optional
+        Leave out, for each inner sum and channel, what has a spectral kurtosis outside
+        this many Gaussian sigmas in any polarisation; weights then are per channel.
+        Inner sums of less than 16 frames are kept.
+    min_valid : float
+        Least energy of a frame that counts, above 0 and at most 1.
+    scale : {"mean", "sum"}
+        Means, or numerators and weights to add to others.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not allowed.
+
+    Notes
+    -----
+    *State.* Samples and sums that are not finished are kept from call to call: a stream
+    can come in any pieces, with the same bits. `reset` forgets them.
+    *Threads.* One thread at a time; `copy` gives another its own state and work space,
+    the tables are shared. The GIL is released in all long loops, of which there are
+    none after `compile` that need compiling.
+    *Memory.* `memory_bytes` in all. With `out` given, a call allocates some MB at most,
+    whatever the length of x; x is copied only where strides are odd, and as far as
+    invalid samples have to be blanked.
+    *NaN* in floating-point voltages spreads over its frames, unless marked invalid.
+
+    References
+    ----------
+    D. C. Price, Spectrometers and polyphase filterbanks in radio astronomy (2016),
+    arXiv:1607.03579; G. M. Nita and D. E. Gary, MNRAS 406, L60 (2010).
+    """
+
+    def __init__(
+        self,
+        n_chan: int,
+        *,
+        n_tap: int = 8,
+        window: str = "hamming",
+        taps: np.ndarray | None = None,
+        layout: Layout | None = None,
+        n_pol: int = 1,
+        products: str = "I",
+        basis: str = "linear",
+        sign_q: int = 1,
+        sign_v: int = 1,
+        n_int: int = 1,
+        n_inner: int = 128,
+        flag_sigma: float | None = None,
+        min_valid: float = 0.9,
+        lower_sideband: bool = False,
+        oversample: Fraction | str | int | tuple[int, int] = 1,
+        scale: str = "mean",
+    ) -> None:
+        self._n_chan = _check.count("n_chan", n_chan, 2)
+        if self._n_chan % 2:
+            raise ValueError(f"n_chan: found {n_chan}, allowed an even number")
+        self._layout = Layout() if layout is None else layout
+        if not isinstance(self._layout, Layout):
+            raise TypeError(f"layout: found {type(layout).__name__}, allowed Layout")
+        self._n_fft = self._n_chan if self._layout.is_complex else 2 * self._n_chan
+        self._oversample = oversample_ratio(oversample, self._n_fft)
+        self._hop = int(self._n_fft / self._oversample)
+        if self._hop * self._layout.sample_bits % 8:
+            raise ValueError(f"oversample: found a hop of {self._hop} samples, allowed whole bytes")
+        taps = prototype(self._n_fft, n_tap, window) if taps is None else taps
+        self._taps = float32_taps(taps, self._n_fft)
+        self._n_pol = _check.count("n_pol", n_pol)
+        self._codes = product_codes(products, n_pol, basis)
+        self._signs = _check.sign("sign_q", sign_q), _check.sign("sign_v", sign_v)
+        self._n_int = _check.count("n_int", n_int)
+        self._n_inner = _check.count("n_inner", n_inner)
+        if not 0 < min_valid <= 1:
+            raise ValueError(f"min_valid: found {min_valid}, allowed above 0, at most 1")
+        if scale not in ("mean", "sum"):
+            raise ValueError(f"scale: found {scale!r}, allowed mean, sum")
+        self._min_valid, self._sums, self._products = float(min_valid), scale == "sum", products
+        self._sigma = None if flag_sigma is None else float(flag_sigma)
+        if self._sigma is not None:
+            kurtosis_thresholds(128, 1.0, self._sigma)
+        self._lower_sideband = _check.flag("lower_sideband", lower_sideband)
+        self._cumulative = cumulative_energy(self._taps)
+        self._shape = np.ones(self._n_chan)
+        if not self._layout.is_complex:
+            # Channel 0 of real input is real: the square of one number, not of two.
+            self._shape[-1 if self._lower_sideband else 0] = 0.5
+        self._engine = self._make_engine()
+        self._own_state()
+
+    def _make_engine(self) -> Any:
+        from ._bank import Bank, Integrator, serves
+
+        options: dict[str, Any] = {"hop": self._hop, "lower_sideband": self._lower_sideband}
+        unit = 0 if self._hop == self._n_fft else self._n_fft // self._oversample.numerator
+        flag = self._sigma is not None
+        if serves(self._n_fft, unit, self._layout):
+            names = ("AA",) if self._n_pol == 1 else PRODUCTS[self._products]
+            return Integrator(Bank(self._taps, self._layout, **options), self._n_pol, names, flag)
+        bank = GenericBank(self._taps, is_complex=self._layout.is_complex, **options)
+        return GenericIntegrator(bank, self._layout, self._n_pol, self._products, flag)
+
+    def _own_state(self) -> None:
+        """Work space and an empty state: what copies do not share."""
+        self._work = self._engine.work()
+        self._held = self._zeros(self._taps.size)
+        self._bridge = self._zeros(2 * self._taps.size)
+        self._outer = np.zeros((len(self._codes), self._n_chan))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all samples and sums: the next sample is the first of a stream."""
+        self._n_held = 0
+        self._first = 0  # sample of the stream that the kept ones begin at
+        self._frame = 0
+        self._spans: list[np.ndarray] = [np.empty((0, 2), np.int64)] * self._n_pol
+        self._work.reset()
+        self._outer[:] = 0
+        self._inner_weight = np.zeros(len(self._codes))
+        self._inner_count = np.zeros(self._n_pol, np.int64)
+        self._outer_weight: np.ndarray = np.zeros((len(self._codes), self.weight_width))
+        self._weight = np.empty((0, len(self._codes), self.weight_width), np.float32)
+
+    def copy(self, *, n_int: int | None = None) -> "Spectrometer":
+        """Return a plan with the same tables, an empty state of its own, and its own `n_int`."""
+        other = copy.copy(self)
+        if n_int is not None:
+            other._n_int = _check.count("n_int", n_int)
+        other._own_state()
+        return other
+
+    @property
+    def n_chan(self) -> int:
+        """Number of channels."""
+        return self._n_chan
+
+    @property
+    def n_fft(self) -> int:
+        """Length of the transform, in samples."""
+        return self._n_fft
+
+    @property
+    def hop(self) -> int:
+        """Samples from one frame to the next."""
+        return self._hop
+
+    @property
+    def n_int(self) -> int:
+        """Frames of an integration."""
+        return self._n_int
+
+    @property
+    def taps(self) -> np.ndarray:
+        """Prototype: read-only, shape (n_tap, n_fft), float32, dimensionless."""
+        return self._taps
+
+    @property
+    def layout(self) -> Layout:
+        """Format of the voltages."""
+        return self._layout
+
+    @property
+    def history(self) -> int:
+        """Samples that neighbouring frames share: ``n_tap n_fft - hop``."""
+        return self._taps.size - self._hop
+
+    @property
+    def latency(self) -> int:
+        """Samples that the first spectrum needs: ``history + n_int hop``."""
+        return self.history + self._n_int * self._hop
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of tables, work space and state."""
+        return int(self._engine.memory_bytes + self._work.memory_bytes + self._held.nbytes
+                   + self._bridge.nbytes + self._outer.nbytes + self._taps.nbytes
+                   + self._cumulative.nbytes)
+
+    @property
+    def weight(self) -> np.ndarray:
+        """Weights of the last call's spectra: (n_output, n_product, 1 or n_chan).
+
+        float32, in [0, 1], for means; float64, sums of energies, for sums. Per channel if
+        kurtosis decides.
+        """
+        return self._weight
+
+    @property
+    def weight_width(self) -> int:
+        """Length of the weights' last axis: 1, or n_chan where kurtosis decides."""
+        return 1 if self._sigma is None else self._n_chan
+
+    def n_frame(self, n_sample: int) -> int:
+        """Return how many frames `n_sample` samples complete, in the present state."""
+        n = self._n_held + _check.count("n_sample", n_sample, 0)
+        return max(0, (n - self._taps.size) // self._hop + 1)
+
+    def n_output(self, n_sample: int) -> int:
+        """Return how many spectra `n_sample` samples finish, in the present state."""
+        return (self._frame % self._n_int + self.n_frame(n_sample)) // self._n_int
+
+    def compile(self) -> None:
+        """Compile all that `process` and `flush` need; takes seconds once per machine."""
+        twin = copy.copy(self)
+        twin._n_int = twin._n_inner = 1
+        twin._own_state()
+        n = twin.history + 6 * twin._hop
+        part = np.array([[0, n - 1]])
+        twin._process(twin._zeros(n), [part, part.copy()][: self._n_pol], True, None)
+        if self._sigma is not None:
+            twin._inner_count[:] = 128
+            twin._decide(np.ones((2 * self._n_pol, self._n_chan), np.float32))
+
+    def _zeros(self, n: int) -> np.ndarray:
+        """Memory for `n` samples, as the layout has them."""
+        layout = self._layout
+        if layout.kind == "packed":
+            return np.zeros((self._n_pol, n * layout.sample_bits // 8), np.uint8)
+        tail = (2,) if layout.is_complex else ()
+        if layout.interleaved:
+            return np.zeros((n, self._n_pol, *tail), layout.dtype).swapaxes(0, 1)
+        return np.zeros((self._n_pol, n, *tail), layout.dtype)
+
+    def process(
+        self,
+        x: np.ndarray,
+        *,
+        valid: Any = None,
+        zeroed: bool = False,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Take the next voltages of the stream; return the spectra that they finish.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n_pol, n_time), any unit, or as the layout says
+            One polarisation may come without its axis. Any number of samples.
+        valid : ndarray (n_span, 2) of int64, or a list of one for each polarisation
+            Runs of valid samples: first and one past last, counted from the first sample
+            of this call, in order. All by default.
+        zeroed : bool
+            Whether invalid samples are 0 already, so none has to be blanked.
+        out : ndarray, shape (n_output or more, n_product, n_chan), float32, optional
+            Receives the spectra.
+
+        Returns
+        -------
+        ndarray, shape (n_output, n_product, n_chan), float32, unit of x squared
+            A view of `out`, or a new array: means, NaN where the weight is 0; or sums.
+            float64 for sums of more than `n_inner` frames.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument has another type or shape; then the state is as it was.
+        """
+        numbers = numbers_of(x, self._layout, self._n_pol)
+        n_new = self._layout.n_time(numbers.shape)
+        spans = self._spans_of(valid, n_new)
+        n_out = self.n_output(n_new)
+        shape = (n_out, len(self._codes), self._n_chan)
+        if out is not None:
+            _check.array("out", out, (self.out_dtype.name,), 3)
+            if out.shape[0] < n_out or out.shape[1:] != shape[1:]:
+                raise ValueError(f"out: found shape {out.shape}, allowed {shape}")
+            out = out[:n_out]
+            _check.target("out", out, shape, self.out_dtype.name)
+        return self._process(numbers, spans, zeroed, out)
+
+    @property
+    def out_dtype(self) -> np.dtype:
+        """Type of the spectra: float32, or float64 for sums that took several inner ones."""
+        wide = self._sums and (self._n_int > self._n_inner or self._sigma is not None)
+        return np.dtype("f8" if wide else "f4")
+
+    def _spans_of(self, valid: Any, n_new: int) -> list[np.ndarray]:
+        if valid is None:
+            whole = np.array([[0, n_new]] if n_new else np.empty((0, 2)), np.int64)
+            return [whole.reshape(-1, 2)] * self._n_pol
+        each = [valid] * self._n_pol if isinstance(valid, np.ndarray) else list(valid)
+        if len(each) != self._n_pol:
+            raise ValueError(f"valid: found {len(each)} lists of spans, allowed {self._n_pol}")
+        for spans in each:
+            _check.array("valid", spans, ("int64",), 2)
+            inside = spans.size == 0 or (spans.min() >= 0 and spans.max() <= n_new)
+            if spans.shape[1:] != (2,) or not inside:
+                raise ValueError(f"valid: found spans outside 0 to {n_new}, or no pairs")
+        return each
+
+    def _process(self, x: np.ndarray, spans: list[np.ndarray], zeroed: bool,
+                 out: np.ndarray | None) -> np.ndarray:
+        layout = self._layout
+        n_new = layout.n_time(x.shape)
+        n_frame, n_out = self.n_frame(n_new), self.n_output(n_new)
+        if not zeroed and any(_lost(s, n_new) for s in spans):
+            x = self._blanked(x, spans)
+        begin = self._first + self._n_held
+        self._spans = [np.concatenate([old, new + begin])
+                       for old, new in zip(self._spans, spans, strict=True)]
+        if out is None:
+            out = np.empty((n_out, len(self._codes), self._n_chan), self.out_dtype)
+        kind = np.float64 if self._sums else np.float32
+        self._weight = np.empty((n_out, len(self._codes), self.weight_width), kind)
+        done = 0
+        n_bridge = min(n_frame, -(-self._n_held // self._hop))
+        if n_bridge:
+            need = (n_bridge - 1) * self._hop + self._taps.size - self._n_held
+            done = self._frames(self._joined(x, need), 0, n_bridge, out, done)
+        start = n_bridge * self._hop - self._n_held
+        done = self._frames(x, start, n_frame - n_bridge, out, done)
+        self._keep(x, n_new, n_frame)
+        return out
+
+    def _blanked(self, x: np.ndarray, spans: list[np.ndarray]) -> np.ndarray:
+        if self._layout.kind == "packed":
+            raise ValueError("valid: found lost samples of packed numbers, which have no zero; "
+                             "unpack them to int8 or float32 first")
+        zero = 128 if self._layout.kind == "uint8" else 0
+        x = x.copy() if not self._layout.interleaved else (
+            x.swapaxes(0, 1).copy().swapaxes(0, 1))
+        for pol, each in enumerate(spans):
+            position = 0
+            for first, stop in [*each.tolist(), [x.shape[1], x.shape[1]]]:
+                x[pol, position:first] = zero
+                position = stop
+        return x
+
+    def _joined(self, x: np.ndarray, n: int) -> np.ndarray:
+        """What is held, and `n` samples of x."""
+        held = self._layout.cut(self._held, 0, self._n_held)
+        new = self._layout.cut(x, 0, n)
+        joined = self._bridge[:, : held.shape[1] + new.shape[1]]
+        joined[:, : held.shape[1]], joined[:, held.shape[1] :] = held, new
+        return joined
+
+    def _keep(self, x: np.ndarray, n_new: int, n_frame: int) -> None:
+        """Hold what frames to come need."""
+        total, used = self._n_held + n_new, n_frame * self._hop
+        if used >= self._n_held:
+            rest = self._layout.cut(x, used - self._n_held, n_new)
+            self._held[:, : rest.shape[1]] = rest
+        else:
+            old = self._layout.cut(self._held, used, self._n_held).copy()
+            new = self._layout.cut(x, 0, n_new)
+            self._held[:, : old.shape[1]] = old
+            self._held[:, old.shape[1] : old.shape[1] + new.shape[1]] = new
+        self._n_held = total - used
+        self._first += used
+        self._spans = [s[np.searchsorted(s[:, 1], self._first, side="right") :]
+                       for s in self._spans]
+
+    @property
+    def _single(self) -> bool:
+        """Whether every inner sum is a whole integration, to be kept as it is."""
+        return self._n_int <= self._n_inner and self._sigma is None
+
+    def _frames(self, x: np.ndarray, start: int, n: int, out: np.ndarray, done: int) -> int:
+        """Add up `n` frames of x from sample `start` on; finish what ends."""
+        row = self._engine.n_out * self._n_chan * 4 / min(self._n_int, self._n_inner)
+        chunk = max(1, int(min(_CHUNK_BYTES / row, _CHUNK_BYTES / self._hop)))
+        for first in range(0, n, chunk):
+            count = min(chunk, n - first)
+            energy = self._energy(count)
+            ends = self._ends(count)
+            rows = np.empty((int(ends.sum()), self._engine.n_out, self._n_chan), np.float32)
+            self._engine.run(x, start + first * self._hop, self._frame, ends, energy,
+                             self._signs, self._work, rows)
+            finish = self._finish_single if self._single else self._finish
+            done = finish(rows, energy, ends, out, done)
+            self._frame += count
+        return done
+
+    def _finish_single(self, rows: np.ndarray, energy: np.ndarray, ends: np.ndarray,
+                       out: np.ndarray, done: int) -> int:
+        """`_finish`, where each inner sum is an integration: many may be short."""
+        weights = _weights(energy, self._codes)
+        weights[0] += self._inner_weight
+        stops = np.flatnonzero(ends) + 1
+        starts = np.concatenate([[0], stops])
+        sums = np.add.reduceat(np.vstack([weights, np.zeros_like(weights[:1])]), starts, axis=0)
+        self._inner_weight = sums[-1]
+        place = slice(done, done + len(rows))
+        if self._sums:
+            out[place], self._weight[place, :, 0] = rows, sums[:-1]
+        elif len(rows):
+            normalize(rows, sums[:-1], self._n_int, out=out[place],
+                      out_weight=self._weight[place, :, 0])
+        return done + len(rows)
+
+    def _energy(self, n: int) -> np.ndarray:
+        """Energies of the next frames: (n, 1), or (n, 3) for A, B and both."""
+        sets = list(self._spans)
+        if len(sets) == 2:
+            same = sets[0] is sets[1] or np.array_equal(sets[0], sets[1])
+            sets.append(sets[0] if same else intersect_spans(*sets))
+        energy = np.empty((n, len(sets)))
+        for column, spans in enumerate(sets):
+            energy[:, column] = frame_energy(spans, self._frame * self._hop, n,
+                                             self._cumulative, self._hop)
+        energy[energy < self._min_valid] = 0
+        return energy
+
+    def _ends(self, n: int) -> np.ndarray:
+        """1 where an inner sum ends."""
+        place = (self._frame + np.arange(n)) % self._n_int
+        last = (place + 1 == self._n_int) | ((place + 1) % self._n_inner == 0)
+        return last.astype(np.uint8)
+
+    def _finish(self, rows: np.ndarray, energy: np.ndarray, ends: np.ndarray, out: np.ndarray,
+                done: int) -> int:
+        """Turn inner sums, and the energies of their frames, into spectra."""
+        weights = _weights(energy, self._codes)
+        stops = np.flatnonzero(ends) + 1
+        for i, (first, stop) in enumerate(zip([0, *stops], [*stops, len(ends)], strict=True)):
+            self._inner_weight += weights[first:stop].sum(axis=0)
+            self._inner_count += (energy[first:stop, : self._n_pol] > 0).sum(axis=0)
+            if i == len(stops):
+                break
+            self._close_inner(rows[i])
+            if (self._frame + stop) % self._n_int == 0:
+                self._close_outer(out, done)
+                done += 1
+        return done
+
+    def _close_inner(self, row: np.ndarray) -> None:
+        n = len(self._codes)
+        total = row[:n].astype(np.float64)
+        weight = np.repeat(self._inner_weight[:, np.newaxis], self.weight_width, axis=1)
+        if self._sigma is not None:
+            kept = self._decide(row[n:])
+            total *= kept
+            weight *= kept
+        self._outer += total
+        self._outer_weight += weight
+        self._inner_weight[:] = 0
+        self._inner_count[:] = 0
+
+    def _decide(self, moments: np.ndarray) -> np.ndarray:
+        """Whether each channel of an inner sum is kept: all its polarisations look like noise."""
+        kept = np.ones(self._n_chan, bool)
+        for pol in range(self._n_pol):
+            count = int(self._inner_count[pol])
+            if count >= _LEAST_FOR_KURTOSIS:
+                low, high = self._thresholds(count)
+                sk = kurtosis(moments[2 * pol], moments[2 * pol + 1], count, self._shape)
+                kept &= keep(sk, low, high).astype(bool)
+        return kept
+
+    def _thresholds(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        sigma = 3.0 if self._sigma is None else self._sigma
+        limits = {k: kurtosis_thresholds(count, k, sigma) for k in set(self._shape.tolist())}
+        low, high = (np.array([limits[k][i] for k in self._shape.tolist()]) for i in (0, 1))
+        return low, high
+
+    def _close_outer(self, out: np.ndarray, place: int) -> None:
+        if self._sums:
+            out[place] = self._outer
+            self._weight[place] = self._outer_weight
+        else:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                out[place] = np.where(self._outer_weight > 0,
+                                      self._outer / self._outer_weight, np.nan)
+            self._weight[place] = self._outer_weight / self._n_int
+        self._outer[:] = 0
+        self._outer_weight[:] = 0
+
+    def flush(self) -> np.ndarray:
+        """End the stream: return the unfinished integration, if it has frames, and reset.
+
+        Returns
+        -------
+        ndarray, shape (0 or 1, n_product, n_chan), float32 (float64 as for `process`)
+            With its `weight`; samples of a frame that is not whole are dropped.
+        """
+        if self._frame % self._n_int == 0:
+            weight = self._weight[:0]
+            self.reset()
+            self._weight = weight
+            return np.empty((0, len(self._codes), self._n_chan), self.out_dtype)
+        out = np.empty((1, len(self._codes), self._n_chan), self.out_dtype)
+        if self._single or self._frame % self._n_int % self._n_inner:
+            self._close_inner(self._engine.unfinished(self._work))
+        self._weight = np.empty((1, *self._outer_weight.shape), self._weight.dtype)
+        self._close_outer(out, 0)
+        weight = self._weight
+        self.reset()
+        self._weight = weight
+        return out
+
+
+def _lost(spans: np.ndarray, n: int) -> bool:
+    """Whether any of n samples is in no span."""
+    return int((spans[:, 1] - spans[:, 0]).sum()) < n
+
+
+def _weights(energy: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Weight of each frame in each product: e_A, e_B or, for both, e_AB."""
+    both = energy[:, -1] * (energy.min(axis=1) > 0)
+    columns = [energy[:, code] if code < 2 else both for code in codes.tolist()]
+    return np.stack(columns, axis=1)
