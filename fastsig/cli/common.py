@@ -125,3 +125,23 @@ def progress(total: int, label: str, *, quiet: bool = False) -> Iterator[Callabl
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
         yield lambda n: bar.advance(task, n)
+
+
+@contextlib.contextmanager
+def compiling(quiet: bool) -> Iterator[None]:
+    """Say once, on the terminal, that kernels are compiled, when the first one is."""
+    from numba.core import event
+
+    class Notice(event.Listener):  # type: ignore[misc]
+        said = False
+
+        def on_start(self, _: Any) -> None:
+            if not self.said:
+                self.said = True
+                say("compiling kernels; once for this machine and version", quiet)
+
+        def on_end(self, _: Any) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Notice()):
+        yield

@@ -73,8 +73,8 @@ def spectra(file: str, output: str, **options: Any) -> None:
         if options["dry_run"]:
             _print_sizes(output, chain)
             return
-        compiling(quiet)
-        with common.progress(chain.shape[0], "spectra", quiet=quiet) as advance:
+        with (common.compiling(quiet),
+              common.progress(chain.shape[0], "spectra", quiet=quiet) as advance):
             write_plan(plan, chain.stream, output, overwrite=options["overwrite"],
                        compression=options["compression"], blank=options["blank"],
                        hash_inputs=options["hash_inputs"],
@@ -116,11 +116,3 @@ def _print_sizes(output: str, chain: Any) -> None:
     free = shutil.disk_usage(os.path.dirname(output) or ".").free
     click.echo(f"would write {output}: up to {estimate_bytes(chain.shape) / 1e6:.1f} MB, "
                f"{free / 1e6:.0f} MB free")
-
-
-def compiling(quiet: bool) -> None:
-    """Say once, on the terminal, that kernels will be compiled, where none are cached."""
-    from fastsig.cli.warmup import is_cold
-
-    if is_cold():
-        common.say("compiling kernels; once for this machine and version", quiet)

@@ -10,36 +10,41 @@ from fastsig.cli import common
 
 
 def is_cold() -> bool:
-    """Whether the filter bank, which every path runs through, has no compiled form in the cache."""
+    """Whether the cache has no form of the loop that every fast path runs through."""
     import os
 
-    from fastsig_kernels import polyphase_fir_complex_nb, polyphase_fir_nb
+    from fastsig_kernels._bank_loops import integrate_nb
 
     try:
-        indices = [kernel._cache._cache_file._index_path
-                   for kernel in (polyphase_fir_nb, polyphase_fir_complex_nb)]
+        return not os.path.exists(integrate_nb._cache._cache_file._index_path)
     except AttributeError:  # a numba that keeps its cache elsewhere: say nothing
         return False
-    return not any(map(os.path.exists, indices))
 
 
 @click.command()
 @common.quiet_options
 @common.debug_option
 def warmup(quiet: bool, debug: bool) -> None:
-    """Compile and cache the kernels, so that no later run has to wait."""
+    """Compile and cache the kernels for 8 taps, so that no later run has to wait.
+
+    Other numbers of taps, and formats of samples, still compile on their first use, which says so.
+    """
+    from numba.core import event
+
     begin = time.perf_counter()
-    cold = is_cold()
-    compile_all()
-    state = "compiled and cached" if cold else "were in the cache already"
+    with event.install_recorder("numba:compile") as recorder:
+        compile_all()
+    state = "compiled and cached" if recorder.buffer else "were in the cache already"
     common.say(f"kernels {state} ({time.perf_counter() - begin:.1f} s)", quiet)
 
 
 def compile_all() -> None:
-    """Run every kernel of the main path once, for each kind of input."""
+    """Compile the main path, for each kind of input and product."""
     import numpy as np
     from fastsig_kernels import (
         Channelizer,
+        Layout,
+        Spectrometer,
         cumulative_energy,
         detect,
         detect_accumulate,
@@ -47,15 +52,17 @@ def compile_all() -> None:
     )
 
     for dtype in ("int8", "int16", "float32", "complex64"):
-        bank = Channelizer(4, n_tap=2, complex_input=dtype == "complex64")
-        samples = np.zeros((bank.n_sample(3), 2), dtype, order="F")
-        frames = np.zeros((3, 2, 4), np.complex64)
-        for pol in range(2):
-            bank.process(samples[:, pol], out=frames[:, pol])
-    spans = np.array([[0, len(samples)]], np.int64)
-    energy = np.ones((3, 3))
-    frame_energy(spans, 0, 3, cumulative_energy(bank.taps), bank.n_fft, out=energy[:, 0].copy())
+        is_complex = dtype == "complex64"
+        layout = Layout("float32" if is_complex else dtype, is_complex=is_complex)
+        for n_pol, products in ((1, "I"), (2, "I"), (2, "AABB"), (2, "AABBCRCI"), (2, "IQUV")):
+            Spectrometer(1024, layout=layout, n_pol=n_pol, products=products).compile()
+        Channelizer(1024, complex_input=is_complex).compile(dtype)
+    bank = Channelizer(6, n_tap=2)
+    frames, energy = np.zeros((3, 2, 6), np.complex64), np.ones((3, 3))
+    for pol in range(2):
+        bank.process(np.zeros(bank.n_sample(3), np.int8), out=frames[:, pol])
+    spans = np.array([[0, bank.n_sample(3)]], np.int64)
+    frame_energy(spans, 0, 3, cumulative_energy(bank.taps), bank.hop, out=energy[:, 0].copy())
     for products, n in (("I", 1), ("AABB", 2), ("IQUV", 4)):
         detect(frames, energy, products)
-        detect_accumulate(frames, energy, products, np.zeros((n, 4), np.float32), np.zeros(n))
-    detect(frames[:, :1], energy[:, :1], "I")
+        detect_accumulate(frames, energy, products, np.zeros((n, 6), np.float32), np.zeros(n))

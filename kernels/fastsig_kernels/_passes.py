@@ -300,24 +300,28 @@ def block_lanes(typingctx, spec):
     return _i(spec), codegen
 
 
-@intrinsic
-def gather(typingctx, spec, source, offsets, flips, target, target_step, scale):
+@intrinsic(prefer_literal=True)
+def gather(typingctx, spec, group, descending, source, offsets, flips, target, target_step,
+           scale):
     """Put points into natural order: one vector of each of `group` leaves.
 
     Leaf g's vector lies at ``source + offsets[g]``, its lanes reversed where flips[g] is
-    1. ``group`` vectors go to `target`, `target_step` bytes apart. Of `spec`: lanes;
-    group; descending, whether vectors are stored reversed; pairs, whether they are
-    complex (imaginary parts `part_step` bytes behind), and then conjugated or swapped.
+    1. ``group`` vectors go to `target`, `target_step` bytes apart, with lanes reversed if
+    `descending`. Of `spec`: lanes; pairs, whether they are complex (imaginary parts
+    `part_step` bytes behind), and then conjugated or swapped.
     """
+    if not isinstance(group, types.IntegerLiteral):
+        return None
 
     def codegen(context, builder, signature, args):
         items = spec.items
         emit = Emitter(builder, items["lanes"])
-        source, offsets, flips, target, target_step, scale = args[1:]
+        source, offsets, flips, target, target_step, scale = args[3:]
         factor = emit.broadcast(scale)
-        group = items["group"]
         places, turned = [], []
-        for g in range(group):
+        if group.literal_value > emit.lanes:
+            return context.get_dummy_value()  # never runs
+        for g in range(group.literal_value):
             offset = builder.load(emit.pointer(offsets, _I64, 8 * g), align=8)
             flip = builder.load(emit.pointer(flips, _I64, 8 * g), align=8)
             places.append(builder.add(source, offset))
@@ -337,7 +341,7 @@ def gather(typingctx, spec, source, offsets, flips, target, target_step, scale):
             out = [(vector * factor,) for vector in take(0)]
         for g, vectors in enumerate(out):
             place = _multiple(emit, target, target_step, g)
-            if items["descending"]:
+            if descending.literal_value:
                 vectors = [_reversed(emit, vector) for vector in vectors]
             if items["pairs"]:
                 _put_pairs(emit, Complex(*vectors), place)
@@ -345,7 +349,7 @@ def gather(typingctx, spec, source, offsets, flips, target, target_step, scale):
                 emit.store(vectors[0], place)
         return context.get_dummy_value()
 
-    return types.void(spec, _i, _i, _i, _i, _i, types.float32), codegen
+    return types.void(spec, group, descending, _i, _i, _i, _i, _i, types.float32), codegen
 
 
 def _reversed(emit: Emitter, x: Any) -> Any:
@@ -374,10 +378,38 @@ def gather_nb(spec, n_leaf, group, source, offsets, flips, target, size, turn, d
     for first in range(0, n_leaf, group):
         for k3 in range(lanes):
             k = (k3 + turn) % lanes * row + first
-            place = target + k * size
-            apart = step
+            here = offsets + (k3 * n_leaf + first) * 8
             if descending:
                 place = target + (n_point - lanes - k) * size
-                apart = -step
-            gather(spec, source, offsets + (k3 * n_leaf + first) * 8, flips + first * 8,
-                   place, apart, scale)
+                _gather_down(spec, group, source, here, flips + first * 8, place, -step, scale)
+            else:
+                _gather_up(spec, group, source, here, flips + first * 8, target + k * size, step,
+                           scale)
+
+
+@jit_strict
+def _gather_up(spec, group, source, offsets, flips, target, step, scale):
+    if group == 16:
+        gather(spec, 16, 0, source, offsets, flips, target, step, scale)
+    elif group == 8:
+        gather(spec, 8, 0, source, offsets, flips, target, step, scale)
+    elif group == 4:
+        gather(spec, 4, 0, source, offsets, flips, target, step, scale)
+    elif group == 2:
+        gather(spec, 2, 0, source, offsets, flips, target, step, scale)
+    else:
+        gather(spec, 1, 0, source, offsets, flips, target, step, scale)
+
+
+@jit_strict
+def _gather_down(spec, group, source, offsets, flips, target, step, scale):
+    if group == 16:
+        gather(spec, 16, 1, source, offsets, flips, target, step, scale)
+    elif group == 8:
+        gather(spec, 8, 1, source, offsets, flips, target, step, scale)
+    elif group == 4:
+        gather(spec, 4, 1, source, offsets, flips, target, step, scale)
+    elif group == 2:
+        gather(spec, 2, 1, source, offsets, flips, target, step, scale)
+    else:
+        gather(spec, 1, 1, source, offsets, flips, target, step, scale)

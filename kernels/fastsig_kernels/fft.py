@@ -218,8 +218,7 @@ class Core:
         self._spec_in = Spec(lanes=lanes, from_pairs=True, inverse=inverse)
         self._scale = np.float32(1.0 / n_point if inverse else 1.0)
         self._spec_out = Spec(
-            lanes=lanes, group=self._group, descending=False, pairs=True,
-            part_step=4 * lanes, conjugated=False, swapped=inverse,
+            lanes=lanes, pairs=True, part_step=4 * lanes, conjugated=False, swapped=inverse,
         )
 
     @property
