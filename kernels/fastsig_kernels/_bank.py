@@ -194,8 +194,8 @@ class _Order:
         self.offsets, self.flips = bank.sum_order(n_slot, sides)
         half = 0 if bank.real else lanes // 2
         self.spec = Spec(
-            lanes=lanes, pairs=pairs, part_step=4 * lanes * sides,
-            conjugated=pairs and bank.lower_sideband, swapped=False,
+            lanes=lanes, mirrored=bank.real, pairs=pairs, part_step=4 * lanes * sides,
+            conjugated=pairs and bank.lower_sideband,
         )
         self._bank = bank
         self.numbers = (n_leaf, group, 4 * lanes * sides, address(self.offsets),

@@ -13,6 +13,15 @@ FRAMES = 4
 
 
 @jit_strict
+def fir_nb(spec, n, rows, offset, offset_next, levels, phase, taps, taps_next, target, target_next,
+           target_step, ahead, ahead_next):
+    """Filter `n` groups of numbers, at the given steps in bytes."""
+    for j in range(n):
+        fir(spec, rows, offset + j * offset_next, levels, phase, taps + j * taps_next,
+            target + j * target_next, target_step, ahead + j * ahead_next)
+
+
+@jit_strict
 def filter_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape, inner,
               first_twiddles, z, z_frame, tile):
     """Filter `n_frame` frames and do all passes but the leaves.
@@ -43,13 +52,14 @@ def filter_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps, taps_by
         target, step = tile, radix * block
         if radix == 1:
             target, step = z + c * block, z_frame
-        for j in range(radix):
-            fir(fir_spec, rows, offset + row * n_column * group, levels, phase,
-                taps_here + row * taps_bytes, target + j * block, step, ahead)
-            ahead += new_bytes
-            row += 1
-            if row == radix:
-                row = 0
+        # Rows of the folded frame, turned: from `row` to the last one, and the rest.
+        stride = n_column * group
+        rest = radix - row
+        fir_nb(fir_spec, rest, rows, offset + row * stride, stride, levels, phase,
+               taps_here + row * taps_bytes, taps_bytes, target, block, step, ahead, new_bytes)
+        fir_nb(fir_spec, row, rows, offset, stride, levels, phase, taps_here, taps_bytes,
+               target + rest * block, block, step, ahead + rest * new_bytes, new_bytes)
+        ahead += radix * new_bytes
         if radix > 1:
             columns_nb(spec, radix, n_frame, tile, block, radix * block, z + c * block, part,
                        z_frame, first_twiddles + c * (radix - 1) * block, 0)

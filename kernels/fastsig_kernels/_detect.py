@@ -231,22 +231,68 @@ def _leaves_nb(spec, mirrored, z, z_pol, z_frame, n_pol, n_frame, twiddles, buff
 
 
 @jit_strict
-def _add_run(spec, kind, sums, first, stop, p, q, q_first, step, pol_step, twiddle, factors):
+def _add_run(spec, kind, sums, first, stop, p, q, step, pol_step, twiddle, factors):
     """Add the frames of one run, four at a time where there are."""
     kind = literally(kind)
     f = first
     while stop - f >= 4:
-        sums = add_frames(spec, kind, 4, sums, p + f * step, q + f * step, q_first, step, pol_step,
-                          twiddle, factors + f * 64)
+        sums = add_frames(spec, kind, 4, sums, p + f * step, q + f * step, q, step, pol_step,
+                          twiddle, factors + f * FACTOR_BYTES)
         f += 4
     if stop - f >= 2:
-        sums = add_frames(spec, kind, 2, sums, p + f * step, q + f * step, q_first, step, pol_step,
-                          twiddle, factors + f * 64)
+        sums = add_frames(spec, kind, 2, sums, p + f * step, q + f * step, q, step, pol_step,
+                          twiddle, factors + f * FACTOR_BYTES)
         f += 2
     if stop > f:
-        sums = add_frames(spec, kind, 1, sums, p + f * step, q + f * step, q_first, step, pol_step,
-                          twiddle, factors + f * 64)
+        sums = add_frames(spec, kind, 1, sums, p + f * step, q + f * step, q, step, pol_step,
+                          twiddle, factors + f * FACTOR_BYTES)
     return sums
+
+
+@jit_strict
+def _add_pair_nb(spec, buffer, step, pol_step, twiddles, factors, runs, n_run, place, sum_bytes):
+    """All vectors of a pair of leaves (kind PAIR), or of a leaf that stands alone."""
+    lanes = block_lanes(spec)
+    block = 8 * lanes
+    for k3 in range(lanes):
+        p = buffer + k3 * block
+        q = buffer + (2 * lanes - 1 - k3) * block
+        for r in range(n_run):
+            first, stop, base, fresh = runs[r]
+            address = base + place + k3 * sum_bytes
+            sums = sums_from(spec, address, fresh)
+            sums = _add_run(spec, 0, sums, first, stop, p, q, step, pol_step,
+                            twiddles + k3 * block, factors)
+            sums = _add_run(spec, 3, sums, first, stop, p, q, step, pol_step,
+                            twiddles + k3 * block, factors)
+            sums_to(sums, address)
+
+
+@jit_strict
+def _add_own_nb(spec, is_first, buffer, step, pol_step, twiddles, factors, runs, n_run, place,
+                sum_bytes):
+    """All vectors of the two leaves that are their own partners."""
+    lanes = block_lanes(spec)
+    block = 8 * lanes
+    for k3 in range(lanes):
+        p = buffer + k3 * block
+        mirror = buffer + (lanes - 1 - k3) * block
+        first_point = buffer + (lanes - k3) % lanes * block
+        twiddle = twiddles + k3 * block
+        for r in range(n_run):
+            first, stop, base, fresh = runs[r]
+            address = base + place + k3 * sum_bytes
+            sums = sums_from(spec, address, fresh)
+            for f in range(first, stop):
+                here = factors + f * FACTOR_BYTES
+                if is_first:
+                    sums = add_frames(spec, 2, 1, sums, p + f * step, mirror + f * step,
+                                      first_point + f * step, step, pol_step, twiddle, here)
+                else:
+                    q = mirror + lanes * block + f * step
+                    sums = add_frames(spec, 1, 1, sums, p + f * step, q, q, step, pol_step,
+                                      twiddle, here)
+            sums_to(sums, address)
 
 
 @jit_strict
@@ -269,33 +315,14 @@ def add_leaves_nb(spec, z, z_pol, z_frame, n_pol, n_frame, leaves, leaf_twiddles
         if kind == 0 or kind == 1:
             _leaves_nb(spec, True, z + leaves[i, 1], z_pol, z_frame, n_pol, n_frame,
                        leaf_twiddles, buffer + leaf_bytes, step)
-        for k3 in range(lanes):
-            number = i * lanes + k3
-            twiddle = real_twiddles + number * block
-            p = buffer + k3 * block
-            mirror = buffer + (lanes - 1 - k3) * block
-            q = mirror + leaf_bytes
-            for r in range(n_run):
-                first, stop, address, fresh = runs[r]
-                address += number * sum_bytes
-                sums = sums_from(spec, address, fresh)
-                if kind == 0:
-                    sums = _add_run(spec, 0, sums, first, stop, p, q, q, step, pol_step,
-                                    twiddle, factors)
-                elif kind == 3:
-                    sums = _add_run(spec, 3, sums, first, stop, p, q, q, step, pol_step,
-                                    twiddle, factors)
-                elif kind == 1:
-                    for f in range(first, stop):
-                        sums = add_frames(spec, 1, 1, sums, p + f * step, q + f * step, q, step,
-                                          pol_step, twiddle, factors + f * 64)
-                else:
-                    first_point = buffer + (lanes - k3) % lanes * block
-                    for f in range(first, stop):
-                        sums = add_frames(spec, 2, 1, sums, p + f * step, mirror + f * step,
-                                          first_point + f * step, step, pol_step, twiddle,
-                                          factors + f * 64)
-                sums_to(sums, address)
+        twiddles = real_twiddles + i * leaf_bytes
+        place = i * lanes * sum_bytes
+        if kind == 0 or kind == 3:
+            _add_pair_nb(spec, buffer, step, pol_step, twiddles, factors, runs, n_run, place,
+                         sum_bytes)
+        else:
+            _add_own_nb(spec, kind == 2, buffer, step, pol_step, twiddles, factors, runs, n_run,
+                        place, sum_bytes)
 
 
 @jit_strict

@@ -1,55 +1,272 @@
-"""Whole transforms over rows, and the step between real signals and half-length ones."""
+"""Whole transforms of rows, and the step between real signals and half-length ones.
+
+N = lanes x M points. The first pass transforms `lanes` points N / lanes apart, multiplies
+by twiddles and transposes in registers, so that lanes then hold neighbouring points of
+the result. What remains are transforms of M points, the same in each lane, by radices up
+to 16; the last of them writes NumPy's complex numbers to their places.
+"""
+
+from typing import Any
 
 import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.core.extending import intrinsic
 
+from ._codelets import DFT, Complex, transpose
 from ._jit import jit
 from ._order import PAD
 from ._passes import (
+    _block,
+    _multiple,
+    _pairs,
+    _points,
+    _prefetch,
+    _put_block,
+    _put_pairs,
     block_lanes,
-    columns_nb,
-    gather_nb,
-    inner_passes_nb,
-    leaf_nb,
-    move,
-    split_pairs,
 )
+from ._simd import Emitter
+
+_i = types.int64
+# Rows up to this many bytes are fetched whole while the row before is at work.
+_ROW_AHEAD = 2**16
+# Longer ones, and the shortest, whose memory is walked in order, so many bytes ahead.
+_AHEAD = 512
+
+
+def _swapped(x: Complex) -> Complex:
+    """Imaginary part first: a forward transform between two of these is an inverse one."""
+    return Complex(x.im, x.re)
+
+
+def _fetch(emit: Emitter, address: Any, ahead: Any, write: bool) -> None:
+    """Ask for a block of complex numbers before it is needed.
+
+    A pass with long strides looks random to the processor, which then fetches nothing.
+    """
+    for line in range(0, 8 * emit.lanes, 64):
+        _prefetch(emit.builder, emit.at(emit.builder.add(address, ahead), line), write)
+
+
+@intrinsic
+def turned_column(typingctx, spec, source, step, ahead, twiddles, target):
+    """First pass: `lanes` neighbouring columns of `lanes` points, transposed.
+
+    What lies `ahead` bytes further is fetched meanwhile.
+    Of `spec`: lanes, inverse.
+    """
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, spec.items["lanes"])
+        n, inverse = emit.lanes, spec.items["inverse"]
+        source, step, ahead, twiddles, target = args[1:]
+
+        def read(emit: Emitter, address: Any) -> Complex:
+            x = _pairs(emit, address)
+            _fetch(emit, address, ahead, False)
+            return _swapped(x) if inverse else x
+
+        rows = DFT[n](_points(read, emit, source, step, n))
+        for k in range(1, n):
+            rows[k] = rows[k].times(_block(emit, twiddles, (k - 1) * 8 * n))
+        re = transpose(emit, [row.re for row in rows])
+        im = transpose(emit, [row.im for row in rows])
+        for k, y in enumerate(zip(re, im, strict=True)):
+            _put_block(emit, Complex(*y), target, k * 8 * n)
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, _i, _i, _i), codegen
+
+
+@intrinsic(prefer_literal=True)
+def inner_column(typingctx, spec, radix, place, step, twiddles):
+    """A middle pass: `radix` blocks in place, times the same twiddle in every lane."""
+    if not isinstance(radix, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, spec.items["lanes"])
+        place, step, twiddles = args[2:]
+        points = _points(_block, emit, place, step, radix.literal_value)
+        for k, y in enumerate(DFT[radix.literal_value](points)):
+            if k:
+                at = 8 * (k - 1)
+                w = Complex(emit.load_scalar(twiddles, at), emit.load_scalar(twiddles, at + 4))
+                y = y.times(w)
+            _put_block(emit, y, _multiple(emit, place, step, k))
+        return context.get_dummy_value()
+
+    return types.void(spec, radix, _i, _i, _i), codegen
+
+
+@intrinsic(prefer_literal=True)
+def last_column(typingctx, spec, radix, source, target, step, ahead, scale):
+    """The last pass: `radix` neighbouring blocks to NumPy's complex numbers, times `scale`.
+
+    Places `ahead` bytes further are fetched meanwhile, for the next row's result.
+    Of `spec`: lanes, inverse.
+    """
+    if not isinstance(radix, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, spec.items["lanes"])
+        source, target, step, ahead, scale = args[2:]
+        factor = emit.broadcast(scale)
+        block = ir.Constant(ir.IntType(64), 8 * emit.lanes)
+        points = _points(_block, emit, source, block, radix.literal_value)
+        for k, y in enumerate(DFT[radix.literal_value](points)):
+            if spec.items["inverse"]:
+                # Only an inverse has a factor other than 1.
+                y = _swapped(Complex(y.re * factor, y.im * factor))
+            place = _multiple(emit, target, step, k)
+            _fetch(emit, place, ahead, True)
+            _put_pairs(emit, y, place)
+        return context.get_dummy_value()
+
+    return types.void(spec, radix, _i, _i, _i, _i, types.float32), codegen
+
+
+# Each loop around a codelet is a function of its own: among other loops the compiler keeps
+# more values alive than there are registers, and takes up to twice the time.
 
 
 @jit
-def transform_rows(
-    spec_in, spec, spec_out, source, source_next, target, target_next, n_row, n_point, radices,
-    first_twiddles, leaf_twiddles, inner, leaves, work, stage, group, offsets, flips, scale,
-):
+def turned_columns_nb(spec, n, source, step, ahead, twiddles, target):
+    """`n` groups of neighbouring columns of the first pass."""
+    lanes = block_lanes(spec)
+    block = 8 * lanes
+    for c in range(n):
+        turned_column(spec, source + c * block, step, ahead, twiddles + c * (lanes - 1) * block,
+                      target + c * lanes * block)
+
+
+@jit
+def inner_columns_nb(spec, radix, n, place, step, twiddles):
+    """`n` neighbouring columns of a middle pass."""
+    if radix == 16:
+        _inner16_nb(spec, n, place, step, twiddles)
+    elif radix == 8:
+        _inner8_nb(spec, n, place, step, twiddles)
+    elif radix == 4:
+        _inner4_nb(spec, n, place, step, twiddles)
+    else:
+        _inner2_nb(spec, n, place, step, twiddles)
+
+
+@jit
+def _inner16_nb(spec, n, place, step, twiddles):
+    block = 8 * block_lanes(spec)
+    for j in range(n):
+        inner_column(spec, 16, place + j * block, step, twiddles + 120 * j)
+
+
+@jit
+def _inner8_nb(spec, n, place, step, twiddles):
+    block = 8 * block_lanes(spec)
+    for j in range(n):
+        inner_column(spec, 8, place + j * block, step, twiddles + 56 * j)
+
+
+@jit
+def _inner4_nb(spec, n, place, step, twiddles):
+    block = 8 * block_lanes(spec)
+    for j in range(n):
+        inner_column(spec, 4, place + j * block, step, twiddles + 24 * j)
+
+
+@jit
+def _inner2_nb(spec, n, place, step, twiddles):
+    block = 8 * block_lanes(spec)
+    for j in range(n):
+        inner_column(spec, 2, place + j * block, step, twiddles + 8 * j)
+
+
+@jit
+def last_columns_nb(spec, radix, starts, work, target, step, ahead, scale):
+    """All groups of blocks of the last pass, in the order of their places in the result."""
+    if radix == 16:
+        _last16_nb(spec, starts, work, target, step, ahead, scale)
+    elif radix == 8:
+        _last8_nb(spec, starts, work, target, step, ahead, scale)
+    elif radix == 4:
+        _last4_nb(spec, starts, work, target, step, ahead, scale)
+    else:
+        _last2_nb(spec, starts, work, target, step, ahead, scale)
+
+
+@jit
+def _last16_nb(spec, starts, work, target, step, ahead, scale):
+    block = 8 * block_lanes(spec)
+    for i in range(starts.size):
+        last_column(spec, 16, work + starts[i], target + i * block, step, ahead, scale)
+
+
+@jit
+def _last8_nb(spec, starts, work, target, step, ahead, scale):
+    block = 8 * block_lanes(spec)
+    for i in range(starts.size):
+        last_column(spec, 8, work + starts[i], target + i * block, step, ahead, scale)
+
+
+@jit
+def _last4_nb(spec, starts, work, target, step, ahead, scale):
+    block = 8 * block_lanes(spec)
+    for i in range(starts.size):
+        last_column(spec, 4, work + starts[i], target + i * block, step, ahead, scale)
+
+
+@jit
+def _last2_nb(spec, starts, work, target, step, ahead, scale):
+    block = 8 * block_lanes(spec)
+    for i in range(starts.size):
+        last_column(spec, 2, work + starts[i], target + i * block, step, ahead, scale)
+
+
+@jit
+def short_rows_nb(spec, source, source_next, target, target_next, n_row, twiddles, work, scale):
+    """Rows of 256 points and 16 lanes, two steps each: half the time of `transform_rows`."""
+    for row in range(n_row):
+        turned_column(spec, source + row * source_next, 128, _AHEAD, twiddles, work)
+        last_column(spec, 16, work, target + row * target_next, 128, 0, scale)
+
+
+@jit
+def transform_rows(spec, source, source_next, target, target_next, n_row, n_inner,
+                   first_twiddles, levels, last, starts, work, scale):
     """Transform `n_row` rows of NumPy's complex64, `*_next` bytes apart.
 
-    Rows go through `stage`, one transform long, on their way in and out: passes with long
-    strides then stay in the cache, and memory is read and written in order, which the
-    processor foresees.
+    `n_inner` is M. Rows of `levels`, the middle passes: radix, blocks of a part, number of
+    parts, address of the twiddles. `last` is the last radix, `starts` where its groups of
+    blocks lie in `work`. Work space has PAD bytes after each part of the first middle pass.
     """
     lanes = block_lanes(spec)
     block = 8 * lanes
+    n_part = levels[0, 0] if levels.shape[0] > 0 else 1
+    part = n_inner // n_part
+    ahead, ahead_written = _AHEAD, 0
+    if block * lanes < block * n_inner <= _ROW_AHEAD:
+        ahead = ahead_written = block * n_inner
     for row in range(n_row):
         place = source + row * source_next
-        result = target + row * target_next
-        if radices.size == 0:
-            leaf_nb(spec_in, place, leaf_twiddles, work)
-            gather_nb(spec_out, leaves.size, group, work, offsets, flips, result, 8, 0, False,
-                      scale)
-            continue
-        radix = radices[0]
-        step = 8 * (n_point // radix)
-        for offset in range(0, 8 * n_point, block):
-            split_pairs(spec_in, place + offset, stage + offset)
-        columns_nb(spec, radix, step // block, stage, step, block,
-                   work, step + PAD, block, first_twiddles, (radix - 1) * block)
-        n_inside = leaves.size // radix
-        for part in range(radix):
-            inner_passes_nb(spec, work + part * (step + PAD), inner)
-            for i in range(part * n_inside, (part + 1) * n_inside):
-                leaf_nb(spec, work + leaves[i], leaf_twiddles, work + leaves[i])
-        gather_nb(spec_out, leaves.size, group, work, offsets, flips, stage, 8, 0, False, scale)
-        for offset in range(0, 8 * n_point, block):
-            move(spec, stage + offset, result + offset)
+        n_group = part // lanes
+        for p in range(n_part):
+            turned_columns_nb(
+                spec, n_group, place + p * n_group * block, 8 * n_inner, ahead,
+                first_twiddles + p * n_group * (lanes - 1) * block,
+                work + p * (part * block + PAD),
+            )
+        for level in range(levels.shape[0]):
+            radix, size, count, twiddles = levels[level]
+            step = size // radix
+            pad = PAD if level == 0 else 0
+            within = max(1, part // size)  # parts of this level in one of the first
+            for p in range(count):
+                base = work + p * size * block + p // within * PAD
+                inner_columns_nb(spec, radix, step, base, step * block + pad, twiddles)
+        last_columns_nb(spec, last, starts, work, target + row * target_next,
+                        starts.size * block, ahead_written, scale)
 
 
 @jit
@@ -60,12 +277,13 @@ def join_real(rows, roots):
     not yet written, takes the Nyquist point.
     """
     n = rows.shape[1] - 1
+    half = np.float32(0.5)
     for r in range(rows.shape[0]):
         x = rows[r]
         first = x[0]
         for k in range(1, n // 2 + 1):
             p, q = x[k], x[n - k]
-            sr, si = np.float32(0.5) * (p.real + q.real), np.float32(0.5) * (p.imag - q.imag)
+            sr, si = half * (p.real + q.real), half * (p.imag - q.imag)
             dr, di = p.real - q.real, p.imag + q.imag
             w = roots[k]
             tr, ti = w.real * dr - w.imag * di, w.real * di + w.imag * dr
@@ -85,16 +303,17 @@ def split_real(rows: np.ndarray, roots: np.ndarray, out: np.ndarray) -> np.ndarr
 @jit
 def _split_real(rows, roots, out):
     n = rows.shape[1] - 1
+    half = np.float32(0.5)
     for r in range(rows.shape[0]):
         x, z = rows[r], out[r]
         first, last = x[0].real, x[n].real
         for k in range(1, n // 2 + 1):
             p, q = x[k], x[n - k]
-            sr, si = np.float32(0.5) * (p.real + q.real), np.float32(0.5) * (p.imag - q.imag)
+            sr, si = half * (p.real + q.real), half * (p.imag - q.imag)
             dr, di = p.real - q.real, p.imag + q.imag
             w = roots[k]
-            # Times the conjugate root: E and O from X[k] and X*[n - k].
+            # Times the conjugate root: even and odd parts from X[k] and X*[n - k].
             tr, ti = w.real * dr + w.imag * di, w.real * di - w.imag * dr
             z[k] = complex(sr + tr, si + ti)
             z[n - k] = complex(sr - tr, ti - si)
-        z[0] = complex(np.float32(0.5) * (first + last), np.float32(0.5) * (first - last))
+        z[0] = complex(half * (first + last), half * (first - last))

@@ -73,29 +73,18 @@ def _multiple(emit: Emitter, address: Any, stride: Any, n: int) -> Any:
     return emit.builder.add(address, emit.builder.mul(stride, ir.Constant(_I64, n)))
 
 
-def _points(load: Callable[[Any], Complex], emit: Emitter, source: Any, step: Any,
+def _points(load: Callable[[Emitter, Any], Complex], emit: Emitter, source: Any, step: Any,
             n: int) -> _Lazy:
+    """`n` points to be loaded, `step` bytes apart."""
+
     def loader(j: int) -> Callable[[], Complex]:
-        return lambda: load(_multiple(emit, source, step, j))
+        return lambda: load(emit, _multiple(emit, source, step, j))
 
     return _Lazy([loader(j) for j in range(n)])
 
 
-def _swapped(x: Complex) -> Complex:
-    """Imaginary part first: a forward transform between two of these is an inverse one."""
-    return Complex(x.im, x.re)
-
-
-def _reader(emit: Emitter, items: dict[str, Any]) -> Callable[[Any], Complex]:
-    """How points are loaded: split blocks, or NumPy's pairs (swapped for an inverse)."""
-    if not items.get("from_pairs"):
-        return lambda address: _block(emit, address)
-    if items["inverse"]:
-        return lambda address: _swapped(_pairs(emit, address))
-    return lambda address: _pairs(emit, address)
-
-
-def _prefetch(builder: Any, address: Any, write: bool) -> None:
+def _prefetch(builder: Any, address: Any, write: bool = False) -> None:
+    """Ask for a cache line before it is needed; any address will do."""
     pointer = builder.inttoptr(address, ir.IntType(8).as_pointer())
     i32 = ir.IntType(32)
     function = cgutils.get_or_insert_function(
@@ -112,7 +101,7 @@ def _prefetch(builder: Any, address: Any, write: bool) -> None:
 def column(typingctx, spec, radix, source, source_step, target, target_step, twiddles):
     """Transform `radix` blocks, multiply by ``radix - 1`` twiddle blocks, store.
 
-    Of `spec`: lanes; from_pairs and inverse, where the source is NumPy's complex.
+    Of `spec`: lanes.
     """
     if not isinstance(radix, types.IntegerLiteral):
         return None
@@ -120,8 +109,7 @@ def column(typingctx, spec, radix, source, source_step, target, target_step, twi
     def codegen(context, builder, signature, args):
         emit = Emitter(builder, spec.items["lanes"])
         source, source_step, target, target_step, twiddles = args[2:]
-        points = _points(_reader(emit, spec.items), emit, source, source_step,
-                         radix.literal_value)
+        points = _points(_block, emit, source, source_step, radix.literal_value)
         for k, y in enumerate(DFT[radix.literal_value](points)):
             if k:
                 y = y.times(_block(emit, twiddles, (k - 1) * 8 * emit.lanes))
@@ -135,8 +123,7 @@ def column(typingctx, spec, radix, source, source_step, target, target_step, twi
 def leaf(typingctx, spec, mirrored, source, twiddles, target):
     """Transform of ``lanes``^2 points, in registers; `target` may be `source`.
 
-    With `mirrored`, lane ``lanes - 1 - k2`` gets point k2. Of `spec`: lanes; from_pairs
-    and inverse as for `column`.
+    With `mirrored`, lane ``lanes - 1 - k2`` gets point k2. Of `spec`: lanes.
     """
     if not isinstance(mirrored, types.IntegerLiteral):
         return None
@@ -146,8 +133,7 @@ def leaf(typingctx, spec, mirrored, source, twiddles, target):
         n = emit.lanes
         block = 8 * n
         source, twiddles, target = args[2:]
-        points = _points(_reader(emit, spec.items), emit, source,
-                         ir.Constant(_I64, block), n)
+        points = _points(_block, emit, source, ir.Constant(_I64, block), n)
         rows = DFT[n](points)
         for k in range(1, n):
             rows[k] = rows[k].times(_block(emit, twiddles, (k - 1) * block))
@@ -182,7 +168,7 @@ def fir(typingctx, spec, rows, offset, levels, phase, taps, target, target_step,
             row = builder.load(emit.pointer(rows, _I64, 8 * j), align=8)
             pointers.append(builder.add(row, offset))
         for line in range(0, frames * 2 * n * items["bits"] * items["step"] // 8, 64):
-            _prefetch(builder, emit.at(ahead, line), False)
+            _prefetch(builder, emit.at(ahead, line))
         halves = []
         for half in range(2):
             sums: list[Any] = [None] * frames
@@ -213,26 +199,58 @@ def mirrored_leaf_nb(spec, source, twiddles, target):
     leaf(spec, 1, source, twiddles, target)
 
 
+# Each loop around a codelet is a function of its own: among other loops the compiler keeps
+# more values alive than there are registers, and takes up to twice the time.
+
+
 @jit_strict
 def columns_nb(spec, radix, n, source, source_step, source_next, target, target_step,
                target_next, twiddles, twiddles_next):
     """`n` neighbouring columns of a pass, at the given steps in bytes."""
     if radix == 16:
-        for c in range(n):
-            column(spec, 16, source + c * source_next, source_step,
-                   target + c * target_next, target_step, twiddles + c * twiddles_next)
+        _columns16_nb(spec, n, source, source_step, source_next, target, target_step, target_next,
+                      twiddles, twiddles_next)
     elif radix == 8:
-        for c in range(n):
-            column(spec, 8, source + c * source_next, source_step,
-                   target + c * target_next, target_step, twiddles + c * twiddles_next)
+        _columns8_nb(spec, n, source, source_step, source_next, target, target_step, target_next,
+                     twiddles, twiddles_next)
     elif radix == 4:
-        for c in range(n):
-            column(spec, 4, source + c * source_next, source_step,
-                   target + c * target_next, target_step, twiddles + c * twiddles_next)
+        _columns4_nb(spec, n, source, source_step, source_next, target, target_step, target_next,
+                     twiddles, twiddles_next)
     else:
-        for c in range(n):
-            column(spec, 2, source + c * source_next, source_step,
-                   target + c * target_next, target_step, twiddles + c * twiddles_next)
+        _columns2_nb(spec, n, source, source_step, source_next, target, target_step, target_next,
+                     twiddles, twiddles_next)
+
+
+@jit_strict
+def _columns16_nb(spec, n, source, source_step, source_next, target, target_step,
+                  target_next, twiddles, twiddles_next):
+    for c in range(n):
+        column(spec, 16, source + c * source_next, source_step, target + c * target_next,
+               target_step, twiddles + c * twiddles_next)
+
+
+@jit_strict
+def _columns8_nb(spec, n, source, source_step, source_next, target, target_step,
+                 target_next, twiddles, twiddles_next):
+    for c in range(n):
+        column(spec, 8, source + c * source_next, source_step, target + c * target_next,
+               target_step, twiddles + c * twiddles_next)
+
+
+@jit_strict
+def _columns4_nb(spec, n, source, source_step, source_next, target, target_step,
+                 target_next, twiddles, twiddles_next):
+    for c in range(n):
+        column(spec, 4, source + c * source_next, source_step, target + c * target_next,
+               target_step, twiddles + c * twiddles_next)
+
+
+@jit_strict
+def _columns2_nb(spec, n, source, source_step, source_next, target, target_step,
+                 target_next, twiddles, twiddles_next):
+    for c in range(n):
+        column(spec, 2, source + c * source_next, source_step, target + c * target_next,
+               target_step, twiddles + c * twiddles_next)
 
 
 @jit_strict
@@ -254,43 +272,6 @@ def inner_passes_nb(spec, z, levels):
 
 
 @intrinsic
-def split_pairs(typingctx, spec, source, target):
-    """Turn `lanes` of NumPy's complex numbers into a split block, as `spec` reads them."""
-
-    def codegen(context, builder, signature, args):
-        emit = Emitter(builder, spec.items["lanes"])
-        _put_block(emit, _reader(emit, spec.items)(args[1]), args[2])
-        return context.get_dummy_value()
-
-    return types.void(spec, _i, _i), codegen
-
-
-@intrinsic
-def move(typingctx, spec, source, target):
-    """Copy a block."""
-
-    def codegen(context, builder, signature, args):
-        emit = Emitter(builder, spec.items["lanes"])
-        _put_block(emit, _block(emit, args[1]), args[2])
-        return context.get_dummy_value()
-
-    return types.void(spec, _i, _i), codegen
-
-
-@intrinsic(prefer_literal=True)
-def prefetch(typingctx, address, write):
-    """Ask for a cache line before it is needed; any address will do."""
-    if not isinstance(write, types.IntegerLiteral):
-        return None
-
-    def codegen(context, builder, signature, args):
-        _prefetch(builder, args[0], bool(write.literal_value))
-        return context.get_dummy_value()
-
-    return types.void(_i, write), codegen
-
-
-@intrinsic
 def block_lanes(typingctx, spec):
     """Lanes of a spec, as a constant."""
 
@@ -307,8 +288,8 @@ def gather(typingctx, spec, group, descending, source, offsets, flips, target, t
 
     Leaf g's vector lies at ``source + offsets[g]``, its lanes reversed where flips[g] is
     1. ``group`` vectors go to `target`, `target_step` bytes apart, with lanes reversed if
-    `descending`. Of `spec`: lanes; pairs, whether they are complex (imaginary parts
-    `part_step` bytes behind), and then conjugated or swapped.
+    `descending`. Of `spec`: lanes; mirrored, whether any is reversed; pairs, whether they
+    are complex (imaginary parts `part_step` bytes behind), and then conjugated.
     """
     if not isinstance(group, types.IntegerLiteral):
         return None
@@ -328,10 +309,10 @@ def gather(typingctx, spec, group, descending, source, offsets, flips, target, t
             turned.append(builder.icmp_signed("!=", flip, ir.Constant(_I64, 0)))
 
         def take(part: int) -> list[Any]:
-            vectors = []
-            for place, turn in zip(places, turned, strict=True):
-                vector = emit.load(place, part)
-                vectors.append(emit.select(turn, _reversed(emit, vector), vector))
+            vectors = [emit.load(place, part) for place in places]
+            if items["mirrored"]:
+                vectors = [emit.select(turn, _reversed(emit, vector), vector)
+                           for turn, vector in zip(turned, vectors, strict=True)]
             return interleave(emit, vectors)
 
         if items["pairs"]:
@@ -358,8 +339,6 @@ def _reversed(emit: Emitter, x: Any) -> Any:
 
 def _finished(items: dict[str, Any], x: Complex, factor: Any) -> Complex:
     x = Complex(x.re * factor, x.im * factor)
-    if items["swapped"]:
-        x = _swapped(x)
     return Complex(x.re, -x.im) if items["conjugated"] else x
 
 

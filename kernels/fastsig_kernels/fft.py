@@ -8,18 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from ._order import (
-    Shape,
-    address,
-    aligned,
-    inner_levels,
-    leaf_numbers,
-    leaf_offsets,
-    leaf_twiddles,
-    pass_twiddles,
-    roots,
-    shape,
-)
+from ._order import PAD, address, aligned, pass_twiddles, roots, shape
 
 __all__ = ["FFTPlan", "fft_plan"]
 
@@ -201,31 +190,24 @@ class Core:
     def __init__(self, n_point: int, *, inverse: bool, real: bool) -> None:
         from ._simd import Spec, host_lanes
 
-        self.shape: Shape = shape(n_point, host_lanes())
-        self.inverse, self.real = inverse, real
-        lanes = self.shape.lanes
-        self._group = min(self.shape.n_leaf, lanes)
-        self._inner, self._tables = inner_levels(self.shape)
-        self._leaf_twiddles = leaf_twiddles(lanes)
-        radices = self.shape.radices
-        self._first = (pass_twiddles(n_point, radices[0], lanes)
-                       if radices else self._leaf_twiddles)
-        self._leaves = leaf_offsets(self.shape)
-        self._offsets, self._flips = natural_order(self.shape)
+        self.real, self.inverse = real, inverse
+        self.lanes = lanes = shape(n_point, host_lanes()).lanes
+        self.n_inner = n_point // lanes
+        # Small radices first: the parts of the first pass then are of whole columns.
+        *middle, self._last = shape(self.n_inner, 1).radices[::-1]
+        self._levels, self._tables = _levels(self.n_inner, middle)
+        self._first = pass_twiddles(n_point, lanes, lanes)
+        self._starts = _starts(self.n_inner, (*middle, self._last), 8 * lanes)
+        self._n_part = middle[0] if middle else 1
         self._roots = half_roots(n_point) if real else np.empty(0, np.complex64)
-        self._own_memory()
-        self._spec = Spec(lanes=lanes)
-        self._spec_in = Spec(lanes=lanes, from_pairs=True, inverse=inverse)
+        self._spec = Spec(lanes=lanes, inverse=inverse)
         self._scale = np.float32(1.0 / n_point if inverse else 1.0)
-        self._spec_out = Spec(
-            lanes=lanes, pairs=True, part_step=4 * lanes, conjugated=False, swapped=inverse,
-        )
+        self._own_memory()
 
     @property
     def memory_bytes(self) -> int:
         """Bytes of tables and work space."""
-        tables = (*self._tables, self._first, self._leaf_twiddles, self._offsets,
-                  self._roots, self._work, self._stage)
+        tables = (*self._tables, self._first, self._starts, self._roots, self._work)
         return sum(table.nbytes for table in tables)
 
     def copy(self) -> "Core":
@@ -236,37 +218,55 @@ class Core:
         return other
 
     def _own_memory(self) -> None:
-        self._work = aligned(self.shape.work_bytes)
-        self._stage = aligned(8 * self.shape.n_point if self.shape.radices else 0)
+        self._work = aligned(8 * self.lanes * self.n_inner + self._n_part * PAD)
 
     def run(self, x: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Transform rows of `x` into `out`."""
-        from ._fft_loops import join_real, split_real, transform_rows
+        from ._fft_loops import join_real, short_rows_nb, split_real, transform_rows
 
         rows_in, rows_out = x.reshape(-1, x.shape[-1]), out.reshape(-1, out.shape[-1])
         if self.real and self.inverse:
             # The half-length spectrum is made in the output's own memory.
             rows_in = split_real(rows_in, self._roots, rows_out)
-        transform_rows(
-            self._spec_in, self._spec, self._spec_out,
-            address(rows_in), rows_in.strides[0], address(rows_out), rows_out.strides[0],
-            len(rows_in), self.shape.n_point, np.array(self.shape.radices[:1], np.int64),
-            address(self._first), address(self._leaf_twiddles), self._inner, self._leaves,
-            address(self._work), address(self._stage), self._group, address(self._offsets),
-            address(self._flips), self._scale,
-        )
+        places = (address(rows_in), rows_in.strides[0], address(rows_out), rows_out.strides[0],
+                  len(rows_in))
+        first, work = address(self._first), address(self._work)
+        if self.n_inner == self.lanes == self._last == 16:
+            short_rows_nb(self._spec, *places, first, work, self._scale)
+        else:
+            transform_rows(self._spec, *places, self.n_inner, first, self._levels, self._last,
+                           self._starts, work, self._scale)
         if self.real and not self.inverse:
             join_real(rows_out, self._roots)
         return out
 
 
-def natural_order(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets (k3, kb) and flips (kb) for `_passes.gather_nb` from the work space itself."""
-    lanes = shape.lanes
-    by_number = np.empty(shape.n_leaf, np.int64)
-    by_number[leaf_numbers(shape)] = leaf_offsets(shape)
-    k3 = np.arange(lanes)[:, np.newaxis] * 8 * lanes
-    return np.ascontiguousarray(by_number + k3), np.zeros(shape.n_leaf, np.int64)
+def _levels(n: int, radices: list[int]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Rows for `_fft_loops.transform_rows`, and the twiddles to keep alive."""
+    rows, tables, count = [], [], 1
+    for radix in radices:
+        j, k = np.arange(n // radix)[:, np.newaxis], np.arange(1, radix)
+        table = roots(n, j * k).astype(np.complex64)
+        tables.append(table)
+        rows.append((radix, n, count, address(table)))
+        count *= radix
+        n //= radix
+    return np.array(rows, dtype=np.int64).reshape(-1, 4), tables
+
+
+def _starts(n: int, radices: tuple[int, ...], block: int) -> np.ndarray:
+    """Byte offset of each last group of blocks, in the order of the result."""
+    places = np.arange(n // radices[-1])
+    number, weight, left = np.zeros_like(places), 1, len(places)
+    for radix in radices[:-1]:
+        left //= radix
+        number += places // left % radix * weight
+        weight *= radix
+    n_part = radices[0] if len(radices) > 1 else 1
+    offsets = places * radices[-1] * block + places // (len(places) // n_part) * PAD
+    starts = np.empty(len(places), np.int64)
+    starts[number] = offsets
+    return starts
 
 
 def half_roots(n_point: int) -> np.ndarray:
