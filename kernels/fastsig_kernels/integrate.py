@@ -171,5 +171,21 @@ def normalize_nb(total, total_weight, n_full, out, out_weight):
                 mean[c] = np.float32(row[c] / weight) if weight != 0 else np.float32(np.nan)
 
 
+@jit_strict
+def add_kept_nb(total, weight, kept, outer, outer_weight):
+    """Add an inner sum to an outer one where it is kept; nothing is checked.
+
+    `total` (product, chan) float32, `weight` (product,), `kept` (chan,) bool, `outer` and
+    `outer_weight` (product, chan) float64, changed in place.
+    """
+    for p in range(total.shape[0]):
+        row, sums, weights = total[p], outer[p], outer_weight[p]
+        one = weight[p]
+        for c in range(row.size):
+            # A choice, not a product: NaN that is left out must stay out.
+            sums[c] += np.float64(row[c]) if kept[c] else 0.0
+            weights[c] += one if kept[c] else 0.0
+
+
 def _as_3d(x: np.ndarray) -> np.ndarray:
     return x[(None,) * (3 - x.ndim)]

@@ -9,15 +9,17 @@ import numpy as np
 from . import _check
 from ._bank_setup import float32_taps, oversample_ratio
 from ._generic_bank import GenericBank, GenericIntegrator
+from .channelize import Channelizer
 from .energy import cumulative_energy, frame_energy, intersect_spans
 from .filters import prototype
-from .integrate import normalize
+from .integrate import add_kept_nb, normalize
 from .layout import Layout, numbers_of
 from .products import PRODUCTS, product_codes
 from .spectral_kurtosis import keep, kurtosis, kurtosis_thresholds
 
 _CHUNK_BYTES = 2**22  # sums and samples handled at a time
 _LEAST_FOR_KURTOSIS = 16
+_MOST_COUNTS = 16  # sets of thresholds kept: with lost frames, many counts come up
 
 
 class Spectrometer:
@@ -40,7 +42,8 @@ class Spectrometer:
     n_pol : int
         1 or 2 polarisations.
     products : str
-        A key of `PRODUCTS`; one polarisation allows "I" only.
+        A key of `PRODUCTS` (one polarisation allows "I" only), or "voltages": the complex
+        spectra of every frame and polarisation, as they are, NaN where the weight is 0.
     basis, sign_q, sign_v
         As for `detect`.
     n_int : int
@@ -115,7 +118,13 @@ class Spectrometer:
         taps = prototype(self._n_fft, n_tap, window) if taps is None else taps
         self._taps = float32_taps(taps, self._n_fft)
         self._n_pol = _check.count("n_pol", n_pol)
-        self._codes = product_codes(products, n_pol, basis)
+        self._voltages = products == "voltages"
+        if self._voltages and (n_int != 1 or flag_sigma is not None or scale != "mean"):
+            raise ValueError("products: found voltages with an integration, allowed n_int = 1, "
+                             "no flag_sigma and scale 'mean'")
+        # Voltages have the weights of AA and BB: one a polarisation.
+        self._codes = (np.arange(self._n_pol) if self._voltages
+                       else product_codes(products, n_pol, basis))
         self._signs = _check.sign("sign_q", sign_q), _check.sign("sign_v", sign_v)
         self._n_int = _check.count("n_int", n_int)
         self._n_inner = _check.count("n_inner", n_inner)
@@ -139,6 +148,12 @@ class Spectrometer:
     def _make_engine(self) -> Any:
         from ._bank import Bank, Integrator, serves
 
+        if self._voltages:
+            return _VoltageEngine(Channelizer(
+                self._n_chan, taps=self._taps, complex_input=self._layout.is_complex,
+                lower_sideband=self._lower_sideband, oversample=self._oversample,
+                layout=self._layout,
+            ), self._n_pol)
         options: dict[str, Any] = {"hop": self._hop, "lower_sideband": self._lower_sideband}
         unit = 0 if self._hop == self._n_fft else self._n_fft // self._oversample.numerator
         flag = self._sigma is not None
@@ -154,6 +169,7 @@ class Spectrometer:
         self._held = self._zeros(self._taps.size)
         self._bridge = self._zeros(2 * self._taps.size)
         self._outer = np.zeros((len(self._codes), self._n_chan))
+        self._limits: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -257,7 +273,7 @@ class Spectrometer:
         twin._process(twin._zeros(n), [part, part.copy()][: self._n_pol], True, None)
         if self._sigma is not None:
             twin._inner_count[:] = 128
-            twin._decide(np.ones((2 * self._n_pol, self._n_chan), np.float32))
+            twin._close_inner(np.ones((self._engine.n_out, self._n_chan), np.float32))
 
     def _zeros(self, n: int) -> np.ndarray:
         """Memory for `n` samples, as the layout has them."""
@@ -318,6 +334,8 @@ class Spectrometer:
     @property
     def out_dtype(self) -> np.dtype:
         """Type of the spectra: float32, or float64 for sums that took several inner ones."""
+        if self._voltages:
+            return np.dtype("c8")
         wide = self._sums and (self._n_int > self._n_inner or self._sigma is not None)
         return np.dtype("f8" if wide else "f4")
 
@@ -409,6 +427,15 @@ class Spectrometer:
         for first in range(0, n, chunk):
             count = min(chunk, n - first)
             energy = self._energy(count)
+            if self._voltages:
+                place = slice(done, done + count)
+                self._engine.run(x, self._layout, start + first * self._hop, self._frame,
+                                 self._work, out[place])
+                out[place][energy[:, : self._n_pol] == 0] = np.nan
+                self._weight[place, :, 0] = energy[:, : self._n_pol]
+                done += count
+                self._frame += count
+                continue
             ends = self._ends(count)
             rows = np.empty((int(ends.sum()), self._engine.n_out, self._n_chan), np.float32)
             self._engine.run(x, start + first * self._hop, self._frame, ends, energy,
@@ -472,14 +499,12 @@ class Spectrometer:
 
     def _close_inner(self, row: np.ndarray) -> None:
         n = len(self._codes)
-        total = row[:n].astype(np.float64)
-        weight = np.repeat(self._inner_weight[:, np.newaxis], self.weight_width, axis=1)
-        if self._sigma is not None:
+        if self._sigma is None:
+            self._outer += row[:n]
+            self._outer_weight[:, 0] += self._inner_weight
+        else:
             kept = self._decide(row[n:])
-            total *= kept
-            weight *= kept
-        self._outer += total
-        self._outer_weight += weight
+            add_kept_nb(row[:n], self._inner_weight, kept, self._outer, self._outer_weight)
         self._inner_weight[:] = 0
         self._inner_count[:] = 0
 
@@ -491,14 +516,21 @@ class Spectrometer:
             if count >= _LEAST_FOR_KURTOSIS:
                 low, high = self._thresholds(count)
                 sk = kurtosis(moments[2 * pol], moments[2 * pol + 1], count, self._shape)
-                kept &= keep(sk, low, high).astype(bool)
+                kept &= keep(sk, low, high)
         return kept
 
     def _thresholds(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        sigma = 3.0 if self._sigma is None else self._sigma
-        limits = {k: kurtosis_thresholds(count, k, sigma) for k in set(self._shape.tolist())}
-        low, high = (np.array([limits[k][i] for k in self._shape.tolist()]) for i in (0, 1))
-        return low, high
+        """Least and largest kurtosis of noise for each channel; kept for the counts seen."""
+        if count not in self._limits:
+            sigma = 3.0 if self._sigma is None else self._sigma
+            whole = kurtosis_thresholds(count, 1.0, sigma)
+            half = kurtosis_thresholds(count, 0.5, sigma)
+            is_half = self._shape == 0.5
+            low, high = (np.where(is_half, half[i], whole[i]) for i in (0, 1))
+            if len(self._limits) >= _MOST_COUNTS:
+                self._limits.clear()
+            self._limits[count] = low, high
+        return self._limits[count]
 
     def _close_outer(self, out: np.ndarray, place: int) -> None:
         if self._sums:
@@ -546,3 +578,34 @@ def _weights(energy: np.ndarray, codes: np.ndarray) -> np.ndarray:
     both = energy[:, -1] * (energy.min(axis=1) > 0)
     columns = [energy[:, code] if code < 2 else both for code in codes.tolist()]
     return np.stack(columns, axis=1)
+
+
+class _VoltageEngine:
+    """A `Channelizer` in the place of what adds up."""
+
+    def __init__(self, plan: Channelizer, n_pol: int) -> None:
+        self.plan, self.n_out = plan, 2 * n_pol  # a complex number takes two float32
+        self.memory_bytes = 16 * plan.taps.nbytes
+
+    def work(self) -> "_VoltageWork":
+        """Work space for one worker."""
+        return _VoltageWork(self.plan)
+
+    def run(self, x: np.ndarray, layout: Layout, start: int, first_frame: int,
+            work: "_VoltageWork", out: np.ndarray) -> None:
+        """Spectra of the frames from sample `start` of `x` (pol, time) on."""
+        stop = start + self.plan.n_sample(len(out))
+        for pol, voltages in enumerate(layout.cut(x, start, stop)):
+            self.plan.process(voltages, first_frame=first_frame, out=out[:, pol],
+                              scratch=work.scratch)
+
+
+class _VoltageWork:
+    """Scratch of a `Channelizer`, with nothing to forget."""
+
+    def __init__(self, plan: Channelizer) -> None:
+        self.scratch = plan.scratch()
+        self.memory_bytes = 64 * plan.n_fft + 2**20
+
+    def reset(self) -> None:
+        """Nothing to do."""
