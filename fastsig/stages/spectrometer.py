@@ -54,11 +54,15 @@ class Spectrometer(Detect):
         )
 
     def kernels(self, n_each: int, flag_sigma: float | None) -> Scratch:
-        """Kernels that threads borrow, for rows of `n_each` frames."""
+        """Kernels for rows of `n_each` frames, with memory to read into, that threads borrow."""
         key = n_each, flag_sigma
         if key not in self._kernels:
-            table = self._table(flag_sigma)
-            self._kernels[key] = Scratch(lambda: table.copy(n_int=n_each))
+            table, voltages = self._table(flag_sigma), self.source.source
+            length = min(self._read, voltages.shape[0])
+            # Samples are read into memory that stays: fresh pages would cost as much again.
+            self._kernels[key] = Scratch(
+                lambda: (table.copy(n_int=n_each), voltages.empty(length))
+            )
         return self._kernels[key]
 
     def work_bytes(self, n: int) -> int:
@@ -79,16 +83,17 @@ class Spectrometer(Detect):
         """Sums of each `n_each` of `n` frames; the last may be of fewer."""
         self._check_range(start, n)
         kernels = self.kernels(n_each, flag_sigma)
-        kernel = kernels.take()
+        kernel, buffer = kernels.take()
         try:
-            return self._row_sums(kernel, start, n, -(-n // n_each))
+            return self._row_sums(kernel, buffer, start, n, -(-n // n_each))
         finally:
-            kernels.give(kernel)
+            kernels.give((kernel, buffer))
 
-    def _row_sums(self, kernel: Kernel, start: int, n: int, rows: int) -> Sums:
+    def _row_sums(
+        self, kernel: Kernel, buffer: NDArray[Any], start: int, n: int, rows: int
+    ) -> Sums:
         voltages = self.source.source
-        first, length = self.source.samples(start, n)
-        buffer = voltages.empty(min(self._read, length))
+        first, length = self.source.needs(start, n)
         n_input = voltages.shape[2] if len(voltages.shape) == 3 else 1
         parts = [kernel if i == 0 else kernel.copy() for i in range(n_input)]
         for part in parts:
@@ -96,8 +101,8 @@ class Spectrometer(Detect):
         total = np.empty((rows, self.shape[1], self.shape[2]), kernel.out_dtype)
         weight = np.empty((rows, self.shape[1], kernel.weight_width * n_input))
         done = 0
-        for at in range(first, first + length, self._read):
-            count = min(self._read, first + length - at)
+        for at in range(first, first + length, len(buffer)):
+            count = min(len(buffer), first + length - at)
             block = voltages.read_block(at, count, out=buffer)
             for i, part in enumerate(parts):
                 made = self._take(part, block, i, total, weight, done)

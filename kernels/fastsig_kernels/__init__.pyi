@@ -22,6 +22,7 @@ from .layout import Layout
 from .noise import gaussian, gaussian_nb, philox_nb, uniform, uniform_nb
 from .packing import pack, pack_nb, quantize, quantize_nb, unpack, unpack_nb
 from .products import PRODUCTS, product_codes
+from .requantize import requantize, requantize_nb, restore, restore_nb
 from .spectral_kurtosis import keep, keep_nb, kurtosis, kurtosis_nb, kurtosis_thresholds
 from .spectrometer import Spectrometer
 from .synthesis import Synthesizer, SynthesizerScratch
@@ -68,7 +69,11 @@ __all__ = [
     "prototype",
     "quantize",
     "quantize_nb",
+    "requantize",
+    "requantize_nb",
     "response",
+    "restore",
+    "restore_nb",
     "uniform",
     "uniform_nb",
     "unpack",

@@ -1,0 +1,188 @@
+"""Float powers to 8-bit codes with a scale and an offset for each channel, and back."""
+
+import numpy as np
+
+from . import _check
+from ._jit import jit_strict
+
+#: Codes to a standard deviation of a channel.
+STEPS = 12
+
+#: Code of a channel's mean: 5.25 standard deviations above code 0. Of n numbers none is more
+#: than sqrt(n - 1) standard deviations from the mean, so code 255 is never passed by 257.
+MEAN_CODE = 63
+
+_ULP = 2.0**-23
+
+_TILE = 256  # channels whose sums are kept at a time
+
+
+def requantize(
+    power: np.ndarray,
+    *,
+    out: np.ndarray | None = None,
+    scale: np.ndarray | None = None,
+    offset: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
+    """Codes of a segment of spectra, with a scale and an offset for each product and channel.
+
+    ``scale = sigma / 12`` (2^-23 of the mean at the least), ``offset = mean - 63 scale`` and
+    ``out = min(max(round((power - offset) / scale), 0), 255)``, halves to the even neighbour,
+    with the mean and the standard deviation of the segment's finite values.
+
+    Parameters
+    ----------
+    power : ndarray, shape (n_time, n_product, n_chan), float32, any unit
+        A segment of spectra, of any strides. NaN is what is missing.
+    out : ndarray, shape of power, uint8, dimensionless, optional
+        Receives the codes: 63, that of the mean, for NaN.
+    scale, offset : ndarray, shape (n_product, n_chan), float32, unit of power, optional
+        Receive step and value of code 0. Where all finite values are equal, `scale` is 0,
+        `offset` that value and the codes are 63; where there is none, both are 0.
+
+    Returns
+    -------
+    out, scale, offset : ndarray
+        As above; new arrays where none were given.
+    n_clipped : tuple of int
+        Number of values below code 0, and above code 255. Inf is clipped.
+
+    Raises
+    ------
+    TypeError
+        If an array is an ndarray subclass or of another dtype.
+    ValueError
+        If a shape is wrong.
+
+    Notes
+    -----
+    Allocates some kB when all outputs are given; NaN gets the mean's code, for weights to tell;
+    the GIL is released. The bits depend on neither strides nor other channels.
+
+    References
+    ----------
+    F. A. Jenet and S. B. Anderson, PASP 110, 1467 (1998): what quantisation costs.
+    """
+    _check.array("power", power, ("float32",), 3)
+    out = _check.output("out", out, power.shape, "uint8")
+    scale = _check.output("scale", scale, power.shape[1:], "float32")
+    offset = _check.output("offset", offset, power.shape[1:], "float32")
+    low, high = requantize_nb(power, out, scale, offset)
+    return out, scale, offset, (int(low), int(high))
+
+
+@jit_strict
+def requantize_nb(power, out, scale, offset):
+    """Fill the outputs as `requantize` does and return (n_low, n_high); nothing is checked."""
+    n_low = 0
+    n_high = 0
+    sums = np.empty((4, _TILE))
+    for p in range(power.shape[1]):
+        for first in range(0, power.shape[2], _TILE):
+            stop = min(first + _TILE, power.shape[2])
+            tile = power[:, p, first:stop]
+            steps = scale[p, first:stop]
+            zeros = offset[p, first:stop]
+            _levels(tile, sums, steps, zeros)
+            low, high = _codes(tile, steps, zeros, out[:, p, first:stop])
+            n_low += low
+            n_high += high
+    return n_low, n_high
+
+
+@jit_strict
+def _levels(power, sums, scale, offset):
+    """Scale and offset of each channel of (time, chan) powers, by two passes over them."""
+    sums[:] = 0.0
+    count, pivot, mean, square = sums[0], sums[1], sums[2], sums[3]
+    for m in range(power.shape[0]):
+        for c in range(power.shape[1]):
+            if np.isfinite(power[m, c]):
+                # From the first value on, so that equal values have a deviation of exactly 0.
+                pivot[c] = power[m, c] if count[c] == 0 else pivot[c]
+                count[c] += 1.0
+                mean[c] += np.float64(power[m, c]) - pivot[c]
+    for c in range(power.shape[1]):
+        mean[c] = pivot[c] + mean[c] / max(count[c], 1.0)
+    for m in range(power.shape[0]):
+        for c in range(power.shape[1]):
+            if np.isfinite(power[m, c]):
+                square[c] += (np.float64(power[m, c]) - mean[c]) ** 2
+    for c in range(power.shape[1]):
+        sigma = np.sqrt(square[c] / max(count[c], 1.0))
+        # No finer than float32 itself: the offset could not be placed to half a step.
+        step = max(sigma / STEPS, abs(mean[c]) * _ULP) if sigma > 0 else 0.0
+        scale[c] = np.float32(step)
+        offset[c] = np.float32(mean[c] - MEAN_CODE * np.float64(scale[c]))
+
+
+@jit_strict
+def _codes(power, scale, offset, out):
+    """Fill the codes of (time, chan) powers and count what is out of their range."""
+    n_low = 0
+    n_high = 0
+    for m in range(power.shape[0]):
+        for c in range(power.shape[1]):
+            code = np.float64(MEAN_CODE)
+            if not np.isnan(power[m, c]) and (scale[c] > 0 or np.isinf(power[m, c])):
+                code = np.rint((np.float64(power[m, c]) - offset[c]) / scale[c])
+            n_low += code < 0
+            n_high += code > 255
+            out[m, c] = np.uint8(min(max(code, 0.0), 255.0))
+    return n_low, n_high
+
+
+def restore(
+    codes: np.ndarray,
+    scale: np.ndarray,
+    offset: np.ndarray,
+    *,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """Values of the codes of a segment: the inverse of `requantize`, within half a step.
+
+    ``out = offset + scale codes``, rounded once.
+
+    Parameters
+    ----------
+    codes : ndarray, shape (n_time, n_product, n_chan), uint8, dimensionless
+        Spectra of one segment, or some of them; of any strides.
+    scale, offset : ndarray, shape (n_product, n_chan), float32, any unit
+        Step and value of code 0.
+    out : ndarray, shape of codes, float32, unit of scale, optional
+        Receives the values.
+
+    Returns
+    -------
+    ndarray, shape (n_time, n_product, n_chan), float32, unit of scale
+        `out`, or a new array.
+
+    Raises
+    ------
+    TypeError
+        If an array is an ndarray subclass or of another dtype.
+    ValueError
+        If a shape is wrong.
+
+    Notes
+    -----
+    Allocates nothing when `out` is given; NaN in scale and offset propagates; the GIL is
+    released.
+    """
+    _check.array("codes", codes, ("uint8",), 3)
+    for name, table in (("scale", scale), ("offset", offset)):
+        _check.array(name, table, ("float32",), 2)
+        _check.shape(name, table, codes.shape[1:])
+    out = _check.output("out", out, codes.shape, "float32")
+    restore_nb(codes, scale, offset, out)
+    return out
+
+
+@jit_strict
+def restore_nb(codes, scale, offset, out):
+    """Fill `out` as `restore` does; arguments are not checked."""
+    for m in range(codes.shape[0]):
+        for p in range(codes.shape[1]):
+            for c in range(codes.shape[2]):
+                step = np.float64(scale[p, c]) * np.float64(codes[m, p, c])
+                out[m, p, c] = np.float32(np.float64(offset[p, c]) + step)
