@@ -25,6 +25,10 @@ from .layout import Layout, Samples, samples_of
 #: Float32 numbers in a frame's row of factors.
 N_FACTOR = 16
 
+# From this many points on, the rows that a frame is folded from lie so far apart that they
+# fall into the same set of a second-level cache.
+_LONG_ROWS = 2**15
+
 #: Longest transform in complex points, and shortest.
 LONGEST, SHORTEST = 2**21, 2**4
 
@@ -76,7 +80,19 @@ class Bank:
         self.source = np.array(
             [(number_bits // 8, address(self.levels), pol) for pol in range(2)], np.int64
         )
-        self.numbers = np.array([n_point, radix], np.int64)
+        self.wide = self._columns_at_once(n_point, radix)
+        self.numbers = np.array([n_point, radix, self.wide], np.int64)
+
+    def _columns_at_once(self, n_point: int, radix: int) -> int:
+        """Columns whose numbers are collected before they are filtered; 1 for none."""
+        if n_point < _LONG_ROWS or self.hop != self.n_fft:
+            return 1
+        return 16 if self.layout.bits * self.step == 1 else 8
+
+    @property
+    def local_bytes(self) -> int:
+        """Bytes of the collected numbers."""
+        return (FRAMES + self.n_tap) * self.wide * int(self.source[0, 0])
 
     @property
     def memory_bytes(self) -> int:
@@ -169,10 +185,14 @@ class Work:
     def __init__(self, bank: Bank, n_pol: int, n_slot: int, places: int) -> None:
         lanes, n_part = bank.shape.lanes, bank.shape.n_part
         self.z = aligned(n_pol * FRAMES * bank.z_frame)
-        self.tile = aligned(8 * FRAMES * n_part * lanes)
+        self.tile = aligned(8 * FRAMES * n_part * lanes * bank.wide)
+        self.local = aligned(bank.local_bytes)
+        row = bank.wide * int(bank.source[0, 0])
+        self.table = address(self.local) + row * np.arange(FRAMES + bank.n_tap)
         self.buffer = aligned(n_pol * FRAMES * 16 * lanes**2)
         self.sums_bytes = len(bank.leaves) * lanes * n_slot * 4 * lanes + PAD
         self.sums = aligned(places * self.sums_bytes)
+        self.places = places
         self.state = np.array([0, 1], np.int64)
 
     def reset(self) -> None:
@@ -182,7 +202,7 @@ class Work:
     @property
     def memory_bytes(self) -> int:
         """Bytes of all of it."""
-        return sum(a.nbytes for a in (self.z, self.tile, self.buffer, self.sums))
+        return sum(a.nbytes for a in (self.z, self.tile, self.local, self.buffer, self.sums))
 
 
 class _Order:
@@ -233,16 +253,17 @@ class Integrator:
         """Bytes of the tables."""
         return self.bank.memory_bytes
 
-    def work(self) -> Work:
-        """Work space for one worker."""
-        return Work(self.bank, self.n_pol, self._n_slot, FRAMES + 1)
+    def work(self, least: int = 1) -> Work:
+        """Work space for one worker, for sums of `least` frames or more."""
+        return Work(self.bank, self.n_pol, self._n_slot, 2 if least >= FRAMES else FRAMES + 1)
 
     def run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
             energy: np.ndarray, signs: tuple[int, int], work: Work, out: np.ndarray) -> int:
         """Add up the ``len(ends)`` frames from sample `start` of `x` (pol, time) on.
 
         Sums end where `ends` is 1; they go to `out` (sum, product, chan), float32. Energies
-        are as for `detect`, `signs` those of Q and V. Returns how many sums ended.
+        are as for `detect`, `signs` those of Q and V. Returns how many sums ended: in any
+        ``FRAMES`` neighbouring frames no more than the work space has places for, but one.
         """
         bank = self.bank
         lanes = bank.shape.lanes
@@ -255,8 +276,9 @@ class Integrator:
             factors, bank.source, address(bank.taps), 8 * bank.n_tap * lanes, bank.numbers,
             bank.inner, address(bank.first_twiddles), bank.leaves,
             address(bank.leaf_twiddles), address(bank.real_twiddles), address(work.z),
-            bank.z_frame, address(work.tile), address(work.buffer), address(work.sums),
-            work.sums_bytes, self._n_slot * 4 * lanes, work.state, self._order.numbers,
+            bank.z_frame, address(work.tile), address(work.local), address(work.table),
+            address(work.buffer), address(work.sums), work.sums_bytes, work.places,
+            self._n_slot * 4 * lanes, work.state, self._order.numbers,
             address(out), out.strides[0], out.strides[1], self.n_out,
         ))
 
@@ -297,7 +319,8 @@ class Transformer:
             bank.source[0], address(bank.taps), 8 * bank.n_tap * lanes, bank.numbers, bank.inner,
             address(bank.first_twiddles), bank.leaves, address(bank.leaf_twiddles),
             address(bank.real_twiddles), address(work.z), bank.z_frame, address(work.tile),
-            address(work.buffer), address(work.sums), 8 * lanes * self._sides,
+            address(work.local), address(work.table), address(work.buffer), address(work.sums),
+            8 * lanes * self._sides,
             self._order.numbers, address(out), out.strides[0],
         )
 

@@ -5,7 +5,8 @@ import numpy as np
 from ._detect import add_leaves_nb, put_leaves_nb
 from ._jit import jit_strict
 from ._order import PAD
-from ._passes import block_lanes, columns_nb, fir, gather_nb, inner_passes_nb
+from ._passes import block_lanes, columns_nb, fir, gather_nb, inner_passes_nb, load_address
+from ._simd import load, store
 
 #: Frames filtered together: each sample is then converted once for four of them, and
 #: their work stays in the second-level cache.
@@ -22,16 +23,44 @@ def fir_nb(spec, n, rows, offset, offset_next, levels, phase, taps, taps_next, t
 
 
 @jit_strict
-def filter_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape, inner,
-              first_twiddles, z, z_frame, tile):
-    """Filter `n_frame` frames and do all passes but the leaves.
+def _collect_nb(spec, rows, n_row, offset, size, local):
+    """Copy `size` bytes of each row, a multiple of a vector, to lie one after another."""
+    vector = 4 * block_lanes(spec)
+    for r in range(n_row):
+        for at in range(0, size, vector):
+            store(load(spec, load_address(rows + 8 * r) + offset + at), local + r * size + at)
 
-    `rows` is the address of a table of row addresses; `ahead` that of the samples which
-    the next frames bring in, fetched meanwhile; `shift`, in blocks, turns the folded
-    frame in a circle; `source` holds the bytes of a block's numbers, the address of the
-    levels of packed ones and which of two interleaved streams this is; `shape` the points
-    and the first radix (1 for none).
+
+@jit_strict
+def _filter_wide_nb(fir_spec, spec, rows, n_frame, source, taps, taps_bytes, shape,
+                    first_twiddles, z, z_frame, tile, local, table):
+    """`filter_nb` up to the first pass, several columns at a time.
+
+    For rows so long that they fall into the same few sets of a cache: the numbers of those
+    columns are collected first.
     """
+    block = 8 * block_lanes(spec)
+    n_point, radix, wide = shape[0], shape[1], shape[2]
+    n_column = n_point * 8 // block // radix
+    part = n_column * block + PAD
+    group, levels, phase = source[0], source[1], source[2]
+    n_row = n_frame + taps_bytes // block - 1
+    for first in range(0, n_column, wide):
+        for j in range(radix):
+            _collect_nb(spec, rows, n_row, (j * n_column + first) * group, wide * group, local)
+            fir_nb(fir_spec, wide, table, 0, group, levels, phase,
+                   taps + (first * radix + j) * taps_bytes, radix * taps_bytes,
+                   tile + j * block, n_frame * radix * block, radix * block, local, 0)
+        for c in range(wide):
+            columns_nb(spec, radix, n_frame, tile + c * n_frame * radix * block, block,
+                       radix * block, z + (first + c) * block, part, z_frame,
+                       first_twiddles + (first + c) * (radix - 1) * block, 0)
+
+
+@jit_strict
+def _filter_narrow_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes,
+                      shape, first_twiddles, z, z_frame, tile):
+    """`filter_nb` up to the first pass, one column at a time."""
     block = 8 * block_lanes(spec)
     n_point, radix = shape[0], shape[1]
     n_column = n_point * 8 // block // radix
@@ -63,6 +92,30 @@ def filter_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps, taps_by
         if radix > 1:
             columns_nb(spec, radix, n_frame, tile, block, radix * block, z + c * block, part,
                        z_frame, first_twiddles + c * (radix - 1) * block, 0)
+
+
+@jit_strict
+def filter_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape, inner,
+              first_twiddles, z, z_frame, tile, local, table):
+    """Filter `n_frame` frames and do all passes but the leaves.
+
+    `rows` is the address of a table of row addresses; `ahead` that of the samples which
+    the next frames bring in, fetched meanwhile; `shift`, in blocks, turns the folded
+    frame in a circle; `source` holds the bytes of a block's numbers, the address of the
+    levels of packed ones and which of two interleaved streams this is; `shape` the points,
+    the first radix (1 for none) and how many columns to do at a time. `local` is memory
+    for these, and `table` that of its rows' addresses.
+    """
+    block = 8 * block_lanes(spec)
+    n_point, radix = shape[0], shape[1]
+    n_column = n_point * 8 // block // radix
+    part = n_column * block + PAD
+    if shape[2] > 1:
+        _filter_wide_nb(fir_spec, spec, rows, n_frame, source, taps, taps_bytes, shape,
+                        first_twiddles, z, z_frame, tile, local, table)
+    else:
+        _filter_narrow_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes,
+                          shape, first_twiddles, z, z_frame, tile)
     if inner.shape[0] > 0:
         for f in range(n_frame):
             for p in range(radix):
@@ -72,8 +125,8 @@ def filter_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps, taps_by
 @jit_strict
 def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_frame, ends, factors,
                  source, taps, taps_bytes, shape, inner, first_twiddles, leaves,
-                 leaf_twiddles, real_twiddles, z, z_frame, tile, buffer, sums, sums_bytes,
-                 sum_bytes, state, order, out, out_row, out_sum, n_out):
+                 leaf_twiddles, real_twiddles, z, z_frame, tile, local, table_local, buffer, sums,
+                 sums_bytes, places, sum_bytes, state, order, out, out_row, out_sum, n_out):
     """Filter, transform, detect and add up `n_frame` frames; return how many sums ended.
 
     Parameters
@@ -87,7 +140,7 @@ def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fr
     factors : ndarray, shape (n_frame, 16), float32
         See `_detect.FACTORS`.
     state : ndarray, shape (2,), int64
-        Which of the ``FRAMES + 1`` places of sums is in use, and whether it is empty.
+        Which of the `places` of sums is in use, and whether it is empty.
     out, out_row, out_sum : int
         Address of finished sums in natural order, bytes from one to the next, and from
         one product to the next; `n_out` products.
@@ -108,11 +161,11 @@ def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fr
             if many:
                 filter_nb(fir_many, spec, table, ahead, count, shift, source[pol], taps,
                           taps_bytes, shape, inner, first_twiddles, z + pol * z_pol, z_frame,
-                          tile)
+                          tile, local, table_local)
             else:
                 filter_nb(fir_one, spec, table, ahead, count, shift, source[pol], taps,
                           taps_bytes, shape, inner, first_twiddles, z + pol * z_pol, z_frame,
-                          tile)
+                          tile, local, table_local)
         n_run = 0
         first = 0
         for f in range(count):
@@ -125,7 +178,7 @@ def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fr
                 first = f + 1
                 state[1] = 0
                 if ends[m + f]:
-                    state[0] = (state[0] + 1) % (FRAMES + 1)
+                    state[0] = (state[0] + 1) % places
                     state[1] = 1
         add_leaves_nb(spec, z, z_pol, z_frame, n_pol, count, leaves, leaf_twiddles,
                       real_twiddles, factors[m:].ctypes.data, runs, n_run, sum_bytes, buffer)
@@ -143,7 +196,7 @@ def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fr
 @jit_strict
 def spectra_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_frame, source, taps,
                taps_bytes, shape, inner, first_twiddles, leaves, leaf_twiddles, real_twiddles, z,
-               z_frame, tile, buffer, sums, sum_bytes, order, out, out_row):
+               z_frame, tile, local, table_local, buffer, sums, sum_bytes, order, out, out_row):
     """Filter and transform frames of one polarisation into rows of complex spectra."""
     n_tap = taps_bytes // block_lanes(spec) // 8
     m = 0
@@ -155,10 +208,12 @@ def spectra_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fram
         ahead = rows[min(m * row_step + count + n_tap - 1, rows.size - 1)]
         if many:
             filter_nb(fir_many, spec, table, ahead, count, shift, source, taps, taps_bytes,
-                      shape, inner, first_twiddles, z, z_frame, tile)
+                      shape, inner, first_twiddles, z, z_frame, tile, local,
+                      table_local)
         else:
             filter_nb(fir_one, spec, table, ahead, count, shift, source, taps, taps_bytes,
-                      shape, inner, first_twiddles, z, z_frame, tile)
+                      shape, inner, first_twiddles, z, z_frame, tile, local,
+                      table_local)
         for f in range(count):
             put_leaves_nb(spec, z + f * z_frame, leaves, leaf_twiddles, real_twiddles, sum_bytes,
                           buffer, sums)

@@ -97,7 +97,7 @@ class GenericIntegrator:
         """Bytes of the tables."""
         return 4 * self.bank.n_tap * self.bank.n_fft
 
-    def work(self) -> "GenericWork":
+    def work(self, least: int = 1) -> "GenericWork":
         """Work space for one worker."""
         return GenericWork(self.bank, self._n_pol, self.n_out)
 

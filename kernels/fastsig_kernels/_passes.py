@@ -272,6 +272,16 @@ def inner_passes_nb(spec, z, levels):
 
 
 @intrinsic
+def load_address(typingctx, place):
+    """The int64 at an address."""
+
+    def codegen(context, builder, signature, args):
+        return builder.load(builder.inttoptr(args[0], _I64.as_pointer()), align=8)
+
+    return _i(_i), codegen
+
+
+@intrinsic
 def block_lanes(typingctx, spec):
     """Lanes of a spec, as a constant."""
 

@@ -167,8 +167,20 @@ def normalize_nb(total, total_weight, n_full, out, out_weight):
             out_weight[i, p] = np.float32(weight / n_full)
             row = total[i, p]
             mean = out[i, p]
-            for c in range(row.size):
-                mean[c] = np.float32(row[c] / weight) if weight != 0 else np.float32(np.nan)
+            single = np.float32(weight)
+            if weight == 0:
+                mean[:] = np.float32(np.nan)
+            elif np.float64(single) == weight:
+                # The same bits as in double precision, which rounds harmlessly, and faster.
+                _divide_nb(row, single, mean)
+            else:
+                _divide_nb(row, weight, mean)
+
+
+@jit_strict
+def _divide_nb(row, weight, mean):
+    for c in range(row.size):
+        mean[c] = np.float32(row[c] / weight)
 
 
 @jit_strict

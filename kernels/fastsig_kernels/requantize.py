@@ -6,11 +6,12 @@ from . import _check
 from ._jit import jit_strict
 
 #: Codes to a standard deviation of a channel.
-STEPS = 12
+STEPS = 11
 
-#: Code of a channel's mean: 5.25 standard deviations above code 0. Of n numbers none is more
-#: than sqrt(n - 1) standard deviations from the mean, so code 255 is never passed by 257.
-MEAN_CODE = 63
+#: Code of a channel's mean, 5.3 standard deviations above code 0, unless a value is lower still:
+#: then code 0 is that value. All of 256 values lie within sqrt(2 256) = 22.6 standard deviations,
+#: and within sqrt(255) = 16.0 of the mean, so whatever they are they fit into the 23.2 of 256 codes.
+MEAN_CODE = 58
 
 _ULP = 2.0**-23
 
@@ -26,19 +27,20 @@ def requantize(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
     """Codes of a segment of spectra, with a scale and an offset for each product and channel.
 
-    ``scale = sigma / 12`` (2^-23 of the mean at the least), ``offset = mean - 63 scale`` and
-    ``out = min(max(round((power - offset) / scale), 0), 255)``, halves to the even neighbour,
-    with the mean and the standard deviation of the segment's finite values.
+    ``scale = sigma / 11`` (2^-23 of the mean at the least), ``offset = min(mean - 58 scale,
+    least)`` and ``out = min(max(round((power - offset) / scale), 0), 255)``, halves to the even
+    neighbour, with mean, standard deviation and least of the segment's finite values. Of up to
+    256 values none is out of the range of the codes.
 
     Parameters
     ----------
     power : ndarray, shape (n_time, n_product, n_chan), float32, any unit
         A segment of spectra, of any strides. NaN is what is missing.
     out : ndarray, shape of power, uint8, dimensionless, optional
-        Receives the codes: 63, that of the mean, for NaN.
+        Receives the codes; for NaN that of the mean.
     scale, offset : ndarray, shape (n_product, n_chan), float32, unit of power, optional
         Receive step and value of code 0. Where all finite values are equal, `scale` is 0,
-        `offset` that value and the codes are 63; where there is none, both are 0.
+        `offset` that value and the codes are 58; where there is none, both are 0.
 
     Returns
     -------
@@ -76,7 +78,7 @@ def requantize_nb(power, out, scale, offset):
     """Fill the outputs as `requantize` does and return (n_low, n_high); nothing is checked."""
     n_low = 0
     n_high = 0
-    sums = np.empty((4, _TILE))
+    sums = np.empty((5, _TILE))
     for p in range(power.shape[1]):
         for first in range(0, power.shape[2], _TILE):
             stop = min(first + _TILE, power.shape[2])
@@ -84,7 +86,7 @@ def requantize_nb(power, out, scale, offset):
             steps = scale[p, first:stop]
             zeros = offset[p, first:stop]
             _levels(tile, sums, steps, zeros)
-            low, high = _codes(tile, steps, zeros, out[:, p, first:stop])
+            low, high = _codes(tile, sums[2], steps, zeros, out[:, p, first:stop])
             n_low += low
             n_high += high
     return n_low, n_high
@@ -94,12 +96,14 @@ def requantize_nb(power, out, scale, offset):
 def _levels(power, sums, scale, offset):
     """Scale and offset of each channel of (time, chan) powers, by two passes over them."""
     sums[:] = 0.0
-    count, pivot, mean, square = sums[0], sums[1], sums[2], sums[3]
+    count, pivot, mean, square, least = sums[0], sums[1], sums[2], sums[3], sums[4]
     for m in range(power.shape[0]):
         for c in range(power.shape[1]):
             if np.isfinite(power[m, c]):
                 # From the first value on, so that equal values have a deviation of exactly 0.
-                pivot[c] = power[m, c] if count[c] == 0 else pivot[c]
+                if count[c] == 0:
+                    pivot[c] = least[c] = power[m, c]
+                least[c] = min(least[c], np.float64(power[m, c]))
                 count[c] += 1.0
                 mean[c] += np.float64(power[m, c]) - pivot[c]
     for c in range(power.shape[1]):
@@ -113,19 +117,20 @@ def _levels(power, sums, scale, offset):
         # No finer than float32 itself: the offset could not be placed to half a step.
         step = max(sigma / STEPS, abs(mean[c]) * _ULP) if sigma > 0 else 0.0
         scale[c] = np.float32(step)
-        offset[c] = np.float32(mean[c] - MEAN_CODE * np.float64(scale[c]))
+        offset[c] = np.float32(min(mean[c] - MEAN_CODE * np.float64(scale[c]), least[c]))
 
 
 @jit_strict
-def _codes(power, scale, offset, out):
+def _codes(power, mean, scale, offset, out):
     """Fill the codes of (time, chan) powers and count what is out of their range."""
     n_low = 0
     n_high = 0
     for m in range(power.shape[0]):
         for c in range(power.shape[1]):
             code = np.float64(MEAN_CODE)
-            if not np.isnan(power[m, c]) and (scale[c] > 0 or np.isinf(power[m, c])):
-                code = np.rint((np.float64(power[m, c]) - offset[c]) / scale[c])
+            value = mean[c] if np.isnan(power[m, c]) else np.float64(power[m, c])
+            if scale[c] > 0 or np.isinf(value):
+                code = np.rint((value - offset[c]) / scale[c])
             n_low += code < 0
             n_high += code > 255
             out[m, c] = np.uint8(min(max(code, 0.0), 255.0))

@@ -165,7 +165,8 @@ class Spectrometer:
 
     def _own_state(self) -> None:
         """Work space and an empty state: what copies do not share."""
-        self._work = self._engine.work()
+        last = self._n_int % self._n_inner or self._n_inner
+        self._work = self._engine.work(min(self._n_int, self._n_inner, last))
         self._held = self._zeros(self._taps.size)
         self._bridge = self._zeros(2 * self._taps.size)
         self._outer = np.zeros((len(self._codes), self._n_chan))
@@ -361,7 +362,7 @@ class Spectrometer:
         if not zeroed and any(_lost(s, n_new) for s in spans):
             x = self._blanked(x, spans)
         begin = self._first + self._n_held
-        self._spans = [np.concatenate([old, new + begin])
+        self._spans = [_appended(old, new + begin)
                        for old, new in zip(self._spans, spans, strict=True)]
         if out is None:
             out = np.empty((n_out, len(self._codes), self._n_chan), self.out_dtype)
@@ -465,13 +466,15 @@ class Spectrometer:
     def _energy(self, n: int) -> np.ndarray:
         """Energies of the next frames: (n, 1), or (n, 3) for A, B and both."""
         sets = list(self._spans)
+        start = self._frame * self._hop
+        stop = start + (n - 1) * self._hop + self._taps.size
+        if all(_covers(spans, start, stop) for spans in sets):
+            return np.ones((n, 2 * len(sets) - 1))
         if len(sets) == 2:
-            same = sets[0] is sets[1] or np.array_equal(sets[0], sets[1])
-            sets.append(sets[0] if same else intersect_spans(*sets))
+            sets.append(sets[0] if np.array_equal(*sets) else intersect_spans(*sets))
         energy = np.empty((n, len(sets)))
         for column, spans in enumerate(sets):
-            energy[:, column] = frame_energy(spans, self._frame * self._hop, n,
-                                             self._cumulative, self._hop)
+            energy[:, column] = frame_energy(spans, start, n, self._cumulative, self._hop)
         energy[energy < self._min_valid] = 0
         return energy
 
@@ -568,6 +571,20 @@ class Spectrometer:
         return out
 
 
+def _appended(spans: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """Spans and later ones, made one where they touch."""
+    if spans.size and more.size and spans[-1, 1] == more[0, 0]:
+        joined = np.array([[spans[-1, 0], more[0, 1]]])
+        return np.concatenate([spans[:-1], joined, more[1:]])
+    return np.concatenate([spans, more])
+
+
+def _covers(spans: np.ndarray, start: int, stop: int) -> bool:
+    """Whether one span holds samples `start` to `stop`."""
+    after = int(np.searchsorted(spans[:, 1], stop, side="left"))
+    return after < len(spans) and int(spans[after, 0]) <= start
+
+
 def _lost(spans: np.ndarray, n: int) -> bool:
     """Whether any of n samples is in no span."""
     return int((spans[:, 1] - spans[:, 0]).sum()) < n
@@ -587,7 +604,7 @@ class _VoltageEngine:
         self.plan, self.n_out = plan, 2 * n_pol  # a complex number takes two float32
         self.memory_bytes = 16 * plan.taps.nbytes
 
-    def work(self) -> "_VoltageWork":
+    def work(self, least: int = 1) -> "_VoltageWork":
         """Work space for one worker."""
         return _VoltageWork(self.plan)
 
