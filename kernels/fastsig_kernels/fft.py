@@ -180,8 +180,9 @@ class FFTPlan:
 
 
 def _rows_ok(x: np.ndarray) -> bool:
-    """Whether rows are contiguous, aligned and in the machine's byte order."""
-    return x.strides[-1] == x.itemsize and x.flags.aligned and x.ndim <= 2
+    """Whether rows are contiguous, aligned, and all at one stride."""
+    one_stride = x.ndim <= 2 or x.flags.c_contiguous
+    return one_stride and x.strides[-1] == x.itemsize and x.flags.aligned
 
 
 class Core:
