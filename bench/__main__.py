@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import logging
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -12,11 +13,13 @@ from pathlib import Path
 from bench import machine
 
 machine.use_kernel_cache()
+machine.one_thread()
 
-from bench.cases import CASES  # noqa: E402 - numba reads the variable when it is imported
+from bench import peers, scaling, whole  # noqa: E402 - numba and MKL read them when imported
+from bench.cases import CASES  # noqa: E402
 from bench.timing import Case, Result, Scale, measure  # noqa: E402
 
-_ROW = "{:<15} {:>10} {:>20}  {:>6}  {}"
+_ROW = "{:<15} {:>10} {:>20} {:>7}  {}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,8 +33,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for case in cases:
             print(f"{case.name:<15} {case.about}")
         return 0
-    run(cases, quick=options.quick, pattern=options.case, keep=not options.no_save)
+    try:
+        _run(options, cases)
+    except peers.PeerMissingError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _run(options: argparse.Namespace, cases: Sequence[Case]) -> None:
+    keep = not options.no_save
+    if options.what == "whole":
+        whole.run(whole.size(options.small), whole.size(options.large), options.dir,
+                  rounds=options.rounds, keep=keep)
+    elif options.what == "scaling":
+        scaling.run(quick=options.quick, keep=keep)
+    else:
+        run(cases, quick=options.quick, pattern=options.case, keep=keep)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,6 +58,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="small sizes, once: no figures")
     parser.add_argument("--list", action="store_true", help="list the cases and run none")
     parser.add_argument("--no-save", action="store_true", help="write no JSON")
+    others = parser.add_subparsers(dest="what", title="other tables")
+    each = others.add_parser("whole", help="fastsig spectra, from the command line, on long files")
+    each.add_argument("--small", default="2GB", help="size of the short file (2GB)")
+    each.add_argument("--large", default="8GB", help="size of the long file (8GB)")
+    each.add_argument("--rounds", type=int, default=3, help="how often each is timed (3)")
+    each.add_argument("--dir", type=Path, default=None,
+                      help="folder for both files, deleted after (a temporary one)")
+    table = others.add_parser("scaling", help="rate by channels, taps, threads and input format")
+    table.add_argument("--quick", action="store_true", default=argparse.SUPPRESS)
+    for one in (each, table):
+        one.add_argument("--no-save", action="store_true", default=argparse.SUPPRESS)
     return parser
 
 
@@ -49,40 +78,52 @@ def select(pattern: str | None) -> list[Case]:
 
 
 def run(cases: Sequence[Case], *, quick: bool, pattern: str | None, keep: bool) -> list[Result]:
-    """Measure cases, print a line for each yardstick, and save the record."""
+    """Measure cases, print each with its yardsticks and marks, and save the record."""
+    peers.require()
+    # setigen's imports turn on everybody's messages.
+    logging.getLogger("fastsig").setLevel(logging.WARNING)
     results = []
     with tempfile.TemporaryDirectory(prefix="fastsig-bench-") as folder:
         scale = Scale(quick, Path(folder))
         record = machine.start_record(quick=quick, pattern=pattern, repeats=scale.repeats)
-        print(headline(record))
-        print(_ROW.format("case", "best", "rate", "ratio", "yardstick"))
+        print(machine.headline(record))
+        print(_ROW.format("case", "best", "rate", "ratio", ""))
         for case in cases:
             results.append(measure(case, scale))
-            print("\n".join(lines(results[-1])), flush=True)
+            print("\n".join(lines(results[-1], quick=quick)), flush=True)
+    print("\n".join(verdict(results, quick=quick)), file=sys.stderr)
     if keep:
         path = machine.save(record, [result.record() for result in results])
         print(f"wrote {path}", file=sys.stderr)
     return results
 
 
-def headline(record: dict) -> str:
-    """One line on the machine and the versions."""
-    host, found = record["machine"], record["versions"]
-    commit, _, dirty = (found["commit"] or "no git").partition("-")
-    return (f"{host['cpu']}, {host['cores']} cores, {host['lanes']} lanes, load "
-            f"{host['load']:.1f}; fastsig {found['fastsig']} ({commit[:12]}{dirty and ', dirty'}), "
-            f"numpy {found['numpy']}, scipy {found['scipy']}, numba {found['numba']}")
+def lines(result: Result, *, quick: bool = False) -> list[str]:
+    """The table's lines of a case: its own, one a yardstick, one a mark."""
+    unit = result.case.unit
+
+    def row(name: str, ms: float, rate: float, ratio: str, text: str) -> str:
+        return _ROW.format(name, f"{ms:.4g} ms", f"{rate:.4g} {unit}/s", ratio, text)
+
+    rows = [row(result.case.name, result.call.best * 1e3, result.rate, "", "fastsig")]
+    ratios = result.ratios()
+    for name, timing in result.yardsticks.items():
+        rows.append(row("", timing.best * 1e3, timing.rate, f"{ratios[name]:.2f}", name))
+    rows += [_ROW.format("", "", "", "", f"{name}: {why.upper()}")
+             for name, why in result.missing.items()]
+    if not quick:
+        rows += [f"    mark {mark['mark']}: {', '.join(f'{f:.4g}' for f in mark['found'])}"
+                 f" - {'met' if mark['met'] else 'MISSED'}" for mark in result.marks()]
+    return rows
 
 
-def lines(result: Result) -> list[str]:
-    """The table's lines of a case: one a yardstick."""
-    best = f"{result.call.best * 1e3:.4g} ms"
-    rate = f"{result.rate:.4g} {result.case.unit}/s"
-    first = (result.case.name, best, rate)
-    rows = []
-    for name, ratio in result.ratios().items():
-        rows.append(_ROW.format(*first, f"{ratio:.2f}", name))
-        first = ("", "", "")
+def verdict(results: Sequence[Result], *, quick: bool) -> list[str]:
+    """What is missing, and how many marks were met."""
+    missing = {name: why for result in results for name, why in result.missing.items()}
+    rows = [f"bench: {name} is {why}: its column is empty" for name, why in missing.items()]
+    if not quick:
+        met = [mark["met"] for result in results for mark in result.marks()]
+        rows.append(f"marks met: {sum(met)} of {len(met)}")
     return rows
 
 

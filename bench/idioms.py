@@ -27,6 +27,12 @@ def rfft(x: np.ndarray, workers: int = 1) -> None:
         scipy.fft.rfft(x[first : first + _PIECE], axis=-1, workers=workers)
 
 
+def irfft(x: np.ndarray) -> None:
+    """The inverse of `rfft`, likewise in pieces: `x` has rows of complex64."""
+    for first in range(0, len(x), _PIECE):
+        scipy.fft.irfft(x[first : first + _PIECE], axis=-1, workers=1)
+
+
 def read_and_rfft(
     descriptor: int, n_byte: int, buffer: np.ndarray, x: np.ndarray, n_frame: int
 ) -> None:
@@ -35,7 +41,7 @@ def read_and_rfft(
     The rows are those of `x`, already float32, taken in turn: no conversion, no filter, nothing
     kept. The least that a spectrometer on top of a library's transform could do.
     """
-    view = memoryview(buffer.view(np.uint8).reshape(-1))
+    view = memoryview(buffer.view(np.uint8).reshape(-1))  # type: ignore[arg-type]
     done = 0
     while done < n_byte:
         count = os.preadv(descriptor, [view[: n_byte - done]], done)
@@ -50,7 +56,7 @@ def unpack_table(n_bits: int) -> np.ndarray:
     """The samples in each of the 256 bytes, lowest bits first: shape (256,), one item a byte."""
     shifts = np.arange(0, 8, n_bits)
     codes = (np.arange(256)[:, np.newaxis] >> shifts) & (2**n_bits - 1)
-    return codes.astype(np.float32).view(f"V{4 * len(shifts)}").ravel()
+    return codes.astype(np.float32).view(f"V{4 * len(shifts)}").ravel()  # type: ignore[no-any-return]
 
 
 def unpack(packed: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
@@ -112,3 +118,33 @@ def stokes_sum(x: np.ndarray, total: np.ndarray) -> None:
         frames = x[first : first + _FRAMES]
         stokes(frames, piece[: len(frames)])
         total += piece[: len(frames)].sum(axis=0)
+
+
+def spectrometer(x: np.ndarray, taps: np.ndarray, n_int: int, out: np.ndarray) -> None:
+    """Channelise int8 samples as `polyphase` does, and add up the power of `n_int` frames.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n_sample,), int8
+    taps : ndarray, shape (n_tap, n_fft), float32
+    n_int : int
+    out : ndarray, shape (n_output, n_fft // 2), float32
+    """
+    n_tap, n_fft = taps.shape
+    rows = x.reshape(-1, n_fft)
+    samples = np.empty((_FRAMES + n_tap - 1, n_fft), np.float32)
+    folded, term = np.empty((2, _FRAMES, n_fft), np.float32)
+    power = folded.reshape(2 * _FRAMES, n_fft // 2)[:_FRAMES]
+    out[:] = 0
+    for total, begin in zip(out, range(0, len(out) * n_int, n_int), strict=True):
+        for first in range(begin, begin + n_int, _FRAMES):
+            n = min(_FRAMES, begin + n_int - first)
+            samples[: n + n_tap - 1] = rows[first : first + n + n_tap - 1]
+            np.multiply(samples[:n], taps[0], out=folded[:n])
+            for tap in range(1, n_tap):
+                np.multiply(samples[tap : tap + n], taps[tap], out=term[:n])
+                folded[:n] += term[:n]
+            spectra = scipy.fft.rfft(folded[:n], axis=-1, workers=1)[:, :-1]
+            np.multiply(spectra.real, spectra.real, out=power[:n])
+            power[:n] += spectra.imag**2
+            total += power[:n].sum(axis=0)

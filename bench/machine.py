@@ -18,6 +18,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
 _PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "h5py")
+PEERS = ("pyfftw", "mkl_fft", "mkl", "ducc0", "setigen", "baseband-tasks")
+
+
+def one_thread() -> None:
+    """Give libraries that would take all cores one; call before they are imported."""
+    for name in ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
 
 
 def use_kernel_cache() -> None:
@@ -61,7 +68,7 @@ def versions() -> dict[str, str | None]:
     from fastsig import __version__
 
     found: dict[str, str | None] = {"python": platform.python_version(), "fastsig": __version__}
-    for name in _PACKAGES:
+    for name in (*_PACKAGES, *PEERS):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -80,9 +87,12 @@ def commit() -> str | None:
     return done.stdout.strip()
 
 
-def start_record(*, quick: bool, pattern: str | None, repeats: int) -> dict[str, Any]:
+def start_record(
+    *, quick: bool, pattern: str | None, repeats: int, kind: str = "cases"
+) -> dict[str, Any]:
     """The head of a record; take it before the cases run, so that the load is that of others."""
     return {
+        "kind": kind,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": quick,
         "pattern": pattern,
@@ -92,10 +102,23 @@ def start_record(*, quick: bool, pattern: str | None, repeats: int) -> dict[str,
     }
 
 
+def headline(record: dict[str, Any]) -> str:
+    """One line on the machine and the versions."""
+    host, found = record["machine"], record["versions"]
+    text, _, dirty = (found["commit"] or "no git").partition("-")
+    return (f"{host['cpu']}, {host['cores']} cores, {host['lanes']} lanes, load "
+            f"{host['load']:.1f}; fastsig {found['fastsig']} ({text[:12]}{dirty and ', dirty'}), "
+            f"numpy {found['numpy']}, scipy {found['scipy']}, numba {found['numba']}")
+
+
 def file_name(record: dict[str, Any]) -> str:
-    """``<date>-<cpu>.json``; ``-quick`` and ``-part`` mark what is not a whole run."""
-    marks = [name for name, is_set in (("quick", record["quick"]), ("part", record["pattern"]))
-             if is_set]
+    """``<date>-<cpu>.json``; ``-whole`` and ``-scaling`` are other tables than the cases.
+
+    ``-quick`` and ``-part`` mark what is not a whole run.
+    """
+    marks = [record["kind"]] if record["kind"] != "cases" else []
+    marks += [name for name, is_set in (("quick", record["quick"]), ("part", record["pattern"]))
+              if is_set]
     cpu = re.sub(r"[^A-Za-z0-9_.]+", "-", record["machine"]["cpu"] or "unknown")
     return "-".join([record["date"][:10], cpu, *marks]) + ".json"
 

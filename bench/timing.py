@@ -23,19 +23,37 @@ class Scale:
         Sizes that only show that a case works: the figures mean nothing.
     folder : Path
         A temporary folder that the cases share and the run removes.
+    rounds : int
+        How often each call is timed, unless quick.
     """
 
     quick: bool
     folder: Path
+    rounds: int = 9
 
     @property
     def repeats(self) -> int:
         """How often each call is timed."""
-        return 1 if self.quick else 9
+        return 1 if self.quick else self.rounds
 
     def pick(self, full: int, quick: int) -> int:
         """The size of this run."""
         return quick if self.quick else full
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """Another way to do the work.
+
+    Parameters
+    ----------
+    call : callable
+    work : float
+        Units of work that a call does.
+    """
+
+    call: Call
+    work: float
 
 
 @dataclass(frozen=True)
@@ -45,19 +63,51 @@ class Task:
     Parameters
     ----------
     work : float
-        Units of work that `call` does, and every yardstick as well.
+        Units of work that `call` does.
     call : callable
         fastsig.
     yardsticks : mapping
-        Name -> callable that does as much in another way.
+        Name -> `Yardstick`, or a callable that does as much as `call`.
+    missing : mapping
+        Name of a yardstick -> why it is not there. It is told, not hidden.
     close : callable
         Gives back what the set-up holds.
     """
 
     work: float
     call: Call
-    yardsticks: Mapping[str, Call]
+    yardsticks: Mapping[str, Yardstick | Call]
     close: Call = field(default=lambda: None)
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a case has to reach.
+
+    Parameters
+    ----------
+    least : float
+        Least ratio to the fastest of `names`; without names, least rate.
+    names : tuple of str
+        Yardsticks that must all be there.
+    """
+
+    least: float
+    names: tuple[str, ...] = ()
+
+    def found(self, result: Result) -> float:
+        """What the case reached."""
+        if not self.names:
+            return result.rate
+        return result.rate / max(result.rates()[name] for name in self.names)
+
+    def text(self, unit: str) -> str:
+        """What is asked for, in words."""
+        if not self.names:
+            return f"{self.least:g} {unit}/s"
+        fastest = "the fastest of " if len(self.names) > 1 else ""
+        return f"{self.least:g} x {fastest}{', '.join(self.names)}"
 
 
 @dataclass(frozen=True)
@@ -74,29 +124,39 @@ class Case:
         Makes the data, and returns the calls and the amount of work.
     about : str
         One line for ``--list``.
+    marks : tuple of tuple of Mark
+        Of each inner tuple, one has to be reached.
     """
 
     name: str
     unit: str
     setup: Callable[[Scale], Task]
     about: str
+    marks: tuple[tuple[Mark, ...], ...] = ()
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Wall times of one call, s, in the order they were taken."""
+    """Wall times of one call, s, in the order they were taken, and its units of work."""
 
     seconds: tuple[float, ...]
+    work: float
 
     @property
     def best(self) -> float:
         """The shortest: what the machine can do when nothing disturbs it."""
         return min(self.seconds)
 
-    def record(self, work: float) -> dict[str, Any]:
+    @property
+    def rate(self) -> float:
+        """Units of work a second."""
+        return self.work / self.best
+
+    def record(self) -> dict[str, Any]:
         """The figures for the JSON."""
-        return {"best_s": self.best, "median_s": statistics.median(self.seconds),
-                "rate": work / self.best, "seconds": list(self.seconds)}
+        return {"work": self.work, "best_s": self.best,
+                "median_s": statistics.median(self.seconds), "rate": self.rate,
+                "seconds": list(self.seconds)}
 
 
 @dataclass(frozen=True)
@@ -104,43 +164,70 @@ class Result:
     """The timings of a case."""
 
     case: Case
-    work: float
     call: Timing
     yardsticks: Mapping[str, Timing]
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
         """Units of work a second."""
-        return self.work / self.call.best
+        return self.call.rate
+
+    def rates(self) -> dict[str, float]:
+        """Units of work a second of each yardstick."""
+        return {name: timing.rate for name, timing in self.yardsticks.items()}
 
     def ratios(self) -> dict[str, float]:
         """How many times faster than each yardstick, best against best."""
-        return {name: timing.best / self.call.best for name, timing in self.yardsticks.items()}
+        return {name: self.rate / rate for name, rate in self.rates().items()}
+
+    def marks(self) -> list[dict[str, Any]]:
+        """Each mark in words, what was found, and whether that is enough."""
+        rows = []
+        for either in self.case.marks:
+            found = [mark.found(self) for mark in either]
+            rows.append({
+                "mark": " or ".join(mark.text(self.case.unit) for mark in either),
+                "found": found,
+                "met": any(f >= mark.least for f, mark in zip(found, either, strict=True)),
+            })
+        return rows
 
     def record(self) -> dict[str, Any]:
         """The figures for the JSON."""
         ratios = self.ratios()
-        peers = {name: {**timing.record(self.work), "ratio": ratios[name]}
+        peers = {name: {**timing.record(), "ratio": ratios[name]}
                  for name, timing in self.yardsticks.items()}
-        return {"name": self.case.name, "unit": self.case.unit, "work": self.work,
-                **self.call.record(self.work), "yardsticks": peers}
+        return {"name": self.case.name, "unit": self.case.unit, **self.call.record(),
+                "yardsticks": peers, "missing": dict(self.missing), "marks": self.marks()}
 
 
 def measure(case: Case, scale: Scale) -> Result:
     """Set a case up and time its calls in turn: A B A B ..., after one round that compiles."""
     task = case.setup(scale)
-    calls: dict[str | None, Call] = {None: task.call, **task.yardsticks}
-    seconds: dict[str | None, list[float]] = {name: [] for name in calls}
+    calls = {None: Yardstick(task.call, task.work)} | {
+        name: each if isinstance(each, Yardstick) else Yardstick(each, task.work)
+        for name, each in task.yardsticks.items()
+    }
     try:
-        for call in calls.values():
-            call()
-        for _ in range(scale.repeats):
-            for name, call in calls.items():
-                seconds[name].append(timed(call))
+        seconds = in_turn({name: each.call for name, each in calls.items()}, scale.repeats)
     finally:
         task.close()
-    timings = {name: Timing(tuple(found)) for name, found in seconds.items()}
-    return Result(case, task.work, timings.pop(None), timings)
+    timings = {name: Timing(tuple(seconds[name]), each.work) for name, each in calls.items()}
+    own = timings.pop(None)
+    named = {name: timing for name, timing in timings.items() if name is not None}
+    return Result(case, own, named, task.missing)
+
+
+def in_turn(calls: Mapping[Any, Call], rounds: int) -> dict[Any, list[float]]:
+    """Wall times of calls that take turns, so that noise hits all alike; a first round is free."""
+    for call in calls.values():
+        call()
+    seconds: dict[Any, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            seconds[name].append(timed(call))
+    return seconds
 
 
 def timed(call: Call) -> float:

@@ -1,0 +1,89 @@
+"""``python -m bench.probe``: compile the hot loops, tell their instructions, then time on request.
+
+The environment says for which processor (``NUMBA_CPU_NAME``, ``NUMBA_CPU_FEATURES``) and where
+to (``NUMBA_CACHE_DIR``: it has to be empty, a cache keeps no assembly). The first line of output
+is JSON: the lanes, and for each hot loop the `count` of each version. Then, for each line of
+input, the seconds that the fused spectrometer takes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tempfile
+from collections import Counter
+from importlib import import_module
+from pathlib import Path
+
+from bench import machine
+
+machine.one_thread()
+
+from fastsig_kernels import Channelizer, Spectrometer, fft_plan  # noqa: E402
+
+from bench.data import N_CHAN, Fused  # noqa: E402
+from bench.timing import Scale, timed  # noqa: E402
+
+#: Functions with the loops that take the time; later ones contain earlier ones.
+HOT = ("_passes.columns_nb", "_passes.leaf_nb", "_passes.mirrored_leaf_nb", "_passes.gather_nb",
+       "_bank_loops.filter_nb", "_detect.add_leaves_nb", "_detect.put_leaves_nb",
+       "_bank_loops.integrate_nb", "_bank_loops.spectra_nb", "_fft_loops.transform_rows")
+
+_KINDS = {
+    "fused": r"v?fn?m(?:add|sub)\w*ps",
+    "vector": r"v?(?:add|sub|mul)ps|v?fn?m(?:add|sub)\w*ps",
+    "scalar": r"v?(?:add|sub|mul)s[sd]|v?fn?m(?:add|sub)\w*s[sd]",
+    "gather": r"vp?gather\w+",
+    "float gather": r"vgather\w+",
+}
+_INSTRUCTION = re.compile(r"^\s+([a-z]\w*)\s+(.*)$", re.MULTILINE)
+_REGISTER = re.compile(r"%([xyz])mm")
+
+
+def count(assembly: str) -> dict[str, int]:
+    """Instructions of each kind, vector ones by register too, and calls of a library's fma."""
+    found: Counter[str] = Counter()
+    for name, operands in _INSTRUCTION.findall(assembly):
+        for kind, pattern in _KINDS.items():
+            if re.fullmatch(pattern, name):
+                found[kind] += 1
+                register = _REGISTER.search(operands)
+                if kind == "vector" and register:
+                    found[register[1] + "mm"] += 1
+    found["fma call"] = len(re.findall(r"\bfmaf?\b", assembly))
+    return dict(found)
+
+
+def compile_all() -> None:
+    """Compile for int8 and 8 taps: I, IQUV with and without kurtosis, spectra, transforms."""
+    Spectrometer(N_CHAN).compile()
+    Spectrometer(N_CHAN, n_pol=2, products="IQUV").compile()
+    Spectrometer(N_CHAN, n_pol=2, products="IQUV", flag_sigma=3.0).compile()
+    Channelizer(N_CHAN).compile()
+    fft_plan(N_CHAN).compile()
+
+
+def counts() -> dict[str, list[dict[str, int]]]:
+    """For each of `HOT`, what `count` finds in each version that was compiled."""
+    found = {}
+    for name in HOT:
+        module, _, attribute = name.partition(".")
+        function = getattr(import_module(f"fastsig_kernels.{module}"), attribute)
+        found[name] = [count(function.inspect_asm(each)) for each in function.signatures]
+    return found
+
+
+def main() -> None:
+    from fastsig_kernels._simd import host_lanes
+
+    compile_all()
+    print(json.dumps({"lanes": host_lanes(), "functions": counts()}), flush=True)
+    call = Fused(Scale(False, Path(tempfile.gettempdir())), n_byte=2**25)
+    call()
+    for _ in sys.stdin:
+        print(timed(call), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Cases: voltages in memory to integrated spectra, beside transforms alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bench import idioms, peers
+from bench.data import MEGA, N_CHAN, N_FFT, N_TAP, Fused, InThreads, layout_of
+from bench.timing import Case, Mark, Scale, Task, Yardstick
+
+#: Of these the fastest transform of real samples is the measure.
+REAL = (peers.SCIPY, peers.FFTW, peers.MKL)
+IDIOM, ONE_THREAD, UNFLAGGED = "NumPy + SciPy spectrometer", "one thread", "without flags"
+
+
+def fused(scale: Scale, names: Sequence[str] = peers.TRANSFORMS, **options: Any) -> Task:
+    """One thread beside bare transforms of as long; samples of all polarisations count."""
+    call = Fused(scale, **options)
+    kind = "complex" if call.plan.layout.is_complex else "real"
+    return Task(call.work, call, peers.transforms(kind, call.plan.n_fft, scale, names))
+
+
+def fused_i(scale: Scale) -> Task:
+    """The chief case, beside NumPy and SciPy too, and transforms that never leave the cache."""
+    call = Fused(scale)
+    return Task(call.work, call, {
+        **peers.transforms("real", N_FFT, scale),
+        **peers.transforms("real", N_FFT, scale, (peers.FFTW, peers.MKL), kept=False),
+        IDIOM: idiom(scale, call),
+    })
+
+
+def idiom(scale: Scale, call: Fused) -> Yardstick:
+    """The same spectra of fewer samples: it is slow."""
+    plan = call.plan
+    n_out = scale.pick(16, 1)
+    x = call.x[0, : (n_out * plan.n_int + N_TAP - 1) * N_FFT]
+    out = np.empty((n_out, N_CHAN), np.float32)
+    return Yardstick(partial(idioms.spectrometer, x, plan.taps, plan.n_int, out),
+                     n_out * plan.n_int * N_FFT / MEGA)
+
+
+def in_threads(scale: Scale, **options: Any) -> Task:
+    """Two threads beside one."""
+    one = Fused(scale, **options)
+    two = InThreads(one)
+    return Task(two.work, two, {ONE_THREAD: Yardstick(one, one.work)}, two.close)
+
+
+def flagged(scale: Scale) -> Task:
+    """Spectral kurtosis beside the same without."""
+    options: dict[str, Any] = {"n_pol": 2, "products": "IQUV", "n_int": 256, "n_inner": 256}
+    call, plain = Fused(scale, flag_sigma=3.0, **options), Fused(scale, **options)
+    return Task(call.work, call, {UNFLAGGED: Yardstick(plain, plain.work)})
+
+
+def _two(products: str) -> dict[str, Any]:
+    """Both polarisations of a beam, in spectra of 49.152 us at 1 GS/s."""
+    return {"n_pol": 2, "products": products, "n_int": 6}
+
+
+def _fused(name: str, about: str, least: float, fastest: tuple[str, ...], **options: Any) -> Case:
+    return Case(name, "MS", partial(fused, **options), about, ((Mark(least, fastest),),))
+
+
+#: What one beam brings in: two polarisations of 1 GS/s.
+BEAM = 2000.0
+
+CASES = [
+    Case("fused-i", "MS", fused_i, "int8, 8 taps, 4096 channels, one polarisation to I in 1 ms",
+         ((Mark(2.0, REAL),), (Mark(7.0, (IDIOM,)),))),
+    Case("fused-i-2", "MS", in_threads, "the same in two threads", ((Mark(1.6, (ONE_THREAD,)),),)),
+    _fused("fused-aabbcrci", "two polarisations to AA, BB, CR, CI in 49.152 us", 1.75, REAL,
+           **_two("AABBCRCI")),
+    _fused("fused-iquv", "two polarisations to I, Q, U, V in 49.152 us", 1.75, REAL,
+           **_two("IQUV")),
+    Case("fused-iquv-2", "MS", partial(in_threads, **_two("IQUV")),
+         "the same in two threads; a beam is 2000 MS/s", ((Mark(BEAM),),)),
+    Case("fused-flag", "MS", flagged, "I, Q, U, V of 256 frames with spectral kurtosis",
+         ((Mark(0.9, (UNFLAGGED,)),),)),
+    _fused("fused-1024", "as fused-i, 1024 channels", 1.8, REAL, n_chan=2**10),
+    _fused("fused-65536", "as fused-i, 65536 channels", 1.5, REAL, n_chan=2**16),
+    _fused("fused-1M", "as fused-i, 2^20 channels", 1.2, REAL, n_chan=2**20),
+    _fused("fused-complex", "as fused-i, complex int8", 1.4, peers.TRANSFORMS,
+           layout=layout_of(8, is_complex=True)),
+]
