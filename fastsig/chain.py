@@ -20,6 +20,8 @@ from fastsig import registry
 from fastsig.errors import PlanError, UsageError
 from fastsig.io import describe, open_stream
 from fastsig.product import Data
+from fastsig.shared import Shared
+from fastsig.stages.detect import LEAST_FLAGGED
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import SpectrumStream, Stream, VoltageStream
 from fastsig.time import elapsed, iso
@@ -192,6 +194,10 @@ class Chain:
 
         write(self.stream, path, **options)
 
+    def shared(self) -> Chain:
+        """The same voltages for several chains, which `fastsig.reduce.write_many` reads once."""
+        return Chain(Shared(self.stream))
+
     def explain(self, **options: Any) -> str:
         """How the chain would run, as text."""
         from fastsig.plan import plan
@@ -251,12 +257,31 @@ def _between(span: slice) -> str:
 
 def spectra(
     stream: VoltageStream, n_chan: int, *, n_tap: int = 8, window: str = "hamming",
-    min_valid: float = 0.9, products: str = "I", time: Any = None, n_int: int | None = None,
-    n_freq: int = 1, sign_q: int = 1, sign_v: int = 1,
+    min_valid: float = 0.9, oversample: Fraction | str | int = 1, products: str = "I",
+    time: Any = None, n_int: int | None = None, n_freq: int = 1, flag: str | None = None,
+    flag_sigma: float | None = None, sign_q: int = 1, sign_v: int = 1,
 ) -> Chain:
     """The chain of ``fastsig spectra``: channelise, detect, integrate."""
-    chain = Chain(stream).channelize(n_chan, n_tap=n_tap, window=window, min_valid=min_valid)
+    sigma = _flag_sigma(flag, flag_sigma, integrated=time is not None or n_int is not None)
+    chain = Chain(stream).channelize(n_chan, n_tap=n_tap, window=window, min_valid=min_valid,
+                                     oversample=oversample)
     chain = chain.detect(products, sign_q=sign_q, sign_v=sign_v)
     if time is None and n_int is None and n_freq == 1:
         return chain
-    return Chain(Integrate(chain.stream, time, n_int=n_int, n_freq=n_freq))
+    return Chain(Integrate(chain.stream, time, n_int=n_int, n_freq=n_freq, flag_sigma=sigma))
+
+
+def _flag_sigma(flag: str | None, sigma: float | None, *, integrated: bool) -> float | None:
+    """The thresholds of spectral kurtosis, in sigmas; None for no flags."""
+    if flag is None:
+        if sigma is not None:
+            raise UsageError(f"flag_sigma = {sigma} without a flag; allowed: with flag = 'sk'")
+        return None
+    if flag != "sk":
+        raise UsageError(f"flag = {flag!r}; allowed: 'sk'")
+    if not integrated:
+        raise UsageError(
+            f"flag = {flag!r} without an integration; allowed: with an integration (--integrate, "
+            f"--n-int) of {LEAST_FLAGGED} spectra or more"
+        )
+    return 3.0 if sigma is None else sigma

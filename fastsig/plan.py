@@ -6,22 +6,22 @@ the stream alone; workers and memory decide how many run at a time, never what a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
+from fastsig.budget import Need, reach, root
 from fastsig.errors import PlanError
 from fastsig.memory import resident_bytes
+from fastsig.shared import shared_by
 from fastsig.stages.channelize import Channelize
 from fastsig.stages.detect import Detect
 from fastsig.stages.integrate import SEGMENT, Integrate
 from fastsig.stages.spectrometer import Spectrometer
 from fastsig.stream import Block, SpectrumStream, Stream, Sums, means
 
-__all__ = ["Node", "Plan", "Unit", "fuse", "plan"]
+__all__ = ["Node", "Plan", "Unit", "fuse", "plan", "plan_many"]
 
-_UNIT_BYTES = 2**24  # input that a unit reads: long enough to hide the cost of a task
-_RESULT_BYTES = 2**22
 _ALLOWANCE = 2**26  # interpreter, compiler and allocator growth while running
 
 
@@ -61,6 +61,8 @@ class Plan:
         Output rows a unit.
     memory, floor : int
         Bytes that the process is expected to take, and would take at the least.
+    shared_bytes : int
+        Voltages that are kept for other chains of the same run, part of `memory`.
     """
 
     stream: SpectrumStream
@@ -69,6 +71,7 @@ class Plan:
     unit_rows: int
     memory: int
     floor: int
+    shared_bytes: int = 0
 
     @property
     def segmented(self) -> bool:
@@ -93,6 +96,13 @@ class Plan:
             return self.stream.read_block(unit.row, unit.n)
         stream = cast(Integrate, self.stream)
         return stream.segment_sums(*stream.segments(unit.row)[unit.segment])
+
+    def begin(self, unit: Unit) -> int:
+        """First input row that a unit needs, by which units of several chains are put in order."""
+        if unit.segment is None:
+            return reach(self.stream, unit.row, unit.n)[0]
+        stream = cast(Integrate, self.stream)
+        return reach(stream.source, *stream.segments(unit.row)[unit.segment])[0]
 
     def blocks(self) -> Combiner:
         """The object that turns units' results, in order, into blocks of rows."""
@@ -120,8 +130,9 @@ class Plan:
                 f"{node.alignment:>8}{node.row_bytes:>12}{node.work_bytes:>14}"
             )
         unit = f"segments of {SEGMENT} spectra" if self.segmented else f"{self.unit_rows} rows"
+        kept = f"{self.shared_bytes / 1e6:.0f} MB kept for all, " if self.shared_bytes else ""
         lines.append(
-            f"{self.workers} workers, {self.in_flight} units in flight, a unit is {unit}; "
+            f"{self.workers} workers, {self.in_flight} units in flight, a unit is {unit}; {kept}"
             f"memory about {self.memory / 1e6:.0f} MB (at least {self.floor / 1e6:.0f} MB)"
         )
         return "\n".join(lines)
@@ -157,31 +168,30 @@ def _node(stream: Stream) -> Node:
     return Node(name, stages, stream.shape[0], halo, hop, stream.row_bytes, work)
 
 
-def fuse(stream: Stream) -> Stream:
-    """The chain with every run of stages for which there is a fused form replaced by it."""
-    if type(stream) is Detect and isinstance(stream.source, Channelize):
+def fuse(stream: Stream, n_int: int = 1) -> Stream:
+    """The chain with every run of stages for which there is a fused form replaced by it.
+
+    `n_int` is the number of its rows that the stage above adds up.
+    """
+    if (type(stream) is Detect and isinstance(stream.source, Channelize)
+            and _in_phase(stream.source, n_int)):
         return Spectrometer.fuse(stream)
     if isinstance(stream, Integrate):
-        inner = fuse(stream.source)
+        inner = fuse(stream.source, stream.n_int)
         if inner is not stream.source:
             return Integrate(inner, n_int=stream.n_int, n_freq=stream.n_freq,
                              flag_sigma=stream.flag_sigma)
     return stream
 
 
-def _root(stream: Stream) -> Stream:
-    while stream.inputs():
-        stream = stream.inputs()[0]
-    return stream
+def _in_phase(bank: Channelize, n_int: int) -> bool:
+    """Whether all sums of `n_int` frames begin with the same turn of the samples in a frame.
 
-
-def _unit_rows(stream: SpectrumStream) -> int:
-    """Rows that read about `_UNIT_BYTES` of the file and give at most `_RESULT_BYTES`."""
-    root: Any = _root(stream)
-    ratio = root.header.sample_rate / stream.header.sample_rate
-    by_input = int(_UNIT_BYTES // max(1, ratio * root.row_bytes))
-    by_result = _RESULT_BYTES // max(1, stream.row_bytes)
-    return max(1, min(by_input, by_result, stream.shape[0]))
+    An oversampled bank turns frame m by m hops, modulo n_fft. The fused kernel takes the first
+    frame that it is given for frame 0: out of phase its sums would round differently.
+    """
+    period = bank.bank.oversample.numerator
+    return n_int % period == 0 and (n_int <= SEGMENT or SEGMENT % period == 0)
 
 
 def plan(
@@ -208,38 +218,35 @@ def plan(
     PlanError
         Where the chain does not end in spectra, or `memory` is below the floor, which it names.
     """
-    if not isinstance(stream, SpectrumStream):
-        raise PlanError(f"a plan ends in spectra, not in {stream.kind}: detect first")
-    ready = cast(SpectrumStream, fuse(stream)) if fused else stream
-    base = resident_bytes() + _ALLOWANCE + writer_bytes
+    return plan_many([stream], workers=workers, memory=memory, fused=fused,
+                     writer_bytes=writer_bytes)[0]
 
-    def need(threads: int, flight: int, rows: int) -> int:
-        return base + threads * ready.work_bytes(rows) + flight * rows * ready.row_bytes
 
-    floor = need(1, 1, 1)
+def plan_many(
+    streams: Sequence[Stream], *, workers: int = 1, memory: int | None = None, fused: bool = True,
+    writer_bytes: int = 0,
+) -> list[Plan]:
+    """Plan chains that run side by side; parameters as of `plan`, `memory` is that of them all."""
+    for stream in streams:
+        if not isinstance(stream, SpectrumStream):
+            raise PlanError(f"a plan ends in spectra, not in {stream.kind}: detect first")
+    ready = [cast(SpectrumStream, fuse(stream) if fused else stream) for stream in streams]
+    need = Need(ready, resident_bytes() + _ALLOWANCE + writer_bytes, shared_by(ready[0]))
+    floor = need(1, 1, [1] * len(ready), need.least_kept)
     if memory is not None and memory < floor:
         raise PlanError(
             f"--memory {memory / 1e6:.0f}MB is below the floor of this plan, "
             f"{-(-floor // 10**6)}MB"
         )
-    rows, threads = _unit_rows(ready), max(1, workers)
-    flight = threads + 2
-    while memory is not None and need(threads, flight, rows) > memory:
-        if rows > 1:
-            rows //= 2
-        elif flight > threads:
-            flight -= 1
-        else:
-            threads, flight = threads - 1, threads - 1
-        if threads <= 1 and rows == 1:
-            threads, flight = 1, 1
-            break
-    return Plan(ready, threads, flight, rows, need(threads, flight, rows), floor)
+    threads, flight, rows, kept = need.fit(max(1, workers), memory)
+    total = need(threads, flight, rows, kept)
+    return [Plan(stream, threads, flight, n, total, floor, kept)
+            for stream, n in zip(ready, rows, strict=True)]
 
 
 def describe_unit(plan: Plan, unit: Unit) -> str:
     """A unit as text for error notes: the file and its sample range."""
-    root: Any = _root(plan.stream)
-    ratio = root.header.sample_rate / plan.stream.header.sample_rate
+    file: Any = root(plan.stream)
+    ratio = file.header.sample_rate / plan.stream.header.sample_rate
     first, stop = int(unit.row * ratio), int((unit.row + unit.n) * ratio)
-    return f"rows {unit.row} to {unit.row + unit.n} ({root.path}, from sample {first} to {stop})"
+    return f"rows {unit.row} to {unit.row + unit.n} ({file.path}, from sample {first} to {stop})"

@@ -1,53 +1,87 @@
-"""Run a chain and write its product: the planner, the scheduler and the writer put together."""
+"""Run chains and write their products: planner, scheduler and writer put together."""
 
 from __future__ import annotations
 
+import contextlib
+import heapq
 import logging
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fastsig.errors import FastsigWarning, UsageError
-from fastsig.io.fbh5_writer import FBH5Writer, chunk_shape
+from fastsig.io.fbh5_writer import FBH5Writer
 from fastsig.io.provenance import input_files, provenance
 from fastsig.io.safe import check_output
-from fastsig.plan import Plan, describe_unit, plan
+from fastsig.io.sizes import writer_bytes
+from fastsig.plan import Plan, Unit, describe_unit, plan_many
 from fastsig.scheduler import run
+from fastsig.shared import Shared, shared_by
 from fastsig.signals import held
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import SpectrumStream, Stream
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["plan_product", "write", "write_plan"]
+__all__ = ["plan_product", "plan_products", "write", "write_many", "write_plan", "write_plans"]
 
 
 def plan_product(
-    stream: Stream, *, workers: int | None = None, memory: int | None = None, fused: bool = True
+    stream: Stream, *, workers: int | None = None, memory: int | None = None, fused: bool = True,
+    bits: int = 32,
 ) -> Plan:
     """The plan of writing a chain's spectra, the writer's memory included."""
+    return plan_products([stream], workers=workers, memory=memory, fused=fused, bits=bits)[0]
+
+
+def plan_products(
+    streams: Sequence[Stream], *, workers: int | None = None, memory: int | None = None,
+    fused: bool = True, bits: int = 32,
+) -> list[Plan]:
+    """The plans of writing the spectra of several chains in one run; `memory` is for all."""
     threads = len(os.sched_getaffinity(0)) if workers is None else workers
     if threads < 1:
         raise UsageError(f"workers = {workers}; allowed: 1 or more")
+    if not streams:
+        raise UsageError("no chains; allowed: 1 or more")
+    if len(streams) > 1:
+        _check_shared(streams)
+    for stream in streams:
+        _warn_of_length(stream)
+    return plan_many(streams, workers=threads, memory=memory, fused=fused,
+                     writer_bytes=sum(_writer_bytes(stream, bits) for stream in streams))
+
+
+def _check_shared(streams: Sequence[Stream]) -> None:
+    sources = {id(shared_by(stream)) for stream in streams}
+    if len(sources) > 1 or shared_by(streams[0]) is None:
+        raise UsageError(
+            f"{streams[0].path}: chains that run together read one shared stream; allowed: "
+            "chains made from one obs.shared()"
+        )
+
+
+def _warn_of_length(stream: Stream) -> None:
     if isinstance(stream, Integrate) and stream.n_int > stream.source.shape[0]:
         warnings.warn(
             f"{stream.path}: its {stream.source.shape[0]} spectra are fewer than the "
-            f"{stream.n_int} of one integration; the weight tells", FastsigWarning, stacklevel=3,
+            f"{stream.n_int} of one integration; the weight tells", FastsigWarning, stacklevel=4,
         )
-    held = 0
-    if isinstance(stream, SpectrumStream):
-        chunk = chunk_shape(stream.shape)[0] * stream.shape[1] * stream.shape[2] * 4
-        held = (4 if stream.weight_channels == 1 else 6) * chunk
-    return plan(stream, workers=threads, memory=memory, fused=fused, writer_bytes=held)
+
+
+def _writer_bytes(stream: Stream, bits: int) -> int:
+    if not isinstance(stream, SpectrumStream):
+        return 0
+    return writer_bytes(stream.shape, stream.weight_channels, bits)
 
 
 def write(
     stream: Stream, path: str | os.PathLike[str], *, workers: int | None = None,
     memory: int | None = None, fused: bool = True, overwrite: bool = False,
-    compression: str = "bitshuffle", blank: str = "nan", hash_inputs: bool = False,
-    progress: Callable[[int], Any] | None = None,
+    compression: str = "bitshuffle", blank: str = "nan", bits: int = 32,
+    hash_inputs: bool = False, progress: Callable[[int], Any] | None = None,
 ) -> Plan:
     """Compute a chain that ends in spectra and write them as FBH5.
 
@@ -71,6 +105,9 @@ def write(
         Filter of the data.
     blank : {"nan", "mean"}
         What stands where nothing is valid: NaN, or the channel's weighted mean.
+    bits : {32, 8}
+        Of the samples: float32, or codes with a scale and an offset for each segment of spectra,
+        product and channel.
     hash_inputs : bool
         Hash all of every input for the provenance, not its ends alone.
     progress : callable, optional
@@ -85,36 +122,120 @@ def write(
     DataError
         Where an input cannot be read to its end.
     """
-    ready = plan_product(stream, workers=workers, memory=memory, fused=fused)
+    ready = plan_product(stream, workers=workers, memory=memory, fused=fused, bits=bits)
     write_plan(ready, stream, path, overwrite=overwrite, compression=compression,
-               blank=blank, hash_inputs=hash_inputs, progress=progress)
+               blank=blank, bits=bits, hash_inputs=hash_inputs, progress=progress)
     return ready
 
 
+def write_many(
+    streams: Sequence[Stream], paths: Sequence[str | os.PathLike[str]], *,
+    workers: int | None = None, memory: int | None = None, fused: bool = True, bits: int = 32,
+    **options: Any,
+) -> list[Plan]:
+    """Write several chains of one shared stream, each to its path, in one read of the input.
+
+    Each product is, byte for byte, the one that `write` makes. Where `memory` is too small to
+    keep what other chains still need, parts of the input are read again.
+
+    Parameters
+    ----------
+    streams : sequence of SpectrumStream
+        Chains on one `Shared` (of ``chain.shared()``).
+    paths : sequence of path
+        Final names, as many and all different.
+    workers, memory, fused, bits
+        As of `write`; `memory` is that of the whole run.
+    options
+        `overwrite`, `compression`, `blank`, `hash_inputs` and `progress`, as of `write`.
+
+    Raises
+    ------
+    UsageError
+        Where the chains do not share their input, or paths are missing or the same.
+    PlanError, OutputError, DataError
+        As of `write`. All products that were being written are removed.
+    """
+    plans = plan_products(streams, workers=workers, memory=memory, fused=fused, bits=bits)
+    write_plans(plans, streams, paths, bits=bits, **options)
+    return plans
+
+
 def write_plan(
-    ready: Plan, stream: Stream, path: str | os.PathLike[str], *, overwrite: bool = False,
-    compression: str = "bitshuffle", blank: str = "nan", hash_inputs: bool = False,
-    progress: Callable[[int], Any] | None = None,
+    ready: Plan, stream: Stream, path: str | os.PathLike[str], **options: Any
 ) -> None:
-    """Run a plan of `plan_product` for `stream`; parameters as of `write`."""
-    check_output(path, overwrite=overwrite, inputs=input_files(stream))
-    _log.info("plan\n%s", ready.explain())
-    spectra = ready.stream
-    blocks = ready.blocks()
-    record = provenance(stream, hash_inputs=hash_inputs)
-    with held(), FBH5Writer(
-        path, spectra.header, spectra.shape, weight_channels=spectra.weight_channels,
-        provenance=record, overwrite=overwrite, compression=compression, blank=blank,
-    ) as writer:
+    """Run a plan of `plan_product` for `stream`; `options` as of `write`."""
+    write_plans([ready], [stream], [path], **options)
 
-        def consume(unit: Any, result: Any) -> None:
-            block = blocks.add(unit, result)
-            if block is not None:
-                writer.append(block.data, block.valid)
-                if progress is not None:
-                    progress(block.n)
 
-        begun = time.perf_counter()
-        run(ready.units(), ready.work, consume, workers=ready.workers,
-            in_flight=ready.in_flight, describe=lambda unit: describe_unit(ready, unit))
-    _log.info("%s: %d rows in %.3g s", path, spectra.shape[0], time.perf_counter() - begun)
+def write_plans(
+    plans: Sequence[Plan], streams: Sequence[Stream], paths: Sequence[str | os.PathLike[str]], *,
+    overwrite: bool = False, compression: str = "bitshuffle", blank: str = "nan", bits: int = 32,
+    hash_inputs: bool = False, progress: Callable[[int], Any] | None = None,
+) -> None:
+    """Run the plans of `plan_products` for `streams`; parameters as of `write`."""
+    _check_paths(streams, paths, overwrite)
+    for ready in plans:
+        _log.info("plan\n%s", ready.explain())
+    begun = time.perf_counter()
+    with held(), _sharing(plans), contextlib.ExitStack() as stack:
+        writers = [
+            stack.enter_context(FBH5Writer(
+                path, ready.stream.header, ready.stream.shape,
+                weight_channels=ready.stream.weight_channels,
+                provenance=provenance(stream, hash_inputs=hash_inputs), overwrite=overwrite,
+                compression=compression, blank=blank, bits=bits,
+            ))
+            for ready, stream, path in zip(plans, streams, paths, strict=True)
+        ]
+        _run(plans, writers, progress)
+    for ready, path in zip(plans, paths, strict=True):
+        rows, seconds = ready.stream.shape[0], time.perf_counter() - begun
+        _log.info("%s: %d rows in %.3g s", path, rows, seconds)
+
+
+def _check_paths(
+    streams: Sequence[Stream], paths: Sequence[str | os.PathLike[str]], overwrite: bool
+) -> None:
+    if len(paths) != len(streams):
+        raise UsageError(f"{len(paths)} paths for {len(streams)} products; allowed: one each")
+    for stream, path in zip(streams, paths, strict=True):
+        check_output(path, overwrite=overwrite, inputs=input_files(stream))
+    if len({os.path.realpath(path) for path in paths}) < len(paths):
+        names = ", ".join(str(path) for path in paths)
+        raise UsageError(f"{names}: two products of one name; allowed: a name for each")
+
+
+@contextlib.contextmanager
+def _sharing(plans: Sequence[Plan]) -> Iterator[None]:
+    """Let what the chains share keep as much as was planned, and nothing afterwards."""
+    shared: Shared | None = shared_by(plans[0].stream)
+    if shared is not None:
+        shared.capacity = plans[0].shared_bytes
+    try:
+        yield
+    finally:
+        if shared is not None:
+            shared.forget()
+
+
+def _run(
+    plans: Sequence[Plan], writers: Sequence[FBH5Writer], progress: Callable[[int], Any] | None
+) -> None:
+    """Do the units of all plans, by the input that they begin at, and write what they give."""
+    blocks = [ready.blocks() for ready in plans]
+
+    def units(index: int) -> Iterator[tuple[int, int, Unit]]:
+        for unit in plans[index].units():
+            yield plans[index].begin(unit), index, unit
+
+    def consume(task: tuple[int, int, Unit], result: Any) -> None:
+        block = blocks[task[1]].add(task[2], result)
+        if block is not None:
+            writers[task[1]].append(block.data, block.valid)
+            if progress is not None:
+                progress(block.n)
+
+    run(heapq.merge(*map(units, range(len(plans))), key=lambda task: task[:2]),
+        lambda task: plans[task[1]].work(task[2]), consume, workers=plans[0].workers,
+        in_flight=plans[0].in_flight, describe=lambda task: describe_unit(plans[task[1]], task[2]))

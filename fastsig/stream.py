@@ -159,9 +159,16 @@ class Stream(ABC):
         """Streams that this one reads; none for a file."""
         return ()
 
+    def needs(self, start: int, n: int) -> tuple[int, int]:
+        """First row and number of rows of the input that rows from `start` on are made of."""
+        return start, n
+
     def parameters(self) -> Mapping[str, Any]:
         """What decides this stage's numbers, for the product's provenance."""
         return {}
+
+    #: Whether products tell of this stage; not where it changes no number.
+    recorded = True
 
     #: Whether the file holds checksums of its samples.
     checksummed = False

@@ -9,13 +9,27 @@ import click
 from fastsig.cli import common
 
 
+def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
+    """The different whole numbers of a text such as ``1024,65536``."""
+    try:
+        numbers = [int(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a number, or numbers with commas") from None
+    if len(set(numbers)) < len(numbers):
+        raise click.BadParameter(f"{value!r} has a number twice")
+    return numbers
+
+
 @click.command()
 @click.argument("file", metavar="FILE")
-@common.output_option("FBH5 file to write.")
-@click.option("--n-chan", type=int, required=True, help="Channels per input channel, even.")
+@common.output_option("FBH5 file to write; {n_chan} in it stands for the number of channels.")
+@click.option("--n-chan", metavar="N[,N...]", required=True, callback=_numbers,
+              help="Channels per input channel, even; several for as many products.")
 @click.option("--n-tap", type=int, default=8, show_default=True, help="Taps of the filter bank.")
 @click.option("--window", default="hamming", show_default=True,
               help="hamming, hann, blackman, rect, kaiser:BETA; none (with one tap) for an FFT.")
+@click.option("--oversample", metavar="RATIO", default="1", show_default=True,
+              help="Transform over hop: 4/3, 32/27, ...; 1 is critically sampled.")
 @click.option("--products", type=click.Choice(["I", "AABB", "AABBCRCI", "IQUV", "V"]),
               default="I", show_default=True, help="What to make of the polarisations.")
 @click.option("--sign-q", type=click.Choice(["1", "-1"]), default="1", show_default=True,
@@ -29,6 +43,12 @@ from fastsig.cli import common
               help="Neighbouring channels to average.")
 @click.option("--min-valid", type=float, default=0.9, show_default=True,
               help="Least valid share of a frame's energy; 1 is strict.")
+@click.option("--flag", type=click.Choice(["sk"]),
+              help="Leave out what does not look like noise: sk, by its spectral kurtosis.")
+@click.option("--flag-sigma", type=float, metavar="X",
+              help="Thresholds of --flag, in Gaussian sigmas; 3 by default.")
+@click.option("--bits", type=click.Choice(["8", "32"]), default="32", show_default=True,
+              help="Of the product's samples; 8 keeps a scale and an offset for each channel.")
 @click.option("--compression", type=click.Choice(["bitshuffle", "gzip", "none"]),
               default="bitshuffle", show_default=True, help="Of the product's samples.")
 @click.option("--blank", type=click.Choice(["nan", "mean"]), default="nan", show_default=True,
@@ -48,51 +68,81 @@ from fastsig.cli import common
 def spectra(file: str, output: str, **options: Any) -> None:
     """Channelise, detect and integrate the voltages in FILE."""
     from fastsig.chain import open_chain
-    from fastsig.errors import FormatError, PlanError
+    from fastsig.errors import FormatError
     from fastsig.io.safe import check_output
-    from fastsig.memory import parse_bytes, peak_bytes
-    from fastsig.reduce import plan_product, write_plan
+    from fastsig.memory import parse_bytes
+    from fastsig.reduce import plan_products, write_plans
 
     memory = None if options["memory"] is None else parse_bytes(options["memory"])
+    outputs, bits = _outputs(output, options["n_chan"]), int(options["bits"])
     with open_chain(file, **common.parse_overrides(options["overrides"])) as source:
         if source.stream.kind != "voltage":
             raise FormatError(file, f"holds {source.stream.kind}; spectra are made of voltages")
-        chain = _chain(source, options)
-        check_output(output, overwrite=options["overwrite"], inputs=source.stream.files)
+        chains = _chains(source, options)
+        for name in outputs:
+            check_output(name, overwrite=options["overwrite"], inputs=source.stream.files)
         if options["verify"]:
             source.verify()
-        plan = plan_product(chain.stream, workers=options["workers"], memory=memory,
-                            fused=not options["unfused"])
-        if memory is not None and memory < peak_bytes():
-            raise PlanError(f"--memory {memory / 1e6:.0f}MB is below the floor of this plan: its "
-                            f"set-up took {-(-peak_bytes() // 10**6)}MB")
+        streams = [chain.stream for chain in chains]
+        plans = plan_products(streams, workers=options["workers"], memory=memory,
+                              fused=not options["unfused"], bits=bits)
+        _check_floor(memory)
         quiet = options["quiet"]
-        common.say(_summary(chain), quiet)
-        if options["explain"] or options["dry_run"]:
-            click.echo(plan.explain())
+        for chain, plan in zip(chains, plans, strict=True):
+            common.say(_summary(chain), quiet)
+            if options["explain"] or options["dry_run"]:
+                click.echo(plan.explain())
         if options["dry_run"]:
-            _print_sizes(output, chain)
+            _print_sizes(outputs, chains, bits)
             return
+        rows = sum(chain.shape[0] for chain in chains)
         with (common.compiling(quiet),
-              common.progress(chain.shape[0], "spectra", quiet=quiet) as advance):
-            write_plan(plan, chain.stream, output, overwrite=options["overwrite"],
-                       compression=options["compression"], blank=options["blank"],
-                       hash_inputs=options["hash_inputs"],
-                       progress=advance)
+              common.progress(rows, "spectra", quiet=quiet) as advance):
+            write_plans(plans, streams, outputs, overwrite=options["overwrite"],
+                        compression=options["compression"], blank=options["blank"], bits=bits,
+                        hash_inputs=options["hash_inputs"], progress=advance)
     if options["as_json"]:
-        common.print_json({"output": output, "shape": list(chain.shape)})
-    common.say(f"wrote {output}", quiet)
+        records = [{"output": name, "shape": list(chain.shape)}
+                   for name, chain in zip(outputs, chains, strict=True)]
+        common.print_json(records if len(records) > 1 else records[0])
+    for name in outputs:
+        common.say(f"wrote {name}", quiet)
 
 
-def _chain(source: Any, options: dict[str, Any]) -> Any:
+def _check_floor(memory: int | None) -> None:
+    from fastsig.errors import PlanError
+    from fastsig.memory import peak_bytes
+
+    if memory is not None and memory < peak_bytes():
+        raise PlanError(f"--memory {memory / 1e6:.0f}MB is below the floor of this plan: its "
+                        f"set-up took {-(-peak_bytes() // 10**6)}MB")
+
+
+def _outputs(output: str, n_chan: list[int]) -> list[str]:
+    if len(n_chan) > 1 and "{n_chan}" not in output:
+        raise click.UsageError(f"-o {output!r} is one name for {len(n_chan)} products; allowed: "
+                               "a name with {n_chan} in it")
+    return [output.replace("{n_chan}", str(number)) for number in n_chan]
+
+
+def _chains(source: Any, options: dict[str, Any]) -> list[Any]:
+    """The chain of every number of channels; several share what they read."""
+    span = slice(common.parse_end(options["tstart"]), common.parse_end(options["tstop"]))
+    part, n_chan = source[span], options["n_chan"]
+    if len(n_chan) > 1:
+        part = part.shared()
+    return [_chain(part.stream, number, options) for number in n_chan]
+
+
+def _chain(stream: Any, n_chan: int, options: dict[str, Any]) -> Any:
     from fastsig.chain import spectra as reduce
 
-    span = slice(common.parse_end(options["tstart"]), common.parse_end(options["tstop"]))
     chain = reduce(
-        source[span].stream, options["n_chan"], n_tap=options["n_tap"], window=options["window"],
-        min_valid=options["min_valid"], products=options["products"], time=options["integrate"],
-        n_int=options["n_int"], n_freq=options["n_freq"], sign_q=int(options["sign_q"]),
-        sign_v=int(options["sign_v"]),
+        stream, n_chan, n_tap=options["n_tap"], window=options["window"],
+        min_valid=options["min_valid"], oversample=options["oversample"],
+        products=options["products"], time=options["integrate"], n_int=options["n_int"],
+        n_freq=options["n_freq"], flag=options["flag"], flag_sigma=options["flag_sigma"],
+        sign_q=int(options["sign_q"]), sign_v=int(options["sign_v"]),
     )
     band = slice(options["fstart"], options["fstop"])
     return chain if band == slice(None) else chain[:, band]
@@ -107,12 +157,13 @@ def _summary(chain: Any) -> str:
             f"{width:.9g} Hz")
 
 
-def _print_sizes(output: str, chain: Any) -> None:
+def _print_sizes(outputs: list[str], chains: list[Any], bits: int) -> None:
     import os
     import shutil
 
-    from fastsig.io.fbh5_writer import estimate_bytes
+    from fastsig.io.sizes import estimate_bytes
 
-    free = shutil.disk_usage(os.path.dirname(output) or ".").free
-    click.echo(f"would write {output}: up to {estimate_bytes(chain.shape) / 1e6:.1f} MB, "
-               f"{free / 1e6:.0f} MB free")
+    for output, chain in zip(outputs, chains, strict=True):
+        free = shutil.disk_usage(os.path.dirname(output) or ".").free
+        size = estimate_bytes(chain.shape, chain.stream.weight_channels, bits)
+        click.echo(f"would write {output}: up to {size / 1e6:.1f} MB, {free / 1e6:.0f} MB free")

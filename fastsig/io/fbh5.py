@@ -22,6 +22,7 @@ from fastsig.errors import DataError, FastsigWarning, FormatError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
 from fastsig.io import _metadata
+from fastsig.io._codes import open_codes
 from fastsig.io._hdf5 import open_file, plain, reading, text
 from fastsig.io.probe import Probe
 from fastsig.polarization import PRODUCTS, PolBasis
@@ -63,7 +64,10 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> FBH5Spectra:
 
 
 class FBH5Spectra(SpectrumStream):
-    """Spectra of an FBH5 file; `provenance` is what the project's writer recorded, or None."""
+    """Spectra of an FBH5 file; `provenance` is what the project's writer recorded, or None.
+
+    The project's own 8-bit products come as the values that their codes stand for.
+    """
 
     @property
     def checksummed(self) -> bool:  # type: ignore[override]
@@ -77,6 +81,7 @@ class FBH5Spectra(SpectrumStream):
         self._lock = threading.Lock()
         try:
             self._data, self._weights, cards = _datasets(self._file, path)
+            self._codes = open_codes(self._file, self._data, path)
             self.provenance = _metadata.read_optional_json(self._file, "provenance", path)
             self._has_weights = self.provenance is not None and self._weights is not None
             header = self._header(cards, path)
@@ -114,7 +119,10 @@ class FBH5Spectra(SpectrumStream):
             raise DataError(self.path, "the stream is closed")
         rows = slice(start, start + n)
         with reading(self.path, f"spectra {start} to {start + n}", DataError), self._lock:
-            data = self._data[rows].astype(np.float32, copy=False)
+            data = self._data[rows]
+            if self._codes is not None:
+                data = self._codes.decode(start, data)
+            data = data.astype(np.float32, copy=False)
             weight = None if self._weights is None else self._weights[rows].astype(np.float32)
         if self._descending:
             data = data[:, :, ::-1]

@@ -15,36 +15,16 @@ from numpy.typing import NDArray
 from fastsig.errors import OutputError, UsageError
 from fastsig.header import Header
 from fastsig.io import _metadata
+from fastsig.io._codes import RECORD, CodeWriter
 from fastsig.io.fbh5 import TELESCOPES
 from fastsig.io.safe import SafeOutput
+from fastsig.io.sizes import WEIGHT_ROWS, chunks_of, estimate_bytes, weight_chunks
 
-__all__ = ["BLANKS", "COMPRESSIONS", "FBH5Writer", "estimate_bytes"]
+__all__ = ["BITS", "BLANKS", "COMPRESSIONS", "FBH5Writer"]
 
+BITS = (8, 32)
 COMPRESSIONS = ("bitshuffle", "gzip", "none")
 BLANKS = ("nan", "mean")
-_CHUNK_BYTES = 2**22
-_WEIGHT_ROWS = 4096
-
-
-def chunk_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Chunks of about 4 MiB of float32: whole spectra, or a part of one where they are large."""
-    n_time, n_product, n_chan = shape
-    row = 4 * n_product * n_chan
-    if row > 4 * _CHUNK_BYTES:
-        return 1, 1, min(n_chan, _CHUNK_BYTES // 4)
-    return max(1, min(n_time, _CHUNK_BYTES // row)), n_product, n_chan
-
-
-def estimate_bytes(shape: tuple[int, ...], weight_channels: int = 1) -> int:
-    """Upper bound of a product's size on disk: samples uncompressed, weights, axes, records."""
-    rows, n_product, n_chan = shape
-    chunk = chunk_shape(shape)
-    rows = -(-rows // chunk[0]) * chunk[0]
-    chan = -(-n_chan // chunk[2]) * chunk[2]
-    data = 4 * rows * n_product * chan
-    if weight_channels > 1:
-        data *= 2
-    return data + data // 64 + 4 * (rows + _WEIGHT_ROWS) * (n_product + 2) + 16 * n_chan + 2**18
 
 
 class FBH5Writer:
@@ -70,7 +50,10 @@ class FBH5Writer:
         Bitshuffle with LZ4 is what the field's readers expect.
     blank : {"nan", "mean"}
         What stands where the weight is 0: NaN, or the channel's weighted mean over the product,
-        for tools that cannot take NaN; the header says which.
+        for tools that cannot take NaN; the header says which. 8-bit products hold the code of
+        their segment's mean there, and take "nan" alone.
+    bits : {32, 8}
+        Of /data: float32, or codes with /scale and /offset.
     reserve : bool
         Claim the space of the uncompressed product before the work starts.
 
@@ -83,23 +66,30 @@ class FBH5Writer:
     def __init__(
         self, path: str | os.PathLike[str], header: Header, shape: tuple[int, ...], *,
         weight_channels: int = 1, provenance: Mapping[str, Any], overwrite: bool = False,
-        compression: str = "bitshuffle", blank: str = "nan", reserve: bool = True,
+        compression: str = "bitshuffle", blank: str = "nan", bits: int = 32,
+        reserve: bool = True,
     ) -> None:
         if compression not in COMPRESSIONS:
             raise UsageError(f"compression = {compression!r}; allowed: {', '.join(COMPRESSIONS)}")
         if blank not in BLANKS:
             raise UsageError(f"blank = {blank!r}; allowed: {', '.join(BLANKS)}")
-        self._shape, self._chunks = shape, chunk_shape(shape)
-        self._blank = blank
+        if bits not in BITS:
+            raise UsageError(f"bits = {bits!r}; allowed: {', '.join(map(str, BITS))}")
+        if bits == 8 and blank != "nan":
+            raise UsageError(f"blank = {blank!r} with bits = 8; allowed: nan, whose code is that "
+                             "of the segment's mean")
+        self._shape, self._chunks, self._bits = shape, chunks_of(shape, bits), bits
+        self._blank = blank if bits == 32 else "level"
+        self._codes: CodeWriter | None = None
         self._sums = np.zeros((2, *shape[1:])) if blank == "mean" else None
         self._rows, self._held = 0, 0
         self._weight_shape = (shape[0], shape[1], weight_channels)
         self._buffer = np.empty((self._chunks[0], *shape[1:]), np.float32)
         self._weight_buffer = np.empty((self._chunks[0], *self._weight_shape[1:]), np.float32)
-        size = estimate_bytes(shape, weight_channels) if reserve else 0
+        size = estimate_bytes(shape, weight_channels, bits) if reserve else 0
         self._output = SafeOutput(path, overwrite=overwrite, reserve=size)
         try:
-            self._file = self._create(header, provenance, compression)
+            self._file = self._create(header.replace(n_bits=bits), provenance, compression)
         except (OSError, RuntimeError, ValueError) as error:
             raise self._fail(error) from error
         except BaseException:
@@ -112,22 +102,28 @@ class FBH5Writer:
         file.attrs.create("CLASS", np.bytes_("FILTERBANK"))
         file.attrs.create("VERSION", np.bytes_("1.0"))
         record = {**provenance, "header": _metadata.header_record(header)}
+        if self._bits == 8:
+            record["quantization"] = RECORD
         _metadata.write_json(file, "provenance", record)
         plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         plist.set_attr_phase_change(1000, 0)  # compact: under the object header's own checksum
         self._data = file.create_dataset(
             "data", shape=self._shape, maxshape=(None, *self._shape[1:]), chunks=self._chunks,
-            dtype="<f4", dcpl=plist, **_filters(compression), **_metadata.creation(),
+            dtype="<f4" if self._bits == 32 else "u1", dcpl=plist, **_filters(compression),
+            **_metadata.creation(),
         )
         cards = {**_cards(header, self._shape), "blank": np.bytes_(self._blank)}
         for key, value in cards.items():
             self._data.attrs.create(key, value)
+        if self._bits == 8:
+            self._codes = CodeWriter(file, self._data)
         _write_axes(file, self._data, header)
         self._data.flush()
-        rows = min(max(1, self._shape[0]), _WEIGHT_ROWS) if self._weight_shape[2] == 1 else None
+        rows = min(max(1, self._shape[0]), WEIGHT_ROWS) if self._weight_shape[2] == 1 else None
         self._weights = file.create_dataset(
             "weights", shape=self._weight_shape, maxshape=(None, *self._weight_shape[1:]),
-            chunks=(rows, *self._weight_shape[1:]) if rows else self._chunks, dtype="<f4",
+            chunks=(rows, *self._weight_shape[1:]) if rows
+            else weight_chunks(self._shape, self._bits), dtype="<f4",
             **({} if rows else _filters(compression)), **_metadata.creation(),
         )
         return file
@@ -157,7 +153,9 @@ class FBH5Writer:
             self._sums[0] += (held * weight).sum(axis=0)
             self._sums[1] += weight.sum(axis=0)
         try:
-            self._data[rows] = self._buffer[: self._held]
+            values = self._buffer[: self._held]
+            self._data[rows] = values if self._codes is None else self._codes.encode(
+                self._rows, values)
             self._weights[rows] = self._weight_buffer[: self._held]
         except (OSError, RuntimeError, ValueError) as error:
             raise self._fail(error) from error
@@ -190,7 +188,10 @@ class FBH5Writer:
             raise UsageError(f"{self._rows} of {self._shape[0]} announced rows were written")
         try:
             self._fill_blanks()
-            for dataset in (self._data, self._weights):
+            levels = () if self._codes is None else self._codes.datasets
+            if self._codes is not None:
+                self._codes.finish()
+            for dataset in (self._data, self._weights, *levels):
                 dataset.flush()  # in this order, for the sake of equal bytes
             self._file.close()
         except (OSError, RuntimeError, ValueError) as error:
@@ -214,7 +215,9 @@ class FBH5Writer:
     ) -> None:
         if kind is None:
             self.close()
-        elif not (isinstance(value, OutputError) and value.poisoned):
+        elif isinstance(value, OutputError) and value.poisoned:
+            self._output.discard()  # of this writer or another: HDF5 is not to be called again
+        else:
             self.discard()
 
 
@@ -236,7 +239,7 @@ def _cards(header: Header, shape: tuple[int, ...]) -> dict[str, Any]:
     numbers = {name: number for number, name in TELESCOPES.items()}
     half = -1 if axis.half_channel is None else axis.half_channel
     cards = {
-        "nchans": shape[2], "nifs": shape[1], "nbits": 32, "data_type": 1, "nbeams": 1,
+        "nchans": shape[2], "nifs": shape[1], "nbits": header.n_bits, "data_type": 1, "nbeams": 1,
         "machine_id": 0, "telescope_id": numbers.get(header.telescope or "Fake", 0),
         "ibeam": -1 if header.beam is None else header.beam,
         "fch1": float(axis.first_hz / 10**6), "foff": float(axis.step_hz / 10**6),

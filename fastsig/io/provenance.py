@@ -46,7 +46,7 @@ def input_record(source: Stream, *, whole: bool = False) -> dict[str, Any]:
 def chain_record(stream: Stream) -> list[dict[str, Any]]:
     """The stages from the file on, each with its parameters."""
     before = [step for source in stream.inputs() for step in chain_record(source)]
-    if not stream.inputs():
+    if not stream.inputs() or not stream.recorded:
         return before
     return [*before, {"stage": _stage_name(stream), "parameters": dict(stream.parameters())}]
 

@@ -110,7 +110,7 @@ class Channelize(FrameStream):
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread takes to make `n` frames."""
-        samples = self.samples(0, n)[1]
+        samples = self.needs(0, n)[1]
         return self.source.work_bytes(samples) + n * self.row_bytes + self.scratch_bytes
 
     @property
@@ -118,7 +118,7 @@ class Channelize(FrameStream):
         """Memory of the filter's and the transform's results for the frames in flight."""
         return 64 * self.n_fft + 2**20
 
-    def samples(self, start: int, n: int) -> tuple[int, int]:
+    def needs(self, start: int, n: int) -> tuple[int, int]:
         """First sample and number of samples that frames `start` to ``start + n - 1`` need."""
         return start * self.hop, (n - 1) * self.hop + self.n_tap * self.n_fft
 
@@ -137,7 +137,7 @@ class Channelize(FrameStream):
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Frames, complex64 (n, pol, chan), with their energies."""
         self._check_range(start, n)
-        block = self.source.read_block(*self.samples(start, n))
+        block = self.source.read_block(*self.needs(start, n))
         data = np.empty((n, *self.shape[1:]), np.complex64) if out is None else out[:n]
         self.transform(block.data, start, data)
         return Block(data, self.energy(block.valid, start, n), start, n)

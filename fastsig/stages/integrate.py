@@ -82,7 +82,8 @@ class Integrate(SpectrumStream):
                     f"{LEAST_FLAGGED} or more"
                 )
             source.check_flag(flag_sigma)
-        self.source, self.n_int, self.n_freq, self.flag_sigma = source, n_int, n_freq, flag_sigma
+        self.source, self.n_int, self.n_freq = source, n_int, n_freq
+        self.flag_sigma = None if flag_sigma is None else float(flag_sigma)
         header = source.header
         axis = header.channels
         super().__init__(
@@ -107,10 +108,16 @@ class Integrate(SpectrumStream):
         return found | {"flag": "spectral kurtosis", "flag_sigma": self.flag_sigma,
                         "flag_spectra": min(self.n_int, SEGMENT)}
 
+    def needs(self, start: int, n: int) -> tuple[int, int]:
+        """First spectrum and number of spectra that rows are the means of."""
+        first, stop = start * self.n_int, min((start + n) * self.n_int, self.source.shape[0])
+        return first, stop - first
+
     def segments(self, row: int) -> list[tuple[int, int]]:
         """First source row and length of every segment of an output row."""
-        first, stop = row * self.n_int, min((row + 1) * self.n_int, self.source.shape[0])
-        return [(start, min(SEGMENT, stop - start)) for start in range(first, stop, SEGMENT)]
+        first, n = self.needs(row, 1)
+        return [(start, min(SEGMENT, first + n - start))
+                for start in range(first, first + n, SEGMENT)]
 
     def segment_sums(self, start: int, n: int) -> Sums:
         """Sums of one segment: one row in the source's channels."""
@@ -162,10 +169,8 @@ class Integrate(SpectrumStream):
             empty = (0, *self.shape[1:])
             return Sums(np.empty(empty), np.empty((0, self.shape[1], self.weight_channels)))
         if isinstance(self.source, Detect) and self.n_int <= SEGMENT:
-            first = start * self.n_int
-            stop = min((start + n) * self.n_int, self.source.shape[0])
             return self._averaged(
-                self.source.row_sums(first, stop - first, self.n_int, self.flag_sigma)
+                self.source.row_sums(*self.needs(start, n), self.n_int, self.flag_sigma)
             )
         rows = [
             self.combine([self.segment_sums(*segment) for segment in self.segments(row)])

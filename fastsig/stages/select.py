@@ -55,6 +55,10 @@ class SelectVoltages(VoltageStream):
         """The whole stream."""
         return (self.source,)
 
+    def needs(self, start: int, n: int) -> tuple[int, int]:
+        """The same rows in the whole stream's count."""
+        return self.rows[0] + start, n
+
     def parameters(self) -> Mapping[str, Any]:
         """What decides the numbers."""
         return {"rows": list(self.rows)}
@@ -82,6 +86,10 @@ class SelectSpectra(SpectrumStream):
     def inputs(self) -> tuple[Stream, ...]:
         """The whole stream."""
         return (self.source,)
+
+    def needs(self, start: int, n: int) -> tuple[int, int]:
+        """The same rows in the whole stream's count."""
+        return self.rows[0] + start, n
 
     def parameters(self) -> Mapping[str, Any]:
         """What decides the numbers."""

@@ -132,7 +132,7 @@ def _bandpass(axes: Any, stream: VoltageStream, blocks: list[Any]) -> None:
         for block in blocks:
             n = bank.bank.n_frame(block.n)
             frames = np.empty((n, *bank.shape[1:]), np.complex64)
-            bank.transform(block.data[: bank.samples(0, n)[1]], 0, frames)
+            bank.transform(block.data[: bank.needs(0, n)[1]], 0, frames)
             moved = tuple(validity.shift(spans, -block.start) for spans in block.valid)
             energy = bank.energy(moved[pol : pol + 1], 0, n)[:, 0]
             total += (np.abs(frames[energy > 0, pol].astype(np.complex128)) ** 2).sum(axis=0)

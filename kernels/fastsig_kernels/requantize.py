@@ -10,7 +10,7 @@ STEPS = 11
 
 #: Code of a channel's mean, 5.3 standard deviations above code 0, unless a value is lower still:
 #: then code 0 is that value. All of 256 values lie within sqrt(2 256) = 22.6 standard deviations,
-#: and within sqrt(255) = 16.0 of the mean, so whatever they are they fit into the 23.2 of 256 codes.
+#: and within sqrt(255) = 16.0 of the mean: whatever they are, the 23.2 of 256 codes hold them.
 MEAN_CODE = 58
 
 _ULP = 2.0**-23

@@ -18,7 +18,8 @@ from streams import header, lose_packets, noise, write_native
 
 import fastsig as fs
 from fastsig.io import fbh5
-from fastsig.io.fbh5_writer import FBH5Writer, chunk_shape, estimate_bytes
+from fastsig.io.fbh5_writer import FBH5Writer
+from fastsig.io.sizes import chunk_shape, estimate_bytes
 from fastsig.polarization import PolBasis
 from fastsig.stages.integrate import Integrate
 from fastsig.time import elapsed

@@ -12,8 +12,8 @@ from fastsig_kernels import _generic_bank
 from streams import header, lose_packets, noise, write_native
 
 import fastsig as fs
+from fastsig import budget, reduce
 from fastsig import plan as planning
-from fastsig import reduce
 from fastsig.stages import spectrometer
 from fastsig.stages.integrate import SEGMENT, Integrate
 
@@ -46,8 +46,8 @@ def test_any_split_gives_the_same_product(
         return source.channelize(n_chan).detect(products).integrate(n_int=n_int, n_freq=2)
 
     chain().write(tmp_path / "plain.h5", workers=1, fused=False)
-    monkeypatch.setattr(planning, "_UNIT_BYTES", int(10 ** rng.uniform(3, 6.5)))
-    monkeypatch.setattr(planning, "_RESULT_BYTES", int(10 ** rng.uniform(3, 6)))
+    monkeypatch.setattr(budget, "_UNIT_BYTES", int(10 ** rng.uniform(3, 6.5)))
+    monkeypatch.setattr(budget, "_RESULT_BYTES", int(10 ** rng.uniform(3, 6)))
     monkeypatch.setattr(spectrometer, "_READ_BYTES", int(10 ** rng.uniform(3, 6)))
     monkeypatch.setattr(_generic_bank, "_TILE_BYTES", int(10 ** rng.uniform(2, 5)))
     chain().write(tmp_path / "split.h5", workers=int(rng.integers(1, 9)), fused=bool(case % 3))

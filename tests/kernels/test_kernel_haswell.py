@@ -1,0 +1,92 @@
+"""The kernels as a processor with AVX2 and without AVX-512 runs them: vectors of 8 lanes."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import fastsig_kernels
+import numpy as np
+import pytest
+from fastsig_kernels import Channelizer
+from fastsig_kernels._simd import host_lanes
+from fastsig_kernels.fft import fft_plan
+from fastsig_kernels.spectrometer import Spectrometer
+
+HERE = Path(__file__).resolve()
+
+pytestmark = pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64") or host_lanes() < 8,
+    reason="needs a processor with AVX2",
+)
+
+
+def run(*command):
+    """Run Python as on such a processor, with a cache of its own."""
+    environment = dict(os.environ, NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES="")
+    environment["NUMBA_CACHE_DIR"] = os.environ["NUMBA_CACHE_DIR"] + "-haswell"
+    environment["PYTHONPATH"] = str(Path(fastsig_kernels.__file__).parents[1])
+    result = subprocess.run([sys.executable, *command], env=environment, cwd=HERE.parents[2],
+                            capture_output=True, text=True, timeout=280)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return result.stdout
+
+
+STOKES = "Case(n_chan=8192, is_complex=False, n_pol=2, products='IQUV', lower=False, n_tap=8)"
+SMALL = "Case(n_chan=16, is_complex=False, n_pol=1, products='I', lower=False, n_tap=1)"
+TESTS = {
+    "simd": ["::test_" + name for name in (
+        "arithmetic", "fma_rounds_once_or_twice", "transpose", "interleave_and_back",
+        "compiled_codelets", "lookup", "lanes_follow_the_environment")],
+    "layout": ["::test_loading_numbers", "::test_loading_one_of_two_polarisations"],
+    # No pass, one and two; vectors of 2, 4 and 8 lanes.
+    "fft": [f"::test_error[{kind}-{log2}]" for log2 in (3, 5, 6, 9, 12, 17)
+            for kind in ("complex-forward", "real-inverse")]
+    + ["::test_bits_of_a_row_are_its_own", "::test_in_place"],
+    "spectrometer": [f"::test_twin[{case}]" for case in (STOKES, SMALL)]
+    + [f"::test_same_bits_as_the_separate_steps[{SMALL}-{n_int}]" for n_int in (1, 6)],
+}
+
+
+@pytest.mark.parametrize("name", list(TESTS))
+def test_the_same_tests(name):
+    file = f"{HERE.parent.relative_to(HERE.parents[2])}/test_kernel_{name}.py"
+    found = run("-m", "pytest", "-q", "-p", "no:cacheprovider", *(file + t for t in TESTS[name]))
+    assert " passed" in found and "skipped" not in found
+
+
+def numbers():
+    """Results, by name, of what has vectors as wide as the host's."""
+    rng = np.random.default_rng(1)
+    found = {"lanes": np.array(host_lanes())}
+    for n in (64, 512, 2**12, 2**17):
+        x = (rng.standard_normal((2, 2 * n)).astype("f4")).view("c8")
+        found[f"fft {n}"] = fft_plan(n).process(x)
+        found[f"back {n}"] = fft_plan(2 * n, kind="real", direction="inverse").process(
+            fft_plan(2 * n, kind="real").process(x.view("f4")))
+    plan = Spectrometer(8192, n_tap=8, n_pol=2, products="IQUV", n_int=5)
+    x = rng.integers(-128, 128, (2, plan.history + 11 * plan.n_fft), "int8")
+    valid = np.array([[0, plan.hop * 3], [plan.hop * 3 + 7, x.shape[1]]])
+    for name, power in zip("IQUV", plan.process(x, valid=valid).swapaxes(0, 1), strict=True):
+        found[name] = power
+    found["weight"] = plan.weight
+    plan = Channelizer(16, n_tap=1)
+    found["spectra"] = plan.process(rng.integers(-128, 128, plan.n_sample(9), "int8"))
+    return found
+
+
+def test_numbers_agree(tmp_path):
+    code = f"""
+import runpy
+import numpy as np
+np.savez({str(tmp_path / "found.npz")!r}, **runpy.run_path({str(HERE)!r})["numbers"]())
+"""
+    run("-W", "error", "-c", code)
+    here = numbers()
+    with np.load(tmp_path / "found.npz") as there:
+        assert there["lanes"] == 8 and set(there) == set(here)
+        for name in sorted(set(here) - {"lanes"}):
+            error = np.linalg.norm(there[name] - here[name]) / np.linalg.norm(here[name])
+            # Rounding of transforms, and of their squares, on either side.
+            assert error < 2e-6, name

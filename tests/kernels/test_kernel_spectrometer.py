@@ -1,0 +1,918 @@
+"""The one-pass spectrometer: against float64, against the separate steps, and as a stream."""
+
+import os
+import subprocess
+import sys
+import threading
+import tracemalloc
+from pathlib import Path
+from typing import NamedTuple
+
+import fastsig_kernels
+import numpy as np
+import pytest
+from fastsig_kernels import (
+    PRODUCTS,
+    Channelizer,
+    accumulate,
+    cumulative_energy,
+    detect,
+    frame_energy,
+    intersect_spans,
+    normalize,
+    reference,
+)
+from fastsig_kernels.layout import Layout
+from fastsig_kernels.spectral_kurtosis import keep, kurtosis, kurtosis_thresholds
+from fastsig_kernels.spectrometer import Spectrometer
+from scipy import stats
+
+TAIL = stats.norm.sf(3)
+
+
+class Case(NamedTuple):
+    """What a plan's code depends on."""
+
+    n_chan: int
+    is_complex: bool
+    n_pol: int
+    products: str
+    lower: bool
+    n_tap: int
+
+    def plan(self, **options):
+        return Spectrometer(
+            self.n_chan, n_tap=self.n_tap, n_pol=self.n_pol, products=self.products,
+            lower_sideband=self.lower, layout=Layout(is_complex=self.is_complex), **options,
+        )
+
+    @property
+    def n_fft(self):
+        return self.n_chan if self.is_complex else 2 * self.n_chan
+
+    def samples(self, n_frame, seed=1):
+        """int8 voltages of a bit more than `n_frame` frames, polarisations alike in part."""
+        rng = np.random.default_rng(seed)
+        n = (n_frame + self.n_tap - 1) * self.n_fft + self.n_fft // 3
+        x = 20 * rng.standard_normal((self.n_pol, n, 2 if self.is_complex else 1))
+        x[1:] += 0.7 * x[:1]
+        x = np.clip(np.round(x), -128, 127).astype("int8")
+        return x if self.is_complex else x[:, :, 0]
+
+
+# Vectors of 4, 8 and 16 lanes on AVX-512; one, some and many leaves; no pass, one and two.
+# Every other choice takes seconds to compile.
+SMALL = Case(16, False, 1, "I", False, 1)
+STOKES = Case(64, False, 2, "IQUV", True, 8)
+COMPLEX = Case(32, True, 2, "AABBCRCI", False, 4)
+WIDE = [
+    Case(512, True, 2, "V", True, 32),
+    Case(4096, False, 2, "IQUV", False, 8),
+    Case(8192, False, 2, "IQUV", False, 8),
+]
+OTHER = [  # through NumPy
+    Case(30, False, 2, "IQUV", True, 4),
+    Case(1000, True, 2, "AABBCRCI", False, 4),
+    Case(30, True, 1, "I", False, 32),
+    Case(1000, False, 2, "V", True, 1),
+    Case(14, True, 2, "AABB", True, 8),
+    Case(2, False, 2, "I", False, 8),
+]
+CASES = [SMALL, STOKES, COMPLEX, *WIDE, *OTHER]
+FEW = [SMALL, STOKES, COMPLEX, OTHER[0], OTHER[2]]
+some_cases = pytest.mark.parametrize("case", FEW, ids=str)
+
+
+def spans_of(*pairs):
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def losses(case, n, seed=2):
+    """Spans of samples for each polarisation: short gaps, long ones, touching spans."""
+    rng = np.random.default_rng(seed)
+    result = []
+    for _ in range(case.n_pol):
+        gaps = [(n // 3, n // 3 + max(1, case.n_fft // 50)), (n // 2, n // 2 + 2 * case.n_fft)]
+        gaps += [(int(a), int(a) + 1) for a in rng.integers(0, n, 3)]
+        good = np.ones(n + 2, bool)
+        good[[0, -1]] = False
+        for first, stop in gaps:
+            good[first + 1 : stop + 1] = False
+        edges = np.flatnonzero(np.diff(good))
+        spans = edges.reshape(-1, 2).tolist()
+        first, stop = spans.pop(0)
+        middle = (first + stop) // 2
+        result.append(spans_of((first, middle), (middle, stop), *spans))
+    return result
+
+
+def blanked(x, valid):
+    """A copy with zeros for what is not valid."""
+    out = np.zeros_like(x)
+    for pol, spans in enumerate(valid):
+        for first, stop in spans:
+            out[pol, first:stop] = x[pol, first:stop]
+    return out
+
+
+def names_of(case):
+    return PRODUCTS[case.products] if case.n_pol == 2 else ("AA",)
+
+
+def twin(case, x, valid, plan, min_valid=0.9):
+    """Numerators and weights of every frame in float64, from the definition."""
+    x = blanked(x, valid).astype(float)
+    x = x[..., 0] + 1j * x[..., 1] if case.is_complex else x
+    options = {"complex_input": case.is_complex, "lower_sideband": case.lower}
+    spectra = np.stack([reference.channelize(row, plan.taps, **options) for row in x], axis=1)
+    sets = [*valid, reference.intersect_spans(*valid)] if case.n_pol == 2 else valid
+    n = len(spectra)
+    energy = np.stack([reference.frame_energy(s, 0, n, plan.taps, plan.n_fft) for s in sets], 1)
+    energy[energy < min_valid] = 0
+    return reference.detect(spectra, energy, names_of(case))
+
+
+def means(power, weight, n_int):
+    n = len(power) // n_int
+    total = power[: n * n_int].reshape(n, n_int, *power.shape[1:]).sum(axis=1)
+    weight = weight[: n * n_int].reshape(n, n_int, -1).sum(axis=1)
+    return total / np.where(weight == 0, np.nan, weight)[..., None], weight / n_int
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_twin(case):
+    plan = case.plan(n_int=5)
+    x = case.samples(12)
+    valid = losses(case, x.shape[1])
+    found = plan.process(x, valid=valid)
+    expected, weight = means(*twin(case, x, valid, plan), 5)
+    assert found.shape == expected.shape == (2, len(names_of(case)), case.n_chan)
+    assert found.dtype == np.float32 and plan.weight.shape == (*found.shape[:2], 1)
+    np.testing.assert_allclose(plan.weight[..., 0], weight, rtol=1e-6)
+    assert ((weight < 1) & (weight > 0)).any() and np.isfinite(expected).all()
+    for p in range(found.shape[1]):
+        error = np.linalg.norm(found[:, p] - expected[:, p])
+        # Differences are as exact as the powers they are differences of.
+        scale = np.linalg.norm(expected[:, p])
+        assert error <= 1e-6 * scale, names_of(case)[p]
+
+
+# The separate steps.
+
+
+def spectra_of(case, x, plan):
+    bank = Channelizer(case.n_chan, taps=plan.taps, complex_input=case.is_complex,
+                       lower_sideband=case.lower)
+    return np.stack([bank.process(row) for row in x], axis=1)
+
+
+def energies(case, valid, n, plan, min_valid=0.9):
+    cumulative = cumulative_energy(plan.taps)
+    sets = [*valid, intersect_spans(*valid)] if case.n_pol == 2 else valid
+    energy = np.stack([frame_energy(s, 0, n, cumulative, plan.hop) for s in sets], axis=1)
+    energy[energy < min_valid] = 0
+    return energy
+
+
+def sums_of(power, weight):
+    total = np.zeros(power.shape[1:], "float32")
+    total_weight = np.zeros(weight.shape[1])
+    accumulate(power, weight, total, total_weight)
+    return total, total_weight
+
+
+@pytest.mark.parametrize("n_int", [1, 3, 6])
+@some_cases
+def test_same_bits_as_the_separate_steps(case, n_int):
+    plan = case.plan(n_int=n_int)
+    x = case.samples(37)
+    valid = losses(case, x.shape[1])
+    spectra = spectra_of(case, blanked(x, valid), plan)
+    steps = detect(spectra, energies(case, valid, len(spectra), plan), case.products)
+    found = plan.process(x, valid=valid)
+    assert len(found) == 37 // n_int
+    for i, mean in enumerate(found):
+        part = slice(i * n_int, (i + 1) * n_int)
+        expected, weight = normalize(*sums_of(*(step[part] for step in steps)), n_int)
+        np.testing.assert_array_equal(mean, expected)
+        np.testing.assert_array_equal(plan.weight[i, :, 0], weight)
+
+
+@pytest.mark.parametrize("case", [SMALL, OTHER[0]], ids=str)
+def test_outer_sums_are_of_inner_ones_in_double_precision(case):
+    x = case.samples(640)
+    valid = losses(case, x.shape[1])
+    mean, total = (case.plan(n_int=300, n_inner=128, scale=scale) for scale in ("mean", "sum"))
+    found, sums = mean.process(x, valid=valid), total.process(x, valid=valid)
+    assert found.dtype == np.float32 and sums.dtype == np.float64 == total.weight.dtype
+    assert len(found) == len(sums) == 2
+    spectra = spectra_of(case, blanked(x, valid), mean)
+    steps = detect(spectra, energies(case, valid, len(spectra), mean), case.products)
+    for i in range(2):
+        outer, weight = 0, 0
+        for first, stop in ((0, 128), (128, 256), (256, 300)):
+            part = slice(300 * i + first, 300 * i + stop)
+            inner = sums_of(*(step[part] for step in steps))
+            outer = outer + inner[0].astype(float)
+            weight = weight + inner[1]
+        np.testing.assert_array_equal(sums[i], outer)
+        np.testing.assert_allclose(total.weight[i, :, 0], weight, rtol=1e-14)
+        np.testing.assert_array_equal(found[i], (outer / weight[:, None]).astype("float32"))
+        np.testing.assert_array_equal(mean.weight[i, :, 0], (weight / 300).astype("float32"))
+
+
+@pytest.mark.parametrize("n_int", [1, 7, 128])
+def test_inner_sums_are_single(n_int):
+    # Up to n_inner frames there is one sum in float32, kept as it is.
+    case = SMALL
+    plan = case.plan(n_int=n_int, scale="sum")
+    assert plan.process(case.samples(300)).dtype == np.float32
+    assert plan.weight.dtype == np.float64 and (plan.weight == n_int).all()
+
+
+# A stream in pieces.
+
+
+def in_pieces(plan, x, valid, seed):
+    """Spectra and weights of a stream that comes in pieces of any length."""
+    rng = np.random.default_rng(seed)
+    sizes = (0, 1, 3, plan.hop - 1, plan.hop, 3 * plan.hop + 1, 11 * plan.hop)
+    found, weights, position = [], [], 0
+    while position < x.shape[1]:
+        stop = min(position + int(rng.choice(sizes)), x.shape[1])
+        spans = [intersect_spans(v, spans_of((position, stop))) - position if stop > position
+                 else spans_of() for v in valid]
+        n_output = plan.n_output(stop - position)
+        found.append(plan.process(x[:, position:stop], valid=spans))
+        assert len(found[-1]) == len(plan.weight) == n_output
+        weights.append(plan.weight)
+        position = stop
+    found.append(plan.flush())
+    weights.append(plan.weight)
+    return np.concatenate(found), np.concatenate(weights)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("options", [
+    {"n_int": 1}, {"n_int": 4}, {"n_int": 4, "scale": "sum"},
+    {"n_int": 25, "n_inner": 9}, {"n_int": 25, "n_inner": 9, "scale": "sum"},
+], ids=str)
+@some_cases
+def test_pieces_of_a_stream(case, options, seed):
+    x = case.samples(90, seed)
+    valid = losses(case, x.shape[1], seed)
+    whole = case.plan(**options)
+    found, weight = whole.process(x, valid=valid), whole.weight
+    expected = np.concatenate([found, whole.flush()])
+    weights = np.concatenate([weight, whole.weight])
+    pieces, piece_weights = in_pieces(case.plan(**options), x, valid, seed)
+    assert pieces.shape == expected.shape and pieces.dtype == expected.dtype
+    np.testing.assert_array_equal(pieces, expected)
+    np.testing.assert_array_equal(piece_weights, weights)
+
+
+def test_a_long_call():
+    # Longer than what is handled at a time, in frames and in results.
+    case = SMALL
+    x = case.samples(200_001)
+    for options in ({"n_int": 1}, {"n_int": 1000, "n_inner": 77}):
+        plan = case.plan(**options)
+        whole = plan.process(x)
+        other = plan.copy()
+        half = 3_000_017
+        parts = [other.process(x[:, :half]), other.process(x[:, half:])]
+        assert np.concatenate(parts).tobytes() == whole.tobytes()
+    assert len(whole) == 200
+
+
+def test_sizes():
+    plan = STOKES.plan(n_int=6)
+    assert (plan.n_chan, plan.n_fft, plan.hop, plan.n_int) == (64, 128, 128, 6)
+    assert plan.history == 7 * 128 and plan.latency == plan.history + 6 * 128
+    assert plan.layout == Layout() and plan.taps.shape == (8, 128)
+    assert [plan.n_frame(n) for n in (0, 1023, 1024, 1151, 1152)] == [0, 0, 1, 1, 2]
+    x = STOKES.samples(30)
+    assert plan.process(x[:, : plan.latency - 1]).shape == (0, 4, 64)
+    assert plan.weight.shape == (0, 4, 1)
+    assert plan.n_output(0) == 0 and plan.n_output(1) == 1
+    assert plan.process(x[:, plan.latency - 1 : plan.latency]).shape == (1, 4, 64)
+    assert plan.n_output(6 * 128 - 1) == 0 and plan.n_output(6 * 128) == 1
+    assert plan.memory_bytes > plan.taps.nbytes
+
+
+def test_reset_and_copy_begin_a_stream():
+    case = STOKES
+    x = case.samples(20)
+    plan = case.plan(n_int=4)
+    expected = plan.process(x)
+    plan.process(x[:, :1000])
+    for fresh in (plan.copy(), plan):
+        if fresh is plan:
+            plan.reset()
+        assert fresh.weight.shape == (0, 4, 1) and fresh.n_frame(8 * 128) == 1
+        assert fresh.process(x).tobytes() == expected.tobytes()
+
+
+def test_flush():
+    case = STOKES
+    x = case.samples(23)
+    valid = losses(case, x.shape[1])
+    for options in ({}, {"n_inner": 3}):
+        plan = case.plan(n_int=5, **options)
+        # The whole integrations, and one whose last frames were not observed.
+        expected, _ = means(*twin(case, x, valid, plan), 5)
+        power, weight = (step[20:] for step in twin(case, x, valid, plan))
+        found = plan.process(x, valid=valid)
+        rest = plan.flush()
+        assert rest.shape == (1, 4, 64) and rest.dtype == np.float32
+        # 3 of 5 frames.
+        np.testing.assert_allclose(plan.weight[0, :, 0], weight.sum(axis=0) / 5, rtol=1e-6)
+        np.testing.assert_allclose(rest[0, 0], power.sum(axis=0)[0] / weight.sum(axis=0)[0],
+                                   rtol=1e-5)
+        # And the plan is as new.
+        assert plan.flush().shape == (0, 4, 64) and plan.weight.shape == (0, 4, 1)
+        assert plan.process(x, valid=valid).tobytes() == found.tobytes()
+        assert len(expected) == len(found)
+
+
+def test_flush_of_whole_integrations_and_of_nothing():
+    plan = SMALL.plan(n_int=4, scale="sum")
+    assert plan.flush().shape == (0, 1, 16)
+    x = SMALL.samples(8)
+    assert len(plan.process(x)) == 2 and plan.flush().shape == (0, 1, 16)
+    # Samples of a frame that is not whole are dropped.
+    assert plan.n_frame(31) == 0
+
+
+def test_copies_in_threads():
+    case = STOKES
+    plan = case.plan(n_int=3)
+    streams = [case.samples(100, seed) for seed in range(8)]
+    expected = [plan.copy().process(x) for x in streams]
+    found = [None] * 8
+    gate = threading.Barrier(8)
+
+    def run(i):
+        mine = plan.copy()
+        gate.wait()
+        parts = [mine.process(part) for part in np.array_split(streams[i], 5, axis=1)]
+        found[i] = np.concatenate(parts)
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one, other in zip(found, expected, strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
+# Validity.
+
+
+@some_cases
+def test_invalid_samples_do_not_matter(case):
+    x = case.samples(20)
+    valid = losses(case, x.shape[1])
+    clean = blanked(x, valid)
+    assert not np.array_equal(x, clean)
+    before = x.tobytes()
+    plan = case.plan(n_int=2)
+    found = plan.process(x, valid=valid)
+    assert x.tobytes() == before
+    assert plan.copy().process(clean, valid=valid).tobytes() == found.tobytes()
+    assert plan.copy().process(clean, valid=valid, zeroed=True).tobytes() == found.tobytes()
+    # Taken at its word: nothing is looked at, nothing copied.
+    trusted = plan.copy().process(x, valid=valid, zeroed=True)
+    assert not np.array_equal(trusted, found)
+
+
+def test_one_list_serves_two_polarisations():
+    case = STOKES
+    x = case.samples(20)
+    spans = losses(case, x.shape[1])[0]
+    plan = case.plan(n_int=2)
+    found = plan.process(x, valid=spans)
+    other = plan.copy()
+    assert other.process(x, valid=[spans, spans.copy()]).tobytes() == found.tobytes()
+    assert other.weight.tobytes() == plan.weight.tobytes()
+    assert (plan.weight < 1).any()
+
+
+def test_polarisations_are_lost_apart():
+    case = Case(30, False, 2, "AABBCRCI", False, 1)  # every product counts the frames it has
+    x = case.samples(4)
+    n = x.shape[1]
+    plan = case.plan(n_int=4)
+    found = plan.process(x, valid=[spans_of((60, n)), spans_of((0, 120), (240, n))])
+    assert plan.weight[0, :, 0].tolist() == [0.75, 0.5, 0.25, 0.25]
+    assert np.isfinite(found).all()
+    plan = case.plan(n_int=2)
+    found = plan.process(x, valid=[spans_of((60, n)), spans_of((0, 60))])
+    # No frame has both: no number poses as data.
+    assert plan.weight[:, :, 0].tolist() == [[0.5, 0.5, 0, 0], [1, 0, 0, 0]]
+    assert np.isnan(found).all(axis=2).tolist() == [[False, False, True, True],
+                                                    [False, True, True, True]]
+
+
+@pytest.mark.parametrize("case", [SMALL, OTHER[0]], ids=str)
+def test_frames_below_the_least_energy_are_left_out(case):
+    x = case.samples(8)
+    n = x.shape[1]
+    gap = case.n_fft * (case.n_tap // 2 + 3)
+    for lost in (1, case.n_fft // 8, case.n_fft // 2):
+        valid = [spans_of((0, gap), (gap + lost, n))] * case.n_pol
+        for least in (1e-9, 0.5, 0.9, 1):
+            plan = case.plan(n_int=8, min_valid=least)
+            found = plan.process(x, valid=valid)
+            power, weight = twin(case, x, valid, plan, least)
+            weight = weight.sum(axis=0)
+            np.testing.assert_allclose(plan.weight[0, :, 0], weight / 8, rtol=1e-6)
+            expected = power.sum(axis=0)[0] / weight[0]
+            np.testing.assert_allclose(found[0, 0], expected, rtol=2e-5)
+    assert (plan.weight < 1).all()
+
+
+def test_lost_samples_do_not_bias_the_mean():
+    case = STOKES
+    x = case.samples(4000)
+    n = x.shape[1]
+    rng = np.random.default_rng(3)
+    starts = np.arange(100, n - 100, 500) + rng.integers(0, 100, len(np.arange(100, n - 100, 500)))
+    edges = np.stack([starts, starts + 40], axis=1).ravel()
+    valid = np.concatenate([[0], edges, [n]]).reshape(-1, 2)
+    plan = case.plan(n_int=4000, min_valid=0.5)
+    found = plan.process(x, valid=valid)[0, 0]
+    assert 0.8 < plan.weight[0, 0, 0] < 0.95
+    whole = case.plan(n_int=4000).process(x)[0, 0]
+    # Means of 4000 powers, most of them the same; an unweighted mean would be 8 % low.
+    assert abs(found.mean() / whole.mean() - 1) < 2e-3
+
+
+# Numbers.
+
+
+@pytest.mark.parametrize("case", FEW, ids=str)
+def test_the_lowest_integer_everywhere(case):
+    plan = case.plan(n_int=4)
+    x = np.full_like(case.samples(4), -128)
+    found = plan.process(x)
+    valid = [spans_of((0, x.shape[1]))] * case.n_pol
+    expected, _ = means(*twin(case, x, valid, plan), 4)
+    assert np.isfinite(found).all()
+    # Everything is in one channel; rounding of its amplitude is all there is in others.
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+
+
+def test_tone_and_level():
+    # int8 cosines of amplitude 100 at the centre of a channel: |X|^2 = (50 sum h)^2.
+    case = STOKES
+    plan = case.plan(n_int=3)
+    i = np.arange(case.samples(3).shape[1])
+    for channel in (1, 17, 62):
+        x = np.round(100 * np.cos(2 * np.pi * (63 - channel) * i / 128)).astype("int8")
+        found = plan.copy().process(np.stack([x, -x]))[0]
+        expected = 2 * (50 * plan.taps.sum(dtype=float)) ** 2
+        assert found[0].argmax() == channel
+        # Rounded to integers.
+        np.testing.assert_allclose(found[0, channel], expected, rtol=5e-3)
+        # B = -A: no Q, U = -I, no V.
+        np.testing.assert_allclose(found[1:, channel] / found[0, channel], [0, -1, 0], atol=1e-6)
+
+
+def test_signs():
+    case = STOKES
+    x = case.samples(6)
+    found = case.plan(n_int=6).process(x)[0]
+    for sign_q in (1, -1):
+        for sign_v in (1, -1):
+            other = case.plan(n_int=6, sign_q=sign_q, sign_v=sign_v).process(x)[0]
+            expected = found * np.float32([1, sign_q, 1, sign_v])[:, None]
+            np.testing.assert_array_equal(other, expected)
+
+
+def float_plan(n_chan, **options):
+    return Spectrometer(n_chan, layout=Layout("float32"), **options)
+
+
+@pytest.mark.parametrize("n_chan", [16, 30])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_bad_floats_spoil_their_frames_only(n_chan, bad):
+    plan = float_plan(n_chan, n_tap=2)
+    x = np.random.default_rng(1).standard_normal((1, (12 + 1) * plan.n_fft)).astype("f4")
+    expected = plan.process(x)
+    x[0, 6 * plan.n_fft + 3] = bad
+    found = plan.copy().process(x)
+    spoilt = (np.arange(12) >= 5) & (np.arange(12) <= 6)
+    assert not np.isfinite(found[spoilt]).all(axis=(1, 2)).any()
+    assert found[~spoilt].tobytes() == expected[~spoilt].tobytes()
+    # Marked invalid it is no data.
+    n = x.shape[1]
+    at = 6 * plan.n_fft + 3
+    plan.reset()
+    found = plan.process(x, valid=spans_of((0, at), (at + 1, n)))
+    assert np.isfinite(found).all() and (plan.weight[5:7] < 1).any()
+
+
+@pytest.mark.parametrize("n_chan", [16, 30])
+@pytest.mark.parametrize("bad", [np.nan, 1e38])
+def test_frames_left_out_leave_nothing(n_chan, bad):
+    # As `detect`: a frame of weight 0 gives 0, whatever its samples hold.
+    plan = float_plan(n_chan, n_tap=2, n_int=4)
+    x = np.random.default_rng(1).standard_normal((1, 5 * plan.n_fft)).astype("f4")
+    gap = spans_of((0, 2 * plan.n_fft + 10), (3 * plan.n_fft, 5 * plan.n_fft))
+    expected = plan.process(x, valid=gap)
+    assert plan.weight == 0.5 and np.isfinite(expected).all()
+    x[0, 2 * plan.n_fft + 3] = bad  # valid, in two frames that are left out
+    np.testing.assert_array_equal(plan.copy().process(x, valid=gap), expected)
+
+
+# Arguments.
+
+
+def test_one_polarisation_may_come_without_its_axis():
+    x = SMALL.samples(9)
+    plan = SMALL.plan(n_int=2)
+    assert plan.process(x[0]).tobytes() == plan.copy().process(x).tobytes()
+
+
+def test_a_larger_out_is_filled_from_its_start():
+    case = STOKES
+    x = case.samples(20)
+    plan = case.plan(n_int=3)
+    expected = plan.process(x)
+    for out in (np.full((9, 4, 64), 7, "f4"), np.full((9, 4, 2, 64), 7, "f4")[:, :, 1],
+                np.full((9, 4, 128), 7, "f4")[:, :, ::-2]):
+        found = plan.copy().process(x, out=out)
+        assert found.shape == (6, 4, 64) and np.shares_memory(found, out)
+        assert found.tobytes() == out[:6].tobytes() == expected.tobytes()
+        assert (out[6:] == 7).all()
+    out = np.full((1, 4, 64), 7, "f4")
+    assert plan.copy().process(x[:, :5], out=out).shape == (0, 4, 64) and (out == 7).all()
+
+
+class Quantity(np.ndarray):
+    """An array with a unit."""
+
+
+def refused_calls(x):
+    """Arguments that are refused, the error and its message."""
+    n = x.shape[1]
+    shape = (1, 4, 64)
+    good = spans_of((0, 5), (7, n))
+    frozen = np.zeros(shape, "f4")
+    frozen.flags.writeable = False
+    yield TypeError, "x: found .*subclass", {"x": x.view(Quantity)}
+    yield TypeError, "x: found .*subclass", {"x": np.ma.array(x)}
+    yield TypeError, "x: found dtype int16, allowed int8", {"x": x.astype("int16")}
+    yield ValueError, "x: found 1 polarisations, allowed 2", {"x": x[:1]}
+    yield ValueError, "x: found 3 axes", {"x": x[None]}
+    yield TypeError, "valid: found dtype int32", {"valid": good.astype("int32")}
+    yield TypeError, "valid: found builtins.list", {"valid": [[(0, 5)], [(0, 5)]]}
+    yield ValueError, "valid: found 1 lists of spans, allowed 2", {"valid": [good]}
+    yield ValueError, "valid: found", {"valid": np.zeros((2, 3), np.int64)}
+    yield ValueError, f"valid: found spans outside 0 to {n}", {"valid": good + 1}
+    yield ValueError, f"valid: found spans outside 0 to {n}", {"valid": good - 1}
+    # In the second list too, and where the samples would be enough for a spectrum.
+    for bad in (spans_of((5, 5)), spans_of((9, 5)), spans_of((0, 9), (5, n)),
+                spans_of((7, n), (0, 5))):
+        yield ValueError, "found .*(empty span|out of order)", {"valid": [good, bad]}
+        yield ValueError, "found .*(empty span|out of order)", {"valid": bad}
+    yield ValueError, "out: found shape", {"out": np.zeros((1, 4, 63), "f4")}
+    yield ValueError, "out: found shape", {"out": np.zeros((0, 4, 64), "f4")}
+    yield TypeError, "out: found dtype float64", {"out": np.zeros(shape)}
+    yield TypeError, "out: found .*subclass", {"out": np.zeros(shape, "f4").view(Quantity)}
+    yield ValueError, "out: found a read-only array", {"out": frozen}
+
+
+def test_errors_leave_the_state_as_it_was():
+    case = STOKES
+    x = case.samples(20)
+    half = 1100
+    for error, message, arguments in refused_calls(x[:, half:]):
+        plan = case.plan(n_int=9)
+        expected = plan.process(x)
+        plan.reset()
+        plan.process(x[:, :half])
+        sizes = [plan.n_output(n) for n in range(0, 3000, 100)]
+        with pytest.raises(error, match=message):
+            plan.process(**{"x": x[:, half:], **arguments})
+        assert [plan.n_output(n) for n in range(0, 3000, 100)] == sizes
+        found = plan.process(x[:, half:])
+        assert found.tobytes() == expected.tobytes(), arguments
+
+
+def test_packed_numbers_have_no_zero():
+    layout = Layout("packed", bits=2, levels=(-3, -1, 1, 3))
+    plan = Spectrometer(12, n_tap=1, layout=layout)
+    x = np.random.default_rng(1).integers(0, 256, (1, 32), "u1")
+    expected = plan.process(x)
+    plan.reset()
+    with pytest.raises(ValueError, match="valid: found lost samples of packed numbers"):
+        plan.process(x, valid=spans_of((0, 100)))
+    assert plan.process(x).tobytes() == expected.tobytes()
+
+
+def test_plans_refused():
+    for n_chan in (0, 1, 7):
+        with pytest.raises(ValueError, match="n_chan: found"):
+            Spectrometer(n_chan)
+    with pytest.raises(TypeError, match="layout: found str, allowed Layout"):
+        Spectrometer(16, layout="int8")
+    with pytest.raises(ValueError, match="n_pol: found 3"):
+        Spectrometer(16, n_pol=3)
+    with pytest.raises(ValueError, match="products: found 'IQUV' for 1"):
+        Spectrometer(16, products="IQUV")
+    with pytest.raises(ValueError, match="products: found 'IQUV' for a circular basis"):
+        Spectrometer(16, products="IQUV", n_pol=2, basis="circular")
+    for name in ("n_int", "n_inner"):
+        with pytest.raises(ValueError, match=f"{name}: found 0"):
+            Spectrometer(16, **{name: 0})
+        with pytest.raises(TypeError, match=f"{name}: found float"):
+            Spectrometer(16, **{name: 2.0})
+    for least in (0, -1, 1.1, np.nan):
+        with pytest.raises(ValueError, match="min_valid: found"):
+            Spectrometer(16, min_valid=least)
+    with pytest.raises(ValueError, match="scale: found 'median', allowed mean, sum"):
+        Spectrometer(16, scale="median")
+    for sigma in (0, 7, np.nan):
+        with pytest.raises(ValueError, match="sigma: found"):
+            Spectrometer(16, flag_sigma=sigma)
+    for sign in ("sign_q", "sign_v"):
+        with pytest.raises(ValueError, match=f"{sign}: found 0"):
+            Spectrometer(16, **{sign: 0})
+    with pytest.raises(TypeError, match="lower_sideband: found int"):
+        Spectrometer(16, lower_sideband=1)
+    # A hop of 3 numbers of 4 bits is no whole number of bytes.
+    layout = Layout("packed", bits=4, levels=range(16))
+    with pytest.raises(ValueError, match="oversample: found a hop of 15 samples, allowed whole"):
+        Spectrometer(10, oversample="4/3", layout=layout)
+
+
+def test_little_is_allocated():
+    case = SMALL
+    plan = case.plan(n_int=1000)
+    x = np.zeros((1, 2**26), "int8")
+    out = np.empty((plan.n_output(x.shape[1]), 1, 16), "f4")
+    plan.process(x[:, : 2**16])
+    plan.reset()
+    tracemalloc.start()
+    plan.process(x, out=out)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # Some MB for the tables of 4 MiB of samples, against 64 MiB that were given.
+    assert peak < 24e6
+
+
+# Spectral kurtosis.
+
+
+def decided(case, x, valid, plan, n_inner):
+    """Sums and weights of one integration of the separate steps, with a keep decision."""
+    spectra = spectra_of(case, blanked(x, valid), plan)
+    energy = energies(case, valid, len(spectra), plan)
+    power, weight = detect(spectra, energy, case.products)
+    shape = np.ones(case.n_chan)
+    if not case.is_complex:
+        shape[-1 if case.lower else 0] = 0.5
+    total, total_weight = 0, 0
+    for first in range(0, plan.n_int, n_inner):
+        part = slice(first, min(first + n_inner, plan.n_int))
+        inner, inner_weight = sums_of(power[part], weight[part])
+        kept = np.ones(case.n_chan, bool)
+        for pol in range(case.n_pol):
+            use = energy[part, pol] > 0
+            a, e = spectra[part, pol][use], energy[part, pol][use]
+            s1, s2 = np.zeros((2, case.n_chan), "f4")
+            for frame, factor in zip(a, (1 / e).astype("f4"), strict=True):
+                p = factor * (frame.real * frame.real + frame.imag * frame.imag)
+                s1, s2 = s1 + p, s2 + p * p
+            if use.sum() >= 16:  # the least that thresholds are for
+                limits = [kurtosis_thresholds(int(use.sum()), k, 3.0) for k in shape.tolist()]
+                kept &= keep(kurtosis(s1, s2, int(use.sum()), shape), *np.transpose(limits))
+        total = total + inner.astype(float) * kept
+        total_weight = total_weight + np.outer(inner_weight, kept)
+    return total, total_weight
+
+
+@pytest.mark.parametrize("case", [STOKES, OTHER[0]], ids=str)
+def test_same_decisions_as_the_separate_steps(case):
+    x = case.samples(100)
+    # A short tone, in one polarisation.
+    i = np.arange(x.shape[1])
+    tone = 40 * np.cos(2 * np.pi * 8.3 * i / case.n_fft) * (i // case.n_fft == 17)
+    x[1] = np.clip(x[1] + tone, -128, 127)
+    valid = losses(case, x.shape[1])
+    options = {"n_int": 70, "n_inner": 30, "flag_sigma": 3.0}
+    mean, sums = case.plan(**options), case.plan(scale="sum", **options)
+    found, found_sums = mean.process(x, valid=valid), sums.process(x, valid=valid)
+    assert found.shape == (1, 4, case.n_chan) and found.dtype == np.float32
+    assert mean.weight.shape == found.shape and found_sums.dtype == np.float64
+    total, weight = decided(case, x, valid, mean, 30)
+    # Sums of 30, 30 and 10 frames: the last is always kept.
+    assert len(np.unique(np.round(weight[0], 9))) > 1 and (weight > 0).all()
+    np.testing.assert_array_equal(found_sums[0], total)
+    np.testing.assert_allclose(sums.weight[0], weight, rtol=1e-14)
+    np.testing.assert_allclose(mean.weight[0], weight / 70, rtol=1e-7)
+    np.testing.assert_allclose(found[0], total / weight, rtol=1e-7)
+    pieces, piece_weights = in_pieces(mean.copy(), x, valid, 4)
+    np.testing.assert_array_equal(pieces[:1], found)
+    np.testing.assert_allclose(piece_weights[:1], mean.weight, rtol=1e-7)
+    assert len(pieces) == 2
+
+
+def noise(rng, *shape):
+    # Cut to integers: what that adds is a thousandth of the power.
+    return (20 * rng.standard_normal(shape, dtype="f4")).astype("int8")
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Every kurtosis that plans decide on, by the number of frames."""
+    found = {}
+
+    def record(s1, s2, n_sum, shape):
+        found.setdefault(n_sum, []).append(kurtosis(s1, s2, n_sum, shape))
+        return found[n_sum][-1]
+
+    monkeypatch.setattr("fastsig_kernels.spectrometer.kurtosis", record)
+    return found
+
+
+def test_false_alarms_of_noise(seen):
+    plans = {m: STOKES.plan(flag_sigma=3.0, n_int=m, n_inner=m, scale="sum") for m in (128, 256)}
+    rng = np.random.default_rng(6)
+    weights = {m: [] for m in plans}
+    for _ in range(32):
+        x = noise(rng, 2, 2**22)
+        for m, plan in plans.items():
+            plan.process(x)
+            weights[m].append(plan.weight[:, 0])
+    for m in plans:
+        # By polarisation; the lower sideband has channel 0 last.
+        sk, kept = np.array(seen[m]).reshape(-1, 2, 64), np.concatenate(weights[m]) == m
+        inner, first = sk[:, :, :-2], sk[:, :, -1]
+        low, high = kurtosis_thresholds(m, 1)
+        np.testing.assert_array_equal(kept[:, :-2], keep(inner, low, high).all(axis=1))
+        # 1 million decisions for 128 frames, and 1350 expected on either side: 10 % is
+        # 3.7 standard errors. The correlation of neighbouring frames moves them by 1 %.
+        expected = inner.size * TAIL
+        assert expected > 1340 * 128 / m
+        assert abs((inner < low).sum() / expected - 1) < 0.1
+        assert abs((inner > high).sum() / expected - 1) < 0.1
+        # Channel 0 is real: with the limits of the others, a twentieth would be lost.
+        low, high = kurtosis_thresholds(m, 0.5)
+        decisions = keep(first, low, high)
+        np.testing.assert_array_equal(kept[:, -1], decisions.all(axis=1))
+        assert 0.3 < (~decisions).sum() / (2 * TAIL * first.size) < 2
+
+
+def test_false_alarms_of_channel_0():
+    # One channel of many: from single powers, and noise used again with other signs, of
+    # which the channel makes independent sums.
+    plan = SMALL.plan()
+    rng = np.random.default_rng(8)
+    signs = np.array([[1]], "int8")
+    while len(signs) < 32:
+        signs = np.block([[signs, signs], [signs, -signs]])
+    m, below, above, n = 64, 0, 0, 0
+    low, high = kurtosis_thresholds(m, 0.5)
+    for _ in range(3):
+        base = noise(rng, 2**18, 32)
+        for sign in signs:
+            plan.reset()
+            power = plan.process((base * sign).reshape(1, -1))[:, 0, 0]
+            power = power[: len(power) // m * m].reshape(-1, m)
+            s1, s2 = power.sum(axis=1), np.einsum("ij,ij->i", power, power)
+            sk = kurtosis(s1, s2, m, 0.5)
+            below, above, n = below + (sk < low).sum(), above + (sk > high).sum(), n + sk.size
+    # 530 expected on either side.
+    assert n > 390_000
+    assert abs(below / (n * TAIL) - 1) < 0.1
+    assert abs(above / (n * TAIL) - 1) < 0.1
+
+
+def test_false_alarms_of_an_oversampled_bank():
+    # Frames share half of their samples, which spreads their kurtosis.
+    plan = STOKES.plan(flag_sigma=3.0, n_int=128, oversample=2)
+    plan.process(noise(np.random.default_rng(7), 2, 2**23))
+    flagged = (plan.weight[:, 0, :-2] == 0).mean() / (1 - (1 - 2 * TAIL) ** 2)
+    # 340 expected.
+    assert 0.7 < flagged < 1.3
+
+
+def test_pulsed_carrier_is_left_out():
+    # On for 13 frames of 128, as strong as the noise of its channel on the average.
+    case = STOKES
+    plan = case.plan(flag_sigma=3.0, n_int=256, n_inner=128)
+    x = case.samples(256)
+    i = np.arange(x.shape[1])
+    amplitude = 2 * 20 * np.sqrt(10 / 128)
+    pulses = amplitude * np.cos(2 * np.pi * 20 * i / 128) * (i // 128 % 128 < 13)
+    x[0] = np.clip(np.round(x[0] + pulses), -128, 127)
+    found = plan.process(x)
+    channel = 63 - 20
+    assert (plan.weight[0, :, channel] == 0).all() and np.isnan(found[0, :, channel]).all()
+    others = np.abs(np.arange(64) - channel) > 1
+    assert (plan.weight[0][:, others] == 1).mean() > 0.97
+    assert np.isfinite(found[0][:, others]).all()
+    # The mean without it is that of noise.
+    clean = case.plan(n_int=256).process(case.samples(256))
+    np.testing.assert_allclose(found[0, 0, others].mean(), clean[0, 0, others].mean(), rtol=0.01)
+
+
+def test_noise_of_unequal_power_is_kept():
+    case = STOKES
+    plan = case.plan(flag_sigma=3.0, n_int=128)
+    rng = np.random.default_rng(4)
+    x = noise(rng, 2, 2**23)
+    x[1] //= 4
+    plan.process(x)
+    lost = (plan.weight[:, 0, :-2] == 0).mean()
+    # Either polarisation may say no; 32 000 decisions, 170 of them expected.
+    assert abs(lost / (1 - (1 - 2 * TAIL) ** 2) - 1) < 0.25
+    # What is kept of one product is kept of all.
+    assert (plan.weight == plan.weight[:, :1]).all()
+
+
+def test_short_and_lost_sums_are_not_decided_on():
+    case = STOKES
+    plan = case.plan(flag_sigma=0.001, n_int=40, n_inner=15)
+    x = case.samples(80)
+    plan.process(x)
+    assert (plan.weight == 1).all()
+    # With 16 frames a limit this narrow leaves nothing ...
+    plan = case.plan(flag_sigma=0.001, n_int=40, n_inner=16, scale="sum")
+    found = plan.process(x)
+    # ... but the last 8.
+    assert (plan.weight == 8).mean() > 0.97 and (found[:, 0] > 0).all()
+    plan = case.plan(flag_sigma=3.0, n_int=40, n_inner=20)
+    found = plan.process(x, valid=spans_of())
+    assert (plan.weight == 0).all() and np.isnan(found).all()
+
+
+# Compilation.
+
+COMPILE = """
+import gc, os
+import numpy as np
+from numba.core.dispatcher import Dispatcher
+from fastsig_kernels.layout import Layout
+from fastsig_kernels.spectrometer import Spectrometer
+
+def versions():
+    # Of every compiled function, loaded from a cache or not.
+    return {d.py_func.__qualname__: len(d.overloads) for d in gc.get_objects()
+            if isinstance(d, Dispatcher)}
+
+def calls(plan, x):
+    n = x.shape[1]
+    valid = [np.array([[3, 1000], [1100, n]]), np.array([[0, 1200], [1201, n - 9]])][: len(x)]
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    plan.process(frozen)
+    for view in (x, x[:, :1], x[:, 1:], np.ascontiguousarray(x[:, ::-1])[:, ::-1]):
+        plan.process(view)
+    plan.process(x, valid=valid)
+    plan.process(x, valid=valid[0], zeroed=True)
+    out = np.empty((2 * n, *plan.process(x).shape[1:]), plan.process(x).dtype)
+    plan.process(x, out=out)
+    plan.process(x, out=out[::2, :, ::-1])
+    plan.flush()
+
+rng = np.random.default_rng(1)
+one, two = (rng.integers(-50, 50, (n_pol, 2500)).astype("int8") for n_pol in (1, 2))
+stokes = {"n_tap": 8, "n_pol": 2, "products": "IQUV", "lower_sideband": True}
+pairs = np.repeat(one.astype("f4")[:, :, None], 2, axis=2)
+complex_plan = Spectrometer(30, n_tap=4, layout=Layout("float32", is_complex=True))
+plans = [
+    (Spectrometer(16, n_tap=1), one),
+    (Spectrometer(16, n_tap=1, n_int=25, n_inner=7), one),
+    (Spectrometer(64, **stokes), two),
+    (Spectrometer(64, n_int=30, flag_sigma=3.0, **stokes), two),
+    (Spectrometer(30, **stokes), two),
+    (Spectrometer(30, n_int=35, flag_sigma=3.0, **stokes), two),
+    (Spectrometer(30, n_tap=4, layout=Layout("float32")), one.astype("f4")),
+    (complex_plan, pairs),
+    (complex_plan.copy(), pairs.view("c8")[:, :, 0]),
+]
+for number, (plan, x) in enumerate(plans):
+    # A process of its own, that has compiled nothing yet.
+    child = os.fork()
+    if not child:
+        plan.compile()
+        before = versions()
+        calls(plan, x)
+        new = [name for name, n in versions().items() if n != before.get(name, 0)]
+        print(number, *new, flush=True)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_nothing_is_compiled_after_compile():
+    environment = dict(os.environ, PYTHONPATH=str(Path(fastsig_kernels.__file__).parents[1]))
+    result = subprocess.run([sys.executable, "-W", "error", "-c", COMPILE], env=environment,
+                            capture_output=True, text=True, timeout=250)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [f"{number}" for number in range(9)]

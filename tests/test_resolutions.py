@@ -1,0 +1,214 @@
+"""Several products of one read: each as if made alone, and nothing read twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli import command, environment, fastsig
+from streams import MemoryVoltages, header, lose_packets, noise, write_native
+from test_safety import limit_files
+
+import fastsig as fs
+from fastsig import budget, shared
+from fastsig.chain import spectra
+from fastsig.reduce import plan_products, write_many, write_plans
+
+N = 400_000
+
+
+class Spied(MemoryVoltages):
+    """Voltages that count what is read of them, and can be told to fail."""
+
+    def __init__(self, *args: Any, fails_at: int | None = None) -> None:
+        super().__init__(*args)
+        self.bytes_read, self._fails_at = 0, fails_at
+        self._count = threading.Lock()
+
+    def _read(self, start: int, n: int, out: np.ndarray) -> Any:
+        with self._count:
+            self.bytes_read += n * self.row_bytes
+        if self._fails_at is not None and start + n > self._fails_at:
+            raise fs.DataError(self.path, f"cannot read from {start}")
+        return super()._read(start, n, out)
+
+
+@pytest.fixture(scope="module")
+def voltages() -> tuple[np.ndarray, Any]:
+    rng = np.random.default_rng(3)
+    return noise(rng, N), lose_packets(rng, N, 0.05, 4096)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units and pages of some kilobytes, so that a small stream has many."""
+    monkeypatch.setattr(budget, "_UNIT_BYTES", 40_000)
+    monkeypatch.setattr(shared, "_PAGE_BYTES", 10_007)
+
+
+# n_chan, n_int: whole rows, long integrations in segments, and spectra longer than the others' rows
+CASES = [((16, 10), (256, 3)), ((16, 1), (32, 300), (1024, 5)), ((64, 4), (4096, 1), (16, 1000))]
+
+
+def chains_of(stream: Any, case: Any) -> list[Any]:
+    return [spectra(stream, n_chan, n_int=n_int, products="AABB").stream for n_chan, n_int in case]
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("case", CASES)
+def test_each_as_if_alone_and_read_once(
+    case: Any, workers: int, voltages: Any, tmp_path: Path
+) -> None:
+    source = Spied(voltages[0], header(), voltages[1])
+    streams = chains_of(shared.Shared(source), case)
+    paths = [tmp_path / f"{n_chan}.h5" for n_chan, _ in case]
+    made = []
+    plans = write_many(streams, paths, workers=workers, progress=made.append)
+    assert sum(made) == sum(stream.shape[0] for stream in streams)
+    used = [(s.shape[0] - 1, s) for s in (stream.source.source for stream in streams)]
+    last = max(sum(bank.needs(row, 1)) for row, bank in used)
+    page = shared.Shared(source).page_rows
+    assert source.bytes_read == min(-(-last // page) * page, N) * source.row_bytes
+    assert plans[0].shared_bytes > 0 and not streams[0].source.source.source._pages
+    alone = MemoryVoltages(voltages[0], header(), voltages[1])
+    for stream, path in zip(chains_of(alone, case), paths, strict=True):
+        fs.Chain(stream).write(tmp_path / "alone.h5", overwrite=True)
+        assert path.read_bytes() == (tmp_path / "alone.h5").read_bytes()
+
+
+@pytest.mark.usefixtures("small")
+def test_little_memory_reads_again_and_gives_the_same(voltages: Any, tmp_path: Path) -> None:
+    source = Spied(voltages[0], header(), voltages[1])
+    streams = chains_of(shared.Shared(source), CASES[2])
+    paths = [tmp_path / f"{index}.h5" for index in range(3)]
+    plans = plan_products(streams, workers=2)
+    tight = plan_products(streams, workers=2, memory=plans[0].floor + 200_000)
+    assert tight[0].shared_bytes < plans[0].shared_bytes
+    assert tight[0].memory <= plans[0].floor + 200_000
+    write_plans(tight, streams, paths)
+    expected = [path.read_bytes() for path in paths]
+    write_plans(plans, streams, paths, overwrite=True)
+    assert [path.read_bytes() for path in paths] == expected
+
+
+@pytest.mark.usefixtures("small")
+def test_pieces_kept_are_bounded(voltages: Any) -> None:
+    source = Spied(voltages[0], header(), voltages[1])
+    kept = shared.Shared(source)
+    kept.capacity = 3 * kept.page_bytes
+    whole = source.read_block(0, N)
+    rng = np.random.default_rng(1)
+    for start in (0, 1, *rng.integers(0, N - 50_000, 20).tolist(), N - 50_000):
+        block, expected = kept.read_block(start, 50_000), source.read_block(start, 50_000)
+        np.testing.assert_array_equal(block.data, whole.data[start : start + 50_000])
+        for found, spans in zip(block.valid, expected.valid, strict=True):
+            np.testing.assert_array_equal(found, spans)
+        assert len(kept._pages) <= 3
+    with pytest.raises(ValueError, match="read-only"):
+        block.data[0] = 1
+
+
+def test_invalid_floats_are_the_same_shared() -> None:
+    data = np.ones((5000, 1), np.float32)
+    data[[7, 8, 900, 4999]] = np.nan
+    source = MemoryVoltages(data, header(n_pol=1, n_bits=32))
+    kept = shared.Shared(source)
+    kept.page_rows = 8
+    block, expected = kept.read_block(3, 4997), source.read_block(3, 4997)
+    np.testing.assert_array_equal(block.data, expected.data)
+    np.testing.assert_array_equal(block.valid[0], expected.valid[0])
+
+
+@pytest.mark.usefixtures("small")
+def test_a_failure_leaves_no_product(voltages: Any, tmp_path: Path) -> None:
+    source = Spied(voltages[0], header(), voltages[1], fails_at=300_000)
+    streams = chains_of(shared.Shared(source), CASES[0])
+    with pytest.raises(fs.DataError, match="cannot read from"):
+        write_many(streams, [tmp_path / "a.h5", tmp_path / "b.h5"], workers=2)
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "b.h5").write_text("precious")
+    with pytest.raises(fs.OutputError, match="exists"):
+        write_many(streams, [tmp_path / "a.h5", tmp_path / "b.h5"])
+    assert os.listdir(tmp_path) == ["b.h5"]
+
+
+def test_refusals(voltages: Any, tmp_path: Path) -> None:
+    source = MemoryVoltages(voltages[0], header())
+    one, other = (chains_of(shared.Shared(source), CASES[0]) for _ in range(2))
+    names = [tmp_path / "a.h5", tmp_path / "b.h5"]
+    for streams in ([one[0], other[1]], chains_of(source, CASES[0]), []):
+        with pytest.raises(fs.UsageError, match="allowed"):
+            write_many(streams, names[: len(streams)])
+    for paths in (names[:1], [names[0], tmp_path / "." / "a.h5"]):
+        with pytest.raises(fs.UsageError, match="allowed"):
+            write_many(one, paths)
+    with pytest.raises(fs.PlanError, match="share before channelize"):
+        fs.Chain(one[0]).shared()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("resolutions") / "v.h5"
+    return write_native(path, noise(np.random.default_rng(2), 2_000_000), header())
+
+
+OPTIONS = ("--products", "AABB", "--integrate", "4ms", "--tstart", "10ms")
+
+
+def test_command_line(recording: Path, tmp_path: Path) -> None:
+    words = ("spectra", recording, "--n-chan", "64,2048", *OPTIONS)
+    done = fastsig(*words, "-o", "x.{n_chan}.h5", "--json", cwd=tmp_path)
+    records = json.loads(done.stdout)
+    assert [record["output"] for record in records] == ["x.64.h5", "x.2048.h5"]
+    assert [record["shape"][2] for record in records] == [64, 2048]
+    for n_chan in (64, 2048):
+        alone = ("spectra", recording, "--n-chan", n_chan, *OPTIONS, "-o", "alone.{n_chan}.h5")
+        assert json.loads(fastsig(*alone, "--json", cwd=tmp_path).stdout)["shape"][2] == n_chan
+        product = tmp_path / f"x.{n_chan}.h5"
+        assert product.read_bytes() == (tmp_path / f"alone.{n_chan}.h5").read_bytes()
+    before = sorted(os.listdir(tmp_path))
+    told = fastsig(*words, "-o", "y.{n_chan}.h5", "--dry-run", cwd=tmp_path).stdout
+    assert told.count("Spectrometer") == told.count("would write y.") == told.count("Shared") == 2
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize("n_chan, output, text", [
+    ("64,128", "x.h5", "{n_chan}"), ("64,64", "x.{n_chan}.h5", "twice"),
+    ("64,", "x.{n_chan}.h5", "not a number"), ("a", "x.h5", "not a number"),
+    ("64,33", "x.{n_chan}.h5", "even number"),
+])
+def test_wrong_use(n_chan: str, output: str, text: str, recording: Path, tmp_path: Path) -> None:
+    done = fastsig("spectra", recording, "-o", output, "--n-chan", n_chan, code=2, cwd=tmp_path)
+    assert text in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_leaves_nothing_of_any(recording: Path, tmp_path: Path) -> None:
+    unreserved = "import os; os.posix_fallocate = lambda *a: None\n"
+    done = fastsig("spectra", recording, "-o", tmp_path / "x.{n_chan}.h5", "--n-chan", "64,128",
+                   "--compression", "none", code=4, before=unreserved,
+                   preexec=lambda: limit_files(2**20))
+    assert "cannot be written" in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_interrupt_leaves_nothing_of_any(recording: Path, tmp_path: Path) -> None:
+    words = command("spectra", recording, "-o", tmp_path / "x.{n_chan}.h5", "--n-chan", "64,128",
+                    "--compression", "none")
+    process = subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and len(os.listdir(tmp_path)) < 2:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert os.listdir(tmp_path) == []
