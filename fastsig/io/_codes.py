@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import h5py
 import numpy as np
-from fastsig_kernels import requantize, restore
 from numpy.typing import NDArray
 
 from fastsig.errors import FormatError
@@ -77,6 +76,8 @@ class CodeWriter:
 
     def encode(self, first: int, values: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Codes of rows from `first` on, where a segment begins; their levels are written."""
+        from fastsig_kernels import requantize
+
         codes = np.empty(values.shape, np.uint8)
         for row in range(0, len(values), self.rows):
             part = slice(row, row + self.rows)
@@ -99,6 +100,8 @@ class CodeReader:
 
     def decode(self, start: int, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Values of rows from `start` on."""
+        from fastsig_kernels import restore  # here, for `info` does without numba
+
         values = np.empty(codes.shape, np.float32)
         done = 0
         while done < len(codes):

@@ -55,9 +55,9 @@ def host_lanes() -> int:
     return 16 if "zmm" in assembly else 8 if "ymm" in assembly else 4
 
 
-def _has_permute() -> bool:
-    """Whether the host picks lanes by a vector of indices: x86 with AVX2 or AVX-512."""
-    return host_lanes() >= 8 and llvm.get_process_triple().startswith("x86_64")
+def _is_x86() -> bool:
+    """Whether the host has the instructions of AVX2 and AVX-512 where it is wide enough."""
+    return str(llvm.get_process_triple()).startswith("x86_64")
 
 
 def _addition(name: str, features: str) -> str:
@@ -177,7 +177,7 @@ class Emitter:
     def lookup(self, table: Any, index: Any, size: int) -> Vector:
         """Return entries of a table of up to 16 float32 at an address, picked lane by lane."""
         n = self.lanes
-        if n < 8 or not _has_permute():
+        if not 8 <= n <= host_lanes() or not _is_x86():
             return self._lookup_by_lane(table, index)
         name = "llvm.x86.avx512.permvar.sf.512" if n == 16 else "llvm.x86.avx2.permps"
         index_type = ir.VectorType(_I32, n)

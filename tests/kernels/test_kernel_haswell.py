@@ -9,7 +9,6 @@ from pathlib import Path
 import fastsig_kernels
 import numpy as np
 import pytest
-from fastsig_kernels import Channelizer
 from fastsig_kernels._simd import host_lanes
 from fastsig_kernels.fft import fft_plan
 from fastsig_kernels.spectrometer import Spectrometer
@@ -34,18 +33,15 @@ def run(*command):
 
 
 STOKES = "Case(n_chan=8192, is_complex=False, n_pol=2, products='IQUV', lower=False, n_tap=8)"
-SMALL = "Case(n_chan=16, is_complex=False, n_pol=1, products='I', lower=False, n_tap=1)"
 TESTS = {
     "simd": ["::test_" + name for name in (
         "arithmetic", "fma_rounds_once_or_twice", "transpose", "interleave_and_back",
         "compiled_codelets", "lookup", "lanes_follow_the_environment")],
     "layout": ["::test_loading_numbers", "::test_loading_one_of_two_polarisations"],
     # No pass, one and two; vectors of 2, 4 and 8 lanes.
-    "fft": [f"::test_error[{kind}-{log2}]" for log2 in (3, 5, 6, 9, 12, 17)
-            for kind in ("complex-forward", "real-inverse")]
-    + ["::test_bits_of_a_row_are_its_own", "::test_in_place"],
-    "spectrometer": [f"::test_twin[{case}]" for case in (STOKES, SMALL)]
-    + [f"::test_same_bits_as_the_separate_steps[{SMALL}-{n_int}]" for n_int in (1, 6)],
+    "fft": [f"::test_error[{kind}-{log2}]" for log2 in (3, 6, 12, 17)
+            for kind in ("complex-forward", "real-inverse")] + ["::test_in_place"],
+    "spectrometer": [f"::test_twin[{STOKES}]"],
 }
 
 
@@ -71,8 +67,6 @@ def numbers():
     for name, power in zip("IQUV", plan.process(x, valid=valid).swapaxes(0, 1), strict=True):
         found[name] = power
     found["weight"] = plan.weight
-    plan = Channelizer(16, n_tap=1)
-    found["spectra"] = plan.process(rng.integers(-128, 128, plan.n_sample(9), "int8"))
     return found
 
 

@@ -155,7 +155,6 @@ def test_same_bits_as_float32_through_numpy(layout):
 COMPLEX16, COMPLEX = Layout("int16", is_complex=True), Layout("float32", is_complex=True)
 VECTOR = [Layout("uint8"), packed(2, "msb", True), COMPLEX16]
 GUPPI = Layout("int8", is_complex=True, interleaved=True)
-TOGETHER = [Layout("float32", interleaved=True), GUPPI]
 
 
 @pytest.mark.parametrize("layout", VECTOR, ids=name)
@@ -171,9 +170,11 @@ def test_same_bits_as_float32(layout):
     assert np.concatenate(parts).tobytes() == expected.tobytes()
 
 
-@pytest.mark.parametrize("layout", TOGETHER, ids=name)
-def test_polarisations_that_lie_together(layout):
-    plan, other = plans(layout, 16, 2)
+@pytest.mark.parametrize(("layout", "n_chan"), [
+    (GUPPI, 16), (GUPPI, 12), *((Layout(kind, interleaved=True), 12) for kind in NUMBERS),
+], ids=lambda value: value if isinstance(value, int) else name(value))
+def test_polarisations_that_lie_together(layout, n_chan):
+    plan, other = plans(layout, n_chan, 2)
     x = voltages(layout, 2, plan.n_fft * 20)
     assert x.strides[0] < x.strides[1]
     expected = expected_of(layout, x, other)
@@ -190,7 +191,7 @@ def test_polarisations_that_lie_together(layout):
     n = x.shape[1]
     valid = [np.array([[0, 100], [110, n]]), np.array([[0, n]])]
     clean = x.copy()
-    clean[0, 100:110] = 0
+    clean[0, 100:110] = 128 if layout.kind == "uint8" else 0
     plain = plan.copy()
     found = plan.copy().process(x, valid=valid)
     assert found.tobytes() == plain.process(clean, valid=valid, zeroed=True).tobytes()

@@ -74,10 +74,9 @@ def test_definition_of_one_tap(n_chan, oversample):
     assert np.linalg.norm(found - expected) <= 3 * UNIT * np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize(("n_chan", "is_complex"), [(512, False), (96, False), (96, True)])
-def test_lower_sideband(n_chan, is_complex):
-    upper, lower = (bank(n_chan, is_complex, "4/3", lower_sideband=low)
-                    for low in (False, True))
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_lower_sideband(is_complex):
+    upper, lower = (bank(96, is_complex, "4/3", lower_sideband=low) for low in (False, True))
     x = noise(upper.n_sample(5), is_complex)
     found = lower.process(x, first_frame=2)
     np.testing.assert_array_equal(found, upper.process(x, first_frame=2)[:, ::-1].conj())
