@@ -1,8 +1,13 @@
 """Transforms against NumPy's in float64, analytic truth, and what a plan promises."""
 
+import os
+import subprocess
+import sys
 import threading
 import tracemalloc
+from pathlib import Path
 
+import fastsig_kernels
 import numpy as np
 import pytest
 from fastsig_kernels.fft import fft_plan
@@ -328,3 +333,47 @@ def test_plans_refused():
         fft_plan(8, direction=1)
     with pytest.raises(ValueError, match="dtype: found 'float32', allowed complex64, complex128"):
         fft_plan(8, dtype="float32")
+
+
+COMPILE = """
+import gc, os
+import numpy as np
+from numba.core.dispatcher import Dispatcher
+from fastsig_kernels.fft import fft_plan
+
+def versions():
+    # Of every compiled function, loaded from a cache or not.
+    return {d.py_func.__qualname__: len(d.overloads) for d in gc.get_objects()
+            if isinstance(d, Dispatcher)}
+
+for kind in ("complex", "real"):
+    for direction in ("forward", "inverse"):
+        # A process of its own, that has compiled nothing yet.
+        child = os.fork()
+        if not child:
+            plan = fft_plan(64, kind=kind, direction=direction)
+            plan.compile()
+            before = versions()
+            x = np.zeros((3, plan.input_shape[0]), plan.input_shape[1])
+            frozen = x.copy()
+            frozen.flags.writeable = False
+            wide = np.zeros((3, plan.output_shape[0] + 5), plan.output_shape[1])
+            misaligned = np.frombuffer(bytes(1) + x.tobytes(), x.dtype, offset=1)
+            calls = [(x, None), (x[0], None), (x[::2], None), (frozen, None), (x[:, ::-1], None),
+                     (x, wide[:, 5:]), (x, wide[:, :-5][::-1]), (x, np.asfortranarray(wide[:, 5:])),
+                     (misaligned.reshape(x.shape), None)]
+            for view, out in calls:
+                plan.process(view, out=out)
+            new = [name for name, n in versions().items() if n != before.get(name, 0)]
+            print(kind, direction, *new, flush=True)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_nothing_is_compiled_after_compile():
+    environment = dict(os.environ, PYTHONPATH=str(Path(fastsig_kernels.__file__).parents[1]))
+    result = subprocess.run([sys.executable, "-W", "error", "-c", COMPILE], env=environment,
+                            capture_output=True, text=True, timeout=250)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [f"{kind} {direction}" for kind, direction in WAYS]

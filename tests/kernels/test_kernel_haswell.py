@@ -32,23 +32,23 @@ def run(*command):
     return result.stdout
 
 
-STOKES = "Case(n_chan=8192, is_complex=False, n_pol=2, products='IQUV', lower=False, n_tap=8)"
+STOKES = "Case(n_chan=8192, is_complex=False, n_pol=2, products='IQUV', lower=True, n_tap=8)"
 TESTS = {
     "simd": ["::test_" + name for name in (
         "arithmetic", "fma_rounds_once_or_twice", "transpose", "interleave_and_back",
         "compiled_codelets", "lookup", "lanes_follow_the_environment")],
     "layout": ["::test_loading_numbers", "::test_loading_one_of_two_polarisations"],
-    # No pass, one and two; vectors of 2, 4 and 8 lanes.
-    "fft": [f"::test_error[{kind}-{log2}]" for log2 in (3, 6, 12, 17)
+    # Vectors of 2, 8 and 8 lanes; no pass, and some.
+    "fft": [f"::test_error[{kind}-{log2}]" for log2 in (3, 6, 12)
             for kind in ("complex-forward", "real-inverse")] + ["::test_in_place"],
     "spectrometer": [f"::test_twin[{STOKES}]"],
 }
 
 
-@pytest.mark.parametrize("name", list(TESTS))
-def test_the_same_tests(name):
-    file = f"{HERE.parent.relative_to(HERE.parents[2])}/test_kernel_{name}.py"
-    found = run("-m", "pytest", "-q", "-p", "no:cacheprovider", *(file + t for t in TESTS[name]))
+def test_the_same_tests():
+    folder = HERE.parent.relative_to(HERE.parents[2])
+    tests = [f"{folder}/test_kernel_{name}.py{test}" for name in TESTS for test in TESTS[name]]
+    found = run("-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
     assert " passed" in found and "skipped" not in found
 
 
@@ -56,12 +56,13 @@ def numbers():
     """Results, by name, of what has vectors as wide as the host's."""
     rng = np.random.default_rng(1)
     found = {"lanes": np.array(host_lanes())}
-    for n in (64, 512, 2**12, 2**17):
+    for n in (64, 2**12):
         x = (rng.standard_normal((2, 2 * n)).astype("f4")).view("c8")
         found[f"fft {n}"] = fft_plan(n).process(x)
         found[f"back {n}"] = fft_plan(2 * n, kind="real", direction="inverse").process(
             fft_plan(2 * n, kind="real").process(x.view("f4")))
-    plan = Spectrometer(8192, n_tap=8, n_pol=2, products="IQUV", n_int=5)
+    plan = Spectrometer(8192, n_tap=8, n_pol=2, products="IQUV", n_int=5,
+                        lower_sideband=True)
     x = rng.integers(-128, 128, (2, plan.history + 11 * plan.n_fft), "int8")
     valid = np.array([[0, plan.hop * 3], [plan.hop * 3 + 7, x.shape[1]]])
     for name, power in zip("IQUV", plan.process(x, valid=valid).swapaxes(0, 1), strict=True):

@@ -60,16 +60,13 @@ class Case(NamedTuple):
         return x if self.is_complex else x[:, :, 0]
 
 
-# Vectors of 4, 8 and 16 lanes on AVX-512; one, some and many leaves; no pass, one and two.
-# Every other choice takes seconds to compile.
+# Vectors of 4 lanes, and as wide as the host's; one, some and many leaves; no pass, one
+# and two; rows so long that they are collected first. Another case costs up to 8 seconds to
+# compile, unless it differs from one of these in nothing but a length above 4096.
 SMALL = Case(16, False, 1, "I", False, 1)
-STOKES = Case(64, False, 2, "IQUV", True, 8)
-COMPLEX = Case(32, True, 2, "AABBCRCI", False, 4)
-WIDE = [
-    Case(512, True, 2, "V", True, 32),
-    Case(4096, False, 2, "IQUV", False, 8),
-    Case(8192, False, 2, "IQUV", False, 8),
-]
+STOKES = Case(4096, False, 2, "IQUV", True, 8)
+COMPLEX = Case(512, True, 2, "AABBCRCI", True, 32)
+LONG = [STOKES._replace(n_chan=n_chan) for n_chan in (8192, 2**15)]
 OTHER = [  # through NumPy
     Case(30, False, 2, "IQUV", True, 4),
     Case(1000, True, 2, "AABBCRCI", False, 4),
@@ -78,7 +75,7 @@ OTHER = [  # through NumPy
     Case(14, True, 2, "AABB", True, 8),
     Case(2, False, 2, "I", False, 8),
 ]
-CASES = [SMALL, STOKES, COMPLEX, *WIDE, *OTHER]
+CASES = [SMALL, STOKES, COMPLEX, *LONG, *OTHER]
 FEW = [SMALL, STOKES, COMPLEX, OTHER[0], OTHER[2]]
 some_cases = pytest.mark.parametrize("case", FEW, ids=str)
 
@@ -182,7 +179,7 @@ def sums_of(power, weight):
 
 
 @pytest.mark.parametrize("n_int", [1, 3, 6])
-@some_cases
+@pytest.mark.parametrize("case", [SMALL, STOKES, OTHER[0], OTHER[2]], ids=str)
 def test_same_bits_as_the_separate_steps(case, n_int):
     plan = case.plan(n_int=n_int)
     x = case.samples(37)
@@ -268,7 +265,20 @@ def test_pieces_of_a_stream(case, options, seed):
     pieces, piece_weights = in_pieces(case.plan(**options), x, valid, seed)
     assert pieces.shape == expected.shape and pieces.dtype == expected.dtype
     np.testing.assert_array_equal(pieces, expected)
-    np.testing.assert_array_equal(piece_weights, weights)
+    np.testing.assert_allclose(piece_weights, weights, rtol=1e-14)
+
+
+@some_cases
+def test_weights_do_not_depend_on_the_pieces(case):
+    for seed in range(3):
+        x = case.samples(90, seed)
+        valid = losses(case, x.shape[1], seed)
+        for n_int, n_inner in ((4, 128), (25, 9)):
+            whole = case.plan(n_int=n_int, n_inner=n_inner, scale="sum")
+            whole.process(x, valid=valid)
+            expected = whole.weight
+            _, weights = in_pieces(whole.copy(), x, valid, seed)
+            np.testing.assert_array_equal(weights[: len(expected)], expected)
 
 
 def test_a_long_call():
@@ -287,16 +297,17 @@ def test_a_long_call():
 
 def test_sizes():
     plan = STOKES.plan(n_int=6)
-    assert (plan.n_chan, plan.n_fft, plan.hop, plan.n_int) == (64, 128, 128, 6)
-    assert plan.history == 7 * 128 and plan.latency == plan.history + 6 * 128
-    assert plan.layout == Layout() and plan.taps.shape == (8, 128)
-    assert [plan.n_frame(n) for n in (0, 1023, 1024, 1151, 1152)] == [0, 0, 1, 1, 2]
+    assert (plan.n_chan, plan.n_fft, plan.hop, plan.n_int) == (4096, 8192, 8192, 6)
+    assert plan.history == 7 * 8192 and plan.latency == plan.history + 6 * 8192
+    assert plan.layout == Layout() and plan.taps.shape == (8, 8192)
+    sizes = [0, 2**16 - 1, 2**16, 2**16 + 8191, 2**16 + 8192]
+    assert [plan.n_frame(n) for n in sizes] == [0, 0, 1, 1, 2]
     x = STOKES.samples(30)
-    assert plan.process(x[:, : plan.latency - 1]).shape == (0, 4, 64)
+    assert plan.process(x[:, : plan.latency - 1]).shape == (0, 4, 4096)
     assert plan.weight.shape == (0, 4, 1)
     assert plan.n_output(0) == 0 and plan.n_output(1) == 1
-    assert plan.process(x[:, plan.latency - 1 : plan.latency]).shape == (1, 4, 64)
-    assert plan.n_output(6 * 128 - 1) == 0 and plan.n_output(6 * 128) == 1
+    assert plan.process(x[:, plan.latency - 1 : plan.latency]).shape == (1, 4, 4096)
+    assert plan.n_output(6 * 8192 - 1) == 0 and plan.n_output(6 * 8192) == 1
     assert plan.memory_bytes > plan.taps.nbytes
 
 
@@ -305,11 +316,11 @@ def test_reset_and_copy_begin_a_stream():
     x = case.samples(20)
     plan = case.plan(n_int=4)
     expected = plan.process(x)
-    plan.process(x[:, :1000])
+    plan.process(x[:, :100_000])
     for fresh in (plan.copy(), plan):
         if fresh is plan:
             plan.reset()
-        assert fresh.weight.shape == (0, 4, 1) and fresh.n_frame(8 * 128) == 1
+        assert fresh.weight.shape == (0, 4, 1) and fresh.n_frame(2**16) == 1
         assert fresh.process(x).tobytes() == expected.tobytes()
 
 
@@ -324,13 +335,13 @@ def test_flush():
         power, weight = (step[20:] for step in twin(case, x, valid, plan))
         found = plan.process(x, valid=valid)
         rest = plan.flush()
-        assert rest.shape == (1, 4, 64) and rest.dtype == np.float32
+        assert rest.shape == (1, 4, 4096) and rest.dtype == np.float32
         # 3 of 5 frames.
         np.testing.assert_allclose(plan.weight[0, :, 0], weight.sum(axis=0) / 5, rtol=1e-6)
         np.testing.assert_allclose(rest[0, 0], power.sum(axis=0)[0] / weight.sum(axis=0)[0],
                                    rtol=1e-5)
         # And the plan is as new.
-        assert plan.flush().shape == (0, 4, 64) and plan.weight.shape == (0, 4, 1)
+        assert plan.flush().shape == (0, 4, 4096) and plan.weight.shape == (0, 4, 1)
         assert plan.process(x, valid=valid).tobytes() == found.tobytes()
         assert len(expected) == len(found)
 
@@ -344,10 +355,24 @@ def test_flush_of_whole_integrations_and_of_nothing():
     assert plan.n_frame(31) == 0
 
 
+@pytest.mark.parametrize("case", [STOKES, OTHER[0]], ids=str)
+def test_copies_share_no_state(case):
+    plan = case.plan(n_int=25, n_inner=9)
+    streams = [case.samples(80, seed) for seed in range(2)]
+    expected = [plan.copy().process(x) for x in streams]
+    plans, found = (plan, plan.copy()), ([], [])
+    step = 6 * case.n_fft + 9
+    for first in range(0, streams[0].shape[1], step):
+        for mine, parts, x in zip(plans, found, streams, strict=True):
+            parts.append(mine.process(x[:, first : first + step]))
+    for parts, one in zip(found, expected, strict=True):
+        assert np.concatenate(parts).tobytes() == one.tobytes()
+
+
 def test_copies_in_threads():
     case = STOKES
     plan = case.plan(n_int=3)
-    streams = [case.samples(100, seed) for seed in range(8)]
+    streams = [case.samples(60, seed) for seed in range(8)]
     expected = [plan.copy().process(x) for x in streams]
     found = [None] * 8
     gate = threading.Barrier(8)
@@ -434,18 +459,17 @@ def test_frames_below_the_least_energy_are_left_out(case):
 
 
 def test_lost_samples_do_not_bias_the_mean():
-    case = STOKES
+    case = OTHER[0]
     x = case.samples(4000)
     n = x.shape[1]
-    rng = np.random.default_rng(3)
-    starts = np.arange(100, n - 100, 500) + rng.integers(0, 100, len(np.arange(100, n - 100, 500)))
-    edges = np.stack([starts, starts + 40], axis=1).ravel()
+    starts = np.arange(100, n - 200, 500) + np.random.default_rng(3).integers(0, 100)
+    edges = np.stack([starts, starts + 20], axis=1).ravel()
     valid = np.concatenate([[0], edges, [n]]).reshape(-1, 2)
     plan = case.plan(n_int=4000, min_valid=0.5)
     found = plan.process(x, valid=valid)[0, 0]
-    assert 0.8 < plan.weight[0, 0, 0] < 0.95
+    assert 0.9 < plan.weight[0, 0, 0] < 0.97
     whole = case.plan(n_int=4000).process(x)[0, 0]
-    # Means of 4000 powers, most of them the same; an unweighted mean would be 8 % low.
+    # Means of 4000 powers, most of them the same; without weights, 4 % would be missing.
     assert abs(found.mean() / whole.mean() - 1) < 2e-3
 
 
@@ -469,8 +493,9 @@ def test_tone_and_level():
     case = STOKES
     plan = case.plan(n_int=3)
     i = np.arange(case.samples(3).shape[1])
-    for channel in (1, 17, 62):
-        x = np.round(100 * np.cos(2 * np.pi * (63 - channel) * i / 128)).astype("int8")
+    for channel in (1, 1700, 4094):
+        turns = (4095 - channel) * i % case.n_fft / case.n_fft
+        x = np.round(100 * np.cos(2 * np.pi * turns)).astype("int8")
         found = plan.copy().process(np.stack([x, -x]))[0]
         expected = 2 * (50 * plan.taps.sum(dtype=float)) ** 2
         assert found[0].argmax() == channel
@@ -492,14 +517,16 @@ def test_signs():
 
 
 def float_plan(n_chan, **options):
-    return Spectrometer(n_chan, layout=Layout("float32"), **options)
+    """A plan for complex64, and voltages of 12 frames."""
+    plan = Spectrometer(n_chan, n_tap=2, layout=Layout("float32", is_complex=True), **options)
+    x = np.random.default_rng(1).standard_normal((1, 13 * plan.n_fft, 2)).astype("f4")
+    return plan, x.view("c8")[..., 0]
 
 
 @pytest.mark.parametrize("n_chan", [16, 30])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_bad_floats_spoil_their_frames_only(n_chan, bad):
-    plan = float_plan(n_chan, n_tap=2)
-    x = np.random.default_rng(1).standard_normal((1, (12 + 1) * plan.n_fft)).astype("f4")
+    plan, x = float_plan(n_chan)
     expected = plan.process(x)
     x[0, 6 * plan.n_fft + 3] = bad
     found = plan.copy().process(x)
@@ -518,11 +545,10 @@ def test_bad_floats_spoil_their_frames_only(n_chan, bad):
 @pytest.mark.parametrize("bad", [np.nan, 1e38])
 def test_frames_left_out_leave_nothing(n_chan, bad):
     # As `detect`: a frame of weight 0 gives 0, whatever its samples hold.
-    plan = float_plan(n_chan, n_tap=2, n_int=4)
-    x = np.random.default_rng(1).standard_normal((1, 5 * plan.n_fft)).astype("f4")
-    gap = spans_of((0, 2 * plan.n_fft + 10), (3 * plan.n_fft, 5 * plan.n_fft))
+    plan, x = float_plan(n_chan, n_int=4)
+    gap = spans_of((0, 2 * plan.n_fft + 6), (3 * plan.n_fft, 13 * plan.n_fft))
     expected = plan.process(x, valid=gap)
-    assert plan.weight == 0.5 and np.isfinite(expected).all()
+    assert plan.weight[0] == 0.5 and np.isfinite(expected).all()
     x[0, 2 * plan.n_fft + 3] = bad  # valid, in two frames that are left out
     np.testing.assert_array_equal(plan.copy().process(x, valid=gap), expected)
 
@@ -541,14 +567,15 @@ def test_a_larger_out_is_filled_from_its_start():
     x = case.samples(20)
     plan = case.plan(n_int=3)
     expected = plan.process(x)
-    for out in (np.full((9, 4, 64), 7, "f4"), np.full((9, 4, 2, 64), 7, "f4")[:, :, 1],
-                np.full((9, 4, 128), 7, "f4")[:, :, ::-2]):
+    shape = expected.shape[1:]
+    for out in (np.full((9, *shape), 7, "f4"), np.full((9, 4, 2, 4096), 7, "f4")[:, :, 1],
+                np.full((9, 4, 8192), 7, "f4")[:, :, ::-2]):
         found = plan.copy().process(x, out=out)
-        assert found.shape == (6, 4, 64) and np.shares_memory(found, out)
+        assert found.shape == expected.shape == (6, *shape) and np.shares_memory(found, out)
         assert found.tobytes() == out[:6].tobytes() == expected.tobytes()
         assert (out[6:] == 7).all()
-    out = np.full((1, 4, 64), 7, "f4")
-    assert plan.copy().process(x[:, :5], out=out).shape == (0, 4, 64) and (out == 7).all()
+    out = np.full((1, *shape), 7, "f4")
+    assert plan.copy().process(x[:, :5], out=out).shape == (0, *shape) and (out == 7).all()
 
 
 class Quantity(np.ndarray):
@@ -558,7 +585,7 @@ class Quantity(np.ndarray):
 def refused_calls(x):
     """Arguments that are refused, the error and its message."""
     n = x.shape[1]
-    shape = (1, 4, 64)
+    shape = (2, 4, 4096)
     good = spans_of((0, 5), (7, n))
     frozen = np.zeros(shape, "f4")
     frozen.flags.writeable = False
@@ -578,8 +605,8 @@ def refused_calls(x):
                 spans_of((7, n), (0, 5))):
         yield ValueError, "found .*(empty span|out of order)", {"valid": [good, bad]}
         yield ValueError, "found .*(empty span|out of order)", {"valid": bad}
-    yield ValueError, "out: found shape", {"out": np.zeros((1, 4, 63), "f4")}
-    yield ValueError, "out: found shape", {"out": np.zeros((0, 4, 64), "f4")}
+    yield ValueError, "out: found shape", {"out": np.zeros((1, 4, 4095), "f4")}
+    yield ValueError, "out: found shape", {"out": np.zeros((0, 4, 4096), "f4")}
     yield TypeError, "out: found dtype float64", {"out": np.zeros(shape)}
     yield TypeError, "out: found .*subclass", {"out": np.zeros(shape, "f4").view(Quantity)}
     yield ValueError, "out: found a read-only array", {"out": frozen}
@@ -588,16 +615,17 @@ def refused_calls(x):
 def test_errors_leave_the_state_as_it_was():
     case = STOKES
     x = case.samples(20)
-    half = 1100
+    half = 70_000
+    plan = case.plan(n_int=9)
+    expected = plan.process(x)
+    lengths = range(0, 30 * case.n_fft, 5000)
     for error, message, arguments in refused_calls(x[:, half:]):
         plan = case.plan(n_int=9)
-        expected = plan.process(x)
-        plan.reset()
         plan.process(x[:, :half])
-        sizes = [plan.n_output(n) for n in range(0, 3000, 100)]
+        sizes = [plan.n_output(n) for n in lengths]
         with pytest.raises(error, match=message):
             plan.process(**{"x": x[:, half:], **arguments})
-        assert [plan.n_output(n) for n in range(0, 3000, 100)] == sizes
+        assert [plan.n_output(n) for n in lengths] == sizes
         found = plan.process(x[:, half:])
         assert found.tobytes() == expected.tobytes(), arguments
 
@@ -750,7 +778,7 @@ def test_false_alarms_of_noise(seen):
             weights[m].append(plan.weight[:, 0])
     for m in plans:
         # By polarisation; the lower sideband has channel 0 last.
-        sk, kept = np.array(seen[m]).reshape(-1, 2, 64), np.concatenate(weights[m]) == m
+        sk, kept = np.array(seen[m]).reshape(-1, 2, 4096), np.concatenate(weights[m]) == m
         inner, first = sk[:, :, :-2], sk[:, :, -1]
         low, high = kurtosis_thresholds(m, 1)
         np.testing.assert_array_equal(kept[:, :-2], keep(inner, low, high).all(axis=1))
@@ -760,11 +788,10 @@ def test_false_alarms_of_noise(seen):
         assert expected > 1340 * 128 / m
         assert abs((inner < low).sum() / expected - 1) < 0.1
         assert abs((inner > high).sum() / expected - 1) < 0.1
-        # Channel 0 is real: with the limits of the others, a twentieth would be lost.
-        low, high = kurtosis_thresholds(m, 0.5)
-        decisions = keep(first, low, high)
-        np.testing.assert_array_equal(kept[:, -1], decisions.all(axis=1))
-        assert 0.3 < (~decisions).sum() / (2 * TAIL * first.size) < 2
+        # Channel 0 is real: SK would be near 2 there if taken for complex.
+        assert abs(first.mean() - 1) < 0.1
+        limits = kurtosis_thresholds(m, 0.5)
+        np.testing.assert_array_equal(kept[:, -1], keep(first, *limits).all(axis=1))
 
 
 def test_false_alarms_of_channel_0():
@@ -802,23 +829,23 @@ def test_false_alarms_of_an_oversampled_bank():
 
 
 def test_pulsed_carrier_is_left_out():
-    # On for 13 frames of 128, as strong as the noise of its channel on the average.
+    # On for 13 frames of 128, then 30 times as strong as the noise of its channel.
     case = STOKES
     plan = case.plan(flag_sigma=3.0, n_int=256, n_inner=128)
     x = case.samples(256)
-    i = np.arange(x.shape[1])
-    amplitude = 2 * 20 * np.sqrt(10 / 128)
-    pulses = amplitude * np.cos(2 * np.pi * 20 * i / 128) * (i // 128 % 128 < 13)
+    frame, turns = np.divmod(np.arange(x.shape[1]), case.n_fft)
+    amplitude = 2 * 20 * np.sqrt(30 / case.n_fft)
+    pulses = amplitude * np.cos(2 * np.pi * 1000 * turns / case.n_fft) * (frame % 128 < 13)
+    clean = case.plan(n_int=256).process(x)
     x[0] = np.clip(np.round(x[0] + pulses), -128, 127)
     found = plan.process(x)
-    channel = 63 - 20
+    channel = 4095 - 1000
     assert (plan.weight[0, :, channel] == 0).all() and np.isnan(found[0, :, channel]).all()
-    others = np.abs(np.arange(64) - channel) > 1
-    assert (plan.weight[0][:, others] == 1).mean() > 0.97
-    assert np.isfinite(found[0][:, others]).all()
+    others = np.abs(np.arange(4096) - channel) > 2
+    assert (plan.weight[0][:, others] == 1).mean() > 0.98
     # The mean without it is that of noise.
-    clean = case.plan(n_int=256).process(case.samples(256))
-    np.testing.assert_allclose(found[0, 0, others].mean(), clean[0, 0, others].mean(), rtol=0.01)
+    np.testing.assert_allclose(np.nanmean(found[0, 0, others]), clean[0, 0, others].mean(),
+                               rtol=0.002)
 
 
 def test_noise_of_unequal_power_is_kept():
@@ -867,7 +894,7 @@ def versions():
 
 def calls(plan, x):
     n = x.shape[1]
-    valid = [np.array([[3, 1000], [1100, n]]), np.array([[0, 1200], [1201, n - 9]])][: len(x)]
+    valid = [np.array([[3, n // 2], [n // 2 + 9, n]]), np.array([[0, n - 9]])][: len(x)]
     frozen = x.copy()
     frozen.flags.writeable = False
     plan.process(frozen)
@@ -875,21 +902,23 @@ def calls(plan, x):
         plan.process(view)
     plan.process(x, valid=valid)
     plan.process(x, valid=valid[0], zeroed=True)
-    out = np.empty((2 * n, *plan.process(x).shape[1:]), plan.process(x).dtype)
+    last = plan.process(x)
+    out = np.empty((2 * len(last) + 4, *last.shape[1:]), last.dtype)
     plan.process(x, out=out)
     plan.process(x, out=out[::2, :, ::-1])
     plan.flush()
 
 rng = np.random.default_rng(1)
-one, two = (rng.integers(-50, 50, (n_pol, 2500)).astype("int8") for n_pol in (1, 2))
+one = rng.integers(-50, 50, (1, 2500), "int8")
+two, long = (rng.integers(-50, 50, (2, n), "int8") for n in (2500, 100_000))
 stokes = {"n_tap": 8, "n_pol": 2, "products": "IQUV", "lower_sideband": True}
 pairs = np.repeat(one.astype("f4")[:, :, None], 2, axis=2)
 complex_plan = Spectrometer(30, n_tap=4, layout=Layout("float32", is_complex=True))
 plans = [
     (Spectrometer(16, n_tap=1), one),
     (Spectrometer(16, n_tap=1, n_int=25, n_inner=7), one),
-    (Spectrometer(64, **stokes), two),
-    (Spectrometer(64, n_int=30, flag_sigma=3.0, **stokes), two),
+    (Spectrometer(4096, **stokes), long),
+    (Spectrometer(4096, n_int=30, flag_sigma=3.0, **stokes), long),
     (Spectrometer(30, **stokes), two),
     (Spectrometer(30, n_int=35, flag_sigma=3.0, **stokes), two),
     (Spectrometer(30, n_tap=4, layout=Layout("float32")), one.astype("f4")),
