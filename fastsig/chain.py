@@ -21,7 +21,6 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.io import describe, open_stream
 from fastsig.product import Data
 from fastsig.shared import Shared
-from fastsig.stages.detect import LEAST_FLAGGED
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import SpectrumStream, Stream, VoltageStream
 from fastsig.time import elapsed, iso
@@ -281,7 +280,7 @@ def _flag_sigma(flag: str | None, sigma: float | None, *, integrated: bool) -> f
         raise UsageError(f"flag = {flag!r}; allowed: 'sk'")
     if not integrated:
         raise UsageError(
-            f"flag = {flag!r} without an integration; allowed: with an integration (--integrate, "
-            f"--n-int) of {LEAST_FLAGGED} spectra or more"
+            f"flag = {flag!r} without an integration; allowed: with an integration "
+            "(--integrate, --n-int)"
         )
     return 3.0 if sigma is None else sigma

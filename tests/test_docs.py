@@ -95,10 +95,8 @@ def linked_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", EXECUTED)
-def test_code_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = linked_folder(tmp_path)
-    monkeypatch.chdir(folder)
+def run_document(name: str, folder: Path) -> None:
+    """Run every snippet of a page, in order, in this process and folder."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for snippet in snippets(name):
         where = f"{name}:{snippet.line}"
@@ -108,6 +106,20 @@ def test_code_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         elif snippet.language == "console" and snippet.mark != "recorded":
             for command in commands(snippet.text):
                 check_command(command, folder, where)
+
+
+@pytest.mark.parametrize("name", EXECUTED)
+def test_code_runs(name: str, tmp_path: Path) -> None:
+    # In a process of its own, as a reader would: bounds on memory are those of the process.
+    folder = linked_folder(tmp_path)
+    paths = [ROOT / "tests", ROOT, ROOT / "kernels"]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-W", PYPARSING, "-c",
+         f"import pathlib, test_docs; test_docs.run_document({name!r}, pathlib.Path.cwd())"],
+        cwd=folder, capture_output=True, text=True, timeout=280, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "MPLBACKEND": "agg"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 RECORDED = [(name, snippet) for name in EXECUTED for snippet in snippets(name)

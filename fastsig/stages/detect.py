@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from fastsig_kernels import (
     detect,
     detect_accumulate,
+    frame_correlation,
     keep,
     kurtosis,
     kurtosis_thresholds,
+    least_frames,
 )
 from numpy.typing import NDArray
 
@@ -22,9 +25,6 @@ from fastsig.stages.channelize import Channelize
 from fastsig.stream import FrameStream, SpectrumStream, Stream, Sums
 
 __all__ = ["Detect"]
-
-#: Fewest frames of which spectral kurtosis tells anything.
-LEAST_FLAGGED = 16
 
 
 class Detect(SpectrumStream):
@@ -140,12 +140,29 @@ class Detect(SpectrumStream):
         kept = np.ones(self.shape[2], bool)
         shape = self.gamma_shape()
         for (s1, s2), count in zip(moments, counts.tolist(), strict=True):
-            if count < LEAST_FLAGGED:
+            if count < self.least_flagged:
                 continue
-            limits = np.array([kurtosis_thresholds(count, k, sigma) for k in (1.0, 0.5)])
+            limits = np.array([
+                kurtosis_thresholds(count, k, sigma, correlation=self._correlation)
+                for k in (1.0, 0.5)
+            ])
             low, high = np.where(shape[:, np.newaxis] == 1.0, limits[0], limits[1]).T
             kept &= keep(kurtosis(s1, s2, count, shape), low.copy(), high.copy())
         return kept
+
+    @cached_property
+    def _correlation(self) -> NDArray[np.float64]:
+        """Of the powers of neighbouring frames."""
+        bank = self.source
+        if not isinstance(bank, Channelize):
+            return np.empty(0)
+        found: NDArray[np.float64] = frame_correlation(bank.bank.taps, bank.hop)
+        return found
+
+    @cached_property
+    def least_flagged(self) -> int:
+        """Frames of a sum, at the least, whose kurtosis decides: 16, or more that overlap."""
+        return int(least_frames(self._correlation))
 
     def gamma_shape(self) -> NDArray[np.float64]:
         """Shape of each channel's Gamma distribution: 1, or 1/2 where the voltage is real."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import PlanError, UsageError
-from fastsig.stages.detect import LEAST_FLAGGED, Detect
+from fastsig.stages.detect import Detect
 from fastsig.stream import SpectrumStream, Stream, Sums
 from fastsig.units import exact, whole
 
@@ -43,7 +43,8 @@ class Integrate(SpectrumStream):
     flag_sigma : float, optional
         Leave out, for every 128 spectra (fewer at the end of an integration) and channel, what
         has a spectral kurtosis outside this many Gaussian sigmas in any polarisation. Needs
-        detected frames, and integrations of at least 16. Weights then are per channel.
+        detected frames, and integrations of at least 16 (more where frames overlap much).
+        Weights then are per channel.
 
     Raises
     ------
@@ -76,10 +77,10 @@ class Integrate(SpectrumStream):
         if flag_sigma is not None:
             if not isinstance(source, Detect):
                 raise PlanError("spectral kurtosis needs frames: detect and integrate in one go")
-            if n_int < LEAST_FLAGGED:
+            if n_int < source.least_flagged:
                 raise UsageError(
                     f"n_int = {n_int} spectra are too few for spectral kurtosis; allowed: "
-                    f"{LEAST_FLAGGED} or more"
+                    f"{source.least_flagged} or more"
                 )
             source.check_flag(flag_sigma)
         self.source, self.n_int, self.n_freq = source, n_int, n_freq

@@ -23,7 +23,15 @@ from .noise import gaussian, gaussian_nb, philox_nb, uniform, uniform_nb
 from .packing import pack, pack_nb, quantize, quantize_nb, unpack, unpack_nb
 from .products import PRODUCTS, product_codes
 from .requantize import requantize, requantize_nb, restore, restore_nb
-from .spectral_kurtosis import keep, keep_nb, kurtosis, kurtosis_nb, kurtosis_thresholds
+from .spectral_kurtosis import (
+    frame_correlation,
+    keep,
+    keep_nb,
+    kurtosis,
+    kurtosis_nb,
+    kurtosis_thresholds,
+    least_frames,
+)
 from .spectrometer import Spectrometer
 from .synthesis import Synthesizer, SynthesizerScratch
 
@@ -46,6 +54,7 @@ __all__ = [
     "detect_accumulate_nb",
     "detect_nb",
     "fft_plan",
+    "frame_correlation",
     "frame_energy",
     "frame_energy_nb",
     "gaussian",
@@ -57,6 +66,7 @@ __all__ = [
     "kurtosis",
     "kurtosis_nb",
     "kurtosis_thresholds",
+    "least_frames",
     "normalize",
     "normalize_nb",
     "pack",

@@ -2,15 +2,26 @@
 
 import numpy as np
 
-from ._detect import add_leaves_nb, put_leaves_nb
+from ._detect import FACTORS, add_leaves_nb, put_leaves_nb
 from ._jit import jit_strict
 from ._order import PAD
-from ._passes import block_lanes, columns_nb, fir, gather_nb, inner_passes_nb, load_address
+from ._passes import (
+    block_lanes,
+    clear_nb,
+    columns_nb,
+    fir,
+    gather_nb,
+    inner_passes_nb,
+    load_address,
+)
 from ._simd import load, store
 
 #: Frames filtered together: each sample is then converted once for four of them, and
 #: their work stays in the second-level cache.
 FRAMES = 4
+
+#: Factor of each polarisation that is 0 where its frame is left out.
+LEFT_OUT = (FACTORS.index("SA"), FACTORS.index("SB"))
 
 
 @jit_strict
@@ -152,7 +163,7 @@ def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fr
     done = 0
     m = 0
     while m < n_frame:
-        many = row_step == 1 and n_frame - m >= FRAMES
+        many = shifts.size == 1 and n_frame - m >= FRAMES
         count = FRAMES if many else 1
         shift = shifts[m] if m < shifts.size else 0
         for pol in range(n_pol):
@@ -166,6 +177,10 @@ def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fr
                 filter_nb(fir_one, spec, table, ahead, count, shift, source[pol], taps,
                           taps_bytes, shape, inner, first_twiddles, z + pol * z_pol, z_frame,
                           tile, local, table_local)
+            for f in range(count):
+                # A frame that is left out adds 0, even where its samples are not finite.
+                if factors[m + f, LEFT_OUT[pol]] == 0:
+                    clear_nb(z + pol * z_pol + f * z_frame, z_frame)
         n_run = 0
         first = 0
         for f in range(count):
@@ -201,7 +216,7 @@ def spectra_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fram
     n_tap = taps_bytes // block_lanes(spec) // 8
     m = 0
     while m < n_frame:
-        many = row_step == 1 and n_frame - m >= FRAMES
+        many = shifts.size == 1 and n_frame - m >= FRAMES
         count = FRAMES if many else 1
         shift = shifts[m] if m < shifts.size else 0
         table = rows[m * row_step :].ctypes.data

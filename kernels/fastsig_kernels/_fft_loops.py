@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from numba import carray
 from numba.core import types
 from numba.core.extending import intrinsic
 
@@ -269,17 +270,27 @@ def transform_rows(spec, source, source_next, target, target_next, n_row, n_inne
                         starts.size * block, ahead_written, scale)
 
 
+@intrinsic
+def complex_at(typingctx, address):
+    """Pointer to complex64 at an address, so that any strides run the same code."""
+
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.complex64)(_i), codegen
+
+
 @jit
-def join_real(rows, roots):
+def join_real(place, place_next, n_row, n, roots):
     """From transforms of even and odd samples (as one complex signal) to those of a real one.
 
-    ``X[k] = (Z[k] + Z*[n-k]) / 2 - i/2 w^k (Z[k] - Z*[n-k])``, in place; the last column,
-    not yet written, takes the Nyquist point.
+    ``X[k] = (Z[k] + Z*[n-k]) / 2 - i/2 w^k (Z[k] - Z*[n-k])``, in place, for rows of n + 1
+    complex64 that are `place_next` bytes apart; the last number of a row, not yet written,
+    takes the Nyquist point.
     """
-    n = rows.shape[1] - 1
     half = np.float32(0.5)
-    for r in range(rows.shape[0]):
-        x = rows[r]
+    for r in range(n_row):
+        x = carray(complex_at(place + r * place_next), n + 1)
         first = x[0]
         for k in range(1, n // 2 + 1):
             p, q = x[k], x[n - k]
@@ -293,19 +304,13 @@ def join_real(rows, roots):
         x[n] = complex(first.real - first.imag, np.float32(0))
 
 
-def split_real(rows: np.ndarray, roots: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """The inverse of `join_real`, into the memory of real rows, seen as complex."""
-    half = out.view(np.complex64)
-    _split_real(rows, roots, half)
-    return half
-
-
 @jit
-def _split_real(rows, roots, out):
-    n = rows.shape[1] - 1
+def split_real(source, source_next, target, target_next, n_row, n, roots):
+    """The inverse of `join_real`: from rows of n + 1 numbers to rows of n."""
     half = np.float32(0.5)
-    for r in range(rows.shape[0]):
-        x, z = rows[r], out[r]
+    for r in range(n_row):
+        x = carray(complex_at(source + r * source_next), n + 1)
+        z = carray(complex_at(target + r * target_next), n)
         first, last = x[0].real, x[n].real
         for k in range(1, n // 2 + 1):
             p, q = x[k], x[n - k]

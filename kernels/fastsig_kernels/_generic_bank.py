@@ -55,8 +55,10 @@ class GenericBank:
 
     def _fold(self, x: np.ndarray, first_frame: int, out: np.ndarray) -> None:
         length = self.n_tap * self.n_fft
+        # One kind of array, so that the filter is compiled once.
+        x = np.require(x[: length + (len(out) - 1) * self.hop], requirements="CAW")
         if self.hop == self.n_fft:
-            polyphase_fir(x[: length + (len(out) - 1) * self.hop], self._taps, out=out)
+            polyphase_fir(x, self._taps, out=out)
             return
         ratio = Fraction(self.n_fft, self.hop)
         unit = self.n_fft // ratio.numerator

@@ -271,6 +271,24 @@ def inner_passes_nb(spec, z, levels):
                        twiddles, (radix - 1) * block)
 
 
+@jit_strict
+def clear_nb(address, size):
+    """Set memory to 0; `size` is a multiple of 8."""
+    for at in range(0, size, 8):
+        store_integer(0, address + at)
+
+
+@intrinsic
+def store_integer(typingctx, value, address):
+    """Write an int64 to an address."""
+
+    def codegen(context, builder, signature, args):
+        builder.store(args[0], builder.inttoptr(args[1], _I64.as_pointer()), align=8)
+        return context.get_dummy_value()
+
+    return types.void(_i, _i), codegen
+
+
 @intrinsic
 def load_address(typingctx, place):
     """The int64 at an address."""

@@ -1,6 +1,7 @@
 """Polyphase filter banks: voltages into complex spectra."""
 
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -110,7 +111,8 @@ class Channelizer:
         self._hop = int(self._n_fft / self._oversample)
         if layout is not None and layout.is_complex != self._complex_input:
             raise ValueError("layout: found another kind of samples than complex_input says")
-        self._layout = layout
+        # One polarisation lies together with no other.
+        self._layout = layout and replace(layout, interleaved=False)
         if taps is None:
             taps = prototype(self._n_fft, n_tap, window)
         self._taps = float32_taps(taps, self._n_fft)

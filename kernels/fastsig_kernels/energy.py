@@ -83,7 +83,7 @@ def frame_energy(
     bits depend only on the validity of its own samples: neither on `start`, nor
     on how spans are cut where they touch or outside the frame.
     """
-    _check_spans("spans", spans)
+    check_spans("spans", spans)
     _check.array("taps_cumulative", taps_cumulative, ("float64",), 1)
     _check_cumulative("taps_cumulative", taps_cumulative)
     n_frame = _check.count("n_frame", n_frame, 0)
@@ -153,8 +153,8 @@ def intersect_spans(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     -----
     Allocates its result (its length is not known before); the GIL is released.
     """
-    _check_spans("a", a)
-    _check_spans("b", b)
+    check_spans("a", a)
+    check_spans("b", b)
     out = np.empty((a.shape[0] + b.shape[0], 2), dtype=np.int64)
     n_common = intersect_spans_nb(a, b, out)
     return out[:n_common].copy()
@@ -180,7 +180,8 @@ def intersect_spans_nb(a, b, out):
     return n_common
 
 
-def _check_spans(name: str, spans: np.ndarray) -> None:
+def check_spans(name: str, spans: np.ndarray) -> None:
+    """Refuse spans that are empty, overlap or are not in order."""
     _check.array(name, spans, ("int64",), 2)
     _check.shape(name, spans, (spans.shape[0], 2))
     if not (spans[:, 0] < spans[:, 1]).all():

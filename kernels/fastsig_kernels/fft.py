@@ -228,7 +228,10 @@ class Core:
         rows_in, rows_out = x.reshape(-1, x.shape[-1]), out.reshape(-1, out.shape[-1])
         if self.real and self.inverse:
             # The half-length spectrum is made in the output's own memory.
-            rows_in = split_real(rows_in, self._roots, rows_out)
+            half = rows_out.view(np.complex64)
+            split_real(address(rows_in), rows_in.strides[0], address(half), half.strides[0],
+                       len(half), half.shape[1], self._roots)
+            rows_in = half
         places = (address(rows_in), rows_in.strides[0], address(rows_out), rows_out.strides[0],
                   len(rows_in))
         first, work = address(self._first), address(self._work)
@@ -238,7 +241,7 @@ class Core:
             transform_rows(self._spec, *places, self.n_inner, first, self._levels, self._last,
                            self._starts, work, self._scale)
         if self.real and not self.inverse:
-            join_real(rows_out, self._roots)
+            join_real(places[2], places[3], len(rows_out), rows_out.shape[1] - 1, self._roots)
         return out
 
 

@@ -199,5 +199,23 @@ def add_kept_nb(total, weight, kept, outer, outer_weight):
             weights[c] += one if kept[c] else 0.0
 
 
+@jit_strict
+def sum_weights_nb(weight, ends, total, out):
+    """Sums of rows up to each that `ends`, in order; `total` has what is left, and is begun with.
+
+    `weight` (frame, product) float64, `ends` (frame,) uint8, `total` (product,) float64,
+    changed in place, `out` (sum, product) float64.
+    """
+    done = 0
+    for m in range(weight.shape[0]):
+        for p in range(weight.shape[1]):
+            total[p] += weight[m, p]
+        if ends[m]:
+            for p in range(weight.shape[1]):
+                out[done, p] = total[p]
+                total[p] = 0.0
+            done += 1
+
+
 def _as_3d(x: np.ndarray) -> np.ndarray:
     return x[(None,) * (3 - x.ndim)]

@@ -1,6 +1,7 @@
 """The whole way from voltages to integrated spectra in one pass, for streams in any pieces."""
 
 import copy
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -10,15 +11,20 @@ from . import _check
 from ._bank_setup import float32_taps, oversample_ratio
 from ._generic_bank import GenericBank, GenericIntegrator
 from .channelize import Channelizer
-from .energy import cumulative_energy, frame_energy, intersect_spans
+from .energy import check_spans, cumulative_energy, frame_energy, intersect_spans
 from .filters import prototype
-from .integrate import add_kept_nb, normalize
+from .integrate import add_kept_nb, normalize, sum_weights_nb
 from .layout import Layout, numbers_of
 from .products import PRODUCTS, product_codes
-from .spectral_kurtosis import keep, kurtosis, kurtosis_thresholds
+from .spectral_kurtosis import (
+    frame_correlation,
+    keep,
+    kurtosis,
+    kurtosis_thresholds,
+    least_frames,
+)
 
 _CHUNK_BYTES = 2**22  # sums and samples handled at a time
-_LEAST_FOR_KURTOSIS = 16
 _MOST_COUNTS = 16  # sets of thresholds kept: with lost frames, many counts come up
 
 
@@ -54,7 +60,7 @@ class Spectrometer:
     flag_sigma : float, optional
         Leave out, for each inner sum and channel, what has a spectral kurtosis outside
         this many Gaussian sigmas in any polarisation; weights then are per channel.
-        Inner sums of less than 16 frames are kept.
+        Inner sums of less than 16 frames, or as many independent ones, are kept.
     min_valid : float
         Least energy of a frame that counts, above 0 and at most 1.
     scale : {"mean", "sum"}
@@ -110,6 +116,10 @@ class Spectrometer:
         self._layout = Layout() if layout is None else layout
         if not isinstance(self._layout, Layout):
             raise TypeError(f"layout: found {type(layout).__name__}, allowed Layout")
+        self._n_pol = _check.count("n_pol", n_pol)
+        if self._n_pol == 1:
+            # One alone lies together with no other.
+            self._layout = replace(self._layout, interleaved=False)
         self._n_fft = self._n_chan if self._layout.is_complex else 2 * self._n_chan
         self._oversample = oversample_ratio(oversample, self._n_fft)
         self._hop = int(self._n_fft / self._oversample)
@@ -117,7 +127,6 @@ class Spectrometer:
             raise ValueError(f"oversample: found a hop of {self._hop} samples, allowed whole bytes")
         taps = prototype(self._n_fft, n_tap, window) if taps is None else taps
         self._taps = float32_taps(taps, self._n_fft)
-        self._n_pol = _check.count("n_pol", n_pol)
         self._voltages = products == "voltages"
         if self._voltages and (n_int != 1 or flag_sigma is not None or scale != "mean"):
             raise ValueError("products: found voltages with an integration, allowed n_int = 1, "
@@ -136,6 +145,8 @@ class Spectrometer:
         self._sigma = None if flag_sigma is None else float(flag_sigma)
         if self._sigma is not None:
             kurtosis_thresholds(128, 1.0, self._sigma)
+            self._correlation = frame_correlation(self._taps, self._hop)
+            self._least = least_frames(self._correlation)
         self._lower_sideband = _check.flag("lower_sideband", lower_sideband)
         self._cumulative = cumulative_energy(self._taps)
         self._shape = np.ones(self._n_chan)
@@ -271,10 +282,12 @@ class Spectrometer:
         twin._own_state()
         n = twin.history + 6 * twin._hop
         part = np.array([[0, n - 1]])
-        twin._process(twin._zeros(n), [part, part.copy()][: self._n_pol], True, None)
+        # Losses of the polarisations differ, so that they are intersected.
+        twin._process(twin._zeros(n), [part, part - [0, 1]][: self._n_pol], True, None)
         if self._sigma is not None:
             twin._inner_count[:] = 128
-            twin._close_inner(np.ones((self._engine.n_out, self._n_chan), np.float32))
+            twin._close_inner(np.ones((self._engine.n_out, self._n_chan), np.float32),
+                              np.ones(len(self._codes)))
 
     def _zeros(self, n: int) -> np.ndarray:
         """Memory for `n` samples, as the layout has them."""
@@ -348,11 +361,10 @@ class Spectrometer:
         if len(each) != self._n_pol:
             raise ValueError(f"valid: found {len(each)} lists of spans, allowed {self._n_pol}")
         for spans in each:
-            _check.array("valid", spans, ("int64",), 2)
-            inside = spans.size == 0 or (spans.min() >= 0 and spans.max() <= n_new)
-            if spans.shape[1:] != (2,) or not inside:
-                raise ValueError(f"valid: found spans outside 0 to {n_new}, or no pairs")
-        return each
+            check_spans("valid", spans)
+            if spans.size and (spans[0, 0] < 0 or spans[-1, 1] > n_new):
+                raise ValueError(f"valid: found spans outside 0 to {n_new}")
+        return [np.array(spans) for spans in each]
 
     def _process(self, x: np.ndarray, spans: list[np.ndarray], zeroed: bool,
                  out: np.ndarray | None) -> np.ndarray:
@@ -438,7 +450,11 @@ class Spectrometer:
                 self._frame += count
                 continue
             ends = self._ends(count)
-            rows = np.empty((int(ends.sum()), self._engine.n_out, self._n_chan), np.float32)
+            n_row = int(ends.sum())
+            if self._single and out.flags.c_contiguous and out.flags.aligned:
+                rows = out[done : done + n_row]
+            else:
+                rows = np.empty((n_row, self._engine.n_out, self._n_chan), np.float32)
             self._engine.run(x, start + first * self._hop, self._frame, ends, energy,
                              self._signs, self._work, rows)
             finish = self._finish_single if self._single else self._finish
@@ -449,18 +465,15 @@ class Spectrometer:
     def _finish_single(self, rows: np.ndarray, energy: np.ndarray, ends: np.ndarray,
                        out: np.ndarray, done: int) -> int:
         """`_finish`, where each inner sum is an integration: many may be short."""
-        weights = _weights(energy, self._codes)
-        weights[0] += self._inner_weight
-        stops = np.flatnonzero(ends) + 1
-        starts = np.concatenate([[0], stops])
-        sums = np.add.reduceat(np.vstack([weights, np.zeros_like(weights[:1])]), starts, axis=0)
-        self._inner_weight = sums[-1]
-        place = slice(done, done + len(rows))
+        sums = self._inner_weights(energy, ends)
+        weight = self._weight[done : done + len(rows), :, 0]
         if self._sums:
-            out[place], self._weight[place, :, 0] = rows, sums[:-1]
-        elif len(rows):
-            normalize(rows, sums[:-1], self._n_int, out=out[place],
-                      out_weight=self._weight[place, :, 0])
+            weight[:] = sums
+        else:
+            normalize(rows, sums, self._n_int, out=rows, out_weight=weight)
+        target = out[done : done + len(rows)]
+        if not np.may_share_memory(rows, target):
+            target[:] = rows
         return done + len(rows)
 
     def _energy(self, n: int) -> np.ndarray:
@@ -487,28 +500,36 @@ class Spectrometer:
     def _finish(self, rows: np.ndarray, energy: np.ndarray, ends: np.ndarray, out: np.ndarray,
                 done: int) -> int:
         """Turn inner sums, and the energies of their frames, into spectra."""
-        weights = _weights(energy, self._codes)
+        sums = self._inner_weights(energy, ends)
         stops = np.flatnonzero(ends) + 1
         for i, (first, stop) in enumerate(zip([0, *stops], [*stops, len(ends)], strict=True)):
-            self._inner_weight += weights[first:stop].sum(axis=0)
             self._inner_count += (energy[first:stop, : self._n_pol] > 0).sum(axis=0)
             if i == len(stops):
                 break
-            self._close_inner(rows[i])
+            self._close_inner(rows[i], sums[i])
             if (self._frame + stop) % self._n_int == 0:
                 self._close_outer(out, done)
                 done += 1
         return done
 
-    def _close_inner(self, row: np.ndarray) -> None:
+    def _inner_weights(self, energy: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Sums of the frames' weights, (inner sum, product); what remains begins the next.
+
+        Added one by one in the order of the stream: bits do not depend on its pieces.
+        """
+        weights = _weights(energy, self._codes)
+        sums = np.empty((int(ends.sum()), len(self._codes)))
+        sum_weights_nb(weights, ends, self._inner_weight, sums)
+        return sums
+
+    def _close_inner(self, row: np.ndarray, weight: np.ndarray) -> None:
         n = len(self._codes)
         if self._sigma is None:
             self._outer += row[:n]
-            self._outer_weight[:, 0] += self._inner_weight
+            self._outer_weight[:, 0] += weight
         else:
             kept = self._decide(row[n:])
-            add_kept_nb(row[:n], self._inner_weight, kept, self._outer, self._outer_weight)
-        self._inner_weight[:] = 0
+            add_kept_nb(row[:n], weight, kept, self._outer, self._outer_weight)
         self._inner_count[:] = 0
 
     def _decide(self, moments: np.ndarray) -> np.ndarray:
@@ -516,7 +537,7 @@ class Spectrometer:
         kept = np.ones(self._n_chan, bool)
         for pol in range(self._n_pol):
             count = int(self._inner_count[pol])
-            if count >= _LEAST_FOR_KURTOSIS:
+            if count >= self._least:
                 low, high = self._thresholds(count)
                 sk = kurtosis(moments[2 * pol], moments[2 * pol + 1], count, self._shape)
                 kept &= keep(sk, low, high)
@@ -526,8 +547,10 @@ class Spectrometer:
         """Least and largest kurtosis of noise for each channel; kept for the counts seen."""
         if count not in self._limits:
             sigma = 3.0 if self._sigma is None else self._sigma
-            whole = kurtosis_thresholds(count, 1.0, sigma)
-            half = kurtosis_thresholds(count, 0.5, sigma)
+            whole, half = (
+                kurtosis_thresholds(count, shape, sigma, correlation=self._correlation)
+                for shape in (1.0, 0.5)
+            )
             is_half = self._shape == 0.5
             low, high = (np.where(is_half, half[i], whole[i]) for i in (0, 1))
             if len(self._limits) >= _MOST_COUNTS:
@@ -562,7 +585,7 @@ class Spectrometer:
             return np.empty((0, len(self._codes), self._n_chan), self.out_dtype)
         out = np.empty((1, len(self._codes), self._n_chan), self.out_dtype)
         if self._single or self._frame % self._n_int % self._n_inner:
-            self._close_inner(self._engine.unfinished(self._work))
+            self._close_inner(self._engine.unfinished(self._work), self._inner_weight)
         self._weight = np.empty((1, *self._outer_weight.shape), self._weight.dtype)
         self._close_outer(out, 0)
         weight = self._weight
