@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ._bank_loops import FRAMES, integrate_nb, spectra_nb
-from ._detect import FACTORS, leaf_pairs, n_side, n_sum
+from ._detect import FACTORS, leaf_groups, leaf_pairs, n_side, n_sum
 from ._order import (
     PAD,
     address,
@@ -28,6 +28,9 @@ N_FACTOR = 16
 # From this many points on, the rows that a frame is folded from lie so far apart that they
 # fall into the same set of a second-level cache.
 _LONG_ROWS = 2**15
+
+# From this size on a table of taps is better compressed than read in full.
+_TAPS_IN_CACHE = 2**20
 
 #: Longest transform in complex points, and shortest.
 LONGEST, SHORTEST = 2**21, 2**4
@@ -62,13 +65,17 @@ class Bank:
         self.shape = shape(n_point, host_lanes())
         lanes = self.shape.lanes
         radix = self.shape.n_part
-        self.taps = _taps_in_order(taps, lanes, radix, self.real)
+        self.taps, self.smooth = _taps_in_order(taps, lanes, radix, self.real)
+        self.taps_bytes = 4 * 2 * n_tap * (2 if self.smooth else lanes)
         self.inner, self._tables = inner_levels(self.shape)
         self.leaf_twiddles = leaf_twiddles(lanes)
         self.first_twiddles = (pass_twiddles(n_point, radix, lanes) if radix > 1
                                else self.leaf_twiddles)
         numbers, offsets = leaf_numbers(self.shape), leaf_offsets(self.shape)
         pairs = leaf_pairs(numbers, offsets, self.real)
+        self.groups = np.array([[0, 0, 0, len(pairs)]], np.int64)
+        if len(self.inner):
+            pairs, self.groups = leaf_groups(pairs, radix, self.real)
         self.leaves = np.ascontiguousarray(pairs[:, :3])
         self._numbers = pairs[:, 3:]
         self.real_twiddles = (_real_twiddles(self.shape, pairs[:, 3]) if self.real
@@ -81,7 +88,7 @@ class Bank:
             [(number_bits // 8, address(self.levels), pol) for pol in range(2)], np.int64
         )
         self.wide = self._columns_at_once(n_point, radix)
-        self.numbers = np.array([n_point, radix, self.wide], np.int64)
+        self.numbers = np.array([n_point, radix, self.wide, n_tap], np.int64)
 
     def _columns_at_once(self, n_point: int, radix: int) -> int:
         """Columns whose numbers are collected before they are filtered; 1 for none."""
@@ -109,7 +116,8 @@ class Bank:
         """What the filter is compiled for."""
         layout = self.layout
         return Spec(
-            lanes=self.shape.lanes, n_tap=self.n_tap, frames=frames, kind=layout.kind,
+            lanes=self.shape.lanes, n_tap=self.n_tap, frames=frames, smooth=self.smooth,
+            kind=layout.kind,
             bits=layout.bits, pair=layout.pair, step=self.step,
             msb_first=layout.order == "msb",
         )
@@ -156,14 +164,42 @@ class Bank:
         return samples // (self.shape.lanes * (2 if self.real else 1))
 
 
-def _taps_in_order(taps: np.ndarray, lanes: int, radix: int, real: bool) -> np.ndarray:
-    """Taps as the filter walks them: (column, row, half, tap, lane), aligned float32."""
-    numbers = taps * np.float32(0.5) if real else np.repeat(taps, 2, axis=1)
-    n_column = numbers.shape[1] // (2 * lanes * radix)
-    out = aligned(4 * numbers.size).view(np.float32)
-    table = out.reshape(n_column, radix, 2, len(taps), lanes)
-    for t, row in enumerate(numbers):
-        table[:, :, :, t] = row.reshape(radix, n_column, 2, lanes).transpose(1, 0, 2, 3)
+def _taps_in_order(taps: np.ndarray, lanes: int, radix: int, real: bool
+                   ) -> tuple[np.ndarray, bool]:
+    """Taps as the filter walks them, aligned float32, and whether they are smooth.
+
+    (column, row, half, tap, lane), or if smooth, (column, row, half, tap, 2): a prototype of
+    a long bank is so nearly a straight line over the samples of one vector that its middle
+    and slope say as much, in an eighth of the memory.
+    """
+    pair = 1 if real else 2
+    n_column = taps.shape[1] * pair // (2 * lanes * radix)
+    lines = _lines(taps, lanes // pair) if taps.nbytes * pair > _TAPS_IN_CACHE else None
+    width = lanes if lines is None else 2
+    out = aligned(4 * n_column * radix * 2 * len(taps) * width).view(np.float32)
+    table = out.reshape(n_column, radix, 2, len(taps), width)
+    scale = np.float32(0.5 if real else 1)
+    for t, row in enumerate(taps):
+        numbers = np.repeat(row, pair).reshape(-1, lanes) if lines is None else lines[t]
+        numbers = numbers.reshape(radix, n_column, 2, width)
+        table[:, :, :, t] = scale * numbers.transpose(1, 0, 2, 3)
+    return out, lines is not None
+
+
+def _lines(taps: np.ndarray, n: int) -> np.ndarray | None:
+    """Middle and slope of each `n` neighbouring coefficients; None if they lie off that line.
+
+    Off it by more than the rounding of both, that is.
+    """
+    steps = np.arange(n) - (n - 1) / 2
+    bound = 2.0**-22 * np.abs(taps).max()
+    out = np.empty((*taps.shape[:-1], taps.shape[-1] // n, 2), np.float32)
+    for row, line in zip(taps, out, strict=True):
+        values = row.astype(np.float64).reshape(-1, n)
+        line[:, 0], line[:, 1] = values.mean(axis=1), values @ steps / (steps @ steps)
+        fit = line[:, :1] + line[:, 1:].astype(np.float64) * steps
+        if np.abs(fit - values).max() > bound:
+            return None
     return out
 
 
@@ -273,8 +309,8 @@ class Integrator:
         factors = frame_factors(energy, *signs, -1 if bank.lower_sideband else 1)
         return int(integrate_nb(
             *self._fir, self._spec, self._order.spec, rows, row_step, turns, len(ends), ends,
-            factors, bank.source, address(bank.taps), 8 * bank.n_tap * lanes, bank.numbers,
-            bank.inner, address(bank.first_twiddles), bank.leaves,
+            factors, bank.source, address(bank.taps), bank.taps_bytes, bank.numbers,
+            bank.inner, address(bank.first_twiddles), bank.leaves, bank.groups,
             address(bank.leaf_twiddles), address(bank.real_twiddles), address(work.z),
             bank.z_frame, address(work.tile), address(work.local), address(work.table),
             address(work.buffer), address(work.sums), work.sums_bytes, work.places,
@@ -316,7 +352,7 @@ class Transformer:
         lanes = bank.shape.lanes
         spectra_nb(
             *self._fir, self._spec, self._order.spec, rows, row_step, turns, n_frame,
-            bank.source[0], address(bank.taps), 8 * bank.n_tap * lanes, bank.numbers, bank.inner,
+            bank.source[0], address(bank.taps), bank.taps_bytes, bank.numbers, bank.inner,
             address(bank.first_twiddles), bank.leaves, address(bank.leaf_twiddles),
             address(bank.real_twiddles), address(work.z), bank.z_frame, address(work.tile),
             address(work.local), address(work.table), address(work.buffer), address(work.sums),

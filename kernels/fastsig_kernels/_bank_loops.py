@@ -55,7 +55,7 @@ def _filter_wide_nb(fir_spec, spec, rows, n_frame, source, taps, taps_bytes, sha
     n_column = n_point * 8 // block // radix
     part = n_column * block + PAD
     group, levels, phase = source[0], source[1], source[2]
-    n_row = n_frame + taps_bytes // block - 1
+    n_row = n_frame + shape[3] - 1
     for first in range(0, n_column, wide):
         for j in range(radix):
             _collect_nb(spec, rows, n_row, (j * n_column + first) * group, wide * group, local)
@@ -106,36 +106,37 @@ def _filter_narrow_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps,
 
 
 @jit_strict
-def filter_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape, inner,
+def filter_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape,
               first_twiddles, z, z_frame, tile, local, table):
-    """Filter `n_frame` frames and do all passes but the leaves.
+    """Filter `n_frame` frames and do the first pass.
 
     `rows` is the address of a table of row addresses; `ahead` that of the samples which
     the next frames bring in, fetched meanwhile; `shift`, in blocks, turns the folded
     frame in a circle; `source` holds the bytes of a block's numbers, the address of the
     levels of packed ones and which of two interleaved streams this is; `shape` the points,
-    the first radix (1 for none) and how many columns to do at a time. `local` is memory
+    the first radix (1 for none), how many columns to do at a time, and the taps. `local` is memory
     for these, and `table` that of its rows' addresses.
     """
-    block = 8 * block_lanes(spec)
-    n_point, radix = shape[0], shape[1]
-    n_column = n_point * 8 // block // radix
-    part = n_column * block + PAD
     if shape[2] > 1:
         _filter_wide_nb(fir_spec, spec, rows, n_frame, source, taps, taps_bytes, shape,
                         first_twiddles, z, z_frame, tile, local, table)
     else:
         _filter_narrow_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes,
                           shape, first_twiddles, z, z_frame, tile)
-    if inner.shape[0] > 0:
-        for f in range(n_frame):
-            for p in range(radix):
-                inner_passes_nb(spec, z + f * z_frame + p * part, inner)
+
+
+@jit_strict
+def _inner_nb(spec, inner, parts, n_frame, z, z_frame, part):
+    """The passes between the first and the leaves, on two parts of every frame, or on one."""
+    for f in range(n_frame):
+        inner_passes_nb(spec, z + f * z_frame + parts[0] * part, inner)
+        if parts[1] != parts[0]:
+            inner_passes_nb(spec, z + f * z_frame + parts[1] * part, inner)
 
 
 @jit_strict
 def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_frame, ends, factors,
-                 source, taps, taps_bytes, shape, inner, first_twiddles, leaves,
+                 source, taps, taps_bytes, shape, inner, first_twiddles, leaves, groups,
                  leaf_twiddles, real_twiddles, z, z_frame, tile, local, table_local, buffer, sums,
                  sums_bytes, places, sum_bytes, state, order, out, out_row, out_sum, n_out):
     """Filter, transform, detect and add up `n_frame` frames; return how many sums ended.
@@ -150,6 +151,9 @@ def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fr
         1 where a sum ends with this frame.
     factors : ndarray, shape (n_frame, 16), float32
         See `_detect.FACTORS`.
+    groups : ndarray, shape (n, 4), int64
+        Parts whose leaves pair up (one twice, where it does with itself), and the rows of
+        `leaves` that are theirs: first, stop.
     state : ndarray, shape (2,), int64
         Which of the `places` of sums is in use, and whether it is empty.
     out, out_row, out_sum : int
@@ -159,7 +163,7 @@ def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fr
     n_pol = rows.shape[0]
     runs = np.empty((FRAMES, 4), np.int64)
     z_pol = FRAMES * z_frame
-    n_tap = taps_bytes // block_lanes(spec) // 8
+    part = shape[0] * 8 // shape[1] + PAD
     done = 0
     m = 0
     while m < n_frame:
@@ -168,14 +172,14 @@ def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fr
         shift = shifts[m] if m < shifts.size else 0
         for pol in range(n_pol):
             table = rows[pol, m * row_step :].ctypes.data
-            ahead = rows[pol, min(m * row_step + count + n_tap - 1, rows.shape[1] - 1)]
+            ahead = rows[pol, min(m * row_step + count + shape[3] - 1, rows.shape[1] - 1)]
             if many:
                 filter_nb(fir_many, spec, table, ahead, count, shift, source[pol], taps,
-                          taps_bytes, shape, inner, first_twiddles, z + pol * z_pol, z_frame,
+                          taps_bytes, shape, first_twiddles, z + pol * z_pol, z_frame,
                           tile, local, table_local)
             else:
                 filter_nb(fir_one, spec, table, ahead, count, shift, source[pol], taps,
-                          taps_bytes, shape, inner, first_twiddles, z + pol * z_pol, z_frame,
+                          taps_bytes, shape, first_twiddles, z + pol * z_pol, z_frame,
                           tile, local, table_local)
             for f in range(count):
                 # A frame that is left out adds 0, even where its samples are not finite.
@@ -195,8 +199,15 @@ def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fr
                 if ends[m + f]:
                     state[0] = (state[0] + 1) % places
                     state[1] = 1
-        add_leaves_nb(spec, z, z_pol, z_frame, n_pol, count, leaves, leaf_twiddles,
-                      real_twiddles, factors[m:].ctypes.data, runs, n_run, sum_bytes, buffer)
+        # Parts whose leaves pair up, one after another: what the inner passes make is still
+        # in the cache.
+        for g in range(groups.shape[0]):
+            if inner.shape[0] > 0:
+                for pol in range(n_pol):
+                    _inner_nb(spec, inner, groups[g], count, z + pol * z_pol, z_frame, part)
+            add_leaves_nb(spec, z, z_pol, z_frame, n_pol, count, leaves, groups[g, 2], groups[g, 3],
+                          leaf_twiddles, real_twiddles, factors[m:].ctypes.data, runs, n_run,
+                          sum_bytes, buffer)
         for r in range(n_run):
             if ends[m + runs[r, 1] - 1]:
                 for p in range(n_out):
@@ -213,23 +224,23 @@ def spectra_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fram
                taps_bytes, shape, inner, first_twiddles, leaves, leaf_twiddles, real_twiddles, z,
                z_frame, tile, local, table_local, buffer, sums, sum_bytes, order, out, out_row):
     """Filter and transform frames of one polarisation into rows of complex spectra."""
-    n_tap = taps_bytes // block_lanes(spec) // 8
+    part = shape[0] * 8 // shape[1] + PAD
     m = 0
     while m < n_frame:
         many = shifts.size == 1 and n_frame - m >= FRAMES
         count = FRAMES if many else 1
         shift = shifts[m] if m < shifts.size else 0
         table = rows[m * row_step :].ctypes.data
-        ahead = rows[min(m * row_step + count + n_tap - 1, rows.size - 1)]
+        ahead = rows[min(m * row_step + count + shape[3] - 1, rows.size - 1)]
         if many:
             filter_nb(fir_many, spec, table, ahead, count, shift, source, taps, taps_bytes,
-                      shape, inner, first_twiddles, z, z_frame, tile, local,
-                      table_local)
+                      shape, first_twiddles, z, z_frame, tile, local, table_local)
         else:
             filter_nb(fir_one, spec, table, ahead, count, shift, source, taps, taps_bytes,
-                      shape, inner, first_twiddles, z, z_frame, tile, local,
-                      table_local)
+                      shape, first_twiddles, z, z_frame, tile, local, table_local)
         for f in range(count):
+            for p in range(shape[1]):
+                inner_passes_nb(spec, z + f * z_frame + p * part, inner)
             put_leaves_nb(spec, z + f * z_frame, leaves, leaf_twiddles, real_twiddles, sum_bytes,
                           buffer, sums)
             gather_nb(out_spec, order[0], order[1], sums, order[3], order[4],

@@ -166,6 +166,7 @@ def add_frames(typingctx, spec, kind, count, sums, p, q, q_first, step, pol_step
         if (which == ALONE) == items["real"]:
             return args[3]  # never runs: this input has no such leaves
         emit = Emitter(builder, items["lanes"])
+        emit.align_stack()
         old, p, q, q_first, step, pol_step, twiddle, factors = args[3:]
         values = [Vector(emit, v) for v in cgutils.unpack_tuple(builder, old, sums.count)]
         for frame in range(count.literal_value):
@@ -207,6 +208,7 @@ def put_spectra(typingctx, spec, kind, p, q, q_first, twiddle, target):
         if (kind.literal_value == ALONE) == spec.items["real"]:
             return context.get_dummy_value()  # never runs
         emit = Emitter(builder, spec.items["lanes"])
+        emit.align_stack()
         p, q, q_first, twiddle, target = args[2:]
         n, sides = 4 * emit.lanes, n_side(spec.items)
         for side, x in enumerate(_spectra(emit, kind.literal_value, p, q, q_first, twiddle)):
@@ -296,19 +298,20 @@ def _add_own_nb(spec, is_first, buffer, step, pol_step, twiddles, factors, runs,
 
 
 @jit_strict
-def add_leaves_nb(spec, z, z_pol, z_frame, n_pol, n_frame, leaves, leaf_twiddles,
+def add_leaves_nb(spec, z, z_pol, z_frame, n_pol, n_frame, leaves, start, stop, leaf_twiddles,
                   real_twiddles, factors, runs, n_run, sum_bytes, buffer):
     """Transform the leaves of `n_frame` frames and add the products to the sums.
 
-    `leaves` has rows of a leaf's offset, its partner's and the kind. Rows of `runs`:
-    first frame, stop, address of the sums, whether they begin at zero.
+    `leaves` has rows of a leaf's offset, its partner's and the kind, of which those from
+    `start` up to `stop` are taken. Rows of `runs`: first frame, stop, address of the sums,
+    whether they begin at zero.
     """
     lanes = block_lanes(spec)
     block = 8 * lanes
     leaf_bytes = block * lanes
     step = 2 * leaf_bytes
     pol_step = n_frame * step
-    for i in range(leaves.shape[0]):
+    for i in range(start, stop):
         kind = leaves[i, 2]
         _leaves_nb(spec, False, z + leaves[i, 0], z_pol, z_frame, n_pol, n_frame,
                    leaf_twiddles, buffer, step)
@@ -366,7 +369,6 @@ def leaf_pairs(numbers: np.ndarray, offsets: np.ndarray, real: bool) -> np.ndarr
         return np.array([(o, o, ALONE, k, k) for k, o in zip(numbers, offsets, strict=True)],
                         dtype=np.int64)
     rows = []
-    # In the order of places, so that the work space is walked in order.
     for k, offset in zip(numbers.tolist(), offsets.tolist(), strict=True):
         partner = -k % n
         if k == 0:
@@ -377,3 +379,24 @@ def leaf_pairs(numbers: np.ndarray, offsets: np.ndarray, real: bool) -> np.ndarr
         elif k < partner:
             rows.append((offset, by_number[partner], PAIR, k, partner))
     return np.array(rows, dtype=np.int64)
+
+
+def leaf_groups(pairs: np.ndarray, n_part: int, real: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of `leaf_pairs` by the parts that their leaves lie in, and where each group is.
+
+    Returns
+    -------
+    pairs : ndarray
+        The same rows, those of the same two parts together.
+    groups : ndarray, shape (n, 4), int64
+        Part, the other one (or the same), first row, stop.
+    """
+    first = pairs[:, 3] % n_part  # the first pass takes the lowest digit
+    other = -first % n_part if real else first
+    low, high = np.minimum(first, other), np.maximum(first, other)
+    order = np.argsort(low, kind="stable")
+    groups = []
+    for part in np.unique(low).tolist():
+        place = np.flatnonzero(low[order] == part)
+        groups.append((part, high[order][place[0]], place[0], place[-1] + 1))
+    return pairs[order], np.array(groups, dtype=np.int64)

@@ -60,6 +60,7 @@ def turned_column(typingctx, spec, source, step, ahead, twiddles, target):
 
     def codegen(context, builder, signature, args):
         emit = Emitter(builder, spec.items["lanes"])
+        emit.align_stack()
         n, inverse = emit.lanes, spec.items["inverse"]
         source, step, ahead, twiddles, target = args[1:]
 
@@ -88,6 +89,7 @@ def inner_column(typingctx, spec, radix, place, step, twiddles):
 
     def codegen(context, builder, signature, args):
         emit = Emitter(builder, spec.items["lanes"])
+        emit.align_stack()
         place, step, twiddles = args[2:]
         points = _points(_block, emit, place, step, radix.literal_value)
         for k, y in enumerate(DFT[radix.literal_value](points)):
@@ -113,6 +115,7 @@ def last_column(typingctx, spec, radix, source, target, step, ahead, scale):
 
     def codegen(context, builder, signature, args):
         emit = Emitter(builder, spec.items["lanes"])
+        emit.align_stack()
         source, target, step, ahead, scale = args[2:]
         factor = emit.broadcast(scale)
         block = ir.Constant(ir.IntType(64), 8 * emit.lanes)

@@ -108,6 +108,7 @@ def column(typingctx, spec, radix, source, source_step, target, target_step, twi
 
     def codegen(context, builder, signature, args):
         emit = Emitter(builder, spec.items["lanes"])
+        emit.align_stack()
         source, source_step, target, target_step, twiddles = args[2:]
         points = _points(_block, emit, source, source_step, radix.literal_value)
         for k, y in enumerate(DFT[radix.literal_value](points)):
@@ -129,7 +130,8 @@ def leaf(typingctx, spec, mirrored, source, twiddles, target):
         return None
 
     def codegen(context, builder, signature, args):
-        emit = Emitter(builder, spec.items["lanes"])
+        emit = Emitter(builder, spec.items["lanes"], balanced=True)
+        emit.align_stack()
         n = emit.lanes
         block = 8 * n
         source, twiddles, target = args[2:]
@@ -148,19 +150,36 @@ def leaf(typingctx, spec, mirrored, source, twiddles, target):
     return types.void(spec, mirrored, _i, _i, _i), codegen
 
 
+def steps_from_middle(lanes: int, pair: int) -> list[float]:
+    """Samples from the middle of a vector to each of its numbers, `pair` a sample."""
+    n = lanes // pair
+    return [lane // pair - (n - 1) / 2 for lane in range(lanes)]
+
+
+def _tap(emit: Emitter, items: dict[str, Any], taps: Any, place: int) -> Any:
+    """Coefficients of a vector of numbers."""
+    if not items["smooth"]:
+        return emit.load(taps, 4 * emit.lanes * place)
+    middle, slope = emit.load_scalar(taps, 8 * place), emit.load_scalar(taps, 8 * place + 4)
+    return slope.fma(emit.constant(steps_from_middle(emit.lanes, items["pair"])), middle)
+
+
 @intrinsic
 def fir(typingctx, spec, rows, offset, levels, phase, taps, target, target_step, ahead):
     """Filter ``2 lanes`` neighbouring numbers of `frames` frames into a split block each.
 
     Frame r takes the numbers at `offset` bytes in rows r ... r + n_tap - 1 of the table
     of addresses `rows`; even ones go to the real part. Taps lie as they are used,
-    ``[2][n_tap][lanes]``. As many bytes as this call brings in are fetched from `ahead`.
-    Of `spec`: lanes, n_tap, frames and `_sources.SOURCE_ITEMS`.
+    ``[2][n_tap][lanes]``, or, if `smooth`, as straight lines: ``[2][n_tap][2]``, the value
+    in the middle and the slope from one sample to the next. As many bytes as this call
+    brings in are fetched from `ahead`.
+    Of `spec`: lanes, n_tap, frames, smooth and `_sources.SOURCE_ITEMS`.
     """
 
     def codegen(context, builder, signature, args):
         items = spec.items
         emit = Emitter(builder, items["lanes"])
+        emit.align_stack()
         n_tap, frames, n = items["n_tap"], items["frames"], emit.lanes
         rows, offset, levels, phase, taps, target, target_step, ahead = args[1:]
         pointers = []
@@ -172,7 +191,7 @@ def fir(typingctx, spec, rows, offset, levels, phase, taps, target, target_step,
         halves = []
         for half in range(2):
             sums: list[Any] = [None] * frames
-            h = [emit.load(taps, 4 * n * (half * n_tap + t)) for t in range(n_tap)]
+            h = [_tap(emit, items, taps, half * n_tap + t) for t in range(n_tap)]
             for j, pointer in enumerate(pointers):
                 x = load_numbers(emit, items, pointer, half, levels, phase)
                 for t in range(max(0, j - frames + 1), min(n_tap, j + 1)):
@@ -325,6 +344,7 @@ def gather(typingctx, spec, group, descending, source, offsets, flips, target, t
     def codegen(context, builder, signature, args):
         items = spec.items
         emit = Emitter(builder, items["lanes"])
+        emit.align_stack()
         source, offsets, flips, target, target_step, scale = args[3:]
         factor = emit.broadcast(scale)
         places, turned = [], []

@@ -55,6 +55,11 @@ def host_lanes() -> int:
     return 16 if "zmm" in assembly else 8 if "ymm" in assembly else 4
 
 
+def host_has_fma() -> bool:
+    """Whether the host is an x86 processor with fused multiply-add."""
+    return _is_x86() and host_lanes() >= 8
+
+
 def _is_x86() -> bool:
     """Whether the host has the instructions of AVX2 and AVX-512 where it is wide enough."""
     return str(llvm.get_process_triple()).startswith("x86_64")
@@ -86,6 +91,8 @@ class Vector:
         return Vector(self.emit, self.emit.builder.fadd(self.value, other.value))
 
     def __sub__(self, other: "Vector") -> "Vector":
+        if self.emit.one is not None:
+            return (-other).fma(self.emit.one, self)
         return Vector(self.emit, self.emit.builder.fsub(self.value, other.value))
 
     def __mul__(self, other: "Vector | float") -> "Vector":
@@ -110,16 +117,46 @@ class Emitter:
         Where instructions go.
     lanes : int
         Lanes of every vector, a power of two.
+    balanced : bool
+        Whether to subtract with fused multiply-adds, for code that is mostly additions:
+        processors have units of their own for either, and both then have work. The bits are
+        the same.
     """
 
-    def __init__(self, builder: Any, lanes: int) -> None:
+    def __init__(self, builder: Any, lanes: int, *, balanced: bool = False) -> None:
         self.builder = builder
         self.lanes = lanes
         self.type = ir.VectorType(_FLOAT, lanes)
+        self.one: Vector | None = None
+        if balanced and host_has_fma() and 8 <= lanes <= host_lanes():
+            self.one = self._opaque(1.0)
+
+    def align_stack(self) -> None:
+        """Have the function keep its stack on cache lines, for code that spills registers.
+
+        LLVM aligns the stack only for variables, not for spilled registers: these would lie
+        across two cache lines each, as the caller's depth has it, at up to twice the time.
+        So make a variable, and have code use it that does nothing.
+        """
+        with self.builder.goto_entry_block():
+            place = self.builder.alloca(self.type)
+            place.align = 4 * self.lanes
+            kind = ir.FunctionType(ir.VoidType(), [place.type])
+            self.builder.asm(kind, "", "r", [place], side_effect=True)
+
+    def _opaque(self, value: float) -> Vector:
+        """Return a constant that the optimiser takes for a variable: it knows what times 1 is."""
+        kind = ir.FunctionType(self.type, [self.type])
+        code = ir.InlineAsm(kind, "", "=v,0")
+        return Vector(self, self.builder.call(code, [self.splat(value).value]))
+
+    def constant(self, values: Sequence[float]) -> Vector:
+        """Return constants, one a lane."""
+        return Vector(self, ir.Constant(self.type, [ir.Constant(_FLOAT, v) for v in values]))
 
     def splat(self, value: float) -> Vector:
         """Return a constant in every lane."""
-        return Vector(self, ir.Constant(self.type, [ir.Constant(_FLOAT, value)] * self.lanes))
+        return self.constant([value] * self.lanes)
 
     def broadcast(self, scalar: Any) -> Vector:
         """Return an LLVM float in every lane."""

@@ -832,14 +832,14 @@ def test_false_alarms_of_an_oversampled_bank(seen):
     # independent frames, 3 to 4 times as much would be flagged.
     plan = STOKES.plan(flag_sigma=3.0, n_int=128, oversample=2)
     rng = np.random.default_rng(7)
-    for _ in range(4):
+    for _ in range(3):
         plan.process(noise(rng, 2, 2**23))
     sk = np.array(seen[128])[:, :-2]
     low, high = kurtosis_thresholds(
         128, 1.0, correlation=frame_correlation(plan.taps, plan.hop))
     expected = sk.size * TAIL
     # Approximate to 10 %; and 5 % of statistics.
-    assert expected > 700
+    assert expected > 500
     assert abs((sk < low).sum() / expected - 1) < 0.25
     assert abs((sk > high).sum() / expected - 1) < 0.25
 
