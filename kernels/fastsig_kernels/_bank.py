@@ -1,6 +1,7 @@
 """The polyphase bank that `Channelizer` and `Spectrometer` share: tables and work space."""
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -294,10 +295,12 @@ class Integrator:
         return Work(self.bank, self.n_pol, self._n_slot, 2 if least >= FRAMES else FRAMES + 1)
 
     def run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
-            energy: np.ndarray, signs: tuple[int, int], work: Work, out: np.ndarray) -> int:
+            energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray, work: Work,
+            out: np.ndarray) -> int:
         """Add up the ``len(ends)`` frames from sample `start` of `x` (pol, time) on.
 
-        Sums end where `ends` is 1; they go to `out` (sum, product, chan), float32. Energies
+        Sums end where `ends` is 1; they go to `out` (sum, product, chan), float32, divided by
+        `divisors` (sum, product), float32. Energies
         are as for `detect`, `signs` those of Q and V. Returns how many sums ended: in any
         ``FRAMES`` neighbouring frames no more than the work space has places for, but one.
         """
@@ -315,7 +318,7 @@ class Integrator:
             bank.z_frame, address(work.tile), address(work.local), address(work.table),
             address(work.buffer), address(work.sums), work.sums_bytes, work.places,
             self._n_slot * 4 * lanes, work.state, self._order.numbers,
-            address(out), out.strides[0], out.strides[1], self.n_out,
+            address(out), out.strides[0], out.strides[1], divisors,
         ))
 
 
@@ -371,6 +374,18 @@ def frame_factors(energy: np.ndarray, sign_q: int, sign_v: int, sign: int = 1) -
     ndarray, shape (n, 16), float32, dimensionless
         In the order of `_detect.FACTORS`; 0 drops a frame from a product.
     """
+    if (energy == 1).all():  # nearly always
+        return np.repeat(_whole_factors(energy.shape[1], sign_q, sign_v, sign), len(energy), axis=0)
+    return _factors(energy, sign_q, sign_v, sign)
+
+
+@lru_cache(maxsize=16)
+def _whole_factors(width: int, sign_q: int, sign_v: int, sign: int) -> np.ndarray:
+    """The one row of frames that have lost nothing."""
+    return _factors(np.ones((1, width)), sign_q, sign_v, sign)
+
+
+def _factors(energy: np.ndarray, sign_q: int, sign_v: int, sign: int) -> np.ndarray:
     out = np.zeros((len(energy), N_FACTOR), np.float32)
     place = {name: i for i, name in enumerate(FACTORS)}
     e_a, e_b, e_ab = energy[:, 0], energy[:, energy.shape[1] // 2], energy[:, -1]

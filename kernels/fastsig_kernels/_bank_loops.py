@@ -138,7 +138,7 @@ def _inner_nb(spec, inner, parts, n_frame, z, z_frame, part):
 def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_frame, ends, factors,
                  source, taps, taps_bytes, shape, inner, first_twiddles, leaves, groups,
                  leaf_twiddles, real_twiddles, z, z_frame, tile, local, table_local, buffer, sums,
-                 sums_bytes, places, sum_bytes, state, order, out, out_row, out_sum, n_out):
+                 sums_bytes, places, sum_bytes, state, order, out, out_row, out_sum, divisors):
     """Filter, transform, detect and add up `n_frame` frames; return how many sums ended.
 
     Parameters
@@ -158,7 +158,9 @@ def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fr
         Which of the `places` of sums is in use, and whether it is empty.
     out, out_row, out_sum : int
         Address of finished sums in natural order, bytes from one to the next, and from
-        one product to the next; `n_out` products.
+        one product to the next.
+    divisors : ndarray, shape (n_sum, n_product), float32
+        What each of them is divided by.
     """
     n_pol = rows.shape[0]
     runs = np.empty((FRAMES, 4), np.int64)
@@ -210,10 +212,10 @@ def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fr
                           sum_bytes, buffer)
         for r in range(n_run):
             if ends[m + runs[r, 1] - 1]:
-                for p in range(n_out):
+                for p in range(divisors.shape[1]):
                     gather_nb(out_spec, order[0], order[1], runs[r, 2] + p * order[2], order[3],
                               order[4], out + done * out_row + p * out_sum, 4, order[5],
-                              order[6], np.float32(1))
+                              order[6], divisors[done, p])
                 done += 1
         m += count
     return done

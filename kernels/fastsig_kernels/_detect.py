@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import literally
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
@@ -155,6 +154,7 @@ def add_frames(typingctx, spec, kind, count, sums, p, q, q_first, step, pol_step
                factors):
     """Sums with `count` frames added in order, for one vector of a leaf and its partner.
 
+    `kind` is PAIR for leaves that stand alone too, since `spec` tells whether they do.
     `p`, `q`, `q_first` are addresses of the first frame's blocks of polarisation A; the
     next frame's are `step` further, those of B `pol_step`.
     """
@@ -163,8 +163,10 @@ def add_frames(typingctx, spec, kind, count, sums, p, q, q_first, step, pol_step
 
     def codegen(context, builder, signature, args):
         items, which = spec.items, kind.literal_value
-        if (which == ALONE) == items["real"]:
-            return args[3]  # never runs: this input has no such leaves
+        if not items["real"]:
+            if which != PAIR:
+                return args[3]  # never runs: this input has no such leaves
+            which = ALONE
         emit = Emitter(builder, items["lanes"])
         emit.align_stack()
         old, p, q, q_first, step, pol_step, twiddle, factors = args[3:]
@@ -233,40 +235,30 @@ def _leaves_nb(spec, mirrored, z, z_pol, z_frame, n_pol, n_frame, twiddles, buff
 
 
 @jit_strict
-def _add_run(spec, kind, sums, first, stop, p, q, step, pol_step, twiddle, factors):
-    """Add the frames of one run, four at a time where there are."""
-    kind = literally(kind)
-    f = first
-    while stop - f >= 4:
-        sums = add_frames(spec, kind, 4, sums, p + f * step, q + f * step, q, step, pol_step,
-                          twiddle, factors + f * FACTOR_BYTES)
-        f += 4
-    if stop - f >= 2:
-        sums = add_frames(spec, kind, 2, sums, p + f * step, q + f * step, q, step, pol_step,
-                          twiddle, factors + f * FACTOR_BYTES)
-        f += 2
-    if stop > f:
-        sums = add_frames(spec, kind, 1, sums, p + f * step, q + f * step, q, step, pol_step,
-                          twiddle, factors + f * FACTOR_BYTES)
-    return sums
-
-
-@jit_strict
 def _add_pair_nb(spec, buffer, step, pol_step, twiddles, factors, runs, n_run, place, sum_bytes):
-    """All vectors of a pair of leaves (kind PAIR), or of a leaf that stands alone."""
+    """All vectors of a pair of leaves, or of a leaf that stands alone."""
     lanes = block_lanes(spec)
     block = 8 * lanes
     for k3 in range(lanes):
         p = buffer + k3 * block
         q = buffer + (2 * lanes - 1 - k3) * block
+        twiddle = twiddles + k3 * block
         for r in range(n_run):
-            first, stop, base, fresh = runs[r]
+            f, stop, base, fresh = runs[r]
             address = base + place + k3 * sum_bytes
             sums = sums_from(spec, address, fresh)
-            sums = _add_run(spec, 0, sums, first, stop, p, q, step, pol_step,
-                            twiddles + k3 * block, factors)
-            sums = _add_run(spec, 3, sums, first, stop, p, q, step, pol_step,
-                            twiddles + k3 * block, factors)
+            # Four frames at a time where there are, to do without jumps.
+            while stop - f >= 4:
+                sums = add_frames(spec, 0, 4, sums, p + f * step, q + f * step, q, step, pol_step,
+                                  twiddle, factors + f * FACTOR_BYTES)
+                f += 4
+            if stop - f >= 2:
+                sums = add_frames(spec, 0, 2, sums, p + f * step, q + f * step, q, step, pol_step,
+                                  twiddle, factors + f * FACTOR_BYTES)
+                f += 2
+            if stop > f:
+                sums = add_frames(spec, 0, 1, sums, p + f * step, q + f * step, q, step, pol_step,
+                                  twiddle, factors + f * FACTOR_BYTES)
             sums_to(sums, address)
 
 

@@ -104,8 +104,8 @@ class GenericIntegrator:
         return GenericWork(self.bank, self._n_pol, self.n_out)
 
     def run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
-            energy: np.ndarray, signs: tuple[int, int], work: "GenericWork",
-            out: np.ndarray) -> int:
+            energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray,
+            work: "GenericWork", out: np.ndarray) -> int:
         """Add up frames as `_bank.Integrator.run` does."""
         bank, layout, done = self.bank, self._layout, 0
         for first in range(0, len(ends), bank.tile):
@@ -117,7 +117,7 @@ class GenericIntegrator:
                 voltages = layout.to_float(layout.cut(x[pol], begin, stop))
                 bank.run(voltages, first_frame + first, work.space, frames[:, pol])
             done = self._add(frames, energy[first : first + n], ends[first : first + n],
-                             signs, work, out, done)
+                             signs, divisors, work, out, done)
         return done
 
     def unfinished(self, work: "GenericWork") -> np.ndarray:
@@ -125,14 +125,15 @@ class GenericIntegrator:
         return work.sums.copy()
 
     def _add(self, frames: np.ndarray, energy: np.ndarray, ends: np.ndarray,
-             signs: tuple[int, int], work: "GenericWork", out: np.ndarray, done: int) -> int:
+             signs: tuple[int, int], divisors: np.ndarray, work: "GenericWork",
+             out: np.ndarray, done: int) -> int:
         first = 0
         while first < len(frames):
             stops = np.flatnonzero(ends[first:])
             stop = first + int(stops[0]) + 1 if stops.size else len(frames)
             self._add_run(frames[first:stop], energy[first:stop], signs, work.sums)
             if stops.size:
-                out[done] = work.sums
+                np.divide(work.sums, divisors[done][:, np.newaxis], out=out[done])
                 work.sums[:] = 0
                 done += 1
             first = stop

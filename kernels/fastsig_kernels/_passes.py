@@ -330,13 +330,14 @@ def block_lanes(typingctx, spec):
 
 @intrinsic(prefer_literal=True)
 def gather(typingctx, spec, group, descending, source, offsets, flips, target, target_step,
-           scale):
+           divisor):
     """Put points into natural order: one vector of each of `group` leaves.
 
     Leaf g's vector lies at ``source + offsets[g]``, its lanes reversed where flips[g] is
     1. ``group`` vectors go to `target`, `target_step` bytes apart, with lanes reversed if
     `descending`. Of `spec`: lanes; mirrored, whether any is reversed; pairs, whether they
-    are complex (imaginary parts `part_step` bytes behind), and then conjugated.
+    are complex (imaginary parts `part_step` bytes behind), and then conjugated; else they are
+    divided by `divisor`.
     """
     if not isinstance(group, types.IntegerLiteral):
         return None
@@ -345,8 +346,7 @@ def gather(typingctx, spec, group, descending, source, offsets, flips, target, t
         items = spec.items
         emit = Emitter(builder, items["lanes"])
         emit.align_stack()
-        source, offsets, flips, target, target_step, scale = args[3:]
-        factor = emit.broadcast(scale)
+        source, offsets, flips, target, target_step, divisor = args[3:]
         places, turned = [], []
         if group.literal_value > emit.lanes:
             return context.get_dummy_value()  # never runs
@@ -364,10 +364,13 @@ def gather(typingctx, spec, group, descending, source, offsets, flips, target, t
             return interleave(emit, vectors)
 
         if items["pairs"]:
-            parts = zip(take(0), take(items["part_step"]), strict=True)
-            out = [_finished(items, Complex(*pair), factor) for pair in parts]
+            imaginary = take(items["part_step"])
+            if items["conjugated"]:
+                imaginary = [-vector for vector in imaginary]
+            out = list(zip(take(0), imaginary, strict=True))
         else:
-            out = [(vector * factor,) for vector in take(0)]
+            below = emit.broadcast(divisor)
+            out = [(vector / below,) for vector in take(0)]
         for g, vectors in enumerate(out):
             place = _multiple(emit, target, target_step, g)
             if descending.literal_value:
@@ -385,18 +388,13 @@ def _reversed(emit: Emitter, x: Any) -> Any:
     return emit.shuffle(x, x, range(emit.lanes - 1, -1, -1))
 
 
-def _finished(items: dict[str, Any], x: Complex, factor: Any) -> Complex:
-    x = Complex(x.re * factor, x.im * factor)
-    return Complex(x.re, -x.im) if items["conjugated"] else x
-
-
 @jit_strict
 def gather_nb(spec, n_leaf, group, source, offsets, flips, target, size, turn, descending,
-              scale):
-    """Put a whole transform into natural order, times `scale`, `size` bytes a point.
+              divisor):
+    """Put a whole transform into natural order, `size` bytes a point.
 
     `offsets` has rows of `n_leaf` for each k3; `turn` moves point k to ``k + turn
-    n_leaf lanes`` (modulo N).
+    n_leaf lanes`` (modulo N). Real points are divided by `divisor`.
     """
     lanes = block_lanes(spec)
     n_point = n_leaf * lanes * lanes
@@ -408,35 +406,35 @@ def gather_nb(spec, n_leaf, group, source, offsets, flips, target, size, turn, d
             here = offsets + (k3 * n_leaf + first) * 8
             if descending:
                 place = target + (n_point - lanes - k) * size
-                _gather_down(spec, group, source, here, flips + first * 8, place, -step, scale)
+                _gather_down(spec, group, source, here, flips + first * 8, place, -step, divisor)
             else:
                 _gather_up(spec, group, source, here, flips + first * 8, target + k * size, step,
-                           scale)
+                           divisor)
 
 
 @jit_strict
-def _gather_up(spec, group, source, offsets, flips, target, step, scale):
+def _gather_up(spec, group, source, offsets, flips, target, step, divisor):
     if group == 16:
-        gather(spec, 16, 0, source, offsets, flips, target, step, scale)
+        gather(spec, 16, 0, source, offsets, flips, target, step, divisor)
     elif group == 8:
-        gather(spec, 8, 0, source, offsets, flips, target, step, scale)
+        gather(spec, 8, 0, source, offsets, flips, target, step, divisor)
     elif group == 4:
-        gather(spec, 4, 0, source, offsets, flips, target, step, scale)
+        gather(spec, 4, 0, source, offsets, flips, target, step, divisor)
     elif group == 2:
-        gather(spec, 2, 0, source, offsets, flips, target, step, scale)
+        gather(spec, 2, 0, source, offsets, flips, target, step, divisor)
     else:
-        gather(spec, 1, 0, source, offsets, flips, target, step, scale)
+        gather(spec, 1, 0, source, offsets, flips, target, step, divisor)
 
 
 @jit_strict
-def _gather_down(spec, group, source, offsets, flips, target, step, scale):
+def _gather_down(spec, group, source, offsets, flips, target, step, divisor):
     if group == 16:
-        gather(spec, 16, 1, source, offsets, flips, target, step, scale)
+        gather(spec, 16, 1, source, offsets, flips, target, step, divisor)
     elif group == 8:
-        gather(spec, 8, 1, source, offsets, flips, target, step, scale)
+        gather(spec, 8, 1, source, offsets, flips, target, step, divisor)
     elif group == 4:
-        gather(spec, 4, 1, source, offsets, flips, target, step, scale)
+        gather(spec, 4, 1, source, offsets, flips, target, step, divisor)
     elif group == 2:
-        gather(spec, 2, 1, source, offsets, flips, target, step, scale)
+        gather(spec, 2, 1, source, offsets, flips, target, step, divisor)
     else:
-        gather(spec, 1, 1, source, offsets, flips, target, step, scale)
+        gather(spec, 1, 1, source, offsets, flips, target, step, divisor)

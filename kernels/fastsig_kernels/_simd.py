@@ -99,6 +99,9 @@ class Vector:
         right = self.emit.splat(other) if isinstance(other, float) else other
         return Vector(self.emit, self.emit.builder.fmul(self.value, right.value))
 
+    def __truediv__(self, other: "Vector") -> "Vector":
+        return Vector(self.emit, self.emit.builder.fdiv(self.value, other.value))
+
     def __neg__(self) -> "Vector":
         return Vector(self.emit, self.emit.builder.fneg(self.value))
 

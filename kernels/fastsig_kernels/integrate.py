@@ -184,6 +184,27 @@ def _divide_nb(row, weight, mean):
 
 
 @jit_strict
+def outer_means_nb(total, weight, n_full, out, out_weight):
+    """Means and weights of one integration; nothing is checked.
+
+    `total` (product, chan) float64, `weight` (product, 1 or chan) float64, `out` and
+    `out_weight` like them but float32.
+    """
+    for p in range(total.shape[0]):
+        row, weights, mean = total[p], weight[p], out[p]
+        for c in range(weights.size):
+            out_weight[p, c] = np.float32(weights[c] / n_full)
+        if weights.size == 1:
+            one = weights[0]
+            for c in range(row.size):
+                mean[c] = np.float32(row[c] / one) if one > 0.0 else np.float32(np.nan)
+        else:
+            for c in range(row.size):
+                w = weights[c]
+                mean[c] = np.float32(row[c] / w) if w > 0.0 else np.float32(np.nan)
+
+
+@jit_strict
 def add_kept_nb(total, weight, kept, outer, outer_weight):
     """Add an inner sum to an outer one where it is kept; nothing is checked.
 

@@ -272,6 +272,18 @@ def least_frames(correlation: np.ndarray) -> int:
     return n
 
 
+@jit_strict
+def keep_noise_nb(s1, s2, n_sum, shape, low, high, kept):
+    """`kurtosis` and `keep` in one, for one row of channels: what is not noise is not kept.
+
+    `kept`, bool, is changed in place where a channel is to be left out; nothing is checked.
+    """
+    m = np.float64(n_sum)
+    for c in range(kept.size):
+        sk = _kurtosis(s1[c], s2[c], m, shape[c])
+        kept[c] &= low[c] <= sk and sk <= high[c]
+
+
 def kurtosis_thresholds(
     n_sum: int, shape: float, sigma: float = 3.0, *, correlation: np.ndarray | None = None
 ) -> tuple[float, float]:

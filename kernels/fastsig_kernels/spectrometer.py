@@ -13,18 +13,18 @@ from ._generic_bank import GenericBank, GenericIntegrator
 from .channelize import Channelizer
 from .energy import check_spans, cumulative_energy, frame_energy, intersect_spans
 from .filters import prototype
-from .integrate import add_kept_nb, normalize, sum_weights_nb
+from .integrate import add_kept_nb, outer_means_nb, sum_weights_nb
 from .layout import Layout, numbers_of
 from .products import PRODUCTS, product_codes
 from .spectral_kurtosis import (
     frame_correlation,
-    keep,
-    kurtosis,
+    keep_noise_nb,
     kurtosis_thresholds,
     least_frames,
 )
 
-_CHUNK_BYTES = 2**22  # sums and samples handled at a time
+_ROWS_BYTES = 2**22  # sums made at a time
+_CHUNK_BYTES, _CHUNK_FRAMES = 2**24, 2**16  # samples, and frames with their energies
 _MOST_COUNTS = 16  # sets of thresholds kept: with lost frames, many counts come up
 
 
@@ -284,10 +284,12 @@ class Spectrometer:
         part = np.array([[0, n - 1]])
         # Losses of the polarisations differ, so that they are intersected.
         twin._process(twin._zeros(n), [part, part - [0, 1]][: self._n_pol], True, None)
-        if self._sigma is not None:
+        if not self._single:
             twin._inner_count[:] = 128
             twin._close_inner(np.ones((self._engine.n_out, self._n_chan), np.float32),
                               np.ones(len(self._codes)))
+            twin._weight = np.empty((1, *twin._outer_weight.shape), twin._weight.dtype)
+            twin._close_outer(np.empty((1, *twin._outer.shape), self.out_dtype), 0)
 
     def _zeros(self, n: int) -> np.ndarray:
         """Memory for `n` samples, as the layout has them."""
@@ -436,7 +438,7 @@ class Spectrometer:
     def _frames(self, x: np.ndarray, start: int, n: int, out: np.ndarray, done: int) -> int:
         """Add up `n` frames of x from sample `start` on; finish what ends."""
         row = self._engine.n_out * self._n_chan * 4 / min(self._n_int, self._n_inner)
-        chunk = max(1, int(min(_CHUNK_BYTES / row, _CHUNK_BYTES / self._hop)))
+        chunk = max(1, int(min(_ROWS_BYTES / row, _CHUNK_BYTES / self._hop, _CHUNK_FRAMES)))
         for first in range(0, n, chunk):
             count = min(chunk, n - first)
             energy = self._energy(count)
@@ -455,25 +457,40 @@ class Spectrometer:
                 rows = out[done : done + n_row]
             else:
                 rows = np.empty((n_row, self._engine.n_out, self._n_chan), np.float32)
+            sums = self._inner_weights(energy, ends)
+            divisors, final = self._divisors(sums)
             self._engine.run(x, start + first * self._hop, self._frame, ends, energy,
-                             self._signs, self._work, rows)
-            finish = self._finish_single if self._single else self._finish
-            done = finish(rows, energy, ends, out, done)
+                             self._signs, divisors, self._work, rows)
+            if self._single:
+                done = self._finish_single(rows, sums, final, out, done)
+            else:
+                done = self._finish(rows, sums, energy, ends, out, done)
             self._frame += count
         return done
 
-    def _finish_single(self, rows: np.ndarray, energy: np.ndarray, ends: np.ndarray,
+    def _divisors(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What to divide inner sums by, (sum, product), and whether that makes them means."""
+        divisors = np.ones((len(sums), self._engine.n_out), np.float32)
+        if not self._single or self._sums:
+            return divisors, np.zeros(sums.shape, bool)
+        single = sums.astype(np.float32)
+        # Sums of many weights are rounded once only, in double precision, and divided later.
+        final = (single == sums) & (sums > 0)
+        divisors[final] = single[final]
+        return divisors, final
+
+    def _finish_single(self, rows: np.ndarray, sums: np.ndarray, final: np.ndarray,
                        out: np.ndarray, done: int) -> int:
         """`_finish`, where each inner sum is an integration: many may be short."""
-        sums = self._inner_weights(energy, ends)
-        weight = self._weight[done : done + len(rows), :, 0]
+        place = slice(done, done + len(rows))
         if self._sums:
-            weight[:] = sums
+            self._weight[place, :, 0] = sums
         else:
-            normalize(rows, sums, self._n_int, out=rows, out_weight=weight)
-        target = out[done : done + len(rows)]
-        if not np.may_share_memory(rows, target):
-            target[:] = rows
+            for i, p in np.argwhere(~final):
+                rows[i, p] = rows[i, p] / sums[i, p] if sums[i, p] else np.nan
+            self._weight[place, :, 0] = sums / self._n_int
+        if not np.may_share_memory(rows, out[place]):
+            out[place] = rows
         return done + len(rows)
 
     def _energy(self, n: int) -> np.ndarray:
@@ -497,10 +514,9 @@ class Spectrometer:
         last = (place + 1 == self._n_int) | ((place + 1) % self._n_inner == 0)
         return last.astype(np.uint8)
 
-    def _finish(self, rows: np.ndarray, energy: np.ndarray, ends: np.ndarray, out: np.ndarray,
-                done: int) -> int:
+    def _finish(self, rows: np.ndarray, sums: np.ndarray, energy: np.ndarray, ends: np.ndarray,
+                out: np.ndarray, done: int) -> int:
         """Turn inner sums, and the energies of their frames, into spectra."""
-        sums = self._inner_weights(energy, ends)
         stops = np.flatnonzero(ends) + 1
         for i, (first, stop) in enumerate(zip([0, *stops], [*stops, len(ends)], strict=True)):
             self._inner_count += (energy[first:stop, : self._n_pol] > 0).sum(axis=0)
@@ -539,8 +555,8 @@ class Spectrometer:
             count = int(self._inner_count[pol])
             if count >= self._least:
                 low, high = self._thresholds(count)
-                sk = kurtosis(moments[2 * pol], moments[2 * pol + 1], count, self._shape)
-                kept &= keep(sk, low, high)
+                keep_noise_nb(moments[2 * pol], moments[2 * pol + 1], count, self._shape, low,
+                              high, kept)
         return kept
 
     def _thresholds(self, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -563,10 +579,11 @@ class Spectrometer:
             out[place] = self._outer
             self._weight[place] = self._outer_weight
         else:
-            with np.errstate(invalid="ignore", divide="ignore"):
-                out[place] = np.where(self._outer_weight > 0,
-                                      self._outer / self._outer_weight, np.nan)
-            self._weight[place] = self._outer_weight / self._n_int
+            # Into an array of its own: `out` may have strides that nothing is compiled for.
+            means = np.empty(self._outer.shape, np.float32)
+            outer_means_nb(self._outer, self._outer_weight, self._n_int, means,
+                           self._weight[place])
+            out[place] = means
         self._outer[:] = 0
         self._outer_weight[:] = 0
 
@@ -615,6 +632,8 @@ def _lost(spans: np.ndarray, n: int) -> bool:
 
 def _weights(energy: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Weight of each frame in each product: e_A, e_B or, for both, e_AB."""
+    if (energy == 1).all():  # nearly always
+        return np.ones((len(energy), len(codes)))
     both = energy[:, -1] * (energy.min(axis=1) > 0)
     columns = [energy[:, code] if code < 2 else both for code in codes.tolist()]
     return np.stack(columns, axis=1)

@@ -766,11 +766,15 @@ def seen(monkeypatch):
     """Every kurtosis that plans decide on, by the number of frames."""
     found = {}
 
-    def record(s1, s2, n_sum, shape):
-        found.setdefault(n_sum, []).append(kurtosis(s1, s2, n_sum, shape))
-        return found[n_sum][-1]
+    decide = Spectrometer._decide
 
-    monkeypatch.setattr("fastsig_kernels.spectrometer.kurtosis", record)
+    def record(self, moments):
+        for (s1, s2), n_sum in zip(moments.reshape(-1, 2, self.n_chan), self._inner_count,
+                                   strict=True):
+            found.setdefault(int(n_sum), []).append(kurtosis(s1, s2, int(n_sum), self._shape))
+        return decide(self, moments)
+
+    monkeypatch.setattr(Spectrometer, "_decide", record)
     return found
 
 
