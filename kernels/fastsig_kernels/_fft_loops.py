@@ -14,7 +14,7 @@ from numba import carray
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from ._codelets import DFT, Complex, transpose
+from ._codelets import DFT, Complex, interleave, transpose
 from ._jit import jit
 from ._order import PAD
 from ._passes import (
@@ -41,32 +41,34 @@ def _swapped(x: Complex) -> Complex:
     return Complex(x.im, x.re)
 
 
-def _fetch(emit: Emitter, address: Any, ahead: Any, write: bool) -> None:
+def _fetch(emit: Emitter, address: Any, write: bool = False, *, near: bool = False) -> None:
     """Ask for a block of complex numbers before it is needed.
 
     A pass with long strides looks random to the processor, which then fetches nothing.
     """
     for line in range(0, 8 * emit.lanes, 64):
-        _prefetch(emit.builder, emit.at(emit.builder.add(address, ahead), line), write)
+        _prefetch(emit.builder, emit.at(address, line), write, near=near)
 
 
 @intrinsic
 def turned_column(typingctx, spec, source, step, ahead, twiddles, target):
     """First pass: `lanes` neighbouring columns of `lanes` points, transposed.
 
-    What lies `ahead` bytes further is fetched meanwhile.
-    Of `spec`: lanes, inverse.
+    What lies `ahead` bytes further is fetched meanwhile, and if `columns` the next columns
+    into the first-level cache. Of `spec`: lanes, inverse, columns.
     """
 
     def codegen(context, builder, signature, args):
-        emit = Emitter(builder, spec.items["lanes"])
+        emit = Emitter(builder, spec.items["lanes"], balanced=True)
         emit.align_stack()
         n, inverse = emit.lanes, spec.items["inverse"]
         source, step, ahead, twiddles, target = args[1:]
 
         def read(emit: Emitter, address: Any) -> Complex:
             x = _pairs(emit, address)
-            _fetch(emit, address, ahead, False)
+            _fetch(emit, builder.add(address, ahead))
+            if spec.items["columns"]:
+                _fetch(emit, emit.at(address, 8 * n), near=True)
             return _swapped(x) if inverse else x
 
         rows = DFT[n](_points(read, emit, source, step, n))
@@ -104,32 +106,49 @@ def inner_column(typingctx, spec, radix, place, step, twiddles):
 
 
 @intrinsic(prefer_literal=True)
-def last_column(typingctx, spec, radix, source, target, step, ahead, scale):
+def last_column(typingctx, spec, radix, stream, source, target, step, ahead, scale):
     """The last pass: `radix` neighbouring blocks to NumPy's complex numbers, times `scale`.
 
-    Places `ahead` bytes further are fetched meanwhile, for the next row's result.
-    Of `spec`: lanes, inverse.
+    With `stream` they go past the cache, to whole lines of it; else places `ahead` bytes
+    further are fetched meanwhile, for the next row's result. Of `spec`: lanes, inverse.
     """
-    if not isinstance(radix, types.IntegerLiteral):
+    if not isinstance(radix, types.IntegerLiteral) or not isinstance(
+            stream, types.IntegerLiteral):
         return None
 
     def codegen(context, builder, signature, args):
         emit = Emitter(builder, spec.items["lanes"])
         emit.align_stack()
-        source, target, step, ahead, scale = args[2:]
+        source, target, step, ahead, scale = args[3:]
         factor = emit.broadcast(scale)
-        block = ir.Constant(ir.IntType(64), 8 * emit.lanes)
+        n = emit.lanes
+        block = ir.Constant(ir.IntType(64), 8 * n)
         points = _points(_block, emit, source, block, radix.literal_value)
         for k, y in enumerate(DFT[radix.literal_value](points)):
             if spec.items["inverse"]:
                 # Only an inverse has a factor other than 1.
                 y = _swapped(Complex(y.re * factor, y.im * factor))
             place = _multiple(emit, target, step, k)
-            _fetch(emit, place, ahead, True)
-            _put_pairs(emit, y, place)
+            if stream.literal_value:
+                for half, vector in enumerate(interleave(emit, y)):
+                    emit.store_past_cache(vector, place, 4 * n * half)
+            else:
+                _fetch(emit, builder.add(place, ahead), True)
+                _put_pairs(emit, y, place)
         return context.get_dummy_value()
 
-    return types.void(spec, radix, _i, _i, _i, _i, types.float32), codegen
+    return types.void(spec, radix, stream, _i, _i, _i, _i, types.float32), codegen
+
+
+@intrinsic
+def finish_stores(typingctx, spec):
+    """Wait until what went past the cache can be seen by all."""
+
+    def codegen(context, builder, signature, args):
+        Emitter(builder, spec.items["lanes"]).finish_stores()
+        return context.get_dummy_value()
+
+    return types.void(spec), codegen
 
 
 # Each loop around a codelet is a function of its own: among other loops the compiler keeps
@@ -188,9 +207,18 @@ def _inner2_nb(spec, n, place, step, twiddles):
 
 
 @jit
-def last_columns_nb(spec, radix, starts, work, target, step, ahead, scale):
+def last_columns_nb(spec, radix, stream, starts, work, target, step, ahead, scale):
     """All groups of blocks of the last pass, in the order of their places in the result."""
-    if radix == 16:
+    if stream:
+        if radix == 16:
+            _stream16_nb(spec, starts, work, target, step, scale)
+        elif radix == 8:
+            _stream8_nb(spec, starts, work, target, step, scale)
+        elif radix == 4:
+            _stream4_nb(spec, starts, work, target, step, scale)
+        else:
+            _stream2_nb(spec, starts, work, target, step, scale)
+    elif radix == 16:
         _last16_nb(spec, starts, work, target, step, ahead, scale)
     elif radix == 8:
         _last8_nb(spec, starts, work, target, step, ahead, scale)
@@ -204,46 +232,93 @@ def last_columns_nb(spec, radix, starts, work, target, step, ahead, scale):
 def _last16_nb(spec, starts, work, target, step, ahead, scale):
     block = 8 * block_lanes(spec)
     for i in range(starts.size):
-        last_column(spec, 16, work + starts[i], target + i * block, step, ahead, scale)
+        last_column(spec, 16, 0, work + starts[i], target + i * block, step, ahead, scale)
+
+
+@jit
+def _stream16_nb(spec, starts, work, target, step, scale):
+    block = 8 * block_lanes(spec)
+    for i in range(starts.size):
+        last_column(spec, 16, 1, work + starts[i], target + i * block, step, 0, scale)
 
 
 @jit
 def _last8_nb(spec, starts, work, target, step, ahead, scale):
     block = 8 * block_lanes(spec)
     for i in range(starts.size):
-        last_column(spec, 8, work + starts[i], target + i * block, step, ahead, scale)
+        last_column(spec, 8, 0, work + starts[i], target + i * block, step, ahead, scale)
+
+
+@jit
+def _stream8_nb(spec, starts, work, target, step, scale):
+    block = 8 * block_lanes(spec)
+    for i in range(starts.size):
+        last_column(spec, 8, 1, work + starts[i], target + i * block, step, 0, scale)
 
 
 @jit
 def _last4_nb(spec, starts, work, target, step, ahead, scale):
     block = 8 * block_lanes(spec)
     for i in range(starts.size):
-        last_column(spec, 4, work + starts[i], target + i * block, step, ahead, scale)
+        last_column(spec, 4, 0, work + starts[i], target + i * block, step, ahead, scale)
+
+
+@jit
+def _stream4_nb(spec, starts, work, target, step, scale):
+    block = 8 * block_lanes(spec)
+    for i in range(starts.size):
+        last_column(spec, 4, 1, work + starts[i], target + i * block, step, 0, scale)
 
 
 @jit
 def _last2_nb(spec, starts, work, target, step, ahead, scale):
     block = 8 * block_lanes(spec)
     for i in range(starts.size):
-        last_column(spec, 2, work + starts[i], target + i * block, step, ahead, scale)
+        last_column(spec, 2, 0, work + starts[i], target + i * block, step, ahead, scale)
 
 
 @jit
-def short_rows_nb(spec, source, source_next, target, target_next, n_row, twiddles, work, scale):
+def _stream2_nb(spec, starts, work, target, step, scale):
+    block = 8 * block_lanes(spec)
+    for i in range(starts.size):
+        last_column(spec, 2, 1, work + starts[i], target + i * block, step, 0, scale)
+
+
+@jit
+def short_rows_nb(spec, source, source_next, target, target_next, n_row, twiddles, work, stream,
+                  scale):
     """Rows of 256 points and 16 lanes, two steps each: half the time of `transform_rows`."""
+    if stream:
+        _stream_short_nb(spec, source, source_next, target, target_next, n_row, twiddles, work,
+                         scale)
+        finish_stores(spec)
+    else:
+        _short_nb(spec, source, source_next, target, target_next, n_row, twiddles, work, scale)
+
+
+@jit
+def _short_nb(spec, source, source_next, target, target_next, n_row, twiddles, work, scale):
     for row in range(n_row):
-        turned_column(spec, source + row * source_next, 128, _AHEAD, twiddles, work)
-        last_column(spec, 16, work, target + row * target_next, 128, 0, scale)
+        turned_column(spec, source + row * source_next, 128, source_next, twiddles, work)
+        last_column(spec, 16, 0, work, target + row * target_next, 128, 0, scale)
+
+
+@jit
+def _stream_short_nb(spec, source, source_next, target, target_next, n_row, twiddles, work, scale):
+    for row in range(n_row):
+        turned_column(spec, source + row * source_next, 128, source_next, twiddles, work)
+        last_column(spec, 16, 1, work, target + row * target_next, 128, 0, scale)
 
 
 @jit
 def transform_rows(spec, source, source_next, target, target_next, n_row, n_inner,
-                   first_twiddles, levels, last, starts, work, scale):
+                   first_twiddles, levels, last, starts, work, stream, scale):
     """Transform `n_row` rows of NumPy's complex64, `*_next` bytes apart.
 
     `n_inner` is M. Rows of `levels`, the middle passes: radix, blocks of a part, number of
     parts, address of the twiddles. `last` is the last radix, `starts` where its groups of
-    blocks lie in `work`. Work space has PAD bytes after each part of the first middle pass.
+    blocks lie in `work`; with `stream` results go past the cache. Work space has PAD bytes
+    after each part of the first middle pass.
     """
     lanes = block_lanes(spec)
     block = 8 * lanes
@@ -269,8 +344,10 @@ def transform_rows(spec, source, source_next, target, target_next, n_row, n_inne
             for p in range(count):
                 base = work + p * size * block + p // within * PAD
                 inner_columns_nb(spec, radix, step, base, step * block + pad, twiddles)
-        last_columns_nb(spec, last, starts, work, target + row * target_next,
+        last_columns_nb(spec, last, stream, starts, work, target + row * target_next,
                         starts.size * block, ahead_written, scale)
+    if stream:
+        finish_stores(spec)
 
 
 @intrinsic

@@ -83,8 +83,11 @@ def _points(load: Callable[[Emitter, Any], Complex], emit: Emitter, source: Any,
     return _Lazy([loader(j) for j in range(n)])
 
 
-def _prefetch(builder: Any, address: Any, write: bool = False) -> None:
-    """Ask for a cache line before it is needed; any address will do."""
+def _prefetch(builder: Any, address: Any, write: bool = False, *, near: bool = False) -> None:
+    """Ask for a cache line before it is needed; any address will do.
+
+    Into the second-level cache, or, if `near`, the first.
+    """
     pointer = builder.inttoptr(address, ir.IntType(8).as_pointer())
     i32 = ir.IntType(32)
     function = cgutils.get_or_insert_function(
@@ -92,8 +95,7 @@ def _prefetch(builder: Any, address: Any, write: bool = False) -> None:
         ir.FunctionType(ir.VoidType(), [pointer.type, i32, i32, i32]),
         "llvm.prefetch.p0",
     )
-    # Into the second-level cache, as data.
-    numbers = [ir.Constant(i32, n) for n in (int(write), 2, 1)]
+    numbers = [ir.Constant(i32, n) for n in (int(write), 3 if near else 2, 1)]  # 1: data
     builder.call(function, [pointer, *numbers])
 
 

@@ -192,6 +192,24 @@ class Emitter:
         """Write float32 to an address, of any alignment."""
         self.builder.store(vector.value, self.pointer(address, self.type, offset), align=4)
 
+    def store_past_cache(self, vector: Vector, address: Any, offset: int = 0) -> None:
+        """Write float32 to an address, a multiple of the vector's bytes, and not to the cache.
+
+        For results that are larger than it: memory then is not read before it is written.
+        """
+        store = self.builder.store(vector.value, self.pointer(address, self.type, offset),
+                                   align=4 * self.lanes)
+        store.set_metadata("nontemporal",
+                           self.builder.module.add_metadata([ir.Constant(_I32, 1)]))
+
+    def finish_stores(self) -> None:
+        """Have other processors see what went past the cache: it keeps no order there."""
+        if _is_x86():
+            kind = ir.FunctionType(ir.VoidType(), [])
+            function = cgutils.get_or_insert_function(
+                self.builder.module, kind, "llvm.x86.sse.sfence")
+            self.builder.call(function, [])
+
     def load_integers(self, address: Any, offset: int, n: int, bits: int) -> Any:
         """Return `n` integers of `bits` bits, of any alignment, as an LLVM vector."""
         kind = ir.VectorType(ir.IntType(bits), n)

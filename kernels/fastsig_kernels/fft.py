@@ -185,6 +185,11 @@ def _rows_ok(x: np.ndarray) -> bool:
     return one_stride and x.strides[-1] == x.itemsize and x.flags.aligned
 
 
+# Results of so many bytes and more do not wait in a cache for their reader.
+_STREAMED_BYTES = 2**24
+_LINE = 64
+
+
 class Core:
     """Tables and work space of one power-of-two length."""
 
@@ -201,7 +206,9 @@ class Core:
         self._starts = _starts(self.n_inner, (*middle, self._last), 8 * lanes)
         self._n_part = middle[0] if middle else 1
         self._roots = half_roots(n_point) if real else np.empty(0, np.complex64)
-        self._spec = Spec(lanes=lanes, inverse=inverse)
+        # 16 x 16 points are one group of columns.
+        self._short = self.n_inner == self.lanes == self._last == 16
+        self._spec = Spec(lanes=lanes, inverse=inverse, columns=not self._short)
         self._scale = np.float32(1.0 / n_point if inverse else 1.0)
         self._own_memory()
 
@@ -235,14 +242,23 @@ class Core:
         places = (address(rows_in), rows_in.strides[0], address(rows_out), rows_out.strides[0],
                   len(rows_in))
         first, work = address(self._first), address(self._work)
-        if self.n_inner == self.lanes == self._last == 16:
-            short_rows_nb(self._spec, *places, first, work, self._scale)
+        stream = self._past_cache(rows_out)
+        if self._short:
+            short_rows_nb(self._spec, *places, first, work, stream, self._scale)
         else:
             transform_rows(self._spec, *places, self.n_inner, first, self._levels, self._last,
-                           self._starts, work, self._scale)
+                           self._starts, work, stream, self._scale)
         if self.real and not self.inverse:
             join_real(places[2], places[3], len(rows_out), rows_out.shape[1] - 1, self._roots)
         return out
+
+
+    def _past_cache(self, out: np.ndarray) -> int:
+        """Whether results, 1 or 0, go to memory directly: many, whole lines, read by none soon."""
+        joined = self.real and not self.inverse
+        if joined or self.lanes < 8 or out.nbytes < _STREAMED_BYTES:
+            return 0
+        return int(address(out) % _LINE == 0 and out.strides[0] % _LINE == 0)
 
 
 def _levels(n: int, radices: list[int]) -> tuple[np.ndarray, list[np.ndarray]]:
