@@ -223,6 +223,7 @@ def in_turn(calls: Mapping[Any, Call], rounds: int) -> dict[Any, list[float]]:
     """Wall times of calls that take turns, so that noise hits all alike; a first round is free."""
     for call in calls.values():
         call()
+    gc.collect()
     seconds: dict[Any, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
@@ -232,7 +233,6 @@ def in_turn(calls: Mapping[Any, Call], rounds: int) -> dict[Any, list[float]]:
 
 def timed(call: Call) -> float:
     """Wall time of one call, s; the garbage collector waits."""
-    gc.collect()
     gc.disable()
     try:
         begin = time.perf_counter()

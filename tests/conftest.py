@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +25,17 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import numpy as np  # noqa: E402 - numba reads the variable when it is imported
 import pytest  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_collected_objects() -> Iterator[None]:
+    """Take what a module leaves behind out of the garbage collector's sight.
+
+    numba keeps its compiler's objects, by the million: each collection would take a second.
+    """
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

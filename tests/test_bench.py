@@ -137,7 +137,7 @@ def test_scaling_tables():
 @pytest.mark.timeout(600)
 def test_scaling_measures_every_format(tmp_path):
     for n_bits in scaling.BITS:
-        rate = scaling.cell(Scale(True, tmp_path), 4096, 8, n_bits)["rate"]
+        rate = scaling.cell(Scale(True, tmp_path), 64, 8, n_bits)["rate"]
         assert rate["1"] > 0 and rate["2"] > 0
 
 

@@ -65,6 +65,7 @@ class Bank:
         n_point = n_fft // 2 if self.real else n_fft
         self.shape = shape(n_point, host_lanes())
         lanes = self.shape.lanes
+        self.spec = Spec(lanes=lanes)
         radix = self.shape.n_part
         self.taps, self.smooth = _taps_in_order(taps, lanes, radix, self.real)
         self.taps_bytes = 4 * 2 * n_tap * (2 if self.smooth else lanes)
@@ -251,12 +252,12 @@ class _Order:
         self.offsets, self.flips = bank.sum_order(n_slot, sides)
         half = 0 if bank.real else lanes // 2
         self.spec = Spec(
-            lanes=lanes, mirrored=bank.real, pairs=pairs, part_step=4 * lanes * sides,
-            conjugated=pairs and bank.lower_sideband,
+            lanes=lanes, mirrored=bank.real, pairs=pairs, part_step=4 * lanes * sides, group=group,
+            descending=bank.lower_sideband, conjugated=pairs and bank.lower_sideband,
         )
         self._bank = bank
-        self.numbers = (n_leaf, group, 4 * lanes * sides, address(self.offsets),
-                        address(self.flips), half, int(bank.lower_sideband))
+        self.numbers = (n_leaf, 4 * lanes * sides, address(self.offsets), address(self.flips),
+                        half)
 
 
     @property
@@ -311,9 +312,9 @@ class Integrator:
         turns = bank.turns(first_frame, len(ends))
         factors = frame_factors(energy, *signs, -1 if bank.lower_sideband else 1)
         return int(integrate_nb(
-            *self._fir, self._spec, self._order.spec, rows, row_step, turns, len(ends), ends,
-            factors, bank.source, address(bank.taps), bank.taps_bytes, bank.numbers,
-            bank.inner, address(bank.first_twiddles), bank.leaves, bank.groups,
+            *self._fir, bank.spec, self._spec, self._order.spec, rows, row_step, turns,
+            len(ends), ends, factors, bank.source, address(bank.taps), bank.taps_bytes,
+            bank.numbers, bank.inner, address(bank.first_twiddles), bank.leaves, bank.groups,
             address(bank.leaf_twiddles), address(bank.real_twiddles), address(work.z),
             bank.z_frame, address(work.tile), address(work.local), address(work.table),
             address(work.buffer), address(work.sums), work.sums_bytes, work.places,
@@ -329,7 +330,7 @@ class Integrator:
             return np.zeros((self.n_out, n_chan), np.float32)
         start = int(work.state[0]) * work.sums_bytes
         sums = work.sums[start : start + work.sums_bytes].view(np.float32)
-        return np.stack([sums[self._order.index + p * self._order.numbers[2] // 4]
+        return np.stack([sums[self._order.index + p * self._order.numbers[1] // 4]
                          for p in range(self.n_out)])
 
 
@@ -354,7 +355,7 @@ class Transformer:
         bank = self.bank
         lanes = bank.shape.lanes
         spectra_nb(
-            *self._fir, self._spec, self._order.spec, rows, row_step, turns, n_frame,
+            *self._fir, bank.spec, self._spec, self._order.spec, rows, row_step, turns, n_frame,
             bank.source[0], address(bank.taps), bank.taps_bytes, bank.numbers, bank.inner,
             address(bank.first_twiddles), bank.leaves, address(bank.leaf_twiddles),
             address(bank.real_twiddles), address(work.z), bank.z_frame, address(work.tile),

@@ -25,12 +25,24 @@ LEFT_OUT = (FACTORS.index("SA"), FACTORS.index("SB"))
 
 
 @jit_strict
-def fir_nb(spec, n, rows, offset, offset_next, levels, phase, taps, taps_next, target, target_next,
-           target_step, ahead, ahead_next):
+def _fir_nb(spec, n, rows, offset, offset_next, levels, phase, taps, taps_next, target, target_next,
+            target_step, ahead, ahead_next):
     """Filter `n` groups of numbers, at the given steps in bytes."""
     for j in range(n):
         fir(spec, rows, offset + j * offset_next, levels, phase, taps + j * taps_next,
             target + j * target_next, target_step, ahead + j * ahead_next)
+
+
+@jit_strict
+def fir_nb(many, one, n_frame, n, rows, offset, offset_next, levels, phase, taps, taps_next,
+           target, target_next, target_step, ahead, ahead_next):
+    """`_fir_nb` for FRAMES frames or for one."""
+    if n_frame == FRAMES:
+        _fir_nb(many, n, rows, offset, offset_next, levels, phase, taps, taps_next, target,
+                target_next, target_step, ahead, ahead_next)
+    else:
+        _fir_nb(one, n, rows, offset, offset_next, levels, phase, taps, taps_next, target,
+                target_next, target_step, ahead, ahead_next)
 
 
 @jit_strict
@@ -43,9 +55,9 @@ def _collect_nb(spec, rows, n_row, offset, size, local):
 
 
 @jit_strict
-def _filter_wide_nb(fir_spec, spec, rows, n_frame, source, taps, taps_bytes, shape,
+def _filter_wide_nb(many, one, spec, rows, n_frame, source, taps, taps_bytes, shape,
                     first_twiddles, z, z_frame, tile, local, table):
-    """`filter_nb` up to the first pass, several columns at a time.
+    """`filter_nb`, several columns at a time.
 
     For rows so long that they fall into the same few sets of a cache: the numbers of those
     columns are collected first.
@@ -56,22 +68,24 @@ def _filter_wide_nb(fir_spec, spec, rows, n_frame, source, taps, taps_bytes, sha
     part = n_column * block + PAD
     group, levels, phase = source[0], source[1], source[2]
     n_row = n_frame + shape[3] - 1
+    # A literal would have the functions below compiled once more.
+    zero = np.int64(0)
     for first in range(0, n_column, wide):
         for j in range(radix):
             _collect_nb(spec, rows, n_row, (j * n_column + first) * group, wide * group, local)
-            fir_nb(fir_spec, wide, table, 0, group, levels, phase,
+            fir_nb(many, one, n_frame, wide, table, zero, group, levels, phase,
                    taps + (first * radix + j) * taps_bytes, radix * taps_bytes,
-                   tile + j * block, n_frame * radix * block, radix * block, local, 0)
+                   tile + j * block, n_frame * radix * block, radix * block, local, zero)
         for c in range(wide):
             columns_nb(spec, radix, n_frame, tile + c * n_frame * radix * block, block,
                        radix * block, z + (first + c) * block, part, z_frame,
-                       first_twiddles + (first + c) * (radix - 1) * block, 0)
+                       first_twiddles + (first + c) * (radix - 1) * block, zero)
 
 
 @jit_strict
-def _filter_narrow_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes,
+def _filter_narrow_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes,
                       shape, first_twiddles, z, z_frame, tile):
-    """`filter_nb` up to the first pass, one column at a time."""
+    """`filter_nb`, one column at a time."""
     block = 8 * block_lanes(spec)
     n_point, radix = shape[0], shape[1]
     n_column = n_point * 8 // block // radix
@@ -79,6 +93,7 @@ def _filter_narrow_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps,
     group, levels, phase = source[0], source[1], source[2]
     new_bytes = n_frame * group
     turn_column, turn_row = shift % n_column, shift // n_column
+    zero = np.int64(0)
     for c in range(n_column):
         column = c - turn_column
         row = -turn_row
@@ -95,33 +110,36 @@ def _filter_narrow_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps,
         # Rows of the folded frame, turned: from `row` to the last one, and the rest.
         stride = n_column * group
         rest = radix - row
-        fir_nb(fir_spec, rest, rows, offset + row * stride, stride, levels, phase,
+        fir_nb(many, one, n_frame, rest, rows, offset + row * stride, stride, levels, phase,
                taps_here + row * taps_bytes, taps_bytes, target, block, step, ahead, new_bytes)
-        fir_nb(fir_spec, row, rows, offset, stride, levels, phase, taps_here, taps_bytes,
-               target + rest * block, block, step, ahead + rest * new_bytes, new_bytes)
+        if row:
+            fir_nb(many, one, n_frame, row, rows, offset, stride, levels, phase, taps_here,
+                   taps_bytes, target + rest * block, block, step, ahead + rest * new_bytes,
+                   new_bytes)
         ahead += radix * new_bytes
         if radix > 1:
             columns_nb(spec, radix, n_frame, tile, block, radix * block, z + c * block, part,
-                       z_frame, first_twiddles + c * (radix - 1) * block, 0)
+                       z_frame, first_twiddles + c * (radix - 1) * block, zero)
 
 
 @jit_strict
-def filter_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape,
+def filter_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape,
               first_twiddles, z, z_frame, tile, local, table):
-    """Filter `n_frame` frames and do the first pass.
+    """Filter `n_frame` frames, FRAMES or one, and do the first pass.
 
-    `rows` is the address of a table of row addresses; `ahead` that of the samples which
+    `many` and `one` are specs of the filter for either. `rows` is the address of a table of
+    row addresses; `ahead` that of the samples which
     the next frames bring in, fetched meanwhile; `shift`, in blocks, turns the folded
     frame in a circle; `source` holds the bytes of a block's numbers, the address of the
     levels of packed ones and which of two interleaved streams this is; `shape` the points,
-    the first radix (1 for none), how many columns to do at a time, and the taps. `local` is memory
-    for these, and `table` that of its rows' addresses.
+    the first radix (1 for none), how many columns to do at a time, and the taps. `local` is
+    memory for these, and `table` that of its rows' addresses.
     """
     if shape[2] > 1:
-        _filter_wide_nb(fir_spec, spec, rows, n_frame, source, taps, taps_bytes, shape,
+        _filter_wide_nb(many, one, spec, rows, n_frame, source, taps, taps_bytes, shape,
                         first_twiddles, z, z_frame, tile, local, table)
     else:
-        _filter_narrow_nb(fir_spec, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes,
+        _filter_narrow_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes,
                           shape, first_twiddles, z, z_frame, tile)
 
 
@@ -135,7 +153,7 @@ def _inner_nb(spec, inner, parts, n_frame, z, z_frame, part):
 
 
 @jit_strict
-def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_frame, ends, factors,
+def integrate_nb(many, one, spec, detect, out_spec, rows, row_step, shifts, n_frame, ends, factors,
                  source, taps, taps_bytes, shape, inner, first_twiddles, leaves, groups,
                  leaf_twiddles, real_twiddles, z, z_frame, tile, local, table_local, buffer, sums,
                  sums_bytes, places, sum_bytes, state, order, out, out_row, out_sum, divisors):
@@ -143,6 +161,8 @@ def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fr
 
     Parameters
     ----------
+    many, one, spec, detect, out_spec : Spec
+        Of the filter for FRAMES frames and for one, the transform, detection and order.
     rows : ndarray, shape (n_pol, n), int64, bytes
         Addresses of the rows of samples; frame m begins at ``row_step m``.
     shifts : ndarray, shape (n_frame,) or (1,), int64, blocks
@@ -166,29 +186,22 @@ def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fr
     runs = np.empty((FRAMES, 4), np.int64)
     z_pol = FRAMES * z_frame
     part = shape[0] * 8 // shape[1] + PAD
-    done = 0
-    m = 0
+    done = np.int64(0)
+    m = np.int64(0)
     while m < n_frame:
-        many = shifts.size == 1 and n_frame - m >= FRAMES
-        count = FRAMES if many else 1
-        shift = shifts[m] if m < shifts.size else 0
+        count = np.int64(FRAMES if shifts.size == 1 and n_frame - m >= FRAMES else 1)
+        shift = shifts[m] if m < shifts.size else np.int64(0)
         for pol in range(n_pol):
-            table = rows[pol, m * row_step :].ctypes.data
+            table = np.int64(rows[pol, m * row_step :].ctypes.data)
             ahead = rows[pol, min(m * row_step + count + shape[3] - 1, rows.shape[1] - 1)]
-            if many:
-                filter_nb(fir_many, spec, table, ahead, count, shift, source[pol], taps,
-                          taps_bytes, shape, first_twiddles, z + pol * z_pol, z_frame,
-                          tile, local, table_local)
-            else:
-                filter_nb(fir_one, spec, table, ahead, count, shift, source[pol], taps,
-                          taps_bytes, shape, first_twiddles, z + pol * z_pol, z_frame,
-                          tile, local, table_local)
+            filter_nb(many, one, spec, table, ahead, count, shift, source[pol], taps, taps_bytes,
+                      shape, first_twiddles, z + pol * z_pol, z_frame, tile, local, table_local)
             for f in range(count):
                 # A frame that is left out adds 0, even where its samples are not finite.
                 if factors[m + f, LEFT_OUT[pol]] == 0:
                     clear_nb(z + pol * z_pol + f * z_frame, z_frame)
-        n_run = 0
-        first = 0
+        n_run = np.int64(0)
+        first = np.int64(0)
         for f in range(count):
             if ends[m + f] or f == count - 1:
                 runs[n_run, 0] = first
@@ -201,50 +214,46 @@ def integrate_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_fr
                 if ends[m + f]:
                     state[0] = (state[0] + 1) % places
                     state[1] = 1
+        weights = np.int64(factors[m:].ctypes.data)
         # Parts whose leaves pair up, one after another: what the inner passes make is still
         # in the cache.
         for g in range(groups.shape[0]):
             if inner.shape[0] > 0:
                 for pol in range(n_pol):
                     _inner_nb(spec, inner, groups[g], count, z + pol * z_pol, z_frame, part)
-            add_leaves_nb(spec, z, z_pol, z_frame, n_pol, count, leaves, groups[g, 2], groups[g, 3],
-                          leaf_twiddles, real_twiddles, factors[m:].ctypes.data, runs, n_run,
+            add_leaves_nb(spec, detect, z, z_pol, z_frame, n_pol, count, leaves, groups[g, 2],
+                          groups[g, 3], leaf_twiddles, real_twiddles, weights, runs, n_run,
                           sum_bytes, buffer)
         for r in range(n_run):
             if ends[m + runs[r, 1] - 1]:
                 for p in range(divisors.shape[1]):
-                    gather_nb(out_spec, order[0], order[1], runs[r, 2] + p * order[2], order[3],
-                              order[4], out + done * out_row + p * out_sum, 4, order[5],
-                              order[6], divisors[done, p])
+                    gather_nb(out_spec, order[0], runs[r, 2] + p * order[1], order[2],
+                              order[3], out + done * out_row + p * out_sum, order[4],
+                              divisors[done, p])
                 done += 1
         m += count
     return done
 
 
 @jit_strict
-def spectra_nb(fir_many, fir_one, spec, out_spec, rows, row_step, shifts, n_frame, source, taps,
+def spectra_nb(many, one, spec, put, out_spec, rows, row_step, shifts, n_frame, source, taps,
                taps_bytes, shape, inner, first_twiddles, leaves, leaf_twiddles, real_twiddles, z,
                z_frame, tile, local, table_local, buffer, sums, sum_bytes, order, out, out_row):
     """Filter and transform frames of one polarisation into rows of complex spectra."""
     part = shape[0] * 8 // shape[1] + PAD
-    m = 0
+    m = np.int64(0)
     while m < n_frame:
-        many = shifts.size == 1 and n_frame - m >= FRAMES
-        count = FRAMES if many else 1
-        shift = shifts[m] if m < shifts.size else 0
-        table = rows[m * row_step :].ctypes.data
+        count = np.int64(FRAMES if shifts.size == 1 and n_frame - m >= FRAMES else 1)
+        shift = shifts[m] if m < shifts.size else np.int64(0)
+        table = np.int64(rows[m * row_step :].ctypes.data)
         ahead = rows[min(m * row_step + count + shape[3] - 1, rows.size - 1)]
-        if many:
-            filter_nb(fir_many, spec, table, ahead, count, shift, source, taps, taps_bytes,
-                      shape, first_twiddles, z, z_frame, tile, local, table_local)
-        else:
-            filter_nb(fir_one, spec, table, ahead, count, shift, source, taps, taps_bytes,
-                      shape, first_twiddles, z, z_frame, tile, local, table_local)
+        filter_nb(many, one, spec, table, ahead, count, shift, source, taps, taps_bytes, shape,
+                  first_twiddles, z, z_frame, tile, local, table_local)
         for f in range(count):
             for p in range(shape[1]):
                 inner_passes_nb(spec, z + f * z_frame + p * part, inner)
-            put_leaves_nb(spec, z + f * z_frame, leaves, leaf_twiddles, real_twiddles, sum_bytes,
-                          buffer, sums)
-            gather_nb(out_spec, order[0], order[1], sums, order[3], order[4],
-                      out + (m + f) * out_row, 8, order[5], order[6], np.float32(1))
+            put_leaves_nb(spec, put, z + f * z_frame, leaves, leaf_twiddles, real_twiddles,
+                          sum_bytes, buffer, sums)
+            gather_nb(out_spec, order[0], sums, order[2], order[3], out + (m + f) * out_row,
+                      order[4], np.float32(1))
         m += count

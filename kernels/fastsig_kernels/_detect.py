@@ -202,18 +202,24 @@ def _add_terms(emit: Emitter, items: dict[str, Any], values: list[Any],
 
 @intrinsic(prefer_literal=True)
 def put_spectra(typingctx, spec, kind, p, q, q_first, twiddle, target):
-    """Store X[k] (and X[N-k]) of one polarisation: re and im, each with its sides."""
+    """Store X[k] (and X[N-k]) of one polarisation: re and im, each with its sides.
+
+    `kind` as for `add_frames`.
+    """
     if not isinstance(kind, types.IntegerLiteral):
         return None
 
     def codegen(context, builder, signature, args):
-        if (kind.literal_value == ALONE) == spec.items["real"]:
-            return context.get_dummy_value()  # never runs
+        which = kind.literal_value
+        if not spec.items["real"]:
+            if which != PAIR:
+                return context.get_dummy_value()  # never runs: this input has no such leaves
+            which = ALONE
         emit = Emitter(builder, spec.items["lanes"])
         emit.align_stack()
         p, q, q_first, twiddle, target = args[2:]
         n, sides = 4 * emit.lanes, n_side(spec.items)
-        for side, x in enumerate(_spectra(emit, kind.literal_value, p, q, q_first, twiddle)):
+        for side, x in enumerate(_spectra(emit, which, p, q, q_first, twiddle)):
             emit.store(x.re, target, side * n)
             emit.store(-x.im if side else x.im, target, (sides + side) * n)
         return context.get_dummy_value()
@@ -235,7 +241,8 @@ def _leaves_nb(spec, mirrored, z, z_pol, z_frame, n_pol, n_frame, twiddles, buff
 
 
 @jit_strict
-def _add_pair_nb(spec, buffer, step, pol_step, twiddles, factors, runs, n_run, place, sum_bytes):
+def _add_pair_nb(spec, detect, buffer, step, pol_step, twiddles, factors, runs, n_run, place,
+                 sum_bytes):
     """All vectors of a pair of leaves, or of a leaf that stands alone."""
     lanes = block_lanes(spec)
     block = 8 * lanes
@@ -246,25 +253,25 @@ def _add_pair_nb(spec, buffer, step, pol_step, twiddles, factors, runs, n_run, p
         for r in range(n_run):
             f, stop, base, fresh = runs[r]
             address = base + place + k3 * sum_bytes
-            sums = sums_from(spec, address, fresh)
+            sums = sums_from(detect, address, fresh)
             # Four frames at a time where there are, to do without jumps.
             while stop - f >= 4:
-                sums = add_frames(spec, 0, 4, sums, p + f * step, q + f * step, q, step, pol_step,
+                sums = add_frames(detect, 0, 4, sums, p + f * step, q + f * step, q, step, pol_step,
                                   twiddle, factors + f * FACTOR_BYTES)
                 f += 4
             if stop - f >= 2:
-                sums = add_frames(spec, 0, 2, sums, p + f * step, q + f * step, q, step, pol_step,
+                sums = add_frames(detect, 0, 2, sums, p + f * step, q + f * step, q, step, pol_step,
                                   twiddle, factors + f * FACTOR_BYTES)
                 f += 2
             if stop > f:
-                sums = add_frames(spec, 0, 1, sums, p + f * step, q + f * step, q, step, pol_step,
+                sums = add_frames(detect, 0, 1, sums, p + f * step, q + f * step, q, step, pol_step,
                                   twiddle, factors + f * FACTOR_BYTES)
             sums_to(sums, address)
 
 
 @jit_strict
-def _add_own_nb(spec, is_first, buffer, step, pol_step, twiddles, factors, runs, n_run, place,
-                sum_bytes):
+def _add_own_nb(spec, detect, is_first, buffer, step, pol_step, twiddles, factors, runs, n_run,
+                place, sum_bytes):
     """All vectors of the two leaves that are their own partners."""
     lanes = block_lanes(spec)
     block = 8 * lanes
@@ -276,27 +283,27 @@ def _add_own_nb(spec, is_first, buffer, step, pol_step, twiddles, factors, runs,
         for r in range(n_run):
             first, stop, base, fresh = runs[r]
             address = base + place + k3 * sum_bytes
-            sums = sums_from(spec, address, fresh)
+            sums = sums_from(detect, address, fresh)
             for f in range(first, stop):
                 here = factors + f * FACTOR_BYTES
                 if is_first:
-                    sums = add_frames(spec, 2, 1, sums, p + f * step, mirror + f * step,
+                    sums = add_frames(detect, 2, 1, sums, p + f * step, mirror + f * step,
                                       first_point + f * step, step, pol_step, twiddle, here)
                 else:
                     q = mirror + lanes * block + f * step
-                    sums = add_frames(spec, 1, 1, sums, p + f * step, q, q, step, pol_step,
+                    sums = add_frames(detect, 1, 1, sums, p + f * step, q, q, step, pol_step,
                                       twiddle, here)
             sums_to(sums, address)
 
 
 @jit_strict
-def add_leaves_nb(spec, z, z_pol, z_frame, n_pol, n_frame, leaves, start, stop, leaf_twiddles,
-                  real_twiddles, factors, runs, n_run, sum_bytes, buffer):
+def add_leaves_nb(spec, detect, z, z_pol, z_frame, n_pol, n_frame, leaves, start, stop,
+                  leaf_twiddles, real_twiddles, factors, runs, n_run, sum_bytes, buffer):
     """Transform the leaves of `n_frame` frames and add the products to the sums.
 
     `leaves` has rows of a leaf's offset, its partner's and the kind, of which those from
     `start` up to `stop` are taken. Rows of `runs`: first frame, stop, address of the sums,
-    whether they begin at zero.
+    whether they begin at zero. `spec` is that of the transform, `detect` of the products.
     """
     lanes = block_lanes(spec)
     block = 8 * lanes
@@ -313,15 +320,15 @@ def add_leaves_nb(spec, z, z_pol, z_frame, n_pol, n_frame, leaves, start, stop, 
         twiddles = real_twiddles + i * leaf_bytes
         place = i * lanes * sum_bytes
         if kind == 0 or kind == 3:
-            _add_pair_nb(spec, buffer, step, pol_step, twiddles, factors, runs, n_run, place,
-                         sum_bytes)
+            _add_pair_nb(spec, detect, buffer, step, pol_step, twiddles, factors, runs, n_run,
+                         place, sum_bytes)
         else:
-            _add_own_nb(spec, kind == 2, buffer, step, pol_step, twiddles, factors, runs, n_run,
-                        place, sum_bytes)
+            _add_own_nb(spec, detect, kind == 2, buffer, step, pol_step, twiddles, factors, runs,
+                        n_run, place, sum_bytes)
 
 
 @jit_strict
-def put_leaves_nb(spec, z, leaves, leaf_twiddles, real_twiddles, sum_bytes, buffer, target):
+def put_leaves_nb(spec, put, z, leaves, leaf_twiddles, real_twiddles, sum_bytes, buffer, target):
     """Transform the leaves of one frame and polarisation and store its spectrum, unsorted."""
     lanes = block_lanes(spec)
     block = 8 * lanes
@@ -338,15 +345,13 @@ def put_leaves_nb(spec, z, leaves, leaf_twiddles, real_twiddles, sum_bytes, buff
             mirror = buffer + (lanes - 1 - k3) * block
             q = mirror + leaf_bytes
             place = target + number * sum_bytes
-            if kind == 0:
-                put_spectra(spec, 0, p, q, q, twiddle, place)
+            if kind == 0 or kind == 3:
+                put_spectra(put, 0, p, q, q, twiddle, place)
             elif kind == 1:
-                put_spectra(spec, 1, p, q, q, twiddle, place)
-            elif kind == 2:
-                put_spectra(spec, 2, p, mirror, buffer + (lanes - k3) % lanes * block,
-                            twiddle, place)
+                put_spectra(put, 1, p, q, q, twiddle, place)
             else:
-                put_spectra(spec, 3, p, q, q, twiddle, place)
+                put_spectra(put, 2, p, mirror, buffer + (lanes - k3) % lanes * block, twiddle,
+                            place)
 
 
 def leaf_pairs(numbers: np.ndarray, offsets: np.ndarray, real: bool) -> np.ndarray:

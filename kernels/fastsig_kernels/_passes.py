@@ -330,29 +330,24 @@ def block_lanes(typingctx, spec):
     return _i(spec), codegen
 
 
-@intrinsic(prefer_literal=True)
-def gather(typingctx, spec, group, descending, source, offsets, flips, target, target_step,
-           divisor):
-    """Put points into natural order: one vector of each of `group` leaves.
+@intrinsic
+def gather(typingctx, spec, source, offsets, flips, target, target_step, divisor):
+    """Put points into natural order: one vector of each of a group of leaves.
 
     Leaf g's vector lies at ``source + offsets[g]``, its lanes reversed where flips[g] is
-    1. ``group`` vectors go to `target`, `target_step` bytes apart, with lanes reversed if
-    `descending`. Of `spec`: lanes; mirrored, whether any is reversed; pairs, whether they
-    are complex (imaginary parts `part_step` bytes behind), and then conjugated; else they are
-    divided by `divisor`.
+    1. As many vectors go to `target`, `target_step` bytes apart. Of `spec`: lanes; group,
+    the number of leaves; descending, whether they go there with lanes reversed; mirrored,
+    whether any is reversed; pairs, whether they are complex (imaginary parts `part_step` bytes
+    behind), and then conjugated; else they are divided by `divisor`.
     """
-    if not isinstance(group, types.IntegerLiteral):
-        return None
 
     def codegen(context, builder, signature, args):
         items = spec.items
         emit = Emitter(builder, items["lanes"])
         emit.align_stack()
-        source, offsets, flips, target, target_step, divisor = args[3:]
+        source, offsets, flips, target, target_step, divisor = args[1:]
         places, turned = [], []
-        if group.literal_value > emit.lanes:
-            return context.get_dummy_value()  # never runs
-        for g in range(group.literal_value):
+        for g in range(items["group"]):
             offset = builder.load(emit.pointer(offsets, _I64, 8 * g), align=8)
             flip = builder.load(emit.pointer(flips, _I64, 8 * g), align=8)
             places.append(builder.add(source, offset))
@@ -375,7 +370,7 @@ def gather(typingctx, spec, group, descending, source, offsets, flips, target, t
             out = [(vector / below,) for vector in take(0)]
         for g, vectors in enumerate(out):
             place = _multiple(emit, target, target_step, g)
-            if descending.literal_value:
+            if items["descending"]:
                 vectors = [_reversed(emit, vector) for vector in vectors]
             if items["pairs"]:
                 _put_pairs(emit, Complex(*vectors), place)
@@ -383,22 +378,36 @@ def gather(typingctx, spec, group, descending, source, offsets, flips, target, t
                 emit.store(vectors[0], place)
         return context.get_dummy_value()
 
-    return types.void(spec, group, descending, _i, _i, _i, _i, _i, types.float32), codegen
+    return types.void(spec, _i, _i, _i, _i, _i, types.float32), codegen
 
 
 def _reversed(emit: Emitter, x: Any) -> Any:
     return emit.shuffle(x, x, range(emit.lanes - 1, -1, -1))
 
 
+@intrinsic
+def _order_of(typingctx, spec):
+    """Leaves gathered at a time, bytes of a point, and whether channels descend."""
+    items = spec.items
+    values = items["group"], 8 if items["pairs"] else 4, int(items["descending"])
+    kind = types.UniTuple(_i, 3)
+
+    def codegen(context, builder, signature, args):
+        constants = [ir.Constant(_I64, value) for value in values]
+        return context.make_tuple(builder, kind, constants)
+
+    return kind(spec), codegen
+
+
 @jit_strict
-def gather_nb(spec, n_leaf, group, source, offsets, flips, target, size, turn, descending,
-              divisor):
-    """Put a whole transform into natural order, `size` bytes a point.
+def gather_nb(spec, n_leaf, source, offsets, flips, target, turn, divisor):
+    """Put a whole transform into natural order.
 
     `offsets` has rows of `n_leaf` for each k3; `turn` moves point k to ``k + turn
     n_leaf lanes`` (modulo N). Real points are divided by `divisor`.
     """
     lanes = block_lanes(spec)
+    group, size, descending = _order_of(spec)
     n_point = n_leaf * lanes * lanes
     row = n_leaf * lanes
     step = (n_leaf if group == lanes else lanes) * size
@@ -406,37 +415,6 @@ def gather_nb(spec, n_leaf, group, source, offsets, flips, target, size, turn, d
         for k3 in range(lanes):
             k = (k3 + turn) % lanes * row + first
             here = offsets + (k3 * n_leaf + first) * 8
-            if descending:
-                place = target + (n_point - lanes - k) * size
-                _gather_down(spec, group, source, here, flips + first * 8, place, -step, divisor)
-            else:
-                _gather_up(spec, group, source, here, flips + first * 8, target + k * size, step,
-                           divisor)
-
-
-@jit_strict
-def _gather_up(spec, group, source, offsets, flips, target, step, divisor):
-    if group == 16:
-        gather(spec, 16, 0, source, offsets, flips, target, step, divisor)
-    elif group == 8:
-        gather(spec, 8, 0, source, offsets, flips, target, step, divisor)
-    elif group == 4:
-        gather(spec, 4, 0, source, offsets, flips, target, step, divisor)
-    elif group == 2:
-        gather(spec, 2, 0, source, offsets, flips, target, step, divisor)
-    else:
-        gather(spec, 1, 0, source, offsets, flips, target, step, divisor)
-
-
-@jit_strict
-def _gather_down(spec, group, source, offsets, flips, target, step, divisor):
-    if group == 16:
-        gather(spec, 16, 1, source, offsets, flips, target, step, divisor)
-    elif group == 8:
-        gather(spec, 8, 1, source, offsets, flips, target, step, divisor)
-    elif group == 4:
-        gather(spec, 4, 1, source, offsets, flips, target, step, divisor)
-    elif group == 2:
-        gather(spec, 2, 1, source, offsets, flips, target, step, divisor)
-    else:
-        gather(spec, 1, 1, source, offsets, flips, target, step, divisor)
+            place = target + (n_point - lanes - k if descending else k) * size
+            gather(spec, source, here, flips + first * 8, place, -step if descending else step,
+                   divisor)
