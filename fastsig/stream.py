@@ -228,6 +228,9 @@ class VoltageStream(Stream):
 
     kind = "voltage"
 
+    #: Whether floating-point samples may be other than finite: False where integers are decoded.
+    may_have_nan = True
+
     @abstractmethod
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         """Fill `out` with rows and return the valid spans of each polarisation."""
@@ -261,7 +264,7 @@ class VoltageStream(Stream):
         spans = list(self._read(start, n, data))
         for pol, valid in enumerate(spans):
             samples = data[:, pol]
-            if self.dtype.kind in "fc":
+            if self.may_have_nan and self.dtype.kind in "fc":
                 finite = np.isfinite(samples)
                 mask = finite if finite.ndim == 1 else finite.all(axis=1)
                 if not mask.all():
