@@ -32,7 +32,7 @@ HOT = ("_passes.columns_nb", "_passes.leaf_nb", "_passes.mirrored_leaf_nb", "_pa
 
 _KINDS = {
     "fused": r"v?fn?m(?:add|sub)\w*ps",
-    "vector": r"v?(?:add|sub|mul)ps|v?fn?m(?:add|sub)\w*ps",
+    "vector": r"v?(?:add|sub|mul|div)ps|v?fn?m(?:add|sub)\w*ps",
     "scalar": r"v?(?:add|sub|mul)s[sd]|v?fn?m(?:add|sub)\w*s[sd]",
     "gather": r"vp?gather\w+",
     "float gather": r"vgather\w+",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 from fastsig.errors import FormatError
@@ -30,7 +30,7 @@ class Cards(Mapping[str, str]):
     def __getitem__(self, key: str) -> str:
         return self._values[key]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 
     def __len__(self) -> int:
@@ -86,11 +86,9 @@ def cards_80(raw: bytes, path: str, where: str) -> Cards:
         key, equals, value = card[:8].strip(), card[8:9], card[9:].strip()
         if equals != "=" or not key:
             continue
-        if value.startswith("'"):
-            value = value[1:].partition("'")[0]
-        else:
-            value = value.partition(" /")[0]
-        values.setdefault(key, value.strip())
+        quoted = value.startswith("'")
+        values.setdefault(key, (value[1:].partition("'") if quoted else value.partition(" /"))[0]
+                          .strip())
     return Cards(values, path, where)
 
 

@@ -146,9 +146,10 @@ class GuppiStream(SegmentedVoltages):
         lower = self.header.sideband == "lower"
         if g.time_first:
             raw = self._bytes(number, offset, low, n, g.row_bits)
-            samples = _decoded(raw, g.n_bits).reshape(-1, g.n_chan, g.n_pol)
-            samples = samples[-n - (low * g.row_bits % 8 != 0) :][:n]
-            out[...] = (samples[:, ::-1] if lower else samples).swapaxes(1, 2)
+            skip = low * g.row_bits % 8 // (2 * g.n_bits)
+            row = g.n_chan * g.n_pol
+            rows = _decoded(raw, g.n_bits)[skip : skip + n * row].reshape(n, g.n_chan, g.n_pol)
+            out[...] = (rows[:, ::-1] if lower else rows).swapaxes(1, 2)
             return None
         bits = g.n_pol * 2 * g.n_bits
         for chan in range(g.n_chan):
@@ -247,7 +248,7 @@ def _geometry(cards: Cards, path: str) -> Geometry:
     g = Geometry(n_chan, 1 if n_pol == 1 else 2, n_bits,
                  cards.integer("OVERLAP", 0), block, cards.text("PKTFMT") == "SIMPLE")
     if block * 8 % g.row_bits:
-        raise cards.error("BLOCSIZE", f"a multiple of {g.row_bits} bits, one sample of all channels")
+        raise cards.error("BLOCSIZE", f"a multiple of {g.row_bits} bits, one sample")
     if g.overlap >= g.n_time:
         raise cards.error("OVERLAP", f"less than the {g.n_time} samples of a block")
     return g

@@ -1,0 +1,245 @@
+"""DADA: one text header, then voltages sample by sample; several files make an observation.
+
+A file's place is OBS_OFFSET, in bytes from the start of the observation, so files may be missing.
+
+References
+----------
+PSRDADA, https://psrdada.sourceforge.net; DSPSR user documentation, "Describing data using the
+PSRDADA ASCII header" and "Write time series data" (order TFP, 32 bits are floats).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+from astropy.coordinates import Angle
+from astropy.time import Time
+from numpy.typing import NDArray
+
+from fastsig.errors import FormatError, UsageError
+from fastsig.frequency import ChannelAxis
+from fastsig.header import Header, split_overrides
+from fastsig.io._cards import Cards, lines
+from fastsig.io._segments import SegmentedVoltages, disjoint, incomplete
+from fastsig.io.probe import Probe
+from fastsig.polarization import PolBasis
+from fastsig.time import parse_time, sample_time, time_from_mjd
+from fastsig.validity import Spans
+
+__all__ = ["MANY", "NAME", "DadaStream", "open", "sniff"]
+
+NAME = "dada"
+
+#: Whether `open` takes several files of one observation.
+MANY = True
+
+_KEYS = {"HDR_VERSION", "HDR_SIZE", "DADA_VERSION", "OBS_OFFSET", "UTC_START", "NBIT", "NDIM"}
+_DTYPES: dict[int, np.dtype[Any]] = {8: np.dtype("i1"), 16: np.dtype("<i2"), 32: np.dtype("<f4")}
+_ORDERS = ("TFP", "TPF")
+
+
+class Geometry(NamedTuple):
+    """What all files of an observation have in common."""
+
+    n_chan: int
+    n_pol: int
+    n_dim: int
+    n_bits: int
+    order: str
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one sample of all channels and polarisations."""
+        return self.n_chan * self.n_pol * self.n_dim * self.n_bits // 8
+
+
+def sniff(probe: Probe) -> bool:
+    """Whether a file begins with lines of KEY VALUE, some of them DADA's."""
+    text = probe.head.partition(b"\0")[0]
+    keys = {line.split(maxsplit=1)[0].decode("ascii", "replace")
+            for line in text.splitlines() if line.split()}
+    return len(keys & _KEYS) >= 3 and b"\n" in text
+
+
+def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> DadaStream:
+    """Open the files of one DADA observation as a stream.
+
+    Parameters
+    ----------
+    path : path or sequence of path
+        The files, in any order.
+    order : {"TFP", "TPF"}, optional
+        Which of channel and polarisation runs faster: by default what the header's ORDER says,
+        else polarisation ("TFP", as DSPSR writes; `baseband` takes "TPF").
+    **overrides
+        The common ones of `fastsig.open`.
+
+    Raises
+    ------
+    FormatError
+        Where a header lacks what is needed, or files do not belong together.
+    UsageError
+        Where an override is unknown or has no meaning.
+    """
+    paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
+    common, own = split_overrides(overrides, ("order",), NAME)
+    order = own.get("order")
+    if order is not None and order not in _ORDERS:
+        raise UsageError(f"order = {order!r}; allowed: {', '.join(_ORDERS)}")
+    rows, first, geometry = [], None, None
+    for number, each in enumerate(paths):
+        cards, offset, size = _cards(each)
+        found = _geometry(cards, order)
+        if first is None or geometry is None:
+            first, geometry = cards, found
+        elif found != geometry or cards.get("UTC_START") != first.get("UTC_START"):
+            raise FormatError(each, f"is of another observation or shape than {paths[0]}")
+        at = _position(cards, geometry)
+        n, rest = divmod(size - offset, geometry.row_bytes)
+        if rest:
+            incomplete(each, f"the last {rest} bytes are no whole sample")
+        rows.append((at, at + n, number, offset))
+    if first is None or geometry is None or not any(stop > start for start, stop, *_ in rows):
+        raise FormatError(paths[0], "holds no samples")
+    table = np.array(rows, np.int64)
+    begin = int(table[:, 0].min())
+    table[:, :2] -= begin
+    header = _header(first, geometry, paths[0])
+    header = header.replace(start_time=sample_time(header.start_time, begin, header.sample_rate))
+    return DadaStream(header.overridden(common), geometry, paths, disjoint(table))
+
+
+class DadaStream(SegmentedVoltages):
+    """Voltages of a DADA observation: (time, pol) or (time, pol, chan), channels ascending."""
+
+    def __init__(self, header: Header, geometry: Geometry, paths: Sequence[str],
+                 table: NDArray[np.int64]) -> None:
+        g = geometry
+        shape: tuple[int, ...] = (int(table[:, 1].max()), g.n_pol)
+        if g.n_chan > 1:
+            shape += (g.n_chan,)
+        kind = np.dtype(np.complex64) if g.n_dim == 2 else _DTYPES[g.n_bits].newbyteorder("=")
+        super().__init__(header, shape, kind, paths[0], paths, table)
+        self.may_have_nan = g.n_bits == 32
+        self._geometry = g
+
+    def _fill(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[Any]
+              ) -> tuple[Spans, ...] | None:
+        _, _, number, offset, recorded = segment
+        g, n = self._geometry, stop - first
+        inner = (g.n_chan, g.n_pol) if g.order == "TFP" else (g.n_pol, g.n_chan)
+        raw = np.empty((n, *inner, g.n_dim), _DTYPES[g.n_bits])
+        self._raw.read_into(number, raw, offset + (first - recorded) * g.row_bytes)
+        if g.order == "TFP":
+            raw = raw.swapaxes(1, 2)
+        if self.header.sideband == "lower":
+            raw = raw[:, :, ::-1]
+        target = out if g.n_chan > 1 else out[:, :, np.newaxis]
+        if g.n_dim == 2:
+            target.real, target.imag = raw[..., 0], raw[..., 1]
+        else:
+            target[...] = raw[..., 0]
+        return None
+
+
+def _cards(path: str) -> tuple[Cards, int, int]:
+    """The header, the byte at which samples begin, and the size of the file."""
+    try:
+        with _reader(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            head = file.read(4096)
+            cards = lines(head, path, "the header")
+            length = cards.integer("HDR_SIZE", 4096, least=1, most=2**24)
+            if length > len(head):
+                cards = lines(head + file.read(length - len(head)), path, "the header")
+    except OSError as error:
+        raise FormatError(path, error.strerror or str(error)) from error
+    if size < length:
+        raise FormatError(path, f"truncated: {size} bytes, its header alone takes {length}")
+    return cards, length, size
+
+
+def _reader(path: str) -> Any:
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb")
+
+
+def _geometry(cards: Cards, order: str | None) -> Geometry:
+    n_bits = cards.integer("NBIT")
+    if n_bits not in _DTYPES:
+        raise cards.error("NBIT", "8, 16 (integers), 32 (floats)")
+    told = (cards.text("ORDER") or "TFP").upper()
+    if order is None and told not in _ORDERS:
+        raise cards.error("ORDER", f"{', '.join(_ORDERS)}; give --set order=TFP")
+    return Geometry(
+        cards.integer("NCHAN", 1, least=1, most=2**20), cards.integer("NPOL", 1, least=1, most=2),
+        cards.integer("NDIM", 1, least=1, most=2), n_bits, order or told,
+    )
+
+
+def _position(cards: Cards, g: Geometry) -> int:
+    offset = cards.integer("OBS_OFFSET", 0)
+    if offset % g.row_bytes:
+        raise cards.error("OBS_OFFSET", f"a multiple of {g.row_bytes} bytes, one sample")
+    return offset // g.row_bytes
+
+
+def _start_time(cards: Cards) -> Time:
+    text = cards.text("UTC_START")
+    if text is not None:
+        day, _, clock = text.rpartition("-")
+        try:
+            return parse_time(f"{day}T{clock}" if day.count("-") == 2 else text)
+        except UsageError:
+            raise cards.error("UTC_START", "yyyy-mm-dd-hh:mm:ss") from None
+    mjd = cards.exact("MJD_START")
+    return time_from_mjd(int(mjd // 1), mjd % 1 * 86400)
+
+
+def _header(cards: Cards, g: Geometry, path: str) -> Header:
+    interval = cards.exact("TSAMP")  # us
+    if interval <= 0:
+        raise cards.error("TSAMP", "above 0")
+    axis, sideband = None, "upper"
+    rate = 10**6 / interval
+    if cards.text("BW") is not None and cards.text("FREQ") is not None:
+        width, center = cards.exact("BW") * 10**6, cards.exact("FREQ") * 10**6
+        if not width:
+            raise cards.error("BW", "a number other than 0")
+        step = abs(width) / g.n_chan
+        sideband = "upper" if width > 0 else "lower"
+        axis = ChannelAxis(center - abs(width) / 2 + step / 2, step, g.n_chan)
+        exact = step * (1 if g.n_dim == 2 else 2)
+        if abs(exact / rate - 1) < Fraction(1, 10**6):
+            rate = exact  # TSAMP is often rounded
+    circular = (cards.text("BASIS") or "").lower().startswith("circ")
+    linear = (cards.text("BASIS") or "").lower().startswith("lin")
+    kind = "circular" if circular else "linear" if linear else "unknown"
+    names = {"circular": ("L", "R"), "linear": ("X", "Y"), "unknown": ("0", "1")}[kind]
+    return Header(
+        start_time=_start_time(cards), sample_rate=rate, channels=axis,
+        sideband=sideband,  # type: ignore[arg-type]
+        polarization=PolBasis(kind, names[: g.n_pol]),  # type: ignore[arg-type]
+        n_bits=g.n_bits, is_complex=g.n_dim == 2, telescope=cards.text("TELESCOPE"),
+        receiver=cards.text("RECEIVER"), backend=cards.text("INSTRUMENT"),
+        source=cards.text("SOURCE"), ra_deg=_coordinate(cards, "RA", "hourangle"),
+        dec_deg=_coordinate(cards, "DEC", "deg"),
+        extra={**cards, "order": g.order}, origin=_origins(os.path.basename(path)),
+    )
+
+
+def _coordinate(cards: Cards, key: str, unit: str) -> float | None:
+    try:
+        return float(Angle(cards[key], unit=unit).deg)
+    except (KeyError, ValueError):
+        return None
+
+
+def _origins(name: str) -> dict[str, str]:
+    keys = {"start_time": "UTC_START", "sample_rate": "TSAMP", "channels": "FREQ",
+            "sideband": "BW", "n_bits": "NBIT", "is_complex": "NDIM", "telescope": "TELESCOPE",
+            "source": "SOURCE"}
+    return {field: f"{name}:{key}" for field, key in keys.items()}
