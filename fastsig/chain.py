@@ -19,6 +19,7 @@ from astropy.time import Time
 from fastsig import registry
 from fastsig.errors import PlanError, UsageError
 from fastsig.io import describe, open_stream
+from fastsig.io.scan import Paths
 from fastsig.product import Data
 from fastsig.shared import Shared
 from fastsig.stages.integrate import Integrate
@@ -33,13 +34,14 @@ if TYPE_CHECKING:
 __all__ = ["Chain", "open_chain"]
 
 
-def open_chain(path: str | os.PathLike[str], **overrides: Any) -> Chain:
+def open_chain(path: Paths, **overrides: Any) -> Chain:
     """Open a file, whatever its format, as the start of a chain.
 
     Parameters
     ----------
-    path : path
-        File, or folder of a format that is one.
+    path : path or iterable of path
+        File, or folder of a format that is one; or the files of one scan, by their names, a
+        pattern (``"night.*.raw"``) or what their names begin with (``"night"``).
     overrides
         Values in place of the header's: `sample_rate`, `frequency`, `sideband`, `start_time`,
         `telescope`, `source`, `feed`, and what the format adds.

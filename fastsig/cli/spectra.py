@@ -21,7 +21,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 
 
 @click.command()
-@click.argument("file", metavar="FILE")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("FBH5 file to write; {n_chan} in it stands for the number of channels.")
 @click.option("--n-chan", metavar="N[,N...]", required=True, callback=_numbers,
               help="Channels per input channel, even; several for as many products.")
@@ -65,8 +65,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @common.set_option
 @common.quiet_options
 @common.debug_option
-def spectra(file: str, output: str, **options: Any) -> None:
-    """Channelise, detect and integrate the voltages in FILE."""
+def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
+    """Channelise, detect and integrate the voltages of one scan, in FILE or several."""
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError
     from fastsig.io.safe import check_output
@@ -75,9 +75,9 @@ def spectra(file: str, output: str, **options: Any) -> None:
 
     memory = None if options["memory"] is None else parse_bytes(options["memory"])
     outputs, bits = _outputs(output, options["n_chan"]), int(options["bits"])
-    with open_chain(file, **common.parse_overrides(options["overrides"])) as source:
+    with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         if source.stream.kind != "voltage":
-            raise FormatError(file, f"holds {source.stream.kind}; spectra are made of voltages")
+            raise FormatError(files[0], f"holds {source.stream.kind}; spectra are made of voltages")
         chains = _chains(source, options)
         for name in outputs:
             check_output(name, overwrite=options["overwrite"], inputs=source.stream.files)

@@ -7,8 +7,9 @@ import os
 import warnings
 from typing import Any
 
-from fastsig.errors import FastsigError, FormatError
+from fastsig.errors import FastsigError, FormatError, UsageError
 from fastsig.io.probe import Probe
+from fastsig.io.scan import Paths, scan_files
 from fastsig.stream import Stream, VoltageStream
 from fastsig.time import iso
 
@@ -34,13 +35,29 @@ def detect(path: str | os.PathLike[str]) -> tuple[str, Any]:
     raise FormatError(probe.path, f"not a file of a known format ({', '.join(formats())})")
 
 
-def open_stream(path: str | os.PathLike[str], **overrides: Any) -> Stream:
-    """Open a file as a stream; overrides replace what its header says."""
-    name, module = detect(path)
-    stream: Stream = module.open(os.fspath(path), **overrides)
+def open_stream(paths: Paths, **overrides: Any) -> Stream:
+    """Open a file, or the files of one scan, as a stream; overrides replace what headers say."""
+    name, stream = _opened(paths, overrides)
     stream.overrides = {key: str(value) for key, value in overrides.items()}
     _log.info("%s: %s, %s %s", stream.path, name, stream.kind, stream.shape)
     return stream
+
+
+def _opened(paths: Paths, overrides: dict[str, Any]) -> tuple[str, Stream]:
+    """Name of the format, and the stream."""
+    files = scan_files(paths)
+    if not files:
+        raise UsageError("no file; allowed: one, or those of a scan")
+    name, module = detect(files[0])
+    if len(files) == 1:
+        return name, module.open(files[0], **overrides)
+    if not getattr(module, "MANY", False):
+        raise UsageError(f"{files[0]} and {len(files) - 1} more: files of {name} are recordings "
+                         "of their own; open one")
+    for other in files[1:]:
+        if detect(other)[0] != name:
+            raise FormatError(other, f"is no {name} file, unlike {files[0]}")
+    return name, module.open(files, **overrides)
 
 
 def describe(stream: Stream, format_name: str, *, deep: bool = False) -> dict[str, Any]:
@@ -108,13 +125,13 @@ def valid_fraction(stream: Stream, *, deep: bool) -> float | None:
     return valid / stream.shape[0] if stream.shape[0] else None
 
 
-def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) -> dict[str, Any]:
+def info(path: Paths, *, deep: bool = False, **overrides: Any) -> dict[str, Any]:
     """What a file is, as the fields of ``fastsig info --json``.
 
     Parameters
     ----------
-    path : path
-        File, or folder of a format that is one.
+    path : path or iterable of path
+        File, or folder of a format that is one, or the files of one scan.
     deep : bool
         Read all of the file where the headers alone do not tell.
     overrides
@@ -125,10 +142,9 @@ def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) 
     FormatError
         Where the file cannot be understood.
     """
-    name, module = detect(path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        stream = module.open(os.fspath(path), **overrides)
+        name, stream = _opened(path, overrides)
         try:
             fields = describe(stream, name, deep=deep)
         finally:

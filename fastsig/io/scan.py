@@ -1,0 +1,44 @@
+"""The files of one scan: by name, by pattern, or by what their names begin with."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable
+
+from fastsig.errors import FormatError
+
+__all__ = ["Paths", "scan_files"]
+
+#: What `fastsig.open` takes: a path, or several of one scan.
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+def scan_files(paths: Paths) -> list[str]:
+    """Paths of the files of a scan.
+
+    Parameters
+    ----------
+    paths : path or iterable of path
+        Each is a file or folder; or a pattern such as ``"night.*.raw"``; or a stem: ``"night"``
+        stands for ``night.0000.raw``, ``night.0001.raw`` and so on.
+
+    Raises
+    ------
+    FormatError
+        Where there is no such file.
+    """
+    if isinstance(paths, (str, os.PathLike)):
+        paths = [paths]
+    found = [file for path in paths for file in _files(os.fspath(path))]
+    return list(dict.fromkeys(found))
+
+
+def _files(path: str) -> list[str]:
+    if os.path.lexists(path):
+        return [path]
+    pattern = path if glob.has_magic(path) else f"{glob.escape(path)}.*"
+    found = sorted(each for each in glob.glob(pattern) if os.path.isfile(each))
+    if not found:
+        raise FormatError(path, "No such file or directory")
+    return found

@@ -1,0 +1,388 @@
+"""VDIF: frames of equal length, each with its own time and thread, in one file or several.
+
+Frames may be missing, repeated or somewhat out of order: each is put where its header says, and
+what no frame holds, or a frame marked invalid, is invalid. Opening reads a few headers alone.
+
+References
+----------
+VLBI Data Interchange Format, release 1.1.1 (2014): header words 0 to 3 in sections 5 and 6,
+encoding in section 10. Extended data versions 1 to 4 and 0xAB: https://vlbi.org/vdif.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+from astropy.time import Time
+from fastsig_kernels import unpack
+from numpy.typing import NDArray
+
+from fastsig import validity
+from fastsig.errors import FormatError, UsageError
+from fastsig.header import Header, split_overrides
+from fastsig.io._segments import RawFiles, incomplete
+from fastsig.io.probe import Probe
+from fastsig.polarization import PolBasis
+from fastsig.stream import VoltageStream
+from fastsig.time import parse_rate, sample_time
+from fastsig.units import exact
+from fastsig.validity import Spans
+
+__all__ = ["MANY", "NAME", "VdifStream", "open", "sniff"]
+
+NAME = "vdif"
+
+#: Whether `open` takes several files of one recording.
+MANY = True
+
+_SYNC = {1: 0xACABFEED, 3: 0xACABFEED, 4: 0xACABFEED}
+_EDVS = (0, 1, 2, 3, 4, 0xAB)
+_BITS = (1, 2, 4, 8, 16)
+# Means of a Gaussian's parts below and above 1 sigma, in units of the former.
+_HIGH = 1 / ((math.sqrt(math.e) - 1) * (1 / math.erf(math.sqrt(0.5)) - 1))
+_LEVELS = {1: (-1.0, 1.0), 2: (-_HIGH, -1.0, 1.0, _HIGH),
+           4: tuple(float(code - 8) for code in range(16))}
+_DTYPES: dict[int, np.dtype[Any]] = {8: np.dtype("i1"), 16: np.dtype("i2")}
+_SLACK = 32  # frames of each thread that one may come late or early
+_READ_BYTES = 2**22
+_FIRST_FRAMES = 1024  # of a file, among which every thread is expected
+
+
+class Geometry(NamedTuple):
+    """What all frames of a recording have in common."""
+
+    frame_bytes: int
+    header_bytes: int
+    n_chan: int
+    n_bits: int
+    is_complex: bool
+
+    @property
+    def n_time(self) -> int:
+        """Samples of a frame."""
+        parts = 2 if self.is_complex else 1
+        return (self.frame_bytes - self.header_bytes) * 8 // (self.n_chan * self.n_bits * parts)
+
+
+class Heads(NamedTuple):
+    """Fields of many headers."""
+
+    second: NDArray[np.int64]
+    frame: NDArray[np.int64]
+    thread: NDArray[np.int64]
+    good: NDArray[np.bool_]
+
+
+def sniff(probe: Probe) -> bool:
+    """Whether a file begins with a header that makes sense, and goes on with one like it."""
+    g = _geometry(probe.head)
+    if g is None or probe.is_hdf5:
+        return False
+    words = np.frombuffer(probe.head[:32], "<u4")
+    edv = int(words[4] >> 24) if g.header_bytes == 32 else -1
+    if edv >= 0 and (edv not in _EDVS or (edv in _SYNC and words[5] != _SYNC[edv])):
+        return False
+    size = os.path.getsize(probe.path)
+    if size < 2 * g.frame_bytes:
+        return size >= g.frame_bytes and edv in _SYNC
+    with os.fdopen(os.open(probe.path, os.O_RDONLY | os.O_CLOEXEC), "rb") as file:
+        file.seek(g.frame_bytes)
+        return _geometry(file.read(32)) == g
+
+
+def _geometry(head: bytes) -> Geometry | None:
+    """What a header says of its frame; None where that cannot be."""
+    if len(head) < 32:
+        return None
+    words = np.frombuffer(head[:16], "<u4").tolist()
+    length, n_bits = (words[2] & 0xFFFFFF) * 8, (words[3] >> 26 & 31) + 1
+    g = Geometry(length, 16 if words[0] >> 30 & 1 else 32, 1 << (words[2] >> 24 & 31), n_bits,
+                 bool(words[3] >> 31))
+    sound = (words[2] >> 29 <= 1 and not words[1] >> 30 and g.frame_bytes > g.header_bytes
+             and n_bits in _BITS and g.n_chan <= 2**16 and g.n_time >= 1)
+    return g if sound else None
+
+
+def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> VdifStream:
+    """Open the files of one VDIF recording as a stream.
+
+    Inputs, of which there is one for each thread and channel, are the stream's polarisations.
+
+    Parameters
+    ----------
+    path : path or sequence of path
+        The files, in any order.
+    input : int or str, optional
+        Inputs to present, such as ``0`` or ``"0,1"``; all of them by default. Threads come in
+        the order of their numbers, the channels of a thread one after another.
+    **overrides
+        The common ones of `fastsig.open`; `sample_rate` is needed where the headers have none
+        (extended data versions 0, 2 and 0xAB, and legacy headers).
+
+    Raises
+    ------
+    FormatError
+        Where no frame can be read, or the rate is not known.
+    UsageError
+        Where an override is unknown or has no meaning.
+    """
+    paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
+    common, own = split_overrides(overrides, ("input",), NAME)
+    raw = RawFiles(paths)
+    geometry = _first_geometry(raw, 0)
+    for number in range(1, len(paths)):
+        if _first_geometry(raw, number) != geometry:
+            raise FormatError(paths[number], f"has frames of another shape than {paths[0]}")
+    head = np.empty(32, np.uint8)
+    raw.read_into(0, head, 0)
+    rate = _rate(head.view("<u4").tolist(), geometry, paths[0], common.get("sample_rate"))
+    if rate % geometry.n_time:
+        raise FormatError(paths[0], f"sample_rate = {rate} Hz is no whole number of frames of "
+                          f"{geometry.n_time} samples a second")
+    frames = _Frames(raw, geometry, int(rate / geometry.n_time))
+    header, picks = _header(head.view("<u4").tolist(), geometry, frames, rate, own.get("input"))
+    return VdifStream(header.overridden(common), frames, picks, paths[0])
+
+
+def _first_geometry(raw: RawFiles, number: int) -> Geometry:
+    head = np.empty(32, np.uint8)
+    if os.path.getsize(raw.paths[number]) < len(head):
+        raise FormatError(raw.paths[number], "shorter than a VDIF header")
+    raw.read_into(number, head, 0)
+    g = _geometry(head.tobytes())
+    if g is None:
+        raise FormatError(raw.paths[number], "does not begin with a VDIF header")
+    return g
+
+
+def _rate(words: list[int], g: Geometry, path: str, override: Any) -> Fraction:
+    """Samples a second."""
+    if override is not None:
+        text = str(override)
+        return parse_rate(exact(text, "Hz", "sample_rate") if text[-1:].isalpha() else text)
+    edv = words[4] >> 24 if g.header_bytes == 32 else -1
+    field = words[4] & 0x7FFFFF
+    if edv not in _SYNC or not field:
+        raise FormatError(path, "the headers do not tell the sample rate; give --set "
+                          "sample_rate=32MHz")
+    # The field is that of complex samples; real ones come twice as fast.
+    unit = 10**6 if words[4] >> 23 & 1 else 10**3
+    return Fraction(field * unit * (1 if g.is_complex else 2))
+
+
+class _Frames:
+    """Where frames are: their times by bisection, since they come almost in order."""
+
+    def __init__(self, raw: RawFiles, geometry: Geometry, per_second: int) -> None:
+        self.raw, self.geometry, self.per_second = raw, geometry, per_second
+        self.counts = []
+        for path in raw.paths:
+            n, rest = divmod(os.path.getsize(path), geometry.frame_bytes)
+            if rest:
+                incomplete(path, f"the last {rest} bytes are no whole frame")
+            self.counts.append(n)
+        first = [self.heads(i, 0, min(n, _FIRST_FRAMES)) for i, n in enumerate(self.counts)]
+        good = [heads.good for heads in first]
+        if not any(each.any() for each in good):
+            raise FormatError(raw.paths[0], "holds no valid VDIF frame")
+        self.threads = sorted({int(t) for heads in first for t in heads.thread[heads.good]})
+        self.epoch = self._epoch()
+        self.begin = min(int(self.number(heads)[heads.good].min()) for heads in first
+                         if heads.good.any())
+        self.stop = 1 + max(self._last(i) for i in range(len(raw.paths)))
+        self.order = sorted(range(len(raw.paths)), key=lambda i: self._at(i, 0))
+
+    def _epoch(self) -> int:
+        head = np.empty(8, np.uint8)
+        self.raw.read_into(0, head, 0)
+        return int(head.view("<u4")[1] >> 24 & 63)
+
+    def heads(self, file: int, first: int, n: int) -> Heads:
+        """Headers of `n` frames of a file, read one by one."""
+        size = self.geometry.header_bytes
+        raw = np.empty((n, size), np.uint8)
+        for i in range(n):
+            self.raw.read_into(file, raw[i], (first + i) * self.geometry.frame_bytes)
+        return self.parsed(raw)
+
+    def parsed(self, raw: NDArray[np.uint8]) -> Heads:
+        """Fields of headers, the first bytes of each row; good are those that belong here."""
+        words = raw[:, :16].copy().view("<u4").astype(np.int64)
+        g = self.geometry
+        same = ((words[:, 2] & 0xFFFFFF) * 8 == g.frame_bytes)
+        same &= (words[:, 2] >> 24 & 31) == g.n_chan.bit_length() - 1
+        same &= (words[:, 3] >> 26) == (int(g.is_complex) << 5 | g.n_bits - 1)
+        frame = words[:, 1] & 0xFFFFFF
+        good = same & (words[:, 0] >> 31 == 0) & (frame < self.per_second)
+        return Heads(words[:, 0] & 0x3FFFFFFF, frame, words[:, 3] >> 16 & 0x3FF, good)
+
+    def number(self, heads: Heads) -> NDArray[np.int64]:
+        """Numbers of frames, counted from the reference epoch."""
+        return heads.second * self.per_second + heads.frame
+
+    def _at(self, file: int, frame: int) -> int:
+        """Number of the first good frame of a file from `frame` on; huge where there is none."""
+        step = 1
+        while frame < self.counts[file]:
+            heads = self.heads(file, frame, min(step, self.counts[file] - frame))
+            if heads.good.any():
+                return int(self.number(heads)[heads.good][0])
+            frame, step = frame + step, min(2 * step, 4096)
+        return 2**62
+
+    def _last(self, file: int) -> int:
+        n = self.counts[file]
+        for first in range(n, 0, -4 * _SLACK):
+            low = max(0, first - 4 * _SLACK)
+            heads = self.heads(file, low, first - low)
+            if heads.good.any():
+                return int(self.number(heads)[heads.good].max())
+        return -1
+
+    def place(self, file: int, number: int) -> int:
+        """First frame of a file whose number is `number` or later."""
+        low, high = 0, self.counts[file]
+        while low < high:
+            middle = (low + high) // 2
+            if self._at(file, middle) < number:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+
+class VdifStream(VoltageStream):
+    """Voltages of a VDIF recording: (time, input).
+
+    Real samples of 8 and 16 bits come as integers, code minus half of their number; those of 1
+    and 2 bits as the means of a Gaussian's parts (1 being the lower one), of 4 bits as code - 8.
+    """
+
+    may_have_nan = False
+
+    def __init__(self, header: Header, frames: _Frames, picks: list[tuple[int, int]],
+                 path: str) -> None:
+        self._frames, self._picks = frames, picks
+        g = frames.geometry
+        n = (frames.stop - frames.begin) * g.n_time
+        kind: np.dtype[Any] = (np.dtype(np.complex64) if g.is_complex
+                               else _DTYPES.get(g.n_bits, np.dtype("f4")))
+        super().__init__(header, (n, len(picks)), kind, path)
+
+    @property
+    def files(self) -> list[str]:
+        """Absolute paths of the files."""
+        return [os.path.abspath(path) for path in self._frames.raw.paths]
+
+    def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
+        f, g = self._frames, self._frames.geometry
+        first, stop = start // g.n_time, -(-(start + n) // g.n_time)
+        spans: list[list[Spans]] = [[validity.full(0, 0)] for _ in self._picks]
+        slack, rows = _SLACK * len(f.threads), max(1, _READ_BYTES // g.frame_bytes)
+        for file in f.order:
+            low = max(0, f.place(file, f.begin + first) - slack)
+            high = min(f.counts[file], f.place(file, f.begin + stop) + slack)
+            for at in range(low, high, rows):
+                raw = np.empty((min(rows, high - at), g.frame_bytes), np.uint8)
+                f.raw.read_into(file, raw, at * g.frame_bytes)
+                self._put(raw, start, n, out, spans)
+        return tuple(validity.as_spans(np.concatenate(each)) for each in spans)
+
+    def _put(self, raw: NDArray[np.uint8], start: int, n: int, out: NDArray[Any],
+             spans: list[list[Spans]]) -> None:
+        """Decode the frames that hold samples of these rows and put them in their places."""
+        f, g = self._frames, self._frames.geometry
+        heads = f.parsed(raw)
+        begin = (f.number(heads) - f.begin) * g.n_time
+        inside = heads.good & (begin < start + n) & (begin + g.n_time > start)
+        for thread in sorted({thread for thread, _ in self._picks}):
+            mine = np.flatnonzero(inside & (heads.thread == thread))
+            for run in _runs(mine, begin[mine], g.n_time):
+                samples = _decoded(raw[run[0] : run[-1] + 1 : _step(run), g.header_bytes :], g)
+                at = int(begin[run[0]])
+                low, high = max(at, start), min(at + len(samples), start + n)
+                for i, (of, chan) in enumerate(self._picks):
+                    if of == thread:
+                        out[low - start : high - start, i] = samples[low - at : high - at, chan]
+                        spans[i].append(validity.full(low, high))
+
+    def close(self) -> None:
+        """Close the files that are open; reading opens them again."""
+        self._frames.raw.close()
+
+
+def _runs(rows: NDArray[np.int64], begin: NDArray[np.int64], n_time: int
+          ) -> list[NDArray[np.int64]]:
+    """Rows that follow one another in time and at one distance in memory, run by run."""
+    if not len(rows):
+        return []
+    distance = np.diff(rows)
+    broken = np.diff(begin) != n_time
+    broken[1:] |= (distance[1:] != distance[:-1]) & ~broken[:-1]
+    return np.split(rows, np.flatnonzero(broken) + 1)
+
+
+def _step(run: NDArray[np.int64]) -> int:
+    return int(run[1] - run[0]) if len(run) > 1 else 1
+
+
+def _decoded(payload: NDArray[np.uint8], g: Geometry) -> NDArray[Any]:
+    """Samples (time, chan) of frames that follow one another: offset binary, low bits first."""
+    raw = np.ascontiguousarray(payload).reshape(-1)
+    if g.n_bits == 8:
+        numbers: NDArray[Any] = (raw ^ 0x80).view(np.int8)
+    elif g.n_bits == 16:
+        numbers = (raw.view("<u2") ^ 0x8000).view(np.int16)
+    else:
+        numbers = unpack(raw, g.n_bits, levels=np.array(_LEVELS[g.n_bits], np.float32))
+    if not g.is_complex:
+        return numbers.reshape(-1, g.n_chan)
+    return numbers.astype(np.float32, copy=False).view(np.complex64).reshape(-1, g.n_chan)
+
+
+def _header(words: list[int], g: Geometry, frames: _Frames, rate: Fraction, chosen: Any
+            ) -> tuple[Header, list[tuple[int, int]]]:
+    inputs = [(thread, chan) for thread in frames.threads for chan in range(g.n_chan)]
+    picks = [inputs[i] for i in _choose(chosen, len(inputs))]
+    names = tuple(f"t{thread}" if g.n_chan == 1 else f"t{thread}c{chan}"
+                  for thread, chan in picks)
+    half_years = frames.epoch
+    epoch = Time(f"{2000 + half_years // 2}-{1 + half_years % 2 * 6:02d}-01T00:00:00",
+                 scale="utc")
+    start = sample_time(epoch, frames.begin * g.n_time, rate)
+    station = words[3] & 0xFFFF
+    legacy = g.header_bytes == 16
+    extra = {"edv": "legacy" if legacy else words[4] >> 24, "ref_epoch": half_years,
+             "station": station, "frame_length": g.frame_bytes, "threads": frames.threads,
+             "encoding": "offset binary", "levels": _LEVELS.get(g.n_bits, "code - middle")}
+    header = Header(
+        start_time=start, sample_rate=rate, channels=None,
+        polarization=PolBasis(kind="unknown", names=names), n_bits=g.n_bits,
+        is_complex=g.is_complex, telescope=_station(station), extra=extra,
+        origin={"start_time": "word 0", "sample_rate": "word 4", "n_bits": "word 3"},
+    )
+    return header, picks
+
+
+def _station(code: int) -> str | None:
+    """Two letters where the number stands for them."""
+    letters = bytes((code >> 8, code & 255))
+    return letters.decode("ascii") if letters.isalnum() else None
+
+
+def _choose(value: Any, n: int) -> list[int]:
+    if value is None:
+        return list(range(n))
+    try:
+        picks = [int(item) for item in str(value).split(",")]
+    except ValueError:
+        picks = []
+    if not picks or len(set(picks)) < len(picks) or not all(0 <= p < n for p in picks):
+        raise UsageError(f"input = {value!r}; allowed: distinct numbers from 0 to {n - 1}, with "
+                         "commas between")
+    return picks
