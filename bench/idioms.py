@@ -120,6 +120,17 @@ def stokes_sum(x: np.ndarray, total: np.ndarray) -> None:
         total += piece[: len(frames)].sum(axis=0)
 
 
+def plain_spectrometer(x: np.ndarray, taps: np.ndarray, n_int: int, out: np.ndarray) -> None:
+    """`spectrometer` as most would write it, an integration at a time; parameters as there."""
+    n_tap, n_fft = taps.shape
+    rows = x.reshape(-1, n_fft)
+    for i in range(len(out)):
+        part = rows[i * n_int : (i + 1) * n_int + n_tap - 1].astype(np.float32)
+        folded = sum(part[t : t + n_int] * taps[t] for t in range(n_tap))
+        spectra = scipy.fft.rfft(folded, axis=-1, workers=1)[:, :-1]
+        out[i] = (np.abs(spectra) ** 2).sum(axis=0)
+
+
 def spectrometer(x: np.ndarray, taps: np.ndarray, n_int: int, out: np.ndarray) -> None:
     """Channelise int8 samples as `polyphase` does, and add up the power of `n_int` frames.
 
