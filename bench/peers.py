@@ -68,7 +68,7 @@ def transforms(
     points = n // 2 + 1 if kind == "real" else n
     rows = max(1, scale.pick(2**26, 2**20) // (n * np.dtype(signal).itemsize))
     piece = max(1, min(rows, 2 * _PIECE // n))
-    x, out = _aligned((rows, n), signal), _aligned((rows if kept else piece, points), np.complex64)
+    x, out = aligned((rows, n), signal), aligned((rows if kept else piece, points), np.complex64)
     step = rows if kept else piece
     calls = {name: _PEERS[name](kind, x, out, step) for name in names}
     # Planning overwrites the input.
@@ -78,7 +78,7 @@ def transforms(
     return {name + tail: Yardstick(call, x.size / _MEGA) for name, call in calls.items()}
 
 
-def _aligned(shape: tuple[int, int], dtype: Any) -> np.ndarray:
+def aligned(shape: tuple[int, int], dtype: Any) -> np.ndarray:
     """Memory that begins with a cache line."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.empty(size + 64, np.uint8)

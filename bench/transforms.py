@@ -18,8 +18,9 @@ COPY = "np.copyto"
 def transforming(scale: Scale, n: int, names: Sequence[str] = peers.TRANSFORMS) -> Task:
     """As many transforms as 64 MB hold, beside others' and a copy."""
     rows = max(1, scale.pick(BYTES, 2**20) // (8 * n))
-    x = gaussian(2 * rows * n).view(np.complex64).reshape(rows, n)
-    out, plan = np.empty_like(x), fft_plan(n)
+    x, out = (peers.aligned((rows, n), np.complex64) for _ in range(2))
+    x.view(np.float32)[:] = gaussian(2 * rows * n).reshape(rows, -1)
+    plan = fft_plan(n)
     return Task(
         x.size / MEGA, partial(plan.process, x, out=out),
         {**peers.transforms("complex", n, scale, names), COPY: partial(np.copyto, out, x)},

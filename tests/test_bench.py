@@ -388,8 +388,11 @@ def test_hot_loops_fill_the_registers(probes, processor):
         assert versions, name
         for found in versions:
             where = f"{name}: {found}"
-            assert found[{16: "zmm", 8: "ymm"}[lanes]] >= 0.9 * found["vector"] > 10, where
-            assert name == "_passes.gather_nb" or found["fused"] > 10, where
+            # The last step moves numbers, and divides a vector of each leaf.
+            moves = name == "_passes.gather_nb"
+            least = lanes - 1 if moves else 10
+            assert found[{16: "zmm", 8: "ymm"}[lanes]] >= 0.9 * found["vector"] > least, where
+            assert moves or found["fused"] > 10, where
             assert found.get("scalar", 0) <= 8 and found["fma call"] == 0, where
             # The outermost loop reads a table of addresses, once in some thousand samples.
             kind = "float gather" if name == "_bank_loops.integrate_nb" else "gather"

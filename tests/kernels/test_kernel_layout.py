@@ -235,8 +235,8 @@ def test_guppi_block():
 
 def test_views_of_interleaved_memory_are_not_copied():
     plan, _ = plans(GUPPI, 16, 2, n_int=1000)
-    x = voltages(plan.layout, 2, 2**21)
-    out = np.empty((plan.n_output(2**21), 2, 16), "f4")
+    x = voltages(plan.layout, 2, 2**23)
+    out = np.empty((plan.n_output(2**23), 2, 16), "f4")
     peaks = []
     for view in (x, np.ascontiguousarray(x)):
         plan.reset()
