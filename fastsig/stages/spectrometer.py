@@ -15,7 +15,7 @@ from fastsig.stream import Block, Scratch, Sums
 
 __all__ = ["Spectrometer"]
 
-_READ_BYTES = 2**22
+_READ_BYTES = 2**23
 
 
 class Spectrometer(Detect):

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ._bank_loops import FRAMES, integrate_nb, spectra_nb
-from ._detect import FACTORS, leaf_groups, leaf_pairs, n_side, n_sum
+from ._bank_loops import integrate_nb, spectra_nb
+from ._detect import FACTORS, LEAF_FRAMES, leaf_groups, leaf_pairs, n_side, n_sum
 from ._order import (
     PAD,
     address,
@@ -29,6 +29,9 @@ N_FACTOR = 16
 # From this many points on, the rows that a frame is folded from lie so far apart that they
 # fall into the same set of a second-level cache.
 _LONG_ROWS = 2**15
+
+# Most bytes of the frames at work, beside which the taps still are in that cache.
+_WORK_IN_CACHE = 2**19
 
 # From this size on a table of taps is better compressed than read in full.
 _TAPS_IN_CACHE = 2**20
@@ -56,7 +59,8 @@ def serves(n_fft: int, unit: int, layout: Layout) -> bool:
 class Bank:
     """Immutable tables of a bank of a power-of-two length for one layout of samples."""
 
-    def __init__(self, taps: np.ndarray, layout: Layout, *, hop: int, lower_sideband: bool) -> None:
+    def __init__(self, taps: np.ndarray, layout: Layout, *, hop: int, lower_sideband: bool,
+                 n_pol: int = 1) -> None:
         n_tap, n_fft = taps.shape
         self.n_tap, self.n_fft, self.hop, self.layout = n_tap, n_fft, hop, layout
         self.step = step = 2 if layout.interleaved else 1
@@ -90,7 +94,11 @@ class Bank:
             [(number_bits // 8, address(self.levels), pol) for pol in range(2)], np.int64
         )
         self.wide = self._columns_at_once(n_point, radix)
-        self.numbers = np.array([n_point, radix, self.wide, n_tap], np.int64)
+        # Each sample is converted once for all frames that are filtered together, and taps are
+        # fetched once. 5 % faster with 8 frames, where these stay in the second-level cache.
+        short = 8 * n_pol * self.z_frame <= _WORK_IN_CACHE
+        self.frames = 8 if short else 4
+        self.numbers = np.array([n_point, radix, self.wide, n_tap, self.frames], np.int64)
 
     def _columns_at_once(self, n_point: int, radix: int) -> int:
         """Columns whose numbers are collected before they are filtered; 1 for none."""
@@ -101,7 +109,7 @@ class Bank:
     @property
     def local_bytes(self) -> int:
         """Bytes of the collected numbers."""
-        return (FRAMES + self.n_tap) * self.wide * int(self.source[0, 0])
+        return (self.frames + self.n_tap) * self.wide * int(self.source[0, 0])
 
     @property
     def memory_bytes(self) -> int:
@@ -114,15 +122,14 @@ class Bank:
         """Bytes of one frame at work."""
         return self.shape.work_bytes + 2 * PAD
 
-    def fir_spec(self, frames: int) -> Spec:
-        """What the filter is compiled for."""
+    @property
+    def fir_specs(self) -> tuple[Spec, Spec]:
+        """What the filter is compiled for: several frames, and one."""
         layout = self.layout
-        return Spec(
-            lanes=self.shape.lanes, n_tap=self.n_tap, frames=frames, smooth=self.smooth,
-            kind=layout.kind,
-            bits=layout.bits, pair=layout.pair, step=self.step,
-            msb_first=layout.order == "msb",
-        )
+        items = {"lanes": self.shape.lanes, "n_tap": self.n_tap, "smooth": self.smooth,
+                 "kind": layout.kind, "bits": layout.bits, "pair": layout.pair,
+                 "step": self.step, "msb_first": layout.order == "msb"}
+        return Spec(frames=self.frames, **items), Spec(frames=1, **items)
 
     def sum_order(self, n_slot: int, vectors: int) -> tuple[np.ndarray, np.ndarray]:
         """Offsets (k3, kb) and flips (kb) of sums in the order they are made in.
@@ -222,12 +229,13 @@ class Work:
 
     def __init__(self, bank: Bank, n_pol: int, n_slot: int, places: int) -> None:
         lanes, n_part = bank.shape.lanes, bank.shape.n_part
-        self.z = aligned(n_pol * FRAMES * bank.z_frame)
-        self.tile = aligned(8 * FRAMES * n_part * lanes * bank.wide)
+        frames = bank.frames
+        self.z = aligned(n_pol * frames * bank.z_frame)
+        self.tile = aligned(8 * frames * n_part * lanes * bank.wide)
         self.local = aligned(bank.local_bytes)
         row = bank.wide * int(bank.source[0, 0])
-        self.table = address(self.local) + row * np.arange(FRAMES + bank.n_tap)
-        self.buffer = aligned(n_pol * FRAMES * 16 * lanes**2)
+        self.table = address(self.local) + row * np.arange(frames + bank.n_tap)
+        self.buffer = aligned(n_pol * LEAF_FRAMES * 16 * lanes**2)
         self.sums_bytes = len(bank.leaves) * lanes * n_slot * 4 * lanes + PAD
         self.sums = aligned(places * self.sums_bytes)
         self.places = places
@@ -284,7 +292,7 @@ class Integrator:
         self._n_slot = n_sum(items) * n_side(items)
         self._spec = Spec(**items)
         self._order = _Order(bank, self._n_slot, n_side(items), False)
-        self._fir = bank.fir_spec(FRAMES), bank.fir_spec(1)
+        self._fir = bank.fir_specs
 
     @property
     def memory_bytes(self) -> int:
@@ -293,7 +301,8 @@ class Integrator:
 
     def work(self, least: int = 1) -> Work:
         """Work space for one worker, for sums of `least` frames or more."""
-        return Work(self.bank, self.n_pol, self._n_slot, 2 if least >= FRAMES else FRAMES + 1)
+        frames = self.bank.frames
+        return Work(self.bank, self.n_pol, self._n_slot, 2 if least >= frames else frames + 1)
 
     def run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
             energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray, work: Work,
@@ -303,7 +312,7 @@ class Integrator:
         Sums end where `ends` is 1; they go to `out` (sum, product, chan), float32, divided by
         `divisors` (sum, product), float32. Energies
         are as for `detect`, `signs` those of Q and V. Returns how many sums ended: in any
-        ``FRAMES`` neighbouring frames no more than the work space has places for, but one.
+        ``bank.frames`` neighbouring frames no more than the work space has places for, but one.
         """
         bank = self.bank
         lanes = bank.shape.lanes
@@ -343,7 +352,7 @@ class Transformer:
         self._sides = n_side(items)
         self._spec = Spec(**items)
         self._order = _Order(bank, 2 * self._sides, self._sides, True)
-        self._fir = bank.fir_spec(FRAMES), bank.fir_spec(1)
+        self._fir = bank.fir_specs
 
     def work(self) -> Work:
         """Work space for one worker."""

@@ -16,10 +16,6 @@ from ._passes import (
 )
 from ._simd import load, store
 
-#: Frames filtered together: each sample is then converted once for four of them, and
-#: their work stays in the second-level cache.
-FRAMES = 4
-
 #: Factor of each polarisation that is 0 where its frame is left out.
 LEFT_OUT = (FACTORS.index("SA"), FACTORS.index("SB"))
 
@@ -36,8 +32,8 @@ def _fir_nb(spec, n, rows, offset, offset_next, levels, phase, taps, taps_next, 
 @jit_strict
 def fir_nb(many, one, n_frame, n, rows, offset, offset_next, levels, phase, taps, taps_next,
            target, target_next, target_step, ahead, ahead_next):
-    """`_fir_nb` for FRAMES frames or for one."""
-    if n_frame == FRAMES:
+    """`_fir_nb` for several frames or for one."""
+    if n_frame > 1:
         _fir_nb(many, n, rows, offset, offset_next, levels, phase, taps, taps_next, target,
                 target_next, target_step, ahead, ahead_next)
     else:
@@ -125,15 +121,15 @@ def _filter_narrow_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps
 @jit_strict
 def filter_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape,
               first_twiddles, z, z_frame, tile, local, table):
-    """Filter `n_frame` frames, FRAMES or one, and do the first pass.
+    """Filter `n_frame` frames, as many as `many` says or one, and do the first pass.
 
     `many` and `one` are specs of the filter for either. `rows` is the address of a table of
-    row addresses; `ahead` that of the samples which
-    the next frames bring in, fetched meanwhile; `shift`, in blocks, turns the folded
-    frame in a circle; `source` holds the bytes of a block's numbers, the address of the
-    levels of packed ones and which of two interleaved streams this is; `shape` the points,
-    the first radix (1 for none), how many columns to do at a time, and the taps. `local` is
-    memory for these, and `table` that of its rows' addresses.
+    row addresses; `ahead` that of the samples which the next frames bring in, fetched
+    meanwhile; `shift`, in blocks, turns the folded frame in a circle; `source` holds the bytes
+    of a block's numbers, the address of the levels of packed ones and which of two interleaved
+    streams this is; `shape` the points, the first radix (1 for none), how many columns to do at
+    a time, the taps, and the frames filtered together. `local` is memory for these columns,
+    and `table` that of its rows' addresses.
     """
     if shape[2] > 1:
         _filter_wide_nb(many, one, spec, rows, n_frame, source, taps, taps_bytes, shape,
@@ -162,7 +158,7 @@ def integrate_nb(many, one, spec, detect, out_spec, rows, row_step, shifts, n_fr
     Parameters
     ----------
     many, one, spec, detect, out_spec : Spec
-        Of the filter for FRAMES frames and for one, the transform, detection and order.
+        Of the filter for several frames and for one, the transform, detection and order.
     rows : ndarray, shape (n_pol, n), int64, bytes
         Addresses of the rows of samples; frame m begins at ``row_step m``.
     shifts : ndarray, shape (n_frame,) or (1,), int64, blocks
@@ -183,13 +179,14 @@ def integrate_nb(many, one, spec, detect, out_spec, rows, row_step, shifts, n_fr
         What each of them is divided by.
     """
     n_pol = rows.shape[0]
-    runs = np.empty((FRAMES, 4), np.int64)
-    z_pol = FRAMES * z_frame
+    frames = shape[4]
+    runs = np.empty((frames, 4), np.int64)
+    z_pol = frames * z_frame
     part = shape[0] * 8 // shape[1] + PAD
     done = np.int64(0)
     m = np.int64(0)
     while m < n_frame:
-        count = np.int64(FRAMES if shifts.size == 1 and n_frame - m >= FRAMES else 1)
+        count = np.int64(frames if shifts.size == 1 and n_frame - m >= frames else 1)
         shift = shifts[m] if m < shifts.size else np.int64(0)
         for pol in range(n_pol):
             table = np.int64(rows[pol, m * row_step :].ctypes.data)
@@ -240,10 +237,11 @@ def spectra_nb(many, one, spec, put, out_spec, rows, row_step, shifts, n_frame, 
                taps_bytes, shape, inner, first_twiddles, leaves, leaf_twiddles, real_twiddles, z,
                z_frame, tile, local, table_local, buffer, sums, sum_bytes, order, out, out_row):
     """Filter and transform frames of one polarisation into rows of complex spectra."""
+    frames = shape[4]
     part = shape[0] * 8 // shape[1] + PAD
     m = np.int64(0)
     while m < n_frame:
-        count = np.int64(FRAMES if shifts.size == 1 and n_frame - m >= FRAMES else 1)
+        count = np.int64(frames if shifts.size == 1 and n_frame - m >= frames else 1)
         shift = shifts[m] if m < shifts.size else np.int64(0)
         table = np.int64(rows[m * row_step :].ctypes.data)
         ahead = rows[min(m * row_step + count + shape[3] - 1, rows.size - 1)]

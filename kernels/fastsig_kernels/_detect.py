@@ -34,6 +34,9 @@ PAIR, OWN, FIRST, ALONE = 0, 1, 2, 3
 FACTORS = ("AA", "BB", "CR", "CI", "IA", "IB", "QA", "QB", "U", "V", "SA", "SB")
 FACTOR_BYTES = 64
 
+#: Frames whose leaves are in the first-level cache together.
+LEAF_FRAMES = 4
+
 _i = types.int64
 
 
@@ -241,9 +244,12 @@ def _leaves_nb(spec, mirrored, z, z_pol, z_frame, n_pol, n_frame, twiddles, buff
 
 
 @jit_strict
-def _add_pair_nb(spec, detect, buffer, step, pol_step, twiddles, factors, runs, n_run, place,
-                 sum_bytes):
-    """All vectors of a pair of leaves, or of a leaf that stands alone."""
+def _add_pair_nb(spec, detect, buffer, step, pol_step, begin, n, twiddles, factors, runs, n_run,
+                 place, sum_bytes):
+    """All vectors of a pair of leaves, or of a leaf that stands alone, of `n` frames.
+
+    These are frames `begin` and on of those that `runs` and `factors` are about.
+    """
     lanes = block_lanes(spec)
     block = 8 * lanes
     for k3 in range(lanes):
@@ -251,9 +257,12 @@ def _add_pair_nb(spec, detect, buffer, step, pol_step, twiddles, factors, runs, 
         q = buffer + (2 * lanes - 1 - k3) * block
         twiddle = twiddles + k3 * block
         for r in range(n_run):
-            f, stop, base, fresh = runs[r]
+            first, stop, base, fresh = runs[r]
+            f, stop = max(first - begin, 0), min(stop - begin, n)
+            if f >= stop:
+                continue
             address = base + place + k3 * sum_bytes
-            sums = sums_from(detect, address, fresh)
+            sums = sums_from(detect, address, fresh if first >= begin else 0)
             # Four frames at a time where there are, to do without jumps.
             while stop - f >= 4:
                 sums = add_frames(detect, 0, 4, sums, p + f * step, q + f * step, q, step, pol_step,
@@ -270,8 +279,8 @@ def _add_pair_nb(spec, detect, buffer, step, pol_step, twiddles, factors, runs, 
 
 
 @jit_strict
-def _add_own_nb(spec, detect, is_first, buffer, step, pol_step, twiddles, factors, runs, n_run,
-                place, sum_bytes):
+def _add_own_nb(spec, detect, is_first, buffer, step, pol_step, begin, n, twiddles, factors, runs,
+                n_run, place, sum_bytes):
     """All vectors of the two leaves that are their own partners."""
     lanes = block_lanes(spec)
     block = 8 * lanes
@@ -282,9 +291,12 @@ def _add_own_nb(spec, detect, is_first, buffer, step, pol_step, twiddles, factor
         twiddle = twiddles + k3 * block
         for r in range(n_run):
             first, stop, base, fresh = runs[r]
+            start, stop = max(first - begin, 0), min(stop - begin, n)
+            if start >= stop:
+                continue
             address = base + place + k3 * sum_bytes
-            sums = sums_from(detect, address, fresh)
-            for f in range(first, stop):
+            sums = sums_from(detect, address, fresh if first >= begin else 0)
+            for f in range(start, stop):
                 here = factors + f * FACTOR_BYTES
                 if is_first:
                     sums = add_frames(detect, 2, 1, sums, p + f * step, mirror + f * step,
@@ -309,22 +321,27 @@ def add_leaves_nb(spec, detect, z, z_pol, z_frame, n_pol, n_frame, leaves, start
     block = 8 * lanes
     leaf_bytes = block * lanes
     step = 2 * leaf_bytes
-    pol_step = n_frame * step
     for i in range(start, stop):
         kind = leaves[i, 2]
-        _leaves_nb(spec, False, z + leaves[i, 0], z_pol, z_frame, n_pol, n_frame,
-                   leaf_twiddles, buffer, step)
-        if kind == 0 or kind == 1:
-            _leaves_nb(spec, True, z + leaves[i, 1], z_pol, z_frame, n_pol, n_frame,
-                       leaf_twiddles, buffer + leaf_bytes, step)
         twiddles = real_twiddles + i * leaf_bytes
         place = i * lanes * sum_bytes
-        if kind == 0 or kind == 3:
-            _add_pair_nb(spec, detect, buffer, step, pol_step, twiddles, factors, runs, n_run,
-                         place, sum_bytes)
-        else:
-            _add_own_nb(spec, detect, kind == 2, buffer, step, pol_step, twiddles, factors, runs,
-                        n_run, place, sum_bytes)
+        # As many frames at a time as the first-level cache has room for.
+        for begin in range(0, n_frame, LEAF_FRAMES):
+            n = min(LEAF_FRAMES, n_frame - begin)
+            pol_step = n * step
+            here = z + begin * z_frame
+            weights = factors + begin * FACTOR_BYTES
+            _leaves_nb(spec, False, here + leaves[i, 0], z_pol, z_frame, n_pol, n,
+                       leaf_twiddles, buffer, step)
+            if kind == 0 or kind == 1:
+                _leaves_nb(spec, True, here + leaves[i, 1], z_pol, z_frame, n_pol, n,
+                           leaf_twiddles, buffer + leaf_bytes, step)
+            if kind == 0 or kind == 3:
+                _add_pair_nb(spec, detect, buffer, step, pol_step, begin, n, twiddles, weights,
+                             runs, n_run, place, sum_bytes)
+            else:
+                _add_own_nb(spec, detect, kind == 2, buffer, step, pol_step, begin, n, twiddles,
+                            weights, runs, n_run, place, sum_bytes)
 
 
 @jit_strict

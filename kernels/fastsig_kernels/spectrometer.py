@@ -170,9 +170,10 @@ class Spectrometer:
         flag = self._sigma is not None
         if serves(self._n_fft, unit, self._layout):
             names = ("AA",) if self._n_pol == 1 else PRODUCTS[self._products]
-            return Integrator(Bank(self._taps, self._layout, **options), self._n_pol, names, flag)
-        bank = GenericBank(self._taps, is_complex=self._layout.is_complex, **options)
-        return GenericIntegrator(bank, self._layout, self._n_pol, self._products, flag)
+            bank = Bank(self._taps, self._layout, n_pol=self._n_pol, **options)
+            return Integrator(bank, self._n_pol, names, flag)
+        generic = GenericBank(self._taps, is_complex=self._layout.is_complex, **options)
+        return GenericIntegrator(generic, self._layout, self._n_pol, self._products, flag)
 
     def _own_state(self) -> None:
         """Work space and an empty state: what copies do not share."""
@@ -439,6 +440,7 @@ class Spectrometer:
         """Add up `n` frames of x from sample `start` on; finish what ends."""
         row = self._engine.n_out * self._n_chan * 4 / min(self._n_int, self._n_inner)
         chunk = max(1, int(min(_ROWS_BYTES / row, _CHUNK_BYTES / self._hop, _CHUNK_FRAMES)))
+        chunk -= chunk % 8 if chunk > 8 else 0  # the bank does 8 frames, or 4, at a time
         for first in range(0, n, chunk):
             count = min(chunk, n - first)
             energy = self._energy(count)

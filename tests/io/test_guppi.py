@@ -47,11 +47,10 @@ def header(cards: Mapping[str, Any]) -> bytes:
     return "".join([*lines, "END".ljust(80)]).encode("ascii", "surrogateescape")
 
 
-def block(x: np.ndarray, index: int, cards: Mapping[str, Any] | None = None, pad: int = 0,
+def block(x: np.ndarray, index: int, cards: Mapping[str, Any] | None = None,
           payload: bytes | None = None) -> bytes:
     """A block: x is (time, pol, chan, 2), stored channel by channel."""
     text = header({**CARDS, "PKTIDX": index, **(cards or {})})
-    text += bytes(-len(text) % pad if pad else 0)
     data = x.transpose(2, 0, 1, 3).tobytes() if payload is None else payload
     return text + data
 
@@ -184,11 +183,14 @@ def test_direct_io_is_padded(tmp_path: Path, padded_data: bool) -> None:
     x = voltages(2 * N_TIME)
     cards = {"DIRECTIO": 1, "NPOL": 2, "BLOCSIZE": CARDS["BLOCSIZE"] // 8 * 7}
     short = N_TIME // 8 * 7
+    raw = b""
+    for i in range(2):
+        text = header({**CARDS, **cards})
+        raw += text + bytes(-len(raw + text) % 512)
+        raw += x[i * short : (i + 1) * short].transpose(2, 0, 1, 3).tobytes()
+        raw += bytes(-len(raw) % 512 if padded_data else 0)
     path = tmp_path / "d.raw"
-    parts = [block(x[i * short : (i + 1) * short], 0, {**cards, "PKTIDX": None}, 512)
-             for i in range(2)]
-    gap = bytes(-len(parts[0]) % 512 if padded_data else 0)
-    path.write_bytes(gap.join(parts))
+    path.write_bytes(raw)
     stream = opened(path)
     np.testing.assert_array_equal(stream.read_block(0, 2 * short).data, truth(x[: 2 * short]))
 
@@ -253,7 +255,7 @@ def test_a_cut_file_gives_its_whole_blocks(tmp_path: Path) -> None:
     path = write(tmp_path / "c.raw", x)
     raw = path.read_bytes()
     size = len(raw) // 3
-    for length in (3 * size - 1, 2 * size + 5000, 2 * size + 10, 2 * size + 1):
+    for length in (3 * size - 1, 2 * size + 1700, 2 * size + 10, 2 * size + 1):
         path.write_bytes(raw[:length])
         with pytest.warns(FastsigWarning, match=r"c\.raw: "):
             stream = opened(path)
