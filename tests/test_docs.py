@@ -131,7 +131,7 @@ RECORDED = [(name, snippet) for name in EXECUTED for snippet in snippets(name)
     ("name", "snippet"), RECORDED, ids=[f"{name}:{item.line}" for name, item in RECORDED])
 def test_code_runs_on_recorded_files(name: str, snippet: Snippet, tmp_path: Path) -> None:
     for command in commands(snippet.text):
-        for folder in re.findall(r" (lofar_dal_h5|digital_rf)/", command.line):
+        for folder in re.findall(r" (lofar_dal_h5|digital_rf|baseband|pulsarbat)/", command.line):
             if not (tmp_path / folder).exists():
                 (tmp_path / folder).symlink_to(recorded(folder))
         check_command(command, tmp_path, f"{name}:{snippet.line}")

@@ -8,7 +8,10 @@ from fractions import Fraction
 
 from fastsig.errors import FormatError
 
-__all__ = ["Cards", "cards_80", "lines"]
+__all__ = ["FIRST_DAY", "LAST_DAY", "Cards", "cards_80", "lines"]
+
+#: Days (MJD) on which a recording may begin: from 1970 up to 2100.
+FIRST_DAY, LAST_DAY = 40587, 88069
 
 _LARGEST = 2**62
 
@@ -69,6 +72,15 @@ class Cards(Mapping[str, str]):
         except (KeyError, ValueError):
             return None
         return value if math.isfinite(value) else None
+
+    def angle(self, key: str, unit: str) -> float | None:
+        """Degrees from ``18:10:37.28`` and the like, or None where that cannot be read."""
+        from astropy.coordinates import Angle  # takes as long to load as all else together
+
+        try:
+            return float(Angle(self[key], unit=unit).deg)
+        except (KeyError, ValueError):
+            return None
 
     def text(self, key: str) -> str | None:
         """Text that is not empty, or None."""

@@ -11,21 +11,23 @@ import threading
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastsig import validity
-from fastsig.errors import DataError, FastsigWarning
+from fastsig.errors import DataError, FastsigWarning, FormatError
 from fastsig.header import Header
 from fastsig.io._positioned import read_into
 from fastsig.stream import VoltageStream
 from fastsig.validity import Spans
 
-__all__ = ["RawFiles", "SegmentedVoltages", "disjoint", "incomplete"]
+__all__ = ["RawFiles", "SegmentedVoltages", "disjoint", "from_first", "incomplete"]
 
 _KEPT_OPEN = 64
+_YEAR_S = 366 * 86400
 
 
 class RawFiles:
@@ -76,6 +78,26 @@ class RawFiles:
 def incomplete(path: str, message: str) -> None:
     """Warn of samples that are lost."""
     warnings.warn(f"{path}: {message}", FastsigWarning, stacklevel=5)
+
+
+def from_first(
+    rows: Sequence[tuple[int, ...]], rate: Fraction, path: str
+) -> tuple[NDArray[np.int64], int]:
+    """Rows (first sample, stop, ...) counted from the first sample of all, and which that is.
+
+    Raises
+    ------
+    FormatError
+        Where samples lie more than a year from the start that the headers tell, or from one
+        another: a counter is wrong.
+    """
+    begin, stop = min(row[0] for row in rows), max(row[1] for row in rows)
+    if max(abs(begin), abs(stop)) / rate > _YEAR_S:
+        raise FormatError(path, f"samples {begin} to {stop} at {float(rate):g} Hz are more than a "
+                          "year from the start: a counter in a header is wrong")
+    table = np.array(rows, np.int64)
+    table[:, :2] -= begin
+    return table, begin
 
 
 def disjoint(table: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -16,15 +16,14 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
-from astropy.coordinates import Angle
 from astropy.time import Time
 from numpy.typing import NDArray
 
 from fastsig.errors import FormatError, UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
-from fastsig.io._cards import Cards, lines
-from fastsig.io._segments import SegmentedVoltages, disjoint, incomplete
+from fastsig.io._cards import FIRST_DAY, LAST_DAY, Cards, lines
+from fastsig.io._segments import SegmentedVoltages, disjoint, from_first, incomplete
 from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
 from fastsig.time import parse_time, sample_time, time_from_mjd
@@ -105,10 +104,8 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Dada
         rows.append((at, at + n, number, offset))
     if first is None or geometry is None or not any(stop > start for start, stop, *_ in rows):
         raise FormatError(paths[0], "holds no samples")
-    table = np.array(rows, np.int64)
-    begin = int(table[:, 0].min())
-    table[:, :2] -= begin
     header = _header(first, geometry, paths[0])
+    table, begin = from_first(rows, header.sample_rate, paths[0])
     header = header.replace(start_time=sample_time(header.start_time, begin, header.sample_rate))
     return DadaStream(header.overridden(common), geometry, paths, disjoint(table))
 
@@ -192,10 +189,14 @@ def _start_time(cards: Cards) -> Time:
     if text is not None:
         day, _, clock = text.rpartition("-")
         try:
+            if not 1970 <= int(text[:4]) < 2100:
+                raise ValueError
             return parse_time(f"{day}T{clock}" if day.count("-") == 2 else text)
-        except UsageError:
-            raise cards.error("UTC_START", "yyyy-mm-dd-hh:mm:ss") from None
+        except ValueError:
+            raise cards.error("UTC_START", "yyyy-mm-dd-hh:mm:ss, 1970 to 2099") from None
     mjd = cards.exact("MJD_START")
+    if not FIRST_DAY <= mjd <= LAST_DAY:
+        raise cards.error("MJD_START", f"{FIRST_DAY} to {LAST_DAY}")
     return time_from_mjd(int(mjd // 1), mjd % 1 * 86400)
 
 
@@ -225,17 +226,10 @@ def _header(cards: Cards, g: Geometry, path: str) -> Header:
         polarization=PolBasis(kind, names[: g.n_pol]),  # type: ignore[arg-type]
         n_bits=g.n_bits, is_complex=g.n_dim == 2, telescope=cards.text("TELESCOPE"),
         receiver=cards.text("RECEIVER"), backend=cards.text("INSTRUMENT"),
-        source=cards.text("SOURCE"), ra_deg=_coordinate(cards, "RA", "hourangle"),
-        dec_deg=_coordinate(cards, "DEC", "deg"),
+        source=cards.text("SOURCE"), ra_deg=cards.angle("RA", "hourangle"),
+        dec_deg=cards.angle("DEC", "deg"),
         extra={**cards, "order": g.order}, origin=_origins(os.path.basename(path)),
     )
-
-
-def _coordinate(cards: Cards, key: str, unit: str) -> float | None:
-    try:
-        return float(Angle(cards[key], unit=unit).deg)
-    except (KeyError, ValueError):
-        return None
 
 
 def _origins(name: str) -> dict[str, str]:

@@ -17,14 +17,13 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
-from astropy.coordinates import Angle
 from numpy.typing import NDArray
 
 from fastsig.errors import FormatError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
-from fastsig.io._cards import Cards, cards_80
-from fastsig.io._segments import SegmentedVoltages, disjoint, incomplete
+from fastsig.io._cards import FIRST_DAY, LAST_DAY, Cards, cards_80
+from fastsig.io._segments import SegmentedVoltages, disjoint, from_first, incomplete
 from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
 from fastsig.time import sample_time, time_from_mjd
@@ -115,10 +114,8 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
             rows.append((at, at + geometry.n_time, number, offset))
     if first is None or geometry is None or not rows:
         raise FormatError(paths[0], "holds no complete GUPPI RAW block")
-    table = np.array(rows, np.int64)
-    begin = int(table[:, 0].min())
-    table[:, :2] -= begin
     header = _header(first, geometry, paths[0])
+    table, begin = from_first(rows, header.sample_rate, paths[0])
     header = header.replace(start_time=sample_time(header.start_time, begin, header.sample_rate))
     return GuppiStream(header.overridden(common), geometry, paths, disjoint(table))
 
@@ -291,7 +288,7 @@ def _header(cards: Cards, g: Geometry, path: str) -> Header:
     if not width:
         raise cards.error("OBSBW", "a number other than 0")
     step = abs(width) / g.n_chan
-    day = cards.integer("STT_IMJD", least=1, most=10**6)
+    day = cards.integer("STT_IMJD", least=FIRST_DAY, most=LAST_DAY)
     seconds = cards.exact("STT_SMJD") + cards.exact("STT_OFFS", "0")
     if not 0 <= seconds < 86402:
         raise cards.error("STT_SMJD", "0 to 86401 s")
@@ -312,10 +309,8 @@ def _header(cards: Cards, g: Geometry, path: str) -> Header:
 
 def _coordinate(cards: Cards, key: str, unit: str) -> float | None:
     """Degrees from ``RA_STR`` and its like, else from ``RA``, which is in degrees."""
-    try:
-        return float(Angle(cards[f"{key}_STR"], unit=unit).deg)
-    except (KeyError, ValueError):
-        return cards.number(key)
+    found = cards.angle(f"{key}_STR", unit)
+    return cards.number(key) if found is None else found
 
 
 def _origins(name: str) -> dict[str, str]:

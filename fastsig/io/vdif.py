@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.time import Time
-from fastsig_kernels import unpack
 from numpy.typing import NDArray
 
 from fastsig import validity
@@ -339,6 +338,8 @@ def _decoded(payload: NDArray[np.uint8], g: Geometry) -> NDArray[Any]:
     elif g.n_bits == 16:
         numbers = (raw.view("<u2") ^ 0x8000).view(np.int16)
     else:
+        from fastsig_kernels import unpack  # loads the compiler, which `info` can do without
+
         numbers = unpack(raw, g.n_bits, levels=np.array(_LEVELS[g.n_bits], np.float32))
     if not g.is_complex:
         return numbers.reshape(-1, g.n_chan)

@@ -1,0 +1,172 @@
+"""DADA: recorded truths, `baseband` as oracle, several files, gaps, damage."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from recordings import recorded
+
+import fastsig as fs
+from fastsig.errors import FastsigError, FastsigWarning, FormatError, UsageError
+from fastsig.io import dada
+from fastsig.io.probe import Probe
+from fastsig.time import iso
+
+CARDS: dict[str, Any] = {
+    "HDR_VERSION": 1.0, "HDR_SIZE": 4096, "TELESCOPE": "FAST", "SOURCE": "B0000+00",
+    "RA": "20:16:00.2", "DEC": "-28:30:30", "FREQ": 1250, "BW": 16, "TSAMP": 0.0625, "NBIT": 8,
+    "NDIM": 2, "NPOL": 2, "NCHAN": 1, "OBS_OFFSET": 0, "UTC_START": "2026-01-02-03:04:05.5",
+    "INSTRUMENT": "TEST", "RECEIVER": "L19",
+}
+
+
+def header(cards: dict[str, Any], size: int = 4096) -> bytes:
+    text = "".join(f"{key} \t{value}   # {key.lower()}\n" for key, value in cards.items()
+                   if value is not None)
+    return text.encode("ascii").ljust(size, b"\0")
+
+
+def write(path: Path, x: np.ndarray, **cards: Any) -> Path:
+    path.write_bytes(header({**CARDS, **cards}) + x.tobytes())
+    return path
+
+
+def numbers(*shape: int, dtype: str = "i1", seed: int = 1) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    if dtype == "<f4":
+        return rng.standard_normal(shape).astype(dtype)
+    info = np.iinfo(dtype)
+    return rng.integers(info.min, info.max, shape, endpoint=True).astype(dtype)
+
+
+def opened(path: Any, **overrides: Any) -> Any:
+    return fs.open(path, **overrides).stream
+
+
+@pytest.mark.recorded
+def test_recorded_truths_and_samples() -> None:
+    path = recorded("baseband/sample.dada")
+    stream = opened(path)
+    assert iso(stream.start_time) == "2013-07-02T01:39:20.000000000"
+    assert stream.shape == (16000, 2) and stream.header.sample_rate == 16_000_000
+    assert [float(edge) for edge in stream.header.channels.edges_hz] == [312e6, 328e6]
+    data = stream.read_block(0, 16000).data
+    assert data.std() == pytest.approx(4.3507, abs=1e-4)
+    oracle = pytest.importorskip("baseband.dada")
+    with oracle.open(str(path), "rs") as file:
+        np.testing.assert_array_equal(data, file.read())
+
+
+def test_header(tmp_path: Path) -> None:
+    x = numbers(100, 2, 2)
+    path = write(tmp_path / "a.dada", x)
+    stream = opened(path)
+    h = stream.header
+    assert dada.sniff(Probe(path)) and stream.shape == (100, 2) and h.sample_rate == 16_000_000
+    assert iso(h.start_time) == "2026-01-02T03:04:05.500000000"
+    assert (h.telescope, h.source, h.receiver, h.backend) == ("FAST", "B0000+00", "L19", "TEST")
+    assert h.ra_deg == pytest.approx(304.00083333) and h.dec_deg == pytest.approx(-28.50833333)
+    np.testing.assert_array_equal(stream.read_block(0, 100).data, x[..., 0] + 1j * x[..., 1])
+
+
+@pytest.mark.parametrize("dtype", ["i1", "<i2", "<f4"])
+@pytest.mark.parametrize("n_dim", [1, 2])
+@pytest.mark.parametrize(("n_pol", "n_chan"), [(1, 1), (2, 1), (1, 6), (2, 6)])
+@pytest.mark.parametrize("order", ["TFP", "TPF"])
+def test_any_shape(
+    tmp_path: Path, dtype: str, n_dim: int, n_pol: int, n_chan: int, order: str
+) -> None:
+    x = numbers(50, n_pol, n_chan, n_dim, dtype=dtype)
+    stored = x if order == "TPF" else x.swapaxes(1, 2)
+    path = write(tmp_path / "s.dada", np.ascontiguousarray(stored), NDIM=n_dim, NPOL=n_pol,
+                 NCHAN=n_chan, NBIT=8 * x.itemsize)
+    expected = x[..., 0] + 1j * x[..., 1] if n_dim == 2 else x[..., 0]
+    for width in (16, -16):
+        write(path, np.ascontiguousarray(stored), NDIM=n_dim, NPOL=n_pol, NCHAN=n_chan,
+              NBIT=8 * x.itemsize, BW=width, ORDER=order if width > 0 else None)
+        stream = opened(path, **({} if width > 0 else {"order": order}))
+        right = expected if width > 0 else expected[:, :, ::-1]
+        found = stream.read_block(7, 40)
+        np.testing.assert_array_equal(found.data, (right if n_chan > 1 else right[..., 0])[7:47])
+        assert stream.header.sideband == ("upper" if width > 0 else "lower")
+        assert stream.header.channels.n_chan == n_chan
+    if n_dim == 1 and dtype != "<f4":
+        assert found.data.dtype == np.dtype(dtype)
+
+
+def test_files_of_an_observation(tmp_path: Path) -> None:
+    x = numbers(300, 2, 2)
+    paths = [write(tmp_path / f"obs.{i}.dada", x[100 * i : 100 * (i + 1)],
+                   OBS_OFFSET=4 * (10**9 + 100 * i), FILE_NUMBER=i) for i in range(3)]
+    stream = opened(paths[::-1])
+    truth = x[..., 0] + 1j * x[..., 1]
+    np.testing.assert_array_equal(stream.read_block(0, 300).data, truth)
+    # 10^9 samples of 62.5 ns.
+    assert iso(stream.start_time) == "2026-01-02T03:05:08.000000000"
+    gap = opened([paths[0], paths[2]])
+    found = gap.read_block(50, 200)
+    assert found.valid[0].tolist() == [[50, 100], [200, 250]]
+    np.testing.assert_array_equal(found.data[150:], truth[200:250])
+    assert gap.valid_fraction() == pytest.approx(2 / 3)
+    other = write(tmp_path / "other.dada", x, UTC_START="2026-01-02-03:04:06")
+    with pytest.raises(FormatError, match="another observation"):
+        opened([paths[0], other])
+
+
+def test_a_cut_file_gives_its_whole_samples(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.dada", numbers(10, 2, 2))
+    raw = path.read_bytes()
+    path.write_bytes(raw[:-1])
+    with pytest.warns(FastsigWarning, match=r"c\.dada: the last 3 bytes"):
+        assert opened(path).shape == (9, 2)
+    for length in (0, 3, 100, 4095, 4096, 4099):
+        path.write_bytes(raw[:length])
+        with pytest.raises(FormatError, match=r"c\.dada: "), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FastsigWarning)
+            opened(path)
+
+
+BAD = {"HDR_SIZE": (0, "big", 10**9), "NBIT": (0, 12, None), "NDIM": (0, 3), "NPOL": (0, 4),
+       "NCHAN": (0, -1, 10**12), "TSAMP": (0, "nan", None), "BW": (0, "x"), "OBS_OFFSET": (3, -4),
+       "UTC_START": ("yesterday",), "ORDER": ("FPT",)}
+
+
+@pytest.mark.parametrize(("key", "value"), [(k, v) for k, each in BAD.items() for v in each])
+def test_headers_that_make_no_sense_are_told(tmp_path: Path, key: str, value: Any) -> None:
+    path = write(tmp_path / "b.dada", numbers(10, 2, 2), **{key: value})
+    with pytest.raises(FormatError, match=rf"b\.dada: .*({key}|truncated)"):
+        opened(path)
+
+
+def test_unknown_options_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.dada", numbers(10, 2, 2))
+    with pytest.raises(UsageError, match="order = 'FTP'"):
+        opened(path, order="FTP")
+    with pytest.raises(UsageError, match="unknown override"):
+        opened(path, ordre="TFP")
+
+
+def test_any_byte_of_a_header_may_be_wrong(tmp_path: Path) -> None:
+    raw = write(tmp_path / "f.dada", numbers(50, 2, 2)).read_bytes()
+    length = raw.index(b"\0")
+    rng = np.random.default_rng(3)
+    path = tmp_path / "g.dada"
+    for _ in range(2000):
+        flipped = bytearray(raw)
+        for _ in range(rng.integers(1, 4)):
+            flipped[rng.integers(0, length)] = rng.integers(0, 256)
+        path.write_bytes(flipped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of lost samples, and of years to come
+            try:
+                stream = dada.open(str(path))
+                found = stream.read_block(0, min(stream.shape[0], 1000))
+            except FastsigError as error:
+                assert str(error).startswith(str(path))
+                continue
+        assert found.data.shape[1:] == stream.shape[1:]
+        stream.close()
