@@ -19,7 +19,7 @@ __all__ = ["API", "formats", "stage", "stages"]
 API = 1
 
 # In the order in which they are asked whether a file is theirs.
-_FORMATS = ("native", "fbh5", "lofar_tbb", "digital_rf", "guppi", "dada", "vdif")
+_FORMATS = ("native", "fbh5", "lofar_tbb", "digital_rf", "guppi", "dada", "vdif", "drx")
 
 _STAGES = {
     "channelize": "fastsig.stages.channelize:Channelize",

@@ -21,16 +21,14 @@ import numpy as np
 from astropy.time import Time
 from numpy.typing import NDArray
 
-from fastsig import validity
-from fastsig.errors import FormatError, UsageError
+from fastsig.errors import FormatError
 from fastsig.header import Header, split_overrides
-from fastsig.io._segments import RawFiles, incomplete
+from fastsig.io._framed import FramedVoltages, Frames, Heads, choose
+from fastsig.io._segments import RawFiles
 from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
-from fastsig.stream import VoltageStream
 from fastsig.time import parse_rate, sample_time
 from fastsig.units import exact
-from fastsig.validity import Spans
 
 __all__ = ["MANY", "NAME", "VdifStream", "open", "sniff"]
 
@@ -47,9 +45,6 @@ _HIGH = 1 / ((math.sqrt(math.e) - 1) * (1 / math.erf(math.sqrt(0.5)) - 1))
 _LEVELS = {1: (-1.0, 1.0), 2: (-_HIGH, -1.0, 1.0, _HIGH),
            4: tuple(float(code - 8) for code in range(16))}
 _DTYPES: dict[int, np.dtype[Any]] = {8: np.dtype("i1"), 16: np.dtype("i2")}
-_SLACK = 32  # frames of each thread that one may come late or early
-_READ_BYTES = 2**22
-_FIRST_FRAMES = 1024  # of a file, among which every thread is expected
 
 
 class Geometry(NamedTuple):
@@ -66,15 +61,6 @@ class Geometry(NamedTuple):
         """Samples of a frame."""
         parts = 2 if self.is_complex else 1
         return (self.frame_bytes - self.header_bytes) * 8 // (self.n_chan * self.n_bits * parts)
-
-
-class Heads(NamedTuple):
-    """Fields of many headers."""
-
-    second: NDArray[np.int64]
-    frame: NDArray[np.int64]
-    thread: NDArray[np.int64]
-    good: NDArray[np.bool_]
 
 
 def sniff(probe: Probe) -> bool:
@@ -174,160 +160,42 @@ def _rate(words: list[int], g: Geometry, path: str, override: Any) -> Fraction:
     return Fraction(field * unit * (1 if g.is_complex else 2))
 
 
-class _Frames:
-    """Where frames are: their times by bisection, since they come almost in order."""
+class _Frames(Frames):
+    """Frames that are like the first one of the recording."""
 
     def __init__(self, raw: RawFiles, geometry: Geometry, per_second: int) -> None:
-        self.raw, self.geometry, self.per_second = raw, geometry, per_second
-        self.counts = []
-        for path in raw.paths:
-            n, rest = divmod(os.path.getsize(path), geometry.frame_bytes)
-            if rest:
-                incomplete(path, f"the last {rest} bytes are no whole frame")
-            self.counts.append(n)
-        first = [self.heads(i, 0, min(n, _FIRST_FRAMES)) for i, n in enumerate(self.counts)]
-        good = [heads.good for heads in first]
-        if not any(each.any() for each in good):
-            raise FormatError(raw.paths[0], "holds no valid VDIF frame")
-        self.threads = sorted({int(t) for heads in first for t in heads.thread[heads.good]})
-        self.epoch = self._epoch()
-        self.begin = min(int(self.number(heads)[heads.good].min()) for heads in first
-                         if heads.good.any())
-        self.stop = 1 + max(self._last(i) for i in range(len(raw.paths)))
-        self.order = sorted(range(len(raw.paths)), key=lambda i: self._at(i, 0))
-
-    def _epoch(self) -> int:
-        head = np.empty(8, np.uint8)
-        self.raw.read_into(0, head, 0)
-        return int(head.view("<u4")[1] >> 24 & 63)
-
-    def heads(self, file: int, first: int, n: int) -> Heads:
-        """Headers of `n` frames of a file, read one by one."""
-        size = self.geometry.header_bytes
-        raw = np.empty((n, size), np.uint8)
-        for i in range(n):
-            self.raw.read_into(file, raw[i], (first + i) * self.geometry.frame_bytes)
-        return self.parsed(raw)
+        self.geometry, self.per_second = geometry, per_second
+        super().__init__(raw, geometry.frame_bytes, 16)
 
     def parsed(self, raw: NDArray[np.uint8]) -> Heads:
-        """Fields of headers, the first bytes of each row; good are those that belong here."""
+        """Fields of words 0 to 3; frames are counted from the reference epoch."""
         words = raw[:, :16].copy().view("<u4").astype(np.int64)
         g = self.geometry
-        same = ((words[:, 2] & 0xFFFFFF) * 8 == g.frame_bytes)
+        same = (words[:, 2] & 0xFFFFFF) * 8 == g.frame_bytes
         same &= (words[:, 2] >> 24 & 31) == g.n_chan.bit_length() - 1
         same &= (words[:, 3] >> 26) == (int(g.is_complex) << 5 | g.n_bits - 1)
         frame = words[:, 1] & 0xFFFFFF
         good = same & (words[:, 0] >> 31 == 0) & (frame < self.per_second)
-        return Heads(words[:, 0] & 0x3FFFFFFF, frame, words[:, 3] >> 16 & 0x3FF, good)
-
-    def number(self, heads: Heads) -> NDArray[np.int64]:
-        """Numbers of frames, counted from the reference epoch."""
-        return heads.second * self.per_second + heads.frame
-
-    def _at(self, file: int, frame: int) -> int:
-        """Number of the first good frame of a file from `frame` on; huge where there is none."""
-        step = 1
-        while frame < self.counts[file]:
-            heads = self.heads(file, frame, min(step, self.counts[file] - frame))
-            if heads.good.any():
-                return int(self.number(heads)[heads.good][0])
-            frame, step = frame + step, min(2 * step, 4096)
-        return 2**62
-
-    def _last(self, file: int) -> int:
-        n = self.counts[file]
-        for first in range(n, 0, -4 * _SLACK):
-            low = max(0, first - 4 * _SLACK)
-            heads = self.heads(file, low, first - low)
-            if heads.good.any():
-                return int(self.number(heads)[heads.good].max())
-        return -1
-
-    def place(self, file: int, number: int) -> int:
-        """First frame of a file whose number is `number` or later."""
-        low, high = 0, self.counts[file]
-        while low < high:
-            middle = (low + high) // 2
-            if self._at(file, middle) < number:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+        number = (words[:, 0] & 0x3FFFFFFF) * self.per_second + frame
+        return Heads(number, words[:, 3] >> 16 & 0x3FF, good)
 
 
-class VdifStream(VoltageStream):
+class VdifStream(FramedVoltages):
     """Voltages of a VDIF recording: (time, input).
 
     Real samples of 8 and 16 bits come as integers, code minus half of their number; those of 1
     and 2 bits as the means of a Gaussian's parts (1 being the lower one), of 4 bits as code - 8.
     """
 
-    may_have_nan = False
-
     def __init__(self, header: Header, frames: _Frames, picks: list[tuple[int, int]],
                  path: str) -> None:
-        self._frames, self._picks = frames, picks
-        g = frames.geometry
-        n = (frames.stop - frames.begin) * g.n_time
+        g = self._geometry = frames.geometry
         kind: np.dtype[Any] = (np.dtype(np.complex64) if g.is_complex
                                else _DTYPES.get(g.n_bits, np.dtype("f4")))
-        super().__init__(header, (n, len(picks)), kind, path)
+        super().__init__(header, kind, path, frames, g.n_time, picks)
 
-    @property
-    def files(self) -> list[str]:
-        """Absolute paths of the files."""
-        return [os.path.abspath(path) for path in self._frames.raw.paths]
-
-    def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
-        f, g = self._frames, self._frames.geometry
-        first, stop = start // g.n_time, -(-(start + n) // g.n_time)
-        spans: list[list[Spans]] = [[validity.full(0, 0)] for _ in self._picks]
-        slack, rows = _SLACK * len(f.threads), max(1, _READ_BYTES // g.frame_bytes)
-        for file in f.order:
-            low = max(0, f.place(file, f.begin + first) - slack)
-            high = min(f.counts[file], f.place(file, f.begin + stop) + slack)
-            for at in range(low, high, rows):
-                raw = np.empty((min(rows, high - at), g.frame_bytes), np.uint8)
-                f.raw.read_into(file, raw, at * g.frame_bytes)
-                self._put(raw, start, n, out, spans)
-        return tuple(validity.as_spans(np.concatenate(each)) for each in spans)
-
-    def _put(self, raw: NDArray[np.uint8], start: int, n: int, out: NDArray[Any],
-             spans: list[list[Spans]]) -> None:
-        """Decode the frames that hold samples of these rows and put them in their places."""
-        f, g = self._frames, self._frames.geometry
-        heads = f.parsed(raw)
-        begin = (f.number(heads) - f.begin) * g.n_time
-        inside = heads.good & (begin < start + n) & (begin + g.n_time > start)
-        for thread in sorted({thread for thread, _ in self._picks}):
-            mine = np.flatnonzero(inside & (heads.thread == thread))
-            for run in _runs(mine, begin[mine], g.n_time):
-                samples = _decoded(raw[run[0] : run[-1] + 1 : _step(run), g.header_bytes :], g)
-                at = int(begin[run[0]])
-                low, high = max(at, start), min(at + len(samples), start + n)
-                for i, (of, chan) in enumerate(self._picks):
-                    if of == thread:
-                        out[low - start : high - start, i] = samples[low - at : high - at, chan]
-                        spans[i].append(validity.full(low, high))
-
-    def close(self) -> None:
-        """Close the files that are open; reading opens them again."""
-        self._frames.raw.close()
-
-
-def _runs(rows: NDArray[np.int64], begin: NDArray[np.int64], n_time: int
-          ) -> list[NDArray[np.int64]]:
-    """Rows that follow one another in time and at one distance in memory, run by run."""
-    if not len(rows):
-        return []
-    distance = np.diff(rows)
-    broken = np.diff(begin) != n_time
-    broken[1:] |= (distance[1:] != distance[:-1]) & ~broken[:-1]
-    return np.split(rows, np.flatnonzero(broken) + 1)
-
-
-def _step(run: NDArray[np.int64]) -> int:
-    return int(run[1] - run[0]) if len(run) > 1 else 1
+    def _decoded(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
+        return _decoded(frames[:, self._geometry.header_bytes :], self._geometry)
 
 
 def _decoded(payload: NDArray[np.uint8], g: Geometry) -> NDArray[Any]:
@@ -349,10 +217,10 @@ def _decoded(payload: NDArray[np.uint8], g: Geometry) -> NDArray[Any]:
 def _header(words: list[int], g: Geometry, frames: _Frames, rate: Fraction, chosen: Any
             ) -> tuple[Header, list[tuple[int, int]]]:
     inputs = [(thread, chan) for thread in frames.threads for chan in range(g.n_chan)]
-    picks = [inputs[i] for i in _choose(chosen, len(inputs))]
+    picks = [inputs[i] for i in choose(chosen, len(inputs))]
     names = tuple(f"t{thread}" if g.n_chan == 1 else f"t{thread}c{chan}"
                   for thread, chan in picks)
-    half_years = frames.epoch
+    half_years = words[1] >> 24 & 63
     epoch = Time(f"{2000 + half_years // 2}-{1 + half_years % 2 * 6:02d}-01T00:00:00",
                  scale="utc")
     start = sample_time(epoch, frames.begin * g.n_time, rate)
@@ -374,16 +242,3 @@ def _station(code: int) -> str | None:
     """Two letters where the number stands for them."""
     letters = bytes((code >> 8, code & 255))
     return letters.decode("ascii") if letters.isalnum() else None
-
-
-def _choose(value: Any, n: int) -> list[int]:
-    if value is None:
-        return list(range(n))
-    try:
-        picks = [int(item) for item in str(value).split(",")]
-    except ValueError:
-        picks = []
-    if not picks or len(set(picks)) < len(picks) or not all(0 <= p < n for p in picks):
-        raise UsageError(f"input = {value!r}; allowed: distinct numbers from 0 to {n - 1}, with "
-                         "commas between")
-    return picks
