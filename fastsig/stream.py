@@ -34,6 +34,7 @@ from fastsig.validity import Spans
 __all__ = [
     "Block",
     "FrameStream",
+    "Recorded",
     "SpectrumStream",
     "Stream",
     "Sums",
@@ -250,6 +251,17 @@ class VoltageStream(Stream):
         first = np.empty((self.shape[1], n, *self.shape[2:]), self.dtype)
         return first.swapaxes(0, 1)
 
+    def as_recorded(self) -> VoltageStream:
+        """The same voltages with complex samples as recorded, where a format can give those.
+
+        Samples then are pairs of integers on a last axis, a quarter of the memory or less: for
+        kernels that convert them in registers.
+        """
+        return self
+
+    #: Whether two polarisations lie together in the memory of `empty`, sample by sample.
+    interleaved = False
+
     def valid_fraction(self) -> float | None:
         """Share of valid samples where the file's headers alone tell; else None."""
         return None
@@ -274,6 +286,26 @@ class VoltageStream(Stream):
         view = data.view()
         view.flags.writeable = False
         return Block(view, tuple(spans), start, n)
+
+
+class Recorded(VoltageStream):
+    """Complex voltages as pairs of integers: what `as_recorded` returns.
+
+    Parameters
+    ----------
+    source : VoltageStream
+        A file with a method ``_read_recorded``, which fills arrays of this shape as `_read` does.
+    dtype : dtype
+        Type of a part.
+    """
+
+    def __init__(self, source: Any, dtype: DTypeLike) -> None:
+        self.source = source
+        super().__init__(source.header, (*source.shape, 2), dtype, source.path)
+
+    def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
+        spans: tuple[Spans, ...] = self.source._read_recorded(start, n, out)
+        return spans
 
 
 class FrameStream(Stream):

@@ -10,7 +10,7 @@ import os
 import threading
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -28,6 +28,8 @@ __all__ = ["RawFiles", "SegmentedVoltages", "disjoint", "from_first", "incomplet
 
 _KEPT_OPEN = 64
 _YEAR_S = 366 * 86400
+
+Fill = Callable[[tuple[int, ...], int, int, NDArray[Any]], tuple[Spans, ...] | None]
 
 
 class RawFiles:
@@ -158,12 +160,16 @@ class SegmentedVoltages(VoltageStream):
         """
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
+        return self._gather(start, n, out, self._fill)
+
+    def _gather(self, start: int, n: int, out: NDArray[Any], fill: Fill) -> tuple[Spans, ...]:
+        """What `fill` puts into `out` of every segment that is wanted."""
         first = int(np.searchsorted(self._table[:, 1], start, side="right"))
         last = int(np.searchsorted(self._table[:, 0], start + n, side="left"))
         spans: list[list[Spans]] = [[validity.full(0, 0)] for _ in range(self.n_pol)]
         for segment in self._table[first:last].tolist():
             low, high = max(segment[0], start), min(segment[1], start + n)
-            found = self._fill(tuple(segment), low, high, out[low - start : high - start])
+            found = fill(tuple(segment), low, high, out[low - start : high - start])
             whole = validity.full(low, high)
             for pol, each in enumerate(spans):
                 each.append(whole if found is None else found[pol])

@@ -24,7 +24,7 @@ from fastsig.io._hdf5 import open_file, reading, text
 from fastsig.io._positioned import octets, read_into, write_from
 from fastsig.io.probe import Probe
 from fastsig.io.safe import SafeOutput
-from fastsig.stream import VoltageStream
+from fastsig.stream import Recorded, VoltageStream
 from fastsig.validity import Spans
 
 __all__ = ["NAME", "NativeVoltages", "NativeWriter", "open", "sniff"]
@@ -98,22 +98,41 @@ class NativeVoltages(VoltageStream):
         return valid / (self.shape[0] * self.shape[1])
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
-        if self._descriptor < 0:
-            raise DataError(self.path, "the stream is closed")
+        descriptor = self._open_descriptor()
         for pol, offset in enumerate(self._offsets):
             samples = out[:, pol]
             place = offset + self._bytes(start)
             if not self.header.is_complex and samples.flags.c_contiguous:
-                read_into(self._descriptor, samples, place, self.path)
+                read_into(descriptor, samples, place, self.path)
                 continue
             raw = np.empty((n, self._row_items), self._raw)
-            read_into(self._descriptor, raw, place, self.path)
+            read_into(descriptor, raw, place, self.path)
             if self.header.is_complex:
                 pairs = raw.reshape(*samples.shape, 2)
                 samples.real, samples.imag = pairs[..., 0], pairs[..., 1]
             else:
                 samples[...] = raw.reshape(samples.shape)
         return tuple(validity.clip(spans, start, start + n) for spans in self._spans)
+
+    def as_recorded(self) -> VoltageStream:
+        """Complex integers in pairs."""
+        pairs = self.header.is_complex and self._raw.kind == "i"
+        return Recorded(self, self._raw) if pairs else self
+
+    def _read_recorded(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
+        for pol, offset in enumerate(self._offsets):
+            samples = out[:, pol]
+            whole = samples.flags.c_contiguous
+            raw = samples if whole else np.empty(samples.shape, self._raw)
+            read_into(self._open_descriptor(), raw, offset + self._bytes(start), self.path)
+            if not whole:
+                samples[...] = raw
+        return tuple(validity.clip(spans, start, start + n) for spans in self._spans)
+
+    def _open_descriptor(self) -> int:
+        if self._descriptor < 0:
+            raise DataError(self.path, "the stream is closed")
+        return self._descriptor
 
     def verify(self) -> None:
         """Compare every block of samples with its CRC-32."""

@@ -63,6 +63,20 @@ class SelectVoltages(VoltageStream):
         """What decides the numbers."""
         return {"rows": list(self.rows)}
 
+    def as_recorded(self) -> VoltageStream:
+        """The same span of the source's own."""
+        recorded = self.source.as_recorded()
+        return self if recorded is self.source else SelectVoltages(recorded, self.rows)
+
+    def empty(self, n: int) -> NDArray[Any]:
+        """A buffer for `n` rows, as the source has it."""
+        return self.source.empty(n)
+
+    @property
+    def interleaved(self) -> bool:  # type: ignore[override]
+        """As of the source."""
+        return self.source.interleaved
+
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         block = self.source.read_block(self.rows[0] + start, n, out)
         return tuple(validity.shift(spans, -self.rows[0]) for spans in block.valid)

@@ -31,7 +31,8 @@ class Spectrometer(Detect):
     def __init__(self, source: Any, products: str = "I", **signs: int) -> None:
         super().__init__(source, products, **signs)
         bank = self.source
-        self._read = max(1, _READ_BYTES // bank.source.row_bytes)
+        self._voltages = bank.source.as_recorded()
+        self._read = max(1, _READ_BYTES // self._voltages.row_bytes)
         self._tables: dict[float | None, Kernel] = {}
         self._kernels: dict[tuple[int, float | None], Scratch] = {}
 
@@ -44,8 +45,9 @@ class Spectrometer(Detect):
     def _make(self, flag_sigma: float | None) -> Kernel:
         bank = self.source
         header = bank.source.header
-        kind = bank.source.dtype
-        layout = Layout("float32" if kind.kind == "c" else kind.name, is_complex=kind.kind == "c")
+        voltages = self._voltages
+        kind = "float32" if voltages.dtype.kind == "c" else voltages.dtype.name
+        layout = Layout(kind, is_complex=header.is_complex, interleaved=voltages.interleaved)
         return Kernel(
             bank.n_chan, taps=bank.bank.taps, layout=layout, n_pol=bank.source.shape[1],
             products=self.products, flag_sigma=flag_sigma, min_valid=bank.min_valid,
@@ -57,7 +59,7 @@ class Spectrometer(Detect):
         """Kernels for rows of `n_each` frames, with memory to read into, that threads borrow."""
         key = n_each, flag_sigma
         if key not in self._kernels:
-            table, voltages = self._table(flag_sigma), self.source.source
+            table, voltages = self._table(flag_sigma), self._voltages
             length = min(self._read, voltages.shape[0])
             # Samples are read into memory that stays: fresh pages would cost as much again.
             self._kernels[key] = Scratch(
@@ -71,7 +73,7 @@ class Spectrometer(Detect):
 
     def row_work_bytes(self, flag_sigma: float | None) -> int:
         """Memory that a thread takes for sums: tables, state, and the samples read at a time."""
-        voltages = self.source.source
+        voltages = self._voltages
         return (self._table(flag_sigma).memory_bytes + 2 * voltages.work_bytes(self._read)
                 + 2 * _READ_BYTES)
 
@@ -92,9 +94,9 @@ class Spectrometer(Detect):
     def _row_sums(
         self, kernel: Kernel, buffer: NDArray[Any], start: int, n: int, rows: int
     ) -> Sums:
-        voltages = self.source.source
+        voltages, inputs = self._voltages, self.source.source.shape[2:]
         first, length = self.source.needs(start, n)
-        n_input = voltages.shape[2] if len(voltages.shape) == 3 else 1
+        n_input = inputs[0] if inputs else 1
         parts = [kernel if i == 0 else kernel.copy() for i in range(n_input)]
         for part in parts:
             part.reset()
@@ -116,7 +118,7 @@ class Spectrometer(Detect):
               weight: NDArray[np.float64], done: int) -> int:
         """Feed a block of one input channel to its kernel; put what it finished."""
         data = block.data.swapaxes(0, 1)
-        x = data if data.ndim == 2 else data[:, :, i]
+        x = data[:, :, i] if len(self.source.source.shape) == 3 else data
         valid = [np.asarray(spans, np.int64) - block.start for spans in block.valid]
         n_new = part.n_output(block.n)
         columns = slice(i * part.n_chan, (i + 1) * part.n_chan)

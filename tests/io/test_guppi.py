@@ -237,6 +237,30 @@ def test_packets_a_block_by_piperblk(tmp_path: Path) -> None:
     assert opened(path).read_block(0, 256).valid[0].tolist() == [[0, 128], [192, 256]]
 
 
+@pytest.mark.parametrize(("n_bits", "n_pol"), [(8, 2), (8, 1), (16, 2), (4, 2)])
+@pytest.mark.parametrize("width", [12.5, -12.5])
+def test_kernels_that_take_integers_give_the_same_bytes(
+    tmp_path: Path, n_bits: int, n_pol: int, width: float
+) -> None:
+    rng = np.random.default_rng(5)
+    path = tmp_path / "k.raw"
+    size = N_CHAN * n_pol * N_TIME * 2 * n_bits // 8
+    path.write_bytes(b"".join(
+        block(voltages(1), 4 * i, {"NBITS": n_bits, "NPOL": n_pol, "BLOCSIZE": size,
+                                   "PKTSIZE": size // 4, "OBSBW": width},
+              payload=rng.integers(0, 256, size, "u1").tobytes())
+        for i in range(100) if i not in (20, 21, 50)))
+    chain = fs.open(path)[10 * N_TIME + 3 :].channelize(32, n_tap=4)
+    chain = chain.detect("IQUV" if n_pol == 2 else "I").integrate(n_int=3)
+    assert isinstance(chain.stream.source.source.source.source, guppi.GuppiStream)
+    recorded_ = chain.stream.source.source.source.as_recorded()
+    assert (recorded_.dtype.kind == "i") == (n_bits >= 8)
+    files = [tmp_path / "plain.h5", tmp_path / "fused.h5"]
+    for file, fused in zip(files, (False, True), strict=True):
+        chain.write(file, fused=fused, workers=2)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
 def test_threads_read_what_one_reads(tmp_path: Path) -> None:
     x = voltages(30 * N_TIME)
     stream = opened(write(tmp_path / "t.raw", x))
