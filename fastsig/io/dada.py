@@ -26,6 +26,7 @@ from fastsig.io._cards import FIRST_DAY, LAST_DAY, Cards, lines
 from fastsig.io._segments import SegmentedVoltages, disjoint, from_first, incomplete
 from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
+from fastsig.stream import Recorded, VoltageStream
 from fastsig.time import parse_time, sample_time, time_from_mjd
 from fastsig.validity import Spans
 
@@ -124,6 +125,24 @@ class DadaStream(SegmentedVoltages):
         self.may_have_nan = g.n_bits == 32
         self._geometry = g
 
+    def as_recorded(self) -> VoltageStream:
+        """Complex integers of one channel in pairs."""
+        g = self._geometry
+        pairs = g.n_dim == 2 and g.n_chan == 1 and g.n_bits < 32
+        return _RecordedDada(self, _DTYPES[g.n_bits]) if pairs else self
+
+    def _read_recorded(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
+        return self._gather(start, n, out, self._fill_recorded)
+
+    def _fill_recorded(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[Any]
+                       ) -> tuple[Spans, ...] | None:
+        _, _, number, offset, recorded = segment
+        raw = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
+        self._raw.read_into(number, raw, offset + (first - recorded) * self._geometry.row_bytes)
+        if raw is not out:
+            out[...] = raw
+        return None
+
     def _fill(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[Any]
               ) -> tuple[Spans, ...] | None:
         _, _, number, offset, recorded = segment
@@ -141,6 +160,19 @@ class DadaStream(SegmentedVoltages):
         else:
             target[...] = raw[..., 0]
         return None
+
+
+class _RecordedDada(Recorded):
+    """Pairs of integers, (time, pol, 2) in memory too."""
+
+    @property
+    def interleaved(self) -> bool:  # type: ignore[override]
+        """Whether there are two polarisations."""
+        return self.shape[1] == 2
+
+    def empty(self, n: int) -> NDArray[Any]:
+        """A buffer for `n` rows as they are in the file."""
+        return np.empty((n, *self.shape[1:]), self.dtype)
 
 
 def _cards(path: str) -> tuple[Cards, int, int]:

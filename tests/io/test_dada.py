@@ -117,6 +117,23 @@ def test_files_of_an_observation(tmp_path: Path) -> None:
         opened([paths[0], other])
 
 
+@pytest.mark.parametrize(("dtype", "n_pol"), [("i1", 2), ("i1", 1), ("<i2", 2)])
+@pytest.mark.parametrize("width", [16, -16])
+def test_kernels_that_take_integers_give_the_same_bytes(
+    tmp_path: Path, dtype: str, n_pol: int, width: int
+) -> None:
+    x = numbers(3000, n_pol, 2, dtype=dtype)
+    paths = [write(tmp_path / f"k.{i}.dada", x[1000 * i : 1000 * (i + 1)], NPOL=n_pol, BW=width,
+                   NBIT=8 * x.itemsize, OBS_OFFSET=1000 * i * n_pol * 2 * x.itemsize)
+             for i in (0, 2)]
+    chain = fs.open(paths, feed="linear").channelize(32, n_tap=4)
+    chain = chain.detect("IQUV" if n_pol == 2 else "I").integrate(n_int=3)
+    files = [tmp_path / "plain.h5", tmp_path / "fused.h5"]
+    for file, fused in zip(files, (False, True), strict=True):
+        chain.write(file, fused=fused, workers=2)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
 def test_a_cut_file_gives_its_whole_samples(tmp_path: Path) -> None:
     path = write(tmp_path / "c.dada", numbers(10, 2, 2))
     raw = path.read_bytes()
