@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,8 @@ def _kernel_cache() -> str:
 
 os.environ.setdefault("NUMBA_CACHE_DIR", _kernel_cache())
 os.environ.setdefault("MPLBACKEND", "agg")
+# A shell that starts the tests in the background has them ignore Ctrl-C, children included.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np  # noqa: E402 - numba reads the variable when it is imported
 import pytest  # noqa: E402
