@@ -6,6 +6,7 @@ from typing import Any
 
 from fastsig.shared import Shared
 from fastsig.stages.integrate import SEGMENT, Integrate
+from fastsig.stages.spectrometer import Spectrometer
 from fastsig.stream import SpectrumStream, Stream
 
 __all__ = ["Need", "reach", "root"]
@@ -33,7 +34,11 @@ def unit_rows(stream: SpectrumStream) -> int:
     """Rows that read about `_UNIT_BYTES` of the file and give at most `_RESULT_BYTES`."""
     file: Any = root(stream)
     ratio = file.header.sample_rate / stream.header.sample_rate
-    by_input = int(_UNIT_BYTES // max(1, ratio * file.row_bytes))
+    fused: Any = stream.source if isinstance(stream, Integrate) else stream
+    unit, row = _UNIT_BYTES, file.row_bytes
+    if isinstance(fused, Spectrometer):
+        unit, row = max(unit, fused.read_bytes), fused.input_row_bytes
+    by_input = int(unit // max(1, ratio * row))
     by_result = _RESULT_BYTES // max(1, stream.row_bytes)
     return max(1, min(by_input, by_result, stream.shape[0]))
 

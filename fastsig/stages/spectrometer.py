@@ -15,7 +15,7 @@ from fastsig.stream import Block, Scratch, Sums
 
 __all__ = ["Spectrometer"]
 
-_READ_BYTES = 2**23
+_READ_BYTES, _CHANNEL_BYTES, _MOST_BYTES = 2**23, 2**19, 2**25
 
 
 class Spectrometer(Detect):
@@ -32,7 +32,10 @@ class Spectrometer(Detect):
         super().__init__(source, products, **signs)
         bank = self.source
         self._voltages = bank.source.as_recorded()
-        self._read = max(1, _READ_BYTES // self._voltages.row_bytes)
+        # A kernel's call costs as much as some thousand samples: many channels are read longer.
+        inputs = bank.source.shape[2] if len(bank.source.shape) == 3 else 1
+        self.read_bytes = min(_MOST_BYTES, max(_READ_BYTES, _CHANNEL_BYTES * inputs))
+        self._read = max(1, self.read_bytes // self._voltages.row_bytes)
         self._tables: dict[float | None, Kernel] = {}
         self._kernels: dict[tuple[int, float | None], Scratch] = {}
 
@@ -67,6 +70,11 @@ class Spectrometer(Detect):
             )
         return self._kernels[key]
 
+    @property
+    def input_row_bytes(self) -> int:
+        """Bytes of a row of voltages as they are read."""
+        return self._voltages.row_bytes
+
     def work_bytes(self, n: int) -> int:
         """Memory that a thread takes to make `n` spectra."""
         return self.row_work_bytes(None) + 2 * n * self.row_bytes
@@ -75,7 +83,7 @@ class Spectrometer(Detect):
         """Memory that a thread takes for sums: tables, state, and the samples read at a time."""
         voltages = self._voltages
         return (self._table(flag_sigma).memory_bytes + 2 * voltages.work_bytes(self._read)
-                + 2 * _READ_BYTES)
+                + 2 * self.read_bytes)
 
     def read_sums(self, start: int, n: int) -> Sums:
         """Numerators (float32) and the energies they belong to."""
