@@ -98,14 +98,14 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
     common, _ = split_overrides(overrides, (), NAME)
     first: Cards | None = None
-    rows: list[tuple[int, int, int, int]] = []
     geometry: Geometry | None = None
+    rows: list[tuple[int, int, int, int]] = []
     for number, each in enumerate(paths):
         for cards, offset, there in _blocks(each):
-            if first is None:
-                first, geometry = cards, _geometry(cards, each)
-            assert geometry is not None
-            if _geometry(cards, each) != geometry or _start(cards) != _start(first):
+            found = _geometry(cards)
+            if first is None or geometry is None:
+                first, geometry = cards, found
+            if found != geometry or _start(cards) != _start(first):
                 raise FormatError(each, f"the block at byte {offset} is of another scan or shape "
                                   f"than the first of {paths[0]}")
             if there < geometry.block_bytes:
@@ -275,7 +275,7 @@ def _is_header(descriptor: int, at: int) -> bool:
     return head[8:9] == b"=" and head[:8].strip().isascii()
 
 
-def _geometry(cards: Cards, path: str) -> Geometry:
+def _geometry(cards: Cards) -> Geometry:
     n_pol = cards.integer("NPOL", 1, least=1, most=4)
     n_bits = cards.integer("NBITS", 8)
     if n_bits not in (2, 4, 8, 16):

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hostile import change_bytes
 from recordings import recorded
 
 import fastsig as fs
-from fastsig.errors import FastsigError, FastsigWarning, FormatError, UsageError
+from fastsig.errors import FastsigWarning, FormatError, UsageError
 from fastsig.io import dada
 from fastsig.io.probe import Probe
 from fastsig.time import iso
@@ -170,20 +171,4 @@ def test_unknown_options_are_refused(tmp_path: Path) -> None:
 def test_any_byte_of_a_header_may_be_wrong(tmp_path: Path) -> None:
     raw = write(tmp_path / "f.dada", numbers(50, 2, 2)).read_bytes()
     length = raw.index(b"\0")
-    rng = np.random.default_rng(3)
-    path = tmp_path / "g.dada"
-    for _ in range(2000):
-        flipped = bytearray(raw)
-        for _ in range(rng.integers(1, 4)):
-            flipped[rng.integers(0, length)] = rng.integers(0, 256)
-        path.write_bytes(flipped)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of lost samples, and of years to come
-            try:
-                stream = dada.open(str(path))
-                found = stream.read_block(0, min(stream.shape[0], 1000))
-            except FastsigError as error:
-                assert str(error).startswith(str(path))
-                continue
-        assert found.data.shape[1:] == stream.shape[1:]
-        stream.close()
+    change_bytes(raw, tmp_path / "g.dada", lambda rng: rng.integers(0, length), dada.open)

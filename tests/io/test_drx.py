@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hostile import change_bytes
 from recordings import recorded
 
 import fastsig as fs
-from fastsig.errors import FastsigError, FastsigWarning, FormatError, UsageError
+from fastsig.errors import FastsigWarning, FormatError, UsageError
 from fastsig.io import drx
 from fastsig.io.probe import Probe
 from fastsig.time import iso
@@ -123,20 +124,6 @@ def test_damage(tmp_path: Path) -> None:
 
 def test_any_byte_of_headers_may_be_wrong(tmp_path: Path) -> None:
     raw = write(tmp_path / "f.dat", samples(2)).read_bytes()
-    rng = np.random.default_rng(3)
-    path = tmp_path / "g.dat"
-    for _ in range(2000):
-        flipped = bytearray(raw)
-        for _ in range(rng.integers(1, 4)):
-            flipped[4128 * rng.integers(0, 8) + rng.integers(0, 32)] = rng.integers(0, 256)
-        path.write_bytes(flipped)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of lost samples, and of years to come
-            try:
-                stream = drx.open(str(path), tuning=1)
-                found = stream.read_block(0, min(stream.shape[0], 1000))
-            except FastsigError as error:
-                assert str(error).startswith(str(path)) or "tuning" in str(error)
-                continue
-        assert found.data.shape[1:] == stream.shape[1:]
-        stream.close()
+    change_bytes(raw, tmp_path / "g.dat",
+                 lambda rng: 4128 * rng.integers(0, 8) + rng.integers(0, 32),
+                 partial(drx.open, tuning=1))

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hostile import change_bytes
 from recordings import recorded
 
 import fastsig as fs
-from fastsig.errors import FastsigError, FastsigWarning, FormatError, UsageError
+from fastsig.errors import FastsigWarning, FormatError, UsageError
 from fastsig.io import guppi
 from fastsig.io.probe import Probe
 from fastsig.io.scan import scan_files
@@ -329,23 +330,6 @@ def test_headers_that_make_no_sense_are_told(tmp_path: Path, key: str, value: An
 
 
 def test_any_byte_of_a_header_may_be_wrong(tmp_path: Path) -> None:
-    x = voltages(2 * N_TIME)
-    raw = write(tmp_path / "f.raw", x).read_bytes()
+    raw = write(tmp_path / "f.raw", voltages(2 * N_TIME)).read_bytes()
     length = raw.index(b"END") + 80
-    rng = np.random.default_rng(3)
-    path = tmp_path / "g.raw"
-    for _ in range(2000):
-        flipped = bytearray(raw)
-        for _ in range(rng.integers(1, 4)):
-            flipped[rng.integers(0, length)] = rng.integers(0, 256)
-        path.write_bytes(flipped)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of lost samples, and of years to come
-            try:
-                stream = guppi.open(str(path))
-                found = stream.read_block(0, min(stream.shape[0], 1000))
-            except FastsigError as error:
-                assert str(error).startswith(str(path))
-                continue
-        assert found.data.shape[1:] == stream.shape[1:]
-        stream.close()
+    change_bytes(raw, tmp_path / "g.raw", lambda rng: rng.integers(0, length), guppi.open)

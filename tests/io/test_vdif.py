@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hostile import change_bytes
 from recordings import recorded
 
 import fastsig as fs
-from fastsig.errors import FastsigError, FastsigWarning, FormatError, UsageError
+from fastsig.errors import FastsigWarning, FormatError, UsageError
 from fastsig.io import vdif
 from fastsig.io.probe import Probe
 from fastsig.time import iso
@@ -232,23 +233,8 @@ def test_refusals(tmp_path: Path) -> None:
 
 
 def test_any_byte_of_headers_may_be_wrong(tmp_path: Path) -> None:
-    x = codes(64 * 8, 2, 1)
-    raw = write(tmp_path / "f.vdif", x).read_bytes()
-    rng = np.random.default_rng(3)
-    path = tmp_path / "g.vdif"
-    for _ in range(2000):
-        flipped = bytearray(raw)
-        for _ in range(rng.integers(1, 4)):
-            at = 96 * rng.integers(0, 16) * rng.integers(0, 2) + rng.integers(0, 32)
-            flipped[at] = rng.integers(0, 256)
-        path.write_bytes(flipped)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of lost samples, and of years to come
-            try:
-                stream = vdif.open(str(path), sample_rate=64000)
-                found = stream.read_block(0, min(stream.shape[0], 1000))
-            except FastsigError as error:
-                assert str(error).startswith(str(path))
-                continue
-        assert found.data.shape[1:] == stream.shape[1:]
-        stream.close()
+    raw = write(tmp_path / "f.vdif", codes(64 * 8, 2, 1)).read_bytes()
+    # Half of them in the first header.
+    change_bytes(raw, tmp_path / "g.vdif",
+                 lambda rng: 96 * rng.integers(0, 16) * rng.integers(0, 2) + rng.integers(0, 32),
+                 partial(vdif.open, sample_rate=64000))
