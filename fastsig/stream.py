@@ -297,11 +297,28 @@ class Recorded(VoltageStream):
         A file with a method ``_read_recorded``, which fills arrays of this shape as `_read` does.
     dtype : dtype
         Type of a part.
+    memory : tuple of int, optional
+        Axes in the order in which a file has them, the last one running fastest.
     """
 
-    def __init__(self, source: Any, dtype: DTypeLike) -> None:
-        self.source = source
+    def __init__(self, source: Any, dtype: DTypeLike, memory: tuple[int, ...] | None = None
+                 ) -> None:
+        self.source, self._memory = source, memory
         super().__init__(source.header, (*source.shape, 2), dtype, source.path)
+
+    @property
+    def interleaved(self) -> bool:  # type: ignore[override]
+        """Whether there are two polarisations, and these run faster than time."""
+        order = self._memory
+        return order is not None and self.n_pol == 2 and order.index(1) > order.index(0)
+
+    def empty(self, n: int) -> NDArray[Any]:
+        """A buffer for `n` rows, in memory as in the file."""
+        if self._memory is None:
+            return super().empty(n)
+        shape = (n, *self.shape[1:])
+        return np.empty([shape[axis] for axis in self._memory], self.dtype).transpose(
+            np.argsort(self._memory))
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         spans: tuple[Spans, ...] = self.source._read_recorded(start, n, out)

@@ -129,7 +129,7 @@ class DadaStream(SegmentedVoltages):
         """Complex integers of one channel in pairs."""
         g = self._geometry
         pairs = g.n_dim == 2 and g.n_chan == 1 and g.n_bits < 32
-        return _RecordedDada(self, _DTYPES[g.n_bits]) if pairs else self
+        return Recorded(self, _DTYPES[g.n_bits], (0, 1, 2)) if pairs else self
 
     def _read_recorded(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         return self._gather(start, n, out, self._fill_recorded)
@@ -160,19 +160,6 @@ class DadaStream(SegmentedVoltages):
         else:
             target[...] = raw[..., 0]
         return None
-
-
-class _RecordedDada(Recorded):
-    """Pairs of integers, (time, pol, 2) in memory too."""
-
-    @property
-    def interleaved(self) -> bool:  # type: ignore[override]
-        """Whether there are two polarisations."""
-        return self.shape[1] == 2
-
-    def empty(self, n: int) -> NDArray[Any]:
-        """A buffer for `n` rows as they are in the file."""
-        return np.empty((n, *self.shape[1:]), self.dtype)
 
 
 def _cards(path: str) -> tuple[Cards, int, int]:

@@ -140,8 +140,10 @@ class GuppiStream(SegmentedVoltages):
     def as_recorded(self) -> VoltageStream:
         """Integers of 8 and 16 bits in pairs, for blocks channel by channel."""
         g = self._geometry
-        return self if g.n_bits < 8 or g.time_first else _RecordedGuppi(
-            self, "<i2" if g.n_bits == 16 else "i1")
+        if g.n_bits < 8 or g.time_first:
+            return self
+        # A block is (chan, time, pol, 2).
+        return Recorded(self, "<i2" if g.n_bits == 16 else "i1", (2, 0, 1, 3))
 
     def _read_recorded(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         return self._gather(start, n, out, self._fill_recorded)
@@ -153,7 +155,7 @@ class GuppiStream(SegmentedVoltages):
         row = g.n_pol * 2 * g.n_bits // 8
         lower = self.header.sideband == "lower"
         for chan in range(g.n_chan):
-            # (time, pol, 2), contiguous in the memory of `_RecordedGuppi.empty`.
+            # (time, pol, 2), contiguous in the memory of `Recorded.empty`.
             target = out[:, :, g.n_chan - 1 - chan if lower else chan]
             whole = target.flags.c_contiguous
             raw = target if whole else np.empty(target.shape, target.dtype)
@@ -189,20 +191,6 @@ class GuppiStream(SegmentedVoltages):
         raw = np.empty(stop - first, np.uint8)
         self._raw.read_into(number, raw, start + first)
         return raw
-
-
-class _RecordedGuppi(Recorded):
-    """Pairs of integers (time, pol, chan, 2), as a block has them: (chan, time, pol, 2)."""
-
-    @property
-    def interleaved(self) -> bool:  # type: ignore[override]
-        """Whether there are two polarisations."""
-        return self.shape[1] == 2
-
-    def empty(self, n: int) -> NDArray[Any]:
-        """A buffer for `n` rows in which a channel is as recorded."""
-        _, n_pol, n_chan, _ = self.shape
-        return np.empty((n_chan, n, n_pol, 2), self.dtype).transpose(1, 2, 0, 3)
 
 
 def _decoded(raw: NDArray[np.uint8], n_bits: int) -> NDArray[np.complex64]:

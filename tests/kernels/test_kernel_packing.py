@@ -116,3 +116,14 @@ def test_refused():
         quantize(np.zeros(3))
     with pytest.raises(TypeError, match="x: found .*allowed numpy.ndarray"):
         quantize(np.ma.zeros(3, dtype="float32"))
+
+
+@pytest.mark.parametrize(("sigma", "expected"), [(4, 0.9948), (8, 0.9987), (32, 0.99991),
+                                                 (64, 0.9895)])
+def test_efficiency_of_8_bits(sigma, expected):
+    # The square of the correlation of a Gaussian with its integers, by summing over the former.
+    t = np.linspace(-8, 8, 200_001)
+    weight = np.exp(-t * t / 2)
+    q = quantize((sigma * t).astype("f4"))[0].astype(float)
+    found = (weight @ (t * q)) ** 2 / ((weight @ (t * t)) * (weight @ (q * q)))
+    assert abs(found - expected) < 6e-5
