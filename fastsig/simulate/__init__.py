@@ -1,5 +1,6 @@
 """Simulated recordings with known truth, made apart from the stages that they test."""
 
+from fastsig.simulate.coarse import CoarseVoltage
 from fastsig.simulate.components import (
     Burst,
     Carrier,
@@ -14,6 +15,6 @@ from fastsig.simulate.engine import FastVoltage
 from fastsig.simulate.output import Report, fast_voltage, write
 
 __all__ = [
-    "Burst", "Carrier", "Diode", "FastVoltage", "Line", "Loss", "Pulsar", "Report", "RfiBurst",
-    "Source", "fast_voltage", "write",
+    "Burst", "Carrier", "CoarseVoltage", "Diode", "FastVoltage", "Line", "Loss", "Pulsar", "Report",
+    "RfiBurst", "Source", "fast_voltage", "write",
 ]

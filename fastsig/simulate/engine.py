@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from typing import Any
@@ -26,7 +26,7 @@ from fastsig.simulate.values import scalar, whole
 from fastsig.time import parse_time
 from fastsig.validity import Spans
 
-__all__ = ["DISPERSION_CONSTANT", "FastVoltage", "Made"]
+__all__ = ["DISPERSION_CONSTANT", "FastVoltage", "Made", "check_range", "in_order", "kept_spans"]
 
 DISPERSION_CONSTANT = 1 / Fraction("2.41e-4")  # MHz^2 cm^3 s / pc
 MAX_BANDWIDTH = Fraction(500 * 10**6)
@@ -161,12 +161,22 @@ class FastVoltage:
         data, valid, _ = self._make(start, n)
         return data, valid
 
-    def _make(self, start: int, n: int) -> Made:
-        if start < 0 or n < 0 or start + n > self.n_time:
-            raise UsageError(f"samples {start} to {start + n} are outside the {self.n_time} made")
-        signal = np.zeros((2, n), np.float32)
+    def signal(self, start: int, n: int) -> NDArray[np.float32]:
+        """Voltages before rounding, clipping and loss, at any samples, before the first too.
+
+        Returns
+        -------
+        ndarray, shape (2, n), float32, units of the last place
+            X and Y.
+        """
+        out = np.zeros((2, n), np.float32)
         for layer in self._layers:
-            layer.add(signal, start)
+            layer.add(out, start)
+        return out
+
+    def _make(self, start: int, n: int) -> Made:
+        check_range(start, n, self.n_time)
+        signal = self.signal(start, n)
         data = np.empty((2, n), np.int8)
         clipped = [quantize(signal[pol], out=data[pol])[1] for pol in range(2)]
         valid = self._valid(0, start, n), self._valid(1, start, n)
@@ -175,34 +185,51 @@ class FastVoltage:
         return data.T, valid, (clipped[0], clipped[1])
 
     def _valid(self, pol: int, start: int, n: int) -> Spans:
-        loss = self._components["loss"]
-        if loss is None or not n:
-            return validity.full(start, start + n)
-        first = start // parts.PACKET
-        count = -(-(start + n) // parts.PACKET) - first
-        draw = uniform(first, count, seed=self._seed, stream=STREAM_LOSS + pol)
-        kept = draw >= float(loss.fraction)
-        for name, low, high in loss.packets:
-            if "XY".index(name) == pol:
-                kept[max(0, low - first) : max(0, high + 1 - first)] = False
-        spans = validity.from_mask(kept, first) * np.int64(parts.PACKET)
-        return validity.clip(spans, start, start + n)
+        return kept_spans(self._components["loss"], pol, parts.PACKET, start, n,
+                          seed=self._seed, stream=STREAM_LOSS + pol)
 
     def blocks(self, workers: int = 1) -> Iterator[Made]:
         """All samples in order: data, valid spans and clipped counts, `workers` at a time."""
-        firsts = iter(range(0, self.n_time, self.block))
-        waiting: deque[Future[Made]] = deque()
-        with ThreadPoolExecutor(workers) as pool:
-            try:
-                for first in firsts:
-                    n = min(self.block, self.n_time - first)
-                    waiting.append(pool.submit(self._make, first, n))
-                    if len(waiting) >= workers + 2:
-                        yield waiting.popleft().result()
-                while waiting:
+        return in_order(self._make, self.n_time, self.block, workers)
+
+
+def check_range(start: int, n: int, n_time: int) -> None:
+    """Refuse samples that are not in a recording of `n_time`."""
+    if start < 0 or n < 0 or start + n > n_time:
+        raise UsageError(f"samples {start} to {start + n} are outside the {n_time} made")
+
+
+def kept_spans(
+    loss: parts.Loss | None, pol: int, packet: int, start: int, n: int, *, seed: int, stream: int
+) -> Spans:
+    """What of samples `start` to ``start + n - 1`` lies in packets that are not lost."""
+    if loss is None or not n:
+        return validity.full(start, start + n)
+    first = start // packet
+    count = -(-(start + n) // packet) - first
+    kept = uniform(first, count, seed=seed, stream=stream) >= float(loss.fraction)
+    for name, low, high in loss.packets:
+        if "XY".index(name) == pol:
+            kept[max(0, low - first) : max(0, high + 1 - first)] = False
+    spans = validity.from_mask(kept, first) * np.int64(packet)
+    return validity.clip(spans, start, start + n)
+
+
+def in_order(
+    make: Callable[[int, int], Made], n_time: int, block: int, workers: int
+) -> Iterator[Made]:
+    """Call `make` for all samples, `block` at a time in `workers` threads; results in order."""
+    waiting: deque[Future[Made]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for first in range(0, n_time, block):
+                waiting.append(pool.submit(make, first, min(block, n_time - first)))
+                if len(waiting) >= workers + 2:
                     yield waiting.popleft().result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _band(fstart: Any, bandwidth: Any, sideband: str) -> Band:
