@@ -22,6 +22,9 @@ from bench.timing import Call, Scale, Yardstick
 SCIPY, FFTW, MKL, DUCC = "scipy", "pyfftw", "mkl_fft", "ducc0"
 TRANSFORMS = (SCIPY, FFTW, MKL, DUCC)
 
+#: baseband's decoder of payloads; its results go to memory, or are thrown away.
+DECODERS = ("baseband's decoder", "baseband's decoder in cache")
+
 NOT_INSTALLED = "not installed"
 
 _PIECE = 2**18  # complex points: 2 MB
@@ -176,6 +179,38 @@ def baseband_bank(name: str, x: np.ndarray, n_tap: int, n_fft: int, frames: int)
         bank.read(out=out)
 
     return Yardstick(call, len(out) * n_fft / _MEGA)
+
+
+def decoders(kind: str, n_bits: int, packed: np.ndarray, out: np.ndarray, piece: int
+             ) -> dict[str, Call]:
+    """`DECODERS`: payloads to float32.
+
+    Parameters
+    ----------
+    kind : {"vdif", "guppi"}
+    n_bits : int
+    packed : ndarray, shape (n_byte,), uint8
+        The bytes of all payloads, one behind the other.
+    out : ndarray, shape (n_byte 8 / n_bits,), float32
+        Receives what is kept.
+    piece : int
+        Bytes at a time: it takes no output, and what it allocates should stay in the cache.
+    """
+    require(("baseband",))
+    decode = getattr(import_module(f"baseband.{kind}.payload"), f"decode_{n_bits}bit")
+    parts = [packed[first : first + piece] for first in range(0, packed.size, piece)]
+    targets = [out[first * 8 // n_bits :][: part.size * 8 // n_bits]
+               for first, part in zip(range(0, packed.size, piece), parts, strict=True)]
+
+    def kept() -> None:
+        for part, target in zip(parts, targets, strict=True):
+            target[:] = decode(part).reshape(-1)
+
+    def in_cache() -> None:
+        for part in parts:
+            decode(part)
+
+    return dict(zip(DECODERS, (kept, in_cache), strict=True))
 
 
 def liquid() -> ctypes.CDLL | None:

@@ -13,15 +13,19 @@ from pathlib import Path
 import numpy as np
 from fastsig_kernels import detect, detect_accumulate, gaussian, unpack
 
-from bench import data, idioms
+from bench import data, idioms, peers
 from bench.data import MEGA, N_CHAN, N_FFT, N_TAP
-from bench.timing import Case, Scale, Task, Yardstick
+from bench.timing import Case, Mark, Scale, Task, Yardstick
+from bench.transforms import COPY
 from fastsig.chain import open_chain
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header
-from fastsig.io.native import NativeWriter
+from fastsig.io.native_writer import NativeWriter
 from fastsig.polarization import PolBasis
 from fastsig.time import parse_time
+
+_HEADER, _PAYLOAD = 32, 8000  # bytes of a VDIF frame
+_LEVELS = np.array([-3.3165, -1, 1, 3.3165], np.float32)
 
 _CLI = "from fastsig.cli.main import main; main()"
 
@@ -33,6 +37,31 @@ def unpacking(scale: Scale, n_bits: int) -> Task:
     return Task(
         out.size / MEGA, lambda: unpack(packed, n_bits, out=out),
         {"NumPy table look-up": lambda: idioms.unpack(packed, table, out)},
+    )
+
+
+def vdif(scale: Scale) -> Task:
+    """Frames of 2-bit samples, 17 MB of them, decoded where they lie."""
+    n_frame = scale.pick(2**11, 2**5)
+    frames = data.random_bytes(n_frame * (_HEADER + _PAYLOAD)).reshape(n_frame, -1)
+    payload, out = frames[:, _HEADER:], np.empty((n_frame, 4 * _PAYLOAD), np.float32)
+    packed = np.ascontiguousarray(payload).reshape(-1)
+    return Task(
+        out.size / MEGA, lambda: unpack(payload, 2, levels=_LEVELS, out=out),
+        {**peers.decoders("vdif", 2, packed, out.reshape(-1), 2**18),
+         COPY: partial(np.copyto, out, np.ones_like(out))},
+    )
+
+
+def guppi(scale: Scale) -> Task:
+    """Pairs of 8-bit numbers to complex64."""
+    packed = data.random_bytes(scale.pick(2**26, 2**20))
+    out = np.empty(packed.size // 2, np.complex64)
+    numbers = out.view(np.float32)
+    return Task(
+        out.size / MEGA, lambda: unpack(packed, 8, out=numbers),
+        {**peers.decoders("guppi", 8, packed, numbers, 2**20),
+         COPY: partial(np.copyto, out, np.ones_like(out))},
     )
 
 
@@ -117,9 +146,14 @@ def process(scale: Scale, code: str, *arguments: str, needs_file: bool = False) 
     return Task(1, start(code, *arguments), {"python -c pass": Yardstick(start("pass"), 1)})
 
 
+#: Of decoding; either will do: nothing is faster than memory.
+_DECODED = ((Mark(2.0, peers.DECODERS), Mark(0.7, (COPY,))),)
+
 CASES = [
     Case("unpack-4bit", "MS", partial(unpacking, n_bits=4), "64 MB and more: 4 bits to float32"),
     Case("unpack-2bit", "MS", partial(unpacking, n_bits=2), "the same, 2 bits"),
+    Case("vdif-2bit", "MS", vdif, "2-bit VDIF frames to 256 MB of float32", _DECODED),
+    Case("guppi-8bit", "MS", guppi, "8-bit pairs of GUPPI to 256 MB of complex64", _DECODED),
     Case("noise", "MS", noise, "64 MB of Gaussian noise, each sample by its address"),
     Case("detect", "Mvalues", detecting, "I, Q, U, V of every frame, kept"),
     Case("detect-sum", "Mvalues", summing, "I, Q, U, V added up"),

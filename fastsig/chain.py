@@ -23,7 +23,7 @@ from fastsig.io.scan import Paths
 from fastsig.product import Data
 from fastsig.shared import Shared
 from fastsig.stages.integrate import Integrate
-from fastsig.stream import SpectrumStream, Stream, VoltageStream
+from fastsig.stream import Stream, VoltageStream
 from fastsig.time import elapsed, iso
 from fastsig.units import exact
 
@@ -175,8 +175,9 @@ class Chain:
     def _channels(self, span: slice) -> tuple[int, int]:
         axis = self.header.channels
         ends = (span.start, span.stop)
-        if axis is None or not isinstance(self.stream, SpectrumStream):
-            raise PlanError("channels can be selected from spectra only: channelise and detect")
+        if axis is None or len(self.shape) < 3:
+            raise PlanError(f"{self.stream.path}: a band can be selected from channels only: "
+                            "channelise and detect first")
         if all(end is None or isinstance(end, (int, np.integer)) for end in ends):
             first, stop, _ = span.indices(axis.n_chan)
         else:
@@ -190,7 +191,16 @@ class Chain:
         return first, stop
 
     def write(self, path: str | os.PathLike[str], **options: Any) -> None:
-        """Compute all rows and write them as FBH5; options as of `fastsig.reduce.write`."""
+        """Compute all rows and write them.
+
+        Spectra become FBH5, with the options of `fastsig.reduce.write`; voltages a file of the
+        format that `path` or `to` tells, with those of `fastsig.convert.write`.
+        """
+        if self.stream.kind == "voltage":
+            from fastsig.convert import write as write_voltages
+
+            write_voltages(self.stream, path, **options)
+            return
         from fastsig.reduce import write
 
         write(self.stream, path, **options)

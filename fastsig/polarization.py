@@ -64,7 +64,7 @@ def product_names(products: str, n_pol: int, kind: str = "linear") -> tuple[str,
     if n_pol > 2:
         raise UsageError(
             f"products need one or two polarisations, not {n_pol}: choose by the format's own "
-            f"override, such as --set subchannel=0,1 or --set dipole=010,011"
+            f"override, such as --set input=0,1 or --set subchannel=0,1"
         )
     if n_pol == 1 and products != "I":
         raise UsageError(f"products = {products!r} need two polarisations; this stream has one")

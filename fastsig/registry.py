@@ -14,12 +14,20 @@ from typing import Any
 
 from fastsig.errors import FastsigWarning, UsageError
 
-__all__ = ["API", "formats", "stage", "stages"]
+__all__ = ["API", "formats", "stage", "stages", "writer", "writers"]
 
 API = 1
 
 # In the order in which they are asked whether a file is theirs.
-_FORMATS = ("native", "fbh5", "lofar_tbb", "digital_rf", "guppi", "dada", "vdif", "drx")
+_FORMATS = ("native", "fbh5", "lofar_tbb", "chime", "digital_rf", "guppi", "dada", "vdif", "drx",
+            "mark5b", "mark4", "gsb")
+
+_WRITERS = {
+    "native": "fastsig.io.native_writer:NativeTarget",
+    "guppi": "fastsig.io.guppi_writer:GuppiWriter",
+    "dada": "fastsig.io.dada_writer:DadaWriter",
+    "vdif": "fastsig.io.vdif_writer:VdifWriter",
+}
 
 _STAGES = {
     "channelize": "fastsig.stages.channelize:Channelize",
@@ -51,6 +59,25 @@ def formats() -> dict[str, Any]:
     """Format modules by name, in the order in which they are asked."""
     own = {name: importlib.import_module(f"fastsig.io.{name}") for name in _FORMATS}
     return {**own, **_plugins("fastsig.formats")}
+
+
+def writers() -> tuple[str, ...]:
+    """Names of the formats that voltages can be written in."""
+    return tuple(_WRITERS)
+
+
+def writer(name: str) -> Any:
+    """The class that writes voltages in a format.
+
+    Raises
+    ------
+    UsageError
+        Where there is none.
+    """
+    if name not in _WRITERS:
+        raise UsageError(f"voltages cannot be written as {name!r}; allowed: {', '.join(_WRITERS)}")
+    module, _, attribute = _WRITERS[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 @cache

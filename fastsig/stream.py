@@ -232,6 +232,9 @@ class VoltageStream(Stream):
     #: Whether floating-point samples may be other than finite: False where integers are decoded.
     may_have_nan = True
 
+    #: Values of the parts of samples, where these are not the whole numbers of `header.n_bits`.
+    levels: tuple[float, ...] | None = None
+
     @abstractmethod
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         """Fill `out` with rows and return the valid spans of each polarisation."""
@@ -254,16 +257,32 @@ class VoltageStream(Stream):
     def as_recorded(self) -> VoltageStream:
         """The same voltages with complex samples as recorded, where a format can give those.
 
-        Samples then are pairs of integers on a last axis, a quarter of the memory or less: for
-        kernels that convert them in registers.
+        Samples then are pairs of integers on a last axis, or codes packed in bytes, a quarter of
+        the memory or less: for kernels that convert them in registers.
         """
         return self
 
-    #: Whether two polarisations lie together in the memory of `empty`, sample by sample.
-    interleaved = False
+    @property
+    def layout(self) -> dict[str, Any]:
+        """How samples lie in the memory of `empty`: parameters of `fastsig_kernels.Layout`."""
+        kind = "float32" if self.dtype.kind == "c" else self.dtype.name
+        return {"kind": kind, "is_complex": self.header.is_complex}
+
+    #: Rows that can be read begin at multiples of this.
+    row_step = 1
+
+    #: What stands for no signal.
+    zero = 0
+
+    #: Whether blocks have no signal where they are not valid.
+    blanked = True
 
     def valid_fraction(self) -> float | None:
         """Share of valid samples where the file's headers alone tell; else None."""
+        return None
+
+    def valid_spans(self) -> tuple[Spans, ...] | None:
+        """Valid spans of each polarisation where the file's headers alone tell; else None."""
         return None
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
@@ -281,7 +300,7 @@ class VoltageStream(Stream):
                 mask = finite if finite.ndim == 1 else finite.all(axis=1)
                 if not mask.all():
                     valid = validity.intersect(valid, validity.from_mask(mask, start))
-            validity.zero_invalid(samples, valid, start)
+            validity.zero_invalid(samples, valid, start, self.zero)
             spans[pol] = valid
         view = data.view()
         view.flags.writeable = False
@@ -299,18 +318,21 @@ class Recorded(VoltageStream):
         Type of a part.
     memory : tuple of int, optional
         Axes in the order in which a file has them, the last one running fastest.
+    zero : int
+        The number that stands for no signal: 128 in offset binary.
     """
 
-    def __init__(self, source: Any, dtype: DTypeLike, memory: tuple[int, ...] | None = None
-                 ) -> None:
-        self.source, self._memory = source, memory
+    def __init__(self, source: Any, dtype: DTypeLike, memory: tuple[int, ...] | None = None, *,
+                 zero: int = 0) -> None:
+        self.source, self._memory, self.zero = source, memory, zero
         super().__init__(source.header, (*source.shape, 2), dtype, source.path)
 
     @property
-    def interleaved(self) -> bool:  # type: ignore[override]
-        """Whether there are two polarisations, and these run faster than time."""
+    def layout(self) -> dict[str, Any]:
+        """With two polarisations sample by sample, where these run faster than time."""
         order = self._memory
-        return order is not None and self.n_pol == 2 and order.index(1) > order.index(0)
+        pairs = order is not None and self.n_pol == 2 and order.index(1) > order.index(0)
+        return {**super().layout, "interleaved": pairs}
 
     def empty(self, n: int) -> NDArray[Any]:
         """A buffer for `n` rows, in memory as in the file."""
@@ -323,6 +345,64 @@ class Recorded(VoltageStream):
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         spans: tuple[Spans, ...] = self.source._read_recorded(start, n, out)
         return spans
+
+
+class Packed(VoltageStream):
+    """Voltages as codes of 1, 2 or 4 bits in bytes: what `as_recorded` returns.
+
+    Arrays are (byte, pol). Codes need not have a zero: what is not valid is not blanked.
+
+    Parameters
+    ----------
+    source : VoltageStream
+        A file with a method ``_read_packed``, which fills such arrays and returns valid spans.
+    bits : int
+        Of a code.
+    levels : tuple of float
+        Values of the codes.
+    order : {"lsb", "msb"}
+        Whether the first code of a byte is in its lowest bits, or in its highest.
+    """
+
+    blanked = False
+
+    def __init__(self, source: Any, bits: int, levels: tuple[float, ...], order: str = "lsb"
+                 ) -> None:
+        self.source = source
+        self._told = {"kind": "packed", "bits": bits, "levels": levels, "order": order}
+        self.sample_bits = bits * (2 if source.header.is_complex else 1)
+        self.row_step = 8 // self.sample_bits
+        super().__init__(source.header, source.shape, np.uint8, source.path)
+
+    @property
+    def layout(self) -> dict[str, Any]:
+        """Codes, and their levels."""
+        return {**super().layout, **self._told}
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row in memory, at least one."""
+        return -(-self.n_pol * self.sample_bits // 8)
+
+    def empty(self, n: int) -> NDArray[Any]:
+        """A buffer for `n` rows."""
+        return np.empty((self.n_pol, n // self.row_step), np.uint8).T
+
+    def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
+        spans: tuple[Spans, ...] = self.source._read_packed(start, n, out)
+        return spans
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Bytes of rows, and valid spans; `start` and `n` are multiples of `row_step`."""
+        self._check_range(start, n)
+        if start % self.row_step or n % self.row_step:
+            raise UsageError(f"rows {start} to {start + n} are packed {self.row_step} in a byte; "
+                             "allowed: whole bytes")
+        data = self.empty(n) if out is None else out[: n // self.row_step]
+        spans = self._read(start, n, data)
+        view = data.view()
+        view.flags.writeable = False
+        return Block(view, spans, start, n)
 
 
 class FrameStream(Stream):

@@ -18,6 +18,7 @@ __all__ = [
     "elapsed",
     "format_rate",
     "iso",
+    "mjd_and_seconds",
     "parse_rate",
     "parse_time",
     "sample_time",
@@ -75,6 +76,21 @@ def time_from_mjd(day: int, seconds: Fraction | int | float = 0) -> Time:
     if int(day) != day:
         raise UsageError(f"day number {day!r} is not a whole day; give the rest as seconds")
     return (Time(int(day), format="mjd", scale="utc").tai + _delta(Fraction(seconds))).utc
+
+
+def mjd_and_seconds(time: Time) -> tuple[int, Fraction]:
+    """UTC day number and seconds of that day, to 10 ps: what `time_from_mjd` takes.
+
+    A two-part time has steps of 5 ps, so finer digits would be noise.
+    """
+    utc = time.utc
+    day = int(np.floor(utc.mjd))
+    for first in (day, day - 1, day + 1):  # a float day number may be rounded over midnight
+        seconds = Fraction(round(elapsed(time_from_mjd(first), utc) * 10**11), 10**11)
+        length = elapsed(time_from_mjd(first), time_from_mjd(first + 1))
+        if 0 <= seconds < round(length):
+            return first, seconds
+    raise UsageError(f"{time!r} is no time of day")
 
 
 def time_from_unix(seconds: Fraction | int) -> Time:

@@ -94,14 +94,14 @@ def from_mask(mask: NDArray[np.bool_], start: int = 0) -> Spans:
     return edges.reshape(-1, 2).astype(np.int64) + start
 
 
-def zero_invalid(data: NDArray[np.generic], spans: Spans, start: int) -> None:
-    """Set to 0, in place, what lies outside `spans`; axis 0 of `data` begins at sample `start`."""
+def zero_invalid(data: NDArray[np.generic], spans: Spans, start: int, zero: int = 0) -> None:
+    """Set to `zero`, in place, what lies outside `spans`; axis 0 of `data` begins at `start`."""
     lost = complement(spans, start, start + len(data)) - start
     if len(lost) > _FEW:
         edges = np.zeros(len(data) + 1, np.int8)
         edges[lost[:, 0]] += 1
         edges[lost[:, 1]] -= 1
-        data[np.cumsum(edges[:-1], dtype=np.int8) > 0] = 0
+        data[np.cumsum(edges[:-1], dtype=np.int8) > 0] = zero
         return
     for first, last in lost:
-        data[first:last] = 0
+        data[first:last] = zero

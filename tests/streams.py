@@ -11,7 +11,7 @@ import numpy as np
 from fastsig import validity
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header
-from fastsig.io.native import NativeWriter
+from fastsig.io.native_writer import NativeWriter
 from fastsig.polarization import PolBasis
 from fastsig.stream import VoltageStream
 from fastsig.time import parse_time

@@ -17,9 +17,10 @@ import numba
 import numpy as np
 import pytest
 from fastsig_kernels import Channelizer, Spectrometer, detect, detect_accumulate, unpack
+from fastsig_kernels._simd import Spec, host_lanes
 
 from bench import __main__ as command
-from bench import idioms, machine, peers, probe, scaling, spectrometers, transforms, whole
+from bench import idioms, machine, peers, probe, scaling, spectrometers, stages, transforms, whole
 from bench.cases import CASES
 from bench.timing import Case, Mark, Result, Scale, Task, Timing, Yardstick, measure
 
@@ -229,6 +230,7 @@ x86 = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64"),
     reason="the check reads x86 assembly",
 )
+WIDE = pytest.mark.skipif(not HOST.get("avx2") or CHOSEN, reason="needs AVX2 or AVX-512")
 
 
 def assembly(function: numba.core.dispatcher.Dispatcher, *arguments: object) -> str:
@@ -280,6 +282,48 @@ def test_hot_loop_is_vector_code(name):
     assert is_packed(assembly(kernel(name), *LOOPS[name]()))
 
 
+MEMORY = np.zeros(4096, np.float32)
+
+
+def decoding(n_bits: int, values: str) -> tuple[object, ...]:
+    """Arguments of the loop that decodes: 256 bytes, a table of levels, room for samples."""
+    spec = Spec(lanes=host_lanes(), bits=n_bits, msb=False, values=values)
+    source, table, target = (MEMORY[start:].ctypes.data for start in (0, 64, 320))
+    return spec, source, 256, table, ONE, target
+
+
+#: Loops with little or no arithmetic on floats, and the instruction that does their work.
+DECODE = "unpacking._blocks_nb"
+MOVES = {
+    "1 bit": (DECODE, "vperm(?:d|ps|ilps)", lambda: decoding(1, "levels")),
+    "2 bits": (DECODE, "vperm(?:d|ps|ilps)", lambda: decoding(2, "levels")),
+    "4 bits": (DECODE, "vperm(?:d|ps|ilps)", lambda: decoding(4, "levels")),
+    "8 bits": (DECODE, "vcvtdq2ps", lambda: decoding(8, "signed")),
+    "8 bits, offset": (DECODE, "vsubps", lambda: decoding(8, "offset")),
+    "12 bits": (DECODE, "vcvtdq2ps", lambda: decoding(12, "offset")),
+    "16 bits": (DECODE, "vcvtdq2ps", lambda: decoding(16, "signed")),
+    "nearest": ("packing.nearest_codes_nb", "vpaddd", lambda: (
+        sums(), np.arange(4, dtype=np.uint8), sums()[:4], sums()[:5], np.zeros(64, np.uint8))),
+    "rounding": ("packing.round_codes_nb", "v(?:rndscale|round)pd", lambda: (
+        sums(), ONE, 0, 255, np.zeros(64, np.uint8))),
+}
+
+
+@x86
+@WIDE
+@pytest.mark.parametrize("name", MOVES)
+def test_samples_are_decoded_and_encoded_by_vector_code(name):
+    function, instruction, arguments = MOVES[name]
+    text = assembly(kernel(function), *arguments())
+    assert re.search(rf"\s{instruction}\s[^\n]*%{REGISTERS}mm\d", text)
+    found = probe.count(text)
+    assert "gather" not in found
+    if function == DECODE:
+        register = {16: "z", 8: "y"}[host_lanes()]
+        assert len(re.findall(rf"\svmov\w+\s+%{register}mm\d+, [^,]*\(", text)) >= 2
+        assert "scalar" not in found
+
+
 def serial(x, out):
     """Every value needs the one before it."""
     value = np.float32(0)
@@ -308,7 +352,6 @@ def test_the_check_tells_scalar_code(function, arguments):
 
 # Guards: a little above half of what is usual, so that only a loss of the vector code, or of
 # the cache, falls below. Each is measured beside its yardstick, and again if that was noise.
-WIDE = pytest.mark.skipif(not HOST.get("avx2") or CHOSEN, reason="needs AVX2 or AVX-512")
 ATTEMPTS = 4
 GUARDS: dict[str, tuple[float, Callable[[Scale], Task]]] = {
     "fused-i": (1.2, partial(spectrometers.fused, names=(peers.SCIPY,))),
@@ -317,6 +360,8 @@ GUARDS: dict[str, tuple[float, Callable[[Scale], Task]]] = {
     "fused-65536": (0.8, partial(spectrometers.fused, names=(peers.SCIPY,), n_chan=2**16)),
     "fft-4096": (0.6, partial(transforms.transforming, n=2**12, names=(peers.FFTW,))),
     "fft-65536": (0.6, partial(transforms.transforming, n=2**16, names=(peers.FFTW,))),
+    "unpack-4bit": (1.6, partial(stages.unpacking, n_bits=4)),
+    "unpack-2bit": (0.9, partial(stages.unpacking, n_bits=2)),
 }
 
 

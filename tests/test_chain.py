@@ -76,7 +76,7 @@ def test_slices(recording: Path) -> None:
             chain[bad]
     with pytest.raises(fs.UsageError, match="the band runs from"):
         chain[:, 2 * u.GHz:]
-    with pytest.raises(fs.PlanError, match="channels can be selected from spectra"):
+    with pytest.raises(fs.PlanError, match="a band can be selected from channels"):
         fs.open(recording)[:, 3:4]
     with pytest.raises(fs.UsageError):
         chain[3]

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common
+from fastsig.cli.copying import FORMATS
 
 __all__ = ["simulate"]
 
@@ -29,8 +30,17 @@ def simulate() -> None:
 
 
 @simulate.command("fast-voltage")
-@common.output_option("Native file to make.")
+@common.output_option("File to make; {file} in it stands for the number of each of several.")
 @common.workers_option
+@click.option("--to", type=click.Choice(FORMATS), default="native", show_default=True,
+              help="Format of the file.")
+@click.option("--coarse", type=int, metavar="N",
+              help="Complex voltages in N channels, as a coarse filter bank records them; --level "
+              "and the packets of --loss are theirs.")
+@click.option("--file-size", metavar="SIZE", help="Most samples of a file, for several, e.g. 1GB.")
+@click.option("--lossy", is_flag=True,
+              help="Write although the format cannot carry everything.")
+@click.option("--truth", metavar="PATH", help="JSON file for the truth record as well.")
 @click.option("--duration", default="1ms", show_default=True, help="Rounded to whole samples.")
 @click.option("--fstart", default="1000MHz", show_default=True, help="Lower edge on the sky.")
 @click.option("--bandwidth", default="500MHz", show_default=True,
@@ -66,21 +76,69 @@ def simulate() -> None:
 @common.quiet_options
 @common.debug_option
 def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
-    """Voltages of one FAST beam: 8-bit real samples of X and Y.
+    """Voltages of one FAST beam: 8-bit samples of X and Y, real or in complex channels.
 
-    Values take units, e.g. --pulsar period=5ms,dm=10,duty=0.05,peak=30K. The truth goes into the
-    file's truth record. Times of pulsar and burst are those at the top of the band.
+    Values take units, e.g. --pulsar period=5ms,dm=10,duty=0.05,peak=30K. The truth goes into a
+    native file's truth record. Times of pulsar and burst are those at the top of the band.
     """
     from fastsig import simulate as library
 
     quiet = options["quiet"]
-    recording = library.FastVoltage(**_parameters(options))
-    with common.progress(2 * recording.n_time, "simulate", quiet=quiet) as advance:
-        report = library.write(recording, output, workers=workers, overwrite=overwrite,
-                               progress=advance)
-    for name, clipped, lost in zip("XY", report.n_clipped, report.n_lost, strict=True):
-        common.say(f"{name}: {report.n_time} samples, {clipped} clipped, {lost} lost", quiet)
-    common.say(f"wrote {output}", quiet)
+    recording = _recording(options)
+    if options["to"] == "native":
+        with common.progress(2 * recording.n_time, "simulate", quiet=quiet) as advance:
+            report = library.write(recording, output, workers=workers, overwrite=overwrite,
+                                   progress=advance)
+        for name, clipped, lost in zip("XY", report.n_clipped, report.n_lost, strict=True):
+            common.say(f"{name}: {report.n_time} samples, {clipped} clipped, {lost} lost", quiet)
+        names = [output]
+    else:
+        names = _write_as(recording, output, overwrite, workers, options)
+    if options["truth"]:
+        _write_truth(recording, options["truth"], overwrite)
+        names.append(options["truth"])
+    for name in names:
+        common.say(f"wrote {name}", quiet)
+
+
+def _recording(options: dict[str, Any]) -> Any:
+    """What the options ask for: digitised voltages, or those behind a coarse filter bank."""
+    from fastsig import simulate as library
+
+    parameters = _parameters(options)
+    if options["coarse"] is None:
+        return library.FastVoltage(**parameters)
+    loss = parameters.pop("loss", None)
+    return library.CoarseVoltage(library.FastVoltage(**parameters), options["coarse"], loss=loss)
+
+
+def _write_as(recording: Any, output: str, overwrite: bool, workers: int | None,
+              options: dict[str, Any]) -> list[str]:
+    """Write in a format that is not the project's own; returns the names of the files."""
+    from fastsig import convert
+    from fastsig.memory import parse_bytes
+    from fastsig.simulate import SimulatedVoltages
+
+    size = None if options["file_size"] is None else parse_bytes(options["file_size"])
+    stream = SimulatedVoltages(recording)
+    writer = convert.plan(stream, output, to=options["to"], file_bytes=size)
+    convert.refuse_losses(writer, options["lossy"])
+    with common.progress(recording.n_time, "simulate", quiet=options["quiet"]) as advance:
+        convert.copy(writer, stream, workers=workers, overwrite=overwrite, progress=advance)
+    lost = recording.n_time - round(recording.n_time * stream.valid_fraction())
+    common.say(f"{recording.n_time} samples, {lost} lost", options["quiet"])
+    return [name for name, _ in writer.files]
+
+
+def _write_truth(recording: Any, path: str, overwrite: bool) -> None:
+    import json
+    import os
+
+    from fastsig.io.safe import SafeOutput
+
+    text = json.dumps(recording.truth, indent=1, sort_keys=True) + "\n"
+    with SafeOutput(path, overwrite=overwrite) as output:
+        os.write(output.descriptor, text.encode())
 
 
 def _parameters(options: dict[str, Any]) -> dict[str, Any]:
@@ -88,7 +146,7 @@ def _parameters(options: dict[str, Any]) -> dict[str, Any]:
     from fastsig import simulate as library
     from fastsig.simulate.values import from_text
 
-    told = ("quiet", "debug", *COMPONENTS)
+    told = ("quiet", "debug", "to", "coarse", "file_size", "lossy", "truth", *COMPONENTS)
     parameters = {key: value for key, value in options.items()
                   if key not in told and value is not None}
     for option, (kind, parameter, again) in COMPONENTS.items():

@@ -10,13 +10,15 @@ from fastsig.cli import common
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.json_option
+@common.set_option
 @common.quiet_options
 @common.debug_option
 def validate(
-    files: tuple[str, ...], as_json: bool, quiet: bool, debug: bool
+    files: tuple[str, ...], as_json: bool, overrides: tuple[str, ...], quiet: bool, debug: bool
 ) -> int:
     """Check that each FILE is whole: structure, header, every sample's checksum."""
-    records = [_check(path) for path in files]
+    changes = common.parse_overrides(overrides)
+    records = [_check(path, changes) for path in files]
     if as_json:
         common.print_json(records)
     for record in records:
@@ -28,7 +30,7 @@ def validate(
     return int(not all(record["valid"] for record in records))
 
 
-def _check(path: str) -> dict[str, object]:
+def _check(path: str, overrides: dict[str, str]) -> dict[str, object]:
     import warnings
 
     from fastsig.errors import FastsigWarning, InputError
@@ -37,7 +39,7 @@ def _check(path: str) -> dict[str, object]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            stream = open_stream(path)
+            stream = open_stream(path, **overrides)
             try:
                 stream.verify()
                 checksums = stream.checksummed

@@ -8,7 +8,9 @@ import warnings
 from typing import Any
 
 from fastsig.errors import FastsigError, FormatError, UsageError
+from fastsig.io import raw
 from fastsig.io.probe import Probe
+from fastsig.io.raw import STANDARD_INPUT
 from fastsig.io.scan import Paths, scan_files
 from fastsig.stream import Stream, VoltageStream
 from fastsig.time import iso
@@ -45,6 +47,10 @@ def open_stream(paths: Paths, **overrides: Any) -> Stream:
 
 def _opened(paths: Paths, overrides: dict[str, Any]) -> tuple[str, Stream]:
     """Name of the format, and the stream."""
+    if paths == STANDARD_INPUT or (isinstance(paths, (list, tuple)) and STANDARD_INPUT in paths):
+        if not isinstance(paths, str) and len(paths) > 1:
+            raise UsageError("- (standard input) stands alone; allowed: no other file beside it")
+        return raw.NAME, raw.open(STANDARD_INPUT, **overrides)
     files = scan_files(paths)
     if not files:
         raise UsageError("no file; allowed: one, or those of a scan")

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
+from decimal import Context, Decimal
 from fractions import Fraction
+from typing import Any
 
 from fastsig.errors import FormatError
 
-__all__ = ["FIRST_DAY", "LAST_DAY", "Cards", "cards_80", "lines"]
+__all__ = ["FIRST_DAY", "LAST_DAY", "Cards", "card_80", "cards_80", "decimal_text", "hms_text",
+           "kept_cards", "lines"]
 
 #: Days (MJD) on which a recording may begin: from 1970 up to 2100.
 FIRST_DAY, LAST_DAY = 40587, 88069
 
 _LARGEST = 2**62
+_MANY_DIGITS, _SIMPLE = 25, 10**9
+
+
+# What typed fields of a header hold, or what only the files that were read are made of: GUPPI's,
+# DADA's and VDIF's. A writer has values of its own for these, or no use.
+_STRUCTURE = frozenset((  # noqa: SIM905 - a list of 70 quoted names is harder to read
+    "BACKEND BASIS BEAM BLOCSIZE BW BYTES_PER_SECOND CONTINUE DADA_VERSION DEC DEC_STR DIRECTIO "
+    "DROPAVG DROPBLK DROPTOT END FD_POLN FILE_NAME FILE_NUMBER FILE_SIZE FREQ FRONTEND HDR_SIZE "
+    "HDR_VERSION HEADER IBEAM INSTRUMENT MJD_EPOCH MJD_START NBIT NBITS NCHAN NDIM NDROP NPOL "
+    "OBSBW OBSFREQ OBSNCHAN OBS_OFFSET OBS_OVERLAP OBS_XFER ORDER OVERLAP PICOSECONDS PIPERBLK "
+    "PKTFMT PKTIDX PKTSIZE PKTSTART PKTSTOP RA RA_STR RECEIVER RESOLUTION SOURCE SRC_NAME "
+    "STT_IMJD STT_OFFS STT_SMJD TBIN TELESCOP TELESCOPE TRANSFER_SIZE TSAMP UTC_START "
+    "edv encoding frame_length levels order ref_epoch station threads").split())
 
 
 class Cards(Mapping[str, str]):
@@ -45,7 +62,11 @@ class Cards(Mapping[str, str]):
                            f"allowed: {allowed}")
 
     def exact(self, key: str, default: str | None = None) -> Fraction:
-        """A decimal number, exactly as written."""
+        """A decimal number, exactly as written.
+
+        With 25 digits and more it is the simple fraction that it is the rounding of, as
+        `decimal_text` writes one.
+        """
         text = self.get(key, default)
         if text is None:
             raise FormatError(self._path, f"{self._where} has no {key}")
@@ -55,6 +76,10 @@ class Cards(Mapping[str, str]):
             raise self.error(key, "a number") from None
         if abs(value) > _LARGEST:
             raise self.error(key, f"a number up to {_LARGEST}")
+        if sum(map(str.isdigit, text)) >= _MANY_DIGITS:
+            simple = value.limit_denominator(_SIMPLE)
+            if abs(simple - value) < abs(value) / 10 ** (_MANY_DIGITS - 1):
+                return simple
         return value
 
     def integer(self, key: str, default: int | None = None, *, least: int = 0,
@@ -64,6 +89,11 @@ class Cards(Mapping[str, str]):
         if value.denominator != 1 or not least <= value <= most:
             raise self.error(key, f"a whole number from {least} to {most}")
         return int(value)
+
+    def index(self, key: str) -> int | None:
+        """A whole number from 0, or None where there is none to be read."""
+        text = self.get(key, "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
     def number(self, key: str) -> float | None:
         """A finite number, or None where there is none to be read."""
@@ -112,3 +142,57 @@ def lines(raw: bytes, path: str, where: str) -> Cards:
         if key:
             values.setdefault(key, value.strip())
     return Cards(values, path, where)
+
+
+def decimal_text(value: Fraction | int) -> str:
+    """A number as decimal text: exact where 30 digits are enough, else rounded to these."""
+    number = Decimal(value.numerator)
+    found = Context(prec=30).divide(number, Decimal(value.denominator))
+    return format(found, "f")
+
+
+def hms_text(degrees: float, per_unit: int) -> str:
+    """Degrees as ``hh:mm:ss.sssssssss`` (`per_unit` 15) or ``dd:mm:ss.ssssssss`` (1)."""
+    digits = 9 if per_unit == 15 else 8
+    whole = round(abs(degrees) / per_unit * 3600 * 10**digits)
+    seconds, rest = divmod(whole, 10**digits)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    sign = "-" if degrees < 0 else ""
+    return f"{sign}{hours:02d}:{minutes:02d}:{seconds:02d}.{rest:0{digits}d}"
+
+
+def card_80(key: str, value: object) -> bytes:
+    """A FITS-like card: text in quotes, numbers to the right."""
+    text = f"'{value:<8}'" if isinstance(value, str) and not _NUMBER.fullmatch(value) else (
+        f"{value!s:>20}")
+    return f"{key:<8}= {text}".ljust(80).encode("ascii")
+
+
+_NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+([eEdD][-+]?[0-9]+)?")
+
+
+def kept_cards(extra: Mapping[str, Any], longest: int, most: int
+               ) -> tuple[dict[str, str], list[str]]:
+    """Values of another header that fit into a text header, and the names of those that do not.
+
+    Parameters
+    ----------
+    extra : mapping
+        The other header.
+    longest, most : int
+        Characters of a key and of a value.
+    """
+    kept, left = {}, []
+    for key, value in extra.items():
+        text = str(value)
+        if key in _STRUCTURE:
+            continue
+        fits = (re.fullmatch(r"[A-Z][A-Z0-9_-]*", key) and len(key) <= longest and len(text) <= most
+                and isinstance(value, (str, int, float)) and text.isascii() and text.isprintable()
+                and not set("'#") & set(text))
+        if fits:
+            kept[key] = text
+        else:
+            left.append(key)
+    return kept, left

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,15 +19,19 @@ from fastsig import validity
 from fastsig.errors import FormatError, UsageError
 from fastsig.header import Header
 from fastsig.io._segments import RawFiles, incomplete
-from fastsig.stream import VoltageStream
+from fastsig.stream import Scratch, VoltageStream
 from fastsig.validity import Spans
 
 __all__ = ["FramedVoltages", "Frames", "Heads", "choose"]
 
 _SLACK = 32  # frames of each thread that one may come late or early
-_READ_BYTES = 2**22
+_READ_BYTES = 2**20  # what fits into a core's own cache is decoded from there
 _FIRST_FRAMES = 1024  # of a file, among which every thread is expected
+_HEADS = 2**16  # headers that are looked at together
 _NEVER = 2**62
+
+# Takes frames, the row of their first sample, and the inputs in them with their columns.
+Place = Callable[[NDArray[np.uint8], int, list[tuple[int, int]]], None]
 
 
 class Heads(NamedTuple):
@@ -56,7 +61,7 @@ class Frames(ABC):
             if rest:
                 incomplete(path, f"the last {rest} bytes are no whole frame")
             self.counts.append(n)
-        first = [self._heads(i, 0, min(n, _FIRST_FRAMES)) for i, n in enumerate(self.counts)]
+        first = [self.heads(i, 0, min(n, _FIRST_FRAMES)) for i, n in enumerate(self.counts)]
         if not any(heads.good.any() for heads in first):
             raise FormatError(raw.paths[0], "holds no valid frame")
         self.threads = sorted({int(t) for heads in first for t in heads.thread[heads.good]})
@@ -69,7 +74,8 @@ class Frames(ABC):
     def parsed(self, raw: NDArray[np.uint8]) -> Heads:
         """Fields of headers: rows of `raw` begin with one each. Good are those that belong here."""
 
-    def _heads(self, file: int, first: int, n: int) -> Heads:
+    def heads(self, file: int, first: int, n: int) -> Heads:
+        """Fields of the headers of `n` frames of a file."""
         raw = np.empty((n, self.head_bytes), np.uint8)
         for i in range(n):
             self.raw.read_into(file, raw[i], (first + i) * self.frame_bytes)
@@ -79,7 +85,7 @@ class Frames(ABC):
         """Number of the first good frame of a file from `frame` on."""
         step = 1
         while frame < self.counts[file]:
-            heads = self._heads(file, frame, min(step, self.counts[file] - frame))
+            heads = self.heads(file, frame, min(step, self.counts[file] - frame))
             if heads.good.any():
                 return int(heads.number[heads.good][0])
             frame, step = frame + step, min(2 * step, 4096)
@@ -89,26 +95,44 @@ class Frames(ABC):
         """Number of the last frame of a file."""
         for stop in range(self.counts[file], 0, -4 * _SLACK):
             low = max(0, stop - 4 * _SLACK)
-            heads = self._heads(file, low, stop - low)
+            heads = self.heads(file, low, stop - low)
             if heads.good.any():
                 return int(heads.number[heads.good].max())
         return -1
 
     def span(self, file: int, first: int, stop: int) -> tuple[int, int]:
-        """Places in a file among which all frames numbered `first` up to `stop` are."""
-        slack = _SLACK * len(self.threads)
-        low, high = self._place(file, first), self._place(file, stop)
-        return max(0, low - slack), min(self.counts[file], high + slack)
+        """Places in a file among which frames numbered `first` up to `stop` are, if in order."""
+        low = self._place(file, first, 0)
+        return low, self._place(file, stop, low + (stop - first) * len(self.threads))
 
-    def _place(self, file: int, number: int) -> int:
-        low, high = 0, self.counts[file]
+    def _place(self, file: int, number: int, guess: int) -> int:
+        """Place of the first frame of a file that has a number or a later one.
+
+        Most files hold all of their frames, so it is looked for where it would be then, and
+        further and further away from there.
+        """
+        begin = self._at(file, 0)
+        guess = guess or (number - begin) * len(self.threads)
+        low, high, step = 0, self.counts[file], 1
+        middle = min(max(guess, 0), high)
         while low < high:
-            middle = (low + high) // 2
+            middle = min(max(middle, low), high - 1)
             if self._at(file, middle) < number:
-                low = middle + 1
+                low, middle = middle + 1, middle + step
             else:
-                high = middle
+                high, middle = middle, middle - step
+            step *= 2
+            if step > high - low:
+                middle = (low + high) // 2
         return low
+
+
+class _Form(NamedTuple):
+    """What frames become: samples, or the bytes of their payloads."""
+
+    n: int  # entries of a frame
+    made: Callable[[NDArray[np.uint8]], NDArray[Any]]  # (entry, column)
+    into: Callable[[NDArray[np.uint8], NDArray[Any]], None]  # the same into (frame, entry)
 
 
 class FramedVoltages(VoltageStream):
@@ -123,15 +147,23 @@ class FramedVoltages(VoltageStream):
         Samples of a frame.
     picks : list of (int, int)
         Thread and column of each input.
+    n_column : int
+        Inputs that a frame holds.
+    payload_at : int
+        Bytes of a frame before its samples.
     """
 
     may_have_nan = False
 
     def __init__(self, header: Header, dtype: DTypeLike, path: str, frames: Frames, n_time: int,
-                 picks: list[tuple[int, int]]) -> None:
+                 picks: list[tuple[int, int]], n_column: int = 1, payload_at: int = 0) -> None:
         self._frames, self._n_time, self._picks = frames, n_time, picks
+        self._n_column, self._payload_at = n_column, payload_at
         n = (frames.stop - frames.begin) * n_time
         super().__init__(header, (n, len(picks)), dtype, path)
+        # Read into memory that stays: fresh pages would cost a third more.
+        self._rows = max(1, _READ_BYTES // frames.frame_bytes)
+        self._buffers = Scratch(lambda: np.empty((self._rows, frames.frame_bytes), np.uint8))
 
     @property
     def files(self) -> list[str]:
@@ -142,39 +174,127 @@ class FramedVoltages(VoltageStream):
     def _decoded(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
         """Samples (time, column) of frames that follow one another, their headers included."""
 
+    def _decode_into(self, frames: NDArray[np.uint8], out: NDArray[Any]) -> None:
+        """Samples of frames of one column into `out` (frame, time), C-contiguous."""
+        out[...] = self._decoded(frames).reshape(out.shape)
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to read `n` rows."""
+        return n * self.row_bytes + 2 * _READ_BYTES
+
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
-        frames = self._frames
+        form = _Form(self._n_time, self._decoded, self._decode_into)
+
+        def place(frames: NDArray[np.uint8], first: int, inputs: list[tuple[int, int]]) -> None:
+            self._place(frames, first - start, inputs, out, form)
+
+        return self._gather(start, n, place)
+
+    def _read_packed(self, start: int, n: int, out: NDArray[np.uint8]) -> tuple[Spans, ...]:
+        """Fill `out` (byte, input) with the payloads of frames of one column, as they are."""
+        size = self._frames.frame_bytes - self._payload_at
+        bits = size * 8 // self._n_time
+
+        def copy(frames: NDArray[np.uint8], target: NDArray[np.uint8]) -> None:
+            target[...] = frames[:, self._payload_at :]
+
+        def payload(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            return frames[:, self._payload_at :].reshape(-1, 1)
+
+        form = _Form(size, payload, copy)
+
+        def place(frames: NDArray[np.uint8], first: int, inputs: list[tuple[int, int]]) -> None:
+            self._place(frames, (first - start) * bits // 8, inputs, out, form)
+
+        return self._gather(start, n, place)
+
+    def _gather(self, start: int, n: int, place: Place) -> tuple[Spans, ...]:
+        """Hand all frames that hold samples of these rows to `place`; returns what is valid."""
+        frames, spans = self._frames, [[validity.full(0, 0)] for _ in self._picks]
         first, stop = start // self._n_time, -(-(start + n) // self._n_time)
-        spans: list[list[Spans]] = [[validity.full(0, 0)] for _ in self._picks]
-        rows = max(1, _READ_BYTES // frames.frame_bytes)
-        for file in frames.order:
-            low, high = frames.span(file, frames.begin + first, frames.begin + stop)
-            for at in range(low, high, rows):
-                raw = np.empty((min(rows, high - at), frames.frame_bytes), np.uint8)
-                frames.raw.read_into(file, raw, at * frames.frame_bytes)
-                self._put(raw, start, n, out, spans)
+        places = [(file, *frames.span(file, frames.begin + first, frames.begin + stop))
+                  for file in frames.order]
+        for file, low, high in places:
+            self._take(file, low, high, start, n, place, spans)
+        found = tuple(validity.as_spans(np.concatenate(each)) for each in spans)
+        if all(validity.count(each) == n for each in found):
+            return found
+        # Some frames are missing, or came late or early.
+        slack = _SLACK * len(frames.threads)
+        for file, low, high in places:
+            self._take(file, max(0, low - slack), low, start, n, place, spans)
+            self._take(file, high, min(frames.counts[file], high + slack), start, n, place, spans)
         return tuple(validity.as_spans(np.concatenate(each)) for each in spans)
 
-    def _put(self, raw: NDArray[np.uint8], start: int, n: int, out: NDArray[Any],
-             spans: list[list[Spans]]) -> None:
-        """Decode the frames that hold samples of these rows and put them in their places."""
+    def _take(self, file: int, low: int, high: int, start: int, n: int, place: Place,
+              spans: list[list[Spans]]) -> None:
+        """Read frames of a file, and place those that hold samples of these rows."""
+        buffer = self._buffers.take()
+        try:
+            for at in range(low, high, self._rows):
+                raw = buffer[: min(self._rows, high - at)]
+                self._frames.raw.read_into(file, raw, at * self._frames.frame_bytes)
+                self._sort(raw, start, n, place, spans)
+        finally:
+            self._buffers.give(buffer)
+
+    def _sort(self, raw: NDArray[np.uint8], start: int, n: int, place: Place,
+              spans: list[list[Spans]]) -> None:
+        """Place frames, run by run of those that follow one another."""
         heads = self._frames.parsed(raw)
         begin = (heads.number - self._frames.begin) * self._n_time
         inside = heads.good & (begin < start + n) & (begin + self._n_time > start)
         for thread in sorted({thread for thread, _ in self._picks}):
+            inputs = [(i, column) for i, (of, column) in enumerate(self._picks) if of == thread]
             mine = np.flatnonzero(inside & (heads.thread == thread))
             for run in _runs(mine, begin[mine], self._n_time):
-                samples = self._decoded(raw[run[0] : run[-1] + 1 : _step(run)])
                 at = int(begin[run[0]])
-                low, high = max(at, start), min(at + len(samples), start + n)
-                for i, (of, column) in enumerate(self._picks):
-                    if of == thread:
-                        out[low - start : high - start, i] = samples[low - at : high - at, column]
-                        spans[i].append(validity.full(low, high))
+                place(raw[run[0] : run[-1] + 1 : _step(run)], at, inputs)
+                low, high = max(at, start), min(at + len(run) * self._n_time, start + n)
+                for i, _ in inputs:
+                    spans[i].append(validity.full(low, high))
+
+    def _place(self, frames: NDArray[np.uint8], first: int, inputs: list[tuple[int, int]],
+               out: NDArray[Any], form: _Form) -> None:
+        """Put frames in their place, the first of which begins at entry `first` of `out`."""
+        whole = slice(-(min(first, 0) // form.n), (len(out) - first) // form.n)
+        target = out[:, inputs[0][0]] if self._n_column == 1 else None
+        if target is not None and target.flags.c_contiguous and whole.stop > whole.start:
+            whole = slice(whole.start, min(whole.stop, len(frames)))
+            rows = slice(first + whole.start * form.n, first + whole.stop * form.n)
+            form.into(frames[whole], target[rows].reshape(-1, form.n))
+            parts = [(0, whole.start), (whole.stop, len(frames))]
+        else:
+            parts = [(0, len(frames))]
+        for low, high in parts:
+            if low < high:
+                _place_part(frames[low:high], first + low * form.n, inputs, out, form)
+
+    def valid_spans(self) -> tuple[Spans, ...] | None:
+        """Where there are frames, by a look at every header."""
+        frames, found = self._frames, [[validity.full(0, 0)] for _ in self._picks]
+        for file, count in enumerate(frames.counts):
+            for first in range(0, count, _HEADS):
+                heads = frames.heads(file, first, min(_HEADS, count - first))
+                begin = (heads.number - frames.begin) * self._n_time
+                for each, (thread, _) in zip(found, self._picks, strict=True):
+                    mine = begin[heads.good & (heads.thread == thread)]
+                    each.append(validity.as_spans(np.stack([mine, mine + self._n_time], axis=1)))
+        return tuple(validity.clip(validity.as_spans(np.concatenate(each)), 0, self.shape[0])
+                     for each in found)
 
     def close(self) -> None:
         """Close the files that are open; reading opens them again."""
         self._frames.raw.close()
+
+
+def _place_part(frames: NDArray[np.uint8], first: int, inputs: list[tuple[int, int]],
+                out: NDArray[Any], form: _Form) -> None:
+    """As `FramedVoltages._place`, for frames of several columns, or that reach beyond `out`."""
+    made = form.made(frames)
+    low, high = max(first, 0), min(first + len(made), len(out))
+    for i, column in inputs:
+        out[low:high, i] = made[low - first : high - first, column]
 
 
 def _runs(rows: NDArray[np.int64], begin: NDArray[np.int64], n_time: int

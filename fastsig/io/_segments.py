@@ -175,6 +175,12 @@ class SegmentedVoltages(VoltageStream):
                 each.append(whole if found is None else found[pol])
         return tuple(validity.as_spans(np.concatenate(each)) for each in spans)
 
+    def valid_spans(self) -> tuple[Spans, ...] | None:
+        """What some file holds; None where its samples may be NaN."""
+        if self.may_have_nan:
+            return None
+        return (validity.as_spans(self._table[:, :2]),) * self.n_pol
+
     def valid_fraction(self) -> float | None:
         """Share of samples that some file holds."""
         held = int((self._table[:, 1] - self._table[:, 0]).sum())

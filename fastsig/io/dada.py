@@ -13,24 +13,22 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from astropy.time import Time
-from numpy.typing import NDArray
 
 from fastsig.errors import FormatError, UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
 from fastsig.io._cards import FIRST_DAY, LAST_DAY, Cards, lines
-from fastsig.io._segments import SegmentedVoltages, disjoint, from_first, incomplete
+from fastsig.io._interleaved import ORDERS, InterleavedVoltages, Interleaving
+from fastsig.io._segments import disjoint, from_first, incomplete
 from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
-from fastsig.stream import Recorded, VoltageStream
 from fastsig.time import parse_time, sample_time, time_from_mjd
-from fastsig.validity import Spans
 
-__all__ = ["MANY", "NAME", "DadaStream", "open", "sniff"]
+__all__ = ["MANY", "NAME", "open", "sniff"]
 
 NAME = "dada"
 
@@ -39,22 +37,6 @@ MANY = True
 
 _KEYS = {"HDR_VERSION", "HDR_SIZE", "DADA_VERSION", "OBS_OFFSET", "UTC_START", "NBIT", "NDIM"}
 _DTYPES: dict[int, np.dtype[Any]] = {8: np.dtype("i1"), 16: np.dtype("<i2"), 32: np.dtype("<f4")}
-_ORDERS = ("TFP", "TPF")
-
-
-class Geometry(NamedTuple):
-    """What all files of an observation have in common."""
-
-    n_chan: int
-    n_pol: int
-    n_dim: int
-    n_bits: int
-    order: str
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one sample of all channels and polarisations."""
-        return self.n_chan * self.n_pol * self.n_dim * self.n_bits // 8
 
 
 def sniff(probe: Probe) -> bool:
@@ -65,7 +47,7 @@ def sniff(probe: Probe) -> bool:
     return len(keys & _KEYS) >= 3 and b"\n" in text
 
 
-def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> DadaStream:
+def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> InterleavedVoltages:
     """Open the files of one DADA observation as a stream.
 
     Parameters
@@ -88,8 +70,8 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Dada
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
     common, own = split_overrides(overrides, ("order",), NAME)
     order = own.get("order")
-    if order is not None and order not in _ORDERS:
-        raise UsageError(f"order = {order!r}; allowed: {', '.join(_ORDERS)}")
+    if order is not None and order not in ORDERS:
+        raise UsageError(f"order = {order!r}; allowed: {', '.join(ORDERS)}")
     rows, first, geometry = [], None, None
     for number, each in enumerate(paths):
         cards, offset, size = _cards(each)
@@ -108,58 +90,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Dada
     header = _header(first, geometry, paths[0])
     table, begin = from_first(rows, header.sample_rate, paths[0])
     header = header.replace(start_time=sample_time(header.start_time, begin, header.sample_rate))
-    return DadaStream(header.overridden(common), geometry, paths, disjoint(table))
-
-
-class DadaStream(SegmentedVoltages):
-    """Voltages of a DADA observation: (time, pol) or (time, pol, chan), channels ascending."""
-
-    def __init__(self, header: Header, geometry: Geometry, paths: Sequence[str],
-                 table: NDArray[np.int64]) -> None:
-        g = geometry
-        shape: tuple[int, ...] = (int(table[:, 1].max()), g.n_pol)
-        if g.n_chan > 1:
-            shape += (g.n_chan,)
-        kind = np.dtype(np.complex64) if g.n_dim == 2 else _DTYPES[g.n_bits].newbyteorder("=")
-        super().__init__(header, shape, kind, paths[0], paths, table)
-        self.may_have_nan = g.n_bits == 32
-        self._geometry = g
-
-    def as_recorded(self) -> VoltageStream:
-        """Complex integers of one channel in pairs."""
-        g = self._geometry
-        pairs = g.n_dim == 2 and g.n_chan == 1 and g.n_bits < 32
-        return Recorded(self, _DTYPES[g.n_bits], (0, 1, 2)) if pairs else self
-
-    def _read_recorded(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
-        return self._gather(start, n, out, self._fill_recorded)
-
-    def _fill_recorded(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[Any]
-                       ) -> tuple[Spans, ...] | None:
-        _, _, number, offset, recorded = segment
-        raw = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
-        self._raw.read_into(number, raw, offset + (first - recorded) * self._geometry.row_bytes)
-        if raw is not out:
-            out[...] = raw
-        return None
-
-    def _fill(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[Any]
-              ) -> tuple[Spans, ...] | None:
-        _, _, number, offset, recorded = segment
-        g, n = self._geometry, stop - first
-        inner = (g.n_chan, g.n_pol) if g.order == "TFP" else (g.n_pol, g.n_chan)
-        raw = np.empty((n, *inner, g.n_dim), _DTYPES[g.n_bits])
-        self._raw.read_into(number, raw, offset + (first - recorded) * g.row_bytes)
-        if g.order == "TFP":
-            raw = raw.swapaxes(1, 2)
-        if self.header.sideband == "lower":
-            raw = raw[:, :, ::-1]
-        target = out if g.n_chan > 1 else out[:, :, np.newaxis]
-        if g.n_dim == 2:
-            target.real, target.imag = raw[..., 0], raw[..., 1]
-        else:
-            target[...] = raw[..., 0]
-        return None
+    return InterleavedVoltages(header.overridden(common), geometry, paths, disjoint(table))
 
 
 def _cards(path: str) -> tuple[Cards, int, int]:
@@ -183,20 +114,20 @@ def _reader(path: str) -> Any:
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb")
 
 
-def _geometry(cards: Cards, order: str | None) -> Geometry:
+def _geometry(cards: Cards, order: str | None) -> Interleaving:
     n_bits = cards.integer("NBIT")
     if n_bits not in _DTYPES:
         raise cards.error("NBIT", "8, 16 (integers), 32 (floats)")
     told = (cards.text("ORDER") or "TFP").upper()
-    if order is None and told not in _ORDERS:
-        raise cards.error("ORDER", f"{', '.join(_ORDERS)}; give --set order=TFP")
-    return Geometry(
+    if order is None and told not in ORDERS:
+        raise cards.error("ORDER", f"{', '.join(ORDERS)}; give --set order=TFP")
+    return Interleaving(
         cards.integer("NCHAN", 1, least=1, most=2**20), cards.integer("NPOL", 1, least=1, most=2),
-        cards.integer("NDIM", 1, least=1, most=2), n_bits, order or told,
+        cards.integer("NDIM", 1, least=1, most=2), _DTYPES[n_bits], order or told,
     )
 
 
-def _position(cards: Cards, g: Geometry) -> int:
+def _position(cards: Cards, g: Interleaving) -> int:
     offset = cards.integer("OBS_OFFSET", 0)
     if offset % g.row_bytes:
         raise cards.error("OBS_OFFSET", f"a multiple of {g.row_bytes} bytes, one sample")
@@ -219,7 +150,7 @@ def _start_time(cards: Cards) -> Time:
     return time_from_mjd(int(mjd // 1), mjd % 1 * 86400)
 
 
-def _header(cards: Cards, g: Geometry, path: str) -> Header:
+def _header(cards: Cards, g: Interleaving, path: str) -> Header:
     interval = cards.exact("TSAMP")  # us
     if interval <= 0:
         raise cards.error("TSAMP", "above 0")
@@ -243,10 +174,10 @@ def _header(cards: Cards, g: Geometry, path: str) -> Header:
         start_time=_start_time(cards), sample_rate=rate, channels=axis,
         sideband=sideband,  # type: ignore[arg-type]
         polarization=PolBasis(kind, names[: g.n_pol]),  # type: ignore[arg-type]
-        n_bits=g.n_bits, is_complex=g.n_dim == 2, telescope=cards.text("TELESCOPE"),
+        n_bits=8 * g.dtype.itemsize, is_complex=g.n_dim == 2, telescope=cards.text("TELESCOPE"),
         receiver=cards.text("RECEIVER"), backend=cards.text("INSTRUMENT"),
-        source=cards.text("SOURCE"), ra_deg=cards.angle("RA", "hourangle"),
-        dec_deg=cards.angle("DEC", "deg"),
+        source=cards.text("SOURCE"), beam=cards.index("BEAM"),
+        ra_deg=cards.angle("RA", "hourangle"), dec_deg=cards.angle("DEC", "deg"),
         extra={**cards, "order": g.order}, origin=_origins(os.path.basename(path)),
     )
 

@@ -25,6 +25,7 @@ from fastsig.io._framed import FramedVoltages, Frames, Heads
 from fastsig.io._segments import RawFiles
 from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
+from fastsig.stream import Packed, VoltageStream
 from fastsig.time import time_from_unix
 
 __all__ = ["MANY", "NAME", "DrxStream", "open", "sniff"]
@@ -95,7 +96,8 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> DrxS
                "time_offset": int(first["offset"])},
         origin=dict.fromkeys(("start_time", "sample_rate", "beam"), f"{name}:frame 0"),
     )
-    return DrxStream(header.overridden(common), np.complex64, paths[0], frames, _N_TIME, picks)
+    return DrxStream(header.overridden(common), np.complex64, paths[0], frames, _N_TIME, picks,
+                     payload_at=_HEAD)
 
 
 def _tuning(value: Any, there: list[int], path: str) -> int:
@@ -151,8 +153,15 @@ class _Frames(Frames):
 class DrxStream(FramedVoltages):
     """Voltages of one tuning: complex64 (time, pol), integers from -8 to 7 in either part."""
 
+    def as_recorded(self) -> VoltageStream:
+        """Packed codes."""
+        return Packed(self, 4, _PARTS, order="msb")
+
     def _decoded(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
         return _TABLE[frames[:, _HEAD:]].reshape(-1, 1)
+
+    def _decode_into(self, frames: NDArray[np.uint8], out: NDArray[Any]) -> None:
+        np.take(_TABLE, frames[:, _HEAD:], out=out, mode="clip")  # "raise" would make a copy
 
 
 def _table() -> NDArray[np.complex64]:
@@ -163,3 +172,4 @@ def _table() -> NDArray[np.complex64]:
 
 
 _TABLE = _table()
+_PARTS = tuple(float((code ^ 8) - 8) for code in range(16))

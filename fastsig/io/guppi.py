@@ -30,7 +30,7 @@ from fastsig.stream import Recorded, VoltageStream
 from fastsig.time import sample_time, time_from_mjd
 from fastsig.validity import Spans
 
-__all__ = ["MANY", "NAME", "GuppiStream", "open", "sniff"]
+__all__ = ["LEVELS", "MANY", "NAME", "GuppiStream", "open", "sniff"]
 
 NAME = "guppi"
 
@@ -40,7 +40,8 @@ MANY = True
 _CARD, _MOST_HEADER = 80, 2**18
 _END = b"END" + b" " * 5
 _SECTOR = 512
-_LEVELS = (3.335875, 1.0, -1.0, -3.335875)  # of the 2-bit codes 0 to 3
+#: Values of the 2-bit codes 0 to 3.
+LEVELS = (3.335875, 1.0, -1.0, -3.335875)
 _KEYS = (b"BLOCSIZE", b"OBSNCHAN", b"NBITS", b"OBSBW", b"STT_IMJD", b"SRC_NAME", b"TELESCOP",
          b"PKTIDX", b"BACKEND", b"TBIN")
 
@@ -132,6 +133,7 @@ class GuppiStream(SegmentedVoltages):
         super().__init__(header, (n, geometry.n_pol, geometry.n_chan), np.complex64, paths[0],
                          paths, table)
         self._geometry = geometry
+        self.levels = LEVELS if geometry.n_bits == 2 else None
 
     def empty(self, n: int) -> NDArray[Any]:
         """A buffer for `n` rows in which every channel of a polarisation is contiguous."""
@@ -208,7 +210,7 @@ def _table(n_bits: int) -> NDArray[np.complex64]:
         high, low = byte >> 4, byte & 15
         parts = [np.where(part > 7, part - 16, part) for part in (high, low)]
         return (parts[0] + 1j * parts[1]).astype(np.complex64)[:, np.newaxis]
-    codes = [np.array(_LEVELS)[byte >> shift & 3] for shift in (6, 4, 2, 0)]
+    codes = [np.array(LEVELS)[byte >> shift & 3] for shift in (6, 4, 2, 0)]
     return np.stack([codes[0] + 1j * codes[1], codes[2] + 1j * codes[3]], axis=1).astype(
         np.complex64)
 
@@ -320,17 +322,20 @@ def _header(cards: Cards, g: Geometry, path: str) -> Header:
     seconds = cards.exact("STT_SMJD") + cards.exact("STT_OFFS", "0")
     if not 0 <= seconds < 86402:
         raise cards.error("STT_SMJD", "0 to 86401 s")
-    circular = (cards.text("FD_POLN") or "LIN").upper().startswith("CIRC")
-    names = ("L", "R") if circular else ("X", "Y")
+    told = (cards.text("FD_POLN") or "LIN").upper()
+    kind = next((each for each in ("linear", "circular") if told.startswith(each[:3].upper())),
+                "unknown")
+    names = {"circular": ("L", "R"), "linear": ("X", "Y"), "unknown": ("0", "1")}[kind]
     ra, dec = _coordinate(cards, "RA", "hourangle"), _coordinate(cards, "DEC", "deg")
     return Header(
         start_time=time_from_mjd(day, seconds), sample_rate=_rate(cards, g),
         channels=ChannelAxis(center - abs(width) / 2 + step / 2, step, g.n_chan),
         sideband="upper" if width > 0 else "lower",
-        polarization=PolBasis("circular" if circular else "linear", names[: g.n_pol]),
+        polarization=PolBasis(kind, names[: g.n_pol]),  # type: ignore[arg-type]
         n_bits=g.n_bits, is_complex=True, telescope=cards.text("TELESCOP"),
         receiver=cards.text("FRONTEND"), backend=cards.text("BACKEND"),
-        source=cards.text("SRC_NAME"), ra_deg=ra, dec_deg=dec, extra=dict(cards),
+        source=cards.text("SRC_NAME"), beam=cards.index("IBEAM"), ra_deg=ra,
+        dec_deg=dec, extra=dict(cards),
         origin=_origins(os.path.basename(path)),
     )
 

@@ -1,7 +1,7 @@
 """The project's own voltage files: HDF5 with contiguous samples (layout in docs/native-format.md).
 
-Samples are read and written by positioned reads and writes at the places where HDF5 put them;
-HDF5 itself only carries the header, the valid spans and the checksums.
+Samples are read by positioned reads at the places where HDF5 put them; HDF5 itself only carries the
+header, the valid spans and the checksums.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
 import h5py
@@ -17,23 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig import validity
-from fastsig.errors import DataError, FormatError, OutputError, UsageError
+from fastsig.errors import DataError, FormatError
 from fastsig.header import Header, split_overrides
 from fastsig.io import _metadata
 from fastsig.io._hdf5 import open_file, reading, text
-from fastsig.io._positioned import octets, read_into, write_from
+from fastsig.io._positioned import octets, read_into
 from fastsig.io.probe import Probe
-from fastsig.io.safe import SafeOutput
 from fastsig.stream import Recorded, VoltageStream
 from fastsig.validity import Spans
 
-__all__ = ["NAME", "NativeVoltages", "NativeWriter", "open", "sniff"]
+__all__ = ["CLASS", "CRC_BLOCK", "DTYPES", "NAME", "VERSION", "NativeVoltages", "open", "sniff"]
 
 NAME = "native"
 CLASS = "FASTSIG_VOLTAGE"
-VERSION = (1, 0)
+VERSION = (1, 1)
 CRC_BLOCK = 2**23
-_DTYPES: dict[int, np.dtype[Any]] = {8: np.dtype("<i1"), 16: np.dtype("<i2"), 32: np.dtype("<f4")}
+DTYPES: dict[int, np.dtype[Any]] = {8: np.dtype("<i1"), 16: np.dtype("<i2"), 32: np.dtype("<f4")}
 
 
 def sniff(probe: Probe) -> bool:
@@ -54,7 +52,10 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> NativeVoltages:
 
 
 class NativeVoltages(VoltageStream):
-    """Voltages of a native file; `truth` holds what a simulator wrote of itself."""
+    """Voltages of a native file.
+
+    `truth` holds what a simulator wrote of itself, `provenance` what a file was made of.
+    """
 
     checksummed = True
 
@@ -63,6 +64,7 @@ class NativeVoltages(VoltageStream):
             _check_version(file, path)
             header = _metadata.header_from_record(_metadata.read_json(file, "header", path), path)
             self.truth = _metadata.read_optional_json(file, "truth", path)
+            self.provenance = _metadata.read_optional_json(file, "provenance", path)
             with reading(path, "the voltage datasets"):
                 parts = [_part(file, pol, header, path)
                          for pol in range(header.polarization.n_pol)]
@@ -72,7 +74,7 @@ class NativeVoltages(VoltageStream):
         shape = parts[0][0]
         if any(part[0] != shape for part in parts):
             raise FormatError(path, f"polarisations differ in shape: {[p[0] for p in parts]}")
-        self._raw = _DTYPES[header.n_bits]
+        self._raw = DTYPES[header.n_bits]
         self._row_items = int(np.prod(shape[1:]))
         rows = shape[:-1] if header.is_complex else shape
         dtype = np.dtype("c8") if header.is_complex else self._raw
@@ -89,6 +91,10 @@ class NativeVoltages(VoltageStream):
 
     def _bytes(self, n: int) -> int:
         return int(n * self._row_items * self._raw.itemsize)
+
+    def valid_spans(self) -> tuple[Spans, ...] | None:
+        """The spans in the file; None for float samples."""
+        return None if self._raw.kind == "f" else tuple(self._spans)
 
     def valid_fraction(self) -> float | None:
         """Share of valid samples by the spans in the file; None for float samples."""
@@ -173,7 +179,7 @@ def _part(
     """Shape, byte offset, valid spans and CRC table of one polarisation."""
     dataset = file[f"voltage/{pol}"]
     ndim = 1 + (header.channels is not None and header.channels.n_chan > 1) + header.is_complex
-    if header.n_bits not in _DTYPES or dataset.dtype != _DTYPES[header.n_bits]:
+    if header.n_bits not in DTYPES or dataset.dtype != DTYPES[header.n_bits]:
         raise FormatError(path, f"/voltage/{pol} is {dataset.dtype}, not {header.n_bits} bits")
     if dataset.ndim != ndim or (header.is_complex and dataset.shape[-1] != 2):
         raise FormatError(path, f"/voltage/{pol} has the shape {dataset.shape}")
@@ -193,158 +199,3 @@ def _in_order(spans: NDArray[np.int64], n: int) -> bool:
     flat = spans.ravel()
     inside = not flat.size or bool(flat[0] >= 0 and flat[-1] <= n)
     return inside and bool(np.all(np.diff(flat) >= 0))
-
-
-class NativeWriter:
-    """Write a native voltage file, rows in order, crash-safe.
-
-    A context manager: the file gets its name when the block ends well and vanishes otherwise.
-
-    Parameters
-    ----------
-    path : path
-        Final name.
-    header : Header
-        `n_bits` 8 or 16 (integers) or 32 (float32).
-    n_time : int
-        Rows that will come.
-    truth : mapping, optional
-        JSON-ready record of what a simulator put in.
-    overwrite : bool
-        Whether an existing file may be replaced.
-
-    Raises
-    ------
-    OutputError
-        Where the file exists or cannot be written.
-    """
-
-    def __init__(
-        self, path: str | os.PathLike[str], header: Header, n_time: int, *,
-        truth: Mapping[str, Any] | None = None, overwrite: bool = False,
-    ) -> None:
-        if header.n_bits not in _DTYPES:
-            raise UsageError(f"native files hold 8, 16 or 32 bits, not {header.n_bits}")
-        axis = header.channels
-        chan = (axis.n_chan,) if axis is not None and axis.n_chan > 1 else ()
-        self._raw = _DTYPES[header.n_bits]
-        self._shape = (n_time, *chan, *((2,) if header.is_complex else ()))
-        self._row = int(np.prod(self._shape[1:])) * self._raw.itemsize
-        n_pol = header.polarization.n_pol
-        self._header, self._n_time, self._written = header, n_time, 0
-        self._spans: list[list[Spans]] = [[] for _ in range(n_pol)]
-        self._crc = [[0] for _ in range(n_pol)]
-        size = n_time * self._row * n_pol + 2**16
-        self._output = SafeOutput(path, overwrite=overwrite, reserve=size)
-        try:
-            self._file = self._create(n_pol, truth)
-        except (OSError, RuntimeError, ValueError) as error:
-            self._output.discard()
-            raise self._output.error(error, poisoned=True) from error
-        except BaseException:
-            self._output.discard()
-            raise
-        _metadata.reserve(self._output, size)
-
-    def _create(self, n_pol: int, truth: Mapping[str, Any] | None) -> h5py.File:
-        file = h5py.File(self._output.temporary, "w", libver=("v110", "v110"), locking=False)
-        file.attrs.create("CLASS", np.bytes_(CLASS))
-        file.attrs.create("VERSION", np.bytes_(".".join(map(str, VERSION))))
-        _metadata.write_json(file, "header", _metadata.header_record(self._header))
-        if truth is not None:
-            _metadata.write_json(file, "truth", truth)
-        early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-        early.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        early.set_obj_track_times(False)
-        group = file.create_group("voltage")
-        space = h5py.h5s.create_simple(self._shape)
-        self._offsets = []
-        for pol in range(n_pol):
-            made = h5py.h5d.create(group.id, str(pol).encode(), h5py.h5t.py_create(self._raw),
-                                   space, dcpl=early)
-            self._offsets.append(made.get_offset() or 0)
-        return file
-
-    def append(self, data: NDArray[Any], valid: tuple[Spans, ...] | None = None) -> None:
-        """Write the next rows.
-
-        Parameters
-        ----------
-        data : ndarray, shape (n, pol[, chan][, 2])
-            Integers (or float32) as recorded.
-        valid : tuple of Spans, optional
-            Absolute valid spans of each polarisation within these rows; all by default.
-        """
-        n = len(data)
-        expected = (n, len(self._offsets), *self._shape[1:])
-        if data.shape != expected or data.dtype != self._raw:
-            raise UsageError(f"rows of {data.dtype} {data.shape}, not {self._raw} {expected}")
-        if self._written + n > self._n_time:
-            raise UsageError(f"more rows than the {self._n_time} that were announced")
-        start = self._written
-        for pol, offset in enumerate(self._offsets):
-            samples = np.ascontiguousarray(data[:, pol])
-            spans = validity.full(start, start + n) if valid is None else valid[pol]
-            self._spans[pol].append(validity.clip(spans, start, start + n))
-            self._checksum(pol, samples)
-            try:
-                write_from(self._output.descriptor, samples, offset + start * self._row)
-            except OSError as error:
-                raise self._fail(error) from error
-        self._written += n
-
-    def _checksum(self, pol: int, samples: NDArray[Any]) -> None:
-        view = octets(samples)
-        table, place = self._crc[pol], self._written * self._row
-        while len(view):
-            left = CRC_BLOCK - place % CRC_BLOCK
-            table[-1] = zlib.crc32(view[:left], table[-1])
-            place += min(left, len(view))
-            view = view[left:]
-            if place % CRC_BLOCK == 0:
-                table.append(0)
-
-    def _fail(self, error: BaseException) -> OutputError:
-        self._output.discard()
-        return self._output.error(error, poisoned=True)
-
-    def close(self) -> None:
-        """Finish the file and give it its name."""
-        if self._written != self._n_time:
-            self.discard()
-            raise UsageError(f"{self._written} of {self._n_time} announced rows were written")
-        try:
-            self._write_tables()
-            self._file.close()
-        except (OSError, RuntimeError, ValueError) as error:
-            raise self._fail(error) from error
-        _metadata.commit(self._output)
-
-    def _write_tables(self) -> None:
-        size = self._n_time * self._row
-        for pol, table in enumerate(self._crc):
-            crc = np.array(table[: -(-size // CRC_BLOCK)], np.uint32)
-            spans = validity.as_spans(np.concatenate([validity.full(0, 0), *self._spans[pol]]))
-            _metadata.create(self._file, f"crc32/{pol}", crc, (max(1, len(crc)),))
-            _metadata.create(self._file, f"valid/{pol}", spans, (max(1, len(spans)), 2))
-
-    def discard(self) -> None:
-        """Give up: nothing is left under the final name or any other."""
-        self._output.discard()
-        try:
-            self._file.close()
-        except (OSError, RuntimeError, ValueError) as error:
-            raise self._output.error(error, poisoned=True) from error
-
-    def __enter__(self) -> NativeWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        elif not (isinstance(value, OutputError) and value.poisoned):
-            self.discard()

@@ -9,7 +9,8 @@ from typing import Any
 from fastsig._version import __version__
 from fastsig.stream import Stream
 
-__all__ = ["chain_record", "file_record", "input_files", "input_record", "provenance"]
+__all__ = ["chain_record", "file_record", "input_files", "input_record", "provenance",
+           "voltage_provenance"]
 
 _ENDS = 2**20
 
@@ -26,7 +27,9 @@ def file_record(path: str, *, whole: bool = False) -> dict[str, Any]:
             digest.update(file.read(_ENDS))
             file.seek(size - _ENDS)
             digest.update(file.read(_ENDS))
-    return {"name": os.path.basename(path), "size": size, "sha256": digest.hexdigest(),
+    # A descriptor's number says nothing of the input: standard input is called as it was given.
+    name = "-" if path.startswith("/proc/self/fd/") else os.path.basename(path)
+    return {"name": name, "size": size, "sha256": digest.hexdigest(),
             "sha256_of": "all" if whole or size <= 2 * _ENDS else "first and last MiB"}
 
 
@@ -65,6 +68,17 @@ def input_files(stream: Stream) -> list[str]:
 def _files(stream: Stream) -> list[Stream]:
     inputs = stream.inputs()
     return [stream] if not inputs else [file for source in inputs for file in _files(source)]
+
+
+def voltage_provenance(stream: Stream, losses: list[str], *, hash_inputs: bool = False
+                       ) -> dict[str, Any]:
+    """Record of voltages that were copied: what of, which of them, what was lost."""
+    return {
+        "fastsig": __version__,
+        "inputs": [input_record(source, whole=hash_inputs) for source in _files(stream)],
+        "stages": chain_record(stream),
+        "losses": losses,
+    }
 
 
 def provenance(stream: Stream, *, hash_inputs: bool = False) -> dict[str, Any]:

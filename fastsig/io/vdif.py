@@ -27,8 +27,10 @@ from fastsig.io._framed import FramedVoltages, Frames, Heads, choose
 from fastsig.io._segments import RawFiles
 from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
+from fastsig.stream import Packed, Recorded, VoltageStream
 from fastsig.time import parse_rate, sample_time
 from fastsig.units import exact
+from fastsig.validity import Spans
 
 __all__ = ["MANY", "NAME", "VdifStream", "open", "sniff"]
 
@@ -39,11 +41,11 @@ MANY = True
 
 _SYNC = {1: 0xACABFEED, 3: 0xACABFEED, 4: 0xACABFEED}
 _EDVS = (0, 1, 2, 3, 4, 0xAB)
-_BITS = (1, 2, 4, 8, 16)
-# Means of a Gaussian's parts below and above 1 sigma, in units of the former.
+_MOST_BITS, _WORD = 16, 32
+# Mean of a Gaussian's part above 1 sigma, in units of that below.
 _HIGH = 1 / ((math.sqrt(math.e) - 1) * (1 / math.erf(math.sqrt(0.5)) - 1))
-_LEVELS = {1: (-1.0, 1.0), 2: (-_HIGH, -1.0, 1.0, _HIGH),
-           4: tuple(float(code - 8) for code in range(16))}
+#: Values of codes, for bits that have other ones than code minus half of their number.
+LEVELS = {1: (-1.0, 1.0), 2: (-_HIGH, -1.0, 1.0, _HIGH)}
 _DTYPES: dict[int, np.dtype[Any]] = {8: np.dtype("i1"), 16: np.dtype("i2")}
 
 
@@ -57,10 +59,27 @@ class Geometry(NamedTuple):
     is_complex: bool
 
     @property
+    def numbers(self) -> int:
+        """Numbers of a complete sample: of all channels, real and imaginary parts."""
+        return self.n_chan * (2 if self.is_complex else 1)
+
+    @property
+    def per_word(self) -> int:
+        """Complete samples in a word of 32 bits, for bits of which a word has some left over."""
+        return _WORD // (self.numbers * self.n_bits)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether numbers fill words to the last bit."""
+        return self.n_bits & (self.n_bits - 1) == 0
+
+    @property
     def n_time(self) -> int:
         """Samples of a frame."""
-        parts = 2 if self.is_complex else 1
-        return (self.frame_bytes - self.header_bytes) * 8 // (self.n_chan * self.n_bits * parts)
+        n_bit = (self.frame_bytes - self.header_bytes) * 8
+        if self.is_whole:
+            return n_bit // (self.numbers * self.n_bits)
+        return n_bit // _WORD * self.per_word
 
 
 def sniff(probe: Probe) -> bool:
@@ -89,7 +108,7 @@ def _geometry(head: bytes) -> Geometry | None:
     g = Geometry(length, 16 if words[0] >> 30 & 1 else 32, 1 << (words[2] >> 24 & 31), n_bits,
                  bool(words[3] >> 31))
     sound = (words[2] >> 29 <= 1 and not words[1] >> 30 and g.frame_bytes > g.header_bytes
-             and n_bits in _BITS and g.n_chan <= 2**16 and g.n_time >= 1)
+             and n_bits <= _MOST_BITS and g.n_chan <= 2**16 and g.n_time >= 1)
     return g if sound else None
 
 
@@ -183,8 +202,8 @@ class _Frames(Frames):
 class VdifStream(FramedVoltages):
     """Voltages of a VDIF recording: (time, input).
 
-    Real samples of 8 and 16 bits come as integers, code minus half of their number; those of 1
-    and 2 bits as the means of a Gaussian's parts (1 being the lower one), of 4 bits as code - 8.
+    Codes of 1 and 2 bits are the means of a Gaussian's parts (1 being the inner one), all others
+    code minus half of their number; real ones of 8 and 16 bits come as integers.
     """
 
     def __init__(self, header: Header, frames: _Frames, picks: list[tuple[int, int]],
@@ -192,10 +211,41 @@ class VdifStream(FramedVoltages):
         g = self._geometry = frames.geometry
         kind: np.dtype[Any] = (np.dtype(np.complex64) if g.is_complex
                                else _DTYPES.get(g.n_bits, np.dtype("f4")))
-        super().__init__(header, kind, path, frames, g.n_time, picks)
+        super().__init__(header, kind, path, frames, g.n_time, picks, g.n_chan, g.header_bytes)
+        self.levels = LEVELS.get(g.n_bits)
+
+    def as_recorded(self) -> VoltageStream:
+        """Payloads of threads of one channel: packed codes, or bytes in pairs."""
+        g = self._geometry
+        if g.n_chan > 1 or not g.is_whole or g.n_bits == 16 or (
+                g.n_bits == 8 and not g.is_complex):
+            return self
+        if g.n_bits == 8:
+            return Recorded(self, np.uint8, zero=128)
+        half = 2 ** (g.n_bits - 1)
+        levels = LEVELS.get(g.n_bits) or tuple(float(i - half) for i in range(2 * half))
+        return Packed(self, g.n_bits, levels)
+
+    def _read_recorded(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
+        pairs = out.swapaxes(0, 1).reshape(len(self._picks), -1)
+        if not np.shares_memory(pairs, out):
+            filled = np.empty_like(pairs)
+            spans = self._read_packed(start, n, filled.T)
+            out[...] = filled.reshape(len(self._picks), n, 2).swapaxes(0, 1)
+            return spans
+        return self._read_packed(start, n, pairs.T)
 
     def _decoded(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
         return _decoded(frames[:, self._geometry.header_bytes :], self._geometry)
+
+    def _decode_into(self, frames: NDArray[np.uint8], out: NDArray[Any]) -> None:
+        g, payload = self._geometry, frames[:, self._geometry.header_bytes :]
+        if not g.is_whole or (g.n_bits == 16 and not g.is_complex):
+            out[...] = _decoded(payload, g).reshape(out.shape)
+        elif out.dtype == np.int8:
+            np.bitwise_xor(payload, 0x80, out=out.view(np.uint8))
+        else:
+            _unpack(payload, g.n_bits, out.view(np.float32))
 
 
 def _decoded(payload: NDArray[np.uint8], g: Geometry) -> NDArray[Any]:
@@ -206,12 +256,23 @@ def _decoded(payload: NDArray[np.uint8], g: Geometry) -> NDArray[Any]:
     elif g.n_bits == 16:
         numbers = (raw.view("<u2") ^ 0x8000).view(np.int16)
     else:
-        from fastsig_kernels import unpack  # loads the compiler, which `info` can do without
-
-        numbers = unpack(raw, g.n_bits, levels=np.array(_LEVELS[g.n_bits], np.float32))
+        numbers = _unpack(raw, g.n_bits)
+    if not g.is_whole:  # of a word's numbers those of its last, incomplete sample are left over
+        each = numbers.reshape(-1, _WORD // g.n_bits)
+        numbers = np.ascontiguousarray(each[:, : g.per_word * g.numbers]).reshape(-1)
     if not g.is_complex:
         return numbers.reshape(-1, g.n_chan)
     return numbers.astype(np.float32, copy=False).view(np.complex64).reshape(-1, g.n_chan)
+
+
+def _unpack(payload: NDArray[np.uint8], n_bits: int, out: NDArray[Any] | None = None
+            ) -> NDArray[np.float32]:
+    """Values of packed codes."""
+    from fastsig_kernels import unpack  # loads the compiler, which `info` can do without
+
+    if n_bits in LEVELS:
+        return unpack(payload, n_bits, levels=np.array(LEVELS[n_bits], np.float32), out=out)
+    return unpack(payload, n_bits, offset=2.0 ** (n_bits - 1), out=out)
 
 
 def _header(words: list[int], g: Geometry, frames: _Frames, rate: Fraction, chosen: Any
@@ -221,14 +282,12 @@ def _header(words: list[int], g: Geometry, frames: _Frames, rate: Fraction, chos
     names = tuple(f"t{thread}" if g.n_chan == 1 else f"t{thread}c{chan}"
                   for thread, chan in picks)
     half_years = words[1] >> 24 & 63
-    epoch = Time(f"{2000 + half_years // 2}-{1 + half_years % 2 * 6:02d}-01T00:00:00",
-                 scale="utc")
-    start = sample_time(epoch, frames.begin * g.n_time, rate)
+    start = sample_time(epoch_time(half_years), frames.begin * g.n_time, rate)
     station = words[3] & 0xFFFF
     legacy = g.header_bytes == 16
     extra = {"edv": "legacy" if legacy else words[4] >> 24, "ref_epoch": half_years,
              "station": station, "frame_length": g.frame_bytes, "threads": frames.threads,
-             "encoding": "offset binary", "levels": _LEVELS.get(g.n_bits, "code - middle")}
+             "encoding": "offset binary", "levels": LEVELS.get(g.n_bits, "code - middle")}
     header = Header(
         start_time=start, sample_rate=rate, channels=None,
         polarization=PolBasis(kind="unknown", names=names), n_bits=g.n_bits,
@@ -236,6 +295,11 @@ def _header(words: list[int], g: Geometry, frames: _Frames, rate: Fraction, chos
         origin={"start_time": "word 0", "sample_rate": "word 4", "n_bits": "word 3"},
     )
     return header, picks
+
+
+def epoch_time(half_years: int) -> Time:
+    """The reference epoch of a number of half-years since 2000."""
+    return Time(f"{2000 + half_years // 2}-{1 + half_years % 2 * 6:02d}-01T00:00:00", scale="utc")
 
 
 def _station(code: int) -> str | None:

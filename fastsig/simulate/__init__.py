@@ -13,8 +13,9 @@ from fastsig.simulate.components import (
 )
 from fastsig.simulate.engine import FastVoltage
 from fastsig.simulate.output import Report, fast_voltage, write
+from fastsig.simulate.stream import SimulatedVoltages
 
 __all__ = [
     "Burst", "Carrier", "CoarseVoltage", "Diode", "FastVoltage", "Line", "Loss", "Pulsar", "Report",
-    "RfiBurst", "Source", "fast_voltage", "write",
+    "RfiBurst", "SimulatedVoltages", "Source", "fast_voltage", "write",
 ]

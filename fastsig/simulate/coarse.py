@@ -157,11 +157,18 @@ class CoarseVoltage:
         clipped = np.zeros(2, np.int64)
         if n:
             self._fill(start, data, clipped)
-        spans = kept_spans(self._loss, 0, self.packet, start, n, seed=self._seed,
-                           stream=STREAM_LOSS)
+        spans = self._valid(start, n)
         for samples in data:
             validity.zero_invalid(samples, spans, start)
         return data.swapaxes(0, 1), (spans, spans), (int(clipped[0]), int(clipped[1]))
+
+    def valid(self) -> tuple[Spans, Spans]:
+        """Spans of all samples that are not lost, the same for X and Y."""
+        return (self._valid(0, self.n_time),) * 2
+
+    def _valid(self, start: int, n: int) -> Spans:
+        return kept_spans(self._loss, 0, self.packet, start, n, seed=self._seed,
+                          stream=STREAM_LOSS)
 
     def _fill(self, start: int, data: NDArray[np.int8], clipped: NDArray[np.int64]) -> None:
         """Filter the fixed steps that the samples lie in, and round what is asked for."""

@@ -184,6 +184,10 @@ class FastVoltage:
             validity.zero_invalid(samples, spans, start)
         return data.T, valid, (clipped[0], clipped[1])
 
+    def valid(self) -> tuple[Spans, Spans]:
+        """Spans of all samples of X and of Y that are not lost."""
+        return self._valid(0, 0, self.n_time), self._valid(1, 0, self.n_time)
+
     def _valid(self, pol: int, start: int, n: int) -> Spans:
         return kept_spans(self._components["loss"], pol, parts.PACKET, start, n,
                           seed=self._seed, stream=STREAM_LOSS + pol)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from fastsig import validity
-from fastsig.io.native import NativeWriter
+from fastsig.io.native_writer import NativeWriter
 from fastsig.signals import check, held
+from fastsig.simulate.coarse import CoarseVoltage
 from fastsig.simulate.engine import FastVoltage
 from fastsig.simulate.values import whole
 
@@ -68,8 +69,9 @@ def fast_voltage(
 
 
 def write(
-    recording: FastVoltage, path: str | os.PathLike[str], *, workers: int | None = 1,
-    overwrite: bool = False, progress: Callable[[int], None] | None = None,
+    recording: FastVoltage | CoarseVoltage, path: str | os.PathLike[str], *,
+    workers: int | None = 1, overwrite: bool = False,
+    progress: Callable[[int], None] | None = None,
 ) -> Report:
     """Write a recording to a native file; parameters and errors as of `fast_voltage`."""
     cores = len(os.sched_getaffinity(0))

@@ -26,21 +26,67 @@ def Select(  # noqa: N802 - the verb of a stage, whichever kind of stream it is 
     UsageError
         Where a range is empty or not within the stream.
     PlanError
-        Where channels are asked of voltages that have none.
+        Where channels are asked of a stream that has none.
     """
     first, stop = rows or (0, source.shape[0])
     if not 0 <= first < stop <= source.shape[0]:
         raise UsageError(f"rows {first} to {stop} are not within the {source.shape[0]} there are")
+    if channels is not None and len(source.shape) < 3:
+        raise PlanError(f"{source.path}: a band of voltages that are not channelised cannot be cut "
+                        "out exactly; channelise and detect first")
+    chan = channels or (0, source.shape[2] if len(source.shape) == 3 else 1)
+    if not 0 <= chan[0] < chan[1] <= (source.shape[2] if len(source.shape) == 3 else 1):
+        raise UsageError(
+            f"channels {chan[0]} to {chan[1]} are not within the {source.shape[2]} there are"
+        )
     if isinstance(source, SpectrumStream):
-        chan = channels or (0, source.shape[2])
-        if not 0 <= chan[0] < chan[1] <= source.shape[2]:
-            raise UsageError(
-                f"channels {chan[0]} to {chan[1]} are not within the {source.shape[2]} there are"
-            )
         return SelectSpectra(source, (first, stop), chan)
-    if channels is not None or not isinstance(source, VoltageStream):
-        raise PlanError("channels can be selected from spectra only: channelise and detect first")
-    return SelectVoltages(source, (first, stop))
+    if not isinstance(source, VoltageStream):
+        raise PlanError(f"select takes voltages or spectra, not {source.kind}")
+    whole = channels is None or chan == (0, source.shape[2])
+    return SelectVoltages(source if whole else SelectChannels(source, chan), (first, stop))
+
+
+class SelectChannels(VoltageStream):
+    """Some of the channels of channelised voltages."""
+
+    def __init__(self, source: VoltageStream, channels: tuple[int, int]) -> None:
+        self.source, self.channels = source, channels
+        axis = source.header.channels
+        header = source.header.replace(channels=axis.sliced(*channels) if axis else None)
+        shape = (*source.shape[:2], channels[1] - channels[0], *source.shape[3:])
+        super().__init__(header, shape, source.dtype, source.path)
+        self.may_have_nan, self.levels = source.may_have_nan, source.levels
+
+    def inputs(self) -> tuple[Stream, ...]:
+        """All channels."""
+        return (self.source,)
+
+    def parameters(self) -> Mapping[str, Any]:
+        """What decides the numbers."""
+        return {"channels": list(self.channels)}
+
+    def as_recorded(self) -> VoltageStream:
+        """The same channels of the source's own."""
+        recorded = self.source.as_recorded()
+        return self if recorded is self.source else SelectChannels(recorded, self.channels)
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to read `n` rows: all channels are read."""
+        return n * self.row_bytes + self.source.work_bytes(n)
+
+    def valid_spans(self) -> tuple[Spans, ...] | None:
+        """As of the source."""
+        return self.source.valid_spans()
+
+    def valid_fraction(self) -> float | None:
+        """As of the source."""
+        return self.source.valid_fraction()
+
+    def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
+        block = self.source.read_block(start, n)
+        out[...] = block.data[:, :, slice(*self.channels)]
+        return block.valid  # type: ignore[no-any-return]
 
 
 class SelectVoltages(VoltageStream):
@@ -50,6 +96,13 @@ class SelectVoltages(VoltageStream):
         self.source, self.rows = source, rows
         header = source.header.replace(start_time=source.time_of(rows[0]))
         super().__init__(header, (rows[1] - rows[0], *source.shape[1:]), source.dtype, source.path)
+        self.may_have_nan, self.levels = source.may_have_nan, source.levels
+
+    def valid_spans(self) -> tuple[Spans, ...] | None:
+        """Those of the source, within the span."""
+        spans = self.source.valid_spans()
+        return spans and tuple(validity.shift(validity.clip(each, *self.rows), -self.rows[0])
+                               for each in spans)
 
     def inputs(self) -> tuple[Stream, ...]:
         """The whole stream."""
@@ -64,22 +117,50 @@ class SelectVoltages(VoltageStream):
         return {"rows": list(self.rows)}
 
     def as_recorded(self) -> VoltageStream:
-        """The same span of the source's own."""
+        """The same span of the source's own, where it begins with a byte."""
         recorded = self.source.as_recorded()
-        return self if recorded is self.source else SelectVoltages(recorded, self.rows)
+        if recorded is self.source or self.rows[0] % recorded.row_step:
+            return self
+        return SelectVoltages(recorded, self.rows)
+
+    @property
+    def row_step(self) -> int:  # type: ignore[override]
+        """As of the source."""
+        return self.source.row_step
+
+    @property
+    def blanked(self) -> bool:  # type: ignore[override]
+        """As of the source."""
+        return self.source.blanked
+
+    @property
+    def layout(self) -> dict[str, Any]:
+        """As of the source."""
+        return self.source.layout
+
+    @property
+    def row_bytes(self) -> int:
+        """As of the source."""
+        return self.source.row_bytes
+
+    def work_bytes(self, n: int) -> int:
+        """As of the source."""
+        return self.source.work_bytes(n)
 
     def empty(self, n: int) -> NDArray[Any]:
         """A buffer for `n` rows, as the source has it."""
         return self.source.empty(n)
 
-    @property
-    def interleaved(self) -> bool:  # type: ignore[override]
-        """As of the source."""
-        return self.source.interleaved
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """The source's own block, its spans counted from the first row of this stream."""
+        self._check_range(start, n)
+        block = self.source.read_block(self.rows[0] + start, n, out)
+        spans = tuple(validity.shift(spans, -self.rows[0]) for spans in block.valid)
+        return Block(block.data, spans, start, n)
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
-        block = self.source.read_block(self.rows[0] + start, n, out)
-        return tuple(validity.shift(spans, -self.rows[0]) for spans in block.valid)
+        valid: tuple[Spans, ...] = self.read_block(start, n, out).valid
+        return valid
 
 
 class SelectSpectra(SpectrumStream):

@@ -9,13 +9,25 @@ from fastsig_kernels import Layout
 from fastsig_kernels import Spectrometer as Kernel
 from numpy.typing import NDArray
 
+from fastsig import validity
 from fastsig.stages.channelize import Channelize
 from fastsig.stages.detect import Detect
-from fastsig.stream import Block, Scratch, Sums
+from fastsig.stream import Block, Scratch, Sums, VoltageStream
 
 __all__ = ["Spectrometer"]
 
 _READ_BYTES, _CHANNEL_BYTES, _MOST_BYTES = 2**23, 2**19, 2**25
+
+
+def _forms(bank: Channelize) -> list[VoltageStream]:
+    """Forms of the voltages that a kernel takes: as recorded, and, for where losses are, decoded.
+
+    Packed codes have no zero, and begin with bytes.
+    """
+    recorded = bank.source.as_recorded()
+    if bank.hop % recorded.row_step or bank.n_fft % recorded.row_step:
+        return [bank.source]
+    return [recorded] if recorded.blanked else [recorded, bank.source]
 
 
 class Spectrometer(Detect):
@@ -31,49 +43,49 @@ class Spectrometer(Detect):
     def __init__(self, source: Any, products: str = "I", **signs: int) -> None:
         super().__init__(source, products, **signs)
         bank = self.source
-        self._voltages = bank.source.as_recorded()
+        self._forms = _forms(bank)
         # A kernel's call costs as much as some thousand samples: many channels are read longer.
         inputs = bank.source.shape[2] if len(bank.source.shape) == 3 else 1
         self.read_bytes = min(_MOST_BYTES, max(_READ_BYTES, _CHANNEL_BYTES * inputs))
-        self._read = max(1, self.read_bytes // self._voltages.row_bytes)
-        self._tables: dict[float | None, Kernel] = {}
-        self._kernels: dict[tuple[int, float | None], Scratch] = {}
+        self._tables: dict[tuple[VoltageStream, float | None], Kernel] = {}
+        self._kernels: dict[tuple[VoltageStream, int, float | None], Scratch] = {}
 
-    def _table(self, flag_sigma: float | None) -> Kernel:
-        """The kernel that all others share their tables with."""
-        if flag_sigma not in self._tables:
-            self._tables[flag_sigma] = self._make(flag_sigma)
-        return self._tables[flag_sigma]
+    def _table(self, form: VoltageStream, flag_sigma: float | None) -> Kernel:
+        """The kernel that all others of a form share their tables with."""
+        key = form, flag_sigma
+        if key not in self._tables:
+            self._tables[key] = self._make(form, flag_sigma)
+        return self._tables[key]
 
-    def _make(self, flag_sigma: float | None) -> Kernel:
+    def _make(self, form: VoltageStream, flag_sigma: float | None) -> Kernel:
         bank = self.source
         header = bank.source.header
-        voltages = self._voltages
-        kind = "float32" if voltages.dtype.kind == "c" else voltages.dtype.name
-        layout = Layout(kind, is_complex=header.is_complex, interleaved=voltages.interleaved)
         return Kernel(
-            bank.n_chan, taps=bank.bank.taps, layout=layout, n_pol=bank.source.shape[1],
+            bank.n_chan, taps=bank.bank.taps, layout=Layout(**form.layout),
+            n_pol=bank.source.shape[1],
             products=self.products, flag_sigma=flag_sigma, min_valid=bank.min_valid,
             lower_sideband=header.sideband == "lower", oversample=bank.bank.oversample,
             scale="sum", **self.signs,
         )
 
-    def kernels(self, n_each: int, flag_sigma: float | None) -> Scratch:
+    def _rows_at_once(self, form: VoltageStream) -> int:
+        """Rows that are read at a time."""
+        step = form.row_step
+        return max(step, min(self.read_bytes // form.row_bytes, form.shape[0]) // step * step)
+
+    def kernels(self, form: VoltageStream, n_each: int, flag_sigma: float | None) -> Scratch:
         """Kernels for rows of `n_each` frames, with memory to read into, that threads borrow."""
-        key = n_each, flag_sigma
+        key = form, n_each, flag_sigma
         if key not in self._kernels:
-            table, voltages = self._table(flag_sigma), self._voltages
-            length = min(self._read, voltages.shape[0])
+            table, length = self._table(form, flag_sigma), self._rows_at_once(form)
             # Samples are read into memory that stays: fresh pages would cost as much again.
-            self._kernels[key] = Scratch(
-                lambda: (table.copy(n_int=n_each), voltages.empty(length))
-            )
+            self._kernels[key] = Scratch(lambda: (table.copy(n_int=n_each), form.empty(length)))
         return self._kernels[key]
 
     @property
     def input_row_bytes(self) -> int:
         """Bytes of a row of voltages as they are read."""
-        return self._voltages.row_bytes
+        return self._forms[0].row_bytes
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread takes to make `n` spectra."""
@@ -81,9 +93,8 @@ class Spectrometer(Detect):
 
     def row_work_bytes(self, flag_sigma: float | None) -> int:
         """Memory that a thread takes for sums: tables, state, and the samples read at a time."""
-        voltages = self._voltages
-        return (self._table(flag_sigma).memory_bytes + 2 * voltages.work_bytes(self._read)
-                + 2 * self.read_bytes)
+        return sum(self._table(form, flag_sigma).memory_bytes + 2 * self.read_bytes
+                   + 2 * form.work_bytes(self._rows_at_once(form)) for form in self._forms)
 
     def read_sums(self, start: int, n: int) -> Sums:
         """Numerators (float32) and the energies they belong to."""
@@ -92,18 +103,25 @@ class Spectrometer(Detect):
     def row_sums(self, start: int, n: int, n_each: int, flag_sigma: float | None) -> Sums:
         """Sums of each `n_each` of `n` frames; the last may be of fewer."""
         self._check_range(start, n)
-        kernels = self.kernels(n_each, flag_sigma)
+        made = (self._sums_of(form, start, n, n_each, flag_sigma) for form in self._forms)
+        return next(sums for sums in made if sums is not None)
+
+    def _sums_of(self, form: VoltageStream, start: int, n: int, n_each: int,
+                 flag_sigma: float | None) -> Sums | None:
+        """As `row_sums`, from one form of the voltages; None where that cannot tell of losses."""
+        kernels = self.kernels(form, n_each, flag_sigma)
         kernel, buffer = kernels.take()
         try:
-            return self._row_sums(kernel, buffer, start, n, -(-n // n_each))
+            return self._row_sums(form, kernel, buffer, start, n, -(-n // n_each))
         finally:
             kernels.give((kernel, buffer))
 
     def _row_sums(
-        self, kernel: Kernel, buffer: NDArray[Any], start: int, n: int, rows: int
-    ) -> Sums:
-        voltages, inputs = self._voltages, self.source.source.shape[2:]
-        first, length = self.source.needs(start, n)
+        self, form: VoltageStream, kernel: Kernel, buffer: NDArray[Any], start: int, n: int,
+        rows: int,
+    ) -> Sums | None:
+        inputs, length = self.source.source.shape[2:], self._rows_at_once(form)
+        first, total_length = self.source.needs(start, n)
         n_input = inputs[0] if inputs else 1
         parts = [kernel if i == 0 else kernel.copy() for i in range(n_input)]
         for part in parts:
@@ -111,9 +129,11 @@ class Spectrometer(Detect):
         total = np.empty((rows, self.shape[1], self.shape[2]), kernel.out_dtype)
         weight = np.empty((rows, self.shape[1], kernel.weight_width * n_input))
         done = 0
-        for at in range(first, first + length, len(buffer)):
-            count = min(len(buffer), first + length - at)
-            block = voltages.read_block(at, count, out=buffer)
+        for at in range(first, first + total_length, length):
+            count = min(length, first + total_length - at)
+            block = form.read_block(at, count, out=buffer)
+            if not form.blanked and any(validity.count(each) < count for each in block.valid):
+                return None
             for i, part in enumerate(parts):
                 made = self._take(part, block, i, total, weight, done)
             done += made

@@ -37,6 +37,7 @@ _INDEX = {
     "kurtosis_nb": "spectral_kurtosis",
     "kurtosis_thresholds": "spectral_kurtosis",
     "least_frames": "spectral_kurtosis",
+    "nearest_codes_nb": "packing",
     "normalize": "integrate",
     "normalize_nb": "integrate",
     "pack": "packing",
@@ -54,10 +55,12 @@ _INDEX = {
     "response": "filters",
     "restore": "requantize",
     "restore_nb": "requantize",
+    "round_codes_nb": "packing",
+    "to_codes": "packing",
     "uniform": "noise",
     "uniform_nb": "noise",
-    "unpack": "packing",
-    "unpack_nb": "packing",
+    "unpack": "unpacking",
+    "unpack_nb": "unpacking",
     "window_names": "filters",
 }
 

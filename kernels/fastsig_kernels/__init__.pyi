@@ -20,7 +20,15 @@ from .integrate import (
 )
 from .layout import Layout
 from .noise import gaussian, gaussian_nb, philox_nb, uniform, uniform_nb
-from .packing import pack, pack_nb, quantize, quantize_nb, unpack, unpack_nb
+from .packing import (
+    nearest_codes_nb,
+    pack,
+    pack_nb,
+    quantize,
+    quantize_nb,
+    round_codes_nb,
+    to_codes,
+)
 from .products import PRODUCTS, product_codes
 from .requantize import requantize, requantize_nb, restore, restore_nb
 from .spectral_kurtosis import (
@@ -34,6 +42,7 @@ from .spectral_kurtosis import (
 )
 from .spectrometer import Spectrometer
 from .synthesis import Synthesizer, SynthesizerScratch
+from .unpacking import unpack, unpack_nb
 
 __all__ = [
     "Channelizer",
@@ -67,6 +76,7 @@ __all__ = [
     "kurtosis_nb",
     "kurtosis_thresholds",
     "least_frames",
+    "nearest_codes_nb",
     "normalize",
     "normalize_nb",
     "pack",
@@ -84,6 +94,8 @@ __all__ = [
     "response",
     "restore",
     "restore_nb",
+    "round_codes_nb",
+    "to_codes",
     "uniform",
     "uniform_nb",
     "unpack",

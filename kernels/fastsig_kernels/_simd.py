@@ -47,12 +47,25 @@ def host_lanes() -> int:
     Asked of LLVM, for the processor that numba compiles for (``NUMBA_CPU_NAME`` and
     ``NUMBA_CPU_FEATURES`` count), by looking at the registers of a compiled addition.
     """
+    return _register_lanes(_FLOAT)
+
+
+def _register_lanes(element: Any) -> int:
+    """How many numbers of 32 bits a register holds for additions."""
     name = config.CPU_NAME
     features = config.CPU_FEATURES
     if features is None:
         features = "" if name else llvm.get_host_cpu_features().flatten()
-    assembly = _addition(name or llvm.get_host_cpu_name(), features)
-    return 16 if "zmm" in assembly else 8 if "ymm" in assembly else 4
+    assembly = _addition(name or llvm.get_host_cpu_name(), features, element)
+    # The arguments alone may come in wider registers.
+    added = "".join(line for line in assembly.splitlines() if "add" in line)
+    return 16 if "zmm" in added else 8 if "ymm" in added else 4
+
+
+@lru_cache(maxsize=1)
+def host_permutes() -> bool:
+    """Whether the host is an x86 processor with AVX2: AVX alone has wide vectors of floats only."""
+    return _is_x86() and _register_lanes(_I32) >= 8
 
 
 def host_has_fma() -> bool:
@@ -65,12 +78,13 @@ def _is_x86() -> bool:
     return str(llvm.get_process_triple()).startswith("x86_64")
 
 
-def _addition(name: str, features: str) -> str:
+def _addition(name: str, features: str, element: Any) -> str:
     module = ir.Module()
-    vector = ir.VectorType(_FLOAT, 16)
+    vector = ir.VectorType(element, 16)
     function = ir.Function(module, ir.FunctionType(vector, [vector, vector]), "add")
     builder = ir.IRBuilder(function.append_basic_block())
-    builder.ret(builder.fadd(*function.args))
+    add = builder.fadd if element == _FLOAT else builder.add
+    builder.ret(add(*function.args))
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_triple(llvm.get_process_triple())
@@ -235,7 +249,7 @@ class Emitter:
     def lookup(self, table: Any, index: Any, size: int) -> Vector:
         """Return entries of a table of up to 16 float32 at an address, picked lane by lane."""
         n = self.lanes
-        if not 8 <= n <= host_lanes() or not _is_x86():
+        if not 8 <= n <= host_lanes() or not host_permutes():
             return self._lookup_by_lane(table, index)
         name = "llvm.x86.avx512.permvar.sf.512" if n == 16 else "llvm.x86.avx2.permps"
         index_type = ir.VectorType(_I32, n)

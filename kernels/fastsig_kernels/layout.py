@@ -7,7 +7,7 @@ import numpy as np
 
 from . import _check
 from ._order import address
-from .packing import unpack
+from .unpacking import unpack
 
 _BITS = {"int8": 8, "uint8": 8, "int16": 16, "float32": 32}
 _PACKED = (1, 2, 4)

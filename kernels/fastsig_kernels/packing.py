@@ -1,113 +1,37 @@
-"""Packed integers to floats and back."""
+"""Numbers to integers of few bits, and these packed in bytes."""
+
 
 import numpy as np
 
 from . import _check
-from ._jit import jit
+from ._bits import check_bits, code_type, is_msb, unit_of, values_of
+from ._jit import jit, jit_strict
 
-_BITS = (1, 2, 4, 8)
-_ORDERS = ("lsb", "msb")
-
-
-def _default_levels(n_bits: int) -> np.ndarray:
-    codes = np.arange(2**n_bits)
-    values = np.where(codes < 128, codes, codes - 256) if n_bits == 8 else codes
-    levels = values.astype(np.float32)
-    levels.flags.writeable = False
-    return levels
-
-
-_LEVELS = {n_bits: _default_levels(n_bits) for n_bits in _BITS}
-
-
-def unpack(
-    packed: np.ndarray,
-    n_bits: int,
-    *,
-    order: str = "lsb",
-    levels: np.ndarray | None = None,
-    out: np.ndarray | None = None,
-) -> np.ndarray:
-    """Values of samples packed 1, 2, 4 or 8 bits each.
-
-    ``out[i s + j] = levels[code j of packed[i]]`` with ``s = 8 / n_bits``.
-
-    Parameters
-    ----------
-    packed : ndarray, shape (n_byte,), uint8, dimensionless
-        Packed codes, of any stride.
-    n_bits : int
-        Bits a sample: 1, 2, 4 or 8.
-    order : str
-        ``"lsb"`` if a byte's first sample is in its lowest bits, or ``"msb"``.
-    levels : ndarray, shape (2**n_bits,), float32, any unit, optional
-        Value of each code. By default the two's complement value for 8 bits, and
-        the code itself, an unsigned integer, for fewer bits.
-    out : ndarray, shape (n_byte 8 / n_bits,), float32, unit of levels, optional
-        Receives the result.
-
-    Returns
-    -------
-    ndarray, shape (n_byte 8 / n_bits,), float32, unit of levels
-        `out`, or a new array.
-
-    Raises
-    ------
-    TypeError
-        If an array is an ndarray subclass or of another dtype.
-    ValueError
-        If a shape, the bits or the order is not allowed.
-
-    Notes
-    -----
-    Allocates nothing when `out` is given; a NaN level is passed on; the GIL is
-    released.
-    """
-    _check.array("packed", packed, ("uint8",), 1)
-    n_bits = _check_bits(n_bits)
-    msb = _is_msb(order)
-    if levels is None:
-        levels = _LEVELS[n_bits]
-    _check.array("levels", levels, ("float32",), 1)
-    _check.shape("levels", levels, (2**n_bits,))
-    out = _check.output("out", out, (packed.size * (8 // n_bits),), "float32")
-    unpack_nb(packed, n_bits, msb, levels, out)
-    return out
-
-
-@jit
-def unpack_nb(packed, n_bits, msb, levels, out):
-    """Fill `out` as `unpack` does; arguments are not checked."""
-    per_byte = 8 // n_bits
-    mask = (1 << n_bits) - 1
-    for j in range(per_byte):
-        shift = 8 - (j + 1) * n_bits if msb else j * n_bits
-        lane = out[j::per_byte]
-        for i in range(packed.size):
-            lane[i] = levels[np.uint64((packed[i] >> shift) & mask)]
+_MOST_LEVEL_BITS = 4  # that `to_codes` compares with
 
 
 def pack(
     codes: np.ndarray, n_bits: int, *, order: str = "lsb", out: np.ndarray | None = None
 ) -> np.ndarray:
-    """Pack codes of 1, 2, 4 or 8 bits into bytes: the inverse of `unpack`.
+    """Pack codes of 1 to 16 bits into bytes: the inverse of `unpack`.
 
-    ``out[i] = sum_j codes[i s + j] 2^(shift of j)`` with ``s = 8 / n_bits``.
+    ``unit i of out = sum_j codes[i s + j] 2^(shift of j)``, with units of s samples as there;
+    bits that are left over are 0.
 
     Parameters
     ----------
-    codes : ndarray, shape (n_sample,), uint8, dimensionless
-        Codes below ``2**n_bits``, as many as fill whole bytes; any stride.
+    codes : ndarray, shape (n_sample,), uint8 or for more than 8 bits uint16, dimensionless
+        Codes below ``2**n_bits``, as many as fill whole units; any stride.
     n_bits : int
-        Bits a sample: 1, 2, 4 or 8.
+        Bits a sample, 1 to 16.
     order : str
         ``"lsb"`` or ``"msb"``, see `unpack`.
-    out : ndarray, shape (n_sample n_bits / 8,), uint8, dimensionless, optional
+    out : ndarray, shape (n_byte,), uint8, dimensionless, optional
         Receives the result.
 
     Returns
     -------
-    ndarray, shape (n_sample n_bits / 8,), uint8, dimensionless
+    ndarray, shape (n_byte,), uint8, dimensionless
         `out`, or a new array.
 
     Raises
@@ -115,20 +39,21 @@ def pack(
     TypeError
         If an array is an ndarray subclass or of another dtype.
     ValueError
-        If a code is too large, a byte is not filled, or an option not allowed.
+        If a code is too large, a unit is not filled, or an option not allowed.
 
     Notes
     -----
     Allocates nothing when `out` is given; the GIL is released.
     """
-    _check.array("codes", codes, ("uint8",), 1)
-    n_bits = _check_bits(n_bits)
-    msb = _is_msb(order)
-    if codes.size % (8 // n_bits):
-        raise ValueError(f"codes: found {codes.size}, allowed a multiple of {8 // n_bits}")
+    n_bits = check_bits(n_bits)
+    _check.array("codes", codes, (code_type(n_bits),), 1)
+    msb = is_msb(order, n_bits)
+    unit, per_unit = unit_of(n_bits)
+    if codes.size % per_unit:
+        raise ValueError(f"codes: found {codes.size}, allowed a multiple of {per_unit}")
     if codes.size and codes.max() >= 2**n_bits:
         raise ValueError(f"codes: found {codes.max()}, allowed up to {2**n_bits - 1}")
-    out = _check.output("out", out, (codes.size // (8 // n_bits),), "uint8")
+    out = _check.output("out", out, (codes.size // per_unit * unit,), "uint8")
     pack_nb(codes, n_bits, msb, out)
     return out
 
@@ -136,6 +61,9 @@ def pack(
 @jit
 def pack_nb(codes, n_bits, msb, out):
     """Fill `out` as `pack` does; arguments are not checked."""
+    if n_bits != 1 and n_bits != 2 and n_bits != 4 and n_bits != 8:
+        _pack_words_nb(codes, n_bits, out)
+        return
     per_byte = 8 // n_bits
     out[:] = 0
     for j in range(per_byte):
@@ -143,6 +71,19 @@ def pack_nb(codes, n_bits, msb, out):
         lane = codes[j::per_byte]
         for i in range(out.size):
             out[i] |= np.uint8(lane[i] << shift)
+
+
+@jit
+def _pack_words_nb(codes, n_bits, out):
+    """`pack_nb` for units of several bytes."""
+    unit = 2 if n_bits == 16 else 4
+    per_unit = 8 * unit // n_bits
+    for i in range(out.size // unit):
+        word = np.uint32(0)
+        for j in range(per_unit):
+            word |= np.uint32(codes[np.uint64(i * per_unit + j)]) << np.uint32(j * n_bits)
+        for j in range(unit):
+            out[np.uint64(i * unit + j)] = np.uint8(word >> np.uint32(8 * j))
 
 
 def quantize(x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, int]:
@@ -198,14 +139,148 @@ def quantize_nb(x, out):
     return n_clipped, n_nan
 
 
-def _check_bits(n_bits: int) -> int:
-    n_bits = _check.count("n_bits", n_bits)
-    if n_bits not in _BITS:
-        raise ValueError(f"n_bits: found {n_bits}, allowed {', '.join(map(str, _BITS))}")
-    return n_bits
+def to_codes(
+    x: np.ndarray,
+    n_bits: int,
+    *,
+    levels: np.ndarray | None = None,
+    offset: float | None = None,
+    out: np.ndarray | None = None,
+) -> tuple[np.ndarray, int, int]:
+    """Codes that stand for samples best, and how many they do not stand for.
+
+    ``out = argmin_c |x - levels[c]|``, of two equally near levels the higher one; without levels
+    ``out = min(max(round(x + offset), 0), 2^n_bits - 1)``, halves to the even neighbour. `unpack`
+    with the same options gives the values of codes, once they are packed.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n_sample,), float32, int16 or int8, unit of levels
+        Samples, of any stride. Inf is clipped.
+    n_bits : int
+        Bits a code, 1 to 16.
+    levels : ndarray, shape (2**n_bits,), float32, any unit, optional
+        Value of each code, in any order, for up to 4 bits.
+    offset : float, unit of a code, optional
+        The code whose value is 0, taken in float32. By default codes of 8 and 16 bits are in
+        two's complement, and for others the offset is 0.
+    out : ndarray, shape (n_sample,), uint8 or for more than 8 bits uint16, dimensionless, optional
+        Receives the codes.
+
+    Returns
+    -------
+    out : ndarray, shape (n_sample,), uint8 or uint16, dimensionless
+        `out`, or a new array.
+    n_clipped : int
+        Number of samples beyond the outermost values: by more than half a step, or half the
+        distance of the outermost two levels.
+    n_inexact : int
+        Number of samples that their codes do not give back exactly; clipped ones are among them.
+
+    Raises
+    ------
+    TypeError
+        If an array is an ndarray subclass or of another dtype.
+    ValueError
+        If a shape, the bits or a level is not allowed, levels and offset are both given, or x
+        holds NaN, for which there is no code; `out` then holds some code in its place.
+
+    Notes
+    -----
+    Allocates some kB when `out` is given; the GIL is released.
+    """
+    _check.array("x", x, ("float32", "int16", "int8"), 1)
+    n_bits = check_bits(n_bits)
+    kind, levels = values_of(n_bits, levels, offset)
+    if kind == "levels":
+        if n_bits > _MOST_LEVEL_BITS:
+            raise ValueError(f"levels: found a table for {n_bits} bits, allowed for up to "
+                             f"{_MOST_LEVEL_BITS}")
+        if not np.isfinite(levels).all():
+            raise ValueError(f"levels: found {levels.tolist()}, allowed finite numbers")
+    out = _check.output("out", out, x.shape, code_type(n_bits))
+    if kind == "levels":
+        found = nearest_codes_nb(x, *_thresholds(levels), out)
+    else:
+        least = -(2 ** (n_bits - 1)) if kind == "signed" else 0
+        found = round_codes_nb(x, np.float32(offset or 0), least, least + 2**n_bits - 1, out)
+    n_clipped, n_inexact, n_nan = found
+    if n_nan:
+        raise ValueError(f"x: found {n_nan} NaN, allowed numbers")
+    return out, int(n_clipped), int(n_inexact)
 
 
-def _is_msb(order: str) -> bool:
-    if order not in _ORDERS:
-        raise ValueError(f"order: found {order!r}, allowed {', '.join(_ORDERS)}")
-    return order == "msb"
+def _thresholds(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Codes in the order of their levels, these, and the least float32 of each one's cell.
+
+    The last threshold is that of a level beyond them, the first that of the lowest one.
+    """
+    codes = np.argsort(levels, kind="stable")
+    level = levels[codes].astype(np.float64)
+    # One more level at either end, as far from the next as that from its other neighbour.
+    level = np.concatenate([2 * level[:1] - level[1:2], level, 2 * level[-1:] - level[-2:-1]])
+    middle = (level[1:] + level[:-1]) / 2
+    with np.errstate(over="ignore"):
+        least = middle.astype(np.float32)
+    least = np.where(least < middle, np.nextafter(least, np.float32(np.inf)), least)
+    return codes.astype(np.uint8), levels[codes], least
+
+
+_TILE = 1024  # samples that are compared with all levels while they are in the first-level cache
+
+
+@jit_strict
+def nearest_codes_nb(x, codes, levels, least, out):
+    """Fill `out` with the codes of the nearest of ascending `levels`; nothing is checked.
+
+    ``least[k]`` is the lowest sample of level k; the last one is that of what is clipped.
+    Returns (n_clipped, n_inexact, n_nan).
+    """
+    n_clipped = 0
+    n_inexact = 0
+    n_nan = 0
+    # As wide as samples, and sums in the place of choices: so it becomes vector code everywhere.
+    # A level that a sample equals adds 256 to the sum of the steps between codes.
+    samples, sums = np.empty(_TILE, np.float32), np.empty(_TILE, np.int32)
+    low, high = least[0], least[-1]
+    for first in range(0, x.size, _TILE):
+        part = x[first : first + _TILE]
+        target = out[first : first + _TILE]
+        n = part.size
+        for i in range(n):
+            samples[i] = np.float32(part[i])
+            sums[i] = np.int32(codes[0]) + np.int32(samples[i] == levels[0]) * np.int32(256)
+        for k in range(1, levels.size):
+            bound, level = least[k], levels[k]
+            step = np.int32(codes[k]) - np.int32(codes[k - 1])
+            for i in range(n):
+                sums[i] += (np.int32(samples[i] >= bound) * step
+                            + np.int32(samples[i] == level) * np.int32(256))
+        for i in range(n):
+            value, inexact = samples[i], sums[i] < 256
+            n_nan += np.isnan(value)
+            n_inexact += inexact
+            n_clipped += inexact & ((value < low) | (value >= high))
+            target[i] = np.uint8(sums[i])
+    return n_clipped, n_inexact, n_nan
+
+
+@jit_strict
+def round_codes_nb(x, offset, least, most, out):
+    """Fill `out` with ``round(x + offset)``, kept from `least` to `most`; nothing is checked.
+
+    Negative codes get their two's complement. Returns (n_clipped, n_inexact, n_nan).
+    """
+    n_clipped = 0
+    n_inexact = 0
+    n_nan = 0
+    low, high = np.float64(least), np.float64(most)
+    for i in range(x.size):
+        sample = np.float32(x[i])
+        n_nan += np.isnan(sample)
+        value = np.rint(np.float64(sample) + np.float64(offset))
+        n_clipped += (value < low) | (value > high)
+        value = low if np.isnan(value) else min(max(value, low), high)
+        n_inexact += np.float32(value) - offset != sample
+        out[i] = np.int32(value)
+    return n_clipped, n_inexact, n_nan

@@ -119,12 +119,49 @@ def normalize(
 
 
 def unpack(
-    packed: np.ndarray, n_bits: int, order: str = "lsb", levels: np.ndarray | None = None
+    packed: np.ndarray,
+    n_bits: int,
+    order: str = "lsb",
+    levels: np.ndarray | None = None,
+    offset: float | None = None,
 ) -> np.ndarray:
-    """Twin of `unpack.unpack`, bit by bit; returns (n_sample,) float64."""
-    bits = np.unpackbits(packed, bitorder="little").reshape(-1, 8 // n_bits, n_bits)
+    """Twin of `unpacking.unpack`, bit by bit; returns (..., n_sample) float64."""
+    unit = 8 if n_bits in (1, 2, 4, 8) else 16 if n_bits == 16 else 32
+    per_unit = unit // n_bits
+    bits = np.unpackbits(packed.reshape(-1), bitorder="little").reshape(-1, unit)
+    bits = bits[:, : per_unit * n_bits].reshape(-1, per_unit, n_bits)
     codes = (bits * 2 ** np.arange(n_bits)).sum(axis=-1)
-    codes = (codes[:, ::-1] if order == "msb" else codes).reshape(-1)
+    codes = (codes[:, ::-1] if order == "msb" else codes).reshape(*packed.shape[:-1], -1)
     if levels is not None:
         return levels.astype(np.float64)[codes]
-    return (np.where(codes < 128, codes, codes - 256) if n_bits == 8 else codes).astype(float)
+    return code_values(n_bits, offset)[codes]
+
+
+def code_values(n_bits: int, offset: float | None = None) -> np.ndarray:
+    """Value of each code where there are no levels: (2**n_bits,) float64."""
+    codes = np.arange(2.0**n_bits)
+    if offset is None and n_bits in (8, 16):
+        return np.where(codes < codes.size // 2, codes, codes - codes.size)
+    return codes - (offset or 0)
+
+
+def to_codes(
+    x: np.ndarray, n_bits: int, levels: np.ndarray | None = None, offset: float | None = None
+) -> tuple[np.ndarray, int, int]:
+    """Twin of `packing.to_codes`, by the distance of every sample to every value.
+
+    Of two values as near, levels take the higher one and others the even code. Returns codes
+    (n_sample,) int64, and the numbers of clipped and of inexact samples.
+    """
+    values = code_values(n_bits, offset) if levels is None else levels.astype(np.float64)
+    ascending = np.sort(values)
+    low = (3 * ascending[0] - ascending[1]) / 2
+    high = (3 * ascending[-1] - ascending[-2]) / 2
+    rank = np.arange(values.size) % 2 if levels is None else -values
+    codes = np.zeros(x.size, np.int64)
+    for i, sample in enumerate(x.astype(np.float64)):
+        distance = np.abs(min(max(sample, low), high) - values)
+        codes[i] = np.where(distance == distance.min(), rank, np.inf).argmin()
+    inexact = values[codes] != x
+    clipped = inexact & ((x < low) | (x >= high))
+    return codes, int(clipped.sum()), int(inexact.sum())

@@ -15,7 +15,7 @@ from streams import header, lose_packets, noise, write_native
 import fastsig as fs
 from fastsig.header import DiodeSchedule
 from fastsig.io import native
-from fastsig.io.native import NativeWriter
+from fastsig.io.native_writer import NativeWriter
 from fastsig.time import elapsed, parse_time
 
 

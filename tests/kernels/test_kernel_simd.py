@@ -16,6 +16,7 @@ from fastsig_kernels._simd import (
     address_of,
     fma,
     host_lanes,
+    host_permutes,
     load,
     reverse,
     splat,
@@ -419,6 +420,15 @@ def test_lanes_of_processors(monkeypatch, name, features, lanes):
     monkeypatch.setattr(config, "CPU_NAME", name)
     monkeypatch.setattr(config, "CPU_FEATURES", features)
     assert host_lanes.__wrapped__() == lanes
+
+
+@pytest.mark.skipif(not X86, reason="names of x86 processors")
+@pytest.mark.parametrize(("name", "permutes"), [
+    ("haswell", True), ("znver4", True), ("sandybridge", False), ("nehalem", False)])
+def test_processors_that_permute(monkeypatch, name, permutes):
+    monkeypatch.setattr(config, "CPU_NAME", name)
+    monkeypatch.setattr(config, "CPU_FEATURES", "")
+    assert host_permutes.__wrapped__() == permutes
 
 
 @pytest.mark.skipif(not X86, reason="names of x86 processors")

@@ -1,0 +1,66 @@
+"""A simulated recording as a stream, for the writers of all formats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig import validity
+from fastsig.simulate.coarse import CoarseVoltage
+from fastsig.simulate.engine import FastVoltage
+from fastsig.stream import Recorded, VoltageStream
+from fastsig.validity import Spans
+
+__all__ = ["SimulatedVoltages"]
+
+
+class SimulatedVoltages(VoltageStream):
+    """Voltages that are made when they are read; `truth` tells what is in them."""
+
+    may_have_nan = False
+
+    def __init__(self, recording: FastVoltage | CoarseVoltage) -> None:
+        self.recording, self.truth = recording, recording.truth
+        header = recording.header
+        shape: tuple[int, ...] = (recording.n_time, header.polarization.n_pol)
+        if isinstance(recording, CoarseVoltage) and recording.n_chan > 1:
+            shape += (recording.n_chan,)
+        kind = np.complex64 if header.is_complex else np.int8
+        super().__init__(header, shape, kind, "the simulation")
+
+    @property
+    def files(self) -> list[str]:
+        """None: the samples are made."""
+        return []
+
+    def parameters(self) -> Mapping[str, Any]:
+        """What decides the numbers."""
+        return {"truth": self.truth}
+
+    def valid_spans(self) -> tuple[Spans, ...]:
+        """What is not lost."""
+        return self.recording.valid()
+
+    def valid_fraction(self) -> float:
+        """Share that is not lost."""
+        held = sum(validity.count(spans) for spans in self.valid_spans())
+        return held / (self.shape[0] * self.shape[1])
+
+    def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
+        return self._read_recorded(start, n, out)
+
+    def as_recorded(self) -> VoltageStream:
+        """Complex samples as pairs of integers."""
+        return Recorded(self, np.int8) if self.header.is_complex else self
+
+    def _read_recorded(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
+        data, valid = self.recording.generate(start, n)
+        if out.dtype.kind == "c":
+            pairs = data.reshape(*out.shape, 2)
+            out.real, out.imag = pairs[..., 0], pairs[..., 1]
+        else:
+            out[...] = data.reshape(out.shape)
+        return valid

@@ -1,0 +1,55 @@
+"""Units of packed samples: bytes, pairs of bytes, or words of which bits are left over."""
+
+import numpy as np
+
+from . import _check
+
+WHOLE = (1, 2, 4, 8)
+
+_ORDERS = ("lsb", "msb")
+_MOST_BITS = 16
+_SIGNED = (8, 16)
+
+_NO_LEVELS = np.zeros(1, np.float32)
+_NO_LEVELS.flags.writeable = False
+
+
+def unit_of(n_bits: int) -> tuple[int, int]:
+    """Bytes of a unit, and its samples."""
+    if n_bits in WHOLE:
+        return 1, 8 // n_bits
+    return (2, 1) if n_bits == 16 else (4, 32 // n_bits)
+
+
+def code_type(n_bits: int) -> str:
+    return "uint8" if n_bits <= 8 else "uint16"
+
+
+def check_bits(n_bits: int) -> int:
+    n_bits = _check.count("n_bits", n_bits)
+    if n_bits > _MOST_BITS:
+        raise ValueError(f"n_bits: found {n_bits}, allowed 1 to {_MOST_BITS}")
+    return n_bits
+
+
+def is_msb(order: str, n_bits: int) -> bool:
+    if order not in _ORDERS:
+        raise ValueError(f"order: found {order!r}, allowed {', '.join(_ORDERS)}")
+    if order == "msb" and n_bits not in WHOLE:
+        raise ValueError(f"order: found 'msb', allowed lsb for {n_bits} bits")
+    return order == "msb"
+
+
+def values_of(n_bits: int, levels: np.ndarray | None, offset: float | None
+              ) -> tuple[str, np.ndarray]:
+    """How codes become values, and the levels or something in their place."""
+    if levels is None:
+        signed = n_bits in _SIGNED and offset is None
+        return "signed" if signed else "offset", _NO_LEVELS
+    if offset is not None:
+        raise ValueError(f"offset: found {offset}, allowed without levels")
+    if n_bits > 8:
+        raise ValueError(f"levels: found a table for {n_bits} bits, allowed for up to 8")
+    _check.array("levels", levels, ("float32",), 1)
+    _check.shape("levels", levels, (2**n_bits,))
+    return "levels", levels

@@ -1,0 +1,328 @@
+"""Packed integers to floats.
+
+Decoding is written in vectors (`_simd`): a block of as many 32-bit words as the host has
+lanes becomes whole vectors of samples. What is left of a row is done by a block that ends with
+it, and so does some samples twice; rows that are shorter, and strided ones, pass through a block
+on the stack.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.core.extending import intrinsic
+
+from . import _check
+from ._bits import check_bits, is_msb, unit_of, values_of
+from ._jit import jit_strict
+from ._order import address
+from ._simd import Emitter, Spec, SpecType, Vector, address_of, host_lanes
+
+_I8, _I32, _I64 = (ir.IntType(n) for n in (8, 32, 64))
+_i = types.int64
+
+
+def unpack(
+    packed: np.ndarray,
+    n_bits: int,
+    *,
+    order: str = "lsb",
+    levels: np.ndarray | None = None,
+    offset: float | None = None,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """Values of samples packed 1 to 16 bits each.
+
+    ``out[i s + j] = levels[code j of unit i]``, or ``code - offset``. A unit is a byte of
+    ``s = 8 / n_bits`` samples for 1, 2, 4 and 8 bits; two bytes with one sample for 16; else a
+    word of four bytes, the lowest first, with ``s = floor(32 / n_bits)`` samples from the lowest
+    bit on and the highest bits left over, as VDIF has them.
+
+    Parameters
+    ----------
+    packed : ndarray, shape (n_byte,) or (n_row, n_byte), uint8, dimensionless
+        Packed codes, whole units in every row; of any strides, fastest where the bytes of a row
+        lie together: the payloads within equal frames are such rows.
+    n_bits : int
+        Bits a sample, 1 to 16.
+    order : str
+        ``"lsb"`` if a byte's first sample is in its lowest bits, or ``"msb"``, which is for 1, 2,
+        4 and 8 bits.
+    levels : ndarray, shape (2**n_bits,), float32, any unit, optional
+        Value of each code, for up to 8 bits. By default the two's complement value for 8 and
+        16 bits, and the code itself, an unsigned integer, for others.
+    offset : float, unit of a code, optional
+        Of offset binary, in the place of `levels`: the code, unsigned, whose value is 0. It is
+        taken and subtracted in float32.
+    out : ndarray, shape (n_sample,) or (n_row, n_sample), float32, unit of levels, optional
+        Receives the result.
+
+    Returns
+    -------
+    ndarray, shape (n_sample,) or (n_row, n_sample), float32, unit of levels
+        `out`, or a new array.
+
+    Raises
+    ------
+    TypeError
+        If an array is an ndarray subclass or of another dtype.
+    ValueError
+        If a shape, the bits or the order is not allowed, or levels and offset are both given.
+
+    Notes
+    -----
+    Allocates nothing when `out` is given; a NaN level is passed on; the GIL is released. Where
+    samples of several numbers may not cross words as a whole, a word has room for more numbers
+    than it holds: what comes out for the rest is for the caller to drop.
+
+    References
+    ----------
+    VDIF Specification, release 1.1.1 (2014), on the data array.
+    """
+    _check.array("packed", packed, ("uint8",), (1, 2))
+    n_bits = check_bits(n_bits)
+    msb = is_msb(order, n_bits)
+    kind, levels = values_of(n_bits, levels, offset)
+    unit, per_unit = unit_of(n_bits)
+    if packed.shape[-1] % unit:
+        raise ValueError(f"packed: found {packed.shape[-1]} bytes, allowed a multiple of {unit}")
+    shape = (*packed.shape[:-1], packed.shape[-1] // unit * per_unit)
+    out = _check.output("out", out, shape, "float32")
+    rows, target = _as_rows(packed, out)
+    unpack_rows_nb(
+        _spec(n_bits, msb, kind), address(rows), *rows.strides, *rows.shape, address(levels),
+        levels.strides[0], np.float32(offset or 0), address(target), *target.strides,
+    )
+    return out
+
+
+def _as_rows(packed: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both with two axes; as one row where memory allows it."""
+    if packed.flags.c_contiguous and out.flags.c_contiguous:
+        return packed.reshape(1, -1), out.reshape(1, -1)
+    return (packed, out) if packed.ndim == 2 else (packed[np.newaxis], out[np.newaxis])
+
+
+@lru_cache(maxsize=128)
+def _spec(n_bits: int, msb: bool, values: str) -> Spec:
+    return Spec(**_items(n_bits, msb, values))
+
+
+def _items(n_bits: int, msb: bool, values: str) -> dict[str, Any]:
+    return {"lanes": host_lanes(), "bits": n_bits, "msb": msb and n_bits != 8, "values": values}
+
+
+@jit_strict
+def unpack_nb(packed, n_bits, msb, levels, out):
+    """Fill `out` as `unpack` does, for one row of 1, 2, 4 or 8 bits; nothing is checked."""
+    if n_bits == 8:
+        _unpack_row_nb(_levels_spec(8, 0), packed, levels, out)
+    elif n_bits == 4:
+        if msb:
+            _unpack_row_nb(_levels_spec(4, 1), packed, levels, out)
+        else:
+            _unpack_row_nb(_levels_spec(4, 0), packed, levels, out)
+    elif n_bits == 2:
+        if msb:
+            _unpack_row_nb(_levels_spec(2, 1), packed, levels, out)
+        else:
+            _unpack_row_nb(_levels_spec(2, 0), packed, levels, out)
+    elif msb:
+        _unpack_row_nb(_levels_spec(1, 1), packed, levels, out)
+    else:
+        _unpack_row_nb(_levels_spec(1, 0), packed, levels, out)
+
+
+@jit_strict
+def _unpack_row_nb(spec, packed, levels, out):
+    unpack_rows_nb(spec, address_of(packed), 0, packed.strides[0], 1, packed.size,
+                   address_of(levels), levels.strides[0], np.float32(0), address_of(out), 0,
+                   out.strides[0])
+
+
+@intrinsic(prefer_literal=True)
+def _levels_spec(typingctx, n_bits, msb):
+    """A spec for a table of levels, where the code says the bits."""
+    if not isinstance(n_bits, types.IntegerLiteral) or not isinstance(msb, types.IntegerLiteral):
+        return None
+    items = _items(n_bits.literal_value, bool(msb.literal_value), "levels")
+
+    def codegen(context, builder, signature, args):
+        return context.get_dummy_value()
+
+    return SpecType(tuple(sorted(items.items())))(n_bits, msb), codegen
+
+
+@jit_strict
+def unpack_rows_nb(spec, source, source_row, source_step, n_row, n_byte, levels, levels_step,
+                   offset, target, target_row, target_step):
+    """Decode `n_row` rows of `n_byte` bytes, whole units; nothing is checked.
+
+    Memory is named by address, `_row` and `_step` being bytes from a row, and from a byte, level
+    or sample, to the next. Of `spec`: lanes, bits, msb, and values, which is levels, signed or
+    offset.
+    """
+    table = _stack(spec)
+    for i in range(_constant(spec, "n_level")):
+        _move(32, levels + i * levels_step, table + 4 * i)
+    whole = source_step == 1 and target_step == 4 and n_byte >= _constant(spec, "bytes")
+    for r in range(n_row):
+        here, there = source + r * source_row, target + r * target_row
+        if whole:
+            _blocks_nb(spec, here, n_byte, table, offset, there)
+        else:
+            _pieces_nb(spec, here, source_step, n_byte, table, offset, there, target_step)
+
+
+@jit_strict
+def _blocks_nb(spec, source, n_byte, table, offset, target):
+    """A contiguous row, of a block or more."""
+    step, grain = _constant(spec, "bytes"), 4 * _constant(spec, "samples")
+    n = n_byte // step
+    for i in range(n):
+        _block(spec, source + i * step, table, offset, target + i * grain)
+    if n * step < n_byte:
+        n_sample = n_byte * _constant(spec, "samples") // step
+        _block(spec, source + n_byte - step, table, offset, target + 4 * n_sample - grain)
+
+
+@jit_strict
+def _pieces_nb(spec, source, source_step, n_byte, table, offset, target, target_step):
+    """Any row, its bytes collected and its samples handed out one by one."""
+    step = _constant(spec, "bytes")
+    packed = table + _constant(spec, "table")
+    samples = packed + step
+    while n_byte > 0:
+        n = min(n_byte, step)
+        for i in range(n):
+            _move(8, source + i * source_step, packed + i)
+        _block(spec, packed, table, offset, samples)
+        n_sample = n * _constant(spec, "samples") // step
+        for i in range(n_sample):
+            _move(32, samples + 4 * i, target + i * target_step)
+        source += n * source_step
+        target += n_sample * target_step
+        n_byte -= n
+
+
+def _sizes(items: dict[str, Any]) -> dict[str, int]:
+    """Bytes and samples of a block, levels, and bytes of their table."""
+    n_level = 2 ** items["bits"] if items["values"] == "levels" else 0
+    return {"bytes": 4 * items["lanes"], "samples": items["lanes"] * (32 // items["bits"]),
+            "n_level": n_level, "table": 4 * max(16, n_level)}
+
+
+@intrinsic(prefer_literal=True)
+def _constant(typingctx, spec, name):
+    """One of `_sizes`."""
+    if not isinstance(name, types.StringLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        return ir.Constant(_I64, _sizes(spec.items)[name.literal_value])
+
+    return _i(spec, name), codegen
+
+
+@intrinsic
+def _stack(typingctx, spec):
+    """Address of memory that lasts as long as the function: table, block and its samples."""
+
+    def codegen(context, builder, signature, args):
+        sizes = _sizes(spec.items)
+        with builder.goto_entry_block():
+            place = builder.alloca(_I8, sizes["table"] + sizes["bytes"] + 4 * sizes["samples"])
+            place.align = 64
+        return builder.ptrtoint(place, _I64)
+
+    return _i(spec), codegen
+
+
+@intrinsic(prefer_literal=True)
+def _move(typingctx, bits, source, target):
+    """Copy an integer from one address to another, of any alignment."""
+    if not isinstance(bits, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        kind = ir.IntType(bits.literal_value).as_pointer()
+        value = builder.load(builder.inttoptr(args[1], kind), align=1)
+        builder.store(value, builder.inttoptr(args[2], kind), align=1)
+        return context.get_dummy_value()
+
+    return types.void(bits, _i, _i), codegen
+
+
+@intrinsic
+def _block(typingctx, spec, source, table, offset, target):
+    """Decode as many words as there are lanes; `table` has 16 or more float32."""
+
+    def codegen(context, builder, signature, args):
+        items = spec.items
+        emit = Emitter(builder, items["lanes"])
+        source, table, offset, target = args[1:]
+        if _sizes(items)["n_level"] > 16:
+            _look_up_each(emit, items, source, table, target)
+        else:
+            for v in range(32 // items["bits"]):
+                x = _vector(emit, items, source, v, table, offset)
+                emit.store(x, target, 4 * emit.lanes * v)
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, types.float32, _i), codegen
+
+
+def _vector(emit: Emitter, items: dict[str, Any], source: Any, v: int, table: Any,
+            offset: Any) -> Vector:
+    """Samples of a block's vector `v`."""
+    n, bits = emit.lanes, items["bits"]
+    if bits in (8, 16):
+        codes = emit.load_integers(source, v * n * bits // 8, n, bits)
+    else:
+        codes = _codes(emit, items, source, v)
+    if items["values"] == "levels":
+        return emit.lookup(table, codes, 2**bits)
+    x = emit.to_float(codes, items["values"] == "signed")
+    return x - emit.broadcast(offset) if items["values"] == "offset" else x
+
+
+def _codes(emit: Emitter, items: dict[str, Any], source: Any, v: int) -> Any:
+    """Codes of a block's vector `v`: each lane gets its sample's word, shifted and masked."""
+    n, bits = emit.lanes, items["bits"]
+    samples = range(v * n, (v + 1) * n)
+    words = [s // (32 // bits) for s in samples]
+    # A word that all lanes need is broadcast by the load. Odd samples to a word: load them all.
+    first, count = (0, n) if 32 % bits else (words[0], words[-1] - words[0] + 1)
+    data = emit.load_integers(source, 4 * first, count, 32)
+    data = emit.builder.shuffle_vector(data, data, _integers([w - first for w in words]))
+    code = emit.builder.lshr(data, _integers([_shift(items, s) for s in samples]))
+    return emit.builder.and_(code, _integers([2**bits - 1] * n))
+
+
+def _shift(items: dict[str, Any], sample: int) -> int:
+    """Place of a sample's lowest bit in its word."""
+    bits = items["bits"]
+    place = sample % (32 // bits) * bits
+    return place // 8 * 8 + 8 - bits - place % 8 if items["msb"] else place
+
+
+def _integers(values: list[int]) -> ir.Constant:
+    return ir.Constant(ir.VectorType(_I32, len(values)), [ir.Constant(_I32, v) for v in values])
+
+
+def _look_up_each(emit: Emitter, items: dict[str, Any], source: Any, table: Any,
+                  target: Any) -> None:
+    """Samples of a block one by one, from a table that registers do not hold."""
+    builder, bits = emit.builder, items["bits"]
+    start = emit.pointer(table, _I32)
+    for s in range(_sizes(items)["samples"]):
+        if bits == 8:
+            code = builder.load(emit.pointer(source, _I8, s), align=1)
+        else:
+            word = builder.load(emit.pointer(source, _I32, s // (32 // bits) * 4), align=1)
+            code = builder.lshr(word, ir.Constant(_I32, _shift(items, s)))
+            code = builder.and_(code, ir.Constant(_I32, 2**bits - 1))
+        level = builder.load(builder.gep(start, [builder.zext(code, _I64)]), align=4)
+        builder.store(level, emit.pointer(target, _I32, 4 * s), align=4)

@@ -1,0 +1,98 @@
+"""Samples that go to the kernels as recorded make the same bytes as those that are decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from recordings import recorded
+from streams import MemoryVoltages, header
+
+import fastsig as fs
+from fastsig import convert, validity
+from fastsig.io import vdif
+from fastsig.stages.spectrometer import Spectrometer
+
+N = 64_000
+GAP = validity.as_spans([[0, 19_200], [25_600, N]])
+
+
+def written(folder: Path, n_bits: int, is_complex: bool, n_pol: int, valid: Any) -> Path:
+    """A VDIF file of Gaussian numbers of some bits."""
+    rng = np.random.default_rng(n_bits)
+    levels = vdif.LEVELS.get(n_bits) or np.arange(-2 ** (n_bits - 1), 2 ** (n_bits - 1))
+    parts = [rng.choice(np.array(levels, "f4"), (N, n_pol)) for _ in range(2 if is_complex else 1)]
+    data = (parts[0] + 1j * parts[1]).astype("c8") if is_complex else parts[0]
+    for pol in range(n_pol):
+        validity.zero_invalid(data[:, pol], valid, 0)
+    stream = MemoryVoltages(data, header(is_complex=is_complex, n_bits=n_bits, n_pol=n_pol,
+                                         start="2026-01-02T03:04:05"), (valid,) * n_pol)
+    stream.may_have_nan, stream.levels = False, vdif.LEVELS.get(n_bits)
+    path = folder / "x.vdif"
+    convert.write(stream, path, lossy=True, overwrite=True)
+    return path
+
+
+def same_bytes(chain: fs.Chain, folder: Path) -> None:
+    files = [folder / "plain.h5", folder / "fused.h5"]
+    for file, fused in zip(files, (False, True), strict=True):
+        chain.write(file, fused=fused, workers=2, overwrite=True)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def forms(chain: fs.Chain) -> list[Any]:
+    """What the fused kernel reads, the form that it tries first before the others."""
+    from fastsig.plan import fuse
+
+    stage = fuse(chain.stream).source
+    assert isinstance(stage, Spectrometer)
+    return stage._forms
+
+
+@pytest.mark.parametrize("valid", [validity.full(0, N), GAP], ids=["whole", "gap"])
+@pytest.mark.parametrize(("n_bits", "is_complex", "n_pol"), [
+    (1, False, 1), (2, False, 2), (2, True, 2), (4, False, 1), (4, True, 2), (8, True, 2),
+    (8, False, 2), (16, True, 1)])
+def test_vdif(n_bits: int, is_complex: bool, n_pol: int, valid: Any, tmp_path: Path) -> None:
+    path = written(tmp_path, n_bits, is_complex, n_pol, valid)
+    obs = fs.open(path, frequency="1400MHz", feed="linear")
+    chain = obs.channelize(64, n_tap=4).detect("IQUV" if n_pol == 2 else "I").integrate(n_int=5)
+    kinds = [form.layout["kind"] for form in forms(chain)]
+    assert kinds == {8: ["uint8"] if is_complex else ["int8"], 16: ["float32"]}.get(
+        n_bits, ["packed", "float32"])
+    same_bytes(chain, tmp_path)
+    lost = (chain.read().weight == 0).any()
+    assert lost == (len(valid) == 2)
+
+
+def test_spans_that_begin_within_a_byte(tmp_path: Path) -> None:
+    path = written(tmp_path, 2, False, 2, GAP)
+    obs = fs.open(path, frequency="1400MHz", feed="linear")
+    for first, packed in ((4000, True), (4002, False)):
+        chain = obs[first:].channelize(64, n_tap=4).detect("AABB").integrate(n_int=7)
+        assert (forms(chain)[0].layout["kind"] == "packed") == packed
+        same_bytes(chain, tmp_path)
+    stream = obs.stream.as_recorded()
+    with pytest.raises(fs.UsageError, match="packed 4 in a byte"):
+        stream.read_block(2, 8)
+    # One bit, and a hop that is no whole byte.
+    obs = fs.open(written(tmp_path, 1, False, 1, validity.full(0, N)), frequency="1GHz")
+    chain = obs.channelize(2, n_tap=4).detect("I").integrate(n_int=3)
+    assert [form.layout["kind"] for form in forms(chain)] == ["float32"]
+    same_bytes(chain, tmp_path)
+
+
+@pytest.mark.recorded
+@pytest.mark.parametrize(("name", "options"), [
+    ("baseband/sample.vdif", {"input": "1,3", "frequency": "311.25MHz", "feed": "linear"}),
+    ("lsl/drx-test.dat", {"tuning": 1, "frequency": "40MHz"}),
+    ("lsl/drx-test.dat", {"tuning": 2, "frequency": "40MHz"}),
+])
+def test_recorded_files(name: str, options: dict[str, Any], tmp_path: Path) -> None:
+    obs = fs.open(recorded(name), **options)
+    products = "IQUV" if obs.shape[1] == 2 else "I"
+    chain = obs.channelize(32, n_tap=4).detect(products).integrate(n_int=8)
+    assert forms(chain)[0].layout["kind"] == "packed"
+    same_bytes(chain, tmp_path)
