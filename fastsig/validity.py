@@ -96,6 +96,8 @@ def from_mask(mask: NDArray[np.bool_], start: int = 0) -> Spans:
 
 def zero_invalid(data: NDArray[np.generic], spans: Spans, start: int, zero: int = 0) -> None:
     """Set to `zero`, in place, what lies outside `spans`; axis 0 of `data` begins at `start`."""
+    if len(spans) == 1 and spans[0, 0] <= start and spans[0, 1] >= start + len(data):
+        return
     lost = complement(spans, start, start + len(data)) - start
     if len(lost) > _FEW:
         edges = np.zeros(len(data) + 1, np.int8)

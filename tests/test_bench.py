@@ -20,7 +20,18 @@ from fastsig_kernels import Channelizer, Spectrometer, detect, detect_accumulate
 from fastsig_kernels._simd import Spec, host_lanes
 
 from bench import __main__ as command
-from bench import idioms, machine, peers, probe, scaling, spectrometers, stages, transforms, whole
+from bench import (
+    idioms,
+    machine,
+    peers,
+    probe,
+    readers,
+    scaling,
+    spectrometers,
+    stages,
+    transforms,
+    whole,
+)
 from bench.cases import CASES
 from bench.timing import Case, Mark, Result, Scale, Task, Timing, Yardstick, measure
 
@@ -362,6 +373,9 @@ GUARDS: dict[str, tuple[float, Callable[[Scale], Task]]] = {
     "fft-65536": (0.6, partial(transforms.transforming, n=2**16, names=(peers.FFTW,))),
     "unpack-4bit": (1.6, partial(stages.unpacking, n_bits=4)),
     "unpack-2bit": (0.9, partial(stages.unpacking, n_bits=2)),
+    "read-guppi": (0.3, partial(readers.to_kernel, to="guppi")),
+    "read-vdif": (0.15, partial(readers.to_kernel, to="vdif")),
+    "vdif-stream-2bit": (5.0, partial(readers.vdif_stream, n_bits=2)),
 }
 
 

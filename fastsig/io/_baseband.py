@@ -279,7 +279,8 @@ class TapeFrames(Frames):
         self.frame_bytes, self.head_bytes = raw.mark.frame_bytes, raw.mark.head_bytes
         self.counts = [count for _, _, count in raw.pieces]
         self.threads = [0]
-        begins = [self._begin(i) for i in range(len(self.counts))]
+        self._early = [0] * len(self.counts)
+        self._starts = begins = [self._begin(i) for i in range(len(self.counts))]
         self.begin = min(begins)
         if self.begin == _NEVER:
             raise FormatError(raw.paths[0], "holds no whole valid frame")
@@ -325,7 +326,6 @@ class TapeVoltages(FramedVoltages):
         frame = np.empty((1, frames.frame_bytes), np.uint8)
         for piece in frames.order:
             low, high = frames.span(piece, frames.begin + first, frames.begin + stop)
-            low, high = max(0, low - _SLACK), min(frames.counts[piece], high + _SLACK)
             heads = frames.heads(piece, low, high - low)
             begin = (heads.number - frames.begin) * self._n_time
             inside = heads.good & (begin < start + n) & (begin + self._n_time > start)

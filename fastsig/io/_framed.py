@@ -25,7 +25,7 @@ from fastsig.validity import Spans
 __all__ = ["FramedVoltages", "Frames", "Heads", "choose"]
 
 _SLACK = 32  # frames of each thread that one may come late or early
-_READ_BYTES = 2**20  # what fits into a core's own cache is decoded from there
+_READ_BYTES = 2**22  # sorting the frames of a piece costs as much as copying some 300 KB
 _FIRST_FRAMES = 1024  # of a file, among which every thread is expected
 _HEADS = 2**16  # headers that are looked at together
 _NEVER = 2**62
@@ -68,7 +68,10 @@ class Frames(ABC):
         self.begin = min(int(heads.number[heads.good].min()) for heads in first
                          if heads.good.any())
         self.stop = 1 + max(self._last(i) for i in range(len(raw.paths)))
-        self.order = sorted(range(len(raw.paths)), key=lambda i: self._at(i, 0))
+        self._starts = [self._at(i, 0) for i in range(len(raw.paths))]
+        # How much earlier in a file frames are than if none were missing, where last looked for.
+        self._early = [0] * len(raw.paths)
+        self.order = sorted(range(len(raw.paths)), key=lambda i: self._starts[i])
 
     @abstractmethod
     def parsed(self, raw: NDArray[np.uint8]) -> Heads:
@@ -100,21 +103,28 @@ class Frames(ABC):
                 return int(heads.number[heads.good].max())
         return -1
 
+    def likely(self, file: int, first: int, stop: int) -> tuple[int, int]:
+        """Where frames numbered `first` up to `stop` are in a file, if no more are missing."""
+        low, high = ((number - self._starts[file]) * len(self.threads) - self._early[file]
+                     for number in (first, stop))
+        return max(0, min(low, self.counts[file])), max(0, min(high, self.counts[file]))
+
     def span(self, file: int, first: int, stop: int) -> tuple[int, int]:
-        """Places in a file among which frames numbered `first` up to `stop` are, if in order."""
-        low = self._place(file, first, 0)
-        return low, self._place(file, stop, low + (stop - first) * len(self.threads))
+        """Places in a file among which frames numbered `first` up to `stop` are."""
+        guess = self.likely(file, first, stop)
+        low = self._place(file, first, guess[0])
+        self._early[file] += guess[0] - low
+        slack = _SLACK * len(self.threads)
+        high = self._place(file, stop, low + guess[1] - guess[0])
+        return max(0, low - slack), min(self.counts[file], high + slack)
 
     def _place(self, file: int, number: int, guess: int) -> int:
         """Place of the first frame of a file that has a number or a later one.
 
-        Most files hold all of their frames, so it is looked for where it would be then, and
-        further and further away from there.
+        It is looked for around a guess, further and further away.
         """
-        begin = self._at(file, 0)
-        guess = guess or (number - begin) * len(self.threads)
         low, high, step = 0, self.counts[file], 1
-        middle = min(max(guess, 0), high)
+        middle = guess
         while low < high:
             middle = min(max(middle, low), high - 1)
             if self._at(file, middle) < number:
@@ -210,40 +220,38 @@ class FramedVoltages(VoltageStream):
 
     def _gather(self, start: int, n: int, place: Place) -> tuple[Spans, ...]:
         """Hand all frames that hold samples of these rows to `place`; returns what is valid."""
-        frames, spans = self._frames, [[validity.full(0, 0)] for _ in self._picks]
-        first, stop = start // self._n_time, -(-(start + n) // self._n_time)
-        places = [(file, *frames.span(file, frames.begin + first, frames.begin + stop))
-                  for file in frames.order]
-        for file, low, high in places:
-            self._take(file, low, high, start, n, place, spans)
-        found = tuple(validity.as_spans(np.concatenate(each)) for each in spans)
-        if all(validity.count(each) == n for each in found):
-            return found
-        # Some frames are missing, or came late or early.
-        slack = _SLACK * len(frames.threads)
-        for file, low, high in places:
-            self._take(file, max(0, low - slack), low, start, n, place, spans)
-            self._take(file, high, min(frames.counts[file], high + slack), start, n, place, spans)
-        return tuple(validity.as_spans(np.concatenate(each)) for each in spans)
+        frames = self._frames
+        first = frames.begin + start // self._n_time
+        stop = frames.begin - (-(start + n) // self._n_time)
+        for where in (frames.likely, frames.span):
+            found: list[list[tuple[int, int]]] = [[] for _ in self._picks]
+            for file in frames.order:
+                self._take(file, *where(file, first, stop), start, n, place, found)
+            if all(each == [(start, start + n)] for each in found):
+                break
+        return tuple(validity.as_spans(each) for each in found)
 
     def _take(self, file: int, low: int, high: int, start: int, n: int, place: Place,
-              spans: list[list[Spans]]) -> None:
+              found: list[list[tuple[int, int]]]) -> None:
         """Read frames of a file, and place those that hold samples of these rows."""
+        if low >= high:
+            return
+        rows = -(-(high - low) // -(-(high - low) // self._rows))  # about as many each time
         buffer = self._buffers.take()
         try:
-            for at in range(low, high, self._rows):
-                raw = buffer[: min(self._rows, high - at)]
+            for at in range(low, high, rows):
+                raw = buffer[: min(rows, high - at)]
                 self._frames.raw.read_into(file, raw, at * self._frames.frame_bytes)
-                self._sort(raw, start, n, place, spans)
+                self._sort(raw, start, n, place, found)
         finally:
             self._buffers.give(buffer)
 
     def _sort(self, raw: NDArray[np.uint8], start: int, n: int, place: Place,
-              spans: list[list[Spans]]) -> None:
+              found: list[list[tuple[int, int]]]) -> None:
         """Place frames, run by run of those that follow one another."""
         heads = self._frames.parsed(raw)
         begin = (heads.number - self._frames.begin) * self._n_time
-        inside = heads.good & (begin < start + n) & (begin + self._n_time > start)
+        inside = heads.good & (begin < start + n) & (begin > start - self._n_time)
         for thread in sorted({thread for thread, _ in self._picks}):
             inputs = [(i, column) for i, (of, column) in enumerate(self._picks) if of == thread]
             mine = np.flatnonzero(inside & (heads.thread == thread))
@@ -252,7 +260,9 @@ class FramedVoltages(VoltageStream):
                 place(raw[run[0] : run[-1] + 1 : _step(run)], at, inputs)
                 low, high = max(at, start), min(at + len(run) * self._n_time, start + n)
                 for i, _ in inputs:
-                    spans[i].append(validity.full(low, high))
+                    if found[i] and found[i][-1][1] == low:
+                        low = found[i].pop()[0]
+                    found[i].append((low, high))
 
     def _place(self, frames: NDArray[np.uint8], first: int, inputs: list[tuple[int, int]],
                out: NDArray[Any], form: _Form) -> None:
@@ -304,6 +314,8 @@ def _runs(rows: NDArray[np.int64], begin: NDArray[np.int64], n_time: int
         return []
     distance = np.diff(rows)
     broken = np.diff(begin) != n_time
+    if not broken.any() and (distance == distance[:1]).all():
+        return [rows]
     broken[1:] |= (distance[1:] != distance[:-1]) & ~broken[:-1]
     return np.split(rows, np.flatnonzero(broken) + 1)
 

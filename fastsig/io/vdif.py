@@ -42,6 +42,8 @@ MANY = True
 _SYNC = {1: 0xACABFEED, 3: 0xACABFEED, 4: 0xACABFEED}
 _EDVS = (0, 1, 2, 3, 4, 0xAB)
 _MOST_BITS, _WORD = 16, 32
+# What frames of a recording have in common of words 2 and 3.
+_SHAPE_2, _SHAPE_3 = np.uint32(0x1FFFFFFF), np.uint32(0xFC000000)
 # Mean of a Gaussian's part above 1 sigma, in units of that below.
 _HIGH = 1 / ((math.sqrt(math.e) - 1) * (1 / math.erf(math.sqrt(0.5)) - 1))
 #: Values of codes, for bits that have other ones than code minus half of their number.
@@ -184,18 +186,20 @@ class _Frames(Frames):
 
     def __init__(self, raw: RawFiles, geometry: Geometry, per_second: int) -> None:
         self.geometry, self.per_second = geometry, per_second
+        g = geometry
+        self._shape = (np.uint32(g.frame_bytes // 8 | (g.n_chan.bit_length() - 1) << 24),
+                       np.uint32((int(g.is_complex) << 5 | g.n_bits - 1) << 26))
         super().__init__(raw, geometry.frame_bytes, 16)
 
     def parsed(self, raw: NDArray[np.uint8]) -> Heads:
         """Fields of words 0 to 3; frames are counted from the reference epoch."""
-        words = raw[:, :16].copy().view("<u4").astype(np.int64)
-        g = self.geometry
-        same = (words[:, 2] & 0xFFFFFF) * 8 == g.frame_bytes
-        same &= (words[:, 2] >> 24 & 31) == g.n_chan.bit_length() - 1
-        same &= (words[:, 3] >> 26) == (int(g.is_complex) << 5 | g.n_bits - 1)
+        words = raw[:, :16].copy().view("<u4")
         frame = words[:, 1] & 0xFFFFFF
-        good = same & (words[:, 0] >> 31 == 0) & (frame < self.per_second)
-        number = (words[:, 0] & 0x3FFFFFFF) * self.per_second + frame
+        # Length and channels, bits and complex of the first header; not invalid.
+        good = (words[:, 2] & _SHAPE_2 == self._shape[0]) & (words[:, 3] & _SHAPE_3
+                                                               == self._shape[1])
+        good &= (words[:, 0] < 2**31) & (frame < self.per_second)
+        number = (words[:, 0] & 0x3FFFFFFF).astype(np.int64) * self.per_second + frame
         return Heads(number, words[:, 3] >> 16 & 0x3FF, good)
 
 

@@ -1,0 +1,155 @@
+"""Cases: recorded files from the page cache to what kernels take, beside `baseband`'s reader."""
+
+from __future__ import annotations
+
+import mmap
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import data, peers
+from bench.data import MEGA
+from bench.timing import Case, Mark, Scale, Task, Yardstick
+from bench.transforms import COPY
+from fastsig import convert
+from fastsig.chain import open_chain
+from fastsig.frequency import ChannelAxis
+from fastsig.header import Header
+from fastsig.io.vdif import LEVELS
+from fastsig.polarization import PolBasis
+from fastsig.stream import VoltageStream
+from fastsig.time import parse_time
+from fastsig.validity import Spans, full
+
+#: Copy of as many bytes from memory into a buffer that stays in the cache.
+CACHED = "np.copyto into the cache"
+BASEBAND = "baseband's stream reader"
+
+_RATE = Fraction(32_768_000)  # so that frames of 8 KiB fit into a second
+_READ = 2**22  # bytes of samples at a time
+
+
+class Random(VoltageStream):
+    """Random voltages of some bits, the same ones over and over."""
+
+    may_have_nan = False
+
+    def __init__(self, n: int, n_bits: int, *, is_complex: bool, n_chan: int = 1, n_pol: int = 2
+                 ) -> None:
+        width = _RATE if is_complex else _RATE / 2
+        header = Header(parse_time("2026-01-01T00:00:00"), _RATE,
+                        ChannelAxis(Fraction(1250 * 10**6), width, n_chan),
+                        polarization=PolBasis("linear", ("X", "Y")[:n_pol]), n_bits=n_bits,
+                        is_complex=is_complex)
+        shape = (n, n_pol, *((n_chan,) if n_chan > 1 else ()))
+        kind = np.complex64 if is_complex else np.int8 if n_bits == 8 else np.float32
+        super().__init__(header, shape, kind, "random")
+        self.levels = LEVELS.get(n_bits)
+        self._values = np.array(self.levels or np.arange(-127, 128), np.float32)
+
+    @property
+    def files(self) -> list[str]:
+        """None."""
+        return []
+
+    def valid_spans(self) -> tuple[Spans, ...]:
+        """All."""
+        return (full(0, self.shape[0]),) * self.n_pol
+
+    def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
+        parts = 2 if self.header.is_complex else 1
+        codes = data.random_bytes(out.size * parts) % len(self._values)
+        numbers = self._values[codes]
+        out[...] = (numbers.view(np.complex64) if parts == 2 else numbers).reshape(out.shape)
+        return tuple(full(start, start + n) for _ in range(self.n_pol))
+
+
+def recording(folder: Path, name: str, stream: Random) -> Path:
+    """A file of a stream, made once a run; it stays in the page cache."""
+    path = folder / name
+    if not path.exists():
+        convert.write(stream, path, lossy=True)
+    return path
+
+
+def to_kernel(scale: Scale, to: str) -> Task:
+    """Samples as the kernels take them: integers, in pairs where they are complex."""
+    n = scale.pick(2**25, 2**17)
+    streams = {"guppi": (Random(n, 8, is_complex=True, n_chan=4), "a.raw"),
+               "native": (Random(8 * n, 8, is_complex=False), "a.h5"),
+               "dada": (Random(4 * n, 8, is_complex=True), "a.dada"),
+               "vdif": (Random(8 * n, 8, is_complex=False), "a.vdif")}
+    source, name = streams[to]
+    chain = open_chain(recording(scale.folder, name, source))
+    voltages = chain.stream.as_recorded()
+    total = int(np.prod(source.shape)) * (2 if source.header.is_complex else 1)
+    rows = max(1, _READ // voltages.row_bytes)
+    buffer = voltages.empty(rows)
+
+    def read() -> None:
+        for start in range(0, voltages.shape[0], rows):
+            voltages.read_block(start, min(rows, voltages.shape[0] - start), out=buffer)
+
+    # Memory without huge pages, as the page cache is.
+    plain = np.frombuffer(mmap.mmap(-1, total), np.uint8)
+    plain[:] = 1
+    target = np.empty(_READ, np.uint8)
+
+    def copy_cached() -> None:
+        for start in range(0, total, _READ):
+            part = plain[start : start + _READ]
+            np.copyto(target[: part.size], part)
+
+    return Task(total / MEGA, read,
+                {COPY: partial(np.copyto, np.ones(total, np.uint8), plain), CACHED: copy_cached},
+                chain.close)
+
+
+def vdif_stream(scale: Scale, n_bits: int) -> Task:
+    """Real samples of one thread in frames of 8 KiB, to float32, a second's part at a time."""
+    peers.require(("baseband",))
+    from baseband import vdif
+
+    n = scale.pick(2**28 // n_bits, 2**20)
+    path = recording(scale.folder, f"v{n_bits}.vdif",
+                     Random(n, n_bits, is_complex=False, n_pol=1))
+    chain = open_chain(path)
+    stream, rows = chain.stream, 2**20
+    out = stream.empty(rows)
+    numbers = np.empty((rows, 1), np.float32)
+
+    def read() -> None:
+        for start in range(0, n, rows):
+            count = min(rows, n - start)
+            block = stream.read_block(start, count, out=out)
+            if block.data.dtype != np.float32:
+                np.copyto(numbers[:count], block.data)
+
+    file = vdif.open(str(path), "rs")
+    few = min(n, 2**23)
+
+    def theirs() -> None:
+        file.seek(0)
+        for start in range(0, few, rows):
+            file.read(out=numbers[: min(rows, few - start), 0])
+
+    def close() -> None:
+        file.close()
+        chain.close()
+
+    return Task(n / MEGA, read, {BASEBAND: Yardstick(theirs, few / MEGA)}, close)
+
+
+CASES = [
+    *(Case(f"read-{to}", "MB", partial(to_kernel, to=to),
+           f"256 MB and more of 8-bit samples of {to} to what the kernels take",
+           ((Mark(0.5, (COPY,)),),))
+      for to in ("guppi", "native", "dada", "vdif")),
+    *(Case(f"vdif-stream-{n_bits}bit", "MS", partial(vdif_stream, n_bits=n_bits),
+           f"VDIF of {n_bits} bits in frames of 8 KiB, to float32", ((Mark(10.0, (BASEBAND,)),),))
+      for n_bits in (2, 8)),
+]
