@@ -24,9 +24,9 @@ from fastsig.header import Header, split_overrides
 from fastsig.io import _metadata
 from fastsig.io._codes import open_codes
 from fastsig.io._hdf5 import open_file, plain, reading, text
+from fastsig.io._spectra import FileSpectra
 from fastsig.io.probe import Probe
 from fastsig.polarization import PRODUCTS, PolBasis
-from fastsig.stream import Block, SpectrumStream, Sums
 from fastsig.time import time_from_mjd
 
 __all__ = ["NAME", "TELESCOPES", "FBH5Spectra", "open", "sniff"]
@@ -63,7 +63,7 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> FBH5Spectra:
     return FBH5Spectra(os.fspath(path), common)
 
 
-class FBH5Spectra(SpectrumStream):
+class FBH5Spectra(FileSpectra):
     """Spectra of an FBH5 file; `provenance` is what the project's writer recorded, or None.
 
     The project's own 8-bit products come as the values that their codes stand for.
@@ -90,7 +90,10 @@ class FBH5Spectra(SpectrumStream):
         except BaseException:
             self._file.close()
             raise
-        super().__init__(header.overridden(overrides), self._data.shape, np.float32, path)
+        # Where other writers' files have no weights, NaN is all that tells.
+        channels = int(self._weights.shape[2]) if self._has_weights else self._data.shape[2]
+        super().__init__(header.overridden(overrides), self._data.shape, path,
+                         weight_channels=channels, may_have_nan=not self._has_weights)
 
     def _header(self, cards: dict[str, Any], path: str) -> Header:
         shape = self._data.shape
@@ -107,14 +110,7 @@ class FBH5Spectra(SpectrumStream):
             )
         return header
 
-    @property
-    def weight_channels(self) -> int:
-        """Length of the weights' channel axis: all channels where any value may be NaN."""
-        return int(self._weights.shape[2]) if self._has_weights else self.shape[2]
-
-    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Mean spectra, float32, and weights; NaN where the weight is 0."""
-        self._check_range(start, n)
+    def _values(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         if not self._file:
             raise DataError(self.path, "the stream is closed")
         rows = slice(start, start + n)
@@ -127,23 +123,7 @@ class FBH5Spectra(SpectrumStream):
         if self._descending:
             data = data[:, :, ::-1]
             weight = weight if weight is None or weight.shape[2] == 1 else weight[:, :, ::-1]
-        if weight is None:
-            weight = np.ones((n, data.shape[1], 1), np.float32)
-        if not self._has_weights:  # in other writers' files NaN is all that tells
-            lost = ~np.isfinite(data)
-            weight = np.where(lost, np.float32(0), weight) if lost.any() else weight
-        if np.any(weight == 0):
-            data = np.where(weight > 0, data, np.float32(np.nan))
-        data.flags.writeable = weight.flags.writeable = False
-        return Block(data, weight, start, n)
-
-    def read_sums(self, start: int, n: int) -> Sums:
-        """The means times their weights, float64."""
-        block = self.read_block(start, n)
-        weight = block.valid * np.float64(self.header.n_sum)
-        weight = np.broadcast_to(weight, (n, self.shape[1], self.weight_channels))
-        total = np.where(weight > 0, block.data, 0) * weight
-        return Sums(total, weight)
+        return data, weight
 
     def verify(self) -> None:
         """Read every dataset, whose checksums HDF5 compares on the way."""

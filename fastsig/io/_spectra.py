@@ -1,0 +1,131 @@
+"""Spectra that files hold: what readers of filterbanks, PSRFITS and their like have in common.
+
+A format says what its rows are (`_values`); weights, NaN and sums are here. The files of a scan
+have a table of segments; rows that none holds have the weight 0.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.header import Header
+from fastsig.io._segments import RawFiles
+from fastsig.stream import Block, SpectrumStream, Sums
+
+__all__ = ["FileSpectra", "SegmentedSpectra"]
+
+
+class FileSpectra(SpectrumStream):
+    """Spectra of a file, float32 (time, product, chan), channels ascending in sky frequency.
+
+    Parameters
+    ----------
+    header, shape, path
+        As of `Stream`.
+    weight_channels : int
+        Length of the weights' channel axis: 1, or the number of channels where weights differ or
+        single values may be NaN.
+    may_have_nan : bool
+        Whether values that are not finite tell what is lost, besides the weights.
+    """
+
+    def __init__(self, header: Header, shape: tuple[int, ...], path: str, *,
+                 weight_channels: int = 1, may_have_nan: bool = False) -> None:
+        super().__init__(header, shape, np.float32, path)
+        self._weight_channels, self.may_have_nan = weight_channels, may_have_nan
+
+    @property
+    def weight_channels(self) -> int:
+        """Length of the weights' channel axis."""
+        return self._weight_channels
+
+    @abstractmethod
+    def _values(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Rows as the file has them, and weights that broadcast against them; None where all 1.
+
+        The arrays are the caller's to keep and change.
+        """
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Mean spectra, float32, and weights; NaN where the weight is 0."""
+        self._check_range(start, n)
+        data, weight = self._values(start, n)
+        if weight is None:
+            weight = np.ones((n, data.shape[1], 1), np.float32)
+        if self.may_have_nan:
+            lost = ~np.isfinite(data)
+            weight = np.where(lost, np.float32(0), weight) if lost.any() else weight
+        if np.any(weight == 0):
+            data = np.where(weight > 0, data, np.float32(np.nan))
+        data.flags.writeable = weight.flags.writeable = False
+        return Block(data, weight, start, n)
+
+    def read_sums(self, start: int, n: int) -> Sums:
+        """The means times their weights, float64."""
+        block = self.read_block(start, n)
+        weight = block.valid * np.float64(self.header.n_sum)
+        weight = np.broadcast_to(weight, (n, self.shape[1], self.weight_channels))
+        total = np.where(weight > 0, block.data, 0) * weight
+        return Sums(total, weight)
+
+
+class SegmentedSpectra(FileSpectra):
+    """Spectra in segments of files, read by position.
+
+    Parameters
+    ----------
+    header, shape, path, weight_channels, may_have_nan
+        As of `FileSpectra`.
+    paths : sequence of str
+        The files.
+    table : ndarray, shape (n, k), int64
+        Rows: first spectrum, stop, what the format needs to find the bytes; of
+        `fastsig.io._segments.disjoint`.
+    """
+
+    def __init__(self, header: Header, shape: tuple[int, ...], path: str, paths: Sequence[str],
+                 table: NDArray[np.int64], *, weight_channels: int = 1,
+                 may_have_nan: bool = False) -> None:
+        super().__init__(header, shape, path, weight_channels=weight_channels,
+                         may_have_nan=may_have_nan)
+        self._raw, self._table = RawFiles(paths), table
+
+    @property
+    def files(self) -> list[str]:
+        """Absolute paths of the files, in order."""
+        return [os.path.abspath(path) for path in self._raw.paths]
+
+    @abstractmethod
+    def _fill(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[np.float32],
+              weight: NDArray[np.float32]) -> None:
+        """Put spectra `first` to `stop`, all of one segment, into `out`, and their weights.
+
+        `weight` is (row, product, 1 or chan) and holds 1.
+        """
+
+    def _values(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        out = np.empty((n, *self.shape[1:]), np.float32)
+        weight = np.zeros((n, self.shape[1], self.weight_channels), np.float32)
+        first = int(np.searchsorted(self._table[:, 1], start, side="right"))
+        last = int(np.searchsorted(self._table[:, 0], start + n, side="left"))
+        for segment in self._table[first:last].tolist():
+            low, high = max(segment[0], start), min(segment[1], start + n)
+            rows = slice(low - start, high - start)
+            weight[rows] = 1
+            self._fill(tuple(segment), low, high, out[rows], weight[rows])
+        return out, weight
+
+    def held_fraction(self) -> float:
+        """Share of the spectra that some file holds."""
+        held = int((self._table[:, 1] - self._table[:, 0]).sum())
+        return held / self.shape[0] if self.shape[0] else 0.0
+
+    def close(self) -> None:
+        """Close the files that are open; reading opens them again."""
+        self._raw.close()
