@@ -24,6 +24,7 @@ from fastsig.header import Header, split_overrides
 from fastsig.io import _metadata
 from fastsig.io._codes import open_codes
 from fastsig.io._hdf5 import open_file, plain, reading, text
+from fastsig.io._sigproc_ids import TELESCOPES
 from fastsig.io._spectra import FileSpectra
 from fastsig.io.probe import Probe
 from fastsig.polarization import PRODUCTS, PolBasis
@@ -32,13 +33,6 @@ from fastsig.time import time_from_mjd
 __all__ = ["NAME", "TELESCOPES", "FBH5Spectra", "open", "sniff"]
 
 NAME = "fbh5"
-
-# SIGPROC's telescope numbers, as listed by PRESTO's sigproc.py.
-TELESCOPES = {
-    0: "Fake", 1: "Arecibo", 2: "Ooty", 3: "Nancay", 4: "Parkes", 5: "Jodrell", 6: "GBT",
-    7: "GMRT", 8: "Effelsberg", 9: "ATA", 10: "SRT", 11: "LOFAR", 12: "VLA", 20: "CHIME",
-    21: "FAST", 64: "MeerKAT", 65: "KAT-7",
-}
 
 _OWN_CARDS = (
     "nchans", "nifs", "nbits", "fch1", "foff", "tsamp", "tstart", "telescope_id", "source_name",
