@@ -19,7 +19,8 @@ __all__ = ["API", "formats", "stage", "stages", "writer", "writers"]
 API = 1
 
 # In the order in which they are asked whether a file is theirs.
-_FORMATS = ("native", "fbh5", "lofar_tbb", "chime", "digital_rf", "guppi", "dada", "vdif", "drx",
+_FORMATS = ("native", "fbh5", "sigproc", "presto", "psrfits", "hifast", "fast_spectral", "sdfits",
+            "lofar_tbb", "chime", "digital_rf", "guppi", "dada", "vdif", "drx",
             "mark5b", "mark4", "gsb")
 
 _WRITERS = {

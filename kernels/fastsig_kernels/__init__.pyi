@@ -31,6 +31,7 @@ from .packing import (
 )
 from .products import PRODUCTS, product_codes
 from .requantize import requantize, requantize_nb, restore, restore_nb
+from .scaling import apply_scales, apply_scales_nb, fit_scales, fit_scales_nb
 from .spectral_kurtosis import (
     frame_correlation,
     keep,
@@ -55,6 +56,8 @@ __all__ = [
     "SynthesizerScratch",
     "accumulate",
     "accumulate_nb",
+    "apply_scales",
+    "apply_scales_nb",
     "average_channels",
     "average_channels_nb",
     "cumulative_energy",
@@ -63,6 +66,8 @@ __all__ = [
     "detect_accumulate_nb",
     "detect_nb",
     "fft_plan",
+    "fit_scales",
+    "fit_scales_nb",
     "frame_correlation",
     "frame_energy",
     "frame_energy_nb",

@@ -165,3 +165,40 @@ def to_codes(
     inexact = values[codes] != x
     clipped = inexact & ((x < low) | (x >= high))
     return codes, int(clipped.sum()), int(inexact.sum())
+
+
+def apply_scales(
+    codes: np.ndarray, scale: np.ndarray, offset: np.ndarray, zero: np.ndarray | None = None,
+    reverse: bool = False,
+) -> np.ndarray:
+    """Twin of `scaling.apply_scales`: ``(codes - zero) scale + offset``, in float64.
+
+    Returns (n_time, n_product, n_chan) float64, in the unit of scale.
+    """
+    result = np.empty(codes.shape)
+    for t, p, c in np.ndindex(codes.shape):
+        x = float(codes[t, p, c]) - (0.0 if zero is None else float(zero[p]))
+        place = codes.shape[2] - 1 - c if reverse else c
+        result[t, p, place] = x * float(scale[p, c]) + float(offset[p, c])
+    return result
+
+
+def fit_scales(values: np.ndarray, n_bits: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Twin of `scaling.fit_scales`, in float64 but for the two tables.
+
+    Returns codes (n_time, n_product, n_chan) int64, scale and offset (n_product, n_chan) float32.
+    """
+    first, span = (0, 255) if n_bits == 8 else (-(2**15), 2**16 - 1)
+    codes = np.zeros(values.shape, np.int64)
+    scale, offset = np.ones((2, *values.shape[1:]), np.float32)
+    for p, c in np.ndindex(values.shape[1:]):
+        x = values[:, p, c].astype(np.float64)
+        finite = x[np.isfinite(x)] if np.isfinite(x).any() else np.zeros(1)
+        wide = finite.max() - finite.min()
+        if (finite != np.floor(finite)).any() or wide > span:
+            scale[p, c] = wide / span or 1
+        offset[p, c] = finite.min() - first * float(scale[p, c])
+        x = np.where(np.isfinite(x), x, finite.mean())
+        near = np.rint((x - float(offset[p, c])) / float(scale[p, c]))
+        codes[:, p, c] = np.clip(near, first, first + span)
+    return codes, scale, offset

@@ -1,0 +1,170 @@
+"""The stream of spectra that the rows of a PSRFITS scan hold."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.header import Header
+from fastsig.io._psrfits_files import Layout, SearchFile
+from fastsig.io._psrfits_rows import TILE, RowReader, coding_of
+from fastsig.io._spectra import SegmentedSpectra
+from fastsig.stream import Block
+
+__all__ = ["PsrfitsSpectra"]
+
+_NO_CHANCE = 64  # zero bits at the end that are no chance
+
+
+class PsrfitsSpectra(SegmentedSpectra):
+    """Spectra of a PSRFITS scan; a spectrum of no row has the weight 0, as has a DAT_WTS of 0.
+
+    Parameters
+    ----------
+    header : Header
+    layout : Layout
+        Of all files.
+    files : sequence of SearchFile
+    table : ndarray, shape (n, 5), int64
+        First spectrum, stop, file, first row, and the spectrum that this row begins with.
+    descending : bool
+        Whether channels of the files fall in frequency.
+    chosen : mapping
+        The format's overrides.
+    """
+
+    def __init__(self, header: Header, layout: Layout, files: Sequence[SearchFile],
+                 table: NDArray[np.int64], descending: bool, chosen: Mapping[str, str]) -> None:
+        shape = (int(table[:, 1].max()), layout.n_pol, layout.n_chan)
+        super().__init__(header, shape, files[0].path, [file.path for file in files], table,
+                         may_have_nan=layout.n_bits == 32)
+        self._layout, self._band = layout, (0, layout.n_chan)
+        self._units = [file.table for file in files]
+        coding = coding_of(layout, chosen["zero_off"], chosen["signed"])
+        self._reader = RowReader(self._raw, self._units, layout, coding, descending, self._band)
+        self._uniform: bool | None = None
+        self._scanning = threading.Lock()
+
+    def band(self, start: int, stop: int) -> PsrfitsSpectra:
+        """Channels `start` to `stop` - 1 alone.
+
+        Only these are decoded. Their bytes alone are read where at least 64 KiB lie between one
+        spectrum's and the next one's; with less between them, reading on costs less.
+        """
+        part = copy.copy(self)
+        part._band = self._band[0] + start, self._band[0] + stop
+        part._reader = self._reader.banded(part._band)
+        part._scanning = threading.Lock()
+        part.shape = (*self.shape[:2], stop - start)
+        axis = self.header.channels
+        part.header = self.header.replace(channels=axis.sliced(start, stop) if axis else None)
+        return part
+
+    @property
+    def weight_channels(self) -> int:
+        """Length of the weights' channel axis: 1 where no row holds a weight of 0.
+
+        The weights and scales of all rows are read to know it, once it is asked for.
+        """
+        with self._scanning:
+            if self._uniform is None:
+                self._uniform = not self.may_have_nan and all(
+                    self._reader.is_whole(file, row) for file, row in self._rows())
+        return 1 if self._uniform else self.shape[2]
+
+    def _rows(self) -> Iterator[tuple[int, int]]:
+        """File and row of all there are."""
+        for first, stop, file, row, recorded in self._table.tolist():
+            for index in range((first - recorded) // self._layout.n_block,
+                               -(-(stop - recorded) // self._layout.n_block)):
+                yield file, row + index
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to read `n` spectra."""
+        return n * self.row_bytes + 16 * max(TILE, self.shape[1] * self._layout.n_chan)
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Spectra, float32, and weights; NaN where the weight is 0.
+
+        `out`, float32 of at least `n` rows, takes the spectra where given: pages that are already
+        there cost less than new ones.
+        """
+        if self.may_have_nan:
+            return super().read_block(start, n)
+        self._check_range(start, n)
+        data, weight = self._values(start, n, out)
+        data.flags.writeable = weight.flags.writeable = False
+        return Block(data, weight, start, n)
+
+    def _values(self, start: int, n: int, out: NDArray[np.float32] | None = None
+                ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        out = np.empty((n, *self.shape[1:]), np.float32) if out is None else out[:n]
+        first = int(np.searchsorted(self._table[:, 1], start, side="right"))
+        last = int(np.searchsorted(self._table[:, 0], start + n, side="left"))
+        segments = self._table[first:last].tolist()
+        found = [self._reader.tables(file, row).weight for segment in segments
+                 for file, row, *_ in self._pieces(segment, start, start + n)]
+        shapes = [each.shape for each in found if each is not None]
+        shape = np.broadcast_shapes((1, 1), *shapes)
+        weight = np.zeros((n, *shape), np.float32)
+        done = start
+        for segment in segments:
+            low, high = max(segment[0], start), min(segment[1], start + n)
+            out[done - start : low - start] = np.nan
+            rows = slice(low - start, high - start)
+            weight[rows] = 1
+            self._fill(tuple(segment), low, high, out[rows], weight[rows])
+            done = high
+        out[done - start :] = np.nan
+        return out, weight
+
+    def _pieces(self, segment: Sequence[int], start: int, stop: int
+                ) -> Iterator[tuple[int, int, int, int, int]]:
+        """File, row, first spectrum in it, first in the stream and number of every row's part."""
+        low, high, file, row, recorded = segment
+        at, high = max(low, start), min(high, stop)
+        while at < high:
+            index, within = divmod(at - recorded, self._layout.n_block)
+            count = min(high - at, self._layout.n_block - within)
+            yield file, row + index, within, at, count
+            at += count
+
+    def _fill(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[np.float32],
+              weight: NDArray[np.float32]) -> None:
+        for file, row, within, at, count in self._pieces(segment, first, stop):
+            part = slice(at - first, at - first + count)
+            found = self._reader.fill(file, row, within, out[part])
+            if found.weight is not None:
+                weight[part] *= found.weight
+
+    def padding(self) -> list[str]:
+        """What tells of zeros that may fill up the last row."""
+        _, stop, file, row, recorded = self._table[int(self._table[:, 1].argmax())].tolist()
+        if (stop - recorded) % self._layout.n_block:
+            return []
+        row += (stop - recorded) // self._layout.n_block - 1
+        count = self._zeros(file, row)
+        if count * self._layout.row_bits < _NO_CHANCE:
+            return []
+        return [f"{self.files[file]}: the last {count} spectra of the last row are zeros, which "
+                "fill it up, it seems; they are kept"]
+
+    def _zeros(self, file: int, row: int) -> int:
+        """Spectra at the end of a row of which no bit is set."""
+        bits, stop = self._layout.row_bits, self._layout.n_block
+        if self._reader.packed(file, row, stop - 1, 1).any():
+            return 0
+        step = max(1, 32 * TILE // bits)
+        while stop > 0:
+            first = max(0, stop - step)
+            held = np.flatnonzero(self._reader.packed(file, row, first, stop - first))
+            if len(held):
+                last = (first * bits // 8 + int(held[-1])) * 8 + 7
+                return self._layout.n_block - 1 - last // bits
+            stop = first
+        return self._layout.n_block

@@ -1,0 +1,210 @@
+"""Codes and floats, with a scale and an offset for each product and channel."""
+
+import numpy as np
+
+from . import _check
+from ._jit import jit_strict
+
+_TILE = 256  # channels whose sums are kept at a time
+
+
+def apply_scales(
+    codes: np.ndarray,
+    scale: np.ndarray,
+    offset: np.ndarray,
+    *,
+    zero: np.ndarray | None = None,
+    reverse: bool = False,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """Values of codes that share scales: those of a row of PSRFITS.
+
+    ``out[t, p, c] = (codes[t, p, c] - zero[p]) scale[p, c] + offset[p, c]``, with each operation
+    rounded to float32, in this order.
+
+    Parameters
+    ----------
+    codes : ndarray, shape (n_time, n_product, n_chan), uint8, int8, int16 or float32, dimensionless
+        Of any strides; fastest where channels lie together.
+    scale, offset : ndarray, shape (n_product, n_chan), float32, any unit
+        Step, and value of a code that is `zero`.
+    zero : ndarray, shape (n_product,), float32, unit of a code, optional
+        The code that stands for `offset`; 0 by default.
+    reverse : bool
+        Whether channel c goes to ``out[t, p, n_chan - 1 - c]``: bands that descend.
+    out : ndarray, shape of codes, float32, unit of scale, optional
+        Receives the values.
+
+    Returns
+    -------
+    ndarray, shape (n_time, n_product, n_chan), float32, unit of scale
+        `out`, or a new array.
+
+    Raises
+    ------
+    TypeError
+        If an array is an ndarray subclass or of another dtype.
+    ValueError
+        If a shape is wrong.
+
+    Notes
+    -----
+    Allocates nothing of the data's size when `out` is given; NaN propagates, also from scale and
+    offset; the GIL is released. Unlike `restore`, which rounds once, it gives what float32
+    arithmetic on the formula of PSRFITS gives, to the bit.
+
+    References
+    ----------
+    PSRFITS definition, version 5.4 (2014): ZERO_OFF, DAT_SCL, DAT_OFFS.
+    """
+    _check.array("codes", codes, ("uint8", "int8", "int16", "float32"), 3)
+    for name, table in (("scale", scale), ("offset", offset)):
+        _check.array(name, table, ("float32",), 2)
+        _check.shape(name, table, codes.shape[1:])
+    if zero is None:
+        zero = np.zeros(codes.shape[1], np.float32)
+    _check.array("zero", zero, ("float32",), 1)
+    _check.shape("zero", zero, codes.shape[1:2])
+    out = _check.output("out", out, codes.shape, "float32")
+    apply_scales_nb(codes, scale, offset, zero, _check.flag("reverse", reverse), out)
+    return out
+
+
+@jit_strict
+def apply_scales_nb(codes, scale, offset, zero, reverse, out):
+    """Fill `out` as `apply_scales` does; arguments are not checked."""
+    for t in range(codes.shape[0]):
+        for p in range(codes.shape[1]):
+            if reverse:
+                _row_backwards(codes[t, p], scale[p], offset[p], zero[p], out[t, p])
+            else:
+                _row(codes[t, p], scale[p], offset[p], zero[p], out[t, p])
+
+
+@jit_strict
+def _row(codes, scale, offset, zero, out):
+    """Values of one spectrum of one product."""
+    for c in range(codes.shape[0]):
+        out[c] = (np.float32(codes[c]) - zero) * scale[c] + offset[c]
+
+
+@jit_strict
+def _row_backwards(codes, scale, offset, zero, out):
+    """As `_row`, the last channel first."""
+    # Unsigned, since a signed index might count from the end, and the loop would stay scalar.
+    n = np.uint64(codes.shape[0])
+    for c in range(n):
+        last = n - np.uint64(1) - c
+        out[c] = (np.float32(codes[last]) - zero) * scale[last] + offset[last]
+
+
+def fit_scales(
+    values: np.ndarray,
+    n_bits: int = 8,
+    *,
+    out: np.ndarray | None = None,
+    scale: np.ndarray | None = None,
+    offset: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Codes that fill the range of every product and channel: what `apply_scales` undoes.
+
+    ``scale = (most - least) / (2^n_bits - 1)``, ``out = round((values - offset) / scale)``, halves
+    to the even neighbour, with the least and the most of the finite values. Nothing is clipped.
+    Whole numbers that span no more than the codes get the scale 1, and are exact up to 2^24.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_time, n_product, n_chan), float32, any unit
+        Spectra, of any strides. What is not finite is missing.
+    n_bits : int
+        8, unsigned codes, or 16, signed ones.
+    out : ndarray, shape of values, uint8 or int16, dimensionless, optional
+        Receives the codes; where a value is missing that of the mean of the others.
+    scale, offset : ndarray, shape (n_product, n_chan), float32, unit of values, optional
+        Receive the step, and the value of code 0. Where all are equal the step is 1, where all are
+        missing the offset is 0 besides.
+
+    Returns
+    -------
+    out, scale, offset : ndarray
+        As above; new arrays where none were given.
+
+    Raises
+    ------
+    TypeError
+        If an array is an ndarray subclass or of another dtype.
+    ValueError
+        If a shape or the number of bits is wrong.
+
+    Notes
+    -----
+    ``scale codes + offset`` is within half a step of the values, and the rounding of float32.
+    Allocates some kB when all outputs are given; the GIL is released. The bits depend on neither
+    strides nor other channels.
+    """
+    _check.array("values", values, ("float32",), 3)
+    if n_bits not in (8, 16):
+        raise ValueError(f"n_bits: found {n_bits!r}, allowed 8 or 16")
+    out = _check.output("out", out, values.shape, "uint8" if n_bits == 8 else "int16")
+    scale = _check.output("scale", scale, values.shape[1:], "float32")
+    offset = _check.output("offset", offset, values.shape[1:], "float32")
+    fit_scales_nb(values, 0 if n_bits == 8 else -(2**15), 2**n_bits - 1, out, scale, offset)
+    return out, scale, offset
+
+
+@jit_strict
+def fit_scales_nb(values, first, span, out, scale, offset):
+    """Fill the outputs as `fit_scales` does, with codes from `first` to ``first + span``."""
+    sums = np.empty((5, _TILE))
+    for p in range(values.shape[1]):
+        for start in range(0, values.shape[2], _TILE):
+            stop = min(start + _TILE, values.shape[2])
+            tile = values[:, p, start:stop]
+            steps, zeros = scale[p, start:stop], offset[p, start:stop]
+            _ranges(tile, sums)
+            _steps(sums, first, span, steps, zeros)
+            _nearest(tile, sums[2], first, span, steps, zeros, out[:, p, start:stop])
+
+
+@jit_strict
+def _ranges(values, sums):
+    """Least, most, sum and number of finite values, and how many are no whole numbers."""
+    least, most, total, count, broken = sums[0], sums[1], sums[2], sums[3], sums[4]
+    least[:], most[:] = np.inf, -np.inf
+    total[:], count[:], broken[:] = 0.0, 0.0, 0.0
+    for t in range(values.shape[0]):
+        for c in range(values.shape[1]):
+            x = np.float64(values[t, c])
+            if np.isfinite(x):
+                least[c] = min(least[c], x)
+                most[c] = max(most[c], x)
+                total[c] += x
+                count[c] += 1.0
+                broken[c] += np.floor(x) != x
+
+
+@jit_strict
+def _steps(sums, first, span, scale, offset):
+    """Scale and offset of each channel, and the means in the place of the sums."""
+    least, most, mean, count, broken = sums[0], sums[1], sums[2], sums[3], sums[4]
+    for c in range(scale.shape[0]):
+        if count[c] == 0:
+            least[c], most[c], count[c] = 0.0, 0.0, 1.0
+        mean[c] /= count[c]
+        wide = most[c] - least[c]
+        whole = broken[c] == 0 and wide <= span
+        scale[c] = np.float32(1.0) if whole or wide == 0 else np.float32(wide / span)
+        if scale[c] == 0:  # of numbers that differ by less than float32 can tell
+            scale[c] = np.float32(1.0)
+        offset[c] = np.float32(least[c] - first * np.float64(scale[c]))
+
+
+@jit_strict
+def _nearest(values, mean, first, span, scale, offset, out):
+    """Codes of (time, chan) values."""
+    for t in range(values.shape[0]):
+        for c in range(values.shape[1]):
+            x = np.float64(values[t, c])
+            x = x if np.isfinite(x) else mean[c]
+            code = np.rint((x - np.float64(offset[c])) / np.float64(scale[c]))
+            out[t, c] = min(max(code, np.float64(first)), np.float64(first + span))
