@@ -64,9 +64,17 @@ class Frames(ABC):
         first = [self.heads(i, 0, min(n, _FIRST_FRAMES)) for i, n in enumerate(self.counts)]
         if not any(heads.good.any() for heads in first):
             raise FormatError(raw.paths[0], "holds no valid frame")
-        self.threads = sorted({int(t) for heads in first for t in heads.thread[heads.good]})
-        self.begin = min(int(heads.number[heads.good].min()) for heads in first
-                         if heads.good.any())
+        begins: dict[int, int] = {}
+        for heads in first:
+            for thread, number in zip(heads.thread[heads.good].tolist(),
+                                      heads.number[heads.good].tolist(), strict=True):
+                begins[thread] = min(number, begins.get(thread, _NEVER))
+        self.threads = sorted(begins)
+        # Number of the first frame of each thread.
+        self.begins = [begins[thread] for thread in self.threads]
+        self.begin = min(self.begins)
+        # Frames of one time in a file, for a guess of places.
+        self.per_time = len(self.threads)
         self.stop = 1 + max(self._last(i) for i in range(len(raw.paths)))
         self._starts = [self._at(i, 0) for i in range(len(raw.paths))]
         # How much earlier in a file frames are than if none were missing, where last looked for.
@@ -105,7 +113,7 @@ class Frames(ABC):
 
     def likely(self, file: int, first: int, stop: int) -> tuple[int, int]:
         """Where frames numbered `first` up to `stop` are in a file, if no more are missing."""
-        low, high = ((number - self._starts[file]) * len(self.threads) - self._early[file]
+        low, high = ((number - self._starts[file]) * self.per_time - self._early[file]
                      for number in (first, stop))
         return max(0, min(low, self.counts[file])), max(0, min(high, self.counts[file]))
 
@@ -114,7 +122,8 @@ class Frames(ABC):
         guess = self.likely(file, first, stop)
         low = self._place(file, first, guess[0])
         self._early[file] += guess[0] - low
-        slack = _SLACK * len(self.threads)
+        # A late frame may mislead the search by as far as another one is early.
+        slack = (2 * _SLACK + 1) * self.per_time
         high = self._place(file, stop, low + guess[1] - guess[0])
         return max(0, low - slack), min(self.counts[file], high + slack)
 

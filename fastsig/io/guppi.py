@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import FormatError
+from fastsig.errors import FormatError, UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
 from fastsig.io._cards import FIRST_DAY, LAST_DAY, Cards, cards_80
@@ -87,6 +87,9 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
     ----------
     path : path or sequence of path
         The files, in any order.
+    n_pol : int, optional
+        1 or 2: polarisations, where NPOL does not say what it means. NPOL = 2 and 4 are two by
+        default; `baseband` writes 2 for one polarisation of complex numbers.
     **overrides
         The common ones of `fastsig.open`.
 
@@ -97,13 +100,14 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
         short is a `FastsigWarning`: it is left out.
     """
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
-    common, _ = split_overrides(overrides, (), NAME)
+    common, own = split_overrides(overrides, ("n_pol",), NAME)
+    n_pol = _n_pol(own.get("n_pol"))
     first: Cards | None = None
     geometry: Geometry | None = None
     rows: list[tuple[int, int, int, int]] = []
     for number, each in enumerate(paths):
         for cards, offset, there in _blocks(each):
-            found = _geometry(cards)
+            found = _geometry(cards, n_pol)
             if first is None or geometry is None:
                 first, geometry = cards, found
             if found != geometry or _start(cards) != _start(first):
@@ -265,8 +269,14 @@ def _is_header(descriptor: int, at: int) -> bool:
     return head[8:9] == b"=" and head[:8].strip().isascii()
 
 
-def _geometry(cards: Cards) -> Geometry:
-    n_pol = cards.integer("NPOL", 1, least=1, most=4)
+def _n_pol(value: Any) -> int | None:
+    if value is not None and str(value) not in ("1", "2"):
+        raise UsageError(f"n_pol = {value!r}; allowed: 1, 2")
+    return None if value is None else int(value)
+
+
+def _geometry(cards: Cards, given: int | None) -> Geometry:
+    n_pol = given or cards.integer("NPOL", 1, least=1, most=4)
     n_bits = cards.integer("NBITS", 8)
     if n_bits not in (2, 4, 8, 16):
         raise cards.error("NBITS", "2, 4, 8, 16")

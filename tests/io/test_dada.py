@@ -148,6 +148,12 @@ def test_a_cut_file_gives_its_whole_samples(tmp_path: Path) -> None:
             opened(path)
 
 
+def test_picoseconds(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.dada", numbers(100, 2, 2), UTC_START="2016-12-31-23:59:60",
+                 PICOSECONDS=500_000_000_000)
+    assert iso(fs.open(path).start_time) == "2016-12-31T23:59:60.500000000"
+
+
 BAD = {"HDR_SIZE": (0, "big", 10**9), "NBIT": (0, 12, None), "NDIM": (0, 3), "NPOL": (0, 4),
        "NCHAN": (0, -1, 10**12), "TSAMP": (0, "nan", None), "BW": (0, "x"), "OBS_OFFSET": (3, -4),
        "UTC_START": ("yesterday",), "ORDER": ("FPT",)}
