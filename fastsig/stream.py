@@ -262,6 +262,10 @@ class VoltageStream(Stream):
         """
         return self
 
+    def narrowed(self, first: int, stop: int) -> VoltageStream | None:
+        """Channels `first` to ``stop - 1`` alone, where a format can read these and no others."""
+        return None
+
     @property
     def layout(self) -> dict[str, Any]:
         """How samples lie in the memory of `empty`: parameters of `fastsig_kernels.Layout`."""

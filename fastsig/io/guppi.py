@@ -132,12 +132,26 @@ class GuppiStream(SegmentedVoltages):
     may_have_nan = False
 
     def __init__(self, header: Header, geometry: Geometry, paths: Sequence[str],
-                 table: NDArray[np.int64]) -> None:
-        n = int(table[:, 1].max())
-        super().__init__(header, (n, geometry.n_pol, geometry.n_chan), np.complex64, paths[0],
+                 table: NDArray[np.int64], channels: tuple[int, int] | None = None) -> None:
+        n, chan = int(table[:, 1].max()), channels or (0, geometry.n_chan)
+        super().__init__(header, (n, geometry.n_pol, chan[1] - chan[0]), np.complex64, paths[0],
                          paths, table)
-        self._geometry = geometry
+        self._geometry, self._channels = geometry, chan
         self.levels = LEVELS if geometry.n_bits == 2 else None
+
+    def narrowed(self, first: int, stop: int) -> VoltageStream | None:
+        """Some channels alone: those of a block lie one after another."""
+        axis, low = self.header.channels, self._channels[0]
+        header = self.header.replace(channels=axis.sliced(first, stop) if axis else None)
+        return GuppiStream(header, self._geometry, self._raw.paths, self._table,
+                           (low + first, low + stop))
+
+    def _places(self) -> list[tuple[int, int]]:
+        """Channel of this stream and of the file, for all channels of this stream."""
+        first, stop = self._channels
+        last = self._geometry.n_chan - 1
+        lower = self.header.sideband == "lower"
+        return [(chan - first, last - chan if lower else chan) for chan in range(first, stop)]
 
     def empty(self, n: int) -> NDArray[Any]:
         """A buffer for `n` rows in which every channel of a polarisation is contiguous."""
@@ -159,10 +173,9 @@ class GuppiStream(SegmentedVoltages):
         _, _, number, offset, recorded = segment
         g, low = self._geometry, first - recorded
         row = g.n_pol * 2 * g.n_bits // 8
-        lower = self.header.sideband == "lower"
-        for chan in range(g.n_chan):
+        for place, chan in self._places():
             # (time, pol, 2), contiguous in the memory of `Recorded.empty`.
-            target = out[:, :, g.n_chan - 1 - chan if lower else chan]
+            target = out[:, :, place]
             whole = target.flags.c_contiguous
             raw = target if whole else np.empty(target.shape, target.dtype)
             self._raw.read_into(number, raw, offset + (chan * g.n_time + low) * row)
@@ -174,21 +187,20 @@ class GuppiStream(SegmentedVoltages):
               ) -> tuple[Spans, ...] | None:
         _, _, number, offset, recorded = segment
         g, low, n = self._geometry, first - recorded, stop - first
-        lower = self.header.sideband == "lower"
         if g.time_first:
             raw = self._bytes(number, offset, low, n, g.row_bits)
             skip = low * g.row_bits % 8 // (2 * g.n_bits)
             row = g.n_chan * g.n_pol
             rows = _decoded(raw, g.n_bits)[skip : skip + n * row].reshape(n, g.n_chan, g.n_pol)
-            out[...] = (rows[:, ::-1] if lower else rows).swapaxes(1, 2)
+            out[...] = rows[:, [chan for _, chan in self._places()]].swapaxes(1, 2)
             return None
         bits = g.n_pol * 2 * g.n_bits
-        for chan in range(g.n_chan):
+        for place, chan in self._places():
             start = offset + chan * g.n_time * bits // 8
             raw = self._bytes(number, start, low, n, bits)
             skip = low * bits % 8 // (2 * g.n_bits)
             samples = _decoded(raw, g.n_bits)[skip : skip + n * g.n_pol].reshape(n, g.n_pol)
-            out[:, :, g.n_chan - 1 - chan if lower else chan] = samples
+            out[:, :, place] = samples
         return None
 
     def _bytes(self, number: int, start: int, low: int, n: int, bits: int) -> NDArray[np.uint8]:
