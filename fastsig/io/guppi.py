@@ -26,7 +26,8 @@ from fastsig.io._cards import FIRST_DAY, LAST_DAY, Cards, cards_80
 from fastsig.io._segments import SegmentedVoltages, disjoint, from_first, incomplete
 from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
-from fastsig.stream import Recorded, VoltageStream
+from fastsig.recorded import Recorded
+from fastsig.stream import VoltageStream
 from fastsig.time import sample_time, time_from_mjd
 from fastsig.validity import Spans
 

@@ -22,7 +22,8 @@ from fastsig.io import _metadata
 from fastsig.io._hdf5 import open_file, reading, text
 from fastsig.io._positioned import octets, read_into
 from fastsig.io.probe import Probe
-from fastsig.stream import Recorded, VoltageStream
+from fastsig.recorded import Recorded
+from fastsig.stream import VoltageStream
 from fastsig.validity import Spans
 
 __all__ = ["CLASS", "CRC_BLOCK", "DTYPES", "NAME", "VERSION", "NativeVoltages", "open", "sniff"]

@@ -27,7 +27,8 @@ from fastsig.io._framed import FramedVoltages, Frames, Heads, choose
 from fastsig.io._segments import RawFiles
 from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
-from fastsig.stream import Packed, Recorded, VoltageStream
+from fastsig.recorded import Packed, Recorded
+from fastsig.stream import VoltageStream
 from fastsig.time import parse_rate, sample_time
 from fastsig.units import exact
 from fastsig.validity import Spans
@@ -43,6 +44,7 @@ _SYNC = {1: 0xACABFEED, 3: 0xACABFEED, 4: 0xACABFEED}
 _MARK5B = 0xAB  # frames of Mark 5B: the sign comes before the magnitude
 _EDVS = (0, 1, 2, 3, 4, _MARK5B)
 _MOST_BITS, _WORD = 16, 32
+_MOST_INPUTS = 2**16
 _CLOCKS_S = 3600  # that threads may begin apart
 # What frames of a recording have in common of words 2 and 3.
 _SHAPE_2, _SHAPE_3 = np.uint32(0x1FFFFFFF), np.uint32(0xFC000000)
@@ -112,7 +114,7 @@ def _geometry(head: bytes) -> Geometry | None:
     g = Geometry(length, 16 if words[0] >> 30 & 1 else 32, 1 << (words[2] >> 24 & 31), n_bits,
                  bool(words[3] >> 31))
     sound = (words[2] >> 29 <= 1 and not words[1] >> 30 and g.frame_bytes > g.header_bytes
-             and n_bits <= _MOST_BITS and g.n_chan <= 2**16 and g.n_time >= 1)
+             and n_bits <= _MOST_BITS and g.n_chan <= _MOST_INPUTS and g.n_time >= 1)
     return g if sound else None
 
 
@@ -153,6 +155,9 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Vdif
         raise FormatError(paths[0], f"sample_rate = {rate} Hz is no whole number of frames of "
                           f"{geometry.n_time} samples a second")
     frames = _Frames(raw, geometry, int(rate / geometry.n_time))
+    if len(frames.threads) * geometry.n_chan > _MOST_INPUTS:
+        raise FormatError(paths[0], f"{len(frames.threads)} threads of {geometry.n_chan} channels; "
+                          f"allowed: {_MOST_INPUTS} inputs")
     inputs = [(thread, chan) for thread in frames.threads for chan in range(geometry.n_chan)]
     picks = [inputs[i] for i in choose(own.get("input"), len(inputs))]
     if own.get("input") is not None:
