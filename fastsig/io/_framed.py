@@ -61,7 +61,8 @@ class Frames(ABC):
             if rest:
                 incomplete(path, f"the last {rest} bytes are no whole frame")
             self.counts.append(n)
-        first = [self.heads(i, 0, min(n, _FIRST_FRAMES)) for i, n in enumerate(self.counts)]
+        first = [trusted(self.heads(i, 0, min(n, _FIRST_FRAMES)))
+                 for i, n in enumerate(self.counts)]
         if not any(heads.good.any() for heads in first):
             raise FormatError(raw.paths[0], "holds no valid frame")
         begins: dict[int, int] = {}
@@ -106,7 +107,7 @@ class Frames(ABC):
         """Number of the last frame of a file."""
         for stop in range(self.counts[file], 0, -4 * _SLACK):
             low = max(0, stop - 4 * _SLACK)
-            heads = self.heads(file, low, stop - low)
+            heads = trusted(self.heads(file, low, stop - low))
             if heads.good.any():
                 return int(heads.number[heads.good].max())
         return -1
@@ -144,6 +145,21 @@ class Frames(ABC):
             if step > high - low:
                 middle = (low + high) // 2
         return low
+
+
+def trusted(heads: Heads) -> Heads:
+    """Good frames that have one of their thread near in time before or after them.
+
+    Of a header with changed bits, time or thread may be any. Where no frame has such a neighbour
+    all good ones are taken.
+    """
+    near = np.zeros(len(heads.good), bool)
+    for thread in np.unique(heads.thread[heads.good]):
+        mine = np.flatnonzero(heads.good & (heads.thread == thread))
+        close = np.abs(np.diff(heads.number[mine])) <= _SLACK
+        near[mine[1:]] |= close
+        near[mine[:-1]] |= close
+    return heads._replace(good=near) if near.any() else heads
 
 
 class _Form(NamedTuple):
