@@ -24,6 +24,7 @@ from fastsig.validity import Spans
 
 __all__ = ["FramedVoltages", "Frames", "Heads", "choose"]
 
+_FEW = 8  # frames of a thread
 _SLACK = 32  # frames of each thread that one may come late or early
 _READ_BYTES = 2**22  # sorting the frames of a piece costs as much as copying some 300 KB
 _FIRST_FRAMES = 1024  # of a file, among which every thread is expected
@@ -150,15 +151,19 @@ class Frames(ABC):
 def trusted(heads: Heads) -> Heads:
     """Good frames that have one of their thread near in time before or after them.
 
-    Of a header with changed bits, time or thread may be any. Where no frame has such a neighbour
-    all good ones are taken.
+    Of a header with changed bits, time or thread may be any. Where there are few frames a thread
+    may have one alone, and where no frame has such a neighbour all good ones are taken.
     """
     near = np.zeros(len(heads.good), bool)
-    for thread in np.unique(heads.thread[heads.good]):
+    numbers, threads = heads.number[heads.good], heads.thread[heads.good]
+    each, counts = np.unique(threads, return_counts=True)
+    for thread, count in zip(each.tolist(), counts.tolist(), strict=True):
         mine = np.flatnonzero(heads.good & (heads.thread == thread))
         close = np.abs(np.diff(heads.number[mine])) <= _SLACK
         near[mine[1:]] |= close
         near[mine[:-1]] |= close
+        if count == 1 and counts.max() < _FEW:
+            near[mine] = abs(heads.number[mine] - np.median(numbers)) <= _SLACK
     return heads._replace(good=near) if near.any() else heads
 
 
