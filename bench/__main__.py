@@ -19,7 +19,7 @@ from bench import peers, scaling, whole  # noqa: E402 - numba and MKL read them 
 from bench.cases import CASES  # noqa: E402
 from bench.timing import Case, Result, Scale, measure  # noqa: E402
 
-_ROW = "{:<15} {:>10} {:>20} {:>7}  {}"
+_ROW = "{:<17} {:>10} {:>20} {:>7}  {}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if options.list:
         for case in cases:
-            print(f"{case.name:<15} {case.about}")
+            print(f"{case.name:<17} {case.about}")
         return 0
     try:
         _run(options, cases)

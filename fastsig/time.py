@@ -13,6 +13,7 @@ import numpy as np
 from astropy.time import Time, TimeDelta
 
 from fastsig.errors import UsageError
+from fastsig.units import fraction
 
 __all__ = [
     "elapsed",
@@ -118,8 +119,8 @@ def iso(time: Time) -> str:
 def parse_rate(value: str | int | float | Fraction) -> Fraction:
     """Exact rate from a number, its decimal text or ``numerator/denominator`` text, in Hz."""
     try:
-        rate = Fraction(str(value)) if isinstance(value, (str, float)) else Fraction(value)
-    except (ValueError, ZeroDivisionError) as error:
+        rate = fraction(str(value) if isinstance(value, float) else value)
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise UsageError(f"{value!r} is not a rate in Hz such as 1e9 or 200/3") from error
     if not 0 < rate < _FASTEST:
         raise UsageError(f"a rate must be above 0 and below {_FASTEST:.0e} Hz, not {value!r}")

@@ -12,10 +12,28 @@ import numpy as np
 
 from fastsig.errors import UsageError
 
-__all__ = ["exact", "quantity", "whole"]
+__all__ = ["exact", "fraction", "quantity", "whole"]
 
 _LARGEST = 10**100
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s].*)?")
+_FAR = re.compile(r"[eE][+-]?[\d_]{4}")
+
+
+def fraction(value: Any) -> Fraction:
+    """The exact number that a text or a number is.
+
+    Raises
+    ------
+    ValueError
+        Where it is none, or so large or small that it is none of physics. A power of ten with four
+        digits or more is not even raised: that would take minutes.
+    """
+    if isinstance(value, str) and _FAR.search(value):
+        raise ValueError(f"{value!r} has a power of ten with too many digits")
+    number = Fraction(value)
+    if abs(number) > _LARGEST or 0 < abs(number) < 1 / Fraction(_LARGEST):
+        raise ValueError(f"{value!r} is too large or too small")
+    return number
 
 
 def quantity(value: Any, unit: str, name: str) -> u.Quantity:
@@ -45,7 +63,11 @@ def exact(value: Any, unit: str, name: str) -> Fraction:
             scale = quantity(f"1 {match.group(2)}", unit, name).value if match.group(2) else 1.0
         except UsageError as error:
             raise UsageError(f"{name} = {value!r} is not a value in {unit}") from error
-        return _within(Fraction(match.group(1)) * Fraction(repr(float(scale))), value, name)
+        try:
+            number = fraction(match.group(1))
+        except ValueError as error:
+            raise UsageError(f"{name} = {value!r} is too large or too small") from error
+        return _within(number * Fraction(repr(float(scale))), value, name)
     number = quantity(value, unit, name)
     if number.size != 1 or not np.isfinite(number.value):
         raise UsageError(f"{name} = {value!r} is not a single finite value")

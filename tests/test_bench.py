@@ -35,8 +35,8 @@ from bench import (
 from bench.cases import CASES
 from bench.timing import Case, Mark, Result, Scale, Task, Timing, Yardstick, measure
 
-LINE = re.compile(r"^(\S+) +(\S+) ms +(\S+) (MS|Mvalues|starts)/s +fastsig$")
-PEER = re.compile(r"^ +(\S+) ms +(\S+) (?:MS|Mvalues|starts)/s +(\S+)  \S")
+LINE = re.compile(r"^(\S+) +(\S+) ms +(\S+) (MS|MB|Mvalues|starts)/s +fastsig$")
+PEER = re.compile(r"^ +(\S+) ms +(\S+) (?:MS|MB|Mvalues|starts)/s +(\S+)  \S")
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -278,7 +278,7 @@ class TapeFrames(Frames):
         self.raw, self.pieces, self.zero = raw, raw, zero
         self.frame_bytes, self.head_bytes = raw.mark.frame_bytes, raw.mark.head_bytes
         self.counts = [count for _, _, count in raw.pieces]
-        self.threads = [0]
+        self.threads, self.per_time = [0], 1
         self._early = [0] * len(self.counts)
         self._starts = begins = [self._begin(i) for i in range(len(self.counts))]
         self.begin = min(begins)

@@ -18,6 +18,9 @@ __all__ = ["FIRST_DAY", "LAST_DAY", "Cards", "card_80", "cards_80", "decimal_tex
 FIRST_DAY, LAST_DAY = 40587, 88069
 
 _LARGEST = 2**62
+_LEAST_TEXT = "1e-30"
+_LEAST = Fraction(_LEAST_TEXT)
+_FAR = re.compile(r"[eE][+-]?[\d_]{4}")
 _MANY_DIGITS, _SIMPLE = 25, 10**9
 
 
@@ -71,11 +74,12 @@ class Cards(Mapping[str, str]):
         if text is None:
             raise FormatError(self._path, f"{self._where} has no {key}")
         try:
-            value = Fraction(text)
+            # A power with four digits or more would take minutes to raise.
+            value = None if _FAR.search(text) else Fraction(text)
         except (ValueError, ZeroDivisionError):
             raise self.error(key, "a number") from None
-        if abs(value) > _LARGEST:
-            raise self.error(key, f"a number up to {_LARGEST}")
+        if value is None or abs(value) > _LARGEST or 0 < abs(value) < _LEAST:
+            raise self.error(key, f"0, or a number of size {_LEAST_TEXT} to {_LARGEST}")
         if sum(map(str.isdigit, text)) >= _MANY_DIGITS:
             simple = value.limit_denominator(_SIMPLE)
             if abs(simple - value) < abs(value) / 10 ** (_MANY_DIGITS - 1):
@@ -109,7 +113,7 @@ class Cards(Mapping[str, str]):
 
         try:
             return float(Angle(self[key], unit=unit).deg)
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OverflowError):
             return None
 
     def text(self, key: str) -> str | None:

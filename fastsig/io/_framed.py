@@ -24,6 +24,7 @@ from fastsig.validity import Spans
 
 __all__ = ["FramedVoltages", "Frames", "Heads", "choose"]
 
+_FEW = 8  # frames of a thread
 _SLACK = 32  # frames of each thread that one may come late or early
 _READ_BYTES = 2**22  # sorting the frames of a piece costs as much as copying some 300 KB
 _FIRST_FRAMES = 1024  # of a file, among which every thread is expected
@@ -61,12 +62,21 @@ class Frames(ABC):
             if rest:
                 incomplete(path, f"the last {rest} bytes are no whole frame")
             self.counts.append(n)
-        first = [self.heads(i, 0, min(n, _FIRST_FRAMES)) for i, n in enumerate(self.counts)]
+        first = [trusted(self.heads(i, 0, min(n, _FIRST_FRAMES)))
+                 for i, n in enumerate(self.counts)]
         if not any(heads.good.any() for heads in first):
             raise FormatError(raw.paths[0], "holds no valid frame")
-        self.threads = sorted({int(t) for heads in first for t in heads.thread[heads.good]})
-        self.begin = min(int(heads.number[heads.good].min()) for heads in first
-                         if heads.good.any())
+        begins: dict[int, int] = {}
+        for heads in first:
+            for thread, number in zip(heads.thread[heads.good].tolist(),
+                                      heads.number[heads.good].tolist(), strict=True):
+                begins[thread] = min(number, begins.get(thread, _NEVER))
+        self.threads = sorted(begins)
+        # Number of the first frame of each thread.
+        self.begins = [begins[thread] for thread in self.threads]
+        self.begin = min(self.begins)
+        # Frames of one time in a file, for a guess of places.
+        self.per_time = len(self.threads)
         self.stop = 1 + max(self._last(i) for i in range(len(raw.paths)))
         self._starts = [self._at(i, 0) for i in range(len(raw.paths))]
         # How much earlier in a file frames are than if none were missing, where last looked for.
@@ -98,14 +108,14 @@ class Frames(ABC):
         """Number of the last frame of a file."""
         for stop in range(self.counts[file], 0, -4 * _SLACK):
             low = max(0, stop - 4 * _SLACK)
-            heads = self.heads(file, low, stop - low)
+            heads = trusted(self.heads(file, low, stop - low))
             if heads.good.any():
                 return int(heads.number[heads.good].max())
         return -1
 
     def likely(self, file: int, first: int, stop: int) -> tuple[int, int]:
         """Where frames numbered `first` up to `stop` are in a file, if no more are missing."""
-        low, high = ((number - self._starts[file]) * len(self.threads) - self._early[file]
+        low, high = ((number - self._starts[file]) * self.per_time - self._early[file]
                      for number in (first, stop))
         return max(0, min(low, self.counts[file])), max(0, min(high, self.counts[file]))
 
@@ -114,7 +124,8 @@ class Frames(ABC):
         guess = self.likely(file, first, stop)
         low = self._place(file, first, guess[0])
         self._early[file] += guess[0] - low
-        slack = _SLACK * len(self.threads)
+        # A late frame may mislead the search by as far as another one is early.
+        slack = (2 * _SLACK + 1) * self.per_time
         high = self._place(file, stop, low + guess[1] - guess[0])
         return max(0, low - slack), min(self.counts[file], high + slack)
 
@@ -135,6 +146,25 @@ class Frames(ABC):
             if step > high - low:
                 middle = (low + high) // 2
         return low
+
+
+def trusted(heads: Heads) -> Heads:
+    """Good frames that have one of their thread near in time before or after them.
+
+    Of a header with changed bits, time or thread may be any. Where there are few frames a thread
+    may have one alone, and where no frame has such a neighbour all good ones are taken.
+    """
+    near = np.zeros(len(heads.good), bool)
+    numbers, threads = heads.number[heads.good], heads.thread[heads.good]
+    each, counts = np.unique(threads, return_counts=True)
+    for thread, count in zip(each.tolist(), counts.tolist(), strict=True):
+        mine = np.flatnonzero(heads.good & (heads.thread == thread))
+        close = np.abs(np.diff(heads.number[mine])) <= _SLACK
+        near[mine[1:]] |= close
+        near[mine[:-1]] |= close
+        if count == 1 and counts.max() < _FEW:
+            near[mine] = abs(heads.number[mine] - np.median(numbers)) <= _SLACK
+    return heads._replace(good=near) if near.any() else heads
 
 
 class _Form(NamedTuple):

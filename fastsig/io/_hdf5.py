@@ -18,7 +18,7 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 # What h5py and NumPy raise on corrupt structure; anything else is a bug of ours and shows as one.
 CORRUPT = (OSError, KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError,
-           OverflowError, MemoryError, UnicodeError, struct.error)
+           ArithmeticError, MemoryError, UnicodeError, struct.error)
 
 
 @contextlib.contextmanager
@@ -80,7 +80,7 @@ def text(value: Any) -> str:
 
 def cards_of(attrs: Any) -> dict[str, Any]:
     """JSON-ready form of all attributes."""
-    return {key: plain(value) for key, value in attrs.items()}
+    return {plain(key): plain(value) for key, value in attrs.items()}  # keys: bytes if no UTF-8
 
 
 def plain(value: Any) -> Any:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from fastsig.header import Header
 from fastsig.io._segments import SegmentedVoltages
-from fastsig.stream import Recorded, VoltageStream
+from fastsig.recorded import Recorded
+from fastsig.stream import VoltageStream
 from fastsig.validity import Spans
 
 __all__ = ["ORDERS", "InterleavedVoltages", "Interleaving"]

@@ -13,13 +13,14 @@ import numpy as np
 from astropy.time import Time
 from numpy.typing import NDArray
 
-from fastsig.errors import FormatError, OutputError
+from fastsig.errors import FormatError, OutputError, UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import DiodeSchedule, Header
 from fastsig.io._hdf5 import declared_size, reading
 from fastsig.io.safe import SafeOutput
 from fastsig.polarization import PolBasis
 from fastsig.time import elapsed, format_rate, iso, parse_rate, parse_time, sample_time
+from fastsig.units import fraction
 
 MAX_JSON = 2**26  # a record larger than this is not one that the project wrote
 
@@ -100,7 +101,7 @@ def exact_start(time: Time) -> tuple[str, str]:
 
 def start_from_text(text: str, rest: str = "0") -> Time:
     """The time that `exact_start` wrote down."""
-    time, seconds = parse_time(text), Fraction(rest)
+    time, seconds = parse_time(text), fraction(rest)
     return sample_time(time, 1, 1 / seconds) if seconds else time
 
 
@@ -141,16 +142,23 @@ def _known(kind: Any, record: dict[str, Any]) -> dict[str, Any]:
 
 def header_from_record(record: dict[str, Any], path: str) -> Header:
     """The header that `header_record` made a record of."""
+    try:
+        return _from_record(record, path)
+    except UsageError as error:  # of a value of the file, not of the user
+        raise FormatError(path, f"cannot read the header record: {error}") from error
+
+
+def _from_record(record: dict[str, Any], path: str) -> Header:
     with reading(path, "the header record"):
         axis = record["channels"]
         channels = axis and ChannelAxis(
-            Fraction(axis["first_hz"]), Fraction(axis["step_hz"]), int(axis["n_chan"]),
+            fraction(axis["first_hz"]), fraction(axis["step_hz"]), int(axis["n_chan"]),
             axis["half_channel"],
         )
         pol = _known(PolBasis, record["polarization"])
         pol["names"] = tuple(pol["names"])
         known = ("sideband", "n_bits", "is_complex", "telescope", "receiver", "backend", "source",
-                 "beam", "ra_deg", "dec_deg", "n_sum", "extra")
+                 "beam", "ra_deg", "dec_deg", "n_sum")
         origin = {field.name: f"header:{field.name}" for field in fields(Header)
                   if field.name in record}
         origin["sample_rate"] = "header:sample_rate_hz"
@@ -161,5 +169,6 @@ def header_from_record(record: dict[str, Any], path: str) -> Header:
             polarization=PolBasis(**pol),
             diode=record["diode"] and DiodeSchedule(**_known(DiodeSchedule, record["diode"])),
             origin=origin,
+            extra=dict(record["extra"]),
             **{key: record[key] for key in known},
         )

@@ -28,6 +28,7 @@ __all__ = ["RawFiles", "SegmentedVoltages", "disjoint", "from_first", "incomplet
 
 _KEPT_OPEN = 64
 _YEAR_S = 366 * 86400
+_FASTEST, _MOST = 10**18, 2**62  # Hz, samples
 
 Fill = Callable[[tuple[int, ...], int, int, NDArray[Any]], tuple[Spans, ...] | None]
 
@@ -91,10 +92,14 @@ def from_first(
     ------
     FormatError
         Where samples lie more than a year from the start that the headers tell, or from one
-        another: a counter is wrong.
+        another: a counter is wrong. Likewise where they come faster than any.
     """
+    if rate >= _FASTEST:
+        raise FormatError(path, f"{float(rate):g} samples a second; allowed: below {_FASTEST:.0e}, "
+                          "so an interval or a bandwidth in a header is wrong")
     begin, stop = min(row[0] for row in rows), max(row[1] for row in rows)
-    if max(abs(begin), abs(stop)) / rate > _YEAR_S:
+    farthest = max(abs(begin), abs(stop))
+    if farthest > _MOST or farthest > _YEAR_S * rate:
         raise FormatError(path, f"samples {begin} to {stop} at {float(rate):g} Hz are more than a "
                           "year from the start: a counter in a header is wrong")
     table = np.array(rows, np.int64)

@@ -5,7 +5,8 @@ A file's place is OBS_OFFSET, in bytes from the start of the observation, so fil
 References
 ----------
 PSRDADA, https://psrdada.sourceforge.net; DSPSR user documentation, "Describing data using the
-PSRDADA ASCII header" and "Write time series data" (order TFP, 32 bits are floats).
+PSRDADA ASCII header" and "Write time series data" (order TFP, 32 bits are floats, PICOSECONDS after
+UTC_START).
 """
 
 from __future__ import annotations
@@ -119,10 +120,13 @@ def _geometry(cards: Cards, order: str | None) -> Interleaving:
     if n_bits not in _DTYPES:
         raise cards.error("NBIT", "8, 16 (integers), 32 (floats)")
     told = (cards.text("ORDER") or "TFP").upper()
+    n_chan = cards.integer("NCHAN", 1, least=1, most=2**20)
+    if n_chan == 1 and told.replace("F", "") == "TP":
+        told = "TFP"  # where the one channel stands makes no difference
     if order is None and told not in ORDERS:
         raise cards.error("ORDER", f"{', '.join(ORDERS)}; give --set order=TFP")
     return Interleaving(
-        cards.integer("NCHAN", 1, least=1, most=2**20), cards.integer("NPOL", 1, least=1, most=2),
+        n_chan, cards.integer("NPOL", 1, least=1, most=2),
         cards.integer("NDIM", 1, least=1, most=2), _DTYPES[n_bits], order or told,
     )
 
@@ -141,9 +145,11 @@ def _start_time(cards: Cards) -> Time:
         try:
             if not 1970 <= int(text[:4]) < 2100:
                 raise ValueError
-            return parse_time(f"{day}T{clock}" if day.count("-") == 2 else text)
+            start = parse_time(f"{day}T{clock}" if day.count("-") == 2 else text)
         except ValueError:
             raise cards.error("UTC_START", "yyyy-mm-dd-hh:mm:ss, 1970 to 2099") from None
+        late = cards.integer("PICOSECONDS", 0, most=10**12)
+        return sample_time(start, late, Fraction(10**12)) if late else start
     mjd = cards.exact("MJD_START")
     if not FIRST_DAY <= mjd <= LAST_DAY:
         raise cards.error("MJD_START", f"{FIRST_DAY} to {LAST_DAY}")

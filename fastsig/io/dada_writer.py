@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from fastsig import validity
 from fastsig.errors import PlanError
 from fastsig.io._cards import decimal_text, hms_text, kept_cards
-from fastsig.io.writing import OutputFiles, VoltageWriter, exact_rows, output_names
+from fastsig.io.outputs import OutputFiles, output_names
+from fastsig.io.writing import VoltageWriter, exact_rows
 from fastsig.stream import Block
 from fastsig.time import elapsed, iso, mjd_and_seconds, sample_time, time_from_mjd
 from fastsig.validity import Spans

@@ -25,7 +25,8 @@ from fastsig.io._framed import FramedVoltages, Frames, Heads
 from fastsig.io._segments import RawFiles
 from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
-from fastsig.stream import Packed, VoltageStream
+from fastsig.recorded import Packed
+from fastsig.stream import VoltageStream
 from fastsig.time import time_from_unix
 
 __all__ = ["MANY", "NAME", "DrxStream", "open", "sniff"]

@@ -41,7 +41,7 @@ _OWN = ("raw", "samples_per_frame", "nchan", "bps")
 _STAMP = rb"(\d{4}) +(\d\d?) +(\d\d?) +(\d\d?) +(\d\d?) +(\d\d?) +(0\.\d{1,15})"
 _RAWDUMP = re.compile(rb"\s*" + _STAMP + rb"\s*")
 _PHASED = re.compile(rb"\s*" + _STAMP.replace(b"(", b"(?:") + rb" +" + _STAMP + rb" +\d+ +\d+\s*")
-_MOST_TEXT = 2**26  # 0.25 s a line: three days
+_MOST_TEXT, _MOST_LINES = 2**26, 2**20  # 0.25 s a line: three days; 0.7 kB of memory a line
 _IST_S = 19800  # ahead of UTC
 _BLOCK = 2**22  # bytes, of each raw file
 _FRAME_RATE = Fraction(10**8, 6 * _BLOCK)  # whatever is in a frame
@@ -152,8 +152,8 @@ def _stamps(path: str) -> tuple[bool, list[Stamp], str]:
             text = file.read(_MOST_TEXT + 1)
     except OSError as error:
         raise FormatError(path, error.strerror or str(error)) from error
-    if len(text) > _MOST_TEXT:
-        raise FormatError(path, f"is longer than the {_MOST_TEXT} bytes that time stamps may take")
+    if len(text) > _MOST_TEXT or text.count(b"\n") > _MOST_LINES:
+        raise FormatError(path, f"holds more than {_MOST_LINES} time stamps or {_MOST_TEXT} bytes")
     lines = text.rstrip().split(b"\n")
     form = next((form for form in (_PHASED, _RAWDUMP) if form.fullmatch(lines[0])), None)
     if form is None:

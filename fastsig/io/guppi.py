@@ -19,14 +19,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import FormatError
+from fastsig.errors import FormatError, UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
 from fastsig.io._cards import FIRST_DAY, LAST_DAY, Cards, cards_80
 from fastsig.io._segments import SegmentedVoltages, disjoint, from_first, incomplete
 from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
-from fastsig.stream import Recorded, VoltageStream
+from fastsig.recorded import Recorded
+from fastsig.stream import VoltageStream
 from fastsig.time import sample_time, time_from_mjd
 from fastsig.validity import Spans
 
@@ -87,6 +88,9 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
     ----------
     path : path or sequence of path
         The files, in any order.
+    n_pol : int, optional
+        1 or 2: polarisations, where NPOL does not say what it means. NPOL = 2 and 4 are two by
+        default; `baseband` writes 2 for one polarisation of complex numbers.
     **overrides
         The common ones of `fastsig.open`.
 
@@ -97,13 +101,14 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
         short is a `FastsigWarning`: it is left out.
     """
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
-    common, _ = split_overrides(overrides, (), NAME)
+    common, own = split_overrides(overrides, ("n_pol",), NAME)
+    n_pol = _n_pol(own.get("n_pol"))
     first: Cards | None = None
     geometry: Geometry | None = None
     rows: list[tuple[int, int, int, int]] = []
     for number, each in enumerate(paths):
         for cards, offset, there in _blocks(each):
-            found = _geometry(cards)
+            found = _geometry(cards, n_pol)
             if first is None or geometry is None:
                 first, geometry = cards, found
             if found != geometry or _start(cards) != _start(first):
@@ -128,12 +133,26 @@ class GuppiStream(SegmentedVoltages):
     may_have_nan = False
 
     def __init__(self, header: Header, geometry: Geometry, paths: Sequence[str],
-                 table: NDArray[np.int64]) -> None:
-        n = int(table[:, 1].max())
-        super().__init__(header, (n, geometry.n_pol, geometry.n_chan), np.complex64, paths[0],
+                 table: NDArray[np.int64], channels: tuple[int, int] | None = None) -> None:
+        n, chan = int(table[:, 1].max()), channels or (0, geometry.n_chan)
+        super().__init__(header, (n, geometry.n_pol, chan[1] - chan[0]), np.complex64, paths[0],
                          paths, table)
-        self._geometry = geometry
+        self._geometry, self._channels = geometry, chan
         self.levels = LEVELS if geometry.n_bits == 2 else None
+
+    def narrowed(self, first: int, stop: int) -> VoltageStream | None:
+        """Some channels alone: those of a block lie one after another."""
+        axis, low = self.header.channels, self._channels[0]
+        header = self.header.replace(channels=axis.sliced(first, stop) if axis else None)
+        return GuppiStream(header, self._geometry, self._raw.paths, self._table,
+                           (low + first, low + stop))
+
+    def _places(self) -> list[tuple[int, int]]:
+        """Channel of this stream and of the file, for all channels of this stream."""
+        first, stop = self._channels
+        last = self._geometry.n_chan - 1
+        lower = self.header.sideband == "lower"
+        return [(chan - first, last - chan if lower else chan) for chan in range(first, stop)]
 
     def empty(self, n: int) -> NDArray[Any]:
         """A buffer for `n` rows in which every channel of a polarisation is contiguous."""
@@ -155,10 +174,9 @@ class GuppiStream(SegmentedVoltages):
         _, _, number, offset, recorded = segment
         g, low = self._geometry, first - recorded
         row = g.n_pol * 2 * g.n_bits // 8
-        lower = self.header.sideband == "lower"
-        for chan in range(g.n_chan):
+        for place, chan in self._places():
             # (time, pol, 2), contiguous in the memory of `Recorded.empty`.
-            target = out[:, :, g.n_chan - 1 - chan if lower else chan]
+            target = out[:, :, place]
             whole = target.flags.c_contiguous
             raw = target if whole else np.empty(target.shape, target.dtype)
             self._raw.read_into(number, raw, offset + (chan * g.n_time + low) * row)
@@ -170,21 +188,20 @@ class GuppiStream(SegmentedVoltages):
               ) -> tuple[Spans, ...] | None:
         _, _, number, offset, recorded = segment
         g, low, n = self._geometry, first - recorded, stop - first
-        lower = self.header.sideband == "lower"
         if g.time_first:
             raw = self._bytes(number, offset, low, n, g.row_bits)
             skip = low * g.row_bits % 8 // (2 * g.n_bits)
             row = g.n_chan * g.n_pol
             rows = _decoded(raw, g.n_bits)[skip : skip + n * row].reshape(n, g.n_chan, g.n_pol)
-            out[...] = (rows[:, ::-1] if lower else rows).swapaxes(1, 2)
+            out[...] = rows[:, [chan for _, chan in self._places()]].swapaxes(1, 2)
             return None
         bits = g.n_pol * 2 * g.n_bits
-        for chan in range(g.n_chan):
+        for place, chan in self._places():
             start = offset + chan * g.n_time * bits // 8
             raw = self._bytes(number, start, low, n, bits)
             skip = low * bits % 8 // (2 * g.n_bits)
             samples = _decoded(raw, g.n_bits)[skip : skip + n * g.n_pol].reshape(n, g.n_pol)
-            out[:, :, g.n_chan - 1 - chan if lower else chan] = samples
+            out[:, :, place] = samples
         return None
 
     def _bytes(self, number: int, start: int, low: int, n: int, bits: int) -> NDArray[np.uint8]:
@@ -265,8 +282,14 @@ def _is_header(descriptor: int, at: int) -> bool:
     return head[8:9] == b"=" and head[:8].strip().isascii()
 
 
-def _geometry(cards: Cards) -> Geometry:
-    n_pol = cards.integer("NPOL", 1, least=1, most=4)
+def _n_pol(value: Any) -> int | None:
+    if value is not None and str(value) not in ("1", "2"):
+        raise UsageError(f"n_pol = {value!r}; allowed: 1, 2")
+    return None if value is None else int(value)
+
+
+def _geometry(cards: Cards, given: int | None) -> Geometry:
+    n_pol = given or cards.integer("NPOL", 1, least=1, most=4)
     n_bits = cards.integer("NBITS", 8)
     if n_bits not in (2, 4, 8, 16):
         raise cards.error("NBITS", "2, 4, 8, 16")

@@ -19,13 +19,8 @@ from numpy.typing import NDArray
 from fastsig.errors import PlanError
 from fastsig.io._cards import card_80, decimal_text, hms_text, kept_cards
 from fastsig.io.guppi import LEVELS
-from fastsig.io.writing import (
-    OutputFiles,
-    VoltageWriter,
-    frame_length,
-    frames_held,
-    output_names,
-)
+from fastsig.io.outputs import OutputFiles, output_names
+from fastsig.io.writing import VoltageWriter, frame_length, frames_held
 from fastsig.stream import Block
 from fastsig.time import mjd_and_seconds, sample_time
 

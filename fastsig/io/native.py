@@ -22,7 +22,8 @@ from fastsig.io import _metadata
 from fastsig.io._hdf5 import open_file, reading, text
 from fastsig.io._positioned import octets, read_into
 from fastsig.io.probe import Probe
-from fastsig.stream import Recorded, VoltageStream
+from fastsig.recorded import Recorded
+from fastsig.stream import VoltageStream
 from fastsig.validity import Spans
 
 __all__ = ["CLASS", "CRC_BLOCK", "DTYPES", "NAME", "VERSION", "NativeVoltages", "open", "sniff"]
@@ -68,6 +69,8 @@ class NativeVoltages(VoltageStream):
             with reading(path, "the voltage datasets"):
                 parts = [_part(file, pol, header, path)
                          for pol in range(header.polarization.n_pol)]
+        if not parts:
+            raise FormatError(path, "the header names no polarisation")
         self._offsets = [part[1] for part in parts]
         self._spans = [part[2] for part in parts]
         self._crc = [part[3] for part in parts]
@@ -178,10 +181,12 @@ def _part(
 ) -> tuple[tuple[int, ...], int, Spans, NDArray[np.uint32]]:
     """Shape, byte offset, valid spans and CRC table of one polarisation."""
     dataset = file[f"voltage/{pol}"]
-    ndim = 1 + (header.channels is not None and header.channels.n_chan > 1) + header.is_complex
+    channels = header.channels.n_chan if header.channels is not None else 1
+    ndim = 1 + (channels > 1) + header.is_complex
     if header.n_bits not in DTYPES or dataset.dtype != DTYPES[header.n_bits]:
         raise FormatError(path, f"/voltage/{pol} is {dataset.dtype}, not {header.n_bits} bits")
-    if dataset.ndim != ndim or (header.is_complex and dataset.shape[-1] != 2):
+    if dataset.ndim != ndim or (header.is_complex and dataset.shape[-1] != 2) or (
+            channels > 1 and dataset.shape[1] != channels):
         raise FormatError(path, f"/voltage/{pol} has the shape {dataset.shape}")
     offset = dataset.id.get_offset()
     if dataset.chunks is not None or (offset is None and dataset.size):

@@ -147,7 +147,7 @@ def _choice(own: Mapping[str, Any], key: str, default: str, allowed: tuple[str, 
 def _number(own: Mapping[str, Any], key: str, default: int, allowed: range | tuple[int, ...]
             ) -> int:
     text = str(own.get(key, default))
-    if not text.isdigit() or int(text) not in allowed:
+    if not (text.isascii() and text.isdigit() and len(text) < 10) or int(text) not in allowed:
         told = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ", ".join(
             map(str, allowed))
         raise UsageError(f"{key} = {text!r}; allowed: {told}")

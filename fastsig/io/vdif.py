@@ -27,7 +27,8 @@ from fastsig.io._framed import FramedVoltages, Frames, Heads, choose
 from fastsig.io._segments import RawFiles
 from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
-from fastsig.stream import Packed, Recorded, VoltageStream
+from fastsig.recorded import Packed, Recorded
+from fastsig.stream import VoltageStream
 from fastsig.time import parse_rate, sample_time
 from fastsig.units import exact
 from fastsig.validity import Spans
@@ -40,8 +41,11 @@ NAME = "vdif"
 MANY = True
 
 _SYNC = {1: 0xACABFEED, 3: 0xACABFEED, 4: 0xACABFEED}
-_EDVS = (0, 1, 2, 3, 4, 0xAB)
+_MARK5B = 0xAB  # frames of Mark 5B: the sign comes before the magnitude
+_EDVS = (0, 1, 2, 3, 4, _MARK5B)
 _MOST_BITS, _WORD = 16, 32
+_MOST_INPUTS = 2**16
+_CLOCKS_S = 3600  # that threads may begin apart
 # What frames of a recording have in common of words 2 and 3.
 _SHAPE_2, _SHAPE_3 = np.uint32(0x1FFFFFFF), np.uint32(0xFC000000)
 # Mean of a Gaussian's part above 1 sigma, in units of that below.
@@ -110,7 +114,7 @@ def _geometry(head: bytes) -> Geometry | None:
     g = Geometry(length, 16 if words[0] >> 30 & 1 else 32, 1 << (words[2] >> 24 & 31), n_bits,
                  bool(words[3] >> 31))
     sound = (words[2] >> 29 <= 1 and not words[1] >> 30 and g.frame_bytes > g.header_bytes
-             and n_bits <= _MOST_BITS and g.n_chan <= 2**16 and g.n_time >= 1)
+             and n_bits <= _MOST_BITS and g.n_chan <= _MOST_INPUTS and g.n_time >= 1)
     return g if sound else None
 
 
@@ -151,8 +155,29 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Vdif
         raise FormatError(paths[0], f"sample_rate = {rate} Hz is no whole number of frames of "
                           f"{geometry.n_time} samples a second")
     frames = _Frames(raw, geometry, int(rate / geometry.n_time))
-    header, picks = _header(head.view("<u4").tolist(), geometry, frames, rate, own.get("input"))
+    if len(frames.threads) * geometry.n_chan > _MOST_INPUTS:
+        raise FormatError(paths[0], f"{len(frames.threads)} threads of {geometry.n_chan} channels; "
+                          f"allowed: {_MOST_INPUTS} inputs")
+    inputs = [(thread, chan) for thread in frames.threads for chan in range(geometry.n_chan)]
+    picks = [inputs[i] for i in choose(own.get("input"), len(inputs))]
+    if own.get("input") is not None:
+        frames = frames.only({thread for thread, _ in picks})
+    _check_clocks(frames, geometry, paths[0])
+    header = _header(head.view("<u4").tolist(), geometry, frames, rate, picks)
     return VdifStream(header.overridden(common), frames, picks, paths[0])
+
+
+def _check_clocks(frames: _Frames, g: Geometry, path: str) -> None:
+    """Refuse threads of times that have nothing to do with one another."""
+    last = max(frames.begins)
+    late = [i for i, begin in enumerate(frames.begins)
+            if last - begin < _CLOCKS_S * frames.per_second]
+    if len(late) < len(frames.threads):
+        hours = (last - frames.begin) / frames.per_second / 3600
+        inputs = ",".join(str(i * g.n_chan + chan) for i in late for chan in range(g.n_chan))
+        raise FormatError(path, f"threads {', '.join(str(frames.threads[i]) for i in late)} begin "
+                          f"{hours:.0f} h after others: a clock was not set; choose by --set "
+                          f"input={inputs}")
 
 
 def _first_geometry(raw: RawFiles, number: int) -> Geometry:
@@ -184,12 +209,19 @@ def _rate(words: list[int], g: Geometry, path: str, override: Any) -> Fraction:
 class _Frames(Frames):
     """Frames that are like the first one of the recording."""
 
-    def __init__(self, raw: RawFiles, geometry: Geometry, per_second: int) -> None:
-        self.geometry, self.per_second = geometry, per_second
+    def __init__(self, raw: RawFiles, geometry: Geometry, per_second: int,
+                 threads: frozenset[int] | None = None) -> None:
+        self.geometry, self.per_second, self._threads = geometry, per_second, threads
         g = geometry
         self._shape = (np.uint32(g.frame_bytes // 8 | (g.n_chan.bit_length() - 1) << 24),
                        np.uint32((int(g.is_complex) << 5 | g.n_bits - 1) << 26))
         super().__init__(raw, geometry.frame_bytes, 16)
+
+    def only(self, threads: set[int]) -> _Frames:
+        """The frames of some threads."""
+        frames = _Frames(self.raw, self.geometry, self.per_second, frozenset(threads))
+        frames.per_time = self.per_time
+        return frames
 
     def parsed(self, raw: NDArray[np.uint8]) -> Heads:
         """Fields of words 0 to 3; frames are counted from the reference epoch."""
@@ -200,7 +232,10 @@ class _Frames(Frames):
                                                                == self._shape[1])
         good &= (words[:, 0] < 2**31) & (frame < self.per_second)
         number = (words[:, 0] & 0x3FFFFFFF).astype(np.int64) * self.per_second + frame
-        return Heads(number, words[:, 3] >> 16 & 0x3FF, good)
+        thread = words[:, 3] >> 16 & 0x3FF
+        if self._threads is not None:
+            good &= np.isin(thread, list(self._threads))
+        return Heads(number, thread, good)
 
 
 class VdifStream(FramedVoltages):
@@ -216,7 +251,7 @@ class VdifStream(FramedVoltages):
         kind: np.dtype[Any] = (np.dtype(np.complex64) if g.is_complex
                                else _DTYPES.get(g.n_bits, np.dtype("f4")))
         super().__init__(header, kind, path, frames, g.n_time, picks, g.n_chan, g.header_bytes)
-        self.levels = LEVELS.get(g.n_bits)
+        self.levels = levels_of(g.n_bits, header.extra["edv"])
 
     def as_recorded(self) -> VoltageStream:
         """Payloads of threads of one channel: packed codes, or bytes in pairs."""
@@ -227,7 +262,7 @@ class VdifStream(FramedVoltages):
         if g.n_bits == 8:
             return Recorded(self, np.uint8, zero=128)
         half = 2 ** (g.n_bits - 1)
-        levels = LEVELS.get(g.n_bits) or tuple(float(i - half) for i in range(2 * half))
+        levels = self.levels or tuple(float(i - half) for i in range(2 * half))
         return Packed(self, g.n_bits, levels)
 
     def _read_recorded(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
@@ -240,19 +275,28 @@ class VdifStream(FramedVoltages):
         return self._read_packed(start, n, pairs.T)
 
     def _decoded(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
-        return _decoded(frames[:, self._geometry.header_bytes :], self._geometry)
+        return _decoded(frames[:, self._geometry.header_bytes :], self._geometry, self.levels)
 
     def _decode_into(self, frames: NDArray[np.uint8], out: NDArray[Any]) -> None:
         g, payload = self._geometry, frames[:, self._geometry.header_bytes :]
         if not g.is_whole or (g.n_bits == 16 and not g.is_complex):
-            out[...] = _decoded(payload, g).reshape(out.shape)
+            out[...] = _decoded(payload, g, self.levels).reshape(out.shape)
         elif out.dtype == np.int8:
             np.bitwise_xor(payload, 0x80, out=out.view(np.uint8))
         else:
-            _unpack(payload, g.n_bits, out.view(np.float32))
+            _unpack(payload, g.n_bits, self.levels, out.view(np.float32))
 
 
-def _decoded(payload: NDArray[np.uint8], g: Geometry) -> NDArray[Any]:
+def levels_of(n_bits: int, edv: int | str) -> tuple[float, ...] | None:
+    """Values of codes, where they are other than code minus half of their number."""
+    if edv == _MARK5B and n_bits == 2:
+        low, minus, plus, high = LEVELS[2]
+        return low, plus, minus, high
+    return LEVELS.get(n_bits)
+
+
+def _decoded(payload: NDArray[np.uint8], g: Geometry, levels: tuple[float, ...] | None
+             ) -> NDArray[Any]:
     """Samples (time, chan) of frames that follow one another: offset binary, low bits first."""
     raw = np.ascontiguousarray(payload).reshape(-1)
     if g.n_bits == 8:
@@ -260,7 +304,7 @@ def _decoded(payload: NDArray[np.uint8], g: Geometry) -> NDArray[Any]:
     elif g.n_bits == 16:
         numbers = (raw.view("<u2") ^ 0x8000).view(np.int16)
     else:
-        numbers = _unpack(raw, g.n_bits)
+        numbers = _unpack(raw, g.n_bits, levels)
     if not g.is_whole:  # of a word's numbers those of its last, incomplete sample are left over
         each = numbers.reshape(-1, _WORD // g.n_bits)
         numbers = np.ascontiguousarray(each[:, : g.per_word * g.numbers]).reshape(-1)
@@ -269,36 +313,35 @@ def _decoded(payload: NDArray[np.uint8], g: Geometry) -> NDArray[Any]:
     return numbers.astype(np.float32, copy=False).view(np.complex64).reshape(-1, g.n_chan)
 
 
-def _unpack(payload: NDArray[np.uint8], n_bits: int, out: NDArray[Any] | None = None
-            ) -> NDArray[np.float32]:
+def _unpack(payload: NDArray[np.uint8], n_bits: int, levels: tuple[float, ...] | None,
+            out: NDArray[Any] | None = None) -> NDArray[np.float32]:
     """Values of packed codes."""
     from fastsig_kernels import unpack  # loads the compiler, which `info` can do without
 
-    if n_bits in LEVELS:
-        return unpack(payload, n_bits, levels=np.array(LEVELS[n_bits], np.float32), out=out)
+    if levels is not None:
+        return unpack(payload, n_bits, levels=np.array(levels, np.float32), out=out)
     return unpack(payload, n_bits, offset=2.0 ** (n_bits - 1), out=out)
 
 
-def _header(words: list[int], g: Geometry, frames: _Frames, rate: Fraction, chosen: Any
-            ) -> tuple[Header, list[tuple[int, int]]]:
-    inputs = [(thread, chan) for thread in frames.threads for chan in range(g.n_chan)]
-    picks = [inputs[i] for i in choose(chosen, len(inputs))]
+def _header(words: list[int], g: Geometry, frames: _Frames, rate: Fraction,
+            picks: list[tuple[int, int]]) -> Header:
     names = tuple(f"t{thread}" if g.n_chan == 1 else f"t{thread}c{chan}"
                   for thread, chan in picks)
     half_years = words[1] >> 24 & 63
     start = sample_time(epoch_time(half_years), frames.begin * g.n_time, rate)
     station = words[3] & 0xFFFF
     legacy = g.header_bytes == 16
-    extra = {"edv": "legacy" if legacy else words[4] >> 24, "ref_epoch": half_years,
+    edv = "legacy" if legacy else words[4] >> 24
+    extra = {"edv": edv, "ref_epoch": half_years,
              "station": station, "frame_length": g.frame_bytes, "threads": frames.threads,
-             "encoding": "offset binary", "levels": LEVELS.get(g.n_bits, "code - middle")}
-    header = Header(
+             "encoding": "Mark 5B" if edv == _MARK5B else "offset binary",
+             "levels": levels_of(g.n_bits, edv) or "code - middle"}
+    return Header(
         start_time=start, sample_rate=rate, channels=None,
         polarization=PolBasis(kind="unknown", names=names), n_bits=g.n_bits,
         is_complex=g.is_complex, telescope=_station(station), extra=extra,
         origin={"start_time": "word 0", "sample_rate": "word 4", "n_bits": "word 3"},
     )
-    return header, picks
 
 
 def epoch_time(half_years: int) -> Time:

@@ -19,15 +19,9 @@ from astropy.time import Time
 from numpy.typing import NDArray
 
 from fastsig.errors import PlanError
+from fastsig.io.outputs import OutputFiles, output_names
 from fastsig.io.vdif import LEVELS, epoch_time
-from fastsig.io.writing import (
-    OutputFiles,
-    VoltageWriter,
-    exact_rows,
-    frame_length,
-    frames_held,
-    output_names,
-)
+from fastsig.io.writing import VoltageWriter, exact_rows, frame_length, frames_held
 from fastsig.stream import Block
 from fastsig.time import elapsed, sample_time
 

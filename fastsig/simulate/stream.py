@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig import validity
+from fastsig.recorded import Recorded
 from fastsig.simulate.coarse import CoarseVoltage
 from fastsig.simulate.engine import FastVoltage
-from fastsig.stream import Recorded, VoltageStream
+from fastsig.stream import VoltageStream
 from fastsig.validity import Spans
 
 __all__ = ["SimulatedVoltages"]

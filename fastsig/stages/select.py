@@ -57,6 +57,7 @@ class SelectChannels(VoltageStream):
         shape = (*source.shape[:2], channels[1] - channels[0], *source.shape[3:])
         super().__init__(header, shape, source.dtype, source.path)
         self.may_have_nan, self.levels = source.may_have_nan, source.levels
+        self._narrow = source.narrowed(*channels)
 
     def inputs(self) -> tuple[Stream, ...]:
         """All channels."""
@@ -68,11 +69,15 @@ class SelectChannels(VoltageStream):
 
     def as_recorded(self) -> VoltageStream:
         """The same channels of the source's own."""
+        if self._narrow is not None:
+            return self._narrow.as_recorded()
         recorded = self.source.as_recorded()
         return self if recorded is self.source else SelectChannels(recorded, self.channels)
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to read `n` rows: all channels are read."""
+        """Memory that a thread takes to read `n` rows: mostly all channels are read."""
+        if self._narrow is not None:
+            return self._narrow.work_bytes(n)
         return n * self.row_bytes + self.source.work_bytes(n)
 
     def valid_spans(self) -> tuple[Spans, ...] | None:
@@ -84,6 +89,8 @@ class SelectChannels(VoltageStream):
         return self.source.valid_fraction()
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
+        if self._narrow is not None:
+            return self._narrow._read(start, n, out)
         block = self.source.read_block(start, n)
         out[...] = block.data[:, :, slice(*self.channels)]
         return block.valid  # type: ignore[no-any-return]

@@ -1,23 +1,46 @@
-"""Flip bytes of a file and see what comes of it, in a child that may hang or crash alone.
+"""Damage files and see what comes of it, in children that may hang or crash alone.
+
+``python tests/io/fuzz.py --mutations 20000 [FORMAT...]`` makes small recordings of each format,
+changes their headers in so many ways and reads them. It prints a table and how to do again what
+went wrong, and ends with 1 where something did. The tests run a seeded part of it.
 
 ``python tests/io/fuzz.py FILE...`` tries every truncation and 9,000 flips of native and FBH5 files
-and prints what came of them; the tests run a seeded part of it.
+and prints what came of them.
 """
 
 from __future__ import annotations
 
+import argparse
+import faulthandler
 import hashlib
+import importlib.util
 import json
 import os
+import resource
+import select
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hostile import FORMATS, Case, cases, change, damaged, standard_input, verdict, with_structure
+
+SECONDS = 5  # that reading a file may take
+MEMORY = 2**30  # bytes that it may take
+_START_S = 120  # until a child has loaded all it needs
+_CHUNK = 1000  # files a child
+_SOUND = ("error", "read")
+_APART = ("HDF5 hang", "HDF5 crash")  # within the library, which cannot be mended here
 
 
 def flips(
@@ -148,5 +171,229 @@ def child() -> None:
         print(outcome.replace("\n", " "), flush=True)
 
 
+@dataclass
+class Found:
+    """What came of the damaged recordings of a format: how often, what went wrong, how long."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    faults: list[tuple[int, str, str]] = field(default_factory=list)  # number, verdict, damage
+    seconds: float = 0
+
+    def add(self, index: int, found: str, told: str) -> None:
+        """Count one."""
+        kind = found.partition(":")[0]
+        self.counts[kind] += 1
+        if kind not in _SOUND:
+            self.faults.append((index, found, told))
+
+    @property
+    def n_apart(self) -> int:
+        """How often the HDF5 library itself hung or crashed."""
+        return sum(self.counts[kind] for kind in _APART)
+
+    @property
+    def n_fault(self) -> int:
+        """How often something else came of them than an error or a sound stream."""
+        return self.counts.total() - sum(self.counts[kind] for kind in _SOUND) - self.n_apart
+
+
+def mutations(name: str, n: int, seed: int = 0, *, flip: bool = False, workers: int = 2) -> Found:
+    """Read `n` damaged recordings of a format, each found again from its number and the seed.
+
+    `flip` changes bytes of HDF5 files instead of what is in them.
+    """
+    found, begin = Found(), time.monotonic()
+    with tempfile.TemporaryDirectory(dir=_scratch()) as folder, ThreadPoolExecutor(workers) as pool:
+        made = cases(name, Path(folder))
+        jobs = [(case, list(range(i, n, len(made)))) for i, case in enumerate(made)]
+        size = min(_CHUNK, -(-n // workers))
+        parts = [(case, indices[at : at + size]) for case, indices in jobs
+                 for at in range(0, len(indices), size)]
+        for each in pool.map(lambda part: _watched(part[0], seed, part[1], flip), parts):
+            for item in each:
+                found.add(*item)
+    found.seconds = time.monotonic() - begin
+    return found
+
+
+def _scratch() -> str | None:
+    """A folder in memory where there is one: on a disk, replacing a file takes longest."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+def _watched(case: Case, seed: int, indices: list[int], flip: bool) -> list[tuple[int, str, str]]:
+    """Verdicts of children, of which another goes on where one hangs or dies."""
+    out: list[tuple[int, str, str]] = []
+    again: set[int] = set()
+    with tempfile.TemporaryDirectory(dir=_scratch()) as folder:
+        while todo := indices[len(out):]:
+            home = os.path.join(folder, "x")
+            shutil.rmtree(home, ignore_errors=True)
+            shutil.copytree(case.folder, home)
+            alone = todo[:1] if todo[0] in again else todo
+            done, end = _damage_child(case._replace(folder=home), seed, alone, flip)
+            out += done
+            if len(done) < len(alone) and not (done and done[-1][1].startswith("memory")):
+                at = todo[len(done)]
+                if end.startswith("hang") and not flip and at not in again:
+                    again.add(at)  # once more, alone: other processes may have been in the way
+                else:
+                    out.append((at, end, ""))
+    return out
+
+
+def _damage_child(case: Case, seed: int, indices: list[int], flip: bool
+                  ) -> tuple[list[tuple[int, str, str]], str]:
+    """Verdicts of a child, and how it ended if it did so early."""
+    with tempfile.TemporaryFile() as told:
+        process = subprocess.Popen([sys.executable, __file__, "--damage"], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, stderr=told)
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps([case, seed, indices, flip]).encode())
+        process.stdin.close()
+        text, limit, late = b"", float(_START_S), False
+        while not late:
+            late = not select.select([process.stdout], [], [], limit)[0]
+            more = b"" if late else os.read(process.stdout.fileno(), 2**16)
+            if not more:
+                break
+            text, limit = text + more, SECONDS
+        if late:
+            process.send_signal(signal.SIGUSR1)  # it tells where it is, even within a library
+            time.sleep(0.3)
+            process.kill()
+        process.wait()
+        process.stdout.close()
+        told.seek(0)
+        error = told.read().decode(errors="replace")
+    lines = text.decode().split("\n")[:-1]
+    if lines[:1] != ["ready"]:
+        raise RuntimeError(f"{case.format}, {case.what}: the child did not start\n{error}")
+    done = [tuple(json.loads(line)) for line in lines[1:]]
+    return done, _ending(late, process.returncode, error)
+
+
+def _ending(late: bool, code: int, error: str) -> str:
+    """What a child that ended early did, and where."""
+    frames = [line.strip() for line in error.splitlines() if line.startswith("  File ")]
+    kind = ("hang" if late else "crash") if code else "ended"
+    inside = bool(frames) and f"{os.sep}h5py{os.sep}" in frames[0]
+    return f"{'HDF5 ' if inside else ''}{kind}: exit {code}, {'; '.join(frames[:3])}"
+
+
+def damage_child() -> None:
+    """Child: a recording, a seed and numbers come as JSON, verdicts leave line by line."""
+    fields, seed, indices, flip = json.loads(sys.stdin.read())
+    case = Case(*fields)
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)
+    if case.kind == "overrides":
+        standard_input(open(os.path.join(case.folder, case.paths[0]), "rb"))  # noqa: SIM115
+    found = verdict(case)  # loads all that is needed
+    if found != "read":
+        raise SystemExit(f"undamaged, it gives {found!r}")
+    before = _memory("VmHWM")
+    most = _memory("VmSize") + 2 * MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    print("ready", flush=True)
+    for index, each, told in damaged(case, seed, indices, flip=flip):
+        grown = _memory("VmHWM") - before
+        if grown > MEMORY:
+            each = f"memory: {grown} bytes"
+        print(json.dumps([index, each, told]), flush=True)
+        if each.startswith("memory"):
+            return  # what is left of it would count for the next
+
+
+def _memory(key: str) -> int:
+    """Bytes that the kernel tells of this process."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(key))
+
+
+def run_mutations(names: Sequence[str], n: int, seed: int) -> int:
+    """Print a table of all formats, and what went wrong; returns the exit status."""
+    flips_of = {name for name in names if name in ("native", "chime", "lofar_tbb", "digital_rf")}
+    columns = ("error", "read", "unnamed", "traceback", "wrong shape", "memory", "hang", "crash",
+               *_APART)
+    print(f"seed {seed}, {os.cpu_count()} processors")
+    print(f"{'format':22}{'files':>7}" + "".join(f"{key:>12}" for key in columns) + f"{'s':>7}")
+    told, faults, apart = [], 0, 0
+    for name, flip in [(name, flip) for name in names for flip in (False, True)]:
+        if flip and name not in flips_of:
+            continue
+        found = mutations(name, n // 10 if flip else n, seed, flip=flip,
+                          workers=os.cpu_count() or 1)
+        title = f"{name}, bytes of HDF5" if flip else name
+        print(f"{title:22}{found.counts.total():7}" + "".join(
+            f"{found.counts[key]:12}" for key in columns) + f"{found.seconds:7.0f}", flush=True)
+        told += _reports(name, seed, flip, found)
+        faults, apart = faults + found.n_fault, apart + found.n_apart
+    print(*told, f"{faults} faults; {apart} hangs and crashes within the HDF5 library", sep="\n")
+    return int(faults > 0)
+
+
+def _reports(name: str, seed: int, flip: bool, found: Found) -> list[str]:
+    """A line for each fault, the first of those that look alike, and how to do it again."""
+    alike: dict[str, list[tuple[int, str, str]]] = {}
+    for fault in found.faults:
+        key = "".join(c for c in fault[1].rpartition("(")[2] if not c.isdigit())[:80]
+        alike.setdefault(fault[1].partition(":")[0] + key, []).append(fault)
+    again = f"python tests/io/fuzz.py --seed {seed}{' --flip' * flip} --only"
+    return [f"{name}: {len(each)} times: {each[0][1]}\n    {each[0][2]}\n    {again} {each[0][0]} "
+            f"{name}" for each in alike.values()]
+
+
+def run_one(name: str, index: int, seed: int, flip: bool) -> None:
+    """Damage a recording as number `index` of a run was, and open it here; it is left there."""
+    made = cases(name, Path(tempfile.mkdtemp()))
+    case = made[index % len(made)]
+    whole = {each: Path(case.folder, each).read_bytes() for each in case.heads}
+    rng = np.random.default_rng([seed, index])
+    if flip:
+        case = with_structure(case)
+    _, told, overrides = change(case, whole, rng, flip=flip)
+    print(f"{case.folder}, opened with {overrides}: {told}", flush=True)
+    if case.kind == "overrides":
+        standard_input(open(os.path.join(case.folder, case.paths[0]), "rb"))  # noqa: SIM115
+    print(verdict(case, overrides))
+
+
+def main() -> int:
+    """The script."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--mutations", type=int, help="damaged recordings of each format")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", type=int, help="one of them, by its number")
+    parser.add_argument("--flip", action="store_true", help="with --only: of HDF5's bytes")
+    parser.add_argument("names", nargs="*", metavar="FORMAT or FILE")
+    given = parser.parse_args()
+    if given.mutations is None and given.only is None:
+        if not given.names:
+            parser.error("give --mutations, or files")
+        run_all(given.names)
+        return 0
+    sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
+    importlib.import_module("conftest")  # says where compiled kernels are kept
+    if given.only is not None:
+        run_one(given.names[0], given.only, given.seed, given.flip)
+        return 0
+    return run_mutations(given.names or _readable(), given.mutations, given.seed)
+
+
+def _readable() -> list[str]:
+    """All formats that can be made and read here."""
+    if importlib.util.find_spec("baseband"):
+        return list(FORMATS)
+    print("without the package baseband: no mark4, mark5b and gsb")
+    return [name for name in FORMATS if name not in ("mark4", "mark5b", "gsb")]
+
+
 if __name__ == "__main__":
-    child() if sys.argv[1] == "--child" else run_all(sys.argv[1:])
+    if sys.argv[1:2] == ["--child"]:
+        child()
+    elif sys.argv[1:2] == ["--damage"]:
+        damage_child()
+    else:
+        sys.exit(main())

@@ -51,17 +51,16 @@ def forms(chain: fs.Chain) -> list[Any]:
     return stage._forms
 
 
-@pytest.mark.parametrize("valid", [validity.full(0, N), GAP], ids=["whole", "gap"])
-@pytest.mark.parametrize(("n_bits", "is_complex", "n_pol"), [
-    (1, False, 1), (2, False, 2), (2, True, 2), (4, False, 1), (4, True, 2), (8, True, 2),
-    (8, False, 2), (16, True, 1)])
+@pytest.mark.parametrize(("n_bits", "is_complex", "n_pol", "valid"), [
+    (1, False, 1, GAP), (2, False, 2, GAP), (4, True, 2, validity.full(0, N)),
+    (8, True, 2, GAP), (8, False, 2, GAP)])  # a kernel each: every one takes seconds
 def test_vdif(n_bits: int, is_complex: bool, n_pol: int, valid: Any, tmp_path: Path) -> None:
     path = written(tmp_path, n_bits, is_complex, n_pol, valid)
     obs = fs.open(path, frequency="1400MHz", feed="linear")
-    chain = obs.channelize(64, n_tap=4).detect("IQUV" if n_pol == 2 else "I").integrate(n_int=5)
+    chain = obs.channelize(64, n_tap=4).detect("AABB" if n_pol == 2 else "I").integrate(n_int=5)
     kinds = [form.layout["kind"] for form in forms(chain)]
-    assert kinds == {8: ["uint8"] if is_complex else ["int8"], 16: ["float32"]}.get(
-        n_bits, ["packed", "float32"])
+    assert kinds == (["packed", "float32"] if n_bits < 8 else
+                     ["uint8"] if is_complex else ["int8"])
     same_bytes(chain, tmp_path)
     lost = (chain.read().weight == 0).any()
     assert lost == (len(valid) == 2)
@@ -87,12 +86,10 @@ def test_spans_that_begin_within_a_byte(tmp_path: Path) -> None:
 @pytest.mark.recorded
 @pytest.mark.parametrize(("name", "options"), [
     ("baseband/sample.vdif", {"input": "1,3", "frequency": "311.25MHz", "feed": "linear"}),
-    ("lsl/drx-test.dat", {"tuning": 1, "frequency": "40MHz"}),
     ("lsl/drx-test.dat", {"tuning": 2, "frequency": "40MHz"}),
 ])
 def test_recorded_files(name: str, options: dict[str, Any], tmp_path: Path) -> None:
     obs = fs.open(recorded(name), **options)
-    products = "IQUV" if obs.shape[1] == 2 else "I"
-    chain = obs.channelize(32, n_tap=4).detect(products).integrate(n_int=8)
+    chain = obs.channelize(64, n_tap=4).detect("AABB").integrate(n_int=8)
     assert forms(chain)[0].layout["kind"] == "packed"
     same_bytes(chain, tmp_path)

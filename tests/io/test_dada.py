@@ -118,8 +118,8 @@ def test_files_of_an_observation(tmp_path: Path) -> None:
         opened([paths[0], other])
 
 
-@pytest.mark.parametrize(("dtype", "n_pol"), [("i1", 2), ("i1", 1), ("<i2", 2)])
-@pytest.mark.parametrize("width", [16, -16])
+@pytest.mark.parametrize(("dtype", "n_pol", "width"), [
+    ("i1", 2, 16), ("i1", 1, 16), ("<i2", 2, -16)])  # a kernel each: every one takes seconds
 def test_kernels_that_take_integers_give_the_same_bytes(
     tmp_path: Path, dtype: str, n_pol: int, width: int
 ) -> None:
@@ -146,6 +146,12 @@ def test_a_cut_file_gives_its_whole_samples(tmp_path: Path) -> None:
         with pytest.raises(FormatError, match=r"c\.dada: "), warnings.catch_warnings():
             warnings.simplefilter("ignore", FastsigWarning)
             opened(path)
+
+
+def test_picoseconds(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.dada", numbers(100, 2, 2), UTC_START="2016-12-31-23:59:60",
+                 PICOSECONDS=500_000_000_000)
+    assert iso(fs.open(path).start_time) == "2016-12-31T23:59:60.500000000"
 
 
 BAD = {"HDR_SIZE": (0, "big", 10**9), "NBIT": (0, 12, None), "NDIM": (0, 3), "NPOL": (0, 4),

@@ -17,6 +17,7 @@ from recordings import recorded
 import fastsig as fs
 from fastsig.errors import FastsigWarning, FormatError, UsageError
 from fastsig.io import guppi
+from fastsig.io._positioned import read_into
 from fastsig.io.probe import Probe
 from fastsig.io.scan import scan_files
 from fastsig.time import iso
@@ -227,6 +228,33 @@ def test_gaps_order_and_duplicates(tmp_path: Path, which: tuple[int, ...]) -> No
         assert spans.tolist() == [[0, 2 * N_TIME], [4 * N_TIME, 6 * N_TIME]]
     assert iso(stream.time_of(5 * N_TIME)) == iso(
         opened(write(tmp_path / "h.raw", x, [5])).start_time)
+
+
+@pytest.mark.parametrize("n_bits", [4, 8])
+@pytest.mark.parametrize("width", [12.5, -12.5])
+def test_channels_that_are_chosen_are_read_alone(tmp_path: Path, n_bits: int, width: float,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    size = N_CHAN * N_POL * N_TIME * 2 * n_bits // 8
+    path = tmp_path / "n.raw"
+    path.write_bytes(b"".join(
+        block(voltages(1), 4 * i, {"NBITS": n_bits, "BLOCSIZE": size, "PKTSIZE": size // 4,
+                                   "OBSBW": width},
+              payload=rng.integers(0, 256, size, "u1").tobytes())
+        for i in (0, 1, 3)))
+    whole = fs.open(path)
+    part = whole[20:200, 1:3]
+    expected = whole.stream.read_block(20, 180)
+    read = []
+    monkeypatch.setattr("fastsig.io._segments.read_into", lambda descriptor, out, *rest: (
+        read.append(out.nbytes), read_into(descriptor, out, *rest)))
+    found = part.stream.read_block(0, 180)
+    np.testing.assert_array_equal(found.data, expected.data[:, :, 1:3])
+    assert [len(spans) for spans in found.valid] == [2, 2]
+    assert sum(read) <= (180 - 64 + 4) * 2 * N_POL * 2 * n_bits // 8
+    chain = part.channelize(16, n_tap=2).detect("I").integrate(n_int=2)
+    plain = whole[20:200].channelize(16, n_tap=2).detect("I").integrate(n_int=2)
+    np.testing.assert_array_equal(chain.read().values, plain.read().values[:, :, 16:48])
 
 
 def test_packets_a_block_by_piperblk(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from fastsig import convert, validity
 from fastsig.chain import Chain
 from fastsig.errors import DataError, OutputError, PlanError, UsageError
 from fastsig.io import guppi_writer
-from fastsig.io.writing import output_names
+from fastsig.io.outputs import output_names
 from fastsig.time import elapsed
 
 N = 12_800

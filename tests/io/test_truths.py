@@ -1,0 +1,50 @@
+"""Recorded voltages have their known truths: every row of `truths.py`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import truths
+from recordings import recorded
+
+pytestmark = pytest.mark.recorded
+
+
+@pytest.mark.parametrize("truth", truths.TRUTHS, ids=lambda truth: truth.name)
+def test_truth(truth: truths.Truth) -> None:
+    if truth.format in ("mark4", "mark5b"):
+        pytest.importorskip("baseband")
+    checks = truths.check(truth, [recorded(name) for name in truth.files.split()])
+    assert len(checks) >= 8 + len(truth.values)
+    assert [each for each in checks if not each.ok] == []
+
+
+def test_every_file_is_a_row_or_left_out() -> None:
+    where = recorded("MANIFEST.tsv").parent
+    assert truths.unaccounted(where) == []
+
+
+def test_the_script_prints_rows_and_tells_what_differs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded("baseband/sample.dada")
+    right = truths.TRUTHS[0]
+    wrong = replace(right, start="2013-07-02T01:39:20.000000002", values={(0, 1): -38 + 38j})
+    absent = replace(right, files="baseband/absent.dada")
+    monkeypatch.setattr(truths, "TRUTHS", (right, wrong))
+    monkeypatch.setattr(truths, "unaccounted", lambda where: [])
+    assert truths.main([]) == 1
+    said = capsys.readouterr().out
+    assert "baseband/sample.dada" in said and "OK" in said
+    assert "x[0,1]: -38-38j, not -38+38j" in said
+    assert truths.main(["--json"]) == 1
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["ok"] for row in rows] == [True, False]
+    assert [each["what"] for each in rows[1]["checks"] if not each["ok"]] == [
+        "start", "length", "x[0,1]"]
+    monkeypatch.setattr(truths, "TRUTHS", (right,))
+    assert truths.main([]) == 0
+    monkeypatch.setattr(truths, "TRUTHS", (absent,))
+    assert truths.main([]) == 1 and "absent.dada is missing" in capsys.readouterr().out
