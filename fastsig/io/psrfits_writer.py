@@ -23,7 +23,7 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.header import Header
 from fastsig.io._fits import BLOCK
 from fastsig.io._psrfits_cards import fields_of, lost_fields, primary_unit, table_unit
-from fastsig.io.writing import OutputFiles, output_names
+from fastsig.io.outputs import OutputFiles, output_names
 
 __all__ = ["BITS", "PsrfitsWriter"]
 
