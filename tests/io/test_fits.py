@@ -120,7 +120,7 @@ def test_numbers_as_they_are_written(tmp_path: Path) -> None:
     assert found.exact("A") == Fraction(3, 2000) and found.exact("B") == -200
     assert found.exact("E") == Fraction("0.1234567890123456789012") and found["D"] == "1D3"
     assert found.exact("F") == Fraction(1, 2) and found.exact("G") == 10
-    with pytest.raises(FormatError, match="C = '1 e99999999'; allowed: a number"):
+    with pytest.raises(FormatError, match="C = '1 e99999999'; allowed: "):
         found.exact("C")  # 10^99999999 would fill the memory
 
 
