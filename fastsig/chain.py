@@ -169,8 +169,9 @@ class Chain:
             elapsed(self.start_time, at) if isinstance(at, Time) else exact(at, "s", "time")
         )
         rows = seconds * self.header.sample_rate
-        # A time read from text or a clock is not exact to the last bit: allow a millionth of a row.
-        return -int(-(rows - Fraction(1, 10**6)) // 1)
+        # A time has steps of 5 ps: allow 0.1 ns, and a millionth of a row at the least.
+        slack = min(Fraction(1, 4), max(Fraction(1, 10**6), self.header.sample_rate / 10**10))
+        return -int(-(rows - slack) // 1)
 
     def _channels(self, span: slice) -> tuple[int, int]:
         axis = self.header.channels

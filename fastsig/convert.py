@@ -139,8 +139,8 @@ def copy(
     inputs = input_files(stream)
     for name, _ in writer.files:
         check_output(name, overwrite=overwrite, inputs=inputs)
-    threads, flight = _fit(writer, _threads(workers), memory)
     source = _as_integers(stream)
+    threads, flight = _fit(writer, source, _threads(workers), memory)
 
     def work(piece: tuple[int, int]) -> Any:
         return piece[1], writer.encode(source.read_block(*piece))
@@ -172,9 +172,11 @@ def _threads(workers: int | None) -> int:
     return threads
 
 
-def _fit(writer: VoltageWriter, threads: int, memory: int | None) -> tuple[int, int]:
+def _fit(writer: VoltageWriter, source: VoltageStream, threads: int, memory: int | None
+         ) -> tuple[int, int]:
     """Threads and pieces in flight that fit into `memory`."""
-    base, each = resident_bytes() + _ALLOWANCE, writer.work_bytes
+    base = resident_bytes() + _ALLOWANCE
+    each = writer.work_bytes + source.work_bytes(writer.piece)
     if memory is None:
         return threads, threads + 2
     flight = (memory - base) // each

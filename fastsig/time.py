@@ -30,6 +30,7 @@ __all__ = [
 
 
 _FASTEST = 10**18
+_NOISE_S = Fraction(2, 10**11)
 
 
 def _delta(seconds: Fraction) -> TimeDelta:
@@ -80,14 +81,18 @@ def time_from_mjd(day: int, seconds: Fraction | int | float = 0) -> Time:
 
 
 def mjd_and_seconds(time: Time) -> tuple[int, Fraction]:
-    """UTC day number and seconds of that day, to 10 ps: what `time_from_mjd` takes.
+    """UTC day number and seconds of that day: what `time_from_mjd` takes.
 
-    A two-part time has steps of 5 ps, so finer digits would be noise.
+    A two-part time has steps of 5 ps: they are whole nanoseconds where these are within 20 ps, else
+    in steps of 10 ps.
     """
     utc = time.utc
     day = int(np.floor(utc.mjd))
     for first in (day, day - 1, day + 1):  # a float day number may be rounded over midnight
-        seconds = Fraction(round(elapsed(time_from_mjd(first), utc) * 10**11), 10**11)
+        exact = elapsed(time_from_mjd(first), utc)
+        seconds = Fraction(round(exact * 10**9), 10**9)
+        if abs(seconds - exact) > _NOISE_S:
+            seconds = Fraction(round(exact * 10**11), 10**11)
         length = elapsed(time_from_mjd(first), time_from_mjd(first + 1))
         if 0 <= seconds < round(length):
             return first, seconds

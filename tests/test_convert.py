@@ -153,6 +153,11 @@ def test_simulate_in_other_formats(tmp_path: Path) -> None:
     same(fs.open(tmp_path / "a.raw"), fs.open(tmp_path / "a.h5"))
     assert json.loads((tmp_path / "a.json").read_text()) == fs.open(tmp_path / "a.h5").stream.truth
     assert fs.open(tmp_path / "a.dada").shape == (16_000, 2)
+    before = (tmp_path / "a.h5").read_bytes()
+    for name, code in (("a.h5", 2), ("no/t.json", 4), (".", 4)):
+        fastsig("simulate", "fast-voltage", "-o", "a.h5", "--overwrite", "--truth", name, *common,
+                cwd=tmp_path, code=code)
+    assert (tmp_path / "a.h5").read_bytes() == before
     done = fastsig("simulate", "fast-voltage", "-o", "b.raw", "--to", "guppi", *common,
                    cwd=tmp_path, code=2)
     assert "real voltages do not fit" in done.stderr
@@ -189,6 +194,11 @@ def test_standard_input(tmp_path: Path, rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(one.read().values, two.read().values)
     assert (tmp_path / "b.h5").read_bytes() == (tmp_path / "c.h5").read_bytes()
     assert three.header.channels == one.header.channels
+    with open(tmp_path / "x.bin", "rb") as file:  # from where it stands
+        file.seek(1000)
+        subprocess.run(command("convert", "-", "-o", "e.h5", *RAW), stdin=file, check=True,
+                       cwd=tmp_path, env=environment())
+    np.testing.assert_array_equal(fs.open(tmp_path / "e.h5").read().values, data[500:])
     assert two.stream.provenance["inputs"][0]["files"][0]["name"] == "-"
     told = piped(data.tobytes(), "info", "-", *RAW, cwd=tmp_path)
     assert "n_time           100000" in told and "frequency_mhz    1400, 1400.5" in told

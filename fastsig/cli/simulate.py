@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -84,6 +85,8 @@ def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: A
     from fastsig import simulate as library
 
     quiet = options["quiet"]
+    if options["truth"] is not None:
+        _check_truth(options["truth"], output, overwrite)
     recording = _recording(options)
     if options["to"] == "native":
         with common.progress(2 * recording.n_time, "simulate", quiet=quiet) as advance:
@@ -94,7 +97,7 @@ def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: A
         names = [output]
     else:
         names = _write_as(recording, output, overwrite, workers, options)
-    if options["truth"]:
+    if options["truth"] is not None:
         _write_truth(recording, options["truth"], overwrite)
         names.append(options["truth"])
     for name in names:
@@ -130,9 +133,22 @@ def _write_as(recording: Any, output: str, overwrite: bool, workers: int | None,
     return [name for name, _ in writer.files]
 
 
+def _check_truth(path: str, output: str, overwrite: bool) -> None:
+    from fastsig.errors import UsageError
+    from fastsig.io.safe import check_output
+
+    check_output(path, overwrite=overwrite)
+    start, _, end = output.partition("{file}")
+    name = os.path.realpath(path)
+    whole = os.path.realpath(start + end) == name
+    if whole or ("{file}" in output and name.startswith(os.path.realpath(start or "."))
+                 and name.endswith(end)):
+        raise UsageError(f"--truth {path} may be a file of the recording, -o {output}; allowed: "
+                         "another name")
+
+
 def _write_truth(recording: Any, path: str, overwrite: bool) -> None:
     import json
-    import os
 
     from fastsig.io.safe import SafeOutput
 

@@ -288,6 +288,8 @@ class TapeFrames(Frames):
         self.order = sorted(range(len(begins)), key=begins.__getitem__)
 
     def _begin(self, piece: int) -> int:
+        if not self.counts[piece]:  # lost bytes follow one another within a frame
+            return _NEVER
         heads = self.heads(piece, 0, min(_SLACK, self.counts[piece]))
         return int(heads.number[heads.good].min()) if heads.good.any() else self._at(piece, 0)
 
@@ -326,6 +328,8 @@ class TapeVoltages(FramedVoltages):
         frame = np.empty((1, frames.frame_bytes), np.uint8)
         for piece in frames.order:
             low, high = frames.span(piece, frames.begin + first, frames.begin + stop)
+            if low >= high:
+                continue
             heads = frames.heads(piece, low, high - low)
             begin = (heads.number - frames.begin) * self._n_time
             inside = heads.good & (begin < start + n) & (begin + self._n_time > start)

@@ -9,10 +9,13 @@ from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Any
 
-from fastsig.errors import FormatError
+from astropy.time import Time
+
+from fastsig.errors import FormatError, PlanError
+from fastsig.time import iso, mjd_and_seconds
 
 __all__ = ["FIRST_DAY", "LAST_DAY", "Cards", "card_80", "cards_80", "decimal_text", "hms_text",
-           "kept_cards", "lines"]
+           "is_plain", "kept_cards", "lines", "same_cards", "start_day"]
 
 #: Days (MJD) on which a recording may begin: from 1970 up to 2100.
 FIRST_DAY, LAST_DAY = 40587, 88069
@@ -148,11 +151,39 @@ def lines(raw: bytes, path: str, where: str) -> Cards:
     return Cards(values, path, where)
 
 
+def same_cards(cards: Cards, first: Cards, keys: tuple[str, ...], path: str, other: str) -> None:
+    """Refuse headers of one recording that differ in what all of it has in common.
+
+    Raises
+    ------
+    FormatError
+        Where one of the keys has another value.
+    """
+    for key in keys:
+        if cards.get(key) != first.get(key):
+            raise FormatError(path, f"{key} = {cards.get(key)}; in {other} it is {first.get(key)}: "
+                              "they are no files of one recording")
+
+
 def decimal_text(value: Fraction | int) -> str:
     """A number as decimal text: exact where 30 digits are enough, else rounded to these."""
     number = Decimal(value.numerator)
     found = Context(prec=30).divide(number, Decimal(value.denominator))
     return format(found, "f")
+
+
+def start_day(time: Time, path: str) -> tuple[int, Fraction]:
+    """Day number and seconds of a start that readers of text headers take.
+
+    Raises
+    ------
+    PlanError
+        Where it lies before 1970 or after 2099.
+    """
+    day, seconds = mjd_and_seconds(time)
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise PlanError(f"{path}: begins at {iso(time)}; allowed: from 1970 to 2099")
+    return day, seconds
 
 
 def hms_text(degrees: float, per_unit: int) -> str:
@@ -176,6 +207,12 @@ def card_80(key: str, value: object) -> bytes:
 _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+([eEdD][-+]?[0-9]+)?")
 
 
+def is_plain(text: str, most: int) -> bool:
+    """Whether a text header can hold a text: ASCII on one line, no quotes and no comment."""
+    return (bool(text.strip()) and text == text.strip() and len(text) <= most and text.isascii()
+            and text.isprintable() and not set("'#") & set(text))
+
+
 def kept_cards(extra: Mapping[str, Any], longest: int, most: int
                ) -> tuple[dict[str, str], list[str]]:
     """Values of another header that fit into a text header, and the names of those that do not.
@@ -192,9 +229,8 @@ def kept_cards(extra: Mapping[str, Any], longest: int, most: int
         text = str(value)
         if key in _STRUCTURE:
             continue
-        fits = (re.fullmatch(r"[A-Z][A-Z0-9_-]*", key) and len(key) <= longest and len(text) <= most
-                and isinstance(value, (str, int, float)) and text.isascii() and text.isprintable()
-                and not set("'#") & set(text))
+        fits = (re.fullmatch(r"[A-Z][A-Z0-9_-]*", key) and len(key) <= longest
+                and isinstance(value, (str, int, float)) and (not text or is_plain(text, most)))
         if fits:
             kept[key] = text
         else:

@@ -29,6 +29,7 @@ _SLACK = 32  # frames of each thread that one may come late or early
 _READ_BYTES = 2**22  # sorting the frames of a piece costs as much as copying some 300 KB
 _FIRST_FRAMES = 1024  # of a file, among which every thread is expected
 _HEADS = 2**16  # headers that are looked at together
+_ALIKE = 4  # frames of which one at least has a header that was not changed
 _NEVER = 2**62
 
 # Takes frames, the row of their first sample, and the inputs in them with their columns.
@@ -62,6 +63,7 @@ class Frames(ABC):
             if rest:
                 incomplete(path, f"the last {rest} bytes are no whole frame")
             self.counts.append(n)
+        self.counts = [self._sound_frames(i, n) for i, n in enumerate(self.counts)]
         first = [trusted(self.heads(i, 0, min(n, _FIRST_FRAMES)))
                  for i, n in enumerate(self.counts)]
         if not any(heads.good.any() for heads in first):
@@ -83,16 +85,44 @@ class Frames(ABC):
         self._early = [0] * len(raw.paths)
         self.order = sorted(range(len(raw.paths)), key=lambda i: self._starts[i])
 
+    def sound(self, raw: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Whether rows of `raw` begin with headers of this recording, to be used or not."""
+        return self.parsed(raw).good
+
+    def _sound_frames(self, file: int, count: int) -> int:
+        """Frames up to where bytes were lost or added, behind which none begins where it should."""
+        def any_sound(frame: int) -> bool:
+            raw = self._raw_heads(file, frame, min(_ALIKE, count - frame))
+            return bool(self.sound(raw).any())
+
+        last = max(0, count - _ALIKE)
+        if not count or any_sound(last) or not any_sound(0):
+            return count
+        low, high = 0, last
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if any_sound(middle) else (low, middle)
+        whole = low + int(np.flatnonzero(self.sound(
+            self._raw_heads(file, low, min(_ALIKE, count - low))))[-1]) + 1
+        path = self.raw.paths[file]
+        at = whole * self.frame_bytes
+        incomplete(path, f"no frame begins at byte {at}; the last {os.path.getsize(path) - at} "
+                   "bytes are left out")
+        return whole
+
     @abstractmethod
     def parsed(self, raw: NDArray[np.uint8]) -> Heads:
         """Fields of headers: rows of `raw` begin with one each. Good are those that belong here."""
 
     def heads(self, file: int, first: int, n: int) -> Heads:
         """Fields of the headers of `n` frames of a file."""
+        return self.parsed(self._raw_heads(file, first, n))
+
+    def _raw_heads(self, file: int, first: int, n: int) -> NDArray[np.uint8]:
         raw = np.empty((n, self.head_bytes), np.uint8)
         for i in range(n):
             self.raw.read_into(file, raw[i], (first + i) * self.frame_bytes)
-        return self.parsed(raw)
+        return raw
 
     def _at(self, file: int, frame: int) -> int:
         """Number of the first good frame of a file from `frame` on."""

@@ -22,7 +22,7 @@ from astropy.time import Time
 from fastsig.errors import FormatError, UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
-from fastsig.io._cards import FIRST_DAY, LAST_DAY, Cards, lines
+from fastsig.io._cards import FIRST_DAY, LAST_DAY, Cards, lines, same_cards
 from fastsig.io._interleaved import ORDERS, InterleavedVoltages, Interleaving
 from fastsig.io._segments import disjoint, from_first, incomplete
 from fastsig.io.probe import Probe
@@ -36,6 +36,7 @@ NAME = "dada"
 #: Whether `open` takes several files of one observation.
 MANY = True
 
+_BAND = ("FREQ", "BW", "TSAMP", "PICOSECONDS")
 _KEYS = {"HDR_VERSION", "HDR_SIZE", "DADA_VERSION", "OBS_OFFSET", "UTC_START", "NBIT", "NDIM"}
 _DTYPES: dict[int, np.dtype[Any]] = {8: np.dtype("i1"), 16: np.dtype("<i2"), 32: np.dtype("<f4")}
 
@@ -81,6 +82,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Inte
             first, geometry = cards, found
         elif found != geometry or cards.get("UTC_START") != first.get("UTC_START"):
             raise FormatError(each, f"is of another observation or shape than {paths[0]}")
+        same_cards(cards, first, _BAND, each, paths[0])
         at = _position(cards, geometry)
         n, rest = divmod(size - offset, geometry.row_bytes)
         if rest:

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from fastsig import validity
 from fastsig.errors import PlanError
-from fastsig.io._cards import decimal_text, hms_text, kept_cards
+from fastsig.io._cards import decimal_text, hms_text, kept_cards, start_day
 from fastsig.io.outputs import OutputFiles, output_names
 from fastsig.io.writing import VoltageWriter, exact_rows
 from fastsig.stream import Block
-from fastsig.time import elapsed, iso, mjd_and_seconds, sample_time, time_from_mjd
+from fastsig.time import elapsed, iso, sample_time, time_from_mjd
 from fastsig.validity import Spans
 
 __all__ = ["DadaWriter"]
@@ -48,6 +48,7 @@ class DadaWriter(VoltageWriter):
         if recording.shape[1] > 2:
             raise PlanError(f"{recording.path}: fastsig writes DADA of one or two polarisations, "
                             f"not {recording.shape[1]}; choose some of them")
+        self._text = self._names(200)
         self._cards, left = kept_cards(recording.header.extra, 32, 200)
         if left:
             self.losses.append(f"dada has no line for {', '.join(left)}")
@@ -84,8 +85,8 @@ class DadaWriter(VoltageWriter):
     def _start(self) -> tuple[str, str | None, int]:
         """UTC_START, MJD_START, and the number of samples from there to the first one written."""
         header = self.recording.header
-        day, seconds = mjd_and_seconds(
-            sample_time(header.start_time, self.rows[0], header.sample_rate))
+        day, seconds = start_day(
+            sample_time(header.start_time, self.rows[0], header.sample_rate), self.recording.path)
         for back in range(min(_BACK_S, int(seconds // 1)) + 1):
             whole = seconds // 1 - back
             rows = exact_rows(seconds - whole, header.sample_rate)
@@ -95,12 +96,12 @@ class DadaWriter(VoltageWriter):
         return _utc(day, seconds), _mjd(day, seconds), 0
 
     def _header(self, file: int) -> bytes:
-        header, recording = self.recording.header, self.recording
+        header, recording, names = self.recording.header, self.recording, self._text
         axis = header.channels
         values: dict[str, object] = {
             "HEADER": "DADA", "HDR_VERSION": "1.0", "HDR_SIZE": _HEADER, "DADA_VERSION": "1.0",
-            "TELESCOPE": header.telescope, "RECEIVER": header.receiver,
-            "INSTRUMENT": header.backend, "SOURCE": header.source,
+            "TELESCOPE": names["telescope"], "RECEIVER": names["receiver"],
+            "INSTRUMENT": names["backend"], "SOURCE": names["source"],
             "BEAM": header.beam,
             "RA": None if header.ra_deg is None else hms_text(header.ra_deg, 15),
             "DEC": None if header.dec_deg is None else hms_text(header.dec_deg, 1),
@@ -127,7 +128,7 @@ class DadaWriter(VoltageWriter):
         return text.encode("ascii", "replace").ljust(_HEADER, b"\0")
 
     def _begin(self, overwrite: bool) -> None:
-        self._output = OutputFiles(self.files, overwrite=overwrite)
+        self._output = OutputFiles(self.files, overwrite=overwrite, following=self._following())
         for file in range(len(self.files)):
             self._output.write(file, np.frombuffer(self._header(file), np.uint8), 0)
 

@@ -129,6 +129,11 @@ class _Frames(Frames):
         self.zero = int(first["tag"]) - int(first["offset"])
         super().__init__(raw, _FRAME, _HEAD)
 
+    def sound(self, raw: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Frames that begin with the synchronisation word."""
+        fields = np.ascontiguousarray(raw[:, :_HEAD]).view(_FIELDS)[:, 0]
+        return np.asarray(fields["sync"] == _SYNC)
+
     def parsed(self, raw: NDArray[np.uint8]) -> Heads:
         """Frames counted from that of the first header."""
         fields = np.ascontiguousarray(raw[:, :_HEAD]).view(_FIELDS)[:, 0]

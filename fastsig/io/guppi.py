@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fastsig.errors import FormatError, UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
-from fastsig.io._cards import FIRST_DAY, LAST_DAY, Cards, cards_80
+from fastsig.io._cards import FIRST_DAY, LAST_DAY, Cards, cards_80, same_cards
 from fastsig.io._segments import SegmentedVoltages, disjoint, from_first, incomplete
 from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
@@ -39,6 +39,7 @@ NAME = "guppi"
 MANY = True
 
 _CARD, _MOST_HEADER = 80, 2**18
+_BAND = ("OBSFREQ", "OBSBW", "TBIN")
 _END = b"END" + b" " * 5
 _SECTOR = 512
 #: Values of the 2-bit codes 0 to 3.
@@ -114,6 +115,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
             if found != geometry or _start(cards) != _start(first):
                 raise FormatError(each, f"the block at byte {offset} is of another scan or shape "
                                   f"than the first of {paths[0]}")
+            same_cards(cards, first, _BAND, each, paths[0])
             if there < geometry.block_bytes:
                 incomplete(each, f"the last block holds {there} of {geometry.block_bytes} bytes")
                 continue

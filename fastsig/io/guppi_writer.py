@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import PlanError
-from fastsig.io._cards import card_80, decimal_text, hms_text, kept_cards
+from fastsig.io._cards import card_80, decimal_text, hms_text, kept_cards, start_day
 from fastsig.io.guppi import LEVELS
 from fastsig.io.outputs import OutputFiles, output_names
 from fastsig.io.writing import VoltageWriter, frame_length, frames_held
 from fastsig.stream import Block
-from fastsig.time import mjd_and_seconds, sample_time
+from fastsig.time import sample_time
 
 __all__ = ["GuppiWriter"]
 
@@ -48,6 +48,7 @@ class GuppiWriter(VoltageWriter):
         if shape[1] > 2:
             raise PlanError(f"{path}: GUPPI RAW holds one or two polarisations, not {shape[1]}")
         header.require_channels(path)
+        self._text = self._names(68)
         self._cards, left = kept_cards(header.extra, 8, 68)
         if left:
             self.losses.append(f"guppi has no card for {', '.join(left)}")
@@ -101,7 +102,7 @@ class GuppiWriter(VoltageWriter):
 
     def _header(self) -> bytes:
         """The header of the first block."""
-        header, n_chan = self.recording.header, self.recording.n_chan
+        header, n_chan, text = self.recording.header, self.recording.n_chan, self._text
         axis = header.require_channels(self.recording.path)
         sign = 1 if header.sideband == "upper" else -1
         packet = _PACKET if self._bytes % _PACKET == 0 else self._bytes
@@ -109,8 +110,8 @@ class GuppiWriter(VoltageWriter):
         start = self._start_time()
         kind = {"linear": "LIN", "circular": "CIRC"}.get(header.polarization.kind, "UNKNOWN")
         cards: dict[str, object] = {
-            "BACKEND": header.backend, "TELESCOP": header.telescope, "FRONTEND": header.receiver,
-            "SRC_NAME": header.source, "IBEAM": header.beam, "FD_POLN": kind,
+            "BACKEND": text["backend"], "TELESCOP": text["telescope"], "FRONTEND": text["receiver"],
+            "SRC_NAME": text["source"], "IBEAM": header.beam, "FD_POLN": kind,
             "RA_STR": None if header.ra_deg is None else hms_text(header.ra_deg, 15),
             "DEC_STR": None if header.dec_deg is None else hms_text(header.dec_deg, 1),
             "OBSFREQ": decimal_text((lower + upper) / 2 / 10**6),
@@ -133,10 +134,11 @@ class GuppiWriter(VoltageWriter):
 
     def _start_time(self) -> tuple[int, Fraction]:
         header = self.recording.header
-        return mjd_and_seconds(sample_time(header.start_time, self.rows[0], header.sample_rate))
+        return start_day(sample_time(header.start_time, self.rows[0], header.sample_rate),
+                         self.recording.path)
 
     def _begin(self, overwrite: bool) -> None:
-        self._output = OutputFiles(self.files, overwrite=overwrite)
+        self._output = OutputFiles(self.files, overwrite=overwrite, following=self._following())
 
     def encode(self, block: Block) -> tuple[int, NDArray[np.uint8]]:
         """Place of the first block, and blocks with their headers, of a piece."""

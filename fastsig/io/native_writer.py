@@ -199,7 +199,8 @@ class NativeTarget(VoltageWriter):
                           "ra_deg", "diode", "cards"))
 
     def _check(self) -> None:
-        """Nothing is refused."""
+        if self.recording.n_chan > 1:
+            self.recording.header.require_channels(self.recording.path)
 
     def _lay_out(self, file_bytes: int | None) -> None:
         if file_bytes is not None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import UsageError
+from fastsig.errors import OutputError, UsageError
 from fastsig.io._positioned import write_from
 from fastsig.io.safe import SafeOutput, check_output
 
@@ -41,6 +42,8 @@ class OutputFiles:
         Names and sizes in bytes.
     overwrite : bool
         Whether existing ones may be replaced.
+    following : str, optional
+        The name that one more file would have, under which there must be none.
 
     Raises
     ------
@@ -48,10 +51,14 @@ class OutputFiles:
         Where one exists or cannot be written.
     """
 
-    def __init__(self, files: Sequence[tuple[str, int]], *, overwrite: bool = False) -> None:
+    def __init__(self, files: Sequence[tuple[str, int]], *, overwrite: bool = False,
+                 following: str | None = None) -> None:
         self._outputs: list[SafeOutput] = []
         for name, _ in files:
             check_output(name, overwrite=overwrite)
+        if following and os.path.lexists(following):
+            raise OutputError(following, "is of another recording and would be taken for a file of "
+                              "this one; remove it first")
         try:
             for name, size in files:
                 self._outputs.append(SafeOutput(name, overwrite=overwrite, reserve=size))

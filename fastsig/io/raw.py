@@ -74,15 +74,15 @@ def open(path: str, **overrides: Any) -> InterleavedVoltages:
             raise FormatError(path, f"samples on standard input have no header; give --set "
                               f"{key}={example}")
     layout = _layout(own)
-    descriptor = _seekable(path)
-    n, rest = divmod(os.fstat(descriptor).st_size, layout.row_bytes)
+    descriptor, first = _seekable(path)
+    n, rest = divmod(max(0, os.fstat(descriptor).st_size - first), layout.row_bytes)
     if rest:
         incomplete(path, f"the last {rest} bytes are no whole sample")
     if not n:
         raise FormatError(path, "no sample came on standard input")
     header = _header(layout, common)
     stream = _StandardInput(header, layout, [f"/proc/self/fd/{descriptor}"],
-                            np.array([[0, n, 0, 0, 0]], np.int64))
+                            np.array([[0, n, 0, first, 0]], np.int64))
     stream.path = path
     weakref.finalize(stream, os.close, descriptor)
     return stream
@@ -97,15 +97,15 @@ class _StandardInput(InterleavedVoltages):
         return list(self._raw.paths)
 
 
-def _seekable(path: str) -> int:
-    """A descriptor of standard input that can be read at any place."""
+def _seekable(path: str) -> tuple[int, int]:
+    """A descriptor of standard input that can be read at any place, and where that begins."""
     try:
         here = sys.stdin.fileno()
         status = os.fstat(here)
     except (AttributeError, OSError, ValueError) as error:
         raise DataError(path, "standard input is closed") from error
     if stat.S_ISREG(status.st_mode):
-        return os.dup(here)
+        return os.dup(here), os.lseek(here, 0, os.SEEK_CUR)
     if os.isatty(here):
         raise FormatError(path, "standard input is a terminal; allowed: a file or a pipe")
     kept = tempfile.TemporaryFile()  # noqa: SIM115 - kept for the whole process
@@ -119,7 +119,7 @@ def _seekable(path: str) -> int:
                           f"{error.strerror}; TMPDIR names another folder") from error
     descriptor = os.dup(kept.fileno())
     kept.close()
-    return descriptor
+    return descriptor, 0
 
 
 def _layout(own: Mapping[str, Any]) -> Interleaving:

@@ -223,6 +223,12 @@ class _Frames(Frames):
         frames.per_time = self.per_time
         return frames
 
+    def sound(self, raw: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Frames of the first one's length, channels and bits."""
+        words = raw[:, :16].copy().view("<u4")
+        return np.asarray((words[:, 2] & _SHAPE_2 == self._shape[0])
+                          & (words[:, 3] & _SHAPE_3 == self._shape[1]))
+
     def parsed(self, raw: NDArray[np.uint8]) -> Heads:
         """Fields of words 0 to 3; frames are counted from the reference epoch."""
         words = raw[:, :16].copy().view("<u4")

@@ -23,7 +23,7 @@ from fastsig.io.outputs import OutputFiles, output_names
 from fastsig.io.vdif import LEVELS, epoch_time
 from fastsig.io.writing import VoltageWriter, exact_rows, frame_length, frames_held
 from fastsig.stream import Block
-from fastsig.time import elapsed, sample_time
+from fastsig.time import elapsed, iso, sample_time
 
 __all__ = ["VdifWriter"]
 
@@ -96,6 +96,9 @@ class VdifWriter(VoltageWriter):
         header = self.recording.header
         first = sample_time(header.start_time, start, header.sample_rate)
         self._epoch = _half_years(first)
+        if not 0 <= self._epoch < 64:
+            raise PlanError(f"{self.recording.path}: begins at {iso(first)}; allowed in VDIF: from "
+                            "2000 to 2031")
         seconds = Fraction(round(elapsed(epoch_time(self._epoch), first) * 10**11), 10**11)
         self._second, rate = int(seconds // 1), header.sample_rate
         rows = exact_rows(seconds % 1, rate)
@@ -126,7 +129,7 @@ class VdifWriter(VoltageWriter):
         return found
 
     def _begin(self, overwrite: bool) -> None:
-        self._output = OutputFiles(self.files, overwrite=overwrite)
+        self._output = OutputFiles(self.files, overwrite=overwrite, following=self._following())
 
     def encode(self, block: Block) -> tuple[int, NDArray[np.uint8]]:
         """Number of the first frame, and frames (time, thread, byte), of a piece."""
@@ -189,7 +192,7 @@ class VdifWriter(VoltageWriter):
 def _half_years(time: Time) -> int:
     """The last half-year since 2000 that begins before a time."""
     year, month = time.utc.ymdhms["year"], time.utc.ymdhms["month"]
-    return int(2 * (year - 2000) + (month > 6)) % 64
+    return int(2 * (year - 2000) + (month > 6))
 
 
 def _letters(telescope: str | None) -> int | None:

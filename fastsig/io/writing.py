@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from fastsig import validity
 from fastsig.errors import DataError, UsageError
 from fastsig.header import Header
+from fastsig.io._cards import is_plain
+from fastsig.io.outputs import output_names
 from fastsig.stream import Block
 from fastsig.validity import Spans
 
@@ -31,7 +33,7 @@ __all__ = ["Recording", "VoltageWriter", "exact_rows", "frame_length", "frames_h
 
 Levels = tuple[float, ...]
 
-_PIECE_BYTES = 2**23
+_SAME_LEVEL = 1e-6
 
 # Header fields that not every format has a place for, and what they are called.
 _FIELDS = {
@@ -122,8 +124,8 @@ class VoltageWriter(ABC):
         self.losses: list[str] = []
         self.n_clipped = self.n_inexact = 0
         self._lock = threading.Lock()
-        if not (scale > 0 and np.isfinite(scale)):
-            raise UsageError(f"scale = {scale}; allowed: above 0")
+        if not 1e-30 < scale < 1e30:
+            raise UsageError(f"scale = {scale}; allowed: above 1e-30, below 1e30")
         self._scale = float(scale)
         self._note_fields()
         self._check()
@@ -192,6 +194,10 @@ class VoltageWriter(ABC):
         self._begin(overwrite)
         return self
 
+    def _following(self) -> str | None:
+        """The name of the file after the last, where files are numbered."""
+        return output_names(self.path, len(self.files) + 1)[-1] if "{file}" in self.path else None
+
     def _note_fields(self) -> None:
         header, carried = self.recording.header, self._carried()
         missing = [text for field, text in _FIELDS.items()
@@ -225,11 +231,22 @@ class VoltageWriter(ABC):
         if _is_float(header):
             return False
         if offered is not None:
-            return levels is not None and np.array_equal(
-                np.sort(np.array(offered, "f4")), np.sort(np.array(levels, "f4")))
+            return levels is not None and len(levels) == len(offered) and np.allclose(
+                np.sort(offered), np.sort(levels), rtol=_SAME_LEVEL)
         if levels is None:
             return header.n_bits <= bits
         return all(x == round(x) and -(2 ** (bits - 1)) <= x < 2 ** (bits - 1) for x in levels)
+
+    def _names(self, most: int) -> dict[str, str | None]:
+        """Names of the header that text of `most` characters holds; others are noted as lost."""
+        found: dict[str, str | None] = {}
+        for field in ("telescope", "receiver", "backend", "source"):
+            text = getattr(self.recording.header, field)
+            fits = text is not None and is_plain(text, most)
+            if text is not None and not fits:
+                self.losses.append(f"{self.NAME} cannot hold the {field} {text!r}")
+            found[field] = text if fits else None
+        return found
 
     def numbers(self, block: Block) -> NDArray[Any]:
         """The parts of samples, (n, pol, chan, part): int8, int16 or float32."""
@@ -269,7 +286,10 @@ class VoltageWriter(ABC):
         offered, half = self.OFFERS[self.n_bits], 2 ** (self.n_bits - 1)
         if offered is None:
             return np.arange(-half, half, dtype=np.float32) if self.n_bits < 8 else None
-        return np.array(offered, np.float32)
+        levels = np.array(offered, np.float32)
+        if self._fits(self.n_bits):  # the recording's own, which may differ in the last bit
+            levels[np.argsort(levels)] = np.sort(np.array(self.recording.levels, np.float32))
+        return levels
 
     def _note_frames(self, frame: int, what: str, *, together: bool) -> None:
         """Note samples that fill no frame, and lost ones in frames that hold valid ones as well.
@@ -339,6 +359,6 @@ def frame_length(lengths: Iterable[int], most: int, prefer: int | None, good: An
 
 
 def exact_rows(seconds: Fraction, rate: Fraction) -> int | None:
-    """Samples in a time, where that is a whole number of them to 20 ps; else None."""
+    """Samples in a time, where that is a whole number of them to 0.1 ns; else None."""
     rows = round(seconds * rate)
-    return rows if abs(Fraction(rows) / rate - seconds) < Fraction(2, 10**11) else None
+    return rows if abs(Fraction(rows) / rate - seconds) < Fraction(1, 10**10) else None

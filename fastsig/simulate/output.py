@@ -81,6 +81,8 @@ def write(
                               overwrite=overwrite) as file:
         for data, valid, counts in recording.blocks(threads):
             check()
+            if isinstance(recording, CoarseVoltage) and recording.n_chan == 1:
+                data = data[:, :, 0]
             file.append(data, valid)
             clipped += counts
             lost += [len(data) - validity.count(spans) for spans in valid]

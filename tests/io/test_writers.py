@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import warnings
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,14 @@ from streams import MemoryVoltages, header, write_native
 import fastsig as fs
 from fastsig import convert, validity
 from fastsig.chain import Chain
-from fastsig.errors import DataError, OutputError, PlanError, UsageError
+from fastsig.errors import (
+    DataError,
+    FastsigWarning,
+    FormatError,
+    OutputError,
+    PlanError,
+    UsageError,
+)
 from fastsig.io import guppi_writer
 from fastsig.io.outputs import output_names
 from fastsig.time import elapsed
@@ -364,3 +373,74 @@ def test_recorded_files_through_native_and_back(name: str, tmp_path: Path) -> No
         again = written(stream, tmp_path, to, "again", lossy=True)
         assert_same(again, stream, header_too=False)
         assert again.header.n_bits == stream.header.n_bits
+
+
+def test_names_that_a_text_header_cannot_hold(tmp_path: Path, rng: np.random.Generator) -> None:
+    for name in ("x" * 201, "O'Neil", "\u65e5\u672c", "# hash", "a\nNCHAN 4"):
+        stream = voltages(rng, n_chan=2)
+        stream.header = stream.header.replace(source=name)
+        for to in ("guppi", "dada"):
+            with pytest.raises(PlanError, match=f"{to} cannot hold the source"):
+                written(stream, tmp_path, to)
+            found = written(stream, tmp_path, to, lossy=True, overwrite=True)
+            assert found.header.source is None and found.shape == stream.shape
+        assert written(stream, tmp_path, "native", overwrite=True).header.source == name
+
+
+@pytest.mark.parametrize("start", ["1997-07-11T12:34:56", "2032-01-01T00:00:00"])
+def test_times_that_vdif_cannot_tell(start: str, tmp_path: Path, rng: np.random.Generator) -> None:
+    with pytest.raises(PlanError, match="allowed in VDIF: from 2000 to 2031"), (
+            warnings.catch_warnings()):
+        warnings.simplefilter("ignore")  # of years to come
+        written(voltages(rng, start=start), tmp_path, "vdif")
+
+
+def test_files_of_another_band_are_no_scan(tmp_path: Path, rng: np.random.Generator) -> None:
+    stream = voltages(rng, n_chan=2)
+    other = voltages(rng, n_chan=2)
+    axis = stream.header.channels
+    other.header = stream.header.replace(channels=replace(axis, first_hz=axis.first_hz + 10**6))
+    for to, key in (("guppi", "OBSFREQ"), ("dada", "FREQ")):
+        paths = [written(each, tmp_path, to, name).files[0]
+                 for each, name in ((stream, "a"), (other, "b"))]
+        with pytest.raises(FormatError, match=rf"b\.0000.*: {key} = .*no files of one recording"):
+            fs.open(paths)
+
+
+def test_a_file_of_another_recording_behind_the_last(tmp_path: Path, rng: np.random.Generator
+                                                     ) -> None:
+    stream = voltages(rng)
+    for to in ("guppi", "dada", "vdif"):
+        n = len(written(stream, tmp_path, to, file_bytes=20_000).files)
+        assert n > 2
+        with pytest.raises(OutputError, match="would be taken for a file of this one"):
+            written(Chain(stream)[:3200].stream, tmp_path, to, file_bytes=20_000, overwrite=True)
+        written(stream, tmp_path, to, file_bytes=20_000, overwrite=True)
+
+
+def test_levels_that_differ_in_the_last_bit(tmp_path: Path, rng: np.random.Generator) -> None:
+    from fastsig.io import vdif
+
+    values = np.nextafter(np.array(vdif.LEVELS[2], np.float32), np.float32(9))
+    stream = voltages(rng, n_bits=2, values=values)
+    found = written(stream, tmp_path, "vdif").read_block(0, N).data
+    np.testing.assert_allclose(found, stream.samples, rtol=1e-6)
+
+
+def test_exact_times_of_a_slice(rng: np.random.Generator) -> None:
+    chain = Chain(voltages(rng, start="2016-12-31T23:59:59.995", rate=2 * 10**6))
+    late = [row for row in range(0, N, 37)
+            if chain[chain.stream.time_of(row) :].shape[0] != N - row]
+    assert not late
+
+
+def test_bytes_that_were_added(tmp_path: Path, rng: np.random.Generator) -> None:
+    stream = voltages(rng)
+    path = Path(written(stream, tmp_path, "vdif").files[0])
+    raw = path.read_bytes()
+    size = fs.open(path).header.extra["frame_length"]
+    path.write_bytes(raw[: 4 * size] + b"x" * 100 + raw[4 * size : -100])
+    with pytest.warns(FastsigWarning, match=f"no frame begins at byte {4 * size}; the last"):
+        found = fs.open(path).stream
+    n = found.shape[0]
+    np.testing.assert_array_equal(found.read_block(0, n).data, stream.samples[:n])
