@@ -80,6 +80,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Inte
         found = _geometry(cards, order)
         if first is None or geometry is None:
             first, geometry = cards, found
+            header = _header(first, geometry, each)
         elif found != geometry or cards.get("UTC_START") != first.get("UTC_START"):
             raise FormatError(each, f"is of another observation or shape than {paths[0]}")
         same_cards(cards, first, _BAND, each, paths[0])
@@ -90,7 +91,6 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Inte
         rows.append((at, at + n, number, offset))
     if first is None or geometry is None or not any(stop > start for start, stop, *_ in rows):
         raise FormatError(paths[0], "holds no samples")
-    header = _header(first, geometry, paths[0])
     table, begin = from_first(rows, header.sample_rate, paths[0])
     header = header.replace(start_time=sample_time(header.start_time, begin, header.sample_rate))
     return InterleavedVoltages(header.overridden(common), geometry, paths, disjoint(table))

@@ -112,10 +112,11 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
             found = _geometry(cards, n_pol)
             if first is None or geometry is None:
                 first, geometry = cards, found
+                header = _header(first, geometry, each)
             if found != geometry or _start(cards) != _start(first):
                 raise FormatError(each, f"the block at byte {offset} is of another scan or shape "
                                   f"than the first of {paths[0]}")
-            same_cards(cards, first, _BAND, each, paths[0])
+            same_cards(cards, first, _BAND, each, f"the first block of {paths[0]}")
             if there < geometry.block_bytes:
                 incomplete(each, f"the last block holds {there} of {geometry.block_bytes} bytes")
                 continue
@@ -123,7 +124,6 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
             rows.append((at, at + geometry.n_time, number, offset))
     if first is None or geometry is None or not rows:
         raise FormatError(paths[0], "holds no complete GUPPI RAW block")
-    header = _header(first, geometry, paths[0])
     table, begin = from_first(rows, header.sample_rate, paths[0])
     header = header.replace(start_time=sample_time(header.start_time, begin, header.sample_rate))
     return GuppiStream(header.overridden(common), geometry, paths, disjoint(table))
