@@ -424,7 +424,8 @@ TARGETED: dict[tuple[str, str], list[tuple[Change, str]]] = {
         (_text("OBSBW", "-inf"), "OBSBW"), (_text("NBITS", "\xff"), "NBITS"),
         (_text("PKTIDX", "4611686018427387904"), "more than a year from the start"),
         (_text("PKTSIZE", "-1"), "PKTSIZE"), (_text("STT_OFFS", "nan"), "STT_OFFS = 'nan'"),
-        (_text("OBSBW", None), "has no OBSBW"), (_text("BLOCSIZE", "1099511627776"), "no MJD_START"),
+        (_text("OBSBW", None), "has no OBSBW"),
+        (_text("BLOCSIZE", "1099511627776"), "of another scan|cannot be read"),
     ],
     ("dada", "two files"): [
         (_text("TSAMP", "1e999999999"), "TSAMP"), (_text("TSAMP", "1e-400"), "TSAMP"),
