@@ -128,7 +128,7 @@ class DadaWriter(VoltageWriter):
         return text.encode("ascii", "replace").ljust(_HEADER, b"\0")
 
     def _begin(self, overwrite: bool) -> None:
-        self._output = OutputFiles(self.files, overwrite=overwrite, following=self._following())
+        self._output = OutputFiles(self.files, overwrite=overwrite, pattern=self.path)
         for file in range(len(self.files)):
             self._output.write(file, np.frombuffer(self._header(file), np.uint8), 0)
 

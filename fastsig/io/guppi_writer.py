@@ -138,7 +138,7 @@ class GuppiWriter(VoltageWriter):
                          self.recording.path)
 
     def _begin(self, overwrite: bool) -> None:
-        self._output = OutputFiles(self.files, overwrite=overwrite, following=self._following())
+        self._output = OutputFiles(self.files, overwrite=overwrite, pattern=self.path)
 
     def encode(self, block: Block) -> tuple[int, NDArray[np.uint8]]:
         """Place of the first block, and blocks with their headers, of a piece."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from fastsig.errors import OutputError, UsageError
 from fastsig.io._positioned import write_from
-from fastsig.io.safe import SafeOutput, check_output
+from fastsig.io.safe import SafeOutput, check_output, sweep, writer_id
 
-__all__ = ["OutputFiles", "output_names"]
+__all__ = ["OutputFiles", "commit_together", "output_names"]
+
+_MOST_FILES = 100_000
+_KEPT_OPEN = 16
 
 
 def output_names(path: str, n: int) -> list[str]:
@@ -22,8 +25,11 @@ def output_names(path: str, n: int) -> list[str]:
     Raises
     ------
     UsageError
-        Where several have one name.
+        Where several have one name, or there are very many.
     """
+    if n > _MOST_FILES:
+        raise UsageError(f"{path}: the recording takes {n} files; allowed: {_MOST_FILES}, so give "
+                         "a larger file size")
     if "{file}" in path:
         return [path.replace("{file}", f"{i:04d}") for i in range(n)]
     if n > 1:
@@ -42,8 +48,9 @@ class OutputFiles:
         Names and sizes in bytes.
     overwrite : bool
         Whether existing ones may be replaced.
-    following : str, optional
-        The name that one more file would have, under which there must be none.
+    pattern : str, optional
+        The name with ``{file}`` in it that theirs come from. There must be no file with the next
+        number, and what dead writers left under any number is removed.
 
     Raises
     ------
@@ -52,39 +59,109 @@ class OutputFiles:
     """
 
     def __init__(self, files: Sequence[tuple[str, int]], *, overwrite: bool = False,
-                 following: str | None = None) -> None:
+                 pattern: str | None = None) -> None:
         self._outputs: list[SafeOutput] = []
-        for name, _ in files:
+        # One file of each folder stays locked: the others' descriptors may be given back.
+        self._folders: set[str] = set()
+        self._guards: set[int] = set()
+        self._awake: dict[int, None] = {}  # the last one used comes last
+        names = [name for name, _ in files]
+        for name in names:
             check_output(name, overwrite=overwrite)
-        if following and os.path.lexists(following):
-            raise OutputError(following, "is of another recording and would be taken for a file of "
-                              "this one; remove it first")
+        if pattern is not None and "{file}" in pattern:
+            _check_following(pattern, len(files))
+            names = [pattern]
+        for name in names:
+            sweep(os.path.realpath(name))
         try:
-            for name, size in files:
-                self._outputs.append(SafeOutput(name, overwrite=overwrite, reserve=size))
+            self._create(files, overwrite)
         except BaseException:
             self.discard()
             raise
+
+    def _create(self, files: Sequence[tuple[str, int]], overwrite: bool) -> None:
+        writer = writer_id()
+        for number, (name, size) in enumerate(files):
+            output = SafeOutput(name, overwrite=overwrite, reserve=size, writer=writer)
+            self._outputs.append(output)
+            if output.folder not in self._folders:
+                self._folders.add(output.folder)
+                self._guards.add(number)
+            self._used(number)
 
     def write(self, file: int, data: NDArray[Any], offset: int) -> None:
         """Put the bytes of an array at an offset of a file."""
         output = self._outputs[file]
         try:
+            output.wake()
+            self._used(file)
             write_from(output.descriptor, np.ascontiguousarray(data), offset)
         except OSError as error:
             self.discard()
             raise output.error(error) from error
-
-    def commit(self) -> None:
-        """Give all files their names."""
-        try:
-            for output in self._outputs:
-                output.commit()
-        except BaseException:
+        except OutputError:
             self.discard()
             raise
+
+    def _used(self, file: int) -> None:
+        """Let the file that was used longest ago rest, where many are open."""
+        if file in self._guards:
+            return
+        self._awake.pop(file, None)
+        self._awake[file] = None
+        if len(self._awake) > _KEPT_OPEN:
+            oldest = next(iter(self._awake))
+            del self._awake[oldest]
+            self._outputs[oldest].rest()
+
+    def commit(self) -> None:
+        """Give all files their names, or none."""
+        numbers = sorted(range(len(self._outputs)), key=lambda i: i in self._guards)
+        commit_together(self._outputs[i] for i in numbers)
 
     def discard(self) -> None:
         """Remove all temporary files."""
         for output in self._outputs:
             output.discard()
+
+
+def _check_following(pattern: str, n: int) -> None:
+    following = output_names(pattern, n + 1)[-1]
+    if os.path.lexists(following):
+        raise OutputError(following, "is of another recording and would be taken for a file of "
+                          "this one; remove it first")
+
+
+def commit_together(outputs: Iterable[SafeOutput]) -> None:
+    """Give all files their names, or none.
+
+    Where one cannot have its name, those that had theirs lose it again, and what they replaced
+    comes back (where the file system has links).
+
+    Raises
+    ------
+    OutputError
+        Where a name was taken meanwhile or a file cannot be written.
+    """
+    outputs = list(outputs)
+    try:
+        for output in outputs:
+            _flush(output)
+        for output in outputs:
+            output.check_free()
+        for output in outputs:
+            output.give_name(keep_old=True)
+    except BaseException:
+        for output in outputs:
+            output.discard()
+        raise
+    for output in outputs:
+        output.finish()
+
+
+def _flush(output: SafeOutput) -> None:
+    rests = output.descriptor < 0
+    output.wake()
+    output.flush()
+    if rests:
+        output.rest()

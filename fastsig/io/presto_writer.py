@@ -25,6 +25,7 @@ from fastsig.header import Header
 from fastsig.io._cards import decimal_text, hms_text
 from fastsig.io._inf import MOST_PAIRS, plain_text, write_inf
 from fastsig.io._positioned import read_into, write_from
+from fastsig.io.outputs import commit_together
 from fastsig.io.safe import SafeOutput, check_output
 from fastsig.time import mjd_and_seconds
 
@@ -204,8 +205,7 @@ class PrestoWriter:
             pairs = self._pairs(valid)
             text = write_inf({**self._values, "breaks": int(bool(pairs))}, pairs, self._notes)
             self._write(1, np.frombuffer(text, np.uint8), 0)
-            for output in self._outputs:
-                output.commit()
+            commit_together(self._outputs)
         except BaseException:
             self.discard()
             raise

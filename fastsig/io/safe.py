@@ -2,6 +2,7 @@
 
 A product NAME is written as ``.NAME.HOST-PID-RANDOM.part`` in the same folder, under a lock that
 the system drops when the writer dies. The next writer of NAME removes those whose lock is free.
+Files of one product share HOST-PID-RANDOM: they are alive while one of them in a folder is locked.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import re
 import secrets
 import socket
+import stat
 from collections.abc import Iterable
 from types import TracebackType
 
@@ -22,7 +24,23 @@ from fastsig.errors import OutputError, UsageError
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["SafeOutput", "check_output", "discard_unfinished", "sweep"]
+__all__ = ["SafeOutput", "check_name", "check_output", "discard_unfinished", "sweep", "writer_id"]
+
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # of some file systems
+
+# What follows NAME in a temporary name; "-old" is a file that is about to be replaced.
+_TAIL = r"\.([A-Za-z0-9_]+-[0-9]+-[0-9a-f]+)(?:-old)?\.part"
+
+
+def check_name(path: str | os.PathLike[str]) -> str:
+    """The path as text, or `UsageError` where it cannot be the name of one file."""
+    target = os.fspath(path)
+    if target in ("", "-"):
+        raise UsageError(f"-o {target!r}: a product needs the name of a file")
+    if "{file}" in target:
+        raise UsageError(f"{target}: {{file}} stands for the numbers of several files, and this is "
+                         "one; allowed: a name without {file}")
+    return target
 
 
 def check_output(
@@ -32,10 +50,8 @@ def check_output(
 
     It cannot go where one of the `inputs` is, whatever `overwrite` says.
     """
-    target = os.fspath(path)
+    target = check_name(path)
     folder = os.path.dirname(target) or "."
-    if target in ("", "-"):
-        raise UsageError(f"-o {target!r}: a product needs the name of a file")
     if not os.path.basename(target):
         raise OutputError(target, "names a folder, not a file")
     if os.path.isdir(target):
@@ -47,29 +63,82 @@ def check_output(
     for source in inputs:
         if os.path.exists(target) and os.path.samefile(target, source):
             raise OutputError(target, "is an input of this run and would be lost")
-    if not os.path.isdir(folder):
-        raise OutputError(target, f"the folder {folder} does not exist")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(target, f"no permission to write in {folder}")
+    _check_folder(target, folder)
     return target
 
 
+def _check_folder(target: str, folder: str) -> None:
+    try:
+        is_folder = stat.S_ISDIR(os.stat(folder).st_mode)
+    except FileNotFoundError:
+        raise OutputError(target, f"the folder {folder} does not exist") from None
+    except OSError as error:
+        raise OutputError(target, f"the folder {folder}: {_cause(error)}") from error
+    if not is_folder:
+        raise OutputError(target, f"{folder} is no folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(target, f"no permission to write in {folder}")
+
+
+def writer_id() -> str:
+    """What the temporary files of one product have in their names."""
+    host = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname()) or "host"
+    return f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
 def sweep(path: str) -> list[str]:
-    """Remove what dead writers of `path` left behind; returns the names removed."""
+    """Remove what dead writers of `path` left behind; returns the names removed.
+
+    ``{file}`` in `path` stands for any number.
+    """
     folder, name = os.path.split(path)
+    pattern = re.compile(r"\." + "[0-9]{4,}".join(map(re.escape, name.split("{file}"))) + _TAIL)
     removed = []
-    pattern = os.path.join(glob.escape(folder or "."), f".{glob.escape(name)}.*-*-*.part")
-    for leftover in glob.glob(pattern):
-        with contextlib.suppress(OSError):
-            descriptor = os.open(leftover, os.O_RDWR)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(leftover)
-                removed.append(leftover)
-                _log.info("%s: removed what a dead writer left", leftover)
-            finally:
-                os.close(descriptor)
+    for each in glob.glob(glob.escape(folder or ".").replace("{file}", "[0-9]*")):
+        removed += _sweep_folder(each, pattern)
     return removed
+
+
+def _sweep_folder(folder: str, pattern: re.Pattern[str]) -> list[str]:
+    """Remove dead temporary files whose names match."""
+    try:
+        parts = [name for name in os.listdir(folder) if name.endswith(".part")]
+    except OSError:
+        return []
+    found = [(name, match.group(1)) for name in parts if (match := pattern.fullmatch(name))]
+    alive = {writer: any(_locked(os.path.join(folder, name)) for name in parts if writer in name)
+             for writer in {writer for _, writer in found}}
+    dead = [os.path.join(folder, name) for name, writer in found if not alive[writer]]
+    return [leftover for leftover in dead if _remove_free(leftover)]
+
+
+def _locked(path: str) -> bool:
+    """Whether a living writer holds a file."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _remove_free(path: str) -> bool:
+    """Remove a file that nobody holds."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)
+            _log.info("%s: removed what a dead writer left", path)
+            return True
+        finally:
+            os.close(descriptor)
+    return False
 
 
 _unfinished: set[SafeOutput] = set()
@@ -92,6 +161,8 @@ class SafeOutput:
         Whether an existing file may be replaced.
     reserve : int
         Bytes to claim on the disk before the work starts; 0 for none.
+    writer : str, optional
+        Of `writer_id`, for one of several files of a product: who makes them sweeps before.
 
     Raises
     ------
@@ -100,19 +171,20 @@ class SafeOutput:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, overwrite: bool = False, reserve: int = 0
+        self, path: str | os.PathLike[str], *, overwrite: bool = False, reserve: int = 0,
+        writer: str | None = None,
     ) -> None:
         self.path = check_output(path, overwrite=overwrite)
         self._overwrite = overwrite
         self._open = True
         # Through a link the product goes where the link points, the link stays.
         self._real = os.path.realpath(self.path)
-        folder, name = os.path.split(self._real)
-        host = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname()) or "host"
-        self.temporary = os.path.join(
-            folder, f".{name}.{host}-{os.getpid()}-{secrets.token_hex(4)}.part"
-        )
-        sweep(self._real)
+        self.folder, name = os.path.split(self._real)
+        stem = os.path.join(self.folder, f".{name}.{writer or writer_id()}")
+        self.temporary, self._old = f"{stem}.part", f"{stem}-old.part"
+        self._given = self._replaced = False
+        if writer is None or os.path.islink(self.path):
+            sweep(self._real)
         self.descriptor = -1
         _unfinished.add(self)  # before the file is there: a signal may come at any moment
         try:
@@ -157,34 +229,91 @@ class SafeOutput:
         """An `OutputError` for the final name."""
         return OutputError(self.path, f"cannot be written: {_cause(cause)}", poisoned=poisoned)
 
+    def rest(self) -> None:
+        """Give the descriptor back until `wake`; the lock of another file must stand in."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def wake(self) -> None:
+        """Open the file again where it rests."""
+        if self.descriptor < 0:
+            try:
+                self.descriptor = os.open(self.temporary, os.O_RDWR | os.O_CLOEXEC)
+            except OSError as error:
+                raise self.error(error) from error
+
     def commit(self, size: int | None = None) -> None:
         """Make the file durable and give it its name, cut to `size` where more was reserved."""
+        try:
+            self.flush(size)
+            self.give_name()
+        except OutputError:
+            self.discard()
+            raise
+        self.finish()
+
+    def flush(self, size: int | None = None) -> None:
+        """Make the bytes durable, cut to `size` where more was reserved."""
         try:
             if size is not None:
                 os.ftruncate(self.descriptor, size)
             os.fsync(self.descriptor)
-            self._give_name()
-            folder = os.open(os.path.dirname(self._real), os.O_RDONLY)
+        except OSError as error:
+            raise self.error(error) from error
+
+    def check_free(self) -> None:
+        """Refuse a name that something has that may not be replaced."""
+        if os.path.isdir(self._real) or (os.path.lexists(self._real) and not self._overwrite):
+            raise OutputError(self.path, "came up while it was being written")
+
+    def give_name(self, *, keep_old: bool = False) -> None:
+        """Give the file its name; `keep_old` so that `take_back` can put back what it replaces."""
+        try:
+            found = os.stat(self.temporary)
+            self._identity = found.st_dev, found.st_ino
+            self._give_name(keep_old)
+            self._given = True
+            folder = os.open(self.folder, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fsync(folder)
             finally:
                 os.close(folder)
         except FileExistsError as error:
-            self.discard()
             raise OutputError(self.path, "came up while it was being written") from error
         except OSError as error:
-            self.discard()
             raise self.error(error) from error
+
+    def finish(self) -> None:
+        """Forget what was replaced, and let go of the file."""
+        if self._replaced:
+            with contextlib.suppress(OSError):
+                os.unlink(self._old)
         self._close()
 
-    def _give_name(self) -> None:
+    def take_back(self) -> None:
+        """Undo `give_name`: what was replaced comes back, else the name is free again."""
+        if self._given:
+            self._given = False
+            with contextlib.suppress(OSError):
+                found = os.lstat(self._real)
+                if (found.st_dev, found.st_ino) != self._identity:
+                    return  # another's by now
+                if self._replaced:
+                    os.replace(self._old, self._real)
+                else:
+                    os.unlink(self._real)
+
+    def _give_name(self, keep_old: bool) -> None:
         if self._overwrite:
+            if keep_old:
+                self._keep_old()
             os.replace(self.temporary, self._real)
             return
         try:
             os.link(self.temporary, self._real)  # unlike rename, fails where a file came up
         except OSError as error:
-            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            if error.errno not in _NO_LINKS:
                 raise
             if os.path.lexists(self._real):  # a file system without links: the best there is
                 raise FileExistsError(errno.EEXIST, "File exists") from error
@@ -192,19 +321,31 @@ class SafeOutput:
             return
         os.unlink(self.temporary)
 
+    def _keep_old(self) -> None:
+        """A second name for the file that is about to be replaced, where there is one."""
+        try:
+            os.link(self._real, self._old)
+            self._replaced = True
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+
     def discard(self) -> None:
         """Remove the temporary file."""
         if self._open:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.temporary)
+            self.take_back()
+            for leftover in (self.temporary, self._old):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(leftover)
             self._close()
 
     def _close(self) -> None:
         if self._open:
             self._open = False
             _unfinished.discard(self)
-            if self.descriptor >= 0:
-                os.close(self.descriptor)
+            self.rest()
 
     def __enter__(self) -> SafeOutput:
         return self

@@ -129,7 +129,7 @@ class VdifWriter(VoltageWriter):
         return found
 
     def _begin(self, overwrite: bool) -> None:
-        self._output = OutputFiles(self.files, overwrite=overwrite, following=self._following())
+        self._output = OutputFiles(self.files, overwrite=overwrite, pattern=self.path)
 
     def encode(self, block: Block) -> tuple[int, NDArray[np.uint8]]:
         """Number of the first frame, and frames (time, thread, byte), of a piece."""

@@ -25,7 +25,6 @@ from fastsig import validity
 from fastsig.errors import DataError, UsageError
 from fastsig.header import Header
 from fastsig.io._cards import is_plain
-from fastsig.io.outputs import output_names
 from fastsig.stream import Block
 from fastsig.validity import Spans
 
@@ -193,10 +192,6 @@ class VoltageWriter(ABC):
         """Make the files; to be used as a context afterwards."""
         self._begin(overwrite)
         return self
-
-    def _following(self) -> str | None:
-        """The name of the file after the last, where files are numbered."""
-        return output_names(self.path, len(self.files) + 1)[-1] if "{file}" in self.path else None
 
     def _note_fields(self) -> None:
         header, carried = self.recording.header, self._carried()
