@@ -21,7 +21,7 @@ from fastsig import validity
 from fastsig.errors import PlanError
 from fastsig.io._cards import decimal_text, hms_text, kept_cards, start_day
 from fastsig.io.outputs import OutputFiles, output_names
-from fastsig.io.writing import VoltageWriter, exact_rows
+from fastsig.io.writing import VoltageWriter, exact_rows, listed
 from fastsig.stream import Block
 from fastsig.time import elapsed, iso, sample_time, time_from_mjd
 from fastsig.validity import Spans
@@ -51,7 +51,7 @@ class DadaWriter(VoltageWriter):
         self._text = self._names(200)
         self._cards, left = kept_cards(recording.header.extra, 32, 200)
         if left:
-            self.losses.append(f"dada has no line for {', '.join(left)}")
+            self.losses.append(f"dada has no line for {listed(left)}")
 
     def _lay_out(self, file_bytes: int | None) -> None:
         recording = self.recording
@@ -68,8 +68,9 @@ class DadaWriter(VoltageWriter):
                             "files (32 bits would keep them)")
         else:
             self._note_lost(held, "in one polarisation alone")
-        self._stretches = _parted(held, max(1, (file_bytes or 2**62) // self._row))
-        names = output_names(self.path, len(self._stretches))
+        self.kept, most = held, max(1, (file_bytes or 2**62) // self._row)
+        names = output_names(self.path, int((-(-(held[:, 1] - held[:, 0]) // most)).sum()))
+        self._stretches = _parted(held, most)
         self.files = [(name, _HEADER + int(stop - start) * self._row)
                       for name, (start, stop) in zip(names, self._stretches, strict=True)]
         self.piece = max(1, 2**22 // self._row)

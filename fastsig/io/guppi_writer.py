@@ -20,9 +20,10 @@ from fastsig.errors import PlanError
 from fastsig.io._cards import card_80, decimal_text, hms_text, kept_cards, start_day
 from fastsig.io.guppi import LEVELS
 from fastsig.io.outputs import OutputFiles, output_names
-from fastsig.io.writing import VoltageWriter, frame_length, frames_held
+from fastsig.io.writing import VoltageWriter, frame_length, frame_runs, listed
 from fastsig.stream import Block
 from fastsig.time import sample_time
+from fastsig.validity import clip
 
 __all__ = ["GuppiWriter"]
 
@@ -51,7 +52,7 @@ class GuppiWriter(VoltageWriter):
         self._text = self._names(68)
         self._cards, left = kept_cards(header.extra, 8, 68)
         if left:
-            self.losses.append(f"guppi has no card for {', '.join(left)}")
+            self.losses.append(f"guppi has no card for {listed(left)}")
 
     def _lay_out(self, file_bytes: int | None) -> None:
         recording = self.recording
@@ -66,13 +67,15 @@ class GuppiWriter(VoltageWriter):
         self.rows = start, start + n_block * self.n_time
         self._note_frames(self.n_time, "block", together=True)
         self._bytes = self.n_time * row_bits // 8
-        kept = frames_held(spans, *self.rows, self.n_time)
-        # Place of each block in the files, or -1 where it is left out.
-        self._place = np.where(kept, np.cumsum(kept) - 1, -1)
+        # Runs of blocks that are kept, and how many lie before each: a long gap takes no memory.
+        self._runs = frame_runs(spans, *self.rows, self.n_time)
+        lengths = self._runs[:, 1] - self._runs[:, 0]
+        self._before = np.cumsum(lengths) - lengths
+        self.kept = self._runs * self.n_time + start
         self._head = self._header()
         slot = len(self._head) + self._bytes
         self._per_file = max(1, (file_bytes or 2**62) // slot)
-        n_kept = int(kept.sum())
+        n_kept = int(lengths.sum())
         names = output_names(self.path, -(-n_kept // self._per_file))
         self.files = [(name, min(self._per_file, n_kept - i * self._per_file) * slot)
                       for i, name in enumerate(names)]
@@ -143,7 +146,7 @@ class GuppiWriter(VoltageWriter):
     def encode(self, block: Block) -> tuple[int, NDArray[np.uint8]]:
         """Place of the first block, and blocks with their headers, of a piece."""
         first = (block.start - self.rows[0]) // self.n_time
-        kept = np.flatnonzero(self._place[first : first + block.n // self.n_time] >= 0)
+        place, kept = self._kept_of(first, first + block.n // self.n_time)
         numbers = self.numbers(block)
         parts = numbers.reshape(-1, self.n_time, *numbers.shape[1:])[kept]
         if self.recording.header.sideband == "lower":
@@ -154,7 +157,17 @@ class GuppiWriter(VoltageWriter):
         for row, number in zip(out, first + kept, strict=True):
             row[: len(self._head)] = self._header_of(int(number))
         out[:, len(self._head) :] = self._packed(order).reshape(len(kept), self._bytes)
-        return int(self._place[first + kept[0]]) if len(kept) else 0, out
+        return place, out
+
+    def _kept_of(self, first: int, stop: int) -> tuple[int, NDArray[np.int64]]:
+        """Place in the files of the first block that is kept, and which of these blocks are."""
+        inside = clip(self._runs, first, stop)
+        kept = [np.arange(low - first, high - first) for low, high in inside.tolist()]
+        if not kept:
+            return 0, np.arange(0)
+        run = int(np.searchsorted(self._runs[:, 1], inside[0, 0], side="right"))
+        place = self._before[run] + inside[0, 0] - self._runs[run, 0]
+        return int(place), np.concatenate(kept)
 
     def _packed(self, numbers: NDArray[Any]) -> NDArray[np.uint8]:
         if self.n_bits >= 8:

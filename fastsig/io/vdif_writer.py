@@ -21,13 +21,23 @@ from numpy.typing import NDArray
 from fastsig.errors import PlanError
 from fastsig.io.outputs import OutputFiles, output_names
 from fastsig.io.vdif import LEVELS, epoch_time
-from fastsig.io.writing import VoltageWriter, exact_rows, frame_length, frames_held
+from fastsig.io.writing import (
+    VoltageWriter,
+    divisors,
+    exact_rows,
+    frame_length,
+    frame_runs,
+    lost_in_frames,
+)
 from fastsig.stream import Block
 from fastsig.time import elapsed, iso, sample_time
+from fastsig.validity import clip
 
 __all__ = ["VdifWriter"]
 
-_HEADER, _MOST_PAYLOAD, _SHORT_PAYLOAD, _LEAST_PAYLOAD = 32, 8192, 1024, 64
+_HEADER, _MOST_PAYLOAD, _SHORT_PAYLOAD = 32, 8192, 1024
+_USUAL_PAYLOAD, _LEAST_PAYLOAD = 64, 8  # shorter than usual where nothing else is exact
+_MOST_NUMBER = 2**24
 _LEAST_FRAMES = 4
 _MOST_THREADS, _SYNC = 1024, 0xACABFEED
 _MOST_RATE = 2**23
@@ -74,14 +84,13 @@ class VdifWriter(VoltageWriter):
         start, stop = int(held[0, 0]), int(held[-1, 1])
         self._place(start)
         self.n_time = self._frame_length(start, stop)
-        late = -self._offset % self.n_time
-        self.rows = start + late, start + late + (stop - start - late) // self.n_time * self.n_time
-        self._offset += late
+        self.rows = self._rows(start, stop, self.n_time)
+        self._offset += self.rows[0] - start
         if self.rows[0] >= self.rows[1]:
             raise PlanError(f"{recording.path}: {stop - start} samples fill no VDIF frame of "
                             f"{self.n_time}")
         self._note_frames(self.n_time, "frame", together=False)
-        self._valid = [frames_held(spans, *self.rows, self.n_time) for spans in recording.valid]
+        self._valid = [frame_runs(spans, *self.rows, self.n_time) for spans in recording.valid]
         self._frame = _HEADER + self.n_time * self._parts_bits // 8
         set_bytes = self._frame * self._n_thread
         n_frame = (self.rows[1] - self.rows[0]) // self.n_time
@@ -112,21 +121,39 @@ class VdifWriter(VoltageWriter):
         """Samples of a frame: as many as the source's where those fit."""
         bits, rate = self._parts_bits, int(self.recording.header.sample_rate)
 
-        def good(n: int) -> bool:
-            return n * bits % 64 == 0 and n * bits // 8 >= _LEAST_PAYLOAD
+        def usual(n: int) -> bool:
+            return allowed(n) and n * bits // 8 >= _USUAL_PAYLOAD
+
+        def allowed(n: int) -> bool:
+            return n * bits % (8 * _LEAST_PAYLOAD) == 0 and rate // n <= _MOST_NUMBER
 
         edges = [edge - start for edge in self.recording.edges(start, stop)]
         told = self.recording.header.extra.get("frame_length")
         prefer = (told - _HEADER) * 8 // bits if isinstance(told, int) else None
         # Some readers refuse files of three frames of each thread or less.
         most = min(max(_MOST_PAYLOAD * 8 // bits, prefer or 0), -(-(stop - start) // _LEAST_FRAMES))
-        exact = frame_length([rate, self._offset, stop - start, *edges], most, prefer, good)
-        # Where none is exact, short frames lose least at the ends.
-        found = exact or frame_length([rate], max(_SHORT_PAYLOAD * 8 // bits, 1), prefer, good)
-        if found is None:
+        lengths = [rate, self._offset, stop - start, *edges]
+        found = frame_length(lengths, most, prefer, usual) or frame_length(
+            lengths, most, None, allowed)
+        if found:
+            return found
+        inexact = [n for n in divisors(rate, max(_SHORT_PAYLOAD * 8 // bits, 1)) if usual(n)]
+        if not inexact:
             raise PlanError(f"{self.recording.path}: no VDIF frame of whole 8 bytes fits into "
                             f"{rate} samples a second of {bits} bits")
-        return found
+        return min(inexact, key=lambda n: self._lost(start, stop, n))
+
+    def _rows(self, start: int, stop: int, frame: int) -> tuple[int, int]:
+        """Rows of whole frames."""
+        first = start + -self._offset % frame
+        return first, first + max(0, stop - first) // frame * frame
+
+    def _lost(self, start: int, stop: int, frame: int) -> int:
+        """Samples that frames of a length would leave out or take for valid."""
+        first, last = self._rows(start, stop, frame)
+        n_pol = len(self.recording.valid)
+        return (stop - start - (last - first)) * n_pol + lost_in_frames(
+            self.recording, first, last, frame, together=False)
 
     def _begin(self, overwrite: bool) -> None:
         self._output = OutputFiles(self.files, overwrite=overwrite, pattern=self.path)
@@ -159,8 +186,11 @@ class VdifWriter(VoltageWriter):
         per_second = int(recording.header.sample_rate) // self.n_time
         number = self._offset // self.n_time + first + np.arange(n)
         words = np.zeros((n, self._n_thread, _HEADER // 4), "<u4")
-        valid = np.stack([each[first : first + n] for each in self._valid], axis=1)
-        lost = np.repeat(~valid, recording.n_chan, axis=1)
+        lost = np.ones((n, len(self._valid)), bool)
+        for pol, runs in enumerate(self._valid):
+            for low, high in clip(runs, first, first + n).tolist():
+                lost[low - first : high - first, pol] = False
+        lost = np.repeat(lost, recording.n_chan, axis=1)
         words[:, :, 0] = (self._second + number // per_second)[:, np.newaxis] | lost.astype(
             np.int64) << 31
         words[:, :, 1] = (number % per_second | self._epoch << 24)[:, np.newaxis]

@@ -28,11 +28,13 @@ from fastsig.io._cards import is_plain
 from fastsig.stream import Block
 from fastsig.validity import Spans
 
-__all__ = ["Recording", "VoltageWriter", "exact_rows", "frame_length", "frames_held"]
+__all__ = ["Recording", "VoltageWriter", "divisors", "exact_rows", "frame_length",
+           "frame_runs", "listed", "lost_in_frames"]
 
 Levels = tuple[float, ...]
 
 _SAME_LEVEL = 1e-6
+_NAMES_TOLD = 8
 
 # Header fields that not every format has a place for, and what they are called.
 _FIELDS = {
@@ -171,6 +173,8 @@ class VoltageWriter(ABC):
     rows: tuple[int, int]
     #: Rows of a piece; pieces follow one another from the first row that is written.
     piece: int
+    #: Spans of rows that the files hold something of; all by default. Others are not read.
+    kept: Spans | None = None
     #: Names of the files, and bytes of each.
     files: list[tuple[str, int]]
 
@@ -183,10 +187,15 @@ class VoltageWriter(ABC):
         return self.piece * sample * (8 + max(1, self.n_bits // 8))
 
     def pieces(self) -> Iterator[tuple[int, int]]:
-        """First row and number of rows of every piece."""
+        """First row and number of rows of every piece; a long gap has none."""
         start, stop = self.rows
-        for first in range(start, stop, self.piece):
-            yield first, min(self.piece, stop - first)
+        kept = validity.full(start, stop) if self.kept is None else self.kept
+        done = start
+        for low, high in kept.tolist():
+            begin = max(done, low - (low - start) % self.piece)
+            for first in range(begin, high, self.piece):
+                yield first, min(self.piece, stop - first)
+                done = first + self.piece
 
     def create(self, *, overwrite: bool = False) -> VoltageWriter:
         """Make the files; to be used as a context afterwards."""
@@ -205,8 +214,9 @@ class VoltageWriter(ABC):
     def _choose_bits(self, asked: int | None) -> int:
         """Bits of the numbers in the file; what these cannot hold is noted."""
         header, levels = self.recording.header, self.recording.levels
-        if asked is not None and asked not in self.OFFERS:
-            raise UsageError(f"bits = {asked}; allowed for {self.NAME}: "
+        whole = isinstance(asked, (int, np.integer)) and not isinstance(asked, bool)
+        if asked is not None and not (whole and asked in self.OFFERS):
+            raise UsageError(f"bits = {asked!r}; allowed for {self.NAME}: "
                              f"{', '.join(map(str, self.OFFERS))}")
         fitting = [bits for bits in self.OFFERS if self._fits(bits)]
         if asked is None and fitting:
@@ -297,9 +307,7 @@ class VoltageWriter(ABC):
         if any(left):
             self.losses.append(f"the first {left[0]} and the last {left[1]} samples fill no {what} "
                                "and are left out")
-        lost = sum(_framed(held if together else spans, start, stop, frame)
-                   - validity.count(validity.clip(spans, start, stop))
-                   for spans in self.recording.valid)
+        lost = lost_in_frames(self.recording, start, stop, frame, together=together)
         if lost:
             self.losses.append(f"{lost} lost samples lie in {what}s that are valid otherwise: "
                                "they become 0 and count as valid")
@@ -319,21 +327,33 @@ def _is_float(header: Header) -> bool:
     return header.n_bits >= 32
 
 
-def _framed(spans: Spans, start: int, stop: int, frame: int) -> int:
-    """Samples of all frames that hold something of `spans`."""
-    return int(frames_held(spans, start, stop, frame).sum()) * frame
+def lost_in_frames(recording: Recording, start: int, stop: int, frame: int, *, together: bool
+                   ) -> int:
+    """Lost samples in frames from `start` up to `stop` that hold valid ones as well.
+
+    `together` says that a frame holds all polarisations.
+    """
+    held = recording.any_valid
+    return sum(validity.count(frame_runs(held if together else spans, start, stop, frame)) * frame
+               - validity.count(validity.clip(spans, start, stop)) for spans in recording.valid)
 
 
-def frames_held(spans: Spans, start: int, stop: int, frame: int) -> NDArray[np.bool_]:
-    """Which frames from `start` up to `stop` hold something of `spans`."""
+def frame_runs(spans: Spans, start: int, stop: int, frame: int) -> Spans:
+    """Runs of frames, counted from `start` up to `stop`, that hold something of `spans`."""
     inside = validity.clip(spans, start, stop) - start
-    edges = np.zeros((stop - start) // frame + 1, np.int64)
-    np.add.at(edges, inside[:, 0] // frame, 1)
-    np.add.at(edges, -(-inside[:, 1] // frame), -1)
-    return np.cumsum(edges[:-1]) > 0
+    inside[:, 0] //= frame
+    inside[:, 1] = -(-inside[:, 1] // frame)
+    return validity.as_spans(inside)
 
 
-def _divisors(number: int, most: int) -> Iterator[int]:
+def listed(names: Iterable[str]) -> str:
+    """Names with commas between: the first few, and how many more there are."""
+    each = list(names)
+    more = len(each) - _NAMES_TOLD
+    return ", ".join(each) if more < 2 else f"{', '.join(each[:_NAMES_TOLD])} and {more} more"
+
+
+def divisors(number: int, most: int) -> Iterator[int]:
     """Divisors of a number up to `most`, the largest first."""
     number = abs(number)
     if number == 0:
@@ -350,7 +370,7 @@ def frame_length(lengths: Iterable[int], most: int, prefer: int | None, good: An
     common = gcd(*lengths)
     if prefer and prefer <= most and common % prefer == 0 and good(prefer):
         return prefer
-    return next((d for d in _divisors(common, most) if good(d)), None)
+    return next((d for d in divisors(common, most) if good(d)), None)
 
 
 def exact_rows(seconds: Fraction, rate: Fraction) -> int | None:
