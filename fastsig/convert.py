@@ -12,7 +12,7 @@ import numpy as np
 from fastsig import registry, validity
 from fastsig.errors import FormatError, PlanError, UsageError
 from fastsig.io.provenance import input_files, voltage_provenance
-from fastsig.io.safe import check_output
+from fastsig.io.safe import check_name, check_output
 from fastsig.io.writing import Recording, VoltageWriter
 from fastsig.memory import resident_bytes
 from fastsig.scheduler import run
@@ -37,7 +37,7 @@ def target_format(path: str | os.PathLike[str], to: str | None = None) -> str | 
 def plan(
     stream: Stream, path: str | os.PathLike[str], *, to: str | None = None,
     bits: int | None = None, scale: float = 1.0, file_bytes: int | None = None,
-    workers: int | None = None, hash_inputs: bool = False,
+    workers: int | None = None, memory: int | None = None, hash_inputs: bool = False,
 ) -> VoltageWriter:
     """A writer that is ready to begin; its `losses` tell what it cannot carry.
 
@@ -47,10 +47,14 @@ def plan(
     Raises
     ------
     UsageError, PlanError
-        Where the format is unknown, or cannot hold such voltages at all.
+        Where the format is unknown, or cannot hold such voltages at all, or `memory` is too little.
     """
     if not isinstance(stream, VoltageStream):
         raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: voltages")
+    if os.fspath(path) in ("", "-"):
+        check_name(path)
+    if file_bytes is not None and file_bytes < 1:
+        raise UsageError(f"file_bytes = {file_bytes}; allowed: 1 or more")
     name = target_format(path, to)
     if name is None:
         raise UsageError(f"{os.fspath(path)}: its ending tells no format; give --to "
@@ -61,6 +65,7 @@ def plan(
     ready: VoltageWriter = make(recording, path, n_bits=bits, scale=scale, file_bytes=file_bytes)
     if recording.records is not None:  # what is lost is known only now
         recording.records["provenance"]["losses"][:] = ready.losses  # type: ignore[index]
+    _fit(ready, _as_integers(stream), _threads(workers), memory)
     return ready
 
 
@@ -116,9 +121,11 @@ def write(
         Where the input cannot be read to its end.
     """
     ready = plan(stream, path, to=to, bits=bits, scale=scale, file_bytes=file_bytes,
-                 workers=workers, hash_inputs=hash_inputs)
+                 workers=workers, memory=memory, hash_inputs=hash_inputs)
     refuse_losses(ready, lossy)
     copy(ready, stream, workers=workers, memory=memory, overwrite=overwrite, progress=progress)
+    if ready.n_clipped:
+        _log.warning("%s: %d numbers were clipped", ready.path, ready.n_clipped)
     return ready
 
 
@@ -153,8 +160,6 @@ def copy(
     with held(), writer.create(overwrite=overwrite):
         run(writer.pieces(), work, consume, workers=threads, in_flight=flight,
             describe=lambda piece: f"samples {piece[0]} to {sum(piece)} of {stream.path}")
-    if writer.n_clipped:
-        _log.warning("%s: %d numbers were clipped", writer.path, writer.n_clipped)
 
 
 def _as_integers(stream: Stream) -> VoltageStream:

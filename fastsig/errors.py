@@ -50,3 +50,7 @@ class OutputError(FastsigError):
 
 class FastsigWarning(UserWarning):
     """Something the user should know that does not stop the work."""
+
+
+class LeapSecondWarning(FastsigWarning):
+    """The leap seconds of a recording's time are not known."""

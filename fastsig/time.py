@@ -6,6 +6,8 @@ seconds they are and the result is right to well under a nanosecond after 1e12 s
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterable
 from fractions import Fraction
 
@@ -16,9 +18,11 @@ from fastsig.errors import UsageError
 from fastsig.units import fraction
 
 __all__ = [
+    "DUBIOUS_YEAR",
     "elapsed",
     "format_rate",
     "iso",
+    "leap_seconds_known",
     "mjd_and_seconds",
     "parse_rate",
     "parse_time",
@@ -28,6 +32,9 @@ __all__ = [
     "time_from_unix",
 ]
 
+
+#: What ERFA warns of with every conversion of a time whose leap seconds it does not know.
+DUBIOUS_YEAR = ".*dubious year"
 
 _FASTEST = 10**18
 _NOISE_S = Fraction(2, 10**11)
@@ -119,6 +126,14 @@ def iso(time: Time) -> str:
     utc = time.utc.copy()
     utc.precision = 9
     return str(utc.isot)
+
+
+def leap_seconds_known(time: Time) -> bool:
+    """Whether it is known how far UTC is off TAI: from 1960 up to some years from now."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _ = Time(time.jd1, time.jd2, format="jd", scale=time.scale).tai  # not what `time` keeps
+    return not any(re.match(DUBIOUS_YEAR, str(each.message), re.DOTALL) for each in caught)
 
 
 def parse_rate(value: str | int | float | Fraction) -> Fraction:

@@ -72,6 +72,8 @@ def parse_overrides(pairs: tuple[str, ...]) -> dict[str, str]:
         key, sign, value = pair.partition("=")
         if not sign or not key or not value:
             raise click.UsageError(f"--set {pair!r} is not KEY=VALUE")
+        if key.strip() in overrides:
+            raise click.UsageError(f"--set {key.strip()} is given twice; allowed: one value")
         overrides[key.strip()] = value.strip()
     return overrides
 

@@ -49,23 +49,27 @@ def copy_voltages(stream: Any, output: str, to: str | None, options: dict[str, A
         stream.verify()
     bits = options["bits"] and int(options["bits"])
     writer = convert.plan(stream, output, to=to, bits=bits, scale=options["scale"],
-                          file_bytes=size, workers=workers, hash_inputs=options["hash_inputs"])
+                          file_bytes=size, workers=workers, memory=memory,
+                          hash_inputs=options["hash_inputs"])
     if options["dry_run"]:
-        _tell(writer, output)
+        _tell(writer, output, options["as_json"])
         return
     convert.refuse_losses(writer, options["lossy"])
     for loss in writer.losses:
         common.say(f"lossy: {loss}", quiet)
-    rows = writer.rows[1] - writer.rows[0]
+    rows = sum(n for _, n in writer.pieces())
     with common.progress(rows, "copy", quiet=quiet) as advance:
         convert.copy(writer, stream, workers=workers, memory=memory,
                      overwrite=options["overwrite"], progress=advance)
     _report(writer, options)
 
 
-def _tell(writer: Any, output: str) -> None:
+def _tell(writer: Any, output: str, as_json: bool) -> None:
     """What would be written, and what lost."""
-    free = shutil.disk_usage(os.path.dirname(output) or ".").free
+    free = _free_bytes(output)
+    if as_json:
+        common.print_json({**_record(writer), "dry_run": True, "free_bytes": free})
+        return
     for name, size in writer.files:
         click.echo(f"would write {name}: {size / 1e6:.1f} MB of {writer.n_bits} bits, "
                    f"{free / 1e6:.0f} MB free")
@@ -73,15 +77,31 @@ def _tell(writer: Any, output: str) -> None:
         click.echo(f"would lose: {loss}")
 
 
+def _free_bytes(output: str) -> int:
+    """Room in the folder of a name."""
+    from fastsig.errors import OutputError
+
+    folder = os.path.dirname(output) or "."
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError as error:
+        raise OutputError(output, f"the folder {folder}: {error.strerror}") from error
+
+
+def _record(writer: Any) -> dict[str, Any]:
+    """What is written, for ``--json``."""
+    return {
+        "outputs": [name for name, _ in writer.files], "bytes": [size for _, size in writer.files],
+        "format": writer.NAME, "n_time": writer.rows[1] - writer.rows[0],
+        "n_bits": writer.n_bits, "losses": writer.losses,
+    }
+
+
 def _report(writer: Any, options: dict[str, Any]) -> None:
     quiet = options["quiet"]
     if writer.n_clipped:
         common.say(f"{writer.n_clipped} numbers were clipped to {writer.n_bits} bits", quiet)
     if options["as_json"]:
-        common.print_json({
-            "outputs": [name for name, _ in writer.files], "format": writer.NAME,
-            "n_time": writer.rows[1] - writer.rows[0], "n_bits": writer.n_bits,
-            "losses": writer.losses, "n_clipped": writer.n_clipped,
-        })
+        common.print_json({**_record(writer), "n_clipped": writer.n_clipped})
     for name, _ in writer.files:
         common.say(f"wrote {name}", quiet)

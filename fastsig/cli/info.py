@@ -21,17 +21,20 @@ def info(
     debug: bool,
 ) -> int:
     """Tell what each FILE is: format, shape, times, frequencies, validity."""
-    from fastsig.errors import InputError
+    from fastsig.errors import InputError, UsageError
     from fastsig.io import failure
     from fastsig.io import info as describe
 
     changes = common.parse_overrides(overrides)
-    records = []
+    records, refused = [], []
     for path in files:
         try:
             records.append(describe(path, deep=deep, **changes))
-        except InputError as error:
+        except (InputError, UsageError) as error:
             records.append(failure(path, error))
+            refused += [error] if isinstance(error, UsageError) else []
+    if len(refused) == len(files):  # no file knows such a value
+        raise refused[0]
     if as_json:
         common.print_json(records)
     for record in records:

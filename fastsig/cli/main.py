@@ -75,6 +75,7 @@ def run(arguments: list[str] | None = None) -> int:
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for the whole process
     warnings.showwarning = _warn
+    warnings.filterwarnings("ignore", ".*dubious year")  # told once, of every file
     logging.basicConfig(format="fastsig: %(message)s", level=logging.WARNING)
     signal.signal(signal.SIGTERM, _on_sigterm)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asks to go on

@@ -33,8 +33,9 @@ def simulate() -> None:
 @simulate.command("fast-voltage")
 @common.output_option("File to make; {file} in it stands for the number of each of several.")
 @common.workers_option
-@click.option("--to", type=click.Choice(FORMATS), default="native", show_default=True,
-              help="Format of the file.")
+@click.option("--to", type=click.Choice(FORMATS),
+              help="Format; by default what the ending of PATH stands for (.raw guppi, .dada, "
+              ".vdif), else native.")
 @click.option("--coarse", type=int, metavar="N",
               help="Complex voltages in N channels, as a coarse filter bank records them; --level "
               "and the packets of --loss are theirs.")
@@ -83,8 +84,15 @@ def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: A
     native file's truth record. Times of pulsar and burst are those at the top of the band.
     """
     from fastsig import simulate as library
+    from fastsig.convert import target_format
+    from fastsig.io.safe import check_output
 
     quiet = options["quiet"]
+    options["to"] = target_format(output, options["to"]) or "native"
+    if options["to"] == "native":
+        if options["file_size"] is not None:
+            raise click.UsageError("native files are not parted; allowed: no --file-size")
+        check_output(output, overwrite=overwrite)
     if options["truth"] is not None:
         _check_truth(options["truth"], output, overwrite)
     recording = _recording(options)

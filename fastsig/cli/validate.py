@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from fastsig.cli import common
+
+if TYPE_CHECKING:
+    from fastsig.errors import UsageError
 
 
 @click.command()
@@ -18,7 +23,10 @@ def validate(
 ) -> int:
     """Check that each FILE is whole: structure, header, every sample's checksum."""
     changes = common.parse_overrides(overrides)
-    records = [_check(path, changes) for path in files]
+    refused: list[UsageError] = []
+    records = [_check(path, changes, refused) for path in files]
+    if len(refused) == len(files):  # no file knows such a value
+        raise refused[0]
     if as_json:
         common.print_json(records)
     for record in records:
@@ -30,11 +38,11 @@ def validate(
     return int(not all(record["valid"] for record in records))
 
 
-def _check(path: str, overrides: dict[str, str]) -> dict[str, object]:
+def _check(path: str, overrides: dict[str, str], refused: list[UsageError]) -> dict[str, object]:
     import warnings
 
-    from fastsig.errors import FastsigWarning, InputError
-    from fastsig.io import open_stream
+    from fastsig.errors import FastsigWarning, InputError, LeapSecondWarning, UsageError
+    from fastsig.io import failure, open_stream
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -47,7 +55,11 @@ def _check(path: str, overrides: dict[str, str]) -> dict[str, object]:
                 stream.close()
         except InputError as error:
             return {"path": path, "valid": False, "error": str(error)}
-    faults = [str(item.message) for item in caught if issubclass(item.category, FastsigWarning)]
+        except UsageError as error:
+            refused.append(error)
+            return {**failure(path, error), "valid": False}
+    faults = [str(item.message) for item in caught if issubclass(item.category, FastsigWarning)
+              and not issubclass(item.category, LeapSecondWarning)]
     if faults:
         return {"path": path, "valid": False, "error": "; ".join(faults)}
     return {"path": path, "valid": True, "checksums": checksums}

@@ -7,13 +7,19 @@ import os
 import warnings
 from typing import Any
 
-from fastsig.errors import FastsigError, FormatError, UsageError
+from fastsig.errors import (
+    FastsigError,
+    FormatError,
+    InputError,
+    LeapSecondWarning,
+    UsageError,
+)
 from fastsig.io import raw
 from fastsig.io.probe import Probe
 from fastsig.io.raw import STANDARD_INPUT
 from fastsig.io.scan import Paths, scan_files
 from fastsig.stream import Stream, VoltageStream
-from fastsig.time import iso
+from fastsig.time import DUBIOUS_YEAR, iso, leap_seconds_known
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +52,18 @@ def open_stream(paths: Paths, **overrides: Any) -> Stream:
 
 
 def _opened(paths: Paths, overrides: dict[str, Any]) -> tuple[str, Stream]:
-    """Name of the format, and the stream."""
+    """Name of the format, and the stream; one warning where leap seconds are not known."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", DUBIOUS_YEAR)
+        name, stream = _found(paths, overrides)
+        year = None if leap_seconds_known(stream.start_time) else iso(stream.start_time)[:4]
+    if year is not None:
+        warnings.warn(f"{stream.path}: the leap seconds of {year} are not known: times may be off "
+                      "by seconds", LeapSecondWarning, stacklevel=4)
+    return name, stream
+
+
+def _found(paths: Paths, overrides: dict[str, Any]) -> tuple[str, Stream]:
     if paths == STANDARD_INPUT or (isinstance(paths, (list, tuple)) and STANDARD_INPUT in paths):
         if not isinstance(paths, str) and len(paths) > 1:
             raise UsageError("- (standard input) stands alone; allowed: no other file beside it")
@@ -150,6 +167,7 @@ def info(path: Paths, *, deep: bool = False, **overrides: Any) -> dict[str, Any]
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", DUBIOUS_YEAR)
         name, stream = _opened(path, overrides)
         try:
             fields = describe(stream, name, deep=deep)
@@ -161,4 +179,6 @@ def info(path: Paths, *, deep: bool = False, **overrides: Any) -> dict[str, Any]
 
 def failure(path: str | os.PathLike[str], error: FastsigError) -> dict[str, Any]:
     """What ``fastsig info --json`` says of a file that cannot be read."""
-    return {"path": os.fspath(path), "error": str(error)}
+    name = os.fspath(path)
+    return {"path": name, "error": str(error) if isinstance(error, InputError)
+            else f"{name}: {error}"}

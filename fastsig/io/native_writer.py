@@ -21,7 +21,7 @@ from fastsig.header import Header
 from fastsig.io import _metadata
 from fastsig.io._positioned import octets, write_from
 from fastsig.io.native import CLASS, CRC_BLOCK, DTYPES, VERSION
-from fastsig.io.safe import SafeOutput
+from fastsig.io.safe import SafeOutput, check_name
 from fastsig.io.writing import VoltageWriter
 from fastsig.stream import Block
 from fastsig.validity import Spans
@@ -205,6 +205,7 @@ class NativeTarget(VoltageWriter):
     def _lay_out(self, file_bytes: int | None) -> None:
         if file_bytes is not None:
             raise UsageError("native files are not parted; allowed: no file size")
+        check_name(self.path)
         recording = self.recording
         n = recording.shape[0]
         self._shape = (*recording.shape[1:], *((2,) if recording.header.is_complex else ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from functools import cached_property
 from typing import Any
@@ -31,6 +32,8 @@ class Probe:
         self.is_folder = os.path.isdir(self.path)
         self.head = b""
         if self.is_folder:
+            if not os.access(self.path, os.R_OK | os.X_OK):
+                raise FormatError(self.path, os.strerror(errno.EACCES))
             return
         if os.path.exists(self.path) and not os.path.isfile(self.path):
             raise FormatError(self.path, "not a regular file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 from collections.abc import Iterable
@@ -35,10 +36,22 @@ def scan_files(paths: Paths) -> list[str]:
 
 
 def _files(path: str) -> list[str]:
-    if os.path.lexists(path):
+    try:
+        os.lstat(path)
         return [path]
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise FormatError(path, error.strerror or str(error)) from error
     pattern = path if glob.has_magic(path) else f"{glob.escape(path)}.*"
     found = sorted(each for each in glob.glob(pattern) if os.path.isfile(each))
     if not found:
+        _check_listing(path)
         raise FormatError(path, "No such file or directory")
     return found
+
+
+def _check_listing(path: str) -> None:
+    """Refuse a folder whose names may not be read, among which there might be some."""
+    folder = os.path.dirname(path) or "."
+    if not glob.has_magic(folder) and os.path.isdir(folder) and not os.access(folder, os.R_OK):
+        raise FormatError(path, f"the folder {folder}: {os.strerror(errno.EACCES)}")
