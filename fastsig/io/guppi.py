@@ -12,7 +12,7 @@ UCBerkeleySETI/breakthrough): DIRECTIO, quoted numbers, NPOL = 4, samples of 4 a
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -40,6 +40,10 @@ MANY = True
 
 _CARD, _MOST_HEADER = 80, 2**18
 _BAND = ("OBSFREQ", "OBSBW", "TBIN")
+# Cards that decide what a block is; in what others say, blocks may differ as they like.
+_FIXED = frozenset((
+    b"BLOCSIZE", b"DIRECTIO", b"NBITS", b"NPOL", b"OBSBW", b"OBSFREQ", b"OBSNCHAN", b"OVERLAP",
+    b"PIPERBLK", b"PKTFMT", b"PKTSIZE", b"STT_IMJD", b"STT_OFFS", b"STT_SMJD", b"TBIN"))
 _END = b"END" + b" " * 5
 _SECTOR = 512
 #: Values of the 2-bit codes 0 to 3.
@@ -105,22 +109,26 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
     common, own = split_overrides(overrides, ("n_pol",), NAME)
     n_pol = _n_pol(own.get("n_pol"))
     first: Cards | None = None
+    checked: Cards | None = None
     geometry: Geometry | None = None
+    place: Callable[[int, int | None], int] | None = None
     rows: list[tuple[int, int, int, int]] = []
     for number, each in enumerate(paths):
-        for cards, offset, there in _blocks(each):
-            found = _geometry(cards, n_pol)
-            if first is None or geometry is None:
-                first, geometry = cards, found
-                header = _header(first, geometry, each)
-            if found != geometry or _start(cards) != _start(first):
-                raise FormatError(each, f"the block at byte {offset} is of another scan or shape "
-                                  f"than the first of {paths[0]}")
-            same_cards(cards, first, _BAND, each, f"the first block of {paths[0]}")
+        for cards, index, offset, there in _blocks(each):
+            if cards is not checked or geometry is None or place is None:
+                found = _geometry(cards, n_pol)
+                if first is None or geometry is None:
+                    first, geometry = cards, found
+                    header = _header(first, geometry, each)
+                if found != geometry or _start(cards) != _start(first):
+                    raise FormatError(each, f"the block at byte {offset} is of another scan or "
+                                      f"shape than the first of {paths[0]}")
+                same_cards(cards, first, _BAND, each, f"the first block of {paths[0]}")
+                place, checked = _placer(cards, geometry), cards
             if there < geometry.block_bytes:
                 incomplete(each, f"the last block holds {there} of {geometry.block_bytes} bytes")
                 continue
-            at = _position(cards, geometry, rows[-1][0] if rows else None)
+            at = place(index, rows[-1][0] if rows else None)
             rows.append((at, at + geometry.n_time, number, offset))
     if first is None or geometry is None or not rows:
         raise FormatError(paths[0], "holds no complete GUPPI RAW block")
@@ -234,15 +242,37 @@ def _table(n_bits: int) -> NDArray[np.complex64]:
         np.complex64)
 
 
-def _blocks(path: str) -> Any:
-    """Header, byte offset of the samples and bytes of them that are there, of every block."""
+class _Block(NamedTuple):
+    """A block: its header, PKTIDX, byte offset of the samples and bytes of them that are there.
+
+    Blocks that follow one another have the same `cards` while the `_FIXED` ones are the same.
+    """
+
+    cards: Cards
+    index: int
+    offset: int
+    there: int
+
+
+def _blocks(path: str) -> Iterator[_Block]:
+    """Every block of a file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise FormatError(path, error.strerror or str(error)) from error
     try:
-        size, at = os.fstat(descriptor).st_size, 0
-        while at < size:
+        yield from _walk(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+def _walk(descriptor: int, path: str) -> Iterator[_Block]:
+    size, at = os.fstat(descriptor).st_size, 0
+    raw, cards, index = b"", None, None
+    while at < size:
+        before, raw = raw, os.pread(descriptor, len(raw), at)
+        index = _index_alone(raw, before) if cards is not None else None
+        if cards is None or index is None:
             raw, length = _header_bytes(descriptor, at)
             if length == 0:
                 if at == 0:
@@ -250,17 +280,40 @@ def _blocks(path: str) -> Any:
                 incomplete(path, f"no header at byte {at}; the last {size - at} bytes are left out")
                 return
             cards = cards_80(raw, path, f"the header at byte {at}")
+            index = cards.integer("PKTIDX", -1, least=-1)
             padded = cards.integer("DIRECTIO", 0) != 0
-            offset = at + length
-            if padded:
-                offset = -(-offset // _SECTOR) * _SECTOR
             block = cards.integer("BLOCSIZE", least=1, most=2**40)
-            yield cards, offset, max(0, min(block, size - offset))
-            at = offset + block
-            if padded and at % _SECTOR and not _is_header(descriptor, at):
-                at = -(-at // _SECTOR) * _SECTOR
-    finally:
-        os.close(descriptor)
+            raw = os.pread(descriptor, length, at)
+        offset = at + length
+        if padded:
+            offset = -(-offset // _SECTOR) * _SECTOR
+        yield _Block(cards, index, offset, max(0, min(block, size - offset)))
+        at = offset + block
+        if padded and at % _SECTOR and not _is_header(descriptor, at):
+            at = -(-at // _SECTOR) * _SECTOR
+
+
+def _index_alone(raw: bytes, before: bytes) -> int | None:
+    """PKTIDX of a header that has the keys and the `_FIXED` cards of the one before, else None."""
+    if len(raw) != len(before):
+        return None
+    cards, others = (np.frombuffer(each, f"S{_CARD}") for each in (raw, before))
+    for i in np.flatnonzero(cards != others).tolist():
+        key = cards[i][:9]
+        if key != others[i][:9] or key[:8].strip() in _FIXED or key[8:] != b"=":
+            return None
+    if (at := _card_of(raw, b"PKTIDX  =")) is None:
+        return None
+    text = raw[at + 9 : at + _CARD].partition(b" /")[0].strip(b" '")
+    return int(text) if text.isdigit() and len(text) < 19 else None
+
+
+def _card_of(raw: bytes, start: bytes) -> int | None:
+    """Where the first card begins that begins with some text."""
+    at = raw.find(start)
+    while at >= 0 and at % _CARD:
+        at = raw.find(start, at + 1)
+    return at if at >= 0 else None
 
 
 def _header_bytes(descriptor: int, at: int) -> tuple[bytes, int]:
@@ -310,18 +363,19 @@ def _start(cards: Cards) -> tuple[str | None, ...]:
     return tuple(cards.get(key) for key in ("STT_IMJD", "STT_SMJD", "STT_OFFS"))
 
 
-def _position(cards: Cards, g: Geometry, last: int | None) -> int:
-    """First sample of a block, counted from the start of the scan."""
-    index = cards.integer("PKTIDX", -1, least=-1)
-    if index < 0:
-        return 0 if last is None else last + g.n_new
+def _placer(cards: Cards, g: Geometry) -> Callable[[int, int | None], int]:
+    """First sample of a block, from the start of the scan, by PKTIDX and where the last began."""
     per_block = cards.integer("PIPERBLK", 0)
-    if per_block:
-        return int(Fraction(index, per_block) * g.n_new)
-    packet = cards.integer("PKTSIZE", 0)
-    if not packet:
+    packet = 0 if per_block else cards.integer("PKTSIZE", 0)
+
+    def place(index: int, last: int | None) -> int:
+        if index >= 0 and per_block:
+            return index * g.n_new // per_block
+        if index >= 0 and packet:
+            return index * packet * 8 // g.row_bits
         return 0 if last is None else last + g.n_new
-    return index * packet * 8 // g.row_bits
+
+    return place
 
 
 def _rate(cards: Cards, g: Geometry) -> Fraction:
