@@ -25,6 +25,7 @@ from fastsig.errors import FormatError
 from fastsig.header import Header, split_overrides
 from fastsig.io._framed import FramedVoltages, Frames, Heads, choose
 from fastsig.io._segments import RawFiles
+from fastsig.io._vdif_rate import check_rate
 from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
 from fastsig.recorded import Packed, Recorded
@@ -154,6 +155,8 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Vdif
     if rate % geometry.n_time:
         raise FormatError(paths[0], f"sample_rate = {rate} Hz is no whole number of frames of "
                           f"{geometry.n_time} samples a second")
+    if "sample_rate" in common:
+        check_rate(raw, geometry, int(rate / geometry.n_time))
     frames = _Frames(raw, geometry, int(rate / geometry.n_time))
     if len(frames.threads) * geometry.n_chan > _MOST_INPUTS:
         raise FormatError(paths[0], f"{len(frames.threads)} threads of {geometry.n_chan} channels; "

@@ -238,3 +238,23 @@ def test_any_byte_of_headers_may_be_wrong(tmp_path: Path) -> None:
     change_bytes(raw, tmp_path / "g.vdif",
                  lambda rng: 96 * rng.integers(0, 16) * rng.integers(0, 2) + rng.integers(0, 32),
                  partial(vdif.open, sample_rate=64000))
+
+
+@pytest.mark.parametrize("n_thread", [1, 3])
+def test_a_rate_that_the_frames_contradict(n_thread: int, tmp_path: Path) -> None:
+    x = codes(50 * 64, n_thread, 1)
+    path = write(tmp_path / "a.vdif", x, rate=64 * 20)  # 20 frames in a second
+    assert opened(path, sample_rate=64 * 20).valid_spans()[0].tolist() == [[0, 50 * 64]]
+    for wrong in (10, 19, 21, 40):
+        with pytest.raises(FormatError, match=f"sample_rate = {64 * wrong} Hz is {wrong} frames of "
+                           "64 samples a second; the frames' numbers tell of 20: 1280 Hz"):
+            opened(path, sample_rate=64 * wrong)
+    # Within one second only too low a rate can be told; a loss may end a second too early.
+    part = write(tmp_path / "b.vdif", x[: 18 * 64], rate=64 * 20)
+    opened(part, sample_rate=64 * 40)
+    with pytest.raises(FormatError, match="tell of at least 1[678]: "):
+        opened(part, sample_rate=64 * 10)
+    lossy = [(i, t) for i in range(25) for t in range(n_thread) if i not in (18, 19)]
+    opened(write(tmp_path / "c.vdif", x, rate=64 * 20, which=lossy), sample_rate=64 * 20)
+    lossy = [(i, t) for i in range(50) for t in range(n_thread) if i not in (18, 19, 39)]
+    opened(write(tmp_path / "d.vdif", x, rate=64 * 20, which=lossy), sample_rate=64 * 20)
