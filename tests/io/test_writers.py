@@ -444,3 +444,99 @@ def test_bytes_that_were_added(tmp_path: Path, rng: np.random.Generator) -> None
         found = fs.open(path).stream
     n = found.shape[0]
     np.testing.assert_array_equal(found.read_block(0, n).data, stream.samples[:n])
+
+
+@pytest.mark.parametrize("to", ["guppi", "dada"])
+def test_a_gap_of_years_costs_nothing(to: str, tmp_path: Path, rng: np.random.Generator) -> None:
+    """Two stretches of 12,800 samples 10^13 samples apart: 6 TB of blocks, if they were counted."""
+    stream = voltages(rng)
+    path = Path(written(stream, tmp_path, "guppi").files[0])
+    first = fs.open(path).stream
+    n_block = first.header.extra["BLOCSIZE"]
+    far = 10**13 // first.shape[0] * first.shape[0]
+    raw = path.read_bytes()
+    packets = int(first.header.extra["PIPERBLK"]) * far // (int(n_block) // 4)
+    later = bytearray(raw)
+    step = len(raw) // (first.shape[0] * 4 // int(n_block))
+    for at in range(0, len(raw), step):
+        card = raw.index(b"PKTIDX", at)
+        index = int(raw[card + 10 : card + 80])
+        later[card : card + 80] = f"PKTIDX  = {index + packets:>20}".ljust(80).encode()
+    (tmp_path / "y.raw").write_bytes(raw + later)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fastsig.io._segments._YEAR_S", 10**9)
+        source = fs.open(tmp_path / "y.raw").stream
+        assert source.shape[0] == far + N
+        writer = convert.plan(source, tmp_path / "z.{file}.raw", to=to)
+        assert sum(n for _, n in writer.pieces()) < 2**22
+        found = written(source, tmp_path, to, "z")
+        assert found.shape[0] == source.shape[0]
+        np.testing.assert_array_equal(found.valid_spans()[0], [[0, N], [far, far + N]])
+        for start in (0, far):
+            data = found.read_block(start, N).data
+            np.testing.assert_array_equal(data.reshape(N, 2), stream.samples)
+        for name in ("z.vdif", "z.h5"):  # these write what is lost as well
+            with pytest.raises(OutputError, match="bytes are needed"):
+                convert.write(source, tmp_path / name, lossy=True)
+    assert not list(tmp_path.glob("*z.vdif*")) and not list(tmp_path.glob("*z.h5*"))
+
+
+def test_pieces_leave_long_gaps_out(rng: np.random.Generator) -> None:
+    kept = validity.as_spans([[0, 5], [90, 131], [132, 133], [1000, 1001], [12_345, 12_800]])
+    writer = convert.plan(voltages(rng), "x.h5")
+    writer.piece, writer.kept = 10, kept
+    pieces = list(writer.pieces())
+    assert pieces[:7] == [(0, 10), (90, 10), (100, 10), (110, 10), (120, 10), (130, 10), (1000, 10)]
+    assert pieces[7:9] == [(12_340, 10), (12_350, 10)] and pieces[-1] == (12_790, 10)
+    assert len(pieces) == len(set(pieces)) == 53
+
+
+@pytest.mark.parametrize(("n_bits", "is_complex", "bits"), [
+    (8, False, 1), (1, False, None), (2, True, None), (8, False, 4)])
+def test_vdif_frames_are_as_short_as_it_takes(
+    n_bits: int, is_complex: bool, bits: int | None, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """Gaps of 64 and 128 samples: a payload of 8 bytes of 1 bit."""
+    from fastsig.io import vdif
+
+    gap = validity.as_spans([[0, 3200], [3264, 6400], [6528, N]])
+    values = np.array(vdif.LEVELS[n_bits], np.float32) if n_bits < 4 else None
+    stream = voltages(rng, n_bits=n_bits, is_complex=is_complex, valid=gap, values=values)
+    stream.samples[(np.arange(N) >= 3200) & (np.arange(N) < 3264)] = 0
+    found = written(stream, tmp_path, "vdif", bits=bits)
+    assert found.valid_spans()[0].tolist() == gap.tolist() and found.shape == (N, 2)
+    losses = convert.plan(stream, tmp_path / "y.vdif", bits=bits).losses
+    assert not any("fill no frame" in loss or "count as valid" in loss for loss in losses)
+    if bits is None:
+        assert_same(found, stream, header_too=False)
+
+
+def test_vdif_loses_as_little_as_it_can(tmp_path: Path, rng: np.random.Generator) -> None:
+    part = Chain(voltages(rng))[: 11_981].stream
+    found = written(part, tmp_path, "vdif", bits=1)
+    assert 11_981 - found.shape[0] < 320  # the shortest with a payload of 64 bytes
+
+
+def test_options_that_are_none(tmp_path: Path, rng: np.random.Generator) -> None:
+    for options, message in (
+        ({"file_bytes": 0}, "file_bytes = 0; allowed: 1 or more"),
+        ({"file_bytes": -1}, "file_bytes = -1; allowed: 1 or more"),
+        ({"bits": "8"}, "bits = '8'; allowed for guppi: 2, 4, 8, 16"),
+        ({"bits": 8.0}, "bits = 8.0; allowed for guppi"),
+        ({"memory": 10**6}, "below the floor of this plan"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            convert.plan(voltages(rng), tmp_path / "x.raw", **options)
+    for name, message in (("-", "needs the name of a file"), ("x.{file}.h5", "without {file}")):
+        with pytest.raises(UsageError, match=message):
+            convert.plan(voltages(rng), name, to="native")
+
+
+def test_many_cards_are_told_in_short(tmp_path: Path, rng: np.random.Generator) -> None:
+    stream = voltages(rng)
+    stream.header = stream.header.replace(extra={f"a_long_name_{i}": i for i in range(300)})
+    with pytest.raises(PlanError, match=r"a_long_name_7 and 292 more\. --lossy") as caught:
+        written(stream, tmp_path, "guppi")
+    assert len(str(caught.value)) < 500
+    with pytest.raises(PlanError, match="300 more values of the header"):
+        written(stream, tmp_path, "vdif", lossy=False)
