@@ -11,6 +11,7 @@ import numpy as np
 
 from fastsig import registry, validity
 from fastsig.errors import FormatError, PlanError, UsageError
+from fastsig.io.outputs import check_file_bytes, output_names
 from fastsig.io.provenance import input_files, voltage_provenance
 from fastsig.io.safe import check_name, check_output
 from fastsig.io.writing import Recording, VoltageWriter
@@ -51,10 +52,8 @@ def plan(
     """
     if not isinstance(stream, VoltageStream):
         raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: voltages")
-    if os.fspath(path) in ("", "-"):
-        check_name(path)
-    if file_bytes is not None and file_bytes < 1:
-        raise UsageError(f"file_bytes = {file_bytes}; allowed: 1 or more")
+    check_name(output_names(os.fspath(path), 1)[0])
+    check_file_bytes(file_bytes)
     name = target_format(path, to)
     if name is None:
         raise UsageError(f"{os.fspath(path)}: its ending tells no format; give --to "

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common
-from fastsig.cli.copying import FORMATS
+from fastsig.cli.copying import VOLTAGES
 
 __all__ = ["simulate"]
 
@@ -33,7 +33,7 @@ def simulate() -> None:
 @simulate.command("fast-voltage")
 @common.output_option("File to make; {file} in it stands for the number of each of several.")
 @common.workers_option
-@click.option("--to", type=click.Choice(FORMATS),
+@click.option("--to", type=click.Choice(VOLTAGES),
               help="Format; by default what the ending of PATH stands for (.raw guppi, .dada, "
               ".vdif), else native.")
 @click.option("--coarse", type=int, metavar="N",
@@ -85,6 +85,7 @@ def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: A
     """
     from fastsig import simulate as library
     from fastsig.convert import target_format
+    from fastsig.io.outputs import output_names
     from fastsig.io.safe import check_output
 
     quiet = options["quiet"]
@@ -92,6 +93,7 @@ def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: A
     if options["to"] == "native":
         if options["file_size"] is not None:
             raise click.UsageError("native files are not parted; allowed: no --file-size")
+        output = output_names(output, 1)[0]
         check_output(output, overwrite=overwrite)
     if options["truth"] is not None:
         _check_truth(options["truth"], output, overwrite)

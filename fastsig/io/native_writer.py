@@ -21,7 +21,8 @@ from fastsig.header import Header
 from fastsig.io import _metadata
 from fastsig.io._positioned import octets, write_from
 from fastsig.io.native import CLASS, CRC_BLOCK, DTYPES, VERSION
-from fastsig.io.safe import SafeOutput, check_name
+from fastsig.io.outputs import output_names
+from fastsig.io.safe import SafeOutput
 from fastsig.io.writing import VoltageWriter
 from fastsig.stream import Block
 from fastsig.validity import Spans
@@ -205,18 +206,17 @@ class NativeTarget(VoltageWriter):
     def _lay_out(self, file_bytes: int | None) -> None:
         if file_bytes is not None:
             raise UsageError("native files are not parted; allowed: no file size")
-        check_name(self.path)
         recording = self.recording
         n = recording.shape[0]
         self._shape = (*recording.shape[1:], *((2,) if recording.header.is_complex else ()))
         row = int(np.prod(self._shape)) * self.n_bits // 8
         self.rows, self.piece = (0, n), max(1, 2**22 // row)
-        self.files = [(self.path, n * row + 2**16)]
+        self.files = [(output_names(self.path, 1)[0], n * row + 2**16)]
 
     def _begin(self, overwrite: bool) -> None:
         recording = self.recording
         self._writer = NativeWriter(
-            self.path, recording.header.replace(n_bits=self.n_bits), recording.shape[0],
+            self.files[0][0], recording.header.replace(n_bits=self.n_bits), recording.shape[0],
             overwrite=overwrite, **(recording.records or {}),
         )
 

@@ -13,7 +13,7 @@ from fastsig.errors import OutputError, UsageError
 from fastsig.io._positioned import write_from
 from fastsig.io.safe import SafeOutput, check_output, sweep, writer_id
 
-__all__ = ["OutputFiles", "commit_together", "output_names"]
+__all__ = ["OutputFiles", "check_file_bytes", "commit_together", "output_names"]
 
 _MOST_FILES = 100_000
 _KEPT_OPEN = 16
@@ -37,6 +37,12 @@ def output_names(path: str, n: int) -> list[str]:
         raise UsageError(f"{path}: the recording takes {n} files; allowed: a name with {{file}} in "
                          f"it, such as {stem or path}.{{file}}{dot + suffix if stem else ''}")
     return [path]
+
+
+def check_file_bytes(file_bytes: int | None) -> None:
+    """Refuse a size of files that is none."""
+    if file_bytes is not None and file_bytes < 1:
+        raise UsageError(f"file_bytes = {file_bytes}; allowed: 1 or more")
 
 
 class OutputFiles:
