@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fastsig.errors import FastsigWarning, UsageError
+from fastsig.io.outputs import output_names
 from fastsig.io.provenance import input_files, provenance
 from fastsig.io.safe import check_output
 from fastsig.io.spectra_writing import SpectraWriter
@@ -204,7 +205,8 @@ def _check_paths(
     streams: Sequence[Stream], paths: Sequence[str | os.PathLike[str]], overwrite: bool
 ) -> None:
     for stream, path in zip(streams, paths, strict=True):
-        check_output(path, overwrite=overwrite, inputs=input_files(stream))
+        check_output(output_names(os.fspath(path), 1)[0], overwrite=overwrite,
+                     inputs=input_files(stream))
     if len({os.path.realpath(path) for path in paths}) < len(paths):
         names = ", ".join(str(path) for path in paths)
         raise UsageError(f"{names}: two products of one name; allowed: a name for each")

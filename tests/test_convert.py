@@ -14,6 +14,7 @@ from cli import command, environment, fastsig
 from streams import header, write_native
 
 import fastsig as fs
+from fastsig.errors import LeapSecondWarning
 from fastsig.time import elapsed
 
 CHANNELLED = "frb_coarse_16MHz.*.raw"
@@ -56,11 +57,18 @@ def test_losses_are_told_first(samples: Path, tmp_path: Path) -> None:
     done = fastsig("convert", samples / ORDINARY, "-o", "a.vdif", "--dry-run", cwd=tmp_path)
     assert "would write a.vdif: 9.0 MB of 8 bits" in done.stdout
     assert "would lose: vdif has no place for the sky frequency" in done.stdout
+    done = fastsig("convert", samples / ORDINARY, "-o", "a.vdif", "--dry-run", "--json",
+                   cwd=tmp_path)
+    plan = json.loads(done.stdout)
+    assert plan["outputs"] == ["a.vdif"] and plan["dry_run"] and plan["free_bytes"] > 0
     assert not os.listdir(tmp_path)
     done = fastsig("convert", samples / ORDINARY, "-o", "a.vdif", "--lossy", "--json", cwd=tmp_path)
     told = json.loads(done.stdout)
     assert told["outputs"] == ["a.vdif"] and told["format"] == "vdif" and told["n_bits"] == 8
     assert len(told["losses"]) == 1 and told["losses"][0] in done.stderr
+    assert {key: plan[key] for key in told if key != "n_clipped"} == {
+        key: value for key, value in told.items() if key != "n_clipped"}
+    assert told["bytes"] == [os.path.getsize(tmp_path / "a.vdif")]
     source, found = fs.open(samples / ORDINARY), fs.open(tmp_path / "a.vdif")
     one, two = source.read(), found.read()
     np.testing.assert_array_equal(one.values, two.values)  # packets of 4096 are whole frames
@@ -80,7 +88,10 @@ def test_wrong_use(samples: Path, tmp_path: Path) -> None:
         (("-o", "no/x.h5"), 4, "the folder no does not exist"),
         (("-o", "x.dada", "--lossy"), 2, "takes 3 files; allowed: a name with {file} in it"),
         (("-o", "x.h5", "--file-size", "1MB"), 2, "native files are not parted"),
-        (("-o", "-"), 2, "its ending tells no format"),
+        (("-o", "-"), 2, "-o '-': a product needs the name of a file"),
+        (("-o", "x.h5", "--dry-run", "--memory", "10MB"), 2, "below the floor"),
+        (("-o", "no/x.h5", "--dry-run"), 4, "the folder no: No such file or directory"),
+        (("-o", "x.h5", "--set", "source=A", "--set", "source=A"), 2, "source is given twice"),
         (("-o", "x.h5", "--scale", "-1"), 2, "scale = -1"),
     ):
         done = fastsig("convert", source, *words, cwd=tmp_path, code=code)
@@ -147,7 +158,13 @@ def test_simulate_in_other_formats(tmp_path: Path) -> None:
     fastsig("simulate", "fast-voltage", "-o", "a.raw", "--to", "guppi", "--coarse", 4, *common,
             "--truth", "a.json", cwd=tmp_path)
     fastsig("simulate", "fast-voltage", "-o", "a.h5", "--coarse", 4, *common, cwd=tmp_path)
-    fastsig("simulate", "fast-voltage", "-o", "a.dada", "--to", "dada", *common, cwd=tmp_path)
+    fastsig("simulate", "fast-voltage", "-o", "a.dada", *common, cwd=tmp_path)  # by its ending
+    assert (tmp_path / "a.dada").read_bytes().startswith(b"HEADER DADA")
+    done = fastsig("simulate", "fast-voltage", "-o", "n.h5", "--file-size", "1MB", *common,
+                   cwd=tmp_path, code=2)
+    assert "native files are not parted" in done.stderr
+    fastsig("convert", "a.dada", "-o", "n.{file}.h5", cwd=tmp_path)
+    assert (tmp_path / "n.0000.h5").exists()
     same(fs.open(tmp_path / "a.raw"), fs.open(tmp_path / "a.h5"))
     assert json.loads((tmp_path / "a.json").read_text()) == fs.open(tmp_path / "a.h5").stream.truth
     assert fs.open(tmp_path / "a.dada").shape == (16_000, 2)
@@ -224,7 +241,8 @@ def test_standard_input_that_is_none(tmp_path: Path) -> None:
     for data, words, code, message in (
         (b"", RAW, 3, "no sample came"), (b"12", RAW[2:], 3, "give --set n_bits=8"),
         (b"12", RAW[:2], 3, "give --set sample_rate=1GHz"),
-        (b"12", (*RAW, "--set", "n_bits=7"), 2, "n_bits = '7'; allowed: 8, 16, 32"),
+        (b"12", (*RAW[2:], "--set", "n_bits=7"), 2, "n_bits = '7'; allowed: 8, 16, 32"),
+        (b"12", (*RAW, "--set", "n_bits=16"), 2, "--set n_bits is given twice"),
         (b"12", (*RAW, "--set", "colour=red"), 2, "unknown override 'colour' for raw"),
         (b"12", (*RAW, "--set", "order=FTP"), 2, "order = 'FTP'; allowed: TFP, TPF"),
     ):
@@ -260,3 +278,34 @@ def test_ctrl_c_and_full_disk_leave_nothing(to: str, tmp_path: Path, rng: np.ran
                    before=full)
     assert "x.out: cannot be written: No space left on device" in done.stderr
     assert os.listdir(tmp_path) == ["n.h5"]
+
+
+def test_clipped_numbers_are_told_once(samples: Path, tmp_path: Path) -> None:
+    done = fastsig("convert", samples / CHANNELLED.replace("*", "0000"), "-o", "x.raw", "--lossy",
+                   "--scale", 50, cwd=tmp_path)
+    assert done.stderr.count("clipped") == 1
+
+
+def test_some_files_do_not_know_an_override(samples: Path, tmp_path: Path) -> None:
+    native, guppi = samples / ORDINARY, samples / CHANNELLED.replace("*", "0000")
+    for name, good in (("info", "format           guppi"), ("validate", "readable")):
+        done = fastsig(name, native, guppi, "--set", "n_pol=2", code=1)
+        assert good in done.stdout
+        assert f"{native}: unknown override 'n_pol' for native" in done.stderr
+        done = fastsig(name, native, guppi, "--set", "colour=red", code=2)
+        assert "unknown override 'colour'" in done.stderr and not done.stdout
+
+
+def test_years_without_leap_seconds(tmp_path: Path) -> None:
+    """One line, where ERFA warns with every conversion."""
+    done = fastsig("simulate", "fast-voltage", "-o", "a.h5", "--bandwidth", "8MHz", "--start-time",
+                   "2055-01-02", "-q", cwd=tmp_path)
+    assert not done.stderr
+    done = fastsig("convert", "a.h5", "-o", "b.dada", "-q", cwd=tmp_path)
+    told = "the leap seconds of 2055 are not known: times may be off by seconds"
+    assert done.stderr == f"fastsig: warning: a.h5: {told}\n"
+    assert fs.info(tmp_path / "b.dada")["warnings"] == [f"{tmp_path / 'b.dada'}: {told}"]
+    with pytest.warns(LeapSecondWarning) as caught:
+        fs.open(tmp_path / "a.h5").close()
+    assert len(caught) == 1
+    fastsig("validate", "a.h5", cwd=tmp_path)

@@ -17,7 +17,9 @@ from cli import command, environment, fastsig
 from streams import header, noise, write_native
 
 import fastsig as fs
-from fastsig.io.safe import SafeOutput, sweep
+from fastsig.io import detect
+from fastsig.io.safe import SafeOutput, check_output, sweep
+from fastsig.io.scan import scan_files
 
 OPTIONS = ("--n-chan", 64, "--products", "IQUV", "--compression", "none", "-j", 2)
 
@@ -164,6 +166,43 @@ def test_a_folder_without_permission() -> None:
                 SafeOutput(os.path.join(folder, "x.h5"))
             except fs.OutputError as error:
                 code = 0 if "no permission" in str(error) else 1
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_what_may_not_be_looked_at_is_not_missing() -> None:
+    """As an unprivileged user: a closed folder, one without a list of names, names within."""
+    with tempfile.TemporaryDirectory() as base:
+        os.chmod(base, 0o755)
+        for name, mode in (("closed", 0o000), ("unlisted", 0o711)):
+            os.mkdir(os.path.join(base, name))
+            os.chmod(os.path.join(base, name), mode)
+        inputs = ("closed", "closed/x.raw", "unlisted/night", "unlisted/night.*.raw", "unlisted")
+
+        def refusals() -> None:
+            for name in inputs:
+                try:
+                    detect(scan_files(os.path.join(base, name))[0])
+                except fs.FormatError as error:
+                    assert "Permission denied" in str(error), error
+                else:
+                    raise AssertionError(name)
+            try:
+                check_output(os.path.join(base, "closed", "in", "x.h5"))
+            except fs.OutputError as error:
+                assert "Permission denied" in str(error), error
+
+        pid = os.fork()
+        if pid == 0:
+            code = 2
+            try:
+                if os.getuid() == 0:
+                    os.setgroups([])
+                    os.setgid(65534)
+                    os.setuid(65534)
+                refusals()
+                code = 0
             finally:
                 os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

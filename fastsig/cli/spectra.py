@@ -76,6 +76,7 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Channelise, detect and integrate the voltages of one scan, in FILE or several."""
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError
+    from fastsig.io.outputs import output_names
     from fastsig.io.safe import check_output
     from fastsig.memory import parse_bytes
     from fastsig.reduce import plan_products, write_plans
@@ -88,7 +89,8 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
             raise FormatError(files[0], f"holds {source.stream.kind}; spectra are made of voltages")
         chains = _chains(source, options)
         for name in outputs:
-            check_output(name, overwrite=options["overwrite"], inputs=source.stream.files)
+            check_output(output_names(name, 1)[0], overwrite=options["overwrite"],
+                         inputs=source.stream.files)
         if options["verify"]:
             source.verify()
         streams = [chain.stream for chain in chains]
