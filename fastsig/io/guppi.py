@@ -249,7 +249,7 @@ class _Block(NamedTuple):
     """
 
     cards: Cards
-    index: int
+    packet: int
     offset: int
     there: int
 
