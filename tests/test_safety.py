@@ -18,7 +18,8 @@ from streams import header, noise, write_native
 
 import fastsig as fs
 from fastsig.io import detect
-from fastsig.io.safe import SafeOutput, check_output, sweep
+from fastsig.io._leftovers import sweep
+from fastsig.io.safe import SafeOutput, check_output
 from fastsig.io.scan import scan_files
 
 OPTIONS = ("--n-chan", 64, "--products", "IQUV", "--compression", "none", "-j", 2)

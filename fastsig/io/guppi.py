@@ -12,7 +12,7 @@ UCBerkeleySETI/breakthrough): DIRECTIO, quoted numbers, NPOL = 4, samples of 4 a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from fastsig.errors import FormatError, UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
-from fastsig.io._cards import FIRST_DAY, LAST_DAY, Cards, cards_80, same_cards
+from fastsig.io._cards import FIRST_DAY, LAST_DAY, Cards, same_cards
+from fastsig.io._guppi_blocks import Block, blocks
 from fastsig.io._segments import SegmentedVoltages, disjoint, from_first, incomplete
 from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
@@ -38,18 +39,16 @@ NAME = "guppi"
 #: Whether `open` takes several files of one scan.
 MANY = True
 
-_CARD, _MOST_HEADER = 80, 2**18
+_CARD = 80
 _BAND = ("OBSFREQ", "OBSBW", "TBIN")
-# Cards that decide what a block is; in what others say, blocks may differ as they like.
-_FIXED = frozenset((
-    b"BLOCSIZE", b"DIRECTIO", b"NBITS", b"NPOL", b"OBSBW", b"OBSFREQ", b"OBSNCHAN", b"OVERLAP",
-    b"PIPERBLK", b"PKTFMT", b"PKTSIZE", b"STT_IMJD", b"STT_OFFS", b"STT_SMJD", b"TBIN"))
-_END = b"END" + b" " * 5
-_SECTOR = 512
 #: Values of the 2-bit codes 0 to 3.
 LEVELS = (3.335875, 1.0, -1.0, -3.335875)
 _KEYS = (b"BLOCSIZE", b"OBSNCHAN", b"NBITS", b"OBSBW", b"STT_IMJD", b"SRC_NAME", b"TELESCOP",
          b"PKTIDX", b"BACKEND", b"TBIN")
+
+
+# First sample of a block, from the start of the scan, by PKTIDX and where the last block began.
+Place = Callable[[int, int | None], int]
 
 
 class Geometry(NamedTuple):
@@ -108,33 +107,54 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
     common, own = split_overrides(overrides, ("n_pol",), NAME)
     n_pol = _n_pol(own.get("n_pol"))
-    first: Cards | None = None
-    checked: Cards | None = None
-    geometry: Geometry | None = None
-    place: Callable[[int, int | None], int] | None = None
-    rows: list[tuple[int, int, int, int]] = []
+    scan = _Scan(paths, n_pol)
     for number, each in enumerate(paths):
-        for cards, index, offset, there in _blocks(each):
-            if cards is not checked or geometry is None or place is None:
-                found = _geometry(cards, n_pol)
-                if first is None or geometry is None:
-                    first, geometry = cards, found
-                    header = _header(first, geometry, each)
-                if found != geometry or _start(cards) != _start(first):
-                    raise FormatError(each, f"the block at byte {offset} is of another scan or "
-                                      f"shape than the first of {paths[0]}")
-                same_cards(cards, first, _BAND, each, f"the first block of {paths[0]}")
-                place, checked = _placer(cards, geometry), cards
-            if there < geometry.block_bytes:
-                incomplete(each, f"the last block holds {there} of {geometry.block_bytes} bytes")
-                continue
-            at = place(index, rows[-1][0] if rows else None)
-            rows.append((at, at + geometry.n_time, number, offset))
-    if first is None or geometry is None or not rows:
+        for block in blocks(each):
+            scan.add(number, block)
+    if scan.header is None or scan.geometry is None or not scan.rows:
         raise FormatError(paths[0], "holds no complete GUPPI RAW block")
-    table, begin = from_first(rows, header.sample_rate, paths[0])
-    header = header.replace(start_time=sample_time(header.start_time, begin, header.sample_rate))
-    return GuppiStream(header.overridden(common), geometry, paths, disjoint(table))
+    table, begin = from_first(scan.rows, scan.header.sample_rate, paths[0])
+    start = sample_time(scan.header.start_time, begin, scan.header.sample_rate)
+    header = scan.header.replace(start_time=start).overridden(common)
+    return GuppiStream(header, scan.geometry, paths, disjoint(table))
+
+
+class _Scan:
+    """Blocks of a scan, each put where it belongs."""
+
+    def __init__(self, paths: Sequence[str], n_pol: int | None) -> None:
+        self._paths, self._n_pol = paths, n_pol
+        self._first: Cards | None = None
+        self._checked: Cards | None = None
+        self._place: Place | None = None
+        self.header: Header | None = None
+        self.geometry: Geometry | None = None
+        self.rows: list[tuple[int, int, int, int]] = []
+
+    def add(self, number: int, block: Block) -> None:
+        """Take a block of a file; one that is cut short is left out."""
+        if block.cards is not self._checked or self.geometry is None or self._place is None:
+            self.geometry, self._place = self._check(self._paths[number], block)
+        g = self.geometry
+        if block.there < g.block_bytes:
+            incomplete(self._paths[number], f"the last block holds {block.there} of "
+                       f"{g.block_bytes} bytes")
+            return
+        at = self._place(block.packet, self.rows[-1][0] if self.rows else None)
+        self.rows.append((at, at + g.n_time, number, block.offset))
+
+    def _check(self, path: str, block: Block) -> tuple[Geometry, Place]:
+        """What a block is and where such ones belong; one of another scan is refused."""
+        cards, found = block.cards, _geometry(block.cards, self._n_pol)
+        if self._first is None or self.geometry is None:
+            self._first = cards
+            self.header = _header(cards, found, path)
+        elif found != self.geometry or _start(cards) != _start(self._first):
+            raise FormatError(path, f"the block at byte {block.offset} is of another scan or shape "
+                              f"than the first of {self._paths[0]}")
+        same_cards(cards, self._first, _BAND, path, f"the first block of {self._paths[0]}")
+        self._checked = cards
+        return found, _placer(cards, found)
 
 
 class GuppiStream(SegmentedVoltages):
@@ -242,101 +262,6 @@ def _table(n_bits: int) -> NDArray[np.complex64]:
         np.complex64)
 
 
-class _Block(NamedTuple):
-    """A block: its header, PKTIDX, byte offset of the samples and bytes of them that are there.
-
-    Blocks that follow one another have the same `cards` while the `_FIXED` ones are the same.
-    """
-
-    cards: Cards
-    packet: int
-    offset: int
-    there: int
-
-
-def _blocks(path: str) -> Iterator[_Block]:
-    """Every block of a file."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
-    try:
-        yield from _walk(descriptor, path)
-    finally:
-        os.close(descriptor)
-
-
-def _walk(descriptor: int, path: str) -> Iterator[_Block]:
-    size, at = os.fstat(descriptor).st_size, 0
-    raw, cards, index = b"", None, None
-    while at < size:
-        before, raw = raw, os.pread(descriptor, len(raw), at)
-        index = _index_alone(raw, before) if cards is not None else None
-        if cards is None or index is None:
-            raw, length = _header_bytes(descriptor, at)
-            if length == 0:
-                if at == 0:
-                    raise FormatError(path, "the first header has no END card")
-                incomplete(path, f"no header at byte {at}; the last {size - at} bytes are left out")
-                return
-            cards = cards_80(raw, path, f"the header at byte {at}")
-            index = cards.integer("PKTIDX", -1, least=-1)
-            padded = cards.integer("DIRECTIO", 0) != 0
-            block = cards.integer("BLOCSIZE", least=1, most=2**40)
-            raw = os.pread(descriptor, length, at)
-        offset = at + length
-        if padded:
-            offset = -(-offset // _SECTOR) * _SECTOR
-        yield _Block(cards, index, offset, max(0, min(block, size - offset)))
-        at = offset + block
-        if padded and at % _SECTOR and not _is_header(descriptor, at):
-            at = -(-at // _SECTOR) * _SECTOR
-
-
-def _index_alone(raw: bytes, before: bytes) -> int | None:
-    """PKTIDX of a header that has the keys and the `_FIXED` cards of the one before, else None."""
-    if len(raw) != len(before):
-        return None
-    cards, others = (np.frombuffer(each, f"S{_CARD}") for each in (raw, before))
-    for i in np.flatnonzero(cards != others).tolist():
-        key = cards[i][:9]
-        if key != others[i][:9] or key[:8].strip() in _FIXED or key[8:] != b"=":
-            return None
-    if (at := _card_of(raw, b"PKTIDX  =")) is None:
-        return None
-    text = raw[at + 9 : at + _CARD].partition(b" /")[0].strip(b" '")
-    return int(text) if text.isdigit() and len(text) < 19 else None
-
-
-def _card_of(raw: bytes, start: bytes) -> int | None:
-    """Where the first card begins that begins with some text."""
-    at = raw.find(start)
-    while at >= 0 and at % _CARD:
-        at = raw.find(start, at + 1)
-    return at if at >= 0 else None
-
-
-def _header_bytes(descriptor: int, at: int) -> tuple[bytes, int]:
-    """A header up to its END card, and its length with that card; 0 where there is none."""
-    raw = b""
-    while len(raw) < _MOST_HEADER:
-        more = os.pread(descriptor, 2**13 // _CARD * _CARD, at + len(raw))
-        raw += more
-        for card in range(0, len(raw) - 7, _CARD):
-            if raw[card : card + 8] == _END:
-                return raw[:card], card + _CARD
-            if raw[card + 8 : card + 9] not in (b"=", b" ", b""):
-                return b"", 0
-        if not more:
-            break
-    return b"", 0
-
-
-def _is_header(descriptor: int, at: int) -> bool:
-    head = os.pread(descriptor, 9, at)
-    return head[8:9] == b"=" and head[:8].strip().isascii()
-
-
 def _n_pol(value: Any) -> int | None:
     if value is not None and str(value) not in ("1", "2"):
         raise UsageError(f"n_pol = {value!r}; allowed: 1, 2")
@@ -363,8 +288,8 @@ def _start(cards: Cards) -> tuple[str | None, ...]:
     return tuple(cards.get(key) for key in ("STT_IMJD", "STT_SMJD", "STT_OFFS"))
 
 
-def _placer(cards: Cards, g: Geometry) -> Callable[[int, int | None], int]:
-    """First sample of a block, from the start of the scan, by PKTIDX and where the last began."""
+def _placer(cards: Cards, g: Geometry) -> Place:
+    """The rule by which blocks with these cards are placed."""
     per_block = cards.integer("PIPERBLK", 0)
     packet = 0 if per_block else cards.integer("PKTSIZE", 0)
 

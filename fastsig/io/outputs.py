@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import OutputError, UsageError
+from fastsig.io._leftovers import sweep, writer_id
 from fastsig.io._positioned import write_from
-from fastsig.io.safe import SafeOutput, check_output, sweep, writer_id
+from fastsig.io.safe import SafeOutput, check_output
 
 __all__ = ["OutputFiles", "check_file_bytes", "commit_together", "output_names"]
 

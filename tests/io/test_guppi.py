@@ -16,7 +16,7 @@ from recordings import recorded
 
 import fastsig as fs
 from fastsig.errors import FastsigWarning, FormatError, UsageError
-from fastsig.io import guppi
+from fastsig.io import _guppi_blocks, guppi
 from fastsig.io._positioned import read_into
 from fastsig.io.probe import Probe
 from fastsig.io.scan import scan_files
@@ -166,8 +166,9 @@ def test_headers_that_differ(tmp_path: Path) -> None:
 def test_few_headers_are_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.raw", voltages(50 * N_TIME))
     parsed: list[bytes] = []
-    cards_80 = guppi.cards_80
-    monkeypatch.setattr(guppi, "cards_80", lambda raw, *a: parsed.append(raw) or cards_80(raw, *a))
+    cards_80 = _guppi_blocks.cards_80
+    monkeypatch.setattr(_guppi_blocks, "cards_80",
+                        lambda raw, *rest: parsed.append(raw) or cards_80(raw, *rest))
     assert opened(path).shape[0] == 50 * N_TIME and len(parsed) == 1
 
 

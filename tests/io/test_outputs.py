@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fastsig.errors import OutputError, UsageError
-from fastsig.io import safe
+from fastsig.io._leftovers import sweep
 from fastsig.io.outputs import OutputFiles, commit_together, output_names
 from fastsig.io.safe import SafeOutput, check_output
 
@@ -90,7 +90,7 @@ def test_more_files_than_may_be_open(tmp_path: Path) -> None:
         assert len(os.listdir(tmp_path)) == n
         # While the writer lives, another one takes none of its files for leftovers.
         for name in ("x.{file}.raw", "x.0000.raw", "x.0050.raw"):
-            assert safe.sweep(f"{tmp_path}/{name}") == []
+            assert sweep(f"{tmp_path}/{name}") == []
         made.commit()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -1,0 +1,84 @@
+"""Temporary files of writers that died, found by their names and removed where no lock holds them.
+
+The temporary files of one product share HOST-PID-RANDOM in their names. In each folder one of them
+at least is locked while their writer lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import glob
+import logging
+import os
+import re
+import secrets
+import socket
+
+_log = logging.getLogger(__name__)
+
+__all__ = ["sweep", "writer_id"]
+
+# What follows NAME in a temporary name; "-old" is a file that is about to be replaced.
+_TAIL = r"\.([A-Za-z0-9_]+-[0-9]+-[0-9a-f]+)(?:-old)?\.part"
+
+
+def writer_id() -> str:
+    """What the temporary files of one product have in their names."""
+    host = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname()) or "host"
+    return f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def sweep(path: str) -> list[str]:
+    """Remove what dead writers of `path` left behind; returns the names removed.
+
+    ``{file}`` in `path` stands for any number.
+    """
+    folder, name = os.path.split(path)
+    pattern = re.compile(r"\." + "[0-9]{4,}".join(map(re.escape, name.split("{file}"))) + _TAIL)
+    removed = []
+    for each in glob.glob(glob.escape(folder or ".").replace("{file}", "[0-9]*")):
+        removed += _sweep_folder(each, pattern)
+    return removed
+
+
+def _sweep_folder(folder: str, pattern: re.Pattern[str]) -> list[str]:
+    """Remove dead temporary files whose names match."""
+    try:
+        parts = [name for name in os.listdir(folder) if name.endswith(".part")]
+    except OSError:
+        return []
+    found = [(name, match.group(1)) for name in parts if (match := pattern.fullmatch(name))]
+    alive = {writer: any(_locked(os.path.join(folder, name)) for name in parts if writer in name)
+             for writer in {writer for _, writer in found}}
+    dead = [os.path.join(folder, name) for name, writer in found if not alive[writer]]
+    return [leftover for leftover in dead if _remove_free(leftover)]
+
+
+def _locked(path: str) -> bool:
+    """Whether a living writer holds a file."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _remove_free(path: str) -> bool:
+    """Remove a file that nobody holds."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)
+            _log.info("%s: removed what a dead writer left", path)
+            return True
+        finally:
+            os.close(descriptor)
+    return False
