@@ -76,6 +76,8 @@ def _remove_free(path: str) -> bool:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.fstat(descriptor).st_nlink:
+                return False  # swept by another, and the name may be a living writer's by now
             os.unlink(path)
             _log.info("%s: removed what a dead writer left", path)
             return True
