@@ -13,8 +13,8 @@ __all__ = ["fast_psrfits", "fast_spectral"]
 OBSERVING = ("tracking", "drifting", "arcdrift", "onoff", "MultiBeamOTF", "snapshot")
 
 _common = common.options(
-    common.output_option("File to make; {file} in it stands for the number of each of several; a "
-                         "folder for files named as FAST's."),
+    common.output_option("File to make; {file} in it stands for the number of each of several, "
+                         "from 0001; a folder for files named as FAST's."),
     common.workers_option,
     click.option("--file-rows", type=click.IntRange(1), metavar="N",
                  help="Most rows of a file, for several."),
@@ -94,7 +94,7 @@ def _write(write: Any, recording: Any, output: str, overwrite: bool, options: di
     """Write a recording and its truth record, and tell of it."""
     from fastsig.simulate.spectra_output import file_name
 
-    template, _ = file_name(recording, output, options["observing"], more.get("mode"))
+    template = file_name(recording, output, options["observing"], more.get("mode"))
     simulating.check_truth(options["truth"], template, overwrite)
     with common.progress(recording.n_time, "simulate", quiet=options["quiet"]) as advance:
         names = write(recording, output, observing=options["observing"], overwrite=overwrite,

@@ -57,8 +57,8 @@ class Powers:
         width = float(axis.step_hz)
         # Offsets from the band's lower edge, which keep their digits.
         first = float(axis.first_hz - axis.step_hz / 2 - band.low_hz)
-        self._low = first + np.arange(axis.n_chan) * width
-        self._high = first + np.arange(1, axis.n_chan + 1) * width
+        edges = first + np.arange(axis.n_chan + 1, dtype=np.float64) * width
+        self._low, self._high = edges[:-1], edges[1:]
         self.bandpass = self._mean_bandpass(width, response)
         self._steady = self._of_all_time(kelvin)
         self._pulses = [self._delays(components[name]) for name in ("pulsar", "burst")
@@ -75,7 +75,7 @@ class Powers:
         """Receiver noise, source and line."""
         source, line = self._given["source"], self._given["line"]
         i, q, u, v = (float(getattr(source, name)) if source else 0.0 for name in "iquv")
-        total = np.full(len(self._low), 2 * kelvin + i)
+        total = np.full(len(self._low), 2 * kelvin + i, np.float64)
         if line:
             center = float(line.sky_hz - self._band.low_hz)
             total += 2 * float(line.peak) * envelopes.line_profile(
@@ -117,7 +117,8 @@ class Powers:
         edges = np.array([float(row) for row in rows])
         time = envelopes.overlap(edges[:-1], edges[1:], 0.0, float(burst.duration))
         low, high = (float(each - self._band.low_hz) for each in (burst.low, burst.high))
-        return time[:, np.newaxis] * envelopes.overlap(self._low, self._high, low, high)
+        share = envelopes.overlap(self._low, self._high, low, high)
+        return np.asarray(time[:, np.newaxis] * share)
 
     def carrier(self, carrier: parts.Carrier, start: int, n: int) -> F8:
         """Share of a carrier's power in each spectrum and channel, (n, chan)."""

@@ -58,8 +58,8 @@ def spectral(mode: str = "W", *, n_chan: Any = None, fstart: Any = Fraction(10**
 
 
 def file_name(recording: FastSpectra, path: str | os.PathLike[str], observing: str = "tracking",
-              mode: str | None = None) -> tuple[str, int]:
-    """Name of the files, ``{file}`` in it for their numbers, and the first of these.
+              mode: str | None = None) -> str:
+    """Name of the files, ``{file}`` in it for their numbers, which begin with 1.
 
     Where `path` is a folder the names are FAST's: ``NAME_tracking-M01_0001.fits``, with ``_W``
     before the number in spectral files.
@@ -68,11 +68,11 @@ def file_name(recording: FastSpectra, path: str | os.PathLike[str], observing: s
         raise UsageError(f"observing = {observing!r}; allowed: {', '.join(OBSERVING)}")
     path = os.fspath(path)
     if not os.path.isdir(path):
-        return path, 0
+        return path
     header = recording.header
     told = f"{mode}_" if mode else ""
     return os.path.join(path, f"{header.source}_{observing}-M{header.beam:02d}_{told}"
-                              "{file}.fits"), 1
+                              "{file}.fits")
 
 
 def write_psrfits(
@@ -117,11 +117,11 @@ def write_psrfits(
     OutputError
         Where a file exists or cannot be written.
     """
-    name, first = file_name(recording, path, observing)
+    name = file_name(recording, path, observing)
     shape = (recording.n_time, 4, recording.n_chan)
     with held(), PsrfitsWriter(
             name, _with_diode(recording.header), shape, overwrite=overwrite, n_bits=n_bits,
-            n_block=n_block, file_rows=file_rows, first_file=first) as file:
+            n_block=n_block, file_rows=file_rows, first_file=1) as file:
         for data, weight in _blocks(recording, workers):
             file.append(data, weight)
             if progress is not None:
@@ -159,13 +159,13 @@ def write_spectral(
     """
     if mode is None:
         mode = "W" if recording.axis.step_hz == MODES["W"][1] else "F"
-    name, first = file_name(recording, path, observing, mode)
+    name = file_name(recording, path, observing, mode)
     slots = np.flatnonzero(recording.kept(0, recording.n_time))
     if not len(slots):
         raise UsageError(f"all {recording.n_time} spectra are lost; allowed: one left at least")
     shape = (len(slots), 4, recording.n_chan)
     with held(), FastSpectralWriter(
-            name, recording.header, shape, slots=slots, overwrite=overwrite, first_file=first,
+            name, recording.header, shape, slots=slots, overwrite=overwrite,
             file_rows=file_rows, obs_type=observing.upper()) as file:
         for data, weight in _blocks(recording, workers):
             file.append(data[weight[:, 0, 0] > 0])

@@ -41,7 +41,8 @@ def record(
         "band_hz": [decimal(band.low_hz), decimal(band.high_hz)],
         "channels": {"n_chan": axis.n_chan, "width_hz": decimal(axis.step_hz),
                      "first_center_hz": decimal(axis.first_hz),
-                     "response": "1 between a channel's edges, 0 beyond"},
+                     "response": "1 between a channel's edges, 0 beyond; times the bandpass's "
+                                 "mean over the channel"},
         "products": ["AA", "BB", "CR", "CI"],
         "convention": CONVENTION,
         "statistics": {
