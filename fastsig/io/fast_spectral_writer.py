@@ -192,7 +192,10 @@ def _row_type(n_chan: int) -> np.dtype[Any]:
 
 
 def _begins(header: Header, numbers: NDArray[np.int64]) -> Iterator[tuple[int, Fraction]]:
-    """Day and second of day at which each spectrum begins; leap seconds are seconds."""
+    """Day and second of day at which each spectrum begins.
+
+    Leap seconds count, though a day number cannot tell one from the second that follows.
+    """
     day, start = mjd_and_seconds(header.start_time)
     before, length = Fraction(0), _length(day)
     for number in numbers.tolist():

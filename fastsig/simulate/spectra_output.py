@@ -187,7 +187,7 @@ def _with_diode(header: Header) -> Header:
     diode = header.diode
     if diode is None:
         return header
-    since = Fraction(-diode.first_tick % diode.period_ticks, diode.period_ticks)
+    edge = diode.first_tick % diode.period_ticks / diode.period_ticks  # after the start
     cards = {"CAL_MODE": "SYNC", "CAL_FREQ": diode.ticks_per_second / diode.period_ticks,
-             "CAL_DCYC": diode.on_ticks / diode.period_ticks, "CAL_PHS": float(since)}
+             "CAL_DCYC": diode.on_ticks / diode.period_ticks, "CAL_PHS": edge}
     return header.replace(extra={**header.extra, **cards})
