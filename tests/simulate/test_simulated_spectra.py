@@ -294,10 +294,18 @@ def test_carrier_drifts_with_its_power_and_beats_with_the_noise() -> None:
     assert abs(at[:, 3].mean()) < SIGMAS * spread[0] / size
 
 
-def test_carriers_leave_the_noise_of_other_channels_alone() -> None:
-    x = one_channel(3, 50_000, carriers=[Carrier("1400.2MHz", 0), Carrier("1400.9MHz", 0)])
-    assert abs(x[:, 0].var() / (400 / 3) - 1) < SIGMAS * np.sqrt(4 / 50_000)
-    assert abs(x[:, 2].var() / (200 / 3) - 1) < SIGMAS * np.sqrt(4 / 50_000)
+@pytest.mark.parametrize("samples", [2, 3])
+def test_carriers_without_power_leave_the_noise_as_it_is(samples: int) -> None:
+    n = 50_000
+    x = one_channel(samples, n, source=Source(40, 10, 30, 20),
+                    carriers=[Carrier("1400.2MHz", 0), Carrier("1400.9MHz", 0)])
+    a, b, c = 45, 35, 15 + 10j
+    spread = np.sqrt(np.array([a * a, b * b, (a * b + (c * c).real) / 2,
+                               (a * b - (c * c).real) / 2]) / samples)
+    assert (abs(x.mean(0) - [a, b, c.real, c.imag]) < SIGMAS * spread / np.sqrt(n)).all()
+    error = np.sqrt((2 + 6 / samples) / n)
+    np.testing.assert_allclose(x.var(0), spread**2, rtol=SIGMAS * error)
+    assert abs(np.cov(x.T)[0, 3] - a * c.imag / samples) < SIGMAS * spread[0] * spread[3] * error
 
 
 @pytest.mark.parametrize(("mode", "width", "first"), [
