@@ -23,6 +23,7 @@ from fastsig.simulate import (
     FastSpectra,
     LostSpectra,
     Pulsar,
+    SimulatedSpectra,
     Source,
     spectral,
     write_psrfits,
@@ -292,6 +293,24 @@ def test_spectral_files_are_read_back(tmp_path: Path) -> None:
     again = write_spectral(made, tmp_path / "b.{file}.fits", observing="MultiBeamOTF",
                            file_rows=40)
     assert digests(names) == digests(again)
+
+
+def test_stream_of_spectra(tmp_path: Path) -> None:
+    made = FastSpectra(duration="20ms", **SMALL)
+    chain = fs.Chain(SimulatedSpectra(made))
+    data, weight = made.generate(0, made.n_time)
+    chain.write(tmp_path / "a.h5")
+    found = fs.open(tmp_path / "a.h5").read()
+    np.testing.assert_array_equal(found.values, data)
+    np.testing.assert_array_equal(np.broadcast_to(found.weight, data.shape),
+                                  np.broadcast_to(weight, data.shape))
+    mean = chain.integrate(n_int=4).read(0, 20)
+    kept = weight[:80].reshape(20, 4).mean(axis=1)
+    total = np.nansum(data[:80].reshape(20, 4, 4, 16), axis=1) / 4
+    expected = total / np.maximum(kept, 0.25)[:, None, None]
+    assert kept.min() == 0
+    np.testing.assert_allclose(mean.values[kept > 0], expected[kept > 0], rtol=1e-6, atol=1e-5)
+    np.testing.assert_array_equal(mean.weight[:, 0, 0], kept)
 
 
 def test_all_or_none(tmp_path: Path) -> None:
