@@ -217,6 +217,7 @@ class BeamSpectra(FileSpectra):
     def band(self, start: int, stop: int) -> BeamSpectra:
         """Channels `start` to `stop` - 1 alone; others are not read where a row has many."""
         part = copy.copy(self)
+        part._position = 0
         part._columns = _narrow(self._columns, start, stop)
         part.shape = (*self.shape[:2], stop - start)
         part._weight_channels = stop - start
@@ -284,6 +285,7 @@ class BeamVoltages(VoltageStream):
         if len(self.shape) < 3:
             return None
         part = copy.copy(self)
+        part._position = 0
         part._columns = _narrow(self._columns, first, stop)
         part.shape = (*self.shape[:2], stop - first) if stop - first > 1 else self.shape[:2]
         axis = self.header.channels

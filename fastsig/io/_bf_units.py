@@ -17,7 +17,7 @@ __all__ = ["Told", "agreed", "number", "told"]
 _POWER = {"hz": 0, "khz": 1, "mhz": 2, "ghz": 3, "s": 0, "ms": -1, "us": -2, "ns": -3}
 _NAMES = {"hz": {0: "Hz", 1: "kHz", 2: "MHz", 3: "GHz"},
           "s": {0: "s", -1: "ms", -2: "us", -3: "ns"}}
-_STEPS = (0, -1, 1, -2, 2, -3, 3)
+_STEPS = (0, -1, 1, -2, 2)
 # A unit that is wrong, a value out of the telescope's range, a value that nothing agrees with.
 _WRONG_UNIT, _OUT_OF_RANGE, _ALONE = 1, 2, 3
 

@@ -96,6 +96,12 @@ def member(group: h5py.Group, name: str, path: str) -> h5py.Group | h5py.Dataset
     return place  # type: ignore[no-any-return]
 
 
+def lies_here(dataset: h5py.Dataset) -> bool:
+    """Whether all bytes of a dataset lie in its own file."""
+    raw = dataset.id.get_create_plist().get_external_count()
+    return not dataset.is_virtual and not raw
+
+
 def numbers(group: h5py.Group, name: str, path: str, *, kinds: str = "iuf",
             external: bool = False) -> h5py.Dataset:
     """A dataset of numbers, all of whose bytes lie in the file itself.
@@ -121,8 +127,7 @@ def numbers(group: h5py.Group, name: str, path: str, *, kinds: str = "iuf",
         raise FormatError(path, f"{name} is a group; allowed: a dataset")
     with reading(path, name):
         dtype, shape = found.dtype, found.shape
-        away = found.is_virtual or (
-            not external and found.id.get_create_plist().get_external_count() > 0)
+        away = found.is_virtual if external else not lies_here(found)
     if dtype.kind not in kinds or shape is None:
         raise FormatError(path, f"{name} is {dtype}; allowed: numbers")
     if away:

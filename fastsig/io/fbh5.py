@@ -23,7 +23,7 @@ from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
 from fastsig.io import _metadata
 from fastsig.io._codes import open_codes
-from fastsig.io._hdf5 import open_file, plain, reading, text
+from fastsig.io._hdf5 import member, numbers, open_file, plain, reading, text
 from fastsig.io._sigproc_ids import TELESCOPES
 from fastsig.io._spectra import FileSpectra
 from fastsig.io.probe import Probe
@@ -123,9 +123,10 @@ class FBH5Spectra(FileSpectra):
         """Read every dataset, whose checksums HDF5 compares on the way."""
         super().verify()
         with self._lock:
-            for name, item in self._file.items():
-                if isinstance(item, h5py.Dataset) and name != "data":
-                    with reading(self.path, f"/{name}", DataError):
+            for name in sorted(set(self._file) - {"data"}):
+                with reading(self.path, f"/{name}", DataError):
+                    item = member(self._file, name, self.path)
+                    if isinstance(item, h5py.Dataset):
                         item[()]
 
     def close(self) -> None:
@@ -136,10 +137,10 @@ class FBH5Spectra(FileSpectra):
 
 def _datasets(file: h5py.File, path: str) -> tuple[Any, Any, dict[str, Any]]:
     with reading(path, "/data and /weights"):
-        data = file["data"]
-        if not isinstance(data, h5py.Dataset) or data.ndim != 3 or data.dtype.kind not in "uif":
+        data = numbers(file, "data", path)
+        if data.ndim != 3:
             raise FormatError(path, "/data is not a (time, feed_id, frequency) array of numbers")
-        weights = file["weights"] if "weights" in set(file) else None
+        weights = numbers(file, "weights", path) if "weights" in set(file) else None
         if weights is not None and not _broadcasts(weights.shape, data.shape):
             raise FormatError(path, f"/weights {weights.shape} do not fit /data {data.shape}")
         cards = {key: plain(data.attrs[key]) for key in data.attrs

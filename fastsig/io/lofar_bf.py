@@ -91,16 +91,19 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any
     for file in files[1:]:
         _check_same(file, files[0])
     columns, first = columns_of(files, own.get("subband"))
+    names = _names(columns, files[0].path)
     notes = list(dict.fromkeys(note for file in files for note in file.notes))
-    header = _header(files[0], columns, first, notes, common)
+    header = _header(files[0], columns, first, names, common)
     if header.channels is None:
         notes.append("does not tell its sky frequency; give --set frequency=150MHz (centre of the "
                      "band)")
     if notes:
         incomplete(files[0].path, "; ".join(notes))
-    if set(columns) <= set(COMPLEX):
-        return BeamVoltages(header, columns, _pols(columns, files[0].path))
-    return BeamSpectra(header, columns, _products(columns, files[0].path), zeros)
+    if notes:
+        header = header.replace(extra={**header.extra, "doubtful": notes})
+    if header.is_complex:
+        return BeamVoltages(header, columns, names)
+    return BeamSpectra(header, columns, names, zeros)
 
 
 def _given(common: dict[str, Any]) -> dict[str, Any]:
@@ -128,16 +131,13 @@ def _check_same(file: BeamFile, first: BeamFile) -> None:
 # What the components make
 
 
-def _products(columns: dict[str, list[Column]], path: str) -> tuple[str, ...]:
-    """Components of spectra in the order of products."""
-    if any(name in COMPLEX for name in columns):
+def _names(columns: dict[str, list[Column]], path: str) -> tuple[str, ...]:
+    """Components of spectra in the order of products, or polarisations of complex voltages."""
+    if not set(columns) & set(COMPLEX):
+        return tuple(name for name in PRODUCTS if name in columns)
+    if not set(columns) <= set(COMPLEX):
         raise FormatError(path, f"components {', '.join(columns)}; allowed: powers, or parts of "
                           "complex voltages, not both")
-    return tuple(name for name in PRODUCTS if name in columns)
-
-
-def _pols(columns: dict[str, list[Column]], path: str) -> tuple[str, ...]:
-    """Polarisations of complex voltages; both parts of each must be there."""
     lacking = [f"{pol}{other}" for pol in "XY" for part, other in ("ri", "ir")
                if f"{pol}{part}" in columns and f"{pol}{other}" not in columns]
     if lacking:
@@ -147,13 +147,11 @@ def _pols(columns: dict[str, list[Column]], path: str) -> tuple[str, ...]:
 
 
 def _header(file: BeamFile, columns: dict[str, list[Column]], first: Fraction | None,
-            notes: list[str], common: dict[str, Any]) -> Header:
+            names: tuple[str, ...], common: dict[str, Any]) -> Header:
     part = next(iter(file.parts.values()))
     is_complex = part.component in COMPLEX
-    names = _pols(columns, file.path) if is_complex else tuple(
-        PRODUCTS[name] for name in _products(columns, file.path))
-    slots = [int(slot) for each in columns.values() for column in each for slot in column.slots]
-    n_chan = max(slots) + 1
+    names = names if is_complex else tuple(PRODUCTS[name] for name in names)
+    n_chan = 1 + max(int(each.slots[-1]) for column in columns.values() for each in column)
     axis = ChannelAxis(file.width if first is None else first, file.width, n_chan)
     ra_deg, dec_deg = _direction(file.beam, file.sap)
     told = Header(
@@ -164,7 +162,7 @@ def _header(file: BeamFile, columns: dict[str, list[Column]], first: Fraction | 
         telescope=_text(file.root.get("TELESCOPE")), receiver=_text(file.root.get("ANTENNA_SET")),
         source=_text(file.beam.get("TARGETS")) or _text(file.root.get("TARGETS")),
         beam=int(file.identity[2].rpartition("_")[2]), ra_deg=ra_deg, dec_deg=dec_deg,
-        extra={**file.cards, **({"doubtful": notes} if notes else {})},
+        extra=file.cards,
     )
     header = told.replace(origin=_origins(told, file)).overridden(common)
     if header.channels is not None and header.channels.n_chan == 1:

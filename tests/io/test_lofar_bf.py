@@ -100,7 +100,8 @@ def test_clock_and_band(tmp_path: Path) -> None:
 def test_start_on_a_leap_second(tmp_path: Path) -> None:
     write_lofar_bf(tmp_path / "x.h5", {"I": values()}, start="2016-12-31T23:59:60.500000000Z")
     start = lofar_bf.open(tmp_path / "x.h5").header.start_time
-    assert elapsed(start, parse_time("2017-01-01T00:00:00")) == Fraction(1, 2)
+    late = elapsed(start, parse_time("2017-01-01T00:00:00"))
+    assert abs(late - Fraction(1, 2)) < Fraction(1, 10**11)  # two-part days have steps of 5 ps
     write_lofar_bf(tmp_path / "x.h5", {"I": values()}, changes={
         "sap/EXPTIME_START_UTC": None, "root/OBSERVATION_START_UTC": "unknown",
         "sap/EXPTIME_START_MJD": 57753.75})  # 18:00 of a day of 86401 s
@@ -218,8 +219,9 @@ def test_stokes_in_one_file(tmp_path: Path) -> None:
     x = {name: values(seed=ord(name)) for name in "VQI"}
     stream = lofar_bf.open(write_lofar_bf(tmp_path / "x.h5", x))
     assert stream.header.polarization.names == ("I", "Q", "V")
+    data = stream.read().data
     for product, name in enumerate("IQV"):
-        np.testing.assert_array_equal(stream.read().data[:, product], x[name])
+        np.testing.assert_array_equal(data[:, product], x[name])
 
 
 def test_powers_of_dipoles(tmp_path: Path) -> None:
