@@ -468,8 +468,10 @@ def test_every_attribute_may_be_nonsense(tmp_path: Path) -> None:
         places["/"] = list(file.attrs)
     wholes = path.read_bytes()
     read = 0
-    for place, key in [(place, key) for place, keys in places.items() for key in keys]:
-        for value in (None, *NONSENSE.values()):
+    nonsense = list(NONSENSE.values())
+    every = [(place, key) for place, keys in places.items() for key in keys]
+    for number, (place, key) in enumerate(every):
+        for value in (None, *nonsense[number % 5 :: 5]):
             path.unlink()  # or HDF5 would know it by its number
             path.write_bytes(wholes)
             with h5py.File(path, "a") as file:
@@ -486,4 +488,4 @@ def test_every_attribute_may_be_nonsense(tmp_path: Path) -> None:
                     continue
             np.testing.assert_array_equal(stream.read().data[:, 0, -1:], x[:, -1:])
             read += 1
-    assert read > 300
+    assert read > 100
