@@ -108,13 +108,13 @@ def agreed(what: str, given: Sequence[Told], low: float, high: float, notes: lis
     """
     firm = [each for each in given if each.firm]
     best: tuple[int, Fraction] | None = None
-    for step in _STEPS:
-        for each in firm:
-            value = each.value * Fraction(1000) ** step
-            cost = sum(map(_cost, (other.step_to(value) for other in given)))
-            cost += 0 if low <= value <= high else _OUT_OF_RANGE
-            if best is None or cost < best[0]:
-                best = cost, value
+    for value in (each.value * Fraction(1000) ** step for step in _STEPS for each in firm):
+        cost = sum(_cost(other.step_to(value)) for other in given)
+        cost += 0 if low <= value <= high else _OUT_OF_RANGE
+        if best is None or cost < best[0]:
+            best = cost, value
+        if not best[0]:
+            break
     if best is None:
         return None
     _note(what, given, best[1], notes)
