@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import DataError, FormatError
 from fastsig.io._hdf5 import reading
-from fastsig.io._positioned import read_into
+from fastsig.io._positioned import octets, read_into
 
 _PAGE = 4096
 
@@ -144,8 +144,7 @@ def read_external_rows(
             files.read(begin, whole)
             return whole[:, low:high]
         out = np.empty((n, high - low), dtype)
-        for row, target in enumerate(out):
-            files.read(begin + (row * width + low) * dtype.itemsize, target)
+        files.read_rows(begin + low * dtype.itemsize, width * dtype.itemsize, out)
     return out
 
 
@@ -177,6 +176,21 @@ class _Opened:
         if done < len(view):
             raise DataError(self._path, f"{len(view) - done} bytes are beyond the raw files")
 
+    def read_rows(self, first: int, step: int, out: NDArray[Any]) -> None:
+        """Fill each row of an array from byte `first` on, rows being `step` bytes apart."""
+        if len(self._pieces) > 1:
+            for row, target in enumerate(out):
+                self.read(first + row * step, target)
+            return
+        (piece,) = self._pieces
+        handle, view = self._handle(piece.path), octets(out)
+        size = len(view) // max(1, len(out))
+        for row in range(len(out)):  # many short reads: what they cost beside the call counts
+            place = first + row * step
+            target = view[row * size : (row + 1) * size]
+            if place + size > piece.size or not _filled(handle, target, piece.offset + place):
+                self.read(place, out[row])  # which says what is wrong
+
     def _handle(self, real: str) -> int:
         if real not in self._handles:
             try:
@@ -185,3 +199,11 @@ class _Opened:
             except OSError as error:
                 raise DataError(real, error.strerror or str(error)) from error
         return self._handles[real]
+
+
+def _filled(handle: int, target: memoryview, place: int) -> bool:
+    """Whether one call reads all that is wanted."""
+    try:
+        return os.preadv(handle, [target], place) == len(target)
+    except OSError:
+        return False
