@@ -58,3 +58,7 @@ class OutputError(FastsigError):
 
 class FastsigWarning(UserWarning):
     """Something the user should know that does not stop the work."""
+
+
+class DoubtWarning(FastsigWarning):
+    """What a header leaves open, of a file that is whole."""

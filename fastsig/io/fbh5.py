@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import DataError, FastsigWarning, FormatError
+from fastsig.errors import DataError, DoubtWarning, FormatError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
 from fastsig.io import _metadata
@@ -200,7 +200,7 @@ def _products(n: int, path: str) -> PolBasis:
     names = {1: PRODUCTS["I"], 2: PRODUCTS["AABB"], 4: PRODUCTS["AABBCRCI"]}.get(n)
     if n in (2, 4):
         warnings.warn(
-            FastsigWarning(f"{path}: the file does not name its {n} products; taken as "
+            DoubtWarning(f"{path}: the file does not name its {n} products; taken as "
                            f"{', '.join(names or ())}"), stacklevel=4,
         )
     return PolBasis("unknown", names or tuple(f"IF{index}" for index in range(n)))
