@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from fastsig.errors import DataError, FormatError, UsageError
 from fastsig.header import Header
-from fastsig.io._bf_files import MOST_CHANNELS, BeamFile, Part
+from fastsig.io._bf_files import BeamFile
+from fastsig.io._bf_parts import MOST_CHANNELS, Part
 from fastsig.io._external import read_external_rows
 from fastsig.io._hdf5 import open_file, reading
 from fastsig.io._spectra import FileSpectra

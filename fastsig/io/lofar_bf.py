@@ -27,7 +27,8 @@ from typing import Any
 from fastsig.errors import FormatError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import OVERRIDES, Header, split_overrides
-from fastsig.io._bf_files import COMPLEX, PRODUCTS, BeamFile, read_file
+from fastsig.io._bf_files import BeamFile, read_file
+from fastsig.io._bf_parts import COMPLEX, PRODUCTS
 from fastsig.io._bf_streams import BeamSpectra, BeamVoltages, Column, columns_of
 from fastsig.io._segments import incomplete
 from fastsig.io._single_dish import choice
