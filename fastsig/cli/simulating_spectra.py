@@ -99,6 +99,5 @@ def _write(write: Any, recording: Any, output: str, overwrite: bool, options: di
     with common.progress(recording.n_time, "simulate", quiet=options["quiet"]) as advance:
         names = write(recording, output, observing=options["observing"], overwrite=overwrite,
                       file_rows=options["file_rows"], progress=advance, **more)
-    lost = recording.n_time - int(recording.kept(0, recording.n_time).sum())
-    common.say(f"{recording.n_time} spectra, {lost} lost", options["quiet"])
+    common.say(f"{recording.n_time} spectra, {recording.n_lost()} lost", options["quiet"])
     simulating.finish(recording, names, options, overwrite)

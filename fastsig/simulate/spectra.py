@@ -34,6 +34,7 @@ F8 = NDArray[np.float64]
 MadeSpectra = tuple[F4, F4]
 
 MAX_CHAN = 2**20
+MAX_NUMBERS = 2**58  # of a product, so that a file of floats is below 2**63 bytes
 BLOCK = 2**17  # numbers of a product that are made together
 # Numbers of the noise streams; each carrier takes four.
 STREAM_LOSS, STREAM_POWER, STREAM_CROSS, STREAM_CARRIER = 0, 0, 0, 16
@@ -110,6 +111,10 @@ class FastSpectra:
         if not self.n_time:
             raise UsageError(f"duration = {duration!r} is less than one spectrum of "
                              f"{float(self._step):g} s")
+        if self.n_time * self.n_chan > MAX_NUMBERS:
+            raise UsageError(f"duration = {duration!r} makes {self.n_time} spectra of "
+                             f"{self.n_chan} channels; allowed: up to {MAX_NUMBERS} numbers of a "
+                             "product")
         self._seed = seed_of(seed)
         self._level, self._tsys = positive(level, "", "level"), positive(tsys, "K", "tsys")
         if bandpass not in BANDPASSES:
@@ -146,6 +151,11 @@ class FastSpectra:
         for first, last in loss.rows:
             kept[max(0, first - start) : max(0, last + 1 - start)] = False
         return kept
+
+    def n_lost(self) -> int:
+        """How many spectra are lost."""
+        return sum(int((~self.kept(first, min(BLOCK, self.n_time - first))).sum())
+                   for first in range(0, self.n_time, BLOCK) if self._components["loss"])
 
     def generate(self, start: int, n: int) -> MadeSpectra:
         """Make spectra `start` to ``start + n - 1``.

@@ -23,6 +23,7 @@ __all__ = ["OBSERVING", "file_name", "spectral", "write_psrfits", "write_spectra
 #: Ways of observing that names of FAST's files tell.
 OBSERVING = ("tracking", "drifting", "arcdrift", "onoff", "MultiBeamOTF", "snapshot")
 INTEGRATION = Fraction("1.00663296")
+MAX_ROWS = 2**22  # 49 days of FAST's usual ones
 LEVEL = 5 * 10**11  # FAST's values are 1e11 to 1e12
 
 
@@ -160,6 +161,8 @@ def write_spectral(
     if mode is None:
         mode = "W" if recording.axis.step_hz == MODES["W"][1] else "F"
     name = file_name(recording, path, observing, mode)
+    if recording.n_time > MAX_ROWS:
+        raise UsageError(f"{recording.n_time} spectra; allowed in spectral FITS: up to {MAX_ROWS}")
     slots = np.flatnonzero(recording.kept(0, recording.n_time))
     if not len(slots):
         raise UsageError(f"all {recording.n_time} spectra are lost; allowed: one left at least")

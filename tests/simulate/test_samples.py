@@ -49,6 +49,8 @@ def test_command_makes_the_sample(command: list[str], tmp_path: Path) -> None:
     cli.main(arguments, standalone_mode=False)
     assert [path.name for path in files(tmp_path, name)] == [
         path.name for path in files(SAMPLES, name)]
+    assert [path.stat().st_size for path in files(tmp_path, name)] == [
+        path.stat().st_size for path in files(SAMPLES, name)]
     with fs.open(files(SAMPLES, name)) as kept, fs.open(files(tmp_path, name)) as new:
         kept.verify()
         compare(kept.stream, new.stream)

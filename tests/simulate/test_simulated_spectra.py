@@ -137,12 +137,13 @@ def test_spectra_outside_are_refused(recording: FastSpectra) -> None:
             recording.generate(start, n)
 
 
-def test_lost_spectra(whole: tuple[np.ndarray, np.ndarray]) -> None:
+def test_lost_spectra(recording: FastSpectra, whole: tuple[np.ndarray, np.ndarray]) -> None:
     data, weight = whole
     lost = weight[:, 0, 0] == 0
     assert lost[10:21].all() and lost[3]
     assert abs(lost[21:].mean() - 0.05) < SIGMAS * np.sqrt(0.05 * 0.95 / len(lost))
     assert np.isnan(data[lost]).all() and np.isfinite(data[~lost]).all()
+    assert recording.n_lost() == lost.sum()
     assert set(np.unique(weight)) == {0, 1} and weight.shape == (5000, 1, 1)
 
 

@@ -362,6 +362,8 @@ def test_truth_record_of_the_command_line(tmp_path: Path) -> None:
     ["fast-psrfits", "--name", "../x"], ["fast-psrfits", "--observing", "staring"],
     ["fast-psrfits", "--diode", "temperature=warm"], ["fast-psrfits", "--diode", "on=3,period=2"],
     ["fast-psrfits", "--seed", "-1"], ["fast-psrfits", "--start-time", "noon"],
+    ["fast-psrfits", "--duration", "1e18s"],
+    ["fast-spectral", "--n-chan", "1", "--duration", "1e8s"],
     ["fast-psrfits", "--file-rows", "1"],  # several files, one name
     ["fast-spectral", "--mode", "Q"], ["fast-spectral", "--n-chan", "70000"],
     ["fast-spectral", "--n-chan", "8", "--loss", "fraction=1"],
