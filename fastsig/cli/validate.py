@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -34,14 +34,16 @@ def validate(
             common.say(f"fastsig: {record['error']}")
         elif not quiet and not as_json:
             state = "good" if record["checksums"] else "readable; the format has no checksums"
+            for doubt in record["doubts"]:
+                common.say(f"fastsig: warning: {doubt}")
             click.echo(f"{record['path']}: {state}")
     return int(not all(record["valid"] for record in records))
 
 
-def _check(path: str, overrides: dict[str, str], refused: list[UsageError]) -> dict[str, object]:
+def _check(path: str, overrides: dict[str, str], refused: list[UsageError]) -> dict[str, Any]:
     import warnings
 
-    from fastsig.errors import FastsigWarning, InputError, LeapSecondWarning, UsageError
+    from fastsig.errors import DoubtWarning, FastsigWarning, InputError, UsageError
     from fastsig.io import failure, open_stream
 
     with warnings.catch_warnings(record=True) as caught:
@@ -58,8 +60,10 @@ def _check(path: str, overrides: dict[str, str], refused: list[UsageError]) -> d
         except UsageError as error:
             refused.append(error)
             return {**failure(path, error), "valid": False}
-    faults = [str(item.message) for item in caught if issubclass(item.category, FastsigWarning)
-              and not issubclass(item.category, LeapSecondWarning)]
+    doubts, faults = ([str(item.message) for item in caught
+                       if issubclass(item.category, FastsigWarning)
+                       and issubclass(item.category, DoubtWarning) == doubt]
+                      for doubt in (True, False))
     if faults:
         return {"path": path, "valid": False, "error": "; ".join(faults)}
-    return {"path": path, "valid": True, "checksums": checksums}
+    return {"path": path, "valid": True, "checksums": checksums, "doubts": doubts}

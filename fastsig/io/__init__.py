@@ -8,10 +8,10 @@ import warnings
 from typing import Any
 
 from fastsig.errors import (
+    DoubtWarning,
     FastsigError,
     FormatError,
     InputError,
-    LeapSecondWarning,
     UsageError,
 )
 from fastsig.io import raw
@@ -60,7 +60,7 @@ def _opened(paths: Paths, overrides: dict[str, Any]) -> tuple[str, Stream]:
         year = None if leap_seconds_known(stream.start_time) else iso(stream.start_time)[:4]
     if year is not None:
         warnings.warn(f"{stream.path}: the leap seconds of {year} are not known: times may be off "
-                      "by seconds", LeapSecondWarning, stacklevel=4)
+                      "by seconds", DoubtWarning, stacklevel=4)
     return name, stream
 
 

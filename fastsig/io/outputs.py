@@ -20,8 +20,8 @@ _MOST_FILES = 100_000
 _KEPT_OPEN = 16
 
 
-def output_names(path: str, n: int) -> list[str]:
-    """Names of `n` files: ``{file}`` in `path` stands for their numbers.
+def output_names(path: str, n: int, first: int = 0) -> list[str]:
+    """Names of `n` files: ``{file}`` in `path` stands for their numbers, from `first` on.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def output_names(path: str, n: int) -> list[str]:
         raise UsageError(f"{path}: the recording takes {n} files; allowed: {_MOST_FILES}, so give "
                          "a larger file size")
     if "{file}" in path:
-        return [path.replace("{file}", f"{i:04d}") for i in range(n)]
+        return [path.replace("{file}", f"{i:04d}") for i in range(first, first + n)]
     if n > 1:
         stem, dot, suffix = path.rpartition(".")
         raise UsageError(f"{path}: the recording takes {n} files; allowed: a name with {{file}} in "
