@@ -6,12 +6,15 @@ codes depend on neither the blocks nor the threads that made them.
 
 from __future__ import annotations
 
+import threading
+
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import FormatError
 from fastsig.io import _metadata
+from fastsig.io._chunks import Rows, open_rows
 from fastsig.io._hdf5 import reading
 
 __all__ = ["CodeReader", "CodeWriter", "level_bytes", "open_codes", "segment_rows"]
@@ -93,26 +96,42 @@ class CodeWriter:
 
 
 class CodeReader:
-    """Float32 values of the codes in /data."""
+    """Float32 values of the codes in /data.
 
-    def __init__(self, scale: h5py.Dataset, offset: h5py.Dataset, rows: int) -> None:
-        self._scale, self._offset, self._rows = scale, offset, rows
+    Parameters
+    ----------
+    levels : tuple of Rows
+        /scale and /offset.
+    rows : int
+        Spectra of a segment.
+    """
 
-    def decode(self, start: int, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Values of rows from `start` on."""
+    def __init__(self, levels: tuple[Rows, Rows], rows: int) -> None:
+        self._levels, self._rows = levels, rows
+
+    def decode(self, row: int, products: slice, channels: slice, codes: NDArray[np.uint8],
+               out: NDArray[np.float32]) -> None:
+        """Put the values of codes of rows from `row` on, of some products and channels, in `out`.
+        """
         from fastsig_kernels import restore  # here, for `info` does without numba
 
-        values = np.empty(codes.shape, np.float32)
         done = 0
         while done < len(codes):
-            segment, place = divmod(start + done, self._rows)
+            segment, place = divmod(row + done, self._rows)
             part = slice(done, min(len(codes), done + self._rows - place))
-            restore(codes[part], self._scale[segment], self._offset[segment], out=values[part])
+            scale, offset = (each.read(segment, 1)[0, products, channels]
+                             for each in self._levels)
+            restore(codes[part], scale, offset, out=out[part])
             done = part.stop
-        return values
+
+    def close(self) -> None:
+        """Give back what is held besides the file."""
+        for each in self._levels:
+            each.close()
 
 
-def open_codes(file: h5py.File, data: h5py.Dataset, path: str) -> CodeReader | None:
+def open_codes(file: h5py.File, data: h5py.Dataset, path: str, lock: threading.Lock
+               ) -> CodeReader | None:
     """The scales of a file's codes; None for one that has none.
 
     Raises
@@ -133,4 +152,4 @@ def open_codes(file: h5py.File, data: h5py.Dataset, path: str) -> CodeReader | N
                 path, f"/scale {scale.shape} and /offset {offset.shape} do not fit /data "
                 f"{data.shape} ({data.dtype}) in segments of {rows}"
             )
-        return CodeReader(scale, offset, rows)
+        return CodeReader((open_rows(scale, path, lock), open_rows(offset, path, lock)), rows)
