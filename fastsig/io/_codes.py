@@ -7,6 +7,7 @@ codes depend on neither the blocks nor the threads that made them.
 from __future__ import annotations
 
 import threading
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -17,7 +18,7 @@ from fastsig.io import _metadata
 from fastsig.io._chunks import Rows, open_rows
 from fastsig.io._hdf5 import reading
 
-__all__ = ["CodeReader", "CodeWriter", "level_bytes", "open_codes", "segment_rows"]
+__all__ = ["CodeReader", "CodeWriter", "Encoded", "level_bytes", "open_codes", "segment_rows"]
 
 _SEGMENT, _LEAST_SEGMENT = 256, 16
 _SEGMENT_BYTES = 2**26
@@ -54,6 +55,14 @@ def level_bytes(shape: tuple[int, ...]) -> int:
     return 8 * int(np.prod(padded)) + 2**12
 
 
+class Encoded(NamedTuple):
+    """Codes of some rows, scale and offset of each of their segments, and how many were clipped."""
+
+    codes: NDArray[np.uint8]
+    levels: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
+    clipped: NDArray[np.int64]
+
+
 class CodeWriter:
     """/scale and /offset of a product, and the codes that belong to them.
 
@@ -77,18 +86,24 @@ class CodeWriter:
             for name in ("scale", "offset")
         ]
 
-    def encode(self, first: int, values: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Codes of rows from `first` on, where a segment begins; their levels are written."""
+    def encode(self, values: NDArray[np.float32]) -> Encoded:
+        """Codes of rows, the first of which begins a segment, and the levels of each segment."""
         from fastsig_kernels import requantize
 
-        codes = np.empty(values.shape, np.uint8)
+        codes, levels, clipped = np.empty(values.shape, np.uint8), [], np.zeros(2, np.int64)
         for row in range(0, len(values), self.rows):
             part = slice(row, row + self.rows)
-            _, *levels, clipped = requantize(values[part], out=codes[part])
-            self._clipped += clipped
+            _, scale, offset, each = requantize(values[part], out=codes[part])
+            levels.append((scale, offset))
+            clipped += each
+        return Encoded(codes, levels, clipped)
+
+    def store(self, first: int, encoded: Encoded) -> None:
+        """Write the levels of rows from `first` on."""
+        self._clipped += encoded.clipped
+        for segment, levels in enumerate(encoded.levels, first // self.rows):
             for dataset, level in zip(self.datasets, levels, strict=True):
-                dataset[(first + row) // self.rows] = level
-        return codes
+                dataset[segment] = level
 
     def finish(self) -> None:
         """Record how many values were clipped."""
