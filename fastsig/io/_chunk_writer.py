@@ -40,7 +40,8 @@ class RowsWriter:
         self._checked = kind is not None and kind.checked
         self._direct = kind is not None and kind.shuffled
         self._dtype = dataset.dtype
-        self._room = self._work = np.empty(0, np.uint8)
+        self._rooms: list[NDArray[np.uint8]] = []
+        self._work: NDArray[np.uint8] | None = None
 
     def pack(self, first: int, values: NDArray[Any]) -> Packed | None:
         """The bytes of the chunks that rows from `first` on fill; None where HDF5 makes them.
@@ -59,6 +60,7 @@ class RowsWriter:
             return
         for place, data in packed:
             self._dataset.id.write_direct_chunk(place, data)
+            self._rooms.append(data.base)  # type: ignore[arg-type]
 
     def _parts(self, first: int, values: NDArray[Any]
                ) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
@@ -82,15 +84,18 @@ class RowsWriter:
             fletcher32,
         )
 
-        if not self._room.size:
-            self._room = np.empty(compressed_bound(part.nbytes, part.itemsize) + 4, np.uint8)
+        if self._work is None:
             self._work = np.empty(compress_work_bytes(part.itemsize), np.uint8)
-        n = len(compress_planes(part, out=self._room[:-4], work=self._work))
+        try:
+            room = self._rooms.pop()
+        except IndexError:
+            room = np.empty(compressed_bound(part.nbytes, part.itemsize) + 4, np.uint8)
+        n = len(compress_planes(part, out=room[:-4], work=self._work))
         if self._checked:
-            check = fletcher32(self._room[:n]).to_bytes(4, "little")
-            self._room[n : n + 4] = np.frombuffer(check, np.uint8)
+            check = fletcher32(room[:n]).to_bytes(4, "little")
+            room[n : n + 4] = np.frombuffer(check, np.uint8)
             n += 4
-        return self._room[:n].copy()
+        return room[:n]
 
 
 class Line(Generic[Job]):
