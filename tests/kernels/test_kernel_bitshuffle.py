@@ -160,13 +160,15 @@ def test_damaged_bytes(item, name):
 
 def checked(monkeypatch):
     """The expanding kernel as Python runs it: each byte outside of an array is an IndexError."""
+    one = np.zeros(_lz4.SLACK, np.uint8)
+    _lz4.expand_nb(one, 0, 0, one.copy(), 0)  # compiled before it calls what numba cannot
     monkeypatch.setattr(_lz4, "_repeat_nb", _lz4._repeat_nb.py_func)
     return _lz4.expand_nb.py_func
 
 
 def block_of(data):
     """An LZ4 block, and what it holds, as arrays with room."""
-    source = np.frombuffer(data, np.uint8)
+    source = np.frombuffer(data, np.uint8).copy()
     target = np.empty(_lz4.bound(source.size), np.uint8)
     table = np.empty(_lz4.TABLE, np.uint16)
     n = _lz4.compress_nb(source, 0, source.size, target, 0, table)
@@ -221,6 +223,7 @@ def test_blocks_cut_anywhere_and_room_of_any_size(monkeypatch):
 
 
 def test_compressing_stays_within(monkeypatch):
+    block_of(b"compiled")
     for name in ("_find_nb", "_length_nb", "_sequence_nb", "_lengths_nb", "_hash_nb"):
         monkeypatch.setattr(_lz4, name, getattr(_lz4, name).py_func)
     rng = np.random.default_rng(3)
