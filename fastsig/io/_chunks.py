@@ -79,7 +79,7 @@ class Rows:
     @property
     def work_bytes(self) -> int:
         """Memory of a thread that reads, besides the result: chunks, packed and not."""
-        return 2 * self.dtype.itemsize * int(np.prod(self._dataset.chunks or (0,)))
+        return int(2 * self.dtype.itemsize * np.prod(self._dataset.chunks or (0,), dtype=int))
 
     def read(self, start: int, n: int, dtype: DTypeLike = np.float32,
              convert: Convert | None = None) -> NDArray[Any]:
@@ -198,7 +198,7 @@ class _Descriptor:
 class _Piece(NamedTuple):
     """Rows, products and channels of a chunk that are wanted."""
 
-    index: int
+    number: int
     region: tuple[slice, slice, slice]
     corner: tuple[int, int, int]
 
@@ -241,8 +241,8 @@ class DirectRows(Rows):
                 (stop, *self.shape[1:]), strict=True))
             begins = max(first[0], start), *first[1:]
             region = tuple(slice(a, b) for a, b in zip(begins, ends, strict=True))
-            index = (place[0] * self._grid[1] + place[1]) * self._grid[2] + place[2]
-            found.append(_Piece(index, region, first))  # type: ignore[arg-type]
+            number = (place[0] * self._grid[1] + place[1]) * self._grid[2] + place[2]
+            found.append(_Piece(number, region, first))  # type: ignore[arg-type]
         return found
 
     def _listed(self) -> NDArray[np.int64]:
@@ -258,14 +258,14 @@ class DirectRows(Rows):
     def _put(self, descriptor: int, table: NDArray[np.int64], piece: _Piece, start: int,
              out: NDArray[Any], convert: Convert) -> None:
         """Unpack one piece into its place in `out`, whose first row is `start`."""
-        rows, *others = piece.region
-        target = out[(slice(rows.start - start, rows.stop - start), *others)]
-        row = int(np.searchsorted(table[:, 0], piece.index))
-        there = row < len(table) and table[row, 0] == piece.index
+        rows, products, channels = piece.region
+        target = out[rows.start - start : rows.stop - start, products, channels]
+        row = int(np.searchsorted(table[:, 0], piece.number))
+        there = row < len(table) and table[row, 0] == piece.number
         if not there or table[row, 3] or self._unfiltered(piece, int(table[row, 2])):
-            convert(rows.start, *others, self._library(piece.region), target)
+            convert(rows.start, products, channels, self._library(piece.region), target)
             return
-        scratch = self._take(piece.index)
+        scratch = self._take(piece.number)
         try:
             packed = self._packed(descriptor, scratch, piece, *table[row, 1:3].tolist())
             self._unpack(packed, scratch, piece, target, convert)
@@ -293,14 +293,14 @@ class DirectRows(Rows):
     def _packed(self, descriptor: int, scratch: _Scratch, piece: _Piece, offset: int, size: int
                 ) -> NDArray[np.uint8]:
         """The bytes of a chunk, checked, without their checksum."""
-        if scratch.held != piece.index:
+        if scratch.held != piece.number:
             scratch.held = -1
             if size > 2 * self._bytes + 2**12:
                 raise self._error(piece, offset, f"has {size} bytes, for {self._bytes} unpacked")
             whole = scratch.room("packed", size)
             read_into(descriptor, whole, offset, self._path)
             scratch.length = self._checked(whole, piece, offset) if self._kind.checked else size
-            scratch.held = piece.index
+            scratch.held = piece.number
         return scratch.packed[: scratch.length]
 
     def _checked(self, whole: NDArray[np.uint8], piece: _Piece, offset: int) -> int:

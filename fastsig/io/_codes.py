@@ -126,8 +126,7 @@ class CodeReader:
 
     def decode(self, row: int, products: slice, channels: slice, codes: NDArray[np.uint8],
                out: NDArray[np.float32]) -> None:
-        """Put the values of codes of rows from `row` on, of some products and channels, in `out`.
-        """
+        """Put values of codes of rows from `row` on, of some products and channels, into `out`."""
         from fastsig_kernels import restore  # here, for `info` does without numba
 
         done = 0
