@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 from array import array
 from collections.abc import Callable, Iterator
@@ -29,6 +30,8 @@ __all__ = ["Convert", "Rows", "open_rows", "packing"]
 
 BITSHUFFLE, _LZ4 = 32008, 2
 _FLETCHER = 3
+_KERNELS = "fastsig_kernels.bitshuffle"
+_PAYS = 2**28  # bytes; HDF5 unpacks fewer while the kernels are loaded
 _LEAST = 2**15  # bytes of a chunk; of smaller ones, HDF5 does many in the time that one takes here
 
 #: ``convert(row, products, channels, values, out)`` puts values of rows from `row` on into `out`.
@@ -217,6 +220,7 @@ class DirectRows(Rows):
         self._table: NDArray[np.int64] | None = None
         self._listing = threading.Lock()
         self._scratch: list[_Scratch] = []
+        self._by_library = 0
 
     def close(self) -> None:
         """Close the descriptor; a reading that is under way ends first."""
@@ -224,10 +228,20 @@ class DirectRows(Rows):
         self._scratch.clear()
 
     def _read(self, start: int, out: NDArray[Any], convert: Convert) -> None:
+        if not self._pays(out.nbytes):
+            super()._read(start, out, convert)
+            return
         with self._file.use(self._path) as descriptor:
             table = self._listed()
             spread(lambda piece: self._put(descriptor, table, piece, start, out, convert),
                    self._pieces(start, start + len(out)))
+
+    def _pays(self, n_byte: int) -> bool:
+        """Whether kernels are loaded, or worth half a second: HDF5 reads a small file before."""
+        loaded = _KERNELS in sys.modules
+        if not loaded:
+            self._by_library += n_byte
+        return loaded or self._by_library > _PAYS
 
     def _pieces(self, start: int, stop: int) -> list[_Piece]:
         """The parts of chunks that rows `start` to `stop` are made of."""

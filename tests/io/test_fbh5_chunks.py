@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import fastsig_kernels.bitshuffle  # noqa: F401 - without, HDF5 reads small files
 import h5py
 import hdf5plugin
 import numpy as np
@@ -17,6 +19,7 @@ from streams import header
 
 import fastsig as fs
 from fastsig import threads
+from fastsig.io import _chunks
 from fastsig.io._chunks import DirectRows, open_rows
 from fastsig.io.fbh5_writer import FBH5Writer
 from fastsig.io.sizes import packed_ahead, writer_bytes
@@ -213,6 +216,23 @@ def test_many_threads_and_closing(tmp_path: Path) -> None:
     assert told and all(text.endswith("x.h5: the stream is closed") for text in told)
     with pytest.raises(fs.DataError, match="the stream is closed"):
         read(0)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not name its 2 products")
+def test_small_files_do_not_wait_for_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                              ) -> None:
+    data = numbers("f4")
+    path = written(tmp_path / "x.h5", data, chunks=(16, 2, 1500), **PACKED)
+    monkeypatch.delitem(sys.modules, _chunks._KERNELS)
+    monkeypatch.setattr(_chunks, "_PAYS", 2 * data.nbytes)
+    calls: list[int] = []
+    real = DirectRows._put
+    monkeypatch.setattr(DirectRows, "_put",
+                        lambda *args: (calls.append(1), real(*args)))
+    with fs.open(path) as chain:
+        for expected in (0, 0, 7):
+            np.testing.assert_array_equal(chain.read().values, data)
+            assert len(calls) == expected
 
 
 def test_spread_over_threads() -> None:
