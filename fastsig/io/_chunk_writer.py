@@ -21,8 +21,15 @@ from fastsig.io._chunks import packing
 
 __all__ = ["Line", "RowsWriter"]
 
+_PAYS = 2**27  # bytes; HDF5 packs fewer while the kernels are loaded
+
 Job = TypeVar("Job")
 Packed = list[tuple[tuple[int, ...], NDArray[np.uint8]]]
+
+
+def _pays(dataset: h5py.Dataset) -> bool:
+    """Whether a dataset is worth the kernels: by its size alone, for its bytes depend on it."""
+    return int(np.prod(dataset.shape)) * int(dataset.dtype.itemsize) >= _PAYS
 
 
 class RowsWriter:
@@ -38,7 +45,7 @@ class RowsWriter:
         kind = packing(dataset)
         self._dataset, self._chunks, self._shape = dataset, dataset.chunks, dataset.shape
         self._checked = kind is not None and kind.checked
-        self._direct = kind is not None and kind.shuffled
+        self._direct = kind is not None and kind.shuffled and _pays(dataset)
         self._dtype = dataset.dtype
         self._rooms: list[NDArray[np.uint8]] = []
         self._work: NDArray[np.uint8] | None = None

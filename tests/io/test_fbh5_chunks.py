@@ -19,7 +19,8 @@ from streams import header
 
 import fastsig as fs
 from fastsig import threads
-from fastsig.io import _chunks
+from fastsig.io import _chunk_writer, _chunks
+from fastsig.io._chunk_writer import RowsWriter
 from fastsig.io._chunks import DirectRows, open_rows
 from fastsig.io.fbh5_writer import FBH5Writer
 from fastsig.io.sizes import packed_ahead, writer_bytes
@@ -275,8 +276,10 @@ Write = Callable[..., Path]
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Write spectra, some at a time."""
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Write spectra, some at a time, packed here however few they are."""
+    monkeypatch.setattr(_chunk_writer, "_PAYS", 0)
+
     def make(data: np.ndarray, weight: np.ndarray, step: int, name: str = "a.h5",
              **options: Any) -> Path:
         names = ("I", "Q", "U", "V")[: data.shape[1]]
@@ -340,6 +343,15 @@ def test_what_fails_on_the_thread_is_told(write: Write, tmp_path: Path,
         write(data, weight, 50)
     assert told.value.poisoned and not list(tmp_path.iterdir())
     assert not [t for t in threading.enumerate() if t.name.startswith("fastsig-write")]
+
+
+def test_size_alone_decides_who_packs(tmp_path: Path) -> None:
+    """Not what the process did before: equal products have equal bytes."""
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for n, direct in ((2**13, True), (2**13 - 1, False)):
+            made = file.create_dataset(str(n), (n, 1, 2**12), "f4", chunks=(256, 1, 2**12),
+                                       **PACKED)
+            assert (RowsWriter(made).pack(0, np.zeros((256, 1, 2**12), "f4")) is not None) is direct
 
 
 def test_memory_of_a_writer() -> None:
