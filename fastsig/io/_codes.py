@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fastsig.errors import FormatError
 from fastsig.io import _metadata
 from fastsig.io._chunks import Rows, open_rows
-from fastsig.io._hdf5 import reading
+from fastsig.io._hdf5 import numbers, reading
 
 __all__ = ["CodeReader", "CodeWriter", "Encoded", "level_bytes", "open_codes", "segment_rows"]
 
@@ -157,7 +157,7 @@ def open_codes(file: h5py.File, data: h5py.Dataset, path: str, lock: threading.L
         if "segment_rows" not in data.attrs:
             return None
         rows = int(data.attrs["segment_rows"])
-        scale, offset = file["scale"], file["offset"]
+        scale, offset = (numbers(file, name, path) for name in ("scale", "offset"))
         shape = (-(-data.shape[0] // rows), *data.shape[1:]) if rows > 0 else None
         if data.dtype != np.uint8 or any(
             table.shape != shape or table.dtype != np.float32 for table in (scale, offset)

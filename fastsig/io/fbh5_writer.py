@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from fractions import Fraction
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import h5py
@@ -25,7 +24,9 @@ from fastsig.io.sizes import (
     estimate_bytes,
     packed_ahead,
     weight_chunks,
+    writer_bytes,
 )
+from fastsig.io.spectra_writing import Sizes, SpectraWriter
 
 __all__ = ["BITS", "BLANKS", "COMPRESSIONS", "FBH5Writer"]
 
@@ -53,7 +54,7 @@ class _Prepared(NamedTuple):
     encoded: Encoded | None
 
 
-class FBH5Writer:
+class FBH5Writer(SpectraWriter):
     """Write an FBH5 file row by row.
 
     A context manager: the file gets its name when the block ends well and vanishes otherwise.
@@ -89,6 +90,9 @@ class FBH5Writer:
         Where the file exists or cannot be written, or the disk is too small.
     """
 
+    NAME = "fbh5"
+    OFFERS = BITS
+
     def __init__(
         self, path: str | os.PathLike[str], header: Header, shape: tuple[int, ...], *,
         weight_channels: int = 1, provenance: Mapping[str, Any], overwrite: bool = False,
@@ -114,6 +118,7 @@ class FBH5Writer:
         self._buffer, self._weight_buffer = self._buffers()
         self._line = Line(self._prepare, self._store, packed_ahead(shape, bits))
         size = estimate_bytes(shape, weight_channels, bits) if reserve else 0
+        self.files = [os.fspath(path)]
         self._output = SafeOutput(path, overwrite=overwrite, reserve=size)
         try:
             self._file = self._create(header.replace(n_bits=bits), provenance, compression)
@@ -163,6 +168,19 @@ class FBH5Writer:
         shapes = self._shape, self._weight_shape
         data, weight = (np.empty((self._chunks[0], *shape[1:]), np.float32) for shape in shapes)
         return data, weight
+
+    @classmethod
+    def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool,
+               **options: Any) -> list[str]:
+        """Nothing: there is a place for all that the project knows."""
+        return []
+
+    @classmethod
+    def sizes(cls, shape: tuple[int, ...], *, weight_channels: int = 1, bits: int = 32,
+              **options: Any) -> Sizes:
+        """Samples uncompressed, weights, axes and records; the memory that filters take."""
+        return Sizes(estimate_bytes(shape, weight_channels, bits),
+                     writer_bytes(shape, weight_channels, bits))
 
     def append(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
         """Write the next rows: (n, product, chan) means and weights that broadcast to them."""
@@ -260,20 +278,10 @@ class FBH5Writer:
         except (OSError, RuntimeError, ValueError) as error:
             raise self._output.error(error, poisoned=True) from error
 
-    def __enter__(self) -> FBH5Writer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        elif isinstance(value, OutputError) and value.poisoned:
-            self._line.close()
-            self._output.discard()  # of this writer or another: HDF5 is not to be called again
-        else:
-            self.discard()
+    def abandon(self) -> None:
+        """Give up without calling HDF5 again."""
+        self._line.close()
+        self._output.discard()
 
 
 def _filters(compression: str) -> dict[str, Any]:

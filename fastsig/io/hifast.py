@@ -27,7 +27,7 @@ from fastsig.errors import DataError, FormatError, UsageError
 from fastsig.header import Header, split_overrides
 from fastsig.io._cards import FIRST_DAY, LAST_DAY
 from fastsig.io._clock import FAST_STEPS, RowClock, exact_time, fit, seconds_of, told_step
-from fastsig.io._hdf5 import cards_of, open_file, reading
+from fastsig.io._hdf5 import cards_of, member, open_file, reading
 from fastsig.io._hifast_group import (
     FIELDS,
     axis_of,
@@ -59,7 +59,8 @@ def sniff(probe: Probe) -> bool:
     if not probe.is_hdf5 or "S" not in probe.root[1]:
         return False
     with open_file(probe.path) as file, reading(probe.path, "the group S"):
-        group = file.get("S")
+        hard = isinstance(file.get("S", getlink=True), h5py.HardLink)
+        group = file["S"] if hard else None
         names = set(group) if isinstance(group, h5py.Group) else set()
     return names >= {"mjd", "freq"} and bool(names & set(FIELDS))
 
@@ -124,7 +125,7 @@ class HiFASTSpectra(FileSpectra):
             self._rfi = self._flags(path, (n_row, n_chan)) if rfi else None
             self.fields = other_shapes(self._group, name, path)
             with reading(path, "the attributes of Header"):
-                header = file.get("Header")
+                header = member(file, "Header", path)
                 cards = cards_of(header.attrs) if isinstance(header, h5py.Group) else {}
             clock, start = _clock(path, self.times, common, mark)
         except BaseException:
@@ -177,6 +178,29 @@ class HiFASTSpectra(FileSpectra):
         with self._reading(f"S/{name}"):
             dataset = self._group[name]
             return np.asarray(dataset[start:stop] if dataset.ndim else dataset[()])
+
+    def fields_of(self, rows: tuple[int, int], channels: tuple[int, int]
+                  ) -> dict[str, NDArray[Any]] | None:
+        """What else the group holds of spectra and channels, for a file of these alone.
+
+        Channels ascend, as those of the stream. None where rows are missing within.
+        """
+        first, stop = np.searchsorted(self.slots, rows).tolist()
+        if stop - first != rows[1] - rows[0]:
+            return None
+        n_row, n_chan = self._data.shape[1:]
+        out = {"mjd": self.times[first:stop]}
+        for name, shape in self.fields.items():
+            if name not in ("mjd", "freq"):
+                values = self.read_field(name)
+                by_row = shape[:1] == (n_row,)
+                values = values[first:stop] if by_row else values
+                for axis in range(by_row, values.ndim):
+                    if shape[axis] == n_chan:
+                        values = np.flip(values, axis) if self._descending else values
+                        values = values.take(np.arange(*channels), axis)
+                out[name] = values
+        return out
 
     def _values(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         out = np.zeros((n, *self.shape[1:]), np.float32)

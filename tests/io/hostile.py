@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-from writers import NONSENSE, complex_int, write_digital_rf, write_lofar_tbb
+from writers import NONSENSE, complex_int, write_digital_rf, write_lofar_bf, write_lofar_tbb
 
 from fastsig.errors import FastsigError, InputError, UsageError
 from fastsig.io import describe, detect
 
 N_FILE = 2000
-FORMATS = ("native", "guppi", "dada", "vdif", "drx", "chime", "lofar_tbb", "digital_rf", "mark4",
-           "mark5b", "gsb", "raw")
+FORMATS = ("native", "guppi", "dada", "vdif", "drx", "chime", "lofar_tbb", "lofar_bf", "digital_rf",
+           "mark4", "mark5b", "gsb", "raw")
 RAW = {"n_bits": "8", "sample_rate": "1MHz", "start_time": "2026-01-01T00:00:00"}
 
 #: Values that make no sense, or too much of it, for text headers and overrides.
@@ -221,6 +221,21 @@ def _lofar_tbb(home: Path, external: bool) -> Any:
     return ["x.h5"], {"x.h5": []}, "hdf5", {}
 
 
+def _lofar_bf(home: Path) -> Any:
+    rng = np.random.default_rng(7)
+    for i, name in enumerate("IQ"):
+        write_lofar_bf(home / f"{i}.h5", {name: rng.normal(9, 1, (60, 8)).astype(">f4")},
+                       subbands=[0, 3], storage="external" if i else "chunked")
+    return ["0.h5", "1.h5"], {"0.h5": [], "1.h5": []}, "hdf5", {}
+
+
+def _lofar_bf_voltages(home: Path) -> Any:
+    rng = np.random.default_rng(8)
+    parts = {name: rng.normal(0, 9, (200, 3)).astype("<f4") for name in ("Xr", "Xi", "Yr", "Yi")}
+    write_lofar_bf(home / "x.h5", parts, n_sub=1, n_int=1)
+    return ["x.h5"], {"x.h5": []}, "hdf5", {}
+
+
 def _digital_rf(home: Path, continuous: bool) -> Any:
     number = np.arange(200)
     samples = np.stack([number, -number], 1).astype("f4") if continuous else (
@@ -275,6 +290,7 @@ _MAKERS: dict[str, list[tuple[str, Callable[[Path], Any]]]] = {
     "chime": [("two archived channels", _chime), ("beams", _chime_beams)],
     "lofar_tbb": [("raw files", lambda home: _lofar_tbb(home, True)),
                   ("one file", lambda home: _lofar_tbb(home, False))],
+    "lofar_bf": [("two Stokes", _lofar_bf), ("voltages", _lofar_bf_voltages)],
     "digital_rf": [("gapped", lambda home: _digital_rf(home, False)),
                    ("continuous", lambda home: _digital_rf(home, True))],
     "mark4": [("16 tracks", _mark4)],
@@ -581,23 +597,38 @@ def _unsound(stream: Any, case: Case) -> str:
         return f"wrong shape: {shape} for {header.polarization} and {header.channels}"
     json.dumps(describe(stream, case.format))
     json.dumps(dict(header.extra), allow_nan=False)
+    spectra = stream.kind == "spectra"
     if case.kind != "overrides":
-        held = sum(os.path.getsize(each) for each in stream.files) * 8
+        held = 0 if spectra else sum(os.path.getsize(each) for each in stream.files) * 8
         bits = header.n_bits * (2 if header.is_complex else 1)
-        if (stream.valid_fraction() or 0) * float(np.prod(shape, dtype=float)) * bits > held * 1.01:
+        valid = 0 if spectra else stream.valid_fraction() or 0
+        if valid * float(np.prod(shape, dtype=float)) * bits > held * 1.01:
             return f"wrong shape: {shape}, more valid samples than the files hold"
         if shape[0] / header.sample_rate > 366 * 86400:
             return f"wrong shape: {shape} is {float(shape[0] / header.sample_rate):.3g} s"
     n = max(1, min(shape[0], 1000, 2**20 // stream.row_bytes))
     for start in sorted({0, (shape[0] - n) // 2, shape[0] - n}):
-        if found := _wrong_block(stream, stream.read_block(start, n), start, n):
+        check = _wrong_spectra if spectra else _wrong_block
+        if found := check(stream, stream.read_block(start, n), start, n):
             return found
+    if spectra:
+        return ""
     recorded = stream.as_recorded()
     if recorded is stream:
         return ""
     n -= n % recorded.row_step  # rows that share a byte
     found = recorded.read_block(0, n)
     return "" if found.n == n else f"wrong shape: {found.n} rows as recorded, not {n}"
+
+
+def _wrong_spectra(stream: Any, block: Any, start: int, n: int) -> str:
+    data, shape = block.data, (n, *stream.shape[1:])
+    if data.shape != shape or data.dtype != np.float32 or block.valid.dtype != np.float32:
+        return f"wrong shape: {data.shape} of {data.dtype}, not {shape}"
+    weight = np.broadcast_to(block.valid, shape)
+    if not ((weight >= 0) & (weight <= 1)).all() or (np.isfinite(data) != (weight > 0)).any():
+        return f"wrong shape: weights of rows {start} to {start + n} do not tell what is NaN"
+    return ""
 
 
 def _wrong_block(stream: Any, block: Any, start: int, n: int) -> str:

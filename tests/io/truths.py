@@ -229,7 +229,7 @@ LEFT_OUT = {
     "README.md": "about the files",
     "MANIFEST.tsv": "about the files",
     "dspsr_polyco/*header.dada": "DADA headers of a benchmark, without samples",
-    "lofar_dal_h5/*_bf.*": "Stokes I (COMPLEX_VOLTAGES = 0)",
+    "lofar_dal_h5/*_bf.*": "LOFAR spectra, Stokes I (COMPLEX_VOLTAGES = 0)",
     "*.fil": "SIGPROC spectra", "*.tim": "SIGPROC time series, or times of arrival",
     "your/*.fits": "PSRFITS spectra", "dysh/*": "SDFITS and text spectra",
     "*.sm": "PSRFITS profile", "fbh5_derived/*": "FBH5 spectra",
