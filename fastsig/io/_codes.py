@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from fastsig.errors import FormatError
 from fastsig.io import _metadata
-from fastsig.io._chunks import Rows, open_rows
+from fastsig.io._chunks import open_rows
 from fastsig.io._hdf5 import numbers, reading
+from fastsig.io._rows import Rows
 
 __all__ = ["CodeReader", "CodeWriter", "Encoded", "level_bytes", "open_codes", "segment_rows"]
 

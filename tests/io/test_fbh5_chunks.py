@@ -19,9 +19,10 @@ from streams import header
 
 import fastsig as fs
 from fastsig import threads
-from fastsig.io import _chunk_writer, _chunks
+from fastsig.io import _chunk_writer, _direct_rows
 from fastsig.io._chunk_writer import RowsWriter
-from fastsig.io._chunks import DirectRows, open_rows
+from fastsig.io._chunks import open_rows
+from fastsig.io._direct_rows import DirectRows
 from fastsig.io.fbh5_writer import FBH5Writer
 from fastsig.io.sizes import packed_ahead, writer_bytes
 from fastsig.polarization import PolBasis
@@ -213,8 +214,8 @@ def test_small_files_do_not_wait_for_kernels(tmp_path: Path, monkeypatch: pytest
                                               ) -> None:
     data = numbers("f4")
     path = written(tmp_path / "x.h5", data, chunks=(16, 2, 1500), **PACKED)
-    monkeypatch.delitem(sys.modules, _chunks._KERNELS)
-    monkeypatch.setattr(_chunks, "_PAYS", 2 * data.nbytes)
+    monkeypatch.delitem(sys.modules, _direct_rows._KERNELS)
+    monkeypatch.setattr(_direct_rows, "_PAYS", 2 * data.nbytes)
     calls: list[int] = []
     real = DirectRows._put
     monkeypatch.setattr(DirectRows, "_put",
