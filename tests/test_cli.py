@@ -205,13 +205,13 @@ def test_memory_bounds_the_whole_process(tmp_path: Path) -> None:
     fastsig("simulate", "fast-voltage", "-o", out, "--duration", "64ms")
     words = ("spectra", out, "-o", tmp_path / "s.h5", "--n-chan", 4096, "--products", "IQUV",
              "--n-int", 8, "-j", 2, "--overwrite")
-    refused = fastsig(*words, "--memory", "50MB", code=2).stderr
-    floor = int(refused.rpartition(", ")[2].removesuffix("MB\n"))
     told = """
 import atexit
 from fastsig.memory import peak_bytes
 atexit.register(lambda: print(peak_bytes()))
 """
+    refused = fastsig(*words, "--memory", "50MB", code=2, before=told).stderr
+    floor = int(refused.rpartition(", ")[2].removesuffix("MB\n"))
     for bound in (floor + 15, 1000):
         peak = int(fastsig(*words, "--memory", f"{bound}MB", before=told).stdout)
         assert peak < bound * 10**6
