@@ -1,4 +1,4 @@
-"""Small recordings of every format of spectra, for `hostile`, and what makes a stream of them sound.
+"""Small recordings of every format of spectra, and what makes a stream of them sound.
 
 Makers are as in `hostile_voltages`.
 """
@@ -144,7 +144,7 @@ def wrong_parts(stream: Any, n: int) -> str:
     """What is wrong with sums and bands, held against the first `n` spectra."""
     block = stream.read_block(0, n)
     sums = stream.read_sums(0, n)
-    wanted = np.where(block.valid > 0, block.data, 0) * np.float64(stream.header.n_sum) * block.valid
+    wanted = np.where(block.valid > 0, block.data, 0) * np.float64(1) * block.valid
     if not np.array_equal(sums.total, wanted) or sums.weight.shape[2] != stream.weight_channels:
         return f"wrong shape: sums of {sums.total.shape}, weights {sums.weight.shape}"
     if not hasattr(stream, "band"):
