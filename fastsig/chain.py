@@ -191,20 +191,20 @@ class Chain:
             )
         return first, stop
 
-    def write(self, path: str | os.PathLike[str], **options: Any) -> None:
-        """Compute all rows and write them.
+    def write(self, path: str | os.PathLike[str], **options: Any) -> Any:
+        """Compute all rows and write them, in the format that the ending of `path` or `to` tells.
 
-        Spectra become FBH5, with the options of `fastsig.reduce.write`; voltages a file of the
-        format that `path` or `to` tells, with those of `fastsig.convert.write`.
+        Spectra take the options of `fastsig.reduce.write`, voltages those of
+        `fastsig.convert.write`, which also tell what is returned: an object with `losses` and
+        `n_bits`.
         """
         if self.stream.kind == "voltage":
             from fastsig.convert import write as write_voltages
 
-            write_voltages(self.stream, path, **options)
-            return
+            return write_voltages(self.stream, path, **options)
         from fastsig.reduce import write
 
-        write(self.stream, path, **options)
+        return write(self.stream, path, **options)
 
     def shared(self) -> Chain:
         """The same voltages for several chains, which `fastsig.reduce.write_many` reads once."""

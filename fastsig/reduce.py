@@ -12,35 +12,39 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fastsig.errors import FastsigWarning, UsageError
-from fastsig.io.fbh5_writer import FBH5Writer
 from fastsig.io.provenance import input_files, provenance
 from fastsig.io.safe import check_output
-from fastsig.io.sizes import writer_bytes
+from fastsig.io.spectra_writing import SpectraWriter
 from fastsig.plan import Plan, Unit, describe_unit, plan_many
 from fastsig.scheduler import run
 from fastsig.shared import Shared, shared_by
 from fastsig.signals import held
 from fastsig.stages.integrate import Integrate
-from fastsig.stream import SpectrumStream, Stream
+from fastsig.stream import Stream
+from fastsig.targets import Target, refuse_losses, target
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["plan_product", "plan_products", "write", "write_many", "write_plan", "write_plans"]
+__all__ = ["plan_product", "plan_products", "write", "write_many", "write_plans"]
 
 
 def plan_product(
-    stream: Stream, *, workers: int | None = None, memory: int | None = None, fused: bool = True,
-    bits: int = 32,
+    stream: Stream, made: Target | None = None, *, workers: int | None = None,
+    memory: int | None = None, fused: bool = True,
 ) -> Plan:
     """The plan of writing a chain's spectra, the writer's memory included."""
-    return plan_products([stream], workers=workers, memory=memory, fused=fused, bits=bits)[0]
+    return plan_products([stream], [made] if made else None, workers=workers, memory=memory,
+                         fused=fused)[0]
 
 
 def plan_products(
-    streams: Sequence[Stream], *, workers: int | None = None, memory: int | None = None,
-    fused: bool = True, bits: int = 32,
+    streams: Sequence[Stream], targets: Sequence[Target] | None = None, *,
+    workers: int | None = None, memory: int | None = None, fused: bool = True,
 ) -> list[Plan]:
-    """The plans of writing the spectra of several chains in one run; `memory` is for all."""
+    """The plans of writing the spectra of several chains in one run; `memory` is for all.
+
+    Targets tell what the writers take; without them that of FBH5 of 32 bits is taken.
+    """
     threads = len(os.sched_getaffinity(0)) if workers is None else workers
     if threads < 1:
         raise UsageError(f"workers = {workers}; allowed: 1 or more")
@@ -50,8 +54,10 @@ def plan_products(
         _check_shared(streams)
     for stream in streams:
         _warn_of_length(stream)
+    if targets is None:
+        targets = [target(stream, "") for stream in streams]
     return plan_many(streams, workers=threads, memory=memory, fused=fused,
-                     writer_bytes=sum(_writer_bytes(stream, bits) for stream in streams))
+                     writer_bytes=sum(made.sizes.memory for made in targets))
 
 
 def _check_shared(streams: Sequence[Stream]) -> None:
@@ -71,19 +77,12 @@ def _warn_of_length(stream: Stream) -> None:
         )
 
 
-def _writer_bytes(stream: Stream, bits: int) -> int:
-    if not isinstance(stream, SpectrumStream):
-        return 0
-    return writer_bytes(stream.shape, stream.weight_channels, bits)
-
-
 def write(
     stream: Stream, path: str | os.PathLike[str], *, workers: int | None = None,
-    memory: int | None = None, fused: bool = True, overwrite: bool = False,
-    compression: str = "bitshuffle", blank: str = "nan", bits: int = 32,
-    hash_inputs: bool = False, progress: Callable[[int], Any] | None = None,
-) -> Plan:
-    """Compute a chain that ends in spectra and write them as FBH5.
+    memory: int | None = None, fused: bool = True, overwrite: bool = False, lossy: bool = False,
+    hash_inputs: bool = False, progress: Callable[[int], Any] | None = None, **options: Any,
+) -> Target:
+    """Compute a chain that ends in spectra and write them, as FBH5 or in another format.
 
     The bytes written depend on the input and the chain's parameters alone.
 
@@ -92,7 +91,7 @@ def write(
     stream : SpectrumStream
         The chain.
     path : path
-        Final name of the product.
+        Final name of the product; its ending tells the format, where `to` does not.
     workers : int, optional
         Threads; as many as the process may use by default.
     memory : int, optional
@@ -101,38 +100,49 @@ def write(
         Whether to use fused kernels.
     overwrite : bool
         Whether an existing file may be replaced.
-    compression : {"bitshuffle", "gzip", "none"}
-        Filter of the data.
-    blank : {"nan", "mean"}
-        What stands where nothing is valid: NaN, or the channel's weighted mean.
-    bits : {32, 8}
-        Of the samples: float32, or codes with a scale and an offset for each segment of spectra,
-        product and channel.
+    lossy : bool
+        Whether to write although the format cannot carry everything.
     hash_inputs : bool
         Hash all of every input for the provenance, not its ends alone.
     progress : callable, optional
         Called with the number of rows written since the last call.
+    **options
+        `to`, `bits`, `scale`, `file_bytes`, `compression` (bitshuffle, gzip or none) and `blank`
+        (what stands where nothing is valid: NaN, or the channel's mean), as of
+        `fastsig.targets.target`. FBH5 of 8 bits has a scale and an offset for each segment of
+        spectra, product and channel.
+
+    Returns
+    -------
+    Target
+        What was written, with `losses` and `n_bits`.
 
     Raises
     ------
+    UsageError
+        Where an option is not allowed.
     PlanError
-        Where the chain cannot run, or not within `memory`.
+        Where the chain cannot run, or not within `memory`; or something would be lost and `lossy`
+        is not given.
     OutputError
         Where the product exists or cannot be written.
     DataError
         Where an input cannot be read to its end.
     """
-    ready = plan_product(stream, workers=workers, memory=memory, fused=fused, bits=bits)
-    write_plan(ready, stream, path, overwrite=overwrite, compression=compression,
-               blank=blank, bits=bits, hash_inputs=hash_inputs, progress=progress)
-    return ready
+    made = target(stream, path, **options)
+    refuse_losses(made, lossy)
+    ready = plan_product(stream, made, workers=workers, memory=memory, fused=fused)
+    write_plans([ready], [stream], [made], overwrite=overwrite, hash_inputs=hash_inputs,
+                progress=progress)
+    return made
 
 
 def write_many(
     streams: Sequence[Stream], paths: Sequence[str | os.PathLike[str]], *,
-    workers: int | None = None, memory: int | None = None, fused: bool = True, bits: int = 32,
-    **options: Any,
-) -> list[Plan]:
+    workers: int | None = None, memory: int | None = None, fused: bool = True,
+    overwrite: bool = False, lossy: bool = False, hash_inputs: bool = False,
+    progress: Callable[[int], Any] | None = None, **options: Any,
+) -> list[Target]:
     """Write several chains of one shared stream, each to its path, in one read of the input.
 
     Each product is, byte for byte, the one that `write` makes. Where `memory` is too small to
@@ -144,10 +154,8 @@ def write_many(
         Chains on one `Shared` (of ``chain.shared()``).
     paths : sequence of path
         Final names, as many and all different.
-    workers, memory, fused, bits
+    workers, memory, fused, overwrite, lossy, hash_inputs, progress, **options
         As of `write`; `memory` is that of the whole run.
-    options
-        `overwrite`, `compression`, `blank`, `hash_inputs` and `progress`, as of `write`.
 
     Raises
     ------
@@ -156,49 +164,45 @@ def write_many(
     PlanError, OutputError, DataError
         As of `write`. All products that were being written are removed.
     """
-    plans = plan_products(streams, workers=workers, memory=memory, fused=fused, bits=bits)
-    write_plans(plans, streams, paths, bits=bits, **options)
-    return plans
-
-
-def write_plan(
-    ready: Plan, stream: Stream, path: str | os.PathLike[str], **options: Any
-) -> None:
-    """Run a plan of `plan_product` for `stream`; `options` as of `write`."""
-    write_plans([ready], [stream], [path], **options)
+    if len(paths) != len(streams):
+        raise UsageError(f"{len(paths)} paths for {len(streams)} products; allowed: one each")
+    targets = [target(stream, path, **options)
+               for stream, path in zip(streams, paths, strict=True)]
+    for made in targets:
+        refuse_losses(made, lossy)
+    plans = plan_products(streams, targets, workers=workers, memory=memory, fused=fused)
+    write_plans(plans, streams, targets, overwrite=overwrite, hash_inputs=hash_inputs,
+                progress=progress)
+    return targets
 
 
 def write_plans(
-    plans: Sequence[Plan], streams: Sequence[Stream], paths: Sequence[str | os.PathLike[str]], *,
-    overwrite: bool = False, compression: str = "bitshuffle", blank: str = "nan", bits: int = 32,
-    hash_inputs: bool = False, progress: Callable[[int], Any] | None = None,
-) -> None:
+    plans: Sequence[Plan], streams: Sequence[Stream], targets: Sequence[Target], *,
+    overwrite: bool = False, hash_inputs: bool = False,
+    progress: Callable[[int], Any] | None = None,
+) -> list[SpectraWriter]:
     """Run the plans of `plan_products` for `streams`; parameters as of `write`."""
+    paths = [made.path for made in targets]
     _check_paths(streams, paths, overwrite)
     for ready in plans:
         _log.info("plan\n%s", ready.explain())
     begun = time.perf_counter()
     with held(), _sharing(plans), contextlib.ExitStack() as stack:
         writers = [
-            stack.enter_context(FBH5Writer(
-                path, ready.stream.header, ready.stream.shape,
-                weight_channels=ready.stream.weight_channels,
-                provenance=provenance(stream, hash_inputs=hash_inputs), overwrite=overwrite,
-                compression=compression, blank=blank, bits=bits,
-            ))
-            for ready, stream, path in zip(plans, streams, paths, strict=True)
+            stack.enter_context(made.writer(
+                ready.stream, provenance(stream, hash_inputs=hash_inputs), overwrite))
+            for ready, stream, made in zip(plans, streams, targets, strict=True)
         ]
         _run(plans, writers, progress)
     for ready, path in zip(plans, paths, strict=True):
         rows, seconds = ready.stream.shape[0], time.perf_counter() - begun
         _log.info("%s: %d rows in %.3g s", path, rows, seconds)
+    return writers
 
 
 def _check_paths(
     streams: Sequence[Stream], paths: Sequence[str | os.PathLike[str]], overwrite: bool
 ) -> None:
-    if len(paths) != len(streams):
-        raise UsageError(f"{len(paths)} paths for {len(streams)} products; allowed: one each")
     for stream, path in zip(streams, paths, strict=True):
         check_output(path, overwrite=overwrite, inputs=input_files(stream))
     if len({os.path.realpath(path) for path in paths}) < len(paths):
@@ -220,7 +224,7 @@ def _sharing(plans: Sequence[Plan]) -> Iterator[None]:
 
 
 def _run(
-    plans: Sequence[Plan], writers: Sequence[FBH5Writer], progress: Callable[[int], Any] | None
+    plans: Sequence[Plan], writers: Sequence[SpectraWriter], progress: Callable[[int], Any] | None
 ) -> None:
     """Do the units of all plans, by the input that they begin at, and write what they give."""
     blocks = [ready.blocks() for ready in plans]

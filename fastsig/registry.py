@@ -14,7 +14,8 @@ from typing import Any
 
 from fastsig.errors import FastsigWarning, UsageError
 
-__all__ = ["API", "formats", "stage", "stages", "writer", "writers"]
+__all__ = ["API", "formats", "stage", "spectra_writer", "spectra_writers", "stages",
+           "writer", "writers"]
 
 API = 1
 
@@ -28,6 +29,14 @@ _WRITERS = {
     "guppi": "fastsig.io.guppi_writer:GuppiWriter",
     "dada": "fastsig.io.dada_writer:DadaWriter",
     "vdif": "fastsig.io.vdif_writer:VdifWriter",
+}
+
+_SPECTRA_WRITERS = {
+    "fbh5": "fastsig.io.fbh5_writer:FBH5Writer",
+    "sigproc": "fastsig.io.sigproc_writer:SigprocWriter",
+    "psrfits": "fastsig.io.psrfits_writer:PsrfitsWriter",
+    "presto": "fastsig.io.presto_writer:PrestoWriter",
+    "hifast": "fastsig.io.hifast_writer:HiFASTWriter",
 }
 
 _STAGES = {
@@ -77,7 +86,30 @@ def writer(name: str) -> Any:
     """
     if name not in _WRITERS:
         raise UsageError(f"voltages cannot be written as {name!r}; allowed: {', '.join(_WRITERS)}")
-    module, _, attribute = _WRITERS[name].partition(":")
+    return _loaded(_WRITERS[name])
+
+
+def spectra_writers() -> tuple[str, ...]:
+    """Names of the formats that spectra can be written in."""
+    return tuple(_SPECTRA_WRITERS)
+
+
+def spectra_writer(name: str) -> Any:
+    """The class that writes spectra in a format.
+
+    Raises
+    ------
+    UsageError
+        Where there is none.
+    """
+    if name not in _SPECTRA_WRITERS:
+        raise UsageError(f"spectra cannot be written as {name!r}; allowed: "
+                         f"{', '.join(_SPECTRA_WRITERS)}")
+    return _loaded(_SPECTRA_WRITERS[name])
+
+
+def _loaded(place: str) -> Any:
+    module, _, attribute = place.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
@@ -96,8 +128,7 @@ def stage(name: str) -> Any:
         Where there is no stage of that name.
     """
     if name in _STAGES:
-        module, _, attribute = _STAGES[name].partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        return _loaded(_STAGES[name])
     found = _plugins("fastsig.stages").get(name)
     if found is None:
         raise UsageError(f"no stage is called {name!r}; there are {', '.join(stages())}")

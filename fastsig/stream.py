@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from astropy import units as u
@@ -33,6 +33,7 @@ from fastsig.validity import Spans
 
 __all__ = [
     "Block",
+    "Codes",
     "FrameStream",
     "SpectrumStream",
     "Stream",
@@ -79,6 +80,13 @@ class Sums:
     weight: NDArray[np.float64]
 
 
+class Codes(NamedTuple):
+    """The least and the most of the whole numbers that all values of a stream are."""
+
+    low: int
+    high: int
+
+
 class Stream(ABC):
     """Rows on an exact clock; see the module's text for the kinds there are.
 
@@ -97,6 +105,9 @@ class Stream(ABC):
     """
 
     kind = "stream"
+
+    #: Name of the format of a file that `fastsig.open` opened; empty for stages.
+    format_name = ""
 
     def __init__(
         self, header: Header, shape: tuple[int, ...], dtype: DTypeLike, path: str
@@ -331,6 +342,14 @@ class SpectrumStream(Stream):
     def weight_channels(self) -> int:
         """Length of the weights' channel axis: 1, or the number of channels."""
         return 1
+
+    def codes(self) -> Codes | None:
+        """The range of the whole numbers that all values are; None where no header tells."""
+        return None
+
+    def all_valid(self) -> bool | None:
+        """Whether all weights are 1; None where only reading everything tells."""
+        return None
 
     @abstractmethod
     def read_sums(self, start: int, n: int) -> Sums:

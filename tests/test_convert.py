@@ -86,10 +86,8 @@ def test_wrong_use(samples: Path, tmp_path: Path) -> None:
         done = fastsig("convert", source, *words, cwd=tmp_path, code=code)
         assert message in done.stderr and done.stderr.count("\n") <= 2, done.stderr
     fastsig("spectra", source, "-o", "s.h5", "--n-chan", 64, "-q", cwd=tmp_path)
-    done = fastsig("convert", "s.h5", "-o", "t.h5", cwd=tmp_path, code=3)
-    assert "s.h5: holds spectra; convert takes voltages" in done.stderr
-    done = fastsig("cut", "s.h5", "-o", "t.h5", "--lossy", cwd=tmp_path, code=2)
-    assert "--lossy is for voltages" in done.stderr
+    done = fastsig("cut", "s.h5", "-o", "t.h5", "--to", "vdif", cwd=tmp_path, code=2)
+    assert "holds spectra; allowed: fbh5, sigproc" in done.stderr
     done = fastsig("cut", source, "-o", "t.h5", "--fstart", "1410MHz", cwd=tmp_path, code=2)
     assert "a band can be selected from channels only" in done.stderr
     assert os.listdir(tmp_path) == ["s.h5"]

@@ -21,6 +21,7 @@ import fastsig as fs
 from fastsig import budget, shared
 from fastsig.chain import spectra
 from fastsig.reduce import plan_products, write_many, write_plans
+from fastsig.targets import target
 
 N = 400_000
 
@@ -72,7 +73,9 @@ def test_each_as_if_alone_and_read_once(
     streams = chains_of(shared.Shared(source), case)
     paths = [tmp_path / f"{n_chan}.h5" for n_chan, _ in case]
     made = []
-    plans = write_many(streams, paths, workers=workers, progress=made.append)
+    plans = plan_products(streams, workers=workers)
+    targets = [target(stream, path) for stream, path in zip(streams, paths, strict=True)]
+    write_plans(plans, streams, targets, progress=made.append)
     assert sum(made) == sum(stream.shape[0] for stream in streams)
     used = [(s.shape[0] - 1, s) for s in (stream.source.source for stream in streams)]
     last = max(sum(bank.needs(row, 1)) for row, bank in used)
@@ -90,13 +93,14 @@ def test_little_memory_reads_again_and_gives_the_same(voltages: Any, tmp_path: P
     source = Spied(voltages[0], header(), voltages[1])
     streams = chains_of(shared.Shared(source), CASES[2])
     paths = [tmp_path / f"{index}.h5" for index in range(3)]
+    targets = [target(stream, path) for stream, path in zip(streams, paths, strict=True)]
     plans = plan_products(streams, workers=2)
     tight = plan_products(streams, workers=2, memory=plans[0].floor + 200_000)
     assert tight[0].shared_bytes < plans[0].shared_bytes
     assert tight[0].memory <= plans[0].floor + 200_000
-    write_plans(tight, streams, paths)
+    write_plans(tight, streams, targets)
     expected = [path.read_bytes() for path in paths]
-    write_plans(plans, streams, paths, overwrite=True)
+    write_plans(plans, streams, targets, overwrite=True)
     assert [path.read_bytes() for path in paths] == expected
 
 

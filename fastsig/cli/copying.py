@@ -10,7 +10,13 @@ import click
 
 from fastsig.cli import common
 
-FORMATS = ("native", "guppi", "dada", "vdif")
+VOLTAGES = ("native", "guppi", "dada", "vdif")
+SPECTRA = ("fbh5", "sigproc", "psrfits", "presto", "hifast")
+
+to_option = click.option(
+    "--to", type=click.Choice(VOLTAGES + SPECTRA),
+    help="Format; by default what the ending of PATH stands for. Voltages: .h5 native, .raw guppi, "
+    ".dada, .vdif; spectra: .h5 fbh5, .fil sigproc, .fits psrfits, .dat presto.")
 
 copy_options = common.options(
     click.option("--bits", type=click.Choice(["1", "2", "4", "8", "16", "32"]),
@@ -37,51 +43,85 @@ copy_options = common.options(
 )
 
 
-def copy_voltages(stream: Any, output: str, to: str | None, options: dict[str, Any]) -> None:
-    """Write the voltages of a stream as a file of some format, and tell of it."""
-    from fastsig import convert
-    from fastsig.memory import parse_bytes
+def copy_stream(stream: Any, output: str, to: str | None, options: dict[str, Any]) -> None:
+    """Write a stream, of voltages or spectra, as a file of some format, and tell of it."""
+    for name in ("memory", "file_size"):
+        from fastsig.memory import parse_bytes
 
-    quiet, workers = options["quiet"], options["workers"]
-    memory, size = (None if options[name] is None else parse_bytes(options[name])
-                    for name in ("memory", "file_size"))
+        options[name] = None if options[name] is None else parse_bytes(options[name])
     if options["verify"]:
         stream.verify()
-    bits = options["bits"] and int(options["bits"])
-    writer = convert.plan(stream, output, to=to, bits=bits, scale=options["scale"],
-                          file_bytes=size, workers=workers, hash_inputs=options["hash_inputs"])
+    options["bits"] = options["bits"] and int(options["bits"])
+    copy = _copy_spectra if stream.kind == "spectra" else _copy_voltages
+    if to is not None and to not in (SPECTRA if stream.kind == "spectra" else VOLTAGES):
+        allowed = SPECTRA if stream.kind == "spectra" else VOLTAGES
+        raise click.UsageError(f"--to {to}: {stream.path} holds {stream.kind}; allowed: "
+                               f"{', '.join(allowed)}")
+    copy(stream, output, to, options)
+
+
+def _copy_voltages(stream: Any, output: str, to: str | None, options: dict[str, Any]) -> None:
+    from fastsig import convert
+
+    writer = convert.plan(stream, output, to=to, bits=options["bits"], scale=options["scale"],
+                          file_bytes=options["file_size"], workers=options["workers"],
+                          hash_inputs=options["hash_inputs"])
     if options["dry_run"]:
-        _tell(writer, output)
+        _tell(writer.files, writer.n_bits, writer.losses, output)
         return
     convert.refuse_losses(writer, options["lossy"])
-    for loss in writer.losses:
-        common.say(f"lossy: {loss}", quiet)
+    _say_losses(writer.losses, options)
     rows = writer.rows[1] - writer.rows[0]
-    with common.progress(rows, "copy", quiet=quiet) as advance:
-        convert.copy(writer, stream, workers=workers, memory=memory,
+    with common.progress(rows, "copy", quiet=options["quiet"]) as advance:
+        convert.copy(writer, stream, workers=options["workers"], memory=options["memory"],
                      overwrite=options["overwrite"], progress=advance)
-    _report(writer, options)
+    if writer.n_clipped:
+        common.say(f"{writer.n_clipped} numbers were clipped to {writer.n_bits} bits",
+                   options["quiet"])
+    _report(writer, [name for name, _ in writer.files], rows, writer.n_bits, writer.losses, options)
 
 
-def _tell(writer: Any, output: str) -> None:
+def _copy_spectra(stream: Any, output: str, to: str | None, options: dict[str, Any]) -> None:
+    from fastsig import reduce, targets
+
+    made = targets.target(stream, output, to=to, bits=options["bits"], scale=options["scale"],
+                          file_bytes=options["file_size"])
+    plan = reduce.plan_product(stream, made, workers=options["workers"], memory=options["memory"])
+    if options["dry_run"]:
+        _tell([(made.path, made.sizes.disk)], made.n_bits, made.losses, output)
+        return
+    targets.refuse_losses(made, options["lossy"])
+    _say_losses(made.losses, options)
+    with common.progress(stream.shape[0], "copy", quiet=options["quiet"]) as advance:
+        writer, = reduce.write_plans([plan], [stream], [made], overwrite=options["overwrite"],
+                                     hash_inputs=options["hash_inputs"], progress=advance)
+    if writer.n_clipped:
+        common.say(f"{writer.n_clipped} values were clipped to {made.n_bits} bits",
+                   options["quiet"])
+    _report(writer, writer.files, stream.shape[0], made.n_bits, made.losses, options)
+
+
+def _tell(files: list[tuple[str, int]], bits: int, losses: list[str], output: str) -> None:
     """What would be written, and what lost."""
     free = shutil.disk_usage(os.path.dirname(output) or ".").free
-    for name, size in writer.files:
-        click.echo(f"would write {name}: {size / 1e6:.1f} MB of {writer.n_bits} bits, "
+    for name, size in files:
+        click.echo(f"would write {name}: {size / 1e6:.1f} MB of {bits} bits, "
                    f"{free / 1e6:.0f} MB free")
-    for loss in writer.losses:
+    for loss in losses:
         click.echo(f"would lose: {loss}")
 
 
-def _report(writer: Any, options: dict[str, Any]) -> None:
-    quiet = options["quiet"]
-    if writer.n_clipped:
-        common.say(f"{writer.n_clipped} numbers were clipped to {writer.n_bits} bits", quiet)
+def _say_losses(losses: list[str], options: dict[str, Any]) -> None:
+    for loss in losses:
+        common.say(f"lossy: {loss}", options["quiet"])
+
+
+def _report(writer: Any, files: list[str], n_time: int, bits: int, losses: list[str],
+            options: dict[str, Any]) -> None:
     if options["as_json"]:
         common.print_json({
-            "outputs": [name for name, _ in writer.files], "format": writer.NAME,
-            "n_time": writer.rows[1] - writer.rows[0], "n_bits": writer.n_bits,
-            "losses": writer.losses, "n_clipped": writer.n_clipped,
+            "outputs": files, "format": writer.NAME, "n_time": n_time, "n_bits": bits,
+            "losses": losses, "n_clipped": writer.n_clipped,
         })
-    for name, _ in writer.files:
-        common.say(f"wrote {name}", quiet)
+    for name in files:
+        common.say(f"wrote {name}", options["quiet"])

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common
-from fastsig.cli.copying import FORMATS
+from fastsig.cli.copying import VOLTAGES
 
 __all__ = ["simulate"]
 
@@ -33,7 +33,7 @@ def simulate() -> None:
 @simulate.command("fast-voltage")
 @common.output_option("File to make; {file} in it stands for the number of each of several.")
 @common.workers_option
-@click.option("--to", type=click.Choice(FORMATS), default="native", show_default=True,
+@click.option("--to", type=click.Choice(VOLTAGES), default="native", show_default=True,
               help="Format of the file.")
 @click.option("--coarse", type=int, metavar="N",
               help="Complex voltages in N channels, as a coarse filter bank records them; --level "

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common
+from fastsig.cli import common, copying
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
@@ -22,7 +22,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("FBH5 file to write; {n_chan} in it stands for the number of channels.")
+@common.output_option("File to write; {n_chan} in it stands for the number of channels.")
 @click.option("--n-chan", metavar="N[,N...]", required=True, callback=_numbers,
               help="Channels per input channel, even; several for as many products.")
 @click.option("--n-tap", type=int, default=8, show_default=True, help="Taps of the filter bank.")
@@ -47,12 +47,19 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Leave out what does not look like noise: sk, by its spectral kurtosis.")
 @click.option("--flag-sigma", type=float, metavar="X",
               help="Thresholds of --flag, in Gaussian sigmas; 3 by default.")
-@click.option("--bits", type=click.Choice(["8", "32"]), default="32", show_default=True,
+@click.option("--to", type=click.Choice(copying.SPECTRA),
+              help="Format; by default what the ending of PATH stands for: .fil sigproc, .fits "
+              "psrfits, else fbh5.")
+@click.option("--lossy", is_flag=True, help="Write although the format cannot carry everything.")
+@click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
               help="Of the product's samples; 8 keeps a scale and an offset for each channel.")
+@click.option("--scale", type=float, default=1.0, show_default=True,
+              help="What values are multiplied by before they become sigproc's codes.")
 @click.option("--compression", type=click.Choice(["bitshuffle", "gzip", "none"]),
-              default="bitshuffle", show_default=True, help="Of the product's samples.")
-@click.option("--blank", type=click.Choice(["nan", "mean"]), default="nan", show_default=True,
-              help="What stands where nothing is valid; mean is the channel's own.")
+              help="Of fbh5's samples.  [default: bitshuffle]")
+@click.option("--blank", type=click.Choice(["nan", "mean", "zero"]),
+              help="What stands where nothing is valid; mean is the channel's own.  [default: nan "
+              "in fbh5, mean in sigproc]")
 @common.span_options
 @common.workers_option
 @click.option("--memory", metavar="SIZE", help="Bound on the whole process, e.g. 500MB.")
@@ -72,9 +79,10 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
     from fastsig.io.safe import check_output
     from fastsig.memory import parse_bytes
     from fastsig.reduce import plan_products, write_plans
+    from fastsig.targets import refuse_losses, target
 
     memory = None if options["memory"] is None else parse_bytes(options["memory"])
-    outputs, bits = _outputs(output, options["n_chan"]), int(options["bits"])
+    outputs = _outputs(output, options["n_chan"])
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         if source.stream.kind != "voltage":
             raise FormatError(files[0], f"holds {source.stream.kind}; spectra are made of voltages")
@@ -84,8 +92,10 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
         if options["verify"]:
             source.verify()
         streams = [chain.stream for chain in chains]
-        plans = plan_products(streams, workers=options["workers"], memory=memory,
-                              fused=not options["unfused"], bits=bits)
+        targets = [target(stream, name, **_target_options(options))
+                   for stream, name in zip(streams, outputs, strict=True)]
+        plans = plan_products(streams, targets, workers=options["workers"], memory=memory,
+                              fused=not options["unfused"])
         _check_floor(memory)
         quiet = options["quiet"]
         for chain, plan in zip(chains, plans, strict=True):
@@ -93,13 +103,14 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
             if options["explain"] or options["dry_run"]:
                 click.echo(plan.explain())
         if options["dry_run"]:
-            _print_sizes(outputs, chains, bits)
+            _print_sizes(targets)
             return
+        for made in targets:
+            refuse_losses(made, options["lossy"])
         rows = sum(chain.shape[0] for chain in chains)
         with (common.compiling(quiet),
               common.progress(rows, "spectra", quiet=quiet) as advance):
-            write_plans(plans, streams, outputs, overwrite=options["overwrite"],
-                        compression=options["compression"], blank=options["blank"], bits=bits,
+            write_plans(plans, streams, targets, overwrite=options["overwrite"],
                         hash_inputs=options["hash_inputs"], progress=advance)
     if options["as_json"]:
         records = [{"output": name, "shape": list(chain.shape)}
@@ -157,13 +168,18 @@ def _summary(chain: Any) -> str:
             f"{width:.9g} Hz")
 
 
-def _print_sizes(outputs: list[str], chains: list[Any], bits: int) -> None:
+def _target_options(options: dict[str, Any]) -> dict[str, Any]:
+    return {"bits": int(options["bits"]),
+            **{name: options[name] for name in ("to", "scale", "compression", "blank")}}
+
+
+def _print_sizes(targets: list[Any]) -> None:
     import os
     import shutil
 
-    from fastsig.io.sizes import estimate_bytes
-
-    for output, chain in zip(outputs, chains, strict=True):
-        free = shutil.disk_usage(os.path.dirname(output) or ".").free
-        size = estimate_bytes(chain.shape, chain.stream.weight_channels, bits)
-        click.echo(f"would write {output}: up to {size / 1e6:.1f} MB, {free / 1e6:.0f} MB free")
+    for made in targets:
+        free = shutil.disk_usage(os.path.dirname(made.path) or ".").free
+        click.echo(f"would write {made.path}: up to {made.sizes.disk / 1e6:.1f} MB, "
+                   f"{free / 1e6:.0f} MB free")
+        for loss in made.losses:
+            click.echo(f"would lose: {loss}")

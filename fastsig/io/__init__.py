@@ -40,6 +40,7 @@ def detect(path: str | os.PathLike[str]) -> tuple[str, Any]:
 def open_stream(paths: Paths, **overrides: Any) -> Stream:
     """Open a file, or the files of one scan, as a stream; overrides replace what headers say."""
     name, stream = _opened(paths, overrides)
+    stream.format_name = name
     stream.overrides = {key: str(value) for key, value in overrides.items()}
     _log.info("%s: %s, %s %s", stream.path, name, stream.kind, stream.shape)
     return stream

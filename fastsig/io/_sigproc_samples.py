@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastsig.header import Header
 from fastsig.io._spectra import SegmentedSpectra
-from fastsig.stream import Block
+from fastsig.stream import Block, Codes
 
 __all__ = ["BITS", "SampleLayout", "SigprocSpectra"]
 
@@ -50,6 +50,12 @@ class SigprocSpectra(SegmentedSpectra):
         super().__init__(header, shape, paths[0], paths, table, may_have_nan=floats,
                          weight_channels=layout.n_chan if floats else 1)
         self._layout = layout
+
+    def codes(self) -> Codes | None:
+        """The range of the codes; None of floats."""
+        bits = self._layout.n_bits
+        low = -(2 ** (bits - 1)) if self._layout.signed else 0
+        return None if self.may_have_nan else Codes(low, low + 2**bits - 1)
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Spectra, float32, and weights; NaN where the weight is 0.

@@ -101,6 +101,12 @@ class SegmentedSpectra(FileSpectra):
         """Absolute paths of the files, in order."""
         return [os.path.abspath(path) for path in self._raw.paths]
 
+    def all_valid(self) -> bool | None:
+        """False where spectra are missing; else None where weights or NaN may tell of more."""
+        if self.held_fraction() < 1:
+            return False
+        return True if self.weight_channels == 1 and not self.may_have_nan else None
+
     @abstractmethod
     def _fill(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[np.float32],
               weight: NDArray[np.float32]) -> None:

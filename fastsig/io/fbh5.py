@@ -119,6 +119,13 @@ class FBH5Spectra(FileSpectra):
             weight = weight if weight is None or weight.shape[2] == 1 else weight[:, :, ::-1]
         return data, weight
 
+    def all_valid(self) -> bool | None:
+        """Whether /weights are 1; None for files of other writers, where NaN tells."""
+        if not self._has_weights:
+            return None
+        with reading(self.path, "/weights", DataError), self._lock:
+            return bool((self._weights[...] == 1).all())
+
     def verify(self) -> None:
         """Read every dataset, whose checksums HDF5 compares on the way."""
         super().verify()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from fractions import Fraction
-from types import TracebackType
 from typing import Any
 
 import h5py
@@ -18,7 +17,14 @@ from fastsig.io import _metadata
 from fastsig.io._codes import RECORD, CodeWriter
 from fastsig.io.fbh5 import TELESCOPES
 from fastsig.io.safe import SafeOutput
-from fastsig.io.sizes import WEIGHT_ROWS, chunks_of, estimate_bytes, weight_chunks
+from fastsig.io.sizes import (
+    WEIGHT_ROWS,
+    chunks_of,
+    estimate_bytes,
+    weight_chunks,
+    writer_bytes,
+)
+from fastsig.io.spectra_writing import Sizes, SpectraWriter
 
 __all__ = ["BITS", "BLANKS", "COMPRESSIONS", "FBH5Writer"]
 
@@ -27,7 +33,7 @@ COMPRESSIONS = ("bitshuffle", "gzip", "none")
 BLANKS = ("nan", "mean")
 
 
-class FBH5Writer:
+class FBH5Writer(SpectraWriter):
     """Write an FBH5 file row by row.
 
     A context manager: the file gets its name when the block ends well and vanishes otherwise.
@@ -63,6 +69,9 @@ class FBH5Writer:
         Where the file exists or cannot be written, or the disk is too small.
     """
 
+    NAME = "fbh5"
+    OFFERS = BITS
+
     def __init__(
         self, path: str | os.PathLike[str], header: Header, shape: tuple[int, ...], *,
         weight_channels: int = 1, provenance: Mapping[str, Any], overwrite: bool = False,
@@ -87,6 +96,7 @@ class FBH5Writer:
         self._buffer = np.empty((self._chunks[0], *shape[1:]), np.float32)
         self._weight_buffer = np.empty((self._chunks[0], *self._weight_shape[1:]), np.float32)
         size = estimate_bytes(shape, weight_channels, bits) if reserve else 0
+        self.files = [os.fspath(path)]
         self._output = SafeOutput(path, overwrite=overwrite, reserve=size)
         try:
             self._file = self._create(header.replace(n_bits=bits), provenance, compression)
@@ -127,6 +137,19 @@ class FBH5Writer:
             **({} if rows else _filters(compression)), **_metadata.creation(),
         )
         return file
+
+    @classmethod
+    def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool,
+               **options: Any) -> list[str]:
+        """Nothing: there is a place for all that the project knows."""
+        return []
+
+    @classmethod
+    def sizes(cls, shape: tuple[int, ...], *, weight_channels: int = 1, bits: int = 32,
+              **options: Any) -> Sizes:
+        """Samples uncompressed, weights, axes and records; the memory that filters take."""
+        return Sizes(estimate_bytes(shape, weight_channels, bits),
+                     writer_bytes(shape, weight_channels, bits))
 
     def append(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
         """Write the next rows: (n, product, chan) means and weights that broadcast to them."""
@@ -206,19 +229,9 @@ class FBH5Writer:
         except (OSError, RuntimeError, ValueError) as error:
             raise self._output.error(error, poisoned=True) from error
 
-    def __enter__(self) -> FBH5Writer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        elif isinstance(value, OutputError) and value.poisoned:
-            self._output.discard()  # of this writer or another: HDF5 is not to be called again
-        else:
-            self.discard()
+    def abandon(self) -> None:
+        """Give up without calling HDF5 again."""
+        self._output.discard()
 
 
 def _filters(compression: str) -> dict[str, Any]:

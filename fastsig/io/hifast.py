@@ -178,6 +178,29 @@ class HiFASTSpectra(FileSpectra):
             dataset = self._group[name]
             return np.asarray(dataset[start:stop] if dataset.ndim else dataset[()])
 
+    def fields_of(self, rows: tuple[int, int], channels: tuple[int, int]
+                  ) -> dict[str, NDArray[Any]] | None:
+        """What else the group holds of spectra and channels, for a file of these alone.
+
+        Channels ascend, as those of the stream. None where rows are missing within.
+        """
+        first, stop = np.searchsorted(self.slots, rows).tolist()
+        if stop - first != rows[1] - rows[0]:
+            return None
+        n_row, n_chan = self._data.shape[1:]
+        out = {"mjd": self.times[first:stop]}
+        for name, shape in self.fields.items():
+            if name not in ("mjd", "freq"):
+                values = self.read_field(name)
+                by_row = shape[:1] == (n_row,)
+                values = values[first:stop] if by_row else values
+                for axis in range(by_row, values.ndim):
+                    if shape[axis] == n_chan:
+                        values = np.flip(values, axis) if self._descending else values
+                        values = values.take(np.arange(*channels), axis)
+                out[name] = values
+        return out
+
     def _values(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         out = np.zeros((n, *self.shape[1:]), np.float32)
         weight = np.zeros((n, self.shape[1], 1), np.float32)

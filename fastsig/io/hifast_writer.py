@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
 import h5py
@@ -25,6 +24,7 @@ from fastsig.header import Header
 from fastsig.io import _metadata
 from fastsig.io._hifast_group import FIELDS
 from fastsig.io.safe import SafeOutput
+from fastsig.io.spectra_writing import Sizes, SpectraWriter
 from fastsig.time import elapsed, mjd_and_seconds, time_from_mjd
 
 __all__ = ["HiFASTWriter"]
@@ -44,7 +44,7 @@ _NOT_CARRIED = {
 _OWN = ("field", "utobs", "rfi")
 
 
-class HiFASTWriter:
+class HiFASTWriter(SpectraWriter):
     """Write a HiFAST file row by row.
 
     A context manager: the file gets its name when the block ends well and vanishes otherwise.
@@ -79,6 +79,7 @@ class HiFASTWriter:
     """
 
     NAME = "hifast"
+    OFFERS = (32,)
 
     def __init__(self, path: str | os.PathLike[str], header: Header, shape: tuple[int, ...], *,
                  overwrite: bool = False, n_bits: int = 32, field: str | None = None,
@@ -90,6 +91,7 @@ class HiFASTWriter:
         self._name = _field(header, field)
         others = _checked(fields or {}, shape)
         self._shape, self._rows = shape, 0
+        self.files = [os.fspath(path)]
         size = 4 * len(self._rows_of) * shape[0] * shape[2]
         size += sum(each.nbytes for each in others.values()) + 8 * (shape[0] + shape[2])
         size += _MOST_HEADER
@@ -105,7 +107,8 @@ class HiFASTWriter:
 
     @classmethod
     def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool, *,
-               field: str | None = None, fields: Mapping[str, Any] | None = None) -> list[str]:
+               field: str | None = None, fields: Mapping[str, Any] | None = None,
+               **options: Any) -> list[str]:
         """What would be left out, in plain words."""
         _place(header)
         _field(header, field)
@@ -132,6 +135,14 @@ class HiFASTWriter:
         if left:
             out.append(f"hifast has no attribute for {', '.join(left)}")
         return out
+
+    @classmethod
+    def sizes(cls, shape: tuple[int, ...], *, fields: Mapping[str, Any] | None = None,
+              **options: Any) -> Sizes:
+        """Floats of up to two polarisations, and the other datasets."""
+        others = sum(np.asarray(each).nbytes for each in (fields or {}).values())
+        size = 8 * shape[0] * shape[2] + 8 * (shape[0] + shape[2]) + others + _MOST_HEADER
+        return Sizes(size, 16 * shape[1] * shape[2] + 2**22)
 
     def append(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
         """Write the next rows: (n, product, chan) means and weights that broadcast to them."""
@@ -168,19 +179,9 @@ class HiFASTWriter:
         except (OSError, RuntimeError, ValueError) as error:
             raise self._output.error(error, poisoned=True) from error
 
-    def __enter__(self) -> HiFASTWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        elif isinstance(value, OutputError) and value.poisoned:
-            self._output.discard()  # HDF5 is not to be called again
-        else:
-            self.discard()
+    def abandon(self) -> None:
+        """Give up without calling HDF5 again."""
+        self._output.discard()
 
     def _fail(self, error: BaseException) -> OutputError:
         self._output.discard()

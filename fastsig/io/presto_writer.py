@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import warnings
 from fractions import Fraction
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from fastsig.io._cards import decimal_text, hms_text
 from fastsig.io._inf import MOST_PAIRS, plain_text, write_inf
 from fastsig.io._positioned import read_into, write_from
 from fastsig.io.safe import SafeOutput, check_output
+from fastsig.io.spectra_writing import Sizes, SpectraWriter
 from fastsig.time import mjd_and_seconds
 
 __all__ = ["PrestoWriter"]
@@ -42,7 +42,7 @@ _KNOWN = ("low_mhz", "bandwidth_mhz", "channel_mhz", "breaks", "band", "refdm", 
           "nsamples", "signed")
 
 
-class PrestoWriter:
+class PrestoWriter(SpectraWriter):
     """Write a .dat file row by row, and the .inf file beside it.
 
     A context manager: both files get their names when the block ends well and vanish otherwise.
@@ -74,6 +74,9 @@ class PrestoWriter:
         Where an option is not allowed.
     """
 
+    NAME = "presto"
+    OFFERS = (32,)
+
     def __init__(
         self, path: str | os.PathLike[str], header: Header, shape: tuple[int, ...], *,
         overwrite: bool = False, n_bits: int = 32, dm: float | None = None, reserve: bool = True,
@@ -86,6 +89,7 @@ class PrestoWriter:
         notes = header.extra.get("notes")
         self._notes = plain_text("notes", notes) if notes else ""
         self._n, self._rows = shape[0], 0
+        self.files = [os.fspath(path), f"{stem}.inf"]
         self._sum, self._weight, self._held = 0.0, 0.0, 0
         self._buffer = np.zeros((2, _SEGMENT))
         self._spans = [validity.full(0, 0)]
@@ -102,8 +106,9 @@ class PrestoWriter:
                **options: Any) -> list[str]:
         """What a .dat and .inf file of these spectra would lose, in plain words.
 
-        Parameters as of `SigprocWriter.losses`.
+        Parameters and errors as of `SpectraWriter.losses`.
         """
+        _values(header, shape, None, "")
         missing = [text for text, value in (
             ("the receiver", header.receiver), ("the beam number", header.beam),
             ("the schedule of the noise diode", header.diode)) if value is not None]
@@ -121,6 +126,11 @@ class PrestoWriter:
             found.append("weights; what is not valid becomes the mean of all, and the .inf file "
                          f"tells up to {MOST_PAIRS - 2} such stretches, the longest")
         return found
+
+    @classmethod
+    def sizes(cls, shape: tuple[int, ...], **options: Any) -> Sizes:
+        """Floats of all values and the .inf file; pieces of them in memory."""
+        return Sizes(4 * shape[0] + 2**13, 16 * (_SEGMENT + _PIECE))
 
     def append(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
         """Write the next rows: (n, 1, 1) means and weights that broadcast to them."""
@@ -214,16 +224,6 @@ class PrestoWriter:
         """Give up: nothing is left under the final names or any other."""
         for output in self._outputs:
             output.discard()
-
-    def __enter__(self) -> PrestoWriter:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
 
 
 def _values(header: Header, shape: tuple[int, ...], dm: float | None, name: str) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -24,10 +23,13 @@ from fastsig.header import Header
 from fastsig.io._fits import BLOCK
 from fastsig.io._psrfits_cards import fields_of, lost_fields, primary_unit, table_unit
 from fastsig.io.outputs import OutputFiles, output_names
+from fastsig.io.spectra_writing import Sizes, SpectraWriter
+from fastsig.stream import Codes
 
-__all__ = ["BITS", "PsrfitsWriter"]
+__all__ = ["BITS", "N_BLOCK", "PsrfitsWriter", "row_bytes"]
 
 BITS = (8, 16, 32)
+N_BLOCK = 1024  # spectra of a row, as FAST has them
 
 F4 = NDArray[np.float32]
 
@@ -35,7 +37,13 @@ _UNKNOWN = ("LST_SUB", "RA_SUB", "DEC_SUB", "GLON_SUB", "GLAT_SUB", "FD_ANG", "P
             "TEL_AZ", "TEL_ZEN")
 
 
-class PsrfitsWriter:
+def row_bytes(shape: tuple[int, ...], n_bits: int, n_block: int = N_BLOCK) -> int:
+    """Bytes of a row of the table that holds spectra of (time, product, chan)."""
+    return sum(np.dtype(field.dtype).itemsize * field.count for field in fields_of(
+        min(n_block, shape[0]), shape[1], shape[2], n_bits))
+
+
+class PsrfitsWriter(SpectraWriter):
     """Write PSRFITS files row by row.
 
     A context manager: the files get their names when the block ends well and vanish otherwise.
@@ -73,10 +81,11 @@ class PsrfitsWriter:
     """
 
     NAME = "psrfits"
+    OFFERS = BITS
 
     def __init__(
         self, path: str | os.PathLike[str], header: Header, shape: tuple[int, ...], *,
-        overwrite: bool = False, n_bits: int = 8, n_block: int = 1024, descending: bool = False,
+        overwrite: bool = False, n_bits: int = 8, n_block: int = N_BLOCK, descending: bool = False,
         file_rows: int | None = None, axes: int = 4,
     ) -> None:
         _check(header, shape, n_bits, n_block, file_rows)
@@ -110,22 +119,21 @@ class PsrfitsWriter:
 
     @classmethod
     def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool, *,
-               n_bits: int = 8, n_block: int = 1024, **options: Any) -> list[str]:
+               n_bits: int = 8, n_block: int = N_BLOCK, exact: bool = False,
+               **options: Any) -> list[str]:
         """What PSRFITS files of these spectra would lose, in plain words.
 
         Parameters
         ----------
-        header, shape
-            As of the writer.
-        weights_vary : bool
-            Whether some weight is other than 1.
+        header, shape, weights_vary, exact
+            As of `SpectraWriter.losses`.
         n_bits, n_block, **options
             Those of the writer.
         """
         _check(header, shape, n_bits, n_block, options.get("file_rows"))
         n_block = min(n_block, shape[0])
         out = lost_fields(header)
-        if n_bits < 32:
+        if n_bits < 32 and not exact:
             out.append(f"values are rounded to {n_bits} bits: by half of 1/{2**n_bits - 1} of the "
                        f"range of {n_block} spectra of a product and channel at most; whole "
                        "numbers that fit are exact")
@@ -134,6 +142,21 @@ class PsrfitsWriter:
                        "channel: the mean is written; single values that are lost "
                        + ("become the mean of the others" if n_bits < 32 else "are NaN"))
         return out
+
+    @classmethod
+    def sizes(cls, shape: tuple[int, ...], *, n_bits: int = 8, n_block: int = N_BLOCK,
+              **options: Any) -> Sizes:
+        """Rows of the table; two in memory, with the values that one is made of."""
+        n_block = min(n_block, shape[0])
+        row = row_bytes(shape, n_bits, n_block)
+        return Sizes(-(-shape[0] // n_block) * row + 2**16,
+                     3 * row + 8 * n_block * shape[1] * shape[2])
+
+    @classmethod
+    def exact_bits(cls, codes: Codes | None) -> int:
+        """8 or 16 for whole numbers that lie no further apart than the codes, else 32."""
+        return next((bits for bits in (8, 16)
+                     if codes and codes.high - codes.low < 2**bits), 32)
 
     def append(self, data: F4, weight: F4) -> None:
         """Write the next rows: (n, product, chan) means and weights that broadcast to them."""
@@ -222,18 +245,6 @@ class PsrfitsWriter:
     def discard(self) -> None:
         """Give up: nothing is left under the final names or any other."""
         self._output.discard()
-
-    def __enter__(self) -> PsrfitsWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
 
 
 def _check(header: Header, shape: tuple[int, ...], n_bits: int, n_block: int,

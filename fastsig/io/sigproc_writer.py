@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,8 @@ from fastsig.io._positioned import read_into, write_from
 from fastsig.io._sigproc_cards import cards, lost_fields, lost_places
 from fastsig.io._sigproc_header import encode
 from fastsig.io.safe import SafeOutput
+from fastsig.io.spectra_writing import Sizes, SpectraWriter
+from fastsig.stream import Codes
 
 __all__ = ["BITS", "BLANKS", "SigprocWriter"]
 
@@ -35,7 +36,7 @@ _DTYPES = {8: "u1", 16: "<u2", 32: "<f4"}
 _SEGMENT = 128  # spectra whose sums are float32, counted from the first: sums know no blocks
 
 
-class SigprocWriter:
+class SigprocWriter(SpectraWriter):
     """Write a SIGPROC filterbank row by row.
 
     A context manager: the file gets its name when the block ends well and vanishes otherwise.
@@ -74,6 +75,9 @@ class SigprocWriter:
         Where an option is not allowed.
     """
 
+    NAME = "sigproc"
+    OFFERS = BITS
+
     def __init__(
         self, path: str | os.PathLike[str], header: Header, shape: tuple[int, ...], *,
         overwrite: bool = False, n_bits: int = 32, scale: ArrayLike | None = None,
@@ -81,6 +85,7 @@ class SigprocWriter:
         reserve: bool = True,
     ) -> None:
         _check_options(n_bits, blank, scale, offset)
+        self.files = [os.fspath(path)]
         self.n_clipped = self.n_inexact = 0
         self._shape, self._blank, self._step = shape, blank, -1 if descending else 1
         self._exact = scale is None and offset is None
@@ -105,14 +110,11 @@ class SigprocWriter:
 
         Parameters
         ----------
-        header, shape
-            As of the writer.
-        weights_vary : bool
-            Whether some weight is other than 1.
-        **options
-            Those of the writer.
+        header, shape, weights_vary, **options
+            As of `SpectraWriter.losses`.
         """
-        found = [*lost_fields(header, shape), *lost_places(header, shape)]
+        found = [*lost_fields(header, shape),
+                 *(() if options.get("alike") else lost_places(header, shape))]
         if weights_vary:
             blank = {"mean": "the channel's mean", "zero": "0", "nan": "NaN"}[
                 options.get("blank", "mean")]
@@ -121,6 +123,19 @@ class SigprocWriter:
             found.append(f"values become codes of {options['n_bits']} bits; SIGPROC has no place "
                          "for their scale and offset")
         return found
+
+    @classmethod
+    def sizes(cls, shape: tuple[int, ...], **options: Any) -> Sizes:
+        """Codes or floats of all values; a segment of them in memory, with its sums and marks."""
+        values = shape[1] * shape[2]
+        return Sizes(shape[0] * values * options.get("n_bits", 32) // 8 + 2**12,
+                     values * (20 * _SEGMENT + 32))
+
+    @classmethod
+    def exact_bits(cls, codes: Codes | None) -> int:
+        """8 or 16 for whole numbers from 0 on that fit, else 32."""
+        return next((bits for bits in (8, 16)
+                     if codes and codes.low >= 0 and codes.high < 2**bits), 32)
 
     def append(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
         """Write the next rows: (n, product, chan) means and weights that broadcast to them."""
@@ -252,16 +267,6 @@ class SigprocWriter:
         if self._masks is not None:
             self._masks.close()
             self._masks = None
-
-    def __enter__(self) -> SigprocWriter:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
 
 
 def _check_options(n_bits: int, blank: str, scale: Any, offset: Any) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastsig import validity
 from fastsig.errors import PlanError, UsageError
-from fastsig.stream import Block, SpectrumStream, Stream, Sums, VoltageStream
+from fastsig.stream import Block, Codes, SpectrumStream, Stream, Sums, VoltageStream
 from fastsig.validity import Spans
 
 __all__ = ["Select", "SelectSpectra", "SelectVoltages"]
@@ -205,6 +205,14 @@ class SelectSpectra(SpectrumStream):
     def weight_channels(self) -> int:
         """Length of the weights' channel axis."""
         return 1 if self.source.weight_channels == 1 else self.shape[2]
+
+    def codes(self) -> Codes | None:
+        """As of the source."""
+        return self.source.codes()
+
+    def all_valid(self) -> bool | None:
+        """Whether all of the source is valid; else only reading tells."""
+        return self.source.all_valid() or None
 
     def _channels(self, weight: NDArray[Any]) -> NDArray[Any]:
         return weight if weight.shape[2] == 1 else weight[:, :, slice(*self.channels)]

@@ -16,6 +16,7 @@ from fastsig import budget, reduce
 from fastsig import plan as planning
 from fastsig.stages import spectrometer
 from fastsig.stages.integrate import SEGMENT, Integrate
+from fastsig.targets import target
 
 N = 150_000
 
@@ -72,8 +73,8 @@ def test_memory_and_segments_change_nothing(recording: Path, tmp_path: Path) -> 
     assert ready.segmented and ready.workers == 4
     tight = reduce.plan_product(chain.stream, workers=4, memory=ready.floor + 10**7)
     assert tight.workers < 4 or tight.in_flight < 6 or tight.unit_rows < ready.unit_rows
-    reduce.write_plan(ready, chain.stream, tmp_path / "wide.h5")
-    reduce.write_plan(tight, chain.stream, tmp_path / "tight.h5")
+    for plan, name in ((ready, "wide.h5"), (tight, "tight.h5")):
+        reduce.write_plans([plan], [chain.stream], [target(chain.stream, tmp_path / name)])
     assert digest(tmp_path / "wide.h5") == digest(tmp_path / "tight.h5")
 
 

@@ -1,0 +1,100 @@
+"""What the writers of spectra have in common, whatever the format.
+
+A writer is made from the header and the shape of what will come, takes rows in order, and gives
+its files their names when the context ends well.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import OutputError
+from fastsig.header import Header
+from fastsig.stream import Codes
+
+__all__ = ["Sizes", "SpectraWriter"]
+
+
+class Sizes(NamedTuple):
+    """What a product takes: bytes on the disk at most, and bytes of memory while it is written."""
+
+    disk: int
+    memory: int
+
+
+class SpectraWriter(ABC):
+    """Spectra into files, row by row."""
+
+    NAME: ClassVar[str]
+    #: Bits of a number that the format holds.
+    OFFERS: ClassVar[tuple[int, ...]]
+
+    #: Names of the files.
+    files: list[str]
+    #: Values that did not fit into codes.
+    n_clipped = 0
+
+    @classmethod
+    @abstractmethod
+    def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool,
+               **options: Any) -> list[str]:
+        """What such files would lose, in plain words.
+
+        Parameters
+        ----------
+        header, shape
+            As of the writer.
+        weights_vary : bool
+            Whether some weight is other than 1.
+        **options
+            Those of the writer; and `exact`, whether all values are codes of the format, and
+            `alike`, whether they come from a file of it, so that its own precision loses nothing.
+
+        Raises
+        ------
+        PlanError
+            Where the format cannot hold such spectra.
+        """
+
+    @classmethod
+    @abstractmethod
+    def sizes(cls, shape: tuple[int, ...], **options: Any) -> Sizes:
+        """What such files take; options as of the writer."""
+
+    @classmethod
+    def exact_bits(cls, codes: Codes | None) -> int:
+        """The fewest bits that carry all values as they are."""
+        return 32
+
+    @abstractmethod
+    def append(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
+        """Write the next rows: (n, product, chan) means and weights that broadcast to them."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish the files and give them their names."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Give up: nothing is left under the final names or any other."""
+
+    def abandon(self) -> None:
+        """Give up after another writer failed in a way that forbids calling its library again."""
+        self.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+        elif isinstance(value, OutputError) and value.poisoned:
+            self.abandon()
+        else:
+            self.discard()
