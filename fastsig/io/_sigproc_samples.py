@@ -162,12 +162,14 @@ class Decoder:
         flat = out.reshape(-1)
         if self._layout.n_bits >= 8:
             codes = numbers(self._layout, raw).reshape(out.shape)
-            if descending and self._layout.n_bits == 8:
-                self._turned_codes(codes, out)
+            if self._layout.n_bits == 8:
+                from fastsig_kernels import widen  # here, for `info` does without numba
+
+                widen(codes, reverse=descending, out=out)
             else:
                 out[...] = codes[:, :, ::-1] if descending else codes
             return
-        from fastsig_kernels import unpack  # here, for `info` does without numba
+        from fastsig_kernels import unpack
 
         n_bits, order = self._layout.n_bits, "msb" if self._words else "lsb"
         if not descending and 8 * len(raw) == flat.size * n_bits:
@@ -175,13 +177,6 @@ class Decoder:
             return
         codes = unpack(raw, n_bits)[skip // n_bits :][: out.size].reshape(out.shape)
         out[...] = codes[:, :, ::-1] if descending else codes
-
-    def _turned_codes(self, codes: NDArray[Any], out: NDArray[np.float32]) -> None:
-        """Codes as floats, the last channel first: thrice as fast as NumPy turns them."""
-        from fastsig_kernels import apply_scales
-
-        one = np.ones(codes.shape[1:], np.float32)
-        apply_scales(codes, one, np.zeros_like(one), reverse=True, out=out)
 
     def _turn(self, raw: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The bytes of every IF from last to first."""
