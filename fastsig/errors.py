@@ -17,11 +17,19 @@ class PlanError(UsageError):
     """A chain cannot run as asked: wrong kind of stream, too little data, too little memory."""
 
 
+_MOST, _END = 1000, 200
+
+
 class InputError(FastsigError):
-    """An input cannot be used; the message begins with the file's path."""
+    """An input cannot be used; the message begins with the file's path.
+
+    A long message lacks its middle: a value of a file may be of any length.
+    """
 
     def __init__(self, path: str | PathLike[str], message: str) -> None:
         self.path = fspath(path)
+        if len(message) > _MOST:
+            message = f"{message[: _MOST - _END]} ... {message[-_END:]}"
         super().__init__(f"{self.path}: {message}")
 
 
@@ -50,3 +58,7 @@ class OutputError(FastsigError):
 
 class FastsigWarning(UserWarning):
     """Something the user should know that does not stop the work."""
+
+
+class DoubtWarning(FastsigWarning):
+    """What a header leaves open, of a file that is whole."""

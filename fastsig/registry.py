@@ -21,7 +21,7 @@ API = 1
 
 # In the order in which they are asked whether a file is theirs.
 _FORMATS = ("native", "fbh5", "sigproc", "presto", "psrfits", "hifast", "fast_spectral", "sdfits",
-            "lofar_tbb", "chime", "digital_rf", "guppi", "dada", "vdif", "drx",
+            "lofar_tbb", "lofar_bf", "chime", "digital_rf", "guppi", "dada", "vdif", "drx",
             "mark5b", "mark4", "gsb")
 
 _WRITERS = {

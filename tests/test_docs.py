@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import click
 import pytest
+from forks import SERVER
 from recordings import recorded
 
 from fastsig.cli.main import cli
@@ -75,12 +76,9 @@ def check_command(command: Command, folder: Path, where: str) -> None:
         return
     path = os.pathsep.join(
         [str(ROOT), str(ROOT / "kernels"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-W", PYPARSING, "-c",
-         "from fastsig.cli.main import main; main()", *arguments],
-        cwd=folder, env={**os.environ, "PYTHONPATH": path, "MPLBACKEND": "agg"},
-        capture_output=True, text=True, timeout=240, check=False,
-    )
+    done = SERVER.run(arguments, folder, {**os.environ, "PYTHONPATH": path, "MPLBACKEND": "agg"},
+                      strict="module 'sre_constants' is deprecated")
+    assert done is not None
     output = done.stdout + done.stderr
     assert done.returncode == command.code, f"{where}: {command.line}\n{output}"
     lines = [line.rstrip() for line in output.splitlines()]

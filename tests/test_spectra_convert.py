@@ -179,6 +179,9 @@ def test_spectra_of_voltages_straight_into_a_filterbank(samples: Path, tmp_path:
     one, two = fs.open(tmp_path / "x.fil").read(), fs.open(tmp_path / "x.h5").read()
     full = two.weight[..., 0].min(axis=1) > 0
     np.testing.assert_array_equal(one.values[full], two.values[full])
+    fastsig("spectra", *call[1:], "iquv.fil", "--products", "IQUV", "--lossy", cwd=tmp_path)
+    done = fastsig("validate", "iquv.fil", cwd=tmp_path)
+    assert "iquv.fil: readable" in done.stdout and "does not name its 4 products" in done.stderr
     told = fastsig("convert", "x.h5", "-o", "y.fits", "--dry-run", cwd=tmp_path).stdout
     assert "would write y.fits" in told and "would lose: " in told
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from fastsig.cli import common
@@ -26,14 +28,16 @@ def validate(
             common.say(f"fastsig: {record['error']}")
         elif not quiet and not as_json:
             state = "good" if record["checksums"] else "readable; the format has no checksums"
+            for doubt in record["doubts"]:
+                common.say(f"fastsig: warning: {doubt}")
             click.echo(f"{record['path']}: {state}")
     return int(not all(record["valid"] for record in records))
 
 
-def _check(path: str, overrides: dict[str, str]) -> dict[str, object]:
+def _check(path: str, overrides: dict[str, str]) -> dict[str, Any]:
     import warnings
 
-    from fastsig.errors import FastsigWarning, InputError
+    from fastsig.errors import DoubtWarning, FastsigWarning, InputError
     from fastsig.io import open_stream
 
     with warnings.catch_warnings(record=True) as caught:
@@ -47,7 +51,10 @@ def _check(path: str, overrides: dict[str, str]) -> dict[str, object]:
                 stream.close()
         except InputError as error:
             return {"path": path, "valid": False, "error": str(error)}
-    faults = [str(item.message) for item in caught if issubclass(item.category, FastsigWarning)]
+    doubts, faults = ([str(item.message) for item in caught
+                       if issubclass(item.category, FastsigWarning)
+                       and issubclass(item.category, DoubtWarning) == doubt]
+                      for doubt in (True, False))
     if faults:
         return {"path": path, "valid": False, "error": "; ".join(faults)}
-    return {"path": path, "valid": True, "checksums": checksums}
+    return {"path": path, "valid": True, "checksums": checksums, "doubts": doubts}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Any
@@ -14,8 +14,8 @@ from astropy.time import Time
 from fastsig.errors import FormatError, PlanError
 from fastsig.time import iso, mjd_and_seconds
 
-__all__ = ["FIRST_DAY", "LAST_DAY", "Cards", "card_80", "cards_80", "decimal_text", "hms_text",
-           "is_plain", "kept_cards", "lines", "same_cards", "start_day"]
+__all__ = ["FIRST_DAY", "LAST_DAY", "Cards", "card_80", "cards_80", "decimal_text", "header_unit",
+           "hms_text", "is_plain", "kept_cards", "lines", "same_cards", "start_day"]
 
 #: Days (MJD) on which a recording may begin: from 1970 up to 2100.
 FIRST_DAY, LAST_DAY = 40587, 88069
@@ -204,6 +204,37 @@ def card_80(key: str, value: object) -> bytes:
     return f"{key:<8}= {text}".ljust(80).encode("ascii")
 
 
+def header_unit(cards: Mapping[str, object], comments: Mapping[str, str] | None = None,
+                texts: Container[str] = ()) -> bytes:
+    """Header unit of a FITS file: cards, END and the blanks that fill up a block.
+
+    Parameters
+    ----------
+    cards : mapping
+        Values by key: text, numbers or truth values.
+    comments : mapping, optional
+        Comments by key, written where they fit.
+    texts : container
+        Keys whose texts stay texts though they look like numbers.
+    """
+    comments = comments or {}
+    raw = b"".join(_fits_card(key, value, comments.get(key, ""), key in texts)
+                   for key, value in cards.items()) + b"END".ljust(80)
+    return raw + b" " * (-len(raw) % _FITS_BLOCK)
+
+
+def _fits_card(key: str, value: object, comment: str, is_text: bool) -> bytes:
+    if isinstance(value, bool):
+        raw = f"{key:<8}= {'TF'[not value]:>20}".encode("ascii")
+    elif isinstance(value, str) and is_text:
+        raw = f"{key:<8}= '{value:<8}'".encode("ascii")
+    else:
+        raw = card_80(key, value).rstrip()
+    told = raw + b" / " + comment.encode() if comment else raw
+    return (told if len(told) <= 80 else raw).ljust(80)
+
+
+_FITS_BLOCK = 2880
 _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+([eEdD][-+]?[0-9]+)?")
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import FormatError
 from fastsig.io import _metadata
-from fastsig.io._hdf5 import reading
+from fastsig.io._hdf5 import numbers, reading
 
 __all__ = ["CodeReader", "CodeWriter", "level_bytes", "open_codes", "segment_rows"]
 
@@ -124,7 +124,7 @@ def open_codes(file: h5py.File, data: h5py.Dataset, path: str) -> CodeReader | N
         if "segment_rows" not in data.attrs:
             return None
         rows = int(data.attrs["segment_rows"])
-        scale, offset = file["scale"], file["offset"]
+        scale, offset = (numbers(file, name, path) for name in ("scale", "offset"))
         shape = (-(-data.shape[0] // rows), *data.shape[1:]) if rows > 0 else None
         if data.dtype != np.uint8 or any(
             table.shape != shape or table.dtype != np.float32 for table in (scale, offset)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import FastsigWarning, FormatError, UsageError
 from fastsig.header import Header
-from fastsig.io._hdf5 import cards_of, open_file, reading
+from fastsig.io._hdf5 import cards_of, numbers, open_file, reading
 from fastsig.time import parse_rate, time_from_unix
 
 PROPERTIES = ("drf_properties.h5", "metadata.h5")  # the second before version 2.5
@@ -123,8 +123,6 @@ def _layout(data: h5py.Dataset, attrs: dict[str, Any], path: str) -> Layout:
     if real.kind not in "iuf" or real.shape or data.ndim not in (1, 2) or not data.size:
         raise FormatError(path, f"rf_data is {data.dtype} of shape {data.shape}; allowed: integers "
                           "or floats, real or (r, i), of shape (sample,) or (sample, subchannel)")
-    if data.external is not None or data.is_virtual:
-        raise FormatError(path, "rf_data lies in another file, which Digital RF does not allow")
     n_sub = data.shape[1] if data.ndim == 2 else 1
     for key, found in (("num_subchannels", n_sub), ("is_complex", int(is_complex))):
         if attrs.get(key, found) != found:
@@ -164,7 +162,8 @@ def _check_window(file: DataFile, rate: Fraction) -> None:
 def scan(path: str, rate: Fraction | None = None, override: Any = None) -> DataFile:
     """Index one file; its rate must be `rate` where that is given."""
     with open_file(path) as file, reading(path, "rf_data and rf_data_index"):
-        data, index = file["rf_data"], file["rf_data_index"]
+        data = numbers(file, "rf_data", path, kinds="iufcV")
+        index = numbers(file, "rf_data_index", path, kinds="iu")
         attrs = cards_of(data.attrs)
         if index.size > _MAX_ROWS:
             raise FormatError(path, f"rf_data_index has {index.size} values")

@@ -14,7 +14,7 @@ import h5py
 from fastsig.errors import FastsigError, FastsigWarning
 from fastsig.frequency import ChannelAxis
 from fastsig.io._drf_files import rate_of, stamped
-from fastsig.io._hdf5 import cards_of, open_file, plain, reading
+from fastsig.io._hdf5 import cards_of, lies_here, member, open_file, plain, reading
 
 _METADATA_FILE = re.compile(r"(?!tmp\.).+@(\d+)\.h5")
 _CENTERS = ("center_frequencies", "center_frequency", "receiver/center_freq")
@@ -44,7 +44,8 @@ def _record(group: h5py.Group, rate: Fraction, path: str) -> Record:
     cards: dict[str, Any] = {}
 
     def keep(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.size is not None and item.size <= _MAX_ITEM:
+        if isinstance(item, h5py.Dataset) and item.size is not None and (
+                item.size <= _MAX_ITEM and lies_here(item)):
             cards[name] = plain(item[()])
 
     group.visititems(keep)
@@ -64,7 +65,8 @@ def _records(folder: str, rate: Fraction, start: Fraction, stop: Fraction) -> li
     for path in paths[max(0, before - 2) : after]:  # the last may begin after `start`
         with open_file(path) as file, reading(path, "digital metadata"):
             names = sorted((name for name in file if name.isdecimal()), key=int)
-            found += [_record(file[name], rate, path) for name in names]
+            groups = [member(file, name, path) for name in names]
+            found += [_record(each, rate, path) for each in groups if isinstance(each, h5py.Group)]
     in_force = max(sum(record.seconds <= start for record in found) - 1, 0)
     return [r for n, r in enumerate(found) if n == in_force or start < r.seconds < stop]
 

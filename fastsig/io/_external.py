@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from fastsig.errors import DataError, FormatError
 from fastsig.io._hdf5 import reading
-from fastsig.io._positioned import read_into
+from fastsig.io._positioned import octets, read_into
+
+_PAGE = 4096
 
 
 @dataclass(frozen=True)
@@ -108,27 +110,100 @@ def read_external(
     DataError
         Where the raw files have become shorter than they were.
     """
-    data = np.empty(n, dtype)
-    view, first, done = data.view(np.uint8), start * dtype.itemsize, 0
-    for piece in pieces:
-        skip = min(first, piece.size)
-        take = min(piece.size - skip, len(view) - done)
-        first -= skip
-        if take:
-            _read_piece(piece, skip, view[done : done + take])
-        done += take
-    if done < len(view):
-        raise DataError(path, f"samples {start} to {start + n} are beyond the raw files")
-    return data
+    out = np.empty(n, dtype)
+    with _Opened(pieces, path) as files:
+        files.read(start * dtype.itemsize, out)
+    return out
 
 
-def _read_piece(piece: RawPiece, skip: int, out: NDArray[np.uint8]) -> None:
+def read_external_rows(
+    pieces: tuple[RawPiece, ...], dtype: np.dtype[Any], width: int, start: int, n: int,
+    columns: tuple[int, int], path: str,
+) -> NDArray[Any]:
+    """Columns of rows `start` to ``start + n - 1`` of `width` samples each, row after row.
+
+    Bytes of other columns are not read where they are a page a row and more.
+
+    Parameters
+    ----------
+    pieces, dtype, path
+        As of `external_pieces`.
+    columns : tuple of int
+        First column, and the one after the last.
+
+    Raises
+    ------
+    DataError
+        Where the raw files have become shorter than they were.
+    """
+    low, high = columns
+    begin = start * width * dtype.itemsize
+    with _Opened(pieces, path) as files:
+        if (width - (high - low)) * dtype.itemsize < _PAGE:
+            whole = np.empty((n, width), dtype)
+            files.read(begin, whole)
+            return whole[:, low:high]
+        out = np.empty((n, high - low), dtype)
+        files.read_rows(begin + low * dtype.itemsize, width * dtype.itemsize, out)
+    return out
+
+
+class _Opened:
+    """Raw files that are opened once for many reads."""
+
+    def __init__(self, pieces: tuple[RawPiece, ...], path: str) -> None:
+        self._pieces, self._path = pieces, path
+        self._handles: dict[str, int] = {}
+
+    def __enter__(self) -> _Opened:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles.values():
+            os.close(handle)
+
+    def read(self, first: int, out: NDArray[Any]) -> None:
+        """Fill an array from byte `first` of the pieces on."""
+        view, done = out.reshape(-1).view(np.uint8), 0
+        for piece in self._pieces:
+            skip = min(first, piece.size)
+            take = min(piece.size - skip, len(view) - done)
+            first -= skip
+            if take:
+                read_into(self._handle(piece.path), view[done : done + take], piece.offset + skip,
+                          piece.path)
+            done += take
+        if done < len(view):
+            raise DataError(self._path, f"{len(view) - done} bytes are beyond the raw files")
+
+    def read_rows(self, first: int, step: int, out: NDArray[Any]) -> None:
+        """Fill each row of an array from byte `first` on, rows being `step` bytes apart."""
+        if len(self._pieces) > 1:
+            for row, target in enumerate(out):
+                self.read(first + row * step, target)
+            return
+        (piece,) = self._pieces
+        handle, view = self._handle(piece.path), octets(out)
+        size = len(view) // max(1, len(out))
+        for row in range(len(out)):  # many short reads: what they cost beside the call counts
+            place = first + row * step
+            target = view[row * size : (row + 1) * size]
+            if place + size > piece.size or not _filled(handle, target, piece.offset + place):
+                self.read(place, out[row])  # which says what is wrong
+
+    def _handle(self, real: str) -> int:
+        if real not in self._handles:
+            try:
+                # The path is real: a link put in its place since is not followed.
+                self._handles[real] = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except OSError as error:
+                raise DataError(real, error.strerror or str(error)) from error
+        return self._handles[real]
+
+
+def _filled(handle: int, target: memoryview, place: int) -> bool:
+    """Whether one call reads all that is wanted."""
     try:
-        # The path is real: a link put in its place since is not followed.
-        handle = os.open(piece.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError as error:
-        raise DataError(piece.path, error.strerror or str(error)) from error
-    try:
-        read_into(handle, out, piece.offset + skip, piece.path)
-    finally:
-        os.close(handle)
+        return os.preadv(handle, [target], place) == len(target)
+    except OSError:
+        return False

@@ -71,6 +71,70 @@ def open_file(path: str, **options: Any) -> h5py.File:
         return h5py.File(path, "r", **options)
 
 
+def member(group: h5py.Group, name: str, path: str) -> h5py.Group | h5py.Dataset | None:
+    """The group or dataset of a name such as ``valid/0``; None where there is none.
+
+    Asking h5py whether a name is there would follow links, also into other files.
+
+    Raises
+    ------
+    FormatError
+        Where the name, or a part of it, is a link, to this file or another.
+    """
+    place: Any = group
+    for part in name.split("/"):
+        with reading(path, name):
+            there = isinstance(place, h5py.Group) and part in set(place)
+            if not there:
+                return None
+            kind = place.get(part, getlink=True)
+            if isinstance(kind, h5py.HardLink):
+                place = place[part]
+                continue
+        raise FormatError(path, f"{part} of {name} is a {type(kind).__name__}; allowed: a member "
+                          "of the file itself")
+    return place  # type: ignore[no-any-return]
+
+
+def lies_here(dataset: h5py.Dataset) -> bool:
+    """Whether all bytes of a dataset lie in its own file."""
+    raw = dataset.id.get_create_plist().get_external_count()
+    return not dataset.is_virtual and not raw
+
+
+def numbers(group: h5py.Group, name: str, path: str, *, kinds: str = "iuf",
+            external: bool = False) -> h5py.Dataset:
+    """A dataset of numbers, all of whose bytes lie in the file itself.
+
+    Parameters
+    ----------
+    group, name, path
+        As of `member`.
+    kinds : str
+        Kinds of types that are allowed, as of `numpy.dtype.kind`.
+    external : bool
+        Whether raw files beside may hold the bytes; `fastsig.io._external` looks at these.
+
+    Raises
+    ------
+    FormatError
+        Where it is missing, a link, a group, of another type, or has its bytes in other files.
+    """
+    found = member(group, name, path)
+    if found is None:
+        raise FormatError(path, f"has no {name}")
+    if not isinstance(found, h5py.Dataset):
+        raise FormatError(path, f"{name} is a group; allowed: a dataset")
+    with reading(path, name):
+        dtype, shape = found.dtype, found.shape
+        away = found.is_virtual if external else not lies_here(found)
+    if dtype.kind not in kinds or shape is None:
+        raise FormatError(path, f"{name} is {dtype}; allowed: numbers")
+    if away:
+        raise FormatError(path, f"{name} has its data in other files; allowed: in this one")
+    return found
+
+
 def text(value: Any) -> str:
     """Plain text of a string attribute, whichever way it was stored."""
     if isinstance(value, np.ndarray) and value.size == 1:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fastsig.errors import FormatError, OutputError, UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import DiodeSchedule, Header
-from fastsig.io._hdf5 import declared_size, reading
+from fastsig.io._hdf5 import declared_size, numbers, reading
 from fastsig.io.safe import SafeOutput
 from fastsig.polarization import PolBasis
 from fastsig.time import elapsed, format_rate, iso, parse_rate, parse_time, sample_time
@@ -75,7 +75,7 @@ def read_json(file: h5py.Group, name: str, path: str) -> Any:
         Where it is missing, fails its checksum or is not JSON.
     """
     with reading(path, f"/{name}"):
-        dataset = file[name]
+        dataset = numbers(file, name, path, kinds="u")
         if dataset.dtype != np.uint8 or dataset.ndim != 1 or dataset.size > MAX_JSON:
             raise FormatError(path, f"/{name} is not a JSON record")
         return json.loads(dataset[()].tobytes().decode())

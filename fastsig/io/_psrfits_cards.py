@@ -16,8 +16,7 @@ import numpy as np
 
 from fastsig.errors import UsageError
 from fastsig.header import Header
-from fastsig.io._cards import card_80, decimal_text, hms_text, kept_cards
-from fastsig.io._fits import BLOCK
+from fastsig.io._cards import decimal_text, header_unit, hms_text, kept_cards
 from fastsig.polarization import PRODUCTS, PolBasis
 from fastsig.time import iso, mjd_and_seconds
 
@@ -167,22 +166,7 @@ def _told(text: str | None) -> str:
 
 
 def _unit(cards: Mapping[str, object]) -> bytes:
-    """Cards, END and the blanks that fill up a block."""
-    raw = b"".join(_card(key, value) for key, value in cards.items()) + b"END".ljust(80)
-    return raw + b" " * (-len(raw) % BLOCK)
-
-
-def _card(key: str, value: object) -> bytes:
-    shown = "TF"[not value] if isinstance(value, bool) else value
-    comment = _COMMENTS.get(key, "")
-    if isinstance(value, bool):
-        raw = f"{key:<8}= {shown:>20}".encode("ascii")
-    elif isinstance(value, str) and key in _TEXTS:
-        raw = f"{key:<8}= '{value:<8}'".encode("ascii")
-    else:
-        raw = card_80(key, value).rstrip()
-    told = raw + b" / " + comment.encode() if comment else raw
-    return (told if len(told) <= 80 else raw).ljust(80)
+    return header_unit(cards, _COMMENTS, _TEXTS)
 
 
 # Texts that may look like numbers, and are none.

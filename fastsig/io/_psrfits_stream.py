@@ -55,6 +55,7 @@ class PsrfitsSpectra(SegmentedSpectra):
         spectrum's and the next one's; with less between them, reading on costs less.
         """
         part = copy.copy(self)
+        part._position = 0
         part._band = self._band[0] + start, self._band[0] + stop
         part._reader = self._reader.banded(part._band)
         part._scanning = threading.Lock()

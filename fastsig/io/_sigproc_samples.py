@@ -61,6 +61,7 @@ class SigprocSpectra(SegmentedSpectra):
         one's; with less between them, reading on costs less.
         """
         part = copy.copy(self)
+        part._position = 0
         part._band = self._band[0] + start, self._band[0] + stop
         part.shape = (*self.shape[:2], stop - start)
         part._weight_channels = stop - start if self.may_have_nan else 1

@@ -241,6 +241,7 @@ class RowSpectra(SegmentedSpectra):
     def band(self, start: int, stop: int) -> RowSpectra:
         """Channels `start` to `stop` - 1 alone: no other bytes are read."""
         part = copy.copy(self)
+        part._position = 0
         part._band = self._band[0] + start, self._band[0] + stop
         part.shape = (*self.shape[:2], stop - start)
         part._weight_channels = stop - start

@@ -180,12 +180,13 @@ def _unflagged(cards: _Cards, n: int) -> Spans:
 
 
 def members(group: h5py.Group, prefix: str, kind: type, path: str) -> list[str]:
-    """Names of the members that begin with `prefix`; links to other files are refused."""
+    """Names of the members that begin with `prefix`; links are refused."""
     with reading(path, f"the members of {group.name}"):
         names = sorted(name for name in group if name.startswith(prefix))
         for name in names:
-            if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
-                raise FormatError(path, f"{name} of {group.name} is a link to another file")
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise FormatError(path, f"{name} of {group.name} is a link; allowed: a member of "
+                                  "its own")
         found = [name for name in names if group.get(name, getclass=True) is kind]
     if not found:
         raise FormatError(path, f"{group.name} holds no {prefix}* that is a {kind.__name__}")

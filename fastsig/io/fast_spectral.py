@@ -53,7 +53,7 @@ from fastsig.io.probe import Probe
 from fastsig.polarization import PRODUCTS, PolBasis
 from fastsig.time import sample_time, time_from_mjd
 
-__all__ = ["F_WIDTH", "MANY", "MARKS", "NAME", "open", "sniff"]
+__all__ = ["F_WIDTH", "MANY", "MARKS", "MODES", "NAME", "open", "sniff"]
 
 NAME = "fast_spectral"
 
@@ -63,7 +63,8 @@ MANY = True
 _COLUMNS = ("UTOBS", "EXPOSURE", "NCHAN", "FREQ", "CHAN_BW", "DATA")
 #: Width of a channel in mode F, Hz; HiFAST takes labels for centres less half of it.
 F_WIDTH = Fraction(500 * 10**6, 2**20)
-_MODES = {"F": (2**20, F_WIDTH), "W": (2**16, 16 * F_WIDTH), "N": (2**16, F_WIDTH)}
+#: Channels and their width, Hz, of each mode of the backend.
+MODES = {"F": (2**20, F_WIDTH), "W": (2**16, 16 * F_WIDTH), "N": (2**16, F_WIDTH)}
 _LABELS = {"header": Fraction(0), "half-channel": F_WIDTH / 2}
 #: What of a row a time may tell, in halves of a row from its start.
 MARKS = {"start": 0, "middle": 1, "end": 2}
@@ -279,7 +280,7 @@ def _header(file: _File, start: Time, rate: Fraction, label: str) -> Header:
     if width < 0:
         first, width = first + (field.n_chan - 1) * width, -width
     extra = dict(cards)
-    mode = next((name for name, (n_chan, step) in _MODES.items()
+    mode = next((name for name, (n_chan, step) in MODES.items()
                  if field.n_chan == n_chan and abs(width / step - 1) < 1e-6), None)
     for name in ("OBSNUM", "SCAN", "OBSTYPE", "DATE-OBS", "EXPOSURE"):
         if name in columns:

@@ -18,12 +18,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import DataError, FastsigWarning, FormatError
+from fastsig.errors import DataError, DoubtWarning, FormatError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
 from fastsig.io import _metadata
 from fastsig.io._codes import open_codes
-from fastsig.io._hdf5 import open_file, plain, reading, text
+from fastsig.io._hdf5 import member, numbers, open_file, plain, reading, text
 from fastsig.io._sigproc_ids import TELESCOPES
 from fastsig.io._spectra import FileSpectra
 from fastsig.io.probe import Probe
@@ -130,9 +130,10 @@ class FBH5Spectra(FileSpectra):
         """Read every dataset, whose checksums HDF5 compares on the way."""
         super().verify()
         with self._lock:
-            for name, item in self._file.items():
-                if isinstance(item, h5py.Dataset) and name != "data":
-                    with reading(self.path, f"/{name}", DataError):
+            for name in sorted(set(self._file) - {"data"}):
+                with reading(self.path, f"/{name}", DataError):
+                    item = member(self._file, name, self.path)
+                    if isinstance(item, h5py.Dataset):
                         item[()]
 
     def close(self) -> None:
@@ -143,10 +144,10 @@ class FBH5Spectra(FileSpectra):
 
 def _datasets(file: h5py.File, path: str) -> tuple[Any, Any, dict[str, Any]]:
     with reading(path, "/data and /weights"):
-        data = file["data"]
-        if not isinstance(data, h5py.Dataset) or data.ndim != 3 or data.dtype.kind not in "uif":
+        data = numbers(file, "data", path)
+        if data.ndim != 3:
             raise FormatError(path, "/data is not a (time, feed_id, frequency) array of numbers")
-        weights = file["weights"] if "weights" in set(file) else None
+        weights = numbers(file, "weights", path) if "weights" in set(file) else None
         if weights is not None and not _broadcasts(weights.shape, data.shape):
             raise FormatError(path, f"/weights {weights.shape} do not fit /data {data.shape}")
         cards = {key: plain(data.attrs[key]) for key in data.attrs
@@ -199,7 +200,7 @@ def _products(n: int, path: str) -> PolBasis:
     names = {1: PRODUCTS["I"], 2: PRODUCTS["AABB"], 4: PRODUCTS["AABBCRCI"]}.get(n)
     if n in (2, 4):
         warnings.warn(
-            FastsigWarning(f"{path}: the file does not name its {n} products; taken as "
+            DoubtWarning(f"{path}: the file does not name its {n} products; taken as "
                            f"{', '.join(names or ())}"), stacklevel=4,
         )
     return PolBasis("unknown", names or tuple(f"IF{index}" for index in range(n)))

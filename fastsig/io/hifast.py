@@ -27,7 +27,7 @@ from fastsig.errors import DataError, FormatError, UsageError
 from fastsig.header import Header, split_overrides
 from fastsig.io._cards import FIRST_DAY, LAST_DAY
 from fastsig.io._clock import FAST_STEPS, RowClock, exact_time, fit, seconds_of, told_step
-from fastsig.io._hdf5 import cards_of, open_file, reading
+from fastsig.io._hdf5 import cards_of, member, open_file, reading
 from fastsig.io._hifast_group import (
     FIELDS,
     axis_of,
@@ -59,7 +59,8 @@ def sniff(probe: Probe) -> bool:
     if not probe.is_hdf5 or "S" not in probe.root[1]:
         return False
     with open_file(probe.path) as file, reading(probe.path, "the group S"):
-        group = file.get("S")
+        hard = isinstance(file.get("S", getlink=True), h5py.HardLink)
+        group = file["S"] if hard else None
         names = set(group) if isinstance(group, h5py.Group) else set()
     return names >= {"mjd", "freq"} and bool(names & set(FIELDS))
 
@@ -124,7 +125,7 @@ class HiFASTSpectra(FileSpectra):
             self._rfi = self._flags(path, (n_row, n_chan)) if rfi else None
             self.fields = other_shapes(self._group, name, path)
             with reading(path, "the attributes of Header"):
-                header = file.get("Header")
+                header = member(file, "Header", path)
                 cards = cards_of(header.attrs) if isinstance(header, h5py.Group) else {}
             clock, start = _clock(path, self.times, common, mark)
         except BaseException:
@@ -154,6 +155,7 @@ class HiFASTSpectra(FileSpectra):
     def band(self, start: int, stop: int) -> HiFASTSpectra:
         """Channels `start` to `stop` - 1 alone: no others are read."""
         part = copy.copy(self)
+        part._position = 0
         part._band = self._band[0] + start, self._band[0] + stop
         part.shape = (*self.shape[:2], stop - start)
         part._weight_channels = stop - start

@@ -19,7 +19,7 @@ from fastsig import validity
 from fastsig.errors import DataError, FormatError
 from fastsig.header import Header, split_overrides
 from fastsig.io import _metadata
-from fastsig.io._hdf5 import open_file, reading, text
+from fastsig.io._hdf5 import numbers, open_file, reading, text
 from fastsig.io._positioned import octets, read_into
 from fastsig.io.probe import Probe
 from fastsig.recorded import Recorded
@@ -180,7 +180,7 @@ def _part(
     file: h5py.File, pol: int, header: Header, path: str
 ) -> tuple[tuple[int, ...], int, Spans, NDArray[np.uint32]]:
     """Shape, byte offset, valid spans and CRC table of one polarisation."""
-    dataset = file[f"voltage/{pol}"]
+    dataset = numbers(file, f"voltage/{pol}", path)
     channels = header.channels.n_chan if header.channels is not None else 1
     ndim = 1 + (channels > 1) + header.is_complex
     if header.n_bits not in DTYPES or dataset.dtype != DTYPES[header.n_bits]:
@@ -191,10 +191,10 @@ def _part(
     offset = dataset.id.get_offset()
     if dataset.chunks is not None or (offset is None and dataset.size):
         raise FormatError(path, f"/voltage/{pol} is not contiguous")
-    spans = file[f"valid/{pol}"][()]
+    spans = numbers(file, f"valid/{pol}", path)[()]
     if spans.ndim != 2 or spans.shape[1:] != (2,) or not _in_order(spans, dataset.shape[0]):
         raise FormatError(path, f"/valid/{pol} does not hold sorted spans of the samples")
-    crc = file[f"crc32/{pol}"][()]
+    crc = numbers(file, f"crc32/{pol}", path)[()]
     if crc.shape != (-(-dataset.nbytes // CRC_BLOCK),):
         raise FormatError(path, f"/crc32/{pol} has the shape {crc.shape}")
     return dataset.shape, offset or 0, spans.astype(np.int64), crc

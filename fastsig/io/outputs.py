@@ -16,8 +16,8 @@ from fastsig.io.safe import SafeOutput, check_output
 __all__ = ["OutputFiles", "output_names"]
 
 
-def output_names(path: str, n: int) -> list[str]:
-    """Names of `n` files: ``{file}`` in `path` stands for their numbers.
+def output_names(path: str, n: int, first: int = 0) -> list[str]:
+    """Names of `n` files: ``{file}`` in `path` stands for their numbers, from `first` on.
 
     Raises
     ------
@@ -25,7 +25,7 @@ def output_names(path: str, n: int) -> list[str]:
         Where several have one name.
     """
     if "{file}" in path:
-        return [path.replace("{file}", f"{i:04d}") for i in range(n)]
+        return [path.replace("{file}", f"{i:04d}") for i in range(first, first + n)]
     if n > 1:
         stem, dot, suffix = path.rpartition(".")
         raise UsageError(f"{path}: the recording takes {n} files; allowed: a name with {{file}} in "

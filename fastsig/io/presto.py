@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import FastsigWarning, FormatError
+from fastsig.errors import DoubtWarning, FormatError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
 from fastsig.io._cards import FIRST_DAY, LAST_DAY, Cards
@@ -140,7 +140,7 @@ def _header(inf: Inf, common: Mapping[str, Any], name: str) -> Header:
     day = within(cards, "epoch", (FIRST_DAY, LAST_DAY), "start_time=2026-01-01T00:00:00", common)
     width = within(cards, "width_s", (0, _LONGEST_S), "sample_rate=10kHz", common)
     if cards.integer("barycentered", 0):
-        warnings.warn(FastsigWarning(f"{name}.inf: times are those of the barycentre; taken as "
+        warnings.warn(DoubtWarning(f"{name}.inf: times are those of the barycentre; taken as "
                                      "they are, as if in UTC"), stacklevel=4)
     extra: dict[str, Any] = {key: value for key, value in cards.items() if key not in _TYPED}
     if inf.notes:

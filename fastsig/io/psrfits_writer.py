@@ -66,6 +66,8 @@ class PsrfitsWriter(SpectraWriter):
         Whether the highest channel comes first.
     file_rows : int, optional
         Most rows of a file; all in one by default.
+    first_file : int
+        Number of the first file, in its name.
     axes : {4, 3}
         Axes of DATA in TDIM: ``(1, NCHAN, NPOL, NSBLK)``, as the definition and FAST have it, or
         without the first, as sigpyproc reads it.
@@ -86,7 +88,7 @@ class PsrfitsWriter(SpectraWriter):
     def __init__(
         self, path: str | os.PathLike[str], header: Header, shape: tuple[int, ...], *,
         overwrite: bool = False, n_bits: int = 8, n_block: int = N_BLOCK, descending: bool = False,
-        file_rows: int | None = None, axes: int = 4,
+        file_rows: int | None = None, axes: int = 4, first_file: int = 0,
     ) -> None:
         _check(header, shape, n_bits, n_block, file_rows)
         if axes not in (3, 4):
@@ -102,7 +104,7 @@ class PsrfitsWriter(SpectraWriter):
         n_row = -(-shape[0] // self._n_block)
         per_file = min(file_rows or n_row, n_row)
         heads = self._heads(n_row, per_file, axes)
-        names = output_names(os.fspath(path), len(heads))
+        names = output_names(os.fspath(path), len(heads), first_file)
         row_bytes = self._row.dtype.itemsize
         self._places = [len(head) for head, _ in heads]
         sizes = [-(-(len(head) + rows * row_bytes) // BLOCK) * BLOCK for head, rows in heads]

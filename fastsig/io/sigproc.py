@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from fastsig.errors import FastsigWarning, FormatError
+from fastsig.errors import DoubtWarning, FastsigWarning, FormatError
 from fastsig.header import Header, split_overrides
 from fastsig.io._segments import disjoint, from_first, incomplete
 from fastsig.io._sigproc_fields import OWN, choice, fields
@@ -134,7 +134,7 @@ def _tell_doubts(file: File, own: Mapping[str, Any]) -> None:
             doubts.append(f"{key} = {extra[key]}: times are not those of a telescope's clock; "
                           "taken as they are, as if in UTC")
     for doubt in doubts:
-        warnings.warn(FastsigWarning(f"{file.path}: {doubt}"), stacklevel=4)
+        warnings.warn(DoubtWarning(f"{file.path}: {doubt}"), stacklevel=4)
 
 
 def _places(files: Sequence[File], rate: Fraction, trim: bool) -> list[tuple[int, ...]]:

@@ -19,7 +19,8 @@ import astropy.units as u
 from fastsig.errors import UsageError
 from fastsig.simulate.values import scalar, settle, value_field, whole
 
-__all__ = ["Burst", "Carrier", "Diode", "Line", "Loss", "Pulsar", "RfiBurst", "Source"]
+__all__ = ["Burst", "Carrier", "Diode", "Line", "Loss", "LostSpectra", "Pulsar", "RfiBurst",
+           "Source"]
 
 SPEED_OF_LIGHT = 299_792_458  # m/s
 HI_REST_HZ = Fraction("1420405751.768")
@@ -293,3 +294,38 @@ def _packet_range(item: str | Sequence[Any]) -> tuple[str, int, int]:
             return str(parts[0]), first, last
     raise UsageError(f"loss packets = {item!r}; allowed: (pol, first, last) such as X:30-41, "
                      "pol X or Y, first up to last")
+
+
+@dataclass(frozen=True)
+class LostSpectra:
+    """Lost spectra of a recording that is no longer voltages, all products together.
+
+    Parameters
+    ----------
+    fraction : value
+        Probability that a spectrum is lost, each on its own.
+    rows : sequence of (first, last), or text
+        Spectra lost for certain, both ends included, counted from 0: ``"30-41+77"``.
+    """
+
+    fraction: Any = value_field("", 0, low=0, high=1)
+    rows: Any = ()
+
+    def __post_init__(self) -> None:
+        settle(self, "loss")
+        given = self.rows
+        ranges = given.split("+") if isinstance(given, str) and given else given or ()
+        object.__setattr__(self, "rows", tuple(_row_range(item) for item in ranges))
+
+
+def _row_range(item: str | Sequence[Any]) -> tuple[int, int]:
+    parts: Sequence[Any] = item
+    if isinstance(item, str):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", item)
+        parts = (match[1], match[2] or match[1]) if match else ()
+    if len(parts) == 2:
+        first, last = (whole(part, "loss rows", 0) for part in parts)
+        if first <= last:
+            return first, last
+    raise UsageError(f"loss rows = {item!r}; allowed: (first, last) such as 30-41, first up to "
+                     "last")

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from astropy.time import Time
@@ -20,20 +20,21 @@ from fastsig.frequency import ChannelAxis
 from fastsig.header import DiodeSchedule, Header
 from fastsig.simulate import components as parts
 from fastsig.simulate import layers, truth
+from fastsig.simulate.checks import MAX_BANDWIDTH, band_of, check_band, positive, seed_of
 from fastsig.simulate.dispersed import DispersedLayer
 from fastsig.simulate.filters import BANDPASSES, Band
-from fastsig.simulate.values import scalar, whole
+from fastsig.simulate.values import scalar
 from fastsig.time import parse_time
 from fastsig.validity import Spans
 
 __all__ = ["DISPERSION_CONSTANT", "FastVoltage", "Made", "check_range", "in_order", "kept_spans"]
 
 DISPERSION_CONSTANT = 1 / Fraction("2.41e-4")  # MHz^2 cm^3 s / pc
-MAX_BANDWIDTH = Fraction(500 * 10**6)
 STREAM_LOSS = 0
 
 # Data, valid spans and clipped counts of X and Y.
 Made = tuple[NDArray[np.int8], tuple[Spans, Spans], tuple[int, int]]
+M = TypeVar("M")
 
 
 class FastVoltage:
@@ -85,22 +86,22 @@ class FastVoltage:
         carriers: Sequence[parts.Carrier] = (), rfi: Sequence[parts.RfiBurst] = (),
         loss: parts.Loss | None = None,
     ) -> None:
-        self.band = _band(fstart, bandwidth, sideband)
+        self.band = band_of(fstart, bandwidth, sideband)
         self.n_time = max(0, round(scalar(duration, "s", "duration") * self.band.rate))
         if not self.n_time:
             raise UsageError(f"duration = {duration!r} is less than one sample of "
                              f"{float(1 / self.band.rate):g} s")
-        self._seed = _seed(seed)
-        self._level, self._tsys = _positive(level, "", "level"), _positive(tsys, "K", "tsys")
+        self._seed = seed_of(seed)
+        self._level, self._tsys = positive(level, "", "level"), positive(tsys, "K", "tsys")
         if bandpass not in BANDPASSES:
             raise UsageError(f"bandpass = {bandpass!r}; allowed: {', '.join(BANDPASSES)}")
         self._bandpass, self._noise = bandpass, noise
-        self._dm_constant = _positive(dispersion_constant, "", "dispersion_constant")
+        self._dm_constant = positive(dispersion_constant, "", "dispersion_constant")
         self._components: dict[str, Any] = {
             "diode": diode, "source": source, "line": line, "pulsar": pulsar, "burst": burst,
             "carriers": tuple(carriers), "rfi": tuple(rfi), "loss": loss,
         }
-        self._check_band()
+        check_band(self.band, self._components)
         start = start_time if isinstance(start_time, Time) else parse_time(start_time)
         self.header = _header(self.band, start.utc, diode)
         self.truth = truth.record(
@@ -108,16 +109,6 @@ class FastVoltage:
             level=self._level, noise=noise, response=bandpass, dm_constant=self._dm_constant,
             components=self._components)
         self._layers = tuple(self._make_layers())
-
-    def _check_band(self) -> None:
-        band, given = self.band, self._components
-        if given["line"]:
-            _check_inside(band, "line", given["line"].sky_hz)
-        for carrier in given["carriers"]:
-            _check_inside(band, "carrier frequency", carrier.frequency)
-        for burst in given["rfi"]:
-            _check_inside(band, "rfi low", burst.low)
-            _check_inside(band, "rfi high", burst.high)
 
     def _make_layers(self) -> Iterator[layers.Layer]:
         given, band, seed = self._components, self.band, self._seed
@@ -220,10 +211,10 @@ def kept_spans(
 
 
 def in_order(
-    make: Callable[[int, int], Made], n_time: int, block: int, workers: int
-) -> Iterator[Made]:
+    make: Callable[[int, int], M], n_time: int, block: int, workers: int
+) -> Iterator[M]:
     """Call `make` for all samples, `block` at a time in `workers` threads; results in order."""
-    waiting: deque[Future[Made]] = deque()
+    waiting: deque[Future[M]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for first in range(0, n_time, block):
@@ -234,40 +225,6 @@ def in_order(
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _band(fstart: Any, bandwidth: Any, sideband: str) -> Band:
-    low, width = scalar(fstart, "Hz", "fstart"), scalar(bandwidth, "Hz", "bandwidth")
-    if not 0 < width <= MAX_BANDWIDTH:
-        raise UsageError(f"bandwidth = {float(width):g} Hz; allowed: above 0 to 500 MHz")
-    if low < 0:
-        raise UsageError(f"fstart = {float(low):g} Hz; allowed: from 0")
-    if sideband == "upper":
-        return Band(low, width, "upper")
-    if sideband == "lower":
-        return Band(low, width, "lower")
-    raise UsageError(f"sideband = {sideband!r}; allowed: upper, lower")
-
-
-def _positive(value: Any, unit: str, name: str) -> Fraction:
-    number = scalar(value, unit, name)
-    if number <= 0:
-        raise UsageError(f"{name} = {value!r}; allowed: above 0{' ' + unit if unit else ''}")
-    return number
-
-
-def _seed(value: Any) -> int:
-    seed = whole(value, "seed", 0)
-    if seed >= 2**64:
-        raise UsageError(f"seed = {seed}; allowed: up to 2**64 - 1")
-    return seed
-
-
-def _check_inside(band: Band, name: str, hertz: Fraction) -> None:
-    if not band.low_hz <= hertz <= band.high_hz:
-        raise UsageError(
-            f"{name} = {float(hertz) / 1e6:.9g} MHz; allowed: within the band, "
-            f"{float(band.low_hz) / 1e6:g} to {float(band.high_hz) / 1e6:g} MHz")
 
 
 def _header(band: Band, start: Time, diode: parts.Diode | None) -> Header:

@@ -141,7 +141,7 @@ def chirp(offset: F8, low_hz: float, reference_hz: float, dm_hz: float) -> C8:
 
 
 def coherency_factor(
-    i: F8 | float, q: float, u: float, v: float
+    i: F8 | float, q: F8 | float, u: F8 | float, v: F8 | float
 ) -> tuple[F8, NDArray[np.complex128], F8]:
     """Lower triangular L with ``A = L11 n1``, ``B = L21 n1 + L22 n2`` of given Stokes parameters.
 

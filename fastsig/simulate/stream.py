@@ -1,4 +1,4 @@
-"""A simulated recording as a stream, for the writers of all formats."""
+"""A simulated recording as a stream, for stages, pictures and the writers of all formats."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig import validity
+from fastsig.io._spectra import FileSpectra
 from fastsig.recorded import Recorded
 from fastsig.simulate.coarse import CoarseVoltage
 from fastsig.simulate.engine import FastVoltage
+from fastsig.simulate.spectra import FastSpectra
 from fastsig.stream import VoltageStream
 from fastsig.validity import Spans
 
-__all__ = ["SimulatedVoltages"]
+__all__ = ["SimulatedSpectra", "SimulatedVoltages"]
 
 
 class SimulatedVoltages(VoltageStream):
@@ -65,3 +67,25 @@ class SimulatedVoltages(VoltageStream):
         else:
             out[...] = data.reshape(out.shape)
         return valid
+
+
+class SimulatedSpectra(FileSpectra):
+    """Spectra that are made when they are read; `truth` tells what is in them."""
+
+    def __init__(self, recording: FastSpectra) -> None:
+        self.recording, self.truth = recording, recording.truth
+        super().__init__(recording.header, (recording.n_time, 4, recording.n_chan),
+                         "the simulation")
+
+    @property
+    def files(self) -> list[str]:
+        """None: the spectra are made."""
+        return []
+
+    def parameters(self) -> Mapping[str, Any]:
+        """What decides the numbers."""
+        return {"truth": self.truth}
+
+    def _values(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        data, weight = self.recording.generate(start, n)
+        return data, np.repeat(weight, 4, axis=1)

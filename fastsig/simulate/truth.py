@@ -19,10 +19,13 @@ from fastsig.simulate import filters
 from fastsig.simulate.dispersed import dispersion_delay, stokes
 from fastsig.simulate.filters import Band
 
-__all__ = ["decimal", "record", "rounded"]
+__all__ = ["CONVENTION", "decimal", "fields_of", "record", "rounded", "told_bandpass",
+           "told_line", "told_pulse"]
 
 GAUSSIAN_AREA = sqrt(pi / (4 * log(2)))  # area of a Gaussian of height 1 and FWHM 1
 TABLE = 257
+CONVENTION = ("CR + i CI = <A* B>, A = X, B = Y in the sense of sky frequency; I = AA + BB, "
+              "Q = AA - BB, U = 2 CR, V = 2 CI; kelvin of one polarisation are half of Stokes I")
 
 
 def decimal(value: Fraction) -> str:
@@ -52,8 +55,8 @@ def record(
     """Put down what is in the voltages, with the values needed to check it."""
     def describe(part: Any) -> dict[str, Any]:
         if isinstance(part, parts.Carrier):
-            return _fields(part) | _carrier(part, band, tsys, level)
-        return _fields(part) | _derived(part, band, dm_constant)
+            return fields_of(part) | _carrier(part, band, tsys, level)
+        return fields_of(part) | _derived(part, band, dm_constant)
 
     return {
         "simulator": "fast-voltage",
@@ -64,11 +67,9 @@ def record(
         "duration_s": decimal(n_time / band.rate),
         "band_hz": [decimal(band.low_hz), decimal(band.high_hz)],
         "sideband": band.sideband,
-        "convention": "CR + i CI = <A* B>, A = X, B = Y in the sense of sky frequency; "
-                      "I = AA + BB, Q = AA - BB, U = 2 CR, V = 2 CI; kelvin of one polarisation "
-                      "are half of Stokes I",
+        "convention": CONVENTION,
         "receiver": _receiver(tsys, level, noise=noise),
-        "bandpass": _bandpass(response),
+        "bandpass": told_bandpass(response),
         "quantisation": _quantisation(tsys, level, components, noise=noise),
         "components": {
             name: [describe(part) for part in item] if isinstance(item, tuple) else describe(item)
@@ -86,7 +87,8 @@ def _receiver(tsys: Fraction, level: Fraction, *, noise: bool) -> dict[str, Any]
     }
 
 
-def _bandpass(response: str) -> dict[str, Any]:
+def told_bandpass(response: str) -> dict[str, Any]:
+    """The bandpass in a truth record."""
     if response == "flat":
         return {"model": "flat"}
     table = filters.bandpass(np.linspace(0, 1, TABLE), response)
@@ -128,7 +130,8 @@ def _quantisation(
     }
 
 
-def _fields(part: Any) -> dict[str, Any]:
+def fields_of(part: Any) -> dict[str, Any]:
+    """The fields of a component, with their units in their names."""
     units = {item.name: item.metadata.get("unit") for item in dataclasses.fields(part)}
     out: dict[str, Any] = {}
     for name, unit in units.items():
@@ -145,18 +148,19 @@ def _suffix(unit: str) -> str:
 
 def _derived(part: Any, band: Band, dm_constant: Fraction) -> dict[str, Any]:
     if isinstance(part, parts.Line):
-        return _line(part)
+        return told_line(part)
     if isinstance(part, parts.Diode):
         return _diode(part, band)
     if isinstance(part, (parts.Pulsar, parts.Burst)):
-        return _pulse(part, band, dm_constant)
+        return told_pulse(part, band, dm_constant)
     if isinstance(part, parts.Loss):
         return {"packet_samples": parts.PACKET,
                 "packets": [list(item) for item in part.packets]}
     return {}
 
 
-def _line(line: parts.Line) -> dict[str, Any]:
+def told_line(line: parts.Line) -> dict[str, Any]:
+    """What follows from the fields of a line."""
     return {
         "sky_frequency_hz": decimal(line.sky_hz),
         "fwhm_km_s": rounded(float(line.fwhm / line.frequency * parts.SPEED_OF_LIGHT / 1000)),
@@ -175,9 +179,10 @@ def _diode(diode: parts.Diode, band: Band) -> dict[str, Any]:
     }
 
 
-def _pulse(
+def told_pulse(
     pulse: parts.Pulsar | parts.Burst, band: Band, dm_constant: Fraction
 ) -> dict[str, Any]:
+    """What follows from the fields of a pulsar or burst."""
     width = pulse.fwhm if isinstance(pulse, parts.Burst) else pulse.duty * pulse.period
     delay = dispersion_delay(band, dm_constant * pulse.dm)
     out = {

@@ -31,6 +31,8 @@ _INDEX = {
     "frame_correlation": "spectral_kurtosis",
     "frame_energy": "energy",
     "frame_energy_nb": "energy",
+    "gamma": "noise",
+    "gamma_nb": "noise",
     "gaussian": "noise",
     "gaussian_nb": "noise",
     "intersect_spans": "energy",

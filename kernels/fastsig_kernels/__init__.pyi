@@ -19,7 +19,7 @@ from .integrate import (
     normalize_nb,
 )
 from .layout import Layout
-from .noise import gaussian, gaussian_nb, philox_nb, uniform, uniform_nb
+from .noise import gamma, gamma_nb, gaussian, gaussian_nb, philox_nb, uniform, uniform_nb
 from .packing import (
     nearest_codes_nb,
     pack,
@@ -78,6 +78,8 @@ __all__ = [
     "frame_correlation",
     "frame_energy",
     "frame_energy_nb",
+    "gamma",
+    "gamma_nb",
     "gaussian",
     "gaussian_nb",
     "intersect_spans",

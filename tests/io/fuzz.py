@@ -314,8 +314,8 @@ def _memory(key: str) -> int:
 
 def run_mutations(names: Sequence[str], n: int, seed: int) -> int:
     """Print a table of all formats, and what went wrong; returns the exit status."""
-    flips_of = {name for name in names if name in ("native", "chime", "lofar_tbb", "digital_rf",
-                                                       "hifast")}
+    flips_of = {name for name in names if name in (
+        "native", "chime", "lofar_tbb", "lofar_bf", "digital_rf", "hifast")}
     columns = ("error", "read", "unnamed", "traceback", "wrong shape", "memory", "hang", "crash",
                *_APART)
     print(f"seed {seed}, {os.cpu_count()} processors")

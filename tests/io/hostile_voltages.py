@@ -1,4 +1,4 @@
-"""Small recordings of every format of voltages, for `hostile`.
+"""Small recordings of every format of voltages, and of LOFAR's that may hold either, for `hostile`.
 
 A maker puts files into a folder; it returns what is opened, the bytes that are headers, what these
 are made of, and the options.
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from writers import complex_int, write_digital_rf, write_lofar_tbb
+from writers import complex_int, write_digital_rf, write_lofar_bf, write_lofar_tbb
 
 RAW = {"n_bits": "8", "sample_rate": "1MHz", "start_time": "2026-01-01T00:00:00"}
 
@@ -131,6 +131,21 @@ def _lofar_tbb(home: Path, external: bool) -> Any:
     return ["x.h5"], {"x.h5": []}, "hdf5", {}
 
 
+def _lofar_bf(home: Path) -> Any:
+    rng = np.random.default_rng(7)
+    for i, name in enumerate("IQ"):
+        write_lofar_bf(home / f"{i}.h5", {name: rng.normal(9, 1, (60, 8)).astype(">f4")},
+                       subbands=[0, 3], storage="external" if i else "chunked")
+    return ["0.h5", "1.h5"], {"0.h5": [], "1.h5": []}, "hdf5", {}
+
+
+def _lofar_bf_voltages(home: Path) -> Any:
+    rng = np.random.default_rng(8)
+    parts = {name: rng.normal(0, 9, (200, 3)).astype("<f4") for name in ("Xr", "Xi", "Yr", "Yi")}
+    write_lofar_bf(home / "x.h5", parts, n_sub=1, n_int=1)
+    return ["x.h5"], {"x.h5": []}, "hdf5", {}
+
+
 def _digital_rf(home: Path, continuous: bool) -> Any:
     number = np.arange(200)
     samples = np.stack([number, -number], 1).astype("f4") if continuous else (
@@ -185,6 +200,7 @@ MAKERS: dict[str, list[tuple[str, Callable[[Path], Any]]]] = {
     "chime": [("two archived channels", _chime), ("beams", _chime_beams)],
     "lofar_tbb": [("raw files", lambda home: _lofar_tbb(home, True)),
                   ("one file", lambda home: _lofar_tbb(home, False))],
+    "lofar_bf": [("two Stokes", _lofar_bf), ("voltages", _lofar_bf_voltages)],
     "digital_rf": [("gapped", lambda home: _digital_rf(home, False)),
                    ("continuous", lambda home: _digital_rf(home, True))],
     "mark4": [("16 tracks", _mark4)],

@@ -528,7 +528,7 @@ def test_samples_in_another_file_are_refused(tmp_path: Path) -> None:
         data = file.create_dataset("rf_data", (4, 1), [("r", "i2"), ("i", "i2")],
                                    external=[(str(tmp_path / "secret"), 0, 16)])
         data.attrs.update(attrs)
-    with pytest.raises(FormatError, match="another file"):
+    with pytest.raises(FormatError, match="in other files"):
         digital_rf.open(path)
 
 

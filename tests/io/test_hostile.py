@@ -32,7 +32,7 @@ BASEBAND = ("mark4", "mark5b", "gsb")
 # with text for a header, of which half of these are changes of values. A recording of chime and
 # digital_rf takes 6 ms.
 N_CHANGED = {"native": 2000, "lofar_tbb": 2000, "raw": 2000, "guppi": 1000, "dada": 1000,
-             "gsb": 1000, "chime": 1000, "digital_rf": 1000}
+             "gsb": 1000, "chime": 1000, "digital_rf": 1000, "lofar_bf": 200}
 
 
 @pytest.mark.timeout(600)
@@ -143,6 +143,13 @@ def _lofar_tbb(case: Case) -> list[Cut]:
         lambda size: None if size < 2 else [(0, 340, first), (40, 40 + size // 2, second)])]
 
 
+def _lofar_bf(case: Case) -> list[Cut]:
+    # Rows of three floats; the parts of the other polarisation are whole.
+    return [Cut("x.h5", _HDF5, lambda size: None), Cut(
+        "x_Yi.raw", [12, 240, 2400 - 12],
+        lambda size: None if size < 12 else [(0, 200, ("X",)), (0, size // 12, ("Y",))])]
+
+
 def _digital_rf(case: Case) -> list[Cut]:
     rf, properties, metadata = (
         next(name for name in sorted(case.heads, reverse=True) if part in name)
@@ -178,6 +185,7 @@ CUTS: dict[tuple[str, str], Callable[[Case], list[Cut]]] = {
     ("chime", "beams"): _useless("b.h5"),
     ("lofar_tbb", "raw files"): _lofar_tbb,
     ("lofar_tbb", "one file"): _useless("x.h5"),
+    ("lofar_bf", "voltages"): _lofar_bf,
     ("digital_rf", "gapped"): _digital_rf,
     ("digital_rf", "continuous"): _digital_rf,
     ("mark4", "16 tracks"): lambda case: [_frames("x.m4", 40000, 320, _even(80000, 3))],

@@ -27,8 +27,6 @@ LEFT_OUT = {
     "README.md": "about the files",
     "MANIFEST.tsv": "about the files",
     "dspsr_polyco/*header.dada": "DADA headers of a benchmark, without samples",
-    # Comes off this list with a row in `truths_spectra_rows`, once there is a reader.
-    "lofar_dal_h5/*_bf.*": "LOFAR's beam-formed Stokes I: no reader as yet",
     "pint/*": "pulsars' parameters and times of arrival",
     "presto_prepfold/*.events": "times of photons",
     "psrsigsim/*.npy": "a profile", "*.par": "a pulsar's parameters",

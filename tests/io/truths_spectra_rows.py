@@ -257,7 +257,15 @@ TRUTHS = (
         header={"telescope": "GBT", "source": "NGC2415"},
         more=(tables((1, 32768)), getps(f"{_T}_ifnum_0_int_0-2.fits", 1, 16.9086583, 3e-6, 3),)),
 
-    # LOFAR's beam-formed files: their row goes here, and their pattern out of `truths.LEFT_OUT`.
+    Spectra(
+        "lofar_dal_h5/L30042_SAP000_B000_S0_P000_bf.h5", "lofar_bf",
+        "2011-07-27T12:00:00.000000000", "0.00131072", 32, (1, 1, 3840), None, 0.0015625,
+        0.0603605162924, {(0, 0, 0): 1, (0, 0, 1): 2, (0, 0, 2): 3, (0, 0, 3839): 0},
+        "MANIFEST.tsv (the first values are 1, 2, 3, then zeros; 4, 5, 6 end the raw file, in a "
+        "row of which two values are missing); NumPy on the raw file, h5py",
+        header={"telescope": "LOFAR", "beam": 0},
+        told="1 complete ones are there; does not tell its sky frequency",
+        beside="lofar_dal_h5/L30042_SAP000_B000_S0_P000_bf.raw"),
 
     # Files of spectra, or nearly, that no reader takes.
     Refused("priwo/tests/data/test_16bit.fil", "no whole spectrum follows the header: 0 bytes",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -221,6 +221,102 @@ def write_lofar_tbb(
                 if flags is not None:
                     dipole.attrs["FLAG_OFFSETS"] = np.asarray(flags[k], np.uint64).reshape(-1, 2)
     return raw
+
+
+# ---------------------------------------------------------------------------------------------
+# LOFAR, beam-formed
+
+
+def write_lofar_bf(
+    path: str | os.PathLike[str],
+    samples: Mapping[str, np.ndarray],
+    first_hz: float | None = 150e6,
+    *,
+    n_sub: int = 4,
+    subbands: Sequence[int] | None = None,
+    n_int: int = 8,
+    storage: str = "external",
+    observation: str = "L1",
+    sap: int = 0,
+    beam: int = 0,
+    start: str = "2018-08-31T13:31:08.123456789Z",
+    changes: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a LOFAR beam-formed file as its correlator does.
+
+    Parameters
+    ----------
+    path : path
+        The HDF5 file; raw files lie beside it.
+    samples : mapping of str to ndarray, shape (time, chan)
+        Values by component, stored in their own type and byte order.
+    first_hz : float, optional
+        Centre of channel 0 of sub-band 0, Hz; without it there is no table of frequencies.
+    n_sub : int
+        Channels of a sub-band of 195.3125 kHz.
+    subbands : sequence of int, optional
+        Numbers of the sub-bands, in the order of the file.
+    n_int : int
+        Spectra that were integrated.
+    storage : {"external", "contiguous", "chunked"}
+        Where the samples lie.
+    observation, sap, beam, start
+        What the stream is.
+    changes : mapping, optional
+        Other attributes, by ``"GROUP/KEY"`` with groups root, sap, beam, time, spectral and stokes;
+        None deletes.
+    """
+    path, width = Path(path), 195312.5 / n_sub
+    n_row, n_chan = next(iter(samples.values())).shape
+    numbers = list(range(n_chan // n_sub)) if subbands is None else list(subbands)
+    slots = np.concatenate([np.arange(n_sub) + n_sub * number for number in numbers])
+    rate, is_complex = width / n_int, any(name[0] in "XY" for name in samples)
+    centers = None if first_hz is None else first_hz + slots * width
+    with h5py.File(path, "w") as file:
+        group = file.create_group(f"SUB_ARRAY_POINTING_{sap:03d}/BEAM_{beam:03d}")
+        axes = [group.create_group(f"COORDINATES/COORDINATE_{n}") for n in range(2)]
+        attrs: dict[str, Any] = {"root": file.attrs, "sap": group.parent.attrs, "beam": group.attrs,
+                                 "time": axes[0].attrs, "spectral": axes[1].attrs}
+        attrs["root"].update({
+            "FILETYPE": "bf", "TELESCOPE": "LOFAR", "OBSERVATION_ID": observation,
+            "ANTENNA_SET": "HBA_DUAL", "CLOCK_FREQUENCY": 200.0, "CLOCK_FREQUENCY_UNIT": "MHz",
+            "OBSERVATION_START_UTC": start})
+        attrs["sap"].update({"EXPTIME_START_UTC": start, "POINT_RA": 1.0, "POINT_DEC": 2.0,
+                             "TOTAL_INTEGRATION_TIME": n_row / rate,
+                             "TOTAL_INTEGRATION_TIME_UNIT": "s"})
+        attrs["beam"].update({
+            "TARGETS": ["B0809+74"], "TRACKING": "J2000", "POINT_RA": 123.75, "POINT_DEC": 74.5,
+            "POINT_RA_UNIT": "deg", "POINT_DEC_UNIT": "deg", "NOF_SAMPLES": n_row,
+            "SUBBAND_WIDTH": 195312.5, "SUBBAND_WIDTH_UNIT": "Hz", "CHANNELS_PER_SUBBAND": n_sub,
+            "CHANNEL_WIDTH": width, "CHANNEL_WIDTH_UNIT": "Hz", "SAMPLING_RATE": rate,
+            "SAMPLING_RATE_UNIT": "Hz", "SAMPLING_TIME": 1 / rate, "SAMPLING_TIME_UNIT": "s",
+            "COMPLEX_VOLTAGE": int(is_complex), "FOLDED_DATA": 0})
+        attrs["time"].update({"COORDINATE_TYPE": "Time", "INCREMENT": 1 / rate,
+                              "AXIS_UNITS": ["s"]})
+        attrs["spectral"].update({"COORDINATE_TYPE": "Spectral", "AXIS_UNITS": ["Hz"]})
+        if centers is not None:
+            attrs["beam"].update({"BEAM_FREQUENCY_CENTER": centers.mean() / 1e6,
+                                  "BEAM_FREQUENCY_CENTER_UNIT": "MHz"})
+            attrs["spectral"]["AXIS_VALUES_WORLD"] = centers
+        for number, (name, data) in enumerate(samples.items()):
+            options: dict[str, Any] = {"data": data}
+            if storage == "chunked":
+                options["chunks"] = (max(1, n_row // 3), max(1, n_chan // 2))
+            elif storage == "external":
+                raw = path.with_name(f"{path.stem}_{name}.raw")
+                raw.write_bytes(np.ascontiguousarray(data).tobytes())
+                options = {"external": [(raw.name, 0, h5py.h5f.UNLIMITED)], "dtype": data.dtype,
+                           "shape": data.shape, "maxshape": (None, n_chan)}
+            dataset = group.create_dataset(f"STOKES_{number}", **options)
+            dataset.attrs["STOKES_COMPONENT"] = name
+            attrs["stokes"] = dataset.attrs
+        for place, value in (changes or {}).items():
+            target, _, key = place.partition("/")
+            if key in attrs[target]:
+                del attrs[target][key]
+            if value is not None:
+                attrs[target][key] = value
+    return path
 
 
 # ---------------------------------------------------------------------------------------------

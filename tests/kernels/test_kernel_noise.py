@@ -1,8 +1,18 @@
 """Addressed noise: known answers, addressing, distribution, independence."""
 
+import math
+
 import numpy as np
 import pytest
-from fastsig_kernels import gaussian, gaussian_nb, philox_nb, uniform, uniform_nb
+from fastsig_kernels import (
+    gamma,
+    gamma_nb,
+    gaussian,
+    gaussian_nb,
+    philox_nb,
+    uniform,
+    uniform_nb,
+)
 from scipy import stats
 
 ONES = 0xFFFFFFFF
@@ -49,12 +59,50 @@ def test_uniform_is_53_bits_of_the_stated_words():
     assert uniform(i, 2, seed=seed, stream=stream).tolist() == expected
 
 
+def gamma6(start, n, *, seed, stream, out=None):
+    """Gamma numbers of shape 6, called as the other two are."""
+    return gamma(start, n, 6, seed=seed, stream=stream, out=out)
+
+
+DRAWS = [gaussian, uniform, gamma6]
+
+
+def test_gamma_is_the_first_try_that_passes():
+    seed, stream, start, shape = 0xFEDCBA9876543210, 5, (9 << 32) + 1, 1.0
+    d = shape - 1 / 3
+    expected, tries = [], []
+    for i in range(start, start + 60):
+        for kind in range(2, 100):
+            counter = i & ONES, i >> 32, stream, kind, seed & ONES, seed >> 32
+            w = [int(word) for word in philox_nb(*(np.uint64(word) for word in counter))]
+            z = math.sqrt(-2 * math.log((w[0] + 1) / 2**32)) * math.cos(math.tau * w[1] / 2**32)
+            u = 1 - ((w[2] << 32 | w[3]) >> 11) / 2**53
+            v = (1 + z / math.sqrt(9 * d)) ** 3
+            if v > 0 and math.log(u) < z * z / 2 + d - d * v + d * math.log(v):
+                break
+        expected.append(d * v)
+        tries.append(kind - 1)
+    found = gamma(start, 60, shape, seed=seed, stream=stream)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert max(tries) > 1
+
+
+@pytest.mark.parametrize("shape", [1, 2, 6.5, 7680, 1e6])
+def test_gamma_moments(shape):
+    x = gamma(-N // 2, N, shape, seed=2024, stream=0)
+    assert x.dtype == np.float64 and x.min() > 0
+    # Four standard errors each; the fourth central moment is 3 shape^2 + 6 shape.
+    assert abs(x.mean() - shape) < 4 * np.sqrt(shape / N)
+    assert abs(x.var() - shape) < 4 * np.sqrt((2 * shape**2 + 6 * shape) / N)
+    assert stats.kstest(x, "gamma", (shape,)).pvalue > 1e-3
+
+
 def test_plain_ints_give_the_same_words():
     for counter, key, words in KNOWN:
         assert philox_nb(*counter, *key) == words
 
 
-@pytest.mark.parametrize("draw", [gaussian, uniform])
+@pytest.mark.parametrize("draw", DRAWS)
 @pytest.mark.parametrize("start", [0, 1, 2, 3, -5, 10**15 + 1, 2**63 - 100, -(2**63)])
 def test_any_split_gives_the_same_bits(draw, start):
     whole = draw(start, 100, seed=3, stream=4)
@@ -63,7 +111,7 @@ def test_any_split_gives_the_same_bits(draw, start):
         assert np.concatenate(parts).tobytes() == whole.tobytes()
 
 
-@pytest.mark.parametrize("draw", [gaussian, uniform])
+@pytest.mark.parametrize("draw", DRAWS)
 def test_out_and_empty(draw):
     expected = draw(-3, 11, seed=3, stream=4)
     out = np.full((11, 2), np.nan, dtype=expected.dtype)[:, 0]
@@ -79,6 +127,10 @@ def test_python_functions():
         again = np.empty_like(expected)
         kernel.py_func(*address, again)
         assert again.tobytes() == expected.tobytes()
+    again = np.empty(11)
+    with np.errstate(over="ignore"):  # counters wrap round
+        gamma_nb.py_func(address[0], 6.0, *address[1:], again)
+    np.testing.assert_allclose(again, gamma(-3, 11, 6, seed=9, stream=1), rtol=1e-12)
 
 
 def test_gaussian_moments():
@@ -112,7 +164,7 @@ def test_lags_are_independent():
         assert correlation(x[:N] ** 2, x[lag : N + lag] ** 2) < 4 / np.sqrt(N)
 
 
-@pytest.mark.parametrize("draw", [gaussian, uniform])
+@pytest.mark.parametrize("draw", DRAWS)
 def test_streams_and_seeds_are_independent(draw):
     first = draw(0, N, seed=11, stream=3)
     others = [(11, 4), (11, 2), (11, 2**32 - 1), (12, 3), (11 + 2**32, 3), (2**64 - 1, 3)]
@@ -123,13 +175,19 @@ def test_streams_and_seeds_are_independent(draw):
 
 
 def test_distributions_of_one_stream_are_independent():
-    normal = gaussian(0, N, seed=11, stream=3)
-    flat = uniform(0, N, seed=11, stream=3)
-    assert correlation(normal, flat) < 4 / np.sqrt(N)
-    assert correlation(normal.astype(float) ** 2, flat) < 4 / np.sqrt(N)
+    normal, flat, power = (draw(0, N, seed=11, stream=3).astype(float) for draw in DRAWS)
+    for x, y in ((normal, flat), (normal, power), (flat, power)):
+        assert correlation(x, y) < 4 / np.sqrt(N)
+        assert correlation(x**2, y) < 4 / np.sqrt(N)
 
 
-@pytest.mark.parametrize("draw", [gaussian, uniform])
+@pytest.mark.parametrize("shape", [0.99, 0, -1, np.nan, np.inf])
+def test_shapes_of_gamma_that_are_refused(shape):
+    with pytest.raises(ValueError, match="shape: found .*, allowed from 1"):
+        gamma(0, 4, shape, seed=0, stream=0)
+
+
+@pytest.mark.parametrize("draw", DRAWS)
 def test_refused(draw):
     good = {"seed": 0, "stream": 0}
     for bad in ({"seed": -1}, {"seed": 2**64}, {"stream": -1}, {"stream": 2**32}):

@@ -1,0 +1,112 @@
+"""What the commands of ``fastsig simulate`` have in common: options, components, the truth."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from fastsig.cli import common
+
+__all__ = ["check_truth", "finish", "parameters", "receiver_options", "sky_options",
+           "truth_option"]
+
+# Option -> (component, parameter of the simulator, whether it may be given again); loss besides.
+COMPONENTS = {
+    "diode": ("Diode", "diode", False),
+    "source": ("Source", "source", False),
+    "line": ("Line", "line", False),
+    "pulsar": ("Pulsar", "pulsar", False),
+    "burst": ("Burst", "burst", False),
+    "carrier": ("Carrier", "carriers", True),
+    "rfi": ("RfiBurst", "rfi", True),
+}
+
+
+truth_option = click.option("--truth", metavar="PATH",
+                            help="JSON file for the truth record as well.")
+
+receiver_options = common.options(
+    click.option("--seed", default="1", show_default=True, help="Of all random numbers."),
+    click.option("--tsys", default="20K", show_default=True, help="Receiver noise."),
+    click.option("--noise/--no-noise", default=True, show_default=True, help="Receiver noise."),
+    click.option("--bandpass", default="fast", show_default=True,
+                 type=click.Choice(["fast", "flat"]), help="fast is a model, not FAST's own."),
+    click.option("--dispersion-constant", metavar="NUMBER",
+                 help="MHz^2 cm^3 s / pc.  [default: 1/2.41e-4]"),
+)
+
+sky_options = common.options(
+    click.option("--diode", metavar="KEY=VALUE,...",
+                 help="temperature=low|high|K, period, on, first in ticks of 4 ns."),
+    click.option("--source", metavar="KEY=VALUE,...", help="i, q, u, v in K; I = AA + BB."),
+    click.option("--line", metavar="KEY=VALUE,...",
+                 help="peak, fwhm (Hz or km/s), frequency (HI), velocity."),
+    click.option("--pulsar", metavar="KEY=VALUE,...",
+                 help="period, dm, duty, peak, time, linear, angle, circular."),
+    click.option("--burst", metavar="KEY=VALUE,...",
+                 help="time, fwhm, dm, peak, linear, angle, circular."),
+    click.option("--carrier", metavar="KEY=VALUE,...", multiple=True,
+                 help="frequency, level (of noise rms), drift, angle, phase; again for more."),
+    click.option("--rfi", metavar="KEY=VALUE,...", multiple=True,
+                 help="start, duration, low, high, temperature; again for more."),
+)
+
+
+def parameters(options: dict[str, Any], loss: str, without: tuple[str, ...]) -> dict[str, Any]:
+    """Parameters of a simulator from the options of a command.
+
+    `loss` is the sort of component that the command loses, `without` options that are none of
+    the simulator's.
+    """
+    from fastsig import simulate as library
+    from fastsig.simulate.values import from_text
+
+    sorts = {**COMPONENTS, "loss": (loss, "loss", False)}
+    told = ("quiet", "debug", "truth", *without, *sorts)
+    made: dict[str, Any] = {key: value for key, value in options.items()
+                            if key not in told and value is not None}
+    for option, (kind, parameter, again) in sorts.items():
+        given = options[option]
+        texts = given if again else () if given is None else (given,)
+        found = [from_text(getattr(library, kind), f"--{option}", text) for text in texts]
+        if found:
+            made[parameter] = found if again else found[0]
+    return made
+
+
+def check_truth(path: str | None, output: str, overwrite: bool) -> None:
+    """Refuse a truth record that cannot be written, or would be in the recording's way."""
+    if path is None:
+        return
+    from fastsig.errors import UsageError
+    from fastsig.io.safe import check_output
+
+    check_output(path, overwrite=overwrite)
+    start, _, end = output.partition("{file}")
+    name = os.path.realpath(path)
+    whole = os.path.realpath(start + end) == name
+    if whole or ("{file}" in output and name.startswith(os.path.realpath(start or "."))
+                 and name.endswith(end)):
+        raise UsageError(f"--truth {path} may be a file of the recording, -o {output}; allowed: "
+                         "another name")
+
+
+def finish(recording: Any, names: list[str], options: dict[str, Any], overwrite: bool) -> None:
+    """Write the truth record where one is asked for, and tell of all files."""
+    if options["truth"] is not None:
+        _write_truth(recording, options["truth"], overwrite)
+        names = [*names, options["truth"]]
+    for name in names:
+        common.say(f"wrote {name}", options["quiet"])
+
+
+def _write_truth(recording: Any, path: str, overwrite: bool) -> None:
+    import json
+
+    from fastsig.io.safe import SafeOutput
+
+    text = json.dumps(recording.truth, indent=1, sort_keys=True) + "\n"
+    with SafeOutput(path, overwrite=overwrite) as output:
+        os.write(output.descriptor, text.encode())

@@ -1,0 +1,103 @@
+"""``fastsig simulate fast-psrfits`` and ``fast-spectral``: spectra with known truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fastsig.cli import common, simulating
+
+__all__ = ["fast_psrfits", "fast_spectral"]
+
+OBSERVING = ("tracking", "drifting", "arcdrift", "onoff", "MultiBeamOTF", "snapshot")
+
+_common = common.options(
+    common.output_option("File to make; {file} in it stands for the number of each of several, "
+                         "from 0001; a folder for files named as FAST's."),
+    common.workers_option,
+    click.option("--file-rows", type=click.IntRange(1), metavar="N",
+                 help="Most rows of a file, for several."),
+    simulating.truth_option,
+    click.option("--name", default="SIMULATED", show_default=True,
+                 help="Source or project, in the names of files too."),
+    click.option("--beam", default="1", show_default=True, help="1 to 19."),
+    click.option("--observing", default="tracking", show_default=True,
+                 type=click.Choice(OBSERVING), help="In the names of files."),
+    click.option("--fstart", default="1000MHz", show_default=True, help="Lower edge on the sky."),
+    click.option("--start-time", default="2026-01-01T00:00:00", show_default=True,
+                 help="UTC at which spectrum 0 begins."),
+    simulating.receiver_options,
+    simulating.sky_options,
+    click.option("--loss", metavar="KEY=VALUE,...",
+                 help="fraction, rows such as 30-41+77, of the spectra."),
+    common.quiet_options,
+    common.debug_option,
+)
+
+_LEVEL = "Receiver noise in the units of the products, mean over the band."
+
+
+@click.command("fast-psrfits")
+@_common
+@click.option("--bits", default="8", show_default=True, type=click.Choice(["8", "16", "32"]),
+              help="Of a number; 32 are floats.")
+@click.option("--n-block", default=1024, show_default=True, type=click.IntRange(1), metavar="N",
+              help="Spectra of a row, NSBLK.")
+@click.option("--duration", default="201.326592ms", show_default=True,
+              help="Rounded to whole spectra.")
+@click.option("--integration", default="49.152us", show_default=True,
+              help="Time of a spectrum; x channel width a whole number.")
+@click.option("--n-chan", default="4096", show_default=True, help="Channels of the band.")
+@click.option("--bandwidth", default="500MHz", show_default=True, help="Up to 500MHz.")
+@click.option("--level", default="40", show_default=True, help=_LEVEL)
+def fast_psrfits(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
+    """PSRFITS search-mode spectra of one FAST beam: AA, BB, CR and CI.
+
+    Values take units, e.g. --pulsar period=5ms,dm=10,duty=0.05,peak=30K. Times of pulsar and
+    burst are those at the top of the band. The diode's default is FAST's pulsar mode.
+    """
+    from fastsig import simulate as library
+
+    own = ("bits", "n_block", "file_rows", "observing")
+    recording = library.FastSpectra(
+        **simulating.parameters(options, "LostSpectra", without=own))
+    _write(library.write_psrfits, recording, output, overwrite, options, workers=workers,
+           n_bits=int(options["bits"]), n_block=options["n_block"])
+
+
+@click.command("fast-spectral")
+@_common
+@click.option("--mode", default="W", show_default=True, type=click.Choice(["W", "F", "N"]),
+              help="W: 65536 channels of 7629.39Hz; F: 1048576 of 476.84Hz; N: 65536 of these.")
+@click.option("--n-chan", metavar="N", help="Fewer channels, from --fstart on.")
+@click.option("--duration", default="20s", show_default=True, help="Rounded to whole spectra.")
+@click.option("--integration", default="1.00663296s", show_default=True,
+              help="Of FAST: 0.100663296s, 0.50331648s, 1.00663296s.")
+@click.option("--level", default="5e11", show_default=True, help=_LEVEL)
+def fast_spectral(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
+    """Spectral FITS of one FAST beam: AA, BB, CR and CI in many channels.
+
+    Values take units, e.g. --line peak=5K,fwhm=100kHz,velocity=200km/s. Lost spectra are missing
+    rows. Ticks of the diode are of 4 ns: 251658240 make 1.00663296s.
+    """
+    from fastsig import simulate as library
+
+    own = ("file_rows", "observing")
+    recording = library.spectral(**simulating.parameters(options, "LostSpectra", without=own))
+    _write(library.write_spectral, recording, output, overwrite, options, workers=workers,
+           mode=options["mode"])
+
+
+def _write(write: Any, recording: Any, output: str, overwrite: bool, options: dict[str, Any],
+           **more: Any) -> None:
+    """Write a recording and its truth record, and tell of it."""
+    from fastsig.simulate.spectra_output import file_name
+
+    template = file_name(recording, output, options["observing"], more.get("mode"))
+    simulating.check_truth(options["truth"], template, overwrite)
+    with common.progress(recording.n_time, "simulate", quiet=options["quiet"]) as advance:
+        names = write(recording, output, observing=options["observing"], overwrite=overwrite,
+                      file_rows=options["file_rows"], progress=advance, **more)
+    common.say(f"{recording.n_time} spectra, {recording.n_lost()} lost", options["quiet"])
+    simulating.finish(recording, names, options, overwrite)

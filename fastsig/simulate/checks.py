@@ -1,0 +1,63 @@
+"""What the simulators ask of their parameters alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from fastsig.errors import UsageError
+from fastsig.simulate.filters import Band
+from fastsig.simulate.values import scalar, whole
+
+__all__ = ["MAX_BANDWIDTH", "band_of", "check_band", "positive", "seed_of"]
+
+MAX_BANDWIDTH = Fraction(500 * 10**6)
+
+
+def band_of(fstart: Any, bandwidth: Any, sideband: str = "upper") -> Band:
+    """The recorded band of the options of those names."""
+    low, width = scalar(fstart, "Hz", "fstart"), scalar(bandwidth, "Hz", "bandwidth")
+    if not 0 < width <= MAX_BANDWIDTH:
+        raise UsageError(f"bandwidth = {float(width):g} Hz; allowed: above 0 to 500 MHz")
+    if low < 0:
+        raise UsageError(f"fstart = {float(low):g} Hz; allowed: from 0")
+    if sideband == "upper":
+        return Band(low, width, "upper")
+    if sideband == "lower":
+        return Band(low, width, "lower")
+    raise UsageError(f"sideband = {sideband!r}; allowed: upper, lower")
+
+
+def positive(value: Any, unit: str, name: str) -> Fraction:
+    """An exact value above 0."""
+    number = scalar(value, unit, name)
+    if number <= 0:
+        raise UsageError(f"{name} = {value!r}; allowed: above 0{' ' + unit if unit else ''}")
+    return number
+
+
+def seed_of(value: Any) -> int:
+    """A whole number of 64 bits."""
+    seed = whole(value, "seed", 0)
+    if seed >= 2**64:
+        raise UsageError(f"seed = {seed}; allowed: up to 2**64 - 1")
+    return seed
+
+
+def check_band(band: Band, components: Mapping[str, Any]) -> None:
+    """Refuse components that lie outside the band."""
+    if components["line"]:
+        _check_inside(band, "line", components["line"].sky_hz)
+    for carrier in components["carriers"]:
+        _check_inside(band, "carrier frequency", carrier.frequency)
+    for burst in components["rfi"]:
+        _check_inside(band, "rfi low", burst.low)
+        _check_inside(band, "rfi high", burst.high)
+
+
+def _check_inside(band: Band, name: str, hertz: Fraction) -> None:
+    if not band.low_hz <= hertz <= band.high_hz:
+        raise UsageError(
+            f"{name} = {float(hertz) / 1e6:.9g} MHz; allowed: within the band, "
+            f"{float(band.low_hz) / 1e6:g} to {float(band.high_hz) / 1e6:g} MHz")

@@ -1,0 +1,131 @@
+"""Mean coherencies of the simulated sky in spectra: Stokes parameters by spectrum and channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.frequency import ChannelAxis
+from fastsig.header import DiodeSchedule
+from fastsig.simulate import components as parts
+from fastsig.simulate import envelopes, filters
+from fastsig.simulate.dispersed import dispersion_delay, stokes
+from fastsig.simulate.filters import Band
+
+__all__ = ["Powers", "Stokes"]
+
+F8 = NDArray[np.float64]
+SUB = 16  # places in a channel over which the bandpass is averaged
+
+
+class Stokes(NamedTuple):
+    """Stokes parameters in K, each broadcastable to (n, chan)."""
+
+    i: F8
+    q: F8
+    u: F8
+    v: F8
+
+
+class Powers:
+    """What the components put into each spectrum and channel, before the bandpass and noise.
+
+    Parameters
+    ----------
+    band : Band
+    axis : ChannelAxis
+    step : Fraction
+        Time of a spectrum, s.
+    response : str
+        The bandpass.
+    kelvin : float
+        Receiver noise of a polarisation.
+    dm_constant : Fraction
+        MHz^2 cm^3 s / pc.
+    components : mapping
+        Components or None by name.
+    """
+
+    def __init__(self, band: Band, axis: ChannelAxis, step: Fraction, response: str, *,
+                 kelvin: float, dm_constant: Fraction, components: Mapping[str, Any]) -> None:
+        self._band, self._step, self._given = band, step, components
+        self._dm_constant = dm_constant
+        width = float(axis.step_hz)
+        # Offsets from the band's lower edge, which keep their digits.
+        first = float(axis.first_hz - axis.step_hz / 2 - band.low_hz)
+        edges = first + np.arange(axis.n_chan + 1, dtype=np.float64) * width
+        self._low, self._high = edges[:-1], edges[1:]
+        self.bandpass = self._mean_bandpass(width, response)
+        self._steady = self._of_all_time(kelvin)
+        self._pulses = [self._delays(components[name]) for name in ("pulsar", "burst")
+                        if components[name]]
+
+    def _mean_bandpass(self, width: float, response: str) -> F8:
+        total = np.zeros(len(self._low))
+        for sub in range(SUB):
+            place = (self._low + (sub + 0.5) / SUB * width) / float(self._band.width_hz)
+            total += filters.bandpass(place, response)
+        return total / SUB
+
+    def _of_all_time(self, kelvin: float) -> Stokes:
+        """Receiver noise, source and line."""
+        source, line = self._given["source"], self._given["line"]
+        i, q, u, v = (float(getattr(source, name)) if source else 0.0 for name in "iquv")
+        total = np.full(len(self._low), 2 * kelvin + i, np.float64)
+        if line:
+            center = float(line.sky_hz - self._band.low_hz)
+            total += 2 * float(line.peak) * envelopes.line_profile(
+                self._low, self._high, center, float(line.fwhm))
+        return Stokes(total, np.array(q), np.array(u), np.array(v))
+
+    def _delays(self, pulse: parts.Pulsar | parts.Burst) -> tuple[Any, F8, F8]:
+        """A pulse, the delay of each channel and that across it, s."""
+        dispersion = self._dm_constant * pulse.dm
+        dispersion_delay(self._band, dispersion)  # refuses a band from 0 Hz
+        if not dispersion:
+            return pulse, np.zeros(len(self._low)), np.zeros(len(self._low))
+        low, high = float(self._band.low_hz), float(self._band.high_hz)
+        # Channels may reach half a channel below the band, but none to 0 Hz.
+        edges = [np.maximum(low + each, low / 2) for each in (self._low, self._high)]
+        late, early = (float(dispersion * 10**12) * (high - edge) * (high + edge)
+                       / (edge * high) ** 2 for edge in edges)
+        return pulse, (late + early) / 2, late - early
+
+    def stokes(self, start: int, n: int) -> Stokes:
+        """Sum of all but carriers in spectra `start` to ``start + n - 1``."""
+        out = [*self._steady]
+        for pulse, delay, smear in self._pulses:
+            make: Any = (envelopes.burst_envelope if isinstance(pulse, parts.Burst)
+                         else envelopes.pulsar_envelope)
+            power = make(pulse, start, n, self._step, delay, smear)
+            out = [a + power * b for a, b in zip(out, stokes(pulse), strict=True)]
+        if diode := self._given["diode"]:
+            on = envelopes.diode_share(diode, start, n, self._step,
+                                       DiodeSchedule(1, 1).ticks_per_second)
+            added = 2 * float(diode.temperature) * on[:, np.newaxis]
+            out[0], out[2] = out[0] + added, out[2] + added
+        for burst in self._given["rfi"]:
+            out[0] = out[0] + 2 * float(burst.temperature) * self._rfi(burst, start, n)
+        return Stokes(*out)
+
+    def _rfi(self, burst: parts.RfiBurst, start: int, n: int) -> F8:
+        rows = [row * self._step - burst.start for row in range(start, start + n + 1)]
+        edges = np.array([float(row) for row in rows])
+        time = envelopes.overlap(edges[:-1], edges[1:], 0.0, float(burst.duration))
+        low, high = (float(each - self._band.low_hz) for each in (burst.low, burst.high))
+        share = envelopes.overlap(self._low, self._high, low, high)
+        return np.asarray(time[:, np.newaxis] * share)
+
+    def carrier(self, carrier: parts.Carrier, start: int, n: int) -> F8:
+        """Share of a carrier's power in each spectrum and channel, (n, chan)."""
+        offset, per_row = carrier.frequency - self._band.low_hz, carrier.drift * self._step
+        ends = np.array([float(offset + row * per_row) for row in range(start, start + n + 1)])
+        low, high = np.minimum(ends[:-1], ends[1:]), np.maximum(ends[:-1], ends[1:])
+        span = np.maximum(high - low, 1e-6)[:, np.newaxis]
+        edges = np.append(self._low, self._high[-1])
+        passed = np.clip((edges - low[:, np.newaxis]) / span, 0, 1)
+        return np.asarray(np.diff(passed, axis=1))
