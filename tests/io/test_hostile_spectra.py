@@ -182,6 +182,7 @@ _SIZES: list[tuple[Change, str]] = [
     (card("NAXIS1", "99999999999999"), "no complete row"), (card("NAXIS1", "7"), "NAXIS1 = 7"),
     (card("NAXIS1", None), "has no NAXIS1"), (card("PCOUNT", "-1"), "PCOUNT"),
     (card("TFIELDS", "1000"), "TFIELDS"), (card("NAXIS", "3"), "NAXIS"),
+    (card("GCOUNT", "'x'"), "GCOUNT"), (card("GCOUNT", "1E300"), "GCOUNT"),
     (card("BITPIX", "-64"), "BITPIX"), (card("TFORM1", "'1Z'"), "TFORM1"),
     (card("TFORM1", "'99999999999D'"), "NAXIS1"), (card("TFORM1", None), "TFORM1"),
 ]
