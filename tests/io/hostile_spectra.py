@@ -125,6 +125,26 @@ MAKERS: dict[str, list[tuple[str, Callable[[Path], Any]]]] = {
 }
 
 
+def load_kernels(name: str) -> None:
+    """Load what damaged headers may ask for: other bits than the whole file has.
+
+    Where kernels are not in the cache they are compiled, which takes longer than a file may.
+    """
+    from fastsig_kernels import apply_scales, unpack, widen
+
+    one = np.ones((1, 1), np.float32)
+    orders = {"sigproc": ("lsb", "msb"), "psrfits": ("msb",)}.get(name, ())
+    for order in orders:
+        for n_bits in (1, 2, 4):
+            unpack(np.zeros(1, np.uint8), n_bits, order=order)
+    for kind in ("u1", "i1", "i2", "f4") if orders else ():
+        codes = np.zeros((1, 1, 1), kind)
+        if name == "psrfits":
+            apply_scales(codes, one, one)
+        elif kind in ("u1", "i1"):
+            widen(codes)
+
+
 def wrong_block(stream: Any, block: Any, start: int, n: int) -> str:
     """What is wrong with spectra: shapes, weights, where they are NaN."""
     data, shape, weight = block.data, (n, *stream.shape[1:]), block.valid
