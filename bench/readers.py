@@ -1,13 +1,15 @@
-"""Cases: recorded files from the page cache to what kernels take, beside `baseband`'s reader."""
+"""Cases: files from the page cache to memory, beside `baseband`'s reader and h5py; and back."""
 
 from __future__ import annotations
 
 import mmap
+import os
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,7 @@ from fastsig import convert
 from fastsig.chain import open_chain
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header
+from fastsig.io.fbh5_writer import FBH5Writer
 from fastsig.io.vdif import LEVELS
 from fastsig.polarization import PolBasis
 from fastsig.stream import VoltageStream
@@ -28,6 +31,10 @@ from fastsig.validity import Spans, full
 #: Copy of as many bytes from memory into a buffer that stays in the cache.
 CACHED = "np.copyto into the cache"
 BASEBAND = "baseband's stream reader"
+
+#: h5py and hdf5plugin.
+DATASET = "dset[...]"
+ASSIGNED = "dset[a:b] = x"
 
 _RATE = Fraction(32_768_000)  # so that frames of 8 KiB fit into a second
 _READ = 2**22  # bytes of samples at a time
@@ -144,6 +151,62 @@ def vdif_stream(scale: Scale, n_bits: int) -> Task:
     return Task(n / MEGA, read, {BASEBAND: Yardstick(theirs, few / MEGA)}, close)
 
 
+def spectra_file(path: Path, spectra: NDArray[np.float32], n: int) -> None:
+    """An FBH5 file of the project's own: `spectra`, (time, product, chan), over and over."""
+    n_product, n_chan = spectra.shape[1:]
+    names = ("I", "Q", "U", "V")[:n_product]
+    head = Header(parse_time("2026-01-01T00:00:00"), Fraction(1000),
+                  ChannelAxis(Fraction(1000 * 10**6), Fraction(10**5), n_chan),
+                  polarization=PolBasis("linear", names))
+    weight = np.ones((len(spectra), n_product, 1), np.float32)
+    with FBH5Writer(path, head, (n, n_product, n_chan), provenance={}, overwrite=True) as writer:
+        for start in range(0, n, len(spectra)):
+            writer.append(spectra[: n - start], weight[: n - start])
+
+
+def noise_spectra(scale: Scale) -> tuple[NDArray[np.float32], int]:
+    """Some spectra of noise, integrated to 5 %, and how many are to be in a file."""
+    deviates = data.gaussian(2**20).reshape(-1, 1, 2**12)
+    return (1 + deviates / 20).astype(np.float32), scale.pick(2**13, 2**9)
+
+
+def fbh5(scale: Scale) -> Task:
+    """All spectra of a file, bitshuffle with LZ4 and checksums, as one array of float32."""
+    spectra, n = noise_spectra(scale)
+    path = scale.folder / "spectra.h5"
+    spectra_file(path, spectra, n)
+    chain = open_chain(path)
+    file = h5py.File(path)  # hdf5plugin is there: the reader loads it
+    dataset = file["data"]
+
+    def close() -> None:
+        file.close()
+        chain.close()
+
+    return Task(dataset.nbytes / MEGA, lambda: chain.stream.read_block(0, n),
+                {DATASET: lambda: dataset[...]}, close)
+
+
+def fbh5_write(scale: Scale) -> Task:
+    """A product of these spectra, and the same numbers through HDF5's filters."""
+    import hdf5plugin
+
+    spectra, n = noise_spectra(scale)
+    rows = min(n, len(spectra))
+    packed = {"chunks": spectra[:rows].shape, "fletcher32": True, **hdf5plugin.Bitshuffle()}
+
+    def theirs() -> None:
+        with h5py.File(scale.folder / "theirs.h5", "w") as file:
+            made = file.create_dataset("data", (n, *spectra.shape[1:]), "<f4", **packed)
+            for start in range(0, n, rows):
+                made[start : start + rows] = spectra[:rows]
+            file.flush()
+            os.fsync(file.id.get_vfd_handle())
+
+    return Task(n * spectra[0].nbytes / MEGA,
+                lambda: spectra_file(scale.folder / "ours.h5", spectra, n), {ASSIGNED: theirs})
+
+
 CASES = [
     *(Case(f"read-{to}", "MB", partial(to_kernel, to=to),
            f"256 MB and more of 8-bit samples of {to} to what the kernels take",
@@ -152,4 +215,7 @@ CASES = [
     *(Case(f"vdif-stream-{n_bits}bit", "MS", partial(vdif_stream, n_bits=n_bits),
            f"VDIF of {n_bits} bits in frames of 8 KiB, to float32", ((Mark(10.0, (BASEBAND,)),),))
       for n_bits in (2, 8)),
+    Case("read-fbh5", "MB", fbh5, "128 MiB of FBH5 spectra, bitshuffle with LZ4, to float32",
+         ((Mark(1.8, (DATASET,)),),)),
+    Case("write-fbh5", "MB", fbh5_write, "128 MiB of FBH5 spectra to the disk"),
 ]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from fastsig import signals
+from fastsig import signals, threads
 
 __all__ = ["run"]
 
@@ -79,7 +79,7 @@ def run(
             consume(task, result)
         signals.check()
 
-    with ThreadPoolExecutor(workers, thread_name_prefix="fastsig") as pool:
+    with ThreadPoolExecutor(workers, "fastsig", threads.enter_pool) as pool:
         try:
             for task in tasks:
                 waiting.append((task, pool.submit(guarded, task)))

@@ -390,6 +390,7 @@ GUARDS: dict[str, tuple[float, Callable[[Scale], Task]]] = {
     "read-guppi": (0.3, partial(readers.to_kernel, to="guppi")),
     "read-vdif": (0.15, partial(readers.to_kernel, to="vdif")),
     "vdif-stream-2bit": (5.0, partial(readers.vdif_stream, n_bits=2)),
+    "read-fbh5": (1.8, readers.fbh5),
 }
 
 

@@ -39,15 +39,18 @@ def warmup(quiet: bool, debug: bool) -> None:
 
 
 def compile_all() -> None:
-    """Compile the main path, for each kind of input and product."""
+    """Compile the main path, for each kind of input and product, and what FBH5 is packed with."""
     import numpy as np
     from fastsig_kernels import (
         Channelizer,
         Layout,
         Spectrometer,
+        compress_planes,
         cumulative_energy,
         detect,
         detect_accumulate,
+        expand_planes,
+        fletcher32,
         frame_energy,
     )
 
@@ -66,3 +69,7 @@ def compile_all() -> None:
     for products, n in (("I", 1), ("AABB", 2), ("IQUV", 4)):
         detect(frames, energy, products)
         detect_accumulate(frames, energy, products, np.zeros((n, 6), np.float32), np.zeros(n))
+    for number in (np.float32, np.uint8):
+        packed = compress_planes(np.zeros(8, number))
+        expand_planes(packed, np.dtype(number).itemsize)
+        fletcher32(packed)

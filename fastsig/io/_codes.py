@@ -6,15 +6,20 @@ codes depend on neither the blocks nor the threads that made them.
 
 from __future__ import annotations
 
+import threading
+from typing import NamedTuple
+
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import FormatError
 from fastsig.io import _metadata
+from fastsig.io._chunks import open_rows
 from fastsig.io._hdf5 import numbers, reading
+from fastsig.io._rows import Rows
 
-__all__ = ["CodeReader", "CodeWriter", "level_bytes", "open_codes", "segment_rows"]
+__all__ = ["CodeReader", "CodeWriter", "Encoded", "level_bytes", "open_codes", "segment_rows"]
 
 _SEGMENT, _LEAST_SEGMENT = 256, 16
 _SEGMENT_BYTES = 2**26
@@ -51,6 +56,14 @@ def level_bytes(shape: tuple[int, ...]) -> int:
     return 8 * int(np.prod(padded)) + 2**12
 
 
+class Encoded(NamedTuple):
+    """Codes of some rows, scale and offset of each of their segments, and how many were clipped."""
+
+    codes: NDArray[np.uint8]
+    levels: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
+    clipped: NDArray[np.int64]
+
+
 class CodeWriter:
     """/scale and /offset of a product, and the codes that belong to them.
 
@@ -74,18 +87,24 @@ class CodeWriter:
             for name in ("scale", "offset")
         ]
 
-    def encode(self, first: int, values: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Codes of rows from `first` on, where a segment begins; their levels are written."""
+    def encode(self, values: NDArray[np.float32]) -> Encoded:
+        """Codes of rows, the first of which begins a segment, and the levels of each segment."""
         from fastsig_kernels import requantize
 
-        codes = np.empty(values.shape, np.uint8)
+        codes, levels, clipped = np.empty(values.shape, np.uint8), [], np.zeros(2, np.int64)
         for row in range(0, len(values), self.rows):
             part = slice(row, row + self.rows)
-            _, *levels, clipped = requantize(values[part], out=codes[part])
-            self._clipped += clipped
+            _, scale, offset, each = requantize(values[part], out=codes[part])
+            levels.append((scale, offset))
+            clipped += each
+        return Encoded(codes, levels, clipped)
+
+    def store(self, first: int, encoded: Encoded) -> None:
+        """Write the levels of rows from `first` on."""
+        self._clipped += encoded.clipped
+        for segment, levels in enumerate(encoded.levels, first // self.rows):
             for dataset, level in zip(self.datasets, levels, strict=True):
-                dataset[(first + row) // self.rows] = level
-        return codes
+                dataset[segment] = level
 
     def finish(self) -> None:
         """Record how many values were clipped."""
@@ -93,26 +112,41 @@ class CodeWriter:
 
 
 class CodeReader:
-    """Float32 values of the codes in /data."""
+    """Float32 values of the codes in /data.
 
-    def __init__(self, scale: h5py.Dataset, offset: h5py.Dataset, rows: int) -> None:
-        self._scale, self._offset, self._rows = scale, offset, rows
+    Parameters
+    ----------
+    levels : tuple of Rows
+        /scale and /offset.
+    rows : int
+        Spectra of a segment.
+    """
 
-    def decode(self, start: int, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Values of rows from `start` on."""
+    def __init__(self, levels: tuple[Rows, Rows], rows: int) -> None:
+        self._levels, self._rows = levels, rows
+
+    def decode(self, row: int, products: slice, channels: slice, codes: NDArray[np.uint8],
+               out: NDArray[np.float32]) -> None:
+        """Put values of codes of rows from `row` on, of some products and channels, into `out`."""
         from fastsig_kernels import restore  # here, for `info` does without numba
 
-        values = np.empty(codes.shape, np.float32)
         done = 0
         while done < len(codes):
-            segment, place = divmod(start + done, self._rows)
+            segment, place = divmod(row + done, self._rows)
             part = slice(done, min(len(codes), done + self._rows - place))
-            restore(codes[part], self._scale[segment], self._offset[segment], out=values[part])
+            scale, offset = (each.read(segment, 1)[0, products, channels]
+                             for each in self._levels)
+            restore(codes[part], scale, offset, out=out[part])
             done = part.stop
-        return values
+
+    def close(self) -> None:
+        """Give back what is held besides the file."""
+        for each in self._levels:
+            each.close()
 
 
-def open_codes(file: h5py.File, data: h5py.Dataset, path: str) -> CodeReader | None:
+def open_codes(file: h5py.File, data: h5py.Dataset, path: str, lock: threading.Lock
+               ) -> CodeReader | None:
     """The scales of a file's codes; None for one that has none.
 
     Raises
@@ -133,4 +167,4 @@ def open_codes(file: h5py.File, data: h5py.Dataset, path: str) -> CodeReader | N
                 path, f"/scale {scale.shape} and /offset {offset.shape} do not fit /data "
                 f"{data.shape} ({data.dtype}) in segments of {rows}"
             )
-        return CodeReader(scale, offset, rows)
+        return CodeReader((open_rows(scale, path, lock), open_rows(offset, path, lock)), rows)

@@ -22,6 +22,7 @@ from fastsig.errors import DataError, DoubtWarning, FormatError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
 from fastsig.io import _metadata
+from fastsig.io._chunks import open_rows
 from fastsig.io._codes import open_codes
 from fastsig.io._hdf5 import member, numbers, open_file, plain, reading, text
 from fastsig.io._sigproc_ids import TELESCOPES
@@ -75,12 +76,15 @@ class FBH5Spectra(FileSpectra):
         self._lock = threading.Lock()
         try:
             self._data, self._weights, cards = _datasets(self._file, path)
-            self._codes = open_codes(self._file, self._data, path)
+            self._codes = open_codes(self._file, self._data, path, self._lock)
             self.provenance = _metadata.read_optional_json(self._file, "provenance", path)
             self._has_weights = self.provenance is not None and self._weights is not None
             header = self._header(cards, path)
             with reading(path, "its axes"):
                 self._descending = float(cards.get("foff", 1)) < 0
+                self._rows = open_rows(self._data, path, self._lock)
+                self._weight_rows = None if self._weights is None else open_rows(
+                    self._weights, path, self._lock)
         except BaseException:
             self._file.close()
             raise
@@ -105,19 +109,18 @@ class FBH5Spectra(FileSpectra):
         return header
 
     def _values(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        if not self._file:
-            raise DataError(self.path, "the stream is closed")
-        rows = slice(start, start + n)
-        with reading(self.path, f"spectra {start} to {start + n}", DataError), self._lock:
-            data = self._data[rows]
-            if self._codes is not None:
-                data = self._codes.decode(start, data)
-            data = data.astype(np.float32, copy=False)
-            weight = None if self._weights is None else self._weights[rows].astype(np.float32)
+        convert = None if self._codes is None else self._codes.decode
+        data = self._rows.read(start, n, convert=convert)
+        weight = None if self._weight_rows is None else self._weight_rows.read(start, n)
         if self._descending:
             data = data[:, :, ::-1]
             weight = weight if weight is None or weight.shape[2] == 1 else weight[:, :, ::-1]
         return data, weight
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to read `n` spectra: they, and chunks that are unpacked."""
+        parts = (self._rows, self._weight_rows)
+        return super().work_bytes(n) + sum(part.work_bytes for part in parts if part is not None)
 
     def all_valid(self) -> bool | None:
         """Whether /weights are 1; None for files of other writers, where NaN tells."""
@@ -137,7 +140,10 @@ class FBH5Spectra(FileSpectra):
                         item[()]
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, once what is being read of it has been."""
+        for part in (self._rows, self._weight_rows, self._codes):
+            if part is not None:
+                part.close()
         with self._lock:
             self._file.close()
 

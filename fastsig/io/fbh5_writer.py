@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from fastsig.errors import OutputError, UsageError
 from fastsig.header import Header
 from fastsig.io import _metadata
-from fastsig.io._codes import RECORD, CodeWriter
+from fastsig.io._chunk_writer import Line, Packed, RowsWriter
+from fastsig.io._codes import RECORD, CodeWriter, Encoded
 from fastsig.io.fbh5 import TELESCOPES
 from fastsig.io.safe import SafeOutput
 from fastsig.io.sizes import (
     WEIGHT_ROWS,
     chunks_of,
     estimate_bytes,
+    packed_ahead,
     weight_chunks,
     writer_bytes,
 )
@@ -31,6 +33,25 @@ __all__ = ["BITS", "BLANKS", "COMPRESSIONS", "FBH5Writer"]
 BITS = (8, 32)
 COMPRESSIONS = ("bitshuffle", "gzip", "none")
 BLANKS = ("nan", "mean")
+
+
+class _Job(NamedTuple):
+    """Rows to write: the first, how many, and the buffers that hold them."""
+
+    first: int
+    n: int
+    buffer: NDArray[np.float32]
+    weight_buffer: NDArray[np.float32]
+
+
+class _Prepared(NamedTuple):
+    """What becomes of rows before HDF5 is called."""
+
+    values: NDArray[Any]
+    data: Packed | None
+    weight: Packed | None
+    sums: tuple[NDArray[np.float64], NDArray[np.float64]] | None
+    encoded: Encoded | None
 
 
 class FBH5Writer(SpectraWriter):
@@ -93,8 +114,9 @@ class FBH5Writer(SpectraWriter):
         self._sums = np.zeros((2, *shape[1:])) if blank == "mean" else None
         self._rows, self._held = 0, 0
         self._weight_shape = (shape[0], shape[1], weight_channels)
-        self._buffer = np.empty((self._chunks[0], *shape[1:]), np.float32)
-        self._weight_buffer = np.empty((self._chunks[0], *self._weight_shape[1:]), np.float32)
+        self._free: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+        self._buffer, self._weight_buffer = self._buffers()
+        self._line = Line(self._prepare, self._store, packed_ahead(shape, bits))
         size = estimate_bytes(shape, weight_channels, bits) if reserve else 0
         self.files = [os.fspath(path)]
         self._output = SafeOutput(path, overwrite=overwrite, reserve=size)
@@ -136,7 +158,16 @@ class FBH5Writer(SpectraWriter):
             else weight_chunks(self._shape, self._bits), dtype="<f4",
             **({} if rows else _filters(compression)), **_metadata.creation(),
         )
+        self._data_rows, self._weight_rows = RowsWriter(self._data), RowsWriter(self._weights)
         return file
+
+    def _buffers(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Room for values and weights of the rows that are written at once."""
+        if self._free:
+            return self._free.pop()
+        shapes = self._shape, self._weight_shape
+        data, weight = (np.empty((self._chunks[0], *shape[1:]), np.float32) for shape in shapes)
+        return data, weight
 
     @classmethod
     def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool,
@@ -169,21 +200,35 @@ class FBH5Writer(SpectraWriter):
                 self._flush()
 
     def _flush(self) -> None:
-        rows = slice(self._rows, self._rows + self._held)
-        if self._sums is not None:
-            weight = self._weight_buffer[: self._held].astype(np.float64)
-            held = np.where(weight > 0, self._buffer[: self._held], 0)
-            self._sums[0] += (held * weight).sum(axis=0)
-            self._sums[1] += weight.sum(axis=0)
+        job = _Job(self._rows, self._held, self._buffer, self._weight_buffer)
         try:
-            values = self._buffer[: self._held]
-            self._data[rows] = values if self._codes is None else self._codes.encode(
-                self._rows, values)
-            self._weights[rows] = self._weight_buffer[: self._held]
+            self._line.put(job)
         except (OSError, RuntimeError, ValueError) as error:
             raise self._fail(error) from error
+        self._buffer, self._weight_buffer = self._buffers()
         self._rows += self._held
         self._held = 0
+
+    def _prepare(self, job: _Job) -> _Prepared:
+        """All that needs no HDF5."""
+        values, weight, sums = job.buffer[: job.n], job.weight_buffer[: job.n], None
+        if self._sums is not None:
+            wide = weight.astype(np.float64)
+            sums = (np.where(wide > 0, values, 0) * wide).sum(axis=0), wide.sum(axis=0)
+        encoded = None if self._codes is None else self._codes.encode(values)
+        data = values if encoded is None else encoded.codes
+        return _Prepared(data, self._data_rows.pack(job.first, data),
+                         self._weight_rows.pack(job.first, weight), sums, encoded)
+
+    def _store(self, job: _Job, prepared: _Prepared) -> None:
+        if self._sums is not None and prepared.sums is not None:
+            for total, part in zip(self._sums, prepared.sums, strict=True):
+                total += part
+        if self._codes is not None and prepared.encoded is not None:
+            self._codes.store(job.first, prepared.encoded)
+        self._data_rows.store(job.first, prepared.values, prepared.data)
+        self._weight_rows.store(job.first, job.weight_buffer[: job.n], prepared.weight)
+        self._free.append((job.buffer, job.weight_buffer))
 
     def _fill_blanks(self) -> None:
         """Put the channels' means where nothing was valid, a chunk of rows at a time."""
@@ -199,6 +244,7 @@ class FBH5Writer(SpectraWriter):
 
     def _fail(self, error: BaseException) -> OutputError:
         # The HDF5 library cannot close a file that it cannot write: leave it, tell the caller.
+        self._line.close()
         self._output.discard()
         return self._output.error(error, poisoned=True)
 
@@ -210,6 +256,8 @@ class FBH5Writer(SpectraWriter):
             self.discard()
             raise UsageError(f"{self._rows} of {self._shape[0]} announced rows were written")
         try:
+            self._line.drain()
+            self._line.close()
             self._fill_blanks()
             levels = () if self._codes is None else self._codes.datasets
             if self._codes is not None:
@@ -223,6 +271,7 @@ class FBH5Writer(SpectraWriter):
 
     def discard(self) -> None:
         """Give up: nothing is left under the final name or any other."""
+        self._line.close()
         self._output.discard()
         try:
             self._file.close()
@@ -231,6 +280,7 @@ class FBH5Writer(SpectraWriter):
 
     def abandon(self) -> None:
         """Give up without calling HDF5 again."""
+        self._line.close()
         self._output.discard()
 
 

@@ -6,12 +6,13 @@ import numpy as np
 
 from fastsig.io._codes import level_bytes, segment_rows
 
-__all__ = ["WEIGHT_ROWS", "chunk_shape", "chunks_of", "estimate_bytes", "weight_chunks",
-           "writer_bytes"]
+__all__ = ["WEIGHT_ROWS", "chunk_shape", "chunks_of", "estimate_bytes", "packed_ahead",
+           "weight_chunks", "writer_bytes"]
 
 WEIGHT_ROWS = 4096  # of a chunk of weights that all channels share
 
 _CHUNK_BYTES = 2**22
+_MOST_AHEAD = 2**25  # bytes of buffers beside the one that is filled
 
 
 def chunk_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
@@ -62,8 +63,21 @@ def estimate_bytes(shape: tuple[int, ...], weight_channels: int = 1, bits: int =
     return data + data // 64 + 4 * (rows + WEIGHT_ROWS) * (n_product + 2) + 16 * n_chan + 2**18
 
 
+def packed_ahead(shape: tuple[int, ...], bits: int) -> int:
+    """Buffers of rows that are packed while the next is filled: 2, or fewer where it is large."""
+    return min(2, _MOST_AHEAD // max(1, _buffer_bytes(shape, bits)))
+
+
+def _buffer_bytes(shape: tuple[int, ...], bits: int) -> int:
+    return 4 * chunks_of(shape, bits)[0] * shape[1] * shape[2]
+
+
 def writer_bytes(shape: tuple[int, ...], weight_channels: int = 1, bits: int = 32) -> int:
-    """Memory that a writer of such a product takes, the filters' copies included."""
-    values = chunks_of(shape, bits)[0] * shape[1] * shape[2]
-    samples = 16 * values if bits == 32 else 8 * values
-    return samples + (8 * values if weight_channels > 1 else 0)
+    """Memory that a writer of such a product takes: buffers, and what they are packed to."""
+    ahead, values = packed_ahead(shape, bits), _buffer_bytes(shape, bits) // 4
+    wide = weight_channels > 1
+    buffers = 4 * (1 + ahead) * values * (1 + wide)
+    # Packed: those ahead and one in the making. HDF5's own filters take as much, and a copy.
+    packed = (2 + max(1, ahead)) * values * (bits // 8 + 4 * wide)
+    codes = (1 + ahead) * values if bits == 8 else 0
+    return buffers + packed + codes

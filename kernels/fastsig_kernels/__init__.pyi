@@ -1,4 +1,14 @@
+from .bitshuffle import (
+    compress_planes,
+    compress_planes_nb,
+    compress_work_bytes,
+    compressed_bound,
+    expand_planes,
+    expand_planes_nb,
+    expand_work_bytes,
+)
 from .channelize import Channelizer, ChannelizerScratch
+from .checksum import fletcher32, fletcher32_nb
 from .detection import detect, detect_accumulate, detect_accumulate_nb, detect_nb
 from .energy import (
     cumulative_energy,
@@ -67,14 +77,23 @@ __all__ = [
     "apply_scales_nb",
     "average_channels",
     "average_channels_nb",
+    "compress_planes",
+    "compress_planes_nb",
+    "compress_work_bytes",
+    "compressed_bound",
     "cumulative_energy",
     "detect",
     "detect_accumulate",
     "detect_accumulate_nb",
     "detect_nb",
+    "expand_planes",
+    "expand_planes_nb",
+    "expand_work_bytes",
     "fft_plan",
     "fit_scales",
     "fit_scales_nb",
+    "fletcher32",
+    "fletcher32_nb",
     "frame_correlation",
     "frame_energy",
     "frame_energy_nb",

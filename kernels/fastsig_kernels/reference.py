@@ -210,3 +210,79 @@ def fit_scales(values: np.ndarray, n_bits: int = 8) -> tuple[np.ndarray, np.ndar
         near = np.rint((x - float(offset[p, c])) / float(scale[p, c]))
         codes[:, p, c] = np.clip(near, first, first + span)
     return codes, scale, offset
+
+
+def bit_planes(x: np.ndarray) -> np.ndarray:
+    """Twin of `_bit_planes.scatter_bits_nb`: bits by place, the numbers of a byte from its lowest.
+
+    Takes x (n,) of any integers, n a multiple of 8; returns as many bytes, (n_byte,) uint8.
+    """
+    octets = x.view(np.uint8).reshape(x.size, -1)
+    bits = np.unpackbits(octets, axis=1, bitorder="little")
+    return np.packbits(bits.T, axis=1, bitorder="little").reshape(-1)
+
+
+def expand_lz4(block: bytes) -> bytes:
+    """Twin of `_lz4.expand_nb`: what an LZ4 block holds. Raises `ValueError` where it is none."""
+    out, i = bytearray(), 0
+
+    def length(start: int) -> int:
+        nonlocal i
+        total = start
+        while start == 15:
+            total += block[i]
+            i += 1
+            if block[i - 1] != 255:
+                break
+        return total
+
+    try:
+        while True:
+            token = block[i]
+            i += 1
+            n = length(token >> 4)
+            if i + n > len(block):
+                raise ValueError("literals end beyond the block")
+            out += block[i : i + n]
+            i += n
+            if i == len(block):
+                return bytes(out)
+            back = block[i] + 256 * block[i + 1]
+            i += 2
+            if not 0 < back <= len(out):
+                raise ValueError(f"a copy of {back} bytes before, after {len(out)}")
+            for _ in range(4 + length(token & 15)):
+                out.append(out[-back])
+    except IndexError:
+        raise ValueError("the block ends within a sequence") from None
+
+
+def expand_planes(packed: bytes, item: int) -> bytes:
+    """Twin of `bitshuffle.expand_planes`, of all bytes; raises `ValueError` where damaged."""
+    total, block = int.from_bytes(packed[:8], "big"), int.from_bytes(packed[8:12], "big")
+    if len(packed) < 12 or not block or block % (8 * item) or total % item:
+        raise ValueError("the head is wrong")
+    out, i = bytearray(), 12
+    while (n := min(block, (total - len(out)) // (8 * item) * (8 * item))) > 0:
+        size = int.from_bytes(packed[i : i + 4], "big")
+        if i + 4 + size > len(packed):
+            raise ValueError("a block ends beyond the bytes")
+        planes = expand_lz4(packed[i + 4 : i + 4 + size])
+        if len(planes) != n:
+            raise ValueError(f"a block of {len(planes)} bytes, not {n}")
+        bits = np.unpackbits(np.frombuffer(planes, np.uint8), bitorder="little")
+        out += np.packbits(bits.reshape(8 * item, -1).T, bitorder="little").tobytes()
+        i += 4 + size
+    if len(packed) - i != total - len(out):
+        raise ValueError("bytes are left over")
+    return bytes(out) + packed[i:]
+
+
+def fletcher32(data: bytes) -> int:
+    """Twin of `checksum.fletcher32`, word by word."""
+    first = second = 0
+    for i in range(0, len(data), 2):
+        first += data[i] * 256 + (data[i + 1] if i + 1 < len(data) else 0)
+        second += first
+    sums = [s and (s - 1) % 65535 + 1 for s in (second, first)]
+    return sums[0] * 65536 + sums[1]

@@ -155,6 +155,8 @@ def run_all(paths: list[str]) -> None:
 def child() -> None:
     """Child: flips come as JSON on standard input, outcomes leave line by line."""
     path, folder = Path(sys.argv[2]), Path(sys.argv[3])
+    import fastsig_kernels.bitshuffle  # noqa: F401 - so chunks are unpacked here, not by HDF5
+
     from fastsig.errors import FastsigError
 
     whole, good = path.read_bytes(), view(path)

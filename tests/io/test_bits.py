@@ -177,7 +177,7 @@ def test_command_line(folder: Path, tmp_path: Path) -> None:
                     for bits in (8, 32))
     sizes = [float(text.partition("up to ")[2].split()[0]) for text in (small, large)]
     assert sizes[0] < sizes[1]
-    with pytest.raises(fs.UsageError, match="bits = 16; allowed: 8, 32"):
+    with pytest.raises(fs.UsageError, match="bits = 16; allowed for fbh5: 8, 32"):
         chain_of(folder).write(tmp_path / "y.h5", bits=16)
 
 
@@ -205,5 +205,5 @@ def test_scales_that_do_not_fit_are_named(folder: Path, tmp_path: Path) -> None:
                 del file["scale"]
                 if change == "shape":
                     file["scale"] = np.zeros((1, 4, N_CHAN), np.float32)
-        with pytest.raises(fs.FormatError, match="/scale"):
+        with pytest.raises(fs.FormatError, match="scale"):
             fs.open(bad)

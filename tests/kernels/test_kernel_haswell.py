@@ -41,6 +41,7 @@ TESTS = {
     # Vectors of 2, 8 and 8 lanes; no pass, and some.
     "fft": [f"::test_error[{kind}-{log2}]" for log2 in (3, 6, 12)
             for kind in ("complex-forward", "real-inverse")] + ["::test_in_place"],
+    "bitshuffle": [f"::test_planes[520-{item}]" for item in (1, 4)],
     "spectrometer": [f"::test_twin[{STOKES}]"],
 }
 

@@ -1,0 +1,59 @@
+"""Work within one call, spread over threads.
+
+A call that a scheduler's thread makes is done there: the other processors have blocks of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+__all__ = ["enter_pool", "spread"]
+
+_here = threading.local()
+
+Item = TypeVar("Item")
+
+
+def enter_pool() -> None:
+    """Tell that the calling thread is one of several that share the processors."""
+    _here.pooled = True
+
+
+def spread(work: Callable[[Item], object], items: Sequence[Item]) -> None:
+    """Do `work` on every item, on as many threads as there are processors for the process.
+
+    Raises
+    ------
+    BaseException
+        What `work` raised; once it has failed, no further item is begun.
+    """
+    n = 1 if getattr(_here, "pooled", False) else len(os.sched_getaffinity(0))
+    if min(n, len(items)) < 2:
+        for item in items:
+            work(item)
+        return
+    failed = threading.Event()
+    left = iter(items)
+
+    def some() -> None:
+        for item in left:  # threads take turns: a step of a list's iterator is atomic
+            if failed.is_set():
+                return
+            try:
+                work(item)
+            except BaseException:
+                failed.set()
+                raise
+
+    with ThreadPoolExecutor(min(n, len(items)), "fastsig-call", enter_pool) as pool:
+        futures = [pool.submit(some) for _ in range(min(n, len(items)))]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            failed.set()
+            raise
