@@ -100,7 +100,7 @@ def test_a_hundredth_of_a_band_is_a_hundredth_of_the_bytes(name: str, tmp_path: 
     assert name == "hifast" or read[0] < 2**14  # the part of a part is not read by way of the part
 
 
-@pytest.mark.parametrize("name", [*BANDS, "fbh5", "presto"])
+@pytest.mark.parametrize("name", [*BANDS, "fbh5", "fbh5 falling", "presto"])
 def test_spectra_into_memory_that_is_there(name: str, tmp_path: Path,
                                            monkeypatch: pytest.MonkeyPatch) -> None:
     stream = _small(name, tmp_path, monkeypatch)
@@ -126,14 +126,15 @@ def test_spectra_into_memory_that_is_there(name: str, tmp_path: Path,
 
 def _small(name: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A small recording, with a gap or values that are lost where the format can have any."""
-    if name == "fbh5":
+    if name.startswith("fbh5"):
         from test_fbh5 import other
 
         data = np.random.default_rng(1).normal(size=(6, 2, 9)).astype(np.float32)
         data[2, 0, 4] = np.nan
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FastsigWarning)
-            return fs.open(other(home / "a.h5", data)).stream
+            step = -0.5 if "falling" in name else 0.5
+            return fs.open(other(home / "a.h5", data, foff=step)).stream
     if name == "presto":
         from test_presto import inf, write
 
