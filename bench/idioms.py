@@ -8,6 +8,8 @@ so that its temporaries stay in the cache. One thread.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -159,3 +161,56 @@ def spectrometer(x: np.ndarray, taps: np.ndarray, n_int: int, out: np.ndarray) -
             np.multiply(spectra.real, spectra.real, out=power[:n])
             power[:n] += spectra.imag**2
             total += power[:n].sum(axis=0)
+
+
+def filterbank(path: str | os.PathLike[str], offset: int, n_chan: int, rows: int) -> None:
+    """Spectra of 8 bits as sigpyproc's reader makes them, `rows` at a time, and keep nothing.
+
+    A piece is read, joined with what other files might hold, turned to (chan, time) and made
+    float32; its channels keep the order of the file.
+    """
+    size = os.stat(path).st_size
+    with open(path, "rb") as file:
+        file.seek(offset)
+        while file.tell() < size:
+            codes = np.concatenate([np.fromfile(file, np.uint8, rows * n_chan)])
+            np.asarray(codes.reshape(-1, n_chan).transpose(), dtype=np.float32)
+
+
+def psrfits(path: str | os.PathLike[str], out: np.ndarray) -> None:
+    """Rows of PSRFITS of 8 bits by astropy and NumPy, as most would write it.
+
+    Parameters
+    ----------
+    path : path
+    out : ndarray, shape (n_block, n_pol, n_chan), float32
+        Receives one row after another.
+    """
+    n_block, n_pol, n_chan = out.shape
+    for zero, data, scale, shift, weight in _rows(path):
+        codes = data.reshape(n_block, n_pol, n_chan).astype(np.float32)
+        scale, shift = scale.reshape(n_pol, n_chan), shift.reshape(n_pol, n_chan)
+        out[...] = ((codes - zero) * scale + shift) * weight
+
+
+def psrfits_in_place(path: str | os.PathLike[str], out: np.ndarray) -> None:
+    """`psrfits` without new memory."""
+    n_block, n_pol, n_chan = out.shape
+    for zero, data, scale, shift, weight in _rows(path):
+        out[...] = data.reshape(n_block, n_pol, n_chan)
+        out -= zero
+        out *= scale.reshape(n_pol, n_chan)
+        out += shift.reshape(n_pol, n_chan)
+        out *= weight
+
+
+def _rows(path: str | os.PathLike[str]) -> Iterator[tuple[Any, ...]]:
+    """ZERO_OFF, codes, scales, offsets and weights of every row."""
+    from astropy.io import fits
+
+    with fits.open(path) as file:
+        zero = np.float32(file["SUBINT"].header["ZERO_OFF"])
+        table = file["SUBINT"].data
+        names = ("DATA", "DAT_SCL", "DAT_OFFS", "DAT_WTS")
+        for row in zip(*(table[name] for name in names), strict=True):
+            yield (zero, *row)

@@ -18,7 +18,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
 _PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "h5py")
-PEERS = ("pyfftw", "mkl_fft", "mkl", "ducc0", "setigen", "baseband-tasks")
+PEERS = ("pyfftw", "mkl_fft", "mkl", "ducc0", "setigen", "baseband-tasks",
+         "sigpyproc", "astropy")
 
 
 def one_thread() -> None:

@@ -253,3 +253,15 @@ def liquid_bank(library: ctypes.CDLL, x: np.ndarray, taps: np.ndarray) -> Yardst
         loop(analyse, bank, x.ctypes.data, out.ctypes.data, 8 * n_fft, frames)
 
     return Yardstick(call, out.size / _MEGA)
+
+
+def sigpyproc_blocks(path: Any, rows: int) -> Call:
+    """sigpyproc's blocks of a filterbank, `rows` spectra at a time."""
+    file = import_module("sigpyproc.readers").FilReader(str(path))
+    n = file.header.nsamples
+
+    def call() -> None:
+        for start in range(0, n, rows):
+            file.read_block(start, min(rows, n - start))
+
+    return call

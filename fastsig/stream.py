@@ -343,6 +343,10 @@ class SpectrumStream(Stream):
         """Length of the weights' channel axis: 1, or the number of channels."""
         return 1
 
+    def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
+        """Channels `first` to ``stop - 1`` alone, where a format can read these and no others."""
+        return None
+
     def codes(self) -> Codes | None:
         """The range of the whole numbers that all values are; None where no header tells."""
         return None

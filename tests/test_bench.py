@@ -27,6 +27,7 @@ from bench import (
     probe,
     readers,
     scaling,
+    spectra_files,
     spectrometers,
     stages,
     transforms,
@@ -229,6 +230,19 @@ def test_stokes_idioms_agree(rng):
     idioms.stokes_sum(x, total)
     detect_accumulate(x, np.ones((n_frame, 3)), "IQUV", expected, np.zeros(4))
     np.testing.assert_allclose(total, expected, atol=1e-4)
+
+
+def test_psrfits_idioms_agree(tmp_path):
+    from fastsig.io import psrfits
+    from fastsig.io.psrfits_writer import PsrfitsWriter
+
+    path = spectra_files.recording(tmp_path / "s.fits", PsrfitsWriter, "AABB", 32, n_block=32)
+    expected = psrfits.open(path).read_block(0, 32).data
+    assert np.ptp(expected) > 250
+    for idiom in (idioms.psrfits, idioms.psrfits_in_place):
+        out = np.full(expected.shape, np.nan, np.float32)
+        idiom(path, out)
+        np.testing.assert_array_equal(out, expected)
 
 
 # Vector code. The registers must be the wide ones where the host has them: half-filled xmm

@@ -315,6 +315,9 @@ def _columns(cards: Cards, row_bytes: int, path: str, where: str) -> dict[str, C
         columns.setdefault(column.name, column)
     if offset > row_bytes:
         raise FormatError(path, f"{where}: NAXIS1 = {row_bytes}; its columns take {offset} bytes")
+    if offset < row_bytes:  # a TFORM that is too short, and columns behind it are not where told
+        incomplete(path, f"{where}: NAXIS1 = {row_bytes}; its columns take {offset} bytes, and the "
+                   "rest of a row is left out")
     return columns
 
 

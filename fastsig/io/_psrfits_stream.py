@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,6 @@ from fastsig.header import Header
 from fastsig.io._psrfits_files import Layout, SearchFile
 from fastsig.io._psrfits_rows import TILE, RowReader, coding_of
 from fastsig.io._spectra import SegmentedSpectra
-from fastsig.stream import Block
 
 __all__ = ["PsrfitsSpectra"]
 
@@ -57,6 +55,7 @@ class PsrfitsSpectra(SegmentedSpectra):
         spectrum's and the next one's; with less between them, reading on costs less.
         """
         part = copy.copy(self)
+        part._position = 0
         part._band = self._band[0] + start, self._band[0] + stop
         part._reader = self._reader.banded(part._band)
         part._scanning = threading.Lock()
@@ -88,30 +87,12 @@ class PsrfitsSpectra(SegmentedSpectra):
         """Memory that a thread takes to read `n` spectra."""
         return n * self.row_bytes + 16 * max(TILE, self.shape[1] * self._layout.n_chan)
 
-    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Spectra, float32, and weights; NaN where the weight is 0.
-
-        `out`, float32 of at least `n` rows, takes the spectra where given: pages that are already
-        there cost less than new ones.
-        """
-        if self.may_have_nan:
-            return super().read_block(start, n)
-        self._check_range(start, n)
-        data, weight = self._values(start, n, out)
-        data.flags.writeable = weight.flags.writeable = False
-        return Block(data, weight, start, n)
-
-    def _values(self, start: int, n: int, out: NDArray[np.float32] | None = None
-                ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        out = np.empty((n, *self.shape[1:]), np.float32) if out is None else out[:n]
-        first = int(np.searchsorted(self._table[:, 1], start, side="right"))
-        last = int(np.searchsorted(self._table[:, 0], start + n, side="left"))
-        segments = self._table[first:last].tolist()
+    def _into(self, start: int, n: int, out: NDArray[np.float32]) -> NDArray[np.float32]:
+        segments = self._segments(start, n)
         found = [self._reader.tables(file, row).weight for segment in segments
                  for file, row, *_ in self._pieces(segment, start, start + n)]
         shapes = [each.shape for each in found if each is not None]
-        shape = np.broadcast_shapes((1, 1), *shapes)
-        weight = np.zeros((n, *shape), np.float32)
+        weight = np.zeros((n, *np.broadcast_shapes((1, 1), *shapes)), np.float32)
         done = start
         for segment in segments:
             low, high = max(segment[0], start), min(segment[1], start + n)
@@ -121,7 +102,7 @@ class PsrfitsSpectra(SegmentedSpectra):
             self._fill(tuple(segment), low, high, out[rows], weight[rows])
             done = high
         out[done - start :] = np.nan
-        return out, weight
+        return weight
 
     def _pieces(self, segment: Sequence[int], start: int, stop: int
                 ) -> Iterator[tuple[int, int, int, int, int]]:

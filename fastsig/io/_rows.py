@@ -44,8 +44,8 @@ class Rows:
         return int(2 * self.dtype.itemsize * np.prod(self._dataset.chunks or (0,), dtype=int))
 
     def read(self, start: int, n: int, dtype: DTypeLike = np.float32,
-             convert: Convert | None = None) -> NDArray[Any]:
-        """Rows `start` to ``start + n - 1``, in an array of the caller's own.
+             convert: Convert | None = None, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Rows `start` to ``start + n - 1``, in `out` or in a new array of that type.
 
         Raises
         ------
@@ -53,7 +53,7 @@ class Rows:
             Where they cannot be read, or a checksum is wrong.
         """
         with reading(self._path, f"{self.name}, spectra {start} to {start + n}", DataError):
-            out = np.empty((n, *self.shape[1:]), dtype)
+            out = np.empty((n, *self.shape[1:]), dtype) if out is None else out
         self._read(start, out, convert or assign)
         return out
 

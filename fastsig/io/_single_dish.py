@@ -241,27 +241,13 @@ class RowSpectra(SegmentedSpectra):
     def band(self, start: int, stop: int) -> RowSpectra:
         """Channels `start` to `stop` - 1 alone: no other bytes are read."""
         part = copy.copy(self)
+        part._position = 0
         part._band = self._band[0] + start, self._band[0] + stop
         part.shape = (*self.shape[:2], stop - start)
         part._weight_channels = stop - start
         axis = self.header.channels
         part.header = self.header.replace(channels=axis.sliced(start, stop) if axis else None)
         return part
-
-    def _values(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        out = np.empty((n, *self.shape[1:]), np.float32)
-        weight = np.zeros((n, self.shape[1], 1), np.float32)  # NaN is looked for later
-        held = np.zeros(n, bool)
-        first = int(np.searchsorted(self._table[:, 1], start, side="right"))
-        last = int(np.searchsorted(self._table[:, 0], start + n, side="left"))
-        for segment in self._table[first:last].tolist():
-            low, high = max(segment[0], start), min(segment[1], start + n)
-            rows = slice(low - start, high - start)
-            weight[rows], held[rows] = 1, True
-            self._fill(tuple(segment), low, high, out[rows], weight[rows])
-        if not held.all():
-            out[~held] = 0
-        return out, weight
 
     def _fill(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[np.float32],
               weight: NDArray[np.float32]) -> None:

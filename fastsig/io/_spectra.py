@@ -52,27 +52,62 @@ class FileSpectra(SpectrumStream):
         The arrays are the caller's to keep and change.
         """
 
-    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Mean spectra, float32, and weights; NaN where the weight is 0."""
-        self._check_range(start, n)
+    def _into(self, start: int, n: int, out: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """As `_values`, the rows in `out`, which is C-contiguous: for formats that can fill it."""
         data, weight = self._values(start, n)
+        np.copyto(out, data)
+        return weight
+
+    def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
+        """Channels `first` to ``stop - 1`` alone, where the format can read these and no others."""
+        band = getattr(self, "band", None)
+        return None if band is None else band(first, stop)  # type: ignore[no-any-return]
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Mean spectra, float32, and weights; NaN where the weight is 0.
+
+        `out`, float32 (n or more, product, chan), takes the spectra where given: memory that is
+        there costs half of what new memory does. Nothing else of that size is made where `out` is
+        C-contiguous, unless single values are lost.
+        """
+        self._check_range(start, n)
+        if out is None:
+            data, weight = self._values(start, n)
+        elif out.flags.c_contiguous:
+            data = out[:n]
+            weight = self._into(start, n, data)
+        else:
+            found, weight = self._values(start, n)
+            data = out[:n]
+            np.copyto(data, found)
         if weight is None:
             weight = np.ones((n, data.shape[1], 1), np.float32)
-        if self.may_have_nan:
-            lost = ~np.isfinite(data)
-            weight = np.where(lost, np.float32(0), weight) if lost.any() else weight
-        if np.any(weight == 0):
-            data = np.where(weight > 0, data, np.float32(np.nan))
-        data.flags.writeable = weight.flags.writeable = False
-        return Block(data, weight, start, n)
+        if self.may_have_nan and _may_be_lost(data):
+            weight = np.where(np.isfinite(data), weight, np.float32(0))
+        if weight.size and not weight.min() > 0:
+            np.copyto(data, np.float32(np.nan), where=~(weight > 0))
+        view = data.view()  # `out` stays the caller's to write to
+        view.flags.writeable = weight.flags.writeable = False
+        return Block(view, weight, start, n)
 
     def read_sums(self, start: int, n: int) -> Sums:
         """The means times their weights, float64."""
         block = self.read_block(start, n)
         weight = block.valid * np.float64(self.header.n_sum)
         weight = np.broadcast_to(weight, (n, self.shape[1], self.weight_channels))
-        total = np.where(weight > 0, block.data, 0) * weight
+        total = np.multiply(block.data, weight, dtype=np.float64)
+        if weight.size and not weight.min() > 0:
+            np.copyto(total, 0, where=~(weight > 0))
         return Sums(total, weight)
+
+
+def _may_be_lost(data: NDArray[np.float32]) -> bool:
+    """Whether some value may be other than finite: then so is the sum of all.
+
+    The sum takes no memory. It may also leave the range of floats, which is for others to see.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return not np.isfinite(np.add.reduce(data, axis=None))
 
 
 class SegmentedSpectra(FileSpectra):
@@ -112,20 +147,32 @@ class SegmentedSpectra(FileSpectra):
               weight: NDArray[np.float32]) -> None:
         """Put spectra `first` to `stop`, all of one segment, into `out`, and their weights.
 
-        `weight` is (row, product, 1 or chan) and holds 1.
+        `weight` is (row, product, 1) and holds 1; single values that are lost are NaN.
         """
 
     def _values(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         out = np.empty((n, *self.shape[1:]), np.float32)
-        weight = np.zeros((n, self.shape[1], self.weight_channels), np.float32)
+        return out, self._into(start, n, out)
+
+    def _segments(self, start: int, n: int) -> list[list[int]]:
+        """Rows of the table that hold some of `n` spectra."""
         first = int(np.searchsorted(self._table[:, 1], start, side="right"))
         last = int(np.searchsorted(self._table[:, 0], start + n, side="left"))
-        for segment in self._table[first:last].tolist():
+        found: list[list[int]] = self._table[first:last].tolist()
+        return found
+
+    def _into(self, start: int, n: int, out: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        weight = np.zeros((n, self.shape[1], 1), np.float32)
+        done = start
+        for segment in self._segments(start, n):
             low, high = max(segment[0], start), min(segment[1], start + n)
+            out[done - start : low - start] = 0
             rows = slice(low - start, high - start)
             weight[rows] = 1
             self._fill(tuple(segment), low, high, out[rows], weight[rows])
-        return out, weight
+            done = high
+        out[done - start :] = 0
+        return weight
 
     def held_fraction(self) -> float:
         """Share of the spectra that some file holds."""

@@ -109,12 +109,22 @@ class FBH5Spectra(FileSpectra):
         return header
 
     def _values(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        data, weight = self._read(start, n)
+        return (data[:, :, ::-1] if self._descending else data), weight
+
+    def _into(self, start: int, n: int, out: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        if self._descending:  # what is turned round is copied in any case
+            return super()._into(start, n, out)
+        return self._read(start, n, out)[1]
+
+    def _read(self, start: int, n: int, out: NDArray[np.float32] | None = None
+              ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Rows in the order of the file, and weights in the order of the sky."""
         convert = None if self._codes is None else self._codes.decode
-        data = self._rows.read(start, n, convert=convert)
+        data = self._rows.read(start, n, convert=convert, out=out)
         weight = None if self._weight_rows is None else self._weight_rows.read(start, n)
-        if self._descending:
-            data = data[:, :, ::-1]
-            weight = weight if weight is None or weight.shape[2] == 1 else weight[:, :, ::-1]
+        if self._descending and weight is not None and weight.shape[2] > 1:
+            weight = weight[:, :, ::-1]
         return data, weight
 
     def work_bytes(self, n: int) -> int:

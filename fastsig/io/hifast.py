@@ -155,6 +155,7 @@ class HiFASTSpectra(FileSpectra):
     def band(self, start: int, stop: int) -> HiFASTSpectra:
         """Channels `start` to `stop` - 1 alone: no others are read."""
         part = copy.copy(self)
+        part._position = 0
         part._band = self._band[0] + start, self._band[0] + stop
         part.shape = (*self.shape[:2], stop - start)
         part._weight_channels = stop - start
@@ -203,11 +204,16 @@ class HiFASTSpectra(FileSpectra):
         return out
 
     def _values(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        out = np.zeros((n, *self.shape[1:]), np.float32)
+        out = np.empty((n, *self.shape[1:]), np.float32)
+        return out, self._into(start, n, out)
+
+    def _into(self, start: int, n: int, out: NDArray[np.float32]) -> NDArray[np.float32] | None:
         weight = np.zeros((n, self.shape[1], 1), np.float32)
         first, stop = np.searchsorted(self.slots, (start, start + n)).tolist()
+        if stop - first < n:
+            out[...] = 0
         if first == stop:
-            return out, weight
+            return weight
         rows = self.slots[first:stop] - start
         n_chan = self._data.shape[2]
         low, high = self._band
@@ -222,7 +228,7 @@ class HiFASTSpectra(FileSpectra):
         if flags is not None and flags.any():
             weight = np.repeat(weight, self.shape[2], axis=2)
             weight[rows] = np.where(flags[:, np.newaxis, turn], np.float32(0), weight[rows])
-        return out, weight
+        return weight
 
     def close(self) -> None:
         """Close the files."""

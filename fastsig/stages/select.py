@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fastsig import validity
@@ -184,6 +185,18 @@ class SelectSpectra(SpectrumStream):
         )
         shape = (rows[1] - rows[0], source.shape[1], channels[1] - channels[0])
         super().__init__(header, shape, source.dtype, source.path)
+        whole = channels == (0, source.shape[2])
+        self._narrow = None if whole else source.narrowed(*channels)
+        # What is read: the channels alone where a format can, else all.
+        self._from = source if self._narrow is None else self._narrow
+        self._cut = slice(None) if whole or self._narrow is not None else slice(*channels)
+
+    def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
+        """Some of the channels, where the source can read these alone."""
+        if self._narrow is None:
+            return None
+        low = self.channels[0]
+        return SelectSpectra(self.source, self.rows, (low + first, low + stop))
 
     def inputs(self) -> tuple[Stream, ...]:
         """The whole stream."""
@@ -199,12 +212,12 @@ class SelectSpectra(SpectrumStream):
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread takes to read `n` spectra."""
-        return self.source.work_bytes(n)
+        return self._from.work_bytes(n)
 
     @property
     def weight_channels(self) -> int:
         """Length of the weights' channel axis."""
-        return 1 if self.source.weight_channels == 1 else self.shape[2]
+        return 1 if self._from.weight_channels == 1 else self.shape[2]
 
     def codes(self) -> Codes | None:
         """As of the source."""
@@ -215,16 +228,22 @@ class SelectSpectra(SpectrumStream):
         return self.source.all_valid() or None
 
     def _channels(self, weight: NDArray[Any]) -> NDArray[Any]:
-        return weight if weight.shape[2] == 1 else weight[:, :, slice(*self.channels)]
+        return weight if weight.shape[2] == 1 else weight[:, :, self._cut]
 
     def read_sums(self, start: int, n: int) -> Sums:
         """Rows in their additive form."""
         self._check_range(start, n)
-        sums = self.source.read_sums(self.rows[0] + start, n)
-        return Sums(sums.total[:, :, slice(*self.channels)], self._channels(sums.weight))
+        sums = self._from.read_sums(self.rows[0] + start, n)
+        return Sums(sums.total[:, :, self._cut], self._channels(sums.weight))
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """The source's own means and weights, untouched."""
         self._check_range(start, n)
-        block = self.source.read_block(self.rows[0] + start, n)
-        return Block(block.data[:, :, slice(*self.channels)], self._channels(block.valid), start, n)
+        whole = self._cut == slice(None)
+        block = self._from.read_block(self.rows[0] + start, n, out if whole else None)
+        data = block.data[:, :, self._cut]
+        if out is not None and not whole:
+            np.copyto(out[:n], data)
+            data = out[:n].view()
+            data.flags.writeable = False
+        return Block(data, self._channels(block.valid), start, n)

@@ -76,6 +76,8 @@ _INDEX = {
     "uniform_nb": "noise",
     "unpack": "unpacking",
     "unpack_nb": "unpacking",
+    "widen": "scaling",
+    "widen_nb": "scaling",
     "window_names": "filters",
 }
 

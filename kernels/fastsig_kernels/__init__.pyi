@@ -41,7 +41,14 @@ from .packing import (
 )
 from .products import PRODUCTS, product_codes
 from .requantize import requantize, requantize_nb, restore, restore_nb
-from .scaling import apply_scales, apply_scales_nb, fit_scales, fit_scales_nb
+from .scaling import (
+    apply_scales,
+    apply_scales_nb,
+    fit_scales,
+    fit_scales_nb,
+    widen,
+    widen_nb,
+)
 from .spectral_kurtosis import (
     frame_correlation,
     keep,
@@ -126,5 +133,7 @@ __all__ = [
     "uniform_nb",
     "unpack",
     "unpack_nb",
+    "widen",
+    "widen_nb",
     "window_names",
 ]

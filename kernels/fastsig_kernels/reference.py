@@ -183,6 +183,14 @@ def apply_scales(
     return result
 
 
+def widen(codes: np.ndarray, reverse: bool = False) -> np.ndarray:
+    """Twin of `scaling.widen`: the same numbers, (n_time, n_product, n_chan) float64."""
+    result = np.empty(codes.shape)
+    for t, p, c in np.ndindex(codes.shape):
+        result[t, p, codes.shape[2] - 1 - c if reverse else c] = float(codes[t, p, c])
+    return result
+
+
 def fit_scales(values: np.ndarray, n_bits: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Twin of `scaling.fit_scales`, in float64 but for the two tables.
 

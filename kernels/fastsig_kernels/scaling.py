@@ -98,6 +98,75 @@ def _row_backwards(codes, scale, offset, zero, out):
         out[c] = (np.float32(codes[last]) - zero) * scale[last] + offset[last]
 
 
+def widen(
+    codes: np.ndarray, *, reverse: bool = False, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Codes as floats, on request with the channels turned round.
+
+    ``out[t, p, c] = codes[t, p, c]``, or ``codes[t, p, n_chan - 1 - c]``.
+
+    Parameters
+    ----------
+    codes : ndarray, shape (n_time, n_product, n_chan), uint8, int8 or int16, dimensionless
+        Of any strides; fastest where channels lie together.
+    reverse : bool
+        Whether channel c goes to ``out[t, p, n_chan - 1 - c]``: bands that descend.
+    out : ndarray, shape of codes, float32, dimensionless, optional
+        Receives the values.
+
+    Returns
+    -------
+    ndarray, shape (n_time, n_product, n_chan), float32, dimensionless
+        `out`, or a new array.
+
+    Raises
+    ------
+    TypeError
+        If an array is an ndarray subclass or of another dtype.
+    ValueError
+        If a shape is wrong.
+
+    Notes
+    -----
+    Allocates nothing when `out` is given; codes are no NaN; the GIL is released. Exact: float32
+    holds every such code.
+
+    References
+    ----------
+    D. R. Lorimer, SIGPROC: (Pulsar) Signal Processing Programs: foff below 0.
+    """
+    _check.array("codes", codes, ("uint8", "int8", "int16"), 3)
+    out = _check.output("out", out, codes.shape, "float32")
+    widen_nb(codes, _check.flag("reverse", reverse), out)
+    return out
+
+
+@jit_strict
+def widen_nb(codes, reverse, out):
+    """Fill `out` as `widen` does; arguments are not checked."""
+    for t in range(codes.shape[0]):
+        for p in range(codes.shape[1]):
+            if reverse:
+                _widen_backwards(codes[t, p], out[t, p])
+            else:
+                _widen_row(codes[t, p], out[t, p])
+
+
+@jit_strict
+def _widen_row(codes, out):
+    """Floats of one spectrum of one product."""
+    for c in range(codes.shape[0]):
+        out[c] = np.float32(codes[c])
+
+
+@jit_strict
+def _widen_backwards(codes, out):
+    """As `_widen_row`, the last channel first."""
+    n = np.uint64(codes.shape[0])  # unsigned as in `_row_backwards`
+    for c in range(n):
+        out[c] = np.float32(codes[n - np.uint64(1) - c])
+
+
 def fit_scales(
     values: np.ndarray,
     n_bits: int = 8,

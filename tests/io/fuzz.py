@@ -34,6 +34,7 @@ from typing import Any
 
 import numpy as np
 from hostile import FORMATS, Case, cases, change, damaged, standard_input, verdict, with_structure
+from hostile_spectra import load_kernels
 
 SECONDS = 5  # that reading a file may take
 MEMORY = 2**30  # bytes that it may take
@@ -291,7 +292,8 @@ def damage_child() -> None:
     faulthandler.register(signal.SIGUSR1)
     if case.kind == "overrides":
         standard_input(open(os.path.join(case.folder, case.paths[0]), "rb"))  # noqa: SIM115
-    found = verdict(case)  # loads all that is needed
+    load_kernels(case.format)
+    found = verdict(case)  # loads all else that is needed
     if found != "read":
         raise SystemExit(f"undamaged, it gives {found!r}")
     before = _memory("VmHWM")
@@ -317,7 +319,7 @@ def _memory(key: str) -> int:
 def run_mutations(names: Sequence[str], n: int, seed: int) -> int:
     """Print a table of all formats, and what went wrong; returns the exit status."""
     flips_of = {name for name in names if name in (
-        "native", "chime", "lofar_tbb", "lofar_bf", "digital_rf")}
+        "native", "chime", "lofar_tbb", "lofar_bf", "digital_rf", "hifast")}
     columns = ("error", "read", "unnamed", "traceback", "wrong shape", "memory", "hang", "crash",
                *_APART)
     print(f"seed {seed}, {os.cpu_count()} processors")

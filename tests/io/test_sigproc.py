@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
-import json
 import os
 import struct
-import subprocess
-import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -215,76 +211,6 @@ def test_recorded_time_series() -> None:
 def test_recorded_header_without_spectra() -> None:
     with pytest.raises(FormatError, match=r"test_16bit\.fil: no whole spectrum follows"):
         opened(recorded("priwo/tests/data/test_16bit.fil"))
-
-
-@pytest.mark.recorded
-def test_recorded_as_blimpy_reads_them(tmp_path: Path) -> None:
-    """In a subprocess: blimpy leaves the interpreter on errors and warns at import."""
-    code = """
-import json, sys, warnings
-warnings.simplefilter("ignore")
-from blimpy import Waterfall
-import numpy as np
-found = {}
-for path in sys.argv[2:]:
-    w = Waterfall(path)
-    np.save(path.split("/")[-1] + ".npy", w.data)
-    h = w.header
-    found[path] = [list(map(float, w.get_freqs())), float(h["tstart"]), float(h["tsamp"]),
-                   h["src_raj"].to_value("deg"), h["src_dej"].to_value("deg")]
-json.dump(found, open(sys.argv[1], "w"))
-"""
-    paths = [recorded(name) for name in ("sigpyproc/parkes_8bit_2.fil", "setigen/sample.fil",
-                                         "your/28.fil")]
-    subprocess.run([sys.executable, "-c", code, "found.json", *paths], check=True,
-                   capture_output=True, cwd=tmp_path)
-    for path, found in json.loads((tmp_path / "found.json").read_text()).items():
-        frequency, tstart, tsamp, ra, dec = found
-        stream = opened(path)
-        data = np.load(tmp_path / f"{Path(path).name}.npy")
-        np.testing.assert_array_equal(values(stream), data[:, :, ::-1])
-        np.testing.assert_allclose(stream.frequency.value[::-1], frequency, rtol=1e-13)
-        assert stream.start_time.mjd == pytest.approx(tstart, abs=1e-11)
-        assert float(1 / stream.header.sample_rate) == tsamp
-        assert (stream.header.ra_deg, stream.header.dec_deg) == pytest.approx((ra, dec), abs=1e-9)
-
-
-def by_sigpyproc(paths: list[Path], folder: Path) -> list[dict[str, Any]]:
-    """What sigpyproc makes of files, in a subprocess of its own that asks no network."""
-    if importlib.util.find_spec("sigpyproc") is None:
-        pytest.skip("sigpyproc needs Python 3.12 or newer")
-    code = """
-import sys, warnings
-warnings.simplefilter("ignore")
-from astropy.utils.data import conf
-conf.allow_internet = False
-import numpy as np
-from sigpyproc.readers import FilReader
-for number, path in enumerate(sys.argv[1:]):
-    file = FilReader(path)
-    head = file.header
-    np.savez(f"{number}.npz", data=file.read_block(0, min(1000, head.nsamples)).data.T,
-             shape=(head.nsamples, head.nchans), freqs=head.chan_freqs, tstart=head.tstart,
-             tsamp=head.tsamp, source=head.source)
-"""
-    subprocess.run([sys.executable, "-c", code, *paths], check=True, capture_output=True,
-                   cwd=folder)
-    return [dict(np.load(folder / f"{number}.npz")) for number in range(len(paths))]
-
-
-@pytest.mark.recorded
-def test_recorded_as_sigpyproc_reads_them(tmp_path: Path) -> None:
-    paths = [recorded(name) for name in (
-        *(PARKES.format(bits) for bits in ("1bit", "2bit", "4bit", "8bit_1")),
-        "sigpyproc/tutorial.fil", "your/28.fil", "setigen/sample.fil")]
-    for path, seen in zip(paths, by_sigpyproc(paths, tmp_path), strict=True):
-        stream = opened(path)
-        assert tuple(seen["shape"]) == (stream.shape[0], stream.shape[2])
-        found = stream.read_block(0, len(seen["data"])).data
-        np.testing.assert_array_equal(found[:, 0, ::-1], seen["data"])
-        np.testing.assert_allclose(stream.frequency.value[::-1], seen["freqs"], rtol=1e-7)
-        assert float(seen["tsamp"]) == float(1 / stream.header.sample_rate)
-        assert stream.start_time.mjd == pytest.approx(float(seen["tstart"]), abs=1e-11)
 
 
 # Decoding.
@@ -869,42 +795,3 @@ def test_nothing_is_left_of_a_file_that_fails(
         written(path, data)
     written(path, data, overwrite=True)
     assert [each.name for each in tmp_path.iterdir()] == ["f.fil"]
-
-
-def test_blimpy_reads_what_is_written(tmp_path: Path) -> None:
-    code = """
-import sys, warnings
-warnings.simplefilter("ignore")
-from blimpy import Waterfall
-import numpy as np
-for path in sys.argv[1:]:
-    w = Waterfall(path)
-    h = w.header
-    np.savez(path + ".npz", data=w.data, freqs=w.get_freqs(), tstart=h["tstart"],
-             tsamp=h["tsamp"], ra=h["src_raj"].to_value("deg"), source=str(h["source_name"]))
-"""
-    data = random_codes(60, 8, 4)
-    paths = []
-    for n_bits in (8, 16, 32):
-        paths.append(tmp_path / f"{n_bits}.fil")
-        written(paths[-1], data, n_bits=n_bits)
-    subprocess.run([sys.executable, "-c", code, *paths], check=True, capture_output=True)
-    head = head_of(data.shape)
-    for path in paths:
-        seen = np.load(f"{path}.npz")
-        np.testing.assert_array_equal(seen["data"][:, :, ::-1], data)
-        np.testing.assert_allclose(seen["freqs"][::-1], head.channels.centers.value, rtol=1e-14)
-        assert float(seen["tsamp"]) == 4.9152e-05 and seen["source"] == "B0531+21"
-        assert float(seen["tstart"]) == pytest.approx(head.start_time.mjd, abs=1e-11)
-        assert float(seen["ra"]) == pytest.approx(83.633125, abs=1e-9)
-
-
-def test_sigpyproc_reads_what_is_written(tmp_path: Path) -> None:
-    data = random_codes(60, 8)
-    paths = [tmp_path / f"{n_bits}.fil" for n_bits in (8, 16, 32)]
-    for path in paths:
-        written(path, data, n_bits=int(path.stem))
-    for seen in by_sigpyproc(paths, tmp_path):
-        np.testing.assert_array_equal(seen["data"][:, ::-1], data[:, 0])
-        np.testing.assert_allclose(seen["freqs"][::-1], head_of(data.shape).channels.centers.value)
-        assert str(seen["source"]) == "B0531+21" and float(seen["tsamp"]) == 4.9152e-05

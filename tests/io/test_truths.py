@@ -1,23 +1,26 @@
-"""Recorded voltages have their known truths: every row of `truths.py`."""
+"""Recorded voltages and spectra have their known truths: every row of `truths.py`."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import truths
+import truths_checks
 from recordings import recorded
 
 pytestmark = pytest.mark.recorded
 
 
 @pytest.mark.parametrize("truth", truths.TRUTHS, ids=lambda truth: truth.name)
-def test_truth(truth: truths.Truth) -> None:
+def test_truth(truth: Any) -> None:
     if truth.format in ("mark4", "mark5b"):
         pytest.importorskip("baseband")
     checks = truths.check(truth, [recorded(name) for name in truth.files.split()])
-    assert len(checks) >= 8 + len(truth.values)
+    least = 8 + len(truth.values) if truth.format else 1  # a file that is refused
+    assert len(checks) >= least + len(getattr(truth, "more", ()))
     assert [each for each in checks if not each.ok] == []
 
 
@@ -48,3 +51,21 @@ def test_the_script_prints_rows_and_tells_what_differs(
     assert truths.main([]) == 0
     monkeypatch.setattr(truths, "TRUTHS", (absent,))
     assert truths.main([]) == 1 and "absent.dada is missing" in capsys.readouterr().out
+
+
+def test_a_row_of_spectra_tells_what_differs() -> None:
+    right = next(each for each in truths.TRUTHS if each.files == "your/small.fil")
+    wrong = replace(right, start="2019-07-18T14:53:15.363776317", band=(1129.5, 1465.6),
+                    std=right.std * (1 + 1e-7), values={(9, 0, 335): 141}, told="nothing of it",
+                    more=(truths_checks.twin("your/28.fits", zero_off="none"),))
+    paths = [recorded("your/small.fil")]
+    recorded("your/28.fil")
+    assert all(each.ok for each in truths.check(right, paths))
+    assert [each.what for each in truths.check(wrong, paths) if not each.ok] == [
+        "start", "band", "std", "x[9,0,335]", "warning"]
+    brighter = replace(next(each for each in truths.TRUTHS if each.files == "your/28.fil"),
+                       more=(truths_checks.burst(475, 2.0276, 16, 5120),))
+    assert [each.what for each in truths.check(brighter, [recorded("your/28.fil")])
+            if not each.ok] == ["burst"]
+    refused = next(each for each in truths.TRUTHS if each.files.endswith(".sm"))
+    assert not truths.check(refused, paths)[0].ok

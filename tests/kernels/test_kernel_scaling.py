@@ -2,7 +2,15 @@
 
 import numpy as np
 import pytest
-from fastsig_kernels import apply_scales, apply_scales_nb, fit_scales, fit_scales_nb, reference
+from fastsig_kernels import (
+    apply_scales,
+    apply_scales_nb,
+    fit_scales,
+    fit_scales_nb,
+    reference,
+    widen,
+    widen_nb,
+)
 
 DTYPES = {"uint8": (0, 256), "int8": (-128, 128), "int16": (-(2**15), 2**15)}
 
@@ -159,3 +167,38 @@ def test_what_cannot_be_fitted():
         fit_scales(spectra((2, 1, 3)).astype("f8"))
     with pytest.raises(TypeError, match="out: found dtype uint8"):
         fit_scales(spectra((2, 1, 3)), 16, out=np.empty((2, 1, 3), "u1"))
+
+
+# Codes without a scale.
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 4, 37), (2, 2, 256), (0, 1, 5), (4, 1, 0)])
+def test_widened_codes(shape, dtype, reverse):
+    codes = numbers(dtype, shape)
+    found = widen(codes, reverse=reverse)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, reference.widen(codes, reverse))
+    out = np.full((shape[0], 2 * shape[1], shape[2] + 1), np.nan, "f4")
+    target = out[:, ::2, 1:]
+    assert widen(codes, reverse=reverse, out=target) is target
+    np.testing.assert_array_equal(target, found)
+    assert np.isnan(out[:, 1::2]).all() and np.isnan(out[:, :, 0]).all()
+
+
+def test_widened_by_hand_strided_and_refused():
+    codes = numbers("uint8", (4, 4, 18))
+    by_hand = np.empty((2, 2, 9), "f4")
+    widen_nb.py_func(codes[::2, ::2, ::-2], True, by_hand)
+    np.testing.assert_array_equal(widen(codes[::2, ::2, ::-2], reverse=True), by_hand)
+    with pytest.raises(TypeError, match="codes"):
+        widen(codes.astype("f4"))
+    with pytest.raises(TypeError, match="codes"):
+        widen(codes.view(np.recarray))
+    with pytest.raises(ValueError, match="codes"):
+        widen(codes[0])
+    with pytest.raises(TypeError, match="reverse"):
+        widen(codes, reverse=1)
+    with pytest.raises(ValueError, match="out"):
+        widen(codes, out=np.empty((4, 4, 17), "f4"))
