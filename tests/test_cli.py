@@ -210,6 +210,7 @@ import atexit
 from fastsig.memory import peak_bytes
 atexit.register(lambda: print(peak_bytes()))
 """
+    fastsig(*words)  # so that no kernel is left to compile
     refused = fastsig(*words, "--memory", "50MB", code=2, before=told).stderr
     floor = int(refused.rpartition(", ")[2].removesuffix("MB\n"))
     for bound in (floor + 15, 1000):
