@@ -56,7 +56,7 @@ def plan_products(
     for stream in streams:
         _warn_of_length(stream)
     if targets is None:
-        targets = [target(stream, "") for stream in streams]
+        targets = [target(stream, "product.h5") for stream in streams]
     return plan_many(streams, workers=threads, memory=memory, fused=fused,
                      writer_bytes=sum(made.sizes.memory for made in targets))
 

@@ -23,8 +23,10 @@ def _kernel_cache() -> str:
 
 os.environ.setdefault("NUMBA_CACHE_DIR", _kernel_cache())
 os.environ.setdefault("MPLBACKEND", "agg")
-# A shell that starts the tests in the background has them ignore Ctrl-C, children included.
+# A shell that starts the tests in the background has them ignore Ctrl-C, and nohup the end of a
+# session, children included.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 import numpy as np  # noqa: E402 - numba reads the variable when it is imported
 import pytest  # noqa: E402
