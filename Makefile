@@ -13,7 +13,7 @@ demo: $(VENV)/.installed ## voltages to spectra to a picture
 	@echo "look at demo.png"
 
 test: $(VENV)/.installed-dev ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 bench: $(VENV)/.installed-dev ## rates and ratios, kept in bench/results
 	$(BIN)/python -m bench
