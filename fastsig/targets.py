@@ -103,11 +103,14 @@ def target(
         Where an option is not allowed for the format.
     PlanError
         Where the format cannot hold such spectra.
+    FormatError
+        Where the frequencies of the channels are not known.
     """
     if not isinstance(stream, SpectrumStream):
         raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
     check_name(output_names(os.fspath(path), 1)[0])
     check_file_bytes(file_bytes)
+    stream.header.require_channels(stream.path)
     name = spectra_format(path, to) or "fbh5"
     kind: type[SpectraWriter] = registry.spectra_writer(name)
     _check_options(kind, bits, {"scale": scale != 1, "compression": compression,
