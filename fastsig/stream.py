@@ -432,6 +432,16 @@ def means(sums: Sums, n_sum: int, start: int) -> Block:
     return Block(data, weight, start, len(data))
 
 
+def sums(block: Block, n_sum: int, weight_channels: int) -> Sums:
+    """The additive form of a block of mean spectra, float64: what `means` undoes."""
+    weight = block.valid * np.float64(n_sum)
+    weight = np.broadcast_to(weight, (block.n, block.data.shape[1], weight_channels))
+    total = np.multiply(block.data, weight, dtype=np.float64)
+    if weight.size and not weight.min() > 0:
+        np.copyto(total, 0, where=~(weight > 0))
+    return Sums(total, weight)
+
+
 class Scratch:
     """Working arrays that threads borrow and give back, made when none is free."""
 
