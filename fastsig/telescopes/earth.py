@@ -59,16 +59,13 @@ def orientation(times: Time, *, warn: bool = True) -> Orientation:
     """
     if warn:
         _tell(times)
-    utc = times.utc
     with offline():
-        table = iers.IERS_Auto.open()
-        # The tables hold a value for each midnight of theirs, the last one included.
-        first, last = (float(table["MJD"][i].value) for i in (0, -1))
-        mjd = np.clip(utc.mjd, first, last - 1e-6)
-        day = np.floor(mjd)
-        dut1, _ = table.ut1_utc(day + 2400000.5, mjd - day, return_status=True)
-        xp, yp, _ = table.pm_xy(day + 2400000.5, mjd - day, return_status=True)
-    return Orientation(*(np.asarray(each.value, np.float64) for each in (dut1, xp, yp)))
+        table = iers.earth_orientation_table.get()
+        # With the status asked for, times outside are no error.
+        dut1, _ = table.ut1_utc(times.utc, return_status=True)
+        xp, yp, _ = table.pm_xy(times.utc, return_status=True)
+    pole = (each.to_value("arcsec") for each in (xp, yp))
+    return Orientation(np.asarray(dut1.to_value("s")), *map(np.asarray, pole))
 
 
 def accuracy(time: Time) -> tuple[float, str]:
@@ -78,9 +75,9 @@ def accuracy(time: Time) -> tuple[float, str]:
     0.00068 d^0.8 arcsec after d days, as it says itself.
     """
     with offline():
-        table = iers.IERS_Auto.open()
+        table = iers.earth_orientation_table.get()
     first, last = (float(table["MJD"][i].value) for i in (0, -1))
-    measured = float(table.meta["predictive_mjd"])
+    measured = float(table.meta.get("predictive_mjd", last))
     mjd = float(np.max(time.utc.mjd))
     if mjd < first:
         return _UNKNOWN_S * _ARCSEC_PER_S, f"the IERS tables begin on {_date(first)}"
