@@ -155,8 +155,9 @@ def _check(numbers: NDArray[np.float64], path: str) -> None:
     bad = (radius < _RADIUS_M[0]) | (radius > _RADIUS_M[1]) | (numbers[:, 2] >= 0)
     if bad.any():
         x, y, z = numbers[bad][0, :3]
-        raise FormatError(path, f"SDP_PhaPos = {x:g}, {y:g}, {z:g}; the cabin hangs {_RADIUS_M[0]:g}"
-                          f" to {_RADIUS_M[1]:g} m below the sphere's centre")
+        low, high = _RADIUS_M
+        raise FormatError(path, f"SDP_PhaPos = {x:g}, {y:g}, {z:g}; the cabin hangs {low:g} to "
+                          f"{high:g} m below the sphere's centre")
     turned = np.abs(numbers[:, 3:]).max(axis=1)
     if (turned > _TURNS_RAD).any():
         row = numbers[turned > _TURNS_RAD][0, 3:]

@@ -2,7 +2,8 @@
 
 References
 ----------
-R. A. Perley, B. J. Butler (2017), An accurate flux density scale from 50 MHz to 50 GHz, ApJS 230, 7.
+R. A. Perley, B. J. Butler (2017), An accurate flux density scale from 50 MHz to 50 GHz, ApJS 230,
+7.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ class GbtL(Receiver):
 
     def hpbw(self, beam: Any, frequency: Any, *, outside: Outside = "raise") -> u.Quantity:
         """Half-power beam width: see `Receiver.hpbw`; 12.6 arcmin over the frequency in GHz."""
-        mhz = self._megahertz(frequency, *self.band.value, "beam width", outside)
+        low, high = self.band.value
+        mhz = self._megahertz(frequency, low, high, "beam width", outside)
         wide = self._table["hpbw"]["arcmin_ghz"] * 1000 / mhz
         return np.broadcast_to(wide, np.broadcast(self.index(beam), wide).shape) << u.arcmin
 
@@ -36,7 +37,8 @@ class GbtL(Receiver):
 
         One figure for the band: neither elevation nor temperature is known to change it.
         """
-        mhz = self._megahertz(frequency, *self.band.value, "gain", outside)
+        low, high = self.band.value
+        mhz = self._megahertz(frequency, low, high, "gain", outside)
         angle = self._zenith_angle(zenith_angle, self._table["gain"]["zenith_angle_max_deg"])
         known = np.broadcast_arrays(self.index(beam), mhz, angle)
         flat = np.where(np.isnan(known[1] + known[2]), np.nan, self._table["gain"]["k_per_jy"])

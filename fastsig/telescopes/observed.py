@@ -99,9 +99,9 @@ def icrs_to_observed(ra: Any, dec: Any, times: Time, location: EarthLocation, *,
 
 
 def parallactic_angle(azimuth: Any, zenith_distance: Any, latitude: Any) -> u.Quantity:
-    """Position angle of the zenith, north through east, from -180 to 180 degrees.
+    r"""Position angle of the zenith, north through east, from -180 to 180 degrees.
 
-    .. math:: \\tan q = \\frac{-\\sin A \\cos\\phi}{\\sin\\phi \\sin z - \\cos\\phi \\cos z \\cos A}
+    .. math:: \tan q = \frac{-\sin A \cos\phi}{\sin\phi \sin z - \cos\phi \cos z \cos A}
 
     It is negative in the east, 0 or 180 degrees on the meridian. North is that of the date.
 

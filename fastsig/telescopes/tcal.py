@@ -13,7 +13,6 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -105,7 +104,8 @@ class TcalTable:
         found = self.values.get((beam, pol))
         if found is None:
             listed = ", ".join(f"M{b:02d} pol {p}" for b, p in sorted(self.values))
-            raise UsageError(f"Tcal table {self.name} has no M{beam:02d} pol {pol}; it has {listed}")
+            raise UsageError(f"Tcal table {self.name} has no M{beam:02d} pol {pol}; it has "
+                             f"{listed}")
         return found
 
 
@@ -137,12 +137,12 @@ class TcalSet:
         UsageError
             Where no table of that level has a date.
         """
-        dated = [table for table in self.tables if table.date is not None
-                 and level in (None, table.level)]
+        dated = [(abs(table.date.mjd - time.mjd), table.date.mjd, table) for table in self.tables
+                 if table.date is not None and level in (None, table.level)]
         if not dated:
             kind = "" if level is None else f"{level} "
             raise UsageError(f"no {kind}Tcal table with a date; name one, or give date=...")
-        return min(dated, key=lambda table: (abs(table.date.mjd - time.mjd), table.date.mjd))
+        return min(dated, key=lambda each: each[:2])[2]
 
 
 def read(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *,
@@ -196,7 +196,7 @@ def masked(values: Array) -> Array:
         if not good.any():
             continue
         filled = np.where(good, edge, np.median(edge[good]))
-        off = np.abs(filled - median_filter(filled, _AROUND, mode="nearest"))
+        off = np.abs(filled - median_filter(filled, _AROUND, mode="mirror"))
         edge[:n][off[:n] > _SIGMAS * _TO_SIGMA * np.median(off)] = np.nan
     return np.asarray(found)
 
@@ -207,7 +207,7 @@ def _read_texts(paths: list[Path], given: list[Path], date: Time | None, name: s
         listed = ", ".join(str(each) for each in given[:3]) or "nothing"
         raise UsageError(f"no Tcal table among {listed}; allowed: files such as "
                          "m01_tc_low_pol_0.txt, their folder, or an .npz file")
-    frequency = _FIRST_MHZ + _STEP_MHZ * np.arange(_N_TEXT)
+    frequency = _FIRST_MHZ + _STEP_MHZ * np.arange(_N_TEXT, dtype=np.float64)
     values: dict[tuple[int, int], Array] = {}
     levels = set()
     for path in paths:
