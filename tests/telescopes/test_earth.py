@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import warnings
 
 import astropy.units as u
 import numpy as np
@@ -90,10 +89,21 @@ def test_outside_the_nearest_values_stand() -> None:
 
 def test_nothing_stays_set() -> None:
     before = iers.conf.auto_max_age, iers.conf.auto_download
-    with warnings.catch_warnings(), pytest.raises(ZeroDivisionError), earth.offline():
+    with pytest.raises(ZeroDivisionError), earth.offline():
         assert iers.conf.auto_max_age is None and not iers.conf.auto_download
         raise ZeroDivisionError
     positions(day(59000))
+    assert (iers.conf.auto_max_age, iers.conf.auto_download) == before
+
+
+def test_two_threads_leave_in_another_order_than_they_came() -> None:
+    before = iers.conf.auto_max_age, iers.conf.auto_download
+    first, second = earth.offline(), earth.offline()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert iers.conf.auto_max_age is None and not iers.conf.auto_download
+    second.__exit__(None, None, None)
     assert (iers.conf.auto_max_age, iers.conf.auto_download) == before
 
 
