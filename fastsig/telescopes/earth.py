@@ -7,9 +7,10 @@ IERS Bulletin A, for how far its predictions are trusted; P. T. Wallace, ERFA/SO
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,10 +40,36 @@ class Orientation(NamedTuple):
 def offline() -> Iterator[None]:
     """A context in which astropy takes its tables as they are, however old, from the disk.
 
-    It holds for the whole process while it lasts.
+    It holds for the whole process while any thread is in it.
     """
-    with (iers.conf.set_temp("auto_download", False), iers.conf.set_temp("auto_max_age", None)):
+    _SETTINGS.enter()
+    try:
         yield
+    finally:
+        _SETTINGS.leave()
+
+
+class _Settings:
+    """astropy's settings, changed by the first thread that comes and restored by the last."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._stack = threading.Lock(), 0, ExitStack()
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._stack.enter_context(iers.conf.set_temp("auto_download", False))
+                self._stack.enter_context(iers.conf.set_temp("auto_max_age", None))
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._stack.close()
+
+
+_SETTINGS = _Settings()
 
 
 def orientation(times: Time, *, warn: bool = True) -> Orientation:
