@@ -17,7 +17,7 @@ F8 = NDArray[np.float64]
 #: Ends of ranges of an axis, both included, in the axis's unit.
 Windows = Sequence[tuple[float, float]]
 
-_CHUNK = 2**18  # values that a fit works on at once: they and its arrays stay in the cache
+_CHUNK = 2**16  # values that a fit works on at once: they and its arrays stay in the cache
 _PASSES = 20
 
 

@@ -21,12 +21,14 @@ from fastsig.errors import UsageError
 __all__ = ["PERIOD_MHZ", "Sine", "fourier", "sine"]
 
 F8 = NDArray[np.float64]
+C16 = NDArray[np.complex128]
 
 #: Of FAST's ripple, MHz.
 PERIOD_MHZ = 1.08
 
 _FINE = 16  # delays that are tried within the resolution 1 / bandwidth
 _STEPS = 12  # of the conjugate gradients: gaps shorter than 1 / width settle in fewer
+_PAD = 2  # what the band is continued by, times 1 / width: then its ends are as good as a gap's
 _RIDGE = 1e-3  # least share of a component's power that must lie in channels that count
 _EVEN = 1e-3
 
@@ -58,10 +60,10 @@ def fourier(
     """The part of spectra that lies in a window of delay: a Fourier filter with gaps.
 
     After a polynomial is taken away, the model m that has no component outside of the window and
-    minimises ``sum w (r - m)^2`` is found by conjugate gradients, an FFT along frequency and back
-    at each step. Lost and protected channels weigh nothing: the ripple goes on through them as it
-    is beside them, and a line's flux stays. The band is continued by ``1 / width of the window``
-    likewise, so its ends need not match.
+    minimises ``sum w (r - m)^2`` is found: the FFT along frequency, cut down to the window, and
+    freed by conjugate gradients from what the gaps do to it. Lost and protected channels weigh nothing: the ripple goes on through them as it
+    is beside them, and a line's flux stays. The band is continued
+    likewise, by 2 over the window's width, so its ends need not match.
 
     Parameters
     ----------
@@ -108,10 +110,9 @@ def fourier(
 
 def _filtered(y: F8, w: F8, t: F8, trend: int, window: _DelayWindow) -> F8:
     """Ripple of some rows: trend and ripple in turn, as each disturbs the other a little."""
-    ripple = np.zeros_like(y)
+    ripple, fit = np.zeros_like(y), window.fit(w)
     for _ in range(2):
-        rest = np.where(w > 0, y - fitted(y - ripple, w, t, trend), 0)
-        ripple = window.project(rest, w)
+        ripple = fit(np.where(w > 0, y - fitted(y - ripple, w, t, trend), 0))
     ripple[np.count_nonzero(w, axis=-1) <= trend + 2 * window.n_mode] = np.nan
     return ripple
 
@@ -132,48 +133,83 @@ class _DelayWindow:
         step = (axis[-1] - axis[0]) / (axis.size - 1)
         band = step * axis.size
         _check_window(periods, width, step, band)
-        widest = max(max(width / period for period in periods), 1 / band)
-        self._n_chan = axis.size
-        self._n = scipy.fft.next_fast_len(axis.size + round(min(band, 1 / widest) / step), True)
-        delay = np.arange(self._n // 2 + 1) / (self._n * step)
-        self._keep = np.zeros(delay.size, bool)
+        widest = max(width / period for period in periods)
+        more = min(band, _PAD / widest) if widest else band
+        self.n_chan, self.n = axis.size, axis.size + round(more / step)
+        self.n = scipy.fft.next_fast_len(self.n, True)
+        delay = np.arange(self.n // 2 + 1) / (self.n * step)
+        keep = np.zeros(delay.size, bool)
         for period in periods:
-            half = max(width / period / 2, 0.75 / band)
-            self._keep |= np.abs(delay - 1 / period) <= half
-        self.n_mode = int(np.count_nonzero(self._keep))
+            keep |= np.abs(delay - 1 / period) <= max(width / period / 2, 0.75 / band)
+        found = np.flatnonzero(keep)
+        self.first, self.stop = int(found[0]), int(found[-1]) + 1
+        self.keep, self.n_mode = keep[self.first : self.stop], found.size
 
-    def _within(self, y: F8) -> F8:
-        """The part of signals, (row, n), that lies in the windows."""
-        part = scipy.fft.rfft(y, axis=-1)
-        part[:, ~self._keep] = 0
-        found: F8 = scipy.fft.irfft(part, self._n, axis=-1)
-        return found
+    def fit(self, weight: F8) -> _DelayFit:
+        """What fits such signals to rows of these weights, (row, chan)."""
+        return _DelayFit(self, weight)
 
-    def project(self, rest: F8, weight: F8) -> F8:
-        """The least-squares model of residuals, (row, chan), with their weights.
 
-        Conjugate gradients on the normal equations. Components that hardly show in channels that
-        count, and so might be anything, are held down by a ridge.
+class _DelayFit:
+    """Least-squares fits of signals of a `_DelayWindow` to rows.
+
+    The signal is ``u = irfft(C)`` with C 0 outside of components first to stop. The normal
+    equations are ``(1/n) sum_l (W(k - l) C_l + W(k + l) conj(C_l)) = rfft(w r)_k``, W being the
+    transform of the weights. Both sums are convolutions, short as the window is narrow, so that
+    a step of the conjugate gradients costs little however many channels there are.
+    """
+
+    def __init__(self, window: _DelayWindow, weight: F8) -> None:
+        self.window, self.weight = window, weight
+        count = window.stop - window.first
+        spectrum = scipy.fft.rfft(weight, window.n, axis=-1)
+        self._length = scipy.fft.next_fast_len(3 * count)
+        near = np.arange(1 - count, count)
+        far = np.arange(2 * window.first, 2 * window.stop - 1)
+        self._near, self._far = (scipy.fft.fft(self._at(spectrum, k), self._length, axis=-1)
+                                 for k in (near, far))
+        self._place = slice(count - 1, 2 * count - 1)
+
+    def _at(self, spectrum: C16, k: NDArray[np.int64]) -> C16:
+        """Components of any number from the half that `rfft` gives."""
+        k = k % self.window.n
+        mirrored = k > self.window.n // 2
+        found = spectrum[:, np.where(mirrored, self.window.n - k, k)]
+        return np.where(mirrored, found.conj(), found)
+
+    def _normal(self, c: C16) -> C16:
+        """The left side of the normal equations, with a ridge.
+
+        Components that hardly show in channels that count, and so might be anything, are held
+        down by it.
         """
-        w = np.zeros((len(rest), self._n))
-        w[:, : self._n_chan] = weight
-        first = w.copy()
-        first[:, : self._n_chan] *= rest
-        left = self._within(first)
-        model, way = np.zeros_like(left), left.copy()
-        power = _square(left)
+        near, far = (scipy.fft.fft(part, self._length, axis=-1)
+                     for part in (c, c[:, ::-1].conj()))
+        total = scipy.fft.ifft(near * self._near + far * self._far, axis=-1)[:, self._place]
+        result: C16 = np.where(self.window.keep, total / self.window.n, 0) + _RIDGE * c
+        return result
+
+    def __call__(self, rest: F8) -> F8:
+        """The model of residuals, (row, chan)."""
+        window = self.window
+        left = scipy.fft.rfft(self.weight * rest, window.n, axis=-1)[:, window.first : window.stop]
+        left = np.where(window.keep, left, 0)
+        found, way, power = np.zeros_like(left), left, _dot(left, left)
         for _ in range(_STEPS):
-            ahead = self._within(w * way) + _RIDGE * way
-            length = _ratio(power, (way * ahead).sum(axis=-1, keepdims=True))
-            model += length * way
-            left -= length * ahead
-            power, before = _square(left), power
+            ahead = self._normal(way)
+            length = _ratio(power, _dot(way, ahead))
+            found += length * way
+            left = left - length * ahead
+            power, before = _dot(left, left), power
             way = left + _ratio(power, before) * way
-        return model[:, : self._n_chan]
+        parts = np.zeros((len(rest), window.n // 2 + 1), np.complex128)
+        parts[:, window.first : window.stop] = found
+        model: F8 = scipy.fft.irfft(parts, window.n, axis=-1)[:, : window.n_chan]
+        return model
 
 
-def _square(a: F8) -> F8:
-    total: F8 = (a * a).sum(axis=-1, keepdims=True)
+def _dot(a: C16, b: C16) -> F8:
+    total: F8 = (a.real * b.real + a.imag * b.imag).sum(axis=-1, keepdims=True)
     return total
 
 
