@@ -83,7 +83,8 @@ def unit_axis(x: ArrayLike) -> F8:
     """An axis from -1 to 1."""
     axis = np.asarray(x, np.float64)
     low, high = axis.min(), axis.max()
-    return (axis - (low + high) / 2) / (max(high - low, np.finfo(float).tiny) / 2)
+    scaled: F8 = (axis - (low + high) / 2) / (max(high - low, np.finfo(float).tiny) / 2)
+    return scaled
 
 
 def fitted(y: F8, w: F8, t: F8, order: int) -> F8:
@@ -205,7 +206,8 @@ def _below(d: F8, used: NDArray[np.bool_]) -> F8:
     if low.size < 2 or not (s := low.std(ddof=1)) > 0:
         return np.ones_like(d)
     scaled = 2 * (d - (2 * s - low.mean())) / s
-    return 1 / (1 + np.exp(np.clip(scaled, -500, 500)))
+    weight: F8 = 1 / (1 + np.exp(np.clip(scaled, -500, 500)))
+    return weight
 
 
 def _smoother() -> Callable[..., F8]:

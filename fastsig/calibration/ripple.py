@@ -61,9 +61,10 @@ def fourier(
 
     After a polynomial is taken away, the model m that has no component outside of the window and
     minimises ``sum w (r - m)^2`` is found: the FFT along frequency, cut down to the window, and
-    freed by conjugate gradients from what the gaps do to it. Lost and protected channels weigh nothing: the ripple goes on through them as it
-    is beside them, and a line's flux stays. The band is continued
-    likewise, by 2 over the window's width, so its ends need not match.
+    freed by conjugate gradients from what the gaps do to it. Lost and protected channels weigh
+    nothing: the ripple goes on through them as it is beside them, and a line's flux stays. The
+    band is continued likewise, by 2 over the window's width, so its ends need not match. In a gap
+    longer than that nothing is known of a ripple, and nothing is removed.
 
     Parameters
     ----------
