@@ -78,8 +78,7 @@ def _look(stage: Baseline, index: int) -> _Seen:
 def _told(stage: Baseline) -> str:
     """The method with its main options."""
     options = stage.method.parameters()
-    shown = {"polynomial": ("order",), "arpls": ("lam",)}.get(stage.method.NAME,
-                                                              ("period", "n_rows"))
+    shown = {"polynomial": ("order",), "arpls": ("lam",)}.get(stage.method.NAME, ("period",))
     texts = [f"{key} {', '.join(f'{each:g}' for each in np.atleast_1d(options[key]))}"
              + (" MHz" if key == "period" else "") for key in shown]
     return f"{stage.method.NAME}, {', '.join(texts)}"
@@ -94,7 +93,7 @@ def _radiometer(stage: Baseline, seen: _Seen, name: str, tsys: float | None) -> 
     powers = ("I", "AA", "BB", "XX", "YY", "RR", "LL")
     if tsys is None and name not in powers:
         return None
-    level = _mean(seen.before) if tsys is None else np.full(seen.before.shape[1], tsys)
+    level: F8 = _mean(seen.before) if tsys is None else np.full(seen.before.shape[1], tsys)
     samples = float(stage.axis.step_hz / stage.header.sample_rate)
     sigma: F8 = np.abs(level) / np.sqrt(samples * (2 if name == "I" else 1))
     return sigma
@@ -103,9 +102,9 @@ def _radiometer(stage: Baseline, seen: _Seen, name: str, tsys: float | None) -> 
 def _mean(values: F8) -> F8:
     """Over rows; NaN in channels with nothing valid."""
     good = np.isfinite(values)
-    total: F8 = np.where(good, values, 0).sum(axis=0)
-    n = good.sum(axis=0)
-    return np.divide(total, n, out=np.full_like(total, np.nan), where=n > 0)
+    total, n = np.where(good, values, 0).sum(axis=0), good.sum(axis=0)
+    mean: F8 = np.divide(total, n, out=np.full(total.shape, np.nan), where=n > 0)
+    return mean
 
 
 def _draw_spectra(axes: Any, stage: Baseline, seen: _Seen) -> None:
@@ -160,8 +159,8 @@ def _outside(stage: Baseline) -> NDArray[np.bool_]:
 
 
 def _flat(stage: Baseline, values: F8) -> F8:
-    """Spectra without a smooth trend, 0 where nothing is valid and in lines."""
-    order = int(getattr(stage.method, "trend", 3))
+    """Spectra without their mean, or the trend of a ripple; 0 where not valid and in lines."""
+    order = int(getattr(stage.method, "trend", 0))
     used = np.isfinite(values) & _outside(stage)
     flat = values - polynomial(values, stage.frequency_mhz, used, order)
     return np.where(used & np.isfinite(flat), flat, 0)
@@ -172,11 +171,12 @@ def _draw_delays(axes: Any, stage: Baseline, seen: _Seen, sigma: F8 | None) -> N
     step = float(stage.axis.step_hz / 10**6)
     n = seen.before.shape[1]
     delay = np.fft.rfftfreq(n, step)
-    taper = np.hanning(n)
+    taper, sizes = np.hanning(n), []
     for values, color, label in ((seen.before, _BEFORE, "before"), (seen.after, _AFTER, "after")):
         flat = _flat(stage, _mean(values)[np.newaxis])[0]
         size = 2 * np.abs(np.fft.rfft(flat * taper)) / taper.sum()
         line(axes, delay[1:], size[1:], color, label=label)
+        sizes.append(size[1:])
     if sigma is not None:
         noise = float(np.nanmedian(sigma)) / np.sqrt(len(seen.before))
         level = noise * np.sqrt(np.pi * (taper**2).sum()) / taper.sum()
@@ -186,6 +186,7 @@ def _draw_delays(axes: Any, stage: Baseline, seen: _Seen, sigma: F8 | None) -> N
         axes.axvspan((1 - half) / period, (1 + half) / period, color=_LINE, alpha=0.2, lw=0,
                      label=None if index else "searched")
     axes.set(xscale="log", yscale="log", xlabel="delay (µs)", ylabel="amplitude")
+    axes.set_ylim(*_room(np.concatenate(sizes)))
     _finish(axes)
 
 
@@ -193,9 +194,9 @@ def _draw_noise(axes: Any, stage: Baseline, seen: _Seen, sigma: F8 | None) -> No
     """Scatter along frequency, outside of lines, of means of more and more spectra."""
     counts = [2**k for k in range(int(np.log2(len(seen.before))) + 1)]
     seconds = np.array(counts) / float(stage.header.sample_rate)
-    rms = {}
-    for values, color, label in ((seen.before, _BEFORE, "before, less a trend"),
-                                 (seen.after, _AFTER, "after, less a trend")):
+    rms, less = {}, ", less the trend" if _is_ripple(stage) else ""
+    for values, color, label in ((seen.before, _BEFORE, f"before{less}"),
+                                 (seen.after, _AFTER, f"after{less}")):
         rms[label] = np.array([_scatter(stage, values, n) for n in counts])
         axes.plot(seconds, rms[label], color=color, lw=1, marker="o", ms=3.5, label=label)
     if sigma is not None:
@@ -205,9 +206,18 @@ def _draw_noise(axes: Any, stage: Baseline, seen: _Seen, sigma: F8 | None) -> No
                       for part in rms.values())
         axes.text(0.03, 0.05, f"rms over the radiometer's, 1 → {counts[-1]} spectra\n"
                   f"before {once}\nafter {last}", fontsize=8, transform=axes.transAxes)
-        axes.set_ylim(bottom=0.25 * min(ideal[-1], rms["after, less a trend"].min() or ideal[-1]))
     axes.set(xscale="log", yscale="log", xlabel="time averaged (s)", ylabel="rms of a channel")
+    axes.set_ylim(*_room(np.concatenate([each.get_ydata() for each in axes.lines]), 4))
     _finish(axes)
+
+
+def _room(values: F8, below: float = 1.0) -> tuple[float, float]:
+    """Ends of a logarithmic axis with room for the legend, and for a text below where asked."""
+    good = values[values > 0]
+    if not good.size:
+        return 0.1, 1.0
+    low, high = np.percentile(good, 1), good.max()
+    return float(low / below), float(high * max(3.0, (high / low) ** 0.2))
 
 
 def _scatter(stage: Baseline, values: F8, n: int) -> float:
