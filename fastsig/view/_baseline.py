@@ -185,8 +185,8 @@ def _draw_delays(axes: Any, stage: Baseline, seen: _Seen, sigma: F8 | None) -> N
         half = stage.method.parameters()["width"] / 2
         axes.axvspan((1 - half) / period, (1 + half) / period, color=_LINE, alpha=0.2, lw=0,
                      label=None if index else "searched")
-    axes.set(xscale="log", yscale="log", xlabel="delay (µs)", ylabel="amplitude")
-    axes.set_ylim(*_room(np.concatenate(sizes)))
+    axes.set(xscale="log", xlabel="delay (µs)", ylabel="amplitude")
+    _log_scale(axes, np.concatenate(sizes))
     _finish(axes)
 
 
@@ -206,18 +206,17 @@ def _draw_noise(axes: Any, stage: Baseline, seen: _Seen, sigma: F8 | None) -> No
                       for part in rms.values())
         axes.text(0.03, 0.05, f"rms over the radiometer's, 1 → {counts[-1]} spectra\n"
                   f"before {once}\nafter {last}", fontsize=8, transform=axes.transAxes)
-    axes.set(xscale="log", yscale="log", xlabel="time averaged (s)", ylabel="rms of a channel")
-    axes.set_ylim(*_room(np.concatenate([each.get_ydata() for each in axes.lines]), 4))
+    axes.set(xscale="log", xlabel="time averaged (s)", ylabel="rms of a channel")
+    _log_scale(axes, np.concatenate([each.get_ydata() for each in axes.lines]), 4)
     _finish(axes)
 
 
-def _room(values: F8, below: float = 1.0) -> tuple[float, float]:
-    """Ends of a logarithmic axis with room for the legend, and for a text below where asked."""
+def _log_scale(axes: Any, values: F8, below: float = 1.0) -> None:
+    """A logarithmic axis with room for the legend, and for a text below where asked."""
     good = values[values > 0]
-    if not good.size:
-        return 0.1, 1.0
-    low, high = np.percentile(good, 1), good.max()
-    return float(low / below), float(high * max(3.0, (high / low) ** 0.2))
+    if good.size:
+        low, high = np.percentile(good, 1), good.max()
+        axes.set(yscale="log", ylim=(low / below, high * max(3.0, (high / low) ** 0.2)))
 
 
 def _scatter(stage: Baseline, values: F8, n: int) -> float:

@@ -54,7 +54,7 @@ def test_noise_is_reached_and_the_line_stays(method: str, period: float) -> None
 def test_the_line_would_be_harmed_without_its_window() -> None:
     values = (100 + ripple(1.08) + LINE)[np.newaxis]
     for method, call in (("fourier", fourier), ("sine", lambda *each: sine(*each).model)):
-        off = [np.abs(model - ripple(1.08)).max()
+        off = [np.abs(model - ripple(1.08))[..., abs(X - 1420) < 5].max()
                for model in (removed(method, values), call(values, X))]
         assert off[0] < 0.06 and off[1] > 5 * off[0]
 
