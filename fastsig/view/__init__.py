@@ -15,14 +15,14 @@ from fastsig.io import describe
 from fastsig.io._positioned import write_from
 from fastsig.io.provenance import input_files
 from fastsig.io.safe import SafeOutput, check_output
-from fastsig.stages.baseline import Baseline
 from fastsig.stream import SpectrumStream, Stream, VoltageStream
-from fastsig.view._baseline import draw_removal
 from fastsig.view._spectra import draw_spectra
 from fastsig.view._voltages import draw_voltages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from fastsig.stages.baseline import Baseline
 
 __all__ = ["check_picture", "draw", "draw_baseline"]
 
@@ -99,6 +99,8 @@ def draw_baseline(
     UsageError
         Where the product or the path's ending is unknown, or nothing is valid.
     """
+    from fastsig.view._baseline import draw_removal
+
     if path is not None:
         check_picture(os.fspath(path))
         check_output(path, overwrite=overwrite, inputs=input_files(stage))
