@@ -1,4 +1,4 @@
-"""Standing waves removed: to the noise, with the line's flux, for what gaps and groups there are."""
+"""Standing waves removed: to the noise, with the line's flux; gaps, weights, groups of rows."""
 
 from __future__ import annotations
 
