@@ -22,7 +22,9 @@ from fastsig.view._voltages import draw_voltages
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["check_picture", "draw"]
+    from fastsig.stages.baseline import Baseline
+
+__all__ = ["check_picture", "draw", "draw_baseline"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 
@@ -70,6 +72,41 @@ def draw(
         raise PlanError(f"there is no picture of {stream.kind}: detect first")
     if path is not None:
         _save(figure, stream, os.fspath(path), overwrite)
+    return figure
+
+
+def draw_baseline(
+    stage: Baseline, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
+    product: str | None = None, tsys: float | None = None,
+) -> Figure:
+    """Draw what a `Baseline` does, by up to 256 spectra from the middle of its stream.
+
+    The mean spectrum with the model; the mean of what is left; amplitudes by delay; the scatter
+    along frequency against the time averaged. The radiometer's noise stands beside the last three.
+
+    Parameters
+    ----------
+    stage : Baseline
+        The stage.
+    path, overwrite, product
+        As of `draw`.
+    tsys : float, optional
+        System temperature in the unit of the spectra; the mean spectrum itself by default, which
+        is right where spectra are the total power.
+
+    Raises
+    ------
+    UsageError
+        Where the product or the path's ending is unknown, or nothing is valid.
+    """
+    from fastsig.view._baseline import draw_removal
+
+    if path is not None:
+        check_picture(os.fspath(path))
+        check_output(path, overwrite=overwrite, inputs=input_files(stage))
+    figure = draw_removal(stage, product, tsys)
+    if path is not None:
+        _save(figure, stage, os.fspath(path), overwrite)
     return figure
 
 
