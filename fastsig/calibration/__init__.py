@@ -1,0 +1,1 @@
+"""Calibration of spectra: numeric functions on arrays."""
