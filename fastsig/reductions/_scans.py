@@ -88,6 +88,10 @@ class Scans:
         self.path = self.table.path
         self._columns = {name: self.table.values(name)
                          for name in (*_PICKS.values(), "CAL", "SIG")}
+        for name, values in self._columns.items():
+            if all(each is None for each in values):
+                raise FormatError(self.path, f"has no column {name}; allowed: SDFITS as GBT writes "
+                                  "it")
 
     def rows(self, scan: int, picks: Selection, sig: str | None = None) -> list[int]:
         """Rows of a scan in the file's order; `UsageError` where there are none."""

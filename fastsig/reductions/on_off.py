@@ -184,8 +184,8 @@ class _OnOff:
                              f"({count}, {n_chan}) for {count} products")
         if not (given[np.isfinite(given)] > 0).all() or not np.isfinite(given).any():
             raise UsageError(f"{name} = {value}; allowed: K above 0")
-        return np.broadcast_to(given.reshape(*given.shape, *[1] * (2 - given.ndim)),
-                               (count, max(1, given.shape[-1] if given.ndim == 2 else 1)))
+        wide = given if given.ndim == 2 else given[..., np.newaxis]
+        return np.broadcast_to(wide, (count, wide.shape[-1]))
 
     def spectrum(self) -> Spectrum:
         """All cycles."""

@@ -111,7 +111,7 @@ def record(spectrum: Spectrum) -> dict[str, Any]:
     return {"unit": spectrum.unit, "tsys_k": _plain(spectrum.tsys),
             "effective_exposure_s": _plain(spectrum.exposure),
             "noise_bandwidth_hz": spectrum.width_hz,
-            f"radiometer_{spectrum.unit.lower()}": _plain(spectrum.expected),
+            "radiometer": _plain(spectrum.expected),
             "noise_over_radiometer": _plain(spectrum.ratio), "row_starts": list(spectrum.starts)}
 
 

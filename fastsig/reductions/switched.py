@@ -95,7 +95,7 @@ def nodded(path: str | os.PathLike[str], scan: int, *, feeds: Sequence[int] | No
     """
     if "fdnum" in picks:
         raise UsageError("fdnum is no option of nodding; allowed: feeds, two of them")
-    more = {} if feeds is None else {"feeds": list(feeds)}
+    more: dict[str, Any] = {} if feeds is None else {"feeds": list(feeds)}
     return _reduced(path, "nodded", _selection(scan, picks),
                     lambda scans, asked: _nod(scans, asked, feeds), **more)
 
@@ -184,7 +184,8 @@ def _is_on(scans: Scans, row: int) -> bool:
     return (name == "OnOff") == (number == 1)
 
 
-def _in_step(scans: Scans, states: Sequence[int], asked: Selection) -> list[tuple[Power, ...]]:
+def _in_step(scans: Scans, states: Sequence[int], asked: Selection
+             ) -> list[tuple[Power, Power]]:
     """Integrations of two scans, the first with the first."""
     on, off = (scans.powers(scan, asked) for scan in states)
     if len(on) != len(off):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import io as memory
 import os
+from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from fastsig.view._voltages import draw_voltages
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["check_picture", "draw"]
+__all__ = ["check_picture", "draw", "save"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 
@@ -74,10 +75,16 @@ def draw(
 
 
 def _save(figure: Figure, stream: Stream, path: str, overwrite: bool) -> None:
+    save(figure, path, os.path.basename(stream.path), describe(stream, ""), overwrite=overwrite)
+
+
+def save(figure: Figure, path: str, name: str, facts: Mapping[str, Any], *,
+         overwrite: bool = True) -> None:
+    """Save a figure as a picture, or as a page with its facts in a table."""
     kind = os.path.splitext(path)[1].lower().lstrip(".")
     picture = memory.BytesIO()
     figure.savefig(picture, format="png" if kind == "html" else kind, dpi=150)
-    content = _page(stream, picture.getvalue()) if kind == "html" else picture.getvalue()
+    content = _page(name, facts, picture.getvalue()) if kind == "html" else picture.getvalue()
     with SafeOutput(path, overwrite=overwrite) as output:
         try:
             write_from(output.descriptor, np.frombuffer(content, np.uint8), 0)
@@ -85,11 +92,11 @@ def _save(figure: Figure, stream: Stream, path: str, overwrite: bool) -> None:
             raise output.error(error) from error
 
 
-def _page(stream: Stream, picture: bytes) -> bytes:
-    facts = {key: value for key, value in describe(stream, "").items() if value not in (None, "")}
+def _page(name: str, facts: Mapping[str, Any], picture: bytes) -> bytes:
+    told = {key: value for key, value in facts.items() if value not in (None, "")}
     rows = "".join(f"<tr><th>{escape(key)}</th><td>{escape(str(value))}</td></tr>"
-                   for key, value in facts.items())
-    name = escape(os.path.basename(stream.path))
+                   for key, value in told.items())
+    name = escape(name)
     style = "body{font:15px sans-serif;margin:2em}th{text-align:left;padding-right:2em}"
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title>"
