@@ -100,7 +100,8 @@ def switch(files: tuple[str, ...], output: str, **options: Any) -> None:
     write(made, output, overwrite=options["overwrite"], hash_inputs=options["hash_inputs"])
     common.say(_summary(rows, mean), options["quiet"])
     if options["as_json"]:
-        common.print_json({"output": output, "shape": list(made.values.shape), **record(made)})
+        common.print_json({"output": output, "shape": list(made.values.shape),
+                           "unit": made.unit, **record(made)})
     for name in filter(None, (output, options["picture"])):
         common.say(f"wrote {name}", options["quiet"])
 

@@ -132,13 +132,8 @@ def on_off(
     schedule = Schedule(times["period"], times.get("on", times["period"] / 2), times["first"],
                         times["settle"])
     work = _OnOff(stream, schedule, tsys, tcal, diode or stream.header.diode,
-                  _is_kelvin(stream) if kelvin is None else kelvin, smooth_ref, n_eff)
+                  stream.header.unit == "K" if kelvin is None else kelvin, smooth_ref, n_eff)
     return work.spectrum()
-
-
-def _is_kelvin(stream: SpectrumStream) -> bool:
-    unit = getattr(stream.header, "unit", None) or stream.header.extra.get("unit")
-    return bool(unit == "K")
 
 
 class _OnOff:
@@ -202,6 +197,7 @@ class _OnOff:
             values=values, weight=np.isfinite(values).astype(np.float32),
             header=header.replace(
                 start_time=starts[0], sample_rate=1 / self.schedule.period, diode=None, n_sum=1,
+                unit="K",
                 polarization=replace(header.polarization, names=names)),
             tsys=np.array([each.tsys for each in rows]),
             exposure=np.array([each.exposure for each in rows]),

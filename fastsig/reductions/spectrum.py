@@ -18,6 +18,7 @@ from fastsig.io.fbh5_writer import FBH5Writer
 from fastsig.io.provenance import file_record
 from fastsig.io.safe import check_output
 from fastsig.signals import held
+from fastsig.stream import SpectrumStream, Sums
 
 __all__ = ["Spectrum", "average", "record", "write"]
 
@@ -87,6 +88,53 @@ class Spectrum:
             found: NDArray[np.float64] = self.measured / self.expected
         return found
 
+    def stream(self) -> SpectrumStream:
+        """The rows as a stream, for stages, writers and pictures."""
+        return _Rows(self)
+
+
+class _Rows(SpectrumStream):
+    """A product in memory."""
+
+    def __init__(self, spectrum: Spectrum) -> None:
+        header = spectrum.header.replace(n_bits=32, n_sum=1)
+        super().__init__(header, spectrum.values.shape, np.float32, spectrum.path)
+        alike = bool((spectrum.weight == spectrum.weight[..., :1]).all())
+        self._weight = spectrum.weight[..., :1] if alike else spectrum.weight
+        self._values, self._files = np.nan_to_num(spectrum.values), list(spectrum.files)
+        self.overrides = spectrum.overrides
+        names = header.polarization.names
+        self._columns = {"exposure": ("s", spectrum.exposure)}
+        for key, unit, values in (("tsys", "K", spectrum.tsys),
+                                  ("radiometer", header.unit or "", spectrum.expected)):
+            self._columns |= {f"{key}_{name}": (unit, values[:, k]) for k, name in enumerate(names)}
+
+    @property
+    def files(self) -> list[str]:
+        """Files that the product is made of."""
+        return self._files
+
+    @property
+    def weight_channels(self) -> int:
+        """1 where the weights of all channels are the same."""
+        return int(self._weight.shape[2])
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Exposure, and of each product Tsys and the expected noise."""
+        return {name: unit for name, (unit, _) in self._columns.items()}
+
+    def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
+        """Rows of the columns."""
+        self._check_range(start, n)
+        return {name: values[start : start + n] for name, (_, values) in self._columns.items()}
+
+    def read_sums(self, start: int, n: int) -> Sums:
+        """Rows in their additive form."""
+        self._check_range(start, n)
+        weight = self._weight[start : start + n].astype(np.float64)
+        return Sums(self._values[start : start + n] * weight, weight)
+
 
 def average(spectrum: Spectrum) -> Spectrum:
     """One row: the mean with weights of exposure over Tsys^2, of exposure alone for counts."""
@@ -108,7 +156,7 @@ def average(spectrum: Spectrum) -> Spectrum:
 
 def record(spectrum: Spectrum) -> dict[str, Any]:
     """What a product tells of its noise, JSON-ready; None where a number is not known."""
-    return {"unit": spectrum.unit, "tsys_k": _plain(spectrum.tsys),
+    return {"tsys_k": _plain(spectrum.tsys),
             "effective_exposure_s": _plain(spectrum.exposure),
             "noise_bandwidth_hz": spectrum.width_hz,
             "radiometer": _plain(spectrum.expected),
@@ -132,13 +180,14 @@ def write(spectrum: Spectrum, path: str | os.PathLike[str], *, overwrite: bool =
     """
     check_output(path, overwrite=overwrite, inputs=spectrum.files)
     extra = {key: value for key, value in spectrum.header.extra.items() if key not in _RAW}
-    header = spectrum.header.replace(n_bits=32, extra=extra | record(spectrum))
-    alike = bool((spectrum.weight == spectrum.weight[..., :1]).all())
-    weight = spectrum.weight[..., :1] if alike else spectrum.weight
+    stream = spectrum.stream()
+    header = stream.header.replace(extra=extra | record(spectrum))
     with held(), FBH5Writer(
-            path, header, spectrum.values.shape, weight_channels=weight.shape[2],
+            path, header, stream.shape, weight_channels=stream.weight_channels,
             provenance=_provenance(spectrum, hash_inputs), overwrite=overwrite) as writer:
-        writer.append(spectrum.values.astype(np.float32), weight)
+        block = stream.read_block(0, stream.shape[0])
+        writer.append(block.data, block.valid)
+        writer.add_columns(stream)
 
 
 def _provenance(spectrum: Spectrum, hash_inputs: bool) -> dict[str, Any]:

@@ -148,7 +148,8 @@ def _reduced(path: str | os.PathLike[str], name: str, asked: Selection,
     values = np.array([each.values for each in rows])[:, np.newaxis, :: -1 if falls else 1]
     stage = {"stage": name, "parameters": {**_told(asked), **more}}
     return Spectrum(
-        values=values, weight=np.isfinite(values).astype(np.float32), header=header,
+        values=values, weight=np.isfinite(values).astype(np.float32),
+        header=header.replace(unit="K" if unit == "K" else None),
         tsys=np.array([[each.tsys] for each in rows]),
         exposure=np.array([each.exposure for each in rows]),
         expected=np.array([[each.expected] for each in rows]), width_hz=width, starts=starts,
