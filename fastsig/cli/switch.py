@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
@@ -19,16 +20,26 @@ def _integers(context: click.Context, parameter: click.Parameter, value: str | N
     """Whole numbers of a text such as ``0,2,5-9``."""
     if value is None:
         return None
-    found: list[int] = []
-    try:
-        for part in value.split(","):
-            low, _, high = part.partition("-")
-            found += range(int(low), int(high or low) + 1)
-    except ValueError:
-        found = []
-    if not found or len(set(found)) < len(found) or len(found) > 10**6:
+    spans = [re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part) for part in value.split(",")]
+    found = [number for span in spans if span
+             for number in range(int(span[1]), int(span[2] or span[1]) + 1)]
+    if not all(spans) or not found or len(set(found)) < len(found):
         raise click.BadParameter(f"{value!r} is not whole numbers, such as 0,2,5-9, each once")
     return found
+
+
+def _schedule(context: click.Context, parameter: click.Parameter, value: str | None
+              ) -> tuple[int, int, int] | None:
+    """Ticks of a text such as ``period=503316480,on=251658240,first=0``."""
+    if value is None:
+        return None
+    told = dict(re.findall(r"(?:^|,)(period|on|first)=(\d{1,18})(?=,|$)", value))
+    if len(told) != value.count(",") + 1 or not {"period", "on"} <= set(told):
+        raise click.BadParameter(f"{value!r} is not period=TICKS,on=TICKS,first=TICKS of 4 ns")
+    ticks = {key: int(number) for key, number in told.items()}
+    if not 0 < ticks["on"] < ticks["period"]:
+        raise click.BadParameter(f"{value!r}: on is not above 0 and below the period")
+    return ticks["period"], ticks["on"], ticks.get("first", 0)
 
 
 def _floats(context: click.Context, parameter: click.Parameter, value: str | None
@@ -61,8 +72,8 @@ def _floats(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--on", metavar="TIME", help="onoff: time on the source; half of the period.")
 @click.option("--first", metavar="TIME", help="onoff: when the first one begins; 0s.")
 @click.option("--settle", metavar="TIME", help="onoff: left out after each move; 0s.")
-@click.option("--diode", metavar="PERIOD,ON,FIRST", callback=_integers,
-              help="onoff: the noise diode's ticks of 4 ns.")
+@click.option("--diode", metavar="KEY=VALUE,...", callback=_schedule,
+              help="onoff: the noise diode's period, on and first in ticks of 4 ns.")
 @click.option("--tsys", metavar="K[,K]", callback=_floats,
               help="System temperature off the source, in place of the noise diode's.")
 @click.option("--tcal", metavar="K[,K]", callback=_floats,
@@ -134,8 +145,6 @@ def _of_stream(files: tuple[str, ...], options: dict[str, Any]) -> Any:
     if options["period"] is None:
         raise click.UsageError("--mode onoff takes --period")
     ticks = options["diode"]
-    if ticks is not None and len(ticks) != 3:
-        raise click.UsageError("--diode takes three numbers of ticks: PERIOD,ON,FIRST")
     diode = None if ticks is None else DiodeSchedule(*ticks)
     times = {key: options[key] for key in ("on", "first", "settle") if options[key] is not None}
     levels = {key: options[key][0] if len(options[key]) == 1 else options[key]
