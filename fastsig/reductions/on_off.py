@@ -94,7 +94,8 @@ def on_off(
     """Antenna temperature of a source that is looked at by turns, a cycle a row.
 
     Of rows in K it is on - off. Of rows in other units ``(on - off) / off Tsys``, for the diode's
-    states apart, averaged by t / Tsys^2; Tsys of a cycle is that of its rows off the source.
+    states apart, averaged by their expected variances; Tsys of a cycle is that of its rows off the
+    source, and of the average the root mean square of both states'.
 
     Parameters
     ----------
