@@ -20,7 +20,7 @@ from fastsig.calibration import switching
 from fastsig.errors import DataError, FastsigWarning, FormatError, PlanError, UsageError
 from fastsig.header import DiodeSchedule
 from fastsig.reductions.spectrum import Spectrum
-from fastsig.stream import SpectrumStream
+from fastsig.stream import SpectrumStream, Stream
 from fastsig.time import iso
 from fastsig.units import exact
 
@@ -86,7 +86,7 @@ class _Row(NamedTuple):
 
 
 def on_off(
-    stream: SpectrumStream, period: Any, *, on: Any = None, first: Any = 0, settle: Any = 0,
+    stream: Stream, period: Any, *, on: Any = None, first: Any = 0, settle: Any = 0,
     tsys: ArrayLike | None = None, tcal: ArrayLike | None = None,
     diode: DiodeSchedule | None = None, kelvin: bool | None = None, smooth_ref: int = 1,
     n_eff: float = 1.0,

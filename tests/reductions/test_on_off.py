@@ -66,8 +66,9 @@ def check(found: Any) -> None:
         error = mean.expected[0, k] / np.sqrt(line.sum())
         assert mean.values[0, k, line].mean() - level == pytest.approx(LINE, abs=5 * error)
         assert mean.tsys[0, k] == pytest.approx(tsys, rel=0.01)
-    # 3 rows x 2 products x 1640 differences: 1 % of each
-    assert found.ratio.mean() == pytest.approx(1, abs=0.03)
+    # Chance is 1 % over 3 rows x 2 products x 1640 channels, which differences make dependent; the
+    # line, 6 % of the channels, has 12 % more noise than the middle of the spectrum tells.
+    assert found.ratio.mean() == pytest.approx(1, abs=0.04)
     assert mean.ratio.mean() == pytest.approx(1, abs=0.06)
 
 
