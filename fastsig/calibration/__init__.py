@@ -1,1 +1,1 @@
-"""Calibration of spectra: numeric functions on arrays."""
+"""Numbers of a receiver made kelvin and jansky: NumPy arrays in, NumPy arrays out."""
