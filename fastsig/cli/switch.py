@@ -97,7 +97,7 @@ def switch(files: tuple[str, ...], output: str, **options: Any) -> None:
     """
     from fastsig.io.safe import check_output
     from fastsig.reductions.spectrum import average, record, write
-    from fastsig.view import check_picture
+    from fastsig.view import check_picture, draw_switched
 
     check_output(output, overwrite=options["overwrite"], inputs=files)
     if options["picture"] is not None:
@@ -107,7 +107,8 @@ def switch(files: tuple[str, ...], output: str, **options: Any) -> None:
     mean = average(rows)
     made = mean if options["rows"] == "average" else rows
     if options["picture"] is not None:
-        _draw(rows, mean, options)
+        draw_switched(mean.stream(), rows.stream(), options["picture"],
+                      overwrite=options["overwrite"], notes=_summary(rows, mean).split("; "))
     write(made, output, overwrite=options["overwrite"], hash_inputs=options["hash_inputs"])
     common.say(_summary(rows, mean), options["quiet"])
     if options["as_json"]:
@@ -176,20 +177,3 @@ def _summary(rows: Any, mean: Any) -> str:
                      f"{mean.unit}, {mean.ratio[0, k]:.3f} of the radiometer equation's")
     n = common.plural(len(rows.values), "row")
     return f"{n} of {mean.exposure[0]:.4g} s effective exposure; {'; '.join(parts)}"
-
-
-def _draw(rows: Any, mean: Any, options: dict[str, Any]) -> None:
-    import os
-
-    from fastsig.reductions.spectrum import record
-    from fastsig.view import save
-    from fastsig.view._switched import draw_switched
-
-    header = mean.header
-    name = os.path.basename(mean.path)
-    title = " · ".join(filter(None, (name, header.telescope, header.source, options["mode"])))
-    figure = draw_switched(
-        mean.values[0], mean.channels.centers.value, rows.values,
-        names=header.polarization.names, unit=mean.unit, expected=mean.expected[0],
-        notes=_summary(rows, mean).split("; "), title=title)
-    save(figure, options["picture"], name, record(mean), overwrite=options["overwrite"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import io as memory
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from fastsig.view._voltages import draw_voltages
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["check_picture", "draw", "save"]
+__all__ = ["check_picture", "draw", "draw_switched"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 
@@ -74,17 +74,39 @@ def draw(
     return figure
 
 
+def draw_switched(
+    mean: SpectrumStream, rows: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
+    overwrite: bool = True, notes: Sequence[str] = (),
+) -> Figure:
+    """Draw a reduced spectrum within its expected noise, and the rows that it is the mean of.
+
+    Parameters
+    ----------
+    mean : SpectrumStream
+        Of one row, with columns ``radiometer_NAME``.
+    rows : SpectrumStream
+        What it is made of; those of its first product are drawn.
+    path, overwrite
+        As of `draw`.
+    notes : sequence of str
+        Lines below the title.
+    """
+    from fastsig.view._switched import draw_mean
+
+    if path is not None:
+        check_picture(os.fspath(path))
+        check_output(path, overwrite=overwrite, inputs=input_files(mean))
+    figure = draw_mean(mean, rows, notes)
+    if path is not None:
+        _save(figure, mean, os.fspath(path), overwrite)
+    return figure
+
+
 def _save(figure: Figure, stream: Stream, path: str, overwrite: bool) -> None:
-    save(figure, path, os.path.basename(stream.path), describe(stream, ""), overwrite=overwrite)
-
-
-def save(figure: Figure, path: str, name: str, facts: Mapping[str, Any], *,
-         overwrite: bool = True) -> None:
-    """Save a figure as a picture, or as a page with its facts in a table."""
     kind = os.path.splitext(path)[1].lower().lstrip(".")
     picture = memory.BytesIO()
     figure.savefig(picture, format="png" if kind == "html" else kind, dpi=150)
-    content = _page(name, facts, picture.getvalue()) if kind == "html" else picture.getvalue()
+    content = _page(stream, picture.getvalue()) if kind == "html" else picture.getvalue()
     with SafeOutput(path, overwrite=overwrite) as output:
         try:
             write_from(output.descriptor, np.frombuffer(content, np.uint8), 0)
@@ -92,11 +114,11 @@ def save(figure: Figure, path: str, name: str, facts: Mapping[str, Any], *,
             raise output.error(error) from error
 
 
-def _page(name: str, facts: Mapping[str, Any], picture: bytes) -> bytes:
-    told = {key: value for key, value in facts.items() if value not in (None, "")}
+def _page(stream: Stream, picture: bytes) -> bytes:
+    facts = {key: value for key, value in describe(stream, "").items() if value not in (None, "")}
     rows = "".join(f"<tr><th>{escape(key)}</th><td>{escape(str(value))}</td></tr>"
-                   for key, value in told.items())
-    name = escape(name)
+                   for key, value in facts.items())
+    name = escape(os.path.basename(stream.path))
     style = "body{font:15px sans-serif;margin:2em}th{text-align:left;padding-right:2em}"
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title>"

@@ -2,62 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.view._common import COLORS, new_figure
+from fastsig.stream import SpectrumStream
+from fastsig.view._common import COLORS, new_figure, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw_switched"]
+__all__ = ["draw_mean"]
 
 _BINS = 1024  # most points of a line
 
 
-def draw_switched(
-    mean: NDArray[Any], frequency: NDArray[Any], rows: NDArray[Any], *, names: tuple[str, ...],
-    unit: str, expected: NDArray[Any], notes: list[str], title: str,
-) -> Figure:
-    """Draw a mean spectrum, its smoothed form within the expected noise, and the rows' waterfall.
+def draw_mean(mean: SpectrumStream, rows: SpectrumStream, notes: Sequence[str]) -> Figure:
+    """The mean, means of its neighbouring channels within the expected noise, a waterfall of rows.
 
-    Parameters
-    ----------
-    mean : ndarray, shape (product, chan)
-        NaN where nothing is valid.
-    frequency : ndarray, shape (chan,)
-        MHz.
-    rows : ndarray, shape (row, product, chan)
-        What the mean is made of; drawn of the first product where there is more than one.
-    names : tuple of str
-        Of the products.
-    unit : str
-        Of the values.
-    expected : ndarray, shape (product,)
-        Noise of a channel of the mean by the radiometer equation.
-    notes : list of str
-        Lines below the title.
+    Parameters and units as of `fastsig.view.draw_switched`.
     """
-    figure = new_figure(10, 7.5 if len(rows) > 1 else 6)
-    heights = (3, 3, 2) if len(rows) > 1 else (3, 3)
-    axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
-    for index, (values, name) in enumerate(zip(mean, names, strict=True)):
+    values, known = mean.read_block(0, 1).data[0], mean.read_columns(0, 1)
+    unit, names = mean.header.unit or "counts", mean.polarization.names
+    axis = mean.header.require_channels(mean.path).centers.value
+    many = rows.shape[0] > 1
+    figure = new_figure(10, 7.5 if many else 6)
+    axes = figure.subplots(2 + many, 1, sharex=True, height_ratios=(3, 3, 2)[: 2 + many])
+    for index, name in enumerate(names):
         color = COLORS[index % len(COLORS)]
-        axes[0].plot(frequency, values, color=color, lw=0.5, label=name)
-        _narrow(axes[1], frequency, values, float(expected[index]), color)
+        axes[0].plot(axis, values[index], color=color, lw=0.5, label=name)
+        _narrow(axes[1], axis, values[index], float(known[f"radiometer_{name}"][0]), color)
     axes[0].legend(loc="upper right", fontsize=8)
-    axes[0].set_title("\n".join([title, *notes]), fontsize=9, loc="left")
+    axes[0].set_title("\n".join([title(mean), *notes]), fontsize=9, loc="left")
     for panel in axes[:2]:
-        panel.set_ylabel(f"{'T_A' if unit == 'K' else 'power'} ({unit})")
+        panel.set_ylabel(f"{'antenna temperature' if unit == 'K' else 'power'} ({unit})")
         panel.grid(alpha=0.3)
-    _limit(axes[0], mean)
-    if len(rows) > 1:
-        _waterfall(figure, axes[2], rows[:, 0], frequency, unit)
+    _limit(axes[0], values)
+    if many:
+        _waterfall(figure, axes[2], rows.read_block(0, rows.shape[0]).data[:, 0], axis, unit)
     axes[-1].set_xlabel("frequency (MHz)")
     axes[-1].ticklabel_format(axis="x", useOffset=False)
-    axes[-1].set_xlim(frequency[0], frequency[-1])
+    axes[-1].set_xlim(axis[0], axis[-1])
     return figure
 
 

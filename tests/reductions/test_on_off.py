@@ -190,6 +190,7 @@ def test_the_command_line(scan: Path, tmp_path: Path) -> None:
     expected = average(on_off(fs.open(scan).stream, PERIOD, tcal=12.5, diode=BY_ROW))
     np.testing.assert_array_equal(fs.open(tmp_path / "o.h5").read().values,
                                   expected.values.astype(np.float32))
-    assert "noise_over_radiometer" in (tmp_path / "o.html").read_text()
+    page = (tmp_path / "o.html").read_text()
+    assert "<img" in page and "<th>polarization</th><td>[&#x27;AA&#x27;, &#x27;BB&#x27;]" in page
     done = fastsig(*call[:-5], "--diode", "period=5", cwd=tmp_path, code=2)
     assert "is not period=TICKS,on=TICKS,first=TICKS of 4 ns" in done.stderr
