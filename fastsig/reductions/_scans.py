@@ -117,9 +117,15 @@ class Scans:
         """Procedure, switching state (`PSWITCHON` ...), number in it and their count."""
         mode = str(self.table.value(row, "OBSMODE") or "").strip()
         name, _, state = mode.partition(":")
-        numbers = (self.table.value(row, key) for key in ("PROCSEQN", "PROCSIZE"))
-        number, size = (int(each) if each is not None else 0 for each in numbers)
+        number, size = (self._count(row, key) for key in ("PROCSEQN", "PROCSIZE"))
         return name, state.partition(":")[0], number, size
+
+    def _count(self, row: int, name: str) -> int:
+        """A whole number; 0 where there is none."""
+        try:
+            return int(self.table.value(row, name))
+        except (TypeError, ValueError, OverflowError):
+            return 0
 
     def partner(self, scan: int, row: int, names: Sequence[str]) -> int:
         """The other scan of a pair, of which `row` is in `scan`.
