@@ -56,7 +56,7 @@ def record(
         "bandpass": told_bandpass(response),
         "components": {
             name: [describe(part) for part in item] if isinstance(item, tuple) else describe(item)
-            for name, item in components.items() if item
+            for name, item in components.items() if item and name != "scene"
         },
     }
 
