@@ -113,7 +113,7 @@ class Powers:
         for burst in self._given["rfi"]:
             out[0] = out[0] + 2 * float(burst.temperature) * self._rfi(burst, start, n)
         for ripple in self._given["ripples"]:
-            middle = (start + np.arange(n) + 0.5) * float(self._step)
+            middle: F8 = (start + np.arange(n, dtype=np.float64) + 0.5) * float(self._step)
             a, b = receiver.ripple_power(ripple, middle, self._on(start, n), self._low, self._high)
             out[0], out[1] = out[0] + a + b, out[1] + a - b
         if self._scene:

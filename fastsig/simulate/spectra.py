@@ -155,6 +155,16 @@ class FastSpectra:
             response=bandpass, dm_constant=constant, components=self._components)
 
     @property
+    def components(self) -> dict[str, Any]:
+        """Components, or None, by name."""
+        return self._components
+
+    @property
+    def place(self) -> F8:
+        """Middles of the channels in the band, 0 at its lower and 1 at its upper edge."""
+        return self._powers.place
+
+    @property
     def block(self) -> int:
         """Spectra that are made together."""
         return max(1, BLOCK // self.n_chan)
