@@ -103,11 +103,14 @@ def target(
         Where an option is not allowed for the format.
     PlanError
         Where the format cannot hold such spectra.
+    FormatError
+        Where the frequencies of the channels are not known.
     """
     if not isinstance(stream, SpectrumStream):
         raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
     check_name(output_names(os.fspath(path), 1)[0])
     check_file_bytes(file_bytes)
+    stream.header.require_channels(stream.path)
     name = spectra_format(path, to) or "fbh5"
     kind: type[SpectraWriter] = registry.spectra_writer(name)
     _check_options(kind, bits, {"scale": scale != 1, "compression": compression,
@@ -119,6 +122,9 @@ def target(
     sizes = kind.sizes(stream.shape, **options)
     losses = kind.losses(stream.header, stream.shape, weights_vary, **options, alike=(
         _format_of(stream) == name), exact=codes is not None and n_bits >= kind.exact_bits(codes))
+    left = [each for each in stream.columns if each not in _CARRIED.get(name, stream.columns)]
+    if left:
+        losses.append(f"{name} has no place for what is known of each row: {', '.join(left)}")
     if name == "hifast" and _hifast_fields(stream) is None and _of_hifast(stream):
         losses.append("rows are missing: what else the file holds of rows is left out")
     return Target(name, output_names(os.fspath(path), 1)[0] if name != "psrfits"
@@ -134,6 +140,11 @@ def refuse_losses(made: Target, lossy: bool) -> None:
 
 _WHOSE = {"scale": ("sigproc",), "compression": ("fbh5",), "blank": ("fbh5", "sigproc"),
           "file-size": ("psrfits",)}
+
+
+# Columns that a format has a place for; FBH5 has one for all.
+_CARRIED: dict[str, dict[str, str]] = {
+    "hifast": {"ra_deg": "ra", "dec_deg": "dec"}, "sigproc": {}, "psrfits": {}, "presto": {}}
 
 
 def _check_options(kind: type[SpectraWriter], bits: int | None, given: Mapping[str, Any]) -> None:
@@ -160,7 +171,7 @@ def _options(name: str, stream: SpectrumStream, n_bits: int, scale: float, file_
     if name == "psrfits" and file_bytes is not None:
         options["file_rows"] = max(1, file_bytes // row_bytes(stream.shape, n_bits))
     if name == "hifast":
-        options["fields"] = _hifast_fields(stream)
+        options["fields"] = _hifast_fields(stream) or _columns_of(stream, _CARRIED[name])
     return options
 
 
@@ -191,6 +202,13 @@ def _hifast_fields(stream: Stream) -> dict[str, Any] | None:
     if place is None or not isinstance(place[0], HiFASTSpectra):
         return None
     return place[0].fields_of(*place[1:])
+
+
+def _columns_of(stream: SpectrumStream, names: Mapping[str, str]) -> dict[str, Any] | None:
+    """Columns of all rows under the names that a format has for them."""
+    there = {name: new for name, new in names.items() if name in stream.columns}
+    found = stream.read_columns(0, stream.shape[0]) if there else {}
+    return {new: found[name] for name, new in there.items()} or None
 
 
 def _survey(stream: SpectrumStream, *, whole: bool) -> tuple[bool, Codes | None]:

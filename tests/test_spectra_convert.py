@@ -219,3 +219,25 @@ def test_an_output_that_is_the_input(tmp_path: Path) -> None:
     call = ("convert", "s.h5", "--overwrite", "--lossy", "-o", "s.h5")
     assert "is an input" in fastsig(*call, cwd=tmp_path, code=4).stderr
     assert (tmp_path / "s.h5").read_bytes() == before
+
+
+def test_dry_run_of_spectra_as_json(tmp_path: Path) -> None:
+    done = fastsig("spectra", "data/samples/pulsar_lower_8MHz.h5", "-o", tmp_path / "p.fil",
+                   "--n-chan", 16, "--dry-run", "--json")
+    told = json.loads(done.stdout)
+    assert told["dry_run"] and told["format"] == "sigproc" and told["shape"][1:] == [1, 16]
+    assert told["bytes"] >= 4 * told["shape"][0] * 16 and told["memory_bytes"] > 10**6
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_frequencies_are_the_inputs_fault(tmp_path: Path) -> None:
+    path = recorded("lofar_dal_h5/L30042_SAP000_B000_S0_P000_bf.h5")
+    done = fastsig("convert", path, "-o", tmp_path / "l.h5", code=3)
+    assert f"{path}: the file does not tell its sky frequency" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_doubts_about_a_header_do_not_make_a_file_bad(tmp_path: Path) -> None:
+    done = fastsig("validate", recorded("your/28.fits"))
+    assert "warning: " in done.stderr and "zeros, which fill it up" in done.stderr
+    assert "readable; the format has no checksums" in done.stdout

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import FastsigWarning, FormatError, UsageError
+from fastsig.errors import DoubtWarning, FastsigWarning, FormatError, UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
 from fastsig.io import _psrfits_files as files_
 from fastsig.io._fits import Table, read_column
 from fastsig.io._psrfits_clock import Rows, place
-from fastsig.io._psrfits_files import Layout, SearchFile
+from fastsig.io._psrfits_files import Doubt, Layout, SearchFile
 from fastsig.io._psrfits_rows import check_tables
 from fastsig.io._psrfits_stream import PsrfitsSpectra
 from fastsig.io._segments import disjoint, from_first
@@ -198,12 +198,13 @@ def _weights_told(files: Sequence[SearchFile]) -> str:
 
 def _warn(notes: Sequence[str], paths: Sequence[str]) -> None:
     """Warn of what is wrong; of the same in many files once."""
-    alike: dict[str, list[str]] = {}
+    alike: dict[tuple[str, type[FastsigWarning]], list[str]] = {}
     for note in notes:
         path = next((path for path in paths if note.startswith(f"{path}: ")), paths[0])
-        alike.setdefault(note.removeprefix(f"{path}: "), []).append(path)
-    told = [f"{where[0]}: {note}" + (f" (and so in {len(where) - 1} more files)" * (len(where) > 1))
-            for note, where in alike.items()]
-    more = [f"{paths[0]}: {len(told) - _MOST_NOTES} more warnings like these"]
-    for note in told[:_MOST_NOTES] + more * (len(told) > _MOST_NOTES):
-        warnings.warn(note, FastsigWarning, stacklevel=4)
+        kind = DoubtWarning if isinstance(note, Doubt) else FastsigWarning
+        alike.setdefault((note.removeprefix(f"{path}: "), kind), []).append(path)
+    told = [(f"{where[0]}: {note}" + (f" (and so in {len(where) - 1} more files)"
+             * (len(where) > 1)), kind) for (note, kind), where in alike.items()]
+    more = [(f"{paths[0]}: {len(told) - _MOST_NOTES} more warnings like these", FastsigWarning)]
+    for note, kind in told[:_MOST_NOTES] + more * (len(told) > _MOST_NOTES):
+        warnings.warn(note, kind, stacklevel=4)

@@ -36,7 +36,8 @@ def draw_spectra(stream: SpectrumStream, product: str | None) -> Figure:
     width = frequency[1] - frequency[0]  # of a pixel; the last may stand for fewer channels
     extent = (frequency[0], frequency[0] + width * (len(frequency) - 1),
               seconds[0] / scale, seconds[-1] / scale)
-    _image(figure, main, values, extent, names[index])
+    told = stream.header.unit
+    _image(figure, main, values, extent, names[index], told or "recorder units²")
     centers = (frequency[:-1] + frequency[1:]) / 2
     middles = (seconds[:-1] + seconds[1:]) / 2 / scale
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -51,8 +52,9 @@ def draw_spectra(stream: SpectrumStream, product: str | None) -> Figure:
     main.set_xlim(frequency[0], frequency[-1])
     main.set_xlabel("frequency (MHz)")
     main.set_ylabel(f"time ({unit}) from {iso(stream.start_time)} UTC")
-    top.set_ylabel("mean power")
-    side.set_xlabel("mean power")
+    label = f"mean {names[index]} ({told})" if told else "mean power"
+    top.set_ylabel(label)
+    side.set_xlabel(label)
     cover.set_xlabel("valid (%)")
     cover.set_xlim(-5, 105)
     note = figure.add_subplot(grid[0, 1:])
@@ -126,7 +128,8 @@ def _weighted(values: NDArray[Any], weights: NDArray[Any], axis: int) -> NDArray
 
 
 def _image(
-    figure: Figure, axes: Any, values: NDArray[Any], extent: tuple[float, ...], name: str
+    figure: Figure, axes: Any, values: NDArray[Any], extent: tuple[float, ...], name: str,
+    unit: str,
 ) -> None:
     finite = values[np.isfinite(values)]
     low, high = np.percentile(finite, (1, 99.5)) if finite.size else (0, 1)
@@ -141,5 +144,5 @@ def _image(
         values, origin="lower", aspect="auto", interpolation="nearest", extent=extent,
         cmap="RdBu_r" if signed else "viridis", vmin=low, vmax=high,
     )
-    figure.colorbar(image, ax=axes, location="bottom", label=f"{name} (recorder units²)",
+    figure.colorbar(image, ax=axes, location="bottom", label=f"{name} ({unit})",
                     fraction=0.05, pad=0.02, aspect=50)
