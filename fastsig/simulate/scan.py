@@ -110,6 +110,9 @@ class FastScan:
     ) -> None:
         if backend not in _BACKENDS:
             raise UsageError(f"backend = {backend!r}; allowed: {', '.join(_BACKENDS)}")
+        wrong = {"spectral": ("bandwidth", "shift"), "psrfits": ("mode",)}[backend]
+        for name in (name for name in wrong if name in parameters):
+            raise UsageError(f"{name} = {parameters[name]!r}; allowed with backend {backend}: none")
         self.backend, self.observing = backend, observing
         self.mode = parameters.get("mode", "W") if backend == "spectral" else None
         if integration is None:

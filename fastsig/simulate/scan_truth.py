@@ -35,7 +35,7 @@ _NOTES = {
 def record(scan: Any) -> dict[str, Any]:
     """Put down what is in a scan, with the values needed to check it."""
     rows = _rows(scan)
-    seconds = (rows + 0.5) * float(scan.integration)
+    seconds: F8 = (rows.astype(np.float64) + 0.5) * float(scan.integration)
     angle_a, parallactic = _angles(scan, seconds)
     return {
         "simulator": "fast-scan",

@@ -150,7 +150,7 @@ class BoundScene:
 
     def gain(self, start: int, n: int) -> F8:
         """Gain in the middle of the beam, (n, chan), K/Jy."""
-        middle = (start + np.arange(n) + 0.5) * self._step
+        middle: F8 = (start + np.arange(n, dtype=np.float64) + 0.5) * self._step
         za = self._sky.track.zenith_deg(self._beam, middle)
         return beams.gain(self._beam, self._powers.hertz, za[:, np.newaxis], self._ambient)
 
