@@ -66,8 +66,8 @@ class FastScan:
         drifting: the cabin rests, and the target is in beam M01 in the middle of the scan;
         tracking: it follows the target; onoff: it is on the target and off it in turn, on it first.
     ra, dec : angle
-        The target, ICRS; by default what passes the meridian in the middle of the scan, at
-        declination 25.65.
+        The target, ICRS; by default what passes the meridian in the middle of the scan, and the
+        declination of the zenith.
     rotation : value, deg
         Of the beams on the sky, from east to north: at 0 M02 is east of M01, at 90 north. 23.4 of
         drift scans, else 0, by default.
@@ -147,11 +147,11 @@ class FastScan:
                                                   dec_deg=self.target.dec.deg)
 
     def _target(self, ra: Any, dec: Any, length: float) -> SkyCoord:
-        high = self.horizon.site.lat.deg if dec is None else degrees(dec, "dec")
-        if not abs(high) <= 90:
+        high = None if dec is None else degrees(dec, "dec")
+        if high is not None and not abs(high) <= 90:
             raise UsageError(f"dec = {high:g} deg; allowed: -90 to 90")
-        east = self.horizon.transit(high, length / 2) if ra is None else degrees(ra, "ra")
-        return SkyCoord(east * u.deg, high * u.deg)
+        passes = self.horizon.transit(high, length / 2)
+        return passes if ra is None else SkyCoord(degrees(ra, "ra") * u.deg, passes.dec)
 
     def _own(self, beam: int) -> dict[str, Any]:
         """Parameters of a beam that are not those of all."""

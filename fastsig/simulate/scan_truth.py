@@ -88,6 +88,7 @@ def _track(scan: Any) -> dict[str, Any]:
 def _source(scan: Any, number: int) -> dict[str, Any]:
     source = scan.sky.sources[number]
     told = {"kind": type(source).__name__, **fields_of(source)}
+    told["ra_deg"], told["dec_deg"] = told.pop("ra"), told.pop("dec")
     if number in scan.sky.disks:
         disk = scan.sky.disks[number]
         told |= {"flux_jy_km_s": rounded(source.flux_jy_km_s),

@@ -43,7 +43,7 @@ def degrees(value: Any, name: str) -> float:
                              "or +22d0m52s") from error
     if angle.size != 1 or not np.isfinite(angle.value):
         raise UsageError(f"{name} = {value!r} is not a single finite angle")
-    return float(angle.deg)
+    return round(float(angle.deg), 12)  # 5h is 75, not a bit less
 
 
 def _place(component: Any, option: str) -> None:

@@ -72,11 +72,15 @@ class Horizon:
             return SkyCoord(self._frame(seconds, az=np.arctan2(east, north) * u.rad,
                                         alt=np.arcsin(up) * u.rad)).icrs
 
-    def transit(self, dec_deg: float, seconds: float) -> float:
-        """Right ascension at the meridian at a time and declination, deg."""
-        za = np.deg2rad(dec_deg - self.site.lat.deg)
-        place = self.places(np.array([[0.0, np.sin(za), np.cos(za)]]), np.array([seconds]))
-        return float(place.ra.deg[0])
+    def transit(self, dec_deg: float | None, seconds: float) -> SkyCoord:
+        """What passes the meridian at a time at a declination, or the zenith for None.
+
+        The declination is taken for that of the date: the place is right to some tenths of a degree
+        of azimuth.
+        """
+        za = np.deg2rad(dec_deg - self.site.lat.deg) if dec_deg is not None else 0.0
+        place = self.places(np.array([[0.0, np.sin(za), np.cos(za)]]), np.array([seconds]))[0]
+        return SkyCoord(place.ra, place.dec if dec_deg is None else dec_deg * u.deg)
 
 
 class Moving:
