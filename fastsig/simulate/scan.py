@@ -133,10 +133,9 @@ class FastScan:
             dwell_s=float(positive(dwell, "s", "dwell")), slew_s=float(
                 positive(slew, "s", "slew")))
         self.sky = Sky(self.track, sky, continuum)
-        self.feed_angle_deg, self.refraction = angles["feed_angle"], refraction
+        self.feed_angle_deg = angles["feed_angle"]
         self.ambient_c = float(scalar(ambient, "deg_C", "ambient"))
         self.integration, self._seed, self._drift = step, seed_of(seed), drift
-        self.rotation_deg, self.yaw_deg = angles["rotation"], angles["yaw"]
         make = spectral if backend == "spectral" else FastSpectra
         common = {**parameters, "duration": duration, "start_time": start, "integration": step}
         self.recordings: dict[int, FastSpectra] = {

@@ -12,6 +12,7 @@ from scipy.interpolate import CubicSpline
 
 from fastsig.simulate import beams, receiver
 from fastsig.simulate import sky as skies
+from fastsig.simulate.scene import told
 from fastsig.simulate.track import Track
 from fastsig.simulate.truth import decimal, fields_of, rounded
 from fastsig.time import iso
@@ -46,7 +47,6 @@ def record(scan: Any) -> dict[str, Any]:
         "integration_s": decimal(scan.integration),
         "n_time": scan.n_time,
         "site_itrf_m": list(beams.SITE_M),
-        "refraction": scan.refraction,
         "ambient_c": scan.ambient_c,
         "track": _track(scan),
         "sky": [_source(scan, number) for number in range(len(scan.sky.sources))],
@@ -69,9 +69,7 @@ def _list(values: Any, places: int = 10) -> list[float]:
 
 
 def _track(scan: Any) -> dict[str, Any]:
-    out = {"observing": scan.observing, "ra_deg": rounded(scan.target.ra.deg),
-           "dec_deg": rounded(scan.target.dec.deg), "rotation_deg": scan.rotation_deg,
-           "feed_angle_deg": scan.feed_angle_deg, "yaw_deg": scan.yaw_deg,
+    out = {**scan.track.parameters, "feed_angle_deg": scan.feed_angle_deg,
            "focal_radius_m": beams.FOCAL_RADIUS_M}
     if scan.observing == "onoff":
         rows = np.arange(scan.n_time)
@@ -87,15 +85,14 @@ def _track(scan: Any) -> dict[str, Any]:
 
 def _source(scan: Any, number: int) -> dict[str, Any]:
     source = scan.sky.sources[number]
-    told = {"kind": type(source).__name__, **fields_of(source)}
-    told["ra_deg"], told["dec_deg"] = told.pop("ra"), told.pop("dec")
+    out = told(source)
     if number in scan.sky.disks:
         disk = scan.sky.disks[number]
-        told |= {"flux_jy_km_s": rounded(source.flux_jy_km_s),
-                 "flux_jy_hz": rounded(source.flux_jy_hz * disk.factor),
-                 "frame_factor": rounded(disk.factor), "center_hz": rounded(disk.center_hz),
-                 "n_cell": skies.N_RING * skies.N_AZIMUTH}
-    return told
+        out |= {"flux_jy_km_s": rounded(source.flux_jy_km_s),
+                "flux_jy_hz": rounded(source.flux_jy_hz * disk.factor),
+                "frame_factor": rounded(disk.factor), "center_hz": rounded(disk.center_hz),
+                "n_cell": skies.N_RING * skies.N_AZIMUTH}
+    return out
 
 
 def _angles(scan: Any, seconds: F8) -> tuple[F8, F8]:

@@ -23,8 +23,9 @@ from fastsig.simulate import beams, sky
 from fastsig.simulate import components as parts
 from fastsig.simulate.components import HI_REST_HZ, SPEED_OF_LIGHT
 from fastsig.simulate.track import Horizon, Moving, Track, offline
+from fastsig.simulate.truth import fields_of
 
-__all__ = ["BeamScene", "Sky", "frame_factor", "shares"]
+__all__ = ["BeamScene", "Sky", "frame_factor", "shares", "told"]
 
 F8 = NDArray[np.float64]
 # Places and weights of Gauss's rule over a spectrum's time.
@@ -99,6 +100,14 @@ class BeamScene:
                  ambient_c: float = 15.0) -> None:
         self._sky, self._beam, self._step = seen, beam, step
         self._feed_angle, self._ambient = np.deg2rad(feed_angle_deg), ambient_c
+
+    def record(self) -> dict[str, Any]:
+        """What decides what is received, besides the channels and times."""
+        continuum = self._sky.continuum
+        return {"track": self._sky.track.parameters, "ambient_c": self._ambient,
+                "feed_angle_deg": round(float(np.rad2deg(self._feed_angle)), 12),
+                "sky": [told(each) for each in self._sky.sources],
+                "continuum": continuum and fields_of(continuum)}
 
     def bound(self, powers: Any) -> BoundScene:
         """The same for the channels of a recording."""
@@ -210,6 +219,13 @@ class BoundScene:
         response = np.exp(-4 * log(2) * square / width**2) * ahead[:, np.newaxis]
         mean = np.einsum("k,nkc->nc", _WEIGHTS, response.reshape(len(total), 3, -1))
         total[:, span] += mean @ fluxes
+
+
+def told(source: Any) -> dict[str, Any]:
+    """The fields of a source in a truth record."""
+    out = {"kind": type(source).__name__, **fields_of(source)}
+    out["ra_deg"], out["dec_deg"] = out.pop("ra"), out.pop("dec")
+    return out
 
 
 def shares(source: Any) -> tuple[float, complex, float]:

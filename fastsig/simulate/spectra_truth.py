@@ -31,7 +31,9 @@ def record(
     def describe(part: Any) -> dict[str, Any]:
         return fields_of(part) | _derived(part, band, axis, step, tsys, dm_constant)
 
+    scene = components["scene"]
     return {
+        **({"scene": scene.record()} if scene else {}),
         "simulator": "fast-spectra",
         "version": 1,
         "seed": seed,

@@ -48,7 +48,8 @@ class Horizon:
     """The site of FAST from a time on, with or without refraction."""
 
     def __init__(self, start: Time, refraction: bool = False) -> None:
-        self.start, self._air = start, REFRACTION if refraction else {}
+        self.start, self.refraction = start, refraction
+        self._air = REFRACTION if refraction else {}
         self.site = EarthLocation.from_geocentric(*SITE_M, unit="m")
 
     def times(self, seconds: Any) -> Time:
@@ -149,6 +150,13 @@ class Track:
             raise UsageError(f"observing = {observing!r}; allowed: {', '.join(OBSERVING)}")
         self.horizon, self.observing, self.duration_s = horizon, observing, duration_s
         self.span = -margin_s, duration_s + margin_s
+        #: What decides where the beams look, ready for JSON.
+        self.parameters = {
+            "observing": observing, "refraction": horizon.refraction, "yaw_deg": yaw_deg,
+            "ra_deg": float(target.ra.deg), "dec_deg": float(target.dec.deg),
+            "rotation_deg": rotation_deg}
+        if observing == "onoff":
+            self.parameters |= {"off_deg": list(off_deg), "dwell_s": dwell_s, "slew_s": slew_s}
         self._rotation, self._yaw = np.deg2rad(rotation_deg), np.deg2rad(yaw_deg)
         self._dwell, self._slew = dwell_s, slew_s
         self._target = Moving(horizon, target, *self.span)
