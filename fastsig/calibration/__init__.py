@@ -1,1 +1,1 @@
-"""Numbers of calibration: NumPy arrays in, NumPy arrays out; no file, stream or telescope."""
+"""Numbers of a receiver made kelvin and jansky: NumPy arrays in, NumPy arrays out."""
