@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ F8 = NDArray[np.float64]
 
 _MOST_BINS = 2**21
 _CLIP = 1e-3  # of the rows at each end, less than any diode is on
+_FAR = 0.5
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,17 @@ class Series:
         steady = self.y if model is None else self.y - model
         drift = _line(steady, self.w) if self.n < 3 * period else _sliding(steady, self.w, period)
         return Series(self.y - drift, self.w)
+
+    def without_bursts(self) -> Series:
+        """Less the rows that lie far beyond nearly all others, about medians of stretches."""
+        known = self.w > 0
+        edges = np.linspace(0, self.n, min(64, self.n // 32 + 1) + 1).astype(int)
+        pairs = [(a, b) for a, b in pairwise(edges) if known[a:b].any()]
+        level = [np.median(self.y[a:b][known[a:b]]) for a, b in pairs]
+        rest = self.y - np.interp(np.arange(self.n), [0.5 * (a + b) for a, b in pairs], level)
+        low, high = np.quantile(rest[known], [_CLIP, 1 - _CLIP], method="nearest")
+        far = (rest > high + _FAR * (high - low)) | (rest < low - _FAR * (high - low))
+        return Series(np.where(far, 0.0, self.y), np.where(far, 0.0, self.w))
 
     def clipped(self) -> Series:
         """With the few most extreme values pulled in."""
@@ -161,8 +174,18 @@ def fit_box(profile: Profile, on: float) -> Fit:
     norm = correlate(w, share * share) - lit * lit / all_w
     ok = (norm > 1e-9 * all_w) & (top > 0)
     gain = np.where(ok, top * top / np.where(ok, norm, 1.0), 0.0)
-    best = int(gain.argmax())
+    best = _middle_of_best(gain)
     step = float(top[best] / norm[best]) if ok[best] else 0.0
     left = profile.total - all_wy**2 / all_w - float(gain[best])
     return Fit(profile.period, on, best * profile.width, step, float(gain[best]), max(left, 0.0),
                gain)
+
+
+def _middle_of_best(gain: F8) -> int:
+    """The best phase; where rows cannot tell phases apart, the middle of those that are as good."""
+    best, n = int(gain.argmax()), len(gain)
+    as_good = np.roll(gain >= gain[best] * (1 - 1e-9), n // 2 - best)
+    outside = np.flatnonzero(~as_good)
+    first = outside[outside < n // 2].max(initial=-1) + 1
+    last = outside[outside > n // 2].min(initial=n) - 1
+    return int((first + last) // 2 - n // 2 + best) % n

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from math import erfc, sqrt
 from typing import Any, Literal
 
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.calibration import _blind
-from fastsig.calibration._folding import Fit, Series, fit_box, fold, share_of
+from fastsig.calibration._folding import Fit, Series, fit_box, fold
+from fastsig.calibration._scatter import Cycles, each_cycle, redness
 from fastsig.calibration._series import combined, mean_level
 from fastsig.calibration.cycle import (
     MODES,
@@ -45,15 +47,22 @@ class _Found:
     mode: DiodeMode | None
     trials: float
 
-    @property
+    @cached_property
     def variance(self) -> float:
         """Of the noise of a row of weight 1."""
         return max(self.fit.left / max(np.count_nonzero(self.flat.w) - 3, 1), 1e-300)
 
-    @property
+    @cached_property
+    def cycles(self) -> Cycles:
+        """Steps cycle by cycle."""
+        return each_cycle(self.fit, self.flat, self.variance)
+
+    @cached_property
     def chi2(self) -> float:
-        """Fall of chi-square by the diode."""
-        return self.fit.gain / self.variance
+        """Fall of chi-square by the diode, in variances of noise as red as it is."""
+        rest = Series(self.flat.y - self.fit.model(self.flat.n), self.flat.w)
+        red = redness(rest, self.fit.on)
+        return self.fit.gain / self.variance / max(red, self.cycles.excess) ** 2
 
 
 def find_cycle(
@@ -110,10 +119,10 @@ def find_cycle(
 
     References
     ----------
-    A. Leahy et al., ApJ 266 (1983) 160: epoch folding, trials and significance.
+    D. A. Leahy et al., ApJ 266 (1983) 160: epoch folding, trials and significance.
     """
     step = fraction(step_s if not isinstance(step_s, float) else repr(step_s))
-    series = combined(power, weight, path)
+    series = combined(power, weight, path).without_bursts()
     steady = hint is not None and _always_on(hint, step, series.n)
     given = None if hint is None or hint.on_ticks >= hint.period_ticks else (
         DiodeCycle.of_schedule(hint))
@@ -172,9 +181,15 @@ def _is_better(chi2: float, than: float) -> bool:
 
 def _of_mode(series: Series, mode: DiodeMode, step: Fraction) -> _Found:
     period, on = (float(each) for each in mode.rows(step))
-    first = fit_box(fold(series.detrended(period).clipped(), period), on)
-    fit, flat = _settled(series, first)
+    flat = series.detrended(_drift_width(period, on, series.n)).clipped()
+    fit, flat = _settled(series, fit_box(fold(flat, period), on), 3)
     return _Found(fit, flat, mode, 2 * period)
+
+
+def _drift_width(period: float, on: float, n: int) -> float:
+    """Rows over which the drift is taken: a period, or less where there are few of them."""
+    few = n < _blind.CYCLES * period
+    return min(period, max(8 * on, 64.0)) if few else period
 
 
 def _settled(series: Series, fit: Fit, rounds: int = 2) -> tuple[Fit, Series]:
@@ -182,7 +197,8 @@ def _settled(series: Series, fit: Fit, rounds: int = 2) -> tuple[Fit, Series]:
     flat = series
     for _ in range(rounds):
         model = fit.model(series.n)
-        flat = _without_outliers(series.detrended(fit.period, model), model, fit.step)
+        width = _drift_width(fit.period, fit.on, series.n)
+        flat = _without_outliers(series.detrended(width, model), model, fit.step)
         fit = fit_box(fold(flat, fit.period), fit.on)
     return fit, flat
 
@@ -199,11 +215,15 @@ def _without_outliers(flat: Series, model: NDArray[np.float64], step: float) -> 
 
 def _free(series: Series, best: _Found) -> _Found:
     """The same, or with another on-time where that is clearly better: then no known mode."""
+    if series.n < _blind.CYCLES * best.fit.period:
+        return best
     near = _blind.free_on(fold(best.flat, best.fit.period), best.fit.on)
     wide = _blind.free_on(fold(best.flat, best.fit.period, 1))
     near = max(near, _blind.free_on(fold(best.flat, best.fit.period), wide.on),
                key=lambda fit: fit.gain)
-    if abs(near.on - best.fit.on) < 1 or not _is_better(near.gain / best.variance, best.chi2):
+    if abs(near.on - best.fit.on) < 1 or not _is_better(
+        near.gain / best.variance, best.fit.gain / best.variance
+    ):
         return best
     fit, flat = _settled(series, near)
     return replace(best, fit=fit, flat=flat, mode=replace(best.mode, name="")
@@ -216,32 +236,23 @@ def _lines_left(found: _Found) -> bool:
 
 
 def _of_blind(series: Series) -> _Found | None:
-    first = _blind.search(series)
+    first, series = _blind.search(series)
     if first is None:
         return None
     fit, flat = _settled(series, first)
     fit = _blind.refined(flat, fit)
     fit, flat = _settled(series, fit, 1)
-    found = _Found(fit, flat, None, 2.0 * series.n * _FREE_TRIALS)
-    wave = _wave_gain(flat, fit.period) / found.variance
-    return None if wave > 1.02 * found.chi2 + 9 else found  # a ripple of the gain
-
-
-def _wave_gain(series: Series, period: float) -> float:
-    """Fall of the weighted squares by a sine of this period."""
-    turn = 2 * np.pi * np.arange(series.n) / period
-    basis = np.stack([np.cos(turn), np.sin(turn), np.ones(series.n)])
-    moments, squares = basis @ (series.w * series.y), (basis * series.w) @ basis.T
-    mean = moments[2] ** 2 / squares[2, 2]
-    return float(moments @ np.linalg.lstsq(squares, moments, rcond=None)[0] - mean)
+    if _blind.is_wave(flat, fit):
+        return None
+    return _Found(fit, flat, None, 2.0 * series.n * _FREE_TRIALS)
 
 
 def _judged(found: _Found, step: Fraction) -> DiodeCycle:
     """The cycle in seconds with its significance and errors."""
     fit = found.fit
-    n_cycle, one, excess = _cycles(found)
-    sigma = sqrt(found.chi2) / excess
-    level = found.variance * excess**2
+    n_cycle, one = found.cycles.n, found.cycles.snr
+    sigma = sqrt(found.chi2)
+    level = fit.gain / max(found.chi2, 1e-300)
     inside = np.count_nonzero(_about(fit.curve >= fit.curve.max() - level, fit))
     phase_error = max(inside, 1) / 2 * fit.period / len(fit.curve) * float(step)
     named = found.mode is not None
@@ -273,32 +284,6 @@ def _simple(period: float, error: float, n_cycle: int) -> Fraction:
     if abs(period - round(period)) <= max(2 * error, 1e-9):
         return Fraction(round(period))
     return Fraction(period).limit_denominator(100 * max(n_cycle, 1))
-
-
-def _cycles(found: _Found) -> tuple[int, float, float]:
-    """Number of cycles, S/N of one, and scatter of their steps over that of white noise."""
-    fit, flat = found.fit, found.flat
-    share = share_of(np.arange(flat.n) - fit.phase, fit.period, fit.on)
-    begin = fit.phase - (fit.period - fit.on) / 2
-    number = np.floor((np.arange(flat.n) + 0.5 - begin) / fit.period).astype(np.int64)
-    number -= number.min()
-
-    def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(number, values)
-
-    w = total(flat.w)
-    safe = np.where(w > 0, w, 1.0)
-    mean = total(flat.w * share) / safe
-    norm = total(flat.w * share**2) - mean * mean * w
-    top = total(flat.w * share * flat.y) - mean * total(flat.w * flat.y)
-    seen = norm > 0.3 * norm.max()
-    n, norm, top = int(seen.sum()), norm[seen], top[seen]
-    step = top.sum() / norm.sum() if n else 0.0
-    one = step * sqrt(norm.mean() / found.variance) if n else 0.0
-    if n < 5:
-        return n, one, 1.0
-    spread = ((top - step * norm) ** 2).sum() / norm.sum() / found.variance * n / (n - 1)
-    return n, one, max(1.0, sqrt(spread))
 
 
 def _agree(found: DiodeCycle, given: DiodeCycle, step: Fraction) -> bool:

@@ -24,10 +24,11 @@ from fastsig.cli import common, copying
               help="By which the edges of the diode may be off.")
 @click.option("--gain-time", default="60s", show_default=True, metavar="TIME",
               help="Over which the gain is taken to be steady.")
-@click.option("--smooth", default="5MHz", show_default=True, metavar="FREQ",
-              help="Width over which the diode's spectrum is smoothed.")
+@click.option("--smooth", metavar="FREQ",
+              help="Width over which the diode's spectrum is smoothed; 0Hz for none.  [default: "
+              "5MHz, at most a 32nd of the band]")
 @click.option("--phase", is_flag=True,
-              help="Turn CR + i CI by the phase that the diode has, one at 45 degrees to both feeds.")
+              help="Turn CR + i CI by the phase of the diode, one at 45 degrees to both feeds.")
 @click.option("--stokes", type=click.Choice(["I", "IQUV", "V"]), help="Stokes parameters of them.")
 @click.option("--sign-q", type=click.Choice(["1", "-1"]), default="1", show_default=True,
               help="Sign of Q; conventions differ.")
@@ -71,5 +72,5 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
         if options["picture"] and not options["dry_run"]:
             from fastsig.view import draw_calibration
 
-            draw_calibration(found, options["picture"], overwrite=options["overwrite"])
+            draw_calibration(found, part.stream, options["picture"], overwrite=options["overwrite"])
         copying.copy_stream(stream, output, to, options)

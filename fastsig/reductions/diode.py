@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.calibration.cycle import DiodeCycle, DiodeMode, classify, cycle_number
-from fastsig.calibration.diode import MODES, find_cycle
+from fastsig.calibration.cycle import DiodeCycle, classify, cycle_number
+from fastsig.calibration.gain import DiodeModel, fit_diode
+from fastsig.calibration.onoff import on_minus_off
 from fastsig.calibration.solution import pairs_of
 from fastsig.errors import DataError
-from fastsig.header import DiodeSchedule
 from fastsig.scheduler import run
 from fastsig.stream import Block, SpectrumStream
 
-__all__ = ["Cycles", "find_diode", "measure", "total_power"]
+__all__ = ["Measured", "gain_of", "measure", "near_rows", "total_power"]
 
 F8 = NDArray[np.float64]
 
@@ -89,161 +89,136 @@ def total_power(stream: SpectrumStream, *, workers: int = 1,
     return power, weight / whole, n_int / stream.header.sample_rate
 
 
-def find_diode(stream: SpectrumStream, schedule: DiodeSchedule | None = None, *,
-               modes: Sequence[DiodeMode] = MODES, workers: int = 1,
-               progress: Callable[[int], Any] | None = None) -> DiodeCycle:
-    """When the diode is on, from the data, held against the user's schedule or the header's.
+def near_rows(rate: Fraction, start: int, n: int, cycle: DiodeCycle, guard: Fraction
+              ) -> NDArray[np.int8]:
+    """States of rows: 1 on, 0 off within an on-time of one with the diode on, else -1.
+
+    Rows with it off lie on both sides of an on-time alike: what drifts evenly cancels, and what
+    passes through the beam between on-times has no part in it.
+    """
+    state = classify(rate, start, n, cycle, guard)
+    side = max(cycle.on, 1 / rate) + guard
+    if cycle.on + 2 * side < cycle.period:
+        wide = DiodeCycle(cycle.period, cycle.on + 2 * side, cycle.phase - side)
+        state[(state == 0) & (classify(rate, start, n, wide) != 1)] = -1
+    return state
+
+
+def gain_of(power: F8, weight: F8, step_s: Fraction, cycle: DiodeCycle, *, gain_s: float,
+            guard: Fraction = Fraction(0), n_average: float = 1.0, path: str = "spectra"
+            ) -> DiodeModel:
+    """The gain over time, from the series of `total_power`; its shape is that of sub-bands.
 
     Raises
     ------
     DataError
-        Where there is no diode, it is on all the time, or not as `schedule` says.
+        Where no cycle has rows with the diode on and rows with it off.
     """
-    power, weight, step = total_power(stream, workers=workers, progress=progress)
-    hint = stream.header.diode if schedule is None else schedule
-    return find_cycle(power, weight, step_s=step, hint=hint,
-                      hint_from="header" if schedule is None else "user", modes=modes,
-                      path=stream.path)
+    rate, n = 1 / step_s, len(power)
+    state = near_rows(rate, 0, n, cycle, guard)
+    _check_states(state, cycle, step_s, path)
+    number = cycle_number(rate, 0, n, cycle)
+    found = on_minus_off(power, weight, state, number, n_average=n_average)
+    seen = (found.weight > 0).any(axis=(1, 2))
+    if not seen.any():
+        raise DataError(path, "no cycle of the noise diode has rows with it on and rows with it "
+                        "off beside these")
+    times = (found.rows[seen] + 0.5) * float(step_s)
+    return fit_diode(found.power[seen], found.weight[seen], times_s=times, chan_width_hz=1.0,
+                     smooth_hz=0.0, gain_s=gain_s, path=path)
+
+
+def _check_states(state: NDArray[np.int8], cycle: DiodeCycle, step_s: Fraction, path: str) -> None:
+    for kind, name in ((1, "on"), (0, "off")):
+        if not (state == kind).any():
+            raise DataError(path, f"no spectrum has the diode {name} throughout: one takes "
+                            f"{float(step_s):.9g} s, the diode has {cycle}; its edges fall into "
+                            "all that would")
 
 
 @dataclass(frozen=True)
-class Cycles:
-    """What the diode adds, cycle by cycle, in groups of channels.
+class Measured:
+    """Powers with the diode on and off, over all good cycles.
 
     Parameters
     ----------
-    times_s : ndarray, shape (cycle,)
-        Middle of the on-times, s from the start of row 0.
-    on, off : ndarray, shape (cycle, product, group)
-        Mean powers of rows with the diode on, and of those beside them with it off.
-    n_on, n_off : ndarray, shape (cycle, product, group)
-        Rows that these are means of.
-    width : int
-        Channels of a group; the last may have fewer.
-    scatter : ndarray, shape (product, chan)
-        Variance of a row with the diode off about its neighbours, over the square of its mean.
+    on, off : ndarray, shape (product, chan)
+        Means of rows with the diode on, and of those beside them with it off.
+    n_on, n_off : ndarray, shape (product, chan)
+        Sums of their weights.
     level : ndarray, shape (product, chan)
-        Mean power of rows with the diode off.
+        Mean of all rows with the diode off.
+    scatter : ndarray, shape (product, chan)
+        Variance of a row with the diode off, from differences of neighbours, over the square of
+        its power.
     """
 
-    times_s: F8
     on: F8
     off: F8
     n_on: F8
     n_off: F8
-    width: int
-    scatter: F8
     level: F8
+    scatter: F8
 
 
-class _Sums:
-    """Sums over rows of one kind, cycle by cycle."""
+def measure(stream: SpectrumStream, cycle: DiodeCycle, bad: Sequence[int] = (), *,
+            guard: Fraction = Fraction(0), workers: int = 1,
+            progress: Callable[[int], Any] | None = None) -> Measured:
+    """Spectra with the diode on and, beside these, with it off.
 
-    def __init__(self, n_cycle: int, shape: tuple[int, int]) -> None:
-        self.total, self.count = np.zeros((n_cycle, *shape)), np.zeros((n_cycle, *shape))
-
-    def add(self, cycles: NDArray[np.int64], values: F8, weights: F8) -> None:
-        """Add rows whose cycles ascend."""
-        if len(cycles):
-            starts = np.flatnonzero(np.diff(cycles, prepend=cycles[0] - 1))
-            self.total[cycles[starts]] += np.add.reduceat(values, starts, axis=0)
-            self.count[cycles[starts]] += np.add.reduceat(weights, starts, axis=0)
-
-    def mean(self) -> F8:
-        """Means; NaN where there is none."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(self.total / self.count)
-
-
-class _Measuring:
-    """Takes pieces of a stream and adds up what `Cycles` tells."""
-
-    def __init__(self, stream: SpectrumStream, cycle: DiodeCycle, width: int, side_s: Fraction,
-                 guard: Fraction) -> None:
-        self.stream, self.cycle, self.guard = stream, cycle, guard
-        side = min(side_s, (cycle.period - cycle.on) / 2)
-        #: On-times with what is looked at beside them.
-        wide = DiodeCycle(cycle.period, cycle.on + 2 * side, cycle.phase - side) if (
-            side < (cycle.period - cycle.on) / 2) else None
-        self.wide = wide
-        rate, n_row = stream.header.sample_rate, stream.shape[0]
-        ends = [int(cycle_number(rate, row, 1, cycle)[0]) for row in (0, n_row - 1)]
-        self.first, n_cycle = ends[0], ends[1] - ends[0] + 1
-        self.edges = np.arange(0, stream.shape[2], width)
-        shape = (stream.shape[1], len(self.edges))
-        self.on, self.off = _Sums(n_cycle, shape), _Sums(n_cycle, shape)
-        self.square = np.zeros((4, *stream.shape[1:]))
-
-    def work(self, block: Block) -> tuple[Any, ...]:
-        """Sums of a piece, per row in groups of channels, and its scatter."""
-        rate = self.stream.header.sample_rate
-        state = classify(rate, block.start, block.n, self.cycle, self.guard)
-        number = cycle_number(rate, block.start, block.n, self.cycle) - self.first
-        near = state == 0
-        if self.wide is not None:
-            near &= classify(rate, block.start, block.n, self.wide) == 1
-        kept = (state == 1) | near
-        weight = np.broadcast_to(block.valid, block.data.shape)
-        lit = state[kept] == 1
-        values, weights = self._grouped(block.data[kept], weight[kept])
-        return number[kept], lit, values, weights, self._scatter(block, weight, state)
-
-    def _grouped(self, data: Any, weight: Any) -> tuple[F8, F8]:
-        good = weight > 0
-        total = np.where(good, data, 0).astype(np.float64) * weight
-        return (np.add.reduceat(total, self.edges, axis=2),
-                np.add.reduceat(weight, self.edges, axis=2, dtype=np.float64))
-
-    def _scatter(self, block: Block, weight: Any, state: NDArray[np.int8]) -> F8:
-        """Sums over pairs of neighbouring off rows: differences squared, count; powers, count."""
-        off = (state == 0)[:, np.newaxis, np.newaxis] & (weight > 0)
-        data = np.where(off, block.data, 0).astype(np.float64)
-        both = off[1:] & off[:-1]
-        return np.stack([(np.diff(data, axis=0) ** 2 * both).sum(axis=0), both.sum(axis=0),
-                         data.sum(axis=0), off.sum(axis=0)])
-
-    def use(self, found: tuple[Any, ...]) -> None:
-        """Add the sums of a piece to those of all before it."""
-        number, lit, values, weights, square = found
-        self.on.add(number[lit], values[lit], weights[lit])
-        self.off.add(number[~lit], values[~lit], weights[~lit])
-        self.square += square
-
-    def result(self, width: int) -> Cycles:
-        """All of it, of cycles with both kinds of rows."""
-        seen = (self.on.count > 0).any(axis=(1, 2)) & (self.off.count > 0).any(axis=(1, 2))
-        if not seen.any():
-            raise DataError(self.stream.path, "no cycle of the noise diode has rows with it on and "
-                            "rows with it off beside these")
-        index = np.flatnonzero(seen)
-        start = self.cycle.phase + self.cycle.on / 2
-        times = float(start) + (index + self.first) * float(self.cycle.period)
-        differences, pairs, powers, rows = self.square
-        with np.errstate(invalid="ignore", divide="ignore"):
-            level = powers / rows
-            scatter = differences / (2 * pairs) / level**2
-        return Cycles(times, self.on.mean()[seen], self.off.mean()[seen], self.on.count[seen],
-                      self.off.count[seen], width, scatter, level)
-
-
-def measure(stream: SpectrumStream, cycle: DiodeCycle, *, width: int = 1,
-            side: Fraction | None = None, guard: Fraction = Fraction(0), workers: int = 1,
-            progress: Callable[[int], Any] | None = None) -> Cycles:
-    """Powers with the diode on and, beside these, with it off.
-
-    Rows with it off count that lie within `side` (one on-time by default) of an on-time, on both
-    its sides alike: what drifts evenly through a cycle cancels, and what passes through the beam
-    between cycles has no part in it.
-
-    Raises
-    ------
-    DataError
-        Where no cycle has rows of both kinds.
+    Parameters
+    ----------
+    bad : sequence of int
+        Numbers of cycles to leave out, as of `cycle_number`.
     """
-    rows = 1 / stream.header.sample_rate
-    beside = max(cycle.on, rows) if side is None else side
-    job = _Measuring(stream, cycle, width, beside, guard)
-    _each(stream, job.work, job.use, _pieces(stream), workers, progress)
-    return job.result(width)
+    rate = stream.header.sample_rate
+    total = np.zeros((8, *stream.shape[1:]))
+    reach = int(cycle.period * rate) + 1
+
+    def work(block: Block) -> F8:
+        state = near_rows(rate, block.start, block.n, cycle, guard)
+        if len(bad):
+            number = cycle_number(rate, block.start, block.n, cycle)
+            state[np.isin(number, bad)] = -1
+        off = classify(rate, block.start, block.n, cycle, guard) == 0
+        weight = np.broadcast_to(block.valid, block.data.shape)
+        data = np.where(weight > 0, block.data, 0)
+        parts = []
+        for rows in (state == 1, state == 0):
+            parts += [(data[rows] * weight[rows]).sum(axis=0, dtype=np.float64),
+                      weight[rows].sum(axis=0, dtype=np.float64)]
+        rows = np.flatnonzero(off)
+        return np.stack([*parts, *_pairs(data[rows], weight[rows] > 0, rows, reach)])
+
+    def use(part: F8) -> None:
+        np.add(total, part, out=total)
+
+    _each(stream, work, use, _pieces(stream), workers, progress)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        level = total[6] / total[7]
+        scatter = total[4] / (2 * total[5])
+        return Measured(total[0] / total[1], total[2] / total[3], total[1], total[3], level,
+                        scatter)
 
 
+def _pairs(data: Any, good: NDArray[np.bool_], rows: NDArray[np.int64], reach: int) -> list[F8]:
+    """Of good rows at most `reach` apart: squared second differences, and products; and values.
+
+    A difference of rows is one of neighbouring channels as well: a source that passes, or a gain
+    that drifts, has no part in it. The last channel has that of the one before it.
+    """
+    both = good[1:] & good[:-1] & (np.diff(rows) <= reach)[:, np.newaxis, np.newaxis]
+    step, share = np.diff(data, axis=0), 1.0
+    if data.shape[2] > 1:
+        step, share = _beside(np.diff(step, axis=2)), 0.5
+        both = _beside(both[:, :, 1:] & both[:, :, :-1])
+    square = np.where(both, step, 0).astype(np.float64) ** 2
+    product = np.where(both, data[1:], 0).astype(np.float64) * data[:-1]
+    return [share * square.sum(axis=0), product.sum(axis=0),
+            np.where(good, data, 0).sum(axis=0, dtype=np.float64),
+            good.sum(axis=0, dtype=np.float64)]
+
+
+def _beside(values: NDArray[Any]) -> NDArray[Any]:
+    """The last channel once more."""
+    return np.concatenate([values, values[:, :, -1:]], axis=2)

@@ -67,7 +67,8 @@ class Flux(SpectrumStream):
     def _gain(self, step: int) -> NDArray[np.float32]:
         """Gain of all channels, K/Jy, at a zenith angle of so many steps; NaN where unknown."""
         if step not in self._gains:
-            found = self.receiver.gain(self.header.beam, self.axis.centers, step * _STEP_DEG << u.deg,
+            angle = step * _STEP_DEG << u.deg
+            found = self.receiver.gain(self.header.beam, self.axis.centers, angle,
                                        self.temperature, outside="nan")
             self._gains[step] = found.to_value(u.K / u.Jy).astype(np.float32)
         return self._gains[step]
@@ -102,8 +103,7 @@ class Flux(SpectrumStream):
         data = np.divide(block.data, gain * self._sum[:, np.newaxis],
                          out=None if out is None else out[:n])
         known = np.isfinite(gain)
-        weight = np.where(known, block.valid, np.float32(0))
-        weight = np.broadcast_to(weight, data.shape).copy() if weight.shape != data.shape else weight
+        weight = np.where(known & (data == data), block.valid, np.float32(0))
         view = data.view()
         view.flags.writeable = weight.flags.writeable = False
         return Block(view, weight, start, n)

@@ -23,9 +23,10 @@ from fastsig.view._voltages import draw_voltages
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from fastsig.reductions.calibrate import Found
     from fastsig.stages.baseline import Baseline
 
-__all__ = ["check_picture", "draw", "draw_baseline", "draw_switched"]
+__all__ = ["check_picture", "draw", "draw_baseline", "draw_calibration", "draw_switched"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 
@@ -108,6 +109,33 @@ def draw_baseline(
     figure = draw_removal(stage, product, tsys)
     if path is not None:
         _save(figure, stage, os.fspath(path), overwrite)
+    return figure
+
+
+def draw_calibration(
+    found: Found, stream: Stream, path: str | os.PathLike[str] | None = None, *,
+    overwrite: bool = True,
+) -> Figure:
+    """Draw what a scan tells of its noise diode: gains, its spectrum, temperatures, scatter.
+
+    Parameters
+    ----------
+    found : Found
+        Of `fastsig.reductions.calibrate.solve`.
+    stream : SpectrumStream
+        What it was made from.
+    path, overwrite
+        As of `draw`.
+    """
+    from fastsig.view._calibration import draw_found
+    from fastsig.view._common import title
+
+    if path is not None:
+        check_picture(os.fspath(path))
+        check_output(path, overwrite=overwrite, inputs=input_files(stream))
+    figure = draw_found(found, title(stream))
+    if path is not None:
+        _save(figure, stream, os.fspath(path), overwrite)
     return figure
 
 
