@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from math import lgamma
 
 import numpy as np
@@ -119,7 +120,7 @@ def _white_spectrum(series: Series) -> tuple[F8, float]:
 def _whitened(power: F8) -> F8:
     """Over the median of blocks that are wider at higher frequencies."""
     edges = np.unique(np.geomspace(16, len(power), 40).astype(int))
-    blocks = [(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b - a > 15]
+    blocks = [(a, b) for a, b in pairwise(edges) if b - a > 15]
     if not blocks:
         return np.asarray(power / max(power.mean(), 1e-300))
     level = [np.median(power[a:b]) / np.log(2) for a, b in blocks]

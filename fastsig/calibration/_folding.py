@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class Series:
         """Less the rows that lie far beyond nearly all others, about medians of stretches."""
         known = self.w > 0
         edges = np.linspace(0, self.n, min(64, self.n // 32 + 1) + 1).astype(int)
-        pairs = [(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if known[a:b].any()]
+        pairs = [(a, b) for a, b in pairwise(edges) if known[a:b].any()]
         level = [np.median(self.y[a:b][known[a:b]]) for a, b in pairs]
         rest = self.y - np.interp(np.arange(self.n), [0.5 * (a + b) for a, b in pairs], level)
         low, high = np.quantile(rest[known], [_CLIP, 1 - _CLIP], method="nearest")

@@ -50,7 +50,7 @@ class _Found:
     @cached_property
     def variance(self) -> float:
         """Of the noise of a row of weight 1."""
-        return max(self.fit.left / max(np.count_nonzero(self.flat.w) - 3, 1), 1e-300)
+        return max(self.fit.left / max(int(np.count_nonzero(self.flat.w)) - 3, 1), 1e-300)
 
     @cached_property
     def cycles(self) -> Cycles:
@@ -254,7 +254,7 @@ def _judged(found: _Found, step: Fraction) -> DiodeCycle:
     sigma = sqrt(found.chi2)
     level = fit.gain / max(found.chi2, 1e-300)
     inside = np.count_nonzero(_about(fit.curve >= fit.curve.max() - level, fit))
-    phase_error = max(inside, 1) / 2 * fit.period / len(fit.curve) * float(step)
+    phase_error = max(int(inside), 1) / 2 * fit.period / len(fit.curve) * float(step)
     named = found.mode is not None
     spread = 0.0 if named else phase_error * sqrt(12) / max(n_cycle, 1)
     known = found.mode.rows(step) if found.mode else None
