@@ -73,7 +73,7 @@ def is_wave(series: Series, fit: Fit) -> bool:
 
 
 def _is_wave(fit: Fit, wave: float, series: Series) -> bool:
-    return wave > 1.02 * fit.gain + 9 * fit.left / max(np.count_nonzero(series.w), 1)
+    return wave > 1.02 * fit.gain + 9 * fit.left / max(int(np.count_nonzero(series.w)), 1)
 
 
 def _wave(series: Series, period: float) -> tuple[float, F8]:

@@ -124,19 +124,19 @@ def fold(series: Series, period: float, per_row: int = 8) -> Profile:
     n_bin = max(4, min(int(np.ceil(period * per_row)), _MOST_BINS))
     turn = np.arange(series.n) / period
     bins = np.rint((turn - np.floor(turn)) * n_bin).astype(np.int64) % n_bin
-    w = np.bincount(bins, series.w, n_bin)
-    wy = np.bincount(bins, series.w * series.y, n_bin)
+    w: F8 = np.bincount(bins, series.w, n_bin).astype(np.float64)
+    wy: F8 = np.bincount(bins, series.w * series.y, n_bin).astype(np.float64)
     return Profile(period, w, wy, float((series.w * series.y**2).sum()))
 
 
-def share_of(start: F8, period: float, on: float) -> F8:
+def share_of(start: NDArray[np.floating[Any]], period: float, on: float) -> F8:
     """Share of ``[start, start + 1)`` in which a diode that goes on at 0 is on."""
 
-    def lit(x: F8) -> F8:
+    def lit(x: NDArray[np.floating[Any]]) -> F8:
         turn = np.floor(x / period)
         return np.asarray(turn * on + np.minimum(x - turn * period, on))
 
-    return lit(start + 1) - lit(start)
+    return np.asarray(lit(start + 1) - lit(start))
 
 
 @dataclass(frozen=True)

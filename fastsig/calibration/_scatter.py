@@ -35,7 +35,7 @@ def each_cycle(fit: Fit, flat: Series, variance: float) -> Cycles:
     number -= number.min()
 
     def total(values: F8) -> F8:
-        return np.bincount(number, values)
+        return np.bincount(number, values).astype(np.float64)
 
     w = total(flat.w)
     mean = total(flat.w * share) / np.where(w > 0, w, 1.0)

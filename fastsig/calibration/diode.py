@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
-from functools import cached_property
-from math import erfc, sqrt
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastsig.calibration import _blind
-from fastsig.calibration._folding import Fit, Series, fit_box, fold
-from fastsig.calibration._scatter import Cycles, each_cycle, redness
+from fastsig.calibration._candidates import best_of
+from fastsig.calibration._folding import Series
+from fastsig.calibration._judging import Found, judged
 from fastsig.calibration._series import combined, mean_level
 from fastsig.calibration.cycle import (
     MODES,
@@ -31,38 +28,7 @@ from fastsig.units import fraction
 
 __all__ = ["MODES", "DiodeCycle", "DiodeMode", "classify", "cycle_number", "find_cycle", "on_share"]
 
-_BETTER = 25.0  # chi-square by which a model with more freedom must be better,
-_BETTER_SHARE = 0.01  # and share of the whole: no real diode is an ideal box-car
-_LINE = 40.0  # power over the noise that a spectrum's line in the residual has to have
 _HIGHER = 1.04  # gains drift less; the low diode of FAST adds 5 %
-_FREE_TRIALS = 1000  # on-times and periods tried for each phase of a blind search
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A fitted box-car: `flat` is the series less its drift, `trials` how many were tried."""
-
-    fit: Fit
-    flat: Series
-    mode: DiodeMode | None
-    trials: float
-
-    @cached_property
-    def variance(self) -> float:
-        """Of the noise of a row of weight 1."""
-        return max(self.fit.left / max(np.count_nonzero(self.flat.w) - 3, 1), 1e-300)
-
-    @cached_property
-    def cycles(self) -> Cycles:
-        """Steps cycle by cycle."""
-        return each_cycle(self.fit, self.flat, self.variance)
-
-    @cached_property
-    def chi2(self) -> float:
-        """Fall of chi-square by the diode, in variances of noise as red as it is."""
-        rest = Series(self.flat.y - self.fit.model(self.flat.n), self.flat.w)
-        red = redness(rest, self.fit.on)
-        return self.fit.gain / self.variance / max(red, self.cycles.excess) ** 2
 
 
 def find_cycle(
@@ -127,11 +93,11 @@ def find_cycle(
     given = None if hint is None or hint.on_ticks >= hint.period_ticks else (
         DiodeCycle.of_schedule(hint))
     own = [] if given is None else [DiodeMode(hint_from, given.period, given.on)]
-    best = _best(series, [*own, *modes], step, false_alarm)
-    if best is None or _judged(best, step).false_alarm > false_alarm:
+    best = best_of(series, [*own, *modes], step, false_alarm)
+    if best is None or judged(best, step).false_alarm > false_alarm:
         raise _nothing(best, series, step, path, steady=steady, hint_from=hint_from,
                        higher=_is_higher(power, weight, off_level, path))
-    found = _judged(best, step)
+    found = judged(best, step)
     if hint is None:
         return found
     if given is not None and _agree(found, given, step):
@@ -153,139 +119,6 @@ def _always_on(hint: DiodeSchedule, step: Fraction, n: int) -> bool:
     return bool((classify(1 / step, 0, n, DiodeCycle.of_schedule(hint)) == 1).all())
 
 
-def _best(
-    series: Series, modes: Sequence[DiodeMode], step: Fraction, false_alarm: float
-) -> _Found | None:
-    known = [_of_mode(series, mode, step) for mode in modes if _resolved(mode, step, series.n)]
-    best = max(known, key=lambda found: found.chi2, default=None)
-    if best is not None:
-        best = replace(best, trials=sum(found.trials for found in known))
-        if _judged(best, step).false_alarm <= false_alarm:
-            best = _free(series, best)
-            if not _lines_left(best):
-                return best
-    blind = _of_blind(series)
-    if blind is None or (best is not None and not _is_better(blind.chi2, best.chi2)):
-        return best
-    return blind
-
-
-def _resolved(mode: DiodeMode, step: Fraction, n: int) -> bool:
-    period, on = mode.rows(step)
-    return on >= 1 and period - on >= 1 and period <= n
-
-
-def _is_better(chi2: float, than: float) -> bool:
-    return chi2 > than + max(_BETTER, _BETTER_SHARE * than)
-
-
-def _of_mode(series: Series, mode: DiodeMode, step: Fraction) -> _Found:
-    period, on = (float(each) for each in mode.rows(step))
-    flat = series.detrended(_drift_width(period, on, series.n)).clipped()
-    fit, flat = _settled(series, fit_box(fold(flat, period), on), 3)
-    return _Found(fit, flat, mode, 2 * period)
-
-
-def _drift_width(period: float, on: float, n: int) -> float:
-    """Rows over which the drift is taken: a period, or less where there are few of them."""
-    few = n < _blind.CYCLES * period
-    return min(period, max(8 * on, 64.0)) if few else period
-
-
-def _settled(series: Series, fit: Fit, rounds: int = 2) -> tuple[Fit, Series]:
-    """The fit once the diode no longer weighs on the drift, and outliers on the fit."""
-    flat = series
-    for _ in range(rounds):
-        model = fit.model(series.n)
-        width = _drift_width(fit.period, fit.on, series.n)
-        flat = _without_outliers(series.detrended(width, model), model, fit.step)
-        fit = fit_box(fold(flat, fit.period), fit.on)
-    return fit, flat
-
-
-def _without_outliers(flat: Series, model: NDArray[np.float64], step: float) -> Series:
-    rest = flat.y - model
-    used = flat.w > 0
-    rest = np.abs(rest - np.median(rest[used]))
-    sigma = 1.4826 * np.median(rest[used] * np.sqrt(flat.w[used]))
-    # Half a step besides: a gain that drifts, or a row under an edge, is no outlier.
-    kept = rest * np.sqrt(flat.w) <= 6 * sigma + 0.5 * abs(step) * np.sqrt(flat.w)
-    return Series(flat.y, np.where(kept, flat.w, 0.0))
-
-
-def _free(series: Series, best: _Found) -> _Found:
-    """The same, or with another on-time where that is clearly better: then no known mode."""
-    if series.n < _blind.CYCLES * best.fit.period:
-        return best
-    near = _blind.free_on(fold(best.flat, best.fit.period), best.fit.on)
-    wide = _blind.free_on(fold(best.flat, best.fit.period, 1))
-    near = max(near, _blind.free_on(fold(best.flat, best.fit.period), wide.on),
-               key=lambda fit: fit.gain)
-    if abs(near.on - best.fit.on) < 1 or not _is_better(
-        near.gain / best.variance, best.fit.gain / best.variance
-    ):
-        return best
-    fit, flat = _settled(series, near)
-    return replace(best, fit=fit, flat=flat, mode=replace(best.mode, name="")
-                   if best.mode else None)
-
-
-def _lines_left(found: _Found) -> bool:
-    rest = Series(found.flat.y - found.fit.model(found.flat.n), found.flat.w)
-    return _blind.strongest_line(rest) > _LINE
-
-
-def _of_blind(series: Series) -> _Found | None:
-    first, series = _blind.search(series)
-    if first is None:
-        return None
-    fit, flat = _settled(series, first)
-    fit = _blind.refined(flat, fit)
-    fit, flat = _settled(series, fit, 1)
-    if _blind.is_wave(flat, fit):
-        return None
-    return _Found(fit, flat, None, 2.0 * series.n * _FREE_TRIALS)
-
-
-def _judged(found: _Found, step: Fraction) -> DiodeCycle:
-    """The cycle in seconds with its significance and errors."""
-    fit = found.fit
-    n_cycle, one = found.cycles.n, found.cycles.snr
-    sigma = sqrt(found.chi2)
-    level = fit.gain / max(found.chi2, 1e-300)
-    inside = np.count_nonzero(_about(fit.curve >= fit.curve.max() - level, fit))
-    phase_error = max(inside, 1) / 2 * fit.period / len(fit.curve) * float(step)
-    named = found.mode is not None
-    spread = 0.0 if named else phase_error * sqrt(12) / max(n_cycle, 1)
-    known = found.mode.rows(step) if found.mode else None
-    period = known[0] if known else _simple(fit.period, spread / float(step), n_cycle)
-    on = known[1] if known and found.mode and found.mode.name else Fraction(
-        fit.on).limit_denominator(64)
-    return DiodeCycle(
-        period * step, on * step, Fraction(fit.phase).limit_denominator(10**6) * step,
-        mode=(found.mode.name or None) if found.mode else None, significance=sigma,
-        false_alarm=min(1.0, found.trials * erfc(sigma / sqrt(2)) / 2) if fit.step > 0 else 1.0,
-        snr_per_cycle=one, step=fit.step, phase_error_s=phase_error * (1 if named else 2),
-        period_error_s=spread, n_cycle=n_cycle)
-
-
-def _about(near: NDArray[np.bool_], fit: Fit) -> NDArray[np.bool_]:
-    """The run of true values that holds the best phase."""
-    near = np.roll(near, len(near) // 2 - int(fit.curve.argmax()))
-    middle = len(near) // 2
-    outside = np.flatnonzero(~near)
-    right = outside[outside > middle].min(initial=len(near))
-    left = outside[outside < middle].max(initial=-1)
-    return near[left + 1 : right]
-
-
-def _simple(period: float, error: float, n_cycle: int) -> Fraction:
-    """A whole number of rows if one is within the error, else right to 1/100 row in all."""
-    if abs(period - round(period)) <= max(2 * error, 1e-9):
-        return Fraction(round(period))
-    return Fraction(period).limit_denominator(100 * max(n_cycle, 1))
-
-
 def _agree(found: DiodeCycle, given: DiodeCycle, step: Fraction) -> bool:
     row = float(step)
     drift = abs(float(found.period - given.period)) * found.n_cycle
@@ -305,7 +138,7 @@ def _is_higher(power: Any, weight: Any, off_level: Any, path: str) -> bool:
 
 
 def _nothing(
-    best: _Found | None, series: Series, step: Fraction, path: str, *, steady: bool,
+    best: Found | None, series: Series, step: Fraction, path: str, *, steady: bool,
     hint_from: str, higher: bool,
 ) -> DataError:
     seconds = series.n * float(step)
@@ -313,7 +146,7 @@ def _nothing(
         why = f"by the {hint_from}'s schedule" if steady else "by the power with the diode off"
         return DataError(path, f"the noise diode is on during the whole scan of {seconds:.6g} s, "
                                f"{why}, and nothing in the data switches: no row is without it")
-    cycle = None if best is None else _judged(best, step)
+    cycle = None if best is None else judged(best, step)
     most = "no pattern fits into it" if cycle is None else (
         f"the best trial has {cycle.significance:.2g} sigma, by chance with a probability of "
         f"{cycle.false_alarm:.1g} ({cycle})")

@@ -116,9 +116,9 @@ def fit_diode(
     times = np.asarray(times_s, np.float64)
     if times.shape != d.shape[:1] or gain_s <= 0 or smooth_hz < 0 or chan_width_hz <= 0:
         raise UsageError(f"times {times.shape} of {len(d)} cycles, gain_s = {gain_s}, smooth_hz = "
-                         f"{smooth_hz}, chan_width_hz = {chan_width_hz}; allowed: one time a cycle, "
-                         f"above 0 (smooth_hz: 0 or more)")
-    bad = ~(w > 0).any(axis=(1, 2))
+                         f"{smooth_hz}, chan_width_hz = {chan_width_hz}; allowed: one time a "
+                         f"cycle, above 0 (smooth_hz: 0 or more)")
+    bad = np.asarray(~(w > 0).any(axis=(1, 2)))
     for _ in range(_CLEANINGS):
         parts = [rank_one(d[:, p], w[:, p], bad, path) for p in range(d.shape[1])]
         found = stand_out(parts, times, bad, gain_s, n_sigma)
@@ -183,7 +183,7 @@ def combine(models: Sequence[DiodeModel]) -> DiodeModel:
                          f"the same polarisations and channels")
     shapes = np.stack([model.shape for model in models])
     errors = np.stack([model.shape_error for model in models])
-    common = np.isfinite(shapes).all(axis=0)
+    common: NDArray[np.bool_] = np.asarray(np.isfinite(shapes).all(axis=0))
     level = np.array([[np.nan if not ok.any() else row[ok].mean()
                        for row, ok in zip(shape, common, strict=True)] for shape in shapes])
     level = level / level[0]

@@ -76,8 +76,8 @@ def on_minus_off(
         both = (w_on > 0) & (w_off > 0)
         difference[i] = np.where(both, on - off, np.nan)
         variance = on**2 / np.where(both, w_on, 1) + off**2 / np.where(both, w_off, 1)
-        inverse[i] = np.where(both & (variance > 0), n_average / np.where(variance > 0, variance, 1),
-                              0)
+        known = both & (variance > 0)
+        inverse[i] = np.where(known, n_average / np.where(known, variance, 1), 0)
         rows[i] = begin + (np.flatnonzero(lit == 1).mean() if (lit == 1).any() else np.nan)
     return Difference(cycles, difference, inverse, rows)
 
