@@ -94,7 +94,7 @@ def test_an_impulse(name: str, n_chan: int, tmp_path: Path) -> None:
     data[at] = 100
     path, _ = make(tmp_path, data)
     hop = n_chan if is_complex else 2 * n_chan
-    spectra = fs.open(path).channelize(n_chan, n_tap=4).detect("I")
+    spectra = fs.open(path).channelize(n_chan).detect("I")
     result = spectra.read()
     row = int(result.values[:, 0].sum(axis=1).argmax())
     moment = sample_time(STARTS[name.split(",")[0]], at, Fraction(RATE))
