@@ -61,6 +61,7 @@ def test_files_of_a_pulsar_scan(tmp_path: Path) -> None:
     scan = FastScan(duration="20ms", backend="psrfits", beams="7", n_chan=16, start_time=START,
                     observing="tracking", **TARGET)
     names = write_scan(scan, tmp_path, n_bits=32, n_block=64)
+    assert write_scan(scan, tmp_path, n_bits=32, n_block=64, overwrite=True) == names
     assert [Path(name).name for name in names] == [
         "SIMULATED_tracking-M07_0001.fits", "SIMULATED_2023_12_02_00_29_57_000.xlsx",
         "SIMULATED_tracking_truth.json"]
