@@ -62,11 +62,11 @@ def plan_products(
 
 
 def _check_shared(streams: Sequence[Stream]) -> None:
-    sources = {id(shared_by(stream)) for stream in streams}
-    if len(sources) > 1 or shared_by(streams[0]) is None:
+    common = [getattr(stream, "together", None) or shared_by(stream) for stream in streams]
+    if common[0] is None or any(each is not common[0] for each in common):
         raise UsageError(
             f"{streams[0].path}: chains that run together read one shared stream; allowed: "
-            "chains made from one obs.shared()"
+            "chains made from one obs.shared(), or the two of one baseline's kept()"
         )
 
 
@@ -152,7 +152,7 @@ def write_many(
     Parameters
     ----------
     streams : sequence of SpectrumStream
-        Chains on one `Shared` (of ``chain.shared()``).
+        Chains on one `Shared` (of ``chain.shared()``), or the two of `Baseline.kept`.
     paths : sequence of path
         Final names, as many and all different.
     workers, memory, fused, overwrite, lossy, hash_inputs, progress, **options

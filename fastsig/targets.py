@@ -110,6 +110,9 @@ def target(
         raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
     check_name(output_names(os.fspath(path), 1)[0])
     check_file_bytes(file_bytes)
+    if not 1e-30 < scale < 1e30:  # NaN too
+        raise UsageError(f"scale = {scale:g}; allowed: above 1e-30, below 1e30")
+    _check_ending(os.fspath(path), to)
     stream.header.require_channels(stream.path)
     name = spectra_format(path, to) or "fbh5"
     kind: type[SpectraWriter] = registry.spectra_writer(name)
@@ -118,10 +121,11 @@ def target(
     simple = name == "fbh5"
     weights_vary, codes = (True, None) if simple else _survey(stream, whole=bits is None)
     n_bits = bits or (32 if simple else kind.exact_bits(codes))
-    options = _options(name, stream, n_bits, scale, file_bytes, compression, blank)
+    exact = codes is not None and n_bits >= kind.exact_bits(codes)
+    options = _options(name, stream, n_bits, scale, file_bytes, compression, blank, exact=exact)
     sizes = kind.sizes(stream.shape, **options)
     losses = kind.losses(stream.header, stream.shape, weights_vary, **options, alike=(
-        _format_of(stream) == name), exact=codes is not None and n_bits >= kind.exact_bits(codes))
+        _format_of(stream) == name), exact=exact)
     left = [each for each in stream.columns if each not in _CARRIED.get(name, stream.columns)]
     if left:
         losses.append(f"{name} has no place for what is known of each row: {', '.join(left)}")
@@ -147,6 +151,17 @@ _CARRIED: dict[str, dict[str, str]] = {
     "hifast": {"ra_deg": "ra", "dec_deg": "dec"}, "sigproc": {}, "psrfits": {}, "presto": {}}
 
 
+# What a name ends in that stands for something else than spectra.
+_OTHERS = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".html", ".raw", ".dada", ".vdif", ".npy",
+           ".npz", ".txt", ".csv", ".json", ".xlsx", ".toml")
+
+
+def _check_ending(path: str, to: str | None) -> None:
+    if to is None and path.lower().endswith(_OTHERS):
+        raise UsageError(f"{path}: its ending stands for no format of spectra; give --to "
+                         f"{'|'.join(registry.spectra_writers())}")
+
+
 def _check_options(kind: type[SpectraWriter], bits: int | None, given: Mapping[str, Any]) -> None:
     if bits is not None and bits not in kind.OFFERS:
         raise UsageError(f"bits = {bits!r}; allowed for {kind.NAME}: "
@@ -158,7 +173,7 @@ def _check_options(kind: type[SpectraWriter], bits: int | None, given: Mapping[s
 
 
 def _options(name: str, stream: SpectrumStream, n_bits: int, scale: float, file_bytes: int | None,
-             compression: str | None, blank: str | None) -> dict[str, Any]:
+             compression: str | None, blank: str | None, *, exact: bool) -> dict[str, Any]:
     """Options of the format's writer."""
     if name == "fbh5":
         return {"weight_channels": stream.weight_channels, "bits": n_bits,
@@ -166,7 +181,7 @@ def _options(name: str, stream: SpectrumStream, n_bits: int, scale: float, file_
     options: dict[str, Any] = {"n_bits": n_bits}
     if name == "sigproc":
         options |= {"blank": blank or "mean"}
-        if scale != 1:
+        if scale != 1 or not (exact or n_bits == 32):  # then values are rounded
             options["scale"] = 1 / scale
     if name == "psrfits" and file_bytes is not None:
         options["file_rows"] = max(1, file_bytes // row_bytes(stream.shape, n_bits))

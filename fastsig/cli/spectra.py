@@ -111,11 +111,14 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
             return
         for made in targets:
             refuse_losses(made, options["lossy"])
+            copying.say_losses(made.losses, options)
         rows = sum(chain.shape[0] for chain in chains)
         with (common.compiling(quiet),
               common.progress(rows, "spectra", quiet=quiet) as advance):
-            write_plans(plans, streams, targets, overwrite=options["overwrite"],
-                        hash_inputs=options["hash_inputs"], progress=advance)
+            writers = write_plans(plans, streams, targets, overwrite=options["overwrite"],
+                                  hash_inputs=options["hash_inputs"], progress=advance)
+        for made, writer in zip(targets, writers, strict=True):
+            copying.say_clipped(writer.n_clipped, "values", made.path, made.n_bits)
     if options["as_json"]:
         _print_records([_record(chain, made) for chain, made in zip(chains, targets, strict=True)])
     for name in outputs:

@@ -21,7 +21,7 @@ from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
 from fastsig.io import _psrfits_files as files_
 from fastsig.io._fits import Table, read_column
-from fastsig.io._psrfits_clock import Rows, place
+from fastsig.io._psrfits_clock import Piece, Rows, place
 from fastsig.io._psrfits_files import Doubt, Layout, SearchFile
 from fastsig.io._psrfits_rows import check_tables
 from fastsig.io._psrfits_stream import PsrfitsSpectra
@@ -92,6 +92,9 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Psrf
     chosen = _chosen(special)
     notes: list[str] = []
     files = [files_.opened(each) for each in paths]
+    if chosen["repair"] != "yes":  # which goes by the order given
+        files.sort(key=lambda file: _begin(files_.piece_of(file, common)))
+        paths = [file.path for file in files]
     lead = next((file for file in files if file.table.n_row), files[0])
     layout = _layout(lead, files, notes)
     axis, descending = files_.channel_axis(lead, chosen["label"], common, notes)
@@ -117,6 +120,12 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Psrf
     stream = PsrfitsSpectra(header, layout, files, parts, descending, chosen)
     _warn([*notes, *stream.padding()], paths)
     return stream
+
+
+def _begin(piece: Piece) -> tuple[Any, ...]:
+    """What files are put in order by: their start, and what tells of rows before them."""
+    first = piece.centers[0] if piece.centers is not None and len(piece.centers) else 0.0
+    return (*piece.start, piece.n_before or 0.0, float(np.nan_to_num(first)), piece.path)
 
 
 def _chosen(special: Mapping[str, Any]) -> dict[str, str]:

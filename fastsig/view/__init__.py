@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io as memory
 import os
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,9 @@ from fastsig.view._voltages import draw_voltages
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["check_picture", "draw"]
+    from fastsig.stages.baseline import Baseline
+
+__all__ = ["check_picture", "draw", "draw_baseline", "draw_switched"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 
@@ -70,6 +73,69 @@ def draw(
         raise PlanError(f"there is no picture of {stream.kind}: detect first")
     if path is not None:
         _save(figure, stream, os.fspath(path), overwrite)
+    return figure
+
+
+def draw_baseline(
+    stage: Baseline, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
+    product: str | None = None, tsys: float | None = None,
+) -> Figure:
+    """Draw what a `Baseline` does, by up to 256 spectra from the middle of its stream.
+
+    The mean spectrum with the model; the mean of what is left; amplitudes by delay; the scatter
+    along frequency against the time averaged. The radiometer's noise stands beside the last three.
+
+    Parameters
+    ----------
+    stage : Baseline
+        The stage.
+    path, overwrite, product
+        As of `draw`.
+    tsys : float, optional
+        System temperature in the unit of the spectra; the mean spectrum itself by default, which
+        is right where spectra are the total power.
+
+    Raises
+    ------
+    UsageError
+        Where the product or the path's ending is unknown, or nothing is valid.
+    """
+    from fastsig.view._baseline import draw_removal
+
+    if path is not None:
+        check_picture(os.fspath(path))
+        check_output(path, overwrite=overwrite, inputs=input_files(stage))
+    figure = draw_removal(stage, product, tsys)
+    if path is not None:
+        _save(figure, stage, os.fspath(path), overwrite)
+    return figure
+
+
+def draw_switched(
+    mean: SpectrumStream, rows: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
+    overwrite: bool = True, notes: Sequence[str] = (),
+) -> Figure:
+    """Draw a reduced spectrum within its expected noise, and the rows that it is the mean of.
+
+    Parameters
+    ----------
+    mean : SpectrumStream
+        Of one row, with columns ``radiometer_NAME``.
+    rows : SpectrumStream
+        What it is made of; those of its first product are drawn.
+    path, overwrite
+        As of `draw`.
+    notes : sequence of str
+        Lines below the title.
+    """
+    from fastsig.view._switched import draw_mean
+
+    if path is not None:
+        check_picture(os.fspath(path))
+        check_output(path, overwrite=overwrite, inputs=input_files(mean))
+    figure = draw_mean(mean, rows, notes)
+    if path is not None:
+        _save(figure, mean, os.fspath(path), overwrite)
     return figure
 
 
