@@ -21,7 +21,7 @@ from fastsig.scheduler import run
 from fastsig.shared import Shared, shared_by
 from fastsig.signals import held
 from fastsig.stages.integrate import Integrate
-from fastsig.stream import Stream
+from fastsig.stream import SpectrumStream, Stream
 from fastsig.targets import Target, refuse_losses, target
 
 _log = logging.getLogger(__name__)
@@ -195,6 +195,9 @@ def write_plans(
             for ready, stream, made in zip(plans, streams, targets, strict=True)
         ]
         _run(plans, writers, progress)
+        for stream, writer in zip(streams, writers, strict=True):
+            if isinstance(stream, SpectrumStream):
+                writer.add_columns(stream)
     for ready, path in zip(plans, paths, strict=True):
         rows, seconds = ready.stream.shape[0], time.perf_counter() - begun
         _log.info("%s: %d rows in %.3g s", path, rows, seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io as memory
 import os
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from fastsig.stages.baseline import Baseline
 
-__all__ = ["check_picture", "draw", "draw_baseline"]
+__all__ = ["check_picture", "draw", "draw_baseline", "draw_switched"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 
@@ -107,6 +108,34 @@ def draw_baseline(
     figure = draw_removal(stage, product, tsys)
     if path is not None:
         _save(figure, stage, os.fspath(path), overwrite)
+    return figure
+
+
+def draw_switched(
+    mean: SpectrumStream, rows: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
+    overwrite: bool = True, notes: Sequence[str] = (),
+) -> Figure:
+    """Draw a reduced spectrum within its expected noise, and the rows that it is the mean of.
+
+    Parameters
+    ----------
+    mean : SpectrumStream
+        Of one row, with columns ``radiometer_NAME``.
+    rows : SpectrumStream
+        What it is made of; those of its first product are drawn.
+    path, overwrite
+        As of `draw`.
+    notes : sequence of str
+        Lines below the title.
+    """
+    from fastsig.view._switched import draw_mean
+
+    if path is not None:
+        check_picture(os.fspath(path))
+        check_output(path, overwrite=overwrite, inputs=input_files(mean))
+    figure = draw_mean(mean, rows, notes)
+    if path is not None:
+        _save(figure, mean, os.fspath(path), overwrite)
     return figure
 
 
