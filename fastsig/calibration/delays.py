@@ -17,7 +17,7 @@ C16 = NDArray[np.complex128]
 
 _STEPS = 12  # of the conjugate gradients: gaps shorter than 1 / width settle in fewer
 _PAD = 2  # what the band is continued by, times 1 / width: then its ends are as good as a gap's
-_RIDGE = 1e-3  # least share of a component's power that must lie in channels that count
+_RIDGE = 1e-4  # least share of a component's power that must lie in channels that count
 
 
 def check_window(periods: Sequence[float], width: float, step: float, band: float,

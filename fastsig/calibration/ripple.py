@@ -26,7 +26,8 @@ F8 = NDArray[np.float64]
 PERIOD_MHZ = 1.08
 
 _FINE = 16  # delays that are tried within the resolution 1 / bandwidth
-_EVEN = 1e-3
+_TURNS = 3  # of trend and ripple: what each leaves in the other then is below 1e-3 of it
+_EVEN = 1e-3  # most that spacings of channels differ by, relatively
 
 
 class Sine(NamedTuple):
@@ -108,7 +109,7 @@ def fourier(
 def _filtered(y: F8, w: F8, t: F8, trend: int, window: DelayWindow) -> F8:
     """Ripple of some rows: trend and ripple in turn, as each disturbs the other a little."""
     ripple, fit = np.zeros_like(y), window.fit(w)
-    for _ in range(2):
+    for _ in range(_TURNS):
         ripple = fit(np.where(w > 0, y - fitted(y - ripple, w, t, trend), 0))
     ripple[np.count_nonzero(w, axis=-1) <= trend + 2 * window.n_mode] = np.nan
     return ripple

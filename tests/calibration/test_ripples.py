@@ -59,6 +59,16 @@ def test_the_line_would_be_harmed_without_its_window() -> None:
         assert off[0] < 0.06 and off[1] > 5 * off[0]
 
 
+def test_the_model_without_noise() -> None:
+    slow = 1 + 0.1 * np.sin((X - 1405) / 6)  # amplitudes change along the band
+    truth = ripple(1.1) * slow
+    values = (100 + 4 * ((X - 1420) / 15) ** 2 + truth + 1000 * inside(X, PROTECT))[np.newaxis]
+    off = removed("fourier", values)[0] - truth
+    assert np.abs(off).max() < 0.04 and off.std() < 0.004  # of an amplitude of 4
+    wave = sine(values / slow, X, protect=PROTECT, trend=8).model[0]
+    assert np.abs(wave - ripple(1.1)).max() < 0.06
+
+
 def test_gaps_and_weights() -> None:
     rng = np.random.default_rng(4)
     values = 100 + ripple(1.1) + rng.normal(0, 1, (6, 1, 4096))
