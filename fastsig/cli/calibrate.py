@@ -34,6 +34,9 @@ from fastsig.cli import common, copying
               help="Sign of Q; conventions differ.")
 @click.option("--sign-v", type=click.Choice(["1", "-1"]), default="1", show_default=True,
               help="Sign of V; conventions differ.")
+@click.option("--feed-angle", metavar="ANGLE",
+              help="Position angle of feed A less that of the line from M01 to M02: Q and U on the "
+              "sky.  [default: Q and U of the receiver]")
 @click.option("--ky", metavar="FILE.xlsx", help="Track of FAST's feed cabin: positions.")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
               help="Of the air, such as 925,15,0.8,0.3m.  [default: none]")
@@ -66,7 +69,8 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
             common.say(line, quiet)
         stream = calibrated(
             part.stream, found, on=options["on"], stokes=options["stokes"],
-            sign_q=int(options["sign_q"]), sign_v=int(options["sign_v"]), ky=options["ky"],
+            sign_q=int(options["sign_q"]), sign_v=int(options["sign_v"]),
+            feed_angle=options["feed_angle"], ky=options["ky"],
             refraction=options["refraction"], flux=options["flux"], beam=options["beam"],
             zenith_angle=options["zenith_angle"])
         if options["picture"] and not options["dry_run"]:

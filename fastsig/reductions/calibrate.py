@@ -311,7 +311,7 @@ def _middle(n_chan: int) -> slice:
 
 def calibrated(
     stream: Stream, found: Found, *, on: str = "subtract", guard: Any = 0,
-    stokes: str | None = None, sign_q: int = 1, sign_v: int = 1, angle: Any = None,
+    stokes: str | None = None, sign_q: int = 1, sign_v: int = 1, feed_angle: Any = None,
     ky: str | None = None, refraction: Any = None, beam: int | None = None, flux: bool = False,
     zenith_angle: Any = None,
 ) -> SpectrumStream:
@@ -325,7 +325,7 @@ def calibrated(
         As of `fastsig.stages.calibrate.Calibrate`.
     stokes : {"I", "IQUV", "V"}, optional
         Stokes parameters in place of AA, BB, CR and CI.
-    sign_q, sign_v, angle
+    sign_q, sign_v, feed_angle
         As of `fastsig.stages.stokes.Stokes`.
     ky : path, optional
         Table of FAST's feed cabin: positions become columns.
@@ -347,7 +347,7 @@ def calibrated(
     elif beam is not None:
         out.header = out.header.replace(beam=beam)
     if stokes is not None:
-        out = Stokes(out, stokes, sign_q=sign_q, sign_v=sign_v, angle=angle)
+        out = Stokes(out, stokes, sign_q=sign_q, sign_v=sign_v, feed_angle=feed_angle)
     if flux:
         from fastsig import telescopes
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from fastsig_kernels import apply_gain
 from numpy.typing import NDArray
 
 from fastsig.calibration.cycle import classify, on_share
@@ -52,8 +53,12 @@ class Calibrate(SpectrumStream):
         self.source, self.solution, self.on, self.guard = source, solution, on, guard
         self._kelvin = solution.kelvin.astype(np.float32)
         self._diode = solution.diode.astype(np.float32)
-        self._turn = None if solution.phase is None else np.exp(
-            -1j * solution.phase).astype(np.complex64)
+        powers = min(2, len(solution.names))
+        self._gain = np.ascontiguousarray(self._kelvin[:powers])
+        self._cross = None
+        if len(solution.names) == 4:
+            turn = 0.0 if solution.phase is None else solution.phase
+            self._cross = (solution.kelvin[2] * np.exp(-1j * turn)).astype(np.complex64)
         super().__init__(source.header.replace(unit="K", n_bits=32), source.shape, np.float32,
                          source.path)
 
@@ -92,12 +97,9 @@ class Calibrate(SpectrumStream):
         rate = self.header.sample_rate
         state = classify(rate, start, n, self.solution.cycle, self.guard)
         middle = (start + 0.5 + np.arange(n)) / float(rate)
-        gain = (1 / self.solution.gain_at(middle)).astype(np.float32)
-        data = np.multiply(block.data, self._kelvin, out=None if out is None else out[:n])
-        data *= gain[:, :, np.newaxis]
-        if self._turn is not None:
-            turned = (data[:, 2] + 1j * data[:, 3]) * self._turn
-            data[:, 2], data[:, 3] = turned.real, turned.imag
+        row = (1 / self.solution.gain_at(middle)).astype(np.float32)
+        data = apply_gain(block.data, self._gain, cross=self._cross, row=row,
+                          out=None if out is None else out[:n])
         lit = state == 1
         if self.on == "subtract" and lit.any():
             data[lit] -= self._diode

@@ -15,13 +15,14 @@ from fastsig.stream import Block, SpectrumStream, Stream, Sums
 __all__ = ["Locate"]
 
 _NAMES = {"ra_deg": "deg", "dec_deg": "deg", "zenith_deg": "deg", "parallactic_deg": "deg",
-          "extrapolated": ""}
+          "receiver_deg": "deg", "extrapolated": ""}
 
 
 class Locate(SpectrumStream):
     """The same spectra, with the position of the beam at the middle of each as columns.
 
-    ``ra_deg``, ``dec_deg`` are ICRS; ``zenith_deg`` and ``parallactic_deg`` as seen; and
+    ``ra_deg``, ``dec_deg`` are ICRS; ``zenith_deg`` and ``parallactic_deg`` as seen;
+    ``receiver_deg`` is the position angle of the receiver's Y axis, north through east; and
     ``extrapolated`` is 1 where the track has no row within 1 s.
 
     Parameters
@@ -84,6 +85,7 @@ class Locate(SpectrumStream):
                 "ra_deg": found.ra.value[:, 0], "dec_deg": found.dec.value[:, 0],
                 "zenith_deg": found.zenith_distance.value[:, 0],
                 "parallactic_deg": found.parallactic_angle.value[:, 0],
+                "receiver_deg": self.track.receiver_angle(found.time).value,
                 "extrapolated": found.extrapolated.astype(np.float64)}
 
     @property
