@@ -19,6 +19,7 @@ __all__ = ["best_of"]
 _BETTER = 25.0  # chi-square by which a model with more freedom must be better,
 _BETTER_SHARE = 0.01  # and share of the whole: no real diode is an ideal box-car
 _LINE = 40.0  # power over the noise that a spectrum's line in the residual has to have
+_NEAR_ON = 4.0  # on-times that the drift is taken over, once the diode is known
 _FREE_TRIALS = 1000  # on-times and periods tried for each phase of a blind search
 
 
@@ -66,7 +67,8 @@ def _settled(series: Series, fit: Fit, rounds: int = 2) -> tuple[Fit, Series]:
     flat = series
     for _ in range(rounds):
         model = fit.model(series.n)
-        width = _drift_width(fit.period, fit.on, series.n)
+        # With the diode taken off, less time does: a source that passes goes with the drift.
+        width = min(_drift_width(fit.period, fit.on, series.n), max(_NEAR_ON * fit.on, _NEAR_ON))
         flat = _without_outliers(series.detrended(width, model), model, fit.step)
         fit = fit_box(fold(flat, fit.period), fit.on)
     return fit, flat

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.calibration._smoothing import smooth_channels
-from fastsig.calibration.cycle import DiodeCycle, cycle_number
+from fastsig.calibration.cycle import DiodeCycle
 from fastsig.calibration.diode import find_cycle
 from fastsig.calibration.gain import DiodeModel
 from fastsig.calibration.solution import DiodeSolution, pairs_of
@@ -140,12 +140,10 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     cycle = _cycle(stream, power, weight, step, diode)
     samples = float(axis.step_hz / stream.header.sample_rate)
     bands = axis.n_chan / power.shape[2] * float(step * stream.header.sample_rate)
-    model = gain_of(power, weight, step, cycle, gain_s=float(exact(gain_time, "s", "gain_time")),
-                    guard=edge, n_average=samples * bands, path=stream.path)
-    numbers = cycle_number(1 / step, 0, len(power), cycle)
-    rows = np.minimum((model.times_s / float(step)).astype(np.int64), len(power) - 1)
-    found = measure(stream, cycle, numbers[rows[model.bad]], guard=edge, workers=threads,
-                    progress=progress)
+    model, counting = gain_of(
+        power, weight, step, cycle, gain_s=float(exact(gain_time, "s", "gain_time")), guard=edge,
+        n_average=samples * bands, path=stream.path)
+    found = measure(stream, cycle, counting, guard=edge, workers=threads, progress=progress)
     over = _smoothing(smooth, axis)
     width = 2 * round(float(over / axis.step_hz) / 2) + 1
     shape, error = _shape(found, model, pairs, samples, width)

@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.calibration.beside import FAR, NEAR, Balance, balance, near_rows
 from fastsig.calibration.cycle import DiodeCycle, classify, cycle_number
 from fastsig.calibration.gain import DiodeModel, fit_diode
-from fastsig.calibration.onoff import on_minus_off
+from fastsig.calibration.onoff import Difference, on_minus_off
 from fastsig.calibration.solution import pairs_of
 from fastsig.errors import DataError
 from fastsig.scheduler import run
 from fastsig.stream import Block, SpectrumStream
 
-__all__ = ["Measured", "gain_of", "measure", "near_rows", "total_power"]
+__all__ = ["Measured", "gain_of", "measure", "total_power"]
 
 F8 = NDArray[np.float64]
 
@@ -89,25 +90,17 @@ def total_power(stream: SpectrumStream, *, workers: int = 1,
     return power, weight / whole, n_int / stream.header.sample_rate
 
 
-def near_rows(rate: Fraction, start: int, n: int, cycle: DiodeCycle, guard: Fraction
-              ) -> NDArray[np.int8]:
-    """States of rows: 1 on, 0 off within an on-time of one with the diode on, else -1.
-
-    Rows with it off lie on both sides of an on-time alike: what drifts evenly cancels, and what
-    passes through the beam between on-times has no part in it.
-    """
-    state = classify(rate, start, n, cycle, guard)
-    side = max(cycle.on, 1 / rate) + guard
-    if cycle.on + 2 * side < cycle.period:
-        wide = DiodeCycle(cycle.period, cycle.on + 2 * side, cycle.phase - side)
-        state[(state == 0) & (classify(rate, start, n, wide) != 1)] = -1
-    return state
-
-
 def gain_of(power: F8, weight: F8, step_s: Fraction, cycle: DiodeCycle, *, gain_s: float,
             guard: Fraction = Fraction(0), n_average: float = 1.0, path: str = "spectra"
-            ) -> DiodeModel:
+            ) -> tuple[DiodeModel, Balance]:
     """The gain over time, from the series of `total_power`; its shape is that of sub-bands.
+
+    Returns
+    -------
+    model : DiodeModel
+        Of all cycles that were seen.
+    balance : Balance
+        How rows of the good ones count.
 
     Raises
     ------
@@ -118,14 +111,48 @@ def gain_of(power: F8, weight: F8, step_s: Fraction, cycle: DiodeCycle, *, gain_
     state = near_rows(rate, 0, n, cycle, guard)
     _check_states(state, cycle, step_s, path)
     number = cycle_number(rate, 0, n, cycle)
-    found = on_minus_off(power, weight, state, number, n_average=n_average)
+    counting = balance(state, number, (weight > 0).any(axis=(1, 2)))
+    found = on_minus_off(power, weight, np.where(state == 2, -1, state), number,
+                         n_average=n_average)
+    if (state == 2).any():
+        far = on_minus_off(power, weight, np.choose(state, [-1, 1, 0], mode="clip"), number,
+                           n_average=n_average)
+        found = _combined(found, far)
     seen = (found.weight > 0).any(axis=(1, 2))
-    if not seen.any():
-        raise DataError(path, "no cycle of the noise diode has rows with it on and rows with it "
-                        "off beside these")
-    times = (found.rows[seen] + 0.5) * float(step_s)
-    return fit_diode(found.power[seen], found.weight[seen], times_s=times, chan_width_hz=1.0,
-                     smooth_hz=0.0, gain_s=gain_s, path=path)
+    usable = seen & counting.counts[found.number - counting.first]
+    if not usable.any():
+        raise DataError(path, "no cycle of the noise diode has spectra with it on, and spectra "
+                        "with it off on both sides of these")
+    difference, inverse = found.power[seen], found.weight[seen]
+    inverse[~usable[seen]] = 0  # counts as bad
+    inverse[_far_off(np.where(inverse > 0, difference, np.nan))] = 0
+    model = fit_diode(difference, inverse, times_s=(found.rows[seen] + 0.5) * float(step_s),
+                      chan_width_hz=1.0, smooth_hz=0.0, gain_s=gain_s, path=path)
+    good = np.zeros(len(counting.counts), bool)
+    good[found.number[seen][~model.bad] - counting.first] = True
+    return model, counting.without(~good)
+
+
+def _combined(near: Difference, far: Difference) -> Difference:
+    """Differences from what both kinds of rows say; without that where a cycle lacks one."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        both = 1 / (NEAR**2 / near.weight + FAR**2 / far.weight)
+    there = (near.weight > 0) & (far.weight > 0)
+    return near._replace(power=np.where(there, NEAR * near.power + FAR * far.power, np.nan),
+                         weight=np.where(there, both, 0.0))
+
+
+def _far_off(power: F8) -> NDArray[np.bool_]:
+    """Cycles that are no measure of the diode: a source went by, or interference came and went.
+
+    Gains drift by a few per cent: what is 30 % and 5 robust sigmas off the median is none.
+    """
+    known = np.isfinite(power).any(axis=(1, 2))
+    level = np.zeros(len(power))
+    typical = np.nanmedian(power[known], axis=0)
+    level[known] = np.nanmedian((power[known] / typical).reshape(known.sum(), -1), axis=1)
+    sigma = 1.4826 * np.median(np.abs(level[known] - 1))
+    return known & (np.abs(level - 1) > max(0.3, 5 * float(sigma)))
 
 
 def _check_states(state: NDArray[np.int8], cycle: DiodeCycle, step_s: Fraction, path: str) -> None:
@@ -143,9 +170,9 @@ class Measured:
     Parameters
     ----------
     on, off : ndarray, shape (product, chan)
-        Means of rows with the diode on, and of those beside them with it off.
+        Means of rows with the diode on, and what they would be without it, of those beside them.
     n_on, n_off : ndarray, shape (product, chan)
-        Sums of their weights.
+        Rows that they are as good as means of.
     level : ndarray, shape (product, chan)
         Mean of all rows with the diode off.
     scatter : ndarray, shape (product, chan)
@@ -161,32 +188,31 @@ class Measured:
     scatter: F8
 
 
-def measure(stream: SpectrumStream, cycle: DiodeCycle, bad: Sequence[int] = (), *,
+def measure(stream: SpectrumStream, cycle: DiodeCycle, counting: Balance, *,
             guard: Fraction = Fraction(0), workers: int = 1,
             progress: Callable[[int], Any] | None = None) -> Measured:
     """Spectra with the diode on and, beside these, with it off.
 
     Parameters
     ----------
-    bad : sequence of int
-        Numbers of cycles to leave out, as of `cycle_number`.
+    counting : Balance
+        How rows count, of `gain_of`.
     """
     rate = stream.header.sample_rate
-    total = np.zeros((8, *stream.shape[1:]))
+    total = np.zeros((10, *stream.shape[1:]))
     reach = int(cycle.period * rate) + 1
 
     def work(block: Block) -> F8:
         state = near_rows(rate, block.start, block.n, cycle, guard)
-        if len(bad):
-            number = cycle_number(rate, block.start, block.n, cycle)
-            state[np.isin(number, bad)] = -1
+        factor = counting.of(state, cycle_number(rate, block.start, block.n, cycle))
         off = classify(rate, block.start, block.n, cycle, guard) == 0
         weight = np.broadcast_to(block.valid, block.data.shape)
         data = np.where(weight > 0, block.data, 0)
         parts = []
-        for rows in (state == 1, state == 0):
-            parts += [(data[rows] * weight[rows]).sum(axis=0, dtype=np.float64),
-                      weight[rows].sum(axis=0, dtype=np.float64)]
+        for kind in (1, 0, 2):
+            some = np.flatnonzero((state == kind) & (factor > 0))
+            share = weight[some] * factor[some, np.newaxis, np.newaxis]
+            parts += [(data[some] * share).sum(axis=0), share.sum(axis=0)]
         rows = np.flatnonzero(off)
         return np.stack([*parts, *_pairs(data[rows], weight[rows] > 0, rows, reach)])
 
@@ -195,10 +221,13 @@ def measure(stream: SpectrumStream, cycle: DiodeCycle, bad: Sequence[int] = (), 
 
     _each(stream, work, use, _pieces(stream), workers, progress)
     with np.errstate(invalid="ignore", divide="ignore"):
-        level = total[6] / total[7]
-        scatter = total[4] / (2 * total[5])
-        return Measured(total[0] / total[1], total[2] / total[3], total[1], total[3], level,
-                        scatter)
+        on, near, far = (total[i] / total[i + 1] for i in (0, 2, 4))
+        wide = total[5] > 0
+        off = np.where(wide, NEAR * near + FAR * far, near)
+        n_off = np.where(wide, 1 / (NEAR**2 / total[3] + FAR**2 / total[5]), total[3])
+        level = total[8] / total[9]
+        scatter = total[6] / (2 * total[7])
+        return Measured(on, off, total[1], n_off, level, scatter)
 
 
 def _pairs(data: Any, good: NDArray[np.bool_], rows: NDArray[np.int64], reach: int) -> list[F8]:

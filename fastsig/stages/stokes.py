@@ -22,8 +22,8 @@ class Stokes(SpectrumStream):
     """Stokes parameters of integrated products.
 
     ``I = AA + BB``, ``Q = sign_q (AA - BB)``, ``U = 2 CR``, ``V = sign_v 2 CI``, with
-    ``CR + i CI = <A* B>``. In the sky's frame Q and U are along north and east: they are turned by
-    twice the position angle of feed A, which is the column ``receiver_deg`` + 90 deg + `feed_angle`.
+    ``CR + i CI = <A* B>``. In the sky's frame Q and U are along north and east: they are turned
+    by twice the position angle of feed A: the column ``receiver_deg`` + 90 deg + `feed_angle`.
 
     Parameters
     ----------
