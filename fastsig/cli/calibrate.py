@@ -43,6 +43,7 @@ from fastsig.cli import common, copying
 @click.option("--beam", type=click.IntRange(1, 19), help="Of the receiver; by default the file's.")
 @click.option("--flux", is_flag=True, help="Jy, by the receiver's gain.")
 @click.option("--zenith-angle", metavar="ANGLE", help="Where no track tells it: 20deg.")
+@click.option("--gain", metavar="K/JY", help="Jy, by a gain of one polarisation: 16K/Jy.")
 @click.option("--picture", metavar="FILE.png", help="Diode, gains and noise, as a picture.")
 @common.span_options
 @copying.to_option
@@ -72,7 +73,7 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
             sign_q=int(options["sign_q"]), sign_v=int(options["sign_v"]),
             feed_angle=options["feed_angle"], ky=options["ky"],
             refraction=options["refraction"], flux=options["flux"], beam=options["beam"],
-            zenith_angle=options["zenith_angle"])
+            zenith_angle=options["zenith_angle"], gain=options["gain"])
         if options["picture"] and not options["dry_run"]:
             from fastsig.view import draw_calibration
 

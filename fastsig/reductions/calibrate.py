@@ -311,7 +311,7 @@ def calibrated(
     stream: Stream, found: Found, *, on: str = "subtract", guard: Any = 0,
     stokes: str | None = None, sign_q: int = 1, sign_v: int = 1, feed_angle: Any = None,
     ky: str | None = None, refraction: Any = None, beam: int | None = None, flux: bool = False,
-    zenith_angle: Any = None,
+    zenith_angle: Any = None, gain: Any = None,
 ) -> SpectrumStream:
     """The spectra of a scan in K, or Jy, with what more is asked for.
 
@@ -335,6 +335,8 @@ def calibrated(
         Whether flux densities are made by the receiver's gain.
     zenith_angle : Quantity or str, optional
         Where `ky` does not tell it.
+    gain : Quantity or str, optional
+        K/Jy of a polarisation, in place of the receiver's own.
     """
     out: SpectrumStream = Calibrate(stream, found.solution, on=on,
                                     guard=exact(guard, "s", "guard"))
@@ -346,12 +348,13 @@ def calibrated(
         out.header = out.header.replace(beam=beam)
     if stokes is not None:
         out = Stokes(out, stokes, sign_q=sign_q, sign_v=sign_v, feed_angle=feed_angle)
-    if flux:
+    if gain is not None:
+        out = Flux(out, gain=gain)
+    elif flux:
         from fastsig import telescopes
 
         receiver = telescopes.get(out.header.telescope or "FAST").receiver()
-        angle_deg = None if zenith_angle is None else quantity(zenith_angle, "deg", "zenith_angle")
-        out = Flux(out, receiver, zenith_angle=angle_deg)
+        out = Flux(out, receiver, zenith_angle=zenith_angle)
     return out
 
 

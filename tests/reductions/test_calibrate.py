@@ -189,6 +189,18 @@ def test_noise_of_intensity_mapping() -> None:
     assert all(abs(ratio - 1) < 0.025 for ratio in record["measured_over_expected"])
 
 
+def test_a_gain_that_a_calibrator_gave() -> None:
+    made = Made(spectra(duration="100s", n_chan=16))
+    found = solve(made, "12.5K")
+    kelvin = calibrated(made, found).read_block(0, 200).data
+    jansky = calibrated(made, found, gain="16K/Jy")
+    np.testing.assert_allclose(jansky.read_block(0, 200).data, kelvin / 16, rtol=1e-6)
+    whole = calibrated(made, found, stokes="I", gain=16 * u.K / u.Jy).read_block(0, 200).data
+    np.testing.assert_allclose(whole[:, 0], (kelvin[:, 0] + kelvin[:, 1]) / 32, rtol=1e-5)
+    with pytest.raises(UsageError, match="gain = 0"):
+        calibrated(made, found, gain="0K/Jy")
+
+
 def test_edges_of_the_diode_count_neither_way() -> None:
     # On for 1.3 of 4 spectra: one whole, one partly.
     recording = spectra(duration="200s", diode=simulate.Diode(
