@@ -29,7 +29,8 @@ __all__ = ["FastScan", "beam_numbers"]
 
 _SEED_STEP = 0x9E3779B97F4A7C15  # odd: different beams never share a seed
 _GOLDEN_DEG = Fraction("137.5")  # the phases of drifts of any few beams lie far apart
-_BACKENDS = ("spectral", "psrfits")
+_INTEGRATIONS = {"spectral": INTEGRATION, "psrfits": Fraction("0.000049152")}
+_OTHERS = {"spectral": ("bandwidth", "shift"), "psrfits": ("mode",)}
 DRIFT_ROTATION_DEG = Fraction("23.4")  # of CRAFTS: the beams' declinations are spread evenly
 
 
@@ -51,6 +52,18 @@ def beam_numbers(beams: str | Iterable[Any]) -> tuple[int, ...]:
     if not found or min(found) < 1 or max(found) > N_BEAM:
         raise UsageError(f"beams = {beams!r}; allowed: from 1 to {N_BEAM}")
     return tuple(sorted(found))
+
+
+def _check_backend(backend: str, parameters: dict[str, Any]) -> None:
+    if backend not in _OTHERS:
+        raise UsageError(f"backend = {backend!r}; allowed: {', '.join(_OTHERS)}")
+    for name in _OTHERS[backend]:
+        if name in parameters:
+            raise UsageError(f"{name} = {parameters[name]!r}; allowed with backend {backend}: none")
+
+
+def _number(value: Any, unit: str, name: str) -> float:
+    return float(scalar(value, unit, name))
 
 
 class FastScan:
@@ -108,42 +121,36 @@ class FastScan:
         drift: GainDrift | None = None, start_time: Time | str = "2026-01-01T00:00:00",
         integration: Any = None, seed: Any = 1, **parameters: Any,
     ) -> None:
-        if backend not in _BACKENDS:
-            raise UsageError(f"backend = {backend!r}; allowed: {', '.join(_BACKENDS)}")
-        wrong = {"spectral": ("bandwidth", "shift"), "psrfits": ("mode",)}[backend]
-        for name in (name for name in wrong if name in parameters):
-            raise UsageError(f"{name} = {parameters[name]!r}; allowed with backend {backend}: none")
+        _check_backend(backend, parameters)
         self.backend, self.observing = backend, observing
         self.mode = parameters.get("mode", "W") if backend == "spectral" else None
-        if integration is None:
-            integration = INTEGRATION if backend == "spectral" else Fraction("0.000049152")
-        step = positive(integration, "s", "integration")
+        given = integration if integration is not None else _INTEGRATIONS[backend]
+        self.integration = step = positive(given, "s", "integration")
         start = (start_time if isinstance(start_time, Time) else parse_time(start_time)).utc
         length = float(step * max(1, round(scalar(duration, "s", "duration") / step)))
         self.horizon = Horizon(start, refraction)
         self.target = self._target(ra, dec, length)
         if rotation is None:
             rotation = DRIFT_ROTATION_DEG if observing == "drifting" else 0
-        angles = {name: float(scalar(value, "deg", name)) for name, value in (
-            ("rotation", rotation), ("yaw", yaw), ("feed_angle", feed_angle))}
         self.track = Track(
-            self.horizon, observing, self.target, length, rotation_deg=angles["rotation"],
-            yaw_deg=angles["yaw"], off_deg=(float(scalar(off_ra, "arcmin", "off_ra")) / 60,
-                                            float(scalar(off_dec, "arcmin", "off_dec")) / 60),
-            dwell_s=float(positive(dwell, "s", "dwell")), slew_s=float(
-                positive(slew, "s", "slew")))
+            self.horizon, observing, self.target, length,
+            rotation_deg=_number(rotation, "deg", "rotation"), yaw_deg=_number(yaw, "deg", "yaw"),
+            off_deg=(_number(off_ra, "arcmin", "off_ra") / 60,
+                     _number(off_dec, "arcmin", "off_dec") / 60),
+            dwell_s=float(positive(dwell, "s", "dwell")),
+            slew_s=float(positive(slew, "s", "slew")))
         self.sky = Sky(self.track, sky, continuum)
-        self.feed_angle_deg = angles["feed_angle"]
-        self.ambient_c = float(scalar(ambient, "deg_C", "ambient"))
-        self.integration, self._seed, self._drift = step, seed_of(seed), drift
+        self.feed_angle_deg = _number(feed_angle, "deg", "feed_angle")
+        self.ambient_c = _number(ambient, "deg_C", "ambient")
+        self._seed, self._drift = seed_of(seed), drift
         make = spectral if backend == "spectral" else FastSpectra
         common = {**parameters, "duration": duration, "start_time": start, "integration": step}
         self.recordings: dict[int, FastSpectra] = {
             beam: make(beam=beam, **self._own(beam), **common) for beam in beam_numbers(beams)}
         if backend == "psrfits":  # FAST's spectral files tell no place
             for each in self.recordings.values():
-                each.header = each.header.replace(ra_deg=self.target.ra.deg,
-                                                  dec_deg=self.target.dec.deg)
+                each.header = each.header.replace(ra_deg=float(self.target.ra.deg),
+                                                  dec_deg=float(self.target.dec.deg))
 
     def _target(self, ra: Any, dec: Any, length: float) -> SkyCoord:
         high = None if dec is None else degrees(dec, "dec")
