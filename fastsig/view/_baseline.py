@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastsig.calibration.baseline import polynomial
 from fastsig.calibration.lines import inside
+from fastsig.calibration.radiometer import radiometer
 from fastsig.errors import UsageError
 from fastsig.stages.baseline import Baseline
 from fastsig.view._common import COLORS, line, new_figure, title
@@ -94,9 +95,8 @@ def _radiometer(stage: Baseline, seen: _Seen, name: str, tsys: float | None) -> 
     if tsys is None and name not in powers:
         return None
     level: F8 = _mean(seen.before) if tsys is None else np.full(seen.before.shape[1], tsys)
-    samples = float(stage.axis.step_hz / stage.header.sample_rate)
-    sigma: F8 = np.abs(level) / np.sqrt(samples * (2 if name == "I" else 1))
-    return sigma
+    return radiometer(np.abs(level), float(stage.axis.step_hz), 1 / float(stage.header.sample_rate),
+                      n_pol=2 if name == "I" else 1)
 
 
 def _mean(values: F8) -> F8:
@@ -119,7 +119,7 @@ def _draw_spectra(axes: Any, stage: Baseline, seen: _Seen) -> None:
     room = 0.25 * (high - low) or 1.0
     axes.set_ylim(max(low - room, np.nanmin(before) - room / 5),
                   max(high + room, min(np.nanmax(before), high + 4 * room)))
-    axes.set_ylabel("mean spectrum")
+    axes.set_ylabel(f"mean ({stage.header.unit or 'recorded units'})")
     _finish(axes)
 
 
@@ -149,7 +149,7 @@ def _draw_rest(axes: Any, stage: Baseline, seen: _Seen, sigma: F8 | None) -> Non
         reach = max(reach, 1.5 * float(np.nanmedian(band)))
     axes.set_ylim(-reach, 1.3 * reach)
     _shade(axes, stage)
-    axes.set_ylabel("mean left")
+    axes.set_ylabel(f"mean left ({stage.header.unit or 'recorded units'})")
     axes.set_xlabel("frequency (MHz)")
     _finish(axes)
 

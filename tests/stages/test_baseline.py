@@ -52,6 +52,13 @@ class Memory(SpectrumStream):
     def weight_channels(self) -> int:
         return self.weight.shape[2]
 
+    @property
+    def columns(self) -> dict[str, str]:
+        return {"ra": "deg"}
+
+    def read_columns(self, start: int, n: int) -> dict[str, np.ndarray]:
+        return {"ra": np.arange(start, start + n, dtype=float)}
+
     def read_block(self, start: int, n: int, out: Any = None) -> Block:
         self._check_range(start, n)
         weight = self.weight[start : start + n]
@@ -150,6 +157,7 @@ def test_polynomial_of_a_row_by_hand() -> None:
     left = stage.read_block(9, 3)
     np.testing.assert_array_equal(left.data[:2], (block.data - model)[:2].astype(np.float32))
     assert (left.valid[:2] == block.valid[:2]).all()
+    assert stage.columns == {"ra": "deg"} and stage.read_columns(3, 2)["ra"].tolist() == [3, 4]
     mean = Integrate(stage, n_int=2).read_block(4, 1)  # rows 8 and 9
     rows, weight = stage.read_block(8, 2).data, stream.weight[8:10]
     np.testing.assert_allclose(mean.data[0], (rows * weight).sum(axis=0) / weight.sum(axis=0),
