@@ -8,6 +8,7 @@ import pytest
 from fastsig.calibration.diode import find_cycle
 from fastsig.errors import DataError, DoubtWarning
 from fastsig.header import DiodeSchedule
+from fastsig.simulate import Diode, FastSpectra
 
 SIGMA = 0.01
 TICK = Fraction(1, 250_000_000)
@@ -115,6 +116,21 @@ def test_bursts_do_not_hide_it(rng):
     power, weight = series(rng, step, period, on, phase, n_cycle)
     power[rng.integers(0, len(power), 20)] *= 3
     assert rows_apart(find_cycle(power, weight, step_s=step), phase, period, step) <= 1
+
+
+def test_in_simulated_spectra():
+    """32 mK in each of four channels: S/N 1 a cycle."""
+    made = FastSpectra(
+        duration=400 * Fraction("0.201326592"), n_chan=4, bandwidth="3.90625MHz",
+        fstart="1400MHz", integration=64 * Fraction("49.152e-6"), seed=5,
+        diode=Diode("0.032K", first=13_000_000))
+    power = made.generate(0, made.n_time)[0][:, :2]
+    found = find_cycle(power, step_s=1 / made.header.sample_rate)
+    assert found.mode == "pulsar" and 0.8 < found.snr_per_cycle < 1.2
+    assert rows_apart(found, 13_000_000 * TICK, found.period, 64 * Fraction("49.152e-6")) <= 1
+    kept = find_cycle(power, step_s=1 / made.header.sample_rate, hint=made.header.diode,
+                      hint_from="user")
+    assert kept.schedule() == made.header.diode
 
 
 # What is no diode.
