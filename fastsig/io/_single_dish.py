@@ -226,17 +226,35 @@ class RowSpectra(SegmentedSpectra):
         The spectrum of the stream that each of the files' rows is; those between are gaps.
     times : ndarray, shape (row,), float64
         The times of the files' rows as recorded, UTC as MJD; NaN where that is no time.
+    places : mapping of str to ndarray, shape (row,), float64
+        Positions that the files' rows tell: columns of the stream, in degrees.
     """
 
     def __init__(self, header: Header, path: str, paths: Sequence[str],
                  segments: Sequence[tuple[int, ...]], field: Field, slots: NDArray[np.int64],
-                 times: NDArray[np.float64]) -> None:
+                 times: NDArray[np.float64],
+                 places: Mapping[str, NDArray[np.float64]] | None = None) -> None:
         shape = (int(slots[-1]) + 1, field.n_product, field.n_chan)
         super().__init__(header, shape, path, paths, np.array(segments, np.int64),
                          weight_channels=field.n_chan, may_have_nan=True)
         self._field, self._band = field, (0, field.n_chan)
-        self.slots, self.times = slots, times
+        self.slots, self.times, self._places = slots, times, dict(places or {})
         self.slots.flags.writeable = self.times.flags.writeable = False
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Positions, where the files tell them."""
+        return dict.fromkeys(self._places, "deg")
+
+    def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
+        """Positions; NaN where no row is."""
+        self._check_range(start, n)
+        first, stop = np.searchsorted(self.slots, (start, start + n)).tolist()
+        out = {}
+        for name, values in self._places.items():
+            out[name] = np.full(n, np.nan)
+            out[name][self.slots[first:stop] - start] = values[first:stop]
+        return out
 
     def band(self, start: int, stop: int) -> RowSpectra:
         """Channels `start` to `stop` - 1 alone: no other bytes are read."""

@@ -18,6 +18,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastsig.errors import FormatError, UsageError
 from fastsig.frequency import ChannelAxis
@@ -142,7 +143,18 @@ def _opened(found: SDFITSTable, common: Mapping[str, Any], own: Mapping[str, Any
     row_at = np.array([found.row_at(row) for row in rows], np.int64)
     times = np.array([each[0] + float(each[1] / 86400) for each in days])
     return RowSpectra(header.overridden(common), found.path, [found.path],
-                      runs(slots, 0, row_at, found.row_bytes(rows[0])), field, slots, times)
+                      runs(slots, 0, row_at, found.row_bytes(rows[0])), field, slots, times,
+                      _places(found, rows))
+
+
+def _places(found: SDFITSTable, rows: Sequence[int]) -> dict[str, NDArray[np.float64]]:
+    """Positions of the rows, where all have them."""
+    out = {}
+    for name, kind, value in (("ra_deg", "RA", "2"), ("dec_deg", "DEC", "3")):
+        each = [_angle(found, row, f"CTYPE{value}", kind, f"CRVAL{value}") for row in rows]
+        if all(angle is not None for angle in each):
+            out[name] = np.array(each, np.float64)
+    return out if len(out) == 2 else {}
 
 
 def _picked(found: SDFITSTable, own: Mapping[str, Any]) -> list[int]:

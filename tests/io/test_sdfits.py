@@ -269,6 +269,17 @@ def test_products(tmp_path: Path, code: int, names: tuple[str, ...], kind: str) 
     assert (stream.header.ra_deg, stream.header.dec_deg) == (10.5, -20.25)
 
 
+def test_positions_of_rows(tmp_path: Path) -> None:
+    rows = [{**at(n), "CRVAL2": 10.5 + 0.1 * n, "CRVAL3": -20.25} for n in (0, 1, 2, 3, 5, 6)]
+    stream = opened(write(tmp_path / "p.fits", rows))
+    assert stream.columns == {"ra_deg": "deg", "dec_deg": "deg"}
+    found = stream.read_columns(3, 3)
+    np.testing.assert_allclose(found["ra_deg"], [10.8, np.nan, 11.0])
+    np.testing.assert_allclose(found["dec_deg"], [-20.25, np.nan, -20.25])
+    other = opened(write(tmp_path / "g.fits", [{**at(0), "CTYPE2": "GLON"}]))
+    assert other.columns == {} and other.read_columns(0, 1) == {}
+
+
 def test_a_column_may_be_a_card(tmp_path: Path) -> None:
     hdu = table([at(0)], spectra(1))
     hdu = fits.BinTableHDU.from_columns(

@@ -318,3 +318,27 @@ def test_a_track_of_another_day(tmp_path: Path, drift_scans: Mapping[str, Path])
     done = fastsig("calibrate", *SIMHI, "-o", tmp_path / "no.h5", "--tcal", "12.5K", "--ky", track,
                    code=3)
     assert "a table of another scan?" in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_polarisation_of_the_sky(tmp_path: Path) -> None:
+    """Through a feed at an angle, a turned receiver, unequal channels and an uneven diode."""
+    source = PointSource(75, 20, "3Jy", q=0.2, u=-0.15, v=0.05)
+    scan = FastScan(
+        duration="120s", beams="1+4", observing="tracking", ra=75, dec=20, rotation=30,
+        sky=[source], n_chan=64, fstart="1399.7MHz", integration="0.50331648s",
+        start_time="2023-12-01T16:30:00", bandpass="flat", feed_angle="12deg",
+        diode=simulate.Diode("12.5K", period=8 * 125829120, on=125829120),
+        tcal=simulate.Tcal(q=0.05), jones=simulate.Jones(ratio=1.2, phase="60deg"))
+    write_scan(scan, tmp_path)
+    track, = tmp_path.glob("*.xlsx")
+    means = {}
+    for beam in (1, 4):  # M04 sees nothing but the receiver
+        stream = fs.open(sorted(tmp_path.glob(f"*M{beam:02d}*.fits"))).stream
+        found = solve(stream, "13.125K,11.875K", phase=True)
+        sky = calibrated(stream, found, ky=str(track), stokes="IQUV", feed_angle="12deg", flux=True)
+        assert sky.polarization.frame == "sky" and sky.header.unit == "Jy"
+        means[beam] = np.nanmean(sky.read_block(0, sky.shape[0]).data, axis=(0, 2))
+    gains = [scan.truth["beams"][f"M{beam:02d}"]["gain_k_jy"][0] for beam in (1, 4)]
+    i, q, u_, v = means[1] - [means[4][0] * gains[1] / gains[0], 0, 0, 0]
+    assert np.abs(np.array([i, q, u_, v]) - [3, 0.6, -0.45, 0.15]).max() < 0.002 * means[1][0]
+    assert abs(np.rad2deg(np.arctan2(u_, q) - np.arctan2(-0.15, 0.2))) / 2 < 0.2
