@@ -42,6 +42,7 @@ _SPECTRA_WRITERS = {
 _STAGES = {
     "channelize": "fastsig.stages.channelize:Channelize",
     "detect": "fastsig.stages.detect:Detect",
+    "flag": "fastsig.stages.flag:Flag",
     "integrate": "fastsig.stages.integrate:Integrate",
     "select": "fastsig.stages.select:Select",
 }

@@ -181,6 +181,9 @@ class Stream(ABC):
     #: Whether products tell of this stage; not where it changes no number.
     recorded = True
 
+    #: Rows that are best read together, beginning with a multiple of this.
+    segment_rows = 1
+
     #: Whether the file holds checksums of its samples.
     checksummed = False
 

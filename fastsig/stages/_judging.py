@@ -1,0 +1,222 @@
+"""Which samples of a segment of spectra are interference: the statistics of `Flag`.
+
+Nothing here knows of streams: arrays of one product come in, flags go out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from fastsig_kernels import group_median, running_median, sum_threshold, sum_thresholds
+from numpy.typing import NDArray
+
+__all__ = ["LEAST_CHANNELS", "LEAST_ROWS", "Settings", "judge"]
+
+F4 = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+States = NDArray[np.int8]
+
+#: Rows of a state that are judged together over time; fewer are judged one by one.
+LEAST_ROWS = 8
+
+#: Channels from which there is a running median over frequency.
+LEAST_CHANNELS = 16
+
+_SIGMA = np.float32(1.482602218505602)  # of Gaussian noise, in median absolute deviations
+_ROUNDS = 3  # of levels and flags, each seeing the flags of the one before
+_GROUPS = 32  # of channels in a window of the level that changes
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What counts as interference.
+
+    Parameters
+    ----------
+    clip : float or None
+        Largest deviation of a sample, in standard deviations.
+    sum_threshold : float or None
+        As `clip`, of the SumThreshold of one sample.
+    max_window : int
+        Longest window of SumThreshold, samples.
+    width : int
+        Window of the running median over frequency of what is steady, channels, odd.
+    smooth : int
+        Window over frequency of what changes and is no interference, channels.
+    """
+
+    clip: float | None
+    sum_threshold: float | None
+    max_window: int
+    width: int
+    smooth: int
+
+    def beyond(self, residual: F4, axes: tuple[int, ...]) -> Flags:
+        """Samples whose residual, in standard deviations, is too large; NaN never is."""
+        flags = np.zeros(residual.shape, np.bool_)
+        if self.clip is not None:
+            flags = np.abs(residual) > np.float32(self.clip)
+        if self.sum_threshold is not None:
+            for axis in axes:
+                longest = 1 << (residual.shape[axis].bit_length() - 1)
+                thresholds = sum_thresholds(self.sum_threshold, min(self.max_window, longest))
+                sum_threshold(residual, flags, thresholds, axis)
+        return flags
+
+    @property
+    def single(self) -> np.float32:
+        """Largest deviation of a single sample."""
+        return np.float32(min(limit for limit in (self.clip, self.sum_threshold)
+                              if limit is not None))
+
+
+def judge(x: F4, states: States, *, power: bool, settings: Settings) -> Flags:
+    """Flags of a segment of one product.
+
+    Rows of each state are judged apart. What is steady in a state is judged by its median
+    spectrum over frequency, what changes by the residuals over time and frequency.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n_time, n_chan), float32
+        Spectra; NaN is what counts for nothing and is not flagged.
+    states : ndarray, shape (n_time,), int8
+        Number of the state that each row is in.
+    power : bool
+        Whether values are powers, whose noise is proportional to them.
+    settings : Settings
+
+    Returns
+    -------
+    ndarray, shape (n_time, n_chan), bool
+    """
+    flags = np.zeros(x.shape, np.bool_)
+    if settings.clip is None and settings.sum_threshold is None:
+        return flags
+    with np.errstate(all="ignore"):  # NaN, and noise of 0, are part of it
+        for state in np.unique(states):
+            rows = np.flatnonzero(states == state)
+            part = x if len(rows) == len(x) else x[rows]
+            flags[rows] = _state(np.ascontiguousarray(part), power, settings)
+    return flags
+
+
+def _state(x: F4, power: bool, settings: Settings) -> Flags:
+    if len(x) < LEAST_ROWS:
+        return _steady(x, settings)
+    steady = _steady(_over_time(x)[np.newaxis], settings)
+    kept = np.where(steady, np.float32(np.nan), x) if steady.any() else x
+    return steady | _changing(kept, power, settings)
+
+
+def _over_time(x: F4) -> F4:
+    """Median of every channel, (chan,)."""
+    return group_median(np.ascontiguousarray(x.T), max(1, len(x)))[:, 0]
+
+
+def _odd(width: int, most: int) -> int:
+    """The odd window closest to `width` that is no longer than `most`."""
+    width = min(width, most)
+    return max(1, width - 1 + width % 2)
+
+
+def _steady(spectra: F4, settings: Settings) -> Flags:
+    """Channels of spectra that stand out from their neighbours, (n, chan)."""
+    flags = np.zeros(spectra.shape, np.bool_)
+    n_chan = spectra.shape[1]
+    if n_chan < LEAST_CHANNELS:
+        return flags
+    narrow, wide = _odd(settings.width, n_chan // 2), _odd(4 * settings.width + 1, n_chan)
+    for _ in range(_ROUNDS):
+        level, _ = running_median(spectra, narrow, flags=flags)
+        residual = spectra - level
+        _, scale = running_median(residual, wide, flags=flags, even=False)
+        found = settings.beyond(_over(residual, scale), (1,))
+        if np.array_equal(found, flags):
+            break
+        flags = found
+    return flags
+
+
+def _over(residual: F4, scale: F4) -> F4:
+    """Residuals in units of their scale; NaN where that is 0: there is no noise to judge by."""
+    return residual / np.where(scale > 0, scale, np.float32(np.nan))
+
+
+def _changing(x: F4, power: bool, settings: Settings) -> Flags:
+    """Samples that stand out from their channel's other times, (n, chan).
+
+    A first look finds the strongest, so that the second measures levels and noise without them.
+    """
+    level, noise = _levels(x)
+    residual = _residual(x, x, level, noise, power, settings)
+    strong = np.abs(residual) > settings.single
+    if strong.any():
+        clean = np.where(strong, np.float32(np.nan), x)
+        touched = strong.any(axis=0)
+        level[touched], noise[touched] = _levels(clean[:, touched])
+        residual = _residual(x, clean, level, noise, power, settings)
+    return settings.beyond(residual, (0, 1))
+
+
+def _levels(x: F4) -> tuple[F4, F4]:
+    """Median of every channel, and its noise by the differences of neighbouring rows.
+
+    Slow changes leave differences alone.
+    """
+    turned = np.ascontiguousarray(x.T)
+    level = group_median(turned, len(x))[:, 0]
+    steps = np.abs(turned[:, 1:] - turned[:, :-1])
+    return level, group_median(steps, len(x) - 1)[:, 0] * (_SIGMA / np.float32(np.sqrt(2)))
+
+
+def _residual(x: F4, clean: F4, level: F4, noise: F4, power: bool, settings: Settings) -> F4:
+    """Samples less their channel's level and what changes smoothly over frequency, in sigmas.
+
+    Parameters
+    ----------
+    x, clean : ndarray, shape (n, chan), float32
+        Samples, and those that levels over frequency are taken from.
+    level, noise : ndarray, shape (chan,), float32
+        Of every channel.
+    """
+    scale = _smooth_noise(level, noise, power, settings)
+    residual = (x - level) / scale
+    if x.shape[1] < LEAST_CHANNELS:
+        return residual
+    lost = np.isnan(clean)
+    residual -= _smooth(residual, lost, settings.smooth)
+    spread = group_median(np.abs(residual), x.shape[1], flags=lost)
+    return _over(residual, spread * _SIGMA)
+
+
+def _smooth_noise(level: F4, noise: F4, power: bool, settings: Settings) -> F4:
+    """The noise of every channel, by its neighbours' relative to the level; NaN for 0.
+
+    The noise of a power is proportional to it (the radiometer equation), so the ratio is the same
+    for all channels, whatever the bandpass. Interference has noise of its own, and a channel that
+    is full of it must not hide behind that.
+    """
+    if len(level) >= LEAST_CHANNELS:
+        known = np.isfinite(level)
+        relative = power and bool((level[known] > 0).all())
+        unit = level if relative else np.ones_like(level)
+        ratio = (noise / unit)[np.newaxis]
+        noise = running_median(ratio, _odd(4 * settings.width + 1, len(level)))[0][0] * unit
+    return np.where(noise > 0, noise, np.float32(np.nan))
+
+
+def _smooth(x: F4, lost: Flags, width: int) -> F4:
+    """What of rows is smooth over frequency: medians of groups, their running median, lines."""
+    n_chan = x.shape[1]
+    size = max(1, width // _GROUPS)
+    groups = group_median(x, size, flags=lost)
+    medians = running_median(groups, _odd(width // size, 2 * n_chan + 1), even=False)[0]
+    if size == 1:
+        return medians
+    place = (np.arange(n_chan) - (size - 1) / 2) / size
+    below = np.clip(np.floor(place).astype(np.int64), 0, max(0, groups.shape[1] - 2))
+    share = np.clip(place - below, 0, 1).astype(np.float32)
+    above = np.minimum(below + 1, groups.shape[1] - 1)
+    return medians[:, below] * (1 - share) + medians[:, above] * share

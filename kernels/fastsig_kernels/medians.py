@@ -1,0 +1,265 @@
+"""Medians that ignore what is flagged or not finite: of groups of neighbours, and running."""
+
+import numpy as np
+
+from . import _check
+from ._jit import jit_strict
+
+#: A median absolute deviation times this is the standard deviation of Gaussian noise:
+#: 1 / Phi^-1(3/4).
+MAD_SIGMA = 1.482602218505602
+
+
+def group_median(
+    x: np.ndarray, n: int, *, flags: np.ndarray | None = None, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Median of what is valid of each `n` neighbours.
+
+    ``out[i, q] = median of x[i, q n : (q + 1) n]``; of an even number the mean of the middle two.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n_row, n_value), float32, any unit
+        Of any strides.
+    n : int
+        Neighbours in a group; the last group of a row may have fewer.
+    flags : ndarray, shape of x, bool, optional
+        What to leave out, besides values that are not finite.
+    out : ndarray, shape (n_row, ceil(n_value / n)), float32, unit of x, optional
+        Receives the medians: NaN where nothing is valid.
+
+    Returns
+    -------
+    ndarray, shape (n_row, ceil(n_value / n)), float32, unit of x
+        `out`, or a new array.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array has another type, dtype or shape, or n is below 1.
+
+    Notes
+    -----
+    Allocates room for one group when `out` is given; NaN is left out; the GIL is released.
+    """
+    _check.array("x", x, ("float32",), 2)
+    n = _check.count("n", n)
+    flags = _flags(flags, x)
+    out = _check.output("out", out, (x.shape[0], -(-x.shape[1] // n)), "float32")
+    group_median_nb(x, n, flags, out)
+    return out
+
+
+@jit_strict
+def group_median_nb(x, n, flags, out):
+    """Fill `out` as `group_median` does; `flags` may be of shape (0, 0); nothing is checked."""
+    values = np.empty(min(n, x.shape[1]), np.float32)
+    some = flags.size > 0
+    for i in range(x.shape[0]):
+        for q in range(out.shape[1]):
+            count = 0
+            for c in range(q * n, min((q + 1) * n, x.shape[1])):
+                value = x[i, c]
+                if np.isfinite(value) and not (some and flags[i, c]):
+                    values[count] = value
+                    count += 1
+            out[i, q] = median_nb(values, count)
+
+
+@jit_strict
+def median_nb(values, n):
+    """Median of the first `n` of float32 values, none of them NaN; changes their order."""
+    if n == 0:
+        return np.float32(np.nan)
+    half = n // 2
+    high = _select(values, n, half)
+    if n % 2:
+        return high
+    low = values[0]
+    for i in range(1, half):
+        low = max(low, values[i])
+    return np.float32(0.5 * (np.float64(low) + np.float64(high)))
+
+
+@jit_strict
+def _select(values, n, k):
+    """The `k`-th smallest of `n` values; smaller ones then stand before it (Hoare 1961)."""
+    low, high = 0, n - 1
+    while low < high:
+        middle = (low + high) // 2
+        a, b, c = values[low], values[middle], values[high]
+        pivot = max(min(a, b), min(max(a, b), c))
+        i, j = low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if k <= j:
+            high = j
+        elif k >= i:
+            low = i
+        else:
+            break
+    return values[k]
+
+
+def running_median(
+    x: np.ndarray, width: int, *, flags: np.ndarray | None = None, even: bool = True,
+    out: np.ndarray | None = None, out_scale: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Median, and scale about it, of what is valid in a window around each value of a row.
+
+    ``out[i, c] = median of x[i, c - h : c + h + 1]`` and ``out_scale[i, c] = 1.4826 median of
+    |x - out[i, c]|`` over the same window, h = (width - 1) / 2; of an even number of values the
+    mean of the middle two.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n_row, n_value), float32, any unit
+        Of any strides.
+    width : int
+        Length of the window, odd. The time is proportional to it beyond some hundred.
+    flags : ndarray, shape of x, bool, optional
+        What to leave out, besides values that are not finite.
+    even : bool
+        Whether windows at the ends of a row shrink at both sides, so that a slope leaves no
+        residual; else they are cut off at the end alone.
+    out, out_scale : ndarray, shape of x, float32, unit of x, optional
+        Receive median and scale: NaN where nothing is valid.
+
+    Returns
+    -------
+    out, out_scale : ndarray
+        As above; new arrays where none were given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array has another type, dtype or shape, or the width is even.
+
+    Notes
+    -----
+    Allocates one window when both outputs are given; NaN is left out; the GIL is released.
+    """
+    _check.array("x", x, ("float32",), 2)
+    width = _check.count("width", width)
+    if width % 2 == 0:
+        raise ValueError(f"width: found {width}, allowed an odd number")
+    flags, even = _flags(flags, x), _check.flag("even", even)
+    out = _check.output("out", out, x.shape, "float32")
+    out_scale = _check.output("out_scale", out_scale, x.shape, "float32")
+    running_median_nb(x, width, flags, even, out, out_scale)
+    return out, out_scale
+
+
+@jit_strict
+def running_median_nb(x, width, flags, even, out, out_scale):
+    """Fill the outputs as `running_median` does; `flags` may be (0, 0); nothing is checked."""
+    n = x.shape[1]
+    half = min(width // 2, n)
+    window = np.empty(min(width, n) + 1, np.float32)
+    for i in range(x.shape[0]):
+        first, stop, count = 0, 0, 0
+        for c in range(n):
+            below, above = half, half
+            if even:
+                below = above = min(half, min(c, n - 1 - c))
+            while stop < min(n, c + above + 1):
+                count = _enter(window, count, x, flags, i, stop)
+                stop += 1
+            while first < max(0, c - below):
+                count = _leave(window, count, x, flags, i, first)
+                first += 1
+            out[i, c], out_scale[i, c] = _middle(window, count)
+
+
+@jit_strict
+def _valid(x, flags, i, c):
+    return np.isfinite(x[i, c]) and not (flags.size > 0 and flags[i, c])
+
+
+@jit_strict
+def _enter(window, count, x, flags, i, c):
+    """Put a value, if it is valid, into its place in a sorted window; the new count."""
+    if not _valid(x, flags, i, c):
+        return count
+    value = x[i, c]
+    place = _place(window, count, value)
+    for k in range(count, place, -1):
+        window[k] = window[k - 1]
+    window[place] = value
+    return count + 1
+
+
+@jit_strict
+def _leave(window, count, x, flags, i, c):
+    """Take a value, if it is valid, out of a sorted window; the new count."""
+    if not _valid(x, flags, i, c):
+        return count
+    for k in range(_place(window, count, x[i, c]), count - 1):
+        window[k] = window[k + 1]
+    return count - 1
+
+
+@jit_strict
+def _place(window, count, value):
+    """Where the first value stands that is not below `value`."""
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        if window[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@jit_strict
+def _middle(window, count):
+    """Median of a sorted window and 1.4826 times the median absolute deviation from it."""
+    if count == 0:
+        return np.float32(np.nan), np.float32(np.nan)
+    low, high = np.float64(window[(count - 1) // 2]), np.float64(window[count // 2])
+    median = np.float32(0.5 * (low + high))
+    center = np.float64(median)
+    wanted = count // 2
+    # Deviations grow from the middle to both sides: of the `rank` + 1 smallest, as many lie above
+    # the median as this search tells.
+    one = _deviation(window, count, center, wanted)
+    if count % 2 == 0:
+        one = 0.5 * (one + _deviation(window, count, center, wanted - 1))
+    return median, np.float32(MAD_SIGMA * one)
+
+
+@jit_strict
+def _deviation(window, count, center, rank):
+    """The deviation of that rank, from 0, of a sorted window from `center` in its middle."""
+    split = count // 2
+    # `taken` of the rank + 1 smallest are at or above `split`, the others below it.
+    low, high = max(0, rank + 1 - split), min(rank + 1, count - split)
+    while low < high:
+        taken = (low + high) // 2
+        left = split - 1 - (rank - taken)
+        if np.float64(window[split + taken]) - center < center - np.float64(window[left]):
+            low = taken + 1
+        else:
+            high = taken
+    most = 0.0
+    if low > 0:
+        most = max(most, abs(np.float64(window[split + low - 1]) - center))
+    if low < rank + 1:
+        most = max(most, abs(center - np.float64(window[split - (rank + 1 - low)])))
+    return most
+
+
+def _flags(flags: np.ndarray | None, x: np.ndarray) -> np.ndarray:
+    if flags is None:
+        return np.empty((0, 0), np.bool_)
+    _check.array("flags", flags, ("bool",), 2)
+    _check.shape("flags", flags, x.shape)
+    return flags
