@@ -24,6 +24,7 @@ LEAST_ROWS = 8
 LEAST_CHANNELS = 16
 
 _SIGMA = np.float32(1.482602218505602)  # of Gaussian noise, in median absolute deviations
+_TWICED = 2  # running medians of what the ones before left: a bandpass is curved (Tukey 1977)
 _ROUNDS = 3  # of levels and flags, each seeing the flags of the one before
 _GROUPS = 32  # of channels in a window of the level that changes
 
@@ -44,6 +45,8 @@ class Settings:
         Window of the running median over frequency of what is steady, channels, odd.
     smooth : int
         Window over frequency of what changes and is no interference, channels.
+    protected : ndarray, shape (chan,), bool
+        Channels that are never flagged. Levels are taken from them as well.
     """
 
     clip: float | None
@@ -52,8 +55,12 @@ class Settings:
     width: int
     smooth: int
 
+    protected: Flags
+
     def beyond(self, residual: F4, axes: tuple[int, ...]) -> Flags:
         """Samples whose residual, in standard deviations, is too large; NaN never is."""
+        if self.protected.any():
+            residual = np.where(self.protected, np.float32(np.nan), residual)
         flags = np.zeros(residual.shape, np.bool_)
         if self.clip is not None:
             flags = np.abs(residual) > np.float32(self.clip)
@@ -129,8 +136,11 @@ def _steady(spectra: F4, settings: Settings) -> Flags:
         return flags
     narrow, wide = _odd(settings.width, n_chan // 2), _odd(4 * settings.width + 1, n_chan)
     for _ in range(_ROUNDS):
-        level, _ = running_median(spectra, narrow, flags=flags)
-        residual = spectra - level
+        lost = flags | np.isnan(spectra)
+        # A running median follows a slope that is steeper than the noise, and then hides it.
+        residual = spectra - _lines(spectra, lost, max(1, narrow // 4), 5, even=True)
+        for _ in range(_TWICED):
+            residual = residual - running_median(residual, narrow, flags=lost)[0]
         _, scale = running_median(residual, wide, flags=flags, even=False)
         found = settings.beyond(_over(residual, scale), (1,))
         if np.array_equal(found, flags):
@@ -186,7 +196,8 @@ def _residual(x: F4, clean: F4, level: F4, noise: F4, power: bool, settings: Set
     if x.shape[1] < LEAST_CHANNELS:
         return residual
     lost = np.isnan(clean)
-    residual -= _smooth(residual, lost, settings.smooth)
+    size = max(1, settings.smooth // _GROUPS)
+    residual -= _lines(residual, lost, size, settings.smooth // size | 1, even=False)
     spread = group_median(np.abs(residual), x.shape[1], flags=lost)
     return _over(residual, spread * _SIGMA)
 
@@ -207,16 +218,33 @@ def _smooth_noise(level: F4, noise: F4, power: bool, settings: Settings) -> F4:
     return np.where(noise > 0, noise, np.float32(np.nan))
 
 
-def _smooth(x: F4, lost: Flags, width: int) -> F4:
-    """What of rows is smooth over frequency: medians of groups, their running median, lines."""
+def _lines(x: F4, lost: Flags, size: int, width: int, *, even: bool) -> F4:
+    """What of rows is smooth over frequency: lines through the running median of `width` medians.
+
+    The medians are those of groups of `size` channels, at least half of which count; where they
+    do not, what lies between is taken. `even` is that of `running_median`.
+    """
     n_chan = x.shape[1]
-    size = max(1, width // _GROUPS)
     groups = group_median(x, size, flags=lost)
-    medians = running_median(groups, _odd(width // size, 2 * n_chan + 1), even=False)[0]
-    if size == 1:
-        return medians
+    _bridge(groups, lost, size)
+    medians = running_median(groups, width, even=even)[0]
+    if size == 1 or groups.shape[1] == 1:
+        return np.broadcast_to(medians, x.shape)
     place = (np.arange(n_chan) - (size - 1) / 2) / size
-    below = np.clip(np.floor(place).astype(np.int64), 0, max(0, groups.shape[1] - 2))
-    share = np.clip(place - below, 0, 1).astype(np.float32)
-    above = np.minimum(below + 1, groups.shape[1] - 1)
-    return medians[:, below] * (1 - share) + medians[:, above] * share
+    below = np.clip(np.floor(place).astype(np.int64), 0, groups.shape[1] - 2)
+    share = (place - below).astype(np.float32)
+    return medians[:, below] * (1 - share) + medians[:, below + 1] * share
+
+
+def _bridge(groups: F4, lost: Flags, size: int) -> None:
+    """Put what lies between its neighbours where less than half of a group counts."""
+    if not lost.any():
+        return
+    starts = np.arange(0, lost.shape[1], size)
+    held = np.add.reduceat(~lost, starts, axis=1, dtype=np.int64)
+    poor = 2 * held < np.diff(np.append(starts, lost.shape[1]))
+    number = np.arange(len(starts))
+    for row in np.flatnonzero(poor.any(axis=1)):
+        good = ~poor[row] & np.isfinite(groups[row])
+        if good.any():
+            groups[row, ~good] = np.interp(number[~good], number[good], groups[row, good])

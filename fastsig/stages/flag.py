@@ -65,7 +65,7 @@ class Flag(SpectrumStream):
     max_window : int
         Longest run, a power of two.
     protect : str or sequence, optional
-        Intervals that are never flagged and from which no level is taken.
+        Intervals that are never flagged.
     together : bool
         Whether a sample flagged in one product is flagged in all; else products that are made of
         both polarisations are flagged where any of these is.
@@ -100,15 +100,15 @@ class Flag(SpectrumStream):
         self.source, self.sum_dtype, self.together = source, source.sum_dtype, bool(together)
         self.bands = interference.bands(bands)
         self.protect = interference.intervals(protect, "protect")
+        protected = self._channels(self.protect)
         self.settings = Settings(
             _sigma("clip", clip), _sigma("sum_threshold", sum_threshold),
             _window(max_window), self._span("width", width, _CHANNELS),
-            self._span("smooth", smooth, None))
+            self._span("smooth", smooth, None), protected)
         if not self.bands and self.settings.clip is None and self.settings.sum_threshold is None:
             raise UsageError("nothing is flagged without bands, clip and sum_threshold; allowed: "
                              "one of them at least")
-        self._protected = self._channels(self.protect)
-        self._banned = self._channels(self.bands) & ~self._protected
+        self._banned = self._channels(self.bands) & ~protected
         self.n_segment = self._segment_length(n_segment)
         self._flags: dict[int, Future[NDArray[np.bool_]]] = {}
         self._lock = threading.Lock()
@@ -286,7 +286,7 @@ class Flag(SpectrumStream):
         weight = np.broadcast_to(weight, data.shape)
         flags = np.zeros(data.shape, np.bool_)
         for k in powers or range(len(names)):
-            valid = (weight[:, k] > 0) & ~(self._protected | self._banned)
+            valid = (weight[:, k] > 0) & ~self._banned
             x = np.where(valid, data[:, k], np.float32(np.nan))
             flags[:, k] = judge(x, states, power=bool(powers), settings=self.settings)
         flags[:, :, self._banned] = True

@@ -325,17 +325,17 @@ def sum_threshold(
 ) -> np.ndarray:
     """Twin of `thresholding.sum_threshold`, window by window: the flags, bool, of the shape of x.
 
-    What is flagged is replaced by the threshold of the window, with the sign of the rest.
+    What is flagged is replaced by the threshold of the window, with the sign of the rest, and what
+    is not finite by 0.
     """
     lines = np.moveaxis(x, axis, -1).astype(np.float64)
-    lost = np.moveaxis(flags, axis, -1) | ~np.isfinite(lines)
-    lines = np.where(np.isfinite(lines), lines, 0)
+    finite = np.isfinite(lines)
+    lines, lost = np.where(finite, lines, 0), np.moveaxis(flags, axis, -1) & finite
     for w, chi in enumerate(thresholds):
         size, before = 2**w, lost.copy()
         for i, k in np.ndindex(len(lines), max(0, lines.shape[1] - size + 1)):
-            values, known = lines[i, k : k + size], before[i, k : k + size]
-            for sign in (1, -1):
-                if not known.all() and np.where(known, chi, sign * values).sum() > size * chi:
-                    lost[i, k : k + size] = True
-    found = np.moveaxis(lost, -1, axis)
-    return flags | found & np.isfinite(x)
+            window = slice(k, k + size)
+            rest = lines[i, window][~before[i, window]]
+            if abs(rest.sum()) > (size - before[i, window].sum()) * chi:
+                lost[i, window] |= finite[i, window]
+    return flags | np.moveaxis(lost, -1, axis)

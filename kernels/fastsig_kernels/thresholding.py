@@ -54,16 +54,16 @@ def sum_threshold(
 
     A window of M samples is flagged where ``|sum| > M chi_M``. Samples that are flagged count as
     chi_M with the sign of the sum, so that what is known already flags no neighbours: that is the
-    same as ``|sum of the others| > chi_M x number of the others``. Windows of one length see the
-    flags of all shorter ones, none of each other's.
+    same as ``|sum of the others| > chi_M x number of the others``. Samples that are not finite
+    count as 0, what is expected, and are not flagged. Windows of one length see the flags of all
+    shorter ones, none of each other's.
 
     Parameters
     ----------
     x : ndarray, shape (n_time, n_chan), float32, any unit
         Residuals: samples less what is expected of them, over their noise. Of any strides.
     flags : ndarray, shape (n_time, n_chan), bool
-        What is flagged already, changed in place. Samples that are not finite count as flagged,
-        and are not flagged for it.
+        What is flagged already, changed in place.
     thresholds : ndarray, shape (n_window,), float64, unit of x
         Of windows of 1, 2, 4, ... samples, as from `sum_thresholds`.
     axis : {0, 1}
@@ -76,7 +76,7 @@ def sum_threshold(
 
     Notes
     -----
-    Allocates some lines of working memory, not a copy of the piece; NaN is left out; the GIL is
+    Allocates some lines of working memory, not a copy of the piece; NaN counts as 0; the GIL is
     released. The flags of a line depend on no other.
 
     References
@@ -143,7 +143,7 @@ def flag_line_nb(x, kept, thresholds, sums, counts, over):
         if stale:
             for k in range(n):
                 sums[k + 1] = sums[k] + (np.float64(x[k]) if kept[k] else 0.0)
-                counts[k + 1] = counts[k] + kept[k]
+                counts[k + 1] = counts[k] + (kept[k] or not np.isfinite(x[k]))
         any_over = False
         for k in range(n - size + 1):
             total = abs(sums[k + size] - sums[k])
