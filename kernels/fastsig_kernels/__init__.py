@@ -20,6 +20,8 @@ _INDEX = {
     "apply_scales_nb": "scaling",
     "average_channels": "integrate",
     "average_channels_nb": "integrate",
+    "column_median": "medians",
+    "column_median_nb": "medians",
     "compress_planes": "bitshuffle",
     "compress_planes_nb": "bitshuffle",
     "compress_work_bytes": "bitshuffle",

@@ -30,6 +30,8 @@ from .integrate import (
 )
 from .layout import Layout
 from .medians import (
+    column_median,
+    column_median_nb,
     group_median,
     group_median_nb,
     median_nb,
@@ -85,6 +87,8 @@ __all__ = [
     "apply_scales_nb",
     "average_channels",
     "average_channels_nb",
+    "column_median",
+    "column_median_nb",
     "compress_planes",
     "compress_planes_nb",
     "compress_work_bytes",

@@ -9,6 +9,9 @@ from ._jit import jit_strict
 #: 1 / Phi^-1(3/4).
 MAD_SIGMA = 1.482602218505602
 
+_TILE = 64  # columns that are worked on together: what is counted for each stays in the cache
+_MOST, _LEAST = np.int32(2**31 - 1), np.int32(-(2**31))
+
 
 def group_median(
     x: np.ndarray, n: int, *, flags: np.ndarray | None = None, out: np.ndarray | None = None
@@ -59,53 +62,174 @@ def group_median_nb(x, n, flags, out):
         for q in range(out.shape[1]):
             count = 0
             for c in range(q * n, min((q + 1) * n, x.shape[1])):
-                value = x[i, c]
-                if np.isfinite(value) and not (some and flags[i, c]):
-                    values[count] = value
-                    count += 1
+                values[count] = x[i, c]
+                count += np.isfinite(x[i, c]) and not (some and flags[i, c])
             out[i, q] = median_nb(values, count)
 
 
 @jit_strict
 def median_nb(values, n):
-    """Median of the first `n` of float32 values, none of them NaN; changes their order."""
+    """Median of the first `n` of float32 values, contiguous and none of them NaN; changes them.
+
+    The bits of a float, taken for a whole number, are in the order of the floats but for the sign.
+    Counting what is below is vector code without a branch to guess: by halving the range of whole
+    numbers some five times faster than moving the values about.
+    """
     if n == 0:
         return np.float32(np.nan)
-    half = n // 2
-    high = _select(values, n, half)
-    if n % 2:
-        return high
-    low = values[0]
-    for i in range(1, half):
-        low = max(low, values[i])
-    return np.float32(0.5 * (np.float64(low) + np.float64(high)))
+    keys = values[:n].view(np.int32)
+    low = high = _key(keys[0])
+    for i in range(n):
+        keys[i] = _key(keys[i])
+        low, high = min(low, keys[i]), max(high, keys[i])
+    half, below = n // 2, 0
+    while low < high:  # to the greatest key with `half` or fewer below it
+        middle = np.int32(high - (np.int64(high) - np.int64(low)) // 2)
+        count = _count_below(keys, middle)
+        if count <= half:
+            low, below = middle, count
+        else:
+            high = np.int32(middle - 1)
+    other = low
+    if n % 2 == 0 and _count_below(keys, low) == half:
+        other = _LEAST
+        for i in range(n):
+            if keys[i] < low:
+                other = max(other, keys[i])
+    keys[0] = _key(low)
+    upper = np.float64(values[0])
+    keys[0] = _key(other)
+    return np.float32(0.5 * (np.float64(values[0]) + upper))
 
 
 @jit_strict
-def _select(values, n, k):
-    """The `k`-th smallest of `n` values; smaller ones then stand before it (Hoare 1961)."""
-    low, high = 0, n - 1
-    while low < high:
-        middle = (low + high) // 2
-        a, b, c = values[low], values[middle], values[high]
-        pivot = max(min(a, b), min(max(a, b), c))
-        i, j = low, high
-        while i <= j:
-            while values[i] < pivot:
-                i += 1
-            while values[j] > pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            high = j
-        elif k >= i:
-            low = i
-        else:
-            break
-    return values[k]
+def _key(bits):
+    """A float's bits as a whole number in the order of floats, and back."""
+    return np.int32(bits ^ ((bits >> 31) & 0x7FFFFFFF))
+
+
+@jit_strict
+def _count_below(keys, limit):
+    count = np.int32(0)
+    for i in range(keys.size):
+        count = np.int32(count + (keys[i] < limit))
+    return count
+
+
+def column_median(
+    x: np.ndarray, *, flags: np.ndarray | None = None, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Median of what is valid of each column.
+
+    ``out[c] = median of x[:, c]``; of an even number the mean of the middle two.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n_row, n_column), float32, any unit
+        Of any strides; fastest where columns are neighbours.
+    flags : ndarray, shape of x, bool, optional
+        What to leave out, besides values that are not finite.
+    out : ndarray, shape (n_column,), float32, unit of x, optional
+        Receives the medians: NaN where nothing is valid.
+
+    Returns
+    -------
+    ndarray, shape (n_column,), float32, unit of x
+        `out`, or a new array.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array has another type, dtype or shape.
+
+    Notes
+    -----
+    Allocates room for 64 columns when `out` is given; NaN is left out; the GIL is released.
+    """
+    _check.array("x", x, ("float32",), 2)
+    flags = _flags(flags, x)
+    out = _check.output("out", out, (x.shape[1],), "float32")
+    column_median_nb(x, flags, out)
+    return out
+
+
+@jit_strict
+def column_median_nb(x, flags, out):
+    """Fill `out` as `column_median` does; `flags` may be of shape (0, 0); nothing is checked."""
+    keys = np.empty((max(1, x.shape[0]), _TILE), np.int32)
+    valid, count = np.empty(_TILE, np.int32), np.empty(_TILE, np.int32)
+    low, high, middle = (np.empty(_TILE, np.int32), np.empty(_TILE, np.int32),
+                         np.empty(_TILE, np.int32))
+    for first in range(0, x.shape[1], _TILE):
+        width = min(_TILE, x.shape[1] - first)
+        _take_keys(x, flags, first, width, keys, valid, low, high)
+        _halve(keys[: x.shape[0]], valid, low, high, middle, count, width)
+        _lower_middle(keys[: x.shape[0]], valid, low, middle, count, width)
+        for c in range(width):
+            low[c], middle[c] = _key(low[c]), _key(middle[c])
+        one, two = low.view(np.float32), middle.view(np.float32)
+        for c in range(width):
+            mean = np.float32(0.5 * (np.float64(one[c]) + np.float64(two[c])))
+            out[first + c] = mean if valid[c] > 0 else np.float32(np.nan)
+
+
+@jit_strict
+def _take_keys(x, flags, first, width, keys, valid, low, high):
+    """The keys of a tile of columns, the largest there is for what is not valid; their range."""
+    floats = keys.view(np.float32)
+    some = flags.size > 0
+    valid[:], low[:], high[:] = 0, _MOST, _LEAST
+    for m in range(x.shape[0]):
+        for c in range(width):
+            floats[m, c] = x[m, first + c]
+        for c in range(width):
+            good = np.isfinite(floats[m, c]) and not (some and flags[m, first + c])
+            key = _key(keys[m, c])
+            valid[c] += good
+            low[c] = min(low[c], key if good else _MOST)
+            high[c] = max(high[c], key if good else _LEAST)
+            keys[m, c] = key if good else _MOST
+
+
+@jit_strict
+def _halve(keys, valid, low, high, middle, count, width):
+    """Raise `low` to the greatest key that has at most half of the column's valid ones below it."""
+    left = True
+    while left:
+        left = False
+        for c in range(width):
+            span = (np.int64(high[c]) - np.int64(low[c])) // 2
+            middle[c] = np.int32(high[c] - span) if high[c] > low[c] else low[c]
+            count[c] = 0
+        _count_each(keys, middle, count, width)
+        for c in range(width):
+            if low[c] < high[c]:
+                if count[c] <= valid[c] // 2:
+                    low[c] = middle[c]
+                else:
+                    high[c] = np.int32(middle[c] - 1)
+                left |= low[c] < high[c]
+
+
+@jit_strict
+def _count_each(keys, limit, count, width):
+    for m in range(keys.shape[0]):
+        for c in range(width):
+            count[c] = np.int32(count[c] + (keys[m, c] < limit[c]))
+
+
+@jit_strict
+def _lower_middle(keys, valid, upper, lower, count, width):
+    """The lower of a column's middle two; of an odd number of values both are the same."""
+    for c in range(width):
+        lower[c], count[c] = _LEAST, 0
+    _count_each(keys, upper, count, width)
+    for m in range(keys.shape[0]):
+        for c in range(width):
+            lower[c] = max(lower[c], keys[m, c] if keys[m, c] < upper[c] else _LEAST)
+    for c in range(width):
+        if valid[c] % 2 == 1 or count[c] < valid[c] // 2:
+            lower[c] = upper[c]
 
 
 def running_median(

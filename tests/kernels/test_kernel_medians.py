@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from fastsig_kernels import (
+    column_median,
+    column_median_nb,
     group_median,
     group_median_nb,
     median_nb,
@@ -33,6 +35,30 @@ def test_group_twin(n, whole):
         # Rounded once.
         np.testing.assert_allclose(found, reference.group_median(x, n, each), rtol=2.0**-23)
         assert np.isnan(found[2]).all()
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("shape", [(5, 90), (8, 64), (64, 70), (3, 1), (4, 65)])
+def test_column_twin(shape, whole):
+    x, flags = piece(shape, whole=whole)
+    x[:, 0] = np.nan
+    for each in (None, flags):
+        expected = reference.group_median(x.T, len(x), None if each is None else each.T)[:, 0]
+        for laid in (x, np.asfortranarray(x)):
+            found = column_median(laid, flags=each)
+            np.testing.assert_allclose(found, expected, rtol=2.0**-23)
+    assert np.isnan(found[0]) and column_median(x[:0]).shape == (shape[1],)
+
+
+def test_medians_of_all_floats():
+    """Of any sign and size: whole numbers in the order of floats, halved over all their range."""
+    rng = np.random.default_rng(8)
+    x = rng.integers(0, 2**32, (7, 500), dtype=np.uint32).view("float32")
+    x[:, 0], x[0, :2] = 0, -0.0
+    x = np.where(np.isfinite(x), x, 0).astype("float32")
+    np.testing.assert_array_equal(column_median(x), np.median(x, axis=0))
+    rows = np.ascontiguousarray(x.T)
+    np.testing.assert_array_equal(group_median(rows, 7)[:, 0], np.median(x, axis=0))
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -93,6 +119,11 @@ def test_out_strides_and_python_functions():
     groups = np.zeros((5, 4), "float32").T
     assert group_median(wide[0], 7, flags=wide[1], out=groups) is groups
     np.testing.assert_array_equal(groups, group_median(x, 7, flags=flags))
+    columns = np.zeros(60, "float32")[::2]
+    assert column_median(x, out=columns) is columns
+    again = columns.copy()
+    column_median_nb.py_func(x, NO_FLAGS, columns)
+    np.testing.assert_array_equal(columns, again)
     group_median_nb.py_func(x, 7, NO_FLAGS, groups)
     np.testing.assert_array_equal(groups, group_median(x, 7))
 
