@@ -19,7 +19,7 @@ import click
 
 from fastsig._version import __version__
 
-_COMMANDS = ("info", "spectra", "view", "convert", "cut", "validate", "simulate", "doctor",
+_COMMANDS = ("info", "spectra", "flag", "view", "convert", "cut", "validate", "simulate", "doctor",
              "warmup")
 
 

@@ -153,7 +153,8 @@ def _steady(spectra: F4, settings: Settings) -> Flags:
 
 def _over(residual: F4, scale: F4) -> F4:
     """Residuals in units of their scale; NaN where that is 0: there is no noise to judge by."""
-    return residual / np.where(scale > 0, scale, np.float32(np.nan))
+    over: F4 = residual / np.where(scale > 0, scale, np.float32(np.nan))
+    return over
 
 
 def _changing(x: F4, power: bool, settings: Settings) -> Flags:
@@ -234,7 +235,8 @@ def _lines(x: F4, lost: Flags, size: int, width: int, *, even: bool) -> F4:
     place = (np.arange(n_chan) - (size - 1) / 2) / size
     below = np.clip(np.floor(place).astype(np.int64), 0, groups.shape[1] - 2)
     share = (place - below).astype(np.float32)
-    return medians[:, below] * (1 - share) + medians[:, below + 1] * share
+    lines: F4 = medians[:, below] * (1 - share) + medians[:, below + 1] * share
+    return lines
 
 
 def _bridge(groups: F4, lost: Flags, size: int) -> None:

@@ -110,6 +110,7 @@ class Flag(SpectrumStream):
                              "one of them at least")
         self._banned = self._channels(self.bands) & ~protected
         self.n_segment = self._segment_length(n_segment)
+        self._missing: dict[int, int] = {}  # of each segment, samples without weight before
         self._flags: dict[int, Future[NDArray[np.bool_]]] = {}
         self._lock = threading.Lock()
 
@@ -155,6 +156,13 @@ class Flag(SpectrumStream):
             first, stop = (low - edge) // axis.step_hz, -((edge - high) // axis.step_hz)
             found[max(0, int(first)) : max(0, int(stop))] = True
         return found
+
+    @property
+    def missing_share(self) -> float:
+        """Share of samples that had no weight before, of the segments judged until now."""
+        spans = [self._bounds(number) for number in self._missing]
+        total = sum(stop - first for first, stop in spans) * self._values
+        return sum(self._missing.values()) / total if total else 0.0
 
     def inputs(self) -> tuple[Stream, ...]:
         """The spectra."""
@@ -275,7 +283,9 @@ class Flag(SpectrumStream):
         if block is None or block.start > first or block.start + block.n < stop:
             block = self.source.read_block(first, stop - first)
         rows = slice(first - block.start, stop - block.start)
-        return self._judge(first, block.data[rows], block.valid[rows])
+        data, weight = block.data[rows], np.broadcast_to(block.valid[rows], block.data[rows].shape)
+        self._missing[number] = data.size - int(np.count_nonzero(weight))
+        return self._judge(first, data, weight)
 
     def _judge(self, first: int, data: NDArray[np.float32], weight: NDArray[np.float32]
                ) -> NDArray[np.bool_]:
@@ -283,7 +293,6 @@ class Flag(SpectrumStream):
         names = self.polarization.names
         powers = [k for k, name in enumerate(names) if name not in SIGNED]
         states = diode_states(self.header.diode, self.header.sample_rate, first, len(data))
-        weight = np.broadcast_to(weight, data.shape)
         flags = np.zeros(data.shape, np.bool_)
         for k in powers or range(len(names)):
             valid = (weight[:, k] > 0) & ~self._banned
@@ -293,7 +302,8 @@ class Flag(SpectrumStream):
         every = flags.any(axis=1, keepdims=True)
         if self.together:
             return every
-        return np.where([[[k in powers] for k in range(len(names))]], flags, every)
+        flags |= every & [[[k not in powers] for k in range(len(names))]]
+        return flags
 
 
 def diode_states(diode: DiodeSchedule | None, sample_rate: Fraction, first: int, n: int

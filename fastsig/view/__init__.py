@@ -16,13 +16,14 @@ from fastsig.io._positioned import write_from
 from fastsig.io.provenance import input_files
 from fastsig.io.safe import SafeOutput, check_output
 from fastsig.stream import SpectrumStream, Stream, VoltageStream
+from fastsig.view._flags import draw_before_after
 from fastsig.view._spectra import draw_spectra
 from fastsig.view._voltages import draw_voltages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["check_picture", "draw"]
+__all__ = ["check_picture", "draw", "draw_flags"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 
@@ -70,6 +71,33 @@ def draw(
         raise PlanError(f"there is no picture of {stream.kind}: detect first")
     if path is not None:
         _save(figure, stream, os.fspath(path), overwrite)
+    return figure
+
+
+def draw_flags(
+    before: SpectrumStream, after: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
+    overwrite: bool = True, product: str | None = None,
+) -> Figure:
+    """Draw spectra before and after flagging, in the same colours, and the shares flagged.
+
+    Parameters
+    ----------
+    before, after : SpectrumStream
+        The same spectra without and with flags.
+    path, overwrite, product
+        As of `draw`.
+
+    Raises
+    ------
+    UsageError
+        Where the product or the path's ending is unknown.
+    """
+    if path is not None:
+        check_picture(os.fspath(path))
+        check_output(path, overwrite=overwrite, inputs=input_files(before))
+    figure = draw_before_after(before, after, product)
+    if path is not None:
+        _save(figure, after, os.fspath(path), overwrite)
     return figure
 
 

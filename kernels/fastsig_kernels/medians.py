@@ -82,12 +82,11 @@ def median_nb(values, n):
     for i in range(n):
         keys[i] = _key(keys[i])
         low, high = min(low, keys[i]), max(high, keys[i])
-    half, below = n // 2, 0
+    half = n // 2
     while low < high:  # to the greatest key with `half` or fewer below it
         middle = np.int32(high - (np.int64(high) - np.int64(low)) // 2)
-        count = _count_below(keys, middle)
-        if count <= half:
-            low, below = middle, count
+        if _count_below(keys, middle) <= half:
+            low = middle
         else:
             high = np.int32(middle - 1)
     other = low
