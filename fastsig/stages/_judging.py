@@ -64,8 +64,11 @@ class Settings:
 
     protected: Flags
 
-    def beyond(self, residual: F4, axes: tuple[int, ...]) -> Flags:
-        """Samples whose residual, in standard deviations, is too large; NaN never is."""
+    def beyond(self, residual: F4, axes: tuple[int, ...], most: int) -> Flags:
+        """Samples whose residual, in standard deviations, is too large; NaN never is.
+
+        Runs over frequency are `most` long: there is nothing wider in the residual.
+        """
         if self.protected.any():
             residual = np.where(self.protected, np.float32(np.nan), residual)
         flags = np.zeros(residual.shape, np.bool_)
@@ -73,9 +76,9 @@ class Settings:
             flags = np.abs(residual) > np.float32(self.clip)
         if self.sum_threshold is not None:
             for axis in axes:
-                longest = 1 << (residual.shape[axis].bit_length() - 1)
-                thresholds = sum_thresholds(self.sum_threshold, min(self.max_window, longest))
-                sum_threshold(residual, flags, thresholds, axis)
+                longest = min(residual.shape[axis], most if axis else residual.shape[0])
+                window = min(self.max_window, 1 << (max(1, longest).bit_length() - 1))
+                sum_threshold(residual, flags, sum_thresholds(self.sum_threshold, window), axis)
         return flags
 
     @property
@@ -118,8 +121,8 @@ def judge(x: F4, states: States, *, power: bool, settings: Settings) -> Flags:
 
 def _state(x: F4, power: bool, settings: Settings) -> Flags:
     if len(x) < LEAST_ROWS:
-        return _steady(x, settings)
-    steady = _steady(column_median(x)[np.newaxis], settings)
+        return _steady(x, power, settings)
+    steady = _steady(column_median(x)[np.newaxis], power, settings)
     kept = np.where(steady, np.float32(np.nan), x) if steady.any() else x
     return steady | _changing(kept, power, settings)
 
@@ -130,31 +133,46 @@ def _odd(width: int, most: int) -> int:
     return max(1, width - 1 + width % 2)
 
 
-def _steady(spectra: F4, settings: Settings) -> Flags:
+def _steady(spectra: F4, power: bool, settings: Settings) -> Flags:
     """Channels of spectra that stand out from their neighbours, (n, chan)."""
     flags = np.zeros(spectra.shape, np.bool_)
     n_chan = spectra.shape[1]
     if n_chan < LEAST_CHANNELS:
         return flags
     narrow, wide = _odd(settings.width, n_chan // 2), _odd(4 * settings.width + 1, n_chan)
+    flat = _flattened(spectra, power, max(1, narrow // 4))
     for _ in range(_ROUNDS):
-        lost = flags | np.isnan(spectra)
-        # A running median follows a slope that is steeper than the noise, and then hides it.
-        residual = spectra - _lines(spectra, lost, max(1, narrow // 4), 5, even=True)
+        residual = flat
         for _ in range(_TWICED):
-            residual = residual - running_median(residual, narrow, flags=lost)[0]
+            residual = residual - running_median(residual, narrow, flags=flags)[0]
         _, scale = running_median(residual, wide, flags=flags, even=False)
-        found = settings.beyond(_over(residual, scale), (1,))
+        found = settings.beyond(_over(residual, scale), (1,), narrow // 2)
         if np.array_equal(found, flags):
             break
         flags = found
     return flags
 
 
+def _flattened(spectra: F4, power: bool, size: int) -> F4:
+    """Spectra less a curve through them; of powers relative to the curve, as their noise is.
+
+    A running median alone follows a slope that is steeper than the noise, and then hides it.
+    """
+    curve = _through(spectra, np.isnan(spectra), size, 5, even=True)
+    flat: F4 = spectra - curve
+    if _is_positive(curve, power):
+        flat /= curve
+    return flat
+
+
+def _is_positive(level: F4, power: bool) -> bool:
+    """Whether levels are those of powers, so that noise is in proportion to them."""
+    return power and bool((level[np.isfinite(level)] > 0).all())
+
+
 def _over(residual: F4, scale: F4) -> F4:
     """Residuals in units of their scale; NaN where that is 0: there is no noise to judge by."""
-    over: F4 = residual / np.where(scale > 0, scale, np.float32(np.nan))
-    return over
+    return np.divide(residual, np.where(scale > 0, scale, np.float32(np.nan)), dtype=np.float32)
 
 
 def _changing(x: F4, power: bool, settings: Settings) -> Flags:
@@ -170,7 +188,7 @@ def _changing(x: F4, power: bool, settings: Settings) -> Flags:
         touched = strong.any(axis=0)
         level[touched], noise[touched] = _levels(clean[:, touched])
         residual = _residual(x, clean, level, noise, power, settings)
-    return settings.beyond(residual, (0, 1))
+    return settings.beyond(residual, (0, 1), settings.smooth // 2)
 
 
 def _levels(x: F4) -> tuple[F4, F4]:
@@ -185,6 +203,10 @@ def _levels(x: F4) -> tuple[F4, F4]:
 def _residual(x: F4, clean: F4, level: F4, noise: F4, power: bool, settings: Settings) -> F4:
     """Samples less their channel's level and what changes smoothly over frequency, in sigmas.
 
+    Of powers all is relative to the level: a change of gain is the same in all channels then,
+    whatever the bandpass, and so is the noise (the radiometer equation). It is taken from the
+    neighbours: a channel full of interference must not hide behind a noise of its own.
+
     Parameters
     ----------
     x, clean : ndarray, shape (n, chan), float32
@@ -192,51 +214,46 @@ def _residual(x: F4, clean: F4, level: F4, noise: F4, power: bool, settings: Set
     level, noise : ndarray, shape (chan,), float32
         Of every channel.
     """
-    scale = _smooth_noise(level, noise, power, settings)
-    residual = (x - level) / scale
+    unit = level if _is_positive(level, power) else np.ones_like(level)
+    residual: F4 = (x - level) / unit
+    ratio = noise / unit
     if x.shape[1] < LEAST_CHANNELS:
-        return residual
+        return _over(residual, ratio)
     lost = np.isnan(clean)
     size = max(1, settings.smooth // _GROUPS)
-    residual -= _lines(residual, lost, size, settings.smooth // size | 1, even=False)
+    residual -= _through(residual, lost, size, settings.smooth // size | 1, even=False)
+    wide = _odd(4 * settings.width + 1, x.shape[1])
+    residual = _over(residual, running_median(ratio[np.newaxis], wide)[0])
     some = slice(None, None, max(1, x.shape[1] // _ENOUGH))
     spread = group_median(np.abs(residual[:, some]), x.shape[1], flags=lost[:, some])
     return _over(residual, spread * _SIGMA)
 
 
-def _smooth_noise(level: F4, noise: F4, power: bool, settings: Settings) -> F4:
-    """The noise of every channel, by its neighbours' relative to the level; NaN for 0.
-
-    The noise of a power is proportional to it (the radiometer equation), so the ratio is the same
-    for all channels, whatever the bandpass. Interference has noise of its own, and a channel that
-    is full of it must not hide behind that.
-    """
-    if len(level) >= LEAST_CHANNELS:
-        known = np.isfinite(level)
-        relative = power and bool((level[known] > 0).all())
-        unit = level if relative else np.ones_like(level)
-        ratio = (noise / unit)[np.newaxis]
-        noise = running_median(ratio, _odd(4 * settings.width + 1, len(level)))[0][0] * unit
-    return np.where(noise > 0, noise, np.float32(np.nan))
-
-
-def _lines(x: F4, lost: Flags, size: int, width: int, *, even: bool) -> F4:
-    """What of rows is smooth over frequency: lines through the running median of `width` medians.
+def _through(x: F4, lost: Flags, size: int, width: int, *, even: bool) -> F4:
+    """What of rows is smooth over frequency: through the running median of `width` medians.
 
     The medians are those of groups of `size` channels, at least half of which count; where they
-    do not, what lies between is taken. `even` is that of `running_median`.
+    do not, what lies between is taken. `even` is that of `running_median`, and has cubic curves
+    in place of lines.
     """
-    n_chan = x.shape[1]
     groups = group_median(x, size, flags=lost)
     _bridge(groups, lost, size)
     medians = running_median(groups, width, even=even)[0]
     if size == 1 or groups.shape[1] == 1:
         return np.broadcast_to(medians, x.shape)
-    place = (np.arange(n_chan) - (size - 1) / 2) / size
-    below = np.clip(np.floor(place).astype(np.int64), 0, groups.shape[1] - 2)
-    share = (place - below).astype(np.float32)
-    lines: F4 = medians[:, below] * (1 - share) + medians[:, below + 1] * share
-    return lines
+    place = (np.arange(x.shape[1]) - (size - 1) / 2) / size
+    return _between(medians, place, 4 if even and groups.shape[1] >= 4 else 2)
+
+
+def _between(knots: F4, place: NDArray[np.float64], n: int) -> F4:
+    """Values at places among knots, (row, place), by the polynomial through the `n` about each."""
+    first = np.clip(np.floor(place).astype(np.int64) - (n // 2 - 1), 0, knots.shape[1] - n)
+    values = np.zeros((len(knots), len(place)), np.float32)
+    for k in range(n):
+        others = [j for j in range(n) if j != k]
+        weight = np.prod([(place - first - j) / (k - j) for j in others], axis=0)
+        values += knots[:, first + k] * weight.astype(np.float32)
+    return values
 
 
 def _bridge(groups: F4, lost: Flags, size: int) -> None:

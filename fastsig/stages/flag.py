@@ -299,10 +299,11 @@ class Flag(SpectrumStream):
             x = np.where(valid, data[:, k], np.float32(np.nan))
             flags[:, k] = judge(x, states, power=bool(powers), settings=self.settings)
         flags[:, :, self._banned] = True
-        every = flags.any(axis=1, keepdims=True)
+        every: NDArray[np.bool_] = np.logical_or.reduce(flags, axis=1, keepdims=True)
         if self.together:
             return every
-        flags |= every & [[[k not in powers] for k in range(len(names))]]
+        mixed = [k for k in range(len(names)) if k not in powers]
+        flags[:, mixed] |= every
         return flags
 
 

@@ -251,7 +251,7 @@ def running_median(
         What to leave out, besides values that are not finite.
     even : bool
         Whether windows at the ends of a row shrink at both sides, so that a slope leaves no
-        residual; else they are cut off at the end alone.
+        residual; else they keep their length and are those that just fit in.
     out, out_scale : ndarray, shape of x, float32, unit of x, optional
         Receive median and scale: NaN where nothing is valid.
 
@@ -289,13 +289,16 @@ def running_median_nb(x, width, flags, even, out, out_scale):
     for i in range(x.shape[0]):
         first, stop, count = 0, 0, 0
         for c in range(n):
-            below, above = half, half
             if even:
-                below = above = min(half, min(c, n - 1 - c))
-            while stop < min(n, c + above + 1):
+                reach = min(half, min(c, n - 1 - c))
+                begin, end = c - reach, c + reach + 1
+            else:
+                begin = max(0, min(c - half, n - width))
+                end = min(n, begin + width)
+            while stop < end:
                 count = _enter(window, count, x, flags, i, stop)
                 stop += 1
-            while first < max(0, c - below):
+            while first < begin:
                 count = _leave(window, count, x, flags, i, first)
                 first += 1
             out[i, c], out_scale[i, c] = _middle(window, count)

@@ -307,8 +307,9 @@ def running_median(
     good, n, half = _good(x, flags), x.shape[1], width // 2
     result = np.full((2, *x.shape), np.nan)
     for i, c in np.ndindex(x.shape):
-        below, above = (min(half, c, n - 1 - c),) * 2 if even else (min(half, c), half)
-        window = slice(c - below, c + above + 1)
+        reach = min(half, c, n - 1 - c)
+        begin = c - reach if even else max(0, min(c - half, n - width))
+        window = slice(begin, c + reach + 1 if even else begin + width)
         values = x[i, window][good[i, window]].astype(np.float64)
         if values.size:
             result[0, i, c] = np.float32(np.median(values))
