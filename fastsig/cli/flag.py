@@ -98,7 +98,7 @@ def _runs(full: Any, frequency: Any) -> list[str]:
         return [f"channels {first} to {stop - 1}" for first, stop in from_mask(full)]
     mhz = frequency.value
     step = mhz[1] - mhz[0] if len(mhz) > 1 else 0.0
-    return [f"{mhz[first] - step / 2:.6g} to {mhz[stop - 1] + step / 2:.6g} MHz"
+    return [f"{mhz[first] - step / 2:.8g} to {mhz[stop - 1] + step / 2:.8g} MHz"
             for first, stop in from_mask(full)]
 
 

@@ -16,6 +16,7 @@ from fastsig_kernels import (
     sum_thresholds,
 )
 from numpy.typing import NDArray
+from scipy.interpolate import interp1d
 
 __all__ = ["LEAST_CHANNELS", "LEAST_ROWS", "Settings", "judge"]
 
@@ -64,13 +65,15 @@ class Settings:
 
     protected: Flags
 
-    def beyond(self, residual: F4, axes: tuple[int, ...], most: int) -> Flags:
+    def beyond(self, residual: F4, axes: tuple[int, ...], most: int,
+               channels: slice = slice(None)) -> Flags:
         """Samples whose residual, in standard deviations, is too large; NaN never is.
 
-        Runs over frequency are `most` long: there is nothing wider in the residual.
+        Runs over frequency are `most` long: there is nothing wider in the residual. `channels`
+        are those of the residual.
         """
-        if self.protected.any():
-            residual = np.where(self.protected, np.float32(np.nan), residual)
+        if self.protected[channels].any():
+            residual = np.where(self.protected[channels], np.float32(np.nan), residual)
         flags = np.zeros(residual.shape, np.bool_)
         if self.clip is not None:
             flags = np.abs(residual) > np.float32(self.clip)
@@ -134,11 +137,34 @@ def _odd(width: int, most: int) -> int:
 
 
 def _steady(spectra: F4, power: bool, settings: Settings) -> Flags:
-    """Channels of spectra that stand out from their neighbours, (n, chan)."""
+    """Channels of spectra that stand out from their neighbours, (n, chan).
+
+    Where many channels count for nothing a band ends, and another begins behind them.
+    """
+    flags = np.zeros(spectra.shape, np.bool_)
+    for first, stop in _stretches(~np.isnan(spectra).all(axis=0), settings.width // 4):
+        if stop - first >= LEAST_CHANNELS:
+            part = np.ascontiguousarray(spectra[:, first:stop])
+            flags[:, first:stop] = _outstanding(part, power, settings, slice(first, stop))
+    return flags
+
+
+def _stretches(held: NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
+    """First and stop of runs of channels that are held, over gaps of up to `gap`."""
+    edges = np.flatnonzero(np.diff(held, prepend=False, append=False)).reshape(-1, 2)
+    runs: list[tuple[int, int]] = []
+    for first, stop in edges.tolist():
+        if runs and first - runs[-1][1] <= gap:
+            runs[-1] = runs[-1][0], stop
+        else:
+            runs.append((first, stop))
+    return runs
+
+
+def _outstanding(spectra: F4, power: bool, settings: Settings, channels: slice) -> Flags:
+    """`_steady` of channels without a wide gap, which are those of all that `channels` tells."""
     flags = np.zeros(spectra.shape, np.bool_)
     n_chan = spectra.shape[1]
-    if n_chan < LEAST_CHANNELS:
-        return flags
     narrow, wide = _odd(settings.width, n_chan // 2), _odd(4 * settings.width + 1, n_chan)
     flat = _flattened(spectra, power, max(1, narrow // 4))
     for _ in range(_ROUNDS):
@@ -146,7 +172,7 @@ def _steady(spectra: F4, power: bool, settings: Settings) -> Flags:
         for _ in range(_TWICED):
             residual = residual - running_median(residual, narrow, flags=flags)[0]
         _, scale = running_median(residual, wide, flags=flags, even=False)
-        found = settings.beyond(_over(residual, scale), (1,), narrow // 2)
+        found = settings.beyond(_over(residual, scale), (1,), narrow // 2, channels)
         if np.array_equal(found, flags):
             break
         flags = found
@@ -178,71 +204,88 @@ def _over(residual: F4, scale: F4) -> F4:
 def _changing(x: F4, power: bool, settings: Settings) -> Flags:
     """Samples that stand out from their channel's other times, (n, chan).
 
-    A first look finds the strongest, so that the second measures levels and noise without them.
+    Of powers all is relative to the level of the channel: a change of gain is the same in all
+    channels then, whatever the bandpass, and so is the noise (the radiometer equation). A first
+    look finds the strongest, so that the second measures levels and noise without them.
     """
-    level, noise = _levels(x)
-    residual = _residual(x, x, level, noise, power, settings)
+    level = column_median(x)
+    unit = level if _is_positive(level, power) else np.ones_like(level)
+    change, lost = (x - level) / unit, np.isnan(x)
+    noise = _noise(change, lost)
+    residual = _residual(change, lost, noise, settings)
     strong = np.abs(residual) > settings.single
     if strong.any():
-        clean = np.where(strong, np.float32(np.nan), x)
+        lost |= strong
         touched = strong.any(axis=0)
-        level[touched], noise[touched] = _levels(clean[:, touched])
-        residual = _residual(x, clean, level, noise, power, settings)
-    return settings.beyond(residual, (0, 1), settings.smooth // 2)
+        noise[touched] = _noise(change[:, touched], lost[:, touched])
+    return settings.beyond(_residual(change, lost, noise, settings), (0, 1), settings.smooth // 2)
 
 
-def _levels(x: F4) -> tuple[F4, F4]:
-    """Median of every channel, and its noise by the differences of neighbouring rows.
-
-    Slow changes leave differences alone.
-    """
+def _noise(x: F4, lost: Flags) -> F4:
+    """Noise of every channel by the differences of neighbouring rows: slow changes leave these."""
     steps = np.abs(x[1:] - x[:-1])
-    return column_median(x), column_median(steps) * (_SIGMA / np.float32(np.sqrt(2)))
+    return column_median(steps, flags=lost[1:] | lost[:-1]) * (_SIGMA / np.float32(np.sqrt(2)))
 
 
-def _residual(x: F4, clean: F4, level: F4, noise: F4, power: bool, settings: Settings) -> F4:
-    """Samples less their channel's level and what changes smoothly over frequency, in sigmas.
+def _residual(change: F4, lost: Flags, noise: F4, settings: Settings) -> F4:
+    """What of changes is not smooth over frequency and not that channel's always, in sigmas.
 
-    Of powers all is relative to the level: a change of gain is the same in all channels then,
-    whatever the bandpass, and so is the noise (the radiometer equation). It is taken from the
-    neighbours: a channel full of interference must not hide behind a noise of its own.
+    The noise of a channel is that of its neighbours: one that is full of interference must not
+    hide behind a noise of its own.
 
     Parameters
     ----------
-    x, clean : ndarray, shape (n, chan), float32
-        Samples, and those that levels over frequency are taken from.
-    level, noise : ndarray, shape (chan,), float32
-        Of every channel.
+    change : ndarray, shape (n, chan), float32
+    lost : ndarray, shape (n, chan), bool
+        What counts for no level and no noise.
+    noise : ndarray, shape (chan,), float32
+        Of every channel, in the unit of the changes.
     """
-    unit = level if _is_positive(level, power) else np.ones_like(level)
-    residual: F4 = (x - level) / unit
-    ratio = noise / unit
-    if x.shape[1] < LEAST_CHANNELS:
-        return _over(residual, ratio)
-    lost = np.isnan(clean)
+    n_chan = change.shape[1]
+    if n_chan < LEAST_CHANNELS:
+        return _over(change - column_median(change, flags=lost), noise)
     size = max(1, settings.smooth // _GROUPS)
-    residual -= _through(residual, lost, size, settings.smooth // size | 1, even=False)
-    wide = _odd(4 * settings.width + 1, x.shape[1])
-    residual = _over(residual, running_median(ratio[np.newaxis], wide)[0])
-    some = slice(None, None, max(1, x.shape[1] // _ENOUGH))
-    spread = group_median(np.abs(residual[:, some]), x.shape[1], flags=lost[:, some])
+    residual = change - _through(change, lost, size, settings.smooth // size | 1, even=False)
+    # Medians of what has drifted are poor; here the drift is gone.
+    residual -= column_median(residual, flags=lost)
+    wide = _odd(4 * settings.width + 1, n_chan)
+    residual = _over(residual, running_median(noise[np.newaxis], wide)[0])
+    some = slice(None, None, max(1, n_chan // _ENOUGH))
+    spread = group_median(np.abs(residual[:, some]), n_chan, flags=lost[:, some])
     return _over(residual, spread * _SIGMA)
 
 
 def _through(x: F4, lost: Flags, size: int, width: int, *, even: bool) -> F4:
     """What of rows is smooth over frequency: through the running median of `width` medians.
 
-    The medians are those of groups of `size` channels, at least half of which count; where they
-    do not, what lies between is taken. `even` is that of `running_median`, and has cubic curves
-    in place of lines.
+    The medians are those of groups of `size` channels, at least half of which count. `even` is
+    that of `running_median`; it has cubic curves in place of lines, and bridges for other groups.
     """
     groups = group_median(x, size, flags=lost)
-    _bridge(groups, lost, size)
-    medians = running_median(groups, width, even=even)[0]
+    _leave_poor(groups, lost, size, bridge=even)
+    slope = np.zeros_like(groups) if even else _robust_line(groups)
+    medians = running_median(groups - slope, width, even=even)[0] + slope
     if size == 1 or groups.shape[1] == 1:
         return np.broadcast_to(medians, x.shape)
     place = (np.arange(x.shape[1]) - (size - 1) / 2) / size
     return _between(medians, place, 4 if even and groups.shape[1] >= 4 else 2)
+
+
+def _robust_line(groups: F4) -> F4:
+    """A line through rows that half of the values may not spoil (Siegel 1982), without its level.
+
+    Windows that end with the band would else leave what is left of a slope there.
+    """
+    n = groups.shape[1]
+    size = -(-n // _GROUPS)
+    coarse = group_median(groups, size)
+    place = np.arange(coarse.shape[1], dtype=np.float32) * size
+    apart = place[:, np.newaxis] - place
+    apart[apart == 0] = np.nan
+    slopes = (coarse[:, :, np.newaxis] - coarse[:, np.newaxis]) / apart
+    each = group_median(slopes.reshape(-1, len(place)), len(place)).reshape(coarse.shape)
+    slope = np.nan_to_num(group_median(each, len(place)))
+    return slope * (np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2))
 
 
 def _between(knots: F4, place: NDArray[np.float64], n: int) -> F4:
@@ -256,15 +299,17 @@ def _between(knots: F4, place: NDArray[np.float64], n: int) -> F4:
     return values
 
 
-def _bridge(groups: F4, lost: Flags, size: int) -> None:
-    """Put what lies between its neighbours where less than half of a group counts."""
+def _leave_poor(groups: F4, lost: Flags, size: int, *, bridge: bool) -> None:
+    """Take out groups less than half of which count; put on a line between others if asked."""
     if not lost.any():
         return
     starts = np.arange(0, lost.shape[1], size)
     held = np.add.reduceat(~lost, starts, axis=1, dtype=np.int64)
     poor = 2 * held < np.diff(np.append(starts, lost.shape[1]))
+    groups[poor] = np.nan
     number = np.arange(len(starts))
-    for row in np.flatnonzero(poor.any(axis=1)):
-        good = ~poor[row] & np.isfinite(groups[row])
-        if good.any():
-            groups[row, ~good] = np.interp(number[~good], number[good], groups[row, good])
+    for row in np.flatnonzero(poor.any(axis=1)) if bridge else ():
+        good = np.isfinite(groups[row])
+        if np.count_nonzero(good) > 1:
+            line = interp1d(number[good], groups[row, good], fill_value="extrapolate")
+            groups[row, ~good] = line(number[~good])
