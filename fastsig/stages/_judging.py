@@ -31,8 +31,8 @@ LEAST_ROWS = 8
 LEAST_CHANNELS = 16
 
 _SIGMA = np.float32(1.482602218505602)  # of Gaussian noise, in median absolute deviations
-_TWICED = 2  # running medians of what the ones before left: a bandpass is curved (Tukey 1977)
-_ROUNDS = 3  # of levels and flags, each seeing the flags of the one before
+_TWICED = 2  # running medians, the second of what the first left (Tukey 1977)
+_ROUNDS = 2  # of levels and flags, each seeing what the one before found
 _ENOUGH = 1024  # values that tell a row's noise to 4 %
 _GROUPS = 32  # of channels in a window of the level that changes
 
@@ -142,7 +142,8 @@ def _steady(spectra: F4, power: bool, settings: Settings) -> Flags:
     Where many channels count for nothing a band ends, and another begins behind them.
     """
     flags = np.zeros(spectra.shape, np.bool_)
-    for first, stop in _stretches(~np.isnan(spectra).all(axis=0), settings.width // 4):
+    held = np.logical_or.reduce(np.isfinite(spectra), axis=0)
+    for first, stop in _stretches(held, settings.width // 4):
         if stop - first >= LEAST_CHANNELS:
             part = np.ascontiguousarray(spectra[:, first:stop])
             flags[:, first:stop] = _outstanding(part, power, settings, slice(first, stop))
@@ -166,29 +167,27 @@ def _outstanding(spectra: F4, power: bool, settings: Settings, channels: slice) 
     flags = np.zeros(spectra.shape, np.bool_)
     n_chan = spectra.shape[1]
     narrow, wide = _odd(settings.width, n_chan // 2), _odd(4 * settings.width + 1, n_chan)
-    flat = _flattened(spectra, power, max(1, narrow // 4))
-    for _ in range(_ROUNDS):
-        residual = flat
+    size, strong = max(1, narrow // 6), flags
+    curve = _through(spectra, np.isnan(spectra), size, 3, even=True)
+
+    def residual() -> F4:
+        left = (spectra - curve) / (curve if _is_positive(curve, power) else np.float32(1))
         for _ in range(_TWICED):
-            residual = residual - running_median(residual, narrow, flags=flags)[0]
-        _, scale = running_median(residual, wide, flags=flags, even=False)
-        found = settings.beyond(_over(residual, scale), (1,), narrow // 2, channels)
+            left = left - running_median(left, narrow, flags=flags | strong)[0]
+        return _over(left, running_median(left, wide, flags=flags | strong, even=False)[1])
+
+    for _ in range(_ROUNDS):
+        # In the place of what is strong stands the curve: without it the medians would be those
+        # of fewer channels, and of another place on a slope.
+        strong = np.abs(residual()) > settings.single
+        clean = np.where(strong, curve, spectra)
+        curve = _through(clean, np.isnan(clean), size, 3, even=True)
+    for _ in range(_ROUNDS):
+        found = settings.beyond(residual(), (1,), narrow // 4, channels)
         if np.array_equal(found, flags):
             break
         flags = found
     return flags
-
-
-def _flattened(spectra: F4, power: bool, size: int) -> F4:
-    """Spectra less a curve through them; of powers relative to the curve, as their noise is.
-
-    A running median alone follows a slope that is steeper than the noise, and then hides it.
-    """
-    curve = _through(spectra, np.isnan(spectra), size, 5, even=True)
-    flat: F4 = spectra - curve
-    if _is_positive(curve, power):
-        flat /= curve
-    return flat
 
 
 def _is_positive(level: F4, power: bool) -> bool:
@@ -284,8 +283,9 @@ def _robust_line(groups: F4) -> F4:
     apart[apart == 0] = np.nan
     slopes = (coarse[:, :, np.newaxis] - coarse[:, np.newaxis]) / apart
     each = group_median(slopes.reshape(-1, len(place)), len(place)).reshape(coarse.shape)
-    slope = np.nan_to_num(group_median(each, len(place)))
-    return slope * (np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2))
+    slope: F4 = np.nan_to_num(group_median(each, len(place)))
+    line: F4 = slope * (np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2))
+    return line
 
 
 def _between(knots: F4, place: NDArray[np.float64], n: int) -> F4:
@@ -307,7 +307,7 @@ def _leave_poor(groups: F4, lost: Flags, size: int, *, bridge: bool) -> None:
     held = np.add.reduceat(~lost, starts, axis=1, dtype=np.int64)
     poor = 2 * held < np.diff(np.append(starts, lost.shape[1]))
     groups[poor] = np.nan
-    number = np.arange(len(starts))
+    number = np.arange(groups.shape[1])
     for row in np.flatnonzero(poor.any(axis=1)) if bridge else ():
         good = np.isfinite(groups[row])
         if np.count_nonzero(good) > 1:
