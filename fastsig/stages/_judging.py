@@ -295,7 +295,9 @@ def _between(knots: F4, place: NDArray[np.float64], n: int) -> F4:
     for k in range(n):
         others = [j for j in range(n) if j != k]
         weight = np.prod([(place - first - j) / (k - j) for j in others], axis=0)
-        values += knots[:, first + k] * weight.astype(np.float32)
+        part = np.take(knots, first + k, axis=1, mode="clip")
+        part *= weight.astype(np.float32)
+        values += part
     return values
 
 

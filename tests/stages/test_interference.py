@@ -327,7 +327,7 @@ def test_same_bytes(case: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_fused_or_not_and_within_memory(tmp_path: Path, rng: np.random.Generator) -> None:
     path = write_native(tmp_path / "v.h5", noise(rng, 300_000), voltages_header())
-    chain = fs.open(path).channelize(64).detect("AABBCRCI").integrate(n_int=5).flag(clip=3)
+    chain = fs.open(path).channelize(16).detect("AABBCRCI").integrate(n_int=7).flag(clip=3)
     assert "channelize+detect" in chain.explain() and "Flag" in chain.explain()
     chain.write(tmp_path / "plain.h5", workers=1, fused=False)
     chain.write(tmp_path / "fused.h5", workers=3)
