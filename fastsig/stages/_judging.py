@@ -33,6 +33,7 @@ LEAST_CHANNELS = 16
 _SIGMA = np.float32(1.482602218505602)  # of Gaussian noise, in median absolute deviations
 _TWICED = 2  # running medians, the second of what the first left (Tukey 1977)
 _ROUNDS = 2  # of levels and flags, each seeing what the one before found
+_STRONG = (np.float32(8), np.float32(1))  # the strongest first: they pull what is beside them
 _ENOUGH = 1024  # values that tell a row's noise to 4 %
 _GROUPS = 32  # of channels in a window of the level that changes
 
@@ -176,10 +177,10 @@ def _outstanding(spectra: F4, power: bool, settings: Settings, channels: slice) 
             left = left - running_median(left, narrow, flags=flags | strong)[0]
         return _over(left, running_median(left, wide, flags=flags | strong, even=False)[1])
 
-    for _ in range(_ROUNDS):
+    for factor in _STRONG:
         # In the place of what is strong stands the curve: without it the medians would be those
         # of fewer channels, and of another place on a slope.
-        strong = np.abs(residual()) > settings.single
+        strong = np.abs(residual()) > factor * settings.single
         clean = np.where(strong, curve, spectra)
         curve = _through(clean, np.isnan(clean), size, 3, even=True)
     for _ in range(_ROUNDS):
