@@ -1,6 +1,15 @@
 """The case table, in the order that it is printed in."""
 
-from bench import banks, readers, spectra_files, spectrometers, stages, transforms
+from bench import (
+         banks,
+         calibration,
+         pointing,
+         readers,
+         spectra_files,
+         spectrometers,
+         stages,
+         transforms,
+)
 
 CASES = [*spectrometers.CASES, *transforms.CASES, *banks.CASES, *stages.CASES,
-         *readers.CASES, *spectra_files.CASES]
+         *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES]

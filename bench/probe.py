@@ -1,7 +1,8 @@
 """``python -m bench.probe``: compile the hot loops, tell their instructions, then time on request.
 
-The environment says for which processor (``NUMBA_CPU_NAME``, ``NUMBA_CPU_FEATURES``) and where
-to (``NUMBA_CACHE_DIR``: it has to be empty, a cache keeps no assembly). The first line of output
+The environment says for which processor (``NUMBA_CPU_NAME``, ``NUMBA_CPU_FEATURES``). All is
+compiled anew, as a cache keeps no assembly, and kept for others in ``NUMBA_CACHE_DIR``. The first
+line of output
 is JSON: the lanes, and for each hot loop the `count` of each version. Then, for each line of
 input, the seconds that the fused spectrometer takes.
 """
@@ -21,6 +22,7 @@ from bench import machine
 machine.one_thread()
 
 from fastsig_kernels import Channelizer, Spectrometer, fft_plan  # noqa: E402
+from numba.core.caching import FunctionCache  # noqa: E402
 
 from bench.data import N_CHAN, Fused  # noqa: E402
 from bench.timing import Scale, timed  # noqa: E402
@@ -57,6 +59,7 @@ def count(assembly: str) -> dict[str, int]:
 
 def compile_all() -> None:
     """Compile for int8 and 8 taps: I, IQUV with and without kurtosis, spectra, transforms."""
+    FunctionCache.load_overload = lambda *_: None
     Spectrometer(N_CHAN).compile()
     Spectrometer(N_CHAN, n_pol=2, products="IQUV").compile()
     Spectrometer(N_CHAN, n_pol=2, products="IQUV", flag_sigma=3.0).compile()

@@ -52,6 +52,8 @@ class Header:
         Whether samples are complex.
     n_sum : int
         Most samples that a value of a spectra stream can be the mean of.
+    unit : str or None
+        Of the values: "K", "Jy"; None for those of the recorder.
     extra : Mapping
         Cards of the file that have no field here, verbatim.
     origin : Mapping
@@ -74,6 +76,7 @@ class Header:
     dec_deg: float | None = None
     diode: DiodeSchedule | None = None
     n_sum: int = 1
+    unit: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from astropy.time import Time
 from numpy.typing import NDArray
 
 from fastsig.header import Header
-from fastsig.stream import Block, Stream
+from fastsig.stream import Block, SpectrumStream, Stream
 from fastsig.time import iso, sample_times
 
 if TYPE_CHECKING:
@@ -35,18 +35,23 @@ class Data:
         Its `start_time` is that of the first row here.
     kind : {"voltage", "frames", "spectra"}
         What the values are.
+    columns : dict of str to ndarray, shape (time,), float64
+        What is known of each spectrum beside its values, such as ``ra_deg``.
     """
 
     values: NDArray[Any]
     valid: Any
     header: Header
     kind: str
+    columns: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, stream: Stream, block: Block) -> Data:
         """The data of a block of a stream."""
         header = stream.header.replace(start_time=stream.time_of(block.start))
-        return cls(block.data, block.valid, header, stream.kind)
+        columns = stream.read_columns(block.start, block.n) if isinstance(
+            stream, SpectrumStream) else {}
+        return cls(block.data, block.valid, header, stream.kind, columns)
 
     @property
     def weight(self) -> NDArray[np.float32]:
@@ -94,5 +99,6 @@ class Data:
                 "time": self._civil_times(),
                 "feed_id": list(self.header.polarization.names),
                 "frequency": ("frequency", self.frequency.value, {"units": "MHz"}),
+                **{name: ("time", values) for name, values in self.columns.items()},
             },
         )

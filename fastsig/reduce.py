@@ -21,7 +21,7 @@ from fastsig.scheduler import run
 from fastsig.shared import Shared, shared_by
 from fastsig.signals import held
 from fastsig.stages.integrate import Integrate
-from fastsig.stream import Block, Stream
+from fastsig.stream import Block, SpectrumStream, Stream
 from fastsig.targets import Target, refuse_losses, target
 
 _log = logging.getLogger(__name__)
@@ -62,11 +62,11 @@ def plan_products(
 
 
 def _check_shared(streams: Sequence[Stream]) -> None:
-    sources = {id(shared_by(stream)) for stream in streams}
-    if len(sources) > 1 or shared_by(streams[0]) is None:
+    common = [getattr(stream, "together", None) or shared_by(stream) for stream in streams]
+    if common[0] is None or any(each is not common[0] for each in common):
         raise UsageError(
             f"{streams[0].path}: chains that run together read one shared stream; allowed: "
-            "chains made from one obs.shared()"
+            "chains made from one obs.shared(), or the two of one baseline's kept()"
         )
 
 
@@ -152,7 +152,7 @@ def write_many(
     Parameters
     ----------
     streams : sequence of SpectrumStream
-        Chains on one `Shared` (of ``chain.shared()``).
+        Chains on one `Shared` (of ``chain.shared()``), or the two of `Baseline.kept`.
     paths : sequence of path
         Final names, as many and all different.
     workers, memory, fused, overwrite, lossy, hash_inputs, progress, **options
@@ -198,6 +198,9 @@ def write_plans(
             for ready, stream, made in zip(plans, streams, targets, strict=True)
         ]
         _run(plans, writers, progress, watch)
+        for stream, writer in zip(streams, writers, strict=True):
+            if isinstance(stream, SpectrumStream):
+                writer.add_columns(stream)
     for ready, path in zip(plans, paths, strict=True):
         rows, seconds = ready.stream.shape[0], time.perf_counter() - begun
         _log.info("%s: %d rows in %.3g s", path, rows, seconds)

@@ -7,17 +7,14 @@ is a warning, never a reason for the rest to stop.
 from __future__ import annotations
 
 import importlib
-import warnings
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any
 
-from fastsig.errors import FastsigWarning, UsageError
+from fastsig.errors import UsageError
+from fastsig.plugins import API, plugins
 
 __all__ = ["API", "formats", "stage", "spectra_writer", "spectra_writers", "stages",
            "writer", "writers"]
-
-API = 1
 
 # In the order in which they are asked whether a file is theirs.
 _FORMATS = ("native", "fbh5", "sigproc", "presto", "psrfits", "hifast", "fast_spectral", "sdfits",
@@ -43,33 +40,17 @@ _STAGES = {
     "channelize": "fastsig.stages.channelize:Channelize",
     "detect": "fastsig.stages.detect:Detect",
     "flag": "fastsig.stages.flag:Flag",
+    "baseline": "fastsig.stages.baseline:Baseline",
     "integrate": "fastsig.stages.integrate:Integrate",
     "select": "fastsig.stages.select:Select",
 }
-
-
-def _plugins(group: str) -> dict[str, Any]:
-    found = {}
-    for point in entry_points(group=group):
-        try:
-            item = point.load()
-            if getattr(item, "api", None) != API:
-                raise ImportError(f"it declares api = {getattr(item, 'api', None)!r}, not {API}")
-        except Exception as error:
-            warnings.warn(
-                f"plug-in {point.name} of {group} is left out: {error}", FastsigWarning,
-                stacklevel=3,
-            )
-        else:
-            found[point.name] = item
-    return found
 
 
 @cache
 def formats() -> dict[str, Any]:
     """Format modules by name, in the order in which they are asked."""
     own = {name: importlib.import_module(f"fastsig.io.{name}") for name in _FORMATS}
-    return {**own, **_plugins("fastsig.formats")}
+    return {**own, **plugins("fastsig.formats")}
 
 
 def writers() -> tuple[str, ...]:
@@ -117,7 +98,7 @@ def _loaded(place: str) -> Any:
 @cache
 def stages() -> tuple[str, ...]:
     """Names of the stages there are."""
-    return (*_STAGES, *(name for name in _plugins("fastsig.stages") if name not in _STAGES))
+    return (*_STAGES, *(name for name in plugins("fastsig.stages") if name not in _STAGES))
 
 
 def stage(name: str) -> Any:
@@ -130,7 +111,7 @@ def stage(name: str) -> Any:
     """
     if name in _STAGES:
         return _loaded(_STAGES[name])
-    found = _plugins("fastsig.stages").get(name)
+    found = plugins("fastsig.stages").get(name)
     if found is None:
         raise UsageError(f"no stage is called {name!r}; there are {', '.join(stages())}")
     return found

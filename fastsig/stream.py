@@ -352,6 +352,27 @@ class SpectrumStream(Stream):
         """Channels `first` to ``stop - 1`` alone, where a format can read these and no others."""
         return None
 
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Names and units of what is known of each row beside its values, of `read_columns`.
+
+        Those of the input, where that has as many rows.
+        """
+        source = self._same_rows()
+        return {} if source is None else source.columns
+
+    def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
+        """What `columns` names of rows `start` to ``start + n - 1``, each (n,), at their middle."""
+        source = self._same_rows()
+        return {} if source is None else source.read_columns(start, n)
+
+    def _same_rows(self) -> SpectrumStream | None:
+        inputs = self.inputs()
+        if len(inputs) == 1 and isinstance(inputs[0], SpectrumStream) and (
+                inputs[0].shape[0] == self.shape[0]):
+            return inputs[0]
+        return None
+
     def codes(self) -> Codes | None:
         """The range of the whole numbers that all values are; None where no header tells."""
         return None
@@ -414,6 +435,16 @@ def means(sums: Sums, n_sum: int, start: int) -> Block:
     data.flags.writeable = False
     weight.flags.writeable = False
     return Block(data, weight, start, len(data))
+
+
+def sums(block: Block, n_sum: int, weight_channels: int) -> Sums:
+    """The additive form of a block of mean spectra, float64: what `means` undoes."""
+    weight = block.valid * np.float64(n_sum)
+    weight = np.broadcast_to(weight, (block.n, block.data.shape[1], weight_channels))
+    total = np.multiply(block.data, weight, dtype=np.float64)
+    if weight.size and not weight.min() > 0:
+        np.copyto(total, 0, where=~(weight > 0))
+    return Sums(total, weight)
 
 
 class Scratch:

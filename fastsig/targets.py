@@ -103,11 +103,17 @@ def target(
         Where an option is not allowed for the format.
     PlanError
         Where the format cannot hold such spectra.
+    FormatError
+        Where the frequencies of the channels are not known.
     """
     if not isinstance(stream, SpectrumStream):
         raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
     check_name(output_names(os.fspath(path), 1)[0])
     check_file_bytes(file_bytes)
+    if not 1e-30 < scale < 1e30:  # NaN too
+        raise UsageError(f"scale = {scale:g}; allowed: above 1e-30, below 1e30")
+    _check_ending(os.fspath(path), to)
+    stream.header.require_channels(stream.path)
     name = spectra_format(path, to) or "fbh5"
     kind: type[SpectraWriter] = registry.spectra_writer(name)
     _check_options(kind, bits, {"scale": scale != 1, "compression": compression,
@@ -115,10 +121,14 @@ def target(
     simple = name == "fbh5"
     weights_vary, codes = (True, None) if simple else _survey(stream, whole=bits is None)
     n_bits = bits or (32 if simple else kind.exact_bits(codes))
-    options = _options(name, stream, n_bits, scale, file_bytes, compression, blank)
+    exact = codes is not None and n_bits >= kind.exact_bits(codes)
+    options = _options(name, stream, n_bits, scale, file_bytes, compression, blank, exact=exact)
     sizes = kind.sizes(stream.shape, **options)
     losses = kind.losses(stream.header, stream.shape, weights_vary, **options, alike=(
-        _format_of(stream) == name), exact=codes is not None and n_bits >= kind.exact_bits(codes))
+        _format_of(stream) == name), exact=exact)
+    left = [each for each in stream.columns if each not in _CARRIED.get(name, stream.columns)]
+    if left:
+        losses.append(f"{name} has no place for what is known of each row: {', '.join(left)}")
     if name == "hifast" and _hifast_fields(stream) is None and _of_hifast(stream):
         losses.append("rows are missing: what else the file holds of rows is left out")
     return Target(name, output_names(os.fspath(path), 1)[0] if name != "psrfits"
@@ -136,6 +146,22 @@ _WHOSE = {"scale": ("sigproc",), "compression": ("fbh5",), "blank": ("fbh5", "si
           "file-size": ("psrfits",)}
 
 
+# Columns that a format has a place for; FBH5 has one for all.
+_CARRIED: dict[str, dict[str, str]] = {
+    "hifast": {"ra_deg": "ra", "dec_deg": "dec"}, "sigproc": {}, "psrfits": {}, "presto": {}}
+
+
+# What a name ends in that stands for something else than spectra.
+_OTHERS = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".html", ".raw", ".dada", ".vdif", ".npy",
+           ".npz", ".txt", ".csv", ".json", ".xlsx", ".toml")
+
+
+def _check_ending(path: str, to: str | None) -> None:
+    if to is None and path.lower().endswith(_OTHERS):
+        raise UsageError(f"{path}: its ending stands for no format of spectra; give --to "
+                         f"{'|'.join(registry.spectra_writers())}")
+
+
 def _check_options(kind: type[SpectraWriter], bits: int | None, given: Mapping[str, Any]) -> None:
     if bits is not None and bits not in kind.OFFERS:
         raise UsageError(f"bits = {bits!r}; allowed for {kind.NAME}: "
@@ -147,7 +173,7 @@ def _check_options(kind: type[SpectraWriter], bits: int | None, given: Mapping[s
 
 
 def _options(name: str, stream: SpectrumStream, n_bits: int, scale: float, file_bytes: int | None,
-             compression: str | None, blank: str | None) -> dict[str, Any]:
+             compression: str | None, blank: str | None, *, exact: bool) -> dict[str, Any]:
     """Options of the format's writer."""
     if name == "fbh5":
         return {"weight_channels": stream.weight_channels, "bits": n_bits,
@@ -155,12 +181,12 @@ def _options(name: str, stream: SpectrumStream, n_bits: int, scale: float, file_
     options: dict[str, Any] = {"n_bits": n_bits}
     if name == "sigproc":
         options |= {"blank": blank or "mean"}
-        if scale != 1:
+        if scale != 1 or not (exact or n_bits == 32):  # then values are rounded
             options["scale"] = 1 / scale
     if name == "psrfits" and file_bytes is not None:
         options["file_rows"] = max(1, file_bytes // row_bytes(stream.shape, n_bits))
     if name == "hifast":
-        options["fields"] = _hifast_fields(stream)
+        options["fields"] = _hifast_fields(stream) or _columns_of(stream, _CARRIED[name])
     return options
 
 
@@ -191,6 +217,13 @@ def _hifast_fields(stream: Stream) -> dict[str, Any] | None:
     if place is None or not isinstance(place[0], HiFASTSpectra):
         return None
     return place[0].fields_of(*place[1:])
+
+
+def _columns_of(stream: SpectrumStream, names: Mapping[str, str]) -> dict[str, Any] | None:
+    """Columns of all rows under the names that a format has for them."""
+    there = {name: new for name, new in names.items() if name in stream.columns}
+    found = stream.read_columns(0, stream.shape[0]) if there else {}
+    return {new: found[name] for name, new in there.items()} or None
 
 
 def _survey(stream: SpectrumStream, *, whole: bool) -> tuple[bool, Codes | None]:

@@ -79,7 +79,7 @@ BAD = {
     "absent": (("spectra", "ABSENT", "-o", "OUT", "--n-chan", "32"), 3, "No such file"),
     "empty": (("spectra", "EMPTY", "-o", "OUT", "--n-chan", "32"), 3, "the file is empty"),
     "not a recording": (("view", "TEXT", "-o", "OUT.png"), 3, "not a file of a known format"),
-    "a folder": (("spectra", "FOLDER", "-o", "OUT", "--n-chan", "32"), 3, "known format"),
+    "a folder": (("spectra", "FOLDER", "-o", "OUT", "--n-chan", "32"), 3, "is a folder"),
 }
 
 

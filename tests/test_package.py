@@ -85,6 +85,9 @@ def test_the_wheel_and_its_kernels_alone(tmp_path: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {"fastsig", "fastsig_kernels"} <= tops and len(tops) == 3
     assert "fastsig/py.typed" in names and "fastsig/__init__.pyi" in names
+    tables = {f"fastsig/telescopes/{path.name}" for path in
+              (ROOT / "fastsig" / "telescopes").glob("*.toml")}
+    assert len(tables) == 4 and tables <= set(names)
     code = """
 import sys
 class Refuse:

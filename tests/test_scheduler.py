@@ -11,7 +11,7 @@ import time
 import pytest
 
 import fastsig as fs
-from fastsig import registry, signals
+from fastsig import plugins, registry, signals
 from fastsig.scheduler import run
 
 
@@ -111,7 +111,7 @@ def test_a_failing_plug_in_is_one_warning(monkeypatch: pytest.MonkeyPatch) -> No
         api = 0
 
     points = [Point("good", Good), Point("old", Old), Point("broken", ImportError("no module"))]
-    monkeypatch.setattr(registry, "entry_points",
+    monkeypatch.setattr(plugins, "entry_points",
                         lambda group: points if group == "fastsig.stages" else [])
     registry.stages.cache_clear()
     try:

@@ -84,9 +84,11 @@ def test_codes_keep_their_bits(tmp_path: Path) -> None:
     data[17, 0, 3] = 0.5
     product(tmp_path / "d.h5", data, about)
     assert target(fs.open(tmp_path / "d.h5").stream, "c.fil").n_bits == 32
-    with pytest.raises(fs.OutputError, match=r"spectrum 17 holds 0\.5"):
-        fs.open(tmp_path / "d.h5").write(tmp_path / "e.fil", bits=8, lossy=True)
+    with pytest.raises(fs.PlanError, match="values become codes of 8 bits"):
+        fs.open(tmp_path / "d.h5").write(tmp_path / "e.fil", bits=8)
     assert "e.fil" not in os.listdir(tmp_path)
+    fs.open(tmp_path / "d.h5").write(tmp_path / "r.fil", bits=8, lossy=True)
+    np.testing.assert_array_equal(fs.open(tmp_path / "r.fil").read().values, np.rint(data))
     fs.open(tmp_path / "d.h5").write(tmp_path / "e.fil", bits=16, scale=2, lossy=True)
     np.testing.assert_array_equal(fs.open(tmp_path / "e.fil").read().values, 2 * data)
 
@@ -219,3 +221,62 @@ def test_an_output_that_is_the_input(tmp_path: Path) -> None:
     call = ("convert", "s.h5", "--overwrite", "--lossy", "-o", "s.h5")
     assert "is an input" in fastsig(*call, cwd=tmp_path, code=4).stderr
     assert (tmp_path / "s.h5").read_bytes() == before
+
+
+def test_dry_run_of_spectra_as_json(tmp_path: Path) -> None:
+    done = fastsig("spectra", "data/samples/pulsar_lower_8MHz.h5", "-o", tmp_path / "p.fil",
+                   "--n-chan", 16, "--dry-run", "--json")
+    told = json.loads(done.stdout)
+    assert told["dry_run"] and told["format"] == "sigproc" and told["shape"][1:] == [1, 16]
+    assert told["bytes"] >= 4 * told["shape"][0] * 16 and told["memory_bytes"] > 10**6
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_frequencies_are_the_inputs_fault(tmp_path: Path) -> None:
+    path = recorded("lofar_dal_h5/L30042_SAP000_B000_S0_P000_bf.h5")
+    done = fastsig("convert", path, "-o", tmp_path / "l.h5", code=3)
+    assert f"{path}: the file does not tell its sky frequency" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_doubts_about_a_header_do_not_make_a_file_bad(tmp_path: Path) -> None:
+    done = fastsig("validate", recorded("your/28.fits"))
+    assert "warning: " in done.stderr and "zeros, which fill it up" in done.stderr
+    assert "readable; the format has no checksums" in done.stdout
+
+
+def test_what_is_lost_or_clipped_is_told(tmp_path: Path) -> None:
+    source = product(tmp_path / "s.h5", 100 + 100 * values(), head())
+    done = fastsig("convert", source, "-o", tmp_path / "c.fil", "--bits", 8, "--lossy")
+    assert "lossy: values become codes of 8 bits" in done.stderr
+    assert "warning: " in done.stderr and "values were clipped to 8 bits" in done.stderr
+    done = fastsig("spectra", "data/samples/pulsar_lower_8MHz.h5", "-o", tmp_path / "p.fil",
+                   "--n-chan", 16, "--bits", 8, "--scale", 1e6, "--lossy")
+    assert "lossy: " in done.stderr and "values were clipped to 8 bits" in done.stderr
+
+
+@pytest.mark.parametrize("options, code, text", [
+    (("--scale", "0", "--bits", "8", "--lossy"), 2, "scale = 0; allowed: above 1e-30"),
+    (("--scale", "nan", "--bits", "8", "--lossy"), 2, "scale = nan; allowed: above 1e-30"),
+    (("--fstart", "1300"), 2, "'1300' has no unit"),
+])
+def test_values_without_a_meaning(tmp_path: Path, options: tuple[str, ...], code: int, text: str
+                                  ) -> None:
+    source = product(tmp_path / "s.h5", values(), head())
+    done = fastsig("cut", source, "-o", tmp_path / "c.fil", *options, code=code)
+    assert text in done.stderr and len(done.stderr.strip().splitlines()) <= 4
+    assert not (tmp_path / "c.fil").exists()
+
+
+def test_names_that_stand_for_something_else(tmp_path: Path) -> None:
+    source = product(tmp_path / "s.h5", values(), head())
+    done = fastsig("convert", source, "-o", tmp_path / "c.png", code=2)
+    assert "its ending stands for no format" in done.stderr or "tells no format" in done.stderr
+    with pytest.raises(fs.UsageError, match=r"c\.png: its ending stands for no format of spectra"):
+        fs.open(source).write(tmp_path / "c.png")
+
+
+def test_a_file_named_twice(tmp_path: Path) -> None:
+    source = product(tmp_path / "s.h5", values(), head())
+    done = fastsig("convert", source, source, "-o", tmp_path / "c.h5", code=2)
+    assert "s.h5: given twice; allowed: each file of a scan once" in done.stderr

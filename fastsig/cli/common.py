@@ -57,11 +57,19 @@ workers_option = click.option(
     "-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
     help="Threads; all cores by default.",
 )
+def _with_unit(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not value.strip()[-1:].isalpha():
+        raise click.BadParameter(f"{value!r} has no unit; allowed: a frequency such as 1400MHz")
+    return value
+
+
 span_options = options(
     click.option("--tstart", metavar="TIME", help="First time: UTC, or 10ms from the start."),
     click.option("--tstop", metavar="TIME", help="Last time, likewise."),
-    click.option("--fstart", metavar="FREQ", help="Lowest channel centre, e.g. 1400MHz."),
-    click.option("--fstop", metavar="FREQ", help="Highest channel centre."),
+    click.option("--fstart", metavar="FREQ", callback=_with_unit,
+                 help="Lowest channel centre, e.g. 1400MHz."),
+    click.option("--fstop", metavar="FREQ", callback=_with_unit,
+                 help="Highest channel centre."),
 )
 
 

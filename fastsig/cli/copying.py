@@ -82,14 +82,12 @@ def _copy_voltages(stream: Any, output: str, to: str | None, options: dict[str, 
         _tell(told, output, options)
         return
     convert.refuse_losses(writer, options["lossy"])
-    _say_losses(writer.losses, options)
+    say_losses(writer.losses, options)
     rows = sum(n for _, n in writer.pieces())
     with common.progress(rows, "copy", quiet=options["quiet"]) as advance:
         convert.copy(writer, stream, workers=options["workers"], memory=options["memory"],
                      overwrite=options["overwrite"], progress=advance)
-    if writer.n_clipped:
-        common.say(f"{writer.n_clipped} numbers were clipped to {writer.n_bits} bits",
-                   options["quiet"])
+    say_clipped(writer.n_clipped, "numbers", output, writer.n_bits)
     _report(told, writer.n_clipped, options)
 
 
@@ -107,16 +105,14 @@ def _copy_spectra(stream: Any, output: str, to: str | None, options: dict[str, A
         _tell(told, output, options)
         return
     targets.refuse_losses(made, options["lossy"])
-    _say_losses(made.losses, options)
+    say_losses(made.losses, options)
     counter = ShareCounter(stream.polarization.names, stream.shape[2])
     with common.progress(stream.shape[0], "copy", quiet=options["quiet"]) as advance:
         writer, = reduce.write_plans(
             [plan], [stream], [made], overwrite=options["overwrite"],
             hash_inputs=options["hash_inputs"], progress=advance,
             watch=None if report is None else counter.add)
-    if writer.n_clipped:
-        common.say(f"{writer.n_clipped} values were clipped to {made.n_bits} bits",
-                   options["quiet"])
+    say_clipped(writer.n_clipped, "values", made.path, made.n_bits)
     told |= {"outputs": writer.files, "bytes": [os.path.getsize(name) for name in writer.files]}
     if report is not None:
         told |= report(counter.shares())
@@ -154,9 +150,16 @@ def _free_bytes(output: str) -> int:
         raise OutputError(output, f"the folder {folder}: {error.strerror}") from error
 
 
-def _say_losses(losses: list[str], options: dict[str, Any]) -> None:
+def say_losses(losses: list[str], options: dict[str, Any]) -> None:
+    """Tell what the format cannot carry."""
     for loss in losses:
         common.say(f"lossy: {loss}", options["quiet"])
+
+
+def say_clipped(count: int, what: str, path: str, n_bits: int) -> None:
+    """Warn of values that did not fit."""
+    if count:
+        common.say(f"fastsig: warning: {path}: {count} {what} were clipped to {n_bits} bits")
 
 
 def _report(told: dict[str, Any], n_clipped: int, options: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common, simulating, simulating_spectra
+from fastsig.cli import common, simulating, simulating_scan, simulating_spectra
 from fastsig.cli.copying import VOLTAGES
 
 __all__ = ["simulate"]
@@ -110,3 +110,4 @@ def _write_as(recording: Any, output: str, overwrite: bool, workers: int | None,
 
 simulate.add_command(simulating_spectra.fast_psrfits)
 simulate.add_command(simulating_spectra.fast_spectral)
+simulate.add_command(simulating_scan.fast_scan)

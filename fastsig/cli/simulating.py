@@ -13,7 +13,8 @@ __all__ = ["check_truth", "finish", "parameters", "receiver_options", "sky_optio
            "truth_option"]
 
 # Option -> (component, parameter of the simulator, whether it may be given again); loss besides.
-COMPONENTS = {
+Components = dict[str, tuple[str, str, bool]]
+COMPONENTS: Components = {
     "diode": ("Diode", "diode", False),
     "source": ("Source", "source", False),
     "line": ("Line", "line", False),
@@ -54,16 +55,18 @@ sky_options = common.options(
 )
 
 
-def parameters(options: dict[str, Any], loss: str, without: tuple[str, ...]) -> dict[str, Any]:
+def parameters(options: dict[str, Any], loss: str, without: tuple[str, ...],
+               components: Components = COMPONENTS) -> dict[str, Any]:
     """Parameters of a simulator from the options of a command.
 
     `loss` is the sort of component that the command loses, `without` options that are none of
-    the simulator's.
+    the simulator's, `components` the others that are made of lists. Those of one parameter that
+    may be given again are one list.
     """
     from fastsig import simulate as library
     from fastsig.simulate.values import from_text
 
-    sorts = {**COMPONENTS, "loss": (loss, "loss", False)}
+    sorts = {**components, "loss": (loss, "loss", False)}
     told = ("quiet", "debug", "truth", *without, *sorts)
     made: dict[str, Any] = {key: value for key, value in options.items()
                             if key not in told and value is not None}
@@ -72,7 +75,7 @@ def parameters(options: dict[str, Any], loss: str, without: tuple[str, ...]) -> 
         texts = given if again else () if given is None else (given,)
         found = [from_text(getattr(library, kind), f"--{option}", text) for text in texts]
         if found:
-            made[parameter] = found if again else found[0]
+            made[parameter] = [*made.get(parameter, []), *found] if again else found[0]
     return made
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from typing import Any
 
 import click
@@ -102,22 +104,23 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
         quiet = options["quiet"]
         for chain, plan in zip(chains, plans, strict=True):
             common.say(_summary(chain), quiet)
-            if options["explain"] or options["dry_run"]:
+            if options["explain"] or (options["dry_run"] and not options["as_json"]):
                 click.echo(plan.explain())
         if options["dry_run"]:
-            _print_sizes(targets)
+            _tell(chains, plans, targets, as_json=options["as_json"])
             return
         for made in targets:
             refuse_losses(made, options["lossy"])
+            copying.say_losses(made.losses, options)
         rows = sum(chain.shape[0] for chain in chains)
         with (common.compiling(quiet),
               common.progress(rows, "spectra", quiet=quiet) as advance):
-            write_plans(plans, streams, targets, overwrite=options["overwrite"],
-                        hash_inputs=options["hash_inputs"], progress=advance)
+            writers = write_plans(plans, streams, targets, overwrite=options["overwrite"],
+                                  hash_inputs=options["hash_inputs"], progress=advance)
+        for made, writer in zip(targets, writers, strict=True):
+            copying.say_clipped(writer.n_clipped, "values", made.path, made.n_bits)
     if options["as_json"]:
-        records = [{"output": name, "shape": list(chain.shape)}
-                   for name, chain in zip(outputs, chains, strict=True)]
-        common.print_json(records if len(records) > 1 else records[0])
+        _print_records([_record(chain, made) for chain, made in zip(chains, targets, strict=True)])
     for name in outputs:
         common.say(f"wrote {name}", quiet)
 
@@ -175,12 +178,27 @@ def _target_options(options: dict[str, Any]) -> dict[str, Any]:
             **{name: options[name] for name in ("to", "scale", "compression", "blank")}}
 
 
-def _print_sizes(targets: list[Any]) -> None:
-    import os
-    import shutil
+def _record(chain: Any, made: Any) -> dict[str, Any]:
+    """A product, for ``--json``."""
+    return {"output": made.path, "format": made.name, "shape": list(chain.shape),
+            "tsamp_s": float(1 / chain.header.sample_rate), "n_bits": made.n_bits,
+            "losses": made.losses}
 
-    for made in targets:
-        free = shutil.disk_usage(os.path.dirname(made.path) or ".").free
+
+def _print_records(records: list[dict[str, Any]]) -> None:
+    common.print_json(records if len(records) > 1 else records[0])
+
+
+def _tell(chains: list[Any], plans: list[Any], targets: list[Any], *, as_json: bool) -> None:
+    """What would be written, and what lost."""
+    frees = [shutil.disk_usage(os.path.dirname(made.path) or ".").free for made in targets]
+    if as_json:
+        _print_records([
+            {**_record(chain, made), "dry_run": True, "bytes": made.sizes.disk,
+             "free_bytes": free, "memory_bytes": plan.memory}
+            for chain, plan, made, free in zip(chains, plans, targets, frees, strict=True)])
+        return
+    for made, free in zip(targets, frees, strict=True):
         click.echo(f"would write {made.path}: up to {made.sizes.disk / 1e6:.1f} MB, "
                    f"{free / 1e6:.0f} MB free")
         for loss in made.losses:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 from fastsig.errors import (
@@ -40,7 +41,17 @@ def detect(path: str | os.PathLike[str]) -> tuple[str, Any]:
     for name, module in formats().items():
         if module.sniff(probe):
             return name, module
-    raise FormatError(probe.path, f"not a file of a known format ({', '.join(formats())})")
+    raise FormatError(probe.path, _unknown(probe.path, formats()))
+
+
+def _unknown(path: str, known: Iterable[str]) -> str:
+    """What a file is not."""
+    if os.path.isdir(path):
+        return "is a folder, of no format that is one; name the files in it"
+    beside = ""
+    if path.endswith(".dat") and not os.path.exists(f"{path[:-4]}.inf"):
+        beside = f"; PRESTO's series have {os.path.basename(path)[:-4]}.inf beside them"
+    return f"not a file of a known format ({', '.join(known)}){beside}"
 
 
 def open_stream(paths: Paths, **overrides: Any) -> Stream:

@@ -301,7 +301,7 @@ def _unit(cards: Cards, offset: int, size: int, path: str, where: str, primary: 
     there = max(0, size - offset) // row_bytes if row_bytes else 0
     if there < promised:
         incomplete(path, f"{where} ({name}): NAXIS2 = {promised}; {there} complete rows of "
-                   f"{row_bytes} bytes are there")
+                   f"{row_bytes} bytes are there: the file is truncated")
     return (Table(name, kind, cards, min(promised, there), row_bytes, offset, columns),
             offset + n_byte)
 

@@ -16,10 +16,13 @@ from fastsig.io._hdf5 import reading
 from fastsig.io._single_dish import exact_float
 from fastsig.io.fast_spectral import F_WIDTH
 
-__all__ = ["FIELDS", "axis_of", "group_of", "other_shapes", "plain_dataset", "spectra_of", "vector"]
+__all__ = ["FIELDS", "UNITS", "axis_of", "group_of", "other_shapes", "plain_dataset", "spectra_of",
+           "vector"]
 
 #: Names of the spectra, in the order in which HiFAST looks for them.
 FIELDS = ("T", "Ta", "Power", "flux")
+#: Units of those whose unit does not depend on how they were made.
+UNITS = {"T": "K", "Ta": "K"}
 
 _MOST_LINKS, _MOST_FIELD = 8, 2**32
 #: Part of a channel that labels may lie off an even spacing.

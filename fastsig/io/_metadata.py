@@ -131,6 +131,7 @@ def header_record(header: Header) -> dict[str, Any]:
         "diode": None if header.diode is None else asdict(header.diode),
         "n_sum": header.n_sum,
         "extra": dict(header.extra),
+        **({} if header.unit is None else {"unit": header.unit}),
     }
 
 
@@ -170,5 +171,6 @@ def _from_record(record: dict[str, Any], path: str) -> Header:
             diode=record["diode"] and DiodeSchedule(**_known(DiodeSchedule, record["diode"])),
             origin=origin,
             extra=dict(record["extra"]),
+            unit=record.get("unit"),
             **{key: record[key] for key in known},
         )

@@ -202,6 +202,8 @@ def lost_fields(header: Header) -> list[str]:
         out.append("psrfits cannot tell that a channel is half of one")
     if header.n_sum != 1:
         out.append("psrfits has no place for how many samples a value is the mean of")
+    if header.unit is not None:
+        out.append(f"psrfits has no place for the unit of values, {header.unit}")
     changed = [name for name in ("telescope", "receiver", "backend", "source")
                if getattr(header, name) and _told(getattr(header, name)) != getattr(header, name)]
     if changed:

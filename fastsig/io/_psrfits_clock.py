@@ -282,8 +282,8 @@ def _apart(pieces: Sequence[Piece], inside: Sequence[_Inside], starts: list[int]
         return [starts[0] + sum(lengths[:i]) for i in range(len(pieces))]
     raise FormatError(
         pieces[second].path, f"claims the time of {pieces[first].path}: STT_*, NSUBOFFS and "
-        "OFFS_SUB are the same; allowed: another file, or repair=yes to lay files end to end in "
-        "the order given")
+        "OFFS_SUB are the same; allowed: another file, or --set repair=yes (repair=\"yes\"), "
+        "which lays files end to end in the order given")
 
 
 def _together(inside: Sequence[_Inside], starts: Sequence[int], n_block: int

@@ -20,13 +20,17 @@ from fastsig.io._single_dish import exact_float, kept
 from fastsig.polarization import PRODUCTS, PolBasis
 from fastsig.time import time_from_mjd
 
-__all__ = ["Layout", "SearchFile", "channel_axis", "frequencies", "header_of", "layout_of",
+__all__ = ["Doubt", "Layout", "SearchFile", "channel_axis", "frequencies", "header_of", "layout_of",
            "opened", "piece_of", "rate_of", "same_band"]
 
 _BITS = {1: "B", 2: "B", 4: "B", 8: "B", 16: "I", 32: "E"}
 _FOLDED = ("PSR", "CAL", "LEVCAL", "FOLD")
 _STOKES = {"AA+BB": "I", "INTEN": "I", "I": "I", "STOKE": "IQUV", "STOKES": "IQUV"}
 _EVEN = 0.01  # of a channel: as far as a label may be off its place
+
+
+class Doubt(str):
+    """A note of what a header leaves open; other notes tell of what is wrong."""
 
 
 class Layout(NamedTuple):
@@ -122,8 +126,9 @@ def layout_of(file: SearchFile, notes: list[str]) -> Layout:
     names, known = _products(cards, n_pol, path, notes)
     sign = cards.number("SIGNINT")
     if sign is None and n_bits <= 8 and set(names) - {"AA", "BB", "I"}:
-        notes.append(f"{path}: no SIGNINT says whether {', '.join(names)} are signed; taken as "
-                     "unsigned (signed=yes: all are; signed=cross: all but AA, BB and I)")
+        notes.append(Doubt(
+            f"{path}: no SIGNINT says whether {', '.join(names)} are signed; taken as unsigned "
+            "(signed=yes: all are; signed=cross: all but AA, BB and I)"))
     zero_off = cards.number("ZERO_OFF") or 0.0
     if abs(zero_off) > 2**32 or abs(column.zero) > 2**32:
         raise cards.error("ZERO_OFF", "a number up to 2^32, as TZERO of DATA")
@@ -159,11 +164,11 @@ def _products(cards: Cards, n_pol: int, path: str, notes: list[str]
         return tuple(told[i : i + 2] for i in range(0, len(told), 2)), False
     guess = {1: "I", 2: "AABB", 4: "AABBCRCI"}.get(n_pol)
     if not told and guess is not None:
-        notes.append(f"{path}: no POL_TYPE names its {n_pol} products; taken as "
-                     f"{', '.join(PRODUCTS[guess])}")
+        notes.append(Doubt(f"{path}: no POL_TYPE names its {n_pol} products; taken as "
+                           f"{', '.join(PRODUCTS[guess])}"))
         return PRODUCTS[guess], False
-    notes.append(f"{path}: POL_TYPE = {told!r} with NPOL = {n_pol} is not known; products are "
-                 "named by their numbers")
+    notes.append(Doubt(f"{path}: POL_TYPE = {told!r} with NPOL = {n_pol} is not known; products "
+                       "are named by their numbers"))
     return tuple(f"P{i}" for i in range(n_pol)), False
 
 
@@ -298,8 +303,8 @@ def _nominal_axis(file: SearchFile, width: Fraction, n_chan: int, common: Mappin
                           "--set frequency=1250MHz (centre of the band)"
                           + ("" if width else "; CHAN_BW must tell the width of a channel"))
     middle = file.primary.exact("OBSFREQ") * 10**6 if center else Fraction(0)
-    notes.append(f"{file.path}: DAT_FREQ tells no frequencies; they are taken from OBSFREQ and "
-                 "CHAN_BW")
+    notes.append(Doubt(f"{file.path}: DAT_FREQ tells no frequencies; they are taken from OBSFREQ "
+                       "and CHAN_BW"))
     first = middle - abs(width) * (n_chan - 1) / 2
     return ChannelAxis(first, abs(width), n_chan), width < 0
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import FormatError
 from fastsig.io._fits import Column, Table
-from fastsig.io._psrfits_files import Layout
+from fastsig.io._psrfits_files import Doubt, Layout
 from fastsig.io._segments import RawFiles
 
 __all__ = ["TILE", "Coding", "RowReader", "RowTables", "check_tables", "coding_of"]
@@ -264,7 +264,8 @@ def check_tables(path: str, columns: Mapping[str, Column], layout: Layout, notes
                           ("DAT_WTS", (layout.n_chan,))):
         column = columns.get(name)
         if column is None:
-            notes.append(f"{path}: no column {name}; taken as {0 if name == 'DAT_OFFS' else 1}")
+            notes.append(Doubt(f"{path}: no column {name}; taken as "
+                               f"{0 if name == 'DAT_OFFS' else 1}"))
         elif column.count not in allowed or column.code not in "EDIJKB":
             raise FormatError(path, f"{name} has {column.count} elements of TFORM code "
                               f"{column.code}; allowed: {allowed[0]} numbers")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.header import Header
-from fastsig.io._psrfits_files import Layout, SearchFile
+from fastsig.io._psrfits_files import Doubt, Layout, SearchFile
 from fastsig.io._psrfits_rows import TILE, RowReader, coding_of
 from fastsig.io._spectra import SegmentedSpectra
 
@@ -132,8 +132,8 @@ class PsrfitsSpectra(SegmentedSpectra):
         count = self._zeros(file, row)
         if count * self._layout.row_bits < _NO_CHANCE:
             return []
-        return [f"{self.files[file]}: the last {count} spectra of the last row are zeros, which "
-                "fill it up, it seems; they are kept"]
+        return [Doubt(f"{self.files[file]}: the last {count} spectra of the last row are zeros, "
+                      "which fill it up, it seems; they are kept")]
 
     def _zeros(self, file: int, row: int) -> int:
         """Spectra at the end of a row of which no bit is set."""

@@ -93,6 +93,8 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
         missing.append("the mark of the half channel")
     if header.n_sum > 1:
         missing.append("how many samples a value is the mean of")
+    if header.unit is not None:
+        missing.append(f"the unit of values, {header.unit}")
     pol, default = header.polarization, {1: PRODUCTS["I"], 2: PRODUCTS["AABB"],
                                          4: PRODUCTS["AABBCRCI"]}.get(shape[1])
     if pol.names != default:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastsig.header import Header
 from fastsig.io._segments import RawFiles
-from fastsig.stream import Block, SpectrumStream, Sums
+from fastsig.stream import Block, SpectrumStream, Sums, sums
 
 __all__ = ["FileSpectra", "SegmentedSpectra"]
 
@@ -92,13 +92,7 @@ class FileSpectra(SpectrumStream):
 
     def read_sums(self, start: int, n: int) -> Sums:
         """The means times their weights, float64."""
-        block = self.read_block(start, n)
-        weight = block.valid * np.float64(self.header.n_sum)
-        weight = np.broadcast_to(weight, (n, self.shape[1], self.weight_channels))
-        total = np.multiply(block.data, weight, dtype=np.float64)
-        if weight.size and not weight.min() > 0:
-            np.copyto(total, 0, where=~(weight > 0))
-        return Sums(total, weight)
+        return sums(self.read_block(start, n), self.header.n_sum, self.weight_channels)
 
 
 def _may_be_lost(data: NDArray[np.float32]) -> bool:

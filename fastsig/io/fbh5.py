@@ -24,6 +24,7 @@ from fastsig.header import Header, split_overrides
 from fastsig.io import _metadata
 from fastsig.io._chunks import open_rows
 from fastsig.io._codes import open_codes
+from fastsig.io._columns import Columns
 from fastsig.io._hdf5 import member, numbers, open_file, plain, reading, text
 from fastsig.io._sigproc_ids import TELESCOPES
 from fastsig.io._spectra import FileSpectra
@@ -80,6 +81,7 @@ class FBH5Spectra(FileSpectra):
             self.provenance = _metadata.read_optional_json(self._file, "provenance", path)
             self._has_weights = self.provenance is not None and self._weights is not None
             header = self._header(cards, path)
+            self._columns = Columns(self._file, self._data.shape[0], path, self._lock)
             with reading(path, "its axes"):
                 self._descending = float(cards.get("foff", 1)) < 0
                 self._rows = open_rows(self._data, path, self._lock)
@@ -127,6 +129,16 @@ class FBH5Spectra(FileSpectra):
             weight = weight[:, :, ::-1]
         return data, weight
 
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Names and units of the datasets of /rows."""
+        return self._columns.units
+
+    def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
+        """What /rows holds."""
+        self._check_range(start, n)
+        return self._columns.read(start, n)
+
     def work_bytes(self, n: int) -> int:
         """Memory that a thread takes to read `n` spectra: they, and chunks that are unpacked."""
         parts = (self._rows, self._weight_rows)
@@ -148,6 +160,7 @@ class FBH5Spectra(FileSpectra):
                     item = member(self._file, name, self.path)
                     if isinstance(item, h5py.Dataset):
                         item[()]
+        self._columns.read(0, self.shape[0])
 
     def close(self) -> None:
         """Close the file, once what is being read of it has been."""

@@ -16,6 +16,7 @@ from fastsig.header import Header
 from fastsig.io import _metadata
 from fastsig.io._chunk_writer import Line, Packed, RowsWriter
 from fastsig.io._codes import RECORD, CodeWriter, Encoded
+from fastsig.io._columns import write_columns
 from fastsig.io.fbh5 import TELESCOPES
 from fastsig.io.safe import SafeOutput
 from fastsig.io.sizes import (
@@ -27,6 +28,7 @@ from fastsig.io.sizes import (
     writer_bytes,
 )
 from fastsig.io.spectra_writing import Sizes, SpectraWriter
+from fastsig.stream import SpectrumStream
 
 __all__ = ["BITS", "BLANKS", "COMPRESSIONS", "FBH5Writer"]
 
@@ -230,6 +232,13 @@ class FBH5Writer(SpectraWriter):
         self._weight_rows.store(job.first, job.weight_buffer[: job.n], prepared.weight)
         self._free.append((job.buffer, job.weight_buffer))
 
+    def add_columns(self, stream: SpectrumStream) -> None:
+        """Write what is known of each row into datasets of the group /rows."""
+        try:
+            write_columns(self._file, stream)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._fail(error) from error
+
     def _fill_blanks(self) -> None:
         """Put the channels' means where nothing was valid, a chunk of rows at a time."""
         if self._sums is None:
@@ -318,6 +327,8 @@ def _cards(header: Header, shape: tuple[int, ...]) -> dict[str, Any]:
         "cross_products": "CR + i CI = <A* B>",
         "scale": "white noise of variance s^2 gives a mean power of s^2",
     }
+    if header.unit is not None:
+        cards["units"] = header.unit
     if header.ra_deg is not None and header.dec_deg is not None:
         cards |= {"src_raj": header.ra_deg / 15, "src_dej": header.dec_deg,
                   "ra_deg": header.ra_deg, "dec_deg": header.dec_deg}

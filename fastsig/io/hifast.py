@@ -30,6 +30,7 @@ from fastsig.io._clock import FAST_STEPS, RowClock, exact_time, fit, seconds_of,
 from fastsig.io._hdf5 import cards_of, member, open_file, reading
 from fastsig.io._hifast_group import (
     FIELDS,
+    UNITS,
     axis_of,
     group_of,
     other_shapes,
@@ -50,6 +51,7 @@ __all__ = ["FIELDS", "NAME", "HiFASTSpectra", "open", "sniff"]
 NAME = "hifast"
 
 _RFI = {"keep": False, "weight": True}
+_POSITION = {"ra_deg": "ra", "dec_deg": "dec"}
 _YEAR_S = 366 * 86400
 _PRODUCTS = {1: ("mean",), 2: PRODUCTS["AABB"]}
 
@@ -141,6 +143,7 @@ class HiFASTSpectra(FileSpectra):
             start_time=start, sample_rate=1 / clock.step, channels=axis,
             polarization=PolBasis("linear", _PRODUCTS[n_pol]),
             n_bits=8 * self._data.dtype.itemsize, telescope="FAST", beam=beam, extra=extra,
+            unit=UNITS.get(name),
             origin={**{key: f"{base}:S/{value}" for key, value in origin.items()},
                     **({"beam": "the file's name"} if beam else {})},
         )
@@ -162,6 +165,21 @@ class HiFASTSpectra(FileSpectra):
         axis = self.header.channels
         part.header = self.header.replace(channels=axis.sliced(start, stop) if axis else None)
         return part
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Positions of the beam, where the file has them."""
+        n_row = (self._data.shape[1],)
+        return {name: "deg" for name, field in _POSITION.items() if self.fields.get(field) == n_row}
+
+    def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
+        """Positions; NaN where no row is."""
+        self._check_range(start, n)
+        first, stop = np.searchsorted(self.slots, (start, start + n)).tolist()
+        out = {name: np.full(n, np.nan) for name in self.columns}
+        for name, values in out.items():
+            values[self.slots[first:stop] - start] = self.read_field(_POSITION[name], first, stop)
+        return out
 
     def read_field(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
         """Rows of another dataset of the group as the file has them, such as ``is_rfi``.

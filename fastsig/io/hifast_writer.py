@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fastsig.errors import OutputError, PlanError, UsageError
 from fastsig.header import Header
 from fastsig.io import _metadata
-from fastsig.io._hifast_group import FIELDS
+from fastsig.io._hifast_group import FIELDS, UNITS
 from fastsig.io.safe import SafeOutput
 from fastsig.io.spectra_writing import Sizes, SpectraWriter
 from fastsig.time import elapsed, mjd_and_seconds, time_from_mjd
@@ -40,6 +40,8 @@ _NOT_CARRIED = {
     "beam": "the beam, which HiFAST takes from the name of the file (...-M01...)",
     "ra_deg": "the position of the source", "diode": "the schedule of the noise diode",
 }
+# Where values of a unit go, whatever they were before.
+_FIELD_OF = {"K": "Ta", "Jy": "flux"}
 # What the reader puts into `extra` of its own accord.
 _OWN = ("field", "utobs", "rfi")
 
@@ -217,7 +219,8 @@ def _place(header: Header) -> tuple[tuple[int, ...], float]:
 
 def _field(header: Header, field: str | None) -> str:
     told = header.extra.get("field")
-    name = field or (told if told in FIELDS else "Power")
+    kept = told if told in FIELDS and UNITS.get(told) == header.unit else None
+    name = field or kept or _FIELD_OF.get(header.unit or "", "Power")
     if name not in FIELDS:
         raise UsageError(f"field = {name!r}; allowed: {', '.join(FIELDS)}")
     return str(name)

@@ -58,6 +58,8 @@ class OutputFiles:
     pattern : str, optional
         The name with ``{file}`` in it that theirs come from. There must be no file with the next
         number, and what dead writers left under any number is removed.
+    first : int
+        Number of the first file in its name.
 
     Raises
     ------
@@ -66,7 +68,7 @@ class OutputFiles:
     """
 
     def __init__(self, files: Sequence[tuple[str, int]], *, overwrite: bool = False,
-                 pattern: str | None = None) -> None:
+                 pattern: str | None = None, first: int = 0) -> None:
         self._outputs: list[SafeOutput] = []
         # One file of each folder stays locked: the others' descriptors may be given back.
         self._folders: set[str] = set()
@@ -76,7 +78,7 @@ class OutputFiles:
         for name in names:
             check_output(name, overwrite=overwrite)
         if pattern is not None and "{file}" in pattern:
-            _check_following(pattern, len(files))
+            _check_following(pattern, first + len(files))
             names = [pattern]
         for name in names:
             sweep(os.path.realpath(name))
@@ -132,8 +134,8 @@ class OutputFiles:
             output.discard()
 
 
-def _check_following(pattern: str, n: int) -> None:
-    following = output_names(pattern, n + 1)[-1]
+def _check_following(pattern: str, number: int) -> None:
+    following = output_names(pattern, 1, number)[0]
     if os.path.lexists(following):
         raise OutputError(following, "is of another recording and would be taken for a file of "
                           "this one; remove it first")

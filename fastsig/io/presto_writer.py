@@ -117,6 +117,8 @@ class PrestoWriter(SpectraWriter):
             missing.append(f"what its product is ({', '.join(header.polarization.names)})")
         if header.n_sum > 1:
             missing.append("how many samples a value is the mean of")
+        if header.unit is not None:
+            missing.append(f"the unit of values, {header.unit}")
         others = [key for key in header.extra if key not in (*_KEPT, *_KNOWN)]
         if others:
             missing.append(f"{len(others)} more values of the header")

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import FastsigWarning, FormatError, UsageError
+from fastsig.errors import DoubtWarning, FastsigWarning, FormatError, UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
 from fastsig.io import _psrfits_files as files_
 from fastsig.io._fits import Table, read_column
-from fastsig.io._psrfits_clock import Rows, place
-from fastsig.io._psrfits_files import Layout, SearchFile
+from fastsig.io._psrfits_clock import Piece, Rows, place
+from fastsig.io._psrfits_files import Doubt, Layout, SearchFile
 from fastsig.io._psrfits_rows import check_tables
 from fastsig.io._psrfits_stream import PsrfitsSpectra
 from fastsig.io._segments import disjoint, from_first
@@ -92,6 +92,9 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Psrf
     chosen = _chosen(special)
     notes: list[str] = []
     files = [files_.opened(each) for each in paths]
+    if chosen["repair"] != "yes":  # which goes by the order given
+        files.sort(key=lambda file: _begin(files_.piece_of(file, common)))
+        paths = [file.path for file in files]
     lead = next((file for file in files if file.table.n_row), files[0])
     layout = _layout(lead, files, notes)
     axis, descending = files_.channel_axis(lead, chosen["label"], common, notes)
@@ -117,6 +120,12 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Psrf
     stream = PsrfitsSpectra(header, layout, files, parts, descending, chosen)
     _warn([*notes, *stream.padding()], paths)
     return stream
+
+
+def _begin(piece: Piece) -> tuple[Any, ...]:
+    """What files are put in order by: their start, and what tells of rows before them."""
+    first = piece.centers[0] if piece.centers is not None and len(piece.centers) else 0.0
+    return (*piece.start, piece.n_before or 0.0, float(np.nan_to_num(first)), piece.path)
 
 
 def _chosen(special: Mapping[str, Any]) -> dict[str, str]:
@@ -198,12 +207,13 @@ def _weights_told(files: Sequence[SearchFile]) -> str:
 
 def _warn(notes: Sequence[str], paths: Sequence[str]) -> None:
     """Warn of what is wrong; of the same in many files once."""
-    alike: dict[str, list[str]] = {}
+    alike: dict[tuple[str, type[FastsigWarning]], list[str]] = {}
     for note in notes:
         path = next((path for path in paths if note.startswith(f"{path}: ")), paths[0])
-        alike.setdefault(note.removeprefix(f"{path}: "), []).append(path)
-    told = [f"{where[0]}: {note}" + (f" (and so in {len(where) - 1} more files)" * (len(where) > 1))
-            for note, where in alike.items()]
-    more = [f"{paths[0]}: {len(told) - _MOST_NOTES} more warnings like these"]
-    for note in told[:_MOST_NOTES] + more * (len(told) > _MOST_NOTES):
-        warnings.warn(note, FastsigWarning, stacklevel=4)
+        kind = DoubtWarning if isinstance(note, Doubt) else FastsigWarning
+        alike.setdefault((note.removeprefix(f"{path}: "), kind), []).append(path)
+    told = [(f"{where[0]}: {note}" + (f" (and so in {len(where) - 1} more files)"
+             * (len(where) > 1)), kind) for (note, kind), where in alike.items()]
+    more = [(f"{paths[0]}: {len(told) - _MOST_NOTES} more warnings like these", FastsigWarning)]
+    for note, kind in told[:_MOST_NOTES] + more * (len(told) > _MOST_NOTES):
+        warnings.warn(note, kind, stacklevel=4)

@@ -114,7 +114,7 @@ class PsrfitsWriter(SpectraWriter):
         self._buffer = np.empty((self._n_block, *shape[1:]), np.float32)
         self._weights = np.zeros(shape[2])
         self._output = OutputFiles(list(zip(names, sizes, strict=True)), overwrite=overwrite,
-                                   pattern=os.fspath(path))
+                                   pattern=os.fspath(path), first=first_file)
         for number, (head, rows) in enumerate(heads):
             end = len(head) + rows * row_bytes
             self._output.write(number, np.frombuffer(head, np.uint8), 0)

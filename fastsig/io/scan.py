@@ -7,7 +7,7 @@ import glob
 import os
 from collections.abc import Iterable
 
-from fastsig.errors import FormatError
+from fastsig.errors import FormatError, UsageError
 
 __all__ = ["Paths", "scan_files"]
 
@@ -28,11 +28,17 @@ def scan_files(paths: Paths) -> list[str]:
     ------
     FormatError
         Where there is no such file.
+    UsageError
+        Where a file is named twice.
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
     found = [file for path in paths for file in _files(os.fspath(path))]
-    return list(dict.fromkeys(found))
+    twice = next((file for file in found if found.count(file) > 1), None) if (
+        len(set(found)) < len(found)) else None
+    if twice is not None:
+        raise UsageError(f"{twice}: given twice; allowed: each file of a scan once")
+    return found
 
 
 def _files(path: str) -> list[str]:

@@ -32,7 +32,7 @@ from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
 from fastsig.time import elapsed, sample_time, time_from_mjd
 
-__all__ = ["NAME", "SDFITSTable", "open", "sniff", "table"]
+__all__ = ["NAME", "SDFITSTable", "header_of", "open", "sniff", "table"]
 
 NAME = "sdfits"
 
@@ -62,6 +62,36 @@ def sniff(probe: Probe) -> bool:
 def table(path: str | os.PathLike[str]) -> SDFITSTable:
     """All rows of an SDFITS file, for reductions that pick and combine them."""
     return SDFITSTable(os.fspath(path))
+
+
+def header_of(found: SDFITSTable, rows: Sequence[int]) -> Header:
+    """The header of a product of some rows: channels ascend, the rate is that of the rows' starts.
+
+    Of a single row, or rows of one time, the rate is one over its DURATION.
+
+    Parameters
+    ----------
+    found : SDFITSTable
+    rows : sequence of int
+        In order of time.
+
+    Raises
+    ------
+    FormatError
+        Where the rows are tuned differently, or columns make no sense.
+    """
+    axis, moved = _axis(found, rows, found.field(rows[0]).n_chan)
+    days = [found.start(row) for row in rows]
+    span = _seconds(days)[-1] - _seconds(days)[0]
+    step = span / (len(rows) - 1) if span else found.number(rows[0], "DURATION")
+    if not 0 < step <= _YEAR_S:
+        raise FormatError(found.path, f"rows of {float(step):g} s by DATE-OBS or DURATION; "
+                          "allowed: above 0 and up to a year")
+    header = _header(found, rows, axis)
+    return header.replace(
+        start_time=time_from_mjd(*days[0]), sample_rate=1 / step,
+        n_bits=8 * found.field(rows[0]).dtype.itemsize,
+        extra={**header.extra, "frequency_moves_channels": moved})
 
 
 def open(path: str | os.PathLike[str], **overrides: Any) -> RowSpectra:

@@ -20,6 +20,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from fastsig.errors import DoubtWarning, FastsigWarning, FormatError
+from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
 from fastsig.io._segments import disjoint, from_first, incomplete
 from fastsig.io._sigproc_fields import OWN, choice, fields
@@ -143,7 +144,8 @@ def _places(files: Sequence[File], rate: Fraction, trim: bool) -> list[tuple[int
     rows: list[tuple[int, ...]] = []
     for number, each in enumerate(files):
         if _alike(each) != _alike(first):
-            raise FormatError(each.path, f"is of another scan or shape than {first.path}")
+            raise FormatError(each.path, f"is of another scan than {first.path}: "
+                              f"{_difference(each, first)}")
         exact = elapsed(first.header.start_time, each.header.start_time) * rate
         at = round(exact)
         if abs(exact - at) > max(Fraction(1, 10), _CLOCK_S * rate):
@@ -156,6 +158,20 @@ def _places(files: Sequence[File], rate: Fraction, trim: bool) -> list[tuple[int
         rows.append((at, at + each.n, number, each.offset))
         reach = max(reach, at + each.n)
     return rows
+
+
+def _difference(file: File, first: File) -> str:
+    """What sets a file apart from the first."""
+    def told(value: Any) -> str:
+        if isinstance(value, ChannelAxis):
+            low, high = (float(edge) / 1e6 for edge in value.edges_hz)
+            return f"{value.n_chan} channels of {low:.9g} to {high:.9g} MHz"
+        return str(value)
+
+    names = ("layout", "channels", "sample rate, Hz", "telescope", "source", "beam")
+    name, mine, other = next(parts for parts in zip(names, _alike(file), _alike(first), strict=True)
+                             if parts[1] != parts[2])
+    return f"{name}: {told(mine)}, not {told(other)}"
 
 
 def _alike(file: File) -> tuple[Any, ...]:

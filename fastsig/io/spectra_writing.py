@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import OutputError
 from fastsig.header import Header
-from fastsig.stream import Codes
+from fastsig.stream import Codes, SpectrumStream
 
 __all__ = ["Sizes", "SpectraWriter"]
 
@@ -74,6 +74,13 @@ class SpectraWriter(ABC):
     @abstractmethod
     def append(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
         """Write the next rows: (n, product, chan) means and weights that broadcast to them."""
+
+    def add_columns(self, stream: SpectrumStream) -> None:
+        """Write what is known of each row beside its values, once all rows are written.
+
+        Formats without a place for it leave it out; `fastsig.targets.target` tells that.
+        """
+        return
 
     @abstractmethod
     def close(self) -> None:

@@ -13,13 +13,20 @@ from fastsig.simulate.components import (
     Source,
 )
 from fastsig.simulate.engine import FastVoltage
+from fastsig.simulate.ky import write_ky
 from fastsig.simulate.output import Report, fast_voltage, write
+from fastsig.simulate.receiver import GainDrift, Jones, Ripple, Tcal
+from fastsig.simulate.scan import FastScan
+from fastsig.simulate.scan_output import write_scan
+from fastsig.simulate.sky import Continuum, HIDisk, PointSource, SkyPulsar
 from fastsig.simulate.spectra import FastSpectra
 from fastsig.simulate.spectra_output import spectral, write_psrfits, write_spectral
 from fastsig.simulate.stream import SimulatedSpectra, SimulatedVoltages
 
 __all__ = [
-    "Burst", "Carrier", "CoarseVoltage", "Diode", "FastSpectra", "FastVoltage", "Line", "Loss",
-    "LostSpectra", "Pulsar", "Report", "RfiBurst", "SimulatedSpectra", "SimulatedVoltages",
-    "Source", "fast_voltage", "spectral", "write", "write_psrfits", "write_spectral",
+    "Burst", "Carrier", "CoarseVoltage", "Continuum", "Diode", "FastScan", "FastSpectra",
+    "FastVoltage", "GainDrift", "HIDisk", "Jones", "Line", "Loss", "LostSpectra", "PointSource",
+    "Pulsar", "Report", "RfiBurst", "Ripple", "SimulatedSpectra", "SimulatedVoltages", "SkyPulsar",
+    "Source", "Tcal", "fast_voltage", "spectral", "write", "write_ky", "write_psrfits",
+    "write_scan", "write_spectral",
 ]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastsig.frequency import ChannelAxis
 from fastsig.header import DiodeSchedule
 from fastsig.simulate import components as parts
-from fastsig.simulate import envelopes, filters
+from fastsig.simulate import envelopes, filters, receiver
 from fastsig.simulate.dispersed import dispersion_delay, stokes
 from fastsig.simulate.filters import Band
 
@@ -55,14 +55,20 @@ class Powers:
         self._band, self._step, self._given = band, step, components
         self._dm_constant = dm_constant
         width = float(axis.step_hz)
+        self.hertz = float(axis.first_hz) + np.arange(axis.n_chan) * width
         # Offsets from the band's lower edge, which keep their digits.
         first = float(axis.first_hz - axis.step_hz / 2 - band.low_hz)
         edges = first + np.arange(axis.n_chan + 1, dtype=np.float64) * width
         self._low, self._high = edges[:-1], edges[1:]
+        self.place = (self._low + self._high) / (2 * float(band.width_hz))
         self.bandpass = self._mean_bandpass(width, response)
         self._steady = self._of_all_time(kelvin)
-        self._pulses = [self._delays(components[name]) for name in ("pulsar", "burst")
+        self._pulses = [self.delays(components[name]) for name in ("pulsar", "burst")
                         if components[name]]
+        self._scene = components["scene"] and components["scene"].bound(self)
+        diode = components["diode"]
+        self._diode = diode and receiver.diode_stokes(
+            components["tcal"], float(diode.temperature), self.place)
 
     def _mean_bandpass(self, width: float, response: str) -> F8:
         total = np.zeros(len(self._low))
@@ -82,7 +88,7 @@ class Powers:
                 self._low, self._high, center, float(line.fwhm))
         return Stokes(total, np.array(q), np.array(u), np.array(v))
 
-    def _delays(self, pulse: parts.Pulsar | parts.Burst) -> tuple[Any, F8, F8]:
+    def delays(self, pulse: parts.Pulsar | parts.Burst) -> tuple[Any, F8, F8]:
         """A pulse, the delay of each channel and that across it, s."""
         dispersion = self._dm_constant * pulse.dm
         dispersion_delay(self._band, dispersion)  # refuses a band from 0 Hz
@@ -98,19 +104,38 @@ class Powers:
     def stokes(self, start: int, n: int) -> Stokes:
         """Sum of all but carriers in spectra `start` to ``start + n - 1``."""
         out = [*self._steady]
-        for pulse, delay, smear in self._pulses:
-            make: Any = (envelopes.burst_envelope if isinstance(pulse, parts.Burst)
-                         else envelopes.pulsar_envelope)
-            power = make(pulse, start, n, self._step, delay, smear)
-            out = [a + power * b for a, b in zip(out, stokes(pulse), strict=True)]
-        if diode := self._given["diode"]:
-            on = envelopes.diode_share(diode, start, n, self._step,
-                                       DiodeSchedule(1, 1).ticks_per_second)
-            added = 2 * float(diode.temperature) * on[:, np.newaxis]
-            out[0], out[2] = out[0] + added, out[2] + added
+        for pulse in self._pulses:
+            power = self.pulses(pulse, start, n)
+            out = [a + power * b for a, b in zip(out, stokes(pulse[0]), strict=True)]
+        if self._diode:
+            on = self._on(start, n)[:, np.newaxis]
+            out = [a + on * b if np.any(b) else a for a, b in zip(out, self._diode, strict=True)]
         for burst in self._given["rfi"]:
             out[0] = out[0] + 2 * float(burst.temperature) * self._rfi(burst, start, n)
+        for ripple in self._given["ripples"]:
+            middle: F8 = (start + np.arange(n, dtype=np.float64) + 0.5) * float(self._step)
+            a, b = receiver.ripple_power(ripple, middle, self._on(start, n), self._low, self._high)
+            out[0], out[1] = out[0] + a + b, out[1] + a - b
+        if self._scene:
+            out = [a + b for a, b in zip(out, self._scene.stokes(start, n), strict=True)]
         return Stokes(*out)
+
+    def pulses(self, pulse: tuple[Any, F8, F8], start: int, n: int) -> F8:
+        """Power of a pulse of `delays` relative to its peak, (n, chan)."""
+        make: Any = (envelopes.burst_envelope if isinstance(pulse[0], parts.Burst)
+                     else envelopes.pulsar_envelope)
+        return np.asarray(make(pulse[0], start, n, self._step, *pulse[1:]))
+
+    def edges(self) -> tuple[F8, F8]:
+        """Lower and upper edges of the channels from the lower edge of the band, Hz."""
+        return self._low, self._high
+
+    def _on(self, start: int, n: int) -> F8:
+        """Share of each spectrum in which the diode is on, (n,)."""
+        if not self._given["diode"]:
+            return np.zeros(n)
+        return envelopes.diode_share(self._given["diode"], start, n, self._step,
+                                     DiodeSchedule(1, 1).ticks_per_second)
 
     def _rfi(self, burst: parts.RfiBurst, start: int, n: int) -> F8:
         rows = [row * self._step - burst.start for row in range(start, start + n + 1)]

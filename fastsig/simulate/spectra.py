@@ -17,7 +17,7 @@ from fastsig.frequency import ChannelAxis
 from fastsig.header import DiodeSchedule, Header
 from fastsig.polarization import PRODUCTS, PolBasis
 from fastsig.simulate import components as parts
-from fastsig.simulate import spectra_truth
+from fastsig.simulate import receiver, spectra_truth
 from fastsig.simulate.checks import MAX_BANDWIDTH, band_of, check_band, positive, seed_of
 from fastsig.simulate.engine import DISPERSION_CONSTANT, check_range, in_order
 from fastsig.simulate.filters import BANDPASSES, coherency_factor
@@ -77,6 +77,16 @@ class FastSpectra:
         As of `FastVoltage`; the phase of a carrier makes no difference.
     loss : LostSpectra, optional
         Spectra that are lost.
+    tcal : Tcal, optional
+        How the diode differs from an ideal one.
+    drift : GainDrift, optional
+        Drift of the gain, of all that is recorded.
+    ripples : sequence of Ripple
+        Standing waves; together no more than the receiver noise.
+    jones : Jones, optional
+        Unequal channels of the receiver.
+    scene : optional
+        What a beam sees of a sky, as `FastScan` makes it.
 
     Raises
     ------
@@ -98,6 +108,9 @@ class FastSpectra:
         line: parts.Line | None = None, pulsar: parts.Pulsar | None = None,
         burst: parts.Burst | None = None, carriers: Sequence[parts.Carrier] = (),
         rfi: Sequence[parts.RfiBurst] = (), loss: parts.LostSpectra | None = None,
+        tcal: receiver.Tcal | None = None, drift: receiver.GainDrift | None = None,
+        ripples: Sequence[receiver.Ripple] = (), jones: receiver.Jones | None = None,
+        scene: Any = None,
     ) -> None:
         self.band = band_of(fstart, bandwidth)
         self.n_chan = whole(n_chan, "n_chan", 1)
@@ -122,7 +135,11 @@ class FastSpectra:
         self._components: dict[str, Any] = {
             "diode": diode, "source": source, "line": line, "pulsar": pulsar, "burst": burst,
             "carriers": tuple(carriers), "rfi": tuple(rfi), "loss": loss,
+            "tcal": tcal, "drift": drift, "ripples": tuple(ripples), "jones": jones,
+            "scene": scene,
         }
+        receiver.check_ripples(tuple(ripples), float(self._tsys) if noise else 0.0,
+                               float(self.n_time * self._step))
         check_band(self.band, self._components)
         self.n_sum = _samples(self._step * width, len(carriers))
         constant = positive(dispersion_constant, "", "dispersion_constant")
@@ -136,6 +153,16 @@ class FastSpectra:
             band=self.band, axis=self.axis, n_time=self.n_time, step=self._step,
             n_sum=self.n_sum, seed=self._seed, tsys=self._tsys, level=self._level, noise=noise,
             response=bandpass, dm_constant=constant, components=self._components)
+
+    @property
+    def components(self) -> dict[str, Any]:
+        """Components, or None, by name."""
+        return self._components
+
+    @property
+    def place(self) -> F8:
+        """Middles of the channels in the band, 0 at its lower and 1 at its upper edge."""
+        return self._powers.place
 
     @property
     def block(self) -> int:
@@ -193,9 +220,21 @@ class FastSpectra:
         for index, carrier in enumerate(self._components["carriers"]):
             power = powers.carrier(carrier, start, n) / powers.bandpass
             self._add_carrier(total, start, carrier, index, power, (l11, l21.real, l21.imag, l22))
+        self._receive(total, start)
         gain = float(self._level / self._tsys) / self.n_sum
         for product in range(4):
             out[:, product] = total[product] * (gain * powers.bandpass)
+
+    def _receive(self, total: list[F8], start: int) -> None:
+        """Put products through what follows the feed: unequal channels and a gain that drifts."""
+        if jones := self._components["jones"]:
+            a, b, cosine, sine = receiver.jones_factors(
+                jones, self._powers.place, float(self.band.width_hz))
+            aa, bb, cr, ci = total
+            total[:] = [aa * a, bb * b, cr * cosine - ci * sine, cr * sine + ci * cosine]
+        if drift := self._components["drift"]:
+            gain = receiver.drift_gain(drift, start, len(total[0]), self._step)[:, np.newaxis]
+            total[:] = [each * gain for each in total]
 
     def _draw(self, start: int, n: int, stream: int) -> F8:
         """Normal numbers of variance 1/2, as of a part of a complex one, (n, chan)."""

@@ -31,7 +31,9 @@ def record(
     def describe(part: Any) -> dict[str, Any]:
         return fields_of(part) | _derived(part, band, axis, step, tsys, dm_constant)
 
+    scene = components["scene"]
     return {
+        **({"scene": scene.record()} if scene else {}),
         "simulator": "fast-spectra",
         "version": 1,
         "seed": seed,
@@ -56,7 +58,7 @@ def record(
         "bandpass": told_bandpass(response),
         "components": {
             name: [describe(part) for part in item] if isinstance(item, tuple) else describe(item)
-            for name, item in components.items() if item
+            for name, item in components.items() if item and name != "scene"
         },
     }
 

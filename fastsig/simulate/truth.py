@@ -142,7 +142,8 @@ def fields_of(part: Any) -> dict[str, Any]:
 
 
 def _suffix(unit: str) -> str:
-    names = {"km/s": "km_s", "Hz / s": "hz_s", "pc / cm3": "pc_cm3"}
+    names = {"km/s": "km_s", "Hz / s": "hz_s", "pc / cm3": "pc_cm3",
+             "deg / s": "deg_s", "1 / s": "per_s"}
     return names.get(unit, unit.lower())
 
 

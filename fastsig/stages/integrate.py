@@ -114,6 +114,18 @@ class Integrate(SpectrumStream):
         first, stop = start * self.n_int, min((start + n) * self.n_int, self.source.shape[0])
         return first, stop - first
 
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """As of the spectra."""
+        return self.source.columns
+
+    def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
+        """Means over the spectra of each row, of angles the short way round."""
+        first, count = self.needs(start, n)
+        found = self.source.read_columns(first, count) if n else {}
+        return {name: _mean_of_rows(values, self.n_int, self.columns[name])
+                for name, values in found.items()}
+
     def segments(self, row: int) -> list[tuple[int, int]]:
         """First source row and length of every segment of an output row."""
         first, n = self.needs(row, 1)
@@ -179,3 +191,16 @@ class Integrate(SpectrumStream):
         ]
         return Sums(np.concatenate([row.total for row in rows]),
                     np.concatenate([row.weight for row in rows]))
+
+
+def _mean_of_rows(values: NDArray[np.float64], n_int: int, unit: str) -> NDArray[np.float64]:
+    """Means of `n_int` neighbours, the last of fewer; angles in degrees without their turns."""
+    starts = np.arange(0, len(values), n_int)
+    base = np.repeat(values[starts], n_int)[: len(values)]
+    off = values - base
+    if unit == "deg":
+        off = (off + 180) % 360 - 180
+    means = values[starts] + np.add.reduceat(off, starts) / np.diff([*starts, len(values)])
+    if unit == "deg" and (values >= 180).any():  # right ascensions and azimuths, up to 360
+        means %= 360
+    return np.asarray(means)

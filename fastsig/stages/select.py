@@ -215,6 +215,15 @@ class SelectSpectra(SpectrumStream):
         return self._from.work_bytes(n)
 
     @property
+    def columns(self) -> Mapping[str, str]:
+        """As of the source."""
+        return self.source.columns
+
+    def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
+        """The source's, of the same rows."""
+        return self.source.read_columns(self.rows[0] + start, n)
+
+    @property
     def weight_channels(self) -> int:
         """Length of the weights' channel axis."""
         return 1 if self._from.weight_channels == 1 else self.shape[2]

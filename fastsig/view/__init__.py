@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io as memory
 import os
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,17 @@ from fastsig.io._positioned import write_from
 from fastsig.io.provenance import input_files
 from fastsig.io.safe import SafeOutput, check_output
 from fastsig.stream import SpectrumStream, Stream, VoltageStream
-from fastsig.view._flags import draw_before_after
 from fastsig.view._spectra import draw_spectra
 from fastsig.view._voltages import draw_voltages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["check_picture", "draw", "draw_flags"]
+    from fastsig.reductions.calibrate import Found
+    from fastsig.stages.baseline import Baseline
+
+__all__ = ["check_picture", "draw", "draw_baseline", "draw_calibration", "draw_flags",
+           "draw_switched"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 
@@ -74,6 +78,68 @@ def draw(
     return figure
 
 
+def draw_baseline(
+    stage: Baseline, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
+    product: str | None = None, tsys: float | None = None,
+) -> Figure:
+    """Draw what a `Baseline` does, by up to 256 spectra from the middle of its stream.
+
+    The mean spectrum with the model; the mean of what is left; amplitudes by delay; the scatter
+    along frequency against the time averaged. The radiometer's noise stands beside the last three.
+
+    Parameters
+    ----------
+    stage : Baseline
+        The stage.
+    path, overwrite, product
+        As of `draw`.
+    tsys : float, optional
+        System temperature in the unit of the spectra; the mean spectrum itself by default, which
+        is right where spectra are the total power.
+
+    Raises
+    ------
+    UsageError
+        Where the product or the path's ending is unknown, or nothing is valid.
+    """
+    from fastsig.view._baseline import draw_removal
+
+    if path is not None:
+        check_picture(os.fspath(path))
+        check_output(path, overwrite=overwrite, inputs=input_files(stage))
+    figure = draw_removal(stage, product, tsys)
+    if path is not None:
+        _save(figure, stage, os.fspath(path), overwrite)
+    return figure
+
+
+def draw_calibration(
+    found: Found, stream: Stream, path: str | os.PathLike[str] | None = None, *,
+    overwrite: bool = True,
+) -> Figure:
+    """Draw what a scan tells of its noise diode: gains, its spectrum, temperatures, scatter.
+
+    Parameters
+    ----------
+    found : Found
+        Of `fastsig.reductions.calibrate.solve`.
+    stream : SpectrumStream
+        What it was made from.
+    path, overwrite
+        As of `draw`.
+    """
+    from fastsig.view._calibration import draw_found
+    from fastsig.view._common import title
+
+    if path is not None:
+        check_picture(os.fspath(path))
+        check_output(path, overwrite=overwrite, inputs=input_files(stream))
+    figure = draw_found(found, title(stream))
+    if path is not None:
+        _save(figure, stream, os.fspath(path), overwrite)
+    return figure
+
+
 def draw_flags(
     before: SpectrumStream, after: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
     overwrite: bool = True, product: str | None = None,
@@ -92,12 +158,42 @@ def draw_flags(
     UsageError
         Where the product or the path's ending is unknown.
     """
+    from fastsig.view._flags import draw_before_after
+
     if path is not None:
         check_picture(os.fspath(path))
         check_output(path, overwrite=overwrite, inputs=input_files(before))
     figure = draw_before_after(before, after, product)
     if path is not None:
         _save(figure, after, os.fspath(path), overwrite)
+    return figure
+
+
+def draw_switched(
+    mean: SpectrumStream, rows: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
+    overwrite: bool = True, notes: Sequence[str] = (),
+) -> Figure:
+    """Draw a reduced spectrum within its expected noise, and the rows that it is the mean of.
+
+    Parameters
+    ----------
+    mean : SpectrumStream
+        Of one row, with columns ``radiometer_NAME``.
+    rows : SpectrumStream
+        What it is made of; those of its first product are drawn.
+    path, overwrite
+        As of `draw`.
+    notes : sequence of str
+        Lines below the title.
+    """
+    from fastsig.view._switched import draw_mean
+
+    if path is not None:
+        check_picture(os.fspath(path))
+        check_output(path, overwrite=overwrite, inputs=input_files(mean))
+    figure = draw_mean(mean, rows, notes)
+    if path is not None:
+        _save(figure, mean, os.fspath(path), overwrite)
     return figure
 
 

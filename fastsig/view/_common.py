@@ -27,7 +27,24 @@ def title(stream: Stream) -> str:
     """File, telescope, source and beam, as far as they are known."""
     header = stream.header
     what = [header.telescope, header.source, f"beam {header.beam}" if header.beam else None]
-    return " · ".join([os.path.basename(stream.path.rstrip("/")), *(item for item in what if item)])
+    root: Stream = stream
+    while root.inputs():
+        root = root.inputs()[0]
+    more = len(root.files) - 1
+    name = os.path.basename(stream.path.rstrip("/")) + (f" and {more} more" if more > 0 else "")
+    return " · ".join([name, *(item for item in what if item)])
+
+
+def width_text(hertz: float) -> str:
+    """A width of channels in the unit that suits it."""
+    unit, scale = next(each for each in (("MHz", 1e6), ("kHz", 1e3), ("Hz", 1.0))
+                       if hertz >= each[1] or each[1] == 1)
+    return f"{hertz / scale:.6g} {unit}"
+
+
+def counted(n: int, one: str, more: str) -> str:
+    """``1 spectrum``, ``2 spectra``."""
+    return f"{n} {one if n == 1 else more}"
 
 
 def time_unit(seconds: float) -> tuple[str, float]:

@@ -11,7 +11,15 @@ from fastsig.errors import UsageError
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import SpectrumStream
 from fastsig.time import iso
-from fastsig.view._common import COLORS, line, new_figure, time_unit, title
+from fastsig.view._common import (
+    COLORS,
+    counted,
+    line,
+    new_figure,
+    time_unit,
+    title,
+    width_text,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +42,8 @@ def draw_spectra(stream: SpectrumStream, product: str | None) -> Figure:
     width = frequency[1] - frequency[0]  # of a pixel; the last may stand for fewer channels
     extent = (frequency[0], frequency[0] + width * (len(frequency) - 1),
               seconds[0] / scale, seconds[-1] / scale)
-    _image(figure, main, values, extent, names[index])
+    told = f"{names[index]} ({stream.header.unit or 'recorded units'})"
+    _image(figure, main, values, extent, names[index], told)
     centers = (frequency[:-1] + frequency[1:]) / 2
     middles = (seconds[:-1] + seconds[1:]) / 2 / scale
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -45,14 +54,15 @@ def draw_spectra(stream: SpectrumStream, product: str | None) -> Figure:
         spectrum[axis.half_channel] = np.nan  # not on the scale of whole channels
     line(top, centers, spectrum, COLORS[0])
     line(side, series, middles, COLORS[0])
-    line(cover, 100 * weights.mean(axis=1), middles, COLORS[2])
+    line(cover, 100 * weights.mean(axis=1), middles, COLORS[2], clip_on=False)
     main.set_xlim(frequency[0], frequency[-1])
     main.set_xlabel("frequency (MHz)")
     main.set_ylabel(f"time ({unit}) from {iso(stream.start_time)} UTC")
-    top.set_ylabel("mean power")
-    side.set_xlabel("mean power")
+    top.set_ylabel(f"mean {told}")
+    side.set_xlabel(f"mean {names[index]}")
+    side.locator_params(axis="x", nbins=3)
     cover.set_xlabel("valid (%)")
-    cover.set_xlim(-5, 105)
+    cover.set_xlim(-10, 110)
     note = figure.add_subplot(grid[0, 1:])
     note.axis("off")
     note.text(0, 0.95, _resolution(stream), va="top", fontsize=8, transform=note.transAxes)
@@ -60,6 +70,7 @@ def draw_spectra(stream: SpectrumStream, product: str | None) -> Figure:
         axes.grid(alpha=0.3)
     for axes in (main, top, side):
         axes.ticklabel_format(useOffset=False)
+    side.ticklabel_format(axis="x", useOffset=False, scilimits=(-3, 4))
     top.tick_params(labelbottom=False)
     for axes in (side, cover):
         axes.tick_params(labelleft=False)
@@ -80,10 +91,11 @@ def product_index(stream: SpectrumStream, product: str | None) -> int:
 def _resolution(stream: SpectrumStream) -> str:
     seconds = float(1 / stream.header.sample_rate)
     unit, scale = time_unit(2 * seconds)
-    lines = [f"{stream.shape[0]} spectra of {seconds / scale:.6g} {unit}"]
+    lines = [f"{counted(stream.shape[0], 'spectrum', 'spectra')} of {seconds / scale:.6g} {unit}"]
     axis = stream.header.channels
     if axis is not None:
-        lines.append(f"{axis.n_chan} channels of {float(axis.step_hz) / 1e3:.6g} kHz")
+        lines.append(f"{counted(axis.n_chan, 'channel', 'channels')} of "
+                     f"{width_text(float(axis.step_hz))}")
     lines.append("products " + ", ".join(stream.polarization.names))
     return "\n".join([*lines, f"{stream.polarization.kind} feeds", "grey: nothing valid"])
 
@@ -135,6 +147,8 @@ def color_limits(values: NDArray[Any], name: str) -> tuple[tuple[float, float], 
     """Limits of the colours of a product, and the name of the map of colours."""
     finite = values[np.isfinite(values)]
     low, high = np.percentile(finite, (1, 99.5)) if finite.size else (0, 1)
+    if high <= low and finite.size:  # all but a few values are the same
+        low, high = finite.min(), finite.max()
     if high <= low:
         low, high = low - 0.5, low + 0.5
     if name not in ("Q", "U", "V", "CR", "CI"):
@@ -144,7 +158,8 @@ def color_limits(values: NDArray[Any], name: str) -> tuple[tuple[float, float], 
 
 
 def _image(
-    figure: Figure, axes: Any, values: NDArray[Any], extent: tuple[float, ...], name: str
+    figure: Figure, axes: Any, values: NDArray[Any], extent: tuple[float, ...], name: str,
+    label: str,
 ) -> None:
     (low, high), colors = color_limits(values, name)
     axes.set_facecolor("#bbbbbb")  # what is not valid
@@ -152,5 +167,5 @@ def _image(
         values, origin="lower", aspect="auto", interpolation="nearest", extent=extent,
         cmap=colors, vmin=low, vmax=high,
     )
-    figure.colorbar(image, ax=axes, location="bottom", label=f"{name} (recorder units²)",
+    figure.colorbar(image, ax=axes, location="bottom", label=label,
                     fraction=0.05, pad=0.02, aspect=50)

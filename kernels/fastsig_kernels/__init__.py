@@ -16,6 +16,8 @@ _INDEX = {
     "SynthesizerScratch": "synthesis",
     "accumulate": "integrate",
     "accumulate_nb": "integrate",
+    "apply_gain": "gains",
+    "apply_gain_nb": "gains",
     "apply_scales": "scaling",
     "apply_scales_nb": "scaling",
     "average_channels": "integrate",

@@ -20,6 +20,7 @@ from .energy import (
 from .fft import FFTPlan, fft_plan
 from .filters import prototype, response, window_names
 from .fir import polyphase_fir, polyphase_fir_complex_nb, polyphase_fir_nb
+from .gains import apply_gain, apply_gain_nb
 from .integrate import (
     accumulate,
     accumulate_nb,
@@ -83,6 +84,8 @@ __all__ = [
     "SynthesizerScratch",
     "accumulate",
     "accumulate_nb",
+    "apply_gain",
+    "apply_gain_nb",
     "apply_scales",
     "apply_scales_nb",
     "average_channels",

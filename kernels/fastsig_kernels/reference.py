@@ -183,6 +183,23 @@ def apply_scales(
     return result
 
 
+def apply_gain(
+    values: np.ndarray, gain: np.ndarray, cross: np.ndarray | None = None,
+    row: np.ndarray | None = None, weight: np.ndarray | None = None,
+) -> np.ndarray:
+    """Twin of `gains.apply_gain`: (n_time, n_product, n_chan) float64, NaN at weight 0."""
+    result = values.astype(np.float64)
+    result[:, : len(gain)] *= gain
+    if cross is not None:
+        turned = (result[:, -2] + 1j * result[:, -1]) * cross
+        result[:, -2], result[:, -1] = turned.real, turned.imag
+    if row is not None:
+        result *= row[:, :, None]
+    if weight is not None:
+        result[np.broadcast_to(weight, values.shape) == 0] = np.nan
+    return result
+
+
 def widen(codes: np.ndarray, reverse: bool = False) -> np.ndarray:
     """Twin of `scaling.widen`: the same numbers, (n_time, n_product, n_chan) float64."""
     result = np.empty(codes.shape)

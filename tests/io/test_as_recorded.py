@@ -57,7 +57,7 @@ def forms(chain: fs.Chain) -> list[Any]:
 def test_vdif(n_bits: int, is_complex: bool, n_pol: int, valid: Any, tmp_path: Path) -> None:
     path = written(tmp_path, n_bits, is_complex, n_pol, valid)
     obs = fs.open(path, frequency="1400MHz", feed="linear")
-    chain = obs.channelize(64, n_tap=4).detect("AABB" if n_pol == 2 else "I").integrate(n_int=5)
+    chain = obs.channelize(64).detect("AABB" if n_pol == 2 else "I").integrate(n_int=5)
     kinds = [form.layout["kind"] for form in forms(chain)]
     assert kinds == (["packed", "float32"] if n_bits < 8 else
                      ["uint8"] if is_complex else ["int8"])
@@ -70,7 +70,7 @@ def test_spans_that_begin_within_a_byte(tmp_path: Path) -> None:
     path = written(tmp_path, 2, False, 2, GAP)
     obs = fs.open(path, frequency="1400MHz", feed="linear")
     for first, packed in ((4000, True), (4002, False)):
-        chain = obs[first:].channelize(64, n_tap=4).detect("AABB").integrate(n_int=7)
+        chain = obs[first:].channelize(64).detect("AABB").integrate(n_int=7)
         assert (forms(chain)[0].layout["kind"] == "packed") == packed
         same_bytes(chain, tmp_path)
     stream = obs.stream.as_recorded()
@@ -90,6 +90,6 @@ def test_spans_that_begin_within_a_byte(tmp_path: Path) -> None:
 ])
 def test_recorded_files(name: str, options: dict[str, Any], tmp_path: Path) -> None:
     obs = fs.open(recorded(name), **options)
-    chain = obs.channelize(64, n_tap=4).detect("AABB").integrate(n_int=8)
+    chain = obs.channelize(64).detect("AABB").integrate(n_int=8)
     assert forms(chain)[0].layout["kind"] == "packed"
     same_bytes(chain, tmp_path)

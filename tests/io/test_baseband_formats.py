@@ -529,7 +529,7 @@ def test_any_number_of_workers_gives_the_same_bytes(tmp_path: Path) -> None:
         for workers in (1, 4):
             chain = fs.open(path, input="0,1", frequency="1400MHz", **own)
             product = tmp_path / f"{path.name}.{workers}.h5"
-            chain.channelize(64, n_tap=4).detect("AABB").integrate(n_int=16).write(
+            chain.channelize(64).detect("AABB").integrate(n_int=16).write(
                 product, workers=workers)
             done.append(product.read_bytes())
         assert done[0] == done[1]

@@ -293,9 +293,10 @@ def test_channels_that_are_chosen_are_read_alone(tmp_path: Path, n_bits: int, wi
     np.testing.assert_array_equal(found.data, expected.data[:, :, 1:3])
     assert [len(spans) for spans in found.valid] == [2, 2]
     assert sum(read) <= (180 - 64 + 4) * 2 * N_POL * 2 * n_bits // 8
-    chain = part.channelize(16, n_tap=2).detect("I").integrate(n_int=2)
-    plain = whole[20:200].channelize(16, n_tap=2).detect("I").integrate(n_int=2)
-    np.testing.assert_array_equal(chain.read().values, plain.read().values[:, :, 16:48])
+    # Through NumPy, as vector code would take seconds to compile.
+    chain = part.channelize(12, n_tap=2).detect("I").integrate(n_int=2)
+    plain = whole[20:200].channelize(12, n_tap=2).detect("I").integrate(n_int=2)
+    np.testing.assert_array_equal(chain.read().values, plain.read().values[:, :, 12:36])
 
 
 def test_packets_a_block_by_piperblk(tmp_path: Path) -> None:

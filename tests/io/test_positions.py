@@ -85,7 +85,8 @@ def dither(data: np.ndarray) -> np.ndarray:
     return np.round(data + rng.uniform(-0.5, 0.5, data.shape))
 
 
-@pytest.mark.parametrize("n_chan", [64, 500])
+# No powers of two: the tones below go through the vector code, which takes seconds to compile.
+@pytest.mark.parametrize("n_chan", [60, 500])
 @pytest.mark.parametrize("name", READERS)
 def test_an_impulse(name: str, n_chan: int, tmp_path: Path) -> None:
     make, _, is_complex = READERS[name]
@@ -94,7 +95,7 @@ def test_an_impulse(name: str, n_chan: int, tmp_path: Path) -> None:
     data[at] = 100
     path, _ = make(tmp_path, data)
     hop = n_chan if is_complex else 2 * n_chan
-    spectra = fs.open(path).channelize(n_chan, n_tap=4).detect("I")
+    spectra = fs.open(path).channelize(n_chan).detect("I")
     result = spectra.read()
     row = int(result.values[:, 0].sum(axis=1).argmax())
     moment = sample_time(STARTS[name.split(",")[0]], at, Fraction(RATE))

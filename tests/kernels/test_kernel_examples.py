@@ -10,11 +10,13 @@ import fastsig_kernels
 import pytest
 
 FOLDER = Path(fastsig_kernels.__file__).parents[1]
-EXAMPLES = re.findall(r"```python\n(.*?)```", (FOLDER / "README.md").read_text(), re.DOTALL)
+BLOCKS = re.findall(r"^```(\w*).*?\n(.*?)^```$", (FOLDER / "README.md").read_text(),
+                    re.DOTALL | re.MULTILINE)
+EXAMPLES = [text for language, text in BLOCKS if language == "python"]
 
 
-def test_there_are_three():
-    assert len(EXAMPLES) == 3
+def test_there_are_three_and_nothing_else_to_run():
+    assert len(EXAMPLES) == len(BLOCKS) == 3
 
 
 @pytest.mark.parametrize("number", range(3))

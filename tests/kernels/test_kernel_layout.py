@@ -132,7 +132,7 @@ def test_loading_one_of_two_polarisations(kind, is_complex, lanes):
 
 def plans(layout, n_chan, n_pol, **options):
     """A plan, and one for the same as float32 in a polarisation of its own."""
-    options = {"n_tap": 2, "n_int": 3, "min_valid": 0.5, **options}
+    options = {"n_tap": 4, "n_int": 3, "min_valid": 0.5, **options}
     plain = Layout("float32", is_complex=layout.is_complex)
     products = "AABB" if n_pol == 2 else "I"
     return (Spectrometer(n_chan, layout=layout, n_pol=n_pol, products=products, **options),

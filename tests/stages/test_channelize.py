@@ -45,7 +45,7 @@ def stream(data: np.ndarray, kind: str) -> MemoryVoltages:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_chan", [32, 250])
+@pytest.mark.parametrize("n_chan", [64, 250])
 def test_a_tone_appears_at_its_frequency(kind: str, n_chan: int) -> None:
     width = RATE if KINDS[kind][1] else RATE // 2
     step = width / n_chan
@@ -64,8 +64,9 @@ def test_a_tone_appears_at_its_frequency(kind: str, n_chan: int) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_chan", [32, 250])
-@pytest.mark.parametrize("n_tap", [1, 4, 7, 8])
+@pytest.mark.parametrize(("n_chan", "n_tap"), [
+    (32, 4), (32, 7), (64, 8),  # vector code; another pair takes seconds to compile
+    (250, 1), (250, 4), (250, 7), (250, 8)])
 def test_an_impulse_appears_at_its_time(kind: str, n_chan: int, n_tap: int) -> None:
     is_complex = KINDS[kind][1]
     hop = n_chan if is_complex else 2 * n_chan
@@ -83,7 +84,7 @@ def test_an_impulse_appears_at_its_time(kind: str, n_chan: int, n_tap: int) -> N
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cross_products_keep_their_sign(kind: str) -> None:
-    n_chan, phase = 32, 0.7
+    n_chan, phase = 64, 0.7
     width = RATE if KINDS[kind][1] else RATE // 2
     sky = LOW + 11 * width / n_chan
     a = tone(sky, 40 * n_chan, kind)
@@ -113,7 +114,7 @@ def test_start_moves_by_half_the_overlap() -> None:
 
 
 def test_channels_of_channelised_voltages_join_into_one_axis(rng: np.random.Generator) -> None:
-    n_coarse, n_chan, n = 4, 16, 4000
+    n_coarse, n_chan, n = 4, 64, 4000
     data = (rng.normal(size=(n, 1, n_coarse)) + 1j * rng.normal(size=(n, 1, n_coarse)))
     head = header(RATE, low_hz=LOW, is_complex=True, n_pol=1, n_bits=32, n_chan=n_coarse)
     frames = Channelize(MemoryVoltages(data.astype(np.complex64), head), n_chan)

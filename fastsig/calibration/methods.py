@@ -1,0 +1,149 @@
+"""The ways there are to fit what is removed from spectra, with their options, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.calibration import baseline, ripple
+from fastsig.calibration.lines import Windows
+from fastsig.errors import UsageError
+
+__all__ = ["METHODS", "Method", "method_of"]
+
+F8 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to fit, and those beside them.
+
+    Parameters
+    ----------
+    values : ndarray, shape (row, product, chan)
+    weight : ndarray
+        Broadcasts against `values`.
+    frequency : ndarray, shape (chan,), MHz
+    protect : windows, MHz
+    groups : ndarray, shape (row,)
+        Labels of rows that belong together.
+    wanted : slice
+        Rows whose model is wanted.
+    """
+
+    values: NDArray[Any]
+    weight: NDArray[Any]
+    frequency: F8
+    protect: Windows
+    groups: NDArray[np.int64]
+    wanted: slice
+
+
+class Method:
+    """What is fitted: its options are the fields of a frozen dataclass, frequencies in MHz."""
+
+    NAME: ClassVar[str]
+    n_rows: int = 1
+
+    def model(self, rows: Rows) -> tuple[F8, NDArray[np.bool_] | None]:
+        """The model of the wanted rows, and whether each fit settled, where that is not certain."""
+        raise NotImplementedError
+
+    def parameters(self) -> Mapping[str, Any]:
+        """All options, JSON-ready."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+
+@dataclass(frozen=True)
+class Polynomial(Method):
+    """`fastsig.calibration.baseline.polynomial`."""
+
+    NAME: ClassVar[str] = "polynomial"
+    order: int = 3
+    include: Windows = ()
+
+    def model(self, rows: Rows) -> tuple[F8, None]:
+        """The polynomial of each spectrum."""
+        return baseline.polynomial(rows.values[rows.wanted], rows.frequency,
+                                   rows.weight[rows.wanted], self.order, self.include,
+                                   rows.protect), None
+
+
+@dataclass(frozen=True)
+class ArPLS(Method):
+    """`fastsig.calibration.baseline.arpls`."""
+
+    NAME: ClassVar[str] = "arpls"
+    lam: float = 1e8
+    ratio: float = 0.01
+    max_iter: int = 100
+
+    def model(self, rows: Rows) -> tuple[F8, NDArray[np.bool_]]:
+        """The smooth baseline of each spectrum."""
+        return baseline.arpls(rows.values[rows.wanted], rows.weight[rows.wanted], lam=self.lam,
+                              ratio=self.ratio, max_iter=self.max_iter, x=rows.frequency,
+                              protect=rows.protect)
+
+
+@dataclass(frozen=True)
+class RippleFourier(Method):
+    """`fastsig.calibration.ripple.fourier`."""
+
+    NAME: ClassVar[str] = "ripple-fourier"
+    period: tuple[float, ...] = (ripple.PERIOD_MHZ,)
+    width: float = 0.2
+    trend: int = 5
+    n_rows: int = 1
+
+    def model(self, rows: Rows) -> tuple[F8, None]:
+        """The ripple of each spectrum."""
+        return ripple.fourier(rows.values, rows.frequency, rows.weight, period=self.period,
+                              width=self.width, trend=self.trend, protect=rows.protect,
+                              groups=rows.groups, n_rows=self.n_rows, rows=rows.wanted), None
+
+
+@dataclass(frozen=True)
+class RippleSine(Method):
+    """`fastsig.calibration.ripple.sine`."""
+
+    NAME: ClassVar[str] = "ripple-sine"
+    period: tuple[float, ...] = (ripple.PERIOD_MHZ,)
+    width: float = 0.2
+    harmonics: int = 1
+    trend: int = 5
+    n_rows: int = 1
+
+    def model(self, rows: Rows) -> tuple[F8, None]:
+        """The sine waves of each spectrum."""
+        return ripple.sine(rows.values, rows.frequency, rows.weight, period=self.period,
+                           width=self.width, harmonics=self.harmonics, trend=self.trend,
+                           protect=rows.protect, groups=rows.groups, n_rows=self.n_rows,
+                           rows=rows.wanted).model, None
+
+
+METHODS: dict[str, type[Method]] = {
+    kind.NAME: kind for kind in (Polynomial, ArPLS, RippleFourier, RippleSine)
+}
+
+
+def method_of(name: str, options: Mapping[str, Any]) -> Method:
+    """A method with its options.
+
+    Raises
+    ------
+    UsageError
+        Where there is no such method, or it has no such option.
+    """
+    if name not in METHODS:
+        raise UsageError(f"method = {name!r}; allowed: {', '.join(METHODS)}")
+    kind: Any = METHODS[name]
+    allowed = [field.name for field in fields(kind)]
+    unknown = [key for key in options if key not in allowed]
+    if unknown:
+        raise UsageError(f"{unknown[0]} is no option of {name}; allowed: {', '.join(allowed)}")
+    made: Method = kind(**options)
+    return made

@@ -1,0 +1,109 @@
+"""The radiometer equation: what noise a spectrum should have, and what it has.
+
+References
+----------
+R. H. Dicke (1946), Rev. Sci. Instrum. 17, 268; GBTIDL reference, `dosigref`, `dcmeantsys`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["effective_exposure", "inner_channels", "radiometer", "scatter", "switched_noise"]
+
+Floats = NDArray[np.float64]
+
+_CLIP, _ROUNDS = 4.0, 20
+
+
+def inner_channels(n_chan: int) -> slice:
+    """The middle 80 % of channels, as GBTIDL takes them.
+
+    From ``n // 10`` to ``n - n // 10`` with *both ends included*, one channel more above than below
+    the middle: without the last one Tsys differs by 1e-4 K.
+    """
+    edge = n_chan // 10
+    return slice(edge, min(n_chan, n_chan - edge + 1))
+
+
+def effective_exposure(sig_s: ArrayLike, ref_s: ArrayLike, smooth_ref: int = 1) -> Floats:
+    """Time that gives the radiometer equation for a difference, s.
+
+    ``t_sig t_ref n / (t_sig + t_ref n)``: half of each for equal times, all of `sig_s` for a
+    reference that is smoothed over many channels n.
+    """
+    on, off = np.asarray(sig_s, np.float64), np.asarray(ref_s, np.float64) * smooth_ref
+    return on * off / (on + off)
+
+
+def radiometer(tsys: ArrayLike, width_hz: ArrayLike, exposure_s: ArrayLike, n_pol: int = 1,
+               n_eff: float = 1.0) -> Floats:
+    """Expected noise of a spectrum: ``Tsys / sqrt(n_pol df t n_eff)``, K.
+
+    Parameters
+    ----------
+    tsys : array
+        K.
+    width_hz : array
+        Noise bandwidth of a channel, Hz.
+    exposure_s : array
+        Time on the sky, of a difference the `effective_exposure`, s.
+    n_pol : int
+        Polarisations that are averaged.
+    n_eff : float
+        Independent samples of a channel over ``df t``: 1 for a critically sampled filter bank of
+        sharp channels, less where neighbouring spectra of the bank depend on one another.
+    """
+    samples = n_pol * n_eff * np.asarray(width_hz, np.float64) * np.asarray(exposure_s, np.float64)
+    return np.asarray(tsys, np.float64) / np.sqrt(samples)
+
+
+def switched_noise(tsys: ArrayLike, tcal: ArrayLike) -> Floats:
+    """Temperature that gives the noise of a mean of both states of the noise diode, K.
+
+    ``sqrt(Tsys^2 + (Tcal / 2)^2)``: the root mean square of Tsys with half the diode's temperature
+    more and less. For `radiometer`, with the exposure of both states.
+    """
+    half = np.asarray(tcal, np.float64) / 2
+    return np.hypot(np.asarray(tsys, np.float64), half)
+
+
+def scatter(spectrum: ArrayLike, channels: slice | None = None) -> Floats:
+    """Measured noise of spectra, whatever their slow shape.
+
+    The standard deviation of ``(x[i] - (x[i-2] + x[i+2]) / 2) sqrt(2/3)``, in which lines and
+    baselines wider than some channels cancel, clipped at 4 sigma. Channels two apart are
+    independent also where those next to one another overlap, as of a correlator.
+
+    Parameters
+    ----------
+    spectrum : array, shape (..., chan)
+    channels : slice, optional
+        `inner_channels` by default.
+
+    Returns
+    -------
+    ndarray, shape (...), float64
+        NaN where fewer than 8 differences are valid.
+    """
+    values = np.asarray(spectrum, np.float64)
+    part = values[..., inner_channels(values.shape[-1]) if channels is None else channels]
+    rest = part[..., 2:-2] - (part[..., :-4] + part[..., 4:]) / 2
+    flat = rest.reshape(-1, rest.shape[-1]) * np.sqrt(2 / 3)
+    return np.array([_deviation(each) for each in flat]).reshape(values.shape[:-1])
+
+
+def _deviation(values: Floats) -> float:
+    kept = values[np.isfinite(values)]
+    if len(kept) < 8:
+        return np.nan
+    center = np.median(kept)
+    sigma = 1.4826 * float(np.median(np.abs(kept - center)))
+    for _ in range(_ROUNDS):
+        inside = np.abs(kept - center) <= _CLIP * sigma
+        found = float(np.std(kept[inside])) if inside.any() else 0.0
+        if found == sigma:
+            break
+        sigma = found
+    return sigma

@@ -1,0 +1,73 @@
+"""Windows of frequency as users write them, and rows by the state of the noise diode."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import UsageError
+from fastsig.header import DiodeSchedule
+from fastsig.units import exact
+
+__all__ = ["diode_groups", "joined", "window_mhz"]
+
+
+def window_mhz(window: Any) -> tuple[float, float]:
+    """The ends of a window of frequency, MHz, from ``"1419MHz-1421.5MHz"`` or a pair of values.
+
+    The first of two numbers in a text may leave its unit to the second.
+
+    Raises
+    ------
+    UsageError
+        Where it is not two frequencies, the lower one first.
+    """
+    ends = window
+    if isinstance(window, str):
+        ends = [part.strip() for part in re.split(r"(?<![eE])-", window)]
+        if len(ends) == 2 and not ends[0][-1:].isalpha():
+            ends[0] += re.sub(r"^[\d.eE+-]*", "", ends[1])
+    if isinstance(ends, (str, bytes)) or len(ends) != 2:
+        raise UsageError(f"window {window!r}; allowed: two frequencies, as in 1419MHz-1421.5MHz")
+    low, high = (exact(end, "Hz", "window") for end in ends)
+    if low > high:
+        raise UsageError(f"window {window!r}; allowed: the lower frequency first")
+    return float(low / 10**6), float(high / 10**6)
+
+
+def joined(windows: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Windows in ascending order, those that overlap as one."""
+    found: list[tuple[float, float]] = []
+    for low, high in sorted(windows):
+        if found and low <= found[-1][1]:
+            found[-1] = found[-1][0], max(high, found[-1][1])
+        else:
+            found.append((low, high))
+    return found
+
+
+def diode_groups(diode: DiodeSchedule, sample_rate: Fraction, start: int, n: int
+                 ) -> NDArray[np.int64]:
+    """State of the diode in rows `start` to ``start + n - 1``: off 0, on 1, on for a part 2."""
+    return np.array([_state(diode, row / sample_rate, (row + 1) / sample_rate)
+                     for row in range(start, start + n)], np.int64)
+
+
+def _state(diode: DiodeSchedule, start: Fraction, stop: Fraction) -> int:
+    """State from `start` to `stop`, s, exactly."""
+    begin, end = (time * diode.ticks_per_second - diode.first_tick for time in (start, stop))
+    lit = _on_ticks(diode, end) - _on_ticks(diode, begin)
+    return 0 if lit == 0 else 1 if lit == end - begin else 2
+
+
+def _on_ticks(diode: DiodeSchedule, tick: Fraction) -> Fraction:
+    """Ticks with the diode on from the first to `tick`."""
+    if tick <= 0:
+        return Fraction(0)
+    cycles, rest = divmod(tick, diode.period_ticks)
+    return cycles * diode.on_ticks + min(rest, Fraction(diode.on_ticks))

@@ -1,0 +1,175 @@
+"""``fastsig baseline``: spectra without their baseline or standing wave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fastsig.cli import common, copying
+
+_METHODS = ("polynomial", "arpls", "ripple-fourier", "ripple-sine")
+#: Options that are handed to the method where they are given.
+_OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "trend",
+            "harmonics", "n_rows")
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@common.output_option("File to write.")
+@click.option("--method", type=click.Choice(_METHODS), required=True, help="What is removed.")
+@click.option("--protect", multiple=True, metavar="WINDOW",
+              help="Frequencies that no fit looks at, e.g. 1419MHz-1421.5MHz, again for more; auto "
+              "finds the lines of the mean spectrum.")
+@click.option("--order", type=int, help="Of the polynomial.  [default: 3]")
+@click.option("--include", multiple=True, metavar="WINDOW",
+              help="Frequencies that alone are fitted by a polynomial; again for more.")
+@click.option("--lam", type=float, help="Smoothness of arpls.  [default: 1e8]")
+@click.option("--ratio", type=float, help="Change of weights that ends arpls.  [default: 0.01]")
+@click.option("--max-iter", type=int, help="Most iterations of arpls.  [default: 100]")
+@click.option("--period", multiple=True, metavar="FREQ",
+              help="Of the ripple; again for more.  [default: 1.08MHz]")
+@click.option("--width", type=float,
+              help="Of the range of delays about 1 / period, over it.  [default: 0.2]")
+@click.option("--trend", type=int,
+              help="Order of the polynomial beside the ripple, which stays.  [default: 5]")
+@click.option("--harmonics", type=int, help="Of ripple-sine.  [default: 1]")
+@click.option("--n-rows", type=int,
+              help="Spectra, an odd number, to find a ripple in; diode on and off apart.  "
+              "[default: 1]")
+@click.option("--keep", metavar="PATH", help="File to write what is removed to.")
+@click.option("--picture", metavar="PATH",
+              help="Picture (.png, .pdf, .svg) or page (.html) of before and after.")
+@click.option("--product", metavar="NAME", help="Product to draw; the first by default.")
+@click.option("--tsys", type=float, metavar="X",
+              help="System temperature, in the spectra's unit, for the picture; by default the "
+              "mean spectrum.")
+@click.option("--to", type=click.Choice(copying.SPECTRA),
+              help="Format; by default what the ending of PATH stands for: .fil sigproc, .fits "
+              "psrfits, else fbh5.")
+@click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
+              help="Of the product's samples.")
+@click.option("--lossy", is_flag=True, help="Write although the format cannot carry everything.")
+@common.span_options
+@common.workers_option
+@click.option("--memory", metavar="SIZE", help="Bound on the whole process, e.g. 500MB.")
+@click.option("--verify", is_flag=True, help="Compare the input's checksums first.")
+@click.option("--hash-inputs", is_flag=True, help="Hash all of the input for the provenance.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and the windows; touch nothing.")
+@common.json_option
+@common.set_option
+@common.quiet_options
+@common.debug_option
+def baseline(files: tuple[str, ...], output: str, **options: Any) -> None:
+    """Remove a baseline or a standing wave from the spectra of one scan, in FILE or several."""
+    from fastsig.chain import open_chain
+    from fastsig.errors import FormatError
+
+    _check_names(output, options)
+    rows = slice(common.parse_end(options["tstart"]), common.parse_end(options["tstop"]))
+    band = slice(options["fstart"], options["fstop"])
+    with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
+        if source.stream.kind != "spectra":
+            raise FormatError(files[0], f"holds {source.stream.kind}; allowed: spectra, as those "
+                              "that fastsig spectra makes")
+        part = source[rows] if band == slice(None) else source[rows, band]
+        _check_outputs(output, options, source.stream.files)
+        if options["verify"]:
+            source.verify()
+        stage = _stage(part.stream, options)
+        _write(stage, output, options)
+        if options["picture"] and not options["dry_run"]:
+            _draw(stage, options)
+
+
+def _check_names(output: str, options: dict[str, Any]) -> None:
+    """Refuse what cannot be before anything is opened."""
+    import os
+
+    from fastsig.view import check_picture
+
+    if options["picture"]:
+        check_picture(options["picture"])
+    for name in ("product", "tsys"):
+        if options[name] is not None and not options["picture"]:
+            raise click.UsageError(f"--{name} is of the picture; allowed: with --picture")
+    names = [name for name in (output, options["keep"], options["picture"]) if name]
+    if len({os.path.realpath(name) for name in names}) < len(names):
+        raise click.UsageError(f"{', '.join(names)}: two files of one name; allowed: a name for "
+                               "each")
+
+
+def _check_outputs(output: str, options: dict[str, Any], inputs: list[str]) -> None:
+    from fastsig.io.safe import check_output
+
+    for name in (output, options["keep"], options["picture"]):
+        if name:
+            check_output(name, overwrite=options["overwrite"], inputs=inputs)
+
+
+def _stage(stream: Any, options: dict[str, Any]) -> Any:
+    """The stage, its lines found where that is asked."""
+    from fastsig.stages.baseline import Baseline
+    from fastsig.stages.baseline_lines import line_windows
+
+    given = {name: options[name] for name in _OPTIONS if options[name] not in (None, ())}
+    windows = [window for window in options["protect"] if window != "auto"]
+    stage = Baseline(stream, options["method"], protect=windows, **given)
+    if len(windows) == len(options["protect"]):
+        return stage
+    found = line_windows(stage)
+    for low, high in found:
+        common.say(f"protected {low:.9g}MHz-{high:.9g}MHz", options["quiet"])
+    return Baseline(stream, options["method"], protect=[
+        (f"{low!r}MHz", f"{high!r}MHz") for low, high in found], **given)
+
+
+def _write(stage: Any, output: str, options: dict[str, Any]) -> None:
+    from fastsig.memory import parse_bytes
+    from fastsig.reduce import plan_products, write_plans
+    from fastsig.targets import refuse_losses, target
+
+    memory = None if options["memory"] is None else parse_bytes(options["memory"])
+    streams, names = (stage.kept(), [output, options["keep"]]) if options["keep"] else (
+        [stage], [output])
+    targets = [target(stream, name, to=options["to"], bits=int(options["bits"]))
+               for stream, name in zip(streams, names, strict=True)]
+    plans = plan_products(streams, targets, workers=options["workers"], memory=memory)
+    if options["dry_run"]:
+        _tell(stage, plans, targets, options)
+        return
+    for made in targets:
+        refuse_losses(made, options["lossy"])
+    rows = len(streams) * stage.shape[0]
+    with (common.compiling(options["quiet"]),
+          common.progress(rows, "baseline", quiet=options["quiet"]) as advance):
+        write_plans(plans, streams, targets, overwrite=options["overwrite"],
+                    hash_inputs=options["hash_inputs"], progress=advance)
+    if options["as_json"]:
+        common.print_json({"output": output, "keep": options["keep"],
+                           "picture": options["picture"], "shape": list(stage.shape),
+                           **stage.parameters()})
+    for name in names:
+        common.say(f"wrote {name}", options["quiet"])
+
+
+def _tell(stage: Any, plans: list[Any], targets: list[Any], options: dict[str, Any]) -> None:
+    """What would be done."""
+    if options["as_json"]:
+        common.print_json({"outputs": [made.path for made in targets], "dry_run": True,
+                           "losses": [loss for made in targets for loss in made.losses],
+                           "shape": list(stage.shape), **stage.parameters()})
+        return
+    for plan, made in zip(plans, targets, strict=True):
+        click.echo(plan.explain())
+        click.echo(f"would write {made.path}: up to {made.sizes.disk / 1e6:.1f} MB")
+        for loss in made.losses:
+            click.echo(f"would lose: {loss}")
+
+
+def _draw(stage: Any, options: dict[str, Any]) -> None:
+    from fastsig.view import draw_baseline
+
+    draw_baseline(stage, options["picture"], overwrite=options["overwrite"],
+                  product=options["product"], tsys=options["tsys"])
+    common.say(f"wrote {options['picture']}", options["quiet"])

@@ -1,0 +1,179 @@
+"""``fastsig switch``: switched spectra to antenna temperature."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+from fastsig.cli import common
+
+_NAMES = {"ps": "position_switched", "fs": "frequency_switched", "nod": "nodded",
+          "tp": "total_power"}
+_OF_TABLES = ("scan", "ifnum", "plnum", "fdnum", "feeds", "sig", "integrations")
+_OF_STREAMS = ("period", "on", "first", "settle", "diode", "overrides")
+
+
+def _integers(context: click.Context, parameter: click.Parameter, value: str | None
+              ) -> list[int] | None:
+    """Whole numbers of a text such as ``0,2,5-9``."""
+    if value is None:
+        return None
+    spans = [re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part) for part in value.split(",")]
+    found = [number for span in spans if span
+             for number in range(int(span[1]), int(span[2] or span[1]) + 1)]
+    if not all(spans) or not found or len(set(found)) < len(found):
+        raise click.BadParameter(f"{value!r} is not whole numbers, such as 0,2,5-9, each once")
+    return found
+
+
+def _schedule(context: click.Context, parameter: click.Parameter, value: str | None
+              ) -> tuple[int, int, int] | None:
+    """Ticks of a text such as ``period=503316480,on=251658240,first=0``."""
+    if value is None:
+        return None
+    told = dict(re.findall(r"(?:^|,)(period|on|first)=(\d{1,18})(?=,|$)", value))
+    if len(told) != value.count(",") + 1 or not {"period", "on"} <= set(told):
+        raise click.BadParameter(f"{value!r} is not period=TICKS,on=TICKS,first=TICKS of 4 ns")
+    ticks = {key: int(number) for key, number in told.items()}
+    if not 0 < ticks["on"] < ticks["period"]:
+        raise click.BadParameter(f"{value!r}: on is not above 0 and below the period")
+    return ticks["period"], ticks["on"], ticks.get("first", 0)
+
+
+def _floats(context: click.Context, parameter: click.Parameter, value: str | None
+            ) -> list[float] | None:
+    """Kelvins of a text such as ``20`` or ``20.5K,21K``."""
+    if value is None:
+        return None
+    try:
+        return [float(part.strip().removesuffix("K")) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not K, or K with commas") from None
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@common.output_option("FBH5 file to write.")
+@click.option("--mode", type=click.Choice(["ps", "fs", "nod", "tp", "onoff"]), required=True,
+              help="Position or frequency switching, nodding or total power of SDFITS; on and off "
+              "by the clock of any spectra.")
+@click.option("--scan", type=int, help="SDFITS: the scan, either one of a pair.")
+@click.option("--ifnum", type=int, help="SDFITS: spectral window; 0.")
+@click.option("--plnum", type=int, help="SDFITS: polarisation; 0.")
+@click.option("--fdnum", type=int, help="SDFITS: feed; 0.")
+@click.option("--feeds", metavar="N,N", callback=_integers,
+              help="nod: feed on the source in the first scan, and in the second.")
+@click.option("--sig", type=click.Choice(["T", "F"]), help="tp: which switching state; T.")
+@click.option("--integrations", metavar="LIST", callback=_integers,
+              help="SDFITS: such as 0,2,5-9; all by default.")
+@click.option("--period", metavar="TIME", help="onoff: from a begin on the source to the next.")
+@click.option("--on", metavar="TIME", help="onoff: time on the source; half of the period.")
+@click.option("--first", metavar="TIME", help="onoff: when the first one begins; 0s.")
+@click.option("--settle", metavar="TIME", help="onoff: left out after each move; 0s.")
+@click.option("--diode", metavar="KEY=VALUE,...", callback=_schedule,
+              help="onoff: the noise diode's period, on and first in ticks of 4 ns.")
+@click.option("--tsys", metavar="K[,K]", callback=_floats,
+              help="System temperature off the source, in place of the noise diode's.")
+@click.option("--tcal", metavar="K[,K]", callback=_floats,
+              help="The noise diode's temperature; TCAL by default.")
+@click.option("--smooth-ref", metavar="N", type=int, default=1, show_default=True,
+              help="Channels that the reference is smoothed over.")
+@click.option("--n-eff", metavar="X", type=float, default=1.0, show_default=True,
+              help="Independent samples of a channel over bandwidth times time.")
+@click.option("--rows", type=click.Choice(["average", "all"]), default="average",
+              show_default=True, help="Write the mean, or a row an integration or cycle.")
+@click.option("--picture", metavar="PATH", help="Picture (.png, .pdf, .svg) or page (.html).")
+@click.option("--hash-inputs", is_flag=True, help="Hash all of the input for the provenance.")
+@common.json_option
+@common.set_option
+@common.quiet_options
+@common.debug_option
+def switch(files: tuple[str, ...], output: str, **options: Any) -> None:
+    """Reduce switched spectra to antenna temperature.
+
+    FILE is an SDFITS file; with --mode onoff spectra of one scan, in FILE or several.
+    """
+    from fastsig.io.safe import check_output
+    from fastsig.reductions.spectrum import average, record, write
+    from fastsig.view import check_picture, draw_switched
+
+    check_output(output, overwrite=options["overwrite"], inputs=files)
+    if options["picture"] is not None:
+        check_picture(options["picture"])
+        check_output(options["picture"], overwrite=options["overwrite"], inputs=files)
+    rows = _of_stream(files, options) if options["mode"] == "onoff" else _of_table(files, options)
+    mean = average(rows)
+    made = mean if options["rows"] == "average" else rows
+    if options["picture"] is not None:
+        draw_switched(mean.stream(), rows.stream(), options["picture"],
+                      overwrite=options["overwrite"], notes=_summary(rows, mean).split("; "))
+    write(made, output, overwrite=options["overwrite"], hash_inputs=options["hash_inputs"])
+    common.say(_summary(rows, mean), options["quiet"])
+    if options["as_json"]:
+        common.print_json({"output": output, "shape": list(made.values.shape),
+                           "unit": made.unit, **record(made)})
+    for name in filter(None, (output, options["picture"])):
+        common.say(f"wrote {name}", options["quiet"])
+
+
+def _of_table(files: tuple[str, ...], options: dict[str, Any]) -> Any:
+    """Rows of a scan of an SDFITS file."""
+    from fastsig.reductions import switched
+
+    mode = options["mode"]
+    if len(files) > 1:
+        raise click.UsageError(f"--mode {mode} takes one SDFITS file, not {len(files)}")
+    _refuse(mode, options, _OF_STREAMS)
+    _refuse(mode, options, {"nod": ("fdnum", "sig"), "tp": ("feeds",)}.get(mode, ("feeds", "sig")))
+    if options["scan"] is None:
+        raise click.UsageError(f"--mode {mode} takes --scan")
+    picks = {key: options[key] for key in _OF_TABLES if options[key] is not None}
+    picks |= {key: _single(key, options[key]) for key in ("tsys", "tcal") if options[key]}
+    return getattr(switched, _NAMES[mode])(
+        files[0], picks.pop("scan"), smooth_ref=options["smooth_ref"], n_eff=options["n_eff"],
+        **picks)
+
+
+def _of_stream(files: tuple[str, ...], options: dict[str, Any]) -> Any:
+    """Cycles of a stream of spectra."""
+    from fastsig.chain import open_chain
+    from fastsig.header import DiodeSchedule
+    from fastsig.reductions.on_off import on_off
+
+    _refuse("onoff", options, _OF_TABLES)
+    if options["period"] is None:
+        raise click.UsageError("--mode onoff takes --period")
+    ticks = options["diode"]
+    diode = None if ticks is None else DiodeSchedule(*ticks)
+    times = {key: options[key] for key in ("on", "first", "settle") if options[key] is not None}
+    levels = {key: options[key][0] if len(options[key]) == 1 else options[key]
+              for key in ("tsys", "tcal") if options[key]}
+    with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
+        return on_off(source.stream, options["period"], diode=diode, n_eff=options["n_eff"],
+                      smooth_ref=options["smooth_ref"], **times, **levels)
+
+
+def _refuse(mode: str, options: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Options of another mode are wrong use."""
+    for name in names:
+        if options[name] not in (None, ()):
+            told = "set" if name == "overrides" else name
+            raise click.UsageError(f"--{told} is no option of --mode {mode}")
+
+
+def _single(name: str, values: list[float]) -> float:
+    if len(values) > 1:
+        raise click.UsageError(f"--{name} takes one temperature for a polarisation of SDFITS")
+    return values[0]
+
+
+def _summary(rows: Any, mean: Any) -> str:
+    """``3 integrations: Tsys 17.19 K, noise 0.3859 K, 1.01 of the radiometer's``."""
+    parts = []
+    for k, name in enumerate(mean.header.polarization.names):
+        parts.append(f"{name}: Tsys {mean.tsys[0, k]:.5g} K, noise {mean.measured[0, k]:.4g} "
+                     f"{mean.unit}, {mean.ratio[0, k]:.3f} of the radiometer equation's")
+    n = common.plural(len(rows.values), "row")
+    return f"{n} of {mean.exposure[0]:.4g} s effective exposure; {'; '.join(parts)}"

@@ -1,0 +1,1 @@
+"""Reductions: recorded spectra to calibrated products."""

@@ -1,0 +1,372 @@
+"""Calibration of a scan by its noise diode: find the diode, measure it, apply what it tells."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.calibration._smoothing import smooth_channels
+from fastsig.calibration.cycle import DiodeCycle
+from fastsig.calibration.diode import find_cycle
+from fastsig.calibration.gain import DiodeModel
+from fastsig.calibration.solution import DiodeSolution, pairs_of
+from fastsig.errors import PlanError, UsageError
+from fastsig.frequency import ChannelAxis
+from fastsig.header import DiodeSchedule
+from fastsig.reductions.diode import Measured, gain_of, measure, total_power
+from fastsig.stages.calibrate import Calibrate
+from fastsig.stages.flux import Flux
+from fastsig.stages.locate import Locate
+from fastsig.stages.stokes import Stokes
+from fastsig.stream import SpectrumStream, Stream
+from fastsig.units import exact, quantity
+
+__all__ = ["Found", "calibrated", "solve"]
+
+F8 = NDArray[np.float64]
+
+_SMOOTH_HZ = Fraction(5_000_000)
+_MIDDLE = 0.8  # of the band: what system temperatures and noise are medians of
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a scan tells of its noise diode.
+
+    Parameters
+    ----------
+    cycle : DiodeCycle
+        When it is on.
+    model : DiodeModel
+        The gain over time, of each polarisation.
+    measured : Measured
+        Spectra with it on and off.
+    shape, shape_error : ndarray, shape (product, chan)
+        Its power in recorded units at gain 1, smoothed, and the standard error.
+    tcal : ndarray, shape (pol, chan), K
+        Its temperature.
+    solution : DiodeSolution
+        What calibrates.
+    frequency : ndarray, shape (chan,), MHz
+        Channel centres.
+    tsys : tuple of float
+        Median temperature with the diode off, K, of each polarisation.
+    noise_ratio : tuple of float
+        Measured scatter of neighbouring spectra over that of the radiometer formula.
+    noise_samples : float
+        Independent samples of a value: channel width times integration.
+    """
+
+    cycle: DiodeCycle
+    model: DiodeModel
+    measured: Measured
+    shape: F8
+    shape_error: F8
+    tcal: F8
+    solution: DiodeSolution
+    frequency: F8
+    tsys: tuple[float, ...]
+    noise_ratio: tuple[float, ...]
+    noise_samples: float
+
+    def summary(self) -> list[str]:
+        """Lines for the user."""
+        bad = int(self.model.bad.sum())
+        tsys = ", ".join(f"{value:.4g} K" for value in self.tsys)
+        ratio = ", ".join(f"{value:.3f}" for value in self.noise_ratio)
+        return [
+            f"noise diode: {self.cycle}{f' ({self.cycle.mode})' if self.cycle.mode else ''}, "
+            f"{self.cycle.significance:.3g} sigma; {len(self.model.bad)} cycles, {bad} left out",
+            f"temperature with the diode off: {tsys}; noise over the radiometer's: {ratio}",
+        ]
+
+
+def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_time: Any = "60s",
+          smooth: Any = None, phase: bool = False, beam: int | None = None,
+          workers: int | None = None, progress: Callable[[int], Any] | None = None) -> Found:
+    """Measure the noise diode in the spectra of a scan, which are read twice.
+
+    Parameters
+    ----------
+    stream : SpectrumStream
+        AA and BB, with CR and CI or not; or AA or I alone.
+    tcal : Quantity, str, or path
+        Temperature of the diode: one, or one of each polarisation (``"1.1K,1.2K"``), or tables of
+        `fastsig.telescopes.tcal`.
+    diode : DiodeSchedule, mapping or str, optional
+        When it is on, held against the data: ``"mode=pulsar"``, ``"period=2s,on=1s,first=0s"``. By
+        default the data tell, and a header's schedule is held against them.
+    guard : value, s
+        By which its edges may be off.
+    gain_time : value, s
+        Over which the gain is taken to be steady.
+    smooth : value, Hz, optional
+        Width over which the diode's spectrum is smoothed by a local straight line; 0 for none. By
+        default 5 MHz, as in HiFAST, but at most a 32nd of the band.
+    phase : bool
+        Whether CR + i CI is turned back by the phase of the diode, taken to be at 45 degrees.
+    beam : int, optional
+        Of the tables; by default the header's.
+    workers : int, optional
+        Threads.
+    progress : callable, optional
+        Called with rows done, of twice the stream's.
+
+    Raises
+    ------
+    DataError
+        Where no diode is found, it is on all the time, or not as `diode` says.
+    PlanError, UsageError
+        Where the spectra, or a parameter, are not such as can be calibrated.
+    """
+    if not isinstance(stream, SpectrumStream):
+        raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
+    if stream.header.unit is not None:
+        raise PlanError(f"{stream.path}: is in {stream.header.unit}: calibrated already")
+    axis = stream.header.require_channels(stream.path)
+    pairs = pairs_of(stream.polarization.names, stream.path)
+    n_pol = 1 + max(b for _, b in pairs)
+    edge = exact(guard, "s", "guard")
+    kelvin = _temperatures(tcal, stream, n_pol, beam)
+    threads = len(os.sched_getaffinity(0)) if workers is None else workers
+    power, weight, step = total_power(stream, workers=threads, progress=progress)
+    cycle = _cycle(stream, power, weight, step, diode)
+    samples = float(axis.step_hz / stream.header.sample_rate)
+    bands = axis.n_chan / power.shape[2] * float(step * stream.header.sample_rate)
+    model, counting = gain_of(
+        power, weight, step, cycle, gain_s=float(exact(gain_time, "s", "gain_time")), guard=edge,
+        n_average=samples * bands, path=stream.path)
+    found = measure(stream, cycle, counting, guard=edge, workers=threads, progress=progress)
+    over = _smoothing(smooth, axis)
+    width = 2 * round(float(over / axis.step_hz) / 2) + 1
+    shape, error = _shape(found, model, pairs, samples, width)
+    return _found(stream, cycle, model, found, shape, error, kelvin, pairs, samples, phase,
+                  {"gain_s": str(gain_time), "smooth_hz": str(over), "tcal": _told(tcal)})
+
+
+def _smoothing(smooth: Any, axis: ChannelAxis) -> Fraction:
+    if smooth is not None:
+        return exact(smooth, "Hz", "smooth")
+    return min(_SMOOTH_HZ, axis.n_chan * axis.step_hz / 32)
+
+
+def _told(tcal: Any) -> str:
+    return ", ".join(os.path.basename(os.fspath(each)) for each in tcal) if isinstance(
+        tcal, (list, tuple)) else os.path.basename(str(tcal))
+
+
+def _temperatures(tcal: Any, stream: SpectrumStream, n_pol: int, beam: int | None) -> F8:
+    """Temperature of the diode, K, (pol, chan)."""
+    n_chan = stream.shape[2]
+    values = _numbers(tcal)
+    if values is None:
+        from fastsig.telescopes.tcal import read
+
+        number = stream.header.beam if beam is None else beam
+        if number is None:
+            raise UsageError(f"{stream.path}: the file tells no beam; give --beam 1")
+        table = read(tcal).at(stream.header.require_channels(stream.path), number)
+        return np.asarray(table.to_value(u.K))[:n_pol]
+    if len(values) not in (1, n_pol):
+        raise UsageError(f"tcal: {len(values)} temperatures for {n_pol} polarisations; allowed: "
+                         "one for all, or one for each")
+    if stream.polarization.names == ("I",):
+        values = [2 * values[0]]  # I is the sum of both
+    return np.repeat(np.broadcast_to(np.array(values, np.float64), (n_pol,))[:, np.newaxis],
+                     n_chan, axis=1)
+
+
+def _numbers(tcal: Any) -> list[float] | None:
+    """Temperatures in K, where these are numbers and no tables."""
+    if isinstance(tcal, u.Quantity):
+        return [float(each) for each in np.atleast_1d(tcal.to_value(u.K))]
+    if not isinstance(tcal, str) or os.path.exists(tcal):
+        return None
+    try:
+        found = [float(quantity(part, "K", "tcal").value) for part in tcal.split(",")]
+    except UsageError:
+        if tcal.rstrip()[-1:] == "K" and "/" not in tcal:
+            raise
+        return None
+    if not all(0 < value < 1e9 for value in found):
+        raise UsageError(f"tcal = {tcal!r}; allowed: temperatures above 0, such as 1.1K, or tables")
+    return found
+
+
+def _cycle(stream: SpectrumStream, power: F8, weight: F8, step: Fraction, diode: Any
+           ) -> DiodeCycle:
+    schedule = _schedule(diode, stream)
+    hint = stream.header.diode if schedule is None else schedule
+    return find_cycle(power, weight, step_s=step, hint=hint,
+                      hint_from="header" if schedule is None else "user", path=stream.path)
+
+
+def _schedule(diode: Any, stream: SpectrumStream) -> DiodeSchedule | None:
+    """The user's schedule."""
+    if diode is None or isinstance(diode, DiodeSchedule):
+        return diode
+    parts = diode if isinstance(diode, Mapping) else dict(
+        part.split("=", 1) if "=" in part else (part, "") for part in str(diode).split(","))
+    first = exact(parts.get("first", 0), "s", "diode: first")
+    if set(parts) <= {"mode", "first"} and "mode" in parts:
+        return _of_mode(str(parts["mode"]), first, stream)
+    if set(parts) - {"period", "on", "first"} or not {"period", "on"} <= set(parts):
+        raise UsageError(f"diode = {diode!r}; allowed: mode=NAME, or period=,on=,first= as times")
+    return DiodeCycle(exact(parts["period"], "s", "diode: period"),
+                      exact(parts["on"], "s", "diode: on"), first).schedule()
+
+
+def _of_mode(name: str, first: Fraction, stream: SpectrumStream) -> DiodeSchedule:
+    from fastsig import telescopes
+
+    modes = telescopes.get(stream.header.telescope or "FAST").receiver().diode_modes
+    if name not in modes:
+        raise UsageError(f"diode mode {name!r}; allowed: {', '.join(modes)}")
+    schedule = modes[name].schedule(1 / stream.header.sample_rate)
+    return DiodeCycle.of_schedule(schedule).shifted(-first).schedule()
+
+
+def _shape(found: Measured, model: DiodeModel, pairs: Any, samples: float, width: int
+           ) -> tuple[F8, F8]:
+    """Power of the diode at gain 1 and its standard error, (product, chan)."""
+    good = ~model.bad
+    each = np.nanmean(np.where(good[:, np.newaxis], model.gain, np.nan), axis=0)
+    mean = np.array([np.sqrt(each[a] * each[b]) for a, b in pairs])[:, np.newaxis]
+    scale = {index: found.on[index] ** 2 for index, (a, b) in enumerate(pairs) if a == b}
+    low = {index: found.off[index] ** 2 for index, (a, b) in enumerate(pairs) if a == b}
+    values, variances = [], []
+    for index, (a, b) in enumerate(pairs):
+        high, down = (scale[index], low[index]) if a == b else (
+            np.sqrt(scale[0] * scale[1]) / 2, np.sqrt(low[0] * low[1]) / 2)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            variances.append((high / found.n_on[index] + down / found.n_off[index]) / samples)
+        values.append(found.on[index] - found.off[index])
+    value, variance = np.stack(values) / mean, np.stack(variances) / mean**2
+    usable = np.isfinite(value) & np.isfinite(variance) & (variance > 0)
+    weight = np.where(usable, 1 / np.where(usable, variance, 1), 0.0)
+    if width < 3:
+        return np.where(usable, value, np.nan), np.where(usable, np.sqrt(variance), np.inf)
+    smooth, smooth_variance = smooth_channels(np.where(usable, value, 0.0), weight, width)
+    return smooth, np.sqrt(smooth_variance)
+
+
+def _found(stream: SpectrumStream, cycle: DiodeCycle, model: DiodeModel, found: Measured, shape: F8,
+           error: F8, tcal: F8, pairs: Any, samples: float, phase: bool,
+           facts: Mapping[str, Any]) -> Found:
+    powers = [index for index, (a, b) in enumerate(pairs) if a == b]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        each = np.where(shape[powers] > 3 * error[powers], tcal / shape[powers], np.nan)
+    kelvin = np.stack([np.sqrt(each[a] * each[b]) for a, b in pairs])
+    diode, turn = kelvin * shape, None
+    if phase:
+        if len(pairs) != 4:
+            raise UsageError(f"{stream.path}: phase needs CR and CI; here are "
+                             f"{', '.join(stream.polarization.names)}")
+        turn = np.arctan2(diode[3], diode[2])
+        turn = np.where(np.isfinite(turn), turn, 0.0)
+        diode[2], diode[3] = np.hypot(diode[2], diode[3]), 0.0
+    middle = _middle(stream.shape[2])
+    tsys = _medians((found.level[powers] * kelvin[powers])[:, middle])
+    ratio = _medians(np.sqrt(found.scatter[powers][:, middle] * samples))
+    record = {
+        **facts, "period_s": str(cycle.period), "on_s": str(cycle.on),
+        "phase_s": str(cycle.phase), "mode": cycle.mode, "cycles": len(model.bad),
+        "cycles_left_out": int(model.bad.sum()), "phase_corrected": phase,
+        "tsys_k": [_json(value) for value in tsys],
+        "radiometer": {"bandwidth_hz": float(stream.header.channels.step_hz)
+                       if stream.header.channels else None,
+                       "integration_s": float(1 / stream.header.sample_rate), "n_eff": 1.0,
+                       "measured_over_expected": [_json(value) for value in ratio]},
+    }
+    solution = DiodeSolution(cycle, stream.polarization.names, model.knots_s, model.knot_gain,
+                             kelvin, diode, turn, model.knot_error, record)
+    axis = stream.header.require_channels(stream.path)
+    return Found(cycle, model, found, shape, error, tcal, solution, axis.centers.value, tsys,
+                 ratio, samples)
+
+
+def _json(value: float) -> float | None:
+    return round(value, 6) if np.isfinite(value) else None
+
+
+def _medians(values: F8) -> tuple[float, ...]:
+    """Of each row, over what is finite; NaN where nothing is."""
+    return tuple(float(np.median(row[np.isfinite(row)])) if np.isfinite(row).any() else np.nan
+                 for row in values)
+
+
+def _middle(n_chan: int) -> slice:
+    rim = round(n_chan * (1 - _MIDDLE) / 2)
+    return slice(rim, n_chan - rim)
+
+
+def calibrated(
+    stream: Stream, found: Found, *, on: str = "subtract", guard: Any = 0,
+    stokes: str | None = None, sign_q: int = 1, sign_v: int = 1, feed_angle: Any = None,
+    ky: str | None = None, refraction: Any = None, beam: int | None = None, flux: bool = False,
+    zenith_angle: Any = None, gain: Any = None,
+) -> SpectrumStream:
+    """The spectra of a scan in K, or Jy, with what more is asked for.
+
+    Parameters
+    ----------
+    stream : SpectrumStream
+        That `found` is of.
+    on, guard
+        As of `fastsig.stages.calibrate.Calibrate`.
+    stokes : {"I", "IQUV", "V"}, optional
+        Stokes parameters in place of AA, BB, CR and CI.
+    sign_q, sign_v, feed_angle
+        As of `fastsig.stages.stokes.Stokes`.
+    ky : path, optional
+        Table of FAST's feed cabin: positions become columns.
+    refraction : str or Refraction, optional
+        As ``"925,15,0.8,0.3m"``: hPa, degrees C, relative humidity, wavelength.
+    beam : int, optional
+        By default the header's.
+    flux : bool
+        Whether flux densities are made by the receiver's gain.
+    zenith_angle : Quantity or str, optional
+        Where `ky` does not tell it.
+    gain : Quantity or str, optional
+        K/Jy of a polarisation, in place of the receiver's own.
+    """
+    out: SpectrumStream = Calibrate(stream, found.solution, on=on,
+                                    guard=exact(guard, "s", "guard"))
+    if ky is not None:
+        from fastsig.io.ky import read
+
+        out = Locate(out, read(ky), beam=beam, refraction=_refraction(refraction))
+    elif beam is not None:
+        out.header = out.header.replace(beam=beam)
+    if stokes is not None:
+        out = Stokes(out, stokes, sign_q=sign_q, sign_v=sign_v, feed_angle=feed_angle)
+    if gain is not None:
+        out = Flux(out, gain=gain)
+    elif flux:
+        from fastsig import telescopes
+
+        receiver = telescopes.get(out.header.telescope or "FAST").receiver()
+        out = Flux(out, receiver, zenith_angle=zenith_angle)
+    return out
+
+
+def _refraction(told: Any) -> Any:
+    if not isinstance(told, str):
+        return told
+    from fastsig.pointing import Refraction
+
+    parts = told.split(",")
+    try:
+        numbers = [float(part) for part in parts[:3]]
+        return Refraction(*numbers, float(quantity(parts[3], "m", "wavelength").value))
+    except (ValueError, IndexError):
+        raise UsageError(f"refraction = {told!r}; allowed: hPa, degrees C, relative humidity and "
+                         "wavelength, as in 925,15,0.8,0.3m") from None

@@ -1,0 +1,102 @@
+"""The file that tells where FAST's feed cabin was: a sheet of an xlsx workbook, a row a sample.
+
+SysTime is text of Beijing time (UTC + 8 h). Positions are those of the middle feed's phase centre
+from the sphere's centre, east, north and up; the pose is that of the cabin, AngleM the rotation of
+the receiver in it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from datetime import datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from fastsig.errors import UsageError
+from fastsig.io._positioned import write_from
+from fastsig.io.safe import SafeOutput
+from fastsig.simulate.track import Track
+from fastsig.time import iso
+
+__all__ = ["COLUMNS", "SHEET", "ky_name", "ky_rows", "write_ky"]
+
+SHEET = "整控-馈源舱数据"
+COLUMNS = ("SysTime", "SDP_PhaPos_X", "SDP_PhaPos_Y", "SDP_PhaPos_Z", "SDP_SwtDPose_Y",
+           "SDP_SwtDPose_P", "SDP_SwtDPose_R", "SDP_AngleM")
+_BEIJING = timedelta(hours=8)
+MARGIN_S = 3
+MOST_ROWS = 2**20 - 1  # of a sheet, less that of the names
+
+
+def ky_rows(track: Track, step: Fraction) -> tuple[list[datetime], np.ndarray[Any, Any]]:
+    """Times (Beijing) and numbers of the rows, (row, 7), from 3 s before a scan to 3 s after it.
+
+    Parameters
+    ----------
+    track : Track
+    step : Fraction
+        Time of a row, s; whole milliseconds.
+
+    Raises
+    ------
+    UsageError
+        Where the step is none, or the rows are more than a sheet has.
+    """
+    if step <= 0 or (step * 1000).denominator != 1:
+        raise UsageError(f"ky_step = {float(step):g} s; allowed: whole milliseconds from 1 ms")
+    start = datetime.fromisoformat(iso(track.horizon.start)[:19])
+    fraction = Fraction("0." + iso(track.horizon.start)[20:])  # SysTime begins at a whole second
+    count = int((Fraction(track.duration_s) + 2 * MARGIN_S + 1) / step) + 1
+    if count > MOST_ROWS:
+        raise UsageError(f"ky_step = {float(step):g} s makes {count} rows; allowed: {MOST_ROWS} in "
+                         "a sheet")
+    ticks = [timedelta(milliseconds=int(row * step * 1000)) for row in range(count)]
+    seconds = np.array([float(row * step - MARGIN_S - fraction) for row in range(count)])
+    first = start + _BEIJING - timedelta(seconds=MARGIN_S)
+    numbers = np.column_stack([track.phase_center_m(seconds), track.pose(seconds),
+                               track.angle_m(seconds)])
+    return [first + tick for tick in ticks], numbers
+
+
+def ky_name(name: str, track: Track) -> str:
+    """Name of the file, as FAST's: ``NAME_YYYY_MM_DD_hh_mm_ss_000.xlsx`` with its first time."""
+    start = datetime.fromisoformat(iso(track.horizon.start)[:19])
+    first = start + _BEIJING - timedelta(seconds=MARGIN_S)
+    return f"{name}_{first:%Y_%m_%d_%H_%M_%S}_000.xlsx"
+
+
+def write_ky(track: Track, path: str | os.PathLike[str], step: Fraction = Fraction(1, 5), *,
+             overwrite: bool = False) -> None:
+    """Write the track of the feed cabin as FAST does; equal tracks give equal bytes.
+
+    Raises
+    ------
+    UsageError
+        As of `ky_rows`, or where the package XlsxWriter is missing.
+    OutputError
+        Where the file exists or cannot be written.
+    """
+    whole = _workbook(*ky_rows(track, step))
+    with SafeOutput(path, overwrite=overwrite) as output:
+        write_from(output.descriptor, np.frombuffer(whole, np.uint8), 0)
+
+
+def _workbook(times: list[datetime], numbers: np.ndarray[Any, Any]) -> bytes:
+    try:
+        import xlsxwriter
+    except ImportError as error:
+        raise UsageError("the file of the feed cabin needs the package XlsxWriter: "
+                         f'pip install "fastsig[spectral]" ({error})') from error
+    buffer = io.BytesIO()
+    book = xlsxwriter.Workbook(buffer, {"in_memory": True})
+    book.set_properties({"created": times[0]})  # else the clock
+    sheet = book.add_worksheet(SHEET)
+    sheet.write_row(0, 0, COLUMNS)
+    for row, (time, values) in enumerate(zip(times, numbers.tolist(), strict=True), 1):
+        sheet.write_string(row, 0, f"{time:%Y-%m-%d %H:%M:%S}.{time.microsecond // 1000:03d}")
+        sheet.write_row(row, 1, values)
+    book.close()
+    return buffer.getvalue()

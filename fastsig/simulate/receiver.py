@@ -1,0 +1,197 @@
+"""What a real receiver does to spectra: an uneven diode, drift, standing waves, unequal channels.
+
+All are options: without them the receiver is steady, with equal polarisations and a diode that puts
+the same in phase into both. Times count from the start of spectrum 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import pi
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import UsageError
+from fastsig.simulate.values import settle, value_field
+
+__all__ = ["GainDrift", "Jones", "Ripple", "Tcal", "check_ripples", "diode_stokes", "drift_gain",
+           "jones_factors", "ripple_power"]
+
+F8 = NDArray[np.float64]
+STANDING_WAVE_HZ = Fraction(1_080_000)  # of FAST, arXiv:2401.17364
+
+
+@dataclass(frozen=True)
+class Tcal:
+    """Noise diode that is not ideal, about the temperature T of the `Diode`.
+
+    ``A = T (1 + q) (1 + slope_a x)``, ``B = T (1 - q) (1 + slope_b x)``, x from -1/2 to 1/2 over
+    the band, and ``<A* B> = coherence sqrt(A B) exp(i phase)``.
+
+    Parameters
+    ----------
+    q : value
+        Q / I of the diode.
+    phase : value, deg
+        Of ``<A* B>``.
+    coherence : value
+        1 of one diode that feeds both polarisations.
+    slope_a, slope_b : value
+        Relative change over the band.
+    """
+
+    q: Any = value_field("", 0, low=-1, high=1)
+    phase: Any = value_field("deg", 0)
+    coherence: Any = value_field("", 1, low=0, high=1)
+    slope_a: Any = value_field("", 0, low=-1, high=1)
+    slope_b: Any = value_field("", 0, low=-1, high=1)
+
+    def __post_init__(self) -> None:
+        settle(self, "tcal")
+
+    def kelvin(self, temperature: float, place: F8) -> tuple[F8, F8]:
+        """A and B at places in the band, 0 at its lower and 1 at its upper edge, K."""
+        x = place - 0.5
+        q = float(self.q)
+        return (temperature * (1 + q) * (1 + float(self.slope_a) * x),
+                temperature * (1 - q) * (1 + float(self.slope_b) * x))
+
+
+def diode_stokes(tcal: Tcal | None, temperature: float, place: F8) -> tuple[F8, F8, F8, F8]:
+    """I, Q, U, V of the diode at places in the band, K."""
+    a, b = (tcal or Tcal()).kelvin(temperature, place)
+    cross = 2 * float(tcal.coherence if tcal else 1) * np.sqrt(a * b)
+    phase = np.deg2rad(float(tcal.phase)) if tcal else 0.0
+    return a + b, a - b, cross * np.cos(phase), cross * np.sin(phase)
+
+
+@dataclass(frozen=True)
+class GainDrift:
+    """Gain that drifts, both polarisations alike.
+
+    ``1 + amplitude sin(2 pi t / period + phase) + slope t / (1 h)``, mean over each spectrum.
+
+    Parameters
+    ----------
+    amplitude, slope : value
+        Relative change, and that in an hour.
+    period : value, s
+        Of the drift.
+    phase : value, deg
+        At the start.
+    """
+
+    amplitude: Any = value_field("", Fraction(1, 50), low=0, high=Fraction(1, 2))
+    period: Any = value_field("s", 600, positive=True)
+    phase: Any = value_field("deg", 0)
+    slope: Any = value_field("", 0)
+
+    def __post_init__(self) -> None:
+        settle(self, "drift")
+
+
+def drift_gain(drift: GainDrift, start: int, n: int, step: Fraction) -> F8:
+    """Mean gain in spectra `start` and on, (n,)."""
+    middle = (start + np.arange(n) + 0.5) * float(step)
+    turns = middle / float(drift.period) + float(drift.phase) / 360
+    shrunk = float(drift.amplitude) * np.sinc(float(step / drift.period))
+    return np.asarray(1 + shrunk * np.sin(2 * pi * turns) + float(drift.slope) * middle / 3600)
+
+
+@dataclass(frozen=True)
+class Ripple:
+    """Standing wave between feed and reflector: a cosine in frequency on the system temperature.
+
+    A gets ``amplitude (1 + amplitude_rate t) cos(2 pi (f - low) / period + phase + phase_rate t)``,
+    B the same with its phase more by `phase_b`; f is from the lower edge of the band.
+
+    Parameters
+    ----------
+    amplitude : value, K
+        Of each polarisation.
+    period : value, Hz
+        FAST's is 1.08 MHz.
+    phase, phase_b : value, deg
+        Of A at the start at the lower edge; of B less that of A.
+    phase_rate : value, deg / s
+        Drift of the phase.
+    amplitude_rate : value, 1 / s
+        Relative drift of the amplitude.
+    on : value
+        Factor on the amplitude while the noise diode is on.
+    """
+
+    amplitude: Any = value_field("K", low=0)
+    period: Any = value_field("Hz", STANDING_WAVE_HZ, positive=True)
+    phase: Any = value_field("deg", 0)
+    phase_rate: Any = value_field("deg / s", 0)
+    amplitude_rate: Any = value_field("1 / s", 0)
+    phase_b: Any = value_field("deg", 0)
+    on: Any = value_field("", 1, low=0)
+
+    def __post_init__(self) -> None:
+        settle(self, "ripple")
+
+
+def ripple_power(ripple: Ripple, middle_s: F8, on: F8, low: F8, high: F8) -> tuple[F8, F8]:
+    """What a ripple adds to A and to B, means over the channels, (n, chan), K.
+
+    Parameters
+    ----------
+    middle_s, on : ndarray, (n,)
+        Middles of the spectra, s, and the share of each with the diode on.
+    low, high : ndarray, (chan,), Hz
+        Edges of the channels from the lower edge of the band.
+    """
+    period = float(ripple.period)
+    turns = (low + high) / 2 / period
+    height = float(ripple.amplitude) * np.sinc((high - low) / period)
+    size = (1 + float(ripple.amplitude_rate) * middle_s) * (1 + (float(ripple.on) - 1) * on)
+    phase = (float(ripple.phase) + float(ripple.phase_rate) * middle_s) / 360
+    a, b = (size[:, np.newaxis] * height * np.cos(
+        2 * pi * (turns + phase[:, np.newaxis] + more / 360))
+        for more in (0.0, float(ripple.phase_b)))
+    return a, b
+
+
+def check_ripples(ripples: tuple[Ripple, ...], kelvin: float, seconds: float) -> None:
+    """Refuse ripples that would take more than the receiver noise of `kelvin`."""
+    most = sum(float(each.amplitude) * max(1.0, float(each.on))
+               * max(1.0, abs(1 + float(each.amplitude_rate) * seconds)) for each in ripples)
+    if most > kelvin:
+        raise UsageError(f"ripple amplitude = {most:g} K in all; allowed: up to the receiver "
+                         f"noise, {kelvin:g} K")
+
+
+@dataclass(frozen=True)
+class Jones:
+    """Unequal channels behind the feed: all that is received, noise too, goes through them.
+
+    Parameters
+    ----------
+    ratio : value
+        Power of A over that of B, with their mean kept.
+    phase : value, deg
+        Added to that of ``<A* B>`` in the middle of the band.
+    delay : value, ns
+        Added to B's path: the phase grows by ``2 pi delay (f - middle)``.
+    """
+
+    ratio: Any = value_field("", 1, positive=True)
+    phase: Any = value_field("deg", 0)
+    delay: Any = value_field("ns", 0)
+
+    def __post_init__(self) -> None:
+        settle(self, "jones")
+
+
+def jones_factors(jones: Jones, place: F8, width_hz: float) -> tuple[float, float, F8, F8]:
+    """Factors on AA and BB, and cosine and sine parts of that on CR + i CI, (chan,)."""
+    ratio = float(jones.ratio)
+    a, b = 2 * ratio / (1 + ratio), 2 / (1 + ratio)
+    turns = float(jones.phase) / 360 + float(jones.delay) * 1e-9 * (place - 0.5) * width_hz
+    size = (a * b) ** 0.5
+    return a, b, size * np.cos(2 * pi * turns), size * np.sin(2 * pi * turns)

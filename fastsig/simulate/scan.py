@@ -1,0 +1,181 @@
+"""Scans of FAST's 19 beams over a known sky: drifting, tracking, on and off a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import astropy.units as u
+from astropy.coordinates import SkyCoord
+from astropy.time import Time
+
+from fastsig.errors import UsageError
+from fastsig.simulate import scan_truth
+from fastsig.simulate.beams import N_BEAM
+from fastsig.simulate.checks import positive, seed_of
+from fastsig.simulate.receiver import GainDrift
+from fastsig.simulate.scene import BeamScene, Sky
+from fastsig.simulate.sky import Continuum, degrees
+from fastsig.simulate.spectra import FastSpectra
+from fastsig.simulate.spectra_output import INTEGRATION, spectral
+from fastsig.simulate.track import Horizon, Track
+from fastsig.simulate.values import scalar
+from fastsig.time import parse_time
+
+__all__ = ["FastScan", "beam_numbers"]
+
+_SEED_STEP = 0x9E3779B97F4A7C15  # odd: different beams never share a seed
+_GOLDEN_DEG = Fraction("137.5")  # the phases of drifts of any few beams lie far apart
+_INTEGRATIONS = {"spectral": INTEGRATION, "psrfits": Fraction("0.000049152")}
+_OTHERS = {"spectral": ("bandwidth", "shift"), "psrfits": ("mode",)}
+DRIFT_ROTATION_DEG = Fraction("23.4")  # of CRAFTS: the beams' declinations are spread evenly
+
+
+def beam_numbers(beams: str | Iterable[Any]) -> tuple[int, ...]:
+    """Numbers of beams from ``"1-19"``, ``"1+8-10"`` or numbers, each once, ascending.
+
+    Raises
+    ------
+    UsageError
+        Where they are no beams.
+    """
+    items: list[str] = beams.split("+") if isinstance(beams, str) else [str(b) for b in beams]
+    found: set[int] = set()
+    for item in items:
+        first, dash, last = item.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UsageError(f"beams = {beams!r}; allowed: numbers such as 1-19 or 1+8-10")
+        found.update(range(int(first), int(last if dash else first) + 1))
+    if not found or min(found) < 1 or max(found) > N_BEAM:
+        raise UsageError(f"beams = {beams!r}; allowed: from 1 to {N_BEAM}")
+    return tuple(sorted(found))
+
+
+def _check_backend(backend: str, parameters: dict[str, Any]) -> None:
+    if backend not in _OTHERS:
+        raise UsageError(f"backend = {backend!r}; allowed: {', '.join(_OTHERS)}")
+    for name in _OTHERS[backend]:
+        if name in parameters:
+            raise UsageError(f"{name} = {parameters[name]!r}; allowed with backend {backend}: none")
+
+
+def _number(value: Any, unit: str, name: str) -> float:
+    return float(scalar(value, unit, name))
+
+
+class FastScan:
+    """A scan of several beams at once: spectra of each, the feed cabin's track and the truth.
+
+    Parameters
+    ----------
+    duration : value, s
+        Rounded to whole spectra.
+    beams : text or sequence of int
+        Such as ``"1-19"``, the default, or ``"1+8"``.
+    observing : {"drifting", "tracking", "onoff"}
+        drifting: the cabin rests, and the target is in beam M01 in the middle of the scan;
+        tracking: it follows the target; onoff: it is on the target and off it in turn, on it first.
+    ra, dec : angle
+        The target, ICRS; by default what passes the meridian in the middle of the scan, and the
+        declination of the zenith.
+    rotation : value, deg
+        Of the beams on the sky, from east to north: at 0 M02 is east of M01, at 90 north. 23.4 of
+        drift scans, else 0, by default.
+    feed_angle : value, deg
+        Position angle of A's axis less that of the line from M01 to M02, north through east. What
+        it is at FAST is not published.
+    yaw : value, deg
+        Of the cabin.
+    off_ra, off_dec : value, arcmin
+        Offset of the off position to the east and north.
+    dwell, slew : value, s
+        Time on each position of onoff, and between them.
+    refraction : bool
+        Whether the air bends the rays: 925 hPa, 15 C, relative humidity 0.8, 0.3 m.
+    ambient : value, deg_C
+        Temperature, which the gain follows.
+    backend : {"spectral", "psrfits"}
+        The recordings are those of `spectral` or `FastSpectra`.
+    sky : sequence of PointSource, HIDisk and SkyPulsar
+    continuum : Continuum, optional
+    drift : GainDrift, optional
+        The phase is that of M01; each further beam's is 137.5 deg more.
+    start_time, seed, integration, **parameters
+        As of `spectral` or `FastSpectra`, the same for all beams; each has noise of its own.
+
+    Raises
+    ------
+    UsageError
+        Where a parameter is out of range, or the zenith angle exceeds 40 deg.
+    """
+
+    def __init__(
+        self, *, duration: Any, beams: str | Iterable[Any] = "1-19", observing: str = "drifting",
+        ra: Any = None, dec: Any = None, rotation: Any = None, feed_angle: Any = 0, yaw: Any = 0,
+        off_ra: Any = 30, off_dec: Any = 0, dwell: Any = 60, slew: Any = 30,
+        refraction: bool = False, ambient: Any = 15, backend: str = "spectral",
+        sky: Sequence[Any] = (), continuum: Continuum | None = None,
+        drift: GainDrift | None = None, start_time: Time | str = "2026-01-01T00:00:00",
+        integration: Any = None, seed: Any = 1, **parameters: Any,
+    ) -> None:
+        _check_backend(backend, parameters)
+        self.backend, self.observing = backend, observing
+        self.mode = parameters.get("mode", "W") if backend == "spectral" else None
+        given = integration if integration is not None else _INTEGRATIONS[backend]
+        self.integration = step = positive(given, "s", "integration")
+        start = (start_time if isinstance(start_time, Time) else parse_time(start_time)).utc
+        length = float(step * max(1, round(scalar(duration, "s", "duration") / step)))
+        self.horizon = Horizon(start, refraction)
+        self.target = self._target(ra, dec, length)
+        if rotation is None:
+            rotation = DRIFT_ROTATION_DEG if observing == "drifting" else 0
+        self.track = Track(
+            self.horizon, observing, self.target, length,
+            rotation_deg=_number(rotation, "deg", "rotation"), yaw_deg=_number(yaw, "deg", "yaw"),
+            off_deg=(_number(off_ra, "arcmin", "off_ra") / 60,
+                     _number(off_dec, "arcmin", "off_dec") / 60),
+            dwell_s=float(positive(dwell, "s", "dwell")),
+            slew_s=float(positive(slew, "s", "slew")))
+        self.sky = Sky(self.track, sky, continuum)
+        self.feed_angle_deg = _number(feed_angle, "deg", "feed_angle")
+        self.ambient_c = _number(ambient, "deg_C", "ambient")
+        self._seed, self._drift = seed_of(seed), drift
+        make = spectral if backend == "spectral" else FastSpectra
+        common = {**parameters, "duration": duration, "start_time": start, "integration": step}
+        self.recordings: dict[int, FastSpectra] = {
+            beam: make(beam=beam, **self._own(beam), **common) for beam in beam_numbers(beams)}
+        if backend == "psrfits":  # FAST's spectral files tell no place
+            for each in self.recordings.values():
+                each.header = each.header.replace(ra_deg=float(self.target.ra.deg),
+                                                  dec_deg=float(self.target.dec.deg))
+
+    def _target(self, ra: Any, dec: Any, length: float) -> SkyCoord:
+        high = None if dec is None else degrees(dec, "dec")
+        if high is not None and not abs(high) <= 90:
+            raise UsageError(f"dec = {high:g} deg; allowed: -90 to 90")
+        passes = self.horizon.transit(high, length / 2)
+        return passes if ra is None else SkyCoord(degrees(ra, "ra") * u.deg, passes.dec)
+
+    def _own(self, beam: int) -> dict[str, Any]:
+        """Parameters of a beam that are not those of all."""
+        scene = BeamScene(self.sky, beam, self.integration, feed_angle_deg=self.feed_angle_deg,
+                          ambient_c=self.ambient_c)
+        own: dict[str, Any] = {"scene": scene,
+                               "seed": (self._seed + (beam - 1) * _SEED_STEP) % 2**64}
+        if self._drift:
+            phase = self._drift.phase + (beam - 1) * _GOLDEN_DEG
+            own["drift"] = replace(self._drift, phase=phase)
+        return own
+
+    @property
+    def n_time(self) -> int:
+        """Spectra of each beam."""
+        return next(iter(self.recordings.values())).n_time
+
+    @cached_property
+    def truth(self) -> dict[str, Any]:
+        """What is in the scan: plain data, ready for JSON."""
+        return scan_truth.record(self)

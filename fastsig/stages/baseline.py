@@ -1,0 +1,236 @@
+"""Baseline: spectra without what a fit to each of them says: a baseline, a standing wave."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.calibration.lines import inside
+from fastsig.calibration.methods import Method, Rows, method_of
+from fastsig.calibration.windows import diode_groups, window_mhz
+from fastsig.errors import FastsigWarning, PlanError, UsageError
+from fastsig.stages.once import Once
+from fastsig.stream import Block, SpectrumStream, Stream, Sums
+from fastsig.units import exact, whole
+
+__all__ = ["Baseline", "Removed"]
+
+_WHOLE = ("order", "max_iter", "trend", "n_rows", "harmonics")
+
+
+class Baseline(SpectrumStream):
+    """Spectra less a model that is fitted to each of them.
+
+    ``out = in - model``; weights stay. A spectrum to which nothing can be fitted, for too few of
+    its channels count, gets the weight 0.
+
+    Parameters
+    ----------
+    source : SpectrumStream
+        Spectra.
+    method : {"polynomial", "arpls", "ripple-fourier", "ripple-sine"}
+        What is fitted.
+    protect : sequence of windows
+        Frequencies of lines, which no fit looks at: ``"1419MHz-1421.5MHz"``, or pairs.
+    **options
+        Of the method. Polynomial: `order` (3), `include` (windows that alone are fitted). arPLS:
+        `lam` (1e8), `ratio` (0.01), `max_iter` (100). Ripples: `period` (1.08 MHz, or several),
+        `width` (0.2) of the window of delay over the delay, `trend` (5), the order of the
+        polynomial beside it, `n_rows` (1), rows about each that are looked at together; those of
+        the diode on and off apart, where the header tells them; and `harmonics` (1) of a sine.
+
+    Raises
+    ------
+    PlanError
+        Where the source holds no spectra, or does not tell their frequency.
+    UsageError
+        Where a parameter is not allowed, or a window has no channel.
+
+    References
+    ----------
+    See `fastsig.calibration.baseline` and `fastsig.calibration.ripple`.
+    """
+
+    def __init__(
+        self, source: Stream, method: str = "polynomial", *, protect: Sequence[Any] = (),
+        **options: Any,
+    ) -> None:
+        if not isinstance(source, SpectrumStream):
+            raise PlanError(f"baseline takes spectra, not {source.kind}")
+        if source.header.channels is None:
+            raise PlanError(f"{source.path}: a baseline needs the frequency of channels; give "
+                            "--set frequency=1420MHz (centre of the band)")
+        super().__init__(source.header, source.shape, np.float32, source.path)
+        self.source, self.axis = source, source.header.channels
+        self.frequency_mhz: NDArray[np.float64] = self.axis.centers.value
+        self.method: Method = method_of(method, _plain(options))
+        self.protect = tuple(window_mhz(each) for each in _listed(protect))
+        for window in (*self.protect, *getattr(self.method, "include", ())):
+            self._check_window(window)
+        self.use = np.ones(source.shape[2], bool)
+        if self.axis.half_channel is not None:  # not on the scale of whole channels
+            self.use[self.axis.half_channel] = False
+        self._try()
+        self._make: Callable[[int, int], tuple[Block, Block]] = self._fit
+
+    def _check_window(self, window: tuple[float, float]) -> None:
+        if not inside(self.frequency_mhz, [window]).any():
+            low, high = (float(edge) / 1e6 for edge in self.axis.edges_hz)
+            raise UsageError(f"{self.path}: no channel within {window[0]:g} to {window[1]:g} MHz; "
+                             f"the band runs from {low:g} to {high:g} MHz")
+
+    def _try(self) -> None:
+        """Have the method refuse options by a spectrum of zeros, before anything is read."""
+        zeros = np.zeros((1, 1, self.shape[2]))
+        self.method.model(Rows(zeros, zeros, self.frequency_mhz, self.protect,
+                               np.zeros(1, np.int64), slice(None)))
+
+    def inputs(self) -> tuple[Stream, ...]:
+        """The spectra."""
+        return (self.source,)
+
+    def parameters(self) -> Mapping[str, Any]:
+        """What decides the numbers; frequencies in MHz."""
+        options = {key: _json(value) for key, value in self.method.parameters().items()}
+        return {"method": self.method.NAME, **options, "protect": _json(self.protect)}
+
+    @property
+    def halo(self) -> int:
+        """Rows on each side that a row's fit looks at."""
+        return self.method.n_rows // 2
+
+    def needs(self, start: int, n: int) -> tuple[int, int]:
+        """Rows, and those beside them that serve their fits."""
+        first, stop = max(0, start - self.halo), min(self.shape[0], start + n + self.halo)
+        return first, stop - first
+
+    @property
+    def weight_channels(self) -> int:
+        """Length of the weights' channel axis."""
+        return self.source.weight_channels
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to make `n` rows: a fit holds some eight numbers a value."""
+        rows = n + 2 * self.halo
+        return self.source.work_bytes(rows) + 64 * rows * int(np.prod(self.shape[1:]))
+
+    def groups(self, start: int, n: int) -> NDArray[np.int64]:
+        """Which rows belong together: diode off 0, on 1, on for a part 2; 0 where not told."""
+        if self.header.diode is None or self.method.n_rows == 1:
+            return np.zeros(n, np.int64)
+        return diode_groups(self.header.diode, self.header.sample_rate, start, n)
+
+    def _fit(self, start: int, n: int) -> tuple[Block, Block]:
+        """Rows without the model, and the model of these rows."""
+        first, count = self.needs(start, n)
+        block = self.source.read_block(first, count)
+        wanted = slice(start - first, start - first + n)
+        model, settled = self.method.model(Rows(
+            block.data, np.where(self.use, block.valid, 0), self.frequency_mhz, self.protect,
+            self.groups(first, count), wanted))
+        if settled is not None and not settled.all():
+            warnings.warn(f"{self.path}: {self.method.NAME} did not settle within "
+                          f"{self.method.parameters()['max_iter']} iterations in some spectra; "
+                          "they have the last baseline", FastsigWarning, stacklevel=2)
+        return self._blocks(block, wanted, model, start)
+
+    def _blocks(self, block: Block, wanted: slice, model: NDArray[np.float64], start: int
+                ) -> tuple[Block, Block]:
+        data = block.data[wanted]
+        weight = np.broadcast_to(block.valid[wanted], (*data.shape[:2], self.weight_channels))
+        weight = np.where(np.isnan(model).all(axis=2, keepdims=True), np.float32(0), weight)
+        lost = ~(weight > 0)
+        return (_block(np.where(lost, np.nan, data - model), weight, start),
+                _block(np.where(lost, np.nan, model), weight, start))
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Spectra without the model, NaN where the weight is 0, and weights."""
+        self._check_range(start, n)
+        return self._make(start, n)[0]
+
+    def read_sums(self, start: int, n: int) -> Sums:
+        """The means times their weights, float64."""
+        return _sums(self.read_block(start, n), self.header.n_sum)
+
+    def removed(self, start: int, n: int) -> Block:
+        """What is taken away from rows, with their weights."""
+        self._check_range(start, n)
+        return self._make(start, n)[1]
+
+    def kept(self) -> tuple[Baseline, Removed]:
+        """The same stage, and what it removes: `write_many` of both fits each row once."""
+        stage = copy.copy(self)
+        stage.together = Once(stage._fit)
+        stage._make = stage.together.take
+        return stage, Removed(stage)
+
+    #: What this stage shares with `Removed`, where `kept` made both.
+    together: Once | None = None
+
+
+class Removed(SpectrumStream):
+    """What a `Baseline` takes away, as spectra with the same axes and weights."""
+
+    def __init__(self, stage: Baseline) -> None:
+        super().__init__(stage.header, stage.shape, np.float32, stage.path)
+        self.stage, self.together = stage, stage.together
+
+    def inputs(self) -> tuple[Stream, ...]:
+        """The stage that fits."""
+        return (self.stage,)
+
+    @property
+    def weight_channels(self) -> int:
+        """Length of the weights' channel axis."""
+        return self.stage.weight_channels
+
+    def work_bytes(self, n: int) -> int:
+        """As of the stage."""
+        return self.stage.work_bytes(n)
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """The models of rows."""
+        return self.stage.removed(start, n)
+
+    def read_sums(self, start: int, n: int) -> Sums:
+        """The models times the weights, float64."""
+        return _sums(self.read_block(start, n), self.header.n_sum)
+
+
+def _block(data: NDArray[Any], weight: NDArray[Any], start: int) -> Block:
+    data = data.astype(np.float32)
+    data.flags.writeable = weight.flags.writeable = False
+    return Block(data, weight, start, len(data))
+
+
+def _sums(block: Block, n_sum: int) -> Sums:
+    weight = block.valid * np.float64(n_sum)
+    total = np.multiply(block.data, weight, dtype=np.float64)
+    return Sums(np.where(weight > 0, total, 0), weight)
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as the methods take them: whole numbers, numbers, frequencies in MHz."""
+    plain: dict[str, Any] = {}
+    for key, value in options.items():
+        if key == "include":
+            plain[key] = tuple(window_mhz(each) for each in _listed(value))
+        elif key == "period":
+            many = value if isinstance(value, (list, tuple)) else (value,)
+            plain[key] = tuple(float(exact(each, "Hz", "period") / 10**6) for each in many)
+        else:
+            plain[key] = whole(key, value) if key in _WHOLE else float(exact(value, "", key))
+    return plain
+
+
+def _listed(windows: Any) -> Sequence[Any]:
+    return (windows,) if isinstance(windows, str) else windows
+
+
+def _json(value: Any) -> Any:
+    return [_json(each) for each in value] if isinstance(value, (list, tuple)) else value

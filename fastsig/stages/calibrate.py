@@ -1,0 +1,120 @@
+"""Calibrate: recorded powers to antenna temperatures, by a solution of the noise diode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from fastsig_kernels import apply_gain
+from numpy.typing import NDArray
+
+from fastsig.calibration.cycle import classify, on_share
+from fastsig.calibration.solution import DiodeSolution
+from fastsig.errors import PlanError, UsageError
+from fastsig.stream import Block, SpectrumStream, Stream, Sums, sums
+
+__all__ = ["Calibrate"]
+
+_ON = ("subtract", "blank")
+
+
+class Calibrate(SpectrumStream):
+    """Antenna temperatures, K; rows partly under an edge of the diode have the weight 0.
+
+    Parameters
+    ----------
+    source : SpectrumStream
+        What the solution was made from, row for row and channel for channel.
+    solution : DiodeSolution
+        Of `fastsig.reductions.diode.solve`.
+    on : {"subtract", "blank"}
+        Whether rows with the diode on are kept, less the diode, or have the weight 0.
+    guard : Fraction
+        Seconds by which the edges of the diode may be off.
+
+    Raises
+    ------
+    PlanError, UsageError
+        Where the solution is of other spectra.
+    """
+
+    def __init__(self, source: Stream, solution: DiodeSolution, *, on: str = "subtract",
+                 guard: Fraction = Fraction(0)) -> None:
+        if not isinstance(source, SpectrumStream):
+            raise PlanError(f"calibrate takes spectra, not {source.kind}")
+        if on not in _ON:
+            raise UsageError(f"on = {on!r}; allowed: {', '.join(_ON)}")
+        found = (solution.names, solution.kelvin.shape)
+        if found != (source.polarization.names, source.shape[1:]):
+            raise UsageError(f"{source.path}: the solution is of products "
+                             f"{', '.join(solution.names)} and {solution.kelvin.shape[1]} channels")
+        self.source, self.solution, self.on, self.guard = source, solution, on, guard
+        self._kelvin = solution.kelvin.astype(np.float32)
+        self._diode = solution.diode.astype(np.float32)
+        powers = min(2, len(solution.names))
+        self._gain = np.ascontiguousarray(self._kelvin[:powers])
+        self._cross = None
+        if len(solution.names) == 4:
+            turn = 0.0 if solution.phase is None else solution.phase
+            self._cross = (solution.kelvin[2] * np.exp(-1j * turn)).astype(np.complex64)
+        super().__init__(source.header.replace(unit="K", n_bits=32), source.shape, np.float32,
+                         source.path)
+
+    def inputs(self) -> tuple[Stream, ...]:
+        """The recorded powers."""
+        return (self.source,)
+
+    def parameters(self) -> Mapping[str, Any]:
+        """How the solution was found, and what became of rows with the diode on."""
+        return {**self.solution.facts, "diode_on": self.on, "guard_s": str(self.guard)}
+
+    @property
+    def weight_channels(self) -> int:
+        """Length of the weights' channel axis: channels without a diode have the weight 0."""
+        lost = not np.isfinite(self._kelvin).all()
+        return self.shape[2] if lost else self.source.weight_channels
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Those of the source, and the share of each row that the diode was on for."""
+        return {**self.source.columns, "diode_on": ""}
+
+    def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
+        """What `columns` names."""
+        share = on_share(self.header.sample_rate, start, n, self.solution.cycle)
+        return {**self.source.read_columns(start, n), "diode_on": share}
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to make `n` rows: the spectra, and as much again."""
+        return self.source.work_bytes(n) + n * self.row_bytes
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Temperatures, float32; NaN where the weight is 0."""
+        self._check_range(start, n)
+        block = self.source.read_block(start, n)
+        rate = self.header.sample_rate
+        state = classify(rate, start, n, self.solution.cycle, self.guard)
+        middle = (start + 0.5 + np.arange(n)) / float(rate)
+        row = (1 / self.solution.gain_at(middle)).astype(np.float32)
+        data = apply_gain(block.data, self._gain, cross=self._cross, row=row,
+                          out=None if out is None else out[:n])
+        lit = state == 1
+        if self.on == "subtract" and lit.any():
+            data[lit] -= self._diode
+        kept = state == 0 if self.on == "blank" else state >= 0
+        weight = np.where(kept[:, np.newaxis, np.newaxis], block.valid, np.float32(0))
+        if self.weight_channels > weight.shape[2]:
+            weight = np.repeat(weight, self.shape[2], axis=2)
+        weight = np.where(np.isfinite(self._kelvin), weight, np.float32(0)) if (
+            weight.shape[2] > 1) else weight
+        if not weight.min(initial=1) > 0:
+            np.copyto(data, np.float32(np.nan), where=~(weight > 0))
+        view = data.view()
+        view.flags.writeable = weight.flags.writeable = False
+        return Block(view, weight, start, n)
+
+    def read_sums(self, start: int, n: int) -> Sums:
+        """The temperatures times their weights, float64."""
+        return sums(self.read_block(start, n), self.header.n_sum, self.weight_channels)

@@ -1,0 +1,132 @@
+"""Flux: antenna temperatures to flux densities, by the gain of a receiver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import PlanError, UsageError
+from fastsig.stream import Block, SpectrumStream, Stream, Sums, sums
+from fastsig.telescopes.receiver import Receiver
+from fastsig.units import quantity
+
+__all__ = ["Flux"]
+
+_STEP_DEG = 0.01  # of zenith angle: gains of FAST change by 1e-4 at the most
+
+
+class Flux(SpectrumStream):
+    r"""Flux densities, Jy.
+
+    .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / 2 G
+
+    Each of AA, BB, CR and CI is in units of a polarisation's: the flux density of I is the mean of
+    those of AA and BB; I, Q, U and V, which are sums of both, are divided by 2 G.
+
+    Parameters
+    ----------
+    source : SpectrumStream
+        Temperatures, K, of one beam; with the column ``zenith_deg`` unless `zenith_angle` is given.
+    receiver : Receiver, optional
+        Its gain depends on beam, frequency and zenith angle.
+    gain : Quantity, optional
+        K/Jy of a polarisation, in place of the receiver's: what a calibrator of known flux density
+        (`fastsig.telescopes.calibrators`) gave.
+    zenith_angle : Quantity, optional
+        Of all spectra.
+    temperature : Quantity, optional
+        Ambient; its term is left out by default.
+
+    Raises
+    ------
+    PlanError
+        Where the source is not in K, or its beam or zenith angle is not known.
+    """
+
+    def __init__(self, source: Stream, receiver: Receiver | None = None, *, gain: Any = None,
+                 zenith_angle: Any = None, temperature: Any = None) -> None:
+        if not isinstance(source, SpectrumStream) or source.header.unit != "K":
+            raise PlanError(f"{source.path}: flux densities are made of temperatures in K: "
+                            "calibrate first")
+        if (receiver is None) == (gain is None):
+            raise UsageError("give a receiver, or a gain")
+        self.given = None if gain is None else float(quantity(gain, "K / Jy", "gain").value)
+        if self.given is not None and not self.given > 0:
+            raise UsageError(f"gain = {gain}; allowed: above 0 K/Jy")
+        if self.given is None:
+            _check_place(source, zenith_angle)
+        axis = source.header.require_channels(source.path)
+        super().__init__(source.header.replace(unit="Jy"), source.shape, np.float32, source.path)
+        self.source, self.receiver, self.axis = source, receiver, axis
+        self.zenith = None if zenith_angle is None else float(
+            quantity(zenith_angle, "deg", "zenith_angle").value)
+        self.temperature = temperature
+        self._sum = np.array([1 if len(name) == 2 else 2 for name in source.polarization.names],
+                             np.float32)
+        self._gains: dict[int, NDArray[np.float32]] = {}
+        if self.zenith is not None or self.given is not None:
+            self._gain(round((self.zenith or 0) / _STEP_DEG))  # what is out of range fails here
+
+    def _gain(self, step: int) -> NDArray[np.float32]:
+        """Gain of all channels, K/Jy, at a zenith angle of so many steps; NaN where unknown."""
+        if self.given is not None:
+            return np.full(self.shape[2], self.given, np.float32)
+        if step not in self._gains and self.receiver is not None:
+            angle = step * _STEP_DEG << u.deg
+            found = self.receiver.gain(self.header.beam, self.axis.centers, angle,
+                                       self.temperature, outside="nan")
+            self._gains[step] = found.to_value(u.K / u.Jy).astype(np.float32)
+        return self._gains[step]
+
+    def inputs(self) -> tuple[Stream, ...]:
+        """The temperatures."""
+        return (self.source,)
+
+    def parameters(self) -> Mapping[str, Any]:
+        """What decides the gain."""
+        if self.receiver is None:
+            return {"gain_k_jy": self.given}
+        return {"receiver": self.receiver.name, "beam": self.header.beam,
+                "zenith_deg": self.zenith, "temperature": None if self.temperature is None
+                else str(self.temperature), "source": self.receiver.sources.get("gain")}
+
+    @property
+    def weight_channels(self) -> int:
+        """All: channels outside of the gain's table have the weight 0."""
+        return self.shape[2]
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to make `n` rows."""
+        return self.source.work_bytes(n) + 2 * n * self.row_bytes
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Flux densities, float32; NaN where the weight is 0."""
+        block = self.source.read_block(start, n)
+        if self.zenith is None and self.given is None:
+            angle = self.source.read_columns(start, n)["zenith_deg"]
+        else:
+            angle = np.full(n, self.zenith or 0.0)
+        gain = np.stack([self._gain(round(each / _STEP_DEG)) for each in angle])[:, np.newaxis]
+        data = np.divide(block.data, gain * self._sum[:, np.newaxis],
+                         out=None if out is None else out[:n])
+        known = np.isfinite(gain)
+        weight = np.where(known & (data == data), block.valid, np.float32(0))
+        view = data.view()
+        view.flags.writeable = weight.flags.writeable = False
+        return Block(view, weight, start, n)
+
+    def read_sums(self, start: int, n: int) -> Sums:
+        """The flux densities times their weights, float64."""
+        return sums(self.read_block(start, n), self.header.n_sum, self.weight_channels)
+
+
+def _check_place(source: SpectrumStream, zenith_angle: Any) -> None:
+    if zenith_angle is None and "zenith_deg" not in source.columns:
+        raise UsageError(f"{source.path}: the zenith angle is not known; give the telescope's "
+                         "track (--ky), --zenith-angle 20deg, or --gain 16K/Jy")
+    if source.header.beam is None:
+        raise UsageError(f"{source.path}: the file tells no beam; give --beam 1")

@@ -1,0 +1,106 @@
+"""Locate: spectra that know where their beam pointed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import PlanError, UsageError
+from fastsig.pointing import BeamPositions, CabinTrack, Refraction, mid_times
+from fastsig.stream import Block, SpectrumStream, Stream, Sums
+
+__all__ = ["Locate"]
+
+_NAMES = {"ra_deg": "deg", "dec_deg": "deg", "zenith_deg": "deg", "parallactic_deg": "deg",
+          "receiver_deg": "deg", "extrapolated": ""}
+
+
+class Locate(SpectrumStream):
+    """The same spectra, with the position of the beam at the middle of each as columns.
+
+    ``ra_deg``, ``dec_deg`` are ICRS; ``zenith_deg`` and ``parallactic_deg`` as seen;
+    ``receiver_deg`` is the position angle of the receiver's Y axis, north through east; and
+    ``extrapolated`` is 1 where the track has no row within 1 s.
+
+    Parameters
+    ----------
+    source : SpectrumStream
+        Spectra of one beam.
+    track : CabinTrack
+        Of `fastsig.io.ky.read`.
+    beam : int, optional
+        By default the header's.
+    refraction : Refraction, optional
+        None by default.
+
+    Raises
+    ------
+    PlanError
+        Where the source holds no spectra.
+    UsageError
+        Where the beam is not known.
+    """
+
+    def __init__(self, source: Stream, track: CabinTrack, *, beam: int | None = None,
+                 refraction: Refraction | None = None) -> None:
+        if not isinstance(source, SpectrumStream):
+            raise PlanError(f"locate takes spectra, not {source.kind}")
+        self.source, self.track, self.refraction = source, track, refraction
+        beam = source.header.beam if beam is None else beam
+        if beam is None:
+            raise UsageError(f"{source.path}: the file tells no beam; give --beam 1")
+        super().__init__(source.header.replace(beam=beam), source.shape, source.dtype, source.path)
+        self.sum_dtype = source.sum_dtype
+        self.beam = beam
+        self.positions(0, min(1, self.shape[0]))  # a track of another scan is refused at once
+
+    def positions(self, start: int, n: int) -> BeamPositions:
+        """Where the beam points in rows `start` to ``start + n - 1``."""
+        times = mid_times(self.source.start_time, self.header.sample_rate, n, start)
+        return self.track.positions(times, self.beam, refraction=self.refraction)
+
+    def inputs(self) -> tuple[Stream, ...]:
+        """The spectra."""
+        return (self.source,)
+
+    def parameters(self) -> Mapping[str, Any]:
+        """What decides the positions."""
+        seen = self.refraction
+        return {"track": self.track.path.rpartition("/")[2], "beam": self.beam,
+                "refraction": None if seen is None else str(seen)}
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Those of the source, and positions."""
+        return {**self.source.columns, **_NAMES}
+
+    def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
+        """What `columns` names."""
+        self._check_range(start, n)
+        found = self.positions(start, n)
+        return {**self.source.read_columns(start, n),
+                "ra_deg": found.ra.value[:, 0], "dec_deg": found.dec.value[:, 0],
+                "zenith_deg": found.zenith_distance.value[:, 0],
+                "parallactic_deg": found.parallactic_angle.value[:, 0],
+                "receiver_deg": self.track.receiver_angle(found.time).value,
+                "extrapolated": found.extrapolated.astype(np.float64)}
+
+    @property
+    def weight_channels(self) -> int:
+        """As of the source."""
+        return self.source.weight_channels
+
+    def work_bytes(self, n: int) -> int:
+        """As of the source."""
+        return self.source.work_bytes(n)
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """The source's own."""
+        return self.source.read_block(start, n, out)
+
+    def read_sums(self, start: int, n: int) -> Sums:
+        """The source's own."""
+        return self.source.read_sums(start, n)

@@ -1,0 +1,123 @@
+"""Stokes: products of linear feeds to Stokes parameters, in the receiver's frame or the sky's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.calibration.stokes import rotate, stokes
+from fastsig.errors import PlanError, UsageError
+from fastsig.polarization import PRODUCTS
+from fastsig.stream import Block, SpectrumStream, Stream, Sums, sums
+from fastsig.units import quantity
+
+__all__ = ["Stokes"]
+
+
+class Stokes(SpectrumStream):
+    """Stokes parameters of integrated products.
+
+    ``I = AA + BB``, ``Q = sign_q (AA - BB)``, ``U = 2 CR``, ``V = sign_v 2 CI``, with
+    ``CR + i CI = <A* B>``. In the sky's frame Q and U are along north and east: they are turned
+    by twice the position angle of feed A: the column ``receiver_deg`` + 90 deg + `feed_angle`.
+
+    Parameters
+    ----------
+    source : SpectrumStream
+        AA and BB of linear feeds; with CR and CI for all but I.
+    products : {"IQUV", "I", "V"}
+        Which.
+    sign_q, sign_v : {1, -1}
+        Signs; conventions differ.
+    feed_angle : Quantity or str, optional
+        Position angle of feed A less that of the line from M01 to M02, north through east: then Q
+        and U are on the sky. It is not published for FAST, so there is no default.
+
+    Raises
+    ------
+    PlanError
+        Where the source lacks the products, or what turns them.
+    UsageError
+        Where a parameter is not allowed.
+    """
+
+    def __init__(self, source: Stream, products: str = "IQUV", *, sign_q: int = 1,
+                 sign_v: int = 1, feed_angle: Any = None) -> None:
+        if not isinstance(source, SpectrumStream):
+            raise PlanError(f"stokes takes spectra, not {source.kind}")
+        if products not in ("IQUV", "I", "V") or {sign_q, sign_v} - {1, -1}:
+            raise UsageError(f"products = {products!r}, signs {sign_q}, {sign_v}; allowed: IQUV, "
+                             "I, V; 1, -1")
+        self._needed = PRODUCTS["AABB" if products == "I" else "AABBCRCI"]
+        names, kind = source.polarization.names, source.polarization.kind
+        if names[: len(self._needed)] != self._needed or kind != "linear":
+            raise PlanError(f"{source.path}: Stokes {products} is made of "
+                            f"{', '.join(self._needed)} of linear feeds; here are "
+                            f"{', '.join(names)} of {kind} ones")
+        self.feed_deg = None if feed_angle is None else float(
+            quantity(feed_angle, "deg", "feed_angle").value)
+        if self.feed_deg is not None and (products != "IQUV"
+                                          or "receiver_deg" not in source.columns):
+            raise PlanError(f"{source.path}: Q and U are turned to the sky of products IQUV whose "
+                            "receiver's angle is known: give the telescope's track (--ky)")
+        self.source, self.products, self.sign_q, self.sign_v = source, products, sign_q, sign_v
+        kept = PRODUCTS[products]
+        pol = replace(source.polarization, names=kept, sign_q=sign_q, sign_v=sign_v,
+                      frame="receiver" if self.feed_deg is None else "sky")
+        super().__init__(source.header.replace(polarization=pol),
+                         (source.shape[0], len(kept), source.shape[2]), np.float32, source.path)
+
+    def inputs(self) -> tuple[Stream, ...]:
+        """The products."""
+        return (self.source,)
+
+    def parameters(self) -> Mapping[str, Any]:
+        """What decides the numbers."""
+        return {"products": self.products, "sign_q": self.sign_q, "sign_v": self.sign_v,
+                "feed_angle_deg": self.feed_deg}
+
+    @property
+    def weight_channels(self) -> int:
+        """As of the source."""
+        return self.source.weight_channels
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to make `n` rows."""
+        return self.source.work_bytes(n) + n * self.row_bytes
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Stokes parameters, float32, with the least weight of what they are made of."""
+        self._check_range(start, n)
+        block = self.source.read_block(start, n)
+        data = self._made(block.data, start, n)
+        if out is not None:
+            np.copyto(out[:n], data)
+            data = out[:n]
+        weight = np.broadcast_to(block.valid, (n, self.source.shape[1], block.valid.shape[2]))
+        weight = weight[:, : len(self._needed)].min(axis=1, keepdims=True)
+        weight = np.repeat(weight, self.shape[1], axis=1)
+        if not weight.min(initial=1) > 0:
+            np.copyto(data, np.float32(np.nan), where=~(weight > 0))
+        view = data.view()
+        view.flags.writeable = weight.flags.writeable = False
+        return Block(view, weight, start, n)
+
+    def _made(self, data: NDArray[np.float32], start: int, n: int) -> NDArray[np.float32]:
+        if self.products == "I":
+            return data[:, :1] + data[:, 1:2]
+        if self.products == "V":
+            return np.asarray(data[:, 3:4] * np.float32(2 * self.sign_v))
+        found = stokes(data, sign_v=self.sign_v)
+        if self.feed_deg is not None:
+            angle = self.source.read_columns(start, n)["receiver_deg"] + 90 + self.feed_deg
+            rotate(found, np.deg2rad(angle), out=found)
+        found[:, 1] *= np.float32(self.sign_q)
+        return np.asarray(found)
+
+    def read_sums(self, start: int, n: int) -> Sums:
+        """The parameters times their weights, float64."""
+        return sums(self.read_block(start, n), self.header.n_sum, self.weight_channels)

@@ -1,0 +1,152 @@
+"""Telescopes: where they are, and what their receivers measure; all of it offline.
+
+Figures lie in tables beside the code, each with its source. Other packages add telescopes as entry
+points of the group ``fastsig.telescopes``: a `Telescope` each.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, partial
+from importlib import import_module
+from typing import Any
+
+import astropy.units as u
+from astropy.coordinates import EarthLocation
+
+from fastsig.errors import FastsigWarning, UsageError
+from fastsig.plugins import plugins
+from fastsig.telescopes.receiver import DiodeMode, Receiver, read_table
+
+__all__ = ["DiodeMode", "Receiver", "Telescope", "get", "names"]
+
+
+@dataclass(frozen=True)
+class Telescope:
+    """A telescope at one of its published positions.
+
+    Parameters
+    ----------
+    name, full_name : str
+        The name in headers, and the whole one.
+    itrf_m : tuple of float
+        X, Y, Z in the terrestrial frame, m.
+    source : str
+        Where the position comes from.
+    site : str
+        Which of the published positions this is.
+    aliases : tuple of str
+        Other names in headers.
+    tempo, itoa : str or None
+        Codes of timing programs.
+    sigproc : int or None
+        SIGPROC's telescope_id.
+    receivers : mapping
+        Name -> what makes a `Receiver`; the first is the default.
+    """
+
+    name: str
+    full_name: str
+    itrf_m: tuple[float, float, float]
+    source: str
+    site: str = "timing"
+    aliases: tuple[str, ...] = ()
+    tempo: str | None = None
+    itoa: str | None = None
+    sigproc: int | None = None
+    receivers: Mapping[str, Callable[..., Receiver]] = field(default_factory=dict)
+    api: int = 1
+
+    @property
+    def location(self) -> EarthLocation:
+        """The position."""
+        return EarthLocation.from_geocentric(*self.itrf_m, unit=u.m)
+
+    def receiver(self, name: str | None = None, **options: Any) -> Receiver:
+        """A receiver by its name, the first by default.
+
+        Raises
+        ------
+        UsageError
+            Where the telescope has none of that name here, or it has no such option.
+        """
+        known = {key.casefold(): key for key in self.receivers}
+        key = next(iter(known), "") if name is None else name.casefold()
+        if key not in known:
+            listed = ", ".join(self.receivers) or "none"
+            raise UsageError(f"receiver {name or '(default)'} of {self.name}: figures are here of "
+                             f"{listed}")
+        try:
+            return self.receivers[known[key]](**options)
+        except TypeError as error:
+            raise UsageError(f"receiver {known[key]} of {self.name}: {error}") from error
+
+
+def _load(place: str, **options: Any) -> Receiver:
+    module, _, attribute = place.partition(":")
+    receiver: Receiver = getattr(import_module(module), attribute)(**options)
+    return receiver
+
+
+def _own(name: str, row: Mapping[str, Any], site: str) -> Telescope:
+    return Telescope(
+        name, row["full_name"], tuple(row["sites"][site]["itrf_m"]), row["sites"][site]["source"],
+        site, tuple(row.get("aliases", ())), row.get("tempo"), row.get("itoa"), row.get("sigproc"),
+        {key: partial(_load, place) for key, place in row.get("receivers", {}).items()},
+    )
+
+
+@cache
+def _telescopes() -> dict[str, dict[str, Telescope]]:
+    """All telescopes: name -> site -> telescope, the default site first."""
+    found = {name: {site: _own(name, row, site) for site in row["sites"]}
+             for name, row in read_table("sites.toml").items()}
+    for name, item in plugins("fastsig.telescopes").items():
+        if isinstance(item, Telescope):
+            found[item.name] = {item.site: item}
+        else:
+            warnings.warn(f"plug-in {name} of fastsig.telescopes is left out: it is no Telescope",
+                          FastsigWarning, stacklevel=4)
+    return found
+
+
+@cache
+def _called() -> dict[str, str]:
+    """Names by what they and their aliases are, case folded."""
+    sites = _telescopes().values()
+    every = [next(iter(each.values())) for each in sites]
+    aliases = {alias.casefold(): each.name for each in every for alias in each.aliases}
+    return aliases | {each.name.casefold(): each.name for each in every}
+
+
+def names() -> tuple[str, ...]:
+    """Names of the telescopes there are."""
+    return tuple(_telescopes())
+
+
+def get(name: str, site: str | None = None) -> Telescope:
+    """A telescope by its name or another that headers have; case does not matter.
+
+    Parameters
+    ----------
+    name : str
+    site : str, optional
+        Which published position, where there are several: of FAST ``"timing"`` (the default) or
+        ``"header"``, 28.7 m above it.
+
+    Raises
+    ------
+    UsageError
+        Where there is no such telescope or position.
+    """
+    key = _called().get(str(name).strip().casefold())
+    if key is None:
+        raise UsageError(f"no telescope is called {name!r}; there are {', '.join(names())}")
+    sites = _telescopes()[key]
+    if site is None:
+        return next(iter(sites.values()))
+    if site not in sites:
+        raise UsageError(f"site = {site!r} of {key}; allowed: {', '.join(sites)}")
+    return sites[site]

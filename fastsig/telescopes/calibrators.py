@@ -1,0 +1,126 @@
+"""Flux densities of the sources that telescopes are calibrated with.
+
+References
+----------
+R. A. Perley, B. J. Butler (2017), An accurate flux density scale from 50 MHz to 50 GHz, ApJS 230,
+7.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+
+from fastsig.errors import FastsigWarning, UsageError
+from fastsig.telescopes.receiver import Outside, read_table
+from fastsig.units import quantity
+
+__all__ = ["Calibrator", "flux", "get", "names"]
+
+
+@dataclass(frozen=True)
+class Calibrator:
+    """A source of known flux density.
+
+    Parameters
+    ----------
+    name : str
+    aliases : tuple of str
+    coefficients : tuple of float
+        Of the logarithm of the flux density in Jy, ascending powers of log10 of GHz.
+    range_ghz : tuple of float
+        Frequencies for which they hold.
+    position : SkyCoord
+        ICRS.
+    variable : str or None
+        What is known of its varying.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    coefficients: tuple[float, ...]
+    range_ghz: tuple[float, float]
+    position: SkyCoord
+    variable: str | None = None
+
+    def flux(self, frequency: Any, *, outside: Outside = "raise") -> u.Quantity:
+        r"""Flux density at frequencies.
+
+        .. math:: \log_{10} S = \sum_i a_i (\log_{10} \nu_{GHz})^i
+
+        Parameters
+        ----------
+        frequency : Quantity
+        outside : {"raise", "nan"}
+            What frequencies get for which it does not hold: an error, or NaN.
+
+        Returns
+        -------
+        Quantity
+            Jy, float64.
+
+        Warns
+        -----
+        FastsigWarning
+            Where the source is known to vary.
+
+        Raises
+        ------
+        UsageError
+            Where it does not hold for a frequency.
+        """
+        ghz = np.asarray(quantity(frequency, "GHz", "frequency").value, np.float64)
+        low, high = self.range_ghz
+        bad = ~((ghz >= low) & (ghz <= high))
+        if bad.any() and outside != "nan":
+            raise UsageError(f"the flux density of {self.name} is known from {low:g} to {high:g} "
+                             f"GHz, not at {ghz[bad].flat[0]:g} GHz")
+        if self.variable:
+            warnings.warn(FastsigWarning(f"{self.name}: {self.variable}"), stacklevel=2)
+        powers = np.polynomial.polynomial.polyval(np.log10(np.where(bad, np.nan, ghz)),
+                                                  self.coefficients)
+        return 10.0**powers << u.Jy
+
+
+@cache
+def _calibrators() -> dict[str, Calibrator]:
+    table = read_table("calibrators.toml")
+    return {name: Calibrator(name, tuple(row["aliases"]), tuple(row["coefficients"]),
+                             tuple(row["range_ghz"]), SkyCoord(row["position"], frame="icrs"),
+                             row.get("variable"))
+            for name, row in table.items() if isinstance(row, dict)}
+
+
+def names() -> tuple[str, ...]:
+    """Names of the calibrators there are."""
+    return tuple(_calibrators())
+
+
+def get(name: str) -> Calibrator:
+    """A calibrator by its name, however it is spaced: ``3C286``, ``3c 286``, ``J1331+3030``.
+
+    Raises
+    ------
+    UsageError
+        Where there is none of that name.
+    """
+    asked = _folded(name)
+    for each in _calibrators().values():
+        if asked in (_folded(each.name), *map(_folded, each.aliases)):
+            return each
+    raise UsageError(f"no calibrator is called {name!r}; there are {', '.join(names())}")
+
+
+def flux(name: str, frequency: Any, *, outside: Outside = "raise") -> u.Quantity:
+    """Flux density of a calibrator, Jy: `Calibrator.flux` of `get`."""
+    return get(name).flux(frequency, outside=outside)
+
+
+def _folded(name: str) -> str:
+    return "".join(str(name).casefold().split()).replace("_", "")

@@ -1,0 +1,132 @@
+"""How the Earth is turned: UT1 and the pole from the tables that are installed, never the network.
+
+References
+----------
+IERS Bulletin A, for how far its predictions are trusted; P. T. Wallace, ERFA/SOFA.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+from astropy.time import Time
+from astropy.utils import iers
+from numpy.typing import NDArray
+
+from fastsig.errors import FastsigWarning
+
+__all__ = ["Orientation", "accuracy", "offline", "orientation"]
+
+_ARCSEC_PER_S = 15.0
+_TOLD_ARCSEC = 0.05
+_UNKNOWN_S = 0.9  # UTC follows UT1 to this
+_UNKNOWN_POLE_ARCSEC = 0.6
+
+
+class Orientation(NamedTuple):
+    """UT1 - UTC, s, and the pole's x and y, arcsec, float64, a value a time."""
+
+    dut1: NDArray[np.float64]
+    xp: NDArray[np.float64]
+    yp: NDArray[np.float64]
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """A context in which astropy takes its tables as they are, however old, from the disk.
+
+    It holds for the whole process while any thread is in it.
+    """
+    _SETTINGS.enter()
+    try:
+        yield
+    finally:
+        _SETTINGS.leave()
+
+
+class _Settings:
+    """astropy's settings, changed by the first thread that comes and restored by the last."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._stack = threading.Lock(), 0, ExitStack()
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._stack.enter_context(iers.conf.set_temp("auto_download", False))
+                self._stack.enter_context(iers.conf.set_temp("auto_max_age", None))
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._stack.close()
+
+
+_SETTINGS = _Settings()
+
+
+def orientation(times: Time, *, warn: bool = True) -> Orientation:
+    """UT1 and the pole at some times, from the tables that astropy has installed.
+
+    Outside the tables the nearest values stand.
+
+    Parameters
+    ----------
+    times : Time
+        Of any shape.
+    warn : bool
+        Whether to say, in one warning, what accuracy is left where that is over 0.05 arcsec.
+    """
+    if warn:
+        _tell(times)
+    with offline():
+        table = iers.earth_orientation_table.get()
+        # With the status asked for, times outside are no error.
+        dut1, _ = table.ut1_utc(times.utc, return_status=True)
+        xp, yp, _ = table.pm_xy(times.utc, return_status=True)
+    pole = (each.to_value("arcsec") for each in (xp, yp))
+    return Orientation(np.asarray(dut1.to_value("s")), *map(np.asarray, pole))
+
+
+def accuracy(time: Time) -> tuple[float, str]:
+    """How well directions are known at a time, arcsec, and why, in words.
+
+    In the days that Bulletin A predicts, UT1 is trusted to 0.00025 d^0.75 s and the pole to
+    0.00068 d^0.8 arcsec after d days, as it says itself.
+    """
+    with offline():
+        table = iers.earth_orientation_table.get()
+    first, last = (float(table["MJD"][i].value) for i in (0, -1))
+    measured = float(table.meta.get("predictive_mjd", last))
+    mjd = float(np.max(time.utc.mjd))
+    if mjd < first:
+        return _UNKNOWN_S * _ARCSEC_PER_S, f"the IERS tables begin on {_date(first)}"
+    if mjd <= measured:
+        return 0.001, "UT1 and the pole are measured"
+    days = mjd - measured
+    left = np.hypot(0.00025 * days**0.75 * _ARCSEC_PER_S, 0.00068 * days**0.8)
+    if mjd <= last:
+        return float(left), f"the IERS tables are measured until {_date(measured)}, then predicted"
+    most = np.hypot(_UNKNOWN_S * _ARCSEC_PER_S, _UNKNOWN_POLE_ARCSEC)
+    return float(min(left, most)), f"the IERS tables end on {_date(last)}"
+
+
+def _tell(times: Time) -> None:
+    if times.size == 0:
+        return
+    worst, why = max(accuracy(times.min()), accuracy(times.max()))
+    if worst > _TOLD_ARCSEC:
+        warnings.warn(FastsigWarning(
+            f"{why}; directions are good to {worst:.2g} arcsec. Newer tables: "
+            "pip install -U astropy-iers-data"), stacklevel=4)
+
+
+def _date(mjd: float) -> Any:
+    return Time(mjd, format="mjd").strftime("%Y-%m-%d")

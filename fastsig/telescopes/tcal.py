@@ -1,0 +1,298 @@
+"""Temperatures of noise diodes, as observers hand their tables on.
+
+Two kinds circulate: text of one number a line for 65536 channels of 1000 to 1500 MHz, a file for
+each beam and polarisation (``m01_tc_low_pol_0.txt``); and NumPy archives with ``freq`` (chan), MHz,
+and ``tcal`` (chan, pol, beam), K.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.time import Time
+from numpy.typing import NDArray
+
+from fastsig.errors import FormatError, UsageError
+from fastsig.frequency import ChannelAxis
+
+__all__ = ["TcalSet", "TcalTable", "masked", "read"]
+
+_NAME = re.compile(r"m(\d\d)_tc_(low|high)_pol_([01])\.txt", re.IGNORECASE)
+_DATE = re.compile(r"(?<!\d)(20\d\d)-?([01]\d)-?([0-3]\d)(?!\d)")
+
+# The text tables have channels of FAST's W mode, whose first label this is.
+_N_TEXT = 65536
+_FIRST_MHZ, _STEP_MHZ = 1000.0035762786865, 500 / 65536
+
+_EDGE = 64  # a 64th of the channels at either end
+_AROUND = 15
+_SIGMAS = 6.0
+_TO_SIGMA = 1.4826  # of a median deviation
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TcalTable:
+    """Temperatures of a noise diode on a date.
+
+    Parameters
+    ----------
+    name : str
+        What it is asked for by.
+    frequency : ndarray
+        Channel centres, MHz, ascending, shape (chan,), float64.
+    values : mapping
+        (beam, pol) -> temperatures, K, NaN where masked, shape (chan,), float64; pol is 0 or 1.
+    date : Time or None
+    level : str or None
+        "low" or "high".
+    """
+
+    name: str
+    frequency: Array
+    values: Mapping[tuple[int, int], Array]
+    date: Time | None = None
+    level: str | None = None
+
+    @property
+    def beams(self) -> tuple[int, ...]:
+        """Beams of which there is a polarisation."""
+        return tuple(sorted({beam for beam, _ in self.values}))
+
+    def masked_share(self, beam: int) -> float:
+        """Share of a beam's temperatures that are masked."""
+        return float(np.isnan([self._one(beam, pol) for pol in (0, 1)]).mean())
+
+    def at(self, axis: ChannelAxis, beam: int, *, max_gap: float = 1.0) -> u.Quantity:
+        """Temperatures of both polarisations in the channels of an axis.
+
+        A channel gets the mean, over its width, of the table with straight lines between its
+        channels; where it is narrower than the table's channels, in effect a value between two.
+
+        Parameters
+        ----------
+        axis : ChannelAxis
+        beam : int
+        max_gap : float
+            Channels without a temperature of the table within this, MHz, get NaN.
+
+        Returns
+        -------
+        Quantity
+            K, shape (pol, chan), float64.
+
+        Raises
+        ------
+        UsageError
+            Where the table lacks the beam or a polarisation of it.
+        """
+        centers = axis.centers.to_value(u.MHz)
+        width = float(axis.step_hz) / 1e6
+        rows = [_mean_over(self.frequency, self._one(beam, pol), centers, width, max_gap)
+                for pol in (0, 1)]
+        return np.stack(rows) << u.K
+
+    def _one(self, beam: int, pol: int) -> Array:
+        found = self.values.get((beam, pol))
+        if found is None:
+            listed = ", ".join(f"M{b:02d} pol {p}" for b, p in sorted(self.values))
+            raise UsageError(f"Tcal table {self.name} has no M{beam:02d} pol {pol}; it has "
+                             f"{listed}")
+        return found
+
+
+@dataclass(frozen=True)
+class TcalSet:
+    """Tables of several dates."""
+
+    tables: tuple[TcalTable, ...]
+
+    def named(self, name: str) -> TcalTable:
+        """The table of a name.
+
+        Raises
+        ------
+        UsageError
+            Where there is none, or more than one.
+        """
+        found = [table for table in self.tables if table.name == name]
+        if len(found) != 1:
+            listed = ", ".join(table.name for table in self.tables)
+            raise UsageError(f"{len(found)} Tcal tables are called {name!r}; there are {listed}")
+        return found[0]
+
+    def nearest(self, time: Time, level: str | None = None) -> TcalTable:
+        """The table whose date is nearest to a time; of two equally near the earlier.
+
+        Raises
+        ------
+        UsageError
+            Where no table of that level has a date.
+        """
+        dated = [(abs(table.date.mjd - time.mjd), table.date.mjd, table) for table in self.tables
+                 if table.date is not None and level in (None, table.level)]
+        if not dated:
+            kind = "" if level is None else f"{level} "
+            raise UsageError(f"no {kind}Tcal table with a date; name one, or give date=...")
+        return min(dated, key=lambda each: each[:2])[2]
+
+
+def read(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *,
+         date: Time | None = None, name: str | None = None) -> TcalTable:
+    """Read one date's table.
+
+    Parameters
+    ----------
+    path : path or iterable of path
+        An ``.npz`` file, text files of beams and polarisations, or the folder that holds them.
+    date : Time, optional
+        By default what the name of the file or its folder tells, 20201014 or 2020-10-14.
+    name : str, optional
+        By default that of the file or folder.
+
+    Raises
+    ------
+    FormatError
+        Where a file is no such table.
+    UsageError
+        Where there are no files, or they are of both levels or name one place twice.
+    """
+    if isinstance(path, (str, os.PathLike)):
+        whole = Path(path)
+        if whole.suffix.lower() == ".npz":
+            return _read_archive(whole, date, name)
+        paths = sorted(whole.iterdir()) if whole.is_dir() else [whole]
+    else:
+        paths = [Path(each) for each in path]
+    return _read_texts([each for each in paths if _NAME.fullmatch(each.name)], paths, date, name)
+
+
+def masked(values: Array) -> Array:
+    """Temperatures with NaN where they cannot be.
+
+    That is where they are not finite, not positive, or where, within a 64th of the channels at
+    either end, they lie more than 6 robust standard deviations from the median of 15 channels
+    around them.
+
+    Parameters
+    ----------
+    values : ndarray
+        Shape (chan,).
+    """
+    from scipy.ndimage import median_filter
+
+    found = np.where(np.isfinite(values) & (values > 0), values, np.nan)
+    n = max(1, len(found) // _EDGE)
+    for edge in (found[: 2 * n], found[-2 * n :][::-1]):  # views, from the end inwards
+        good = np.isfinite(edge)
+        if not good.any():
+            continue
+        filled = np.where(good, edge, np.median(edge[good]))
+        off = np.abs(filled - median_filter(filled, _AROUND, mode="mirror"))
+        edge[:n][off[:n] > _SIGMAS * _TO_SIGMA * np.median(off)] = np.nan
+    return np.asarray(found)
+
+
+def _read_texts(paths: list[Path], given: list[Path], date: Time | None, name: str | None
+                ) -> TcalTable:
+    if not paths:
+        listed = ", ".join(str(each) for each in given[:3]) or "nothing"
+        raise UsageError(f"no Tcal table among {listed}; allowed: files such as "
+                         "m01_tc_low_pol_0.txt, their folder, or an .npz file")
+    frequency = _FIRST_MHZ + _STEP_MHZ * np.arange(_N_TEXT, dtype=np.float64)
+    values: dict[tuple[int, int], Array] = {}
+    levels = set()
+    for path in paths:
+        beam, level, pol = _parts(path)
+        if (beam, pol) in values:
+            raise UsageError(f"two Tcal tables of M{beam:02d} pol {pol}: {path} is one")
+        levels.add(level)
+        values[beam, pol] = masked(_numbers(path))
+    if len(levels) > 1:
+        raise UsageError(f"Tcal tables of both levels in {paths[0].parent}; read each by its files")
+    folder = paths[0].resolve().parent
+    return TcalTable(name or folder.name, frequency, values, date or _date_of(folder),
+                     levels.pop())
+
+
+def _parts(path: Path) -> tuple[int, str, int]:
+    match = _NAME.fullmatch(path.name)
+    if match is None:  # never: they are picked by it
+        raise UsageError(f"{path}: the name tells no beam")
+    return int(match[1]), match[2].lower(), int(match[3])
+
+
+def _numbers(path: Path) -> Array:
+    try:
+        found = np.array(path.read_text(encoding="ascii").split(), np.float64)
+    except OSError as error:
+        raise FormatError(path, error.strerror or str(error)) from error
+    except ValueError as error:
+        raise FormatError(path, f"not text of one number a line: {error}") from error
+    if len(found) != _N_TEXT:
+        raise FormatError(path, f"{len(found)} numbers; a Tcal table has {_N_TEXT}")
+    return found
+
+
+def _read_archive(path: Path, date: Time | None, name: str | None) -> TcalTable:
+    frequency, tcal = _arrays(path)
+    if frequency.ndim != 1 or tcal.ndim != 3 or tcal.shape[:2] != (len(frequency), 2):
+        raise FormatError(path, f"freq {frequency.shape}, tcal {tcal.shape}; allowed: (chan,) and "
+                          "(chan, 2, beam)")
+    if len(frequency) < 2 or not np.all(np.diff(frequency) > 0):
+        raise FormatError(path, "freq does not ascend")
+    values = {(beam + 1, pol): masked(tcal[:, pol, beam])
+              for beam in range(tcal.shape[2]) for pol in (0, 1)}
+    level = next((each for each in ("low", "high") if each in path.name.lower()), None)
+    return TcalTable(name or path.stem, frequency, values, date or _date_of(path), level)
+
+
+def _arrays(path: Path) -> tuple[Array, Array]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [key for key in ("freq", "tcal") if key not in archive]
+            if missing:
+                raise FormatError(path, f"the archive lacks {', '.join(missing)}; it has "
+                                  f"{', '.join(archive)}")
+            return archive["freq"].astype(np.float64), archive["tcal"].astype(np.float64)
+    except OSError as error:
+        raise FormatError(path, error.strerror or str(error)) from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise FormatError(path, f"not an archive of numbers (.npz): {error}") from error
+
+
+def _date_of(path: Path) -> Time | None:
+    match = _DATE.search(path.name)
+    try:
+        return Time("-".join(match.groups()), scale="utc") if match else None
+    except ValueError:
+        return None
+
+
+def _mean_over(frequency: Array, values: Array, centers: Array, width: float, max_gap: float
+               ) -> Array:
+    """Means over channels of the line through the valid points; NaN far from any."""
+    good = np.isfinite(values)
+    if not good.any():
+        return np.full(len(centers), np.nan)
+    x, y = frequency[good], values[good]
+    # The line goes on flat beyond its ends; its integral up to each point:
+    area = np.concatenate([[0.0], np.cumsum(np.diff(x) * (y[1:] + y[:-1]) / 2)])
+
+    def integral(at: Array) -> Array:
+        left = np.clip(np.searchsorted(x, at, "right") - 1, 0, len(x) - 1)
+        inside = np.interp(at, x, y)
+        return np.asarray(area[left] + (at - x[left]) * (y[left] + inside) / 2)
+
+    mean = (integral(centers + width / 2) - integral(centers - width / 2)) / width
+    right = np.clip(np.searchsorted(x, centers), 0, len(x) - 1)
+    near = np.minimum(np.abs(centers - x[right]), np.abs(centers - x[np.maximum(right - 1, 0)]))
+    return np.where(near <= max_gap, mean, np.nan)
