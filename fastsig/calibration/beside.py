@@ -80,7 +80,7 @@ class Balance:
     @property
     def counts(self) -> NDArray[np.bool_]:
         """Whether each cycle counts."""
-        return self.factors[1] > 0
+        return np.asarray(self.factors[1] > 0)
 
     def without(self, bad: NDArray[np.bool_]) -> Balance:
         """The same, but for some cycles."""

@@ -212,8 +212,9 @@ def _schedule(diode: Any, stream: SpectrumStream) -> DiodeSchedule | None:
     """The user's schedule."""
     if diode is None or isinstance(diode, DiodeSchedule):
         return diode
-    parts = diode if isinstance(diode, Mapping) else dict(
-        part.split("=", 1) if "=" in part else (part, "") for part in str(diode).split(","))
+    parts: dict[str, Any] = dict(diode) if isinstance(diode, Mapping) else {
+        key.strip(): value for key, _, value in (part.partition("=")
+                                                 for part in str(diode).split(","))}
     first = exact(parts.get("first", 0), "s", "diode: first")
     if set(parts) <= {"mode", "first"} and "mode" in parts:
         return _of_mode(str(parts["mode"]), first, stream)
@@ -365,8 +366,9 @@ def _refraction(told: Any) -> Any:
 
     parts = told.split(",")
     try:
-        numbers = [float(part) for part in parts[:3]]
-        return Refraction(*numbers, float(quantity(parts[3], "m", "wavelength").value))
+        pressure, temperature, humidity = (float(part) for part in parts[:3])
+        wavelength = float(quantity(parts[3], "m", "wavelength").value)
+        return Refraction(pressure, temperature, humidity, wavelength)
     except (ValueError, IndexError):
         raise UsageError(f"refraction = {told!r}; allowed: hPa, degrees C, relative humidity and "
                          "wavelength, as in 925,15,0.8,0.3m") from None

@@ -111,7 +111,8 @@ def gain_of(power: F8, weight: F8, step_s: Fraction, cycle: DiodeCycle, *, gain_
     state = near_rows(rate, 0, n, cycle, guard)
     _check_states(state, cycle, step_s, path)
     number = cycle_number(rate, 0, n, cycle)
-    counting = balance(state, number, (weight > 0).any(axis=(1, 2)))
+    present = np.asarray((weight > 0).any(axis=(1, 2)))
+    counting = balance(state, number, present)
     found = on_minus_off(power, weight, np.where(state == 2, -1, state), number,
                          n_average=n_average)
     if (state == 2).any():

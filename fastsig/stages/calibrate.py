@@ -96,7 +96,7 @@ class Calibrate(SpectrumStream):
         block = self.source.read_block(start, n)
         rate = self.header.sample_rate
         state = classify(rate, start, n, self.solution.cycle, self.guard)
-        middle = (start + 0.5 + np.arange(n)) / float(rate)
+        middle = (start + 0.5 + np.arange(n, dtype=np.float64)) / float(rate)
         row = (1 / self.solution.gain_at(middle)).astype(np.float32)
         data = apply_gain(block.data, self._gain, cross=self._cross, row=row,
                           out=None if out is None else out[:n])
