@@ -214,3 +214,44 @@ def _rows(path: str | os.PathLike[str]) -> Iterator[tuple[Any, ...]]:
         names = ("DATA", "DAT_SCL", "DAT_OFFS", "DAT_WTS")
         for row in zip(*(table[name] for name in names), strict=True):
             yield (zero, *row)
+
+
+def flag(x: np.ndarray, sigma: float, threshold: float, width: int, longest: int) -> np.ndarray:
+    """Flags of a piece of spectra, as most would write it.
+
+    Each channel less its median over time, in median absolute deviations; less the running median
+    of each spectrum; then clipped, and sums of 1, 2, 4, ... up to `longest` neighbours along time
+    and along frequency (SumThreshold).
+
+    Parameters
+    ----------
+    x : ndarray, shape (n_time, n_chan), float32
+    sigma, threshold : float
+        Of a single sample, for clipping and for SumThreshold.
+    width : int
+        Channels of the running median.
+
+    Returns
+    -------
+    ndarray, shape (n_time, n_chan), bool
+    """
+    import scipy.ndimage
+
+    residual = x / np.median(x, axis=0) - 1
+    noise = 1.4826 * np.median(np.abs(residual - np.median(residual, axis=0)), axis=0)
+    residual -= scipy.ndimage.median_filter(residual, size=(1, width))
+    residual /= noise
+    flags = np.abs(residual) > sigma
+    for axis in (0, 1):
+        values, lost = np.moveaxis(residual, axis, 0), np.moveaxis(flags, axis, 0)
+        size, limit = 1, threshold
+        while size <= longest:
+            sums = np.zeros((len(values) + 1, values.shape[1]))
+            counts = np.zeros(sums.shape, np.int32)
+            np.cumsum(np.where(lost, 0, values), axis=0, out=sums[1:])
+            np.cumsum(~lost, axis=0, out=counts[1:])
+            over = np.abs(sums[size:] - sums[:-size]) > limit * (counts[size:] - counts[:-size])
+            for shift in range(size):
+                lost[shift : shift + len(over)] |= over
+            size, limit = 2 * size, limit / 1.5
+    return flags

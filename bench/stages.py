@@ -22,10 +22,13 @@ from fastsig.frequency import ChannelAxis
 from fastsig.header import Header
 from fastsig.io.native_writer import NativeWriter
 from fastsig.polarization import PolBasis
+from fastsig.stages._judging import Settings, judge
 from fastsig.time import parse_time
 
 _HEADER, _PAYLOAD = 32, 8000  # bytes of a VDIF frame
 _LEVELS = np.array([-3.3165, -1, 1, 3.3165], np.float32)
+
+FLAGGING = "scipy median_filter + NumPy"
 
 _CLI = "from fastsig.cli.main import main; main()"
 
@@ -70,6 +73,20 @@ def noise(scale: Scale) -> Task:
     return Task(
         out.size / MEGA, lambda: gaussian(0, out.size, seed=1, stream=0, out=out),
         {"NumPy Generator": lambda: rng.standard_normal(out=out, dtype=np.float32)},
+    )
+
+
+def flagging(scale: Scale) -> Task:
+    """One product of FAST's 4096 channels: noise, carriers and bursts."""
+    x = 100 + data.gaussian(scale.pick(2**10, 2**5) * N_CHAN).reshape(-1, N_CHAN)
+    x[:, ::500] *= 1.2
+    x[::50, 1000:1060] *= 1.1
+    states, width = np.zeros(len(x), np.int8), 163  # 20 MHz
+    settings = Settings(5.0, 6.0, 64, 51, width, np.zeros(N_CHAN, np.bool_))
+    longest = min(64, len(x))
+    return Task(
+        x.size / MEGA, lambda: judge(x, states, power=True, settings=settings),
+        {FLAGGING: lambda: idioms.flag(x, 5.0, 6.0, width, longest)},
     )
 
 
@@ -155,6 +172,8 @@ CASES = [
     Case("vdif-2bit", "MS", vdif, "2-bit VDIF frames to 256 MB of float32", _DECODED),
     Case("guppi-8bit", "MS", guppi, "8-bit pairs of GUPPI to 256 MB of complex64", _DECODED),
     Case("noise", "MS", noise, "64 MB of Gaussian noise, each sample by its address"),
+    Case("flag", "MS", flagging, "16 MB of spectra, clipped and SumThreshold; 20 MHz medians",
+         ((Mark(2.0, (FLAGGING,)),),)),
     Case("detect", "Mvalues", detecting, "I, Q, U, V of every frame, kept"),
     Case("detect-sum", "Mvalues", summing, "I, Q, U, V added up"),
     *(Case(f"spectra-{products.lower()}-{workers}", "MS",

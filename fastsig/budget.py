@@ -31,7 +31,10 @@ def reach(stream: Stream, start: int, n: int) -> tuple[int, int]:
 
 
 def unit_rows(stream: SpectrumStream) -> int:
-    """Rows that read about `_UNIT_BYTES` of the file and give at most `_RESULT_BYTES`."""
+    """Rows that read about `_UNIT_BYTES` of the file and give at most `_RESULT_BYTES`.
+
+    They are whole segments where the stream is made of these, one at the least.
+    """
     file: Any = root(stream)
     ratio = file.header.sample_rate / stream.header.sample_rate
     fused: Any = stream.source if isinstance(stream, Integrate) else stream
@@ -40,7 +43,9 @@ def unit_rows(stream: SpectrumStream) -> int:
         unit, row = max(unit, fused.read_bytes), fused.input_row_bytes
     by_input = int(unit // max(1, ratio * row))
     by_result = _RESULT_BYTES // max(1, stream.row_bytes)
-    return max(1, min(by_input, by_result, stream.shape[0]))
+    step = stream.segment_rows
+    whole = max(step, min(by_input, by_result) // step * step)
+    return max(1, min(whole, stream.shape[0]))
 
 
 class Need:

@@ -16,6 +16,7 @@ from fastsig.memory import resident_bytes
 from fastsig.shared import shared_by
 from fastsig.stages.channelize import Channelize
 from fastsig.stages.detect import Detect
+from fastsig.stages.flag import Flag
 from fastsig.stages.integrate import SEGMENT, Integrate
 from fastsig.stages.spectrometer import Spectrometer
 from fastsig.stream import Block, SpectrumStream, Stream, Sums, means
@@ -164,7 +165,9 @@ def _node(stream: Stream) -> Node:
     if isinstance(stream, Spectrometer):
         stages = ("channelize", "detect")
     work = stream.work_bytes(1)
-    halo, hop = (bank.pad_end, bank.hop) if isinstance(bank, Channelize) else (0, 1)
+    halo, hop = 0, stream.segment_rows
+    if isinstance(bank, Channelize):
+        halo, hop = bank.pad_end, bank.hop
     return Node(name, stages, stream.shape[0], halo, hop, stream.row_bytes, work)
 
 
@@ -181,6 +184,10 @@ def fuse(stream: Stream, n_int: int = 1) -> Stream:
         if inner is not stream.source:
             return Integrate(inner, n_int=stream.n_int, n_freq=stream.n_freq,
                              flag_sigma=stream.flag_sigma)
+    if isinstance(stream, Flag):
+        inner = fuse(stream.source)
+        if inner is not stream.source and isinstance(inner, SpectrumStream):
+            return stream.on(inner)
     return stream
 
 

@@ -21,7 +21,7 @@ from fastsig.scheduler import run
 from fastsig.shared import Shared, shared_by
 from fastsig.signals import held
 from fastsig.stages.integrate import Integrate
-from fastsig.stream import SpectrumStream, Stream
+from fastsig.stream import Block, SpectrumStream, Stream
 from fastsig.targets import Target, refuse_losses, target
 
 _log = logging.getLogger(__name__)
@@ -180,9 +180,12 @@ def write_many(
 def write_plans(
     plans: Sequence[Plan], streams: Sequence[Stream], targets: Sequence[Target], *,
     overwrite: bool = False, hash_inputs: bool = False,
-    progress: Callable[[int], Any] | None = None,
+    progress: Callable[[int], Any] | None = None, watch: Callable[[Block], Any] | None = None,
 ) -> list[SpectraWriter]:
-    """Run the plans of `plan_products` for `streams`; parameters as of `write`."""
+    """Run the plans of `plan_products` for `streams`; parameters as of `write`.
+
+    `watch` is called with every block that is written, in the order of each product.
+    """
     paths = [made.path for made in targets]
     _check_paths(streams, paths, overwrite)
     for ready in plans:
@@ -194,7 +197,7 @@ def write_plans(
                 ready.stream, provenance(stream, hash_inputs=hash_inputs), overwrite))
             for ready, stream, made in zip(plans, streams, targets, strict=True)
         ]
-        _run(plans, writers, progress)
+        _run(plans, writers, progress, watch)
         for stream, writer in zip(streams, writers, strict=True):
             if isinstance(stream, SpectrumStream):
                 writer.add_columns(stream)
@@ -229,7 +232,8 @@ def _sharing(plans: Sequence[Plan]) -> Iterator[None]:
 
 
 def _run(
-    plans: Sequence[Plan], writers: Sequence[SpectraWriter], progress: Callable[[int], Any] | None
+    plans: Sequence[Plan], writers: Sequence[SpectraWriter],
+    progress: Callable[[int], Any] | None, watch: Callable[[Block], Any] | None,
 ) -> None:
     """Do the units of all plans, by the input that they begin at, and write what they give."""
     blocks = [ready.blocks() for ready in plans]
@@ -242,6 +246,8 @@ def _run(
         block = blocks[task[1]].add(task[2], result)
         if block is not None:
             writers[task[1]].append(block.data, block.valid)
+            if watch is not None:
+                watch(block)
             if progress is not None:
                 progress(block.n)
 

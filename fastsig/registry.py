@@ -39,6 +39,7 @@ _SPECTRA_WRITERS = {
 _STAGES = {
     "channelize": "fastsig.stages.channelize:Channelize",
     "detect": "fastsig.stages.detect:Detect",
+    "flag": "fastsig.stages.flag:Flag",
     "baseline": "fastsig.stages.baseline:Baseline",
     "integrate": "fastsig.stages.integrate:Integrate",
     "select": "fastsig.stages.select:Select",

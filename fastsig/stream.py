@@ -166,6 +166,11 @@ class Stream(ABC):
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Rows `start` to ``start + n - 1``, the same whatever was read before."""
 
+    @property
+    def segment_rows(self) -> int:
+        """Rows that are best read together, beginning with a multiple of this."""
+        return 1
+
     def inputs(self) -> tuple[Stream, ...]:
         """Streams that this one reads; none for a file."""
         return ()

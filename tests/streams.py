@@ -11,6 +11,7 @@ import numpy as np
 from fastsig import validity
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header
+from fastsig.io._spectra import FileSpectra
 from fastsig.io.native_writer import NativeWriter
 from fastsig.polarization import PolBasis
 from fastsig.stream import VoltageStream
@@ -49,6 +50,23 @@ class MemoryVoltages(VoltageStream):
     def _read(self, start: int, n: int, out: np.ndarray) -> Any:
         out[...] = self.samples[start : start + n]
         return tuple(validity.clip(spans, start, start + n) for spans in self.spans)
+
+
+class MemorySpectra(FileSpectra):
+    """Spectra that lie in an array (time, product, chan); NaN is what is lost."""
+
+    def __init__(self, data: np.ndarray, head: Header) -> None:
+        super().__init__(head, data.shape, "memory", weight_channels=data.shape[2],
+                         may_have_nan=True)
+        self.spectra = data.astype(np.float32)
+
+    @property
+    def files(self) -> list[str]:
+        """None: the spectra are in memory."""
+        return []
+
+    def _values(self, start: int, n: int) -> Any:
+        return self.spectra[start : start + n].copy(), None
 
 
 def noise(rng: np.random.Generator, n: int, n_pol: int = 2, sigma: float = 20) -> np.ndarray:

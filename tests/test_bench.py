@@ -200,6 +200,21 @@ def test_stokes_idioms_agree(rng):
     np.testing.assert_allclose(total, expected, atol=1e-4)
 
 
+def test_flag_idiom_agrees(rng):
+    from fastsig.stages._judging import Settings, judge
+
+    x = (100 + rng.standard_normal((128, 512))).astype("float32")
+    x[40, 100] += 12
+    x[60:100, 300] += 3
+    x[90, 200:230] += 2.5
+    found = idioms.flag(x, 5.0, 6.0, 101, 64)
+    settings = Settings(5.0, 6.0, 64, 51, 101, np.zeros(512, bool))
+    expected = judge(x, np.zeros(128, np.int8), power=True, settings=settings)
+    for flags in (found, expected):
+        assert flags[40, 100] and flags[60:100, 300].all() and flags[90, 200:230].mean() > 0.9
+    assert (found != expected).mean() < 0.01
+
+
 def test_psrfits_idioms_agree(tmp_path):
     from fastsig.io import psrfits
     from fastsig.io.psrfits_writer import PsrfitsWriter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -43,8 +44,15 @@ copy_options = common.options(
 )
 
 
-def copy_stream(stream: Any, output: str, to: str | None, options: dict[str, Any]) -> None:
-    """Write a stream, of voltages or spectra, as a file of some format, and tell of it."""
+Report = Callable[[Any], dict[str, Any]]
+
+
+def copy_stream(stream: Any, output: str, to: str | None, options: dict[str, Any],
+                report: Report | None = None) -> None:
+    """Write a stream, of voltages or spectra, as a file of some format, and tell of it.
+
+    `report` is given the `FlagShares` of spectra, and returns more for ``--json``.
+    """
     for name in ("memory", "file_size"):
         from fastsig.memory import parse_bytes
 
@@ -52,12 +60,14 @@ def copy_stream(stream: Any, output: str, to: str | None, options: dict[str, Any
     if options["verify"]:
         stream.verify()
     options["bits"] = options["bits"] and int(options["bits"])
-    copy = _copy_spectra if stream.kind == "spectra" else _copy_voltages
     if to is not None and to not in (SPECTRA if stream.kind == "spectra" else VOLTAGES):
         allowed = SPECTRA if stream.kind == "spectra" else VOLTAGES
         raise click.UsageError(f"--to {to}: {stream.path} holds {stream.kind}; allowed: "
                                f"{', '.join(allowed)}")
-    copy(stream, output, to, options)
+    if stream.kind == "spectra":
+        _copy_spectra(stream, output, to, options, report)
+    else:
+        _copy_voltages(stream, output, to, options)
 
 
 def _copy_voltages(stream: Any, output: str, to: str | None, options: dict[str, Any]) -> None:
@@ -81,8 +91,10 @@ def _copy_voltages(stream: Any, output: str, to: str | None, options: dict[str, 
     _report(told, writer.n_clipped, options)
 
 
-def _copy_spectra(stream: Any, output: str, to: str | None, options: dict[str, Any]) -> None:
+def _copy_spectra(stream: Any, output: str, to: str | None, options: dict[str, Any],
+                  report: Report | None) -> None:
     from fastsig import reduce, targets
+    from fastsig.shares import ShareCounter
 
     made = targets.target(stream, output, to=to, bits=options["bits"], scale=options["scale"],
                           file_bytes=options["file_size"])
@@ -94,11 +106,16 @@ def _copy_spectra(stream: Any, output: str, to: str | None, options: dict[str, A
         return
     targets.refuse_losses(made, options["lossy"])
     say_losses(made.losses, options)
+    counter = ShareCounter(stream.polarization.names, stream.shape[2])
     with common.progress(stream.shape[0], "copy", quiet=options["quiet"]) as advance:
-        writer, = reduce.write_plans([plan], [stream], [made], overwrite=options["overwrite"],
-                                     hash_inputs=options["hash_inputs"], progress=advance)
+        writer, = reduce.write_plans(
+            [plan], [stream], [made], overwrite=options["overwrite"],
+            hash_inputs=options["hash_inputs"], progress=advance,
+            watch=None if report is None else counter.add)
     say_clipped(writer.n_clipped, "values", made.path, made.n_bits)
     told |= {"outputs": writer.files, "bytes": [os.path.getsize(name) for name in writer.files]}
+    if report is not None:
+        told |= report(counter.shares())
     _report(told, writer.n_clipped, options)
 
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from fastsig.reductions.calibrate import Found
     from fastsig.stages.baseline import Baseline
 
-__all__ = ["check_picture", "draw", "draw_baseline", "draw_calibration", "draw_switched"]
+__all__ = ["check_picture", "draw", "draw_baseline", "draw_calibration", "draw_flags",
+           "draw_switched"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 
@@ -136,6 +137,35 @@ def draw_calibration(
     figure = draw_found(found, title(stream))
     if path is not None:
         _save(figure, stream, os.fspath(path), overwrite)
+    return figure
+
+
+def draw_flags(
+    before: SpectrumStream, after: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
+    overwrite: bool = True, product: str | None = None,
+) -> Figure:
+    """Draw spectra before and after flagging, in the same colours, and the shares flagged.
+
+    Parameters
+    ----------
+    before, after : SpectrumStream
+        The same spectra without and with flags.
+    path, overwrite, product
+        As of `draw`.
+
+    Raises
+    ------
+    UsageError
+        Where the product or the path's ending is unknown.
+    """
+    from fastsig.view._flags import draw_before_after
+
+    if path is not None:
+        check_picture(os.fspath(path))
+        check_output(path, overwrite=overwrite, inputs=input_files(before))
+    figure = draw_before_after(before, after, product)
+    if path is not None:
+        _save(figure, after, os.fspath(path), overwrite)
     return figure
 
 

@@ -30,9 +30,7 @@ _PIXELS = 1024  # most rows and channels of a waterfall
 def draw_spectra(stream: SpectrumStream, product: str | None) -> Figure:
     """Waterfall of one product with its marginals."""
     names = stream.polarization.names
-    if product is not None and product not in names:
-        raise UsageError(f"product = {product!r}; this file has {', '.join(names)}")
-    index = 0 if product is None else names.index(product)
+    index = product_index(stream, product)
     values, weights, seconds, frequency = waterfall(stream, index)
     figure = new_figure(10, 7.5)
     grid = figure.add_gridspec(3, 3, width_ratios=(5, 1.2, 0.35), height_ratios=(1.6, 5, 0.1))
@@ -80,6 +78,14 @@ def draw_spectra(stream: SpectrumStream, product: str | None) -> Figure:
     if stream.header.channels is None:
         main.set_xlabel("channel")
     return figure
+
+
+def product_index(stream: SpectrumStream, product: str | None) -> int:
+    """Number of the product of that name; of the first without one."""
+    names = stream.polarization.names
+    if product is not None and product not in names:
+        raise UsageError(f"product = {product!r}; this file has {', '.join(names)}")
+    return 0 if product is None else names.index(product)
 
 
 def _resolution(stream: SpectrumStream) -> str:
@@ -137,24 +143,29 @@ def _weighted(values: NDArray[Any], weights: NDArray[Any], axis: int) -> NDArray
     return mean
 
 
-def _image(
-    figure: Figure, axes: Any, values: NDArray[Any], extent: tuple[float, ...], name: str,
-    label: str,
-) -> None:
+def color_limits(values: NDArray[Any], name: str) -> tuple[tuple[float, float], str]:
+    """Limits of the colours of a product, and the name of the map of colours."""
     finite = values[np.isfinite(values)]
     low, high = np.percentile(finite, (1, 99.5)) if finite.size else (0, 1)
     if high <= low and finite.size:  # all but a few values are the same
         low, high = finite.min(), finite.max()
     if high <= low:
         low, high = low - 0.5, low + 0.5
-    signed = name in ("Q", "U", "V", "CR", "CI")
-    if signed:
-        high = max(abs(low), abs(high))
-        low = -high
+    if name not in ("Q", "U", "V", "CR", "CI"):
+        return (float(low), float(high)), "viridis"
+    most = float(max(abs(low), abs(high)))
+    return (-most, most), "RdBu_r"
+
+
+def _image(
+    figure: Figure, axes: Any, values: NDArray[Any], extent: tuple[float, ...], name: str,
+    label: str,
+) -> None:
+    (low, high), colors = color_limits(values, name)
     axes.set_facecolor("#bbbbbb")  # what is not valid
     image = axes.imshow(
         values, origin="lower", aspect="auto", interpolation="nearest", extent=extent,
-        cmap="RdBu_r" if signed else "viridis", vmin=low, vmax=high,
+        cmap=colors, vmin=low, vmax=high,
     )
     figure.colorbar(image, ax=axes, location="bottom", label=label,
                     fraction=0.05, pad=0.02, aspect=50)

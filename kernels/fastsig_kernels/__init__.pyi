@@ -30,6 +30,15 @@ from .integrate import (
     normalize_nb,
 )
 from .layout import Layout
+from .medians import (
+    column_median,
+    column_median_nb,
+    group_median,
+    group_median_nb,
+    median_nb,
+    running_median,
+    running_median_nb,
+)
 from .noise import gamma, gamma_nb, gaussian, gaussian_nb, philox_nb, uniform, uniform_nb
 from .packing import (
     nearest_codes_nb,
@@ -61,6 +70,7 @@ from .spectral_kurtosis import (
 )
 from .spectrometer import Spectrometer
 from .synthesis import Synthesizer, SynthesizerScratch
+from .thresholding import flag_line_nb, sum_threshold, sum_threshold_nb, sum_thresholds
 from .unpacking import unpack, unpack_nb
 
 __all__ = [
@@ -80,6 +90,8 @@ __all__ = [
     "apply_scales_nb",
     "average_channels",
     "average_channels_nb",
+    "column_median",
+    "column_median_nb",
     "compress_planes",
     "compress_planes_nb",
     "compress_work_bytes",
@@ -95,6 +107,7 @@ __all__ = [
     "fft_plan",
     "fit_scales",
     "fit_scales_nb",
+    "flag_line_nb",
     "fletcher32",
     "fletcher32_nb",
     "frame_correlation",
@@ -104,6 +117,8 @@ __all__ = [
     "gamma_nb",
     "gaussian",
     "gaussian_nb",
+    "group_median",
+    "group_median_nb",
     "intersect_spans",
     "intersect_spans_nb",
     "keep",
@@ -112,6 +127,7 @@ __all__ = [
     "kurtosis_nb",
     "kurtosis_thresholds",
     "least_frames",
+    "median_nb",
     "nearest_codes_nb",
     "normalize",
     "normalize_nb",
@@ -131,6 +147,11 @@ __all__ = [
     "restore",
     "restore_nb",
     "round_codes_nb",
+    "running_median",
+    "running_median_nb",
+    "sum_threshold",
+    "sum_threshold_nb",
+    "sum_thresholds",
     "to_codes",
     "uniform",
     "uniform_nb",

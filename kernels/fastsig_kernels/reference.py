@@ -303,3 +303,57 @@ def fletcher32(data: bytes) -> int:
         second += first
     sums = [s and (s - 1) % 65535 + 1 for s in (second, first)]
     return sums[0] * 65536 + sums[1]
+
+
+def group_median(x: np.ndarray, n: int, flags: np.ndarray | None = None) -> np.ndarray:
+    """Twin of `medians.group_median`: (n_row, ceil(n_value / n)) float64, in the unit of x."""
+    good = _good(x, flags)
+    groups = range(0, x.shape[1], n)
+    result = np.full((len(x), len(groups)), np.nan)
+    for i, q in np.ndindex(result.shape):
+        values = x[i, q * n : q * n + n][good[i, q * n : q * n + n]]
+        if values.size:
+            result[i, q] = np.median(values.astype(np.float64))
+    return result
+
+
+def running_median(
+    x: np.ndarray, width: int, flags: np.ndarray | None = None, even: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Twin of `medians.running_median`: median and scale, of the shape of x, float64."""
+    good, n, half = _good(x, flags), x.shape[1], width // 2
+    result = np.full((2, *x.shape), np.nan)
+    for i, c in np.ndindex(x.shape):
+        reach = min(half, c, n - 1 - c)
+        begin = c - reach if even else max(0, min(c - half, n - width))
+        window = slice(begin, c + reach + 1 if even else begin + width)
+        values = x[i, window][good[i, window]].astype(np.float64)
+        if values.size:
+            result[0, i, c] = np.float32(np.median(values))
+            result[1, i, c] = 1.482602218505602 * np.median(np.abs(values - result[0, i, c]))
+    return result[0], result[1]
+
+
+def _good(x: np.ndarray, flags: np.ndarray | None) -> np.ndarray:
+    return np.isfinite(x) if flags is None else np.isfinite(x) & ~flags
+
+
+def sum_threshold(
+    x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, axis: int
+) -> np.ndarray:
+    """Twin of `thresholding.sum_threshold`, window by window: the flags, bool, of the shape of x.
+
+    What is flagged is replaced by the threshold of the window, with the sign of the rest, and what
+    is not finite by 0.
+    """
+    lines = np.moveaxis(x, axis, -1).astype(np.float64)
+    finite = np.isfinite(lines)
+    lines, lost = np.where(finite, lines, 0), np.moveaxis(flags, axis, -1) & finite
+    for w, chi in enumerate(thresholds):
+        size, before = 2**w, lost.copy()
+        for i, k in np.ndindex(len(lines), max(0, lines.shape[1] - size + 1)):
+            window = slice(k, k + size)
+            rest = lines[i, window][~before[i, window]]
+            if abs(rest.sum()) > (size - before[i, window].sum()) * chi:
+                lost[i, window] |= finite[i, window]
+    return flags | np.moveaxis(lost, -1, axis)

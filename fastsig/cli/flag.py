@@ -1,0 +1,110 @@
+"""``fastsig flag``: interference in spectra gets weight 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fastsig.cli import common, copying
+
+_RUNS = 5  # spans of channels that are told
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@common.output_option("File to write; {file} in it stands for the number of each of several.")
+@click.option("--bands", multiple=True, metavar="NAME|FREQ-FREQ",
+              help="Flag whatever is there: fast, or its parts aviation, gnss, bursts; or an "
+              "interval. May be repeated.")
+@click.option("--clip", type=float, default=5.0, show_default=True, metavar="X",
+              help="Largest deviation of a sample, in standard deviations; 0 for any.")
+@click.option("--sum-threshold", type=float, default=6.0, show_default=True, metavar="X",
+              help="Threshold of SumThreshold for a single sample, likewise; 0 for none.")
+@click.option("--max-window", type=int, default=64, show_default=True, metavar="N",
+              help="Longest run of samples that SumThreshold looks at, a power of two.")
+@click.option("--protect", multiple=True, metavar="FREQ-FREQ",
+              help="Never flag here, e.g. 1419MHz-1421.5MHz. May be repeated.")
+@click.option("--apart", is_flag=True,
+              help="Flag each polarisation by itself, not all where one is.")
+@click.option("--width", metavar="FREQ|N",
+              help="Window over frequency by which channels are compared.  [default: 51 channels]")
+@click.option("--smooth", metavar="FREQ|N",
+              help="Changes as wide as this or wider are no interference.  [default: 20MHz]")
+@click.option("--n-segment", type=int, metavar="N",
+              help="Spectra judged together.  [default: by the number of channels]")
+@click.option("--picture", metavar="PATH", help="Draw before and after: .png, .pdf, .svg, .html.")
+@click.option("--product", metavar="NAME", help="Product to draw; the first by default.")
+@copying.to_option
+@copying.copy_options
+def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
+    """Give interference in the spectra of one scan, in FILE or several, the weight 0.
+
+    Spectra with the noise diode on and off are judged apart. What is flagged is NaN in the
+    product; all other values stay as they are.
+    """
+    from fastsig.chain import open_chain
+    from fastsig.errors import FormatError
+    from fastsig.io.safe import check_output
+    from fastsig.view import check_picture
+
+    picture = options["picture"]
+    with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
+        if source.stream.kind != "spectra":
+            raise FormatError(files[0], f"holds {source.stream.kind}; make spectra of them first "
+                              "(fastsig spectra, whose --flag sk sees more of voltages)")
+        if picture is not None:
+            check_picture(picture)
+            check_output(picture, overwrite=options["overwrite"], inputs=source.stream.files)
+        flagged = source.flag(**_parameters(options))
+        with common.compiling(options["quiet"]):
+            copying.copy_stream(flagged.stream, output, to, options,
+                                lambda shares: _tell(flagged.stream, shares, options))
+        if picture is not None and not options["dry_run"]:
+            _draw(source.stream, flagged.stream, options)
+
+
+def _parameters(options: dict[str, Any]) -> dict[str, Any]:
+    found = {name: options[name] for name in ("clip", "sum_threshold", "max_window", "n_segment")}
+    found |= {name: ",".join(options[name]) or None for name in ("bands", "protect")}
+    for name in ("width", "smooth"):
+        text = options[name]
+        found[name] = int(text) if text is not None and text.isdecimal() else text
+    return found | {"together": not options["apart"]}
+
+
+def _tell(stream: Any, shares: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Say how much is flagged; the same for ``--json``."""
+    before = stream.missing_share
+    new = max(0.0, shares.total - before)
+    each = ", ".join(f"{name} {100 * share:.3g} %"
+                     for name, share in zip(shares.names, shares.product, strict=True))
+    known = f" ({100 * before:.3g} % had no weight before)" if before else ""
+    common.say(f"flagged {100 * new:.3g} % of the samples{known}; without weight: {each}",
+               options["quiet"])
+    runs = _runs(shares.channel >= 1, stream.frequency)
+    if runs:
+        more = f" and {len(runs) - _RUNS} more" if len(runs) > _RUNS else ""
+        common.say(f"without weight throughout: {', '.join(runs[:_RUNS])}{more}",
+                   options["quiet"])
+    return {"flagged": {"new": round(new, 6), "before": round(before, 6), **shares.record()}}
+
+
+def _runs(full: Any, frequency: Any) -> list[str]:
+    """Spans of neighbouring channels, as text."""
+    from fastsig.validity import from_mask
+
+    if frequency is None:
+        return [f"channels {first} to {stop - 1}" for first, stop in from_mask(full)]
+    mhz = frequency.value
+    step = mhz[1] - mhz[0] if len(mhz) > 1 else 0.0
+    return [f"{mhz[first] - step / 2:.8g} to {mhz[stop - 1] + step / 2:.8g} MHz"
+            for first, stop in from_mask(full)]
+
+
+def _draw(before: Any, after: Any, options: dict[str, Any]) -> None:
+    from fastsig.view import draw_flags
+
+    draw_flags(before, after, options["picture"], overwrite=options["overwrite"],
+               product=options["product"])
+    common.say(f"wrote {options['picture']}", options["quiet"])

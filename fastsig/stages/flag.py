@@ -1,0 +1,358 @@
+"""Flag: interference found in spectra gets weight 0."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import asdict
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig import interference
+from fastsig.errors import PlanError, UsageError
+from fastsig.header import DiodeSchedule
+from fastsig.interference import Interval
+from fastsig.stages._judging import Settings, judge
+from fastsig.stream import Block, SpectrumStream, Stream, Sums
+from fastsig.units import exact, whole
+
+__all__ = ["EDGE", "OFF", "ON", "Flag", "diode_states"]
+
+#: Rows wholly without the diode, wholly with it, and those that it is switched in.
+OFF, ON, EDGE = 0, 1, 2
+
+#: Products that may be negative: their noise is not in proportion to them.
+SIGNED = frozenset({"Q", "U", "V", "CR", "CI"})
+
+_SEGMENT_VALUES = 2**20  # of a product, by which segments are cut where nobody says how
+_SEGMENT_ROWS = 32, 1024
+_KEPT_BYTES = 2**26  # flags that are kept for the next block of their segment
+_CHANNELS = 51  # default window of the running median
+_SMOOTH_HZ = 20 * 10**6
+_LONGEST = 2**20
+
+
+class Flag(SpectrumStream):
+    """Spectra with weight 0 where there is interference.
+
+    Segments of `n_segment` spectra, counted from the first, are judged each by itself. In a
+    segment, channels whose median over time stands out from the running median over `width` are
+    flagged as a whole; then samples that stand out from the median of their channel, less what
+    changes smoothly over `smooth` of the band: gain and continuum are no interference. Noise is
+    measured by median absolute deviations. Samples are compared alone (`clip`) and in runs of up
+    to `max_window` over time and over frequency (`sum_threshold`). Spectra with the noise diode
+    on, off, and partly on are judged apart, where the header has its schedule.
+
+    A signal that fills more than half of a segment, or of a window, is taken for the level. Lines
+    that may not be lost belong in `protect`.
+
+    Parameters
+    ----------
+    source : SpectrumStream
+        Spectra.
+    bands : str or sequence, optional
+        What to flag whatever it looks like: tables of `fastsig.interference.BANDS` and intervals.
+    clip : float or None
+        Largest deviation of a sample, in standard deviations; None or 0 for any.
+    sum_threshold : float or None
+        Threshold of SumThreshold for a single sample, in standard deviations; it falls by 1.5
+        for every doubling of the run. None or 0 for none.
+    max_window : int
+        Longest run, a power of two.
+    protect : str or sequence, optional
+        Intervals that are never flagged.
+    together : bool
+        Whether a sample flagged in one product is flagged in all; else products that are made of
+        both polarisations are flagged where any of these is.
+    width, smooth : Quantity, str or int, optional
+        As above, as a span of frequency or a number of channels; 51 channels and 20 MHz.
+    n_segment : int, optional
+        Spectra of a segment; by default 2**20 values of a product, 32 to 1024 spectra.
+
+    Raises
+    ------
+    PlanError
+        Where the source holds no spectra.
+    UsageError
+        Where a parameter is not allowed.
+    FormatError
+        Where frequencies are asked of a source that does not tell its own.
+
+    References
+    ----------
+    A. R. Offringa et al., MNRAS 405, 155 (2010): SumThreshold.
+    """
+
+    def __init__(
+        self, source: Stream, *, bands: Any = None, clip: float | None = 5.0,
+        sum_threshold: float | None = 6.0, max_window: int = 64, protect: Any = None,
+        together: bool = True, width: Any = None, smooth: Any = None,
+        n_segment: int | None = None,
+    ) -> None:
+        if not isinstance(source, SpectrumStream):
+            raise PlanError(f"flag takes spectra, not {source.kind}")
+        super().__init__(source.header, source.shape, np.float32, source.path)
+        self.source, self.sum_dtype, self.together = source, source.sum_dtype, bool(together)
+        self.bands = interference.bands(bands)
+        self.protect = interference.intervals(protect, "protect")
+        protected = self._channels(self.protect)
+        self.settings = Settings(
+            _sigma("clip", clip), _sigma("sum_threshold", sum_threshold),
+            _window(max_window), self._span("width", width, _CHANNELS),
+            self._span("smooth", smooth, None), protected)
+        if not self.bands and self.settings.clip is None and self.settings.sum_threshold is None:
+            raise UsageError("nothing is flagged without bands, clip and sum_threshold; allowed: "
+                             "one of them at least")
+        self._banned = self._channels(self.bands) & ~protected
+        self.n_segment = self._segment_length(n_segment)
+        self._missing: dict[int, int] = {}  # of each segment, samples without weight before
+        self._flags: dict[int, Future[NDArray[np.bool_]]] = {}
+        self._lock = threading.Lock()
+
+    def on(self, source: SpectrumStream) -> Flag:
+        """The same flags of another stream of the same spectra."""
+        other = copy.copy(self)
+        other.source, other.sum_dtype = source, source.sum_dtype
+        other._flags, other._lock = {}, threading.Lock()
+        return other
+
+    def _segment_length(self, n_segment: int | None) -> int:
+        low, high = _SEGMENT_ROWS
+        if n_segment is None:
+            return min(high, max(low, _SEGMENT_VALUES // self.shape[2]))
+        n_segment = whole("n_segment", n_segment)
+        if not 1 <= n_segment <= _LONGEST:
+            raise UsageError(f"n_segment = {n_segment}; allowed: 1 to {_LONGEST}")
+        return n_segment
+
+    def _span(self, name: str, value: Any, default: int | None) -> int:
+        """A window over frequency as a number of channels."""
+        if value is None and default is None and self.header.channels is not None:
+            value = f"{_SMOOTH_HZ} Hz"
+        if value is None:
+            return default or max(1, self.shape[2] // 4)
+        if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+            channels = int(value)
+        else:
+            step = self.header.require_channels(self.path).step_hz
+            channels = round(exact(value, "Hz", name) / step)
+        if channels < 1 and not (isinstance(value, str) and default is None):
+            raise UsageError(f"{name} = {value!r}; allowed: one channel or more")
+        return max(1, channels)
+
+    def _channels(self, spans: tuple[Interval, ...]) -> NDArray[np.bool_]:
+        """Channels that share frequency with an interval, (chan,)."""
+        found = np.zeros(self.shape[2], np.bool_)
+        if not spans:
+            return found
+        axis = self.header.require_channels(self.path)
+        edge = axis.edges_hz[0]
+        for low, high in spans:
+            first, stop = (low - edge) // axis.step_hz, -((edge - high) // axis.step_hz)
+            found[max(0, int(first)) : max(0, int(stop))] = True
+        return found
+
+    @property
+    def missing_share(self) -> float:
+        """Share of samples that had no weight before, of the segments judged until now."""
+        spans = [self._bounds(number) for number in self._missing]
+        total = sum(stop - first for first, stop in spans) * self._values
+        return sum(self._missing.values()) / total if total else 0.0
+
+    def inputs(self) -> tuple[Stream, ...]:
+        """The spectra."""
+        return (self.source,)
+
+    def needs(self, start: int, n: int) -> tuple[int, int]:
+        """The whole segments that rows are in."""
+        if not n:
+            return start, 0
+        first = self._bounds(self._segment(start))[0]
+        return first, self._bounds(self._segment(start + n - 1))[1] - first
+
+    def parameters(self) -> Mapping[str, Any]:
+        """What decides the numbers; frequencies are edges, MHz."""
+        diode = self.header.diode
+        return {
+            "bands_mhz": _in_mhz(self.bands), "clip": self.settings.clip,
+            "sum_threshold": self.settings.sum_threshold,
+            "max_window": self.settings.max_window, "protect_mhz": _in_mhz(self.protect),
+            "together": self.together, "width_channels": self.settings.width,
+            "smooth_channels": self.settings.smooth, "n_segment": self.n_segment,
+            "diode": None if diode is None else asdict(diode),
+        }
+
+    @property
+    def segment_rows(self) -> int:
+        """Rows that are best read together."""
+        return self.n_segment
+
+    @property
+    def weight_channels(self) -> int:
+        """Length of the weights' channel axis."""
+        return self.shape[2]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one spectrum and its weights in memory."""
+        return self._values * 8
+
+    @property
+    def _values(self) -> int:
+        return self.shape[1] * self.shape[2]
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to make `n` rows: a segment, and what judging it takes."""
+        rows = min(self.shape[0], n + 2 * self.n_segment)
+        return (self.source.work_bytes(rows) + rows * self._values * 12
+                + self.n_segment * self.shape[2] * 48)
+
+    def _segment(self, row: int) -> int:
+        """Number of the segment of a row; the last takes a rest that is less than half of one."""
+        count = max(1, (2 * self.shape[0] + self.n_segment) // (2 * self.n_segment))
+        return min(row // self.n_segment, count - 1)
+
+    def _bounds(self, number: int) -> tuple[int, int]:
+        """First row of a segment, and the row behind its last."""
+        start = number * self.n_segment
+        is_last = self._segment(self.shape[0] - 1) == number
+        return start, self.shape[0] if is_last else start + self.n_segment
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Mean spectra (NaN where the weight is 0) and weights, both float32."""
+        self._check_range(start, n)
+        block = self.source.read_block(start, n)
+        flags = self._flags_of(start, n, block)
+        data = np.empty(block.data.shape, np.float32) if out is None else out[:n]
+        np.copyto(data, block.data)
+        np.copyto(data, np.float32(np.nan), where=flags)
+        weight = np.where(flags, np.float32(0), block.valid).astype(np.float32, copy=False)
+        view = data.view()
+        view.flags.writeable = weight.flags.writeable = False
+        return Block(view, weight, start, n)
+
+    def read_sums(self, start: int, n: int) -> Sums:
+        """Rows in their additive form."""
+        self._check_range(start, n)
+        sums, flags = self.source.read_sums(start, n), self._flags_of(start, n, None)
+        weight = np.where(flags, 0.0, sums.weight)
+        total = np.where(flags, sums.total.dtype.type(0), sums.total)
+        return Sums(total, np.broadcast_to(weight, total.shape))
+
+    def _flags_of(self, start: int, n: int, block: Block | None) -> NDArray[np.bool_]:
+        """Flags of rows, (n, 1 or product, chan); of a block that is read already, if it is."""
+        if not n:
+            return np.zeros((0, 1, self.shape[2]), np.bool_)
+        parts = []
+        for number in range(self._segment(start), self._segment(start + n - 1) + 1):
+            first, stop = self._bounds(number)
+            flags = self._kept(number, block)
+            parts.append(flags[max(start, first) - first : min(start + n, stop) - first])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _kept(self, number: int, block: Block | None) -> NDArray[np.bool_]:
+        """Flags of a segment, made by the first thread that asks for them."""
+        with self._lock:
+            made = self._flags.get(number)
+            mine = made is None
+            if made is None:
+                made = self._flags[number] = Future()
+                self._make_room()
+        if mine:
+            try:
+                made.set_result(self._judged(number, block))
+            except BaseException as error:
+                with self._lock:
+                    self._flags.pop(number, None)
+                made.set_exception(error)
+        return made.result()
+
+    def _make_room(self) -> None:
+        """Drop the earliest segments: reading goes forward, mostly."""
+        each = self.n_segment * self.shape[2] * (1 if self.together else self.shape[1])
+        for number in sorted(self._flags)[: max(0, len(self._flags) - max(4, _KEPT_BYTES // each))]:
+            del self._flags[number]
+
+    def _judged(self, number: int, block: Block | None) -> NDArray[np.bool_]:
+        first, stop = self._bounds(number)
+        if block is None or block.start > first or block.start + block.n < stop:
+            block = self.source.read_block(first, stop - first)
+        rows = slice(first - block.start, stop - block.start)
+        data, weight = block.data[rows], np.broadcast_to(block.valid[rows], block.data[rows].shape)
+        self._missing[number] = data.size - int(np.count_nonzero(weight))
+        return self._judge(first, data, weight)
+
+    def _judge(self, first: int, data: NDArray[np.float32], weight: NDArray[np.float32]
+               ) -> NDArray[np.bool_]:
+        """Flags of a segment that begins with row `first`, (n, 1 or product, chan)."""
+        names = self.polarization.names
+        powers = [k for k, name in enumerate(names) if name not in SIGNED]
+        states = diode_states(self.header.diode, self.header.sample_rate, first, len(data))
+        flags = np.zeros(data.shape, np.bool_)
+        for k in powers or range(len(names)):
+            valid = (weight[:, k] > 0) & ~self._banned
+            x = np.where(valid, data[:, k], np.float32(np.nan))
+            flags[:, k] = judge(x, states, power=bool(powers), settings=self.settings)
+        flags[:, :, self._banned] = True
+        every: NDArray[np.bool_] = np.logical_or.reduce(flags, axis=1, keepdims=True)
+        if self.together:
+            return every
+        mixed = [k for k in range(len(names)) if k not in powers]
+        flags[:, mixed] |= every
+        return flags
+
+
+def diode_states(diode: DiodeSchedule | None, sample_rate: Fraction, first: int, n: int
+                 ) -> NDArray[np.int8]:
+    """Whether the noise diode is on in rows: `OFF`, `ON`, or `EDGE` where it is for a part.
+
+    Parameters
+    ----------
+    diode : DiodeSchedule or None
+        Counted from row 0; without one all rows are off.
+    sample_rate : Fraction
+        Rows a second, Hz.
+    first, n : int
+        First row and number of rows.
+
+    Returns
+    -------
+    ndarray, shape (n,), int8
+    """
+    states = np.full(n, OFF, np.int8)
+    if diode is None:
+        return states
+    length = Fraction(diode.ticks_per_second) / sample_rate
+    row, unit = length.numerator, length.denominator  # times in ticks / unit: all whole numbers
+    on, period = diode.on_ticks * unit, diode.period_ticks * unit
+    for k in range(n):
+        begin = (first + k) * row - diode.first_tick * unit
+        phase = begin % period
+        if begin + row <= 0 or (begin >= 0 and phase >= on and phase + row <= period):
+            continue
+        states[k] = ON if begin >= 0 and phase + row <= on else EDGE
+    return states
+
+
+def _sigma(name: str, value: float | None) -> float | None:
+    if not value:
+        return None
+    if not 0 < float(value) < np.inf:
+        raise UsageError(f"{name} = {value!r}; allowed: standard deviations above 0, or None")
+    return float(value)
+
+
+def _window(value: int) -> int:
+    value = whole("max_window", value)
+    if not 1 <= value <= _LONGEST or value & (value - 1):
+        raise UsageError(f"max_window = {value}; allowed: powers of two, 1 to {_LONGEST}")
+    return value
+
+
+def _in_mhz(spans: tuple[Interval, ...]) -> list[list[float]]:
+    return [[float(edge / 10**6) for edge in span] for span in spans]

@@ -1,0 +1,104 @@
+"""SumThreshold against its twin, its definition and its contract."""
+
+import numpy as np
+import pytest
+from fastsig_kernels import (
+    flag_line_nb,
+    reference,
+    sum_threshold,
+    sum_threshold_nb,
+    sum_thresholds,
+)
+
+
+def piece(shape=(37, 45), seed=1):
+    """Noise with runs of weak interference along both axes, NaN and flags."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(shape).astype("float32")
+    x[10:26, 7] += 2
+    x[3, 20:40] -= 2.5
+    x[30, 30] = 50
+    x[rng.random(shape) < 0.02] = np.nan
+    x[5, 5] = np.inf
+    return x, rng.random(shape) < 0.05
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("max_window", [1, 4, 32, 64])
+@pytest.mark.parametrize("seed", range(4))
+def test_twin(axis, max_window, seed):
+    x, flags = piece(seed=seed)
+    thresholds = sum_thresholds(4, max_window)
+    expected = reference.sum_threshold(x, flags, thresholds, axis)
+    found = flags.copy()
+    assert sum_threshold(x, found, thresholds, axis) is None
+    np.testing.assert_array_equal(found, expected)
+    assert found.sum() > flags.sum() and not found[~np.isfinite(x) & ~flags].any()
+    other = np.asfortranarray(x), np.asfortranarray(flags)
+    sum_threshold(*other, thresholds, axis)
+    np.testing.assert_array_equal(other[1], expected)
+
+
+def test_a_weak_run_is_found_by_its_window_alone():
+    thresholds = sum_thresholds(6, 16)
+    np.testing.assert_allclose(thresholds, 6 / 1.5 ** np.arange(5))
+    x = np.zeros((1, 64), "float32")
+    x[0, 20:36] = thresholds[4] * 1.01
+    for max_window, count in ((8, 0), (16, 16)):
+        flags = np.zeros(x.shape, bool)
+        sum_threshold(x, flags, sum_thresholds(6, max_window), 1)
+        assert flags.sum() == count and (count == 0 or flags[0, 20:36].all())
+        turned = np.zeros(x.T.shape, bool)
+        sum_threshold(-np.ascontiguousarray(x.T), turned, sum_thresholds(6, max_window), 0)
+        np.testing.assert_array_equal(turned.T, flags)
+
+
+def test_a_strong_sample_takes_no_neighbours_with_it():
+    x = np.zeros((1, 100), "float32")
+    x[0, 50] = 1e6
+    flags = np.zeros(x.shape, bool)
+    sum_threshold(x, flags, sum_thresholds(6, 64), 1)
+    assert list(np.flatnonzero(flags)) == [50]
+
+
+def test_noise_is_kept():
+    x = np.random.default_rng(2).standard_normal((512, 512)).astype("float32")
+    flags = np.zeros(x.shape, bool)
+    for axis in (0, 1):
+        sum_threshold(x, flags, sum_thresholds(6, 64), axis)
+    assert flags.mean() < 2e-3
+
+
+def test_python_function_and_short_lines():
+    x, flags = (np.ascontiguousarray(part[2:5, :20]) for part in piece())
+    thresholds = sum_thresholds(3, 8)
+    found, again = flags.copy(), flags.copy()
+    sum_threshold(x, found, thresholds, 1)
+    sum_threshold_nb.py_func(x, again, thresholds, 1)
+    np.testing.assert_array_equal(again, found)
+    kept = ~flags[0]
+    flag_line_nb.py_func(x[0], kept, thresholds, np.zeros(21), np.zeros(21, np.int64),
+                         np.empty(20, bool))
+    np.testing.assert_array_equal(~kept & np.isfinite(x[0]) | flags[0], found[0])
+    for shape in ((0, 5), (5, 0), (1, 1)):
+        sum_threshold(np.zeros(shape, "float32"), np.zeros(shape, bool), thresholds, 0)
+
+
+def test_refused():
+    x, flags = piece()
+    thresholds = sum_thresholds(6)
+    with pytest.raises(ValueError, match="axis: found 2, allowed 0 or 1"):
+        sum_threshold(x, flags, thresholds, 2)
+    with pytest.raises(ValueError, match="flags: found shape"):
+        sum_threshold(x, flags[1:], thresholds, 0)
+    with pytest.raises(TypeError, match="flags: found dtype uint8"):
+        sum_threshold(x, flags.astype("uint8"), thresholds, 0)
+    with pytest.raises(TypeError, match="x: found .*allowed numpy.ndarray"):
+        sum_threshold(np.ma.masked_array(x), flags, thresholds, 0)
+    with pytest.raises(ValueError, match="max_window: found 48, allowed a power of two"):
+        sum_thresholds(6, 48)
+    for bad in (0, -1, np.inf, np.nan):
+        with pytest.raises(ValueError, match="threshold: found"):
+            sum_thresholds(bad)
+    with pytest.raises(ValueError, match="rho: found"):
+        sum_thresholds(6, 8, 0.5)
