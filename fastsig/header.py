@@ -29,6 +29,14 @@ class DiodeSchedule:
     first_tick: int = 0
     ticks_per_second: int = 250_000_000
 
+    def shifted(self, seconds: Fraction) -> DiodeSchedule:
+        """The same diode, told from `seconds` later; ticks become finer where that needs it."""
+        late = seconds * self.ticks_per_second
+        times = late.denominator
+        return DiodeSchedule(self.period_ticks * times, self.on_ticks * times,
+                             self.first_tick * times - late.numerator,
+                             self.ticks_per_second * times)
+
 
 @dataclass(frozen=True)
 class Header:
@@ -83,6 +91,11 @@ class Header:
     def replace(self, **changes: Any) -> Header:
         """A copy with some fields changed."""
         return replace(self, **changes)
+
+    def later(self, start_time: Time, seconds: Fraction) -> Header:
+        """A copy whose sample 0 is at `start_time`, `seconds` after what it was."""
+        diode = None if self.diode is None else self.diode.shifted(seconds)
+        return replace(self, start_time=start_time, diode=diode)
 
     def overridden(self, overrides: Mapping[str, str]) -> Header:
         """A copy in which the user's values stand in place of the file's."""

@@ -50,16 +50,16 @@ _BURSTS = (
 )
 _AVIATION = (
     Band("distance measuring equipment and transponders of aircraft", "1025", "1150",
-         "ICAO Annex 10, vol. I, 3.5 (DME, airborne) and vol. IV (SSR, 1030 and 1090 MHz)"),
+         "ICAO Annex 10: DME, airborne; SSR, 1030 and 1090 MHz"),
 )
 _GNSS = (
     Band("Galileo E5, with GPS L5 and BeiDou B2", "1166.22", "1217.37",
-         "Galileo OS SIS ICD, 2.1: 1191.795 MHz, 51.15 MHz"),
-    Band("GPS L5, lower part", "1164.45", "1188.45", "IS-GPS-705, 3.3.1.1: 1176.45 MHz, 24 MHz"),
-    Band("GPS L2", "1217.37", "1237.83", "IS-GPS-200, 3.3.1.1: 1227.6 MHz, 20.46 MHz"),
+         "Galileo OS SIS ICD: 1191.795 MHz, 51.15 MHz"),
+    Band("GPS L5, lower part", "1164.45", "1188.45", "IS-GPS-705: 1176.45 MHz, 24 MHz"),
+    Band("GPS L2", "1217.37", "1237.83", "IS-GPS-200: 1227.6 MHz, 20.46 MHz"),
     Band("GLONASS L2", "1242.4265", "1249.136",
-         "GLONASS ICD 5.1, 3.3.1: channels -7 to 6, 1246 MHz + 0.4375 MHz k, 1.022 MHz each"),
-    Band("BeiDou B3I", "1258.29", "1278.75", "BDS-SIS-ICD-B3I-1.0, 4: 1268.52 MHz, 20.46 MHz"),
+         "GLONASS ICD 5.1: channels -7 to 6, 1246 MHz + 0.4375 MHz k, 1.022 MHz each"),
+    Band("BeiDou B3I", "1258.29", "1278.75", "BDS-SIS-ICD-B3I-1.0: 1268.52 MHz, 20.46 MHz"),
     Band("Galileo E6", "1258.29", "1299.21", "Galileo E6-B/C: 1278.75 MHz, 40.92 MHz"),
 )
 

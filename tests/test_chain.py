@@ -205,3 +205,25 @@ def test_streams_can_be_walked_as_files(recording: Path) -> None:
     stream.close()
     with pytest.raises(fs.DataError, match="closed"):
         stream.read_block(0, 1)
+
+
+def test_the_diode_keeps_its_time_in_a_slice() -> None:
+    from fastsig.header import DiodeSchedule
+
+    schedule = DiodeSchedule(period_ticks=1000, on_ticks=400, first_tick=100)
+    later = schedule.shifted(Fraction(3, 10**6))  # 750 ticks
+    assert (later.period_ticks, later.on_ticks, later.first_tick) == (1000, 400, -650)
+    fine = schedule.shifted(Fraction(1, 3 * 10**6))
+    assert Fraction(fine.first_tick, fine.ticks_per_second) == (
+        Fraction(100, 250_000_000) - Fraction(1, 3 * 10**6))
+    assert Fraction(fine.period_ticks, fine.ticks_per_second) == Fraction(1000, 250_000_000)
+    with fs.open("data/samples/fast_band_1GSa.h5") as obs:
+        whole = obs.header.diode
+        for part in (obs[1001:], obs.channelize(64, n_tap=8).detect("I"),
+                     obs.channelize(64).detect("I")[7:]):
+            late = elapsed(obs.start_time, part.start_time)
+            found = part.header.diode
+            first = Fraction(found.first_tick, found.ticks_per_second) + late
+            assert abs(first - Fraction(whole.first_tick, whole.ticks_per_second)) < 1e-11
+            assert found.period_ticks * whole.ticks_per_second == (
+                whole.period_ticks * found.ticks_per_second)

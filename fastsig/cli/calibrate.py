@@ -46,7 +46,7 @@ from fastsig.cli import common, copying
 @click.option("--gain", metavar="K/JY", help="Jy, by a gain of one polarisation: 16K/Jy.")
 @click.option("--picture", metavar="FILE.png", help="Diode, gains and noise, as a picture.")
 @common.span_options
-@copying.to_option
+@copying.spectra_to_option
 @copying.copy_options
 def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Write the spectra of one scan, in FILE or several, in kelvin or jansky.

@@ -19,6 +19,11 @@ to_option = click.option(
     help="Format; by default what the ending of PATH stands for. Voltages: .h5 native, .raw guppi, "
     ".dada, .vdif; spectra: .h5 fbh5, .fil sigproc, .fits psrfits, .dat presto.")
 
+spectra_to_option = click.option(
+    "--to", type=click.Choice(SPECTRA),
+    help="Format; by default what the ending of PATH stands for: .h5 fbh5, .fil sigproc, .fits "
+    "psrfits, .dat presto.")
+
 copy_options = common.options(
     click.option("--bits", type=click.Choice(["1", "2", "4", "8", "16", "32"]),
                  help="Of a number in the file; by default as recorded, or the fewest that carry "

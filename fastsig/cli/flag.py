@@ -35,7 +35,7 @@ _RUNS = 5  # spans of channels that are told
               help="Spectra judged together.  [default: by the number of channels]")
 @click.option("--picture", metavar="PATH", help="Draw before and after: .png, .pdf, .svg, .html.")
 @click.option("--product", metavar="NAME", help="Product to draw; the first by default.")
-@copying.to_option
+@copying.spectra_to_option
 @copying.copy_options
 def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Give interference in the spectra of one scan, in FILE or several, the weight 0.

@@ -87,9 +87,10 @@ class Channelize(FrameStream):
         self._scratch = Scratch(self.bank.scratch)
         middle = Fraction(self.bank.history, 2)
         super().__init__(
-            header.replace(
-                start_time=sample_time(header.start_time, 1, header.sample_rate / middle)
-                if middle else header.start_time,
+            header.later(
+                sample_time(header.start_time, 1, header.sample_rate / middle)
+                if middle else header.start_time, middle / header.sample_rate
+            ).replace(
                 sample_rate=header.sample_rate / self.hop,
                 channels=channelized_axis(axis, n_chan, complex_input=header.is_complex,
                                           sideband=header.sideband),

@@ -102,7 +102,7 @@ class SelectVoltages(VoltageStream):
 
     def __init__(self, source: VoltageStream, rows: tuple[int, int]) -> None:
         self.source, self.rows = source, rows
-        header = source.header.replace(start_time=source.time_of(rows[0]))
+        header = source.header.later(source.time_of(rows[0]), rows[0] / source.header.sample_rate)
         super().__init__(header, (rows[1] - rows[0], *source.shape[1:]), source.dtype, source.path)
         self.may_have_nan, self.levels = source.may_have_nan, source.levels
 
@@ -180,9 +180,9 @@ class SelectSpectra(SpectrumStream):
         self.source, self.rows, self.channels = source, rows, channels
         self.sum_dtype = source.sum_dtype
         axis = source.header.channels
-        header = source.header.replace(
-            start_time=source.time_of(rows[0]), channels=axis.sliced(*channels) if axis else None
-        )
+        header = source.header.later(
+            source.time_of(rows[0]), rows[0] / source.header.sample_rate
+        ).replace(channels=axis.sliced(*channels) if axis else None)
         shape = (rows[1] - rows[0], source.shape[1], channels[1] - channels[0])
         super().__init__(header, shape, source.dtype, source.path)
         whole = channels == (0, source.shape[2])
