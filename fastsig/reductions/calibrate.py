@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,21 +17,19 @@ from fastsig.calibration.diode import find_cycle
 from fastsig.calibration.gain import DiodeModel
 from fastsig.calibration.solution import DiodeSolution, pairs_of
 from fastsig.errors import PlanError, UsageError
-from fastsig.frequency import ChannelAxis
-from fastsig.header import DiodeSchedule
+from fastsig.reductions import _calibration_options as options
 from fastsig.reductions.diode import Measured, gain_of, measure, total_power
 from fastsig.stages.calibrate import Calibrate
 from fastsig.stages.flux import Flux
 from fastsig.stages.locate import Locate
 from fastsig.stages.stokes import Stokes
 from fastsig.stream import SpectrumStream, Stream
-from fastsig.units import exact, quantity
+from fastsig.units import exact
 
 __all__ = ["Found", "calibrated", "solve"]
 
 F8 = NDArray[np.float64]
 
-_SMOOTH_HZ = Fraction(5_000_000)
 _MIDDLE = 0.8  # of the band: what system temperatures and noise are medians of
 
 
@@ -134,7 +131,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     pairs = pairs_of(stream.polarization.names, stream.path)
     n_pol = 1 + max(b for _, b in pairs)
     edge = exact(guard, "s", "guard")
-    kelvin = _temperatures(tcal, stream, n_pol, beam)
+    kelvin = options.temperatures(tcal, stream, n_pol, beam)
     threads = len(os.sched_getaffinity(0)) if workers is None else workers
     power, weight, step = total_power(stream, workers=threads, progress=progress)
     cycle = _cycle(stream, power, weight, step, diode)
@@ -144,17 +141,11 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
         power, weight, step, cycle, gain_s=float(exact(gain_time, "s", "gain_time")), guard=edge,
         n_average=samples * bands, path=stream.path)
     found = measure(stream, cycle, counting, guard=edge, workers=threads, progress=progress)
-    over = _smoothing(smooth, axis)
+    over = options.smoothing(smooth, axis)
     width = 2 * round(float(over / axis.step_hz) / 2) + 1
     shape, error = _shape(found, model, pairs, samples, width)
     return _found(stream, cycle, model, found, shape, error, kelvin, pairs, samples, phase,
                   {"gain_s": str(gain_time), "smooth_hz": str(over), "tcal": _told(tcal)})
-
-
-def _smoothing(smooth: Any, axis: ChannelAxis) -> Fraction:
-    if smooth is not None:
-        return exact(smooth, "Hz", "smooth")
-    return min(_SMOOTH_HZ, axis.n_chan * axis.step_hz / 32)
 
 
 def _told(tcal: Any) -> str:
@@ -162,76 +153,12 @@ def _told(tcal: Any) -> str:
         tcal, (list, tuple)) else os.path.basename(str(tcal))
 
 
-def _temperatures(tcal: Any, stream: SpectrumStream, n_pol: int, beam: int | None) -> F8:
-    """Temperature of the diode, K, (pol, chan)."""
-    n_chan = stream.shape[2]
-    values = _numbers(tcal)
-    if values is None:
-        from fastsig.telescopes.tcal import read
-
-        number = stream.header.beam if beam is None else beam
-        if number is None:
-            raise UsageError(f"{stream.path}: the file tells no beam; give --beam 1")
-        table = read(tcal).at(stream.header.require_channels(stream.path), number)
-        return np.asarray(table.to_value(u.K))[:n_pol]
-    if len(values) not in (1, n_pol):
-        raise UsageError(f"tcal: {len(values)} temperatures for {n_pol} polarisations; allowed: "
-                         "one for all, or one for each")
-    if stream.polarization.names == ("I",):
-        values = [2 * values[0]]  # I is the sum of both
-    return np.repeat(np.broadcast_to(np.array(values, np.float64), (n_pol,))[:, np.newaxis],
-                     n_chan, axis=1)
-
-
-def _numbers(tcal: Any) -> list[float] | None:
-    """Temperatures in K, where these are numbers and no tables."""
-    if isinstance(tcal, u.Quantity):
-        return [float(each) for each in np.atleast_1d(tcal.to_value(u.K))]
-    if not isinstance(tcal, str) or os.path.exists(tcal):
-        return None
-    try:
-        found = [float(quantity(part, "K", "tcal").value) for part in tcal.split(",")]
-    except UsageError:
-        if tcal.rstrip()[-1:] == "K" and "/" not in tcal:
-            raise
-        return None
-    if not all(0 < value < 1e9 for value in found):
-        raise UsageError(f"tcal = {tcal!r}; allowed: temperatures above 0, such as 1.1K, or tables")
-    return found
-
-
 def _cycle(stream: SpectrumStream, power: F8, weight: F8, step: Fraction, diode: Any
            ) -> DiodeCycle:
-    schedule = _schedule(diode, stream)
-    hint = stream.header.diode if schedule is None else schedule
+    told = options.schedule(diode, stream)
+    hint = stream.header.diode if told is None else told
     return find_cycle(power, weight, step_s=step, hint=hint,
-                      hint_from="header" if schedule is None else "user", path=stream.path)
-
-
-def _schedule(diode: Any, stream: SpectrumStream) -> DiodeSchedule | None:
-    """The user's schedule."""
-    if diode is None or isinstance(diode, DiodeSchedule):
-        return diode
-    parts: dict[str, Any] = dict(diode) if isinstance(diode, Mapping) else {
-        key.strip(): value for key, _, value in (part.partition("=")
-                                                 for part in str(diode).split(","))}
-    first = exact(parts.get("first", 0), "s", "diode: first")
-    if set(parts) <= {"mode", "first"} and "mode" in parts:
-        return _of_mode(str(parts["mode"]), first, stream)
-    if set(parts) - {"period", "on", "first"} or not {"period", "on"} <= set(parts):
-        raise UsageError(f"diode = {diode!r}; allowed: mode=NAME, or period=,on=,first= as times")
-    return DiodeCycle(exact(parts["period"], "s", "diode: period"),
-                      exact(parts["on"], "s", "diode: on"), first).schedule()
-
-
-def _of_mode(name: str, first: Fraction, stream: SpectrumStream) -> DiodeSchedule:
-    from fastsig import telescopes
-
-    modes = telescopes.get(stream.header.telescope or "FAST").receiver().diode_modes
-    if name not in modes:
-        raise UsageError(f"diode mode {name!r}; allowed: {', '.join(modes)}")
-    schedule = modes[name].schedule(1 / stream.header.sample_rate)
-    return DiodeCycle.of_schedule(schedule).shifted(-first).schedule()
+                      hint_from="header" if told is None else "user", path=stream.path)
 
 
 def _shape(found: Measured, model: DiodeModel, pairs: Any, samples: float, width: int
@@ -344,7 +271,7 @@ def calibrated(
     if ky is not None:
         from fastsig.io.ky import read
 
-        out = Locate(out, read(ky), beam=beam, refraction=_refraction(refraction))
+        out = Locate(out, read(ky), beam=beam, refraction=options.refraction(refraction))
     elif beam is not None:
         out.header = out.header.replace(beam=beam)
     if stokes is not None:
@@ -359,16 +286,3 @@ def calibrated(
     return out
 
 
-def _refraction(told: Any) -> Any:
-    if not isinstance(told, str):
-        return told
-    from fastsig.pointing import Refraction
-
-    parts = told.split(",")
-    try:
-        pressure, temperature, humidity = (float(part) for part in parts[:3])
-        wavelength = float(quantity(parts[3], "m", "wavelength").value)
-        return Refraction(pressure, temperature, humidity, wavelength)
-    except (ValueError, IndexError):
-        raise UsageError(f"refraction = {told!r}; allowed: hPa, degrees C, relative humidity and "
-                         "wavelength, as in 925,15,0.8,0.3m") from None
