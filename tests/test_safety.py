@@ -45,8 +45,14 @@ def test_kill_9_at_ten_moments(recording: Path, tmp_path: Path) -> None:
     out.unlink()
     killed = left = 0
     for moment in range(10):
+        before = set(os.listdir(tmp_path))
         process = subprocess.Popen(words, env=environment(), stderr=subprocess.DEVNULL)
-        time.sleep(whole * (moment + 0.5) / 10)
+        if moment % 2:  # while it writes, however busy the machine is
+            while set(os.listdir(tmp_path)) <= before and process.poll() is None:
+                time.sleep(0.001)
+            time.sleep(0.002 * moment)
+        else:
+            time.sleep(whole * (moment + 0.5) / 10)
         process.kill()
         process.wait()
         killed += process.returncode == -signal.SIGKILL

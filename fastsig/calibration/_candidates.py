@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastsig.calibration import _blind
 from fastsig.calibration._folding import Fit, Series, fit_box, fold
-from fastsig.calibration._judging import Found, judged
+from fastsig.calibration._judging import OUTLYING, Found, judged
 from fastsig.calibration.cycle import DiodeMode
 
 __all__ = ["best_of"]
@@ -53,7 +53,7 @@ def _of_mode(series: Series, mode: DiodeMode, step: Fraction) -> Found:
     period, on = (float(each) for each in mode.rows(step))
     flat = series.detrended(_drift_width(period, on, series.n)).clipped()
     fit, flat = _settled(series, fit_box(fold(flat, period), on), 3)
-    return Found(fit, flat, mode, 2 * period)
+    return Found(fit, flat, mode, 2 * period, int(np.count_nonzero(series.w)))
 
 
 def _drift_width(period: float, on: float, n: int) -> float:
@@ -80,7 +80,7 @@ def _without_outliers(flat: Series, model: NDArray[np.float64], step: float) -> 
     rest = np.abs(rest - np.median(rest[used]))
     sigma = 1.4826 * np.median(rest[used] * np.sqrt(flat.w[used]))
     # Half a step besides: a gain that drifts, or a row under an edge, is no outlier.
-    kept = rest * np.sqrt(flat.w) <= 6 * sigma + 0.5 * abs(step) * np.sqrt(flat.w)
+    kept = rest * np.sqrt(flat.w) <= OUTLYING * sigma + 0.5 * abs(step) * np.sqrt(flat.w)
     return Series(flat.y, np.where(kept, flat.w, 0.0))
 
 
@@ -107,6 +107,7 @@ def _lines_left(found: Found) -> bool:
 
 
 def _of_blind(series: Series) -> Found | None:
+    n_row = int(np.count_nonzero(series.w))
     first, series = _blind.search(series)
     if first is None:
         return None
@@ -115,4 +116,4 @@ def _of_blind(series: Series) -> Found | None:
     fit, flat = _settled(series, fit, 1)
     if _blind.is_wave(flat, fit):
         return None
-    return Found(fit, flat, None, 2.0 * series.n * _FREE_TRIALS)
+    return Found(fit, flat, None, 2.0 * series.n * _FREE_TRIALS, n_row)

@@ -14,17 +14,24 @@ from fastsig.calibration._folding import Fit, Series
 from fastsig.calibration._scatter import Cycles, each_cycle, redness
 from fastsig.calibration.cycle import DiodeCycle, DiodeMode
 
-__all__ = ["Found", "judged"]
+__all__ = ["OUTLYING", "Found", "judged"]
+
+OUTLYING = 6.0  # standard deviations from which a row is an outlier
 
 
 @dataclass(frozen=True)
 class Found:
-    """A fitted box-car: `flat` is the series less its drift, `trials` how many were tried."""
+    """A fitted box-car.
+
+    `flat` is the series less its drift and its outliers, `trials` how many were tried, `n_row` how
+    many rows there were before outliers were taken.
+    """
 
     fit: Fit
     flat: Series
     mode: DiodeMode | None
     trials: float
+    n_row: int
 
     @cached_property
     def variance(self) -> float:
@@ -41,7 +48,10 @@ class Found:
         """Fall of chi-square by the diode, in variances of noise as red as it is."""
         rest = Series(self.flat.y - self.fit.model(self.flat.n), self.flat.w)
         red = redness(rest, self.fit.on)
-        return self.fit.gain / self.variance / max(red, self.cycles.excess) ** 2
+        used = int(np.count_nonzero(self.flat.w))
+        # What a model calls outliers counts against it, as much as if each were as near as can be.
+        apart = 1 + OUTLYING**2 * max(0, self.n_row - used) / max(used, 1)
+        return self.fit.gain / self.variance / max(red, self.cycles.excess) ** 2 / apart
 
 
 def judged(found: Found, step: Fraction) -> DiodeCycle:

@@ -218,3 +218,12 @@ def test_a_schedule_of_no_known_mode_helps(rng):
     power, weight = series(rng, step, period, on, phase, 60, 1)
     found = find_cycle(power, weight, step_s=step, hint=ticks(period, on, phase))
     assert found.mode == "header" and found.period == period and found.phase == phase
+
+
+def test_outliers_of_one_pattern_are_the_diode_of_another() -> None:
+    """Rows with the diode on are outliers to a pattern that switches more often: no good fit."""
+    rng = np.random.default_rng(4)
+    rows = np.arange(200)
+    power = 1 + 0.6 * (rows % 8 == 0) + 0.2 * np.exp(-0.5 * ((rows - 140) / 5) ** 2)
+    found = find_cycle(power * (1 + rng.normal(0, 1e-3, 200)), step_s=Fraction("1.00663296"))
+    assert found.mode == "1 sample in 8" and found.phase == 0
