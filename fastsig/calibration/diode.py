@@ -124,9 +124,10 @@ def _agree(found: DiodeCycle, given: DiodeCycle, step: Fraction) -> bool:
     drift = abs(float(found.period - given.period)) * found.n_cycle
     apart = float((found.phase - given.phase) % given.period)
     apart = min(apart, float(given.period) - apart)
-    return (drift <= max(row, 3 * found.period_error_s * found.n_cycle)
-            and abs(float(found.on - given.on)) <= row
-            and apart <= max(row, 3 * found.phase_error_s))
+    near = row / 4  # else whole rows would be taken for what they are not
+    return (drift <= max(near, 3 * found.period_error_s * found.n_cycle)
+            and abs(float(found.on - given.on)) <= max(near, 6 * found.phase_error_s)
+            and apart <= max(near, 3 * found.phase_error_s))
 
 
 def _is_higher(power: Any, weight: Any, off_level: Any, path: str) -> bool:

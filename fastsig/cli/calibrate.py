@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import click
@@ -54,12 +55,18 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
     The noise diode is found in the data; spectra partly under an edge of it have the weight 0.
     """
     from fastsig.chain import open_chain
-    from fastsig.reductions.calibrate import calibrated, solve
+    from fastsig.errors import DoubtWarning
+    from fastsig.reductions.calibrate import calibrated, check, solve
 
     rows = slice(common.parse_end(options["tstart"]), common.parse_end(options["tstop"]))
     band = slice(options["fstart"], options["fstop"])
+    steps = {**{name: options[name] for name in (
+        "on", "guard", "stokes", "feed_angle", "ky", "refraction", "flux", "beam", "zenith_angle",
+        "gain")}, "sign_q": int(options["sign_q"]), "sign_v": int(options["sign_v"])}
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         part = source[rows] if band == slice(None) else source[rows, band]
+        _check_names(part.stream, output, options)
+        check(part.stream, **steps)
         quiet = options["quiet"]
         with common.progress(2 * part.shape[0], "measure", quiet=quiet) as advance:
             found = solve(
@@ -68,14 +75,27 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
                 beam=options["beam"], workers=options["workers"], progress=advance)
         for line in found.summary():
             common.say(line, quiet)
-        stream = calibrated(
-            part.stream, found, on=options["on"], stokes=options["stokes"],
-            sign_q=int(options["sign_q"]), sign_v=int(options["sign_v"]),
-            feed_angle=options["feed_angle"], ky=options["ky"],
-            refraction=options["refraction"], flux=options["flux"], beam=options["beam"],
-            zenith_angle=options["zenith_angle"], gain=options["gain"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DoubtWarning)  # told by `check`
+            stream = calibrated(part.stream, found, **steps)
+        copying.copy_stream(stream, output, to, options)
         if options["picture"] and not options["dry_run"]:
             from fastsig.view import draw_calibration
 
-            draw_calibration(found, part.stream, options["picture"], overwrite=options["overwrite"])
-        copying.copy_stream(stream, output, to, options)
+            draw_calibration(found, part.stream, options["picture"],
+                             overwrite=options["overwrite"])
+            common.say(f"wrote {options['picture']}", quiet)
+
+
+def _check_names(stream: Any, output: str, options: dict[str, Any]) -> None:
+    """Refuse names before anything is read."""
+    from fastsig.io.outputs import output_names
+    from fastsig.io.provenance import input_files
+    from fastsig.io.safe import check_output
+    from fastsig.view import check_picture
+
+    inputs = input_files(stream)
+    check_output(output_names(output, 1)[0], overwrite=options["overwrite"], inputs=inputs)
+    if options["picture"]:
+        check_picture(options["picture"])
+        check_output(options["picture"], overwrite=options["overwrite"], inputs=inputs)

@@ -122,6 +122,7 @@ def describe(stream: Stream, format_name: str, *, deep: bool = False) -> dict[st
         "backend": header.backend,
         "beam": header.beam,
         "source": header.source,
+        "unit": header.unit,
         "ra_deg": header.ra_deg,
         "dec_deg": header.dec_deg,
         "valid_fraction": valid_fraction(stream, deep=deep),

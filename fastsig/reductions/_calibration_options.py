@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -18,18 +19,32 @@ from fastsig.header import DiodeSchedule
 from fastsig.stream import SpectrumStream
 from fastsig.units import exact, quantity
 
-__all__ = ["refraction", "schedule", "smoothing", "temperatures"]
+__all__ = ["refraction", "schedule", "seconds", "smoothing", "temperatures"]
 
 F8 = NDArray[np.float64]
 
 _SMOOTH_HZ = Fraction(5_000_000)
+_NUMBER = re.compile(r"\s*[-+]?[\d.]")
 
 
 def smoothing(smooth: Any, axis: ChannelAxis) -> Fraction:
     """Width that the diode's spectrum is smoothed over, Hz."""
-    if smooth is not None:
-        return exact(smooth, "Hz", "smooth")
-    return min(_SMOOTH_HZ, axis.n_chan * axis.step_hz / 32)
+    band = axis.n_chan * axis.step_hz
+    if smooth is None:
+        return min(_SMOOTH_HZ, band / 32)
+    width = exact(smooth, "Hz", "smooth")
+    if not 0 <= width <= band / 8:
+        raise UsageError(f"smooth = {smooth}; allowed: 0 Hz to an eighth of the band, "
+                         f"{float(band / 8) / 1e6:.6g} MHz")
+    return width
+
+
+def seconds(value: Any, name: str, *, least: bool) -> Fraction:
+    """A time; above 0 where it is not allowed to be that `least`."""
+    found = exact(value, "s", name)
+    if found < 0 or (found == 0 and not least):
+        raise UsageError(f"{name} = {value}; allowed: {'0 s or more' if least else 'above 0 s'}")
+    return found
 
 
 def temperatures(tcal: Any, stream: SpectrumStream, n_pol: int, beam: int | None) -> F8:
@@ -43,7 +58,13 @@ def temperatures(tcal: Any, stream: SpectrumStream, n_pol: int, beam: int | None
         if number is None:
             raise UsageError(f"{stream.path}: the file tells no beam; give --beam 1")
         table = read(tcal).at(stream.header.require_channels(stream.path), number)
-        return np.asarray(table.to_value(u.K))[:n_pol]
+        kelvin = np.asarray(table.to_value(u.K))
+        if not np.isfinite(kelvin).any():
+            raise UsageError(f"{tcal}: has no temperature of the diode within the band of "
+                             f"{stream.path}")
+        # I is the sum of both polarisations.
+        return kelvin.sum(axis=0, keepdims=True) if stream.polarization.names == ("I",) else (
+            kelvin[:n_pol])
     if len(values) not in (1, n_pol):
         raise UsageError(f"tcal: {len(values)} temperatures for {n_pol} polarisations; allowed: "
                          "one for all, or one for each")
@@ -55,16 +76,18 @@ def temperatures(tcal: Any, stream: SpectrumStream, n_pol: int, beam: int | None
 
 def _numbers(tcal: Any) -> list[float] | None:
     """Temperatures in K, where these are numbers and no tables."""
+    if isinstance(tcal, (int, float)) or (isinstance(tcal, (list, tuple)) and any(
+            isinstance(each, (int, float)) for each in tcal)):
+        raise UsageError(f"tcal = {tcal!r}; allowed: temperatures with a unit, or tables")
     if isinstance(tcal, u.Quantity):
-        return [float(each) for each in np.atleast_1d(tcal.to_value(u.K))]
-    if not isinstance(tcal, str) or os.path.exists(tcal):
+        found = [float(each) for each in np.atleast_1d(quantity(tcal, "K", "tcal").value)]
+    elif not isinstance(tcal, str) or os.path.exists(tcal):
         return None
-    try:
-        found = [float(quantity(part, "K", "tcal").value) for part in tcal.split(",")]
-    except UsageError:
-        if tcal.rstrip()[-1:] == "K" and "/" not in tcal:
-            raise
-        return None
+    else:
+        parts = tcal.split(",")
+        if not all(_NUMBER.match(part) for part in parts):
+            return None
+        found = [float(quantity(part, "K", "tcal").value) for part in parts]
     if not all(0 < value < 1e9 for value in found):
         raise UsageError(f"tcal = {tcal!r}; allowed: temperatures above 0, such as 1.1K, or tables")
     return found
@@ -74,9 +97,12 @@ def schedule(diode: Any, stream: SpectrumStream) -> DiodeSchedule | None:
     """The user's schedule."""
     if diode is None or isinstance(diode, DiodeSchedule):
         return diode
-    parts: dict[str, Any] = dict(diode) if isinstance(diode, Mapping) else {
-        key.strip(): value for key, _, value in (part.partition("=")
-                                                 for part in str(diode).split(","))}
+    pairs = list(diode.items()) if isinstance(diode, Mapping) else [
+        (key.strip(), value) for key, _, value in (part.partition("=")
+                                                   for part in str(diode).split(","))]
+    parts: dict[str, Any] = dict(pairs)
+    if len(parts) < len(pairs):
+        raise UsageError(f"diode = {diode!r}: a value is given twice; allowed: each once")
     first = exact(parts.get("first", 0), "s", "diode: first")
     if set(parts) <= {"mode", "first"} and "mode" in parts:
         return _of_mode(str(parts["mode"]), first, stream)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,7 +17,8 @@ from fastsig.calibration.cycle import DiodeCycle
 from fastsig.calibration.diode import find_cycle
 from fastsig.calibration.gain import DiodeModel
 from fastsig.calibration.solution import DiodeSolution, pairs_of
-from fastsig.errors import PlanError, UsageError
+from fastsig.errors import DataError, DoubtWarning, FastsigWarning, PlanError, UsageError
+from fastsig.io.provenance import file_record
 from fastsig.reductions import _calibration_options as options
 from fastsig.reductions.diode import Measured, gain_of, measure, total_power
 from fastsig.stages.calibrate import Calibrate
@@ -26,7 +28,7 @@ from fastsig.stages.stokes import Stokes
 from fastsig.stream import SpectrumStream, Stream
 from fastsig.units import exact
 
-__all__ = ["Found", "calibrated", "solve"]
+__all__ = ["Found", "calibrated", "check", "solve"]
 
 F8 = NDArray[np.float64]
 
@@ -130,27 +132,37 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     axis = stream.header.require_channels(stream.path)
     pairs = pairs_of(stream.polarization.names, stream.path)
     n_pol = 1 + max(b for _, b in pairs)
-    edge = exact(guard, "s", "guard")
+    edge = options.seconds(guard, "guard", least=True)
+    steady = options.seconds(gain_time, "gain_time", least=False)
+    over = options.smoothing(smooth, axis)
+    if phase and len(pairs) != 4:
+        raise UsageError(f"{stream.path}: phase needs CR and CI; here are "
+                         f"{', '.join(stream.polarization.names)}")
     kelvin = options.temperatures(tcal, stream, n_pol, beam)
     threads = len(os.sched_getaffinity(0)) if workers is None else workers
     power, weight, step = total_power(stream, workers=threads, progress=progress)
     cycle = _cycle(stream, power, weight, step, diode)
     samples = float(axis.step_hz / stream.header.sample_rate)
+    samples *= 2 if stream.polarization.names == ("I",) else 1  # of two polarisations
     bands = axis.n_chan / power.shape[2] * float(step * stream.header.sample_rate)
     model, counting = gain_of(
-        power, weight, step, cycle, gain_s=float(exact(gain_time, "s", "gain_time")), guard=edge,
+        power, weight, step, cycle, gain_s=float(steady), guard=edge,
         n_average=samples * bands, path=stream.path)
     found = measure(stream, cycle, counting, guard=edge, workers=threads, progress=progress)
-    over = options.smoothing(smooth, axis)
     width = 2 * round(float(over / axis.step_hz) / 2) + 1
     shape, error = _shape(found, model, pairs, samples, width)
     return _found(stream, cycle, model, found, shape, error, kelvin, pairs, samples, phase,
                   {"gain_s": str(gain_time), "smooth_hz": str(over), "tcal": _told(tcal)})
 
 
-def _told(tcal: Any) -> str:
-    return ", ".join(os.path.basename(os.fspath(each)) for each in tcal) if isinstance(
-        tcal, (list, tuple)) else os.path.basename(str(tcal))
+def _told(tcal: Any) -> Any:
+    """Text of temperatures, or records of the files of tables."""
+    each = tcal if isinstance(tcal, (list, tuple)) else [tcal]
+    if not all(isinstance(one, (str, os.PathLike)) and os.path.exists(one) for one in each):
+        return str(tcal)
+    paths = [os.path.join(one, name) for one in each if os.path.isdir(one)
+             for name in sorted(os.listdir(one))] + [one for one in each if os.path.isfile(one)]
+    return [file_record(path) for path in paths if os.path.isfile(path)]
 
 
 def _cycle(stream: SpectrumStream, power: F8, weight: F8, step: Fraction, diode: Any
@@ -178,11 +190,46 @@ def _shape(found: Measured, model: DiodeModel, pairs: Any, samples: float, width
         values.append(found.on[index] - found.off[index])
     value, variance = np.stack(values) / mean, np.stack(variances) / mean**2
     usable = np.isfinite(value) & np.isfinite(variance) & (variance > 0)
-    weight = np.where(usable, 1 / np.where(usable, variance, 1), 0.0)
     if width < 3:
         return np.where(usable, value, np.nan), np.where(usable, np.sqrt(variance), np.inf)
-    smooth, smooth_variance = smooth_channels(np.where(usable, value, 0.0), weight, width)
-    return smooth, np.sqrt(smooth_variance)
+    return _smoothed(found, value, variance, usable, pairs, width)
+
+
+def _smoothed(found: Measured, value: F8, variance: F8, usable: NDArray[np.bool_], pairs: Any,
+              width: int) -> tuple[F8, F8]:
+    """The diode over the shape of the band smoothed, times that shape.
+
+    The band is steep at its ends and the diode's temperature is not. Its shape is the running
+    median of the power without the diode, which follows what rises or falls and passes over lines.
+    """
+    band = np.stack([np.sqrt(_running_median(found.off[a], width)
+                             * _running_median(found.off[b], width)) for a, b in pairs])
+    good = usable & (band > 0)
+    safe = np.where(good, band, 1.0)
+    weight = np.where(good, safe**2 / np.where(good, variance, 1.0), 0.0)
+    ratio, error = smooth_channels(np.where(good, value / safe, 0.0), weight, width)
+    smooth, spread = ratio * safe, np.sqrt(error) * safe
+    dead = np.zeros(usable.shape, bool)
+    for index, (a, b) in enumerate(pairs):
+        if a == b:  # its own diode is not seen where its neighbours' is
+            own = np.sqrt(np.where(good[index], variance[index], 0.0))
+            dead[index] = (value[index] < 0.5 * smooth[index]) & (
+                smooth[index] - value[index] > 5 * own)
+    lost = ~good | dead
+    return np.where(lost, np.nan, smooth), np.where(lost, np.inf, spread)
+
+
+def _running_median(values: F8, width: int) -> F8:
+    """Median of `width` channels about each, of those that are finite."""
+    from scipy.ndimage import median_filter
+
+    known = np.isfinite(values)
+    if not known.any():
+        return np.zeros(len(values))
+    place = np.arange(len(values))
+    filled = np.interp(place, place[known], values[known])
+    return np.asarray(median_filter(filled, min(width, 2 * (len(values) // 2) + 1),
+                                    mode="nearest"))
 
 
 def _found(stream: SpectrumStream, cycle: DiodeCycle, model: DiodeModel, found: Measured, shape: F8,
@@ -192,11 +239,9 @@ def _found(stream: SpectrumStream, cycle: DiodeCycle, model: DiodeModel, found: 
     with np.errstate(invalid="ignore", divide="ignore"):
         each = np.where(shape[powers] > 3 * error[powers], tcal / shape[powers], np.nan)
     kelvin = np.stack([np.sqrt(each[a] * each[b]) for a, b in pairs])
+    _check_channels(each, tcal, stream.path)
     diode, turn = kelvin * shape, None
     if phase:
-        if len(pairs) != 4:
-            raise UsageError(f"{stream.path}: phase needs CR and CI; here are "
-                             f"{', '.join(stream.polarization.names)}")
         turn = np.arctan2(diode[3], diode[2])
         turn = np.where(np.isfinite(turn), turn, 0.0)
         diode[2], diode[3] = np.hypot(diode[2], diode[3]), 0.0
@@ -220,6 +265,19 @@ def _found(stream: SpectrumStream, cycle: DiodeCycle, model: DiodeModel, found: 
                  ratio, samples)
 
 
+def _check_channels(kelvin: F8, tcal: F8, path: str) -> None:
+    """Tell of channels that cannot be calibrated; raise where none can be."""
+    known = np.asarray(np.isfinite(kelvin).all(axis=0))
+    if not known.any():
+        raise DataError(path, "the noise diode is seen in no channel")
+    lost = int((~known).sum())
+    if lost:
+        table = int((~np.isfinite(tcal).all(axis=0)).sum())
+        why = f"; of {table} of them its temperature is not known" if table else ""
+        warnings.warn(f"{path}: {lost} of {len(known)} channels, where the noise diode is not "
+                      f"seen, have the weight 0{why}", FastsigWarning, stacklevel=4)
+
+
 def _json(value: float) -> float | None:
     return round(value, 6) if np.isfinite(value) else None
 
@@ -236,7 +294,7 @@ def _middle(n_chan: int) -> slice:
 
 
 def calibrated(
-    stream: Stream, found: Found, *, on: str = "subtract", guard: Any = 0,
+    stream: Stream, found: Found | DiodeSolution, *, on: str = "subtract", guard: Any = 0,
     stokes: str | None = None, sign_q: int = 1, sign_v: int = 1, feed_angle: Any = None,
     ky: str | None = None, refraction: Any = None, beam: int | None = None, flux: bool = False,
     zenith_angle: Any = None, gain: Any = None,
@@ -266,12 +324,18 @@ def calibrated(
     gain : Quantity or str, optional
         K/Jy of a polarisation, in place of the receiver's own.
     """
-    out: SpectrumStream = Calibrate(stream, found.solution, on=on,
-                                    guard=exact(guard, "s", "guard"))
+    _check_steps(stokes, sign_q, sign_v, feed_angle, ky, refraction, flux, zenith_angle, gain)
+    told = stream.header.beam
+    if beam is not None and told not in (None, beam):
+        warnings.warn(f"{stream.path}: is of beam {told}; beam {beam} is followed", DoubtWarning,
+                      stacklevel=2)
+    solution = found if isinstance(found, DiodeSolution) else found.solution
+    out: SpectrumStream = Calibrate(stream, solution, on=on, guard=exact(guard, "s", "guard"))
     if ky is not None:
         from fastsig.io.ky import read
 
-        out = Locate(out, read(ky), beam=beam, refraction=options.refraction(refraction))
+        out = Locate(out, read(ky), beam=beam, refraction=options.refraction(refraction),
+                     record=file_record(ky))
     elif beam is not None:
         out.header = out.header.replace(beam=beam)
     if stokes is not None:
@@ -286,3 +350,29 @@ def calibrated(
     return out
 
 
+def _check_steps(stokes: str | None, sign_q: int, sign_v: int, feed_angle: Any, ky: Any,
+                 refraction: Any, flux: bool, zenith_angle: Any, gain: Any) -> None:
+    """Refuse what would have no effect."""
+    idle = [text for text, is_idle in (
+        ("sign_q or sign_v without Stokes parameters",
+         stokes is None and (sign_q, sign_v) != (1, 1)),
+        ("feed_angle without stokes IQUV", feed_angle is not None and stokes != "IQUV"),
+        ("refraction without a track (ky)", refraction is not None and ky is None),
+        ("zenith_angle without flux", zenith_angle is not None and not flux),
+        ("gain with flux, which takes the receiver's own", gain is not None and flux),
+    ) if is_idle]
+    if idle:
+        raise UsageError(f"{'; '.join(idle)}: has no effect; allowed: together with it, or not "
+                         "at all")
+
+
+def check(stream: Stream, **steps: Any) -> None:
+    """Raise what `calibrated` would, before anything is measured; options as of it."""
+    if not isinstance(stream, SpectrumStream) or stream.header.unit is not None:
+        return  # `solve` tells
+    names = stream.polarization.names
+    pairs_of(names, stream.path)
+    rows = 1 / stream.header.sample_rate
+    ones = np.ones(stream.shape[1:])
+    calibrated(stream, DiodeSolution(DiodeCycle(2 * rows, rows, Fraction(0)), names, np.zeros(1),
+                                     np.ones((1, 2)), ones, ones), **steps)

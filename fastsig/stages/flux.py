@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import PlanError, UsageError
+from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.stream import Block, SpectrumStream, Stream, Sums, sums
 from fastsig.telescopes.receiver import Receiver
 from fastsig.units import quantity
@@ -69,7 +70,11 @@ class Flux(SpectrumStream):
                              np.float32)
         self._gains: dict[int, NDArray[np.float32]] = {}
         if self.zenith is not None or self.given is not None:
-            self._gain(round((self.zenith or 0) / _STEP_DEG))  # what is out of range fails here
+            first = self._gain(round((self.zenith or 0) / _STEP_DEG))
+        else:
+            angle = source.read_columns(0, 1)["zenith_deg"][0]
+            first = self._gain(round(angle / _STEP_DEG))  # what is out of range fails here
+        _check_gain(first, source.path)
 
     def _gain(self, step: int) -> NDArray[np.float32]:
         """Gain of all channels, K/Jy, at a zenith angle of so many steps; NaN where unknown."""
@@ -130,3 +135,14 @@ def _check_place(source: SpectrumStream, zenith_angle: Any) -> None:
                          "track (--ky), --zenith-angle 20deg, or --gain 16K/Jy")
     if source.header.beam is None:
         raise UsageError(f"{source.path}: the file tells no beam; give --beam 1")
+
+
+def _check_gain(gain: NDArray[np.float32], path: str) -> None:
+    """Tell of channels of which no gain is known; raise where it is of none."""
+    lost = int(np.isnan(gain).sum())
+    if lost == len(gain):
+        raise PlanError(f"{path}: the receiver's gain is known of no channel of the band; give a "
+                        "gain (--gain 16K/Jy)")
+    if lost:
+        warnings.warn(f"{path}: {lost} of {len(gain)} channels, of which the receiver's gain is "
+                      "not known, have the weight 0", FastsigWarning, stacklevel=4)

@@ -35,6 +35,8 @@ class Locate(SpectrumStream):
         By default the header's.
     refraction : Refraction, optional
         None by default.
+    record : mapping, optional
+        What provenance tells of the track's file; its name by default.
 
     Raises
     ------
@@ -45,17 +47,21 @@ class Locate(SpectrumStream):
     """
 
     def __init__(self, source: Stream, track: CabinTrack, *, beam: int | None = None,
-                 refraction: Refraction | None = None) -> None:
+                 refraction: Refraction | None = None,
+                 record: Mapping[str, Any] | None = None) -> None:
         if not isinstance(source, SpectrumStream):
             raise PlanError(f"locate takes spectra, not {source.kind}")
         self.source, self.track, self.refraction = source, track, refraction
+        self.record = dict(record or {"name": track.path.rpartition("/")[2]})
         beam = source.header.beam if beam is None else beam
         if beam is None:
             raise UsageError(f"{source.path}: the file tells no beam; give --beam 1")
         super().__init__(source.header.replace(beam=beam), source.shape, source.dtype, source.path)
         self.sum_dtype = source.sum_dtype
         self.beam = beam
-        self.positions(0, min(1, self.shape[0]))  # a track of another scan is refused at once
+        ends = mid_times(source.start_time, self.header.sample_rate, self.shape[0])[
+            [0, self.shape[0] // 2, -1]]
+        track.positions(ends, beam)  # one of another scan is refused at once
 
     def positions(self, start: int, n: int) -> BeamPositions:
         """Where the beam points in rows `start` to ``start + n - 1``."""
@@ -69,7 +75,7 @@ class Locate(SpectrumStream):
     def parameters(self) -> Mapping[str, Any]:
         """What decides the positions."""
         seen = self.refraction
-        return {"track": self.track.path.rpartition("/")[2], "beam": self.beam,
+        return {"track": self.record, "beam": self.beam,
                 "refraction": None if seen is None else str(seen)}
 
     @property

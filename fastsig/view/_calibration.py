@@ -66,7 +66,8 @@ def _gains(axes: Any, found: Found, names: list[str]) -> None:
 def _spectra(axes: Any, found: Found, names: list[str], powers: list[int]) -> None:
     for index, (name, row) in enumerate(zip(names, powers, strict=True)):
         step = found.measured.on[row] - found.measured.off[row]
-        axes.plot(found.frequency, step, color=COLORS[index], lw=0.5, alpha=0.4)
+        axes.plot(found.frequency, step, color=COLORS[index], lw=0.5, alpha=0.4,
+                  label="as measured" if index == 0 else None)
         line(axes, found.frequency, found.shape[row], COLORS[index], label=name)
     axes.set(xlabel="frequency (MHz)", ylabel="diode (recorded units)")
     axes.set_ylim(*_range([found.shape[row] for row in powers], 0.2))

@@ -18,10 +18,10 @@ from scipy.optimize import least_squares
 import fastsig as fs
 from fastsig import simulate, telescopes
 from fastsig.chain import Chain
-from fastsig.errors import DataError, DoubtWarning, PlanError, UsageError
+from fastsig.errors import DataError, DoubtWarning, FastsigWarning, PlanError, UsageError
 from fastsig.header import DiodeSchedule
 from fastsig.reduce import write
-from fastsig.reductions.calibrate import calibrated, solve
+from fastsig.reductions.calibrate import calibrated, check, solve
 from fastsig.simulate import FastScan, FastSpectra, PointSource, write_scan
 from fastsig.stream import Block, SpectrumStream, sums
 
@@ -177,7 +177,7 @@ def test_noise_of_intensity_mapping() -> None:
                         tsys=1.25 * gain, seed=3,
                         diode=simulate.Diode("12.5K", period=2 * 10**9, on=25 * 10**7, first=0))
     made = Made(recording)
-    found = solve(made, "12.5K", smooth="3MHz")
+    found = solve(made, "12.5K", smooth="0.375MHz")
     flux = calibrated(made, found, stokes="I", flux=True, zenith_angle="10deg")
     values = flux.read_block(0, flux.shape[0]).data[:, 0]
     off = values[flux.read_columns(0, flux.shape[0])["diode_on"] == 0]
@@ -277,7 +277,8 @@ def test_one_polarisation_and_channels_without_values() -> None:
             return Block(data, np.isfinite(data).astype(np.float32), start, n)
 
     lost = Lost(spectra(), slice(0, 2), lose)
-    found = solve(lost, "12.5K", smooth="0Hz")
+    with pytest.warns(FastsigWarning, match="1 of 64 channels, where the noise diode is not seen"):
+        found = solve(lost, "12.5K", smooth="0Hz")
     block = calibrated(lost, found).read_block(0, 50)
     assert (block.valid[:, :, 5] == 0).all() and (block.valid[:, :, 6] == 1).all()
     assert np.isnan(block.data[:, :, 5]).all() and abs(np.nanmean(block.data) - 20) < 0.3
@@ -342,3 +343,69 @@ def test_polarisation_of_the_sky(tmp_path: Path) -> None:
     i, q, u_, v = means[1] - [means[4][0] * gains[1] / gains[0], 0, 0, 0]
     assert np.abs(np.array([i, q, u_, v]) - [3, 0.6, -0.45, 0.15]).max() < 0.002 * means[1][0]
     assert abs(np.rad2deg(np.arctan2(u_, q) - np.arctan2(-0.15, 0.2))) / 2 < 0.2
+
+
+@pytest.mark.parametrize("wrong", ["period=20.1326592s,on=10.0663296s,first=1.00663296s",
+                                   "period=20.1326592s,on=9.05969664s,first=0s",
+                                   "period=20.0s,on=10.0s,first=0s"])
+def test_a_schedule_that_is_wrong_by_a_spectrum(wrong: str) -> None:
+    made = Made(spectra(duration="400s", integration="1.00663296s", bandwidth="31.25MHz", n_chan=64,
+                        diode=simulate.Diode("12.5K", period=5033164800, on=2516582400)))
+    assert abs(solve(made, "12.5K").tsys[0] - 20) < 0.1
+    with pytest.raises(DataError, match=r"period 20\.132659200 s, on 10\.06632960. s, first on at"):
+        solve(made, "12.5K", diode=wrong)
+
+
+def test_the_ends_of_the_band_and_dead_channels() -> None:
+    def kill(values: np.ndarray) -> None:
+        values[:, :, 300] = 0
+
+    made = Made(spectra(duration="200s", n_chan=640, bandwidth="19.2MHz", bandpass="fast"),
+                change=kill)
+    with pytest.warns(FastsigWarning, match="of 640 channels, where the noise diode is not seen"):
+        found = solve(made, "12.5K")
+    block = calibrated(made, found).read_block(0, 400)
+    level = block.data[:, :2].mean(axis=0)
+    for part in (slice(5, 60), slice(-60, -5)):
+        assert np.abs(np.median(level[:, part], axis=1) - 20).max() < 0.3
+        assert np.abs(level[:, part] - 20).max() < 2
+    assert (block.valid[:, :, 300] == 0).all() and (block.valid[:, :, 299] == 1).all()
+
+
+def test_intensity_alone(tmp_path: Path) -> None:
+    recording = spectra(duration="200s")
+    made = Made(recording, slice(0, 1))
+    pair = recording.generate(0, recording.n_time)[0]
+    made.values = pair[:, :1] + pair[:, 1:2]
+    made.header = made.header.replace(polarization=type(made.header.polarization)("linear", ("I",)))
+    found = solve(made, "12.5K")
+    assert abs(found.tsys[0] - 40) < 0.3 and abs(found.noise_ratio[0] - 1) < 0.03
+    table = tmp_path / "high.npz"
+    mhz = np.linspace(1390, 1410, 200)
+    np.savez(table, freq=mhz, tcal=np.full((200, 2, 19), 12.5))
+    assert abs(solve(made, str(table), beam=3).tsys[0] - 40) < 0.3
+
+
+@pytest.mark.parametrize("steps, text", [
+    ({"feed_angle": "30deg"}, "feed_angle without stokes IQUV"),
+    ({"sign_q": -1}, "sign_q or sign_v without Stokes"),
+    ({"refraction": "925,15,0.8,0.3m"}, "refraction without a track"),
+    ({"zenith_angle": "20deg"}, "zenith_angle without flux"),
+    ({"gain": "16K/Jy", "flux": True}, "gain with flux"),
+])
+def test_what_would_have_no_effect(steps: dict[str, Any], text: str) -> None:
+    made = Made(spectra(duration="100s", n_chan=16))
+    with pytest.raises(UsageError, match=text):
+        check(made, **steps)
+
+
+def test_nothing_is_measured_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "k.h5").write_bytes(b"")
+    done = fastsig("calibrate", *SIMHI, "-o", tmp_path / "k.h5", "--tcal", "12.5K", "--picture",
+                   tmp_path / "k.png", code=4)
+    assert "noise diode" not in done.stderr and not (tmp_path / "k.png").exists()
+    done = fastsig("calibrate", *SIMHI, "-o", SIMHI[0], "--tcal", "12.5K", "--overwrite", code=4)
+    assert "is an input" in done.stderr or "input" in done.stderr
+    done = fastsig("calibrate", *SIMHI, "-o", tmp_path / "x.h5", "--tcal", "12.5K", "--smooth",
+                   "1MHz", code=2)
+    assert "smooth = 1MHz; allowed: 0 Hz to an eighth of the band" in done.stderr
