@@ -24,6 +24,7 @@ __all__ = ["refraction", "schedule", "seconds", "smoothing", "temperatures"]
 F8 = NDArray[np.float64]
 
 _SMOOTH_HZ = Fraction(5_000_000)
+_LINES_HZ = Fraction(3_000_000)
 _NUMBER = re.compile(r"\s*[-+]?[\d.]")
 
 
@@ -37,6 +38,11 @@ def smoothing(smooth: Any, axis: ChannelAxis) -> Fraction:
         raise UsageError(f"smooth = {smooth}; allowed: 0 Hz to an eighth of the band, "
                          f"{float(band / 8) / 1e6:.6g} MHz")
     return width
+
+
+def band_width(smooth: Fraction, axis: ChannelAxis) -> Fraction:
+    """Width of the running median that tells the band's shape, Hz: lines are to be narrow in it."""
+    return min(max(smooth, _LINES_HZ), axis.n_chan * axis.step_hz / 4)
 
 
 def seconds(value: Any, name: str, *, least: bool) -> Fraction:

@@ -150,7 +150,8 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
         n_average=samples * bands, path=stream.path)
     found = measure(stream, cycle, counting, guard=edge, workers=threads, progress=progress)
     width = 2 * round(float(over / axis.step_hz) / 2) + 1
-    shape, error = _shape(found, model, pairs, samples, width)
+    wide = 2 * round(float(options.band_width(over, axis) / axis.step_hz) / 2) + 1
+    shape, error = _shape(found, model, pairs, samples, (width, wide))
     return _found(stream, cycle, model, found, shape, error, kelvin, pairs, samples, phase,
                   {"gain_s": str(gain_time), "smooth_hz": str(over), "tcal": _told(tcal)})
 
@@ -173,9 +174,12 @@ def _cycle(stream: SpectrumStream, power: F8, weight: F8, step: Fraction, diode:
                       hint_from="header" if told is None else "user", path=stream.path)
 
 
-def _shape(found: Measured, model: DiodeModel, pairs: Any, samples: float, width: int
-           ) -> tuple[F8, F8]:
-    """Power of the diode at gain 1 and its standard error, (product, chan)."""
+def _shape(found: Measured, model: DiodeModel, pairs: Any, samples: float,
+           widths: tuple[int, int]) -> tuple[F8, F8]:
+    """Power of the diode at gain 1 and its standard error, (product, chan).
+
+    `widths` are the channels that it is smoothed over, and those of the band's running median.
+    """
     good = ~model.bad
     each = np.nanmean(np.where(good[:, np.newaxis], model.gain, np.nan), axis=0)
     mean = np.array([np.sqrt(each[a] * each[b]) for a, b in pairs])[:, np.newaxis]
@@ -190,20 +194,20 @@ def _shape(found: Measured, model: DiodeModel, pairs: Any, samples: float, width
         values.append(found.on[index] - found.off[index])
     value, variance = np.stack(values) / mean, np.stack(variances) / mean**2
     usable = np.isfinite(value) & np.isfinite(variance) & (variance > 0)
-    if width < 3:
+    if widths[0] < 3:
         return np.where(usable, value, np.nan), np.where(usable, np.sqrt(variance), np.inf)
-    return _smoothed(found, value, variance, usable, pairs, width)
+    return _smoothed(found, value, variance, usable, pairs, *widths)
 
 
 def _smoothed(found: Measured, value: F8, variance: F8, usable: NDArray[np.bool_], pairs: Any,
-              width: int) -> tuple[F8, F8]:
+              width: int, wide: int) -> tuple[F8, F8]:
     """The diode over the shape of the band smoothed, times that shape.
 
     The band is steep at its ends and the diode's temperature is not. Its shape is the running
     median of the power without the diode, which follows what rises or falls and passes over lines.
     """
-    band = np.stack([np.sqrt(_running_median(found.off[a], width)
-                             * _running_median(found.off[b], width)) for a, b in pairs])
+    band = np.stack([np.sqrt(_running_median(found.off[a], wide)
+                             * _running_median(found.off[b], wide)) for a, b in pairs])
     good = usable & (band > 0)
     safe = np.where(good, band, 1.0)
     weight = np.where(good, safe**2 / np.where(good, variance, 1.0), 0.0)

@@ -409,3 +409,16 @@ def test_nothing_is_measured_where_nothing_can_be_written(tmp_path: Path) -> Non
     done = fastsig("calibrate", *SIMHI, "-o", tmp_path / "x.h5", "--tcal", "12.5K", "--smooth",
                    "1MHz", code=2)
     assert "smooth = 1MHz; allowed: 0 Hz to an eighth of the band" in done.stderr
+
+
+def test_a_line_keeps_its_flux_under_the_default_smoothing() -> None:
+    made = Made(spectra(duration="400s", n_chan=256, bandwidth="1.92MHz", integration="1s",
+                        bandpass="fast", line=simulate.Line(peak="12K", fwhm="118kHz",
+                                                            frequency="1399.9MHz"),
+                        diode=simulate.Diode("12.5K", period=500 * 10**6, on=250 * 10**6)))
+    flux = {}
+    for smooth in (None, "0Hz"):
+        found = solve(made, "12.5K", smooth=smooth)
+        level = calibrated(made, found).read_block(0, 400).data[:, :2].mean(axis=(0, 1))
+        flux[smooth] = (level - 20)[80:160].sum()
+    assert abs(flux[None] / flux["0Hz"] - 1) < 0.01
