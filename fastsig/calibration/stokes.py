@@ -7,13 +7,14 @@ axis -2 and channels on -1: (..., 4, chan).
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import UsageError
+from fastsig.errors import FormatError, UsageError
 
 __all__ = ["MuellerTable", "apply_mueller", "check_signs", "four_of", "products", "rotate",
            "stokes"]
@@ -116,6 +117,24 @@ class MuellerTable:
         if np.shape(self.matrix) != shape or (np.diff(self.freq_hz) <= 0).any():
             raise UsageError(f"Mueller table {np.shape(self.matrix)}; allowed: {shape} of (date, "
                              f"freq, 4, 4), with frequencies that ascend")
+
+    @classmethod
+    def read(cls, path: str) -> MuellerTable:
+        """A table from an ``.npz`` file with ``mjd``, ``freq_mhz`` and ``matrix``.
+
+        Raises
+        ------
+        FormatError
+            Where the file is no such table.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                parts = [np.asarray(file[name], np.float64)
+                         for name in ("mjd", "freq_mhz", "matrix")]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise FormatError(path, f"is no table of Mueller matrices: {error}; allowed: an .npz "
+                              "file with mjd, freq_mhz and matrix (date, freq, 4, 4)") from error
+        return cls(np.atleast_1d(parts[0]), np.atleast_1d(parts[1]) * 1e6, parts[2])
 
     def at(self, mjd: float, freq_hz: Any) -> F8:
         """Matrices (chan, 4, 4) of the nearest date, linear in frequency; NaN outside the table."""

@@ -38,6 +38,8 @@ from fastsig.cli import common, copying
 @click.option("--feed-angle", metavar="ANGLE",
               help="Position angle of feed A less that of the line from M01 to M02: Q and U on the "
               "sky.  [default: Q and U of the receiver]")
+@click.option("--mueller", metavar="FILE.npz",
+              help="Mueller matrices of the receiver: mjd, freq_mhz, matrix; the nearest date.")
 @click.option("--ky", metavar="FILE.xlsx", help="Track of FAST's feed cabin: positions.")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
               help="Of the air, such as 925,15,0.8,0.3m.  [default: none]")
@@ -62,7 +64,7 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
     band = slice(options["fstart"], options["fstop"])
     steps = {**{name: options[name] for name in (
         "on", "guard", "stokes", "feed_angle", "ky", "refraction", "flux", "beam", "zenith_angle",
-        "gain")}, "sign_q": int(options["sign_q"]), "sign_v": int(options["sign_v"])}
+        "gain", "mueller")}, "sign_q": int(options["sign_q"]), "sign_v": int(options["sign_v"])}
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         part = source[rows] if band == slice(None) else source[rows, band]
         _check_names(part.stream, output, options)

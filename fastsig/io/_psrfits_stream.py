@@ -5,17 +5,21 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.header import Header
+from fastsig.io._fits import read_column
 from fastsig.io._psrfits_files import Doubt, Layout, SearchFile
 from fastsig.io._psrfits_rows import TILE, RowReader, coding_of
 from fastsig.io._spectra import SegmentedSpectra
 
 __all__ = ["PsrfitsSpectra"]
 
+_PLACES = ("ra_deg", "dec_deg")
+_MOVED_DEG = 1 / 3600
 _NO_CHANCE = 64  # zero bits at the end that are no chance
 
 
@@ -75,6 +79,51 @@ class PsrfitsSpectra(SegmentedSpectra):
                 self._uniform = not self.may_have_nan and all(
                     self._reader.is_whole(file, row) for file, row in self._rows())
         return 1 if self._uniform else self.shape[2]
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Positions, where RA_SUB and DEC_SUB move through the scan: else the header has them."""
+        return dict.fromkeys(_PLACES, "deg") if self._places is not None else {}
+
+    def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
+        """Positions at the middle of each spectrum, in straight lines between those of rows."""
+        self._check_range(start, n)
+        if self._places is None:
+            return {}
+        at, *places = self._places
+        middle = start + np.arange(n) + 0.5
+        found = {name: np.interp(middle, at, values)
+                 for name, values in zip(_PLACES, places, strict=True)}
+        return found | {"ra_deg": found["ra_deg"] % 360}
+
+    @cached_property
+    def _places(self) -> tuple[NDArray[np.float64], ...] | None:
+        """Middles of rows in spectra, right ascensions without turns, declinations."""
+        if not all({"RA_SUB", "DEC_SUB"} <= set(table.columns) for table in self._units):
+            return None
+        rows, block = list(self._rows()), self._layout.n_block
+        ends = [self._place(*row) for row in (rows[0], rows[-1])]
+        moved = np.abs((np.diff(ends, axis=0)[0] + 180) % 360 - 180).max()
+        if not (np.isfinite(ends).all() and moved > _MOVED_DEG):
+            return None
+        each = np.array([self._place(*row) for row in rows])
+        if not np.isfinite(each).all():
+            return None
+        first = {(file, row): at for at, _, file, row, recorded in self._table.tolist()
+                 if at == recorded}
+        middles, last = [], (-1, -1, 0.0)
+        for file, row in rows:
+            begin = first.get((file, row), last[2] + block * (row - last[1]))
+            last = (file, row, float(begin))
+            middles.append(begin + block / 2)
+        return np.array(middles), np.unwrap(each[:, 0], period=360), each[:, 1]
+
+    def _place(self, file: int, row: int) -> list[float]:
+        """Degrees of a row; NaN where it holds none."""
+        found = [read_column(self.files[file], self._units[file], name, row, row + 1)
+                 for name in ("RA_SUB", "DEC_SUB")]
+        return [float(each.flat[0]) if each.dtype.kind in "iuf" and each.size else np.nan
+                for each in found]
 
     def _rows(self) -> Iterator[tuple[int, int]]:
         """File and row of all there are."""

@@ -17,10 +17,12 @@ from fastsig.calibration.cycle import DiodeCycle
 from fastsig.calibration.diode import find_cycle
 from fastsig.calibration.gain import DiodeModel
 from fastsig.calibration.solution import DiodeSolution, pairs_of
+from fastsig.calibration.stokes import MuellerTable
 from fastsig.errors import DataError, DoubtWarning, FastsigWarning, PlanError, UsageError
 from fastsig.io.provenance import file_record
 from fastsig.reductions import _calibration_options as options
 from fastsig.reductions.diode import Measured, gain_of, measure, total_power
+from fastsig.reductions.effective import n_eff
 from fastsig.stages.calibrate import Calibrate
 from fastsig.stages.flux import Flux
 from fastsig.stages.locate import Locate
@@ -60,7 +62,7 @@ class Found:
     noise_ratio : tuple of float
         Measured scatter of neighbouring spectra over that of the radiometer formula.
     noise_samples : float
-        Independent samples of a value: channel width times integration.
+        Independent samples of a value: channel width times integration times n_eff.
     """
 
     cycle: DiodeCycle
@@ -142,18 +144,23 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     threads = len(os.sched_getaffinity(0)) if workers is None else workers
     power, weight, step = total_power(stream, workers=threads, progress=progress)
     cycle = _cycle(stream, power, weight, step, diode)
-    samples = float(axis.step_hz / stream.header.sample_rate)
+    independent = n_eff(stream)
+    samples = float(axis.step_hz / stream.header.sample_rate) * independent
     samples *= 2 if stream.polarization.names == ("I",) else 1  # of two polarisations
     bands = axis.n_chan / power.shape[2] * float(step * stream.header.sample_rate)
     model, counting = gain_of(
         power, weight, step, cycle, gain_s=float(steady), guard=edge,
         n_average=samples * bands, path=stream.path)
+    if model.bad.sum() > len(model.bad) / 2:
+        warnings.warn(f"{stream.path}: {int(model.bad.sum())} of {len(model.bad)} cycles of the "
+                      "noise diode are left out", DoubtWarning, stacklevel=2)
     found = measure(stream, cycle, counting, guard=edge, workers=threads, progress=progress)
     width = 2 * round(float(over / axis.step_hz) / 2) + 1
     wide = 2 * round(float(options.band_width(over, axis) / axis.step_hz) / 2) + 1
     shape, error = _shape(found, model, pairs, samples, (width, wide))
     return _found(stream, cycle, model, found, shape, error, kelvin, pairs, samples, phase,
-                  {"gain_s": str(gain_time), "smooth_hz": str(over), "tcal": _told(tcal)})
+                  {"gain_s": str(gain_time), "smooth_hz": str(over), "tcal": _told(tcal),
+                   "n_eff": round(independent, 9)})
 
 
 def _told(tcal: Any) -> Any:
@@ -249,22 +256,27 @@ def _found(stream: SpectrumStream, cycle: DiodeCycle, model: DiodeModel, found: 
         turn = np.arctan2(diode[3], diode[2])
         turn = np.where(np.isfinite(turn), turn, 0.0)
         diode[2], diode[3] = np.hypot(diode[2], diode[3]), 0.0
+    axis = stream.header.require_channels(stream.path)
     middle = _middle(stream.shape[2])
     tsys = _medians((found.level[powers] * kelvin[powers])[:, middle])
     ratio = _medians(np.sqrt(found.scatter[powers][:, middle] * samples))
-    record = {
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = _medians((error / shape)[powers].reshape(1, -1))[0]
+    record: dict[str, Any] = {
         **facts, "period_s": str(cycle.period), "on_s": str(cycle.on),
         "phase_s": str(cycle.phase), "mode": cycle.mode, "cycles": len(model.bad),
         "cycles_left_out": int(model.bad.sum()), "phase_corrected": phase,
         "tsys_k": [_json(value) for value in tsys],
-        "radiometer": {"bandwidth_hz": float(stream.header.channels.step_hz)
-                       if stream.header.channels else None,
-                       "integration_s": float(1 / stream.header.sample_rate), "n_eff": 1.0,
+        # Relative standard errors of the scale, which do not average down.
+        "scale_error": {"gain": _json(float(np.median(model.knot_error))),
+                        "shape": _json(spread)},
+        "radiometer": {"bandwidth_hz": float(axis.step_hz),
+                       "integration_s": float(1 / stream.header.sample_rate),
                        "measured_over_expected": [_json(value) for value in ratio]},
     }
+    record["radiometer"]["n_eff"] = record.pop("n_eff")
     solution = DiodeSolution(cycle, stream.polarization.names, model.knots_s, model.knot_gain,
                              kelvin, diode, turn, model.knot_error, record)
-    axis = stream.header.require_channels(stream.path)
     return Found(cycle, model, found, shape, error, tcal, solution, axis.centers.value, tsys,
                  ratio, samples)
 
@@ -301,7 +313,7 @@ def calibrated(
     stream: Stream, found: Found | DiodeSolution, *, on: str = "subtract", guard: Any = 0,
     stokes: str | None = None, sign_q: int = 1, sign_v: int = 1, feed_angle: Any = None,
     ky: str | None = None, refraction: Any = None, beam: int | None = None, flux: bool = False,
-    zenith_angle: Any = None, gain: Any = None,
+    zenith_angle: Any = None, gain: Any = None, mueller: str | None = None,
 ) -> SpectrumStream:
     """The spectra of a scan in K, or Jy, with what more is asked for.
 
@@ -327,8 +339,11 @@ def calibrated(
         Where `ky` does not tell it.
     gain : Quantity or str, optional
         K/Jy of a polarisation, in place of the receiver's own.
+    mueller : path, optional
+        Table of Mueller matrices, of `fastsig.calibration.stokes.MuellerTable.read`.
     """
-    _check_steps(stokes, sign_q, sign_v, feed_angle, ky, refraction, flux, zenith_angle, gain)
+    _check_steps(stokes, sign_q, sign_v, feed_angle, ky, refraction, flux, zenith_angle, gain,
+                 mueller)
     told = stream.header.beam
     if beam is not None and told not in (None, beam):
         warnings.warn(f"{stream.path}: is of beam {told}; beam {beam} is followed", DoubtWarning,
@@ -343,7 +358,9 @@ def calibrated(
     elif beam is not None:
         out.header = out.header.replace(beam=beam)
     if stokes is not None:
-        out = Stokes(out, stokes, sign_q=sign_q, sign_v=sign_v, feed_angle=feed_angle)
+        out = Stokes(out, stokes, sign_q=sign_q, sign_v=sign_v, feed_angle=feed_angle,
+                     mueller=None if mueller is None else MuellerTable.read(mueller),
+                     record=None if mueller is None else file_record(mueller))
     if gain is not None:
         out = Flux(out, gain=gain)
     elif flux:
@@ -355,12 +372,14 @@ def calibrated(
 
 
 def _check_steps(stokes: str | None, sign_q: int, sign_v: int, feed_angle: Any, ky: Any,
-                 refraction: Any, flux: bool, zenith_angle: Any, gain: Any) -> None:
+                 refraction: Any, flux: bool, zenith_angle: Any, gain: Any,
+                 mueller: Any) -> None:
     """Refuse what would have no effect."""
     idle = [text for text, is_idle in (
         ("sign_q or sign_v without Stokes parameters",
          stokes is None and (sign_q, sign_v) != (1, 1)),
         ("feed_angle without stokes IQUV", feed_angle is not None and stokes != "IQUV"),
+        ("mueller without stokes IQUV", mueller is not None and stokes != "IQUV"),
         ("refraction without a track (ky)", refraction is not None and ky is None),
         ("zenith_angle without flux", zenith_angle is not None and not flux),
         ("gain with flux, which takes the receiver's own", gain is not None and flux),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.calibration.stokes import rotate, stokes
+from fastsig.calibration.stokes import MuellerTable, apply_mueller, rotate, stokes
 from fastsig.errors import PlanError, UsageError
 from fastsig.polarization import PRODUCTS
 from fastsig.stream import Block, SpectrumStream, Stream, Sums, sums
@@ -36,6 +36,10 @@ class Stokes(SpectrumStream):
     feed_angle : Quantity or str, optional
         Position angle of feed A less that of the line from M01 to M02, north through east: then Q
         and U are on the sky. It is not published for FAST, so there is no default.
+    mueller : MuellerTable, optional
+        Of the receiver, for signs of 1 and its own frame: taken off before Q and U are turned.
+    record : optional
+        What provenance tells of the table.
 
     Raises
     ------
@@ -46,7 +50,8 @@ class Stokes(SpectrumStream):
     """
 
     def __init__(self, source: Stream, products: str = "IQUV", *, sign_q: int = 1,
-                 sign_v: int = 1, feed_angle: Any = None) -> None:
+                 sign_v: int = 1, feed_angle: Any = None, mueller: MuellerTable | None = None,
+                 record: Any = None) -> None:
         if not isinstance(source, SpectrumStream):
             raise PlanError(f"stokes takes spectra, not {source.kind}")
         if products not in ("IQUV", "I", "V") or {sign_q, sign_v} - {1, -1}:
@@ -64,6 +69,16 @@ class Stokes(SpectrumStream):
                                           or "receiver_deg" not in source.columns):
             raise PlanError(f"{source.path}: Q and U are turned to the sky of products IQUV whose "
                             "receiver's angle is known: give the telescope's track (--ky)")
+        self._mueller = None
+        if mueller is not None:
+            if products != "IQUV":
+                raise UsageError("mueller matrices are of IQUV")
+            axis = source.header.require_channels(source.path)
+            self._mueller = mueller.at(source.start_time.mjd, axis.centers.to_value("Hz"))
+            if not np.isfinite(self._mueller).any():
+                raise UsageError(f"{source.path}: the table of Mueller matrices has none within "
+                                 "the band")
+        self.record = record
         self.source, self.products, self.sign_q, self.sign_v = source, products, sign_q, sign_v
         kept = PRODUCTS[products]
         pol = replace(source.polarization, names=kept, sign_q=sign_q, sign_v=sign_v,
@@ -78,7 +93,8 @@ class Stokes(SpectrumStream):
     def parameters(self) -> Mapping[str, Any]:
         """What decides the numbers."""
         return {"products": self.products, "sign_q": self.sign_q, "sign_v": self.sign_v,
-                "feed_angle_deg": self.feed_deg}
+                "feed_angle_deg": self.feed_deg,
+                **({} if self._mueller is None else {"mueller": self.record or "given"})}
 
     @property
     def weight_channels(self) -> int:
@@ -111,7 +127,10 @@ class Stokes(SpectrumStream):
             return data[:, :1] + data[:, 1:2]
         if self.products == "V":
             return np.asarray(data[:, 3:4] * np.float32(2 * self.sign_v))
-        found = stokes(data, sign_v=self.sign_v)
+        found = stokes(data)
+        if self._mueller is not None:
+            apply_mueller(found, self._mueller, out=found)
+        found[:, 3] *= np.float32(self.sign_v)
         if self.feed_deg is not None:
             angle = self.source.read_columns(start, n)["receiver_deg"] + 90 + self.feed_deg
             rotate(found, np.deg2rad(angle), out=found)

@@ -851,3 +851,28 @@ def test_a_narrow_band_of_many_channels_reads_few_bytes(
     monkeypatch.setattr(type(stream._raw), "read_into", counted)
     np.testing.assert_array_equal(read(stream).data, codes[:, :, 50_000:51_000])
     assert sum(asked) == 4 * 1000 + 3 * 4000  # codes, and three tables of float32
+
+
+@pytest.mark.parametrize("step", [0.0, 0.05])
+def test_positions_that_move(tmp_path: Path, step: float) -> None:
+    """A drift scan has a column of positions; one that stays has those of the header alone."""
+    made(tmp_path / "a.fits", codes_of(8, (4 * N_BLOCK, 2, 6)), rows=[0, 1, 3, 4])
+    with fits.open(tmp_path / "a.fits") as hdus:
+        table = next(hdu for hdu in hdus if hdu.name == "SUBINT")
+        place = np.array([0, 1, 3, 4])
+        more = [fits.Column("RA_SUB", "D", array=(359.95 + step * place) % 360),
+                fits.Column("DEC_SUB", "D", array=20 - step * place)]
+        hdu = fits.BinTableHDU.from_columns([*table.columns, *more], header=table.header)
+        fits.HDUList([hdus[0], hdu]).writeto(tmp_path / "b.fits")
+    stream = opened(tmp_path / "b.fits")
+    if not step:
+        assert stream.columns == {} and stream.read_columns(0, 3) == {}
+        return
+    assert stream.columns == {"ra_deg": "deg", "dec_deg": "deg"}
+    found = stream.read_columns(0, 5 * N_BLOCK)
+    at = (np.arange(5 * N_BLOCK) + 0.5) / N_BLOCK - 0.5
+    inside = (at >= 0) & (at <= 4)
+    np.testing.assert_allclose(found["ra_deg"][inside], (359.95 + step * at[inside]) % 360)
+    np.testing.assert_allclose(found["dec_deg"][inside], 20 - step * at[inside])
+    part = stream.band(1, 4).read_columns(7, 2)
+    np.testing.assert_array_equal(part["dec_deg"], found["dec_deg"][7:9])

@@ -422,3 +422,30 @@ def test_a_line_keeps_its_flux_under_the_default_smoothing() -> None:
         level = calibrated(made, found).read_block(0, 400).data[:, :2].mean(axis=(0, 1))
         flux[smooth] = (level - 20)[80:160].sum()
     assert abs(flux[None] / flux["0Hz"] - 1) < 0.01
+
+
+def test_mueller_matrices_of_the_nearest_date(tmp_path: Path) -> None:
+    leak = np.eye(4) + 0.02 * np.array([[0, 1, -1, 2], [1, 0, 0, 0], [-1, 0, 0, 0], [2, 0, 0, 0]])
+    matrix = np.stack([np.broadcast_to(np.eye(4), (2, 4, 4)), np.broadcast_to(leak, (2, 4, 4))])
+    table = tmp_path / "mueller.npz"
+    np.savez(table, mjd=[50000.0, 61000.0], freq_mhz=[1390.0, 1410.0], matrix=matrix)
+    made = Made(spectra(duration="100s", n_chan=16))
+    found = solve(made, "12.5K")
+    seen = calibrated(made, found, stokes="IQUV").read_block(0, 50).data
+    true = calibrated(made, found, stokes="IQUV", mueller=str(table)).read_block(0, 50).data
+    np.testing.assert_allclose(np.einsum("ij,njc->nic", leak, true), seen, rtol=1e-4, atol=1e-3)
+    (tmp_path / "bad.npz").write_bytes(b"no")
+    with pytest.raises(fs.FormatError, match="bad.npz: is no table of Mueller matrices"):
+        calibrated(made, found, stokes="IQUV", mueller=str(tmp_path / "bad.npz"))
+
+
+def test_independent_samples_of_our_own_bank(tmp_path: Path) -> None:
+    from fastsig.reductions.effective import n_eff
+
+    obs = fs.open("data/samples/frb_carrier_16MHz.h5")
+    one = obs.channelize(64, n_tap=8).detect("AABB").integrate(n_int=100)
+    assert abs(n_eff(one.stream) * 1.032 - 1) < 1e-3
+    one.write(tmp_path / "one.h5")
+    assert n_eff(fs.open(tmp_path / "one.h5").stream) == n_eff(one.stream)
+    assert n_eff(obs.channelize(64, n_tap=1, window="rect").detect("I").stream) == 1
+    assert n_eff(fs.open(SIMHI).stream) == 1
