@@ -26,6 +26,7 @@ _FREE_TRIALS = 1000  # on-times and periods tried for each phase of a blind sear
 def best_of(
     series: Series, modes: Sequence[DiodeMode], step: Fraction, false_alarm: float
 ) -> Found | None:
+    """The box-car that fits best: of a known mode, or of any period where clearly better."""
     known = [_of_mode(series, mode, step) for mode in modes if _resolved(mode, step, series.n)]
     best = max(known, key=lambda found: found.chi2, default=None)
     if best is not None:

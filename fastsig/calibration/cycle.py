@@ -17,7 +17,8 @@ from fastsig.errors import UsageError
 from fastsig.header import DiodeSchedule
 from fastsig.units import fraction, whole
 
-__all__ = ["MODES", "DiodeCycle", "DiodeMode", "classify", "cycle_number", "on_share"]
+__all__ = ["MODES", "DiodeCycle", "DiodeMode", "classify", "cycle_number", "on_share",
+           "scheduled"]
 
 _ROOM = 2**62
 _CLOCK_S = Fraction(251_658_240, 250_000_000)  # what FAST's diode clock calls a second
@@ -221,6 +222,33 @@ def classify(
     state = np.full(n, -1, np.int8)
     state[np.asarray(lit == 0, bool)] = 0
     state[np.asarray(lit == length, bool)] = 1
+    return state
+
+
+def scheduled(schedule: DiodeSchedule, rate: Any, start: int, n: int) -> NDArray[np.int8]:
+    """As `classify`, by a header's schedule: the diode is off before its first tick.
+
+    Parameters
+    ----------
+    schedule : DiodeSchedule
+        Counted from row 0.
+    rate, start, n
+        As for `on_share`.
+
+    Returns
+    -------
+    ndarray, shape (n,), int8
+        1 on, 0 off, -1 an edge.
+    """
+    first = Fraction(schedule.first_tick, schedule.ticks_per_second) * fraction(rate)  # in rows
+    if 0 < schedule.on_ticks < schedule.period_ticks:
+        state = classify(rate, start, n, DiodeCycle.of_schedule(schedule))
+    else:
+        state = np.full(n, schedule.on_ticks > 0, np.int8)
+    whole_before = min(max(int(first // 1) - start, 0), n)
+    state[:whole_before] = 0
+    if first % 1 and whole_before < n and start + whole_before < first and schedule.on_ticks:
+        state[whole_before] = -1  # it is first switched on within this row
     return state
 
 

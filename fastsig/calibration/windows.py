@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.calibration.cycle import scheduled
 from fastsig.errors import UsageError
 from fastsig.header import DiodeSchedule
 from fastsig.units import exact
@@ -54,20 +55,5 @@ def joined(windows: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 def diode_groups(diode: DiodeSchedule, sample_rate: Fraction, start: int, n: int
                  ) -> NDArray[np.int64]:
     """State of the diode in rows `start` to ``start + n - 1``: off 0, on 1, on for a part 2."""
-    return np.array([_state(diode, row / sample_rate, (row + 1) / sample_rate)
-                     for row in range(start, start + n)], np.int64)
-
-
-def _state(diode: DiodeSchedule, start: Fraction, stop: Fraction) -> int:
-    """State from `start` to `stop`, s, exactly."""
-    begin, end = (time * diode.ticks_per_second - diode.first_tick for time in (start, stop))
-    lit = _on_ticks(diode, end) - _on_ticks(diode, begin)
-    return 0 if lit == 0 else 1 if lit == end - begin else 2
-
-
-def _on_ticks(diode: DiodeSchedule, tick: Fraction) -> Fraction:
-    """Ticks with the diode on from the first to `tick`."""
-    if tick <= 0:
-        return Fraction(0)
-    cycles, rest = divmod(tick, diode.period_ticks)
-    return cycles * diode.on_ticks + min(rest, Fraction(diode.on_ticks))
+    state = scheduled(diode, sample_rate, start, n).astype(np.int64)
+    return np.where(state < 0, 2, state)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig import interference
+from fastsig.calibration.cycle import scheduled
 from fastsig.errors import PlanError, UsageError
 from fastsig.header import DiodeSchedule
 from fastsig.interference import Interval
@@ -324,19 +325,9 @@ def diode_states(diode: DiodeSchedule | None, sample_rate: Fraction, first: int,
     -------
     ndarray, shape (n,), int8
     """
-    states = np.full(n, OFF, np.int8)
     if diode is None:
-        return states
-    length = Fraction(diode.ticks_per_second) / sample_rate
-    row, unit = length.numerator, length.denominator  # times in ticks / unit: all whole numbers
-    on, period = diode.on_ticks * unit, diode.period_ticks * unit
-    for k in range(n):
-        begin = (first + k) * row - diode.first_tick * unit
-        phase = begin % period
-        if begin + row <= 0 or (begin >= 0 and phase >= on and phase + row <= period):
-            continue
-        states[k] = ON if begin >= 0 and phase + row <= on else EDGE
-    return states
+        return np.full(n, OFF, np.int8)
+    return np.choose(scheduled(diode, sample_rate, first, n) + 1, [EDGE, OFF, ON]).astype(np.int8)
 
 
 def _sigma(name: str, value: float | None) -> float | None:

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from fastsig.calibration.cycle import DiodeCycle, classify, cycle_number, on_share
+from fastsig.calibration.cycle import DiodeCycle, classify, cycle_number, on_share, scheduled
 from fastsig.errors import UsageError
 from fastsig.header import DiodeSchedule
 
@@ -85,3 +85,16 @@ def test_what_is_no_cycle():
         on_share(0, 0, 5, PULSAR)
     with pytest.raises(UsageError, match="guard -1"):
         classify(1, 0, 5, PULSAR, guard=-1)
+
+
+def test_a_schedule_begins_with_its_first_tick(rng: np.random.Generator) -> None:
+    """Row by row, against the ticks themselves."""
+    for _ in range(60):
+        period, first = int(rng.integers(2, 40)), int(rng.integers(-30, 60))
+        schedule = DiodeSchedule(period, int(rng.integers(0, period + 1)), first, 10)
+        row, start = int(rng.integers(1, 7)), int(rng.integers(0, 9))
+        ticks = np.arange(start * row, (start + 30) * row) - first
+        lit = ((ticks >= 0) & (ticks % period < schedule.on_ticks)).reshape(30, row).sum(axis=1)
+        wanted = np.where(lit == 0, 0, np.where(lit == row, 1, -1))
+        found = scheduled(schedule, Fraction(10, row), start, 30)
+        np.testing.assert_array_equal(found, wanted, str(schedule))
