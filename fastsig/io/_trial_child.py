@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-SECONDS = 1.0  # of processor time for a member, and as much again for each GB of the file
+SECONDS = 0.5  # of processor time for a member, and as much again for each GB of the file
 MOST_MEMBERS = 100_000
 _SMALL = 2**16  # bytes of a dataset that is read as a whole
 _MEMORY = 2**31  # bytes that a file with a wrong size may ask for

@@ -232,7 +232,7 @@ def _watched(case: Case, seed: int, indices: list[int], flip: bool) -> list[tupl
             out += done
             if len(done) < len(alone) and not (done and done[-1][1].startswith("memory")):
                 at = todo[len(done)]
-                if end.startswith("hang") and not flip and at not in again:
+                if end.startswith("hang") and at not in again:
                     again.add(at)  # once more, alone: other processes may have been in the way
                 else:
                     out.append((at, end, ""))
