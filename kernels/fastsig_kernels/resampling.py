@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 
 from . import _check
-from ._jit import jit_strict
+from ._jit import jit, jit_strict
 
 #: Lobes of the sinc to either side: a line of one channel keeps its width within 1 %.
 LOBES = 39
@@ -90,7 +90,7 @@ def resample(
 
     Notes
     -----
-    Takes 16 bytes an input channel of one spectrum besides; nothing of the data's size when both
+    Takes 20 bytes an input channel of one spectrum besides; nothing of the data's size when both
     outputs are given. The GIL is released. NaN does not propagate: it is what is lost. A row of
     which position or step is not finite is NaN. An output channel's bits do not depend on
     `first_out`, `n_out` nor on where a slice begins, if all that its kernel spans is in it. Where
@@ -119,3 +119,333 @@ def resample(
     resample_nb(x, weight, position, step, first_in, first_out, lobes, float(min_valid), near, far,
                 out, out_weight)
     return out, out_weight
+
+
+def resampling_covariance(
+    step: float = 1.0,
+    n_lag: int = 8,
+    *,
+    fraction: float | None = None,
+    lobes: int = LOBES,
+    correlation: np.ndarray | None = None,
+) -> np.ndarray:
+    """Covariance of the noise of output channels, lag by lag, for input noise of variance 1.
+
+    ``cov[l] = sum_ij c_i(q) c_j(q + l step) r[|i - j|]``, with `resample`'s own coefficients. An
+    output channel's weight does not tell of it: where a kernel is stretched, ``cov[0]`` is about
+    1 / step.
+
+    Parameters
+    ----------
+    step : float
+        As of `resample`, constant here; the position's fraction moves on by it from lag to lag.
+    n_lag : int
+        Lags beyond 0.
+    fraction : float, optional
+        Of the position of the first of the two channels, 0 to 1; by default the mean over all
+        fractions, which is what a band's channels (or many spectra) have together.
+    lobes : int
+        As of `resample`.
+    correlation : ndarray, shape (n,), float64, optional
+        Of input channels, r[0] = 1 and on; white noise by default.
+
+    Returns
+    -------
+    ndarray, shape (n_lag + 1,), float64
+        In units of the variance of an input channel.
+
+    Raises
+    ------
+    ValueError
+        If a number is not allowed.
+    """
+    n_lag, lobes = _check.count("n_lag", n_lag, 0), _lobes(lobes)
+    if not 0 < step < np.inf:
+        raise ValueError(f"step: found {step}, allowed above 0")
+    if fraction is not None and not 0 <= fraction <= 1:
+        raise ValueError(f"fraction: found {fraction}, allowed 0 to 1")
+    rows = np.arange(64) / 64 if fraction is None else np.array([float(fraction)])
+    reach = int(np.ceil((lobes + 1) * max(1.0, step)))
+    span = int(np.ceil(n_lag * step)) + 1
+    first = np.arange(-reach, reach + span + 1)
+    found = np.zeros(n_lag + 1)
+    for row in rows:
+        each = [_spread(row + lag * step, step, lobes, first) for lag in range(n_lag + 1)]
+        correlated = _correlated(each[0], correlation)
+        found += [correlated @ other for other in each]
+    return found / len(rows)
+
+
+def _correlated(c, correlation):
+    """Coefficients after the correlation of what they are applied to."""
+    if correlation is None:
+        return c
+    r = np.asarray(correlation, np.float64)
+    both = np.convolve(c, np.concatenate([r[:0:-1], r]))
+    return both[len(r) - 1 : len(r) - 1 + len(c)]
+
+
+def _spread(q, step, lobes, channels):
+    """Coefficients of one output channel at position q, at some input channels."""
+    near, far = kernel_tables(lobes)
+    found = np.zeros(len(channels))
+    if _is_near(step):
+        c = np.empty(near.shape[1], np.float32)
+        base = int(np.floor(q))
+        _blend(near, q - base, c)
+        first = base - lobes - channels[0]
+        found[first : first + len(c)] = c
+    else:
+        first, n = _window(q, step, lobes)
+        c = np.empty(n, np.float32)
+        _far_coefficients(q, step, first, far, c)
+        found[first - channels[0] : first - channels[0] + n] = c / c.sum(dtype=np.float64)
+    return found
+
+
+@lru_cache(maxsize=8)
+def kernel_tables(lobes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients that `resample_nb` takes: by fraction and channel, and by distance.
+
+    Returns
+    -------
+    near : ndarray, shape (272, n_tap), float32
+        Row m is of the fraction ``(m - 8) / 256``, tap j of the channel j - lobes from the one
+        below the position; each row's sum is 1.
+    far : ndarray, shape (256 lobes + 2,), float32
+        ``h`` at distances of 1 / 256 lobe from 0 on.
+    """
+    n_tap = -(-(2 * lobes + 2) // 8) * 8
+    fraction = np.arange(-_MARGIN, _DENSITY + _MARGIN) / _DENSITY
+    near = _kernel(np.arange(n_tap) - lobes - fraction[:, np.newaxis], lobes)
+    near = (near / near.sum(axis=1, keepdims=True)).astype(np.float32)
+    far = _kernel(np.arange(lobes * _DENSITY + 2) / _DENSITY, lobes).astype(np.float32)
+    near.flags.writeable = far.flags.writeable = False
+    return near, far
+
+
+def _kernel(distance, lobes):
+    """``sinc(d) kaiser(d / lobes)``, 0 beyond its ends."""
+    inside = np.sqrt(np.clip(1 - (distance / lobes) ** 2, 0, None))
+    window = np.where(np.abs(distance) < lobes, np.i0(_BETA * inside) / np.i0(_BETA), 0)
+    return np.sinc(distance) * window
+
+
+def _lobes(lobes):
+    lobes = _check.count("lobes", lobes, 2)
+    if lobes > 100:
+        raise ValueError(f"lobes: found {lobes}, allowed 2 to 100")
+    return lobes
+
+
+def _spreads(weight, shape):
+    """Refuse weights that do not spread over times, products and channels."""
+    allowed = (1, shape[0]), (1, shape[1]), (1, shape[2])
+    if any(n not in each for n, each in zip(weight.shape, allowed, strict=True)):
+        raise ValueError(f"weight: found shape {weight.shape}, allowed {shape}, 1 for any")
+
+
+@jit_strict
+def resample_nb(x, weight, position, step, first_in, first_out, lobes, min_valid, near, far,
+                out, out_weight):
+    """Fill both outputs as `resample` does; arguments are not checked.
+
+    `near` and `far` are of `kernel_tables`.
+    """
+    pad = near.shape[1]
+    n = x.shape[2] + 2 * pad
+    clean, valid = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    weights = np.zeros(n, np.float32)
+    lost, changes = np.zeros(n + 1, np.int32), np.zeros(n + 1, np.int32)
+    origin = first_in - pad  # the channel of the first element of these
+    for t in range(x.shape[0]):
+        q, s = position[t], step[t]
+        known = abs(q) < 1e12 and 0 < s < 1e6  # NaN is in neither
+        for p in range(x.shape[1]):
+            if not known:
+                out[t, p, :] = np.float32(np.nan)
+                out_weight[t, p, :] = np.float32(0)
+                continue
+            w = weight[min(t, weight.shape[0] - 1), min(p, weight.shape[1] - 1)]
+            _prepare(x[t, p], w, pad, clean, valid, weights, lost, changes)
+            if _is_near(s):
+                _near_row(clean, valid, weights, lost, changes, origin, q, s, first_out, lobes,
+                          min_valid, near, out[t, p], out_weight[t, p])
+            else:
+                _far_row(clean, valid, weights, lost, origin, q, s, first_out, lobes, min_valid,
+                         far, out[t, p], out_weight[t, p])
+
+
+@jit_strict
+def _is_near(step):
+    """Whether fractions change so slowly that a block's ends tell of all between."""
+    return abs(step - 1.0) * _BLOCK <= _DRIFT
+
+
+@jit_strict
+def _prepare(x, w, pad, clean, valid, weights, lost, changes):
+    """One spectrum with 0 for what is lost, and counts of lost channels and changes of weight."""
+    n = x.shape[0]
+    inner, good = clean[pad : pad + n], valid[pad : pad + n]
+    kept = weights[pad : pad + n]
+    if w.shape[0] == n:
+        for c in range(n):
+            kept[c] = w[c] if w[c] > 0 and np.isfinite(x[c]) else np.float32(0)
+    else:
+        one = w[0] if w[0] > 0 else np.float32(0)
+        for c in range(n):
+            kept[c] = one if np.isfinite(x[c]) else np.float32(0)
+    for c in range(n):
+        good[c] = np.float32(1) if kept[c] > 0 else np.float32(0)
+        inner[c] = x[c] if kept[c] > 0 else np.float32(0)
+    for c in range(weights.shape[0]):
+        lost[c + 1] = lost[c] + (1 if weights[c] == 0 else 0)
+        changes[c + 1] = changes[c] + (1 if c > 0 and weights[c] != weights[c - 1] else 0)
+
+
+@jit_strict
+def _near_row(clean, valid, weights, lost, changes, origin, position, step, first_out, lobes,
+              min_valid, near, out, out_weight):
+    """One spectrum at a step of about 1, in blocks that are counted from output channel 0."""
+    n_tap = near.shape[1]
+    ends = np.empty((4, n_tap), np.float32)  # coefficients at a block's two ends, and squares
+    sums = np.empty((8, _BLOCK), np.float32)
+    for block in range(first_out // _BLOCK, (first_out + out.shape[0] - 1) // _BLOCK + 1):
+        at = position + block * _BLOCK * step
+        base = np.int64(np.floor(at))
+        _blend(near, at - base, ends[0])
+        _blend(near, at + _BLOCK * step - (base + _BLOCK), ends[1])
+        begin = max(block * _BLOCK, first_out)
+        stop = min(block * _BLOCK + _BLOCK, first_out + out.shape[0])
+        done = begin - block * _BLOCK
+        first = base + done - lobes - origin
+        n = stop - begin
+        values = out[begin - first_out : stop - first_out]
+        found = out_weight[begin - first_out : stop - first_out]
+        if first < 0 or first + n - 1 + n_tap > clean.shape[0]:
+            values[:] = np.float32(np.nan)
+            found[:] = np.float32(0)
+            continue
+        end = first + n - 1 + n_tap
+        _filter(clean[first:end], ends[0], ends[1], sums[0, :n], sums[1, :n])
+        _between(sums[0, :n], sums[1, :n], done, values)
+        if lost[end] == lost[first] and changes[end] == changes[first + 1]:
+            found[:] = weights[first]
+            continue
+        for j in range(n_tap):
+            ends[2, j], ends[3, j] = ends[0, j] * ends[0, j], ends[1, j] * ends[1, j]
+        _filter(valid[first:end], ends[0], ends[1], sums[0, :n], sums[1, :n])
+        _between(sums[0, :n], sums[1, :n], done, sums[2, :n])
+        _filter(valid[first:end], ends[2], ends[3], sums[0, :n], sums[1, :n])
+        _between(sums[0, :n], sums[1, :n], done, sums[3, :n])
+        _filter(weights[first:end], ends[2], ends[3], sums[0, :n], sums[1, :n])
+        _between(sums[0, :n], sums[1, :n], done, found)
+        low, high = np.float32(0), np.float32(0)
+        for j in range(n_tap):
+            low += ends[2, j]
+            high += ends[3, j]
+        for i in range(n):
+            a, b = first + i, first + i + n_tap
+            if lost[b] == lost[a]:  # values as of a block without a loss
+                if changes[b] == changes[a + 1]:
+                    found[i] = weights[a]
+                else:
+                    found[i] /= low + np.float32(done + i) / np.float32(_BLOCK) * (high - low)
+                continue
+            energy = low + np.float32(done + i) / np.float32(_BLOCK) * (high - low)
+            if sums[3, i] >= np.float32(min_valid) * energy * np.float32(0.999999):
+                values[i] /= sums[2, i]
+                found[i] /= energy
+            else:
+                values[i], found[i] = np.float32(np.nan), np.float32(0)
+
+
+@jit_strict
+def _blend(near, fraction, out):
+    """Coefficients of a fraction, between two rows of the table."""
+    place = fraction * _DENSITY + _MARGIN
+    row = min(max(np.int64(place), 0), near.shape[0] - 2)
+    part = np.float32(place - row)
+    below, above = near[row], near[row + 1]
+    for j in range(out.shape[0]):
+        out[j] = below[j] + part * (above[j] - below[j])
+
+
+@jit_strict
+def _filter(x, low, high, out_low, out_high):
+    """``out[i] = sum_j c[j] x[i + j]`` for two sets of coefficients, eight at a time."""
+    n = out_low.shape[0]
+    out_low[:], out_high[:] = np.float32(0), np.float32(0)
+    for j in range(0, low.shape[0], 8):
+        a, b = low[j : j + 8], high[j : j + 8]
+        a0, a1, a2, a3, a4, a5, a6, a7 = a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]
+        b0, b1, b2, b3, b4, b5, b6, b7 = b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]
+        x0, x1, x2, x3 = x[j:], x[j + 1 :], x[j + 2 :], x[j + 3 :]
+        x4, x5, x6, x7 = x[j + 4 :], x[j + 5 :], x[j + 6 :], x[j + 7 :]
+        for i in range(n):
+            u, v = out_low[i], out_high[i]
+            u = u + a0 * x0[i] + a1 * x1[i] + a2 * x2[i] + a3 * x3[i]
+            v = v + b0 * x0[i] + b1 * x1[i] + b2 * x2[i] + b3 * x3[i]
+            out_low[i] = u + a4 * x4[i] + a5 * x5[i] + a6 * x6[i] + a7 * x7[i]
+            out_high[i] = v + b4 * x4[i] + b5 * x5[i] + b6 * x6[i] + b7 * x7[i]
+
+
+@jit_strict
+def _between(low, high, done, out):
+    """Values within a block, `done` channels from its beginning, from those by its two ends."""
+    for i in range(out.shape[0]):
+        part = np.float32(done + i) / np.float32(_BLOCK)
+        out[i] = low[i] + part * (high[i] - low[i])
+
+
+@jit_strict
+def _window(q, step, lobes):
+    """First channel and number of channels that the kernel about a position spans."""
+    reach = lobes * max(1.0, step)
+    first = np.int64(np.ceil(q - reach))
+    return first, np.int64(np.floor(q + reach)) - first + 1
+
+
+@jit_strict
+def _far_coefficients(q, step, first, far, out):
+    """Coefficients of channels from `first` on, as many as `out` holds, not normalised."""
+    scale = _DENSITY / max(1.0, step)
+    for j in range(out.shape[0]):
+        place = abs(first + j - q) * scale
+        row = min(np.int64(place), far.shape[0] - 2)
+        part = np.float32(place - row)
+        out[j] = far[row] + part * (far[row + 1] - far[row])
+
+
+@jit_strict
+def _far_row(clean, valid, weights, lost, origin, position, step, first_out, lobes, min_valid,
+             far, out, out_weight):
+    """One spectrum at any step."""
+    coefficients = np.empty(np.int64(2 * lobes * max(1.0, step)) + 2, np.float32)
+    for k in range(out.shape[0]):
+        q = position + (first_out + k) * step
+        channel, n = _window(q, step, lobes)
+        first = channel - origin
+        out[k], out_weight[k] = np.float32(np.nan), np.float32(0)
+        begin, stop = max(first, 0), min(first + n, clean.shape[0])
+        if begin >= stop or lost[stop] - lost[begin] == stop - begin:
+            continue
+        c = coefficients[:n]
+        _far_coefficients(q, step, channel, far, c)
+        energy = _dot(c, c)
+        c = c[begin - first : stop - first]
+        value, total = _dot(c, clean[begin:stop]), _dot(c, valid[begin:stop])
+        for j in range(c.shape[0]):
+            c[j] *= c[j]
+        if _dot(c, valid[begin:stop]) >= np.float32(min_valid) * energy * np.float32(0.999999):
+            out[k] = value / total
+            out_weight[k] = _dot(c, weights[begin:stop]) / energy
+
+
+@jit
+def _dot(a, b):
+    """Sum of products; in an order that only the length decides."""
+    total = np.float32(0)
+    for j in range(a.shape[0]):
+        total += a[j] * b[j]
+    return total
