@@ -212,7 +212,7 @@ def resample(
     weight = np.ones(x.size) if weight is None else weight.astype(np.float64)
     weight = np.where(np.isfinite(x) & (weight > 0), weight, 0)
     values, good = np.where(weight > 0, x, 0).astype(np.float64), weight > 0
-    width = max(1.0, step)
+    width = max(1.0, step) if abs(step - 1) * 64 > 0.02 else 1.0
     reach = int(lobes * width) + 2
     result = np.full((2, n_out), np.nan)
     for k in range(n_out):

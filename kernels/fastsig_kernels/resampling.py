@@ -18,6 +18,8 @@ import numpy as np
 
 from . import _check
 from ._jit import jit, jit_strict
+from ._passes import block_lanes
+from ._simd import Spec, address_of, fma, host_lanes, load, splat, store
 
 #: Lobes of the sinc to either side: a line of one channel keeps its width within 1 %.
 LOBES = 39
@@ -25,6 +27,7 @@ _BETA = 2.0
 _DENSITY = 256  # of tables, a channel or lobe: interpolation in them errs by 6e-6
 _BLOCK = 64  # channels between which coefficients are interpolated
 _DRIFT = 0.02  # most that a position's fraction may change in a block: errs by 2e-4 of a line
+_MOST_STEP = 10_000.0
 _MARGIN = 8  # rows of a table beyond the fractions 0 and 1, for that change
 
 
@@ -46,7 +49,7 @@ def resample(
 
     ``out[t, p, k] = sum_j c_j x[t, p, j] / sum_j c_j`` over valid channels j, with
     ``c_j = h((j - q) / s) / s``, ``q = position[t] + (first_out + k) step[t]``,
-    ``s = max(1, step[t])`` and ``h(d) = sinc(d) kaiser(d / lobes)``; and
+    ``s = max(1, step[t])`` (1 where the step is within 3.1e-4 of it) and ``h(d) = sinc(d) kaiser(d / lobes)``; and
     ``out_weight = sum_j c_j^2 w_j / sum_j c_j^2``, where the last sum takes lost channels too.
 
     Parameters
@@ -90,20 +93,21 @@ def resample(
 
     Notes
     -----
-    Takes 20 bytes an input channel of one spectrum besides; nothing of the data's size when both
-    outputs are given. The GIL is released. NaN does not propagate: it is what is lost. A row of
+    Takes 20 bytes an input channel of one spectrum besides, and 0.1 MiB; nothing of the data's size
+    when both outputs are given. The GIL is released. NaN does not propagate: it is what is lost. A row of
     which position or step is not finite is NaN. An output channel's bits do not depend on
-    `first_out`, `n_out` nor on where a slice begins, if all that its kernel spans is in it. Where
-    steps are within 3e-4 of 1 it is about 20 times as fast as elsewhere. Noise of output channels
-    is correlated: `resampling_covariance` tells how.
+    `first_out`, `n_out` nor on where a slice begins, if all that its kernel spans is in it. Steps
+    within 3.1e-4 of 1 are fastest. Noise of output channels is correlated: `resampling_covariance`
+    tells how.
     """
     _check.array("x", x, ("float32",), 3)
     n_time, n_product, n_chan = x.shape
     for name, each in (("position", position), ("step", step)):
         _check.array(name, each, ("float64",), 1)
         _check.shape(name, each, (n_time,))
-    if np.any(step <= 0):
-        raise ValueError(f"step: found {step.min()}, allowed above 0")
+    if np.any((step <= 0) | (step > _MOST_STEP)):
+        raise ValueError(f"step: found {np.nanmin(step)} to {np.nanmax(step)}, allowed above 0, up "
+                         f"to {_MOST_STEP:g}")
     if weight is None:
         weight = np.ones((1, 1, 1), np.float32)
     else:
@@ -116,8 +120,8 @@ def resample(
     out = _check.output("out", out, shape, "float32")
     out_weight = _check.output("out_weight", out_weight, shape, "float32")
     near, far = kernel_tables(lobes)
-    resample_nb(x, weight, position, step, first_in, first_out, lobes, float(min_valid), near, far,
-                out, out_weight)
+    resample_nb(vector_spec(), x, weight, position, step, first_in, first_out, lobes,
+                float(min_valid), near, far, out, out_weight)
     return out, out_weight
 
 
@@ -160,8 +164,8 @@ def resampling_covariance(
         If a number is not allowed.
     """
     n_lag, lobes = _check.count("n_lag", n_lag, 0), _lobes(lobes)
-    if not 0 < step < np.inf:
-        raise ValueError(f"step: found {step}, allowed above 0")
+    if not 0 < step <= _MOST_STEP:
+        raise ValueError(f"step: found {step}, allowed above 0, up to {_MOST_STEP:g}")
     if fraction is not None and not 0 <= fraction <= 1:
         raise ValueError(f"fraction: found {fraction}, allowed 0 to 1")
     rows = np.arange(64) / 64 if fraction is None else np.array([float(fraction)])
@@ -188,19 +192,23 @@ def _correlated(c, correlation):
 def _spread(q, step, lobes, channels):
     """Coefficients of one output channel at position q, at some input channels."""
     near, far = kernel_tables(lobes)
-    found = np.zeros(len(channels))
+    base = int(np.floor(q))
     if _is_near(step):
-        c = np.empty(near.shape[1], np.float32)
-        base = int(np.floor(q))
-        _blend(near, q - base, c)
-        first = base - lobes - channels[0]
-        found[first : first + len(c)] = c
+        c, reach = np.empty(near.shape[1], np.float32), lobes
+        _blend(near, (q - base) * _DENSITY + _MARGIN, c)
     else:
-        first, n = _window(q, step, lobes)
-        c = np.empty(n, np.float32)
-        _far_coefficients(q, step, first, far, c)
-        found[first - channels[0] : first - channels[0] + n] = c / c.sum(dtype=np.float64)
+        table, reach = _far_table(step, lobes, far), _reach(step, lobes)
+        c = np.empty(table.shape[1], np.float32)
+        _blend(table, (q - base) * (table.shape[0] - 1), c)
+    found = np.zeros(len(channels))
+    first = base - reach - channels[0]
+    found[first : first + len(c)] = c
     return found
+
+
+def vector_spec() -> Spec:
+    """What `resample_nb` is compiled for: vectors as wide as the host's registers."""
+    return Spec(lanes=host_lanes())
 
 
 @lru_cache(maxsize=8)
@@ -246,40 +254,57 @@ def _spreads(weight, shape):
 
 
 @jit_strict
-def resample_nb(x, weight, position, step, first_in, first_out, lobes, min_valid, near, far,
+def resample_nb(spec, x, weight, position, step, first_in, first_out, lobes, min_valid, near, far,
                 out, out_weight):
     """Fill both outputs as `resample` does; arguments are not checked.
 
-    `near` and `far` are of `kernel_tables`.
+    `near` and `far` are of `kernel_tables`, `spec` is of `vector_spec`.
     """
-    pad = near.shape[1]
+    pad = near.shape[1] + _BLOCK
+    for t in range(x.shape[0]):
+        if _known(position[t], step[t]):
+            pad = max(pad, 2 * _reach(step[t], lobes) + 2)
     n = x.shape[2] + 2 * pad
     clean, valid = np.zeros(n, np.float32), np.zeros(n, np.float32)
     weights = np.zeros(n, np.float32)
     lost, changes = np.zeros(n + 1, np.int32), np.zeros(n + 1, np.int32)
     origin = first_in - pad  # the channel of the first element of these
+    table, table_step = near, 0.0
     for t in range(x.shape[0]):
         q, s = position[t], step[t]
-        known = abs(q) < 1e12 and 0 < s < 1e6  # NaN is in neither
+        if not _known(q, s):
+            out[t] = np.float32(np.nan)
+            out_weight[t] = np.float32(0)
+            continue
+        if not _is_near(s) and s != table_step:
+            table, table_step = _far_table(s, lobes, far), s
         for p in range(x.shape[1]):
-            if not known:
-                out[t, p, :] = np.float32(np.nan)
-                out_weight[t, p, :] = np.float32(0)
-                continue
             w = weight[min(t, weight.shape[0] - 1), min(p, weight.shape[1] - 1)]
             _prepare(x[t, p], w, pad, clean, valid, weights, lost, changes)
             if _is_near(s):
-                _near_row(clean, valid, weights, lost, changes, origin, q, s, first_out, lobes,
-                          min_valid, near, out[t, p], out_weight[t, p])
+                _near_row(spec, clean, valid, weights, lost, changes, origin, q, s, first_out,
+                          lobes, min_valid, near, out[t, p], out_weight[t, p])
             else:
-                _far_row(clean, valid, weights, lost, origin, q, s, first_out, lobes, min_valid,
-                         far, out[t, p], out_weight[t, p])
+                _far_row(clean, valid, weights, lost, changes, origin, q, s, first_out,
+                         _reach(s, lobes), min_valid, table, out[t, p], out_weight[t, p])
+
+
+@jit_strict
+def _known(position, step):
+    """Whether a row's geometry is one at all; NaN is not."""
+    return abs(position) < 1e12 and 0 < step <= _MOST_STEP
 
 
 @jit_strict
 def _is_near(step):
     """Whether fractions change so slowly that a block's ends tell of all between."""
     return abs(step - 1.0) * _BLOCK <= _DRIFT
+
+
+@jit_strict
+def _reach(step, lobes):
+    """Channels that the kernel spans to either side."""
+    return np.int64(np.ceil(lobes * max(1.0, step)))
 
 
 @jit_strict
@@ -298,148 +323,159 @@ def _prepare(x, w, pad, clean, valid, weights, lost, changes):
     for c in range(n):
         good[c] = np.float32(1) if kept[c] > 0 else np.float32(0)
         inner[c] = x[c] if kept[c] > 0 else np.float32(0)
+    before = weights[0]
     for c in range(weights.shape[0]):
         lost[c + 1] = lost[c] + (1 if weights[c] == 0 else 0)
-        changes[c + 1] = changes[c] + (1 if c > 0 and weights[c] != weights[c - 1] else 0)
+        changes[c + 1] = changes[c] + (1 if weights[c] != before else 0)
+        before = weights[c]
 
 
 @jit_strict
-def _near_row(clean, valid, weights, lost, changes, origin, position, step, first_out, lobes,
+def _near_row(spec, clean, valid, weights, lost, changes, origin, position, step, first_out, lobes,
               min_valid, near, out, out_weight):
     """One spectrum at a step of about 1, in blocks that are counted from output channel 0."""
     n_tap = near.shape[1]
     ends = np.empty((4, n_tap), np.float32)  # coefficients at a block's two ends, and squares
-    sums = np.empty((8, _BLOCK), np.float32)
+    sums = np.empty((6, _BLOCK), np.float32)
     for block in range(first_out // _BLOCK, (first_out + out.shape[0] - 1) // _BLOCK + 1):
         at = position + block * _BLOCK * step
         base = np.int64(np.floor(at))
-        _blend(near, at - base, ends[0])
-        _blend(near, at + _BLOCK * step - (base + _BLOCK), ends[1])
-        begin = max(block * _BLOCK, first_out)
-        stop = min(block * _BLOCK + _BLOCK, first_out + out.shape[0])
-        done = begin - block * _BLOCK
-        first = base + done - lobes - origin
-        n = stop - begin
-        values = out[begin - first_out : stop - first_out]
-        found = out_weight[begin - first_out : stop - first_out]
-        if first < 0 or first + n - 1 + n_tap > clean.shape[0]:
+        begin = max(block * _BLOCK, first_out) - block * _BLOCK
+        stop = min(block * _BLOCK + _BLOCK, first_out + out.shape[0]) - block * _BLOCK
+        done = block * _BLOCK - first_out
+        values = out[done + begin : done + stop]
+        found = out_weight[done + begin : done + stop]
+        first = base - lobes - origin
+        end = first + _BLOCK - 1 + n_tap
+        if first < 0 or end > clean.shape[0] or lost[end] - lost[first] == end - first:
             values[:] = np.float32(np.nan)
             found[:] = np.float32(0)
             continue
-        end = first + n - 1 + n_tap
-        _filter(clean[first:end], ends[0], ends[1], sums[0, :n], sums[1, :n])
-        _between(sums[0, :n], sums[1, :n], done, values)
+        _blend(near, (at - base) * _DENSITY + _MARGIN, ends[0])
+        _blend(near, (at + _BLOCK * step - (base + _BLOCK)) * _DENSITY + _MARGIN, ends[1])
+        _filter(spec, clean[first:end], ends[0], ends[1], sums[0], sums[1], sums[2])
+        values[:] = sums[2, begin:stop]
         if lost[end] == lost[first] and changes[end] == changes[first + 1]:
             found[:] = weights[first]
             continue
         for j in range(n_tap):
             ends[2, j], ends[3, j] = ends[0, j] * ends[0, j], ends[1, j] * ends[1, j]
-        _filter(valid[first:end], ends[0], ends[1], sums[0, :n], sums[1, :n])
-        _between(sums[0, :n], sums[1, :n], done, sums[2, :n])
-        _filter(valid[first:end], ends[2], ends[3], sums[0, :n], sums[1, :n])
-        _between(sums[0, :n], sums[1, :n], done, sums[3, :n])
-        _filter(weights[first:end], ends[2], ends[3], sums[0, :n], sums[1, :n])
-        _between(sums[0, :n], sums[1, :n], done, found)
-        low, high = np.float32(0), np.float32(0)
-        for j in range(n_tap):
-            low += ends[2, j]
-            high += ends[3, j]
-        for i in range(n):
+        _filter(spec, valid[first:end], ends[0], ends[1], sums[0], sums[1], sums[3])
+        _filter(spec, valid[first:end], ends[2], ends[3], sums[0], sums[1], sums[4])
+        _filter(spec, weights[first:end], ends[2], ends[3], sums[0], sums[1], sums[5])
+        low, high = _sum(ends[2]), _sum(ends[3])
+        for i in range(begin, stop):
+            energy = low + np.float32(i) / np.float32(_BLOCK) * (high - low)
             a, b = first + i, first + i + n_tap
-            if lost[b] == lost[a]:  # values as of a block without a loss
-                if changes[b] == changes[a + 1]:
-                    found[i] = weights[a]
-                else:
-                    found[i] /= low + np.float32(done + i) / np.float32(_BLOCK) * (high - low)
-                continue
-            energy = low + np.float32(done + i) / np.float32(_BLOCK) * (high - low)
-            if sums[3, i] >= np.float32(min_valid) * energy * np.float32(0.999999):
-                values[i] /= sums[2, i]
-                found[i] /= energy
-            else:
-                values[i], found[i] = np.float32(np.nan), np.float32(0)
+            values[i - begin], found[i - begin] = _judged(
+                sums[2, i], sums[3, i], sums[4, i], sums[5, i], energy, min_valid,
+                lost[b] == lost[a], changes[b] == changes[a + 1], weights[a])
 
 
 @jit_strict
-def _blend(near, fraction, out):
-    """Coefficients of a fraction, between two rows of the table."""
-    place = fraction * _DENSITY + _MARGIN
-    row = min(max(np.int64(place), 0), near.shape[0] - 2)
+def _judged(value, total, kept, weighted, energy, min_valid, whole, even, weight):
+    """Value and weight of a channel from the sums about it; one without a loss stays as it is."""
+    if whole:
+        return value, weight if even else weighted / energy
+    if kept >= np.float32(min_valid) * energy * np.float32(0.999999):
+        return value / total, weighted / energy
+    return np.float32(np.nan), np.float32(0)
+
+
+@jit_strict
+def _sum(x):
+    total = np.float32(0)
+    for j in range(x.shape[0]):
+        total += x[j]
+    return total
+
+
+@jit_strict
+def _blend(table, place, out):
+    """Coefficients between two rows of a table."""
+    row = min(max(np.int64(place), 0), table.shape[0] - 2)
     part = np.float32(place - row)
-    below, above = near[row], near[row + 1]
+    below, above = table[row], table[row + 1]
     for j in range(out.shape[0]):
         out[j] = below[j] + part * (above[j] - below[j])
 
 
 @jit_strict
-def _filter(x, low, high, out_low, out_high):
-    """``out[i] = sum_j c[j] x[i + j]`` for two sets of coefficients, eight at a time."""
-    n = out_low.shape[0]
-    out_low[:], out_high[:] = np.float32(0), np.float32(0)
-    for j in range(0, low.shape[0], 8):
-        a, b = low[j : j + 8], high[j : j + 8]
-        a0, a1, a2, a3, a4, a5, a6, a7 = a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]
-        b0, b1, b2, b3, b4, b5, b6, b7 = b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]
-        x0, x1, x2, x3 = x[j:], x[j + 1 :], x[j + 2 :], x[j + 3 :]
-        x4, x5, x6, x7 = x[j + 4 :], x[j + 5 :], x[j + 6 :], x[j + 7 :]
-        for i in range(n):
-            u, v = out_low[i], out_high[i]
-            u = u + a0 * x0[i] + a1 * x1[i] + a2 * x2[i] + a3 * x3[i]
-            v = v + b0 * x0[i] + b1 * x1[i] + b2 * x2[i] + b3 * x3[i]
-            out_low[i] = u + a4 * x4[i] + a5 * x5[i] + a6 * x6[i] + a7 * x7[i]
-            out_high[i] = v + b4 * x4[i] + b5 * x5[i] + b6 * x6[i] + b7 * x7[i]
+def _filter(spec, x, low, high, out_low, out_high, out):
+    """A block of ``sum_j c[j] x[i + j]``, c going from `low` to `high` within it."""
+    size = 4 * block_lanes(spec)
+    at_low, at_high = address_of(out_low), address_of(out_high)
+    zero = splat(spec, np.float32(0))
+    for group in range(0, 4 * _BLOCK, 4 * size):
+        at = address_of(x) + group
+        a0, a1, a2, a3 = zero, zero, zero, zero
+        b0, b1, b2, b3 = zero, zero, zero, zero
+        for j in range(low.shape[0]):
+            a, b = splat(spec, low[j]), splat(spec, high[j])
+            x0, x1 = load(spec, at), load(spec, at + size)
+            x2, x3 = load(spec, at + 2 * size), load(spec, at + 3 * size)
+            a0, a1, a2, a3 = fma(x0, a, a0), fma(x1, a, a1), fma(x2, a, a2), fma(x3, a, a3)
+            b0, b1, b2, b3 = fma(x0, b, b0), fma(x1, b, b1), fma(x2, b, b2), fma(x3, b, b3)
+            at += 4
+        store(a0, at_low + group)
+        store(a1, at_low + group + size)
+        store(a2, at_low + group + 2 * size)
+        store(a3, at_low + group + 3 * size)
+        store(b0, at_high + group)
+        store(b1, at_high + group + size)
+        store(b2, at_high + group + 2 * size)
+        store(b3, at_high + group + 3 * size)
+    for i in range(_BLOCK):
+        part = np.float32(i) / np.float32(_BLOCK)
+        out[i] = out_low[i] + part * (out_high[i] - out_low[i])
 
 
 @jit_strict
-def _between(low, high, done, out):
-    """Values within a block, `done` channels from its beginning, from those by its two ends."""
-    for i in range(out.shape[0]):
-        part = np.float32(done + i) / np.float32(_BLOCK)
-        out[i] = low[i] + part * (high[i] - low[i])
+def _far_table(step, lobes, far):
+    """Coefficients for one step, rows of fractions 0 to 1; each row's sum is 1."""
+    width = max(1.0, step)
+    reach = _reach(step, lobes)
+    n_row = np.int64(np.ceil(_DENSITY / width)) + 1
+    table = np.empty((n_row, 2 * reach + 2), np.float32)
+    for m in range(n_row):
+        total = 0.0
+        for j in range(table.shape[1]):
+            place = abs(j - reach - m / (n_row - 1)) * (_DENSITY / width)
+            row = min(np.int64(place), far.shape[0] - 2)
+            part = min(place - row, 1.0)
+            table[m, j] = far[row] + part * (far[row + 1] - far[row])
+            total += table[m, j]
+        for j in range(table.shape[1]):
+            table[m, j] = np.float32(table[m, j] / total)
+    return table
 
 
 @jit_strict
-def _window(q, step, lobes):
-    """First channel and number of channels that the kernel about a position spans."""
-    reach = lobes * max(1.0, step)
-    first = np.int64(np.ceil(q - reach))
-    return first, np.int64(np.floor(q + reach)) - first + 1
-
-
-@jit_strict
-def _far_coefficients(q, step, first, far, out):
-    """Coefficients of channels from `first` on, as many as `out` holds, not normalised."""
-    scale = _DENSITY / max(1.0, step)
-    for j in range(out.shape[0]):
-        place = abs(first + j - q) * scale
-        row = min(np.int64(place), far.shape[0] - 2)
-        part = np.float32(place - row)
-        out[j] = far[row] + part * (far[row + 1] - far[row])
-
-
-@jit_strict
-def _far_row(clean, valid, weights, lost, origin, position, step, first_out, lobes, min_valid,
-             far, out, out_weight):
+def _far_row(clean, valid, weights, lost, changes, origin, position, step, first_out, reach,
+             min_valid, table, out, out_weight):
     """One spectrum at any step."""
-    coefficients = np.empty(np.int64(2 * lobes * max(1.0, step)) + 2, np.float32)
+    n_tap = table.shape[1]
+    c = np.empty(n_tap, np.float32)
     for k in range(out.shape[0]):
         q = position + (first_out + k) * step
-        channel, n = _window(q, step, lobes)
-        first = channel - origin
+        base = np.int64(np.floor(q))
+        first = base - reach - origin
+        end = first + n_tap
         out[k], out_weight[k] = np.float32(np.nan), np.float32(0)
-        begin, stop = max(first, 0), min(first + n, clean.shape[0])
-        if begin >= stop or lost[stop] - lost[begin] == stop - begin:
+        if first < 0 or end > clean.shape[0] or lost[end] - lost[first] == n_tap:
             continue
-        c = coefficients[:n]
-        _far_coefficients(q, step, channel, far, c)
-        energy = _dot(c, c)
-        c = c[begin - first : stop - first]
-        value, total = _dot(c, clean[begin:stop]), _dot(c, valid[begin:stop])
-        for j in range(c.shape[0]):
+        _blend(table, (q - base) * (table.shape[0] - 1), c)
+        value = _dot(c, clean[first:end])
+        if lost[end] == lost[first] and changes[end] == changes[first + 1]:
+            out[k], out_weight[k] = value, weights[first]
+            continue
+        total = _dot(c, valid[first:end])
+        for j in range(n_tap):
             c[j] *= c[j]
-        if _dot(c, valid[begin:stop]) >= np.float32(min_valid) * energy * np.float32(0.999999):
-            out[k] = value / total
-            out_weight[k] = _dot(c, weights[begin:stop]) / energy
+        out[k], out_weight[k] = _judged(
+            value, total, _dot(c, valid[first:end]), _dot(c, weights[first:end]), _sum(c),
+            min_valid, lost[end] == lost[first], changes[end] == changes[first + 1],
+            weights[first])
 
 
 @jit
