@@ -202,7 +202,7 @@ def apply_gain(
 
 def resample(
     x: np.ndarray, position: float, step: float, n_out: int, weight: np.ndarray | None = None,
-    lobes: int = 39, min_valid: float = 0.9,
+    lobes: int = 47, min_valid: float = 0.9,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Twin of `resampling.resample` for one spectrum: a matrix of the kernel itself, no tables.
 
@@ -212,14 +212,14 @@ def resample(
     weight = np.ones(x.size) if weight is None else weight.astype(np.float64)
     weight = np.where(np.isfinite(x) & (weight > 0), weight, 0)
     values, good = np.where(weight > 0, x, 0).astype(np.float64), weight > 0
-    width = max(1.0, step) if abs(step - 1) * 64 > 0.02 else 1.0
+    width, beta = (max(1.0, step), 6) if abs(step - 1) * 64 > 0.02 else (1.0, 2)
     reach = int(lobes * width) + 2
     result = np.full((2, n_out), np.nan)
     for k in range(n_out):
         q = position + k * step
         channel = np.arange(int(q) - reach, int(q) + reach + 1)
         d = (channel - q) / width
-        window = np.i0(2 * np.sqrt(np.clip(1 - (d / lobes) ** 2, 0, None))) / np.i0(2)
+        window = np.i0(beta * np.sqrt(np.clip(1 - (d / lobes) ** 2, 0, None))) / np.i0(beta)
         c = np.where(np.abs(d) < lobes, np.sinc(d) * window, 0)
         there = (channel >= 0) & (channel < x.size)
         own, index = c[there], channel[there]

@@ -22,8 +22,9 @@ from ._passes import block_lanes
 from ._simd import Spec, address_of, fma, host_lanes, load, splat, store
 
 #: Lobes of the sinc to either side: a line of one channel keeps its width within 1 %.
-LOBES = 39
-_BETA = 2.0
+LOBES = 47
+_NEAR_BETA = 2.0  # the sharpest edge of the band that leaves it flat
+_FAR_BETA = 6.0  # aliases of the sum over output channels, its flux, below 1e-4
 _DENSITY = 256  # of tables, a channel or lobe: interpolation in them errs by 6e-6
 _BLOCK = 64  # channels between which coefficients are interpolated
 _DRIFT = 0.02  # most that a position's fraction may change in a block: errs by 2e-4 of a line
@@ -49,8 +50,11 @@ def resample(
 
     ``out[t, p, k] = sum_j c_j x[t, p, j] / sum_j c_j`` over valid channels j, with
     ``c_j = h((j - q) / s) / s``, ``q = position[t] + (first_out + k) step[t]``,
-    ``s = max(1, step[t])`` (1 where the step is within 3.1e-4 of it) and ``h(d) = sinc(d) kaiser(d / lobes)``; and
-    ``out_weight = sum_j c_j^2 w_j / sum_j c_j^2``, where the last sum takes lost channels too.
+    ``s = max(1, step[t])`` and ``h(d) = sinc(d) kaiser(d / lobes)``; and
+    ``out_weight = sum_j c_j^2 w_j / sum_j c_j^2``, where the last sum takes lost channels too. The
+    window has ``beta = 2`` and s is 1 where the step is within 3.1e-4 of 1: a shift, in which a
+    line of one channel keeps its width within 1 %. Elsewhere ``beta = 6``, which holds the flux of
+    any line to 1e-4.
 
     Parameters
     ----------
@@ -225,17 +229,17 @@ def kernel_tables(lobes: int) -> tuple[np.ndarray, np.ndarray]:
     """
     n_tap = -(-(2 * lobes + 2) // 8) * 8
     fraction = np.arange(-_MARGIN, _DENSITY + _MARGIN) / _DENSITY
-    near = _kernel(np.arange(n_tap) - lobes - fraction[:, np.newaxis], lobes)
+    near = _kernel(np.arange(n_tap) - lobes - fraction[:, np.newaxis], lobes, _NEAR_BETA)
     near = (near / near.sum(axis=1, keepdims=True)).astype(np.float32)
-    far = _kernel(np.arange(lobes * _DENSITY + 2) / _DENSITY, lobes).astype(np.float32)
+    far = _kernel(np.arange(lobes * _DENSITY + 2) / _DENSITY, lobes, _FAR_BETA).astype(np.float32)
     near.flags.writeable = far.flags.writeable = False
     return near, far
 
 
-def _kernel(distance, lobes):
+def _kernel(distance, lobes, beta):
     """``sinc(d) kaiser(d / lobes)``, 0 beyond its ends."""
     inside = np.sqrt(np.clip(1 - (distance / lobes) ** 2, 0, None))
-    window = np.where(np.abs(distance) < lobes, np.i0(_BETA * inside) / np.i0(_BETA), 0)
+    window = np.where(np.abs(distance) < lobes, np.i0(beta * inside) / np.i0(beta), 0)
     return np.sinc(distance) * window
 
 
