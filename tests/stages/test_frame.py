@@ -167,11 +167,11 @@ def test_weights_lost_channels_and_half_channels():
 
 def test_the_same_whatever_rows_are_read():
     rng = np.random.default_rng(3)
-    head = header(band(n=300), ra_deg=10.0, dec_deg=3.0)
-    stage = Chain(MemorySpectra(rng.standard_normal((9, 2, 300)), head)).frame("lsrk").stream
-    whole = stage.read_block(0, 9)
-    for first, n in ((0, 4), (4, 1), (5, 4)):
-        part = stage.read_block(first, n)
+    head = header(band(n=300), ra_deg=10.0, dec_deg=3.0, rate=Fraction(1, 7))
+    source = MemorySpectra(rng.standard_normal((300, 1, 300)), head)
+    whole = Chain(source).frame("lsrk").stream.read_block(0, 300)
+    for first, n in ((0, 4), (4, 1), (101, 99), (299, 1), (300, 0)):
+        part = Chain(source).frame("lsrk").stream.read_block(first, n)
         assert np.array_equal(part.data, whole.data[first : first + n], equal_nan=True)
         assert np.array_equal(part.valid, whole.valid[first : first + n])
 
@@ -224,6 +224,13 @@ def test_what_is_refused():
         of(channels=None).frame("lsrk")
     with pytest.raises(UsageError, match="spectra run from 1419"):
         of().frame("lsrk", band=("1300MHz", "1301MHz"))
+    for width in ("0Hz", "10MHz", "-1kHz"):
+        with pytest.raises(UsageError, match="allowed: above 0, up to 10000 channels"):
+            of().frame("lsrk", width=width)
+    with pytest.raises(UsageError, match="allowed: 1 to 67108864"):
+        of().frame("lsrk", width="1e-5Hz")
+    with pytest.raises(UsageError, match="0 channels of 476.837 Hz from 1419.9MHz to 1419.9MHz"):
+        of().frame("lsrk", band=("1419.9MHz", "1419.9MHz"))
     with pytest.raises(PlanError, match="move by 3 channels"):
         of(extra={"frequency_moves_channels": 3.0}).frame("lsrk")
     with pytest.raises(UsageError, match="rest = 'X'"):
