@@ -24,9 +24,11 @@ from numpy.typing import NDArray
 from fastsig.errors import UsageError
 from fastsig.telescopes import earth
 
-__all__ = ["Refraction", "icrs_to_observed", "observed_to_icrs", "parallactic_angle"]
+__all__ = ["Refraction", "icrs_to_observed", "observed_to_icrs", "observer_velocity",
+           "parallactic_angle"]
 
 _STEP_S = 60.0
+_ORIGIN_JD = 2458849.5  # 2020: seconds are then good to 1e-7
 _ARCSEC = np.pi / 648000
 
 Array = NDArray[np.float64]
@@ -117,6 +119,22 @@ def parallactic_angle(azimuth: Any, zenith_distance: Any, latitude: Any) -> u.Qu
     return np.degrees(np.arctan2(east, north)) << u.deg
 
 
+def observer_velocity(times: Time, location: EarthLocation) -> Array:
+    """Velocity of a place on the Earth against the solar system's barycentre, m/s, ICRS axes.
+
+    Parameters
+    ----------
+    times : Time
+        Shape (time,). Where UT1 is not known (to 0.9 s), the velocity is good to 0.03 m/s.
+    location : EarthLocation
+
+    Returns
+    -------
+    ndarray, shape (time, 3), float64
+    """
+    return np.asarray(_context(times, location, None, False)["v"] * erfa.CMPS)
+
+
 def _for_shape(context: NDArray[Any], ndim: int) -> NDArray[Any]:
     return context.reshape(context.shape + (1,) * (ndim - 1))
 
@@ -143,12 +161,12 @@ def _context(times: Time, location: EarthLocation, refraction: Refraction | None
     if times.size == 0:
         return np.zeros(0, erfa.dt_eraASTROM)
     tai = times.tai
-    origin = tai[0]
-    seconds = ((tai.jd1 - origin.jd1) + (tai.jd2 - origin.jd2)) * 86400
+    # Minutes from a fixed day: a time has the same bits whatever times are asked for with it.
+    seconds = ((tai.jd1 - _ORIGIN_JD) + tai.jd2) * 86400
     cell = np.floor(seconds / _STEP_S)
     runs = cell[np.flatnonzero(np.diff(cell, prepend=np.nan))]  # few, where times ascend
     nodes = np.unique(np.concatenate([runs, runs + 1]))
-    slow, ut1 = _at_nodes(Time(origin.jd1, origin.jd2 + nodes * (_STEP_S / 86400), format="jd",
+    slow, ut1 = _at_nodes(Time(_ORIGIN_JD, nodes * (_STEP_S / 86400), format="jd",
                                scale="tai"), location, refraction, warn)
     left = np.searchsorted(nodes, cell)
     part = seconds / _STEP_S - cell
