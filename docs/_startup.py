@@ -26,3 +26,4 @@ _os.makedirs("data", exist_ok=True)
 if not _os.path.exists("data/samples"):
     _os.symlink(_Path(_os.environ["FASTSIG_ROOT"], "data", "samples"), "data/samples")
 _warnings.simplefilter("error")
+_warnings.simplefilter("ignore", PendingDeprecationWarning)  # of ipykernel

@@ -16,6 +16,10 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "kernels")]
 
+from pygments.lexer import RegexLexer, bygroups, using  # noqa: E402
+from pygments.lexers import BashLexer, PythonLexer  # noqa: E402
+from pygments.token import Generic  # noqa: E402
+
 from fastsig import __version__  # noqa: E402
 
 # What the kernels of the notebooks inherit.
@@ -24,6 +28,8 @@ atexit.register(shutil.rmtree, _home, ignore_errors=True)
 _startup = Path(_home, "profile_default", "startup")
 _startup.mkdir(parents=True)
 shutil.copy(DOCS / "_startup.py", _startup / "00-docs.py")
+(_startup.parent / "ipython_kernel_config.py").write_text(
+    "get_config().IPKernelApp.log_level = 50\n")  # it complains about its own connection
 os.environ.update(
     IPYTHONDIR=_home,
     FASTSIG_ROOT=str(ROOT),
@@ -40,7 +46,7 @@ version = release = __version__
 extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_nb"]
 exclude_patterns = ["_build"]
 
-myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "attrs_inline"]
+myst_enable_extensions = []  # formulae are text: a reader may have no network
 myst_heading_anchors = 4
 
 nb_execution_mode = "force"
@@ -87,5 +93,16 @@ def _rubrics(app, what, name, obj, options, lines):  # noqa: ANN001, ARG001
                 lines[at - 1 : at + 1] = [f".. rubric:: {lines[at - 1]}", ""]
 
 
+class Cell(RegexLexer):
+    """Python with commands after `!` that may go on over several lines."""
+
+    name = "cell"
+    tokens = {"root": [  # noqa: RUF012
+        (r"(!)((?:\\\n|[^\n])*\n?)", bygroups(Generic.Prompt, using(BashLexer))),
+        (r"(?:(?!!)[^\n]*\n)+", using(PythonLexer)),
+    ]}
+
+
 def setup(app):  # noqa: ANN001, D103
+    app.add_lexer("ipython3", Cell)
     app.connect("autodoc-process-docstring", _rubrics, priority=900)
