@@ -75,7 +75,7 @@ html_copy_source = False
 html_theme_options = {
     "logo": {"text": "fastsig"},
     "navbar_align": "left",
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 8,
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
@@ -85,7 +85,7 @@ html_theme_options = {
 }
 
 
-def _rubrics(app, what, name, obj, options, lines):  # noqa: ANN001, ARG001
+def _rubrics(app, what, name, obj, options, lines):
     """Headings in the docstring of a module, which numpydoc leaves as they are, are no sections."""
     if what == "module":
         for at in range(len(lines) - 1, 0, -1):
@@ -103,6 +103,6 @@ class Cell(RegexLexer):
     ]}
 
 
-def setup(app):  # noqa: ANN001, D103
+def setup(app):  # noqa: D103
     app.add_lexer("ipython3", Cell)
     app.connect("autodoc-process-docstring", _rubrics, priority=900)
