@@ -17,8 +17,8 @@ ROOT = DOCS.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "kernels")]
 
 from pygments.lexer import RegexLexer, bygroups, using  # noqa: E402
-from pygments.lexers import BashLexer, PythonLexer  # noqa: E402
-from pygments.token import Generic  # noqa: E402
+from pygments.lexers import PythonLexer  # noqa: E402
+from pygments.token import Generic, Text  # noqa: E402
 
 from fastsig import __version__  # noqa: E402
 
@@ -70,6 +70,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"fastsig {release}"
 html_static_path = ["_static"]
 html_css_files = ["fastsig.css"]
+html_sidebars = {name: [] for name in ("astronomers", "operators", "engineers")}  # alone
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
@@ -98,7 +99,7 @@ class Cell(RegexLexer):
 
     name = "cell"
     tokens = {"root": [  # noqa: RUF012
-        (r"(!)((?:\\\n|[^\n])*\n?)", bygroups(Generic.Prompt, using(BashLexer))),
+        (r"(!)((?:\\\n|[^\n])*\n?)", bygroups(Generic.Prompt, Text)),
         (r"(?:(?!!)[^\n]*\n)+", using(PythonLexer)),
     ]}
 
