@@ -208,23 +208,21 @@ def test_reference_has_every_public_name() -> None:
     assert names | modules <= listed
 
 
-@pytest.mark.parametrize(("cell", "good"), [
-    ("!fastsig info data/samples/fast_band_1GSa.h5", True),
-    ("!fastsig info nothing.h5", False),
-    ("import warnings\nwarnings.warn('of a function that goes')", False),
+@pytest.mark.parametrize(("cell", "told"), [
+    ("!fastsig info nothing.h5", "nothing.h5: No such file"),
+    ("import warnings\nwarnings.warn('of a function that goes')", "of a function that goes"),
 ])
-def test_a_cell_that_fails_ends_the_build(cell: str, good: bool, tmp_path: Path) -> None:
+def test_a_cell_that_fails_ends_the_build(cell: str, told: str, tmp_path: Path) -> None:
     pages = tmp_path / "pages"
     pages.mkdir()
     head = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n\n# Page\n\n"
     (pages / "index.md").write_text(f"{head}```{{code-cell}} ipython3\n{cell}\n```\n")
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-T", "-W", "-b", "dummy", "-c", str(ROOT / "docs"),
+        [sys.executable, "-m", "sphinx", "-q", "-T", "-b", "dummy", "-c", str(ROOT / "docs"),
          str(pages), str(tmp_path / "out")], capture_output=True, text=True, timeout=200,
         check=False)
-    assert (done.returncode == 0) is good, done.stdout + done.stderr
-    if not good:
-        assert re.search("nothing.h5: No such file|of a function that goes", done.stderr)
+    assert done.returncode != 0
+    assert told in done.stderr
 
 
 def test_make_targets_of_the_documents_exist() -> None:
