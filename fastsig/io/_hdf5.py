@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from fastsig.errors import DataError, FastsigError, FormatError
+from fastsig.io._trial import try_file
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -47,8 +48,11 @@ def declared_size(head: bytes) -> int | None:
     return None
 
 
-def check_size(path: str) -> None:
-    """Raise `FormatError` where a file is empty, no HDF5 file or shorter than it says."""
+def check_size(path: str) -> bytes:
+    """Raise `FormatError` where a file is empty, no HDF5 file or shorter than it says.
+
+    Returns its first bytes.
+    """
     try:
         size = os.stat(path).st_size
         with open(path, "rb") as file:
@@ -62,11 +66,14 @@ def check_size(path: str) -> None:
     declared = declared_size(head)
     if declared is not None and size < declared:
         raise FormatError(path, f"truncated: {size} of {declared} bytes are there")
+    return head
 
 
 def open_file(path: str, **options: Any) -> h5py.File:
     """Open an HDF5 file to read; `FormatError` names the file and the cause."""
-    check_size(path)
+    head = check_size(path)
+    if len(head) > 8:
+        try_file(path, head)
     with reading(path, "its HDF5 structure"):
         return h5py.File(path, "r", **options)
 
