@@ -297,6 +297,7 @@ def _header(file: _File, start: Time, rate: Fraction, label: str) -> Header:
         polarization=PolBasis("linear", _PRODUCTS[field.n_product]),
         n_bits=8 * field.dtype.itemsize, telescope=_text(cards, "TELESCOP"),
         backend=_text(cards, "INSTRUME"), source=_text(cards, "OBJECT"), beam=beam, extra=extra,
+        specsys="topocentric",
         origin={**origin, **({"beam": "the file's name"} if beam else {})},
     )
 
