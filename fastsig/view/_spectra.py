@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,24 +105,37 @@ def waterfall(
     stream: SpectrumStream, index: int
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     """One product at most `_PIXELS` square: values, weights, edges in s, edges in MHz."""
-    n_int = max(1, -(-stream.shape[0] // _PIXELS))
-    n_chan = stream.shape[2]
-    groups = np.arange(0, n_chan, max(1, -(-n_chan // _PIXELS)))
+    n_int, n_chan = max(1, -(-stream.shape[0] // _PIXELS)), stream.shape[2]
+    n_freq = max(1, -(-n_chan // _PIXELS))
+    values, weights = reduced(stream, (index,), n_int, n_freq)
+    seconds = np.arange(values.shape[1] + 1) * float(n_int / stream.header.sample_rate)
+    axis, bounds = stream.header.channels, np.append(np.arange(0, n_chan, n_freq), n_chan)
+    if axis is None:
+        return values[0], weights[0], seconds, bounds - 0.5
+    low, width = (float(value / 10**6) for value in (axis.edges_hz[0], axis.step_hz))
+    return values[0], weights[0], seconds, low + bounds * width
+
+
+def reduced(
+    stream: SpectrumStream, products: Sequence[int], n_int: int, n_freq: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Weighted means of `n_int` spectra by `n_freq` channels, and the mean weights.
+
+    Both are of shape (product, row, channel); the last row and channel may stand for fewer.
+    """
+    groups = np.arange(0, stream.shape[2], n_freq)
     small = Integrate(stream, n_int=n_int) if n_int > 1 else stream
     step = max(1, 2**24 // max(1, small.row_bytes))
-    values, weights = [], []
+    shape = (len(products), small.shape[0], len(groups))
+    values, weights = np.empty(shape, np.float32), np.empty(shape, np.float32)
     for start in range(0, small.shape[0], step):
         block = small.read_block(start, min(step, small.shape[0] - start))
-        weight = np.broadcast_to(block.valid, block.data.shape)[:, index]
-        value, weight = _grouped(block.data[:, index], weight, groups)
-        values.append(value)
-        weights.append(weight)
-    seconds = np.arange(small.shape[0] + 1) * float(1 / small.header.sample_rate)
-    axis, bounds = small.header.channels, np.append(groups, n_chan)
-    if axis is None:
-        return np.concatenate(values), np.concatenate(weights), seconds, bounds - 0.5
-    low, width = (float(value / 10**6) for value in (axis.edges_hz[0], axis.step_hz))
-    return np.concatenate(values), np.concatenate(weights), seconds, low + bounds * width
+        weight = np.broadcast_to(block.valid, block.data.shape)
+        for place, index in enumerate(products):
+            rows = slice(start, start + block.n)
+            values[place, rows], weights[place, rows] = _grouped(
+                block.data[:, index], weight[:, index], groups)
+    return values, weights
 
 
 def _grouped(
