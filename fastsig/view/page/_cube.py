@@ -8,45 +8,60 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import UsageError
+from fastsig.errors import FormatError, UsageError
+from fastsig.io._cube_header import to_velocity
+from fastsig.io.fits_cube import CubeFile
 from fastsig.view._common import counted
 from fastsig.view.page._colors import color_maps
-from fastsig.view.page._fits_cube import FitsCube
 from fastsig.view.page._html import bytes_block, json_block
-from fastsig.view.page._waterfall import blocks, page_room
+from fastsig.view.page._waterfall import SIGNED, blocks, page_room
 
 __all__ = ["cube_blocks", "cube_factors", "reduced_cube"]
 
-_LIGHT = 299_792_458.0
 _NODES = 41  # of the grid of sky positions: between them the page interpolates
 _BYTES = 1.2  # of a voxel in the page, about the least: 8 bits of noise deflated, then base64
+_NAMES = {"VRAD": "radio velocity", "VOPT": "optical velocity", "FREQ": "radio velocity"}
 
 
-def cube_blocks(cube: FitsCube, page_size: int) -> str:
-    """Data blocks of the page of a cube, in pages of at most so many bytes."""
-    room = page_room(page_size)
-    n_chan, n_pixel = cube_factors(cube.shape, int(room / _BYTES))
+def cube_blocks(cube: CubeFile, product: str | None, page_size: int) -> str:
+    """Data blocks of the page of a cube, in a page of at most so many bytes.
+
+    Parameters
+    ----------
+    cube : CubeFile
+    product : str or None
+        The Stokes parameter that is shown first; the page holds all.
+    page_size : int
+    """
+    names = cube.header.stokes
+    if product is not None and product not in names:
+        raise UsageError(f"product = {product!r}; this file has {', '.join(names)}")
+    room, shape = page_room(page_size), cube.shape[1:]
+    n_chan, n_pixel = cube_factors(shape, int(room / _BYTES / len(names)))
     while True:
         values, weights = reduced_cube(cube, n_chan, n_pixel)
-        found = blocks(values.reshape(1, len(values), -1), weights.reshape(1, len(values), -1), room)
+        rows = (len(names), values.shape[1], -1)
+        found = blocks(values.reshape(rows), weights.reshape(rows), room)
         if found is not None:
             break
-        if values.size == 1:
+        if values[0].size == 1:
             raise UsageError(f"page_size = {page_size} bytes; the cube does not fit")
-        n_chan, n_pixel = _coarser(values.shape, n_chan, n_pixel)
+        n_chan, n_pixel = _coarser(values.shape[1:], n_chan, n_pixel)
     model, text = found
+    for each, name in zip(model["products"], names, strict=True):
+        each |= {"name": name, "unit": cube.header.unit or "recorded units",
+                 "signed": name in SIGNED}
     sky, positions = _sky(cube, n_pixel)
-    unit = str(cube.header.get("BUNIT", "")).strip() or "recorded units"
-    model["products"][0] |= {"name": str(cube.header.get("BTYPE", "")).strip() or "value",
-                             "unit": unit, "signed": False}
     return json_block("model", {
-        **model, "shape": values.shape, "kind": "cube", "maps": color_maps(), "sky": sky,
+        **model, "shape": values.shape[1:], "kind": "cube", "maps": color_maps(), "sky": sky,
+        "first": 0 if product is None else names.index(product),
+        "weight_unit": "s" if cube.weight_image is not None else "",
         "spectral": _spectral(cube, n_chan), "beam": _beam(cube, n_pixel),
-        "end": [size / n_pixel for size in cube.shape[:0:-1]], "told": _told(cube, n_chan, n_pixel),
+        "end": [shape[2] / n_pixel, shape[1] / n_pixel], "told": _told(shape, n_chan, n_pixel),
     }) + bytes_block("sky", positions) + text
 
 
-def cube_factors(shape: tuple[int, int, int], most: int) -> tuple[int, int]:
+def cube_factors(shape: tuple[int, ...], most: int) -> tuple[int, int]:
     """Channels, and pixels along x and y, to average so that at most so many voxels are left."""
     n_chan = n_pixel = 1
     while True:
@@ -62,27 +77,39 @@ def _coarser(left: tuple[int, ...], n_chan: int, n_pixel: int) -> tuple[int, int
     return (n_chan + 1, n_pixel) if spectral else (n_chan, n_pixel + 1)
 
 
-def _shape(shape: tuple[int, int, int], n_chan: int, n_pixel: int) -> tuple[int, int, int]:
+def _shape(shape: tuple[int, ...], n_chan: int, n_pixel: int) -> tuple[int, int, int]:
     return -(-shape[0] // n_chan), -(-shape[1] // n_pixel), -(-shape[2] // n_pixel)
 
 
 def reduced_cube(
-    cube: FitsCube, n_chan: int, n_pixel: int
+    cube: CubeFile, n_chan: int, n_pixel: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weighted means (chan, y, x) of blocks of voxels, and the mean weights."""
-    shape = _shape(cube.shape, n_chan, n_pixel)
+    """Weighted means (stokes, chan, y, x) of blocks of voxels, and the mean weights."""
+    whole = cube.shape[1:]
+    shape = (cube.shape[0], *_shape(whole, n_chan, n_pixel))
     values, weights = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    for channel in range(shape[0]):
-        planes = range(channel * n_chan, min(cube.shape[0], (channel + 1) * n_chan))
-        total, weight = np.zeros(shape[1:]), np.zeros(shape[1:])
+    pixels = _summed(np.ones(whole[1:]), n_pixel)
+    for stokes, channel in np.ndindex(shape[:2]):
+        planes = range(channel * n_chan, min(whole[0], (channel + 1) * n_chan))
+        total, weight = np.zeros(shape[2:]), np.zeros(shape[2:])
         for number in planes:
-            plane, counts = cube.plane(number)
+            plane, counts = _plane(cube, stokes, number)
             total += _summed(np.where(counts > 0, plane, 0) * counts, n_pixel)
             weight += _summed(counts, n_pixel)
         with np.errstate(invalid="ignore", divide="ignore"):
-            values[channel] = total / weight
-        weights[channel] = weight / _summed(np.ones(cube.shape[1:]), n_pixel) / len(planes)
+            values[stokes, channel] = total / weight
+        weights[stokes, channel] = weight / pixels / len(planes)
     return values, weights
+
+
+def _plane(cube: CubeFile, stokes: int, channel: int
+           ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values and weights of a channel; weight 0 where nothing is known, 1 where none is told."""
+    where = slice(channel, channel + 1)
+    values = cube.read(where, stokes=stokes)[0].astype(np.float64)
+    told = cube.read_weight(where, stokes=stokes)
+    weight = 1.0 if told is None else told[0].astype(np.float64)
+    return values, np.where(np.isfinite(values), weight, 0.0)
 
 
 def _summed(plane: NDArray[np.float64], n: int) -> NDArray[np.float64]:
@@ -94,83 +121,73 @@ def _summed(plane: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     return found
 
 
-def _sky(cube: FitsCube, n_pixel: int) -> tuple[dict[str, Any], bytes]:
+def _sky(cube: CubeFile, n_pixel: int) -> tuple[dict[str, Any], bytes]:
     """Sky positions on an even grid of nodes over the map: longitude without a jump, latitude."""
-    height, width = cube.shape[1:]
+    height, width = cube.shape[2:]
+    celestial = cube.header.celestial
     y, x = (np.linspace(0, size, _NODES) - 0.5 for size in (height, width))
     columns, rows = np.meshgrid(x, y)
-    lon, lat = cube.celestial.all_pix2world(columns, rows, 0)
+    lon, lat = celestial.wcs_pix2world(columns, rows, 0)
     middle = lon[_NODES // 2, _NODES // 2]
     if not np.isfinite(middle):
         middle = np.nanmedian(lon) if np.isfinite(lon).any() else 0.0
     lon = middle + (lon - middle + 180) % 360 - 180
-    # Around a pole longitude goes round: there is no graticule then, but positions are read.
-    polar = bool(np.nanmax(np.abs(np.diff(lon)), initial=0) > 90)
-    kinds = [str(kind)[:4].strip("-") for kind in cube.celestial.wcs.ctype]
-    frame = str(cube.celestial.wcs.radesys).strip()
-    return ({"nodes": _NODES, "polar": polar, "equatorial": kinds[0] == "RA", "names": kinds,
-             "frame": frame, "end": [width / n_pixel, height / n_pixel],
-             "aspect": _aspect(cube)},
-            np.stack([lon, lat]).astype("<f8").tobytes())
+    # Around a pole longitude goes round: there is no graticule then.
+    steps = [np.abs(np.diff(lon, axis=axis)) for axis in (0, 1)]
+    polar = any(bool(np.any(step[np.isfinite(step)] > 90)) for step in steps)
+    across, up = cube.pixel_deg
+    model = {
+        "nodes": _NODES, "polar": polar, "equatorial": celestial.wcs.lngtyp.strip() == "RA",
+        "names": [celestial.wcs.lngtyp.strip(), celestial.wcs.lattyp.strip()],
+        "frame": cube.header.radesys or "frame not known",
+        "end": [width / n_pixel, height / n_pixel],
+        "aspect": up / across if across > 0 and up > 0 else 1.0,
+        "pixel_arcsec": [across * n_pixel * 3600, up * n_pixel * 3600],
+    }
+    return model, np.stack([lon, lat]).astype("<f8").tobytes()
 
 
-def _aspect(cube: FitsCube) -> float:
-    """Height of a pixel in the sky over its width."""
-    from astropy.wcs.utils import proj_plane_pixel_scales
-
-    width, height = proj_plane_pixel_scales(cube.celestial)
-    return float(height / width) if width > 0 and height > 0 else 1.0
-
-
-def _spectral(cube: FitsCube, n_chan: int) -> dict[str, Any]:
+def _spectral(cube: CubeFile, n_chan: int) -> dict[str, Any]:
     """Frequency in MHz and velocity in km/s at the channels' centres, as far as they are known."""
-    wcs = cube.spectral.wcs
-    world = cube.spectral.all_pix2world(np.arange(cube.shape[0], dtype=float), 0)[0]
-    kind, rest = str(wcs.ctype[0])[:4], float(wcs.restfrq)
-    if not rest > 0 and float(wcs.restwav) > 0:
-        rest = _LIGHT / float(wcs.restwav)
-    frequency, velocity, name = _both(kind, np.asarray(world, float), rest)
-    groups = np.arange(0, cube.shape[0], n_chan)
-    counts = np.diff(np.append(groups, cube.shape[0]))
-    found: dict[str, Any] = {"frame": str(wcs.specsys).strip() or "frame not known", "name": name,
-                             "first": "frequency" if kind == "FREQ" else "velocity"}
-    for key, values, scale in (("frequency", frequency, 1e6), ("velocity", velocity, 1e3)):
-        if values is not None:
-            found[key] = np.add.reduceat(values, groups) / counts / scale
-    if len(groups) == 0 or not ("frequency" in found or "velocity" in found):
-        found |= {"channel": np.add.reduceat(np.arange(cube.shape[0], dtype=float), groups) / counts,
-                  "first": "channel"}
+    head = cube.header
+    groups = np.arange(0, cube.shape[1], n_chan)
+    counts = np.diff(np.append(groups, cube.shape[1]))
+
+    def centers(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = np.add.reduceat(values, groups) / counts
+        return found
+
+    found: dict[str, Any] = {"frame": head.frame or "frame not known",
+                             "name": _NAMES.get(head.ctype, "velocity"),
+                             "first": "frequency" if head.ctype in ("FREQ", "WAVE") else "velocity"}
+    frequency, velocity = _frequency(cube), None
+    if head.ctype in ("VRAD", "VOPT", "VELO"):
+        velocity = head.axis
+    elif head.ctype == "FREQ" and head.rest_hz:
+        velocity = to_velocity(head.axis, "radio", head.rest_hz)
+    if frequency is not None:
+        found["frequency"] = centers(frequency) / 1e6
+    if velocity is not None:
+        found["velocity"] = centers(velocity) / 1e3
+    if frequency is None and velocity is None:
+        found |= {"channel": centers(np.arange(cube.shape[1], dtype=float)), "first": "channel"}
     return found
 
 
-def _both(
-    kind: str, world: NDArray[np.float64], rest: float
-) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None, str]:
-    """Frequency (Hz) and velocity (m/s) of an axis of either, and the velocity's convention."""
-    known = rest > 0
-    if kind == "FREQ":
-        return world, _LIGHT * (1 - world / rest) if known else None, "radio velocity"
-    if kind == "VRAD":
-        return rest * (1 - world / _LIGHT) if known else None, world, "radio velocity"
-    if kind == "VOPT":
-        return rest / (1 + world / _LIGHT) if known else None, world, "optical velocity"
-    if kind == "VELO":
-        beta = world / _LIGHT
-        return (rest * np.sqrt((1 - beta) / (1 + beta)) if known else None, world,
-                "relativistic velocity")
-    if kind == "WAVE":
-        return _LIGHT / world, None, ""
-    return None, None, ""
-
-
-def _beam(cube: FitsCube, n_pixel: int) -> list[list[float]] | None:
-    """The beam's half-power ellipse about (0, 0) in cells, at the map's middle."""
-    major, minor, angle = (_number(cube, key) for key in ("BMAJ", "BMIN", "BPA"))
-    if major is None or not major > 0:
+def _frequency(cube: CubeFile) -> NDArray[np.float64] | None:
+    try:
+        return cube.header.frequency_hz(cube.path)
+    except FormatError:  # no rest frequency, or no spectral axis at all
         return None
-    minor, angle = minor if minor and minor > 0 else major, np.radians(angle or 0.0)
-    turn = np.linspace(0, 2 * np.pi, 73)
-    along, aside = major / 2 * np.cos(turn), minor / 2 * np.sin(turn)
+
+
+def _beam(cube: CubeFile, n_pixel: int) -> list[list[float]] | None:
+    """The beam's half-power ellipse about (0, 0) in cells, at the map's middle."""
+    beam = cube.header.beam
+    if beam is None:
+        return None
+    angle, turn = np.radians(beam.pa), np.linspace(0, 2 * np.pi, 73)
+    along, aside = beam.major / 2 * np.cos(turn), beam.minor / 2 * np.sin(turn)
     # The angle counts from north through east.
     east = along * np.sin(angle) + aside * np.cos(angle)
     north = along * np.cos(angle) - aside * np.sin(angle)
@@ -181,24 +198,16 @@ def _beam(cube: FitsCube, n_pixel: int) -> list[list[float]] | None:
     return [[round(float(value), 4) for value in line] for line in cells]
 
 
-def _number(cube: FitsCube, key: str) -> float | None:
-    try:
-        value = float(cube.header[key])
-    except (KeyError, TypeError, ValueError):
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _sky_per_pixel(cube: FitsCube) -> NDArray[np.float64]:
+def _sky_per_pixel(cube: CubeFile) -> NDArray[np.float64]:
     """Degrees to the east and to the north of a step along x and along y, at the middle."""
-    y, x = ((size - 1) / 2 for size in cube.shape[1:])
-    lon, lat = cube.celestial.all_pix2world([x - 0.5, x + 0.5, x, x], [y, y, y - 0.5, y + 0.5], 0)
+    y, x = ((size - 1) / 2 for size in cube.shape[2:])
+    lon, lat = cube.header.celestial.wcs_pix2world([x - 0.5, x + 0.5, x, x], [y, y, y - 0.5, y + 0.5], 0)
     around = (np.diff(lon)[::2] + 180) % 360 - 180
     return np.stack([around * np.cos(np.radians(np.mean(lat))), np.diff(lat)[::2]])
 
 
-def _told(cube: FitsCube, n_chan: int, n_pixel: int) -> str:
-    n, height, width = cube.shape
+def _told(shape: tuple[int, ...], n_chan: int, n_pixel: int) -> str:
+    n, height, width = shape
     text = f"{counted(n, 'channel', 'channels')} of {width} x {height} pixels"
     if n_chan * n_pixel == 1:
         return text + "; each voxel is a value of the file"

@@ -11,16 +11,19 @@ import hashlib
 import json
 import math
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
 from typing import Any
 
+from fastsig._version import __version__
 from fastsig.io import describe
-from fastsig.io.provenance import provenance
+from fastsig.io.fits_cube import CubeFile
+from fastsig.io.provenance import file_record, provenance
 from fastsig.stream import Stream
 
-__all__ = ["bytes_block", "document", "facts_of", "flat", "json_block", "picture_block", "section",
+__all__ = ["bytes_block", "cube_sections", "document", "facts_of", "flat", "json_block", "picture_block", "section",
            "stream_sections", "table"]
 
 
@@ -125,6 +128,24 @@ def stream_sections(stream: Stream) -> str:
     if cards:
         told += section(f"Cards of the file ({len(cards)})", table(("card", "value"), cards))
     return told + section("Provenance", table(("what", "value"), flat(provenance(stream))))
+
+
+def cube_sections(cube: CubeFile) -> str:
+    """Header, cards and provenance of a cube as parts that fold."""
+    from fastsig.io.fits_cube import info
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the same doubts are told in the table
+        told = info(cube.path)
+    told["path"] = os.path.basename(os.path.abspath(cube.path))
+    doubts = [str(each).removeprefix(f"{cube.path}: ") for each in told.pop("warnings", ())]
+    facts = {key: value for key, value in told.items() if value not in (None, "")}
+    cards = list(cube.header.header.items())
+    rows = [*facts.items(), *(("doubt", each) for each in doubts)]
+    record = {"fastsig": __version__, "inputs": [file_record(path) for path in cube.files]}
+    return (section("Header", table(("field", "value"), rows), opened=True)
+            + section(f"Cards of the file ({len(cards)})", table(("card", "value"), cards))
+            + section("Provenance", table(("what", "value"), flat(record))))
 
 
 def _text(value: Any) -> str:

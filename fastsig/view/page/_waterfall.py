@@ -17,9 +17,10 @@ from fastsig.view.page._codes import Scale, encode_weights, fitted
 from fastsig.view.page._colors import color_maps
 from fastsig.view.page._html import bytes_block, json_block
 
-__all__ = ["blocks", "factors", "waterfall_blocks"]
+__all__ = ["SIGNED", "blocks", "factors", "page_room", "waterfall_blocks"]
 
-_SIGNED = ("Q", "U", "V", "CR", "CI")
+#: Products of either sign.
+SIGNED = ("Q", "U", "V", "CR", "CI")
 _OVERHEAD = 120_000  # bytes of script, style and tables, with room for long headers
 _BYTES = 1.2  # of a value in the page, about the least: 8 bits of noise deflated, then base64
 
@@ -52,7 +53,7 @@ def waterfall_blocks(stream: SpectrumStream, product: str | None, page_size: int
     model, text = found
     names, unit = stream.polarization.names, stream.header.unit
     for each, name in zip(model["products"], names, strict=True):
-        each |= {"name": name, "unit": unit or "recorded units", "signed": name in _SIGNED}
+        each |= {"name": name, "unit": unit or "recorded units", "signed": name in SIGNED}
     return json_block("model", {
         **model, "kind": "waterfall", "first": first, "maps": color_maps(),
         "x": _frequencies(stream, n_freq), "y": _times(stream, n_int),

@@ -12,8 +12,6 @@ class LinePanel extends Panel {
     this.shade = null;
     this.band = null;
     this.title = "";
-    this.gridded = true;
-    this.valueSide = "bottom";
   }
 
   show({ lines, range, marks = [], shade = null, title }) {
@@ -74,14 +72,14 @@ class LinePanel extends Panel {
 
   paint(pen, colors) {
     const box = this.box, { cells, other, values } = this.axes;
-    const sides = this.upright ? ["left", "right", this.valueSide] : ["bottom", "top", "left"];
+    const sides = this.upright ? ["left", "right", "bottom"] : ["bottom", "top", "left"];
     if (this.shade) this.fillRange(pen, this.shade, colors.line);
     const count = this.upright ? box.width / 60 : box.height / 32;
     const ticks = { title: values(), ticks: (low, high) => valueTicks(low, high, count)
       .map(({ value, text }) => ({ cell: value, text })) };
-    drawAxis(pen, colors, box, ticks, this.limits, sides[2], { grid: this.gridded });
+    drawAxis(pen, colors, box, ticks, this.limits, sides[2], { grid: true });
     drawAxis(pen, colors, box, cells(), this.range, sides[0], {
-      grid: this.gridded, texts: !this.upright, title: !this.upright });
+      grid: true, texts: !this.upright, title: !this.upright });
     if (other()) drawAxis(pen, colors, box, other(), this.range, sides[1]);
     pen.save();
     pen.beginPath();
@@ -97,7 +95,7 @@ class LinePanel extends Panel {
     pen.restore();
     drawFrame(pen, colors, box);
     pen.fillStyle = colors.ink;
-    textAt(pen, this.title, box.left, box.top - 5, "left", "bottom");
+    textAt(pen, this.title, box.left, this.titleTop ?? box.top - 5, "left", "bottom");
   }
 
   // Where there are more cells than pixels, from the least to the most of each pixel.

@@ -114,7 +114,7 @@ function clockAxis({ lo, step, end, n, start, leap }) {
   const offset = hour * 3600 + minute * 60 + second;
   return {
     n, end, name: "UTC", unit: "", title: `UTC, from ${start.slice(0, 10)}`,
-    text: (cell) => utcText(start, leap, lo + cell * step),
+    text: (cell) => utcText(start, leap, lo + cell * step, Math.min(9, decimalsOf(step) + 1)),
     ticks: (from, to, count) => roundTicks(lo + from * step + offset, lo + to * step + offset, count, CLOCK_STEPS)
       .map((tick) => ({
         cell: (tick.value - offset - lo) / step,

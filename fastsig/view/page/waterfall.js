@@ -67,7 +67,7 @@ class Waterfall {
     const frame = make("div", { className: "waterfall" });
     byId("app").replaceChildren(
       make("div", { className: "tools" }, product.node, this.modeChoice.node, ...this.controls.nodes,
-        button("whole", () => this.reset(), "double click or Escape")),
+        button("show all", () => this.reset(), "double click or Escape")),
       frame, this.hint(), make("p", { className: "told" }, this.told()));
     this.map = new MapPanel(frame, this.aria(), this.field, this.colors, {
       changed: () => this.update(), picked: (cell) => cell && this.setMode("cuts"),
@@ -96,7 +96,7 @@ class Waterfall {
         : { ...this.map.cross, [upright ? "j" : "i"]: cell }),
       clickedCell: (cell) => this.map.setCross({ ...(this.map.cross ?? this.middle()), [upright ? "j" : "i"]: cell }),
     });
-    panel.margin = upright ? { left: 10, right: 104, top: this.map.margin.top, bottom: this.map.margin.bottom }
+    panel.margin = upright ? { left: 10, right: 104, top: this.map.margin.top, bottom: 46 } // below its cell
       : { left: 84, right: 10, top: 20, bottom: 46 };
     panel.axes = { cells: () => (upright ? this.y : this.x), other: () => (upright ? this.clock : null),
       values: () => this.label };
@@ -226,17 +226,18 @@ class Waterfall {
       [this.ofWeights ? "weight" : this.product.name, valid ? `${shortNumber(value, 6)} ${this.ofWeights ? "" : this.product.unit}` : "nothing valid"],
       ["weight", shortNumber(this.loaded.get(this.index).weight(number), 3)],
       [this.y.name, this.y.text(y)], ["UTC", this.clock.text(y)], [this.x.name, this.x.text(x)]];
-    if (this.velocity) pairs.push([this.velocity.name, this.velocity.text(x)]);
+    if (this.velocity) pairs.push(["velocity", this.velocity.text(x)]);
     facts(this.reading, [...(this.ofWeights ? pairs.slice(1) : pairs),
       [cell ? "pixel" : "cross-hair", `${at.i}, ${at.j}`]]);
     if (!cell) this.live.textContent = pairs.map((pair) => pair.join(" ")).join(", ");
   }
 
   state() {
-    const { view, cross, box } = this.map;
+    const { view, cross } = this.map;
     return {
       kind: "waterfall", product: this.ofWeights ? "weight" : this.product.name, mode: this.mode,
-      view: { ...view }, cross: cross && { ...cross }, box,
+      view: { ...view }, cross: cross && { ...cross },
+      boxes: { map: this.map.box, side: this.side.box, below: this.below.box },
       xlim: [this.x.at(view.x0), this.x.at(view.x1)], ylim: [this.y.at(view.y0), this.y.at(view.y1)],
       limits: [this.colors.low, this.colors.high], lines: { x: [...this.lines.x], y: [...this.lines.y] },
     };
