@@ -1,4 +1,4 @@
-"""Pages open from disk in a real browser: what is clicked and dragged comes out, and nothing else runs.
+"""Pages open from disk in a real browser: what is clicked and dragged comes out, no more runs.
 
 Numbers that a page shows are held against the data within half a step of its codes, which are
 decoded here apart from the code under test.
@@ -66,8 +66,9 @@ def write_cube(path: Path, times: int = 1) -> tuple[np.ndarray, np.ndarray, fits
     values[weight == 0] = np.nan
     turn = np.radians(20)
     cards = {
-        "CTYPE1": "RA---TAN", "CRVAL1": 0.1, "CRPIX1": 25 * times + 0.5, "CDELT1": -1 / 60, "CUNIT1": "deg",
-        "CTYPE2": "DEC--TAN", "CRVAL2": 61.27, "CRPIX2": 18 * times + 0.5, "CDELT2": 1 / 60, "CUNIT2": "deg",
+        "CTYPE1": "RA---TAN", "CRVAL1": 0.1, "CRPIX1": 25 * times + 0.5, "CDELT1": -1 / 60,
+        "CTYPE2": "DEC--TAN", "CRVAL2": 61.27, "CRPIX2": 18 * times + 0.5, "CDELT2": 1 / 60,
+        "CUNIT1": "deg", "CUNIT2": "deg",
         "PC1_1": np.cos(turn), "PC1_2": -np.sin(turn), "PC2_1": np.sin(turn),
         "PC2_2": np.cos(turn), "CTYPE3": "VRAD", "CRVAL3": -2e5, "CRPIX3": 1.0, "CDELT3": 5e3,
         "CUNIT3": "m/s", "RESTFRQ": 1420405751.768, "SPECSYS": "LSRK", "RADESYS": "ICRS",

@@ -15,7 +15,7 @@ from fastsig.errors import UsageError
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Picture (.png, .pdf, .svg) or page (.html) to write.")
 @click.option("--product", metavar="NAME", help="Product to draw, e.g. I; the first by default.")
-@click.option("--page-size", metavar="SIZE", help="Most bytes of a page, e.g. 10MB; 3MB by default.")
+@click.option("--page-size", metavar="SIZE", help="Most bytes of a page; 3MB by default.")
 @common.span_options
 @common.set_option
 @common.quiet_options

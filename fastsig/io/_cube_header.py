@@ -15,10 +15,10 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from astropy import constants, units as u
+from astropy import constants
+from astropy import units as u
 from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray

@@ -8,6 +8,7 @@ one second over the root of its weight.
 
 from __future__ import annotations
 
+import builtins
 import math
 import os
 import warnings
@@ -266,10 +267,9 @@ def _cell(path: str, unit: Table, name: str, row: int) -> str:
 
 
 def _opened(path: str) -> Any:
-    import io
 
     try:
-        return io.open(path, "rb")
+        return builtins.open(path, "rb")
     except OSError as error:
         raise FormatError(path, error.strerror or str(error)) from error
 

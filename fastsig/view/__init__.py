@@ -11,10 +11,10 @@ import numpy as np
 
 from fastsig.errors import PlanError, UsageError
 from fastsig.io._positioned import write_from
+from fastsig.io.fits_cube import CubeFile
 from fastsig.io.provenance import input_files
 from fastsig.io.safe import SafeOutput, check_output
 from fastsig.stream import SpectrumStream, Stream, VoltageStream
-from fastsig.io.fits_cube import CubeFile
 from fastsig.view._spectra import draw_spectra
 from fastsig.view._voltages import draw_voltages
 
@@ -87,7 +87,7 @@ def write_page(
     what: SpectrumStream | CubeFile, path: str | os.PathLike[str], *, overwrite: bool = True,
     product: str | None = None, page_size: int | None = None,
 ) -> None:
-    """Write the page of spectra or of a cube: one HTML file to zoom and cut in, without the network.
+    """Write the page of spectra or of a cube: one HTML file to zoom and cut in.
 
     Parameters
     ----------

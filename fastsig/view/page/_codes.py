@@ -37,12 +37,12 @@ class Scale:
         top = 2 ** (bits - 1) - 1
         finite = values[np.isfinite(values)]
         if not finite.size:
-            return cls(0.0, 1.0, 1.0, top)
+            return cls(0.0, 1.0, 1e-12, top)
         low, center, high = (float(each) for each in np.percentile(finite, (16, 50, 84)))
         most = max(float(finite.max()) - center, center - float(finite.min()))
         spread = (high - low) / 2 or most or 1.0
         reach = float(np.arcsinh(most / spread))
-        return cls(center, spread, reach / top if reach else 1.0, top)
+        return cls(center, spread, reach / top or 1e-12, top)  # of a constant: exact
 
     def codes(self, values: NDArray[Any]) -> NDArray[np.uint16]:
         """Codes of values, 0 where these are not finite."""

@@ -201,7 +201,8 @@ def _beam(cube: CubeFile, n_pixel: int) -> list[list[float]] | None:
 def _sky_per_pixel(cube: CubeFile) -> NDArray[np.float64]:
     """Degrees to the east and to the north of a step along x and along y, at the middle."""
     y, x = ((size - 1) / 2 for size in cube.shape[2:])
-    lon, lat = cube.header.celestial.wcs_pix2world([x - 0.5, x + 0.5, x, x], [y, y, y - 0.5, y + 0.5], 0)
+    columns, rows = [x - 0.5, x + 0.5, x, x], [y, y, y - 0.5, y + 0.5]
+    lon, lat = cube.header.celestial.wcs_pix2world(columns, rows, 0)
     around = (np.diff(lon)[::2] + 180) % 360 - 180
     return np.stack([around * np.cos(np.radians(np.mean(lat))), np.diff(lat)[::2]])
 

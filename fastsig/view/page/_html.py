@@ -1,7 +1,8 @@
-"""What every page of the project is made of: one file without the network, and nothing it runs but its own.
+"""What every page of the project is made of: one file that asks the network for nothing.
 
-Headers are hostile input: a source may be called ``</script><img onerror=...>``. All text is escaped
-here, and a policy in the page lets the browser run the project's own script alone, by its hash.
+Headers are hostile input: a source may be called ``</script><img onerror=...>``. All text is
+escaped here, and a policy in the page lets the browser run the project's own script alone, by its
+hash.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from fastsig.io.fits_cube import CubeFile
 from fastsig.io.provenance import file_record, provenance
 from fastsig.stream import Stream
 
-__all__ = ["bytes_block", "cube_sections", "document", "facts_of", "flat", "json_block", "picture_block", "section",
-           "stream_sections", "table"]
+__all__ = ["bytes_block", "cube_sections", "document", "facts_of", "flat", "json_block",
+           "picture_block", "section", "stream_sections", "table"]
 
 
 def document(title: str, body: str, scripts: Sequence[str] = (), *, lead: str = "") -> bytes:
@@ -111,7 +112,8 @@ def flat(value: Any, path: str = "") -> list[tuple[str, Any]]:
         items = enumerate(value)
     else:
         return [(path, value)]
-    return [pair for key, each in items for pair in flat(each, f"{path}.{key}" if path else str(key))]
+    return [pair for key, each in items
+            for pair in flat(each, f"{path}.{key}" if path else str(key))]
 
 
 def facts_of(stream: Stream) -> dict[str, Any]:

@@ -43,7 +43,6 @@ def waterfall_blocks(stream: SpectrumStream, product: str | None, page_size: int
     n_int, n_freq = factors(stream.shape[0], stream.shape[2], int(most / n_prod / _BYTES))
     while True:
         values, weights = reduced(stream, range(n_prod), n_int, n_freq)
-        _whole_rows(weights, stream.shape[0], n_int)
         found = blocks(values, weights, most)
         if found is not None:
             break
@@ -86,13 +85,6 @@ def _parts(n: int, most: int) -> int:
 
 def _coarser(shape: tuple[int, ...], n_int: int, n_freq: int) -> tuple[int, int]:
     return (n_int + 1, n_freq) if shape[1] >= shape[2] else (n_int, n_freq + 1)
-
-
-def _whole_rows(weights: NDArray[Any], n_time: int, n_int: int) -> None:
-    """Weights of the last row as of the spectra there are, not of those there could be."""
-    rest = n_time % n_int
-    if rest:
-        weights[:, -1] *= n_int / rest
 
 
 def blocks(

@@ -98,6 +98,14 @@ function followTheme(panels) {
   addEventListener("afterprint", print(false));
 }
 
+// Half a step of the codes, near the median of a product's values and far from it.
+function keptTo(products) {
+  const near = products.map(({ name, spread, step }) => `${name} ${shortNumber((step * spread) / 2, 2)}`);
+  const far = Math.max(...products.map(({ step }) => step * 50));
+  return `Values are kept in this page to ± ${near.join(", ")} (${products[0].unit}) near the median, and to `
+    + `${shortNumber(far, 2)} % of the distance from it elsewhere`;
+}
+
 function facts(list, pairs) {
   list.replaceChildren(...pairs.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
 }

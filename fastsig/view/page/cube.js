@@ -263,10 +263,7 @@ class Cube {
   }
 
   told() {
-    const codes = this.model.products.map(({ name, spread, step, unit: of }) =>
-      `${name} ±${shortNumber((step * spread) / 2, 2)} ${of} near its median, ±${shortNumber(step * 50, 2)} % of the distance from it elsewhere`);
-    return `${this.model.told}. Hatched: nothing seen. White ellipse: the beam at half power. Kept in this page to within `
-      + `${codes.join("; ")}.`;
+    return `${this.model.told}. Hatched: nothing seen. White ellipse: the beam at half power. ${keptTo(this.model.products)}.`;
   }
 
   // Read-out of the pixel below the pointer, or of a channel of the spectrum.

@@ -120,10 +120,8 @@ class Waterfall {
   }
 
   told() {
-    const codes = this.model.products.map(({ name, spread, step, unit: of }) =>
-      `${name} ±${shortNumber((step * spread) / 2, 2)} ${of} near its median, ±${shortNumber(step * 50, 2)} % of the distance from it elsewhere`);
     const half = this.model.x.half ?? null;
-    return `${this.model.told}. Hatched: weight 0, nothing valid. Kept in this page to within ${codes.join("; ")}`
+    return `${this.model.told}. Hatched: weight 0, nothing valid. ${keptTo(this.model.products)}`
       + `${half === null ? "" : `. Channel ${half} holds half a channel's band and is left out of the means`}.`;
   }
 
@@ -201,6 +199,8 @@ class Waterfall {
         : "mean over the time shown" });
     this.side.show({ lines: [{ values: this.lines.y }], range: [y0, y1], marks: cut ? [cross.j] : [],
       title: cut ? `at ${this.x.text(this.centre(cross.i, this.x))}` : "mean over the band shown" });
+    const texts = this.clock.ticks(y0, y1, this.side.box.height / 55).map(({ text }) => text.length);
+    this.side.margin.right = 52 + 6.6 * Math.max(0, ...texts);
     this.tell(null);
   }
 
