@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import io as memory
 import os
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastsig.errors import PlanError, UsageError
-from fastsig.io import describe
 from fastsig.io._positioned import write_from
+from fastsig.io.fits_cube import CubeFile
 from fastsig.io.provenance import input_files
 from fastsig.io.safe import SafeOutput, check_output
 from fastsig.stream import SpectrumStream, Stream, VoltageStream
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from fastsig.stages.baseline import Baseline
 
 __all__ = ["check_picture", "draw", "draw_baseline", "draw_calibration", "draw_flags",
-           "draw_switched"]
+           "draw_switched", "write_page"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 
@@ -49,7 +47,8 @@ def draw(
     stream : VoltageStream or SpectrumStream
         What to draw.
     path : path, optional
-        Picture (.png, .pdf, .svg) or self-contained page (.html).
+        Picture (.png, .pdf, .svg) or self-contained page (.html); of spectra that of `write_page`,
+        for which the file is read again.
     overwrite : bool
         Whether an existing file may be replaced.
     product : str, optional
@@ -73,9 +72,56 @@ def draw(
         figure = draw_spectra(stream, product)
     else:
         raise PlanError(f"there is no picture of {stream.kind}: detect first")
-    if path is not None:
+    if path is not None and isinstance(stream, SpectrumStream) and _is_page(path):
+        write_page(stream, path, overwrite=overwrite, product=product)
+    elif path is not None:
         _save(figure, stream, os.fspath(path), overwrite)
     return figure
+
+
+def _is_page(path: str | os.PathLike[str]) -> bool:
+    return os.fspath(path).lower().endswith(".html")
+
+
+def write_page(
+    what: SpectrumStream | CubeFile, path: str | os.PathLike[str], *, overwrite: bool = True,
+    product: str | None = None, page_size: int | None = None,
+) -> None:
+    """Write the page of spectra or of a cube: one HTML file to zoom and cut in.
+
+    Parameters
+    ----------
+    what : SpectrumStream or CubeFile
+        What it shows.
+    path : path
+        Page (.html) to write.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    product : str, optional
+        Which product, or Stokes parameter, is shown first; the page holds all.
+    page_size : int, optional
+        Bytes that the page does not exceed, 3 MB by default. Where there are too many values,
+        neighbours are averaged, as few as need be; the page says how many.
+
+    Raises
+    ------
+    UsageError
+        Where the product or the path's ending is unknown, or the page too small.
+    """
+    from fastsig.view.page import PAGE_SIZE, cube_page, spectra_page
+
+    target, size = os.fspath(path), PAGE_SIZE if page_size is None else page_size
+    if not target.lower().endswith(".html"):
+        raise UsageError(f"{target}: a page ends in .html")
+    sources = what.files if isinstance(what, CubeFile) else input_files(what)
+    check_output(target, overwrite=overwrite, inputs=sources)
+    if isinstance(what, CubeFile):
+        content = cube_page(what, product, size)
+    elif isinstance(what, SpectrumStream):
+        content = spectra_page(what, product, size)
+    else:
+        raise PlanError(f"there is no page of {what.kind}: detect first")
+    _write(content, target, overwrite)
 
 
 def draw_baseline(
@@ -198,27 +244,18 @@ def draw_switched(
 
 
 def _save(figure: Figure, stream: Stream, path: str, overwrite: bool) -> None:
+    from fastsig.view.page import picture_page
+
     kind = os.path.splitext(path)[1].lower().lstrip(".")
     picture = memory.BytesIO()
     figure.savefig(picture, format="png" if kind == "html" else kind, dpi=150)
-    content = _page(stream, picture.getvalue()) if kind == "html" else picture.getvalue()
+    content = picture.getvalue()
+    _write(picture_page(stream, content) if kind == "html" else content, path, overwrite)
+
+
+def _write(content: bytes, path: str, overwrite: bool) -> None:
     with SafeOutput(path, overwrite=overwrite) as output:
         try:
             write_from(output.descriptor, np.frombuffer(content, np.uint8), 0)
         except OSError as error:
             raise output.error(error) from error
-
-
-def _page(stream: Stream, picture: bytes) -> bytes:
-    facts = {key: value for key, value in describe(stream, "").items() if value not in (None, "")}
-    rows = "".join(f"<tr><th>{escape(key)}</th><td>{escape(str(value))}</td></tr>"
-                   for key, value in facts.items())
-    name = escape(os.path.basename(stream.path))
-    style = "body{font:15px sans-serif;margin:2em}th{text-align:left;padding-right:2em}"
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title>"
-        f"<style>{style}</style><h1>{name}</h1>"
-        f"<img alt='picture of {name}' style='max-width:100%' "
-        f"src='data:image/png;base64,{base64.b64encode(picture).decode()}'>"
-        f"<table>{rows}</table></html>"
-    ).encode()
