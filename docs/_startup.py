@@ -11,6 +11,7 @@ from pathlib import Path as _Path
 
 
 def _system(line):
+    line = _shell.var_expand(line, depth=1)  # {name}
     done = _subprocess.run(["bash", "-o", "pipefail", "-c", line], stdin=_subprocess.DEVNULL,
                            stdout=_subprocess.PIPE, stderr=_subprocess.STDOUT, text=True)
     print(done.stdout, end="")
