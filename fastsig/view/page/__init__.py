@@ -35,7 +35,7 @@ def spectra_page(
         Bytes that the page does not exceed: spectra and channels are averaged, as few as need be.
     """
     sections = stream_sections(stream)
-    data = waterfall_blocks(stream, product, page_size - len(sections))
+    data = waterfall_blocks(stream, product, page_size, len(sections.encode()))
     return document(title(stream), _APP + sections + data, (*_PANELS, "waterfall.js",
                                                             "page_waterfall.js"))
 
@@ -52,7 +52,7 @@ def cube_page(cube: CubeFile, product: str | None = None, page_size: int = PAGE_
         As of `spectra_page`: channels and pixels are averaged.
     """
     sections = cube_sections(cube)
-    data = cube_blocks(cube, product, page_size - len(sections))
+    data = cube_blocks(cube, product, page_size, len(sections.encode()))
     name = " · ".join([os.path.basename(cube.path), *_told(cube)])
     return document(name, _APP + sections + data, (*_PANELS, "sky.js", "cube.js", "page_cube.js"))
 

@@ -23,7 +23,7 @@ _BYTES = 1.2  # of a voxel in the page, about the least: 8 bits of noise deflate
 _NAMES = {"VRAD": "radio velocity", "VOPT": "optical velocity", "FREQ": "radio velocity"}
 
 
-def cube_blocks(cube: CubeFile, product: str | None, page_size: int) -> str:
+def cube_blocks(cube: CubeFile, product: str | None, page_size: int, header: int) -> str:
     """Data blocks of the page of a cube, in a page of at most so many bytes.
 
     Parameters
@@ -31,12 +31,13 @@ def cube_blocks(cube: CubeFile, product: str | None, page_size: int) -> str:
     cube : CubeFile
     product : str or None
         The Stokes parameter that is shown first; the page holds all.
-    page_size : int
+    page_size, header : int
+        Bytes of the page, and of its header and provenance.
     """
     names = cube.header.stokes
     if product is not None and product not in names:
         raise UsageError(f"product = {product!r}; this file has {', '.join(names)}")
-    room, shape = page_room(page_size), cube.shape[1:]
+    room, shape = page_room(page_size, header), cube.shape[1:]
     n_chan, n_pixel = cube_factors(shape, int(room / _BYTES / len(names)))
     while True:
         values, weights = reduced_cube(cube, n_chan, n_pixel)
