@@ -85,11 +85,15 @@ class _Image:
         except (OSError, ValueError) as error:
             raise FormatError(path, f"cannot be mapped: {error}") from error
 
+    @property
+    def plain(self) -> bool:
+        """Whether the file holds floats as they are."""
+        return self.dtype.kind == "f" and (self._scale, self._zero) == (1.0, 0.0)
+
     def values(self, raw: NDArray[Any]) -> NDArray[Any]:
         """Numbers of part of the map: native, scaled, NaN where blank; float32 of float32."""
-        plain = self.dtype.kind == "f" and (self._scale, self._zero) == (1.0, 0.0)
-        found = np.array(raw, dtype=self.dtype.newbyteorder("=") if plain else np.float64)
-        if not plain:
+        found = np.array(raw, dtype=self.dtype.newbyteorder("=") if self.plain else np.float64)
+        if not self.plain:
             found = found * self._scale + self._zero
         if self._blank is not None:
             found[np.asarray(raw) == self._blank] = np.nan
@@ -196,6 +200,11 @@ class CubeFile:
         found = self.image.values(self._ordered(self.image)[stokes, chan, y, x])
         found[~np.isfinite(found)] = np.nan
         return found
+
+    def mapped(self, *, stokes: int = 0) -> NDArray[Any]:
+        """All values, (chan, y, x): the map itself where it holds floats as they are."""
+        plane = self._ordered(self.image)[stokes]
+        return plane if self.image.plain else self.image.values(plane)
 
     def read_weight(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None), *,
                     stokes: int = 0) -> NDArray[Any] | None:
