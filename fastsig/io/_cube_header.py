@@ -15,10 +15,10 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from astropy import constants, units as u
+from astropy import constants
+from astropy import units as u
 from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from fastsig.errors import FormatError, UsageError
 from fastsig.io._cards import Cards
 
-__all__ = ["CONVENTIONS", "Beam", "CubeHeader", "beam_of", "cube_header", "to_frequency", "to_velocity"]
+__all__ = ["CONVENTIONS", "Beam", "CubeHeader", "beam_of", "cube_header",
+           "to_frequency", "to_velocity"]
 
 C = constants.c.to_value(u.m / u.s)
 CONVENTIONS = ("radio", "optical", "relativistic")

@@ -8,6 +8,8 @@ one second over the root of its weight.
 
 from __future__ import annotations
 
+import builtins
+import contextlib
 import math
 import os
 import warnings
@@ -195,15 +197,14 @@ class CubeFile:
 
     def read(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None), *,
              stokes: int = 0) -> NDArray[Any]:
-        """Values of slices of channels, rows and columns, (chan, y, x); NaN where nothing was seen.
-        """
+        """Values of slices of channels, rows, columns, (chan, y, x); NaN where nothing was seen."""
         found = self.image.values(self._ordered(self.image)[stokes, chan, y, x])
         found[~np.isfinite(found)] = np.nan
         return found
 
     def mapped(self, *, stokes: int = 0) -> NDArray[Any]:
         """All values, (chan, y, x): the map itself where it holds floats as they are."""
-        plane = self._ordered(self.image)[stokes]
+        plane: NDArray[Any] = self._ordered(self.image)[stokes]
         return plane if self.image.plain else self.image.values(plane)
 
     def read_weight(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None), *,
@@ -275,10 +276,8 @@ def _cell(path: str, unit: Table, name: str, row: int) -> str:
 
 
 def _opened(path: str) -> Any:
-    import io
-
     try:
-        return io.open(path, "rb")
+        return builtins.open(path, "rb")
     except OSError as error:
         raise FormatError(path, error.strerror or str(error)) from error
 
@@ -327,10 +326,8 @@ def _band(cube: CubeFile) -> dict[str, Any]:
         "rest_frequency_mhz": head.rest_hz / 1e6 if head.rest_hz else None}
     if head.ctype in ("VRAD", "VOPT", "VELO"):
         fields["velocity_km_s"] = [each / 1e3 for each in _edges(head.axis)]
-    try:
+    with contextlib.suppress(FormatError):  # its `lacks` are told
         fields["frequency_mhz"] = [each / 1e6 for each in _edges(head.frequency_hz(cube.path))]
-    except FormatError:
-        pass  # its `lacks` are told
     return fields
 
 

@@ -2,8 +2,8 @@
 
 The solver is SciPy's: the models here are means over channels, and errors have to know of noise
 that channels share, both of which fitters of specutils, made of astropy's models with a weight a
-channel, have no place for. Channels weigh by 1 / noise^2; with J the derivatives, W the weights and C the
-covariance of the channels, parameters have
+channel, have no place for. Channels weigh by 1 / noise^2; with J the derivatives, W the weights and
+C the covariance of the channels, parameters have
 
     cov = (J' W J)^-1  J' W C W J  (J' W J)^-1,
 
@@ -11,8 +11,9 @@ which is the usual ``(J' W J)^-1`` where channels share no noise. Noise is taken
 scaled to the fit's own residuals; `LineFit.chi2` over `LineFit.dof` tells whether they agree.
 
 A profile's shape is held loosely, since a faint one does not tell it: edge over half width is known
-to be 0.2 within a factor of e^2, and slope, bend and horn to be 0 within three times its level. This counts
-as measurements would, in the fit and in its errors, and fades where the spectrum knows better.
+to be 0.2 within a factor of e^2, and slope, bend and horn to be 0 within three times its level.
+This counts as measurements would, in the fit and in its errors, and fades where the spectrum knows
+better.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from fastsig.reductions._line_models import (
 from fastsig.reductions.place import PlaceSpectrum
 from fastsig.units import quantity, whole
 
-__all__ = ["HI_MASS", "Line", "LineFit", "Measured", "fit_gaussians", "fit_profile", "hi_mass"]
+__all__ = ["HI_MASS", "Line", "LineFit", "Measured", "fit_gaussians", "fit_profile", "hi_mass",
+           "rounded"]
 
 F8 = NDArray[np.float64]
 
@@ -61,7 +63,7 @@ class Measured(NamedTuple):
 
     def __str__(self) -> str:
         unit = self.value.unit.to_string()
-        return f"{_rounded(self.value.value, self.error.value)} {unit}"
+        return f"{rounded(self.value.value, self.error.value)} {unit}"
 
 
 class Line(NamedTuple):
@@ -89,7 +91,7 @@ class Line(NamedTuple):
         """Numbers by name, JSON-ready."""
         found = {}
         for name, each in zip(self._fields, self, strict=True):
-            unit = each.value.unit.to_string().replace(" ", "_").replace("/", "_").lower()
+            unit = each.value.unit.to_string().replace(" / ", "_").replace(" ", "_").lower()
             found[f"{name}_{unit}"] = float(each.value.value)
             found[f"{name}_error_{unit}"] = float(each.error.value)
         return found
@@ -329,8 +331,8 @@ class _Task:
         known, middle = _known(starts[0], size)
         tries = []
         for start in starts:
-            found = least_squares(residual, start, method="lm", x_scale=self._scales(start, size, n),
-                                  max_nfev=60 * (len(start) + 1))
+            found = least_squares(residual, start, method="lm", max_nfev=60 * (len(start) + 1),
+                                  x_scale=self._scales(start, size, n))
             if found.status > 0:
                 tries.append(found)
         if not tries:
@@ -374,7 +376,8 @@ class _Task:
             if away < len(found):
                 found[away:] += each * whole_band[:-away]
                 found[:-away] += each * whole_band[away:]
-        return found[self.used]
+        kept: F8 = found[self.used]
+        return kept
 
     def result(self, kind: str, found: F8, shape: Callable[[F8, Channels], F8],
                numbers: Callable[[F8], F8], n: int) -> LineFit:
@@ -464,7 +467,7 @@ def _added(parts: list[Measured]) -> Measured:
     return Measured(value, np.sqrt(sum((each.error**2 for each in parts[1:]), parts[0].error**2)))
 
 
-def _rounded(value: float, error: float) -> str:
+def rounded(value: float, error: float) -> str:
     """``1234.567 +- 0.012``: two digits of the error."""
     if not (math.isfinite(error) and error > 0):
         return f"{value:.6g}"

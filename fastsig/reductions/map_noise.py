@@ -24,11 +24,12 @@ F8 = NDArray[np.float64]
 
 #: Channels between those whose difference is taken: beyond the reach of a Hann window.
 APART = 4
-_CLIP, _ROUNDS = 4.0, 20
+_CLIP, _FAR, _ROUNDS = 3.0, 4.5, 30
 _LEAST = 200  # differences without which nothing is measured
-# Share of a Gaussian's variance that is left within 4 sigma.
+# Share of a Gaussian's variance that is left within 3 sigma.
 _KEPT_VARIANCE = 1 - 2 * _CLIP * math.exp(-_CLIP**2 / 2) / math.sqrt(2 * math.pi) / math.erf(
     _CLIP / math.sqrt(2))
+_QUARTER = 0.31863936396437514  # sigma that a quarter of a Gaussian lies within
 _SURE = 3.0  # sigma below which a correlation is taken to be none
 
 
@@ -54,14 +55,15 @@ class MapNoise(NamedTuple):
 
 
 def clipped_scatter(values: NDArray[np.floating]) -> tuple[float, int]:
-    """Standard deviation of what lies within 4 sigma of 0, put right for the clip; and how many.
+    """Standard deviation of what lies within 3 sigma of 0, put right for the clip; and how many.
 
-    NaN and 0 of nothing.
+    It begins with the quartile of the sizes, so that a third may be of something else. NaN and 0 of
+    nothing.
     """
     kept = np.abs(values[np.isfinite(values)]).astype(np.float64)
     if not kept.size:
         return math.nan, 0
-    sigma = 1.482602218505602 * float(np.median(kept))
+    sigma = float(np.quantile(kept, 0.25)) / _QUARTER
     inside = kept[kept <= _CLIP * sigma]
     for _ in range(_ROUNDS):
         before, inside = len(inside), kept[kept <= _CLIP * sigma]
@@ -118,7 +120,7 @@ def _pixels(noise: F8, none: F8) -> F8:
     What a distance has that is less than three times its error is 0.
     """
     reach = len(none) // 2
-    good = np.isfinite(noise) & (np.abs(noise) <= _CLIP + 1)
+    good = np.isfinite(noise) & (np.abs(noise) <= _FAR)
     seen = np.isfinite(noise).sum(axis=(1, 2))
     clean = good.sum(axis=(1, 2)) >= 0.99 * seen
     noise, good = noise[clean], good[clean]
@@ -159,8 +161,10 @@ def _lags(planes: F8, shape: tuple[int, ...], reach: int) -> F8:
 
 
 def sum_noise(amounts: F8, rho: F8) -> float:
-    """``sqrt(sum_ij u_i u_j rho_ij)`` of amounts ``u = a s`` on a grid, at least that without rho
-    where the correlation that was measured makes no sense.
+    """``sqrt(sum_ij u_i u_j rho_ij)`` of amounts ``u = a s`` on a grid.
+
+    Without rho where the correlation that was measured makes no sense: a variance of next to
+    nothing, or below.
     """
     from scipy.signal import fftconvolve
 

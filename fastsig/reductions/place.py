@@ -18,13 +18,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from astropy import constants, units as u
+from astropy import constants
+from astropy import units as u
 from astropy.coordinates import SkyCoord
 from numpy.typing import NDArray
 
 from fastsig.errors import FormatError, UsageError
 from fastsig.io._cube_header import Beam, to_velocity
-from fastsig.reductions.map_noise import APART, clipped_scatter
+from fastsig.reductions.map_noise import clipped_scatter
 
 __all__ = ["PlaceSpectrum", "aperture", "in_beam", "to_jansky"]
 
@@ -49,8 +50,8 @@ class PlaceSpectrum:
     expected : Quantity, shape (chan,)
         What weights and pixels that share noise give.
     scatter : float
-        Noise of the spectrum itself over `expected`, by differences of channels; 1 where there are
-        too few channels to tell.
+        Noise of the spectrum itself over `expected`, by each channel's difference to the mean of
+        its neighbours; 1 where there are too few channels to tell.
     at : SkyCoord
     method : {"beam", "aperture"}
     radius_deg : float or None
@@ -104,7 +105,9 @@ class PlaceSpectrum:
         """Fit lines: a number of Gaussians, or "profile"; see `fastsig.reductions.line_fit`."""
         from fastsig.reductions.line_fit import fit_gaussians, fit_profile
 
-        if lines == "profile":
+        if isinstance(lines, str):
+            if lines != "profile":
+                raise UsageError(f"lines = {lines!r}; allowed: a number of Gaussians, or profile")
             return fit_profile(self, **options)
         return fit_gaussians(self, lines, **options)
 
@@ -266,13 +269,23 @@ def with_scatter(spectrum: PlaceSpectrum, kind: str) -> PlaceSpectrum:
     """
     if kind not in ("measured", "weights"):
         raise UsageError(f"noise = {kind!r}; allowed: measured, weights")
-    flux, expected = spectrum.flux.value, spectrum.expected.value
-    scatter, n = math.nan, 0
-    if len(flux) > APART:
-        width = np.sqrt(expected[APART:] ** 2 + expected[:-APART] ** 2)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            scatter, n = clipped_scatter((flux[APART:] - flux[:-APART]) / width)
+    scatter, n = clipped_scatter(_bends(spectrum))
     known = n >= _LEAST and scatter > 0
     if kind == "weights" or not known:
         return replace(spectrum, scatter=scatter if known else 1.0)
     return replace(spectrum, scatter=scatter, noise=spectrum.expected * scatter)
+
+
+def _bends(spectrum: PlaceSpectrum) -> F8:
+    """``F_k - (F_k-1 + F_k+1) / 2`` over the noise that is expected of it.
+
+    Next to nothing is left of a line that is wider than some channels.
+    """
+    flux, noise = spectrum.flux.value, spectrum.expected.value
+    near, far = (*spectrum.correlation, 0.0, 0.0)[:2]
+    left, middle, right = (noise[at : len(noise) - 2 + at] for at in range(3))
+    variance = (middle**2 + (left**2 + right**2) / 4 - near * middle * (left + right)
+                + far * left * right / 2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: F8 = (flux[1:-1] - (flux[:-2] + flux[2:]) / 2) / np.sqrt(variance)
+    return found

@@ -21,7 +21,7 @@ from fastsig.io.safe import SafeOutput
 from fastsig.reductions.line_fit import LineFit
 from fastsig.reductions.place import PlaceSpectrum
 
-__all__ = ["is_spectrum", "read_spectrum", "write_bytes", "write_spectrum"]
+__all__ = ["read_spectrum", "write_bytes", "write_spectrum"]
 
 _KIND = "spectrum of a place"
 _LARGEST = 2**28
@@ -72,18 +72,10 @@ def write_bytes(content: bytes, path: str | os.PathLike[str], *, overwrite: bool
             raise output.error(error) from error
 
 
-def is_spectrum(path: str | os.PathLike[str]) -> bool:
-    """Whether a file begins as an ECSV does."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(8) == b"# %ECSV "
-    except OSError:
-        return False
-
-
 def read_spectrum(path: str | os.PathLike[str]) -> tuple[PlaceSpectrum, dict[str, Any]]:
-    """A spectrum, and what its file tells of a fit: columns ``velocity``, ``fit``, ``baseline`` and
-    ``record``, as far as they are there.
+    """A spectrum, and what its file tells of a fit.
+
+    The latter are ``velocity``, ``fit``, ``baseline`` and ``record``, as far as they are there.
 
     Raises
     ------

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import io as memory
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,11 +23,13 @@ from fastsig.view._voltages import draw_voltages
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from fastsig.cube import Cube
     from fastsig.reductions.calibrate import Found
+    from fastsig.reductions.place import PlaceSpectrum
     from fastsig.stages.baseline import Baseline
 
-__all__ = ["check_picture", "draw", "draw_baseline", "draw_calibration", "draw_flags",
-           "draw_switched"]
+__all__ = ["check_picture", "draw", "draw_baseline", "draw_calibration", "draw_cube",
+           "draw_flags", "draw_place", "draw_switched"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 
@@ -62,20 +64,14 @@ def draw(
     PlanError
         Where the stream is neither voltages nor spectra.
     """
-    if path is not None:
-        check_picture(os.fspath(path))
-        check_output(path, overwrite=overwrite, inputs=input_files(stream))
-    if isinstance(stream, VoltageStream):
-        if product is not None:
-            raise UsageError(f"product = {product!r}; voltages have no products: leave it out")
-        figure = draw_voltages(stream)
-    elif isinstance(stream, SpectrumStream):
-        figure = draw_spectra(stream, product)
-    else:
+    if not isinstance(stream, (VoltageStream, SpectrumStream)):
         raise PlanError(f"there is no picture of {stream.kind}: detect first")
-    if path is not None:
-        _save(figure, stream, os.fspath(path), overwrite)
-    return figure
+    if product is not None and isinstance(stream, VoltageStream):
+        raise UsageError(f"product = {product!r}; voltages have no products: leave it out")
+    return _drawn(
+        lambda: (draw_voltages(stream) if isinstance(stream, VoltageStream)
+                 else draw_spectra(stream, product)),
+        stream, path, overwrite, input_files(stream))
 
 
 def draw_baseline(
@@ -104,13 +100,8 @@ def draw_baseline(
     """
     from fastsig.view._baseline import draw_removal
 
-    if path is not None:
-        check_picture(os.fspath(path))
-        check_output(path, overwrite=overwrite, inputs=input_files(stage))
-    figure = draw_removal(stage, product, tsys)
-    if path is not None:
-        _save(figure, stage, os.fspath(path), overwrite)
-    return figure
+    return _drawn(lambda: draw_removal(stage, product, tsys), stage, path, overwrite,
+                  input_files(stage))
 
 
 def draw_calibration(
@@ -131,13 +122,8 @@ def draw_calibration(
     from fastsig.view._calibration import draw_found
     from fastsig.view._common import title
 
-    if path is not None:
-        check_picture(os.fspath(path))
-        check_output(path, overwrite=overwrite, inputs=input_files(stream))
-    figure = draw_found(found, title(stream))
-    if path is not None:
-        _save(figure, stream, os.fspath(path), overwrite)
-    return figure
+    return _drawn(lambda: draw_found(found, title(stream)), stream, path, overwrite,
+                  input_files(stream))
 
 
 def draw_flags(
@@ -160,13 +146,8 @@ def draw_flags(
     """
     from fastsig.view._flags import draw_before_after
 
-    if path is not None:
-        check_picture(os.fspath(path))
-        check_output(path, overwrite=overwrite, inputs=input_files(before))
-    figure = draw_before_after(before, after, product)
-    if path is not None:
-        _save(figure, after, os.fspath(path), overwrite)
-    return figure
+    return _drawn(lambda: draw_before_after(before, after, product), after, path, overwrite,
+                  input_files(before))
 
 
 def draw_switched(
@@ -188,32 +169,97 @@ def draw_switched(
     """
     from fastsig.view._switched import draw_mean
 
-    if path is not None:
-        check_picture(os.fspath(path))
-        check_output(path, overwrite=overwrite, inputs=input_files(mean))
-    figure = draw_mean(mean, rows, notes)
-    if path is not None:
-        _save(figure, mean, os.fspath(path), overwrite)
-    return figure
+    return _drawn(lambda: draw_mean(mean, rows, notes), mean, path, overwrite,
+                  input_files(mean))
 
 
-def _save(figure: Figure, stream: Stream, path: str, overwrite: bool) -> None:
-    kind = os.path.splitext(path)[1].lower().lstrip(".")
+def draw_cube(
+    cube: Cube, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
+    what: str = "sheet", at: Any = None, frange: Any = None, rest: Any = None,
+) -> Figure:
+    """Draw a cube of maps.
+
+    Parameters
+    ----------
+    cube : Cube
+        Of `fastsig.open_cube`.
+    path, overwrite
+        As of `draw`.
+    what : {"sheet", "coverage", "channels", "moments", "spectrum"}
+        The integral, the coverage and the mean spectrum on one sheet; effective time and noise;
+        maps of up to 12 ranges of channels; integral, mean velocity and dispersion; the spectrum of
+        a place, or the mean.
+    at : SkyCoord or str, optional
+        The place, for "spectrum".
+    frange : pair of Quantity, optional
+        Frequencies to draw; all by default.
+    rest : str or Quantity, optional
+        Rest frequency in place of the file's.
+
+    Raises
+    ------
+    UsageError
+        Where an option or the path's ending is unknown, or what is drawn cannot be made of the
+        cube.
+    """
+    from fastsig.io import info
+    from fastsig.view._cube import draw_maps
+
+    return _drawn(lambda: draw_maps(cube, what, at=at, frange=frange, rest=rest),
+                  lambda: info(cube.path), path, overwrite, cube.file.files)
+
+
+def draw_place(
+    spectrum: PlaceSpectrum, path: str | os.PathLike[str] | None = None, *,
+    fit: Mapping[str, Any] | None = None, overwrite: bool = True,
+) -> Figure:
+    """Draw the spectrum of a place within its noise, with its fit and what is left of it.
+
+    Parameters
+    ----------
+    spectrum : PlaceSpectrum
+    fit : mapping, optional
+        As `fastsig.reductions.place_file.read_spectrum` gives it.
+    path, overwrite
+        As of `draw`.
+    """
+    from fastsig.view._place import draw_spectrum, facts
+
+    return _drawn(lambda: draw_spectrum(spectrum, fit or {}), lambda: facts(spectrum, fit or {}),
+                  path, overwrite, [spectrum.path] if os.path.exists(spectrum.path) else [])
+
+
+def _drawn(make: Callable[[], Figure], about: Stream | Callable[[], Mapping[str, Any]],
+           path: str | os.PathLike[str] | None, overwrite: bool, inputs: Sequence[str]) -> Figure:
+    """Check where a picture goes before it is made, make it, and save it where there is a path.
+
+    `about` is what the picture is of: a page tells its facts, with the path among them.
+    """
+    if path is None:
+        return make()
+    name = os.fspath(path)
+    check_picture(name)
+    check_output(name, overwrite=overwrite, inputs=inputs)
+    figure = make()
+    kind = os.path.splitext(name)[1].lower().lstrip(".")
     picture = memory.BytesIO()
     figure.savefig(picture, format="png" if kind == "html" else kind, dpi=150)
-    content = _page(stream, picture.getvalue()) if kind == "html" else picture.getvalue()
-    with SafeOutput(path, overwrite=overwrite) as output:
+    content = picture.getvalue()
+    if kind == "html":
+        content = _page(describe(about, "") if isinstance(about, Stream) else about(), content)
+    with SafeOutput(name, overwrite=overwrite) as output:
         try:
             write_from(output.descriptor, np.frombuffer(content, np.uint8), 0)
         except OSError as error:
             raise output.error(error) from error
+    return figure
 
 
-def _page(stream: Stream, picture: bytes) -> bytes:
-    facts = {key: value for key, value in describe(stream, "").items() if value not in (None, "")}
+def _page(about: Mapping[str, Any], picture: bytes) -> bytes:
+    facts = {key: value for key, value in about.items() if value not in (None, "", [])}
     rows = "".join(f"<tr><th>{escape(key)}</th><td>{escape(str(value))}</td></tr>"
                    for key, value in facts.items())
-    name = escape(os.path.basename(stream.path))
+    name = escape(os.path.basename(about["path"]))
     style = "body{font:15px sans-serif;margin:2em}th{text-align:left;padding-right:2em}"
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title>"

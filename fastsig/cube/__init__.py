@@ -179,7 +179,7 @@ class Cube:
         return self.file.read_weight(chan, y, x, stokes=self._stokes)
 
     def mapped(self) -> NDArray[Any]:
-        """All values, (chan, y, x), mapped from the disk where the file holds floats as they are."""
+        """All values, (chan, y, x): mapped from the disk where the file holds plain floats."""
         return self.file.mapped(stokes=self._stokes)
 
     def coverage(self) -> NDArray[np.float64] | None:
@@ -193,7 +193,8 @@ class Cube:
                 return weight[0].astype(np.float64)
             total += weight.sum(axis=0, dtype=np.float64)
             count += len(weight)
-        return total / count
+        found: F8 = total / count
+        return found
 
     def mean_spectrum(self) -> NDArray[np.float64]:
         """Mean of all pixels by their weights, (chan,), in the order of the file."""
@@ -280,7 +281,7 @@ class Cube:
             "stokes": self.stokes, "noise_of_one_second": float(noise.unit_noise),
             "noise_unit": self.unit, "weights": "WEIGHT" if self.file.weight_image else "none",
             "noise_over_independent_pixels": float(shared),
-            "specsys": self.frame, "pixels": [part.y.start, part.y.stop, part.x.start, part.x.stop]}
+            "pixels": [part.y.start, part.y.stop, part.x.start, part.x.stop]}
         if circle is not None and beam.major == beam.minor:
             facts["point_source_share"] = 1 - 2 ** (-4 * (circle / beam.major) ** 2)
         return facts
@@ -297,7 +298,7 @@ class Cube:
         return math.radians(width) * math.radians(height) / beam.solid_angle
 
     def _pixel(self, place: SkyCoord) -> tuple[float, float]:
-        """x and y of a place.
+        """Where a place is on the map, in pixels along x and y.
 
         Raises
         ------
@@ -426,8 +427,8 @@ class Cube:
 
     def moment(self, order: int, *, vrange: Any = None, sigma: float | None = None,
                convention: str = "radio", rest: Any = None) -> Any:
-        """A moment of the spectra, by spectral-cube; see `fastsig.reductions.moments`."""
-        from fastsig.reductions.moments import moment
+        """A moment of the spectra, by spectral-cube; see `fastsig.cube.moments`."""
+        from fastsig.cube.moments import moment
 
         return moment(self, order, vrange=vrange, sigma=sigma, convention=convention, rest=rest)
 
@@ -439,7 +440,7 @@ class Cube:
         UsageError
             Where spectral-cube is not installed.
         """
-        from fastsig.reductions.moments import to_spectral_cube
+        from fastsig.cube.moments import to_spectral_cube
 
         return to_spectral_cube(self)
 

@@ -1,7 +1,7 @@
 """Moments of a cube's spectra, by spectral-cube.
 
-Order 0 is the integral ``sum(d) dv``, order 1 the mean velocity, order 2 the dispersion, the root of
-the second moment about the mean. Channels are cut by velocity, and values by a multiple of their
+Order 0 is the integral ``sum(d) dv``, order 1 the mean velocity, order 2 the dispersion, the root
+of the second moment about the mean. Channels are cut by velocity, and values by a multiple of their
 own noise: the cut is what keeps orders 1 and 2 from noise, and biases order 0.
 """
 
@@ -46,6 +46,8 @@ class Moment:
         In `unit`; NaN where there is none.
     error : ndarray, shape (y, x), float32, or None
         Standard error by the noise of the channels that were added, of orders 0 and 1.
+    count : ndarray, shape (y, x), int32
+        Channels that were added.
     unit : str
     header : fits.Header
         Celestial coordinates, beam, and how it was made.
@@ -54,6 +56,7 @@ class Moment:
     order: int
     values: NDArray[np.float32]
     error: NDArray[np.float32] | None
+    count: NDArray[np.int32]
     unit: str
     header: fits.Header
 
@@ -78,6 +81,7 @@ class Moment:
         if self.error is not None:
             head = self.header.copy()
             units.append(fits.ImageHDU(self.error, head, name="ERROR"))
+        units[0].header.set("EXTEND", True, after="NAXIS2")  # as it is written, or checksums fail
         for unit in units:  # no time of writing: equal inputs give equal bytes
             unit.add_datasum(when="")
             unit.add_checksum(when="")
@@ -150,11 +154,12 @@ def moment(cube: Cube, order: int, *, vrange: Any = None, sigma: float | None = 
     kept = _Kept(cube, chosen, velocity, noise, sigma)
     values = _by_spectral_cube(cube, order, kept, convention, rest)
     error = kept.error(order, values)
-    values[~kept.any()] = np.nan
+    count = kept.count()
+    values[count == 0] = np.nan
     unit = f"{cube.unit} km/s" if order == 0 else "km/s"
     header = _header(cube, order, unit, velocity[chosen], convention, rest, sigma)
     return Moment(order, values.astype(np.float32),
-                  None if error is None else error.astype(np.float32), unit, header)
+                  None if error is None else error.astype(np.float32), count, unit, header)
 
 
 @dataclass(frozen=True)
@@ -188,11 +193,11 @@ class _Kept:
         """Of the chosen channels, (chan, y, x)."""
         return np.array([self.mask(chan) for chan in range(self.chosen.start, self.chosen.stop)])
 
-    def any(self) -> NDArray[np.bool_]:
-        """Pixels of which any channel counts."""
-        found = np.zeros(self.cube.shape[1:], bool)
+    def count(self) -> NDArray[np.int32]:
+        """Channels that count, by pixel."""
+        found = np.zeros(self.cube.shape[1:], np.int32)
         for chan in range(self.chosen.start, self.chosen.stop):
-            found |= self.mask(chan)
+            found += self.mask(chan)
         return found
 
     def error(self, order: int, values: F8) -> F8 | None:
