@@ -23,6 +23,7 @@ _INDEX = {
     "OutputError": "fastsig.errors:OutputError",
     "PlanError": "fastsig.errors:PlanError",
     "UsageError": "fastsig.errors:UsageError",
+    "grid": "fastsig.reductions.mapping:grid",
     "info": "fastsig.io:info",
     "open": "fastsig.chain:open_chain",
 }

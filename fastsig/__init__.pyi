@@ -11,9 +11,10 @@ from fastsig.errors import UsageError as UsageError
 from fastsig.header import Header as Header
 from fastsig.io import info as info
 from fastsig.product import Data as Data
+from fastsig.reductions.mapping import grid as grid
 from fastsig.stream import Block as Block
 
 __all__ = [
     "Block", "Chain", "Data", "DataError", "FastsigError", "FastsigWarning", "FormatError",
-    "Header", "OutputError", "PlanError", "UsageError", "__version__", "info", "open",
+    "Header", "OutputError", "PlanError", "UsageError", "__version__", "grid", "info", "open",
 ]

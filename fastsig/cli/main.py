@@ -19,7 +19,7 @@ import click
 
 from fastsig._version import __version__
 
-_COMMANDS = ("info", "spectra", "flag", "calibrate", "baseline", "switch", "view", "convert",
+_COMMANDS = ("info", "spectra", "flag", "calibrate", "baseline", "switch", "grid", "view", "convert",
              "cut", "validate", "simulate", "doctor", "warmup")
 
 
