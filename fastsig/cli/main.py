@@ -19,8 +19,8 @@ import click
 
 from fastsig._version import __version__
 
-_COMMANDS = ("info", "spectra", "flag", "calibrate", "baseline", "switch", "grid", "view", "convert",
-             "cut", "validate", "simulate", "doctor", "warmup")
+_COMMANDS = ("info", "spectra", "flag", "calibrate", "baseline", "switch", "frame", "grid", "view",
+             "convert", "cut", "validate", "simulate", "doctor", "warmup")
 
 
 class Terminated(BaseException):
