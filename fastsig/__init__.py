@@ -24,6 +24,7 @@ _INDEX = {
     "OutputError": "fastsig.errors:OutputError",
     "PlanError": "fastsig.errors:PlanError",
     "UsageError": "fastsig.errors:UsageError",
+    "grid": "fastsig.reductions.mapping:grid",
     "info": "fastsig.io:info",
     "open": "fastsig.chain:open_chain",
     "open_cube": "fastsig.cube:open_cube",

@@ -13,9 +13,11 @@ from fastsig.errors import UsageError as UsageError
 from fastsig.header import Header as Header
 from fastsig.io import info as info
 from fastsig.product import Data as Data
+from fastsig.reductions.mapping import grid as grid
 from fastsig.stream import Block as Block
 
 __all__ = [
     "Block", "Chain", "Cube", "Data", "DataError", "FastsigError", "FastsigWarning", "FormatError",
-    "Header", "OutputError", "PlanError", "UsageError", "__version__", "info", "open", "open_cube",
+    "Header", "OutputError", "PlanError", "UsageError", "__version__", "grid", "info", "open",
+    "open_cube",
 ]

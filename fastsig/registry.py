@@ -41,6 +41,7 @@ _STAGES = {
     "detect": "fastsig.stages.detect:Detect",
     "flag": "fastsig.stages.flag:Flag",
     "baseline": "fastsig.stages.baseline:Baseline",
+    "frame": "fastsig.stages.frame:Frame",
     "integrate": "fastsig.stages.integrate:Integrate",
     "select": "fastsig.stages.select:Select",
 }
