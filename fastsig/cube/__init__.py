@@ -19,7 +19,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from fastsig.errors import DataError, UsageError
-from fastsig.io._cube_header import Beam, to_velocity
+from fastsig.io._cube_header import Beam
 from fastsig.io.fits_cube import CubeFile, rest_hz
 from fastsig.reductions.map_noise import MapNoise, measure, sum_noise
 from fastsig.reductions.place import (
@@ -31,6 +31,7 @@ from fastsig.reductions.place import (
 )
 from fastsig.reductions.point_source import fit_point
 from fastsig.units import quantity
+from fastsig.velocity import velocity
 
 __all__ = ["Cube", "Source", "open_cube", "parse_place"]
 
@@ -166,7 +167,7 @@ class Cube:
         found = rest_hz(rest) or self.rest_hz
         if not found:
             raise UsageError(f"{self.path}: has no rest frequency; give rest = HI, or a frequency")
-        return (to_velocity(self.frequency.value, convention, found) << u.m / u.s).to(u.km / u.s)
+        return velocity(self.frequency, found << u.Hz, convention)
 
     def read(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None)
              ) -> NDArray[Any]:
@@ -190,7 +191,8 @@ class Cube:
             if weight is None:
                 return None
             if len(weight) == 1:
-                return weight[0].astype(np.float64)
+                only: F8 = weight[0].astype(np.float64)
+                return only
             total += weight.sum(axis=0, dtype=np.float64)
             count += len(weight)
         found: F8 = total / count
@@ -235,7 +237,8 @@ class Cube:
         noise : {"measured", "weights"}
             Whether the noise is scaled to the spectrum's own scatter.
         kelvin : "brightness" or Quantity, optional
-            Of a cube in K, for Jy: brightness temperature in the beam, or a gain in K/Jy.
+            Of a cube in K, for Jy: brightness temperature in the beam, or the telescope's gain in
+            K/Jy (of our cubes BEAMSCAL tells what gridding makes of it).
 
         Raises
         ------
@@ -248,7 +251,8 @@ class Cube:
         frequency = self.frequency.value
         circle = None if radius is None or (isinstance(radius, str) and radius == "beam") else (
             _angle(radius, "radius"))
-        scale, unit = to_jansky(self.unit, frequency, self._beam, kelvin, self.path)
+        scale, unit = to_jansky(self.unit, frequency, self._beam, kelvin, self.path,
+                                widened=self._widened)
         if circle is not None and unit != "Jy":
             raise UsageError(f"{self.path} is in {self.unit}: a sum in an aperture is in Jy; give "
                              "kelvin = brightness, or a gain such as 16K/Jy")
@@ -285,6 +289,12 @@ class Cube:
         if circle is not None and beam.major == beam.minor:
             facts["point_source_share"] = 1 - 2 ** (-4 * (circle / beam.major) ** 2)
         return facts
+
+    @property
+    def _widened(self) -> float:
+        """Solid angle of the map's beam over the telescope's, where the file tells (BEAMSCAL)."""
+        found = self.file.header.cards.number("BEAMSCAL")
+        return found if found is not None and found > 0 else 1.0
 
     def _required_beam(self) -> Beam:
         if self._beam is None:
@@ -382,7 +392,8 @@ class Cube:
         plane, sigma, rho, part, n = self._mean_plane(place, reach, chosen)
         found = fit_point(plane, sigma, part.east, part.north, beam, rho, reach, self.path)
         frequency = np.array([self.frequency.value[chosen].mean()])
-        scale, unit = to_jansky(self.unit, frequency, beam, kelvin, self.path)
+        scale, unit = to_jansky(self.unit, frequency, beam, kelvin, self.path,
+                                widened=self._widened)
         amplitude, east, north, offset = found.values
         errors = np.sqrt(np.diag(found.covariance))
         at = place.spherical_offsets_by(east * u.deg, north * u.deg)
@@ -401,11 +412,11 @@ class Cube:
         if vrange is None:
             return slice(0, self.shape[0])
         low, high = velocity_range(vrange)
-        velocity = self.velocity(convention, rest).value
-        inside = np.flatnonzero((velocity >= low) & (velocity <= high))
+        speeds = self.velocity(convention, rest).value
+        inside = np.flatnonzero((speeds >= low) & (speeds <= high))
         if not inside.size:
             raise UsageError(f"no channel lies between {low:g} and {high:g} km/s; {self.path} has "
-                             f"{velocity.min():.6g} to {velocity.max():.6g}")
+                             f"{speeds.min():.6g} to {speeds.max():.6g}")
         return slice(int(inside[0]), int(inside[-1]) + 1)
 
     def _mean_plane(self, place: SkyCoord, reach: float, chosen: slice

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from fastsig.errors import DataError, DoubtWarning, FormatError, UsageError
 from fastsig.io._cards import Cards
 from fastsig.io._fits import BLOCK, Table, read_column, tables
+from fastsig.io._fits_sums import add_words
 from fastsig.io.probe import Probe
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class CubeFile:
     Parameters
     ----------
     path : path
-    rest : str, Quantity or float, optional
+    rest : str or Quantity, optional
         Rest frequency in place of the file's: a line's name, or a frequency.
     convention : {"radio", "optical"}, optional
         Of an axis VELO that does not tell.
@@ -204,8 +205,9 @@ class CubeFile:
 
     def mapped(self, *, stokes: int = 0) -> NDArray[Any]:
         """All values, (chan, y, x): the map itself where it holds floats as they are."""
-        plane: NDArray[Any] = self._ordered(self.image)[stokes]
-        return plane if self.image.plain else self.image.values(plane)
+        plane = self._ordered(self.image)[stokes]
+        found: NDArray[Any] = plane if self.image.plain else self.image.values(plane)
+        return found
 
     def read_weight(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None), *,
                     stokes: int = 0) -> NDArray[Any] | None:
@@ -258,14 +260,9 @@ def rest_hz(rest: Any) -> float | None:
     """
     if rest is None:
         return None
-    from fastsig.units import quantity
+    from fastsig.velocity import line
 
-    if isinstance(rest, str) and rest.strip().upper() in ("HI", "H1", "21CM"):
-        return 1420405751.768
-    found = float(quantity(rest, "Hz", "rest").value)
-    if not (math.isfinite(found) and found > 0):
-        raise UsageError(f"rest = {rest!r}; allowed: HI, or a frequency above 0")
-    return found
+    return float(line(rest).rest.to_value("Hz"))
 
 
 def _cell(path: str, unit: Table, name: str, row: int) -> str:
@@ -399,7 +396,7 @@ def verify(path: str | os.PathLike[str], **overrides: Any) -> bool:
             told = unit.cards.text("DATASUM")
             if told is not None and told != str(data):
                 raise DataError(cube.path, f"{unit.name}: DATASUM = {told}; its data give {data}")
-            if "CHECKSUM" in unit.cards and _folded(head + data) not in (0, 2**32 - 1):
+            if "CHECKSUM" in unit.cards and (head + data) % (2**32 - 1):
                 raise DataError(cube.path, f"{unit.name}: CHECKSUM is wrong: header or data have "
                                 "changed")
             summed.append(told is not None)
@@ -414,13 +411,6 @@ def _data_bytes(unit: Table) -> int:
             * (cards.integer("PCOUNT", 0) + (math.prod(axes) if axes else 0)))
 
 
-def _folded(total: int) -> int:
-    """A sum in ones' complement of 32 bits."""
-    while total >> 32:
-        total = (total & 0xFFFFFFFF) + (total >> 32)
-    return total
-
-
 def _sum(file: Any, path: str, start: int, stop: int) -> int:
     """FITS' sum of some bytes, in pieces."""
     file.seek(start)
@@ -430,6 +420,5 @@ def _sum(file: Any, path: str, start: int, stop: int) -> int:
         if not piece:
             raise DataError(path, f"ends at byte {start}; {stop - start} bytes more were expected")
         start += len(piece)
-        words = np.frombuffer(piece + b"\0" * (-len(piece) % 4), ">u4")
-        total = _folded(total + int(words.sum(dtype=np.uint64)))
+        total = add_words(total, np.frombuffer(piece, np.uint8))
     return total

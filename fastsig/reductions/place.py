@@ -24,8 +24,9 @@ from astropy.coordinates import SkyCoord
 from numpy.typing import NDArray
 
 from fastsig.errors import FormatError, UsageError
-from fastsig.io._cube_header import Beam, to_velocity
+from fastsig.io._cube_header import Beam
 from fastsig.reductions.map_noise import clipped_scatter
+from fastsig.velocity import convention_of, velocity
 
 __all__ = ["PlaceSpectrum", "aperture", "in_beam", "to_jansky"]
 
@@ -87,9 +88,7 @@ class PlaceSpectrum:
         UsageError
             Where there is no rest frequency.
         """
-        rest_hz = self.require_rest(rest)
-        return (to_velocity(self.frequency.to_value("Hz"), convention, rest_hz) << u.m / u.s).to(
-            u.km / u.s)
+        return velocity(self.frequency, self.require_rest(rest) << u.Hz, convention)
 
     def require_rest(self, rest: Any = None) -> float:
         """The rest frequency, Hz; `rest` in its place where given."""
@@ -110,6 +109,18 @@ class PlaceSpectrum:
                 raise UsageError(f"lines = {lines!r}; allowed: a number of Gaussians, or profile")
             return fit_profile(self, **options)
         return fit_gaussians(self, lines, **options)
+
+    def to_specutils(self, rest: Any = None, convention: str = "radio") -> Any:
+        """A `specutils.Spectrum`, with the noise as its uncertainty (needs specutils)."""
+        from astropy.nddata import StdDevUncertainty
+        from specutils import Spectrum
+
+        told = {} if rest is None and not self.rest_hz else {
+            "rest_value": self.require_rest(rest) << u.Hz,
+            "velocity_convention": convention_of(convention)}
+        return Spectrum(
+            flux=self.flux, spectral_axis=self.frequency, mask=~np.isfinite(self.flux.value),
+            uncertainty=StdDevUncertainty(self.noise), meta={"frame": self.frame}, **told)
 
     def write(self, path: str | os.PathLike[str], *, fit: Any = None, overwrite: bool = False
               ) -> None:
@@ -207,15 +218,18 @@ def _inside(east: F8, north: F8, radius: float) -> F8:
     return found / _FINE**2
 
 
-def to_jansky(unit: str, frequency_hz: F8, beam: Beam | None, kelvin: Any, path: str
-              ) -> tuple[F8, str]:
+def to_jansky(unit: str, frequency_hz: F8, beam: Beam | None, kelvin: Any, path: str, *,
+              widened: float = 1.0) -> tuple[F8, str]:
     """What a cube's values are multiplied by to be Jy in a beam, by channel; and the unit then.
 
     Parameters
     ----------
     kelvin : None, "brightness" or Quantity
         What a kelvin is: None leaves K; "brightness" is ``S = 2 k nu^2 / c^2 omega T`` in the
-        beam; or a gain in K/Jy.
+        beam; or a gain of the telescope in K/Jy.
+    widened : float
+        Solid angle of the map's beam over that of the telescope, by which gridding lowers the peak
+        of a point source in K.
 
     Raises
     ------
@@ -249,7 +263,7 @@ def to_jansky(unit: str, frequency_hz: F8, beam: Beam | None, kelvin: Any, path:
     gain = float(quantity(kelvin, "K/Jy", "kelvin").value)
     if not (math.isfinite(gain) and gain > 0):
         raise UsageError(f"kelvin = {kelvin!r}; allowed: brightness, or a gain such as 16K/Jy")
-    return one * scale / gain, "Jy"
+    return one * scale * widened / gain, "Jy"
 
 
 def _needed(beam: Beam | None, path: str) -> Beam:

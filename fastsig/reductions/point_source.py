@@ -8,6 +8,7 @@ measured (`fastsig.reductions.map_noise`). Errors of pointing and of the scale c
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -62,8 +63,9 @@ def fit_point(plane: F8, sigma: F8, east: F8, north: F8, beam: Beam, rho: F8, ra
     values, noise, x, y = plane[used], sigma[used], east[used], north[used]
 
     def model(parameters: F8) -> F8:
-        found: F8 = parameters[0] * beam.response(x - parameters[1], y - parameters[2])
-        return found + parameters[3]
+        found: F8 = parameters[3] + parameters[0] * beam.response(
+            x - parameters[1], y - parameters[2])
+        return found
 
     level = float(np.median(values))
     top = int(np.argmax(np.abs(values - level) * beam.response(x, y) ** 0.25))
@@ -84,14 +86,13 @@ def _places(used: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.argwhere(used)
 
 
-def _covariance(parameters: F8, model: object, scale: F8, noise: F8, places: NDArray[np.int64],
-                rho: F8) -> F8:
+def _covariance(parameters: F8, model: Callable[[F8], F8], scale: F8, noise: F8,
+                places: NDArray[np.int64], rho: F8) -> F8:
     jacobian = np.empty((len(noise), len(parameters)))
     for k, step in enumerate(1e-5 * scale):
         move = np.zeros(len(parameters))
         move[k] = step
-        jacobian[:, k] = (model(parameters + move)  # type: ignore[operator]
-                          - model(parameters - move)) / (2 * step)  # type: ignore[operator]
+        jacobian[:, k] = (model(parameters + move) - model(parameters - move)) / (2 * step)
     scaled = jacobian / noise[:, np.newaxis]
     inverse = np.linalg.inv(scaled.T @ scaled)
     reach = len(rho) // 2

@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import FormatError, UsageError
-from fastsig.io._cube_header import to_velocity
 from fastsig.io.fits_cube import mad
 from fastsig.units import quantity
+from fastsig.velocity import velocity
 from fastsig.view._common import COLORS, line, new_figure, width_text
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class _View:
         found = rest_hz(rest) or cube.rest_hz
         self.velocity: F8 | None = None
         if self.frequency is not None and found:
-            self.velocity = to_velocity(self.frequency, "radio", found) / 1e3
+            self.velocity = velocity(self.frequency << u.Hz, found << u.Hz).value
 
     def _within(self, frange: Any) -> slice:
         if self.frequency is None:
