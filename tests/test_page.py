@@ -25,8 +25,8 @@ from streams import MemorySpectra, header
 from test_view import Spectra
 
 import fastsig as fs
+from fastsig.cube import open_cube
 from fastsig.frequency import ChannelAxis
-from fastsig.io.fits_cube import CubeFile
 from fastsig.polarization import PolBasis
 from fastsig.view import draw, write_page
 from fastsig.view.page._codes import Scale
@@ -50,7 +50,7 @@ def spectra(n_time: int = 1024, n_chan: int = 512, names: tuple[str, ...] = NAME
     head = header(10).replace(
         polarization=PolBasis("linear", names=names), unit="K", source=HOSTILE,
         channels=ChannelAxis(Fraction(1_418_000_000), Fraction(10_000), n_chan),
-        extra={"RESTFREQ": 1420.405751768e6, "frame": HOSTILE, HOSTILE: HOSTILE})
+        rest_hz=1420.405751768e6, specsys=HOSTILE, extra={HOSTILE: HOSTILE})
     return MemorySpectra(data, head)
 
 
@@ -197,7 +197,7 @@ def test_size_and_silence(waterfall: Opened) -> None:
     assert HOSTILE in waterfall.page.locator("h1").inner_text()
     assert HOSTILE in waterfall.page.title()
     rows = waterfall.page.locator("table.facts tr", has_text="onerror").all_text_contents()
-    assert len(rows) == 3 and any(row.count(HOSTILE) == 2 for row in rows)
+    assert len(rows) == 2 and any(row.count(HOSTILE) == 2 for row in rows)
 
 
 def test_foreign_scripts_do_not_run(waterfall: Opened) -> None:
@@ -429,7 +429,7 @@ def test_reduced_pages_keep_weighted_means(tmp_path: Path) -> None:
 
 def test_a_reduced_cube_keeps_weighted_means(tmp_path: Path) -> None:
     values, weight, _ = write_cube(tmp_path / "cube.fits", times=2)
-    write_page(CubeFile(tmp_path / "cube.fits"), tmp_path / "cube.html", page_size=250_000)
+    write_page(open_cube(tmp_path / "cube.fits"), tmp_path / "cube.html", page_size=250_000)
     content = (tmp_path / "cube.html").read_bytes()
     model = model_of(content)
     n = -(-72 // model["shape"][1])
@@ -491,7 +491,9 @@ def test_the_same_bytes(tmp_path: Path) -> None:
 def test_command_line(tmp_path: Path) -> None:
     write_cube(tmp_path / "cube.fits")
     done = fastsig("view", "cube.fits", "-o", "c.html", "--tstart", "1s", cwd=tmp_path, code=2)
-    assert "cube.fits is a cube; allowed: for scans" in done.stderr
+    assert "--tstart is of no use to a cube of maps" in done.stderr
+    done = fastsig("view", "cube.fits", "-o", "c.html", "--fstart", "1GHz", cwd=tmp_path, code=2)
+    assert "--fstart is of no use to the page of a cube" in done.stderr
     done = fastsig("view", "cube.fits", "-o", "c.png", "--page-size", "1MB", cwd=tmp_path, code=2)
     assert "c.png is no page" in done.stderr
     done = fastsig("view", "cube.fits", "-o", "c.html", "--product", "Q", cwd=tmp_path, code=2)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import FormatError, UsageError
-from fastsig.io._cube_header import to_velocity
 from fastsig.io.fits_cube import CubeFile
+from fastsig.velocity import velocity as line_velocity
 from fastsig.view._common import counted
 from fastsig.view.page._colors import color_maps
 from fastsig.view.page._html import bytes_block, json_block
@@ -165,7 +166,7 @@ def _spectral(cube: CubeFile, n_chan: int) -> dict[str, Any]:
     if head.ctype in ("VRAD", "VOPT", "VELO"):
         velocity = head.axis
     elif head.ctype == "FREQ" and head.rest_hz:
-        velocity = to_velocity(head.axis, "radio", head.rest_hz)
+        velocity = line_velocity(head.axis << u.Hz, head.rest_hz << u.Hz).to_value(u.m / u.s)
     if frequency is not None:
         found["frequency"] = centers(frequency) / 1e6
     if velocity is not None:

@@ -138,15 +138,11 @@ def _frequencies(stream: SpectrumStream, n_freq: int) -> dict[str, Any]:
 
 
 def _rest(stream: SpectrumStream) -> dict[str, Any]:
-    """Rest frequency and frame, where the file tells them: velocities need both or say so."""
-    cards = stream.header.extra
-    try:
-        rest = float(cards.get("RESTFREQ", cards.get("RESTFRQ", 0))) / 1e6
-    except (TypeError, ValueError):
+    """Rest frequency, MHz, and frame, where the file tells them: without there is no velocity."""
+    header = stream.header
+    if header.rest_hz is None:
         return {}
-    if not (math.isfinite(rest) and rest > 0):
-        return {}
-    return {"rest": rest, "frame": str(cards.get("frame", "frame not known"))}
+    return {"rest": header.rest_hz / 1e6, "frame": header.specsys or "frame not known"}
 
 
 def _times(stream: SpectrumStream, n_int: int) -> dict[str, Any]:
