@@ -30,6 +30,7 @@ from fastsig.frequency import ChannelAxis
 from fastsig.polarization import PolBasis
 from fastsig.view import draw, write_page
 from fastsig.view.page._codes import Scale
+from fastsig.view.page._html import flat
 from fastsig.view.page._waterfall import factors
 
 HOSTILE = "</script><img src=x onerror=\"document.body.dataset.hacked='yes'\">"
@@ -77,7 +78,9 @@ def write_cube(path: Path, times: int = 1) -> tuple[np.ndarray, np.ndarray, fits
     first = fits.PrimaryHDU(values.astype(np.float32))
     first.header.update(cards)
     second = fits.ImageHDU(weight.astype(np.float32), name="WEIGHT")
-    fits.HDUList([first, second]).writeto(path)
+    made = json.dumps({"stage": {"kernel": "gauss", "source": HOSTILE}}).encode()
+    third = fits.ImageHDU(np.frombuffer(made, np.uint8), name="PROVENANCE")
+    fits.HDUList([first, third, second]).writeto(path)
     return values.astype(np.float32), weight, first.header
 
 
@@ -378,6 +381,8 @@ def test_cube_click_gives_the_spectrum(cube: Any) -> None:
            state["position"][1] - lat]
     assert np.abs(off).max() * 3600 < 0.6
     assert HOSTILE[:60] in opened.page.locator("h1").inner_text()
+    told = opened.page.locator("tr", has_text="made_by.stage").all_text_contents()
+    assert told == ["made_by.stage.kernelgauss", f"made_by.stage.source{HOSTILE}"]
 
 
 def test_cube_drag_on_the_spectrum_chooses_channels(cube: Any) -> None:
@@ -499,3 +504,12 @@ def test_command_line(tmp_path: Path) -> None:
     done = fastsig("view", "cube.fits", "-o", "c.html", "--product", "Q", cwd=tmp_path, code=2)
     assert "this file has I" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["cube.fits"]
+
+
+def test_what_is_nested_too_deep_is_told() -> None:
+    deep: Any = 1
+    for level in range(3000):
+        deep = [deep, 1] if level % 2 else {"a": deep}
+    told = dict(flat({"b": deep, "c": [1, {"d": [2, 3]}]}))
+    assert told["c.0"] == 1 and told["c.1.d"] == [2, 3]
+    assert "nested too deep to be shown" in told.values()
