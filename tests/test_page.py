@@ -25,11 +25,12 @@ from streams import MemorySpectra, header
 from test_view import Spectra
 
 import fastsig as fs
+from fastsig.cube import open_cube
 from fastsig.frequency import ChannelAxis
-from fastsig.io.fits_cube import CubeFile
 from fastsig.polarization import PolBasis
 from fastsig.view import draw, write_page
 from fastsig.view.page._codes import Scale
+from fastsig.view.page._html import flat
 from fastsig.view.page._waterfall import factors
 
 HOSTILE = "</script><img src=x onerror=\"document.body.dataset.hacked='yes'\">"
@@ -50,7 +51,7 @@ def spectra(n_time: int = 1024, n_chan: int = 512, names: tuple[str, ...] = NAME
     head = header(10).replace(
         polarization=PolBasis("linear", names=names), unit="K", source=HOSTILE,
         channels=ChannelAxis(Fraction(1_418_000_000), Fraction(10_000), n_chan),
-        extra={"RESTFREQ": 1420.405751768e6, "frame": "topocentric", HOSTILE: HOSTILE})
+        rest_hz=1420.405751768e6, specsys=HOSTILE, extra={HOSTILE: HOSTILE})
     return MemorySpectra(data, head)
 
 
@@ -77,7 +78,9 @@ def write_cube(path: Path, times: int = 1) -> tuple[np.ndarray, np.ndarray, fits
     first = fits.PrimaryHDU(values.astype(np.float32))
     first.header.update(cards)
     second = fits.ImageHDU(weight.astype(np.float32), name="WEIGHT")
-    fits.HDUList([first, second]).writeto(path)
+    made = json.dumps({"stage": {"kernel": "gauss", "source": HOSTILE}}).encode()
+    third = fits.ImageHDU(np.frombuffer(made, np.uint8), name="PROVENANCE")
+    fits.HDUList([first, third, second]).writeto(path)
     return values.astype(np.float32), weight, first.header
 
 
@@ -378,6 +381,8 @@ def test_cube_click_gives_the_spectrum(cube: Any) -> None:
            state["position"][1] - lat]
     assert np.abs(off).max() * 3600 < 0.6
     assert HOSTILE[:60] in opened.page.locator("h1").inner_text()
+    told = opened.page.locator("tr", has_text="made_by.stage").all_text_contents()
+    assert told == ["made_by.stage.kernelgauss", f"made_by.stage.source{HOSTILE}"]
 
 
 def test_cube_drag_on_the_spectrum_chooses_channels(cube: Any) -> None:
@@ -422,14 +427,14 @@ def test_reduced_pages_keep_weighted_means(tmp_path: Path) -> None:
     where = (slice(3 * n_int, 4 * n_int), 0, slice(7 * n_freq, 8 * n_freq))
     expected = np.average(values[where], weights=weight[where])
     assert abs(found[3, 7] - expected) <= half_step(told, expected)
-    with pytest.raises(fs.UsageError, match="a page takes"):
+    with pytest.raises(fs.UsageError, match="page takes"):
         write_page(stream, tmp_path / "no.html", page_size=1000)
     assert not (tmp_path / "no.html").exists()
 
 
 def test_a_reduced_cube_keeps_weighted_means(tmp_path: Path) -> None:
     values, weight, _ = write_cube(tmp_path / "cube.fits", times=2)
-    write_page(CubeFile(tmp_path / "cube.fits"), tmp_path / "cube.html", page_size=250_000)
+    write_page(open_cube(tmp_path / "cube.fits"), tmp_path / "cube.html", page_size=250_000)
     content = (tmp_path / "cube.html").read_bytes()
     model = model_of(content)
     n = -(-72 // model["shape"][1])
@@ -491,9 +496,20 @@ def test_the_same_bytes(tmp_path: Path) -> None:
 def test_command_line(tmp_path: Path) -> None:
     write_cube(tmp_path / "cube.fits")
     done = fastsig("view", "cube.fits", "-o", "c.html", "--tstart", "1s", cwd=tmp_path, code=2)
-    assert "cube.fits is a cube; allowed: for scans" in done.stderr
+    assert "--tstart is of no use to a cube of maps" in done.stderr
+    done = fastsig("view", "cube.fits", "-o", "c.html", "--fstart", "1GHz", cwd=tmp_path, code=2)
+    assert "--fstart is of no use to the page of a cube" in done.stderr
     done = fastsig("view", "cube.fits", "-o", "c.png", "--page-size", "1MB", cwd=tmp_path, code=2)
     assert "c.png is no page" in done.stderr
     done = fastsig("view", "cube.fits", "-o", "c.html", "--product", "Q", cwd=tmp_path, code=2)
     assert "this file has I" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["cube.fits"]
+
+
+def test_what_is_nested_too_deep_is_told() -> None:
+    deep: Any = 1
+    for level in range(3000):
+        deep = [deep, 1] if level % 2 else {"a": deep}
+    told = dict(flat({"b": deep, "c": [1, {"d": [2, 3]}]}))
+    assert told["c.0"] == 1 and told["c.1.d"] == [2, 3]
+    assert "nested too deep to be shown" in told.values()

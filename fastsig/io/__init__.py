@@ -24,7 +24,7 @@ from fastsig.time import DUBIOUS_YEAR, iso, leap_seconds_known
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["describe", "detect", "info", "open_stream", "verify"]
+__all__ = ["describe", "detect", "info", "is_cube", "is_ecsv", "open_stream", "verify"]
 
 
 def detect(path: str | os.PathLike[str]) -> tuple[str, Any]:
@@ -200,6 +200,16 @@ def _no_stream(paths: Paths) -> Any:
     if not isinstance(paths, (str, os.PathLike)) or not os.path.isfile(paths):
         return None
     return fits_cube if fits_cube.sniff(Probe(paths)) else None
+
+
+def is_cube(path: str) -> bool:
+    """Whether a file is a cube of maps, or a map."""
+    return _no_stream(path) is not None
+
+
+def is_ecsv(path: str) -> bool:
+    """Whether a file begins as astropy's tables in text do."""
+    return os.path.isfile(path) and Probe(path).head.startswith(b"# %ECSV ")
 
 
 def verify(path: str, **overrides: Any) -> bool:

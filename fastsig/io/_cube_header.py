@@ -23,13 +23,13 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from fastsig.errors import FormatError, UsageError
+from fastsig import velocity
+from fastsig.errors import FormatError
 from fastsig.io._cards import Cards
 
-__all__ = ["CONVENTIONS", "Beam", "CubeHeader", "beam_of", "cube_header", "to_frequency", "to_velocity"]
+__all__ = ["Beam", "CubeHeader", "beam_of", "cube_header"]
 
 C = constants.c.to_value(u.m / u.s)
-CONVENTIONS = ("radio", "optical", "relativistic")
 
 _FRAMES = {"LSR": "LSRK", "LSK": "LSRK", "LSD": "LSRD", "HEL": "BARYCENT", "BAR": "BARYCENT",
            "OBS": "TOPOCENT", "TOP": "TOPOCENT", "GEO": "GEOCENTR", "GAL": "GALACTOC"}
@@ -142,7 +142,7 @@ class CubeHeader:
         if self.ctype == "FREQ":
             return self.axis
         if self.ctype == "WAVE":
-            return C / self.axis
+            return np.asarray(C / self.axis, np.float64)
         if self.ctype == "VELO":
             raise FormatError(path, "its axis VELO may be radio or optical velocity; give "
                               "convention = radio or optical")
@@ -150,37 +150,8 @@ class CubeHeader:
             raise FormatError(path, f"its axis {self.ctype} has no rest frequency; give one, "
                               "rest = HI or 1420.405751768MHz")
         kind = "radio" if self.ctype.startswith("VRAD") else "optical"
-        return to_frequency(self.axis, kind, self.rest_hz)
-
-
-def to_frequency(velocity: NDArray[np.float64], convention: str, rest_hz: float
-                 ) -> NDArray[np.float64]:
-    """Frequencies, Hz, of velocities, m/s."""
-    beta = np.asarray(velocity, np.float64) / C
-    if convention == "radio":
-        return rest_hz * (1 - beta)
-    if convention == "optical":
-        return rest_hz / (1 + beta)
-    return rest_hz * np.sqrt((1 - beta) / (1 + beta))
-
-
-def to_velocity(frequency: NDArray[np.float64], convention: str, rest_hz: float
-                ) -> NDArray[np.float64]:
-    """Velocities, m/s, of frequencies, Hz.
-
-    Raises
-    ------
-    UsageError
-        Where there is no such convention.
-    """
-    if convention not in CONVENTIONS:
-        raise UsageError(f"convention = {convention!r}; allowed: {', '.join(CONVENTIONS)}")
-    ratio = np.asarray(frequency, np.float64) / rest_hz
-    if convention == "radio":
-        return C * (1 - ratio)
-    if convention == "optical":
-        return C * (1 / ratio - 1)
-    return C * (1 - ratio**2) / (1 + ratio**2)
+        found = velocity.frequency(self.axis << u.m / u.s, self.rest_hz << u.Hz, kind)
+        return np.asarray(found.to_value(u.Hz), np.float64)
 
 
 def cube_header(raw: bytes, cards: Cards, path: str, *, rest_hz: float | None = None,

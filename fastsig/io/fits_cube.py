@@ -9,6 +9,7 @@ one second over the root of its weight.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import math
 import os
 import warnings
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from fastsig.errors import DataError, DoubtWarning, FormatError, UsageError
 from fastsig.io._cards import Cards
 from fastsig.io._fits import BLOCK, Table, read_column, tables
+from fastsig.io._fits_sums import add_words
 from fastsig.io.probe import Probe
 
 if TYPE_CHECKING:
@@ -86,11 +88,15 @@ class _Image:
         except (OSError, ValueError) as error:
             raise FormatError(path, f"cannot be mapped: {error}") from error
 
+    @property
+    def plain(self) -> bool:
+        """Whether the file holds floats as they are."""
+        return self.dtype.kind == "f" and (self._scale, self._zero) == (1.0, 0.0)
+
     def values(self, raw: NDArray[Any]) -> NDArray[Any]:
         """Numbers of part of the map: native, scaled, NaN where blank; float32 of float32."""
-        plain = self.dtype.kind == "f" and (self._scale, self._zero) == (1.0, 0.0)
-        found = np.array(raw, dtype=self.dtype.newbyteorder("=") if plain else np.float64)
-        if not plain:
+        found = np.array(raw, dtype=self.dtype.newbyteorder("=") if self.plain else np.float64)
+        if not self.plain:
             found = found * self._scale + self._zero
         if self._blank is not None:
             found[np.asarray(raw) == self._blank] = np.nan
@@ -103,7 +109,7 @@ class CubeFile:
     Parameters
     ----------
     path : path
-    rest : str, Quantity or float, optional
+    rest : str or Quantity, optional
         Rest frequency in place of the file's: a line's name, or a frequency.
     convention : {"radio", "optical"}, optional
         Of an axis VELO that does not tell.
@@ -192,10 +198,15 @@ class CubeFile:
 
     def read(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None), *,
              stokes: int = 0) -> NDArray[Any]:
-        """Values of slices of channels, rows and columns, (chan, y, x); NaN where nothing was seen.
-        """
+        """Values of slices of channels, rows, columns, (chan, y, x); NaN where nothing was seen."""
         found = self.image.values(self._ordered(self.image)[stokes, chan, y, x])
         found[~np.isfinite(found)] = np.nan
+        return found
+
+    def mapped(self, *, stokes: int = 0) -> NDArray[Any]:
+        """All values, (chan, y, x): the map itself where it holds floats as they are."""
+        plane = self._ordered(self.image)[stokes]
+        found: NDArray[Any] = plane if self.image.plain else self.image.values(plane)
         return found
 
     def read_weight(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None), *,
@@ -249,14 +260,9 @@ def rest_hz(rest: Any) -> float | None:
     """
     if rest is None:
         return None
-    from fastsig.units import quantity
+    from fastsig.velocity import line
 
-    if isinstance(rest, str) and rest.strip().upper() in ("HI", "H1", "21CM"):
-        return 1420405751.768
-    found = float(quantity(rest, "Hz", "rest").value)
-    if not (math.isfinite(found) and found > 0):
-        raise UsageError(f"rest = {rest!r}; allowed: HI, or a frequency above 0")
-    return found
+    return float(line(rest).rest.to_value("Hz"))
 
 
 def _cell(path: str, unit: Table, name: str, row: int) -> str:
@@ -267,7 +273,6 @@ def _cell(path: str, unit: Table, name: str, row: int) -> str:
 
 
 def _opened(path: str) -> Any:
-
     try:
         return builtins.open(path, "rb")
     except OSError as error:
@@ -318,10 +323,8 @@ def _band(cube: CubeFile) -> dict[str, Any]:
         "rest_frequency_mhz": head.rest_hz / 1e6 if head.rest_hz else None}
     if head.ctype in ("VRAD", "VOPT", "VELO"):
         fields["velocity_km_s"] = [each / 1e3 for each in _edges(head.axis)]
-    try:
+    with contextlib.suppress(FormatError):  # its `lacks` are told
         fields["frequency_mhz"] = [each / 1e6 for each in _edges(head.frequency_hz(cube.path))]
-    except FormatError:
-        pass  # its `lacks` are told
     return fields
 
 
@@ -393,7 +396,7 @@ def verify(path: str | os.PathLike[str], **overrides: Any) -> bool:
             told = unit.cards.text("DATASUM")
             if told is not None and told != str(data):
                 raise DataError(cube.path, f"{unit.name}: DATASUM = {told}; its data give {data}")
-            if "CHECKSUM" in unit.cards and _folded(head + data) not in (0, 2**32 - 1):
+            if "CHECKSUM" in unit.cards and (head + data) % (2**32 - 1):
                 raise DataError(cube.path, f"{unit.name}: CHECKSUM is wrong: header or data have "
                                 "changed")
             summed.append(told is not None)
@@ -408,13 +411,6 @@ def _data_bytes(unit: Table) -> int:
             * (cards.integer("PCOUNT", 0) + (math.prod(axes) if axes else 0)))
 
 
-def _folded(total: int) -> int:
-    """A sum in ones' complement of 32 bits."""
-    while total >> 32:
-        total = (total & 0xFFFFFFFF) + (total >> 32)
-    return total
-
-
 def _sum(file: Any, path: str, start: int, stop: int) -> int:
     """FITS' sum of some bytes, in pieces."""
     file.seek(start)
@@ -424,6 +420,5 @@ def _sum(file: Any, path: str, start: int, stop: int) -> int:
         if not piece:
             raise DataError(path, f"ends at byte {start}; {stop - start} bytes more were expected")
         start += len(piece)
-        words = np.frombuffer(piece + b"\0" * (-len(piece) % 4), ">u4")
-        total = _folded(total + int(words.sum(dtype=np.uint64)))
+        total = add_words(total, np.frombuffer(piece, np.uint8))
     return total

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io as memory
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastsig.errors import PlanError, UsageError
 from fastsig.io._positioned import write_from
-from fastsig.io.fits_cube import CubeFile
 from fastsig.io.provenance import input_files
 from fastsig.io.safe import SafeOutput, check_output
 from fastsig.stream import SpectrumStream, Stream, VoltageStream
@@ -21,11 +20,13 @@ from fastsig.view._voltages import draw_voltages
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from fastsig.cube import Cube
     from fastsig.reductions.calibrate import Found
+    from fastsig.reductions.place import PlaceSpectrum
     from fastsig.stages.baseline import Baseline
 
-__all__ = ["check_picture", "draw", "draw_baseline", "draw_calibration", "draw_flags",
-           "draw_switched", "write_page"]
+__all__ = ["check_picture", "draw", "draw_baseline", "draw_calibration", "draw_cube",
+           "draw_flags", "draw_place", "draw_switched", "write_page"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 
@@ -61,22 +62,17 @@ def draw(
     PlanError
         Where the stream is neither voltages nor spectra.
     """
-    if path is not None:
-        check_picture(os.fspath(path))
-        check_output(path, overwrite=overwrite, inputs=input_files(stream))
-    if isinstance(stream, VoltageStream):
-        if product is not None:
-            raise UsageError(f"product = {product!r}; voltages have no products: leave it out")
-        figure = draw_voltages(stream)
-    elif isinstance(stream, SpectrumStream):
-        figure = draw_spectra(stream, product)
-    else:
+    if not isinstance(stream, (VoltageStream, SpectrumStream)):
         raise PlanError(f"there is no picture of {stream.kind}: detect first")
-    if path is not None and isinstance(stream, SpectrumStream) and _is_page(path):
+    if product is not None and isinstance(stream, VoltageStream):
+        raise UsageError(f"product = {product!r}; voltages have no products: leave it out")
+    if path is not None and _is_page(path) and isinstance(stream, SpectrumStream):
         write_page(stream, path, overwrite=overwrite, product=product)
-    elif path is not None:
-        _save(figure, stream, os.fspath(path), overwrite)
-    return figure
+        return draw_spectra(stream, product)
+    return _drawn(
+        lambda: (draw_voltages(stream) if isinstance(stream, VoltageStream)
+                 else draw_spectra(stream, product)),
+        stream, path, overwrite, input_files(stream))
 
 
 def _is_page(path: str | os.PathLike[str]) -> bool:
@@ -84,14 +80,14 @@ def _is_page(path: str | os.PathLike[str]) -> bool:
 
 
 def write_page(
-    what: SpectrumStream | CubeFile, path: str | os.PathLike[str], *, overwrite: bool = True,
+    what: SpectrumStream | Cube, path: str | os.PathLike[str], *, overwrite: bool = True,
     product: str | None = None, page_size: int | None = None,
 ) -> None:
     """Write the page of spectra or of a cube: one HTML file to zoom and cut in.
 
     Parameters
     ----------
-    what : SpectrumStream or CubeFile
+    what : SpectrumStream or Cube
         What it shows.
     path : path
         Page (.html) to write.
@@ -113,14 +109,14 @@ def write_page(
     target, size = os.fspath(path), PAGE_SIZE if page_size is None else page_size
     if not target.lower().endswith(".html"):
         raise UsageError(f"{target}: a page ends in .html")
-    sources = what.files if isinstance(what, CubeFile) else input_files(what)
+    if isinstance(what, Stream) and not isinstance(what, SpectrumStream):
+        raise PlanError(f"there is no page of {what.kind}: detect first")
+    sources = input_files(what) if isinstance(what, SpectrumStream) else what.file.files
     check_output(target, overwrite=overwrite, inputs=sources)
-    if isinstance(what, CubeFile):
-        content = cube_page(what, product, size)
-    elif isinstance(what, SpectrumStream):
+    if isinstance(what, SpectrumStream):
         content = spectra_page(what, product, size)
     else:
-        raise PlanError(f"there is no page of {what.kind}: detect first")
+        content = cube_page(what.file, product or what.stokes, size)
     _write(content, target, overwrite)
 
 
@@ -150,13 +146,8 @@ def draw_baseline(
     """
     from fastsig.view._baseline import draw_removal
 
-    if path is not None:
-        check_picture(os.fspath(path))
-        check_output(path, overwrite=overwrite, inputs=input_files(stage))
-    figure = draw_removal(stage, product, tsys)
-    if path is not None:
-        _save(figure, stage, os.fspath(path), overwrite)
-    return figure
+    return _drawn(lambda: draw_removal(stage, product, tsys), stage, path, overwrite,
+                  input_files(stage))
 
 
 def draw_calibration(
@@ -177,13 +168,8 @@ def draw_calibration(
     from fastsig.view._calibration import draw_found
     from fastsig.view._common import title
 
-    if path is not None:
-        check_picture(os.fspath(path))
-        check_output(path, overwrite=overwrite, inputs=input_files(stream))
-    figure = draw_found(found, title(stream))
-    if path is not None:
-        _save(figure, stream, os.fspath(path), overwrite)
-    return figure
+    return _drawn(lambda: draw_found(found, title(stream)), stream, path, overwrite,
+                  input_files(stream))
 
 
 def draw_flags(
@@ -206,13 +192,8 @@ def draw_flags(
     """
     from fastsig.view._flags import draw_before_after
 
-    if path is not None:
-        check_picture(os.fspath(path))
-        check_output(path, overwrite=overwrite, inputs=input_files(before))
-    figure = draw_before_after(before, after, product)
-    if path is not None:
-        _save(figure, after, os.fspath(path), overwrite)
-    return figure
+    return _drawn(lambda: draw_before_after(before, after, product), after, path, overwrite,
+                  input_files(before))
 
 
 def draw_switched(
@@ -234,23 +215,88 @@ def draw_switched(
     """
     from fastsig.view._switched import draw_mean
 
-    if path is not None:
-        check_picture(os.fspath(path))
-        check_output(path, overwrite=overwrite, inputs=input_files(mean))
-    figure = draw_mean(mean, rows, notes)
-    if path is not None:
-        _save(figure, mean, os.fspath(path), overwrite)
-    return figure
+    return _drawn(lambda: draw_mean(mean, rows, notes), mean, path, overwrite,
+                  input_files(mean))
 
 
-def _save(figure: Figure, stream: Stream, path: str, overwrite: bool) -> None:
-    from fastsig.view.page import picture_page
+def draw_cube(
+    cube: Cube, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
+    what: str = "sheet", at: Any = None, frange: Any = None, rest: Any = None,
+) -> Figure:
+    """Draw a cube of maps.
 
-    kind = os.path.splitext(path)[1].lower().lstrip(".")
+    Parameters
+    ----------
+    cube : Cube
+        Of `fastsig.open_cube`.
+    path, overwrite
+        As of `draw`.
+    what : {"sheet", "coverage", "channels", "moments", "spectrum"}
+        The integral, the coverage and the mean spectrum on one sheet; effective time and noise;
+        maps of up to 12 ranges of channels; integral, mean velocity and dispersion; the spectrum of
+        a place, or the mean.
+    at : SkyCoord or str, optional
+        The place, for "spectrum".
+    frange : pair of Quantity, optional
+        Frequencies to draw; all by default.
+    rest : str or Quantity, optional
+        Rest frequency in place of the file's.
+
+    Raises
+    ------
+    UsageError
+        Where an option or the path's ending is unknown, or what is drawn cannot be made of the
+        cube.
+    """
+    from fastsig.io import info
+    from fastsig.view._cube import draw_maps
+
+    return _drawn(lambda: draw_maps(cube, what, at=at, frange=frange, rest=rest),
+                  lambda: info(cube.path), path, overwrite, cube.file.files)
+
+
+def draw_place(
+    spectrum: PlaceSpectrum, path: str | os.PathLike[str] | None = None, *,
+    fit: Mapping[str, Any] | None = None, overwrite: bool = True,
+) -> Figure:
+    """Draw the spectrum of a place within its noise, with its fit and what is left of it.
+
+    Parameters
+    ----------
+    spectrum : PlaceSpectrum
+    fit : mapping, optional
+        As `fastsig.reductions.place_file.read_spectrum` gives it.
+    path, overwrite
+        As of `draw`.
+    """
+    from fastsig.view._place import draw_spectrum, facts
+
+    return _drawn(lambda: draw_spectrum(spectrum, fit or {}), lambda: facts(spectrum, fit or {}),
+                  path, overwrite, [spectrum.path] if os.path.exists(spectrum.path) else [])
+
+
+def _drawn(make: Callable[[], Figure], about: Stream | Callable[[], Mapping[str, Any]],
+           path: str | os.PathLike[str] | None, overwrite: bool, inputs: Sequence[str]) -> Figure:
+    """Check where a picture goes before it is made, make it, and save it where there is a path.
+
+    `about` is what the picture is of: a page tells its facts, with the path among them.
+    """
+    if path is None:
+        return make()
+    name = os.fspath(path)
+    check_picture(name)
+    check_output(name, overwrite=overwrite, inputs=inputs)
+    figure = make()
+    kind = os.path.splitext(name)[1].lower().lstrip(".")
     picture = memory.BytesIO()
     figure.savefig(picture, format="png" if kind == "html" else kind, dpi=150)
     content = picture.getvalue()
-    _write(picture_page(stream, content) if kind == "html" else content, path, overwrite)
+    if kind == "html":
+        from fastsig.view.page import picture_page
+
+        content = picture_page(about if isinstance(about, Stream) else about(), content)
+    _write(content, name, overwrite)
+    return figure
 
 
 def _write(content: bytes, path: str, overwrite: bool) -> None:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from fastsig.io.fits_cube import CubeFile
 from fastsig.stream import SpectrumStream, Stream
 from fastsig.view._common import title
 from fastsig.view.page._cube import cube_blocks
-from fastsig.view.page._html import cube_sections, document, picture_block, stream_sections
+from fastsig.view.page._html import (
+    cube_sections,
+    document,
+    flat,
+    picture_block,
+    section,
+    stream_sections,
+    table,
+)
 from fastsig.view.page._waterfall import waterfall_blocks
 
 __all__ = ["PAGE_SIZE", "cube_page", "picture_page", "spectra_page"]
@@ -35,7 +45,7 @@ def spectra_page(
         Bytes that the page does not exceed: spectra and channels are averaged, as few as need be.
     """
     sections = stream_sections(stream)
-    data = waterfall_blocks(stream, product, page_size - len(sections))
+    data = waterfall_blocks(stream, product, page_size, len(sections.encode()))
     return document(title(stream), _APP + sections + data, (*_PANELS, "waterfall.js",
                                                             "page_waterfall.js"))
 
@@ -52,7 +62,7 @@ def cube_page(cube: CubeFile, product: str | None = None, page_size: int = PAGE_
         As of `spectra_page`: channels and pixels are averaged.
     """
     sections = cube_sections(cube)
-    data = cube_blocks(cube, product, page_size - len(sections))
+    data = cube_blocks(cube, product, page_size, len(sections.encode()))
     name = " · ".join([os.path.basename(cube.path), *_told(cube)])
     return document(name, _APP + sections + data, (*_PANELS, "sky.js", "cube.js", "page_cube.js"))
 
@@ -62,7 +72,20 @@ def _told(cube: CubeFile) -> list[str]:
     return [text for text in (cards.text("TELESCOP"), cards.text("OBJECT")) if text]
 
 
-def picture_page(stream: Stream, picture: bytes) -> bytes:
-    """The page of a picture in PNG: the picture as it is, header and provenance."""
-    name = title(stream)
-    return document(name, picture_block(picture, f"picture of {name}") + stream_sections(stream))
+def picture_page(about: Stream | Mapping[str, Any], picture: bytes) -> bytes:
+    """The page of a picture in PNG: the picture as it is, header and provenance.
+
+    Parameters
+    ----------
+    about : Stream or mapping
+        What the picture is of, or what is known of that, its ``path`` among it.
+    picture : bytes
+    """
+    if isinstance(about, Stream):
+        name, sections = title(about), stream_sections(about)
+    else:
+        name = os.path.basename(os.path.abspath(about["path"]))
+        known = {key: value for key, value in about.items() if value not in (None, "", [])}
+        sections = section("Header", table(("field", "value"), flat(known | {"path": name})),
+                           opened=True)
+    return document(name, picture_block(picture, f"picture of {name}") + sections)

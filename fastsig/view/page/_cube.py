@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import FormatError, UsageError
-from fastsig.io._cube_header import to_velocity
 from fastsig.io.fits_cube import CubeFile
+from fastsig.velocity import velocity as line_velocity
 from fastsig.view._common import counted
 from fastsig.view.page._colors import color_maps
 from fastsig.view.page._html import bytes_block, json_block
@@ -23,7 +24,7 @@ _BYTES = 1.2  # of a voxel in the page, about the least: 8 bits of noise deflate
 _NAMES = {"VRAD": "radio velocity", "VOPT": "optical velocity", "FREQ": "radio velocity"}
 
 
-def cube_blocks(cube: CubeFile, product: str | None, page_size: int) -> str:
+def cube_blocks(cube: CubeFile, product: str | None, page_size: int, header: int) -> str:
     """Data blocks of the page of a cube, in a page of at most so many bytes.
 
     Parameters
@@ -31,12 +32,13 @@ def cube_blocks(cube: CubeFile, product: str | None, page_size: int) -> str:
     cube : CubeFile
     product : str or None
         The Stokes parameter that is shown first; the page holds all.
-    page_size : int
+    page_size, header : int
+        Bytes of the page, and of its header and provenance.
     """
     names = cube.header.stokes
     if product is not None and product not in names:
         raise UsageError(f"product = {product!r}; this file has {', '.join(names)}")
-    room, shape = page_room(page_size), cube.shape[1:]
+    room, shape = page_room(page_size, header), cube.shape[1:]
     n_chan, n_pixel = cube_factors(shape, int(room / _BYTES / len(names)))
     while True:
         values, weights = reduced_cube(cube, n_chan, n_pixel)
@@ -164,7 +166,7 @@ def _spectral(cube: CubeFile, n_chan: int) -> dict[str, Any]:
     if head.ctype in ("VRAD", "VOPT", "VELO"):
         velocity = head.axis
     elif head.ctype == "FREQ" and head.rest_hz:
-        velocity = to_velocity(head.axis, "radio", head.rest_hz)
+        velocity = line_velocity(head.axis << u.Hz, head.rest_hz << u.Hz).to_value(u.m / u.s)
     if frequency is not None:
         found["frequency"] = centers(frequency) / 1e6
     if velocity is not None:

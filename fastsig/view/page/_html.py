@@ -28,6 +28,10 @@ __all__ = ["bytes_block", "cube_sections", "document", "facts_of", "flat", "json
            "picture_block", "section", "stream_sections", "table"]
 
 
+_NESTED = (Mapping, list, tuple)
+_LONGEST, _DEEPEST = 2**22, 50  # bytes of a provenance that a page takes, and how deep it goes
+
+
 def document(title: str, body: str, scripts: Sequence[str] = (), *, lead: str = "") -> bytes:
     """A whole page.
 
@@ -103,17 +107,19 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
             "</tbody></table>\n")
 
 
-def flat(value: Any, path: str = "") -> list[tuple[str, Any]]:
+def flat(value: Any, path: str = "", depth: int = 0) -> list[tuple[str, Any]]:
     """Nested mappings and lists as pairs of a dotted path and a value."""
     items: Iterable[tuple[Any, Any]]
+    if depth > _DEEPEST:
+        return [(path, "nested too deep to be shown")]
     if isinstance(value, Mapping) and value:
         items = value.items()
-    elif isinstance(value, (list, tuple)) and any(isinstance(each, Mapping) for each in value):
+    elif isinstance(value, (list, tuple)) and any(isinstance(each, _NESTED) for each in value):
         items = enumerate(value)
     else:
         return [(path, value)]
     return [pair for key, each in items
-            for pair in flat(each, f"{path}.{key}" if path else str(key))]
+            for pair in flat(each, f"{path}.{key}" if path else str(key), depth + 1)]
 
 
 def facts_of(stream: Stream) -> dict[str, Any]:
@@ -144,10 +150,26 @@ def cube_sections(cube: CubeFile) -> str:
     facts = {key: value for key, value in told.items() if value not in (None, "")}
     cards = list(cube.header.header.items())
     rows = [*facts.items(), *(("doubt", each) for each in doubts)]
-    record = {"fastsig": __version__, "inputs": [file_record(path) for path in cube.files]}
+    record = {"fastsig": __version__, "inputs": [file_record(path) for path in cube.files],
+              "made_by": _recorded(cube)}
     return (section("Header", table(("field", "value"), rows), opened=True)
             + section(f"Cards of the file ({len(cards)})", table(("card", "value"), cards))
             + section("Provenance", table(("what", "value"), flat(record))))
+
+
+def _recorded(cube: CubeFile) -> Any:
+    """What the unit PROVENANCE of a cube of the project's own holds."""
+    for unit in cube.units[1:]:
+        if unit.name != "PROVENANCE" or unit.kind != "IMAGE":
+            continue
+        with open(cube.path, "rb") as file:
+            file.seek(unit.data_offset)
+            text = file.read(min(unit.cards.integer("NAXIS1", least=0), _LONGEST))
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):  # of another program, cut off, or hostile
+            return "a unit PROVENANCE that is not JSON"
+    return "not told"
 
 
 def _text(value: Any) -> str:

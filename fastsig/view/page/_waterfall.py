@@ -21,11 +21,13 @@ __all__ = ["SIGNED", "blocks", "factors", "page_room", "waterfall_blocks"]
 
 #: Products of either sign.
 SIGNED = ("Q", "U", "V", "CR", "CI")
-_OVERHEAD = 120_000  # bytes of script, style and tables, with room for long headers
+_OVERHEAD = 120_000  # bytes of script, style, colours and axes, and some room
 _BYTES = 1.2  # of a value in the page, about the least: 8 bits of noise deflated, then base64
 
 
-def waterfall_blocks(stream: SpectrumStream, product: str | None, page_size: int) -> str:
+def waterfall_blocks(
+    stream: SpectrumStream, product: str | None, page_size: int, header: int
+) -> str:
     """Data blocks of the page of spectra.
 
     Parameters
@@ -35,11 +37,13 @@ def waterfall_blocks(stream: SpectrumStream, product: str | None, page_size: int
         The one that is shown first; the page holds all.
     page_size : int
         Bytes that the page should not exceed.
+    header : int
+        Bytes of it that are header and provenance.
     """
     if not stream.shape[0]:
         raise PlanError(f"{stream.path}: the stream is empty")
     first, n_prod = product_index(stream, product), stream.shape[1]
-    most = page_room(page_size)
+    most = page_room(page_size, header)
     n_int, n_freq = factors(stream.shape[0], stream.shape[2], int(most / n_prod / _BYTES))
     while True:
         values, weights = reduced(stream, range(n_prod), n_int, n_freq)
@@ -60,11 +64,12 @@ def waterfall_blocks(stream: SpectrumStream, product: str | None, page_size: int
     }) + text
 
 
-def page_room(page_size: int) -> int:
-    """Bytes of text that a page of that size has for its data."""
-    if page_size < 2 * _OVERHEAD:
-        raise UsageError(f"page_size = {page_size} bytes; a page takes {2 * _OVERHEAD} at least")
-    return page_size - _OVERHEAD
+def page_room(page_size: int, header: int) -> int:
+    """Bytes of text that a page of that size, with a header that long, has for its data."""
+    least = 2 * _OVERHEAD + header
+    if page_size < least:
+        raise UsageError(f"page_size = {page_size} bytes; this page takes {least} at least")
+    return page_size - _OVERHEAD - header
 
 
 def factors(n_time: int, n_chan: int, most: int) -> tuple[int, int]:
@@ -133,15 +138,11 @@ def _frequencies(stream: SpectrumStream, n_freq: int) -> dict[str, Any]:
 
 
 def _rest(stream: SpectrumStream) -> dict[str, Any]:
-    """Rest frequency and frame, where the file tells them: velocities need both or say so."""
-    cards = stream.header.extra
-    try:
-        rest = float(cards.get("RESTFREQ", cards.get("RESTFRQ", 0))) / 1e6
-    except (TypeError, ValueError):
+    """Rest frequency, MHz, and frame, where the file tells them: without there is no velocity."""
+    header = stream.header
+    if header.rest_hz is None:
         return {}
-    if not (math.isfinite(rest) and rest > 0):
-        return {}
-    return {"rest": rest, "frame": str(cards.get("frame", "frame not known"))}
+    return {"rest": header.rest_hz / 1e6, "frame": header.specsys or "frame not known"}
 
 
 def _times(stream: SpectrumStream, n_int: int) -> dict[str, Any]:

@@ -102,7 +102,7 @@ function followTheme(panels) {
 function keptTo(products) {
   const near = products.map(({ name, spread, step }) => `${name} ${shortNumber((step * spread) / 2, 2)}`);
   const far = Math.max(...products.map(({ step }) => step * 50));
-  return `Values are kept in this page to ± ${near.join(", ")} (${products[0].unit}) near the median, and to `
+  return `Values in this page are off by at most ${near.join(", ")} (${products[0].unit}) near the median, and by `
     + `${shortNumber(far, 2)} % of the distance from it elsewhere`;
 }
 

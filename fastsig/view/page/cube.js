@@ -227,12 +227,7 @@ class Cube {
 
   frame(pen, colors, panel) {
     const box = panel.box;
-    pen.save();
-    pen.beginPath();
-    pen.rect(0, 0, box.left + box.width, panel.node.clientHeight);
-    pen.clip();
     this.sky.draw(pen, colors, panel);
-    pen.restore();
     drawFrame(pen, colors, box);
     if (this.model.beam) this.drawBeam(pen, colors, panel);
     pen.fillStyle = colors.ink;
@@ -254,7 +249,8 @@ class Cube {
   hint() {
     return make("p", { className: "hint" }, "Map: drag to zoom, wheel about the pointer, shift and drag to move, click "
       + "for the spectrum of a pixel, double click or Escape for all; keys: arrows, shift and arrows, + and −. Spectrum: "
-      + "drag for the channels that the map shows, click for one, double click for all.");
+      + "drag for the channels that the map shows, click for one, double click for all. Moment 0 is the mean times the "
+      + "width of these channels.");
   }
 
   aria() {

@@ -82,7 +82,7 @@ class Sky {
       pen.beginPath();
       for (const { value } of levels) contour(pen, values, n, value, box);
       pen.stroke();
-      this.label(pen, colors, box, view, which, levels);
+      this.label(pen, colors, box, view, which, levels, panel.node.clientWidth);
     }
     pen.fillStyle = colors.ink;
     textAt(pen, this.title(0), box.left + box.width / 2, box.top + box.height + 26, "center", "top");
@@ -90,7 +90,7 @@ class Sky {
   }
 
   // Longitudes along the lower side, latitudes along the left one.
-  label(pen, colors, box, view, which, levels) {
+  label(pen, colors, box, view, which, levels, panelWidth) {
     const n = 400, level = which === 0;
     const value = (k) => level ? this.at(0, view.x0 + ((view.x1 - view.x0) * k) / n, view.y0)
       : this.at(1, view.x0, view.y0 + ((view.y1 - view.y0) * k) / n);
@@ -106,7 +106,7 @@ class Sky {
         const room = level ? pen.measureText(text).width + 8 : 15;
         const low = box.top + box.height;
         stroke(pen, level ? [place, low, place, low + 5] : [box.left, place, box.left - 5, place]);
-        if (Math.abs(place - last) < room) continue;
+        if (Math.abs(place - last) < room || (level && place + room / 2 > panelWidth)) continue;
         last = place;
         if (level) textAt(pen, text, place, low + 8, "center", "top");
         else textAt(pen, text, box.left - 8, place, "right", "middle");
