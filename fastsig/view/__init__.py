@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import io as memory
 import os
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastsig.errors import PlanError, UsageError
-from fastsig.io import describe
 from fastsig.io._positioned import write_from
 from fastsig.io.provenance import input_files
 from fastsig.io.safe import SafeOutput, check_output
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
     from fastsig.stages.baseline import Baseline
 
 __all__ = ["check_picture", "draw", "draw_baseline", "draw_calibration", "draw_cube",
-           "draw_flags", "draw_place", "draw_switched"]
+           "draw_flags", "draw_place", "draw_switched", "write_page"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 
@@ -51,7 +48,8 @@ def draw(
     stream : VoltageStream or SpectrumStream
         What to draw.
     path : path, optional
-        Picture (.png, .pdf, .svg) or self-contained page (.html).
+        Picture (.png, .pdf, .svg) or self-contained page (.html); of spectra that of `write_page`,
+        for which the file is read again.
     overwrite : bool
         Whether an existing file may be replaced.
     product : str, optional
@@ -68,10 +66,58 @@ def draw(
         raise PlanError(f"there is no picture of {stream.kind}: detect first")
     if product is not None and isinstance(stream, VoltageStream):
         raise UsageError(f"product = {product!r}; voltages have no products: leave it out")
+    if path is not None and _is_page(path) and isinstance(stream, SpectrumStream):
+        write_page(stream, path, overwrite=overwrite, product=product)
+        return draw_spectra(stream, product)
     return _drawn(
         lambda: (draw_voltages(stream) if isinstance(stream, VoltageStream)
                  else draw_spectra(stream, product)),
         stream, path, overwrite, input_files(stream))
+
+
+def _is_page(path: str | os.PathLike[str]) -> bool:
+    return os.fspath(path).lower().endswith(".html")
+
+
+def write_page(
+    what: SpectrumStream | Cube, path: str | os.PathLike[str], *, overwrite: bool = True,
+    product: str | None = None, page_size: int | None = None,
+) -> None:
+    """Write the page of spectra or of a cube: one HTML file to zoom and cut in.
+
+    Parameters
+    ----------
+    what : SpectrumStream or Cube
+        What it shows.
+    path : path
+        Page (.html) to write.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    product : str, optional
+        Which product, or Stokes parameter, is shown first; the page holds all.
+    page_size : int, optional
+        Bytes that the page does not exceed, 3 MB by default. Where there are too many values,
+        neighbours are averaged, as few as need be; the page says how many.
+
+    Raises
+    ------
+    UsageError
+        Where the product or the path's ending is unknown, or the page too small.
+    """
+    from fastsig.view.page import PAGE_SIZE, cube_page, spectra_page
+
+    target, size = os.fspath(path), PAGE_SIZE if page_size is None else page_size
+    if not target.lower().endswith(".html"):
+        raise UsageError(f"{target}: a page ends in .html")
+    if isinstance(what, Stream) and not isinstance(what, SpectrumStream):
+        raise PlanError(f"there is no page of {what.kind}: detect first")
+    sources = input_files(what) if isinstance(what, SpectrumStream) else what.file.files
+    check_output(target, overwrite=overwrite, inputs=sources)
+    if isinstance(what, SpectrumStream):
+        content = spectra_page(what, product, size)
+    else:
+        content = cube_page(what.file, product or what.stokes, size)
+    _write(content, target, overwrite)
 
 
 def draw_baseline(
@@ -246,25 +292,16 @@ def _drawn(make: Callable[[], Figure], about: Stream | Callable[[], Mapping[str,
     figure.savefig(picture, format="png" if kind == "html" else kind, dpi=150)
     content = picture.getvalue()
     if kind == "html":
-        content = _page(describe(about, "") if isinstance(about, Stream) else about(), content)
-    with SafeOutput(name, overwrite=overwrite) as output:
+        from fastsig.view.page import picture_page
+
+        content = picture_page(about if isinstance(about, Stream) else about(), content)
+    _write(content, name, overwrite)
+    return figure
+
+
+def _write(content: bytes, path: str, overwrite: bool) -> None:
+    with SafeOutput(path, overwrite=overwrite) as output:
         try:
             write_from(output.descriptor, np.frombuffer(content, np.uint8), 0)
         except OSError as error:
             raise output.error(error) from error
-    return figure
-
-
-def _page(about: Mapping[str, Any], picture: bytes) -> bytes:
-    facts = {key: value for key, value in about.items() if value not in (None, "", [])}
-    rows = "".join(f"<tr><th>{escape(key)}</th><td>{escape(str(value))}</td></tr>"
-                   for key, value in facts.items())
-    name = escape(os.path.basename(about["path"]))
-    style = "body{font:15px sans-serif;margin:2em}th{text-align:left;padding-right:2em}"
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title>"
-        f"<style>{style}</style><h1>{name}</h1>"
-        f"<img alt='picture of {name}' style='max-width:100%' "
-        f"src='data:image/png;base64,{base64.b64encode(picture).decode()}'>"
-        f"<table>{rows}</table></html>"
-    ).encode()
