@@ -26,6 +26,7 @@ from fastsig.frequency import ChannelAxis
 from fastsig.io.provenance import chain_record, input_files, input_record
 from fastsig.io.safe import check_output
 from fastsig.memory import resident_bytes
+from fastsig.reductions._map_bands import common_band, frame_told, framed
 from fastsig.reductions._map_header import AXES, map_header, velocity_band
 from fastsig.reductions._map_pixels import beams_of, kernel_of, pixels
 from fastsig.reductions._map_rows import PRODUCTS, Rows, as_streams, check_alike, rows_of
@@ -33,16 +34,15 @@ from fastsig.scheduler import run
 from fastsig.signals import held
 from fastsig.stream import SpectrumStream
 from fastsig.units import exact, quantity
+from fastsig.velocity import line
 
-__all__ = ["HI_HZ", "Map", "MapData", "MapPlan", "grid"]
+__all__ = ["Map", "MapData", "MapPlan", "grid"]
 
 _log = logging.getLogger(__name__)
 
 F4 = NDArray[np.float32]
 
-#: Rest frequency of the hydrogen line, Hz.
-HI_HZ = Fraction("1420405751.768")
-_ALLOWANCE = 160 * 10**6  # what compiled kernels, libraries and pieces of headers take
+_ALLOWANCE = 96 * 10**6  # compiler and allocator growth while running
 #: What becomes of the level of each input's channels: it stays, or its median over time is taken off.
 ZEROS = ("keep", "median")
 _STOKES = {"I": (1,), "IQUV": (1, 2, 3, 4), "V": (4,)}
@@ -118,10 +118,13 @@ class Map:
         Full width of the telescope's beam; the receiver's by default.
     products : {"I", "IQUV", "V"}
         Of the map; I is the mean of AA and BB where these are there.
+    frame : {"topocentric", "geocentric", "barycentric", "heliocentric", "lsrk"}, optional
+        Of the channels: each spectrum is shifted and resampled, as by `fastsig.stages.frame.Frame`;
+        by default they stay as they are.
     axis : {"FREQ", "VRAD", "VOPT"}
         The spectral axis; channels are evenly spaced in frequency in all of them.
     rest : str or Quantity, optional
-        Rest frequency, or ``"HI"``.
+        Line, as of `fastsig.velocity.line`; by default that of the spectra's headers, if any.
     fstart, fstop : frequency, optional
         Lowest and highest channel centre.
     vstart, vstop : velocity, optional
@@ -145,8 +148,8 @@ class Map:
     def __init__(
         self, inputs: Sequence[Any], *, kernel: Any = None, radius: Any = None, pixel: Any = None,
         projection: str = "TAN", center: Any = None, size: Any = None, beam_size: Any = None,
-        products: str = "I", axis: str = "FREQ", rest: Any = None, fstart: Any = None,
-        fstop: Any = None, vstart: Any = None, vstop: Any = None, zero: str = "keep",
+        products: str = "I", frame: str | None = None, axis: str = "FREQ", rest: Any = None,
+        fstart: Any = None, fstop: Any = None, vstart: Any = None, vstop: Any = None, zero: str = "keep",
         keep: Sequence[str] = (), min_weight: Any = 0,
     ) -> None:
         if products not in PRODUCTS:
@@ -155,10 +158,12 @@ class Map:
             raise UsageError(f"axis = {axis!r}; allowed: {', '.join(AXES)}")
         if zero not in ZEROS:
             raise UsageError(f"zero = {zero!r}; allowed: {', '.join(ZEROS)}")
-        self.products, self.kind, self.rest_hz = products, axis, _rest(rest)
-        self.streams = as_streams(inputs)
-        check_alike(self.streams, products)
-        self.frame = "topocentric"
+        self.products, self.kind = products, axis
+        given = as_streams(inputs)
+        check_alike(given, products)
+        self.streams = framed(given, frame)
+        self.frame = frame_told(self.streams)
+        self.rest_hz = _rest(rest, self.streams)
         self.axis, self._cuts = self._band(fstart, fstop, vstart, vstop)
         rows = [rows_of(stream, keep) for stream in self.streams]
         self._check_any(rows)
@@ -214,21 +219,7 @@ class Map:
                 raise UsageError("vstart with fstart or fstop; allowed: velocities or frequencies")
             low, high = velocity_band(exact(vstart, "m/s", "vstart"), exact(vstop, "m/s", "vstop"),
                                       self.rest_hz, self.kind)
-        axes = [stream.header.require_channels(stream.path) for stream in self.streams]
-        cuts = [axis.slice_of(low, high) for axis in axes]
-        for axis, cut, stream in zip(axes, cuts, self.streams, strict=True):
-            if cut[0] >= cut[1]:
-                edges = [float(edge) / 1e6 for edge in axis.edges_hz]
-                raise UsageError(f"{stream.path}: no channel in the band; it has {edges[0]:g} to "
-                                 f"{edges[1]:g} MHz")
-        found = [axis.sliced(*cut) for axis, cut in zip(axes, cuts, strict=True)]
-        for axis, stream in zip(found, self.streams, strict=True):
-            if (axis.first_hz, axis.step_hz, axis.n_chan) != (
-                    found[0].first_hz, found[0].step_hz, found[0].n_chan):
-                raise PlanError(f"{stream.path}: its channels are not those of "
-                                f"{self.streams[0].path}; allowed: the same channels, or a band "
-                                "(--fstart, --fstop) in which they are")
-        return found[0], cuts
+        return common_band(self.streams, low, high)
 
     def _check_any(self, rows: Sequence[Rows]) -> None:
         if any(len(each.kept) for each in rows):
@@ -322,7 +313,8 @@ class Map:
         threads = len(os.sched_getaffinity(0)) if workers is None else workers
         if threads < 1:
             raise UsageError(f"workers = {workers}; allowed: 1 or more")
-        base = resident_bytes() + _ALLOWANCE + self._gridder_bytes()
+        _ = self.gridder  # so that it is resident, and the compiler
+        base = resident_bytes() + _ALLOWANCE
         floor = base + self._bytes(1, 1)
         if memory is not None and memory < floor:
             raise PlanError(f"--memory {memory / 1e6:.0f}MB is below the floor of this map, "
@@ -338,11 +330,6 @@ class Map:
         blocks = -(-self.axis.n_chan // low)
         n_chan = -(-self.axis.n_chan // blocks)  # even blocks
         return MapPlan(threads, n_chan, base + self._bytes(threads, n_chan), floor)
-
-    def _gridder_bytes(self) -> int:
-        if self._gridder is not None:
-            return 0  # resident already
-        return 72 * self.n_spectra + 32 * self.shape[-1] * self.shape[-2]
 
     def _bytes(self, threads: int, n_chan: int) -> int:
         """Memory of a block of channels."""
@@ -554,15 +541,13 @@ def _file(stream: SpectrumStream) -> Any:
     return root
 
 
-def _rest(rest: Any) -> Fraction | None:
-    if rest is None:
-        return None
-    if isinstance(rest, str) and rest.strip().upper() == "HI":
-        return HI_HZ
-    found = exact(rest, "Hz", "rest")
-    if found <= 0:
-        raise UsageError(f"rest = {rest}; allowed: HI, or a frequency above 0")
-    return found
+def _rest(rest: Any, streams: Sequence[SpectrumStream]) -> Fraction | None:
+    """Rest frequency, Hz: given, or that of all headers."""
+    if rest is not None:
+        return Fraction(repr(line(rest).hz))
+    told = {stream.header.rest_hz for stream in streams}
+    found = told.pop() if len(told) == 1 else None
+    return None if found is None else Fraction(repr(found))
 
 
 def _vectors(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.float64]:
