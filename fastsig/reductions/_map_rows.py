@@ -16,7 +16,8 @@ from fastsig.stream import SpectrumStream, Stream
 
 __all__ = ["KEPT", "PRODUCTS", "Rows", "as_streams", "check_alike", "rows_of"]
 
-F4, F8 = NDArray[np.float32], NDArray[np.float64]
+F4 = NDArray[np.float32]
+F8 = NDArray[np.float64]
 
 #: Kinds of rows that are left out unless they are asked for.
 KEPT = ("extrapolated", "diode")

@@ -7,9 +7,7 @@ on threads.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import logging
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -25,10 +23,10 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.io.provenance import chain_record, input_files, input_record
 from fastsig.io.safe import check_output
-from fastsig.memory import resident_bytes
 from fastsig.reductions._map_bands import common_band, frame_told, framed
 from fastsig.reductions._map_header import AXES, map_header, velocity_band
 from fastsig.reductions._map_pixels import beams_of, kernel_of, pixels
+from fastsig.reductions._map_plan import MapPlan, plan_blocks
 from fastsig.reductions._map_rows import PRODUCTS, Rows, as_streams, check_alike, rows_of
 from fastsig.scheduler import run
 from fastsig.signals import held
@@ -38,15 +36,11 @@ from fastsig.velocity import line
 
 __all__ = ["Map", "MapData", "MapPlan", "grid"]
 
-_log = logging.getLogger(__name__)
-
 F4 = NDArray[np.float32]
 
-_ALLOWANCE = 96 * 10**6  # compiler and allocator growth while running
-#: What becomes of the level of each input's channels: it stays, or its median over time is taken off.
+#: The level of each input's channels: it stays, or its median over time is taken off.
 ZEROS = ("keep", "median")
 _STOKES = {"I": (1,), "IQUV": (1, 2, 3, 4), "V": (4,)}
-_BLOCK_BYTES = 2**30  # of a block of channels, where no bound is given
 _TILES = 16  # that a task grids
 
 
@@ -74,25 +68,6 @@ class MapData:
         from astropy.wcs import WCS
 
         return WCS(self.header)
-
-
-@dataclass(frozen=True)
-class MapPlan:
-    """How a map is made.
-
-    Parameters
-    ----------
-    threads : int
-    n_chan : int
-        Channels of a block.
-    memory, floor : int
-        Bytes that the process takes, and at the least.
-    """
-
-    threads: int
-    n_chan: int
-    memory: int
-    floor: int
 
 
 class Map:
@@ -149,8 +124,8 @@ class Map:
         self, inputs: Sequence[Any], *, kernel: Any = None, radius: Any = None, pixel: Any = None,
         projection: str = "TAN", center: Any = None, size: Any = None, beam_size: Any = None,
         products: str = "I", frame: str | None = None, axis: str = "FREQ", rest: Any = None,
-        fstart: Any = None, fstop: Any = None, vstart: Any = None, vstop: Any = None, zero: str = "keep",
-        keep: Sequence[str] = (), min_weight: Any = 0,
+        fstart: Any = None, fstop: Any = None, vstart: Any = None, vstop: Any = None,
+        zero: str = "keep", keep: Sequence[str] = (), min_weight: Any = 0,
     ) -> None:
         if products not in PRODUCTS:
             raise UsageError(f"products = {products!r}; allowed: {', '.join(PRODUCTS)}")
@@ -171,8 +146,10 @@ class Map:
         self.kernel = kernel_of(self.beam, kernel, radius)
         self.unit = str(self.streams[0].header.unit)
         self._stretch = self.kernel.fitted(self.beam)
-        step = self._step(pixel)
-        self._facts = {
+        self.pixel_deg = step = self._step(pixel)
+        self.min_weight_s = float(quantity(min_weight, "s", "min_weight").value)
+        self.zero = zero
+        self._facts: dict[str, Any] = {
             "kernel_deg": self.kernel.fwhm_deg, "radius_deg": self.kernel.radius_deg,
             "beam_deg": self.beam.fwhm_deg, "beams_deg": sorted(set(self.beam.each_deg)),
             "pixel_deg": step, "products": products, "axis": axis,
@@ -293,8 +270,8 @@ class Map:
                        for stream, rows in zip(self.streams, self.rows, strict=True)],
             "map": self._facts,
             "conventions": {
-                "mean": "sum(w K v) / sum(w K); w = weight times integration time; for Jy/beam v is "
-                        "multiplied by r, the solid angle of the map's beam over that of the "
+                "mean": "sum(w K v) / sum(w K); w = weight times integration time; for Jy/beam v "
+                        "is multiplied by r, the solid angle of the map's beam over that of the "
                         "spectrum's, and w divided by r^2",
                 "weight": "(sum w K)^2 / sum(w K^2), s",
                 "kernel": "k_b^2 + b^2 is the same for all beams b",
@@ -310,36 +287,18 @@ class Map:
         PlanError
             Where `memory` is below the floor, which it names.
         """
-        threads = len(os.sched_getaffinity(0)) if workers is None else workers
-        if threads < 1:
-            raise UsageError(f"workers = {workers}; allowed: 1 or more")
         _ = self.gridder  # so that it is resident, and the compiler
-        base = resident_bytes() + _ALLOWANCE
-        floor = base + self._bytes(1, 1)
-        if memory is not None and memory < floor:
-            raise PlanError(f"--memory {memory / 1e6:.0f}MB is below the floor of this map, "
-                            f"{-(-floor // 10**6)}MB")
-        room = max(self._bytes(threads, 1), _BLOCK_BYTES) if memory is None else memory - base
-        while threads > 1 and self._bytes(threads, 1) > room:
-            threads -= 1
-        low, high = 1, self.axis.n_chan
-        while low < high:  # the most channels that fit
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if self._bytes(threads, middle) <= room else (
-                low, middle - 1)
-        blocks = -(-self.axis.n_chan // low)
-        n_chan = -(-self.axis.n_chan // blocks)  # even blocks
-        return MapPlan(threads, n_chan, base + self._bytes(threads, n_chan), floor)
+        return plan_blocks(self._bytes, self.axis.n_chan, workers, memory)
 
     def _bytes(self, threads: int, n_chan: int) -> int:
         """Memory of a block of channels."""
         wide = n_chan if self._weights_vary else 1
-        per_row = 4 * len(self.stokes) * (n_chan + wide)
-        plane = self.shape[-1] * self.shape[-2]
+        plane = math.prod(self.shape[-2:])
         planes = 4 * plane * n_chan * (2 * len(self.stokes) + 1) + 8 * plane
         each = max(max(rows.piece_bytes(n_chan) for rows in self.rows),
                    256 * 24 * n_chan + 2**19)
-        return self.n_spectra * per_row + planes + threads * each
+        return (4 * self.n_spectra * len(self.stokes) * (n_chan + wide) + planes
+                + threads * each)
 
     @property
     def _weights_vary(self) -> bool:
@@ -348,26 +307,19 @@ class Map:
     def explain(self, *, workers: int | None = None, memory: int | None = None) -> str:
         """How the map would be made, as text."""
         ready = self.plan(workers=workers, memory=memory)
-        edges = [float(edge) / 1e6 for edge in self.axis.edges_hz]
-        middle = self.header["CRVAL1"], self.header["CRVAL2"]
-        step = self._facts["pixel_deg"] * 3600
-        width = self.header["BMAJ"] * 60
-        lines = [
-            f"{self.n_spectra} spectra of {len(self.streams)} "
-            f"{'file' if len(self.streams) == 1 else 'files'}",
-            *(f"left out: {n} spectra, {why}" for why, n in self.left_out.items()),
-            f"{self.shape[-1]} x {self.shape[-2]} pixels of {step:g} arcsec, "
-            f"{self.header['CTYPE1'][-3:]} about {middle[0]:.4f}, {middle[1]:+.4f} deg",
-            f"{self.axis.n_chan} channels, {edges[0]:.6g} to {edges[1]:.6g} MHz, "
-            f"{self.header['SPECSYS']}",
-            f"beam {self.beam.fwhm_deg * 60:.3f} arcmin ({self.beam.told}), kernel "
-            f"{self.kernel.fwhm_deg * 60:.3f} arcmin: effective {width:.3f} arcmin, "
-            f"{self.header['BUNIT']}",
-            f"{ready.n_chan} channels at a time, {ready.threads} "
-            f"{'thread' if ready.threads == 1 else 'threads'}, memory about "
-            f"{ready.memory / 1e6:.0f} MB (at least {ready.floor / 1e6:.0f} MB)",
-        ]
-        return "\n".join(lines)
+        low, high = (float(edge) / 1e6 for edge in self.axis.edges_hz)
+        head, beam, n = self.header, self.beam, len(self.streams)
+        return "\n".join([
+            f"{self.n_spectra} spectra of {n} {'file' if n == 1 else 'files'}",
+            *(f"left out: {count} spectra, {why}" for why, count in self.left_out.items()),
+            f"{self.shape[-1]} x {self.shape[-2]} pixels of {self.pixel_deg * 3600:g} arcsec, "
+            f"{head['CTYPE1'][-3:]} about {head['CRVAL1']:.4f}, {head['CRVAL2']:+.4f} deg",
+            f"{self.axis.n_chan} channels, {low:.6g} to {high:.6g} MHz, {head['SPECSYS']}",
+            f"beam {beam.fwhm_deg * 60:.3f} arcmin ({beam.told}), kernel "
+            f"{self.kernel.fwhm_deg * 60:.3f} arcmin: effective {head['BMAJ'] * 60:.3f} arcmin, "
+            f"{head['BUNIT']}",
+            ready.told(),
+        ])
 
     def _blocks(self, ready: MapPlan, progress: Callable[[int], Any] | None
                 ) -> Iterator[tuple[int, F4, F4]]:
@@ -405,7 +357,7 @@ class Map:
 
         run(tasks, work, lambda *_: None, workers=threads,
             describe=lambda task: f"{task[0].stream.path}: spectra {task[1][0]} to {task[1][1]}")
-        if self._facts["zero"] == "median":
+        if self.zero == "median":
             self._take_off_medians(data, weight, threads)
         return data, weight
 
@@ -439,9 +391,8 @@ class Map:
 
     def _finish(self, mean: F4, weight: F4) -> None:
         """NaN where there is too little weight."""
-        least = self._facts["min_weight_s"]
-        if least > 0:
-            mean[weight < least] = np.nan
+        if self.min_weight_s > 0:
+            mean[weight < self.min_weight_s] = np.nan
 
     def read(self, *, workers: int | None = None, memory: int | None = None) -> MapData:
         """Compute the map."""
@@ -487,14 +438,12 @@ class Map:
 
         self.check(path, overwrite=overwrite)
         ready = self.plan(workers=workers, memory=memory)
-        with held(), CubeWriter(path, self.header, self.shape,
-                                self.provenance(hash_inputs=hash_inputs),
+        told = self.provenance(hash_inputs=hash_inputs)
+        with held(), CubeWriter(path, self.header, self.shape, told,
                                 overwrite=overwrite) as writer:
-            with contextlib.closing(self._blocks(ready, progress)) as blocks:
-                for first, mean, weight in blocks:
-                    for product in range(len(mean)):
-                        writer.write(product * self.axis.n_chan + first, mean[product],
-                                     weight[product])
+            for first, mean, weight in self._blocks(ready, progress):
+                for product, planes in enumerate(mean):
+                    writer.write(product * self.axis.n_chan + first, planes, weight[product])
 
     def check(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Raise `OutputError` where the map cannot go to a name."""
@@ -504,14 +453,14 @@ class Map:
     @property
     def disk_bytes(self) -> int:
         """Bytes of the file, at the most."""
-        return 8 * math.prod(self.shape) + 2**16
+        return 8 * int(math.prod(self.shape)) + 2**16
 
     def __repr__(self) -> str:
         return f"<Map of {self.n_spectra} spectra, {self.shape}, {self.header['BUNIT']}>"
 
 
 def grid(inputs: Any, **options: Any) -> Map:
-    """Lay out a map of spectra; options as of `Map`. Nothing is computed until it is written or read.
+    """Lay out a map of spectra; nothing is computed until it is written or read.
 
     Parameters
     ----------
