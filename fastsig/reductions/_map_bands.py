@@ -25,7 +25,7 @@ def frame_told(streams: Sequence[SpectrumStream]) -> str:
     PlanError
         Where they are in several, or in one that is not known.
     """
-    found = {}
+    found: dict[str, str] = {}
     for stream in streams:
         told = stream.header.specsys
         frame = "topocentric" if told is None else known_frame(told)

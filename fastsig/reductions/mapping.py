@@ -7,7 +7,6 @@ on threads.
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -24,11 +23,11 @@ from fastsig.frequency import ChannelAxis
 from fastsig.io.provenance import chain_record, input_files, input_record
 from fastsig.io.safe import check_output
 from fastsig.reductions._map_bands import common_band, frame_told, framed
+from fastsig.reductions._map_blocks import grid_channels, read_channels, take_off_medians
 from fastsig.reductions._map_header import AXES, map_header, velocity_band
 from fastsig.reductions._map_pixels import beams_of, kernel_of, pixels
 from fastsig.reductions._map_plan import MapPlan, plan_blocks
 from fastsig.reductions._map_rows import PRODUCTS, Rows, as_streams, check_alike, rows_of
-from fastsig.scheduler import run
 from fastsig.signals import held
 from fastsig.stream import SpectrumStream
 from fastsig.units import exact, quantity
@@ -41,7 +40,6 @@ F4 = NDArray[np.float32]
 #: The level of each input's channels: it stays, or its median over time is taken off.
 ZEROS = ("keep", "median")
 _STOKES = {"I": (1,), "IQUV": (1, 2, 3, 4), "V": (4,)}
-_TILES = 16  # that a task grids
 
 
 @dataclass(frozen=True)
@@ -297,8 +295,8 @@ class Map:
         planes = 4 * plane * n_chan * (2 * len(self.stokes) + 1) + 8 * plane
         each = max(max(rows.piece_bytes(n_chan) for rows in self.rows),
                    256 * 24 * n_chan + 2**19)
-        return (4 * self.n_spectra * len(self.stokes) * (n_chan + wide) + planes
-                + threads * each)
+        return int(4 * self.n_spectra * len(self.stokes) * (n_chan + wide) + planes
+                   + threads * each)
 
     @property
     def _weights_vary(self) -> bool:
@@ -327,67 +325,22 @@ class Map:
         plane, n_product = self.shape[-2:], len(self.stokes)
         for first in range(0, self.axis.n_chan, ready.n_chan):
             n = min(ready.n_chan, self.axis.n_chan - first)
-            data, weight = self._read(first, n, ready.threads)
+            data, weight = read_channels(
+                self.rows, self._cuts, self._scales, self.products, first, n,
+                len(self.stokes), n if self._weights_vary else 1, ready.threads)
+            if self.zero == "median":
+                take_off_medians(data, weight, [len(each.kept) for each in self.rows],
+                                 ready.threads)
             mean = np.empty((n_product, n, *plane), np.float32)
             out = np.empty_like(mean)
             for product in range(n_product):
-                self._grid(data[product], weight[product], mean[product], out[product],
-                           ready.threads)
+                grid_channels(self.gridder, data[product], weight[product], mean[product],
+                              out[product], ready.threads)
             del data, weight
             self._finish(mean, out)
             yield first, mean, out
             if progress is not None:
                 progress(n)
-
-    def _read(self, first: int, n: int, threads: int) -> tuple[F4, F4]:
-        """Values and weights of some channels of all spectra, (product, spectrum, chan)."""
-        wide = n if self._weights_vary else 1
-        data = np.empty((len(self.stokes), self.n_spectra, n), np.float32)
-        weight = np.empty((len(self.stokes), self.n_spectra, wide), np.float32)
-        tasks, at = [], 0
-        for rows, cut, scale in zip(self.rows, self._cuts, self._scales, strict=True):
-            band = cut[0] + first, cut[0] + first + n
-            tasks += [(rows, piece, band, scale, at) for piece in rows.pieces()]
-            at += len(rows.kept)
-
-        def work(task: tuple[Rows, tuple[int, int], tuple[int, int], float, int]) -> None:
-            rows, piece, band, scale, at = task
-            where = slice(at + piece[0], at + piece[1])
-            rows.read(piece, band, self.products, data[:, where], weight[:, where], scale)
-
-        run(tasks, work, lambda *_: None, workers=threads,
-            describe=lambda task: f"{task[0].stream.path}: spectra {task[1][0]} to {task[1][1]}")
-        if self.zero == "median":
-            self._take_off_medians(data, weight, threads)
-        return data, weight
-
-    def _take_off_medians(self, data: F4, weight: F4, threads: int) -> None:
-        """Take the median over the spectra of each input, product and channel off."""
-        from fastsig_kernels import column_median
-
-        def work(span: tuple[int, int]) -> None:
-            for values, each in zip(data[:, slice(*span)], weight[:, slice(*span)], strict=True):
-                lost = np.ascontiguousarray(np.broadcast_to(~(each > 0), values.shape))
-                values -= column_median(values, flags=lost)
-
-        ends = np.cumsum([0, *(len(rows.kept) for rows in self.rows)]).tolist()
-        run([span for span in itertools.pairwise(ends) if span[0] < span[1]], work,
-            lambda *_: None, workers=threads, describe=lambda span: f"medians of spectra {span}")
-
-    def _grid(self, data: F4, weight: F4, mean: F4, out: F4, threads: int) -> None:
-        gridder = self.gridder
-        free = [gridder.scratch(data.shape[1]) for _ in range(threads)]
-
-        def work(first: int) -> None:
-            scratch = free.pop()
-            try:
-                gridder.process(data, weight, mean, out, first=first, scratch=scratch,
-                                stop=min(first + _TILES, gridder.n_tile))
-            finally:
-                free.append(scratch)
-
-        run(range(0, gridder.n_tile, _TILES), work, lambda *_: None, workers=threads,
-            describe=lambda first: f"tiles from {first} on")
 
     def _finish(self, mean: F4, weight: F4) -> None:
         """NaN where there is too little weight."""
