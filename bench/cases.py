@@ -5,6 +5,7 @@ from bench import (
          calibration,
          pointing,
          readers,
+         resampling,
          spectra_files,
          spectrometers,
          stages,
@@ -12,4 +13,5 @@ from bench import (
 )
 
 CASES = [*spectrometers.CASES, *transforms.CASES, *banks.CASES, *stages.CASES,
-         *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES]
+         *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
+         *resampling.CASES]

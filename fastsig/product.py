@@ -140,7 +140,7 @@ class Data:
         from specutils import Spectrum
 
         if self.kind != "spectra" or self.frequency is None:
-            raise TypeError(f"only spectra with known frequencies become a Spectrum, not {self.kind}")
+            raise TypeError(f"only spectra of known frequencies become a Spectrum, not {self.kind}")
         unit = u.Unit(self.header.unit or "")
         weight = np.broadcast_to(self.valid, self.values.shape)
         noise = scatter(self.values, weight) if sigma is None else (

@@ -23,8 +23,8 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
 @click.option("--rest", metavar="LINE|FREQ",
               help="Line that the spectra are about: HI, OH1612, OH1665, OH1667, OH1720, H166a and "
               "the like, or a frequency.")
-@click.option("--position", metavar="'RA DEC'",
-              help="Of all spectra, ICRS, e.g. '187.5deg 12.4deg', in place of what the file says.")
+@click.option("--position", metavar="RA,DEC",
+              help="Of all spectra, ICRS, e.g. 187.5deg,12.4deg, in place of what the file says.")
 @click.option("--site", metavar="NAME", help="Telescope, in place of what the file says.")
 @click.option("--width", metavar="FREQ", help="Of output channels; by default the input's.")
 @click.option("--band", metavar="FREQ-FREQ",

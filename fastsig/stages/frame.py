@@ -28,6 +28,7 @@ _COLUMN = "frame_m_s"
 # Cards by which files say that something in them is of the barycentre, not what.
 _BARYCENTRED = ("barycentric", "pulsarcentric", "barycentered")
 _LAGS = 4
+_MOST_MOVED = 0.1  # channels
 _TRIED = 5  # rows at which the shift is looked at before the work
 
 
@@ -91,6 +92,7 @@ class Frame(SpectrumStream):
         if source.header.channels is None:
             raise PlanError(f"{source.path}: a frame needs the frequency of channels; give "
                             "--set frequency=1420MHz (centre of the band)")
+        _check_labels(source)
         self.source, self.axis = source, source.header.channels
         self.to, self.min_valid = frame_of(to), _share(min_valid)
         self.lobes = _lobes(LOBES if lobes is None else lobes)
@@ -117,13 +119,8 @@ class Frame(SpectrumStream):
             return None
         name = location or self.source.header.telescope
         if name is None:
-            raise UsageError(f"{self.path_of}: the telescope is not known; give --site FAST")
+            raise UsageError(f"{self.source.path}: the telescope is not known; give --site FAST")
         return telescopes.get(name).location
-
-    @property
-    def path_of(self) -> str:
-        """The file's name, before there is a stream."""
-        return self.source.path
 
     def _check_position(self) -> None:
         header = self.source.header
@@ -164,7 +161,7 @@ class Frame(SpectrumStream):
         found = found[np.isfinite(found)]
         if not found.size:
             raise UsageError(f"{self.source.path}: the position of no row is known; give "
-                             "--position '187.5deg 12.4deg'")
+                             "--position 187.5deg,12.4deg")
         return float(found.min()), float(found.max())
 
     def factors(self, start: int, n: int) -> NDArray[np.float64]:
@@ -269,6 +266,15 @@ class Frame(SpectrumStream):
         return sums(self.read_block(start, n), self.header.n_sum, self.weight_channels)
 
 
+def _check_labels(source: SpectrumStream) -> None:
+    """Refuse rows that are tuned differently: the header has the labels of the first alone."""
+    moved = source.header.extra.get("frequency_moves_channels", 0)
+    if isinstance(moved, (int, float)) and moved > _MOST_MOVED:
+        raise PlanError(f"{source.path}: labels of channels move by {moved:.3g} channels from row "
+                        f"to row; allowed: {_MOST_MOVED}; pick rows of one tuning, as by --set "
+                        "scan=152")
+
+
 def _source_frame(source: SpectrumStream, given: str | None) -> tuple[str, str]:
     """The frame that spectra are in, and who says so."""
     if given is not None:
@@ -293,12 +299,12 @@ def _position(value: Any) -> tuple[float, float]:
     if isinstance(value, SkyCoord):
         sky = value.icrs
     else:
-        pair = value.split() if isinstance(value, str) else _pair(value)
+        pair = value.replace(",", " ").split() if isinstance(value, str) else _pair(value)
         try:
             sky = SkyCoord(*pair, unit=u.deg)
         except (TypeError, ValueError) as error:
             raise UsageError(f"position = {value!r}; allowed: right ascension and declination, "
-                             "ICRS, as in '187.5deg 12.4deg' or '12h30m00s +12d24m00s'") from error
+                             "ICRS, as in 187.5deg,12.4deg or 12h30m00s,+12d24m00s") from error
     if sky.size != 1:
         raise UsageError(f"position: found {sky.size} places; allowed: one")
     return float(sky.ra.deg), float(sky.dec.deg)

@@ -52,6 +52,7 @@ from .packing import (
 )
 from .products import PRODUCTS, product_codes
 from .requantize import requantize, requantize_nb, restore, restore_nb
+from .resampling import resample, resample_nb, resampling_covariance
 from .scaling import (
     apply_scales,
     apply_scales_nb,
@@ -146,6 +147,9 @@ __all__ = [
     "quantize_nb",
     "requantize",
     "requantize_nb",
+    "resample",
+    "resample_nb",
+    "resampling_covariance",
     "response",
     "restore",
     "restore_nb",

@@ -98,14 +98,14 @@ def resample(
     Notes
     -----
     Takes 20 bytes an input channel of one spectrum besides, and 0.1 MiB; nothing of the data's size
-    when both outputs are given. The GIL is released. NaN does not propagate: it is what is lost. A row of
-    which position or step is not finite is NaN. An output channel's bits do not depend on
+    when both outputs are given. The GIL is released. NaN does not propagate: it is what is lost. A
+    row of which position or step is not finite is NaN. An output channel's bits do not depend on
     `first_out`, `n_out` nor on where a slice begins, if all that its kernel spans is in it. Steps
     within 3.1e-4 of 1 are fastest. Noise of output channels is correlated: `resampling_covariance`
     tells how.
     """
     _check.array("x", x, ("float32",), 3)
-    n_time, n_product, n_chan = x.shape
+    n_time, n_product = x.shape[:2]
     for name, each in (("position", position), ("step", step)):
         _check.array(name, each, ("float64",), 1)
         _check.shape(name, each, (n_time,))

@@ -30,10 +30,9 @@ PLACE = SkyCoord(187.5 * u.deg, 12.4 * u.deg)
 N_CHAN, N_ROW = 2048, 12
 
 
-def header(axis, *, n_product=2, rate=Fraction(1, 600), **more):
-    return Header(parse_time("2021-03-04T15:06:07.5"), rate, axis,
-                  polarization=PolBasis("linear", PRODUCTS["AABBCRCI" if n_product == 4 else "AABB"]),
-                  n_bits=32, telescope="FAST", **more)
+def header(axis, *, products="AABB", rate=Fraction(1, 600), **more):
+    return Header(parse_time("2021-03-04T15:06:07.5"), rate, axis, n_bits=32, telescope="FAST",
+                  polarization=PolBasis("linear", PRODUCTS[products]), **more)
 
 
 def band(width=F_WIDTH, middle_hz=1_419_900_000, n=N_CHAN):
@@ -90,7 +89,7 @@ def test_velocities_of_a_line_for_both_labels(tmp_path, label, velocity):
     """The file has a line at a known velocity, its labels being centres, or half a channel low."""
     true = band()
     off = F_WIDTH / 2 if label == "half-channel" else 0
-    head = header(ChannelAxis(true.first_hz - off, true.step_hz, N_CHAN), n_product=4)
+    head = header(ChannelAxis(true.first_hz - off, true.step_hz, N_CHAN), products="AABBCRCI")
     lines = line_spectra(topocentric(velocity, middles(head, N_ROW)), true.centers.value)
     data = np.repeat(lines[:, np.newaxis], 4, axis=1).astype(np.float32)
     path = tmp_path / "line_tracking-M01_F_0001.fits"
@@ -219,6 +218,8 @@ def test_what_is_refused():
         of(channels=None).frame("lsrk")
     with pytest.raises(UsageError, match="spectra run from 1419"):
         of().frame("lsrk", band=("1300MHz", "1301MHz"))
+    with pytest.raises(PlanError, match="move by 3 channels"):
+        of(extra={"frequency_moves_channels": 3.0}).frame("lsrk")
     with pytest.raises(UsageError, match="rest = 'X'"):
         of().frame("lsrk", rest="X")
     with pytest.raises(UsageError, match="lobes"):
