@@ -235,7 +235,7 @@ class CubeFile:
         """The map with its axes as (stokes, chan, y, x)."""
         kept = [axis for axis in self.header.order if axis >= 0]
         rest = [axis for axis in range(image.mapped.ndim) if axis not in kept]
-        moved = np.transpose(image.mapped, [*rest, *kept])[(0,) * len(rest)]
+        moved: NDArray[Any] = np.transpose(image.mapped, [*rest, *kept])[(0,) * len(rest)]
         for place, axis in enumerate(self.header.order):
             if axis < 0:
                 moved = np.expand_dims(moved, place)

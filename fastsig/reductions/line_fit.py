@@ -281,7 +281,7 @@ class _Task:
 
     def flat(self, flux: F8) -> F8:
         """Baseline to start from, by what lies within three sigma of it; a constant is 0."""
-        found = np.zeros(len(self.terms))
+        found: F8 = np.zeros(len(self.terms))
         used = np.ones(len(flux), bool)
         for _ in range(_CLIPS if len(found) > 1 else 0):
             found = np.linalg.lstsq(self.terms[:, used].T, flux[used], rcond=None)[0]
