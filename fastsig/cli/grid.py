@@ -30,7 +30,11 @@ from fastsig.cli import common
               help="Of the map; I is the mean of AA and BB where these are there.")
 @click.option("--axis", type=click.Choice(["FREQ", "VRAD", "VOPT"]), default="FREQ",
               show_default=True, help="Spectral axis; VOPT is VOPT-F2W.")
-@click.option("--rest", metavar="HI|FREQ", help="Rest frequency, which velocities need.")
+@click.option("--frame", type=click.Choice(["topocentric", "geocentric", "barycentric",
+                                           "heliocentric", "lsrk"]),
+              help="Of the channels: spectra are shifted and resampled.  [default: as they are]")
+@click.option("--rest", metavar="LINE|FREQ",
+              help="Line: HI, OH1667, H166a or a frequency; velocities need it.")
 @click.option("--fstart", metavar="FREQ", callback=common._with_unit,
               help="Lowest channel centre, e.g. 1400MHz.")
 @click.option("--fstop", metavar="FREQ", callback=common._with_unit,
@@ -58,16 +62,16 @@ def grid(files: tuple[str, ...], output: str, **options: Any) -> None:
     The beam of the map is the telescope's and the kernel's together; in Jy/beam a point source
     peaks at its flux density.
     """
-    from fastsig.io import open_stream
     from fastsig.memory import parse_bytes
+    from fastsig.reductions._map_files import ClosedFile
     from fastsig.reductions.mapping import Map
 
     overrides = common.parse_overrides(options["overrides"])
     quiet = options["quiet"]
     memory = None if options["memory"] is None else parse_bytes(options["memory"])
-    streams = [open_stream(name, **overrides) for name in files]
+    streams = [ClosedFile(name, **overrides) for name in files]
     names = ("projection", "center", "size", "pixel", "kernel", "radius", "beam_size", "products",
-             "axis", "rest", "fstart", "fstop", "vstart", "vstop", "zero", "keep",
+             "frame", "axis", "rest", "fstart", "fstop", "vstart", "vstop", "zero", "keep",
              "min_weight")
     made = Map(streams, **{name: options[name] for name in names})
     made.check(output, overwrite=options["overwrite"])

@@ -198,7 +198,7 @@ def _image(shape: tuple[int, ...], bits: int, cards: fits.Header) -> fits.Header
 def _weight_cards(cards: fits.Header) -> fits.Header:
     """Cards of the weights: the axes of the map."""
     out = fits.Header([("EXTNAME", "WEIGHT", "effective integration time"),
-                       ("BUNIT", "s", "noise is that of a spectrum of 1 s / sqrt(WEIGHT)")])
+                       ("BUNIT", "s", "noise: that of 1 s / sqrt(WEIGHT)")])
     kept = ("WCSAXES", "RADESYS", "LONPOLE", "LATPOLE", *_SPECTRAL)
     for card in cards.cards:
         key = card.keyword

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import DataError, DoubtWarning, FormatError, UsageError
+from fastsig.errors import DataError, DoubtWarning, FastsigWarning, FormatError, UsageError
 from fastsig.io._cards import Cards
 from fastsig.io._fits import BLOCK, Table, read_column, tables
 from fastsig.io._fits_sums import add_words
@@ -119,6 +119,8 @@ class CubeFile:
     header : CubeHeader
     shape : tuple of int
         (stokes, chan, y, x).
+    faults : list of str
+        What is wrong behind the image, such as a table that is truncated.
     doubts : list of str
         What the file does not say, and what was read otherwise than it stands there.
 
@@ -135,9 +137,12 @@ class CubeFile:
 
         if convention not in (None, "radio", "optical"):
             raise UsageError(f"convention = {convention!r}; allowed: radio, optical")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of tables behind the image, which are looked at below
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             self.units = tables(self.path)
+        self.faults = [str(each.message) for each in caught]
+        if not self.units:
+            raise FormatError(self.path, "the file is empty")
         first = self.units[0]
         self.image = _Image(self.path, first)
         self.header: CubeHeader = cube_header(
@@ -230,7 +235,7 @@ class CubeFile:
         """The map with its axes as (stokes, chan, y, x)."""
         kept = [axis for axis in self.header.order if axis >= 0]
         rest = [axis for axis in range(image.mapped.ndim) if axis not in kept]
-        moved = np.transpose(image.mapped, [*rest, *kept])[(0,) * len(rest)]
+        moved: NDArray[Any] = np.transpose(image.mapped, [*rest, *kept])[(0,) * len(rest)]
         for place, axis in enumerate(self.header.order):
             if axis < 0:
                 moved = np.expand_dims(moved, place)
@@ -245,7 +250,9 @@ class CubeFile:
         return float(width), float(height)
 
     def tell(self) -> None:
-        """Warn once of what the file does not say."""
+        """Warn of what is wrong, and once of what the file does not say."""
+        for fault in self.faults:
+            warnings.warn(fault, FastsigWarning, stacklevel=3)
         if self.doubts:
             warnings.warn(f"{self.path}: {'; '.join(self.doubts)}", DoubtWarning, stacklevel=3)
 
@@ -307,7 +314,8 @@ def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) 
         "beam_pa_deg": None if head.beam is None else head.beam.pa,
         "noise": noise, "weights": cube.weight_image is not None,
     }
-    return fields | {"warnings": [f"{cube.path}: {each}" for each in cube.doubts]}
+    told = [f"{cube.path}: {each}" for each in cube.doubts]
+    return fields | {"warnings": [*cube.faults, *told]}
 
 
 def _finite(value: float) -> float | None:
@@ -386,7 +394,6 @@ def verify(path: str | os.PathLike[str], **overrides: Any) -> bool:
     """
     cube = CubeFile(path, **checked(overrides))
     cube.tell()
-    tables(cube.path)  # warns of tables that are truncated
     at, summed = 0, []
     with _opened(cube.path) as file:
         for unit in cube.units:

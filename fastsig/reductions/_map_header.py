@@ -12,20 +12,17 @@ from astropy.wcs import WCS
 
 from fastsig._version import __version__
 from fastsig.errors import UsageError
+from fastsig.frames import SPECSYS
 from fastsig.frequency import ChannelAxis
 from fastsig.reductions._map_pixels import Beams, Kernel
 from fastsig.stream import SpectrumStream
 from fastsig.time import iso
 
-__all__ = ["AXES", "SPECSYS", "map_header", "velocity_band"]
+__all__ = ["AXES", "map_header", "velocity_band"]
 
 C = 299_792_458  # m/s
 #: Spectral axes by option: CTYPE, and velocity convention.
 AXES = {"FREQ": "FREQ", "VRAD": "VRAD", "VOPT": "VOPT-F2W"}
-#: Values of SPECSYS by the names of frames.
-SPECSYS = {"topocentric": "TOPOCENT", "lsrk": "LSRK", "barycentric": "BARYCENT",
-           "heliocentric": "HELIOCEN", "lsrd": "LSRD", "galactocentric": "GALACTOC"}
-
 
 def velocity_band(low_ms: Fraction, high_ms: Fraction, rest_hz: Fraction, kind: str
                   ) -> tuple[Fraction, Fraction]:
@@ -88,14 +85,14 @@ def map_header(
     if rest_hz is not None:
         header["RESTFRQ"] = (float(rest_hz), "Hz")
     header["SPECSYS"] = (SPECSYS[frame], "frame of the spectral axis")
-    header["SSYSOBS"] = ("TOPOCENT", "frame that is the same for all spectra of a scan")
+    header["SSYSOBS"] = ("TOPOCENT", "frame of the receiver's tuning")
     for key, value, text in (*_observed(streams), *_gridding(beam, kernel, scale)):
         header[key] = (value, text)
     return header
 
 
 def _gridding(beam: Beams, kernel: Kernel, scale: float) -> list[tuple[str, Any, str]]:
-    return [("TELFWHM", beam.fwhm_deg, f"deg, telescope's beam: {beam.told}"[:47]),
+    return [("TELFWHM", beam.fwhm_deg, "deg, FWHM of the telescope's beam"),
             ("GRDFWHM", kernel.fwhm_deg, "deg, Gaussian kernel"),
             ("GRDRAD", kernel.radius_deg, "deg, where the kernel ends"),
             ("BEAMSCAL", scale, "solid angle of the beam over TELFWHM's"),
@@ -115,7 +112,8 @@ def _observed(streams: Sequence[SpectrumStream]) -> list[tuple[str, Any, str]]:
     last = max((stream.stop_time for stream in streams), key=_moment)
     out += [("TIMESYS", "UTC", ""), ("DATE-OBS", iso(first), "first spectrum"),
             ("MJD-OBS", float(first.utc.mjd), ""), ("DATE-BEG", iso(first), ""),
-            ("DATE-END", iso(last), "end of the last spectrum")]
+            ("MJD-BEG", float(first.utc.mjd), ""), ("DATE-END", iso(last), "last spectrum's end"),
+            ("MJD-END", float(last.utc.mjd), "")]
     return [*out, *_site(heads)]
 
 

@@ -75,8 +75,8 @@ class Kernel:
     def fitted(self, beams: Beams) -> list[float]:
         """What the kernel is wider by for each input, so that all have one effective beam.
 
-        ``k_b^2 + b^2`` is the same for all beams b. A source between tracks of wide and narrow beams
-        would be moved and its flux changed, by 1.5 arcsec and 2 % with FAST's.
+        ``k_b^2 + b^2`` is the same for all beams b. Else a source between tracks of wide and
+        narrow beams would be moved and its flux changed, by 1.5 arcsec and 2 % with FAST's.
         """
         both = self.fwhm_deg**2 + beams.fwhm_deg**2
         widest = max(beams.each_deg)

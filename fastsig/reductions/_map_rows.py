@@ -10,19 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import PlanError, UsageError
-from fastsig.stages.select import SelectSpectra
+from fastsig.reductions._map_bands import input_channels, read_band
+from fastsig.reductions._map_files import ClosedFile
 from fastsig.stream import SpectrumStream, Stream
 
 __all__ = ["KEPT", "PRODUCTS", "Rows", "as_streams", "check_alike", "rows_of"]
 
-F4, F8 = NDArray[np.float32], NDArray[np.float64]
+F4 = NDArray[np.float32]
+F8 = NDArray[np.float64]
 
 #: Kinds of rows that are left out unless they are asked for.
 KEPT = ("extrapolated", "diode")
 #: Products of a map, and what each may be made of; the first that is there.
 PRODUCTS = {"I": (("I",), ("AA", "BB"), ("mean",)), "IQUV": (("I", "Q", "U", "V"),),
             "V": (("V",),)}
-_MARKS = {"extrapolated": ("extrapolated", "is_extrapo"), "diode": ("diode_on", "is_on")}
+_MARKS = {"extrapolated": "extrapolated", "diode": "diode_on"}
 _PIECE_BYTES = 2**24
 
 
@@ -65,11 +67,12 @@ class Rows:
 
     def piece_bytes(self, n_chan: int) -> int:
         """Memory that a thread takes to read a piece of a band."""
-        most = max(1, _PIECE_BYTES // max(1, self.stream.row_bytes))
-        rows = min(most, self.stream.shape[0])
-        whole = self.stream.narrowed(0, 1) is None
-        share = 1.0 if whole else min(1.0, n_chan / self.stream.shape[2])
-        return int(2 * share * self.stream.work_bytes(rows)) + 24 * rows * n_chan
+        rows = min(max(1, _PIECE_BYTES // max(1, self.stream.row_bytes)), self.stream.shape[0])
+        source, wide = input_channels(self.stream, n_chan)
+        whole = source.narrowed(0, 1) is None
+        share = 1.0 if whole else min(1.0, wide / source.shape[2])
+        each = 12 * self.stream.shape[1] * (n_chan + wide)
+        return int(2 * share * source.work_bytes(rows)) + rows * each
 
     def read(self, piece: tuple[int, int], channels: tuple[int, int], product: str, data: F4,
              weight: F4, scale: float = 1.0) -> None:
@@ -79,9 +82,7 @@ class Rows:
         """
         kept = self.kept[slice(*piece)]
         first, n = int(kept[0]), int(kept[-1] - kept[0]) + 1
-        part = self.stream if channels == (0, self.stream.shape[2]) else SelectSpectra(
-            self.stream, (0, self.stream.shape[0]), channels)
-        block = part.read_block(first, n)
+        block = read_band(self.stream, first, n, channels)
         seconds = np.float32(1 / self.stream.header.sample_rate)
         values, valid = block.data[kept - first], np.asarray(block.valid)[kept - first]
         valid = np.broadcast_to(valid, (len(kept), values.shape[1], valid.shape[2]))
@@ -134,13 +135,11 @@ def as_streams(inputs: Sequence[Any]) -> list[SpectrumStream]:
     PlanError
         Where one holds no spectra.
     """
-    from fastsig.io import open_stream
-
     out: list[SpectrumStream] = []
     for each in inputs:
         stream = getattr(each, "stream", each)
         if not isinstance(stream, Stream):
-            stream = open_stream(stream)
+            stream = ClosedFile(stream)
         if not isinstance(stream, SpectrumStream):
             raise PlanError(f"{stream.path}: holds {stream.kind}; a map is made of spectra")
         out.append(stream)
@@ -202,28 +201,10 @@ def rows_of(stream: SpectrumStream, keep: Sequence[str] = ()) -> Rows:
     ra, dec = columns["ra_deg"], columns["dec_deg"]
     known = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
     rows = Rows(stream, np.arange(n), ra, dec).only(known, "no position")
-    for name, (column, field_name) in _MARKS.items():
-        mark = columns[column] if column in columns else _field(stream, field_name)
-        if mark is not None and name not in keep:
-            rows = rows.only(~(mark[rows.kept] > 0), _WHY[name])
+    for name, column in _MARKS.items():
+        if column in columns and name not in keep:
+            rows = rows.only(~(columns[column][rows.kept] > 0), _WHY[name])
     return rows
 
 
 _WHY = {"extrapolated": "position extrapolated", "diode": "noise diode on"}
-
-
-def _field(stream: SpectrumStream, name: str) -> F8 | None:
-    """What a HiFAST file marks rows with; 0 where no row is."""
-    root: Any = stream
-    first = 0
-    while root.inputs():
-        if len(root.inputs()) != 1 or root.inputs()[0].shape[0] < root.shape[0]:
-            return None
-        first += root.rows[0] if isinstance(root, SelectSpectra) else 0
-        root = root.inputs()[0]
-    slots = getattr(root, "slots", None)
-    if slots is None or getattr(root, "fields", {}).get(name) != (len(slots),):
-        return None
-    out = np.zeros(root.shape[0])
-    out[slots] = root.read_field(name)
-    return out[first : first + stream.shape[0]]

@@ -28,6 +28,7 @@ from astropy import units as u
 from numpy.typing import NDArray
 
 from fastsig.errors import DataError, UsageError
+from fastsig.io.fits_cube import mad
 from fastsig.reductions._line_models import (
     Channels,
     gaussian,
@@ -49,6 +50,7 @@ HI_MASS = 2.356e5
 _SHAPE = {"gaussian": 3, "profile": 7}
 # What is known before of a profile: of log(edge / half width), and of its terms over the level.
 _EDGE, _EDGE_WIDTH, _TERM_WIDTH = math.log(0.2), 2.0, 3.0
+_CLIPS = 5
 _LEAST_SNR = 4.0  # below, noise alone makes lines
 _MOST_LINES, _MOST_ORDER = 10, 10
 #: Flux of a Gaussian over peak times full width.
@@ -210,9 +212,9 @@ def fit_gaussians(spectrum: PlaceSpectrum, n: int = 1, *, window: Any = None,
     found = np.zeros(0)
     for _ in range(n):
         left = task.flux - (task.model(found, gaussian, 3, len(shapes)) if shapes else 0.0)
-        peak, middle, width = task.guess(left)
+        peak, middle, width, base = task.guess(left)
         start = np.concatenate([*shapes, [peak, middle, math.log(width)],
-                                found[3 * len(shapes):] if shapes else task.flat()])
+                                found[3 * len(shapes):] if shapes else base])
         found = task.solve([start], gaussian, 3, len(shapes) + 1)
         shapes = [found[3 * k : 3 * k + 3] for k in range(len(shapes) + 1)]
     return task.result("gaussian", found, gaussian, _gaussian_numbers, n)
@@ -226,9 +228,9 @@ def fit_profile(spectrum: PlaceSpectrum, *, window: Any = None, baseline: int | 
     Parameters and errors as of `fit_gaussians`.
     """
     task = _Task(spectrum, window, baseline, convention, rest, correlation)
-    peak, middle, width = task.guess(task.flux, tapered=False)
+    peak, middle, width, base = task.guess(task.flux, tapered=False)
     starts = [np.array([peak, middle, math.log(width / 2), math.log(width * part), 0.0, 0.0, 0.0,
-                        *task.flat()]) for part in (0.1, 0.4)]
+                        *base]) for part in (0.1, 0.4)]
     found = task.solve(starts, profile, 7, 1)
     return task.result("profile", found, profile, profile_numbers, 1)
 
@@ -277,28 +279,38 @@ class _Task:
         found: NDArray[np.bool_] = (self.velocity.value >= low) & (self.velocity.value <= high)
         return found
 
-    def flat(self) -> F8:
-        """Baseline to start from: the median."""
-        found = np.zeros(len(self.terms))
-        if len(found):
-            found[0] = np.median(self.flux)
+    def flat(self, flux: F8) -> F8:
+        """Baseline to start from, by what lies within three sigma of it; a constant is 0."""
+        found: F8 = np.zeros(len(self.terms))
+        used = np.ones(len(flux), bool)
+        for _ in range(_CLIPS if len(found) > 1 else 0):
+            found = np.linalg.lstsq(self.terms[:, used].T, flux[used], rcond=None)[0]
+            left = flux - found @ self.terms
+            used = np.abs(left - np.median(left)) <= 3 * max(mad(left), float(self.noise.min()))
         return found
 
-    def guess(self, flux: F8, *, tapered: bool = True) -> tuple[float, float, float]:
-        """Peak, velocity and width of the box of channels that stands out most."""
-        level = float(np.median(flux)) if len(self.terms) else 0.0
+    def guess(self, flux: F8, *, tapered: bool = True) -> tuple[float, float, float, F8]:
+        """Peak, velocity and width of the box of channels that stands out most, and the baseline.
+
+        With a baseline a box stands out from the channels beside it, however few these are.
+        """
+        base = self.flat(flux)
         weight = 1 / self.noise**2
         sums, weights = (np.concatenate([[0.0], np.cumsum(each)])
-                         for each in ((flux - level) * weight, weight))
-        best, snr = (0, 1), 0.0
-        n, most = 1, max(1, len(flux) * 3 // 4)
-        spread = 1 + 2 * sum(self.correlation)
+                         for each in ((flux - base @ self.terms) * weight, weight))
+        best, snr, peak = (0, 1), 0.0, 0.0
+        n, most = 1, max(1, len(flux) * 9 // 10)
+        spread = max(1 + 2 * sum(self.correlation), 0.1)
         while n <= most:
-            found = (sums[n:] - sums[:-n]) / np.sqrt((weights[n:] - weights[:-n])
-                                                     * (spread if n > 1 else 1))
+            inside, below = sums[n:] - sums[:-n], weights[n:] - weights[:-n]
+            mean, variance = inside / below, (spread if n > 1 else 1.0) / below
+            if len(base):
+                mean = mean - (sums[-1] - inside) / (weights[-1] - below)
+                variance = variance + spread / (weights[-1] - below)
+            found = mean / np.sqrt(variance)
             at = int(np.argmax(np.abs(found)))
             if abs(found[at]) > snr:
-                best, snr = (at, n), float(abs(found[at]))
+                best, snr, peak = (at, n), float(abs(found[at])), float(mean[at])
             n = max(n + 1, n * 5 // 4)
         at, n = best
         if snr < _LEAST_SNR:
@@ -306,9 +318,11 @@ class _Task:
                             f"allowed: {_LEAST_SNR:g} and more")
         part = slice(at, at + n)
         width = float(self.channels.width[part].sum())
-        mean = float((sums[at + n] - sums[at]) / (weights[at + n] - weights[at]))
         middle = float((self.channels.center * weight)[part].sum() / weight[part].sum())
-        return (mean * (1.2 if tapered else 1), middle, width * (0.9 if tapered else 1))
+        if len(base):
+            base[0] += ((sums[-1] - sums[at + n] + sums[at])
+                        / (weights[-1] - weights[at + n] + weights[at]))
+        return (peak * (1.2 if tapered else 1), middle, width * (0.9 if tapered else 1), base)
 
     def model(self, parameters: F8, shape: Callable[[F8, Channels], F8], size: int, n: int) -> F8:
         """Lines and baseline, (chan,)."""

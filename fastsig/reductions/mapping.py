@@ -7,9 +7,6 @@ on threads.
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import logging
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -25,29 +22,24 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.io.provenance import chain_record, input_files, input_record
 from fastsig.io.safe import check_output
-from fastsig.memory import resident_bytes
+from fastsig.reductions._map_bands import common_band, frame_told, framed
+from fastsig.reductions._map_blocks import grid_channels, read_channels, take_off_medians
 from fastsig.reductions._map_header import AXES, map_header, velocity_band
 from fastsig.reductions._map_pixels import beams_of, kernel_of, pixels
+from fastsig.reductions._map_plan import MapPlan, plan_blocks
 from fastsig.reductions._map_rows import PRODUCTS, Rows, as_streams, check_alike, rows_of
-from fastsig.scheduler import run
 from fastsig.signals import held
 from fastsig.stream import SpectrumStream
 from fastsig.units import exact, quantity
+from fastsig.velocity import line
 
-__all__ = ["HI_HZ", "Map", "MapData", "MapPlan", "grid"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["Map", "MapData", "MapPlan", "grid"]
 
 F4 = NDArray[np.float32]
 
-#: Rest frequency of the hydrogen line, Hz.
-HI_HZ = Fraction("1420405751.768")
-_ALLOWANCE = 160 * 10**6  # what compiled kernels, libraries and pieces of headers take
-#: What becomes of the level of each input's channels: it stays, or its median over time is taken off.
+#: The level of each input's channels: it stays, or its median over time is taken off.
 ZEROS = ("keep", "median")
 _STOKES = {"I": (1,), "IQUV": (1, 2, 3, 4), "V": (4,)}
-_BLOCK_BYTES = 2**30  # of a block of channels, where no bound is given
-_TILES = 16  # that a task grids
 
 
 @dataclass(frozen=True)
@@ -76,25 +68,6 @@ class MapData:
         return WCS(self.header)
 
 
-@dataclass(frozen=True)
-class MapPlan:
-    """How a map is made.
-
-    Parameters
-    ----------
-    threads : int
-    n_chan : int
-        Channels of a block.
-    memory, floor : int
-        Bytes that the process takes, and at the least.
-    """
-
-    threads: int
-    n_chan: int
-    memory: int
-    floor: int
-
-
 class Map:
     """A map that is laid out and not yet computed.
 
@@ -118,10 +91,13 @@ class Map:
         Full width of the telescope's beam; the receiver's by default.
     products : {"I", "IQUV", "V"}
         Of the map; I is the mean of AA and BB where these are there.
+    frame : {"topocentric", "geocentric", "barycentric", "heliocentric", "lsrk"}, optional
+        Of the channels: each spectrum is shifted and resampled, as by `fastsig.stages.frame.Frame`;
+        by default they stay as they are.
     axis : {"FREQ", "VRAD", "VOPT"}
         The spectral axis; channels are evenly spaced in frequency in all of them.
     rest : str or Quantity, optional
-        Rest frequency, or ``"HI"``.
+        Line, as of `fastsig.velocity.line`; by default that of the spectra's headers, if any.
     fstart, fstop : frequency, optional
         Lowest and highest channel centre.
     vstart, vstop : velocity, optional
@@ -145,9 +121,9 @@ class Map:
     def __init__(
         self, inputs: Sequence[Any], *, kernel: Any = None, radius: Any = None, pixel: Any = None,
         projection: str = "TAN", center: Any = None, size: Any = None, beam_size: Any = None,
-        products: str = "I", axis: str = "FREQ", rest: Any = None, fstart: Any = None,
-        fstop: Any = None, vstart: Any = None, vstop: Any = None, zero: str = "keep",
-        keep: Sequence[str] = (), min_weight: Any = 0,
+        products: str = "I", frame: str | None = None, axis: str = "FREQ", rest: Any = None,
+        fstart: Any = None, fstop: Any = None, vstart: Any = None, vstop: Any = None,
+        zero: str = "keep", keep: Sequence[str] = (), min_weight: Any = 0,
     ) -> None:
         if products not in PRODUCTS:
             raise UsageError(f"products = {products!r}; allowed: {', '.join(PRODUCTS)}")
@@ -155,10 +131,12 @@ class Map:
             raise UsageError(f"axis = {axis!r}; allowed: {', '.join(AXES)}")
         if zero not in ZEROS:
             raise UsageError(f"zero = {zero!r}; allowed: {', '.join(ZEROS)}")
-        self.products, self.kind, self.rest_hz = products, axis, _rest(rest)
-        self.streams = as_streams(inputs)
-        check_alike(self.streams, products)
-        self.frame = "topocentric"
+        self.products, self.kind = products, axis
+        given = as_streams(inputs)
+        check_alike(given, products)
+        self.streams = framed(given, frame)
+        self.frame = frame_told(self.streams)
+        self.rest_hz = _rest(rest, self.streams)
         self.axis, self._cuts = self._band(fstart, fstop, vstart, vstop)
         rows = [rows_of(stream, keep) for stream in self.streams]
         self._check_any(rows)
@@ -166,8 +144,10 @@ class Map:
         self.kernel = kernel_of(self.beam, kernel, radius)
         self.unit = str(self.streams[0].header.unit)
         self._stretch = self.kernel.fitted(self.beam)
-        step = self._step(pixel)
-        self._facts = {
+        self.pixel_deg = step = self._step(pixel)
+        self.min_weight_s = float(quantity(min_weight, "s", "min_weight").value)
+        self.zero = zero
+        self._facts: dict[str, Any] = {
             "kernel_deg": self.kernel.fwhm_deg, "radius_deg": self.kernel.radius_deg,
             "beam_deg": self.beam.fwhm_deg, "beams_deg": sorted(set(self.beam.each_deg)),
             "pixel_deg": step, "products": products, "axis": axis,
@@ -214,21 +194,7 @@ class Map:
                 raise UsageError("vstart with fstart or fstop; allowed: velocities or frequencies")
             low, high = velocity_band(exact(vstart, "m/s", "vstart"), exact(vstop, "m/s", "vstop"),
                                       self.rest_hz, self.kind)
-        axes = [stream.header.require_channels(stream.path) for stream in self.streams]
-        cuts = [axis.slice_of(low, high) for axis in axes]
-        for axis, cut, stream in zip(axes, cuts, self.streams, strict=True):
-            if cut[0] >= cut[1]:
-                edges = [float(edge) / 1e6 for edge in axis.edges_hz]
-                raise UsageError(f"{stream.path}: no channel in the band; it has {edges[0]:g} to "
-                                 f"{edges[1]:g} MHz")
-        found = [axis.sliced(*cut) for axis, cut in zip(axes, cuts, strict=True)]
-        for axis, stream in zip(found, self.streams, strict=True):
-            if (axis.first_hz, axis.step_hz, axis.n_chan) != (
-                    found[0].first_hz, found[0].step_hz, found[0].n_chan):
-                raise PlanError(f"{stream.path}: its channels are not those of "
-                                f"{self.streams[0].path}; allowed: the same channels, or a band "
-                                "(--fstart, --fstop) in which they are")
-        return found[0], cuts
+        return common_band(self.streams, low, high)
 
     def _check_any(self, rows: Sequence[Rows]) -> None:
         if any(len(each.kept) for each in rows):
@@ -302,8 +268,8 @@ class Map:
                        for stream, rows in zip(self.streams, self.rows, strict=True)],
             "map": self._facts,
             "conventions": {
-                "mean": "sum(w K v) / sum(w K); w = weight times integration time; for Jy/beam v is "
-                        "multiplied by r, the solid angle of the map's beam over that of the "
+                "mean": "sum(w K v) / sum(w K); w = weight times integration time; for Jy/beam v "
+                        "is multiplied by r, the solid angle of the map's beam over that of the "
                         "spectrum's, and w divided by r^2",
                 "weight": "(sum w K)^2 / sum(w K^2), s",
                 "kernel": "k_b^2 + b^2 is the same for all beams b",
@@ -319,40 +285,18 @@ class Map:
         PlanError
             Where `memory` is below the floor, which it names.
         """
-        threads = len(os.sched_getaffinity(0)) if workers is None else workers
-        if threads < 1:
-            raise UsageError(f"workers = {workers}; allowed: 1 or more")
-        base = resident_bytes() + _ALLOWANCE + self._gridder_bytes()
-        floor = base + self._bytes(1, 1)
-        if memory is not None and memory < floor:
-            raise PlanError(f"--memory {memory / 1e6:.0f}MB is below the floor of this map, "
-                            f"{-(-floor // 10**6)}MB")
-        room = max(self._bytes(threads, 1), _BLOCK_BYTES) if memory is None else memory - base
-        while threads > 1 and self._bytes(threads, 1) > room:
-            threads -= 1
-        low, high = 1, self.axis.n_chan
-        while low < high:  # the most channels that fit
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if self._bytes(threads, middle) <= room else (
-                low, middle - 1)
-        blocks = -(-self.axis.n_chan // low)
-        n_chan = -(-self.axis.n_chan // blocks)  # even blocks
-        return MapPlan(threads, n_chan, base + self._bytes(threads, n_chan), floor)
-
-    def _gridder_bytes(self) -> int:
-        if self._gridder is not None:
-            return 0  # resident already
-        return 72 * self.n_spectra + 32 * self.shape[-1] * self.shape[-2]
+        _ = self.gridder  # so that it is resident, and the compiler
+        return plan_blocks(self._bytes, self.axis.n_chan, workers, memory)
 
     def _bytes(self, threads: int, n_chan: int) -> int:
         """Memory of a block of channels."""
         wide = n_chan if self._weights_vary else 1
-        per_row = 4 * len(self.stokes) * (n_chan + wide)
-        plane = self.shape[-1] * self.shape[-2]
+        plane = math.prod(self.shape[-2:])
         planes = 4 * plane * n_chan * (2 * len(self.stokes) + 1) + 8 * plane
         each = max(max(rows.piece_bytes(n_chan) for rows in self.rows),
                    256 * 24 * n_chan + 2**19)
-        return self.n_spectra * per_row + planes + threads * each
+        return int(4 * self.n_spectra * len(self.stokes) * (n_chan + wide) + planes
+                   + threads * each)
 
     @property
     def _weights_vary(self) -> bool:
@@ -361,26 +305,19 @@ class Map:
     def explain(self, *, workers: int | None = None, memory: int | None = None) -> str:
         """How the map would be made, as text."""
         ready = self.plan(workers=workers, memory=memory)
-        edges = [float(edge) / 1e6 for edge in self.axis.edges_hz]
-        middle = self.header["CRVAL1"], self.header["CRVAL2"]
-        step = self._facts["pixel_deg"] * 3600
-        width = self.header["BMAJ"] * 60
-        lines = [
-            f"{self.n_spectra} spectra of {len(self.streams)} "
-            f"{'file' if len(self.streams) == 1 else 'files'}",
-            *(f"left out: {n} spectra, {why}" for why, n in self.left_out.items()),
-            f"{self.shape[-1]} x {self.shape[-2]} pixels of {step:g} arcsec, "
-            f"{self.header['CTYPE1'][-3:]} about {middle[0]:.4f}, {middle[1]:+.4f} deg",
-            f"{self.axis.n_chan} channels, {edges[0]:.6g} to {edges[1]:.6g} MHz, "
-            f"{self.header['SPECSYS']}",
-            f"beam {self.beam.fwhm_deg * 60:.3f} arcmin ({self.beam.told}), kernel "
-            f"{self.kernel.fwhm_deg * 60:.3f} arcmin: effective {width:.3f} arcmin, "
-            f"{self.header['BUNIT']}",
-            f"{ready.n_chan} channels at a time, {ready.threads} "
-            f"{'thread' if ready.threads == 1 else 'threads'}, memory about "
-            f"{ready.memory / 1e6:.0f} MB (at least {ready.floor / 1e6:.0f} MB)",
-        ]
-        return "\n".join(lines)
+        low, high = (float(edge) / 1e6 for edge in self.axis.edges_hz)
+        head, beam, n = self.header, self.beam, len(self.streams)
+        return "\n".join([
+            f"{self.n_spectra} spectra of {n} {'file' if n == 1 else 'files'}",
+            *(f"left out: {count} spectra, {why}" for why, count in self.left_out.items()),
+            f"{self.shape[-1]} x {self.shape[-2]} pixels of {self.pixel_deg * 3600:g} arcsec, "
+            f"{head['CTYPE1'][-3:]} about {head['CRVAL1']:.4f}, {head['CRVAL2']:+.4f} deg",
+            f"{self.axis.n_chan} channels, {low:.6g} to {high:.6g} MHz, {head['SPECSYS']}",
+            f"beam {beam.fwhm_deg * 60:.3f} arcmin ({beam.told}), kernel "
+            f"{self.kernel.fwhm_deg * 60:.3f} arcmin: effective {head['BMAJ'] * 60:.3f} arcmin, "
+            f"{head['BUNIT']}",
+            ready.told(),
+        ])
 
     def _blocks(self, ready: MapPlan, progress: Callable[[int], Any] | None
                 ) -> Iterator[tuple[int, F4, F4]]:
@@ -388,73 +325,27 @@ class Map:
         plane, n_product = self.shape[-2:], len(self.stokes)
         for first in range(0, self.axis.n_chan, ready.n_chan):
             n = min(ready.n_chan, self.axis.n_chan - first)
-            data, weight = self._read(first, n, ready.threads)
+            data, weight = read_channels(
+                self.rows, self._cuts, self._scales, self.products, first, n,
+                len(self.stokes), n if self._weights_vary else 1, ready.threads)
+            if self.zero == "median":
+                take_off_medians(data, weight, [len(each.kept) for each in self.rows],
+                                 ready.threads)
             mean = np.empty((n_product, n, *plane), np.float32)
             out = np.empty_like(mean)
             for product in range(n_product):
-                self._grid(data[product], weight[product], mean[product], out[product],
-                           ready.threads)
+                grid_channels(self.gridder, data[product], weight[product], mean[product],
+                              out[product], ready.threads)
             del data, weight
             self._finish(mean, out)
             yield first, mean, out
             if progress is not None:
                 progress(n)
 
-    def _read(self, first: int, n: int, threads: int) -> tuple[F4, F4]:
-        """Values and weights of some channels of all spectra, (product, spectrum, chan)."""
-        wide = n if self._weights_vary else 1
-        data = np.empty((len(self.stokes), self.n_spectra, n), np.float32)
-        weight = np.empty((len(self.stokes), self.n_spectra, wide), np.float32)
-        tasks, at = [], 0
-        for rows, cut, scale in zip(self.rows, self._cuts, self._scales, strict=True):
-            band = cut[0] + first, cut[0] + first + n
-            tasks += [(rows, piece, band, scale, at) for piece in rows.pieces()]
-            at += len(rows.kept)
-
-        def work(task: tuple[Rows, tuple[int, int], tuple[int, int], float, int]) -> None:
-            rows, piece, band, scale, at = task
-            where = slice(at + piece[0], at + piece[1])
-            rows.read(piece, band, self.products, data[:, where], weight[:, where], scale)
-
-        run(tasks, work, lambda *_: None, workers=threads,
-            describe=lambda task: f"{task[0].stream.path}: spectra {task[1][0]} to {task[1][1]}")
-        if self._facts["zero"] == "median":
-            self._take_off_medians(data, weight, threads)
-        return data, weight
-
-    def _take_off_medians(self, data: F4, weight: F4, threads: int) -> None:
-        """Take the median over the spectra of each input, product and channel off."""
-        from fastsig_kernels import column_median
-
-        def work(span: tuple[int, int]) -> None:
-            for values, each in zip(data[:, slice(*span)], weight[:, slice(*span)], strict=True):
-                lost = np.ascontiguousarray(np.broadcast_to(~(each > 0), values.shape))
-                values -= column_median(values, flags=lost)
-
-        ends = np.cumsum([0, *(len(rows.kept) for rows in self.rows)]).tolist()
-        run([span for span in itertools.pairwise(ends) if span[0] < span[1]], work,
-            lambda *_: None, workers=threads, describe=lambda span: f"medians of spectra {span}")
-
-    def _grid(self, data: F4, weight: F4, mean: F4, out: F4, threads: int) -> None:
-        gridder = self.gridder
-        free = [gridder.scratch(data.shape[1]) for _ in range(threads)]
-
-        def work(first: int) -> None:
-            scratch = free.pop()
-            try:
-                gridder.process(data, weight, mean, out, first=first, scratch=scratch,
-                                stop=min(first + _TILES, gridder.n_tile))
-            finally:
-                free.append(scratch)
-
-        run(range(0, gridder.n_tile, _TILES), work, lambda *_: None, workers=threads,
-            describe=lambda first: f"tiles from {first} on")
-
     def _finish(self, mean: F4, weight: F4) -> None:
         """NaN where there is too little weight."""
-        least = self._facts["min_weight_s"]
-        if least > 0:
-            mean[weight < least] = np.nan
+        if self.min_weight_s > 0:
+            mean[weight < self.min_weight_s] = np.nan
 
     def read(self, *, workers: int | None = None, memory: int | None = None) -> MapData:
         """Compute the map."""
@@ -500,14 +391,12 @@ class Map:
 
         self.check(path, overwrite=overwrite)
         ready = self.plan(workers=workers, memory=memory)
-        with held(), CubeWriter(path, self.header, self.shape,
-                                self.provenance(hash_inputs=hash_inputs),
+        told = self.provenance(hash_inputs=hash_inputs)
+        with held(), CubeWriter(path, self.header, self.shape, told,
                                 overwrite=overwrite) as writer:
-            with contextlib.closing(self._blocks(ready, progress)) as blocks:
-                for first, mean, weight in blocks:
-                    for product in range(len(mean)):
-                        writer.write(product * self.axis.n_chan + first, mean[product],
-                                     weight[product])
+            for first, mean, weight in self._blocks(ready, progress):
+                for product, planes in enumerate(mean):
+                    writer.write(product * self.axis.n_chan + first, planes, weight[product])
 
     def check(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Raise `OutputError` where the map cannot go to a name."""
@@ -517,14 +406,14 @@ class Map:
     @property
     def disk_bytes(self) -> int:
         """Bytes of the file, at the most."""
-        return 8 * math.prod(self.shape) + 2**16
+        return 8 * int(math.prod(self.shape)) + 2**16
 
     def __repr__(self) -> str:
         return f"<Map of {self.n_spectra} spectra, {self.shape}, {self.header['BUNIT']}>"
 
 
 def grid(inputs: Any, **options: Any) -> Map:
-    """Lay out a map of spectra; options as of `Map`. Nothing is computed until it is written or read.
+    """Lay out a map of spectra; nothing is computed until it is written or read.
 
     Parameters
     ----------
@@ -554,15 +443,13 @@ def _file(stream: SpectrumStream) -> Any:
     return root
 
 
-def _rest(rest: Any) -> Fraction | None:
-    if rest is None:
-        return None
-    if isinstance(rest, str) and rest.strip().upper() == "HI":
-        return HI_HZ
-    found = exact(rest, "Hz", "rest")
-    if found <= 0:
-        raise UsageError(f"rest = {rest}; allowed: HI, or a frequency above 0")
-    return found
+def _rest(rest: Any, streams: Sequence[SpectrumStream]) -> Fraction | None:
+    """Rest frequency, Hz: given, or that of all headers."""
+    if rest is not None:
+        return Fraction(repr(line(rest).hz))
+    told = {stream.header.rest_hz for stream in streams}
+    found = told.pop() if len(told) == 1 else None
+    return None if found is None else Fraction(repr(found))
 
 
 def _vectors(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -213,7 +213,8 @@ def _visit_nb(spec, one, data, weight, order, span, geometry, place, sample, nar
         m = _factors_nb(
             x[:n], y[:n], z[:n], narrow[span[0]:span[1]],
             np.float32((p[0] - centre[0]) / radius), np.float32((p[1] - centre[1]) / radius),
-            np.float32((p[2] - centre[2]) / radius), scale, table, index[kept], factor[kept], square[kept], apart)
+            np.float32((p[2] - centre[2]) / radius), scale, table, index[kept], factor[kept],
+            square[kept], apart)
         if m > 0:
             pixels[kept], counts[kept] = pixels[k], m
             kept += 1
@@ -261,8 +262,8 @@ def _runs_nb(cells, band, low, high, runs):
 
 
 @jit_strict
-def grid_tiles_nb(spec, one, data, weight, order, sample, narrow, pieces, cells, bands, tiles, place,
-                  table, radius, first, stop, scratch, mean, out_weight):
+def grid_tiles_nb(spec, one, data, weight, order, sample, narrow, pieces, cells, bands, tiles,
+                  place, table, radius, first, stop, scratch, mean, out_weight):
     """Grid the tiles `first` to ``stop - 1``; arguments are not checked.
 
     Parameters

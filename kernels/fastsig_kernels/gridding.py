@@ -70,16 +70,19 @@ class Gridder:
     Notes
     -----
     Tiles of 16 x 16 pixels may be done in any order and by any threads, each with a scratch of its
-    own: the sums of a pixel run in the order of sorted samples, a chain of float32 for each piece of
-    up to 64 of them and float64 over pieces, so that bits depend on neither tiles, nor channels of
-    a call, nor threads. A plan does not change once made.
+    own: the sums of a pixel run in the order of sorted samples, a chain of float32 for each piece
+    of up to 64 of them and float64 over pieces, so that bits depend on neither tiles, nor channels
+    of a call, nor threads. A plan does not change once made.
 
     References
     ----------
     B. Winkel, D. Lenz and L. Floer (2016), A&A 591, A12: gridding by convolution, cygrid.
     """
 
-    def __init__(self, lon, lat, pixel_lon, pixel_lat, *, radius, table, stretch=None):
+    def __init__(
+        self, lon: np.ndarray, lat: np.ndarray, pixel_lon: np.ndarray, pixel_lat: np.ndarray, *,
+        radius: float, table: np.ndarray, stretch: np.ndarray | None = None,
+    ) -> None:
         for name, value, axes in (("lon", lon, 1), ("lat", lat, 1), ("pixel_lon", pixel_lon, 2),
                                   ("pixel_lat", pixel_lat, 2)):
             _check.array(name, value, ("float64",), axes)
@@ -168,7 +171,8 @@ class Gridder:
     @property
     def memory_bytes(self) -> int:
         """Memory of the plan."""
-        held = (self._order, self._sample, self._narrow, *self._pieces, *self._cells, self._tiles, self._place)
+        held = (self._order, self._sample, self._narrow, *self._pieces, *self._cells, self._tiles,
+                self._place)
         return sum(each.nbytes for each in held)
 
     def scratch(self, n_chan: int) -> tuple:
@@ -185,7 +189,10 @@ class Gridder:
                 np.empty((PIECE, host_lanes()), one), np.empty(CHANNELS, one),
                 np.empty((n, 3, n_chan), np.float64))
 
-    def process(self, data, weight, mean, out_weight, *, first=0, stop=None, scratch=None):
+    def process(
+        self, data: np.ndarray, weight: np.ndarray, mean: np.ndarray, out_weight: np.ndarray, *,
+        first: int = 0, stop: int | None = None, scratch: tuple | None = None,
+    ) -> None:
         """Grid some channels: fill the pixels of tiles `first` to ``stop - 1`` (all by default).
 
         Parameters
@@ -208,7 +215,8 @@ class Gridder:
 
         Notes
         -----
-        Allocates nothing of the data's size when `scratch` is given; the GIL is released.
+        All arrays are C-contiguous. Allocates nothing of the data's size when `scratch` is given;
+        NaN takes no part; the GIL is released.
         """
         from ._gridding_loops import CHANNELS, grid_tiles_nb
         from ._simd import Spec, host_lanes
@@ -221,6 +229,9 @@ class Gridder:
                      (self.n_sample, 1 if weight.shape[1] == 1 else n_chan))
         for name, out in (("mean", mean), ("out_weight", out_weight)):
             _check.target(name, out, (n_chan, *self.shape), "float32")
+        for name, each in (("data", data), ("weight", weight), ("mean", mean),
+                           ("out_weight", out_weight)):
+            _check.c_contiguous(name, each)
         stop = self.n_tile if stop is None else _check.count("stop", stop, 0)
         first = _check.count("first", first, 0)
         if stop > self.n_tile:
@@ -232,8 +243,9 @@ class Gridder:
         lanes = host_lanes()
         grid_tiles_nb(
             Spec(lanes=lanes, channels=CHANNELS), Spec(lanes=lanes, channels=lanes), data, weight,
-            self._order, self._sample, self._narrow, self._pieces, self._cells, self._bands, self._tiles,
-            self._place, self._table, self._chord, first, stop, scratch, mean, out_weight)
+            self._order, self._sample, self._narrow, self._pieces, self._cells, self._bands,
+            self._tiles, self._place, self._table, self._chord, first, stop, scratch, mean,
+            out_weight)
 
 
 def _check_angle(name, value, most):
