@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastsig.errors import PlanError, UsageError
 from fastsig.frames import frame_of, known_frame
@@ -98,12 +99,15 @@ def input_channels(stream: SpectrumStream, n_chan: int) -> tuple[SpectrumStream,
     return stream.source, min(stream.source.shape[2], int(n_chan * ratio) + more)
 
 
-def read_band(stream: SpectrumStream, start: int, n: int, channels: tuple[int, int]) -> Block:
-    """Some channels of rows of a stream: in a frame, what their kernels span is read alone."""
+def read_band(stream: SpectrumStream, start: int, n: int, channels: tuple[int, int],
+              level: NDArray[np.int64] | None = None) -> Block:
+    """Some channels of rows of a stream: in a frame, what their kernels span is read alone.
+
+    The median of the rows `level`, counted from `start`, is taken off each product and channel
+    before these are shifted: what belongs to the receiver stands still in its own channels.
+    """
     if not isinstance(stream, Frame):
-        if channels == (0, stream.shape[2]):
-            return stream.read_block(start, n)
-        return SelectSpectra(stream, (0, stream.shape[0]), channels).read_block(start, n)
+        return _levelled(_plain(stream, start, n, channels), level)
     from fastsig_kernels import resample
 
     factors = stream.factors(start, n)
@@ -111,8 +115,7 @@ def read_band(stream: SpectrumStream, start: int, n: int, channels: tuple[int, i
     position = first / float(stream.axis.step_hz)
     step = float(stream.out_axis.step_hz / stream.axis.step_hz) / factors
     low, high = _spanned(stream, position, step, channels)
-    source = stream.source
-    block = SelectSpectra(source, (0, source.shape[0]), (low, high)).read_block(start, n)
+    block = _levelled(_plain(stream.source, start, n, (low, high)), level)
     weight = np.asarray(block.valid, np.float32)
     half = stream.axis.half_channel
     if half is not None and low <= half < high:
@@ -123,6 +126,27 @@ def read_band(stream: SpectrumStream, start: int, n: int, channels: tuple[int, i
         weight=weight, first_in=low, first_out=channels[0], lobes=stream.lobes,
         min_valid=stream.min_valid)
     return Block(data, out_weight, start, n)
+
+
+def _plain(stream: SpectrumStream, start: int, n: int, channels: tuple[int, int]) -> Block:
+    if channels == (0, stream.shape[2]):
+        return stream.read_block(start, n)
+    return SelectSpectra(stream, (0, stream.shape[0]), channels).read_block(start, n)
+
+
+def _levelled(block: Block, rows: NDArray[np.int64] | None) -> Block:
+    """A block less the medians of some of its rows, of each product and channel."""
+    if rows is None:
+        return block
+    from fastsig_kernels import column_median
+
+    data = np.array(block.data, np.float32)
+    for product in range(data.shape[1]):
+        values = data[rows, product]
+        weight = block.valid[rows, min(product, block.valid.shape[1] - 1)]
+        lost = np.ascontiguousarray(np.broadcast_to(~(weight > 0), values.shape))
+        data[:, product] -= column_median(values, flags=lost)
+    return Block(data, block.valid, block.start, block.n)
 
 
 def _spanned(stream: Frame, position: np.ndarray, step: np.ndarray, channels: tuple[int, int]

@@ -1,8 +1,7 @@
-"""A block of channels of a map: read, levelled, gridded, on several threads."""
+"""A block of channels of a map: read and gridded, on several threads."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from fastsig.reductions._map_rows import Rows
 from fastsig.scheduler import run
 
-__all__ = ["grid_channels", "read_channels", "take_off_medians"]
+__all__ = ["grid_channels", "read_channels"]
 
 F4 = NDArray[np.float32]
 
@@ -57,20 +56,6 @@ def read_channels(
     run(tasks, work, lambda *_: None, workers=threads,
         describe=lambda task: f"{task[0].stream.path}: spectra {task[1][0]} to {task[1][1]}")
     return data, weight
-
-
-def take_off_medians(data: F4, weight: F4, counts: Sequence[int], threads: int) -> None:
-    """Take the median over the spectra of each input, product and channel off."""
-    from fastsig_kernels import column_median
-
-    def work(span: tuple[int, int]) -> None:
-        for values, each in zip(data[:, slice(*span)], weight[:, slice(*span)], strict=True):
-            lost = np.ascontiguousarray(np.broadcast_to(~(each > 0), values.shape))
-            values -= column_median(values, flags=lost)
-
-    ends = np.cumsum([0, *counts]).tolist()
-    run([span for span in itertools.pairwise(ends) if span[0] < span[1]], work,
-        lambda *_: None, workers=threads, describe=lambda span: f"medians of spectra {span}")
 
 
 def grid_channels(gridder: Any, data: F4, weight: F4, mean: F4, out: F4, threads: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,8 @@ class Rows:
         ICRS.
     left_out : dict of str to int
         Why others do not, and how many.
+    levelled : bool
+        Whether the median of the rows is taken off each product and channel.
     """
 
     stream: SpectrumStream
@@ -48,16 +50,21 @@ class Rows:
     ra: F8
     dec: F8
     left_out: dict[str, int] = field(default_factory=dict)
+    levelled: bool = False
 
     def only(self, mask: NDArray[np.bool_], why: str) -> Rows:
         """Those of a mask alone."""
         lost = int((~mask).sum())
         left = {**self.left_out, **({why: lost} if lost else {})}
-        return Rows(self.stream, self.kept[mask], self.ra[mask], self.dec[mask], left)
+        return replace(self, kept=self.kept[mask], ra=self.ra[mask], dec=self.dec[mask],
+                       left_out=left)
 
     def pieces(self) -> list[tuple[int, int]]:
-        """Spans of `kept` that are read together: about 16 MiB of the stream's rows."""
-        most = max(1, _PIECE_BYTES // max(1, self.stream.row_bytes))
+        """Spans of `kept` that are read together: about 16 MiB of the stream's rows.
+
+        All, where their median is asked for.
+        """
+        most = self._most
         out, first = [], 0
         while first < len(self.kept):
             stop = int(np.searchsorted(self.kept, self.kept[first] + most))
@@ -65,13 +72,19 @@ class Rows:
             first = stop
         return out
 
+    @property
+    def _most(self) -> int:
+        if self.levelled:
+            return self.stream.shape[0]
+        return max(1, _PIECE_BYTES // max(1, self.stream.row_bytes))
+
     def piece_bytes(self, n_chan: int) -> int:
         """Memory that a thread takes to read a piece of a band."""
-        rows = min(max(1, _PIECE_BYTES // max(1, self.stream.row_bytes)), self.stream.shape[0])
+        rows = min(self._most, self.stream.shape[0])
         source, wide = input_channels(self.stream, n_chan)
         whole = source.narrowed(0, 1) is None
         share = 1.0 if whole else min(1.0, wide / source.shape[2])
-        each = 12 * self.stream.shape[1] * (n_chan + wide)
+        each = (20 if self.levelled else 12) * self.stream.shape[1] * (n_chan + wide)
         return int(2 * share * source.work_bytes(rows)) + rows * each
 
     def read(self, piece: tuple[int, int], channels: tuple[int, int], product: str, data: F4,
@@ -82,7 +95,8 @@ class Rows:
         """
         kept = self.kept[slice(*piece)]
         first, n = int(kept[0]), int(kept[-1] - kept[0]) + 1
-        block = read_band(self.stream, first, n, channels)
+        block = read_band(self.stream, first, n, channels,
+                          kept - first if self.levelled else None)
         seconds = np.float32(1 / self.stream.header.sample_rate)
         values, valid = block.data[kept - first], np.asarray(block.valid)[kept - first]
         valid = np.broadcast_to(valid, (len(kept), values.shape[1], valid.shape[2]))

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -23,7 +24,7 @@ from fastsig.frequency import ChannelAxis
 from fastsig.io.provenance import chain_record, input_files, input_record
 from fastsig.io.safe import check_output
 from fastsig.reductions._map_bands import common_band, frame_told, framed
-from fastsig.reductions._map_blocks import grid_channels, read_channels, take_off_medians
+from fastsig.reductions._map_blocks import grid_channels, read_channels
 from fastsig.reductions._map_header import AXES, map_header, velocity_band
 from fastsig.reductions._map_pixels import beams_of, kernel_of, pixels
 from fastsig.reductions._map_plan import MapPlan, plan_blocks
@@ -63,9 +64,11 @@ class MapData:
     @property
     def wcs(self) -> Any:
         """World coordinates of the axes."""
-        from astropy.wcs import WCS
+        from astropy.wcs import WCS, FITSFixedWarning
 
-        return WCS(self.header)
+        with warnings.catch_warnings():  # of the observatory's place in other coordinates
+            warnings.simplefilter("ignore", FITSFixedWarning)
+            return WCS(self.header)
 
 
 class Map:
@@ -103,8 +106,8 @@ class Map:
     vstart, vstop : velocity, optional
         The same as velocities, optical where the axis is VOPT, else radio.
     zero : {"keep", "median"}
-        Whether the median over time of each input, product and channel is taken off: the system's
-        level in drift scans, most of which see nothing.
+        Whether the median over time of each input, product and channel is taken off, before
+        channels are shifted: the system's level in drift scans, most of which see nothing.
     keep : sequence of {"extrapolated", "diode"}
         Rows to take in that are left out by default.
     min_weight : value, s
@@ -146,7 +149,6 @@ class Map:
         self._stretch = self.kernel.fitted(self.beam)
         self.pixel_deg = step = self._step(pixel)
         self.min_weight_s = float(quantity(min_weight, "s", "min_weight").value)
-        self.zero = zero
         self._facts: dict[str, Any] = {
             "kernel_deg": self.kernel.fwhm_deg, "radius_deg": self.kernel.radius_deg,
             "beam_deg": self.beam.fwhm_deg, "beams_deg": sorted(set(self.beam.each_deg)),
@@ -158,7 +160,7 @@ class Map:
         self.celestial, plane = pixels(ra, dec, step, projection=projection, center=center,
                                        size=size)
         self._place = self._pixel_places(plane)
-        self.rows = [self._near(each) for each in rows]
+        self.rows = [replace(self._near(each), levelled=zero == "median") for each in rows]
         self._check_any(self.rows)
         self.stokes = _STOKES[products]
         n_chan = self.axis.n_chan
@@ -328,9 +330,6 @@ class Map:
             data, weight = read_channels(
                 self.rows, self._cuts, self._scales, self.products, first, n,
                 len(self.stokes), n if self._weights_vary else 1, ready.threads)
-            if self.zero == "median":
-                take_off_medians(data, weight, [len(each.kept) for each in self.rows],
-                                 ready.threads)
             mean = np.empty((n_product, n, *plane), np.float32)
             out = np.empty_like(mean)
             for product in range(n_product):
