@@ -230,6 +230,21 @@ def test_moments_are_those_of_numpy(tmp_path: Path) -> None:
         assert agree.sum() > 10
 
 
+@pytest.mark.parametrize("convention", ["radio", "optical"])
+def test_integrals_over_channels_of_uneven_width(convention: str, tmp_path: Path) -> None:
+    """Over 40 MHz channels of one width in frequency differ by 6 % in optical velocity."""
+    cards, frequency = made.axis("FREQ", 128, first_hz=1.38e9, step_hz=320e3)
+    head = made.header(8, 8, cards)
+    flux = made.line(frequency, 1.0, 500.0, 400.0)
+    path = made.write(tmp_path / "c.fits", np.ones((128, 8, 8), np.float32)
+                      * flux[:, np.newaxis, np.newaxis].astype(np.float32), head, np.ones((8, 8)))
+    speed = {"radio": made.C * (1 - frequency / made.HI),
+             "optical": made.C * (made.HI / frequency - 1)}[convention] / 1e3
+    found = opened(path).moment(0, convention=convention)
+    truth = (flux * np.abs(np.gradient(speed))).sum()
+    np.testing.assert_allclose(found.values, truth, rtol=1e-5)
+
+
 def test_moments_as_files(tmp_path: Path) -> None:
     path, *_ = noisy(tmp_path / "c.fits", 9, size=32)
     for name in ("a.fits", "b.fits"):
@@ -249,6 +264,19 @@ def test_moments_as_files(tmp_path: Path) -> None:
         opened(path).moment(3)
     with pytest.raises(fs.UsageError, match="no channel lies between"):
         opened(path).moment(0, vrange=(5000, 6000))
+
+
+def test_cubes_of_spectral_cube(tmp_path: Path) -> None:
+    """What it writes, in velocities and with a beam, is read as it means it."""
+    path, at, frequency, flux = bright(tmp_path / "c.fits", beam=(4.0, 2.6, 35.0))
+    for convention in ("radio", "optical"):
+        theirs = opened(path).to_spectral_cube().with_spectral_unit(
+            u.km / u.s, velocity_convention=convention)
+        theirs.write(tmp_path / f"{convention}.fits")
+        cube = opened(tmp_path / f"{convention}.fits")
+        np.testing.assert_allclose(cube.frequency.value, frequency, rtol=1e-9)
+        np.testing.assert_allclose(cube.spectrum(at).flux.to_value("Jy"), flux, rtol=3e-5)
+        assert cube.beam is not None and cube.beam.pa == pytest.approx(35)
 
 
 def test_spectral_cube_takes_it(tmp_path: Path) -> None:

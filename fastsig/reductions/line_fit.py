@@ -284,7 +284,8 @@ class _Task:
         found: F8 = np.zeros(len(self.terms))
         used = np.ones(len(flux), bool)
         for _ in range(_CLIPS if len(found) > 1 else 0):
-            found = np.linalg.lstsq(self.terms[:, used].T, flux[used], rcond=None)[0]
+            solved = np.linalg.lstsq(self.terms[:, used].T, flux[used], rcond=None)[0]
+            found = np.asarray(solved, np.float64)
             left = flux - found @ self.terms
             used = np.abs(left - np.median(left)) <= 3 * max(mad(left), float(self.noise.min()))
         return found
