@@ -195,6 +195,11 @@ def test_continuum_sources(tmp_path: Path) -> None:
     np.testing.assert_allclose(spread, 1, atol=0.35)
     np.testing.assert_allclose(mean, 0, atol=0.6)
     assert np.std(pulls) == pytest.approx(1, abs=0.15)
+    # A source that the beam does not fit: what is left is no noise, and errors tell.
+    path, at, _ = noisy(tmp_path / "c.fits", 200, n=24, wide=5.0)
+    right, wrong = (opened(path, beam=f"{beam}arcmin").source(at) for beam in (3.0, 3.3))
+    assert right.flux_error.value < 0.01 and abs(right.flux.value - 5) < 0.02
+    assert wrong.flux_error.value > 10 * right.flux_error.value
     with pytest.raises(DataError, match="no point source"):
         opened(path).source(f"{made.RA},{made.DEC + 0.2}")
 

@@ -49,13 +49,14 @@ class Source(NamedTuple):
     ----------
     at : SkyCoord
     ra_error, dec_error : Quantity
-        Standard errors along east and north, arcsec, of the noise alone.
+        Standard errors along east and north, arcsec, by the noise and what the beam does not fit;
+        without those of pointing.
     flux, flux_error : Quantity
         Flux density, Jy (K where the cube is in K).
     offset : Quantity
         What the map holds beside it.
     chi2, n_pixel : float, int
-        Of the fit; pixels share noise, so chi2 tells little.
+        Of the fit; errors are scaled by the root of chi2 over its degrees where that is above 1.
     channels : int
         That were averaged.
     """
