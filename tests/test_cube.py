@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from pathlib import Path
@@ -259,6 +260,8 @@ def test_moments_as_files(tmp_path: Path) -> None:
         head = file[0].header
         assert [unit.name for unit in file] == ["PRIMARY", "ERROR"]
         assert head["BUNIT"] == "Jy/beam.km/s" and head["BMAJ"] == pytest.approx(3 / 60)
+        assert head["INFILE"] == "c.fits" and head["ORIGIN"] == f"fastsig {fs.__version__}"
+        assert head["INSHA256"] == hashlib.sha256(path.read_bytes()).hexdigest()
         assert head["VLOW"] >= 100 and head["VHIGH"] <= 200
         with fits.open(path) as cube:
             same = WCS(cube[0].header).celestial.pixel_to_world(3, 4)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from fastsig.errors import DataError, UsageError
 from fastsig.io._cube_header import Beam
 from fastsig.io.fits_cube import CubeFile, rest_hz
+from fastsig.io.provenance import file_record
 from fastsig.reductions.map_noise import MapNoise, measure, sum_noise
 from fastsig.reductions.place import (
     PlaceSpectrum,
@@ -281,7 +282,8 @@ class Cube:
 
     def _facts(self, part: _Part, shared: float, noise: MapNoise, circle: float | None, beam: Beam
                ) -> dict[str, Any]:
-        facts = {
+        facts: dict[str, Any] = {
+            "input": file_record(self.path),
             "beam_arcsec": [beam.major * 3600, beam.minor * 3600], "beam_pa_deg": beam.pa,
             "stokes": self.stokes, "noise_of_one_second": float(noise.unit_noise),
             "noise_unit": self.unit, "weights": "WEIGHT" if self.file.weight_image else "none",

@@ -101,6 +101,7 @@ def facts(spectrum: PlaceSpectrum, fit: Mapping[str, Any]) -> dict[str, Any]:
     found = {"path": spectrum.path, "place": spectrum.at.icrs.to_string("hmsdms", precision=2),
              "method": spectrum.method, "channels": len(spectrum.frequency),
              "scatter over expected noise": f"{spectrum.scatter:.3f}", **spectrum.facts}
+    found["input"] = dict(found.get("input") or {}).get("name")
     for number, each in enumerate(fit.get("record", {}).get("lines", ()), 1):
         found |= {f"line {number}: {name}": f"{value:.6g}" for name, value in each.items()}
     return found
