@@ -29,6 +29,8 @@ _COLUMN = "frame_m_s"
 _BARYCENTRED = ("barycentric", "pulsarcentric", "barycentered")
 _LAGS = 4
 _MOST_MOVED = 0.1  # channels
+_WIDEST, _MOST_CHANNELS = 10_000, 2**26
+_SEGMENT = 128  # rows
 _TRIED = 5  # rows at which the shift is looked at before the work
 
 
@@ -100,6 +102,7 @@ class Frame(SpectrumStream):
         if self.to == self.source_frame and width is None and band is None:
             raise PlanError(f"{source.path}: the spectra are {self.to} already")
         self.position = None if position is None else _position(position)
+        self._factors: dict[int, NDArray[np.float64]] = {}
         self.location = self._located(location)
         self._check_position()
         self.rest = None if rest is None else line(rest)
@@ -127,13 +130,14 @@ class Frame(SpectrumStream):
         if self.position is None and "ra_deg" not in self.source.columns and (
                 header.ra_deg is None or header.dec_deg is None):
             raise UsageError(f"{self.source.path}: the position is not known; give --position "
-                             "'187.5deg 12.4deg', or spectra with columns ra_deg and dec_deg")
+                             "187.5deg,12.4deg, or spectra with columns ra_deg and dec_deg")
 
     def _axis(self, width: Any, band: Any) -> ChannelAxis:
         """Channels at whole multiples of their width."""
         step = self.axis.step_hz if width is None else exact(width, "Hz", "width")
-        if step <= 0:
-            raise UsageError(f"width = {width}; allowed: above 0")
+        if not 0 < step / self.axis.step_hz <= _WIDEST:
+            raise UsageError(f"width = {width}; allowed: above 0, up to {_WIDEST} channels of "
+                             f"{float(self.axis.step_hz):g} Hz")
         low, high = self._reach()
         if band is None:
             first = round(Fraction((low + high) / 2) * self.axis.first_hz / step)
@@ -142,13 +146,14 @@ class Frame(SpectrumStream):
             ends = [exact(each, "Hz", "band") for each in _pair(band)]
             first = -((-ends[0]) // step)
             n_chan = int(ends[1] // step) - first + 1
-        if n_chan < 1:
-            raise UsageError(f"no channel of {float(step):g} Hz between {_shown(band or ())}")
+        if not 1 <= n_chan <= _MOST_CHANNELS:
+            raise UsageError(f"{n_chan} channels of {float(step):g} Hz from {_shown(band)}; "
+                             f"allowed: 1 to {_MOST_CHANNELS}")
         found = ChannelAxis(first * step, step, int(n_chan))
         there = [Fraction(edge) * at for edge, at in zip((low, high), self.axis.edges_hz,
                                                           strict=True)]
         if found.edges_hz[0] >= there[1] or found.edges_hz[1] <= there[0]:
-            raise UsageError(f"band = {_shown(band or ())}: the spectra run from "
+            raise UsageError(f"band = {_shown(band)}: the spectra run from "
                              f"{float(there[0]) / 1e6:.9g} to {float(there[1]) / 1e6:.9g} MHz in "
                              f"the {self.to} frame")
         return found
@@ -167,8 +172,21 @@ class Frame(SpectrumStream):
     def factors(self, start: int, n: int) -> NDArray[np.float64]:
         """Frequencies in the new frame over those in the source's, of rows from `start` on.
 
-        NaN where the position is not known.
+        NaN where the position is not known. Made in segments that are counted from row 0, so that
+        they have the same bits whatever rows are asked for.
         """
+        first = start // _SEGMENT
+        parts = [self._segment(k) for k in range(first, max(start, start + n - 1) // _SEGMENT + 1)]
+        return np.concatenate(parts)[start - first * _SEGMENT :][:n]
+
+    def _segment(self, number: int) -> NDArray[np.float64]:
+        """Factors of a segment of rows, kept: 8 bytes a row."""
+        if number not in self._factors:
+            start = number * _SEGMENT
+            self._factors[number] = self._made(start, min(_SEGMENT, self.source.shape[0] - start))
+        return self._factors[number]
+
+    def _made(self, start: int, n: int) -> NDArray[np.float64]:
         header = self.source.header
         times = mid_times(self.source.start_time, header.sample_rate, n, start)
         if self.position is not None:
@@ -321,7 +339,7 @@ def _pair(value: Any) -> tuple[Any, Any]:
 
 
 def _shown(band: Any) -> str:
-    return " to ".join(str(each) for each in _pair(band)) if band else "its ends"
+    return "end to end" if band is None else " to ".join(str(each) for each in _pair(band))
 
 
 def _share(value: float) -> float:

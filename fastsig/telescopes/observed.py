@@ -28,6 +28,7 @@ __all__ = ["Refraction", "icrs_to_observed", "observed_to_icrs", "observer_veloc
            "parallactic_angle"]
 
 _STEP_S = 60.0
+_ORIGIN_JD = 2458849.5  # 2020: seconds are then good to 1e-7
 _ARCSEC = np.pi / 648000
 
 Array = NDArray[np.float64]
@@ -160,12 +161,12 @@ def _context(times: Time, location: EarthLocation, refraction: Refraction | None
     if times.size == 0:
         return np.zeros(0, erfa.dt_eraASTROM)
     tai = times.tai
-    origin = tai[0]
-    seconds = ((tai.jd1 - origin.jd1) + (tai.jd2 - origin.jd2)) * 86400
+    # Minutes from a fixed day: a time has the same bits whatever times are asked for with it.
+    seconds = ((tai.jd1 - _ORIGIN_JD) + tai.jd2) * 86400
     cell = np.floor(seconds / _STEP_S)
     runs = cell[np.flatnonzero(np.diff(cell, prepend=np.nan))]  # few, where times ascend
     nodes = np.unique(np.concatenate([runs, runs + 1]))
-    slow, ut1 = _at_nodes(Time(origin.jd1, origin.jd2 + nodes * (_STEP_S / 86400), format="jd",
+    slow, ut1 = _at_nodes(Time(_ORIGIN_JD, nodes * (_STEP_S / 86400), format="jd",
                                scale="tai"), location, refraction, warn)
     left = np.searchsorted(nodes, cell)
     part = seconds / _STEP_S - cell

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,54 +15,13 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 from cli import fastsig
+from maps import N_CHAN, drift, head
 from streams import MemorySpectra
 
 import fastsig as fs
 from fastsig.errors import OutputError, PlanError, UsageError
 from fastsig.frequency import ChannelAxis
-from fastsig.header import Header
 from fastsig.polarization import PolBasis
-from fastsig.time import parse_time
-
-N_CHAN = 6
-
-
-class Pointed(MemorySpectra):
-    """Spectra in memory that know where they point."""
-
-    def __init__(self, data: np.ndarray, head: Header, columns: Mapping[str, Any]) -> None:
-        super().__init__(data, head)
-        self.known = {name: np.asarray(values, float) for name, values in columns.items()}
-
-    @property
-    def columns(self) -> Mapping[str, str]:
-        return dict.fromkeys(self.known, "")
-
-    def read_columns(self, start: int, n: int) -> dict[str, np.ndarray]:
-        return {name: values[start : start + n] for name, values in self.known.items()}
-
-
-def head(**more: Any) -> Header:
-    given = {"unit": "Jy", "telescope": "FAST", "beam": 1, "source": "FIELD",
-             "polarization": PolBasis("linear", ("AA", "BB")), **more}
-    axis = ChannelAxis(Fraction(1_420_000_000), Fraction(10_000), N_CHAN)
-    given.setdefault("channels", axis)
-    return Header(parse_time("2023-12-01T16:30:00"), Fraction(1, 2), **given)
-
-
-def drift(ra: float = 50.0, dec: float = 20.0, *, rows: int = 17, step: float = 0.6,
-          n: int = 60, value: Any = None, columns: Mapping[str, Any] | None = None, **more: Any
-          ) -> Pointed:
-    """Rows of a raster, `step` arcmin apart; AA and BB are 1 Jy, or functions of the places."""
-    across = (np.arange(rows) - (rows - 1) / 2) * step / 60
-    along = (np.arange(n) - (n - 1) / 2) * 0.25 / 60
-    east, north = (each.ravel() for each in np.meshgrid(along, across))
-    places = {"ra_deg": (ra + east / np.cos(np.radians(dec))) % 360, "dec_deg": dec + north}
-    info = head(**more)
-    shape = (east.size, info.polarization.n_pol, N_CHAN)
-    data = np.ones(shape) if value is None else np.broadcast_to(
-        np.asarray(value(east, north)).reshape(-1, 1, 1), shape)
-    return Pointed(data, info, {**places, **(columns or {})})
 
 
 def source(east: np.ndarray, north: np.ndarray) -> np.ndarray:
@@ -75,7 +33,7 @@ def source(east: np.ndarray, north: np.ndarray) -> np.ndarray:
 def test_a_source_peaks_at_its_flux_and_integrates_to_it() -> None:
     made = fs.grid(drift(value=source, rows=33), center="50deg,20deg")
     found = made.read()
-    y, x = (int(round(float(each))) for each in made.celestial.all_world2pix(50, 20, 0)[::-1])
+    y, x = (round(float(each)) for each in made.celestial.all_world2pix(50, 20, 0)[::-1])
     plane, width = found.values[0], found.header["BMAJ"]
     np.testing.assert_allclose(plane[y, x], 3, rtol=2e-3)  # samples 0.6 arcmin apart
     beam = np.pi * width**2 / (4 * np.log(2))
@@ -156,10 +114,11 @@ def opened(path: Path) -> fits.HDUList:
 
 
 #: Keywords of FITS Standard 4.0 that a cube needs: 4.4.1, 8.1 to 8.5, 9.
-NEEDED = """SIMPLE BITPIX NAXIS NAXIS1 NAXIS2 NAXIS3 BUNIT BMAJ BMIN BPA WCSAXES CTYPE1 CTYPE2 CTYPE3
-CRVAL1 CRVAL2 CRVAL3 CDELT1 CDELT2 CDELT3 CRPIX1 CRPIX2 CRPIX3 CUNIT1 CUNIT2 CUNIT3 RADESYS SPECSYS
-SSYSOBS RESTFRQ TELESCOP OBJECT DATE-OBS MJD-OBS TIMESYS OBSGEO-X OBSGEO-Y OBSGEO-Z DATASUM
-CHECKSUM""".split()
+NEEDED = ("SIMPLE", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "BUNIT", "BMAJ", "BMIN", "BPA",
+          "WCSAXES", *(f"{key}{axis}" for axis in (1, 2, 3)
+                       for key in ("CTYPE", "CRVAL", "CDELT", "CRPIX", "CUNIT")), "RADESYS",
+          "SPECSYS", "SSYSOBS", "RESTFRQ", "TELESCOP", "OBJECT", "DATE-OBS", "MJD-OBS", "TIMESYS",
+          "OBSGEO-X", "OBSGEO-Y", "OBSGEO-Z", "DATASUM", "CHECKSUM")
 
 
 @pytest.mark.parametrize("axis", ["FREQ", "VRAD", "VOPT"])

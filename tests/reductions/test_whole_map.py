@@ -211,7 +211,7 @@ def test_ten_lines_of_python(cube: Path, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        exec(lines, {"STRIPS": strips, "COMMON": common})  # noqa: S102 - the script that is shown
+        exec(lines, {"STRIPS": strips, "COMMON": common})
     ours, theirs = Cube(tmp_path / "cube.fits"), Cube(cube)
     # Positions between rows of the track round otherwise in blocks of other lengths.
     np.testing.assert_allclose(ours.values, theirs.values, rtol=0, atol=2e-6)

@@ -15,6 +15,7 @@ from fastsig.telescopes.observed import (
     Refraction,
     icrs_to_observed,
     observed_to_icrs,
+    observer_velocity,
     parallactic_angle,
 )
 
@@ -88,3 +89,15 @@ def test_air_that_is_none() -> None:
     for wrong in ({"pressure_hpa": 92500}, {"temperature_c": 288}, {"humidity": 80}):
         with pytest.raises(fs.UsageError, match="humidity from 0 to 1"):
             Refraction(**wrong)
+
+
+def test_a_time_has_the_same_bits_whatever_comes_with_it():
+    location = FAST
+    times = Time("2021-03-04T23:59:07.5") + np.arange(200) * 1.7 * u.s
+    ra, dec = np.full(200, 187.5) * u.deg, np.full(200, 12.4) * u.deg
+    together = np.stack([each.value for each in icrs_to_observed(ra, dec, times, location)])
+    moves = observer_velocity(times, location)
+    for part in (slice(3, 4), slice(50, 150)):
+        some = icrs_to_observed(ra[part], dec[part], times[part], location)
+        assert np.array_equal(np.stack([each.value for each in some]), together[:, part])
+        assert np.array_equal(observer_velocity(times[part], location), moves[part])
