@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from pathlib import Path
@@ -195,6 +196,11 @@ def test_continuum_sources(tmp_path: Path) -> None:
     np.testing.assert_allclose(spread, 1, atol=0.35)
     np.testing.assert_allclose(mean, 0, atol=0.6)
     assert np.std(pulls) == pytest.approx(1, abs=0.15)
+    # A source that the beam does not fit: what is left is no noise, and errors tell.
+    path, at, _ = noisy(tmp_path / "c.fits", 200, n=24, wide=5.0)
+    right, wrong = (opened(path, beam=f"{beam}arcmin").source(at) for beam in (3.0, 3.3))
+    assert right.flux_error.value < 0.01 and abs(right.flux.value - 5) < 0.02
+    assert wrong.flux_error.value > 10 * right.flux_error.value
     with pytest.raises(DataError, match="no point source"):
         opened(path).source(f"{made.RA},{made.DEC + 0.2}")
 
@@ -254,6 +260,8 @@ def test_moments_as_files(tmp_path: Path) -> None:
         head = file[0].header
         assert [unit.name for unit in file] == ["PRIMARY", "ERROR"]
         assert head["BUNIT"] == "Jy/beam.km/s" and head["BMAJ"] == pytest.approx(3 / 60)
+        assert head["INFILE"] == "c.fits" and head["ORIGIN"] == f"fastsig {fs.__version__}"
+        assert head["INSHA256"] == hashlib.sha256(path.read_bytes()).hexdigest()
         assert head["VLOW"] >= 100 and head["VHIGH"] <= 200
         with fits.open(path) as cube:
             same = WCS(cube[0].header).celestial.pixel_to_world(3, 4)

@@ -131,7 +131,7 @@ def _texts(spectrum: Any, source: Any, fit: Any, mass: Any) -> list[tuple[str, s
     place = spectrum.at.icrs.to_string("hmsdms", sep=":", precision=2)
     if source is not None:
         place += (f" ± {source.ra_error.value:.2g}″, {source.dec_error.value:.2g}″ "
-                  f"(noise alone)")
+                  "(without pointing)")
     noise = float(np.nanmedian(spectrum.noise.value))
     found = [("place", place),
              ("noise", f"{noise:.4g} {spectrum.noise.unit} a channel, {spectrum.scatter:.3f} of "
@@ -146,7 +146,8 @@ def _texts(spectrum: Any, source: Any, fit: Any, mass: Any) -> list[tuple[str, s
                   ("W50", str(line.w50)), ("W20", str(line.w20)), ("peak", str(line.peak))]
     if fit:
         found.append(("sum", f"{fit.flux_sum} of the channels, by no model"))
-        found.append(("chi2", f"{fit.chi2:.4g} of {fit.dof} degrees of freedom"))
+        poor = "; not the line's shape: errors are too small" if fit.chi2 > 2 * fit.dof else ""
+        found.append(("chi2", f"{fit.chi2:.4g} of {fit.dof} degrees of freedom{poor}"))
     if mass is not None:
         found.append(("HI mass", f"{mass.value.value:.4g} ± {mass.error.value:.2g} solar masses"))
     return [(name, text.replace(" / ", "/")) for name, text in found]

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from fastsig.errors import DataError, UsageError
 from fastsig.io._cube_header import Beam
 from fastsig.io.fits_cube import CubeFile, rest_hz
+from fastsig.io.provenance import file_record
 from fastsig.reductions.map_noise import MapNoise, measure, sum_noise
 from fastsig.reductions.place import (
     PlaceSpectrum,
@@ -49,13 +50,14 @@ class Source(NamedTuple):
     ----------
     at : SkyCoord
     ra_error, dec_error : Quantity
-        Standard errors along east and north, arcsec, of the noise alone.
+        Standard errors along east and north, arcsec, by the noise and what the beam does not fit;
+        without those of pointing.
     flux, flux_error : Quantity
         Flux density, Jy (K where the cube is in K).
     offset : Quantity
         What the map holds beside it.
     chi2, n_pixel : float, int
-        Of the fit; pixels share noise, so chi2 tells little.
+        Of the fit; errors are scaled by the root of chi2 over its degrees where that is above 1.
     channels : int
         That were averaged.
     """
@@ -280,7 +282,8 @@ class Cube:
 
     def _facts(self, part: _Part, shared: float, noise: MapNoise, circle: float | None, beam: Beam
                ) -> dict[str, Any]:
-        facts = {
+        facts: dict[str, Any] = {
+            "input": file_record(self.path),
             "beam_arcsec": [beam.major * 3600, beam.minor * 3600], "beam_pa_deg": beam.pa,
             "stokes": self.stokes, "noise_of_one_second": float(noise.unit_noise),
             "noise_unit": self.unit, "weights": "WEIGHT" if self.file.weight_image else "none",

@@ -19,8 +19,10 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from fastsig._version import __version__
 from fastsig.errors import UsageError
 from fastsig.io.fits_cube import rest_hz
+from fastsig.io.provenance import file_record
 from fastsig.reductions.map_noise import measure
 from fastsig.units import whole
 
@@ -267,6 +269,10 @@ def _by_spectral_cube(cube: Cube, order: int, kept: _Kept, convention: str, rest
     return np.sqrt(np.where(values > 0, values, np.nan)) if order == 2 else values.astype(float)
 
 
+def _ascii(text: str) -> str:
+    return "".join(each if " " <= each <= "~" else "?" for each in text)[:60]
+
+
 def _header(cube: Cube, order: int, unit: str, velocity: F8, convention: str, rest: Any,
             sigma: float | None) -> fits.Header:
     """Cards of a moment map."""
@@ -281,6 +287,10 @@ def _header(cube: Cube, order: int, unit: str, velocity: F8, convention: str, re
         if text is not None and key not in header and text.isascii() and text.isprintable():
             header[key] = text
     header["RESTFRQ"] = rest_hz(rest) or cube.rest_hz
+    source = file_record(cube.path)
+    header["ORIGIN"] = f"fastsig {__version__}"
+    header["INFILE"] = _ascii(source["name"])
+    header["INSHA256"] = source["sha256"]  # no room for a comment: of first and last MiB
     header["MOMENT"] = order, "0 integral, 1 mean velocity, 2 dispersion"
     header["VELCONV"] = convention, "convention of the velocities"
     header["VLOW"] = float(velocity.min()), "lowest channel added (km/s)"

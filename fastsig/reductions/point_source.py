@@ -2,7 +2,9 @@
 
 ``A b(r - r0) + offset`` is fitted by least squares with the pixels' weights. Pixels share noise, so
 errors are ``H J' W C W J H`` with ``H = (J' W J)^-1`` and C the covariance of the pixels, as it is
-measured (`fastsig.reductions.map_noise`). Errors of pointing and of the scale come on top.
+measured (`fastsig.reductions.map_noise`). Where the map differs from the model by more than its
+noise, as a bright source does on a beam that is no Gaussian, errors are scaled by the root of chi2
+over the degrees of freedom. Those of pointing and of the scale come on top.
 """
 
 from __future__ import annotations
@@ -79,7 +81,8 @@ def fit_point(plane: F8, sigma: F8, east: F8, north: F8, beam: Beam, rho: F8, ra
     if not found.x[0] ** 2 > 9 * covariance[0, 0]:
         raise DataError(path, f"no point source: its amplitude is {found.x[0]:.3g} +- "
                         f"{math.sqrt(covariance[0, 0]):.2g}")
-    return Found(found.x, covariance, 2 * float(found.cost), len(values))
+    chi2 = 2 * float(found.cost)
+    return Found(found.x, covariance * max(1.0, chi2 / (len(values) - 4)), chi2, len(values))
 
 
 def _places(used: NDArray[np.bool_]) -> NDArray[np.int64]:

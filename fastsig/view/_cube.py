@@ -29,6 +29,7 @@ F8 = NDArray[np.float64]
 KINDS = ("sheet", "coverage", "channels", "moments", "spectrum")
 _PANELS = 12
 _CUT = 4.0  # sigma below which velocities and widths are noise
+_WIDTH, _TALLEST = 11.7, 16.5  # inches: A4's longer side, A3's
 _LEAST = 3  # values above it that velocities and widths are made of
 _UNSEEN = "#d8d8d8"
 
@@ -136,7 +137,7 @@ def _axes(figure: Figure, place: Any, view: _View) -> Any:
         coordinate.set_ticklabel(size=8, exclude_overlapping=True, simplify=False)
         coordinate.set_ticks_position("lb")
         coordinate.set_ticks(number=4)
-    axes.coords[1].set_ticklabel(rotation=90, size=8, va="center")
+    axes.coords[1].set_ticklabel(rotation=90, size=8, va="center", simplify=False)
     axes.coords.grid(color="white", alpha=0.25, lw=0.5)
     return axes
 
@@ -177,17 +178,35 @@ def _beam(axes: Any, view: _View) -> None:
                            edgecolor="black", lw=0.8, alpha=0.9))
 
 
+def _panels(view: _View, n: int, columns: int, *, room: float = 0.75, beside: float = 1.2,
+            more: float = 0.4) -> tuple[Figure, Any, int]:
+    """A figure of A4's width for maps side by side, half as many where maps are wide; its grid.
+
+    `room` is a row's height without the map's, `beside` the width without it, `more` the height of
+    what else there is, inches.
+    """
+    _, ny, nx = view.cube.shape
+    if nx > 2 * ny:
+        columns = max(1, columns // 2)
+    rows = -(-n // columns)
+    width = _WIDTH / columns - beside
+    row = room + min(width * ny / nx, _TALLEST)
+    figure = new_figure(_WIDTH, min(rows * row + more, _TALLEST))
+    grid = figure.add_gridspec(rows + (more > 1), columns,
+                               height_ratios=[row] * rows + [more] * (more > 1))
+    return figure, grid, columns
+
+
 def _sheet(view: _View) -> Figure:
     """Integral, coverage, mean spectrum."""
-    figure = new_figure(11.7, 8.3)
-    grid = figure.add_gridspec(2, 2, height_ratios=(1.7, 1))
+    figure, grid, columns = _panels(view, 2, 2, more=3.2)
     axes = _axes(figure, grid[0, 0], view)
     image, label, told = _integral(view)
     _map(axes, image, view, label)
     axes.set_title(told, fontsize=10)
-    axes = _axes(figure, grid[0, 1], view)
+    axes = _axes(figure, grid[1 // columns, 1 % columns], view)
     _draw_coverage(axes, view)
-    _draw_mean(figure.add_subplot(grid[1, :]), view)
+    _draw_mean(figure.add_subplot(grid[-1, :]), view)
     figure.suptitle(view.title(), fontsize=11)
     return figure
 
@@ -226,11 +245,9 @@ def _seen(view: _View) -> F8:
 
 def _coverage(view: _View) -> Figure:
     """Effective time, and the scatter of each pixel's channels."""
-    _, ny, nx = view.cube.shape
-    figure = new_figure(11.7, min(16.5, 1.3 + 4.6 * ny / nx))
-    grid = figure.add_gridspec(1, 2)
+    figure, grid, columns = _panels(view, 2, 2)
     _draw_coverage(_axes(figure, grid[0, 0], view), view)
-    axes = _axes(figure, grid[0, 1], view)
+    axes = _axes(figure, grid[1 // columns, 1 % columns], view)
     noise = _pixel_noise(view)
     limits = None
     if np.isfinite(noise).any():
@@ -263,11 +280,8 @@ def _channels(view: _View) -> Figure:
             parts[-1][-1]]:
         parts = parts[::-1]
     images = [view.mean(slice(int(part[0]), int(part[-1]) + 1)) for part in parts]
-    columns = min(4, len(parts))
-    rows = -(-len(parts) // columns)
-    _, ny, nx = view.cube.shape
-    figure = new_figure(11.7, min(16.5, 0.9 + rows * (0.15 + 10.2 / columns * ny / nx)))
-    grid = figure.add_gridspec(rows, columns)
+    figure, grid, columns = _panels(view, len(parts), min(4, len(parts)), room=0.3,
+                                    beside=0.4)
     whole = np.concatenate([image[np.isfinite(image)] for image in images])
     limits = _common_limits(whole)
     drawn: Any = None
@@ -309,15 +323,13 @@ def _moments(view: _View) -> Figure:
     """Integral, mean velocity, dispersion."""
     if view.velocity is None:
         view.cube.velocity(rest=view.rest)  # raises, and names what is lacking
-    _, ny, nx = view.cube.shape
-    figure = new_figure(11.7, min(16.5, 1.3 + 3.0 * ny / nx))
-    grid = figure.add_gridspec(1, 3)
+    figure, grid, columns = _panels(view, 3, 3)
     image, label, told = _integral(view)
     axes = _axes(figure, grid[0, 0], view)
     _map(axes, image, view, label)
     axes.set_title(told, fontsize=10)
     for order, name, colors in ((1, "mean velocity", "plasma"), (2, "dispersion", "viridis")):
-        axes = _axes(figure, grid[0, order], view)
+        axes = _axes(figure, grid[order // columns, order % columns], view)
         found = view.cube.moment(order, vrange=view.vrange, sigma=_CUT, rest=view.rest)
         shown = np.where(found.count >= _LEAST, found.values, np.nan)
         finite = shown[np.isfinite(shown)]
@@ -326,7 +338,8 @@ def _moments(view: _View) -> Figure:
         _map(axes, shown.astype(float), view, f"{name} (km/s)", colors=colors,
              limits=(limits[0], limits[1] if limits[1] > limits[0] else limits[0] + 1))
         axes.set_title(f"{name}, {_LEAST} values or more above {_CUT:g}σ", fontsize=9)
-        axes.coords[1].set_axislabel("")
+        if columns > 1:
+            axes.coords[1].set_axislabel("")
     frame = view.cube.frame or "frame not told"
     figure.suptitle(f"{view.title()} · radio velocities, {frame}", fontsize=11)
     return figure

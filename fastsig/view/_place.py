@@ -32,7 +32,8 @@ def draw_spectrum(spectrum: PlaceSpectrum, fit: Mapping[str, Any], *, rest: Any 
     panels[0].axhline(0, color="black", lw=0.6, alpha=0.5)
     panels[0].set_ylabel(f"flux density ({spectrum.flux.unit})" if spectrum.flux.unit == "Jy"
                          else f"brightness ({spectrum.flux.unit})")
-    panels[0].set_title(_title(spectrum), fontsize=10, loc="left")
+    told = _told(fit["record"]) if fitted else []
+    panels[0].set_title("\n".join([_title(spectrum), *told]), fontsize=9, loc="left")
     if fitted:
         _draw_fit(panels, x, flux, noise, fit)
     for axes in panels:
@@ -54,8 +55,6 @@ def _draw_fit(panels: Any, x: NDArray[Any], flux: NDArray[Any], noise: NDArray[A
     record = fit["record"]
     for each in record["lines"]:
         panels[0].axvline(each["velocity_km_s"], color=COLORS[1], lw=0.6, alpha=0.6)
-    panels[0].text(0.01, 0.97, "\n".join(_told(record)), transform=panels[0].transAxes, va="top",
-                   fontsize=8, bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none"})
     panels[1].plot(x, (flux - fit["fit"].value) / noise, color=COLORS[0], lw=0.7,
                    drawstyle="steps-mid")
     for level in (-3, 0, 3):
@@ -102,6 +101,7 @@ def facts(spectrum: PlaceSpectrum, fit: Mapping[str, Any]) -> dict[str, Any]:
     found = {"path": spectrum.path, "place": spectrum.at.icrs.to_string("hmsdms", precision=2),
              "method": spectrum.method, "channels": len(spectrum.frequency),
              "scatter over expected noise": f"{spectrum.scatter:.3f}", **spectrum.facts}
+    found["input"] = dict(found.get("input") or {}).get("name")
     for number, each in enumerate(fit.get("record", {}).get("lines", ()), 1):
         found |= {f"line {number}: {name}": f"{value:.6g}" for name, value in each.items()}
     return found

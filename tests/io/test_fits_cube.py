@@ -17,6 +17,7 @@ from cubes_made import HI, C, axis, header, write
 import fastsig as fs
 from fastsig.errors import DataError, DoubtWarning, FastsigError, FastsigWarning
 from fastsig.io import detect, fits_cube, verify
+from fastsig.io.cube_writer import CubeWriter
 from fastsig.io.probe import Probe
 
 
@@ -129,6 +130,26 @@ def test_weights_of_planes_and_of_cubes(tmp_path: Path) -> None:
         fits.HDUList([file[0].copy(), wrong]).writeto(tmp_path / "wrong.fits")
     with pytest.raises(fs.FormatError, match=r"WEIGHT is \(9, 12\); allowed"):
         fs.open_cube(tmp_path / "wrong.fits")
+
+
+def test_cubes_of_our_writer(tmp_path: Path) -> None:
+    """Weights that are alike lie in one plane, others in a cube; provenance stands between."""
+    cards = header(10, 12, axis("FREQ", 8)[0])
+    values = np.random.default_rng(2).normal(size=(8, 10, 12)).astype(np.float32)
+    values[:, 0] = np.nan
+    for name, planes in (("plane", 1), ("cube", 8)):
+        weight = np.full((8, 10, 12), 4.0, np.float32)
+        weight[:, 0] = 0
+        if planes == 8:
+            weight[3, 5, 5] = 7
+        with CubeWriter(tmp_path / f"{name}.fits", cards, (8, 10, 12), {"a": 1}) as writer:
+            writer.write(0, values, weight)
+        assert verify(str(tmp_path / f"{name}.fits"))
+        cube = fs.open_cube(tmp_path / f"{name}.fits")  # with no warning
+        np.testing.assert_array_equal(cube.read(), values)
+        found = cube.read_weight()
+        assert found is not None and len(found) == planes
+        np.testing.assert_array_equal(np.broadcast_to(found, weight.shape), weight)
 
 
 def test_checksums(tmp_path: Path) -> None:

@@ -132,6 +132,13 @@ def test_profiles_of_gaussians() -> None:
         assert each.value.value == pytest.approx(number, abs=2 * each.error.value)
 
 
+def test_narrow_profiles_are_not_widened_by_channels() -> None:
+    """Of two and a half channels; values at the channels' middles would make it 4 % wider."""
+    found = fit_profile(spectrum(made.line(FREQUENCY, 0.5, 1212.3, 12.0), 5e-4)).lines[0]
+    assert found.w50.value.value == pytest.approx(12.0, rel=0.01)
+    assert found.w20.value.value == pytest.approx(12 * np.sqrt(np.log(5) / np.log(2)), rel=0.01)
+
+
 def test_several_lines_and_absorption() -> None:
     flux = (made.line(FREQUENCY, 0.5, 1100, 30.0) - made.line(FREQUENCY, 0.2, 1300, 20.0)
             + made.line(FREQUENCY, 0.1, 1500, 50.0) + 0.3 + 1e-4 * SPEED)
