@@ -1,4 +1,4 @@
-"""Cases: spectra at random places on pixels, beside cygrid, both on two threads."""
+"""Cases: spectra at places along tracks on pixels, beside cygrid, both on two threads."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ _RADIUS = 1.5 * _FWHM
 
 
 def samples(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Places of samples on the map, and their spectra."""
+    """Places of samples on the map, in the order of a scan, and their spectra."""
     rng = np.random.default_rng(1)
     half = _SIDE * _PIXEL / 2
     east, north = rng.uniform(-half, half, (2, n))
+    order = np.lexsort((east, np.floor(north / (0.2 * _PIXEL))))  # track by track
+    east, north = east[order], north[order]
     return (180 + east / np.cos(np.radians(25)), 25 + north,
             rng.standard_normal((n, _N_CHAN), np.float32))
 

@@ -153,7 +153,7 @@ class Map:
             "kernel_deg": self.kernel.fwhm_deg, "radius_deg": self.kernel.radius_deg,
             "beam_deg": self.beam.fwhm_deg, "beams_deg": sorted(set(self.beam.each_deg)),
             "pixel_deg": step, "products": products, "axis": axis,
-            "rest_hz": None if self.rest_hz is None else str(self.rest_hz), "frame": self.frame,
+            "rest_hz": None if self.rest_hz is None else float(self.rest_hz), "frame": self.frame,
             "zero": zero, "keep": sorted(keep), "min_weight_s": float(
                 quantity(min_weight, "s", "min_weight").value)}
         ra, dec = (np.concatenate([getattr(each, name) for each in rows]) for name in ("ra", "dec"))
