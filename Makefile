@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SAMPLE := data/samples/frb_carrier_16MHz.h5
 
-.PHONY: demo test bench lint docs clean
+.PHONY: demo test bench lint site docs clean
 
 demo: $(VENV)/.installed ## voltages to spectra to a picture
 	$(BIN)/fastsig info $(SAMPLE)
@@ -23,11 +23,16 @@ lint: $(VENV)/.installed-dev ## style, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.installed-dev ## run every command and snippet of the documents
+site: $(VENV)/.installed-dev ## the site, docs/_build/html: runs the pages that are notebooks
+	$(BIN)/fastsig warmup -q
+	$(BIN)/python -m sphinx -q -T -E -W --keep-going -n -j 2 -b html docs docs/_build/html
+	@echo "look at docs/_build/html/index.html"
+
+docs: site ## the site, and every command and snippet of the other pages
 	$(BIN)/python -m pytest tests/test_docs.py
 
 clean:
-	rm -rf $(VENV) demo.h5 demo.png .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) docs/_build demo.h5 demo.png .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("fastsig needs Python 3.11 or newer; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'

@@ -3,6 +3,7 @@
 from bench import (
          banks,
          calibration,
+         gridding,
          pointing,
          readers,
          resampling,
@@ -14,4 +15,4 @@ from bench import (
 
 CASES = [*spectrometers.CASES, *transforms.CASES, *banks.CASES, *stages.CASES,
          *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
-         *resampling.CASES]
+         *resampling.CASES, *gridding.CASES]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -100,7 +101,10 @@ class Mark:
         """What the case reached."""
         if not self.names:
             return result.rate
-        return result.rate / max(result.rates()[name] for name in self.names)
+        rates = result.rates()
+        if not set(self.names) <= set(rates):
+            return math.nan
+        return result.rate / max(rates[name] for name in self.names)
 
     def text(self, unit: str) -> str:
         """What is asked for, in words."""

@@ -1,5 +1,7 @@
 """The documents are true: their code runs, their output comes, their links and tables hold.
 
+Pages that are notebooks are run by Sphinx instead, when `make site` builds the site.
+
 The rules for writers of documents are in CONTRIBUTING.md, section Tests.
 """
 
@@ -23,9 +25,16 @@ from fastsig.cli.main import cli
 ROOT = Path(__file__).resolve().parent.parent
 TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "kernels/README.md",
        "data/samples/README.md")
-DOCUMENTS = [*TOP, *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")
+               if "_build" not in path.parts)
+DOCUMENTS = [*TOP, *PAGES]
+# Sphinx runs these when it builds the site.
+NOTEBOOKS = [name for name in PAGES
+             if (ROOT / name).read_text(encoding="utf-8").startswith("---\nfile_format: mystnb\n")]
 # Those of kernels/README.md run in kernels/test_kernel_examples.py, each in a process of its own.
-EXECUTED = ["README.md", *(name for name in DOCUMENTS if name.startswith("docs/"))]
+EXECUTED = [name for name in ("README.md", *PAGES) if name not in NOTEBOOKS
+            and re.search(r"^```(python|console)\n", (ROOT / name).read_text(encoding="utf-8"),
+                          re.MULTILINE)]
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # blimpy pins pyparsing 2.4.7, which matplotlib then uses
@@ -120,7 +129,7 @@ def test_code_runs(name: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-RECORDED = [(name, snippet) for name in EXECUTED for snippet in snippets(name)
+RECORDED = [(name, snippet) for name in ("README.md", *PAGES) for snippet in snippets(name)
             if snippet.mark == "recorded"]
 
 
@@ -138,8 +147,10 @@ def test_code_runs_on_recorded_files(name: str, snippet: Snippet, tmp_path: Path
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_blocks_have_a_known_language(name: str) -> None:
     kinds = {(snippet.language, snippet.mark) for snippet in snippets(name)}
-    allowed = {("python", ""), ("console", ""), ("console", "recorded"), ("sh", ""), ("text", "")}
-    assert kinds <= allowed
+    run = ({("{code-cell}", "ipython3")} if name in NOTEBOOKS
+           else {("python", ""), ("console", ""), ("console", "recorded")})
+    kinds -= {(part, mark) for part, mark in kinds if part in ("{include}", "{toctree}")}
+    assert kinds <= run | {("sh", ""), ("text", ""), ("{eval-rst}", "")}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -158,6 +169,63 @@ def test_relative_links_lead_somewhere(name: str) -> None:
 
 def _anchor(heading: str) -> str:
     return re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
+
+
+def linked(page: Path) -> Iterator[Path]:
+    """Pages of the tables of contents of a page."""
+    for body in re.findall(r"^```\{toctree\}\n(.*?)^```$", page.read_text(encoding="utf-8"),
+                           re.MULTILINE | re.DOTALL):
+        for line in body.splitlines():
+            if line and not line.startswith(":"):
+                yield (page.parent / f"{line}.md").resolve()
+
+
+def test_every_page_is_in_the_tables_of_contents() -> None:
+    found, left = set(), [ROOT / "docs" / "index.md"]
+    while left:
+        page = left.pop()
+        assert page not in found, f"{page} is there twice"
+        found.add(page)
+        left += linked(page)
+    assert {page.relative_to(ROOT).as_posix() for page in found} == set(PAGES)
+
+
+def test_included_files_exist() -> None:
+    for name in PAGES:
+        for target in re.findall(r"^```\{include\} (\S+)$", text_of(name), re.MULTILINE):
+            assert (ROOT / name).parent.joinpath(target).is_file(), f"{name}: {target}"
+
+
+def test_reference_has_every_public_name() -> None:
+    import fastsig_kernels
+
+    import fastsig
+    from fastsig import registry
+
+    pages = "".join(text_of(name) for name in PAGES if name.startswith("docs/reference/"))
+    listed = set(re.findall(r"^\.\. auto\w+:: (\S+)$", pages, re.MULTILINE))
+    names = {f"fastsig.{name}" for name in fastsig.__all__ if name != "__version__"}
+    modules = {f"fastsig_kernels.{name}" for name in fastsig_kernels._INDEX.values()}
+    stages = {registry.stage(name).__module__ for name in registry.stages()}
+    missing = (names | modules | stages) - listed
+    assert not missing, f"add to a page of docs/reference: {sorted(missing)}"
+
+
+@pytest.mark.parametrize(("cell", "told"), [
+    ("!fastsig info nothing.h5", "nothing.h5: No such file"),
+    ("import warnings\nwarnings.warn('of a function that goes')", "of a function that goes"),
+])
+def test_a_cell_that_fails_ends_the_build(cell: str, told: str, tmp_path: Path) -> None:
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    head = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n\n# Page\n\n"
+    (pages / "index.md").write_text(f"{head}```{{code-cell}} ipython3\n{cell}\n```\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-T", "-b", "dummy", "-c", str(ROOT / "docs"),
+         str(pages), str(tmp_path / "out")], capture_output=True, text=True, timeout=200,
+        check=False)
+    assert done.returncode != 0
+    assert told in done.stderr
 
 
 def test_make_targets_of_the_documents_exist() -> None:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
+import cubes_made
 import numpy as np
 import pytest
+from astropy.io import fits
+from cli import fastsig
+from matplotlib.axes import Axes
 from streams import MemoryVoltages, header, noise
 
 import fastsig as fs
 from fastsig import view
+from fastsig.errors import DoubtWarning
 from fastsig.polarization import PolBasis
 from fastsig.stream import SpectrumStream, Sums
-from fastsig.view._spectra import waterfall
+from fastsig.view._spectra import reduced, waterfall
 
 
 class Spectra(SpectrumStream):
@@ -49,6 +58,31 @@ def test_any_number_of_channels_fits_the_picture(n_chan: int, rng: np.random.Gen
         np.testing.assert_allclose(shown[:, group], expected, rtol=1e-6)
         np.testing.assert_allclose(share[:, group], weight[:, 0, part].mean(axis=1))
     view.draw(stream)
+
+
+class Narrow(Spectra):
+    """Spectra of which seven rows are read at a time."""
+
+    row_bytes = property(lambda self: 2**24 // 7)
+
+
+@pytest.mark.parametrize(("n_int", "n_freq"), [(1, 1), (1, 3), (5, 1), (5, 4), (14, 7), (100, 9)])
+def test_means_of_blocks_go_on_over_what_is_read_together(
+    n_int: int, n_freq: int, rng: np.random.Generator
+) -> None:
+    values = rng.normal(10, 1, (61, 2, 9))
+    weight = rng.integers(0, 3, values.shape) / 2
+    found, share = reduced(Narrow(values, weight), (1, 0), n_int, n_freq)
+    for row in range(found.shape[1]):
+        for column in range(found.shape[2]):
+            part = (slice(row * n_int, (row + 1) * n_int), slice(None),
+                    slice(column * n_freq, (column + 1) * n_freq))
+            total = (values * weight)[part].sum(axis=(0, 2))[::-1]
+            np.testing.assert_allclose(share[:, row, column],
+                                       weight[part].mean(axis=(0, 2))[::-1], rtol=1e-6)
+            with np.errstate(invalid="ignore"):
+                expected = total / weight[part].sum(axis=(0, 2))[::-1]
+            np.testing.assert_allclose(found[:, row, column], expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 50), (50, 1, 1), (2, 1, 2)])
@@ -89,3 +123,96 @@ def test_frequencies_not_known(rng: np.random.Generator) -> None:
     assert "within the band" in figure.axes[2].get_xlabel()
     with pytest.raises(fs.UsageError, match="voltages have no products"):
         view.draw(MemoryVoltages(noise(rng, 4000), head), product="I")
+
+
+def _cube(tmp_path: Path, *, n: int = 20, cards: dict[str, Any] | None = None, weight: bool = True,
+          shape: tuple[int, int] = (20, 24)) -> Path:
+    """A cube of noise with one source."""
+    spectral, frequency = cubes_made.axis("FREQ", n)
+    head = cubes_made.header(*shape, spectral, beam=(4.0, 2.0, 30.0), **(cards or {}))
+    image, _ = cubes_made.point(head, *shape, 2.0, -1.0)
+    rng = np.random.default_rng(3)
+    data = rng.normal(0, 0.02, (n, *shape)) + cubes_made.line(frequency, 1.0, 340.0, 40.0)[
+        :, np.newaxis, np.newaxis] * image
+    data[:, :2] = np.nan
+    seen = np.full(shape, 9.0) if weight else None
+    return cubes_made.write(tmp_path / "c.fits", data.astype(np.float32), head, seen)
+
+
+@pytest.mark.parametrize("what", ["sheet", "coverage", "channels", "moments", "spectrum"])
+@pytest.mark.parametrize("weight", [True, False])
+def test_cubes(what: str, weight: bool, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DoubtWarning)
+        cube = fs.open_cube(_cube(tmp_path, weight=weight))
+    saved = tmp_path / "x.png" if what == "sheet" and weight else None
+    figure = view.draw_cube(cube, saved, what=what)
+    assert saved is None or saved.stat().st_size > 15_000
+    maps = [axes for axes in figure.axes if axes.images]
+    assert len(maps) == {"sheet": 2, "coverage": 2, "channels": 12, "moments": 3}.get(what, 0)
+    for axes in maps:
+        (ellipse,) = axes.patches
+        # 4' by 2' on pixels of 1', its major axis 30 degrees from north to east, which is left.
+        assert (ellipse.width, ellipse.height) == pytest.approx((2, 4))
+        along = np.radians(ellipse.angle + 90)
+        assert np.tan(along) == pytest.approx(np.tan(np.radians(90 + 30)))
+    labels = [axes.get_ylabel() for axes in figure.findobj(Axes)]
+    assert any("Jy/beam" in label or "km/s" in label for label in labels)
+    if what == "channels":
+        texts = [axes.texts[0].get_text() for axes in maps]
+        speeds = [float(text.split()[0]) for text in texts]
+        assert speeds == sorted(speeds)
+        brightest = max(maps, key=lambda axes: np.nanmax(axes.images[0].get_array()))
+        assert abs(speeds[maps.index(brightest)] - 340) < 10
+    if what == "moments":
+        velocity = np.ma.filled(maps[1].images[0].get_array(), np.nan)
+        assert np.nanmedian(velocity) == pytest.approx(340, abs=3)
+
+
+@pytest.mark.parametrize("cards", [{"RESTFRQ": None}, {"BMAJ": None}, {"SPECSYS": None},
+                                   {"CTYPE3": "VELO-LSR", "CUNIT3": "m/s", "CDELT3": 6e3,
+                                    "CRVAL3": 1e5}])
+def test_cubes_that_lack_something(cards: dict[str, Any], tmp_path: Path) -> None:
+    if "BMAJ" in cards:
+        path = _cube(tmp_path)
+        with fits.open(path, mode="update") as file:
+            del file[0].header["BMAJ"]
+    else:
+        path = _cube(tmp_path, cards=cards)
+    with pytest.warns(DoubtWarning) if "RESTFRQ" not in cards else contextlib.nullcontext():
+        cube = fs.open_cube(path)
+    for what in ("sheet", "coverage", "channels", "spectrum"):
+        view.draw_cube(cube, what=what)
+    if "CTYPE3" in cards or "RESTFRQ" in cards:
+        with pytest.raises((fs.UsageError, fs.FormatError)):
+            view.draw_cube(cube, what="moments")
+
+
+def test_cubes_of_one_channel_and_none_seen(tmp_path: Path) -> None:
+    cube = fs.open_cube(_cube(tmp_path, n=1))
+    for what in ("sheet", "coverage", "channels", "spectrum"):
+        view.draw_cube(cube, what=what)
+    path = _cube(tmp_path)
+    with fits.open(path, mode="update") as file:
+        file[0].data[:] = np.nan
+    for what in ("sheet", "coverage", "channels", "moments", "spectrum"):
+        view.draw_cube(fs.open_cube(path), what=what)
+
+
+def test_cubes_on_the_command_line(tmp_path: Path) -> None:
+    path = _cube(tmp_path)
+    fastsig("view", path, "-o", tmp_path / "a.png", "--what", "spectrum", "--at", "187.5,12.3")
+    fastsig("view", path, "-o", tmp_path / "a.pdf", "--what", "channels", "--fstart",
+            "1418.7MHz", "--fstop", "1418.9MHz")
+    assert "no channel" in fastsig("view", path, "-o", tmp_path / "b.png", "--fstart", "1GHz",
+                                   "--fstop", "1.1GHz", code=2).stderr
+    fastsig("view", path, "-o", tmp_path / "b.png", "--tstart", "1s", code=2)
+    fastsig("view", path, "-o", tmp_path / "b.png", "--at", "187.5,12.3", code=2)
+    fastsig("view", path, "-o", path, "--overwrite", code=2)
+    fastsig("extract", path, "--at", "187.534,12.283", "--fit", 1, "-o", tmp_path / "s.ecsv")
+    for name in ("s.png", "s.html"):
+        fastsig("view", tmp_path / "s.ecsv", "-o", tmp_path / name)
+    assert "line 1: velocity_km_s" in (tmp_path / "s.html").read_text()
+    fastsig("view", tmp_path / "s.ecsv", "-o", tmp_path / "b.png", "--what", "sheet", code=2)
+    (tmp_path / "t.ecsv").write_text("# %ECSV 1.0\n# ---\nx\n1\n")
+    assert "t.ecsv" in fastsig("view", tmp_path / "t.ecsv", "-o", tmp_path / "b.png", code=3).stderr

@@ -19,8 +19,9 @@ import click
 
 from fastsig._version import __version__
 
-_COMMANDS = ("info", "spectra", "flag", "calibrate", "baseline", "frame", "switch", "view",
-             "convert", "cut", "validate", "simulate", "doctor", "warmup")
+_COMMANDS = ("info", "spectra", "flag", "calibrate", "baseline", "switch", "frame", "grid",
+             "extract", "moment", "view", "convert", "cut", "validate", "simulate", "doctor",
+             "warmup")
 
 
 class Terminated(BaseException):

@@ -27,7 +27,7 @@ class Channelize(FrameStream):
     samples, one frame every ``n_fft``; ``n_fft = 2 n_chan`` for real input (channel 0 kept, the
     Nyquist channel dropped) and ``n_chan`` for complex input. Channels ascend in sky frequency; a
     lower sideband is reversed and conjugated, so cross products keep their sign. White noise of
-    variance s^2 gives a mean |X|^2 of s^2 in every channel but channel 0 of real input. An
+    variance s^2 gives a mean ``|X|^2`` of s^2 in every channel but channel 0 of real input. An
     oversampled bank has a frame every ``n_fft / oversample`` samples.
 
     Lost samples count as 0; a frame's energy is ``sum(h^2 valid) / sum(h^2)``, and frames below

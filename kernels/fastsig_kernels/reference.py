@@ -387,3 +387,37 @@ def sum_threshold(
             if abs(rest.sum()) > (size - before[i, window].sum()) * chi:
                 lost[i, window] |= finite[i, window]
     return flags | np.moveaxis(lost, -1, axis)
+
+
+def grid(
+    lon: np.ndarray, lat: np.ndarray, pixel_lon: np.ndarray, pixel_lat: np.ndarray,
+    data: np.ndarray, weight: np.ndarray, *, fwhm: float, radius: float,
+    stretch: np.ndarray | float = 1.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Twin of `Gridder` with `gaussian_table`: means and weights, (chan, y, x).
+
+    Takes places in deg, samples (n_sample,) and pixels (n_y, n_x), and data and weight
+    (n_sample, n_chan).
+    """
+    spread = np.broadcast_to(weight, data.shape).astype(np.float64)
+    fine = np.isfinite(data) & np.isfinite(spread) & (spread > 0)
+    values, spread = np.where(fine, data, 0.0), np.where(fine, spread, 0.0)
+    mean = np.full((data.shape[1], *pixel_lon.shape), np.nan)
+    total = np.zeros_like(mean)
+    for y, x in np.ndindex(pixel_lon.shape):
+        theta = _separation(lon, lat, pixel_lon[y, x], pixel_lat[y, x]) / stretch
+        kernel = np.exp(-4 * np.log(2) * (theta / fwhm) ** 2) / np.square(stretch)
+        kernel = np.where(theta < radius, kernel, 0.0)
+        norm, square = kernel @ spread, kernel**2 @ spread
+        seen = norm > 0
+        mean[seen, y, x] = (kernel @ (values * spread))[seen] / norm[seen]
+        total[seen, y, x] = norm[seen] ** 2 / square[seen]
+    return mean, total
+
+
+def _separation(lon: np.ndarray, lat: np.ndarray, lon_0: float, lat_0: float) -> np.ndarray:
+    """Angle between places, deg, by the haversine formula."""
+    lon, lat, lon_0, lat_0 = (np.radians(each) for each in (lon, lat, lon_0, lat_0))
+    half = (np.sin((lat - lat_0) / 2) ** 2
+            + np.cos(lat) * np.cos(lat_0) * np.sin((lon - lon_0) / 2) ** 2)
+    return np.degrees(2 * np.arcsin(np.sqrt(half)))

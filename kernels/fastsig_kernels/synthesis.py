@@ -120,7 +120,7 @@ class Synthesizer:
     *Real voltages* lack the Nyquist channel, which the analysis drops; it enters as 0.
     So the upper half channel of the band is lost, the next half in part, and what
     was there stays behind in the rest at some -40 to -60 dB. A tone d channels below
-    the edge is wrong by about the sidelobe |H(d)| of h: for 8 taps and a Hamming window
+    the edge is wrong by about the sidelobe ``|H(d)|`` of h: for 8 taps and a Hamming window
     -64 dB at 1, -84 dB at 2.3. `residual` holds for voltages limited to a band some
     channels below the edge, and never for the window "none". The imaginary part of
     channel 0 is not used.
