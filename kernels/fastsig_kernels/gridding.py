@@ -27,6 +27,11 @@ def gaussian_table(fwhm: float, radius: float, n: int = _STEPS) -> np.ndarray:
     Returns
     -------
     ndarray, shape (n + 1,), float32, dimensionless
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not allowed.
     """
     n = _check.count("n", n)
     _check_angle("fwhm", fwhm, 90.0)

@@ -161,7 +161,8 @@ def test_many_samples_in_one_place(rng: np.random.Generator) -> None:
     mean, weight = gridded(plan(*at, plane(3, 50, 20)), data, np.ones((n, 1), np.float32))
     # Products and chains of up to 64 sums round to float32: a few units of the level.
     np.testing.assert_allclose(mean[0], data.astype(np.float64).mean(), rtol=1e-6)
-    np.testing.assert_allclose(weight[0], n, rtol=1e-6)
+    # A square over a sum of squares of kernel values: three times as many roundings.
+    np.testing.assert_allclose(weight[0], n, rtol=3e-6)
 
 
 def test_arguments(rng: np.random.Generator) -> None:
