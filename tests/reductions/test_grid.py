@@ -47,7 +47,7 @@ def test_weights_tell_the_noise() -> None:
     rng = np.random.default_rng(3)
     parts = []
     for share in (1.0, 0.5):
-        spectra = drift(rows=25, n=90)
+        spectra = drift(rows=61, n=200)
         spectra.spectra = rng.normal(0, 1, spectra.shape).astype(np.float32)
         spectra.spectra[rng.random(len(spectra.spectra)) > share] = np.nan
         parts.append(spectra)
@@ -55,7 +55,7 @@ def test_weights_tell_the_noise() -> None:
     inner = (slice(None), slice(5, -5), slice(5, -5))
     # Rows are of 2 s and rms 1 in AA and BB: of I in 1 s the rms is sqrt(2 / 2).
     scaled = found.values[inner] * np.sqrt(found.weight[inner])
-    n = scaled.size / 12  # pixels share samples
+    n = scaled.size / 6  # pixels share samples: a kernel covers five
     assert abs(np.sqrt((scaled**2).mean()) - 1) < 3 / np.sqrt(2 * n)
     assert found.weight[inner].std() > 0.05 * found.weight[inner].mean()
 
