@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastsig.stream import Stream
 
 if TYPE_CHECKING:
@@ -58,3 +60,10 @@ def time_unit(seconds: float) -> tuple[str, float]:
 def line(axes: Any, x: Any, y: Any, color: str, **more: Any) -> None:
     """A line; a lone point shows as a dot."""
     axes.plot(x, y, color=color, lw=0.8, marker="o" if len(x) == 1 else None, **more)
+
+
+def zero_line(axes: Any, values: Any) -> None:
+    """A line at zero, where showing it does not flatten what stands on a high level."""
+    known = np.asarray(values)[np.isfinite(values)]
+    if not known.size or np.abs(known).min() <= 2 * np.ptp(known):
+        axes.axhline(0, color="black", lw=0.6, alpha=0.5)

@@ -15,7 +15,7 @@ from fastsig.errors import FormatError, UsageError
 from fastsig.io.fits_cube import mad
 from fastsig.units import quantity
 from fastsig.velocity import velocity
-from fastsig.view._common import COLORS, line, new_figure, width_text
+from fastsig.view._common import COLORS, line, new_figure, width_text, zero_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -364,7 +364,7 @@ def _draw_mean(axes: Any, view: _View) -> None:
     else:
         x, label = np.arange(view.chosen.start, view.chosen.stop, dtype=float), "channel"
     line(axes, x, values, COLORS[0], drawstyle="steps-mid")
-    axes.axhline(0, color="black", lw=0.6, alpha=0.5)
+    zero_line(axes, values)
     axes.set_xlabel(label)
     axes.set_ylabel(f"mean of the map ({view.unit})")
     axes.grid(alpha=0.3)

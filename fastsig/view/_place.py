@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.reductions.place import PlaceSpectrum
-from fastsig.view._common import COLORS, new_figure
+from fastsig.view._common import COLORS, new_figure, zero_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,7 @@ def draw_spectrum(spectrum: PlaceSpectrum, fit: Mapping[str, Any], *, rest: Any 
     panels[0].fill_between(x, flux - noise, flux + noise, step="mid", color=COLORS[0], alpha=0.2,
                            lw=0, label="±1σ")
     panels[0].plot(x, flux, color=COLORS[0], lw=0.9, drawstyle="steps-mid")
-    panels[0].axhline(0, color="black", lw=0.6, alpha=0.5)
+    zero_line(panels[0], flux)
     panels[0].set_ylabel(f"flux density ({spectrum.flux.unit})" if spectrum.flux.unit == "Jy"
                          else f"brightness ({spectrum.flux.unit})")
     told = _told(fit["record"]) if fitted else []
