@@ -19,6 +19,7 @@ from fastsig.memory import resident_bytes
 from fastsig.scheduler import run
 from fastsig.signals import held
 from fastsig.stream import Block, Stream, VoltageStream
+from fastsig.threads import processors
 from fastsig.validity import Spans
 
 _log = logging.getLogger(__name__)
@@ -170,7 +171,7 @@ def _as_integers(stream: Stream) -> VoltageStream:
 
 
 def _threads(workers: int | None) -> int:
-    threads = len(os.sched_getaffinity(0)) if workers is None else workers
+    threads = processors() if workers is None else workers
     if threads < 1:
         raise UsageError(f"workers = {workers}; allowed: 1 or more")
     return threads
