@@ -1,0 +1,1 @@
+"""Recipes: command lines, many times, and what becomes of them."""
