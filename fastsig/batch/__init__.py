@@ -1,1 +1,27 @@
 """Recipes: command lines, many times, and what becomes of them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastsig.batch.planning import Plan as Plan
+    from fastsig.batch.planning import plan as plan
+    from fastsig.batch.recipe import Recipe as Recipe
+    from fastsig.batch.recipe import RecipeError as RecipeError
+    from fastsig.batch.tasks import Step as Step
+    from fastsig.batch.tasks import Task as Task
+
+_INDEX = {"Plan": "planning", "Recipe": "recipe", "RecipeError": "recipe", "Step": "tasks",
+          "Task": "tasks", "plan": "planning"}
+
+__all__ = ["Plan", "Recipe", "RecipeError", "Step", "Task", "plan"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _INDEX:
+        raise AttributeError(f"module 'fastsig.batch' has no attribute {name!r}")
+    value = getattr(import_module(f"fastsig.batch.{_INDEX[name]}"), name)
+    globals()[name] = value
+    return value

@@ -108,8 +108,9 @@ class _Link:
 class _Worker:
     """Does jobs, one after the other."""
 
-    def __init__(self, link: _Link, log: _Log, threads: int) -> None:
-        self._link, self._log, self._threads = link, log, threads
+    def __init__(self, link: _Link, threads: int) -> None:
+        self._link, self._threads = link, threads
+        self.log = _Log(self.hear)
         self.said = ""
 
     def hear(self, line: str) -> None:
@@ -123,7 +124,7 @@ class _Worker:
 
         task = task_of(job["task"])
         self.said = ""
-        self._log.start(job["log"])
+        self.log.start(job["log"])
         _forget_peak()
         begun = time.perf_counter()
         done = self._steps(task, job, memory)
@@ -185,7 +186,7 @@ class _Worker:
         return code
 
     def _write(self, line: str) -> None:
-        self._log.write(line.encode("utf-8", "backslashreplace"))
+        self.log.write(line.encode("utf-8", "backslashreplace"))
 
 
 def _options(name: str) -> dict[str, set[str]]:
@@ -265,8 +266,8 @@ def main() -> None:
     _die_with(hello["parent"])
     threads.limit_processors(hello["threads"])
     _load(hello["commands"])
-    log = _Log(lambda line: worker.hear(line))
-    worker = _Worker(link, log, hello["threads"])
+    worker = _Worker(link, hello["threads"])
+    log = worker.log
     for name in ("stdout", "stderr"):
         stream = io.TextIOWrapper(io.BufferedWriter(log), "utf-8", "backslashreplace",
                                   line_buffering=True, write_through=True)

@@ -1,0 +1,110 @@
+"""``fastsig batch run`` and ``retry``: do what is not done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastsig.batch._options import files_argument, recipe_option, surveyed
+from fastsig.cli import common
+
+if TYPE_CHECKING:
+    from fastsig.batch.jobs import Limits
+    from fastsig.batch.recipe import Recipe
+
+run_options: Callable[[Any], Any] = common.options(
+    click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
+                 help="Worker processes; one a processor by default. They share the processors."),
+    click.option("--memory", metavar="SIZE",
+                 help="Most memory of a task, e.g. 4GB, in place of limits.memory."),
+    click.option("--time", "time_limit", metavar="TIME",
+                 help="Longest time of a task, e.g. 30min, in place of limits.time."),
+    click.option("--retries", type=click.IntRange(0, 100), metavar="N",
+                 help="How often a task is tried again whose worker died, in place of "
+                 "limits.retries."),
+    click.option("--overwrite", is_flag=True, help="Replace whatever has a product's name."),
+    click.option("--replace-stale", is_flag=True,
+                 help="Replace products of another recipe, version or state of the inputs."),
+    click.option("--strict", is_flag=True,
+                 help="Tell inputs apart by their content too: reads all of them."),
+    click.option("--no-warmup", is_flag=True, help="Do not compile kernels before the first task."),
+    click.option("--no-node-cache", is_flag=True,
+                 help="Keep compiled kernels beside the package, not in a folder of this node."),
+    common.json_option, common.quiet_options, common.debug_option)
+
+
+@click.command()
+@recipe_option
+@files_argument
+@click.option("--verify", is_flag=True,
+              help="Read finished products whole first, and make damaged ones again.")
+@run_options
+def run(path: str, files: tuple[str, ...], **options: Any) -> int:
+    """Do what is missing, changed or failed; safe to give again at any time.
+
+    FILES stand in place of the recipe's inputs.
+    """
+    return execute(path, files, options)
+
+
+@click.command()
+@recipe_option
+@files_argument
+@click.option("--failed", is_flag=True, help="Tasks that failed, whatever the cause.")
+@click.option("--killed", is_flag=True,
+              help="Tasks whose worker or run died or was stopped, and those set aside.")
+@click.option("--all", "all_", is_flag=True, help="All tasks that are not done.")
+@run_options
+def retry(path: str, files: tuple[str, ...], failed: bool, killed: bool, all_: bool,
+          **options: Any) -> int:
+    """Do tasks of some states again, those that were set aside too."""
+    chosen = [name for name, on in (("failed", failed), ("killed", killed), ("all", all_)) if on]
+    if not chosen:
+        raise click.UsageError("which tasks? allowed: --failed, --killed, --all")
+    from fastsig.batch.states import chosen_by
+
+    return execute(path, files, {**options, "verify": False}, states=chosen_by(chosen))
+
+
+def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
+            states: frozenset[str] | None = None) -> int:
+    """Run the tasks of a recipe, tell of it, and return the exit code."""
+    from fastsig.batch.running import run as run_tasks
+    from fastsig.batch.status import status
+    from fastsig.batch.watching import Teller, total_line
+
+    found = surveyed(path, files, strict=options["strict"])
+    if found is None:
+        return 2
+    recipe, tasks = found
+    teller = Teller(options["quiet"])
+    try:
+        summary = run_tasks(
+            tasks, recipe.output, workers=options["workers"], limits=limits_of(recipe, options),
+            states=states, every=None if files else tasks, overwrite=options["overwrite"],
+            replace_stale=options["replace_stale"], verify=options["verify"],
+            warm=not options["no_warmup"], node_cache=not options["no_node_cache"],
+            watcher=teller)
+    finally:
+        teller.close()
+    if options["as_json"]:
+        common.print_json(status(tasks, recipe.output).record())
+    common.say(total_line(summary), options["quiet"] and not summary.code)
+    return summary.code
+
+
+def limits_of(recipe: Recipe, options: dict[str, Any]) -> Limits:
+    """Bounds of a task: the recipe's, and in their place what options say."""
+    from fastsig.batch.jobs import Limits
+    from fastsig.batch.vocabulary import measured
+    from fastsig.memory import parse_bytes
+
+    told = Limits(recipe.limits.memory, recipe.limits.time_s, recipe.limits.retries)
+    if options["memory"] is not None:
+        told = replace(told, memory=parse_bytes(options["memory"]))
+    if options["time_limit"] is not None:
+        told = replace(told, time=float(measured(options["time_limit"], "s", "--time")))
+    return told if options["retries"] is None else replace(told, retries=options["retries"])
