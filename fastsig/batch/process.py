@@ -27,6 +27,7 @@ _GLANCE = 0.1  # s between looks at clock, memory and wishes to stop
 _PATIENCE = 5.0  # s for a killed process to go; one that hangs in the kernel does not
 _MARGIN = 10**8  # bytes above the memory limit, and a tenth of it
 _STARTS = 3  # workers in a row that may fail to start
+_KILLS = 20  # and that may be killed while they start
 
 _stuck: list[subprocess.Popen[bytes]] = []  # killed, and not gone: left to the system
 
@@ -136,9 +137,8 @@ class Supervisor:
         WorkerError
             Where it cannot be started.
         """
-        for left in reversed(range(_STARTS)):
-            if self._worker is not None:
-                return True
+        failed = killed = 0
+        while self._worker is None:
             self._worker = _Worker(self._setup)
             if self._await_ready(self._worker):
                 return True
@@ -146,10 +146,12 @@ class Supervisor:
             code = self._end()
             if self._stop.now.is_set():
                 return False
-            if not left:
-                raise WorkerError(f"worker processes cannot be started: exit {code}"
+            died = code is not None and code < 0
+            failed, killed = failed + (not died), killed + died
+            if failed >= _STARTS or killed >= _KILLS:
+                raise WorkerError(f"worker processes cannot be started: {_how(code)}"
                                   f"{': ' if words else ''}{words}")
-        return False
+        return True
 
     def _await_ready(self, worker: _Worker) -> bool:
         while not self._stop.now.is_set():
@@ -236,7 +238,7 @@ class Supervisor:
             error = watch.said or f"ended with {code}"
             state = state_of(code, error, [p for p in job.task.inputs if not os.path.exists(p)])
         elif not state:
-            state, error = "killed", f"its worker process died {_how(code)}"
+            state, error = "killed", f"its worker process died: {_how(code)}"
             if watch.said:
                 error += f"; it had said: {watch.said}"
         return Outcome(state, error=error, step=watch.step, code=code or 0, seconds=seconds,
@@ -314,8 +316,8 @@ class _Watch:
 
 def _how(code: int | None) -> str:
     if code is None or code >= 0:
-        return f"(exit {code})"
+        return f"exit {code}"
     try:
-        return f"of {signal.Signals(-code).name}"
+        return signal.Signals(-code).name
     except ValueError:
-        return f"of signal {-code}"
+        return f"signal {-code}"

@@ -70,7 +70,8 @@ class Teller(Watcher):
         )
 
         self._bar = Progress(
-            TextColumn("tasks"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+            TextColumn("tasks"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
             TextColumn("[red]{task.fields[failed]}"), console=Console(stderr=True), transient=True)
         self._task = self._bar.add_task("tasks", total=self._n_jobs, rate="", failed="")
