@@ -14,6 +14,7 @@ from typing import Any
 from cli import CODE, environment
 
 from fastsig.batch.recipe import Recipe
+from fastsig.batch.status import status
 from fastsig.batch.tasks import Task
 
 # A plug-in of the worker processes: files that begin with TRY tell in JSON what opening them does.
@@ -127,12 +128,10 @@ def batch(path: Path, *options: Any, command: str = "run", plugin: str, code: in
     return subprocess.CompletedProcess([], code, out, errors)
 
 
-def states(path: Path, plugin: str) -> dict[str, str]:
-    """State of each task by its name, by ``batch status --json``."""
-    process = begin(path, "--json", command="status", plugin=plugin)
-    out, errors = process.communicate(timeout=60)
-    assert process.returncode in (0, 1), errors
-    return {row["name"]: row["state"] for row in json.loads(out)["tasks"]}
+def states(path: Path) -> dict[str, str]:
+    """State of each task by its name."""
+    told = Recipe.read(path)
+    return {row.name: row.state for row in status(told.tasks(), told.output).rows}
 
 
 def products(folder: Path) -> dict[str, bytes]:

@@ -96,13 +96,15 @@ def _add(task: Task, last: Record | None, ledger: Ledger, choice: Choice,
 
 def _taken(task: Task, ledger: Ledger, overwrite: bool, replace_stale: bool) -> tuple[str, bool]:
     """Why a task may not make its products, and whether it replaces any."""
-    there = False
+    there, kept = False, set(products.names_of(task))
     for name in products.names_of(task, kept=False):
         for each in products.existing(task.folder, name):
             there = True
             owner = ledger.owner(each) or ledger.owner(name)
             if overwrite or (owner is not None and owner.task == task.id):
                 continue
+            if owner is not None and name not in kept:
+                continue  # a dead run left it, between two steps
             if owner is None:
                 return f"{each}: exists, and is of no batch; --overwrite replaces it", True
             if not replace_stale:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 
 from fastsig._version import __version__
 from fastsig.batch.jobs import Setup, Stop
@@ -50,18 +52,21 @@ def _node_cache() -> str | None:
     return path if safe else None
 
 
-def warm(setup: Setup, stop: Stop) -> None:
-    """Compile the kernels in a process of its own, where the cache has none of them."""
+def warm(setup: Setup, stop: Stop, told: Callable[[str], None]) -> None:
+    """Compile the kernels in a process of its own, where the cache has none of them; tell so."""
     process = subprocess.Popen(
         worker_words("--warm"), env=environment(setup), stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+    assert process.stdout is not None
+    poll = select.poll()
+    poll.register(process.stdout, select.POLLIN)
     try:
         while not stop.finishing.is_set():
-            try:
-                process.wait(0.2)
-            except subprocess.TimeoutExpired:
+            if not poll.poll(200):
                 continue
-            return
+            if not os.read(process.stdout.fileno(), 100):  # it has ended
+                return
+            told("compiling kernels; once for this node and version")
     finally:
         process.kill()
         process.communicate()

@@ -43,7 +43,8 @@ class LocalEngine:
               ) -> None:
         try:
             with Supervisor(setup, limits, queue.stop) as supervisor:
-                supervisor.start()
+                if not queue.stop.finishing.is_set():
+                    supervisor.start()
                 while (job := queue.take()) is not None:
                     outcome = Outcome("preempted", error="the run ended")
                     try:

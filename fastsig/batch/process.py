@@ -14,6 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from dataclasses import replace
 from typing import Any
 
 from fastsig.batch.environment import environment, worker_words
@@ -123,6 +124,7 @@ class Supervisor:
     def __init__(self, setup: Setup, limits: Limits, stop: Stop) -> None:
         self._setup, self._limits, self._stop = setup, limits, stop
         self._worker: _Worker | None = None
+        self._used = False  # whether the worker had done other tasks before
 
     @property
     def pid(self) -> int | None:
@@ -153,6 +155,11 @@ class Supervisor:
                                   f"{': ' if words else ''}{words}")
         return True
 
+    def _discard(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+            self._end()
+
     def _await_ready(self, worker: _Worker) -> bool:
         while not self._stop.now.is_set():
             messages = worker.receive(_GLANCE)
@@ -181,9 +188,19 @@ class Supervisor:
         WorkerError
             Where no worker can be started.
         """
+        outcome = self._attempt(job)
+        if outcome.state == "memory" and self._used:  # what tasks before left in it may be why
+            self._discard()
+            outcome = self._attempt(replace(job, overwrite=True))
+        return outcome
+
+    def _attempt(self, job: Job) -> Outcome:
+        if self._worker is not None and self._worker.process.poll() is not None:
+            self._end()  # it was killed while it waited
         if not self.start():
             return Outcome("preempted", error="told to stop before it began")
         assert self._worker is not None
+        self._used = self._worker.n_done > 0
         worker, begun = self._worker, time.monotonic()
         worker.send({"job": job.plain(), "memory": self._limits.memory})
         watch = _Watch(worker, self._limits, self._stop, begun)
@@ -214,8 +231,7 @@ class Supervisor:
             outcome = Outcome(**{**outcome.__dict__,
                                  "state": state_of(outcome.code, outcome.error, missing)})
         if watch.reason or self._grown(worker, resident):
-            worker.kill()
-            self._end()
+            self._discard()
         return outcome
 
     def _grown(self, worker: _Worker, resident: int) -> bool:

@@ -192,7 +192,7 @@ def run(
                                Outcome("refused", error=reason))
             n, setup = setup_of(tasks, len(choice.jobs), workers, node_cache=node_cache)
             if choice.jobs and warm:
-                environment.warm(setup, stop)
+                environment.warm(setup, stop, watcher.told)
             if choice.jobs:
                 running.do(choice.jobs, engine or LocalEngine(n), setup)
         finally:

@@ -99,7 +99,8 @@ def status(tasks: Sequence[Task], folder: str | os.PathLike[str], *,
 def _row(task: Task, last: Record | None, alive: Iterable[tuple[str, int]]) -> Row:
     log = log_path(task.folder, task.name, task.id)
     if last is None:
-        return Row(task.id, task.name, "waiting", error=task.refused, inputs=task.inputs)
+        state = "refused" if task.refused else "waiting"
+        return Row(task.id, task.name, state, error=task.refused, inputs=task.inputs)
     state, error = last.state if last.state in STATES else "failed", last.error
     if state == "running" and (last.host, last.pid) not in alive:
         state, error = "abandoned", f"process {last.pid} on {last.host} died in it"

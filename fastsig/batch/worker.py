@@ -181,6 +181,7 @@ class _Worker:
         self._write(f"# attempt {job['attempt']}: fastsig {shlex.join(words)}\n")
         logging.getLogger("fastsig").setLevel(logging.NOTSET)
         code = run(words)
+        _hear_nothing()
         sys.stdout.flush()
         sys.stderr.flush()
         return code
@@ -205,7 +206,16 @@ def _options(name: str) -> dict[str, set[str]]:
 
 
 def _missing(task: Task) -> list[str]:
-    return [path for path in task.inputs if not os.path.exists(path)]
+    """Inputs that are not there; one that may not be looked at is."""
+    missing = []
+    for path in task.inputs:
+        try:
+            os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            missing.append(path)
+        except OSError:
+            pass
+    return missing
 
 
 def _make_folders(task: Task) -> str:
@@ -236,6 +246,15 @@ def _forget_peak() -> None:
         file.write("5")
 
 
+def _hear_nothing() -> None:
+    """Leave signals to the parent, but while a command runs, which has handlers of its own.
+
+    A scheduler's SIGTERM reaches all processes.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _die_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(_DEATH_OF_PARENT, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before
@@ -262,7 +281,7 @@ def main() -> None:
     hello = link.orders.get()
     if hello is None:
         return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the parent's affair
+    _hear_nothing()
     _die_with(hello["parent"])
     threads.limit_processors(hello["threads"])
     _load(hello["commands"])
@@ -290,6 +309,7 @@ def _warm() -> None:
 
     if not is_cold():
         return
+    print("cold", flush=True)
     folder = os.environ.get("NUMBA_CACHE_DIR", tempfile.gettempdir())
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f".warm-{os.getuid()}")
