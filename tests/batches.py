@@ -14,7 +14,7 @@ from typing import Any
 from cli import CODE, environment
 
 from fastsig.batch.recipe import Recipe
-from fastsig.batch.status import status
+from fastsig.batch.tally import status
 from fastsig.batch.tasks import Task
 
 # A plug-in of the worker processes: files that begin with TRY tell in JSON what opening them does.

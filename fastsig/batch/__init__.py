@@ -6,17 +6,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastsig.batch.jobs import Limits as Limits
     from fastsig.batch.planning import Plan as Plan
     from fastsig.batch.planning import plan as plan
     from fastsig.batch.recipe import Recipe as Recipe
     from fastsig.batch.recipe import RecipeError as RecipeError
+    from fastsig.batch.running import Summary as Summary
+    from fastsig.batch.running import Watcher as Watcher
+    from fastsig.batch.running import run as run
+    from fastsig.batch.tally import Status as Status
+    from fastsig.batch.tally import status as status
+    from fastsig.batch.tally import verify as verify
     from fastsig.batch.tasks import Step as Step
     from fastsig.batch.tasks import Task as Task
 
 _INDEX = {"Plan": "planning", "Recipe": "recipe", "RecipeError": "recipe", "Step": "tasks",
-          "Task": "tasks", "plan": "planning"}
+          "Task": "tasks", "plan": "planning", "Limits": "jobs", "Status": "tally",
+          "Summary": "running", "Watcher": "running", "run": "running", "status": "tally",
+          "verify": "tally"}
 
-__all__ = ["Plan", "Recipe", "RecipeError", "Step", "Task", "plan"]
+__all__ = ["Limits", "Plan", "Recipe", "RecipeError", "Status", "Step", "Summary", "Task",
+           "Watcher", "plan", "run", "status", "verify"]
 
 
 def __getattr__(name: str) -> Any:

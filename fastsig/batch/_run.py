@@ -73,7 +73,7 @@ def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
             states: frozenset[str] | None = None) -> int:
     """Run the tasks of a recipe, tell of it, and return the exit code."""
     from fastsig.batch.running import run as run_tasks
-    from fastsig.batch.status import status
+    from fastsig.batch.tally import status
     from fastsig.batch.watching import Teller, total_line
 
     found = surveyed(path, files, strict=options["strict"])

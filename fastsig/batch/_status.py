@@ -10,7 +10,7 @@ from fastsig.batch._options import files_argument, recipe_option, surveyed
 from fastsig.cli import common
 
 if TYPE_CHECKING:
-    from fastsig.batch.status import Status
+    from fastsig.batch.tally import Status
 
 
 @click.command()
@@ -26,7 +26,7 @@ def status(path: str, files: tuple[str, ...], all_: bool, as_json: bool, quiet: 
 
     Reads the ledger and looks at the products; changes nothing, at any time.
     """
-    from fastsig.batch.status import status as status_of
+    from fastsig.batch.tally import status as status_of
 
     found = surveyed(path, files)
     if found is None:
@@ -47,7 +47,7 @@ def status(path: str, files: tuple[str, ...], all_: bool, as_json: bool, quiet: 
 def verify(path: str, files: tuple[str, ...], workers: int | None, as_json: bool, quiet: bool,
            debug: bool) -> int:
     """Read every finished product whole; what is missing, changed or corrupt is `damaged` then."""
-    from fastsig.batch.status import verify as verify_tasks
+    from fastsig.batch.tally import verify as verify_tasks
     from fastsig.batch.watching import Teller
 
     found = surveyed(path, files)

@@ -12,6 +12,8 @@ from fastsig.batch import inputs, names, vocabulary
 from fastsig.errors import FormatError, UsageError
 
 if TYPE_CHECKING:
+    from fastsig.batch.running import Summary
+    from fastsig.batch.tally import Status
     from fastsig.batch.tasks import Task
 
 __all__ = ["Inputs", "Limits", "Recipe", "RecipeError", "RecipeStep"]
@@ -185,6 +187,44 @@ class Recipe:
         from fastsig.batch.tasks import tasks_of
 
         return tasks_of(self, files, strict=strict)
+
+    def run(self, files: Iterable[str | os.PathLike[str]] | None = None, *,
+            strict: bool = False, **options: Any) -> Summary:
+        """Do what is missing, changed or failed.
+
+        Parameters
+        ----------
+        files, strict
+            As of `tasks`.
+        **options
+            Of `fastsig.batch.run`; `limits` are the recipe's by default.
+
+        Raises
+        ------
+        RecipeError, OutputError, WorkerError
+            As `tasks` and `fastsig.batch.run` do.
+        """
+        from fastsig.batch import jobs, running
+
+        limits = jobs.Limits(self.limits.memory, self.limits.time_s, self.limits.retries)
+        tasks = self.tasks(files, strict=strict)
+        return running.run(tasks, self.output, **{
+            "limits": limits, "every": tasks if files is None else None, **options})
+
+    def status(self, files: Iterable[str | os.PathLike[str]] | None = None, *,
+               strict: bool = False) -> Status:
+        """What became of the tasks, by the ledger and the disk; parameters as of `tasks`."""
+        from fastsig.batch import tally
+
+        return tally.status(self.tasks(files, strict=strict), self.output,
+                            every=None if files is None else self.tasks(strict=strict))
+
+    def verify(self, files: Iterable[str | os.PathLike[str]] | None = None, *,
+               strict: bool = False, **options: Any) -> Status:
+        """Read all finished products whole; parameters as of `tasks`, `fastsig.batch.verify`."""
+        from fastsig.batch import tally
+
+        return tally.verify(self.tasks(files, strict=strict), self.output, **options)
 
     def _read(self, book: _Notebook) -> None:
         for key, value in self.data.items():

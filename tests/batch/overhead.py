@@ -102,7 +102,7 @@ def by_loops(recipe: Path, n_processes: int) -> float:
 def reading(folder: Path, n: int) -> tuple[float, float]:
     """Seconds to read n finished records, and to tell all of them with their products looked at."""
     from fastsig.batch.ledger import Ledger, Record
-    from fastsig.batch.status import status
+    from fastsig.batch.tally import status
     from fastsig.batch.tasks import Step, Task
 
     out = folder / "many"
@@ -142,7 +142,8 @@ def main() -> None:
             subprocess.run(["rm", "-rf", str(folder / "out")], check=True)
         for what, told in times.items():
             seconds, each = told if isinstance(told, tuple) else (told, 0.0)
-            print(f"{what:<12} {seconds:7.2f} s" + (f"  {1e3 * each:.1f} ms a task" if each else ""))
+            print(f"{what:<12} {seconds:7.2f} s"
+                  + (f"  {1e3 * each:.1f} ms a task" if each else ""))
         best = min(times["batch"][0], times["batch again"][0])
         loops = min(times["loops"], times["loops again"])
         print(f"batch / loops {best / loops:.2f} (at most 1.5)")

@@ -11,7 +11,7 @@ from fastsig.batch import products
 from fastsig.batch.choosing import Choice, choose, stale_products
 from fastsig.batch.ledger import Ledger, Record
 from fastsig.batch.states import STATES, chosen_by
-from fastsig.batch.status import status
+from fastsig.batch.tally import status
 from fastsig.batch.tasks import Step, Task
 
 
