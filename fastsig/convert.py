@@ -24,7 +24,7 @@ from fastsig.validity import Spans
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["copy", "plan", "target_format", "write"]
+__all__ = ["copy", "memory_bytes", "plan", "target_format", "write"]
 
 _SUFFIXES = {".h5": "native", ".hdf5": "native", ".raw": "guppi", ".dada": "dada", ".vdif": "vdif"}
 _SCAN_BYTES = 2**22
@@ -189,6 +189,14 @@ def _fit(writer: VoltageWriter, source: VoltageStream, threads: int, memory: int
         raise PlanError(f"--memory {memory / 1e6:.0f}MB is below the floor of this plan, "
                         f"{-(-(base + each) // 10**6)}MB")
     return min(threads, flight), min(threads + 2, flight)
+
+
+def memory_bytes(writer: VoltageWriter, source: VoltageStream, *, workers: int | None = None,
+                 memory: int | None = None) -> int:
+    """Bytes that the process is expected to take while it copies; parameters as of `write`."""
+    flight = _fit(writer, source, _threads(workers), memory)[1]
+    return resident_bytes() + _ALLOWANCE + flight * (
+        writer.work_bytes + source.work_bytes(writer.piece))
 
 
 def _records(stream: VoltageStream, hash_inputs: bool) -> dict[str, Any]:

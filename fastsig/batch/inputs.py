@@ -7,8 +7,9 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 __all__ = ["GROUPS", "Found", "Recording", "find", "gather", "look"]
@@ -175,7 +176,7 @@ def _expand(text: str, folder: str, products: str) -> tuple[list[Found], str]:
     return files, "" if files else _nothing(path)
 
 
-def _skipped(base: str, products: str) -> object:
+def _skipped(base: str, products: str) -> Callable[[str], bool]:
     """Which paths of a pattern are no inputs: hidden ones, and products where it is not theirs."""
     root = os.path.realpath(products) + "/" if products else ""
     inside = not root or (os.path.realpath(base) + "/").startswith(root)
@@ -290,5 +291,5 @@ def _gaps(stem: str, numbers: list[int]) -> tuple[str, ...]:
     missing = numbers[-1] - numbers[0] + 1 - len(set(numbers))
     if not 0 < missing < 100_000:
         return ()
-    first = next(a + 1 for a, b in zip(numbers, numbers[1:], strict=False) if b - a > 1)
+    first = next(a + 1 for a, b in pairwise(numbers) if b - a > 1)
     return (f"{stem}: {missing} of its files missing, from number {first:04d} on",)

@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from fastsig.batch import names
 from fastsig.batch.recipe import RecipeStep, known_fields
 from fastsig.batch.vocabulary import (
@@ -198,7 +200,7 @@ class _Reader:
                 continue
             try:
                 values = self.vocabulary.values(key, self.table[key])
-            except UsageError:  # told already
+            except (UsageError, click.BadParameter):  # told already
                 continue
             products = [{**each, key: value} for each in products for value in values]
         return tuple(products)
@@ -212,8 +214,7 @@ class _Reader:
                                *((path, inherited) for _, path in self.writes)]:
             missing = [key for key in keys if key not in names.fields_of(template)]
             if template and missing:
-                name = "output" if template is output else dict(
-                    (path, key) for key, path in self.writes)[template]
+                name = next((key for key, path in self.writes if path is template), "output")
                 told = ", ".join(f"{{{key}}}" for key in missing)
                 self._add(name, f"one name for several products; allowed: a name with {told} in "
                           "it", template)

@@ -147,9 +147,10 @@ class Vocabulary:
         return [f"{flag}={text}" for text in texts]
 
     def values(self, word: str, value: Any) -> list[str]:
-        """The several values of an option such as ``n_chan``, each as text."""
-        return [each.strip() for text in _texts(self.options[word], value)
-                for each in text.split(",")]
+        """The several values of an option such as ``n_chan``, each as the command names it."""
+        option = self.options[word]
+        given = option.process_value(click.Context(self.command), _texts(option, value)[0])
+        return [str(each) for each in (given if isinstance(given, list) else [given])]
 
     def _check(self, option: click.Option, texts: list[str]) -> None:
         """Let click convert the value, then parse what the command would parse by its unit."""
