@@ -14,6 +14,7 @@ from fastsig._version import __version__ as __version__
 _INDEX = {
     "Block": "fastsig.stream:Block",
     "Chain": "fastsig.chain:Chain",
+    "Cube": "fastsig.cube:Cube",
     "Data": "fastsig.product:Data",
     "DataError": "fastsig.errors:DataError",
     "FastsigError": "fastsig.errors:FastsigError",
@@ -24,8 +25,10 @@ _INDEX = {
     "PlanError": "fastsig.errors:PlanError",
     "UsageError": "fastsig.errors:UsageError",
     "batch": "fastsig:batch",
+    "grid": "fastsig.reductions.mapping:grid",
     "info": "fastsig.io:info",
     "open": "fastsig.chain:open_chain",
+    "open_cube": "fastsig.cube:open_cube",
 }
 
 __all__ = sorted([*_INDEX, "__version__"])

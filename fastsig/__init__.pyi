@@ -2,6 +2,8 @@ from fastsig import batch as batch
 from fastsig._version import __version__ as __version__
 from fastsig.chain import Chain as Chain
 from fastsig.chain import open_chain as open
+from fastsig.cube import Cube as Cube
+from fastsig.cube import open_cube as open_cube
 from fastsig.errors import DataError as DataError
 from fastsig.errors import FastsigError as FastsigError
 from fastsig.errors import FastsigWarning as FastsigWarning
@@ -12,10 +14,11 @@ from fastsig.errors import UsageError as UsageError
 from fastsig.header import Header as Header
 from fastsig.io import info as info
 from fastsig.product import Data as Data
+from fastsig.reductions.mapping import grid as grid
 from fastsig.stream import Block as Block
 
 __all__ = [
-    "Block", "Chain", "Data", "DataError", "FastsigError", "FastsigWarning", "FormatError",
-    "Header", "OutputError", "PlanError", "UsageError", "__version__", "batch", "info",
-    "open",
+    "Block", "Chain", "Cube", "Data", "DataError", "FastsigError", "FastsigWarning", "FormatError",
+    "Header", "OutputError", "PlanError", "UsageError", "__version__", "batch", "grid", "info",
+    "open", "open_cube",
 ]

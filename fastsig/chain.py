@@ -28,6 +28,7 @@ from fastsig.time import elapsed, iso
 from fastsig.units import exact
 
 if TYPE_CHECKING:
+    import specutils
     import xarray
     from matplotlib.figure import Figure
 
@@ -222,9 +223,14 @@ class Chain:
 
         return draw(self.stream, path, **options)
 
-    def to_xarray(self) -> xarray.Dataset:
-        """All rows as an xarray Dataset (needs xarray)."""
-        return self.read().to_xarray()
+    def to_xarray(self, rest: Any = None, convention: str = "radio") -> xarray.Dataset:
+        """All rows as an xarray Dataset (needs xarray); options as of `Data.to_xarray`."""
+        return self.read().to_xarray(rest, convention)
+
+    def to_specutils(self, rest: Any = None, convention: str = "radio", *, sigma: Any = None
+                     ) -> specutils.Spectrum:
+        """All rows as a specutils Spectrum (needs specutils); options as of `Data.to_specutils`."""
+        return self.read().to_specutils(rest, convention, sigma=sigma)
 
     def verify(self) -> None:
         """Read all of the file and compare its checksums."""

@@ -62,6 +62,11 @@ class Header:
         Most samples that a value of a spectra stream can be the mean of.
     unit : str or None
         Of the values: "K", "Jy"; None for those of the recorder.
+    specsys : str or None
+        Frame of velocity that `channels` are in: one of `fastsig.frames.FRAMES`, or what a file
+        calls another.
+    rest_hz : float or None
+        Rest frequency of the line that the spectra are about, Hz.
     extra : Mapping
         Cards of the file that have no field here, verbatim.
     origin : Mapping
@@ -85,6 +90,8 @@ class Header:
     diode: DiodeSchedule | None = None
     n_sum: int = 1
     unit: str | None = None
+    specsys: str | None = None
+    rest_hz: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
 

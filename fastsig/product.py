@@ -11,14 +11,19 @@ import numpy as np
 from astropy.time import Time
 from numpy.typing import NDArray
 
+from fastsig.errors import UsageError
 from fastsig.header import Header
 from fastsig.stream import Block, SpectrumStream, Stream
 from fastsig.time import iso, sample_times
+from fastsig.velocity import convention_of, line, velocity
 
 if TYPE_CHECKING:
+    import specutils
     import xarray
 
 __all__ = ["Data"]
+
+_LEAST = 8  # differences that a scatter is taken from
 
 
 @dataclass(frozen=True)
@@ -85,20 +90,112 @@ class Data:
         times: NDArray[np.datetime64] = minute + elapsed
         return times
 
-    def to_xarray(self) -> xarray.Dataset:
-        """An xarray Dataset with the names of the file's own axes (needs xarray)."""
+    def velocity(self, rest: Any = None, convention: str = "radio") -> u.Quantity:
+        """Velocities of the channels, km/s, shape (chan,), in the frame of the frequencies.
+
+        Parameters
+        ----------
+        rest : str or Quantity, optional
+            As `fastsig.velocity.line` takes it; by default the header's rest frequency.
+        convention : {"radio", "optical", "relativistic"}
+
+        Raises
+        ------
+        UsageError
+            Where frequencies or the rest frequency are not known.
+        """
+        if self.frequency is None:
+            raise UsageError("velocities need the frequency of channels")
+        return velocity(self.frequency, self._rest(rest), convention)
+
+    def _rest(self, rest: Any) -> u.Quantity:
+        if rest is None and self.header.rest_hz is not None:
+            return (self.header.rest_hz / 1e6) << u.MHz
+        if rest is None:
+            raise UsageError("the header tells no rest frequency; give rest = 'HI', or a frequency")
+        return line(rest).rest
+
+    def to_specutils(self, rest: Any = None, convention: str = "radio", *, sigma: Any = None
+                     ) -> specutils.Spectrum:
+        """A specutils Spectrum of all rows and products (needs specutils).
+
+        Its uncertainty is the inverse variance ``weight / sigma^2``, of each channel by itself; its
+        mask is true where the weight is 0; ``meta["header"]`` has the header.
+
+        Parameters
+        ----------
+        rest, convention
+            As of `velocity`; without any rest frequency the axis has none.
+        sigma : Quantity, optional
+            Noise of a channel of weight 1; by default, for each spectrum, from the scatter between
+            neighbouring channels (1.48 times the median of differences), which lines that fill the
+            band would raise.
+
+        Raises
+        ------
+        TypeError
+            Where these are no spectra with known frequencies.
+        """
+        from astropy.nddata import InverseVariance
+        from specutils import Spectrum
+
+        if self.kind != "spectra" or self.frequency is None:
+            raise TypeError(f"only spectra with known frequencies become a Spectrum, not {self.kind}")
+        unit = u.Unit(self.header.unit or "")
+        weight = np.broadcast_to(self.valid, self.values.shape)
+        noise = scatter(self.values, weight) if sigma is None else (
+            u.Quantity(sigma, unit).value)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inverse = np.where(weight > 0, weight / np.asarray(noise, np.float64) ** 2, 0)
+        known = rest is not None or self.header.rest_hz is not None
+        told = {"rest_value": self._rest(rest), "velocity_convention":
+                convention_of(convention)} if known else {}
+        return Spectrum(flux=np.asarray(self.values) << unit, spectral_axis=self.frequency,
+                        uncertainty=InverseVariance(inverse, unit=unit**-2), mask=weight == 0,
+                        meta={"header": self.header, "frame": self.header.specsys}, **told)
+
+    def to_xarray(self, rest: Any = None, convention: str = "radio") -> xarray.Dataset:
+        """An xarray Dataset with the names of the file's own axes (needs xarray).
+
+        Where a rest frequency is known, by the header or `rest`, it has the coordinate
+        ``velocity`` (km/s) beside ``frequency``, in `convention`; attributes tell frame and rest.
+        """
         import xarray
 
         if self.kind != "spectra" or self.frequency is None:
             raise TypeError(f"only spectra become a Dataset, not {self.kind}")
         dims = ("time", "feed_id", "frequency")
+        frame = {} if self.header.specsys is None else {"specsys": self.header.specsys}
+        speeds = {}
+        if rest is not None or self.header.rest_hz is not None:
+            about = {"units": "km/s", "convention": convention, **frame,
+                     "rest_frequency_mhz": float(self._rest(rest).value)}
+            speeds["velocity"] = (
+                "frequency", self.velocity(rest, convention).to_value(u.km / u.s), about)
         weights = np.broadcast_to(self.valid, self.values.shape)
         return xarray.Dataset(
             {"data": (dims, self.values), "weights": (dims, weights)},
             coords={
                 "time": self._civil_times(),
                 "feed_id": list(self.header.polarization.names),
-                "frequency": ("frequency", self.frequency.value, {"units": "MHz"}),
+                "frequency": ("frequency", self.frequency.value, {"units": "MHz", **frame}),
+                **speeds,
                 **{name: ("time", values) for name, values in self.columns.items()},
             },
         )
+
+
+def scatter(values: NDArray[Any], weight: NDArray[Any]) -> NDArray[np.float64]:
+    """Noise of a channel of weight 1 in each spectrum, (time, product, 1); NaN where too few count.
+
+    ``1.4826 median |x[k + 1] - x[k]| / sqrt(1 / w[k] + 1 / w[k + 1])``
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = np.sqrt(1 / weight[..., 1:] + 1 / weight[..., :-1])
+        steps = np.abs(np.diff(values.astype(np.float64), axis=-1)) / spread
+    found = np.full((*values.shape[:-1], 1), np.nan)
+    for place in np.ndindex(values.shape[:-1]):
+        some = steps[place][np.isfinite(steps[place])]
+        if some.size >= _LEAST:
+            found[place] = 1.4826 * np.median(some)
+    return found

@@ -18,8 +18,8 @@ __all__ = ["API", "formats", "stage", "spectra_writer", "spectra_writers", "stag
 
 # In the order in which they are asked whether a file is theirs.
 _FORMATS = ("native", "fbh5", "sigproc", "presto", "psrfits", "hifast", "fast_spectral", "sdfits",
-            "lofar_tbb", "lofar_bf", "chime", "digital_rf", "guppi", "dada", "vdif", "drx",
-            "mark5b", "mark4", "gsb")
+            "fits_cube", "lofar_tbb", "lofar_bf", "chime", "digital_rf", "guppi", "dada", "vdif",
+            "drx", "mark5b", "mark4", "gsb")
 
 _WRITERS = {
     "native": "fastsig.io.native_writer:NativeTarget",
@@ -41,6 +41,7 @@ _STAGES = {
     "detect": "fastsig.stages.detect:Detect",
     "flag": "fastsig.stages.flag:Flag",
     "baseline": "fastsig.stages.baseline:Baseline",
+    "frame": "fastsig.stages.frame:Frame",
     "integrate": "fastsig.stages.integrate:Integrate",
     "select": "fastsig.stages.select:Select",
 }

@@ -129,6 +129,10 @@ def target(
     left = [each for each in stream.columns if each not in _CARRIED.get(name, stream.columns)]
     if left:
         losses.append(f"{name} has no place for what is known of each row: {', '.join(left)}")
+    if name not in _FRAMED and stream.header.specsys not in (None, "topocentric"):
+        losses.append(f"{name} has no place for the frame of frequencies, {stream.header.specsys}")
+    if name not in _FRAMED and stream.header.rest_hz is not None:
+        losses.append(f"{name} has no place for a rest frequency")
     if name == "hifast" and _hifast_fields(stream) is None and _of_hifast(stream):
         losses.append("rows are missing: what else the file holds of rows is left out")
     return Target(name, output_names(os.fspath(path), 1)[0] if name != "psrfits"
@@ -147,6 +151,8 @@ _WHOSE = {"scale": ("sigproc",), "compression": ("fbh5",), "blank": ("fbh5", "si
 
 
 # Columns that a format has a place for; FBH5 has one for all.
+# Formats that tell the frame of frequencies and the rest frequency.
+_FRAMED = ("fbh5", "hifast")
 _CARRIED: dict[str, dict[str, str]] = {
     "hifast": {"ra_deg": "ra", "dec_deg": "dec"}, "sigproc": {}, "psrfits": {}, "presto": {}}
 

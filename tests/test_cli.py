@@ -157,7 +157,9 @@ def test_view_every_kind(recording: Path, tmp_path: Path) -> None:
             fastsig("view", source, "-o", out, *more)
             assert out.read_bytes().startswith(start) and out.stat().st_size > 5000
     page = (tmp_path / "s.html").read_text()
-    assert "://" not in page and "data:image/png;base64," in page  # nothing from elsewhere
+    assert "://" not in page and 'id="model"' in page  # nothing from elsewhere
+    page = (tmp_path / f"{recording.stem}.html").read_text()
+    assert "://" not in page and "data:image/png;base64," in page
 
 
 def test_help_of_every_command_tells_its_options() -> None:

@@ -88,6 +88,9 @@ def test_the_wheel_and_its_kernels_alone(tmp_path: Path) -> None:
     tables = {f"fastsig/telescopes/{path.name}" for path in
               (ROOT / "fastsig" / "telescopes").glob("*.toml")}
     assert len(tables) == 4 and tables <= set(names)
+    page = {f"fastsig/view/page/{path.name}" for path in
+            (ROOT / "fastsig" / "view" / "page").iterdir() if path.suffix in (".js", ".css")}
+    assert len(page) > 8 and page <= set(names)
     code = """
 import sys
 class Refuse:

@@ -12,7 +12,7 @@ import fastsig as fs
 from fastsig import view
 from fastsig.polarization import PolBasis
 from fastsig.stream import SpectrumStream, Sums
-from fastsig.view._spectra import waterfall
+from fastsig.view._spectra import reduced, waterfall
 
 
 class Spectra(SpectrumStream):
@@ -49,6 +49,31 @@ def test_any_number_of_channels_fits_the_picture(n_chan: int, rng: np.random.Gen
         np.testing.assert_allclose(shown[:, group], expected, rtol=1e-6)
         np.testing.assert_allclose(share[:, group], weight[:, 0, part].mean(axis=1))
     view.draw(stream)
+
+
+class Narrow(Spectra):
+    """Spectra of which seven rows are read at a time."""
+
+    row_bytes = property(lambda self: 2**24 // 7)
+
+
+@pytest.mark.parametrize(("n_int", "n_freq"), [(1, 1), (1, 3), (5, 1), (5, 4), (14, 7), (100, 9)])
+def test_means_of_blocks_go_on_over_what_is_read_together(
+    n_int: int, n_freq: int, rng: np.random.Generator
+) -> None:
+    values = rng.normal(10, 1, (61, 2, 9))
+    weight = rng.integers(0, 3, values.shape) / 2
+    found, share = reduced(Narrow(values, weight), (1, 0), n_int, n_freq)
+    for row in range(found.shape[1]):
+        for column in range(found.shape[2]):
+            part = (slice(row * n_int, (row + 1) * n_int), slice(None),
+                    slice(column * n_freq, (column + 1) * n_freq))
+            total = (values * weight)[part].sum(axis=(0, 2))[::-1]
+            np.testing.assert_allclose(share[:, row, column],
+                                       weight[part].mean(axis=(0, 2))[::-1], rtol=1e-6)
+            with np.errstate(invalid="ignore"):
+                expected = total / weight[part].sum(axis=(0, 2))[::-1]
+            np.testing.assert_allclose(found[:, row, column], expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 50), (50, 1, 1), (2, 1, 2)])

@@ -44,17 +44,12 @@ def _check(path: str, overrides: dict[str, str], refused: list[UsageError]) -> d
     import warnings
 
     from fastsig.errors import DoubtWarning, FastsigWarning, InputError, UsageError
-    from fastsig.io import failure, open_stream
+    from fastsig.io import failure, verify
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            stream = open_stream(path, **overrides)
-            try:
-                stream.verify()
-                checksums = stream.checksummed
-            finally:
-                stream.close()
+            checksums = verify(path, **overrides)
         except InputError as error:
             return {"path": path, "valid": False, "error": str(error)}
         except UsageError as error:

@@ -24,7 +24,7 @@ from fastsig.time import DUBIOUS_YEAR, iso, leap_seconds_known
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["describe", "detect", "info", "open_stream"]
+__all__ = ["describe", "detect", "info", "is_cube", "is_ecsv", "open_stream", "verify"]
 
 
 def detect(path: str | os.PathLike[str]) -> tuple[str, Any]:
@@ -178,6 +178,9 @@ def info(path: Paths, *, deep: bool = False, **overrides: Any) -> dict[str, Any]
     FormatError
         Where the file cannot be understood.
     """
+    if (cubes := _no_stream(path)) is not None:
+        told: dict[str, Any] = cubes.info(path, deep=deep, **overrides)
+        return told
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", DUBIOUS_YEAR)
@@ -188,6 +191,45 @@ def info(path: Paths, *, deep: bool = False, **overrides: Any) -> dict[str, Any]
             stream.close()
     fields["warnings"] = [str(item.message) for item in caught]
     return fields
+
+
+def _no_stream(paths: Paths) -> Any:
+    """The module of the format of a file that is no stream in time, which `info` asks; or None."""
+    from fastsig.io import fits_cube
+
+    if not isinstance(paths, (str, os.PathLike)) or not os.path.isfile(paths):
+        return None
+    return fits_cube if fits_cube.sniff(Probe(paths)) else None
+
+
+def is_cube(path: str) -> bool:
+    """Whether a file is a cube of maps, or a map."""
+    return _no_stream(path) is not None
+
+
+def is_ecsv(path: str) -> bool:
+    """Whether a file begins as astropy's tables in text do."""
+    return os.path.isfile(path) and Probe(path).head.startswith(b"# %ECSV ")
+
+
+def verify(path: str, **overrides: Any) -> bool:
+    """Read all of a file and compare its checksums; whether there are any.
+
+    Raises
+    ------
+    DataError
+        Where the file cannot be read or a checksum fails.
+    FormatError
+        Where it cannot be understood.
+    """
+    if (cubes := _no_stream(path)) is not None:
+        return bool(cubes.verify(path, **overrides))
+    stream = open_stream(path, **overrides)
+    try:
+        stream.verify()
+        return stream.checksummed
+    finally:
+        stream.close()
 
 
 def failure(path: str | os.PathLike[str], error: FastsigError) -> dict[str, Any]:

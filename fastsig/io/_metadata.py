@@ -131,7 +131,8 @@ def header_record(header: Header) -> dict[str, Any]:
         "diode": None if header.diode is None else asdict(header.diode),
         "n_sum": header.n_sum,
         "extra": dict(header.extra),
-        **({} if header.unit is None else {"unit": header.unit}),
+        **{name: getattr(header, name) for name in ("unit", "specsys", "rest_hz")
+           if getattr(header, name) is not None},
     }
 
 
@@ -172,5 +173,7 @@ def _from_record(record: dict[str, Any], path: str) -> Header:
             origin=origin,
             extra=dict(record["extra"]),
             unit=record.get("unit"),
+            specsys=record.get("specsys"),
+            rest_hz=record.get("rest_hz"),
             **{key: record[key] for key in known},
         )

@@ -296,7 +296,7 @@ def _header(file: _File, start: Time, rate: Fraction, label: str) -> Header:
         start_time=start, sample_rate=rate, channels=ChannelAxis(first, width, field.n_chan),
         polarization=PolBasis("linear", _PRODUCTS[field.n_product]),
         n_bits=8 * field.dtype.itemsize, telescope=_text(cards, "TELESCOP"),
-        backend=_text(cards, "INSTRUME"), source=_text(cards, "OBJECT"), beam=beam, extra=extra,
+        backend=_text(cards, "INSTRUME"), specsys="topocentric", source=_text(cards, "OBJECT"), beam=beam, extra=extra,
         origin={**origin, **({"beam": "the file's name"} if beam else {})},
     )
 

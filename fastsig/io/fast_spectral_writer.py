@@ -175,6 +175,8 @@ def _check(header: Header, shape: tuple[int, ...], file_rows: int | None, obs_ty
         raise PlanError("fast_spectral needs the frequencies of channels")
     if names != PRODUCTS["AABBCRCI"] or shape[1] != 4:
         raise PlanError(f"fast_spectral holds AA, BB, CR, CI, not {', '.join(names)}")
+    if header.specsys not in (None, "topocentric"):
+        raise PlanError(f"fast_spectral holds topocentric spectra, not {header.specsys}")
     if shape[0] < 1 or shape[2] != axis.n_chan:
         raise PlanError(f"spectra of shape {shape}; allowed: a row or more of {axis.n_chan} "
                         "channels")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import OutputError, UsageError
+from fastsig.frames import SPECSYS
 from fastsig.header import Header
 from fastsig.io import _metadata
 from fastsig.io._chunk_writer import Line, Packed, RowsWriter
@@ -329,6 +330,10 @@ def _cards(header: Header, shape: tuple[int, ...]) -> dict[str, Any]:
     }
     if header.unit is not None:
         cards["units"] = header.unit
+    if header.specsys is not None:
+        cards["specsys"] = SPECSYS.get(header.specsys, header.specsys)
+    if header.rest_hz is not None:
+        cards["rest_frequency_hz"] = header.rest_hz
     if header.ra_deg is not None and header.dec_deg is not None:
         cards |= {"src_raj": header.ra_deg / 15, "src_dej": header.dec_deg,
                   "ra_deg": header.ra_deg, "dec_deg": header.dec_deg}

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import DataError, FormatError, UsageError
+from fastsig.frames import known_frame
 from fastsig.header import Header, split_overrides
 from fastsig.io._cards import FIRST_DAY, LAST_DAY
 from fastsig.io._clock import FAST_STEPS, RowClock, exact_time, fit, seconds_of, told_step
@@ -143,7 +144,8 @@ class HiFASTSpectra(FileSpectra):
             start_time=start, sample_rate=1 / clock.step, channels=axis,
             polarization=PolBasis("linear", _PRODUCTS[n_pol]),
             n_bits=8 * self._data.dtype.itemsize, telescope="FAST", beam=beam, extra=extra,
-            unit=UNITS.get(name),
+            unit=UNITS.get(name), specsys=known_frame(cards.get("frame", "")),
+            rest_hz=_rest(cards),
             origin={**{key: f"{base}:S/{value}" for key, value in origin.items()},
                     **({"beam": "the file's name"} if beam else {})},
         )
@@ -284,6 +286,12 @@ class HiFASTSpectra(FileSpectra):
         if dataset.shape != shape:
             raise FormatError(path, f"S/is_rfi has the shape {dataset.shape}; allowed: {shape}")
         return dataset
+
+
+def _rest(cards: Mapping[str, Any]) -> float | None:
+    """Rest frequency, Hz, of files that this project wrote."""
+    value = cards.get("rest_frequency_hz")
+    return float(value) if isinstance(value, (int, float)) and value > 0 else None
 
 
 def _clock(path: str, times: NDArray[np.float64], common: Mapping[str, Any], mark: str

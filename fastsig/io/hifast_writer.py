@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import OutputError, PlanError, UsageError
+from fastsig.frames import SPECSYS
 from fastsig.header import Header
 from fastsig.io import _metadata
 from fastsig.io._hifast_group import FIELDS, UNITS
@@ -195,6 +196,10 @@ class HiFASTWriter(SpectraWriter):
         about = file.create_group("Header")
         for key, value in _attributes(header.extra)[0].items():
             about.attrs[key] = value
+        if header.specsys is not None:
+            about.attrs["frame"] = SPECSYS.get(header.specsys, header.specsys)
+        if header.rest_hz is not None:
+            about.attrs["rest_frequency_hz"] = header.rest_hz
         if provenance is not None:
             about.attrs["HISTORY-fastsig"] = json.dumps(
                 provenance, sort_keys=True, ensure_ascii=False, allow_nan=False)

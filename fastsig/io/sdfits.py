@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import FormatError, UsageError
+from fastsig.frames import known_frame
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
 from fastsig.io import fast_spectral
@@ -273,7 +274,8 @@ def _header(found: SDFITSTable, rows: Sequence[int], axis: ChannelAxis) -> Heade
     if len(sources) > 1:
         extra["OBJECT"] = ", ".join(sources)
     kind = str(found.value(first, "CTYPE1")).strip()
-    extra["frame"] = "topocentric" if kind in ("FREQ", "FREQ-OBS") else kind.partition("-")[2]
+    frame = "topocentric" if kind in ("FREQ", "FREQ-OBS") else kind.partition("-")[2]
+    extra["frame"] = frame
     origin = {"start_time": "DATE-OBS", "sample_rate": "DATE-OBS" if len(rows) > 1 else "DURATION",
               "channels": "CRVAL1, CRPIX1, CDELT1", "source": "OBJECT", "polarization": "CRVAL4"}
     telescope = _word(found, first, "TELESCOP")
@@ -285,6 +287,7 @@ def _header(found: SDFITSTable, rows: Sequence[int], axis: ChannelAxis) -> Heade
         source=sources[0] or None if len(sources) == 1 else None,
         ra_deg=_angle(found, first, "CTYPE2", "RA", "CRVAL2"),
         dec_deg=_angle(found, first, "CTYPE3", "DEC", "CRVAL3"), extra=extra,
+        specsys=known_frame(frame) or frame.casefold(), rest_hz=_rest(found, first),
         origin={key: f"{os.path.basename(found.path)}:{value}" for key, value in origin.items()},
     )
 
@@ -297,6 +300,15 @@ def _products(found: SDFITSTable, rows: Sequence[int]) -> PolBasis:
     except (KeyError, TypeError, ValueError, OverflowError):
         return PolBasis("unknown", ("unknown",))
     return PolBasis(kind, (name,))  # type: ignore[arg-type]
+
+
+def _rest(found: SDFITSTable, row: int) -> float | None:
+    """Rest frequency, Hz, where there is one."""
+    try:
+        value = float(found.value(row, "RESTFREQ"))
+    except (TypeError, ValueError):
+        return None
+    return value if 0 < value < 1e15 else None
 
 
 def _word(found: SDFITSTable, row: int, name: str) -> str | None:

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from fastsig.errors import UsageError
 from fastsig.telescopes import earth
 
-__all__ = ["Refraction", "icrs_to_observed", "observed_to_icrs", "parallactic_angle"]
+__all__ = ["Refraction", "icrs_to_observed", "observed_to_icrs", "observer_velocity",
+           "parallactic_angle"]
 
 _STEP_S = 60.0
 _ARCSEC = np.pi / 648000
@@ -115,6 +116,22 @@ def parallactic_angle(azimuth: Any, zenith_distance: Any, latitude: Any) -> u.Qu
     east = -np.sin(az) * np.cos(phi)
     north = np.sin(phi) * np.sin(zd) - np.cos(phi) * np.cos(zd) * np.cos(az)
     return np.degrees(np.arctan2(east, north)) << u.deg
+
+
+def observer_velocity(times: Time, location: EarthLocation) -> Array:
+    """Velocity of a place on the Earth against the solar system's barycentre, m/s, ICRS axes.
+
+    Parameters
+    ----------
+    times : Time
+        Shape (time,). Where UT1 is not known (to 0.9 s), the velocity is good to 0.03 m/s.
+    location : EarthLocation
+
+    Returns
+    -------
+    ndarray, shape (time, 3), float64
+    """
+    return np.asarray(_context(times, location, None, False)["v"] * erfa.CMPS)
 
 
 def _for_shape(context: NDArray[Any], ndim: int) -> NDArray[Any]:

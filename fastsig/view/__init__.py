@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import io as memory
 import os
-from collections.abc import Sequence
-from html import escape
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastsig.errors import PlanError, UsageError
-from fastsig.io import describe
 from fastsig.io._positioned import write_from
 from fastsig.io.provenance import input_files
 from fastsig.io.safe import SafeOutput, check_output
@@ -23,11 +20,13 @@ from fastsig.view._voltages import draw_voltages
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from fastsig.cube import Cube
     from fastsig.reductions.calibrate import Found
+    from fastsig.reductions.place import PlaceSpectrum
     from fastsig.stages.baseline import Baseline
 
-__all__ = ["check_picture", "draw", "draw_baseline", "draw_calibration", "draw_flags",
-           "draw_switched"]
+__all__ = ["check_picture", "draw", "draw_baseline", "draw_calibration", "draw_cube",
+           "draw_flags", "draw_place", "draw_switched", "write_page"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 
@@ -49,7 +48,8 @@ def draw(
     stream : VoltageStream or SpectrumStream
         What to draw.
     path : path, optional
-        Picture (.png, .pdf, .svg) or self-contained page (.html).
+        Picture (.png, .pdf, .svg) or self-contained page (.html); of spectra that of `write_page`,
+        for which the file is read again.
     overwrite : bool
         Whether an existing file may be replaced.
     product : str, optional
@@ -62,20 +62,62 @@ def draw(
     PlanError
         Where the stream is neither voltages nor spectra.
     """
-    if path is not None:
-        check_picture(os.fspath(path))
-        check_output(path, overwrite=overwrite, inputs=input_files(stream))
-    if isinstance(stream, VoltageStream):
-        if product is not None:
-            raise UsageError(f"product = {product!r}; voltages have no products: leave it out")
-        figure = draw_voltages(stream)
-    elif isinstance(stream, SpectrumStream):
-        figure = draw_spectra(stream, product)
-    else:
+    if not isinstance(stream, (VoltageStream, SpectrumStream)):
         raise PlanError(f"there is no picture of {stream.kind}: detect first")
-    if path is not None:
-        _save(figure, stream, os.fspath(path), overwrite)
-    return figure
+    if product is not None and isinstance(stream, VoltageStream):
+        raise UsageError(f"product = {product!r}; voltages have no products: leave it out")
+    if path is not None and _is_page(path) and isinstance(stream, SpectrumStream):
+        write_page(stream, path, overwrite=overwrite, product=product)
+        return draw_spectra(stream, product)
+    return _drawn(
+        lambda: (draw_voltages(stream) if isinstance(stream, VoltageStream)
+                 else draw_spectra(stream, product)),
+        stream, path, overwrite, input_files(stream))
+
+
+def _is_page(path: str | os.PathLike[str]) -> bool:
+    return os.fspath(path).lower().endswith(".html")
+
+
+def write_page(
+    what: SpectrumStream | Cube, path: str | os.PathLike[str], *, overwrite: bool = True,
+    product: str | None = None, page_size: int | None = None,
+) -> None:
+    """Write the page of spectra or of a cube: one HTML file to zoom and cut in.
+
+    Parameters
+    ----------
+    what : SpectrumStream or Cube
+        What it shows.
+    path : path
+        Page (.html) to write.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    product : str, optional
+        Which product, or Stokes parameter, is shown first; the page holds all.
+    page_size : int, optional
+        Bytes that the page does not exceed, 3 MB by default. Where there are too many values,
+        neighbours are averaged, as few as need be; the page says how many.
+
+    Raises
+    ------
+    UsageError
+        Where the product or the path's ending is unknown, or the page too small.
+    """
+    from fastsig.view.page import PAGE_SIZE, cube_page, spectra_page
+
+    target, size = os.fspath(path), PAGE_SIZE if page_size is None else page_size
+    if not target.lower().endswith(".html"):
+        raise UsageError(f"{target}: a page ends in .html")
+    if isinstance(what, Stream) and not isinstance(what, SpectrumStream):
+        raise PlanError(f"there is no page of {what.kind}: detect first")
+    sources = input_files(what) if isinstance(what, SpectrumStream) else what.file.files
+    check_output(target, overwrite=overwrite, inputs=sources)
+    if isinstance(what, SpectrumStream):
+        content = spectra_page(what, product, size)
+    else:
+        content = cube_page(what.file, product or what.stokes, size)
+    _write(content, target, overwrite)
 
 
 def draw_baseline(
@@ -104,13 +146,8 @@ def draw_baseline(
     """
     from fastsig.view._baseline import draw_removal
 
-    if path is not None:
-        check_picture(os.fspath(path))
-        check_output(path, overwrite=overwrite, inputs=input_files(stage))
-    figure = draw_removal(stage, product, tsys)
-    if path is not None:
-        _save(figure, stage, os.fspath(path), overwrite)
-    return figure
+    return _drawn(lambda: draw_removal(stage, product, tsys), stage, path, overwrite,
+                  input_files(stage))
 
 
 def draw_calibration(
@@ -131,13 +168,8 @@ def draw_calibration(
     from fastsig.view._calibration import draw_found
     from fastsig.view._common import title
 
-    if path is not None:
-        check_picture(os.fspath(path))
-        check_output(path, overwrite=overwrite, inputs=input_files(stream))
-    figure = draw_found(found, title(stream))
-    if path is not None:
-        _save(figure, stream, os.fspath(path), overwrite)
-    return figure
+    return _drawn(lambda: draw_found(found, title(stream)), stream, path, overwrite,
+                  input_files(stream))
 
 
 def draw_flags(
@@ -160,13 +192,8 @@ def draw_flags(
     """
     from fastsig.view._flags import draw_before_after
 
-    if path is not None:
-        check_picture(os.fspath(path))
-        check_output(path, overwrite=overwrite, inputs=input_files(before))
-    figure = draw_before_after(before, after, product)
-    if path is not None:
-        _save(figure, after, os.fspath(path), overwrite)
-    return figure
+    return _drawn(lambda: draw_before_after(before, after, product), after, path, overwrite,
+                  input_files(before))
 
 
 def draw_switched(
@@ -188,37 +215,93 @@ def draw_switched(
     """
     from fastsig.view._switched import draw_mean
 
-    if path is not None:
-        check_picture(os.fspath(path))
-        check_output(path, overwrite=overwrite, inputs=input_files(mean))
-    figure = draw_mean(mean, rows, notes)
-    if path is not None:
-        _save(figure, mean, os.fspath(path), overwrite)
+    return _drawn(lambda: draw_mean(mean, rows, notes), mean, path, overwrite,
+                  input_files(mean))
+
+
+def draw_cube(
+    cube: Cube, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
+    what: str = "sheet", at: Any = None, frange: Any = None, rest: Any = None,
+) -> Figure:
+    """Draw a cube of maps.
+
+    Parameters
+    ----------
+    cube : Cube
+        Of `fastsig.open_cube`.
+    path, overwrite
+        As of `draw`.
+    what : {"sheet", "coverage", "channels", "moments", "spectrum"}
+        The integral, the coverage and the mean spectrum on one sheet; effective time and noise;
+        maps of up to 12 ranges of channels; integral, mean velocity and dispersion; the spectrum of
+        a place, or the mean.
+    at : SkyCoord or str, optional
+        The place, for "spectrum".
+    frange : pair of Quantity, optional
+        Frequencies to draw; all by default.
+    rest : str or Quantity, optional
+        Rest frequency in place of the file's.
+
+    Raises
+    ------
+    UsageError
+        Where an option or the path's ending is unknown, or what is drawn cannot be made of the
+        cube.
+    """
+    from fastsig.io import info
+    from fastsig.view._cube import draw_maps
+
+    return _drawn(lambda: draw_maps(cube, what, at=at, frange=frange, rest=rest),
+                  lambda: info(cube.path), path, overwrite, cube.file.files)
+
+
+def draw_place(
+    spectrum: PlaceSpectrum, path: str | os.PathLike[str] | None = None, *,
+    fit: Mapping[str, Any] | None = None, overwrite: bool = True,
+) -> Figure:
+    """Draw the spectrum of a place within its noise, with its fit and what is left of it.
+
+    Parameters
+    ----------
+    spectrum : PlaceSpectrum
+    fit : mapping, optional
+        As `fastsig.reductions.place_file.read_spectrum` gives it.
+    path, overwrite
+        As of `draw`.
+    """
+    from fastsig.view._place import draw_spectrum, facts
+
+    return _drawn(lambda: draw_spectrum(spectrum, fit or {}), lambda: facts(spectrum, fit or {}),
+                  path, overwrite, [spectrum.path] if os.path.exists(spectrum.path) else [])
+
+
+def _drawn(make: Callable[[], Figure], about: Stream | Callable[[], Mapping[str, Any]],
+           path: str | os.PathLike[str] | None, overwrite: bool, inputs: Sequence[str]) -> Figure:
+    """Check where a picture goes before it is made, make it, and save it where there is a path.
+
+    `about` is what the picture is of: a page tells its facts, with the path among them.
+    """
+    if path is None:
+        return make()
+    name = os.fspath(path)
+    check_picture(name)
+    check_output(name, overwrite=overwrite, inputs=inputs)
+    figure = make()
+    kind = os.path.splitext(name)[1].lower().lstrip(".")
+    picture = memory.BytesIO()
+    figure.savefig(picture, format="png" if kind == "html" else kind, dpi=150)
+    content = picture.getvalue()
+    if kind == "html":
+        from fastsig.view.page import picture_page
+
+        content = picture_page(about if isinstance(about, Stream) else about(), content)
+    _write(content, name, overwrite)
     return figure
 
 
-def _save(figure: Figure, stream: Stream, path: str, overwrite: bool) -> None:
-    kind = os.path.splitext(path)[1].lower().lstrip(".")
-    picture = memory.BytesIO()
-    figure.savefig(picture, format="png" if kind == "html" else kind, dpi=150)
-    content = _page(stream, picture.getvalue()) if kind == "html" else picture.getvalue()
+def _write(content: bytes, path: str, overwrite: bool) -> None:
     with SafeOutput(path, overwrite=overwrite) as output:
         try:
             write_from(output.descriptor, np.frombuffer(content, np.uint8), 0)
         except OSError as error:
             raise output.error(error) from error
-
-
-def _page(stream: Stream, picture: bytes) -> bytes:
-    facts = {key: value for key, value in describe(stream, "").items() if value not in (None, "")}
-    rows = "".join(f"<tr><th>{escape(key)}</th><td>{escape(str(value))}</td></tr>"
-                   for key, value in facts.items())
-    name = escape(os.path.basename(stream.path))
-    style = "body{font:15px sans-serif;margin:2em}th{text-align:left;padding-right:2em}"
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title>"
-        f"<style>{style}</style><h1>{name}</h1>"
-        f"<img alt='picture of {name}' style='max-width:100%' "
-        f"src='data:image/png;base64,{base64.b64encode(picture).decode()}'>"
-        f"<table>{rows}</table></html>"
-    ).encode()

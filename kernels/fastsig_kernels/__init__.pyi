@@ -21,6 +21,7 @@ from .fft import FFTPlan, fft_plan
 from .filters import prototype, response, window_names
 from .fir import polyphase_fir, polyphase_fir_complex_nb, polyphase_fir_nb
 from .gains import apply_gain, apply_gain_nb
+from .gridding import Gridder, gaussian_table
 from .integrate import (
     accumulate,
     accumulate_nb,
@@ -77,6 +78,7 @@ __all__ = [
     "Channelizer",
     "ChannelizerScratch",
     "FFTPlan",
+    "Gridder",
     "Layout",
     "PRODUCTS",
     "Spectrometer",
@@ -117,6 +119,7 @@ __all__ = [
     "gamma_nb",
     "gaussian",
     "gaussian_nb",
+    "gaussian_table",
     "group_median",
     "group_median_nb",
     "intersect_spans",

@@ -200,6 +200,36 @@ def apply_gain(
     return result
 
 
+def resample(
+    x: np.ndarray, position: float, step: float, n_out: int, weight: np.ndarray | None = None,
+    lobes: int = 47, min_valid: float = 0.9,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Twin of `resampling.resample` for one spectrum: a matrix of the kernel itself, no tables.
+
+    Takes x and weight (n_chan,); returns values and weights (n_out,) float64, NaN and 0 where too
+    little of the kernel is valid.
+    """
+    weight = np.ones(x.size) if weight is None else weight.astype(np.float64)
+    weight = np.where(np.isfinite(x) & (weight > 0), weight, 0)
+    values, good = np.where(weight > 0, x, 0).astype(np.float64), weight > 0
+    width, beta = (max(1.0, step), 6) if abs(step - 1) * 64 > 0.02 else (1.0, 2)
+    reach = int(lobes * width) + 2
+    result = np.full((2, n_out), np.nan)
+    for k in range(n_out):
+        q = position + k * step
+        channel = np.arange(int(q) - reach, int(q) + reach + 1)
+        d = (channel - q) / width
+        window = np.i0(beta * np.sqrt(np.clip(1 - (d / lobes) ** 2, 0, None))) / np.i0(beta)
+        c = np.where(np.abs(d) < lobes, np.sinc(d) * window, 0)
+        there = (channel >= 0) & (channel < x.size)
+        own, index = c[there], channel[there]
+        result[1, k] = 0
+        if (own**2)[good[index]].sum() >= min_valid * (c**2).sum() * (1 - 1e-6):
+            result[0, k] = (own * values[index]).sum() / own[good[index]].sum()
+            result[1, k] = (own**2 * weight[index]).sum() / (c**2).sum()
+    return result[0], result[1]
+
+
 def widen(codes: np.ndarray, reverse: bool = False) -> np.ndarray:
     """Twin of `scaling.widen`: the same numbers, (n_time, n_product, n_chan) float64."""
     result = np.empty(codes.shape)
@@ -357,3 +387,37 @@ def sum_threshold(
             if abs(rest.sum()) > (size - before[i, window].sum()) * chi:
                 lost[i, window] |= finite[i, window]
     return flags | np.moveaxis(lost, -1, axis)
+
+
+def grid(
+    lon: np.ndarray, lat: np.ndarray, pixel_lon: np.ndarray, pixel_lat: np.ndarray,
+    data: np.ndarray, weight: np.ndarray, *, fwhm: float, radius: float,
+    stretch: np.ndarray | float = 1.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Twin of `Gridder` with `gaussian_table`: means and weights, (chan, y, x).
+
+    Takes places in deg, samples (n_sample,) and pixels (n_y, n_x), and data and weight
+    (n_sample, n_chan).
+    """
+    spread = np.broadcast_to(weight, data.shape).astype(np.float64)
+    fine = np.isfinite(data) & np.isfinite(spread) & (spread > 0)
+    values, spread = np.where(fine, data, 0.0), np.where(fine, spread, 0.0)
+    mean = np.full((data.shape[1], *pixel_lon.shape), np.nan)
+    total = np.zeros_like(mean)
+    for y, x in np.ndindex(pixel_lon.shape):
+        theta = _separation(lon, lat, pixel_lon[y, x], pixel_lat[y, x]) / stretch
+        kernel = np.exp(-4 * np.log(2) * (theta / fwhm) ** 2) / np.square(stretch)
+        kernel = np.where(theta < radius, kernel, 0.0)
+        norm, square = kernel @ spread, kernel**2 @ spread
+        seen = norm > 0
+        mean[seen, y, x] = (kernel @ (values * spread))[seen] / norm[seen]
+        total[seen, y, x] = norm[seen] ** 2 / square[seen]
+    return mean, total
+
+
+def _separation(lon: np.ndarray, lat: np.ndarray, lon_0: float, lat_0: float) -> np.ndarray:
+    """Angle between places, deg, by the haversine formula."""
+    lon, lat, lon_0, lat_0 = (np.radians(each) for each in (lon, lat, lon_0, lat_0))
+    half = (np.sin((lat - lat_0) / 2) ** 2
+            + np.cos(lat) * np.cos(lat_0) * np.sin((lon - lon_0) / 2) ** 2)
+    return np.degrees(2 * np.arcsin(np.sqrt(half)))

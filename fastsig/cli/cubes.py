@@ -1,0 +1,38 @@
+"""Options of the commands that read a cube."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fastsig.cli import common
+
+cube_options = common.options(
+    click.option("--rest", metavar="LINE",
+                 help="Line, HI and others, or its rest frequency; by default the file's."),
+    click.option("--convention", type=click.Choice(["radio", "optical", "relativistic"]),
+                 default="radio", show_default=True, help="Of velocities."),
+    click.option("--velo", type=click.Choice(["radio", "optical"]),
+                 help="What an axis VELO is that does not tell."),
+    click.option("--stokes", metavar="NAME", help="Stokes parameter; the first by default."),
+)
+
+
+def opened(path: str, options: dict[str, Any]) -> Any:
+    """The cube of a path and options."""
+    from fastsig.cube import open_cube
+
+    return open_cube(path, stokes=options["stokes"], rest=options["rest"],
+                     convention=options["velo"], beam=options.get("beam"))
+
+
+def velocities(context: click.Context, parameter: click.Parameter, value: str | None
+               ) -> tuple[str, str] | None:
+    """Two velocities of a text such as ``200km/s,400km/s``."""
+    if value is None:
+        return None
+    parts = [part.strip() for part in value.split(",")]
+    if len(parts) != 2 or not all(parts):
+        raise click.BadParameter(f"{value!r} is not two velocities, such as 200km/s,400km/s")
+    return parts[0], parts[1]

@@ -1,0 +1,179 @@
+"""``fastsig extract``: the spectrum of a place of a cube, with its lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fastsig.cli import common, cubes
+
+
+def _lines(context: click.Context, parameter: click.Parameter, value: str | None
+           ) -> int | str | None:
+    if value is None or value == "profile":
+        return value
+    if not value.isdigit():
+        raise click.BadParameter(f"{value!r} is neither a number of lines nor profile")
+    return int(value)
+
+
+def _order(context: click.Context, parameter: click.Parameter, value: str) -> int | None:
+    if value == "none":
+        return None
+    if not value.isdigit():
+        raise click.BadParameter(f"{value!r} is neither a whole number nor none")
+    return int(value)
+
+
+def _numbers(context: click.Context, parameter: click.Parameter, value: str | None
+             ) -> list[float] | None:
+    try:
+        return None if value is None else [float(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not numbers with commas") from None
+
+
+@click.command()
+@click.argument("file", metavar="FILE")
+@common.output_option("ECSV table to write.")
+@click.option("--at", required=True, metavar="RA,DEC",
+              help="The place: 187.7,12.39 in degrees, or 12:30:49.4,+12:23:28.")
+@click.option("--radius", metavar="ANGLE",
+              help="Sum within this, e.g. 5arcmin; by default a point source's, by the beam.")
+@click.option("--beam", metavar="ANGLE", help="Full width of a round beam, for the file's.")
+@click.option("--locate", is_flag=True,
+              help="Move to the point source near the place, in the mean of the band or --window.")
+@click.option("--fit", metavar="N|profile", callback=_lines,
+              help="Fit so many Gaussians, or the profile of a galaxy.")
+@click.option("--window", metavar="V,V", callback=cubes.velocities,
+              help="Velocities to fit between, e.g. 200km/s,400km/s.")
+@click.option("--baseline", metavar="N|none", callback=_order, default="0", show_default=True,
+              help="Order of the polynomial beside the lines.")
+@click.option("--correlation", metavar="X,...", callback=_numbers,
+              help="Of the noise of channels 1, 2, ... apart; measured by default.")
+@click.option("--noise", type=click.Choice(["measured", "weights"]), default="measured",
+              show_default=True, help="The spectrum's own scatter, or what the weights give.")
+@click.option("--kelvin", metavar="KIND",
+              help="Of a cube in K, for Jy: brightness, or a gain such as 16K/Jy.")
+@click.option("--distance", metavar="D", help="For the mass of HI, e.g. 12.3Mpc.")
+@click.option("--picture", metavar="PATH", help="Picture (.png, .pdf, .svg) or page (.html).")
+@cubes.cube_options
+@common.json_option
+@common.quiet_options
+@common.debug_option
+def extract(file: str, output: str, **options: Any) -> None:
+    """Extract the spectrum of a place of the cube FILE, and fit its lines."""
+    from fastsig.io.safe import check_output
+    from fastsig.reductions.line_fit import hi_mass
+    from fastsig.view import check_picture, draw_place
+
+    _check(output, options)
+    for name in filter(None, (output, options["picture"])):
+        check_output(name, overwrite=options["overwrite"], inputs=[file])
+    if options["picture"]:
+        check_picture(options["picture"])
+    cube = cubes.opened(file, options)
+    source = _source(cube, options) if options["locate"] else None
+    spectrum = cube.spectrum(options["at"] if source is None else source.at, options["radius"],
+                             noise=options["noise"], kelvin=options["kelvin"])
+    fit = None
+    if options["fit"] is not None:
+        fit = spectrum.fit(options["fit"], window=options["window"],
+                           baseline=options["baseline"], convention=options["convention"],
+                           rest=options["rest"], correlation=options["correlation"])
+    mass = hi_mass(fit.flux, options["distance"]) if fit and options["distance"] else None
+    spectrum.write(output, fit=fit, overwrite=options["overwrite"])
+    if options["picture"]:
+        draw_place(spectrum, options["picture"], fit=_shown(fit), overwrite=options["overwrite"])
+    _tell(spectrum, source, fit, mass, {**options, "output": output})
+
+
+def _check(output: str, options: dict[str, Any]) -> None:
+    """Refuse options of a fit where none is asked for."""
+    import os
+
+    fit = options["fit"]
+    for name in ("distance", "correlation"):
+        if options[name] is not None and fit is None:
+            raise click.UsageError(f"--{name} is of a fit; allowed: with --fit")
+    if options["window"] is not None and fit is None and not options["locate"]:
+        raise click.UsageError("--window is of a fit; allowed: with --fit or --locate")
+    if options["picture"] and os.path.realpath(output) == os.path.realpath(options["picture"]):
+        raise click.UsageError(f"{output}: two files of one name; allowed: a name for each")
+
+
+def _source(cube: Any, options: dict[str, Any]) -> Any:
+    return cube.source(options["at"], vrange=options["window"], convention=options["convention"],
+                       rest=options["rest"], kelvin=options["kelvin"])
+
+
+def _shown(fit: Any) -> dict[str, Any] | None:
+    """A fit as pictures take it."""
+    return None if fit is None else {"velocity": fit.velocity, "fit": fit.model,
+                                     "baseline": fit.baseline, "record": fit.record()}
+
+
+def _tell(spectrum: Any, source: Any, fit: Any, mass: Any, options: dict[str, Any]) -> None:
+    """What was found, on standard output; files on standard error."""
+    if options["as_json"]:
+        common.print_json(_record(spectrum, source, fit, mass, options))
+    elif not options["quiet"]:
+        for name, text in _texts(spectrum, source, fit, mass):
+            click.echo(f"{name:<10} {text}")
+    for name in filter(None, (options["output"], options["picture"])):
+        common.say(f"wrote {name}", options["quiet"])
+
+
+def _texts(spectrum: Any, source: Any, fit: Any, mass: Any) -> list[tuple[str, str]]:
+    import numpy as np
+
+    place = spectrum.at.icrs.to_string("hmsdms", sep=":", precision=2)
+    if source is not None:
+        place += (f" ± {source.ra_error.value:.2g}″, {source.dec_error.value:.2g}″ "
+                  f"(noise alone)")
+    noise = float(np.nanmedian(spectrum.noise.value))
+    found = [("place", place),
+             ("noise", f"{noise:.4g} {spectrum.noise.unit} a channel, {spectrum.scatter:.3f} of "
+              "what the weights give")]
+    if source is not None:
+        from fastsig.reductions.line_fit import rounded
+
+        found.append(("source", f"{rounded(source.flux.value, source.flux_error.value)} "
+                      f"{source.flux.unit}, mean of {source.channels} channels"))
+    for line in fit.lines if fit else ():
+        found += [("flux", str(line.flux)), ("velocity", f"{line.velocity}, {_frame(fit)}"),
+                  ("W50", str(line.w50)), ("W20", str(line.w20)), ("peak", str(line.peak))]
+    if fit:
+        found.append(("sum", f"{fit.flux_sum} of the channels, by no model"))
+        found.append(("chi2", f"{fit.chi2:.4g} of {fit.dof} degrees of freedom"))
+    if mass is not None:
+        found.append(("HI mass", f"{mass.value.value:.4g} ± {mass.error.value:.2g} solar masses"))
+    return [(name, text.replace(" / ", "/")) for name, text in found]
+
+
+def _frame(fit: Any) -> str:
+    return f"{fit.convention}, {fit.frame or 'frame not told'}"
+
+
+def _record(spectrum: Any, source: Any, fit: Any, mass: Any, options: dict[str, Any]
+            ) -> dict[str, Any]:
+    import numpy as np
+
+    record = {
+        "output": options["output"], "picture": options["picture"],
+        "ra_deg": float(spectrum.at.icrs.ra.deg), "dec_deg": float(spectrum.at.icrs.dec.deg),
+        "method": spectrum.method, "radius_deg": spectrum.radius_deg,
+        "n_chan": len(spectrum.frequency), "unit": str(spectrum.flux.unit),
+        "noise": float(np.nanmedian(spectrum.noise.value)), "scatter": float(spectrum.scatter),
+        "correlation": list(spectrum.correlation), **spectrum.facts}
+    if source is not None:
+        record["source"] = {
+            "flux": float(source.flux.value), "flux_error": float(source.flux_error.value),
+            "ra_error_arcsec": float(source.ra_error.value),
+            "dec_error_arcsec": float(source.dec_error.value), "channels": source.channels}
+    record["fit"] = None if fit is None else fit.record()
+    if mass is not None:
+        record["hi_mass_msun"] = float(mass.value.value)
+        record["hi_mass_error_msun"] = float(mass.error.value)
+    return record

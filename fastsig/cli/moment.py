@@ -1,0 +1,47 @@
+"""``fastsig moment``: maps of integral, mean velocity or dispersion of a cube."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fastsig.cli import common, cubes
+
+
+@click.command()
+@click.argument("file", metavar="FILE")
+@common.output_option("FITS image to write.")
+@click.option("--order", type=click.Choice(["0", "1", "2"]), default="0", show_default=True,
+              help="Integral, mean velocity, dispersion.")
+@click.option("--window", metavar="V,V", callback=cubes.velocities,
+              help="Velocities to add between, e.g. 200km/s,400km/s; all by default.")
+@click.option("--sigma", type=float, metavar="X",
+              help="Leave out values below so many times their noise.")
+@cubes.cube_options
+@common.json_option
+@common.quiet_options
+@common.debug_option
+def moment(file: str, output: str, **options: Any) -> None:
+    """Make a moment map of the cube FILE."""
+    from fastsig.io.safe import check_output
+
+    check_output(output, overwrite=options["overwrite"], inputs=[file])
+    cube = cubes.opened(file, options)
+    made = cube.moment(int(options["order"]), vrange=options["window"], sigma=options["sigma"],
+                       convention=options["convention"], rest=options["rest"])
+    made.write(output, overwrite=options["overwrite"])
+    if options["as_json"]:
+        common.print_json(_record(made, output))
+    common.say(f"wrote {output}", options["quiet"])
+
+
+def _record(made: Any, output: str) -> dict[str, Any]:
+    import numpy as np
+
+    seen = made.values[np.isfinite(made.values)]
+    return {"output": output, "order": made.order, "unit": made.unit,
+            "shape": list(made.values.shape), "n_pixel": int(seen.size),
+            "velocity_km_s": [made.header["VLOW"], made.header["VHIGH"]],
+            "least": float(seen.min()) if seen.size else None,
+            "most": float(seen.max()) if seen.size else None}

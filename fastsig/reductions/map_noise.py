@@ -1,0 +1,173 @@
+"""Noise of maps: of a pixel, how pixels and channels share it, and of sums of pixels.
+
+Gridding spreads each sample over several pixels, so neighbours share noise. A sum ``F = sum a_i
+d_i`` over pixels has
+
+    var F = sum_ij a_i a_j s_i s_j rho(r_i - r_j),    s_i = s_1 / sqrt(W_i),
+
+with the noise s_1 of weight 1 and the correlation rho at a distance. Both are measured: differences
+of channels a few apart hold noise alone, since continuum and wide lines cancel, and what stands out
+is left out.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["APART", "MapNoise", "clipped_scatter", "measure", "sum_noise"]
+
+F8 = NDArray[np.float64]
+
+#: Channels between those whose difference is taken: beyond the reach of a Hann window.
+APART = 4
+_CLIP, _FAR, _ROUNDS = 3.0, 4.5, 30
+_LEAST = 200  # differences without which nothing is measured
+# Share of a Gaussian's variance that is left within 3 sigma.
+_KEPT_VARIANCE = 1 - 2 * _CLIP * math.exp(-_CLIP**2 / 2) / math.sqrt(2 * math.pi) / math.erf(
+    _CLIP / math.sqrt(2))
+_QUARTER = 0.31863936396437514  # sigma that a quarter of a Gaussian lies within
+_SURE = 3.0  # sigma below which a correlation is taken to be none
+
+
+class MapNoise(NamedTuple):
+    """What was measured in a part of a cube.
+
+    Parameters
+    ----------
+    unit_noise : float
+        Noise of a value of weight 1; NaN where there is too little to tell.
+    rho : ndarray, shape (2 m + 1, 2 m + 1)
+        Correlation of pixels by their distance in y and x, 1 in the middle.
+    channels : tuple of float
+        Correlation of channels 1, 2, ... apart; 0 where it is not certain.
+    n : int
+        Differences that it was measured from.
+    """
+
+    unit_noise: float
+    rho: F8
+    channels: tuple[float, ...]
+    n: int
+
+
+def clipped_scatter(values: NDArray[np.floating]) -> tuple[float, int]:
+    """Standard deviation of what lies within 3 sigma of 0, put right for the clip; and how many.
+
+    It begins with the quartile of the sizes, so that a third may be of something else. NaN and 0 of
+    nothing.
+    """
+    kept = np.abs(values[np.isfinite(values)]).astype(np.float64)
+    if not kept.size:
+        return math.nan, 0
+    sigma = float(np.quantile(kept, 0.25)) / _QUARTER
+    inside = kept[kept <= _CLIP * sigma]
+    for _ in range(_ROUNDS):
+        before, inside = len(inside), kept[kept <= _CLIP * sigma]
+        sigma = math.sqrt(float(np.mean(inside**2)) / _KEPT_VARIANCE) if inside.size else 0.0
+        if len(inside) == before:
+            break
+    return sigma, len(inside)
+
+
+def measure(values: NDArray[np.floating], weight: NDArray[np.floating], reach: int) -> MapNoise:
+    """Measure the noise of a part of a cube.
+
+    Parameters
+    ----------
+    values : ndarray, shape (chan, y, x)
+        NaN where nothing was seen.
+    weight : ndarray, shape (chan or 1, y, x)
+        What the variance goes down with; 0 where there is nothing.
+    reach : int
+        Farthest distance of pixels, in y and in x, at which they may be correlated.
+    """
+    apart = [_differences(values, weight, step) for step in range(1, APART + 1)]
+    far = apart[-1]
+    sigma, n = clipped_scatter(far)
+    none = np.zeros((2 * reach + 1,) * 2)
+    none[reach, reach] = 1
+    if n < _LEAST or not sigma > 0:
+        return MapNoise(math.nan, none, (), n)
+    rho = _pixels(far / sigma, none)
+    independent = n / max(1.0, float(rho.sum()))
+    channels = []
+    for each in apart[:-1]:
+        found = 1 - (clipped_scatter(each)[0] / sigma) ** 2
+        channels.append(found if abs(found) * math.sqrt(independent) > 2 * _SURE else 0.0)
+    while channels and not channels[-1]:
+        channels.pop()
+    return MapNoise(sigma, rho, tuple(channels), n)
+
+
+def _differences(values: NDArray[np.floating], weight: NDArray[np.floating], step: int) -> F8:
+    """Differences of channels in units of the noise of weight 1."""
+    if len(values) <= step:
+        return np.zeros((0, *values.shape[1:]))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = np.where(weight > 0, 1 / weight, np.nan)
+        scale = 2 * inverse if len(weight) == 1 else inverse[step:] + inverse[:-step]
+        found: F8 = ((values[step:].astype(np.float64) - values[:-step]) / np.sqrt(scale))
+    return found
+
+
+def _pixels(noise: F8, none: F8) -> F8:
+    """Mean product of noise at two pixels by their distance, from the planes that hold noise alone.
+
+    What a distance has that is less than three times its error is 0.
+    """
+    reach = len(none) // 2
+    good = np.isfinite(noise) & (np.abs(noise) <= _FAR)
+    seen = np.isfinite(noise).sum(axis=(1, 2))
+    clean = good.sum(axis=(1, 2)) >= 0.99 * seen
+    noise, good = noise[clean], good[clean]
+    if not good.sum() >= _LEAST:
+        return none
+    shape = tuple(int(each) + reach for each in noise.shape[1:])
+    products, pairs = (_lags(each, shape, reach)
+                       for each in (np.where(good, noise, 0.0), good.astype(np.float64)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rho = np.where(pairs > 0.5, products / pairs, 0.0)
+        rho = rho / rho[reach, reach]
+        width = 1 / np.sqrt(pairs / max(1.0, _area(rho)))
+    found: F8 = np.where((pairs > 0.5) & (np.abs(rho) > _SURE * width), rho, 0.0)
+    found[reach, reach] = 1
+    return found
+
+
+def _area(rho: F8) -> float:
+    """Pixels that share noise, by the squares: these are what errors of rho hang on."""
+    m = len(rho) // 2
+    core = rho[max(0, m - 3) : m + 4, max(0, m - 3) : m + 4]
+    return float((core**2).sum())
+
+
+def _lags(planes: F8, shape: tuple[int, ...], reach: int) -> F8:
+    """Sums of products of pixels of the same plane at distances up to `reach`."""
+    total = np.zeros((shape[0], shape[1] // 2 + 1))
+    for plane in planes:
+        total += np.abs(np.fft.rfft2(plane, shape)) ** 2
+    lags = np.fft.irfft2(total, shape)
+    at = np.arange(-reach, reach + 1)
+    found: F8 = lags[np.ix_(at % shape[0], at % shape[1])]
+    # A distance beyond the planes' size wraps round onto another one.
+    far = [np.abs(at) >= size - reach for size in shape]
+    found[far[0]] = 0
+    found[:, far[1]] = 0
+    return found
+
+
+def sum_noise(amounts: F8, rho: F8) -> float:
+    """``sqrt(sum_ij u_i u_j rho_ij)`` of amounts ``u = a s`` on a grid.
+
+    Without rho where the correlation that was measured makes no sense: a variance of next to
+    nothing, or below.
+    """
+    from scipy.signal import fftconvolve
+
+    alone = float((amounts**2).sum())
+    total = float((amounts * fftconvolve(amounts, rho, mode="same")).sum()) if alone else 0.0
+    return math.sqrt(total if total > 0.01 * alone else alone)

@@ -1,0 +1,91 @@
+"""Pages: one HTML file a waterfall or a cube, to zoom and cut in, that opens from disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from fastsig.io.fits_cube import CubeFile
+from fastsig.stream import SpectrumStream, Stream
+from fastsig.view._common import title
+from fastsig.view.page._cube import cube_blocks
+from fastsig.view.page._html import (
+    cube_sections,
+    document,
+    flat,
+    picture_block,
+    section,
+    stream_sections,
+    table,
+)
+from fastsig.view.page._waterfall import waterfall_blocks
+
+__all__ = ["PAGE_SIZE", "cube_page", "picture_page", "spectra_page"]
+
+#: Bytes that a page does not exceed by default.
+PAGE_SIZE = 3_000_000
+
+_PANELS = ("scales.js", "colors.js", "panels.js", "map.js", "lines.js", "controls.js")
+_APP = ("<main id=app><noscript><p class=note>The picture needs JavaScript, which is off in this "
+        "browser; nothing is fetched from anywhere. The header is below.</p></noscript></main>\n")
+
+
+def spectra_page(
+    stream: SpectrumStream, product: str | None = None, page_size: int = PAGE_SIZE
+) -> bytes:
+    """The page of spectra: a waterfall of every product, with cuts and means.
+
+    Parameters
+    ----------
+    stream : SpectrumStream
+    product : str, optional
+        The one that is shown first; the first by default.
+    page_size : int
+        Bytes that the page does not exceed: spectra and channels are averaged, as few as need be.
+    """
+    sections = stream_sections(stream)
+    data = waterfall_blocks(stream, product, page_size, len(sections.encode()))
+    return document(title(stream), _APP + sections + data, (*_PANELS, "waterfall.js",
+                                                            "page_waterfall.js"))
+
+
+def cube_page(cube: CubeFile, product: str | None = None, page_size: int = PAGE_SIZE) -> bytes:
+    """The page of a cube: the map of any of its channels, the spectrum of any pixel.
+
+    Parameters
+    ----------
+    cube : CubeFile
+    product : str, optional
+        The Stokes parameter that is shown first.
+    page_size : int
+        As of `spectra_page`: channels and pixels are averaged.
+    """
+    sections = cube_sections(cube)
+    data = cube_blocks(cube, product, page_size, len(sections.encode()))
+    name = " · ".join([os.path.basename(cube.path), *_told(cube)])
+    return document(name, _APP + sections + data, (*_PANELS, "sky.js", "cube.js", "page_cube.js"))
+
+
+def _told(cube: CubeFile) -> list[str]:
+    cards = cube.header.cards
+    return [text for text in (cards.text("TELESCOP"), cards.text("OBJECT")) if text]
+
+
+def picture_page(about: Stream | Mapping[str, Any], picture: bytes) -> bytes:
+    """The page of a picture in PNG: the picture as it is, header and provenance.
+
+    Parameters
+    ----------
+    about : Stream or mapping
+        What the picture is of, or what is known of that, its ``path`` among it.
+    picture : bytes
+    """
+    if isinstance(about, Stream):
+        name, sections = title(about), stream_sections(about)
+    else:
+        name = os.path.basename(os.path.abspath(about["path"]))
+        known = {key: value for key, value in about.items() if value not in (None, "", [])}
+        sections = section("Header", table(("field", "value"), flat(known | {"path": name})),
+                           opened=True)
+    return document(name, picture_block(picture, f"picture of {name}") + sections)

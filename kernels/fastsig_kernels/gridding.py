@@ -1,0 +1,320 @@
+"""Gridding: spectra at any places on the sky to planes of pixels, by a kernel of the distance."""
+
+import math
+
+import numpy as np
+
+from . import _check
+from ._jit import jit_strict
+
+_STEPS = 2048  # of the table: linear between, a Gaussian of 3.5 sigma is right to 1e-6
+_FILL = 48  # samples of a cell that are aimed at
+_MOST_CELLS = 2**25
+
+
+def gaussian_table(fwhm: float, radius: float, n: int = _STEPS) -> np.ndarray:
+    """A Gaussian at even steps of the square of the distance, up to `radius`.
+
+    ``K = exp(-4 ln 2 (theta / fwhm)^2)``, theta being the angle whose chord squared the step is.
+
+    Parameters
+    ----------
+    fwhm, radius : float, deg
+        Full width at half maximum, and where the kernel ends.
+    n : int
+        Steps.
+
+    Returns
+    -------
+    ndarray, shape (n + 1,), float32, dimensionless
+    """
+    n = _check.count("n", n)
+    _check_angle("fwhm", fwhm, 90.0)
+    _check_angle("radius", radius, 90.0)
+    chord = 2 * math.sin(math.radians(radius) / 2) * np.sqrt(np.arange(n + 1) / n)
+    theta = np.degrees(2 * np.arcsin(np.minimum(chord / 2, 1.0)))
+    return np.exp(-4 * math.log(2) * (theta / fwhm) ** 2).astype(np.float32)
+
+
+class Gridder:
+    r"""Means of samples about each pixel, weighted by a kernel of the angle between them.
+
+    .. math:: V_p = \frac{\sum_s w_s K(\theta_{ps}) v_s}{\sum_s w_s K(\theta_{ps})}, \quad
+              W_p = \frac{(\sum_s w_s K)^2}{\sum_s w_s K^2}
+
+    Where w is the inverse variance of a sample in some unit, so is W that of the mean. Angles are
+    true ones on the sphere, whatever the projection of the pixels; right ascension may wrap, and
+    poles are like other places. Everything that depends on places alone is made here, once for all
+    channels.
+
+    Parameters
+    ----------
+    lon, lat : ndarray, shape (n_sample,), float64, deg
+        Places of the samples.
+    pixel_lon, pixel_lat : ndarray, shape (n_y, n_x), float64, deg
+        Places of the middles of pixels; NaN off the sky.
+    radius : float, deg
+        Where the kernel ends.
+    table : ndarray, shape (n + 1,), float32, dimensionless
+        The kernel at even steps of the square of the chord up to `radius`, such as of
+        `gaussian_table`; linear in between.
+    stretch : ndarray, shape (n_sample,), float64, dimensionless, optional
+        What the kernel of each sample is wider by; its height is divided by the square, so that its
+        volume stays. For samples that were seen by beams of different widths.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not allowed.
+
+    Notes
+    -----
+    Tiles of 16 x 16 pixels may be done in any order and by any threads, each with a scratch of its
+    own: the sums of a pixel run in the order of sorted samples, a chain of float32 for each piece of
+    up to 64 of them and float64 over pieces, so that bits depend on neither tiles, nor channels of
+    a call, nor threads. A plan does not change once made.
+
+    References
+    ----------
+    B. Winkel, D. Lenz and L. Floer (2016), A&A 591, A12: gridding by convolution, cygrid.
+    """
+
+    def __init__(self, lon, lat, pixel_lon, pixel_lat, *, radius, table, stretch=None):
+        for name, value, axes in (("lon", lon, 1), ("lat", lat, 1), ("pixel_lon", pixel_lon, 2),
+                                  ("pixel_lat", pixel_lat, 2)):
+            _check.array(name, value, ("float64",), axes)
+        _check.shape("lat", lat, lon.shape)
+        _check.shape("pixel_lat", pixel_lat, pixel_lon.shape)
+        _check.array("table", table, ("float32",), 1)
+        if table.size < 2:
+            raise ValueError(f"table: found {table.size} values, allowed 2 or more")
+        _check_angle("radius", radius, 90.0)
+        if not (np.isfinite(lon).all() and np.all(np.abs(lat) <= 90)):
+            raise ValueError("lon, lat: found a place that is none, allowed finite angles and "
+                             "latitudes of -90 to 90 deg")
+        self.n_sample, self.shape = lon.size, pixel_lon.shape
+        self.radius = float(radius)
+        self._table = np.append(table, np.float32(0))
+        widest = 1.0
+        if stretch is not None:
+            _check.array("stretch", stretch, ("float64",), 1)
+            _check.shape("stretch", stretch, lon.shape)
+            if not np.all((stretch > 0) & (stretch < np.inf)):
+                raise ValueError("stretch: found one that is not above 0, allowed finite ratios")
+            widest = float(stretch.max(initial=0.0)) or 1.0
+        self._reach = self.radius * widest
+        _check_angle("radius times stretch", self._reach, 90.0)
+        self._chord = 2 * math.sin(math.radians(self._reach) / 2)
+        self._sort(np.mod(lon, 360.0), lat)
+        self._narrow = np.ones(lon.size, np.float32)
+        if stretch is not None:
+            self._narrow = ((widest / stretch[self._order]) ** 2).astype(np.float32)
+        self._lay_tiles(pixel_lon, pixel_lat)
+
+    def _sort(self, lon, lat):
+        """Samples by cells of bands of declination, and pieces of up to 64 of them."""
+        from ._gridding_loops import PIECE
+
+        height = self._height(lon, lat)
+        low, count, offset = _bands(lat, height)
+        cell = _cells_nb(lon, lat, low, height, count, offset)
+        n_cell = int(offset[-1])
+        starts = np.zeros(n_cell + 1, np.int64)
+        np.cumsum(np.bincount(cell, minlength=n_cell), out=starts[1:])
+        self._order = _counting_sort_nb(cell, starts[:-1].copy())
+        self._sample = _unit_vectors(lon[self._order], lat[self._order])
+        per_cell = -(-np.diff(starts) // PIECE)
+        first = np.zeros(n_cell + 1, np.int64)
+        np.cumsum(per_cell, out=first[1:])
+        spans = _spans_nb(starts, first, PIECE)
+        centres, around = _centres_nb(self._sample, spans)
+        self._pieces = (spans, centres, around)
+        self._cells = (offset, count, first)
+        self._bands = (low, height)
+
+    def _height(self, lon, lat):
+        """Height of cells, deg: about `_FILL` samples each, but an 8th to all of the radius."""
+        height = self._reach
+        for _ in range(2):
+            low, count, offset = _bands(lat, height)
+            filled = len(np.unique(_cells_nb(lon, lat, low, height, count, offset)))
+            height *= math.sqrt(_FILL * max(1, filled) / max(1, lon.size))
+            height = min(max(height, self._reach / 8), self._reach)
+            if height == self._reach:
+                break
+        area = math.radians(float(np.ptp(lat)) + height if lat.size else height) * 2 * math.pi
+        least = math.degrees(math.sqrt(area / _MOST_CELLS))
+        return max(height, least)
+
+    def _lay_tiles(self, lon, lat):
+        from ._gridding_loops import TILE
+
+        self._place = _unit_vectors(lon, lat)
+        rows, columns = (range(0, n, TILE) for n in self.shape)
+        tiles = np.zeros((len(rows) * len(columns), 6))
+        for t, (row, column) in enumerate((r, c) for r in rows for c in columns):
+            tiles[t, 4:] = row, column
+            place = self._place[row : row + TILE, column : column + TILE].reshape(-1, 3)
+            place = place[np.isfinite(place[:, 0])]
+            if len(place):
+                tiles[t, :4] = _circle(place)
+        self._tiles = tiles
+
+    @property
+    def n_tile(self) -> int:
+        """Tiles, of 16 x 16 pixels, row by row."""
+        return len(self._tiles)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of the plan."""
+        held = (self._order, self._sample, self._narrow, *self._pieces, *self._cells, self._tiles, self._place)
+        return sum(each.nbytes for each in held)
+
+    def scratch(self, n_chan: int) -> tuple:
+        """Work space of a thread, for calls of up to `n_chan` channels."""
+        from ._gridding_loops import CHANNELS, PIECE, TILE
+        from ._simd import host_lanes
+
+        n, n_chan = TILE * TILE, _check.count("n_chan", n_chan)
+        one = np.float32
+        return (np.empty(n, np.int64), np.empty(n, np.int64), np.empty((n, PIECE), np.int32),
+                np.empty((n, PIECE), one), np.empty((n, PIECE), one), np.empty(PIECE, one),
+                np.empty(PIECE, one), np.empty(PIECE, one), np.empty(PIECE, one),
+                np.empty((PIECE, CHANNELS), one), np.empty((PIECE, CHANNELS), one),
+                np.empty((PIECE, host_lanes()), one), np.empty(CHANNELS, one),
+                np.empty((n, 3, n_chan), np.float64))
+
+    def process(self, data, weight, mean, out_weight, *, first=0, stop=None, scratch=None):
+        """Grid some channels: fill the pixels of tiles `first` to ``stop - 1`` (all by default).
+
+        Parameters
+        ----------
+        data : ndarray, shape (n_sample, n_chan), float32, any unit
+            Values; what is not finite takes no part.
+        weight : ndarray, shape (n_sample, 1 or n_chan), float32
+            w; what is not above 0 takes no part.
+        mean, out_weight : ndarray, shape (n_chan, n_y, n_x), float32, units of data and weight
+            Receive V and W; NaN and 0 where no sample is in reach.
+        first, stop : int
+            Tiles.
+        scratch : tuple, optional
+            Of `scratch`, of the thread's own.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not allowed.
+
+        Notes
+        -----
+        Allocates nothing of the data's size when `scratch` is given; the GIL is released.
+        """
+        from ._gridding_loops import CHANNELS, grid_tiles_nb
+        from ._simd import Spec, host_lanes
+
+        _check.array("data", data, ("float32",), 2)
+        n_chan = data.shape[1]
+        _check.shape("data", data, (self.n_sample, max(1, n_chan)))
+        _check.array("weight", weight, ("float32",), 2)
+        _check.shape("weight", weight,
+                     (self.n_sample, 1 if weight.shape[1] == 1 else n_chan))
+        for name, out in (("mean", mean), ("out_weight", out_weight)):
+            _check.target(name, out, (n_chan, *self.shape), "float32")
+        stop = self.n_tile if stop is None else _check.count("stop", stop, 0)
+        first = _check.count("first", first, 0)
+        if stop > self.n_tile:
+            raise ValueError(f"stop: found {stop}, allowed {self.n_tile} or less")
+        scratch = self.scratch(n_chan) if scratch is None else scratch
+        if scratch[-1].shape[2] < n_chan:
+            raise ValueError(f"scratch: found one of {scratch[-1].shape[2]} channels, allowed "
+                             f"{n_chan} or more")
+        lanes = host_lanes()
+        grid_tiles_nb(
+            Spec(lanes=lanes, channels=CHANNELS), Spec(lanes=lanes, channels=lanes), data, weight,
+            self._order, self._sample, self._narrow, self._pieces, self._cells, self._bands, self._tiles,
+            self._place, self._table, self._chord, first, stop, scratch, mean, out_weight)
+
+
+def _check_angle(name, value, most):
+    if not 0 < value <= most:
+        raise ValueError(f"{name}: found {value}, allowed above 0, up to {most:g} deg")
+
+
+def _unit_vectors(lon, lat):
+    lon, lat = np.radians(lon), np.radians(lat)
+    level = np.cos(lat)
+    return np.stack([level * np.cos(lon), level * np.sin(lon), np.sin(lat)], axis=-1)
+
+
+def _circle(place):
+    """Right ascension, declination and radius, deg, of a circle about places, and 1."""
+    middle = place.mean(axis=0)
+    length = np.linalg.norm(middle)
+    middle = place[0] if length < 1e-9 else middle / length
+    chord = np.sqrt(((place - middle) ** 2).sum(axis=1).max())
+    return (math.degrees(math.atan2(middle[1], middle[0])) % 360,
+            math.degrees(math.asin(min(1.0, max(-1.0, middle[2])))),
+            math.degrees(2 * math.asin(min(1.0, chord / 2))), 1.0)
+
+
+def _bands(lat, height):
+    """Lowest declination; cells of each band and, one more, the first cell of each."""
+    low = math.floor(lat.min() / height) * height if lat.size else 0.0
+    n = math.floor((lat.max() - low) / height) + 1 if lat.size else 1
+    edges = np.radians(np.abs(low + height * np.arange(n + 1)).clip(max=90))
+    # The widest parallel of a band is that of its edge nearer to the equator.
+    level = np.cos(np.minimum(edges[:-1], edges[1:]))
+    count = np.maximum(1, np.floor(360 * level / height)).astype(np.int64)
+    offset = np.zeros(n + 1, np.int64)
+    np.cumsum(count, out=offset[1:])
+    return low, count, offset
+
+
+@jit_strict
+def _cells_nb(lon, lat, low, height, count, offset):
+    """Cell of every place."""
+    out = np.empty(lon.size, np.int64)
+    for i in range(lon.size):
+        band = min(count.size - 1, max(0, math.floor((lat[i] - low) / height)))
+        n = count[band]
+        out[i] = offset[band] + min(n - 1, math.floor(lon[i] / (360.0 / n)))
+    return out
+
+
+@jit_strict
+def _counting_sort_nb(cell, at):
+    """Numbers of the samples by cell, those of one in their order; `at` is used up."""
+    order = np.empty(cell.size, np.int64)
+    for i in range(cell.size):
+        order[at[cell[i]]] = i
+        at[cell[i]] += 1
+    return order
+
+
+@jit_strict
+def _spans_nb(starts, first, most):
+    """First sample of every piece, and the one after its last."""
+    spans = np.empty((first[first.size - 1], 2), np.int64)
+    for cell in range(starts.size - 1):
+        for k in range(first[cell + 1] - first[cell]):
+            spans[first[cell] + k, 0] = starts[cell] + k * most
+            spans[first[cell] + k, 1] = min(starts[cell] + (k + 1) * most, starts[cell + 1])
+    return spans
+
+
+@jit_strict
+def _centres_nb(sample, spans):
+    """Mean place of every piece, and the greatest distance from it (chord)."""
+    centres, around = np.zeros((spans.shape[0], 3)), np.zeros(spans.shape[0])
+    for k in range(spans.shape[0]):
+        centre = centres[k]
+        for i in range(spans[k, 0], spans[k, 1]):
+            for axis in range(3):
+                centre[axis] += sample[i, axis] / (spans[k, 1] - spans[k, 0])
+        for i in range(spans[k, 0], spans[k, 1]):
+            far = 0.0
+            for axis in range(3):
+                far += (sample[i, axis] - centre[axis]) ** 2
+            around[k] = max(around[k], math.sqrt(far))
+    return centres, around

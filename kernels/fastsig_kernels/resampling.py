@@ -1,0 +1,491 @@
+"""Resampling of spectra onto other channels: band-limited, conserving flux, past lost channels.
+
+Positions count input channels: ``k`` is the centre of channel k, its edges lie at ``k -+ 1/2``.
+Values are densities (means over a channel), so the flux of a line is the sum of its channels times
+their width. The kernel is a sinc under a Kaiser window, ``lobes`` channels to either side; for
+output channels wider than the input's it is stretched by their ratio, which keeps aliases out. Its
+coefficients are divided by their sum for every output channel, so a constant stays as it is.
+
+References
+----------
+J. F. Kaiser, in: System Analysis by Digital Computer, Wiley (1966) 218: the window.
+T. I. Laakso et al., IEEE Signal Processing Magazine 13 (1996) 30: filters of a fractional delay.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from . import _check
+from ._jit import jit, jit_strict
+from ._passes import block_lanes
+from ._simd import Spec, address_of, fma, host_lanes, load, splat, store
+
+#: Lobes of the sinc to either side: a line of one channel keeps its width within 1 %.
+LOBES = 47
+_NEAR_BETA = 2.0  # the sharpest edge of the band that leaves it flat
+_FAR_BETA = 6.0  # aliases of the sum over output channels, its flux, below 1e-4
+_DENSITY = 256  # of tables, a channel or lobe: interpolation in them errs by 6e-6
+_BLOCK = 64  # channels between which coefficients are interpolated
+_DRIFT = 0.02  # most that a position's fraction may change in a block: errs by 2e-4 of a line
+_MOST_STEP = 10_000.0
+_MARGIN = 8  # rows of a table beyond the fractions 0 and 1, for that change
+
+
+def resample(
+    x: np.ndarray,
+    position: np.ndarray,
+    step: np.ndarray,
+    n_out: int,
+    *,
+    weight: np.ndarray | None = None,
+    first_in: int = 0,
+    first_out: int = 0,
+    lobes: int = LOBES,
+    min_valid: float = 0.9,
+    out: np.ndarray | None = None,
+    out_weight: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Spectra at other channels, each row at its own.
+
+    ``out[t, p, k] = sum_j c_j x[t, p, j] / sum_j c_j`` over valid channels j, with
+    ``c_j = h((j - q) / s) / s``, ``q = position[t] + (first_out + k) step[t]``,
+    ``s = max(1, step[t])`` and ``h(d) = sinc(d) kaiser(d / lobes)``; and
+    ``out_weight = sum_j c_j^2 w_j / sum_j c_j^2``, where the last sum takes lost channels too. The
+    window has ``beta = 2`` and s is 1 where the step is within 3.1e-4 of 1: a shift, in which a
+    line of one channel keeps its width within 1 %. Elsewhere ``beta = 6``, which holds the flux of
+    any line to 1e-4.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n_time, n_product, n_chan), float32, any unit
+        Input channels `first_in` to ``first_in + n_chan - 1``; all others count as lost, so a slice
+        of a band needs ``(lobes + 1) max(1, step)`` channels more at either end. NaN and infinite
+        values are lost, too.
+    position : ndarray, shape (n_time,), float64, input channels
+        Where output channel 0 lies, as the index of the input channel whose centre that is.
+    step : ndarray, shape (n_time,), float64, input channels
+        Distance, and width, of output channels; above 0.
+    n_out : int
+        Output channels to make.
+    weight : ndarray, shape (n_time, 1 or n_product, 1 or n_chan), float32, dimensionless, optional
+        All 1 by default. Channels of weight 0 (or NaN) are lost; beyond that weights do not change
+        the values.
+    first_in, first_out : int
+        Index of the first channel of `x` and of `out` in the whole axes, by which positions count.
+    lobes : int
+        Length of the kernel to either side, in channels (the wider ones); 2 to 100.
+    min_valid : float
+        Least share of the kernel's energy, ``sum c^2`` over valid channels, that an output channel
+        needs; above 0.5, and 1 at most. With less it is NaN and its weight 0.
+    out : ndarray, shape (n_time, n_product, n_out), float32, unit of x, optional
+        Receives the values.
+    out_weight : ndarray, shape of out, float32, dimensionless, optional
+        Receives the weights.
+
+    Returns
+    -------
+    out, out_weight : ndarray
+        As above; new arrays where none were given.
+
+    Raises
+    ------
+    TypeError
+        If an array is an ndarray subclass or of another dtype.
+    ValueError
+        If a shape or a number is not allowed.
+
+    Notes
+    -----
+    Takes 20 bytes an input channel of one spectrum besides, and 0.1 MiB; nothing of the data's size
+    when both outputs are given. The GIL is released. NaN does not propagate: it is what is lost. A row of
+    which position or step is not finite is NaN. An output channel's bits do not depend on
+    `first_out`, `n_out` nor on where a slice begins, if all that its kernel spans is in it. Steps
+    within 3.1e-4 of 1 are fastest. Noise of output channels is correlated: `resampling_covariance`
+    tells how.
+    """
+    _check.array("x", x, ("float32",), 3)
+    n_time, n_product, n_chan = x.shape
+    for name, each in (("position", position), ("step", step)):
+        _check.array(name, each, ("float64",), 1)
+        _check.shape(name, each, (n_time,))
+    if np.any((step <= 0) | (step > _MOST_STEP)):
+        raise ValueError(f"step: found {np.nanmin(step)} to {np.nanmax(step)}, allowed above 0, up "
+                         f"to {_MOST_STEP:g}")
+    if weight is None:
+        weight = np.ones((1, 1, 1), np.float32)
+    else:
+        _check.array("weight", weight, ("float32",), 3)
+        _spreads(weight, x.shape)
+    lobes = _lobes(lobes)
+    if not 0.5 < min_valid <= 1:
+        raise ValueError(f"min_valid: found {min_valid}, allowed above 0.5, up to 1")
+    shape = n_time, n_product, _check.count("n_out", n_out)
+    out = _check.output("out", out, shape, "float32")
+    out_weight = _check.output("out_weight", out_weight, shape, "float32")
+    near, far = kernel_tables(lobes)
+    resample_nb(vector_spec(), x, weight, position, step, first_in, first_out, lobes,
+                float(min_valid), near, far, out, out_weight)
+    return out, out_weight
+
+
+def resampling_covariance(
+    step: float = 1.0,
+    n_lag: int = 8,
+    *,
+    fraction: float | None = None,
+    lobes: int = LOBES,
+    correlation: np.ndarray | None = None,
+) -> np.ndarray:
+    """Covariance of the noise of output channels, lag by lag, for input noise of variance 1.
+
+    ``cov[l] = sum_ij c_i(q) c_j(q + l step) r[|i - j|]``, with `resample`'s own coefficients. An
+    output channel's weight does not tell of it: where a kernel is stretched, ``cov[0]`` is about
+    1 / step.
+
+    Parameters
+    ----------
+    step : float
+        As of `resample`, constant here; the position's fraction moves on by it from lag to lag.
+    n_lag : int
+        Lags beyond 0.
+    fraction : float, optional
+        Of the position of the first of the two channels, 0 to 1; by default the mean over all
+        fractions, which is what a band's channels (or many spectra) have together.
+    lobes : int
+        As of `resample`.
+    correlation : ndarray, shape (n,), float64, optional
+        Of input channels, r[0] = 1 and on; white noise by default.
+
+    Returns
+    -------
+    ndarray, shape (n_lag + 1,), float64
+        In units of the variance of an input channel.
+
+    Raises
+    ------
+    ValueError
+        If a number is not allowed.
+    """
+    n_lag, lobes = _check.count("n_lag", n_lag, 0), _lobes(lobes)
+    if not 0 < step <= _MOST_STEP:
+        raise ValueError(f"step: found {step}, allowed above 0, up to {_MOST_STEP:g}")
+    if fraction is not None and not 0 <= fraction <= 1:
+        raise ValueError(f"fraction: found {fraction}, allowed 0 to 1")
+    rows = np.arange(64) / 64 if fraction is None else np.array([float(fraction)])
+    reach = int(np.ceil((lobes + 1) * max(1.0, step)))
+    span = int(np.ceil(n_lag * step)) + 1
+    first = np.arange(-reach, reach + span + 1)
+    found = np.zeros(n_lag + 1)
+    for row in rows:
+        each = [_spread(row + lag * step, step, lobes, first) for lag in range(n_lag + 1)]
+        correlated = _correlated(each[0], correlation)
+        found += [correlated @ other for other in each]
+    return found / len(rows)
+
+
+def _correlated(c, correlation):
+    """Coefficients after the correlation of what they are applied to."""
+    if correlation is None:
+        return c
+    r = np.asarray(correlation, np.float64)
+    both = np.convolve(c, np.concatenate([r[:0:-1], r]))
+    return both[len(r) - 1 : len(r) - 1 + len(c)]
+
+
+def _spread(q, step, lobes, channels):
+    """Coefficients of one output channel at position q, at some input channels."""
+    near, far = kernel_tables(lobes)
+    base = int(np.floor(q))
+    if _is_near(step):
+        c, reach = np.empty(near.shape[1], np.float32), lobes
+        _blend(near, (q - base) * _DENSITY + _MARGIN, c)
+    else:
+        table, reach = _far_table(step, lobes, far), _reach(step, lobes)
+        c = np.empty(table.shape[1], np.float32)
+        _blend(table, (q - base) * (table.shape[0] - 1), c)
+    found = np.zeros(len(channels))
+    first = base - reach - channels[0]
+    found[first : first + len(c)] = c
+    return found
+
+
+def vector_spec() -> Spec:
+    """What `resample_nb` is compiled for: vectors as wide as the host's registers."""
+    return Spec(lanes=host_lanes())
+
+
+@lru_cache(maxsize=8)
+def kernel_tables(lobes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients that `resample_nb` takes: by fraction and channel, and by distance.
+
+    Returns
+    -------
+    near : ndarray, shape (272, n_tap), float32
+        Row m is of the fraction ``(m - 8) / 256``, tap j of the channel j - lobes from the one
+        below the position; each row's sum is 1.
+    far : ndarray, shape (256 lobes + 2,), float32
+        ``h`` at distances of 1 / 256 lobe from 0 on.
+    """
+    n_tap = -(-(2 * lobes + 2) // 8) * 8
+    fraction = np.arange(-_MARGIN, _DENSITY + _MARGIN) / _DENSITY
+    near = _kernel(np.arange(n_tap) - lobes - fraction[:, np.newaxis], lobes, _NEAR_BETA)
+    near = (near / near.sum(axis=1, keepdims=True)).astype(np.float32)
+    far = _kernel(np.arange(lobes * _DENSITY + 2) / _DENSITY, lobes, _FAR_BETA).astype(np.float32)
+    near.flags.writeable = far.flags.writeable = False
+    return near, far
+
+
+def _kernel(distance, lobes, beta):
+    """``sinc(d) kaiser(d / lobes)``, 0 beyond its ends."""
+    inside = np.sqrt(np.clip(1 - (distance / lobes) ** 2, 0, None))
+    window = np.where(np.abs(distance) < lobes, np.i0(beta * inside) / np.i0(beta), 0)
+    return np.sinc(distance) * window
+
+
+def _lobes(lobes):
+    lobes = _check.count("lobes", lobes, 2)
+    if lobes > 100:
+        raise ValueError(f"lobes: found {lobes}, allowed 2 to 100")
+    return lobes
+
+
+def _spreads(weight, shape):
+    """Refuse weights that do not spread over times, products and channels."""
+    allowed = (1, shape[0]), (1, shape[1]), (1, shape[2])
+    if any(n not in each for n, each in zip(weight.shape, allowed, strict=True)):
+        raise ValueError(f"weight: found shape {weight.shape}, allowed {shape}, 1 for any")
+
+
+@jit_strict
+def resample_nb(spec, x, weight, position, step, first_in, first_out, lobes, min_valid, near, far,
+                out, out_weight):
+    """Fill both outputs as `resample` does; arguments are not checked.
+
+    `near` and `far` are of `kernel_tables`, `spec` is of `vector_spec`.
+    """
+    pad = near.shape[1] + _BLOCK
+    for t in range(x.shape[0]):
+        if _known(position[t], step[t]):
+            pad = max(pad, 2 * _reach(step[t], lobes) + 2)
+    n = x.shape[2] + 2 * pad
+    clean, valid = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    weights = np.zeros(n, np.float32)
+    lost, changes = np.zeros(n + 1, np.int32), np.zeros(n + 1, np.int32)
+    origin = first_in - pad  # the channel of the first element of these
+    table, table_step = near, 0.0
+    for t in range(x.shape[0]):
+        q, s = position[t], step[t]
+        if not _known(q, s):
+            out[t] = np.float32(np.nan)
+            out_weight[t] = np.float32(0)
+            continue
+        if not _is_near(s) and s != table_step:
+            table, table_step = _far_table(s, lobes, far), s
+        for p in range(x.shape[1]):
+            w = weight[min(t, weight.shape[0] - 1), min(p, weight.shape[1] - 1)]
+            _prepare(x[t, p], w, pad, clean, valid, weights, lost, changes)
+            if _is_near(s):
+                _near_row(spec, clean, valid, weights, lost, changes, origin, q, s, first_out,
+                          lobes, min_valid, near, out[t, p], out_weight[t, p])
+            else:
+                _far_row(clean, valid, weights, lost, changes, origin, q, s, first_out,
+                         _reach(s, lobes), min_valid, table, out[t, p], out_weight[t, p])
+
+
+@jit_strict
+def _known(position, step):
+    """Whether a row's geometry is one at all; NaN is not."""
+    return abs(position) < 1e12 and 0 < step <= _MOST_STEP
+
+
+@jit_strict
+def _is_near(step):
+    """Whether fractions change so slowly that a block's ends tell of all between."""
+    return abs(step - 1.0) * _BLOCK <= _DRIFT
+
+
+@jit_strict
+def _reach(step, lobes):
+    """Channels that the kernel spans to either side."""
+    return np.int64(np.ceil(lobes * max(1.0, step)))
+
+
+@jit_strict
+def _prepare(x, w, pad, clean, valid, weights, lost, changes):
+    """One spectrum with 0 for what is lost, and counts of lost channels and changes of weight."""
+    n = x.shape[0]
+    inner, good = clean[pad : pad + n], valid[pad : pad + n]
+    kept = weights[pad : pad + n]
+    if w.shape[0] == n:
+        for c in range(n):
+            kept[c] = w[c] if w[c] > 0 and np.isfinite(x[c]) else np.float32(0)
+    else:
+        one = w[0] if w[0] > 0 else np.float32(0)
+        for c in range(n):
+            kept[c] = one if np.isfinite(x[c]) else np.float32(0)
+    for c in range(n):
+        good[c] = np.float32(1) if kept[c] > 0 else np.float32(0)
+        inner[c] = x[c] if kept[c] > 0 else np.float32(0)
+    before = weights[0]
+    for c in range(weights.shape[0]):
+        lost[c + 1] = lost[c] + (1 if weights[c] == 0 else 0)
+        changes[c + 1] = changes[c] + (1 if weights[c] != before else 0)
+        before = weights[c]
+
+
+@jit_strict
+def _near_row(spec, clean, valid, weights, lost, changes, origin, position, step, first_out, lobes,
+              min_valid, near, out, out_weight):
+    """One spectrum at a step of about 1, in blocks that are counted from output channel 0."""
+    n_tap = near.shape[1]
+    ends = np.empty((4, n_tap), np.float32)  # coefficients at a block's two ends, and squares
+    sums = np.empty((6, _BLOCK), np.float32)
+    for block in range(first_out // _BLOCK, (first_out + out.shape[0] - 1) // _BLOCK + 1):
+        at = position + block * _BLOCK * step
+        base = np.int64(np.floor(at))
+        begin = max(block * _BLOCK, first_out) - block * _BLOCK
+        stop = min(block * _BLOCK + _BLOCK, first_out + out.shape[0]) - block * _BLOCK
+        done = block * _BLOCK - first_out
+        values = out[done + begin : done + stop]
+        found = out_weight[done + begin : done + stop]
+        first = base - lobes - origin
+        end = first + _BLOCK - 1 + n_tap
+        if first < 0 or end > clean.shape[0] or lost[end] - lost[first] == end - first:
+            values[:] = np.float32(np.nan)
+            found[:] = np.float32(0)
+            continue
+        _blend(near, (at - base) * _DENSITY + _MARGIN, ends[0])
+        _blend(near, (at + _BLOCK * step - (base + _BLOCK)) * _DENSITY + _MARGIN, ends[1])
+        _filter(spec, clean[first:end], ends[0], ends[1], sums[0], sums[1], sums[2])
+        values[:] = sums[2, begin:stop]
+        if lost[end] == lost[first] and changes[end] == changes[first + 1]:
+            found[:] = weights[first]
+            continue
+        for j in range(n_tap):
+            ends[2, j], ends[3, j] = ends[0, j] * ends[0, j], ends[1, j] * ends[1, j]
+        _filter(spec, valid[first:end], ends[0], ends[1], sums[0], sums[1], sums[3])
+        _filter(spec, valid[first:end], ends[2], ends[3], sums[0], sums[1], sums[4])
+        _filter(spec, weights[first:end], ends[2], ends[3], sums[0], sums[1], sums[5])
+        low, high = _sum(ends[2]), _sum(ends[3])
+        for i in range(begin, stop):
+            energy = low + np.float32(i) / np.float32(_BLOCK) * (high - low)
+            a, b = first + i, first + i + n_tap
+            values[i - begin], found[i - begin] = _judged(
+                sums[2, i], sums[3, i], sums[4, i], sums[5, i], energy, min_valid,
+                lost[b] == lost[a], changes[b] == changes[a + 1], weights[a])
+
+
+@jit_strict
+def _judged(value, total, kept, weighted, energy, min_valid, whole, even, weight):
+    """Value and weight of a channel from the sums about it; one without a loss stays as it is."""
+    if whole:
+        return value, weight if even else weighted / energy
+    if kept >= np.float32(min_valid) * energy * np.float32(0.999999):
+        return value / total, weighted / energy
+    return np.float32(np.nan), np.float32(0)
+
+
+@jit_strict
+def _sum(x):
+    total = np.float32(0)
+    for j in range(x.shape[0]):
+        total += x[j]
+    return total
+
+
+@jit_strict
+def _blend(table, place, out):
+    """Coefficients between two rows of a table."""
+    row = min(max(np.int64(place), 0), table.shape[0] - 2)
+    part = np.float32(place - row)
+    below, above = table[row], table[row + 1]
+    for j in range(out.shape[0]):
+        out[j] = below[j] + part * (above[j] - below[j])
+
+
+@jit_strict
+def _filter(spec, x, low, high, out_low, out_high, out):
+    """A block of ``sum_j c[j] x[i + j]``, c going from `low` to `high` within it."""
+    size = 4 * block_lanes(spec)
+    at_low, at_high = address_of(out_low), address_of(out_high)
+    zero = splat(spec, np.float32(0))
+    for group in range(0, 4 * _BLOCK, 4 * size):
+        at = address_of(x) + group
+        a0, a1, a2, a3 = zero, zero, zero, zero
+        b0, b1, b2, b3 = zero, zero, zero, zero
+        for j in range(low.shape[0]):
+            a, b = splat(spec, low[j]), splat(spec, high[j])
+            x0, x1 = load(spec, at), load(spec, at + size)
+            x2, x3 = load(spec, at + 2 * size), load(spec, at + 3 * size)
+            a0, a1, a2, a3 = fma(x0, a, a0), fma(x1, a, a1), fma(x2, a, a2), fma(x3, a, a3)
+            b0, b1, b2, b3 = fma(x0, b, b0), fma(x1, b, b1), fma(x2, b, b2), fma(x3, b, b3)
+            at += 4
+        store(a0, at_low + group)
+        store(a1, at_low + group + size)
+        store(a2, at_low + group + 2 * size)
+        store(a3, at_low + group + 3 * size)
+        store(b0, at_high + group)
+        store(b1, at_high + group + size)
+        store(b2, at_high + group + 2 * size)
+        store(b3, at_high + group + 3 * size)
+    for i in range(_BLOCK):
+        part = np.float32(i) / np.float32(_BLOCK)
+        out[i] = out_low[i] + part * (out_high[i] - out_low[i])
+
+
+@jit_strict
+def _far_table(step, lobes, far):
+    """Coefficients for one step, rows of fractions 0 to 1; each row's sum is 1."""
+    width = max(1.0, step)
+    reach = _reach(step, lobes)
+    n_row = np.int64(np.ceil(_DENSITY / width)) + 1
+    table = np.empty((n_row, 2 * reach + 2), np.float32)
+    for m in range(n_row):
+        total = 0.0
+        for j in range(table.shape[1]):
+            place = abs(j - reach - m / (n_row - 1)) * (_DENSITY / width)
+            row = min(np.int64(place), far.shape[0] - 2)
+            part = min(place - row, 1.0)
+            table[m, j] = far[row] + part * (far[row + 1] - far[row])
+            total += table[m, j]
+        for j in range(table.shape[1]):
+            table[m, j] = np.float32(table[m, j] / total)
+    return table
+
+
+@jit_strict
+def _far_row(clean, valid, weights, lost, changes, origin, position, step, first_out, reach,
+             min_valid, table, out, out_weight):
+    """One spectrum at any step."""
+    n_tap = table.shape[1]
+    c = np.empty(n_tap, np.float32)
+    for k in range(out.shape[0]):
+        q = position + (first_out + k) * step
+        base = np.int64(np.floor(q))
+        first = base - reach - origin
+        end = first + n_tap
+        out[k], out_weight[k] = np.float32(np.nan), np.float32(0)
+        if first < 0 or end > clean.shape[0] or lost[end] - lost[first] == n_tap:
+            continue
+        _blend(table, (q - base) * (table.shape[0] - 1), c)
+        value = _dot(c, clean[first:end])
+        if lost[end] == lost[first] and changes[end] == changes[first + 1]:
+            out[k], out_weight[k] = value, weights[first]
+            continue
+        total = _dot(c, valid[first:end])
+        for j in range(n_tap):
+            c[j] *= c[j]
+        out[k], out_weight[k] = _judged(
+            value, total, _dot(c, valid[first:end]), _dot(c, weights[first:end]), _sum(c),
+            min_valid, lost[end] == lost[first], changes[end] == changes[first + 1],
+            weights[first])
+
+
+@jit
+def _dot(a, b):
+    """Sum of products; in an order that only the length decides."""
+    total = np.float32(0)
+    for j in range(a.shape[0]):
+        total += a[j] * b[j]
+    return total
