@@ -113,7 +113,7 @@ def begin(path: Path, *options: Any, command: str = "run", plugin: str,
     """``fastsig batch`` in a process of its own."""
     words = [sys.executable, "-c", CODE, "batch", command, "-c", str(path), *map(str, options)]
     if command in ("run", "retry"):
-        words.append("--no-warmup")
+        words += ["--no-warmup", "--no-plan"]
     return subprocess.Popen(words, env={**environment(), "PYTHONPATH": plugin}, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=preexec)
 

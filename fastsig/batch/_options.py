@@ -10,7 +10,7 @@ from fastsig.cli import common
 
 if TYPE_CHECKING:
     from fastsig.batch.recipe import Recipe
-    from fastsig.batch.tasks import Task
+    from fastsig.batch.tasks import Survey
 
 recipe_option = click.option("-c", "--recipe", "path", required=True, metavar="RECIPE.toml",
                              help="What to do; fastsig batch init writes examples.")
@@ -18,8 +18,8 @@ files_argument = click.argument("files", nargs=-1, metavar="[FILES]...")
 
 
 def surveyed(path: str, files: tuple[str, ...], *, strict: bool = False
-             ) -> tuple[Recipe, list[Task]] | None:
-    """A recipe and its tasks; None, and all mistakes on standard error, where there are any."""
+             ) -> tuple[Recipe, Survey] | None:
+    """A recipe and what it makes of its inputs; None, and all mistakes on standard error, where there are any."""
     from fastsig.batch.recipe import Recipe, RecipeError
     from fastsig.batch.tasks import survey, wrong_inputs
 
@@ -31,7 +31,7 @@ def surveyed(path: str, files: tuple[str, ...], *, strict: bool = False
     except RecipeError as error:
         lines, found = list(error.problems), None
     if found is not None and not found.wrong:
-        return recipe, found.tasks
+        return recipe, found
     for line in lines or (found.wrong if found is not None else []):
         common.say(line)
     return None

@@ -30,6 +30,8 @@ run_options: Callable[[Any], Any] = common.options(
                  help="Replace products of another recipe, version or state of the inputs."),
     click.option("--strict", is_flag=True,
                  help="Tell inputs apart by their content too: reads all of them."),
+    click.option("--no-plan", is_flag=True,
+                 help="Do not ask before whether the tasks fit into memory and disk."),
     click.option("--no-warmup", is_flag=True, help="Do not compile kernels before the first task."),
     click.option("--no-node-cache", is_flag=True,
                  help="Keep compiled kernels beside the package, not in a folder of this node."),
@@ -41,13 +43,15 @@ run_options: Callable[[Any], Any] = common.options(
 @files_argument
 @click.option("--verify", is_flag=True,
               help="Read finished products whole first, and make damaged ones again.")
+@click.option("--dry-run", is_flag=True,
+              help="Print what would be done, and what it takes by a trial; write nothing.")
 @run_options
-def run(path: str, files: tuple[str, ...], **options: Any) -> int:
+def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int:
     """Do what is missing, changed or failed; safe to give again at any time.
 
     FILES stand in place of the recipe's inputs.
     """
-    return execute(path, files, options)
+    return foresee(path, files, options) if dry_run else execute(path, files, options)
 
 
 @click.command()
@@ -79,21 +83,56 @@ def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
     found = surveyed(path, files, strict=options["strict"])
     if found is None:
         return 2
-    recipe, tasks = found
-    teller = Teller(options["quiet"])
+    recipe, (tasks, *_) = found
+    limits, teller = limits_of(recipe, options), Teller(options["quiet"])
     try:
         summary = run_tasks(
-            tasks, recipe.output, workers=options["workers"], limits=limits_of(recipe, options),
+            tasks, recipe.output, workers=options["workers"], limits=limits,
             states=states, every=None if files else tasks, overwrite=options["overwrite"],
             replace_stale=options["replace_stale"], verify=options["verify"],
-            warm=not options["no_warmup"], node_cache=not options["no_node_cache"],
-            watcher=teller)
+            plan=not options["no_plan"], warm=not options["no_warmup"],
+            node_cache=not options["no_node_cache"], watcher=teller)
     finally:
         teller.close()
     if options["as_json"]:
         common.print_json(status(tasks, recipe.output).record())
     common.say(total_line(summary), options["quiet"] and not summary.code)
     return summary.code
+
+
+def foresee(path: str, files: tuple[str, ...], options: dict[str, Any]) -> int:
+    """Print what a run would do and take; the exit code it would be refused with, else 0."""
+    from fastsig.batch.choosing import choose
+    from fastsig.batch.ledger import Ledger
+    from fastsig.batch.planning import plan
+    from fastsig.batch.running import setup_of
+    from fastsig.errors import OutputError
+
+    found = surveyed(path, files, strict=options["strict"])
+    if found is None:
+        return 2
+    recipe, survey = found
+    ledger = Ledger(recipe.output)
+    choice = choose(survey.tasks, ledger, overwrite=options["overwrite"],
+                    replace_stale=options["replace_stale"])
+    for task, reason in choice.refused:
+        common.say(f"refused {task.name}: {reason}")
+    common.say(f"{common.plural(len(choice.jobs), 'task')} to do, {len(choice.finished)} done "
+               "before", options["quiet"])
+    if not choice.jobs:
+        return 0
+    tasks, sizes = [job.task for job in choice.jobs], dict(zip(
+        (task.id for task in survey.tasks), survey.sizes, strict=True))
+    n, setup = setup_of(tasks, len(tasks), options["workers"])
+    told = plan(tasks, sizes=[sizes[task.id] for task in tasks], processes=n,
+                threads=setup.threads, memory=limits_of(recipe, options).memory,
+                recorded=[(sizes[record.task], record.seconds) for record in choice.finished])
+    if options["as_json"]:
+        common.print_json(told.to_json())
+    else:
+        click.echo(told.summary())
+    refusal = told.refusal()
+    return 0 if refusal is None else 4 if isinstance(refusal, OutputError) else 2
 
 
 def limits_of(recipe: Recipe, options: dict[str, Any]) -> Limits:

@@ -31,7 +31,7 @@ def status(path: str, files: tuple[str, ...], all_: bool, as_json: bool, quiet: 
     found = surveyed(path, files)
     if found is None:
         return 2
-    told = status_of(found[1], found[0].output, every=None if not files else found[0].tasks())
+    told = status_of(found[1].tasks, found[0].output, every=None if not files else found[0].tasks())
     tell(told, as_json=as_json, all_=all_, quiet=quiet)
     return told.code
 
@@ -53,7 +53,7 @@ def verify(path: str, files: tuple[str, ...], workers: int | None, as_json: bool
     found = surveyed(path, files)
     if found is None:
         return 2
-    told = verify_tasks(found[1], found[0].output, workers=workers, watcher=Teller(True))
+    told = verify_tasks(found[1].tasks, found[0].output, workers=workers, watcher=Teller(True))
     if as_json:
         common.print_json(told.record())
     counts = told.counts

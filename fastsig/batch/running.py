@@ -122,7 +122,7 @@ def run(
     workers: int | None = None, limits: Limits | None = None,
     states: Iterable[str] | None = None, shard: tuple[int, int] | None = None,
     every: Sequence[Task] | None = None, overwrite: bool = False, replace_stale: bool = False,
-    verify: bool = False, warm: bool = True, node_cache: bool = True,
+    verify: bool = False, plan: bool = False, warm: bool = True, node_cache: bool = True,
     watcher: Watcher | None = None, stop: Stop | None = None,
 ) -> Summary:
     """Do what is missing, changed or failed of some tasks.
@@ -150,6 +150,8 @@ def run(
         Whether files may be replaced that are nobody's, or another task's.
     verify : bool
         Read the products of finished tasks whole, and do again what is damaged.
+    plan : bool
+        Ask before the first task whether all fit into memory and disk.
     warm : bool
         Compile the kernels before the workers start, where none is cached.
     node_cache : bool
@@ -166,7 +168,10 @@ def run(
     Raises
     ------
     OutputError
-        Where another run is at work in the folder, or the ledger cannot be written.
+        Where another run is at work in the folder, the ledger cannot be written, or by the `plan`
+        the disk is too small.
+    PlanError
+        Where by the `plan` the memory is.
     WorkerError
         Where worker processes cannot be started.
     """
@@ -191,6 +196,8 @@ def run(
                 running.record(Job(task, attempt=0 if last is None else last.attempt),
                                Outcome("refused", error=reason))
             n, setup = setup_of(tasks, len(choice.jobs), workers, node_cache=node_cache)
+            if choice.jobs and plan:
+                _check_fit(choice.jobs, n, setup, limits)
             if choice.jobs and warm:
                 environment.warm(setup, stop, watcher.told)
             if choice.jobs:
@@ -200,6 +207,13 @@ def run(
         return Summary(
             running.counts(choice), len(choice.finished), time.monotonic() - begun,
             tuple(reason for _, reason in choice.refused), tuple(stale), stop.code)
+
+
+def _check_fit(jobs: Sequence[Job], n: int, setup: Setup, limits: Limits | None) -> None:
+    from fastsig.batch.planning import plan
+
+    plan([job.task for job in jobs], processes=n, threads=setup.threads,
+         memory=None if limits is None else limits.memory, trial=False).check()
 
 
 def _sweep(choice: Choice, folder: str) -> None:
