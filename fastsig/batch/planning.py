@@ -16,6 +16,7 @@ from fastsig.batch import trials
 from fastsig.batch.inputs import look
 from fastsig.batch.tasks import Task
 from fastsig.batch.trials import Trial
+from fastsig.cli.common import plural
 from fastsig.errors import FastsigError, OutputError, PlanError, UsageError
 
 __all__ = ["Kind", "Plan", "plan"]
@@ -157,7 +158,8 @@ class Plan:
 
     def summary(self) -> str:
         """The plan as lines of text."""
-        lines = [f"{self.n_task} tasks, {self.n_product} products in {self.folder}"]
+        lines = [f"{plural(self.n_task, 'task')}, {plural(self.n_product, 'product')} in "
+                 f"{self.folder}"]
         lines += [f"  refused: {name}: {why}" for name, why in self.refused]
         lines += [f"read     {_bytes(self.bytes_in)}",
                   f"write    {_bytes(self.bytes_out)}, {_bytes(self.free_bytes)} free",
