@@ -21,12 +21,14 @@ from typing import Any
 from fastsig.batch.tasks import Task
 from fastsig.batch.vocabulary import vocabulary
 
-__all__ = ["Run", "Told", "Trial", "ask_commands", "try_task"]
+__all__ = ["Run", "Told", "Trial", "ask_commands", "most_bytes", "try_task"]
 
 _PATIENCE_S = 120.0
+_UNIT_BYTES = 2**24  # of the input that a thread reads at once
+_LONG = 2**27
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Run:
     """One run of a trial: what it read, took, and wrote in each step."""
 
@@ -168,7 +170,7 @@ def try_task(task: Task, size: int, words: Mapping[str, str], patience_s: float 
     """
     with _moved(task) as (folder, steps):
         request = {"steps": steps, "inputs": list(task.inputs), "size": size,
-                   "words": dict(words), "folder": folder}
+                   "words": dict(words), "folder": folder, "most": most_bytes(words)}
         found: dict[str, Any] = {}
         for warm in (True, False):  # the first compiles, which takes memory too
             ended = _child({**request, "warm": warm}, patience_s)
@@ -184,6 +186,12 @@ def try_task(task: Task, size: int, words: Mapping[str, str], patience_s: float 
     runs = tuple(Run(each["bytes_in"], each["seconds"], tuple(each["bytes_out"]),
                      each["peak_bytes"]) for each in found.get("runs", []))
     return Trial(runs, found.get("error", ""), found.get("code", 0))
+
+
+def most_bytes(words: Mapping[str, str]) -> int:
+    """Input of the longer run, the other takes a quarter: enough to fill all buffers twice."""
+    threads = int(words.get("workers") or len(os.sched_getaffinity(0)))
+    return max(_LONG, 2 * _UNIT_BYTES * (threads + 2))
 
 
 def _child(request: dict[str, Any], patience_s: float) -> int | None:
