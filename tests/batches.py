@@ -135,8 +135,9 @@ def states(path: Path) -> dict[str, str]:
 
 
 def products(folder: Path) -> dict[str, bytes]:
-    """All files of an output folder but the ledger's, temporary ones too."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    """All files of an output folder but the ledger's and the report, temporary ones too."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()
+            if path.is_file() and path.name != "report.html"}
 
 
 def children(pid: int) -> list[int]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fastsig.batch.planning import plan as plan
     from fastsig.batch.recipe import Recipe as Recipe
     from fastsig.batch.recipe import RecipeError as RecipeError
+    from fastsig.batch.report import report as write_report
     from fastsig.batch.running import Summary as Summary
     from fastsig.batch.running import Watcher as Watcher
     from fastsig.batch.running import run as run

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastsig.batch._engines import engine_of, engine_options, shard_of
 from fastsig.batch._options import files_argument, recipe_option, surveyed
+from fastsig.batch._report import title_of
 from fastsig.cli import common
 
 if TYPE_CHECKING:
@@ -35,7 +37,10 @@ run_options: Callable[[Any], Any] = common.options(
     click.option("--no-warmup", is_flag=True, help="Do not compile kernels before the first task."),
     click.option("--no-node-cache", is_flag=True,
                  help="Keep compiled kernels beside the package, not in a folder of this node."),
-    common.json_option, common.quiet_options, common.debug_option)
+    click.option("--no-report", is_flag=True, help="Write no report.html."),
+    click.option("--report-every", type=click.FloatRange(min=1), metavar="SECONDS", default=30.0,
+                 help="How often report.html is rewritten while the run is at work; 30."),
+    engine_options, common.json_option, common.quiet_options, common.debug_option)
 
 
 @click.command()
@@ -76,27 +81,44 @@ def retry(path: str, files: tuple[str, ...], failed: bool, killed: bool, all_: b
 def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
             states: frozenset[str] | None = None) -> int:
     """Run the tasks of a recipe, tell of it, and return the exit code."""
+    from fastsig.batch.process import WorkerError
+    from fastsig.batch.reporting import Reporter
     from fastsig.batch.running import run as run_tasks
+    from fastsig.batch.shards import of_shard
     from fastsig.batch.tally import status
-    from fastsig.batch.watching import Teller, total_line
+    from fastsig.batch.watching import Teller, shards_line, total_line
 
+    shard = shard_of(options)
     found = surveyed(path, files, strict=options["strict"])
     if found is None:
         return 2
     recipe, (tasks, *_) = found
+    mine = tasks if shard is None else of_shard(tasks, shard)
     limits, teller = limits_of(recipe, options), Teller(options["quiet"])
+    reporter = None if options["no_report"] else Reporter(
+        tasks, recipe.output, teller, title=title_of(path), every=options["report_every"],
+        live=shard is None or shard[0] == 1)
+    summary = None
     try:
         summary = run_tasks(
-            tasks, recipe.output, workers=options["workers"], limits=limits,
+            mine, recipe.output, engine=engine_of(options, teller.told),
+            workers=options["workers"], limits=limits, shard=shard,
             states=states, every=None if files else tasks, overwrite=options["overwrite"],
             replace_stale=options["replace_stale"], verify=options["verify"],
             plan=not options["no_plan"], warm=not options["no_warmup"],
-            node_cache=not options["no_node_cache"], watcher=teller)
+            node_cache=not options["no_node_cache"], watcher=reporter or teller)
+    except WorkerError as error:  # what was done is in the ledger
+        common.say(str(error))
+        return 1
     finally:
         teller.close()
+        if reporter is not None:
+            reporter.close(hurry=summary is None or summary.signal_code > 0)
     if options["as_json"]:
-        common.print_json(status(tasks, recipe.output).record())
+        common.print_json(status(mine, recipe.output).record())
     common.say(total_line(summary), options["quiet"] and not summary.code)
+    if shard is not None:
+        common.say(shards_line(status(tasks, recipe.output), shard), options["quiet"])
     return summary.code
 
 
@@ -106,14 +128,16 @@ def foresee(path: str, files: tuple[str, ...], options: dict[str, Any]) -> int:
     from fastsig.batch.ledger import Ledger
     from fastsig.batch.planning import plan
     from fastsig.batch.running import setup_of
+    from fastsig.batch.shards import of_shard
     from fastsig.errors import OutputError
 
     found = surveyed(path, files, strict=options["strict"])
     if found is None:
         return 2
     recipe, survey = found
-    ledger = Ledger(recipe.output)
-    choice = choose(survey.tasks, ledger, overwrite=options["overwrite"],
+    shard, ledger = shard_of(options), Ledger(recipe.output)
+    mine = survey.tasks if shard is None else of_shard(survey.tasks, shard)
+    choice = choose(mine, ledger, overwrite=options["overwrite"],
                     replace_stale=options["replace_stale"])
     for task, reason in choice.refused:
         common.say(f"refused {task.name}: {reason}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastsig.batch._report import report
 from fastsig.batch._run import retry, run
 from fastsig.batch._status import status, verify
 from fastsig.cli import common
@@ -25,7 +26,7 @@ def batch() -> None:
     """Run a recipe over many recordings."""
 
 
-for command in (run, status, retry, verify):
+for command in (run, status, retry, verify, report):
     batch.add_command(command)
 
 @batch.command()

@@ -15,9 +15,10 @@ from fastsig.batch.jobs import Job
 from fastsig.batch.ledger import Record
 from fastsig.batch.running import Summary, Watcher
 from fastsig.batch.states import STATES
+from fastsig.batch.tally import Status
 from fastsig.cli import common
 
-__all__ = ["Teller", "total_line"]
+__all__ = ["Teller", "shards_line", "total_line"]
 
 _MOST_STALE = 20  # names told; --json of status has them all
 
@@ -128,3 +129,12 @@ def total_line(summary: Summary) -> str:
         for state in STATES if counts.get(state)]
     return (f"{common.plural(sum(counts.values()), 'task')}: {', '.join(parts) or 'none'}; "
             f"{summary.seconds:.1f} s")
+
+
+def shards_line(told: Status, shard: tuple[int, int]) -> str:
+    """What all shards together have come to, and whether others are still at work."""
+    counts = ", ".join(f"{n} {state}" for state, n in told.counts.items()) or "none"
+    left = len(told.workers)
+    how = f"{common.plural(left, 'run')} still at work" if left else "no other is at work"
+    return (f"shard {shard[0]} of {shard[1]} has ended, {how}; all shards: "
+            f"{common.plural(len(told.rows), 'task')}: {counts}")
