@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 from fastsig.batch import environment, products
 from fastsig.batch.choosing import Choice, choose, stale_products
@@ -84,15 +85,18 @@ def stopping(stop: Stop, told: Watcher | None = None) -> Iterator[None]:
         return
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and not stop.finishing.is_set():
+        handler = before[number]
+        if not stop.n_working and callable(handler):
+            handler(number, frame)
+        elif number == signal.SIGINT and not stop.finishing.is_set():
             stop.finish()
             if told is not None:
                 told.told("finishing what runs; Ctrl-C again stops now")
         else:
             stop.at_once(stop.code or 128 + number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
+    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
     try:
         for number in numbers:
             if before[number] is not signal.SIG_IGN:  # nohup asks to go on
@@ -237,7 +241,8 @@ class _Run:
     def do(self, jobs: Sequence[Job], engine: Engine, setup: Setup) -> None:
         """Do jobs and record how they end."""
         self._queue = Queue(jobs, self._begin, self._end, self._stop)
-        engine(self._queue, setup, self._limits)
+        with self._stop.heeded():
+            engine(self._queue, setup, self._limits)
 
     def record(self, job: Job, outcome: Outcome) -> Record:
         """Write down how a job ended."""
