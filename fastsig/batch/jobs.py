@@ -110,7 +110,7 @@ class Stop:
 
     @contextlib.contextmanager
     def heeded(self) -> Iterator[None]:
-        """While an engine works, which looks at the wish; else signals end the run by themselves."""
+        """While an engine works, which looks at the wish; else signals end a run by themselves."""
         self.n_working += 1
         try:
             yield
