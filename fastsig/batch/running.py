@@ -213,6 +213,13 @@ def run(
             tuple(reason for _, reason in choice.refused), tuple(stale), stop.code)
 
 
+def _list(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
 def _check_fit(jobs: Sequence[Job], n: int, setup: Setup, limits: Limits | None) -> None:
     from fastsig.batch.planning import plan
 
@@ -222,11 +229,14 @@ def _check_fit(jobs: Sequence[Job], n: int, setup: Setup, limits: Limits | None)
 
 def _sweep(choice: Choice, folder: str) -> None:
     """Remove the temporary files of dead writers of what is to be made."""
-    from fastsig.io._leftovers import sweep_names
-
     names = {os.path.realpath(os.path.join(folder, name)) for job in choice.jobs
              for name in products.names_of(job.task, kept=False)}
-    sweep_names(names)
+    folders = {os.path.dirname(name) for name in names}
+    if any("{file}" in each or any(name.endswith(".part") for name in _list(each))
+           for each in folders):
+        from fastsig.io._leftovers import sweep_names  # half a second of imports
+
+        sweep_names(names)
 
 
 class _Run:

@@ -67,7 +67,7 @@ def kill_workers(process: subprocess.Popen[str], out: Path, rng: random.Random) 
 
 def test_killed_workers_and_parents_lose_nothing(tmp_path: Path, plugin: str) -> None:
     """SIGKILL of random workers, of the parent: the end has the bytes of an undisturbed run."""
-    deeds = {f"n{number}": {"rows": 100_000, "sleep": 0.15} for number in range(24)}
+    deeds = {f"n{number}": {"rows": 100_000, "sleep": 0.15} for number in range(18)}
     calm = recipe(tmp_path / "calm", deeds)
     batch(calm, "-j", 2, plugin=plugin)
     expected = products(tmp_path / "calm" / "out")
