@@ -182,11 +182,14 @@ class Queue:
         with self._change:
             return not self._in_flight and (self._shut() or not self._waiting)
 
-    def close(self) -> None:
-        """Give nothing more out."""
+    def close(self) -> list[Job]:
+        """Give nothing more out; returns what was waiting."""
         with self._change:
             self._closed = True
             self._change.notify_all()
+            left = list(self._waiting)
+            self._waiting.clear()
+            return left
 
     def _shut(self) -> bool:
         return self._closed or self.stop.finishing.is_set()

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -276,13 +276,17 @@ class _Run:
                 "error": f"{record.error}; {record.deaths} processes died of it"}))
         self._watcher.ended(job, record, again)
         if outcome.state == "disk-full" and any(text in outcome.error for text in _FULL):
-            self._close("the disk is full: nothing more is begun")
+            self._close()
         return again
 
-    def _close(self, why: str) -> None:
-        if self._queue is not None and len(self._queue):
-            self._watcher.told(why)
-            self._queue.close()
+    def _close(self) -> None:
+        """Begin nothing more: the disk is full, for what waits as well."""
+        left = [] if self._queue is None else self._queue.close()
+        if left:
+            self._watcher.told(f"the disk is full: nothing more is begun, {len(left)} tasks wait")
+        for job in left:
+            self.record(replace(job, attempt=job.attempt - 1), Outcome(
+                "disk-full", error="not begun: the disk was full"))
 
     def verify(self, workers: int | None, engine: Engine | None, node_cache: bool) -> None:
         """Record as damaged what does not read whole of what is done."""

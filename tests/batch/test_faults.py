@@ -159,10 +159,10 @@ def test_a_disk_that_fills(tmp_path: Path, plugin: str) -> None:
     try:
         done = batch(path, "-j", 1, plugin=plugin, code=1)
         assert "No space left" in done.stderr and "nothing more is begun" in done.stderr
-        assert states(path) == {"a": "done", "b": "done", "c": "disk-full", "d": "waiting"}
+        assert states(path) == {"a": "done", "b": "done", "c": "disk-full", "d": "disk-full"}
         assert set(products(out)) == {"a.h5", "b.h5"}
         subprocess.run(["mount", "-o", "remount,size=30m", str(out)], check=True)
-        batch(path, "-j", 1, plugin=plugin)
+        batch(path, "--failed", "-j", 1, command="retry", plugin=plugin)
         assert set(products(out)) == {"a.h5", "b.h5", "c.h5", "d.h5"}
     finally:
         subprocess.run(["umount", str(out)], check=True)
