@@ -19,7 +19,7 @@ files_argument = click.argument("files", nargs=-1, metavar="[FILES]...")
 
 def surveyed(path: str, files: tuple[str, ...], *, strict: bool = False
              ) -> tuple[Recipe, Survey] | None:
-    """A recipe and what it makes of its inputs; None, and all mistakes on standard error, where there are any."""
+    """A recipe and what it makes of its inputs; None, with all mistakes told, where it cannot."""
     from fastsig.batch.recipe import Recipe, RecipeError
     from fastsig.batch.tasks import survey, wrong_inputs
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
@@ -105,6 +106,16 @@ class Stop:
         self.finishing = threading.Event()
         self.now = threading.Event()
         self.code = 0
+        self.n_working = 0
+
+    @contextlib.contextmanager
+    def heeded(self) -> Iterator[None]:
+        """While an engine works, which looks at the wish; else signals end a run by themselves."""
+        self.n_working += 1
+        try:
+            yield
+        finally:
+            self.n_working -= 1
 
     def finish(self, code: int = 130) -> None:
         """Begin nothing new."""
@@ -171,11 +182,14 @@ class Queue:
         with self._change:
             return not self._in_flight and (self._shut() or not self._waiting)
 
-    def close(self) -> None:
-        """Give nothing more out."""
+    def close(self) -> list[Job]:
+        """Give nothing more out; returns what was waiting."""
         with self._change:
             self._closed = True
             self._change.notify_all()
+            left = list(self._waiting)
+            self._waiting.clear()
+            return left
 
     def _shut(self) -> bool:
         return self._closed or self.stop.finishing.is_set()

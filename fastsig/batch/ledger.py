@@ -100,14 +100,15 @@ def log_path(folder: str, name: str, task: str) -> str:
 
 def read_records(folder: str) -> Iterator[Record]:
     """All records of an output folder, in no order; torn lines are left out."""
-    journals = os.path.join(folder, FOLDER, "journal")
-    while True:
+    journals, lines = os.path.join(folder, FOLDER, "journal"), []
+    for left in reversed(range(10)):
         try:
             lines = [line for name in _journals(journals)
                      for line in _lines(os.path.join(journals, name))]
             break
         except FileNotFoundError:  # put together with others since the folder was listed
-            continue
+            if not left:
+                raise
     for line in lines:
         record = _parse(line)
         if record is not None:

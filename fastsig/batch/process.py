@@ -219,6 +219,8 @@ class Supervisor:
         worker = watch.worker
         worker.n_done += 1
         resident = int(values.pop("resident"))
+        if worker.n_done == 1:  # with all that a task of these imports
+            worker.resident = resident
         outputs = tuple((str(name), int(size), int(mtime))
                         for name, size, mtime in values.pop("outputs"))
         missing = values.pop("missing")

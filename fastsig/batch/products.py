@@ -17,7 +17,7 @@ _NUMBERS = "[0-9][0-9][0-9][0-9]*"
 
 def names_of(task: Task, *, kept: bool = True) -> tuple[str, ...]:
     """Names of a task's products relative to its folder, with ``{file}`` where that stands."""
-    return tuple(os.path.relpath(os.path.join(task.folder, output), task.folder)
+    return tuple(os.path.normpath(output)
                  for step in task.steps if step.keep or not kept for output in step.outputs)
 
 

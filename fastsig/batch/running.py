@@ -10,8 +10,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
+from typing import Any
 
 from fastsig.batch import environment, products
 from fastsig.batch.choosing import Choice, choose, stale_products
@@ -84,15 +85,18 @@ def stopping(stop: Stop, told: Watcher | None = None) -> Iterator[None]:
         return
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and not stop.finishing.is_set():
+        handler = before[number]
+        if not stop.n_working and callable(handler):
+            handler(number, frame)
+        elif number == signal.SIGINT and not stop.finishing.is_set():
             stop.finish()
             if told is not None:
                 told.told("finishing what runs; Ctrl-C again stops now")
         else:
             stop.at_once(stop.code or 128 + number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
+    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
     try:
         for number in numbers:
             if before[number] is not signal.SIG_IGN:  # nohup asks to go on
@@ -209,6 +213,13 @@ def run(
             tuple(reason for _, reason in choice.refused), tuple(stale), stop.code)
 
 
+def _list(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
 def _check_fit(jobs: Sequence[Job], n: int, setup: Setup, limits: Limits | None) -> None:
     from fastsig.batch.planning import plan
 
@@ -218,11 +229,14 @@ def _check_fit(jobs: Sequence[Job], n: int, setup: Setup, limits: Limits | None)
 
 def _sweep(choice: Choice, folder: str) -> None:
     """Remove the temporary files of dead writers of what is to be made."""
-    from fastsig.io._leftovers import sweep_names
-
     names = {os.path.realpath(os.path.join(folder, name)) for job in choice.jobs
              for name in products.names_of(job.task, kept=False)}
-    sweep_names(names)
+    folders = {os.path.dirname(name) for name in names}
+    if any("{file}" in each or any(name.endswith(".part") for name in _list(each))
+           for each in folders):
+        from fastsig.io._leftovers import sweep_names  # half a second of imports
+
+        sweep_names(names)
 
 
 class _Run:
@@ -237,7 +251,8 @@ class _Run:
     def do(self, jobs: Sequence[Job], engine: Engine, setup: Setup) -> None:
         """Do jobs and record how they end."""
         self._queue = Queue(jobs, self._begin, self._end, self._stop)
-        engine(self._queue, setup, self._limits)
+        with self._stop.heeded():
+            engine(self._queue, setup, self._limits)
 
     def record(self, job: Job, outcome: Outcome) -> Record:
         """Write down how a job ended."""
@@ -261,13 +276,17 @@ class _Run:
                 "error": f"{record.error}; {record.deaths} processes died of it"}))
         self._watcher.ended(job, record, again)
         if outcome.state == "disk-full" and any(text in outcome.error for text in _FULL):
-            self._close("the disk is full: nothing more is begun")
+            self._close()
         return again
 
-    def _close(self, why: str) -> None:
-        if self._queue is not None and len(self._queue):
-            self._watcher.told(why)
-            self._queue.close()
+    def _close(self) -> None:
+        """Begin nothing more: the disk is full, for what waits as well."""
+        left = [] if self._queue is None else self._queue.close()
+        if left:
+            self._watcher.told(f"the disk is full: nothing more is begun, {len(left)} tasks wait")
+        for job in left:
+            self.record(replace(job, attempt=job.attempt - 1), Outcome(
+                "disk-full", error="not begun: the disk was full"))
 
     def verify(self, workers: int | None, engine: Engine | None, node_cache: bool) -> None:
         """Record as damaged what does not read whole of what is done."""

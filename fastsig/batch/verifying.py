@@ -52,7 +52,9 @@ def find_damage(
     if jobs:
         n = max(1, min(workers or processors(), len(jobs)))
         setup = Setup(max(1, processors() // n), ("validate",), node_cache)
-        queue = Queue(jobs, lambda job: None, ended, stop or Stop())
+        stop = stop or Stop()
+        queue = Queue(jobs, lambda job: None, ended, stop)
         bounds = Limits(time=None if limits is None else limits.time)
-        (engine or LocalEngine(n))(queue, setup, bounds)
+        with stop.heeded():
+            (engine or LocalEngine(n))(queue, setup, bounds)
     return found

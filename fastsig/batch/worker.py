@@ -180,7 +180,10 @@ class _Worker:
         words[len(step.command.split()) : len(step.command.split())] = extra
         self._write(f"# attempt {job['attempt']}: fastsig {shlex.join(words)}\n")
         logging.getLogger("fastsig").setLevel(logging.NOTSET)
-        code = run(words)
+        try:
+            code = run(words)
+        except BaseException as error:  # a signal that came at its very end
+            code = getattr(error, "code", 70)
         _hear_nothing()
         sys.stdout.flush()
         sys.stderr.flush()

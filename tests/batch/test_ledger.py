@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -190,3 +191,14 @@ def test_choices_of_retry() -> None:
     assert not STATES["poison"].again and STATES["preempted"].again
 
 
+
+
+def test_all_states_are_documented() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "batch-faults.md").read_text()
+    rows = {row[0]: row[1:] for row in re.findall(
+        r"^\| `([a-z-]+)` \| ([^|]*) \| ([^|]*) \| ([^|]*) \|", page, re.MULTILINE)}
+    assert set(rows) == set(STATES)
+    for name, state in STATES.items():
+        meaning, again, retry = (cell.strip() for cell in rows[name])
+        assert meaning == state.meaning and again.startswith("yes") == state.again, name
+        assert not state.retry or retry == f"`--{state.retry}`", name
