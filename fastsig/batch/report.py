@@ -258,8 +258,9 @@ class _Table:
         """What was left out."""
         notes = []
         if self._without:
-            notes.append(f"{self._without} finished tasks have no picture here yet, or any more: "
-                         f"all pictures together take {_MOST_PICTURES / 1e6:g} MB at most.")
+            notes.append(f"Pictures of {self._without} finished tasks are not here: they are not "
+                         f"made yet, or those above take {_MOST_PICTURES / 1e6:g} MB, the most that "
+                         "all may.")
         if self._cut:
             notes.append(f"{self._cut} causes are cut: their logs have them whole.")
         return notes
@@ -284,8 +285,9 @@ class _Table:
 
     def _picture(self, row: Row) -> str:
         key, text = self._thumbnails.of(row, self._folder, self._until)
+        if text is None or len(text) > self._pictures:
+            self._without += 1
         if not text or len(text) > self._pictures:
-            self._without += bool(key)
             return ""
         self._pictures -= len(text)
         target = next((name for name, _, _ in row.outputs if name.lower().endswith(".png")),

@@ -48,8 +48,8 @@ class Thumbnails:
         if page is not None:
             self._made.update(_kept(page))
 
-    def of(self, row: Row, folder: str, until: float) -> tuple[str, str]:
-        """Key and base64 text of a task's; empty where there is none, or none by `until` yet.
+    def of(self, row: Row, folder: str, until: float) -> tuple[str, str | None]:
+        """Key and base64 text of a task's; empty where none can be, None where it is not made yet.
 
         Parameters
         ----------
@@ -64,7 +64,7 @@ class Thumbnails:
         key = _key(row)
         if key not in self._made and time.monotonic() < until:
             self._made[key] = base64.b64encode(thumbnail(folder, row.outputs)).decode()
-        return key, self._made.get(key, "")
+        return key, self._made.get(key)
 
 
 def _key(row: Row) -> str:
