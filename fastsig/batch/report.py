@@ -314,12 +314,14 @@ class _Table:
     def _cause(self, row: Row) -> str:
         """Why it is not done, in full as long as there is room."""
         cause = row.error
+        if not cause:
+            return ""
         if len(cause) > max(_CUT, self._causes):
             self._cut += 1
             cause = f"{cause[:_CUT]} ..."
         self._causes -= len(cause)
-        step = f"<small>{_text(row.step)}</small> " if row.step and cause else ""
-        return step + _text(cause)
+        step = f"<small>{_text(row.step)}</small> " if row.step else ""
+        return f"<div class=cause>{step}{_text(cause)}</div>"
 
 
 def _number(value: float, text: str) -> str:
