@@ -25,15 +25,15 @@ def report(path: str, files: tuple[str, ...], output: str | None, overwrite: boo
 
     Reads the ledger and the products and changes nothing else, at any time.
     """
-    from fastsig.batch.report import report as write
+    from fastsig.batch.report import write_report
 
     found = surveyed(path, files)
     if found is None:
         return 2
     recipe, survey = found
-    written = write(survey.tasks, recipe.output, output, title=title_of(path),
-                    overwrite=overwrite, pictures=not no_pictures,
-                    every=recipe.tasks() if files else None)
+    written = write_report(
+        survey.tasks, recipe.output, output, title=title_of(path), overwrite=overwrite,
+        pictures=not no_pictures, every=recipe.tasks() if files else None)
     common.say(f"wrote {os.path.relpath(written) if output is None else output}", quiet)
     return 0
 

@@ -22,7 +22,7 @@ from fastsig.batch.tasks import Task
 from fastsig.batch.thumbnails import Thumbnails
 from fastsig.errors import OutputError
 
-__all__ = ["NAME", "GENERATOR", "check_page", "page_of", "report"]
+__all__ = ["NAME", "GENERATOR", "check_page", "page_of", "write_report"]
 
 #: Of the page in the output folder.
 NAME = "report.html"
@@ -43,7 +43,7 @@ _KINDS = {"done": "good", "waiting": "idle", "running": "busy", "killed": "again
           "preempted": "again", "abandoned": "again"}
 
 
-def report(
+def write_report(
     tasks: Sequence[Task], folder: str | os.PathLike[str],
     output: str | os.PathLike[str] | None = None, *, title: str = "batch",
     overwrite: bool = False, pictures: bool = True, every: Sequence[Task] | None = None,

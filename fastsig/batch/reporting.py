@@ -25,7 +25,7 @@ from fastsig.batch.choosing import Choice
 from fastsig.batch.environment import environment
 from fastsig.batch.jobs import Job, Setup, task_of
 from fastsig.batch.ledger import Record
-from fastsig.batch.report import NAME, check_page, report
+from fastsig.batch.report import NAME, check_page, write_report
 from fastsig.batch.running import Watcher
 from fastsig.batch.tasks import Task
 from fastsig.errors import FastsigError
@@ -185,13 +185,13 @@ def _report(told: dict[str, Any], lines: Any) -> None:
     order: dict[str, Any] = {}
     while told["live"] and not order:
         begun = time.monotonic()
-        report(tasks, folder, title=told["title"], reload=told["every"], thumbnails=known,
-               seconds=_PICTURES)
+        write_report(tasks, folder, title=told["title"], reload=told["every"], thumbnails=known,
+                     seconds=_PICTURES)
         order = lines.send(max(told["every"], _REST * (time.monotonic() - begun)))
     if not told["live"]:
         order = lines.send(None)
-    report(tasks, folder, title=told["title"], thumbnails=known, pictures=order["pictures"],
-           seconds=_LAST)
+    write_report(tasks, folder, title=told["title"], thumbnails=known,
+                 pictures=order["pictures"], seconds=_LAST)
 
 
 if __name__ == "__main__":

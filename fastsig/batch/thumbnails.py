@@ -13,6 +13,7 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -195,7 +196,7 @@ def _narrowed(values: NDArray[np.float64]) -> NDArray[np.float64]:
         if n > most:
             bounds = np.linspace(0, n, most + 1).astype(int)
             parts = [_means(values.take(range(low, high), axis), axis)
-                     for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
+                     for low, high in pairwise(bounds)]
             values = np.stack(parts, axis)
     return values
 

@@ -97,8 +97,8 @@ def run(folder: Path, ways: list[list[str]], name: str) -> Outcome:
     here.mkdir()
     (here / "r.toml").write_text(RECIPE)
     words = UNPRIVILEGED if os.getuid() == 0 else []
-    words = [*words, sys.executable, "-c", CODE, "batch", "run", "-c", str(here / "r.toml"), "--no-plan",
-             "--no-warmup", "--no-node-cache"]
+    words = [*words, sys.executable, "-c", CODE, "batch", "run", "-c", str(here / "r.toml"),
+             "--no-plan", "--no-warmup", "--no-node-cache"]
     begun = time.monotonic()
     processes = [subprocess.Popen([*words, *way], env=environment(), text=True,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE) for way in ways]

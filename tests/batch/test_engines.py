@@ -140,12 +140,12 @@ def test_told_to_stop(tmp_path: Path, plugin: str) -> None:
     assert batches.children(process.pid) == []
 
 
-def test_what_is_asked_wrongly(tmp_path: Path, plugin: str) -> None:
+def test_what_is_asked_wrongly(tmp_path: Path) -> None:
     path = recipe(tmp_path, {"a": {}})
     for words, told in ((("--shard", "4/3"), "allowed: K/N with 1 <= K <= N"),
                         (("--dask-tls-ca", "x"), "with --dask-scheduler"),
                         (("--dask-scheduler", "tcp://127.0.0.1:1"), "cannot be reached")):
-        done = batches.batch(path, *words, plugin=plugin, code=2)
+        done = fastsig("batch", "run", "-c", path, "--no-plan", "--no-warmup", *words, code=2)
         assert told in done.stderr
 
 

@@ -22,7 +22,7 @@ from streams import MemorySpectra, header
 from fastsig.batch import report as module
 from fastsig.batch.ledger import Ledger, Record
 from fastsig.batch.recipe import Recipe
-from fastsig.batch.report import report
+from fastsig.batch.report import write_report
 from fastsig.batch.tasks import Task
 from fastsig.batch.thumbnails import Thumbnails, thumbnail
 from fastsig.chain import Chain
@@ -81,6 +81,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(8):
         product(base / f"p{number}.h5", number)
     fill(base / "out", Recipe.read(base / "r.toml").tasks(), base)
+    fastsig("batch", "report", "-c", base / "r.toml")
     return base
 
 
@@ -104,7 +105,6 @@ def fill(out: Path, tasks: list[Task], products: Path) -> None:
 
 @pytest.fixture(scope="module")
 def opened(browser: Any, folder: Path) -> Iterator[Opened]:
-    fastsig("batch", "report", "-c", folder / "r.toml")
     page = Opened(browser, folder / "out" / "report.html").ready()
     yield page
     page.page.close()
@@ -141,7 +141,8 @@ def test_page_is_small_whole_and_silent(page: Any, opened: Opened) -> None:
     }""")
     assert len(pictures) == N - len(BAD) - 1 and {*map(tuple, pictures)} == {(160, 90)}
     assert opened.troubles == []
-    assert [url for url in opened.requests if not url.startswith(("file:", "data:", "about:"))] == []
+    known = ("file:", "data:", "about:")
+    assert [url for url in opened.requests if not url.startswith(known)] == []
     assert page.evaluate("document.body.dataset.hacked") is None
     assert page.locator("td", has_text=HOSTILE).count() == 1  # the cause, as text
     assert page.locator("small", has_text=HOSTILE.replace("/", "_")).count() == 1
@@ -200,19 +201,20 @@ def test_thumbnails_are_kept_and_bounded(folder: Path, tmp_path: Path,
                                          monkeypatch: pytest.MonkeyPatch) -> None:
     """A page takes those of the one before it; beyond its room it has none, and tells so."""
     tasks = Recipe.read(folder / "r.toml").tasks()
-    path = report(tasks, folder / "out", tmp_path / "a.html")
+    known = Thumbnails(str(folder / "out" / "report.html"))
+    monkeypatch.setattr("fastsig.batch.thumbnails.thumbnail", lambda *args: pytest.fail("again"))
+    path = write_report(tasks, folder / "out", tmp_path / "a.html", thumbnails=known)
     first = Path(path).read_bytes()
     assert first.count(b"<img") == N - len(BAD) - 1
     assert b"../" in first  # links from where it is to the products
-    monkeypatch.setattr("fastsig.batch.thumbnails.thumbnail", lambda *args: pytest.fail("again"))
-    again = Path(report(tasks, folder / "out", path)).read_bytes()
+    again = Path(write_report(tasks, folder / "out", path)).read_bytes()
     rows = [re.findall(rb"<tr data-state=.*?</tr>", page, re.DOTALL) for page in (first, again)]
     assert rows[0] == rows[1]
     room = 200_000
     monkeypatch.setattr(module, "_MOST_PICTURES", room)
     monkeypatch.setattr(module, "_MOST_ROWS", 250)
     monkeypatch.setattr(module, "_MOST_CAUSES", 500)
-    few = Path(report(tasks, folder / "out", path)).read_text()
+    few = Path(write_report(tasks, folder / "out", path)).read_text()
     kept = sum(map(len, re.findall("base64,([^\"]+)", few)))
     assert room / 2 < kept <= room and "finished tasks are not here" in few
     assert few.count("<tr data-state") == 250 and "50 more tasks" in few
@@ -224,15 +226,15 @@ def test_other_files_stay(folder: Path, tmp_path: Path) -> None:
     tasks = Recipe.read(folder / "r.toml").tasks()
     (tmp_path / "mine.html").write_text("mine")
     with pytest.raises(OutputError, match="no report"):
-        report(tasks, folder / "out", tmp_path / "mine.html")
+        write_report(tasks, folder / "out", tmp_path / "mine.html")
     (tmp_path / "link.html").symlink_to(tmp_path / "target")
     with pytest.raises(OutputError, match="is a link"):
-        report(tasks, folder / "out", tmp_path / "link.html", overwrite=True)
+        write_report(tasks, folder / "out", tmp_path / "link.html", overwrite=True)
     with pytest.raises(OutputError, match="is a product"):
-        report(tasks, folder / "out", folder / "out" / "n0001.h5", overwrite=True)
+        write_report(tasks, folder / "out", folder / "out" / "n0001.h5", overwrite=True)
     assert (tmp_path / "mine.html").read_text() == "mine"
     assert os.listdir(tmp_path) and not (tmp_path / "target").exists()
-    report(tasks, folder / "out", tmp_path / "mine.html", overwrite=True, pictures=False)
+    write_report(tasks, folder / "out", tmp_path / "mine.html", overwrite=True, pictures=False)
     assert b"<img" not in (tmp_path / "mine.html").read_bytes()
 
 
@@ -265,7 +267,8 @@ def test_thumbnails_of_every_kind(samples: Path, tmp_path: Path) -> None:
     assert sizes.pop("red.png") == (202, 135) and set(sizes.values()) == {(160, 90)}
     for name in ("bad.png", "bad.h5", "bomb.png", "none.h5"):
         assert thumbnail(str(tmp_path), ((name, 1, 1),)) == b""
-    (tmp_path / "page.html").write_text('data-key="0123456789abcdef" src="data:image/webp;base64,A<"')
+    (tmp_path / "page.html").write_text(
+        'data-key="0123456789abcdef" src="data:image/webp;base64,A<"')
     assert Thumbnails(str(tmp_path / "page.html"))._made == {}
 
 
