@@ -283,8 +283,9 @@ class _Asked:
         for task, size in [middle, *(pair for pair in group if pair is not middle)][:_TRIES]:
             self.task, self.size = task, size
             self.told = trials.ask_commands(task, words)
-            self.trial = (trials.try_task(task, size, words) if trial and not self.told.error
-                          else Trial())
+            self.trial = Trial()
+            if trial and not self.told.error:
+                self.trial = trials.try_task(task, size, words, sum(self.told.bytes_out.values()))
             if self.told.code not in (3, 70) and self.trial.code not in (3, 70):
                 break
 

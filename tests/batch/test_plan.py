@@ -128,7 +128,7 @@ class FakeTrials:
             return trials.Told({}, None, "not a file of a known format", 3)
         return trials.Told({0: 1000}, 10**8)
 
-    def run(self, task: Task, size: int, words: Any) -> trials.Trial:
+    def run(self, task: Task, size: int, words: Any, bytes_out: int) -> trials.Trial:
         return trials.Trial((trials.Run(size / 4, 1.0, (100, 50), 10**8),
                              trials.Run(size, 2.5, (400, 50), 2 * 10**8)))
 
