@@ -18,7 +18,6 @@ from typing import Any
 import click
 
 _SMALL = 2**22  # bytes of an input that is taken whole
-_LONG = 2**27  # of the input that the longer run takes, the other a quarter of it
 _WHOLE = 2**29  # of an input that is taken whole where it cannot be shortened
 
 
@@ -29,7 +28,7 @@ class _Trial:
         self.steps = request["steps"]
         self.inputs, self.size = request["inputs"], request["size"]
         self.words, self.folder = request["words"], request["folder"]
-        self.warm = bool(request["warm"])
+        self.warm, self.most = bool(request["warm"]), int(request["most"])
         self.result: dict[str, Any] = {"runs": [], "error": "", "code": 0}
 
     def save(self) -> None:
@@ -44,7 +43,7 @@ class _Trial:
         if duration is None and self.size > _WHOLE:
             self.result["error"] = "its inputs are large, and cannot be shortened"
             return
-        most = min(1.0, _LONG / max(1, self.size))
+        most = min(1.0, self.most / max(1, self.size))
         shares = [1.0] if duration is None else [most / 4, most]
         # One that fails may be too short for a product, or the steps are wrong.
         if not self._once(shares[0], duration) and not (

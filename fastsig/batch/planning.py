@@ -16,6 +16,7 @@ from fastsig.batch import trials
 from fastsig.batch.inputs import look
 from fastsig.batch.tasks import Task
 from fastsig.batch.trials import Trial
+from fastsig.cli.common import plural
 from fastsig.errors import FastsigError, OutputError, PlanError, UsageError
 
 __all__ = ["Kind", "Plan", "plan"]
@@ -39,7 +40,9 @@ class Kind:
         What stays of all of them, and the most of one that is deleted at its end; None where
         unknown.
     memory : int or None
-        Bytes of the process of one task.
+        Bytes that the process of one task is expected to take.
+    memory_bound : int or None
+        Most that the commands' own plan says it takes.
     seconds : float or None
         Of all, one after the other.
     how : str
@@ -56,6 +59,7 @@ class Kind:
     bytes_out: int | None = None
     bytes_temporary: int | None = None
     memory: int | None = None
+    memory_bound: int | None = None
     seconds: float | None = None
     how: str = ""
     error: str = ""
@@ -154,12 +158,13 @@ class Plan:
 
     def summary(self) -> str:
         """The plan as lines of text."""
-        lines = [f"{self.n_task} tasks, {self.n_product} products in {self.folder}"]
+        lines = [f"{plural(self.n_task, 'task')}, {plural(self.n_product, 'product')} in "
+                 f"{self.folder}"]
         lines += [f"  refused: {name}: {why}" for name, why in self.refused]
         lines += [f"read     {_bytes(self.bytes_in)}",
                   f"write    {_bytes(self.bytes_out)}, {_bytes(self.free_bytes)} free",
-                  f"memory   {_bytes(self.memory)} a task, {self.processes} at once; limit "
-                  f"{_bytes(self.memory_limit) if self.memory_limit else 'none'}",
+                  f"memory   {_bytes(self.memory)} a task, {self.processes} at once; "
+                  f"{_bytes(self.memory_limit) if self.memory_limit else 'no'} limit",
                   f"time     {_time(self.seconds)}"]
         for kind in self.kinds:
             lines.append(f"  {kind.n_task} like {kind.example}: {_bytes(kind.bytes_in)} to "
@@ -209,8 +214,8 @@ def plan(tasks: Sequence[Task], *, sizes: Sequence[int] | None = None, processes
     memory : int, optional
         Bound on the process of one task, bytes.
     trial : bool
-        Whether to run the first seconds of one task of each kind: 128 MB of its input at the most,
-        at most 2 minutes for each of two processes.
+        Whether to run the first seconds of one task of each kind: 128 MB of its input, more with
+        many threads, for at most 2 minutes in each of two processes.
     recorded : sequence of (int, float), optional
         Bytes and seconds of tasks that were done before: where there are some, they tell the time.
 
@@ -273,12 +278,14 @@ class _Asked:
     """What is known of one task of a kind."""
 
     def __init__(self, group: Pairs, words: Mapping[str, str], trial: bool) -> None:
+        self.most = trials.most_bytes(words)
         middle = sorted(group, key=lambda pair: pair[1])[len(group) // 2]
         for task, size in [middle, *(pair for pair in group if pair is not middle)][:_TRIES]:
             self.task, self.size = task, size
             self.told = trials.ask_commands(task, words)
-            self.trial = (trials.try_task(task, size, words) if trial and not self.told.error
-                          else Trial())
+            self.trial = Trial()
+            if trial and not self.told.error:
+                self.trial = trials.try_task(task, size, words, sum(self.told.bytes_out.values()))
             if self.told.code not in (3, 70) and self.trial.code not in (3, 70):
                 break
 
@@ -289,9 +296,16 @@ class _Asked:
                        (self.trial.error, self.trial.code))
         kept, gone = self._bytes_out(sizes)
         seconds, how = self._seconds(sizes, recorded)
-        peak = max((run.peak_bytes for run in self.trial.runs), default=0)
-        return Kind(len(group), sum(sizes), self.task.name, kept, gone,
-                    max(peak, self.told.memory or 0) or None, seconds, self._how(how), error, code)
+        return Kind(len(group), sum(sizes), self.task.name, kept, gone, self._memory(),
+                    self.told.memory, seconds, self._how(how), error, code)
+
+    def _memory(self) -> int | None:
+        """What a trial took that was long enough to fill all buffers, else the commands' plan."""
+        if not self.trial.runs:
+            return self.told.memory
+        longest = max(self.trial.runs)
+        filled = longest.bytes_in >= 0.99 * min(self.size, self.most)
+        return max(longest.peak_bytes, 0 if filled else self.told.memory or 0)
 
     def _bytes_out(self, sizes: Sequence[int]) -> tuple[int | None, int | None]:
         """Bytes that stay of all, and those of one that do not."""

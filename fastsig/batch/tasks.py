@@ -151,6 +151,7 @@ def _search(recipe: Recipe, files: Iterable[str | os.PathLike[str]] | None
     if files is None:
         where, told, folder = "inputs.files", list(recipe.inputs.files), recipe.folder
     else:
+        files = [files] if isinstance(files, (str, os.PathLike)) else files
         where, told, folder = "FILES", [os.fspath(each) for each in files], os.getcwd()
     search = find(told, folder, recipe.output)
     wrong = [f"{recipe.path}: {where}[{index + 1}] = {json.dumps(name)}: {why}"

@@ -11,6 +11,7 @@ import glob
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,12 +22,14 @@ from typing import Any
 from fastsig.batch.tasks import Task
 from fastsig.batch.vocabulary import vocabulary
 
-__all__ = ["Run", "Told", "Trial", "ask_commands", "try_task"]
+__all__ = ["Run", "Told", "Trial", "ask_commands", "most_bytes", "try_task"]
 
 _PATIENCE_S = 120.0
+_UNIT_BYTES = 2**24  # of the input that a thread reads at once
+_LONG = 2**27
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Run:
     """One run of a trial: what it read, took, and wrote in each step."""
 
@@ -152,8 +155,8 @@ def _ended(words: list[str], patience_s: float) -> tuple[int | None, str, str]:
     return done.returncode, done.stdout, (lines or [f"ended with {done.returncode}"])[-1][9:]
 
 
-def try_task(task: Task, size: int, words: Mapping[str, str], patience_s: float = _PATIENCE_S
-             ) -> Trial:
+def try_task(task: Task, size: int, words: Mapping[str, str], bytes_out: int = 0,
+             patience_s: float = _PATIENCE_S) -> Trial:
     """Run a task on the first seconds of its inputs, twice, and measure.
 
     Parameters
@@ -163,12 +166,16 @@ def try_task(task: Task, size: int, words: Mapping[str, str], patience_s: float 
         Bytes of its inputs.
     words : mapping
         As of `ask_commands`.
+    bytes_out : int
+        What all of it would write at the most, where that is known: the trial must not fill the
+        disk of the temporary folder.
     patience_s : float
         After which the trial is ended; what it measured until then is given back.
     """
     with _moved(task) as (folder, steps):
         request = {"steps": steps, "inputs": list(task.inputs), "size": size,
-                   "words": dict(words), "folder": folder}
+                   "words": dict(words), "folder": folder,
+                   "most": _within(folder, most_bytes(words), size, bytes_out)}
         found: dict[str, Any] = {}
         for warm in (True, False):  # the first compiles, which takes memory too
             ended = _child({**request, "warm": warm}, patience_s)
@@ -184,6 +191,19 @@ def try_task(task: Task, size: int, words: Mapping[str, str], patience_s: float 
     runs = tuple(Run(each["bytes_in"], each["seconds"], tuple(each["bytes_out"]),
                      each["peak_bytes"]) for each in found.get("runs", []))
     return Trial(runs, found.get("error", ""), found.get("code", 0))
+
+
+def most_bytes(words: Mapping[str, str]) -> int:
+    """Input of the longer run, the other takes a quarter: enough to fill all buffers twice."""
+    threads = int(words.get("workers") or len(os.sched_getaffinity(0)))
+    return max(_LONG, 2 * _UNIT_BYTES * (threads + 2))
+
+
+def _within(folder: str, most: int, size: int, bytes_out: int) -> int:
+    """Input of the longer run: less where its products would take half of what is free."""
+    if not bytes_out:
+        return most
+    return min(most, int(size * shutil.disk_usage(folder).free / 2 / bytes_out))
 
 
 def _child(request: dict[str, Any], patience_s: float) -> int | None:

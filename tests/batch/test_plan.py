@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from cli import environment
+from cli import environment, fastsig
 
 from fastsig.batch import Recipe, Task, plan, planning, trials
 from fastsig.errors import OutputError, PlanError, UsageError
@@ -78,6 +78,35 @@ def test_what_only_the_command_knows_is_told_by_the_plan(recordings: Path) -> No
         told.check()
 
 
+def test_command_lines_of_a_task_make_what_it_says(tmp_path: Path, samples: Path) -> None:
+    """Files in numbers, a product that steps after it take, options with files."""
+    (tmp_path / "in").mkdir()
+    for name in ("frb_coarse_16MHz.0000.raw", "frb_coarse_16MHz.0001.raw"):
+        shutil.copy(samples / name, tmp_path / "in")
+    task, = tasks(
+        tmp_path, {"command": "convert", "to": "dada", "output": "{stem}.{file}.dada",
+                   "file_size": "500kB", "lossy": True, "keep": False},
+        {"command": "spectra", "n_chan": 4, "n_tap": 1, "window": "none", "n_int": 64,
+         "output": "s/{stem}.{n_chan}.h5", "set": {"feed": "linear"}},
+        {"command": "baseline", "method": "polynomial", "order": 1, "picture": "{stem}.png",
+         "keep": "{stem}.kept.h5", "output": "{stem}.flat.h5"}, group="scan")
+    told = trials.ask_commands(task, {"workers": "1", "memory": "1000000000"})
+    assert told.error == "" and told.memory is not None and 10**8 < told.memory < 10**9
+    trial = trials.try_task(task, 1_330_000, {"workers": "1", "memory": "1000000000"})
+    assert trial.error == "" and len(trial.runs) == 1
+    (tmp_path / "out" / "s").mkdir(parents=True)
+    used = []
+    for step in task.steps:
+        fastsig(step.command, *step.argv, cwd=tmp_path)
+        found = [path for name in step.outputs
+                 for path in (tmp_path / "out").glob(name.replace("{file}", "[0-9]*"))]
+        assert found and len(found) >= len(step.outputs)
+        used.append(sum(path.stat().st_size for path in found))
+    assert len(list((tmp_path / "out").glob("*.dada"))) == 4
+    assert told.bytes_out[0] == pytest.approx(used[0], rel=0.01)
+    assert trial.runs[0].bytes_out == pytest.approx(used, rel=0.01)
+
+
 class _Usage(NamedTuple):
     total: int
     used: int
@@ -99,7 +128,7 @@ class FakeTrials:
             return trials.Told({}, None, "not a file of a known format", 3)
         return trials.Told({0: 1000}, 10**8)
 
-    def run(self, task: Task, size: int, words: Any) -> trials.Trial:
+    def run(self, task: Task, size: int, words: Any, bytes_out: int) -> trials.Trial:
         return trials.Trial((trials.Run(size / 4, 1.0, (100, 50), 10**8),
                              trials.Run(size, 2.5, (400, 50), 2 * 10**8)))
 

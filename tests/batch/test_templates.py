@@ -12,7 +12,7 @@ from fastsig.batch import Recipe, templates
 from fastsig.batch.vocabulary import commands
 
 FILES = {"spectra": ["night/x.0000.raw", "night/x.0001.raw"], "convert": ["recorded/x.dada"],
-         "cut": ["night/x.h5"], "calibrate": ["night/P_drifting-M01_W_0001.fits"],
+         "cut": ["spectra/x.h5"], "calibrate": ["night/P_drifting-M01_W_0001.fits"],
          "flag": ["spectra/x.h5"], "baseline": ["kelvin/x.h5"], "switch": ["gbt/x.fits"],
          "pictures": ["products/a/x.h5", "products/b/x.h5"]}
 
