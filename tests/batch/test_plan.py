@@ -206,3 +206,15 @@ def test_an_input_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
 def test_no_tasks_is_wrong_use() -> None:
     with pytest.raises(UsageError):
         plan([])
+
+
+@pytest.mark.parametrize(("command", "options"), [
+    ("flag", {}), ("baseline", {"method": "polynomial"}), ("cut", {"tstop": "0.1s"})])
+def test_commands_tell_their_bytes_and_memory(command: str, options: dict[str, Any],
+                                              tmp_path: Path, samples: Path) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(samples / "SIMPSR_tracking-M01_0001.fits", tmp_path / "in")
+    task, = tasks(tmp_path, {"command": command, "output": "{stem}.h5", **options})
+    told = trials.ask_commands(task, {"workers": "1"})
+    assert told.error == "" and told.memory is not None and told.memory > 10**8
+    assert 10**4 < told.bytes_out[0] < 10**7
