@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from cli import environment, fastsig
 
-from fastsig.batch import Recipe, Task, plan, planning, trials
+from fastsig.batch import Recipe, Task, kinds, plan, planning, trials
 from fastsig.errors import OutputError, PlanError, UsageError
 
 SPECTRA = {"command": "spectra", "n_chan": [256, 1024], "n_int": 16, "products": "IQUV",
@@ -118,8 +118,8 @@ class FakeTrials:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, free: int = 10**9) -> None:
         self.asked: list[str] = []
-        monkeypatch.setattr(planning.trials, "ask_commands", self.ask)
-        monkeypatch.setattr(planning.trials, "try_task", self.run)
+        monkeypatch.setattr(kinds.trials, "ask_commands", self.ask)
+        monkeypatch.setattr(kinds.trials, "try_task", self.run)
         monkeypatch.setattr(planning.shutil, "disk_usage", lambda folder: _Usage(free, 0, free))
 
     def ask(self, task: Task, words: Any) -> trials.Told:
