@@ -40,6 +40,8 @@ class Plan:
         Bytes of one task.
     free_bytes : int
         Free on the file system of the output folder.
+    machine_bytes : int
+        Memory of the machine that the processes share; 0 where that does not matter.
     """
 
     folder: str
@@ -50,6 +52,7 @@ class Plan:
     processes: int
     memory_limit: int | None
     free_bytes: int
+    machine_bytes: int = 0
 
     @property
     def bytes_in(self) -> int:
@@ -93,6 +96,11 @@ class Plan:
         if self.memory_limit is not None and least > self.memory_limit:
             return PlanError(f"a task takes about {size_text(least)}; its limit is "
                              f"{size_text(self.memory_limit)}")
+        together = (self.memory or 0) * min(self.processes, self.n_task)
+        if 0 < self.machine_bytes < together:
+            return PlanError(f"{min(self.processes, self.n_task)} tasks at once take about "
+                             f"{size_text(together)}, the machine has "
+                             f"{size_text(self.machine_bytes)}; allowed: fewer --workers")
         if self.bytes_needed > self.free_bytes:
             return OutputError(self.folder, f"the disk is too small: about {self.bytes_needed} "
                                f"bytes are needed, {self.free_bytes} are free")
@@ -141,7 +149,7 @@ def _time(seconds: float | None) -> str:
 
 def plan(tasks: Sequence[Task], *, sizes: Sequence[int] | None = None, processes: int = 1,
          threads: int | None = None, memory: int | None = None, trial: bool = True,
-         recorded: Sequence[tuple[int, float]] = ()) -> Plan:
+         recorded: Sequence[tuple[int, float]] = (), machine_bytes: int | None = None) -> Plan:
     """Plan a batch; nothing is written but in a temporary folder, and that is removed.
 
     Parameters
@@ -159,6 +167,8 @@ def plan(tasks: Sequence[Task], *, sizes: Sequence[int] | None = None, processes
         many threads, for at most 2 minutes in each of two processes.
     recorded : sequence of (int, float), optional
         Bytes and seconds of tasks that were done before: where there are some, they tell the time.
+    machine_bytes : int, optional
+        Memory that the processes share; that of this machine by default, 0 for no such bound.
 
     Raises
     ------
@@ -176,11 +186,22 @@ def plan(tasks: Sequence[Task], *, sizes: Sequence[int] | None = None, processes
     return Plan(
         folder, len(pairs), sum(len(task.outputs) for task, _ in pairs),
         tuple((task.name, task.refused) for task in tasks if task.refused),
-        tuple(kinds_of(pairs, words, trial, recorded)), processes, memory, _free(folder))
+        tuple(kinds_of(pairs, words, trial, recorded)), processes, memory, _free(folder),
+        _machine_bytes() if machine_bytes is None else machine_bytes)
 
 
 def _size(task: Task) -> int:
     return sum(each.size for each in map(look, task.inputs) if each)
+
+
+def _machine_bytes() -> int:
+    """Memory of this machine, or what its control group leaves of it."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        with open("/sys/fs/cgroup/memory.max") as file:
+            return min(found, int(file.read()))
+    except (OSError, ValueError):  # "max", or no such group
+        return found
 
 
 def _free(folder: str) -> int:

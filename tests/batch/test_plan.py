@@ -180,6 +180,18 @@ def test_a_task_above_its_limit_is_told(tmp_path: Path, monkeypatch: pytest.Monk
         plan(tasks(tmp_path, *STEPS), memory=150 * 10**6).check()
 
 
+def test_tasks_that_do_not_fit_side_by_side_are_told(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"a.h5": 1000, "b.h5": 1000, "c.h5": 1000})
+    FakeTrials(monkeypatch)
+    todo = tasks(tmp_path, *STEPS)
+    with pytest.raises(PlanError, match="2 tasks at once take about 400 MB, the machine has 300"):
+        plan(todo, processes=2, machine_bytes=3 * 10**8).check()
+    plan(todo, processes=1, machine_bytes=3 * 10**8).check()
+    plan(todo, processes=1000, machine_bytes=0).check()
+    assert plan(todo).machine_bytes > 10**8
+
+
 def test_refused_tasks_are_counted_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {"a.h5": 1000, "b.h5": 10, "b.fil": 10})
     FakeTrials(monkeypatch)
