@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "kernels"), str(ROOT / "tests")]
 import batches  # noqa: E402 - found by the lines above
 
 PERIOD = 2.0  # s between kills of workers
-LIVES = 15.0  # s that a run is left alive
+LIVES = 7.0  # s that a run is left alive
 
 
 def main() -> None:
