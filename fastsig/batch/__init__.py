@@ -29,8 +29,8 @@ _INDEX = {"Plan": "planning", "Recipe": "recipe", "RecipeError": "recipe", "Step
           "verify": "tally", "DaskEngine": "dask_engine", "of_shard": "shards",
           "write_report": "report"}
 
-__all__ = ["DaskEngine", "Limits", "Plan", "Recipe", "RecipeError", "Status", "Step", "Summary", "Task",
-           "Watcher", "of_shard", "plan", "run", "status", "verify", "write_report"]
+__all__ = ["DaskEngine", "Limits", "Plan", "Recipe", "RecipeError", "Status", "Step", "Summary",
+           "Task", "Watcher", "of_shard", "plan", "run", "status", "verify", "write_report"]
 
 
 def __getattr__(name: str) -> Any:

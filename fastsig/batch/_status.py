@@ -59,7 +59,7 @@ def verify(path: str, files: tuple[str, ...], workers: int | None, as_json: bool
     counts = told.counts
     good, bad = counts.get("done", 0), counts.get("damaged", 0)
     common.say(f"{common.plural(good, 'task')} with sound products, {bad} damaged", quiet)
-    return int(bad > 0)
+    return told.signal_code or int(bad > 0)
 
 
 def tell(told: Status, *, as_json: bool, all_: bool, quiet: bool) -> None:

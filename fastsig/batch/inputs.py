@@ -102,9 +102,9 @@ def _folder(path: str) -> Found:
     return Found(path, size, last)
 
 
-def _walk(path: str) -> Iterable[str]:
+def _walk(path: str, onerror: Callable[[OSError], None] | None = None) -> Iterable[str]:
     """Visible files in a folder and below, in order."""
-    for folder, below, names in os.walk(path):
+    for folder, below, names in os.walk(path, onerror=onerror):
         below[:] = sorted(name for name in below if not name.startswith("."))
         yield from (os.path.join(folder, name) for name in sorted(names)
                     if not name.startswith("."))
@@ -160,34 +160,35 @@ def _expand(text: str, folder: str, products: str) -> tuple[list[Found], str]:
     path = os.path.normpath(os.path.join(folder, os.path.expanduser(text)))
     if os.path.basename(path).startswith("."):
         return [], "hidden; allowed: visible files"
+    failed: list[OSError] = []
     if os.path.lexists(path):
         one = look(path)
         if one is not None:
             return [one], ""
         if not os.path.isdir(path):
             return [], "no regular file" if os.path.exists(path) else "a link that leads nowhere"
-        paths: Iterable[str] = _walk(path)
+        paths: Iterable[str] = _walk(path, failed.append)
     elif glob.has_magic(path):
         paths = sorted(glob.iglob(path, recursive=True))
     else:
         return [], f"no such file{_near(path)}"
     skip = _skipped(_fixed(path), products)
     files = [each for each in map(look, (p for p in paths if not skip(p))) if each is not None]
+    if failed:
+        return files, f"{failed[0].filename}: {failed[0].strerror}"
     return files, "" if files else _nothing(path)
 
 
 def _skipped(base: str, products: str) -> Callable[[str], bool]:
-    """Which paths of a pattern are no inputs: hidden ones, and products where it is not theirs."""
+    """Which paths of a pattern are no inputs: products, where the pattern does not begin there."""
     root = os.path.realpath(products) + "/" if products else ""
     inside = not root or (os.path.realpath(base) + "/").startswith(root)
     known: dict[str, bool] = {}
 
     def skip(path: str) -> bool:
-        above, name = os.path.split(path)
-        if name.startswith("."):
-            return True
         if inside:
             return False
+        above = os.path.dirname(path)
         if above not in known:
             known[above] = (os.path.realpath(above) + "/").startswith(root)
         return known[above]

@@ -24,7 +24,8 @@ from fastsig.batch.vocabulary import (
 from fastsig.errors import UsageError
 
 if TYPE_CHECKING:
-    from fastsig.batch.recipe import Recipe, _Notebook
+    from fastsig.batch.notebook import Notebook
+    from fastsig.batch.recipe import Recipe
 
 __all__ = ["read_step"]
 
@@ -33,7 +34,7 @@ _PICTURES = ("view",)
 
 
 def read_step(table: Mapping[str, Any], number: int, before: list[RecipeStep], recipe: Recipe,
-              book: _Notebook) -> RecipeStep:
+              book: Notebook) -> RecipeStep:
     """The step of a table; what is wrong with it goes into the book.
 
     Parameters
@@ -46,7 +47,7 @@ def read_step(table: Mapping[str, Any], number: int, before: list[RecipeStep], r
         Those before.
     recipe : Recipe
         Whose inputs and folder are known.
-    book : _Notebook
+    book : Notebook
         Where mistakes go.
     """
     where = f"step[{number}]"
@@ -73,7 +74,7 @@ class _Reader:
     """Reads one step."""
 
     def __init__(self, table: Mapping[str, Any], where: str, before: list[RecipeStep],
-                 recipe: Recipe, book: _Notebook, words: Vocabulary) -> None:
+                 recipe: Recipe, book: Notebook, words: Vocabulary) -> None:
         self.table, self.where, self.before = table, where, before
         self.recipe, self.book, self.vocabulary = recipe, book, words
         self.reads: list[tuple[str, str]] = []

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastsig.batch import inputs, names, vocabulary
+from fastsig.batch.notebook import Notebook, one_line
 from fastsig.errors import FormatError, UsageError
 
 if TYPE_CHECKING:
@@ -84,37 +85,6 @@ class RecipeStep:
     fields: tuple[str, ...] = ()
 
 
-@dataclass
-class _Notebook:
-    """Where mistakes are written down."""
-
-    path: str
-    lines: list[str] = field(default_factory=list)
-
-    def add(self, where: str, why: str, *value: Any) -> None:
-        told = f" = {_shown(value[0])}" if value else ""
-        self.lines.append(_one_line(f"{self.path}: {where}{told}: {why}"))
-
-
-def _one_line(text: str) -> str:
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
-
-
-def _shown(value: Any) -> str:
-    """A value as TOML would have it, shortened."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        text = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    elif isinstance(value, list):
-        text = f"[{', '.join(map(_shown, value))}]"
-    elif isinstance(value, Mapping):
-        text = f"{{ {', '.join(f'{key} = {_shown(each)}' for key, each in value.items())} }}"
-    else:
-        text = str(value)
-    return text if len(text) <= 80 else f"{text[:60]} ... {text[-15:]}"
-
-
 class Recipe:
     """What to do to many recordings.
 
@@ -141,7 +111,7 @@ class Recipe:
                  folder: str | os.PathLike[str] = ".") -> None:
         self.path, self.folder = path, os.path.abspath(folder)
         self.data = dict(data)
-        book = _Notebook(path)
+        book = Notebook(path)
         self.inputs, self.output, self.limits = Inputs(), "", Limits()
         self.steps: tuple[RecipeStep, ...] = ()
         self._read(book)
@@ -165,7 +135,7 @@ class Recipe:
         except OSError as error:
             raise FormatError(told, error.strerror or str(error)) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise RecipeError([_one_line(f"{told}: no TOML: {error}")]) from None
+            raise RecipeError([one_line(f"{told}: no TOML: {error}")]) from None
         return cls(data, path=told, folder=os.path.dirname(os.path.abspath(told)))
 
     def tasks(self, files: Iterable[str | os.PathLike[str]] | None = None, *,
@@ -226,7 +196,7 @@ class Recipe:
 
         return tally.verify(self.tasks(files, strict=strict), self.output, **options)
 
-    def _read(self, book: _Notebook) -> None:
+    def _read(self, book: Notebook) -> None:
         for key, value in self.data.items():
             if key not in _TABLES:
                 book.add(key, f"no such table{vocabulary.nearest(key, _TABLES)}", value)
@@ -239,7 +209,7 @@ class Recipe:
         self.limits = _limits(_table(self.data, "limits", book), book)
         self._steps(book)
 
-    def _output(self, table: Mapping[str, Any], book: _Notebook) -> str:
+    def _output(self, table: Mapping[str, Any], book: Notebook) -> str:
         _unknown(table, ("folder",), "output", book)
         told = table.get("folder")
         if told is None:
@@ -256,7 +226,7 @@ class Recipe:
             return path
         return ""
 
-    def _steps(self, book: _Notebook) -> None:
+    def _steps(self, book: Notebook) -> None:
         from fastsig.batch.reading import read_step
 
         tables = self.data.get("step", [])
@@ -272,7 +242,7 @@ class Recipe:
         self.steps = tuple(steps)
 
 
-def _check_templates(steps: Sequence[RecipeStep], book: _Notebook) -> None:
+def _check_templates(steps: Sequence[RecipeStep], book: Notebook) -> None:
     """No two files of a task have one name."""
     seen: dict[str, str] = {}
     for number, step in enumerate(steps, 1):
@@ -284,7 +254,7 @@ def _check_templates(steps: Sequence[RecipeStep], book: _Notebook) -> None:
             seen.setdefault(template, where)
 
 
-def _table(data: Mapping[str, Any], name: str, book: _Notebook) -> Mapping[str, Any]:
+def _table(data: Mapping[str, Any], name: str, book: Notebook) -> Mapping[str, Any]:
     found = data.get(name, {})
     if isinstance(found, Mapping):
         return found
@@ -292,13 +262,13 @@ def _table(data: Mapping[str, Any], name: str, book: _Notebook) -> Mapping[str, 
     return {}
 
 
-def _unknown(table: Mapping[str, Any], known: Sequence[str], where: str, book: _Notebook) -> None:
+def _unknown(table: Mapping[str, Any], known: Sequence[str], where: str, book: Notebook) -> None:
     for key, value in table.items():
         if key not in known:
             book.add(f"{where}.{key}", f"no such key{vocabulary.nearest(key, known)}", value)
 
 
-def _inputs(table: Mapping[str, Any], book: _Notebook) -> Inputs:
+def _inputs(table: Mapping[str, Any], book: Notebook) -> Inputs:
     _unknown(table, ("files", "group", "set"), "inputs", book)
     files = table.get("files", [])
     files = [files] if isinstance(files, str) else files
@@ -314,7 +284,7 @@ def _inputs(table: Mapping[str, Any], book: _Notebook) -> Inputs:
     return Inputs(tuple(files), group, _pairs(table.get("set", {}), "inputs.set", book))
 
 
-def _pairs(table: Any, where: str, book: _Notebook) -> tuple[str, ...]:
+def _pairs(table: Any, where: str, book: Notebook) -> tuple[str, ...]:
     """``KEY=VALUE`` texts of a table."""
     if not isinstance(table, Mapping):
         book.add(where, 'allowed: a table such as { telescope = "FAST" }', table)
@@ -328,7 +298,7 @@ def _pairs(table: Any, where: str, book: _Notebook) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _limits(table: Mapping[str, Any], book: _Notebook) -> Limits:
+def _limits(table: Mapping[str, Any], book: Notebook) -> Limits:
     _unknown(table, ("memory", "time", "retries"), "limits", book)
     memory = _limit(table, "memory", "bytes", book)
     time_s = _limit(table, "time", "s", book)
@@ -341,7 +311,7 @@ def _limits(table: Mapping[str, Any], book: _Notebook) -> Limits:
     return Limits(memory and int(memory), None if time_s is None else float(time_s), retries)
 
 
-def _limit(table: Mapping[str, Any], name: str, unit: str, book: _Notebook) -> Any:
+def _limit(table: Mapping[str, Any], name: str, unit: str, book: Notebook) -> Any:
     if name not in table:
         return None
     try:

@@ -259,8 +259,8 @@ class _Table:
         notes = []
         if self._without:
             notes.append(f"Pictures of {self._without} finished tasks are not here: they are not "
-                         f"made yet, or those above take {_MOST_PICTURES / 1e6:g} MB, the most that "
-                         "all may.")
+                         f"made yet, or those above take {_MOST_PICTURES / 1e6:g} MB, the most "
+                         "that all may.")
         if self._cut:
             notes.append(f"{self._cut} causes are cut: their logs have them whole.")
         return notes

@@ -195,12 +195,9 @@ def run(
             stale = [] if every is None else stale_products(every, ledger, base)
             watcher.planned(choice, stale)
             _sweep(choice, base)
-            for task, reason in choice.refused:
-                last = ledger.records.get(task.id)
-                running.record(Job(task, attempt=0 if last is None else last.attempt),
-                               Outcome("refused", error=reason))
+            running.refuse(choice)
             n, setup = setup_of(tasks, len(choice.jobs), workers, node_cache=node_cache)
-            if choice.jobs and plan:
+            if choice.jobs and plan and not stop.finishing.is_set():
                 _check_fit(choice.jobs, n, setup, limits)
             if choice.jobs and warm:
                 environment.warm(setup, stop, watcher.told)
@@ -260,6 +257,13 @@ class _Run:
             job.task.id, outcome.state, job.task.name, job.attempt, outputs=outcome.outputs,
             error=outcome.error, step=outcome.step, code=outcome.code, seconds=outcome.seconds,
             peak_bytes=outcome.peak_bytes, deaths=job.deaths + (outcome.state == "killed")))
+
+    def refuse(self, choice: Choice) -> None:
+        """Write down which tasks were refused, and why."""
+        for task, reason in choice.refused:
+            last = self._ledger.records.get(task.id)
+            self.record(Job(task, attempt=0 if last is None else last.attempt),
+                        Outcome("refused", error=reason))
 
     def _begin(self, job: Job) -> None:
         outputs = tuple((name, -1, -1) for name in products.names_of(job.task, kept=False))

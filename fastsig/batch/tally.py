@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fastsig.batch import products
@@ -43,11 +43,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Status:
-    """Rows of tasks, and products on the disk that none of them has."""
+    """Rows of tasks, products on the disk that none of them has, and who is at work there.
+
+    `signal_code` is 130, 143 or 129 where a verification was told to stop, else 0.
+    """
 
     rows: tuple[Row, ...]
     stale: tuple[str, ...] = ()
     workers: tuple[str, ...] = ()
+    signal_code: int = 0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -133,4 +137,4 @@ def verify(tasks: Sequence[Task], folder: str | os.PathLike[str], *, workers: in
                 watcher.told(line)
         finally:
             ledger.close(alone=claim.alone())
-    return status(tasks, base)
+    return replace(status(tasks, base), signal_code=stop.code)

@@ -11,6 +11,7 @@ import glob
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -154,8 +155,8 @@ def _ended(words: list[str], patience_s: float) -> tuple[int | None, str, str]:
     return done.returncode, done.stdout, (lines or [f"ended with {done.returncode}"])[-1][9:]
 
 
-def try_task(task: Task, size: int, words: Mapping[str, str], patience_s: float = _PATIENCE_S
-             ) -> Trial:
+def try_task(task: Task, size: int, words: Mapping[str, str], bytes_out: int = 0,
+             patience_s: float = _PATIENCE_S) -> Trial:
     """Run a task on the first seconds of its inputs, twice, and measure.
 
     Parameters
@@ -165,12 +166,16 @@ def try_task(task: Task, size: int, words: Mapping[str, str], patience_s: float 
         Bytes of its inputs.
     words : mapping
         As of `ask_commands`.
+    bytes_out : int
+        What all of it would write at the most, where that is known: the trial must not fill the
+        disk of the temporary folder.
     patience_s : float
         After which the trial is ended; what it measured until then is given back.
     """
     with _moved(task) as (folder, steps):
         request = {"steps": steps, "inputs": list(task.inputs), "size": size,
-                   "words": dict(words), "folder": folder, "most": most_bytes(words)}
+                   "words": dict(words), "folder": folder,
+                   "most": _within(folder, most_bytes(words), size, bytes_out)}
         found: dict[str, Any] = {}
         for warm in (True, False):  # the first compiles, which takes memory too
             ended = _child({**request, "warm": warm}, patience_s)
@@ -192,6 +197,13 @@ def most_bytes(words: Mapping[str, str]) -> int:
     """Input of the longer run, the other takes a quarter: enough to fill all buffers twice."""
     threads = int(words.get("workers") or len(os.sched_getaffinity(0)))
     return max(_LONG, 2 * _UNIT_BYTES * (threads + 2))
+
+
+def _within(folder: str, most: int, size: int, bytes_out: int) -> int:
+    """Input of the longer run: less where its products would take half of what is free."""
+    if not bytes_out:
+        return most
+    return min(most, int(size * shutil.disk_usage(folder).free / 2 / bytes_out))
 
 
 def _child(request: dict[str, Any], patience_s: float) -> int | None:

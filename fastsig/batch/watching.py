@@ -56,8 +56,12 @@ class Teller(Watcher):
             common.say(f"set aside {record.name}: {record.error}")
         common.say(f"{common.plural(self._n_jobs, 'task')} to do, {len(choice.finished)} done "
                    "before", self._quiet)
-        if self._n_jobs and not self._quiet and _is_terminal():
-            self._begin_bar()
+
+    def begun(self, job: Job) -> None:
+        """Begin the bar with the first task, so that rates are those of the work alone."""
+        with self._lock:
+            if self._bar is None and not self._quiet and _is_terminal():
+                self._begin_bar()
 
     def _begin_bar(self) -> None:
         from rich.console import Console

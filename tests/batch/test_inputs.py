@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,7 +126,17 @@ def test_ten_thousand_files_take_seconds(tmp_path: Path) -> None:
     assert len({task.id for task in tasks}) == 10_000
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path) -> None:
-    (tmp_path / "shut").mkdir(mode=0)
-    assert wrong(tmp_path, "shut/*.h5") == ["the folder may not be read"]
+def test_a_folder_that_may_not_be_read_is_told(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "n/a.h5", "n/shut/b.h5")
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if path.endswith("shut"):  # root may read everything
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    search = find(["n"], str(tmp_path))
+    assert [each.path for each in search.files] == [f"{tmp_path}/n/a.h5"]
+    assert search.wrong == [(0, "n", f"{tmp_path}/n/shut: Permission denied")]

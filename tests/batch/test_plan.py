@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from cli import environment, fastsig
 
-from fastsig.batch import Recipe, Task, plan, planning, trials
+from fastsig.batch import Recipe, Task, kinds, plan, planning, trials
 from fastsig.errors import OutputError, PlanError, UsageError
 
 SPECTRA = {"command": "spectra", "n_chan": [256, 1024], "n_int": 16, "products": "IQUV",
@@ -118,8 +118,8 @@ class FakeTrials:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, free: int = 10**9) -> None:
         self.asked: list[str] = []
-        monkeypatch.setattr(planning.trials, "ask_commands", self.ask)
-        monkeypatch.setattr(planning.trials, "try_task", self.run)
+        monkeypatch.setattr(kinds.trials, "ask_commands", self.ask)
+        monkeypatch.setattr(kinds.trials, "try_task", self.run)
         monkeypatch.setattr(planning.shutil, "disk_usage", lambda folder: _Usage(free, 0, free))
 
     def ask(self, task: Task, words: Any) -> trials.Told:
@@ -128,7 +128,7 @@ class FakeTrials:
             return trials.Told({}, None, "not a file of a known format", 3)
         return trials.Told({0: 1000}, 10**8)
 
-    def run(self, task: Task, size: int, words: Any) -> trials.Trial:
+    def run(self, task: Task, size: int, words: Any, bytes_out: int) -> trials.Trial:
         return trials.Trial((trials.Run(size / 4, 1.0, (100, 50), 10**8),
                              trials.Run(size, 2.5, (400, 50), 2 * 10**8)))
 
@@ -180,6 +180,18 @@ def test_a_task_above_its_limit_is_told(tmp_path: Path, monkeypatch: pytest.Monk
         plan(tasks(tmp_path, *STEPS), memory=150 * 10**6).check()
 
 
+def test_tasks_that_do_not_fit_side_by_side_are_told(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"a.h5": 1000, "b.h5": 1000, "c.h5": 1000})
+    FakeTrials(monkeypatch)
+    todo = tasks(tmp_path, *STEPS)
+    with pytest.raises(PlanError, match="2 tasks at once take about 400 MB, the machine has 300"):
+        plan(todo, processes=2, machine_bytes=3 * 10**8).check()
+    plan(todo, processes=1, machine_bytes=3 * 10**8).check()
+    plan(todo, processes=1000, machine_bytes=0).check()
+    assert plan(todo).machine_bytes > 10**8
+
+
 def test_refused_tasks_are_counted_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {"a.h5": 1000, "b.h5": 10, "b.fil": 10})
     FakeTrials(monkeypatch)
@@ -206,3 +218,15 @@ def test_an_input_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
 def test_no_tasks_is_wrong_use() -> None:
     with pytest.raises(UsageError):
         plan([])
+
+
+@pytest.mark.parametrize(("command", "options"), [
+    ("flag", {}), ("baseline", {"method": "polynomial"}), ("cut", {"tstop": "0.1s"})])
+def test_commands_tell_their_bytes_and_memory(command: str, options: dict[str, Any],
+                                              tmp_path: Path, samples: Path) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(samples / "SIMPSR_tracking-M01_0001.fits", tmp_path / "in")
+    task, = tasks(tmp_path, {"command": command, "output": "{stem}.h5", **options})
+    told = trials.ask_commands(task, {"workers": "1"})
+    assert told.error == "" and told.memory is not None and told.memory > 10**8
+    assert 10**4 < told.bytes_out[0] < 10**7
