@@ -190,6 +190,27 @@ def test_causes_are_whole_and_links_lead_to_files(page: Any, folder: Path) -> No
     assert sum((folder / "out" / unquote(link)).is_file() for link in links) == len(links)
 
 
+def test_many_rows_come_in_parts(browser: Any, tmp_path: Path) -> None:
+    """1200 rows: 500 are laid out, the others when asked for; sorting and filtering see all."""
+    rows = tuple(module.Row(f"{n:064x}", f"n{n:04d}", "done", seconds=n + 1) for n in range(1200))
+    (tmp_path / "r.html").write_bytes(module.page_of(module.Status(rows), "/x", "/x"))
+    opened = Opened(browser, tmp_path / "r.html").ready()
+    page = opened.page
+    assert len(visible(page)) == 500
+    assert page.locator(".find output").inner_text() == "the first 500 of 1200"
+    heading(page, "time (s)").click()
+    heading(page, "time (s)").click()
+    assert visible(page)[0] == "n1199" and len(visible(page)) == 500
+    page.locator(".find input").fill("n115")
+    page.wait_for_timeout(300)
+    assert visible(page) == [f"n{n}" for n in range(1159, 1149, -1)]
+    page.locator(".find input").fill("")
+    page.get_by_role("button", name="show all").click()
+    page.wait_for_timeout(300)
+    assert len(visible(page)) == 1200 and opened.troubles == []
+    page.close()
+
+
 def test_without_script_it_is_a_table(browser: Any, opened: Opened) -> None:
     plain = Opened(browser, opened.path, java_script_enabled=False)
     assert plain.page.locator("table.tasks tbody tr").count() == N

@@ -28,13 +28,12 @@ function sortTable(table, column, heading) {
   const down = heading.getAttribute("aria-sort") === "ascending";
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
   heading.setAttribute("aria-sort", down ? "descending" : "ascending");
-  const rows = [...table.tBodies[0].rows];
-  rows.sort((a, b) => {
-    const first = cellOf(a, column), second = cellOf(b, column);
+  const keyed = [...table.tBodies[0].rows].map((row) => [cellOf(row, column), row]);
+  keyed.sort(([first], [second]) => {
     if ((first === "") !== (second === "")) return first === "" ? 1 : -1;
     return (down ? -1 : 1) * compareTexts(first, second);
   });
-  table.tBodies[0].append(...rows);
+  table.tBodies[0].append(...keyed.map(([, row]) => row));
 }
 
 function searchTable(table, text, told) {

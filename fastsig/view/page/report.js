@@ -1,7 +1,8 @@
 // The page of a batch: totals that filter, columns that sort, a search; all of it kept in the address.
 
 const tasks = document.querySelector("table.tasks"), totals = document.querySelector(".totals");
-const headings = [...tasks.tHead.rows[0].cells], rows = [...tasks.tBodies[0].rows];
+const headings = [...tasks.tHead.rows[0].cells], rows = tasks.tBodies[0].rows;
+const FEW = 500; // rows that are laid out before more are asked for: ten thousand take seconds
 const texts = new Map(), view = new URLSearchParams(location.hash.slice(1));
 
 function textOf(row) {
@@ -17,6 +18,10 @@ function keep(changes) {
   history.replaceState(null, "", `#${view}`);
 }
 
+const more = button("show all", () => {
+  keep({ all: "1" });
+  filter();
+});
 const shown = make("output", {}), field = make("input", {
   type: "search", placeholder: "search names, causes, products", "aria-label": "search the tasks",
   value: view.get("q") ?? "",
@@ -24,14 +29,17 @@ const shown = make("output", {}), field = make("input", {
 
 function filter() {
   const state = view.get("state") ?? "", words = (view.get("q") ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+  const most = view.has("all") ? Infinity : FEW;
   let n = 0;
   for (const row of rows) {
     const fits = (!state || row.dataset.state === state) && words.every((word) => textOf(row).includes(word));
-    row.hidden = !fits;
     n += fits ? 1 : 0;
+    row.hidden = !fits || n > most;
   }
+  more.hidden = n <= most;
   for (const item of totals.children) item.setAttribute("aria-pressed", String(item.dataset.state === state));
-  shown.textContent = state || words.length ? `${n} of ${rows.length} shown` : "";
+  if (n > most) shown.textContent = `the first ${most} of ${n}`;
+  else shown.textContent = state || words.length ? `${n} of ${rows.length} shown` : "";
 }
 
 function sortBy(column, down) {
@@ -39,6 +47,7 @@ function sortBy(column, down) {
   if (!heading) return;
   heading.setAttribute("aria-sort", down ? "ascending" : "descending"); // sortTable turns it round
   sortTable(tasks, column, heading);
+  filter();
 }
 
 for (const item of totals.children) {
@@ -92,7 +101,7 @@ function reloading(seconds) {
   return make("label", {}, box, ` load anew every ${seconds} s`);
 }
 
-const tools = make("div", { className: "find" }, field, shown);
+const tools = make("div", { className: "find" }, field, shown, more);
 const seconds = Number(tasks.parentElement.dataset.reload ?? 0);
 if (seconds) tools.append(reloading(seconds));
 tasks.before(tools);
