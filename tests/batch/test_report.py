@@ -66,7 +66,7 @@ def product(path: Path, number: int) -> None:
 
 
 def name_of(number: int) -> str:
-    return f"n{number:04d} {HOSTILE.replace('/', '_')}" if number == 20 else f"n{number:04d}"
+    return f"n{number:04d} %41{HOSTILE.replace('/', '_')}" if number == 20 else f"n{number:04d}"
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +264,9 @@ def test_texts_that_no_page_can_hold(folder: Path) -> None:
     page = module.page_of(
         module.Status((module.Row("0" * 64, "a\udcff\u202eb", "failed", "\x1b[31m\udc80"),)),
         str(folder), str(folder)).decode()
+    hostile = module.Row("0" * 64, "x", "done", outputs=(("a\"b?#%41 \udcff:.h5", 5, 1),))
+    link = module.page_of(module.Status((hostile,)), "/x/out", "/x").decode()
+    assert 'href="./out/a%22b%3F%23%2541%20%FF%3A.h5"' in link
     assert "a\\udcff\\u202eb" in unescape(page) and "\\x1b[31m" in page and "\u202e" not in page
 
 
