@@ -24,6 +24,7 @@ _INDEX = {
     "OutputError": "fastsig.errors:OutputError",
     "PlanError": "fastsig.errors:PlanError",
     "UsageError": "fastsig.errors:UsageError",
+    "batch": "fastsig:batch",
     "grid": "fastsig.reductions.mapping:grid",
     "info": "fastsig.io:info",
     "open": "fastsig.chain:open_chain",
@@ -37,6 +38,8 @@ def __getattr__(name: str) -> Any:
     if name not in _INDEX:
         raise AttributeError(f"module 'fastsig' has no attribute {name!r}")
     module, _, attribute = _INDEX[name].partition(":")
+    if module == "fastsig":  # a package below
+        return import_module(f"{module}.{attribute}")
     value = getattr(import_module(module), attribute)
     globals()[name] = value
     return value

@@ -1,3 +1,4 @@
+from fastsig import batch as batch
 from fastsig._version import __version__ as __version__
 from fastsig.chain import Chain as Chain
 from fastsig.chain import open_chain as open
@@ -18,6 +19,6 @@ from fastsig.stream import Block as Block
 
 __all__ = [
     "Block", "Chain", "Cube", "Data", "DataError", "FastsigError", "FastsigWarning", "FormatError",
-    "Header", "OutputError", "PlanError", "UsageError", "__version__", "grid", "info", "open",
-    "open_cube",
+    "Header", "OutputError", "PlanError", "UsageError", "__version__", "batch", "grid", "info",
+    "open", "open_cube",
 ]

@@ -19,11 +19,12 @@ from fastsig.memory import resident_bytes
 from fastsig.scheduler import run
 from fastsig.signals import held
 from fastsig.stream import Block, Stream, VoltageStream
+from fastsig.threads import processors
 from fastsig.validity import Spans
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["copy", "plan", "target_format", "write"]
+__all__ = ["copy", "memory_bytes", "plan", "target_format", "write"]
 
 _SUFFIXES = {".h5": "native", ".hdf5": "native", ".raw": "guppi", ".dada": "dada", ".vdif": "vdif"}
 _SCAN_BYTES = 2**22
@@ -170,7 +171,7 @@ def _as_integers(stream: Stream) -> VoltageStream:
 
 
 def _threads(workers: int | None) -> int:
-    threads = len(os.sched_getaffinity(0)) if workers is None else workers
+    threads = processors() if workers is None else workers
     if threads < 1:
         raise UsageError(f"workers = {workers}; allowed: 1 or more")
     return threads
@@ -188,6 +189,14 @@ def _fit(writer: VoltageWriter, source: VoltageStream, threads: int, memory: int
         raise PlanError(f"--memory {memory / 1e6:.0f}MB is below the floor of this plan, "
                         f"{-(-(base + each) // 10**6)}MB")
     return min(threads, flight), min(threads + 2, flight)
+
+
+def memory_bytes(writer: VoltageWriter, source: VoltageStream, *, workers: int | None = None,
+                 memory: int | None = None) -> int:
+    """Bytes that the process is expected to take while it copies; parameters as of `write`."""
+    flight = _fit(writer, source, _threads(workers), memory)[1]
+    return resident_bytes() + _ALLOWANCE + flight * (
+        writer.work_bytes + source.work_bytes(writer.piece))
 
 
 def _records(stream: VoltageStream, hash_inputs: bool) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from fastsig.signals import held
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import Block, SpectrumStream, Stream
 from fastsig.targets import Target, refuse_losses, target
+from fastsig.threads import processors
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def plan_products(
 
     Targets tell what the writers take; without them that of FBH5 of 32 bits is taken.
     """
-    threads = len(os.sched_getaffinity(0)) if workers is None else workers
+    threads = processors() if workers is None else workers
     if threads < 1:
         raise UsageError(f"workers = {workers}; allowed: 1 or more")
     if not streams:

@@ -11,11 +11,24 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["enter_pool", "spread"]
+__all__ = ["enter_pool", "limit_processors", "processors", "spread"]
 
 _here = threading.local()
+_most: int | None = None
 
 Item = TypeVar("Item")
+
+
+def limit_processors(n: int) -> None:
+    """Leave the other processors to other processes of a batch."""
+    global _most
+    _most = n
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    there = len(os.sched_getaffinity(0))
+    return there if _most is None else max(1, min(there, _most))
 
 
 def enter_pool() -> None:
@@ -31,7 +44,7 @@ def spread(work: Callable[[Item], object], items: Sequence[Item]) -> None:
     BaseException
         What `work` raised; once it has failed, no further item is begun.
     """
-    n = 1 if getattr(_here, "pooled", False) else len(os.sched_getaffinity(0))
+    n = 1 if getattr(_here, "pooled", False) else processors()
     if min(n, len(items)) < 2:
         for item in items:
             work(item)

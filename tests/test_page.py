@@ -10,7 +10,7 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
-from browser import chromium
+from browser import Opened
 from cli import fastsig
 from streams import MemorySpectra, header
 from test_view import Spectra
@@ -108,35 +108,8 @@ def half_step(told: dict[str, Any], values: np.ndarray) -> np.ndarray:
     return 1.001 * told["step"] / 2 * np.hypot(told["spread"], values - told["center"]) + 1e-6
 
 
-class Opened:
-    """A page that is open, with what went wrong in it and what it asked for."""
-
-    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
-        self.path, self.content = path, path.read_bytes()
-        self.page = browser.new_page(viewport={"width": 1300, "height": 950}, **options)
-        self.troubles: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda each: self.troubles.append(f"{each.type}: {each.text}"))
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
-
-    def ready(self) -> Opened:
-        self.page.wait_for_selector("body[data-ready=yes]", state="attached", timeout=10_000)
-        return self
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """What the page shows; NaN comes as NaN."""
-        return self.page.evaluate("fastsigPage.state()")
-
-    def wait(self, condition: Callable[[dict[str, Any]], bool]) -> None:
-        """Until the page shows something; its policy forbids what playwright has for this."""
-        for _ in range(200):
-            if condition(self.state):
-                return
-            self.page.wait_for_timeout(20)
-        pytest.fail(f"the page stays at {self.state['view']}")
+class Page(Opened):
+    """A page with panels."""
 
     def pixel(self, panel: str, share: tuple[float, float]) -> tuple[float, float]:
         """A place in the window: shares of a panel's axes, from the left and from below."""
@@ -157,22 +130,16 @@ class Opened:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def opened_waterfall(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+def opened_waterfall(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     path = tmp_path_factory.mktemp("page") / "waterfall.html"
     write_page(spectra(), path)
-    opened = Opened(browser, path).ready()
+    opened = Page(browser, path).ready()
     yield opened
     opened.page.close()
 
 
 @pytest.fixture
-def waterfall(opened_waterfall: Opened) -> Opened:
+def waterfall(opened_waterfall: Page) -> Page:
     """As it opens, whatever a test before did."""
     opened_waterfall.page.reload()
     return opened_waterfall.ready()
@@ -183,12 +150,12 @@ def cube(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any
     folder = tmp_path_factory.mktemp("cube")
     made = write_cube(folder / "cube.fits")
     fastsig("view", folder / "cube.fits", "-o", folder / "cube.html")
-    opened = Opened(browser, folder / "cube.html", color_scheme="dark").ready()
+    opened = Page(browser, folder / "cube.html", color_scheme="dark").ready()
     yield opened, *made
     opened.page.close()
 
 
-def test_size_and_silence(waterfall: Opened) -> None:
+def test_size_and_silence(waterfall: Page) -> None:
     """Four products of 1024 x 512 in 3 MB, unreduced; no error, no request, no foreign script."""
     assert len(waterfall.content) < 3_000_000
     assert model_of(waterfall.content)["shape"] == [1024, 512]
@@ -203,7 +170,7 @@ def test_size_and_silence(waterfall: Opened) -> None:
     assert len(rows) == 2 and any(row.count(HOSTILE) == 2 for row in rows)
 
 
-def test_foreign_scripts_do_not_run(waterfall: Opened) -> None:
+def test_foreign_scripts_do_not_run(waterfall: Page) -> None:
     """Even if a header's text became HTML, the page's policy would not let it run."""
     waterfall.page.evaluate("""() => {
         const script = document.createElement("script");
@@ -221,7 +188,7 @@ def test_foreign_scripts_do_not_run(waterfall: Opened) -> None:
     waterfall.troubles.clear()
 
 
-def test_drag_zooms_and_double_click_shows_all(waterfall: Opened) -> None:
+def test_drag_zooms_and_double_click_shows_all(waterfall: Page) -> None:
     whole = waterfall.state
     assert whole["xlim"] == pytest.approx([1417.995, 1423.115])
     assert whole["ylim"] == pytest.approx([0, 102.4])
@@ -241,7 +208,7 @@ def test_drag_zooms_and_double_click_shows_all(waterfall: Opened) -> None:
     assert waterfall.state["view"] == whole["view"]
 
 
-def test_wheel_and_shift(waterfall: Opened) -> None:
+def test_wheel_and_shift(waterfall: Page) -> None:
     waterfall.page.mouse.move(*waterfall.pixel("map", (0.25, 0.75)))
     waterfall.page.mouse.wheel(0, -300)
     waterfall.wait(lambda state: state["view"]["x1"] < 500)
@@ -259,7 +226,7 @@ def test_wheel_and_shift(waterfall: Opened) -> None:
     waterfall.page.keyboard.press("Escape")
 
 
-def test_click_cuts_through_the_data(waterfall: Opened) -> None:
+def test_click_cuts_through_the_data(waterfall: Page) -> None:
     data = spectra().spectra
     waterfall.click("map", (0.3, 0.2))
     state = waterfall.state
@@ -287,7 +254,7 @@ def test_click_cuts_through_the_data(waterfall: Opened) -> None:
     assert waterfall.state["cross"] == {"i": column + 1, "j": row + 1}
 
 
-def test_products_weights_and_means(waterfall: Opened) -> None:
+def test_products_weights_and_means(waterfall: Page) -> None:
     data = spectra().spectra
     page, product = waterfall.page, waterfall.page.locator("select").first
     product.select_option(label="V")
@@ -316,7 +283,7 @@ def test_products_weights_and_means(waterfall: Opened) -> None:
     assert waterfall.troubles == []
 
 
-def test_what_is_not_valid_looks_like_no_data(waterfall: Opened) -> None:
+def test_what_is_not_valid_looks_like_no_data(waterfall: Page) -> None:
     """Grey where the weight is 0: no map of colours is used there."""
     colors = waterfall.page.evaluate("""() => {
         const state = fastsigPage.state(), canvas = document.querySelector(".map .base");
@@ -329,7 +296,7 @@ def test_what_is_not_valid_looks_like_no_data(waterfall: Opened) -> None:
     assert np.all(np.ptp(lost, axis=1) < 20) and np.all(np.ptp(seen, axis=1) > 60)
 
 
-def test_tables_search_and_sort(waterfall: Opened) -> None:
+def test_tables_search_and_sort(waterfall: Page) -> None:
     page = waterfall.page
     first = page.locator("details").first
     first.locator("input[type=search]").fill("tsamp")
@@ -341,8 +308,8 @@ def test_tables_search_and_sort(waterfall: Opened) -> None:
     assert names == sorted(names) and len(names) > 10
 
 
-def test_without_script_the_header_is_there(browser: Any, waterfall: Opened) -> None:
-    opened = Opened(browser, waterfall.path, java_script_enabled=False)
+def test_without_script_the_header_is_there(browser: Any, waterfall: Page) -> None:
+    opened = Page(browser, waterfall.path, java_script_enabled=False)
     assert "needs JavaScript" in opened.page.locator("noscript").inner_text()
     assert "FAST" in opened.page.locator("table.facts").first.inner_text()
     opened.page.close()
@@ -353,7 +320,7 @@ def test_leap_second(browser: Any, tmp_path: Path) -> None:
     stream = MemorySpectra(np.arange(40.0).reshape(5, 1, 8), head.replace(
         channels=ChannelAxis(Fraction(10**9), Fraction(10**6), 8)))
     write_page(stream, tmp_path / "leap.html")
-    opened = Opened(browser, tmp_path / "leap.html").ready()
+    opened = Page(browser, tmp_path / "leap.html").ready()
     told = []
     for row in range(5):
         opened.click("map", (0.5, (row + 0.5) / 5))

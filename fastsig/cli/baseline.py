@@ -157,6 +157,8 @@ def _tell(stage: Any, plans: list[Any], targets: list[Any], options: dict[str, A
     """What would be done."""
     if options["as_json"]:
         common.print_json({"outputs": [made.path for made in targets], "dry_run": True,
+                           "bytes": [made.sizes.disk for made in targets],
+                           "memory_bytes": max(plan.memory for plan in plans),
                            "losses": [loss for made in targets for loss in made.losses],
                            "shape": list(stage.shape), **stage.parameters()})
         return

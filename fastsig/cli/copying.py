@@ -84,6 +84,8 @@ def _copy_voltages(stream: Any, output: str, to: str | None, options: dict[str, 
     told = _record(writer.NAME, writer.files, writer.rows[1] - writer.rows[0], writer.n_bits,
                    writer.losses)
     if options["dry_run"]:
+        told["memory_bytes"] = convert.memory_bytes(
+            writer, stream, workers=options["workers"], memory=options["memory"])
         _tell(told, output, options)
         return
     convert.refuse_losses(writer, options["lossy"])
@@ -107,7 +109,7 @@ def _copy_spectra(stream: Any, output: str, to: str | None, options: dict[str, A
     told = _record(made.name, [(made.path, made.sizes.disk)], stream.shape[0], made.n_bits,
                    made.losses)
     if options["dry_run"]:
-        _tell(told, output, options)
+        _tell({**told, "memory_bytes": plan.memory}, output, options)
         return
     targets.refuse_losses(made, options["lossy"])
     say_losses(made.losses, options)

@@ -20,8 +20,10 @@ import click
 from fastsig._version import __version__
 
 _COMMANDS = ("info", "spectra", "flag", "calibrate", "baseline", "switch", "frame", "grid",
-             "extract", "moment", "view", "convert", "cut", "validate", "simulate", "doctor",
-             "warmup")
+              "extract", "moment", "view", "convert", "cut", "validate", "simulate", "batch",
+              "doctor", "warmup")
+#: Commands that lie above this package: they drive the others.
+_ABOVE = {"batch": "fastsig.batch.commands"}
 
 
 class Terminated(BaseException):
@@ -43,7 +45,8 @@ class LazyGroup(click.Group):
         """The command of that name."""
         if name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"fastsig.cli.{name}"), name)
+        module = importlib.import_module(_ABOVE.get(name, f"fastsig.cli.{name}"))
+        command: click.Command = getattr(module, name)
         return command
 
 

@@ -14,10 +14,11 @@ import os
 import re
 import secrets
 import socket
+from collections.abc import Iterable
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["sweep", "writer_id"]
+__all__ = ["sweep", "sweep_names", "writer_id"]
 
 # What follows NAME in a temporary name; "-old" is a file that is about to be replaced.
 _TAIL = r"\.([A-Za-z0-9_]+-[0-9]+-[0-9a-f]+)(?:-old)?\.part"
@@ -40,6 +41,31 @@ def sweep(path: str) -> list[str]:
     for each in glob.glob(glob.escape(folder or ".").replace("{file}", "[0-9]*")):
         removed += _sweep_folder(each, pattern)
     return removed
+
+
+def sweep_names(paths: Iterable[str]) -> list[str]:
+    """Remove what dead writers of many paths left, as `sweep` does; each folder is listed once."""
+    folders: dict[str, list[str]] = {}
+    removed = []
+    for path in paths:
+        folder, name = os.path.split(path)
+        if "{file}" in folder:
+            removed += sweep(path)
+            continue
+        folders.setdefault(folder, []).append("[0-9]{4,}".join(
+            map(re.escape, name.split("{file}"))))
+    for folder, names in folders.items():
+        if any(name.endswith(".part") for name in _names(folder)):
+            pattern = re.compile(rf"\.(?:{'|'.join(names)}){_TAIL}")
+            removed += _sweep_folder(folder, pattern)
+    return removed
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _sweep_folder(folder: str, pattern: re.Pattern[str]) -> list[str]:

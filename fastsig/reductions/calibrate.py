@@ -28,6 +28,7 @@ from fastsig.stages.flux import Flux
 from fastsig.stages.locate import Locate
 from fastsig.stages.stokes import Stokes
 from fastsig.stream import SpectrumStream, Stream
+from fastsig.threads import processors
 from fastsig.units import exact
 
 __all__ = ["Found", "calibrated", "check", "solve"]
@@ -141,7 +142,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
         raise UsageError(f"{stream.path}: phase needs CR and CI; here are "
                          f"{', '.join(stream.polarization.names)}")
     kelvin = options.temperatures(tcal, stream, n_pol, beam)
-    threads = len(os.sched_getaffinity(0)) if workers is None else workers
+    threads = processors() if workers is None else workers
     power, weight, step = total_power(stream, workers=threads, progress=progress)
     cycle = _cycle(stream, power, weight, step, diode)
     independent = n_eff(stream)

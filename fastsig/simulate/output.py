@@ -15,6 +15,7 @@ from fastsig.signals import check, held
 from fastsig.simulate.coarse import CoarseVoltage
 from fastsig.simulate.engine import FastVoltage
 from fastsig.simulate.values import whole
+from fastsig.threads import processors
 
 __all__ = ["Report", "fast_voltage", "write"]
 
@@ -74,7 +75,7 @@ def write(
     progress: Callable[[int], None] | None = None,
 ) -> Report:
     """Write a recording to a native file; parameters and errors as of `fast_voltage`."""
-    cores = len(os.sched_getaffinity(0))
+    cores = processors()
     threads = cores if workers is None else whole(workers, "workers", 1)
     clipped, lost = np.zeros(2, np.int64), np.zeros(2, np.int64)
     with held(), NativeWriter(path, recording.header, recording.n_time, truth=recording.truth,

@@ -17,6 +17,7 @@ from fastsig.io.psrfits_writer import PsrfitsWriter
 from fastsig.signals import check, held
 from fastsig.simulate.spectra import FastSpectra, MadeSpectra
 from fastsig.simulate.values import whole
+from fastsig.threads import processors
 
 __all__ = ["OBSERVING", "file_name", "spectral", "write_psrfits", "write_spectral"]
 
@@ -178,7 +179,7 @@ def write_spectral(
 
 
 def _blocks(recording: FastSpectra, workers: int | None) -> Iterator[MadeSpectra]:
-    cores = len(os.sched_getaffinity(0))
+    cores = processors()
     threads = cores if workers is None else whole(workers, "workers", 1)
     for made in recording.blocks(threads):
         check()

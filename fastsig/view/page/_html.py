@@ -32,7 +32,8 @@ _NESTED = (Mapping, list, tuple)
 _LONGEST, _DEEPEST = 2**22, 50  # bytes of a provenance that a page takes, and how deep it goes
 
 
-def document(title: str, body: str, scripts: Sequence[str] = (), *, lead: str = "") -> bytes:
+def document(title: str, body: str, scripts: Sequence[str] = (), *, lead: str = "",
+             styles: Sequence[str] = (), generator: str = "fastsig") -> bytes:
     """A whole page.
 
     Parameters
@@ -45,8 +46,12 @@ def document(title: str, body: str, scripts: Sequence[str] = (), *, lead: str = 
         Files of this package that the page runs, in this order, after ``common.js``.
     lead : str
         Plain text below the heading.
+    styles : sequence of str
+        Files of this package that follow ``style.css``.
+    generator : str
+        What made the page, to know it again.
     """
-    style = _asset("style.css")
+    style = "".join(_asset(name) for name in ("style.css", *styles))
     script = ("(() => {\n\"use strict\";\n"
               + "".join(_asset(name) for name in ("common.js", *scripts)) + "})();\n")
     policy = ("default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
@@ -55,6 +60,7 @@ def document(title: str, body: str, scripts: Sequence[str] = (), *, lead: str = 
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f'<meta name="generator" content="{escape(generator)}">\n'
         f'<meta name="viewport" content="width=device-width">\n'
         f'<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
         f"<title>{name}</title>\n<style>{style}</style>\n</head>\n<body>\n"

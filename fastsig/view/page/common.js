@@ -15,7 +15,7 @@ function make(tag, properties = {}, ...children) {
 
 const cellOf = (row, column) => row.cells[column].dataset.sort ?? row.cells[column].textContent;
 
-// Numbers before texts, each in its own order.
+// Numbers before texts, each in its own order; sortTable leaves empty cells at the end.
 function compareTexts(a, b) {
   const first = a.trim() === "" ? NaN : Number(a), second = b.trim() === "" ? NaN : Number(b);
   const numbers = [first, second].map((value) => !Number.isNaN(value));
@@ -28,9 +28,12 @@ function sortTable(table, column, heading) {
   const down = heading.getAttribute("aria-sort") === "ascending";
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
   heading.setAttribute("aria-sort", down ? "descending" : "ascending");
-  const rows = [...table.tBodies[0].rows];
-  rows.sort((a, b) => (down ? -1 : 1) * compareTexts(cellOf(a, column), cellOf(b, column)));
-  table.tBodies[0].append(...rows);
+  const keyed = [...table.tBodies[0].rows].map((row) => [cellOf(row, column), row]);
+  keyed.sort(([first], [second]) => {
+    if ((first === "") !== (second === "")) return first === "" ? 1 : -1;
+    return (down ? -1 : 1) * compareTexts(first, second);
+  });
+  table.tBodies[0].append(...keyed.map(([, row]) => row));
 }
 
 function searchTable(table, text, told) {

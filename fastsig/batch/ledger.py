@@ -1,0 +1,329 @@
+"""What became of every task: journals, one a writer, merged on read.
+
+A journal is a file of lines of JSON in ``.fastsig-batch/journal`` of the output folder. Its writer
+alone appends to it, a whole line with one write(2), so that no lock is needed to read; a torn line
+is what a writer left that died in it, and counts for nothing. Later is what has the higher attempt,
+then the higher sequence number: a writer begins above all that it can read, whatever the clocks of
+two hosts say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from fastsig.errors import OutputError
+
+__all__ = ["FOLDER", "Ledger", "Product", "Record", "host_name", "log_path", "read_records"]
+
+#: Folder within the output folder.
+FOLDER = ".fastsig-batch"
+
+_MANY = 32  # journals, from which on a run puts them together at its end
+_RESERVE = 2**10  # bytes a task that are kept free for its records
+_MOST_RESERVED = 2**24
+
+#: Name relative to the output folder, size, mtime in ns; -1 for both where it is not made yet.
+Product = tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A line of a journal: a task came to a state.
+
+    Parameters
+    ----------
+    task, state, name : str
+        Id of the task, one of `STATES`, the task's name.
+    attempt, seq : int
+        Which time it is tried; number in the order of all that the writer knew of.
+    at : float
+        Unix time, for people.
+    host, pid
+        Of the writer.
+    outputs : tuple of Product
+        Names that it is to make (running), or what it made (done).
+    error : str
+        Why it is not done, one line.
+    step : str
+        Command that ended it.
+    code : int
+        Exit code of that command; negative where a signal ended its process.
+    seconds, peak_bytes, deaths
+        Wall time, most memory, and how many worker processes died of it since it was chosen.
+    """
+
+    task: str
+    state: str
+    name: str = ""
+    attempt: int = 0
+    seq: int = 0
+    at: float = 0.0
+    host: str = ""
+    pid: int = 0
+    outputs: tuple[Product, ...] = ()
+    error: str = ""
+    step: str = ""
+    code: int = 0
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    deaths: int = 0
+
+    @property
+    def order(self) -> tuple[int, int, float]:
+        """What a later record of the same task has more of."""
+        return self.attempt, self.seq, self.at
+
+
+_DEFAULTS = {field.name: field.default for field in fields(Record)}
+
+
+def host_name() -> str:
+    """The name of the host, in characters that names of files can have."""
+    return re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname()) or "host"
+
+
+def log_path(folder: str, name: str, task: str) -> str:
+    """The log of a task, within an output folder."""
+    plain = re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".")[:100]
+    return os.path.join(folder, FOLDER, "logs", f"{plain or 'task'}-{task[:16]}.log")
+
+
+def read_records(folder: str) -> Iterator[Record]:
+    """All records of an output folder, in no order; torn lines are left out."""
+    journals, lines = os.path.join(folder, FOLDER, "journal"), []
+    for left in reversed(range(10)):
+        try:
+            lines = [line for name in _journals(journals)
+                     for line in _lines(os.path.join(journals, name))]
+            break
+        except FileNotFoundError:  # put together with others since the folder was listed
+            if not left:
+                raise
+    for line in lines:
+        record = _parse(line)
+        if record is not None:
+            yield record
+
+
+def _journals(folder: str) -> list[str]:
+    try:
+        return sorted(name for name in os.listdir(folder) if name.endswith(".jsonl"))
+    except FileNotFoundError:
+        return []
+
+
+def _lines(path: str) -> list[bytes]:
+    with open(path, "rb") as file:
+        return file.read().split(b"\n")[:-1]  # what follows the last line's end is torn
+
+
+def _parse(line: bytes) -> Record | None:
+    try:
+        values = json.loads(line)
+        outputs = tuple((str(name), int(size), int(mtime))
+                        for name, size, mtime in values.pop("outputs", ()))
+        return Record(outputs=outputs,
+                      **{key: value for key, value in values.items() if key in _DEFAULTS})
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+class Ledger:
+    """The records of an output folder, and the journal of this writer.
+
+    Parameters
+    ----------
+    folder : str
+        The output folder; it need not be there to be read.
+
+    Attributes
+    ----------
+    records : dict
+        The latest record of each task, by id.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.records: dict[str, Record] = {}
+        self._owners: dict[str, Record] = {}
+        self._seq = 0
+        self._lock = threading.Lock()
+        self._descriptor = -1
+        self._unwritten: list[bytes] = []
+        self._torn = False
+        self._dirty, self._ended = threading.Event(), False
+        self._flusher: threading.Thread | None = None
+        for record in read_records(folder):
+            self._take(record)
+
+    def _take(self, record: Record) -> None:
+        self._seq = max(self._seq, record.seq)
+        known = self.records.get(record.task)
+        if known is None or known.order <= record.order:
+            self.records[record.task] = record
+        for name, _, _ in record.outputs:
+            owner = self._owners.get(name)
+            if owner is None or (owner.seq, owner.at) <= (record.seq, record.at):
+                self._owners[name] = record
+
+    def owner(self, name: str) -> Record | None:
+        """The latest record of a task that made, or was to make, the product of that name."""
+        return self._owners.get(name)
+
+    def products(self) -> dict[str, Record]:
+        """All names of products and who made, or was to make, them last."""
+        return dict(self._owners)
+
+    def begin(self, n_tasks: int) -> None:
+        """Open a journal of our own, and keep room on the disk for the records of `n_tasks`."""
+        folder = os.path.join(self.folder, FOLDER, "journal")
+        name = f"{host_name()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+        self.path = os.path.join(folder, name)
+        try:
+            os.makedirs(folder, exist_ok=True)
+            os.makedirs(os.path.join(self.folder, FOLDER, "logs"), exist_ok=True)
+            self._descriptor = os.open(
+                self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
+        except OSError as error:
+            raise OutputError(error.filename or folder, f"cannot be written: {error.strerror}"
+                              ) from error
+        self._reserve(min(_MOST_RESERVED, _RESERVE * n_tasks))
+        self._flusher = threading.Thread(target=self._flush, name="fastsig-ledger", daemon=True)
+        self._flusher.start()
+
+    def _flush(self) -> None:
+        """Make durable what is written, beside the work: one fsync for all that came meanwhile."""
+        while not self._ended:
+            self._dirty.wait()
+            self._dirty.clear()
+            with contextlib.suppress(OSError):
+                os.fsync(self._descriptor)
+
+    def _reserve(self, size: int) -> None:
+        """A file that gives its room to the journal when the disk is full."""
+        with contextlib.suppress(OSError):
+            reserve = os.open(f"{self.path}.reserve", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC)
+            try:
+                os.posix_fallocate(reserve, 0, max(1, size))
+            finally:
+                os.close(reserve)
+
+    def _release(self) -> None:
+        with contextlib.suppress(OSError):
+            os.unlink(f"{self.path}.reserve")
+
+    def append(self, record: Record, *, durable: bool = True) -> Record:
+        """Write a record, numbered and dated; with `durable` an fsync follows at once, beside.
+
+        A record that a full disk does not take is tried again with the next.
+        """
+        with self._lock:
+            self._seq += 1
+            record = replace(record, seq=self._seq, at=time.time(), host=host_name(),
+                             pid=os.getpid())
+            self._take(record)
+            values = {key: value for key, value in asdict(record).items()
+                      if value != _DEFAULTS[key]}
+            line = json.dumps(values, separators=(",", ":"), ensure_ascii=False)
+            self._unwritten.append(line.encode("utf-8", "backslashreplace") + b"\n")
+            self._write()
+        if durable:
+            self._dirty.set()
+        return record
+
+    def _write(self) -> None:
+        while self._unwritten:
+            line = b"\n" * self._torn + self._unwritten[0]
+            written = self._try(line)
+            if written < len(line):
+                self._release()
+                self._torn |= written > 0
+                line = b"\n" * self._torn + self._unwritten[0]
+                written = self._try(line)
+                if written < len(line):
+                    self._torn |= written > 0
+                    return
+            self._torn = False
+            self._unwritten.pop(0)
+
+    def _try(self, line: bytes) -> int:
+        try:
+            return os.write(self._descriptor, line)
+        except OSError:
+            return 0
+
+    def close(self, *, alone: bool = False) -> None:
+        """Make all durable; `alone`: no other writer lives, so that many journals become one.
+
+        Raises
+        ------
+        OutputError
+            Where records could not be written.
+        """
+        if self._flusher is None:
+            return
+        with self._lock:
+            self._write()
+        self._ended = True
+        self._dirty.set()
+        self._flusher.join()  # with a last fsync
+        self._flusher = None
+        os.close(self._descriptor)
+        self._descriptor = -1
+        self._release()
+        if self._unwritten:
+            raise OutputError(self.path, f"{len(self._unwritten)} records could not be written: "
+                              "the next run does these tasks again")
+        folder = os.path.dirname(self.path)
+        if not os.path.getsize(self.path):
+            os.unlink(self.path)
+        if alone and len(_journals(folder)) > _MANY:
+            self._compact(folder)
+
+    def _compact(self, folder: str) -> None:
+        """Put the latest records into one new journal, and remove those that it stands for."""
+        old = _journals(folder)
+        kept = {id(record): record for record in (*self._owners.values(), *self.records.values())}
+        name = f"{host_name()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+        path = os.path.join(folder, name)
+        lines = [json.dumps(asdict(record), separators=(",", ":"), ensure_ascii=False)
+                 for record in sorted(kept.values(), key=lambda record: record.seq)]
+        try:
+            with open(f"{path}.part", "x", encoding="utf-8", errors="backslashreplace") as file:
+                file.write("\n".join([*lines, ""]))
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(f"{path}.part", path)
+        except OSError:  # a full disk: they stay as they are
+            with contextlib.suppress(OSError):
+                os.unlink(f"{path}.part")
+            return
+        for each in old:
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(folder, each))
+
+    def sweep(self, keep: str) -> None:
+        """Remove what dead writers kept free, not `keep`'s; for who knows that no other lives."""
+        folder = os.path.join(self.folder, FOLDER, "journal")
+        with contextlib.suppress(OSError):
+            for name in os.listdir(folder):
+                if name.endswith((".reserve", ".part")) and not name.startswith(
+                        os.path.basename(keep)):
+                    with contextlib.suppress(OSError):
+                        os.unlink(os.path.join(folder, name))
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.close()

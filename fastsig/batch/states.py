@@ -1,0 +1,83 @@
+"""What may become of a task: one table of all states, and how an end is told from a message."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["STATES", "State", "chosen_by", "state_of"]
+
+
+@dataclass(frozen=True)
+class State:
+    """A state of a task.
+
+    Parameters
+    ----------
+    meaning : str
+        For people, one line.
+    again : bool
+        Whether a run does such a task again by itself.
+    retry : str
+        Choice of ``batch retry`` that takes it, beside ``--all``: failed, killed, or none.
+    recorded : bool
+        Whether it stands in journals; the others follow from what does, and from the disk.
+    """
+
+    meaning: str
+    again: bool = True
+    retry: str = "failed"
+    recorded: bool = True
+
+
+#: All states, in the order in which they are told.
+STATES = {
+    "waiting": State("not begun", retry="", recorded=False),
+    "running": State("a run is at it", again=False, retry=""),
+    "done": State("all products are there and recorded", again=False, retry=""),
+    "failed": State("a command refused an input or ended with an error"),
+    "vanished": State("an input is not there any more"),
+    "timeout": State("took longer than the time limit"),
+    "memory": State("needs more than the memory limit"),
+    "disk-full": State("no room for a product: disk, quota or limit on sizes"),
+    "damaged": State("a product is missing, changed or corrupt"),
+    "refused": State("a name is taken by a file of another task, recipe or hand"),
+    "killed": State("its worker process died", retry="killed"),
+    "preempted": State("the run was told to stop (SIGTERM, Ctrl-C)", retry="killed"),
+    "abandoned": State("the run itself died", retry="killed", recorded=False),
+    "poison": State("its worker processes died again and again", again=False, retry="killed"),
+}
+
+_NO_ROOM = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), os.strerror(errno.EFBIG))
+_NO_MEMORY = ("is below the floor", "out of memory", os.strerror(errno.ENOMEM))
+
+
+def state_of(code: int, message: str, missing: Iterable[str] = ()) -> str:
+    """State of a task whose command ended with `code` and `message`.
+
+    Parameters
+    ----------
+    code : int
+        Exit code, not 0.
+    message : str
+        The command's last line of an error.
+    missing : iterable of str
+        Inputs that are not there now.
+    """
+    if code in (130, 143, 129):
+        return "preempted"
+    if any(text in message for text in _NO_MEMORY):
+        return "memory"
+    if any(text in message for text in _NO_ROOM):
+        return "disk-full"
+    return "vanished" if any(missing) else "failed"
+
+
+def chosen_by(choices: Iterable[str]) -> frozenset[str]:
+    """States that ``batch retry`` takes with ``failed``, ``killed`` or ``all``."""
+    taken = set(choices)
+    return frozenset(
+        name for name, state in STATES.items()
+        if state.retry in taken or ("all" in taken and name not in ("done", "running")))

@@ -1,0 +1,198 @@
+"""Engines: one outcome of all; deaths of Dask's workers, scheduler and client; shards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import batches
+import pytest
+from batches import begin, has_begun, products, recipe, states, wait_for
+from cli import fastsig
+from engines import check, engines
+
+from fastsig.batch.shards import from_environment, of_shard, parse
+from fastsig.batch.tasks import Task
+from fastsig.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return batches.install(tmp_path_factory.mktemp("plugin"))
+
+
+class Cluster:
+    """A Dask scheduler and workers, each a process of its own."""
+
+    def __init__(self, folder: Path, plugin: str, workers: int) -> None:
+        self._env = {**os.environ, "PYTHONPATH": plugin, "DASK_DISTRIBUTED__LOGGING": "",
+                     "DASK_TEMPORARY_DIRECTORY": str(folder)}
+        self.file = folder / "scheduler.json"
+        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0",
+                                     "--no-dashboard", "--scheduler-file", self.file)
+        wait_for(self.file.exists)
+        self.workers = [self.worker() for _ in range(workers)]
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        return self._start("worker", "--scheduler-file", self.file, "--nthreads", "1",
+                           "--no-dashboard", "--no-nanny", "--memory-limit", "0")
+
+    def _start(self, *words: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_" + words[0], *map(str, words[1:])],
+            env=self._env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def close(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, plugin: str) -> Iterator[Cluster]:
+    made = Cluster(tmp_path, plugin, 2)
+    yield made
+    made.close()
+
+
+def test_three_engines_have_one_outcome(tmp_path: Path) -> None:
+    """Same bytes, states and causes; a corrupt one, an unreadable one, two of one name."""
+    found = engines(tmp_path, 30)
+    check(found)
+    counts = Counter(state for state, _ in found["local"].states.values())
+    assert counts == {"done": 25, "failed": 3, "refused": 2}
+    assert len(found["local"].sums) == 50
+
+
+def test_worker_of_dask_dies_and_a_poisonous_task(tmp_path: Path, plugin: str,
+                                                  cluster: Cluster) -> None:
+    """The death of a Dask worker costs its task one try; a task's own deaths set it aside."""
+    path = recipe(tmp_path, {
+        "a": {"sleep": 30, "once": str(tmp_path / "marker")}, "b": {},
+        "dies": {"die": signal.SIGSEGV}, "late": {}})
+    process = begin(path, "--dask-scheduler", cluster.file, "--retries", 1, plugin=plugin)
+    wait_for((tmp_path / "marker").exists)
+    (worker,) = [each for each in cluster.workers if _is_at(each.pid, "a")]
+    worker.kill()
+    worker.wait()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1, errors
+    assert states(path) == {"a": "done", "b": "done", "dies": "poison", "late": "done"}
+    assert "killed a: its Dask worker died" in errors and "2 processes died of it" in errors
+    assert set(products(tmp_path / "out")) == {"a.h5", "b.h5", "late.h5"}
+
+
+def _is_at(worker: int, name: str) -> bool:
+    """Whether the log of a task is open in a process of a Dask worker."""
+    for child in batches.children(worker):
+        try:
+            if f"/{name}-" in os.readlink(f"/proc/{child}/fd/1"):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def test_scheduler_dies_and_client_dies(tmp_path: Path, plugin: str, cluster: Cluster) -> None:
+    """Each ends what runs, everywhere; the run that is given again goes on."""
+    deeds = {name: {"sleep": 60, "once": str(tmp_path / f"{name}.once")} for name in "ab"}
+    path = recipe(tmp_path, {**deeds, "c": {}})
+    client = begin(path, "--dask-scheduler", cluster.file, plugin=plugin)
+    wait_for(lambda: all((tmp_path / f"{name}.once").exists() for name in "ab"))
+    client.kill()  # Dask's workers stop what nobody waits for
+    client.communicate()
+    wait_for(lambda: not any(map(batches.children, [each.pid for each in cluster.workers])), 20)
+    assert states(path) == {"a": "abandoned", "b": "abandoned", "c": "waiting"}
+    (tmp_path / "a.once").unlink()
+    process = begin(path, "--dask-scheduler", cluster.file, "-j", 1, plugin=plugin)
+    wait_for((tmp_path / "a.once").exists)
+    children = [child for each in cluster.workers for child in batches.children(each.pid)]
+    cluster.scheduler.kill()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 and "is lost, with 1 task on its workers" in errors, errors
+    assert states(path) == {"a": "preempted", "b": "abandoned", "c": "waiting"}
+    wait_for(lambda: not any(os.path.exists(f"/proc/{child}") for child in children), 40)
+    batches.batch(path, plugin=plugin)
+    assert set(states(path).values()) == {"done"}
+    assert set(products(tmp_path / "out")) == {"a.h5", "b.h5", "c.h5"}
+
+
+def test_told_to_stop(tmp_path: Path, plugin: str) -> None:
+    """SIGTERM, to all processes as Slurm sends it: soon ended, in its state, nothing left."""
+    path = recipe(tmp_path, {"hangs": {"hang": 1}, "later": {}})
+    process = begin(path, "--dask-scheduler", "local", "-j", 1, plugin=plugin,
+                    preexec=os.setpgrp)
+    wait_for(lambda: has_begun(tmp_path / "out", ["hangs"]))
+    begun = time.monotonic()
+    os.killpg(process.pid, signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    assert time.monotonic() - begun < 20
+    assert states(path) == {"hangs": "preempted", "later": "waiting"}
+    assert batches.children(process.pid) == []
+
+
+def test_what_is_asked_wrongly(tmp_path: Path) -> None:
+    path = recipe(tmp_path, {"a": {}})
+    for words, told in ((("--shard", "4/3"), "allowed: K/N with 1 <= K <= N"),
+                        (("--dask-tls-ca", "x"), "with --dask-scheduler"),
+                        (("--dask-scheduler", "tcp://127.0.0.1:1"), "cannot be reached")):
+        done = fastsig("batch", "run", "-c", path, "--no-plan", "--no-warmup", *words, code=2)
+        assert told in done.stderr
+
+
+def test_shards_of_a_slurm_array() -> None:
+    def array(number: int, first: int, last: int, count: int) -> dict[str, str]:
+        values = {"ID": number, "MIN": first, "MAX": last, "COUNT": count}
+        return {f"SLURM_ARRAY_TASK_{key}": str(value) for key, value in values.items()}
+
+    assert from_environment({}) is None
+    assert from_environment(array(0, 0, 7, 8)) == (1, 8)
+    assert from_environment(array(20, 0, 30, 4)) == (3, 4)
+    assert from_environment(array(5, 5, 5, 1)) == (1, 1)
+    for wrong in (array(3, 1, 7, 3), {**array(1, 1, 2, 2), "SLURM_ARRAY_TASK_COUNT": "x"},
+                  {"SLURM_ARRAY_TASK_ID": "1"}):
+        with pytest.raises(UsageError, match="--shard K/N"):
+            from_environment(wrong)
+    for text in ("0/3", "4/3", "1", "a/b", "1/0", "-1/2"):
+        with pytest.raises(UsageError, match="allowed: K/N"):
+            parse(text)
+
+
+def test_shards_are_disjoint_and_do_not_move() -> None:
+    """Each task in one shard, whatever other tasks there are."""
+    tasks = [Task(f"{number * 2654435761 % 2**64:016x}" + "0" * 48, str(number), (), (), "/x")
+             for number in range(300)]
+    parts = [of_shard(tasks, (k, 7)) for k in range(1, 8)]
+    assert sorted(task.name for part in parts for task in part) == sorted(
+        task.name for task in tasks)
+    assert min(map(len, parts)) > 20
+    assert of_shard(tasks[::3], (2, 7)) == [task for task in parts[1] if task in tasks[::3]]
+
+
+def test_shard_in_an_array_tells_totals(tmp_path: Path, plugin: str,
+                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    """By environment; each shard tells where all stand, status merges their journals."""
+    path = recipe(tmp_path, {f"n{number}": {} for number in range(6)})
+    for key, value in (("MIN", 0), ("MAX", 1), ("COUNT", 2)):
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{key}", str(value))
+    told = []
+    for number in (0, 1):
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", str(number))
+        told.append(batches.batch(path, plugin=plugin).stderr.splitlines()[-1])
+    assert told[0].startswith("fastsig: shard 1 of 2 has ended, no other is at work") or told[
+        0].startswith("shard 1 of 2 has ended, no other is at work"), told
+    assert "waiting" in told[0] and told[1].endswith("all shards: 6 tasks: 6 done")
+    journals = list((tmp_path / "out" / ".fastsig-batch" / "journal").glob("*.jsonl"))
+    assert len(journals) == 2
+    done = fastsig("batch", "status", "-c", path, "--json")
+    assert json.loads(done.stdout)["totals"] == {"tasks": 6, "done": 6}
+    assert (tmp_path / "out" / "report.html").read_text().count("<tr data-state=done") == 6

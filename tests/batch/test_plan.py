@@ -1,0 +1,232 @@
+"""The plan before the work: what it foretells is what is used, and what cannot fit is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from cli import environment, fastsig
+
+from fastsig.batch import Recipe, Task, kinds, plan, planning, trials
+from fastsig.errors import OutputError, PlanError, UsageError
+
+SPECTRA = {"command": "spectra", "n_chan": [256, 1024], "n_int": 16, "products": "IQUV",
+           "output": "{stem}.{n_chan}.h5"}
+RUN = """
+import sys
+from fastsig.batch.vocabulary import vocabulary
+from fastsig.memory import peak_bytes
+vocabulary(sys.argv[1]).command.main(sys.argv[2:], standalone_mode=False)
+print(peak_bytes())
+"""
+
+
+def tasks(folder: Path, *steps: dict[str, Any], **inputs: Any) -> list[Task]:
+    made = Recipe({"version": 1, "inputs": {"files": "in/*", **inputs},
+                   "output": {"folder": "out"}, "step": list(steps)}, folder=folder)
+    assert made.problems == ()
+    return made.tasks()
+
+
+@pytest.fixture
+def recordings(tmp_path: Path, samples: Path) -> Path:
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        shutil.copy(samples / "frb_carrier_16MHz.h5", tmp_path / "in" / f"{name}.h5")
+    return tmp_path
+
+
+def test_memory_and_sizes_are_within_a_fifth_of_what_is_used(recordings: Path) -> None:
+    todo = tasks(recordings, SPECTRA)
+    before = sorted(os.walk(recordings))
+    told = plan(todo, processes=2, threads=1, memory=10**9)
+    assert sorted(os.walk(recordings)) == before
+    (recordings / "out").mkdir()
+    peaks = []
+    for task in todo:
+        done = subprocess.run(
+            [sys.executable, "-c", RUN, "spectra", "--workers=1", "--memory=1GB", "--quiet",
+             *task.steps[0].argv], env=environment(), capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout))
+    used = sum(path.stat().st_size for path in (recordings / "out").iterdir())
+    assert told.bytes_out == pytest.approx(used, rel=0.2)
+    assert told.memory == pytest.approx(max(peaks), rel=0.2)
+    assert told.bytes_in == sum(path.stat().st_size for path in (recordings / "in").iterdir())
+    assert told.seconds is not None and 0 < told.seconds < 60
+    assert told.refusal() is None and (told.n_task, told.n_product) == (2, 4)
+    assert "by the commands' own plan and by a trial on all 8.01 MB" in told.summary()
+    assert json.loads(json.dumps(told.to_json()))["bytes_needed"] == told.bytes_needed
+
+
+def test_a_limit_below_the_floor_is_refused_before_the_start(recordings: Path) -> None:
+    told = plan(tasks(recordings, SPECTRA), threads=1, memory=50 * 10**6)
+    with pytest.raises(PlanError, match="below the floor of this plan"):
+        told.check()
+    assert "cannot run: " in told.summary() and "below the floor" in told.to_json()["refusal"]
+    assert not (recordings / "out").exists()
+
+
+def test_what_only_the_command_knows_is_told_by_the_plan(recordings: Path) -> None:
+    told = plan(tasks(recordings, {**SPECTRA, "window": "hammock"}))
+    with pytest.raises(PlanError, match="hammock"):
+        told.check()
+
+
+def test_command_lines_of_a_task_make_what_it_says(tmp_path: Path, samples: Path) -> None:
+    """Files in numbers, a product that steps after it take, options with files."""
+    (tmp_path / "in").mkdir()
+    for name in ("frb_coarse_16MHz.0000.raw", "frb_coarse_16MHz.0001.raw"):
+        shutil.copy(samples / name, tmp_path / "in")
+    task, = tasks(
+        tmp_path, {"command": "convert", "to": "dada", "output": "{stem}.{file}.dada",
+                   "file_size": "500kB", "lossy": True, "keep": False},
+        {"command": "spectra", "n_chan": 4, "n_tap": 1, "window": "none", "n_int": 64,
+         "output": "s/{stem}.{n_chan}.h5", "set": {"feed": "linear"}},
+        {"command": "baseline", "method": "polynomial", "order": 1, "picture": "{stem}.png",
+         "keep": "{stem}.kept.h5", "output": "{stem}.flat.h5"}, group="scan")
+    told = trials.ask_commands(task, {"workers": "1", "memory": "1000000000"})
+    assert told.error == "" and told.memory is not None and 10**8 < told.memory < 10**9
+    trial = trials.try_task(task, 1_330_000, {"workers": "1", "memory": "1000000000"})
+    assert trial.error == "" and len(trial.runs) == 1
+    (tmp_path / "out" / "s").mkdir(parents=True)
+    used = []
+    for step in task.steps:
+        fastsig(step.command, *step.argv, cwd=tmp_path)
+        found = [path for name in step.outputs
+                 for path in (tmp_path / "out").glob(name.replace("{file}", "[0-9]*"))]
+        assert found and len(found) >= len(step.outputs)
+        used.append(sum(path.stat().st_size for path in found))
+    assert len(list((tmp_path / "out").glob("*.dada"))) == 4
+    assert told.bytes_out[0] == pytest.approx(used[0], rel=0.01)
+    assert trial.runs[0].bytes_out == pytest.approx(used, rel=0.01)
+
+
+class _Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+class FakeTrials:
+    """Answers of the commands, by the names of the inputs."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, free: int = 10**9) -> None:
+        self.asked: list[str] = []
+        monkeypatch.setattr(kinds.trials, "ask_commands", self.ask)
+        monkeypatch.setattr(kinds.trials, "try_task", self.run)
+        monkeypatch.setattr(planning.shutil, "disk_usage", lambda folder: _Usage(free, 0, free))
+
+    def ask(self, task: Task, words: Any) -> trials.Told:
+        self.asked.append(task.name)
+        if "bad" in task.name:
+            return trials.Told({}, None, "not a file of a known format", 3)
+        return trials.Told({0: 1000}, 10**8)
+
+    def run(self, task: Task, size: int, words: Any, bytes_out: int) -> trials.Trial:
+        return trials.Trial((trials.Run(size / 4, 1.0, (100, 50), 10**8),
+                             trials.Run(size, 2.5, (400, 50), 2 * 10**8)))
+
+
+def write(folder: Path, sizes: dict[str, int]) -> None:
+    (folder / "in").mkdir()
+    for name, size in sizes.items():
+        (folder / "in" / name).write_bytes(bytes(size))
+
+
+STEPS = ({"command": "convert", "output": "{stem}.dada"},
+         {"command": "view", "output": "{stem}.png", "keep": False})
+
+
+def test_a_kind_is_scaled_from_one_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"a.h5": 1000, "b.h5": 1000, "c.h5": 600})
+    fake = FakeTrials(monkeypatch)
+    told = plan(tasks(tmp_path, *STEPS), processes=3)
+    assert len(fake.asked) == 1 and len(told.kinds) == 1
+    assert told.bytes_out == 2 * 400 + 240  # 100 at a quarter, 400 at all: 0.4 a byte
+    assert told.bytes_needed == 1040 + 3 * 50
+    assert told.seconds == pytest.approx((2.5 + 2.5 + 1.7) / 3)  # 0.5 s, and 2 ms a byte
+    assert told.memory == 2 * 10**8
+    recorded = plan(tasks(tmp_path, *STEPS), recorded=[(1000, 10.0)] * 5)
+    assert recorded.seconds == pytest.approx(26) and "5 done before" in recorded.summary()
+
+
+def test_a_bad_file_does_not_speak_for_its_kind(tmp_path: Path,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"a.h5": 600, "bad.h5": 601, "c.h5": 602})
+    fake = FakeTrials(monkeypatch)
+    told = plan(tasks(tmp_path, *STEPS))
+    assert fake.asked == ["bad", "a"] and told.kinds[0].example == "a" and told.refusal() is None
+
+
+def test_a_full_disk_is_told_before_the_start(tmp_path: Path,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"a.h5": 1000})
+    FakeTrials(monkeypatch, free=300)
+    told = plan(tasks(tmp_path, *STEPS))
+    with pytest.raises(OutputError, match="about 450 bytes are needed, 300 are free"):
+        told.check()
+
+
+def test_a_task_above_its_limit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"a.h5": 1000})
+    FakeTrials(monkeypatch)
+    with pytest.raises(PlanError, match="takes about 200 MB; its limit is 150 MB"):
+        plan(tasks(tmp_path, *STEPS), memory=150 * 10**6).check()
+
+
+def test_tasks_that_do_not_fit_side_by_side_are_told(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"a.h5": 1000, "b.h5": 1000, "c.h5": 1000})
+    FakeTrials(monkeypatch)
+    todo = tasks(tmp_path, *STEPS)
+    with pytest.raises(PlanError, match="2 tasks at once take about 400 MB, the machine has 300"):
+        plan(todo, processes=2, machine_bytes=3 * 10**8).check()
+    plan(todo, processes=1, machine_bytes=3 * 10**8).check()
+    plan(todo, processes=1000, machine_bytes=0).check()
+    assert plan(todo).machine_bytes > 10**8
+
+
+def test_refused_tasks_are_counted_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"a.h5": 1000, "b.h5": 10, "b.fil": 10})
+    FakeTrials(monkeypatch)
+    told = plan(tasks(tmp_path, *STEPS))
+    assert told.n_task == 1 and told.n_product == 1 and [name for name, _ in told.refused] == [
+        "b", "b"]
+    assert told.bytes_in == 1000 and "add {name}" in told.summary()
+
+
+def test_many_kinds_ask_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {f"f{n}.h5": 2**n for n in range(12)})
+    fake = FakeTrials(monkeypatch)
+    told = plan(tasks(tmp_path, *STEPS))
+    assert len(fake.asked) == 4 and len(told.kinds) == 12 and told.bytes_in == 2**12 - 1
+
+
+def test_an_input_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    write(tmp_path, {"a.h5": 100})
+    told = plan(tasks(tmp_path, {"command": "view", "output": "{stem}.png"}))
+    assert told.refusal() is None and told.kinds[0].code == 3
+    assert told.bytes_out is None and told.seconds is None and "unknown" in told.summary()
+
+
+def test_no_tasks_is_wrong_use() -> None:
+    with pytest.raises(UsageError):
+        plan([])
+
+
+@pytest.mark.parametrize(("command", "options"), [
+    ("flag", {}), ("baseline", {"method": "polynomial"}), ("cut", {"tstop": "0.1s"})])
+def test_commands_tell_their_bytes_and_memory(command: str, options: dict[str, Any],
+                                              tmp_path: Path, samples: Path) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(samples / "SIMPSR_tracking-M01_0001.fits", tmp_path / "in")
+    task, = tasks(tmp_path, {"command": command, "output": "{stem}.h5", **options})
+    told = trials.ask_commands(task, {"workers": "1"})
+    assert told.error == "" and told.memory is not None and told.memory > 10**8
+    assert 10**4 < told.bytes_out[0] < 10**7
