@@ -33,8 +33,8 @@ FLAGGING = "scipy median_filter + NumPy"
 _CLI = "from fastsig.cli.main import main; main()"
 
 
-def unpacking(scale: Scale, n_bits: int) -> Task:
-    packed = data.random_bytes(scale.pick(2**24, 2**18))
+def unpacking(scale: Scale, n_bits: int, n_byte: int = 2**24) -> Task:
+    packed = data.random_bytes(scale.pick(n_byte, 2**18))
     out = np.empty(packed.size * 8 // n_bits, np.float32)
     table = idioms.unpack_table(n_bits)
     return Task(
