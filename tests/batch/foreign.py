@@ -15,8 +15,12 @@ rawspec numbers its channels in the order of the band, so foff < 0 where OBSBW i
 Both are the same channels: rawspec's first is fastsig's first of a rising band, its last of a
 falling one.
 
-setigen, blimpy and turboSETI are of the extra `dev`. An interpreter of its own for turboSETI is
-named by FASTSIG_TURBOSETI (`python -m venv ts; ts/bin/pip install turbo_seti "setuptools<81"`).
+setigen and blimpy are of the extra `dev`. turboSETI 2.3.2 fails with NumPy 2.4 and later, so its
+interpreter is named by FASTSIG_TURBOSETI; without it, the plain sums are all:
+
+    python3.11 -m venv ts
+    ts/bin/pip install turbo_seti==2.3.2 "numpy<2.4" "setuptools<81"
+    FASTSIG_TURBOSETI=ts/bin/python python tests/batch/foreign.py
 """
 
 from __future__ import annotations
@@ -26,7 +30,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,8 +73,10 @@ warnings.simplefilter("ignore")
 from turbo_seti.find_doppler.find_doppler import FindDoppler
 most, n_coarse, folder, *paths = sys.argv[1:]
 for path in paths:
-    FindDoppler(path, max_drift=float(most), min_drift=0, snr=10, out_dir=folder,
-                n_coarse_chan=int(n_coarse)).search()
+    search = FindDoppler(path, max_drift=float(most), min_drift=0, snr=10, out_dir=folder,
+                         n_coarse_chan=int(n_coarse))
+    search.min_drift = -1  # it takes |drift| > min_drift, so by its arguments never 0 itself
+    search.search()
 """
 
 
@@ -223,12 +228,6 @@ def searched(folder: Path, product: Product, tone: Tone, cards: dict[str, str]) 
     return told(product, tone, cards, best["hz"], best["drift"], step)
 
 
-def turboseti() -> str | None:
-    """The interpreter that has turboSETI, or None."""
-    return os.environ.get("FASTSIG_TURBOSETI") or (
-        sys.executable if find_spec("turbo_seti") else None)
-
-
 def call(python: str, code: str, *arguments: Any) -> None:
     """Run Python code in a process of its own; what it tells comes where it fails."""
     done = subprocess.run([python, "-c", code, *map(str, arguments)], text=True,
@@ -237,25 +236,33 @@ def call(python: str, code: str, *arguments: Any) -> None:
         raise RuntimeError(done.stdout[-2000:] + done.stderr[-4000:])
 
 
-def chain(folder: Path, n: int) -> tuple[list[list[Tone]], list[Path]]:
-    """Record, run the recipe, and let blimpy and turboSETI read; returns tones and recordings."""
-    tones = [record(folder / "night", number) for number in range(n)]
+def reduce(folder: Path) -> list[Path]:
+    """Run the recipe and let blimpy read; returns the products."""
     (folder / "r.toml").write_text(RECIPE)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])}
-    subprocess.run([sys.executable, "-m", "fastsig", "batch", "run", "-c", str(folder / "r.toml"),
-                    "--no-plan", "--no-warmup", "--no-node-cache"], check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-m", "fastsig", "batch", "run", "-c", str(folder / "r.toml"), "--no-plan",
+         "--no-warmup", "--no-node-cache"], env=environment, text=True, capture_output=True)
+    if done.returncode:
+        raise RuntimeError(done.stdout + done.stderr)
     products = sorted((folder / "products").glob("*.h5"))
     call(sys.executable, BLIMPY, *products)
-    python = turboseti()
+    return products
+
+
+def search(folder: Path) -> bool:
+    """Let turboSETI search all products; returns whether there is one."""
+    python = os.environ.get("FASTSIG_TURBOSETI")
     if python:
         (folder / "hits").mkdir(exist_ok=True)
-        call(python, TURBOSETI, MOST_DRIFT, N_COARSE, folder / "hits", *products)
-    return tones, sorted((folder / "night").glob("*.raw"))
+        call(python, TURBOSETI, MOST_DRIFT, N_COARSE, folder / "hits",
+             *sorted((folder / "products").glob("*.h5")))
+    return bool(python)
 
 
-def table(folder: Path, tones: list[list[Tone]], recordings: list[Path]) -> dict[str, Any]:
-    """Print a line for each product and tone; returns the worst errors."""
-    with_hits = (folder / "hits").exists()
+def table(folder: Path, tones: list[list[Tone]], with_hits: bool) -> dict[str, Any]:
+    """Print a line for each product and tone; returns the worst errors and what was not found."""
+    recordings = sorted((folder / "night").glob("*.raw"))
     worst: dict[str, Any] = {"sum": [0.0, 0.0], "turboSETI": [0.0, 0.0], "fch1": 0.0, "lost": 0}
     print(f"{'product':<18} {'tone':>5}  {'by':<9} {'MHz':>14} {'channels':>8} {'Hz/s':>8} "
           f"{'steps':>6}   {'fch1, channels off':>18}")
@@ -285,8 +292,9 @@ def main() -> None:
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 40
     with tempfile.TemporaryDirectory() as name:
         folder = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(name)
-        tones, recordings = chain(folder, n)
-        print("worst:", json.dumps(table(folder, tones, recordings)))
+        tones = [record(folder / "night", number) for number in range(n)]
+        reduce(folder)
+        print("worst:", json.dumps(table(folder, tones, search(folder))))
 
 
 if __name__ == "__main__":
