@@ -123,7 +123,8 @@ def record(folder: Path, number: int) -> list[Tone]:
     sign = 1 if rising else -1
     tones = []
     for drift, channel in zip(DRIFTS, rng.permutation(N_COARSE), strict=False):
-        offset = rng.choice([-1, 1]) * rng.uniform(100, 700)  # off DC, and in the channel to the end
+        # Off DC, and in the channel to the end.
+        offset = rng.choice([-1, 1]) * rng.uniform(100, 700)
         tones.append(Tone(int(channel) if rising else N_COARSE - 1 - int(channel),
                           zero_hz + sign * (FIRST + int(channel)) * WIDTH_HZ + offset, drift))
     antenna = voltage.Antenna(sample_rate=BRANCHES * WIDTH_HZ * u.Hz, fch1=zero_hz * u.Hz,
@@ -136,9 +137,11 @@ def record(folder: Path, number: int) -> list[Tone]:
         antenna, voltage.RealQuantizer(), voltage.PolyphaseFilterbank(8, BRANCHES),
         voltage.ComplexQuantizer(), start_chan=FIRST, num_chans=N_COARSE,
         block_size=N_COARSE * 4 * WIDTH_HZ * SECONDS // N_BLOCK, num_subblocks=1)
-    # setigen's own cards beside these; its template of others is not where version 2.7.0 looks.
+    # Beside setigen's own cards, some of its template, which is not where version 2.7.0 looks.
+    # PKTSIZE is of no use: its PKTIDX counts samples.
     cards = {"STT_IMJD": 61000 + number, "STT_SMJD": 4321, "STT_OFFS": 0.25, "FD_POLN": "LIN",
-             "BACKEND": "SETIGEN", "RA_STR": "'04:41:45.7920'", "DEC_STR": "'+25:41:27.9600'"}
+             "BACKEND": "SETIGEN", "PKTSIZE": 8192,
+             "RA_STR": "'04:41:45.7920'", "DEC_STR": "'+25:41:27.9600'"}
     folder.mkdir(exist_ok=True)
     backend.record(str(folder / f"tones{number:02d}"), num_blocks=N_BLOCK, verbose=False,
                    length_mode="num_blocks", load_template=False, header_dict=cards)
