@@ -22,7 +22,8 @@ _CARD, _MOST_HEADER = 80, 2**18
 # Cards that decide what a block is; in what others say, blocks may differ as they like.
 _FIXED = frozenset((
     b"BLOCSIZE", b"DIRECTIO", b"NBITS", b"NPOL", b"OBSBW", b"OBSFREQ", b"OBSNCHAN", b"OVERLAP",
-    b"PIPERBLK", b"PKTFMT", b"PKTSIZE", b"STT_IMJD", b"STT_OFFS", b"STT_SMJD", b"TBIN"))
+    b"PIPERBLK", b"PKTFMT", b"PKTSIZE", b"PKTSTART", b"PKTSTOP", b"SCANLEN", b"STT_IMJD",
+    b"STT_OFFS", b"STT_SMJD", b"TBIN"))
 _END = b"END" + b" " * 5
 _SECTOR = 512
 

@@ -292,6 +292,8 @@ def _placer(cards: Cards, g: Geometry) -> Place:
     """The rule by which blocks with these cards are placed."""
     per_block = cards.integer("PIPERBLK", 0)
     packet = 0 if per_block else cards.integer("PKTSIZE", 0)
+    if packet and _counts_samples(cards, g):
+        per_block = g.n_new
 
     def place(index: int, last: int | None) -> int:
         if index >= 0 and per_block:
@@ -301,6 +303,19 @@ def _placer(cards: Cards, g: Geometry) -> Place:
         return 0 if last is None else last + g.n_new
 
     return place
+
+
+def _counts_samples(cards: Cards, g: Geometry) -> bool:
+    """Whether PKTIDX counts samples: as many as last SCANLEN lie from PKTSTART to PKTSTOP.
+
+    So it is in setigen's files, which have the PKTSIZE of another recorder. By that, blocks would
+    lie far apart. In what counts packets the two differ by the samples of a packet.
+    """
+    first, stop, seconds = (cards.number(key) for key in ("PKTSTART", "PKTSTOP", "SCANLEN"))
+    if first is None or stop is None or seconds is None or stop - first < g.n_new:
+        return False
+    # SCANLEN has few digits in some files.
+    return abs(seconds * float(_rate(cards, g)) / (stop - first) - 1) < 1e-3
 
 
 def _rate(cards: Cards, g: Geometry) -> Fraction:

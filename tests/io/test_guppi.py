@@ -308,6 +308,22 @@ def test_packets_a_block_by_piperblk(tmp_path: Path) -> None:
     assert opened(path).read_block(0, 256).valid[0].tolist() == [[0, 128], [192, 256]]
 
 
+@pytest.mark.parametrize(("seconds", "samples"), [
+    (8 * N_TIME / RATE, 1), (16 * 8 * N_TIME / RATE, 16)])
+def test_packets_that_are_samples(tmp_path: Path, seconds: Fraction, samples: int) -> None:
+    """As setigen writes: by PKTSIZE a packet is 16 samples, by SCANLEN it may be one."""
+    x = voltages(3 * N_TIME)
+    path = tmp_path / "s.raw"
+    path.write_bytes(b"".join(
+        block(x[i * N_TIME : (i + 1) * N_TIME], place * N_TIME,
+              {"PKTSIZE": 16 * N_CHAN * N_POL * 2, "PKTSTART": 0, "PKTSTOP": 8 * N_TIME,
+               "SCANLEN": float(seconds)}) for i, place in enumerate((0, 1, 3))))
+    n = samples * N_TIME
+    assert opened(path).read_block(0, 3 * n + N_TIME).valid[0].tolist() == (
+        [[0, 128], [192, 256]] if samples == 1 else
+        [[0, N_TIME], [n, n + N_TIME], [3 * n, 3 * n + N_TIME]])
+
+
 @pytest.mark.parametrize(("n_bits", "n_pol"), [(8, 2), (8, 1), (16, 2), (4, 2)])
 @pytest.mark.parametrize("width", [12.5, -12.5])
 def test_kernels_that_take_integers_give_the_same_bytes(
