@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-__all__ = ["GROUPS", "Found", "Recording", "find", "gather", "look"]
+__all__ = ["GROUPS", "Found", "Recording", "find", "gather", "look", "walk"]
 
 #: How files become recordings.
 GROUPS = ("file", "scan", "fast")
@@ -96,13 +96,13 @@ _PROPERTIES = ("drf_properties.h5", "metadata.h5")  # of Digital RF
 
 def _folder(path: str) -> Found:
     size = last = 0
-    for each in _walk(path):
+    for each in walk(path):
         told = os.stat(each)
         size, last = size + told.st_size, max(last, told.st_mtime_ns)
     return Found(path, size, last)
 
 
-def _walk(path: str, onerror: Callable[[OSError], None] | None = None) -> Iterable[str]:
+def walk(path: str, onerror: Callable[[OSError], None] | None = None) -> Iterable[str]:
     """Visible files in a folder and below, in order."""
     for folder, below, names in os.walk(path, onerror=onerror):
         below[:] = sorted(name for name in below if not name.startswith("."))
@@ -167,7 +167,7 @@ def _expand(text: str, folder: str, products: str) -> tuple[list[Found], str]:
             return [one], ""
         if not os.path.isdir(path):
             return [], "no regular file" if os.path.exists(path) else "a link that leads nowhere"
-        paths: Iterable[str] = _walk(path, failed.append)
+        paths: Iterable[str] = walk(path, failed.append)
     elif glob.has_magic(path):
         paths = sorted(glob.iglob(path, recursive=True))
     else:
