@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping
 from fastsig.batch.vocabulary import nearest
 from fastsig.errors import UsageError
 
-__all__ = ["BASIC", "FAST", "HEADER", "MOST_BYTES", "PROJECT", "check_inside", "check_template", "clean",
-           "fields_of", "fill", "of_group"]
+__all__ = ["BASIC", "FAST", "HEADER", "MOST_BYTES", "PROJECT", "check_inside", "check_template",
+           "clean", "fields_of", "fill", "of_group"]
 
 #: Fields of every recording.
 BASIC = ("stem", "name", "parent")
