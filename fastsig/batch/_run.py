@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,10 @@ from fastsig.batch._report import title_of
 from fastsig.cli import common
 
 if TYPE_CHECKING:
+    from fastsig.batch.follow import Follow
     from fastsig.batch.jobs import Limits
     from fastsig.batch.recipe import Recipe
+    from fastsig.batch.shards import Shard
 
 run_options: Callable[[Any], Any] = common.options(
     click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
@@ -34,6 +37,9 @@ run_options: Callable[[Any], Any] = common.options(
                  help="Tell inputs apart by their content too: reads all of them."),
     click.option("--no-plan", is_flag=True,
                  help="Do not ask before whether the tasks fit into memory and disk."),
+    click.option("--scratch", metavar="DIR",
+                 help="Do each task on copies of its inputs in DIR, a folder on the node's own "
+                 "disk, and copy the products back."),
     click.option("--no-warmup", is_flag=True, help="Do not compile kernels before the first task."),
     click.option("--no-node-cache", is_flag=True,
                  help="Keep compiled kernels beside the package, not in a folder of this node."),
@@ -50,12 +56,25 @@ run_options: Callable[[Any], Any] = common.options(
               help="Read finished products whole first, and make damaged ones again.")
 @click.option("--dry-run", is_flag=True,
               help="Print what would be done, and what it takes by a trial; write nothing.")
+@click.option("--follow", is_flag=True,
+              help="Look for more inputs again and again, and take files that have become quiet, "
+              "until Ctrl-C.")
+@click.option("--follow-every", type=click.FloatRange(min=0.1), metavar="SECONDS", default=10.0,
+              show_default=True, help="Between looks.")
+@click.option("--follow-quiet", type=click.FloatRange(min=0), metavar="SECONDS", default=30.0,
+              show_default=True, help="For which a file must not have changed.")
+@click.option("--follow-stop", type=click.FloatRange(min=0), metavar="SECONDS",
+              help="End where nothing came or changed, and nothing ran, for so long.")
 @run_options
 def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int:
     """Do what is missing, changed or failed; safe to give again at any time.
 
     FILES stand in place of the recipe's inputs.
     """
+    if options["follow"] and (dry_run or options["verify"]):
+        raise click.UsageError("--follow takes what comes; allowed: without --dry-run and --verify")
+    if options["follow_stop"] is not None and not options["follow"]:
+        raise click.UsageError("--follow-stop ends --follow; allowed: with it")
     return foresee(path, files, options) if dry_run else execute(path, files, options)
 
 
@@ -75,7 +94,8 @@ def retry(path: str, files: tuple[str, ...], failed: bool, killed: bool, all_: b
         raise click.UsageError("which tasks? allowed: --failed, --killed, --all")
     from fastsig.batch.states import chosen_by
 
-    return execute(path, files, {**options, "verify": False}, states=chosen_by(chosen))
+    return execute(path, files, {**options, "verify": False, "follow": False},
+                   states=chosen_by(chosen))
 
 
 def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
@@ -89,21 +109,31 @@ def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
     from fastsig.batch.watching import Teller, shards_line, total_line
 
     shard = shard_of(options)
-    found = surveyed(path, files, strict=options["strict"])
-    if found is None:
+    follow = followed(path, files, options, shard) if options["follow"] else None
+    found = None if options["follow"] else surveyed(path, files, strict=options["strict"])
+    if follow is not None:
+        recipe, tasks = follow.recipe, []
+    elif found is not None:
+        recipe, tasks = found[0], found[1].tasks
+    else:
         return 2
-    recipe, (tasks, *_) = found
     mine = tasks if shard is None else of_shard(tasks, shard)
     limits, teller = limits_of(recipe, options), Teller(options["quiet"])
+    scratch = options["scratch"] and os.path.abspath(options["scratch"])
+    if follow is not None:
+        stop = "" if follow.stop is None else f", or {follow.stop:g} s without anything new"
+        common.say(f"following: files are taken once they are quiet for {follow.quiet:g} s; "
+                   f"until Ctrl-C{stop}", options["quiet"])
     reporter = None if options["no_report"] else Reporter(
         tasks, recipe.output, teller, title=title_of(path), every=options["report_every"],
-        live=shard is None or shard[0] == 1)
+        live=shard is None or shard[0] == 1, follow=follow is not None)
     summary = None
     try:
         summary = run_tasks(
             mine, recipe.output, engine=engine_of(options, teller.told),
             workers=options["workers"], limits=limits, shard=shard,
-            states=states, every=None if files else tasks, overwrite=options["overwrite"],
+            states=states, every=None if files or follow else tasks, scratch=scratch,
+            follow=follow, overwrite=options["overwrite"],
             replace_stale=options["replace_stale"], verify=options["verify"],
             plan=not options["no_plan"], warm=not options["no_warmup"],
             node_cache=not options["no_node_cache"], watcher=reporter or teller)
@@ -114,12 +144,35 @@ def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
         teller.close()
         if reporter is not None:
             reporter.close(hurry=summary is None or summary.signal_code > 0)
+    if follow is not None:
+        tasks = list(teller.tasks)
+        mine = tasks if shard is None else of_shard(tasks, shard)
     if options["as_json"]:
         common.print_json(status(mine, recipe.output).record())
     common.say(total_line(summary), options["quiet"] and not summary.code)
     if shard is not None:
         common.say(shards_line(status(tasks, recipe.output), shard), options["quiet"])
     return summary.code
+
+
+def followed(path: str, files: tuple[str, ...], options: dict[str, Any], shard: Shard | None
+             ) -> Follow | None:
+    """What is to be followed; None, with all mistakes told, where the recipe cannot be."""
+    from fastsig.batch.follow import Follow
+    from fastsig.batch.recipe import Recipe, RecipeError
+    from fastsig.batch.shards import of_shard
+
+    try:
+        recipe = Recipe.read(path)
+        if recipe.problems:
+            raise RecipeError(recipe.problems)
+    except RecipeError as error:
+        for line in error.problems:
+            common.say(line)
+        return None
+    only = None if shard is None else lambda tasks: of_shard(tasks, shard)
+    return Follow(recipe, files or None, options["follow_every"], options["follow_quiet"],
+                  options["follow_stop"], options["strict"], only)
 
 
 def foresee(path: str, files: tuple[str, ...], options: dict[str, Any]) -> int:

@@ -15,7 +15,8 @@ from fastsig._version import __version__
 from fastsig.batch import names
 from fastsig.batch.inputs import Found, Recording, look
 from fastsig.batch.tasks import Step, Task
-from fastsig.errors import FastsigError, FormatError
+from fastsig.batch.vocabulary import vocabulary
+from fastsig.errors import FastsigError, FormatError, UsageError
 
 if TYPE_CHECKING:
     from fastsig.batch.recipe import Recipe, RecipeStep
@@ -43,7 +44,7 @@ class Builder:
                      for template in (step.output, *(path for _, path in
                                                      (*step.writes, *step.reads)))]
         used = {field for template in templates for field in names.fields_of(template)}
-        named = names.FAST if recipe.inputs.group == "fast" else ()
+        named = names.of_group(recipe.inputs.group)
         self.headers = [field for field in names.HEADER if field in used and field not in named]
         self.side: dict[str, Any] = {}
         self.table = [dict(each) for each in recipe.data.get("step", [])]
@@ -90,6 +91,10 @@ class Builder:
     def _step(self, step: RecipeStep, inputs: list[str], fields: Mapping[str, str],
               told: dict[str, str], here: list[tuple[str, dict[str, str]]]) -> Step:
         """One command; its products go to `here`."""
+        known = vocabulary(step.command)
+        if known.single and len(inputs) > 1:
+            raise UsageError(f"{step.command} takes one file, this recording has {len(inputs)}; "
+                             "allowed: inputs.group = \"file\", or a step before that joins them")
         all_fields = {**fields, **told}
         single = step.products[0] if len(step.products) == 1 else {}
         output = names.fill(step.output, {**all_fields, **single})
@@ -100,7 +105,7 @@ class Builder:
             _filled(path, all_fields)))) for key, path in step.reads]
         words = [*step.words, *(f"--{key.replace('_', '-')}={path}" for key, path in reads)]
         words += [f"--{key.replace('_', '-')}={self._absolute(path)}" for key, path in writes]
-        if step.source is None:
+        if step.source is None and known.offers("overrides"):
             words += [f"--set={pair}" for pair in self.recipe.inputs.set]
         words += ["--output", self._absolute(output)]
         outputs = [path for path, _ in here[-len(step.products):]] + [path for _, path in writes]

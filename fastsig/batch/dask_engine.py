@@ -140,7 +140,7 @@ class DaskEngine:
 
         from fastsig.threads import processors
 
-        n = max(1, min(self.workers or processors(), len(queue)))
+        n = queue.most(self.workers or processors())
         with _deaf():  # a terminal's Ctrl-C and a scheduler's SIGTERM reach them too
             cluster = LocalCluster(
                 n_workers=n, threads_per_worker=1, processes=True, memory_limit=0,

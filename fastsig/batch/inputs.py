@@ -12,15 +12,19 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-__all__ = ["GROUPS", "Found", "Recording", "find", "gather", "look"]
+__all__ = ["GROUPS", "Found", "Recording", "find", "gather", "look", "walk"]
 
 #: How files become recordings.
-GROUPS = ("file", "scan", "fast")
+GROUPS = ("file", "scan", "fast", "project")
 
 # {project}_{mode}-M{beam}_{band}_{chunk}.fits, pulsar files without the band (FAST's conventions).
 _FAST = re.compile(r"(?P<project>.+)_(?P<mode>[A-Za-z0-9]+)-(?P<beam>M\d\d)(?:_(?P<band>[WNF]))?"
                    r"_(?P<chunk>\d{4,5})\.fits")
 _FAST_SHAPE = "{project}_{mode}-M{beam}_{W|N|F}_{chunk}.fits, or the same without the band"
+# The same up to the beam, and whatever follows: files of the observatory, or products of them.
+_PROJECT = re.compile(r"(?P<project>.+)_(?P<mode>[A-Za-z0-9]+)-(?P<beam>M\d\d)(?:_(?P<band>[WNF]))?"
+                      r"(?:[_.-].*)")
+_PROJECT_SHAPE = "{project}_{mode}-M{beam} and more, such as {project}_{mode}-M01.lines.h5"
 # night.0000.raw; source_0001.fits; DADA's count of bytes.
 _NUMBERED = (
     re.compile(r"(?P<stem>.+)\.(?P<chunk>\d{4,5})\.[A-Za-z]\w*"),
@@ -96,13 +100,13 @@ _PROPERTIES = ("drf_properties.h5", "metadata.h5")  # of Digital RF
 
 def _folder(path: str) -> Found:
     size = last = 0
-    for each in _walk(path):
+    for each in walk(path):
         told = os.stat(each)
         size, last = size + told.st_size, max(last, told.st_mtime_ns)
     return Found(path, size, last)
 
 
-def _walk(path: str, onerror: Callable[[OSError], None] | None = None) -> Iterable[str]:
+def walk(path: str, onerror: Callable[[OSError], None] | None = None) -> Iterable[str]:
     """Visible files in a folder and below, in order."""
     for folder, below, names in os.walk(path, onerror=onerror):
         below[:] = sorted(name for name in below if not name.startswith("."))
@@ -167,7 +171,7 @@ def _expand(text: str, folder: str, products: str) -> tuple[list[Found], str]:
             return [one], ""
         if not os.path.isdir(path):
             return [], "no regular file" if os.path.exists(path) else "a link that leads nowhere"
-        paths: Iterable[str] = _walk(path, failed.append)
+        paths: Iterable[str] = walk(path, failed.append)
     elif glob.has_magic(path):
         paths = sorted(glob.iglob(path, recursive=True))
     else:
@@ -235,9 +239,10 @@ def gather(files: Sequence[Found], group: str) -> list[Recording]:
     Parameters
     ----------
     files : sequence of Found
-    group : {"file", "scan", "fast"}
+    group : {"file", "scan", "fast", "project"}
         A file each; files that differ in a number as those of one scan do (``night.0000.raw``,
-        ``source_0001.fits``); or by the names of FAST's files.
+        ``source_0001.fits``); by the names of FAST's files; or all files of a project and mode
+        of FAST's, whatever their beams and folders.
     """
     if group == "file":
         return [_single(each) for each in files]
@@ -262,6 +267,13 @@ def _key(found: Found, group: str) -> tuple[tuple[str, ...], int, dict[str, str]
             return (found.path,), 0, {}
         told = {key: value or "" for key, value in match.groupdict().items()}
         return (folder, name[: match.start("chunk")]), int(match["chunk"]), told
+    if group == "project":
+        match = _PROJECT.fullmatch(name)
+        if match is None:
+            return (found.path,), 0, {}
+        told = {key: match[key] or "" for key in ("project", "mode", "band")}
+        return tuple(told.values()), 0, {
+            **told, "stem": f"{match['project']}_{match['mode']}"}
     for pattern in _NUMBERED:
         match = pattern.fullmatch(name)
         if match is not None:
@@ -272,15 +284,16 @@ def _key(found: Found, group: str) -> tuple[tuple[str, ...], int, dict[str, str]
 
 def _joined(members: list[tuple[int, Found, dict[str, str]]], group: str) -> Recording:
     """One recording of files with numbers."""
-    members.sort(key=lambda member: (member[0], member[1].path))
+    members.sort(key=lambda member: (member[0], os.path.basename(member[1].path), member[1].path))
     files = tuple(each for _, each, _ in members)
     told = members[0][2]
     if not told:
         one = _single(files[0])
-        if group != "fast":
+        if group not in ("fast", "project"):
             return one
+        shape = _FAST_SHAPE if group == "fast" else _PROJECT_SHAPE
         return Recording(one.files, one.stem, refused=(
-            f"{files[0].path}: not named as FAST's files are; allowed: {_FAST_SHAPE}, or "
+            f"{files[0].path}: not named as FAST's files are; allowed: {shape}, or "
             "inputs.group = \"scan\""))
     stem = told.get("stem") or os.path.basename(files[0].path).rpartition("_")[0]
     return Recording(files, stem, {key: told[key] for key in told if key != "stem"},

@@ -66,6 +66,8 @@ class Job:
         Which time; how many workers died of it before.
     overwrite : bool
         Whether what stands under its names may be replaced.
+    scratch : str
+        Folder on a disk of the node that it is done in; empty for none.
     """
 
     task: Task
@@ -73,6 +75,7 @@ class Job:
     attempt: int = 1
     deaths: int = 0
     overwrite: bool = False
+    scratch: str = ""
 
     def plain(self) -> dict[str, Any]:
         """The job as plain data, for JSON."""
@@ -148,22 +151,59 @@ class Queue:
         self.stop = stop
         self._waiting = deque(jobs)
         self._begun, self._ended = begun, ended
-        self._in_flight = 0
-        self._closed = False
+        self._flying: list[Job] = []
+        self._closed = self._held = False
         self._change = threading.Condition()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def most(self, n: int) -> int:
+        """How many of `n` workers may have something to do, at least one."""
+        return n if self._held else max(1, min(n, len(self)))
+
+    def hold(self) -> None:
+        """More jobs may come by `add`, until `let_go`: who takes one waits."""
+        self._held = True
+
+    def let_go(self) -> None:
+        """No more come."""
+        with self._change:
+            self._held = False
+            self._change.notify_all()
+
+    def add(self, jobs: Iterable[Job]) -> bool:
+        """Take in more jobs; False where the queue gives out none any more."""
+        with self._change:
+            if self._shut():
+                return False
+            self._waiting.extend(jobs)
+            self._change.notify_all()
+        return True
+
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing runs."""
+        with self._change:
+            return not self._waiting and not self._flying
+
+    def withdraw(self, names: Iterable[str]) -> set[str]:
+        """Forget the jobs that wait and make products of these names; those of what runs."""
+        wanted = set(names)
+        with self._change:
+            self._waiting = deque(job for job in self._waiting
+                                  if wanted.isdisjoint(job.task.outputs))
+            return {name for job in self._flying for name in job.task.outputs}
+
     def take(self, wait: bool = True) -> Job | None:
         """The next job; None where there is none, or none yet and `wait` is false."""
         with self._change:
-            while not self._shut() and not self._waiting and self._in_flight and wait:
+            while wait and not self._shut() and not self._waiting and (
+                    self._flying or self._held):
                 self._change.wait(0.2)
             if self._shut() or not self._waiting:
                 return None
             job = self._waiting.popleft()
-            self._in_flight += 1
+            self._flying.append(job)
         self._begun(job)
         return job
 
@@ -171,7 +211,7 @@ class Queue:
         """Tell how a job ended that was taken."""
         again = self._ended(job, outcome)
         with self._change:
-            self._in_flight -= 1
+            self._flying.remove(job)
             if again:
                 self._waiting.append(replace(
                     job, attempt=job.attempt + 1, deaths=job.deaths + 1, overwrite=True))
@@ -180,7 +220,8 @@ class Queue:
     def done(self) -> bool:
         """Whether nothing is left to take, now or later."""
         with self._change:
-            return not self._in_flight and (self._shut() or not self._waiting)
+            more = self._waiting or self._held
+            return not self._flying and (self._shut() or not more)
 
     def close(self) -> list[Job]:
         """Give nothing more out; returns what was waiting."""

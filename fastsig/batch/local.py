@@ -30,7 +30,7 @@ class LocalEngine:
         threads = [
             threading.Thread(target=self._work, args=(queue, setup, limits, errors),
                              name=f"fastsig-batch-{number}", daemon=True)
-            for number in range(max(1, min(self.workers, len(queue))))]
+            for number in range(queue.most(self.workers))]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -15,13 +15,15 @@ from collections.abc import Iterable, Mapping
 from fastsig.batch.vocabulary import nearest
 from fastsig.errors import UsageError
 
-__all__ = ["BASIC", "FAST", "HEADER", "MOST_BYTES", "check_inside", "check_template", "clean",
-           "fields_of", "fill"]
+__all__ = ["BASIC", "FAST", "HEADER", "MOST_BYTES", "PROJECT", "check_inside", "check_template",
+           "clean", "fields_of", "fill", "of_group"]
 
 #: Fields of every recording.
 BASIC = ("stem", "name", "parent")
 #: Fields that names of FAST's files tell.
 FAST = ("project", "mode", "beam", "band", "chunk")
+#: Those of all files of a project and mode.
+PROJECT = ("project", "mode", "band")
 #: Fields that headers tell: the first file of each recording is opened for them.
 HEADER = ("source", "telescope", "start", "beam")
 
@@ -29,6 +31,11 @@ HEADER = ("source", "telescope", "start", "beam")
 MOST_BYTES = 160
 _FIELD_BYTES = 100
 _FIELD = re.compile(r"\{([^{}]*)\}")
+
+
+def of_group(group: str) -> tuple[str, ...]:
+    """Fields that names of files tell, by what makes a recording."""
+    return {"fast": FAST, "project": PROJECT}.get(group, ())
 
 
 def fields_of(template: str) -> list[str]:

@@ -251,7 +251,7 @@ class Supervisor:
         if code is None:
             error += "; its process does not end: does the file system stall?"
         else:
-            self._sweep(job)
+            self._sweep(job, watch.worker.process.pid)
         if not state and code is not None and code > 0:  # it left by itself, as for a full disk
             error = watch.said or f"ended with {code}"
             state = state_of(code, error, [p for p in job.task.inputs if not os.path.exists(p)])
@@ -262,9 +262,14 @@ class Supervisor:
         return Outcome(state, error=error, step=watch.step, code=code or 0, seconds=seconds,
                        peak_bytes=watch.peak)
 
-    def _sweep(self, job: Job) -> None:
+    def _sweep(self, job: Job, pid: int) -> None:
         """Remove the temporary files that a dead worker left."""
         from fastsig.io._leftovers import sweep
+
+        if job.scratch:
+            from fastsig.batch import staging
+
+            staging.sweep(job.scratch, pid)
 
         for step in job.task.steps:
             for output in step.outputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import re
@@ -10,7 +11,10 @@ from collections.abc import Iterable
 from fastsig.batch.ledger import Product
 from fastsig.batch.tasks import Task
 
-__all__ = ["changes", "existing", "names_of", "outside", "stat_products"]
+__all__ = ["NO_ROOM", "changes", "existing", "names_of", "outside", "stat_products"]
+
+#: Errors of a full disk.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 _NUMBERS = "[0-9][0-9][0-9][0-9]*"
 

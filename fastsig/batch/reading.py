@@ -13,7 +13,6 @@ from fastsig.batch import names
 from fastsig.batch.recipe import RecipeStep, known_fields
 from fastsig.batch.vocabulary import (
     READ,
-    WRITTEN,
     Vocabulary,
     commands,
     nearest,
@@ -126,7 +125,7 @@ class _Reader:
 
     def _keep(self) -> bool:
         told = self.table.get("keep", True)
-        if isinstance(told, str) and "keep" in self.vocabulary.options:
+        if not isinstance(told, bool) and "keep" in self.vocabulary.options:
             return True  # the option of that name
         if not isinstance(told, bool):
             self._add("keep", "allowed: true or false", told)
@@ -136,7 +135,7 @@ class _Reader:
         """Words of all options of the command."""
         words: list[str] = []
         for key, value in self.table.items():
-            if key in _OWN and not (key == "keep" and isinstance(value, str)
+            if key in _OWN and not (key == "keep" and not isinstance(value, bool)
                                     and key in self.vocabulary.options):
                 continue
             if key not in self.vocabulary.options:
@@ -155,7 +154,7 @@ class _Reader:
         return words
 
     def _option(self, key: str, value: Any, known: list[str]) -> list[str]:
-        if key in WRITTEN:
+        if key in self.vocabulary.written:
             names.check_template(value, [each for each in known if each != "file"])
             _check_picture(key, value)
             self.writes.append((key, value))

@@ -323,4 +323,5 @@ def _limit(table: Mapping[str, Any], name: str, unit: str, book: Notebook) -> An
 
 def known_fields(group: str) -> list[str]:
     """Fields that names may have in the first step."""
-    return [*names.BASIC, *(names.FAST if group == "fast" else ()), *names.HEADER]
+    header = [each for each in names.HEADER if (group, each) != ("project", "beam")]
+    return [*names.BASIC, *names.of_group(group), *header]

@@ -56,12 +56,16 @@ class Reporter(Watcher):
         Seconds between pages.
     live : bool
         Whether the page is written while the run goes on, or only at its end.
+    follow : bool
+        Whether more tasks may come.
     """
 
     def __init__(self, tasks: Sequence[Task], folder: str, watcher: Watcher, *,
-                 title: str = "batch", every: float = 30.0, live: bool = True) -> None:
+                 title: str = "batch", every: float = 30.0, live: bool = True,
+                 follow: bool = False) -> None:
         self._folder, self._watcher, self._live = folder, watcher, live
         self._tasks, self._title, self._every = tasks, title, every
+        self._follow = follow
         self._process: subprocess.Popen[bytes] | None = None
         self._given: threading.Thread | None = None
         self._planned = False
@@ -75,8 +79,16 @@ class Reporter(Watcher):
             self._watcher.told(f"no report: {error}")
             return
         self._planned = True
-        if self._live and choice.jobs:
+        if self._live and (choice.jobs or self._follow):
             self._start()
+
+    def came(self, tasks: Sequence[Task], choice: Choice) -> None:
+        """Have the pages tell of them too."""
+        self._watcher.came(tasks, choice)
+        self._tasks = tasks
+        if self._process is not None and self._given is not None:
+            self._given.join(_PATIENCE)
+            self._send({"tasks": [_short(task) for task in tasks]})
 
     def begun(self, job: Job) -> None:
         """Hand on."""
@@ -187,7 +199,11 @@ def _report(told: dict[str, Any], lines: Any) -> None:
         begun = time.monotonic()
         write_report(tasks, folder, title=told["title"], reload=told["every"], thumbnails=known,
                      seconds=_PICTURES)
-        order = lines.send(max(told["every"], _REST * (time.monotonic() - begun)))
+        rest = begun + max(told["every"], (_REST + 1) * (time.monotonic() - begun))
+        while not order and (left := rest - time.monotonic()) > 0:
+            order = lines.send(left)
+            if "tasks" in order:  # more came; they stand in the next page
+                tasks, order = [task_of(values) for values in order["tasks"]], {}
     if not told["live"]:
         order = lines.send(None)
     write_report(tasks, folder, title=told["title"], thumbnails=known,

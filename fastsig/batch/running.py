@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
@@ -17,9 +17,11 @@ from typing import Any
 from fastsig.batch import environment, products
 from fastsig.batch.choosing import Choice, choose, stale_products
 from fastsig.batch.claims import Claim
+from fastsig.batch.follow import Follow
 from fastsig.batch.jobs import Engine, Job, Limits, Outcome, Queue, Setup, Stop
 from fastsig.batch.ledger import Ledger, Record
 from fastsig.batch.local import LocalEngine
+from fastsig.batch.staging import check_scratch, sweep
 from fastsig.batch.tasks import Task
 from fastsig.batch.verifying import find_damage
 from fastsig.errors import UsageError
@@ -27,6 +29,7 @@ from fastsig.threads import processors
 
 __all__ = ["Summary", "Watcher", "run", "setup_of", "stopping"]
 
+_MANY = 1024  # tasks that may come
 _FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 
@@ -35,6 +38,9 @@ class Watcher:
 
     def planned(self, choice: Choice, stale: Sequence[str]) -> None:
         """What is to be done, before the first task; `stale`: products that no task has."""
+
+    def came(self, tasks: Sequence[Task], choice: Choice) -> None:
+        """New recordings were found: all tasks that there are now, and what becomes of the new."""
 
     def begun(self, job: Job) -> None:
         """A task begins."""
@@ -127,7 +133,8 @@ def run(
     states: Iterable[str] | None = None, shard: tuple[int, int] | None = None,
     every: Sequence[Task] | None = None, overwrite: bool = False, replace_stale: bool = False,
     verify: bool = False, plan: bool = False, warm: bool = True, node_cache: bool = True,
-    watcher: Watcher | None = None, stop: Stop | None = None,
+    scratch: str | None = None, follow: Follow | None = None, watcher: Watcher | None = None,
+    stop: Stop | None = None,
 ) -> Summary:
     """Do what is missing, changed or failed of some tasks.
 
@@ -160,6 +167,11 @@ def run(
         Compile the kernels before the workers start, where none is cached.
     node_cache : bool
         Keep compiled kernels in a folder of this node, unless ``NUMBA_CACHE_DIR`` says where.
+    scratch : str, optional
+        Folder on a disk of the node: each task is done there on copies of its inputs, and its
+        products are copied back.
+    follow : Follow, optional
+        Where more tasks come from while the run goes on; `tasks` may be none then.
     watcher : Watcher, optional
         Told of what goes on.
     stop : Stop, optional
@@ -181,13 +193,16 @@ def run(
     """
     begun = time.monotonic()
     base, watcher, stop = os.path.abspath(folder), watcher or Watcher(), stop or Stop()
+    if scratch is not None and engine is None:
+        scratch = check_scratch(scratch, base)
+        sweep(scratch)
     with stopping(stop, watcher), Claim(base, shard) as claim:
         ledger = Ledger(base)
-        ledger.begin(len(tasks))
+        ledger.begin(len(tasks) if follow is None else _MANY)
         try:
             if claim.alone():
                 ledger.sweep(keep=ledger.path)
-            running = _Run(tasks, ledger, limits or Limits(), watcher, stop)
+            running = _Run(tasks, ledger, limits or Limits(), watcher, stop, scratch or "")
             if verify:
                 running.verify(workers, engine, node_cache)
             choice = choose(tasks, ledger, states=states, overwrite=overwrite,
@@ -197,11 +212,20 @@ def run(
             _sweep(choice, base)
             running.refuse(choice)
             n, setup = setup_of(tasks, len(choice.jobs), workers, node_cache=node_cache)
+            if follow is not None:
+                n, setup = setup_of(tasks, _MANY, workers, node_cache=node_cache)
+                setup = replace(setup, commands=follow.commands)
             if choice.jobs and plan and not stop.finishing.is_set():
                 _check_fit(choice.jobs, n, setup, limits)
-            if choice.jobs and warm:
+            if warm and (choice.jobs or follow):
                 environment.warm(setup, stop, watcher.told)
-            if choice.jobs:
+            if follow is not None:
+                def chosen(found: Sequence[Task]) -> Choice:
+                    return choose(found, ledger, states=states, overwrite=overwrite,
+                                  replace_stale=replace_stale)
+
+                running.follow(follow, choice, chosen, engine or LocalEngine(n), setup)
+            elif choice.jobs:
                 running.do(choice.jobs, engine or LocalEngine(n), setup)
         finally:
             ledger.close(alone=claim.alone())
@@ -240,16 +264,40 @@ class _Run:
     """Between engine and ledger."""
 
     def __init__(self, tasks: Sequence[Task], ledger: Ledger, limits: Limits, watcher: Watcher,
-                 stop: Stop) -> None:
+                 stop: Stop, scratch: str = "") -> None:
         self._tasks, self._ledger, self._limits = tasks, ledger, limits
+        self._scratch = scratch
         self._watcher, self._stop = watcher, stop
         self._queue: Queue | None = None
 
     def do(self, jobs: Sequence[Job], engine: Engine, setup: Setup) -> None:
         """Do jobs and record how they end."""
-        self._queue = Queue(jobs, self._begin, self._end, self._stop)
+        self._queue = Queue(self._placed(jobs), self._begin, self._end, self._stop)
         with self._stop.heeded():
             engine(self._queue, setup, self._limits)
+
+    def _placed(self, jobs: Sequence[Job]) -> list[Job]:
+        return [replace(job, scratch=self._scratch) for job in jobs]
+
+    def follow(self, follow: Follow, choice: Choice, chosen: Callable[[Sequence[Task]], Choice],
+               engine: Engine, setup: Setup) -> None:
+        """Do jobs, and those of tasks that come; `chosen` tells what becomes of new ones."""
+        queue = self._queue = Queue(self._placed(choice.jobs), self._begin, self._end, self._stop)
+
+        def take(found: Sequence[Task], new: Sequence[Task]) -> bool:
+            self._tasks = found
+            more = chosen(new)
+            choice.finished += more.finished
+            choice.refused += more.refused
+            choice.left += more.left
+            self.refuse(more)
+            self._watcher.came(found, more)
+            _sweep(more, self._ledger.folder)
+            return queue.add(self._placed(more.jobs))
+
+        queue.hold()
+        with self._stop.heeded(), follow.looking(queue, take, self._watcher.told):
+            engine(queue, setup, self._limits)
 
     def record(self, job: Job, outcome: Outcome) -> Record:
         """Write down how a job ended."""
@@ -280,17 +328,18 @@ class _Run:
                 "error": f"{record.error}; {record.deaths} processes died of it"}))
         self._watcher.ended(job, record, again)
         if outcome.state == "disk-full" and any(text in outcome.error for text in _FULL):
-            self._close()
+            self._close(outcome.error.startswith("scratch "))
         return again
 
-    def _close(self) -> None:
+    def _close(self, scratch: bool) -> None:
         """Begin nothing more: the disk is full, for what waits as well."""
+        disk = f"scratch {self._scratch}" if scratch else "disk"
         left = [] if self._queue is None else self._queue.close()
         if left:
-            self._watcher.told(f"the disk is full: nothing more is begun, {len(left)} tasks wait")
+            self._watcher.told(f"the {disk} is full: nothing more is begun, {len(left)} tasks wait")
         for job in left:
             self.record(replace(job, attempt=job.attempt - 1), Outcome(
-                "disk-full", error="not begun: the disk was full"))
+                "disk-full", error=f"not begun: the {disk} was full"))
 
     def verify(self, workers: int | None, engine: Engine | None, node_cache: bool) -> None:
         """Record as damaged what does not read whole of what is done."""

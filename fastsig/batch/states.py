@@ -41,7 +41,8 @@ STATES = {
     "vanished": State("an input is not there any more"),
     "timeout": State("took longer than the time limit"),
     "memory": State("needs more than the memory limit"),
-    "disk-full": State("no room for a product: disk, quota or limit on sizes"),
+    "disk-full": State("no room for a product, or on the scratch disk: disk, quota or limit "
+                       "on sizes"),
     "damaged": State("a product is missing, changed or corrupt"),
     "refused": State("a name is taken by a file of another task, recipe or hand"),
     "killed": State("its worker process died", retry="killed"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastsig.batch import names
-from fastsig.batch.inputs import Recording, Search, find, gather
+from fastsig.batch.inputs import Found, Recording, Search, find, gather
 from fastsig.errors import UsageError
 
 if TYPE_CHECKING:
@@ -102,11 +102,13 @@ def tasks_of(recipe: Recipe, files: Iterable[str | os.PathLike[str]] | None = No
 
 
 def survey(recipe: Recipe, files: Iterable[str | os.PathLike[str]] | None = None, *,
-           strict: bool = False) -> Survey:
+           strict: bool = False, ready: Callable[[Recording], bool] | None = None,
+           known: dict[tuple[Found, ...], Task] | None = None) -> Survey:
     """Tasks of the files that are there, and what is wrong with those that are named.
 
     Parameters as of `Recipe.tasks`; each file is looked at once, and none is opened unless a field
-    of headers stands in a name, or for `strict`.
+    of headers stands in a name, or for `strict`. Only recordings that are `ready` become tasks;
+    tasks that are `known` are taken from there, and new ones put there.
 
     Raises
     ------
@@ -118,17 +120,24 @@ def survey(recipe: Recipe, files: Iterable[str | os.PathLike[str]] | None = None
     if recipe.problems:
         raise RecipeError(recipe.problems)
     search, wrong = _search(recipe, files)
-    recordings = gather(search.files, recipe.inputs.group)
     from fastsig.batch.building import Builder
 
-    builder = Builder(recipe, strict)
-    made = [(each, builder.task(each)) for each in recordings]
+    builder, known = Builder(recipe, strict), {} if known is None else known
+
+    def task_of(recording: Recording) -> Task:
+        if recording.files not in known:
+            known[recording.files] = builder.task(recording)
+        return known[recording.files]
+
+    recordings = list(filter(ready, gather(search.files, recipe.inputs.group))) if ready else (
+        gather(search.files, recipe.inputs.group))
+    made = [(each, task_of(each)) for each in recordings]
     kept, notes = _without_products(made)
     if len(kept) < len(made):  # what is left may belong together in another way
         left = {found.path for each, _ in kept for found in each.files}
         recordings = gather([each for each in search.files if each.path in left],
                             recipe.inputs.group)
-        kept = [(each, builder.task(each)) for each in recordings]
+        kept = [(each, task_of(each)) for each in recordings if ready is None or ready(each)]
     notes += [note for each, _ in kept for note in each.notes]
     tasks = _refuse_clashes([task for _, task in kept], recipe)
     return Survey(tasks, [each.size for each, _ in kept], wrong, notes)

@@ -11,7 +11,8 @@ from pathlib import Path
 __all__ = ["about", "text"]
 
 _FOLDER = Path(__file__).with_name("examples")
-_ORDER = ("spectra", "convert", "cut", "calibrate", "flag", "baseline", "switch", "pictures")
+_ORDER = ("spectra", "convert", "cut", "calibrate", "flag", "baseline", "switch", "frame", "map",
+          "pictures")
 
 
 @cache

@@ -22,7 +22,7 @@ from typing import Any
 from fastsig.batch.tasks import Task
 from fastsig.batch.vocabulary import vocabulary
 
-__all__ = ["Run", "Told", "Trial", "ask_commands", "most_bytes", "try_task"]
+__all__ = ["Run", "Told", "Trial", "ask_commands", "elsewhere", "most_bytes", "try_task"]
 
 _PATIENCE_S = 120.0
 _UNIT_BYTES = 2**24  # of the input that a thread reads at once
@@ -79,11 +79,11 @@ def _moved(task: Task) -> Iterator[tuple[str, list[dict[str, Any]]]]:
                 os.makedirs(os.path.dirname(name), exist_ok=True)
             steps.append({"command": step.command, "outputs": outputs,
                           "first": step.argv[-len(task.inputs):] == task.inputs,
-                          "argv": [_elsewhere(word, task, folder) for word in step.argv]})
+                          "argv": [elsewhere(word, task, folder) for word in step.argv]})
         yield folder, steps
 
 
-def _elsewhere(word: str, task: Task, folder: str) -> str:
+def elsewhere(word: str, task: Task, folder: str) -> str:
     """A word, with the temporary folder in place of the output folder."""
     if word in task.inputs:
         return word

@@ -29,7 +29,7 @@ OWN = {
     "dry_run": "see batch run --dry-run",
     "explain": "see batch run --dry-run",
 }
-#: Options that name a file which the command makes, beside its output.
+#: Options that may name a file which the command makes; `Vocabulary.written` has those that do.
 WRITTEN = ("picture", "keep")
 #: Options that name a file which the command reads, beside its inputs.
 READ = ("ky", "mueller", "tcal")
@@ -65,7 +65,8 @@ def commands() -> tuple[str, ...]:
     found = []
     for name in cli.list_commands(context):
         command = cli.get_command(context, name) if name != "batch" else None
-        if command is not None and {"files", "output"} <= {each.name for each in command.params}:
+        known = set() if command is None else {each.name for each in command.params}
+        if "output" in known and known & {"files", "file"}:
             found.append(name)
     return tuple(found)
 
@@ -99,6 +100,11 @@ class Vocabulary:
         self.fields = tuple(re.findall(r"\{(\w+)\}", output.help or ""))
         self.options = {_word(each): each for each in named
                         if each.name not in (*OWN, "output")}
+        #: Whether the command takes one file and no more.
+        self.single = any(each.name == "file" for each in command.params)
+        #: Options that name a file which the command makes, beside its output.
+        self.written = tuple(word for word in WRITTEN if word in self.options and not isinstance(
+            self.options[word].type, click.Choice))
         self._own = {_word(each): OWN[str(each.name)] for each in named if each.name in OWN}
 
     def offers(self, option: str) -> bool:

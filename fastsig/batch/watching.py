@@ -16,6 +16,7 @@ from fastsig.batch.ledger import Record
 from fastsig.batch.running import Summary, Watcher
 from fastsig.batch.states import STATES
 from fastsig.batch.tally import Status
+from fastsig.batch.tasks import Task
 from fastsig.cli import common
 
 __all__ = ["Teller", "shards_line", "total_line"]
@@ -37,6 +38,7 @@ class Teller(Watcher):
         self._verbose = logging.getLogger("fastsig").isEnabledFor(logging.INFO) and not quiet
         self._lock = threading.Lock()
         self._n_ended = self._n_jobs = self._n_failed = 0
+        self.tasks: Sequence[Task] = ()  # the last that came, of a run that follows
         self._bar: Any = None
         self._task: Any = None
 
@@ -56,6 +58,21 @@ class Teller(Watcher):
             common.say(f"set aside {record.name}: {record.error}")
         common.say(f"{common.plural(self._n_jobs, 'task')} to do, {len(choice.finished)} done "
                    "before", self._quiet)
+
+    def came(self, tasks: Sequence[Task], choice: Choice) -> None:
+        """Tell how many came, and what stands in the way."""
+        with self._lock:
+            self.tasks = tasks
+            self._n_jobs += len(choice.jobs)
+            for line in choice.changed:
+                self._say(f"{line}; it is made again")
+            for task, reason in choice.refused:
+                self._say(f"refused {task.name}: {reason}")
+            if not self._quiet and (choice.jobs or choice.finished):
+                self._say(f"{common.plural(len(choice.jobs), 'task')} came, "
+                          f"{len(choice.finished)} done before")
+            if self._bar is not None:
+                self._bar.update(self._task, total=self._n_jobs)
 
     def begun(self, job: Job) -> None:
         """Begin the bar with the first task, so that rates are those of the work alone."""

@@ -23,6 +23,7 @@ from typing import Any
 
 from fastsig.batch import products
 from fastsig.batch.jobs import task_of
+from fastsig.batch.states import state_of
 from fastsig.batch.tasks import Step, Task
 
 __all__ = ["main"]
@@ -112,10 +113,11 @@ class _Worker:
         self._link, self._threads = link, threads
         self.log = _Log(self.hear)
         self.said = ""
+        self._stage: Any = None
 
     def hear(self, line: str) -> None:
         """Hand an error's line on at once: the command may leave by `os._exit`."""
-        self.said = line
+        line = self.said = line if self._stage is None else self._stage.told(line)
         self._link.tell({"said": line})
 
     def perform(self, job: dict[str, Any], memory: int | None) -> dict[str, Any]:
@@ -127,12 +129,46 @@ class _Worker:
         self.log.start(job["log"])
         _forget_peak()
         begun = time.perf_counter()
-        done = self._steps(task, job, memory)
+        done = (self._staged if job["scratch"] else self._steps)(task, job, memory)
         done["seconds"] = round(time.perf_counter() - begun, 4)
         how = f": {done['error']}" if done["error"] and not done["code"] else ""
         self._write(f"# exit {done['code']}, {done['seconds']:.3f} s{how}\n")
         return {**done, "peak_bytes": peak_bytes(), "resident": resident_bytes(),
                 "missing": _missing(task) if done["code"] else []}
+
+    def _staged(self, task: Task, job: dict[str, Any], memory: int | None) -> dict[str, Any]:
+        """Do a task on a disk of this node, and bring its products home."""
+        from fastsig.batch.staging import Stage, StagingError, sweep
+        from fastsig.errors import FastsigError
+
+        made: dict[str, Any] = {"outputs": [], "code": 0, "step": "staging"}
+        lost = _missing(task)
+        if lost:
+            return {**made, "state": "vanished", "error": f"{lost[0]}: is not there any more"}
+        wrong = _make_folders(task)
+        if wrong:
+            return {**made, "state": "failed", "error": wrong}
+        sweep(job["scratch"])
+        try:
+            with Stage(task, job["scratch"]) as stage:
+                self._link.tell({"step": "staging"})
+                staged = stage.fetch()
+                self._write(f"# staged in {stage.folder}\n")
+                self._stage = stage
+                done = self._steps(staged, {**job, "overwrite": False}, memory)
+                self._stage = None
+                if done["code"]:
+                    return done
+                if done["state"] != "done":
+                    return {**done, "error": stage.told(done["error"])}
+                self._link.tell({"step": "staging"})
+                stage.deliver(staged, job["overwrite"])
+        except FastsigError as error:
+            state = error.state if isinstance(error, StagingError) else state_of(4, str(error))
+            return {**made, "state": state, "error": str(error)}
+        finally:
+            self._stage = None
+        return self._finish(task, {**made, "error": ""})
 
     def _steps(self, task: Task, job: dict[str, Any], memory: int | None) -> dict[str, Any]:
         made: dict[str, Any] = {"outputs": [], "code": 0, "error": "", "step": ""}
