@@ -76,13 +76,16 @@ headings.forEach((heading, column) => {
   heading.replaceChildren(sorter);
 });
 
+function search() {
+  keep({ q: field.value.trim() });
+  filter();
+}
+
 let typed = 0;
 field.addEventListener("input", () => {
   clearTimeout(typed);
-  typed = setTimeout(() => {
-    keep({ q: field.value.trim() });
-    filter();
-  }, rows.length > 1000 ? 150 : 0);
+  if (rows.length <= 1000) search(); // at once; many rows wait for the next letter
+  else typed = setTimeout(search, 150);
 });
 
 // While a run is at work it rewrites this file: what is chosen stays in the address.
