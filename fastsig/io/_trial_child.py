@@ -29,19 +29,28 @@ def walk(path: str, seconds: float) -> None:
 
     signal.setitimer(signal.ITIMER_PROF, seconds)
     with h5py.File(path, "r", locking=False) as file:
-        seen = {h5py.h5o.get_info(file.id).addr}
+        _attributes(file)
+        seen = {_address(file)} - {None}
         groups = [file]
         while groups and len(seen) < MOST_MEMBERS:
             for item in _members(groups.pop()):
-                address = h5py.h5o.get_info(item.id).addr
+                signal.setitimer(signal.ITIMER_PROF, seconds)
+                address = _address(item)
                 if address in seen:
                     continue
-                seen.add(address)
-                signal.setitimer(signal.ITIMER_PROF, seconds)
                 _look(item)
+                if address is None:
+                    continue  # a group that may lead back to itself
+                seen.add(address)
                 if isinstance(item, h5py.Group):
                     groups.append(item)
-        _attributes(file)
+
+
+def _address(item: Any) -> Any:
+    """Where a member lies, which a file may have under several names; None where not known."""
+    import h5py
+
+    return _try(lambda: h5py.h5o.get_info(item.id).addr)
 
 
 def _members(group: Any) -> Iterator[Any]:

@@ -15,7 +15,7 @@ import pytest
 
 import fastsig as fs
 from fastsig.errors import FormatError
-from fastsig.io import _trial
+from fastsig.io import _trial, _trial_child
 from fastsig.io._hdf5 import open_file
 
 
@@ -100,6 +100,19 @@ def test_damage_by_an_earlier_file_is_not_held_against_the_next(
     for stamp in (1, 2, 3):
         os.utime(old, ns=(stamp, stamp))
         open_file(old).close()
+
+
+def test_all_is_looked_at_though_a_place_is_not_known(monkeypatch: pytest.MonkeyPatch,
+                                                      old: str) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(_trial_child.signal, "setitimer", lambda *_: None)
+    monkeypatch.setattr(_trial_child, "_attributes", lambda item: looked.append(item.name))
+    _trial_child.walk(old, 1)
+    assert sorted(looked) == ["/", "/a", "/a/b", "/chunked"]
+    looked.clear()
+    monkeypatch.setattr(h5py.h5o, "get_info", lambda _: [][0])
+    _trial_child.walk(old, 1)
+    assert sorted(looked) == ["/", "/a", "/chunked", "/hard"]
 
 
 PARENT = """
