@@ -23,11 +23,13 @@ _MOST, _END = 1000, 200
 class InputError(FastsigError):
     """An input cannot be used; the message begins with the file's path.
 
-    A long message lacks its middle: a value of a file may be of any length.
+    It is one line that a terminal can show, whatever values of the file it tells: a long one lacks
+    its middle, and what is no printable character is escaped.
     """
 
     def __init__(self, path: str | PathLike[str], message: str) -> None:
         self.path = fspath(path)
+        message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
         if len(message) > _MOST:
             message = f"{message[: _MOST - _END]} ... {message[-_END:]}"
         super().__init__(f"{self.path}: {message}")
