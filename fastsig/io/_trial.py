@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from fastsig.errors import FormatError
 
@@ -36,6 +37,7 @@ class _Child:
         self.lock = threading.Lock()
         self.process: subprocess.Popen[str] | None = None
         self.owner = 0
+        self.others: list[Any] = []  # of processes that this one was forked from
         self.n_tried = 0
         self.sound: dict[Identity, None] = {}
 
@@ -67,9 +69,12 @@ class _Child:
         return process.wait() or -signal.SIGABRT
 
     def _running(self) -> subprocess.Popen[str]:
-        if self.owner != os.getpid():
-            self.process, self.owner = None, os.getpid()  # a fork has a child of its own
-        if self.process is None or self.process.poll() is not None:
+        if self.owner != os.getpid():  # a fork has a child of its own
+            self.others.append(self.process)
+            self.process, self.owner = None, os.getpid()
+        if self.process is not None and self.process.poll() is not None:
+            self.stop()
+        if self.process is None:
             self.n_tried = 0
             self.process = subprocess.Popen(
                 [sys.executable, "-S", os.fspath(_CHILD)], stdin=subprocess.PIPE,
