@@ -12,7 +12,7 @@ import numpy as np
 
 from fastsig.errors import UsageError
 
-__all__ = ["exact", "fraction", "quantity", "whole"]
+__all__ = ["exact", "fraction", "quantity", "whole", "width_deg"]
 
 _LARGEST = 10**100
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s].*)?")
@@ -51,6 +51,21 @@ def quantity(value: Any, unit: str, name: str) -> u.Quantity:
         return parsed.to(unit)
     except (TypeError, ValueError, u.UnitConversionError) as error:
         raise UsageError(f"{name} = {value!r} is not a value in {unit}") from error
+
+
+def width_deg(value: Any, name: str) -> float:
+    """Degrees of a width on the sky, such as a beam's; a bare number is taken to be in deg.
+
+    Raises
+    ------
+    UsageError
+        Where it is no angle, or not between 0 and 90 deg.
+    """
+    found = float(quantity(value, "deg", name).value)
+    if not 0 < found < 90:
+        raise UsageError(f"{name} = {value}; allowed: an angle above 0, below 90 deg, such as "
+                         "3arcmin")
+    return found
 
 
 def exact(value: Any, unit: str, name: str) -> Fraction:

@@ -31,7 +31,7 @@ from fastsig.reductions.place import (
     with_scatter,
 )
 from fastsig.reductions.point_source import fit_point
-from fastsig.units import quantity
+from fastsig.units import quantity, width_deg
 from fastsig.velocity import velocity
 
 __all__ = ["Cube", "Source", "open_cube", "parse_place"]
@@ -252,7 +252,7 @@ class Cube:
         place = parse_place(at)
         frequency = self.frequency.value
         circle = None if radius is None or (isinstance(radius, str) and radius == "beam") else (
-            _angle(radius, "radius"))
+            width_deg(radius, "radius"))
         scale, unit = to_jansky(self.unit, frequency, self._beam, kelvin, self.path,
                                 widened=self._widened)
         if circle is not None and unit != "Jy":
@@ -390,7 +390,7 @@ class Cube:
             Where the place is off the map, or an option makes no sense.
         """
         place, beam = parse_place(near), self._required_beam()
-        reach = 1.5 * beam.major if radius is None else _angle(radius, "radius")
+        reach = 1.5 * beam.major if radius is None else width_deg(radius, "radius")
         chosen = self.channels(vrange, convention, rest)
         plane, sigma, rho, part, n = self._mean_plane(place, reach, chosen)
         found = fit_point(plane, sigma, part.east, part.north, beam, rho, reach, self.path)
@@ -486,16 +486,8 @@ def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: 
     """
     file = CubeFile(path, rest=rest, convention=convention)
     file.tell()
-    width = None if beam is None else _angle(beam, "beam")
+    width = None if beam is None else width_deg(beam, "beam")
     return Cube(file, stokes=stokes, beam=None if width is None else Beam(width, width, 0.0))
-
-
-def _angle(value: Any, name: str) -> float:
-    """Degrees, above 0, of an angle; a bare number is taken to be in deg."""
-    found = float(quantity(value, "deg", name).value)
-    if not 0 < found < 90:
-        raise UsageError(f"{name} = {value!r}; allowed: an angle above 0, such as 3arcmin")
-    return found
 
 
 def velocity_range(value: Any) -> tuple[float, float]:

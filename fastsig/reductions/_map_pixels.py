@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
 from fastsig.reductions._map_rows import Rows
-from fastsig.units import quantity
+from fastsig.units import quantity, width_deg
 
 __all__ = ["Beams", "Kernel", "beams_of", "center_of", "kernel_of", "pixels"]
 
@@ -101,7 +101,7 @@ def beams_of(rows: Sequence[Rows], centers_mhz: F8, given: Any = None) -> Beams:
         Where the telescope or beam is not known, or the band lies outside the receiver's table.
     """
     if given is not None:
-        width = _angle(given, "beam_size")
+        width = width_deg(given, "beam_size")
         return Beams(width, (width,) * len(rows), "as given")
     from fastsig import telescopes
 
@@ -127,19 +127,12 @@ def beams_of(rows: Sequence[Rows], centers_mhz: F8, given: Any = None) -> Beams:
 
 def kernel_of(beam: Beams, width: Any = None, radius: Any = None) -> Kernel:
     """The kernel: half the beam's width by default, out to 1.5 of its own widths."""
-    fwhm = beam.fwhm_deg / 2 if width is None else _angle(width, "kernel")
-    end = _SUPPORT * fwhm if radius is None else _angle(radius, "radius")
+    fwhm = beam.fwhm_deg / 2 if width is None else width_deg(width, "kernel")
+    end = _SUPPORT * fwhm if radius is None else width_deg(radius, "radius")
     if end < fwhm / 2:
         raise UsageError(f"radius = {end * 3600:g} arcsec; allowed: half the kernel's width, "
                          f"{fwhm * 1800:g} arcsec, and more")
     return Kernel(fwhm, end)
-
-
-def _angle(value: Any, name: str) -> float:
-    found = float(quantity(value, "deg", name).value)
-    if not 0 < found < 90:
-        raise UsageError(f"{name} = {value}; allowed: above 0, below 90 deg")
-    return found
 
 
 def center_of(text: Any) -> tuple[float, float]:
