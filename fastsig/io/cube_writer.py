@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from fastsig.errors import UsageError
 from fastsig.io._fits_sums import add_words, finished, padded
 from fastsig.io._positioned import write_from
+from fastsig.io.outputs import Writer
 from fastsig.io.safe import SafeOutput
 
 __all__ = ["CubeWriter"]
@@ -26,7 +26,7 @@ __all__ = ["CubeWriter"]
 F4 = NDArray[np.float32]
 
 
-class CubeWriter:
+class CubeWriter(Writer):
     """Write a cube; a context manager: the file gets its name when the block ends well.
 
     Parameters
@@ -159,16 +159,6 @@ class CubeWriter:
     def discard(self) -> None:
         """Give up: nothing is left under the final name or any other."""
         self._output.discard()
-
-    def __enter__(self) -> CubeWriter:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
 
 
 _AXIS = ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CUNIT", "CNAME")

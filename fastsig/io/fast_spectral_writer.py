@@ -16,7 +16,6 @@ import os
 from collections.abc import Iterator
 from datetime import date
 from fractions import Fraction
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.header import Header
 from fastsig.io._cards import header_unit, is_plain
 from fastsig.io._fits import BLOCK
-from fastsig.io.outputs import OutputFiles, output_names
+from fastsig.io.outputs import OutputFiles, Writer, output_names
 from fastsig.polarization import PRODUCTS
 from fastsig.time import elapsed, mjd_and_seconds, time_from_mjd
 
@@ -52,7 +51,7 @@ _COLUMNS = (
 _TYPES = {"K": ">i8", "D": ">f8", "L": "S1"}
 
 
-class FastSpectralWriter:
+class FastSpectralWriter(Writer):
     """Write FAST's spectral files row by row.
 
     A context manager: the files get their names when the block ends well and vanish otherwise.
@@ -157,16 +156,6 @@ class FastSpectralWriter:
     def discard(self) -> None:
         """Give up: nothing is left under the final names or any other."""
         self._output.discard()
-
-    def __enter__(self) -> FastSpectralWriter:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
 
 
 def _check(header: Header, shape: tuple[int, ...], file_rows: int | None, obs_type: str) -> None:

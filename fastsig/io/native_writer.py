@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, ClassVar
 
 import h5py
@@ -21,7 +20,7 @@ from fastsig.header import Header
 from fastsig.io import _metadata
 from fastsig.io._positioned import octets, write_from
 from fastsig.io.native import CLASS, CRC_BLOCK, DTYPES, VERSION
-from fastsig.io.outputs import output_names
+from fastsig.io.outputs import Writer, output_names
 from fastsig.io.safe import SafeOutput
 from fastsig.io.writing import VoltageWriter
 from fastsig.stream import Block
@@ -30,7 +29,7 @@ from fastsig.validity import Spans
 __all__ = ["NativeTarget", "NativeWriter"]
 
 
-class NativeWriter:
+class NativeWriter(Writer):
     """Write a native voltage file, rows in order, crash-safe.
 
     A context manager: the file gets its name when the block ends well and vanishes otherwise.
@@ -176,17 +175,8 @@ class NativeWriter:
         except (OSError, RuntimeError, ValueError) as error:
             raise self._output.error(error, poisoned=True) from error
 
-    def __enter__(self) -> NativeWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        elif not (isinstance(value, OutputError) and value.poisoned):
-            self.discard()
+    def abandon(self) -> None:
+        """Give up where the library cannot be called again: what failed has removed the file."""
 
 
 class NativeTarget(VoltageWriter):
@@ -238,6 +228,6 @@ class NativeTarget(VoltageWriter):
         """Remove the file."""
         self._writer.discard()
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self._writer.__exit__(kind, value, trace)
+    def abandon(self) -> None:
+        """Give up where the library cannot be called again."""
+        self._writer.abandon()

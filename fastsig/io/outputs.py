@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from fastsig.io._leftovers import sweep, writer_id
 from fastsig.io._positioned import write_from
 from fastsig.io.safe import SafeOutput, check_output
 
-__all__ = ["OutputFiles", "check_file_bytes", "commit_together", "output_names"]
+__all__ = ["OutputFiles", "Writer", "check_file_bytes", "commit_together", "output_names"]
 
 _MOST_FILES = 100_000
 _KEPT_OPEN = 16
@@ -44,6 +46,34 @@ def check_file_bytes(file_bytes: int | None) -> None:
     """Refuse a size of files that is none."""
     if file_bytes is not None and file_bytes < 1:
         raise UsageError(f"file_bytes = {file_bytes}; allowed: 1 or more")
+
+
+class Writer(ABC):
+    """What writes a product, as a context: at its end the product is whole, or not there."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish the files and give them their names."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Give up: nothing is left under the final names or any other."""
+
+    def abandon(self) -> None:
+        """Give up after a writer failed in a way that forbids calling its library again."""
+        self.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+        elif isinstance(value, OutputError) and value.poisoned:
+            self.abandon()
+        else:
+            self.discard()
 
 
 class OutputFiles:

@@ -6,15 +6,14 @@ its files their names when the context ends well.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from types import TracebackType
-from typing import Any, ClassVar, NamedTuple, Self
+from abc import abstractmethod
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import OutputError
 from fastsig.header import Header
+from fastsig.io.outputs import Writer
 from fastsig.stream import Codes, SpectrumStream
 
 __all__ = ["Sizes", "SpectraWriter"]
@@ -27,7 +26,7 @@ class Sizes(NamedTuple):
     memory: int
 
 
-class SpectraWriter(ABC):
+class SpectraWriter(Writer):
     """Spectra into files, row by row."""
 
     NAME: ClassVar[str]
@@ -81,27 +80,3 @@ class SpectraWriter(ABC):
         Formats without a place for it leave it out; `fastsig.targets.target` tells that.
         """
         return
-
-    @abstractmethod
-    def close(self) -> None:
-        """Finish the files and give them their names."""
-
-    @abstractmethod
-    def discard(self) -> None:
-        """Give up: nothing is left under the final names or any other."""
-
-    def abandon(self) -> None:
-        """Give up after another writer failed in a way that forbids calling its library again."""
-        self.discard()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-        elif isinstance(value, OutputError) and value.poisoned:
-            self.abandon()
-        else:
-            self.discard()

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import os
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
-from types import TracebackType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +24,7 @@ from fastsig import validity
 from fastsig.errors import DataError, UsageError
 from fastsig.header import Header
 from fastsig.io._cards import is_plain
+from fastsig.io.outputs import Writer
 from fastsig.stream import Block
 from fastsig.validity import Spans
 
@@ -91,7 +91,7 @@ class Recording:
         return {int(edge) for spans in inside for edge in spans.flat} - {start, stop}
 
 
-class VoltageWriter(ABC):
+class VoltageWriter(Writer):
     """A format's files, before and while they are written.
 
     Parameters
@@ -160,14 +160,6 @@ class VoltageWriter(ABC):
     @abstractmethod
     def _begin(self, overwrite: bool) -> None:
         """Make the files, under temporary names."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Finish the files and give them their names."""
-
-    @abstractmethod
-    def discard(self) -> None:
-        """Give up: nothing is left under the final names or any other."""
 
     #: First row that is written, and the one after the last.
     rows: tuple[int, int]
@@ -311,16 +303,6 @@ class VoltageWriter(ABC):
         if lost:
             self.losses.append(f"{lost} lost samples lie in {what}s that are valid otherwise: "
                                "they become 0 and count as valid")
-
-    def __enter__(self) -> VoltageWriter:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
 
 
 def _is_float(header: Header) -> bool:
