@@ -52,9 +52,9 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.option("--lossy", is_flag=True, help="Write although the format cannot carry everything.")
 @common.span_options
 @common.workers_option
-@click.option("--memory", metavar="SIZE", help="Bound on the whole process, e.g. 500MB.")
+@common.memory_option
 @click.option("--verify", is_flag=True, help="Compare the input's checksums first.")
-@click.option("--hash-inputs", is_flag=True, help="Hash all of the input for the provenance.")
+@common.hash_option
 @click.option("--dry-run", is_flag=True, help="Print the plan and the windows; touch nothing.")
 @common.json_option
 @common.set_option

@@ -57,6 +57,12 @@ workers_option = click.option(
     "-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
     help="Threads; all cores by default.",
 )
+memory_option = click.option("--memory", metavar="SIZE",
+                             help="Bound on the whole process, e.g. 500MB.")
+hash_option = click.option("--hash-inputs", is_flag=True,
+                           help="Hash all of every input for the provenance.")
+
+
 def _with_unit(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value is not None and not value.strip()[-1:].isalpha():
         raise click.BadParameter(f"{value!r} has no unit; allowed: a frequency such as 1400MHz")

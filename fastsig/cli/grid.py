@@ -49,8 +49,8 @@ from fastsig.cli import common
               help="Pixels with less effective integration time are NaN.")
 @common.set_option
 @common.workers_option
-@click.option("--memory", metavar="SIZE", help="Most memory of the process, e.g. 500MB.")
-@click.option("--hash-inputs", is_flag=True, help="Hash all of every input for the provenance.")
+@common.memory_option
+@common.hash_option
 @click.option("--dry-run", is_flag=True, help="Tell what would be done, and do nothing.")
 @click.option("--explain", is_flag=True, help="Tell how it is done.")
 @common.json_option

@@ -64,9 +64,9 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               "in fbh5, mean in sigproc]")
 @common.span_options
 @common.workers_option
-@click.option("--memory", metavar="SIZE", help="Bound on the whole process, e.g. 500MB.")
+@common.memory_option
 @click.option("--verify", is_flag=True, help="Compare the input's checksums first.")
-@click.option("--hash-inputs", is_flag=True, help="Hash all of the input for the provenance.")
+@common.hash_option
 @click.option("--unfused", is_flag=True, help="Use no fused kernels (same bytes, slower).")
 @click.option("--explain", is_flag=True, help="Print the plan.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and the sizes; touch nothing.")

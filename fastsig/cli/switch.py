@@ -85,7 +85,7 @@ def _floats(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--rows", type=click.Choice(["average", "all"]), default="average",
               show_default=True, help="Write the mean, or a row an integration or cycle.")
 @click.option("--picture", metavar="PATH", help="Picture (.png, .pdf, .svg) or page (.html).")
-@click.option("--hash-inputs", is_flag=True, help="Hash all of the input for the provenance.")
+@common.hash_option
 @common.json_option
 @common.set_option
 @common.quiet_options
