@@ -27,7 +27,7 @@ from ._passes import (
     _put_pairs,
     block_lanes,
 )
-from ._simd import Emitter
+from ._simd import Emitter, finish_stores
 
 _i = types.int64
 # Rows up to this many bytes are fetched whole while the row before is at work.
@@ -138,17 +138,6 @@ def last_column(typingctx, spec, radix, stream, source, target, step, ahead, sca
         return context.get_dummy_value()
 
     return types.void(spec, radix, stream, _i, _i, _i, _i, types.float32), codegen
-
-
-@intrinsic
-def finish_stores(typingctx, spec):
-    """Wait until what went past the cache can be seen by all."""
-
-    def codegen(context, builder, signature, args):
-        Emitter(builder, spec.items["lanes"]).finish_stores()
-        return context.get_dummy_value()
-
-    return types.void(spec), codegen
 
 
 # Each loop around a codelet is a function of its own: among other loops the compiler keeps

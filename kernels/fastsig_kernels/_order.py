@@ -12,6 +12,12 @@ import numpy as np
 #: the same few sets of a cache.
 PAD = 128
 
+#: Bytes of a line of the cache.
+LINE = 64
+
+#: Results of so many bytes and more do not wait in a cache for their reader.
+STREAMED_BYTES = 2**24
+
 
 class Shape(NamedTuple):
     """How a transform of `n_point` points is done with vectors of `lanes`.

@@ -395,6 +395,17 @@ def store(typingctx, vector, address):
 
 
 @intrinsic
+def finish_stores(typingctx, spec):
+    """Wait until what went past the cache can be seen by all."""
+
+    def codegen(context, builder, signature, args):
+        Emitter(builder, spec.items["lanes"]).finish_stores()
+        return context.get_dummy_value()
+
+    return types.void(spec), codegen
+
+
+@intrinsic
 def splat(typingctx, spec, value):
     """Vector with a float32 in every lane."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from ._order import PAD, address, aligned, pass_twiddles, roots, shape
+from ._order import LINE, PAD, STREAMED_BYTES, address, aligned, pass_twiddles, roots, shape
 
 __all__ = ["FFTPlan", "fft_plan"]
 
@@ -187,8 +187,8 @@ class FFTPlan:
 def _on_lines(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """A new array that begins on a cache line."""
     size = int(np.prod(shape)) * dtype.itemsize
-    memory = np.empty(size + _LINE, np.uint8)
-    start = -address(memory) % _LINE
+    memory = np.empty(size + LINE, np.uint8)
+    start = -address(memory) % LINE
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
@@ -196,11 +196,6 @@ def _rows_ok(x: np.ndarray) -> bool:
     """Whether rows are contiguous, aligned, and all at one stride."""
     one_stride = x.ndim <= 2 or x.flags.c_contiguous
     return one_stride and x.strides[-1] == x.itemsize and x.flags.aligned
-
-
-# Results of so many bytes and more do not wait in a cache for their reader.
-_STREAMED_BYTES = 2**24
-_LINE = 64
 
 
 class Core:
@@ -269,9 +264,9 @@ class Core:
     def _past_cache(self, out: np.ndarray) -> int:
         """Whether results, 1 or 0, go to memory directly: many, whole lines, read by none soon."""
         joined = self.real and not self.inverse
-        if joined or self.lanes < 8 or out.nbytes < _STREAMED_BYTES:
+        if joined or self.lanes < 8 or out.nbytes < STREAMED_BYTES:
             return 0
-        return int(address(out) % _LINE == 0 and out.strides[0] % _LINE == 0)
+        return int(address(out) % LINE == 0 and out.strides[0] % LINE == 0)
 
 
 def _levels(n: int, radices: list[int]) -> tuple[np.ndarray, list[np.ndarray]]:

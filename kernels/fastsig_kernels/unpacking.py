@@ -3,7 +3,7 @@
 Decoding is written in vectors (`_simd`): a block of as many 32-bit words as the host has
 lanes becomes whole vectors of samples. What is left of a row is done by a block that ends with
 it, and so does some samples twice; rows that are shorter, and strided ones, pass through a block
-on the stack.
+on the stack. Results that are larger than a cache go past it, for there the time is that of memory.
 """
 
 from functools import lru_cache
@@ -17,8 +17,8 @@ from numba.core.extending import intrinsic
 from . import _check
 from ._bits import check_bits, is_msb, unit_of, values_of
 from ._jit import jit_strict
-from ._order import address
-from ._simd import Emitter, Spec, SpecType, Vector, address_of, host_lanes
+from ._order import LINE, STREAMED_BYTES, address
+from ._simd import Emitter, Spec, SpecType, Vector, address_of, finish_stores, host_lanes
 
 _I8, _I32, _I64 = (ir.IntType(n) for n in (8, 32, 64))
 _i = types.int64
@@ -91,11 +91,24 @@ def unpack(
     shape = (*packed.shape[:-1], packed.shape[-1] // unit * per_unit)
     out = _check.output("out", out, shape, "float32")
     rows, target = _as_rows(packed, out)
-    unpack_rows_nb(
+    decode = stream_rows_nb if _streams(rows, target, n_bits, kind) else unpack_rows_nb
+    decode(
         _spec(n_bits, msb, kind), address(rows), *rows.strides, *rows.shape, address(levels),
         levels.strides[0], np.float32(offset or 0), address(target), *target.strides,
     )
     return out
+
+
+def _streams(rows: np.ndarray, target: np.ndarray, n_bits: int, kind: str) -> bool:
+    """Whether results go past the cache: long rows, all of which meet its lines at a byte."""
+    sizes = _sizes(_items(n_bits, False, kind))
+    if target.nbytes < STREAMED_BYTES or sizes["n_level"] > 16:
+        return False
+    if rows.strides[1] != 1 or target.strides[1] != 4 or rows.shape[1] < 2 * sizes["bytes"]:
+        return False
+    unit, per_unit = unit_of(n_bits)
+    before = address(target) % LINE
+    return before % (4 * per_unit) == 0 and (len(rows) == 1 or target.strides[0] % LINE == 0)
 
 
 def _as_rows(packed: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -177,15 +190,42 @@ def unpack_rows_nb(spec, source, source_row, source_step, n_row, n_byte, levels,
 
 
 @jit_strict
+def stream_rows_nb(spec, source, source_row, source_step, n_row, n_byte, levels, levels_step,
+                   offset, target, target_row, target_step):
+    """As `unpack_rows_nb`, past the cache: of rows for which `_streams` holds."""
+    table = _stack(spec)
+    for i in range(_constant(spec, "n_level")):
+        _move(32, levels + i * levels_step, table + 4 * i)
+    for r in range(n_row):
+        _stream_nb(spec, source + r * source_row, n_byte, table, offset, target + r * target_row)
+    finish_stores(spec)
+
+
+@jit_strict
+def _stream_nb(spec, source, n_byte, table, offset, target):
+    """A contiguous row of two blocks or more: whole lines of the cache by blocks of their own."""
+    step, grain = _constant(spec, "bytes"), 4 * _constant(spec, "samples")
+    _block(spec, 0, source, table, offset, target)
+    before = target % LINE
+    first = step - before * step // grain
+    n = (n_byte - first) // step
+    for i in range(n):
+        _block(spec, 1, source + first + i * step, table, offset,
+               target + grain - before + i * grain)
+    _block(spec, 0, source + n_byte - step, table, offset, target + n_byte // step * grain
+           + n_byte % step * grain // step - grain)
+
+
+@jit_strict
 def _blocks_nb(spec, source, n_byte, table, offset, target):
     """A contiguous row, of a block or more."""
     step, grain = _constant(spec, "bytes"), 4 * _constant(spec, "samples")
     n = n_byte // step
     for i in range(n):
-        _block(spec, source + i * step, table, offset, target + i * grain)
+        _block(spec, 0, source + i * step, table, offset, target + i * grain)
     if n * step < n_byte:
         n_sample = n_byte * _constant(spec, "samples") // step
-        _block(spec, source + n_byte - step, table, offset, target + 4 * n_sample - grain)
+        _block(spec, 0, source + n_byte - step, table, offset, target + 4 * n_sample - grain)
 
 
 @jit_strict
@@ -198,7 +238,7 @@ def _pieces_nb(spec, source, source_step, n_byte, table, offset, target, target_
         n = min(n_byte, step)
         for i in range(n):
             _move(8, source + i * source_step, packed + i)
-        _block(spec, packed, table, offset, samples)
+        _block(spec, 0, packed, table, offset, samples)
         n_sample = n * _constant(spec, "samples") // step
         for i in range(n_sample):
             _move(32, samples + 4 * i, target + i * target_step)
@@ -255,23 +295,29 @@ def _move(typingctx, bits, source, target):
     return types.void(bits, _i, _i), codegen
 
 
-@intrinsic
-def _block(typingctx, spec, source, table, offset, target):
-    """Decode as many words as there are lanes; `table` has 16 or more float32."""
+@intrinsic(prefer_literal=True)
+def _block(typingctx, spec, past_cache, source, table, offset, target):
+    """Decode as many words as there are lanes; `table` has 16 or more float32.
+
+    With `past_cache`, 0 or 1, `target` is where a line of the cache begins.
+    """
+    if not isinstance(past_cache, types.IntegerLiteral):
+        return None
 
     def codegen(context, builder, signature, args):
         items = spec.items
         emit = Emitter(builder, items["lanes"])
-        source, table, offset, target = args[1:]
+        source, table, offset, target = args[2:]
+        store = emit.store_past_cache if past_cache.literal_value else emit.store
         if _sizes(items)["n_level"] > 16:
             _look_up_each(emit, items, source, table, target)
         else:
             for v in range(32 // items["bits"]):
                 x = _vector(emit, items, source, v, table, offset)
-                emit.store(x, target, 4 * emit.lanes * v)
+                store(x, target, 4 * emit.lanes * v)
         return context.get_dummy_value()
 
-    return types.void(spec, _i, _i, types.float32, _i), codegen
+    return types.void(spec, past_cache, _i, _i, types.float32, _i), codegen
 
 
 def _vector(emit: Emitter, items: dict[str, Any], source: Any, v: int, table: Any,

@@ -1,5 +1,6 @@
 """Packed samples: inverse pairs, twins and rounding."""
 
+import itertools
 import os
 import platform
 import subprocess
@@ -9,7 +10,16 @@ from pathlib import Path
 import fastsig_kernels
 import numpy as np
 import pytest
-from fastsig_kernels import pack, pack_nb, quantize, quantize_nb, reference, unpack, unpack_nb
+from fastsig_kernels import (
+    pack,
+    pack_nb,
+    quantize,
+    quantize_nb,
+    reference,
+    unpack,
+    unpack_nb,
+    unpacking,
+)
 from fastsig_kernels._simd import host_lanes
 from fastsig_kernels.packing import nearest_codes_nb, round_codes_nb, to_codes
 from hypothesis import given, settings
@@ -160,6 +170,43 @@ def test_rows_within_frames(n_bits, n_byte):
     np.testing.assert_array_equal(found, expected)
     found = unpack(np.broadcast_to(payload[0], payload.shape), n_bits)
     np.testing.assert_array_equal(found, expected[:1].repeat(7, axis=0))
+
+
+@pytest.mark.parametrize(("n_bits", "order"), CASES)
+def test_results_past_the_cache(n_bits, order, monkeypatch):
+    """At every place in a line of the cache, with rests, in rows that begin alike or not."""
+    taken = []
+
+    def stream(*args):
+        taken.append(args)
+        stream_rows_nb(*args)
+
+    stream_rows_nb = unpacking.stream_rows_nb
+    monkeypatch.setattr(unpacking, "stream_rows_nb", stream)
+    n_byte, n_sample = unit(n_bits)
+    for options in values_of(n_bits):
+        for n_unit in (129, 300):
+            packed = random_bytes(3, n_unit * n_byte + 5)[:, 5:]
+            expected = reference.unpack(packed, n_bits, order, **options).astype("float32")
+            n = n_unit * n_sample
+            for at, apart in itertools.product(range(16), (-n % 16, -n % 16 + 1)):
+                memory = np.full(32 + 3 * (n + apart), 7, "float32")
+                at += -memory.ctypes.data // 4 % 16
+                before, rows, after = np.split(memory, [at, at + 3 * (n + apart)])
+                rows = rows.reshape(3, -1)
+                with monkeypatch.context() as patch:
+                    patch.setattr(unpacking, "STREAMED_BYTES", 0)
+                    unpack(packed, n_bits, order=order, out=rows[:, :n], **options)
+                np.testing.assert_array_equal(rows[:, :n], expected)
+                assert all((rest == 7).all() for rest in (before, rows[:, n:], after))
+    assert taken
+
+
+def test_large_results_alone_pass_the_cache():
+    for n, expected in ((unpacking.STREAMED_BYTES // 16 - 1, False),
+                        (unpacking.STREAMED_BYTES // 16, True)):
+        packed, out = np.zeros((1, n), np.uint8), np.empty((1, 4 * n), np.float32)
+        assert unpacking._streams(packed, out, 2, "levels") == expected
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 8), (3, 0)])
