@@ -111,10 +111,11 @@ def tasks(path: Path) -> list[Task]:
     return Recipe.read(path).tasks()
 
 
-def begin(path: Path, *options: Any, command: str = "run", plugin: str,
+def begin(path: Path, *options: Any, command: str = "run", plugin: str, before: str = "",
           preexec: Callable[[], None] | None = None) -> subprocess.Popen[str]:
-    """``fastsig batch`` in a process of its own."""
-    words = [sys.executable, "-c", CODE, "batch", command, "-c", str(path), *map(str, options)]
+    """``fastsig batch`` in a process of its own; `before` is Python that runs first."""
+    words = [sys.executable, "-c", before + CODE, "batch", command, "-c", str(path),
+             *map(str, options)]
     if command in ("run", "retry"):
         words += ["--no-warmup", "--no-plan"]
     return subprocess.Popen(words, env={**environment(), "PYTHONPATH": plugin}, text=True,

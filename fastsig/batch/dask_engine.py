@@ -8,6 +8,7 @@ given again takes it from the ledger.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -17,8 +18,10 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError, Future, wait
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from fastsig._version import __version__
@@ -36,6 +39,7 @@ _GLANCE = 0.1  # s between looks at signals
 _CENSUS = 1.0  # s between looks at who is in the cluster
 _CALL = 10.0  # s for the scheduler to answer
 _PATIENCE = 15.0  # s for jobs to stop
+_WORD = 2.0  # s for all workers to hear a word; Dask waits 30 s for one that has just died
 _SILENCE = 20.0  # s without a worker, after which that is told
 
 
@@ -53,13 +57,17 @@ class Tls:
 
 @dataclass
 class _Node:
-    """A worker process of Dask's: its token, how many jobs it takes, what it is at."""
+    """A worker process of Dask's: its token, how many jobs it takes, what it is at.
 
-    token: str
-    host: str
-    slots: int
+    It takes none until it has told its token, nor once it is `broken`; `why` has to be told.
+    """
+
+    token: str = ""
+    host: str = ""
+    slots: int = 0
     keys: set[str] = field(default_factory=set)
     broken: bool = False
+    why: str = ""
 
 
 class DaskEngine:
@@ -155,7 +163,10 @@ class DaskEngine:
 
 
 class _Dispatcher:
-    """Between the queue and the workers of a cluster."""
+    """Between the queue and the workers of a cluster.
+
+    Nothing here waits for a single worker: one that dies or hangs must not hold up the others.
+    """
 
     def __init__(self, client: Any, queue: Queue, setup: Setup, limits: Limits,
                  most: int | None, warm: bool, told: Callable[[str], None]) -> None:
@@ -165,7 +176,7 @@ class _Dispatcher:
                        "warm": warm}
         self._nodes: dict[str, _Node] = {}
         self._flying: dict[str, tuple[str, Job, Any]] = {}  # address, job, future by key
-        self._landed: queues.SimpleQueue[str] = queues.SimpleQueue()
+        self._landed: queues.SimpleQueue[Callable[[], None]] = queues.SimpleQueue()
         self._census = self._seen = 0.0
         self._stopping: float | None = None
 
@@ -203,10 +214,23 @@ class _Dispatcher:
             return
         for address in [each for each in self._nodes if each not in threads]:
             self._lose(address, "it left the cluster")
-        new = [each for each in threads if each not in self._nodes]
-        if new:
-            self._meet({each: int(threads[each]) for each in new})
+        for address in [each for each in threads if each not in self._nodes]:
+            self._nodes[address] = _Node()
+            self._soon(self._client.run(dask_worker.about, workers=[address], on_error="return",
+                                        asynchronous=True),
+                       partial(self._meet, address, int(threads[address])))
+        for node in self._nodes.values():  # of those that are there still
+            if node.why:
+                self._told(node.why)
+                node.why = ""
         self._judge(now)
+
+    def _soon(self, call: Coroutine[Any, Any, Any], then: Callable[[Future[Any]], None]
+              ) -> Future[Any]:
+        """Have Dask's loop make a call; `_land` hands its answer on."""
+        answer = asyncio.run_coroutine_threadsafe(call, self._client.loop.asyncio_loop)
+        answer.add_done_callback(lambda done: self._landed.put(partial(then, done)))
+        return answer
 
     def _ask(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Ask the scheduler; None where it does not answer, which `_check` may then explain."""
@@ -218,28 +242,32 @@ class _Dispatcher:
             time.sleep(_GLANCE)
             return None
 
-    def _meet(self, threads: dict[str, int]) -> None:
-        told = self._ask(self._client.run, dask_worker.about, workers=list(threads),
-                         on_error="return")
-        for address, found in (told or {}).items():
-            if isinstance(found, dict) and found.get("version") == __version__:
-                self._nodes[address] = _Node(found["token"], found["host"],
-                                             max(1, threads[address]))
-                continue
-            why = (f"it has fastsig {found.get('version')}, this is {__version__}"
-                   if isinstance(found, dict) else _line(found))
-            self._nodes[address] = _Node("", "", 0, broken=True)
-            self._told(f"Dask worker {address} is not used: {why}")
+    def _meet(self, address: str, threads: int, answer: Future[Any]) -> None:
+        """A worker has told what it is, or why not."""
+        node = self._nodes.get(address)
+        if node is None:
+            return  # it died meanwhile
+        try:
+            found = answer.result().get(address)
+        except Exception as error:
+            found = error
+        if isinstance(found, dict) and found.get("version") == __version__:
+            node.token, node.host, node.slots = found["token"], found["host"], max(1, threads)
+            return
+        why = (f"it has fastsig {found.get('version')}, this is {__version__}"
+               if isinstance(found, dict) else _line(found))
+        node.broken, node.why = True, f"Dask worker {address} is not used: {why}"
 
     def _judge(self, now: float) -> None:
         """Tell where nobody is there to work; give up where nobody there can."""
-        if any(not node.broken for node in self._nodes.values()):
+        if any(node.slots and not node.broken for node in self._nodes.values()):
             self._seen = now
-        elif self._nodes:
+        elif self._nodes and all(node.broken for node in self._nodes.values()):
             raise WorkerError("none of the Dask workers can do tasks")
         elif now - self._seen > _SILENCE:
             self._seen = now
-            self._told("waiting: the Dask cluster has no workers")
+            answer = " that answer" if self._nodes else ""
+            self._told(f"waiting: the Dask cluster has no workers{answer}")
 
     def _lose(self, address: str, why: str) -> None:
         """A worker of Dask's is gone, with what it was at."""
@@ -267,32 +295,30 @@ class _Dispatcher:
                                      allow_other_workers=False, retries=0, pure=False)
         node.keys.add(key)
         self._flying[key] = (address, job, future)
-        future.add_done_callback(lambda done: self._landed.put(done.key))
+        self._soon(self._client.gather(future, asynchronous=True), partial(self._take_back, key))
 
     def _land(self) -> None:
         """Hand on what came back."""
-        wait = _GLANCE
         with contextlib.suppress(queues.Empty):
+            self._landed.get(timeout=_GLANCE)()
             while True:
-                self._take_back(self._landed.get(timeout=wait) if wait else
-                                self._landed.get_nowait())
-                wait = 0.0
+                self._landed.get_nowait()()
 
-    def _take_back(self, key: str) -> None:
+    def _take_back(self, key: str, answer: Future[Any]) -> None:
         if key not in self._flying or self._client.status != "running":
             return
-        address, job, future = self._flying.pop(key)
+        address, job, _ = self._flying.pop(key)
         node = self._nodes.get(address)
         if node is not None:
             node.keys.discard(key)
-        self._queue.put(job, self._outcome(future, address, node))
+        self._queue.put(job, self._outcome(answer, address, node))
 
-    def _outcome(self, future: Any, address: str, node: _Node | None) -> Outcome:
+    def _outcome(self, answer: Future[Any], address: str, node: _Node | None) -> Outcome:
         try:
-            values = json.loads(future.result(timeout=_CALL))
+            values = json.loads(answer.result())
         except Exception as error:  # of Dask's, or of what it could not run
             values = {"wrong": _line(error)}
-            if type(error).__name__ == "KilledWorker" or future.cancelled():
+            if type(error).__name__ == "KilledWorker" or isinstance(error, CancelledError):
                 return Outcome("killed", error=f"its Dask worker died: {address}")
         if "wrong" not in values:
             told = values["outcome"]
@@ -301,7 +327,7 @@ class _Dispatcher:
             return Outcome(**told, outputs=outputs)
         if node is not None and not node.broken:
             node.broken = True
-            self._told(f"Dask worker {address} is not used any more: {values['wrong']}")
+            node.why = f"Dask worker {address} is not used any more: {values['wrong']}"
         return Outcome("killed", error=f"Dask worker {address}: {values['wrong']}")
 
     def _heed(self) -> None:
@@ -317,10 +343,9 @@ class _Dispatcher:
 
     def _everywhere(self, call: Callable[[str], None]) -> None:
         """Have all workers do something for this run, as far as they answer."""
-        addresses = [each for each, node in self._nodes.items() if not node.broken]
-        if addresses:
-            with contextlib.suppress(Exception):
-                self._client.run(call, self._run, workers=addresses, on_error="ignore")
+        wait([self._soon(self._client.run(call, self._run, workers=[address], on_error="ignore",
+                                          asynchronous=True), lambda answer: None)
+              for address, node in self._nodes.items() if node.slots and not node.broken], _WORD)
 
     def _abandon(self, why: str) -> None:
         """Expect nothing more of what is on its way; Dask has its workers stop it."""
@@ -339,13 +364,17 @@ def _line(error: Any) -> str:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without what Dask logs on standard error: what matters is told here."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    root, known = logging.getLogger("distributed"), logging.Logger.manager.loggerDict
+    loggers = [root, *(each for name, each in known.items() if name.startswith("distributed.")
+                       and isinstance(each, logging.Logger))]
+    before = [each.level for each in loggers]
+    for each in loggers:  # some, as the client's, have a level of their own
+        each.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for each, level in zip(loggers, before, strict=True):
+            each.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -2,28 +2,35 @@
 
     python tests/batch/kills.py [N]
 
-N tasks (300) of 50 ms to 0.4 s by two workers: once undisturbed, then with SIGKILL of a random
-worker every 2 s and of the run itself five times. Every product must be there, verified, with the
-bytes of the undisturbed run, and no temporary file.
+N tasks (300) of 50 ms to 0.4 s: once undisturbed, then on each engine with SIGKILL of a random
+worker every 2 s and of the run itself five times, on Dask of the scheduler once too. The run that
+is given again at the end must leave every product there, verified, with the bytes of the
+undisturbed run, and no temporary file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "kernels"), str(ROOT / "tests")]
 
 import batches  # noqa: E402 - found by the lines above
+from clusters import Cluster  # noqa: E402
 
 PERIOD = 2.0  # s between kills of workers
-LIVES = 7.0  # s that a run is left alive
+GLANCE = 0.05  # s between looks at what died and what is done
+LONGEST = 300.0  # s, after which a run counts as stalled
+WORKERS = 4  # of Dask; one that is new takes some seconds to come
 
 
 def main() -> None:
@@ -39,40 +46,90 @@ def main() -> None:
         begun = time.monotonic()
         batches.batch(calm, "-j", 2, plugin=plugin)
         print(f"undisturbed: {time.monotonic() - begun:.1f} s")
-        rough = batches.recipe(folder / "rough", deeds)
-        begun = time.monotonic()
-        workers = parents = 0
-        for _ in range(5):
-            killed, died = disturbed(rough, plugin, rng, LIVES)
-            workers, parents = workers + killed, parents + died
-        killed, _ = disturbed(rough, plugin, rng, 1e9)
-        batches.batch(rough, "-j", 2, plugin=plugin)
-        print(f"{workers + killed} workers and {parents} runs killed: "
-              f"{time.monotonic() - begun:.1f} s")
-        made = batches.products(folder / "rough" / "out")
-        same = made == batches.products(folder / "calm" / "out")
-        parts = [path for path in made if path.endswith(".part")]
-        batches.batch(rough, command="verify", plugin=plugin)
-        print(f"{len(made)} products, {'all the same bytes' if same else 'DIFFERENT'}, "
-              f"{len(parts)} temporary files, all verified")
-        assert same and len(made) == n and not parts
+        expected = batches.products(folder / "calm" / "out")
+        assert len(expected) == n
+        for engine, victims in (("local", ["runs"] * 5),
+                                ("dask", ["runs", "runs", "scheduler", "runs", "runs", "runs"])):
+            rough = Rough(batches.recipe(folder / engine, deeds), plugin, rng, engine == "dask")
+            begun = time.monotonic()
+            try:
+                rough.live(victims, n)
+            finally:
+                rough.close()
+            killed = ", ".join(f"{count} {what}" for what, count in rough.killed.items())
+            print(f"{engine}: {time.monotonic() - begun:.1f} s; killed: {killed}")
+            out = folder / engine / "out"
+            made = batches.products(out)
+            left = [path for path in out.rglob("*") if path.suffix in (".part", ".reserve")]
+            batches.batch(rough.recipe, command="verify", plugin=plugin)
+            same = "all the same bytes" if made == expected else "DIFFERENT"
+            print(f"{len(made)} products, {same}, {len(left)} temporary files, all verified")
+            assert made == expected and not left
+            assert all(rough.killed[what] == victims.count(what) for what in victims)
 
 
-def disturbed(recipe: Path, plugin: str, rng: random.Random, lives: float) -> tuple[int, int]:
-    """Kill a run's workers, and the run after some time; how many of each were met."""
-    process = batches.begin(recipe, "-j", 2, "--retries", 100, plugin=plugin)
-    end, killed = time.monotonic() + lives, 0
-    while process.poll() is None and time.monotonic() < end:
-        time.sleep(PERIOD)
-        workers = batches.children(process.pid)
-        if workers and process.poll() is None:
-            os.kill(rng.choice(workers), signal.SIGKILL)
-            killed += 1
-    alive = process.poll() is None
-    if alive:
-        process.kill()
-    process.communicate()
-    return killed, int(alive)
+class Rough:
+    """Runs of a recipe that are killed, with their workers, on this machine or on Dask."""
+
+    def __init__(self, recipe: Path, plugin: str, rng: random.Random, dask: bool) -> None:
+        self.recipe, self.killed = recipe, Counter[str]()
+        self._plugin, self._rng = plugin, rng
+        self._clusters: list[Cluster] = []
+        self._options: tuple[Any, ...] = ("-j", 2)
+        if dask:
+            self._start()
+
+    def _start(self) -> None:
+        """Start a cluster; what is left of the one before has to end by itself."""
+        folder = self.recipe.parent / f"cluster{len(self._clusters)}"
+        folder.mkdir()
+        self._clusters.append(Cluster(folder, self._plugin, WORKERS))
+        self._options = ("--dask-scheduler", self._clusters[-1].file)
+
+    def live(self, victims: list[str], n: int) -> None:
+        """Kill each victim when a further share of n tasks is done; then let all be done."""
+        for number, victim in enumerate(victims, 1):
+            self._run(victim, n * number // (len(victims) + 1))
+        self._run("", n + 1)
+        batches.batch(self.recipe, *self._options, plugin=self._plugin)
+
+    def _run(self, victim: str, n_done: int) -> None:
+        """One run that loses workers, until so many products are there."""
+        run = batches.begin(self.recipe, *self._options, "--retries", 100, plugin=self._plugin)
+        begun = due = time.monotonic()
+        while run.poll() is None and len(list(self.recipe.parent.glob("out/*.h5"))) < n_done:
+            assert time.monotonic() - begun < LONGEST, "the run stalls"
+            time.sleep(GLANCE)
+            for cluster in self._clusters[-1:]:
+                cluster.renew()
+            if time.monotonic() > due + PERIOD:
+                due += PERIOD
+                self._kill_worker(run.pid)
+        if victim and run.poll() is None:
+            self.killed[victim] += 1
+            (run if victim == "runs" else self._clusters[-1].scheduler).kill()
+        _, errors = run.communicate(timeout=60)
+        assert "Traceback" not in errors, errors
+        if victim == "scheduler":
+            assert run.returncode == 1 and "is lost" in errors, errors
+            self._start()
+
+    def _kill_worker(self, run: int) -> None:
+        """Of Dask either its worker or the process that this does a task in."""
+        dask = [each.pid for cluster in self._clusters[-1:] for each in cluster.workers]
+        found = dict.fromkeys(dask, "Dask workers") | {
+            child: "worker processes" for each in dask or [run] for child in batches.children(each)
+            if b"fastsig.batch.worker" in Path(f"/proc/{child}/cmdline").read_bytes()}
+        if found:
+            process = self._rng.choice(list(found))
+            with contextlib.suppress(ProcessLookupError):  # it ended at this moment
+                os.kill(process, signal.SIGKILL)
+                self.killed[found[process]] += 1
+
+    def close(self) -> None:
+        """End what is left of the clusters."""
+        for cluster in self._clusters:
+            cluster.close()
 
 
 if __name__ == "__main__":

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import batches
 import pytest
 from batches import begin, has_begun, products, recipe, states, wait_for
 from cli import fastsig
+from clusters import Cluster
 from engines import check, engines
 
 from fastsig.batch.shards import from_environment, of_shard, parse
@@ -27,33 +25,6 @@ from fastsig.errors import UsageError
 @pytest.fixture(scope="module")
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> str:
     return batches.install(tmp_path_factory.mktemp("plugin"))
-
-
-class Cluster:
-    """A Dask scheduler and workers, each a process of its own."""
-
-    def __init__(self, folder: Path, plugin: str, workers: int) -> None:
-        self._env = {**os.environ, "PYTHONPATH": plugin, "DASK_DISTRIBUTED__LOGGING": "",
-                     "DASK_TEMPORARY_DIRECTORY": str(folder)}
-        self.file = folder / "scheduler.json"
-        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0",
-                                     "--no-dashboard", "--scheduler-file", self.file)
-        wait_for(self.file.exists)
-        self.workers = [self.worker() for _ in range(workers)]
-
-    def worker(self) -> subprocess.Popen[bytes]:
-        return self._start("worker", "--scheduler-file", self.file, "--nthreads", "1",
-                           "--no-dashboard", "--no-nanny", "--memory-limit", "0")
-
-    def _start(self, *words: Any) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "distributed.cli.dask_" + words[0], *map(str, words[1:])],
-            env=self._env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def close(self) -> None:
-        for process in (*self.workers, self.scheduler):
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture
@@ -118,11 +89,51 @@ def test_scheduler_dies_and_client_dies(tmp_path: Path, plugin: str, cluster: Cl
     cluster.scheduler.kill()
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1 and "is lost, with 1 task on its workers" in errors, errors
+    assert "Traceback" not in errors, errors
     assert states(path) == {"a": "preempted", "b": "abandoned", "c": "waiting"}
     wait_for(lambda: not any(os.path.exists(f"/proc/{child}") for child in children), 40)
     batches.batch(path, plugin=plugin)
     assert set(states(path).values()) == {"done"}
     assert set(products(tmp_path / "out")) == {"a.h5", "b.h5", "c.h5"}
+
+
+# The worker dies when a task is done, before the client fetches its result.
+UNFETCHED = """
+import os, signal
+from distributed import Client
+fetch, pids = Client._gather_remote, [{pid}]
+async def gather(*words):
+    while pids:
+        os.kill(pids.pop(), signal.SIGKILL)
+    return await fetch(*words)
+Client._gather_remote = gather
+"""
+
+
+def test_worker_of_dask_dies_with_a_result(tmp_path: Path, plugin: str, cluster: Cluster) -> None:
+    """It counts as dead at once: nobody waits for the result."""
+    cluster.workers[1].kill()
+    path = recipe(tmp_path, {"a": {}, "b": {}})
+    process = begin(path, "--dask-scheduler", cluster.file, plugin=plugin,
+                    before=UNFETCHED.format(pid=cluster.workers[0].pid))
+    wait_for(lambda: cluster.workers[0].poll() is not None)
+    cluster.renew()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "its Dask worker died" in errors and "not used" not in errors, errors
+    assert set(states(path).values()) == {"done"}
+
+
+def test_worker_of_dask_that_does_not_answer(tmp_path: Path, plugin: str, cluster: Cluster) -> None:
+    """It holds up neither the beginning, nor others, nor the end."""
+    path = recipe(tmp_path, {name: {"sleep": 2} for name in "ab"})
+    process = begin(path, "--dask-scheduler", cluster.file, plugin=plugin)
+    wait_for(lambda: all(batches.children(each.pid) for each in cluster.workers))  # both are there
+    process.communicate(timeout=60)
+    cluster.workers[0].send_signal(signal.SIGSTOP)
+    path = recipe(tmp_path, {name: {"seed": 7} for name in "abcd"})
+    batches.batch(path, "--dask-scheduler", cluster.file, "--replace-stale", plugin=plugin)
+    assert set(states(path).values()) == {"done"}
 
 
 def test_told_to_stop(tmp_path: Path, plugin: str) -> None:
