@@ -17,7 +17,7 @@ from numba.core.extending import intrinsic
 from . import _check
 from ._bits import check_bits, is_msb, unit_of, values_of
 from ._jit import jit_strict
-from ._order import LINE, STREAMED_BYTES, address
+from ._order import STREAMED_BYTES, address
 from ._simd import Emitter, Spec, SpecType, Vector, address_of, finish_stores, host_lanes
 
 _I8, _I32, _I64 = (ir.IntType(n) for n in (8, 32, 64))
@@ -91,24 +91,12 @@ def unpack(
     shape = (*packed.shape[:-1], packed.shape[-1] // unit * per_unit)
     out = _check.output("out", out, shape, "float32")
     rows, target = _as_rows(packed, out)
-    decode = stream_rows_nb if _streams(rows, target, n_bits, kind) else unpack_rows_nb
-    decode(
-        _spec(n_bits, msb, kind), address(rows), *rows.strides, *rows.shape, address(levels),
-        levels.strides[0], np.float32(offset or 0), address(target), *target.strides,
+    spec = _spec(n_bits, msb, kind, target.nbytes >= STREAMED_BYTES)
+    unpack_rows_nb(
+        spec, address(rows), *rows.strides, *rows.shape, address(levels), levels.strides[0],
+        np.float32(offset or 0), address(target), *target.strides,
     )
     return out
-
-
-def _streams(rows: np.ndarray, target: np.ndarray, n_bits: int, kind: str) -> bool:
-    """Whether results go past the cache: long rows, all of which meet its lines at a byte."""
-    sizes = _sizes(_items(n_bits, False, kind))
-    if target.nbytes < STREAMED_BYTES or sizes["n_level"] > 16:
-        return False
-    if rows.strides[1] != 1 or target.strides[1] != 4 or rows.shape[1] < 2 * sizes["bytes"]:
-        return False
-    unit, per_unit = unit_of(n_bits)
-    before = address(target) % LINE
-    return before % (4 * per_unit) == 0 and (len(rows) == 1 or target.strides[0] % LINE == 0)
 
 
 def _as_rows(packed: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,12 +107,13 @@ def _as_rows(packed: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 @lru_cache(maxsize=128)
-def _spec(n_bits: int, msb: bool, values: str) -> Spec:
-    return Spec(**_items(n_bits, msb, values))
+def _spec(n_bits: int, msb: bool, values: str, past_cache: bool) -> Spec:
+    return Spec(**_items(n_bits, msb, values, past_cache))
 
 
-def _items(n_bits: int, msb: bool, values: str) -> dict[str, Any]:
-    return {"lanes": host_lanes(), "bits": n_bits, "msb": msb and n_bits != 8, "values": values}
+def _items(n_bits: int, msb: bool, values: str, past_cache: bool = False) -> dict[str, Any]:
+    return {"lanes": host_lanes(), "bits": n_bits, "msb": msb and n_bits != 8, "values": values,
+            "past_cache": past_cache}
 
 
 @jit_strict
@@ -174,8 +163,8 @@ def unpack_rows_nb(spec, source, source_row, source_step, n_row, n_byte, levels,
     """Decode `n_row` rows of `n_byte` bytes, whole units; nothing is checked.
 
     Memory is named by address, `_row` and `_step` being bytes from a row, and from a byte, level
-    or sample, to the next. Of `spec`: lanes, bits, msb, and values, which is levels, signed or
-    offset.
+    or sample, to the next. Of `spec`: lanes, bits, msb, values, which is levels, signed or
+    offset, and whether whole lines of contiguous results go past the cache.
     """
     table = _stack(spec)
     for i in range(_constant(spec, "n_level")):
@@ -187,43 +176,26 @@ def unpack_rows_nb(spec, source, source_row, source_step, n_row, n_byte, levels,
             _blocks_nb(spec, here, n_byte, table, offset, there)
         else:
             _pieces_nb(spec, here, source_step, n_byte, table, offset, there, target_step)
-
-
-@jit_strict
-def stream_rows_nb(spec, source, source_row, source_step, n_row, n_byte, levels, levels_step,
-                   offset, target, target_row, target_step):
-    """As `unpack_rows_nb`, past the cache: of rows for which `_streams` holds."""
-    table = _stack(spec)
-    for i in range(_constant(spec, "n_level")):
-        _move(32, levels + i * levels_step, table + 4 * i)
-    for r in range(n_row):
-        _stream_nb(spec, source + r * source_row, n_byte, table, offset, target + r * target_row)
-    finish_stores(spec)
-
-
-@jit_strict
-def _stream_nb(spec, source, n_byte, table, offset, target):
-    """A contiguous row of two blocks or more: whole lines of the cache by blocks of their own."""
-    step, grain = _constant(spec, "bytes"), 4 * _constant(spec, "samples")
-    _block(spec, 0, source, table, offset, target)
-    before = target % LINE
-    first = step - before * step // grain
-    n = (n_byte - first) // step
-    for i in range(n):
-        _block(spec, 1, source + first + i * step, table, offset,
-               target + grain - before + i * grain)
-    _block(spec, 0, source + n_byte - step, table, offset, target + n_byte // step * grain
-           + n_byte % step * grain // step - grain)
+    if _constant(spec, "past_cache"):
+        finish_stores(spec)
 
 
 @jit_strict
 def _blocks_nb(spec, source, n_byte, table, offset, target):
-    """A contiguous row, of a block or more."""
+    """A contiguous row, of a block or more: most of it in vectors that no cache line divides."""
     step, grain = _constant(spec, "bytes"), 4 * _constant(spec, "samples")
-    n = n_byte // step
-    for i in range(n):
-        _block(spec, 0, source + i * step, table, offset, target + i * grain)
-    if n * step < n_byte:
+    before, done = target % step, 0  # a vector has as many bytes as a block's words
+    if before % (4 * _constant(spec, "unit")) == 0 and n_byte >= 2 * step:
+        if before > 0:
+            _block(spec, 0, source, table, offset, target)
+            done = step - before * step // grain
+        place = target + done * grain // step
+        for i in range((n_byte - done) // step):
+            _block(spec, 1, source + done + i * step, table, offset, place + i * grain)
+    else:
+        for i in range(n_byte // step):
+            _block(spec, 0, source + i * step, table, offset, target + i * grain)
+    if (n_byte - done) % step:
         n_sample = n_byte * _constant(spec, "samples") // step
         _block(spec, 0, source + n_byte - step, table, offset, target + 4 * n_sample - grain)
 
@@ -248,10 +220,11 @@ def _pieces_nb(spec, source, source_step, n_byte, table, offset, target, target_
 
 
 def _sizes(items: dict[str, Any]) -> dict[str, int]:
-    """Bytes and samples of a block, levels, and bytes of their table."""
+    """Bytes and samples of a block, samples of a unit, levels, and bytes of their table."""
     n_level = 2 ** items["bits"] if items["values"] == "levels" else 0
     return {"bytes": 4 * items["lanes"], "samples": items["lanes"] * (32 // items["bits"]),
-            "n_level": n_level, "table": 4 * max(16, n_level)}
+            "unit": unit_of(items["bits"])[1], "n_level": n_level, "table": 4 * max(16, n_level),
+            "past_cache": int(items["past_cache"])}
 
 
 @intrinsic(prefer_literal=True)
@@ -296,19 +269,20 @@ def _move(typingctx, bits, source, target):
 
 
 @intrinsic(prefer_literal=True)
-def _block(typingctx, spec, past_cache, source, table, offset, target):
+def _block(typingctx, spec, aligned, source, table, offset, target):
     """Decode as many words as there are lanes; `table` has 16 or more float32.
 
-    With `past_cache`, 0 or 1, `target` is where a line of the cache begins.
+    With `aligned`, 0 or 1, `target` is a multiple of a vector's bytes.
     """
-    if not isinstance(past_cache, types.IntegerLiteral):
+    if not isinstance(aligned, types.IntegerLiteral):
         return None
 
     def codegen(context, builder, signature, args):
         items = spec.items
         emit = Emitter(builder, items["lanes"])
         source, table, offset, target = args[2:]
-        store = emit.store_past_cache if past_cache.literal_value else emit.store
+        past_cache = aligned.literal_value and items["past_cache"]
+        store = emit.store_past_cache if past_cache else emit.store
         if _sizes(items)["n_level"] > 16:
             _look_up_each(emit, items, source, table, target)
         else:
@@ -317,7 +291,7 @@ def _block(typingctx, spec, past_cache, source, table, offset, target):
                 store(x, target, 4 * emit.lanes * v)
         return context.get_dummy_value()
 
-    return types.void(spec, past_cache, _i, _i, types.float32, _i), codegen
+    return types.void(spec, aligned, _i, _i, types.float32, _i), codegen
 
 
 def _vector(emit: Emitter, items: dict[str, Any], source: Any, v: int, table: Any,

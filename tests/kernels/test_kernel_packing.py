@@ -24,7 +24,7 @@ from fastsig_kernels._simd import host_lanes
 from fastsig_kernels.packing import nearest_codes_nb, round_codes_nb, to_codes
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba import njit
+from numba import njit, types
 
 HERE = Path(__file__).resolve()
 BITS = range(1, 17)
@@ -172,17 +172,12 @@ def test_rows_within_frames(n_bits, n_byte):
     np.testing.assert_array_equal(found, expected[:1].repeat(7, axis=0))
 
 
-@pytest.mark.parametrize(("n_bits", "order"), CASES)
-def test_results_past_the_cache(n_bits, order, monkeypatch):
+@pytest.mark.parametrize(("n_bits", "order", "past_cache"), [
+    *((*case, False) for case in CASES), (2, "lsb", True), (4, "msb", True), (12, "lsb", True)])
+def test_results_on_lines_of_the_cache(n_bits, order, past_cache, monkeypatch):
     """At every place in a line of the cache, with rests, in rows that begin alike or not."""
-    taken = []
-
-    def stream(*args):
-        taken.append(args)
-        stream_rows_nb(*args)
-
-    stream_rows_nb = unpacking.stream_rows_nb
-    monkeypatch.setattr(unpacking, "stream_rows_nb", stream)
+    if past_cache:
+        monkeypatch.setattr(unpacking, "STREAMED_BYTES", 0)
     n_byte, n_sample = unit(n_bits)
     for options in values_of(n_bits):
         for n_unit in (129, 300):
@@ -194,19 +189,26 @@ def test_results_past_the_cache(n_bits, order, monkeypatch):
                 at += -memory.ctypes.data // 4 % 16
                 before, rows, after = np.split(memory, [at, at + 3 * (n + apart)])
                 rows = rows.reshape(3, -1)
-                with monkeypatch.context() as patch:
-                    patch.setattr(unpacking, "STREAMED_BYTES", 0)
-                    unpack(packed, n_bits, order=order, out=rows[:, :n], **options)
+                unpack(packed, n_bits, order=order, out=rows[:, :n], **options)
                 np.testing.assert_array_equal(rows[:, :n], expected)
                 assert all((rest == 7).all() for rest in (before, rows[:, n:], after))
-    assert taken
 
 
-def test_large_results_alone_pass_the_cache():
-    for n, expected in ((unpacking.STREAMED_BYTES // 16 - 1, False),
-                        (unpacking.STREAMED_BYTES // 16, True)):
-        packed, out = np.zeros((1, n), np.uint8), np.empty((1, 4 * n), np.float32)
-        assert unpacking._streams(packed, out, 2, "levels") == expected
+def test_large_results_alone_pass_the_cache(monkeypatch):
+    specs = []
+    monkeypatch.setattr(unpacking, "unpack_rows_nb", lambda spec, *_: specs.append(spec))
+    for n in (unpacking.STREAMED_BYTES // 16 - 1, unpacking.STREAMED_BYTES // 16):
+        unpack(np.zeros(n, np.uint8), 2)
+    assert [spec.numba_type.items["past_cache"] for spec in specs] == [False, True]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="looks for instructions of x86")
+@pytest.mark.parametrize("past_cache", [False, True])
+def test_instructions_that_pass_the_cache(past_cache):
+    spec = unpacking._spec(2, False, "levels", past_cache)
+    fresh = njit(unpacking.unpack_rows_nb.py_func)  # what comes from a file has no assembly
+    fresh.compile((spec.numba_type, *[types.int64] * 7, types.float32, *[types.int64] * 3))
+    assert ("movnt" in next(iter(fresh.inspect_asm().values()))) == past_cache
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 8), (3, 0)])
@@ -256,6 +258,8 @@ def test_on_other_processors(processor):
     """8 lanes, 8 of floats only, and 4."""
     names = (*(f"every_byte_against_the_twin[{case}]" for case in ("1-lsb", "2-msb", "4-lsb")),
              *(f"any_length_and_place_against_the_twin[{n_bits}-lsb]" for n_bits in (3, 8, 12)),
+             *(f"results_on_lines_of_the_cache[{case}]" for case in
+               ("1-lsb-False", "2-lsb-True", "12-lsb-True", "16-lsb-False")),
              "rows_within_frames[2-200]", "levels_may_hold_nan[4]",
              "to_codes_twin[4-options6-float32]", "to_codes_twin[16-options12-int16]")
     environment = dict(os.environ, NUMBA_CPU_NAME=processor, NUMBA_CPU_FEATURES="")
