@@ -18,7 +18,7 @@ __all__ = ["Packed", "Recorded"]
 
 
 class Recorded(VoltageStream):
-    """Complex voltages as pairs of integers: what `as_recorded` returns.
+    """Voltages as integers, complex ones in pairs: what `as_recorded` returns.
 
     Parameters
     ----------
@@ -35,7 +35,8 @@ class Recorded(VoltageStream):
     def __init__(self, source: Any, dtype: DTypeLike, memory: tuple[int, ...] | None = None, *,
                  zero: int = 0) -> None:
         self.source, self._memory, self.zero = source, memory, zero
-        super().__init__(source.header, (*source.shape, 2), dtype, source.path)
+        parts = (2,) if source.header.is_complex else ()
+        super().__init__(source.header, source.shape + parts, dtype, source.path)
 
     @property
     def layout(self) -> dict[str, Any]:

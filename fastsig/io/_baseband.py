@@ -33,7 +33,8 @@ from numpy.typing import NDArray
 from fastsig import validity
 from fastsig.errors import DataError, FormatError, InputError, UsageError
 from fastsig.header import Header
-from fastsig.io._framed import FramedVoltages, Frames
+from fastsig.io._framed import FramedVoltages
+from fastsig.io._frames import Frames
 from fastsig.io._segments import RawFiles, incomplete
 from fastsig.io.probe import Probe
 from fastsig.time import elapsed, parse_rate, parse_time, sample_time, time_from_mjd

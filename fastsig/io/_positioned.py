@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,54 @@ def read_into(descriptor: int, out: NDArray[Any], offset: int, path: str) -> Non
                 path, f"ends at byte {offset + done}; {len(view) - done} bytes more were expected"
             )
         done += count
+
+
+_MOST_PIECES = 1024  # that one call takes, on Linux and macOS
+
+
+def scatter_into(descriptor: int, places: NDArray[np.int64], offset: int) -> bool:
+    """Read bytes that follow one another in a file to many places; whether all came.
+
+    Parameters
+    ----------
+    descriptor : int
+        The file.
+    places : ndarray, shape (piece, 2), int64
+        Address and bytes of each, of memory that the caller answers for. C-contiguous.
+    offset : int
+        Where in the file the first begins.
+
+    Returns
+    -------
+    bool
+        False where the system has no such call, or the file could not be read or ended: what is
+        wrong is for `read_into` to tell.
+    """
+    preadv = _preadv()
+    if preadv is None:
+        return False
+    for first in range(0, len(places), _MOST_PIECES):
+        pieces = places[first : first + _MOST_PIECES]
+        n_byte = int(pieces[:, 1].sum())
+        address = pieces.__array_interface__["data"][0]
+        if preadv(descriptor, address, len(pieces), offset) != n_byte:
+            return False
+        offset += n_byte
+    return True
+
+
+@lru_cache(maxsize=1)
+def _preadv() -> Any:
+    """The C library's: Python's wants an object for each piece, which takes longer than reading."""
+    if ctypes.sizeof(ctypes.c_void_p) != 8:
+        return None
+    try:
+        function = ctypes.CDLL(None).preadv
+    except (OSError, AttributeError):
+        return None
+    function.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_int64)
+    function.restype = ctypes.c_ssize_t
+    return function
 
 
 def write_from(descriptor: int, data: NDArray[Any], offset: int) -> None:

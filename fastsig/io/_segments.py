@@ -20,7 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 from fastsig import validity
 from fastsig.errors import DataError, FastsigWarning, FormatError
 from fastsig.header import Header
-from fastsig.io._positioned import read_into
+from fastsig.io._positioned import read_into, scatter_into
 from fastsig.stream import VoltageStream
 from fastsig.validity import Spans
 
@@ -49,10 +49,7 @@ class RawFiles:
         DataError
             Where the file cannot be read, or ends before.
         """
-        with self._lock:
-            descriptor = self._open.get(index)
-            if descriptor is None and len(self._open) < _KEPT_OPEN:
-                descriptor = self._open[index] = self._descriptor(index)
+        descriptor = self._kept(index)
         if descriptor is not None:
             read_into(descriptor, out, offset, self.paths[index])
             return
@@ -61,6 +58,19 @@ class RawFiles:
             read_into(descriptor, out, offset, self.paths[index])
         finally:
             os.close(descriptor)
+
+    def scatter_into(self, index: int, places: NDArray[np.int64], offset: int) -> bool:
+        """As of `_positioned`, of a file; False where it is not one of those that stay open."""
+        descriptor = self._kept(index)
+        return descriptor is not None and scatter_into(descriptor, places, offset)
+
+    def _kept(self, index: int) -> int | None:
+        """A descriptor that stays open, as long as there are few of them."""
+        with self._lock:
+            descriptor = self._open.get(index)
+            if descriptor is None and len(self._open) < _KEPT_OPEN:
+                descriptor = self._open[index] = self._descriptor(index)
+        return descriptor
 
     def _descriptor(self, index: int) -> int:
         try:

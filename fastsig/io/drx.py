@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from fastsig.errors import FormatError, UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
-from fastsig.io._framed import FramedVoltages, Frames, Heads
+from fastsig.io._framed import FramedVoltages
+from fastsig.io._frames import Frames, Heads
 from fastsig.io._segments import RawFiles
 from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis

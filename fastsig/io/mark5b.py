@@ -40,7 +40,8 @@ from fastsig.io._baseband import (
     start_of,
     words_of,
 )
-from fastsig.io._framed import Heads, choose
+from fastsig.io._framed import choose
+from fastsig.io._frames import Heads
 from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
 from fastsig.time import time_from_mjd

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from fastsig.errors import FormatError
 from fastsig.header import Header, split_overrides
-from fastsig.io._framed import FramedVoltages, Frames, Heads, choose
+from fastsig.io._framed import FramedVoltages, choose
+from fastsig.io._frames import Frames, Heads
 from fastsig.io._segments import RawFiles
 from fastsig.io._vdif_rate import check_rate
 from fastsig.io.probe import Probe
@@ -263,10 +264,9 @@ class VdifStream(FramedVoltages):
         self.levels = levels_of(g.n_bits, header.extra["edv"])
 
     def as_recorded(self) -> VoltageStream:
-        """Payloads of threads of one channel: packed codes, or bytes in pairs."""
+        """Payloads of threads of one channel: packed codes, or bytes."""
         g = self._geometry
-        if g.n_chan > 1 or not g.is_whole or g.n_bits == 16 or (
-                g.n_bits == 8 and not g.is_complex):
+        if g.n_chan > 1 or not g.is_whole or g.n_bits == 16:
             return self
         if g.n_bits == 8:
             return Recorded(self, np.uint8, zero=128)
@@ -275,6 +275,8 @@ class VdifStream(FramedVoltages):
         return Packed(self, g.n_bits, levels)
 
     def _read_recorded(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
+        if out.ndim == 2:
+            return self._read_packed(start, n, out)
         pairs = out.swapaxes(0, 1).reshape(len(self._picks), -1)
         if not np.shares_memory(pairs, out):
             filled = np.empty_like(pairs)
