@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from fastsig.io import _framed, _positioned
 from fastsig.io._cadence import Columns, cadence
 
 N_TIME, RATE, N_FRAME = 64, 64 * 1000, 300
+N_DAMAGED = int(os.environ.get("FASTSIG_DAMAGED", "40"))  # thousands on request
 
 
 @pytest.fixture
@@ -112,6 +114,22 @@ def test_what_is_not_expected(change: str, met: list[bool], tmp_path: Path) -> N
         met.clear()
         check(path, step, met, sample_rate="64kHz", frequency="1GHz")
         assert any(met) and met.count(False) > 1
+
+
+@pytest.mark.filterwarnings("ignore::fastsig.FastsigWarning")
+@pytest.mark.parametrize("seed", range(N_DAMAGED))
+def test_damaged_headers(seed: int, met: list[bool], tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    which = [(i, t) for i in range(N_FRAME) for t in (0, 1)]
+    path = write(tmp_path / "x.vdif", codes(N_FRAME * N_TIME, 2, 1), N_TIME, RATE, which)
+    raw = np.fromfile(path, np.uint8).reshape(-1, 96)
+    n = rng.integers(1, 8)
+    raw[rng.integers(4, len(raw), n), rng.integers(0, 16, n)] ^= (1 << rng.integers(0, 8, n)).astype(np.uint8)
+    if rng.random() < 0.3:
+        raw = np.delete(raw, rng.integers(4, len(raw), 3), axis=0)
+    raw.tofile(path)
+    step = int(rng.integers(20, 4000))
+    check(path, step, met, sample_rate="64kHz", frequency="1GHz")
 
 
 def test_some_threads(met: list[bool], tmp_path: Path) -> None:
