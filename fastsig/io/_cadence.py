@@ -7,12 +7,13 @@ before; what they did say is held against it afterwards, and decides.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Cadence", "Columns", "Run", "cadence"]
+__all__ = ["Cadence", "Columns", "Places", "Run", "cadence"]
 
 
 class Run(NamedTuple):
@@ -31,12 +32,6 @@ class Cadence(NamedTuple):
     at: int  # place in the file of a frame with the first number
     numbers: NDArray[np.int64]
     threads: NDArray[np.int64]
-
-    def frames(self, first: int, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Numbers of `n` frames from a place in the file on, and their places in the period."""
-        periods, phases = np.divmod(np.arange(first - self.at, first - self.at + n),
-                                    len(self.numbers))
-        return self.numbers[phases] + periods, phases
 
     def runs(self, first: int, n: int) -> list[Run]:
         """The frames of each phase among `n` from a place in the file on."""
@@ -74,40 +69,67 @@ class Columns:
     def __init__(self, out: NDArray[np.uint8], inputs: dict[int, int]) -> None:
         self.n_byte = len(out)
         self._out = out  # to live as long as the addresses
-        step = out.strides[1]
-        start = out.__array_interface__["data"][0]
-        self._columns = {thread: start + step * i for thread, i in inputs.items()}
+        start, step = _address(out), out.strides[1]
+        self.starts = {thread: start + step * i for thread, i in inputs.items()}
 
     @staticmethod
     def fit(out: NDArray[np.uint8]) -> bool:
         """Whether the bytes of a column lie together."""
         return out.strides[0] == 1 or len(out) == 1
 
-    def places(self, threads: list[int], phases: NDArray[np.int64], entries: NDArray[np.int64],
-               heads: NDArray[np.uint8], unwanted: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Addresses and lengths (piece, 2), in the order of the file.
 
-        Each frame's header goes to a row of `heads`, and its payload, of `unwanted`'s length, to
-        the column of ``threads[phase]`` from an entry on. What lies outside of it, or belongs to a
-        thread without a column, goes to `unwanted`.
+class Places:
+    """Where the parts of frames go: headers to rows of `heads`, payloads to columns.
+
+    Parameters
+    ----------
+    n_frame : int
+        Frames at most.
+    head_bytes, payload_bytes : int
+        Of a frame.
+    """
+
+    def __init__(self, n_frame: int, head_bytes: int, payload_bytes: int) -> None:
+        self.heads = np.empty((n_frame, head_bytes), np.uint8)
+        self._unwanted = np.empty(payload_bytes, np.uint8)
+        self._pieces = np.empty((n_frame, 2, 2), np.int64)
+        self._pieces[:, 0, 0] = _address(self.heads) + head_bytes * np.arange(n_frame)
+        self._pieces[:, 0, 1], self._pieces[:, 1, 1] = head_bytes, payload_bytes
+
+    def of(self, n: int, runs: Sequence[Run], entries: Sequence[int], columns: Columns
+           ) -> NDArray[np.int64]:
+        """Addresses and lengths (piece, 2) for `n` frames, in the order of the file.
+
+        A payload goes to its thread's column, that of a run's first frame from the run's entry on.
+        What lies outside of the column, or belongs to a thread without one, goes where nobody
+        looks.
         """
-        size, spare = len(unwanted), unwanted.__array_interface__["data"][0]
-        start = heads.__array_interface__["data"][0]
-        columns = np.array([self._columns.get(thread, 0) for thread in threads])[phases]
-        wanted = columns > 0
-        pieces = np.empty((len(entries), 2, 2), np.int64)
-        pieces[:, 0, 0] = np.arange(start, start + heads.nbytes, heads.shape[1])
-        pieces[:, 0, 1], pieces[:, 1, 1] = heads.shape[1], size
-        pieces[:, 1, 0] = np.where(wanted, columns + entries, spare)
+        pieces, size, spare = self._pieces[:n], len(self._unwanted), _address(self._unwanted)
+        split = {}  # frames that reach beyond a column: pieces of their payload
+        for run, entry in zip(runs, entries, strict=True):
+            column = columns.starts.get(run.thread)
+            rows = slice(run.first, None, run.step)
+            if column is None:
+                pieces[rows, 1, 0] = spare
+                continue
+            start = column + entry
+            pieces[rows, 1, 0] = np.arange(start, start + run.n * size, size)
+            early = min(run.n, max(0, -(entry // size)))
+            late = max(early, min(run.n, (columns.n_byte - entry) // size))
+            for k in (*range(early), *range(late, run.n)):
+                at = entry + k * size
+                before = min(max(-at, 0), size)
+                after = min(max(at + size - columns.n_byte, 0), size)
+                split[run.first + k * run.step] = [
+                    (spare, before), (column + at + before, size - before - after), (spare, after)]
         parts, done = [], 0
-        beyond = np.flatnonzero(wanted & ((entries < 0) | (entries > self.n_byte - size)))
-        for frame in beyond.tolist():
-            entry, column = int(entries[frame]), int(columns[frame])
-            before = min(max(-entry, 0), size)
-            after = min(max(entry + size - self.n_byte, 0), size)
-            split = [(spare, before), (column + entry + before, size - before - after),
-                     (spare, after)]
+        for frame, three in sorted(split.items()):
             parts += [pieces[done:frame].reshape(-1, 2), pieces[frame, :1],
-                      np.array([piece for piece in split if piece[1]])]
+                      np.array([piece for piece in three if piece[1]])]
             done = frame + 1
-        return np.concatenate([*parts, pieces[done:].reshape(-1, 2)])
+        rest = pieces[done:].reshape(-1, 2)
+        return np.concatenate([*parts, rest]) if parts else rest
+
+
+def _address(array: NDArray[Any]) -> int:
+    return int(array.__array_interface__["data"][0])

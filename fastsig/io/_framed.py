@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from fastsig import validity
 from fastsig.errors import UsageError
 from fastsig.header import Header
-from fastsig.io._cadence import Cadence, Columns, Run, cadence
+from fastsig.io._cadence import Cadence, Columns, Places, Run, cadence
 from fastsig.io._frames import Frames, Heads
 from fastsig.stream import Scratch, VoltageStream
 from fastsig.validity import Spans
@@ -72,8 +72,7 @@ class FramedVoltages(VoltageStream):
         self._rows = max(1, _READ_BYTES // frames.frame_bytes)
         self._buffers = Scratch(lambda: np.empty((self._rows, frames.frame_bytes), np.uint8))
         self._size = frames.frame_bytes - payload_at  # of a payload
-        self._unwanted = np.empty(self._size, np.uint8)
-        self._heads = Scratch(lambda: np.empty((_MOST_FRAMES, payload_at), np.uint8))
+        self._places = Scratch(lambda: Places(_MOST_FRAMES, payload_at, self._size))
         # What the frames of each file followed where they were read last.
         self._cadences: dict[int, Cadence | None] = {}
 
@@ -140,29 +139,25 @@ class FramedVoltages(VoltageStream):
                 continue
             for at in range(low, high, _MOST_FRAMES):
                 count = min(_MOST_FRAMES, high - at)
-                pieces.append((expected, file, at, count))
-                for run in expected.runs(at, count):
+                runs = expected.runs(at, count)
+                pieces.append((runs, file, at, count))
+                for run in runs:
                     self._add(found, run.thread, run.number, run.number + run.n, start, n)
         return self._has_all(found, start, n) and all(
             self._came(*piece, columns, first_byte) for piece in pieces)
 
-    def _came(self, expected: Cadence, file: int, at: int, count: int, columns: Columns,
+    def _came(self, runs: list[Run], file: int, at: int, count: int, columns: Columns,
               first_byte: int) -> bool:
         """Read frames of a file to their places; whether they were as expected."""
         frames = self._frames
-        numbers, phases = expected.frames(at, count)
-        entries = (numbers - frames.begin) * self._size - first_byte
-        heads = self._heads.take()
+        entries = [(run.number - frames.begin) * self._size - first_byte for run in runs]
+        places = self._places.take()
         try:
-            places = columns.places(expected.threads.tolist(), phases, entries, heads[:count],
-                                    self._unwanted)
-            if not frames.raw.scatter_into(file, places, at * frames.frame_bytes):
-                return False
-            told = frames.parsed(heads[:count])
+            where = places.of(count, runs, entries, columns)
+            return frames.raw.scatter_into(file, where, at * frames.frame_bytes) and frames.follow(
+                places.heads[:count], [run.number for run in runs], [run.thread for run in runs])
         finally:
-            self._heads.give(heads)
-        return bool(told.good.all() and np.array_equal(told.number, numbers)
-                    and np.array_equal(told.thread, expected.threads[phases]))
+            self._places.give(places)
 
     def _numbers(self, start: int, n: int) -> tuple[int, int]:
         """Number of the first frame that holds samples of these rows, and of the last plus 1."""

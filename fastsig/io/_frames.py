@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import FormatError
+from fastsig.io._cadence import cadence
 from fastsig.io._segments import RawFiles, incomplete
 
 __all__ = ["Frames", "Heads", "trusted"]
@@ -102,6 +103,12 @@ class Frames(ABC):
     @abstractmethod
     def parsed(self, raw: NDArray[np.uint8]) -> Heads:
         """Fields of headers: rows of `raw` begin with one each. Good are those that belong here."""
+
+    def follow(self, raw: NDArray[np.uint8], numbers: list[int], threads: list[int]) -> bool:
+        """Whether headers begin with these, and go on so period by period; all belong here."""
+        told = cadence(*self.parsed(raw), len(numbers), 0)
+        return (told is not None and told.numbers.tolist() == numbers
+                and told.threads.tolist() == threads)
 
     def heads(self, file: int, first: int, n: int) -> Heads:
         """Fields of the headers of `n` frames of a file."""
