@@ -295,7 +295,8 @@ MEMORY = np.zeros(4096, np.float32)
 
 def decoding(n_bits: int, values: str) -> tuple[object, ...]:
     """Arguments of the loop that decodes: 256 bytes, a table of levels, room for samples."""
-    spec = Spec(lanes=host_lanes(), bits=n_bits, msb=False, values=values)
+    spec = Spec(lanes=host_lanes(), bits=n_bits, msb=False, values=values,
+                past_cache=False)
     source, table, target = (MEMORY[start:].ctypes.data for start in (0, 64, 320))
     return spec, source, 256, table, ONE, target
 

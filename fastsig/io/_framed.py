@@ -154,8 +154,8 @@ class FramedVoltages(VoltageStream):
         places = self._places.take()
         try:
             where = places.of(count, runs, entries, columns)
-            return frames.raw.scatter_into(file, where, at * frames.frame_bytes) and frames.follow(
-                places.heads[:count], [run.number for run in runs], [run.thread for run in runs])
+            return (frames.raw.scatter_into(file, where, at * frames.frame_bytes)
+                    and self._follow(places.heads[:count], runs))
         finally:
             self._places.give(places)
 
@@ -185,13 +185,26 @@ class FramedVoltages(VoltageStream):
             for at in range(low, high, rows):
                 raw = buffer[: min(rows, high - at)]
                 self._frames.raw.read_into(file, raw, at * self._frames.frame_bytes)
-                heads = self._frames.parsed(raw)
-                regular = cadence(*heads, self._frames.per_time, at)
-                self._cadences[file] = regular
-                for run in regular.runs(at, len(raw)) if regular else _runs(heads):
+                for run in self._runs(file, at, raw):
                     self._put(raw, run, start, n, place, found)
         finally:
             self._buffers.give(buffer)
+
+    def _runs(self, file: int, at: int, raw: NDArray[np.uint8]) -> list[Run]:
+        """Which of these frames belong here, as expected or not; the next ones are as these."""
+        expected = self._cadences.get(file)
+        if expected is not None:
+            runs = expected.runs(at, len(raw))
+            if self._follow(raw, runs):
+                return runs
+        heads = self._frames.parsed(raw)
+        expected = self._cadences[file] = cadence(*heads, self._frames.per_time, at)
+        return expected.runs(at, len(raw)) if expected else _runs(heads)
+
+    def _follow(self, heads: NDArray[np.uint8], runs: list[Run]) -> bool:
+        """Whether headers are those of all the frames of runs that a cadence gave."""
+        return self._frames.follow(heads, [run.number for run in runs],
+                                   [run.thread for run in runs])
 
     def _put(self, raw: NDArray[np.uint8], run: Run, start: int, n: int, place: Place,
              found: Found) -> None:

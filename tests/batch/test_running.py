@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -92,7 +93,8 @@ def test_a_process_that_cannot_be_killed(
             tasks, tasks[0].folder).rows[0].error
     finally:
         for each in left:
-            os.killpg(each.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it may have ended meanwhile
+                os.killpg(each.pid, signal.SIGKILL)
             each.wait()
         process._stuck.clear()
 
