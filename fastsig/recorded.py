@@ -53,6 +53,10 @@ class Recorded(VoltageStream):
         return np.empty([shape[axis] for axis in self._memory], self.dtype).transpose(
             np.argsort(self._memory))
 
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to read `n` rows, with what the file's reader takes."""
+        return n * self.row_bytes + int(self.source.work_bytes(0))
+
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         spans: tuple[Spans, ...] = self.source._read_recorded(start, n, out)
         return spans
@@ -98,6 +102,10 @@ class Packed(VoltageStream):
     def empty(self, n: int) -> NDArray[Any]:
         """A buffer for `n` rows."""
         return np.empty((self.n_pol, n // self.row_step), np.uint8).T
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to read `n` rows, with what the file's reader takes."""
+        return n * self.row_bytes + int(self.source.work_bytes(0))
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         spans: tuple[Spans, ...] = self.source._read_packed(start, n, out)

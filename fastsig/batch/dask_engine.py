@@ -165,7 +165,7 @@ class DaskEngine:
 class _Dispatcher:
     """Between the queue and the workers of a cluster.
 
-    Nothing here waits for a single worker: one that dies or hangs must not hold up the others.
+    Nothing here waits long for a single worker: one that dies or hangs must not hold up the others.
     """
 
     def __init__(self, client: Any, queue: Queue, setup: Setup, limits: Limits,
@@ -191,6 +191,7 @@ class _Dispatcher:
                 self._land()
                 self._heed()
         finally:
+            self._tell()
             lost = self._client.status != "running"
             self._abandon("the Dask scheduler was lost" if lost else "the run ended")
             if not lost:
@@ -219,11 +220,15 @@ class _Dispatcher:
             self._soon(self._client.run(dask_worker.about, workers=[address], on_error="return",
                                         asynchronous=True),
                        partial(self._meet, address, int(threads[address])))
-        for node in self._nodes.values():  # of those that are there still
+        self._tell()
+        self._judge(now)
+
+    def _tell(self) -> None:
+        """Why workers are not used, of those that are there still."""
+        for node in self._nodes.values():
             if node.why:
                 self._told(node.why)
                 node.why = ""
-        self._judge(now)
 
     def _soon(self, call: Coroutine[Any, Any, Any], then: Callable[[Future[Any]], None]
               ) -> Future[Any]:
@@ -251,6 +256,9 @@ class _Dispatcher:
             found = answer.result().get(address)
         except Exception as error:
             found = error
+        if isinstance(found, OSError):  # of the call, as of closed connections: ask again
+            del self._nodes[address]
+            return
         if isinstance(found, dict) and found.get("version") == __version__:
             node.token, node.host, node.slots = found["token"], found["host"], max(1, threads)
             return

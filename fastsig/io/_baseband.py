@@ -154,6 +154,11 @@ class Pieces(RawFiles):
         file, begin, _ = self.pieces[index]
         super().read_into(file, out, begin + offset)
 
+    def scatter_into(self, index: int, places: NDArray[np.int64], offset: int) -> bool:
+        """Likewise, to many places."""
+        file, begin, _ = self.pieces[index]
+        return super().scatter_into(file, places, begin + offset)
+
     def first_heads(self, n: int) -> NDArray[np.uint8]:
         """The first `n` headers, or as many as there are."""
         places = itertools.islice(((piece, i) for piece, count in enumerate(self.heads)

@@ -73,9 +73,10 @@ class Columns:
         self.starts = {thread: start + step * i for thread, i in inputs.items()}
 
     @staticmethod
-    def fit(out: NDArray[np.uint8]) -> bool:
-        """Whether the bytes of a column lie together."""
-        return out.strides[0] == 1 or len(out) == 1
+    def fit(out: NDArray[Any], n_input: int) -> bool:
+        """Whether memory may be written by address: bytes that lie together, of so many columns."""
+        return (out.dtype == np.uint8 and out.ndim == 2 and out.shape[1] == n_input
+                and out.flags.writeable and (out.strides[0] == 1 or len(out) == 1))
 
 
 class Places:

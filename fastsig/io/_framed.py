@@ -105,7 +105,8 @@ class FramedVoltages(VoltageStream):
         """Fill `out` (byte, input) with the payloads of frames of one column, as they are."""
         size = self._size
         first_byte = start * size // self._n_time
-        if self._n_column == 1 and size >= _SCATTERED_BYTES and Columns.fit(out):
+        if self._n_column == 1 and size >= _SCATTERED_BYTES and Columns.fit(
+                out, len(self._picks)):
             columns = Columns(out, {thread: i for i, (thread, _) in enumerate(self._picks)})
             if self._scatter(start, n, columns, first_byte):
                 return (validity.full(start, start + n),) * len(self._picks)

@@ -1,6 +1,6 @@
-"""The shape of a transform of N = 2^n points: radices, twiddles, where each point ends.
+"""Order in memory: lines of the cache, and where each point of a transform of 2^n points ends.
 
-Tables only, NumPy only; `_passes` says what they mean.
+NumPy only. Of transforms, radices and twiddles; `_passes` says what they mean.
 """
 
 from functools import lru_cache

@@ -3,7 +3,7 @@
 Decoding is written in vectors (`_simd`): a block of as many 32-bit words as the host has
 lanes becomes whole vectors of samples. What is left of a row is done by a block that ends with
 it, and so does some samples twice; rows that are shorter, and strided ones, pass through a block
-on the stack. Results that are larger than a cache go past it, for there the time is that of memory.
+on the stack. Of large results, whole vectors go past the cache: there the time is that of memory.
 """
 
 from functools import lru_cache
@@ -91,7 +91,8 @@ def unpack(
     shape = (*packed.shape[:-1], packed.shape[-1] // unit * per_unit)
     out = _check.output("out", out, shape, "float32")
     rows, target = _as_rows(packed, out)
-    spec = _spec(n_bits, msb, kind, target.nbytes >= STREAMED_BYTES)
+    in_vectors = kind != "levels" or n_bits <= 4
+    spec = _spec(n_bits, msb, kind, in_vectors and target.nbytes >= STREAMED_BYTES)
     unpack_rows_nb(
         spec, address(rows), *rows.strides, *rows.shape, address(levels), levels.strides[0],
         np.float32(offset or 0), address(target), *target.strides,
@@ -164,7 +165,7 @@ def unpack_rows_nb(spec, source, source_row, source_step, n_row, n_byte, levels,
 
     Memory is named by address, `_row` and `_step` being bytes from a row, and from a byte, level
     or sample, to the next. Of `spec`: lanes, bits, msb, values, which is levels, signed or
-    offset, and whether whole lines of contiguous results go past the cache.
+    offset, and whether whole vectors of contiguous results go past the cache.
     """
     table = _stack(spec)
     for i in range(_constant(spec, "n_level")):

@@ -116,15 +116,19 @@ class Rough:
 
     def _kill_worker(self, run: int) -> None:
         """Of Dask either its worker or the process that this does a task in."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended at this moment
+            process, kind = self._any_worker(run)
+            os.kill(process, signal.SIGKILL)
+            self.killed[kind] += 1
+
+    def _any_worker(self, run: int) -> tuple[int, str]:
         dask = [each.pid for cluster in self._clusters[-1:] for each in cluster.workers]
         found = dict.fromkeys(dask, "Dask workers") | {
             child: "worker processes" for each in dask or [run] for child in batches.children(each)
             if b"fastsig.batch.worker" in Path(f"/proc/{child}/cmdline").read_bytes()}
-        if found:
-            process = self._rng.choice(list(found))
-            with contextlib.suppress(ProcessLookupError):  # it ended at this moment
-                os.kill(process, signal.SIGKILL)
-                self.killed[found[process]] += 1
+        if not found:
+            raise ProcessLookupError("no worker is there now")
+        return self._rng.choice(list(found.items()))
 
     def close(self) -> None:
         """End what is left of the clusters."""

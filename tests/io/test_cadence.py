@@ -154,6 +154,26 @@ def test_files_that_cannot_be_read(met: list[bool], tmp_path: Path) -> None:
             stream.read_block(N_TIME * 70, N_TIME * 30)
 
 
+def test_memory_that_is_not_as_it_should_be(met: list[bool], tmp_path: Path) -> None:
+    """None is written by address; what is wrong is told as where nothing is expected."""
+    path = write(tmp_path / "x.vdif", codes(N_FRAME * N_TIME, 2, 1), N_TIME, RATE)
+    with fs.open(path, sample_rate="64kHz", frequency="1GHz") as obs:
+        stream = obs.stream.as_recorded()
+        block = stream.read_block(0, 1000)
+        before = block.data.copy()
+        with pytest.raises(ValueError, match="read-only"):
+            stream.read_block(4000, 1000, out=block.data)
+        np.testing.assert_array_equal(block.data, before)
+        arena = np.zeros((3, 1000), np.uint8)
+        with pytest.raises(IndexError):
+            stream.read_block(4000, 1000, out=arena[1:2].T)
+        assert not arena[2].any()
+        wide = np.zeros((1, 2), np.float32)
+        stream.read_block(5000, 1, out=wide)
+        np.testing.assert_array_equal(wide, stream.read_block(5000, 1).data)
+        assert met == [False, True]  # of the memory that is as it should be
+
+
 @given(st.data())
 def test_no_byte_goes_astray(data: Any) -> None:
     n_byte, size = data.draw(st.integers(1, 300)), data.draw(st.integers(1, 100))
