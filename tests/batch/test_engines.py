@@ -192,7 +192,8 @@ def test_shards_are_disjoint_and_do_not_move() -> None:
 def test_shard_in_an_array_tells_totals(tmp_path: Path, plugin: str,
                                         monkeypatch: pytest.MonkeyPatch) -> None:
     """By environment; each shard tells where all stand, status merges their journals."""
-    path = recipe(tmp_path, {f"n{number}": {} for number in range(6)})
+    # So many that both shards have some: which task is whose depends on the folder's name.
+    path = recipe(tmp_path, {f"n{number}": {} for number in range(20)})
     for key, value in (("MIN", 0), ("MAX", 1), ("COUNT", 2)):
         monkeypatch.setenv(f"SLURM_ARRAY_TASK_{key}", str(value))
     told = []
@@ -201,9 +202,9 @@ def test_shard_in_an_array_tells_totals(tmp_path: Path, plugin: str,
         told.append(batches.batch(path, plugin=plugin).stderr.splitlines()[-1])
     assert told[0].startswith("fastsig: shard 1 of 2 has ended, no other is at work") or told[
         0].startswith("shard 1 of 2 has ended, no other is at work"), told
-    assert "waiting" in told[0] and told[1].endswith("all shards: 6 tasks: 6 done")
+    assert "waiting" in told[0] and told[1].endswith("all shards: 20 tasks: 20 done")
     journals = list((tmp_path / "out" / ".fastsig-batch" / "journal").glob("*.jsonl"))
     assert len(journals) == 2
     done = fastsig("batch", "status", "-c", path, "--json")
-    assert json.loads(done.stdout)["totals"] == {"tasks": 6, "done": 6}
-    assert (tmp_path / "out" / "report.html").read_text().count("<tr data-state=done") == 6
+    assert json.loads(done.stdout)["totals"] == {"tasks": 20, "done": 20}
+    assert (tmp_path / "out" / "report.html").read_text().count("<tr data-state=done") == 20
