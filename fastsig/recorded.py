@@ -17,7 +17,17 @@ from fastsig.validity import Spans
 __all__ = ["Packed", "Recorded"]
 
 
-class Recorded(VoltageStream):
+class _AsRecorded(VoltageStream):
+    """Voltages of a file, `source`, that are not decoded."""
+
+    source: Any
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to read `n` rows, with what the file's reader takes."""
+        return n * self.row_bytes + int(self.source.work_bytes(0))
+
+
+class Recorded(_AsRecorded):
     """Voltages as integers, complex ones in pairs: what `as_recorded` returns.
 
     Parameters
@@ -53,16 +63,12 @@ class Recorded(VoltageStream):
         return np.empty([shape[axis] for axis in self._memory], self.dtype).transpose(
             np.argsort(self._memory))
 
-    def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to read `n` rows, with what the file's reader takes."""
-        return n * self.row_bytes + int(self.source.work_bytes(0))
-
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         spans: tuple[Spans, ...] = self.source._read_recorded(start, n, out)
         return spans
 
 
-class Packed(VoltageStream):
+class Packed(_AsRecorded):
     """Voltages as codes of 1, 2 or 4 bits in bytes: what `as_recorded` returns.
 
     Arrays are (byte, pol). Codes need not have a zero: what is not valid is not blanked.
@@ -102,10 +108,6 @@ class Packed(VoltageStream):
     def empty(self, n: int) -> NDArray[Any]:
         """A buffer for `n` rows."""
         return np.empty((self.n_pol, n // self.row_step), np.uint8).T
-
-    def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to read `n` rows, with what the file's reader takes."""
-        return n * self.row_bytes + int(self.source.work_bytes(0))
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         spans: tuple[Spans, ...] = self.source._read_packed(start, n, out)

@@ -52,7 +52,7 @@ _CLOCKS_S = 3600  # that threads may begin apart
 _SHAPE_2, _SHAPE_3 = np.uint32(0x1FFFFFFF), np.uint32(0xFC000000)
 # That, whether a frame is invalid, its second, number and thread, of words 0 to 3.
 _FIELDS = (0xBFFFFFFF, 0xFFFFFF, int(_SHAPE_2), int(_SHAPE_3) | 0x3FF0000)
-_NEXT = np.array([0, 1, 0, 0], np.uint32)  # what a thread's words grow by from frame to frame
+_NEXT = np.uint64(1 << 32)  # what words 0 and 1 together grow by from frame to frame
 # Mean of a Gaussian's part above 1 sigma, in units of that below.
 _HIGH = 1 / ((math.sqrt(math.e) - 1) * (1 / math.erf(math.sqrt(0.5)) - 1))
 #: Values of codes, for bits that have other ones than code minus half of their number.
@@ -253,11 +253,13 @@ class _Frames(Frames):
     def follow(self, raw: NDArray[np.uint8], numbers: list[int], threads: list[int]) -> bool:
         """In as few steps as can be: after a long read, each takes some microseconds."""
         period = len(numbers)
-        words = raw.view("<u4")[:, :4]
-        if not (words[period:] - words[:-period] == _NEXT).all():
+        times, rest = raw.view("<u8")[:, :2].T  # words 0 and 1, words 2 and 3
+        if not ((times[period:] - times[:-period] == _NEXT).all()
+                and (rest[period:] == rest[:-period]).all()):
             return super().follow(raw, numbers, threads)  # as where a second begins
-        turns = (len(words) - 1) // period
-        for word, number, thread in zip(words[:period].tolist(), numbers, threads, strict=True):
+        turns = (len(raw) - 1) // period
+        words = raw[:period].view("<u4")[:, :4].tolist()
+        for word, number, thread in zip(words, numbers, threads, strict=True):
             second, frame = divmod(number, self.per_second)
             if [each & mask for each, mask in zip(word, _FIELDS, strict=True)] != [
                     second, frame, self._shape[0], self._shape[1] | thread << 16
