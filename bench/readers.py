@@ -17,13 +17,13 @@ from bench import data, peers
 from bench.data import MEGA
 from bench.timing import Case, Mark, Scale, Task, Yardstick
 from bench.transforms import COPY
-from fastsig import convert
 from fastsig.chain import open_chain
 from fastsig.frequency import ChannelAxis
 from fastsig.header import Header
 from fastsig.io.fbh5_writer import FBH5Writer
 from fastsig.io.vdif import LEVELS
 from fastsig.polarization import PolBasis
+from fastsig.run.products import write
 from fastsig.stream import VoltageStream
 from fastsig.time import parse_time
 from fastsig.validity import Spans, full
@@ -79,7 +79,7 @@ def recording(folder: Path, name: str, stream: Random) -> Path:
     """A file of a stream, made once a run; it stays in the page cache as if read from a disk."""
     path = folder / name
     if not path.exists():
-        convert.write(stream, path, lossy=True)
+        write(stream, path, lossy=True)
         # What writing leaves there may lie in smaller pieces, a quarter slower to copy.
         with path.open("rb", buffering=0) as file:
             if hasattr(os, "posix_fadvise"):

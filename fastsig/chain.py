@@ -21,7 +21,6 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.io import describe, open_stream
 from fastsig.io.scan import Paths
 from fastsig.product import Data
-from fastsig.shared import Shared
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import Stream, VoltageStream
 from fastsig.time import elapsed, iso
@@ -117,10 +116,10 @@ class Chain:
 
     def read(self, start: int = 0, n: int | None = None) -> Data:
         """Compute rows and return them with their axes; all rows by default."""
-        from fastsig.plan import fuse
+        from fastsig.run.fusing import fuse, narrowed
 
         count = self.shape[0] - start if n is None else n
-        return Data.of(self.stream, fuse(self.stream).read_block(start, count))
+        return Data.of(self.stream, fuse(narrowed(self.stream)).read_block(start, count))
 
     def __iter__(self) -> Iterator[Data]:
         rows = max(1, 2**24 // self.stream.row_bytes)
@@ -193,29 +192,22 @@ class Chain:
         return first, stop
 
     def write(self, path: str | os.PathLike[str], **options: Any) -> Any:
-        """Compute all rows and write them, in the format that the ending of `path` or `to` tells.
+        """Compute all rows and write them, in the format of `to` or of the ending of `path`.
 
-        Spectra take the options of `fastsig.reduce.write`, voltages those of
-        `fastsig.convert.write`, which also tell what is returned: an object with `losses` and
-        `n_bits`.
+        Options and what is returned, an object with `losses` and `n_bits`, are those of
+        `fastsig.run.products.write`.
         """
-        if self.stream.kind == "voltage":
-            from fastsig.convert import write as write_voltages
-
-            return write_voltages(self.stream, path, **options)
-        from fastsig.reduce import write
+        from fastsig.run.products import write
 
         return write(self.stream, path, **options)
 
-    def shared(self) -> Chain:
-        """The same voltages for several chains, which `fastsig.reduce.write_many` reads once."""
-        return Chain(Shared(self.stream))
+    def explain(self, *, workers: int | None = None, memory: int | None = None,
+                fused: bool = True) -> str:
+        """How writing the chain would run, as text; options as of `write`."""
+        from fastsig.run.products import plan_products, products
 
-    def explain(self, **options: Any) -> str:
-        """How the chain would run, as text."""
-        from fastsig.plan import plan
-
-        return plan(self.stream, **options).explain()
+        made = products([self.stream], ["product.h5"], workers=workers, memory=memory)
+        return plan_products(made, workers=workers, memory=memory, fused=fused).explain()
 
     def plot(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Figure:
         """Draw the stream; save where `path` is given; options as of `fastsig.view.draw`."""

@@ -22,7 +22,7 @@ from typing import IO, Any, NoReturn
 
 HERE = Path(__file__).resolve().parent
 _MODULES = (
-    "fastsig.cli.main", "fastsig.chain", "fastsig.convert", "fastsig.reduce", "fastsig.simulate",
+    "fastsig.cli.main", "fastsig.chain", "fastsig.run.products", "fastsig.simulate",
     "fastsig.view", "fastsig_kernels", "hdf5plugin", "matplotlib.backends.backend_agg",
     "matplotlib.figure", "astropy.coordinates", *(f"fastsig.cli.{name}" for name in (
         "convert", "cut", "doctor", "info", "simulate", "spectra", "validate", "view", "warmup")),

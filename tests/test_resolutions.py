@@ -18,10 +18,11 @@ from streams import MemoryVoltages, header, lose_packets, noise, write_native
 from test_safety import limit_files
 
 import fastsig as fs
-from fastsig import budget, shared
 from fastsig.chain import spectra
-from fastsig.reduce import plan_products, write_many, write_plans
-from fastsig.targets import target
+from fastsig.run import fitting
+from fastsig.run.engine import execute
+from fastsig.run.products import plan_products, products, write_many
+from fastsig.stream import kept
 
 N = 400_000
 
@@ -51,8 +52,8 @@ def voltages() -> tuple[np.ndarray, Any]:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Units and pages of some kilobytes, so that a small stream has many."""
-    monkeypatch.setattr(budget, "_UNIT_BYTES", 40_000)
-    monkeypatch.setattr(shared, "_PAGE_BYTES", 10_007)
+    monkeypatch.setattr(fitting, "_UNIT_BYTES", 40_000)
+    monkeypatch.setattr(kept, "_PAGE_BYTES", 10_007)
 
 
 # n_chan, n_int: whole rows, long integrations in segments, and spectra longer than the others' rows
@@ -70,18 +71,19 @@ def test_each_as_if_alone_and_read_once(
     case: Any, workers: int, voltages: Any, tmp_path: Path
 ) -> None:
     source = Spied(voltages[0], header(), voltages[1])
-    streams = chains_of(shared.Shared(source), case)
+    streams = chains_of(source, case)
     paths = [tmp_path / f"{n_chan}.h5" for n_chan, _ in case]
     made = []
-    plans = plan_products(streams, workers=workers)
-    targets = [target(stream, path) for stream, path in zip(streams, paths, strict=True)]
-    write_plans(plans, streams, targets, progress=made.append)
-    assert sum(made) == sum(stream.shape[0] for stream in streams)
+    plan = plan_products(products(streams, paths), workers=workers)
+    keeper, = plan.keepers
+    execute(plan, progress=lambda name, n, total: made.append((name, n, total)))
+    assert sum(n for _, n, _ in made) == N * len(case)  # input rows, of each product
+    assert {(name, total) for name, _, total in made} == {("write", N * len(case))}
     used = [(s.shape[0] - 1, s) for s in (stream.source.source for stream in streams)]
     last = max(sum(bank.needs(row, 1)) for row, bank in used)
-    page = shared.Shared(source).page_rows
+    page = keeper.page_rows
     assert source.bytes_read == min(-(-last // page) * page, N) * source.row_bytes
-    assert plans[0].shared_bytes > 0 and not streams[0].source.source.source._pages
+    assert plan.kept_bytes > 0 and not keeper.pages._made
     alone = MemoryVoltages(voltages[0], header(), voltages[1])
     for stream, path in zip(chains_of(alone, case), paths, strict=True):
         fs.Chain(stream).write(tmp_path / "alone.h5", overwrite=True)
@@ -91,32 +93,33 @@ def test_each_as_if_alone_and_read_once(
 @pytest.mark.usefixtures("small")
 def test_little_memory_reads_again_and_gives_the_same(voltages: Any, tmp_path: Path) -> None:
     source = Spied(voltages[0], header(), voltages[1])
-    streams = chains_of(shared.Shared(source), CASES[2])
+    streams = chains_of(source, CASES[2])
     paths = [tmp_path / f"{index}.h5" for index in range(3)]
-    targets = [target(stream, path) for stream, path in zip(streams, paths, strict=True)]
-    plans = plan_products(streams, workers=2)
-    tight = plan_products(streams, workers=2, memory=plans[0].floor + 200_000)
-    assert tight[0].shared_bytes < plans[0].shared_bytes
-    assert tight[0].memory <= plans[0].floor + 200_000
-    write_plans(tight, streams, targets)
+    plan = plan_products(products(streams, paths, overwrite=True), workers=2)
+    tight = plan_products(products(streams, paths), workers=2, memory=plan.floor + 20_000)
+    assert tight.kept_bytes < plan.kept_bytes and tight.reads_again and not plan.reads_again
+    assert "read again for want of memory" in tight.explain()
+    assert tight.memory <= plan.floor + 20_000
+    execute(tight)
+    assert source.bytes_read > 1.2 * N * source.row_bytes
     expected = [path.read_bytes() for path in paths]
-    write_plans(plans, streams, targets, overwrite=True)
+    execute(plan)
     assert [path.read_bytes() for path in paths] == expected
 
 
 @pytest.mark.usefixtures("small")
 def test_pieces_kept_are_bounded(voltages: Any) -> None:
     source = Spied(voltages[0], header(), voltages[1])
-    kept = shared.Shared(source)
-    kept.capacity = 3 * kept.page_bytes
+    keeper = kept.keep(source)
+    keeper.hold(3 * keeper.page_bytes)
     whole = source.read_block(0, N)
     rng = np.random.default_rng(1)
     for start in (0, 1, *rng.integers(0, N - 50_000, 20).tolist(), N - 50_000):
-        block, expected = kept.read_block(start, 50_000), source.read_block(start, 50_000)
+        block, expected = keeper.read_block(start, 50_000), source.read_block(start, 50_000)
         np.testing.assert_array_equal(block.data, whole.data[start : start + 50_000])
         for found, spans in zip(block.valid, expected.valid, strict=True):
             np.testing.assert_array_equal(found, spans)
-        assert len(kept._pages) <= 3
+        assert len(keeper.pages._made) <= 3
     with pytest.raises(ValueError, match="read-only"):
         block.data[0] = 1
 
@@ -125,9 +128,8 @@ def test_invalid_floats_are_the_same_shared() -> None:
     data = np.ones((5000, 1), np.float32)
     data[[7, 8, 900, 4999]] = np.nan
     source = MemoryVoltages(data, header(n_pol=1, n_bits=32))
-    kept = shared.Shared(source)
-    kept.page_rows = 8
-    block, expected = kept.read_block(3, 4997), source.read_block(3, 4997)
+    keeper = kept.keep(source, 8)
+    block, expected = keeper.read_block(3, 4997), source.read_block(3, 4997)
     np.testing.assert_array_equal(block.data, expected.data)
     np.testing.assert_array_equal(block.valid[0], expected.valid[0])
 
@@ -135,7 +137,7 @@ def test_invalid_floats_are_the_same_shared() -> None:
 @pytest.mark.usefixtures("small")
 def test_a_failure_leaves_no_product(voltages: Any, tmp_path: Path) -> None:
     source = Spied(voltages[0], header(), voltages[1], fails_at=300_000)
-    streams = chains_of(shared.Shared(source), CASES[0])
+    streams = chains_of(source, CASES[0])
     with pytest.raises(fs.DataError, match="cannot read from"):
         write_many(streams, [tmp_path / "a.h5", tmp_path / "b.h5"], workers=2)
     assert os.listdir(tmp_path) == []
@@ -147,16 +149,13 @@ def test_a_failure_leaves_no_product(voltages: Any, tmp_path: Path) -> None:
 
 def test_refusals(voltages: Any, tmp_path: Path) -> None:
     source = MemoryVoltages(voltages[0], header())
-    one, other = (chains_of(shared.Shared(source), CASES[0]) for _ in range(2))
+    one = chains_of(source, CASES[0])
     names = [tmp_path / "a.h5", tmp_path / "b.h5"]
-    for streams in ([one[0], other[1]], chains_of(source, CASES[0]), []):
-        with pytest.raises(fs.UsageError, match="allowed"):
-            write_many(streams, names[: len(streams)])
+    with pytest.raises(fs.UsageError, match="allowed"):
+        write_many([], [])
     for paths in (names[:1], [names[0], tmp_path / "." / "a.h5"]):
         with pytest.raises(fs.UsageError, match="allowed"):
             write_many(one, paths)
-    with pytest.raises(fs.PlanError, match="share before channelize"):
-        fs.Chain(one[0]).shared()
     assert os.listdir(tmp_path) == []
 
 
@@ -182,7 +181,8 @@ def test_command_line(recording: Path, tmp_path: Path) -> None:
         assert product.read_bytes() == (tmp_path / f"alone.{n_chan}.h5").read_bytes()
     before = sorted(os.listdir(tmp_path))
     told = fastsig(*words, "-o", "y.{n_chan}.h5", "--dry-run", cwd=tmp_path).stdout
-    assert told.count("Spectrometer") == told.count("would write y.") == told.count("Shared") == 2
+    for text in ("Spectrometer", "would write y.", "KeptVoltages"):
+        assert told.count(text) == 2
     assert sorted(os.listdir(tmp_path)) == before
 
 

@@ -21,10 +21,16 @@ from fastsig.header import Header
 from fastsig.io.fbh5_writer import FBH5Writer
 from fastsig.io.sigproc_writer import SigprocWriter
 from fastsig.polarization import PRODUCTS, PolBasis
-from fastsig.targets import target
+from fastsig.run.products import products
 from fastsig.time import elapsed
 
 SHAPE = (300, 2, 24)
+
+
+def target(stream, path):
+    """What would write spectra."""
+    return products([stream], [path])[0]
+
 
 
 def head(products: tuple[str, ...] = PRODUCTS["AABB"], **changes: Any) -> Header:

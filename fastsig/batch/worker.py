@@ -302,7 +302,7 @@ def _die_with(parent: int) -> None:
 
 def _load(commands: list[str]) -> None:
     """Import what the first job would."""
-    for name in ("fastsig.cli.main", "fastsig.chain", "fastsig.reduce", "fastsig.io.safe",
+    for name in ("fastsig.cli.main", "fastsig.chain", "fastsig.run.products", "fastsig.io.safe",
                  *(f"fastsig.cli.{name.split()[0]}" for name in commands)):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

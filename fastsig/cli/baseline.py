@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common, copying
+from fastsig.cli import common, driver
 
 _METHODS = ("polynomial", "arpls", "ripple-fourier", "ripple-sine")
 #: Options that are handed to the method where they are given.
@@ -44,7 +44,7 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.option("--tsys", type=float, metavar="X",
               help="System temperature, in the spectra's unit, for the picture; by default the "
               "mean spectrum.")
-@click.option("--to", type=click.Choice(copying.SPECTRA),
+@click.option("--to", type=click.Choice(driver.SPECTRA),
               help="Format; by default what the ending of PATH stands for: .fil sigproc, .fits "
               "psrfits, else fbh5.")
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
@@ -125,26 +125,13 @@ def _stage(stream: Any, options: dict[str, Any]) -> Any:
 
 
 def _write(stage: Any, output: str, options: dict[str, Any]) -> None:
-    from fastsig.memory import parse_bytes
-    from fastsig.reduce import plan_products, write_plans
-    from fastsig.targets import refuse_losses, target
-
-    memory = None if options["memory"] is None else parse_bytes(options["memory"])
     streams, names = (stage.kept(), [output, options["keep"]]) if options["keep"] else (
         [stage], [output])
-    targets = [target(stream, name, to=options["to"], bits=int(options["bits"]))
-               for stream, name in zip(streams, names, strict=True)]
-    plans = plan_products(streams, targets, workers=options["workers"], memory=memory)
+    writing = driver.Writing(streams, names, options, to=options["to"], bits=int(options["bits"]))
     if options["dry_run"]:
-        _tell(stage, plans, targets, options)
+        _tell(stage, writing, options)
         return
-    for made in targets:
-        refuse_losses(made, options["lossy"])
-    rows = len(streams) * stage.shape[0]
-    with (common.compiling(options["quiet"]),
-          common.progress(rows, "baseline", quiet=options["quiet"]) as advance):
-        write_plans(plans, streams, targets, overwrite=options["overwrite"],
-                    hash_inputs=options["hash_inputs"], progress=advance)
+    writing.run()
     if options["as_json"]:
         common.print_json({"output": output, "keep": options["keep"],
                            "picture": options["picture"], "shape": list(stage.shape),
@@ -153,19 +140,19 @@ def _write(stage: Any, output: str, options: dict[str, Any]) -> None:
         common.say(f"wrote {name}", options["quiet"])
 
 
-def _tell(stage: Any, plans: list[Any], targets: list[Any], options: dict[str, Any]) -> None:
+def _tell(stage: Any, writing: driver.Writing, options: dict[str, Any]) -> None:
     """What would be done."""
     if options["as_json"]:
-        common.print_json({"outputs": [made.path for made in targets], "dry_run": True,
-                           "bytes": [made.sizes.disk for made in targets],
-                           "memory_bytes": max(plan.memory for plan in plans),
-                           "losses": [loss for made in targets for loss in made.losses],
+        common.print_json({"outputs": [product.path for product in writing.products],
+                           "dry_run": True,
+                           "bytes": [product.bytes[0][1] for product in writing.products],
+                           "memory_bytes": writing.plan.memory, "losses": writing.losses,
                            "shape": list(stage.shape), **stage.parameters()})
         return
-    for plan, made in zip(plans, targets, strict=True):
-        click.echo(plan.explain())
-        click.echo(f"would write {made.path}: up to {made.sizes.disk / 1e6:.1f} MB")
-        for loss in made.losses:
+    click.echo(writing.plan.explain())
+    for product in writing.products:
+        click.echo(f"would write {product.path}: up to {product.bytes[0][1] / 1e6:.1f} MB")
+        for loss in product.losses:
             click.echo(f"would lose: {loss}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common, copying
+from fastsig.cli import common, driver
 
 
 @click.command()
@@ -49,8 +49,8 @@ from fastsig.cli import common, copying
 @click.option("--gain", metavar="K/JY", help="Jy, by a gain of one polarisation: 16K/Jy.")
 @click.option("--picture", metavar="FILE.png", help="Diode, gains and noise, as a picture.")
 @common.span_options
-@copying.spectra_to_option
-@copying.copy_options
+@driver.spectra_to_option
+@driver.copy_options
 def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Write the spectra of one scan, in FILE or several, in kelvin or jansky.
 
@@ -80,7 +80,7 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DoubtWarning)  # told by `check`
             stream = calibrated(part.stream, found, **steps)
-        copying.copy_stream(stream, output, to, options)
+        driver.copy_stream(stream, output, to, options)
         if options["picture"] and not options["dry_run"]:
             from fastsig.view import draw_calibration
 

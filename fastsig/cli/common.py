@@ -144,6 +144,22 @@ def progress(total: int, label: str, *, quiet: bool = False) -> Iterator[Callabl
 
 
 @contextlib.contextmanager
+def progress_of_passes(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each pass, by its name, on a terminal; yields ``advance(name, n, total)``."""
+    with contextlib.ExitStack() as stack:
+        bars: dict[str, Callable[[int], None]] = {}
+
+        def advance(name: str, n: int, total: int) -> None:
+            if name not in bars:
+                stack.close()
+                bars.clear()
+                bars[name] = stack.enter_context(progress(total, name, quiet=quiet))
+            bars[name](n)
+
+        yield advance
+
+
+@contextlib.contextmanager
 def compiling(quiet: bool) -> Iterator[None]:
     """Say once, on the terminal, that kernels are compiled, when the first one is."""
     from numba.core import event

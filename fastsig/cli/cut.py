@@ -6,15 +6,15 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common, copying
+from fastsig.cli import common, driver
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("File to write; {file} in it stands for the number of each of several.")
 @common.span_options
-@copying.to_option
-@copying.copy_options
+@driver.to_option
+@driver.copy_options
 def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Write a span and a band of one scan, in FILE or several: whole samples and whole channels.
 
@@ -28,17 +28,17 @@ def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> 
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         part = source[rows] if band == slice(None) else source[rows, band]
         to = to or _format(part.stream.kind, source.stream.format_name, output)
-        copying.copy_stream(part.stream, output, to, options)
+        driver.copy_stream(part.stream, output, to, options)
 
 
 def _format(kind: str, name: str, output: str) -> str | None:
     """The format of the input, where the output's ending tells none."""
     from fastsig import registry
-    from fastsig.convert import target_format
-    from fastsig.targets import spectra_format
+    from fastsig.run.spectra_file import spectra_format
+    from fastsig.run.voltage_file import voltage_format
 
     spectra = kind == "spectra"
-    if (spectra_format if spectra else target_format)(output) is not None:
+    if (spectra_format if spectra else voltage_format)(output) is not None:
         return None
     allowed = registry.spectra_writers() if spectra else registry.writers()
     return name if name in allowed else "fbh5" if spectra else "native"

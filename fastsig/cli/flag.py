@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common, copying
+from fastsig.cli import common, driver
 
 _RUNS = 5  # spans of channels that are told
 
@@ -35,8 +35,8 @@ _RUNS = 5  # spans of channels that are told
               help="Spectra judged together.  [default: by the number of channels]")
 @click.option("--picture", metavar="PATH", help="Draw before and after: .png, .pdf, .svg, .html.")
 @click.option("--product", metavar="NAME", help="Product to draw; the first by default.")
-@copying.spectra_to_option
-@copying.copy_options
+@driver.spectra_to_option
+@driver.copy_options
 def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Give interference in the spectra of one scan, in FILE or several, the weight 0.
 
@@ -46,6 +46,7 @@ def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError
     from fastsig.io.safe import check_output
+    from fastsig.run.flag_shares import ShareCounter
     from fastsig.view import check_picture
 
     picture = options["picture"]
@@ -57,9 +58,10 @@ def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
             check_picture(picture)
             check_output(picture, overwrite=options["overwrite"], inputs=source.stream.files)
         flagged = source.flag(**_parameters(options))
-        with common.compiling(options["quiet"]):
-            copying.copy_stream(flagged.stream, output, to, options,
-                                lambda shares: _tell(flagged.stream, shares, options))
+        driver.copy_stream(
+            flagged.stream, output, to, options,
+            lambda after, before: _report(flagged.stream, after, before.total, options),
+            sinks=[ShareCounter(flagged.stream), ShareCounter(source.stream)])
         if picture is not None and not options["dry_run"]:
             _draw(source.stream, flagged.stream, options)
 
@@ -73,9 +75,8 @@ def _parameters(options: dict[str, Any]) -> dict[str, Any]:
     return found | {"together": not options["apart"]}
 
 
-def _tell(stream: Any, shares: Any, options: dict[str, Any]) -> dict[str, Any]:
+def _report(stream: Any, shares: Any, before: float, options: dict[str, Any]) -> dict[str, Any]:
     """Say how much is flagged; the same for ``--json``."""
-    before = stream.missing_share
     new = max(0.0, shares.total - before)
     each = ", ".join(f"{name} {100 * share:.3g} %"
                      for name, share in zip(shares.names, shares.product, strict=True))

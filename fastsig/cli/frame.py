@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common, copying
+from fastsig.cli import common, driver
 
 _FRAMES = ("topocentric", "geocentric", "barycentric", "heliocentric", "lsrk")
 #: Options that are handed to the stage where they are given.
@@ -34,12 +34,12 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
               help="Channels that the kernel spans to either side.  [default: 47]")
 @click.option("--min-valid", type=float, default=0.9, show_default=True, metavar="X",
               help="Least share of the kernel's energy on valid channels.")
-@click.option("--format", "to", type=click.Choice(copying.SPECTRA),
+@click.option("--format", "to", type=click.Choice(driver.SPECTRA),
               help="Format; by default what the ending of PATH stands for: .h5 fbh5, .fil sigproc, "
               ".fits psrfits, .dat presto.")
 @click.option("--explain", is_flag=True, help="Print how the work is done; touch nothing.")
 @common.span_options
-@copying.copy_options
+@driver.copy_options
 def frame(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Bring the spectra of one scan, in FILE or several, into a frame of velocity.
 
@@ -63,8 +63,7 @@ def frame(files: tuple[str, ...], output: str, to: str | None, **options: Any) -
             click.echo(made.explain())
             return
         _say(made.stream, options)
-        with common.compiling(options["quiet"]):
-            copying.copy_stream(made.stream, output, to, options, lambda _: _record(made.stream))
+        driver.copy_stream(made.stream, output, to, options, lambda: _record(made.stream))
 
 
 def _record(stream: Any) -> dict[str, Any]:

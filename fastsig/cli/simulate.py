@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common, simulating, simulating_scan, simulating_spectra
-from fastsig.cli.copying import VOLTAGES
+from fastsig.cli.driver import VOLTAGES
 
 __all__ = ["simulate"]
 
@@ -53,12 +53,12 @@ def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: A
     native file's truth record. Times of pulsar and burst are those at the top of the band.
     """
     from fastsig import simulate as library
-    from fastsig.convert import target_format
     from fastsig.io.outputs import output_names
     from fastsig.io.safe import check_output
+    from fastsig.run.voltage_file import voltage_format
 
     quiet = options["quiet"]
-    options["to"] = target_format(output, options["to"]) or "native"
+    options["to"] = voltage_format(output, options["to"]) or "native"
     if options["to"] == "native":
         if options["file_size"] is not None:
             raise click.UsageError("native files are not parted; allowed: no --file-size")
@@ -93,19 +93,18 @@ def _recording(options: dict[str, Any]) -> Any:
 def _write_as(recording: Any, output: str, overwrite: bool, workers: int | None,
               options: dict[str, Any]) -> list[str]:
     """Write in a format that is not the project's own; returns the names of the files."""
-    from fastsig import convert
     from fastsig.memory import parse_bytes
+    from fastsig.run.products import write
     from fastsig.simulate import SimulatedVoltages
 
     size = None if options["file_size"] is None else parse_bytes(options["file_size"])
     stream = SimulatedVoltages(recording)
-    writer = convert.plan(stream, output, to=options["to"], file_bytes=size)
-    convert.refuse_losses(writer, options["lossy"])
-    with common.progress(recording.n_time, "simulate", quiet=options["quiet"]) as advance:
-        convert.copy(writer, stream, workers=workers, overwrite=overwrite, progress=advance)
+    with common.progress_of_passes(options["quiet"]) as advance:
+        product = write(stream, output, to=options["to"], file_bytes=size, workers=workers,
+                        overwrite=overwrite, lossy=options["lossy"], progress=advance)
     lost = recording.n_time - round(recording.n_time * stream.valid_fraction())
     common.say(f"{recording.n_time} samples, {lost} lost", options["quiet"])
-    return [name for name, _ in writer.files]
+    return product.files
 
 
 simulate.add_command(simulating_spectra.fast_psrfits)

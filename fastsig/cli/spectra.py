@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common, copying
+from fastsig.cli import common, driver
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
@@ -49,7 +49,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Leave out what does not look like noise: sk, by its spectral kurtosis.")
 @click.option("--flag-sigma", type=float, metavar="X",
               help="Thresholds of --flag, in Gaussian sigmas; 3 by default.")
-@click.option("--to", type=click.Choice(copying.SPECTRA),
+@click.option("--to", type=click.Choice(driver.SPECTRA),
               help="Format; by default what the ending of PATH stands for: .fil sigproc, .fits "
               "psrfits, else fbh5.")
 @click.option("--lossy", is_flag=True, help="Write although the format cannot carry everything.")
@@ -80,11 +80,7 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
     from fastsig.errors import FormatError
     from fastsig.io.outputs import output_names
     from fastsig.io.safe import check_output
-    from fastsig.memory import parse_bytes
-    from fastsig.reduce import plan_products, write_plans
-    from fastsig.targets import refuse_losses, target
 
-    memory = None if options["memory"] is None else parse_bytes(options["memory"])
     outputs = _outputs(output, options["n_chan"])
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         if source.stream.kind != "voltage":
@@ -95,34 +91,22 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
                          inputs=source.stream.files)
         if options["verify"]:
             source.verify()
-        streams = [chain.stream for chain in chains]
-        targets = [target(stream, name, **_target_options(options))
-                   for stream, name in zip(streams, outputs, strict=True)]
-        plans = plan_products(streams, targets, workers=options["workers"], memory=memory,
-                              fused=not options["unfused"])
-        _check_floor(memory)
-        quiet = options["quiet"]
-        for chain, plan in zip(chains, plans, strict=True):
-            common.say(_summary(chain), quiet)
-            if options["explain"] or (options["dry_run"] and not options["as_json"]):
-                click.echo(plan.explain())
+        writing = driver.Writing(chains, outputs, options, fused=not options["unfused"],
+                                 **_format_options(options))
+        _check_floor(writing.memory)
+        for chain in chains:
+            common.say(_summary(chain), options["quiet"])
+        if options["explain"] or (options["dry_run"] and not options["as_json"]):
+            click.echo(writing.plan.explain())
         if options["dry_run"]:
-            _tell(chains, plans, targets, as_json=options["as_json"])
+            _tell(chains, writing, as_json=options["as_json"])
             return
-        for made in targets:
-            refuse_losses(made, options["lossy"])
-            copying.say_losses(made.losses, options)
-        rows = sum(chain.shape[0] for chain in chains)
-        with (common.compiling(quiet),
-              common.progress(rows, "spectra", quiet=quiet) as advance):
-            writers = write_plans(plans, streams, targets, overwrite=options["overwrite"],
-                                  hash_inputs=options["hash_inputs"], progress=advance)
-        for made, writer in zip(targets, writers, strict=True):
-            copying.say_clipped(writer.n_clipped, "values", made.path, made.n_bits)
+        writing.run()
     if options["as_json"]:
-        _print_records([_record(chain, made) for chain, made in zip(chains, targets, strict=True)])
+        _print_records([_record(chain, product)
+                        for chain, product in zip(chains, writing.products, strict=True)])
     for name in outputs:
-        common.say(f"wrote {name}", quiet)
+        common.say(f"wrote {name}", options["quiet"])
 
 
 def _check_floor(memory: int | None) -> None:
@@ -142,18 +126,16 @@ def _outputs(output: str, n_chan: list[int]) -> list[str]:
 
 
 def _chains(source: Any, options: dict[str, Any]) -> list[Any]:
-    """The chain of every number of channels; several share what they read."""
+    """The chain of every number of channels."""
     span = slice(common.parse_end(options["tstart"]), common.parse_end(options["tstop"]))
-    part, n_chan = source[span], options["n_chan"]
-    if len(n_chan) > 1:
-        part = part.shared()
-    return [_chain(part.stream, number, options) for number in n_chan]
+    part = source[span]
+    return [_chain(part.stream, number, options) for number in options["n_chan"]]
 
 
 def _chain(stream: Any, n_chan: int, options: dict[str, Any]) -> Any:
-    from fastsig.chain import spectra as reduce
+    from fastsig.chain import spectra as spectra_chain
 
-    chain = reduce(
+    chain = spectra_chain(
         stream, n_chan, n_tap=options["n_tap"], window=options["window"],
         min_valid=options["min_valid"], oversample=options["oversample"],
         products=options["products"], time=options["integrate"], n_int=options["n_int"],
@@ -173,33 +155,34 @@ def _summary(chain: Any) -> str:
             f"{width:.9g} Hz")
 
 
-def _target_options(options: dict[str, Any]) -> dict[str, Any]:
+def _format_options(options: dict[str, Any]) -> dict[str, Any]:
     return {"bits": int(options["bits"]),
             **{name: options[name] for name in ("to", "scale", "compression", "blank")}}
 
 
-def _record(chain: Any, made: Any) -> dict[str, Any]:
+def _record(chain: Any, product: Any) -> dict[str, Any]:
     """A product, for ``--json``."""
-    return {"output": made.path, "format": made.name, "shape": list(chain.shape),
-            "tsamp_s": float(1 / chain.header.sample_rate), "n_bits": made.n_bits,
-            "losses": made.losses}
+    return {"output": product.path, "format": product.format, "shape": list(chain.shape),
+            "tsamp_s": float(1 / chain.header.sample_rate), "n_bits": product.n_bits,
+            "losses": product.losses}
 
 
 def _print_records(records: list[dict[str, Any]]) -> None:
     common.print_json(records if len(records) > 1 else records[0])
 
 
-def _tell(chains: list[Any], plans: list[Any], targets: list[Any], *, as_json: bool) -> None:
+def _tell(chains: list[Any], writing: driver.Writing, *, as_json: bool) -> None:
     """What would be written, and what lost."""
-    frees = [shutil.disk_usage(os.path.dirname(made.path) or ".").free for made in targets]
+    products = writing.products
+    frees = [shutil.disk_usage(os.path.dirname(product.path) or ".").free for product in products]
     if as_json:
         _print_records([
-            {**_record(chain, made), "dry_run": True, "bytes": made.sizes.disk,
-             "free_bytes": free, "memory_bytes": plan.memory}
-            for chain, plan, made, free in zip(chains, plans, targets, frees, strict=True)])
+            {**_record(chain, product), "dry_run": True, "bytes": product.bytes[0][1],
+             "free_bytes": free, "memory_bytes": writing.plan.memory}
+            for chain, product, free in zip(chains, products, frees, strict=True)])
         return
-    for made, free in zip(targets, frees, strict=True):
-        click.echo(f"would write {made.path}: up to {made.sizes.disk / 1e6:.1f} MB, "
+    for product, free in zip(products, frees, strict=True):
+        click.echo(f"would write {product.path}: up to {product.bytes[0][1] / 1e6:.1f} MB, "
                    f"{free / 1e6:.0f} MB free")
-        for loss in made.losses:
+        for loss in product.losses:
             click.echo(f"would lose: {loss}")

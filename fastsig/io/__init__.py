@@ -59,8 +59,14 @@ def open_stream(paths: Paths, **overrides: Any) -> Stream:
     name, stream = _opened(paths, overrides)
     stream.format_name = name
     stream.overrides = {key: str(value) for key, value in overrides.items()}
+    stream.reopening = _reopened, (paths, dict(overrides))
     _log.info("%s: %s, %s %s", stream.path, name, stream.kind, stream.shape)
     return stream
+
+
+def _reopened(paths: Paths, overrides: dict[str, Any]) -> Stream:
+    """The stream of files that another process opened."""
+    return open_stream(paths, **overrides)
 
 
 def _opened(paths: Paths, overrides: dict[str, Any]) -> tuple[str, Stream]:

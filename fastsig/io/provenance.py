@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from fastsig._version import __version__
-from fastsig.stream import Stream
+from fastsig.stream import Stage, Stream
 
 __all__ = ["chain_record", "file_record", "input_files", "input_record", "provenance",
            "voltage_provenance"]
@@ -49,15 +49,9 @@ def input_record(source: Stream, *, whole: bool = False) -> dict[str, Any]:
 def chain_record(stream: Stream) -> list[dict[str, Any]]:
     """The stages from the file on, each with its parameters."""
     before = [step for source in stream.inputs() for step in chain_record(source)]
-    if not stream.inputs() or not stream.recorded:
+    if not isinstance(stream, Stage) or not stream.recorded:
         return before
-    return [*before, {"stage": _stage_name(stream), "parameters": dict(stream.parameters())}]
-
-
-def _stage_name(stream: Stream) -> str:
-    return {"SelectVoltages": "select", "SelectSpectra": "select", "Spectrometer": "detect"}.get(
-        type(stream).__name__, type(stream).__name__.lower()
-    )
+    return [*before, {"stage": stream.name, "parameters": dict(stream.parameters())}]
 
 
 def input_files(stream: Stream) -> list[str]:

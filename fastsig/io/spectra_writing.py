@@ -77,6 +77,6 @@ class SpectraWriter(Writer):
     def add_columns(self, stream: SpectrumStream) -> None:
         """Write what is known of each row beside its values, once all rows are written.
 
-        Formats without a place for it leave it out; `fastsig.targets.target` tells that.
+        Formats without a place for it leave it out; what is lost is reported before.
         """
         return

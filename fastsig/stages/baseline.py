@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,7 @@ from fastsig.calibration.lines import inside
 from fastsig.calibration.methods import Method, Rows, method_of
 from fastsig.calibration.windows import diode_groups, window_mhz
 from fastsig.errors import FastsigWarning, PlanError, UsageError
-from fastsig.stages.once import Once
-from fastsig.stream import Block, SpectrumStream, Stream, Sums
+from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 from fastsig.units import exact, whole
 
 __all__ = ["Baseline", "Removed"]
@@ -23,7 +21,7 @@ __all__ = ["Baseline", "Removed"]
 _WHOLE = ("order", "max_iter", "trend", "n_rows", "harmonics")
 
 
-class Baseline(SpectrumStream):
+class Baseline(SpectraStage):
     """Spectra less a model that is fitted to each of them.
 
     ``out = in - model``; weights stay. A spectrum to which nothing can be fitted, for too few of
@@ -56,6 +54,9 @@ class Baseline(SpectrumStream):
     See `fastsig.calibration.baseline` and `fastsig.calibration.ripple`.
     """
 
+    name = "baseline"
+    source: SpectrumStream
+
     def __init__(
         self, source: Stream, method: str = "polynomial", *, protect: Sequence[Any] = (),
         **options: Any,
@@ -65,8 +66,8 @@ class Baseline(SpectrumStream):
         if source.header.channels is None:
             raise PlanError(f"{source.path}: a baseline needs the frequency of channels; give "
                             "--set frequency=1420MHz (centre of the band)")
-        super().__init__(source.header, source.shape, np.float32, source.path)
-        self.source, self.axis = source, source.header.channels
+        super().__init__(source)
+        self.axis = source.header.channels
         self.frequency_mhz: NDArray[np.float64] = self.axis.centers.value
         self.method: Method = method_of(method, _plain(options))
         self.protect = tuple(window_mhz(each) for each in _listed(protect))
@@ -76,7 +77,8 @@ class Baseline(SpectrumStream):
         if self.axis.half_channel is not None:  # not on the scale of whole channels
             self.use[self.axis.half_channel] = False
         self._try()
-        self._make: Callable[[int, int], tuple[Block, Block]] = self._fit
+        half = self.method.n_rows // 2  # rows on each side that a row's fit looks at
+        self.overlap = half, half
 
     def _check_window(self, window: tuple[float, float]) -> None:
         if not inside(self.frequency_mhz, [window]).any():
@@ -90,33 +92,14 @@ class Baseline(SpectrumStream):
         self.method.model(Rows(zeros, zeros, self.frequency_mhz, self.protect,
                                np.zeros(1, np.int64), slice(None)))
 
-    def inputs(self) -> tuple[Stream, ...]:
-        """The spectra."""
-        return (self.source,)
-
     def parameters(self) -> Mapping[str, Any]:
         """What decides the numbers; frequencies in MHz."""
         options = {key: _json(value) for key, value in self.method.parameters().items()}
         return {"method": self.method.NAME, **options, "protect": _json(self.protect)}
 
-    @property
-    def halo(self) -> int:
-        """Rows on each side that a row's fit looks at."""
-        return self.method.n_rows // 2
-
-    def needs(self, start: int, n: int) -> tuple[int, int]:
-        """Rows, and those beside them that serve their fits."""
-        first, stop = max(0, start - self.halo), min(self.shape[0], start + n + self.halo)
-        return first, stop - first
-
-    @property
-    def weight_channels(self) -> int:
-        """Length of the weights' channel axis."""
-        return self.source.weight_channels
-
     def work_bytes(self, n: int) -> int:
         """Memory that a thread takes to make `n` rows: a fit holds some eight numbers a value."""
-        rows = n + 2 * self.halo
+        rows = n + sum(self.overlap)
         return self.source.work_bytes(rows) + 64 * rows * int(np.prod(self.shape[1:]))
 
     def groups(self, start: int, n: int) -> NDArray[np.int64]:
@@ -151,67 +134,84 @@ class Baseline(SpectrumStream):
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Spectra without the model, NaN where the weight is 0, and weights."""
         self._check_range(start, n)
-        return self._make(start, n)[0]
+        return self._fit(start, n)[0]
 
-    def read_sums(self, start: int, n: int) -> Sums:
-        """The means times their weights, float64."""
-        return _sums(self.read_block(start, n), self.header.n_sum)
+    def both(self, start: int, n: int) -> tuple[Block, Block]:
+        """Spectra without the model, and what is taken away, with their weights."""
+        self._check_range(start, n)
+        return self._fit(start, n)
 
     def removed(self, start: int, n: int) -> Block:
         """What is taken away from rows, with their weights."""
-        self._check_range(start, n)
-        return self._make(start, n)[1]
+        return self.both(start, n)[1]
 
-    def kept(self) -> tuple[Baseline, Removed]:
-        """The same stage, and what it removes: `write_many` of both fits each row once."""
-        stage = copy.copy(self)
-        stage.together = Once(stage._fit)
-        stage._make = stage.together.take
-        return stage, Removed(stage)
-
-    #: What this stage shares with `Removed`, where `kept` made both.
-    together: Once | None = None
+    def kept(self) -> tuple[Remaining, Removed]:
+        """What this stage gives and what it removes, as two streams; a pass fits each row once."""
+        fits = Fits(self)
+        return Remaining(fits), Removed(fits)
 
 
-class Removed(SpectrumStream):
-    """What a `Baseline` takes away, as spectra with the same axes and weights."""
+class Fits(SpectraStage):
+    """The two results of a `Baseline`, one product axis after the other: what is left, the model.
 
-    def __init__(self, stage: Baseline) -> None:
-        super().__init__(stage.header, stage.shape, np.float32, stage.path)
-        self.stage, self.together = stage, stage.together
+    A pass over both of `Baseline.kept` reads them from here, where each row is fitted once.
+    """
 
-    def inputs(self) -> tuple[Stream, ...]:
-        """The stage that fits."""
-        return (self.stage,)
+    name = "fits"
+    recorded = False
+    source: Baseline
 
-    @property
-    def weight_channels(self) -> int:
-        """Length of the weights' channel axis."""
-        return self.stage.weight_channels
-
-    def work_bytes(self, n: int) -> int:
-        """As of the stage."""
-        return self.stage.work_bytes(n)
+    def __init__(self, source: Baseline) -> None:
+        rows, products, channels = source.shape
+        super().__init__(source, shape=(rows, 2 * products, channels))
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """The models of rows."""
-        return self.stage.removed(start, n)
+        """What is left of rows, and behind it, as more products, the models."""
+        left, model = self.source.both(start, n)
+        weight = np.broadcast_to(left.valid, (*left.data.shape[:2], left.valid.shape[2]))
+        return _block(np.concatenate([left.data, model.data], axis=1),
+                      np.concatenate([weight, weight], axis=1), start)
 
-    def read_sums(self, start: int, n: int) -> Sums:
-        """The models times the weights, float64."""
-        return _sums(self.read_block(start, n), self.header.n_sum)
+
+class _Part(SpectraStage):
+    """One of the results of `Fits`."""
+
+    recorded = False
+    source: Fits
+    _second = False
+
+    def __init__(self, source: Fits) -> None:
+        super().__init__(source, shape=source.source.shape)
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """The products of this part."""
+        block, first = self.source.read_block(start, n), self.shape[1] * self._second
+        products = slice(first, first + self.shape[1])
+        return Block(block.data[:, products], block.valid[:, products], start, n)
+
+
+class Remaining(_Part):
+    """Spectra without their baseline."""
+
+    name = "remaining"
+
+
+class Removed(_Part):
+    """What a `Baseline` takes away, as spectra with the same axes and weights."""
+
+    name = "removed"
+    recorded = True
+    _second = True
+
+    def parameters(self) -> Mapping[str, Any]:
+        """Nothing: the stage before says it all."""
+        return {}
 
 
 def _block(data: NDArray[Any], weight: NDArray[Any], start: int) -> Block:
     data = data.astype(np.float32)
     data.flags.writeable = weight.flags.writeable = False
     return Block(data, weight, start, len(data))
-
-
-def _sums(block: Block, n_sum: int) -> Sums:
-    weight = block.valid * np.float64(n_sum)
-    total = np.multiply(block.data, weight, dtype=np.float64)
-    return Sums(np.where(weight > 0, total, 0), weight)
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:

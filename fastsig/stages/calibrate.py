@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from fastsig.calibration.cycle import classify, on_share
 from fastsig.calibration.solution import DiodeSolution
 from fastsig.errors import PlanError, UsageError
-from fastsig.stream import Block, SpectrumStream, Stream, Sums, sums
+from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 
 __all__ = ["Calibrate"]
 
 _ON = ("subtract", "blank")
 
 
-class Calibrate(SpectrumStream):
+class Calibrate(SpectraStage):
     """Antenna temperatures, K; rows partly under an edge of the diode have the weight 0.
 
     Parameters
@@ -40,6 +40,9 @@ class Calibrate(SpectrumStream):
         Where the solution is of other spectra.
     """
 
+    name = "calibrate"
+    source: SpectrumStream
+
     def __init__(self, source: Stream, solution: DiodeSolution, *, on: str = "subtract",
                  guard: Fraction = Fraction(0)) -> None:
         if not isinstance(source, SpectrumStream):
@@ -50,7 +53,7 @@ class Calibrate(SpectrumStream):
         if found != (source.polarization.names, source.shape[1:]):
             raise UsageError(f"{source.path}: the solution is of products "
                              f"{', '.join(solution.names)} and {solution.kelvin.shape[1]} channels")
-        self.source, self.solution, self.on, self.guard = source, solution, on, guard
+        self.solution, self.diode_on, self.guard = solution, on, guard
         self._kelvin = solution.kelvin.astype(np.float32)
         self._diode = solution.diode.astype(np.float32)
         powers = min(2, len(solution.names))
@@ -59,16 +62,11 @@ class Calibrate(SpectrumStream):
         if len(solution.names) == 4:
             turn = 0.0 if solution.phase is None else solution.phase
             self._cross = (solution.kelvin[2] * np.exp(-1j * turn)).astype(np.complex64)
-        super().__init__(source.header.replace(unit="K", n_bits=32), source.shape, np.float32,
-                         source.path)
-
-    def inputs(self) -> tuple[Stream, ...]:
-        """The recorded powers."""
-        return (self.source,)
+        super().__init__(source, header=source.header.replace(unit="K", n_bits=32))
 
     def parameters(self) -> Mapping[str, Any]:
         """How the solution was found, and what became of rows with the diode on."""
-        return {**self.solution.facts, "diode_on": self.on, "guard_s": str(self.guard)}
+        return {**self.solution.facts, "diode_on": self.diode_on, "guard_s": str(self.guard)}
 
     @property
     def weight_channels(self) -> int:
@@ -86,10 +84,6 @@ class Calibrate(SpectrumStream):
         share = on_share(self.header.sample_rate, start, n, self.solution.cycle)
         return {**self.source.read_columns(start, n), "diode_on": share}
 
-    def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` rows: the spectra, and as much again."""
-        return self.source.work_bytes(n) + n * self.row_bytes
-
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Temperatures, float32; NaN where the weight is 0."""
         self._check_range(start, n)
@@ -101,9 +95,9 @@ class Calibrate(SpectrumStream):
         data = apply_gain(block.data, self._gain, cross=self._cross, row=row,
                           out=None if out is None else out[:n])
         lit = state == 1
-        if self.on == "subtract" and lit.any():
+        if self.diode_on == "subtract" and lit.any():
             data[lit] -= self._diode
-        kept = state == 0 if self.on == "blank" else state >= 0
+        kept = state == 0 if self.diode_on == "blank" else state >= 0
         weight = np.where(kept[:, np.newaxis, np.newaxis], block.valid, np.float32(0))
         if self.weight_channels > weight.shape[2]:
             weight = np.repeat(weight, self.shape[2], axis=2)
@@ -114,7 +108,3 @@ class Calibrate(SpectrumStream):
         view = data.view()
         view.flags.writeable = weight.flags.writeable = False
         return Block(view, weight, start, n)
-
-    def read_sums(self, start: int, n: int) -> Sums:
-        """The temperatures times their weights, float64."""
-        return sums(self.read_block(start, n), self.header.n_sum, self.weight_channels)

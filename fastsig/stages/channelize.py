@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from fastsig_kernels import Channelizer, cumulative_energy, frame_energy
+from fastsig_kernels import Channelizer, cumulative_energy, frame_correlation, frame_energy
 from numpy.typing import NDArray
 
 from fastsig import validity
 from fastsig.errors import PlanError, UsageError
 from fastsig.frequency import channelized_axis
-from fastsig.stream import Block, FrameStream, Scratch, Stream, VoltageStream
+from fastsig.stages.select import SelectChannels
+from fastsig.stream import Block, FrameStage, FrameStream, Scratch, Stream, VoltageStream
 from fastsig.time import sample_time
 from fastsig.validity import Spans
 
 __all__ = ["Channelize"]
 
 
-class Channelize(FrameStream):
+class Channelize(FrameStage):
     """Split voltages into channels.
 
     ``X[m, k] = sum_i h[i] x[m n_fft + i] exp(-2 pi i k i / n_fft)`` over a frame of ``n_tap n_fft``
@@ -56,6 +57,9 @@ class Channelize(FrameStream):
         Where a parameter is not allowed.
     """
 
+    name = "channelize"
+    source: VoltageStream
+
     def __init__(
         self, source: Stream, n_chan: int, *, n_tap: int = 8, window: str = "hamming",
         min_valid: float = 0.9, oversample: Fraction | str | int = 1,
@@ -64,7 +68,7 @@ class Channelize(FrameStream):
             raise PlanError(f"channelize takes voltages, not {source.kind}")
         if not 0 < min_valid <= 1:
             raise UsageError(f"min_valid = {min_valid}; allowed: above 0, at most 1")
-        self.source, self.min_valid, self.window = source, float(min_valid), window
+        self.min_valid, self.window = float(min_valid), window
         header = source.header
         axis = header.require_channels(source.path)
         try:
@@ -76,7 +80,7 @@ class Channelize(FrameStream):
             raise UsageError(str(error)) from error
         self.n_chan, self.n_fft, self.n_tap = n_chan, self.bank.n_fft, n_tap
         self.hop = self.bank.hop
-        self.pad_start, self.pad_end = 0, self.bank.history
+        self.overlap = 0, self.bank.history
         n_frame = self.bank.n_frame(source.shape[0])
         if n_frame < 1:
             raise PlanError(
@@ -87,7 +91,7 @@ class Channelize(FrameStream):
         self._scratch = Scratch(self.bank.scratch)
         middle = Fraction(self.bank.history, 2)
         super().__init__(
-            header.later(
+            source, header=header.later(
                 sample_time(header.start_time, 1, header.sample_rate / middle)
                 if middle else header.start_time, middle / header.sample_rate
             ).replace(
@@ -96,12 +100,12 @@ class Channelize(FrameStream):
                                           sideband=header.sideband),
                 sideband="upper", is_complex=True, n_bits=32,
             ),
-            (n_frame, source.shape[1], axis.n_chan * n_chan), np.complex64, source.path,
+            shape=(n_frame, source.shape[1], axis.n_chan * n_chan), dtype=np.complex64,
         )
 
-    def inputs(self) -> tuple[Stream, ...]:
-        """The voltages."""
-        return (self.source,)
+    def _replace(self, *sources: Stream) -> None:
+        super()._replace(*sources)
+        self._scratch = Scratch(self.bank.scratch)
 
     def parameters(self) -> Mapping[str, Any]:
         """What decides the numbers."""
@@ -121,7 +125,33 @@ class Channelize(FrameStream):
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
         """First sample and number of samples that frames `start` to ``start + n - 1`` need."""
-        return start * self.hop, (n - 1) * self.hop + self.n_tap * self.n_fft
+        return start * self.hop, (n - 1) * self.hop + self.n_tap * self.n_fft if n else 0
+
+    def covering(self, first: int, stop: int) -> tuple[FrameStream, int] | None:
+        """The bank of those input channels alone that the channels are made of."""
+        low, high = first // self.n_chan, -(-stop // self.n_chan)
+        if len(self.source.shape) < 3 or (low, high) == (0, self.source.shape[2]):
+            return None
+        part = cast(FrameStream, self.on(SelectChannels(self.source, (low, high))))
+        return part, low * self.n_chan
+
+    @property
+    def hop_bytes(self) -> int:
+        """Bytes of voltages that are read anew for each frame."""
+        return self.hop * self.source.row_bytes
+
+    def correlation(self) -> NDArray[np.float64]:
+        """Correlation of the powers of white noise in frames 1, 2, ... apart."""
+        found: NDArray[np.float64] = frame_correlation(self.bank.taps, self.hop)
+        return found
+
+    def gamma_shape(self) -> NDArray[np.float64]:
+        """Shape of each channel's Gamma law: 1, or 1/2 where the channel's voltage is real."""
+        shape = np.ones(self.shape[2])
+        if not self.source.header.is_complex:
+            edge = self.n_chan - 1 if self.source.header.sideband == "lower" else 0
+            shape[edge :: self.n_chan] = 0.5
+        return shape
 
     def energy(self, valid: tuple[Spans, ...], start: int, n: int) -> NDArray[np.float64]:
         """Energies of frames, (n, 1), or (n, 3) for two polarisations: A, B, samples of both."""

@@ -11,7 +11,6 @@ import numpy as np
 from fastsig_kernels import (
     detect,
     detect_accumulate,
-    frame_correlation,
     keep,
     kurtosis,
     kurtosis_thresholds,
@@ -21,13 +20,13 @@ from numpy.typing import NDArray
 
 from fastsig.errors import PlanError, UsageError
 from fastsig.polarization import product_names
-from fastsig.stages.channelize import Channelize
-from fastsig.stream import FrameStream, SpectrumStream, Stream, Sums
+from fastsig.stages.select import SelectSpectra
+from fastsig.stream import FrameStream, SpectraStage, SpectrumStream, Stream, Sums
 
 __all__ = ["Detect"]
 
 
-class Detect(SpectrumStream):
+class Detect(SpectraStage):
     """Products of the polarisations of every frame and channel.
 
     ``AA = |A|^2, BB = |B|^2, CR + i CI = A* B``; ``I = AA + BB, Q = AA - BB, U = 2 CR, V = 2 CI``
@@ -50,7 +49,9 @@ class Detect(SpectrumStream):
         Where the products cannot be made of these polarisations.
     """
 
-    sum_dtype = np.float32
+    name = "detect"
+    source: FrameStream
+    sum_dtype = np.float32  # type: ignore[assignment]
 
     def __init__(
         self, source: Stream, products: str = "I", *, sign_q: int = 1, sign_v: int = 1
@@ -61,37 +62,41 @@ class Detect(SpectrumStream):
             raise UsageError(f"sign_q = {sign_q}, sign_v = {sign_v}; allowed: 1, -1")
         basis = source.polarization
         names = product_names(products, basis.n_pol, basis.kind)
-        self.source, self.products = source, products
+        self.products = products
         self.signs: dict[str, Any] = {"sign_q": int(sign_q), "sign_v": int(sign_v)}
         header = source.header.replace(
             is_complex=False, n_sum=1, polarization=replace(basis, names=names, **self.signs)
         )
-        super().__init__(header, (source.shape[0], len(names), source.shape[2]), np.float32,
-                         source.path)
-
-    def inputs(self) -> tuple[Stream, ...]:
-        """The frames."""
-        return (self.source,)
+        super().__init__(source, header=header,
+                         shape=(source.shape[0], len(names), source.shape[2]))
 
     def parameters(self) -> Mapping[str, Any]:
         """What decides the numbers."""
         return {"products": self.products, **self.signs}
 
+    def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
+        """Some of the channels, where the frames of these can be made without all others."""
+        part = self.source.covering(first, stop)
+        if part is None:
+            return None
+        frames, at = part
+        return SelectSpectra(type(self)(frames, self.products, **self.signs),
+                             (0, self.shape[0]), (first - at, stop - at))
+
     @property
-    def rows_at_once(self) -> int:
+    def run_rows(self) -> int:
         """Rows handled at a time: voltages, frames and sums within some MB."""
         source = self.source
-        samples = source.hop * source.source.row_bytes if isinstance(source, Channelize) else 0
-        return max(1, 2**22 // (self.row_bytes + source.row_bytes + samples))
+        return max(1, 2**22 // (self.row_bytes + source.row_bytes + source.hop_bytes))
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread takes to make `n` spectra."""
-        rows = min(n, self.rows_at_once)
+        rows = min(n, self.run_rows)
         return self.source.work_bytes(rows) + rows * self.source.row_bytes + n * self.row_bytes
 
-    def row_work_bytes(self, flag_sigma: float | None) -> int:
+    def group_bytes(self, flag_sigma: float | None = None) -> int:
         """Memory that a thread takes for sums of rows, with or without spectral kurtosis."""
-        return self.work_bytes(self.rows_at_once) + 4 * self.row_bytes
+        return self.work_bytes(self.run_rows) + 4 * self.row_bytes
 
     def read_sums(self, start: int, n: int) -> Sums:
         """Numerators (float32) and the energies they belong to."""
@@ -106,39 +111,37 @@ class Detect(SpectrumStream):
         except (TypeError, ValueError) as error:
             raise UsageError(f"flag_{error}") from error
 
-    def row_sums(self, start: int, n: int, n_each: int, flag_sigma: float | None) -> Sums:
+    def group_sums(self, start: int, n: int, n_each: int, flag_sigma: float | None = None
+                   ) -> Sums:
         """Sums of each `n_each` of `n` frames; the last may be of fewer.
 
         With `flag_sigma`, channels whose spectral kurtosis is outside are left out.
         """
         self._check_range(start, n)
-        rows = [self._row(first, min(n_each, start + n - first), flag_sigma)
-                for first in range(start, start + n, n_each)]
-        return Sums(np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows]))
-
-    def _row(
-        self, start: int, n: int, flag_sigma: float | None
-    ) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        total = np.zeros(self.shape[1:], np.float32)
-        weight = np.zeros(self.shape[1])
-        moments = np.zeros((self.source.shape[1], 2, self.shape[2]), np.float32)
-        counts = np.zeros(self.source.shape[1], int)
-        for first in range(start, start + n, self.rows_at_once):
-            block = self.source.read_block(first, min(self.rows_at_once, start + n - first))
-            detect_accumulate(block.data, block.valid, self.products, total, weight, **self.signs)
-            if flag_sigma is not None:
-                _add_moments(block, moments, counts)
-        if flag_sigma is None:
-            return total, weight[:, np.newaxis]
-        kept = self._kept(moments, counts, flag_sigma)
-        return total.astype(np.float64) * kept, weight[:, np.newaxis] * kept
+        groups = -(-n // n_each)
+        total = np.zeros((groups, *self.shape[1:]), np.float32)
+        weight = np.zeros((groups, self.shape[1]))
+        flags = None if flag_sigma is None else _Moments(groups, self.source.shape[1:])
+        for first in range(start, start + n, self.run_rows):
+            block = self.source.read_block(first, min(self.run_rows, start + n - first))
+            for group, rows in _groups(first - start, block.n, n_each):
+                frames, energy = block.data[rows], block.valid[rows]
+                detect_accumulate(frames, energy, self.products, total[group], weight[group],
+                                  **self.signs)
+                if flags is not None:
+                    flags.add(group, frames, energy)
+        if flags is None or flag_sigma is None:
+            return Sums(total, weight[:, :, np.newaxis])
+        kept = np.stack([self._kept(*flags.of(group), flag_sigma) for group in range(groups)])
+        return Sums(total.astype(np.float64) * kept[:, np.newaxis],
+                    weight[:, :, np.newaxis] * kept[:, np.newaxis])
 
     def _kept(
         self, moments: NDArray[np.float32], counts: NDArray[Any], sigma: float
     ) -> NDArray[np.bool_]:
         """Whether each channel looks like noise in all polarisations."""
         kept = np.ones(self.shape[2], bool)
-        shape = self.gamma_shape()
+        shape = self.source.gamma_shape()
         for (s1, s2), count in zip(moments, counts.tolist(), strict=True):
             if count < self.least_flagged:
                 continue
@@ -153,34 +156,39 @@ class Detect(SpectrumStream):
     @cached_property
     def _correlation(self) -> NDArray[np.float64]:
         """Of the powers of neighbouring frames."""
-        bank = self.source
-        if not isinstance(bank, Channelize):
-            return np.empty(0)
-        found: NDArray[np.float64] = frame_correlation(bank.bank.taps, bank.hop)
-        return found
+        return self.source.correlation()
 
     @cached_property
-    def least_flagged(self) -> int:
+    def least_flagged(self) -> int:  # type: ignore[override]
         """Frames of a sum, at the least, whose kurtosis decides: 16, or more that overlap."""
         return int(least_frames(self._correlation))
 
-    def gamma_shape(self) -> NDArray[np.float64]:
-        """Shape of each channel's Gamma distribution: 1, or 1/2 where the voltage is real."""
-        shape = np.ones(self.shape[2])
-        bank = self.source
-        if isinstance(bank, Channelize) and not bank.source.header.is_complex:
-            edge = bank.n_chan - 1 if bank.source.header.sideband == "lower" else 0
-            shape[edge :: bank.n_chan] = 0.5
-        return shape
+
+class _Moments:
+    """Sums of powers, scaled to whole frames, and of their squares, of groups of frames."""
+
+    def __init__(self, groups: int, shape: tuple[int, ...]) -> None:
+        self._sums = np.zeros((groups, shape[0], 2, shape[1]), np.float32)
+        self._counts = np.zeros((groups, shape[0]), int)
+
+    def add(self, group: int, frames: NDArray[Any], energies: NDArray[np.float64]) -> None:
+        """Add frames, one by one."""
+        for frame, energy in zip(frames, energies, strict=True):
+            for pol, x in enumerate(frame):
+                if energy[pol] > 0:
+                    scale = np.float32(1 / energy[pol])
+                    power = scale * (x.real * x.real + x.imag * x.imag)
+                    self._sums[group, pol, 0] += power
+                    self._sums[group, pol, 1] += power * power
+                    self._counts[group, pol] += 1
+
+    def of(self, group: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """The sums of a group, (pol, 2, chan), and how many frames each polarisation has."""
+        return self._sums[group], self._counts[group]
 
 
-def _add_moments(block: Any, moments: NDArray[np.float32], counts: NDArray[Any]) -> None:
-    """Add powers, scaled to whole frames, and their squares, frame by frame."""
-    for frame, energy in zip(block.data, block.valid, strict=True):
-        for pol, x in enumerate(frame):
-            if energy[pol] > 0:
-                scale = np.float32(1 / energy[pol])
-                power = scale * (x.real * x.real + x.imag * x.imag)
-                moments[pol, 0] += power
-                moments[pol, 1] += power * power
-                counts[pol] += 1
+def _groups(first: int, n: int, n_each: int) -> list[tuple[int, slice]]:
+    """Groups that `n` rows from `first` on are in, and which rows of these."""
+    numbers = range(first // n_each, (first + n - 1) // n_each + 1)
+    return [(group, slice(max(0, group * n_each - first), min(n, (group + 1) * n_each - first)))
+            for group in numbers]

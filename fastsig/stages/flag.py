@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -19,7 +18,7 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.header import DiodeSchedule
 from fastsig.interference import Interval
 from fastsig.stages._judging import Settings, judge
-from fastsig.stream import Block, SpectrumStream, Stream, Sums
+from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream, Sums
 from fastsig.units import exact, whole
 
 __all__ = ["EDGE", "OFF", "ON", "Flag", "diode_states"]
@@ -38,7 +37,7 @@ _SMOOTH_HZ = 20 * 10**6
 _LONGEST = 2**20
 
 
-class Flag(SpectrumStream):
+class Flag(SpectraStage):
     """Spectra with weight 0 where there is interference.
 
     Segments of `n_segment` spectra, counted from the first, are judged each by itself. In a
@@ -89,6 +88,9 @@ class Flag(SpectrumStream):
     A. R. Offringa et al., MNRAS 405, 155 (2010): SumThreshold.
     """
 
+    name = "flag"
+    source: SpectrumStream
+
     def __init__(
         self, source: Stream, *, bands: Any = None, clip: float | None = 5.0,
         sum_threshold: float | None = 6.0, max_window: int = 64, protect: Any = None,
@@ -97,8 +99,8 @@ class Flag(SpectrumStream):
     ) -> None:
         if not isinstance(source, SpectrumStream):
             raise PlanError(f"flag takes spectra, not {source.kind}")
-        super().__init__(source.header, source.shape, np.float32, source.path)
-        self.source, self.sum_dtype, self.together = source, source.sum_dtype, bool(together)
+        super().__init__(source)
+        self.together = bool(together)
         self.bands = interference.bands(bands)
         self.protect = interference.intervals(protect, "protect")
         protected = self._channels(self.protect)
@@ -111,16 +113,15 @@ class Flag(SpectrumStream):
                              "one of them at least")
         self._banned = self._channels(self.bands) & ~protected
         self.n_segment = self._segment_length(n_segment)
-        self._missing: dict[int, int] = {}  # of each segment, samples without weight before
+        self._set_up()
+
+    def _replace(self, *sources: Stream) -> None:
+        super()._replace(*sources)
+        self._set_up()
+
+    def _set_up(self) -> None:
         self._flags: dict[int, Future[NDArray[np.bool_]]] = {}
         self._lock = threading.Lock()
-
-    def on(self, source: SpectrumStream) -> Flag:
-        """The same flags of another stream of the same spectra."""
-        other = copy.copy(self)
-        other.source, other.sum_dtype = source, source.sum_dtype
-        other._flags, other._lock = {}, threading.Lock()
-        return other
 
     def _segment_length(self, n_segment: int | None) -> int:
         low, high = _SEGMENT_ROWS
@@ -158,17 +159,6 @@ class Flag(SpectrumStream):
             found[max(0, int(first)) : max(0, int(stop))] = True
         return found
 
-    @property
-    def missing_share(self) -> float:
-        """Share of samples that had no weight before, of the segments judged until now."""
-        spans = [self._bounds(number) for number in self._missing]
-        total = sum(stop - first for first, stop in spans) * self._values
-        return sum(self._missing.values()) / total if total else 0.0
-
-    def inputs(self) -> tuple[Stream, ...]:
-        """The spectra."""
-        return (self.source,)
-
     def needs(self, start: int, n: int) -> tuple[int, int]:
         """The whole segments that rows are in."""
         if not n:
@@ -189,7 +179,7 @@ class Flag(SpectrumStream):
         }
 
     @property
-    def segment_rows(self) -> int:
+    def align(self) -> int:
         """Rows that are best read together."""
         return self.n_segment
 
@@ -285,7 +275,6 @@ class Flag(SpectrumStream):
             block = self.source.read_block(first, stop - first)
         rows = slice(first - block.start, stop - block.start)
         data, weight = block.data[rows], np.broadcast_to(block.valid[rows], block.data[rows].shape)
-        self._missing[number] = data.size - int(np.count_nonzero(weight))
         return self._judge(first, data, weight)
 
     def _judge(self, first: int, data: NDArray[np.float32], weight: NDArray[np.float32]

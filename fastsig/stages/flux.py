@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import FastsigWarning, PlanError, UsageError
-from fastsig.stream import Block, SpectrumStream, Stream, Sums, sums
+from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 from fastsig.telescopes.receiver import Receiver
 from fastsig.units import quantity
 
@@ -20,7 +20,7 @@ __all__ = ["Flux"]
 _STEP_DEG = 0.01  # of zenith angle: gains of FAST change by 1e-4 at the most
 
 
-class Flux(SpectrumStream):
+class Flux(SpectraStage):
     r"""Flux densities, Jy.
 
     .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / 2 G
@@ -48,6 +48,9 @@ class Flux(SpectrumStream):
         Where the source is not in K, or its beam or zenith angle is not known.
     """
 
+    name = "flux"
+    source: SpectrumStream
+
     def __init__(self, source: Stream, receiver: Receiver | None = None, *, gain: Any = None,
                  zenith_angle: Any = None, temperature: Any = None) -> None:
         if not isinstance(source, SpectrumStream) or source.header.unit != "K":
@@ -61,8 +64,8 @@ class Flux(SpectrumStream):
         if self.given is None:
             _check_place(source, zenith_angle)
         axis = source.header.require_channels(source.path)
-        super().__init__(source.header.replace(unit="Jy"), source.shape, np.float32, source.path)
-        self.source, self.receiver, self.axis = source, receiver, axis
+        super().__init__(source, header=source.header.replace(unit="Jy"))
+        self.receiver, self.axis = receiver, axis
         self.zenith = None if zenith_angle is None else float(
             quantity(zenith_angle, "deg", "zenith_angle").value)
         self.temperature = temperature
@@ -86,10 +89,6 @@ class Flux(SpectrumStream):
                                        self.temperature, outside="nan")
             self._gains[step] = found.to_value(u.K / u.Jy).astype(np.float32)
         return self._gains[step]
-
-    def inputs(self) -> tuple[Stream, ...]:
-        """The temperatures."""
-        return (self.source,)
 
     def parameters(self) -> Mapping[str, Any]:
         """What decides the gain."""
@@ -123,10 +122,6 @@ class Flux(SpectrumStream):
         view = data.view()
         view.flags.writeable = weight.flags.writeable = False
         return Block(view, weight, start, n)
-
-    def read_sums(self, start: int, n: int) -> Sums:
-        """The flux densities times their weights, float64."""
-        return sums(self.read_block(start, n), self.header.n_sum, self.weight_channels)
 
 
 def _check_place(source: SpectrumStream, zenith_angle: Any) -> None:

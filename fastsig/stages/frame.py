@@ -17,7 +17,7 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.frames import SPECSYS, factor, frame_of, known_frame
 from fastsig.frequency import ChannelAxis
 from fastsig.pointing import mid_times
-from fastsig.stream import Block, SpectrumStream, Stream, Sums, sums
+from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 from fastsig.units import exact
 from fastsig.velocity import line
 
@@ -34,7 +34,7 @@ _SEGMENT = 128  # rows
 _TRIED = 5  # rows at which the shift is looked at before the work
 
 
-class Frame(SpectrumStream):
+class Frame(SpectraStage):
     r"""Spectra as an observer at rest in another frame sees them.
 
     .. math:: f_{out} = F f_{in}, \quad F = \sqrt{(1 + \beta) / (1 - \beta)}
@@ -82,6 +82,9 @@ class Frame(SpectrumStream):
         is not allowed.
     """
 
+    name = "frame"
+    source: SpectrumStream
+
     def __init__(
         self, source: Stream, to: str, *, rest: Any = None, source_frame: str | None = None,
         position: Any = None, location: EarthLocation | str | None = None, width: Any = None,
@@ -112,7 +115,7 @@ class Frame(SpectrumStream):
             channels=self.out_axis, specsys=self.to, extra=extra,
             rest_hz=source.header.rest_hz if self.rest is None else self.rest.hz,
             origin={**source.header.origin, "channels": "frame", "specsys": "frame"})
-        super().__init__(header, (*source.shape[:2], self.out_axis.n_chan), np.float32, source.path)
+        super().__init__(source, header=header, shape=(*source.shape[:2], self.out_axis.n_chan))
 
     def _located(self, location: EarthLocation | str | None) -> EarthLocation | None:
         """Where the telescope is; None where that does not matter."""
@@ -201,10 +204,6 @@ class Frame(SpectrumStream):
                 for frame in (self.to, self.source_frame)]
         return np.asarray(both[0] / both[1])
 
-    def inputs(self) -> tuple[Stream, ...]:
-        """The spectra."""
-        return (self.source,)
-
     def parameters(self) -> Mapping[str, Any]:
         """What decides the numbers, and what noise they have."""
         from fastsig_kernels import resampling_covariance
@@ -243,10 +242,6 @@ class Frame(SpectrumStream):
         """All: ends of the band are missing in some rows."""
         return self.shape[2]
 
-    def all_valid(self) -> bool | None:
-        """Only reading tells."""
-        return None
-
     def work_bytes(self, n: int) -> int:
         """Memory that a thread takes to make `n` rows."""
         half = 4 * n * self.source.shape[1] * self.source.shape[2]
@@ -278,10 +273,6 @@ class Frame(SpectrumStream):
         wide = np.array(np.broadcast_to(weight, (*weight.shape[:2], self.source.shape[2])))
         wide[:, :, half] = 0
         return wide
-
-    def read_sums(self, start: int, n: int) -> Sums:
-        """The means times their weights, float64."""
-        return sums(self.read_block(start, n), self.header.n_sum, self.weight_channels)
 
 
 def _check_labels(source: SpectrumStream) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import PlanError, UsageError
-from fastsig.stages.detect import Detect
-from fastsig.stream import SpectrumStream, Stream, Sums
+from fastsig.stream import SpectraStage, SpectrumStream, Stream, Sums
 from fastsig.units import exact, whole
 
 __all__ = ["SEGMENT", "Integrate"]
@@ -21,10 +20,11 @@ __all__ = ["SEGMENT", "Integrate"]
 # blocks nor threads, long integrations lose no precision, and segments can be made in parallel.
 SEGMENT = 128
 
+_PART_BYTES = 2**22  # of sums of segments that are made at a time
 _MOST = 2**40  # spectra of an integration: years of FAST, and the products' counts fit 64 bits
 
 
-class Integrate(SpectrumStream):
+class Integrate(SpectraStage):
     """Mean of `n_int` spectra and of `n_freq` neighbouring channels, weighted by validity.
 
     ``mean = sum(total) / sum(weight)`` over what is valid; the product's weight is the share of
@@ -54,6 +54,10 @@ class Integrate(SpectrumStream):
         Where a parameter is not allowed.
     """
 
+    name = "integrate"
+    source: SpectrumStream
+    sum_dtype = np.float64  # type: ignore[assignment]
+
     def __init__(
         self, source: Stream, time: Any = None, *, n_int: int | None = None, n_freq: int = 1,
         flag_sigma: float | None = None,
@@ -75,7 +79,7 @@ class Integrate(SpectrumStream):
                 f"{n_chan} channels"
             )
         if flag_sigma is not None:
-            if not isinstance(source, Detect):
+            if source.least_flagged is None:
                 raise PlanError("spectral kurtosis needs frames: detect and integrate in one go")
             if n_int < source.least_flagged:
                 raise UsageError(
@@ -83,22 +87,17 @@ class Integrate(SpectrumStream):
                     f"{source.least_flagged} or more"
                 )
             source.check_flag(flag_sigma)
-        self.source, self.n_int, self.n_freq = source, n_int, n_freq
+        self.n_int, self.n_freq = n_int, n_freq
         self.flag_sigma = None if flag_sigma is None else float(flag_sigma)
         header = source.header
         axis = header.channels
         super().__init__(
-            header.replace(
+            source, header=header.replace(
                 sample_rate=header.sample_rate / n_int, n_sum=header.n_sum * n_int * n_freq,
                 channels=axis.averaged(n_freq) if axis else None,
             ),
-            (-(-source.shape[0] // n_int), source.shape[1], n_chan // n_freq), np.float32,
-            source.path,
+            shape=(-(-source.shape[0] // n_int), source.shape[1], n_chan // n_freq),
         )
-
-    def inputs(self) -> tuple[Stream, ...]:
-        """The spectra."""
-        return (self.source,)
 
     def parameters(self) -> Mapping[str, Any]:
         """What decides the numbers; the integration time is the actual one, in s."""
@@ -115,6 +114,16 @@ class Integrate(SpectrumStream):
         return first, stop - first
 
     @property
+    def is_long(self) -> bool:
+        """Whether a row is more than one segment, which can be summed side by side."""
+        return self.n_int > SEGMENT
+
+    def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
+        """Some of the channels, where the source can make the ones that they are means of."""
+        part = self.source.narrowed(first * self.n_freq, stop * self.n_freq)
+        return None if part is None else cast(SpectrumStream, self.on(part))
+
+    @property
     def columns(self) -> Mapping[str, str]:
         """As of the spectra."""
         return self.source.columns
@@ -126,21 +135,20 @@ class Integrate(SpectrumStream):
         return {name: _mean_of_rows(values, self.n_int, self.columns[name])
                 for name, values in found.items()}
 
-    def segments(self, row: int) -> list[tuple[int, int]]:
-        """First source row and length of every segment of an output row."""
-        first, n = self.needs(row, 1)
-        return [(start, min(SEGMENT, first + n - start))
-                for start in range(first, first + n, SEGMENT)]
+    def segments(self, row: int) -> int:
+        """Number of segments that an output row is made of."""
+        return -(-self.needs(row, 1)[1] // SEGMENT)
 
-    def segment_sums(self, start: int, n: int) -> Sums:
-        """Sums of one segment: one row in the source's channels."""
-        if isinstance(self.source, Detect):
-            return self.source.row_sums(start, n, min(self.n_int, SEGMENT), self.flag_sigma)
-        source = self.source
-        total: NDArray[Any] = np.zeros(source.shape[1:], source.sum_dtype)
-        weight = np.zeros((source.shape[1], source.weight_channels))
-        source.accumulate(start, n, total, weight)
-        return Sums(total[np.newaxis], weight[np.newaxis])
+    def segment_sums(self, row: int, first: int, n: int) -> Sums:
+        """Sums of `n` segments of an output row, one after the other, in the source's channels."""
+        start, count = self.needs(row, 1)
+        begin, end = first * SEGMENT, min((first + n) * SEGMENT, count)
+        return self.source.group_sums(start + begin, end - begin, SEGMENT, self.flag_sigma)
+
+    @property
+    def run_segments(self) -> int:
+        """Segments of a row that are summed at a time."""
+        return max(1, _PART_BYTES // max(1, self.source.row_bytes))
 
     @property
     def weight_channels(self) -> int:
@@ -150,20 +158,19 @@ class Integrate(SpectrumStream):
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread takes to make `n` rows."""
-        sums = 3 * int(np.prod(self.source.shape[1:])) * 8
-        source = self.source
-        work = (source.row_work_bytes(self.flag_sigma) if isinstance(source, Detect)
-                else source.accumulate_bytes)
-        return work + sums + 3 * n * self.row_bytes
+        sums = (3 + (self.run_segments if self.is_long else 0)) * self.source.row_bytes
+        return self.source.group_bytes(self.flag_sigma) + sums + 3 * n * self.row_bytes
 
-    def combine(self, parts: Sequence[Sums]) -> Sums:
+    def combine(self, parts: Iterable[Sums]) -> Sums:
         """One output row from the sums of its segments, in order."""
-        total = parts[0].total.astype(np.float64)
-        weight = parts[0].weight.copy()
-        for part in parts[1:]:
-            total += part.total
-            weight += part.weight
-        return self._averaged(Sums(total, weight))
+        rows = ((row, weight) for part in parts
+                for row, weight in zip(part.total, part.weight, strict=True))
+        first, first_weight = next(rows)
+        total, total_weight = first.astype(np.float64), first_weight.copy()
+        for row, weight in rows:
+            total += row
+            total_weight += weight
+        return self._averaged(Sums(total[np.newaxis], total_weight[np.newaxis]))
 
     def _averaged(self, sums: Sums) -> Sums:
         """Sums of neighbouring channels put together."""
@@ -181,16 +188,18 @@ class Integrate(SpectrumStream):
         if n == 0:
             empty = (0, *self.shape[1:])
             return Sums(np.empty(empty), np.empty((0, self.shape[1], self.weight_channels)))
-        if isinstance(self.source, Detect) and self.n_int <= SEGMENT:
+        if not self.is_long:
             return self._averaged(
-                self.source.row_sums(*self.needs(start, n), self.n_int, self.flag_sigma)
-            )
-        rows = [
-            self.combine([self.segment_sums(*segment) for segment in self.segments(row)])
-            for row in range(start, start + n)
-        ]
+                self.source.group_sums(*self.needs(start, n), self.n_int, self.flag_sigma))
+        rows = [self.combine(self._parts(row)) for row in range(start, start + n)]
         return Sums(np.concatenate([row.total for row in rows]),
                     np.concatenate([row.weight for row in rows]))
+
+    def _parts(self, row: int) -> Iterator[Sums]:
+        """Sums of the segments of a row, some at a time."""
+        count, run = self.segments(row), self.run_segments
+        for first in range(0, count, run):
+            yield self.segment_sums(row, first, min(run, count - first))
 
 
 def _mean_of_rows(values: NDArray[np.float64], n_int: int, unit: str) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import PlanError, UsageError
 from fastsig.pointing import BeamPositions, CabinTrack, Refraction, mid_times
-from fastsig.stream import Block, SpectrumStream, Stream, Sums
+from fastsig.stream import PassedSpectra, SpectrumStream, Stream, Sums
 
 __all__ = ["Locate"]
 
@@ -18,7 +18,7 @@ _NAMES = {"ra_deg": "deg", "dec_deg": "deg", "zenith_deg": "deg", "parallactic_d
           "receiver_deg": "deg", "extrapolated": ""}
 
 
-class Locate(SpectrumStream):
+class Locate(PassedSpectra):
     """The same spectra, with the position of the beam at the middle of each as columns.
 
     ``ra_deg``, ``dec_deg`` are ICRS; ``zenith_deg`` and ``parallactic_deg`` as seen;
@@ -46,18 +46,20 @@ class Locate(SpectrumStream):
         Where the beam is not known.
     """
 
+    name = "locate"
+    source: SpectrumStream
+
     def __init__(self, source: Stream, track: CabinTrack, *, beam: int | None = None,
                  refraction: Refraction | None = None,
                  record: Mapping[str, Any] | None = None) -> None:
         if not isinstance(source, SpectrumStream):
             raise PlanError(f"locate takes spectra, not {source.kind}")
-        self.source, self.track, self.refraction = source, track, refraction
+        self.track, self.refraction = track, refraction
         self.record = dict(record or {"name": track.path.rpartition("/")[2]})
         beam = source.header.beam if beam is None else beam
         if beam is None:
             raise UsageError(f"{source.path}: the file tells no beam; give --beam 1")
-        super().__init__(source.header.replace(beam=beam), source.shape, source.dtype, source.path)
-        self.sum_dtype = source.sum_dtype
+        super().__init__(source, header=source.header.replace(beam=beam), dtype=source.dtype)
         self.beam = beam
         ends = mid_times(source.start_time, self.header.sample_rate, self.shape[0])[
             [0, self.shape[0] // 2, -1]]
@@ -67,10 +69,6 @@ class Locate(SpectrumStream):
         """Where the beam points in rows `start` to ``start + n - 1``."""
         times = mid_times(self.source.start_time, self.header.sample_rate, n, start)
         return self.track.positions(times, self.beam, refraction=self.refraction)
-
-    def inputs(self) -> tuple[Stream, ...]:
-        """The spectra."""
-        return (self.source,)
 
     def parameters(self) -> Mapping[str, Any]:
         """What decides the positions."""
@@ -94,18 +92,9 @@ class Locate(SpectrumStream):
                 "receiver_deg": self.track.receiver_angle(found.time).value,
                 "extrapolated": found.extrapolated.astype(np.float64)}
 
-    @property
-    def weight_channels(self) -> int:
-        """As of the source."""
-        return self.source.weight_channels
-
     def work_bytes(self, n: int) -> int:
         """As of the source."""
         return self.source.work_bytes(n)
-
-    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """The source's own."""
-        return self.source.read_block(start, n, out)
 
     def read_sums(self, start: int, n: int) -> Sums:
         """The source's own."""

@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from fastsig import validity
 from fastsig.errors import PlanError, UsageError
-from fastsig.stream import Block, Codes, SpectrumStream, Stream, Sums, VoltageStream
+from fastsig.stream import (
+    Block,
+    PassedSpectra,
+    SameSamples,
+    SpectrumStream,
+    Stream,
+    Sums,
+    VoltageStage,
+    VoltageStream,
+)
 from fastsig.validity import Spans
 
 __all__ = ["Select", "SelectSpectra", "SelectVoltages"]
@@ -48,25 +57,28 @@ def Select(  # noqa: N802 - the verb of a stage, whichever kind of stream it is 
     return SelectVoltages(source if whole else SelectChannels(source, chan), (first, stop))
 
 
-class SelectChannels(VoltageStream):
+class SelectChannels(VoltageStage):
     """Some of the channels of channelised voltages."""
 
+    name = "selectchannels"
+    source: VoltageStream
+
     def __init__(self, source: VoltageStream, channels: tuple[int, int]) -> None:
-        self.source, self.channels = source, channels
+        self.channels = channels
         axis = source.header.channels
-        header = source.header.replace(channels=axis.sliced(*channels) if axis else None)
-        shape = (*source.shape[:2], channels[1] - channels[0], *source.shape[3:])
-        super().__init__(header, shape, source.dtype, source.path)
-        self.may_have_nan, self.levels = source.may_have_nan, source.levels
+        super().__init__(
+            source, header=source.header.replace(channels=axis.sliced(*channels) if axis else None),
+            shape=(*source.shape[:2], channels[1] - channels[0], *source.shape[3:]))
         self._narrow = source.narrowed(*channels)
 
-    def inputs(self) -> tuple[Stream, ...]:
-        """All channels."""
-        return (self.source,)
+    def _replace(self, *sources: Stream) -> None:
+        super()._replace(*sources)
+        self._narrow = self.source.narrowed(*self.channels)
 
-    def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers."""
-        return {"channels": list(self.channels)}
+    def narrowed(self, first: int, stop: int) -> VoltageStream | None:
+        """Fewer channels of the source."""
+        low = self.channels[0]
+        return SelectChannels(self.source, (low + first, low + stop))
 
     def as_recorded(self) -> VoltageStream:
         """The same channels of the source's own."""
@@ -81,14 +93,6 @@ class SelectChannels(VoltageStream):
             return self._narrow.work_bytes(n)
         return n * self.row_bytes + self.source.work_bytes(n)
 
-    def valid_spans(self) -> tuple[Spans, ...] | None:
-        """As of the source."""
-        return self.source.valid_spans()
-
-    def valid_fraction(self) -> float | None:
-        """As of the source."""
-        return self.source.valid_fraction()
-
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         if self._narrow is not None:
             return self._narrow._read(start, n, out)
@@ -97,14 +101,22 @@ class SelectChannels(VoltageStream):
         return block.valid  # type: ignore[no-any-return]
 
 
-class SelectVoltages(VoltageStream):
+class SelectVoltages(SameSamples):
     """A span of samples."""
 
+    name = "select"
+
     def __init__(self, source: VoltageStream, rows: tuple[int, int]) -> None:
-        self.source, self.rows = source, rows
-        header = source.header.later(source.time_of(rows[0]), rows[0] / source.header.sample_rate)
-        super().__init__(header, (rows[1] - rows[0], *source.shape[1:]), source.dtype, source.path)
-        self.may_have_nan, self.levels = source.may_have_nan, source.levels
+        self.rows = rows
+        super().__init__(
+            source, header=source.header.later(
+                source.time_of(rows[0]), rows[0] / source.header.sample_rate),
+            shape=(rows[1] - rows[0], *source.shape[1:]))
+
+    @property
+    def endless(self) -> bool:
+        """Never: the span ends."""
+        return False
 
     def valid_spans(self) -> tuple[Spans, ...] | None:
         """Those of the source, within the span."""
@@ -112,13 +124,14 @@ class SelectVoltages(VoltageStream):
         return spans and tuple(validity.shift(validity.clip(each, *self.rows), -self.rows[0])
                                for each in spans)
 
-    def inputs(self) -> tuple[Stream, ...]:
-        """The whole stream."""
-        return (self.source,)
-
     def needs(self, start: int, n: int) -> tuple[int, int]:
         """The same rows in the whole stream's count."""
         return self.rows[0] + start, n
+
+    def narrowed(self, first: int, stop: int) -> VoltageStream | None:
+        """Some of the channels, where the source can read these alone."""
+        part = self.source.narrowed(first, stop)
+        return None if part is None else SelectVoltages(part, self.rows)
 
     def parameters(self) -> Mapping[str, Any]:
         """What decides the numbers."""
@@ -131,34 +144,6 @@ class SelectVoltages(VoltageStream):
             return self
         return SelectVoltages(recorded, self.rows)
 
-    @property
-    def row_step(self) -> int:  # type: ignore[override]
-        """As of the source."""
-        return self.source.row_step
-
-    @property
-    def blanked(self) -> bool:  # type: ignore[override]
-        """As of the source."""
-        return self.source.blanked
-
-    @property
-    def layout(self) -> dict[str, Any]:
-        """As of the source."""
-        return self.source.layout
-
-    @property
-    def row_bytes(self) -> int:
-        """As of the source."""
-        return self.source.row_bytes
-
-    def work_bytes(self, n: int) -> int:
-        """As of the source."""
-        return self.source.work_bytes(n)
-
-    def empty(self, n: int) -> NDArray[Any]:
-        """A buffer for `n` rows, as the source has it."""
-        return self.source.empty(n)
-
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """The source's own block, its spans counted from the first row of this stream."""
         self._check_range(start, n)
@@ -166,41 +151,52 @@ class SelectVoltages(VoltageStream):
         spans = tuple(validity.shift(spans, -self.rows[0]) for spans in block.valid)
         return Block(block.data, spans, start, n)
 
-    def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
-        valid: tuple[Spans, ...] = self.read_block(start, n, out).valid
-        return valid
 
-
-class SelectSpectra(SpectrumStream):
+class SelectSpectra(PassedSpectra):
     """A span of spectra and a range of channels."""
+
+    name = "select"
+    source: SpectrumStream
 
     def __init__(
         self, source: SpectrumStream, rows: tuple[int, int], channels: tuple[int, int]
     ) -> None:
-        self.source, self.rows, self.channels = source, rows, channels
-        self.sum_dtype = source.sum_dtype
+        self.rows, self.channels = rows, channels
         axis = source.header.channels
         header = source.header.later(
             source.time_of(rows[0]), rows[0] / source.header.sample_rate
         ).replace(channels=axis.sliced(*channels) if axis else None)
         shape = (rows[1] - rows[0], source.shape[1], channels[1] - channels[0])
-        super().__init__(header, shape, source.dtype, source.path)
-        whole = channels == (0, source.shape[2])
-        self._narrow = None if whole else source.narrowed(*channels)
-        # What is read: the channels alone where a format can, else all.
-        self._from = source if self._narrow is None else self._narrow
-        self._cut = slice(None) if whole or self._narrow is not None else slice(*channels)
+        super().__init__(source, header=header, shape=shape, dtype=source.dtype)
+        self._choose()
+
+    def _replace(self, *sources: Stream) -> None:
+        super()._replace(*sources)
+        self._choose()
+
+    def _choose(self) -> None:
+        """Read the channels alone where the source can make these, else cut them out of all."""
+        whole = self.channels == (0, self.source.shape[2])
+        self._narrow = None if whole else self.source.narrowed(*self.channels)
+        self._from = self.source if self._narrow is None else self._narrow
+        self._cut = slice(None) if whole or self._narrow is not None else slice(*self.channels)
+
+    def as_read(self) -> SelectSpectra:
+        """The same rows of the channels alone, where that is what is read; for a plan."""
+        if self._narrow is None:
+            return self
+        return SelectSpectra(self._narrow, self.rows, (0, self._narrow.shape[2]))
+
+    @property
+    def endless(self) -> bool:
+        """Never: the span ends."""
+        return False
 
     def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
-        """Some of the channels, where the source can read these alone."""
-        if self._narrow is None:
-            return None
+        """Some of the channels, where the source can make these alone."""
         low = self.channels[0]
-        return SelectSpectra(self.source, self.rows, (low + first, low + stop))
-
-    def inputs(self) -> tuple[Stream, ...]:
-        """The whole stream."""
-        return (self.source,)
+        part = self.source.narrowed(low + first, low + stop)
+        return None if part is None else SelectSpectra(part, self.rows, (0, part.shape[2]))
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
         """The same rows in the whole stream's count."""
@@ -228,22 +224,35 @@ class SelectSpectra(SpectrumStream):
         """Length of the weights' channel axis."""
         return 1 if self._from.weight_channels == 1 else self.shape[2]
 
-    def codes(self) -> Codes | None:
-        """As of the source."""
-        return self.source.codes()
+    @property
+    def least_flagged(self) -> int | None:  # type: ignore[override]
+        """As of the source, whose groups these rows are in."""
+        return self.source.least_flagged
 
-    def all_valid(self) -> bool | None:
-        """Whether all of the source is valid; else only reading tells."""
-        return self.source.all_valid() or None
+    def check_flag(self, sigma: float) -> None:
+        """As of the source."""
+        self.source.check_flag(sigma)
 
     def _channels(self, weight: NDArray[Any]) -> NDArray[Any]:
         return weight if weight.shape[2] == 1 else weight[:, :, self._cut]
 
+    def _part(self, sums: Sums) -> Sums:
+        return Sums(sums.total[:, :, self._cut], self._channels(sums.weight))
+
     def read_sums(self, start: int, n: int) -> Sums:
         """Rows in their additive form."""
         self._check_range(start, n)
-        sums = self._from.read_sums(self.rows[0] + start, n)
-        return Sums(sums.total[:, :, self._cut], self._channels(sums.weight))
+        return self._part(self._from.read_sums(self.rows[0] + start, n))
+
+    def group_sums(self, start: int, n: int, n_each: int, flag_sigma: float | None = None
+                   ) -> Sums:
+        """The source's own sums of the same rows."""
+        self._check_range(start, n)
+        return self._part(self._from.group_sums(self.rows[0] + start, n, n_each, flag_sigma))
+
+    def group_bytes(self, flag_sigma: float | None = None) -> int:
+        """As of the source."""
+        return self._from.group_bytes(flag_sigma)
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """The source's own means and weights, untouched."""

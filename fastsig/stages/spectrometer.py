@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastsig import validity
 from fastsig.stages.channelize import Channelize
 from fastsig.stages.detect import Detect
-from fastsig.stream import Block, Scratch, Sums, VoltageStream
+from fastsig.stream import Block, Scratch, Stream, Sums, VoltageStream
 
 __all__ = ["Spectrometer"]
 
@@ -42,6 +42,13 @@ class Spectrometer(Detect):
 
     def __init__(self, source: Any, products: str = "I", **signs: int) -> None:
         super().__init__(source, products, **signs)
+        self._set_up()
+
+    def _replace(self, *sources: Stream) -> None:
+        super()._replace(*sources)
+        self._set_up()
+
+    def _set_up(self) -> None:
         bank = self.source
         self._forms = _forms(bank)
         # A kernel's call costs as much as some thousand samples: many channels are read longer.
@@ -89,18 +96,19 @@ class Spectrometer(Detect):
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread takes to make `n` spectra."""
-        return self.row_work_bytes(None) + 2 * n * self.row_bytes
+        return self.group_bytes() + 2 * n * self.row_bytes
 
-    def row_work_bytes(self, flag_sigma: float | None) -> int:
+    def group_bytes(self, flag_sigma: float | None = None) -> int:
         """Memory that a thread takes for sums: tables, state, and the samples read at a time."""
         return sum(self._table(form, flag_sigma).memory_bytes + 2 * self.read_bytes
                    + 2 * form.work_bytes(self._rows_at_once(form)) for form in self._forms)
 
     def read_sums(self, start: int, n: int) -> Sums:
         """Numerators (float32) and the energies they belong to."""
-        return self.row_sums(start, n, 1, None)
+        return self.group_sums(start, n, 1)
 
-    def row_sums(self, start: int, n: int, n_each: int, flag_sigma: float | None) -> Sums:
+    def group_sums(self, start: int, n: int, n_each: int, flag_sigma: float | None = None
+                   ) -> Sums:
         """Sums of each `n_each` of `n` frames; the last may be of fewer."""
         self._check_range(start, n)
         made = (self._sums_of(form, start, n, n_each, flag_sigma) for form in self._forms)
@@ -108,7 +116,7 @@ class Spectrometer(Detect):
 
     def _sums_of(self, form: VoltageStream, start: int, n: int, n_each: int,
                  flag_sigma: float | None) -> Sums | None:
-        """As `row_sums`, from one form of the voltages; None where that cannot tell of losses."""
+        """As `group_sums`, from one form of the voltages; None where that cannot tell of losses."""
         kernels = self.kernels(form, n_each, flag_sigma)
         kernel, buffer = kernels.take()
         try:

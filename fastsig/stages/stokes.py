@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from fastsig.calibration.stokes import MuellerTable, apply_mueller, rotate, stokes
 from fastsig.errors import PlanError, UsageError
 from fastsig.polarization import PRODUCTS
-from fastsig.stream import Block, SpectrumStream, Stream, Sums, sums
+from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 from fastsig.units import quantity
 
 __all__ = ["Stokes"]
 
 
-class Stokes(SpectrumStream):
+class Stokes(SpectraStage):
     """Stokes parameters of integrated products.
 
     ``I = AA + BB``, ``Q = sign_q (AA - BB)``, ``U = 2 CR``, ``V = sign_v 2 CI``, with
@@ -48,6 +48,9 @@ class Stokes(SpectrumStream):
     UsageError
         Where a parameter is not allowed.
     """
+
+    name = "stokes"
+    source: SpectrumStream
 
     def __init__(self, source: Stream, products: str = "IQUV", *, sign_q: int = 1,
                  sign_v: int = 1, feed_angle: Any = None, mueller: MuellerTable | None = None,
@@ -79,31 +82,18 @@ class Stokes(SpectrumStream):
                 raise UsageError(f"{source.path}: the table of Mueller matrices has none within "
                                  "the band")
         self.record = record
-        self.source, self.products, self.sign_q, self.sign_v = source, products, sign_q, sign_v
+        self.products, self.sign_q, self.sign_v = products, sign_q, sign_v
         kept = PRODUCTS[products]
         pol = replace(source.polarization, names=kept, sign_q=sign_q, sign_v=sign_v,
                       frame="receiver" if self.feed_deg is None else "sky")
-        super().__init__(source.header.replace(polarization=pol),
-                         (source.shape[0], len(kept), source.shape[2]), np.float32, source.path)
-
-    def inputs(self) -> tuple[Stream, ...]:
-        """The products."""
-        return (self.source,)
+        super().__init__(source, header=source.header.replace(polarization=pol),
+                         shape=(source.shape[0], len(kept), source.shape[2]))
 
     def parameters(self) -> Mapping[str, Any]:
         """What decides the numbers."""
         return {"products": self.products, "sign_q": self.sign_q, "sign_v": self.sign_v,
                 "feed_angle_deg": self.feed_deg,
                 **({} if self._mueller is None else {"mueller": self.record or "given"})}
-
-    @property
-    def weight_channels(self) -> int:
-        """As of the source."""
-        return self.source.weight_channels
-
-    def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` rows."""
-        return self.source.work_bytes(n) + n * self.row_bytes
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Stokes parameters, float32, with the least weight of what they are made of."""
@@ -136,7 +126,3 @@ class Stokes(SpectrumStream):
             rotate(found, np.deg2rad(angle), out=found)
         found[:, 1] *= np.float32(self.sign_q)
         return np.asarray(found)
-
-    def read_sums(self, start: int, n: int) -> Sums:
-        """The parameters times their weights, float64."""
-        return sums(self.read_block(start, n), self.header.n_sum, self.weight_channels)

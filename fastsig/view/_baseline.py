@@ -63,8 +63,7 @@ def _look(stage: Baseline, index: int) -> _Seen:
     """Some spectra from the middle, before and removed."""
     rows = max(1, min(_ROWS, stage.shape[0], _BYTES // max(1, stage.row_bytes)))
     first = (stage.shape[0] - rows) // 2
-    stage, removed = stage.kept()
-    after, model = stage.read_block(first, rows), removed.read_block(first, rows)
+    after, model = stage.both(first, rows)
     left, taken = (block.data[:, index].astype(np.float64) for block in (after, model))
     weight = np.broadcast_to(after.valid, after.data.shape)[:, index]
     good = np.isfinite(left) & (weight > 0) & stage.use

@@ -16,6 +16,8 @@ _INDEX = {
     "Synthesizer": "synthesis",
     "SynthesizerScratch": "synthesis",
     "accumulate": "integrate",
+    "accumulate_groups": "integrate",
+    "accumulate_groups_nb": "integrate",
     "accumulate_nb": "integrate",
     "apply_gain": "gains",
     "apply_gain_nb": "gains",

@@ -24,6 +24,8 @@ from .gains import apply_gain, apply_gain_nb
 from .gridding import Gridder, gaussian_table
 from .integrate import (
     accumulate,
+    accumulate_groups,
+    accumulate_groups_nb,
     accumulate_nb,
     average_channels,
     average_channels_nb,
@@ -86,6 +88,8 @@ __all__ = [
     "Synthesizer",
     "SynthesizerScratch",
     "accumulate",
+    "accumulate_groups",
+    "accumulate_groups_nb",
     "accumulate_nb",
     "apply_gain",
     "apply_gain_nb",

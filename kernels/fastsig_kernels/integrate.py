@@ -56,6 +56,72 @@ def accumulate_nb(power, weight, total, total_weight):
                 sums[c] += row[c]
 
 
+def accumulate_groups(
+    power: np.ndarray, weight: np.ndarray, total: np.ndarray, total_weight: np.ndarray,
+    n_each: int, first: int = 0,
+) -> None:
+    """Add rows, in order, to the sums of the groups of `n_each` rows that they belong to.
+
+    ``total[(first + m) // n_each] += power[m]``, and the weights likewise.
+
+    Parameters
+    ----------
+    power : ndarray, shape (n_row, n_product, n_chan), float32 or float64, any unit
+        Numerators.
+    weight : ndarray, shape (n_row, n_product, 1 or n_chan), float64, dimensionless
+        Their weights.
+    total : ndarray, shape (n_group, n_product, n_chan), dtype and unit of power
+        Changed in place.
+    total_weight : ndarray, shape (n_group, n_product, 1 or n_chan), float64, dimensionless
+        Changed in place.
+    n_each : int
+        Rows of a group.
+    first : int
+        Place of the first row, counted from the first row of the first group.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array has another type, dtype or shape, or rows lie beyond the last group.
+
+    Notes
+    -----
+    Allocates nothing for C-contiguous arrays; NaN propagates; the GIL is released. Any split into
+    calls gives the same bits.
+    """
+    _check.array("power", power, _FLOATS, 3)
+    _check.array("weight", weight, ("float64",), 3)
+    wide = weight.shape[2]
+    if wide not in (1, power.shape[2]):
+        raise ValueError(f"weight: found {wide} channels, allowed 1 or {power.shape[2]}")
+    _check.shape("weight", weight, (*power.shape[:2], wide))
+    n_each, n_group = _check.count("n_each", n_each), len(total)
+    _check.target("total", total, (n_group, *power.shape[1:]), power.dtype.name)
+    _check.target("total_weight", total_weight, (n_group, power.shape[1], wide), "float64")
+    first = _check.count("first", first, 0)
+    if first + len(power) > n_group * n_each:
+        raise ValueError(f"first: found {first}, allowed 0 to {n_group * n_each - len(power)} of "
+                         f"{len(power)} rows")
+    accumulate_groups_nb(np.ascontiguousarray(power), np.ascontiguousarray(weight), total,
+                         total_weight, n_each, first)
+
+
+@jit_strict
+def accumulate_groups_nb(power, weight, total, total_weight, n_each, first):
+    """Add rows as `accumulate_groups` does; arguments are not checked."""
+    for m in range(power.shape[0]):
+        group = (first + m) // n_each
+        for p in range(power.shape[1]):
+            row = power[m, p]
+            sums = total[group, p]
+            weights = weight[m, p]
+            weight_sums = total_weight[group, p]
+            for c in range(weights.size):
+                weight_sums[c] += weights[c]
+            for c in range(row.size):
+                sums[c] += row[c]
+
+
 def average_channels(total: np.ndarray, n: int, *, out: np.ndarray | None = None) -> np.ndarray:
     """Mean of each `n` neighbouring channels.
 

@@ -105,6 +105,15 @@ def accumulate(power: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.nd
     return power.sum(axis=0, dtype=np.float64), weight.sum(axis=0, dtype=np.float64)
 
 
+def accumulate_groups(
+    power: np.ndarray, weight: np.ndarray, n_each: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Twin of `integrate.accumulate_groups` from zero: sums of each n rows, in float64."""
+    starts = np.arange(0, len(power), n_each)
+    return (np.add.reduceat(power.astype(np.float64), starts, axis=0),
+            np.add.reduceat(weight.astype(np.float64), starts, axis=0))
+
+
 def average_channels(total: np.ndarray, n: int) -> np.ndarray:
     """Twin of `integrate.average_channels`: means of n neighbours, in float64."""
     return total.astype(np.float64).reshape(*total.shape[:-1], -1, n).mean(axis=-1)

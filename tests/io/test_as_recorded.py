@@ -11,8 +11,9 @@ from recordings import recorded
 from streams import MemoryVoltages, header
 
 import fastsig as fs
-from fastsig import convert, validity
+from fastsig import validity
 from fastsig.io import vdif
+from fastsig.run.products import write
 from fastsig.stages.spectrometer import Spectrometer
 
 N = 64_000
@@ -31,7 +32,7 @@ def written(folder: Path, n_bits: int, is_complex: bool, n_pol: int, valid: Any)
                                          start="2026-01-02T03:04:05"), (valid,) * n_pol)
     stream.may_have_nan, stream.levels = False, vdif.LEVELS.get(n_bits)
     path = folder / "x.vdif"
-    convert.write(stream, path, lossy=True, overwrite=True)
+    write(stream, path, lossy=True, overwrite=True)
     return path
 
 
@@ -44,7 +45,7 @@ def same_bytes(chain: fs.Chain, folder: Path) -> None:
 
 def forms(chain: fs.Chain) -> list[Any]:
     """What the fused kernel reads, the form that it tries first before the others."""
-    from fastsig.plan import fuse
+    from fastsig.run.fusing import fuse
 
     stage = fuse(chain.stream).source
     assert isinstance(stage, Spectrometer)

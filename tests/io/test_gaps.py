@@ -19,7 +19,8 @@ from streams import MemoryVoltages, header, write_native
 from writers import complex_int, write_digital_rf
 
 import fastsig as fs
-from fastsig import convert, validity
+from fastsig import validity
+from fastsig.run.products import write
 from fastsig.time import elapsed, parse_time
 
 N, RATE = 25_600, 1_000_000
@@ -51,9 +52,9 @@ def recorded(folder: Path, to: str, suffix: str, file_bytes: int | None = None) 
     """Files of all samples."""
     stream = MemoryVoltages(samples(), header(RATE, is_complex=True, start=START))
     stream.may_have_nan = False
-    writer = convert.write(stream, folder / f"all.{{file}}.{suffix}", to=to, lossy=True,
+    writer = write(stream, folder / f"all.{{file}}.{suffix}", to=to, lossy=True,
                            file_bytes=file_bytes)
-    return [Path(name) for name, _ in writer.files]
+    return [Path(name) for name in writer.files]
 
 
 def parts(path: Path, length: Callable[[bytes], int]) -> list[bytes]:

@@ -15,7 +15,7 @@ from recordings import recorded
 from streams import MemoryVoltages, header, write_native
 
 import fastsig as fs
-from fastsig import convert, validity
+from fastsig import validity
 from fastsig.chain import Chain
 from fastsig.errors import (
     DataError,
@@ -27,12 +27,18 @@ from fastsig.errors import (
 )
 from fastsig.io import guppi_writer
 from fastsig.io.outputs import output_names
+from fastsig.run.products import products, write
 from fastsig.time import elapsed
 
 N = 12_800
 SUFFIX = {"native": "h5", "guppi": "raw", "dada": "dada", "vdif": "vdif"}
 WHOLE = validity.full(0, N)
 GAP = validity.as_spans([[0, 3200], [6400, N]])
+
+
+def planned(stream, path, **options):
+    """What would write a stream."""
+    return products([stream], [path], **options)[0]
 
 
 def whole_numbers(rng: np.random.Generator, n_bits: int, *shape: int) -> np.ndarray:
@@ -83,9 +89,9 @@ def assert_same(found: Any, stream: Any, *, first: int = 0, header_too: bool = T
 def written(stream: Any, folder: Path, to: str, name: str = "x", **options: Any) -> Any:
     path = folder / f"{name}.{{file}}.{SUFFIX[to]}" if to != "native" else folder / f"{name}.h5"
     options.setdefault("lossy", to == "vdif")  # there is no place for most of the header
-    writer = convert.write(stream, path, to=to, **options)
-    assert all(os.path.getsize(file) for file, _ in writer.files)
-    return fs.open([file for file, _ in writer.files]).stream
+    writer = write(stream, path, to=to, **options)
+    assert all(os.path.getsize(file) for file in writer.files)
+    return fs.open(list(writer.files)).stream
 
 
 @pytest.mark.parametrize("to", ["native", "guppi", "dada", "vdif"])
@@ -217,7 +223,7 @@ def test_floats(tmp_path: Path, rng: np.random.Generator) -> None:
     with pytest.raises(PlanError, match="floating-point numbers are rounded to 8 bits"):
         written(stream, tmp_path, "guppi")
     path = tmp_path / "scaled.raw"
-    writer = convert.write(stream, path, scale=14.0, lossy=True)
+    writer = write(stream, path, scale=14.0, lossy=True)
     found = fs.open(path).stream.read_block(0, N).data[..., 0]
     expected = np.clip(np.rint(stream.samples.view("f4") * np.float32(14)), -128, 127).view("c8")
     np.testing.assert_array_equal(found, expected)
@@ -346,14 +352,14 @@ def test_writers_refuse(tmp_path: Path, rng: np.random.Generator) -> None:
         ({"to": "native", "memory": 10**6}, "below the floor of this plan"),
     ):
         with pytest.raises(UsageError, match=message):
-            convert.write(stream, tmp_path / "x.dat", **options)
+            write(stream, tmp_path / "x.dat", **options)
     nothing = MemoryVoltages(stream.samples, stream.header, (validity.full(0, 0),) * 2)
     for to in ("guppi", "dada", "vdif"):
         with pytest.raises(PlanError, match="no valid sample"):
-            convert.write(nothing, tmp_path / "x.dat", to=to)
+            write(nothing, tmp_path / "x.dat", to=to)
     path = write_native(tmp_path / "in.h5", np.zeros((N, 2), np.int8), header())
     with pytest.raises(OutputError, match="is an input of this run"):
-        convert.write(fs.open(path).stream, path, overwrite=True)
+        write(fs.open(path).stream, path, overwrite=True)
     assert os.listdir(tmp_path) == ["in.h5"]
 
 
@@ -467,8 +473,8 @@ def test_a_gap_of_years_costs_nothing(to: str, tmp_path: Path, rng: np.random.Ge
         patch.setattr("fastsig.io._segments._YEAR_S", 10**9)
         source = fs.open(tmp_path / "y.raw").stream
         assert source.shape[0] == far + N
-        writer = convert.plan(source, tmp_path / "z.{file}.raw", to=to)
-        assert sum(n for _, n in writer.pieces()) < 2**22
+        writer = planned(source, tmp_path / "z.{file}.raw", to=to)
+        assert sum(n for _, n in writer.writer.pieces()) < 2**22
         found = written(source, tmp_path, to, "z")
         assert found.shape[0] == source.shape[0]
         np.testing.assert_array_equal(found.valid_spans()[0], [[0, N], [far, far + N]])
@@ -477,13 +483,13 @@ def test_a_gap_of_years_costs_nothing(to: str, tmp_path: Path, rng: np.random.Ge
             np.testing.assert_array_equal(data.reshape(N, 2), stream.samples)
         for name in ("z.vdif", "z.h5"):  # these write what is lost as well
             with pytest.raises(OutputError, match="bytes are needed"):
-                convert.write(source, tmp_path / name, lossy=True)
+                write(source, tmp_path / name, lossy=True)
     assert not list(tmp_path.glob("*z.vdif*")) and not list(tmp_path.glob("*z.h5*"))
 
 
 def test_pieces_leave_long_gaps_out(rng: np.random.Generator) -> None:
     kept = validity.as_spans([[0, 5], [90, 131], [132, 133], [1000, 1001], [12_345, 12_800]])
-    writer = convert.plan(voltages(rng), "x.h5")
+    writer = planned(voltages(rng), "x.h5").writer
     writer.piece, writer.kept = 10, kept
     pieces = list(writer.pieces())
     assert pieces[:7] == [(0, 10), (90, 10), (100, 10), (110, 10), (120, 10), (130, 10), (1000, 10)]
@@ -505,7 +511,7 @@ def test_vdif_frames_are_as_short_as_it_takes(
     stream.samples[(np.arange(N) >= 3200) & (np.arange(N) < 3264)] = 0
     found = written(stream, tmp_path, "vdif", bits=bits)
     assert found.valid_spans()[0].tolist() == gap.tolist() and found.shape == (N, 2)
-    losses = convert.plan(stream, tmp_path / "y.vdif", bits=bits).losses
+    losses = planned(stream, tmp_path / "y.vdif", bits=bits).losses
     assert not any("fill no frame" in loss or "count as valid" in loss for loss in losses)
     if bits is None:
         assert_same(found, stream, header_too=False)
@@ -526,10 +532,10 @@ def test_options_that_are_none(tmp_path: Path, rng: np.random.Generator) -> None
         ({"memory": 10**6}, "below the floor of this plan"),
     ):
         with pytest.raises(UsageError, match=message):
-            convert.plan(voltages(rng), tmp_path / "x.raw", **options)
+            planned(voltages(rng), tmp_path / "x.raw", **options)
     with pytest.raises(UsageError, match="needs the name of a file"):
-        convert.plan(voltages(rng), "-")
-    assert convert.plan(voltages(rng), "x.{file}.h5").files[0][0] == "x.0000.h5"
+        planned(voltages(rng), "-")
+    assert planned(voltages(rng), "x.{file}.h5").files[0] == "x.0000.h5"
 
 
 def test_many_cards_are_told_in_short(tmp_path: Path, rng: np.random.Generator) -> None:

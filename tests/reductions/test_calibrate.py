@@ -20,8 +20,8 @@ from fastsig import simulate, telescopes
 from fastsig.chain import Chain
 from fastsig.errors import DataError, DoubtWarning, FastsigWarning, PlanError, UsageError
 from fastsig.header import DiodeSchedule
-from fastsig.reduce import write
 from fastsig.reductions.calibrate import calibrated, check, solve
+from fastsig.run.products import write
 from fastsig.simulate import FastScan, FastSpectra, PointSource, write_scan
 from fastsig.stream import Block, SpectrumStream, sums
 

@@ -16,11 +16,12 @@ from streams import MemorySpectra, noise, write_native
 from streams import header as voltages_header
 
 import fastsig as fs
-from fastsig import budget, interference, simulate
+from fastsig import interference, simulate
 from fastsig.frequency import ChannelAxis
 from fastsig.header import DiodeSchedule
 from fastsig.polarization import PRODUCTS, PolBasis
-from fastsig.shares import flag_shares
+from fastsig.run import fitting
+from fastsig.run.flag_shares import flag_shares
 from fastsig.stages.flag import EDGE, OFF, ON, Flag, diode_states
 
 LINE = "1419MHz-1421.8MHz"
@@ -312,8 +313,8 @@ def test_same_bytes(case: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     chain().write(tmp_path / "plain.h5", workers=1)
     whole = chain().read()
     assert 0.005 < (whole.weight == 0).mean() < 0.5
-    monkeypatch.setattr(budget, "_UNIT_BYTES", int(10 ** rng.uniform(3, 5)))
-    monkeypatch.setattr(budget, "_RESULT_BYTES", int(10 ** rng.uniform(3, 5)))
+    monkeypatch.setattr(fitting, "_UNIT_BYTES", int(10 ** rng.uniform(3, 5)))
+    monkeypatch.setattr(fitting, "_RESULT_BYTES", int(10 ** rng.uniform(3, 5)))
     chain().write(tmp_path / "split.h5", workers=int(rng.integers(2, 9)))
     assert (tmp_path / "split.h5").read_bytes() == (tmp_path / "plain.h5").read_bytes()
     cuts = np.unique(np.concatenate([[0, 230], rng.integers(0, 230, 9)]))

@@ -12,11 +12,12 @@ from fastsig_kernels import _generic_bank
 from streams import header, lose_packets, noise, write_native
 
 import fastsig as fs
-from fastsig import budget, reduce
-from fastsig import plan as planning
+from fastsig.run import fitting
+from fastsig.run.engine import execute
+from fastsig.run.fusing import fuse
+from fastsig.run.products import plan_products, products
 from fastsig.stages import spectrometer
 from fastsig.stages.integrate import SEGMENT, Integrate
-from fastsig.targets import target
 
 N = 150_000
 
@@ -47,8 +48,8 @@ def test_any_split_gives_the_same_product(
         return source.channelize(n_chan).detect(products).integrate(n_int=n_int, n_freq=2)
 
     chain().write(tmp_path / "plain.h5", workers=1, fused=False)
-    monkeypatch.setattr(budget, "_UNIT_BYTES", int(10 ** rng.uniform(3, 6.5)))
-    monkeypatch.setattr(budget, "_RESULT_BYTES", int(10 ** rng.uniform(3, 6)))
+    monkeypatch.setattr(fitting, "_UNIT_BYTES", int(10 ** rng.uniform(3, 6.5)))
+    monkeypatch.setattr(fitting, "_RESULT_BYTES", int(10 ** rng.uniform(3, 6)))
     monkeypatch.setattr(spectrometer, "_READ_BYTES", int(10 ** rng.uniform(3, 6)))
     monkeypatch.setattr(_generic_bank, "_TILE_BYTES", int(10 ** rng.uniform(2, 5)))
     chain().write(tmp_path / "split.h5", workers=int(rng.integers(1, 9)), fused=bool(case % 3))
@@ -69,29 +70,30 @@ def test_blocks_read_by_hand_are_the_product(recording: Path, tmp_path: Path) ->
 
 def test_memory_and_segments_change_nothing(recording: Path, tmp_path: Path) -> None:
     chain = fs.open(recording).channelize(16).detect("AABB").integrate(n_int=10 * SEGMENT + 3)
-    ready = reduce.plan_product(chain.stream, workers=4)
-    assert ready.segmented and ready.workers == 4
-    tight = reduce.plan_product(chain.stream, workers=4, memory=ready.floor + 10**7)
-    assert tight.workers < 4 or tight.in_flight < 6 or tight.unit_rows < ready.unit_rows
-    for plan, name in ((ready, "wide.h5"), (tight, "tight.h5")):
-        reduce.write_plans([plan], [chain.stream], [target(chain.stream, tmp_path / name)])
+    made = [products([chain], [tmp_path / name]) for name in ("wide.h5", "tight.h5")]
+    ready = plan_products(made[0], workers=4)
+    assert ready.lanes[0].long is not None and ready.workers == 4
+    tight = plan_products(made[1], workers=4, memory=ready.floor + 10**7)
+    assert tight.workers < 4 or tight.in_flight < 6 or tight.lanes[0].rows < ready.lanes[0].rows
+    for plan in (ready, tight):
+        execute(plan)
     assert digest(tmp_path / "wide.h5") == digest(tmp_path / "tight.h5")
 
 
 def test_a_limit_below_the_floor_names_the_floor(recording: Path) -> None:
     chain = fs.open(recording).channelize(16).detect("I")
     with pytest.raises(fs.PlanError, match=r"below the floor of this plan, \d+MB"):
-        reduce.plan_product(chain.stream, memory=10**6)
+        plan_products(products([chain], ["x.h5"]), memory=10**6)
 
 
 def test_fusing_is_used_and_told(recording: Path) -> None:
     chain = fs.open(recording).channelize(16).detect("I").integrate(n_int=4)
     assert "channelize+detect" in chain.explain()
     assert "Spectrometer" not in chain.explain(fused=False)
-    fused = planning.fuse(chain.stream)
+    fused = fuse(chain.stream)
     assert isinstance(fused, Integrate) and isinstance(fused.source, spectrometer.Spectrometer)
-    with pytest.raises(fs.PlanError, match="ends in spectra"):
-        planning.plan(fs.open(recording).stream)
+    with pytest.raises(fs.PlanError, match="frames cannot be written"):
+        fs.open(recording).channelize(16).explain()
 
 
 def test_long_integrations_keep_their_precision() -> None:

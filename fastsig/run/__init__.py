@@ -1,0 +1,1 @@
+"""Running: chains are planned (fused, kept, fitted into memory) and passed through sinks."""

@@ -1,0 +1,221 @@
+"""Memory of a pass: how many rows, units, threads and kept rows fit into a bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import lcm
+from typing import Any
+
+from fastsig.run.chains import roots
+from fastsig.run.lanes import Lane
+from fastsig.stages.integrate import SEGMENT, Integrate
+from fastsig.stages.spectrometer import Spectrometer
+from fastsig.stream import Stream
+from fastsig.stream.kept import Kept, KeptVoltages
+
+__all__ = ["Fit", "Need", "unit_rows"]
+
+_UNIT_BYTES = 2**24  # input that a unit reads: long enough to hide the cost of a task
+_RESULT_BYTES = 2**22
+_LEAST_UNIT_BYTES = 2**20  # of input: units are not cut shorter while threads can be given up
+_HALOS = 4  # of a unit: what is read beside it is then a fifth
+
+_LONG_BYTES = 2**28  # of a unit that is long for its halo
+
+
+def unit_rows(stream: Stream, step: int = 1) -> int:
+    """Rows that read about `_UNIT_BYTES` of the file and give at most `_RESULT_BYTES`.
+
+    They are multiples of `step` and of the stream's `align`, one at the least, and long against
+    the rows that they need beside themselves.
+    """
+    file: Any = roots(stream)[0]
+    ratio = file.header.sample_rate / stream.header.sample_rate
+    fused: Any = stream.source if isinstance(stream, Integrate) else stream
+    unit, row = _UNIT_BYTES, file.row_bytes
+    if isinstance(fused, Spectrometer):
+        unit, row = max(unit, fused.read_bytes), fused.input_row_bytes
+    by_input = int(unit // max(1, ratio * row))
+    by_result = _RESULT_BYTES // max(1, stream.row_bytes)
+    by_halo = min(int(_HALOS * getattr(stream, "halo", 0)),
+                  _LONG_BYTES // max(1, stream.row_bytes))
+    step = lcm(step, stream.align)
+    rows = max(min(by_input, by_result), by_halo)
+    return max(1, min(max(step, rows // step * step), stream.shape[0]))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Threads, units in flight, rows of a unit of each lane, bytes kept."""
+
+    threads: int
+    flight: int
+    rows: list[int]
+    kept: int
+
+
+class Need:
+    """Memory of running lanes side by side, on one thread pool.
+
+    Parameters
+    ----------
+    lanes : list of Lane
+    base : int
+        What the process takes besides.
+    keepers : list of Kept
+        What keeps rows between units and lanes.
+    """
+
+    def __init__(self, lanes: Sequence[Lane], base: int, keepers: Sequence[Kept]) -> None:
+        self.lanes, self.base, self.keepers = lanes, base, keepers
+
+    def kept(self, flight: int, rows: Sequence[int]) -> int:
+        """Rows to keep so that none is made twice.
+
+        Units run in the order of their first row, so what lies before the first one in flight is
+        done with: left are the longest unit with its overlap, the way that the shortest make in
+        the meantime, and what other lanes lag behind the first.
+        """
+        return sum(self.kept_each(flight, rows))
+
+    def kept_each(self, flight: int, rows: Sequence[int]) -> list[int]:
+        """As `kept`, of each that keeps rows."""
+        return [self._kept_by(keeper, flight, rows) for keeper in self.keepers]
+
+    def _kept_by(self, keeper: Kept, flight: int, rows: Sequence[int]) -> int:
+        spans = [span for lane, n in zip(self.lanes, rows, strict=True)
+                 for span in _spans(lane, n, keeper)]
+        longest = max((count for count, _ in spans), default=0)
+        advance = min((step for _, step in spans), default=0)
+        lag = flight * spans[0][1] if len(spans) > 1 else 0
+        n_rows = min(longest + (flight + 1) * advance + lag, keeper.shape[0])
+        return n_rows * _row_bytes(keeper) + 2 * _page_bytes(keeper)
+
+    @property
+    def least_kept(self) -> int:
+        """What is kept at the least: two pages of each."""
+        return sum(2 * _page_bytes(keeper) for keeper in self.keepers)
+
+    def __call__(self, fit: Fit) -> int:
+        """Bytes of the process."""
+        pairs = list(zip(self.lanes, fit.rows, strict=True))
+        work = max(_work(lane, n) for lane, n in pairs)
+        result = max(_result(lane, n) for lane, n in pairs)
+        return self.base + fit.kept + fit.threads * work + fit.flight * result
+
+    def floor(self) -> int:
+        """Bytes that the process takes at the least."""
+        return self(Fit(1, 1, [self._least(lane, 1) for lane in self.lanes], self.least_kept))
+
+    @staticmethod
+    def _least(lane: Lane, rows: int) -> int:
+        """Rows as a multiple of what the lane's sinks ask for."""
+        rows = max(lane.step, rows // lane.step * lane.step)
+        return max(1, min(rows, lane.stream.shape[0]))
+
+    def fit(self, threads: int, memory: int | None) -> Fit:
+        """As many threads, units and kept rows as `memory` allows.
+
+        What costs least is given up first: units ahead; then the length of units down to their
+        overlap, and to 1 MiB of input, below which a task costs more than its work; then threads;
+        then the rest of their length; what is kept, last of all, so that rows are read again.
+        """
+        rows = [unit_rows(lane.stream, lane.step) for lane in self.lanes]
+        fit = Fit(threads, threads + 2, rows, self.kept(threads + 2, rows))
+        if memory is None:
+            return fit
+        smaller = fit
+        for smaller in self._smaller(fit):
+            if self(smaller) <= memory:
+                return smaller
+        over = self(smaller) - memory
+        return replace(smaller, kept=max(self.least_kept, smaller.kept - over))
+
+    def _smaller(self, fit: Fit) -> Iterator[Fit]:
+        """Fits that take less and less, all rows kept."""
+        yield fit
+        for flight in range(fit.flight - 1, fit.threads - 1, -1):
+            fit = self._with(fit, flight=flight)
+            yield fit
+        soft = [self._least(lane, _shortest(lane)) for lane in self.lanes]
+        shorter = list(self._shortened(fit, soft))
+        yield from shorter
+        fit = shorter[-1]
+        for threads in range(fit.threads - 1, 0, -1):
+            fit = self._with(fit, threads=threads, flight=threads)
+            yield fit
+        yield from self._shortened(fit, [self._least(lane, 1) for lane in self.lanes])
+
+    def _shortened(self, fit: Fit, least: Sequence[int]) -> Iterator[Fit]:
+        """Units half as long, and so on, down to the least."""
+        yield fit
+        while any(n > low for n, low in zip(fit.rows, least, strict=True)):
+            rows = [max(low, self._least(lane, n // 2)) if n > low else n
+                    for lane, n, low in zip(self.lanes, fit.rows, least, strict=True)]
+            fit = self._with(fit, rows=rows)
+            yield fit
+
+    def _with(self, fit: Fit, **changes: Any) -> Fit:
+        fit = replace(fit, **changes)
+        return replace(fit, kept=self.kept(fit.flight, fit.rows))
+
+
+def _shortest(lane: Lane) -> int:
+    """Rows of a unit below which its overlap, or the cost of a task, counts."""
+    stream, file = lane.stream, roots(lane.stream)[0]
+    ratio = file.header.sample_rate / stream.header.sample_rate
+    return max(int(getattr(stream, "halo", 0)),
+               int(_LEAST_UNIT_BYTES // max(Fraction(1), ratio * file.row_bytes)))
+
+
+def _work(lane: Lane, rows: int) -> int:
+    """Bytes that a thread takes for a unit, its sinks' work included."""
+    sinks = max((sink.work_bytes(rows) for sink in lane.sinks), default=0)
+    reading = (lane.long if lane.long is not None else lane.stream).work_bytes(rows)
+    return reading + sinks
+
+
+def _result(lane: Lane, rows: int) -> int:
+    """Bytes that wait to be merged, of a unit."""
+    return max([rows * lane.stream.row_bytes, *(sink.part_bytes(rows) for sink in lane.sinks)])
+
+
+def _spans(lane: Lane, rows: int, keeper: Kept) -> list[tuple[int, int]]:
+    """Rows of what is kept that a unit of a lane reads, and that the next one lies further."""
+    if lane.long is None:
+        return _spans_of(lane.stream, rows, keeper)
+    run = SEGMENT * lane.long.run_segments
+    return _spans_of(lane.long.source, min(run, lane.long.source.shape[0]), keeper)
+
+
+def _spans_of(stream: Stream, rows: int, keeper: Kept) -> list[tuple[int, int]]:
+    if stream is keeper:
+        return [(rows, rows)]
+    found = []
+    for index, source in enumerate(stream.inputs()):
+        count = stream.needs_of(index, 0, min(rows, stream.shape[0]))[1]
+        advance = int(rows * source.header.sample_rate / stream.header.sample_rate)
+        found += [(max(span, _beyond(source, count, keeper)), step)
+                  for span, step in _spans_of(source, advance, keeper)]
+    return found
+
+
+def _beyond(stream: Stream, rows: int, keeper: Kept) -> int:
+    """Rows of what is kept that rows of a stream reach over."""
+    while stream is not keeper and stream.inputs():
+        rows = stream.needs_of(0, 0, min(rows, stream.shape[0]))[1]
+        stream = stream.inputs()[0]
+    return rows
+
+
+def _row_bytes(keeper: Kept) -> int:
+    """Bytes of a kept row, in each form that it is kept in."""
+    more = keeper.recorded_form if isinstance(keeper, KeptVoltages) else None
+    return keeper.row_bytes if more is None else more.row_bytes
+
+
+def _page_bytes(keeper: Kept) -> int:
+    more = keeper.recorded_form if isinstance(keeper, KeptVoltages) else None
+    return keeper.page_bytes if more is None else more.page_bytes

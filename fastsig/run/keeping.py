@@ -1,0 +1,183 @@
+"""Keeping: equal stages become one, and rows that are read more than once are kept in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fastsig.run.fusing import form_of
+from fastsig.stages.integrate import Integrate
+from fastsig.stream import SpectrumStream, Stage, Stream
+from fastsig.stream.kept import Kept, keep
+
+__all__ = ["Kept", "keepers", "kept", "unified"]
+
+_LEAST_SHARE = 16  # an overlap of less than this part of a unit costs less read again than kept
+
+
+def unified(streams: Sequence[Stream]) -> list[Stream]:
+    """The same chains, in which stages that are equal on one source are one object."""
+    known: list[Stream] = []
+    return [_representative(stream, known) for stream in streams]
+
+
+def _representative(stream: Stream, known: list[Stream]) -> Stream:
+    sources = tuple(_representative(source, known) for source in stream.inputs())
+    for other in known:
+        if other is stream or _is_equal(stream, sources, other):
+            return other
+    made: Any = stream
+    if any(new is not old for new, old in zip(sources, stream.inputs(), strict=True)):
+        made = made.with_source(*sources)
+    known.append(made)
+    return made  # type: ignore[no-any-return]
+
+
+def _is_equal(stream: Stream, sources: tuple[Stream, ...], other: Stream) -> bool:
+    """Whether two stages were made by equal arguments on the same sources."""
+    if (type(stream) is not type(other) or not isinstance(stream, Stage)
+            or not isinstance(other, Stage) or len(sources) != len(other.inputs())):
+        return False
+    if any(one is not two for one, two in zip(sources, other.inputs(), strict=True)):
+        return False
+    one, two = stream.arguments(), other.arguments()
+    return one.keys() == two.keys() and all(_same(one[key], two[key]) for key in one)
+
+
+def _same(one: Any, two: Any) -> bool:
+    if one is two:
+        return True
+    try:
+        return type(one) is type(two) and bool(np.all(one == two))
+    except (TypeError, ValueError):
+        return False
+
+
+@dataclass
+class _Readers:
+    """How often the rows of a stream are read in a pass, and by which stages."""
+
+    times: int = 0
+    stages: list[Stream | None] = field(default_factory=list)
+
+
+def kept(streams: Sequence[Stream], unit_rows: Sequence[int]) -> list[Stream]:
+    """The chains of a pass with a `Kept` wherever rows would be read more than once.
+
+    Parameters
+    ----------
+    streams : sequence of Stream
+        Chains of `unified`, not fused yet.
+    unit_rows : sequence of int
+        Rows that a unit of each has.
+    """
+    order: list[Stream] = []
+    readers: dict[int, _Readers] = {}
+    for stream in streams:
+        _visit(stream, order)
+    for stream in streams:
+        _reader(readers, stream, None, 1)
+    overlapped = {id(source) for stream, rows in zip(streams, unit_rows, strict=True)
+                  for source in _overlapped(stream, rows)}
+    between: set[int] = set()
+    for stream in reversed(order):  # those that read before those that are read
+        found = readers[id(stream)]
+        read_again = id(stream) in overlapped
+        if (found.times > 1 or read_again) and not _taken_whole(stream, found.stages):
+            between.add(id(stream))
+        for source in stream.inputs():
+            _reader(readers, source, stream, _passed_on(stream, found, id(stream) in between))
+    pages: dict[int, int] = {}
+    for stream, rows in zip(streams, unit_rows, strict=True):
+        _pages(stream, Fraction(rows), pages)
+    make = {number: partial(keep, page_rows=pages[number],
+                            recorded=_as_recorded(number, readers)) for number in between}
+    made: dict[int, Any] = {}
+    return [_rebuilt(stream, make, made) for stream in streams]
+
+
+def _pages(stream: Stream, rows: Fraction, pages: dict[int, int]) -> None:
+    """Rows of every stream by which units advance: pages are not longer, so threads share them."""
+    pages[id(stream)] = min(max(1, int(rows)), pages.get(id(stream), 2**62))
+    for source in stream.inputs():
+        _pages(source, rows * source.header.sample_rate / stream.header.sample_rate, pages)
+
+
+def _as_recorded(number: int, readers: dict[int, _Readers]) -> bool:
+    """Whether all who read voltages are fused with those that read them, and take recorded ones."""
+    return all(reader is not None and all(
+        above is not None and form_of(above) is not None for above in readers[id(reader)].stages)
+        for reader in readers[number].stages)
+
+
+def _visit(stream: Stream, order: list[Stream]) -> None:
+    """All streams, sources before what reads them, each once."""
+    if any(known is stream for known in order):
+        return
+    for source in stream.inputs():
+        _visit(source, order)
+    order.append(stream)
+
+
+def _reader(readers: dict[int, _Readers], stream: Stream, reader: Stream | None, times: int
+            ) -> None:
+    found = readers.setdefault(id(stream), _Readers())
+    found.times += times
+    found.stages.append(reader)
+
+
+def _taken_whole(stream: Stream, stages: Sequence[Stream | None]) -> bool:
+    """Whether all who read a stream do so in one loop with it, which is faster than keeping it."""
+    return all(reader is not None and (_summed(stream, reader) or (form_of(reader) is not None
+                                       and stream is reader.inputs()[0])) for reader in stages)
+
+
+def _summed(stream: Stream, reader: Stream) -> bool:
+    """Whether a reader has a stream add up groups in a way of its own."""
+    return (isinstance(reader, Integrate) and isinstance(stream, SpectrumStream)
+            and type(stream).group_sums is not SpectrumStream.group_sums)
+
+
+def _passed_on(stream: Stream, found: _Readers, is_kept: bool) -> int:
+    """How often the sources of a stream are read."""
+    if not is_kept:
+        return found.times
+    sums = sum(reader is not None and _summed(stream, reader) for reader in found.stages)
+    return sums + (sums < len(found.stages))
+
+
+def _overlapped(stream: Stream, rows: int) -> list[Stream]:
+    """Sources of which units of so many rows, side by side, read a good part twice."""
+    found = []
+    while isinstance(stream, Stage) and len(stream.inputs()) == 1:
+        source = stream.inputs()[0]
+        count = stream.needs(0, min(rows, stream.shape[0]))[1]
+        if sum(stream.overlap) * _LEAST_SHARE > count - sum(stream.overlap):
+            found.append(source)
+        stream, rows = source, count
+    return found
+
+
+def _rebuilt(stream: Stream, make: Mapping[int, Callable[[Stream], Kept]], made: dict[int, Any]
+             ) -> Stream:
+    if id(stream) in made:
+        return made[id(stream)]  # type: ignore[no-any-return]
+    sources = tuple(_rebuilt(source, make, made) for source in stream.inputs())
+    new: Any = stream
+    if any(one is not two for one, two in zip(sources, stream.inputs(), strict=True)):
+        new = new.with_source(*sources)
+    made[id(stream)] = make[id(stream)](new) if id(stream) in make else new
+    return made[id(stream)]  # type: ignore[no-any-return]
+
+
+def keepers(streams: Sequence[Stream]) -> list[Kept]:
+    """Every `Kept` of the chains, each once."""
+    order: list[Stream] = []
+    for stream in streams:
+        _visit(stream, order)
+    return [stream for stream in order if isinstance(stream, Kept)]

@@ -1,0 +1,110 @@
+"""Lanes of a pass: a chain, the sinks that take its blocks, and the units that it runs in.
+
+A unit is some whole rows, or a run of segments of one row of the chain's deepest long integration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import lcm
+from typing import Any, NamedTuple
+
+from fastsig.run.chains import reach, roots
+from fastsig.run.long_rows import long_integration
+from fastsig.stages.integrate import SEGMENT, Integrate
+from fastsig.stream import Sink, Stream
+
+__all__ = ["Lane", "Unit", "describe_unit"]
+
+
+class Unit(NamedTuple):
+    """Rows `row` to ``row + n - 1``; or of one row `n_segment` segments from `segment` on."""
+
+    row: int
+    n: int
+    segment: int = 0
+    n_segment: int = 0
+    last: bool = True
+
+
+@dataclass
+class Lane:
+    """A chain, and the sinks that take its blocks.
+
+    Parameters
+    ----------
+    stream : Stream
+        The chain as it is read, fused and with what it shares.
+    sinks : list of Sink
+        All of one length of segment, or of any.
+    step : int
+        Units are multiples of so many rows.
+    rows : int
+        Rows of a unit.
+    """
+
+    stream: Stream
+    sinks: list[Sink]
+    step: int = 1
+    rows: int = 1
+    long: Integrate | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        self.long = long_integration(self.stream)
+        self.step = lcm(self.step, *(sink.segment or 1 for sink in self.sinks))
+
+    @property
+    def segment(self) -> int | None:
+        """Rows of a part of every sink, where a sink asks for exactly so many."""
+        return max((sink.segment or 0 for sink in self.sinks), default=0) or None
+
+    def read(self, unit: Unit) -> Any:
+        """What a thread reads for a unit: a block, or sums of segments."""
+        if self.long is not None:
+            return self.long.segment_sums(unit.row, unit.segment, unit.n_segment)
+        return self.stream.read_block(unit.row, unit.n)
+
+    def units(self) -> Iterator[Unit]:
+        """The units, in order."""
+        if self.long is not None:
+            yield from self._segments(self.long)
+            return
+        if any(sink.sparse for sink in self.sinks):
+            yield from (Unit(start, stop - start) for start, stop in self.sinks[0].spans())
+            return
+        rows = self.stream.shape[0]
+        for row in range(0, rows, self.rows):
+            yield Unit(row, min(self.rows, rows - row))
+
+    def _segments(self, long: Integrate) -> Iterator[Unit]:
+        run = long.run_segments
+        for row in range(long.shape[0]):
+            count = long.segments(row)
+            for first in range(0, count, run):
+                n = min(run, count - first)
+                yield Unit(row, 1, first, n, first + n == count)
+
+    def begin(self, unit: Unit) -> int:
+        """First row of what it shares, or of the file, that a unit needs: units go by it."""
+        if self.long is not None:
+            start, count = self.long.needs(unit.row, 1)
+            first = unit.segment * SEGMENT
+            return reach(self.long.source, start + first, min(SEGMENT, count - first))[0]
+        return reach(self.stream, unit.row, unit.n)[0]
+
+    @property
+    def feed_rows(self) -> int:
+        """Rows of a block above a long integration: as few as its stages and sinks allow."""
+        halo = int(4 * getattr(self.stream, "halo", 0)) if self.stream is not self.long else 1
+        step = lcm(self.step, self.stream.align)
+        return max(1, min(-(-max(1, halo) // step) * step, self.stream.shape[0]))
+
+
+def describe_unit(lane: Lane, unit: Unit) -> str:
+    """A unit as text for error notes: the file and its sample range."""
+    file: Any = roots(lane.stream)[0]
+    head = lane.stream if lane.long is None else lane.long
+    ratio = file.header.sample_rate / head.header.sample_rate
+    first, stop = int(unit.row * ratio), int((unit.row + unit.n) * ratio)
+    return f"rows {unit.row} to {unit.row + unit.n} ({file.path}, from sample {first} to {stop})"

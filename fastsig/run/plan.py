@@ -1,0 +1,223 @@
+"""How a pass runs: what is fused and kept, in what pieces, with how much memory.
+
+Workers and memory decide how long units are and how many run at a time, never what adds up to
+what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import lcm
+
+from fastsig.errors import PlanError, UsageError
+from fastsig.memory import resident_bytes
+from fastsig.run.chains import roots
+from fastsig.run.fitting import Need, unit_rows
+from fastsig.run.fusing import fuse, narrowed
+from fastsig.run.keeping import Kept, keepers, kept, unified
+from fastsig.run.lanes import Lane
+from fastsig.stages.integrate import SEGMENT
+from fastsig.stages.spectrometer import Spectrometer
+from fastsig.stream import Sink, Stage, Stream, VoltageStream
+from fastsig.threads import processors
+
+__all__ = ["Node", "Plan", "plan"]
+
+_ALLOWANCE = 2**26  # interpreter, compiler and allocator growth while running
+
+
+@dataclass(frozen=True)
+class Node:
+    """A step of a plan, for `--explain`."""
+
+    name: str
+    stages: tuple[str, ...]
+    rows: int
+    overlap: tuple[int, int]
+    align: int
+    row_bytes: int
+    work_bytes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A pass that is ready to run.
+
+    Parameters
+    ----------
+    lanes : list of Lane
+    given : list of Sink
+        All sinks, in the order in which they were given.
+    workers, in_flight : int
+        Threads, and most units begun and not yet merged.
+    memory, floor : int
+        Bytes that the process is expected to take, and would take at the least.
+    kept_bytes : int
+        Rows that are kept for other units and lanes, part of `memory`.
+    asked : list of int
+        Bytes that each `Kept` would take to read nothing twice.
+    """
+
+    lanes: list[Lane]
+    given: list[Sink]
+    workers: int
+    in_flight: int
+    memory: int
+    floor: int
+    kept_bytes: int
+    asked: list[int]
+
+    @property
+    def reads_again(self) -> bool:
+        """Whether memory is too short to keep all that is needed again."""
+        return self.kept_bytes < sum(self.asked)
+
+    def shares(self) -> list[int]:
+        """Bytes that each `Kept` may take, in proportion to what it would."""
+        total = max(1, sum(self.asked))
+        return [self.kept_bytes * part // total for part in self.asked]
+
+    @property
+    def keepers(self) -> list[Kept]:
+        """What keeps rows between units and lanes."""
+        return keepers([lane.stream for lane in self.lanes])
+
+    @property
+    def sinks(self) -> list[Sink]:
+        """All sinks."""
+        return [sink for lane in self.lanes for sink in lane.sinks]
+
+    @property
+    def name(self) -> str:
+        """What the pass is for, by the names of its sinks."""
+        return " and ".join(dict.fromkeys(sink.name for sink in self.sinks))
+
+    @property
+    def input_rows(self) -> int:
+        """Rows of files that the pass goes through, those of each lane counted."""
+        return sum(roots(lane.stream)[0].shape[0] for lane in self.lanes)
+
+    def nodes(self, lane: Lane) -> list[Node]:
+        """The steps of a lane, from the file on."""
+        steps: list[Node] = []
+        stream: Stream | None = lane.stream
+        while stream is not None:
+            steps.append(_node(stream))
+            below = stream.source if isinstance(stream, Spectrometer) else stream
+            stream = below.inputs()[0] if below.inputs() else None
+        return steps[::-1]
+
+    def explain(self) -> str:
+        """The plan as text, lane by lane."""
+        return "\n".join([*map(self._explain_lane, self.lanes), self._explain_memory()])
+
+    def _explain_lane(self, lane: Lane) -> str:
+        lines = [f"{'step':<16}{'stages':<20}{'rows':>12}{'overlap':>14}{'align':>8}"
+                 f"{'row bytes':>12}{'thread bytes':>14}"]
+        for node in self.nodes(lane):
+            overlap = "+".join(map(str, node.overlap))
+            lines.append(
+                f"{node.name:<16}{'+'.join(node.stages):<20}{node.rows:>12}{overlap:>14}"
+                f"{node.align:>8}{node.row_bytes:>12}{node.work_bytes:>14}")
+        unit = f"{lane.rows} rows" if lane.long is None else (
+            f"up to {lane.long.run_segments} segments of {SEGMENT} spectra")
+        sinks = " and ".join(dict.fromkeys(sink.name for sink in lane.sinks)) or "nothing"
+        return "\n".join([*lines, f"to {sinks}; a unit is {unit}"])
+
+    def _explain_memory(self) -> str:
+        keeps = f"{self.kept_bytes / 1e6:.0f} MB kept between units, " if self.kept_bytes else ""
+        again = "some rows are read again for want of memory; " if self.reads_again else ""
+        return (f"{self.workers} workers, {self.in_flight} units in flight; {again}{keeps}memory "
+                f"about {self.memory / 1e6:.0f} MB (at least {self.floor / 1e6:.0f} MB)")
+
+
+def _node(stream: Stream) -> Node:
+    stages: tuple[str, ...] = (stream.name,) if isinstance(stream, Stage) else ("read",)
+    overlap = stream.overlap if isinstance(stream, Stage) else (0, 0)
+    if isinstance(stream, Spectrometer):
+        stages, overlap = ("channelize", "detect"), stream.source.overlap
+    return Node(type(stream).__name__, stages, stream.shape[0], overlap, stream.align,
+                stream.row_bytes, stream.work_bytes(1))
+
+
+def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | None = None,
+         fused: bool = True) -> Plan:
+    """Plan the pass that sinks take, each over its own chain.
+
+    Parameters
+    ----------
+    sinks : sequence of Sink
+        Chains that are equal in part are computed once.
+    workers : int, optional
+        Most threads to use; as many as the process may use by default.
+    memory : int, optional
+        Most bytes that the whole process may take.
+    fused : bool
+        Whether to use fused kernels (same result, byte for byte).
+
+    Raises
+    ------
+    UsageError
+        Where there are no sinks, or `workers` is below 1.
+    PlanError
+        Where `memory` is below the floor, which it names.
+    """
+    threads = processors() if workers is None else workers
+    if threads < 1:
+        raise UsageError(f"workers = {workers}; allowed: 1 or more")
+    if not sinks:
+        raise UsageError("no products; allowed: 1 or more")
+    lanes = _lanes(sinks, fused=fused)
+    base = resident_bytes() + _ALLOWANCE + sum(sink.held_bytes for sink in sinks)
+    need = Need(lanes, base, keepers([lane.stream for lane in lanes]))
+    floor = need.floor()
+    if memory is not None and memory < floor:
+        raise PlanError(f"--memory {memory / 1e6:.0f}MB is below the floor of this plan, "
+                        f"{-(-floor // 10**6)}MB")
+    fit = need.fit(threads, memory)
+    for lane, rows in zip(lanes, fit.rows, strict=True):
+        lane.rows = rows
+    asked = need.kept_each(fit.flight, fit.rows)
+    return Plan(lanes, list(sinks), fit.threads, fit.flight, need(fit), floor, fit.kept, asked)
+
+
+def _lanes(sinks: Sequence[Sink], *, fused: bool) -> list[Lane]:
+    """Lanes with equal stages made one, what is read more than once kept, the rest fused."""
+    chains = unified([narrowed(sink.stream) for sink in sinks])
+    groups: list[tuple[Stream, list[Sink]]] = []
+    for chain, sink in zip(chains, sinks, strict=True):
+        for stream, members in groups:
+            if stream is chain and _together(members, sink):
+                members.append(sink)
+                break
+        else:
+            groups.append((chain, [sink]))
+    streams = [stream for stream, _ in groups]
+    rows = [unit_rows(stream, _step(members)) for stream, members in groups]
+    streams = kept(streams, rows)
+    made: dict[int, Stream] = {}
+    if fused:
+        streams = [fuse(stream, made) for stream in streams]
+    return [Lane(_reading(stream, members), members)
+            for stream, (_, members) in zip(streams, groups, strict=True)]
+
+
+def _together(members: Sequence[Sink], sink: Sink) -> bool:
+    """Whether a sink can take the blocks that others take: segments of one length, all rows."""
+    every = [*members, sink]
+    segments = {each.segment for each in every} - {None}
+    return len(segments) <= 1 and len({each.as_recorded for each in every}) == 1 and not any(
+        each.sparse for each in every)
+
+
+def _step(sinks: Sequence[Sink]) -> int:
+    return lcm(*(sink.segment or 1 for sink in sinks))
+
+
+def _reading(stream: Stream, sinks: Sequence[Sink]) -> Stream:
+    """The form in which voltages are read: as recorded for sinks that take whole numbers."""
+    if isinstance(stream, VoltageStream) and all(sink.as_recorded for sink in sinks):
+        recorded = stream.as_recorded()
+        return recorded if recorded.dtype.kind == "i" else stream
+    return stream

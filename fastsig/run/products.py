@@ -1,0 +1,181 @@
+"""Products: chains written as files, whatever they hold, in one pass."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from fastsig.errors import FastsigWarning, PlanError, UsageError
+from fastsig.run.engine import Progress, execute, run
+from fastsig.run.plan import Plan, plan
+from fastsig.run.spectra_file import SpectraFile
+from fastsig.run.voltage_file import VoltageFile
+from fastsig.stages.integrate import Integrate
+from fastsig.stream import Sink, Stream
+
+__all__ = ["Product", "plan_products", "products", "write", "write_many"]
+
+_log = logging.getLogger(__name__)
+
+Product = SpectraFile | VoltageFile
+
+#: Kinds of streams, and the sink that writes them.
+_KINDS: dict[str, type[Product]] = {"spectra": SpectraFile, "voltage": VoltageFile}
+
+
+def products(
+    streams: Sequence[Any], paths: Sequence[str | os.PathLike[str]], *,
+    workers: int | None = None, memory: int | None = None, progress: Progress | None = None,
+    **options: Any,
+) -> list[Product]:
+    """The sinks that write chains; what no header tells of their inputs is found in a pass first.
+
+    Parameters
+    ----------
+    streams : sequence of chain or Stream
+        Voltages or spectra.
+    paths : sequence of path
+        A name for each.
+    workers, memory, progress
+        Of that pass.
+    **options
+        As of `fastsig.run.spectra_file.SpectraFile` and `fastsig.run.voltage_file.VoltageFile`.
+
+    Raises
+    ------
+    UsageError, PlanError, FormatError
+        As of these.
+    """
+    chains: list[Stream] = [getattr(each, "stream", each) for each in streams]
+    if len(paths) != len(chains):
+        raise UsageError(f"{len(paths)} paths for {len(chains)} products; allowed: one each")
+    kinds = [_kind(stream) for stream in chains]
+    for stream in chains:
+        _warn_of_length(stream)
+    surveys = [kind.survey(stream, path, **options)
+               for kind, stream, path in zip(kinds, chains, paths, strict=True)]
+    told = {id(survey): getattr(survey, "told", None) for survey in surveys}
+    asked = [survey for survey in surveys if survey is not None and told[id(survey)] is None]
+    found = iter(run(asked, workers=workers, memory=memory, progress=progress) if asked else ())
+    known = [told[id(survey)] or next(found) if survey is not None else None
+             for survey in surveys]
+    return [kind(stream, path, surveyed=surveyed, **options) for kind, stream, path, surveyed in
+            zip(kinds, chains, paths, known, strict=True)]
+
+
+def _kind(stream: Stream) -> type[Product]:
+    if stream.kind not in _KINDS:
+        raise PlanError(f"{stream.path}: {stream.kind} cannot be written; allowed: "
+                        f"{', '.join(_KINDS)}")
+    return _KINDS[stream.kind]
+
+
+def _warn_of_length(stream: Stream) -> None:
+    if isinstance(stream, Integrate) and stream.n_int > stream.source.shape[0]:
+        warnings.warn(
+            f"{stream.path}: its {stream.source.shape[0]} spectra are fewer than the "
+            f"{stream.n_int} of one integration; the weight tells", FastsigWarning, stacklevel=4,
+        )
+
+
+def plan_products(made: Sequence[Product], *sinks: Sink, workers: int | None = None,
+                  memory: int | None = None, fused: bool = True) -> Plan:
+    """The plan of writing products in one pass, which other sinks may take beside them.
+
+    Raises
+    ------
+    UsageError
+        Where two have one name.
+    PlanError
+        As of `fastsig.run.plan.plan`.
+    """
+    names = [os.path.realpath(product.path) for product in made]
+    if len(set(names)) < len(names):
+        raise UsageError(f"{', '.join(product.path for product in made)}: two products of one "
+                         "name; allowed: a name for each")
+    return plan([*made, *sinks], workers=workers, memory=memory, fused=fused)
+
+
+def write(stream: Any, path: str | os.PathLike[str], *, workers: int | None = None,
+          memory: int | None = None, fused: bool = True, progress: Progress | None = None,
+          **options: Any) -> Product:
+    """Compute a chain and write it, in the format that `to` or the ending of `path` specifies.
+
+    The bytes written depend on the input and the chain's parameters alone.
+
+    Parameters
+    ----------
+    stream : chain or Stream
+        Voltages or spectra.
+    path : path
+        Final name of the product.
+    workers : int, optional
+        Threads; as many as the process may use by default.
+    memory : int, optional
+        Most bytes that the process may take.
+    fused : bool
+        Whether to use fused kernels.
+    progress : callable, optional
+        Called with the name of a pass, input rows done since the last call, and all of the pass.
+    **options
+        As of `fastsig.run.spectra_file.SpectraFile` and `fastsig.run.voltage_file.VoltageFile`.
+
+    Returns
+    -------
+    SpectraFile or VoltageFile
+        What was written, with `losses`, `n_bits`, `n_clipped` and `files`.
+
+    Raises
+    ------
+    UsageError
+        Where an option is not allowed.
+    PlanError
+        Where the chain cannot run, or not within `memory`; or something would be lost and `lossy`
+        is not given.
+    OutputError
+        Where the product exists or cannot be written.
+    DataError
+        Where an input cannot be read to its end.
+    """
+    return write_many([stream], [path], workers=workers, memory=memory, fused=fused,
+                      progress=progress, **options)[0]
+
+
+def write_many(
+    streams: Sequence[Any], paths: Sequence[str | os.PathLike[str]], *,
+    workers: int | None = None, memory: int | None = None, fused: bool = True,
+    progress: Progress | None = None, **options: Any,
+) -> list[Product]:
+    """Write several chains, each to its path, in one pass over what they have in common.
+
+    Each product is, byte for byte, the one that `write` makes. Where `memory` is too small to
+    keep what other chains still need, parts of the input are read again.
+
+    Parameters
+    ----------
+    streams : sequence of chain or Stream
+        Best made of one open file.
+    paths : sequence of path
+        Final names, as many and all different.
+    workers, memory, fused, progress, **options
+        As of `write`; `memory` is that of the whole run.
+
+    Raises
+    ------
+    UsageError, PlanError, OutputError, DataError
+        As of `write`. All products that were being written are removed.
+    """
+    made = products(streams, paths, workers=workers, memory=memory, progress=progress, **options)
+    for product in made:
+        product.refuse_losses()
+    ready = plan_products(made, workers=workers, memory=memory, fused=fused)
+    for product in made:
+        product.check()
+    execute(ready, progress=progress)
+    for product in made:
+        if isinstance(product, VoltageFile) and product.n_clipped:
+            _log.warning("%s: %d numbers were clipped", product.path, product.n_clipped)
+    return made

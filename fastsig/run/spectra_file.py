@@ -1,0 +1,292 @@
+"""SpectraFile: the sink that writes spectra, in FBH5 or another format.
+
+It is made before any file is: it knows the writer's class and options, what the files will take,
+and what they cannot carry.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from fastsig import registry
+from fastsig.errors import OutputError, PlanError, UsageError
+from fastsig.io.outputs import check_file_bytes, output_names
+from fastsig.io.provenance import input_files, provenance
+from fastsig.io.safe import check_name, check_output
+from fastsig.io.spectra_writing import Sizes, SpectraWriter
+from fastsig.run.surveys import SpectraSurvey, Surveyed
+from fastsig.stages.select import SelectSpectra
+from fastsig.stream import Block, Sink, SpectrumStream, Stream
+
+__all__ = ["SpectraFile", "spectra_format"]
+
+_SUFFIXES = {".h5": "fbh5", ".hdf5": "fbh5", ".fil": "sigproc", ".fits": "psrfits",
+             ".sf": "psrfits", ".dat": "presto"}
+
+class SpectraFile(Sink):
+    """Files of spectra: what they take and lose is known before they are begun.
+
+    Parameters
+    ----------
+    stream : SpectrumStream
+        The chain.
+    path : path
+        Name of the file; ``{file}`` in it stands for numbers, where there are several.
+    to : {"fbh5", "sigproc", "psrfits", "presto", "hifast"}, optional
+        The format; by default what the ending of `path` stands for (.h5, .fil, .fits, .dat), else
+        FBH5.
+    bits : int, optional
+        Of a number; 32 for FBH5 by default, for others the fewest that carry all values.
+    scale : float
+        What values are multiplied by before they become SIGPROC's codes.
+    file_bytes : int, optional
+        Most bytes of a PSRFITS file's table.
+    compression, blank : str, optional
+        As of the writers of FBH5 and SIGPROC.
+    lossy : bool
+        Whether to write although the format cannot carry everything.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    hash_inputs : bool
+        Hash all of every input for the provenance, not its ends alone.
+    surveyed : Surveyed, optional
+        Of `survey`, for formats whose bits depend on the values.
+
+    Raises
+    ------
+    UsageError
+        Where an option is not allowed for the format.
+    PlanError
+        Where the format cannot hold such spectra.
+    FormatError
+        Where the frequencies of the channels are not known.
+    """
+
+    name = "write"
+    ordered = True
+
+    def __init__(
+        self, stream: Stream, path: str | os.PathLike[str], *, to: str | None = None,
+        bits: int | None = None, scale: float = 1.0, file_bytes: int | None = None,
+        compression: str | None = None, blank: str | None = None, lossy: bool = False,
+        overwrite: bool = False, hash_inputs: bool = False, surveyed: Surveyed | None = None,
+    ) -> None:
+        super().__init__(stream)
+        if not isinstance(stream, SpectrumStream):
+            raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
+        self.spectra = stream
+        check_name(output_names(os.fspath(path), 1)[0])
+        check_file_bytes(file_bytes)
+        if not 1e-30 < scale < 1e30:  # NaN too
+            raise UsageError(f"scale = {scale:g}; allowed: above 1e-30, below 1e30")
+        _check_ending(os.fspath(path), to)
+        stream.header.require_channels(stream.path)
+        self.format = spectra_format(path, to) or "fbh5"
+        self._kind: type[SpectraWriter] = registry.spectra_writer(self.format)
+        _check_options(self._kind, bits, {"scale": scale != 1, "compression": compression,
+                                          "blank": blank, "file-size": file_bytes})
+        self.lossy, self._overwrite, self._hash_inputs = lossy, overwrite, hash_inputs
+        known = surveyed or Surveyed(weights_vary=True, codes=None)
+        self.n_bits = bits or (
+            32 if self.format == "fbh5" else self._kind.exact_bits(known.codes))
+        exact = known.codes is not None and self.n_bits >= self._kind.exact_bits(known.codes)
+        self.options = _options(self.format, stream, self.n_bits, scale, file_bytes, compression,
+                                blank, exact=exact)
+        #: What the files take.
+        self.sizes: Sizes = self._kind.sizes(stream.shape, **self.options)
+        #: What the files cannot carry.
+        self.losses = self._losses(known, exact=exact)
+        #: Name of the file, or of the first of several.
+        self.path = os.fspath(path) if self.format == "psrfits" else output_names(
+            os.fspath(path), 1)[0]
+        self._writer: SpectraWriter | None = None
+
+    @staticmethod
+    def survey(stream: Stream, path: str | os.PathLike[str], *, to: str | None = None,
+               bits: int | None = None, **_: Any) -> SpectraSurvey | None:
+        """The sink that finds what decides bits and losses; None where headers tell enough.
+
+        Where `bits` is not given and the input holds codes, or may have weights that no header
+        tells, a chain that copies a file reads it once. Of what is computed the worst is taken.
+        """
+        simple = (spectra_format(path, to) or "fbh5") == "fbh5"
+        if simple or _place(stream) is None or not isinstance(stream, SpectrumStream):
+            return None
+        return SpectraSurvey(stream, whole=bits is None)
+
+    def _losses(self, known: Surveyed, *, exact: bool) -> list[str]:
+        stream, name = self.spectra, self.format
+        losses = self._kind.losses(
+            stream.header, stream.shape, known.weights_vary, **self.options,
+            alike=_format_of(stream) == name, exact=exact)
+        left = [column for column in stream.columns
+                if column not in _CARRIED.get(name, stream.columns)]
+        if left:
+            losses.append(f"{name} has no place for what is known of each row: {', '.join(left)}")
+        if name not in _FRAMED and stream.header.specsys not in (None, "topocentric"):
+            losses.append(f"{name} has no place for the frame of frequencies, "
+                          f"{stream.header.specsys}")
+        if name not in _FRAMED and stream.header.rest_hz is not None:
+            losses.append(f"{name} has no place for a rest frequency")
+        if name == "hifast" and _hifast_fields(stream) is None and _of_hifast(stream):
+            losses.append("rows are missing: what else the file holds of rows is left out")
+        return losses
+
+    def refuse_losses(self) -> None:
+        """Raise `PlanError` where something would be lost and the user did not say that it may."""
+        if self.losses and not self.lossy:
+            raise PlanError(f"{self.path}: {'; '.join(self.losses)}. --lossy (lossy=True) writes "
+                            "it all the same; FBH5 keeps everything")
+
+    @property
+    def held_bytes(self) -> int:  # type: ignore[override]
+        """Memory of the writer."""
+        return self.sizes.memory
+
+    @property
+    def bytes(self) -> list[tuple[str, int]]:
+        """Names of files, and the bytes of each at most, as far as they are known."""
+        return [(self.path, self.sizes.disk)]
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the files that were written."""
+        return [self.path] if self._writer is None else self._writer.files
+
+    @property
+    def n_clipped(self) -> int:
+        """Values that did not fit into codes."""
+        return 0 if self._writer is None else self._writer.n_clipped
+
+    def check(self) -> None:
+        """Raise `OutputError` where the file may not be written, or replaces an input."""
+        check_output(output_names(self.path, 1)[0], overwrite=self._overwrite,
+                     inputs=input_files(self.spectra))
+
+    def __enter__(self) -> Self:
+        self.check()
+        self.refuse_losses()
+        more = {"provenance": provenance(self.spectra, hash_inputs=self._hash_inputs)} if (
+            self.format in ("fbh5", "hifast")) else {}
+        self._writer = self._kind(
+            self.path, self.spectra.header, self.spectra.shape,  # type: ignore[call-arg]
+            overwrite=self._overwrite, **self.options, **more)
+        self._writer.__enter__()
+        return self
+
+    def merge(self, part: Block) -> None:
+        """Write the next rows."""
+        self._begun.append(part.data, part.valid)
+
+    def finish(self, n_rows: int) -> SpectraFile:
+        """Write what is known of each row beside its values."""
+        self._begun.add_columns(self.spectra)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._begun.__exit__(kind, error, trace)
+
+    @property
+    def _begun(self) -> SpectraWriter:
+        if self._writer is None:
+            raise OutputError(self.path, "is written within a pass alone")
+        return self._writer
+
+
+def spectra_format(path: str | os.PathLike[str], to: str | None = None) -> str | None:
+    """The format to write spectra in: `to`, or what the name's ending stands for, or None."""
+    return to or _SUFFIXES.get(os.path.splitext(os.fspath(path))[1].lower())
+
+
+_WHOSE = {"scale": ("sigproc",), "compression": ("fbh5",), "blank": ("fbh5", "sigproc"),
+          "file-size": ("psrfits",)}
+
+
+# Formats that have a place for the frame of frequencies and the rest frequency.
+_FRAMED = ("fbh5", "hifast")
+# Columns that a format has a place for; FBH5 has one for all.
+_CARRIED: dict[str, dict[str, str]] = {
+    "hifast": {"ra_deg": "ra", "dec_deg": "dec"}, "sigproc": {}, "psrfits": {}, "presto": {}}
+
+
+# What a name ends in that stands for something else than spectra.
+_OTHERS = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".html", ".raw", ".dada", ".vdif", ".npy",
+           ".npz", ".txt", ".csv", ".json", ".xlsx", ".toml")
+
+
+def _check_ending(path: str, to: str | None) -> None:
+    if to is None and path.lower().endswith(_OTHERS):
+        raise UsageError(f"{path}: its ending stands for no format of spectra; give --to "
+                         f"{'|'.join(registry.spectra_writers())}")
+
+
+def _check_options(kind: type[SpectraWriter], bits: int | None, given: Mapping[str, Any]) -> None:
+    if bits is not None and bits not in kind.OFFERS:
+        raise UsageError(f"bits = {bits!r}; allowed for {kind.NAME}: "
+                         f"{', '.join(map(str, kind.OFFERS))}")
+    for option, value in given.items():
+        if value and kind.NAME not in _WHOSE[option]:
+            raise UsageError(f"{option} is no option of {kind.NAME}; allowed for "
+                             f"{', '.join(_WHOSE[option])}")
+
+
+def _options(name: str, stream: SpectrumStream, n_bits: int, scale: float, file_bytes: int | None,
+             compression: str | None, blank: str | None, *, exact: bool) -> dict[str, Any]:
+    """Options of the format's writer."""
+    if name == "fbh5":
+        return {"weight_channels": stream.weight_channels, "bits": n_bits,
+                "compression": compression or "bitshuffle", "blank": blank or "nan"}
+    options: dict[str, Any] = {"n_bits": n_bits}
+    if name == "sigproc":
+        options |= {"blank": blank or "mean"}
+        if scale != 1 or not (exact or n_bits == 32):  # then values are rounded
+            options["scale"] = 1 / scale
+    if name == "psrfits" and file_bytes is not None:
+        from fastsig.io.psrfits_writer import row_bytes
+
+        options["file_rows"] = max(1, file_bytes // row_bytes(stream.shape, n_bits))
+    if name == "hifast":
+        options["fields"] = _hifast_fields(stream) or _columns_of(stream, _CARRIED[name])
+    return options
+
+
+def _place(stream: Stream) -> tuple[Stream, tuple[int, int], tuple[int, int]] | None:
+    """The file that a chain copies rows and channels of; None where it computes anything."""
+    rows, channels = (0, stream.shape[0]), (0, stream.shape[-1])
+    while isinstance(stream, SelectSpectra):
+        rows = stream.rows[0] + rows[0], stream.rows[0] + rows[1]
+        channels = stream.channels[0] + channels[0], stream.channels[0] + channels[1]
+        stream = stream.source
+    return None if stream.inputs() else (stream, rows, channels)
+
+
+def _format_of(stream: Stream) -> str | None:
+    """Name of the format of the file that a chain copies."""
+    place = _place(stream)
+    return place[0].format_name if place else None
+
+
+def _of_hifast(stream: Stream) -> bool:
+    place = _place(stream)
+    return place is not None and place[0].format_name == "hifast"
+
+
+def _hifast_fields(stream: Stream) -> dict[str, Any] | None:
+    """What else a HiFAST file tells of the rows that a chain copies."""
+    place = _place(stream)
+    if place is None or place[0].format_name != "hifast":
+        return None
+    file: Any = place[0]
+    fields: dict[str, Any] | None = file.fields_of(*place[1:])
+    return fields
+
+
+def _columns_of(stream: SpectrumStream, names: Mapping[str, str]) -> dict[str, Any] | None:
+    """Columns of all rows under the names that a format has for them."""
+    there = {name: new for name, new in names.items() if name in stream.columns}
+    found = stream.read_columns(0, stream.shape[0]) if there else {}
+    return {new: found[name] for name, new in there.items()} or None

@@ -1,0 +1,118 @@
+"""Surveys: what a format's bits and losses depend on, found in a pass where no header tells."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastsig import validity
+from fastsig.stream import Block, Codes, Sink, SpectrumStream, VoltageStream
+from fastsig.validity import Spans
+
+__all__ = ["SpectraSurvey", "Surveyed", "ValidSpans"]
+
+
+class Surveyed(NamedTuple):
+    """Whether weights vary, and the range of values where all are whole numbers."""
+
+    weights_vary: bool
+    codes: Codes | None
+
+
+class _Range(NamedTuple):
+    """Of a part: whether weights vary, whether values are whole, the least and the most."""
+
+    varies: bool
+    whole: bool
+    low: float
+    high: float
+
+
+class SpectraSurvey(Sink):
+    """Whether the weights of spectra vary, and the range of their values.
+
+    Parameters
+    ----------
+    stream : SpectrumStream
+    whole : bool
+        Whether the range is asked for; it is known of codes.
+    """
+
+    name = "survey"
+
+    def __init__(self, stream: SpectrumStream, *, whole: bool) -> None:
+        super().__init__(stream)
+        self._full, self._codes = stream.all_valid(), stream.codes()
+        self._asked = whole and self._codes is None
+        self._sum = _Range(self._full is False, True, np.inf, -np.inf)
+
+    @property
+    def told(self) -> Surveyed | None:
+        """What headers alone tell, where that is enough."""
+        if self._full is None or self._asked:
+            return None
+        return Surveyed(not self._full, self._codes)
+
+    @property
+    def satisfied(self) -> bool:  # type: ignore[override]
+        """Whether further blocks change nothing: mostly after the first, of floats."""
+        known = self._sum.varies or self._full is not None
+        return known and not (self._asked and self._sum.whole)
+
+    def part_bytes(self, n: int) -> int:
+        """Next to nothing."""
+        return 64
+
+    def partial(self, block: Block) -> _Range:
+        """The range of a block."""
+        varies = bool((block.valid != 1).any())
+        if not self._asked:
+            return _Range(varies, False, np.inf, -np.inf)
+        weight = np.broadcast_to(block.valid, block.data.shape)
+        values = block.data[weight > 0] if varies else block.data
+        whole = bool((np.isfinite(values) & (values == np.rint(values))).all())
+        if not whole:
+            return _Range(varies, False, np.inf, -np.inf)
+        return _Range(varies, True, float(values.min(initial=np.inf)),
+                      float(values.max(initial=-np.inf)))
+
+    def merge(self, part: _Range) -> None:
+        """Take the range of the next block."""
+        varies, whole, low, high = self._sum
+        self._sum = _Range(varies or part.varies, whole and part.whole, min(low, part.low),
+                           max(high, part.high))
+
+    def finish(self, n_rows: int) -> Surveyed:
+        """What all blocks say."""
+        varies, whole, low, high = self._sum
+        found = Codes(int(low), int(high)) if self._asked and whole and low <= high else None
+        return Surveyed(varies, self._codes or found)
+
+
+class ValidSpans(Sink):
+    """Valid spans of each polarisation of voltages, where no header tells them."""
+
+    name = "survey"
+
+    def __init__(self, stream: VoltageStream) -> None:
+        super().__init__(stream)
+        self._found: list[list[Spans]] = [[validity.full(0, 0)] for _ in range(stream.n_pol)]
+
+    def part_bytes(self, n: int) -> int:
+        """The spans alone."""
+        return 2**16
+
+    def partial(self, block: Block) -> tuple[Spans, ...]:
+        """The spans of a block."""
+        spans: tuple[Spans, ...] = block.valid
+        return spans
+
+    def merge(self, part: tuple[Spans, ...]) -> None:
+        """Take the spans of the next block."""
+        for found, spans in zip(self._found, part, strict=True):
+            found.append(spans)
+
+    def finish(self, n_rows: int) -> tuple[Spans, ...]:
+        """Spans of all rows."""
+        return tuple(validity.as_spans(np.concatenate(found)) for found in self._found)

@@ -1,0 +1,188 @@
+"""VoltageFile: the sink that writes voltages, in the native or another format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+from fastsig import registry
+from fastsig.errors import PlanError, UsageError
+from fastsig.io.outputs import check_file_bytes, output_names
+from fastsig.io.provenance import input_files, voltage_provenance
+from fastsig.io.safe import check_name, check_output
+from fastsig.io.writing import Recording, VoltageWriter
+from fastsig.run.surveys import ValidSpans
+from fastsig.stream import Block, Sink, Stream, VoltageStream
+from fastsig.validity import Spans
+
+__all__ = ["VoltageFile", "voltage_format"]
+
+_SUFFIXES = {".h5": "native", ".hdf5": "native", ".raw": "guppi", ".dada": "dada", ".vdif": "vdif"}
+
+
+class VoltageFile(Sink):
+    """Files of voltages: what they take and lose is known before they are begun.
+
+    Parameters
+    ----------
+    stream : VoltageStream
+        A file, or a span of rows and channels of one.
+    path : path
+        Name of the file; ``{file}`` in it stands for numbers, where there are several.
+    to : {"native", "guppi", "dada", "vdif"}, optional
+        The format; by default what the ending of `path` stands for (.h5, .raw, .dada, .vdif).
+    bits : int, optional
+        Bits of a number in the file; by default as recorded, or the fewest that carry all values.
+    scale : float
+        What samples are multiplied by before they are rounded.
+    file_bytes : int, optional
+        Most bytes of a file, where the recording may be parted.
+    lossy : bool
+        Whether to write although the format cannot carry everything.
+    overwrite : bool
+        Whether existing files may be replaced.
+    hash_inputs : bool
+        Hash all of every input for the provenance, not its ends alone.
+    surveyed : tuple of Spans, optional
+        Valid spans of each polarisation, where no header tells them: of `survey`.
+
+    Raises
+    ------
+    UsageError, PlanError
+        Where the format is unknown, or cannot hold such voltages at all.
+    """
+
+    name = "copy"
+    ordered = True
+    as_recorded = True
+    sparse = True
+
+    def __init__(
+        self, stream: Stream, path: str | os.PathLike[str], *, to: str | None = None,
+        bits: int | None = None, scale: float = 1.0, file_bytes: int | None = None,
+        lossy: bool = False, overwrite: bool = False, hash_inputs: bool = False,
+        surveyed: tuple[Spans, ...] | None = None,
+    ) -> None:
+        super().__init__(stream)
+        if not isinstance(stream, VoltageStream):
+            raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: voltages")
+        check_name(output_names(os.fspath(path), 1)[0])
+        check_file_bytes(file_bytes)
+        name = voltage_format(path, to)
+        if name is None:
+            raise UsageError(f"{os.fspath(path)}: its ending tells no format; give --to "
+                             f"{'|'.join(registry.writers())}")
+        valid = stream.valid_spans() if surveyed is None else surveyed
+        if valid is None:
+            raise PlanError(f"{stream.path}: which samples are valid is not known; survey first")
+        recording = Recording(stream.header, stream.shape, valid, stream.levels, stream.path,
+                              _records(stream, hash_inputs))
+        self.writer: VoltageWriter = registry.writer(name)(
+            recording, path, n_bits=bits, scale=scale, file_bytes=file_bytes)
+        if recording.records is not None:  # what is lost is known only now
+            recording.records["provenance"]["losses"][:] = self.losses  # type: ignore[index]
+        self.lossy, self._overwrite = lossy, overwrite
+        self.format, self.path, self.segment = name, self.writer.path, self.writer.piece
+
+    @staticmethod
+    def survey(stream: Stream, path: str | os.PathLike[str], **_: Any) -> ValidSpans | None:
+        """The sink that finds the valid spans; None where headers tell them."""
+        if not isinstance(stream, VoltageStream) or stream.valid_spans() is not None:
+            return None
+        return ValidSpans(stream)
+
+    @property
+    def losses(self) -> list[str]:
+        """What the files cannot carry."""
+        return self.writer.losses
+
+    @property
+    def n_bits(self) -> int:
+        """Bits of a number in the files."""
+        return self.writer.n_bits
+
+    @property
+    def n_clipped(self) -> int:
+        """Numbers that did not fit."""
+        return self.writer.n_clipped
+
+    @property
+    def n_inexact(self) -> int:
+        """Numbers that were rounded."""
+        return self.writer.n_inexact
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """First row that is written, and the one after the last."""
+        return self.writer.rows
+
+    @property
+    def bytes(self) -> list[tuple[str, int]]:
+        """Names of the files, and the bytes of each."""
+        return self.writer.files
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the files."""
+        return [name for name, _ in self.writer.files]
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """The pieces of the format; a long gap has none."""
+        return ((start, start + n) for start, n in self.writer.pieces())
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that encoding a piece takes."""
+        return self.writer.work_bytes
+
+    def part_bytes(self, n: int) -> int:
+        """Memory of an encoded piece, which waits to be written."""
+        return self.writer.work_bytes
+
+    def refuse_losses(self) -> None:
+        """Raise `PlanError` where something would be lost and the user did not say that it may."""
+        if self.losses and not self.lossy:
+            whole = "" if self.format == "native" else "; native files keep everything"
+            raise PlanError(f"{self.path}: {'; '.join(self.losses)}. --lossy (lossy=True) writes "
+                            f"it all the same{whole}")
+
+    def check(self) -> None:
+        """Raise `OutputError` where a file may not be written, or replaces an input."""
+        inputs = input_files(self.stream)
+        for name in self.files:
+            check_output(name, overwrite=self._overwrite, inputs=inputs)
+
+    def __enter__(self) -> Self:
+        self.check()
+        self.refuse_losses()
+        self.writer.create(overwrite=self._overwrite).__enter__()
+        return self
+
+    def partial(self, block: Block) -> Any:
+        """A piece as it will lie in the file."""
+        return self.writer.encode(block)
+
+    def merge(self, part: Any) -> None:
+        """Write the next piece."""
+        self.writer.write(part)
+
+    def finish(self, n_rows: int) -> VoltageFile:
+        """The files, complete once the pass ends."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.writer.__exit__(kind, error, trace)
+
+
+def voltage_format(path: str | os.PathLike[str], to: str | None = None) -> str | None:
+    """The format to write: `to`, or what the name's ending stands for, or None."""
+    return to or _SUFFIXES.get(os.path.splitext(os.fspath(path))[1].lower())
+
+
+def _records(stream: VoltageStream, hash_inputs: bool) -> dict[str, Any]:
+    records: dict[str, Any] = {
+        "provenance": voltage_provenance(stream, [], hash_inputs=hash_inputs)}
+    truth = getattr(stream, "truth", None)  # of a whole file: a cut one's would mislead
+    return records | ({"truth": truth} if truth is not None else {})

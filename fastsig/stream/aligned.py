@@ -1,0 +1,136 @@
+"""Aligned: several streams on one clock, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig import validity
+from fastsig.errors import PlanError, UsageError
+from fastsig.stream.base import Block, Stream
+from fastsig.stream.spectra import SpectrumStream
+from fastsig.stream.voltages import VoltageStream
+from fastsig.time import elapsed
+
+__all__ = ["Aligned"]
+
+_SLACK = Fraction(1, 10**3)  # of a row: starts are known to 1 ns at the best
+
+
+class Aligned(Stream):
+    """Several streams, of beams or receivers, whose rows begin at the same times.
+
+    Row 0 is the earliest of all, and the last row the latest; a stream that lacks a row gives it
+    with weight 0 (spectra) or as not valid (voltages). Blocks have a tuple of arrays in the place
+    of one, and a tuple of what is valid.
+
+    Parameters
+    ----------
+    streams : sequence of Stream
+        Voltages, or spectra, all of one kind, whose rates are equal as fractions and whose starts
+        are whole rows apart.
+    names : sequence of str, optional
+        Of the streams; numbers by default.
+
+    Raises
+    ------
+    UsageError
+        Where there are no streams, or not as many names.
+    PlanError
+        Where kinds or rates differ, or starts are not whole rows apart.
+    """
+
+    kind = "aligned"
+
+    def __init__(self, streams: Sequence[Stream], names: Sequence[str] | None = None) -> None:
+        if not streams:
+            raise UsageError("no streams; allowed: 1 or more")
+        self.streams = tuple(getattr(each, "stream", each) for each in streams)
+        self.names = tuple(names or map(str, range(len(streams))))
+        if len(set(self.names)) != len(self.streams):
+            raise UsageError(f"names {', '.join(self.names)} for {len(self.streams)} streams; "
+                             "allowed: a name for each")
+        first = self.streams[0]
+        offsets = [self._offset(first, each) for each in self.streams]
+        earliest = min(offsets)
+        self.offsets = tuple(offset - earliest for offset in offsets)
+        stop = max(at + each.shape[0] for at, each in zip(self.offsets, self.streams, strict=True))
+        header = self.streams[offsets.index(earliest)].header
+        super().__init__(header, (stop, *first.shape[1:]), first.dtype, first.path)
+
+    @staticmethod
+    def _offset(first: Stream, other: Stream) -> int:
+        """Rows that another stream begins after the first."""
+        if not isinstance(other, (SpectrumStream, VoltageStream)) or other.kind != first.kind:
+            raise PlanError(f"{other.path}: holds {other.kind}, {first.path} {first.kind}; "
+                            "allowed: voltages, or spectra, throughout")
+        rate = first.header.sample_rate
+        if other.header.sample_rate != rate:
+            raise PlanError(f"{other.path}: has {float(other.header.sample_rate):.12g} rows a "
+                            f"second, {first.path} {float(rate):.12g}; allowed: equal rates")
+        rows = elapsed(first.start_time, other.start_time) * rate
+        if abs(rows - round(rows)) > _SLACK:
+            raise PlanError(f"{other.path}: begins {float(rows):.6f} rows after {first.path}; "
+                            "allowed: whole rows")
+        return round(rows)
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory of a row of all streams."""
+        return sum(each.row_bytes for each in self.streams)
+
+    @property
+    def align(self) -> int:
+        """Rows that are best read together; those of the stream that asks for most."""
+        return max(each.align for each in self.streams)
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to read `n` rows of all, one after the other."""
+        return n * self.row_bytes + max(each.work_bytes(n) for each in self.streams)
+
+    def inputs(self) -> tuple[Stream, ...]:
+        """The streams."""
+        return self.streams
+
+    def needs_of(self, index: int, start: int, n: int) -> tuple[int, int]:
+        """The rows of one of the streams, where it has them."""
+        offset, length = self.offsets[index], self.streams[index].shape[0]
+        first = min(max(0, start - offset), length)
+        return first, max(0, min(start + n - offset, length) - first)
+
+    def with_source(self, *sources: Stream) -> Aligned:
+        """The same of equal streams."""
+        return Aligned(sources, self.names)
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Rows of all streams: tuples of arrays and of what is valid."""
+        self._check_range(start, n)
+        blocks = [self._read_one(index, start, n) for index in range(len(self.streams))]
+        return Block(tuple(block.data for block in blocks),  # type: ignore[arg-type]
+                     tuple(block.valid for block in blocks), start, n)
+
+    def _read_one(self, index: int, start: int, n: int) -> Block:
+        """Rows of one stream, those that it lacks without weight."""
+        stream, (first, count) = self.streams[index], self.needs_of(index, start, n)
+        block = stream.read_block(first, count)
+        late = self.offsets[index] + first - start
+        if isinstance(stream, VoltageStream):
+            spans = tuple(validity.shift(each, self.offsets[index]) for each in block.valid)
+            return Block(_placed(block.data, n, late, 0), spans, start, n)
+        return Block(_placed(block.data, n, late, np.nan), _placed(block.valid, n, late, 0),
+                     start, n)
+
+
+def _placed(data: NDArray[Any], n: int, at: int, fill: float) -> NDArray[Any]:
+    """Rows within `n` rows of a fill value."""
+    if len(data) == n:
+        return data
+    out = np.full((n, *data.shape[1:]), fill, data.dtype)
+    if len(data):
+        out[at : at + len(data)] = data
+    out.flags.writeable = False
+    return out

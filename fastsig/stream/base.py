@@ -1,0 +1,222 @@
+"""Block and Stream: rows on an exact clock, read from anywhere by any thread."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Self
+
+import numpy as np
+from astropy import units as u
+from astropy.time import Time
+from numpy.typing import DTypeLike, NDArray
+
+from fastsig.errors import UsageError
+from fastsig.header import Header
+from fastsig.polarization import PolBasis
+from fastsig.time import sample_time
+
+__all__ = ["ENDLESS", "Block", "Stream"]
+
+#: Number of rows of a stream whose end is not known: more than any that ends.
+ENDLESS = 2**62
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of a stream.
+
+    Parameters
+    ----------
+    data : ndarray, shape (n, pol or product[, chan])
+        Voltages as recorded (0 where invalid), complex64 frames, or float32 mean spectra (NaN
+        where the weight is 0). Read-only.
+    valid : tuple of Spans, or ndarray
+        Voltages: one set of absolute sample spans a polarisation. Frames: float64 energies,
+        (n, 1) or (n, 3) for A, B and both. Spectra: float32 weights that broadcast against data.
+    start, n : int
+        First row and number of rows.
+    """
+
+    data: NDArray[Any]
+    valid: Any
+    start: int
+    n: int
+
+
+class Stream(ABC):
+    """Rows on an exact clock; see `fastsig.stream` for the kinds there are.
+
+    Parameters
+    ----------
+    header : Header
+        What the rows are.
+    shape : tuple of int
+        (row, pol or product[, chan]).
+    dtype : dtype
+        Type of the rows that `read_block` returns.
+    path : str
+        The file the rows come from in the end; what an error message begins with.
+    overrides : mapping
+        What the user gave in place of the file's own header.
+    """
+
+    kind = "stream"
+
+    #: Name of the format of a file that `fastsig.open` opened; empty for stages.
+    format_name = ""
+
+    def __init__(
+        self, header: Header, shape: tuple[int, ...], dtype: DTypeLike, path: str
+    ) -> None:
+        self.header = header
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+        self.path = path
+        self.overrides: Mapping[str, str] = {}
+        self._position = 0
+
+    @property
+    def sample_rate(self) -> u.Quantity:
+        """Rows a second, Hz; the exact rational is ``header.sample_rate``."""
+        return float(self.header.sample_rate) << u.Hz
+
+    @property
+    def start_time(self) -> Time:
+        """UTC of row 0."""
+        return self.header.start_time
+
+    @property
+    def stop_time(self) -> Time:
+        """UTC of the end of the last row."""
+        return self.time_of(self.shape[0])
+
+    @property
+    def duration(self) -> u.Quantity:
+        """Length in time, s."""
+        return float(Fraction(self.shape[0]) / self.header.sample_rate) << u.s
+
+    @property
+    def frequency(self) -> u.Quantity | None:
+        """Channel centres, MHz, ascending; None where the file does not tell."""
+        return None if self.header.channels is None else self.header.channels.centers
+
+    @property
+    def polarization(self) -> PolBasis:
+        """Meaning of the polarisation axis."""
+        return self.header.polarization
+
+    def time_of(self, row: int) -> Time:
+        """UTC of the start of a row."""
+        return sample_time(self.header.start_time, row, self.header.sample_rate)
+
+    @property
+    @abstractmethod
+    def row_bytes(self) -> int:
+        """Memory that reading one row costs, for the planner."""
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to make `n` rows, for the planner."""
+        return n * self.row_bytes
+
+    @abstractmethod
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Rows `start` to ``start + n - 1``, the same whatever was read before."""
+
+    @property
+    def align(self) -> int:
+        """Rows that are best read together, beginning with a multiple of this."""
+        return 1
+
+    @property
+    def endless(self) -> bool:
+        """Whether the number of rows is not known yet: ``shape[0]`` then is `ENDLESS` or less."""
+        return any(stream.endless for stream in self.inputs())
+
+    def arrived(self, stop: int) -> int:
+        """Wait until row ``stop - 1`` has come or none will; the rows of those asked that exist.
+
+        A stream whose end is known has them all, at once.
+        """
+        return min(stop, self.shape[0])
+
+    def inputs(self) -> tuple[Stream, ...]:
+        """Streams that this one reads; none for a file."""
+        return ()
+
+    def needs(self, start: int, n: int) -> tuple[int, int]:
+        """First row and number of rows of the input that rows from `start` on are made of."""
+        return start, n
+
+    def needs_of(self, index: int, start: int, n: int) -> tuple[int, int]:
+        """As `needs`, of one of several inputs."""
+        return self.needs(start, n)
+
+    def as_read(self) -> Stream:
+        """The form in which a plan reads these rows: of fewer channels, where these suffice."""
+        return self
+
+    #: What rebuilds the stream of a file in another process: a function and its arguments.
+    reopening: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
+
+    def __copy__(self) -> Self:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        if self.reopening is None:
+            raise TypeError(f"{type(self).__name__} of {self.path} cannot be pickled: it was not "
+                            "opened by fastsig.open")
+        return self.reopening
+
+    #: Whether the file holds checksums of its samples.
+    checksummed = False
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of the files that hold the rows."""
+        return [self.path]
+
+    def verify(self) -> None:
+        """Read all of the file; raise `DataError` where it cannot be read or a checksum fails."""
+        if self.inputs():
+            for stream in self.inputs():
+                stream.verify()
+            return
+        rows = max(1, 2**24 // max(1, self.row_bytes))
+        for start in range(0, self.shape[0], rows):
+            self.read_block(start, min(rows, self.shape[0] - start))
+
+    def close(self) -> None:
+        """Give back files; streams are also closed when collected."""
+        for stream in self.inputs():
+            stream.close()
+
+    def seek(self, row: int) -> int:
+        """Move to a row; negative counts from the end."""
+        target = row + self.shape[0] if row < 0 else row
+        if not 0 <= target <= self.shape[0]:
+            raise UsageError(f"row {row} is outside a stream of {self.shape[0]} rows")
+        self._position = target
+        return target
+
+    def tell(self) -> int:
+        """The row that `read` starts at."""
+        return self._position
+
+    def read(self, n: int = -1) -> Block:
+        """The next `n` rows (all that are left by default)."""
+        left = self.shape[0] - self._position
+        n = left if n < 0 else min(n, left)
+        block = self.read_block(self._position, n)
+        self._position += n
+        return block
+
+    def _check_range(self, start: int, n: int) -> None:
+        if start < 0 or n < 0 or start + n > self.shape[0]:
+            raise UsageError(
+                f"rows {start} to {start + n} are outside a stream of {self.shape[0]} rows"
+            )

@@ -1,0 +1,175 @@
+"""SpectrumStream: mean spectra with their weights, and the sums that they are means of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastsig.errors import PlanError
+from fastsig.header import Header
+from fastsig.stream.base import Block, Stream
+
+__all__ = ["Codes", "SpectrumStream", "Sums", "means", "sums"]
+
+_RUN_BYTES = 2**21  # of rows that are added up: they stay in the cache
+
+
+@dataclass(frozen=True)
+class Sums:
+    """The additive form of spectra: mean = total / weight, whatever was added up.
+
+    Parameters
+    ----------
+    total : ndarray, shape (n, product, chan), float32 or float64
+        Sums over valid contributions; 0 where there are none.
+    weight : ndarray, shape (n, product, 1 or chan), float64
+        Sums of what the contributions count, at most the stream's ``header.n_sum``.
+    """
+
+    total: NDArray[Any]
+    weight: NDArray[np.float64]
+
+
+class Codes(NamedTuple):
+    """The least and the most of the whole numbers that all values of a stream are."""
+
+    low: int
+    high: int
+
+
+class SpectrumStream(Stream):
+    """Spectra; a stage or a format implements `read_block`, or `read_sums` where it adds up."""
+
+    kind = "spectra"
+    sum_dtype: Any = np.float64
+
+    #: Rows of a sum, at the least, whose spectral kurtosis decides; None where it is not known.
+    least_flagged: int | None = None
+
+    def __init__(
+        self, header: Header, shape: tuple[int, ...], dtype: DTypeLike, path: str
+    ) -> None:
+        own = type(self)
+        if (own.read_block is SpectrumStream.read_block
+                and own.read_sums is SpectrumStream.read_sums):
+            raise TypeError(f"{own.__name__} has neither read_block nor read_sums")
+        super().__init__(header, shape, dtype, path)
+
+    @property
+    def weight_channels(self) -> int:
+        """Length of the weights' channel axis: 1, or the number of channels."""
+        return 1
+
+    def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
+        """Channels `first` to ``stop - 1`` alone, where these can be made without the others."""
+        return None
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Names and units of what is known of each row beside its values, of `read_columns`."""
+        return {}
+
+    def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
+        """What `columns` names of rows `start` to ``start + n - 1``, each (n,), at their middle."""
+        return {}
+
+    def codes(self) -> Codes | None:
+        """The range of the whole numbers that all values are; None where no header tells."""
+        return None
+
+    def all_valid(self) -> bool | None:
+        """Whether all weights are 1; None where only reading everything tells."""
+        return None
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one spectrum in memory, its sums included."""
+        return int(np.prod(self.shape[1:]) * (4 + np.dtype(self.sum_dtype).itemsize))
+
+    @property
+    def run_rows(self) -> int:
+        """Rows that are read at a time to be added up."""
+        return max(1, _RUN_BYTES // max(1, self.row_bytes))
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Mean spectra (NaN where the weight is 0) and weights, both float32."""
+        return means(self.read_sums(start, n), self.header.n_sum, start)
+
+    def read_sums(self, start: int, n: int) -> Sums:
+        """Rows in their additive form, `total` in this stream's `sum_dtype`."""
+        return sums(self.read_block(start, n), self.header.n_sum, self.weight_channels)
+
+    def check_flag(self, sigma: float) -> None:
+        """Refuse thresholds that spectral kurtosis cannot have.
+
+        Raises
+        ------
+        PlanError
+            Where these spectra have no spectral kurtosis.
+        UsageError
+            Where the threshold is not allowed.
+        """
+        raise PlanError("spectral kurtosis needs frames: detect and integrate in one go")
+
+    def group_sums(self, start: int, n: int, n_each: int, flag_sigma: float | None = None
+                   ) -> Sums:
+        """Sums of each `n_each` of `n` rows, the last of fewer, added in the order of rows.
+
+        Parameters
+        ----------
+        start, n, n_each : int
+        flag_sigma : float, optional
+            Leave out channels whose spectral kurtosis within a group is beyond so many sigmas.
+
+        Returns
+        -------
+        Sums
+            Of shape (ceil(n / n_each), product, chan), `total` in `sum_dtype`.
+        """
+        from fastsig_kernels import accumulate_groups
+
+        self._check_range(start, n)
+        if flag_sigma is not None:
+            self.check_flag(flag_sigma)
+        groups, wide = -(-n // n_each), self.weight_channels
+        total = np.zeros((groups, *self.shape[1:]), self.sum_dtype)
+        weight = np.zeros((groups, self.shape[1], wide))
+        for first in range(start, start + n, self.run_rows):
+            rows = self.read_sums(first, min(self.run_rows, start + n - first))
+            accumulate_groups(rows.total.astype(total.dtype, copy=False), rows.weight, total,
+                              weight, n_each, first - start)
+        return Sums(total, weight)
+
+    def group_bytes(self, flag_sigma: float | None = None) -> int:
+        """Memory that a thread takes for `group_sums`, its result apart."""
+        return self.work_bytes(min(self.run_rows, self.shape[0]))
+
+
+def means(rows: Sums, n_sum: int, start: int) -> Block:
+    """The normalised form of sums: float32 means (NaN at weight 0) and weights in [0, 1]."""
+    if rows.weight.shape[2] == 1:
+        from fastsig_kernels import normalize
+
+        data, weights = normalize(rows.total, np.ascontiguousarray(rows.weight[:, :, 0]), n_sum)
+        weight = weights[:, :, np.newaxis]
+    else:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            data = np.where(rows.weight > 0, rows.total / rows.weight, np.nan).astype(np.float32)
+        weight = (rows.weight / n_sum).astype(np.float32)
+    data.flags.writeable = False
+    weight.flags.writeable = False
+    return Block(data, weight, start, len(data))
+
+
+def sums(block: Block, n_sum: int, weight_channels: int) -> Sums:
+    """The additive form of a block of mean spectra, float64: what `means` undoes."""
+    weight = block.valid * np.float64(n_sum)
+    weight = np.broadcast_to(weight, (block.n, block.data.shape[1], weight_channels))
+    total = np.multiply(block.data, weight, dtype=np.float64)
+    if weight.size and not weight.min() > 0:
+        np.copyto(total, 0, where=~(weight > 0))
+    return Sums(total, weight)

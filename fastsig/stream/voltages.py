@@ -1,0 +1,105 @@
+"""VoltageStream: samples of one or more polarisations, with the spans that are valid."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig import validity
+from fastsig.stream.base import Block, Stream
+from fastsig.validity import Spans
+
+__all__ = ["VoltageStream"]
+
+
+class VoltageStream(Stream):
+    """Voltages; a format implements `_read` alone.
+
+    Integer real samples come as recorded; complex ones as complex64.
+    """
+
+    kind = "voltage"
+
+    #: Whether floating-point samples may be other than finite: False where integers are decoded.
+    may_have_nan = True
+
+    #: Values of the parts of samples, where these are not the whole numbers of `header.n_bits`.
+    levels: tuple[float, ...] | None = None
+
+    @abstractmethod
+    def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
+        """Fill `out` with rows and return the valid spans of each polarisation."""
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row in memory."""
+        return int(np.prod(self.shape[1:])) * self.dtype.itemsize
+
+    @property
+    def n_pol(self) -> int:
+        """Number of polarisations."""
+        return self.shape[1]
+
+    def empty(self, n: int) -> NDArray[Any]:
+        """A buffer for `n` rows in which every polarisation is contiguous."""
+        first = np.empty((self.shape[1], n, *self.shape[2:]), self.dtype)
+        return first.swapaxes(0, 1)
+
+    def as_recorded(self) -> VoltageStream:
+        """The same voltages with complex samples as recorded, where a format can give those.
+
+        Samples then are pairs of integers on a last axis, or codes packed in bytes, a quarter of
+        the memory or less: for kernels that convert them in registers.
+        """
+        return self
+
+    def narrowed(self, first: int, stop: int) -> VoltageStream | None:
+        """Channels `first` to ``stop - 1`` alone, where a format can read these and no others."""
+        return None
+
+    @property
+    def layout(self) -> dict[str, Any]:
+        """How samples lie in the memory of `empty`: parameters of `fastsig_kernels.Layout`."""
+        kind = "float32" if self.dtype.kind == "c" else self.dtype.name
+        return {"kind": kind, "is_complex": self.header.is_complex}
+
+    #: Rows that can be read begin at multiples of this.
+    row_step = 1
+
+    #: What stands for no signal.
+    zero = 0
+
+    #: Whether blocks have no signal where they are not valid.
+    blanked = True
+
+    def valid_fraction(self) -> float | None:
+        """Share of valid samples where the file's headers alone tell; else None."""
+        return None
+
+    def valid_spans(self) -> tuple[Spans, ...] | None:
+        """Valid spans of each polarisation where the file's headers alone tell; else None."""
+        return None
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Rows and valid spans; non-finite samples are invalid and invalid samples are 0.
+
+        `out`, of shape (n, pol[, chan]) and this stream's dtype, takes the rows where given.
+        """
+        self._check_range(start, n)
+        data = self.empty(n) if out is None else out[:n]
+        spans = list(self._read(start, n, data))
+        for pol, valid in enumerate(spans):
+            samples = data[:, pol]
+            if self.may_have_nan and self.dtype.kind in "fc":
+                finite = np.isfinite(samples)
+                mask = finite if finite.ndim == 1 else finite.all(axis=1)
+                if not mask.all():
+                    valid = validity.intersect(valid, validity.from_mask(mask, start))
+            validity.zero_invalid(samples, valid, start, self.zero)
+            spans[pol] = valid
+        view = data.view()
+        view.flags.writeable = False
+        return Block(view, tuple(spans), start, n)
