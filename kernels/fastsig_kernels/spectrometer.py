@@ -74,7 +74,8 @@ class Spectrometer:
     Notes
     -----
     *State.* Samples and sums that are not finished are kept from call to call: a stream
-    can come in any pieces, with the same bits. `reset` forgets them.
+    can come in any pieces, with the same bits. `reset` forgets them, and takes the number
+    of the first frame where a stream is entered in its middle.
     *Threads.* One thread at a time; `copy` gives another its own state and work space,
     the tables are shared. The GIL is released in all long loops, of which there are
     none after `compile` that need compiling.
@@ -185,8 +186,23 @@ class Spectrometer:
         self._limits: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.reset()
 
-    def reset(self) -> None:
-        """Forget all samples and sums: the next sample is the first of a stream."""
+    def reset(self, first_frame: int = 0) -> None:
+        """Forget all samples and sums: the next sample is the first of a frame.
+
+        Parameters
+        ----------
+        first_frame : int
+            Number of that frame in its stream, as of `Channelizer.process`: an oversampled
+            bank turns frames by it. Integrations begin with that frame, whatever its number.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is no integer, or below 0; then the state is as it was.
+        """
+        first_frame = _check.count("first_frame", first_frame, 0)
+        # Frames turn by the same after as many as the ratio's numerator.
+        self._turned = first_frame % self._oversample.numerator
         self._n_held = 0
         self._first = 0  # sample of the stream that the kept ones begin at
         self._frame = 0
@@ -199,7 +215,10 @@ class Spectrometer:
         self._weight = np.empty((0, len(self._codes), self.weight_width), np.float32)
 
     def copy(self, *, n_int: int | None = None) -> "Spectrometer":
-        """Return a plan with the same tables, an empty state of its own, and its own `n_int`."""
+        """Return a plan with the same tables, an empty state of its own, and its own `n_int`.
+
+        Its frames are numbered from 0, until `reset`.
+        """
         other = copy.copy(self)
         if n_int is not None:
             other._n_int = _check.count("n_int", n_int)
@@ -446,8 +465,8 @@ class Spectrometer:
             energy = self._energy(count)
             if self._voltages:
                 place = slice(done, done + count)
-                self._engine.run(x, self._layout, start + first * self._hop, self._frame,
-                                 self._work, out[place])
+                self._engine.run(x, self._layout, start + first * self._hop,
+                                 self._turned + self._frame, self._work, out[place])
                 out[place][energy[:, : self._n_pol] == 0] = np.nan
                 self._weight[place, :, 0] = energy[:, : self._n_pol]
                 done += count
@@ -461,8 +480,8 @@ class Spectrometer:
                 rows = np.empty((n_row, self._engine.n_out, self._n_chan), np.float32)
             sums = self._inner_weights(energy, ends)
             divisors, final = self._divisors(sums)
-            self._engine.run(x, start + first * self._hop, self._frame, ends, energy,
-                             self._signs, divisors, self._work, rows)
+            self._engine.run(x, start + first * self._hop, self._turned + self._frame, ends,
+                             energy, self._signs, divisors, self._work, rows)
             if self._single:
                 done = self._finish_single(rows, sums, final, out, done)
             else:
@@ -590,7 +609,7 @@ class Spectrometer:
         self._outer_weight[:] = 0
 
     def flush(self) -> np.ndarray:
-        """End the stream: return the unfinished integration, if it has frames, and reset.
+        """End the stream: return the unfinished integration, if it has frames, and `reset()`.
 
         Returns
         -------
