@@ -171,16 +171,12 @@ def _node(stream: Stream) -> Node:
     return Node(name, stages, stream.shape[0], halo, hop, stream.row_bytes, work)
 
 
-def fuse(stream: Stream, n_int: int = 1) -> Stream:
-    """The chain with every run of stages for which there is a fused form replaced by it.
-
-    `n_int` is the number of its rows that the stage above adds up.
-    """
-    if (type(stream) is Detect and isinstance(stream.source, Channelize)
-            and _in_phase(stream.source, n_int)):
+def fuse(stream: Stream) -> Stream:
+    """The chain with every run of stages for which there is a fused form replaced by it."""
+    if type(stream) is Detect and isinstance(stream.source, Channelize):
         return Spectrometer.fuse(stream)
     if isinstance(stream, Integrate):
-        inner = fuse(stream.source, stream.n_int)
+        inner = fuse(stream.source)
         if inner is not stream.source:
             return Integrate(inner, n_int=stream.n_int, n_freq=stream.n_freq,
                              flag_sigma=stream.flag_sigma)
@@ -189,16 +185,6 @@ def fuse(stream: Stream, n_int: int = 1) -> Stream:
         if inner is not stream.source and isinstance(inner, SpectrumStream):
             return stream.on(inner)
     return stream
-
-
-def _in_phase(bank: Channelize, n_int: int) -> bool:
-    """Whether all sums of `n_int` frames begin with the same turn of the samples in a frame.
-
-    An oversampled bank turns frame m by m hops, modulo n_fft. The fused kernel takes the first
-    frame that it is given for frame 0: out of phase its sums would round differently.
-    """
-    period = bank.bank.oversample.numerator
-    return n_int % period == 0 and (n_int <= SEGMENT or SEGMENT % period == 0)
 
 
 def plan(

@@ -125,7 +125,8 @@ class Spectrometer(Detect):
         n_input = inputs[0] if inputs else 1
         parts = [kernel if i == 0 else kernel.copy() for i in range(n_input)]
         for part in parts:
-            part.reset()
+            # An oversampled bank turns a frame by its number in the stream.
+            part.reset(first_frame=start)
         total = np.empty((rows, self.shape[1], self.shape[2]), kernel.out_dtype)
         weight = np.empty((rows, self.shape[1], kernel.weight_width * n_input))
         done = 0
