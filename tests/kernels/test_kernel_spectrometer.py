@@ -338,6 +338,105 @@ def test_first_frames_refused(bad, error):
     assert np.concatenate(parts).tobytes() == expected.tobytes()
 
 
+# Some of the channels.
+
+# Whole parts of the band and not, its ends, one channel, all.
+BANDS = [(0, 1), (0.25, 0.5), (0.3, 0.4), (0.45, 0.85), (0.97, 1), (0, 0.03), (0.5, 0.5)]
+
+
+def channels_of(case, band):
+    """First channel and stop, one channel at least."""
+    first = min(int(band[0] * case.n_chan), case.n_chan - 1)
+    return first, max(first + 1, int(band[1] * case.n_chan))
+
+
+@pytest.mark.parametrize("options", [
+    {"n_int": 1}, {"n_int": 4}, {"n_int": 4, "scale": "sum"}, {"n_int": 25, "n_inner": 9},
+    {"n_int": 25, "n_inner": 9, "scale": "sum", "oversample": 2},
+], ids=str)
+@some_cases
+def test_some_channels_have_the_bits_of_all(case, options):
+    x = case.samples(90)
+    valid = losses(case, x.shape[1])
+    whole = case.plan(**options)
+    assert whole.channels == (0, case.n_chan)
+    expected = whole.process(x, valid=valid)
+    expected, weight = np.concatenate([expected, whole.flush()]), whole.weight
+    for seed, band in enumerate(BANDS):
+        first, stop = channels_of(case, band)
+        plan = case.plan(channels=(first, stop), **options)
+        assert plan.channels == (first, stop) and plan.n_chan == case.n_chan
+        assert plan.out_dtype == expected.dtype and plan.weight_width == 1
+        found, weights = in_pieces(plan, x, valid, seed)
+        assert found.shape == (*expected.shape[:2], stop - first)
+        assert found.tobytes() == expected[:, :, first:stop].tobytes()
+        np.testing.assert_allclose(weights[len(weights) - len(weight) :], weight, rtol=1e-14)
+
+
+@pytest.mark.parametrize("case", [STOKES, OTHER[0]], ids=str)
+def test_some_channels_where_kurtosis_decides(case):
+    options = {"n_int": 70, "n_inner": 30, "flag_sigma": 3.0}
+    x = with_tone(case, case.samples(100))
+    valid = losses(case, x.shape[1])
+    for scale in ("mean", "sum"):
+        whole = case.plan(scale=scale, **options)
+        expected = whole.process(x, valid=valid)
+        assert (whole.weight.min(axis=2) < whole.weight.max(axis=2)).any()
+        for band in BANDS:
+            first, stop = channels_of(case, band)
+            plan = case.plan(scale=scale, channels=(first, stop), **options)
+            found = plan.process(x, valid=valid)
+            assert plan.weight_width == stop - first
+            assert found.tobytes() == expected[:, :, first:stop].tobytes()
+            assert plan.weight.tobytes() == whole.weight[:, :, first:stop].tobytes()
+
+
+@pytest.mark.parametrize("n_chan", [16, 30])
+def test_some_channels_of_complex_input(n_chan):
+    plan, x = float_plan(n_chan, n_int=2)
+    expected = plan.process(x)
+    for first in range(n_chan):
+        for stop in range(first + 1, n_chan + 1, 4):
+            found = float_plan(n_chan, n_int=2, channels=(first, stop))[0].process(x)
+            assert found.tobytes() == expected[:, :, first:stop].tobytes()
+
+
+def test_some_channels_of_voltages():
+    case = SMALL._replace(products="voltages")
+    x = case.samples(30)
+    expected = case.plan().process(x)
+    for band in BANDS:
+        first, stop = channels_of(case, band)
+        found = case.plan(channels=(first, stop)).process(x)
+        assert found.tobytes() == expected[:, :, first:stop].tobytes()
+
+
+def test_some_channels_into_memory_of_any_strides():
+    case = STOKES
+    x = case.samples(20)
+    expected = case.plan(n_int=3).process(x)
+    for first, stop in ((1024, 2048), (1000, 2001)):
+        plan = case.plan(n_int=3, channels=(first, stop))
+        plan.compile()
+        for out in (np.full((9, 4, stop - first), 7, "f4"),
+                    np.full((9, 4, 2 * (stop - first)), 7, "f4")[:, :, ::-2]):
+            found = plan.copy().process(x, out=out)
+            assert np.shares_memory(found, out) and (out[6:] == 7).all()
+            assert found.tobytes() == expected[:, :, first:stop].tobytes()
+        with pytest.raises(ValueError, match="out: found shape"):
+            plan.process(x, out=np.empty((9, 4, 4096), "f4"))
+
+
+@pytest.mark.parametrize(("channels", "error"), [
+    ((0, 17), ValueError), ((-1, 3), ValueError), ((3, 3), ValueError), ((9, 3), ValueError),
+    ((16, 17), ValueError), ((0, 2**63), ValueError), ((0, 1, 2), TypeError), (3, TypeError),
+    ((0.0, 3), TypeError), ((False, True), TypeError),
+])
+def test_channels_refused(channels, error):
+    with pytest.raises(error, match="channels: found"):
+        SMALL.plan(channels=channels)
+
+
 # A stream in pieces.
 
 
