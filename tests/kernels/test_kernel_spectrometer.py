@@ -1153,6 +1153,8 @@ plans = [
     (Spectrometer(30, n_tap=4, layout=Layout("float32")), one.astype("f4")),
     (complex_plan, pairs),
     (complex_plan.copy(), pairs.view("c8")[:, :, 0]),
+    (Spectrometer(4096, n_int=30, flag_sigma=3.0, channels=(1000, 2001), **stokes), long),
+    (Spectrometer(30, n_int=35, flag_sigma=3.0, channels=(3, 8), **stokes), two),
 ]
 for number, (plan, x) in enumerate(plans):
     # A process of its own, that has compiled nothing yet.
@@ -1173,4 +1175,4 @@ def test_nothing_is_compiled_after_compile():
     result = subprocess.run([sys.executable, "-W", "error", "-c", COMPILE], env=environment,
                             capture_output=True, text=True, timeout=250)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines() == [f"{number}" for number in range(9)]
+    assert result.stdout.splitlines() == [f"{number}" for number in range(11)]
