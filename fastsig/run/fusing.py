@@ -51,7 +51,7 @@ def fuse(stream: Stream, made: dict[int, Stream] | None = None) -> Stream:
     if id(stream) not in made:
         new = _on(stream, tuple(fuse(source, made) for source in stream.inputs()))
         make = form_of(new)
-        made[id(stream)] = new if make is None else make(new)
+        made[id(stream)] = narrowed(new if make is None else make(new))
     return made[id(stream)]
 
 

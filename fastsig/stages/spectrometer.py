@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from fastsig import validity
 from fastsig.stages.channelize import Channelize
 from fastsig.stages.detect import Detect
-from fastsig.stream import Block, Scratch, Stream, Sums, VoltageStream
+from fastsig.stream import Block, Scratch, SpectrumStream, Stream, Sums, VoltageStream
 
 __all__ = ["Spectrometer"]
 
+_MOST_OF_BAND = 0.75  # of a band that is cut in the kernel; more is cut out afterwards, as fast
 _READ_BYTES, _CHANNEL_BYTES, _MOST_BYTES = 2**23, 2**19, 2**25
 
 
@@ -40,9 +41,27 @@ class Spectrometer(Detect):
         """The fused form of a `Detect` that reads a `Channelize`."""
         return cls(detect.source, detect.products, **detect.signs)
 
-    def __init__(self, source: Any, products: str = "I", **signs: int) -> None:
+    def __init__(self, source: Any, products: str = "I", *,
+                 channels: tuple[int, int] | None = None, **signs: int) -> None:
         super().__init__(source, products, **signs)
+        self.channels = channels
+        if channels is not None:
+            axis = self.header.channels
+            self.header = self.header.replace(channels=axis and axis.sliced(*channels))
+            self.shape = (*self.shape[:2], channels[1] - channels[0])
         self._set_up()
+
+    def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
+        """Some of the channels: of some inputs, or those alone that the kernel detects of one."""
+        part = super().narrowed(first, stop) if self.channels is None else None
+        if part is not None or (len(self.source.source.shape) == 3 and (
+                self.source.source.shape[2] > 1)):
+            return part
+        if stop - first > _MOST_OF_BAND * self.shape[2]:
+            return None
+        low = 0 if self.channels is None else self.channels[0]
+        return Spectrometer(self.source, self.products, channels=(low + first, low + stop),
+                            **self.signs)
 
     def _replace(self, *sources: Stream) -> None:
         super()._replace(*sources)
@@ -72,7 +91,7 @@ class Spectrometer(Detect):
             n_pol=bank.source.shape[1],
             products=self.products, flag_sigma=flag_sigma, min_valid=bank.min_valid,
             lower_sideband=header.sideband == "lower", oversample=bank.bank.oversample,
-            scale="sum", **self.signs,
+            scale="sum", channels=self.channels, **self.signs,
         )
 
     def _rows_at_once(self, form: VoltageStream) -> int:
@@ -133,7 +152,8 @@ class Spectrometer(Detect):
         n_input = inputs[0] if inputs else 1
         parts = [kernel if i == 0 else kernel.copy() for i in range(n_input)]
         for part in parts:
-            part.reset()
+            # An oversampled bank turns a frame by its number in the stream.
+            part.reset(first_frame=start)
         total = np.empty((rows, self.shape[1], self.shape[2]), kernel.out_dtype)
         weight = np.empty((rows, self.shape[1], kernel.weight_width * n_input))
         done = 0
@@ -157,15 +177,20 @@ class Spectrometer(Detect):
         x = data[:, :, i] if len(self.source.source.shape) == 3 else data
         valid = [np.asarray(spans, np.int64) - block.start for spans in block.valid]
         n_new = part.n_output(block.n)
-        columns = slice(i * part.n_chan, (i + 1) * part.n_chan)
-        out = total[done : done + n_new, :, columns]
+        out = total[done : done + n_new, :, self._columns(i)]
         made = part.process(x, valid=valid, zeroed=True, out=out)
         self._put_weight(part, i, weight, done)
         return len(made)
 
+    def _columns(self, i: int) -> slice:
+        """Channels of an input channel."""
+        inputs = self.source.source.shape[2:]
+        width = self.shape[2] // (inputs[0] if inputs else 1)
+        return slice(i * width, (i + 1) * width)
+
     def _put(self, rows: NDArray[Any], part: Kernel, i: int, total: NDArray[Any],
              weight: NDArray[np.float64], done: int) -> None:
-        total[done : done + len(rows), :, i * part.n_chan : (i + 1) * part.n_chan] = rows
+        total[done : done + len(rows), :, self._columns(i)] = rows
         self._put_weight(part, i, weight, done)
 
     def _put_weight(self, part: Kernel, i: int, weight: NDArray[np.float64], done: int) -> None:

@@ -252,21 +252,25 @@ class Work:
 
 
 class _Order:
-    """Where finished sums go."""
+    """Where finished sums go: all channels, or `parts` of the band, of which there are lanes."""
 
-    def __init__(self, bank: Bank, n_slot: int, sides: int, pairs: bool) -> None:
+    def __init__(self, bank: Bank, n_slot: int, sides: int, pairs: bool,
+                 parts: tuple[int, int] | None = None) -> None:
         lanes, n_leaf = bank.shape.lanes, bank.shape.n_leaf
         group = min(lanes, n_leaf)
         self.offsets, self.flips = bank.sum_order(n_slot, sides)
-        half = 0 if bank.real else lanes // 2
+        first, stop = (0, lanes) if parts is None else parts
+        if bank.lower_sideband:
+            first, stop = lanes - stop, lanes - first
+        # Zero frequency is in the middle of complex input's band.
+        self.wanted = (np.arange(first, stop) + (0 if bank.real else lanes // 2)) % lanes
         self.spec = Spec(
             lanes=lanes, mirrored=bank.real, pairs=pairs, part_step=4 * lanes * sides, group=group,
             descending=bank.lower_sideband, conjugated=pairs and bank.lower_sideband,
         )
         self._bank = bank
         self.numbers = (n_leaf, 4 * lanes * sides, address(self.offsets), address(self.flips),
-                        half)
-
+                        self.wanted)
 
     @property
     def index(self) -> np.ndarray:
@@ -282,16 +286,24 @@ class _Order:
 
 
 class Integrator:
-    """A bank that detects and adds up."""
+    """A bank that detects and adds up: channels `band`, in whole parts (a part for each lane)."""
 
-    def __init__(self, bank: Bank, n_pol: int, products: tuple[str, ...], kurtosis: bool) -> None:
+    def __init__(self, bank: Bank, n_pol: int, products: tuple[str, ...], kurtosis: bool,
+                 band: tuple[int, int]) -> None:
         self.bank, self.n_pol = bank, n_pol
         items = {"lanes": bank.shape.lanes, "n_pol": n_pol, "products": products,
                  "kurtosis": kurtosis, "real": bank.real}
         self.n_out = n_sum(items)
         self._n_slot = n_sum(items) * n_side(items)
         self._spec = Spec(**items)
-        self._order = _Order(bank, self._n_slot, n_side(items), False)
+        part = bank.shape.n_point // bank.shape.lanes
+        parts = band[0] // part, -(-band[1] // part)
+        self.first, self.width = parts[0] * part, (parts[1] - parts[0]) * part
+        self._order = _Order(bank, self._n_slot, n_side(items), False, parts)
+        wanted = self._order.wanted
+        # Of real input a vector is detected together with its mirror image in the partner.
+        images = bank.shape.lanes - 1 - wanted if bank.real else wanted
+        self._vectors = np.union1d(wanted, images)
         self._fir = bank.fir_specs
 
     @property
@@ -310,7 +322,7 @@ class Integrator:
         """Add up the ``len(ends)`` frames from sample `start` of `x` (pol, time) on.
 
         Sums end where `ends` is 1; they go to `out` (sum, product, chan), float32, divided by
-        `divisors` (sum, product), float32. Energies
+        `divisors` (sum, product), float32; their channels are `width`, from `first`. Energies
         are as for `detect`, `signs` those of Q and V. Returns how many sums ended: in any
         ``bank.frames`` neighbouring frames no more than the work space has places for, but one.
         """
@@ -327,19 +339,19 @@ class Integrator:
             address(bank.leaf_twiddles), address(bank.real_twiddles), address(work.z),
             bank.z_frame, address(work.tile), address(work.local), address(work.table),
             address(work.buffer), address(work.sums), work.sums_bytes, work.places,
-            self._n_slot * 4 * lanes, work.state, self._order.numbers,
+            self._n_slot * 4 * lanes, work.state, self._vectors, self._order.numbers,
             address(out), out.strides[0], out.strides[1], divisors,
         ))
 
 
     def unfinished(self, work: Work) -> np.ndarray:
         """The sums so far, (product, chan), float32."""
-        n_chan = self.bank.shape.n_point
         if work.state[1]:
-            return np.zeros((self.n_out, n_chan), np.float32)
+            return np.zeros((self.n_out, self.width), np.float32)
+        index = self._order.index[self.first : self.first + self.width]
         start = int(work.state[0]) * work.sums_bytes
         sums = work.sums[start : start + work.sums_bytes].view(np.float32)
-        return np.stack([sums[self._order.index + p * self._order.numbers[1] // 4]
+        return np.stack([sums[index + p * self._order.numbers[1] // 4]
                          for p in range(self.n_out)])
 
 

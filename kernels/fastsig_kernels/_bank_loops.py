@@ -152,7 +152,8 @@ def _inner_nb(spec, inner, parts, n_frame, z, z_frame, part):
 def integrate_nb(many, one, spec, detect, out_spec, rows, row_step, shifts, n_frame, ends, factors,
                  source, taps, taps_bytes, shape, inner, first_twiddles, leaves, groups,
                  leaf_twiddles, real_twiddles, z, z_frame, tile, local, table_local, buffer, sums,
-                 sums_bytes, places, sum_bytes, state, order, out, out_row, out_sum, divisors):
+                 sums_bytes, places, sum_bytes, state, vectors, order, out, out_row, out_sum,
+                 divisors):
     """Filter, transform, detect and add up `n_frame` frames; return how many sums ended.
 
     Parameters
@@ -172,6 +173,8 @@ def integrate_nb(many, one, spec, detect, out_spec, rows, row_step, shifts, n_fr
         `leaves` that are theirs: first, stop.
     state : ndarray, shape (2,), int64
         Which of the `places` of sums is in use, and whether it is empty.
+    vectors : ndarray, int64
+        Vectors of each leaf that sums are made of.
     out, out_row, out_sum : int
         Address of finished sums in natural order, bytes from one to the next, and from
         one product to the next.
@@ -220,7 +223,7 @@ def integrate_nb(many, one, spec, detect, out_spec, rows, row_step, shifts, n_fr
                     _inner_nb(spec, inner, groups[g], count, z + pol * z_pol, z_frame, part)
             add_leaves_nb(spec, detect, z, z_pol, z_frame, n_pol, count, leaves, groups[g, 2],
                           groups[g, 3], leaf_twiddles, real_twiddles, weights, runs, n_run,
-                          sum_bytes, buffer)
+                          sum_bytes, vectors, buffer)
         for r in range(n_run):
             if ends[m + runs[r, 1] - 1]:
                 for p in range(divisors.shape[1]):

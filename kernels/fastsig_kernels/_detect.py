@@ -245,14 +245,15 @@ def _leaves_nb(spec, mirrored, z, z_pol, z_frame, n_pol, n_frame, twiddles, buff
 
 @jit_strict
 def _add_pair_nb(spec, detect, buffer, step, pol_step, begin, n, twiddles, factors, runs, n_run,
-                 place, sum_bytes):
-    """All vectors of a pair of leaves, or of a leaf that stands alone, of `n` frames.
+                 place, sum_bytes, vectors):
+    """The wanted vectors of a pair of leaves, or of a leaf that stands alone, of `n` frames.
 
     These are frames `begin` and on of those that `runs` and `factors` are about.
     """
     lanes = block_lanes(spec)
     block = 8 * lanes
-    for k3 in range(lanes):
+    for v in range(vectors.size):
+        k3 = vectors[v]
         p = buffer + k3 * block
         q = buffer + (2 * lanes - 1 - k3) * block
         twiddle = twiddles + k3 * block
@@ -280,11 +281,12 @@ def _add_pair_nb(spec, detect, buffer, step, pol_step, begin, n, twiddles, facto
 
 @jit_strict
 def _add_own_nb(spec, detect, is_first, buffer, step, pol_step, begin, n, twiddles, factors, runs,
-                n_run, place, sum_bytes):
-    """All vectors of the two leaves that are their own partners."""
+                n_run, place, sum_bytes, vectors):
+    """The wanted vectors of the two leaves that are their own partners."""
     lanes = block_lanes(spec)
     block = 8 * lanes
-    for k3 in range(lanes):
+    for v in range(vectors.size):
+        k3 = vectors[v]
         p = buffer + k3 * block
         mirror = buffer + (lanes - 1 - k3) * block
         first_point = buffer + (lanes - k3) % lanes * block
@@ -310,12 +312,13 @@ def _add_own_nb(spec, detect, is_first, buffer, step, pol_step, begin, n, twiddl
 
 @jit_strict
 def add_leaves_nb(spec, detect, z, z_pol, z_frame, n_pol, n_frame, leaves, start, stop,
-                  leaf_twiddles, real_twiddles, factors, runs, n_run, sum_bytes, buffer):
+                  leaf_twiddles, real_twiddles, factors, runs, n_run, sum_bytes, vectors, buffer):
     """Transform the leaves of `n_frame` frames and add the products to the sums.
 
     `leaves` has rows of a leaf's offset, its partner's and the kind, of which those from
     `start` up to `stop` are taken. Rows of `runs`: first frame, stop, address of the sums,
-    whether they begin at zero. `spec` is that of the transform, `detect` of the products.
+    whether they begin at zero. `vectors` are those of each leaf that sums are wanted of.
+    `spec` is that of the transform, `detect` of the products.
     """
     lanes = block_lanes(spec)
     block = 8 * lanes
@@ -338,10 +341,10 @@ def add_leaves_nb(spec, detect, z, z_pol, z_frame, n_pol, n_frame, leaves, start
                            leaf_twiddles, buffer + leaf_bytes, step)
             if kind == 0 or kind == 3:
                 _add_pair_nb(spec, detect, buffer, step, pol_step, begin, n, twiddles, weights,
-                             runs, n_run, place, sum_bytes)
+                             runs, n_run, place, sum_bytes, vectors)
             else:
                 _add_own_nb(spec, detect, kind == 2, buffer, step, pol_step, begin, n, twiddles,
-                            weights, runs, n_run, place, sum_bytes)
+                            weights, runs, n_run, place, sum_bytes, vectors)
 
 
 @jit_strict

@@ -17,7 +17,7 @@ class GenericBank:
     """Immutable tables; work space belongs to the caller."""
 
     def __init__(self, taps: np.ndarray, *, hop: int, is_complex: bool,
-                 lower_sideband: bool) -> None:
+                 lower_sideband: bool, band: tuple[int, int] | None = None) -> None:
         self.n_tap, self.n_fft = taps.shape
         self.hop, self.is_complex, self.lower_sideband = hop, is_complex, lower_sideband
         # NumPy's forward transform runs in single precision, without temporaries, only
@@ -27,6 +27,7 @@ class GenericBank:
         self.n_chan = self.n_fft if is_complex else self.n_fft // 2
         n_bin = self.n_fft if is_complex else self.n_chan + 1
         self.n_bin = n_bin
+        self.band = (0, self.n_chan) if band is None else band
         self.tile = max(1, min(64, _TILE_BYTES // (8 * self.n_fft)))
 
     @property
@@ -42,7 +43,7 @@ class GenericBank:
 
     def run(self, x: np.ndarray, first_frame: int, work: tuple[np.ndarray, np.ndarray],
             out: np.ndarray) -> None:
-        """Spectra (frame, chan) of the frames that begin with `x`, in `fir`'s dtypes."""
+        """Spectra (frame, chan of `band`) of the frames that begin with `x`, in `fir`'s dtypes."""
         for first in range(0, len(out), self.tile):
             part = out[first : first + self.tile]
             filtered, spectrum = work[0][: len(part)], work[1][: len(part)]
@@ -69,13 +70,15 @@ class GenericBank:
             out[m, turn:], out[m, :turn] = frame[: self.n_fft - turn], frame[self.n_fft - turn :]
 
     def _store(self, spectrum: np.ndarray, out: np.ndarray) -> None:
-        half = self.n_chan // 2
-        view = out[:, ::-1] if self.lower_sideband else out
-        if self.is_complex:
-            self._copy(spectrum[:, half:], view[:, :half])
-            self._copy(spectrum[:, :half], view[:, half:])
-        else:
-            self._copy(spectrum[:, : self.n_chan], view)
+        first, stop = self.band
+        view = out
+        if self.lower_sideband:
+            first, stop, view = self.n_chan - stop, self.n_chan - first, out[:, ::-1]
+        # The halves of complex input's band lie the other way round.
+        half = self.n_chan // 2 if self.is_complex else 0
+        middle = min(max(half, first), stop)
+        self._copy(spectrum[:, first + half : middle + half], view[:, : middle - first])
+        self._copy(spectrum[:, middle - half : stop - half], view[:, middle - first :])
 
     def _copy(self, spectrum: np.ndarray, out: np.ndarray) -> None:
         if self.lower_sideband:
@@ -92,6 +95,7 @@ class GenericIntegrator:
         self.bank, self._layout, self._n_pol, self._products = bank, layout, n_pol, products
         self._kurtosis = kurtosis
         self._n_product = len(product_codes(products, n_pol))
+        self.first, self.width = bank.band[0], bank.band[1] - bank.band[0]
         self.n_out = self._n_product + (2 * n_pol if kurtosis else 0)
 
     @property
@@ -158,8 +162,9 @@ class GenericWork:
 
     def __init__(self, bank: GenericBank, n_pol: int, n_out: int) -> None:
         self.space = bank.work()
-        self.frames = np.empty((bank.tile, n_pol, bank.n_chan), np.complex64)
-        self.sums = np.zeros((n_out, bank.n_chan), np.float32)
+        width = bank.band[1] - bank.band[0]
+        self.frames = np.empty((bank.tile, n_pol, width), np.complex64)
+        self.sums = np.zeros((n_out, width), np.float32)
 
     @property
     def memory_bytes(self) -> int:

@@ -400,21 +400,22 @@ def _order_of(typingctx, spec):
 
 
 @jit_strict
-def gather_nb(spec, n_leaf, source, offsets, flips, target, turn, divisor):
-    """Put a whole transform into natural order.
+def gather_nb(spec, n_leaf, source, offsets, flips, target, wanted, divisor):
+    """Put a transform, or some of it, into natural order.
 
-    `offsets` has rows of `n_leaf` for each k3; `turn` moves point k to ``k + turn
-    n_leaf lanes`` (modulo N). Real points are divided by `divisor`.
+    `offsets` has rows of `n_leaf` for each k3, whose points are a run of ``n_leaf lanes``
+    neighbours; `wanted` are the k3 to take, one after another. Real points are divided by
+    `divisor`.
     """
     lanes = block_lanes(spec)
     group, size, descending = _order_of(spec)
-    n_point = n_leaf * lanes * lanes
     row = n_leaf * lanes
+    n_point = wanted.size * row
     step = (n_leaf if group == lanes else lanes) * size
     for first in range(0, n_leaf, group):
-        for k3 in range(lanes):
-            k = (k3 + turn) % lanes * row + first
-            here = offsets + (k3 * n_leaf + first) * 8
+        for r in range(wanted.size):
+            k = r * row + first
+            here = offsets + (wanted[r] * n_leaf + first) * 8
             place = target + (n_point - lanes - k if descending else k) * size
             gather(spec, source, here, flips + first * 8, place, -step if descending else step,
                    divisor)

@@ -63,6 +63,9 @@ class Spectrometer:
         Inner sums of less than 16 frames, or as many independent ones, are kept.
     min_valid : float
         Least energy of a frame that counts, above 0 and at most 1.
+    channels : pair of int, optional
+        First channel and stop: spectra and weights are of these alone, with the same bits.
+        All by default.
     scale : {"mean", "sum"}
         Means, or numerators and weights to add to others.
 
@@ -74,7 +77,8 @@ class Spectrometer:
     Notes
     -----
     *State.* Samples and sums that are not finished are kept from call to call: a stream
-    can come in any pieces, with the same bits. `reset` forgets them.
+    can come in any pieces, with the same bits. `reset` forgets them, and takes the number
+    of the first frame where a stream is entered in its middle.
     *Threads.* One thread at a time; `copy` gives another its own state and work space,
     the tables are shared. The GIL is released in all long loops, of which there are
     none after `compile` that need compiling.
@@ -108,6 +112,7 @@ class Spectrometer:
         min_valid: float = 0.9,
         lower_sideband: bool = False,
         oversample: Fraction | str | int | tuple[int, int] = 1,
+        channels: tuple[int, int] | None = None,
         scale: str = "mean",
     ) -> None:
         self._n_chan = _check.count("n_chan", n_chan, 2)
@@ -116,6 +121,8 @@ class Spectrometer:
         self._layout = Layout() if layout is None else layout
         if not isinstance(self._layout, Layout):
             raise TypeError(f"layout: found {type(layout).__name__}, allowed Layout")
+        self._channels = _band(channels, self._n_chan)
+        self._width = self._channels[1] - self._channels[0]
         self._n_pol = _check.count("n_pol", n_pol)
         if self._n_pol == 1:
             # One alone lies together with no other.
@@ -153,7 +160,11 @@ class Spectrometer:
         if not self._layout.is_complex:
             # Channel 0 of real input is real: the square of one number, not of two.
             self._shape[-1 if self._lower_sideband else 0] = 0.5
+        self._shape = self._shape[slice(*self._channels)].copy()
         self._engine = self._make_engine()
+        # What the engine makes may begin and end at a wider range of its own.
+        begin = self._channels[0] - self._engine.first
+        self._cut = slice(begin, begin + self._width)
         self._own_state()
 
     def _make_engine(self) -> Any:
@@ -164,15 +175,16 @@ class Spectrometer:
                 self._n_chan, taps=self._taps, complex_input=self._layout.is_complex,
                 lower_sideband=self._lower_sideband, oversample=self._oversample,
                 layout=self._layout,
-            ), self._n_pol)
+            ), self._n_pol, self._channels)
         options: dict[str, Any] = {"hop": self._hop, "lower_sideband": self._lower_sideband}
         unit = 0 if self._hop == self._n_fft else self._n_fft // self._oversample.numerator
         flag = self._sigma is not None
         if serves(self._n_fft, unit, self._layout):
             names = ("AA",) if self._n_pol == 1 else PRODUCTS[self._products]
             bank = Bank(self._taps, self._layout, n_pol=self._n_pol, **options)
-            return Integrator(bank, self._n_pol, names, flag)
-        generic = GenericBank(self._taps, is_complex=self._layout.is_complex, **options)
+            return Integrator(bank, self._n_pol, names, flag, self._channels)
+        generic = GenericBank(self._taps, is_complex=self._layout.is_complex,
+                              band=self._channels, **options)
         return GenericIntegrator(generic, self._layout, self._n_pol, self._products, flag)
 
     def _own_state(self) -> None:
@@ -181,12 +193,27 @@ class Spectrometer:
         self._work = self._engine.work(min(self._n_int, self._n_inner, last))
         self._held = self._zeros(self._taps.size)
         self._bridge = self._zeros(2 * self._taps.size)
-        self._outer = np.zeros((len(self._codes), self._n_chan))
+        self._outer = np.zeros((len(self._codes), self._width))
         self._limits: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.reset()
 
-    def reset(self) -> None:
-        """Forget all samples and sums: the next sample is the first of a stream."""
+    def reset(self, first_frame: int = 0) -> None:
+        """Forget all samples and sums: the next sample is the first of a frame.
+
+        Parameters
+        ----------
+        first_frame : int
+            Number of that frame in its stream, as of `Channelizer.process`: an oversampled
+            bank turns frames by it. Integrations begin with that frame, whatever its number.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is no integer, or below 0; then the state is as it was.
+        """
+        first_frame = _check.count("first_frame", first_frame, 0)
+        # Frames turn by the same after as many as the ratio's numerator.
+        self._turned = first_frame % self._oversample.numerator
         self._n_held = 0
         self._first = 0  # sample of the stream that the kept ones begin at
         self._frame = 0
@@ -199,7 +226,10 @@ class Spectrometer:
         self._weight = np.empty((0, len(self._codes), self.weight_width), np.float32)
 
     def copy(self, *, n_int: int | None = None) -> "Spectrometer":
-        """Return a plan with the same tables, an empty state of its own, and its own `n_int`."""
+        """Return a plan with the same tables, an empty state of its own, and its own `n_int`.
+
+        Its frames are numbered from 0, until `reset`.
+        """
         other = copy.copy(self)
         if n_int is not None:
             other._n_int = _check.count("n_int", n_int)
@@ -208,8 +238,13 @@ class Spectrometer:
 
     @property
     def n_chan(self) -> int:
-        """Number of channels."""
+        """Number of channels of the bank."""
         return self._n_chan
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """First channel of the spectra, and stop."""
+        return self._channels
 
     @property
     def n_fft(self) -> int:
@@ -255,7 +290,7 @@ class Spectrometer:
 
     @property
     def weight(self) -> np.ndarray:
-        """Weights of the last call's spectra: (n_output, n_product, 1 or n_chan).
+        """Weights of the last call's spectra: (n_output, n_product, `weight_width`).
 
         float32, in [0, 1], for means; float64, sums of energies, for sums. Per channel if
         kurtosis decides.
@@ -264,8 +299,8 @@ class Spectrometer:
 
     @property
     def weight_width(self) -> int:
-        """Length of the weights' last axis: 1, or n_chan where kurtosis decides."""
-        return 1 if self._sigma is None else self._n_chan
+        """Length of the weights' last axis: 1, or that of the spectra where kurtosis decides."""
+        return 1 if self._sigma is None else self._width
 
     def n_frame(self, n_sample: int) -> int:
         """Return how many frames `n_sample` samples complete, in the present state."""
@@ -287,7 +322,7 @@ class Spectrometer:
         twin._process(twin._zeros(n), [part, part - [0, 1]][: self._n_pol], True, None)
         if not self._single:
             twin._inner_count[:] = 128
-            twin._close_inner(np.ones((self._engine.n_out, self._n_chan), np.float32),
+            twin._close_inner(np.ones((self._engine.n_out, self._width), np.float32),
                               np.ones(len(self._codes)))
             twin._weight = np.empty((1, *twin._outer_weight.shape), twin._weight.dtype)
             twin._close_outer(np.empty((1, *twin._outer.shape), self.out_dtype), 0)
@@ -321,14 +356,15 @@ class Spectrometer:
             of this call, in order. All by default.
         zeroed : bool
             Whether invalid samples are 0 already, so none has to be blanked.
-        out : ndarray, shape (n_output or more, n_product, n_chan), float32, optional
+        out : ndarray, shape (n_output or more, n_product, n_channel), float32, optional
             Receives the spectra.
 
         Returns
         -------
-        ndarray, shape (n_output, n_product, n_chan), float32, unit of x squared
+        ndarray, shape (n_output, n_product, n_channel), float32, unit of x squared
             A view of `out`, or a new array: means, NaN where the weight is 0; or sums.
-            float64 for sums of more than `n_inner` frames.
+            float64 for sums of more than `n_inner` frames. n_channel is n_chan, or as many
+            as `channels` has.
 
         Raises
         ------
@@ -339,7 +375,7 @@ class Spectrometer:
         n_new = self._layout.n_time(numbers.shape)
         spans = self._spans_of(valid, n_new)
         n_out = self.n_output(n_new)
-        shape = (n_out, len(self._codes), self._n_chan)
+        shape = (n_out, len(self._codes), self._width)
         if out is not None:
             _check.array("out", out, (self.out_dtype.name,), 3)
             if out.shape[0] < n_out or out.shape[1:] != shape[1:]:
@@ -380,7 +416,7 @@ class Spectrometer:
         self._spans = [_appended(old, new + begin)
                        for old, new in zip(self._spans, spans, strict=True)]
         if out is None:
-            out = np.empty((n_out, len(self._codes), self._n_chan), self.out_dtype)
+            out = np.empty((n_out, len(self._codes), self._width), self.out_dtype)
         kind = np.float64 if self._sums else np.float32
         self._weight = np.empty((n_out, len(self._codes), self.weight_width), kind)
         done = 0
@@ -438,7 +474,7 @@ class Spectrometer:
 
     def _frames(self, x: np.ndarray, start: int, n: int, out: np.ndarray, done: int) -> int:
         """Add up `n` frames of x from sample `start` on; finish what ends."""
-        row = self._engine.n_out * self._n_chan * 4 / min(self._n_int, self._n_inner)
+        row = self._engine.n_out * self._engine.width * 4 / min(self._n_int, self._n_inner)
         chunk = max(1, int(min(_ROWS_BYTES / row, _CHUNK_BYTES / self._hop, _CHUNK_FRAMES)))
         chunk -= chunk % 8 if chunk > 8 else 0  # the bank does 8 frames, or 4, at a time
         for first in range(0, n, chunk):
@@ -446,8 +482,8 @@ class Spectrometer:
             energy = self._energy(count)
             if self._voltages:
                 place = slice(done, done + count)
-                self._engine.run(x, self._layout, start + first * self._hop, self._frame,
-                                 self._work, out[place])
+                self._engine.run(x, self._layout, start + first * self._hop,
+                                 self._turned + self._frame, self._work, out[place])
                 out[place][energy[:, : self._n_pol] == 0] = np.nan
                 self._weight[place, :, 0] = energy[:, : self._n_pol]
                 done += count
@@ -455,20 +491,26 @@ class Spectrometer:
                 continue
             ends = self._ends(count)
             n_row = int(ends.sum())
-            if self._single and out.flags.c_contiguous and out.flags.aligned:
+            if self._single and self._takes_rows(out):
                 rows = out[done : done + n_row]
             else:
-                rows = np.empty((n_row, self._engine.n_out, self._n_chan), np.float32)
+                rows = np.empty((n_row, self._engine.n_out, self._engine.width), np.float32)
             sums = self._inner_weights(energy, ends)
             divisors, final = self._divisors(sums)
-            self._engine.run(x, start + first * self._hop, self._frame, ends, energy,
-                             self._signs, divisors, self._work, rows)
+            self._engine.run(x, start + first * self._hop, self._turned + self._frame, ends,
+                             energy, self._signs, divisors, self._work, rows)
+            rows = rows[:, :, self._cut]
             if self._single:
                 done = self._finish_single(rows, sums, final, out, done)
             else:
                 done = self._finish(rows, sums, energy, ends, out, done)
             self._frame += count
         return done
+
+    def _takes_rows(self, out: np.ndarray) -> bool:
+        """Whether the engine can put its rows into `out`."""
+        whole = self._engine.width == self._width
+        return whole and out.flags.c_contiguous and out.flags.aligned
 
     def _divisors(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What to divide inner sums by, (sum, product), and whether that makes them means."""
@@ -519,6 +561,7 @@ class Spectrometer:
     def _finish(self, rows: np.ndarray, sums: np.ndarray, energy: np.ndarray, ends: np.ndarray,
                 out: np.ndarray, done: int) -> int:
         """Turn inner sums, and the energies of their frames, into spectra."""
+        rows = np.ascontiguousarray(rows)  # nothing else is compiled for
         stops = np.flatnonzero(ends) + 1
         for i, (first, stop) in enumerate(zip([0, *stops], [*stops, len(ends)], strict=True)):
             self._inner_count += (energy[first:stop, : self._n_pol] > 0).sum(axis=0)
@@ -552,7 +595,7 @@ class Spectrometer:
 
     def _decide(self, moments: np.ndarray) -> np.ndarray:
         """Whether each channel of an inner sum is kept: all its polarisations look like noise."""
-        kept = np.ones(self._n_chan, bool)
+        kept = np.ones(self._width, bool)
         for pol in range(self._n_pol):
             count = int(self._inner_count[pol])
             if count >= self._least:
@@ -590,27 +633,42 @@ class Spectrometer:
         self._outer_weight[:] = 0
 
     def flush(self) -> np.ndarray:
-        """End the stream: return the unfinished integration, if it has frames, and reset.
+        """End the stream: return the unfinished integration, if it has frames, and `reset()`.
 
         Returns
         -------
-        ndarray, shape (0 or 1, n_product, n_chan), float32 (float64 as for `process`)
+        ndarray, shape (0 or 1, n_product, n_channel), float32 (float64 as for `process`)
             With its `weight`; samples of a frame that is not whole are dropped.
         """
         if self._frame % self._n_int == 0:
             weight = self._weight[:0]
             self.reset()
             self._weight = weight
-            return np.empty((0, len(self._codes), self._n_chan), self.out_dtype)
-        out = np.empty((1, len(self._codes), self._n_chan), self.out_dtype)
+            return np.empty((0, len(self._codes), self._width), self.out_dtype)
+        out = np.empty((1, len(self._codes), self._width), self.out_dtype)
         if self._single or self._frame % self._n_int % self._n_inner:
-            self._close_inner(self._engine.unfinished(self._work), self._inner_weight)
+            rows = np.ascontiguousarray(self._engine.unfinished(self._work)[:, self._cut])
+            self._close_inner(rows, self._inner_weight)
         self._weight = np.empty((1, *self._outer_weight.shape), self._weight.dtype)
         self._close_outer(out, 0)
         weight = self._weight
         self.reset()
         self._weight = weight
         return out
+
+
+def _band(channels: tuple[int, int] | None, n_chan: int) -> tuple[int, int]:
+    """First channel and stop, checked."""
+    if channels is None:
+        return 0, n_chan
+    try:
+        first, stop = channels
+    except (TypeError, ValueError):
+        raise TypeError(f"channels: found {channels!r}, allowed a pair of ints") from None
+    first, stop = _check.count("channels", first, 0), _check.count("channels", stop, 1)
+    if not first < stop <= n_chan:
+        raise ValueError(f"channels: found {first} to {stop}, allowed a range in 0 to {n_chan}")
+    return first, stop
 
 
 def _appended(spans: np.ndarray, more: np.ndarray) -> np.ndarray:
@@ -644,8 +702,10 @@ def _weights(energy: np.ndarray, codes: np.ndarray) -> np.ndarray:
 class _VoltageEngine:
     """A `Channelizer` in the place of what adds up."""
 
-    def __init__(self, plan: Channelizer, n_pol: int) -> None:
+    def __init__(self, plan: Channelizer, n_pol: int, band: tuple[int, int]) -> None:
         self.plan, self.n_out = plan, 2 * n_pol  # a complex number takes two float32
+        self.first, self.width = 0, plan.n_chan
+        self._band = slice(*band)
         self.memory_bytes = 16 * plan.taps.nbytes
 
     def work(self, least: int = 1) -> "_VoltageWork":
@@ -657,8 +717,11 @@ class _VoltageEngine:
         """Spectra of the frames from sample `start` of `x` (pol, time) on."""
         stop = start + self.plan.n_sample(len(out))
         for pol, voltages in enumerate(layout.cut(x, start, stop)):
-            self.plan.process(voltages, first_frame=first_frame, out=out[:, pol],
-                              scratch=work.scratch)
+            whole = out[:, pol] if out.shape[2] == self.width else None
+            made = self.plan.process(voltages, first_frame=first_frame, out=whole,
+                                     scratch=work.scratch)
+            if whole is None:
+                out[:, pol] = made[:, self._band]
 
 
 class _VoltageWork:

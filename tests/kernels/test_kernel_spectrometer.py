@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -162,10 +163,10 @@ def test_twin(case):
 # The separate steps.
 
 
-def spectra_of(case, x, plan):
+def spectra_of(case, x, plan, first_frame=0):
     bank = Channelizer(case.n_chan, taps=plan.taps, complex_input=case.is_complex,
-                       lower_sideband=case.lower)
-    return np.stack([bank.process(row) for row in x], axis=1)
+                       lower_sideband=case.lower, oversample=Fraction(plan.n_fft, plan.hop))
+    return np.stack([bank.process(row, first_frame=first_frame) for row in x], axis=1)
 
 
 def energies(case, valid, n, plan, min_valid=0.9):
@@ -230,6 +231,210 @@ def test_inner_sums_are_single(n_int):
     plan = case.plan(n_int=n_int, scale="sum")
     assert plan.process(case.samples(300)).dtype == np.float32
     assert plan.weight.dtype == np.float64 and (plan.weight == n_int).all()
+
+
+# A stream that is entered in its middle.
+
+# Through vectors and through NumPy; a bank that is sampled critically does not turn.
+RATIOS = [(SMALL, "4/3"), (SMALL, "8/7"), (STOKES, 1), (STOKES, "32/27"), (COMPLEX, "4/3"),
+          (OTHER[0], 1), (OTHER[0], "4/3"), (OTHER[2], "6/5"), (OTHER[2], 2)]
+ratios = pytest.mark.parametrize(("case", "oversample"), RATIOS, ids=str)
+FIRST_FRAMES = [0, 1, 5, 10**12 + 7, 2**62]
+
+
+@pytest.mark.parametrize("n_int", [1, 5])
+@ratios
+def test_frames_are_numbered_as_by_the_separate_steps(case, oversample, n_int):
+    plan = case.plan(n_int=n_int, oversample=oversample)
+    x = case.samples(20)
+    valid = losses(case, x.shape[1])
+    clean = blanked(x, valid)
+    for seed, first_frame in enumerate(FIRST_FRAMES):
+        spectra = spectra_of(case, clean, plan, first_frame)
+        steps = detect(spectra, energies(case, valid, len(spectra), plan), case.products)
+        plan.reset(first_frame=first_frame)
+        found, weights = in_pieces(plan, x, valid, seed)
+        assert len(found) == -(-len(spectra) // n_int) >= 4
+        for i, mean in enumerate(found):
+            part = slice(i * n_int, (i + 1) * n_int)
+            expected, weight = normalize(*sums_of(*(step[part] for step in steps)), n_int)
+            assert mean.tobytes() == expected.tobytes()
+            np.testing.assert_allclose(weights[i, :, 0], weight, rtol=1e-6)
+
+
+@pytest.mark.parametrize("first_frame", [3, 2**62 + 1])
+@pytest.mark.parametrize(("case", "oversample"), [(STOKES, "4/3"), (OTHER[0], "4/3")], ids=str)
+def test_frames_are_numbered_where_kurtosis_decides(case, oversample, first_frame):
+    plan = case.plan(n_int=70, n_inner=30, flag_sigma=3.0, scale="sum", oversample=oversample)
+    x = with_tone(case, case.samples(70))
+    valid = losses(case, x.shape[1])
+    plan.reset(first_frame=first_frame)
+    found = plan.process(x, valid=valid)
+    total, weight = decided(case, x, valid, plan, 30, first_frame)
+    assert (weight.min(axis=1) < weight.max(axis=1)).all()
+    assert found[0].tobytes() == total.tobytes()
+    np.testing.assert_allclose(plan.weight[0], weight, rtol=1e-14)
+
+
+@pytest.mark.parametrize(("case", "oversample"), [(STOKES, "4/3"), (OTHER[2], "6/5")], ids=str)
+def test_sums_begin_with_any_frame(case, oversample):
+    # The bits of a sum depend on where its frames lie in the stream alone.
+    x = case.samples(12)
+    whole = case.plan(oversample=oversample).process(x)
+    plan = case.plan(oversample=oversample)
+    for first in range(1, 8):
+        plan.reset(first)
+        assert plan.process(x[:, first * plan.hop :]).tobytes() == whole[first:].tobytes()
+    # They do depend on that: frames of another number are rounded in another way.
+    plan.reset(first_frame=1)
+    found = plan.process(x)
+    assert found.tobytes() != whole.tobytes()
+    np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5 * np.abs(whole).max())
+
+
+@pytest.mark.parametrize("case", [SMALL, STOKES, OTHER[0]], ids=str)
+def test_a_critically_sampled_bank_does_not_depend_on_the_first_frame(case):
+    x = case.samples(40)
+    plan = case.plan(n_int=3)
+    expected = plan.process(x)
+    for first_frame in FIRST_FRAMES:
+        plan.reset(first_frame=first_frame)
+        assert plan.process(x).tobytes() == expected.tobytes()
+
+
+def test_voltages_of_a_stream_entered_in_its_middle():
+    case = SMALL._replace(products="voltages")
+    plan = case.plan(oversample="4/3")
+    x = case.samples(30)
+    for first_frame in FIRST_FRAMES:
+        plan.reset(first_frame=first_frame)
+        found = np.concatenate([plan.process(part) for part in np.array_split(x, 4, axis=1)])
+        assert found.tobytes() == spectra_of(case, x, plan, first_frame).tobytes()
+
+
+def test_frames_are_numbered_from_0_by_default():
+    x = SMALL.samples(30)
+    plan = SMALL.plan(n_int=4, oversample="4/3")
+    expected = plan.process(x)
+    for end in (plan.reset, plan.flush):
+        plan.reset(first_frame=1)
+        assert plan.process(x).tobytes() != expected.tobytes()
+        assert plan.copy().process(x).tobytes() == expected.tobytes()
+        end()
+        assert plan.process(x).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize(("bad", "error"), [(-1, ValueError), (1.5, TypeError), (True, TypeError)])
+def test_first_frames_refused(bad, error):
+    x = SMALL.samples(30)
+    plan = SMALL.plan(n_int=7, oversample="4/3")
+    plan.reset(first_frame=3)
+    expected = plan.process(x)
+    plan.reset(first_frame=3)
+    parts = [plan.process(x[:, :200])]
+    with pytest.raises(error, match="first_frame: found"):
+        plan.reset(first_frame=bad)
+    parts.append(plan.process(x[:, 200:]))
+    assert np.concatenate(parts).tobytes() == expected.tobytes()
+
+
+# Some of the channels.
+
+# Whole parts of the band and not, its ends, one channel, all.
+BANDS = [(0, 1), (0.25, 0.5), (0.3, 0.4), (0.45, 0.85), (0.97, 1), (0, 0.03), (0.5, 0.5)]
+
+
+def channels_of(case, band):
+    """First channel and stop, one channel at least."""
+    first = min(int(band[0] * case.n_chan), case.n_chan - 1)
+    return first, max(first + 1, int(band[1] * case.n_chan))
+
+
+@pytest.mark.parametrize("options", [
+    {"n_int": 1}, {"n_int": 4}, {"n_int": 4, "scale": "sum"}, {"n_int": 25, "n_inner": 9},
+    {"n_int": 25, "n_inner": 9, "scale": "sum", "oversample": 2},
+], ids=str)
+@some_cases
+def test_some_channels_have_the_bits_of_all(case, options):
+    x = case.samples(90)
+    valid = losses(case, x.shape[1])
+    whole = case.plan(**options)
+    assert whole.channels == (0, case.n_chan)
+    expected = whole.process(x, valid=valid)
+    expected, weight = np.concatenate([expected, whole.flush()]), whole.weight
+    for seed, band in enumerate(BANDS):
+        first, stop = channels_of(case, band)
+        plan = case.plan(channels=(first, stop), **options)
+        assert plan.channels == (first, stop) and plan.n_chan == case.n_chan
+        assert plan.out_dtype == expected.dtype and plan.weight_width == 1
+        found, weights = in_pieces(plan, x, valid, seed)
+        assert found.shape == (*expected.shape[:2], stop - first)
+        assert found.tobytes() == expected[:, :, first:stop].tobytes()
+        np.testing.assert_allclose(weights[len(weights) - len(weight) :], weight, rtol=1e-14)
+
+
+@pytest.mark.parametrize("case", [STOKES, OTHER[0]], ids=str)
+def test_some_channels_where_kurtosis_decides(case):
+    options = {"n_int": 70, "n_inner": 30, "flag_sigma": 3.0}
+    x = with_tone(case, case.samples(100))
+    valid = losses(case, x.shape[1])
+    for scale in ("mean", "sum"):
+        whole = case.plan(scale=scale, **options)
+        expected = whole.process(x, valid=valid)
+        assert (whole.weight.min(axis=2) < whole.weight.max(axis=2)).any()
+        for band in BANDS:
+            first, stop = channels_of(case, band)
+            plan = case.plan(scale=scale, channels=(first, stop), **options)
+            found = plan.process(x, valid=valid)
+            assert plan.weight_width == stop - first
+            assert found.tobytes() == expected[:, :, first:stop].tobytes()
+            assert plan.weight.tobytes() == whole.weight[:, :, first:stop].tobytes()
+
+
+@pytest.mark.parametrize("n_chan", [16, 30])
+def test_some_channels_of_complex_input(n_chan):
+    plan, x = float_plan(n_chan, n_int=2)
+    expected = plan.process(x)
+    for first in range(n_chan):
+        for stop in range(first + 1, n_chan + 1, 4):
+            found = float_plan(n_chan, n_int=2, channels=(first, stop))[0].process(x)
+            assert found.tobytes() == expected[:, :, first:stop].tobytes()
+
+
+def test_some_channels_of_voltages():
+    case = SMALL._replace(products="voltages")
+    x = case.samples(30)
+    expected = case.plan().process(x)
+    for band in BANDS:
+        first, stop = channels_of(case, band)
+        found = case.plan(channels=(first, stop)).process(x)
+        assert found.tobytes() == expected[:, :, first:stop].tobytes()
+
+
+def test_some_channels_into_memory_of_any_strides():
+    case = STOKES
+    x = case.samples(20)
+    expected = case.plan(n_int=3).process(x)
+    for first, stop in ((1024, 2048), (1000, 2001)):
+        plan = case.plan(n_int=3, channels=(first, stop))
+        plan.compile()
+        for out in (np.full((9, 4, stop - first), 7, "f4"),
+                    np.full((9, 4, 2 * (stop - first)), 7, "f4")[:, :, ::-2]):
+            found = plan.copy().process(x, out=out)
+            assert np.shares_memory(found, out) and (out[6:] == 7).all()
+            assert found.tobytes() == expected[:, :, first:stop].tobytes()
+        with pytest.raises(ValueError, match="out: found shape"):
+            plan.process(x, out=np.empty((9, 4, 4096), "f4"))
+
+
+@pytest.mark.parametrize(("channels", "error"), [
+    ((0, 17), ValueError), ((-1, 3), ValueError), ((3, 3), ValueError), ((9, 3), ValueError),
+    ((16, 17), ValueError), ((0, 2**63), ValueError), ((0, 1, 2), TypeError), (3, TypeError),
+    ((0.0, 3), TypeError), ((False, True), TypeError),
+])
+def test_channels_refused(channels, error):
+    with pytest.raises(error, match="channels: found"):
+        SMALL.plan(channels=channels)
 
 
 # A stream in pieces.
@@ -700,9 +905,17 @@ def test_little_is_allocated():
 # Spectral kurtosis.
 
 
-def decided(case, x, valid, plan, n_inner):
+def with_tone(case, x):
+    """The voltages with a short tone, in one polarisation."""
+    i = np.arange(x.shape[1])
+    tone = 40 * np.cos(2 * np.pi * 8.3 * i / case.n_fft) * (i // case.n_fft == 17)
+    x[1] = np.clip(x[1] + tone, -128, 127)
+    return x
+
+
+def decided(case, x, valid, plan, n_inner, first_frame=0):
     """Sums and weights of one integration of the separate steps, with a keep decision."""
-    spectra = spectra_of(case, blanked(x, valid), plan)
+    spectra = spectra_of(case, blanked(x, valid), plan, first_frame)
     energy = energies(case, valid, len(spectra), plan)
     power, weight = detect(spectra, energy, case.products)
     shape = np.ones(case.n_chan)
@@ -732,11 +945,7 @@ def decided(case, x, valid, plan, n_inner):
 
 @pytest.mark.parametrize("case", [STOKES, OTHER[0]], ids=str)
 def test_same_decisions_as_the_separate_steps(case):
-    x = case.samples(100)
-    # A short tone, in one polarisation.
-    i = np.arange(x.shape[1])
-    tone = 40 * np.cos(2 * np.pi * 8.3 * i / case.n_fft) * (i // case.n_fft == 17)
-    x[1] = np.clip(x[1] + tone, -128, 127)
+    x = with_tone(case, case.samples(100))
     valid = losses(case, x.shape[1])
     options = {"n_int": 70, "n_inner": 30, "flag_sigma": 3.0}
     mean, sums = case.plan(**options), case.plan(scale="sum", **options)
@@ -944,6 +1153,8 @@ plans = [
     (Spectrometer(30, n_tap=4, layout=Layout("float32")), one.astype("f4")),
     (complex_plan, pairs),
     (complex_plan.copy(), pairs.view("c8")[:, :, 0]),
+    (Spectrometer(4096, n_int=30, flag_sigma=3.0, channels=(1000, 2001), **stokes), long),
+    (Spectrometer(30, n_int=35, flag_sigma=3.0, channels=(3, 8), **stokes), two),
 ]
 for number, (plan, x) in enumerate(plans):
     # A process of its own, that has compiled nothing yet.
@@ -964,4 +1175,4 @@ def test_nothing_is_compiled_after_compile():
     result = subprocess.run([sys.executable, "-W", "error", "-c", COMPILE], env=environment,
                             capture_output=True, text=True, timeout=250)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines() == [f"{number}" for number in range(9)]
+    assert result.stdout.splitlines() == [f"{number}" for number in range(11)]
