@@ -17,7 +17,6 @@ import re
 import runpy
 import shlex
 import sys
-import traceback
 import warnings
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -114,7 +113,6 @@ def _chain(chain: Any) -> int:
             warnings.showwarning = lambda message, *_, **__: print("warning:", message)
             print(chain() or "")
     except Exception as error:
-        traceback.print_exc(file=sys.__stderr__)
         print(f"{type(error).__name__}: {error}")
         return 1
     return 0

@@ -1,12 +1,16 @@
-"""Products of two commits compared byte by byte; a script, is no test of CI's.
+"""Compare the products of two commits byte by byte; a script, not one of CI's tests.
 
     python tests/same_products.py --tree OLD --inputs DIR -o old.json
-    python tests/same_products.py --tree . --inputs DIR -o new.json --against old.json --texts
+    python tests/same_products.py --tree . --inputs DIR --against old.json --texts
 
-Every command, format and engine and many chains in Python are run with the fastsig of a tree. The
-cases are in `products_commands.py` and `products_chains.py`. The inputs are made once, in DIR, by
-the first tree that is given, and kept. Exits with 1 if any product or exit code differs (with
---texts: or any text).
+Every command, format and engine and many chains in Python are run with the fastsig of one tree.
+The cases are in `products_commands.py`, `products_chains.py` and `products_batch.py`. The inputs
+are made once, in DIR, by the first tree that is run, and kept. A case that fails is recorded with
+its error and does not stop the others. The exit code is 1 if any product or exit code differs
+(with --texts: or any text), and every difference is listed by name, with the datasets, attributes
+or FITS units that it lies in.
+
+The kernels are those of the environment unless --own-kernels is given.
 """
 
 from __future__ import annotations
@@ -38,7 +42,7 @@ def environment(tree: Path, kernels: bool) -> dict[str, str]:
     """For processes that import fastsig from `tree`; pictures are drawn without dates and ids."""
     path = [str(tree), *([str(tree / "kernels")] if kernels else [])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "SOURCE_DATE_EPOCH": "0",
-            "MATPLOTLIBRC": str(HERE / "products_matplotlibrc"), "PYTHONHASHSEED": "0",
+            "MATPLOTLIBRC": str(HERE / "products_matplotlibrc"),
             "COLUMNS": "100"}
 
 
