@@ -1,0 +1,230 @@
+"""Sinks: several on one pass give what each gives alone, and the file is read once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from streams import MemorySpectra, MemoryVoltages, header, lose_packets, noise
+from test_resolutions import Spied
+
+import fastsig as fs
+from fastsig.chain import spectra
+from fastsig.polarization import PRODUCTS, PolBasis
+from fastsig.run import fitting
+from fastsig.run.engine import run
+from fastsig.run.flag_shares import ShareCounter
+from fastsig.run.products import products
+from fastsig.stream import Aligned, Block, Sink, Stream, kept
+
+N = 200_000
+
+
+class Total(Sink):
+    """The sum of all samples, in segments: what the company of others may not change."""
+
+    name = "sum"
+    segment = 37
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(stream)
+        self.total, self.starts, self.lengths = np.float32(0), [], []
+
+    def partial(self, block: Block) -> Any:
+        return block.start, block.n, np.float32(np.nansum(block.data, dtype=np.float32))
+
+    def merge(self, part: Any) -> None:
+        start, n, total = part
+        self.starts.append(start)
+        self.lengths.append(n)
+        self.total += total
+
+    def finish(self, n_rows: int) -> Any:
+        assert self.starts == list(range(0, n_rows, self.segment))
+        assert set(self.lengths[:-1]) == {self.segment} and sum(self.lengths) == n_rows
+        return self.total
+
+
+class Smoothed(Sink):
+    """A mean that forgets: state that is carried from row to row."""
+
+    name = "smooth"
+    ordered = True
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(stream)
+        self.state = np.zeros(stream.shape[1:])
+        self.row = 0
+
+    def merge(self, part: Block) -> None:
+        assert part.start == self.row
+        self.row += part.n
+        for row in np.nan_to_num(part.data):
+            self.state = 0.9 * self.state + row
+
+    def finish(self, n_rows: int) -> Any:
+        assert self.row == n_rows
+        return self.state
+
+
+class Scatter(Sink):
+    """The mean in a first pass, the mean square about it in a second."""
+
+    name = "scatter"
+    segment = 64
+
+    def __init__(self, stream: Stream, mean: float | None = None) -> None:
+        super().__init__(stream)
+        self.mean, self.sum, self.count = mean, 0.0, 0
+
+    def partial(self, block: Block) -> Any:
+        values = block.data[np.isfinite(block.data)].astype(np.float64)
+        values = values if self.mean is None else (values - self.mean) ** 2
+        return values.sum(), values.size
+
+    def merge(self, part: Any) -> None:
+        self.sum += part[0]
+        self.count += part[1]
+
+    def finish(self, n_rows: int) -> float:
+        return self.sum / self.count
+
+    def then(self, result: float) -> Any:
+        return () if self.mean is not None else (Scatter(self.stream, result),)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_UNIT_BYTES", 40_000)
+    monkeypatch.setattr(kept, "_PAGE_BYTES", 10_007)
+
+
+def source() -> Spied:
+    rng = np.random.default_rng(3)
+    return Spied(noise(rng, N), header(), lose_packets(rng, N, 0.05, 4096))
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("workers", [1, 3])
+def test_three_sinks_read_the_file_once(workers: int, tmp_path: Path) -> None:
+    def sinks(voltages: Any, folder: Path) -> list[Sink]:
+        folder.mkdir()
+        chains = [spectra(voltages, 16, n_int=n_int, products="AABB").stream for n_int in (10, 10)]
+        chains.append(spectra(voltages, 64, n_int=3, products="AABB").stream)
+        return [*products(chains[:1], [folder / "x.h5"]), Total(chains[1]), Smoothed(chains[2]),
+                ShareCounter(chains[0])]
+
+    voltages = source()
+    together = run(sinks(voltages, tmp_path / "a"), workers=workers)
+    assert voltages.bytes_read <= N * voltages.row_bytes
+    alone = [run([sink])[0] for sink in sinks(source(), tmp_path / "b")]
+    assert (tmp_path / "a" / "x.h5").read_bytes() == (tmp_path / "b" / "x.h5").read_bytes()
+    assert together[1].tobytes() == alone[1].tobytes()
+    np.testing.assert_array_equal(together[2], alone[2])
+    np.testing.assert_array_equal(together[3].row, alone[3].row)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_sink_asks_for_a_second_pass() -> None:
+    voltages = source()
+    chain = spectra(voltages, 16, n_int=5).stream
+    calls: list[str] = []
+    scatter, total = run([Scatter(chain), Total(chain)], workers=2,
+                         progress=lambda name, n, total: calls.append(name))
+    data = chain.read_block(0, chain.shape[0]).data
+    finite = data[np.isfinite(data)].astype(np.float64)
+    assert scatter == pytest.approx(finite.var(), rel=1e-9)
+    assert total == pytest.approx(np.float64(finite.sum()), rel=1e-4)
+    assert list(dict.fromkeys(calls)) == ["scatter and sum", "scatter"]
+
+
+class Coincident(Sink):
+    """Rows in which both of two aligned beams are valid, and the sum of their product."""
+
+    name = "coincidence"
+
+    def __init__(self, stream: Aligned) -> None:
+        super().__init__(stream)
+        self.rows, self.sum = 0, 0.0
+
+    def partial(self, block: Block) -> Any:
+        one, two = block.data
+        both = (block.valid[0] > 0).all(axis=(1, 2)) & (block.valid[1] > 0).all(axis=(1, 2))
+        return int(both.sum()), float((one[both] * two[both]).sum(dtype=np.float64))
+
+    def merge(self, part: Any) -> None:
+        self.rows += part[0]
+        self.sum += part[1]
+
+    def finish(self, n_rows: int) -> tuple[int, int, float]:
+        return n_rows, self.rows, self.sum
+
+
+def beams(late: int = 7) -> tuple[MemorySpectra, MemorySpectra]:
+    rng = np.random.default_rng(1)
+    about = header(1000, n_chan=4).replace(polarization=PolBasis("linear", PRODUCTS["I"]),
+                                           n_bits=32)
+    one, two = (rng.normal(10, 1, (n, 1, 4)).astype(np.float32) for n in (500, 450))
+    first = MemorySpectra(one, about)
+    return first, MemorySpectra(two, about.later(first.time_of(late), late / about.sample_rate))
+
+
+@pytest.mark.usefixtures("small")
+def test_aligned_beams() -> None:
+    one, two = beams()
+    pair = Aligned([one, two], ["M01", "M02"])
+    assert pair.shape[0] == 500 and pair.offsets == (0, 7)
+    n_rows, rows, total = run([Coincident(pair)], workers=2)[0]
+    assert (n_rows, rows) == (500, 450)
+    assert total == pytest.approx(
+        float((one.spectra[7:457] * two.spectra).sum(dtype=np.float64)), rel=1e-12)
+    block = pair.read_block(3, 10)
+    assert np.isnan(block.data[1][:4]).all() and (block.valid[1][:4] == 0).all()
+    np.testing.assert_array_equal(block.data[1][4:], two.spectra[:6])
+
+
+def test_aligned_stages_and_voltages_lacking_rows() -> None:
+    rng = np.random.default_rng(2)
+    about = header()
+    one = MemoryVoltages(noise(rng, 300), about)
+    two = MemoryVoltages(noise(rng, 100), about.later(one.time_of(50), 50 / about.sample_rate))
+    pair = Aligned([one, two])
+    block = pair.read_block(0, 300)
+    assert block.valid[1][0].tolist() == [[50, 150]] and block.valid[0][0].tolist() == [[0, 300]]
+    np.testing.assert_array_equal(block.data[1][50:150], two.samples)
+
+
+def test_aligned_refuses() -> None:
+    one, two = beams()
+    other = MemorySpectra(two.spectra, two.header.replace(sample_rate=two.header.sample_rate + 1))
+    with pytest.raises(fs.PlanError, match="equal rates"):
+        Aligned([one, other])
+    late = one.header.sample_rate * 4
+    between = MemorySpectra(two.spectra, one.header.later(
+        one.start_time + 0.25 / float(one.header.sample_rate) * one.sample_rate.unit**-1, 1 / late))
+    with pytest.raises(fs.PlanError, match="whole rows"):
+        Aligned([one, between])
+    with pytest.raises(fs.PlanError, match="throughout"):
+        Aligned([one, source()])
+    for names in (["a"], ["a", "a"]):
+        with pytest.raises(fs.UsageError, match="a name for each"):
+            Aligned([one, two], names)
+    with pytest.raises(fs.UsageError, match="1 or more"):
+        Aligned([])
+
+
+def test_an_error_leaves_no_product_and_names_the_rows(tmp_path: Path) -> None:
+    class Failing(Total):
+        segment = None
+
+        def merge(self, part: Any) -> None:
+            raise fs.DataError("x", "cannot be merged")
+
+    chain = spectra(source(), 16, n_int=10).stream
+    with pytest.raises(fs.DataError, match="cannot be merged"):
+        run([*products([chain], [tmp_path / "x.h5"]), Failing(chain)])
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(fs.UsageError, match="1 or more"):
+        run([])
