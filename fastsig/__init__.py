@@ -29,6 +29,7 @@ _INDEX = {
     "info": "fastsig.io:info",
     "open": "fastsig.chain:open_chain",
     "open_cube": "fastsig.cube:open_cube",
+    "write_many": "fastsig.run.products:write_many",
 }
 
 __all__ = sorted([*_INDEX, "__version__"])

@@ -15,10 +15,11 @@ from fastsig.header import Header as Header
 from fastsig.io import info as info
 from fastsig.product import Data as Data
 from fastsig.reductions.mapping import grid as grid
+from fastsig.run.products import write_many as write_many
 from fastsig.stream import Block as Block
 
 __all__ = [
     "Block", "Chain", "Cube", "Data", "DataError", "FastsigError", "FastsigWarning", "FormatError",
     "Header", "OutputError", "PlanError", "UsageError", "__version__", "batch", "grid", "info",
-    "open", "open_cube",
+    "open", "open_cube", "write_many",
 ]

@@ -1,12 +1,14 @@
 """Chains: an open file and the verbs done to it, nothing computed until asked.
 
-The verbs of a `Chain` are the stages of the registry; each returns a new chain::
+The verbs of a `Chain` are the stages of the registry, each of which returns a new chain, and its
+measurements, which read the chain and return what they found::
 
     spec = fs.open("night.h5").channelize(4096).detect("IQUV").integrate(1 * u.ms)
 """
 
 from __future__ import annotations
 
+import inspect
 import operator
 import os
 from collections.abc import Callable, Iterator
@@ -57,7 +59,7 @@ def open_chain(path: Paths, **overrides: Any) -> Chain:
 
 
 class Chain:
-    """A stream with the verbs of the stage registry.
+    """A stream with the verbs of the registry.
 
     Parameters
     ----------
@@ -68,21 +70,16 @@ class Chain:
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
 
-    def __getattr__(self, name: str) -> Callable[..., Chain]:
-        if name.startswith("_") or name not in registry.stages():
-            raise AttributeError(
-                f"a chain has no {name!r}; its verbs are {', '.join(registry.stages())}"
-            )
-        stage = registry.stage(name)
-
-        def verb(*args: Any, **options: Any) -> Chain:
-            return Chain(stage(self.stream, *args, **options))
-
-        verb.__doc__, verb.__name__ = stage.__doc__, name
-        return verb
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if not name.startswith("_") and name in registry.stages():
+            return _verb(name, registry.stage(name), self.stream, Chain)
+        if not name.startswith("_") and name in registry.measurements():
+            return _verb(name, registry.measurement(name), self.stream, None)
+        raise AttributeError(f"a chain has no {name!r}; its verbs are "
+                             f"{', '.join([*registry.stages(), *registry.measurements()])}")
 
     def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *registry.stages()]
+        return [*super().__dir__(), *registry.stages(), *registry.measurements()]
 
     @property
     def header(self) -> Any:
@@ -144,8 +141,11 @@ class Chain:
                 raise UsageError("slice a chain as chain[t0:t1] or chain[t0:t1, f0:f1], no step")
         found = self._rows(rows)
         if channels == slice(None):
-            return self if found == (0, self.shape[0]) else self.select(rows=found)
-        return self.select(rows=found, channels=self._channels(channels))
+            return self if found == (0, self.shape[0]) else self._selected(rows=found)
+        return self._selected(rows=found, channels=self._channels(channels))
+
+    def _selected(self, **ranges: tuple[int, int]) -> Chain:
+        return Chain(registry.stage("select")(self.stream, **ranges))
 
     def _rows(self, span: slice) -> tuple[int, int]:
         first = 0 if span.start is None else self._row(span.start)
@@ -260,6 +260,21 @@ class Chain:
         return f"<table><caption>{escape(self.stream.kind)} {self.shape}</caption>{rows}</table>"
 
 
+def _verb(name: str, work: Callable[..., Any], stream: Stream, wrap: Callable[[Any], Any] | None
+          ) -> Callable[..., Any]:
+    """A stage or a measurement as a method, with its own signature but for the stream."""
+    def verb(*args: Any, **options: Any) -> Any:
+        made = work(stream, *args, **options)
+        return made if wrap is None else wrap(made)
+
+    own = inspect.signature(work)
+    parameters = list(own.parameters.values())[1:]
+    verb.__signature__ = own.replace(  # type: ignore[attr-defined]
+        parameters=parameters, return_annotation=own.return_annotation if wrap is None else Chain)
+    verb.__doc__, verb.__name__ = work.__doc__, name
+    return verb
+
+
 def _between(span: slice) -> str:
     first = "the start" if span.start is None else span.start
     return f"from {first} to {'the end' if span.stop is None else span.stop}"
@@ -275,10 +290,10 @@ def spectra(
     sigma = _flag_sigma(flag, flag_sigma, integrated=time is not None or n_int is not None)
     chain = Chain(stream).channelize(n_chan, n_tap=n_tap, window=window, min_valid=min_valid,
                                      oversample=oversample)
-    chain = chain.detect(products, sign_q=sign_q, sign_v=sign_v)
+    detected: Chain = chain.detect(products, sign_q=sign_q, sign_v=sign_v)
     if time is None and n_int is None and n_freq == 1:
-        return chain
-    return Chain(Integrate(chain.stream, time, n_int=n_int, n_freq=n_freq, flag_sigma=sigma))
+        return detected
+    return Chain(Integrate(detected.stream, time, n_int=n_int, n_freq=n_freq, flag_sigma=sigma))
 
 
 def _flag_sigma(flag: str | None, sigma: float | None, *, integrated: bool) -> float | None:

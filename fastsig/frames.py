@@ -19,7 +19,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import astropy.constants as const
 import astropy.units as u
 import erfa
 import numpy as np
@@ -27,6 +26,7 @@ from astropy.coordinates import FK4, EarthLocation, SkyCoord
 from astropy.time import Time
 from numpy.typing import NDArray
 
+from fastsig.constants import SPEED_OF_LIGHT
 from fastsig.errors import UsageError
 from fastsig.telescopes.observed import observer_velocity
 
@@ -43,7 +43,6 @@ _CALLED = {**{code.casefold(): name for name, code in SPECSYS.items()},
            "geo": "geocentric", "bary": "barycentric", "bar": "barycentric",
            "helio": "heliocentric", "hel": "heliocentric", "lsr": "lsrk"}
 
-_C = const.c.to_value(u.m / u.s)
 _STEP_DAY = 1 / 144  # linear interpolation errs by 1e-4 m/s
 _AU_DAY = (u.au / u.day).to(u.m / u.s)
 
@@ -97,7 +96,7 @@ def factor(frame: str, ra: Any, dec: Any, times: Time, location: EarthLocation) 
         return np.asarray(np.where(np.isfinite(lon + lat + still), 1.0, np.nan))
     moves = _velocity(frame, times) - observer_velocity(times, location)
     moves = moves.reshape(times.shape + (1,) * (axes - 1) + (3,))
-    beta = (moves * erfa.s2c(lon, lat)).sum(axis=-1) / _C
+    beta = (moves * erfa.s2c(lon, lat)).sum(axis=-1) / SPEED_OF_LIGHT
     return np.asarray(np.sqrt((1 + beta) / (1 - beta)))
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from astropy.time import Time
 
+from fastsig.constants import DISPERSION_CONSTANT
 from fastsig.errors import FormatError, UsageError
 from fastsig.frequency import ChannelAxis, Sideband
 from fastsig.polarization import PolBasis
 from fastsig.time import parse_rate, parse_time
 from fastsig.units import exact
 
-__all__ = ["OVERRIDES", "DiodeSchedule", "Header", "split_overrides"]
+__all__ = ["OVERRIDES", "DiodeSchedule", "FilterBank", "Header", "split_overrides"]
 
 @dataclass(frozen=True)
 class DiodeSchedule:
@@ -36,6 +37,22 @@ class DiodeSchedule:
         return DiodeSchedule(self.period_ticks * times, self.on_ticks * times,
                              self.first_tick * times - late.numerator,
                              self.ticks_per_second * times)
+
+
+class FilterBank(NamedTuple):
+    """The polyphase bank that made the channels of spectra: what their noise follows from.
+
+    Parameters
+    ----------
+    n_tap : int
+    window : str
+    oversample : Fraction
+        Transform over hop.
+    """
+
+    n_tap: int
+    window: str
+    oversample: Fraction
 
 
 @dataclass(frozen=True)
@@ -67,6 +84,17 @@ class Header:
         calls another.
     rest_hz : float or None
         Rest frequency of the line that the spectra are about, Hz.
+    bank : FilterBank or None
+        What made the channels, where the project did.
+    n_eff : float or None
+        Independent samples of a value over channel width times integration, where that is not the
+        bank's (`fastsig.calibration.radiometer.n_eff`).
+    dm : float or None
+        Dispersion that was taken out, pc cm^-3.
+    dispersion_constant : Fraction
+        That it was taken out by, MHz^2 pc^-1 cm^3 s.
+    dm_reference_hz : Fraction or None
+        Sky frequency that times then belong to; infinite where None.
     extra : Mapping
         Cards of the file that have no field here, verbatim.
     origin : Mapping
@@ -92,6 +120,11 @@ class Header:
     unit: str | None = None
     specsys: str | None = None
     rest_hz: float | None = None
+    bank: FilterBank | None = None
+    n_eff: float | None = None
+    dm: float | None = None
+    dispersion_constant: Fraction = DISPERSION_CONSTANT
+    dm_reference_hz: Fraction | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
 

@@ -7,14 +7,15 @@ is a warning, never a reason for the rest to stop.
 from __future__ import annotations
 
 import importlib
+import warnings
 from functools import cache
 from typing import Any
 
-from fastsig.errors import UsageError
+from fastsig.errors import FastsigWarning, UsageError
 from fastsig.plugins import API, plugins
 
-__all__ = ["API", "formats", "stage", "spectra_writer", "spectra_writers", "stages",
-           "writer", "writers"]
+__all__ = ["API", "formats", "measurement", "measurements", "spectra_writer", "spectra_writers",
+           "stage", "stages", "writer", "writers"]
 
 # In the order in which they are asked whether a file is theirs.
 _FORMATS = ("native", "fbh5", "sigproc", "presto", "psrfits", "hifast", "fast_spectral", "sdfits",
@@ -36,6 +37,7 @@ _SPECTRA_WRITERS = {
     "hifast": "fastsig.io.hifast_writer:HiFASTWriter",
 }
 
+# Verbs that are lazy: stages.
 _STAGES = {
     "channelize": "fastsig.stages.channelize:Channelize",
     "detect": "fastsig.stages.detect:Detect",
@@ -44,6 +46,17 @@ _STAGES = {
     "frame": "fastsig.stages.frame:Frame",
     "integrate": "fastsig.stages.integrate:Integrate",
     "select": "fastsig.stages.select:Select",
+    "calibrate": "fastsig.stages.calibrate:Calibrate",
+    "locate": "fastsig.stages.locate:Locate",
+    "stokes": "fastsig.stages.stokes:Stokes",
+    "flux": "fastsig.stages.flux:Flux",
+}
+
+# Verbs that read: measurements, which give something else than a chain.
+_MEASUREMENTS = {
+    "measure_diode": "fastsig.reductions.calibrate:solve",
+    "on_off": "fastsig.reductions.on_off:on_off",
+    "flag_shares": "fastsig.run.flag_shares:flag_shares",
 }
 
 
@@ -98,8 +111,38 @@ def _loaded(place: str) -> Any:
 
 @cache
 def stages() -> tuple[str, ...]:
-    """Names of the stages there are."""
-    return (*_STAGES, *(name for name in plugins("fastsig.stages") if name not in _STAGES))
+    """Names of the stages there are: verbs that compute nothing until they are asked."""
+    return (*_STAGES, *(name for name in _plugin_stages() if name not in _STAGES))
+
+
+@cache
+def _plugin_stages() -> dict[str, Any]:
+    """Stages of other packages; one whose `name`, which products record, is another is left out."""
+    found = plugins("fastsig.stages")
+    for name in [name for name, stage in found.items() if getattr(stage, "name", name) != name]:
+        warnings.warn(f"plug-in {name} of fastsig.stages is left out: it calls itself "
+                      f"{found[name].name!r}", FastsigWarning, stacklevel=2)
+        del found[name]
+    return found
+
+
+def measurements() -> tuple[str, ...]:
+    """Names of the measurements there are: verbs that read the chain when they are called."""
+    return tuple(_MEASUREMENTS)
+
+
+def measurement(name: str) -> Any:
+    """The function of a measurement, whose first parameter is the stream.
+
+    Raises
+    ------
+    UsageError
+        Where there is none of that name.
+    """
+    if name not in _MEASUREMENTS:
+        raise UsageError(f"no measurement is called {name!r}; there are "
+                         f"{', '.join(_MEASUREMENTS)}")
+    return _loaded(_MEASUREMENTS[name])
 
 
 def stage(name: str) -> Any:
@@ -112,7 +155,7 @@ def stage(name: str) -> Any:
     """
     if name in _STAGES:
         return _loaded(_STAGES[name])
-    found = plugins("fastsig.stages").get(name)
+    found = _plugin_stages().get(name)
     if found is None:
         raise UsageError(f"no stage is called {name!r}; there are {', '.join(stages())}")
     return found

@@ -20,6 +20,7 @@ import astropy.constants as const
 import astropy.units as u
 import numpy as np
 
+from fastsig.constants import HI_REST_HZ
 from fastsig.errors import UsageError
 from fastsig.units import quantity
 
@@ -52,7 +53,7 @@ class Line(NamedTuple):
 
 #: Lines by name; recombination lines (``H166a``, ``He166a``, ``C166a``) are computed.
 LINES = {each.name: each for each in (
-    Line("HI", 1420.405751768, _HELLWIG),
+    Line("HI", float(HI_REST_HZ / 10**6), _HELLWIG),
     Line("OH1612", 1612.2310, _OH), Line("OH1665", 1665.4018, _OH),
     Line("OH1667", 1667.3590, _OH), Line("OH1720", 1720.5300, _OH),
 )}

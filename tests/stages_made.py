@@ -40,3 +40,12 @@ class Delayed(SpectraStage):
         data = np.subtract(block.data[start - first : start - first + n], mean, dtype=np.float32)
         data.flags.writeable = False
         return Block(data, block.valid[start - first : start - first + n], start, n)
+
+
+class Misnamed(SpectraStage):
+    """A stage that calls itself something else than its entry point does."""
+
+    name = "other"
+
+    def read_block(self, start: int, n: int, out: Any = None) -> Block:
+        return self.source.read_block(start, n, out)

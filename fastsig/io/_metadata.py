@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, fields
 from fractions import Fraction
 from typing import Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import FormatError, OutputError, UsageError
 from fastsig.frequency import ChannelAxis
-from fastsig.header import DiodeSchedule, Header
+from fastsig.header import DiodeSchedule, FilterBank, Header
 from fastsig.io._hdf5 import declared_size, numbers, reading
 from fastsig.io.safe import SafeOutput
 from fastsig.polarization import PolBasis
@@ -105,6 +106,19 @@ def start_from_text(text: str, rest: str = "0") -> Time:
     return sample_time(time, 1, 1 / seconds) if seconds else time
 
 
+def _same(value: Any) -> Any:
+    return value
+
+
+#: Fields that are written where they are not at their default, and how: to JSON, and back. The
+#: bank is not among them: the stages of the provenance hold it.
+_FACTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "unit": (_same, _same), "specsys": (_same, _same), "rest_hz": (_same, _same),
+    "n_eff": (_same, _same), "dm": (_same, _same), "dispersion_constant": (str, fraction),
+    "dm_reference_hz": (str, fraction)}
+_DEFAULTS = {field.name: field.default for field in fields(Header)}
+
+
 def header_record(header: Header) -> dict[str, Any]:
     """A header as plain data; exact numbers are texts."""
     start, rest = exact_start(header.start_time)
@@ -131,8 +145,8 @@ def header_record(header: Header) -> dict[str, Any]:
         "diode": None if header.diode is None else asdict(header.diode),
         "n_sum": header.n_sum,
         "extra": dict(header.extra),
-        **{name: getattr(header, name) for name in ("unit", "specsys", "rest_hz")
-           if getattr(header, name) is not None},
+        **{name: write(getattr(header, name)) for name, (write, _) in _FACTS.items()
+           if getattr(header, name) != _DEFAULTS[name]},
     }
 
 
@@ -172,8 +186,24 @@ def _from_record(record: dict[str, Any], path: str) -> Header:
             diode=record["diode"] and DiodeSchedule(**_known(DiodeSchedule, record["diode"])),
             origin=origin,
             extra=dict(record["extra"]),
-            unit=record.get("unit"),
-            specsys=record.get("specsys"),
-            rest_hz=record.get("rest_hz"),
             **{key: record[key] for key in known},
+            **{name: read(record[name]) for name, (_, read) in _FACTS.items() if name in record},
         )
+
+
+def bank_of(provenance: Any) -> FilterBank | None:
+    """The bank that made spectra, by their provenance or that of what they were made of."""
+    for stage in _stages(provenance):
+        if stage.get("stage") == "channelize":
+            bank = stage["parameters"]
+            return FilterBank(int(bank["n_tap"]), str(bank["window"]),
+                              Fraction(str(bank.get("oversample", "1"))))
+    return None
+
+
+def _stages(provenance: Any) -> Iterator[Mapping[str, Any]]:
+    """Stages of a product, then those of its inputs."""
+    if isinstance(provenance, dict):
+        yield from provenance.get("stages", ())
+        for source in provenance.get("inputs", ()):
+            yield from _stages(source.get("made_by"))

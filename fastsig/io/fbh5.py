@@ -102,6 +102,8 @@ class FBH5Spectra(FileSpectra):
             _metadata.header_from_record(own, path)
             if own else _header_from_cards(cards, shape, path)
         )
+        with reading(path, "the record of its stages"):
+            header = header.replace(bank=_metadata.bank_of(self.provenance))
         axis = header.channels
         if axis is not None and (header.polarization.n_pol, axis.n_chan) != shape[1:]:
             raise FormatError(

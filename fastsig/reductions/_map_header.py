@@ -11,6 +11,7 @@ from astropy.time import Time
 from astropy.wcs import WCS
 
 from fastsig._version import __version__
+from fastsig.constants import SPEED_OF_LIGHT
 from fastsig.errors import UsageError
 from fastsig.frames import SPECSYS
 from fastsig.frequency import ChannelAxis
@@ -20,7 +21,6 @@ from fastsig.time import iso
 
 __all__ = ["AXES", "map_header", "velocity_band"]
 
-C = 299_792_458  # m/s
 #: Spectral axes by option: CTYPE, and velocity convention.
 AXES = {"FREQ": "FREQ", "VRAD": "VRAD", "VOPT": "VOPT-F2W"}
 
@@ -29,8 +29,8 @@ def velocity_band(low_ms: Fraction, high_ms: Fraction, rest_hz: Fraction, kind: 
     """Lowest and highest frequency, Hz, of two velocities in m/s."""
     low, high = sorted((low_ms, high_ms))
     if kind == "VOPT":
-        return rest_hz / (1 + high / C), rest_hz / (1 + low / C)
-    return rest_hz * (1 - high / C), rest_hz * (1 - low / C)
+        return rest_hz / (1 + high / SPEED_OF_LIGHT), rest_hz / (1 + low / SPEED_OF_LIGHT)
+    return rest_hz * (1 - high / SPEED_OF_LIGHT), rest_hz * (1 - low / SPEED_OF_LIGHT)
 
 
 def spectral_cards(axis: ChannelAxis, kind: str, rest_hz: Fraction | None, number: int
@@ -40,16 +40,16 @@ def spectral_cards(axis: ChannelAxis, kind: str, rest_hz: Fraction | None, numbe
     A velocity axis of the optical convention is regular in frequency: FITS Paper III calls it
     VOPT-F2W, and its reference value and increment are those of channel 1.
     """
-    first, step = axis.first_hz, axis.step_hz
+    first, step, c = axis.first_hz, axis.step_hz, SPEED_OF_LIGHT
     if kind == "FREQ":
         value, delta, unit = first, step, "Hz"
     elif rest_hz is None:
         raise UsageError(f"axis = {kind}: velocities need a rest frequency (--rest HI); allowed "
                          "without one: FREQ")
     elif kind == "VRAD":
-        value, delta, unit = C * (1 - first / rest_hz), -C * step / rest_hz, "m/s"
+        value, delta, unit = c * (1 - first / rest_hz), -c * step / rest_hz, "m/s"
     else:
-        value, delta, unit = C * (rest_hz / first - 1), -C * rest_hz * step / first**2, "m/s"
+        value, delta, unit = c * (rest_hz / first - 1), -c * rest_hz * step / first**2, "m/s"
     what = {"FREQ": "frequency", "VRAD": "radio velocity",
             "VOPT": "optical velocity, even in frequency"}[kind]
     return [(f"CTYPE{number}", AXES[kind], what), (f"CRVAL{number}", float(value), "channel 1"),

@@ -16,18 +16,18 @@ from fastsig.calibration._smoothing import smooth_channels
 from fastsig.calibration.cycle import DiodeCycle
 from fastsig.calibration.diode import find_cycle
 from fastsig.calibration.gain import DiodeModel
+from fastsig.calibration.radiometer import n_eff
 from fastsig.calibration.solution import DiodeSolution, pairs_of
 from fastsig.calibration.stokes import MuellerTable
 from fastsig.errors import DataError, DoubtWarning, FastsigWarning, PlanError, UsageError
 from fastsig.io.provenance import file_record
 from fastsig.reductions import _calibration_options as options
 from fastsig.reductions.diode import Measured, gain_of, measure, total_power
-from fastsig.reductions.effective import n_eff
 from fastsig.stages.calibrate import Calibrate
 from fastsig.stages.flux import Flux
 from fastsig.stages.locate import Locate
 from fastsig.stages.stokes import Stokes
-from fastsig.stream import SpectrumStream, Stream
+from fastsig.stream import SpectrumStream, Stream, stream_of
 from fastsig.threads import processors
 from fastsig.units import exact
 
@@ -128,6 +128,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     PlanError, UsageError
         Where the spectra, or a parameter, are not such as can be calibrated.
     """
+    stream = stream_of(stream)
     if not isinstance(stream, SpectrumStream):
         raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
     if stream.header.unit is not None:
@@ -145,7 +146,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     threads = processors() if workers is None else workers
     power, weight, step = total_power(stream, workers=threads, progress=progress)
     cycle = _cycle(stream, power, weight, step, diode)
-    independent = n_eff(stream)
+    independent = n_eff(stream.header)
     samples = float(axis.step_hz / stream.header.sample_rate) * independent
     samples *= 2 if stream.polarization.names == ("I",) else 1  # of two polarisations
     bands = axis.n_chan / power.shape[2] * float(step * stream.header.sample_rate)
@@ -345,6 +346,7 @@ def calibrated(
     """
     _check_steps(stokes, sign_q, sign_v, feed_angle, ky, refraction, flux, zenith_angle, gain,
                  mueller)
+    stream = stream_of(stream)
     told = stream.header.beam
     if beam is not None and told not in (None, beam):
         warnings.warn(f"{stream.path}: is of beam {told}; beam {beam} is followed", DoubtWarning,
@@ -392,6 +394,7 @@ def _check_steps(stokes: str | None, sign_q: int, sign_v: int, feed_angle: Any, 
 
 def check(stream: Stream, **steps: Any) -> None:
     """Raise what `calibrated` would, before anything is measured; options as of it."""
+    stream = stream_of(stream)
     if not isinstance(stream, SpectrumStream) or stream.header.unit is not None:
         return  # `solve` tells
     names = stream.polarization.names

@@ -20,7 +20,7 @@ from fastsig.calibration import switching
 from fastsig.errors import DataError, FastsigWarning, FormatError, PlanError, UsageError
 from fastsig.header import DiodeSchedule
 from fastsig.reductions.spectrum import Spectrum
-from fastsig.stream import SpectrumStream, Stream
+from fastsig.stream import SpectrumStream, Stream, stream_of
 from fastsig.time import iso
 from fastsig.units import exact
 
@@ -126,6 +126,7 @@ def on_off(
     DataError
         Where nothing is valid, or the diode is not seen.
     """
+    stream = stream_of(stream)
     if not isinstance(stream, SpectrumStream):
         raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
     told = {"period": period, "on": on, "first": first, "settle": settle}

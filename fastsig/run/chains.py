@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from fastsig.stages.select import Select
 from fastsig.stream import Stream
 from fastsig.stream.kept import Kept
 
-__all__ = ["reach", "roots"]
+__all__ = ["ended", "missing_end", "reach", "roots"]
 
 
 def roots(stream: Stream) -> list[Stream]:
@@ -20,3 +23,30 @@ def reach(stream: Stream, start: int, n: int) -> tuple[int, int]:
         start, n = stream.needs_of(0, start, n)
         stream = stream.inputs()[0]
     return start, n
+
+
+def missing_end(stream: Stream, start: int, n: int) -> tuple[Stream, int] | None:
+    """Wait for the rows of files that rows of a chain are made of.
+
+    Returns
+    -------
+    None, or (Stream, int)
+        A file that ended before, and how many rows it has.
+    """
+    if not stream.inputs():
+        count = stream.arrived(start + n)
+        return (stream, count) if stream.endless and count < start + n else None
+    for index, source in enumerate(stream.inputs()):
+        if source.endless and (end := missing_end(source, *stream.needs_of(index, start, n))):
+            return end
+    return None
+
+
+def ended(stream: Stream, file: Stream, rows: int) -> Stream:
+    """The chain over a file of which the end is known now, its stages made anew."""
+    if stream is file:
+        return Select(file, rows=(0, rows))
+    if not stream.inputs():
+        return stream
+    made: Any = stream
+    return made.on(*(ended(source, file, rows) for source in stream.inputs()))  # type: ignore[no-any-return]

@@ -29,7 +29,8 @@ __all__ = ["Progress", "execute", "run"]
 
 _log = logging.getLogger(__name__)
 
-#: Called with the name of a pass, the input rows done since the last call, and those of the pass.
+#: Called with the name of a pass, the input rows done since the last call, and those of the pass:
+#: 0 where the end is not known.
 Progress = Callable[[str, int, int], Any]
 
 
@@ -225,11 +226,12 @@ class _Advance:
         self._report(index, int(share * self._all[index]))
 
     def end(self) -> None:
-        """Everything is done."""
-        for index, rows in enumerate(self._all):
-            self._report(index, rows)
+        """Everything is done; the number of rows is known now, wherever it was not."""
+        for index, lane in enumerate(self._ready.lanes):
+            self._report(index, roots(lane.stream)[0].shape[0])
 
     def _report(self, index: int, rows: int) -> None:
         new, self._done[index] = rows - self._done[index], rows
         if self._progress is not None and new > 0:
-            self._progress(self._ready.name, new, sum(self._all))
+            endless = any(lane.stream.endless for lane in self._ready.lanes)
+            self._progress(self._ready.name, new, 0 if endless else sum(self._all))

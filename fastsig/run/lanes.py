@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import lcm
 from typing import Any, NamedTuple
 
-from fastsig.run.chains import reach, roots
+from fastsig.run.chains import ended, missing_end, reach, roots
 from fastsig.run.long_rows import long_integration
 from fastsig.stages.integrate import SEGMENT, Integrate
 from fastsig.stream import Sink, Stream
@@ -51,7 +51,8 @@ class Lane:
     long: Integrate | None = field(default=None)
 
     def __post_init__(self) -> None:
-        self.long = long_integration(self.stream)
+        # Rows of an endless stream are made whole: the last one is shorter than it seems.
+        self.long = None if self.stream.endless else long_integration(self.stream)
         self.step = lcm(self.step, *(sink.segment or 1 for sink in self.sinks))
 
     @property
@@ -73,9 +74,16 @@ class Lane:
         if any(sink.sparse for sink in self.sinks):
             yield from (Unit(start, stop - start) for start, stop in self.sinks[0].spans())
             return
-        rows = self.stream.shape[0]
-        for row in range(0, rows, self.rows):
-            yield Unit(row, min(self.rows, rows - row))
+        row = 0
+        while self.stream.endless:
+            end = missing_end(self.stream, row, self.rows)
+            if end is None:
+                yield Unit(row, self.rows)
+                row += self.rows
+            else:
+                self.stream = ended(self.stream, *end)
+        for first in range(row, self.stream.shape[0], self.rows):
+            yield Unit(first, min(self.rows, self.stream.shape[0] - first))
 
     def _segments(self, long: Integrate) -> Iterator[Unit]:
         run = long.run_segments

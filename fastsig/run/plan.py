@@ -168,6 +168,10 @@ def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | Non
         raise UsageError(f"workers = {workers}; allowed: 1 or more")
     if not sinks:
         raise UsageError("no products; allowed: 1 or more")
+    for sink in sinks:
+        if sink.stream.endless and not sink.takes_endless:
+            raise PlanError(f"{sink.stream.path}: where the stream ends is not known, and "
+                            f"{sink.name} needs the number of rows; select rows first")
     lanes = _lanes(sinks, fused=fused)
     base = resident_bytes() + _ALLOWANCE + sum(sink.held_bytes for sink in sinks)
     need = Need(lanes, base, keepers([lane.stream for lane in lanes]))

@@ -14,7 +14,7 @@ from fastsig.run.plan import Plan, plan
 from fastsig.run.spectra_file import SpectraFile
 from fastsig.run.voltage_file import VoltageFile
 from fastsig.stages.integrate import Integrate
-from fastsig.stream import Sink, Stream
+from fastsig.stream import Sink, Stream, stream_of
 
 __all__ = ["Product", "plan_products", "products", "write", "write_many"]
 
@@ -49,7 +49,7 @@ def products(
     UsageError, PlanError, FormatError
         As of these.
     """
-    chains: list[Stream] = [getattr(each, "stream", each) for each in streams]
+    chains: list[Stream] = [stream_of(each) for each in streams]
     if len(paths) != len(chains):
         raise UsageError(f"{len(paths)} paths for {len(chains)} products; allowed: one each")
     kinds = [_kind(stream) for stream in chains]

@@ -16,14 +16,13 @@ from typing import Any
 
 import astropy.units as u
 
+from fastsig.constants import HI_REST_HZ, SPEED_OF_LIGHT
 from fastsig.errors import UsageError
 from fastsig.simulate.values import scalar, settle, value_field, whole
 
 __all__ = ["Burst", "Carrier", "Diode", "Line", "Loss", "LostSpectra", "Pulsar", "RfiBurst",
            "Source"]
 
-SPEED_OF_LIGHT = 299_792_458  # m/s
-HI_REST_HZ = Fraction("1420405751.768")
 DIODE_KELVIN = {"low": Fraction("1.1"), "high": Fraction("12.5")}
 PACKET = 4096  # samples of one polarisation in a packet of FAST's digitiser
 

@@ -15,6 +15,7 @@ from fastsig_kernels.packing import quantize
 from numpy.typing import NDArray
 
 from fastsig import validity
+from fastsig.constants import DISPERSION_CONSTANT
 from fastsig.errors import UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import DiodeSchedule, Header
@@ -27,9 +28,8 @@ from fastsig.simulate.values import scalar
 from fastsig.time import parse_time
 from fastsig.validity import Spans
 
-__all__ = ["DISPERSION_CONSTANT", "FastVoltage", "Made", "check_range", "in_order", "kept_spans"]
+__all__ = ["FastVoltage", "Made", "check_range", "in_order", "kept_spans"]
 
-DISPERSION_CONSTANT = 1 / Fraction("2.41e-4")  # MHz^2 cm^3 s / pc
 STREAM_LOSS = 0
 
 # Data, valid spans and clipped counts of X and Y.

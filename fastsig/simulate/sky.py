@@ -16,8 +16,8 @@ import numpy as np
 from astropy.coordinates import Angle
 from numpy.typing import NDArray
 
+from fastsig.constants import HI_REST_HZ, SPEED_OF_LIGHT
 from fastsig.errors import UsageError
-from fastsig.simulate.components import HI_REST_HZ, SPEED_OF_LIGHT
 from fastsig.simulate.values import settle, value_field
 
 __all__ = ["Cells", "Continuum", "HIDisk", "PointSource", "SkyPulsar", "degrees", "disk_cells",

@@ -12,6 +12,7 @@ from astropy.time import Time
 from fastsig_kernels.noise import gamma, gaussian, uniform
 from numpy.typing import NDArray
 
+from fastsig.constants import DISPERSION_CONSTANT
 from fastsig.errors import UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.header import DiodeSchedule, Header
@@ -19,7 +20,7 @@ from fastsig.polarization import PRODUCTS, PolBasis
 from fastsig.simulate import components as parts
 from fastsig.simulate import receiver, spectra_truth
 from fastsig.simulate.checks import MAX_BANDWIDTH, band_of, check_band, positive, seed_of
-from fastsig.simulate.engine import DISPERSION_CONSTANT, check_range, in_order
+from fastsig.simulate.engine import check_range, in_order
 from fastsig.simulate.filters import BANDPASSES, coherency_factor
 from fastsig.simulate.powers import Powers
 from fastsig.simulate.values import scalar, whole

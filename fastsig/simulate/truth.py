@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fastsig.constants import SPEED_OF_LIGHT
 from fastsig.header import DiodeSchedule
 from fastsig.simulate import components as parts
 from fastsig.simulate import filters
@@ -164,7 +165,7 @@ def told_line(line: parts.Line) -> dict[str, Any]:
     """What follows from the fields of a line."""
     return {
         "sky_frequency_hz": decimal(line.sky_hz),
-        "fwhm_km_s": rounded(float(line.fwhm / line.frequency * parts.SPEED_OF_LIGHT / 1000)),
+        "fwhm_km_s": rounded(float(line.fwhm / line.frequency * SPEED_OF_LIGHT / 1000)),
         "peak_stokes_i_k": rounded(2 * float(line.peak)),
         "area_k_hz": rounded(float(line.peak * line.fwhm) * GAUSSIAN_AREA),
     }

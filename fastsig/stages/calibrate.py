@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from fastsig.calibration.cycle import classify, on_share
 from fastsig.calibration.solution import DiodeSolution
 from fastsig.errors import PlanError, UsageError
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
+from fastsig.units import exact
 
 __all__ = ["Calibrate"]
 
@@ -27,12 +27,11 @@ class Calibrate(SpectraStage):
     ----------
     source : SpectrumStream
         What the solution was made from, row for row and channel for channel.
-    solution : DiodeSolution
-        Of `fastsig.reductions.diode.solve`.
+    solution : DiodeSolution, or the result of `Chain.measure_diode`
     on : {"subtract", "blank"}
         Whether rows with the diode on are kept, less the diode, or have the weight 0.
-    guard : Fraction
-        Seconds by which the edges of the diode may be off.
+    guard : Quantity, str or number of s
+        By which the edges of the diode may be off.
 
     Raises
     ------
@@ -43,17 +42,22 @@ class Calibrate(SpectraStage):
     name = "calibrate"
     source: SpectrumStream
 
-    def __init__(self, source: Stream, solution: DiodeSolution, *, on: str = "subtract",
-                 guard: Fraction = Fraction(0)) -> None:
+    def __init__(self, source: Stream, solution: Any, *, on: str = "subtract",
+                 guard: Any = 0) -> None:
         if not isinstance(source, SpectrumStream):
             raise PlanError(f"calibrate takes spectra, not {source.kind}")
         if on not in _ON:
             raise UsageError(f"on = {on!r}; allowed: {', '.join(_ON)}")
+        solution = getattr(solution, "solution", solution)
+        if not isinstance(solution, DiodeSolution):
+            raise UsageError(f"solution = {type(solution).__name__}; allowed: what measure_diode "
+                             "returns")
         found = (solution.names, solution.kelvin.shape)
         if found != (source.polarization.names, source.shape[1:]):
             raise UsageError(f"{source.path}: the solution is of products "
                              f"{', '.join(solution.names)} and {solution.kelvin.shape[1]} channels")
-        self.solution, self.diode_on, self.guard = solution, on, guard
+        self.solution, self.diode_on = solution, on
+        self.guard = exact(guard, "s", "guard")
         self._kelvin = solution.kelvin.astype(np.float32)
         self._diode = solution.diode.astype(np.float32)
         powers = min(2, len(solution.names))

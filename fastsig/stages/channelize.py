@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastsig import validity
 from fastsig.errors import PlanError, UsageError
 from fastsig.frequency import channelized_axis
+from fastsig.header import FilterBank
 from fastsig.stages.select import SelectChannels
 from fastsig.stream import Block, FrameStage, FrameStream, Scratch, Stream, VoltageStream
 from fastsig.time import sample_time
@@ -99,6 +100,7 @@ class Channelize(FrameStage):
                 channels=channelized_axis(axis, n_chan, complex_input=header.is_complex,
                                           sideband=header.sideband),
                 sideband="upper", is_complex=True, n_bits=32,
+                bank=FilterBank(n_tap, window, self.bank.oversample),
             ),
             shape=(n_frame, source.shape[1], axis.n_chan * n_chan), dtype=np.complex64,
         )

@@ -160,11 +160,15 @@ class Flag(SpectraStage):
         return found
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
-        """The whole segments that rows are in."""
+        """The whole segments that rows are in.
+
+        Where the end is not known, half a segment more: the last one takes a rest that is less.
+        """
         if not n:
             return start, 0
         first = self._bounds(self._segment(start))[0]
-        return first, self._bounds(self._segment(start + n - 1))[1] - first
+        more = -(-self.n_segment // 2) if self.endless else 0
+        return first, self._bounds(self._segment(start + n - 1))[1] - first + more
 
     def parameters(self) -> Mapping[str, Any]:
         """What decides the numbers; frequencies are edges, MHz."""

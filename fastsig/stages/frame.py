@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-import astropy.constants as const
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import EarthLocation, SkyCoord
 from numpy.typing import NDArray
 
 from fastsig import telescopes
+from fastsig.constants import SPEED_OF_LIGHT
 from fastsig.errors import PlanError, UsageError
 from fastsig.frames import SPECSYS, factor, frame_of, known_frame
 from fastsig.frequency import ChannelAxis
@@ -23,7 +23,6 @@ from fastsig.velocity import line
 
 __all__ = ["Frame"]
 
-_C = const.c.to_value(u.m / u.s)
 _COLUMN = "frame_m_s"
 # Cards by which files say that something in them is of the barycentre, not what.
 _BARYCENTRED = ("barycentric", "pulsarcentric", "barycentered")
@@ -83,6 +82,7 @@ class Frame(SpectraStage):
     """
 
     name = "frame"
+    needs_end = True  # its axis covers the shifts of all rows
     source: SpectrumStream
 
     def __init__(
@@ -235,7 +235,7 @@ class Frame(SpectraStage):
         """What `columns` names."""
         self._check_range(start, n)
         return {**self.source.read_columns(start, n),
-                _COLUMN: (self.factors(start, n) - 1) * _C}
+                _COLUMN: (self.factors(start, n) - 1) * SPEED_OF_LIGHT}
 
     @property
     def weight_channels(self) -> int:

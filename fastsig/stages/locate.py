@@ -47,6 +47,7 @@ class Locate(PassedSpectra):
     """
 
     name = "locate"
+    needs_end = True  # a track of another scan is refused at once
     source: SpectrumStream
 
     def __init__(self, source: Stream, track: CabinTrack, *, beam: int | None = None,

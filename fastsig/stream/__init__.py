@@ -12,7 +12,7 @@ read-only once handed on.
 """
 
 from fastsig.stream.aligned import Aligned
-from fastsig.stream.base import ENDLESS, Block, Stream
+from fastsig.stream.base import ENDLESS, Block, Stream, stream_of
 from fastsig.stream.frames import FrameStream
 from fastsig.stream.scratch import Scratch
 from fastsig.stream.sink import Sink
@@ -46,5 +46,6 @@ __all__ = [
     "VoltageStage",
     "VoltageStream",
     "means",
+    "stream_of",
     "sums",
 ]

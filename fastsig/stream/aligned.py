@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastsig import validity
 from fastsig.errors import PlanError, UsageError
-from fastsig.stream.base import Block, Stream
+from fastsig.stream.base import Block, Stream, stream_of
 from fastsig.stream.spectra import SpectrumStream
 from fastsig.stream.voltages import VoltageStream
 from fastsig.time import elapsed
@@ -49,7 +49,7 @@ class Aligned(Stream):
     def __init__(self, streams: Sequence[Stream], names: Sequence[str] | None = None) -> None:
         if not streams:
             raise UsageError("no streams; allowed: 1 or more")
-        self.streams = tuple(getattr(each, "stream", each) for each in streams)
+        self.streams = tuple(stream_of(each) for each in streams)
         self.names = tuple(names or map(str, range(len(streams))))
         if len(set(self.names)) != len(self.streams):
             raise UsageError(f"names {', '.join(self.names)} for {len(self.streams)} streams; "
@@ -105,6 +105,8 @@ class Aligned(Stream):
     def with_source(self, *sources: Stream) -> Aligned:
         """The same of equal streams."""
         return Aligned(sources, self.names)
+
+    on = with_source
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Rows of all streams: tuples of arrays and of what is valid."""

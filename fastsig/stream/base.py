@@ -18,7 +18,7 @@ from fastsig.header import Header
 from fastsig.polarization import PolBasis
 from fastsig.time import sample_time
 
-__all__ = ["ENDLESS", "Block", "Stream"]
+__all__ = ["ENDLESS", "Block", "Stream", "stream_of"]
 
 #: Number of rows of a stream whose end is not known: more than any that ends.
 ENDLESS = 2**62
@@ -90,12 +90,22 @@ class Stream(ABC):
 
     @property
     def stop_time(self) -> Time:
-        """UTC of the end of the last row."""
+        """UTC of the end of the last row.
+
+        Raises
+        ------
+        UsageError
+            Where the end is not known.
+        """
+        if self.endless:
+            raise UsageError(f"{self.path}: where the stream ends is not known")
         return self.time_of(self.shape[0])
 
     @property
     def duration(self) -> u.Quantity:
-        """Length in time, s."""
+        """Length in time, s; infinite where the end is not known."""
+        if self.endless:
+            return np.inf << u.s
         return float(Fraction(self.shape[0]) / self.header.sample_rate) << u.s
 
     @property
@@ -220,3 +230,18 @@ class Stream(ABC):
             raise UsageError(
                 f"rows {start} to {start + n} are outside a stream of {self.shape[0]} rows"
             )
+
+
+def stream_of(what: Any) -> Stream:
+    """The stream of a chain, or a stream itself: what every public function takes.
+
+    Raises
+    ------
+    UsageError
+        Where it is neither.
+    """
+    stream = getattr(what, "stream", what)
+    if not isinstance(stream, Stream):
+        raise UsageError(f"a {type(what).__name__} is neither a chain nor a stream; open files by "
+                         "fastsig.open")
+    return stream

@@ -94,6 +94,12 @@ class Kept(Stage):
     def _set_up(self) -> None:
         self.pages = Pages(self._page)
 
+    def on(self, *sources: Stream) -> Stream:
+        """The same on another source, nothing kept yet."""
+        other = keep(sources[0], self.page_rows)
+        other.pages.most = self.pages.most
+        return other
+
     @property
     def page_bytes(self) -> int:
         """Memory of a page."""

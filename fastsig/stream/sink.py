@@ -45,6 +45,9 @@ class Sink(ABC):
     #: Whether it needs no more blocks; a pass ends where this is true of all sinks of its chain.
     satisfied = False
 
+    #: Whether it takes a stream whose end is not known; `finish` then learns the number of rows.
+    takes_endless = False
+
     #: Bytes that it holds while the pass runs.
     held_bytes = 0
 

@@ -55,6 +55,9 @@ class Stage(Stream):
     #: Whether products record the stage; not where it changes no number.
     recorded: ClassVar[bool] = True
 
+    #: Whether it cannot be made of a stream whose end is not known.
+    needs_end: ClassVar[bool] = False
+
     #: Rows of the source before and after that rows are made of; fixed once it is constructed.
     overlap: tuple[int, int] = (0, 0)
 
@@ -63,6 +66,10 @@ class Stage(Stream):
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Remember the arguments, which rebuild the stage."""
         self = super().__new__(cls)
+        source = args[0] if args else options.get("source")
+        if cls.needs_end and isinstance(source, Stream) and source.endless:
+            raise PlanError(f"{source.path}: {cls.name} needs to know where the stream ends; "
+                            "select rows first")
         self._given = args[1:], {key: value for key, value in options.items() if key != "source"}
         return self
 

@@ -13,7 +13,7 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.io._positioned import write_from
 from fastsig.io.provenance import input_files
 from fastsig.io.safe import SafeOutput, check_output
-from fastsig.stream import SpectrumStream, Stream, VoltageStream
+from fastsig.stream import SpectrumStream, Stream, VoltageStream, stream_of
 from fastsig.view._spectra import draw_spectra
 from fastsig.view._voltages import draw_voltages
 
@@ -62,6 +62,7 @@ def draw(
     PlanError
         Where the stream is neither voltages nor spectra.
     """
+    stream = stream_of(stream)
     if not isinstance(stream, (VoltageStream, SpectrumStream)):
         raise PlanError(f"there is no picture of {stream.kind}: detect first")
     if product is not None and isinstance(stream, VoltageStream):

@@ -440,12 +440,12 @@ def test_mueller_matrices_of_the_nearest_date(tmp_path: Path) -> None:
 
 
 def test_independent_samples_of_our_own_bank(tmp_path: Path) -> None:
-    from fastsig.reductions.effective import n_eff
+    from fastsig.calibration.radiometer import n_eff
 
     obs = fs.open("data/samples/frb_carrier_16MHz.h5")
     one = obs.channelize(64, n_tap=8).detect("AABB").integrate(n_int=100)
-    assert abs(n_eff(one.stream) * 1.032 - 1) < 1e-3
+    assert abs(n_eff(one.header) * 1.032 - 1) < 1e-3
     one.write(tmp_path / "one.h5")
-    assert n_eff(fs.open(tmp_path / "one.h5").stream) == n_eff(one.stream)
-    assert n_eff(obs.channelize(64, n_tap=1, window="rect").detect("I").stream) == 1
-    assert n_eff(fs.open(SIMHI).stream) == 1
+    assert n_eff(fs.open(tmp_path / "one.h5").header) == n_eff(one.header)
+    assert n_eff(obs.channelize(64, n_tap=1, window="rect").detect("I").header) == 1
+    assert n_eff(fs.open(SIMHI).header) == 1

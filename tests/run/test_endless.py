@@ -1,0 +1,164 @@
+"""Streams whose end is not known: rows come while a pass runs, and the products are a file's."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from streams import MemorySpectra, MemoryVoltages, header, noise
+
+import fastsig as fs
+from fastsig.polarization import PRODUCTS, PolBasis
+from fastsig.run import fitting
+from fastsig.run.engine import run
+from fastsig.run.products import products
+from fastsig.stages.flag import Flag
+from fastsig.stages.frame import Frame
+from fastsig.stages.integrate import Integrate
+from fastsig.stream import ENDLESS, Aligned, Block, Sink, Stream
+
+
+class Arriving:
+    """Rows that come from another thread, some at a time, until it says that there are no more."""
+
+    def begin(self, total: int) -> None:
+        self._total, self._come, self._over = total, 0, False
+        self._news = threading.Condition()
+        self.shape = (ENDLESS, *self.shape[1:])  # type: ignore[has-type]
+
+    @property
+    def endless(self) -> bool:
+        return True
+
+    def send(self, step: int) -> threading.Thread:
+        def work() -> None:
+            while self._come < self._total:
+                with self._news:
+                    self._come = min(self._total, self._come + step)
+                    self._over = self._come == self._total
+                    self._news.notify_all()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        return thread
+
+    def arrived(self, stop: int) -> int:
+        with self._news:
+            assert self._news.wait_for(lambda: self._come >= stop or self._over, timeout=60)
+            return min(stop, self._come)
+
+
+class LiveVoltages(Arriving, MemoryVoltages):
+    def __init__(self, data: np.ndarray) -> None:
+        MemoryVoltages.__init__(self, data, header())
+        self.begin(len(data))
+
+    def _read(self, start: int, n: int, out: np.ndarray) -> Any:
+        assert start + n <= self._come, "rows are read before they have come"
+        return super()._read(start, n, out)
+
+
+class LiveSpectra(Arriving, MemorySpectra):
+    def __init__(self, data: np.ndarray, about: Any) -> None:
+        MemorySpectra.__init__(self, data, about)
+        self.begin(len(data))
+
+
+class Collected(Sink):
+    """All rows."""
+
+    name = "collect"
+    takes_endless = True
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(stream)
+        self.blocks: list[Block] = []
+
+    def merge(self, part: Block) -> None:
+        self.blocks.append(part)
+
+    def finish(self, n_rows: int) -> Any:
+        assert sum(block.n for block in self.blocks) == n_rows
+        return (np.concatenate([block.data for block in self.blocks]),
+                np.concatenate([block.valid for block in self.blocks]))
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_UNIT_BYTES", 20_000)
+
+
+def same(found: Any, expected: Any) -> None:
+    for one, two in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("n_int", [1, 7, 300])
+@pytest.mark.parametrize("step", [999, 50_000])
+def test_voltages_to_spectra_as_from_a_file(n_int: int, step: int) -> None:
+    data = noise(np.random.default_rng(1), 50_001)
+
+    def chain(source: Stream) -> Stream:
+        return fs.Chain(source).channelize(16).detect("AABB").integrate(n_int=n_int).stream
+
+    live = LiveVoltages(data)
+    sender = live.send(step)
+    found, = run([Collected(chain(live))], workers=2)
+    sender.join()
+    same(found, run([Collected(chain(MemoryVoltages(data, header())))])[0])
+
+
+@pytest.mark.parametrize("n_rows", [1000, 1010, 1049, 1050, 1099])
+def test_segments_of_flags_as_from_a_file(n_rows: int) -> None:
+    """The last segment takes a rest of less than half: it waits for what comes."""
+    rng = np.random.default_rng(3)
+    data = rng.normal(100, 1, (n_rows, 1, 32)).astype(np.float32)
+    data[-30:, 0, 5] += 40
+    about = header(1000, n_chan=32).replace(polarization=PolBasis("linear", PRODUCTS["I"]),
+                                            n_bits=32)
+
+    def chain(source: Stream) -> Stream:
+        return Integrate(Flag(source, n_segment=100, width=9), n_int=3)
+
+    live = LiveSpectra(data, about)
+    sender = live.send(17)
+    found, = run([Collected(chain(live))], workers=2)
+    sender.join()
+    same(found, run([Collected(chain(MemorySpectra(data, about)))])[0])
+
+
+def test_aligned_beams_that_end_apart() -> None:
+    rng = np.random.default_rng(3)
+    about = header(1000, n_chan=4).replace(polarization=PolBasis("linear", PRODUCTS["I"]),
+                                           n_bits=32)
+    beams = [rng.normal(100, 1, (n, 1, 4)).astype(np.float32) for n in (4000, 2500)]
+
+    class Rows(Collected):
+        def finish(self, n_rows: int) -> Any:
+            return n_rows, np.concatenate([block.valid[1] for block in self.blocks])
+
+    live = [LiveSpectra(data, about) for data in beams]
+    senders = [stream.send(13) for stream in live]
+    n_rows, weight = run([Rows(Aligned(live))], workers=2)[0]
+    for sender in senders:
+        sender.join()
+    assert n_rows == 4000 and (weight[:2500] == 1).all() and (weight[2500:] == 0).all()
+
+
+def test_who_needs_an_end_says_so(tmp_path: Path) -> None:
+    live = LiveVoltages(noise(np.random.default_rng(1), 5000))
+    chain = fs.Chain(live).channelize(16).detect("I")
+    assert chain.stream.endless and np.isinf(chain.stream.duration.value)
+    with pytest.raises(fs.UsageError, match="not known"):
+        _ = chain.stream.stop_time
+    with pytest.raises(fs.PlanError, match="write needs the number of rows; select rows first"):
+        run(products([chain], [tmp_path / "x.h5"]))
+    with pytest.raises(fs.PlanError, match="frame needs to know where the stream ends"):
+        Frame(chain.stream, "lsrk")
+    sender = live.send(100)
+    chain.select(rows=(0, 20)).write(tmp_path / "x.h5")  # rows that end
+    sender.join()
+    assert fs.open(tmp_path / "x.h5").shape == (20, 1, 16)
