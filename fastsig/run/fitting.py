@@ -10,9 +10,7 @@ from typing import Any
 
 from fastsig.run.chains import roots
 from fastsig.run.lanes import Lane
-from fastsig.stages.integrate import SEGMENT, Integrate
-from fastsig.stages.spectrometer import Spectrometer
-from fastsig.stream import Stream
+from fastsig.stream import Stream, VoltageStream
 from fastsig.stream.kept import Kept, KeptVoltages
 
 __all__ = ["Fit", "Need", "unit_rows"]
@@ -33,17 +31,23 @@ def unit_rows(stream: Stream, step: int = 1) -> int:
     """
     file: Any = roots(stream)[0]
     ratio = file.header.sample_rate / stream.header.sample_rate
-    fused: Any = stream.source if isinstance(stream, Integrate) else stream
-    unit, row = _UNIT_BYTES, file.row_bytes
-    if isinstance(fused, Spectrometer):
-        unit, row = max(unit, fused.read_bytes), fused.input_row_bytes
-    by_input = int(unit // max(1, ratio * row))
+    by_input = int(max(_UNIT_BYTES, _read_bytes(stream)) // max(1, ratio * _input_bytes(file)))
     by_result = _RESULT_BYTES // max(1, stream.row_bytes)
     by_halo = min(int(_HALOS * getattr(stream, "halo", 0)),
                   _LONG_BYTES // max(1, stream.row_bytes))
     step = lcm(step, stream.align)
     rows = max(min(by_input, by_result), by_halo)
     return max(1, min(max(step, rows // step * step), stream.shape[0]))
+
+
+def _read_bytes(stream: Stream) -> int:
+    """Bytes of input that a stage of the chain reads at a time at best."""
+    return max([getattr(stream, "read_bytes", 0), *map(_read_bytes, stream.inputs())])
+
+
+def _input_bytes(file: Stream) -> int:
+    """Bytes of a row of a file as it is read, recorded voltages undecoded."""
+    return (file.as_recorded() if isinstance(file, VoltageStream) else file).row_bytes
 
 
 @dataclass(frozen=True)
@@ -186,8 +190,8 @@ def _spans(lane: Lane, rows: int, keeper: Kept) -> list[tuple[int, int]]:
     """Rows of what is kept that a unit of a lane reads, and that the next one lies further."""
     if lane.long is None:
         return _spans_of(lane.stream, rows, keeper)
-    run = SEGMENT * lane.long.run_segments
-    return _spans_of(lane.long.source, min(run, lane.long.source.shape[0]), keeper)
+    run = lane.long.segment_needs(0, 0, lane.long.run_segments)[1]
+    return _spans_of(lane.long.source, run, keeper)
 
 
 def _spans_of(stream: Stream, rows: int, keeper: Kept) -> list[tuple[int, int]]:

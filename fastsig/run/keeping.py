@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastsig.run.fusing import form_of
-from fastsig.stages.integrate import Integrate
-from fastsig.stream import SpectrumStream, Stage, Stream
+from fastsig.stream import SpectraStage, SpectrumStream, Stage, Stream
 from fastsig.stream.kept import Kept, keep
 
 __all__ = ["Kept", "keepers", "kept", "unified"]
@@ -139,7 +138,8 @@ def _taken_whole(stream: Stream, stages: Sequence[Stream | None]) -> bool:
 
 def _summed(stream: Stream, reader: Stream) -> bool:
     """Whether a reader has a stream add up groups in a way of its own."""
-    return (isinstance(reader, Integrate) and isinstance(stream, SpectrumStream)
+    return (isinstance(reader, SpectraStage) and reader.sums_groups
+            and isinstance(stream, SpectrumStream)
             and type(stream).group_sums is not SpectrumStream.group_sums)
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from fastsig.run.chains import ended, missing_end, reach, roots
 from fastsig.run.long_rows import long_integration
-from fastsig.stages.integrate import SEGMENT, Integrate
+from fastsig.stages.integrate import Integrate
 from fastsig.stream import Sink, Stream
 
 __all__ = ["Lane", "Unit", "describe_unit"]
@@ -96,9 +96,7 @@ class Lane:
     def begin(self, unit: Unit) -> int:
         """First row of what it shares, or of the file, that a unit needs: units go by it."""
         if self.long is not None:
-            start, count = self.long.needs(unit.row, 1)
-            first = unit.segment * SEGMENT
-            return reach(self.long.source, start + first, min(SEGMENT, count - first))[0]
+            return reach(self.long.source, *self.long.segment_needs(unit.row, unit.segment, 1))[0]
         return reach(self.stream, unit.row, unit.n)[0]
 
     @property

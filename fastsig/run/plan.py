@@ -17,8 +17,6 @@ from fastsig.run.fitting import Need, unit_rows
 from fastsig.run.fusing import fuse, narrowed
 from fastsig.run.keeping import Kept, keepers, kept, unified
 from fastsig.run.lanes import Lane
-from fastsig.stages.integrate import SEGMENT
-from fastsig.stages.spectrometer import Spectrometer
 from fastsig.stream import Sink, Stage, Stream, VoltageStream
 from fastsig.threads import processors
 
@@ -103,9 +101,11 @@ class Plan:
         steps: list[Node] = []
         stream: Stream | None = lane.stream
         while stream is not None:
-            steps.append(_node(stream))
-            below = stream.source if isinstance(stream, Spectrometer) else stream
-            stream = below.inputs()[0] if below.inputs() else None
+            run = [stream]
+            while len(run) < len(_stages(stream)):  # stages that are fused into this one
+                run.append(run[-1].inputs()[0])
+            steps.append(_node(run))
+            stream = run[-1].inputs()[0] if run[-1].inputs() else None
         return steps[::-1]
 
     def explain(self) -> str:
@@ -121,7 +121,8 @@ class Plan:
                 f"{node.name:<16}{'+'.join(node.stages):<20}{node.rows:>12}{overlap:>14}"
                 f"{node.align:>8}{node.row_bytes:>12}{node.work_bytes:>14}")
         unit = f"{lane.rows} rows" if lane.long is None else (
-            f"up to {lane.long.run_segments} segments of {SEGMENT} spectra")
+            f"up to {lane.long.run_segments} segments of "
+            f"{lane.long.segment_needs(0, 0, 1)[1]} spectra")
         sinks = " and ".join(dict.fromkeys(sink.name for sink in lane.sinks)) or "nothing"
         return "\n".join([*lines, f"to {sinks}; a unit is {unit}"])
 
@@ -132,12 +133,15 @@ class Plan:
                 f"about {self.memory / 1e6:.0f} MB (at least {self.floor / 1e6:.0f} MB)")
 
 
-def _node(stream: Stream) -> Node:
-    stages: tuple[str, ...] = (stream.name,) if isinstance(stream, Stage) else ("read",)
-    overlap = stream.overlap if isinstance(stream, Stage) else (0, 0)
-    if isinstance(stream, Spectrometer):
-        stages, overlap = ("channelize", "detect"), stream.source.overlap
-    return Node(type(stream).__name__, stages, stream.shape[0], overlap, stream.align,
+def _stages(stream: Stream) -> tuple[str, ...]:
+    return stream.stands_for if isinstance(stream, Stage) else ("read",)
+
+
+def _node(run: Sequence[Stream]) -> Node:
+    """The step of a stage, with those that are fused into it behind it."""
+    stream, first = run[0], run[-1]
+    overlap = first.overlap if isinstance(first, Stage) else (0, 0)
+    return Node(type(stream).__name__, _stages(stream), stream.shape[0], overlap, stream.align,
                 stream.row_bytes, stream.work_bytes(1))
 
 

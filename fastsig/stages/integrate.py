@@ -55,6 +55,7 @@ class Integrate(SpectraStage):
     """
 
     name = "integrate"
+    sums_groups = True
     source: SpectrumStream
     sum_dtype = np.float64  # type: ignore[assignment]
 
@@ -114,7 +115,7 @@ class Integrate(SpectraStage):
         return first, stop - first
 
     @property
-    def is_long(self) -> bool:
+    def is_long(self) -> bool:  # type: ignore[override]
         """Whether a row is more than one segment, which can be summed side by side."""
         return self.n_int > SEGMENT
 
@@ -139,11 +140,16 @@ class Integrate(SpectraStage):
         """Number of segments that an output row is made of."""
         return -(-self.needs(row, 1)[1] // SEGMENT)
 
-    def segment_sums(self, row: int, first: int, n: int) -> Sums:
-        """Sums of `n` segments of an output row, one after the other, in the source's channels."""
+    def segment_needs(self, row: int, first: int, n: int) -> tuple[int, int]:
+        """First spectrum and number of spectra that `n` segments of an output row are made of."""
         start, count = self.needs(row, 1)
         begin, end = first * SEGMENT, min((first + n) * SEGMENT, count)
-        return self.source.group_sums(start + begin, end - begin, SEGMENT, self.flag_sigma)
+        return start + begin, end - begin
+
+    def segment_sums(self, row: int, first: int, n: int) -> Sums:
+        """Sums of `n` segments of an output row, one after the other, in the source's channels."""
+        return self.source.group_sums(*self.segment_needs(row, first, n), SEGMENT,
+                                      self.flag_sigma)
 
     @property
     def run_segments(self) -> int:

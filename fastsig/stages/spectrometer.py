@@ -35,6 +35,7 @@ class Spectrometer(Detect):
     """A `Detect` whose sums are made in the cache, bit for bit as unfused."""
 
     source: Channelize
+    stands_for = "channelize", "detect"
 
     @classmethod
     def fuse(cls, detect: Detect) -> Spectrometer:
@@ -107,11 +108,6 @@ class Spectrometer(Detect):
             # Samples are read into memory that stays: fresh pages would cost as much again.
             self._kernels[key] = Scratch(lambda: (table.copy(n_int=n_each), form.empty(length)))
         return self._kernels[key]
-
-    @property
-    def input_row_bytes(self) -> int:
-        """Bytes of a row of voltages as they are read."""
-        return self._forms[0].row_bytes
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread takes to make `n` spectra."""

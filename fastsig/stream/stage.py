@@ -58,10 +58,21 @@ class Stage(Stream):
     #: Whether it cannot be made of a stream whose end is not known.
     needs_end: ClassVar[bool] = False
 
+    #: Names of the stages that it stands for; those of a fused form are several, from the first on.
+    stands_for: tuple[str, ...] = ()
+
+    #: Bytes of input that it reads at a time at best; 0 where it does not matter.
+    read_bytes = 0
+
     #: Rows of the source before and after that rows are made of; fixed once it is constructed.
     overlap: tuple[int, int] = (0, 0)
 
     _given: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if "name" in cls.__dict__ and "stands_for" not in cls.__dict__:
+            cls.stands_for = (cls.name,)
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Remember the arguments, which rebuild the stage."""
@@ -227,6 +238,12 @@ class FrameStage(Stage, FrameStream):
 
 class SpectraStage(Stage, SpectrumStream):
     """Spectra made of frames or spectra; columns and the axis of weights are the source's."""
+
+    #: Whether it reads its source by `group_sums`.
+    sums_groups: ClassVar[bool] = False
+
+    #: Whether a row is made of segments that are summed side by side, as those of `Integrate` are.
+    is_long = False
 
     def __init__(self, source: Stream, **changes: Any) -> None:
         super().__init__(source, **{"dtype": np.float32, **changes})
