@@ -17,18 +17,19 @@ Experimental Physics 12C (1976) 277 (LSRK); ERFA's epv00, apco13.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import erfa
 import numpy as np
-from astropy.coordinates import FK4, EarthLocation, SkyCoord
 from astropy.time import Time
 from numpy.typing import NDArray
 
 from fastsig.constants import SPEED_OF_LIGHT
 from fastsig.errors import UsageError
-from fastsig.telescopes.observed import observer_velocity
+
+if TYPE_CHECKING:
+    from astropy.coordinates import EarthLocation
 
 __all__ = ["FRAMES", "SPECSYS", "factor", "frame_of", "known_frame"]
 
@@ -88,6 +89,8 @@ def factor(frame: str, ra: Any, dec: Any, times: Time, location: EarthLocation) 
     ndarray, float64
         f_frame / f_topo, in the shape that times and places have together.
     """
+    from fastsig.telescopes.observed import observer_velocity  # loads the reader of IERS tables
+
     frame = frame_of(frame)
     lon, lat = (np.asarray(u.Quantity(each).to_value(u.rad)) for each in (ra, dec))
     axes = max(lon.ndim, lat.ndim, 1)
@@ -121,5 +124,7 @@ def _solar_motion() -> F8:
 
     The barycentre is taken to move so, as astropy does.
     """
+    from astropy.coordinates import FK4, SkyCoord  # 0.2 s that names of frames do not need
+
     apex = SkyCoord(270 * u.deg, 30 * u.deg, frame=FK4(equinox="B1900", obstime="B1900")).icrs
     return np.asarray(20e3 * apex.cartesian.xyz.value)

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import EarthLocation
 from astropy.time import Time, TimeDelta
 from numpy.typing import NDArray
 
@@ -24,7 +23,10 @@ from fastsig import telescopes
 from fastsig.errors import FormatError, UsageError
 from fastsig.telescopes.fast_l19 import FastL19
 from fastsig.telescopes.observed import Refraction, observed_to_icrs, parallactic_angle
-from fastsig.time import iso
+from fastsig.time import iso, later
+
+if TYPE_CHECKING:
+    from astropy.coordinates import EarthLocation
 
 __all__ = ["BeamPositions", "CabinTrack", "Refraction", "mid_times"]
 
@@ -45,7 +47,7 @@ def mid_times(start: Time, rate: Fraction, n: int, first: int = 0) -> Time:
         Spectra a second.
     """
     seconds = (np.arange(first, first + n) + 0.5) * float(1 / rate)
-    return (start.tai + TimeDelta(seconds, format="sec", scale="tai")).utc
+    return later(start, TimeDelta(seconds, format="sec", scale="tai"))
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from fastsig.errors import FastsigWarning, UsageError
 from fastsig.plugins import API, plugins
 
-__all__ = ["API", "formats", "measurement", "measurements", "spectra_writer", "spectra_writers",
-           "stage", "stages", "writer", "writers"]
+__all__ = ["API", "formats", "formats_for", "measurement", "measurements", "spectra_writer",
+           "spectra_writers", "stage", "stages", "writer", "writers"]
 
-# In the order in which they are asked whether a file is theirs.
-_FORMATS = ("native", "fbh5", "sigproc", "presto", "psrfits", "hifast", "fast_spectral", "sdfits",
-            "fits_cube", "lofar_tbb", "lofar_bf", "chime", "digital_rf", "guppi", "dada", "vdif",
-            "drx", "mark5b", "mark4", "gsb")
+# In the order in which they are asked whether a file is theirs. Where all files of a format are of
+# certain containers, as `Probe.container` names them, its module is not loaded to ask of others.
+_FORMATS: dict[str, tuple[str, ...]] = {
+    "native": ("hdf5",), "fbh5": ("hdf5",), "sigproc": (), "presto": (), "psrfits": ("fits",),
+    "hifast": ("hdf5",), "fast_spectral": ("fits",), "sdfits": ("fits",), "fits_cube": ("fits",),
+    "lofar_tbb": ("hdf5",), "lofar_bf": ("hdf5",), "chime": ("hdf5",),
+    "digital_rf": ("hdf5", "folder"), "guppi": (), "dada": (), "vdif": (), "drx": (),
+    "mark5b": (), "mark4": (), "gsb": (),
+}
 
 _WRITERS = {
     "native": "fastsig.io.native_writer:NativeTarget",
@@ -63,8 +69,35 @@ _MEASUREMENTS = {
 @cache
 def formats() -> dict[str, Any]:
     """Format modules by name, in the order in which they are asked."""
-    own = {name: importlib.import_module(f"fastsig.io.{name}") for name in _FORMATS}
-    return {**own, **plugins("fastsig.formats")}
+    own = {name: _format(name) for name in _FORMATS}
+    return {**own, **_format_plugins()}
+
+
+def formats_for(container: str) -> Iterator[tuple[str, Any]]:
+    """Names and modules of the formats that a file may be of, in the order in which they are asked.
+
+    A module loads when its turn comes: all of them take 0.1 s.
+
+    Parameters
+    ----------
+    container : str
+        What the file is, as `fastsig.io.probe.Probe.container` names it.
+    """
+    for name, containers in _FORMATS.items():
+        if not containers or container in containers:
+            yield name, _format(name)
+    yield from _format_plugins().items()
+
+
+def _format(name: str) -> Any:
+    return importlib.import_module(f"fastsig.io.{name}")
+
+
+@cache
+def _format_plugins() -> dict[str, Any]:
+    # None takes the place of a format of ours, as with stages.
+    return {name: module for name, module in plugins("fastsig.formats").items()
+            if name not in _FORMATS}
 
 
 def writers() -> tuple[str, ...]:

@@ -2,6 +2,10 @@
 
 A sample's time is ``start + n / rate``, summed on the TAI scale, so leap seconds count as the
 seconds they are and the result is right to well under a nanosecond after 1e12 samples.
+
+UTC and TAI are converted by ERFA, as astropy does, bit for bit, but with the leap seconds that are
+installed: before its first conversion astropy loads its tables, 0.2 s of work, and asks the network
+for newer leap seconds where the installed ones expire in a few months.
 """
 
 from __future__ import annotations
@@ -10,9 +14,13 @@ import re
 import warnings
 from collections.abc import Iterable
 from fractions import Fraction
+from functools import cache
+from typing import Any
 
+import erfa
 import numpy as np
 from astropy.time import Time, TimeDelta
+from astropy.time.utils import day_frac
 
 from fastsig.errors import UsageError
 from fastsig.units import fraction
@@ -22,6 +30,7 @@ __all__ = [
     "elapsed",
     "format_rate",
     "iso",
+    "later",
     "leap_seconds_known",
     "mjd_and_seconds",
     "parse_rate",
@@ -46,6 +55,35 @@ def _delta(seconds: Fraction) -> TimeDelta:
     return TimeDelta(float(whole), float(seconds - whole), format="sec", scale="tai")
 
 
+@cache
+def _take_leap_seconds() -> None:
+    """Give ERFA the leap seconds that are installed; it knows those of the day it was built."""
+    from astropy_iers_data import IERS_LEAP_SECOND_FILE
+
+    columns = [("month", "i4"), ("year", "i4"), ("tai_utc", "f8")]
+    erfa.leap_seconds.update(np.loadtxt(IERS_LEAP_SECOND_FILE, columns, usecols=(2, 3, 4)))
+
+
+def _tai(time: Time) -> tuple[Any, Any]:
+    """The two parts of a time's TAI day number: those of ``time.tai``."""
+    if time.scale != "utc":
+        return time.tai.jd1, time.tai.jd2
+    _take_leap_seconds()
+    first, second = day_frac(*erfa.utctai(time.jd1, time.jd2))
+    return first, second
+
+
+def later(start: Time, delta: TimeDelta) -> Time:
+    """The UTC time that is a difference after another: ``(start.tai + delta).utc``."""
+    first, second = _tai(start)
+    first, second = day_frac(first + delta.jd1, second + delta.jd2)
+    found = Time(*erfa.taiutc(first, second), format="jd", scale="utc",
+                 precision=start.precision, location=start.location)
+    found.format = start.format
+    found.out_subfmt = start.out_subfmt
+    return found
+
+
 def sample_time(start: Time, n: int, rate: Fraction) -> Time:
     """UTC time of sample `n` of a stream: ``start + n / rate``.
 
@@ -58,7 +96,7 @@ def sample_time(start: Time, n: int, rate: Fraction) -> Time:
     rate : Fraction
         Samples a second, Hz.
     """
-    return (start.tai + _delta(Fraction(int(n)) / rate)).utc
+    return later(start, _delta(Fraction(int(n)) / rate))
 
 
 def sample_times(start: Time, numbers: Iterable[int], rate: Fraction) -> Time:
@@ -66,13 +104,13 @@ def sample_times(start: Time, numbers: Iterable[int], rate: Fraction) -> Time:
     seconds = [Fraction(int(n)) / rate for n in numbers]
     whole = np.array([float(s.numerator // s.denominator) for s in seconds])
     part = np.array([float(s - (s.numerator // s.denominator)) for s in seconds])
-    return (start.tai + TimeDelta(whole, part, format="sec", scale="tai")).utc
+    return later(start, TimeDelta(whole, part, format="sec", scale="tai"))
 
 
 def elapsed(start: Time, stop: Time) -> Fraction:
     """Exact seconds (TAI) that the two-part values of two times differ by."""
-    first, second = start.tai, stop.tai
-    days = Fraction(second.jd1) - Fraction(first.jd1) + Fraction(second.jd2) - Fraction(first.jd2)
+    first, second = _tai(start), _tai(stop)
+    days = Fraction(second[0]) - Fraction(first[0]) + Fraction(second[1]) - Fraction(first[1])
     return days * 86400
 
 
@@ -84,7 +122,7 @@ def time_from_mjd(day: int, seconds: Fraction | int | float = 0) -> Time:
     """
     if int(day) != day:
         raise UsageError(f"day number {day!r} is not a whole day; give the rest as seconds")
-    return (Time(int(day), format="mjd", scale="utc").tai + _delta(Fraction(seconds))).utc
+    return later(Time(int(day), format="mjd", scale="utc"), _delta(Fraction(seconds)))
 
 
 def mjd_and_seconds(time: Time) -> tuple[int, Fraction]:
@@ -132,7 +170,7 @@ def leap_seconds_known(time: Time) -> bool:
     """Whether it is known how far UTC is off TAI: from 1960 up to some years from now."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        _ = Time(time.jd1, time.jd2, format="jd", scale=time.scale).tai  # not what `time` keeps
+        _tai(Time(time.jd1, time.jd2, format="jd", scale=time.scale))  # not what `time` keeps
     return not any(re.match(DUBIOUS_YEAR, str(each.message), re.DOTALL) for each in caught)
 
 

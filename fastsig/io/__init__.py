@@ -35,10 +35,10 @@ def detect(path: str | os.PathLike[str]) -> tuple[str, Any]:
     FormatError
         Where no format knows the file.
     """
-    from fastsig.registry import formats
+    from fastsig.registry import formats, formats_for
 
     probe = Probe(path)
-    for name, module in formats().items():
+    for name, module in formats_for(probe.container):
         if module.sniff(probe):
             return name, module
     raise FormatError(probe.path, _unknown(probe.path, formats()))
@@ -201,11 +201,14 @@ def info(path: Paths, *, deep: bool = False, **overrides: Any) -> dict[str, Any]
 
 def _no_stream(paths: Paths) -> Any:
     """The module of the format of a file that is no stream in time, which `info` asks; or None."""
-    from fastsig.io import fits_cube
-
     if not isinstance(paths, (str, os.PathLike)) or not os.path.isfile(paths):
         return None
-    return fits_cube if fits_cube.sniff(Probe(paths)) else None
+    probe = Probe(paths)
+    if probe.container != "fits":
+        return None
+    from fastsig.io import fits_cube
+
+    return fits_cube if fits_cube.sniff(probe) else None
 
 
 def is_cube(path: str) -> bool:

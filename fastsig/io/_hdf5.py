@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import struct
 from collections.abc import Iterator
@@ -13,9 +12,9 @@ import h5py
 import numpy as np
 
 from fastsig.errors import DataError, FastsigError, FormatError
+from fastsig.io._json_values import json_value
 from fastsig.io._trial import try_file
-
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
+from fastsig.io.probe import HDF5_SIGNATURE
 
 # What h5py and NumPy raise on corrupt structure; anything else is a bug of ours and shows as one.
 CORRUPT = (OSError, KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError,
@@ -61,7 +60,7 @@ def check_size(path: str) -> bytes:
         raise FormatError(path, error.strerror or str(error)) from error
     if not size:
         raise FormatError(path, "the file is empty")
-    if not head.startswith(SIGNATURE):
+    if not head.startswith(HDF5_SIGNATURE):
         raise FormatError(path, "not an HDF5 file")
     declared = declared_size(head)
     if declared is not None and size < declared:
@@ -155,17 +154,5 @@ def cards_of(attrs: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A JSON-ready form of an attribute's value; what JSON has no number for becomes text."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, h5py.Empty):
-        return None
-    if isinstance(value, np.ndarray):
-        return [plain(item) for item in value] if value.ndim else plain(value[()])
-    if isinstance(value, np.generic):
-        long = value.dtype in (np.longdouble, np.clongdouble)  # whose item() is itself
-        return plain((value.astype(complex if value.dtype.kind == "c" else float) if long
-                      else value).item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+    """A JSON-ready form of an attribute's value, as of `json_value`; None where it is empty."""
+    return None if isinstance(value, h5py.Empty) else json_value(value)

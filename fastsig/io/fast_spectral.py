@@ -35,7 +35,7 @@ from fastsig.io._clock import (
     told_step,
 )
 from fastsig.io._fits import Table
-from fastsig.io._hdf5 import plain
+from fastsig.io._json_values import json_value
 from fastsig.io._segments import incomplete
 from fastsig.io._single_dish import (
     Field,
@@ -284,7 +284,7 @@ def _header(file: _File, start: Time, rate: Fraction, label: str) -> Header:
                  if field.n_chan == n_chan and abs(width / step - 1) < 1e-6), None)
     for name in ("OBSNUM", "SCAN", "OBSTYPE", "DATE-OBS", "EXPOSURE"):
         if name in columns:
-            extra[name] = plain(columns[name][0])
+            extra[name] = json_value(columns[name][0])
     if mode:
         extra["mode"] = mode
     name = os.path.basename(file.path)

@@ -8,9 +8,11 @@ from functools import cached_property
 from typing import Any
 
 from fastsig.errors import FormatError
-from fastsig.io._hdf5 import SIGNATURE
 
-__all__ = ["Probe"]
+__all__ = ["HDF5_SIGNATURE", "Probe"]
+
+#: How every HDF5 file begins.
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 class Probe:
@@ -48,7 +50,16 @@ class Probe:
     @property
     def is_hdf5(self) -> bool:
         """Whether the file begins as HDF5 does."""
-        return self.head.startswith(SIGNATURE)
+        return self.head.startswith(HDF5_SIGNATURE)
+
+    @property
+    def container(self) -> str:
+        """What holds the data: ``folder``, ``hdf5``, ``fits``, or ``other``."""
+        if self.is_folder:
+            return "folder"
+        if self.is_hdf5:
+            return "hdf5"
+        return "fits" if self.head.startswith(b"SIMPLE  =") else "other"
 
     @cached_property
     def root(self) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -26,7 +26,7 @@ from fastsig.frequency import ChannelAxis
 from fastsig.header import Header, split_overrides
 from fastsig.io import fast_spectral
 from fastsig.io._clock import TOLD, RowClock, fit, told_step
-from fastsig.io._hdf5 import plain
+from fastsig.io._json_values import json_value
 from fastsig.io._sdfits_table import SDFITSTable
 from fastsig.io._segments import incomplete
 from fastsig.io._single_dish import RowSpectra, column_names, runs
@@ -269,7 +269,7 @@ def _header(found: SDFITSTable, rows: Sequence[int], axis: ChannelAxis) -> Heade
     for name in _KEPT:
         value = found.value(first, name)
         if value is not None:
-            extra[name] = plain(value)
+            extra[name] = json_value(value)
     sources = list(dict.fromkeys(str(found.value(row, "OBJECT") or "") for row in rows))
     if len(sources) > 1:
         extra["OBJECT"] = ", ".join(sources)

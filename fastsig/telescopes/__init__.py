@@ -11,14 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
-from astropy.coordinates import EarthLocation
 
 from fastsig.errors import FastsigWarning, UsageError
 from fastsig.plugins import plugins
 from fastsig.telescopes.receiver import DiodeMode, Receiver, read_table
+
+if TYPE_CHECKING:
+    from astropy.coordinates import EarthLocation
 
 __all__ = ["DiodeMode", "Receiver", "Telescope", "get", "names"]
 
@@ -62,6 +64,8 @@ class Telescope:
     @property
     def location(self) -> EarthLocation:
         """The position."""
+        from astropy.coordinates import EarthLocation  # 0.2 s that names and codes do not need
+
         return EarthLocation.from_geocentric(*self.itrf_m, unit=u.m)
 
     def receiver(self, name: str | None = None, **options: Any) -> Receiver:

@@ -12,17 +12,19 @@ P. T. Wallace, ERFA (SOFA): apco13, atoiq, atciqz; IAU 2006/2000A precession and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import erfa
 import numpy as np
-from astropy.coordinates import EarthLocation
 from astropy.time import Time
 from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
 from fastsig.telescopes import earth
+
+if TYPE_CHECKING:
+    from astropy.coordinates import EarthLocation
 
 __all__ = ["Refraction", "icrs_to_observed", "observed_to_icrs", "observer_velocity",
            "parallactic_angle"]
