@@ -1,8 +1,12 @@
-"""The numba options of every kernel, in one place."""
+"""The numba options of every kernel, in one place, and how a compiled one is loaded."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
+from numba.core.caching import FunctionCache
+from numba.core.dispatcher import Dispatcher
+from numba.core.runtime import rtsys
 
 #: Rewrites that keep NaN and Inf: ``nnan`` and ``ninf`` are left out because
 #: they let the compiler delete NaN checks.
@@ -10,10 +14,39 @@ FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
 _COMMON: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Numba's cache, which loads machine code without what only compiling needs.
+
+    Before its first kernel numba readies the compiler, also where the kernel is in the cache: it
+    imports 250 modules, `scipy.linalg` and `numpy.f2py` among them, in 0.3 s. Machine code needs
+    its run time alone, whose functions it calls. What is not in the cache is compiled after, and
+    the compiler makes itself ready.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The compiled function of a signature; None where it is not in the cache."""
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
+
+
+def _decorator(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    compile_ = numba.njit(**options, **_COMMON)
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        kernel = compile_(function)
+        if isinstance(kernel, Dispatcher):  # a plain function where NUMBA_DISABLE_JIT is set
+            kernel._cache = _Cache(kernel.py_func)
+        return kernel
+
+    return decorate
+
+
 #: For work where the last bit is free: conversions, tables, statistics.
-jit = numba.njit(fastmath=FASTMATH, **_COMMON)
+jit = _decorator(fastmath=FASTMATH)
 
 #: For sums whose bits are part of the contract: each operation rounds once, in
 #: the order written, so a result depends neither on the length of a call, nor
 #: on strides, nor on whether the host has fused multiply-add.
-jit_strict = numba.njit(fastmath=False, **_COMMON)
+jit_strict = _decorator(fastmath=False)
