@@ -16,7 +16,6 @@ from fastsig_kernels import (
     sum_thresholds,
 )
 from numpy.typing import NDArray
-from scipy.interpolate import interp1d
 
 __all__ = ["LEAST_CHANNELS", "LEAST_ROWS", "Settings", "judge"]
 
@@ -310,9 +309,16 @@ def _leave_poor(groups: F4, lost: Flags, size: int, *, bridge: bool) -> None:
     held = np.add.reduceat(~lost, starts, axis=1, dtype=np.int64)
     poor = 2 * held < np.diff(np.append(starts, lost.shape[1]))
     groups[poor] = np.nan
-    number = np.arange(groups.shape[1])
     for row in np.flatnonzero(poor.any(axis=1)) if bridge else ():
         good = np.isfinite(groups[row])
         if np.count_nonzero(good) > 1:
-            line = interp1d(number[good], groups[row, good], fill_value="extrapolate")
-            groups[row, ~good] = line(number[~good])
+            _bridge(groups[row], good)
+
+
+def _bridge(values: F4, good: Flags) -> None:
+    """Put what is not good on the line through the two that are beside it, or nearest to it."""
+    known, poor = np.flatnonzero(good), np.flatnonzero(~good)
+    right = np.clip(np.searchsorted(known, poor), 1, len(known) - 1)
+    first, second = known[right - 1], known[right]
+    slope = (values[second] - values[first]) / (second - first)
+    values[poor] = slope * (poor - first) + values[first]
