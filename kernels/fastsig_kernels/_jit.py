@@ -12,8 +12,6 @@ from numba.core.runtime import rtsys
 #: they let the compiler delete NaN checks.
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
-_COMMON: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
-
 
 class _Cache(FunctionCache):  # type: ignore[misc]
     """Numba's cache, which loads machine code without what only compiling needs.
@@ -31,11 +29,12 @@ class _Cache(FunctionCache):  # type: ignore[misc]
             return self._load_overload(sig, target_context)
 
 
-def _decorator(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    compile_ = numba.njit(**options, **_COMMON)
+def _decorator(fastmath: Any) -> Callable[[Callable[..., Any]], Any]:
+    """A decorator that compiles with these rewrites and keeps the result in the cache."""
+    options = numba.njit(fastmath=fastmath, nogil=True, error_model="numpy")
 
     def decorate(function: Callable[..., Any]) -> Any:
-        kernel = compile_(function)
+        kernel = options(function)
         if isinstance(kernel, Dispatcher):  # a plain function where NUMBA_DISABLE_JIT is set
             kernel._cache = _Cache(kernel.py_func)
         return kernel
@@ -44,9 +43,9 @@ def _decorator(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 #: For work where the last bit is free: conversions, tables, statistics.
-jit = _decorator(fastmath=FASTMATH)
+jit = _decorator(FASTMATH)
 
 #: For sums whose bits are part of the contract: each operation rounds once, in
 #: the order written, so a result depends neither on the length of a call, nor
 #: on strides, nor on whether the host has fused multiply-add.
-jit_strict = _decorator(fastmath=False)
+jit_strict = _decorator(False)
