@@ -15,8 +15,8 @@ from typing import Any
 from fastsig.errors import FastsigWarning, UsageError
 from fastsig.plugins import API, plugins
 
-__all__ = ["API", "formats", "formats_for", "measurement", "measurements", "spectra_writer",
-           "spectra_writers", "stage", "stages", "writer", "writers"]
+__all__ = ["API", "formats", "formats_for", "is_stage", "measurement", "measurements",
+           "spectra_writer", "spectra_writers", "stage", "stages", "writer", "writers"]
 
 # In the order in which they are asked whether a file is theirs. Where all files of a format are of
 # certain containers, as `Probe.container` names them, its module is not loaded to ask of others.
@@ -140,6 +140,11 @@ def spectra_writer(name: str) -> Any:
 def _loaded(place: str) -> Any:
     module, _, attribute = place.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def is_stage(name: str) -> bool:
+    """Whether there is a stage of that name; plug-ins are asked where it is none of ours."""
+    return name in _STAGES or name in stages()
 
 
 @cache

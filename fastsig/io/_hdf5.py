@@ -12,9 +12,9 @@ import h5py
 import numpy as np
 
 from fastsig.errors import DataError, FastsigError, FormatError
+from fastsig.io._containers import HDF5
 from fastsig.io._json_values import json_value
 from fastsig.io._trial import try_file
-from fastsig.io.probe import HDF5_SIGNATURE
 
 # What h5py and NumPy raise on corrupt structure; anything else is a bug of ours and shows as one.
 CORRUPT = (OSError, KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError,
@@ -60,7 +60,7 @@ def check_size(path: str) -> bytes:
         raise FormatError(path, error.strerror or str(error)) from error
     if not size:
         raise FormatError(path, "the file is empty")
-    if not head.startswith(HDF5_SIGNATURE):
+    if not head.startswith(HDF5):
         raise FormatError(path, "not an HDF5 file")
     declared = declared_size(head)
     if declared is not None and size < declared:

@@ -71,7 +71,7 @@ class Field(NamedTuple):
 
 def column_names(probe: Probe) -> frozenset[str]:
     """Columns of the tables of single-dish spectra that a file begins with; none for others."""
-    if not probe.head.startswith(b"SIMPLE  ="):
+    if probe.container != "fits":
         return frozenset()
     try:
         with open(probe.path, "rb") as file:

@@ -40,7 +40,7 @@ _OPTIONS = ("rest", "convention")
 
 def sniff(probe: Probe) -> bool:
     """Whether a file begins with a FITS image of two axes and more."""
-    if not probe.head.startswith(b"SIMPLE  ="):
+    if probe.container != "fits":
         return False
     for at in range(80, len(probe.head) - 79, 80):
         card = probe.head[at : at + 80]

@@ -8,11 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from fastsig.errors import FormatError
+from fastsig.io._containers import FITS, HDF5
 
-__all__ = ["HDF5_SIGNATURE", "Probe"]
-
-#: How every HDF5 file begins.
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+__all__ = ["Probe"]
 
 
 class Probe:
@@ -50,7 +48,7 @@ class Probe:
     @property
     def is_hdf5(self) -> bool:
         """Whether the file begins as HDF5 does."""
-        return self.head.startswith(HDF5_SIGNATURE)
+        return self.head.startswith(HDF5)
 
     @property
     def container(self) -> str:
@@ -59,7 +57,7 @@ class Probe:
             return "folder"
         if self.is_hdf5:
             return "hdf5"
-        return "fits" if self.head.startswith(b"SIMPLE  =") else "other"
+        return "fits" if self.head.startswith(FITS) else "other"
 
     @cached_property
     def root(self) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -52,7 +52,7 @@ _MOST_NOTES = 6
 
 def sniff(probe: Probe) -> bool:
     """Whether a FITS file's first cards say that it is PSRFITS."""
-    if not probe.head.startswith(b"SIMPLE  ="):
+    if probe.container != "fits":
         return False
     cards = (probe.head[at : at + 80] for at in range(0, len(probe.head) - 79, 80))
     return any(card.startswith(b"FITSTYPE= 'PSRFITS") for card in cards)
