@@ -9,6 +9,7 @@ from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Any
 
+import astropy.units as u
 from astropy.time import Time
 
 from fastsig.errors import FormatError, PlanError
@@ -24,6 +25,7 @@ _LARGEST = 2**62
 _LEAST_TEXT = "1e-30"
 _LEAST = Fraction(_LEAST_TEXT)
 _FAR = re.compile(r"[eE][+-]?[\d_]{4}")
+_SEXAGESIMAL = re.compile(r" *([+-]?)(\d{1,3}):(\d{1,2}):(\d{1,2}(?:\.\d*)?) *", re.ASCII)
 _MANY_DIGITS, _SIMPLE = 25, 10**9
 
 
@@ -112,6 +114,9 @@ class Cards(Mapping[str, str]):
 
     def angle(self, key: str, unit: str) -> float | None:
         """Degrees from ``18:10:37.28`` and the like, or None where that cannot be read."""
+        plain = _sexagesimal(self.get(key, ""), unit)
+        if plain is not None:
+            return plain
         from astropy.coordinates import Angle  # takes as long to load as all else together
 
         try:
@@ -122,6 +127,19 @@ class Cards(Mapping[str, str]):
     def text(self, key: str) -> str | None:
         """Text that is not empty, or None."""
         return self.get(key, "").strip() or None
+
+
+def _sexagesimal(text: str, unit: str) -> float | None:
+    """Degrees from ``18:10:37.28``, to the bit as astropy's `Angle`; None for all other forms."""
+    match = _SEXAGESIMAL.fullmatch(text)
+    if match is None:
+        return None
+    sign, whole, minutes, seconds = match[1], int(match[2]), int(match[3]), float(match[4])
+    if minutes >= 60 or seconds >= 60 or (unit == "hourangle" and whole >= 24):
+        return None
+    value = whole + minutes / 60
+    value += seconds / 3600
+    return math.copysign(value * u.Unit(unit).to(u.deg), -1 if sign == "-" else 1)
 
 
 def cards_80(raw: bytes, path: str, where: str) -> Cards:
