@@ -71,7 +71,7 @@ class Chain:
         self.stream = stream
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        if not name.startswith("_") and name in registry.stages():
+        if not name.startswith("_") and registry.is_stage(name):
             return _verb(name, registry.stage(name), self.stream, Chain)
         if not name.startswith("_") and name in registry.measurements():
             return _verb(name, registry.measurement(name), self.stream, None)
