@@ -114,14 +114,15 @@ class Cards(Mapping[str, str]):
 
     def angle(self, key: str, unit: str) -> float | None:
         """Degrees from ``18:10:37.28`` and the like, or None where that cannot be read."""
-        plain = _sexagesimal(self.get(key, ""), unit)
-        if plain is not None:
+        text = self.get(key, "")
+        plain = _sexagesimal(text, unit)
+        if plain is not None or not text:
             return plain
         from astropy.coordinates import Angle  # takes as long to load as all else together
 
         try:
-            return float(Angle(self[key], unit=unit).deg)
-        except (KeyError, ValueError, OverflowError):
+            return float(Angle(text, unit=unit).deg)
+        except (ValueError, OverflowError):
             return None
 
     def text(self, key: str) -> str | None:
