@@ -15,29 +15,82 @@ import pytest
 from cli import ROOT, environment
 
 import fastsig as fs
+from fastsig import registry
+from fastsig.cli.main import cli
 
-HEAVY = {"numba", "astropy", "scipy", "h5py", "matplotlib", "rich", "llvmlite", "numpy"}
+#: What takes 20 ms and more to load. scipy itself takes 2 ms, its parts take 0.1 to 0.4 s.
+HEAVY = {
+    "asdf", "astropy", "astropy.coordinates", "astropy.io.ascii", "astropy.io.fits",
+    "astropy.table", "astropy.utils.iers", "astropy.wcs", "dask", "distributed", "fastsig_kernels",
+    "h5py", "hdf5plugin", "llvmlite", "matplotlib", "numba", "numba.np.linalg", "numpy",
+    "numpy.f2py", "pandas", "rich", "scipy.fft", "scipy.interpolate", "scipy.linalg",
+    "scipy.optimize", "scipy.sparse", "scipy.special", "scipy.stats", "xarray",
+}
+HEADERS = {"numpy", "astropy"}
+HDF5 = {"h5py", "hdf5plugin"}
+KERNELS = {"fastsig_kernels", "numba", "llvmlite"}
 
 
-def loaded(code: str) -> set[str]:
-    """The heavy packages that are loaded after some code has run."""
+def loaded(code: str) -> tuple[set[str], set[str]]:
+    """What is loaded after some code has run: of `HEAVY`, and of the formats of files."""
     code += "\nimport sys, json; print('@' + json.dumps(sorted(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True,
                          text=True, check=True, cwd=ROOT).stdout
-    return {name for name in json.loads(out.rpartition("@")[2]) if name in HEAVY}
+    modules = set(json.loads(out.rpartition("@")[2]))
+    formats = {name.rpartition(".")[2] for name in modules if name.startswith("fastsig.io.")}
+    return modules & HEAVY, formats & set(registry.formats())
 
 
-def run_command(*words: str) -> str:
-    return f"from fastsig.cli.main import run; run({list(words)!r})"
+def run_command(*words: object) -> str:
+    return f"from fastsig.cli.main import run; assert run({[*map(str, words)]!r}) == 0"
 
 
-def test_import_budget(samples: Path) -> None:
-    assert loaded("import fastsig") == set()
-    assert loaded(run_command("--help")) == set()
-    for name in ("spectra", "simulate", "view"):
-        assert loaded(run_command(name, "--help")) == set()
-    info = loaded(run_command("info", str(samples / "fast_band_1GSa.h5")))
-    assert info <= {"numpy", "astropy", "h5py"}
+@pytest.mark.parametrize("words", [
+    "--version", "--help", *(f"{name} --help" for name in (*cli.list_commands(None), "batch run"))])
+def test_help_loads_nothing_heavy(words: str) -> None:
+    assert loaded(run_command(*words.split())) == (set(), set())
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert loaded("import fastsig") == (set(), set())
+
+
+@pytest.mark.parametrize("name, heavy, formats", [
+    ("pulsar_lower_8MHz.h5", HEADERS | {"h5py"}, {"native"}),
+    ("frb_coarse_16MHz.0000.raw", HEADERS, {"sigproc", "presto", "guppi"}),
+    ("SIMPSR_tracking-M01_0001.fits", HEADERS, {"sigproc", "presto", "psrfits", "fits_cube"}),
+    ("SIMHI_onoff-M01_W_0001.fits", HEADERS,
+     {"sigproc", "presto", "psrfits", "fast_spectral", "fits_cube"}),
+])
+def test_info_loads_the_formats_that_it_asks(name: str, heavy: set[str], formats: set[str],
+                                             samples: Path) -> None:
+    """Those that are asked before the file's own, but for those of other containers."""
+    found = loaded(run_command("info", samples / name))
+    assert found[0] <= heavy and found[1] <= formats
+
+
+@pytest.mark.parametrize("words, heavy", [
+    ("spectra {} -o {}.h5 --n-chan 64", HEADERS | KERNELS | HDF5),
+    ("spectra {} -o {}.fil --n-chan 64 --lossy", HEADERS | KERNELS | {"h5py"}),
+    ("cut {} -o {}.h5 --tstop 1ms", HEADERS | KERNELS | {"h5py"}),
+    ("convert {} -o {}.dada --lossy", HEADERS | KERNELS | {"h5py"}),
+])
+def test_work_loads_what_it_needs(words: str, heavy: set[str], samples: Path, tmp_path: Path
+                                  ) -> None:
+    """The second time: the first one may compile, for which numba loads scipy.linalg."""
+    for number in range(2):
+        output = tmp_path / str(number)
+        found, _ = loaded(run_command(*words.format(
+            samples / "pulsar_lower_8MHz.h5", output).split()))
+    assert found <= heavy
+
+
+def test_pictures_load_what_they_need(samples: Path, tmp_path: Path) -> None:
+    found, _ = loaded(run_command("view", samples / "SIMPSR_tracking-M01_0001.fits", "-o",
+                                  tmp_path / "picture.png"))
+    compiling = {"numba.np.linalg", "numpy.f2py", "scipy.fft", "scipy.linalg", "scipy.sparse",
+                 "scipy.special"}
+    assert found <= HEADERS | KERNELS | HDF5 | compiling | {"matplotlib"}
 
 
 def test_stub_is_the_index() -> None:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import warnings
 from fractions import Fraction
+from pathlib import Path
 
+import numpy as np
 import pytest
-from astropy.time import Time
+from astropy.time import Time, TimeDelta
+from cli import environment
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fastsig.errors import UsageError
 from fastsig.time import (
     elapsed,
     format_rate,
     iso,
+    later,
     parse_rate,
     parse_time,
     sample_time,
@@ -83,3 +92,55 @@ def test_texts_of_times() -> None:
     for bad in ("", "now", "2021-13-01"):
         with pytest.raises(UsageError):
             parse_time(bad)
+
+
+def times(mjd: float, form: str) -> Time:
+    """A time near a day number, in one of the ways in which headers give them."""
+    if form == "isot":
+        return Time(Time(mjd, format="mjd").isot, scale="utc", precision=9)
+    if form in ("tai", "tt"):
+        return Time(int(mjd), mjd % 1, format="mjd", scale=form)
+    return Time(Time(mjd, format="mjd"), format=form)
+
+
+@settings(deadline=None)
+@given(st.floats(37000, 70000), st.sampled_from(["isot", "mjd", "jd", "unix", "tai", "tt"]),
+       st.integers(-10**9, 10**9), st.integers(0, 10**9))
+def test_conversions_are_astropys_bit_for_bit(mjd: float, form: str, seconds: int, ns: int) -> None:
+    delta = TimeDelta(float(seconds), ns / 1e9, format="sec", scale="tai")
+    deltas = TimeDelta(np.full(3, float(seconds)), ns / np.arange(1e9, 4e9, 1e9), format="sec",
+                       scale="tai")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of years without known leap seconds
+        start = times(mjd, form)
+        for step in (delta, deltas):
+            found, expected = later(start, step), (start.tai + step).utc
+            assert np.array_equal([found.jd1, found.jd2], [expected.jd1, expected.jd2])
+            assert np.array_equal(found.value, expected.value)
+            assert (found.format, found.scale, found.precision, found.out_subfmt) == (
+                expected.format, expected.scale, expected.precision, expected.out_subfmt)
+        stop = (start.tai + delta).utc
+        first, second = start.tai, stop.tai
+        days = (Fraction(float(second.jd1)) - Fraction(float(first.jd1))
+                + Fraction(float(second.jd2)) - Fraction(float(first.jd2)))
+        assert elapsed(start, stop) == 86400 * days
+
+
+def test_leap_seconds_come_from_the_installed_table(tmp_path: Path) -> None:
+    """One is added that ERFA does not know; neither astropy's tables nor the network are asked."""
+    code = f"""
+import socket, sys
+def shut(*args, **options): raise OSError("the network was reached for")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = shut
+import astropy_iers_data as data
+table = open(data.IERS_LEAP_SECOND_FILE).read()
+data.IERS_LEAP_SECOND_FILE = {str(tmp_path / "leap.dat")!r}
+open(data.IERS_LEAP_SECOND_FILE, "w").write(table + "    69988.0    1  7 2050       38\\n")
+from fastsig.time import elapsed, time_from_mjd
+lengths = {{day: round(elapsed(time_from_mjd(day), time_from_mjd(day + 1)))
+           for day in range(69986, 69990)}}
+assert lengths == {{69986: 86400, 69987: 86401, 69988: 86400, 69989: 86400}}, lengths
+assert "astropy.utils.iers" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-W", "ignore:.*dubious year", "-c", code], env=environment(),
+                   check=True)

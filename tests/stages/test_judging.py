@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import interp1d
 
 from fastsig.stages._judging import _bridge
 
 
+@settings(deadline=None)
 @given(st.integers(3, 200), st.floats(0.02, 0.98), st.integers(-30, 30), st.integers(0, 2**32 - 1))
 def test_bridges_are_scipys_lines_bit_for_bit(n: int, share: float, power: int, seed: int) -> None:
     random = np.random.default_rng(seed)
