@@ -101,10 +101,12 @@ def _warm_up() -> None:
         __import__(name)
     import numpy as np
     from fastsig_kernels import accumulate
+    from numba.core.registry import cpu_target
 
     from fastsig import registry
 
     registry.formats()
+    cpu_target.target_context.refresh()  # what numba needs where it compiles, 0.3 s
     one = np.ones((1, 1, 4), np.float32)
     accumulate(one, np.ones((1, 1)), np.zeros((1, 4), np.float32), np.zeros(1))
 
