@@ -5,8 +5,8 @@ from typing import Any
 
 import numba
 from numba.core.caching import FunctionCache
-from numba.core.dispatcher import Dispatcher
-from numba.core.runtime import rtsys
+from numba.core.runtime.nrt import rtsys
+from numba.extending import is_jitted
 
 #: Rewrites that keep NaN and Inf: ``nnan`` and ``ninf`` are left out because
 #: they let the compiler delete NaN checks.
@@ -34,9 +34,9 @@ def _decorator(fastmath: Any) -> Callable[[Callable[..., Any]], Any]:
     options = numba.njit(fastmath=fastmath, nogil=True, error_model="numpy")
 
     def decorate(function: Callable[..., Any]) -> Any:
-        kernel = options(function)
-        if isinstance(kernel, Dispatcher):  # a plain function where NUMBA_DISABLE_JIT is set
-            kernel._cache = _Cache(kernel.py_func)
+        kernel: Any = options(function)
+        if is_jitted(kernel):  # not with NUMBA_DISABLE_JIT
+            kernel._cache = _Cache(kernel.py_func)  # type: ignore[attr-defined]
         return kernel
 
     return decorate
