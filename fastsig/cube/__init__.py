@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from fastsig.cube.planes import Planes
 from fastsig.errors import DataError, UsageError
 from fastsig.io._cube_header import Beam
-from fastsig.io.fits_cube import CubeFile, rest_hz
+from fastsig.io.fits_cube import CubeFile
 from fastsig.io.provenance import file_record
 from fastsig.reductions.map_noise import MapNoise, measure, sum_noise
 from fastsig.reductions.place import (
@@ -31,8 +31,7 @@ from fastsig.reductions.place import (
     with_scatter,
 )
 from fastsig.reductions.point_source import fit_point
-from fastsig.units import quantity, width_deg
-from fastsig.velocity import velocity
+from fastsig.units import width_deg
 
 __all__ = ["Cube", "Source", "open_cube", "parse_place"]
 
@@ -40,7 +39,6 @@ F8 = NDArray[np.float64]
 
 _NOISE_SIZE, _NOISE_CHANNELS = 48, 192  # pixels and channels, at most, that noise is measured in
 _REACH = 1.5  # full widths of the beam over which pixels may share noise
-_BLOCK = 2**26
 
 
 class Source(NamedTuple):
@@ -83,7 +81,7 @@ class _Part:
     north: F8
 
 
-class Cube:
+class Cube(Planes):
     """A cube of maps on the disk.
 
     Parameters
@@ -99,129 +97,6 @@ class Cube:
     UsageError
         Where it has no such Stokes parameter.
     """
-
-    def __init__(self, file: CubeFile, *, stokes: str | None = None, beam: Beam | None = None
-                 ) -> None:
-        self.file, self.path = file, file.path
-        names = file.header.stokes
-        if stokes is not None and stokes not in names:
-            raise UsageError(f"stokes = {stokes!r}; {self.path} has {', '.join(names)}")
-        self.stokes = names[0] if stokes is None else stokes
-        self._stokes = names.index(self.stokes)
-        self._beam = beam or file.header.beam
-
-    # What it is
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(chan, y, x)."""
-        return self.file.shape[1], self.file.shape[2], self.file.shape[3]
-
-    @property
-    def wcs(self) -> WCS:
-        """Of right ascension (longitude), declination (latitude) and the spectral axis."""
-        return self.file.header.wcs
-
-    @property
-    def celestial(self) -> WCS:
-        """Of the maps."""
-        return self.file.header.celestial
-
-    @property
-    def unit(self) -> str:
-        """BUNIT as astropy writes it; "" where not known."""
-        return self.file.header.unit
-
-    @property
-    def beam(self) -> Beam | None:
-        """The effective beam; None where not known."""
-        return self._beam
-
-    @property
-    def frame(self) -> str:
-        """SPECSYS: LSRK, BARYCENT, ...; "" where not known."""
-        return self.file.header.frame
-
-    @property
-    def rest_hz(self) -> float | None:
-        """Rest frequency, Hz."""
-        return self.file.header.rest_hz
-
-    @property
-    def frequency(self) -> u.Quantity:
-        """Channel centres, Hz, in the order of the file.
-
-        Raises
-        ------
-        FormatError
-            Where the file does not tell; the message names what does.
-        """
-        return self.file.header.frequency_hz(self.path) << u.Hz
-
-    def velocity(self, convention: str = "radio", rest: Any = None) -> u.Quantity:
-        """Velocities of the channel centres, km/s, in the file's frame and order.
-
-        Raises
-        ------
-        UsageError
-            Where there is no rest frequency, or no such convention.
-        """
-        found = rest_hz(rest) or self.rest_hz
-        if not found:
-            raise UsageError(f"{self.path}: has no rest frequency; give rest = HI, or a frequency")
-        return velocity(self.frequency, found << u.Hz, convention)
-
-    def read(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None)
-             ) -> NDArray[Any]:
-        """Values of slices of (chan, y, x), in `unit`; NaN where nothing was seen."""
-        return self.file.read(chan, y, x, stokes=self._stokes)
-
-    def read_weight(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None)
-                    ) -> NDArray[Any] | None:
-        """Weights, s, (chan or 1, y, x); None where the file has none."""
-        return self.file.read_weight(chan, y, x, stokes=self._stokes)
-
-    def mapped(self) -> NDArray[Any]:
-        """All values, (chan, y, x): mapped from the disk where the file holds plain floats."""
-        return self.file.mapped(stokes=self._stokes)
-
-    def coverage(self) -> NDArray[np.float64] | None:
-        """Mean weight of the channels, s, (y, x); None where the file has none."""
-        total, count = np.zeros(self.shape[1:]), 0
-        for part in self._pieces():
-            weight = self.read_weight(part)
-            if weight is None:
-                return None
-            if len(weight) == 1:
-                only: F8 = weight[0].astype(np.float64)
-                return only
-            total += weight.sum(axis=0, dtype=np.float64)
-            count += len(weight)
-        found: F8 = total / count
-        return found
-
-    def mean_spectrum(self) -> NDArray[np.float64]:
-        """Mean of all pixels by their weights, (chan,), in the order of the file."""
-        found = np.full(self.shape[0], np.nan)
-        for part in self._pieces():
-            values, weight = self.weighted(part)
-            total = np.nansum(np.where(weight > 0, values, 0) * weight, axis=(1, 2))
-            below = weight.sum(axis=(1, 2))
-            found[part] = np.divide(total, below, out=np.full(len(total), np.nan),
-                                    where=below > 0)
-        return found
-
-    def _pieces(self) -> list[slice]:
-        step = max(1, _BLOCK // (8 * self.shape[1] * self.shape[2]))
-        return [slice(at, min(at + step, self.shape[0])) for at in range(0, self.shape[0], step)]
-
-    def weighted(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None)
-                  ) -> tuple[F8, F8]:
-        """Values and weights, 0 where there is no value; weights are 1 where the file has none."""
-        values = self.read(chan, y, x).astype(np.float64)
-        weight = self.read_weight(chan, y, x)
-        whole = np.ones((1, 1, 1)) if weight is None else weight.astype(np.float64)
-        return values, np.where(np.isfinite(values), whole, 0.0)
 
     # Spectra
 
@@ -404,24 +279,6 @@ class Cube:
                       amplitude * scale[0] << u.Unit(unit), errors[0] * scale[0] << u.Unit(unit),
                       offset * scale[0] << u.Unit(unit), found.chi2, found.n, n)
 
-    def channels(self, vrange: Any = None, convention: str = "radio", rest: Any = None) -> slice:
-        """Channels of a range of velocities; all where none is given.
-
-        Raises
-        ------
-        UsageError
-            Where there is no channel in it.
-        """
-        if vrange is None:
-            return slice(0, self.shape[0])
-        low, high = velocity_range(vrange)
-        speeds = self.velocity(convention, rest).value
-        inside = np.flatnonzero((speeds >= low) & (speeds <= high))
-        if not inside.size:
-            raise UsageError(f"no channel lies between {low:g} and {high:g} km/s; {self.path} has "
-                             f"{speeds.min():.6g} to {speeds.max():.6g}")
-        return slice(int(inside[0]), int(inside[-1]) + 1)
-
     def _mean_plane(self, place: SkyCoord, reach: float, chosen: slice
                     ) -> tuple[F8, F8, F8, _Part, int]:
         """Mean of channels with its noise, pixels' correlation, the pixels, how many channels."""
@@ -488,22 +345,6 @@ def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: 
     file.tell()
     width = None if beam is None else width_deg(beam, "beam")
     return Cube(file, stokes=stokes, beam=None if width is None else Beam(width, width, 0.0))
-
-
-def velocity_range(value: Any) -> tuple[float, float]:
-    """Two velocities, km/s, ascending.
-
-    Raises
-    ------
-    UsageError
-        Where they are not two.
-    """
-    try:
-        first, second = value
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{value!r} is not two velocities") from error
-    low, high = sorted(float(quantity(each, "km/s", "velocity").value) for each in (first, second))
-    return low, high
 
 
 def parse_place(at: Any) -> SkyCoord:

@@ -11,7 +11,7 @@ import math
 import os
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from astropy import units as u
@@ -20,14 +20,12 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from fastsig._version import __version__
+from fastsig.cube.planes import Planes
 from fastsig.errors import UsageError
 from fastsig.io.fits_cube import rest_hz
 from fastsig.io.provenance import file_record
 from fastsig.reductions.map_noise import measure
 from fastsig.units import whole
-
-if TYPE_CHECKING:
-    from fastsig.cube import Cube
 
 __all__ = ["Moment", "moment", "to_spectral_cube"]
 
@@ -92,7 +90,7 @@ class Moment:
         write_bytes(content.getvalue(), path, overwrite=overwrite)
 
 
-def to_spectral_cube(cube: Cube) -> Any:
+def to_spectral_cube(cube: Planes) -> Any:
     """A `spectral_cube.SpectralCube` of a cube.
 
     Raises
@@ -123,13 +121,14 @@ def _imported() -> Any:
     return spectral_cube
 
 
-def moment(cube: Cube, order: int, *, vrange: Any = None, sigma: float | None = None,
+def moment(cube: Planes, order: int, *, vrange: Any = None, sigma: float | None = None,
            convention: str = "radio", rest: Any = None) -> Moment:
     """A moment of a cube's spectra.
 
     Parameters
     ----------
     cube : Cube
+        Or `fastsig.cube.planes.Planes`, what is asked of it.
     order : {0, 1, 2}
         Integral (unit km/s), mean velocity (km/s), dispersion (km/s).
     vrange : pair of Quantity, optional
@@ -171,7 +170,7 @@ def moment(cube: Cube, order: int, *, vrange: Any = None, sigma: float | None = 
 class _Kept:
     """Which values count."""
 
-    cube: Cube
+    cube: Planes
     chosen: slice
     velocity: F8
     noise: float
@@ -239,7 +238,7 @@ def _even(velocity: F8) -> bool:
     return len(steps) < 2 or bool(np.ptp(steps) <= 1e-6 * abs(steps[0]))
 
 
-def _noise(cube: Cube, chosen: slice) -> float:
+def _noise(cube: Planes, chosen: slice) -> float:
     """Noise of weight 1, from the middle of the map."""
     spans = []
     for n in cube.shape[1:]:
@@ -252,7 +251,7 @@ def _noise(cube: Cube, chosen: slice) -> float:
     return measure(values, weight, 0).unit_noise
 
 
-def _by_spectral_cube(cube: Cube, order: int, kept: _Kept, convention: str, rest: Any) -> F8:
+def _by_spectral_cube(cube: Planes, order: int, kept: _Kept, convention: str, rest: Any) -> F8:
     """The moment itself."""
     spectral_cube = _imported()
     found = to_spectral_cube(cube)
@@ -273,7 +272,7 @@ def _ascii(text: str) -> str:
     return "".join(each if " " <= each <= "~" else "?" for each in text)[:60]
 
 
-def _header(cube: Cube, order: int, unit: str, velocity: F8, convention: str, rest: Any,
+def _header(cube: Planes, order: int, unit: str, velocity: F8, convention: str, rest: Any,
             sigma: float | None) -> fits.Header:
     """Cards of a moment map."""
     cards = cube.file.header.cards
