@@ -113,10 +113,10 @@ def _draw_cube(files: tuple[str, ...], output: str, options: dict[str, Any]) -> 
 
 
 def _draw_place(files: tuple[str, ...], output: str, options: dict[str, Any]) -> None:
-    from fastsig.reductions.place_file import read_spectrum
+    from fastsig.reductions.place import PlaceSpectrum
     from fastsig.view import draw_place
 
     _refuse(options, ("product", "page_size", "what", "at", "rest", "tstart", "tstop", "fstart",
                       "fstop", "overrides"), "a spectrum of a place")
-    spectrum, fit = read_spectrum(files[0])
+    spectrum, fit = PlaceSpectrum.read_with_fit(files[0])
     draw_place(spectrum, output, fit=fit, overwrite=options["overwrite"])

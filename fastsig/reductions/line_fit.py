@@ -36,7 +36,7 @@ from fastsig.reductions._line_models import (
     profile,
     profile_numbers,
 )
-from fastsig.reductions.place import PlaceSpectrum
+from fastsig.reductions.sky_spectrum import SkySpectrum
 from fastsig.units import quantity, whole
 
 __all__ = ["HI_MASS", "Line", "LineFit", "Measured", "fit_gaussians", "fit_profile", "hi_mass",
@@ -178,14 +178,14 @@ def hi_mass(flux: Measured, distance: Any) -> Measured:
     return Measured(value, error)
 
 
-def fit_gaussians(spectrum: PlaceSpectrum, n: int = 1, *, window: Any = None,
+def fit_gaussians(spectrum: SkySpectrum, n: int = 1, *, window: Any = None,
                   baseline: int | None = 0, convention: str = "radio", rest: Any = None,
                   correlation: Sequence[float] | None = None) -> LineFit:
     """Fit Gaussians and a baseline.
 
     Parameters
     ----------
-    spectrum : PlaceSpectrum
+    spectrum : SkySpectrum
     n : int
         Lines, 1 to 10.
     window : pair of Quantity, optional
@@ -220,7 +220,7 @@ def fit_gaussians(spectrum: PlaceSpectrum, n: int = 1, *, window: Any = None,
     return task.result("gaussian", found, gaussian, _gaussian_numbers, n)
 
 
-def fit_profile(spectrum: PlaceSpectrum, *, window: Any = None, baseline: int | None = 0,
+def fit_profile(spectrum: SkySpectrum, *, window: Any = None, baseline: int | None = 0,
                 convention: str = "radio", rest: Any = None,
                 correlation: Sequence[float] | None = None) -> LineFit:
     """Fit the profile of a galaxy: two edges with a parabola between them, and a baseline.
@@ -245,7 +245,7 @@ def _gaussian_numbers(parameters: F8) -> F8:
 class _Task:
     """What is fitted: the channels of a window, ascending in velocity."""
 
-    def __init__(self, spectrum: PlaceSpectrum, window: Any, baseline: int | None,
+    def __init__(self, spectrum: SkySpectrum, window: Any, baseline: int | None,
                  convention: str, rest: Any, correlation: Sequence[float] | None) -> None:
         if baseline is not None and not 0 <= whole("baseline", baseline) <= _MOST_ORDER:
             raise UsageError(f"baseline = {baseline}; allowed: 0 to {_MOST_ORDER}, or none")

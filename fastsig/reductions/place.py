@@ -13,20 +13,18 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from astropy import constants
 from astropy import units as u
-from astropy.coordinates import SkyCoord
 from numpy.typing import NDArray
 
 from fastsig.errors import FormatError, UsageError
 from fastsig.io._cube_header import Beam
 from fastsig.reductions.map_noise import clipped_scatter
-from fastsig.velocity import convention_of, velocity
+from fastsig.reductions.sky_spectrum import SkySpectrum
 
 __all__ = ["PlaceSpectrum", "aperture", "in_beam", "to_jansky"]
 
@@ -36,69 +34,8 @@ _FINE = 10  # parts of a pixel, along each side, by which it is inside an apertu
 _LEAST = 24  # channels without which a spectrum's own scatter is not taken
 
 
-@dataclass(frozen=True)
-class PlaceSpectrum:
-    """A spectrum with its noise; channels ascend in frequency.
-
-    Parameters
-    ----------
-    frequency : Quantity, shape (chan,), Hz
-    flux : Quantity, shape (chan,)
-        Flux density, Jy; K where the cube is in K and nothing tells what a kelvin is. NaN where
-        nothing was seen.
-    noise : Quantity, shape (chan,)
-        Standard deviation of a channel, which fits go by: `expected` times `scatter`.
-    expected : Quantity, shape (chan,)
-        What weights and pixels that share noise give.
-    scatter : float
-        Noise of the spectrum itself over `expected`, by each channel's difference to the mean of
-        its neighbours; 1 where there are too few channels to tell.
-    at : SkyCoord
-    method : {"beam", "aperture"}
-    radius_deg : float or None
-        Of the aperture.
-    rest_hz : float or None
-    frame : str
-        SPECSYS; "" where not known.
-    correlation : tuple of float
-        Of the noise of channels 1, 2, ... apart.
-    facts : mapping
-        More of how it was made; JSON-ready.
-    """
-
-    frequency: u.Quantity
-    flux: u.Quantity
-    noise: u.Quantity
-    expected: u.Quantity
-    scatter: float
-    at: SkyCoord
-    method: str
-    radius_deg: float | None = None
-    rest_hz: float | None = None
-    frame: str = ""
-    correlation: tuple[float, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    path: str = ""
-
-    def velocity(self, convention: str = "radio", rest: Any = None) -> u.Quantity:
-        """Velocities of the channel centres, km/s, in the frame of the cube.
-
-        Raises
-        ------
-        UsageError
-            Where there is no rest frequency.
-        """
-        return velocity(self.frequency, self.require_rest(rest) << u.Hz, convention)
-
-    def require_rest(self, rest: Any = None) -> float:
-        """The rest frequency, Hz; `rest` in its place where given."""
-        from fastsig.io.fits_cube import rest_hz
-
-        found = rest_hz(rest) or self.rest_hz
-        if not found:
-            raise UsageError("the cube has no rest frequency (RESTFRQ); give rest = HI, or a "
-                             "frequency")
-        return found
+class PlaceSpectrum(SkySpectrum):
+    """A spectrum with its noise, to fit lines to and to write; see `SkySpectrum` for its fields."""
 
     def fit(self, lines: int | str = 1, **options: Any) -> Any:
         """Fit lines: a number of Gaussians, or "profile"; see `fastsig.reductions.line_fit`."""
@@ -109,18 +46,6 @@ class PlaceSpectrum:
                 raise UsageError(f"lines = {lines!r}; allowed: a number of Gaussians, or profile")
             return fit_profile(self, **options)
         return fit_gaussians(self, lines, **options)
-
-    def to_specutils(self, rest: Any = None, convention: str = "radio") -> Any:
-        """A `specutils.Spectrum`, with the noise as its uncertainty (needs specutils)."""
-        from astropy.nddata import StdDevUncertainty
-        from specutils import Spectrum
-
-        told = {} if rest is None and not self.rest_hz else {
-            "rest_value": self.require_rest(rest) << u.Hz,
-            "velocity_convention": convention_of(convention)}
-        return Spectrum(
-            flux=self.flux, spectral_axis=self.frequency, mask=~np.isfinite(self.flux.value),
-            uncertainty=StdDevUncertainty(self.noise), meta={"frame": self.frame}, **told)
 
     def write(self, path: str | os.PathLike[str], *, fit: Any = None, overwrite: bool = False
               ) -> None:
@@ -138,9 +63,23 @@ class PlaceSpectrum:
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> PlaceSpectrum:
         """Read what `write` wrote."""
+        return cls.read_with_fit(path)[0]
+
+    @classmethod
+    def read_with_fit(cls, path: str | os.PathLike[str]) -> tuple[PlaceSpectrum, dict[str, Any]]:
+        """Read what `write` wrote, and what the file tells of a fit.
+
+        The latter are ``velocity``, ``fit``, ``baseline`` and ``record``, as far as they are there.
+
+        Raises
+        ------
+        FormatError
+            Where the file is none that `write` wrote.
+        """
         from fastsig.reductions.place_file import read_spectrum
 
-        return read_spectrum(path)[0]
+        values, fit = read_spectrum(path)
+        return cls(**values), fit
 
 
 def in_beam(values: F8, weight: F8, east: F8, north: F8, beam: Beam) -> tuple[F8, F8, F8]:

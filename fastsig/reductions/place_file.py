@@ -6,7 +6,6 @@ import io
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from fastsig.errors import FormatError
 from fastsig.io._positioned import write_from
 from fastsig.io.safe import SafeOutput
 from fastsig.reductions.line_fit import LineFit
-from fastsig.reductions.place import PlaceSpectrum
+from fastsig.reductions.sky_spectrum import SkySpectrum
 
 __all__ = ["read_spectrum", "write_bytes", "write_spectrum"]
 
@@ -27,7 +26,7 @@ _KIND = "spectrum of a place"
 _LARGEST = 2**28
 
 
-def write_spectrum(spectrum: PlaceSpectrum, path: str | os.PathLike[str], *,
+def write_spectrum(spectrum: SkySpectrum, path: str | os.PathLike[str], *,
                    fit: LineFit | None = None, overwrite: bool = False) -> None:
     """Write a spectrum, and its fit where there is one, as ECSV.
 
@@ -72,8 +71,8 @@ def write_bytes(content: bytes, path: str | os.PathLike[str], *, overwrite: bool
             raise output.error(error) from error
 
 
-def read_spectrum(path: str | os.PathLike[str]) -> tuple[PlaceSpectrum, dict[str, Any]]:
-    """A spectrum, and what its file tells of a fit.
+def read_spectrum(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of a spectrum, and what its file tells of a fit.
 
     The latter are ``velocity``, ``fit``, ``baseline`` and ``record``, as far as they are there.
 
@@ -104,21 +103,19 @@ def read_spectrum(path: str | os.PathLike[str]) -> tuple[PlaceSpectrum, dict[str
         raise FormatError(path, f"its columns or meta make no sense: {error}") from error
 
 
-def _spectrum(table: QTable, meta: Mapping[str, Any], path: str) -> PlaceSpectrum:
+def _spectrum(table: QTable, meta: Mapping[str, Any], path: str) -> dict[str, Any]:
     columns = {name: _filled(table[name]) for name in ("frequency", "flux", "noise", "expected")}
     columns["frequency"] = columns["frequency"].to(u.Hz)
     radius, rest = meta["radius_deg"], meta["rest_frequency_hz"]
-    found = PlaceSpectrum(
+    if {len(column) for column in columns.values()} != {len(table)} or not len(table):
+        raise ValueError("columns of different lengths")
+    return dict(
         **columns, scatter=float(meta["scatter"]),
         at=SkyCoord(float(meta["ra_deg"]) * u.deg, float(meta["dec_deg"]) * u.deg),
         method=str(meta["method"]), radius_deg=None if radius is None else float(radius),
         rest_hz=None if rest is None else float(rest), frame=str(meta["frame"]),
-        correlation=tuple(float(each) for each in meta["correlation"]),
+        correlation=tuple(float(number) for number in meta["correlation"]),
         facts=dict(meta["facts"]), path=path)
-    assert_lengths = {len(getattr(found, each.name)) for each in fields(found)[:4]}
-    if assert_lengths != {len(table)} or not len(table):
-        raise ValueError("columns of different lengths")
-    return found
 
 
 def _filled(column: Any) -> u.Quantity:

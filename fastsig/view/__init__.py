@@ -266,7 +266,7 @@ def draw_place(
     ----------
     spectrum : PlaceSpectrum
     fit : mapping, optional
-        As `fastsig.reductions.place_file.read_spectrum` gives it.
+        As `fastsig.reductions.place.PlaceSpectrum.read_with_fit` gives it.
     path, overwrite
         As of `draw`.
     """

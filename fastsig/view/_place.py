@@ -19,7 +19,7 @@ __all__ = ["draw_spectrum", "facts"]
 
 
 def draw_spectrum(spectrum: PlaceSpectrum, fit: Mapping[str, Any], *, rest: Any = None) -> Figure:
-    """Draw a spectrum, and its fit as `fastsig.reductions.place_file.read_spectrum` gives it."""
+    """Draw a spectrum, and its fit as `PlaceSpectrum.read_with_fit` gives it."""
     x, label = _axis(spectrum, fit, rest)
     flux, noise = spectrum.flux.value, spectrum.noise.value
     fitted = "fit" in fit
