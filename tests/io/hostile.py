@@ -7,7 +7,6 @@ it gives. `fuzz.py` does so in children that may hang or crash alone.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import sys
@@ -22,8 +21,9 @@ import numpy as np
 from hostile_hdf5 import change_hdf5, structure
 from hostile_text import TEXT, other_overrides
 
+from fastsig import registry
 from fastsig.errors import FastsigError, InputError, UsageError
-from fastsig.io import describe, detect
+from fastsig.io import describe, detect, raw
 
 N_FILE = 2000
 VOLTAGES = tuple(hostile_voltages.MAKERS)
@@ -146,13 +146,18 @@ def with_structure(case: Case) -> Case:
 # What comes of it
 
 
+def format_of(case: Case) -> Any:
+    """The module that opens a case."""
+    return raw if case.format == raw.NAME else registry.formats()[case.format]
+
+
 def verdict(case: Case, overrides: dict[str, Any] | None = None) -> str:
     """What opening and reading a recording gives.
 
     "read": a stream whose blocks are as it says; "error": a FastsigError that names the file, or
     the option. All else is a fault.
     """
-    module = importlib.import_module(f"fastsig.io.{case.format}")
+    module = format_of(case)
     given = case.overrides if overrides is None else overrides
     files = ["-"] if case.kind == "overrides" else [os.path.join(case.folder, each).rstrip("/")
                                                    for each in case.paths]

@@ -6,7 +6,6 @@ is complete must come out. Formats' own tests have more of what is peculiar to e
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import warnings
@@ -20,8 +19,9 @@ import pytest
 import test_drx
 import test_vdif
 from fuzz import mutations
-from hostile import Case, cases
+from hostile import Case, cases, format_of
 
+from fastsig import registry
 from fastsig.errors import FastsigError, FastsigWarning, FormatError, UsageError
 from fastsig.io import vdif
 from fastsig.time import elapsed
@@ -197,7 +197,7 @@ CUTS: dict[tuple[str, str], Callable[[Case], list[Cut]]] = {
 
 
 def _opened(case: Case, monkeypatch: pytest.MonkeyPatch) -> Any:
-    module = importlib.import_module(f"fastsig.io.{case.format}")
+    module = format_of(case)
     if case.kind == "overrides":
         with open(Path(case.folder, case.paths[0])) as file:
             monkeypatch.setattr("sys.stdin", file)
@@ -306,7 +306,7 @@ def _many(name: str, path: Path) -> tuple[int, int, list[int], dict[str, Any]]:
 @pytest.mark.parametrize("name", ["vdif", "drx"])
 def test_a_wrong_header_moves_no_other_frame(name: str, tmp_path: Path) -> None:
     # Nothing tells that a header is wrong but that its time or thread is that of no other.
-    path, module = tmp_path / "x", importlib.import_module(f"fastsig.io.{name}")
+    path, module = tmp_path / "x", registry.formats()[name]
     step, n_time, places, options = _many(name, path)
     raw = path.read_bytes()
     whole = module.open(str(path), **options)

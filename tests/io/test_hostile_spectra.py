@@ -6,7 +6,6 @@ every complete spectrum in it. ``fuzz.py`` does more of it, in children.
 
 from __future__ import annotations
 
-import importlib
 import os
 import warnings
 from collections import Counter
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from astropy.io import fits
-from hostile import SPECTRA, Case, cases, damaged, verdict
+from hostile import SPECTRA, Case, cases, damaged, format_of, verdict
 from psrfits_made import N_BLOCK
 
 from fastsig.errors import FastsigError, FastsigWarning, FormatError
@@ -27,7 +26,7 @@ N_CHANGED = 60
 
 
 def opened(case: Case) -> Any:
-    module = importlib.import_module(f"fastsig.io.{case.format}")
+    module = format_of(case)
     paths = [os.path.join(case.folder, each) for each in case.paths]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FastsigWarning)
