@@ -75,4 +75,5 @@ class Rows:
 
 def assign(row: int, products: slice, channels: slice, values: NDArray[Any],
             out: NDArray[Any]) -> None:
+    """Rows as they were read, into an array that was given."""
     out[...] = values

@@ -201,7 +201,8 @@ def _in_time(found: SDFITSTable, rows: Sequence[int], own: Mapping[str, Any]
             where = "table {}, row {}".format(*found.place(before))
             raise FormatError(found.path, f"{where} and row {found.place(after)[1]} have one "
                               f"DATE-OBS; picked by {dict(own) or 'nothing'}; allowed: a row a "
-                              "time, as by --set scan=...; fastsig.io.sdfits.table gives all rows")
+                              "time, as by --set scan=...; "
+                              "fastsig.io.sdfits.table gives all rows")
     return ordered, [starts[row] for row in ordered]
 
 

@@ -38,7 +38,7 @@ class PlaceSpectrum(SkySpectrum):
     """A spectrum with its noise, to fit lines to and to write; see `SkySpectrum` for its fields."""
 
     def fit(self, lines: int | str = 1, **options: Any) -> Any:
-        """Fit lines: a number of Gaussians, or "profile"; see `fastsig.reductions.line_fit`."""
+        """Fit a number of Gaussians, or "profile"; see `fastsig.reductions.line_fit`."""
         from fastsig.reductions.line_fit import fit_gaussians, fit_profile
 
         if isinstance(lines, str):
