@@ -139,7 +139,7 @@ def progress(total: int, label: str, *, quiet: bool = False) -> Iterator[Callabl
     columns = (TextColumn(label), BarColumn(), TextColumn("{task.percentage:3.0f} %"),
                TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=total)
+        task = bar.add_task(label, total=total or None)  # 0: the end is not known
         yield lambda n: bar.advance(task, n)
 
 
