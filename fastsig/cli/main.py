@@ -23,7 +23,7 @@ _COMMANDS = ("info", "spectra", "flag", "calibrate", "baseline", "switch", "fram
               "extract", "moment", "view", "convert", "cut", "validate", "simulate", "batch",
               "doctor", "warmup")
 #: Commands that lie above this package: they drive the others.
-_ABOVE = {"batch": "fastsig.batch.commands"}
+_ABOVE = {"batch": "fastsig.batch.commands.batch"}
 
 
 class Terminated(BaseException):

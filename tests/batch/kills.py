@@ -125,7 +125,7 @@ class Rough:
         dask = [each.pid for cluster in self._clusters[-1:] for each in cluster.workers]
         found = dict.fromkeys(dask, "Dask workers") | {
             child: "worker processes" for each in dask or [run] for child in batches.children(each)
-            if b"fastsig.batch.worker" in Path(f"/proc/{child}/cmdline").read_bytes()}
+            if b"fastsig.batch.engines.worker" in Path(f"/proc/{child}/cmdline").read_bytes()}
         if not found:
             raise ProcessLookupError("no worker is there now")
         return self._rng.choice(list(found.items()))

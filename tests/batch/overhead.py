@@ -22,7 +22,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:3])
 
 LOOP = """
 import json, os, sys, time
-from fastsig.batch import worker
+from fastsig.batch.engines import worker
 from fastsig import threads
 threads.limit_processors(1)
 worker._load(["cut"])
@@ -56,9 +56,9 @@ def inputs(folder: Path, n: int) -> Path:
 
 def by_batch(recipe: Path, workers: int) -> tuple[float, float]:
     """Seconds from the first task to the last record, and mean seconds of a task."""
-    from fastsig.batch.ledger import read_records
-    from fastsig.batch.recipe import Recipe
-    from fastsig.batch.running import run
+    from fastsig.batch.ledger.journal import read_records
+    from fastsig.batch.recipe.parsing import Recipe
+    from fastsig.batch.running.run import run
 
     told = Recipe.read(recipe)
     summary = run(told.tasks(), told.output, workers=workers, warm=False)
@@ -75,7 +75,7 @@ def by_loops(recipe: Path, n_processes: int) -> float:
     """Seconds of the same calls in a loop on each of some processes."""
     import json
 
-    from fastsig.batch.recipe import Recipe
+    from fastsig.batch.recipe.parsing import Recipe
 
     told = Recipe.read(recipe)
     os.makedirs(told.output)
@@ -101,9 +101,9 @@ def by_loops(recipe: Path, n_processes: int) -> float:
 
 def reading(folder: Path, n: int) -> tuple[float, float]:
     """Seconds to read n finished records, and to tell all of them with their products looked at."""
-    from fastsig.batch.ledger import Ledger, Record
-    from fastsig.batch.tally import status
-    from fastsig.batch.tasks import Step, Task
+    from fastsig.batch.ledger.journal import Ledger, Record
+    from fastsig.batch.ledger.status import status
+    from fastsig.batch.tasks.survey import Step, Task
 
     out = folder / "many"
     out.mkdir()

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from fastsig.batch import products
-from fastsig.batch.choosing import Choice, choose, stale_products
-from fastsig.batch.ledger import Ledger, Record
-from fastsig.batch.states import STATES, chosen_by
-from fastsig.batch.tally import status
-from fastsig.batch.tasks import Step, Task
+from fastsig.batch.ledger.journal import Ledger, Record
+from fastsig.batch.ledger.states import STATES, chosen_by
+from fastsig.batch.ledger.status import status
+from fastsig.batch.running.choosing import Choice, choose, stale_products
+from fastsig.batch.tasks import products
+from fastsig.batch.tasks.survey import Step, Task
 
 
 def task(folder: Path, name: str = "a", key: str = "1", **more: str) -> Task:

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from cli import environment
 
-from fastsig.batch import claims
-from fastsig.batch.claims import Claim, living
-from fastsig.batch.ledger import FOLDER
+from fastsig.batch.ledger import claims
+from fastsig.batch.ledger.claims import Claim, living
+from fastsig.batch.ledger.journal import FOLDER
 from fastsig.errors import OutputError
 
 HOLD = """
 import sys, time
-from fastsig.batch.claims import Claim
+from fastsig.batch.ledger.claims import Claim
 claim = Claim(sys.argv[1])
 print("held", flush=True)
 time.sleep(100)

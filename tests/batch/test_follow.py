@@ -14,11 +14,11 @@ from cli import fastsig as fastsig_cli
 
 import fastsig.batch
 from fastsig.batch import Recipe
-from fastsig.batch.choosing import Choice
-from fastsig.batch.follow import Follow
-from fastsig.batch.jobs import Job, Outcome, Queue, Stop
-from fastsig.batch.running import run
-from fastsig.batch.tasks import Task
+from fastsig.batch.engines.jobs import Job, Outcome, Queue, Stop
+from fastsig.batch.running.choosing import Choice
+from fastsig.batch.running.follow import Follow
+from fastsig.batch.running.run import run
+from fastsig.batch.tasks.survey import Task
 
 
 @pytest.fixture

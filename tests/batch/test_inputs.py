@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fastsig.batch.inputs import Found, find, gather
+from fastsig.batch.tasks.input_files import Found, find, gather
 
 
 def touch(folder: Path, *names: str) -> None:

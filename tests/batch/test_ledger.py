@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from fastsig.batch import ledger
-from fastsig.batch.ledger import FOLDER, Ledger, Record, log_path, read_records
-from fastsig.batch.states import STATES, chosen_by, state_of
+from fastsig.batch.ledger import journal as ledger
+from fastsig.batch.ledger.journal import FOLDER, Ledger, Record, log_path, read_records
+from fastsig.batch.ledger.states import STATES, chosen_by, state_of
 from fastsig.errors import OutputError
 
 

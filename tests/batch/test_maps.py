@@ -10,7 +10,7 @@ from maps import drift
 
 import fastsig as fs
 from fastsig.batch import Recipe
-from fastsig.batch.running import run
+from fastsig.batch.running.run import run
 
 RECIPE = """version = 1
 [inputs]

@@ -13,14 +13,16 @@ from typing import Any, NamedTuple
 import pytest
 from cli import environment, fastsig
 
-from fastsig.batch import Recipe, Task, kinds, plan, planning, trials
+from fastsig.batch import Recipe, Task, plan
+from fastsig.batch.planning import kinds, trials
+from fastsig.batch.planning import plan as planning
 from fastsig.errors import OutputError, PlanError, UsageError
 
 SPECTRA = {"command": "spectra", "n_chan": [256, 1024], "n_int": 16, "products": "IQUV",
            "output": "{stem}.{n_chan}.h5"}
 RUN = """
 import sys
-from fastsig.batch.vocabulary import vocabulary
+from fastsig.batch.recipe.vocabulary import vocabulary
 from fastsig.memory import peak_bytes
 vocabulary(sys.argv[1]).command.main(sys.argv[2:], standalone_mode=False)
 print(peak_bytes())

@@ -13,7 +13,7 @@ from cli import fastsig
 
 import fastsig as fs
 from fastsig.batch import Recipe, RecipeError
-from fastsig.batch.vocabulary import OWN, READ, WRITTEN, commands, nearest, vocabulary
+from fastsig.batch.recipe.vocabulary import OWN, READ, WRITTEN, commands, nearest, vocabulary
 
 SIX = """
 version = 1

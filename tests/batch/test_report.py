@@ -19,12 +19,12 @@ from browser import Opened
 from cli import fastsig
 from streams import MemorySpectra, header
 
-from fastsig.batch import report as module
-from fastsig.batch.ledger import Ledger, Record
-from fastsig.batch.recipe import Recipe
-from fastsig.batch.report import write_report
-from fastsig.batch.tasks import Task
-from fastsig.batch.thumbnails import Thumbnails, thumbnail
+from fastsig.batch.ledger.journal import Ledger, Record
+from fastsig.batch.recipe.parsing import Recipe
+from fastsig.batch.report import page as module
+from fastsig.batch.report.page import write_report
+from fastsig.batch.report.thumbnails import Thumbnails, thumbnail
+from fastsig.batch.tasks.survey import Task
 from fastsig.chain import Chain
 from fastsig.errors import OutputError
 from fastsig.frequency import ChannelAxis

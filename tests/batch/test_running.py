@@ -13,13 +13,13 @@ import batches
 import pytest
 
 import fastsig.batch
-from fastsig.batch import process
-from fastsig.batch.choosing import Choice
-from fastsig.batch.jobs import Job, Limits, Queue, Setup, Stop
-from fastsig.batch.ledger import Record
-from fastsig.batch.local import LocalEngine
-from fastsig.batch.process import Supervisor, WorkerError
-from fastsig.batch.running import Watcher, run, setup_of
+from fastsig.batch.engines import supervisor as process
+from fastsig.batch.engines.jobs import Job, Limits, Queue, Setup, Stop
+from fastsig.batch.engines.local import LocalEngine
+from fastsig.batch.engines.supervisor import Supervisor, WorkerError
+from fastsig.batch.ledger.journal import Record
+from fastsig.batch.running.choosing import Choice
+from fastsig.batch.running.run import Watcher, run, setup_of
 from fastsig.errors import UsageError
 from fastsig.threads import processors
 
@@ -140,7 +140,7 @@ def test_processes_times_threads_is_never_above_the_processors(
 
 def test_threads_of_a_worker_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     from fastsig import threads
-    from fastsig.batch.environment import environment
+    from fastsig.batch.engines.environment import environment
 
     monkeypatch.setattr(threads, "_most", None)
     there = processors()
@@ -160,7 +160,7 @@ def test_a_cache_that_others_can_write_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What lies there is executed."""
-    from fastsig.batch import environment
+    from fastsig.batch.engines import environment
 
     monkeypatch.setattr(environment.tempfile, "gettempdir", lambda: os.fspath(tmp_path))
     folder = environment._node_cache()

@@ -12,12 +12,12 @@ import batches
 import pytest
 from batches import recipe, states
 
-from fastsig.batch import staging
-from fastsig.batch.jobs import Limits
-from fastsig.batch.running import run
-from fastsig.batch.staging import Stage, StagingError, sweep
-from fastsig.batch.tally import status
-from fastsig.batch.tasks import Step, Task
+from fastsig.batch.engines import staging
+from fastsig.batch.engines.jobs import Limits
+from fastsig.batch.engines.staging import Stage, StagingError, sweep
+from fastsig.batch.ledger.status import status
+from fastsig.batch.running.run import run
+from fastsig.batch.tasks.survey import Step, Task
 from fastsig.errors import OutputError, UsageError
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "data" / "samples"

@@ -14,9 +14,10 @@ from cli import fastsig
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastsig.batch import Recipe, Task, names
-from fastsig.batch.tasks import survey
-from fastsig.batch.vocabulary import vocabulary
+from fastsig.batch import Recipe, Task
+from fastsig.batch.recipe import name_templates as names
+from fastsig.batch.recipe.vocabulary import vocabulary
+from fastsig.batch.tasks.survey import survey
 from fastsig.errors import UsageError
 
 SPECTRA = {"command": "spectra", "n_chan": [64, 128], "output": "{stem}.{n_chan}.h5"}

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from cli import fastsig
 
-from fastsig.batch import Recipe, templates
-from fastsig.batch.vocabulary import commands
+from fastsig.batch import Recipe
+from fastsig.batch.recipe import examples as templates
+from fastsig.batch.recipe.vocabulary import commands
 
 FILES = {"spectra": ["night/x.0000.raw", "night/x.0001.raw"], "convert": ["recorded/x.dada"],
          "cut": ["spectra/x.h5"], "calibrate": ["night/P_drifting-M01_W_0001.fits"],

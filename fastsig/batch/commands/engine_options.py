@@ -1,0 +1,49 @@
+"""Options of ``fastsig batch run`` and ``retry`` that tell where the tasks are done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastsig.cli import common
+
+if TYPE_CHECKING:
+    from fastsig.batch.engines.jobs import Engine
+    from fastsig.batch.tasks.shards import Shard
+
+engine_options: Callable[[Any], Any] = common.options(
+    click.option("--shard", metavar="K/N",
+                 help="Only part K of N; in a Slurm array that of the array's task."),
+    click.option("--dask-scheduler", metavar="ADDRESS",
+                 help="Do the tasks on the workers of a Dask cluster: its address, its scheduler "
+                 "file, or local for one on this machine."),
+    click.option("--dask-tls-ca", metavar="PATH",
+                 help="Certificate authority of the Dask cluster, in PEM, in place of Dask's own "
+                 "configuration."),
+    click.option("--dask-tls-cert", metavar="PATH", help="Our certificate for it."),
+    click.option("--dask-tls-key", metavar="PATH", help="The key of our certificate."))
+
+
+def shard_of(options: dict[str, Any]) -> Shard | None:
+    """The shard that an option or a Slurm array tells."""
+    from fastsig.batch.tasks import shards
+
+    return shards.from_environment() if options["shard"] is None else shards.parse(
+        options["shard"])
+
+
+def engine_of(options: dict[str, Any], told: Callable[[str], None]) -> Engine | None:
+    """The Dask engine where that is asked for, else None."""
+    from fastsig.batch.engines.dask_engine import DaskEngine, Tls
+
+    tls = Tls(options["dask_tls_ca"], options["dask_tls_cert"], options["dask_tls_key"])
+    address = options["dask_scheduler"]
+    if address is None or (tls and address == "local"):
+        if tls:
+            raise click.UsageError("--dask-tls-... without a scheduler of others; allowed: with "
+                                   "--dask-scheduler tls://HOST:PORT")
+        return None
+    return DaskEngine(address, workers=options["workers"], tls=tls,
+                      warm=not options["no_warmup"], told=told)

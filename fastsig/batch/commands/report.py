@@ -1,0 +1,43 @@
+"""``fastsig batch report``: one page of what became of a batch."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from fastsig.batch.commands.recipe_options import files_argument, recipe_option, surveyed
+from fastsig.cli import common
+
+
+@click.command()
+@recipe_option
+@files_argument
+@click.option("-o", "--output", metavar="PATH",
+              help="Page to write; report.html in the output folder by default.")
+@click.option("--overwrite", is_flag=True, help="Replace PATH where it is no such page.")
+@click.option("--no-pictures", is_flag=True, help="Make no new thumbnails.")
+@common.quiet_options
+@common.debug_option
+def report(path: str, files: tuple[str, ...], output: str | None, overwrite: bool,
+           no_pictures: bool, quiet: bool, debug: bool) -> int:
+    """Write one HTML page: totals, and a row a task with thumbnail, state, time and cause.
+
+    Reads the ledger and the products and changes nothing else, at any time.
+    """
+    from fastsig.batch.report.page import write_report
+
+    found = surveyed(path, files)
+    if found is None:
+        return 2
+    recipe, survey = found
+    written = write_report(
+        survey.tasks, recipe.output, output, title=title_of(path), overwrite=overwrite,
+        pictures=not no_pictures, every=recipe.tasks() if files else None)
+    common.say(f"wrote {os.path.relpath(written) if output is None else output}", quiet)
+    return 0
+
+
+def title_of(path: str) -> str:
+    """The heading of a recipe's page."""
+    return f"Batch {os.path.basename(path)}"

@@ -1,0 +1,92 @@
+"""``fastsig batch status`` and ``verify``: what became of tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from fastsig.batch.commands.recipe_options import files_argument, recipe_option, surveyed
+from fastsig.cli import common
+
+if TYPE_CHECKING:
+    from fastsig.batch.ledger.status import Status
+
+
+@click.command()
+@recipe_option
+@files_argument
+@click.option("--all", "all_", is_flag=True, help="Also list the tasks that are done.")
+@common.json_option
+@common.quiet_options
+@common.debug_option
+def status(path: str, files: tuple[str, ...], all_: bool, as_json: bool, quiet: bool, debug: bool
+           ) -> int:
+    """Tell what became of each task: totals, and a row for each that is not done.
+
+    Reads the ledger and looks at the products; changes nothing, at any time.
+    """
+    from fastsig.batch.ledger.status import status as status_of
+
+    found = surveyed(path, files)
+    if found is None:
+        return 2
+    told = status_of(found[1].tasks, found[0].output, every=None if not files else found[0].tasks())
+    tell(told, as_json=as_json, all_=all_, quiet=quiet)
+    return told.code
+
+
+@click.command()
+@recipe_option
+@files_argument
+@click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
+              help="Worker processes; one a processor by default.")
+@common.json_option
+@common.quiet_options
+@common.debug_option
+def verify(path: str, files: tuple[str, ...], workers: int | None, as_json: bool, quiet: bool,
+           debug: bool) -> int:
+    """Read every finished product whole; what is missing, changed or corrupt is `damaged` then."""
+    from fastsig.batch.commands.terminal import Teller
+    from fastsig.batch.ledger.status import verify as verify_tasks
+
+    found = surveyed(path, files)
+    if found is None:
+        return 2
+    told = verify_tasks(found[1].tasks, found[0].output, workers=workers, watcher=Teller(True))
+    if as_json:
+        common.print_json(told.record())
+    counts = told.counts
+    good, bad = counts.get("done", 0), counts.get("damaged", 0)
+    common.say(f"{common.plural(good, 'task')} with sound products, {bad} damaged", quiet)
+    return told.signal_code or int(bad > 0)
+
+
+def tell(told: Status, *, as_json: bool, all_: bool, quiet: bool) -> None:
+    """Print a status."""
+    if as_json:
+        common.print_json(told.record())
+        return
+    click.echo(f"{common.plural(len(told.rows), 'task')}: " + (
+        ", ".join(f"{n} {state}" for state, n in told.counts.items()) or "none"))
+    for line in told.workers:
+        click.echo(f"at work: {line}")
+    for name in () if quiet else told.stale:
+        click.echo(f"stale: {name}")
+    rows = [row for row in told.rows if all_ or row.state not in ("done", "waiting")]
+    if quiet or not rows:
+        return
+    import sys
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("task", "state", "attempt", "seconds", "MB", "why"):
+        table.add_column(title, overflow="fold",
+                         justify="right" if title in ("attempt", "seconds", "MB") else "left")
+    for row in rows:
+        table.add_row(*map(Text, (row.name, row.state, str(row.attempt), f"{row.seconds:.1f}",
+                                  f"{row.peak_bytes / 1e6:.0f}", row.error)))
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200).print(table)

@@ -1,0 +1,161 @@
+"""A run on the terminal: a bar with rates and an estimate, or plain lines."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from fastsig.batch.engines.jobs import Job
+from fastsig.batch.ledger.journal import Record
+from fastsig.batch.ledger.states import STATES
+from fastsig.batch.ledger.status import Status
+from fastsig.batch.running.choosing import Choice
+from fastsig.batch.running.run import Summary, Watcher
+from fastsig.batch.tasks.survey import Task
+from fastsig.cli import common
+
+__all__ = ["Teller", "shards_line", "total_line"]
+
+_MOST_STALE = 20  # names told; --json of status has them all
+
+
+class Teller(Watcher):
+    """Tells of a run on standard error.
+
+    Parameters
+    ----------
+    quiet : bool
+        Whether only what went wrong is told.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._verbose = logging.getLogger("fastsig").isEnabledFor(logging.INFO) and not quiet
+        self._lock = threading.Lock()
+        self._n_ended = self._n_jobs = self._n_failed = 0
+        self.tasks: Sequence[Task] = ()  # the last that came, of a run that follows
+        self._bar: Any = None
+        self._task: Any = None
+
+    def planned(self, choice: Choice, stale: Sequence[str]) -> None:
+        """Tell what is to be done, and what stands in the way."""
+        self._n_jobs = len(choice.jobs)
+        for line in choice.changed:
+            common.say(f"{line}; it is made again", self._quiet)
+        for task, reason in choice.refused:
+            common.say(f"refused {task.name}: {reason}")
+        for name in stale[:_MOST_STALE]:
+            common.say(f"stale {name}: no task of this recipe makes it", self._quiet)
+        if len(stale) > _MOST_STALE:
+            common.say(f"stale: {len(stale) - _MOST_STALE} more", self._quiet)
+        poison = [record for record in choice.left if record.state == "poison"]
+        for record in poison:
+            common.say(f"set aside {record.name}: {record.error}")
+        common.say(f"{common.plural(self._n_jobs, 'task')} to do, {len(choice.finished)} done "
+                   "before", self._quiet)
+
+    def came(self, tasks: Sequence[Task], choice: Choice) -> None:
+        """Tell how many came, and what stands in the way."""
+        with self._lock:
+            self.tasks = tasks
+            self._n_jobs += len(choice.jobs)
+            for line in choice.changed:
+                self._say(f"{line}; it is made again")
+            for task, reason in choice.refused:
+                self._say(f"refused {task.name}: {reason}")
+            if not self._quiet and (choice.jobs or choice.finished):
+                self._say(f"{common.plural(len(choice.jobs), 'task')} came, "
+                          f"{len(choice.finished)} done before")
+            if self._bar is not None:
+                self._bar.update(self._task, total=self._n_jobs)
+
+    def begun(self, job: Job) -> None:
+        """Begin the bar with the first task, so that rates are those of the work alone."""
+        with self._lock:
+            if self._bar is None and not self._quiet and _is_terminal():
+                self._begin_bar()
+
+    def _begin_bar(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._bar = Progress(
+            TextColumn("tasks"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+            TextColumn("[red]{task.fields[failed]}"), console=Console(stderr=True), transient=True)
+        self._task = self._bar.add_task("tasks", total=self._n_jobs, rate="", failed="")
+        self._bar.start()
+        self._begun = time.monotonic()
+
+    def ended(self, job: Job, record: Record, again: bool) -> None:
+        """Tell how a task ended: of one that is done only with ``-v``."""
+        with self._lock:
+            self._n_ended += not again
+            self._n_failed += record.state != "done" and not again
+            if self._bar is not None:
+                self._advance()
+            if record.state == "done":
+                if self._verbose:
+                    self._say(f"[{self._n_ended}/{self._n_jobs}] done {record.name} "
+                              f"({record.seconds:.2f} s)")
+            elif record.state != "preempted" or self._verbose:
+                more = "; it is tried again" if again else ""
+                self._say(f"{record.state} {record.name}: {record.error}{more}")
+
+    def _advance(self) -> None:
+        rate = self._n_ended / max(1e-3, time.monotonic() - self._begun)
+        told = f"{rate:.1f}/s" if rate >= 1 else f"{60 * rate:.1f}/min"
+        self._bar.update(self._task, completed=self._n_ended, rate=told,
+                         failed=f"{self._n_failed} not done" if self._n_failed else "")
+
+    def told(self, text: str) -> None:
+        """Tell it."""
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        if self._bar is None:
+            common.say(text)
+        else:
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def total_line(summary: Summary) -> str:
+    """``300 tasks: 290 done (12 before), 10 failed; 12.3 s``."""
+    counts = summary.counts
+    parts = [f"{counts[state]} {state}" + (
+        f" ({summary.n_before} before)" if state == "done" and summary.n_before else "")
+        for state in STATES if counts.get(state)]
+    return (f"{common.plural(sum(counts.values()), 'task')}: {', '.join(parts) or 'none'}; "
+            f"{summary.seconds:.1f} s")
+
+
+def shards_line(told: Status, shard: tuple[int, int]) -> str:
+    """What all shards together have come to, and whether others are still at work."""
+    counts = ", ".join(f"{n} {state}" for state, n in told.counts.items()) or "none"
+    left = len(told.workers)
+    how = f"{common.plural(left, 'run')} still at work" if left else "no other is at work"
+    return (f"shard {shard[0]} of {shard[1]} has ended, {how}; all shards: "
+            f"{common.plural(len(told.rows), 'task')}: {counts}")

@@ -1,0 +1,1 @@
+"""Engines: where tasks are done, from the queue down to the worker process."""

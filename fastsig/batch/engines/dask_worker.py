@@ -1,0 +1,152 @@
+"""What the Dask engine has workers of Dask do: jobs, each in a worker process of our own.
+
+A thread of Dask's keeps one `Supervisor`, so limits, kills and logs are those of the local engine.
+Jobs and outcomes travel as texts of JSON. A job is for one process of Dask's, which it names: where
+that died and Dask gives the job to another, it is not done a second time unseen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import threading
+from dataclasses import asdict
+from typing import Any
+
+from fastsig._version import __version__
+from fastsig.batch.engines import environment
+from fastsig.batch.engines.jobs import Job, Limits, Outcome, Setup, Stop, task_of
+from fastsig.batch.engines.supervisor import Supervisor
+from fastsig.batch.ledger.journal import FOLDER, host_name
+
+__all__ = ["about", "end", "perform", "stop_now"]
+
+_IDLE = 60.0  # s, after which the process of a run that gives nothing more is let go
+
+#: Tells this process from its successors.
+TOKEN = secrets.token_hex(8)
+
+_lock = threading.Lock()
+_warming = threading.Lock()
+_kept: dict[int, _Kept] = {}  # by thread: the system ends a process with the thread that began it
+_stopped: set[str] = set()  # runs that were told to stop now
+
+
+class _Wanted(threading.Event):
+    """Set where the run was told to stop, or Dask does not want the job any more.
+
+    It does not where the client that gave it is gone, or the scheduler.
+    """
+
+    def __init__(self, run: str) -> None:
+        super().__init__()
+        from distributed import get_worker
+
+        self._worker: Any = get_worker()
+        self._key = self._worker.get_current_task()
+        self._run = run
+
+    def is_set(self) -> bool:
+        """Whether the job has to end."""
+        if self._run in _stopped or self._worker.status.name != "running":
+            return True
+        known = self._worker.state.tasks.get(self._key)
+        return known is None or known.state not in ("executing", "long-running")
+
+
+class _Kept:
+    """A supervisor and the run that it belongs to."""
+
+    def __init__(self, run: str, setup: Setup, limits: Limits) -> None:
+        self.run, self.busy, self.stop = run, True, Stop()
+        self.supervisor = Supervisor(setup, limits, self.stop)
+        self._timer: threading.Timer | None = None
+
+    def take(self) -> None:
+        """Keep it for a job."""
+        self.busy = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def give(self) -> None:
+        """Let it go if no job comes."""
+        self.busy = False
+        self._timer = threading.Timer(_IDLE, _let_go, (self,))
+        self._timer.daemon = True
+        self._timer.start()
+
+
+def about() -> dict[str, Any]:
+    """What the client wants to know of this process."""
+    return {"token": TOKEN, "version": __version__, "host": host_name()}
+
+
+def stop_now(run: str) -> None:
+    """Stop the jobs of a run that this process is at."""
+    _stopped.add(run)
+
+
+def end(run: str) -> None:
+    """Let the processes of a run go."""
+    with _lock:
+        found = [kept for kept in _kept.values() if kept.run == run]
+    for kept in found:
+        threading.Thread(target=_let_go, args=(kept,), daemon=True).start()
+
+
+def _let_go(kept: _Kept) -> None:
+    with _lock:
+        number = next((each for each, one in _kept.items() if one is kept), None)
+        if number is None or kept.busy:
+            return
+        del _kept[number]
+    kept.supervisor.close()
+
+
+def perform(text: str) -> str:
+    """Do a job; both are JSON."""
+    order = json.loads(text)
+    if order["token"] != TOKEN:
+        return _told(Outcome("killed", error="its Dask worker died and was replaced"))
+    values = order["job"]
+    job = Job(**{**values, "task": task_of(values["task"])})
+    if not os.path.isdir(os.path.join(job.task.folder, FOLDER, "journal")):
+        return json.dumps({"wrong": f"{job.task.folder} is not there on {host_name()}: the output "
+                           "folder has to be shared with the Dask workers"})
+    setup = Setup(**{**order["setup"], "commands": tuple(order["setup"]["commands"])})
+    try:
+        return _told(_perform(job, order, setup, Limits(**order["limits"])))
+    except Exception as error:  # it would have to be taken apart by pickle on the other side
+        return json.dumps({"wrong": f"{host_name()}: {error}"})
+
+
+def _perform(job: Job, order: dict[str, Any], setup: Setup, limits: Limits) -> Outcome:
+    kept = _keep(order["run"], setup, limits)
+    try:
+        kept.stop.now = _Wanted(order["run"])
+        if order["warm"]:
+            with _warming:  # once a process; the processes of a node wait for one another
+                environment.warm(setup, kept.stop, lambda line: None)
+        return kept.supervisor.perform(job)
+    finally:
+        kept.give()
+
+
+def _keep(run: str, setup: Setup, limits: Limits) -> _Kept:
+    """The supervisor of this thread and run."""
+    with _lock:
+        kept = _kept.get(threading.get_ident())
+        if kept is not None and kept.run == run:
+            kept.take()
+            return kept
+        _kept[threading.get_ident()] = made = _Kept(run, setup, limits)
+    if kept is not None:
+        with contextlib.suppress(OSError):
+            kept.supervisor.close()
+    return made
+
+
+def _told(outcome: Outcome) -> str:
+    return json.dumps({"outcome": asdict(outcome)})

@@ -1,0 +1,56 @@
+"""The local engine: worker processes on this machine, a thread of ours beside each."""
+
+from __future__ import annotations
+
+import threading
+
+from fastsig.batch.engines.jobs import Limits, Outcome, Queue, Setup
+from fastsig.batch.engines.supervisor import Supervisor
+
+__all__ = ["LocalEngine"]
+
+_GLANCE = 0.1  # s between looks at signals
+
+
+class LocalEngine:
+    """Worker processes on this machine.
+
+    Parameters
+    ----------
+    workers : int
+        Processes.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def __call__(self, queue: Queue, setup: Setup, limits: Limits) -> None:
+        """Do all jobs; the first error of ours, such as of workers that do not start, is raised."""
+        errors: list[BaseException] = []
+        threads = [
+            threading.Thread(target=self._work, args=(queue, setup, limits, errors),
+                             name=f"fastsig-batch-{number}", daemon=True)
+            for number in range(queue.most(self.workers))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(_GLANCE)
+        if errors:
+            raise errors[0]
+
+    def _work(self, queue: Queue, setup: Setup, limits: Limits, errors: list[BaseException]
+              ) -> None:
+        try:
+            with Supervisor(setup, limits, queue.stop) as supervisor:
+                if not queue.stop.finishing.is_set():
+                    supervisor.start()
+                while (job := queue.take()) is not None:
+                    outcome = Outcome("preempted", error="the run ended")
+                    try:
+                        outcome = supervisor.perform(job)
+                    finally:
+                        queue.put(job, outcome)
+        except BaseException as error:
+            errors.append(error)
+            queue.close()

@@ -1,0 +1,376 @@
+"""Staging: a task done in a folder of its own on a disk of the node, products copied back.
+
+A folder ``fastsig-stage-HOST-PID-RANDOM`` has a locked file in it while its process lives. Where
+the lock is free, the folder is what a dead process left, and anyone of the same user removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import BinaryIO
+
+from fastsig.batch.ledger.journal import host_name
+from fastsig.batch.planning.trials import elsewhere
+from fastsig.batch.tasks import products
+from fastsig.batch.tasks.survey import Task
+from fastsig.errors import FastsigError, OutputError, UsageError
+from fastsig.io._leftovers import sweep_names, writer_id
+from fastsig.io.safe import SafeOutput
+
+__all__ = ["Stage", "StagingError", "check_scratch", "sweep"]
+
+_LOCK = ".lock"
+_PREFIX = "fastsig-stage-"
+_NAME = re.compile(_PREFIX + r"([A-Za-z0-9_]+)-([0-9]+)-[0-9a-f]+")
+_PIECE = 2**22
+#: Formats whose files need others beside them, which the stream names.
+_BESIDE = ("gsb", "hifast", "lofar_bf", "lofar_tbb")
+
+
+class StagingError(FastsigError):
+    """A task that cannot be staged; `state` is what becomes of it."""
+
+    def __init__(self, message: str, state: str = "failed") -> None:
+        super().__init__(message)
+        self.state = state
+
+
+def check_scratch(scratch: str, folder: str) -> str:
+    """Absolute path of a scratch folder, refused where it cannot be one for an output folder.
+
+    Raises
+    ------
+    UsageError
+    """
+    path = os.path.abspath(scratch)
+    if not os.path.isdir(path):
+        raise UsageError(f"--scratch {scratch}: no such folder; allowed: a folder on this node's "
+                         "disk")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UsageError(f"--scratch {scratch}: no permission to write in it")
+    if (os.path.realpath(path) + "/").startswith(os.path.realpath(folder) + "/"):
+        raise UsageError(f"--scratch {scratch}: lies in the output folder; allowed: another disk")
+    return path
+
+
+def sweep(scratch: str, pid: int | None = None) -> list[str]:
+    """Remove what dead processes of this host and user left, or one of them; names removed."""
+    removed = []
+    with contextlib.suppress(OSError):
+        for name in os.listdir(scratch):
+            match = _NAME.fullmatch(name)
+            if match is None or match[1] != host_name() or pid not in (None, int(match[2])):
+                continue
+            path = os.path.join(scratch, name)
+            with contextlib.suppress(OSError):
+                told = os.lstat(path)
+                if stat.S_ISDIR(told.st_mode) and told.st_uid == os.getuid():
+                    removed += [name] * _remove_dead(path)
+    return removed
+
+
+def _remove_dead(path: str) -> bool:
+    """Remove a folder whose lock is free."""
+    lock = _lock(path)
+    if lock < 0:
+        return False
+    try:
+        shutil.rmtree(path)
+        return True
+    finally:
+        os.close(lock)
+
+
+def _lock(path: str) -> int:
+    """The locked file of a folder, or -1 where another holds it or the folder is gone."""
+    descriptor = -1
+    with contextlib.suppress(OSError):
+        descriptor = os.open(os.path.join(path, _LOCK),
+                             os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+    if descriptor >= 0:
+        os.close(descriptor)
+    return -1
+
+
+class Stage:
+    """The folder of one task; entered it is made, left it is removed.
+
+    Parameters
+    ----------
+    task : Task
+    scratch : str
+        Folder on a disk of this node.
+    """
+
+    def __init__(self, task: Task, scratch: str) -> None:
+        self.task, self.scratch = task, os.path.abspath(scratch)
+        self.folder, self._lock = "", -1
+        self._moved: dict[str, str] = {}  # name in the scratch folder by the input's own
+        self._places: dict[str, str] = {}  # folder there, by that of inputs
+
+    def __enter__(self) -> Stage:
+        try:
+            while self._lock < 0:  # swept by another before the lock was ours
+                self.folder = os.path.join(self.scratch, f"{_PREFIX}{writer_id()}")
+                os.mkdir(self.folder, 0o700)
+                self._lock = _lock(self.folder)
+                if self._lock < 0:
+                    self._check_locks()
+        except OSError as error:
+            raise self._error(error) from error
+        return self
+
+    def _check_locks(self) -> None:
+        """Refuse a file system that knows no locks, on which nothing tells living from dead."""
+        with open(os.path.join(self.scratch, f".{writer_id()}.part"), "w") as file:
+            os.unlink(file.name)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def __exit__(self, *exc: object) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._lock)
+
+    def _error(self, error: OSError) -> StagingError:
+        full = error.errno in products.NO_ROOM
+        return StagingError(f"scratch {self.scratch}: {os.strerror(error.errno or 0)}",
+                            "disk-full" if full else "failed")
+
+    @property
+    def output(self) -> str:
+        """Folder that stands for the output folder."""
+        return os.path.join(self.folder, "out")
+
+    def fetch(self) -> Task:
+        """Copy the inputs, with what lies beside them that is needed; the task on the copies.
+
+        Raises
+        ------
+        StagingError
+            Where there is no room, or an input changed meanwhile or cannot be read.
+        """
+        try:
+            files = list(self._files())
+            needed = sum(os.stat(source).st_size for source, _ in files)
+        except OSError as error:  # of an input that goes while it is looked at
+            raise StagingError(f"{error.filename}: {error.strerror}", "vanished") from error
+        free = shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise StagingError(f"scratch {self.scratch}: is too small: {needed} bytes are needed "
+                               f"for the inputs, {free} are free", "disk-full")
+        for source, target in files:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            self._fetch(source, target)
+        for path in filter(os.path.isdir, self.task.inputs):
+            if {name for name, _ in self._tree(path)} != {
+                    source for source, _ in files if source.startswith(path + "/")}:
+                raise StagingError(f"{path}: files came or went while it was copied to the scratch")
+        os.makedirs(self.output, exist_ok=True)
+        steps = tuple(replace(step, argv=tuple(map(self._word, step.argv)))
+                      for step in self.task.steps)
+        return replace(self.task, inputs=tuple(self._moved[path] for path in self.task.inputs),
+                       steps=steps, folder=self.output)
+
+    def _word(self, word: str) -> str:
+        return self._moved.get(word) or elsewhere(word, self.task, self.output)
+
+    def _files(self) -> Iterator[tuple[str, str]]:
+        """Files to copy and where to: inputs of one folder together, so with what is beside."""
+        places = self._places
+        seen = set()
+        for path in self.task.inputs:
+            above, name = os.path.split(path)
+            place = places.setdefault(above, os.path.join(self.folder, "in", str(len(places))))
+            self._moved[path] = os.path.join(place, name)
+            found = self._tree(path) if os.path.isdir(path) else [(path, name), *self._beside(path)]
+            for source, inside in found:
+                target = os.path.join(place, inside)
+                if target not in seen:
+                    seen.add(target)
+                    yield source, target
+
+    def _tree(self, path: str) -> list[tuple[str, str]]:
+        """Visible files of a folder that is a recording, with names relative to what is above."""
+        from fastsig.batch.tasks.input_files import walk
+
+        return [(each, os.path.relpath(each, os.path.dirname(path))) for each in walk(path)]
+
+    def _beside(self, path: str) -> list[tuple[str, str]]:
+        """Files in an input's folder that its reader needs too, and their relative names."""
+        stem, suffix = os.path.splitext(path)
+        other = {".dat": ".inf", ".inf": ".dat"}.get(suffix)
+        found = [stem + other] if other and os.path.isfile(stem + other) else []
+        base = os.path.realpath(os.path.dirname(path))
+        for each in self._named(path):
+            real = os.path.realpath(each)
+            if real.startswith(base + "/") and real != os.path.realpath(path):
+                found.append(os.path.join(os.path.dirname(path), os.path.relpath(real, base)))
+        return [(each, os.path.relpath(each, os.path.dirname(path))) for each in found]
+
+    def _named(self, path: str) -> list[str]:
+        """Files that the stream of an input names, where its format has others beside it."""
+        from fastsig.chain import open_chain
+        from fastsig.cli.common import parse_overrides
+        from fastsig.io import detect
+
+        told = tuple(word.removeprefix("--set=") for word in self.task.steps[0].argv
+                     if word.startswith("--set="))
+        try:
+            name, module = detect(path)
+            ours = module.__name__.startswith("fastsig.io.")
+            if ours and name not in (*_BESIDE, "digital_rf"):
+                return []
+            if ours and name == "digital_rf":
+                raise StagingError(f"{path}: a file of a Digital RF channel is not staged alone; "
+                                   "allowed: the channel's folder as an input, or no --scratch")
+            with open_chain(path, **parse_overrides(told)) as source:
+                return source.stream.files
+        except StagingError:
+            raise
+        except Exception:  # the command tells it, of the copy
+            return []
+
+    def _fetch(self, source: str, target: str) -> None:
+        """Copy an input; the copy has its time too, and is held against what was read."""
+        try:
+            file = open(source, "rb")  # noqa: SIM115 - its errors are not those of the scratch
+        except FileNotFoundError:
+            raise StagingError(f"{source}: is not there any more", "vanished") from None
+        except OSError as error:
+            raise StagingError(f"{source}: {error.strerror}") from error
+        with file:
+            before = os.fstat(file.fileno())
+            try:
+                with open(target, "x+b") as copy:
+                    _claim(copy.fileno(), before.st_size)
+                    n, digest = _copy(file, copy.fileno(), source, before.st_size)
+                    after = os.stat(source)
+                    _check_same(source, before, after, n)
+                    if _digest(copy.fileno()) != digest:
+                        raise StagingError(f"scratch {self.scratch}: the copy of {source} is not "
+                                           "what was written: does the disk fail?")
+                os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+            except OSError as error:
+                raise self._error(error) from error
+
+    def deliver(self, staged: Task, overwrite: bool) -> None:
+        """Copy products to the output folder: all appear, checked and durable, or none.
+
+        Raises
+        ------
+        OutputError
+            Where one cannot be written or is taken.
+        StagingError
+            Where a copy differs.
+        """
+        passing = {each for name in set(products.names_of(staged, kept=False))
+                   - set(products.names_of(staged)) for each in products.existing(
+                       staged.folder, name)}
+        stems = {os.path.splitext(name)[0] for name in passing}
+        names = [name for _, path in self._tree(self.output)
+                 if (name := os.path.relpath(path, "out")) not in passing
+                 and not (name.endswith(".inf") and name[:-4] in stems)]
+        made: list[SafeOutput] = []
+        writer, folders = writer_id(), set()
+        paths = [os.path.realpath(os.path.join(self.task.folder, name)) for name in names]
+        sweep_names(paths)
+        try:
+            for name, path in zip(names, paths, strict=True):
+                where = products.outside(self.task.folder, name)
+                if where is not None:
+                    raise OutputError(path, f"is outside the output folder {self.task.folder}")
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                made.append(SafeOutput(path, overwrite=overwrite, writer=writer))
+                _write(os.path.join(self.output, name), made[-1])
+                if made[-1].folder in folders:
+                    made[-1].rest()  # the first of a folder holds the lock for all
+                folders.add(made[-1].folder)
+            for each in made:
+                each.check_free()
+            for each in made:
+                each.give_name(keep_old=True)
+            for each in made:
+                each.finish()
+        finally:
+            for each in made:
+                each.discard()  # nothing where it has its name
+
+    def told(self, line: str) -> str:
+        """A line of a command's, with the names that people know; it tells of a full scratch."""
+        full = any(os.strerror(number) in line for number in products.NO_ROOM)
+        for above, place in self._places.items():
+            line = line.replace(f"{place}/", f"{above}/")
+        line = line.replace(self.output, self.task.folder)
+        return f"scratch {self.scratch} is full: {line}" if full else line
+
+
+def _write(source: str, output: SafeOutput) -> None:
+    """Write a product's bytes, durable and read back."""
+    with open(source, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        output.reserve(size)
+        try:
+            _, digest = _copy(file, output.descriptor, source, size)
+            output.flush(size)
+            os.posix_fadvise(output.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            same = _digest(output.descriptor) == digest
+        except OSError as error:
+            raise output.error(error) from error
+    if not same:
+        raise OutputError(output.path, "what is read back is not what was written: does the disk "
+                          "fail?")
+
+
+def _check_same(source: str, before: os.stat_result, after: os.stat_result, n: int) -> None:
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or (
+            n != before.st_size):
+        raise StagingError(f"{source}: changed while it was copied to the scratch: "
+                           f"{before.st_size} bytes, then {max(n, after.st_size)}; is it still "
+                           "being written?")
+
+
+def _claim(descriptor: int, size: int) -> None:
+    """Claim the disk space, where the file system can."""
+    if size:
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            if error.errno in products.NO_ROOM:
+                raise
+
+
+def _copy(file: BinaryIO, target: int, source: str, size: int) -> tuple[int, bytes]:
+    """Copy a file; its bytes and their hash. One that grows is read a piece beyond its size."""
+    total, n = hashlib.blake2b(), 0
+    while n <= size:
+        try:
+            piece = file.read(_PIECE)
+        except OSError as error:
+            raise StagingError(f"{source}: {error.strerror}") from error
+        if not piece:
+            break
+        total.update(piece)
+        done = 0
+        while done < len(piece):
+            done += os.pwrite(target, piece[done:], n + done)
+        n += len(piece)
+    return n, total.digest()
+
+
+def _digest(descriptor: int) -> bytes:
+    """Hash of what a file holds now."""
+    total, n = hashlib.blake2b(), 0
+    while piece := os.pread(descriptor, _PIECE, n):
+        total.update(piece)
+        n += len(piece)
+    return total.digest()

@@ -1,0 +1,346 @@
+"""A worker process seen from outside: started, given jobs one by one, watched, killed.
+
+Engines differ in where jobs come from; each job is done by `Supervisor.perform`, on whatever
+thread or node. One supervisor belongs to one thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import replace
+from typing import Any
+
+from fastsig.batch.engines.environment import environment, worker_words
+from fastsig.batch.engines.jobs import Job, Limits, Outcome, Setup, Stop
+from fastsig.batch.ledger.states import state_of
+from fastsig.errors import FastsigError
+
+__all__ = ["Supervisor", "WorkerError"]
+
+_GLANCE = 0.1  # s between looks at clock, memory and wishes to stop
+_PATIENCE = 5.0  # s for a killed process to go; one that hangs in the kernel does not
+_MARGIN = 10**8  # bytes above the memory limit, and a tenth of it
+_STARTS = 3  # workers in a row that may fail to start
+_KILLS = 20  # and that may be killed while they start
+
+_stuck: list[subprocess.Popen[bytes]] = []  # killed, and not gone: left to the system
+
+
+class WorkerError(FastsigError):
+    """Worker processes cannot be started; the message tells what they said."""
+
+
+class _Worker:
+    """A process and the pipes to it."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+        self.process = subprocess.Popen(
+            worker_words(), env=environment(setup), stdin=subprocess.PIPE, bufsize=0,
+            stdout=subprocess.PIPE, stderr=self._said, start_new_session=True)
+        self._rest = b""
+        self.n_done = 0
+        self.resident = 0
+        self.send({"threads": setup.threads, "commands": setup.commands,
+                   "parent": os.getpid()})
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a line; a worker that is dead shows when its answer is read."""
+        assert self.process.stdin is not None
+        line = json.dumps(message).encode() + b"\n"
+        with contextlib.suppress(OSError):
+            while line:
+                line = line[self.process.stdin.write(line) or 0 :]
+
+    def receive(self, seconds: float) -> list[dict[str, Any]] | None:
+        """Messages that came within that time; None where the process has ended."""
+        assert self.process.stdout is not None
+        poll = select.poll()  # unlike select, for any number of open files
+        poll.register(self.process.stdout, select.POLLIN)
+        if not poll.poll(seconds * 1000):
+            return None if self.process.poll() is not None else []  # a child may hold the pipe
+        data = os.read(self.process.stdout.fileno(), 2**16)
+        if not data:
+            return None
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def memory(self) -> int:
+        """Bytes that are resident now."""
+        try:
+            with open(f"/proc/{self.process.pid}/statm") as file:
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, IndexError, ValueError):
+            return 0
+
+    def kill(self) -> None:
+        """Kill it, with all that it started."""
+        with contextlib.suppress(OSError):
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def reap(self) -> int | None:
+        """Its exit code once it has ended; None where it hangs in the kernel."""
+        try:
+            code = self.process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            _stuck.append(self.process)
+            return None
+        with contextlib.suppress(OSError):  # what it started may outlive it
+            os.killpg(self.process.pid, signal.SIGKILL)
+        return code
+
+    def last_words(self) -> str:
+        """The last line on its standard error."""
+        self._said.seek(0)
+        lines = self._said.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+    def close(self) -> None:
+        """Close the pipes, at which it leaves."""
+        for pipe in (self.process.stdin, self.process.stdout, self._said):
+            assert pipe is not None
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+class Supervisor:
+    """Does jobs in a worker process, and starts a new one where that died or was killed.
+
+    Parameters
+    ----------
+    setup : Setup
+    limits : Limits
+    stop : Stop
+    """
+
+    def __init__(self, setup: Setup, limits: Limits, stop: Stop) -> None:
+        self._setup, self._limits, self._stop = setup, limits, stop
+        self._worker: _Worker | None = None
+        self._used = False  # whether the worker had done other tasks before
+
+    @property
+    def pid(self) -> int | None:
+        """Of the worker process, where there is one."""
+        return None if self._worker is None else self._worker.process.pid
+
+    def start(self) -> bool:
+        """Have a worker that is ready; False where `stop` came first.
+
+        Raises
+        ------
+        WorkerError
+            Where it cannot be started.
+        """
+        failed = killed = 0
+        while self._worker is None:
+            self._worker = _Worker(self._setup)
+            if self._await_ready(self._worker):
+                return True
+            words = self._worker.last_words()
+            code = self._end()
+            if self._stop.now.is_set():
+                return False
+            died = code is not None and code < 0
+            failed, killed = failed + (not died), killed + died
+            if failed >= _STARTS or killed >= _KILLS:
+                raise WorkerError(f"worker processes cannot be started: {_how(code)}"
+                                  f"{': ' if words else ''}{words}")
+        return True
+
+    def _discard(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+            self._end()
+
+    def _await_ready(self, worker: _Worker) -> bool:
+        while not self._stop.now.is_set():
+            messages = worker.receive(_GLANCE)
+            if messages is None:
+                return False
+            if messages:
+                worker.resident = int(messages[0]["resident"])
+                return True
+        worker.kill()
+        return False
+
+    def _end(self) -> int | None:
+        """Let go of a worker that has ended or was killed."""
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return None
+        code = worker.reap()
+        worker.close()
+        return code
+
+    def perform(self, job: Job) -> Outcome:
+        """Do a job and tell how it ended.
+
+        Raises
+        ------
+        WorkerError
+            Where no worker can be started.
+        """
+        outcome = self._attempt(job)
+        if outcome.state == "memory" and self._used:  # what tasks before left in it may be why
+            self._discard()
+            outcome = self._attempt(replace(job, overwrite=True))
+        return outcome
+
+    def _attempt(self, job: Job) -> Outcome:
+        if self._worker is not None and self._worker.process.poll() is not None:
+            self._end()  # it was killed while it waited
+        if not self.start():
+            return Outcome("preempted", error="told to stop before it began")
+        assert self._worker is not None
+        self._used = self._worker.n_done > 0
+        worker, begun = self._worker, time.monotonic()
+        worker.send({"job": job.plain(), "memory": self._limits.memory})
+        watch = _Watch(worker, self._limits, self._stop, begun)
+        while True:
+            messages = worker.receive(_GLANCE)
+            if messages is None or watch.is_stuck():
+                return self._after_death(job, watch)
+            for message in messages:
+                if "done" in message:
+                    return self._after(message["done"], watch)
+                watch.hear(message)
+            watch.look()
+
+    def _after(self, values: dict[str, Any], watch: _Watch) -> Outcome:
+        """The outcome that a worker tells."""
+        worker = watch.worker
+        worker.n_done += 1
+        resident = int(values.pop("resident"))
+        if worker.n_done == 1:  # with all that a task of these imports
+            worker.resident = resident
+        outputs = tuple((str(name), int(size), int(mtime))
+                        for name, size, mtime in values.pop("outputs"))
+        missing = values.pop("missing")
+        outcome = Outcome(state=values.pop("state", "done"), outputs=outputs, **values)
+        if watch.reason and outcome.state != "done":
+            outcome = Outcome(watch.reason, error=watch.error, step=outcome.step,
+                              code=outcome.code, seconds=outcome.seconds,
+                              peak_bytes=outcome.peak_bytes)
+        elif outcome.code:
+            outcome = Outcome(**{**outcome.__dict__,
+                                 "state": state_of(outcome.code, outcome.error, missing)})
+        if watch.reason or self._grown(worker, resident):
+            self._discard()
+        return outcome
+
+    def _grown(self, worker: _Worker, resident: int) -> bool:
+        """Whether a worker holds so much that the next task would miss it."""
+        limit = self._limits.memory
+        most = worker.resident + 2**30 if limit is None else max(
+            limit // 2, worker.resident + limit // 10)
+        return resident > most
+
+    def _after_death(self, job: Job, watch: _Watch) -> Outcome:
+        """The outcome of a job whose worker ended in it."""
+        code = self._end()
+        seconds = round(time.monotonic() - watch.begun, 3)
+        state, error = watch.reason, watch.error
+        if code is None:
+            error += "; its process does not end: does the file system stall?"
+        else:
+            self._sweep(job, watch.worker.process.pid)
+        if not state and code is not None and code > 0:  # it left by itself, as for a full disk
+            error = watch.said or f"ended with {code}"
+            state = state_of(code, error, [p for p in job.task.inputs if not os.path.exists(p)])
+        elif not state:
+            state, error = "killed", f"its worker process died: {_how(code)}"
+            if watch.said:
+                error += f"; it had said: {watch.said}"
+        return Outcome(state, error=error, step=watch.step, code=code or 0, seconds=seconds,
+                       peak_bytes=watch.peak)
+
+    def _sweep(self, job: Job, pid: int) -> None:
+        """Remove the temporary files that a dead worker left."""
+        from fastsig.io._leftovers import sweep
+
+        if job.scratch:
+            from fastsig.batch.engines import staging
+
+            staging.sweep(job.scratch, pid)
+
+        for step in job.task.steps:
+            for output in step.outputs:
+                sweep(os.path.realpath(os.path.join(job.task.folder, output)))
+
+    def close(self) -> None:
+        """Let the worker leave, and see that it does."""
+        if self._worker is not None:
+            self._worker.close()
+            try:
+                self._worker.process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                self._worker.kill()
+            self._end()
+
+    def __enter__(self) -> Supervisor:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        if self._worker is not None and exc[0] is not None:
+            self._worker.kill()
+        self.close()
+
+
+class _Watch:
+    """What is seen of a job while it runs, and why its worker was killed, if it was."""
+
+    def __init__(self, worker: _Worker, limits: Limits, stop: Stop, begun: float) -> None:
+        self.worker, self.begun = worker, begun
+        self._limits, self._stop = limits, stop
+        self._killed_at: float | None = None
+        self.reason = self.error = self.said = self.step = ""
+        self.peak = 0
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Take what the worker tells on its way."""
+        self.said = message.get("said", self.said)
+        self.step = message.get("step", self.step)
+
+    def is_stuck(self) -> bool:
+        """Whether the worker was killed and does not go: it hangs in the kernel."""
+        return self._killed_at is not None and time.monotonic() - self._killed_at > _PATIENCE
+
+    def look(self) -> None:
+        """Kill the worker where a limit is passed, or everything has to stop."""
+        if self.reason:
+            return
+        if self._stop.now.is_set():
+            self._kill("preempted", "the run was told to stop")
+        elif self._limits.time is not None and (
+                time.monotonic() - self.begun > self._limits.time):
+            self._kill("timeout", f"took longer than the limit of {self._limits.time:g} s")
+        else:
+            self._weigh(self._limits.memory)
+
+    def _weigh(self, limit: int | None) -> None:
+        found = self.worker.memory()
+        self.peak = max(self.peak, found)
+        if limit is not None and found > limit + max(_MARGIN, limit // 10):
+            self._kill("memory", f"took {found / 1e6:.0f} MB; the limit is {limit / 1e6:.0f} MB")
+
+    def _kill(self, reason: str, error: str) -> None:
+        self.reason, self.error = reason, error
+        self._killed_at = time.monotonic()
+        self.worker.kill()
+
+
+def _how(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f"exit {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"

@@ -1,0 +1,365 @@
+"""A worker process: ``python -m fastsig.batch.engines.worker`` does jobs, given as lines of JSON.
+
+Jobs come on standard input, what becomes of them goes to standard output; the commands' own output
+goes to the log of the task. The process leaves when its input ends, in the middle of a job too, and
+the system kills it when the thread that started it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import io
+import json
+import os
+import queue
+import shlex
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+from fastsig.batch.engines.jobs import task_of
+from fastsig.batch.ledger.states import state_of
+from fastsig.batch.tasks import products
+from fastsig.batch.tasks.survey import Step, Task
+
+__all__ = ["main"]
+
+_DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG
+_LONGEST = 4000  # characters of an error
+_MOST_LOG = 2**20  # bytes of a log that one attempt may write
+
+
+class _Log(io.RawIOBase):
+    """Standard output and error of the commands: a log that a full disk does not stop.
+
+    Lines that tell an error are handed on, so that they outlive the process.
+    """
+
+    def __init__(self, said: Any) -> None:
+        self._said = said
+        self._line = b""
+        self._left = 0
+
+    def start(self, path: str) -> None:
+        """Write to a file from now on; to none where it cannot be."""
+        descriptor = -1
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_APPEND
+                                 | os.O_NOCTTY | os.O_NOFOLLOW, 0o666)
+        if descriptor < 0:
+            descriptor = os.open(os.devnull, os.O_WRONLY)
+        for number in (1, 2):  # C libraries write there
+            os.dup2(descriptor, number)
+        os.close(descriptor)
+        self._left = _MOST_LOG
+
+    def writable(self) -> bool:
+        """That it can be written."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write, and lose what finds no room."""
+        text = bytes(data)
+        if self._left > 0:
+            cut = b"\n[the log ends here: it is too long]\n" if len(text) > self._left else b""
+            with contextlib.suppress(OSError):
+                os.write(1, text[: self._left] + cut)
+            self._left -= len(text)
+        *lines, self._line = (self._line[-_LONGEST:] + text).split(b"\n")
+        for line in lines:
+            if line.startswith(b"fastsig: ") and not line.startswith(b"fastsig: warning:"):
+                self._said(line[9:][:_LONGEST].decode(errors="replace"))
+        return len(text)
+
+
+class _Link:
+    """The pipes to the supervisor."""
+
+    def __init__(self) -> None:
+        self._input = os.fdopen(os.dup(0), "rb")
+        self._output = os.dup(1)
+        with open(os.devnull) as empty:
+            os.dup2(empty.fileno(), 0)
+        os.dup2(2, 1)
+        self.orders: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self.busy = False
+        threading.Thread(target=self._listen, name="fastsig-orders", daemon=True).start()
+
+    def _listen(self) -> None:
+        """Take orders; when they end, everything does."""
+        for line in self._input:
+            self.orders.put(json.loads(line))
+        self.orders.put(None)
+        if self.busy:
+            own = os.getpgrp() == os.getpid()
+            (os.killpg if own else os.kill)(os.getpid(), signal.SIGKILL)
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send a line."""
+        line = json.dumps(message).encode() + b"\n"
+        with contextlib.suppress(BrokenPipeError):
+            while line:
+                line = line[os.write(self._output, line) :]
+
+
+class _Worker:
+    """Does jobs, one after the other."""
+
+    def __init__(self, link: _Link, threads: int) -> None:
+        self._link, self._threads = link, threads
+        self.log = _Log(self.hear)
+        self.said = ""
+        self._stage: Any = None
+
+    def hear(self, line: str) -> None:
+        """Hand an error's line on at once: the command may leave by `os._exit`."""
+        line = self.said = line if self._stage is None else self._stage.told(line)
+        self._link.tell({"said": line})
+
+    def perform(self, job: dict[str, Any], memory: int | None) -> dict[str, Any]:
+        """Do a job; returns what `Supervisor.perform` makes an outcome of."""
+        from fastsig.memory import peak_bytes, resident_bytes
+
+        task = task_of(job["task"])
+        self.said = ""
+        self.log.start(job["log"])
+        _forget_peak()
+        begun = time.perf_counter()
+        done = (self._staged if job["scratch"] else self._steps)(task, job, memory)
+        done["seconds"] = round(time.perf_counter() - begun, 4)
+        how = f": {done['error']}" if done["error"] and not done["code"] else ""
+        self._write(f"# exit {done['code']}, {done['seconds']:.3f} s{how}\n")
+        return {**done, "peak_bytes": peak_bytes(), "resident": resident_bytes(),
+                "missing": _missing(task) if done["code"] else []}
+
+    def _staged(self, task: Task, job: dict[str, Any], memory: int | None) -> dict[str, Any]:
+        """Do a task on a disk of this node, and bring its products home."""
+        from fastsig.batch.engines.staging import Stage, StagingError, sweep
+        from fastsig.errors import FastsigError
+
+        made: dict[str, Any] = {"outputs": [], "code": 0, "step": "staging"}
+        lost = _missing(task)
+        if lost:
+            return {**made, "state": "vanished", "error": f"{lost[0]}: is not there any more"}
+        wrong = _make_folders(task)
+        if wrong:
+            return {**made, "state": "failed", "error": wrong}
+        sweep(job["scratch"])
+        try:
+            with Stage(task, job["scratch"]) as stage:
+                self._link.tell({"step": "staging"})
+                staged = stage.fetch()
+                self._write(f"# staged in {stage.folder}\n")
+                self._stage = stage
+                done = self._steps(staged, {**job, "overwrite": False}, memory)
+                self._stage = None
+                if done["code"]:
+                    return done
+                if done["state"] != "done":
+                    return {**done, "error": stage.told(done["error"])}
+                self._link.tell({"step": "staging"})
+                stage.deliver(staged, job["overwrite"])
+        except FastsigError as error:
+            state = error.state if isinstance(error, StagingError) else state_of(4, str(error))
+            return {**made, "state": state, "error": str(error)}
+        finally:
+            self._stage = None
+        return self._finish(task, {**made, "error": ""})
+
+    def _steps(self, task: Task, job: dict[str, Any], memory: int | None) -> dict[str, Any]:
+        made: dict[str, Any] = {"outputs": [], "code": 0, "error": "", "step": ""}
+        lost = _missing(task)
+        if lost:
+            return {**made, "state": "vanished", "error": f"{lost[0]}: is not there any more"}
+        wrong = _make_folders(task)
+        if wrong:
+            return {**made, "state": "failed", "error": wrong}
+        for step in task.steps:
+            made["step"] = step.command
+            self._link.tell({"step": step.command})
+            made["code"] = self._run(step, job, memory)
+            if made["code"]:
+                _remove_passing(task)
+                return {**made, "error": self.said or f"ended with {made['code']}"}
+        return self._finish(task, made)
+
+    def _finish(self, task: Task, made: dict[str, Any]) -> dict[str, Any]:
+        """See that all products are there, and remove those that are not kept."""
+        try:
+            found, absent = products.stat_products(task.folder, products.names_of(task))
+        except OSError as error:
+            return {**made, "state": "failed", "error": f"{error.filename}: {error.strerror}"}
+        _remove_passing(task)
+        if absent:
+            return {**made, "state": "failed", "error": f"{absent}: was not made"}
+        return {**made, "outputs": found, "state": "done", "step": ""}
+
+    def _run(self, step: Step, job: dict[str, Any], memory: int | None) -> int:
+        import logging
+
+        from fastsig.cli.main import run
+
+        words = [*step.command.split(), *step.argv]
+        known = _options(step.command)
+        given = {
+            "--overwrite": [] if job["overwrite"] else None,
+            "--workers": [str(self._threads)],
+            "--memory": None if memory is None else [str(memory)],
+        }
+        extra = [word for name, values in given.items()
+                 if name in known and values is not None and not known[name] & set(words)
+                 for word in (name, *values)]
+        words[len(step.command.split()) : len(step.command.split())] = extra
+        self._write(f"# attempt {job['attempt']}: fastsig {shlex.join(words)}\n")
+        logging.getLogger("fastsig").setLevel(logging.NOTSET)
+        try:
+            code = run(words)
+        except BaseException as error:  # a signal that came at its very end
+            code = getattr(error, "code", 70)
+        _hear_nothing()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return code
+
+    def _write(self, line: str) -> None:
+        self.log.write(line.encode("utf-8", "backslashreplace"))
+
+
+def _options(name: str) -> dict[str, set[str]]:
+    """The long options of a command, each with all its names."""
+    import click
+
+    from fastsig.cli.main import cli
+
+    command: click.Command | None = cli
+    for word in name.split():
+        if not isinstance(command, click.Group):
+            return {}
+        command = command.get_command(click.Context(command), word)
+    return {option: set(parameter.opts) for parameter in getattr(command, "params", ())
+            for option in parameter.opts if option.startswith("--")}
+
+
+def _missing(task: Task) -> list[str]:
+    """Inputs that are not there; one that may not be looked at is."""
+    missing = []
+    for path in task.inputs:
+        try:
+            os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            missing.append(path)
+        except OSError:
+            pass
+    return missing
+
+
+def _make_folders(task: Task) -> str:
+    """Make the folders of the products; what is wrong with one, if anything is."""
+    for name in products.names_of(task, kept=False):
+        where = products.outside(task.folder, name)
+        if where is not None:
+            return f"{name}: leads to {where}, outside the output folder {task.folder}"
+        try:
+            os.makedirs(os.path.dirname(os.path.join(task.folder, name)), exist_ok=True)
+        except OSError as error:
+            return f"{error.filename}: cannot be made: {error.strerror}"
+    return ""
+
+
+def _remove_passing(task: Task) -> None:
+    """Remove the products of steps that are not kept."""
+    kept = set(products.names_of(task))
+    for name in set(products.names_of(task, kept=False)) - kept:
+        for each in products.existing(task.folder, name):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(task.folder, each))
+
+
+def _forget_peak() -> None:
+    """Begin the peak of memory anew, so that it is that of one task."""
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
+def _hear_nothing() -> None:
+    """Leave signals to the parent, but while a command runs, which has handlers of its own.
+
+    A scheduler's SIGTERM reaches all processes.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _die_with(parent: int) -> None:
+    ctypes.CDLL(None).prctl(_DEATH_OF_PARENT, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before
+        os._exit(0)
+
+
+def _load(commands: list[str]) -> None:
+    """Import what the first job would."""
+    for name in ("fastsig.cli.main", "fastsig.chain", "fastsig.run.products", "fastsig.io.safe",
+                 *(f"fastsig.cli.{name.split()[0]}" for name in commands)):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    from fastsig import registry
+
+    registry.formats()
+
+
+def main() -> None:
+    """Do jobs until there are no more."""
+    from fastsig import threads
+    from fastsig.memory import resident_bytes
+
+    link = _Link()
+    hello = link.orders.get()
+    if hello is None:
+        return
+    _hear_nothing()
+    _die_with(hello["parent"])
+    threads.limit_processors(hello["threads"])
+    _load(hello["commands"])
+    worker = _Worker(link, hello["threads"])
+    log = worker.log
+    for name in ("stdout", "stderr"):
+        stream = io.TextIOWrapper(io.BufferedWriter(log), "utf-8", "backslashreplace",
+                                  line_buffering=True, write_through=True)
+        setattr(sys, name, stream)
+    link.tell({"ready": os.getpid(), "resident": resident_bytes()})
+    while (order := link.orders.get()) is not None:
+        link.busy = True
+        done = worker.perform(order["job"], order["memory"])
+        link.tell({"done": done})
+        log.start("")
+        link.busy = False
+
+
+def _warm() -> None:
+    """Compile the kernels where the cache is cold; once on a node, whoever asks."""
+    import fcntl
+    import tempfile
+
+    from fastsig.cli.warmup import compile_all, is_cold
+
+    if not is_cold():
+        return
+    print("cold", flush=True)
+    folder = os.environ.get("NUMBA_CACHE_DIR", tempfile.gettempdir())
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, f".warm-{os.getuid()}")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if is_cold():
+            compile_all()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--warm"]:
+        _warm()
+    else:
+        main()

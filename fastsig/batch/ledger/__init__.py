@@ -1,0 +1,1 @@
+"""The ledger of an output folder: who works there, and what became of each task."""

@@ -1,0 +1,1 @@
+"""The plan of a batch: what its tasks will take, before the first one."""

@@ -1,0 +1,211 @@
+"""The plan of a batch: what it reads, writes, takes, and whether it can fit, before the first byte.
+
+Tasks of one kind (the same steps, endings and sizes of inputs) are taken to be alike: the commands
+are asked about one of each kind, and a trial runs its first seconds; the rest is scaled by size.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fastsig.batch.planning.kinds import Kind, kinds_of, size_text, total_of
+from fastsig.batch.tasks.input_files import look
+from fastsig.batch.tasks.survey import Task
+from fastsig.cli.common import plural
+from fastsig.errors import FastsigError, OutputError, PlanError, UsageError
+
+__all__ = ["Kind", "Plan", "plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a batch takes; see `plan`.
+
+    Parameters
+    ----------
+    folder : str
+        Output folder.
+    n_task, n_product : int
+        Tasks to do and files that stay, `{file}` counted once.
+    refused : tuple of (str, str)
+        Tasks that may not run: name and reason.
+    kinds : tuple of Kind
+    processes : int
+        Tasks that run at once.
+    memory_limit : int or None
+        Bytes of one task.
+    free_bytes : int
+        Free on the file system of the output folder.
+    machine_bytes : int
+        Memory of the machine that the processes share; 0 where that does not matter.
+    """
+
+    folder: str
+    n_task: int
+    n_product: int
+    refused: tuple[tuple[str, str], ...]
+    kinds: tuple[Kind, ...]
+    processes: int
+    memory_limit: int | None
+    free_bytes: int
+    machine_bytes: int = 0
+
+    @property
+    def bytes_in(self) -> int:
+        """Bytes to read."""
+        return sum(kind.bytes_in for kind in self.kinds)
+
+    @property
+    def bytes_out(self) -> int | None:
+        """Bytes of what stays; None where those of some kind are not known."""
+        total: int | None = total_of(kind.bytes_out for kind in self.kinds)
+        return total
+
+    @property
+    def bytes_needed(self) -> int:
+        """Bytes that the disk needs at the least: what stays, and what running tasks hold."""
+        temporary = max((kind.bytes_temporary or 0 for kind in self.kinds), default=0)
+        return sum(kind.bytes_out or 0 for kind in self.kinds) + temporary * min(
+            self.processes, max(1, self.n_task))
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes of the largest task's process; None where that of some kind is not known."""
+        found = [kind.memory for kind in self.kinds]
+        return None if None in found or not found else max(each for each in found if each)
+
+    @property
+    def seconds(self) -> float | None:
+        """Estimate of the time of all, by all processes."""
+        total = total_of(kind.seconds for kind in self.kinds)
+        return None if total is None else total / max(1, min(self.processes, self.n_task))
+
+    def refusal(self) -> FastsigError | None:
+        """Why the run cannot fit: `PlanError` (exit 2) or `OutputError` (exit 4); None if it can.
+
+        A bad input refuses its own task only, when that runs.
+        """
+        wrong = [kind for kind in self.kinds if kind.code == 2]
+        if wrong and len(wrong) == len(self.kinds):
+            return PlanError(f"{wrong[0].example}: {wrong[0].error}")
+        least = min((kind.memory or 0 for kind in self.kinds), default=0)
+        if self.memory_limit is not None and least > self.memory_limit:
+            return PlanError(f"a task takes about {size_text(least)}; its limit is "
+                             f"{size_text(self.memory_limit)}")
+        together = (self.memory or 0) * min(self.processes, self.n_task)
+        if 0 < self.machine_bytes < together:
+            return PlanError(f"{min(self.processes, self.n_task)} tasks at once take about "
+                             f"{size_text(together)}, the machine has "
+                             f"{size_text(self.machine_bytes)}; allowed: fewer --workers")
+        if self.bytes_needed > self.free_bytes:
+            return OutputError(self.folder, f"the disk is too small: about {self.bytes_needed} "
+                               f"bytes are needed, {self.free_bytes} are free")
+        return None
+
+    def check(self) -> None:
+        """Raise the `refusal`, where there is one."""
+        error = self.refusal()
+        if error is not None:
+            raise error
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        refusal = self.refusal()
+        return {**asdict(self), "bytes_in": self.bytes_in, "bytes_out": self.bytes_out,
+                "bytes_needed": self.bytes_needed, "memory_bytes": self.memory,
+                "seconds": self.seconds, "refusal": str(refusal) if refusal else None}
+
+    def summary(self) -> str:
+        """The plan as lines of text."""
+        lines = [f"{plural(self.n_task, 'task')}, {plural(self.n_product, 'product')} in "
+                 f"{self.folder}"]
+        lines += [f"  refused: {name}: {why}" for name, why in self.refused]
+        lines += [f"read     {size_text(self.bytes_in)}",
+                  f"write    {size_text(self.bytes_out)}, {size_text(self.free_bytes)} free",
+                  f"memory   {size_text(self.memory)} a task, {self.processes} at once; "
+                  f"{size_text(self.memory_limit) if self.memory_limit else 'no'} limit",
+                  f"time     {_time(self.seconds)}"]
+        for kind in self.kinds:
+            lines.append(f"  {kind.n_task} like {kind.example}: {size_text(kind.bytes_in)} to "
+                         f"{size_text(kind.bytes_out)}, {size_text(kind.memory)}, "
+                         f"{_time(kind.seconds)} of one process; {kind.how}")
+            if kind.error:
+                lines.append(f"  {kind.example}: {kind.error}")
+        refusal = self.refusal()
+        return "\n".join([*lines, f"cannot run: {refusal}"] if refusal else lines)
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    if seconds < 120:
+        return f"about {seconds:.2g} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 7200 else f"about {seconds / 3600:.1f} h"
+
+
+def plan(tasks: Sequence[Task], *, sizes: Sequence[int] | None = None, processes: int = 1,
+         threads: int | None = None, memory: int | None = None, trial: bool = True,
+         recorded: Sequence[tuple[int, float]] = (), machine_bytes: int | None = None) -> Plan:
+    """Plan a batch; nothing is written but in a temporary folder, and that is removed.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        Those to do; what is done already is left out by who asks.
+    sizes : sequence of int, optional
+        Bytes of the inputs of each, as of `Survey`; looked up where not given.
+    processes, threads : int
+        Tasks that run at once, and threads of each.
+    memory : int, optional
+        Bound on the process of one task, bytes.
+    trial : bool
+        Whether to run the first seconds of one task of each kind: 128 MB of its input, more with
+        many threads, for at most 2 minutes in each of two processes.
+    recorded : sequence of (int, float), optional
+        Bytes and seconds of tasks that were done before: where there are some, they tell the time.
+    machine_bytes : int, optional
+        Memory that the processes share; that of this machine by default, 0 for no such bound.
+
+    Raises
+    ------
+    UsageError
+        Where there are no tasks, or `processes` or `threads` is none.
+    """
+    if not tasks:
+        raise UsageError("no tasks; allowed: 1 or more")
+    if processes < 1 or (threads is not None and threads < 1):
+        raise UsageError(f"processes = {processes}, threads = {threads}; allowed: 1 or more")
+    found = list(sizes) if sizes is not None else [_size(task) for task in tasks]
+    pairs = [(task, size) for task, size in zip(tasks, found, strict=True) if not task.refused]
+    words = {key: str(value) for key, value in (("workers", threads), ("memory", memory)) if value}
+    folder = tasks[0].folder
+    return Plan(
+        folder, len(pairs), sum(len(task.outputs) for task, _ in pairs),
+        tuple((task.name, task.refused) for task in tasks if task.refused),
+        tuple(kinds_of(pairs, words, trial, recorded)), processes, memory, _free(folder),
+        _machine_bytes() if machine_bytes is None else machine_bytes)
+
+
+def _size(task: Task) -> int:
+    return sum(each.size for each in map(look, task.inputs) if each)
+
+
+def _machine_bytes() -> int:
+    """Memory of this machine, or what its control group leaves of it."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        with open("/sys/fs/cgroup/memory.max") as file:
+            return min(found, int(file.read()))
+    except (OSError, ValueError):  # "max", or no such group
+        return found
+
+
+def _free(folder: str) -> int:
+    """Free bytes of the file system that a folder lies in, or will."""
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return shutil.disk_usage(folder).free

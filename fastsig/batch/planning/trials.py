@@ -1,0 +1,217 @@
+"""What one task takes: by the commands' own plans, and by a trial on the first seconds of it.
+
+Both are done in processes of their own, so that memory is that of a worker and a file that hangs a
+library hangs no more than the trial. All that a trial makes lies in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastsig.batch.recipe.vocabulary import vocabulary
+from fastsig.batch.tasks.survey import Task
+
+__all__ = ["Run", "Told", "Trial", "ask_commands", "elsewhere", "most_bytes", "try_task"]
+
+_PATIENCE_S = 120.0
+_UNIT_BYTES = 2**24  # of the input that a thread reads at once
+_LONG = 2**27
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One run of a trial: what it read, took, and wrote in each step."""
+
+    bytes_in: float
+    seconds: float
+    bytes_out: tuple[int, ...]
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Runs of one task, a short one and a long one; or why there are none."""
+
+    runs: tuple[Run, ...] = ()
+    error: str = ""
+    code: int = 0
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the commands say by ``--dry-run``.
+
+    Parameters
+    ----------
+    bytes_out : dict
+        Most bytes of each step that told them, by its index.
+    memory : int or None
+        Of the step that takes most.
+    error, code
+        What the first command that refused said, and its exit code.
+    """
+
+    bytes_out: dict[int, int] = field(default_factory=dict)
+    memory: int | None = None
+    error: str = ""
+    code: int = 0
+
+
+@contextlib.contextmanager
+def _moved(task: Task) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A temporary folder, and the steps of a task with all that they make in it."""
+    with tempfile.TemporaryDirectory(prefix="fastsig-trial-") as folder:
+        steps = []
+        for step in task.steps:
+            outputs = [os.path.join(folder, name) for name in step.outputs]
+            for name in outputs:
+                os.makedirs(os.path.dirname(name), exist_ok=True)
+            steps.append({"command": step.command, "outputs": outputs,
+                          "first": step.argv[-len(task.inputs):] == task.inputs,
+                          "argv": [elsewhere(word, task, folder) for word in step.argv]})
+        yield folder, steps
+
+
+def elsewhere(word: str, task: Task, folder: str) -> str:
+    """A word, with the temporary folder in place of the output folder."""
+    if word in task.inputs:
+        return word
+    option, sign, path = word.partition("=") if word.startswith("--") else ("", "", word)
+    for base, new in ((task.folder, folder), (glob.escape(task.folder), glob.escape(folder))):
+        inside = path.startswith(base + "/")
+        if inside and any(_made(path[len(base) + 1:], name) for step in task.steps
+                          for name in step.outputs):
+            return f"{option}{sign}{new}{path[len(base):]}"
+    return word
+
+
+def _made(name: str, output: str) -> bool:
+    """Whether a name in a word is that of an output, its fields not yet filled in."""
+    pattern = re.escape(glob.escape(output)).replace(r"\{file\}", ".*")
+    told = re.sub(r"\\\{\w+\\\}", ".*", re.escape(name))
+    return bool(re.fullmatch(told, output) or re.fullmatch(pattern, name))
+
+
+def _environment() -> dict[str, str]:
+    path = os.pathsep.join(filter(None, sys.path))
+    return {**os.environ, "PYTHONPATH": path, "MPLBACKEND": "agg"}
+
+
+def ask_commands(task: Task, words: Mapping[str, str], patience_s: float = _PATIENCE_S) -> Told:
+    """What the commands that read the recordings plan by themselves.
+
+    Parameters
+    ----------
+    task : Task
+    words : mapping
+        Options of who runs it, ``workers`` and ``memory``, given to the commands that have them.
+    patience_s : float
+        After which a command is ended: some measure before they plan.
+    """
+    sizes: dict[int, int] = {}
+    memory: int | None = None
+    with _moved(task) as (_, steps):
+        for index, step in enumerate(steps):
+            known = vocabulary(step["command"])
+            if not step["first"] or not known.offers("dry_run") or not known.offers("as_json"):
+                continue
+            more = [f"--{key}={value}" for key, value in words.items() if known.offers(key)]
+            code, out, error = _ended([step["command"], "--dry-run", "--json", "--quiet", *more,
+                                       *step["argv"]], patience_s)
+            if code is None:
+                continue
+            if code:
+                return Told(sizes, memory, error, code)
+            records = json.loads(out)
+            for record in records if isinstance(records, list) else [records]:
+                found = record.get("bytes", 0)
+                found = sum(found) if isinstance(found, list) else found
+                sizes[index] = sizes.get(index, 0) + found
+                memory = max(memory or 0, record.get("memory_bytes", 0)) or None
+    return Told(sizes, memory)
+
+
+def _ended(words: list[str], patience_s: float) -> tuple[int | None, str, str]:
+    """Exit code, output and last line of errors of a command; no code where it took too long."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "fastsig", *words], capture_output=True, text=True, check=False,
+            timeout=patience_s, env=_environment(), stdin=subprocess.DEVNULL, errors="replace")
+    except subprocess.TimeoutExpired:
+        return None, "", ""
+    lines = [line for line in done.stderr.splitlines() if line.startswith("fastsig: ")
+             and not line.startswith("fastsig: warning: ")]
+    return done.returncode, done.stdout, (lines or [f"ended with {done.returncode}"])[-1][9:]
+
+
+def try_task(task: Task, size: int, words: Mapping[str, str], bytes_out: int = 0,
+             patience_s: float = _PATIENCE_S) -> Trial:
+    """Run a task on the first seconds of its inputs, twice, and measure.
+
+    Parameters
+    ----------
+    task : Task
+    size : int
+        Bytes of its inputs.
+    words : mapping
+        As of `ask_commands`.
+    bytes_out : int
+        What all of it would write at the most, where that is known: the trial must not fill the
+        disk of the temporary folder.
+    patience_s : float
+        After which the trial is ended; what it measured until then is given back.
+    """
+    with _moved(task) as (folder, steps):
+        request = {"steps": steps, "inputs": list(task.inputs), "size": size,
+                   "words": dict(words), "folder": folder,
+                   "most": _within(folder, most_bytes(words), size, bytes_out)}
+        found: dict[str, Any] = {}
+        for warm in (True, False):  # the first compiles, which takes memory too
+            ended = _child({**request, "warm": warm}, patience_s)
+            with contextlib.suppress(OSError, ValueError), open(
+                    os.path.join(folder, "result.json"), encoding="utf-8") as file:
+                found = json.load(file)
+            if found.get("error") or ended is None:
+                break
+        if ended is None and not found.get("runs"):
+            return Trial((), f"did not end within {patience_s:.0f} s")
+        if ended and not found:
+            return Trial((), f"its process ended with {ended}", 70)
+    runs = tuple(Run(each["bytes_in"], each["seconds"], tuple(each["bytes_out"]),
+                     each["peak_bytes"]) for each in found.get("runs", []))
+    return Trial(runs, found.get("error", ""), found.get("code", 0))
+
+
+def most_bytes(words: Mapping[str, str]) -> int:
+    """Input of the longer run, the other takes a quarter: enough to fill all buffers twice."""
+    threads = int(words.get("workers") or len(os.sched_getaffinity(0)))
+    return max(_LONG, 2 * _UNIT_BYTES * (threads + 2))
+
+
+def _within(folder: str, most: int, size: int, bytes_out: int) -> int:
+    """Input of the longer run: less where its products would take half of what is free."""
+    if not bytes_out:
+        return most
+    return min(most, int(size * shutil.disk_usage(folder).free / 2 / bytes_out))
+
+
+def _child(request: dict[str, Any], patience_s: float) -> int | None:
+    """How the child ended; None where it took too long."""
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "fastsig.batch.planning.trial_child"], text=True, check=False,
+            input=json.dumps(request), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            timeout=patience_s, env=_environment()).returncode
+    except subprocess.TimeoutExpired:
+        return None

@@ -1,0 +1,1 @@
+"""Recipe files: what they say, and how they are read."""

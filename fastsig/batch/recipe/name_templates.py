@@ -1,0 +1,150 @@
+"""Names of products: templates with fields, and what a field may put into a path.
+
+A field never brings a separator, a leading dot or a control character: what headers and file names
+say is cleaned first. A name never leaves the output folder, not through ``..`` and not through a
+link.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+from fastsig.batch.recipe.vocabulary import nearest
+from fastsig.errors import UsageError
+
+__all__ = ["BASIC", "FAST", "HEADER", "MOST_BYTES", "PROJECT", "check_inside", "check_template",
+           "clean", "fields_of", "fill", "of_group"]
+
+#: Fields of every recording.
+BASIC = ("stem", "name", "parent")
+#: Fields that names of FAST's files tell.
+FAST = ("project", "mode", "beam", "band", "chunk")
+#: Those of all files of a project and mode.
+PROJECT = ("project", "mode", "band")
+#: Fields that headers tell: the first file of each recording is opened for them.
+HEADER = ("source", "telescope", "start", "beam")
+
+#: Of a file's name: the system's 255, less what a temporary name adds (a host's name among it).
+MOST_BYTES = 160
+_FIELD_BYTES = 100
+_FIELD = re.compile(r"\{([^{}]*)\}")
+
+
+def of_group(group: str) -> tuple[str, ...]:
+    """Fields that names of files tell, by what makes a recording."""
+    return {"fast": FAST, "project": PROJECT}.get(group, ())
+
+
+def fields_of(template: str) -> list[str]:
+    """Fields of a template, in order."""
+    return [name.strip() for name in _FIELD.findall(template)]
+
+
+def check_template(template: object, known: Iterable[str], *, outside: bool = False) -> None:
+    """Refuse a template that has unknown fields, or leads out of its folder.
+
+    Raises
+    ------
+    UsageError
+        The message tells what is allowed.
+    """
+    if not isinstance(template, str) or not template.strip():
+        raise UsageError("allowed: a name, such as {stem}.h5")
+    known = list(dict.fromkeys(known))
+    for field in _FIELD.findall(template):
+        if field not in known:
+            raise UsageError(f"no such field {{{field}}}{_near(field, known)}")
+    if re.search(r"[{}]", _FIELD.sub("", template)):
+        raise UsageError("a brace without its other; allowed: fields such as {stem}")
+    if _controls(template):
+        raise UsageError("has a control character")
+    if not outside:
+        _check_relative(_FIELD.sub("x", template))
+
+
+def _near(field: str, known: list[str]) -> str:
+    hint = nearest(field.strip(), known)
+    return hint or f"; allowed: {', '.join(known)}"
+
+
+def _controls(text: str) -> bool:
+    return any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in text)
+
+
+def _check_relative(path: str) -> None:
+    parts = path.split("/")
+    if path.startswith(("/", "~")):
+        raise UsageError("an absolute path; allowed: a name within output.folder")
+    if ".." in parts:
+        raise UsageError("leads out of output.folder by '..'; allowed: a name within it")
+    if any(part == "" or part.startswith(".") for part in parts):
+        raise UsageError("has a part that is empty or begins with a dot; allowed: visible names")
+
+
+def clean(text: str) -> str:
+    """Text of a header or a file's name, as a part of a name.
+
+    Letters, digits and ``+ - . _ = , @ % ~`` and inner spaces stay, all else becomes ``_``; no
+    leading dot or dash; at most 100 bytes.
+    """
+    text = unicodedata.normalize("NFC", text).strip()
+    out = "".join(letter if letter.isalnum() or letter in "+-._=,@%~ " else "_" for letter in text)
+    if out[:1] in (".", "-", "~"):
+        out = "_" + out[1:]
+    out = out.encode("utf-8", "replace")[:_FIELD_BYTES].decode("utf-8", "ignore").rstrip()
+    return out
+
+
+def fill(template: str, fields: Mapping[str, str]) -> str:
+    """The name that a template stands for; fields that are not there stay as they are.
+
+    Raises
+    ------
+    UsageError
+        Where a field is empty, or the name becomes too long or leads out of its folder.
+    """
+    def one(match: re.Match[str]) -> str:
+        value = fields.get(match[1], match[0])
+        if not value:
+            raise UsageError(f"{template}: {{{match[1]}}} is empty or unknown for this input; "
+                             "allowed: another field, or a value by inputs.set")
+        return value
+
+    path = _FIELD.sub(one, template)
+    for part in path.split("/"):
+        if len(part.encode("utf-8", "surrogateescape")) > MOST_BYTES:
+            raise UsageError(f"{path}: a name of more than {MOST_BYTES} bytes; allowed: a shorter "
+                             "one")
+    _check_relative(_FIELD.sub("x", path))
+    return path
+
+
+def check_inside(folder: str, names: Iterable[str], known: dict[str, bool] | None = None) -> None:
+    """Refuse names that links lead out of a folder; `known` keeps what is found of sub-folders.
+
+    To be asked again right before something is written: links can appear.
+
+    Raises
+    ------
+    UsageError
+        Naming the link.
+    """
+    root = os.path.realpath(folder)
+    known = {} if known is None else known
+    for name in names:
+        path = os.path.join(folder, name)
+        above = os.path.dirname(path)
+        if above not in known:
+            known[above] = _within(root, os.path.realpath(above))
+        outside = not known[above] or (os.path.islink(path)
+                                       and not _within(root, os.path.realpath(path)))
+        if outside:
+            raise UsageError(f"{name}: a link leads out of the output folder {folder}, to "
+                             f"{os.path.realpath(path)}; allowed: what lies within")
+
+
+def _within(root: str, path: str) -> bool:
+    return path == root or path.startswith(root.rstrip("/") + "/")

@@ -1,0 +1,1 @@
+"""Runs: tasks chosen by the ledger, done by an engine, recorded as they end."""

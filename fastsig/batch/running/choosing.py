@@ -1,0 +1,123 @@
+"""Which tasks a run does: what is missing, changed or failed, and nothing over another's file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from fastsig.batch.engines.jobs import Job
+from fastsig.batch.ledger.journal import Ledger, Record, log_path
+from fastsig.batch.ledger.states import STATES
+from fastsig.batch.tasks import products
+from fastsig.batch.tasks.survey import Task
+
+__all__ = ["Choice", "choose", "stale_products"]
+
+
+@dataclass
+class Choice:
+    """What becomes of the tasks of a run.
+
+    Parameters
+    ----------
+    jobs : list of Job
+        To do.
+    finished : list of Record
+        Done before, their products as they were made.
+    changed : list of str
+        Products that are not as they were made, and are made again: a line each.
+    refused : list of (Task, str)
+        Not to do, and why: a name is taken.
+    left : list of Record
+        Not to do by themselves (poison), or not asked for.
+    """
+
+    jobs: list[Job] = field(default_factory=list)
+    finished: list[Record] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    refused: list[tuple[Task, str]] = field(default_factory=list)
+    left: list[Record] = field(default_factory=list)
+
+
+def choose(
+    tasks: Sequence[Task], ledger: Ledger, *, states: Iterable[str] | None = None,
+    overwrite: bool = False, replace_stale: bool = False,
+) -> Choice:
+    """Choose the tasks to do.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+    ledger : Ledger
+    states : iterable of str, optional
+        Only tasks in these states; by default all that are not done and not set aside.
+    overwrite, replace_stale : bool
+        Whether files may be replaced that are nobody's, or another task's.
+    """
+    choice = Choice()
+    wanted = None if states is None else frozenset(states)
+    for task in tasks:
+        last = ledger.records.get(task.id)
+        state = _state(task, last, choice)
+        if state == "done":
+            choice.finished.append(last or Record(task.id, state, task.name))
+        elif not (STATES[state].again if wanted is None else state in wanted):
+            choice.left.append(last or Record(task.id, state, task.name))
+        else:
+            _add(task, last, ledger, choice, (overwrite, replace_stale))
+    return choice
+
+
+def _state(task: Task, last: Record | None, choice: Choice) -> str:
+    """State of a task by its record and its products; no other run is at it."""
+    if last is None:
+        return "waiting"
+    if last.state == "running":
+        return "abandoned"
+    if last.state != "done":
+        return last.state if last.state in STATES else "failed"
+    change = products.changes(task.folder, last.outputs)
+    if change:
+        choice.changed.append(change)
+    return "damaged" if change else "done"
+
+
+def _add(task: Task, last: Record | None, ledger: Ledger, choice: Choice,
+         may: tuple[bool, bool]) -> None:
+    reason, there = (task.refused, False) if task.refused else _taken(task, ledger, *may)
+    if reason:
+        choice.refused.append((task, reason))
+        return
+    deaths = last.deaths if last is not None and last.state in ("killed", "running") else 0
+    choice.jobs.append(Job(task, log_path(task.folder, task.name, task.id),
+                           1 if last is None else last.attempt + 1, deaths, there))
+
+
+def _taken(task: Task, ledger: Ledger, overwrite: bool, replace_stale: bool) -> tuple[str, bool]:
+    """Why a task may not make its products, and whether it replaces any."""
+    there, kept = False, set(products.names_of(task))
+    for name in products.names_of(task, kept=False):
+        for each in products.existing(task.folder, name):
+            there = True
+            owner = ledger.owner(each) or ledger.owner(name)
+            if overwrite or (owner is not None and owner.task == task.id):
+                continue
+            if owner is not None and name not in kept:
+                continue  # a dead run left it, between two steps
+            if owner is None:
+                return f"{each}: exists, and is of no batch; --overwrite replaces it", True
+            if not replace_stale:
+                return (f"{each}: stale: made by another recipe, version or state of the inputs; "
+                        "--replace-stale makes it anew"), True
+    return "", there
+
+
+def stale_products(tasks: Iterable[Task], ledger: Ledger, folder: str) -> list[str]:
+    """Names of products on the disk that no task of these has, and that a batch made."""
+    current = {name for task in tasks for name in products.names_of(task, kept=False)}
+    ids = {task.id for task in tasks}
+    return sorted(
+        name for name, owner in ledger.products().items()
+        if owner.task not in ids and owner.state == "done" and name not in current
+        and os.path.lexists(os.path.join(folder, name)))

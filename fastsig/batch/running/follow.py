@@ -1,0 +1,174 @@
+"""Following a recorder: the inputs are looked at again and again, and files taken once quiet.
+
+A recording is taken when size and time of change of all its files have stayed as they are, as seen
+from here, for some seconds: clocks of recorders and file servers do not matter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fastsig.batch.tasks.input_files import Found, Recording
+
+if TYPE_CHECKING:
+    from fastsig.batch.engines.jobs import Queue
+    from fastsig.batch.recipe.parsing import Recipe
+    from fastsig.batch.tasks.survey import Task
+
+__all__ = ["Follow"]
+
+_WRITTEN = (".part", ".tmp", ".partial")  # endings of what is being written
+_GLANCE = 0.2  # s between looks at whether the queue is still open
+
+Take = Callable[[Sequence["Task"], Sequence["Task"]], bool]
+
+
+@dataclass(frozen=True)
+class Follow:
+    """What is followed, and how.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    files : tuple of str, optional
+        In place of the recipe's own.
+    every : float
+        Seconds between looks.
+    quiet : float
+        Seconds for which files must not have changed.
+    stop : float, optional
+        Seconds after which it ends where nothing came, nothing changed and nothing runs.
+    strict : bool
+        As of `Recipe.tasks`.
+    only : callable, optional
+        Given tasks, those that are ours.
+    """
+
+    recipe: Recipe
+    files: tuple[str, ...] | None = None
+    every: float = 10.0
+    quiet: float = 30.0
+    stop: float | None = None
+    strict: bool = False
+    only: Callable[[Sequence[Task]], list[Task]] | None = None
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What tasks will call."""
+        return tuple(sorted({step.command for step in self.recipe.steps}))
+
+    @contextlib.contextmanager
+    def looking(self, queue: Queue, take: Take, told: Callable[[str], None]) -> Iterator[None]:
+        """Look, on a thread of its own, while the queue is open and held.
+
+        Parameters
+        ----------
+        queue : Queue
+            Held; let go when following ends.
+        take : callable
+            Given all tasks and the new ones; False where no more are wanted.
+        told : callable
+            Given a line for each thing to know.
+        """
+        ended = threading.Event()
+        looker = _Looker(self, queue, take, told, ended)
+        thread = threading.Thread(target=looker.work, name="fastsig-follow", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join(5)  # a file system may stall
+        if looker.error is not None:
+            raise looker.error
+
+
+class _Looker:
+    """Looks at the inputs of a `Follow`."""
+
+    def __init__(self, follow: Follow, queue: Queue, take: Take, told: Callable[[str], None],
+                 ended: threading.Event) -> None:
+        self._follow, self._queue, self._take, self._told = follow, queue, take, told
+        self._ended = ended
+        self._since: dict[str, tuple[Found, float]] = {}  # when a file was first seen so
+        self._known: dict[tuple[Found, ...], Task] = {}
+        self._seen: set[str] = set()
+        self._said: set[str] = set()
+        self._last = time.monotonic()  # when something came or changed
+        self._now = self._last
+        self.error: BaseException | None = None
+
+    def work(self) -> None:
+        """Look until the queue is closed, or nothing came for long enough."""
+        try:
+            while self._look() and not self._rested():
+                self._wait()
+        except BaseException as error:
+            self.error = error
+            self._queue.close()
+        finally:
+            self._queue.let_go()
+
+    def _wait(self) -> None:
+        end = time.monotonic() + self._follow.every
+        while not self._over() and (left := end - time.monotonic()) > 0:
+            self._ended.wait(min(left, _GLANCE))
+
+    def _over(self) -> bool:
+        return self._ended.is_set() or self._queue.stop.finishing.is_set()
+
+    def _rested(self) -> bool:
+        """Whether nothing came for as long as was asked."""
+        stop = self._follow.stop
+        if not self._queue.idle():
+            self._last = time.monotonic()
+        return self._over() or (stop is not None and time.monotonic() - self._last >= stop)
+
+    def _look(self) -> bool:
+        """Take what is quiet; False where no more is wanted."""
+        from fastsig.batch.tasks.survey import survey
+
+        follow, self._now = self._follow, time.monotonic()
+        try:
+            found = survey(follow.recipe, follow.files, strict=follow.strict, ready=self._ready,
+                           known=self._known)
+        except OSError as error:  # a folder that changes while it is looked at
+            self._say(f"looked in vain: {error.filename}: {error.strerror}")
+            return True
+        for line in found.wrong:
+            self._say(f"nothing yet: {line}")
+        tasks = found.tasks if follow.only is None else follow.only(found.tasks)
+        new = [task for task in tasks if task.id not in self._seen]
+        if new:  # a recording that was taken too early, and has grown
+            at_work = self._queue.withdraw(name for task in new for name in task.outputs)
+            new = [task for task in new if at_work.isdisjoint(task.outputs)]
+        self._seen.update(task.id for task in new)
+        if not new:
+            return True
+        self._last = self._now
+        return self._take(tasks, new)
+
+    def _say(self, line: str) -> None:
+        """Tell a thing once."""
+        if line not in self._said:
+            self._said.add(line)
+            self._told(line)
+
+    def _ready(self, recording: Recording) -> bool:
+        """Whether all files of a recording are quiet; each is noted."""
+        quiet = [self._quiet(each) for each in recording.files]
+        return all(quiet)
+
+    def _quiet(self, found: Found) -> bool:
+        if found.path.endswith(_WRITTEN):
+            return False
+        before, since = self._since.get(found.path, (None, self._now))
+        if before != found:
+            self._since[found.path] = found, self._now
+            self._last, since = self._now, self._now
+        return self._now - since >= self._follow.quiet

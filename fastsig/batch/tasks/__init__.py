@@ -1,0 +1,1 @@
+"""Tasks: what a recipe makes of the files that are there."""
