@@ -13,9 +13,9 @@ from typing import Any
 
 from cli import CODE, environment
 
+from fastsig.batch.api import Recipe
 from fastsig.batch.ledger.status import status
-from fastsig.batch.recipe.parsing import Recipe
-from fastsig.batch.tasks.survey import Task
+from fastsig.batch.tasks.model import Task
 
 # A plug-in of the worker processes: files that begin with TRY tell in JSON what opening them does.
 FORMAT = '''

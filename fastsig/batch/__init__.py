@@ -6,39 +6,39 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastsig.batch.api import Recipe as Recipe
     from fastsig.batch.engines.dask_engine import DaskEngine as DaskEngine
-    from fastsig.batch.engines.jobs import Limits as Limits
     from fastsig.batch.ledger.status import Status as Status
     from fastsig.batch.ledger.status import status as status
-    from fastsig.batch.ledger.status import verify as verify
     from fastsig.batch.planning.plan import Plan as Plan
     from fastsig.batch.planning.plan import plan as plan
-    from fastsig.batch.recipe.parsing import Recipe as Recipe
-    from fastsig.batch.recipe.parsing import RecipeError as RecipeError
+    from fastsig.batch.recipe.model import Limits as Limits
+    from fastsig.batch.recipe.model import RecipeError as RecipeError
     from fastsig.batch.report.page import write_report as write_report
     from fastsig.batch.running.run import Summary as Summary
-    from fastsig.batch.running.run import Watcher as Watcher
     from fastsig.batch.running.run import run as run
+    from fastsig.batch.running.verification import verify as verify
+    from fastsig.batch.running.watcher import Watcher as Watcher
+    from fastsig.batch.tasks.model import Step as Step
+    from fastsig.batch.tasks.model import Task as Task
     from fastsig.batch.tasks.shards import of_shard as of_shard
-    from fastsig.batch.tasks.survey import Step as Step
-    from fastsig.batch.tasks.survey import Task as Task
 
 _INDEX = {
     "DaskEngine": "engines.dask_engine",
-    "Limits": "engines.jobs",
+    "Limits": "recipe.model",
     "Plan": "planning.plan",
-    "Recipe": "recipe.parsing",
-    "RecipeError": "recipe.parsing",
+    "Recipe": "api",
+    "RecipeError": "recipe.model",
     "Status": "ledger.status",
-    "Step": "tasks.survey",
+    "Step": "tasks.model",
     "Summary": "running.run",
-    "Task": "tasks.survey",
-    "Watcher": "running.run",
+    "Task": "tasks.model",
+    "Watcher": "running.watcher",
     "of_shard": "tasks.shards",
     "plan": "planning.plan",
     "run": "running.run",
     "status": "ledger.status",
-    "verify": "ledger.status",
+    "verify": "running.verification",
     "write_report": "report.page",
 }
 

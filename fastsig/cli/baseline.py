@@ -37,8 +37,9 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.option("--n-rows", type=int,
               help="Spectra, an odd number, to find a ripple in; diode on and off apart.  "
               "[default: 1]")
-@click.option("--keep", metavar="PATH", help="File to write what is removed to.")
-@click.option("--picture", metavar="PATH",
+@click.option("--keep", type=common.OutputPath(), metavar="PATH",
+              help="File to write what is removed to.")
+@click.option("--picture", type=common.OutputPath(), metavar="PATH",
               help="Picture (.png, .pdf, .svg) or page (.html) of before and after.")
 @click.option("--product", metavar="NAME", help="Product to draw; the first by default.")
 @click.option("--tsys", type=float, metavar="X",

@@ -13,7 +13,7 @@ from fastsig.cli import common, driver
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("File to write; {file} in it stands for the number of each of several.")
-@click.option("--tcal", required=True, metavar="K|TABLE",
+@click.option("--tcal", type=common.InputPath(or_value=True), required=True, metavar="K|TABLE",
               help="Temperature of the diode: 1.1K, or 1.1K,1.2K for each polarisation, or tables "
               "of it: an .npz file, a text file or their folder.")
 @click.option("--diode", metavar="KEY=VALUE,...",
@@ -38,16 +38,18 @@ from fastsig.cli import common, driver
 @click.option("--feed-angle", metavar="ANGLE",
               help="Position angle of feed A less that of the line from M01 to M02: Q and U on the "
               "sky.  [default: Q and U of the receiver]")
-@click.option("--mueller", metavar="FILE.npz",
+@click.option("--mueller", type=common.InputPath(), metavar="FILE.npz",
               help="Mueller matrices of the receiver: mjd, freq_mhz, matrix; the nearest date.")
-@click.option("--ky", metavar="FILE.xlsx", help="Track of FAST's feed cabin: positions.")
+@click.option("--ky", type=common.InputPath(), metavar="FILE.xlsx",
+              help="Track of FAST's feed cabin: positions.")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
               help="Of the air, such as 925,15,0.8,0.3m.  [default: none]")
 @click.option("--beam", type=click.IntRange(1, 19), help="Of the receiver; by default the file's.")
 @click.option("--flux", is_flag=True, help="Jy, by the receiver's gain.")
 @click.option("--zenith-angle", metavar="ANGLE", help="Where no track tells it: 20deg.")
 @click.option("--gain", metavar="K/JY", help="Jy, by a gain of one polarisation: 16K/Jy.")
-@click.option("--picture", metavar="FILE.png", help="Diode, gains and noise, as a picture.")
+@click.option("--picture", type=common.OutputPath(), metavar="FILE.png",
+              help="Diode, gains and noise, as a picture.")
 @common.span_options
 @driver.spectra_to_option
 @driver.copy_options

@@ -26,10 +26,33 @@ def options(*groups: Callable[[Command], Command]) -> Callable[[Command], Comman
     return wrap
 
 
+class InputPath(click.types.StringParamType):
+    """Type of an option that names a file or folder which the command reads, beside its FILES.
+
+    A batch takes from this declaration alone which files are part of a task's identity.
+
+    Parameters
+    ----------
+    or_value : bool
+        Whether the text may be a value in place of a path, such as temperatures for a table.
+    """
+
+    name = "path"
+
+    def __init__(self, *, or_value: bool = False) -> None:
+        self.or_value = or_value
+
+
+class OutputPath(click.types.StringParamType):
+    """Type of an option that names a file or folder which the command writes."""
+
+    name = "path"
+
+
 def output_option(text: str) -> Callable[[Command], Command]:
     """``-o/--output`` and ``--overwrite``."""
     return options(
-        click.option("-o", "--output", required=True, metavar="PATH", help=text),
+        click.option("-o", "--output", type=OutputPath(), required=True, metavar="PATH", help=text),
         click.option("--overwrite", is_flag=True, help="Replace PATH where it exists."),
     )
 

@@ -57,7 +57,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--kelvin", metavar="KIND",
               help="Of a cube in K, for Jy: brightness, or a gain such as 16K/Jy.")
 @click.option("--distance", metavar="D", help="For the mass of HI, e.g. 12.3Mpc.")
-@click.option("--picture", metavar="PATH", help="Picture (.png, .pdf, .svg) or page (.html).")
+@click.option("--picture", type=common.OutputPath(), metavar="PATH",
+              help="Picture (.png, .pdf, .svg) or page (.html).")
 @cubes.cube_options
 @common.json_option
 @common.quiet_options

@@ -33,7 +33,8 @@ _RUNS = 5  # spans of channels that are told
               help="Changes as wide as this or wider are no interference.  [default: 20MHz]")
 @click.option("--n-segment", type=int, metavar="N",
               help="Spectra judged together.  [default: by the number of channels]")
-@click.option("--picture", metavar="PATH", help="Draw before and after: .png, .pdf, .svg, .html.")
+@click.option("--picture", type=common.OutputPath(), metavar="PATH",
+              help="Draw before and after: .png, .pdf, .svg, .html.")
 @click.option("--product", metavar="NAME", help="Product to draw; the first by default.")
 @driver.spectra_to_option
 @driver.copy_options

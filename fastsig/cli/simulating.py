@@ -25,7 +25,7 @@ COMPONENTS: Components = {
 }
 
 
-truth_option = click.option("--truth", metavar="PATH",
+truth_option = click.option("--truth", type=common.OutputPath(), metavar="PATH",
                             help="JSON file for the truth record as well.")
 
 receiver_options = common.options(

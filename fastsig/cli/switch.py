@@ -84,7 +84,8 @@ def _floats(context: click.Context, parameter: click.Parameter, value: str | Non
               help="Independent samples of a channel over bandwidth times time.")
 @click.option("--rows", type=click.Choice(["average", "all"]), default="average",
               show_default=True, help="Write the mean, or a row an integration or cycle.")
-@click.option("--picture", metavar="PATH", help="Picture (.png, .pdf, .svg) or page (.html).")
+@click.option("--picture", type=common.OutputPath(), metavar="PATH",
+              help="Picture (.png, .pdf, .svg) or page (.html).")
 @common.hash_option
 @common.json_option
 @common.set_option

@@ -111,7 +111,7 @@ def run(folder: Path, ways: list[list[str]], name: str) -> Outcome:
 
 def outcome(folder: Path, codes: list[int], seconds: float, told: list[str]) -> Outcome:
     """What lies in the folder and in its ledger."""
-    from fastsig.batch.recipe.parsing import Recipe
+    from fastsig.batch.api import Recipe
 
     recipe = Recipe.read(folder / "r.toml")
     rows = recipe.status().rows

@@ -56,8 +56,8 @@ def inputs(folder: Path, n: int) -> Path:
 
 def by_batch(recipe: Path, workers: int) -> tuple[float, float]:
     """Seconds from the first task to the last record, and mean seconds of a task."""
-    from fastsig.batch.ledger.journal import read_records
-    from fastsig.batch.recipe.parsing import Recipe
+    from fastsig.batch.api import Recipe
+    from fastsig.batch.ledger.records import read_records
     from fastsig.batch.running.run import run
 
     told = Recipe.read(recipe)
@@ -75,7 +75,7 @@ def by_loops(recipe: Path, n_processes: int) -> float:
     """Seconds of the same calls in a loop on each of some processes."""
     import json
 
-    from fastsig.batch.recipe.parsing import Recipe
+    from fastsig.batch.api import Recipe
 
     told = Recipe.read(recipe)
     os.makedirs(told.output)
@@ -101,9 +101,10 @@ def by_loops(recipe: Path, n_processes: int) -> float:
 
 def reading(folder: Path, n: int) -> tuple[float, float]:
     """Seconds to read n finished records, and to tell all of them with their products looked at."""
-    from fastsig.batch.ledger.journal import Ledger, Record
+    from fastsig.batch.ledger.journal import Ledger
+    from fastsig.batch.ledger.records import Record
     from fastsig.batch.ledger.status import status
-    from fastsig.batch.tasks.survey import Step, Task
+    from fastsig.batch.tasks.model import Step, Task
 
     out = folder / "many"
     out.mkdir()

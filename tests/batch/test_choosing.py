@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from fastsig.batch.ledger.journal import Ledger, Record
+from fastsig.batch.ledger.journal import Ledger
+from fastsig.batch.ledger.records import Record
 from fastsig.batch.ledger.states import STATES, chosen_by
-from fastsig.batch.ledger.status import status
-from fastsig.batch.running.choosing import Choice, choose, stale_products
+from fastsig.batch.ledger.status import stale_products, status
+from fastsig.batch.running.choosing import Choice, choose
 from fastsig.batch.tasks import products
-from fastsig.batch.tasks.survey import Step, Task
+from fastsig.batch.tasks.model import Step, Task
 
 
 def task(folder: Path, name: str = "a", key: str = "1", **more: str) -> Task:

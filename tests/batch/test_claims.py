@@ -16,7 +16,7 @@ from cli import environment
 
 from fastsig.batch.ledger import claims
 from fastsig.batch.ledger.claims import Claim, living
-from fastsig.batch.ledger.journal import FOLDER
+from fastsig.batch.ledger.folder import FOLDER
 from fastsig.errors import OutputError
 
 HOLD = """

@@ -17,8 +17,8 @@ from cli import fastsig
 from clusters import Cluster
 from engines import check, engines
 
+from fastsig.batch.tasks.model import Task
 from fastsig.batch.tasks.shards import from_environment, of_shard, parse
-from fastsig.batch.tasks.survey import Task
 from fastsig.errors import UsageError
 
 

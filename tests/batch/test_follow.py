@@ -14,11 +14,12 @@ from cli import fastsig as fastsig_cli
 
 import fastsig.batch
 from fastsig.batch import Recipe
-from fastsig.batch.engines.jobs import Job, Outcome, Queue, Stop
+from fastsig.batch.engines.job_queue import Queue, Stop
+from fastsig.batch.engines.jobs import Job, Outcome
 from fastsig.batch.running.choosing import Choice
 from fastsig.batch.running.follow import Follow
 from fastsig.batch.running.run import run
-from fastsig.batch.tasks.survey import Task
+from fastsig.batch.tasks.model import Task
 
 
 @pytest.fixture

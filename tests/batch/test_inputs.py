@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from fastsig.batch.tasks.input_files import Found, find, gather
+from fastsig.batch.tasks.input_files import FileStamp, find
+from fastsig.batch.tasks.recordings import gather
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -74,8 +75,8 @@ def test_a_digital_rf_folder_is_one_recording(tmp_path: Path) -> None:
     assert search.files[0].size == 2
 
 
-def files(*names: str) -> list[Found]:
-    return [Found(f"/n/{name}", 10, 0) for name in names]
+def files(*names: str) -> list[FileStamp]:
+    return [FileStamp(f"/n/{name}", 10, 0) for name in names]
 
 
 def test_scans_are_grouped_by_their_numbers() -> None:

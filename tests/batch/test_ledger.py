@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from fastsig.batch.ledger import journal as ledger
-from fastsig.batch.ledger.journal import FOLDER, Ledger, Record, log_path, read_records
+from fastsig.batch.ledger.folder import FOLDER, log_path
+from fastsig.batch.ledger.journal import Ledger
+from fastsig.batch.ledger.records import Record, read_records
 from fastsig.batch.ledger.states import STATES, chosen_by, state_of
 from fastsig.errors import OutputError
 

@@ -124,11 +124,11 @@ class FakeTrials:
         monkeypatch.setattr(kinds.trials, "try_task", self.run)
         monkeypatch.setattr(planning.shutil, "disk_usage", lambda folder: _Usage(free, 0, free))
 
-    def ask(self, task: Task, words: Any) -> trials.Told:
+    def ask(self, task: Task, words: Any) -> trials.Stated:
         self.asked.append(task.name)
         if "bad" in task.name:
-            return trials.Told({}, None, "not a file of a known format", 3)
-        return trials.Told({0: 1000}, 10**8)
+            return trials.Stated({}, None, "not a file of a known format", 3)
+        return trials.Stated({0: 1000}, 10**8)
 
     def run(self, task: Task, size: int, words: Any, bytes_out: int) -> trials.Trial:
         return trials.Trial((trials.Run(size / 4, 1.0, (100, 50), 10**8),

@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from cli import fastsig
 
 import fastsig as fs
 from fastsig.batch import Recipe, RecipeError
-from fastsig.batch.recipe.vocabulary import OWN, READ, WRITTEN, commands, nearest, vocabulary
+from fastsig.batch.recipe.suggestions import nearest
+from fastsig.batch.recipe.vocabulary import OWN, commands, vocabulary
 
 SIX = """
 version = 1
@@ -181,14 +181,14 @@ def test_tasks_of_a_bad_recipe_are_refused_with_all_mistakes() -> None:
     assert len(caught.value.problems) == 2 and isinstance(caught.value, fs.UsageError)
 
 
-def test_every_option_that_names_a_file_is_known() -> None:
-    """A path that recipes did not know of could lead out of the output folder."""
-    for name in commands():
-        for option in vocabulary(name).command.params:
-            metavar = getattr(option, "metavar", None) or ""
-            if isinstance(option, click.Option) and any(
-                    part in metavar for part in ("PATH", "FILE", "TABLE")):
-                assert option.name in (*WRITTEN, *READ, "output"), f"{name} {option.name}"
+def test_options_that_name_files_are_those_that_commands_declare() -> None:
+    read = {name: vocabulary(name).read for name in commands() if vocabulary(name).read}
+    assert {name: set(words) for name, words in read.items()} == {
+        "calibrate": {"tcal", "mueller", "ky"}}
+    assert vocabulary("calibrate").may_be_value("tcal")
+    assert not vocabulary("calibrate").may_be_value("ky")
+    assert set(vocabulary("baseline").written) == {"keep", "picture"}
+    assert vocabulary("grid").written == ()  # its --keep is a choice
 
 
 def test_every_command_that_makes_a_file_of_others_is_a_step() -> None:

@@ -19,12 +19,14 @@ from browser import Opened
 from cli import fastsig
 from streams import MemorySpectra, header
 
-from fastsig.batch.ledger.journal import Ledger, Record
-from fastsig.batch.recipe.parsing import Recipe
-from fastsig.batch.report import page as module
+from fastsig.batch.api import Recipe
+from fastsig.batch.ledger.journal import Ledger
+from fastsig.batch.ledger.records import Record
+from fastsig.batch.ledger.status import Row, Status
+from fastsig.batch.report import layout
 from fastsig.batch.report.page import write_report
 from fastsig.batch.report.thumbnails import Thumbnails, thumbnail
-from fastsig.batch.tasks.survey import Task
+from fastsig.batch.tasks.model import Task
 from fastsig.chain import Chain
 from fastsig.errors import OutputError
 from fastsig.frequency import ChannelAxis
@@ -192,8 +194,8 @@ def test_causes_are_whole_and_links_lead_to_files(page: Any, folder: Path) -> No
 
 def test_many_rows_come_in_parts(browser: Any, tmp_path: Path) -> None:
     """1200 rows: 500 are laid out, the others when asked for; sorting and filtering see all."""
-    rows = tuple(module.Row(f"{n:064x}", f"n{n:04d}", "done", seconds=n + 1) for n in range(1200))
-    (tmp_path / "r.html").write_bytes(module.page_of(module.Status(rows), "/x", "/x"))
+    rows = tuple(Row(f"{n:064x}", f"n{n:04d}", "done", seconds=n + 1) for n in range(1200))
+    (tmp_path / "r.html").write_bytes(layout.page_of(Status(rows), "/x", "/x"))
     opened = Opened(browser, tmp_path / "r.html").ready()
     page = opened.page
     assert len(visible(page)) == 500
@@ -223,7 +225,8 @@ def test_thumbnails_are_kept_and_bounded(folder: Path, tmp_path: Path,
     """A page takes those of the one before it; beyond its room it has none, and tells so."""
     tasks = Recipe.read(folder / "r.toml").tasks()
     known = Thumbnails(str(folder / "out" / "report.html"))
-    monkeypatch.setattr("fastsig.batch.thumbnails.thumbnail", lambda *args: pytest.fail("again"))
+    monkeypatch.setattr("fastsig.batch.report.thumbnails.thumbnail",
+                        lambda *args: pytest.fail("again"))
     path = write_report(tasks, folder / "out", tmp_path / "a.html", thumbnails=known)
     first = Path(path).read_bytes()
     assert first.count(b"<img") == N - len(BAD) - 1
@@ -232,9 +235,9 @@ def test_thumbnails_are_kept_and_bounded(folder: Path, tmp_path: Path,
     rows = [re.findall(rb"<tr data-state=.*?</tr>", page, re.DOTALL) for page in (first, again)]
     assert rows[0] == rows[1]
     room = 200_000
-    monkeypatch.setattr(module, "_MOST_PICTURES", room)
-    monkeypatch.setattr(module, "_MOST_ROWS", 250)
-    monkeypatch.setattr(module, "_MOST_CAUSES", 500)
+    monkeypatch.setattr(layout, "_MOST_PICTURES", room)
+    monkeypatch.setattr(layout, "_MOST_ROWS", 250)
+    monkeypatch.setattr(layout, "_MOST_CAUSES", 500)
     few = Path(write_report(tasks, folder / "out", path)).read_text()
     kept = sum(map(len, re.findall("base64,([^\"]+)", few)))
     assert room / 2 < kept <= room and "finished tasks are not here" in few
@@ -261,11 +264,11 @@ def test_other_files_stay(folder: Path, tmp_path: Path) -> None:
 
 def test_texts_that_no_page_can_hold(folder: Path) -> None:
     """Names that are no UTF-8, and signs that turn the text around them."""
-    page = module.page_of(
-        module.Status((module.Row("0" * 64, "a\udcff\u202eb", "failed", "\x1b[31m\udc80"),)),
+    page = layout.page_of(
+        Status((Row("0" * 64, "a\udcff\u202eb", "failed", "\x1b[31m\udc80"),)),
         str(folder), str(folder)).decode()
-    hostile = module.Row("0" * 64, "x", "done", outputs=(("a\"b?#%41 \udcff:.h5", 5, 1),))
-    link = module.page_of(module.Status((hostile,)), "/x/out", "/x").decode()
+    hostile = Row("0" * 64, "x", "done", outputs=(("a\"b?#%41 \udcff:.h5", 5, 1),))
+    link = layout.page_of(Status((hostile,)), "/x/out", "/x").decode()
     assert 'href="./out/a%22b%3F%23%2541%20%FF%3A.h5"' in link
     assert "a\\udcff\\u202eb" in unescape(page) and "\\x1b[31m" in page and "\u202e" not in page
 

@@ -13,13 +13,16 @@ import batches
 import pytest
 
 import fastsig.batch
-from fastsig.batch.engines import supervisor as process
-from fastsig.batch.engines.jobs import Job, Limits, Queue, Setup, Stop
+from fastsig.batch.engines import worker_process
+from fastsig.batch.engines.job_queue import Queue, Stop
+from fastsig.batch.engines.jobs import Job, Setup
 from fastsig.batch.engines.local import LocalEngine
 from fastsig.batch.engines.supervisor import Supervisor, WorkerError
-from fastsig.batch.ledger.journal import Record
+from fastsig.batch.ledger.records import Record
+from fastsig.batch.recipe.model import Limits
 from fastsig.batch.running.choosing import Choice
-from fastsig.batch.running.run import Watcher, run, setup_of
+from fastsig.batch.running.run import run, setup_of
+from fastsig.batch.running.watcher import Watcher
 from fastsig.errors import UsageError
 from fastsig.threads import processors
 
@@ -82,8 +85,9 @@ def test_a_process_that_cannot_be_killed(
 ) -> None:
     """As one that waits in the kernel for a file system: it is left behind, the rest is done."""
     left = []
-    monkeypatch.setattr(process, "_PATIENCE", 0.3)
-    monkeypatch.setattr(process._Worker, "kill", lambda self: left.append(self.process))
+    monkeypatch.setattr(worker_process, "PATIENCE", 0.3)
+    monkeypatch.setattr(
+        worker_process.WorkerProcess, "kill", lambda self: left.append(self.process))
     path = batches.recipe(tmp_path, {"a": {"hang": 1}, "b": {}})
     tasks = batches.tasks(path)
     try:
@@ -96,12 +100,12 @@ def test_a_process_that_cannot_be_killed(
             with contextlib.suppress(ProcessLookupError):  # it may have ended meanwhile
                 os.killpg(each.pid, signal.SIGKILL)
             each.wait()
-        process._stuck.clear()
+        worker_process._stuck.clear()
 
 
 def test_workers_that_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = [sys.executable, "-c", "raise SystemExit('no such library')"]
-    monkeypatch.setattr(process, "worker_words", lambda: words)
+    monkeypatch.setattr(worker_process, "worker_words", lambda: words)
     tasks = batches.tasks(batches.recipe(tmp_path, {"a": {}}))
     with pytest.raises(WorkerError, match="cannot be started: exit 1: no such library"):
         run(tasks, tasks[0].folder, warm=False)
@@ -129,7 +133,7 @@ def test_another_engine_has_the_same_worker(tmp_path: Path) -> None:
 def test_processes_times_threads_is_never_above_the_processors(
     monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fastsig.batch.running.processors", lambda: 8)
+    monkeypatch.setattr("fastsig.batch.running.run.processors", lambda: 8)
     for workers, jobs, n, threads in ((None, 100, 8, 1), (None, 3, 3, 2), (3, 100, 3, 2),
                                       (1, 5, 1, 8), (4, 1, 1, 8), (16, 100, 16, 1)):
         found, setup = setup_of([], jobs, workers)

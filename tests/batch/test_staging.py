@@ -13,11 +13,12 @@ import pytest
 from batches import recipe, states
 
 from fastsig.batch.engines import staging
-from fastsig.batch.engines.jobs import Limits
 from fastsig.batch.engines.staging import Stage, StagingError, sweep
+from fastsig.batch.ledger.folder import host_name
 from fastsig.batch.ledger.status import status
+from fastsig.batch.recipe.model import Limits
 from fastsig.batch.running.run import run
-from fastsig.batch.tasks.survey import Step, Task
+from fastsig.batch.tasks.model import Step, Task
 from fastsig.errors import OutputError, UsageError
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "data" / "samples"
@@ -80,7 +81,7 @@ def test_nothing_is_left_whatever_happens(tmp_path: Path, monkeypatch: pytest.Mo
     batches.install(tmp_path / "plugin")
     monkeypatch.syspath_prepend(tmp_path / "plugin")
     scratch = tmp_path / "scratch"
-    dead = scratch / f"fastsig-stage-{staging.host_name()}-999999999-abcd"
+    dead = scratch / f"fastsig-stage-{host_name()}-999999999-abcd"
     other = scratch / "fastsig-stage-elsewhere-1-abcd"
     for folder in (dead, other):
         folder.mkdir(parents=True)
@@ -109,7 +110,7 @@ def test_a_living_process_is_left_alone(tmp_path: Path) -> None:
         assert sweep(str(tmp_path)) == [] and os.path.isdir(stage.folder)
         assert os.stat(stage.folder).st_mode & 0o777 == 0o700
     assert not os.path.exists(stage.folder)
-    link = tmp_path / f"fastsig-stage-{staging.host_name()}-1-ab"
+    link = tmp_path / f"fastsig-stage-{host_name()}-1-ab"
     link.symlink_to(tmp_path / "a.h5")
     assert sweep(str(tmp_path)) == [] and link.is_symlink()
 
@@ -145,7 +146,7 @@ def test_a_lofar_file_comes_with_its_raw_file(tmp_path: Path) -> None:
 
 def test_an_input_that_changes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.h5").write_bytes(b"x" * 100)
-    whole = staging._copy
+    whole = staging.copy
 
     def growing(*args: object) -> object:
         with open(tmp_path / "a.h5", "ab") as file:
@@ -153,11 +154,11 @@ def test_an_input_that_changes_is_told(tmp_path: Path, monkeypatch: pytest.Monke
         return whole(*args)  # type: ignore[arg-type]
 
     with Stage(task_of(tmp_path, "a.h5"), str(tmp_path)) as stage:
-        monkeypatch.setattr(staging, "_copy", growing)
+        monkeypatch.setattr(staging, "copy", growing)
         with pytest.raises(StagingError, match="changed while it was copied.*100 bytes, then 101"):
             stage.fetch()
-    monkeypatch.setattr(staging, "_copy", whole)
-    monkeypatch.setattr(staging, "_digest", lambda descriptor: b"other")
+    monkeypatch.setattr(staging, "copy", whole)
+    monkeypatch.setattr(staging, "digest_of", lambda descriptor: b"other")
     with Stage(task_of(tmp_path, "a.h5"), str(tmp_path)) as stage, pytest.raises(
             StagingError, match="is not what was written"):
         stage.fetch()
@@ -170,7 +171,7 @@ def test_a_full_scratch_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with Stage(task_of(tmp_path, "a.h5"), str(tmp_path)) as stage:
         with pytest.raises(StagingError, match=f"too small: {size} bytes") as caught:
             stage.fetch()
-        line = stage.told(f"{stage.output}/x.h5: cannot be written: No space left on device")
+        line = stage.renamed(f"{stage.output}/x.h5: cannot be written: No space left on device")
     assert caught.value.state == "disk-full"
     assert line == (f"scratch {tmp_path} is full: {tmp_path}/out/x.h5: cannot be written: "
                     "No space left on device")

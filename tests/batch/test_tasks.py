@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from cli import fastsig
 from hypothesis import given
@@ -16,8 +17,10 @@ from hypothesis import strategies as st
 
 from fastsig.batch import Recipe, Task
 from fastsig.batch.recipe import name_templates as names
-from fastsig.batch.recipe.vocabulary import vocabulary
+from fastsig.batch.recipe.vocabulary import Vocabulary, commands, vocabulary
+from fastsig.batch.tasks.clashes import check_inside
 from fastsig.batch.tasks.survey import survey
+from fastsig.cli.common import InputPath, OutputPath
 from fastsig.errors import UsageError
 
 SPECTRA = {"command": "spectra", "n_chan": [64, 128], "output": "{stem}.{n_chan}.h5"}
@@ -119,7 +122,7 @@ def test_a_link_out_of_the_output_folder_is_refused(tmp_path: Path) -> None:
     task, = recipe(tmp_path, {"command": "view", "output": "{stem}.png"}).tasks()
     assert "a link leads out of the output folder" in task.refused
     (tmp_path / "out" / "b.png").symlink_to("c.png")
-    names.check_inside(str(tmp_path / "out"), ["b.png", "new/x.png"])
+    check_inside(str(tmp_path / "out"), ["b.png", "new/x.png"])
 
 
 def test_ids_tell_inputs_recipes_and_content(tmp_path: Path) -> None:
@@ -146,6 +149,55 @@ def test_ids_tell_inputs_recipes_and_content(tmp_path: Path) -> None:
     before = ids(calibrate)
     os.utime(tmp_path / "ky.xlsx", ns=(1, 1))
     assert ids(calibrate) != before
+
+
+NEEDED = {"calibrate": {"tcal": "1K"}}  # options that a command takes always
+
+
+@pytest.mark.parametrize(("command", "option"), [
+    (name, option) for name in commands() for option in vocabulary(name).read])
+def test_each_file_that_an_option_names_is_part_of_the_id(
+        command: str, option: str, tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.h5", "beside.x", "folder/1.txt")
+    step = {"command": command, "output": "{stem}.h5", **NEEDED.get(command, {})}
+
+    def change(name: str) -> bool:
+        """Whether another time of a file makes another id."""
+        made = recipe(tmp_path, {**step, option: name.partition("/")[0]})
+        before = made.tasks()[0].id
+        os.utime(tmp_path / name, ns=(1, 1))
+        return made.tasks()[0].id != before
+
+    assert change("beside.x") and change("folder/1.txt")
+
+
+def test_paths_of_options_are_read_off_the_command_line() -> None:
+    words = Vocabulary(click.Command("x", params=[
+        click.Option(["-o", "--output"], type=OutputPath()),
+        click.Option(["-m", "--some-mask"], type=InputPath(), multiple=True),
+        click.Option(["--level"], type=InputPath(or_value=True)),
+        click.Option(["--picture"], type=OutputPath())]))
+    assert words.read == ("some_mask", "level") and words.written == ("picture",)
+    assert words.files_read(["--some-mask=/b", "--level=3K", "--picture=/p", "--level=/t=1",
+                             "--some-mask=/a", "--some-masks=/c", "--output", "/o", "/in"]) == [
+        "/b", "/t=1", "/a"]
+
+
+@pytest.mark.parametrize(("strict", "expected"), [
+    (False, "d865175ef7e752da28d22733a49d8ee965ee7cdb3e8fb08cb719263460d4d582"),
+    (True, "94ad867586c05997b66ca2f8a242fca32ac5a9a00f9f38bffedc636a322e92ff")])
+def test_ids_stay_what_ledgers_have(strict: bool, expected: str, tmp_path: Path,
+                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written down once: with another id all that was done would be done again."""
+    monkeypatch.setattr("fastsig.batch.tasks.identity.__version__", "1")
+    for name in ("in/a.h5", "ky.xlsx", "tables/low.txt", "tables/high.txt"):
+        touch(tmp_path, name)
+        os.utime(tmp_path / name, ns=(10**18, 10**18))
+    made = recipe(tmp_path, {"command": "calibrate", "ky": "ky.xlsx", "tcal": "tables",
+                             "output": "{stem}.h5"},
+                  {"command": "view", "output": "{stem}.png"}, files="in/*.h5",
+                  set={"telescope": "FAST"})
+    assert [task.id for task in made.tasks(strict=strict)] == [expected]
 
 
 def test_files_that_options_name_are_found_beside_the_recipe(tmp_path: Path) -> None:

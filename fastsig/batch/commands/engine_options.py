@@ -1,4 +1,4 @@
-"""Options of ``fastsig batch run`` and ``retry`` that tell where the tasks are done."""
+"""Options of ``fastsig batch run`` and ``retry`` that say where the tasks are done."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from fastsig.cli import common
 
 if TYPE_CHECKING:
-    from fastsig.batch.engines.jobs import Engine
+    from fastsig.batch.engines.job_queue import Engine
     from fastsig.batch.tasks.shards import Shard
 
 engine_options: Callable[[Any], Any] = common.options(
@@ -19,22 +19,24 @@ engine_options: Callable[[Any], Any] = common.options(
     click.option("--dask-scheduler", metavar="ADDRESS",
                  help="Do the tasks on the workers of a Dask cluster: its address, its scheduler "
                  "file, or local for one on this machine."),
-    click.option("--dask-tls-ca", metavar="PATH",
+    click.option("--dask-tls-ca", type=common.InputPath(), metavar="PATH",
                  help="Certificate authority of the Dask cluster, in PEM, in place of Dask's own "
                  "configuration."),
-    click.option("--dask-tls-cert", metavar="PATH", help="Our certificate for it."),
-    click.option("--dask-tls-key", metavar="PATH", help="The key of our certificate."))
+    click.option("--dask-tls-cert", type=common.InputPath(), metavar="PATH",
+                 help="Our certificate for it."),
+    click.option("--dask-tls-key", type=common.InputPath(), metavar="PATH",
+                 help="The key of our certificate."))
 
 
 def shard_of(options: dict[str, Any]) -> Shard | None:
-    """The shard that an option or a Slurm array tells."""
+    """The shard that an option or a Slurm array names."""
     from fastsig.batch.tasks import shards
 
     return shards.from_environment() if options["shard"] is None else shards.parse(
         options["shard"])
 
 
-def engine_of(options: dict[str, Any], told: Callable[[str], None]) -> Engine | None:
+def engine_of(options: dict[str, Any], note: Callable[[str], None]) -> Engine | None:
     """The Dask engine where that is asked for, else None."""
     from fastsig.batch.engines.dask_engine import DaskEngine, Tls
 
@@ -46,4 +48,4 @@ def engine_of(options: dict[str, Any], told: Callable[[str], None]) -> Engine | 
                                    "--dask-scheduler tls://HOST:PORT")
         return None
     return DaskEngine(address, workers=options["workers"], tls=tls,
-                      warm=not options["no_warmup"], told=told)
+                      warm=not options["no_warmup"], note=note)

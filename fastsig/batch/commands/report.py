@@ -13,7 +13,7 @@ from fastsig.cli import common
 @click.command()
 @recipe_option
 @files_argument
-@click.option("-o", "--output", metavar="PATH",
+@click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
               help="Page to write; report.html in the output folder by default.")
 @click.option("--overwrite", is_flag=True, help="Replace PATH where it is no such page.")
 @click.option("--no-pictures", is_flag=True, help="Make no new thumbnails.")
@@ -27,10 +27,10 @@ def report(path: str, files: tuple[str, ...], output: str | None, overwrite: boo
     """
     from fastsig.batch.report.page import write_report
 
-    found = surveyed(path, files)
-    if found is None:
+    known = surveyed(path, files)
+    if known is None:
         return 2
-    recipe, survey = found
+    recipe, survey = known
     written = write_report(
         survey.tasks, recipe.output, output, title=title_of(path), overwrite=overwrite,
         pictures=not no_pictures, every=recipe.tasks() if files else None)

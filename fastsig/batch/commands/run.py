@@ -15,8 +15,7 @@ from fastsig.batch.commands.report import title_of
 from fastsig.cli import common
 
 if TYPE_CHECKING:
-    from fastsig.batch.engines.jobs import Limits
-    from fastsig.batch.recipe.parsing import Recipe
+    from fastsig.batch.recipe.model import Limits, ParsedRecipe
     from fastsig.batch.running.follow import Follow
     from fastsig.batch.tasks.shards import Shard
 
@@ -37,7 +36,7 @@ run_options: Callable[[Any], Any] = common.options(
                  help="Tell inputs apart by their content too: reads all of them."),
     click.option("--no-plan", is_flag=True,
                  help="Do not ask before whether the tasks fit into memory and disk."),
-    click.option("--scratch", metavar="DIR",
+    click.option("--scratch", type=common.OutputPath(), metavar="DIR",
                  help="Do each task on copies of its inputs in DIR, a folder on the node's own "
                  "disk, and copy the products back."),
     click.option("--no-warmup", is_flag=True, help="Do not compile kernels before the first task."),
@@ -100,8 +99,8 @@ def retry(path: str, files: tuple[str, ...], failed: bool, killed: bool, all_: b
 
 def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
             states: frozenset[str] | None = None) -> int:
-    """Run the tasks of a recipe, tell of it, and return the exit code."""
-    from fastsig.batch.commands.terminal import Teller, shards_line, total_line
+    """Run the tasks of a recipe, report on the terminal, and return the exit code."""
+    from fastsig.batch.commands.terminal import TerminalWatcher, shards_line, total_line
     from fastsig.batch.engines.supervisor import WorkerError
     from fastsig.batch.ledger.status import status
     from fastsig.batch.report.live import Reporter
@@ -110,42 +109,43 @@ def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
 
     shard = shard_of(options)
     follow = followed(path, files, options, shard) if options["follow"] else None
-    found = None if options["follow"] else surveyed(path, files, strict=options["strict"])
+    known = None if options["follow"] else surveyed(path, files, strict=options["strict"])
+    recipe: ParsedRecipe
     if follow is not None:
         recipe, tasks = follow.recipe, []
-    elif found is not None:
-        recipe, tasks = found[0], found[1].tasks
+    elif known is not None:
+        recipe, tasks = known[0], known[1].tasks
     else:
         return 2
     mine = tasks if shard is None else of_shard(tasks, shard)
-    limits, teller = limits_of(recipe, options), Teller(options["quiet"])
+    limits, terminal = limits_of(recipe, options), TerminalWatcher(options["quiet"])
     scratch = options["scratch"] and os.path.abspath(options["scratch"])
     if follow is not None:
         stop = "" if follow.stop is None else f", or {follow.stop:g} s without anything new"
         common.say(f"following: files are taken once they are quiet for {follow.quiet:g} s; "
                    f"until Ctrl-C{stop}", options["quiet"])
     reporter = None if options["no_report"] else Reporter(
-        tasks, recipe.output, teller, title=title_of(path), every=options["report_every"],
+        tasks, recipe.output, terminal, title=title_of(path), every=options["report_every"],
         live=shard is None or shard[0] == 1, follow=follow is not None)
     summary = None
     try:
         summary = run_tasks(
-            mine, recipe.output, engine=engine_of(options, teller.told),
+            mine, recipe.output, engine=engine_of(options, terminal.note),
             workers=options["workers"], limits=limits, shard=shard,
             states=states, every=None if files or follow else tasks, scratch=scratch,
             follow=follow, overwrite=options["overwrite"],
             replace_stale=options["replace_stale"], verify=options["verify"],
             plan=not options["no_plan"], warm=not options["no_warmup"],
-            node_cache=not options["no_node_cache"], watcher=reporter or teller)
+            node_cache=not options["no_node_cache"], watcher=reporter or terminal)
     except WorkerError as error:  # what was done is in the ledger
         common.say(str(error))
         return 1
     finally:
-        teller.close()
+        terminal.close()
         if reporter is not None:
             reporter.close(hurry=summary is None or summary.signal_code > 0)
     if follow is not None:
-        tasks = list(teller.tasks)
+        tasks = list(terminal.tasks)
         mine = tasks if shard is None else of_shard(tasks, shard)
     if options["as_json"]:
         common.print_json(status(mine, recipe.output).record())
@@ -157,8 +157,9 @@ def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
 
 def followed(path: str, files: tuple[str, ...], options: dict[str, Any], shard: Shard | None
              ) -> Follow | None:
-    """What is to be followed; None, with all mistakes told, where the recipe cannot be."""
-    from fastsig.batch.recipe.parsing import Recipe, RecipeError
+    """What is to be followed; None, with all mistakes said, where the recipe cannot be."""
+    from fastsig.batch.api import Recipe
+    from fastsig.batch.recipe.model import RecipeError
     from fastsig.batch.running.follow import Follow
     from fastsig.batch.tasks.shards import of_shard
 
@@ -184,10 +185,10 @@ def foresee(path: str, files: tuple[str, ...], options: dict[str, Any]) -> int:
     from fastsig.batch.tasks.shards import of_shard
     from fastsig.errors import OutputError
 
-    found = surveyed(path, files, strict=options["strict"])
-    if found is None:
+    known = surveyed(path, files, strict=options["strict"])
+    if known is None:
         return 2
-    recipe, survey = found
+    recipe, survey = known
     shard, ledger = shard_of(options), Ledger(recipe.output)
     mine = survey.tasks if shard is None else of_shard(survey.tasks, shard)
     choice = choose(mine, ledger, overwrite=options["overwrite"],
@@ -201,26 +202,25 @@ def foresee(path: str, files: tuple[str, ...], options: dict[str, Any]) -> int:
     tasks, sizes = [job.task for job in choice.jobs], dict(zip(
         (task.id for task in survey.tasks), survey.sizes, strict=True))
     n, setup = setup_of(tasks, len(tasks), options["workers"])
-    told = plan(tasks, sizes=[sizes[task.id] for task in tasks], processes=n,
-                threads=setup.threads, memory=limits_of(recipe, options).memory,
-                recorded=[(sizes[record.task], record.seconds) for record in choice.finished])
+    needs = plan(tasks, sizes=[sizes[task.id] for task in tasks], processes=n,
+                 threads=setup.threads, memory=limits_of(recipe, options).memory,
+                 recorded=[(sizes[record.task], record.seconds) for record in choice.finished])
     if options["as_json"]:
-        common.print_json(told.to_json())
+        common.print_json(needs.to_json())
     else:
-        click.echo(told.summary())
-    refusal = told.refusal()
+        click.echo(needs.summary())
+    refusal = needs.refusal()
     return 0 if refusal is None else 4 if isinstance(refusal, OutputError) else 2
 
 
-def limits_of(recipe: Recipe, options: dict[str, Any]) -> Limits:
+def limits_of(recipe: ParsedRecipe, options: dict[str, Any]) -> Limits:
     """Bounds of a task: the recipe's, and in their place what options say."""
-    from fastsig.batch.engines.jobs import Limits
-    from fastsig.batch.recipe.vocabulary import measured
+    from fastsig.batch.recipe.values import measured
     from fastsig.memory import parse_bytes
 
-    told = Limits(recipe.limits.memory, recipe.limits.time_s, recipe.limits.retries)
+    limits = recipe.limits
     if options["memory"] is not None:
-        told = replace(told, memory=parse_bytes(options["memory"]))
+        limits = replace(limits, memory=parse_bytes(options["memory"]))
     if options["time_limit"] is not None:
-        told = replace(told, time=float(measured(options["time_limit"], "s", "--time")))
-    return told if options["retries"] is None else replace(told, retries=options["retries"])
+        limits = replace(limits, time=float(measured(options["time_limit"], "s", "--time")))
+    return limits if options["retries"] is None else replace(limits, retries=options["retries"])

@@ -28,12 +28,13 @@ def status(path: str, files: tuple[str, ...], all_: bool, as_json: bool, quiet: 
     """
     from fastsig.batch.ledger.status import status as status_of
 
-    found = surveyed(path, files)
-    if found is None:
+    known = surveyed(path, files)
+    if known is None:
         return 2
-    told = status_of(found[1].tasks, found[0].output, every=None if not files else found[0].tasks())
-    tell(told, as_json=as_json, all_=all_, quiet=quiet)
-    return told.code
+    recipe, survey = known
+    now = status_of(survey.tasks, recipe.output, every=recipe.tasks() if files else None)
+    _print_status(now, as_json=as_json, all_=all_, quiet=quiet)
+    return now.code
 
 
 @click.command()
@@ -47,33 +48,35 @@ def status(path: str, files: tuple[str, ...], all_: bool, as_json: bool, quiet: 
 def verify(path: str, files: tuple[str, ...], workers: int | None, as_json: bool, quiet: bool,
            debug: bool) -> int:
     """Read every finished product whole; what is missing, changed or corrupt is `damaged` then."""
-    from fastsig.batch.commands.terminal import Teller
-    from fastsig.batch.ledger.status import verify as verify_tasks
+    from fastsig.batch.commands.terminal import TerminalWatcher
+    from fastsig.batch.running.verification import verify as verify_tasks
 
-    found = surveyed(path, files)
-    if found is None:
+    known = surveyed(path, files)
+    if known is None:
         return 2
-    told = verify_tasks(found[1].tasks, found[0].output, workers=workers, watcher=Teller(True))
+    recipe, survey = known
+    now = verify_tasks(survey.tasks, recipe.output, workers=workers,
+                       watcher=TerminalWatcher(True))
     if as_json:
-        common.print_json(told.record())
-    counts = told.counts
+        common.print_json(now.record())
+    counts = now.counts
     good, bad = counts.get("done", 0), counts.get("damaged", 0)
     common.say(f"{common.plural(good, 'task')} with sound products, {bad} damaged", quiet)
-    return told.signal_code or int(bad > 0)
+    return now.signal_code or int(bad > 0)
 
 
-def tell(told: Status, *, as_json: bool, all_: bool, quiet: bool) -> None:
+def _print_status(status: Status, *, as_json: bool, all_: bool, quiet: bool) -> None:
     """Print a status."""
     if as_json:
-        common.print_json(told.record())
+        common.print_json(status.record())
         return
-    click.echo(f"{common.plural(len(told.rows), 'task')}: " + (
-        ", ".join(f"{n} {state}" for state, n in told.counts.items()) or "none"))
-    for line in told.workers:
+    click.echo(f"{common.plural(len(status.rows), 'task')}: " + (
+        ", ".join(f"{n} {state}" for state, n in status.counts.items()) or "none"))
+    for line in status.workers:
         click.echo(f"at work: {line}")
-    for name in () if quiet else told.stale:
+    for name in () if quiet else status.stale:
         click.echo(f"stale: {name}")
-    rows = [row for row in told.rows if all_ or row.state not in ("done", "waiting")]
+    rows = [row for row in status.rows if all_ or row.state not in ("done", "waiting")]
     if quiet or not rows:
         return
     import sys

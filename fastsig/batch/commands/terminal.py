@@ -11,26 +11,27 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastsig.batch.engines.jobs import Job
-from fastsig.batch.ledger.journal import Record
+from fastsig.batch.ledger.records import Record
 from fastsig.batch.ledger.states import STATES
 from fastsig.batch.ledger.status import Status
 from fastsig.batch.running.choosing import Choice
-from fastsig.batch.running.run import Summary, Watcher
-from fastsig.batch.tasks.survey import Task
+from fastsig.batch.running.run import Summary
+from fastsig.batch.running.watcher import Watcher
+from fastsig.batch.tasks.model import Task
 from fastsig.cli import common
 
-__all__ = ["Teller", "shards_line", "total_line"]
+__all__ = ["TerminalWatcher", "shards_line", "total_line"]
 
-_MOST_STALE = 20  # names told; --json of status has them all
+_MOST_STALE = 20  # names listed; --json of status has them all
 
 
-class Teller(Watcher):
-    """Tells of a run on standard error.
+class TerminalWatcher(Watcher):
+    """Reports a run on standard error.
 
     Parameters
     ----------
     quiet : bool
-        Whether only what went wrong is told.
+        Whether only what went wrong is reported.
     """
 
     def __init__(self, quiet: bool) -> None:
@@ -43,7 +44,7 @@ class Teller(Watcher):
         self._task: Any = None
 
     def planned(self, choice: Choice, stale: Sequence[str]) -> None:
-        """Tell what is to be done, and what stands in the way."""
+        """Say what is to be done, and what stands in the way."""
         self._n_jobs = len(choice.jobs)
         for line in choice.changed:
             common.say(f"{line}; it is made again", self._quiet)
@@ -60,7 +61,7 @@ class Teller(Watcher):
                    "before", self._quiet)
 
     def came(self, tasks: Sequence[Task], choice: Choice) -> None:
-        """Tell how many came, and what stands in the way."""
+        """Say how many came, and what stands in the way."""
         with self._lock:
             self.tasks = tasks
             self._n_jobs += len(choice.jobs)
@@ -101,7 +102,7 @@ class Teller(Watcher):
         self._begun = time.monotonic()
 
     def ended(self, job: Job, record: Record, again: bool) -> None:
-        """Tell how a task ended: of one that is done only with ``-v``."""
+        """Say how a task ended: of one that is done only with ``-v``."""
         with self._lock:
             self._n_ended += not again
             self._n_failed += record.state != "done" and not again
@@ -117,12 +118,12 @@ class Teller(Watcher):
 
     def _advance(self) -> None:
         rate = self._n_ended / max(1e-3, time.monotonic() - self._begun)
-        told = f"{rate:.1f}/s" if rate >= 1 else f"{60 * rate:.1f}/min"
-        self._bar.update(self._task, completed=self._n_ended, rate=told,
+        text = f"{rate:.1f}/s" if rate >= 1 else f"{60 * rate:.1f}/min"
+        self._bar.update(self._task, completed=self._n_ended, rate=text,
                          failed=f"{self._n_failed} not done" if self._n_failed else "")
 
-    def told(self, text: str) -> None:
-        """Tell it."""
+    def note(self, text: str) -> None:
+        """Print it."""
         self._say(text)
 
     def _say(self, text: str) -> None:
@@ -152,10 +153,10 @@ def total_line(summary: Summary) -> str:
             f"{summary.seconds:.1f} s")
 
 
-def shards_line(told: Status, shard: tuple[int, int]) -> str:
+def shards_line(status: Status, shard: tuple[int, int]) -> str:
     """What all shards together have come to, and whether others are still at work."""
-    counts = ", ".join(f"{n} {state}" for state, n in told.counts.items()) or "none"
-    left = len(told.workers)
+    counts = ", ".join(f"{n} {state}" for state, n in status.counts.items()) or "none"
+    left = len(status.workers)
     how = f"{common.plural(left, 'run')} still at work" if left else "no other is at work"
     return (f"shard {shard[0]} of {shard[1]} has ended, {how}; all shards: "
-            f"{common.plural(len(told.rows), 'task')}: {counts}")
+            f"{common.plural(len(status.rows), 'task')}: {counts}")

@@ -8,26 +8,19 @@ given again takes it from the ledger.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
 import logging
 import os
-import queue as queues
-import secrets
 import signal
 import threading
-import time
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import CancelledError, Future, wait
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
-from fastsig._version import __version__
-from fastsig.batch.engines import dask_worker
-from fastsig.batch.engines.jobs import Job, Limits, Outcome, Queue, Setup
-from fastsig.batch.engines.supervisor import WorkerError
+from fastsig.batch.engines.dask_dispatcher import Dispatcher, one_line
+from fastsig.batch.engines.job_queue import Queue
+from fastsig.batch.engines.jobs import Setup
+from fastsig.batch.recipe.model import Limits
 from fastsig.errors import UsageError
 
 __all__ = ["LOCAL", "DaskEngine", "Tls"]
@@ -35,12 +28,7 @@ __all__ = ["LOCAL", "DaskEngine", "Tls"]
 #: In place of an address: a cluster on this machine, for this run.
 LOCAL = "local"
 
-_GLANCE = 0.1  # s between looks at signals
-_CENSUS = 1.0  # s between looks at who is in the cluster
 _CALL = 10.0  # s for the scheduler to answer
-_PATIENCE = 15.0  # s for jobs to stop
-_WORD = 2.0  # s for all workers to hear a word; Dask waits 30 s for one that has just died
-_SILENCE = 20.0  # s without a worker, after which that is told
 
 
 @dataclass(frozen=True)
@@ -53,21 +41,6 @@ class Tls:
 
     def __bool__(self) -> bool:
         return any((self.ca, self.cert, self.key))
-
-
-@dataclass
-class _Node:
-    """A worker process of Dask's: its token, how many jobs it takes, what it is at.
-
-    It takes none until it has told its token, nor once it is `broken`; `why` has to be told.
-    """
-
-    token: str = ""
-    host: str = ""
-    slots: int = 0
-    keys: set[str] = field(default_factory=set)
-    broken: bool = False
-    why: str = ""
 
 
 class DaskEngine:
@@ -84,14 +57,14 @@ class DaskEngine:
     tls : Tls, optional
     warm : bool
         Compile the kernels on each node first, where none is cached.
-    told : callable, optional
+    note : callable, optional
         Given a line for each thing to know.
     """
 
     def __init__(self, scheduler: str, *, workers: int | None = None, tls: Tls | None = None,
-                 warm: bool = True, told: Callable[[str], None] | None = None) -> None:
+                 warm: bool = True, note: Callable[[str], None] | None = None) -> None:
         self.scheduler, self.workers, self.tls, self.warm = scheduler, workers, tls or Tls(), warm
-        self._told = told or (lambda line: None)
+        self._note = note or (lambda line: None)
 
     def __call__(self, queue: Queue, setup: Setup, limits: Limits) -> None:
         """Do all jobs.
@@ -112,7 +85,7 @@ class DaskEngine:
         with _quiet(), (self._start(queue) if local else self._connect()) as client:
             warm = self.warm and not local  # this node was warmed before
             setup = setup if local else replace(setup, threads=1)  # a thread of theirs, one of ours
-            _Dispatcher(client, queue, setup, limits, self.workers, warm, self._told).work()
+            Dispatcher(client, queue, setup, limits, self.workers, warm, self._note).work()
 
     @contextlib.contextmanager
     def _connect(self) -> Iterator[Any]:
@@ -125,7 +98,7 @@ class DaskEngine:
                             set_as_default=False)
         except (OSError, TimeoutError, ValueError, TypeError, KeyError) as error:
             raise UsageError(f"--dask-scheduler {self.scheduler}: cannot be reached: "
-                             f"{_line(error)}") from error
+                             f"{one_line(error)}") from error
         try:
             yield client
         finally:
@@ -162,227 +135,20 @@ class DaskEngine:
                 cluster.close(timeout=_CALL)
 
 
-class _Dispatcher:
-    """Between the queue and the workers of a cluster.
-
-    Nothing here waits long for a single worker: one that dies or hangs must not hold up the others.
-    """
-
-    def __init__(self, client: Any, queue: Queue, setup: Setup, limits: Limits,
-                 most: int | None, warm: bool, told: Callable[[str], None]) -> None:
-        self._client, self._queue, self._most, self._told = client, queue, most, told
-        self._run = secrets.token_hex(8)
-        self._order = {"run": self._run, "setup": asdict(setup), "limits": asdict(limits),
-                       "warm": warm}
-        self._nodes: dict[str, _Node] = {}
-        self._flying: dict[str, tuple[str, Job, Any]] = {}  # address, job, future by key
-        self._landed: queues.SimpleQueue[Callable[[], None]] = queues.SimpleQueue()
-        self._census = self._seen = 0.0
-        self._stopping: float | None = None
-
-    def work(self) -> None:
-        """Do all jobs."""
-        self._seen = time.monotonic()
-        try:
-            while not self._queue.done():
-                self._check()
-                self._count()
-                self._submit()
-                self._land()
-                self._heed()
-        finally:
-            self._tell()
-            lost = self._client.status != "running"
-            self._abandon("the Dask scheduler was lost" if lost else "the run ended")
-            if not lost:
-                self._everywhere(dask_worker.end)
-
-    def _check(self) -> None:
-        if self._client.status != "running":
-            n = len(self._flying)
-            raise WorkerError(f"the Dask scheduler {self._client.scheduler.address} is lost, with "
-                              f"{n} task{'s' * (n != 1)} on its workers; the same command again "
-                              "goes on from here")
-
-    def _count(self) -> None:
-        """See which workers came and which are gone."""
-        now = time.monotonic()
-        if now < self._census:
-            return
-        self._census = now + _CENSUS
-        threads = self._ask(self._client.nthreads)
-        if threads is None:
-            return
-        for address in [each for each in self._nodes if each not in threads]:
-            self._lose(address, "it left the cluster")
-        for address in [each for each in threads if each not in self._nodes]:
-            self._nodes[address] = _Node()
-            self._soon(self._client.run(dask_worker.about, workers=[address], on_error="return",
-                                        asynchronous=True),
-                       partial(self._meet, address, int(threads[address])))
-        self._tell()
-        self._judge(now)
-
-    def _tell(self) -> None:
-        """Why workers are not used, of those that are there still."""
-        for node in self._nodes.values():
-            if node.why:
-                self._told(node.why)
-                node.why = ""
-
-    def _soon(self, call: Coroutine[Any, Any, Any], then: Callable[[Future[Any]], None]
-              ) -> Future[Any]:
-        """Have Dask's loop make a call; `_land` hands its answer on."""
-        answer = asyncio.run_coroutine_threadsafe(call, self._client.loop.asyncio_loop)
-        answer.add_done_callback(lambda done: self._landed.put(partial(then, done)))
-        return answer
-
-    def _ask(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """Ask the scheduler; None where it does not answer, which `_check` may then explain."""
-        from distributed.comm import CommClosedError
-
-        try:
-            return call(*args, **options)
-        except (OSError, TimeoutError, CommClosedError):
-            time.sleep(_GLANCE)
-            return None
-
-    def _meet(self, address: str, threads: int, answer: Future[Any]) -> None:
-        """A worker has told what it is, or why not."""
-        node = self._nodes.get(address)
-        if node is None:
-            return  # it died meanwhile
-        try:
-            found = answer.result().get(address)
-        except Exception as error:
-            found = error
-        if isinstance(found, OSError):  # of the call, as of closed connections: ask again
-            del self._nodes[address]
-            return
-        if isinstance(found, dict) and found.get("version") == __version__:
-            node.token, node.host, node.slots = found["token"], found["host"], max(1, threads)
-            return
-        why = (f"it has fastsig {found.get('version')}, this is {__version__}"
-               if isinstance(found, dict) else _line(found))
-        node.broken, node.why = True, f"Dask worker {address} is not used: {why}"
-
-    def _judge(self, now: float) -> None:
-        """Tell where nobody is there to work; give up where nobody there can."""
-        if any(node.slots and not node.broken for node in self._nodes.values()):
-            self._seen = now
-        elif self._nodes and all(node.broken for node in self._nodes.values()):
-            raise WorkerError("none of the Dask workers can do tasks")
-        elif now - self._seen > _SILENCE:
-            self._seen = now
-            answer = " that answer" if self._nodes else ""
-            self._told(f"waiting: the Dask cluster has no workers{answer}")
-
-    def _lose(self, address: str, why: str) -> None:
-        """A worker of Dask's is gone, with what it was at."""
-        node = self._nodes.pop(address)
-        for key in list(node.keys):
-            _, job, future = self._flying.pop(key)
-            self._ask(future.cancel)
-            self._queue.put(job, Outcome("killed", error=f"its Dask worker died: {address} on "
-                                         f"{node.host}: {why}"))
-
-    def _submit(self) -> None:
-        """Give each free thread a job."""
-        for address, node in list(self._nodes.items()):
-            while not node.broken and len(node.keys) < node.slots and (
-                    self._most is None or len(self._flying) < self._most):
-                job = self._queue.take(wait=False)
-                if job is None:
-                    return
-                self._fly(address, node, job)
-
-    def _fly(self, address: str, node: _Node, job: Job) -> None:
-        key = f"fastsig-{job.task.id[:16]}-{job.attempt}-{secrets.token_hex(4)}"
-        order = json.dumps({**self._order, "token": node.token, "job": job.plain()})
-        future = self._client.submit(dask_worker.perform, order, key=key, workers=[address],
-                                     allow_other_workers=False, retries=0, pure=False)
-        node.keys.add(key)
-        self._flying[key] = (address, job, future)
-        self._soon(self._client.gather(future, asynchronous=True), partial(self._take_back, key))
-
-    def _land(self) -> None:
-        """Hand on what came back."""
-        with contextlib.suppress(queues.Empty):
-            self._landed.get(timeout=_GLANCE)()
-            while True:
-                self._landed.get_nowait()()
-
-    def _take_back(self, key: str, answer: Future[Any]) -> None:
-        if key not in self._flying or self._client.status != "running":
-            return
-        address, job, _ = self._flying.pop(key)
-        node = self._nodes.get(address)
-        if node is not None:
-            node.keys.discard(key)
-        self._queue.put(job, self._outcome(answer, address, node))
-
-    def _outcome(self, answer: Future[Any], address: str, node: _Node | None) -> Outcome:
-        try:
-            values = json.loads(answer.result())
-        except Exception as error:  # of Dask's, or of what it could not run
-            values = {"wrong": _line(error)}
-            if type(error).__name__ == "KilledWorker" or isinstance(error, CancelledError):
-                return Outcome("killed", error=f"its Dask worker died: {address}")
-        if "wrong" not in values:
-            told = values["outcome"]
-            outputs = tuple((str(name), int(size), int(mtime))
-                            for name, size, mtime in told.pop("outputs"))
-            return Outcome(**told, outputs=outputs)
-        if node is not None and not node.broken:
-            node.broken = True
-            node.why = f"Dask worker {address} is not used any more: {values['wrong']}"
-        return Outcome("killed", error=f"Dask worker {address}: {values['wrong']}")
-
-    def _heed(self) -> None:
-        """Stop what runs, where that is wished."""
-        if not self._queue.stop.now.is_set():
-            return
-        now = time.monotonic()
-        if self._stopping is None:
-            self._stopping = now
-            self._everywhere(dask_worker.stop_now)
-        elif now - self._stopping > _PATIENCE:
-            self._abandon("the run was told to stop")
-
-    def _everywhere(self, call: Callable[[str], None]) -> None:
-        """Have all workers do something for this run, as far as they answer."""
-        wait([self._soon(self._client.run(call, self._run, workers=[address], on_error="ignore",
-                                          asynchronous=True), lambda answer: None)
-              for address, node in self._nodes.items() if node.slots and not node.broken], _WORD)
-
-    def _abandon(self, why: str) -> None:
-        """Expect nothing more of what is on its way; Dask has its workers stop it."""
-        flying, self._flying = self._flying, {}
-        for _, job, future in flying.values():
-            with contextlib.suppress(Exception):
-                if self._client.status == "running":
-                    future.cancel(force=True)
-            self._queue.put(job, Outcome("preempted", error=why))
-
-
-def _line(error: Any) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
-
-
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what Dask logs on standard error: what matters is told here."""
+    """Without what Dask logs on standard error: what matters is said here."""
     root, known = logging.getLogger("distributed"), logging.Logger.manager.loggerDict
-    loggers = [root, *(each for name, each in known.items() if name.startswith("distributed.")
-                       and isinstance(each, logging.Logger))]
-    before = [each.level for each in loggers]
-    for each in loggers:  # some, as the client's, have a level of their own
-        each.setLevel(logging.CRITICAL)
+    loggers = [root, *(logger for name, logger in known.items() if name.startswith("distributed.")
+                       and isinstance(logger, logging.Logger))]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:  # some, as the client's, have a level of their own
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        for each, level in zip(loggers, before, strict=True):
-            each.setLevel(level)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 @contextlib.contextmanager

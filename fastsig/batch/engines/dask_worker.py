@@ -17,9 +17,12 @@ from typing import Any
 
 from fastsig._version import __version__
 from fastsig.batch.engines import environment
-from fastsig.batch.engines.jobs import Job, Limits, Outcome, Setup, Stop, task_of
+from fastsig.batch.engines.job_queue import Stop
+from fastsig.batch.engines.jobs import Job, Outcome, Setup
 from fastsig.batch.engines.supervisor import Supervisor
-from fastsig.batch.ledger.journal import FOLDER, host_name
+from fastsig.batch.ledger.folder import FOLDER, host_name
+from fastsig.batch.recipe.model import Limits
+from fastsig.batch.tasks.model import task_from
 
 __all__ = ["about", "end", "perform", "stop_now"]
 
@@ -31,11 +34,11 @@ TOKEN = secrets.token_hex(8)
 _lock = threading.Lock()
 _warming = threading.Lock()
 _kept: dict[int, _Kept] = {}  # by thread: the system ends a process with the thread that began it
-_stopped: set[str] = set()  # runs that were told to stop now
+_stopped: set[str] = set()  # runs that have to stop now
 
 
 class _Wanted(threading.Event):
-    """Set where the run was told to stop, or Dask does not want the job any more.
+    """Set where the run has to stop, or Dask does not want the job any more.
 
     It does not where the client that gave it is gone, or the scheduler.
     """
@@ -91,14 +94,14 @@ def stop_now(run: str) -> None:
 def end(run: str) -> None:
     """Let the processes of a run go."""
     with _lock:
-        found = [kept for kept in _kept.values() if kept.run == run]
-    for kept in found:
+        of_run = [kept for kept in _kept.values() if kept.run == run]
+    for kept in of_run:
         threading.Thread(target=_let_go, args=(kept,), daemon=True).start()
 
 
 def _let_go(kept: _Kept) -> None:
     with _lock:
-        number = next((each for each, one in _kept.items() if one is kept), None)
+        number = next((thread for thread, held in _kept.items() if held is kept), None)
         if number is None or kept.busy:
             return
         del _kept[number]
@@ -109,15 +112,15 @@ def perform(text: str) -> str:
     """Do a job; both are JSON."""
     order = json.loads(text)
     if order["token"] != TOKEN:
-        return _told(Outcome("killed", error="its Dask worker died and was replaced"))
+        return _answer(Outcome("killed", error="its Dask worker died and was replaced"))
     values = order["job"]
-    job = Job(**{**values, "task": task_of(values["task"])})
+    job = Job(**{**values, "task": task_from(values["task"])})
     if not os.path.isdir(os.path.join(job.task.folder, FOLDER, "journal")):
         return json.dumps({"wrong": f"{job.task.folder} is not there on {host_name()}: the output "
                            "folder has to be shared with the Dask workers"})
     setup = Setup(**{**order["setup"], "commands": tuple(order["setup"]["commands"])})
     try:
-        return _told(_perform(job, order, setup, Limits(**order["limits"])))
+        return _answer(_perform(job, order, setup, Limits(**order["limits"])))
     except Exception as error:  # it would have to be taken apart by pickle on the other side
         return json.dumps({"wrong": f"{host_name()}: {error}"})
 
@@ -148,5 +151,5 @@ def _keep(run: str, setup: Setup, limits: Limits) -> _Kept:
     return made
 
 
-def _told(outcome: Outcome) -> str:
+def _answer(outcome: Outcome) -> str:
     return json.dumps({"outcome": asdict(outcome)})

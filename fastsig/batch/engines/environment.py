@@ -11,8 +11,9 @@ import tempfile
 from collections.abc import Callable
 
 from fastsig._version import __version__
-from fastsig.batch.engines.jobs import Setup, Stop
-from fastsig.batch.ledger.journal import host_name
+from fastsig.batch.engines.job_queue import Stop
+from fastsig.batch.engines.jobs import Setup
+from fastsig.batch.ledger.folder import host_name
 
 __all__ = ["environment", "warm", "worker_words"]
 
@@ -44,16 +45,16 @@ def _node_cache() -> str | None:
     path = os.path.join(tempfile.gettempdir(), name)
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
-        found = os.lstat(path)
+        status = os.lstat(path)
     except OSError:
         return None
-    safe = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not (
-        found.st_mode & 0o077)
+    safe = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not (
+        status.st_mode & 0o077)
     return path if safe else None
 
 
-def warm(setup: Setup, stop: Stop, told: Callable[[str], None]) -> None:
-    """Compile the kernels in a process of its own, where the cache has none of them; tell so."""
+def warm(setup: Setup, stop: Stop, say: Callable[[str], None]) -> None:
+    """Compile the kernels in a process of its own, where the cache has none of them; say so."""
     process = subprocess.Popen(
         worker_words("--warm"), env=environment(setup), stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
@@ -66,7 +67,7 @@ def warm(setup: Setup, stop: Stop, told: Callable[[str], None]) -> None:
                 continue
             if not os.read(process.stdout.fileno(), 100):  # it has ended
                 return
-            told("compiling kernels; once for this node and version")
+            say("compiling kernels; once for this node and version")
     finally:
         process.kill()
         process.communicate()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 
-from fastsig.batch.engines.jobs import Limits, Outcome, Queue, Setup
+from fastsig.batch.engines.job_queue import Queue
+from fastsig.batch.engines.jobs import Outcome, Setup
 from fastsig.batch.engines.supervisor import Supervisor
+from fastsig.batch.recipe.model import Limits
 
 __all__ = ["LocalEngine"]
 

@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import re
 import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import BinaryIO
 
-from fastsig.batch.ledger.journal import host_name
-from fastsig.batch.planning.trials import elsewhere
+from fastsig.batch.engines.copying import (
+    StagingError,
+    check_same,
+    claim_space,
+    copy,
+    digest_of,
+    write_product,
+)
+from fastsig.batch.ledger.folder import host_name
 from fastsig.batch.tasks import products
-from fastsig.batch.tasks.survey import Task
-from fastsig.errors import FastsigError, OutputError, UsageError
+from fastsig.batch.tasks.input_files import walk
+from fastsig.batch.tasks.model import Task
+from fastsig.batch.tasks.relocation import relocated
+from fastsig.errors import OutputError, UsageError
 from fastsig.io._leftovers import sweep_names, writer_id
 from fastsig.io.safe import SafeOutput
 
@@ -30,17 +37,8 @@ __all__ = ["Stage", "StagingError", "check_scratch", "sweep"]
 _LOCK = ".lock"
 _PREFIX = "fastsig-stage-"
 _NAME = re.compile(_PREFIX + r"([A-Za-z0-9_]+)-([0-9]+)-[0-9a-f]+")
-_PIECE = 2**22
 #: Formats whose files need others beside them, which the stream names.
 _BESIDE = ("gsb", "hifast", "lofar_bf", "lofar_tbb")
-
-
-class StagingError(FastsigError):
-    """A task that cannot be staged; `state` is what becomes of it."""
-
-    def __init__(self, message: str, state: str = "failed") -> None:
-        super().__init__(message)
-        self.state = state
 
 
 def check_scratch(scratch: str, folder: str) -> str:
@@ -71,8 +69,8 @@ def sweep(scratch: str, pid: int | None = None) -> list[str]:
                 continue
             path = os.path.join(scratch, name)
             with contextlib.suppress(OSError):
-                told = os.lstat(path)
-                if stat.S_ISDIR(told.st_mode) and told.st_uid == os.getuid():
+                status = os.lstat(path)
+                if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():
                     removed += [name] * _remove_dead(path)
     return removed
 
@@ -182,7 +180,7 @@ class Stage:
                        steps=steps, folder=self.output)
 
     def _word(self, word: str) -> str:
-        return self._moved.get(word) or elsewhere(word, self.task, self.output)
+        return self._moved.get(word) or relocated(word, self.task, self.output)
 
     def _files(self) -> Iterator[tuple[str, str]]:
         """Files to copy and where to: inputs of one folder together, so with what is beside."""
@@ -192,8 +190,8 @@ class Stage:
             above, name = os.path.split(path)
             place = places.setdefault(above, os.path.join(self.folder, "in", str(len(places))))
             self._moved[path] = os.path.join(place, name)
-            found = self._tree(path) if os.path.isdir(path) else [(path, name), *self._beside(path)]
-            for source, inside in found:
+            files = self._tree(path) if os.path.isdir(path) else [(path, name), *self._beside(path)]
+            for source, inside in files:
                 target = os.path.join(place, inside)
                 if target not in seen:
                     seen.add(target)
@@ -201,21 +199,19 @@ class Stage:
 
     def _tree(self, path: str) -> list[tuple[str, str]]:
         """Visible files of a folder that is a recording, with names relative to what is above."""
-        from fastsig.batch.tasks.input_files import walk
-
-        return [(each, os.path.relpath(each, os.path.dirname(path))) for each in walk(path)]
+        return [(inner, os.path.relpath(inner, os.path.dirname(path))) for inner in walk(path)]
 
     def _beside(self, path: str) -> list[tuple[str, str]]:
         """Files in an input's folder that its reader needs too, and their relative names."""
         stem, suffix = os.path.splitext(path)
         other = {".dat": ".inf", ".inf": ".dat"}.get(suffix)
-        found = [stem + other] if other and os.path.isfile(stem + other) else []
+        beside = [stem + other] if other and os.path.isfile(stem + other) else []
         base = os.path.realpath(os.path.dirname(path))
-        for each in self._named(path):
-            real = os.path.realpath(each)
+        for name in self._named(path):
+            real = os.path.realpath(name)
             if real.startswith(base + "/") and real != os.path.realpath(path):
-                found.append(os.path.join(os.path.dirname(path), os.path.relpath(real, base)))
-        return [(each, os.path.relpath(each, os.path.dirname(path))) for each in found]
+                beside.append(os.path.join(os.path.dirname(path), os.path.relpath(real, base)))
+        return [(name, os.path.relpath(name, os.path.dirname(path))) for name in beside]
 
     def _named(self, path: str) -> list[str]:
         """Files that the stream of an input names, where its format has others beside it."""
@@ -223,8 +219,8 @@ class Stage:
         from fastsig.cli.common import parse_overrides
         from fastsig.io import detect
 
-        told = tuple(word.removeprefix("--set=") for word in self.task.steps[0].argv
-                     if word.startswith("--set="))
+        overrides = tuple(word.removeprefix("--set=") for word in self.task.steps[0].argv
+                          if word.startswith("--set="))
         try:
             name, module = detect(path)
             ours = module.__name__.startswith("fastsig.io.")
@@ -233,11 +229,11 @@ class Stage:
             if ours and name == "digital_rf":
                 raise StagingError(f"{path}: a file of a Digital RF channel is not staged alone; "
                                    "allowed: the channel's folder as an input, or no --scratch")
-            with open_chain(path, **parse_overrides(told)) as source:
+            with open_chain(path, **parse_overrides(overrides)) as source:
                 return source.stream.files
         except StagingError:
             raise
-        except Exception:  # the command tells it, of the copy
+        except Exception:  # the command says it, of the copy
             return []
 
     def _fetch(self, source: str, target: str) -> None:
@@ -251,12 +247,12 @@ class Stage:
         with file:
             before = os.fstat(file.fileno())
             try:
-                with open(target, "x+b") as copy:
-                    _claim(copy.fileno(), before.st_size)
-                    n, digest = _copy(file, copy.fileno(), source, before.st_size)
+                with open(target, "x+b") as target_file:
+                    claim_space(target_file.fileno(), before.st_size)
+                    n, digest = copy(file, target_file.fileno(), source, before.st_size)
                     after = os.stat(source)
-                    _check_same(source, before, after, n)
-                    if _digest(copy.fileno()) != digest:
+                    check_same(source, before, after, n)
+                    if digest_of(target_file.fileno()) != digest:
                         raise StagingError(f"scratch {self.scratch}: the copy of {source} is not "
                                            "what was written: does the disk fail?")
                 os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -273,8 +269,8 @@ class Stage:
         StagingError
             Where a copy differs.
         """
-        passing = {each for name in set(products.names_of(staged, kept=False))
-                   - set(products.names_of(staged)) for each in products.existing(
+        passing = {present for name in set(products.names_of(staged, kept=False))
+                   - set(products.names_of(staged)) for present in products.existing(
                        staged.folder, name)}
         stems = {os.path.splitext(name)[0] for name in passing}
         names = [name for _, path in self._tree(self.output)
@@ -291,86 +287,24 @@ class Stage:
                     raise OutputError(path, f"is outside the output folder {self.task.folder}")
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 made.append(SafeOutput(path, overwrite=overwrite, writer=writer))
-                _write(os.path.join(self.output, name), made[-1])
+                write_product(os.path.join(self.output, name), made[-1])
                 if made[-1].folder in folders:
                     made[-1].rest()  # the first of a folder holds the lock for all
                 folders.add(made[-1].folder)
-            for each in made:
-                each.check_free()
-            for each in made:
-                each.give_name(keep_old=True)
-            for each in made:
-                each.finish()
+            for output in made:
+                output.check_free()
+            for output in made:
+                output.give_name(keep_old=True)
+            for output in made:
+                output.finish()
         finally:
-            for each in made:
-                each.discard()  # nothing where it has its name
+            for output in made:
+                output.discard()  # nothing where it has its name
 
-    def told(self, line: str) -> str:
-        """A line of a command's, with the names that people know; it tells of a full scratch."""
+    def renamed(self, line: str) -> str:
+        """A line of a command's, with the names that people know; a full scratch is named."""
         full = any(os.strerror(number) in line for number in products.NO_ROOM)
         for above, place in self._places.items():
             line = line.replace(f"{place}/", f"{above}/")
         line = line.replace(self.output, self.task.folder)
         return f"scratch {self.scratch} is full: {line}" if full else line
-
-
-def _write(source: str, output: SafeOutput) -> None:
-    """Write a product's bytes, durable and read back."""
-    with open(source, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        output.reserve(size)
-        try:
-            _, digest = _copy(file, output.descriptor, source, size)
-            output.flush(size)
-            os.posix_fadvise(output.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-            same = _digest(output.descriptor) == digest
-        except OSError as error:
-            raise output.error(error) from error
-    if not same:
-        raise OutputError(output.path, "what is read back is not what was written: does the disk "
-                          "fail?")
-
-
-def _check_same(source: str, before: os.stat_result, after: os.stat_result, n: int) -> None:
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or (
-            n != before.st_size):
-        raise StagingError(f"{source}: changed while it was copied to the scratch: "
-                           f"{before.st_size} bytes, then {max(n, after.st_size)}; is it still "
-                           "being written?")
-
-
-def _claim(descriptor: int, size: int) -> None:
-    """Claim the disk space, where the file system can."""
-    if size:
-        try:
-            os.posix_fallocate(descriptor, 0, size)
-        except OSError as error:
-            if error.errno in products.NO_ROOM:
-                raise
-
-
-def _copy(file: BinaryIO, target: int, source: str, size: int) -> tuple[int, bytes]:
-    """Copy a file; its bytes and their hash. One that grows is read a piece beyond its size."""
-    total, n = hashlib.blake2b(), 0
-    while n <= size:
-        try:
-            piece = file.read(_PIECE)
-        except OSError as error:
-            raise StagingError(f"{source}: {error.strerror}") from error
-        if not piece:
-            break
-        total.update(piece)
-        done = 0
-        while done < len(piece):
-            done += os.pwrite(target, piece[done:], n + done)
-        n += len(piece)
-    return n, total.digest()
-
-
-def _digest(descriptor: int) -> bytes:
-    """Hash of what a file holds now."""
-    total, n = hashlib.blake2b(), 0
-    while piece := os.pread(descriptor, _PIECE, n):
-        total.update(piece)
-        n += len(piece)
-    return total.digest()

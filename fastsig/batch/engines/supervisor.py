@@ -1,4 +1,4 @@
-"""A worker process seen from outside: started, given jobs one by one, watched, killed.
+"""Jobs done one by one in a worker process, which is watched, and replaced where it died.
 
 Engines differ in where jobs come from; each job is done by `Supervisor.perform`, on whatever
 thread or node. One supervisor belongs to one thread.
@@ -6,109 +6,31 @@ thread or node. One supervisor belongs to one thread.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import select
 import signal
 import subprocess
-import tempfile
 import time
 from dataclasses import replace
 from typing import Any
 
-from fastsig.batch.engines.environment import environment, worker_words
-from fastsig.batch.engines.jobs import Job, Limits, Outcome, Setup, Stop
+from fastsig.batch.engines import worker_process
+from fastsig.batch.engines.job_queue import Stop
+from fastsig.batch.engines.jobs import Job, Outcome, Setup
+from fastsig.batch.engines.worker_process import WorkerProcess
 from fastsig.batch.ledger.states import state_of
+from fastsig.batch.recipe.model import Limits
 from fastsig.errors import FastsigError
 
 __all__ = ["Supervisor", "WorkerError"]
 
 _GLANCE = 0.1  # s between looks at clock, memory and wishes to stop
-_PATIENCE = 5.0  # s for a killed process to go; one that hangs in the kernel does not
 _MARGIN = 10**8  # bytes above the memory limit, and a tenth of it
 _STARTS = 3  # workers in a row that may fail to start
 _KILLS = 20  # and that may be killed while they start
 
-_stuck: list[subprocess.Popen[bytes]] = []  # killed, and not gone: left to the system
-
 
 class WorkerError(FastsigError):
     """Worker processes cannot be started; the message tells what they said."""
-
-
-class _Worker:
-    """A process and the pipes to it."""
-
-    def __init__(self, setup: Setup) -> None:
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
-        self.process = subprocess.Popen(
-            worker_words(), env=environment(setup), stdin=subprocess.PIPE, bufsize=0,
-            stdout=subprocess.PIPE, stderr=self._said, start_new_session=True)
-        self._rest = b""
-        self.n_done = 0
-        self.resident = 0
-        self.send({"threads": setup.threads, "commands": setup.commands,
-                   "parent": os.getpid()})
-
-    def send(self, message: dict[str, Any]) -> None:
-        """Send a line; a worker that is dead shows when its answer is read."""
-        assert self.process.stdin is not None
-        line = json.dumps(message).encode() + b"\n"
-        with contextlib.suppress(OSError):
-            while line:
-                line = line[self.process.stdin.write(line) or 0 :]
-
-    def receive(self, seconds: float) -> list[dict[str, Any]] | None:
-        """Messages that came within that time; None where the process has ended."""
-        assert self.process.stdout is not None
-        poll = select.poll()  # unlike select, for any number of open files
-        poll.register(self.process.stdout, select.POLLIN)
-        if not poll.poll(seconds * 1000):
-            return None if self.process.poll() is not None else []  # a child may hold the pipe
-        data = os.read(self.process.stdout.fileno(), 2**16)
-        if not data:
-            return None
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        return [json.loads(line) for line in lines]
-
-    def memory(self) -> int:
-        """Bytes that are resident now."""
-        try:
-            with open(f"/proc/{self.process.pid}/statm") as file:
-                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        except (OSError, IndexError, ValueError):
-            return 0
-
-    def kill(self) -> None:
-        """Kill it, with all that it started."""
-        with contextlib.suppress(OSError):
-            if self.process.poll() is None:
-                os.killpg(self.process.pid, signal.SIGKILL)
-
-    def reap(self) -> int | None:
-        """Its exit code once it has ended; None where it hangs in the kernel."""
-        try:
-            code = self.process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            _stuck.append(self.process)
-            return None
-        with contextlib.suppress(OSError):  # what it started may outlive it
-            os.killpg(self.process.pid, signal.SIGKILL)
-        return code
-
-    def last_words(self) -> str:
-        """The last line on its standard error."""
-        self._said.seek(0)
-        lines = self._said.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else ""
-
-    def close(self) -> None:
-        """Close the pipes, at which it leaves."""
-        for pipe in (self.process.stdin, self.process.stdout, self._said):
-            assert pipe is not None
-            with contextlib.suppress(OSError):
-                pipe.close()
 
 
 class Supervisor:
@@ -123,7 +45,7 @@ class Supervisor:
 
     def __init__(self, setup: Setup, limits: Limits, stop: Stop) -> None:
         self._setup, self._limits, self._stop = setup, limits, stop
-        self._worker: _Worker | None = None
+        self._worker: WorkerProcess | None = None
         self._used = False  # whether the worker had done other tasks before
 
     @property
@@ -141,7 +63,7 @@ class Supervisor:
         """
         failed = killed = 0
         while self._worker is None:
-            self._worker = _Worker(self._setup)
+            self._worker = WorkerProcess(self._setup)
             if self._await_ready(self._worker):
                 return True
             words = self._worker.last_words()
@@ -160,7 +82,7 @@ class Supervisor:
             self._worker.kill()
             self._end()
 
-    def _await_ready(self, worker: _Worker) -> bool:
+    def _await_ready(self, worker: WorkerProcess) -> bool:
         while not self._stop.now.is_set():
             messages = worker.receive(_GLANCE)
             if messages is None:
@@ -181,7 +103,7 @@ class Supervisor:
         return code
 
     def perform(self, job: Job) -> Outcome:
-        """Do a job and tell how it ended.
+        """Do a job, and return how it ended.
 
         Raises
         ------
@@ -215,7 +137,7 @@ class Supervisor:
             watch.look()
 
     def _after(self, values: dict[str, Any], watch: _Watch) -> Outcome:
-        """The outcome that a worker tells."""
+        """The outcome that a worker reports."""
         worker = watch.worker
         worker.n_done += 1
         resident = int(values.pop("resident"))
@@ -236,7 +158,7 @@ class Supervisor:
             self._discard()
         return outcome
 
-    def _grown(self, worker: _Worker, resident: int) -> bool:
+    def _grown(self, worker: WorkerProcess, resident: int) -> bool:
         """Whether a worker holds so much that the next task would miss it."""
         limit = self._limits.memory
         most = worker.resident + 2**30 if limit is None else max(
@@ -280,7 +202,7 @@ class Supervisor:
         if self._worker is not None:
             self._worker.close()
             try:
-                self._worker.process.wait(_PATIENCE)
+                self._worker.process.wait(worker_process.PATIENCE)
             except subprocess.TimeoutExpired:
                 self._worker.kill()
             self._end()
@@ -297,7 +219,7 @@ class Supervisor:
 class _Watch:
     """What is seen of a job while it runs, and why its worker was killed, if it was."""
 
-    def __init__(self, worker: _Worker, limits: Limits, stop: Stop, begun: float) -> None:
+    def __init__(self, worker: WorkerProcess, limits: Limits, stop: Stop, begun: float) -> None:
         self.worker, self.begun = worker, begun
         self._limits, self._stop = limits, stop
         self._killed_at: float | None = None
@@ -305,13 +227,14 @@ class _Watch:
         self.peak = 0
 
     def hear(self, message: dict[str, Any]) -> None:
-        """Take what the worker tells on its way."""
+        """Take what the worker says on its way."""
         self.said = message.get("said", self.said)
         self.step = message.get("step", self.step)
 
     def is_stuck(self) -> bool:
         """Whether the worker was killed and does not go: it hangs in the kernel."""
-        return self._killed_at is not None and time.monotonic() - self._killed_at > _PATIENCE
+        return (self._killed_at is not None
+                and time.monotonic() - self._killed_at > worker_process.PATIENCE)
 
     def look(self) -> None:
         """Kill the worker where a limit is passed, or everything has to stop."""
@@ -326,10 +249,10 @@ class _Watch:
             self._weigh(self._limits.memory)
 
     def _weigh(self, limit: int | None) -> None:
-        found = self.worker.memory()
-        self.peak = max(self.peak, found)
-        if limit is not None and found > limit + max(_MARGIN, limit // 10):
-            self._kill("memory", f"took {found / 1e6:.0f} MB; the limit is {limit / 1e6:.0f} MB")
+        resident = self.worker.memory()
+        self.peak = max(self.peak, resident)
+        if limit is not None and resident > limit + max(_MARGIN, limit // 10):
+            self._kill("memory", f"took {resident / 1e6:.0f} MB; the limit is {limit / 1e6:.0f} MB")
 
     def _kill(self, reason: str, error: str) -> None:
         self.reason, self.error = reason, error

@@ -11,120 +11,42 @@ import contextlib
 import ctypes
 import importlib
 import io
-import json
 import os
-import queue
 import shlex
 import signal
 import sys
-import threading
 import time
 from typing import Any
 
-from fastsig.batch.engines.jobs import task_of
+from fastsig.batch.engines.worker_pipes import Link, Log
 from fastsig.batch.ledger.states import state_of
 from fastsig.batch.tasks import products
-from fastsig.batch.tasks.survey import Step, Task
+from fastsig.batch.tasks.model import Step, Task, task_from
 
 __all__ = ["main"]
 
 _DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG
-_LONGEST = 4000  # characters of an error
-_MOST_LOG = 2**20  # bytes of a log that one attempt may write
-
-
-class _Log(io.RawIOBase):
-    """Standard output and error of the commands: a log that a full disk does not stop.
-
-    Lines that tell an error are handed on, so that they outlive the process.
-    """
-
-    def __init__(self, said: Any) -> None:
-        self._said = said
-        self._line = b""
-        self._left = 0
-
-    def start(self, path: str) -> None:
-        """Write to a file from now on; to none where it cannot be."""
-        descriptor = -1
-        with contextlib.suppress(OSError):
-            descriptor = os.open(path or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_APPEND
-                                 | os.O_NOCTTY | os.O_NOFOLLOW, 0o666)
-        if descriptor < 0:
-            descriptor = os.open(os.devnull, os.O_WRONLY)
-        for number in (1, 2):  # C libraries write there
-            os.dup2(descriptor, number)
-        os.close(descriptor)
-        self._left = _MOST_LOG
-
-    def writable(self) -> bool:
-        """That it can be written."""
-        return True
-
-    def write(self, data: Any) -> int:
-        """Write, and lose what finds no room."""
-        text = bytes(data)
-        if self._left > 0:
-            cut = b"\n[the log ends here: it is too long]\n" if len(text) > self._left else b""
-            with contextlib.suppress(OSError):
-                os.write(1, text[: self._left] + cut)
-            self._left -= len(text)
-        *lines, self._line = (self._line[-_LONGEST:] + text).split(b"\n")
-        for line in lines:
-            if line.startswith(b"fastsig: ") and not line.startswith(b"fastsig: warning:"):
-                self._said(line[9:][:_LONGEST].decode(errors="replace"))
-        return len(text)
-
-
-class _Link:
-    """The pipes to the supervisor."""
-
-    def __init__(self) -> None:
-        self._input = os.fdopen(os.dup(0), "rb")
-        self._output = os.dup(1)
-        with open(os.devnull) as empty:
-            os.dup2(empty.fileno(), 0)
-        os.dup2(2, 1)
-        self.orders: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self.busy = False
-        threading.Thread(target=self._listen, name="fastsig-orders", daemon=True).start()
-
-    def _listen(self) -> None:
-        """Take orders; when they end, everything does."""
-        for line in self._input:
-            self.orders.put(json.loads(line))
-        self.orders.put(None)
-        if self.busy:
-            own = os.getpgrp() == os.getpid()
-            (os.killpg if own else os.kill)(os.getpid(), signal.SIGKILL)
-
-    def tell(self, message: dict[str, Any]) -> None:
-        """Send a line."""
-        line = json.dumps(message).encode() + b"\n"
-        with contextlib.suppress(BrokenPipeError):
-            while line:
-                line = line[os.write(self._output, line) :]
 
 
 class _Worker:
     """Does jobs, one after the other."""
 
-    def __init__(self, link: _Link, threads: int) -> None:
+    def __init__(self, link: Link, threads: int) -> None:
         self._link, self._threads = link, threads
-        self.log = _Log(self.hear)
+        self.log = Log(self.hear)
         self.said = ""
         self._stage: Any = None
 
     def hear(self, line: str) -> None:
         """Hand an error's line on at once: the command may leave by `os._exit`."""
-        line = self.said = line if self._stage is None else self._stage.told(line)
-        self._link.tell({"said": line})
+        line = self.said = line if self._stage is None else self._stage.renamed(line)
+        self._link.send({"said": line})
 
     def perform(self, job: dict[str, Any], memory: int | None) -> dict[str, Any]:
         """Do a job; returns what `Supervisor.perform` makes an outcome of."""
         from fastsig.memory import peak_bytes, resident_bytes
 
-        task = task_of(job["task"])
+        task = task_from(job["task"])
         self.said = ""
         self.log.start(job["log"])
         _forget_peak()
@@ -151,7 +73,7 @@ class _Worker:
         sweep(job["scratch"])
         try:
             with Stage(task, job["scratch"]) as stage:
-                self._link.tell({"step": "staging"})
+                self._link.send({"step": "staging"})
                 staged = stage.fetch()
                 self._write(f"# staged in {stage.folder}\n")
                 self._stage = stage
@@ -160,8 +82,8 @@ class _Worker:
                 if done["code"]:
                     return done
                 if done["state"] != "done":
-                    return {**done, "error": stage.told(done["error"])}
-                self._link.tell({"step": "staging"})
+                    return {**done, "error": stage.renamed(done["error"])}
+                self._link.send({"step": "staging"})
                 stage.deliver(staged, job["overwrite"])
         except FastsigError as error:
             state = error.state if isinstance(error, StagingError) else state_of(4, str(error))
@@ -180,7 +102,7 @@ class _Worker:
             return {**made, "state": "failed", "error": wrong}
         for step in task.steps:
             made["step"] = step.command
-            self._link.tell({"step": step.command})
+            self._link.send({"step": step.command})
             made["code"] = self._run(step, job, memory)
             if made["code"]:
                 _remove_passing(task)
@@ -190,13 +112,13 @@ class _Worker:
     def _finish(self, task: Task, made: dict[str, Any]) -> dict[str, Any]:
         """See that all products are there, and remove those that are not kept."""
         try:
-            found, absent = products.stat_products(task.folder, products.names_of(task))
+            made_now, absent = products.stat_products(task.folder, products.names_of(task))
         except OSError as error:
             return {**made, "state": "failed", "error": f"{error.filename}: {error.strerror}"}
         _remove_passing(task)
         if absent:
             return {**made, "state": "failed", "error": f"{absent}: was not made"}
-        return {**made, "outputs": found, "state": "done", "step": ""}
+        return {**made, "outputs": made_now, "state": "done", "step": ""}
 
     def _run(self, step: Step, job: dict[str, Any], memory: int | None) -> int:
         import logging
@@ -274,9 +196,9 @@ def _remove_passing(task: Task) -> None:
     """Remove the products of steps that are not kept."""
     kept = set(products.names_of(task))
     for name in set(products.names_of(task, kept=False)) - kept:
-        for each in products.existing(task.folder, name):
+        for present in products.existing(task.folder, name):
             with contextlib.suppress(OSError):
-                os.unlink(os.path.join(task.folder, each))
+                os.unlink(os.path.join(task.folder, present))
 
 
 def _forget_peak() -> None:
@@ -316,7 +238,7 @@ def main() -> None:
     from fastsig import threads
     from fastsig.memory import resident_bytes
 
-    link = _Link()
+    link = Link()
     hello = link.orders.get()
     if hello is None:
         return
@@ -330,11 +252,11 @@ def main() -> None:
         stream = io.TextIOWrapper(io.BufferedWriter(log), "utf-8", "backslashreplace",
                                   line_buffering=True, write_through=True)
         setattr(sys, name, stream)
-    link.tell({"ready": os.getpid(), "resident": resident_bytes()})
+    link.send({"ready": os.getpid(), "resident": resident_bytes()})
     while (order := link.orders.get()) is not None:
         link.busy = True
         done = worker.perform(order["job"], order["memory"])
-        link.tell({"done": done})
+        link.send({"done": done})
         log.start("")
         link.busy = False
 

@@ -16,7 +16,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from fastsig.batch.ledger.journal import FOLDER, host_name
+from fastsig.batch.ledger.folder import FOLDER, host_name
 from fastsig.errors import OutputError
 
 __all__ = ["Claim", "living"]
@@ -111,8 +111,8 @@ def living(folder: str) -> list[_Holder]:
         names = sorted(name for name in os.listdir(claims) if not name.startswith("."))
     except OSError:
         return []
-    found = [_lives(os.path.join(claims, name), name) for name in names]
-    return [holder for holder in found if holder is not None]
+    holders = [_lives(os.path.join(claims, name), name) for name in names]
+    return [holder for holder in holders if holder is not None]
 
 
 def _meet(one: str, other: str) -> bool:

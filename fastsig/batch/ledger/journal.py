@@ -12,130 +12,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import secrets
-import socket
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, replace
 from typing import Any
 
+from fastsig.batch.ledger.folder import FOLDER, host_name
+from fastsig.batch.ledger.records import DEFAULTS, Record, journals, read_records
 from fastsig.errors import OutputError
 
-__all__ = ["FOLDER", "Ledger", "Product", "Record", "host_name", "log_path", "read_records"]
-
-#: Folder within the output folder.
-FOLDER = ".fastsig-batch"
+__all__ = ["Ledger"]
 
 _MANY = 32  # journals, from which on a run puts them together at its end
 _RESERVE = 2**10  # bytes a task that are kept free for its records
 _MOST_RESERVED = 2**24
-
-#: Name relative to the output folder, size, mtime in ns; -1 for both where it is not made yet.
-Product = tuple[str, int, int]
-
-
-@dataclass(frozen=True)
-class Record:
-    """A line of a journal: a task came to a state.
-
-    Parameters
-    ----------
-    task, state, name : str
-        Id of the task, one of `STATES`, the task's name.
-    attempt, seq : int
-        Which time it is tried; number in the order of all that the writer knew of.
-    at : float
-        Unix time, for people.
-    host, pid
-        Of the writer.
-    outputs : tuple of Product
-        Names that it is to make (running), or what it made (done).
-    error : str
-        Why it is not done, one line.
-    step : str
-        Command that ended it.
-    code : int
-        Exit code of that command; negative where a signal ended its process.
-    seconds, peak_bytes, deaths
-        Wall time, most memory, and how many worker processes died of it since it was chosen.
-    """
-
-    task: str
-    state: str
-    name: str = ""
-    attempt: int = 0
-    seq: int = 0
-    at: float = 0.0
-    host: str = ""
-    pid: int = 0
-    outputs: tuple[Product, ...] = ()
-    error: str = ""
-    step: str = ""
-    code: int = 0
-    seconds: float = 0.0
-    peak_bytes: int = 0
-    deaths: int = 0
-
-    @property
-    def order(self) -> tuple[int, int, float]:
-        """What a later record of the same task has more of."""
-        return self.attempt, self.seq, self.at
-
-
-_DEFAULTS = {field.name: field.default for field in fields(Record)}
-
-
-def host_name() -> str:
-    """The name of the host, in characters that names of files can have."""
-    return re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname()) or "host"
-
-
-def log_path(folder: str, name: str, task: str) -> str:
-    """The log of a task, within an output folder."""
-    plain = re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".")[:100]
-    return os.path.join(folder, FOLDER, "logs", f"{plain or 'task'}-{task[:16]}.log")
-
-
-def read_records(folder: str) -> Iterator[Record]:
-    """All records of an output folder, in no order; torn lines are left out."""
-    journals, lines = os.path.join(folder, FOLDER, "journal"), []
-    for left in reversed(range(10)):
-        try:
-            lines = [line for name in _journals(journals)
-                     for line in _lines(os.path.join(journals, name))]
-            break
-        except FileNotFoundError:  # put together with others since the folder was listed
-            if not left:
-                raise
-    for line in lines:
-        record = _parse(line)
-        if record is not None:
-            yield record
-
-
-def _journals(folder: str) -> list[str]:
-    try:
-        return sorted(name for name in os.listdir(folder) if name.endswith(".jsonl"))
-    except FileNotFoundError:
-        return []
-
-
-def _lines(path: str) -> list[bytes]:
-    with open(path, "rb") as file:
-        return file.read().split(b"\n")[:-1]  # what follows the last line's end is torn
-
-
-def _parse(line: bytes) -> Record | None:
-    try:
-        values = json.loads(line)
-        outputs = tuple((str(name), int(size), int(mtime))
-                        for name, size, mtime in values.pop("outputs", ()))
-        return Record(outputs=outputs,
-                      **{key: value for key, value in values.items() if key in _DEFAULTS})
-    except (ValueError, TypeError, AttributeError):
-        return None
 
 
 class Ledger:
@@ -233,7 +124,7 @@ class Ledger:
                              pid=os.getpid())
             self._take(record)
             values = {key: value for key, value in asdict(record).items()
-                      if value != _DEFAULTS[key]}
+                      if value != DEFAULTS[key]}
             line = json.dumps(values, separators=(",", ":"), ensure_ascii=False)
             self._unwritten.append(line.encode("utf-8", "backslashreplace") + b"\n")
             self._write()
@@ -287,12 +178,12 @@ class Ledger:
         folder = os.path.dirname(self.path)
         if not os.path.getsize(self.path):
             os.unlink(self.path)
-        if alone and len(_journals(folder)) > _MANY:
+        if alone and len(journals(folder)) > _MANY:
             self._compact(folder)
 
     def _compact(self, folder: str) -> None:
         """Put the latest records into one new journal, and remove those that it stands for."""
-        old = _journals(folder)
+        old = journals(folder)
         kept = {id(record): record for record in (*self._owners.values(), *self.records.values())}
         name = f"{host_name()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
         path = os.path.join(folder, name)
@@ -308,9 +199,9 @@ class Ledger:
             with contextlib.suppress(OSError):
                 os.unlink(f"{path}.part")
             return
-        for each in old:
+        for name in old:
             with contextlib.suppress(OSError):
-                os.unlink(os.path.join(folder, each))
+                os.unlink(os.path.join(folder, name))
 
     def sweep(self, keep: str) -> None:
         """Remove what dead writers kept free, not `keep`'s; for who knows that no other lives."""

@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from fastsig.batch.engines.jobs import Limits, Stop
-from fastsig.batch.ledger.claims import Claim, living
-from fastsig.batch.ledger.journal import Ledger, Product, Record, log_path
+from fastsig.batch.ledger.claims import living
+from fastsig.batch.ledger.folder import log_path
+from fastsig.batch.ledger.journal import Ledger
+from fastsig.batch.ledger.records import Record
 from fastsig.batch.ledger.states import STATES
-from fastsig.batch.running.choosing import stale_products
-from fastsig.batch.running.run import Watcher, damaged, stopping
-from fastsig.batch.running.verification import find_damage
 from fastsig.batch.tasks import products
-from fastsig.batch.tasks.survey import Task
+from fastsig.batch.tasks.model import Task
+from fastsig.batch.tasks.products import Product
 
-__all__ = ["Row", "Status", "status", "verify"]
+__all__ = ["Row", "Status", "stale_products", "status"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Row:
 class Status:
     """Rows of tasks, products on the disk that none of them has, and who is at work there.
 
-    `signal_code` is 130, 143 or 129 where a verification was told to stop, else 0.
+    `signal_code` is 130, 143 or 129 where a verification was stopped by a signal, else 0.
     """
 
     rows: tuple[Row, ...]
@@ -56,8 +55,8 @@ class Status:
     @property
     def counts(self) -> dict[str, int]:
         """Tasks by state, in the order of `STATES`."""
-        found = Counter(row.state for row in self.rows)
-        return {state: found[state] for state in STATES if found[state]}
+        counts = Counter(row.state for row in self.rows)
+        return {state: counts[state] for state in STATES if counts[state]}
 
     @property
     def code(self) -> int:
@@ -116,25 +115,11 @@ def _row(task: Task, last: Record | None, alive: Iterable[tuple[str, int]]) -> R
                log if os.path.exists(log) else "")
 
 
-def verify(tasks: Sequence[Task], folder: str | os.PathLike[str], *, workers: int | None = None,
-           limits: Limits | None = None, node_cache: bool = True,
-           watcher: Watcher | None = None) -> Status:
-    """Read the products of finished tasks whole; what is wrong becomes ``damaged`` in the ledger.
-
-    Raises
-    ------
-    OutputError
-        Where a run is at work in the folder.
-    """
-    base, stop, watcher = os.path.abspath(folder), Stop(), watcher or Watcher()
-    with stopping(stop, watcher), Claim(base) as claim:
-        ledger = Ledger(base)
-        ledger.begin(len(tasks))
-        try:
-            for record, line in find_damage(tasks, ledger, workers=workers, limits=limits,
-                                            node_cache=node_cache, stop=stop):
-                ledger.append(damaged(record, line))
-                watcher.told(line)
-        finally:
-            ledger.close(alone=claim.alone())
-    return replace(status(tasks, base), signal_code=stop.code)
+def stale_products(tasks: Iterable[Task], ledger: Ledger, folder: str) -> list[str]:
+    """Names of products on the disk that no task of these has, and that a batch made."""
+    current = {name for task in tasks for name in products.names_of(task, kept=False)}
+    ids = {task.id for task in tasks}
+    return sorted(
+        name for name, owner in ledger.products().items()
+        if owner.task not in ids and owner.state == "done" and name not in current
+        and os.path.lexists(os.path.join(folder, name)))

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastsig.batch.planning import trials
 from fastsig.batch.planning.trials import Trial
-from fastsig.batch.tasks.survey import Task
+from fastsig.batch.tasks.model import Task
 
 __all__ = ["Kind", "kinds_of", "size_text", "total_of"]
 
@@ -69,9 +69,10 @@ def kinds_of(pairs: Pairs, words: Mapping[str, str], trial: bool,
         groups.setdefault(_key(task, size), []).append((task, size))
     ordered = sorted(groups.values(), key=lambda group: -sum(size for _, size in group))
     asked = [_Asked(group, words, trial) for group in ordered[:_MOST_KINDS]]
-    kinds = [each.kind(group, recorded) for each, group in zip(asked, ordered, strict=False)]
+    kinds = [example.kind(group, recorded)
+             for example, group in zip(asked, ordered, strict=False)]
     for group in ordered[_MOST_KINDS:]:
-        near = min(asked, key=lambda each: abs(each.size - group[0][1]))
+        near = min(asked, key=lambda example: abs(example.size - group[0][1]))
         kinds.append(near.kind(group, recorded))
     return kinds
 
@@ -91,35 +92,35 @@ class _Asked:
         middle = sorted(group, key=lambda pair: pair[1])[len(group) // 2]
         for task, size in [middle, *(pair for pair in group if pair is not middle)][:_TRIES]:
             self.task, self.size = task, size
-            self.told = trials.ask_commands(task, words)
+            self.stated = trials.ask_commands(task, words)
             self.trial = Trial()
-            if trial and not self.told.error:
-                self.trial = trials.try_task(task, size, words, sum(self.told.bytes_out.values()))
-            if self.told.code not in (3, 70) and self.trial.code not in (3, 70):
+            if trial and not self.stated.error:
+                self.trial = trials.try_task(task, size, words, sum(self.stated.bytes_out.values()))
+            if self.stated.code not in (3, 70) and self.trial.code not in (3, 70):
                 break
 
     def kind(self, group: Pairs, recorded: Sequence[tuple[int, float]]) -> Kind:
         """The kind of a group, by what is known of this task."""
         sizes = [size for _, size in group]
-        error, code = ((self.told.error, self.told.code) if self.told.error else
+        error, code = ((self.stated.error, self.stated.code) if self.stated.error else
                        (self.trial.error, self.trial.code))
         kept, gone = self._bytes_out(sizes)
         seconds, how = self._seconds(sizes, recorded)
         return Kind(len(group), sum(sizes), self.task.name, kept, gone, self._memory(),
-                    self.told.memory, seconds, self._how(how), error, code)
+                    self.stated.memory, seconds, self._how(how), error, code)
 
     def _memory(self) -> int | None:
         """What a trial took that was long enough to fill all buffers, else the commands' plan."""
         if not self.trial.runs:
-            return self.told.memory
+            return self.stated.memory
         longest = max(self.trial.runs)
         filled = longest.bytes_in >= 0.99 * min(self.size, self.most)
-        return max(longest.peak_bytes, 0 if filled else self.told.memory or 0)
+        return max(longest.peak_bytes, 0 if filled else self.stated.memory or 0)
 
     def _bytes_out(self, sizes: Sequence[int]) -> tuple[int | None, int | None]:
         """Bytes that stay of all, and those of one that do not."""
-        each = [self._step_bytes(index) for index in range(len(self.task.steps))]
-        totals = [None if made is None else [made(size) for size in sizes] for made in each]
+        laws = [self._step_bytes(index) for index in range(len(self.task.steps))]
+        totals = [None if law is None else [law(size) for size in sizes] for law in laws]
         kept = total_of(None if total is None else sum(total)
                       for total, step in zip(totals, self.task.steps, strict=True) if step.keep)
         gone = total_of(None if total is None else max(total)
@@ -129,7 +130,7 @@ class _Asked:
 
     def _step_bytes(self, index: int) -> Any:
         """A function from bytes of the input to bytes of a step's products, or None."""
-        bound = self.told.bytes_out.get(index)
+        bound = self.stated.bytes_out.get(index)
         runs = self.trial.runs
         if not runs:
             return None if bound is None else lambda size: round(bound * size / max(1, self.size))
@@ -151,7 +152,7 @@ class _Asked:
 
     def _how(self, time_from: str) -> str:
         """How all this was found out."""
-        parts = ["by the commands' own plan"] if self.told.bytes_out else []
+        parts = ["by the commands' own plan"] if self.stated.bytes_out else []
         if self.trial.runs:
             longest = max(run.bytes_in for run in self.trial.runs)
             share = "all" if longest >= self.size else "the first"
@@ -170,8 +171,8 @@ def _line(points: Sequence[tuple[float, float]]) -> Any:
 
 def total_of(values: Iterable[Any]) -> Any:
     """The sum, or None where some value is not known."""
-    found = list(values)
-    return None if None in found else sum(found)
+    known = list(values)
+    return None if None in known else sum(known)
 
 
 def size_text(n: int | None) -> str:

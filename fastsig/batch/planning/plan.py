@@ -14,7 +14,7 @@ from typing import Any
 
 from fastsig.batch.planning.kinds import Kind, kinds_of, size_text, total_of
 from fastsig.batch.tasks.input_files import look
-from fastsig.batch.tasks.survey import Task
+from fastsig.batch.tasks.model import Task
 from fastsig.cli.common import plural
 from fastsig.errors import FastsigError, OutputError, PlanError, UsageError
 
@@ -75,8 +75,8 @@ class Plan:
     @property
     def memory(self) -> int | None:
         """Bytes of the largest task's process; None where that of some kind is not known."""
-        found = [kind.memory for kind in self.kinds]
-        return None if None in found or not found else max(each for each in found if each)
+        bytes_of = [kind.memory for kind in self.kinds]
+        return None if None in bytes_of or not bytes_of else max(filter(None, bytes_of))
 
     @property
     def seconds(self) -> float | None:
@@ -166,7 +166,7 @@ def plan(tasks: Sequence[Task], *, sizes: Sequence[int] | None = None, processes
         Whether to run the first seconds of one task of each kind: 128 MB of its input, more with
         many threads, for at most 2 minutes in each of two processes.
     recorded : sequence of (int, float), optional
-        Bytes and seconds of tasks that were done before: where there are some, they tell the time.
+        Bytes and seconds of tasks that were done before: where there are some, they give the time.
     machine_bytes : int, optional
         Memory that the processes share; that of this machine by default, 0 for no such bound.
 
@@ -179,8 +179,8 @@ def plan(tasks: Sequence[Task], *, sizes: Sequence[int] | None = None, processes
         raise UsageError("no tasks; allowed: 1 or more")
     if processes < 1 or (threads is not None and threads < 1):
         raise UsageError(f"processes = {processes}, threads = {threads}; allowed: 1 or more")
-    found = list(sizes) if sizes is not None else [_size(task) for task in tasks]
-    pairs = [(task, size) for task, size in zip(tasks, found, strict=True) if not task.refused]
+    known = list(sizes) if sizes is not None else [_size(task) for task in tasks]
+    pairs = [(task, size) for task, size in zip(tasks, known, strict=True) if not task.refused]
     words = {key: str(value) for key, value in (("workers", threads), ("memory", memory)) if value}
     folder = tasks[0].folder
     return Plan(
@@ -191,17 +191,17 @@ def plan(tasks: Sequence[Task], *, sizes: Sequence[int] | None = None, processes
 
 
 def _size(task: Task) -> int:
-    return sum(each.size for each in map(look, task.inputs) if each)
+    return sum(file.size for file in map(look, task.inputs) if file)
 
 
 def _machine_bytes() -> int:
     """Memory of this machine, or what its control group leaves of it."""
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         with open("/sys/fs/cgroup/memory.max") as file:
-            return min(found, int(file.read()))
+            return min(physical, int(file.read()))
     except (OSError, ValueError):  # "max", or no such group
-        return found
+        return physical
 
 
 def _free(folder: str) -> int:

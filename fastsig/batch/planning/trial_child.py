@@ -78,7 +78,7 @@ class _Trial:
                 self._call(step["command"], _words(step["argv"], self.inputs, inputs, span))
                 sizes.append(sum(map(_size, step["outputs"])))
         except BaseException as error:
-            self.result.update(error=_told(error), code=_code(error))
+            self.result.update(error=_text(error), code=_code(error))
             self.save()
             return False
         from fastsig.memory import peak_bytes
@@ -126,11 +126,11 @@ def _words(argv: Sequence[str], inputs: Sequence[str], given: Sequence[str], spa
 def _size(path: str) -> int:
     from fastsig.io.scan import scan_files
 
-    found = scan_files("[0-9]*".join(path.split("{file}"))) if "{file}" in path else [path]
-    return sum(map(os.path.getsize, found))
+    paths = scan_files("[0-9]*".join(path.split("{file}"))) if "{file}" in path else [path]
+    return sum(map(os.path.getsize, paths))
 
 
-def _told(error: BaseException) -> str:
+def _text(error: BaseException) -> str:
     text = error.format_message() if isinstance(error, click.ClickException) else str(error)
     return " ".join(text.split()) or type(error).__name__
 

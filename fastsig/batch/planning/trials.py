@@ -7,10 +7,8 @@ library hangs no more than the trial. All that a trial makes lies in a temporary
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -20,9 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastsig.batch.recipe.vocabulary import vocabulary
-from fastsig.batch.tasks.survey import Task
+from fastsig.batch.tasks.model import Task
+from fastsig.batch.tasks.relocation import relocated
 
-__all__ = ["Run", "Told", "Trial", "ask_commands", "elsewhere", "most_bytes", "try_task"]
+__all__ = ["Run", "Stated", "Trial", "ask_commands", "most_bytes", "try_task"]
 
 _PATIENCE_S = 120.0
 _UNIT_BYTES = 2**24  # of the input that a thread reads at once
@@ -49,13 +48,13 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Told:
+class Stated:
     """What the commands say by ``--dry-run``.
 
     Parameters
     ----------
     bytes_out : dict
-        Most bytes of each step that told them, by its index.
+        Most bytes of each step that stated them, by its index.
     memory : int or None
         Of the step that takes most.
     error, code
@@ -79,28 +78,8 @@ def _moved(task: Task) -> Iterator[tuple[str, list[dict[str, Any]]]]:
                 os.makedirs(os.path.dirname(name), exist_ok=True)
             steps.append({"command": step.command, "outputs": outputs,
                           "first": step.argv[-len(task.inputs):] == task.inputs,
-                          "argv": [elsewhere(word, task, folder) for word in step.argv]})
+                          "argv": [relocated(word, task, folder) for word in step.argv]})
         yield folder, steps
-
-
-def elsewhere(word: str, task: Task, folder: str) -> str:
-    """A word, with the temporary folder in place of the output folder."""
-    if word in task.inputs:
-        return word
-    option, sign, path = word.partition("=") if word.startswith("--") else ("", "", word)
-    for base, new in ((task.folder, folder), (glob.escape(task.folder), glob.escape(folder))):
-        inside = path.startswith(base + "/")
-        if inside and any(_made(path[len(base) + 1:], name) for step in task.steps
-                          for name in step.outputs):
-            return f"{option}{sign}{new}{path[len(base):]}"
-    return word
-
-
-def _made(name: str, output: str) -> bool:
-    """Whether a name in a word is that of an output, its fields not yet filled in."""
-    pattern = re.escape(glob.escape(output)).replace(r"\{file\}", ".*")
-    told = re.sub(r"\\\{\w+\\\}", ".*", re.escape(name))
-    return bool(re.fullmatch(told, output) or re.fullmatch(pattern, name))
 
 
 def _environment() -> dict[str, str]:
@@ -108,7 +87,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "MPLBACKEND": "agg"}
 
 
-def ask_commands(task: Task, words: Mapping[str, str], patience_s: float = _PATIENCE_S) -> Told:
+def ask_commands(task: Task, words: Mapping[str, str], patience_s: float = _PATIENCE_S) -> Stated:
     """What the commands that read the recordings plan by themselves.
 
     Parameters
@@ -132,14 +111,14 @@ def ask_commands(task: Task, words: Mapping[str, str], patience_s: float = _PATI
             if code is None:
                 continue
             if code:
-                return Told(sizes, memory, error, code)
+                return Stated(sizes, memory, error, code)
             records = json.loads(out)
             for record in records if isinstance(records, list) else [records]:
-                found = record.get("bytes", 0)
-                found = sum(found) if isinstance(found, list) else found
-                sizes[index] = sizes.get(index, 0) + found
+                stated = record.get("bytes", 0)
+                total = sum(stated) if isinstance(stated, list) else stated
+                sizes[index] = sizes.get(index, 0) + total
                 memory = max(memory or 0, record.get("memory_bytes", 0)) or None
-    return Told(sizes, memory)
+    return Stated(sizes, memory)
 
 
 def _ended(words: list[str], patience_s: float) -> tuple[int | None, str, str]:
@@ -176,21 +155,21 @@ def try_task(task: Task, size: int, words: Mapping[str, str], bytes_out: int = 0
         request = {"steps": steps, "inputs": list(task.inputs), "size": size,
                    "words": dict(words), "folder": folder,
                    "most": _within(folder, most_bytes(words), size, bytes_out)}
-        found: dict[str, Any] = {}
+        result: dict[str, Any] = {}
         for warm in (True, False):  # the first compiles, which takes memory too
             ended = _child({**request, "warm": warm}, patience_s)
             with contextlib.suppress(OSError, ValueError), open(
                     os.path.join(folder, "result.json"), encoding="utf-8") as file:
-                found = json.load(file)
-            if found.get("error") or ended is None:
+                result = json.load(file)
+            if result.get("error") or ended is None:
                 break
-        if ended is None and not found.get("runs"):
+        if ended is None and not result.get("runs"):
             return Trial((), f"did not end within {patience_s:.0f} s")
-        if ended and not found:
+        if ended and not result:
             return Trial((), f"its process ended with {ended}", 70)
-    runs = tuple(Run(each["bytes_in"], each["seconds"], tuple(each["bytes_out"]),
-                     each["peak_bytes"]) for each in found.get("runs", []))
-    return Trial(runs, found.get("error", ""), found.get("code", 0))
+    runs = tuple(Run(run["bytes_in"], run["seconds"], tuple(run["bytes_out"]),
+                     run["peak_bytes"]) for run in result.get("runs", []))
+    return Trial(runs, result.get("error", ""), result.get("code", 0))
 
 
 def most_bytes(words: Mapping[str, str]) -> int:

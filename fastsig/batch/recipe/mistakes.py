@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Notebook", "one_line"]
+__all__ = ["Mistakes", "one_line"]
 
 
 @dataclass
-class Notebook:
-    """Where mistakes are written down: what it is about, and a line for each.
+class Mistakes:
+    """The mistakes of a recipe, in the order in which they are found.
 
     Parameters
     ----------
@@ -25,8 +25,8 @@ class Notebook:
 
     def add(self, where: str, why: str, *value: Any) -> None:
         """Write down a mistake: its place, why, and the value where there is one."""
-        told = f" = {shown(value[0])}" if value else ""
-        self.lines.append(one_line(f"{self.path}: {where}{told}: {why}"))
+        given = f" = {shown(value[0])}" if value else ""
+        self.lines.append(one_line(f"{self.path}: {where}{given}: {why}"))
 
 
 def one_line(text: str) -> str:
@@ -43,7 +43,7 @@ def shown(value: Any) -> str:
     elif isinstance(value, list):
         text = f"[{', '.join(map(shown, value))}]"
     elif isinstance(value, Mapping):
-        text = f"{{ {', '.join(f'{key} = {shown(each)}' for key, each in value.items())} }}"
+        text = f"{{ {', '.join(f'{key} = {shown(item)}' for key, item in value.items())} }}"
     else:
         text = str(value)
     return text if len(text) <= 80 else f"{text[:60]} ... {text[-15:]}"

@@ -1,22 +1,21 @@
 """Names of products: templates with fields, and what a field may put into a path.
 
 A field never brings a separator, a leading dot or a control character: what headers and file names
-say is cleaned first. A name never leaves the output folder, not through ``..`` and not through a
-link.
+say is cleaned first. A name never leaves the output folder through ``..``; links are looked at
+where tasks are made.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-from fastsig.batch.recipe.vocabulary import nearest
+from fastsig.batch.recipe.suggestions import nearest
 from fastsig.errors import UsageError
 
-__all__ = ["BASIC", "FAST", "HEADER", "MOST_BYTES", "PROJECT", "check_inside", "check_template",
-           "clean", "fields_of", "fill", "of_group"]
+__all__ = ["BASIC", "FAST", "HEADER", "MOST_BYTES", "PROJECT", "check_template", "clean",
+           "fields_of", "fill", "known_fields", "of_group"]
 
 #: Fields of every recording.
 BASIC = ("stem", "name", "parent")
@@ -36,6 +35,12 @@ _FIELD = re.compile(r"\{([^{}]*)\}")
 def of_group(group: str) -> tuple[str, ...]:
     """Fields that names of files tell, by what makes a recording."""
     return {"fast": FAST, "project": PROJECT}.get(group, ())
+
+
+def known_fields(group: str) -> list[str]:
+    """Fields that names may have in the first step."""
+    header = [field for field in HEADER if (group, field) != ("project", "beam")]
+    return [*BASIC, *of_group(group), *header]
 
 
 def fields_of(template: str) -> list[str]:
@@ -120,31 +125,3 @@ def fill(template: str, fields: Mapping[str, str]) -> str:
                              "one")
     _check_relative(_FIELD.sub("x", path))
     return path
-
-
-def check_inside(folder: str, names: Iterable[str], known: dict[str, bool] | None = None) -> None:
-    """Refuse names that links lead out of a folder; `known` keeps what is found of sub-folders.
-
-    To be asked again right before something is written: links can appear.
-
-    Raises
-    ------
-    UsageError
-        Naming the link.
-    """
-    root = os.path.realpath(folder)
-    known = {} if known is None else known
-    for name in names:
-        path = os.path.join(folder, name)
-        above = os.path.dirname(path)
-        if above not in known:
-            known[above] = _within(root, os.path.realpath(above))
-        outside = not known[above] or (os.path.islink(path)
-                                       and not _within(root, os.path.realpath(path)))
-        if outside:
-            raise UsageError(f"{name}: a link leads out of the output folder {folder}, to "
-                             f"{os.path.realpath(path)}; allowed: what lies within")
-
-
-def _within(root: str, path: str) -> bool:
-    return path == root or path.startswith(root.rstrip("/") + "/")

@@ -5,36 +5,27 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from fastsig.batch.recipe import name_templates as names
-from fastsig.batch.recipe.parsing import RecipeStep, known_fields
-from fastsig.batch.recipe.vocabulary import (
-    READ,
-    Vocabulary,
-    commands,
-    nearest,
-    plain,
-    text_of,
-    vocabulary,
-)
+from fastsig.batch.recipe import name_templates
+from fastsig.batch.recipe.mistakes import Mistakes
+from fastsig.batch.recipe.model import RecipeStep
+from fastsig.batch.recipe.suggestions import nearest
+from fastsig.batch.recipe.values import plain, text_of
+from fastsig.batch.recipe.vocabulary import Vocabulary, commands, vocabulary
 from fastsig.errors import UsageError
 
-if TYPE_CHECKING:
-    from fastsig.batch.recipe.mistakes import Notebook
-    from fastsig.batch.recipe.parsing import Recipe
-
-__all__ = ["read_step"]
+__all__ = ["parse_step"]
 
 _OWN = ("command", "output", "input", "name", "keep")
 _PICTURES = ("view",)
 
 
-def read_step(table: Mapping[str, Any], number: int, before: list[RecipeStep], recipe: Recipe,
-              book: Notebook) -> RecipeStep:
-    """The step of a table; what is wrong with it goes into the book.
+def parse_step(table: Mapping[str, Any], number: int, before: list[RecipeStep], group: str,
+               folder: str, mistakes: Mistakes) -> RecipeStep:
+    """The step of a table.
 
     Parameters
     ----------
@@ -44,21 +35,24 @@ def read_step(table: Mapping[str, Any], number: int, before: list[RecipeStep], r
         Of the step, from 1.
     before : list of RecipeStep
         Those before.
-    recipe : Recipe
-        Whose inputs and folder are known.
-    book : Notebook
-        Where mistakes go.
+    group : str
+        What makes a recording of files, one of `fastsig.batch.recipe.model.GROUPS`.
+    folder : str
+        Absolute path of what files that options name are relative to.
+    mistakes : Mistakes
+        Takes what is wrong with the step.
     """
     where = f"step[{number}]"
     command = table.get("command")
-    if not isinstance(command, str) or command not in commands():
-        if command is None:
-            book.add(f"{where}.command", f"missing; allowed: {', '.join(commands())}")
-        else:
-            book.add(f"{where}.command", _no_command(str(command)), command)
-        return RecipeStep("", "", name=str(table.get("name") or command or number),
-                          source=len(before) - 1 if before else None)
-    return _Reader(table, where, before, recipe, book, vocabulary(command)).step()
+    if isinstance(command, str) and command in commands():
+        return _StepParser(table, where, before, group, folder, mistakes,
+                           vocabulary(command)).step()
+    if command is None:
+        mistakes.add(f"{where}.command", f"missing; allowed: {', '.join(commands())}")
+    else:
+        mistakes.add(f"{where}.command", _no_command(str(command)), command)
+    return RecipeStep("", "", name=str(table.get("name") or command or number),
+                      source=len(before) - 1 if before else None)
 
 
 def _no_command(command: str) -> str:
@@ -69,13 +63,14 @@ def _no_command(command: str) -> str:
     return f"no such command{nearest(command, commands())}"
 
 
-class _Reader:
-    """Reads one step."""
+class _StepParser:
+    """Parses one step."""
 
-    def __init__(self, table: Mapping[str, Any], where: str, before: list[RecipeStep],
-                 recipe: Recipe, book: Notebook, words: Vocabulary) -> None:
+    def __init__(self, table: Mapping[str, Any], where: str, before: list[RecipeStep], group: str,
+                 folder: str, mistakes: Mistakes, words: Vocabulary) -> None:
         self.table, self.where, self.before = table, where, before
-        self.recipe, self.book, self.vocabulary = recipe, book, words
+        self.group, self.folder = group, folder
+        self.mistakes, self.vocabulary = mistakes, words
         self.reads: list[tuple[str, str]] = []
         self.writes: list[tuple[str, str]] = []
 
@@ -83,9 +78,9 @@ class _Reader:
         name = self._name()
         source = self._source()
         above = self.before[source] if source is not None else None
-        known = list(above.fields) if above and above.fields else known_fields(
-            self.recipe.inputs.group)
-        known += [each for each in self.vocabulary.fields if each not in known]
+        known = list(above.fields) if above and above.fields else name_templates.known_fields(
+            self.group)
+        known += [field for field in self.vocabulary.fields if field not in known]
         words = self._options(known)
         output = self._template("output", self.table.get("output"), known)
         products = self._products()
@@ -93,43 +88,43 @@ class _Reader:
         return RecipeStep(
             self.vocabulary.name, output, self._keep(), name, source, tuple(words),
             tuple(self.reads), tuple(self.writes), products, varied,
-            tuple(each for each in known if each != "file"))
+            tuple(field for field in known if field != "file"))
 
     def _add(self, key: str, why: str, *value: Any) -> None:
-        self.book.add(f"{self.where}.{key}", why, *value)
+        self.mistakes.add(f"{self.where}.{key}", why, *value)
 
     def _name(self) -> str:
-        told = self.table.get("name", self.vocabulary.name)
-        taken = [each.name for each in self.before]
-        if not isinstance(told, str) or not told.strip() or told == "inputs":
-            self._add("name", "allowed: a text other than inputs", told)
-        elif told in taken and "name" in self.table:
-            self._add("name", "another step has it; allowed: names that differ", told)
-        return str(told)
+        name = self.table.get("name", self.vocabulary.name)
+        taken = [step.name for step in self.before]
+        if not isinstance(name, str) or not name.strip() or name == "inputs":
+            self._add("name", "allowed: a text other than inputs", name)
+        elif name in taken and "name" in self.table:
+            self._add("name", "another step has it; allowed: names that differ", name)
+        return str(name)
 
     def _source(self) -> int | None:
         """Which step's products are taken; those of the one before by default."""
-        told = self.table.get("input")
-        taken = [each.name for each in self.before]
-        if told is None:
+        source = self.table.get("input")
+        taken = [step.name for step in self.before]
+        if source is None:
             return len(taken) - 1 if taken else None
-        if told == "inputs":
+        if source == "inputs":
             return None
-        if not isinstance(told, str) or told not in taken:
+        if not isinstance(source, str) or source not in taken:
             known = ["inputs", *dict.fromkeys(taken)]
-            self._add("input", "no step before has this name" + nearest(str(told), known), told)
+            self._add("input", "no step before has this name" + nearest(str(source), known), source)
             return None
-        if taken.count(told) > 1:
-            self._add("input", "several steps are called so; give them a name each", told)
-        return len(taken) - 1 - taken[::-1].index(told)
+        if taken.count(source) > 1:
+            self._add("input", "several steps are called so; give them a name each", source)
+        return len(taken) - 1 - taken[::-1].index(source)
 
     def _keep(self) -> bool:
-        told = self.table.get("keep", True)
-        if not isinstance(told, bool) and "keep" in self.vocabulary.options:
+        keep = self.table.get("keep", True)
+        if not isinstance(keep, bool) and "keep" in self.vocabulary.options:
             return True  # the option of that name
-        if not isinstance(told, bool):
-            self._add("keep", "allowed: true or false", told)
-        return bool(told)
+        if not isinstance(keep, bool):
+            self._add("keep", "allowed: true or false", keep)
+        return bool(keep)
 
     def _options(self, known: list[str]) -> list[str]:
         """Words of all options of the command."""
@@ -147,7 +142,7 @@ class _Reader:
                 self._add(key, plain(error, str(value)), value)
         unknown = [key for key in self.table if key not in (*self.vocabulary.options, *_OWN)]
         meant = {key for key in self.vocabulary.required()
-                 if any(self.vocabulary.unknown(each).endswith(f"mean {key}?") for each in unknown)}
+                 if any(self.vocabulary.unknown(word).endswith(f"mean {key}?") for word in unknown)}
         for key in self.vocabulary.required():
             if key not in self.table and key not in meant:
                 self._add(key, f"missing; {self.vocabulary.name} takes it always")
@@ -155,42 +150,43 @@ class _Reader:
 
     def _option(self, key: str, value: Any, known: list[str]) -> list[str]:
         if key in self.vocabulary.written:
-            names.check_template(value, [each for each in known if each != "file"])
+            name_templates.check_template(value, [field for field in known if field != "file"])
             _check_picture(key, value)
             self.writes.append((key, value))
             return []
-        if key in READ and (key != "tcal" or self._is_table(value)):
+        if key in self.vocabulary.read and (
+                not self.vocabulary.may_be_value(key) or self._is_path(value)):
             self._check_read(text_of(value), known)
             self.reads.append((key, value))
             return []
         return self.vocabulary.words(key, value)
 
-    def _is_table(self, value: Any) -> bool:
-        """Whether a value of ``tcal`` is a path, not temperatures."""
+    def _is_path(self, value: Any) -> bool:
+        """Whether the value of an option that takes values too is a path."""
         return isinstance(value, str) and ("{" in value or os.path.exists(self._near(value)))
 
     def _near(self, path: str) -> str:
-        return os.path.join(self.recipe.folder, os.path.expanduser(path))
+        return os.path.join(self.folder, os.path.expanduser(path))
 
     def _check_read(self, path: str, known: list[str]) -> None:
-        names.check_template(path, known, outside=True)
-        if not names.fields_of(path) and not os.path.exists(self._near(path)):
+        name_templates.check_template(path, known, outside=True)
+        if not name_templates.fields_of(path) and not os.path.exists(self._near(path)):
             there = glob.glob(os.path.join(glob.escape(os.path.dirname(self._near(path))), "*"))
             near = nearest(os.path.basename(path), map(os.path.basename, there))
             raise UsageError(f"no such file{near if near.startswith('; did') else ''}")
 
-    def _template(self, key: str, told: Any, known: list[str]) -> str:
-        if told is None:
+    def _template(self, key: str, template: Any, known: list[str]) -> str:
+        if template is None:
             self._add(key, "missing; allowed: a name such as {stem}.h5")
             return ""
         try:
-            names.check_template(told, known)
+            name_templates.check_template(template, known)
             if self.vocabulary.name in _PICTURES:
-                _check_picture("picture", told)
+                _check_picture("picture", template)
         except UsageError as error:
-            self._add(key, plain(error, str(told)), told)
+            self._add(key, plain(error, str(template)), template)
             return ""
-        return str(told)
+        return str(template)
 
     def _products(self) -> tuple[dict[str, str], ...]:
         """Fields of the products of one run."""
@@ -200,23 +196,23 @@ class _Reader:
                 continue
             try:
                 values = self.vocabulary.values(key, self.table[key])
-            except (UsageError, click.BadParameter):  # told already
+            except (UsageError, click.BadParameter):  # a mistake of its option
                 continue
-            products = [{**each, key: value} for each in products for value in values]
+            products = [{**product, key: value} for product in products for value in values]
         return tuple(products)
 
     def _varied(self, output: str, products: tuple[dict[str, str], ...], above: RecipeStep | None
                 ) -> tuple[str, ...]:
         """Fields by which products of one task differ, which must be in the names."""
-        own = [key for key in products[0] if len({each[key] for each in products}) > 1]
+        own = [key for key in products[0] if len({product[key] for product in products}) > 1]
         inherited = [key for key in (above.varied if above else ()) if key not in own]
         for template, keys in [(output, [*own, *inherited]),
                                *((path, inherited) for _, path in self.writes)]:
-            missing = [key for key in keys if key not in names.fields_of(template)]
+            missing = [key for key in keys if key not in name_templates.fields_of(template)]
             if template and missing:
                 name = next((key for key, path in self.writes if path is template), "output")
-                told = ", ".join(f"{{{key}}}" for key in missing)
-                self._add(name, f"one name for several products; allowed: a name with {told} in "
+                fields = ", ".join(f"{{{key}}}" for key in missing)
+                self._add(name, f"one name for several products; allowed: a name with {fields} in "
                           "it", template)
         return (*inherited, *own)
 

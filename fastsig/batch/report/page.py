@@ -1,46 +1,25 @@
-"""One HTML page of what became of a batch: totals, and a row a task; opens from disk, anywhere.
-
-Names, headers and messages in it are hostile: all text is escaped by `fastsig.view.page._html`,
-links are relative paths in percent signs, and the page's policy runs the project's script alone.
-"""
+"""One HTML page of what became of a batch: totals, and a row a task; opens from disk, anywhere."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
-import time
-import unicodedata
 from collections.abc import Iterator, Sequence
-from html import escape
-from urllib.parse import quote
 
-from fastsig.batch.ledger.journal import FOLDER
-from fastsig.batch.ledger.states import STATES
-from fastsig.batch.ledger.status import Row, Status, status
+from fastsig.batch.ledger.folder import FOLDER
+from fastsig.batch.ledger.status import status
+from fastsig.batch.report.layout import GENERATOR, page_of
 from fastsig.batch.report.thumbnails import Thumbnails
-from fastsig.batch.tasks.survey import Task
+from fastsig.batch.tasks.model import Task
 from fastsig.errors import OutputError
 
-__all__ = ["NAME", "GENERATOR", "check_page", "page_of", "write_report"]
+__all__ = ["NAME", "check_page", "write_report"]
 
 #: Of the page in the output folder.
 NAME = "report.html"
-#: What a page tells that may be replaced.
-GENERATOR = "fastsig batch report"
 
-_MOST_PICTURES = 3_300_000  # characters of all thumbnails: 300 as large as they get
-_MOST_ROWS = 20_000
-_MOST_CAUSES = 8_000_000  # characters; beyond, causes are cut
-_CUT = 300
-_MOST_NAMES = 200  # stale products, and products of one task that are linked
 _SECONDS = 60.0  # for thumbnails
-_COLUMNS = ("", "task", "state", "time (s)", "memory (MB)", "tries", "ended (UTC)", "products",
-            "cause")
-
-#: How states look: what is done, what went wrong, what a run takes up again, what is to come.
-_KINDS = {"done": "good", "waiting": "idle", "running": "busy", "killed": "again",
-          "preempted": "again", "abandoned": "again"}
 
 
 def write_report(
@@ -125,7 +104,7 @@ def check_page(path: str, tasks: Sequence[Task], *, overwrite: bool = False) -> 
 
 @contextlib.contextmanager
 def _in_turn(folder: str) -> Iterator[None]:
-    """One after the other, so that the last page tells the last state; where locks are known."""
+    """One after the other, so that the last page has the last state; where locks are known."""
     descriptor = -1
     with contextlib.suppress(OSError):
         descriptor = os.open(os.path.join(folder, FOLDER, "report"),
@@ -136,194 +115,3 @@ def _in_turn(folder: str) -> Iterator[None]:
     finally:
         if descriptor >= 0:
             os.close(descriptor)
-
-
-def page_of(told: Status, folder: str, where: str, *, title: str = "batch",
-            thumbnails: Thumbnails | None = None, seconds: float = 0.0,
-            reload: float | None = None) -> bytes:
-    """The page of a status, with links that hold from the folder `where`."""
-    from fastsig.view.page._html import document
-
-    rows = sorted(told.rows, key=_rank)
-    shown = rows[:_MOST_ROWS]
-    table = _Table(folder, where, thumbnails or Thumbnails(), seconds)
-    lines = "".join(map(table.line, shown))
-    notes = table.notes
-    if len(rows) > len(shown):
-        notes.append(f"{len(rows) - len(shown)} more tasks, all {rows[-1].state} as the last, are "
-                     "left out: batch status tells them.")
-    live = "" if reload is None or not told.workers else f' data-reload="{max(1, round(reload))}"'
-    head = "".join(f"<th scope=col>{escape(name)}</th>" for name in _COLUMNS)
-    told_notes = "".join(f"<p class=told>{escape(note)}</p>\n" for note in notes)
-    body = (f"{_totals(told)}{_bar(told)}{_facts(told)}{told_notes}"
-            f"<main{live}><table class=tasks><thead><tr>{head}</tr></thead>\n<tbody>\n{lines}"
-            f"</tbody></table></main>\n{_stale(told)}")
-    lead = f"{folder} · written {_utc(time.time())} UTC"
-    return document(_plain(title), body, ("report.js",), lead=_plain(lead),
-                    styles=("report.css",), generator=GENERATOR)
-
-
-def _rank(row: Row) -> tuple[int, int, str]:
-    """What went wrong first, then what is at work, to come, done."""
-    kinds = ("bad", "again", "busy", "idle", "good")
-    return kinds.index(_kind(row.state)), list(STATES).index(row.state), row.name
-
-
-def _kind(state: str) -> str:
-    return _KINDS.get(state, "bad")
-
-
-def _plain(text: str) -> str:
-    """Text that can be encoded and does not turn the lines around it."""
-    text = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(repr(each)[1:-1] if unicodedata.category(each) in ("Cc", "Cf") else each
-                   for each in text) if not text.isprintable() else text
-
-
-def _text(text: str) -> str:
-    return escape(_plain(text))
-
-
-def _utc(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at))
-
-
-def _totals(told: Status) -> str:
-    """The counts; the script makes buttons of them that filter."""
-    items = [f'<li data-state="" class=all><b>{len(told.rows)}</b> tasks</li>']
-    for state, n in told.counts.items():
-        meaning = escape(STATES[state].meaning)
-        items.append(f'<li data-state="{state}" class={_kind(state)} title="{meaning}">'
-                     f"<b>{n}</b> {state}</li>")
-    return f"<ul class=totals>{''.join(items)}</ul>\n"
-
-
-def _bar(told: Status) -> str:
-    """Shares of the states; attributes of SVG, as the policy allows no styles."""
-    at, parts = 0.0, []
-    kinds = dict.fromkeys(("good", "busy", "bad", "again", "idle"), 0)
-    for state, n in told.counts.items():
-        kinds[_kind(state)] += n
-    for kind, n in kinds.items():
-        width = 1000 * n / max(1, len(told.rows))
-        parts.append(f'<rect x="{at:.2f}" width="{width:.2f}" height="10" class="{kind}"/>')
-        at += width
-    return (f'<svg class=bar viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" '
-            f'aria-label="shares of the states">{"".join(parts)}</svg>\n')
-
-
-def _facts(told: Status) -> str:
-    rows = [row for row in told.rows if row.at]
-    size = sum(size for row in told.rows if row.state == "done" for _, size, _ in row.outputs)
-    parts = [f"{sum(row.seconds for row in rows):.1f} s of work", f"{_size(size)} of products"]
-    if rows:
-        parts.append(f"most memory of a task {_size(max(row.peak_bytes for row in rows))}")
-        parts.append(f"last record {_utc(max(row.at for row in rows))} UTC")
-        hosts = sorted({row.host for row in rows})
-        parts.append(f"recorded on {', '.join(hosts[:5])}"
-                     + (f" and {len(hosts) - 5} more hosts" if len(hosts) > 5 else ""))
-    parts.append(f"at work: {', '.join(told.workers)}" if told.workers else "no run is at work")
-    return f"<p class=lead>{_text(' · '.join(parts))}</p>\n"
-
-
-def _stale(told: Status) -> str:
-    if not told.stale:
-        return ""
-    names = "".join(f"<li>{_text(name)}</li>" for name in told.stale[:_MOST_NAMES])
-    more = len(told.stale) - _MOST_NAMES
-    return (f"<details><summary>Stale products ({len(told.stale)}): no task of the recipe makes "
-            f"them</summary><ul>{names}</ul>{f'<p>and {more} more</p>' if more > 0 else ''}"
-            "</details>\n")
-
-
-def _size(n: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if n < 1000:
-            return f"{n:.3g} {unit}"
-        n /= 1000
-    return f"{n:.3g} TB"
-
-
-class _Table:
-    """Rows, and how much of the page they have used up."""
-
-    def __init__(self, folder: str, where: str, thumbnails: Thumbnails, seconds: float) -> None:
-        self._folder, self._where, self._thumbnails = folder, where, thumbnails
-        self._until = time.monotonic() + seconds
-        self._pictures, self._causes = _MOST_PICTURES, _MOST_CAUSES
-        self._without = self._cut = 0
-
-    @property
-    def notes(self) -> list[str]:
-        """What was left out."""
-        notes = []
-        if self._without:
-            notes.append(f"Pictures of {self._without} finished tasks are not here: they are not "
-                         f"made yet, or those above take {_MOST_PICTURES / 1e6:g} MB, the most "
-                         "that all may.")
-        if self._cut:
-            notes.append(f"{self._cut} causes are cut: their logs have them whole.")
-        return notes
-
-    def line(self, row: Row) -> str:
-        """A row of the table."""
-        kind = _kind(row.state)
-        ended = row.state not in ("waiting", "running") and row.at
-        cells = [
-            f"<td>{self._picture(row)}</td>", f"<th scope=row>{self._name(row)}</th>",
-            f"<td><span class={kind}>{row.state}</span></td>",
-            _number(row.seconds, f"{row.seconds:.2f}"),
-            _number(row.peak_bytes, f"{row.peak_bytes / 1e6:.0f}"),
-            _number(row.attempt, str(row.attempt)),
-            _number(row.at if ended else 0, _utc(row.at).replace(" ", " ")),
-            f"<td>{self._products(row)}</td>", f"<td>{self._cause(row)}</td>"]
-        return f"<tr data-state={row.state}>{''.join(cells)}</tr>\n"
-
-    def _href(self, path: str) -> str:
-        """A relative link: no scheme can stand in it, and no quote."""
-        return "./" + quote(os.fsencode(os.path.relpath(path, self._where)))
-
-    def _picture(self, row: Row) -> str:
-        key, text = self._thumbnails.of(row, self._folder, self._until)
-        if text is None or len(text) > self._pictures:
-            self._without += 1
-        if not text or len(text) > self._pictures:
-            return ""
-        self._pictures -= len(text)
-        target = next((name for name, _, _ in row.outputs if name.lower().endswith(".png")),
-                      row.outputs[0][0])
-        return (f'<a href="{self._href(os.path.join(self._folder, target))}"><img alt="" '
-                f'loading=lazy data-key="{key}" src="data:image/webp;base64,{text}"></a>')
-
-    def _name(self, row: Row) -> str:
-        """Name, inputs, log."""
-        first = os.path.basename(row.inputs[0]) if row.inputs else ""
-        more = f" and {len(row.inputs) - 1} more" if len(row.inputs) > 1 else ""
-        title = _text("\n".join(row.inputs[:20]).replace("\n", " · "))
-        log = f' · <a href="{self._href(row.log)}">log</a>' if row.log else ""
-        return (f"{_text(row.name)}<small title=\"{title}\">{_text(first + more)}{log}</small>")
-
-    def _products(self, row: Row) -> str:
-        there = [(name, size) for name, size, _ in row.outputs if size >= 0]
-        links = [f'<a href="{self._href(os.path.join(self._folder, name))}">{_text(name)}</a> '
-                 f"<small>{_size(size)}</small>" for name, size in there[:_MOST_NAMES]]
-        if len(there) > _MOST_NAMES:
-            links.append(f"and {len(there) - _MOST_NAMES} more")
-        return "<br>".join(links)
-
-    def _cause(self, row: Row) -> str:
-        """Why it is not done, in full as long as there is room."""
-        cause = row.error
-        if not cause:
-            return ""
-        if len(cause) > max(_CUT, self._causes):
-            self._cut += 1
-            cause = f"{cause[:_CUT]} ..."
-        self._causes -= len(cause)
-        step = f"<small>{_text(row.step)}</small> " if row.step else ""
-        return f"<div class=cause>{step}{_text(cause)}</div>"
-
-
-def _number(value: float, text: str) -> str:
-    """A cell that is sorted by its number; empty where there is none."""
-    return f'<td data-sort="{value:.10g}">{text}</td>' if value else "<td></td>"

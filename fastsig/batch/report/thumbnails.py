@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.batch.ledger.journal import Product
 from fastsig.batch.ledger.status import Row
+from fastsig.batch.tasks.products import Product
 
 __all__ = ["Thumbnails", "thumbnail"]
 
@@ -69,8 +69,8 @@ class Thumbnails:
 
 
 def _key(row: Row) -> str:
-    told = f"{row.task} {row.outputs}"
-    return hashlib.sha256(told.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    text = f"{row.task} {row.outputs}"
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
 def _kept(page: str) -> Iterator[tuple[str, str]]:
@@ -96,7 +96,7 @@ def thumbnail(folder: str, outputs: tuple[Product, ...]) -> bytes:
             warnings.simplefilter("ignore")
             try:
                 return _encoded(draw(path))
-            except Exception:  # no readable data: the row has no picture, and `verify` tells why
+            except Exception:  # no readable data: the row has no picture, and `verify` says why
                 continue
     return b""
 
@@ -145,12 +145,12 @@ def _rows(stream: Any, values: Callable[[Any], NDArray[Any]]) -> NDArray[np.floa
     count = max(1, min(n, _HEIGHT, _BYTES // row))
     starts = np.linspace(0, n, count, endpoint=False).astype(int)
     length = max(1, min(n // count, _BYTES // row // count))
-    end, found = time.monotonic() + _SECONDS, []
+    end, means = time.monotonic() + _SECONDS, []
     for start in starts:
-        found.append(_means(values(stream.read_block(int(start), length)), 0))
+        means.append(_means(values(stream.read_block(int(start), length)), 0))
         if time.monotonic() > end:
             break
-    return _narrowed(np.array(found))
+    return _narrowed(np.array(means))
 
 
 def _cube_map(path: str) -> NDArray[np.float64]:
@@ -159,9 +159,9 @@ def _cube_map(path: str) -> NDArray[np.float64]:
 
     cube = open_cube(path)
     n = cube.shape[0]
-    found = [np.asarray(cube.read(slice(int(chan), int(chan) + 1))[0], np.float64)
-             for chan in np.linspace(0, n, min(n, 8), endpoint=False)]
-    return _narrowed(_means(np.array(found), 0)[::-1])
+    channels = [np.asarray(cube.read(slice(int(chan), int(chan) + 1))[0], np.float64)
+                for chan in np.linspace(0, n, min(n, 8), endpoint=False)]
+    return _narrowed(_means(np.array(channels), 0)[::-1])
 
 
 def _bandpass(stream: Any) -> NDArray[np.float64]:

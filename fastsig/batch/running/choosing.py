@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from fastsig.batch.engines.jobs import Job
-from fastsig.batch.ledger.journal import Ledger, Record, log_path
+from fastsig.batch.ledger.folder import log_path
+from fastsig.batch.ledger.journal import Ledger
+from fastsig.batch.ledger.records import Record
 from fastsig.batch.ledger.states import STATES
 from fastsig.batch.tasks import products
-from fastsig.batch.tasks.survey import Task
+from fastsig.batch.tasks.model import Task
 
-__all__ = ["Choice", "choose", "stale_products"]
+__all__ = ["Choice", "choose"]
 
 
 @dataclass
@@ -98,26 +99,16 @@ def _taken(task: Task, ledger: Ledger, overwrite: bool, replace_stale: bool) -> 
     """Why a task may not make its products, and whether it replaces any."""
     there, kept = False, set(products.names_of(task))
     for name in products.names_of(task, kept=False):
-        for each in products.existing(task.folder, name):
+        for present in products.existing(task.folder, name):
             there = True
-            owner = ledger.owner(each) or ledger.owner(name)
+            owner = ledger.owner(present) or ledger.owner(name)
             if overwrite or (owner is not None and owner.task == task.id):
                 continue
             if owner is not None and name not in kept:
                 continue  # a dead run left it, between two steps
             if owner is None:
-                return f"{each}: exists, and is of no batch; --overwrite replaces it", True
+                return f"{present}: exists, and is of no batch; --overwrite replaces it", True
             if not replace_stale:
-                return (f"{each}: stale: made by another recipe, version or state of the inputs; "
-                        "--replace-stale makes it anew"), True
+                return (f"{present}: stale: made by another recipe, version or state of the "
+                        "inputs; --replace-stale makes it anew"), True
     return "", there
-
-
-def stale_products(tasks: Iterable[Task], ledger: Ledger, folder: str) -> list[str]:
-    """Names of products on the disk that no task of these has, and that a batch made."""
-    current = {name for task in tasks for name in products.names_of(task, kept=False)}
-    ids = {task.id for task in tasks}
-    return sorted(
-        name for name, owner in ledger.products().items()
-        if owner.task not in ids and owner.state == "done" and name not in current
-        and os.path.lexists(os.path.join(folder, name)))

@@ -11,21 +11,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from fastsig.batch.tasks.input_files import Found, Recording
-
-if TYPE_CHECKING:
-    from fastsig.batch.engines.jobs import Queue
-    from fastsig.batch.recipe.parsing import Recipe
-    from fastsig.batch.tasks.survey import Task
+from fastsig.batch.engines.job_queue import Queue
+from fastsig.batch.recipe.model import ParsedRecipe
+from fastsig.batch.tasks.input_files import FileStamp
+from fastsig.batch.tasks.model import Task
+from fastsig.batch.tasks.recordings import Recording
+from fastsig.batch.tasks.survey import survey
 
 __all__ = ["Follow"]
 
 _WRITTEN = (".part", ".tmp", ".partial")  # endings of what is being written
 _GLANCE = 0.2  # s between looks at whether the queue is still open
 
-Take = Callable[[Sequence["Task"], Sequence["Task"]], bool]
+Take = Callable[[Sequence[Task], Sequence[Task]], bool]
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Follow:
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : ParsedRecipe
     files : tuple of str, optional
         In place of the recipe's own.
     every : float
@@ -49,7 +48,7 @@ class Follow:
         Given tasks, those that are ours.
     """
 
-    recipe: Recipe
+    recipe: ParsedRecipe
     files: tuple[str, ...] | None = None
     every: float = 10.0
     quiet: float = 30.0
@@ -63,7 +62,7 @@ class Follow:
         return tuple(sorted({step.command for step in self.recipe.steps}))
 
     @contextlib.contextmanager
-    def looking(self, queue: Queue, take: Take, told: Callable[[str], None]) -> Iterator[None]:
+    def looking(self, queue: Queue, take: Take, note: Callable[[str], None]) -> Iterator[None]:
         """Look, on a thread of its own, while the queue is open and held.
 
         Parameters
@@ -72,11 +71,11 @@ class Follow:
             Held; let go when following ends.
         take : callable
             Given all tasks and the new ones; False where no more are wanted.
-        told : callable
+        note : callable
             Given a line for each thing to know.
         """
         ended = threading.Event()
-        looker = _Looker(self, queue, take, told, ended)
+        looker = _Looker(self, queue, take, note, ended)
         thread = threading.Thread(target=looker.work, name="fastsig-follow", daemon=True)
         thread.start()
         try:
@@ -91,12 +90,12 @@ class Follow:
 class _Looker:
     """Looks at the inputs of a `Follow`."""
 
-    def __init__(self, follow: Follow, queue: Queue, take: Take, told: Callable[[str], None],
+    def __init__(self, follow: Follow, queue: Queue, take: Take, note: Callable[[str], None],
                  ended: threading.Event) -> None:
-        self._follow, self._queue, self._take, self._told = follow, queue, take, told
+        self._follow, self._queue, self._take, self._note = follow, queue, take, note
         self._ended = ended
-        self._since: dict[str, tuple[Found, float]] = {}  # when a file was first seen so
-        self._known: dict[tuple[Found, ...], Task] = {}
+        self._since: dict[str, tuple[FileStamp, float]] = {}  # when a file was first seen so
+        self._known: dict[tuple[FileStamp, ...], Task] = {}
         self._seen: set[str] = set()
         self._said: set[str] = set()
         self._last = time.monotonic()  # when something came or changed
@@ -131,18 +130,16 @@ class _Looker:
 
     def _look(self) -> bool:
         """Take what is quiet; False where no more is wanted."""
-        from fastsig.batch.tasks.survey import survey
-
         follow, self._now = self._follow, time.monotonic()
         try:
-            found = survey(follow.recipe, follow.files, strict=follow.strict, ready=self._ready,
-                           known=self._known)
+            surveyed = survey(follow.recipe, follow.files, strict=follow.strict, ready=self._ready,
+                              known=self._known)
         except OSError as error:  # a folder that changes while it is looked at
             self._say(f"looked in vain: {error.filename}: {error.strerror}")
             return True
-        for line in found.wrong:
+        for line in surveyed.wrong:
             self._say(f"nothing yet: {line}")
-        tasks = found.tasks if follow.only is None else follow.only(found.tasks)
+        tasks = surveyed.tasks if follow.only is None else follow.only(surveyed.tasks)
         new = [task for task in tasks if task.id not in self._seen]
         if new:  # a recording that was taken too early, and has grown
             at_work = self._queue.withdraw(name for task in new for name in task.outputs)
@@ -154,21 +151,21 @@ class _Looker:
         return self._take(tasks, new)
 
     def _say(self, line: str) -> None:
-        """Tell a thing once."""
+        """Note a thing once."""
         if line not in self._said:
             self._said.add(line)
-            self._told(line)
+            self._note(line)
 
     def _ready(self, recording: Recording) -> bool:
         """Whether all files of a recording are quiet; each is noted."""
-        quiet = [self._quiet(each) for each in recording.files]
+        quiet = [self._quiet(file) for file in recording.files]
         return all(quiet)
 
-    def _quiet(self, found: Found) -> bool:
-        if found.path.endswith(_WRITTEN):
+    def _quiet(self, file: FileStamp) -> bool:
+        if file.path.endswith(_WRITTEN):
             return False
-        before, since = self._since.get(found.path, (None, self._now))
-        if before != found:
-            self._since[found.path] = found, self._now
+        before, since = self._since.get(file.path, (None, self._now))
+        if before != file:
+            self._since[file.path] = file, self._now
             self._last, since = self._now, self._now
         return self._now - since >= self._follow.quiet

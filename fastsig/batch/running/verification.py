@@ -1,60 +1,43 @@
-"""Products of finished tasks read whole, by the checks of ``fastsig validate``, in workers."""
+"""Verifying: what was made is read whole, and what is wrong goes into the ledger."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
-from fastsig.batch.engines.jobs import Engine, Job, Limits, Outcome, Queue, Setup, Stop
-from fastsig.batch.engines.local import LocalEngine
-from fastsig.batch.ledger.journal import Ledger, Record
-from fastsig.batch.tasks import products
-from fastsig.batch.tasks.survey import Step, Task
-from fastsig.threads import processors
+from fastsig.batch.engines.job_queue import Stop
+from fastsig.batch.ledger.claims import Claim
+from fastsig.batch.ledger.journal import Ledger
+from fastsig.batch.ledger.status import Status, status
+from fastsig.batch.recipe.model import Limits
+from fastsig.batch.running.damage import damaged, find_damage
+from fastsig.batch.running.signals import stopping
+from fastsig.batch.running.watcher import Watcher
+from fastsig.batch.tasks.model import Task
 
-__all__ = ["find_damage"]
-
-# Pictures, pages and tables have no reader here: that they are as they were made is all.
-_UNREAD = (".png", ".pdf", ".svg", ".html", ".json", ".csv", ".txt", ".ecsv", ".inf", ".xlsx")
+__all__ = ["verify"]
 
 
-def find_damage(
-    tasks: Sequence[Task], ledger: Ledger, *, engine: Engine | None = None,
-    workers: int | None = None, limits: Limits | None = None, node_cache: bool = True,
-    stop: Stop | None = None,
-) -> list[tuple[Record, str]]:
-    """Finished tasks of which a product is missing, changed or corrupt, and what is wrong.
+def verify(tasks: Sequence[Task], folder: str | os.PathLike[str], *, workers: int | None = None,
+           limits: Limits | None = None, node_cache: bool = True,
+           watcher: Watcher | None = None) -> Status:
+    """Read the products of finished tasks whole; what is wrong becomes ``damaged`` in the ledger.
 
-    Parameters as of `fastsig.batch.run`.
+    Raises
+    ------
+    OutputError
+        Where a run is at work in the folder.
     """
-    found: list[tuple[Record, str]] = []
-    jobs = []
-    done = {}
-    for task in tasks:
-        record = ledger.records.get(task.id)
-        if record is None or record.state != "done":
-            continue
-        line = products.changes(task.folder, record.outputs)
-        paths = [os.path.join(task.folder, name) for name, _, _ in record.outputs
-                 if not name.lower().endswith(_UNREAD)]
-        if line:
-            found.append((record, line))
-        elif paths:
-            done[task.id] = record
-            step = Step("validate", ("--quiet", *paths), ())
-            jobs.append(Job(Task(task.id, task.name, (), (step,), task.folder)))
-
-    def ended(job: Job, outcome: Outcome) -> bool:
-        if outcome.state not in ("done", "preempted"):
-            found.append((done[job.task.id], outcome.error))
-        return False
-
-    if jobs:
-        n = max(1, min(workers or processors(), len(jobs)))
-        setup = Setup(max(1, processors() // n), ("validate",), node_cache)
-        stop = stop or Stop()
-        queue = Queue(jobs, lambda job: None, ended, stop)
-        bounds = Limits(time=None if limits is None else limits.time)
-        with stop.heeded():
-            (engine or LocalEngine(n))(queue, setup, bounds)
-    return found
+    base, stop, watcher = os.path.abspath(folder), Stop(), watcher or Watcher()
+    with stopping(stop, watcher), Claim(base) as claim:
+        ledger = Ledger(base)
+        ledger.begin(len(tasks))
+        try:
+            for record, line in find_damage(tasks, ledger, workers=workers, limits=limits,
+                                            node_cache=node_cache, stop=stop):
+                ledger.append(damaged(record, line))
+                watcher.note(line)
+        finally:
+            ledger.close(alone=claim.alone())
+    return replace(status(tasks, base), signal_code=stop.code)

@@ -1,30 +1,24 @@
-"""From a recording to its task: fields, names, command lines, identity."""
+"""From a recording to its task: fields, names, command lines."""
 
 from __future__ import annotations
 
 import glob
-import hashlib
-import json
 import os
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
-from fastsig._version import __version__
-from fastsig.batch.recipe import name_templates as names
+from fastsig.batch.recipe import name_templates
+from fastsig.batch.recipe.model import ParsedRecipe, RecipeStep
 from fastsig.batch.recipe.vocabulary import vocabulary
-from fastsig.batch.tasks.input_files import Found, Recording, look
-from fastsig.batch.tasks.survey import Step, Task
-from fastsig.errors import FastsigError, FormatError, UsageError
+from fastsig.batch.tasks.identity import Identity
+from fastsig.batch.tasks.model import Step, Task
+from fastsig.batch.tasks.recordings import Recording
+from fastsig.errors import FastsigError, UsageError
 
-if TYPE_CHECKING:
-    from fastsig.batch.recipe.parsing import Recipe, RecipeStep
-
-__all__ = ["Builder", "identity"]
+__all__ = ["Builder"]
 
 _NAME_LETTERS = 80
-_PIECE = 2**20
 
 
 class Builder:
@@ -32,22 +26,22 @@ class Builder:
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : ParsedRecipe
         One without problems.
     strict : bool
         Whether the content of inputs is a part of ids.
     """
 
-    def __init__(self, recipe: Recipe, strict: bool) -> None:
+    def __init__(self, recipe: ParsedRecipe, strict: bool) -> None:
         self.recipe, self.strict = recipe, strict
         templates = [template for step in recipe.steps
                      for template in (step.output, *(path for _, path in
                                                      (*step.writes, *step.reads)))]
-        used = {field for template in templates for field in names.fields_of(template)}
-        named = names.of_group(recipe.inputs.group)
-        self.headers = [field for field in names.HEADER if field in used and field not in named]
-        self.side: dict[str, Any] = {}
-        self.table = [dict(each) for each in recipe.data.get("step", [])]
+        used = {field for template in templates for field in name_templates.fields_of(template)}
+        named = name_templates.of_group(recipe.inputs.group)
+        self.headers = [field for field in name_templates.HEADER
+                        if field in used and field not in named]
+        self._identity = Identity(recipe)
 
     def task(self, recording: Recording) -> Task:
         """The task of a recording; refused where it cannot be named."""
@@ -57,22 +51,22 @@ class Builder:
                 steps = self._steps(recording, self._fields(recording))
         except FastsigError as error:
             refused, steps = " ".join(str(error).split()), []
-        name = names.clean(recording.stem)[:_NAME_LETTERS] or "task"
-        made = Task("", name, tuple(each.path for each in recording.files), tuple(steps),
+        name = name_templates.clean(recording.stem)[:_NAME_LETTERS] or "task"
+        made = Task("", name, tuple(file.path for file in recording.files), tuple(steps),
                     self.recipe.output, refused)
         try:
-            return replace(made, id=self._identity(recording, made, self.strict))
+            return replace(made, id=self._identity.of(recording, made, strict=self.strict))
         except FastsigError as error:  # its content cannot be read
-            told = self._identity(recording, made, False)
-            return replace(made, id=told, refused=refused or str(error))
+            return replace(made, id=self._identity.of(recording, made, strict=False),
+                           refused=refused or str(error))
 
     def _fields(self, recording: Recording) -> dict[str, str]:
         path = recording.files[0].path
-        told = {"stem": recording.stem, "name": os.path.basename(path),
-                "parent": os.path.basename(os.path.dirname(path)), **recording.fields}
+        fields = {"stem": recording.stem, "name": os.path.basename(path),
+                  "parent": os.path.basename(os.path.dirname(path)), **recording.fields}
         if self.headers:
-            told = {**_header_fields(path, self.recipe.inputs.set), **told}
-        return {key: names.clean(value) for key, value in told.items()}
+            fields = {**_header_fields(path, self.recipe.inputs.set), **fields}
+        return {key: name_templates.clean(value) for key, value in fields.items()}
 
     def _steps(self, recording: Recording, fields: Mapping[str, str]) -> list[Step]:
         """Each step of the recipe, once for every product that it takes."""
@@ -81,26 +75,27 @@ class Builder:
         for step in self.recipe.steps:
             here: list[tuple[str, dict[str, str]]] = []
             if step.source is None:
-                steps.append(self._step(step, [each.path for each in recording.files], fields, {},
+                steps.append(self._step(step, [file.path for file in recording.files], fields, {},
                                         here))
-            for path, told in () if step.source is None else made[step.source]:
-                steps.append(self._step(step, [_pattern(path)], fields, told, here))
+            for path, varied in () if step.source is None else made[step.source]:
+                steps.append(self._step(step, [_pattern(path)], fields, varied, here))
             made.append(here)
         return steps
 
     def _step(self, step: RecipeStep, inputs: list[str], fields: Mapping[str, str],
-              told: dict[str, str], here: list[tuple[str, dict[str, str]]]) -> Step:
+              varied: dict[str, str], here: list[tuple[str, dict[str, str]]]) -> Step:
         """One command; its products go to `here`."""
         known = vocabulary(step.command)
         if known.single and len(inputs) > 1:
             raise UsageError(f"{step.command} takes one file, this recording has {len(inputs)}; "
                              "allowed: inputs.group = \"file\", or a step before that joins them")
-        all_fields = {**fields, **told}
+        all_fields = {**fields, **varied}
         single = step.products[0] if len(step.products) == 1 else {}
-        output = names.fill(step.output, {**all_fields, **single})
+        output = name_templates.fill(step.output, {**all_fields, **single})
         for product in step.products:
-            here.append((names.fill(step.output, {**all_fields, **product}), {**told, **product}))
-        writes = [(key, names.fill(path, all_fields)) for key, path in step.writes]
+            here.append((name_templates.fill(step.output, {**all_fields, **product}),
+                         {**varied, **product}))
+        writes = [(key, name_templates.fill(path, all_fields)) for key, path in step.writes]
         reads = [(key, os.path.join(self.recipe.folder, os.path.expanduser(
             _filled(path, all_fields)))) for key, path in step.reads]
         words = [*step.words, *(f"--{key.replace('_', '-')}={path}" for key, path in reads)]
@@ -114,31 +109,6 @@ class Builder:
 
     def _absolute(self, name: str) -> str:
         return os.path.join(self.recipe.output, name)
-
-    def _identity(self, recording: Recording, task: Task, strict: bool) -> str:
-        files = [self._mark(each, strict) for each in recording.files]
-        words = [word for step in task.steps for word in step.argv]
-        side = [self._side(word.partition("=")[2], strict) for word in words
-                if word.startswith(("--ky=", "--mueller=", "--tcal=/"))]
-        outputs = [step.outputs for step in task.steps]
-        return identity(files, self.table, self.recipe.inputs.set, side, outputs)
-
-    def _mark(self, found: Found, strict: bool) -> list[Any]:
-        """What tells a file: name, size, time, and content where that is asked."""
-        told = [os.path.basename(found.path), found.size, found.mtime_ns]
-        return [*told, _digest(found.path)] if strict else told
-
-    def _side(self, path: str, strict: bool) -> Any:
-        """The same of a file, or of a folder of tables, that an option names; each once."""
-        if path not in self.side:
-            found = look(path)
-            if found is None and os.path.isdir(path):
-                inside = sorted(glob.glob(os.path.join(glob.escape(path), "*")))
-                self.side[path] = [self._mark(each, strict) for each in map(look, inside)
-                                   if each]
-            else:
-                self.side[path] = found and self._mark(found, strict)
-        return self.side[path]
 
 
 def _filled(template: str, fields: Mapping[str, str]) -> str:
@@ -155,35 +125,13 @@ def _pattern(path: str) -> str:
     return "[0-9]*".join(glob.escape(part) for part in path.split("{file}"))
 
 
-def identity(files: Any, steps: Any, overrides: Any, side: Any, outputs: Any) -> str:
-    """The id of a task: a hash of all that its products are made by."""
-    told = [__version__, files, steps, overrides, side, outputs]
-    text = json.dumps(told, sort_keys=True, default=str, ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def _digest(path: str) -> str:
-    """SHA-256 of a file's content, or of all files in a folder."""
-    total = hashlib.sha256()
-    paths = [path] if not os.path.isdir(path) else sorted(
-        os.path.join(folder, name) for folder, _, found in os.walk(path) for name in found)
-    try:
-        for each in paths:
-            with open(each, "rb") as file:
-                while piece := file.read(_PIECE):
-                    total.update(piece)
-    except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
-    return total.hexdigest()
-
-
 def _header_fields(path: str, overrides: Iterable[str]) -> dict[str, str]:
     """Fields that the header of a file tells; empty where it does not."""
     from fastsig.chain import open_chain
     from fastsig.cli.common import parse_overrides
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # told when the task runs
+        warnings.simplefilter("ignore")  # the task itself warns when it runs
         with open_chain(path, **parse_overrides(tuple(overrides))) as source:
             header = source.header
             start = header.start_time.utc.isot

@@ -8,10 +8,12 @@ import os
 import re
 from collections.abc import Iterable
 
-from fastsig.batch.ledger.journal import Product
-from fastsig.batch.tasks.survey import Task
+from fastsig.batch.tasks.model import Task
 
-__all__ = ["NO_ROOM", "changes", "existing", "names_of", "outside", "stat_products"]
+__all__ = ["NO_ROOM", "Product", "changes", "existing", "names_of", "outside", "stat_products"]
+
+#: Name relative to the output folder, size, mtime in ns; -1 for both where it is not made yet.
+Product = tuple[str, int, int]
 
 #: Errors of a full disk.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -32,8 +34,8 @@ def existing(folder: str, name: str) -> list[str]:
         return [name] if os.path.lexists(path) else []
     pattern = _NUMBERS.join(glob.escape(part) for part in path.split("{file}"))
     digits = re.compile("[0-9]{4,}".join(map(re.escape, path.split("{file}"))))
-    return sorted(os.path.relpath(found, folder) for found in glob.glob(pattern)
-                  if digits.fullmatch(found))
+    return sorted(os.path.relpath(path, folder) for path in glob.glob(pattern)
+                  if digits.fullmatch(path))
 
 
 def outside(folder: str, name: str) -> str | None:
@@ -44,28 +46,28 @@ def outside(folder: str, name: str) -> str | None:
 
 def stat_products(folder: str, names: Iterable[str]) -> tuple[list[Product], str]:
     """Size and mtime of each product, and the first name that is missing, or nothing."""
-    found: list[Product] = []
+    products: list[Product] = []
     for name in names:
         there = existing(folder, name)
         if not there:
-            return found, name
-        for each in there:
-            told = os.stat(os.path.join(folder, each))
-            found.append((each, told.st_size, told.st_mtime_ns))
-    return found, ""
+            return products, name
+        for inner in there:
+            status = os.stat(os.path.join(folder, inner))
+            products.append((inner, status.st_size, status.st_mtime_ns))
+    return products, ""
 
 
 def changes(folder: str, products: Iterable[Product]) -> str:
     """What is not as recorded of the products of a task: one line, empty where all is."""
     for name, size, mtime in products:
         try:
-            told = os.stat(os.path.join(folder, name))
+            status = os.stat(os.path.join(folder, name))
         except FileNotFoundError:
             return f"{name}: is missing"
         except OSError as error:
             return f"{name}: {error.strerror}"
-        if told.st_size != size:
-            return f"{name}: has {told.st_size} bytes, was made with {size}"
-        if told.st_mtime_ns != mtime:
+        if status.st_size != size:
+            return f"{name}: has {status.st_size} bytes, was made with {size}"
+        if status.st_mtime_ns != mtime:
             return f"{name}: was changed since it was made"
     return ""

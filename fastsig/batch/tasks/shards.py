@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 
-from fastsig.batch.tasks.survey import Task
+from fastsig.batch.tasks.model import Task
 from fastsig.errors import UsageError
 
 __all__ = ["Shard", "from_environment", "of_shard", "parse"]
@@ -23,10 +23,10 @@ _ALLOWED = "allowed: K/N with 1 <= K <= N"
 
 def parse(text: str) -> Shard:
     """``2/3`` as (2, 3)."""
-    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
-    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+    numbers = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
+    if numbers is None or not 1 <= int(numbers[1]) <= int(numbers[2]):
         raise UsageError(f"--shard {text}: {_ALLOWED}")
-    return int(found[1]), int(found[2])
+    return int(numbers[1]), int(numbers[2])
 
 
 def from_environment(values: Mapping[str, str] | None = None) -> Shard | None:
@@ -37,7 +37,7 @@ def from_environment(values: Mapping[str, str] | None = None) -> Shard | None:
     Raises
     ------
     UsageError
-        Where they are in no equal steps, so that the N shards cannot be told.
+        Where they are in no equal steps, so that the N shards are not known.
     """
     values = os.environ if values is None else values
     if "SLURM_ARRAY_TASK_ID" not in values:

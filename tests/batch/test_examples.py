@@ -9,7 +9,7 @@ import pytest
 from cli import fastsig
 
 from fastsig.batch import Recipe
-from fastsig.batch.recipe import examples as templates
+from fastsig.batch.recipe import examples
 from fastsig.batch.recipe.vocabulary import commands
 
 FILES = {"spectra": ["night/x.0000.raw", "night/x.0001.raw"], "convert": ["recorded/x.dada"],
@@ -30,7 +30,7 @@ def test_an_example_passes_its_check(name: str, tmp_path: Path) -> None:
     done = fastsig("batch", "check", "-c", f"{name}.toml", cwd=tmp_path)
     n_task = 2 if name == "pictures" else 1
     assert f"{name}.toml: {n_task} task" in done.stderr and "no mistakes" in done.stderr
-    assert (tmp_path / f"{name}.toml").read_text() == templates.text(name)
+    assert (tmp_path / f"{name}.toml").read_text() == examples.text(name)
 
 
 def test_init_lists_the_examples_and_never_overwrites(tmp_path: Path) -> None:
@@ -46,6 +46,6 @@ def test_init_lists_the_examples_and_never_overwrites(tmp_path: Path) -> None:
 
 
 def test_every_command_has_an_example() -> None:
-    used = {step.command for name in templates.about()
-            for step in Recipe(tomllib.loads(templates.text(name))).steps}
+    used = {step.command for name in examples.about()
+            for step in Recipe(tomllib.loads(examples.text(name))).steps}
     assert used == set(commands())

@@ -1,0 +1,99 @@
+"""Files copied between disks, each held against what was read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import BinaryIO
+
+from fastsig.batch.tasks.products import NO_ROOM
+from fastsig.errors import FastsigError, OutputError
+from fastsig.io.safe import SafeOutput
+
+__all__ = ["StagingError", "check_same", "claim_space", "copy", "digest_of", "write_product"]
+
+_PIECE = 2**22
+
+
+class StagingError(FastsigError):
+    """A task that cannot be staged; `state` is what becomes of it."""
+
+    def __init__(self, message: str, state: str = "failed") -> None:
+        super().__init__(message)
+        self.state = state
+
+
+def write_product(source: str, output: SafeOutput) -> None:
+    """Write a product's bytes, durable and read back."""
+    with open(source, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        output.reserve(size)
+        try:
+            _, digest = copy(file, output.descriptor, source, size)
+            output.flush(size)
+            os.posix_fadvise(output.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            same = digest_of(output.descriptor) == digest
+        except OSError as error:
+            raise output.error(error) from error
+    if not same:
+        raise OutputError(output.path, "what is read back is not what was written: does the disk "
+                          "fail?")
+
+
+def check_same(source: str, before: os.stat_result, after: os.stat_result, n: int) -> None:
+    """Refuse a file of which more or less was read, or that changed meanwhile.
+
+    Parameters
+    ----------
+    source : str
+    before, after : os.stat_result
+        Of the file, before it was read and after.
+    n : int
+        Bytes that were read.
+
+    Raises
+    ------
+    StagingError
+    """
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or (
+            n != before.st_size):
+        raise StagingError(f"{source}: changed while it was copied to the scratch: "
+                           f"{before.st_size} bytes, then {max(n, after.st_size)}; is it still "
+                           "being written?")
+
+
+def claim_space(descriptor: int, size: int) -> None:
+    """Claim the disk space, where the file system can."""
+    if size:
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise
+
+
+def copy(file: BinaryIO, target: int, source: str, size: int) -> tuple[int, bytes]:
+    """Copy a file; its bytes and their hash. One that grows is read a piece beyond its size."""
+    total, n = hashlib.blake2b(), 0
+    while n <= size:
+        try:
+            piece = file.read(_PIECE)
+        except OSError as error:
+            raise StagingError(f"{source}: {error.strerror}") from error
+        if not piece:
+            break
+        total.update(piece)
+        done = 0
+        while done < len(piece):
+            done += os.pwrite(target, piece[done:], n + done)
+        n += len(piece)
+    return n, total.digest()
+
+
+def digest_of(descriptor: int) -> bytes:
+    """Hash of what a file holds now."""
+    total, n = hashlib.blake2b(), 0
+    while piece := os.pread(descriptor, _PIECE, n):
+        total.update(piece)
+        n += len(piece)
+    return total.digest()

@@ -1,0 +1,68 @@
+"""Products of finished tasks read whole, by the checks of ``fastsig validate``, in workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from fastsig.batch.engines.job_queue import Engine, Queue, Stop
+from fastsig.batch.engines.jobs import Job, Outcome, Setup
+from fastsig.batch.engines.local import LocalEngine
+from fastsig.batch.ledger.journal import Ledger
+from fastsig.batch.ledger.records import Record
+from fastsig.batch.recipe.model import Limits
+from fastsig.batch.tasks import products
+from fastsig.batch.tasks.model import Step, Task
+from fastsig.threads import processors
+
+__all__ = ["damaged", "find_damage"]
+
+# Pictures, pages and tables have no reader here: that they are as they were made is all.
+_UNREAD = (".png", ".pdf", ".svg", ".html", ".json", ".csv", ".txt", ".ecsv", ".inf", ".xlsx")
+
+
+def find_damage(
+    tasks: Sequence[Task], ledger: Ledger, *, engine: Engine | None = None,
+    workers: int | None = None, limits: Limits | None = None, node_cache: bool = True,
+    stop: Stop | None = None,
+) -> list[tuple[Record, str]]:
+    """Finished tasks of which a product is missing, changed or corrupt, and what is wrong.
+
+    Parameters as of `fastsig.batch.run`.
+    """
+    damages: list[tuple[Record, str]] = []
+    jobs = []
+    done = {}
+    for task in tasks:
+        record = ledger.records.get(task.id)
+        if record is None or record.state != "done":
+            continue
+        line = products.changes(task.folder, record.outputs)
+        paths = [os.path.join(task.folder, name) for name, _, _ in record.outputs
+                 if not name.lower().endswith(_UNREAD)]
+        if line:
+            damages.append((record, line))
+        elif paths:
+            done[task.id] = record
+            step = Step("validate", ("--quiet", *paths), ())
+            jobs.append(Job(Task(task.id, task.name, (), (step,), task.folder)))
+
+    def ended(job: Job, outcome: Outcome) -> bool:
+        if outcome.state not in ("done", "preempted"):
+            damages.append((done[job.task.id], outcome.error))
+        return False
+
+    if jobs:
+        n = max(1, min(workers or processors(), len(jobs)))
+        setup = Setup(max(1, processors() // n), ("validate",), node_cache)
+        stop = stop or Stop()
+        queue = Queue(jobs, lambda job: None, ended, stop)
+        bounds = Limits(time=None if limits is None else limits.time)
+        with stop.heeded():
+            (engine or LocalEngine(n))(queue, setup, bounds)
+    return damages
+
+
+def damaged(record: Record, line: str) -> Record:
+    """The record that a finished task's product is not what it was."""
+    return Record(**{**record.__dict__, "state": "damaged", "error": line})
