@@ -85,7 +85,7 @@ class RecipeStep:
     fields: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ParsedRecipe:
     """A recipe as it was understood; see `fastsig.batch.Recipe`.
 
