@@ -11,7 +11,7 @@ from typing import Any
 from fastsig.run.chains import roots
 from fastsig.run.lanes import Lane
 from fastsig.stream import Stream, VoltageStream
-from fastsig.stream.kept import Kept, KeptVoltages
+from fastsig.stream.kept import Kept
 
 __all__ = ["Fit", "Need", "unit_rows"]
 
@@ -95,12 +95,12 @@ class Need:
         advance = min((step for _, step in spans), default=0)
         lag = flight * spans[0][1] if len(spans) > 1 else 0
         n_rows = min(longest + (flight + 1) * advance + lag, keeper.shape[0])
-        return n_rows * _row_bytes(keeper) + 2 * _page_bytes(keeper)
+        return n_rows * keeper.kept_row_bytes + 2 * keeper.page_bytes
 
     @property
     def least_kept(self) -> int:
         """What is kept at the least: two pages of each."""
-        return sum(2 * _page_bytes(keeper) for keeper in self.keepers)
+        return sum(2 * keeper.page_bytes for keeper in self.keepers)
 
     def __call__(self, fit: Fit) -> int:
         """Bytes of the process."""
@@ -212,14 +212,3 @@ def _beyond(stream: Stream, rows: int, keeper: Kept) -> int:
         rows = stream.needs_of(0, 0, min(rows, stream.shape[0]))[1]
         stream = stream.inputs()[0]
     return rows
-
-
-def _row_bytes(keeper: Kept) -> int:
-    """Bytes of a kept row, in each form that it is kept in."""
-    more = keeper.recorded_form if isinstance(keeper, KeptVoltages) else None
-    return keeper.row_bytes if more is None else more.row_bytes
-
-
-def _page_bytes(keeper: Kept) -> int:
-    more = keeper.recorded_form if isinstance(keeper, KeptVoltages) else None
-    return keeper.page_bytes if more is None else more.page_bytes

@@ -95,7 +95,8 @@ def kept(streams: Sequence[Stream], unit_rows: Sequence[int]) -> list[Stream]:
     for stream, rows in zip(streams, unit_rows, strict=True):
         _pages(stream, Fraction(rows), pages)
     make = {number: partial(keep, page_rows=pages[number],
-                            recorded=_as_recorded(number, readers)) for number in between}
+                            recorded=_as_recorded(number, readers),
+                            means_alone=_as_means(number, readers)) for number in between}
     made: dict[int, Any] = {}
     return [_rebuilt(stream, make, made) for stream in streams]
 
@@ -112,6 +113,13 @@ def _as_recorded(number: int, readers: dict[int, _Readers]) -> bool:
     return all(reader is not None and all(
         above is not None and form_of(above) is not None for above in readers[id(reader)].stages)
         for reader in readers[number].stages)
+
+
+def _as_means(number: int, readers: dict[int, _Readers]) -> bool:
+    """Whether all who read spectra take means: sinks, and stages that pass no sums on."""
+    return all(reader is None or (isinstance(reader, SpectraStage) and not reader.sums_groups
+                                  and type(reader).read_sums is SpectrumStream.read_sums)
+               for reader in readers[number].stages)
 
 
 def _visit(stream: Stream, order: list[Stream]) -> None:

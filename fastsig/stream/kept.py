@@ -101,9 +101,14 @@ class Kept(Stage):
         return other
 
     @property
+    def kept_row_bytes(self) -> int:
+        """Memory of a row as it is kept."""
+        return int(self.source.row_bytes)
+
+    @property
     def page_bytes(self) -> int:
         """Memory of a page."""
-        return self.page_rows * int(self.source.row_bytes)
+        return self.page_rows * self.kept_row_bytes
 
     def hold(self, n_bytes: int) -> None:
         """Keep at most so many bytes, a page at the least."""
@@ -148,6 +153,12 @@ class KeptVoltages(Kept, SameSamples):
     def __init__(self, source: VoltageStream, page_rows: int | None = None) -> None:
         super().__init__(source, page_rows)
         self.recorded_form: KeptVoltages | None = None
+
+    @property
+    def kept_row_bytes(self) -> int:
+        """Memory of a row in the form that is read most."""
+        return super().kept_row_bytes if self.recorded_form is None else (
+            self.recorded_form.kept_row_bytes)
 
     def hold(self, n_bytes: int) -> None:
         """Keep at most so many bytes, a page at the least; as recorded too, where that is read."""
@@ -207,6 +218,15 @@ class KeptFrames(Kept, FrameStage):
 
 class KeptSpectra(Kept, PassedSpectra):
     """Spectra as means with weights, or as sums: each is kept in the form in which it is asked."""
+
+    #: Whether all who read it take means alone.
+    means_alone = False
+
+    @property
+    def kept_row_bytes(self) -> int:
+        """Memory of a row: of its mean, its weights, and its sums where these are asked for."""
+        mean = 4 * self.shape[1] * (self.shape[2] + self.weight_channels)
+        return mean if self.means_alone else mean + super().kept_row_bytes
 
     def _set_up(self) -> None:
         super()._set_up()
@@ -293,8 +313,11 @@ def _joined(stream: Stream, parts: list[tuple[slice, NDArray[Any], NDArray[Any]]
     return Block(view, valid, start, n)
 
 
-def keep(source: Stream, page_rows: int | None = None, *, recorded: bool = False) -> Kept:
-    """The stage that keeps rows of a stream; voltages as `recorded`, where all readers take that.
+def keep(source: Stream, page_rows: int | None = None, *, recorded: bool = False,
+         means_alone: bool = False) -> Kept:
+    """The stage that keeps rows of a stream.
+
+    Voltages are kept as `recorded` where all readers take that, spectra as means alone likewise.
 
     Raises
     ------
@@ -310,5 +333,7 @@ def keep(source: Stream, page_rows: int | None = None, *, recorded: bool = False
     if isinstance(source, FrameStream):
         return KeptFrames(source, page_rows)
     if isinstance(source, SpectrumStream):
-        return KeptSpectra(source, page_rows)
+        made = KeptSpectra(source, page_rows)
+        made.means_alone = means_alone
+        return made
     raise PlanError(f"{source.path}: {source.kind} cannot be kept for several readers")
