@@ -94,7 +94,7 @@ class Detect(SpectraStage):
         rows = min(n, self.run_rows)
         return self.source.work_bytes(rows) + rows * self.source.row_bytes + n * self.row_bytes
 
-    def group_bytes(self, flag_sigma: float | None = None) -> int:
+    def group_bytes(self, n: int, flag_sigma: float | None = None) -> int:
         """Memory that a thread takes for sums of rows, with or without spectral kurtosis."""
         return self.work_bytes(self.run_rows) + 4 * self.row_bytes
 

@@ -164,8 +164,11 @@ class Integrate(SpectraStage):
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread takes to make `n` rows."""
-        sums = (3 + (self.run_segments if self.is_long else 0)) * self.source.row_bytes
-        return self.source.group_bytes(self.flag_sigma) + sums + 3 * n * self.row_bytes
+        segments = self.run_segments if self.is_long else 0
+        rows = min(max(1, n) * self.n_int, self.source.shape[0])
+        rows = min(rows, segments * SEGMENT) if self.is_long else rows
+        return (self.source.group_bytes(rows, self.flag_sigma)
+                + (3 + segments) * self.source.row_bytes + 3 * n * self.row_bytes)
 
     def combine(self, parts: Iterable[Sums]) -> Sums:
         """One output row from the sums of its segments, in order."""

@@ -250,9 +250,9 @@ class SelectSpectra(PassedSpectra):
         self._check_range(start, n)
         return self._part(self._from.group_sums(self.rows[0] + start, n, n_each, flag_sigma))
 
-    def group_bytes(self, flag_sigma: float | None = None) -> int:
+    def group_bytes(self, n: int, flag_sigma: float | None = None) -> int:
         """As of the source."""
-        return self._from.group_bytes(flag_sigma)
+        return self._from.group_bytes(n, flag_sigma)
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """The source's own means and weights, untouched."""

@@ -111,9 +111,9 @@ class Spectrometer(Detect):
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread takes to make `n` spectra."""
-        return self.group_bytes() + 2 * n * self.row_bytes
+        return self.group_bytes(n) + 2 * n * self.row_bytes
 
-    def group_bytes(self, flag_sigma: float | None = None) -> int:
+    def group_bytes(self, n: int, flag_sigma: float | None = None) -> int:
         """Memory that a thread takes for sums: tables, state, and the samples read at a time."""
         return sum(self._table(form, flag_sigma).memory_bytes + 2 * self.read_bytes
                    + 2 * form.work_bytes(self._rows_at_once(form)) for form in self._forms)

@@ -290,9 +290,9 @@ class KeptSpectra(Kept, PassedSpectra):
             return super().group_sums(start, n, n_each, flag_sigma)
         return cast(Sums, self.source.group_sums(start, n, n_each, flag_sigma))
 
-    def group_bytes(self, flag_sigma: float | None = None) -> int:
-        """Memory that a thread takes for `group_sums`."""
-        return max(super().group_bytes(flag_sigma), int(self.source.group_bytes(flag_sigma)))
+    def group_bytes(self, n: int, flag_sigma: float | None = None) -> int:
+        """Memory that a thread takes for `group_sums` of `n` rows."""
+        return max(super().group_bytes(n, flag_sigma), int(self.source.group_bytes(n, flag_sigma)))
 
 
 def _joined(stream: Stream, parts: list[tuple[slice, NDArray[Any], NDArray[Any]]], start: int,

@@ -144,9 +144,9 @@ class SpectrumStream(Stream):
                               weight, n_each, first - start)
         return Sums(total, weight)
 
-    def group_bytes(self, flag_sigma: float | None = None) -> int:
-        """Memory that a thread takes for `group_sums`, its result apart."""
-        return self.work_bytes(min(self.run_rows, self.shape[0]))
+    def group_bytes(self, n: int, flag_sigma: float | None = None) -> int:
+        """Memory that a thread takes for `group_sums` of `n` rows, its result apart."""
+        return self.work_bytes(min(self.run_rows, n))
 
 
 def means(rows: Sums, n_sum: int, start: int) -> Block:
