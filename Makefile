@@ -23,6 +23,7 @@ lint: $(VENV)/.installed-dev ## style, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+site: export NUMBA_CACHE_DIR ?= $(CURDIR)/.kernel-cache
 site: $(VENV)/.installed-dev ## the site, docs/_build/html: runs the pages that are notebooks
 	$(BIN)/fastsig warmup -q
 	$(BIN)/python -m sphinx -q -T -E -W --keep-going -n -j 2 -b html docs docs/_build/html
@@ -32,7 +33,7 @@ docs: site ## the site, and every command and snippet of the other pages
 	$(BIN)/python -m pytest tests/test_docs.py
 
 clean:
-	rm -rf $(VENV) docs/_build demo.h5 demo.png .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) docs/_build demo.h5 demo.png .pytest_cache .mypy_cache .ruff_cache .kernel-cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("fastsig needs Python 3.11 or newer; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'

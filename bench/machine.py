@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -29,15 +27,8 @@ def one_thread() -> None:
 
 
 def use_kernel_cache() -> None:
-    """Give numba a cache named by the kernels' text: it does not see edits in other modules.
-
-    Call before numba is imported. The tests use the same folder.
-    """
-    digest = hashlib.sha256()
-    for path in sorted((ROOT / "kernels" / "fastsig_kernels").glob("*.py")):
-        digest.update(path.read_bytes())
-    folder = Path(tempfile.gettempdir()) / f"fastsig-numba-{digest.hexdigest()[:16]}"
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
+    """Keep compiled kernels where the tests keep them; call before numba is imported."""
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".kernel-cache"))
 
 
 def machine() -> dict[str, Any]:

@@ -22,7 +22,7 @@ from bench import machine
 machine.one_thread()
 
 from fastsig_kernels import Channelizer, Spectrometer, fft_plan  # noqa: E402
-from numba.core.caching import FunctionCache  # noqa: E402
+from fastsig_kernels._cache import KernelCache  # noqa: E402
 
 from bench.data import N_CHAN, Fused  # noqa: E402
 from bench.timing import Scale, timed  # noqa: E402
@@ -59,7 +59,7 @@ def count(assembly: str) -> dict[str, int]:
 
 def compile_all() -> None:
     """Compile for int8 and 8 taps: I, IQUV with and without kurtosis, spectra, transforms."""
-    FunctionCache.load_overload = lambda *_: None
+    KernelCache.load_overload = lambda *_: None
     Spectrometer(N_CHAN).compile()
     Spectrometer(N_CHAN, n_pol=2, products="IQUV").compile()
     Spectrometer(N_CHAN, n_pol=2, products="IQUV", flag_sigma=3.0).compile()

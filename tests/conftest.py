@@ -1,28 +1,18 @@
-"""Shared by all tests: recorded files, a kernel cache that follows the kernels, small streams."""
+"""Shared by all tests: recorded files, the folder of compiled kernels, random numbers."""
 
 from __future__ import annotations
 
 import gc
-import hashlib
 import os
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
-
-def _kernel_cache() -> str:
-    """A cache folder named by the kernels' text: numba does not see edits in other modules."""
-    digest = hashlib.sha256()
-    for path in sorted((ROOT / "kernels" / "fastsig_kernels").glob("*.py")):
-        digest.update(path.read_bytes())
-    return os.path.join(tempfile.gettempdir(), f"fastsig-numba-{digest.hexdigest()[:16]}")
-
-
-os.environ.setdefault("NUMBA_CACHE_DIR", _kernel_cache())
+# Of bench, `make site` and worker processes too.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".kernel-cache"))
 os.environ.setdefault("MPLBACKEND", "agg")
 # A shell that starts the tests in the background has them ignore Ctrl-C, and nohup the end of a
 # session, children included.

@@ -389,7 +389,7 @@ def probes() -> Iterator[dict[str, Probe]]:
     cache = os.environ["NUMBA_CACHE_DIR"]
     made = {
         "host": Probe(cache),
-        "haswell": Probe(f"{cache}-haswell", NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES=""),
+        "haswell": Probe(f"{cache}/haswell", NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES=""),
     }
     try:
         for each in made.values():

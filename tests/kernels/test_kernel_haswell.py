@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 def run(*command):
     """Run Python as on such a processor, with a cache of its own."""
     environment = dict(os.environ, NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES="")
-    environment["NUMBA_CACHE_DIR"] = os.environ["NUMBA_CACHE_DIR"] + "-haswell"
+    environment["NUMBA_CACHE_DIR"] = os.environ["NUMBA_CACHE_DIR"] + "/haswell"
     environment["PYTHONPATH"] = str(Path(fastsig_kernels.__file__).parents[1])
     result = subprocess.run([sys.executable, *command], env=environment, cwd=HERE.parents[2],
                             capture_output=True, text=True, timeout=280)

@@ -263,7 +263,7 @@ def test_on_other_processors(processor):
              "rows_within_frames[2-200]", "levels_may_hold_nan[4]",
              "to_codes_twin[4-options6-float32]", "to_codes_twin[16-options12-int16]")
     environment = dict(os.environ, NUMBA_CPU_NAME=processor, NUMBA_CPU_FEATURES="")
-    environment["NUMBA_CACHE_DIR"] = f"{os.environ['NUMBA_CACHE_DIR']}-{processor}"
+    environment["NUMBA_CACHE_DIR"] = f"{os.environ['NUMBA_CACHE_DIR']}/{processor}"
     environment["PYTHONPATH"] = str(Path(fastsig_kernels.__file__).parents[1])
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
                *(f"{HERE}::test_{name}" for name in names)]

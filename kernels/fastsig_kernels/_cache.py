@@ -1,0 +1,128 @@
+"""The cache of compiled kernels: out of date as soon as any text that went into one has changed.
+
+numba compares the file of a kernel alone; what is compiled into it comes from other modules too.
+Here the name of each file of the cache holds a digest of the kernel's module and of all modules
+that it imports, directly or not.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import llvmlite
+import numpy as np
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.runtime.nrt import rtsys
+
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+_IMPORT = re.compile(rb"^[ \t]*from \.(\w*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
+
+
+class KernelCache(FunctionCache):  # type: ignore[misc]
+    """numba's cache of one function, in files that are named by the texts it is compiled from.
+
+    It loads machine code without what only compiling needs. Before its first kernel numba readies
+    the compiler, also where the kernel is in the cache: it imports 250 modules, `scipy.linalg` and
+    `numpy.f2py` among them, in 0.3 s. Machine code needs its run time alone, whose functions it
+    calls. What is not in the cache is compiled after, and the compiler makes itself ready.
+
+    Parameters
+    ----------
+    py_func : function
+        A function of a module of this package.
+    """
+
+    def __init__(self, py_func: Callable[..., Any]) -> None:
+        super().__init__(py_func)
+        module = py_func.__module__.rpartition(".")[2]
+        self._base = self._impl.filename_base
+        self._digest = digest(module)
+        self._cache_file = IndexDataCacheFile(
+            self.cache_path, f"{self._base}.{self._digest}", self._digest)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The compiled function of a signature; None where it is not in the cache."""
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Save a compiled form; the first one removes those of earlier texts."""
+        self._impl.locator.ensure_cache_path()
+        # The index is read, extended and written: of two processes at once one would lose its form,
+        # or both would give theirs the same name.
+        with _alone(self.cache_path):
+            if not os.path.exists(self._cache_file._index_path):
+                self._remove_old()
+            super().save_overload(sig, data)
+
+    def _remove_old(self) -> None:
+        """Remove what this Python made of the function when it, or an import, read differently."""
+        name, _, rest = self._base.rpartition("-")
+        python = rest.partition(".")[2]
+        old = re.compile(rf"{re.escape(name)}-\d+\.{re.escape(python)}\.(?!{self._digest})\w+\."
+                         r"(nbi|\d+\.nbc)")
+        for entry in os.listdir(self.cache_path):
+            if old.fullmatch(entry):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(self.cache_path, entry))
+
+
+@cache
+def digest(module: str) -> str:
+    """16 hexadecimal digits of the texts a module is made from and of the libraries' versions.
+
+    Parameters
+    ----------
+    module : str
+        Name of a module of this package, without the package's.
+    """
+    found = hashlib.sha256(f"{llvmlite.__version__} {np.__version__}".encode())
+    for name in sorted(imported(module)):
+        found.update(name.encode() + b"\0" + _text(name))
+    return found.hexdigest()[:16]
+
+
+def imported(module: str) -> set[str]:
+    """Modules of this package that a module imports, directly or not, and itself."""
+    found, new = set(), {module}
+    while new:
+        found |= new
+        new = {name for each in new for name in _imports(each)} - found
+    return found
+
+
+@cache
+def _imports(module: str) -> frozenset[str]:
+    """Modules that a module names, within functions too."""
+    found = set()
+    for name, names in _IMPORT.findall(_text(module)):
+        found |= {name} if name else set(re.findall(rb"\w+", names))
+    return frozenset(name.decode() for name in found) & _modules()
+
+
+@cache
+def _modules() -> frozenset[str]:
+    return frozenset(name[:-3] for name in os.listdir(_FOLDER) if name.endswith(".py"))
+
+
+@cache
+def _text(module: str) -> bytes:
+    with open(os.path.join(_FOLDER, f"{module}.py"), "rb") as file:
+        return file.read()
+
+
+@contextlib.contextmanager
+def _alone(folder: str) -> Iterator[None]:
+    """Keep other processes out, where the file system has locks."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            path = os.path.join(folder, ".fastsig-lock")
+            file = stack.enter_context(open(path, "a"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,121 @@
+"""Compiled kernels are kept until a text that they were made from changes."""
+
+import ast
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import fastsig_kernels
+import numba
+import numpy as np
+import pytest
+from fastsig_kernels import _cache, fletcher32
+from numba.core.caching import FunctionCache
+
+PACKAGE = Path(fastsig_kernels.__file__).parent
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+
+COMPILING = """
+import json
+import numpy as np
+from numba.core import event
+
+with event.install_recorder("numba:compile") as recorder:
+    from fastsig_kernels import cumulative_energy, fletcher32, intersect_spans
+    fletcher32(np.zeros(8, np.uint8))
+    intersect_spans(np.array([[0, 4]]), np.array([[2, 8]]))
+names = {each.data["dispatcher"].py_func.__name__ for _, each in recorder.buffer}
+print(json.dumps(sorted(names)))
+"""
+
+
+def imports(module):
+    """Modules of the package that a module imports, as its syntax says."""
+    found = set()
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            found |= {node.module} if node.module else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            assert not any("fastsig_kernels" in alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and "fastsig_kernels" not in node.module
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_all_imports_are_seen(module):
+    expected, new = set(), {module}
+    while new:
+        expected |= new
+        new = set().union(*map(imports, new)) - expected
+    assert _cache.imported(module) == expected
+
+
+def test_every_kernel_has_such_a_cache():
+    found = [value for module in MODULES if module != "__init__"
+             for value in vars(__import__(f"fastsig_kernels.{module}", fromlist=["x"])).values()
+             if numba.extending.is_jitted(value)]
+    assert len(found) > 150
+    assert all(type(each._cache) is _cache.KernelCache for each in found)
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the package that may be changed."""
+    copy = tmp_path / "fastsig_kernels"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def compiled(package):
+    """Names of the kernels that a process compiles."""
+    environment = dict(os.environ, NUMBA_CACHE_DIR=str(package.parent / "cache"),
+                       PYTHONPATH=str(package.parent))
+    done = subprocess.run([sys.executable, "-W", "error", "-c", COMPILING], env=environment,
+                          cwd=package.parent, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+def files(package, kernel):
+    return sorted((package.parent / "cache").glob(f"*/*.{kernel}-*"))
+
+
+def test_an_edit_compiles_what_imports_it_and_removes_the_old(package):
+    first = compiled(package)
+    assert {"fletcher32_nb", "intersect_spans_nb"} <= first
+    before = files(package, "fletcher32_nb")
+    assert len(before) == 2  # an index and a form
+    kept = files(package, "intersect_spans_nb")
+    assert compiled(package) == set()
+
+    # In a module that another one imports, and above the kernel: its line changes.
+    with (package / "_memory.py").open("a") as file:
+        file.write("\nCHANGED = 1\n")
+    text = (package / "checksum.py").read_text()
+    (package / "checksum.py").write_text(text.replace('"""', '"""\n', 1))
+    again = compiled(package)
+    assert "fletcher32_nb" in again and "intersect_spans_nb" not in again
+    after = files(package, "fletcher32_nb")
+    assert len(after) == 2 and not set(after) & set(before)
+    assert len(kept) == 2 and files(package, "intersect_spans_nb") == kept
+    assert compiled(package) == set()
+
+
+def test_one_process_saves_at_a_time(monkeypatch):
+    fletcher32(np.zeros(8, np.uint8))
+    tried = []
+
+    def save(self, sig, data):
+        with (open(f"{self.cache_path}/.fastsig-lock", "a") as other,
+              pytest.raises(BlockingIOError)):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        tried.append(sig)
+
+    monkeypatch.setattr(FunctionCache, "save_overload", save)
+    fastsig_kernels.fletcher32_nb._cache.save_overload("signature", None)
+    assert tried == ["signature"]
