@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SAMPLE := data/samples/frb_carrier_16MHz.h5
 
-.PHONY: demo test bench lint site docs clean
+.PHONY: demo test guard bench lint site docs clean
 
 demo: $(VENV)/.installed ## voltages to spectra to a picture
 	$(BIN)/fastsig info $(SAMPLE)
@@ -14,6 +14,9 @@ demo: $(VENV)/.installed ## voltages to spectra to a picture
 
 test: $(VENV)/.installed-dev ## all tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+guard: $(VENV)/.installed-dev ## rates beside their yardsticks; with nothing beside it
+	$(BIN)/python -m pytest -m guard tests/guards
 
 bench: $(VENV)/.installed-dev ## rates and ratios, kept in bench/results
 	$(BIN)/python -m bench

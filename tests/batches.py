@@ -6,12 +6,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from cli import CODE, environment
+from waiting import wait_for as wait_for
 
 from fastsig.batch.api import Recipe
 from fastsig.batch.ledger.status import status
@@ -155,17 +155,6 @@ def children(pid: int) -> list[int]:
         if fields[0] not in "ZX" and int(fields[1]) == pid:
             found.append(int(name))
     return found
-
-
-def wait_for(true: Callable[[], Any], seconds: float = 60) -> Any:
-    """What `true` gives, once that is something."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = true()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("waited in vain")
 
 
 def has_begun(folder: Path, names: Iterable[str]) -> bool:

@@ -23,7 +23,7 @@ import numpy as np  # noqa: E402 - numba reads the variable when it is imported
 import pytest  # noqa: E402
 
 # Files that take a minute or more: first, so that two processes end at about the same time.
-_LONG = {"test_bench", "test_docs", "test_cli", "test_kernel_spectrometer", "test_kernel_haswell"}
+_LONG = {"test_docs", "test_cli", "test_kernel_spectrometer", "test_kernel_haswell"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

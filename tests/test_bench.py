@@ -1,21 +1,15 @@
-"""The bench runs, its idioms agree with the kernels, and the hot loops are fast vector code."""
+"""The bench runs, its idioms agree with the kernels, and loops are vector code."""
 
 from __future__ import annotations
 
 import importlib
 import json
-import os
-import platform
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from functools import partial
 
-import llvmlite.binding as llvm
 import numba
 import numpy as np
 import pytest
+from benches import CHOSEN, HOST, WIDE, x86
 from fastsig_kernels import Channelizer, Spectrometer, detect, detect_accumulate, unpack
 from fastsig_kernels._simd import Spec, host_lanes
 
@@ -25,31 +19,12 @@ from bench import (
     machine,
     peers,
     probe,
-    readers,
     scaling,
     spectra_files,
-    spectrometers,
-    stages,
-    transforms,
     whole,
 )
 from bench.cases import CASES
 from bench.timing import Case, Mark, Result, Scale, Task, Timing, Yardstick, measure
-
-LINE = re.compile(r"^(\S+) +(\S+) ms +(\S+) (MS|MB|Mvalues|starts)/s +fastsig$")
-PEER = re.compile(r"^ +(\S+) ms +(\S+) (?:MS|MB|Mvalues|starts)/s +(\S+)  \S")
-
-
-def environment(**more: str) -> dict[str, str]:
-    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-    return {**os.environ, "PYTHONPATH": path, **more}
-
-
-def run_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *arguments], cwd=machine.ROOT, capture_output=True,
-        text=True, timeout=540, env=environment(),
-    )
 
 
 def test_list_and_pattern(capsys):
@@ -230,15 +205,8 @@ def test_psrfits_idioms_agree(tmp_path):
 
 # Vector code. The registers must be the wide ones where the host has them: half-filled xmm
 # registers also turn up in loops that handle one complex number at a time.
-HOST = llvm.get_host_cpu_features()
-CHOSEN = any(name in os.environ for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"))
 REGISTERS = "[yz]" if HOST.get("avx") and not CHOSEN else "[xyz]"
 PACKED = re.compile(rf"\sv?(?:mul|add|sub|fn?m(?:add|sub)\d+)ps\s[^\n]*%{REGISTERS}mm\d")
-x86 = pytest.mark.skipif(
-    platform.machine().lower() not in ("x86_64", "amd64"),
-    reason="the check reads x86 assembly",
-)
-WIDE = pytest.mark.skipif(not HOST.get("avx2") or CHOSEN, reason="needs AVX2 or AVX-512")
 
 
 def assembly(function: numba.core.dispatcher.Dispatcher, *arguments: object) -> str:
@@ -359,89 +327,6 @@ def test_the_check_tells_scalar_code(function, arguments):
     assert not is_packed(text)
 
 
-class Probe:
-    """A process that compiles the hot loops for a processor, and then times them on request.
-
-    What it compiles stays in the cache, for the tests that come after.
-    """
-
-    def __init__(self, cache: str, **processor: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "bench.probe"], cwd=machine.ROOT, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env=environment(NUMBA_CACHE_DIR=cache, **processor),
-        )
-
-    def hear(self) -> str:
-        line = self.process.stdout.readline()
-        assert line, f"the probe ended with {self.process.wait()}"
-        return line
-
-    def seconds(self) -> float:
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return float(self.hear())
-
-
-@pytest.fixture(scope="module")
-def probes() -> Iterator[dict[str, Probe]]:
-    """This processor and one without AVX-512: they compile side by side."""
-    cache = os.environ["NUMBA_CACHE_DIR"]
-    made = {
-        "host": Probe(cache),
-        "haswell": Probe(f"{cache}/haswell", NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES=""),
-    }
-    try:
-        for each in made.values():
-            each.told = json.loads(each.hear())
-        yield made
-    finally:
-        for each in made.values():
-            each.process.stdin.close()
-            each.process.wait(60)
-            each.process.stdout.close()
-
-
-@x86
-@WIDE
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("processor", ["host", "haswell"])
-def test_hot_loops_fill_the_registers(probes, processor):
-    told = probes[processor].told
-    lanes = told["lanes"]
-    assert lanes == 8 if processor == "haswell" else lanes >= 8
-    assert set(told["functions"]) == set(probe.HOT)
-    for name, versions in told["functions"].items():
-        assert versions, name
-        for found in versions:
-            where = f"{name}: {found}"
-            wide = found.get({16: "zmm", 8: "ymm"}[lanes], 0)
-            # The last step moves numbers, and divides them at the most.
-            least = -1 if name == "_passes.gather_nb" else 10
-            assert wide >= 0.9 * found.get("vector", 0) > least, where
-            assert found.get("fused", 0) > least, where
-            assert found.get("scalar", 0) <= 8 and found["fma call"] == 0, where
-            # The outermost loop reads a table of addresses, once in some thousand samples.
-            kind = "float gather" if name == "_bank_loops.integrate_nb" else "gather"
-            assert kind not in found, where
-
-
-@x86
-@WIDE
-@pytest.mark.timeout(600)
-def test_half_the_lanes_keep_their_rate(probes):
-    if probes["host"].told["lanes"] == 8:
-        pytest.skip("this processor has no AVX-512")
-    for each in probes.values():
-        each.seconds()
-    best = {name: min(each.seconds() for _ in range(1)) for name, each in probes.items()}
-    for _ in range(9):
-        best = {name: min(best[name], each.seconds()) for name, each in probes.items()}
-    ratio = best["host"] / best["haswell"]
-    # Usual is 0.5 to 0.7.
-    assert ratio >= 0.3
-
-
 def test_the_probe_counts_what_is_there():
     text = """
 \tvfmadd213ps\t(%rax), %zmm1, %zmm2
@@ -455,74 +340,3 @@ def test_the_probe_counts_what_is_there():
     assert probe.count(text) == {
         "fused": 1, "vector": 2, "zmm": 1, "ymm": 1, "scalar": 1, "gather": 2,
         "float gather": 1, "fma call": 1}
-
-
-# Guards: a little above half of what is usual, so that only a loss of the vector code, or of
-# the cache, falls below. Each is measured beside its yardstick, and again if that was noise.
-ATTEMPTS = 4
-GUARDS: dict[str, tuple[float, Callable[[Scale], Task]]] = {
-    "fused-i": (1.2, partial(spectrometers.fused, names=(peers.SCIPY,))),
-    "fused-iquv": (1.0, partial(spectrometers.fused, names=(peers.SCIPY,), n_pol=2,
-                                products="IQUV", n_int=6)),
-    "fused-65536": (0.8, partial(spectrometers.fused, names=(peers.SCIPY,), n_chan=2**16)),
-    "fft-4096": (0.6, partial(transforms.transforming, n=2**12, names=(peers.FFTW,))),
-    "fft-65536": (0.6, partial(transforms.transforming, n=2**16, names=(peers.FFTW,))),
-    # Within the caches: where memory is slow, it alone is measured beyond them (7.1 GB/s, as of
-    # np.copyto, on a processor that fills its cache at 21).
-    "unpack-4bit": (1.6, partial(stages.unpacking, n_bits=4, n_byte=2**20)),
-    "unpack-2bit": (0.9, partial(stages.unpacking, n_bits=2, n_byte=2**20)),
-    "read-guppi": (0.3, partial(readers.to_kernel, to="guppi")),
-    "read-vdif": (0.15, partial(readers.to_kernel, to="vdif")),
-    "vdif-stream-2bit": (5.0, partial(readers.vdif_stream, n_bits=2)),
-    "read-fbh5": (1.8, readers.fbh5),
-}
-
-
-@x86
-@WIDE
-@pytest.mark.parametrize("name", GUARDS)
-def test_rate_is_not_lost(tmp_path, name):
-    least, setup = GUARDS[name]
-    found = []
-    for _ in range(ATTEMPTS):
-        result = measure(Case(name, "MS", setup, ""), Scale(False, tmp_path, rounds=5))
-        ratios = result.ratios()
-        found.append(min(ratios[peer] for peer in ratios if peer != transforms.COPY))
-        if found[-1] >= least:
-            return
-    pytest.fail(f"{name}: found {found} x the yardstick, allowed {least} or more")
-
-
-# Last, as kernels that others have compiled by then are not compiled for these.
-
-
-@pytest.mark.timeout(600)
-def test_quick_run_prints_every_case_with_a_rate():
-    before = sorted(machine.RESULTS.glob("*"))
-    done = run_bench("--quick", "--no-save")
-    assert done.returncode == 0, done.stderr
-    rows = done.stdout.splitlines()
-    found = {line[1]: line for line in map(LINE.match, rows) if line}
-    assert list(found) == [case.name for case in CASES]
-    assert all(float(line[2]) > 0 and float(line[3]) > 0 for line in found.values())
-    ratios = [float(line[3]) for line in map(PEER.match, rows) if line]
-    assert len(ratios) > 2 * len(CASES) and all(np.isfinite(ratios))
-    assert not any("mark" in row for row in rows)
-    assert sorted(machine.RESULTS.glob("*")) == before
-
-
-@pytest.mark.timeout(600)
-def test_the_whole_command_is_timed_and_watched(tmp_path):
-    done = run_bench("whole", "--no-save", "--small", "8MB", "--large", "32MB", "--rounds", "1",
-                     "--dir", str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    peak = re.search(r"mark below 1e9 bytes: (\S+) -", done.stdout)
-    assert peak and 5e7 < float(peak[1]) < 1e10
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.timeout(600)
-def test_scaling_measures_every_format(tmp_path):
-    for n_bits in scaling.BITS:
-        rate = scaling.cell(Scale(True, tmp_path), 64, 8, n_bits)["rate"]
-        assert rate["1"] > 0 and rate["2"] > 0

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 from cli import command, environment, fastsig
 from streams import MemoryVoltages, header, lose_packets, noise, write_native
 from test_safety import limit_files
+from waiting import wait_for_files
 
 import fastsig as fs
 from fastsig.chain import spectra
@@ -210,8 +210,7 @@ def test_an_interrupt_leaves_nothing_of_any(recording: Path, tmp_path: Path) -> 
     words = command("spectra", recording, "-o", tmp_path / "x.{n_chan}.h5", "--n-chan", "64,128",
                     "--compression", "none")
     process = subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and len(os.listdir(tmp_path)) < 2:
-        time.sleep(0.005)
+    wait_for_files(tmp_path, process, 2)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors

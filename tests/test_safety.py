@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from cli import command, environment, fastsig
 from streams import header, noise, write_native
+from waiting import wait_for_files
 
 import fastsig as fs
 from fastsig.io import detect
@@ -45,11 +46,10 @@ def test_kill_9_at_ten_moments(recording: Path, tmp_path: Path) -> None:
     out.unlink()
     killed = left = 0
     for moment in range(10):
-        before = set(os.listdir(tmp_path))
+        before = os.listdir(tmp_path)
         process = subprocess.Popen(words, env=environment(), stderr=subprocess.DEVNULL)
         if moment % 2:  # while it writes, however busy the machine is
-            while set(os.listdir(tmp_path)) <= before and process.poll() is None:
-                time.sleep(0.001)
+            wait_for_files(tmp_path, process, before=before)
             time.sleep(0.002 * moment)
         else:
             time.sleep(whole * (moment + 0.5) / 10)
@@ -72,8 +72,7 @@ def interrupted(recording: Path, folder: Path, sent: int) -> tuple[int, str]:
         process = subprocess.Popen(
             command("spectra", recording, "-o", folder / "out.h5", *OPTIONS, "--unfused"),
             env=environment(), stderr=subprocess.PIPE, text=True)
-        while process.poll() is None and not os.listdir(folder):
-            time.sleep(0.002)
+        wait_for_files(folder, process)
         process.send_signal(sent)
         _, errors = process.communicate(timeout=60)
         if process.returncode:

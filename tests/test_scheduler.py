@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from waiting import wait_for
 
 import fastsig as fs
 from fastsig import plugins, registry, signals
@@ -45,7 +46,6 @@ def test_the_first_error_is_raised_and_the_rest_stops(place: str) -> None:
         if place == "work" and task == 5:
             raise KeyError("five")
         done.append(task)
-        time.sleep(0.001)
         return task
 
     def consume(task: int, result: int) -> None:
@@ -62,31 +62,55 @@ def test_the_first_error_is_raised_and_the_rest_stops(place: str) -> None:
 def test_signals_wait_for_a_good_moment() -> None:
     seen = []
     with pytest.raises(KeyboardInterrupt), signals.held():
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.01)
+        signal.raise_signal(signal.SIGINT)
         seen.append("went on")
         signals.check()
         seen.append("never")
     assert seen == ["went on"]
     with pytest.raises(KeyboardInterrupt), signals.held():  # at the end, where nobody checks
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), signals.held():  # a second one does not wait
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(1)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         seen.append("never")
     assert seen == ["went on"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_signal_ends_a_run_at_once() -> None:
-    begun = time.monotonic()
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    begun = []
+
+    def work(task: int) -> int:
+        begun.append(task)
+        if task == 20:
+            os.kill(os.getpid(), signal.SIGINT)
+        return task
+
     with pytest.raises(KeyboardInterrupt), signals.held():
-        run(range(10**6), lambda task: time.sleep(0.05) or task, lambda *a: None, workers=2)
-    assert time.monotonic() - begun < 3
+        run(range(10**6), work, lambda *a: None, workers=2)
+    assert 20 < len(begun) < 100
+
+
+def test_a_signal_is_seen_while_a_block_takes_its_time() -> None:
+    interrupted, found = threading.Event(), []
+
+    def work(task: int) -> None:
+        if task == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        found.append(interrupted.wait(20))
+
+    def handle(*_: object) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        with pytest.raises(KeyboardInterrupt), signals.held():
+            run([0, 1], work, lambda *a: None, workers=2)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_for(lambda: found)
+    assert all(found)
 
 
 class Point:

@@ -9,6 +9,10 @@ import click
 from fastsig.cli import common
 
 
+_DTYPES = ("int8", "int16", "float32", "complex64")
+_PRODUCTS = ((1, "I"), (2, "I"), (2, "AABB"), (2, "AABBCRCI"), (2, "IQUV"))  # and polarisations
+
+
 def is_cold() -> bool:
     """Whether the cache has no form of the loop that every fast path runs through."""
     import os
@@ -54,10 +58,10 @@ def compile_all() -> None:
         frame_energy,
     )
 
-    for dtype in ("int8", "int16", "float32", "complex64"):
+    for dtype in _DTYPES:
         is_complex = dtype == "complex64"
         layout = Layout("float32" if is_complex else dtype, is_complex=is_complex)
-        for n_pol, products in ((1, "I"), (2, "I"), (2, "AABB"), (2, "AABBCRCI"), (2, "IQUV")):
+        for n_pol, products in _PRODUCTS:
             Spectrometer(1024, layout=layout, n_pol=n_pol, products=products).compile()
         Channelizer(1024, complex_input=is_complex).compile(dtype)
     bank = Channelizer(6, n_tap=2)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from cli import environment
+from waiting import wait_for
 
 from fastsig.batch.ledger import claims
 from fastsig.batch.ledger.claims import Claim, living
@@ -108,10 +109,7 @@ def test_the_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(claims, "_BEAT", 0.01)
     with Claim(os.fspath(tmp_path)):
         os.utime(path_of(tmp_path), (0, 0))
-        end = time.monotonic() + 10
-        while path_of(tmp_path).stat().st_mtime < 1 and time.monotonic() < end:
-            time.sleep(0.01)
-        assert path_of(tmp_path).stat().st_mtime > 1
+        wait_for(lambda: path_of(tmp_path).stat().st_mtime > 1)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -256,9 +256,7 @@ def _damage_child(case: Case, seed: int, indices: list[int], flip: bool
                 break
             text, limit = text + more, SECONDS
         if late:
-            process.send_signal(signal.SIGUSR1)  # it tells where it is, even within a library
-            time.sleep(0.3)
-            process.kill()
+            _end(process)
         process.wait()
         process.stdout.close()
         told.seek(0)
@@ -268,6 +266,15 @@ def _damage_child(case: Case, seed: int, indices: list[int], flip: bool
         raise RuntimeError(f"{case.format}, {case.what}: the child did not start\n{error}")
     done = [tuple(json.loads(line)) for line in lines[1:]]
     return done, _ending(late, process.returncode, error)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Have a child say where it is, even within a library, and end."""
+    process.send_signal(signal.SIGUSR1)
+    try:
+        process.wait(SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def _ending(late: bool, code: int, error: str) -> str:
@@ -283,7 +290,8 @@ def damage_child() -> None:
     fields, seed, indices, flip = json.loads(sys.stdin.read())
     case = Case(*fields)
     faulthandler.enable()
-    faulthandler.register(signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    faulthandler.register(signal.SIGUSR1, chain=True)  # and end by it
     if case.kind == "overrides":
         standard_input(open(os.path.join(case.folder, case.paths[0]), "rb"))  # noqa: SIM115
     load_kernels(case.format)

@@ -268,15 +268,15 @@ def test_every_kind_of_flip_is_reported_by_validate(product: Path, tmp_path: Pat
 
 def test_truncations(product: Path, rng: np.random.Generator) -> None:
     size = product.stat().st_size
-    found = truncations(product, [0, 1, 47, 48, size - 1, *rng.integers(0, size, 2000)])
+    found = truncations(product, [0, 1, 47, 48, size - 1, *rng.integers(0, size, 200)])
     assert set(found) == {"error"}, found
 
 
 @pytest.mark.timeout(600)
 def test_flipped_bytes_outside_the_payload(product: Path, rng: np.random.Generator) -> None:
-    found = outcomes(product, flips(product, payload_of(product), rng, 1000))
+    found = outcomes(product, flips(product, payload_of(product), rng, 100))  # fuzz.py: 9000
     assert set(found) <= {"same", "error"}, found
-    assert found["error"] > 100
+    assert found["error"] > 10
 
 
 def test_sniffing(product: Path, tmp_path: Path) -> None:

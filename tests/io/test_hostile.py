@@ -28,11 +28,11 @@ from fastsig.time import elapsed
 
 BASEBAND = ("mark4", "mark5b", "gsb")
 
-# VDIF, DRX, Mark 4 and Mark 5B have 2000 changes of bytes in their own tests; so have the formats
-# with text for a header, of which half of these are changes of values. A recording of chime and
-# digital_rf takes 6 ms.
-N_CHANGED = {"native": 2000, "lofar_tbb": 2000, "raw": 2000, "guppi": 1000, "dada": 1000,
-             "gsb": 1000, "chime": 1000, "digital_rf": 1000, "lofar_bf": 200}
+# Some of what ``fuzz.py --mutations`` does. VDIF, DRX, Mark 4 and Mark 5B have changes of bytes in
+# their own tests; so have the formats with text for a header, of which half of these are changes of
+# values.
+N_CHANGED = {"native": 200, "lofar_tbb": 200, "raw": 200, "guppi": 100, "dada": 100,
+             "gsb": 100, "chime": 100, "digital_rf": 100, "lofar_bf": 20}
 
 
 @pytest.mark.timeout(600)
@@ -42,7 +42,7 @@ def test_changed_headers(name: str) -> None:
         pytest.importorskip("baseband")
     found = mutations(name, N_CHANGED[name], seed=1)
     assert not found.faults, found.faults[:5]
-    assert found.counts["error"] > 20 and found.counts["read"] > 20
+    assert found.counts["error"] > 2 and found.counts["read"] > 2
 
 
 # Files cut anywhere.

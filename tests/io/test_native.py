@@ -119,7 +119,7 @@ def test_a_payload_flip_is_found_by_verify(tmp_path: Path, rng: np.random.Genera
 def test_truncations(tmp_path: Path, rng: np.random.Generator) -> None:
     path = write_native(tmp_path / "x.h5", noise(rng, 3000), header())
     size = path.stat().st_size
-    found = truncations(path, [0, 1, 8, 47, 48, size - 1, *rng.integers(0, size, 2000)])
+    found = truncations(path, [0, 1, 8, 47, 48, size - 1, *rng.integers(0, size, 200)])
     assert set(found) == {"error"}, found
 
 
@@ -127,6 +127,6 @@ def test_truncations(tmp_path: Path, rng: np.random.Generator) -> None:
 def test_flipped_bytes_outside_the_payload(tmp_path: Path, rng: np.random.Generator) -> None:
     n = 3000
     path = write_native(tmp_path / "x.h5", noise(rng, n), header(), lose_packets(rng, n, 0.2, 64))
-    found = outcomes(path, flips(path, payload_of(path), rng, 1000))
+    found = outcomes(path, flips(path, payload_of(path), rng, 100))  # fuzz.py: 9000
     assert set(found) <= {"same", "error"}, found
-    assert found["error"] > 100
+    assert found["error"] > 10

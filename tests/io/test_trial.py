@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from waiting import wait_for
 
 import fastsig as fs
 from fastsig.errors import FormatError
@@ -135,13 +135,12 @@ def test_the_child_goes_with_its_parent(old: str, how: str) -> None:
     if how == "kill":
         parent.kill()
     parent.communicate("\n" if how == "end" else None)
-    for _ in range(100):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        if state == "Z":
-            return
-        time.sleep(0.05)
-    raise AssertionError("it is still there")
+    wait_for(lambda: is_gone(pid))
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, waited for or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True

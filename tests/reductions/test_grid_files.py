@@ -7,13 +7,13 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from astropy.io import fits
 from cli import command, environment, fastsig
 from maps import drift
+from waiting import wait_for_files
 
 import fastsig as fs
 
@@ -53,8 +53,7 @@ def test_a_run_that_is_stopped(spectra: Path, tmp_path: Path, sent: int, code: i
     words = command("grid", spectra, "-o", out, *OPTIONS)
     for _ in range(5):
         process = subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE, text=True)
-        while process.poll() is None and not os.listdir(tmp_path):
-            time.sleep(0.002)
+        wait_for_files(tmp_path, process)
         process.send_signal(sent)
         _, errors = process.communicate(timeout=60)
         if process.returncode:
