@@ -8,7 +8,6 @@ import click
 
 from fastsig.cli import common
 
-
 _DTYPES = ("int8", "int16", "float32", "complex64")
 _PRODUCTS = ((1, "I"), (2, "I"), (2, "AABB"), (2, "AABBCRCI"), (2, "IQUV"))  # and polarisations
 
