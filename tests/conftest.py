@@ -31,6 +31,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.stem not in _LONG)
 
 
+# numba makes objects by the million, few of which are garbage.
+gc.set_threshold(100_000, 50, 50)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def few_collected_objects() -> Iterator[None]:
     """Take what a module leaves behind out of the garbage collector's sight.

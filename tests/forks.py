@@ -8,6 +8,7 @@ process that a shell starts.
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import signal
@@ -82,6 +83,8 @@ def _at_import(environment: dict[str, str]) -> dict[str, str]:
 def _serve(link: socket.socket) -> None:
     """Fork for every request, and tell the exit code."""
     _warm_up()
+    gc.collect()
+    gc.freeze()  # or each child's collector copies every page that it looks at
     while True:
         text, files, _, _ = socket.recv_fds(link, 2**20, 3)
         if not text:

@@ -140,7 +140,8 @@ def test_ctrl_c_once_and_twice(tmp_path: Path, plugin: str) -> None:
     process = begin(path, "-j", 1, plugin=plugin)
     wait_for(lambda: has_begun(out, "b"))
     process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    assert process.stderr is not None
+    assert any("Ctrl-C again stops now" in line for line in process.stderr)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import batches
 import pytest
@@ -63,6 +65,27 @@ def test_files_are_taken_once_quiet(tmp_path: Path, plugin: str) -> None:
     assert "2 done before" in errors or "2 tasks: 2 done (2 before)" in errors, errors
 
 
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When followers of this process looked at their inputs."""
+    looker: Any = sys.modules[Follow.__module__]._Looker  # type: ignore[attr-defined]
+    plain, done = looker._look, []
+
+    def look(self: Any) -> bool:
+        goes_on = bool(plain(self))
+        done.append(time.monotonic())
+        return goes_on
+
+    monkeypatch.setattr(looker, "_look", look)
+    return done
+
+
+def wait_looks(looks: list[float], n: int) -> None:
+    """Wait until so many looks more have ended."""
+    end = len(looks) + n
+    wait_for(lambda: len(looks) >= end)
+
+
 def wait_tasks(took: list[Task], n: int) -> None:
     wait_for(lambda: len(took) >= n)
 
@@ -84,7 +107,7 @@ def looked(recipe: Recipe, folder: Path, queue: Queue, took: list[Task], **optio
     return thread
 
 
-def test_a_scan_that_grows_is_done_once(tmp_path: Path) -> None:
+def test_a_scan_that_grows_is_done_once(tmp_path: Path, looks: list[float]) -> None:
     """What waits is replaced by the whole; what runs is waited for; then it is another task."""
     (tmp_path / "in").mkdir()
     made = Recipe({"version": 1, "inputs": {"files": "in/*.raw", "group": "scan"},
@@ -103,7 +126,7 @@ def test_a_scan_that_grows_is_done_once(tmp_path: Path) -> None:
     assert job is not None and [Path(path).name for path in job.task.inputs] == [
         "x.0000.raw", "x.0001.raw"]
     (tmp_path / "in" / "x.0002.raw").touch()
-    time.sleep(0.4)
+    wait_looks(looks, 3)
     assert len(took) == 2 and len(queue) == 0
     queue.put(job, Outcome("done"))
     wait_tasks(took, 3)
@@ -113,7 +136,7 @@ def test_a_scan_that_grows_is_done_once(tmp_path: Path) -> None:
     assert not thread.is_alive() and queue.take() is None and queue.done()
 
 
-def test_it_ends_when_nothing_comes_and_nothing_runs(tmp_path: Path) -> None:
+def test_it_ends_when_nothing_comes_and_nothing_runs(tmp_path: Path, looks: list[float]) -> None:
     path = recipe(tmp_path, {"a": {}})
     took: list[Task] = []
     queue = Queue([], lambda job: None, lambda job, outcome: False, Stop())
@@ -121,7 +144,7 @@ def test_it_ends_when_nothing_comes_and_nothing_runs(tmp_path: Path) -> None:
     thread = looked(Recipe.read(path), tmp_path, queue, took, quiet=0.3, stop=0.5)
     job = queue.take()
     assert job is not None and time.monotonic() - begun >= 0.3
-    time.sleep(1.0)
+    wait_for(lambda: looks and looks[-1] - begun > 2)  # longer than it waits for more
     assert thread.is_alive()  # it runs
     queue.put(job, Outcome("done"))
     assert queue.take() is None
