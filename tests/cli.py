@@ -13,6 +13,11 @@ from forks import SERVER
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = "from fastsig.cli.main import main; main()"
+#: Python that has `fastsig warmup` compile one form for 20, which `make site` compiles.
+ONE_FORM = """
+from fastsig.cli import warmup
+warmup._DTYPES, warmup._PRODUCTS = ("int8",), ((1, "I"),)
+"""
 
 
 def command(*arguments: Any, before: str = "") -> list[str]:

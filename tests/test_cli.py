@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli import fastsig
+from cli import ONE_FORM, fastsig
 from streams import header, noise, write_native
 
 import fastsig as fs
@@ -173,12 +173,9 @@ def test_help_of_every_command_tells_its_options() -> None:
 def test_doctor_and_warmup() -> None:
     report = json.loads(fastsig("doctor", "--json").stdout)
     assert report["numba"] and report["problems"] == []
-    # One form for many: `make site` warms all of them up.
-    before = ("from fastsig.cli import warmup\n"
-              "warmup._DTYPES, warmup._PRODUCTS = ('int8',), ((1, 'I'),)\n")
-    assert "kernels" in fastsig("warmup", before=before).stderr
-    assert "were in the cache already" in fastsig("warmup", before=before).stderr
-    assert fastsig("warmup", "-q", before=before).stderr == ""
+    assert "kernels" in fastsig("warmup", before=ONE_FORM).stderr
+    assert "were in the cache already" in fastsig("warmup", before=ONE_FORM).stderr
+    assert fastsig("warmup", "-q", before=ONE_FORM).stderr == ""
 
 
 def test_the_first_compile_is_said_once(recording: Path, tmp_path: Path) -> None:
