@@ -7,7 +7,6 @@ The rules for writers of documents are in CONTRIBUTING.md, section Tests.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 import click
 import pytest
-from cli import ONE_FORM, fastsig
+from cli import ONE_FORM, environment, fastsig
 from forks import SERVER
 from recordings import recorded
 
@@ -84,12 +83,10 @@ def check_command(command: Command, folder: Path, where: str) -> None:
     program, *arguments = command.line.split()
     if program != "fastsig":
         return
-    path = os.pathsep.join(
-        [str(ROOT), str(ROOT / "kernels"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    if arguments == ["warmup"]:
-        fastsig("warmup", before=ONE_FORM)
+    if arguments[0] == "warmup":
+        fastsig(*arguments, before=ONE_FORM)
         return
-    done = SERVER.run(arguments, folder, {**os.environ, "PYTHONPATH": path, "MPLBACKEND": "agg"},
+    done = SERVER.run(arguments, folder, environment(),
                       strict="module 'sre_constants' is deprecated")
     assert done is not None
     output = done.stdout + done.stderr
@@ -126,13 +123,20 @@ def test_code_runs(name: str, tmp_path: Path) -> None:
         run_document(name, folder)
         return
     # In a process of its own, as a reader would: bounds on memory are those of the process.
-    paths = [ROOT / "tests", ROOT, ROOT / "kernels"]
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-W", PYPARSING, "-c",
-         f"import pathlib, test_docs; test_docs.run_document({name!r}, pathlib.Path.cwd())"],
-        cwd=folder, capture_output=True, text=True, timeout=280, check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "MPLBACKEND": "agg"},
-    )
+    variables, files = SERVER.lend(environment())
+    code = f"""
+import pathlib, sys
+sys.path.insert(1, {str(ROOT / "tests")!r})
+import test_docs
+test_docs.run_document({name!r}, pathlib.Path.cwd())
+"""
+    words = [sys.executable, "-W", "error", "-W", PYPARSING, "-c", code]
+    try:
+        done = subprocess.run(words, cwd=folder, env=variables, pass_fds=files,
+                              capture_output=True, text=True, timeout=280, check=False)
+    except subprocess.TimeoutExpired:
+        SERVER.forget()
+        raise
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -35,7 +35,7 @@ set = { frequency = "440MHz" } # VDIF does not tell it
 folder = "out"
 [[step]]
 command = "spectra"
-n_chan = [16, 64]
+n_chan = [26, 50] # no vector code, which would be compiled for each format
 n_int = 8
 products = "I"
 output = "{stem}.{n_chan}.h5"
