@@ -86,24 +86,28 @@ def files(package, kernel):
 
 
 def test_an_edit_compiles_what_imports_it_and_removes_the_old(package):
-    first = compiled(package)
-    assert {"fletcher32_nb", "intersect_spans_nb"} <= first
-    before = files(package, "fletcher32_nb")
-    assert len(before) == 2  # an index and a form
+    assert {"fletcher32_nb", "intersect_spans_nb"} <= compiled(package)
     kept = files(package, "intersect_spans_nb")
-    assert compiled(package) == set()
-
-    # In a module that another one imports, and above the kernel: its line changes.
+    assert len(kept) == 2  # an index and a form
     with (package / "_memory.py").open("a") as file:
         file.write("\nCHANGED = 1\n")
+    before = forms_after_an_edit(package)
+    # The kernel's own module; it begins on another line.
     text = (package / "checksum.py").read_text()
     (package / "checksum.py").write_text(text.replace('"""', '"""\n', 1))
-    again = compiled(package)
-    assert "fletcher32_nb" in again and "intersect_spans_nb" not in again
-    after = files(package, "fletcher32_nb")
-    assert len(after) == 2 and not set(after) & set(before)
-    assert len(kept) == 2 and files(package, "intersect_spans_nb") == kept
+    assert not set(before) & set(forms_after_an_edit(package))
+    assert files(package, "intersect_spans_nb") == kept
     assert compiled(package) == set()
+
+
+def forms_after_an_edit(package):
+    """Files of one kernel, which is compiled anew, but not the other."""
+    before = files(package, "fletcher32_nb")
+    names = compiled(package)
+    assert "fletcher32_nb" in names and "intersect_spans_nb" not in names
+    after = files(package, "fletcher32_nb")
+    assert len(before) == len(after) == 2 and not set(before) & set(after)
+    return after
 
 
 def test_one_process_saves_at_a_time(monkeypatch):
