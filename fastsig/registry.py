@@ -153,7 +153,6 @@ def stages() -> tuple[str, ...]:
     return (*_STAGES, *(name for name in _plugin_stages() if name not in _STAGES))
 
 
-@cache
 def _plugin_stages() -> dict[str, Any]:
     """Stages of other packages; one whose `name`, which products record, is another is left out."""
     found = plugins("fastsig.stages")

@@ -91,14 +91,13 @@ def plugged(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(plugins, "entry_points",
                         lambda group: [p for p in points if p.group == group])
 
-    def clear() -> None:
-        for cached in (registry.stages, registry._plugin_stages):
-            cached.cache_clear()
+    def plug(name: str, place: str) -> None:
+        points.append(EntryPoint(name, place, "fastsig.stages"))
+        registry.stages.cache_clear()
 
-    clear()
-    yield lambda name, place: (points.append(EntryPoint(name, place, "fastsig.stages")), clear())
+    yield plug
     monkeypatch.undo()
-    clear()
+    registry.stages.cache_clear()
 
 
 def test_a_stage_of_another_package(samples: Path, tmp_path: Path, plugged: Any) -> None:
