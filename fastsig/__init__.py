@@ -26,7 +26,7 @@ _INDEX = {
     "UsageError": "fastsig.errors:UsageError",
     "batch": "fastsig:batch",
     "grid": "fastsig.reductions.mapping:grid",
-    "info": "fastsig.io:info",
+    "info": "fastsig.products.info:info",
     "open": "fastsig.chain:open_chain",
     "open_cube": "fastsig.cube:open_cube",
     "write_many": "fastsig.run.products:write_many",

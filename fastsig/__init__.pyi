@@ -12,8 +12,8 @@ from fastsig.errors import OutputError as OutputError
 from fastsig.errors import PlanError as PlanError
 from fastsig.errors import UsageError as UsageError
 from fastsig.header import Header as Header
-from fastsig.io import info as info
 from fastsig.product import Data as Data
+from fastsig.products.info import info as info
 from fastsig.reductions.mapping import grid as grid
 from fastsig.run.products import write_many as write_many
 from fastsig.stream import Block as Block

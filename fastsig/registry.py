@@ -15,14 +15,19 @@ from typing import Any
 from fastsig.errors import FastsigWarning, UsageError
 from fastsig.plugins import API, plugins
 
-__all__ = ["API", "formats", "formats_for", "is_stage", "measurement", "measurements",
-           "spectra_writer", "spectra_writers", "stage", "stages", "writer", "writers"]
+__all__ = ["API", "STREAMS", "formats", "formats_for", "is_stage", "kinds", "measurement",
+           "measurements", "spectra_writer", "spectra_writers", "stage", "stages", "writer",
+           "writers"]
+
+#: Kinds of product that are streams in time: a format opens them as a `Stream`.
+STREAMS = ("voltage", "spectra")
 
 # In the order in which they are asked whether a file is theirs. Where all files of a format are of
 # certain containers, as `Probe.container` names them, its module is not loaded to ask of others.
 _FORMATS: dict[str, tuple[str, ...]] = {
     "native": ("hdf5",), "fbh5": ("hdf5",), "sigproc": (), "presto": (), "psrfits": ("fits",),
     "hifast": ("hdf5",), "fast_spectral": ("fits",), "sdfits": ("fits",), "fits_cube": ("fits",),
+    "ecsv": ("other",),
     "lofar_tbb": ("hdf5",), "lofar_bf": ("hdf5",), "chime": ("hdf5",),
     "digital_rf": ("hdf5", "folder"), "guppi": (), "dada": (), "vdif": (), "drx": (),
     "mark5b": (), "mark4": (), "gsb": (),
@@ -98,6 +103,14 @@ def _format_plugins() -> dict[str, Any]:
     # None takes the place of a format of ours, as with stages.
     return {name: module for name, module in plugins("fastsig.formats").items()
             if name not in _FORMATS}
+
+
+def kinds(module: Any) -> tuple[str, ...]:
+    """Kinds of product that files of a format hold, by its module: one, or several of `STREAMS`.
+
+    A format that declares no `KINDS` holds streams.
+    """
+    return tuple(getattr(module, "KINDS", STREAMS))
 
 
 def writers() -> tuple[str, ...]:

@@ -19,11 +19,8 @@ def convert(files: tuple[str, ...], output: str, to: str | None, **options: Any)
 
     What the format cannot carry is told first, and needs --lossy.
     """
-    from fastsig.chain import open_chain
-    from fastsig.run.spectra_file import spectra_format
+    from fastsig.products.convert import convertible
 
-    with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
-        if source.stream.kind == "spectra" and spectra_format(output, to) is None:
-            raise click.UsageError(f"{output}: its ending tells no format; give --to "
-                                   f"{'|'.join(driver.SPECTRA)}")
+    changes = common.parse_overrides(options["overrides"])
+    with convertible(files, output, to, **changes) as source:
         driver.copy_stream(source.stream, output, to, options)

@@ -114,10 +114,11 @@ def copy_stream(stream: Any, output: str, to: str | None, options: dict[str, Any
     `report` is given the results of `sinks`, and returns more for ``--json``.
     """
     from fastsig.memory import parse_bytes
+    from fastsig.run.products import SINKS
 
     if options["verify"]:
         stream.verify()
-    allowed = SPECTRA if stream.kind == "spectra" else VOLTAGES
+    allowed = SINKS[stream.kind].formats()
     if to is not None and to not in allowed:
         raise click.UsageError(f"--to {to}: {stream.path} holds {stream.kind}; allowed: "
                                f"{', '.join(allowed)}")

@@ -6,7 +6,8 @@ import click
 
 from fastsig.cli import common
 
-_ALWAYS = ("frequency_mhz", "telescope", "source")  # told even where the file does not
+# Stated even where the file does not, of what has channels.
+_ALWAYS = ("frequency_mhz", "telescope", "source")
 
 
 @click.command()
@@ -22,8 +23,8 @@ def info(
 ) -> int:
     """Tell what each FILE is: format, shape, times, frequencies, validity."""
     from fastsig.errors import InputError, UsageError
-    from fastsig.io import failure
-    from fastsig.io import info as describe
+    from fastsig.products import failure
+    from fastsig.products.info import info as describe
 
     changes = common.parse_overrides(overrides)
     records, refused = [], []
@@ -47,13 +48,24 @@ def info(
 
 def _print(record: dict[str, object]) -> None:
     click.echo(record["path"])
+    always = () if record["n_chan"] is None else _ALWAYS
     for key, value in record.items():
-        if key in ("path", "warnings") or (value is None and key not in _ALWAYS):
+        if key in ("path", "warnings", "provenance") or (value is None and key not in always):
             continue
-        click.echo(f"  {key:<16} {_text(value)}")
+        for line in _lines(value):
+            click.echo(f"  {key:<16} {line}")
+            key = ""
     warnings = record["warnings"]
     for warning in warnings if isinstance(warnings, list) else []:
         click.echo(f"  warning          {warning}")
+
+
+def _lines(value: object) -> list[str]:
+    """A value as text; of a list of mappings a line for each, of what is known."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return ["  ".join(_text(item) for item in row.values() if item not in (None, ""))
+                for row in value]
+    return [_text(value)]
 
 
 def _text(value: object) -> str:

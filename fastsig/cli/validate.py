@@ -41,24 +41,12 @@ def validate(
 
 
 def _check(path: str, overrides: dict[str, str], refused: list[UsageError]) -> dict[str, Any]:
-    import warnings
+    from fastsig.errors import UsageError
+    from fastsig.products import failure
+    from fastsig.products.validate import validate as check
 
-    from fastsig.errors import DoubtWarning, FastsigWarning, InputError, UsageError
-    from fastsig.io import failure, verify
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            checksums = verify(path, **overrides)
-        except InputError as error:
-            return {"path": path, "valid": False, "error": str(error)}
-        except UsageError as error:
-            refused.append(error)
-            return {**failure(path, error), "valid": False}
-    doubts, faults = ([str(item.message) for item in caught
-                       if issubclass(item.category, FastsigWarning)
-                       and issubclass(item.category, DoubtWarning) == doubt]
-                      for doubt in (True, False))
-    if faults:
-        return {"path": path, "valid": False, "error": "; ".join(faults)}
-    return {"path": path, "valid": True, "checksums": checksums, "doubts": doubts}
+    try:
+        return check(path, **overrides)
+    except UsageError as error:
+        refused.append(error)
+        return {**failure(path, error), "valid": False}

@@ -75,7 +75,7 @@ class Moment:
         """
         import io
 
-        from fastsig.reductions.place_file import write_bytes
+        from fastsig.io.safe import write_bytes
 
         units = [fits.PrimaryHDU(self.values, self.header)]
         if self.error is not None:

@@ -1,4 +1,4 @@
-"""Files as streams: detection by content, opening, description."""
+"""Files: detection by content; of those that are streams, opening and description."""
 
 from __future__ import annotations
 
@@ -6,25 +6,41 @@ import logging
 import os
 import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
-from fastsig.errors import (
-    DoubtWarning,
-    FastsigError,
-    FormatError,
-    InputError,
-    UsageError,
-)
+from fastsig.errors import DoubtWarning, FormatError, UsageError
 from fastsig.io import raw
 from fastsig.io.probe import Probe
 from fastsig.io.raw import STANDARD_INPUT
 from fastsig.io.scan import Paths, scan_files
+from fastsig.registry import STREAMS, formats, formats_for, kinds
 from fastsig.stream import Stream, VoltageStream
 from fastsig.time import DUBIOUS_YEAR, iso, leap_seconds_known
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["describe", "detect", "info", "is_cube", "is_ecsv", "open_stream", "verify"]
+__all__ = ["Detected", "describe", "detect", "detect_files", "is_cube", "open_detected",
+           "open_stream", "valid_fraction"]
+
+
+class Detected(NamedTuple):
+    """Files whose format is known by their content.
+
+    Parameters
+    ----------
+    name : str
+        Of the format.
+    module : module
+    files : list of str
+        One, or those of a scan.
+    kinds : tuple of str
+        What such a file holds: one kind, or several of streams, which opening tells apart.
+    """
+
+    name: str
+    module: Any
+    files: list[str]
+    kinds: tuple[str, ...]
 
 
 def detect(path: str | os.PathLike[str]) -> tuple[str, Any]:
@@ -35,8 +51,6 @@ def detect(path: str | os.PathLike[str]) -> tuple[str, Any]:
     FormatError
         Where no format knows the file.
     """
-    from fastsig.registry import formats, formats_for
-
     probe = Probe(path)
     for name, module in formats_for(probe.container):
         if module.sniff(probe):
@@ -56,7 +70,8 @@ def _unknown(path: str, known: Iterable[str]) -> str:
 
 def open_stream(paths: Paths, **overrides: Any) -> Stream:
     """Open a file, or the files of one scan, as a stream; overrides replace what headers say."""
-    name, stream = _opened(paths, overrides)
+    detected = detect_files(paths)
+    name, stream = detected.name, open_detected(detected, **overrides)
     stream.format_name = name
     stream.overrides = {key: str(value) for key, value in overrides.items()}
     stream.reopening = _reopened, (paths, dict(overrides))
@@ -69,36 +84,59 @@ def _reopened(paths: Paths, overrides: dict[str, Any]) -> Stream:
     return open_stream(paths, **overrides)
 
 
-def _opened(paths: Paths, overrides: dict[str, Any]) -> tuple[str, Stream]:
-    """Name of the format, and the stream; one warning where leap seconds are not known."""
+def open_detected(detected: Detected, **overrides: Any) -> Stream:
+    """The stream of files of a known format; one warning where leap seconds are not known.
+
+    Raises
+    ------
+    FormatError
+        Where they hold no stream, or cannot be understood.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", DUBIOUS_YEAR)
-        name, stream = _found(paths, overrides)
+        stream = _stream(detected, overrides)
         year = None if leap_seconds_known(stream.start_time) else iso(stream.start_time)[:4]
     if year is not None:
         warnings.warn(f"{stream.path}: the leap seconds of {year} are not known: times may be off "
                       "by seconds", DoubtWarning, stacklevel=4)
-    return name, stream
+    return stream
 
 
-def _found(paths: Paths, overrides: dict[str, Any]) -> tuple[str, Stream]:
+def _stream(detected: Detected, overrides: dict[str, Any]) -> Stream:
+    files, module = detected.files, detected.module
+    if not set(detected.kinds) & set(STREAMS):
+        raise FormatError(files[0], getattr(
+            module, "NO_STREAM", f"holds {' or '.join(detected.kinds)} ({detected.name}); "
+            f"allowed here: a stream in time, {' or '.join(STREAMS)}"))
+    opened: Stream = module.open(files if len(files) > 1 else files[0], **overrides)
+    return opened
+
+
+def detect_files(paths: Paths) -> Detected:
+    """The format of a file, or of the files of one scan, by their content; ``-`` is raw samples.
+
+    Raises
+    ------
+    FormatError
+        Where no format knows a file, or files differ.
+    UsageError
+        Where there is no file, or several that are recordings of their own.
+    """
     if paths == STANDARD_INPUT or (isinstance(paths, (list, tuple)) and STANDARD_INPUT in paths):
         if not isinstance(paths, str) and len(paths) > 1:
             raise UsageError("- (standard input) stands alone; allowed: no other file beside it")
-        return raw.NAME, raw.open(STANDARD_INPUT, **overrides)
+        return Detected(raw.NAME, raw, [STANDARD_INPUT], raw.KINDS)
     files = scan_files(paths)
     if not files:
         raise UsageError("no file; allowed: one, or those of a scan")
     name, module = detect(files[0])
-    if len(files) == 1:
-        return name, module.open(files[0], **overrides)
-    if not getattr(module, "MANY", False):
+    if len(files) > 1 and not getattr(module, "MANY", False):
         raise UsageError(f"{files[0]} and {len(files) - 1} more: files of {name} are recordings "
                          "of their own; open one")
     for other in files[1:]:
         if detect(other)[0] != name:
             raise FormatError(other, f"is no {name} file, unlike {files[0]}")
-    return name, module.open(files, **overrides)
+    return Detected(name, module, files, kinds(module))
 
 
 def describe(stream: Stream, format_name: str, *, deep: bool = False) -> dict[str, Any]:
@@ -167,82 +205,11 @@ def valid_fraction(stream: Stream, *, deep: bool) -> float | None:
     return valid / stream.shape[0] if stream.shape[0] else None
 
 
-def info(path: Paths, *, deep: bool = False, **overrides: Any) -> dict[str, Any]:
-    """What a file is, as the fields of ``fastsig info --json``.
-
-    Parameters
-    ----------
-    path : path or iterable of path
-        File, or folder of a format that is one, or the files of one scan.
-    deep : bool
-        Read all of the file where the headers alone do not tell.
-    overrides
-        As for `fastsig.open`.
-
-    Raises
-    ------
-    FormatError
-        Where the file cannot be understood.
-    """
-    if (cubes := _no_stream(path)) is not None:
-        told: dict[str, Any] = cubes.info(path, deep=deep, **overrides)
-        return told
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        warnings.filterwarnings("ignore", DUBIOUS_YEAR)
-        name, stream = _opened(path, overrides)
-        try:
-            fields = describe(stream, name, deep=deep)
-        finally:
-            stream.close()
-    fields["warnings"] = [str(item.message) for item in caught]
-    return fields
-
-
-def _no_stream(paths: Paths) -> Any:
-    """The module of the format of a file that is no stream in time, which `info` asks; or None."""
-    if not isinstance(paths, (str, os.PathLike)) or not os.path.isfile(paths):
-        return None
-    probe = Probe(paths)
-    if probe.container != "fits":
-        return None
-    from fastsig.io import fits_cube
-
-    return fits_cube if fits_cube.sniff(probe) else None
-
-
 def is_cube(path: str) -> bool:
     """Whether a file is a cube of maps, or a map."""
-    return _no_stream(path) is not None
-
-
-def is_ecsv(path: str) -> bool:
-    """Whether a file begins as astropy's tables in text do."""
-    return os.path.isfile(path) and Probe(path).head.startswith(b"# %ECSV ")
-
-
-def verify(path: str, **overrides: Any) -> bool:
-    """Read all of a file and compare its checksums; whether there are any.
-
-    Raises
-    ------
-    DataError
-        Where the file cannot be read or a checksum fails.
-    FormatError
-        Where it cannot be understood.
-    """
-    if (cubes := _no_stream(path)) is not None:
-        return bool(cubes.verify(path, **overrides))
-    stream = open_stream(path, **overrides)
+    if not os.path.isfile(path):
+        return False
     try:
-        stream.verify()
-        return stream.checksummed
-    finally:
-        stream.close()
-
-
-def failure(path: str | os.PathLike[str], error: FastsigError) -> dict[str, Any]:
-    """What ``fastsig info --json`` says of a file that cannot be read."""
-    name = os.fspath(path)
-    return {"path": name, "error": str(error) if isinstance(error, InputError)
-            else f"{name}: {error}"}
+        return "cube" in kinds(detect(path)[1])
+    except FormatError:
+        return False

@@ -56,9 +56,9 @@ from fastsig.stream import VoltageStream
 from fastsig.time import time_from_unix
 from fastsig.validity import Spans, from_mask, full
 
-__all__ = ["MANY", "NAME", "ChimeStream", "open", "sniff"]
+__all__ = ["KINDS", "MANY", "NAME", "ChimeStream", "open", "sniff"]
 
-NAME = "chime"
+NAME, KINDS = "chime", ("voltage",)
 
 #: Whether `open` takes several files of one event.
 MANY = True

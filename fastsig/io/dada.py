@@ -29,9 +29,9 @@ from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
 from fastsig.time import parse_time, sample_time, time_from_mjd
 
-__all__ = ["MANY", "NAME", "open", "sniff"]
+__all__ = ["KINDS", "MANY", "NAME", "open", "sniff"]
 
-NAME = "dada"
+NAME, KINDS = "dada", ("voltage",)
 
 #: Whether `open` takes several files of one observation.
 MANY = True

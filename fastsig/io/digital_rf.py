@@ -44,9 +44,9 @@ from fastsig.stream import VoltageStream
 from fastsig.time import time_from_unix
 from fastsig.validity import Spans, as_spans, count, from_mask, full
 
-__all__ = ["NAME", "DigitalRFStream", "open", "sniff"]
+__all__ = ["KINDS", "NAME", "DigitalRFStream", "open", "sniff"]
 
-NAME = "digital_rf"
+NAME, KINDS = "digital_rf", ("voltage",)
 
 _EPOCH = "1970-01-01T00:00:00Z"
 _MAX_SECONDS = 4102444800  # the year 2100: a later time is a wrong rate or sample number

@@ -30,9 +30,9 @@ from fastsig.recorded import Packed
 from fastsig.stream import VoltageStream
 from fastsig.time import time_from_unix
 
-__all__ = ["MANY", "NAME", "DrxStream", "open", "sniff"]
+__all__ = ["KINDS", "MANY", "NAME", "DrxStream", "open", "sniff"]
 
-NAME = "drx"
+NAME, KINDS = "drx", ("voltage",)
 
 #: Whether `open` takes several files of one recording.
 MANY = True

@@ -53,9 +53,9 @@ from fastsig.io.probe import Probe
 from fastsig.polarization import PRODUCTS, PolBasis
 from fastsig.time import sample_time, time_from_mjd
 
-__all__ = ["F_WIDTH", "MANY", "MARKS", "MODES", "NAME", "open", "sniff"]
+__all__ = ["F_WIDTH", "KINDS", "MANY", "MARKS", "MODES", "NAME", "open", "sniff"]
 
-NAME = "fast_spectral"
+NAME, KINDS = "fast_spectral", ("spectra",)
 
 #: Whether `open` takes several files of one scan.
 MANY = True

@@ -32,9 +32,9 @@ from fastsig.io.probe import Probe
 from fastsig.polarization import PRODUCTS, PolBasis
 from fastsig.time import time_from_mjd
 
-__all__ = ["NAME", "TELESCOPES", "FBH5Spectra", "open", "sniff"]
+__all__ = ["KINDS", "NAME", "TELESCOPES", "FBH5Spectra", "open", "sniff"]
 
-NAME = "fbh5"
+NAME, KINDS = "fbh5", ("spectra",)
 
 _OWN_CARDS = (
     "nchans", "nifs", "nbits", "fch1", "foff", "tsamp", "tstart", "telescope_id", "source_name",

@@ -8,7 +8,6 @@ one second over the root of its weight.
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import math
 import os
@@ -28,9 +27,13 @@ from fastsig.io.probe import Probe
 if TYPE_CHECKING:
     from fastsig.io._cube_header import CubeHeader
 
-__all__ = ["KIND", "NAME", "CubeFile", "info", "open", "sniff", "verify"]
+__all__ = ["KINDS", "NAME", "NO_STREAM", "CubeFile", "info", "sniff", "verify"]
 
-NAME, KIND = "fits_cube", "cube"
+NAME, KINDS = "fits_cube", ("cube",)
+
+#: What is said where a stream in time is wanted.
+NO_STREAM = ("holds a cube of maps; allowed here: a stream in time. For cubes there are fastsig "
+             "extract, moment and view, and fastsig.open_cube")
 
 _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 #: Bytes that `info` looks at without `deep`, and planes of them at most.
@@ -48,18 +51,6 @@ def sniff(probe: Probe) -> bool:
             number = card[10:30].strip()
             return number.isdigit() and int(number) >= 2
     return False
-
-
-def open(path: str | os.PathLike[str], **overrides: Any) -> Any:
-    """Refuse: a cube is no stream in time.
-
-    Raises
-    ------
-    FormatError
-        Always.
-    """
-    raise FormatError(path, "holds a cube of maps; allowed here: a stream in time. For cubes there "
-                      "are fastsig extract, moment and view, and fastsig.open_cube")
 
 
 class _Image:
@@ -281,7 +272,7 @@ def _cell(path: str, unit: Table, name: str, row: int) -> str:
 
 def _opened(path: str) -> Any:
     try:
-        return builtins.open(path, "rb")
+        return open(path, "rb")
     except OSError as error:
         raise FormatError(path, error.strerror or str(error)) from error
 
@@ -298,7 +289,7 @@ def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) 
     sky = head.celestial.wcs_pix2world([[(cube.shape[3] - 1) / 2, (cube.shape[2] - 1) / 2]], 0)[0]
     equatorial = head.celestial.wcs.lngtyp.strip() == "RA"
     fields = {
-        "path": cube.path, "format": NAME, "kind": KIND, "n_time": None,
+        "path": cube.path, "format": NAME, "kind": KINDS[0], "n_time": None,
         "n_pol": cube.shape[0], "n_chan": cube.shape[1], "n_bits": cube.image.bits,
         "complex": False, "sample_rate_hz": None, "tsamp_s": None,
         "start_time": cards.text("DATE-OBS"), "duration_s": None, **_band(cube),

@@ -33,9 +33,9 @@ from fastsig.polarization import PolBasis
 from fastsig.time import sample_time, time_from_mjd
 from fastsig.validity import Spans
 
-__all__ = ["NAME", "GsbStream", "open", "sniff"]
+__all__ = ["KINDS", "NAME", "GsbStream", "open", "sniff"]
 
-NAME = "gsb"
+NAME, KINDS = "gsb", ("voltage",)
 
 _OWN = ("raw", "samples_per_frame", "nchan", "bps")
 _STAMP = rb"(\d{4}) +(\d\d?) +(\d\d?) +(\d\d?) +(\d\d?) +(\d\d?) +(0\.\d{1,15})"

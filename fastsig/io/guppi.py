@@ -32,9 +32,9 @@ from fastsig.stream import VoltageStream
 from fastsig.time import sample_time, time_from_mjd
 from fastsig.validity import Spans
 
-__all__ = ["LEVELS", "MANY", "NAME", "GuppiStream", "open", "sniff"]
+__all__ = ["LEVELS", "KINDS", "MANY", "NAME", "GuppiStream", "open", "sniff"]
 
-NAME = "guppi"
+NAME, KINDS = "guppi", ("voltage",)
 
 #: Whether `open` takes several files of one scan.
 MANY = True

@@ -47,9 +47,9 @@ from fastsig.io.probe import Probe
 from fastsig.polarization import PRODUCTS, PolBasis
 from fastsig.time import sample_time
 
-__all__ = ["FIELDS", "NAME", "HiFASTSpectra", "open", "sniff"]
+__all__ = ["FIELDS", "KINDS", "NAME", "HiFASTSpectra", "open", "sniff"]
 
-NAME = "hifast"
+NAME, KINDS = "hifast", ("spectra",)
 
 _RFI = {"keep": False, "weight": True}
 _POSITION = {"ra_deg": "ra", "dec_deg": "dec"}

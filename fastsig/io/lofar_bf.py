@@ -36,9 +36,9 @@ from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
 from fastsig.time import elapsed, time_from_unix
 
-__all__ = ["MANY", "NAME", "open", "sniff"]
+__all__ = ["KINDS", "MANY", "NAME", "open", "sniff"]
 
-NAME = "lofar_bf"
+NAME, KINDS = "lofar_bf", ("voltage", "spectra")
 
 #: Whether `open` takes several files of one beam.
 MANY = True

@@ -41,9 +41,9 @@ from fastsig.stream import VoltageStream
 from fastsig.time import time_from_unix
 from fastsig.validity import Spans, clip, count, shift
 
-__all__ = ["NAME", "TBBStream", "open", "sniff"]
+__all__ = ["KINDS", "NAME", "TBBStream", "open", "sniff"]
 
-NAME = "lofar_tbb"
+NAME, KINDS = "lofar_tbb", ("voltage",)
 
 _OWN = ("station", "dipole")
 _MAX_SPREAD = 60  # s between the first samples of dipoles; a buffer holds 5 s

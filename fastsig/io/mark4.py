@@ -46,9 +46,9 @@ from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
 from fastsig.time import time_from_mjd
 
-__all__ = ["MANY", "NAME", "Mark4Stream", "open", "sniff"]
+__all__ = ["KINDS", "MANY", "NAME", "Mark4Stream", "open", "sniff"]
 
-NAME = "mark4"
+NAME, KINDS = "mark4", ("voltage",)
 
 #: Whether `open` takes several files of one recording.
 MANY = True

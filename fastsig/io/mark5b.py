@@ -46,9 +46,9 @@ from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
 from fastsig.time import time_from_mjd
 
-__all__ = ["MANY", "NAME", "Mark5BStream", "open", "sniff"]
+__all__ = ["KINDS", "MANY", "NAME", "Mark5BStream", "open", "sniff"]
 
-NAME = "mark5b"
+NAME, KINDS = "mark5b", ("voltage",)
 
 #: Whether `open` takes several files of one recording.
 MANY = True

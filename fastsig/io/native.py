@@ -26,9 +26,10 @@ from fastsig.recorded import Recorded
 from fastsig.stream import VoltageStream
 from fastsig.validity import Spans
 
-__all__ = ["CLASS", "CRC_BLOCK", "DTYPES", "NAME", "VERSION", "NativeVoltages", "open", "sniff"]
+__all__ = ["CLASS", "CRC_BLOCK", "DTYPES", "KINDS", "NAME", "VERSION", "NativeVoltages", "open",
+           "sniff"]
 
-NAME = "native"
+NAME, KINDS = "native", ("voltage",)
 CLASS = "FASTSIG_VOLTAGE"
 VERSION = (1, 1)
 CRC_BLOCK = 2**23

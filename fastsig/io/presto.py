@@ -31,9 +31,9 @@ from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
 from fastsig.time import time_from_mjd
 
-__all__ = ["NAME", "PrestoSeries", "open", "sniff"]
+__all__ = ["KINDS", "NAME", "PrestoSeries", "open", "sniff"]
 
-NAME = "presto"
+NAME, KINDS = "presto", ("spectra",)
 
 _OWN = ("breaks",)
 _MOST_CHANNELS, _LONGEST_S = 2**24, 10**6

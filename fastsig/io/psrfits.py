@@ -29,9 +29,9 @@ from fastsig.io._segments import disjoint, from_first
 from fastsig.io.probe import Probe
 from fastsig.time import sample_time
 
-__all__ = ["MANY", "NAME", "OPTIONS", "PsrfitsSpectra", "open", "sniff"]
+__all__ = ["KINDS", "MANY", "NAME", "OPTIONS", "PsrfitsSpectra", "open", "sniff"]
 
-NAME = "psrfits"
+NAME, KINDS = "psrfits", ("spectra",)
 
 #: Whether `open` takes several files of one scan.
 MANY = True

@@ -25,9 +25,9 @@ from fastsig.io._segments import incomplete
 from fastsig.polarization import PolBasis
 from fastsig.time import parse_time
 
-__all__ = ["NAME", "STANDARD_INPUT", "open"]
+__all__ = ["KINDS", "NAME", "STANDARD_INPUT", "open"]
 
-NAME = "raw"
+NAME, KINDS = "raw", ("voltage",)
 
 #: What stands for standard input among the names of files.
 STANDARD_INPUT = "-"

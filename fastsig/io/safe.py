@@ -18,7 +18,7 @@ from types import TracebackType
 from fastsig.errors import OutputError, UsageError
 from fastsig.io._leftovers import sweep, writer_id
 
-__all__ = ["SafeOutput", "check_name", "check_output", "discard_unfinished"]
+__all__ = ["SafeOutput", "check_name", "check_output", "discard_unfinished", "write_bytes"]
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # of some file systems
 
@@ -288,6 +288,23 @@ class SafeOutput:
             self.commit()
         else:
             self.discard()
+
+
+def write_bytes(content: bytes, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        Where the file exists or cannot be written.
+    """
+    with SafeOutput(path, overwrite=overwrite) as output:
+        left, done = memoryview(content), 0
+        try:
+            while done < len(left):
+                done += os.pwrite(output.descriptor, left[done:], done)
+        except OSError as error:
+            raise output.error(error) from error
 
 
 def _cause(error: BaseException) -> str:

@@ -34,9 +34,9 @@ from fastsig.io.probe import Probe
 from fastsig.polarization import PolBasis
 from fastsig.time import elapsed, sample_time, time_from_mjd
 
-__all__ = ["NAME", "SDFITSTable", "header_of", "open", "sniff", "table"]
+__all__ = ["KINDS", "NAME", "SDFITSTable", "header_of", "open", "sniff", "table"]
 
-NAME = "sdfits"
+NAME, KINDS = "sdfits", ("spectra",)
 
 #: What rows are picked by, and their columns.
 _PICKS = {"scan": "SCAN", "ifnum": "IFNUM", "plnum": "PLNUM", "fdnum": "FDNUM", "cal": "CAL",

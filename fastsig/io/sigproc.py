@@ -29,9 +29,9 @@ from fastsig.io._sigproc_samples import SampleLayout, SigprocSpectra
 from fastsig.io.probe import Probe
 from fastsig.time import elapsed
 
-__all__ = ["MANY", "NAME", "SigprocSpectra", "open", "sniff"]
+__all__ = ["KINDS", "MANY", "NAME", "SigprocSpectra", "open", "sniff"]
 
-NAME = "sigproc"
+NAME, KINDS = "sigproc", ("spectra",)
 
 #: Whether `open` takes several files of one scan.
 MANY = True

@@ -35,9 +35,9 @@ from fastsig.time import parse_rate, sample_time
 from fastsig.units import exact
 from fastsig.validity import Spans
 
-__all__ = ["MANY", "NAME", "VdifStream", "open", "sniff"]
+__all__ = ["KINDS", "MANY", "NAME", "VdifStream", "open", "sniff"]
 
-NAME = "vdif"
+NAME, KINDS = "vdif", ("voltage",)
 
 #: Whether `open` takes several files of one recording.
 MANY = True

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import os
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,15 +13,15 @@ from astropy.table import QTable
 
 from fastsig._version import __version__
 from fastsig.errors import FormatError
-from fastsig.io._positioned import write_from
-from fastsig.io.safe import SafeOutput
+from fastsig.io.safe import write_bytes
+from fastsig.io.tables import read_table, table_bytes
 from fastsig.reductions.line_fit import LineFit
 from fastsig.reductions.sky_spectrum import SkySpectrum
 
-__all__ = ["read_spectrum", "write_bytes", "write_spectrum"]
+__all__ = ["KIND", "read_spectrum", "write_spectrum"]
 
-_KIND = "spectrum of a place"
-_LARGEST = 2**28
+#: What the meta calls such a table.
+KIND = "spectrum of a place"
 
 
 def write_spectrum(spectrum: SkySpectrum, path: str | os.PathLike[str], *,
@@ -38,7 +36,7 @@ def write_spectrum(spectrum: SkySpectrum, path: str | os.PathLike[str], *,
     table = QTable({name: getattr(spectrum, name)
                     for name in ("frequency", "flux", "noise", "expected")})
     meta: dict[str, Any] = {
-        "kind": _KIND, "fastsig": __version__,
+        "kind": KIND, "fastsig": __version__,
         "ra_deg": float(spectrum.at.icrs.ra.deg), "dec_deg": float(spectrum.at.icrs.dec.deg),
         "method": spectrum.method, "radius_deg": spectrum.radius_deg,
         "rest_frequency_hz": spectrum.rest_hz, "frame": spectrum.frame,
@@ -51,24 +49,7 @@ def write_spectrum(spectrum: SkySpectrum, path: str | os.PathLike[str], *,
         table["velocity"] = spectrum.velocity()
         meta["convention"] = "radio"
     table.meta.update(meta)
-    text = io.StringIO()
-    table.write(text, format="ascii.ecsv")
-    write_bytes(text.getvalue().encode(), path, overwrite=overwrite)
-
-
-def write_bytes(content: bytes, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Write a file whole or not at all.
-
-    Raises
-    ------
-    OutputError
-        Where the file exists or cannot be written.
-    """
-    with SafeOutput(path, overwrite=overwrite) as output:
-        try:
-            write_from(output.descriptor, np.frombuffer(content, np.uint8), 0)
-        except OSError as error:
-            raise output.error(error) from error
+    write_bytes(table_bytes(table), path, overwrite=overwrite)
 
 
 def read_spectrum(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -80,25 +61,12 @@ def read_spectrum(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[st
     ------
     FormatError
         Where the file is none that `write_spectrum` wrote.
+    DataError
+        Where it is truncated.
     """
-    name = os.fspath(path)
+    table = read_table(path, kind=KIND)
     try:
-        if os.path.getsize(path) > _LARGEST:
-            raise ValueError("too large")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            table = QTable.read(name, format="ascii.ecsv")
-    except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
-    except Exception as error:  # whatever damaged YAML makes its parser raise
-        text = (str(error).splitlines() or [type(error).__name__])[0]
-        raise FormatError(path, f"no ECSV that can be read: {text[:200]}") from error
-    meta = table.meta
-    if meta.get("kind") != _KIND:
-        raise FormatError(path, f"a table of kind {str(meta.get('kind'))[:40]!r}; allowed: "
-                          f"{_KIND!r}, as fastsig extract writes")
-    try:
-        return _spectrum(table, meta, name), _fit(table, meta)
+        return _spectrum(table, table.meta, os.fspath(path)), _fit(table, table.meta)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FormatError(path, f"its columns or meta make no sense: {error}") from error
 

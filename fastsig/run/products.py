@@ -16,14 +16,14 @@ from fastsig.run.voltage_file import VoltageFile
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import Sink, Stream, stream_of
 
-__all__ = ["Product", "plan_products", "products", "write", "write_many"]
+__all__ = ["SINKS", "Product", "plan_products", "products", "write", "write_many"]
 
 _log = logging.getLogger(__name__)
 
 Product = SpectraFile | VoltageFile
 
-#: Kinds of streams, and the sink that writes them.
-_KINDS: dict[str, type[Product]] = {"spectra": SpectraFile, "voltage": VoltageFile}
+#: By the kind of a stream: the sink that writes it.
+SINKS: dict[str, type[Product]] = {"spectra": SpectraFile, "voltage": VoltageFile}
 
 
 def products(
@@ -67,10 +67,10 @@ def products(
 
 
 def _kind(stream: Stream) -> type[Product]:
-    if stream.kind not in _KINDS:
+    if stream.kind not in SINKS:
         raise PlanError(f"{stream.path}: {stream.kind} cannot be written; allowed: "
-                        f"{', '.join(_KINDS)}")
-    return _KINDS[stream.kind]
+                        f"{', '.join(SINKS)}")
+    return SINKS[stream.kind]
 
 
 def _warn_of_length(stream: Stream) -> None:

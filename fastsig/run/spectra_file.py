@@ -105,6 +105,16 @@ class SpectraFile(Sink):
         self._writer: SpectraWriter | None = None
 
     @staticmethod
+    def formats() -> tuple[str, ...]:
+        """Names of the formats that there are."""
+        return registry.spectra_writers()
+
+    @staticmethod
+    def format_of(path: str | os.PathLike[str], to: str | None = None) -> str | None:
+        """As `spectra_format`."""
+        return spectra_format(path, to)
+
+    @staticmethod
     def survey(stream: Stream, path: str | os.PathLike[str], *, to: str | None = None,
                bits: int | None = None, **_: Any) -> SpectraSurvey | None:
         """The sink that finds what decides bits and losses; None where headers tell enough.

@@ -87,6 +87,16 @@ class VoltageFile(Sink):
         self.format, self.path, self.segment = name, self.writer.path, self.writer.piece
 
     @staticmethod
+    def formats() -> tuple[str, ...]:
+        """Names of the formats that there are."""
+        return registry.writers()
+
+    @staticmethod
+    def format_of(path: str | os.PathLike[str], to: str | None = None) -> str | None:
+        """As `voltage_format`."""
+        return voltage_format(path, to)
+
+    @staticmethod
     def survey(stream: Stream, path: str | os.PathLike[str], **_: Any) -> ValidSpans | None:
         """The sink that finds the valid spans; None where headers tell them."""
         if not isinstance(stream, VoltageStream) or stream.valid_spans() is not None:

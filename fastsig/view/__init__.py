@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fastsig.stages.baseline import Baseline
 
 __all__ = ["check_picture", "draw", "draw_baseline", "draw_calibration", "draw_cube",
-           "draw_flags", "draw_place", "draw_switched", "write_page"]
+           "draw_flags", "draw_made", "draw_place", "draw_switched", "write_page"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 
@@ -249,7 +249,7 @@ def draw_cube(
         Where an option or the path's ending is unknown, or what is drawn cannot be made of the
         cube.
     """
-    from fastsig.io import info
+    from fastsig.io.fits_cube import info
     from fastsig.view._cube import draw_maps
 
     return _drawn(lambda: draw_maps(cube, what, at=at, frange=frange, rest=rest),
@@ -274,6 +274,23 @@ def draw_place(
 
     return _drawn(lambda: draw_spectrum(spectrum, fit or {}), lambda: facts(spectrum, fit or {}),
                   path, overwrite, [spectrum.path] if os.path.exists(spectrum.path) else [])
+
+
+def draw_made(make: Callable[[], Figure], facts: Callable[[], Mapping[str, Any]],
+              path: str | os.PathLike[str], *, inputs: Sequence[str], overwrite: bool = True
+              ) -> Figure:
+    """Save a figure that another package makes, as picture or page.
+
+    Parameters
+    ----------
+    make, facts : function
+        They return the figure, and what a page says of it.
+    path, overwrite
+        As of `draw`.
+    inputs : sequence of str
+        Files that must not be overwritten.
+    """
+    return _drawn(make, facts, path, overwrite, inputs)
 
 
 def _drawn(make: Callable[[], Figure], about: Stream | Callable[[], Mapping[str, Any]],

@@ -16,9 +16,10 @@ from cubes_made import HI, C, axis, header, write
 
 import fastsig as fs
 from fastsig.errors import DataError, DoubtWarning, FastsigError, FastsigWarning
-from fastsig.io import detect, fits_cube, verify
+from fastsig.io import detect, fits_cube
 from fastsig.io.cube_writer import CubeWriter
 from fastsig.io.probe import Probe
+from fastsig.products.validate import verify
 
 
 def small(path: Path, kind: str = "FREQ", *, weight: str = "plane", n: int = 8, **more: Any

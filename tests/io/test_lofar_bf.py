@@ -17,7 +17,7 @@ from writers import NONSENSE, write_lofar_bf
 
 import fastsig as fs
 from fastsig.errors import DataError, FastsigError, FastsigWarning, FormatError, UsageError
-from fastsig.io import info, lofar_bf
+from fastsig.io import lofar_bf
 from fastsig.io.probe import Probe
 from fastsig.time import elapsed, iso, parse_time
 
@@ -209,7 +209,7 @@ def test_stokes_and_parts(tmp_path: Path) -> None:
         np.testing.assert_array_equal(block.data[:, product], whole[name])
     np.testing.assert_array_equal(stream.band(3, 9).read().data, block.data[..., 3:9])
     assert len(stream.files) == 24
-    facts = info([*map(str, files)])
+    facts = fs.info([*map(str, files)])
     assert (facts["n_pol"], facts["n_chan"], facts["warnings"]) == (4, 12, [])
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from fastsig import validity
 from fastsig.errors import OutputError, UsageError
-from fastsig.io import info, open_stream
+from fastsig.io import open_stream
+from fastsig.products.info import info
 from fastsig.simulate import (
     Burst,
     Carrier,

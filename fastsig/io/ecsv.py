@@ -1,0 +1,74 @@
+"""ECSV: tables as text with a header in YAML, which astropy and other programs write.
+
+The header alone says what a table holds; `fastsig.io.tables` reads and writes whole ones.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from fastsig.errors import UsageError
+from fastsig.io.ecsv_text import MARK, parts_of, read_bytes
+from fastsig.io.probe import Probe
+
+__all__ = ["KINDS", "NAME", "NO_STREAM", "info", "sniff", "verify"]
+
+NAME, KINDS = "ecsv", ("table",)
+
+#: What is said where a stream in time is wanted.
+NO_STREAM = ("holds a table; allowed here: a stream in time. For tables there are fastsig info, "
+             "validate and view, and fastsig.io.tables.read_table")
+
+
+def sniff(probe: Probe) -> bool:
+    """Whether a file begins as ECSV does."""
+    return probe.head.startswith(MARK)
+
+
+def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) -> dict[str, Any]:
+    """Fields of ``fastsig info --json`` of a table: its columns, units and number of rows.
+
+    Raises
+    ------
+    FormatError, DataError
+        As of `fastsig.io.tables.read_table`; of the rows with `deep` alone.
+    """
+    _check_overrides(path, overrides)
+    name = os.fspath(path)
+    parts = parts_of(read_bytes(name), name)
+    columns, meta = parts.fields["datatype"], parts.fields["meta"]
+    n_row, told = parts.n_row, meta.get("n_row")
+    if deep:
+        verify(path)
+    record = meta.get("provenance")
+    return {
+        "table": None if meta.get("kind") is None else str(meta["kind"]), "n_row": n_row,
+        "columns": [{key: column.get(source) for key, source in _ABOUT.items()}
+                    for column in columns],
+        "provenance": record if isinstance(record, dict) else None,
+        "warnings": [f"{name}: n_row = {told}; {n_row} rows are there"] if isinstance(told, int)
+        and told != n_row else []}
+
+
+#: What is said of a column, and where the header has it.
+_ABOUT = {"name": "name", "unit": "unit", "type": "datatype", "description": "description"}
+
+
+def _check_overrides(path: str | os.PathLike[str], overrides: dict[str, Any]) -> None:
+    for name in overrides:
+        raise UsageError(f"{os.fspath(path)}: {name} is no option of a table, which has none")
+
+
+def verify(path: str | os.PathLike[str], **overrides: Any) -> bool:
+    """Read all of a table and compare its checksum; False where there is none.
+
+    Raises
+    ------
+    FormatError, DataError
+        As of `fastsig.io.tables.read_table`.
+    """
+    from fastsig.io.tables import read_table
+
+    _check_overrides(path, overrides)
+    return read_table(path).meta.get("crc32") is not None

@@ -1,0 +1,49 @@
+"""Which function does a command's work on a file, by the kind of product that it holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from fastsig.errors import FastsigError, FormatError, InputError
+from fastsig.io import Detected
+
+__all__ = ["failure", "handler_of"]
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+def handler_of(table: Mapping[str, Handler], detected: Detected, verb: str,
+               by_format: Handler) -> Handler:
+    """The handler of a file.
+
+    Parameters
+    ----------
+    table : mapping of str to function
+        By kind.
+    detected : Detected
+    verb : str
+        Name of the function of a format's module that does the same.
+    by_format : function
+        The handler that calls it.
+
+    Raises
+    ------
+    FormatError
+        Where neither the table nor the format knows what to do.
+    """
+    for kind in detected.kinds:
+        if kind in table:
+            return table[kind]
+    if hasattr(detected.module, verb):
+        return by_format
+    raise FormatError(detected.files[0], f"holds {' or '.join(detected.kinds)} ({detected.name}), "
+                      f"and the format has no {verb}; allowed here: {', '.join(table)}")
+
+
+def failure(path: str | os.PathLike[str], error: FastsigError) -> dict[str, Any]:
+    """What ``--json`` says of a file that cannot be read."""
+    name = os.fspath(path)
+    return {"path": name, "error": str(error) if isinstance(error, InputError)
+            else f"{name}: {error}"}

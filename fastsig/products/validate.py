@@ -1,0 +1,70 @@
+"""Whether files are whole: ``fastsig validate``."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+from fastsig.errors import DoubtWarning, FastsigWarning, InputError
+from fastsig.io import Detected, detect_files, open_detected
+from fastsig.io.scan import Paths
+from fastsig.products.handlers import handler_of
+
+__all__ = ["HANDLERS", "validate", "verify"]
+
+
+def verify(path: Paths, **overrides: Any) -> bool:
+    """Read all of a file and compare its checksums; whether there are any.
+
+    Raises
+    ------
+    DataError
+        Where the file cannot be read or a checksum fails.
+    FormatError
+        Where it cannot be understood.
+    """
+    detected = detect_files(path)
+    return handler_of(HANDLERS, detected, "verify", _by_format)(detected, overrides)
+
+
+def validate(path: str | os.PathLike[str], **overrides: Any) -> dict[str, Any]:
+    """The record of ``fastsig validate --json``: whether a file is whole, and what is wrong.
+
+    Raises
+    ------
+    UsageError
+        Where the format knows no such override.
+    """
+    name = os.fspath(path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            checksums = verify(path, **overrides)
+        except InputError as error:
+            return {"path": name, "valid": False, "error": str(error)}
+    found = [item for item in caught if issubclass(item.category, FastsigWarning)]
+    doubts, faults = ([str(item.message) for item in found
+                       if issubclass(item.category, DoubtWarning) == doubt]
+                      for doubt in (True, False))
+    if faults:
+        return {"path": name, "valid": False, "error": "; ".join(faults)}
+    return {"path": name, "valid": True, "checksums": checksums, "doubts": doubts}
+
+
+def _stream(detected: Detected, overrides: dict[str, Any]) -> bool:
+    stream = open_detected(detected, **overrides)
+    try:
+        stream.verify()
+        return stream.checksummed
+    finally:
+        stream.close()
+
+
+def _by_format(detected: Detected, overrides: dict[str, Any]) -> bool:
+    """By the format's own `verify`."""
+    return bool(detected.module.verify(detected.files[0], **overrides))
+
+
+#: By the kind of product.
+HANDLERS = {"voltage": _stream, "spectra": _stream, "cube": _by_format, "table": _by_format}

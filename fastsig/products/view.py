@@ -1,0 +1,184 @@
+"""Pictures and pages of files: ``fastsig view``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from fastsig.errors import FormatError, UsageError
+from fastsig.io import Detected, detect_files
+from fastsig.io.safe import check_output
+from fastsig.io.scan import Paths
+from fastsig.products.handlers import handler_of
+
+__all__ = ["HANDLERS", "TABLES", "Wanted", "draw_file"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a picture; None for what is not.
+
+    Parameters
+    ----------
+    what : str, optional
+        Which picture of a cube, as of `fastsig.view.draw_cube`.
+    at, rest : str, optional
+        A position and a line, of cubes.
+    product : str, optional
+        Product of spectra, or Stokes parameter of a cube.
+    page_size : int, optional
+        Most bytes of a page.
+    tstart, tstop : Time or text, optional
+        Of streams.
+    fstart, fstop : text, optional
+        Of streams and cubes.
+    overrides : mapping
+        Values in place of the header's.
+    """
+
+    what: str | None = None
+    at: Any = None
+    rest: Any = None
+    product: str | None = None
+    page_size: int | None = None
+    tstart: Any = None
+    tstop: Any = None
+    fstart: Any = None
+    fstop: Any = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def given(self) -> list[str]:
+        """Names of what is asked."""
+        return [name for name, value in vars(self).items()
+                if (bool(value) if name == "overrides" else value is not None)]
+
+    def refuse(self, names: tuple[str, ...], what: str) -> None:
+        """Raise `UsageError` where something is asked that has no meaning."""
+        for name in names:
+            if name in self.given:
+                option = "set" if name == "overrides" else name.replace("_", "-")
+                raise UsageError(f"--{option} is of no use to {what}")
+
+
+def draw_file(paths: Paths, output: str, wanted: Wanted | None = None, *, overwrite: bool = False
+              ) -> None:
+    """Draw a file, or the files of a scan, whatever kind of product they hold.
+
+    Parameters
+    ----------
+    paths : path or iterable of path
+    output : str
+        Picture (.png, .pdf, .svg) or page (.html).
+    wanted : Wanted, optional
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    FormatError
+        Where the files cannot be understood, or nothing draws their kind.
+    UsageError
+        Where something is asked that has no meaning for such files.
+    OutputError
+        Where `output` exists, is an input, or cannot be written.
+    """
+    from fastsig.view import check_picture
+
+    check_picture(output)
+    check_output(output, overwrite=overwrite)
+    detected = detect_files(paths)
+    handler = handler_of(HANDLERS, detected, "draw", _by_format)
+    handler(detected, output, wanted or Wanted(), overwrite)
+
+
+def _is_page(output: str) -> bool:
+    return output.lower().endswith(".html")
+
+
+def _stream(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> None:
+    """Voltages or spectra: the rows and channels that are asked for."""
+    from fastsig.chain import open_chain
+    from fastsig.stream import SpectrumStream
+    from fastsig.view import draw, write_page
+
+    wanted.refuse(("what", "at", "rest"), "a scan; allowed: with a cube of maps")
+    with open_chain(detected.files, **wanted.overrides) as source:
+        rows, band = (slice(wanted.tstart, wanted.tstop), slice(wanted.fstart, wanted.fstop))
+        chain = source[rows] if band == slice(None) else source[rows, band]
+        options: dict[str, Any] = {"overwrite": overwrite, "product": wanted.product}
+        if _is_page(output) and isinstance(chain.stream, SpectrumStream):
+            write_page(chain.stream, output, page_size=wanted.page_size, **options)
+            return
+        wanted.refuse(("page_size",), f"{chain.stream.kind}; allowed: with spectra and cubes")
+        draw(chain.stream, output, **options)
+
+
+def _cube(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> None:
+    """A cube of maps: a page of all of it, or a picture."""
+    from fastsig.cube import open_cube
+    from fastsig.view import draw_cube, write_page
+
+    wanted.refuse(("tstart", "tstop"), "a cube of maps, which has no times")
+    check_output(output, overwrite=overwrite, inputs=detected.files)
+    path, changes = detected.files[0], dict(wanted.overrides)
+    if _is_page(output) and wanted.what is None:
+        wanted.refuse(("at", "fstart", "fstop"), "the page of a cube; allowed: with --what")
+        if wanted.rest is not None:
+            changes["rest"] = wanted.rest
+        write_page(open_cube(path, **changes), output, overwrite=overwrite,
+                   product=wanted.product, page_size=wanted.page_size)
+        return
+    wanted.refuse(("page_size",), "a picture of a cube; allowed: without --what")
+    band = wanted.fstart, wanted.fstop
+    draw_cube(open_cube(path, stokes=wanted.product, **changes), output, overwrite=overwrite,
+              what=wanted.what or "sheet", at=wanted.at,
+              frange=None if band == (None, None) else band, rest=wanted.rest)
+
+
+def _table(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> None:
+    """A table, by what its rows are."""
+    path = detected.files[0]
+    kind = str(detected.module.info(path)["table"])
+    drawn = TABLES.get(kind)
+    if drawn is None:
+        raise FormatError(path, f"holds a table of kind {kind[:40]!r}; those that can be drawn: "
+                          f"{', '.join(map(repr, TABLES))}")
+    wanted.refuse(tuple(vars(wanted)), drawn.noun)
+    drawn.draw(path, output, overwrite)
+
+
+def _by_format(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> None:
+    """A product of a plug-in's format, whose `draw` returns a figure."""
+    from fastsig.view import draw_made
+
+    path, module = detected.files[0], detected.module
+    asked = tuple(name for name in vars(wanted) if name != "overrides")
+    wanted.refuse(asked, f"a {detected.kinds[0]}")
+    draw_made(lambda: module.draw(path, **wanted.overrides),
+              lambda: {"path": path, "format": detected.name, "kind": detected.kinds[0]},
+              output, inputs=detected.files, overwrite=overwrite)
+
+
+def _place(path: str, output: str, overwrite: bool) -> None:
+    from fastsig.reductions.place_file import read_spectrum
+    from fastsig.view import draw_place
+
+    spectrum, fit = read_spectrum(path)
+    draw_place(spectrum, output, fit=fit, overwrite=overwrite)
+
+
+class _Table(NamedTuple):
+    """How tables of one kind are drawn, and what a user calls one."""
+
+    draw: Callable[[str, str, bool], None]
+    noun: str
+
+
+#: By the kind of product.
+HANDLERS: dict[str, Callable[[Detected, str, Wanted, bool], None]] = {
+    "voltage": _stream, "spectra": _stream, "cube": _cube, "table": _table}
+
+#: Of tables by what their meta calls them.
+TABLES = {"spectrum of a place": _Table(_place, "a spectrum of a place")}

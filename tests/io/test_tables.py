@@ -1,0 +1,185 @@
+"""Tables: units and descriptions are demanded, bytes decided, damage is seen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import Column, QTable, Table
+from astropy.time import Time
+from cli import fastsig
+
+import fastsig as fs
+from fastsig.errors import DataError, FastsigWarning, FormatError, OutputError, UsageError
+from fastsig.io import detect, ecsv, tables
+from fastsig.products.validate import validate, verify
+
+MADE = {"inputs": [{"name": "night.h5"}], "threshold": 7.0}
+
+
+def made() -> QTable:
+    """Candidates: every type of column."""
+    table = QTable({
+        "number": Column([1, 2, 3]), "dm": [0.1, 1 / 3, np.nan] * u.pc / u.cm**3,
+        "snr": [7.5, 8, 9] * u.dimensionless_unscaled,
+        "time": Time(["2023-12-02T00:00:00.123456789", "2016-12-31T23:59:60.5", "2024-01-01"]),
+        "name": Column(["one", "two\nlines", 'a "quoted" word']),
+        "at": SkyCoord([1, 2, 3] * u.deg, [4, 5, 6] * u.deg), "real": Column([True, False, True])})
+    for name in table.colnames:
+        table[name].info.description = f"The {name} of a candidate"
+    return table
+
+
+def write(path: Path, table: Table | None = None, **options: Any) -> Path:
+    tables.write_table(made() if table is None else table, path, kind="candidates",
+                       provenance=MADE, **options)
+    return path
+
+
+def test_a_table_comes_back(tmp_path: Path) -> None:
+    table = made()
+    table["dm"].info.format = "%.1f"  # of the screen: the file has all digits
+    table.meta["search"] = {"dm_max": 100.0, "beams": [1, 2]}
+    path = write(tmp_path / "t.ecsv", table)
+    found = tables.read_table(path, kind="candidates")
+    assert found.colnames == table.colnames
+    for name in table.colnames:
+        assert found[name].info.description == f"The {name} of a candidate"
+    for name in ("dm", "snr"):
+        np.testing.assert_array_equal(found[name].value, table[name].value)
+        assert found[name].unit == table[name].unit
+    assert found["number"].dtype == np.int64 and list(found["real"]) == [True, False, True]
+    assert abs((found["time"] - table["time"]).to_value("ns")).max() < 1e-3
+    assert list(found["name"]) == list(table["name"])
+    assert found["at"].separation(table["at"]).max() == 0 * u.deg
+    assert found.meta["search"] == table.meta["search"]
+    assert found.meta["provenance"] == {"fastsig": fs.__version__, **MADE}
+    assert list(table.meta) == ["search"] and table["time"].format == "isot"
+    by_astropy = QTable.read(path)
+    assert by_astropy.meta["kind"] == "candidates" and by_astropy.meta["n_row"] == 3
+
+
+def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
+    first, second = (write(tmp_path / name).read_bytes() for name in ("a.ecsv", "b.ecsv"))
+    assert first == second
+    with pytest.raises(OutputError, match=r"a\.ecsv: exists"):
+        write(tmp_path / "a.ecsv")
+    write(tmp_path / "a.ecsv", made()[:1], overwrite=True)
+    assert len(tables.read_table(tmp_path / "a.ecsv")) == 1
+    empty = write(tmp_path / "none.ecsv", made()[:0])
+    assert len(tables.read_table(empty)) == 0 and verify(empty)
+
+
+def bad(name: str, column: Any, description: str = "Something") -> Table:
+    table = Table({name: column})
+    table[name].info.description = description
+    return table
+
+
+@pytest.mark.parametrize(("table", "message"), [
+    (bad("dm", [1.0]), "'dm' has no unit"), (bad("dm", [1.0] * u.s, " "), "'dm' has no desc"),
+    (bad("z", [1j]), "'z' has no unit"), (bad("x", [{"a": 1}]), "'x' holds Python objects"),
+    (Table(), "no columns"), (Table({"n": [1]}, meta={"provenance": 1}), "'provenance'"),
+    (Table({"n": [1]}, descriptions=["Number"], meta={"x": np.arange(3)}), "meta: .*JSON"),
+])
+def test_what_cannot_be_written(table: Table, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
+        write(tmp_path / "t.ecsv", table)
+    assert not list(tmp_path.iterdir())
+
+
+def test_provenance_is_what_json_holds(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="provenance: .*allowed: what JSON can hold"):
+        tables.write_table(made(), tmp_path / "t.ecsv", kind="x", provenance={"a": {1, 2}})
+    assert not list(tmp_path.iterdir())
+
+
+def test_info_and_validate(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.txt")  # by content, whatever the name
+    assert detect(path)[0] == "ecsv"
+    (record,) = json.loads(fastsig("info", path, "--json").stdout)
+    assert (record["format"], record["kind"], record["table"]) == ("ecsv", "table", "candidates")
+    assert record["n_row"] == 3 and record["warnings"] == [] and record["n_time"] is None
+    assert record["columns"][1] == {"name": "dm", "unit": "pc / cm3", "type": "float64",
+                                    "description": "The dm of a candidate"}
+    assert record["provenance"]["threshold"] == 7
+    text = fastsig("info", path, "--deep").stdout
+    assert "  n_row            3\n" in text and "frequency_mhz" not in text
+    assert "  columns          number  int64  The number of a candidate\n" in text
+    assert " " * 19 + "dm  pc / cm3  float64  The dm of a candidate\n" in text
+    assert fastsig("validate", path).stdout == f"{path}: good\n"
+    fastsig("info", path, "--set", "telescope=FAST", code=2)
+    assert "no stream" not in fastsig("convert", path, "-o", tmp_path / "x.h5", code=3).stderr
+    done = fastsig("view", path, "-o", tmp_path / "x.png", code=3)
+    assert "t.txt: holds a table of kind 'candidates'; those that can be drawn" in done.stderr
+
+
+def test_a_table_of_another_program(tmp_path: Path) -> None:
+    path = tmp_path / "t.ecsv"
+    Table({"x": [1, 2], "y": [0.5, 0.25]}).write(path, delimiter=",")
+    fields = fs.info(path)
+    assert fields["table"] is None and fields["n_row"] == 2 and fields["provenance"] is None
+    assert [column["name"] for column in fields["columns"]] == ["x", "y"]
+    assert not verify(path) and validate(path)["valid"]
+    with pytest.raises(FormatError, match=r"t\.ecsv: a table of kind 'None'; allowed: 'hits'"):
+        tables.read_table(path, kind="hits")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.warns(FastsigWarning, match="its last line has no end"):
+        assert len(tables.read_table(path)) == 2
+    assert not validate(path)["valid"]
+
+
+def test_truncated_anywhere(tmp_path: Path) -> None:
+    """Every length but the whole is an error that names the file; within the rows a DataError."""
+    content = write(tmp_path / "t.ecsv").read_bytes()
+    rows = len(content) - len(ecsv.parts_of(content, "t").body)
+    path = tmp_path / "cut.ecsv"
+    for size in [*range(1, len(content) - 1, 7), *range(rows, len(content))]:
+        path.write_bytes(content[:size])
+        with pytest.raises((DataError, FormatError), match=r"cut\.ecsv: ") as caught:
+            tables.read_table(path)
+        assert size < 8 or isinstance(caught.value, DataError), (size, caught.value)
+        assert not validate(path)["valid"]
+
+
+def test_changed_anywhere(tmp_path: Path, rng: np.random.Generator) -> None:
+    """One byte changed in the rows is always seen; in the header it is never a crash."""
+    content = write(tmp_path / "t.ecsv").read_bytes()
+    rows = len(content) - len(ecsv.parts_of(content, "t").body)
+    path = tmp_path / "bad.ecsv"
+    for place in rng.integers(0, len(content), 150):
+        changed = bytearray(content)
+        changed[place] ^= int(rng.integers(1, 256))
+        path.write_bytes(changed)
+        record = validate(path) if changed.startswith(b"# %ECSV ") else {"valid": False}
+        assert place < rows or not record["valid"], place
+        try:
+            assert fs.info(path)["kind"] == "table" or place < 8
+        except (FormatError, DataError) as error:
+            assert "bad.ecsv: " in str(error)
+
+
+def test_rows_are_counted_without_reading_them(tmp_path: Path) -> None:
+    content = write(tmp_path / "t.ecsv").read_bytes()
+    lost = content[: content.rindex(b"\n", 0, -1) + 1]  # whole lines alone
+    path = tmp_path / "cut.ecsv"
+    path.write_bytes(lost)
+    fields = fs.info(path)
+    assert fields["n_row"] == 2
+    assert fields["warnings"] == [f"{path}: n_row = 3; 2 rows are there"]
+    with pytest.raises(DataError, match=r"cut\.ecsv: n_row = 3; 2 rows .* truncated"):
+        fs.info(path, deep=True)
+
+
+def test_files_that_are_no_table_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "t.ecsv")
+    monkeypatch.setattr("fastsig.io.ecsv_text._LARGEST", 100)
+    with pytest.raises(FormatError, match=r"t\.ecsv: is larger than"):
+        tables.read_table(path)
+    with pytest.raises(FormatError, match=r"none\.ecsv: No such file"):
+        tables.read_table(tmp_path / "none.ecsv")
