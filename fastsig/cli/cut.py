@@ -33,12 +33,9 @@ def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> 
 
 def _format(kind: str, name: str, output: str) -> str | None:
     """The format of the input, where the output's ending tells none."""
-    from fastsig import registry
-    from fastsig.run.spectra_file import spectra_format
-    from fastsig.run.voltage_file import voltage_format
+    from fastsig.run.products import SINKS
 
-    spectra = kind == "spectra"
-    if (spectra_format if spectra else voltage_format)(output) is not None:
+    sink = SINKS[kind]
+    if sink.format_of(output) is not None:
         return None
-    allowed = registry.spectra_writers() if spectra else registry.writers()
-    return name if name in allowed else "fbh5" if spectra else "native"
+    return name if name in sink.formats() else sink.formats()[0]

@@ -6,6 +6,8 @@ from typing import Any
 
 from fastsig.chain import Chain, open_chain
 from fastsig.errors import UsageError
+from fastsig.io.outputs import output_names
+from fastsig.io.safe import check_name
 from fastsig.io.scan import Paths
 from fastsig.run.products import SINKS
 
@@ -36,6 +38,7 @@ def convertible(paths: Paths, output: str, to: str | None = None, **overrides: A
     UsageError
         Where the ending stands for no format of that kind.
     """
+    check_name(output_names(output, 1)[0])
     source = open_chain(paths, **overrides)
     sink = HANDLERS[source.stream.kind]
     if sink.format_of(output, to) is None:
