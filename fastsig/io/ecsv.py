@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from fastsig.errors import UsageError
+from fastsig.errors import FormatError, UsageError
 from fastsig.io.ecsv_text import MARK, parts_of, read_bytes
 from fastsig.io.probe import Probe
 
 __all__ = ["KINDS", "NAME", "NO_STREAM", "info", "sniff", "verify"]
 
 NAME, KINDS = "ecsv", ("table",)
+
+#: Values that `info` repeats of a header. A few lines of YAML can stand for any number of them.
+_MOST, _DEEPEST = 100_000, 100
 
 #: What is said where a stream in time is wanted.
 NO_STREAM = ("holds a table; allowed here: a stream in time. For tables there are fastsig info, "
@@ -41,18 +44,31 @@ def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) 
     n_row, told = parts.n_row, meta.get("n_row")
     if deep:
         verify(path)
-    record = meta.get("provenance")
+    left = [_MOST]
     return {
         "table": None if meta.get("kind") is None else str(meta["kind"]), "n_row": n_row,
-        "columns": [{key: column.get(source) for key, source in _ABOUT.items()}
-                    for column in columns],
-        "provenance": record if isinstance(record, dict) else None,
+        "columns": [{key: _plain(column.get(source), left, name)
+                     for key, source in _ABOUT.items()} for column in columns],
+        "provenance": _plain(meta.get("provenance"), left, name),
         "warnings": [f"{name}: n_row = {told}; {n_row} rows are there"] if isinstance(told, int)
         and told != n_row else []}
 
 
 #: What is said of a column, and where the header has it.
 _ABOUT = {"name": "name", "unit": "unit", "type": "datatype", "description": "description"}
+
+
+def _plain(value: Any, left: list[int], path: str, depth: int = 0) -> Any:
+    """A value of a header as JSON has it: YAML knows dates and more, and values that repeat."""
+    left[0] -= 1
+    if left[0] < 0 or depth > _DEEPEST:
+        raise FormatError(path, f"its header holds more than {_MOST} values, or {_DEEPEST} of them "
+                          "within one another")
+    if isinstance(value, dict):
+        return {str(key): _plain(item, left, path, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, left, path, depth + 1) for item in value]
+    return value if value is None or isinstance(value, (str, int, float)) else str(value)
 
 
 def _check_overrides(path: str | os.PathLike[str], overrides: dict[str, Any]) -> None:

@@ -177,6 +177,42 @@ def test_rows_are_counted_without_reading_them(tmp_path: Path) -> None:
         fs.info(path, deep=True)
 
 
+HEADER = """# %ECSV 1.0
+# ---
+# datatype:
+# - {name: x, datatype: int64, unit: 2020-01-01, description: "\\e[31mred"}
+# meta: {provenance: PROVENANCE}
+# schema: astropy-2.0
+x
+1
+"""
+
+
+@pytest.mark.parametrize("record", ["2020-01-01", "[1, !!binary aGk=]", "{2020-01-01: 3}",
+                                    "!astropy.units.Unit {unit: m}", "&a {b: *a}"])
+def test_headers_that_hold_what_json_cannot(record: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.ecsv"
+    path.write_text(HEADER.replace("PROVENANCE", record))
+    failed = record.startswith("&a")
+    done = fastsig("info", path, "--json", code=int(failed))
+    (found,) = json.loads(done.stdout)
+    if failed:
+        assert "t.ecsv: its header holds more than 100000 values, or 100" in found["error"]
+        return
+    assert found["columns"][0]["unit"] == "2020-01-01"
+    assert "\\x1b[31mred" in fastsig("info", path).stdout
+
+
+def test_headers_that_stand_for_any_number_of_values(tmp_path: Path) -> None:
+    levels = "".join(f"#   - &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12))
+    text = HEADER.replace("# meta: {provenance: PROVENANCE}\n",
+                          f"# meta:\n#   provenance:\n#   - &a0 [1]\n{levels}")
+    (tmp_path / "t.ecsv").write_text(text)
+    with pytest.raises(FormatError, match=r"t\.ecsv: its header holds more than 100000 values"):
+        fs.info(tmp_path / "t.ecsv")
+    assert validate(tmp_path / "t.ecsv")["error"]  # of its unit, which is none
+
+
 def test_files_that_are_no_table_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "t.ecsv")
     monkeypatch.setattr("fastsig.io.ecsv_text._LARGEST", 100)
