@@ -162,10 +162,10 @@ def _by_format(detected: Detected, output: str, wanted: Wanted, overwrite: bool)
 
 
 def _place(path: str, output: str, overwrite: bool) -> None:
-    from fastsig.reductions.place_file import read_spectrum
+    from fastsig.reductions.place import PlaceSpectrum
     from fastsig.view import draw_place
 
-    spectrum, fit = read_spectrum(path)
+    spectrum, fit = PlaceSpectrum.read_with_fit(path)
     draw_place(spectrum, output, fit=fit, overwrite=overwrite)
 
 
