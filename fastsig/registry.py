@@ -27,7 +27,7 @@ STREAMS = ("voltage", "spectra")
 _FORMATS: dict[str, tuple[str, ...]] = {
     "native": ("hdf5",), "fbh5": ("hdf5",), "sigproc": (), "presto": (), "psrfits": ("fits",),
     "hifast": ("hdf5",), "fast_spectral": ("fits",), "sdfits": ("fits",), "fits_cube": ("fits",),
-    "ecsv": ("other",),
+    "ecsv": ("ecsv",),
     "lofar_tbb": ("hdf5",), "lofar_bf": ("hdf5",), "chime": ("hdf5",),
     "digital_rf": ("hdf5", "folder"), "guppi": (), "dada": (), "vdif": (), "drx": (),
     "mark5b": (), "mark4": (), "gsb": (),

@@ -15,7 +15,7 @@ from fastsig import registry
 from fastsig.io import detect
 from fastsig.io.probe import Probe
 
-BEGINNINGS = {"hdf5": b"\x89HDF\r\n\x1a\n", "fits": b"SIMPLE  =", "other": b""}
+BEGINNINGS = {"hdf5": b"\x89HDF\r\n\x1a\n", "fits": b"SIMPLE  =", "ecsv": b"# %ECSV ", "other": b""}
 
 
 def looked_at(path: Path, container: str) -> Probe:
@@ -32,7 +32,7 @@ def looked_at(path: Path, container: str) -> Probe:
     return probe
 
 
-@pytest.mark.parametrize("container", ["folder", "hdf5", "fits", "other"])
+@pytest.mark.parametrize("container", ["folder", "hdf5", "fits", "ecsv", "other"])
 def test_formats_that_are_not_asked_would_say_no(container: str, tmp_path: Path) -> None:
     probe = looked_at(tmp_path / "it", container)
     asked = dict(registry.formats_for(container))

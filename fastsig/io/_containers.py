@@ -4,3 +4,4 @@ from __future__ import annotations
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 FITS = b"SIMPLE  ="
+ECSV = b"# %ECSV "

@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from fastsig.errors import FormatError, UsageError
-from fastsig.io.ecsv_text import MARK, parts_of, read_bytes
+from fastsig.io.ecsv_text import parts_of, read_bytes
 from fastsig.io.probe import Probe
 
 __all__ = ["KINDS", "NAME", "NO_STREAM", "info", "sniff", "verify"]
@@ -26,7 +26,7 @@ NO_STREAM = ("holds a table; allowed here: a stream in time. For tables there ar
 
 def sniff(probe: Probe) -> bool:
     """Whether a file begins as ECSV does."""
-    return probe.head.startswith(MARK)
+    return probe.container == "ecsv"
 
 
 def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) -> dict[str, Any]:

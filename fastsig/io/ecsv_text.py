@@ -11,11 +11,9 @@ from functools import cached_property
 from typing import Any
 
 from fastsig.errors import DataError, FormatError
+from fastsig.io._containers import ECSV
 
-__all__ = ["MARK", "Parts", "first_line", "parts_of", "read_bytes"]
-
-#: What every file begins with.
-MARK = b"# %ECSV "
+__all__ = ["Parts", "first_line", "parts_of", "read_bytes"]
 
 _LARGEST = 2**28
 
@@ -121,9 +119,9 @@ def parts_of(content: bytes, path: str) -> Parts:
     DataError
         Where it ends within the header.
     """
-    if not content.startswith(MARK):
+    if not content.startswith(ECSV):
         raise FormatError(path, f"no ECSV that can be read: begins with {content[:8]!r}; allowed: "
-                          f"{MARK.decode()!r}")
+                          f"{ECSV.decode()!r}")
     at = 0
     while content.startswith(b"#", at):
         end = content.find(b"\n", at)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from fastsig.errors import FormatError
-from fastsig.io._containers import FITS, HDF5
+from fastsig.io._containers import ECSV, FITS, HDF5
 
 __all__ = ["Probe"]
 
@@ -52,12 +52,11 @@ class Probe:
 
     @property
     def container(self) -> str:
-        """What holds the data: ``folder``, ``hdf5``, ``fits``, or ``other``."""
+        """What holds the data: ``folder``, ``hdf5``, ``fits``, ``ecsv``, or ``other``."""
         if self.is_folder:
             return "folder"
-        if self.is_hdf5:
-            return "hdf5"
-        return "fits" if self.head.startswith(FITS) else "other"
+        begins = {"hdf5": HDF5, "fits": FITS, "ecsv": ECSV}
+        return next((name for name, mark in begins.items() if self.head.startswith(mark)), "other")
 
     @cached_property
     def root(self) -> tuple[dict[str, Any], tuple[str, ...]]:
