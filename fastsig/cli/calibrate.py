@@ -60,6 +60,7 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
     """
     from fastsig.chain import open_chain
     from fastsig.errors import DoubtWarning
+    from fastsig.memory import parse_bytes
     from fastsig.reductions.calibrate import calibrated, check, solve
 
     rows = slice(common.parse_end(options["tstart"]), common.parse_end(options["tstop"]))
@@ -72,11 +73,13 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
         _check_names(part.stream, output, options)
         check(part.stream, **steps)
         quiet = options["quiet"]
-        with common.progress(2 * part.shape[0], "measure", quiet=quiet) as advance:
+        memory = None if options["memory"] is None else parse_bytes(options["memory"])
+        with common.progress_of_passes(quiet) as advance:
             found = solve(
                 part.stream, options["tcal"], diode=options["diode"], guard=options["guard"],
                 gain_time=options["gain_time"], smooth=options["smooth"], phase=options["phase"],
-                beam=options["beam"], workers=options["workers"], progress=advance)
+                beam=options["beam"], workers=options["workers"], memory=memory,
+                progress=advance)
         for line in found.summary():
             common.say(line, quiet)
         with warnings.catch_warnings():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -22,13 +22,13 @@ from fastsig.calibration.stokes import MuellerTable
 from fastsig.errors import DataError, DoubtWarning, FastsigWarning, PlanError, UsageError
 from fastsig.io.provenance import file_record
 from fastsig.reductions import _calibration_options as options
-from fastsig.reductions.diode import Measured, gain_of, measure, total_power
+from fastsig.reductions.diode import DiodeSpectra, Measured, TotalPower, gain_of
+from fastsig.run.engine import Progress, run
 from fastsig.stages.calibrate import Calibrate
 from fastsig.stages.flux import Flux
 from fastsig.stages.locate import Locate
 from fastsig.stages.stokes import Stokes
 from fastsig.stream import SpectrumStream, Stream, stream_of
-from fastsig.threads import processors
 from fastsig.units import exact
 
 __all__ = ["Found", "calibrated", "check", "solve"]
@@ -92,8 +92,9 @@ class Found:
 
 def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_time: Any = "60s",
           smooth: Any = None, phase: bool = False, beam: int | None = None,
-          workers: int | None = None, progress: Callable[[int], Any] | None = None) -> Found:
-    """Measure the noise diode in the spectra of a scan, which are read twice.
+          workers: int | None = None, memory: int | None = None,
+          progress: Progress | None = None) -> Found:
+    """Measure the noise diode in the spectra of a scan, in two passes.
 
     Parameters
     ----------
@@ -117,16 +118,19 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     beam : int, optional
         Of the tables; by default the header's.
     workers : int, optional
-        Threads.
+        Threads; as many as the process may use by default.
+    memory : int, optional
+        Most bytes that the process may take.
     progress : callable, optional
-        Called with rows done, of twice the stream's.
+        Called with the name of a pass, input rows done since the last call, and all of the pass.
 
     Raises
     ------
     DataError
         Where no diode is found, it is on all the time, or not as `diode` says.
     PlanError, UsageError
-        Where the spectra, or a parameter, are not such as can be calibrated.
+        Where the spectra, or a parameter, are not such as can be calibrated, or not within
+        `memory`.
     """
     stream = stream_of(stream)
     if not isinstance(stream, SpectrumStream):
@@ -143,8 +147,8 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
         raise UsageError(f"{stream.path}: phase needs CR and CI; here are "
                          f"{', '.join(stream.polarization.names)}")
     kelvin = options.temperatures(tcal, stream, n_pol, beam)
-    threads = processors() if workers is None else workers
-    power, weight, step = total_power(stream, workers=threads, progress=progress)
+    passes: dict[str, Any] = {"workers": workers, "memory": memory, "progress": progress}
+    power, weight, step = run([TotalPower(stream)], **passes)[0]
     cycle = _cycle(stream, power, weight, step, diode)
     independent = n_eff(stream.header)
     samples = float(axis.step_hz / stream.header.sample_rate) * independent
@@ -156,7 +160,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     if model.bad.sum() > len(model.bad) / 2:
         warnings.warn(f"{stream.path}: {int(model.bad.sum())} of {len(model.bad)} cycles of the "
                       "noise diode are left out", DoubtWarning, stacklevel=2)
-    found = measure(stream, cycle, counting, guard=edge, workers=threads, progress=progress)
+    found = run([DiodeSpectra(stream, cycle, counting, guard=edge)], **passes)[0]
     width = 2 * round(float(over / axis.step_hz) / 2) + 1
     wide = 2 * round(float(options.band_width(over, axis) / axis.step_hz) / 2) + 1
     shape, error = _shape(found, model, pairs, samples, (width, wide))

@@ -1,13 +1,12 @@
 """Find and measure the noise diode in a scan, and make of it what calibrates the scan.
 
-The scan is read twice: its total power tells when the diode is on; the spectra beside its edges
-tell what it adds. Rows are taken in pieces whose length follows from the stream alone, so that the
-result does not depend on workers or memory.
+Two sinks take the scan in two passes: from its total power follows when the diode is on; from the
+spectra beside its edges, what it adds. Rows are added up in pieces whose length follows from the
+stream alone, so that the result does not depend on workers or memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -21,10 +20,9 @@ from fastsig.calibration.gain import DiodeModel, fit_diode
 from fastsig.calibration.onoff import Difference, on_minus_off
 from fastsig.calibration.solution import pairs_of
 from fastsig.errors import DataError
-from fastsig.scheduler import run
-from fastsig.stream import Block, SpectrumStream
+from fastsig.stream import Block, Sink, SpectrumStream
 
-__all__ = ["Measured", "gain_of", "measure", "total_power"]
+__all__ = ["DiodeSpectra", "Measured", "TotalPower", "gain_of"]
 
 F8 = NDArray[np.float64]
 
@@ -33,67 +31,81 @@ _MOST_NUMBERS = 2**24  # of a series of total power
 _SUB_BANDS = 16
 
 
-def _pieces(stream: SpectrumStream, step: int = 1) -> list[tuple[int, int]]:
-    """First row and number of rows of pieces of the stream, multiples of `step` long."""
-    rows = max(1, _PIECE_BYTES // max(1, stream.row_bytes * step)) * step
-    return [(start, min(rows, stream.shape[0] - start))
-            for start in range(0, stream.shape[0], rows)]
+def _piece(stream: SpectrumStream, step: int = 1) -> int:
+    """Rows that are added up together: they follow from the stream alone, as the sums do."""
+    return max(1, _PIECE_BYTES // max(1, stream.row_bytes * step)) * step
 
 
-def _each(stream: SpectrumStream, work: Callable[[Block], Any], use: Callable[[Any], None],
-          pieces: Sequence[tuple[int, int]], workers: int,
-          progress: Callable[[int], Any] | None) -> None:
-    """Do `work` on all pieces on threads, and `use` what comes of it, in order."""
-    def consume(piece: tuple[int, int], result: Any) -> None:
-        use(result)
-        if progress is not None:
-            progress(piece[1])
+class TotalPower(Sink):
+    """Mean power over sub-bands of the powers of a stream, row by row.
 
-    run(pieces, lambda piece: work(stream.read_block(*piece)), consume, workers=workers,
-        describe=lambda piece: f"rows {piece[0]} to {sum(piece)} of {stream.path}")
+    Rows of the product are means of several where there are very many.
 
+    Parameters
+    ----------
+    stream : SpectrumStream
+        AA and BB, with CR and CI or not; or AA or I alone.
 
-def total_power(stream: SpectrumStream, *, workers: int = 1,
-                progress: Callable[[int], Any] | None = None) -> tuple[F8, F8, Fraction]:
-    """Mean power over sub-bands of the powers of a stream.
-
-    Returns
-    -------
-    power, weight : ndarray, shape (time, pol, sub-band), float64
-        Of AA and BB, or of the one product; NaN where nothing is valid. Rows are means of several
-        where there are very many.
-    step_s : Fraction
-        Length of a row, s.
+    Raises
+    ------
+    PlanError
+        Where its products are others.
     """
-    pairs = pairs_of(stream.polarization.names, stream.path)
-    powers = [index for index, (a, b) in enumerate(pairs) if a == b]
-    n_row, _, n_chan = stream.shape
-    bands = min(_SUB_BANDS, n_chan, max(1, _MOST_NUMBERS // (n_row * len(powers))))
-    n_int = -(-n_row * len(powers) * bands // _MOST_NUMBERS)
-    edges = np.arange(bands) * n_chan // bands
-    found: list[tuple[F8, F8]] = []
 
-    def work(block: Block) -> tuple[F8, F8]:
-        weight = np.broadcast_to(block.valid, block.data.shape)[:, powers]
-        values = np.where(weight > 0, block.data[:, powers], 0).astype(np.float64) * weight
-        sums = [np.add.reduceat(part, edges, axis=2, dtype=np.float64)
+    name = "find the diode"
+
+    def __init__(self, stream: SpectrumStream) -> None:
+        super().__init__(stream)
+        pairs = pairs_of(stream.polarization.names, stream.path)
+        self._powers = [index for index, (a, b) in enumerate(pairs) if a == b]
+        n_row, _, n_chan = stream.shape
+        n_power = len(self._powers)
+        bands = min(_SUB_BANDS, n_chan, max(1, _MOST_NUMBERS // max(1, n_row * n_power)))
+        self._n_int = max(1, -(-n_row * n_power * bands // _MOST_NUMBERS))
+        self._edges = np.arange(bands) * n_chan // bands
+        self._n_chan, self.segment = n_chan, _piece(stream, self._n_int)
+        self._parts: list[tuple[F8, F8]] = []
+
+    @property
+    def held_bytes(self) -> int:  # type: ignore[override]
+        """Memory of the series, and of making one of its pieces."""
+        return 3 * self.part_bytes(self.stream.shape[0])
+
+    def work_bytes(self, n: int) -> int:
+        """Memory of a piece as float64, with its weights and products."""
+        return 32 * min(n, int(self.segment or n)) * len(self._powers) * self._n_chan
+
+    def part_bytes(self, n: int) -> int:
+        """Memory of sums and weights."""
+        return 16 * -(-n // self._n_int) * len(self._powers) * len(self._edges)
+
+    def partial(self, block: Block) -> tuple[F8, F8]:
+        """Sums over sub-bands, and over groups of rows, of values and of weights."""
+        weight = np.broadcast_to(block.valid, block.data.shape)[:, self._powers]
+        values = np.where(weight > 0, block.data[:, self._powers], 0).astype(np.float64) * weight
+        sums = [np.add.reduceat(part, self._edges, axis=2, dtype=np.float64)
                 for part in (values, weight)]
-        starts = np.arange(0, block.n, n_int)
+        starts = np.arange(0, block.n, self._n_int)
         total, weights = (np.add.reduceat(part, starts, axis=0) for part in sums)
         return total, weights
 
-    _each(stream, work, found.append, _pieces(stream, n_int), workers, progress)
-    total, weight = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        power = total / weight
-    whole = np.diff([*edges, n_chan]) * n_int
-    return power, weight / whole, n_int / stream.header.sample_rate
+    def merge(self, part: tuple[F8, F8]) -> None:
+        """Take the sums of the next rows."""
+        self._parts.append(part)
+
+    def finish(self, n_rows: int) -> tuple[F8, F8, Fraction]:
+        """Power and weight, (time, pol, sub-band), NaN where nothing is valid; a row's time, s."""
+        total, weight = (np.concatenate(parts) for parts in zip(*self._parts, strict=True))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            power = total / weight
+        whole = np.diff([*self._edges, self._n_chan]) * self._n_int
+        return power, weight / whole, self._n_int / self.stream.header.sample_rate
 
 
 def gain_of(power: F8, weight: F8, step_s: Fraction, cycle: DiodeCycle, *, gain_s: float,
             guard: Fraction = Fraction(0), n_average: float = 1.0, path: str = "spectra"
             ) -> tuple[DiodeModel, Balance]:
-    """The gain over time, from the series of `total_power`; its shape is that of sub-bands.
+    """The gain over time, from the series of `TotalPower`; its shape is that of sub-bands.
 
     Returns
     -------
@@ -189,24 +201,48 @@ class Measured:
     scatter: F8
 
 
-def measure(stream: SpectrumStream, cycle: DiodeCycle, counting: Balance, *,
-            guard: Fraction = Fraction(0), workers: int = 1,
-            progress: Callable[[int], Any] | None = None) -> Measured:
-    """Spectra with the diode on and, beside these, with it off.
+class DiodeSpectra(Sink):
+    """Spectra with the diode on and, beside these, with it off: a sink that gives `Measured`.
 
     Parameters
     ----------
+    stream : SpectrumStream
+    cycle : DiodeCycle
+        When the diode is on.
     counting : Balance
         How rows count, of `gain_of`.
+    guard : Fraction, s
+        By which the edges of the diode may be off.
     """
-    rate = stream.header.sample_rate
-    total = np.zeros((10, *stream.shape[1:]))
-    reach = int(cycle.period * rate) + 1
 
-    def work(block: Block) -> F8:
-        state = near_rows(rate, block.start, block.n, cycle, guard)
-        factor = counting.of(state, cycle_number(rate, block.start, block.n, cycle))
-        off = classify(rate, block.start, block.n, cycle, guard) == 0
+    name = "measure the diode"
+
+    def __init__(self, stream: SpectrumStream, cycle: DiodeCycle, counting: Balance, *,
+                 guard: Fraction = Fraction(0)) -> None:
+        super().__init__(stream)
+        self._cycle, self._counting, self._guard = cycle, counting, guard
+        self._rate, self.segment = stream.header.sample_rate, _piece(stream)
+        self._reach = int(cycle.period * self._rate) + 1
+        self._total = np.zeros((10, *stream.shape[1:]))
+
+    @property
+    def held_bytes(self) -> int:  # type: ignore[override]
+        """Memory of the sums."""
+        return self._total.nbytes
+
+    def work_bytes(self, n: int) -> int:
+        """Memory of a piece with its weights, differences and squares."""
+        return 48 * min(n, int(self.segment or n)) * self._total[0].size
+
+    def part_bytes(self, n: int) -> int:
+        """Memory of the sums of a piece."""
+        return int(self._total.nbytes) * -(-n // int(self.segment or n))
+
+    def partial(self, block: Block) -> F8:
+        """Sums of rows with the diode on, off beside these, and further off; and their scatter."""
+        when = self._rate, block.start, block.n, self._cycle
+        state = near_rows(*when, self._guard)
+        factor = self._counting.of(state, cycle_number(*when))
         weight = np.broadcast_to(block.valid, block.data.shape)
         data = np.where(weight > 0, block.data, 0)
         parts = []
@@ -214,21 +250,24 @@ def measure(stream: SpectrumStream, cycle: DiodeCycle, counting: Balance, *,
             some = np.flatnonzero((state == kind) & (factor > 0))
             share = weight[some] * factor[some, np.newaxis, np.newaxis]
             parts += [(data[some] * share).sum(axis=0), share.sum(axis=0)]
-        rows = np.flatnonzero(off)
-        return np.stack([*parts, *_pairs(data[rows], weight[rows] > 0, rows, reach)])
+        rows = np.flatnonzero(classify(*when, self._guard) == 0)
+        return np.stack([*parts, *_pairs(data[rows], weight[rows] > 0, rows, self._reach)])
 
-    def use(part: F8) -> None:
-        np.add(total, part, out=total)
+    def merge(self, part: F8) -> None:
+        """Add the sums of the next piece."""
+        np.add(self._total, part, out=self._total)
 
-    _each(stream, work, use, _pieces(stream), workers, progress)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        on, near, far = (total[i] / total[i + 1] for i in (0, 2, 4))
-        wide = total[5] > 0
-        off = np.where(wide, NEAR * near + FAR * far, near)
-        n_off = np.where(wide, 1 / (NEAR**2 / total[3] + FAR**2 / total[5]), total[3])
-        level = total[8] / total[9]
-        scatter = total[6] / (2 * total[7])
-        return Measured(on, off, total[1], n_off, level, scatter)
+    def finish(self, n_rows: int) -> Measured:
+        """Means of all pieces."""
+        total = self._total
+        with np.errstate(invalid="ignore", divide="ignore"):
+            on, near, far = (total[i] / total[i + 1] for i in (0, 2, 4))
+            wide = total[5] > 0
+            off = np.where(wide, NEAR * near + FAR * far, near)
+            n_off = np.where(wide, 1 / (NEAR**2 / total[3] + FAR**2 / total[5]), total[3])
+            level = total[8] / total[9]
+            scatter = total[6] / (2 * total[7])
+            return Measured(on, off, total[1], n_off, level, scatter)
 
 
 def _pairs(data: Any, good: NDArray[np.bool_], rows: NDArray[np.int64], reach: int) -> list[F8]:

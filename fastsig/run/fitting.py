@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import lcm
 from typing import Any
 
 from fastsig.run.chains import roots
-from fastsig.run.lanes import Lane
+from fastsig.run.lanes import Lane, whole_steps
 from fastsig.stream import Stream, VoltageStream
 from fastsig.stream.kept import Kept
 
@@ -26,8 +25,9 @@ _LONG_BYTES = 2**28  # of a unit that is long for its halo
 def unit_rows(stream: Stream, step: int = 1) -> int:
     """Rows that read about `_UNIT_BYTES` of the file and give at most `_RESULT_BYTES`.
 
-    They are multiples of `step` and of the stream's `align`, one at the least, and long against
-    the rows that they need beside themselves.
+    They are multiples of `step`, which sinks insist on, one at the least, and long against the rows
+    that they need beside themselves; multiples of the stream's `align` too, unless that makes them
+    longer than both.
     """
     file: Any = roots(stream)[0]
     ratio = file.header.sample_rate / stream.header.sample_rate
@@ -35,8 +35,8 @@ def unit_rows(stream: Stream, step: int = 1) -> int:
     by_result = _RESULT_BYTES // max(1, stream.row_bytes)
     by_halo = min(int(_HALOS * getattr(stream, "halo", 0)),
                   _LONG_BYTES // max(1, stream.row_bytes))
-    step = lcm(step, stream.align)
     rows = max(min(by_input, by_result), by_halo)
+    step = whole_steps(step, stream.align, rows)
     return max(1, min(max(step, rows // step * step), stream.shape[0]))
 
 

@@ -15,7 +15,7 @@ from fastsig.run.long_rows import long_integration
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import Sink, Stream
 
-__all__ = ["Lane", "Unit", "describe_unit"]
+__all__ = ["Lane", "Unit", "describe_unit", "whole_steps"]
 
 
 class Unit(NamedTuple):
@@ -103,8 +103,17 @@ class Lane:
     def feed_rows(self) -> int:
         """Rows of a block above a long integration: as few as its stages and sinks allow."""
         halo = int(4 * getattr(self.stream, "halo", 0)) if self.stream is not self.long else 1
-        step = lcm(self.step, self.stream.align)
+        step = whole_steps(self.step, self.stream.align, halo)
         return max(1, min(-(-max(1, halo) // step) * step, self.stream.shape[0]))
+
+
+def whole_steps(step: int, align: int, rows: int) -> int:
+    """Rows of which units are multiples: of what sinks insist on, and of what streams do best with.
+
+    The latter is left out where multiples of both would be longer than either and than `rows`.
+    """
+    both = lcm(step, align)
+    return both if step == 1 or both <= max(rows, step, align) else step
 
 
 def describe_unit(lane: Lane, unit: Unit) -> str:
