@@ -21,7 +21,8 @@ from fastsig import view
 from fastsig.errors import DoubtWarning
 from fastsig.polarization import PolBasis
 from fastsig.stream import SpectrumStream, Sums
-from fastsig.view._spectra import reduced, waterfall
+from fastsig.view._spectra import waterfall
+from fastsig.view.waterfalls import reduced
 
 
 class Spectra(SpectrumStream):

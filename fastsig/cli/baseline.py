@@ -78,9 +78,9 @@ def baseline(files: tuple[str, ...], output: str, **options: Any) -> None:
         if options["verify"]:
             source.verify()
         stage = _stage(part.stream, options)
-        _write(stage, output, options)
-        if options["picture"] and not options["dry_run"]:
-            _draw(stage, options)
+        rows_seen = _write(stage, output, options)
+        if rows_seen:
+            _draw(stage, rows_seen[0], options)
 
 
 def _check_names(output: str, options: dict[str, Any]) -> None:
@@ -125,20 +125,27 @@ def _stage(stream: Any, options: dict[str, Any]) -> Any:
         (f"{low!r}MHz", f"{high!r}MHz") for low, high in found], **given)
 
 
-def _write(stage: Any, output: str, options: dict[str, Any]) -> None:
-    streams, names = (stage.kept(), [output, options["keep"]]) if options["keep"] else (
-        [stage], [output])
-    writing = driver.Writing(streams, names, options, to=options["to"], bits=int(options["bits"]))
+def _write(stage: Any, output: str, options: dict[str, Any]) -> list[Any]:
+    """Write the products; the rows that a picture is drawn of."""
+    names, drawn = [name for name in (output, options["keep"]) if name], []
+    streams = stage.kept()[: len(names)] if options["keep"] or options["picture"] else [stage]
+    if options["picture"]:
+        from fastsig.view import baseline_rows
+
+        drawn = [baseline_rows(streams[0].source)]
+    writing = driver.Writing(streams, names, options, sinks=drawn, to=options["to"],
+                             bits=int(options["bits"]))
     if options["dry_run"]:
         _tell(stage, writing, options)
-        return
-    writing.run()
+        return []
+    results = writing.run()
     if options["as_json"]:
         common.print_json({"output": output, "keep": options["keep"],
                            "picture": options["picture"], "shape": list(stage.shape),
                            **stage.parameters()})
     for name in names:
         common.say(f"wrote {name}", options["quiet"])
+    return results
 
 
 def _tell(stage: Any, writing: driver.Writing, options: dict[str, Any]) -> None:
@@ -157,9 +164,9 @@ def _tell(stage: Any, writing: driver.Writing, options: dict[str, Any]) -> None:
             click.echo(f"would lose: {loss}")
 
 
-def _draw(stage: Any, options: dict[str, Any]) -> None:
+def _draw(stage: Any, rows: Any, options: dict[str, Any]) -> None:
     from fastsig.view import draw_baseline
 
     draw_baseline(stage, options["picture"], overwrite=options["overwrite"],
-                  product=options["product"], tsys=options["tsys"])
+                  product=options["product"], tsys=options["tsys"], rows=rows)
     common.say(f"wrote {options['picture']}", options["quiet"])

@@ -108,10 +108,11 @@ class Writing:
 
 
 def copy_stream(stream: Any, output: str, to: str | None, options: dict[str, Any],
-                report: Report | None = None, sinks: Sequence[Any] = ()) -> None:
+                report: Report | None = None, sinks: Sequence[Any] = ()) -> list[Any]:
     """Write a stream, of voltages or spectra, as a file of some format, and report on it.
 
-    `report` is given the results of `sinks`, and returns more for ``--json``.
+    `report` is given the results of `sinks`, and returns more for ``--json``. The results are
+    returned; none of a dry run.
     """
     from fastsig.memory import parse_bytes
     from fastsig.run.products import SINKS
@@ -131,7 +132,7 @@ def copy_stream(stream: Any, output: str, to: str | None, options: dict[str, Any
     record = _record(product, rows[1] - rows[0])
     if options["dry_run"]:
         _tell({**record, "memory_bytes": writing.plan.memory}, output, options)
-        return
+        return []
     results = writing.run()
     record |= {"outputs": product.files,
                "bytes": [os.path.getsize(name) for name in product.files]}
@@ -141,6 +142,7 @@ def copy_stream(stream: Any, output: str, to: str | None, options: dict[str, Any
         common.print_json({**record, "n_clipped": product.n_clipped})
     for name in record["outputs"]:
         common.say(f"wrote {name}", options["quiet"])
+    return results
 
 
 def _record(product: Any, n_time: int) -> dict[str, Any]:

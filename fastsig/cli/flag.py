@@ -48,23 +48,26 @@ def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
     from fastsig.errors import FormatError
     from fastsig.io.safe import check_output
     from fastsig.run.flag_shares import ShareCounter
-    from fastsig.view import check_picture
+    from fastsig.view import check_picture, flag_pixels
 
     picture = options["picture"]
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
-        if source.stream.kind != "spectra":
-            raise FormatError(files[0], f"holds {source.stream.kind}; make spectra of them first "
+        before: Any = source.stream
+        if before.kind != "spectra":
+            raise FormatError(files[0], f"holds {before.kind}; make spectra of them first "
                               "(fastsig spectra, whose --flag sk sees more of voltages)")
         if picture is not None:
             check_picture(picture)
-            check_output(picture, overwrite=options["overwrite"], inputs=source.stream.files)
-        flagged = source.flag(**_parameters(options))
-        driver.copy_stream(
+            check_output(picture, overwrite=options["overwrite"], inputs=before.files)
+        flagged: Any = source.flag(**_parameters(options))
+        drawn = [] if picture is None else flag_pixels(
+            before, flagged.stream, options["product"])
+        results = driver.copy_stream(
             flagged.stream, output, to, options,
-            lambda after, before: _report(flagged.stream, after, before.total, options),
-            sinks=[ShareCounter(flagged.stream), ShareCounter(source.stream)])
-        if picture is not None and not options["dry_run"]:
-            _draw(source.stream, flagged.stream, options)
+            lambda after, old, *_: _report(flagged.stream, after, old.total, options),
+            sinks=[ShareCounter(flagged.stream), ShareCounter(before), *drawn])
+        if drawn and results:
+            _draw(before, flagged.stream, results[2:], options)
 
 
 def _parameters(options: dict[str, Any]) -> dict[str, Any]:
@@ -104,9 +107,9 @@ def _runs(full: Any, frequency: Any) -> list[str]:
             for first, stop in from_mask(full)]
 
 
-def _draw(before: Any, after: Any, options: dict[str, Any]) -> None:
+def _draw(before: Any, after: Any, seen: Any, options: dict[str, Any]) -> None:
     from fastsig.view import draw_flags
 
     draw_flags(before, after, options["picture"], overwrite=options["overwrite"],
-               product=options["product"])
+               product=options["product"], seen=seen)
     common.say(f"wrote {options['picture']}", options["quiet"])

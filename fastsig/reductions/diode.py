@@ -232,7 +232,7 @@ class DiodeSpectra(Sink):
 
     def work_bytes(self, n: int) -> int:
         """Memory of a piece with its weights, differences and squares."""
-        return 48 * min(n, int(self.segment or n)) * self._total[0].size
+        return 48 * min(n, int(self.segment or n)) * int(self._total[0].size)
 
     def part_bytes(self, n: int) -> int:
         """Memory of the sums of a piece."""

@@ -13,9 +13,10 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.io._positioned import write_from
 from fastsig.io.provenance import input_files
 from fastsig.io.safe import SafeOutput, check_output
-from fastsig.stream import SpectrumStream, Stream, VoltageStream, stream_of
-from fastsig.view._spectra import draw_spectra
+from fastsig.stream import Block, Sink, SpectrumStream, Stream, VoltageStream, stream_of
+from fastsig.view._spectra import draw_spectra, pixels
 from fastsig.view._voltages import draw_voltages
+from fastsig.view.waterfalls import Cells
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from fastsig.cube import Cube
     from fastsig.reductions.calibrate import Found
     from fastsig.reductions.place import PlaceSpectrum
-    from fastsig.stages.baseline import Baseline
+    from fastsig.stages.baseline import Baseline, Fits
 
-__all__ = ["check_picture", "draw", "draw_baseline", "draw_calibration", "draw_cube",
-           "draw_flags", "draw_made", "draw_place", "draw_switched", "write_page"]
+__all__ = ["baseline_rows", "check_picture", "draw", "draw_baseline", "draw_calibration",
+           "draw_cube", "draw_flags", "draw_made", "draw_place", "draw_switched", "flag_pixels",
+           "write_page"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 
@@ -123,7 +125,7 @@ def write_page(
 
 def draw_baseline(
     stage: Baseline, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
-    product: str | None = None, tsys: float | None = None,
+    product: str | None = None, tsys: float | None = None, rows: Block | None = None,
 ) -> Figure:
     """Draw what a `Baseline` does, by up to 256 spectra from the middle of its stream.
 
@@ -147,8 +149,21 @@ def draw_baseline(
     """
     from fastsig.view._baseline import draw_removal
 
-    return _drawn(lambda: draw_removal(stage, product, tsys), stage, path, overwrite,
+    return _drawn(lambda: draw_removal(stage, product, tsys, rows), stage, path, overwrite,
                   input_files(stage))
+
+
+def baseline_rows(fits: Fits) -> Sink:
+    """The sink of what `draw_baseline` draws, for a pass that writes both results of a stage.
+
+    Parameters
+    ----------
+    fits : Fits
+        The source of both results of `Baseline.kept`.
+    """
+    from fastsig.view._baseline import MiddleRows
+
+    return MiddleRows(fits)
 
 
 def draw_calibration(
@@ -175,7 +190,7 @@ def draw_calibration(
 
 def draw_flags(
     before: SpectrumStream, after: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
-    overwrite: bool = True, product: str | None = None,
+    overwrite: bool = True, product: str | None = None, seen: Sequence[Cells] | None = None,
 ) -> Figure:
     """Draw spectra before and after flagging, in the same colours, and the shares flagged.
 
@@ -185,6 +200,8 @@ def draw_flags(
         The same spectra without and with flags.
     path, overwrite, product
         As of `draw`.
+    seen : sequence of Cells, optional
+        What the two sinks of `flag_pixels` gave in a pass; by default all rows are read here.
 
     Raises
     ------
@@ -193,8 +210,20 @@ def draw_flags(
     """
     from fastsig.view._flags import draw_before_after
 
-    return _drawn(lambda: draw_before_after(before, after, product), after, path, overwrite,
+    return _drawn(lambda: draw_before_after(before, after, product, seen), after, path, overwrite,
                   input_files(before))
+
+
+def flag_pixels(before: SpectrumStream, after: SpectrumStream, product: str | None = None
+                ) -> list[Sink]:
+    """The sinks of what `draw_flags` draws, for a pass over both.
+
+    Raises
+    ------
+    UsageError
+        Where the product is unknown.
+    """
+    return [pixels(before, product), pixels(after, product)]
 
 
 def draw_switched(

@@ -11,7 +11,9 @@ from fastsig.calibration.baseline import polynomial
 from fastsig.calibration.lines import inside
 from fastsig.calibration.radiometer import radiometer
 from fastsig.errors import UsageError
-from fastsig.stages.baseline import Baseline
+from fastsig.run.engine import run
+from fastsig.stages.baseline import Baseline, Fits
+from fastsig.stream import Block, Sink
 from fastsig.view._common import COLORS, line, new_figure, title
 
 if TYPE_CHECKING:
@@ -38,13 +40,50 @@ class _Seen(NamedTuple):
         return self.before - self.model
 
 
-def draw_removal(stage: Baseline, product: str | None, tsys: float | None) -> Figure:
-    """Mean spectrum with the model, what is left, delays, and the noise by time averaged."""
+class MiddleRows(Sink):
+    """Spectra from the middle of a stream, what is left of them and the models: one block.
+
+    Parameters
+    ----------
+    fits : Fits
+        Both, of a `Baseline`.
+    """
+
+    name = "draw"
+    sparse = True
+
+    def __init__(self, fits: Fits) -> None:
+        super().__init__(fits)
+        n = fits.shape[0]
+        self.segment = max(1, min(_ROWS, n, _BYTES // max(1, fits.source.row_bytes)))
+        self._first = (n - self.segment) // 2
+
+    def spans(self) -> tuple[tuple[int, int]]:
+        """The rows in the middle."""
+        return ((self._first, self._first + int(self.segment or 0)),)
+
+    def merge(self, part: Block) -> None:
+        """Keep the rows."""
+        self._rows = part
+
+    def finish(self, n_rows: int) -> Block:
+        """The rows."""
+        return self._rows
+
+
+def draw_removal(stage: Baseline, product: str | None, tsys: float | None,
+                 rows: Block | None = None) -> Figure:
+    """Mean spectrum with the model, what is left, delays, and the noise by time averaged.
+
+    `rows` are what `MiddleRows` gives, where a pass has read them already.
+    """
     names = stage.polarization.names
     if product is not None and product not in names:
         raise UsageError(f"product = {product!r}; this file has {', '.join(names)}")
     name = names[0] if product is None else product
-    seen = _look(stage, names.index(name))
+    if rows is None:
+        rows = run([MiddleRows(Fits(stage))])[0]
+    seen = _look(stage, names.index(name), rows)
     sigma = _radiometer(stage, seen, name, tsys)
     figure = new_figure(11, 8.5)
     grid = figure.add_gridspec(3, 2, height_ratios=(1.15, 1, 1.15))
@@ -59,19 +98,17 @@ def draw_removal(stage: Baseline, product: str | None, tsys: float | None) -> Fi
     return figure
 
 
-def _look(stage: Baseline, index: int) -> _Seen:
-    """Some spectra from the middle, before and removed."""
-    rows = max(1, min(_ROWS, stage.shape[0], _BYTES // max(1, stage.row_bytes)))
-    first = (stage.shape[0] - rows) // 2
-    after, model = stage.both(first, rows)
-    left, taken = (block.data[:, index].astype(np.float64) for block in (after, model))
-    weight = np.broadcast_to(after.valid, after.data.shape)[:, index]
+def _look(stage: Baseline, index: int, rows: Block) -> _Seen:
+    """Rows of `Fits` as spectra of one product, before and removed."""
+    left, taken = (rows.data[:, place].astype(np.float64)
+                   for place in (index, stage.shape[1] + index))
+    weight = np.broadcast_to(rows.valid, rows.data.shape)[:, index]
     good = np.isfinite(left) & (weight > 0) & stage.use
     kept = good.any(axis=1)
     if not kept.any():
-        raise UsageError(f"{stage.path}: nothing is valid in spectra {first} to {first + rows}; "
-                         "there is no picture of that")
-    return _Seen(first, rows, np.where(good, left + taken, np.nan)[kept],
+        raise UsageError(f"{stage.path}: nothing is valid in spectra {rows.start} to "
+                         f"{rows.start + rows.n}; there is no picture of that")
+    return _Seen(rows.start, rows.n, np.where(good, left + taken, np.nan)[kept],
                  np.where(good, taken, np.nan)[kept], good[kept])
 
 

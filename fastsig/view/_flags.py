@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.run.engine import run
 from fastsig.stream import SpectrumStream
 from fastsig.time import iso
 from fastsig.view._common import COLORS, line, new_figure, time_unit, title
-from fastsig.view._spectra import color_limits, product_index, waterfall
+from fastsig.view._spectra import color_limits, pixels, product_index, waterfall
+from fastsig.view.waterfalls import Cells
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def draw_before_after(
-    before: SpectrumStream, after: SpectrumStream, product: str | None
+    before: SpectrumStream, after: SpectrumStream, product: str | None,
+    seen: Sequence[Cells] | None = None,
 ) -> Figure:
     """Waterfalls side by side, with the share flagged of channels above and of rows beside."""
+    if seen is None:
+        seen = run([pixels(before, product), pixels(after, product)])
     index = product_index(before, product)
     name = before.polarization.names[index]
-    old, held, seconds, frequency = waterfall(before, index)
-    new, kept, _, _ = waterfall(after, index)
+    old, held, seconds, frequency = waterfall(before, index, seen[0])
+    new, kept, _, _ = waterfall(after, index, seen[1])
     unit, scale = time_unit(seconds[-1] - seconds[0])
     extent = (frequency[0], frequency[-1], seconds[0] / scale, seconds[-1] / scale)
     figure = new_figure(12, 7)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +19,10 @@ from fastsig.view._common import (
     title,
     width_text,
 )
+from fastsig.view.waterfalls import Cells, Waterfall, pixels_of, reduced
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_PIXELS = 1024  # most rows and channels of a waterfall
 
 
 def draw_spectra(stream: SpectrumStream, product: str | None) -> Figure:
@@ -101,56 +99,32 @@ def _resolution(stream: SpectrumStream) -> str:
 
 
 def waterfall(
-    stream: SpectrumStream, index: int
+    stream: SpectrumStream, index: int, seen: Cells | None = None
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """One product at most `_PIXELS` square: values, weights, edges in s, edges in MHz."""
-    n_int, n_chan = max(1, -(-stream.shape[0] // _PIXELS)), stream.shape[2]
-    n_freq = max(1, -(-n_chan // _PIXELS))
-    values, weights = reduced(stream, (index,), n_int, n_freq)
-    seconds = np.arange(values.shape[1] + 1) * float(n_int / stream.header.sample_rate)
+    """One product as the pixels of a picture: values, weights, edges in s, edges in MHz.
+
+    Parameters
+    ----------
+    stream : SpectrumStream
+    index : int
+        Number of the product.
+    seen : Cells, optional
+        What a pass has made of `pixels` already.
+    """
+    (n_int, n_freq), n_chan = pixels_of(stream), stream.shape[2]
+    cells = reduced(stream, (index,), n_int, n_freq) if seen is None else seen
+    values, weights = cells.values[0], cells.weights[0]
+    seconds = np.arange(len(values) + 1) * float(n_int / stream.header.sample_rate)
     axis, bounds = stream.header.channels, np.append(np.arange(0, n_chan, n_freq), n_chan)
     if axis is None:
-        return values[0], weights[0], seconds, bounds - 0.5
+        return values, weights, seconds, bounds - 0.5
     low, width = (float(value / 10**6) for value in (axis.edges_hz[0], axis.step_hz))
-    return values[0], weights[0], seconds, low + bounds * width
+    return values, weights, seconds, low + bounds * width
 
 
-def reduced(
-    stream: SpectrumStream, products: Sequence[int], n_int: int, n_freq: int
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Weighted means of `n_int` spectra by `n_freq` channels, and the mean weights.
-
-    Both are of shape (product, row, channel), float32; the last row and channel may stand for
-    fewer. Not by `Integrate`, whose rows cost some 0.1 ms each whatever they hold.
-    """
-    n_time, _, n_chan = stream.shape
-    groups = np.arange(0, n_chan, n_freq)
-    shape = (len(products), -(-n_time // n_int), len(groups))
-    total, weight = np.zeros(shape), np.zeros(shape)
-    step = max(1, 2**24 // max(1, stream.row_bytes))
-    for start in range(0, n_time, step):
-        block = stream.read_block(start, min(step, n_time - start))
-        counts = np.broadcast_to(block.valid, block.data.shape)
-        firsts = np.arange(-(-start // n_int) * n_int, start + block.n, n_int) - start
-        edges = firsts if firsts.size and firsts[0] == 0 else np.append(0, firsts)
-        rows = slice(start // n_int, start // n_int + len(edges))
-        for place, index in enumerate(products):
-            each = counts[:, index].astype(np.float64)
-            sums = np.where(each > 0, block.data[:, index], 0) * each
-            total[place, rows] += _summed(sums, edges, groups)
-            weight[place, rows] += _summed(each, edges, groups)
-    cells = np.multiply.outer(np.diff(np.append(np.arange(0, n_time, n_int), n_time)),
-                              np.diff(np.append(groups, n_chan)))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (total / weight).astype(np.float32), (weight / cells).astype(np.float32)
-
-
-def _summed(values: NDArray[np.float64], rows: NDArray[np.int64], columns: NDArray[np.int64]
-            ) -> NDArray[np.float64]:
-    """Sums of blocks that begin at these rows and columns."""
-    if len(columns) < values.shape[1]:
-        values = np.add.reduceat(values, columns, axis=1)
-    return np.add.reduceat(values, rows, axis=0) if len(rows) < len(values) else values
+def pixels(stream: SpectrumStream, product: str | None) -> Waterfall:
+    """The sink that makes the pixels of a product for `waterfall`."""
+    return Waterfall(stream, (product_index(stream, product),), *pixels_of(stream))
 
 
 def _weighted(values: NDArray[Any], weights: NDArray[Any], axis: int) -> NDArray[np.float64]:

@@ -12,10 +12,11 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.stream import SpectrumStream
 from fastsig.time import elapsed, iso, mjd_and_seconds, time_from_mjd
 from fastsig.view._common import counted, width_text
-from fastsig.view._spectra import product_index, reduced
+from fastsig.view._spectra import product_index
 from fastsig.view.page._codes import Scale, encode_weights, fitted
 from fastsig.view.page._colors import color_maps
 from fastsig.view.page._html import bytes_block, json_block
+from fastsig.view.waterfalls import reduced
 
 __all__ = ["SIGNED", "blocks", "factors", "page_room", "waterfall_blocks"]
 
