@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,19 @@ class MemorySpectra(FileSpectra):
 
     def _values(self, start: int, n: int) -> Any:
         return self.spectra[start : start + n].copy(), None
+
+
+class CountedSpectra(MemorySpectra):
+    """Spectra that count the rows that are read."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.rows_read, self._count = 0, threading.Lock()
+
+    def read_block(self, start: int, n: int, out: Any = None) -> Any:
+        with self._count:
+            self.rows_read += n
+        return super().read_block(start, n, out)
 
 
 def noise(rng: np.random.Generator, n: int, n_pol: int = 2, sigma: float = 20) -> np.ndarray:

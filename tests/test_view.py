@@ -20,9 +20,11 @@ import fastsig as fs
 from fastsig import view
 from fastsig.errors import DoubtWarning
 from fastsig.polarization import PolBasis
-from fastsig.stream import SpectrumStream, Sums
+from fastsig.run import fitting
+from fastsig.run.engine import run
+from fastsig.stream import Sink, SpectrumStream, Sums
 from fastsig.view._spectra import waterfall
-from fastsig.view.waterfalls import reduced
+from fastsig.view.waterfalls import Waterfall, reduced
 
 
 class Spectra(SpectrumStream):
@@ -84,6 +86,23 @@ def test_means_of_blocks_go_on_over_what_is_read_together(
             with np.errstate(invalid="ignore"):
                 expected = total / weight[part].sum(axis=(0, 2))[::-1]
             np.testing.assert_allclose(found[:, row, column], expected, rtol=1e-6)
+
+
+def test_pictures_depend_neither_on_threads_nor_on_company(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "_UNIT_BYTES", 1000)
+    stream = Narrow(rng.normal(10, 1, (61, 2, 9)), rng.integers(0, 3, (61, 2, 9)) / 2)
+
+    def sinks(n_int: int) -> list[Sink]:
+        return [Waterfall(stream, (1, 0), n_int, 2), Waterfall(stream, (0,), 1, 1)]
+
+    for n_int in (1, 5, 14):
+        cells = [run(sinks(n_int)[:count], workers=workers)[0]
+                 for count, workers in ((1, 1), (1, 3), (2, 2))]
+        for other in cells[1:]:
+            assert other.values.tobytes() == cells[0].values.tobytes()
+            assert other.weights.tobytes() == cells[0].weights.tobytes()
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 50), (50, 1, 1), (2, 1, 2)])

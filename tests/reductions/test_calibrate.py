@@ -284,6 +284,17 @@ def test_one_polarisation_and_channels_without_values() -> None:
     assert np.isnan(block.data[:, :, 5]).all() and abs(np.nanmean(block.data) - 20) < 0.3
 
 
+def test_measuring_keeps_to_its_memory_and_says_what_it_does() -> None:
+    stream = fs.open(SIMHI).stream
+    with pytest.raises(fs.PlanError, match="below the floor"):
+        solve(stream, "12.5K", memory=10**7)
+    rows: dict[str, list[int]] = {}
+    solve(stream, "12.5K", memory=10**12,
+          progress=lambda name, n, total: rows.setdefault(name, [total]).append(n))
+    assert list(rows) == ["find the diode", "measure the diode"]
+    assert all(sum(n) == total == stream.shape[0] for total, *n in rows.values())
+
+
 def test_same_bytes_whatever_the_workers(tmp_path: Path) -> None:
     stream = fs.open(SIMHI).stream
     for workers in (1, 3):

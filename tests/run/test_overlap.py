@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from stages_made import Delayed
-from streams import MemorySpectra, header
+from streams import CountedSpectra, header
 
 import fastsig as fs
 from fastsig.polarization import PRODUCTS, PolBasis
@@ -23,26 +21,13 @@ from fastsig.stream import kept
 N, N_CHAN = 6000, 16
 
 
-class Counted(MemorySpectra):
-    """Spectra that count the rows that are read."""
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.rows_read, self._count = 0, threading.Lock()
-
-    def read_block(self, start: int, n: int, out: Any = None) -> Any:
-        with self._count:
-            self.rows_read += n
-        return super().read_block(start, n, out)
-
-
-def spectra(n: int = N, n_chan: int = N_CHAN) -> Counted:
+def spectra(n: int = N, n_chan: int = N_CHAN) -> CountedSpectra:
     rng = np.random.default_rng(4)
     data = np.rint(rng.normal(100, 20, (n, 1, n_chan))).astype(np.float32)
     data[n // 3, 0, 3] = np.nan
     about = header(1000, n_chan=n_chan).replace(
         polarization=PolBasis("linear", PRODUCTS["I"]), n_bits=32)
-    return Counted(data, about)
+    return CountedSpectra(data, about)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from streams import MemorySpectra, MemoryVoltages, header, lose_packets, noise
+from streams import CountedSpectra, MemorySpectra, MemoryVoltages, header, lose_packets, noise
 from test_resolutions import Spied
 
 import fastsig as fs
@@ -16,8 +16,12 @@ from fastsig.polarization import PRODUCTS, PolBasis
 from fastsig.run import fitting
 from fastsig.run.engine import run
 from fastsig.run.flag_shares import ShareCounter
+from fastsig.run.lanes import whole_steps
 from fastsig.run.products import products
+from fastsig.stages.baseline import Baseline
+from fastsig.stages.flag import Flag
 from fastsig.stream import Aligned, Block, Sink, Stream, kept
+from fastsig.view import baseline_rows, flag_pixels
 
 N = 200_000
 
@@ -127,6 +131,29 @@ def test_three_sinks_read_the_file_once(workers: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small")
+def test_pictures_ride_with_what_is_written(tmp_path: Path) -> None:
+    """Flags and baselines are drawn from the pass that writes: the file is read once."""
+    data = np.random.default_rng(4).normal(100, 1, (6000, 1, 16)).astype(np.float32)
+    about = header(1000, n_chan=16).replace(polarization=PolBasis("linear", PRODUCTS["I"]),
+                                            n_bits=32)
+    source = CountedSpectra(data, about)
+    after = Flag(source, sum_threshold=0)
+    seen = run([*products([after], [tmp_path / "x.h5"]), *flag_pixels(source, after)])[1:]
+    assert source.rows_read == source.shape[0]
+    for stream, cells in zip((source, after), seen, strict=True):
+        np.testing.assert_array_equal(cells.values, run(flag_pixels(stream, stream))[0].values)
+    source = CountedSpectra(data, about)
+    stage = Baseline(source, "polynomial")
+    left, removed = stage.kept()
+    made = products([left, removed], [tmp_path / "left.h5", tmp_path / "removed.h5"])
+    rows = run([*made, baseline_rows(left.source)])[-1]
+    assert source.rows_read == source.shape[0]
+    assert (rows.start, rows.n) == ((6000 - 256) // 2, 256)
+    expected = [block.data for block in stage.both(rows.start, rows.n)]
+    np.testing.assert_array_equal(rows.data, np.concatenate(expected, axis=1))
+
+
+@pytest.mark.usefixtures("small")
 def test_a_sink_asks_for_a_second_pass() -> None:
     voltages = source()
     chain = spectra(voltages, 16, n_int=5).stream
@@ -228,3 +255,11 @@ def test_an_error_leaves_no_product_and_names_the_rows(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(fs.UsageError, match="1 or more"):
         run([])
+
+
+@pytest.mark.parametrize("step, align, rows, expected", [
+    (1, 64, 10, 64), (1, 64, 1000, 64), (37, 1, 10, 37), (32, 64, 10, 64), (37, 64, 100, 37),
+    (37, 64, 3000, 37 * 64)])
+def test_units_are_whole_segments(step: int, align: int, rows: int, expected: int) -> None:
+    """What streams do best with makes no unit long that sinks want in segments."""
+    assert whole_steps(step, align, rows) == expected
