@@ -1,6 +1,7 @@
 """The engine: passes of chains through sinks, on a pool of threads.
 
-Units of all lanes are done in the order of their first input row. The thread that reads a unit
+Units of lanes that have a file in common are done in the order of their first input row, and one
+file after the other. The thread that reads a unit
 makes the sinks' parts of it; parts are merged here, in the order of rows. The first exception stops
 all: blocks in flight end, sinks close as if nothing had begun, and the exception is raised with the
 file and the rows that it came from.
@@ -18,7 +19,8 @@ from itertools import islice
 from typing import Any
 
 from fastsig.run.chains import roots
-from fastsig.run.lanes import Lane, Unit, describe_unit
+from fastsig.run.keeping import keepers
+from fastsig.run.lanes import Lane, Unit, describe_unit, sharing
 from fastsig.run.long_rows import RowFeed
 from fastsig.run.plan import Plan, plan
 from fastsig.scheduler import run as run_tasks
@@ -93,7 +95,8 @@ def execute(ready: Plan, *, progress: Progress | None = None) -> list[Any]:
     DataError, OutputError
         As of `run`.
     """
-    _log.info("plan\n%s", ready.explain())
+    if _log.isEnabledFor(logging.INFO):
+        _log.info("plan\n%s", ready.explain())
     begun = time.perf_counter()
     with held(), _sharing(ready), contextlib.ExitStack() as stack:
         for sink in ready.sinks:
@@ -172,47 +175,72 @@ def _rows_of(block: Block, first: int, n: int) -> Block:
 
 
 def _run(ready: Plan, feeds: Sequence[_Feed], progress: Progress | None) -> None:
-    """Do the units of all lanes, by the input that they begin at."""
-    advance, lag = _Advance(ready, progress), _lag(ready)
+    """Do the units of all lanes: file by file, by the input row that they begin at."""
+    advance, ended = _Advance(ready, progress), _Ended(ready)
 
-    def units(index: int) -> Iterator[tuple[int, int, Unit]]:
+    def units(index: int, lag: int) -> Iterator[tuple[int, int, Unit]]:
         lane = feeds[index].lane
         for unit in lane.units():
             if all(sink.satisfied for sink in lane.sinks):
                 return
-            yield lane.begin(unit) + (lag if index else 0), index, unit
+            yield lane.begin(unit) + lag, index, unit
+
+    def tasks() -> Iterator[tuple[int, int, Unit]]:
+        for group in ended.groups:
+            lag = _lag(ready, group)
+            yield from heapq.merge(*(units(index, lag if index != group[0] else 0)
+                                     for index in group), key=lambda task: task[:2])
 
     def consume(task: tuple[int, int, Unit], made: Any) -> None:
+        ended.before(task[1])
         feeds[task[1]].take(task[2], made)
         advance(task[1], task[2])
 
     run_tasks(
-        heapq.merge(*map(units, range(len(feeds))), key=lambda task: task[:2]),
-        lambda task: feeds[task[1]].work(task[2]), consume, workers=ready.workers,
+        tasks(), lambda task: feeds[task[1]].work(task[2]), consume, workers=ready.workers,
         in_flight=ready.in_flight,
         describe=lambda task: describe_unit(feeds[task[1]].lane, task[2]))
     advance.end()
 
 
-def _lag(ready: Plan) -> int:
-    """Rows by which other lanes lag behind the first, which makes what they share.
+def _lag(ready: Plan, group: Sequence[int]) -> int:
+    """Rows by which other lanes of a group lag behind its first, which makes what they share.
 
     Side by side, the threads of the others would wait for it.
     """
-    first = ready.lanes[0]
-    if len(ready.lanes) == 1 or not ready.keepers or ready.reads_again:
+    first = ready.lanes[group[0]]
+    if len(group) == 1 or not ready.asked or ready.reads_again:
         return 0
     begins = [first.begin(unit) for unit in islice(first.units(), 2)]
     return ready.in_flight * (begins[-1] - begins[0])
+
+
+class _Ended:
+    """Gives back what groups of lanes kept, once a later one is merged."""
+
+    def __init__(self, ready: Plan) -> None:
+        #: Numbers of lanes that have a file in common.
+        self.groups = sharing(ready.lanes)
+        self._lanes, self._current = ready.lanes, 0
+
+    def before(self, index: int) -> None:
+        """A unit of a lane is merged: the groups before its own have ended."""
+        while index not in self.groups[self._current]:
+            for keeper in keepers([self._lanes[each].stream
+                                   for each in self.groups[self._current]]):
+                keeper.forget()
+            self._current += 1
 
 
 class _Advance:
     """Reports the input rows that each lane has gone through, to the last one."""
 
     def __init__(self, ready: Plan, progress: Progress | None) -> None:
-        self._ready, self._progress = ready, progress
+        self._ready, self._name, self._progress = ready, ready.name, progress
         self._done = [0] * len(ready.lanes)
         self._all = [roots(lane.stream)[0].shape[0] for lane in ready.lanes]
+        self._total = sum(self._all)
+        self._endless = [lane for lane in ready.lanes if lane.stream.endless]
 
     def __call__(self, index: int, unit: Unit) -> None:
         """A unit of a lane is done."""
@@ -233,5 +261,5 @@ class _Advance:
     def _report(self, index: int, rows: int) -> None:
         new, self._done[index] = rows - self._done[index], rows
         if self._progress is not None and new > 0:
-            endless = any(lane.stream.endless for lane in self._ready.lanes)
-            self._progress(self._ready.name, new, 0 if endless else sum(self._all))
+            endless = any(lane.stream.endless for lane in self._endless)
+            self._progress(self._name, new, 0 if endless else self._total)

@@ -8,7 +8,8 @@ from fractions import Fraction
 from typing import Any
 
 from fastsig.run.chains import roots
-from fastsig.run.lanes import Lane, whole_steps
+from fastsig.run.keeping import keepers as find_keepers
+from fastsig.run.lanes import Lane, sharing, whole_steps
 from fastsig.stream import Stream, VoltageStream
 from fastsig.stream.kept import Kept
 
@@ -74,15 +75,24 @@ class Need:
 
     def __init__(self, lanes: Sequence[Lane], base: int, keepers: Sequence[Kept]) -> None:
         self.lanes, self.base, self.keepers = lanes, base, keepers
+        place = {id(keeper): number for number, keeper in enumerate(keepers)}
+        self._groups = [[place[id(keeper)] for keeper in find_keepers(
+            [lanes[index].stream for index in group])] for group in sharing(lanes)]
 
     def kept(self, flight: int, rows: Sequence[int]) -> int:
         """Rows to keep so that none is made twice.
 
         Units run in the order of their first row, so what lies before the first one in flight is
         done with: left are the longest unit with its overlap, the way that the shortest make in
-        the meantime, and what other lanes lag behind the first.
+        the meantime, and what other lanes lag behind the first. Lanes without a file in common
+        run one after the other: a group begins while the one before it ends.
         """
-        return sum(self.kept_each(flight, rows))
+        return self._at_a_time(self.kept_each(flight, rows))
+
+    def _at_a_time(self, each: Sequence[int]) -> int:
+        """The most that neighbouring groups keep, of what each of `keepers` does."""
+        sums = [sum(each[number] for number in group) for group in self._groups]
+        return max(one + other for one, other in zip(sums, [*sums[1:], 0], strict=True))
 
     def kept_each(self, flight: int, rows: Sequence[int]) -> list[int]:
         """As `kept`, of each that keeps rows."""
@@ -100,7 +110,7 @@ class Need:
     @property
     def least_kept(self) -> int:
         """What is kept at the least: two pages of each."""
-        return sum(2 * keeper.page_bytes for keeper in self.keepers)
+        return self._at_a_time([2 * keeper.page_bytes for keeper in self.keepers])
 
     def __call__(self, fit: Fit) -> int:
         """Bytes of the process."""

@@ -21,19 +21,23 @@ _LEAST_SHARE = 16  # an overlap of less than this part of a unit costs less read
 
 def unified(streams: Sequence[Stream]) -> list[Stream]:
     """The same chains, in which stages that are equal on one source are one object."""
-    known: list[Stream] = []
+    known: dict[tuple[Any, ...], list[Stream]] = {}
     return [_representative(stream, known) for stream in streams]
 
 
-def _representative(stream: Stream, known: list[Stream]) -> Stream:
+def _representative(stream: Stream, known: dict[tuple[Any, ...], list[Stream]]) -> Stream:
+    """The first stream that is equal; `known` has them by their type and sources."""
+    if not stream.inputs():
+        return stream
     sources = tuple(_representative(source, known) for source in stream.inputs())
-    for other in known:
+    alike = known.setdefault((type(stream), *map(id, sources)), [])
+    for other in alike:
         if other is stream or _is_equal(stream, sources, other):
             return other
     made: Any = stream
     if any(new is not old for new, old in zip(sources, stream.inputs(), strict=True)):
         made = made.with_source(*sources)
-    known.append(made)
+    alike.append(made)
     return made  # type: ignore[no-any-return]
 
 
@@ -75,16 +79,13 @@ def kept(streams: Sequence[Stream], unit_rows: Sequence[int]) -> list[Stream]:
     unit_rows : sequence of int
         Rows that a unit of each has.
     """
-    order: list[Stream] = []
     readers: dict[int, _Readers] = {}
-    for stream in streams:
-        _visit(stream, order)
     for stream in streams:
         _reader(readers, stream, None, 1)
     overlapped = {id(source) for stream, rows in zip(streams, unit_rows, strict=True)
                   for source in _overlapped(stream, rows)}
     between: set[int] = set()
-    for stream in reversed(order):  # those that read before those that are read
+    for stream in reversed(_all(streams)):  # those that read before those that are read
         found = readers[id(stream)]
         read_again = id(stream) in overlapped
         if (found.times > 1 or read_again) and not _taken_whole(stream, found.stages):
@@ -122,13 +123,20 @@ def _as_means(number: int, readers: dict[int, _Readers]) -> bool:
                for reader in readers[number].stages)
 
 
-def _visit(stream: Stream, order: list[Stream]) -> None:
-    """All streams, sources before what reads them, each once."""
-    if any(known is stream for known in order):
+def _all(streams: Sequence[Stream]) -> list[Stream]:
+    """All streams of chains, sources before what reads them, each once."""
+    order: dict[int, Stream] = {}
+    for stream in streams:
+        _visit(stream, order)
+    return list(order.values())
+
+
+def _visit(stream: Stream, order: dict[int, Stream]) -> None:
+    if id(stream) in order:
         return
     for source in stream.inputs():
         _visit(source, order)
-    order.append(stream)
+    order[id(stream)] = stream
 
 
 def _reader(readers: dict[int, _Readers], stream: Stream, reader: Stream | None, times: int
@@ -185,7 +193,4 @@ def _rebuilt(stream: Stream, make: Mapping[int, Callable[[Stream], Kept]], made:
 
 def keepers(streams: Sequence[Stream]) -> list[Kept]:
     """Every `Kept` of the chains, each once."""
-    order: list[Stream] = []
-    for stream in streams:
-        _visit(stream, order)
-    return [stream for stream in order if isinstance(stream, Kept)]
+    return [stream for stream in _all(streams) if isinstance(stream, Kept)]

@@ -5,7 +5,7 @@ A unit is some whole rows, or a run of segments of one row of the chain's deepes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import lcm
 from typing import Any, NamedTuple
@@ -15,7 +15,10 @@ from fastsig.run.long_rows import long_integration
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import Sink, Stream
 
-__all__ = ["Lane", "Unit", "describe_unit", "whole_steps"]
+__all__ = ["Lane", "Unit", "describe_unit", "sharing", "whole_steps"]
+
+
+_LIVE = 0  # in the place of an id: what all streams without a known end have in common
 
 
 class Unit(NamedTuple):
@@ -114,6 +117,24 @@ def whole_steps(step: int, align: int, rows: int) -> int:
     """
     both = lcm(step, align)
     return both if step == 1 or both <= max(rows, step, align) else step
+
+
+def sharing(lanes: Sequence[Lane]) -> list[list[int]]:
+    """Numbers of lanes that have a file in common, in the order of the first of them.
+
+    A pass goes from one group to the next: of thousands of files, a few are read at a time. Streams
+    without a known end are read side by side, as none can wait for the end of another.
+    """
+    groups: dict[int, tuple[list[int], set[int]]] = {}  # members and files, by each file
+    for index, lane in enumerate(lanes):
+        members, files = [index], {id(file) for file in roots(lane.stream)}
+        files |= {_LIVE} if lane.stream.endless else set()
+        for group in {id(groups[file]): groups[file] for file in files if file in groups}.values():
+            members, files = [*group[0], *members], files | group[1]
+        merged = sorted(members), files
+        groups.update(dict.fromkeys(files, merged))
+    found = {id(group): group[0] for group in groups.values()}
+    return sorted(found.values())
 
 
 def describe_unit(lane: Lane, unit: Unit) -> str:

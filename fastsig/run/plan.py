@@ -55,6 +55,8 @@ class Plan:
         Rows that are kept for other units and lanes, part of `memory`.
     asked : list of int
         Bytes that each `Kept` would take to read nothing twice.
+    asked_bytes : int
+        Bytes of those that are in use at a time.
     """
 
     lanes: list[Lane]
@@ -65,15 +67,16 @@ class Plan:
     floor: int
     kept_bytes: int
     asked: list[int]
+    asked_bytes: int
 
     @property
     def reads_again(self) -> bool:
         """Whether memory is too short to keep all that is needed again."""
-        return self.kept_bytes < sum(self.asked)
+        return self.kept_bytes < self.asked_bytes
 
     def shares(self) -> list[int]:
         """Bytes that each `Kept` may take, in proportion to what it would."""
-        total = max(1, sum(self.asked))
+        total = max(1, self.asked_bytes)
         return [self.kept_bytes * part // total for part in self.asked]
 
     @property
@@ -187,20 +190,23 @@ def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | Non
     for lane, rows in zip(lanes, fit.rows, strict=True):
         lane.rows = rows
     asked = need.kept_each(fit.flight, fit.rows)
-    return Plan(lanes, list(sinks), fit.threads, fit.flight, need(fit), floor, fit.kept, asked)
+    return Plan(lanes, list(sinks), fit.threads, fit.flight, need(fit), floor, fit.kept, asked,
+                need.kept(fit.flight, fit.rows))
 
 
 def _lanes(sinks: Sequence[Sink], *, fused: bool) -> list[Lane]:
     """Lanes with equal stages made one, what is read more than once kept, the rest fused."""
     chains = unified([narrowed(sink.stream) for sink in sinks])
     groups: list[tuple[Stream, list[Sink]]] = []
+    of_chain: dict[int, list[list[Sink]]] = {}
     for chain, sink in zip(chains, sinks, strict=True):
-        for stream, members in groups:
-            if stream is chain and _together(members, sink):
+        for members in of_chain.setdefault(id(chain), []):
+            if _together(members, sink):
                 members.append(sink)
                 break
         else:
             groups.append((chain, [sink]))
+            of_chain[id(chain)].append(groups[-1][1])
     streams = [stream for stream, _ in groups]
     rows = [unit_rows(stream, _step(members)) for stream, members in groups]
     streams = kept(streams, rows)

@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stages_made import Delayed
 from streams import CountedSpectra, MemorySpectra, MemoryVoltages, header, lose_packets, noise
 from test_resolutions import Spied
 
 import fastsig as fs
 from fastsig.chain import spectra
 from fastsig.polarization import PRODUCTS, PolBasis
-from fastsig.run import fitting
-from fastsig.run.engine import run
+from fastsig.run import fitting, keeping
+from fastsig.run.engine import execute, run
 from fastsig.run.flag_shares import ShareCounter
-from fastsig.run.lanes import whole_steps
+from fastsig.run.lanes import sharing, whole_steps
+from fastsig.run.plan import plan
 from fastsig.run.products import products
 from fastsig.stages.baseline import Baseline
 from fastsig.stages.flag import Flag
@@ -130,19 +132,22 @@ def test_three_sinks_read_the_file_once(workers: int, tmp_path: Path) -> None:
     np.testing.assert_array_equal(together[3].row, alone[3].row)
 
 
+def many_rows(n: int = 6000) -> CountedSpectra:
+    data = np.random.default_rng(4).normal(100, 1, (n, 1, 16)).astype(np.float32)
+    return CountedSpectra(data, header(1000, n_chan=16).replace(
+        polarization=PolBasis("linear", PRODUCTS["I"]), n_bits=32))
+
+
 @pytest.mark.usefixtures("small")
 def test_pictures_ride_with_what_is_written(tmp_path: Path) -> None:
     """Flags and baselines are drawn from the pass that writes: the file is read once."""
-    data = np.random.default_rng(4).normal(100, 1, (6000, 1, 16)).astype(np.float32)
-    about = header(1000, n_chan=16).replace(polarization=PolBasis("linear", PRODUCTS["I"]),
-                                            n_bits=32)
-    source = CountedSpectra(data, about)
+    source = many_rows()
     after = Flag(source, sum_threshold=0)
     seen = run([*products([after], [tmp_path / "x.h5"]), *flag_pixels(source, after)])[1:]
     assert source.rows_read == source.shape[0]
     for stream, cells in zip((source, after), seen, strict=True):
         np.testing.assert_array_equal(cells.values, run(flag_pixels(stream, stream))[0].values)
-    source = CountedSpectra(data, about)
+    source = many_rows()
     stage = Baseline(source, "polynomial")
     left, removed = stage.kept()
     made = products([left, removed], [tmp_path / "left.h5", tmp_path / "removed.h5"])
@@ -255,6 +260,73 @@ def test_an_error_leaves_no_product_and_names_the_rows(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(fs.UsageError, match="1 or more"):
         run([])
+
+
+class Ordered(Total):
+    """Notes which file each part comes from."""
+
+    def __init__(self, stream: Stream, number: int, parts: list[int]) -> None:
+        super().__init__(stream)
+        self.number, self.parts = number, parts
+
+    def merge(self, part: Any) -> None:
+        super().merge(part)
+        self.parts.append(self.number)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("workers", [1, 3])
+def test_files_are_read_one_after_the_other(workers: int) -> None:
+    """Chains on one file run side by side; what one file kept is given back before the next."""
+    files = [many_rows() for _ in range(4)]
+    parts: list[int] = []
+    sinks = [Ordered(file, number, parts) for number, file in enumerate(files)]
+    more = [Ordered(Delayed(files[number], 300, 0), number, parts) for number in (2, 0)]
+    run([*sinks, *more], workers=workers)
+    assert parts == sorted(parts) and set(parts) == {0, 1, 2, 3}
+    assert [file.rows_read for file in files] == [6000] * 4
+    delayed = [Delayed(file, 300, 0) for file in files]
+    one, all_of_them = (plan([Total(stream) for stream in streams], workers=workers)
+                        for streams in (delayed[:1], delayed))
+    assert one.kept_bytes > 0 and all_of_them.kept_bytes == 2 * one.kept_bytes
+    assert all_of_them.shares() == one.shares() * 4 and not all_of_them.reads_again
+    execute(all_of_them)
+    assert [keeper.pages.loads > 0 for keeper in all_of_them.keepers] == [True] * 4
+
+
+def test_thousands_of_files_are_planned_in_no_time() -> None:
+    """Effort grows with their number, not with its square."""
+    def comparisons(n: int) -> int:
+        count = 0
+
+        def equal(*_: Any) -> bool:
+            nonlocal count
+            count += 1
+            return False
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(keeping, "_is_equal", equal)
+            files = [many_rows(1) for _ in range(n)]
+            ready = plan([Total(Delayed(file, 0, 0)) for file in files], workers=1)
+        assert len(ready.lanes) == n and sharing(ready.lanes) == [[each] for each in range(n)]
+        return count
+
+    assert comparisons(200) <= 2 * comparisons(100)
+
+
+def test_aligned_files_are_read_together() -> None:
+    one, two = beams()
+    other = many_rows(500)
+    ready = plan([Total(one), Total(other), Total(two), Coincident(Aligned([one, two]))])
+    assert sharing(ready.lanes) == [[0, 2, 3], [1]]
+
+
+def test_streams_without_an_end_are_read_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    live = [many_rows(500) for _ in range(2)]
+    ready = plan([Total(each) for each in (live[0], many_rows(500), live[1])])
+    assert sharing(ready.lanes) == [[0], [1], [2]]
+    monkeypatch.setattr(CountedSpectra, "endless", property(lambda self: self in live))
+    assert sharing(ready.lanes) == [[0, 2], [1]]
 
 
 @pytest.mark.parametrize("step, align, rows, expected", [
