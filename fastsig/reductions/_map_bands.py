@@ -15,7 +15,7 @@ from fastsig.stages.frame import Frame
 from fastsig.stages.select import SelectSpectra
 from fastsig.stream import Block, SpectrumStream
 
-__all__ = ["common_band", "frame_told", "framed", "input_channels", "read_band"]
+__all__ = ["Band", "common_band", "frame_told", "framed", "input_channels"]
 
 
 def frame_told(streams: Sequence[SpectrumStream]) -> str:
@@ -99,39 +99,64 @@ def input_channels(stream: SpectrumStream, n_chan: int) -> tuple[SpectrumStream,
     return stream.source, min(stream.source.shape[2], int(n_chan * ratio) + more)
 
 
-def read_band(stream: SpectrumStream, start: int, n: int, channels: tuple[int, int],
-              level: NDArray[np.int64] | None = None) -> Block:
+class Band:
     """Some channels of rows of a stream: in a frame, what their kernels span is read alone.
 
-    The median of the rows `level`, counted from `start`, is taken off each product and channel
-    before these are shifted: what belongs to the receiver stands still in its own channels.
+    Parameters
+    ----------
+    stream : SpectrumStream
+    channels : (int, int)
+        First channel, and the one after the last.
+    rows : ndarray of int
+        Numbers of the rows that are wanted.
     """
-    if not isinstance(stream, Frame):
-        return _levelled(_plain(stream, start, n, channels), level)
-    from fastsig_kernels import resample
 
-    factors = stream.factors(start, n)
+    def __init__(self, stream: SpectrumStream, channels: tuple[int, int], rows: NDArray[np.int64]
+                 ) -> None:
+        self._stream, self._channels = stream, channels
+        if isinstance(stream, Frame):
+            first, n = int(rows[0]), int(rows[-1] - rows[0]) + 1
+            factors = stream.factors(first, n)[rows - first]
+            read, source = _spanned(stream, *_positions(stream, factors), channels), stream.source
+        else:
+            read, source = channels, stream
+        self._low, whole = read[0], read == (0, source.shape[2])
+        #: What is read.
+        self.source: SpectrumStream = source if whole else SelectSpectra(
+            source, (0, source.shape[0]), read)
+
+    def made(self, block: Block, level: NDArray[np.int64] | None = None) -> Block:
+        """The channels, of a block of `source`.
+
+        The median of the rows `level`, counted from the block's first, is taken off each product
+        and channel before these are shifted: what belongs to the receiver stands still in its own
+        channels.
+        """
+        stream, block = self._stream, _levelled(block, level)
+        if not isinstance(stream, Frame):
+            return block
+        from fastsig_kernels import resample
+
+        low, n_chan = self._low, block.data.shape[2]
+        position, step = _positions(stream, stream.factors(block.start, block.n))
+        weight = np.asarray(block.valid, np.float32)
+        half = stream.axis.half_channel
+        if half is not None and low <= half < low + n_chan:
+            weight = np.array(np.broadcast_to(weight, (*weight.shape[:2], n_chan)))
+            weight[:, :, half - low] = 0
+        first, stop = self._channels
+        data, out_weight = resample(
+            np.asarray(block.data, np.float32), position, step, stop - first, weight=weight,
+            first_in=low, first_out=first, lobes=stream.lobes, min_valid=stream.min_valid)
+        return Block(data, out_weight, block.start, block.n)
+
+
+def _positions(stream: Frame, factors: NDArray[np.float64]
+               ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where the first output channel lies among the input's, and the step to the next, by row."""
     first = float(stream.out_axis.first_hz) / factors - float(stream.axis.first_hz)
     position = first / float(stream.axis.step_hz)
-    step = float(stream.out_axis.step_hz / stream.axis.step_hz) / factors
-    low, high = _spanned(stream, position, step, channels)
-    block = _levelled(_plain(stream.source, start, n, (low, high)), level)
-    weight = np.asarray(block.valid, np.float32)
-    half = stream.axis.half_channel
-    if half is not None and low <= half < high:
-        weight = np.array(np.broadcast_to(weight, (*weight.shape[:2], high - low)))
-        weight[:, :, half - low] = 0
-    data, out_weight = resample(
-        np.asarray(block.data, np.float32), position, step, channels[1] - channels[0],
-        weight=weight, first_in=low, first_out=channels[0], lobes=stream.lobes,
-        min_valid=stream.min_valid)
-    return Block(data, out_weight, start, n)
-
-
-def _plain(stream: SpectrumStream, start: int, n: int, channels: tuple[int, int]) -> Block:
-    if channels == (0, stream.shape[2]):
-        return stream.read_block(start, n)
-    return SelectSpectra(stream, (0, stream.shape[0]), channels).read_block(start, n)
+    return position, float(stream.out_axis.step_hz / stream.axis.step_hz) / factors
 
 
 def _levelled(block: Block, rows: NDArray[np.int64] | None) -> Block:

@@ -1,4 +1,4 @@
-"""A block of channels of a map: read and gridded, on several threads."""
+"""A block of channels of a map: one pass stores the rows of all inputs, which are gridded then."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.reductions._map_rows import Rows
-from fastsig.scheduler import run
+from fastsig.reductions._map_rows import MapRows, Rows
+from fastsig.run.engine import run
+from fastsig.scheduler import run as run_tasks
 
 __all__ = ["grid_channels", "read_channels"]
 
@@ -42,19 +43,14 @@ def read_channels(
     n_spectra = sum(len(rows.kept) for rows in inputs)
     data = np.empty((n_product, n_spectra, n), np.float32)
     weight = np.empty((n_product, n_spectra, wide), np.float32)
-    tasks, at = [], 0
+    sinks, at = [], 0
     for rows, cut, scale in zip(inputs, cuts, scales, strict=True):
-        band = cut[0] + first, cut[0] + first + n
-        tasks += [(rows, piece, band, scale, at) for piece in rows.pieces()]
-        at += len(rows.kept)
-
-    def work(task: tuple[Rows, tuple[int, int], tuple[int, int], float, int]) -> None:
-        rows, piece, band, scale, at = task
-        where = slice(at + piece[0], at + piece[1])
-        rows.read(piece, band, product, data[:, where], weight[:, where], scale)
-
-    run(tasks, work, lambda *_: None, workers=threads,
-        describe=lambda task: f"{task[0].stream.path}: spectra {task[1][0]} to {task[1][1]}")
+        where = slice(at, at + len(rows.kept))
+        at = where.stop
+        if len(rows.kept):
+            band = cut[0] + first, cut[0] + first + n
+            sinks.append(MapRows(rows, band, product, data[:, where], weight[:, where], scale))
+    run(sinks, workers=threads)  # within the memory that `plan_blocks` left for so many threads
     return data, weight
 
 
@@ -70,5 +66,5 @@ def grid_channels(gridder: Any, data: F4, weight: F4, mean: F4, out: F4, threads
         finally:
             free.append(scratch)
 
-    run(range(0, gridder.n_tile, _TILES), work, lambda *_: None, workers=threads,
-        describe=lambda first: f"tiles from {first} on")
+    run_tasks(range(0, gridder.n_tile, _TILES), work, lambda *_: None, workers=threads,
+              describe=lambda first: f"tiles from {first} on")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import PlanError, UsageError
-from fastsig.reductions._map_bands import input_channels, read_band
+from fastsig.reductions._map_bands import Band, input_channels
 from fastsig.reductions._map_files import ClosedFile
-from fastsig.stream import SpectrumStream, Stream
+from fastsig.stream import Block, Sink, SpectrumStream, Stream
 
-__all__ = ["KEPT", "PRODUCTS", "Rows", "as_streams", "check_alike", "rows_of"]
+__all__ = ["KEPT", "PRODUCTS", "MapRows", "Rows", "as_streams", "check_alike", "rows_of"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -64,7 +64,7 @@ class Rows:
 
         All, where their median is asked for.
         """
-        most = self._most
+        most = self.most
         out, first = [], 0
         while first < len(self.kept):
             stop = int(np.searchsorted(self.kept, self.kept[first] + most))
@@ -73,39 +73,89 @@ class Rows:
         return out
 
     @property
-    def _most(self) -> int:
+    def most(self) -> int:
+        """Rows of a piece, at the most."""
         if self.levelled:
             return self.stream.shape[0]
         return max(1, _PIECE_BYTES // max(1, self.stream.row_bytes))
 
     def piece_bytes(self, n_chan: int) -> int:
         """Memory that a thread takes to read a piece of a band."""
-        rows = min(self._most, self.stream.shape[0])
+        rows = min(self.most, self.stream.shape[0])
         source, wide = input_channels(self.stream, n_chan)
         whole = source.narrowed(0, 1) is None
         share = 1.0 if whole else min(1.0, wide / source.shape[2])
-        each = (20 if self.levelled else 12) * self.stream.shape[1] * (n_chan + wide)
-        return int(2 * share * source.work_bytes(rows)) + rows * each
+        return int(2 * share * source.work_bytes(rows)) + self.made_bytes(rows, n_chan + wide)
 
-    def read(self, piece: tuple[int, int], channels: tuple[int, int], product: str, data: F4,
-             weight: F4, scale: float = 1.0) -> None:
-        """Fill `data` (product, n, chan) and `weight` (product, n, 1 or chan; s) with a piece.
+    def made_bytes(self, n: int, n_chan: int) -> int:
+        """Memory of what is made of `n` rows of so many channels, read and made together."""
+        return (20 if self.levelled else 12) * n * self.stream.shape[1] * n_chan
 
-        Values are multiplied by `scale`, and weights, inverse variances, divided by its square.
-        """
-        kept = self.kept[slice(*piece)]
-        first, n = int(kept[0]), int(kept[-1] - kept[0]) + 1
-        block = read_band(self.stream, first, n, channels,
-                          kept - first if self.levelled else None)
-        seconds = np.float32(1 / self.stream.header.sample_rate)
-        values, valid = block.data[kept - first], np.asarray(block.valid)[kept - first]
-        valid = np.broadcast_to(valid, (len(kept), values.shape[1], valid.shape[2]))
-        source, names = _source(self.stream, product), self.stream.polarization.names
-        _combine(values, valid * seconds, source, self.stream.header.unit,
-                 names[source[0]] == "mean", data, weight)
-        if scale != 1:
-            data *= np.float32(scale)
-            weight *= np.float32(1 / scale**2)
+
+class MapRows(Sink):
+    """Stores some channels of the rows of one input as products of a map, each row in its place.
+
+    Parameters
+    ----------
+    rows : Rows
+    channels : (int, int)
+        Of the input: the first, and the one after the last.
+    product : str
+        Of the map.
+    data : ndarray, shape (product, n, chan)
+        Where the values of `rows.kept` go.
+    weight : ndarray, shape (product, n, 1 or chan), s
+        Where their weights go.
+    scale : float
+        What values are multiplied by; weights, inverse variances, are divided by its square.
+    """
+
+    name = "store"
+    sparse = True
+
+    def __init__(self, rows: Rows, channels: tuple[int, int], product: str, data: F4, weight: F4,
+                 scale: float = 1.0) -> None:
+        self._band = Band(rows.stream, channels, rows.kept)
+        super().__init__(self._band.source)
+        self._rows, self._product, self._scale = rows, product, scale
+        self._data, self._weight = data, weight
+        self._wide = channels[1] - channels[0] + self._band.source.shape[2]
+        self.segment, self.held_bytes = rows.most, data.nbytes + weight.nbytes
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """From the first row of each piece to its last."""
+        kept = self._rows.kept
+        return ((int(kept[first]), int(kept[stop - 1]) + 1) for first, stop in self._rows.pieces())
+
+    def work_bytes(self, n: int) -> int:
+        """Memory of what is made of rows."""
+        return self._rows.made_bytes(min(n, self._rows.most), self._wide)
+
+    def part_bytes(self, n: int) -> int:
+        """Nothing: threads store rows themselves, each its own."""
+        return 0
+
+    def partial(self, block: Block) -> None:
+        """Store the rows of a block that take part."""
+        first, stop = np.searchsorted(self._rows.kept, (block.start, block.start + block.n))
+        here = self._rows.kept[first:stop] - block.start
+        made = self._band.made(block, here if self._rows.levelled else None)
+        self._store(made.data[here], np.asarray(made.valid)[here], slice(first, stop))
+
+    def _store(self, values: F4, valid: F4, where: slice) -> None:
+        stream = self._rows.stream
+        seconds = np.float32(1 / stream.header.sample_rate)
+        valid = np.broadcast_to(valid, (*values.shape[:2], valid.shape[2]))
+        source, names = _source(stream, self._product), stream.polarization.names
+        data, weight = self._data[:, where], self._weight[:, where]
+        _combine(values, valid * seconds, source, stream.header.unit, names[source[0]] == "mean",
+                 data, weight)
+        if self._scale != 1:
+            data *= np.float32(self._scale)
+            weight *= np.float32(1 / self._scale**2)
+
+    def merge(self, part: None) -> None:
+        """Nothing is left to do."""
 
 
 def _source(stream: SpectrumStream, product: str) -> tuple[int, ...]:
