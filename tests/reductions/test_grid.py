@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +23,7 @@ import fastsig as fs
 from fastsig.errors import OutputError, PlanError, UsageError
 from fastsig.frequency import ChannelAxis
 from fastsig.polarization import PolBasis
+from fastsig.reductions import _map_files
 
 
 def source(east: np.ndarray, north: np.ndarray) -> np.ndarray:
@@ -302,6 +304,41 @@ def test_same_bytes_whatever_is_at_hand(tmp_path: Path) -> None:
         made.write(tmp_path / f"{number}.fits", workers=workers)
     first, *others = [(tmp_path / f"{number}.fits").read_bytes() for number in range(3)]
     assert all(each == first for each in others)
+
+
+def test_files_are_open_while_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A map of any number of files: one after the other, no more open than there are threads."""
+    files = [tmp_path / f"{number}.h5" for number in range(9)]
+    for number, name in enumerate(files):
+        fs.Chain(drift(value=source, rows=3, beam=number + 1)).write(name)
+    made = fs.grid(files)
+    opened_, open_now, most, lock = [], set(), 0, threading.Lock()
+
+    def counted(name: str, do: Any = _map_files.open_stream, **overrides: Any) -> Any:
+        nonlocal most
+        stream = do(name, **overrides)
+        with lock:
+            opened_.append(name)
+            open_now.add(id(stream))
+            most = max(most, len(open_now))
+        close = stream.close
+
+        def closing() -> None:
+            with lock:
+                open_now.discard(id(stream))
+            close()
+
+        stream.close = closing
+        return stream
+
+    monkeypatch.setattr(_map_files, "open_stream", counted)
+    found = made.read(workers=2)
+    assert not open_now and 1 <= most <= 2
+    assert sorted(opened_) == sorted(map(str, files))  # each once, of a few pixels and channels
+    monkeypatch.undo()
+    np.testing.assert_array_equal(found.values, made.read(workers=1).values)
 
 
 def test_the_command(tmp_path: Path) -> None:
