@@ -7,8 +7,9 @@ neither; likewise with the noise diode.
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -20,7 +21,8 @@ from fastsig.calibration import switching
 from fastsig.errors import DataError, FastsigWarning, FormatError, PlanError, UsageError
 from fastsig.header import DiodeSchedule
 from fastsig.reductions.spectrum import Spectrum
-from fastsig.stream import SpectrumStream, Stream, stream_of
+from fastsig.run.engine import run
+from fastsig.stream import Block, Sink, SpectrumStream, Stream, stream_of
 from fastsig.time import iso
 from fastsig.units import exact
 
@@ -73,6 +75,10 @@ class _State(NamedTuple):
 
     mean: NDArray[np.float64]
     seconds: NDArray[np.float64]
+
+
+#: By whether the diode is on: sums of values times weights, and of weights, (2, product, chan).
+_Sums = dict[bool, NDArray[np.float64]]
 
 
 class _Row(NamedTuple):
@@ -138,6 +144,53 @@ def on_off(
     return work.spectrum()
 
 
+class _Cycles(Sink):
+    """Adds up rows on and off the source; its product is a row of each cycle, or None."""
+
+    name = "switch"
+    sparse = True
+
+    def __init__(self, work: _OnOff, cycles: Sequence[tuple[range, range]]) -> None:
+        super().__init__(work.stream)
+        self._work = work
+        self.segment = n = max(1, _BLOCK_BYTES // max(1, work.stream.row_bytes))
+        self._pieces = [(cycle, phase, start, min(start + n, rows.stop))
+                        for cycle in cycles for phase, rows in enumerate(cycle)
+                        for start in range(rows.start, rows.stop, n)]
+        self._sums: tuple[_Sums, _Sums] = {}, {}
+        self._rows: list[_Row | None] = []
+        self._order = iter(self._pieces)
+
+    def spans(self) -> list[tuple[int, int]]:
+        """The rows of each phase, piece by piece."""
+        return [piece[2:] for piece in self._pieces]
+
+    def work_bytes(self, n: int) -> int:
+        """Memory of the values and weights of a piece, as float64."""
+        return 32 * min(n, int(self.segment or n)) * math.prod(self.stream.shape[1:])
+
+    def partial(self, block: Block) -> _Sums:
+        """Sums of a piece, by the state of the diode."""
+        return self._work.sums(block)
+
+    def merge(self, part: _Sums) -> None:
+        """Add the sums of the next piece; with the last of a cycle, make its row."""
+        cycle, phase, _, stop = next(self._order)
+        for state, sums in part.items():
+            self._sums[phase].setdefault(state, np.zeros_like(sums))[...] += sums
+        if phase and stop == cycle[1].stop:
+            self._rows.append(self._work.cycle(cycle[0].start, *self._sums))
+            self._sums = {}, {}
+
+    def finish(self, n_rows: int) -> list[_Row | None]:
+        """A row of each cycle."""
+        return self._rows
+
+
+def _within(rows: range, n: int) -> range:
+    return range(max(0, rows.start), min(n, rows.stop))
+
+
 class _OnOff:
     """The work of `on_off`: one cycle after the other."""
 
@@ -186,7 +239,7 @@ class _OnOff:
 
     def spectrum(self) -> Spectrum:
         """All cycles."""
-        rows = list(self._rows())
+        rows = self._rows()
         if not rows:
             raise PlanError(
                 f"{self.stream.path}: {float(self.stream.duration.value):.6g} s hold no cycle of "
@@ -218,25 +271,25 @@ class _OnOff:
         return {**{f"{key}_s": value for key, value in times.items()}, **temperatures, **diode,
                 "kelvin": self.kelvin, "smooth_ref": self.smooth, "n_eff": self.n_eff}
 
-    def _rows(self) -> Iterator[_Row]:
-        n, lost = self.stream.shape[0], 0
-        last = int((n / self.rate - self.schedule.first) // self.schedule.period)
-        first = min(0, last)
-        for cycle in range(first, last + 1):
-            spans = [range(max(0, each.start), min(n, each.stop)) for each in
-                     self.schedule.rows(cycle, self.rate)]
-            if not all(spans):
-                continue
-            made = self._cycle(*spans)
-            lost += made is None
-            if made is not None:
-                yield made
-        if lost:
-            warnings.warn(f"{self.stream.path}: {lost} cycles lack valid rows on or off the "
-                          "source, or a state of the noise diode, and are left out",
+    def _rows(self) -> list[_Row]:
+        found = run([_Cycles(self, self._cycles())])[0]
+        rows = [row for row in found if row is not None]
+        if len(rows) < len(found):
+            warnings.warn(f"{self.stream.path}: {len(found) - len(rows)} cycles lack valid rows on "
+                          "or off the source, or a state of the noise diode, and are left out",
                           FastsigWarning, stacklevel=4)
+        return rows
 
-    def _cycle(self, on: range, off: range) -> _Row | None:
+    def _cycles(self) -> list[tuple[range, range]]:
+        """Rows on the source, and off it, of cycles that have both."""
+        n = self.stream.shape[0]
+        last = int((n / self.rate - self.schedule.first) // self.schedule.period)
+        cycles = [self.schedule.rows(cycle, self.rate) for cycle in range(min(0, last), last + 1)]
+        within = [(_within(on, n), _within(off, n)) for on, off in cycles]
+        return [(on, off) for on, off in within if on and off]
+
+    def cycle(self, first: int, on: _Sums, off: _Sums) -> _Row | None:
+        """A cycle that begins with row `first`; None where it lacks what it needs."""
         sig, ref = self._states(on), self._states(off)
         tsys = self._temperatures(ref)
         both = [state for state in sig if state in ref and state in tsys]
@@ -248,7 +301,7 @@ class _OnOff:
         values, _ = switching.average(np.array([each.values for each in parts]), weight)
         tsys_of = switching.average_tsys(np.array([each.tsys for each in parts]), weight)
         return _Row(values, tsys_of, 1 / np.sqrt(weight.sum(axis=0)),
-                    sum(each.exposure for each in parts), on.start)
+                    sum(each.exposure for each in parts), first)
 
     def _part(self, sig: _State, ref: _State, tsys: NDArray[np.float64]) -> _Row:
         """The difference of one state of the diode; `tsys` is (product,)."""
@@ -287,21 +340,20 @@ class _OnOff:
                             "schedule right?")
         return {False: found - diode / 2, True: found + diode / 2}
 
-    def _states(self, rows: range) -> dict[bool, _State]:
-        """Mean powers of some rows, by whether the diode is on."""
-        found: dict[bool, Any] = {}
-        step = max(1, _BLOCK_BYTES // max(1, self.stream.row_bytes))
-        for start in range(rows.start, rows.stop, step):
-            n = min(step, rows.stop - start)
-            block = self.stream.read_block(start, n)
-            data = block.data[:, self.products]
-            weight = np.broadcast_to(block.valid, block.data.shape)[:, self.products]
-            for state, mask in self._diode(start, n).items():
-                if mask.any():
-                    sums = found.setdefault(state, np.zeros((2, *data.shape[1:])))
-                    part = weight[mask].astype(np.float64)
-                    sums[0] += (np.where(part > 0, data[mask], 0) * part).sum(axis=0)
-                    sums[1] += part.sum(axis=0)
+    def sums(self, block: Block) -> _Sums:
+        """Sums of values times weights, and of weights, of rows in each state of the diode."""
+        data = block.data[:, self.products]
+        weight = np.broadcast_to(block.valid, block.data.shape)[:, self.products]
+        found = {}
+        for state, mask in self._diode(block.start, block.n).items():
+            if mask.any():
+                part = weight[mask].astype(np.float64)
+                found[state] = np.stack([(np.where(part > 0, data[mask], 0) * part).sum(axis=0),
+                                         part.sum(axis=0)])
+        return found
+
+    def _states(self, found: _Sums) -> dict[bool, _State]:
+        """Mean powers of sums, by whether the diode is on."""
         return {state: self._mean(*sums) for state, sums in found.items() if sums[1].any()}
 
     def _mean(self, total: NDArray[np.float64], weight: NDArray[np.float64]) -> _State:
