@@ -14,12 +14,13 @@ from cli import fastsig
 from streams import header, lose_packets, noise, write_native
 
 import fastsig as fs
-from fastsig import budget, validity
+from fastsig import validity
 from fastsig.chain import spectra
 from fastsig.io import _codes
 from fastsig.io.fbh5_writer import FBH5Writer
 from fastsig.io.sizes import chunks_of, estimate_bytes, writer_bytes
 from fastsig.polarization import PolBasis
+from fastsig.run import fitting
 
 N_CHAN = 32
 
@@ -85,7 +86,7 @@ def test_layout(folder: Path) -> None:
 def test_the_same_bytes(
     case: int, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(budget, "_UNIT_BYTES", (3_000, 50_000, 10**6, 10**7)[case])
+    monkeypatch.setattr(fitting, "_UNIT_BYTES", (3_000, 50_000, 10**6, 10**7)[case])
     chain_of(folder).write(tmp_path / "x.h5", bits=8, workers=case + 1, fused=case != 2)
     assert (tmp_path / "x.h5").read_bytes() == (folder / "codes.h5").read_bytes()
 
