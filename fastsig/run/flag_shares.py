@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import PlanError
 from fastsig.run.engine import run
-from fastsig.stream import Block, Sink, SpectrumStream, Stream, stream_of
+from fastsig.stream import Block, Sink, SpectrumStream, Stream, spectra_of
 
 __all__ = ["FlagShares", "ShareCounter", "flag_shares"]
 
@@ -109,6 +109,6 @@ def flag_shares(product: Any, *, workers: int | None = None) -> FlagShares:
     PlanError
         Where there are no spectra.
     """
-    shares: FlagShares = run([ShareCounter(stream_of(product))],
+    shares: FlagShares = run([ShareCounter(spectra_of(product))],
                              workers=workers)[0]
     return shares

@@ -34,6 +34,7 @@ def line_windows(
     sigma, widths
         As of `fastsig.calibration.lines.find_lines`.
     """
+    stage = getattr(stage, "stream", stage)
     mean = Integrate(stage.source, n_int=stage.shape[0]).read_block(0, 1)
     weight = np.where(stage.use, mean.valid, 0)
     found = sorted(stage.protect)

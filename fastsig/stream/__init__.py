@@ -16,7 +16,7 @@ from fastsig.stream.base import ENDLESS, Block, Stream, stream_of
 from fastsig.stream.frames import FrameStream
 from fastsig.stream.scratch import Scratch
 from fastsig.stream.sink import Sink
-from fastsig.stream.spectra import Codes, SpectrumStream, Sums, means, sums
+from fastsig.stream.spectra import Codes, SpectrumStream, Sums, means, spectra_of, sums
 from fastsig.stream.stage import (
     FrameStage,
     PassedSpectra,
@@ -46,6 +46,7 @@ __all__ = [
     "VoltageStage",
     "VoltageStream",
     "means",
+    "spectra_of",
     "stream_of",
     "sums",
 ]

@@ -11,9 +11,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastsig.errors import PlanError
 from fastsig.header import Header
-from fastsig.stream.base import Block, Stream
+from fastsig.stream.base import Block, Stream, stream_of
 
-__all__ = ["Codes", "SpectrumStream", "Sums", "means", "sums"]
+__all__ = ["Codes", "SpectrumStream", "Sums", "means", "spectra_of", "sums"]
 
 _RUN_BYTES = 2**21  # of rows that are added up: they stay in the cache
 
@@ -147,6 +147,22 @@ class SpectrumStream(Stream):
     def group_bytes(self, n: int, flag_sigma: float | None = None) -> int:
         """Memory that a thread takes for `group_sums` of `n` rows, its result apart."""
         return self.work_bytes(min(self.run_rows, n))
+
+
+def spectra_of(what: Any) -> SpectrumStream:
+    """The spectra of a chain, or a stream of spectra itself.
+
+    Raises
+    ------
+    UsageError
+        Where it is neither a chain nor a stream.
+    PlanError
+        Where it holds something else.
+    """
+    stream = stream_of(what)
+    if not isinstance(stream, SpectrumStream):
+        raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
+    return stream
 
 
 def means(rows: Sums, n_sum: int, start: int) -> Block:

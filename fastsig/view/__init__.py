@@ -13,7 +13,7 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.io._positioned import write_from
 from fastsig.io.provenance import input_files
 from fastsig.io.safe import SafeOutput, check_output
-from fastsig.stream import Block, Sink, SpectrumStream, Stream, VoltageStream, stream_of
+from fastsig.stream import Block, Sink, SpectrumStream, Stream, VoltageStream, spectra_of, stream_of
 from fastsig.view._spectra import draw_spectra, pixels
 from fastsig.view._voltages import draw_voltages
 from fastsig.view.waterfalls import Cells
@@ -112,6 +112,7 @@ def write_page(
     target, size = os.fspath(path), PAGE_SIZE if page_size is None else page_size
     if not target.lower().endswith(".html"):
         raise UsageError(f"{target}: a page ends in .html")
+    what = getattr(what, "stream", what)  # of a chain; a cube has none
     if isinstance(what, Stream) and not isinstance(what, SpectrumStream):
         raise PlanError(f"there is no page of {what.kind}: detect first")
     sources = input_files(what) if isinstance(what, SpectrumStream) else what.file.files
@@ -149,6 +150,7 @@ def draw_baseline(
     """
     from fastsig.view._baseline import draw_removal
 
+    stage = getattr(stage, "stream", stage)
     return _drawn(lambda: draw_removal(stage, product, tsys, rows), stage, path, overwrite,
                   input_files(stage))
 
@@ -184,6 +186,7 @@ def draw_calibration(
     from fastsig.view._calibration import draw_found
     from fastsig.view._common import title
 
+    stream = stream_of(stream)
     return _drawn(lambda: draw_found(found, title(stream)), stream, path, overwrite,
                   input_files(stream))
 
@@ -210,6 +213,7 @@ def draw_flags(
     """
     from fastsig.view._flags import draw_before_after
 
+    before, after = spectra_of(before), spectra_of(after)
     return _drawn(lambda: draw_before_after(before, after, product, seen), after, path, overwrite,
                   input_files(before))
 
@@ -245,6 +249,7 @@ def draw_switched(
     """
     from fastsig.view._switched import draw_mean
 
+    mean, rows = spectra_of(mean), spectra_of(rows)
     return _drawn(lambda: draw_mean(mean, rows, notes), mean, path, overwrite,
                   input_files(mean))
 

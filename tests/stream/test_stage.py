@@ -149,3 +149,17 @@ def test_a_stream_is_asked_for_by_name() -> None:
         registry.stage("nothing")
     with pytest.raises(fs.UsageError, match="there are"):
         registry.measurement("nothing")
+
+
+def test_public_functions_take_chains(samples: Path, tmp_path: Path) -> None:
+    from fastsig.reductions.on_off import on_off
+    from fastsig.view import draw, draw_baseline, draw_flags, write_page
+
+    chain = fs.open(samples / "SIMHI_onoff-M01_W_0001.fits")
+    assert draw(chain).axes and draw_flags(chain, chain.flag()).axes
+    assert draw_baseline(chain.baseline("polynomial")).axes
+    write_page(chain, tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size > 1000
+    for take in (lambda *args: on_off(*args), lambda *args: args[0].on_off(*args[1:])):
+        with pytest.raises(fs.UsageError, match="take one of tsys"):
+            take(chain, "2s")
