@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SAMPLE := data/samples/frb_carrier_16MHz.h5
 
-.PHONY: demo test guard bench lint site docs clean
+.PHONY: demo test guard bench lint site docs options clean
 
 demo: $(VENV)/.installed ## voltages to spectra to a picture
 	$(BIN)/fastsig info $(SAMPLE)
@@ -32,7 +32,10 @@ site: $(VENV)/.installed-dev ## the site, docs/_build/html: runs the pages that 
 	$(BIN)/python -m sphinx -q -T -E -W --keep-going -n -j 2 -b html docs docs/_build/html
 	@echo "look at docs/_build/html/index.html"
 
-docs: site ## the site, and every command and snippet of the other pages
+options: $(VENV)/.installed-dev ## the tables of options in docs/command-line.md, from the commands
+	$(BIN)/python docs/option_tables.py --write
+
+docs: options site ## the site, and every command and snippet of the other pages
 	$(BIN)/python -m pytest tests/test_docs.py
 
 clean:

@@ -14,13 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import click
 import pytest
 from cli import ONE_FORM, environment, fastsig
 from forks import SERVER
 from recordings import recorded
-
-from fastsig.cli.main import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "kernels/README.md",
@@ -253,58 +250,6 @@ def test_readme_exit_codes_are_those_of_the_command_line() -> None:
     readme, pages = (dict(rows.findall(text_of(name))) for name in
                      ("README.md", "docs/command-line.md"))
     assert set(readme) == set(pages) == {"0", "1", "2", "3", "4", "70", "130", "143"}
-
-
-def leaves(command: click.Command, name: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Every command that is no group, with its full name."""
-    if not isinstance(command, click.Group):
-        yield name.strip(), command
-        return
-    context = click.Context(command)
-    for part in command.list_commands(context):
-        below = command.get_command(context, part)
-        assert below is not None
-        yield from leaves(below, f"{name} {part}")
-
-
-def documented() -> dict[str, set[str]]:
-    """Options in the tables of docs/command-line.md, by command."""
-    found = {}
-    for section in re.split(r"^## ", text_of("docs/command-line.md"), flags=re.MULTILINE)[1:]:
-        name = re.match(r"`fastsig ([a-z -]+)`\n", section)
-        if name is not None:
-            cells = re.findall(r"^\| (`-.*?) \|", section, re.MULTILINE)
-            found[name[1]] = {option for cell in cells
-                              for option in re.findall(r"`(--?[a-z-]+)", cell)}
-    return found
-
-
-def test_commands_and_options_are_documented_and_none_else() -> None:
-    actual = {
-        name: {option for parameter in command.params if isinstance(parameter, click.Option)
-               for option in (*parameter.opts, *parameter.secondary_opts)}
-        for name, command in leaves(cli)
-    }
-    assert documented() == actual
-
-
-def test_choices_and_defaults_are_documented() -> None:
-    sections = re.split(r"^## ", text_of("docs/command-line.md"), flags=re.MULTILINE)
-    for name, command in leaves(cli):
-        section = next(part for part in sections if part.startswith(f"`fastsig {name}`"))
-        for parameter in command.params:
-            if isinstance(parameter.type, click.Choice):
-                row = next(line for line in section.splitlines() if parameter.opts[-1] in line)
-                assert all(f"`{choice}`" in row for choice in parameter.type.choices), row
-            if isinstance(parameter.default, (int, float)) and not isinstance(
-                    parameter.default, bool):
-                row = next(line for line in section.splitlines() if parameter.opts[-1] in line)
-                assert re.search(rf"\b{re.escape(str(parameter.default))}\b", row), row
-
-
-def test_table_of_commands_is_complete() -> None:
-    table = re.findall(r"^\| `([a-z -]+)` \| ", text_of("docs/command-line.md"), re.MULTILINE)
-    assert set(table[: len(dict(leaves(cli)))]) == set(dict(leaves(cli)))
 
 
 def test_public_names_are_documented() -> None:

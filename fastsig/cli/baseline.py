@@ -17,46 +17,52 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("File to write.")
-@click.option("--method", type=click.Choice(_METHODS), required=True, help="What is removed.")
+@click.option("--method", type=click.Choice(_METHODS), required=True, help="Model that is removed.")
 @click.option("--protect", multiple=True, metavar="WINDOW",
               help="Frequencies that no fit looks at, e.g. 1419MHz-1421.5MHz, again for more; auto "
               "finds the lines of the mean spectrum.")
-@click.option("--order", type=int, help="Of the polynomial.  [default: 3]")
+@click.option("--order", type=int, help="Order of the polynomial, 0 to 40.  [default: 3]")
 @click.option("--include", multiple=True, metavar="WINDOW",
               help="Frequencies that alone are fitted by a polynomial; again for more.")
 @click.option("--lam", type=float, help="Smoothness of arpls.  [default: 1e8]")
-@click.option("--ratio", type=float, help="Change of weights that ends arpls.  [default: 0.01]")
+@click.option("--ratio", type=float, help="Relative change of the weights at which arpls is done.  "
+                                          "[default: 0.01]")
 @click.option("--max-iter", type=int, help="Most iterations of arpls.  [default: 100]")
 @click.option("--period", multiple=True, metavar="FREQ",
-              help="Of the ripple; again for more.  [default: 1.08MHz]")
+              help="Period of the ripple; again for more.  [default: 1.08MHz]")
 @click.option("--width", type=float,
-              help="Of the range of delays about 1 / period, over it.  [default: 0.2]")
+              help="Width of the range of delays about 1 / period, over that delay.  [default: "
+                   "0.2]")
 @click.option("--trend", type=int,
-              help="Order of the polynomial beside the ripple, which stays.  [default: 5]")
-@click.option("--harmonics", type=int, help="Of ripple-sine.  [default: 1]")
+              help="Order of the polynomial that is fitted beside a ripple, and stays.  [default: "
+                   "5]")
+@click.option("--harmonics", type=int, help="Waves of ripple-sine, at multiples of the delay.  "
+                                            "[default: 1]")
 @click.option("--n-rows", type=int,
-              help="Spectra, an odd number, to find a ripple in; diode on and off apart.  "
-              "[default: 1]")
+              help="Spectra, an odd number, about each in which a ripple is found; diode on and "
+                   "off apart.  [default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
               help="File to write what is removed to.")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Picture (.png, .pdf, .svg) or page (.html) of before and after.")
+              help="Draw before, model and after: .png, .pdf, .svg, .html.")
 @click.option("--product", metavar="NAME", help="Product to draw; the first by default.")
 @click.option("--tsys", type=float, metavar="X",
-              help="System temperature, in the spectra's unit, for the picture; by default the "
-              "mean spectrum.")
+              help="System temperature for the radiometer's noise in the picture, in the unit of "
+                   "the spectra.  [default: the mean spectrum]")
 @click.option("--to", type=click.Choice(driver.SPECTRA),
               help="Format; by default what the ending of PATH stands for: .fil sigproc, .fits "
-              "psrfits, else fbh5.")
+                   "psrfits, .dat presto, else fbh5.")
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
-              help="Of the product's samples.")
+              help="Bits of the product's samples.")
 @click.option("--lossy", is_flag=True, help="Write although the format cannot carry everything.")
 @common.span_options
 @common.workers_option
 @common.memory_option
-@click.option("--verify", is_flag=True, help="Compare the input's checksums first.")
+@click.option("--verify", is_flag=True, help="Read the input whole first, and compare the "
+                                             "checksums that it has.")
 @common.hash_option
-@click.option("--dry-run", is_flag=True, help="Print the plan and the windows; touch nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the plan, the sizes and the windows; write "
+                                              "nothing.")
 @common.json_option
 @common.set_option
 @common.quiet_options

@@ -20,36 +20,42 @@ from fastsig.cli import common, driver
               help="When it is on: mode=pulsar, or period=,on=,first= as times. Held against the "
               "data.  [default: what the data tell]")
 @click.option("--on", "on", type=click.Choice(["subtract", "blank"]), default="subtract",
-              show_default=True, help="Spectra with the diode on: less the diode, or left out.")
+              show_default=True, help="Spectra with the diode on: subtract keeps them, less the "
+                                      "diode; blank gives them the weight 0.")
 @click.option("--guard", default="0s", show_default=True, metavar="TIME",
-              help="By which the edges of the diode may be off.")
+              help="By how much the edges of the diode may be off.")
 @click.option("--gain-time", default="60s", show_default=True, metavar="TIME",
-              help="Over which the gain is taken to be steady.")
+              help="Time over which the gain is taken to be steady.")
 @click.option("--smooth", metavar="FREQ",
               help="Width over which the diode's spectrum is smoothed; 0Hz for none.  [default: "
               "5MHz, at most a 32nd of the band]")
 @click.option("--phase", is_flag=True,
               help="Turn CR + i CI by the phase of the diode, one at 45 degrees to both feeds.")
-@click.option("--stokes", type=click.Choice(["I", "IQUV", "V"]), help="Stokes parameters of them.")
+@click.option("--stokes", type=click.Choice(["I", "IQUV", "V"]),
+              help="Stokes parameters of AA, BB, CR and CI.")
 @click.option("--sign-q", type=click.Choice(["1", "-1"]), default="1", show_default=True,
               help="Sign of Q; conventions differ.")
 @click.option("--sign-v", type=click.Choice(["1", "-1"]), default="1", show_default=True,
               help="Sign of V; conventions differ.")
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Position angle of feed A less that of the line from M01 to M02: Q and U on the "
-              "sky.  [default: Q and U of the receiver]")
+              help="Position angle of feed A less that of the line from M01 to M02: Q and U along "
+                   "north and east. Needs --ky.  [default: Q and U of the receiver]")
 @click.option("--mueller", type=common.InputPath(), metavar="FILE.npz",
               help="Mueller matrices of the receiver: mjd, freq_mhz, matrix; the nearest date.")
 @click.option("--ky", type=common.InputPath(), metavar="FILE.xlsx",
-              help="Track of FAST's feed cabin: positions.")
+              help="Track of FAST's feed cabin: positions of the beam become columns.")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
-              help="Of the air, such as 925,15,0.8,0.3m.  [default: none]")
-@click.option("--beam", type=click.IntRange(1, 19), help="Of the receiver; by default the file's.")
-@click.option("--flux", is_flag=True, help="Jy, by the receiver's gain.")
-@click.option("--zenith-angle", metavar="ANGLE", help="Where no track tells it: 20deg.")
-@click.option("--gain", metavar="K/JY", help="Jy, by a gain of one polarisation: 16K/Jy.")
+              help="Refraction of the air, such as 925,15,0.8,0.3m.  [default: none]")
+@click.option("--beam", type=click.IntRange(1, 19),
+              help="Beam of the receiver; by default the file's.")
+@click.option("--flux", is_flag=True, help="In jansky, by the receiver's gain at the beam, "
+                                           "frequency and zenith angle.")
+@click.option("--zenith-angle", metavar="ANGLE", help="Zenith angle where no track gives it, e.g. "
+                                                      "20deg.")
+@click.option("--gain", metavar="K/JY", help="In jansky, by a gain of one polarisation such as "
+                                             "16K/Jy, as a calibrator gave it.")
 @click.option("--picture", type=common.OutputPath(), metavar="FILE.png",
-              help="Diode, gains and noise, as a picture.")
+              help="Gains, spectrum of the diode, temperature and noise, as a picture.")
 @common.span_options
 @driver.spectra_to_option
 @driver.copy_options

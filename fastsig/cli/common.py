@@ -53,7 +53,8 @@ def output_option(text: str) -> Callable[[Command], Command]:
     """``-o/--output`` and ``--overwrite``."""
     return options(
         click.option("-o", "--output", type=OutputPath(), required=True, metavar="PATH", help=text),
-        click.option("--overwrite", is_flag=True, help="Replace PATH where it exists."),
+        click.option("--overwrite", is_flag=True, help="Replace the files to write where they "
+                                                       "exist."),
     )
 
 
@@ -67,21 +68,21 @@ def _tell_more(context: click.Context, parameter: click.Parameter, value: bool) 
 
 quiet_options = options(
     click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_tell_more,
-                 help="Tell what is done: formats found, the plan, rates."),
-    click.option("-q", "--quiet", is_flag=True, help="Tell nothing but errors."),
+                 help="Report what is done: formats found, the plan, rates."),
+    click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings and errors."),
 )
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE",
     help="Replace or supply a header value: sample_rate, frequency, sideband, start_time, "
     "telescope, source, feed, or one of the format's own.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 workers_option = click.option(
     "-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
     help="Threads; all cores by default.",
 )
 memory_option = click.option("--memory", metavar="SIZE",
-                             help="Bound on the whole process, e.g. 500MB.")
+                             help="Bound on the memory of the whole process, e.g. 500MB.")
 hash_option = click.option("--hash-inputs", is_flag=True,
                            help="Hash all of every input for the provenance.")
 
@@ -96,9 +97,9 @@ span_options = options(
     click.option("--tstart", metavar="TIME", help="First time: UTC, or 10ms from the start."),
     click.option("--tstop", metavar="TIME", help="Last time, likewise."),
     click.option("--fstart", metavar="FREQ", callback=_with_unit,
-                 help="Lowest channel centre, e.g. 1400MHz."),
+                 help="Lowest channel centre, included, e.g. 1400MHz."),
     click.option("--fstop", metavar="FREQ", callback=_with_unit,
-                 help="Highest channel centre."),
+                 help="Highest channel centre, included."),
 )
 
 

@@ -10,11 +10,11 @@ from fastsig.cli import common
 
 cube_options = common.options(
     click.option("--rest", metavar="LINE",
-                 help="Line, HI and others, or its rest frequency; by default the file's."),
+                 help="Line (HI, OH1667, H166a) or rest frequency; by default the file's."),
     click.option("--convention", type=click.Choice(["radio", "optical", "relativistic"]),
-                 default="radio", show_default=True, help="Of velocities."),
+                 default="radio", show_default=True, help="Convention of velocities."),
     click.option("--velo", type=click.Choice(["radio", "optical"]),
-                 help="What an axis VELO is that does not tell."),
+                 help="Convention of an axis VELO, where the header does not give it."),
     click.option("--stokes", metavar="NAME", help="Stokes parameter; the first by default."),
 )
 

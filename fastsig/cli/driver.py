@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 
+from fastsig import registry
 from fastsig.cli import common
 
-VOLTAGES = ("native", "guppi", "dada", "vdif")
-SPECTRA = ("fbh5", "sigproc", "psrfits", "presto", "hifast")
+#: Formats that voltages and spectra can be written in: what ``--to`` takes.
+VOLTAGES = registry.writers()
+SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
     "--to", type=click.Choice(VOLTAGES + SPECTRA),
@@ -26,21 +28,23 @@ spectra_to_option = click.option(
 
 copy_options = common.options(
     click.option("--bits", type=click.Choice(["1", "2", "4", "8", "16", "32"]),
-                 help="Of a number in the file; by default as recorded, or the fewest that carry "
-                 "all values."),
+                 help="Bits of a number in the file; by default as recorded, or the fewest that "
+                      "carry all values."),
     click.option("--scale", type=float, default=1.0, show_default=True,
-                 help="What samples are multiplied by before they are rounded."),
+                 help="What samples are multiplied by before they are rounded; of spectra for "
+                      "sigproc alone."),
     click.option("--file-size", metavar="SIZE",
                  help="Most samples of a file, e.g. 4GB, for a recording in several; -o then has "
-                 "{file} in it, for their numbers."),
+                      "{file} in it, for their numbers. Of spectra for psrfits alone."),
     click.option("--lossy", is_flag=True,
                  help="Write although the format cannot carry everything."),
     common.workers_option,
     common.memory_option,
-    click.option("--verify", is_flag=True, help="Compare the input's checksums first."),
+    click.option("--verify", is_flag=True, help="Read the input whole first, and compare the "
+                                                "checksums that it has."),
     common.hash_option,
     click.option("--dry-run", is_flag=True,
-                 help="Tell what would be written and lost; touch nothing."),
+                 help="List what would be written and lost; write nothing."),
     common.json_option,
     common.set_option,
     common.quiet_options,

@@ -40,8 +40,10 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--at", required=True, metavar="RA,DEC",
               help="The place: 187.7,12.39 in degrees, or 12:30:49.4,+12:23:28.")
 @click.option("--radius", metavar="ANGLE",
-              help="Sum within this, e.g. 5arcmin; by default a point source's, by the beam.")
-@click.option("--beam", metavar="ANGLE", help="Full width of a round beam, for the file's.")
+              help="Sum within this, e.g. 5arcmin; by default the spectrum of a point source, by "
+                   "the beam.")
+@click.option("--beam", metavar="ANGLE", help="Full width at half maximum of a round beam, in "
+                                              "place of the file's.")
 @click.option("--locate", is_flag=True,
               help="Move to the point source near the place, in the mean of the band or --window.")
 @click.option("--fit", metavar="N|profile", callback=_lines,
@@ -51,14 +53,16 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--baseline", metavar="N|none", callback=_order, default="0", show_default=True,
               help="Order of the polynomial beside the lines.")
 @click.option("--correlation", metavar="X,...", callback=_numbers,
-              help="Of the noise of channels 1, 2, ... apart; measured by default.")
+              help="Correlation of the noise of channels 1, 2, ... apart; measured by default.")
 @click.option("--noise", type=click.Choice(["measured", "weights"]), default="measured",
-              show_default=True, help="The spectrum's own scatter, or what the weights give.")
+              show_default=True, help="Errors: measured scales them to the spectrum's own scatter, "
+                                      "weights takes what the weights give.")
 @click.option("--kelvin", metavar="KIND",
-              help="Of a cube in K, for Jy: brightness, or a gain such as 16K/Jy.")
+              help="Of a cube in K, for Jy: brightness, temperature in the map's beam; or the "
+                   "telescope's gain, such as 16K/Jy.")
 @click.option("--distance", metavar="D", help="For the mass of HI, e.g. 12.3Mpc.")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Picture (.png, .pdf, .svg) or page (.html).")
+              help="Picture (.png, .pdf, .svg) or page (.html) of the spectrum with its fit.")
 @cubes.cube_options
 @common.json_option
 @common.quiet_options

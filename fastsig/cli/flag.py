@@ -16,25 +16,32 @@ _RUNS = 5  # spans of channels that are told
 @common.output_option("File to write; {file} in it stands for the number of each of several.")
 @click.option("--bands", multiple=True, metavar="NAME|FREQ-FREQ",
               help="Flag whatever is there: fast, or its parts aviation, gnss, bursts; or an "
-              "interval. May be repeated.")
+                   "interval such as 1378MHz-1385MHz. May be repeated.")
 @click.option("--clip", type=float, default=5.0, show_default=True, metavar="X",
               help="Largest deviation of a sample, in standard deviations; 0 for any.")
 @click.option("--sum-threshold", type=float, default=6.0, show_default=True, metavar="X",
-              help="Threshold of SumThreshold for a single sample, likewise; 0 for none.")
+              help="Threshold of SumThreshold for a single sample, in standard deviations; 0 for "
+                   "none.")
 @click.option("--max-window", type=int, default=64, show_default=True, metavar="N",
               help="Longest run of samples that SumThreshold looks at, a power of two.")
 @click.option("--protect", multiple=True, metavar="FREQ-FREQ",
-              help="Never flag here, e.g. 1419MHz-1421.5MHz. May be repeated.")
+              help="Never flag here, for lines, whatever --bands says: 1419MHz-1421.5MHz. May be "
+                   "repeated.")
 @click.option("--apart", is_flag=True,
-              help="Flag each polarisation by itself, not all where one is.")
+              help="Flag each polarisation by itself; else a sample that is flagged in one is "
+                   "flagged in all products.")
 @click.option("--width", metavar="FREQ|N",
-              help="Window over frequency by which channels are compared.  [default: 51 channels]")
+              help="Window over frequency by which steady channels are compared, or a number of "
+                   "channels.  [default: 51 channels]")
 @click.option("--smooth", metavar="FREQ|N",
-              help="Changes as wide as this or wider are no interference.  [default: 20MHz]")
+              help="What changes over as much of the band as this or more is no interference; or a "
+                   "number of channels.  [default: 20MHz]")
 @click.option("--n-segment", type=int, metavar="N",
-              help="Spectra judged together.  [default: by the number of channels]")
+              help="Spectra that are judged together.  [default: 2^20 values of a product, 32 to "
+                   "1024 spectra]")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Draw before and after: .png, .pdf, .svg, .html.")
+              help="Draw one product before and after, in the same colours, and the shares "
+                   "flagged: .png, .pdf, .svg, .html.")
 @click.option("--product", metavar="NAME", help="Product to draw; the first by default.")
 @driver.spectra_to_option
 @driver.copy_options

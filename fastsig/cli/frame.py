@@ -19,25 +19,27 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
 @click.option("--to", "frame_name", type=click.Choice(_FRAMES), required=True,
               help="Frame of the product.")
 @click.option("--from", "source_frame", type=click.Choice(_FRAMES),
-              help="Frame of the input, in place of what the file says.")
+              help="Frame of the input, in place of what the file says.  [default: topocentric "
+                   "where it says nothing]")
 @click.option("--rest", metavar="LINE|FREQ",
               help="Line that the spectra are about: HI, OH1612, OH1665, OH1667, OH1720, H166a and "
               "the like, or a frequency.")
 @click.option("--position", metavar="RA,DEC",
-              help="Of all spectra, ICRS, e.g. 187.5deg,12.4deg, in place of what the file says.")
+              help="Position of all spectra, ICRS: 187.5deg,12.4deg or 12h30m00s,+12d24m00s.  "
+                   "[default: the file's columns ra_deg and dec_deg, else its header]")
 @click.option("--site", metavar="NAME", help="Telescope, in place of what the file says.")
-@click.option("--width", metavar="FREQ", help="Of output channels; by default the input's.")
+@click.option("--width", metavar="FREQ", help="Width of output channels; by default the input's.")
 @click.option("--band", metavar="FREQ-FREQ",
-              help="Lowest and highest centre of output channels, in the new frame, e.g. "
-              "1419MHz-1421.5MHz.")
+              help="Lowest and highest centre of output channels, in the new frame: "
+                   "1419MHz-1421.5MHz; by default the input's band.")
 @click.option("--lobes", type=int, metavar="N",
-              help="Channels that the kernel spans to either side.  [default: 47]")
+              help="Channels that the kernel spans to either side, 2 to 100.  [default: 47]")
 @click.option("--min-valid", type=float, default=0.9, show_default=True, metavar="X",
-              help="Least share of the kernel's energy on valid channels.")
+              help="Least share of the kernel's energy that must lie on valid channels, above 0.5.")
 @click.option("--format", "to", type=click.Choice(driver.SPECTRA),
               help="Format; by default what the ending of PATH stands for: .h5 fbh5, .fil sigproc, "
               ".fits psrfits, .dat presto.")
-@click.option("--explain", is_flag=True, help="Print how the work is done; touch nothing.")
+@click.option("--explain", is_flag=True, help="Print how the work is done; write nothing.")
 @common.span_options
 @driver.copy_options
 def frame(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:

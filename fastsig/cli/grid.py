@@ -13,46 +13,57 @@ from fastsig.cli import common
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("FITS file to write.")
 @click.option("--projection", default="TAN", show_default=True, metavar="CODE",
-              help="Of the map: TAN, SIN, SFL, CAR and all that astropy knows.")
+              help="Projection of the map: TAN, SIN, SFL, CAR and all that astropy.wcs knows.")
 @click.option("--center", metavar="RA,DEC",
-              help="ICRS, such as 12h30m49s,+12d23m.  [default: the middle of the positions]")
+              help="Centre, ICRS: 12h30m49s,+12d23m or 187.7deg,12.4deg.  [default: the middle of "
+                   "the positions]")
 @click.option("--size", metavar="ANGLE[,ANGLE]",
               help="Width, or width and height.  [default: what holds all positions]")
 @click.option("--pixel", metavar="ANGLE",
               help="Side of a pixel.  [default: a third of the effective beam, in whole arcsec]")
 @click.option("--kernel", metavar="ANGLE",
-              help="Full width of the Gaussian kernel.  [default: half the telescope's beam]")
+              help="Full width of the Gaussian kernel.  [default: half the telescope's beam, as in "
+                   "HiFAST]")
 @click.option("--radius", metavar="ANGLE",
               help="Where the kernel ends.  [default: 1.5 of its widths]")
 @click.option("--beam-size", metavar="ANGLE",
-              help="Full width of the telescope's beam.  [default: the receiver's]")
+              help="Full width of the telescope's beam.  [default: the receiver's, the mean over "
+                   "spectra and band]")
 @click.option("--products", type=click.Choice(["I", "IQUV", "V"]), default="I", show_default=True,
-              help="Of the map; I is the mean of AA and BB where these are there.")
+              help="Products of the map: I is the mean of AA and BB where these are there; IQUV "
+                   "and V are Stokes parameters.")
 @click.option("--axis", type=click.Choice(["FREQ", "VRAD", "VOPT"]), default="FREQ",
               show_default=True, help="Spectral axis; VOPT is VOPT-F2W.")
 @click.option("--frame", type=click.Choice(["topocentric", "geocentric", "barycentric",
                                            "heliocentric", "lsrk"]),
-              help="Of the channels: spectra are shifted and resampled.  [default: as they are]")
+              help="Frame of the channels: each spectrum is shifted and resampled as by fastsig "
+                   "frame.  [default: as they are]")
 @click.option("--rest", metavar="LINE|FREQ",
-              help="Line: HI, OH1667, H166a or a frequency; velocities need it.")
+              help="Rest frequency: HI, OH1667, H166a and the like, or a frequency; velocities "
+                   "need it.")
 @click.option("--fstart", metavar="FREQ", callback=common._with_unit,
               help="Lowest channel centre, e.g. 1400MHz.")
 @click.option("--fstop", metavar="FREQ", callback=common._with_unit,
               help="Highest channel centre.")
-@click.option("--vstart", metavar="VELOCITY", help="The band as velocities, e.g. -100km/s.")
-@click.option("--vstop", metavar="VELOCITY", help="Its other end.")
+@click.option("--vstart", metavar="VELOCITY", help="One end of the band as a velocity, e.g. "
+                                                   "-100km/s: optical where the axis is VOPT, else "
+                                                   "radio.")
+@click.option("--vstop", metavar="VELOCITY", help="The other end, likewise.")
 @click.option("--zero", type=click.Choice(["keep", "median"]), default="keep", show_default=True,
-              help="Level of each file's channels: kept, or less its median over time.")
+              help="Level of each file's products and channels: keep, or less its median over "
+                   "time, before any shift.")
 @click.option("--keep", multiple=True, type=click.Choice(["extrapolated", "diode"]),
-              help="Take in rows with positions beyond the track, or with the noise diode on.")
+              help="Take in rows that are left out by default: extrapolated (positions beyond the "
+                   "track), diode (the noise diode on); again for more.")
 @click.option("--min-weight", default="0s", show_default=True, metavar="TIME",
               help="Pixels with less effective integration time are NaN.")
 @common.set_option
 @common.workers_option
 @common.memory_option
 @common.hash_option
-@click.option("--dry-run", is_flag=True, help="Tell what would be done, and do nothing.")
-@click.option("--explain", is_flag=True, help="Tell how it is done.")
+@click.option("--dry-run", is_flag=True, help="Report pixels, channels, beam, memory and size; "
+                                              "write nothing.")
+@click.option("--explain", is_flag=True, help="Report what --dry-run does, and make the cube.")
 @common.json_option
 @common.quiet_options
 @common.debug_option

@@ -13,7 +13,7 @@ from fastsig.cli import common, cubes
 @click.argument("file", metavar="FILE")
 @common.output_option("FITS image to write.")
 @click.option("--order", type=click.Choice(["0", "1", "2"]), default="0", show_default=True,
-              help="Integral, mean velocity, dispersion.")
+              help="0: integral over velocity; 1: mean velocity; 2: dispersion.")
 @click.option("--window", metavar="V,V", callback=cubes.velocities,
               help="Velocities to add between, e.g. 200km/s,400km/s; all by default.")
 @click.option("--sigma", type=float, metavar="X",

@@ -30,20 +30,23 @@ def simulate() -> None:
 @click.option("--lossy", is_flag=True,
               help="Write although the format cannot carry everything.")
 @simulating.truth_option
-@click.option("--duration", default="1ms", show_default=True, help="Rounded to whole samples.")
-@click.option("--fstart", default="1000MHz", show_default=True, help="Lower edge on the sky.")
-@click.option("--bandwidth", default="500MHz", show_default=True,
+@click.option("--duration", metavar="TIME", default="1ms", show_default=True,
+              help="Rounded to whole samples.")
+@click.option("--fstart", metavar="FREQ", default="1000MHz", show_default=True,
+              help="Lower edge of the band on the sky.")
+@click.option("--bandwidth", metavar="FREQ", default="500MHz", show_default=True,
               help="Up to 500MHz; the sample rate is twice that.")
 @click.option("--sideband", default="upper", show_default=True,
-              type=click.Choice(["upper", "lower"]), help="lower records the band reversed.")
-@click.option("--start-time", default="2026-01-01T00:00:00", show_default=True,
+              type=click.Choice(["upper", "lower"]), help="lower is a band recorded in reverse.")
+@click.option("--start-time", metavar="TIME", default="2026-01-01T00:00:00", show_default=True,
               help="UTC of sample 0.")
-@click.option("--level", default="20", show_default=True,
+@click.option("--level", metavar="X", default="20", show_default=True,
               help="Rms of receiver noise, in steps of the 8-bit samples.")
 @simulating.receiver_options
 @simulating.sky_options
 @click.option("--loss", metavar="KEY=VALUE,...",
-              help="fraction, packets such as X:30-41+Y:7 (4096 samples each).")
+              help="Lost samples: fraction of packets at random; packets for certain, such as "
+                   "X:30-41+Y:7, of 4096 samples.")
 @common.quiet_options
 @common.debug_option
 def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:

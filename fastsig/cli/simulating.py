@@ -29,9 +29,12 @@ truth_option = click.option("--truth", type=common.OutputPath(), metavar="PATH",
                             help="JSON file for the truth record as well.")
 
 receiver_options = common.options(
-    click.option("--seed", default="1", show_default=True, help="Of all random numbers."),
-    click.option("--tsys", default="20K", show_default=True, help="Receiver noise."),
-    click.option("--noise/--no-noise", default=True, show_default=True, help="Receiver noise."),
+    click.option("--seed", metavar="N", default="1", show_default=True,
+                 help="Seed of all random numbers."),
+    click.option("--tsys", metavar="T", default="20K", show_default=True,
+                 help="Receiver noise of each polarisation."),
+    click.option("--noise/--no-noise", default=True, show_default=True,
+                 help="With receiver noise, or without."),
     click.option("--bandpass", default="fast", show_default=True,
                  type=click.Choice(["fast", "flat"]), help="fast is a model, not FAST's own."),
     click.option("--dispersion-constant", metavar="NUMBER",
@@ -40,18 +43,20 @@ receiver_options = common.options(
 
 sky_options = common.options(
     click.option("--diode", metavar="KEY=VALUE,...",
-                 help="temperature=low|high|K, period, on, first in ticks of 4 ns."),
-    click.option("--source", metavar="KEY=VALUE,...", help="i, q, u, v in K; I = AA + BB."),
+                 help="Noise diode: temperature=low|high|K, period, on, first in ticks of 4 ns."),
+    click.option("--source", metavar="KEY=VALUE,...",
+                 help="Continuum source: i, q, u, v in K; I = AA + BB."),
     click.option("--line", metavar="KEY=VALUE,...",
-                 help="peak, fwhm (Hz or km/s), frequency (HI), velocity."),
+                 help="Spectral line: peak, fwhm (Hz or km/s), frequency (HI), velocity."),
     click.option("--pulsar", metavar="KEY=VALUE,...",
-                 help="period, dm, duty, peak, time, linear, angle, circular."),
+                 help="Pulsar: period, dm, duty, peak, time, linear, angle, circular."),
     click.option("--burst", metavar="KEY=VALUE,...",
-                 help="time, fwhm, dm, peak, linear, angle, circular."),
+                 help="Burst: time, fwhm, dm, peak, linear, angle, circular."),
     click.option("--carrier", metavar="KEY=VALUE,...", multiple=True,
-                 help="frequency, level (of noise rms), drift, angle, phase; again for more."),
+                 help="Carrier: frequency, level (of the noise rms), drift, angle, phase; again "
+                      "for more."),
     click.option("--rfi", metavar="KEY=VALUE,...", multiple=True,
-                 help="start, duration, low, high, temperature; again for more."),
+                 help="Interference: start, duration, low, high, temperature; again for more."),
 )
 
 

@@ -34,76 +34,103 @@ _files = common.options(
     click.option("--file-rows", type=click.IntRange(1), metavar="N",
                  help="Most rows of a file, for several."),
     click.option("--bits", default="8", show_default=True, type=click.Choice(["8", "16", "32"]),
-                 help="Of a number in PSRFITS; 32 are floats."),
+                 help="Bits of a number in PSRFITS; 32 are floats."),
     click.option("--n-block", default=1024, show_default=True, type=click.IntRange(1),
                  metavar="N", help="Spectra of a row in PSRFITS, NSBLK."),
-    click.option("--name", default="SIMULATED", show_default=True,
+    click.option("--name", metavar="NAME", default="SIMULATED", show_default=True,
                  help="Source or project, in the names of files too."),
-    click.option("--beams", default="1-19", show_default=True, help="Such as 1+8-10."),
+    click.option("--beams", metavar="LIST", default="1-19", show_default=True,
+                 help="Beams, such as 1+8-10."),
 )
 _spectra = common.options(
     click.option("--mode", type=click.Choice(["W", "F", "N"]),
-                 help="Of the spectral backend, as of fast-spectral.  [default: W]"),
-    click.option("--n-chan", default="1024", show_default=True, help="Channels."),
-    click.option("--duration", default="60s", show_default=True,
+                 help="Mode of the spectral backend, as of fast-spectral.  [default: W]"),
+    click.option("--n-chan", metavar="N", default="1024", show_default=True,
+                 help="Channels, from --fstart on."),
+    click.option("--duration", metavar="TIME", default="60s", show_default=True,
                  help="Rounded to whole spectra."),
-    click.option("--integration", help="Time of a spectrum.  [default: 1.00663296s, 49.152us in "
+    click.option("--integration", metavar="TIME",
+                 help="Time of a spectrum.  [default: 1.00663296s, 49.152us in "
                                        "PSRFITS]"),
-    click.option("--fstart", default="1000MHz", show_default=True,
-                 help="Lower edge on the sky."),
-    click.option("--bandwidth", help="Of PSRFITS.  [default: 500MHz]"),
-    click.option("--start-time", default="2026-01-01T00:00:00", show_default=True,
+    click.option("--fstart", metavar="FREQ", default="1000MHz", show_default=True,
+                 help="Lower edge of the band on the sky."),
+    click.option("--bandwidth", metavar="FREQ",
+                 help="Width of the band of PSRFITS.  [default: 500MHz]"),
+    click.option("--start-time", metavar="TIME", default="2026-01-01T00:00:00", show_default=True,
                  help="UTC at which spectrum 0 begins."),
-    click.option("--level", help="Receiver noise in the units of the products.  [default: 5e11, "
-                                 "40 in PSRFITS]"),
+    click.option("--level", metavar="X",
+                 help="Receiver noise in the units of the products, mean over the band. "
+                                 " [default: 5e11, 40 in PSRFITS]"),
     simulating.receiver_options,
 )
 _track = common.options(
     click.option("--observing", default="drifting", show_default=True,
-                 type=click.Choice(["drifting", "tracking", "onoff"]), help="How the cabin moves."),
-    click.option("--ra", help="Of the target, ICRS.  [default: at the meridian in the middle]"),
-    click.option("--dec", help="Of the target.  [default: at the zenith]"),
+                 type=click.Choice(["drifting", "tracking", "onoff"]),
+                 help="How the feed cabin moves."),
+    click.option("--ra", metavar="ANGLE",
+                 help="Right ascension of the target, ICRS: 5h34m31.9s or degrees.  "
+                              "[default: what passes the meridian in the middle of the scan]"),
+    click.option("--dec", metavar="ANGLE",
+                 help="Declination of the target: 22d0m52s or degrees.  [default: that of "
+                               "the zenith]"),
     click.option("--rotation", metavar="ANGLE",
-                 help="Of the beams, from east to north.  [default: 23.4deg drifting, else 0]"),
-    click.option("--feed-angle", default="0deg", show_default=True,
-                 help="Position angle of A less that of the line from M01 to M02."),
-    click.option("--yaw", default="0deg", show_default=True, help="Of the feed cabin."),
-    click.option("--off-ra", default="30arcmin", show_default=True,
-                 help="Of onoff: the off position, to the east."),
-    click.option("--off-dec", default="0arcmin", show_default=True, help="To the north."),
-    click.option("--dwell", default="60s", show_default=True, help="Of onoff: on each position."),
-    click.option("--slew", default="30s", show_default=True, help="Of onoff: between them."),
-    click.option("--refraction", is_flag=True, help="By 925 hPa, 15 C, 0.8, 0.3 m."),
-    click.option("--ambient", default="15", show_default=True, help="C, which gains follow."),
-    click.option("--ky-step", default="0.2s", show_default=True,
-                 help="Time of a row of the feed cabin's file."),
+                 help="Rotation of the beams on the sky, from east to north: at 0 M02 is east of "
+                      "M01.  [default: 23.4deg drifting, else 0]"),
+    click.option("--feed-angle", metavar="ANGLE", default="0deg", show_default=True,
+                 help="Position angle of A's axis less that of the line from M01 to M02; FAST's "
+                      "has not been published."),
+    click.option("--yaw", metavar="ANGLE", default="0deg", show_default=True,
+                 help="Yaw of the feed cabin; pitch and roll turn the feeds to the sphere's "
+                      "centre."),
+    click.option("--off-ra", metavar="ANGLE", default="30arcmin", show_default=True,
+                 help="Of onoff: where off is, from the target to the east."),
+    click.option("--off-dec", metavar="ANGLE", default="0arcmin", show_default=True,
+                 help="Of onoff: where off is, from the target to the north."),
+    click.option("--dwell", metavar="TIME", default="60s", show_default=True,
+                 help="Of onoff: time on each position."),
+    click.option("--slew", metavar="TIME", default="30s", show_default=True,
+                 help="Of onoff: time between the positions."),
+    click.option("--refraction", is_flag=True, help="The air bends the rays: 925 hPa, 15 C, "
+                                                    "relative humidity 0.8, 0.3 m."),
+    click.option("--ambient", metavar="T", default="15", show_default=True,
+                 help="Temperature in C, which the gains follow."),
+    click.option("--ky-step", metavar="TIME", default="0.2s", show_default=True,
+                 help="Time of a row of the feed cabin's file, whole milliseconds."),
 )
 _sky = common.options(
     click.option("--point", metavar=LIST, multiple=True,
-                 help="ra, dec, flux (Jy), index, frequency, q, u, v (shares); again for more."),
+                 help="Point source: ra, dec, flux (Stokes I, Jy), index, frequency of the flux "
+                      "(1400MHz), q, u, v (shares of I, on the sky); again for more."),
     click.option("--disk", metavar=LIST, multiple=True,
-                 help="HI: ra, dec, mass, distance, velocity, frame, inclination, position_angle, "
-                 "radius, turnover, rotation, dispersion; again for more."),
+                 help="Disk of HI: ra, dec, mass, distance, velocity, frame, inclination, "
+                      "position_angle, radius, turnover, rotation, dispersion; again for more."),
     click.option("--pulsar", metavar=LIST, multiple=True,
-                 help="ra, dec, flux (Jy), period, dm, duty, time, index, linear, angle, circular; "
-                 "again for more."),
-    click.option("--continuum", metavar=LIST, help="temperature (K at 1400MHz), index."),
+                 help="Pulsar: ra, dec, flux at the peak (Jy), period, dm, duty, time, index, "
+                      "linear, angle, circular, on the sky; again for more."),
+    click.option("--continuum", metavar=LIST, help="Continuum, the same everywhere: temperature (K "
+                                                   "of a polarisation at 1400 MHz), index (-2.7)."),
 )
 _receiver = common.options(
     click.option("--diode", metavar=LIST,
-                 help="temperature=low|high|K, period, on, first in ticks of 4 ns."),
+                 help="Noise diode: temperature=low|high|K, period, on, first in ticks of 4 ns."),
     click.option("--tcal", metavar=LIST,
-                 help="Of the diode: q, phase, coherence, slope_a, slope_b."),
-    click.option("--drift", metavar=LIST, help="Of the gain: amplitude, period, phase, slope."),
+                 help="A diode that is not ideal: q (Q / I), phase of <A* B>, coherence, slope_a, "
+                      "slope_b (relative, over the band)."),
+    click.option("--drift", metavar=LIST, help="Drift of the gain: amplitude, period, phase, slope "
+                                               "(an hour); 137.5 deg apart from beam to beam."),
     click.option("--ripple", metavar=LIST, multiple=True,
-                 help="amplitude (K), period (Hz), phase, phase_rate, amplitude_rate, phase_b, on; "
-                 "again for more."),
-    click.option("--jones", metavar=LIST, help="ratio (AA/BB), phase (of <A* B>), delay."),
+                 help="Standing wave: amplitude (K), period (1.08MHz), phase, phase_rate (deg/s), "
+                      "amplitude_rate (1/s), phase_b, on (factor while the diode is on); again for "
+                      "more."),
+    click.option("--jones", metavar=LIST, help="Unequal channels: ratio of AA to BB, phase added "
+                                               "to <A* B>, delay (ns)."),
     click.option("--carrier", metavar=LIST, multiple=True,
-                 help="frequency, level (of noise rms), drift, angle; again for more."),
+                 help="Carrier: frequency, level (of the noise rms), drift, angle; again for "
+                      "more."),
     click.option("--rfi", metavar=LIST, multiple=True,
-                 help="start, duration, low, high, temperature; again for more."),
-    click.option("--loss", metavar=LIST, help="fraction, rows such as 30-41+77, of the spectra."),
+                 help="Interference: start, duration, low, high, temperature; again for more."),
+    click.option("--loss", metavar=LIST, help="Lost spectra: fraction at random; rows for certain, "
+                                              "such as 30-41+77."),
 )
 
 

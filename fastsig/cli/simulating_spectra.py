@@ -19,18 +19,19 @@ _common = common.options(
     click.option("--file-rows", type=click.IntRange(1), metavar="N",
                  help="Most rows of a file, for several."),
     simulating.truth_option,
-    click.option("--name", default="SIMULATED", show_default=True,
+    click.option("--name", metavar="NAME", default="SIMULATED", show_default=True,
                  help="Source or project, in the names of files too."),
-    click.option("--beam", default="1", show_default=True, help="1 to 19."),
+    click.option("--beam", metavar="N", default="1", show_default=True, help="Beam, 1 to 19."),
     click.option("--observing", default="tracking", show_default=True,
-                 type=click.Choice(OBSERVING), help="In the names of files."),
-    click.option("--fstart", default="1000MHz", show_default=True, help="Lower edge on the sky."),
-    click.option("--start-time", default="2026-01-01T00:00:00", show_default=True,
+                 type=click.Choice(OBSERVING), help="Observing mode, in the names of files."),
+    click.option("--fstart", metavar="FREQ", default="1000MHz", show_default=True,
+                 help="Lower edge of the band on the sky."),
+    click.option("--start-time", metavar="TIME", default="2026-01-01T00:00:00", show_default=True,
                  help="UTC at which spectrum 0 begins."),
     simulating.receiver_options,
     simulating.sky_options,
     click.option("--loss", metavar="KEY=VALUE,...",
-                 help="fraction, rows such as 30-41+77, of the spectra."),
+                 help="Lost spectra: fraction at random; rows for certain, such as 30-41+77."),
     common.quiet_options,
     common.debug_option,
 )
@@ -41,16 +42,20 @@ _LEVEL = "Receiver noise in the units of the products, mean over the band."
 @click.command("fast-psrfits")
 @_common
 @click.option("--bits", default="8", show_default=True, type=click.Choice(["8", "16", "32"]),
-              help="Of a number; 32 are floats.")
+              help="Bits of a number: 8 and 16 are codes with a scale and an offset for each row, "
+                   "product and channel; 32 are floats.")
 @click.option("--n-block", default=1024, show_default=True, type=click.IntRange(1), metavar="N",
               help="Spectra of a row, NSBLK.")
-@click.option("--duration", default="201.326592ms", show_default=True,
+@click.option("--duration", metavar="TIME", default="201.326592ms", show_default=True,
               help="Rounded to whole spectra.")
-@click.option("--integration", default="49.152us", show_default=True,
-              help="Time of a spectrum; x channel width a whole number.")
-@click.option("--n-chan", default="4096", show_default=True, help="Channels of the band.")
-@click.option("--bandwidth", default="500MHz", show_default=True, help="Up to 500MHz.")
-@click.option("--level", default="40", show_default=True, help=_LEVEL)
+@click.option("--integration", metavar="TIME", default="49.152us", show_default=True,
+              help="Time of a spectrum, exactly; times the width of a channel a whole number. FAST "
+                   "has 49.152us, 98.304us and 196.608us.")
+@click.option("--n-chan", metavar="N", default="4096", show_default=True,
+              help="Channels of the band.")
+@click.option("--bandwidth", metavar="FREQ", default="500MHz", show_default=True,
+              help="Up to 500MHz.")
+@click.option("--level", metavar="X", default="40", show_default=True, help=_LEVEL)
 def fast_psrfits(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
     """PSRFITS search-mode spectra of one FAST beam: AA, BB, CR and CI.
 
@@ -71,10 +76,11 @@ def fast_psrfits(output: str, overwrite: bool, workers: int | None, **options: A
 @click.option("--mode", default="W", show_default=True, type=click.Choice(["W", "F", "N"]),
               help="W: 65536 channels of 7629.39Hz; F: 1048576 of 476.84Hz; N: 65536 of these.")
 @click.option("--n-chan", metavar="N", help="Fewer channels, from --fstart on.")
-@click.option("--duration", default="20s", show_default=True, help="Rounded to whole spectra.")
-@click.option("--integration", default="1.00663296s", show_default=True,
-              help="Of FAST: 0.100663296s, 0.50331648s, 1.00663296s.")
-@click.option("--level", default="5e11", show_default=True, help=_LEVEL)
+@click.option("--duration", metavar="TIME", default="20s", show_default=True,
+              help="Rounded to whole spectra.")
+@click.option("--integration", metavar="TIME", default="1.00663296s", show_default=True,
+              help="Time of a spectrum. FAST has 0.100663296s, 0.50331648s and 1.00663296s.")
+@click.option("--level", metavar="X", default="5e11", show_default=True, help=_LEVEL)
 def fast_spectral(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Spectral FITS of one FAST beam: AA, BB, CR and CI in many channels.
 

@@ -26,12 +26,15 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("File to write; {n_chan} in it stands for the number of channels.")
 @click.option("--n-chan", metavar="N[,N...]", required=True, callback=_numbers,
-              help="Channels per input channel, even; several for as many products.")
+              help="Channels for each channel of the input, even; several numbers for as many "
+                   "products.")
 @click.option("--n-tap", type=int, default=8, show_default=True, help="Taps of the filter bank.")
-@click.option("--window", default="hamming", show_default=True,
-              help="hamming, hann, blackman, rect, kaiser:BETA; none (with one tap) for an FFT.")
+@click.option("--window", metavar="NAME", default="hamming", show_default=True,
+              help="hamming, hann, blackman, rect, kaiser:BETA; none, with --n-tap 1, for a plain "
+                   "FFT.")
 @click.option("--oversample", metavar="RATIO", default="1", show_default=True,
-              help="Transform over hop: 4/3, 32/27, ...; 1 is critically sampled.")
+              help="Length of the transform over the hop from spectrum to spectrum, 1 to 16: 4/3, "
+                   "32/27; 1 is critically sampled.")
 @click.option("--products", type=click.Choice(["I", "AABB", "AABBCRCI", "IQUV", "V"]),
               default="I", show_default=True, help="What to make of the polarisations.")
 @click.option("--sign-q", type=click.Choice(["1", "-1"]), default="1", show_default=True,
@@ -40,36 +43,40 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Sign of V; 1 is 2 Im <A* B>; recorded in the product.")
 @click.option("--integrate", metavar="TIME",
               help="Integration time such as 1ms, rounded to whole spectra.")
-@click.option("--n-int", type=int, help="Spectra to integrate, exactly.")
+@click.option("--n-int", type=int, help="Spectra to integrate, exactly; not with --integrate.")
 @click.option("--n-freq", type=int, default=1, show_default=True,
-              help="Neighbouring channels to average.")
+              help="Neighbouring channels to average; divides the number of channels.")
 @click.option("--min-valid", type=float, default=0.9, show_default=True,
-              help="Least valid share of a frame's energy; 1 is strict.")
+              help="Least valid share of a frame's energy, above 0 and up to 1, which is strict.")
 @click.option("--flag", type=click.Choice(["sk"]),
-              help="Leave out what does not look like noise: sk, by its spectral kurtosis.")
+              help="Leave out what is not noise: sk, by its spectral kurtosis. Needs integrations "
+                   "of 16 spectra or more, more yet where these overlap.")
 @click.option("--flag-sigma", type=float, metavar="X",
-              help="Thresholds of --flag, in Gaussian sigmas; 3 by default.")
+              help="How far from noise, in Gaussian sigmas, --flag lets through.  [default: 3]")
 @click.option("--to", type=click.Choice(driver.SPECTRA),
               help="Format; by default what the ending of PATH stands for: .fil sigproc, .fits "
-              "psrfits, else fbh5.")
+                   "psrfits, .dat presto, else fbh5, but for endings of pictures and of other "
+                   "files.")
 @click.option("--lossy", is_flag=True, help="Write although the format cannot carry everything.")
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
-              help="Of the product's samples; 8 keeps a scale and an offset for each channel.")
+              help="Bits of the product's samples: 32 are floats, 8 have a scale and an offset for "
+                   "each channel, 16 are for sigproc and psrfits.")
 @click.option("--scale", type=float, default=1.0, show_default=True,
               help="What values are multiplied by before they become sigproc's codes.")
 @click.option("--compression", type=click.Choice(["bitshuffle", "gzip", "none"]),
-              help="Of fbh5's samples.  [default: bitshuffle]")
+              help="Compression of fbh5's samples.  [default: bitshuffle]")
 @click.option("--blank", type=click.Choice(["nan", "mean", "zero"]),
-              help="What stands where nothing is valid; mean is the channel's own.  [default: nan "
-              "in fbh5, mean in sigproc]")
+              help="What stands where the weight is 0: nan, or the channel's mean for programs "
+                   "that cannot take NaN.  [default: nan in fbh5, mean in sigproc]")
 @common.span_options
 @common.workers_option
 @common.memory_option
-@click.option("--verify", is_flag=True, help="Compare the input's checksums first.")
+@click.option("--verify", is_flag=True, help="Read the input whole first, and compare the "
+                                             "checksums that it has.")
 @common.hash_option
-@click.option("--unfused", is_flag=True, help="Use no fused kernels (same bytes, slower).")
-@click.option("--explain", is_flag=True, help="Print the plan.")
-@click.option("--dry-run", is_flag=True, help="Print the plan and the sizes; touch nothing.")
+@click.option("--unfused", is_flag=True, help="Use no fused kernels: the same bytes, slower.")
+@click.option("--explain", is_flag=True, help="Print the plan, and run it.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and the size; write nothing.")
 @common.json_option
 @common.set_option
 @common.quiet_options

@@ -57,35 +57,48 @@ def _floats(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("FBH5 file to write.")
 @click.option("--mode", type=click.Choice(["ps", "fs", "nod", "tp", "onoff"]), required=True,
-              help="Position or frequency switching, nodding or total power of SDFITS; on and off "
-              "by the clock of any spectra.")
-@click.option("--scan", type=int, help="SDFITS: the scan, either one of a pair.")
-@click.option("--ifnum", type=int, help="SDFITS: spectral window; 0.")
-@click.option("--plnum", type=int, help="SDFITS: polarisation; 0.")
-@click.option("--fdnum", type=int, help="SDFITS: feed; 0.")
+              help="ps: position switching; fs: frequency switching; nod: nodding of two feeds; "
+                   "tp: total power; onoff: on and off by the clock, of any spectra.")
+@click.option("--scan", type=int, help="SDFITS: the scan, either one of a pair; required but for "
+                                       "onoff.")
+@click.option("--ifnum", type=int, help="SDFITS: spectral window.  [default: 0]")
+@click.option("--plnum", type=int, help="SDFITS: polarisation.  [default: 0]")
+@click.option("--fdnum", type=int, help="SDFITS: feed.  [default: 0]")
 @click.option("--feeds", metavar="N,N", callback=_integers,
-              help="nod: feed on the source in the first scan, and in the second.")
-@click.option("--sig", type=click.Choice(["T", "F"]), help="tp: which switching state; T.")
+              help="nod: the feed on the source in the first scan, and that in the second; the two "
+                   "lowest by default.")
+@click.option("--sig", type=click.Choice(["T", "F"]), help="tp: switching state.  [default: T]")
 @click.option("--integrations", metavar="LIST", callback=_integers,
-              help="SDFITS: such as 0,2,5-9; all by default.")
-@click.option("--period", metavar="TIME", help="onoff: from a begin on the source to the next.")
-@click.option("--on", metavar="TIME", help="onoff: time on the source; half of the period.")
-@click.option("--first", metavar="TIME", help="onoff: when the first one begins; 0s.")
-@click.option("--settle", metavar="TIME", help="onoff: left out after each move; 0s.")
+              help="SDFITS: integrations of the scan, from 0, such as 0,2,5-9; all by default.")
+@click.option("--period", metavar="TIME", help="onoff: from a begin on the source to the next; "
+                                               "required there.")
+@click.option("--on", metavar="TIME", help="onoff: time on the source; half of the period by "
+                                           "default.")
+@click.option("--first", metavar="TIME", help="onoff: when the first time on the source begins, "
+                                              "from the start of the data; negative where the "
+                                              "telescope first moves there.  [default: 0s]")
+@click.option("--settle", metavar="TIME", help="onoff: what is left out after each move of the "
+                                               "telescope.  [default: 0s]")
 @click.option("--diode", metavar="KEY=VALUE,...", callback=_schedule,
-              help="onoff: the noise diode's period, on and first in ticks of 4 ns.")
+              help="onoff: when the noise diode is on: period, on, first in ticks of 4 ns.  "
+                   "[default: the header's, else off]")
 @click.option("--tsys", metavar="K[,K]", callback=_floats,
-              help="System temperature off the source, in place of the noise diode's.")
+              help="System temperature off the source, in place of what the noise diode gives; of "
+                   "onoff one for each power.")
 @click.option("--tcal", metavar="K[,K]", callback=_floats,
-              help="The noise diode's temperature; TCAL by default.")
+              help="Temperature of the noise diode; of onoff one for each power.  [default: TCAL "
+                   "of SDFITS]")
 @click.option("--smooth-ref", metavar="N", type=int, default=1, show_default=True,
-              help="Channels that the reference is smoothed over.")
+              help="Channels that the reference is smoothed over; an odd number keeps it in its "
+                   "place.")
 @click.option("--n-eff", metavar="X", type=float, default=1.0, show_default=True,
-              help="Independent samples of a channel over bandwidth times time.")
+              help="Independent samples of a channel over bandwidth times time, for the expected "
+                   "noise.")
 @click.option("--rows", type=click.Choice(["average", "all"]), default="average",
-              show_default=True, help="Write the mean, or a row an integration or cycle.")
+              show_default=True, help="average writes the mean, all a row an integration or a "
+                                      "cycle.")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Picture (.png, .pdf, .svg) or page (.html).")
+              help="Picture (.png, .pdf, .svg) or page (.html) of the mean and the rows.")
 @common.hash_option
 @common.json_option
 @common.set_option

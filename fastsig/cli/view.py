@@ -12,12 +12,13 @@ from fastsig.cli import common
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Picture (.png, .pdf, .svg) or page (.html) to write.")
-@click.option("--product", metavar="NAME", help="Product to draw, e.g. I; the first by default.")
+@click.option("--product", metavar="NAME", help="Product to draw, or that a page shows first; of a "
+                                                "cube the Stokes parameter; the first by default.")
 @click.option("--what", type=click.Choice(["sheet", "coverage", "channels", "moments", "spectrum"]),
-              help="Of a cube: which picture; sheet by default.")
+              help="Of a cube: which picture.  [default: sheet]")
 @click.option("--at", metavar="RA,DEC", help="Of a cube, with --what spectrum: the place.")
 @click.option("--rest", metavar="LINE", help="Of a cube: line or rest frequency for velocities.")
-@click.option("--page-size", metavar="SIZE", help="Most bytes of a page; 3MB by default.")
+@click.option("--page-size", metavar="SIZE", help="Most bytes of a page.  [default: 3MB]")
 @common.span_options
 @common.set_option
 @common.quiet_options

@@ -1,0 +1,123 @@
+"""The tables of options in ``command-line.md``, as the commands themselves have them.
+
+``python docs/option_tables.py --write`` puts the table of each command between the two comments
+that mark its place on the page. Without ``--write`` it lists the commands whose table differs.
+Texts of options are changed in the commands, never on the page.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+PAGE = Path(__file__).resolve().parent / "command-line.md"
+BEGIN = "<!-- options of `fastsig {}`: written by docs/option_tables.py -->"
+END = "<!-- end of options -->"
+# Options and fields of names; characters that mean something to Markdown.
+_SPECIAL = re.compile(r"((?<![\w-])--[a-z][a-z-]*|\{\w+\})|([\\<>*|])")
+_PLACE = re.compile(
+    re.escape(BEGIN).replace(r"\{\}", "([a-z -]+)") + r"\n.*?" + re.escape(END), re.DOTALL)
+
+
+def commands(command: click.Command, name: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command that is no group, with its full name."""
+    if not isinstance(command, click.Group):
+        yield name.strip(), command
+        return
+    context = click.Context(command)
+    for part in command.list_commands(context):
+        below = command.get_command(context, part)
+        assert below is not None
+        yield from commands(below, f"{name} {part}")
+
+
+def _value(option: click.Option) -> str:
+    """What stands for an option's value; nothing for a flag."""
+    if option.is_flag or option.count:
+        return ""
+    if isinstance(option.type, click.Choice):
+        known = "N" if all(map(_is_number, option.type.choices)) else "NAME"
+    else:
+        kinds = ((click.types.IntParamType, "N"), (click.types.FloatParamType, "X"))
+        known = next((name for kind, name in kinds if isinstance(option.type, kind)), "TEXT")
+    return " " + (option.metavar or known)
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()
+
+
+def _names(option: click.Option) -> str:
+    *short, last = option.opts
+    return ", ".join([*(f"`{name}`" for name in short), f"`{last}{_value(option)}`",
+                      *(f"`{name}`" for name in option.secondary_opts)])
+
+
+def _default(option: click.Option) -> str:
+    default = option.to_info_dict()["default"]
+    if option.secondary_opts:
+        return f"`{option.opts[-1] if default else option.secondary_opts[-1]}`"
+    plain = not option.is_flag and isinstance(default, (str, int, float))
+    return f"`{default}`" if plain else ""
+
+
+def _marked(text: str) -> str:
+    """A text as Markdown: options and fields of names as code, no character with a meaning."""
+    return _SPECIAL.sub(lambda match: f"`{match[1]}`" if match[1] else f"\\{match[2]}", text)
+
+
+def meaning(option: click.Option) -> str:
+    """The help of an option, what it may be, and its default."""
+    text, _, told = (option.help or "").partition("  [default: ")
+    told = told.removesuffix("]")
+    default = _default(option) or (_marked(told) if " " in told else told and f"`{told}`")
+    parts = [_marked(text.strip())]
+    if isinstance(option.type, click.Choice):
+        parts.append("One of " + ", ".join(f"`{name}`" for name in option.type.choices) + ".")
+    if option.required:
+        parts.append("Required.")
+    if default:
+        parts.append(f"Default: {default}.")
+    return " ".join(parts)
+
+
+def table(command: click.Command) -> str:
+    """The table of a command's options."""
+    rows = [f"| {_names(option)} | {meaning(option)} |" for option in command.params
+            if isinstance(option, click.Option)]
+    return "\n".join(["| option | meaning |", "|---|---|", *rows])
+
+
+def written(page: str, root: click.Command) -> str:
+    """The page with the table of every command between its comments."""
+    known = dict(commands(root))
+
+    def place(match: re.Match[str]) -> str:
+        return f"{BEGIN.format(match[1])}\n\n{table(known[match[1]])}\n\n{END}"
+
+    return _PLACE.sub(place, page)
+
+
+def places(page: str) -> list[str]:
+    """Names of the commands that have a place for their table, in the order of the page."""
+    return _PLACE.findall(page)
+
+
+def main() -> None:
+    """Write the tables, or list what differs."""
+    from fastsig.cli.main import cli
+
+    page = PAGE.read_text(encoding="utf-8")
+    new = written(page, cli)
+    if "--write" in sys.argv[1:]:
+        PAGE.write_text(new, encoding="utf-8")
+    elif new != page:
+        sys.exit("docs/command-line.md is out of date; python docs/option_tables.py --write")
+
+
+if __name__ == "__main__":
+    main()

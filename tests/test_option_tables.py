@@ -1,0 +1,73 @@
+"""The tables of options in docs/command-line.md are those of the commands."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from typing import Any
+
+import click
+import pytest
+from cli import ROOT, environment
+
+from fastsig.cli.main import cli
+
+SCRIPT = ROOT / "docs" / "option_tables.py"
+PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+
+
+def module() -> Any:
+    spec = importlib.util.spec_from_file_location("option_tables", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+tables = module()
+COMMANDS = dict(tables.commands(cli))
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert tables.written(PAGE, cli) == PAGE, "python docs/option_tables.py --write"
+    subprocess.run([sys.executable, str(SCRIPT)], env=environment(), check=True)
+
+
+def test_every_command_has_its_place_under_its_heading() -> None:
+    assert sorted(tables.places(PAGE)) == sorted(COMMANDS)
+    sections = PAGE.split("\n## ")
+    for name in COMMANDS:
+        section = next(part for part in sections if part.startswith(f"`fastsig {name}`\n"))
+        assert tables.places(section) == [name]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_a_help_of_one_or_two_lines(name: str) -> None:
+    for option in COMMANDS[name].params:
+        if isinstance(option, click.Option):
+            assert option.help and option.help[0] != " " and len(option.help) <= 200, option
+            assert option.help.partition("  [default: ")[0].endswith("."), option
+
+
+def row(*names: str, **more: Any) -> str:
+    command = click.Command("x", params=[click.Option(names, **more)])
+    return str(tables.table(command).splitlines()[-1])
+
+
+@pytest.mark.parametrize("names, more, expected", [
+    (("--bits",), {"type": click.Choice(["8", "-1"]), "default": "8", "help": "Bits."},
+     "| `--bits N` | Bits. One of `8`, `-1`. Default: `8`. |"),
+    (("-o", "--output"), {"metavar": "PATH", "required": True, "help": "To {n_chan} or --to."},
+     "| `-o`, `--output PATH` | To `{n_chan}` or `--to`. Required. |"),
+    (("--noise/--no-noise",), {"default": True, "help": "a|b <A* B>."},
+     "| `--noise`, `--no-noise` | a\\|b \\<A\\* B\\>. Default: `--noise`. |"),
+    (("--n",), {"type": click.IntRange(1), "help": "Rows.  [default: all of them]"},
+     "| `--n N` | Rows. Default: all of them. |"),
+    (("--x",), {"type": float, "help": "Value.  [default: 1e8]"},
+     "| `--x X` | Value. Default: `1e8`. |"),
+    (("--dry-run",), {"is_flag": True, "help": "Nothing."}, "| `--dry-run` | Nothing. |"),
+    (("--name",), {"multiple": True, "help": "Names."}, "| `--name TEXT` | Names. |"),
+])
+def test_a_row_of_the_table(names: tuple[str, ...], more: dict[str, Any], expected: str) -> None:
+    assert row(*names, **more) == expected
