@@ -20,7 +20,7 @@ from pygments.lexer import RegexLexer, bygroups, using  # noqa: E402
 from pygments.lexers import PythonLexer  # noqa: E402
 from pygments.token import Generic, Text  # noqa: E402
 
-from fastsig import __version__  # noqa: E402
+from fastsig import __version__, registry  # noqa: E402
 
 # What the kernels of the notebooks inherit.
 _home = tempfile.mkdtemp(prefix="fastsig-docs-")
@@ -94,6 +94,16 @@ def _rubrics(app, what, name, obj, options, lines):
                 lines[at - 1 : at + 1] = [f".. rubric:: {lines[at - 1]}", ""]
 
 
+def _stages(app, docname, source):
+    """Put a section for each module of a stage into the page of stages."""
+    if docname != "reference/stages":
+        return
+    modules = dict.fromkeys(registry.stage(name).__module__ for name in registry.stages())
+    source[0] = source[0].replace("% stages", "\n\n".join(
+        f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```"
+        for name in modules))
+
+
 class Cell(RegexLexer):
     """Python with commands after `!` that may go on over several lines."""
 
@@ -106,4 +116,5 @@ class Cell(RegexLexer):
 
 def setup(app):  # noqa: D103
     app.add_lexer("ipython3", Cell)
+    app.connect("source-read", _stages)
     app.connect("autodoc-process-docstring", _rubrics, priority=900)

@@ -6,8 +6,12 @@ from typing import Any
 import numpy as np
 
 
-def count(name: str, value: Any, minimum: int = 1) -> int:
-    """Return `value` as an int no smaller than `minimum`."""
+def count(name: str, value: Any, minimum: int = 1, maximum: int | None = None) -> int:
+    """Return `value` as an int no smaller than `minimum`, and no larger than `maximum`.
+
+    Without `maximum` it may be of any size, and the caller bounds it before compiled code, which
+    has 64 bits, sees it.
+    """
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name}: found a bool, allowed an integer")
     try:
@@ -17,6 +21,8 @@ def count(name: str, value: Any, minimum: int = 1) -> int:
         raise TypeError(f"{name}: found {found}, allowed an integer") from None
     if number < minimum:
         raise ValueError(f"{name}: found {number}, allowed {minimum} or more")
+    if maximum is not None and number > maximum:
+        raise ValueError(f"{name}: found {number}, allowed {minimum} to {maximum}")
     return number
 
 

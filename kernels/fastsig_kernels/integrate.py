@@ -6,6 +6,7 @@ from . import _check
 from ._jit import jit_strict
 
 _FLOATS = ("float32", "float64")
+_MOST = 2**62  # rows: what is added to it still fits 64 bits
 
 
 def accumulate(
@@ -95,10 +96,10 @@ def accumulate_groups(
     if wide not in (1, power.shape[2]):
         raise ValueError(f"weight: found {wide} channels, allowed 1 or {power.shape[2]}")
     _check.shape("weight", weight, (*power.shape[:2], wide))
-    n_each, n_group = _check.count("n_each", n_each), len(total)
+    n_each, n_group = _check.count("n_each", n_each, maximum=_MOST), len(total)
     _check.target("total", total, (n_group, *power.shape[1:]), power.dtype.name)
     _check.target("total_weight", total_weight, (n_group, power.shape[1], wide), "float64")
-    first = _check.count("first", first, 0)
+    first = _check.count("first", first, 0, _MOST)
     if first + len(power) > n_group * n_each:
         raise ValueError(f"first: found {first}, allowed 0 to {n_group * n_each - len(power)} of "
                          f"{len(power)} rows")

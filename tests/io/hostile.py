@@ -7,11 +7,13 @@ it gives. `fuzz.py` does so in children that may hang or crash alone.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,8 +28,26 @@ from fastsig.errors import FastsigError, InputError, UsageError
 from fastsig.io import describe, detect, raw
 
 N_FILE = 200  # of `change_bytes`; fuzz.py does as many as it is asked
-VOLTAGES = tuple(hostile_voltages.MAKERS)
-SPECTRA = tuple(hostile_spectra.MAKERS)
+#: By format: what is special about a recording, and what makes it in a folder.
+Makers = dict[str, list[tuple[str, Callable[[Path], Any]]]]
+#: Formats without makers: of FBH5 `fuzz.outcomes` tries bytes, and a cube is no stream.
+NO_MAKERS = ("fbh5", "fits_cube")
+_TABLES = {"voltage": hostile_voltages.MAKERS, "spectra": hostile_spectra.MAKERS}
+
+
+def _makers(kind: str) -> Makers:
+    """Makers of a kind of stream: of the table, and of other formats those in their own tests.
+
+    ``tests/io/test_NAME.py`` then has ``HOSTILE = {"spectra": [(what, maker), ...]}``.
+    """
+    known = {*NO_MAKERS, *chain.from_iterable(_TABLES.values())}
+    others = {name: importlib.import_module(f"test_{name}").HOSTILE
+              for name in registry.format_names() if name not in known}
+    return {**_TABLES[kind], **{name: made[kind] for name, made in others.items() if kind in made}}
+
+
+MAKERS = {kind: _makers(kind) for kind in _TABLES}
+VOLTAGES, SPECTRA = (tuple(MAKERS[kind]) for kind in ("voltage", "spectra"))
 FORMATS = (*VOLTAGES, *SPECTRA)
 
 
@@ -92,7 +112,7 @@ def change_bytes(
 def cases(name: str, folder: Path) -> list[Case]:
     """Small recordings of a format, made in folders of their own."""
     made = []
-    for what, make in (hostile_voltages.MAKERS | hostile_spectra.MAKERS)[name]:
+    for what, make in (MAKERS["voltage"] | MAKERS["spectra"])[name]:
         home = folder / f"{name}-{len(made)}"
         home.mkdir(parents=True)
         paths, heads, kind, overrides = make(home)

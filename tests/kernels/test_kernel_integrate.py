@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from fastsig_kernels import (
     accumulate,
+    accumulate_groups,
+    accumulate_groups_nb,
     accumulate_nb,
     average_channels,
     average_channels_nb,
@@ -151,3 +153,54 @@ def test_refused():
         normalize(total, total_weight[:2], 4)
     with pytest.raises(TypeError, match="total_weight: found"):
         normalize(total, np.ma.masked_array(total_weight), 4)
+
+
+@pytest.mark.parametrize("wide", [1, 21])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_accumulate_groups_twin_and_any_split(dtype, wide):
+    power, _ = powers()
+    power = power.astype(dtype)
+    weight = np.random.default_rng(3).uniform(0, 1, (50, 3, wide))
+    total, total_weight = np.zeros((8, 3, 21), dtype), np.zeros((8, 3, wide))
+    assert accumulate_groups(power, weight, total, total_weight, 7) is None
+    expected = reference.accumulate_groups(power, weight, 7)
+    np.testing.assert_allclose(total, expected[0], rtol=7 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(total_weight, expected[1], rtol=1e-14)
+    for n in (1, 9, 50):
+        part = np.zeros_like(total), np.zeros_like(total_weight)
+        for m in range(0, 50, n):
+            accumulate_groups(np.asfortranarray(power)[m : m + n], weight[m : m + n], *part, 7, m)
+        assert part[0].tobytes() == total.tobytes()
+        assert part[1].tobytes() == total_weight.tobytes()
+    part = np.zeros_like(total), np.zeros_like(total_weight)
+    accumulate_groups_nb.py_func(power, weight, *part, 7, 0)
+    assert part[0].tobytes() == total.tobytes()
+
+
+def test_accumulate_groups_carries_nan_into_its_group_alone():
+    power, weight = np.ones((9, 1, 2), "float32"), np.ones((9, 1, 1))
+    power[4, 0, 1] = np.nan
+    total = np.zeros((3, 1, 2), "float32")
+    accumulate_groups(power, weight, total, np.zeros((3, 1, 1)), 3)
+    assert np.isnan(total).nonzero()[0].tolist() == [1] and total[0, 0, 0] == 3
+
+
+@pytest.mark.parametrize("n_each, first", [
+    (0, 0), (-1, 0), (-(2**63), 0), (2**63 - 1, 0), (2**63, 0), (2**64, 0), (2**200, 0), (7, -1),
+    (7, 21 - 4), (7, 2**31), (7, 2**63 - 1), (7, 2**63), (7, -(2**63)), (7, 2**64),
+    (2**62, 2**62 + 1)])
+def test_accumulate_groups_refuses_integers_that_lead_elsewhere(n_each, first):
+    total = np.zeros((3, 1, 2), "float32")
+    with pytest.raises(ValueError, match="n_each|first"):
+        accumulate_groups(np.ones((5, 1, 2), "float32"), np.ones((5, 1, 1)), total,
+                          np.zeros((3, 1, 1)), n_each, first)
+    assert not total.any()
+
+
+@pytest.mark.parametrize("n_each, first, group", [(7, 16, 2), (2**62, 0, 0), (2**62, 2**62, 1),
+                                                  (2**31, 2**32 - 5, 1)])
+def test_accumulate_groups_at_its_bounds(n_each, first, group):
+    total = np.zeros((3, 1, 2), "float32")
+    accumulate_groups(np.ones((5, 1, 2), "float32"), np.ones((5, 1, 1)), total,
+                      np.zeros((3, 1, 1)), n_each, first)
+    assert total[group, 0, 0] == 5 and total.sum() == 10

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from fastsig_kernels.filters import prototype
 from fastsig_kernels.spectral_kurtosis import (
+    frame_correlation,
     keep,
     keep_nb,
     kurtosis,
     kurtosis_nb,
     kurtosis_thresholds,
+    least_frames,
 )
 from scipy import integrate, optimize, stats
 
@@ -374,3 +377,22 @@ def test_keep_refused():
     frozen.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
         keep(sk, 0.5, 1.5, out=frozen)
+
+
+@pytest.mark.parametrize("hop", [16, 24, 28, 32])
+def test_least_frames_is_the_fewest_that_thresholds_are_for(hop):
+    correlation = frame_correlation(prototype(32, 8, "hamming"), hop)
+    least = least_frames(correlation)
+    assert least >= 16
+    low, high = kurtosis_thresholds(least, 1.0, correlation=correlation)
+    assert low < 1 < high
+    with pytest.raises(ValueError, match="n_sum"):
+        kurtosis_thresholds(least - 1, 1.0, correlation=correlation)
+
+
+def test_least_frames_of_independent_powers_and_what_it_refuses():
+    assert least_frames(np.zeros(0)) == least_frames(np.zeros(5)) == 16
+    assert least_frames(np.full(4, 0.9)) > 40
+    for wrong in (np.zeros((2, 2)), np.zeros(2, "f4"), [0.5]):
+        with pytest.raises((TypeError, ValueError), match="correlation"):
+            least_frames(wrong)
