@@ -5,7 +5,9 @@ What is forgotten fails here by the name of the file that lacks it.
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 import re
 import tomllib
 from collections.abc import Iterator
@@ -24,6 +26,9 @@ from streams import MemorySpectra, header
 from test_option_tables import COMMANDS
 
 import fastsig as fs
+import fastsig.cli
+import fastsig.io
+import fastsig.stages
 from fastsig import registry
 from fastsig.chain import Chain
 from fastsig.cli import driver
@@ -31,6 +36,7 @@ from fastsig.cli.main import cli
 from fastsig.io.probe import Probe
 from fastsig.io.raw import NAME as RAW
 from fastsig.polarization import PolBasis
+from fastsig.stream import Stage
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 TESTS = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests").rglob("*.py"))
@@ -40,6 +46,8 @@ TESTS = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "test
 TESTED_WITH = {"mark4": "baseband_formats", "mark5b": "baseband_formats",
                "gsb": "baseband_formats"}
 
+#: Stages that are no verbs: parts of `baseline`, and what `select` makes of channels of voltages.
+HIDDEN = {"fits", "remaining", "removed", "selectchannels"}
 #: Classes of kernels whose objects others make.
 MADE_BY = {"ChannelizerScratch": ("Channelizer",), "SynthesizerScratch": ("Synthesizer",),
            "FFTPlan": ("fft_plan",)}
@@ -169,6 +177,38 @@ def test_tables_of_files_end_the_sections() -> None:
             assert (place.parent if "NAME" in name else place).exists(), name
 
 
+# What is there and listed nowhere
+
+
+def modules(package: ModuleType) -> Iterator[ModuleType]:
+    """Modules of a package, those in its folders too."""
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        yield importlib.import_module(found.name)
+
+
+def test_every_reader_is_a_format() -> None:
+    """A module with a name, `sniff` and `open` is one."""
+    readers = {module.NAME for module in modules(fastsig.io)
+               if {"NAME", "sniff", "open"} <= vars(module).keys()}
+    assert readers == set(registry.format_names()), "_FORMATS of fastsig/registry.py"
+
+
+def test_every_stage_with_a_name_is_a_verb() -> None:
+    """Several classes may have the name of one verb, which chooses among them."""
+    names = {made.name for module in modules(fastsig.stages) for made in vars(module).values()
+             if inspect.isclass(made) and issubclass(made, Stage) and made.name}
+    assert names - HIDDEN == set(registry.stages()), "_STAGES of fastsig/registry.py"
+
+
+def test_every_command_is_listed() -> None:
+    """A module of `fastsig.cli` with a command of its own name is one."""
+    found = {module.__name__.rpartition(".")[2]: module for module in modules(fastsig.cli)}
+    there = {name for name, module in found.items()
+             if isinstance(vars(module).get(name), click.Command)}
+    assert there == set(cli.list_commands(click.Context(cli))) - {"batch"}, (
+        "_COMMANDS of fastsig/cli/main.py")
+
+
 # The examples
 
 
@@ -292,7 +332,3 @@ def test_hostile_makers_of_the_format(format_example: ModuleType, tmp_path: Path
     assert verdict(case) == "read"
     found = [what for _, what, _ in damaged(case, 1, list(range(300)))]
     assert set(found) == {"read", "error"}, found
-
-
-def test_commands_are_those_of_the_command_line() -> None:
-    assert {name.split()[0] for name in COMMANDS} == set(cli.list_commands(click.Context(cli)))
