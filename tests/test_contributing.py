@@ -44,7 +44,7 @@ TESTS = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "test
 
 #: Formats whose tests stand in the file of others.
 TESTED_WITH = {"mark4": "baseband_formats", "mark5b": "baseband_formats",
-               "gsb": "baseband_formats"}
+               "gsb": "baseband_formats", "ecsv": "products"}
 
 #: Stages that are no verbs: parts of `baseline`, and what `select` makes of channels of voltages.
 HIDDEN = {"fits", "remaining", "removed", "selectchannels"}
@@ -81,8 +81,12 @@ def test_a_format_has_all_that_belongs_to_it(name: str) -> None:
     rows = in_backticks([cells[0] for cells in table_rows("docs/formats.md")])
     assert name in rows, f"docs/formats.md has no row whose first cell has `{name}`"
     assert name in (*FORMATS, *NO_MAKERS), f"tests/io/test_{name}.py has no HOSTILE"
-    test = ROOT / "tests" / "io" / f"test_{TESTED_WITH.get(name, name)}.py"
-    assert test in TESTS, f"there is no {test.name}"
+    test = f"test_{TESTED_WITH.get(name, name)}.py"
+    assert test in {path.name for path in TESTS}, f"there is no tests/io/{test}"
+    kinds = set(registry.kinds(registry.formats()[name]))
+    made = {kind for kind in MAKERS if name in MAKERS[kind]}
+    assert made <= kinds, f"KINDS of fastsig/io/{name}.py are {kinds}, HOSTILE has {made}"
+    assert name == "fbh5" or bool(kinds & set(registry.STREAMS)) == (name not in NO_MAKERS)
 
 
 def test_every_format_that_is_listed_is_there() -> None:
@@ -189,9 +193,9 @@ def modules(package: ModuleType) -> Iterator[ModuleType]:
 
 
 def test_every_reader_is_a_format() -> None:
-    """A module with a name, `sniff` and `open` is one."""
+    """A module with a name and `sniff` is one."""
     readers = {module.NAME for module in modules(fastsig.io)
-               if {"NAME", "sniff", "open"} <= vars(module).keys()}
+               if {"NAME", "sniff"} <= vars(module).keys()}
     assert readers == set(registry.format_names()), "_FORMATS of fastsig/registry.py"
 
 
@@ -235,7 +239,7 @@ def spectra(n: int = 100) -> MemorySpectra:
 
 
 def test_all_examples_are_tried() -> None:
-    marks = ("NAME = ", "HOSTILE = ", "class Scale", "class Largest", "def scale")
+    marks = ("NAME, KINDS = ", "HOSTILE = ", "class Scale", "class Largest", "def scale")
     assert len(examples()) == len(marks)
     assert all(sum(mark in text for text in examples()) == 1 for mark in marks)
 
@@ -289,7 +293,7 @@ def write(path: Path, data: np.ndarray, **changes: Any) -> Path:
 @pytest.fixture
 def format_example(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The format of the example, as a package of its own would add it."""
-    module = example("NAME = ")
+    module = example("NAME, KINDS = ")
     monkeypatch.setattr(registry, "plugins", lambda group: {"example": module})
     caches = (registry.formats, registry._format_plugins)
     for cache in caches:

@@ -30,8 +30,8 @@ from fastsig.io import describe, detect, raw
 N_FILE = 200  # of `change_bytes`; fuzz.py does as many as it is asked
 #: By format: what is special about a recording, and what makes it in a folder.
 Makers = dict[str, list[tuple[str, Callable[[Path], Any]]]]
-#: Formats without makers: of FBH5 `fuzz.outcomes` tries bytes, and a cube is no stream.
-NO_MAKERS = ("fbh5", "fits_cube")
+#: Formats without makers: of FBH5 `fuzz.outcomes` tries bytes; cubes and tables are no streams.
+NO_MAKERS = ("fbh5", "fits_cube", "ecsv")
 _TABLES = {"voltage": hostile_voltages.MAKERS, "spectra": hostile_spectra.MAKERS}
 
 
