@@ -10,14 +10,14 @@ import numpy as np
 
 from bench.data import MEGA
 from bench.timing import Case, Mark, Scale, Task
-from fastsig.calibration.cycle import DiodeCycle
-from fastsig.calibration.solution import DiodeSolution
-from fastsig.frequency import ChannelAxis
-from fastsig.header import Header
-from fastsig.polarization import PRODUCTS, PolBasis
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PRODUCTS, PolBasis
+from fastsig.axes.time import parse_time
+from fastsig.calibration.diode.cycle import DiodeCycle
+from fastsig.calibration.diode.solution import DiodeSolution
 from fastsig.stages.calibrate import Calibrate
 from fastsig.stream import Block, SpectrumStream, Sums
-from fastsig.time import parse_time
+from fastsig.stream.header import Header
 
 MULTIPLY = "np.multiply"
 _N_CHAN = 65536

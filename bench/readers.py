@@ -17,16 +17,16 @@ from bench import data, peers
 from bench.data import MEGA
 from bench.timing import Case, Mark, Scale, Task, Yardstick
 from bench.transforms import COPY
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import parse_time
+from fastsig.axes.validity import Spans, full
 from fastsig.chain import open_chain
-from fastsig.frequency import ChannelAxis
-from fastsig.header import Header
-from fastsig.io.fbh5_writer import FBH5Writer
-from fastsig.io.vdif import LEVELS
-from fastsig.polarization import PolBasis
+from fastsig.io.fbh5.writer import FBH5Writer
+from fastsig.io.vdif.reader import LEVELS
 from fastsig.run.products import write
 from fastsig.stream import VoltageStream
-from fastsig.time import parse_time
-from fastsig.validity import Spans, full
+from fastsig.stream.header import Header
 
 #: Copy of as many bytes from memory into a buffer that stays in the cache.
 CACHED = "np.copyto into the cache"

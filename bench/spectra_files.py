@@ -14,11 +14,11 @@ import numpy as np
 from bench import data, idioms, peers
 from bench.data import MEGA, N_CHAN
 from bench.timing import Call, Case, Mark, Scale, Task
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PRODUCTS, PolBasis
+from fastsig.axes.time import parse_time
 from fastsig.chain import open_chain
-from fastsig.frequency import ChannelAxis
-from fastsig.header import Header
-from fastsig.polarization import PRODUCTS, PolBasis
-from fastsig.time import parse_time
+from fastsig.stream.header import Header
 
 #: Names of yardsticks.
 ASTROPY, IN_PLACE = "astropy + NumPy", "astropy + NumPy, in place"
@@ -80,7 +80,7 @@ def _copied(n: int, out: np.ndarray) -> Call:
 
 def psrfits(scale: Scale) -> Task:
     """Rows of 128 spectra of two products with scales, offsets and weights."""
-    from fastsig.io.psrfits_writer import PsrfitsWriter
+    from fastsig.io.psrfits.writer import PsrfitsWriter
 
     n_block, n = 128, scale.pick(2**13, 2**8)
     path = recording(scale.folder / "s.fits", PsrfitsWriter, "AABB", n, n_block=n_block)
@@ -99,7 +99,7 @@ def psrfits(scale: Scale) -> Task:
 
 def filterbank(scale: Scale, descending: bool, whole: bool) -> Task:
     """One product, channels in either order: all at once, or 2^20 values."""
-    from fastsig.io.sigproc_writer import SigprocWriter
+    from fastsig.io.sigproc.writer import SigprocWriter
 
     n = scale.pick(2**14, 2**9)
     rows = n if whole else _AT_ONCE // N_CHAN

@@ -17,13 +17,13 @@ from bench import data, idioms, peers
 from bench.data import MEGA, N_CHAN, N_FFT, N_TAP
 from bench.timing import Case, Mark, Scale, Task, Yardstick
 from bench.transforms import COPY
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import parse_time
 from fastsig.chain import open_chain
-from fastsig.frequency import ChannelAxis
-from fastsig.header import Header
-from fastsig.io.native_writer import NativeWriter
-from fastsig.polarization import PolBasis
-from fastsig.stages._judging import Settings, judge
-from fastsig.time import parse_time
+from fastsig.io.native.writer import NativeWriter
+from fastsig.stages.flag_statistics import Settings, judge
+from fastsig.stream.header import Header
 
 _HEADER, _PAYLOAD = 32, 8000  # bytes of a VDIF frame
 _LEVELS = np.array([-3.3165, -1, 1, 3.3165], np.float32)

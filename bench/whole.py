@@ -21,7 +21,7 @@ from bench import machine
 from bench.data import MEGA, N_CHAN, N_TAP, Fused, InThreads
 from bench.timing import Scale, timed
 from fastsig.chain import open_chain
-from fastsig.io.native_writer import NativeWriter
+from fastsig.io.native.writer import NativeWriter
 
 WORKERS = 2
 N_INT = 122  # 1 ms at 1 GS/s

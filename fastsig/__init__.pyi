@@ -2,8 +2,8 @@ from fastsig import batch as batch
 from fastsig._version import __version__ as __version__
 from fastsig.chain import Chain as Chain
 from fastsig.chain import open_chain as open
-from fastsig.cube import Cube as Cube
-from fastsig.cube import open_cube as open_cube
+from fastsig.cubes.cube import Cube as Cube
+from fastsig.cubes.cube import open_cube as open_cube
 from fastsig.errors import DataError as DataError
 from fastsig.errors import FastsigError as FastsigError
 from fastsig.errors import FastsigWarning as FastsigWarning
@@ -11,12 +11,12 @@ from fastsig.errors import FormatError as FormatError
 from fastsig.errors import OutputError as OutputError
 from fastsig.errors import PlanError as PlanError
 from fastsig.errors import UsageError as UsageError
-from fastsig.header import Header as Header
-from fastsig.product import Data as Data
 from fastsig.products.info import info as info
-from fastsig.reductions.mapping import grid as grid
+from fastsig.reductions.mapping.gridding import grid as grid
 from fastsig.run.products import write_many as write_many
 from fastsig.stream import Block as Block
+from fastsig.stream.data import Data as Data
+from fastsig.stream.header import Header as Header
 
 __all__ = [
     "Block", "Chain", "Cube", "Data", "DataError", "FastsigError", "FastsigWarning", "FormatError",

@@ -19,14 +19,14 @@ import numpy as np
 from astropy.time import Time
 
 from fastsig import registry
+from fastsig.axes.time import elapsed, iso
+from fastsig.axes.units import exact
 from fastsig.errors import PlanError, UsageError
-from fastsig.io import describe, open_stream
-from fastsig.io.scan import Paths
-from fastsig.product import Data
+from fastsig.io.files.scan import Paths
+from fastsig.io.opening import describe, open_stream
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import Stream, VoltageStream
-from fastsig.time import elapsed, iso
-from fastsig.units import exact
+from fastsig.stream.data import Data
 
 if TYPE_CHECKING:
     import specutils

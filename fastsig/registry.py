@@ -33,19 +33,30 @@ _FORMATS: dict[str, tuple[str, ...]] = {
     "mark5b": (), "mark4": (), "gsb": (),
 }
 
+# Modules of formats that share a package with others; NAME.py or NAME/reader.py else.
+_MODULES = {
+    "fast_spectral": "fastsig.io.fast.spectral",
+    "fits_cube": "fastsig.io.fits.cube",
+    "lofar_tbb": "fastsig.io.lofar.tbb",
+    "lofar_bf": "fastsig.io.lofar.beam_formed",
+    "mark5b": "fastsig.io.tape.mark5b",
+    "mark4": "fastsig.io.tape.mark4",
+    "gsb": "fastsig.io.tape.gsb",
+}
+
 _WRITERS = {
-    "native": "fastsig.io.native_writer:NativeTarget",
-    "guppi": "fastsig.io.guppi_writer:GuppiWriter",
-    "dada": "fastsig.io.dada_writer:DadaWriter",
-    "vdif": "fastsig.io.vdif_writer:VdifWriter",
+    "native": "fastsig.io.native.writer:NativeTarget",
+    "guppi": "fastsig.io.guppi.writer:GuppiWriter",
+    "dada": "fastsig.io.dada.writer:DadaWriter",
+    "vdif": "fastsig.io.vdif.writer:VdifWriter",
 }
 
 _SPECTRA_WRITERS = {
-    "fbh5": "fastsig.io.fbh5_writer:FBH5Writer",
-    "sigproc": "fastsig.io.sigproc_writer:SigprocWriter",
-    "psrfits": "fastsig.io.psrfits_writer:PsrfitsWriter",
-    "presto": "fastsig.io.presto_writer:PrestoWriter",
-    "hifast": "fastsig.io.hifast_writer:HiFASTWriter",
+    "fbh5": "fastsig.io.fbh5.writer:FBH5Writer",
+    "sigproc": "fastsig.io.sigproc.writer:SigprocWriter",
+    "psrfits": "fastsig.io.psrfits.writer:PsrfitsWriter",
+    "presto": "fastsig.io.presto.writer:PrestoWriter",
+    "hifast": "fastsig.io.hifast.writer:HiFASTWriter",
 }
 
 # Verbs that are lazy: stages.
@@ -54,7 +65,7 @@ _STAGES = {
     "detect": "fastsig.stages.detect:Detect",
     "flag": "fastsig.stages.flag:Flag",
     "baseline": "fastsig.stages.baseline:Baseline",
-    "frame": "fastsig.stages.frame:Frame",
+    "frame": "fastsig.stages.velocity_frame:VelocityFrame",
     "integrate": "fastsig.stages.integrate:Integrate",
     "select": "fastsig.stages.select:Select",
     "calibrate": "fastsig.stages.calibrate:Calibrate",
@@ -65,8 +76,8 @@ _STAGES = {
 
 # Verbs that read: measurements, which give something else than a chain.
 _MEASUREMENTS = {
-    "measure_diode": "fastsig.reductions.calibrate:solve",
-    "on_off": "fastsig.reductions.on_off:on_off",
+    "measure_diode": "fastsig.reductions.diode.calibration:solve",
+    "on_off": "fastsig.reductions.switching.on_off:on_off",
     "flag_shares": "fastsig.run.flag_shares:flag_shares",
 }
 
@@ -100,7 +111,9 @@ def formats_for(container: str) -> Iterator[tuple[str, Any]]:
 
 
 def _format(name: str) -> Any:
-    return importlib.import_module(f"fastsig.io.{name}")
+    module = _MODULES.get(name, f"fastsig.io.{name}")
+    found = importlib.import_module(module)
+    return importlib.import_module(f"{module}.reader") if hasattr(found, "__path__") else found
 
 
 @cache

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from streams import MemorySpectra
 
-from fastsig.frequency import ChannelAxis
-from fastsig.header import Header
-from fastsig.polarization import PolBasis
-from fastsig.time import parse_time
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import parse_time
+from fastsig.stream.header import Header
 
 N_CHAN = 6
 

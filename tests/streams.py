@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from fastsig import validity
-from fastsig.frequency import ChannelAxis
-from fastsig.header import Header
-from fastsig.io._spectra import FileSpectra
-from fastsig.io.native_writer import NativeWriter
-from fastsig.polarization import PolBasis
+from fastsig.axes import validity
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import parse_time
+from fastsig.io.native.writer import NativeWriter
+from fastsig.io.spectra.segments import FileSpectra
 from fastsig.stream import VoltageStream
-from fastsig.time import parse_time
+from fastsig.stream.header import Header
 
 START = "2021-03-04T05:06:07.123456789"
 

@@ -176,7 +176,7 @@ def test_stokes_idioms_agree(rng):
 
 
 def test_flag_idiom_agrees(rng):
-    from fastsig.stages._judging import Settings, judge
+    from fastsig.stages.flag_statistics import Settings, judge
 
     x = (100 + rng.standard_normal((128, 512))).astype("float32")
     x[40, 100] += 12
@@ -191,8 +191,8 @@ def test_flag_idiom_agrees(rng):
 
 
 def test_psrfits_idioms_agree(tmp_path):
-    from fastsig.io import psrfits
-    from fastsig.io.psrfits_writer import PsrfitsWriter
+    from fastsig.io.psrfits import reader as psrfits
+    from fastsig.io.psrfits.writer import PsrfitsWriter
 
     path = spectra_files.recording(tmp_path / "s.fits", PsrfitsWriter, "AABB", 32, n_block=32)
     expected = psrfits.open(path).read_block(0, 32).data

@@ -14,8 +14,8 @@ from recordings import recorded
 from streams import MemoryVoltages, header, noise, write_native
 
 import fastsig as fs
-from fastsig.io import provenance
-from fastsig.time import elapsed, parse_time
+from fastsig.axes.time import elapsed, parse_time
+from fastsig.io.files import provenance
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +208,7 @@ def test_streams_can_be_walked_as_files(recording: Path) -> None:
 
 
 def test_the_diode_keeps_its_time_in_a_slice() -> None:
-    from fastsig.header import DiodeSchedule
+    from fastsig.axes.diode_schedule import DiodeSchedule
 
     schedule = DiodeSchedule(period_ticks=1000, on_ticks=400, first_tick=100)
     later = schedule.shifted(Fraction(3, 10**6))  # 750 ticks

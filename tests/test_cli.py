@@ -12,7 +12,7 @@ from cli import ONE_FORM, fastsig
 from streams import header, noise, write_native
 
 import fastsig as fs
-from fastsig.memory import parse_bytes
+from fastsig.work.memory import parse_bytes
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +189,7 @@ def test_the_first_compile_is_said_once(recording: Path, tmp_path: Path) -> None
 
 
 def test_internal_errors_are_told_apart(recording: Path) -> None:
-    before = "import fastsig.io; fastsig.io.describe = lambda *a, **k: 1 / 0\n"
+    before = "import fastsig.io.opening; fastsig.io.opening.describe = lambda *a, **k: 1 / 0\n"
     done = fastsig("info", recording, code=70, before=before)
     assert "internal error: ZeroDivisionError" in done.stderr and "--debug" in done.stderr
 
@@ -210,7 +210,7 @@ def test_memory_bounds_the_whole_process(tmp_path: Path) -> None:
              "--n-int", 8, "-j", 2, "--overwrite")
     told = """
 import atexit
-from fastsig.memory import peak_bytes
+from fastsig.work.memory import peak_bytes
 atexit.register(lambda: print(peak_bytes()))
 """
     fastsig(*words)  # so that no kernel is left to compile

@@ -27,15 +27,15 @@ from test_option_tables import COMMANDS
 
 import fastsig as fs
 import fastsig.cli
-import fastsig.io
+import fastsig.io.opening
 import fastsig.stages
 from fastsig import registry
+from fastsig.axes.polarization import PolBasis
 from fastsig.chain import Chain
 from fastsig.cli import driver
 from fastsig.cli.main import cli
 from fastsig.io.probe import Probe
-from fastsig.io.raw import NAME as RAW
-from fastsig.polarization import PolBasis
+from fastsig.io.raw.reader import NAME as RAW
 from fastsig.stream import Stage
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -14,8 +14,8 @@ from cli import command, environment, fastsig
 from streams import header, write_native
 
 import fastsig as fs
+from fastsig.axes.time import elapsed
 from fastsig.errors import DoubtWarning
-from fastsig.time import elapsed
 
 CHANNELLED = "frb_coarse_16MHz.*.raw"
 ORDINARY = "frb_carrier_16MHz.h5"
@@ -264,7 +264,7 @@ def test_ctrl_c_and_full_disk_leave_nothing(to: str, tmp_path: Path, rng: np.ran
     data = rng.integers(-99, 99, (400_000, 2, 2), np.int8)
     native = write_native(tmp_path / "n.h5", data, header(is_complex=True,
                                                          start="2026-01-02T00:00:00"))
-    stop = ("import fastsig.io.outputs as w, fastsig.io.native_writer as n, os, signal\n"
+    stop = ("import fastsig.io.files.outputs as w, fastsig.io.native.writer as n, os, signal\n"
             "def write(*a, **k): os.kill(os.getpid(), signal.SIGINT)\n"
             "w.OutputFiles.write = write; n.NativeWriter.append = write\n")
     done = fastsig("convert", native, "-o", "x.out", "--to", to, "--lossy", cwd=tmp_path, code=130,
@@ -272,7 +272,7 @@ def test_ctrl_c_and_full_disk_leave_nothing(to: str, tmp_path: Path, rng: np.ran
     assert "nothing was left half-written" in done.stderr
     full = ("import os, errno\n"
             "def full(*a): raise OSError(errno.ENOSPC, 'full')\n"
-            "import fastsig.io.outputs as w, fastsig.io.native_writer as n\n"
+            "import fastsig.io.files.outputs as w, fastsig.io.native.writer as n\n"
             "w.write_from = n.write_from = full\n")
     done = fastsig("convert", native, "-o", "x.out", "--to", to, "--lossy", cwd=tmp_path, code=4,
                    before=full)

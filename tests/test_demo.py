@@ -16,7 +16,7 @@ import pytest
 from cli import ROOT, fastsig
 
 import fastsig as fs
-from fastsig.time import elapsed, parse_time
+from fastsig.axes.time import elapsed, parse_time
 
 SAMPLE = ROOT / "data" / "samples" / "frb_carrier_16MHz.h5"
 

@@ -16,7 +16,8 @@ from cli import ROOT, fastsig
 
 import fastsig as fs
 from fastsig import plugins, registry
-from fastsig.io import detect, detect_files, open_stream, raw
+from fastsig.io.opening import detect, detect_files, open_stream
+from fastsig.io.raw import reader as raw
 from fastsig.products import convert, info, validate, view
 
 #: A format of a kind that fastsig knows nothing of, as a plug-in's module.

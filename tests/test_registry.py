@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastsig import registry
-from fastsig.io import detect
+from fastsig.io.opening import detect
 from fastsig.io.probe import Probe
 
 BEGINNINGS = {"hdf5": b"\x89HDF\r\n\x1a\n", "fits": b"SIMPLE  =", "ecsv": b"# %ECSV ", "other": b""}

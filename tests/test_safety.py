@@ -18,10 +18,10 @@ from streams import header, noise, write_native
 from waiting import wait_for_files
 
 import fastsig as fs
-from fastsig.io import detect
-from fastsig.io._leftovers import sweep
-from fastsig.io.safe import SafeOutput, check_output
-from fastsig.io.scan import scan_files
+from fastsig.io.files.leftovers import sweep
+from fastsig.io.files.safe import SafeOutput, check_output
+from fastsig.io.files.scan import scan_files
+from fastsig.io.opening import detect
 
 OPTIONS = ("--n-chan", 64, "--products", "IQUV", "--compression", "none", "-j", 2)
 

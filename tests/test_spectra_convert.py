@@ -16,13 +16,13 @@ from recordings import recorded
 from streams import header as voltages_header
 
 import fastsig as fs
-from fastsig.frequency import ChannelAxis
-from fastsig.header import Header
-from fastsig.io.fbh5_writer import FBH5Writer
-from fastsig.io.sigproc_writer import SigprocWriter
-from fastsig.polarization import PRODUCTS, PolBasis
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PRODUCTS, PolBasis
+from fastsig.axes.time import elapsed
+from fastsig.io.fbh5.writer import FBH5Writer
+from fastsig.io.sigproc.writer import SigprocWriter
 from fastsig.run.products import products
-from fastsig.time import elapsed
+from fastsig.stream.header import Header
 
 SHAPE = (300, 2, 24)
 
@@ -109,7 +109,7 @@ def test_losses_are_told_before_a_file_is_made(
     tmp_path: Path, change: dict[str, Any], name: str, message: str,
 ) -> None:
     if "diode" in change:
-        from fastsig.header import DiodeSchedule
+        from fastsig.axes.diode_schedule import DiodeSchedule
 
         change = {"diode": DiodeSchedule("low", 250_000_000, 1000, 500)}
     source = fs.open(product(tmp_path / "s.h5", values(), head(**change)))

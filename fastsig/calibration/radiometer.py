@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsig.header import FilterBank, Header
+from fastsig.stream.header import FilterBank, Header
 
 __all__ = ["effective_exposure", "inner_channels", "n_eff", "radiometer", "scatter",
            "switched_noise"]

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.calibration.cycle import scheduled
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.units import exact
+from fastsig.calibration.diode.cycle import scheduled
 from fastsig.errors import UsageError
-from fastsig.header import DiodeSchedule
-from fastsig.units import exact
 
 __all__ = ["diode_groups", "joined", "window_mhz"]
 

@@ -107,7 +107,7 @@ def _check_names(output: str, options: dict[str, Any]) -> None:
 
 
 def _check_outputs(output: str, options: dict[str, Any], inputs: list[str]) -> None:
-    from fastsig.io.safe import check_output
+    from fastsig.io.files.safe import check_output
 
     for name in (output, options["keep"], options["picture"]):
         if name:

@@ -66,8 +66,8 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
     """
     from fastsig.chain import open_chain
     from fastsig.errors import DoubtWarning
-    from fastsig.memory import parse_bytes
-    from fastsig.reductions.calibrate import calibrated, check, solve
+    from fastsig.reductions.diode.calibration import calibrated, check, solve
+    from fastsig.work.memory import parse_bytes
 
     rows = slice(common.parse_end(options["tstart"]), common.parse_end(options["tstop"]))
     band = slice(options["fstart"], options["fstop"])
@@ -102,9 +102,9 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
 
 def _check_names(stream: Any, output: str, options: dict[str, Any]) -> None:
     """Refuse names before anything is read."""
-    from fastsig.io.outputs import output_names
-    from fastsig.io.provenance import input_files
-    from fastsig.io.safe import check_output
+    from fastsig.io.files.outputs import output_names
+    from fastsig.io.files.provenance import input_files
+    from fastsig.io.files.safe import check_output
     from fastsig.view import check_picture
 
     inputs = input_files(stream)

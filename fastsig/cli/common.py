@@ -122,7 +122,7 @@ def parse_end(text: str | None) -> Any:
         return None
     import re
 
-    from fastsig.time import parse_time
+    from fastsig.axes.time import parse_time
 
     return parse_time(text) if re.match(r"\s*\d{4}-\d\d", text) else text
 

@@ -21,7 +21,7 @@ cube_options = common.options(
 
 def opened(path: str, options: dict[str, Any]) -> Any:
     """The cube of a path and options."""
-    from fastsig.cube import open_cube
+    from fastsig.cubes.cube import open_cube
 
     return open_cube(path, stokes=options["stokes"], rest=options["rest"],
                      convention=options["velo"], beam=options.get("beam"))

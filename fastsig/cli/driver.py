@@ -73,8 +73,8 @@ class Writing:
 
     def __init__(self, streams: Sequence[Any], outputs: Sequence[str], options: dict[str, Any], *,
                  sinks: Sequence[Any] = (), fused: bool = True, **formats: Any) -> None:
-        from fastsig.memory import parse_bytes
         from fastsig.run.products import plan_products, products
+        from fastsig.work.memory import parse_bytes
 
         self.options, self._sinks = options, list(sinks)
         self.memory = None if options["memory"] is None else parse_bytes(options["memory"])
@@ -118,8 +118,8 @@ def copy_stream(stream: Any, output: str, to: str | None, options: dict[str, Any
     `report` is given the results of `sinks`, and returns more for ``--json``. The results are
     returned; none of a dry run.
     """
-    from fastsig.memory import parse_bytes
     from fastsig.run.products import SINKS
+    from fastsig.work.memory import parse_bytes
 
     if options["verify"]:
         stream.verify()

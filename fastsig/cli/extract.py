@@ -69,9 +69,9 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @common.debug_option
 def extract(file: str, output: str, **options: Any) -> None:
     """Extract the spectrum of a place of the cube FILE, and fit its lines."""
-    from fastsig.io.safe import check_output
-    from fastsig.reductions.line_fit import hi_mass
-    from fastsig.view import check_picture, draw_place
+    from fastsig.io.files.safe import check_output
+    from fastsig.reductions.sources.line_fit import hi_mass
+    from fastsig.view import check_picture, draw_position
 
     _check(output, options)
     for name in filter(None, (output, options["picture"])):
@@ -90,7 +90,7 @@ def extract(file: str, output: str, **options: Any) -> None:
     mass = hi_mass(fit.flux, options["distance"]) if fit and options["distance"] else None
     spectrum.write(output, fit=fit, overwrite=options["overwrite"])
     if options["picture"]:
-        draw_place(spectrum, options["picture"], fit=_shown(fit), overwrite=options["overwrite"])
+        draw_position(spectrum, options["picture"], fit=_shown(fit), overwrite=options["overwrite"])
     _tell(spectrum, source, fit, mass, {**options, "output": output})
 
 
@@ -142,7 +142,7 @@ def _texts(spectrum: Any, source: Any, fit: Any, mass: Any) -> list[tuple[str, s
              ("noise", f"{noise:.4g} {spectrum.noise.unit} a channel, {spectrum.scatter:.3f} of "
               "what the weights give")]
     if source is not None:
-        from fastsig.reductions.line_fit import rounded
+        from fastsig.reductions.sources.line_fit import rounded
 
         found.append(("source", f"{rounded(source.flux.value, source.flux_error.value)} "
                       f"{source.flux.unit}, mean of {source.channels} channels"))

@@ -53,7 +53,7 @@ def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError
-    from fastsig.io.safe import check_output
+    from fastsig.io.files.safe import check_output
     from fastsig.run.flag_shares import ShareCounter
     from fastsig.view import check_picture, flag_pixels
 
@@ -104,7 +104,7 @@ def _report(stream: Any, shares: Any, before: float, options: dict[str, Any]) ->
 
 def _runs(full: Any, frequency: Any) -> list[str]:
     """Spans of neighbouring channels, as text."""
-    from fastsig.validity import from_mask
+    from fastsig.axes.validity import from_mask
 
     if frequency is None:
         return [f"channels {first} to {stop - 1}" for first, stop in from_mask(full)]

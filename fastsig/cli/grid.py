@@ -73,9 +73,9 @@ def grid(files: tuple[str, ...], output: str, **options: Any) -> None:
     The beam of the map is the telescope's and the kernel's together; in Jy/beam a point source
     peaks at its flux density.
     """
-    from fastsig.memory import parse_bytes
-    from fastsig.reductions._map_files import ClosedFile
-    from fastsig.reductions.mapping import Map
+    from fastsig.reductions.mapping.closed_files import ClosedFile
+    from fastsig.reductions.mapping.gridding import Map
+    from fastsig.work.memory import parse_bytes
 
     overrides = common.parse_overrides(options["overrides"])
     quiet = options["quiet"]

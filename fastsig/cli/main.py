@@ -110,8 +110,8 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _interrupted(how: str, code: int) -> int:
-    if "fastsig.io.safe" in sys.modules:  # else nothing was being written
-        sys.modules["fastsig.io.safe"].discard_unfinished()
+    if "fastsig.io.files.safe" in sys.modules:  # else nothing was being written
+        sys.modules["fastsig.io.files.safe"].discard_unfinished()
     click.echo(f"fastsig: {how}; nothing was left half-written", err=True)
     return code
 

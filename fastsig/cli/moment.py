@@ -24,7 +24,7 @@ from fastsig.cli import common, cubes
 @common.debug_option
 def moment(file: str, output: str, **options: Any) -> None:
     """Make a moment map of the cube FILE."""
-    from fastsig.io.safe import check_output
+    from fastsig.io.files.safe import check_output
 
     check_output(output, overwrite=options["overwrite"], inputs=[file])
     cube = cubes.opened(file, options)

@@ -56,8 +56,8 @@ def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: A
     native file's truth record. Times of pulsar and burst are those at the top of the band.
     """
     from fastsig import simulate as library
-    from fastsig.io.outputs import output_names
-    from fastsig.io.safe import check_output
+    from fastsig.io.files.outputs import output_names
+    from fastsig.io.files.safe import check_output
     from fastsig.run.voltage_file import voltage_format
 
     quiet = options["quiet"]
@@ -96,9 +96,9 @@ def _recording(options: dict[str, Any]) -> Any:
 def _write_as(recording: Any, output: str, overwrite: bool, workers: int | None,
               options: dict[str, Any]) -> list[str]:
     """Write in a format that is not the project's own; returns the names of the files."""
-    from fastsig.memory import parse_bytes
     from fastsig.run.products import write
     from fastsig.simulate import SimulatedVoltages
+    from fastsig.work.memory import parse_bytes
 
     size = None if options["file_size"] is None else parse_bytes(options["file_size"])
     stream = SimulatedVoltages(recording)

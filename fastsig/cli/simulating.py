@@ -89,7 +89,7 @@ def check_truth(path: str | None, output: str, overwrite: bool) -> None:
     if path is None:
         return
     from fastsig.errors import UsageError
-    from fastsig.io.safe import check_output
+    from fastsig.io.files.safe import check_output
 
     check_output(path, overwrite=overwrite)
     start, _, end = output.partition("{file}")
@@ -113,7 +113,7 @@ def finish(recording: Any, names: list[str], options: dict[str, Any], overwrite:
 def _write_truth(recording: Any, path: str, overwrite: bool) -> None:
     import json
 
-    from fastsig.io.safe import SafeOutput
+    from fastsig.io.files.safe import SafeOutput
 
     text = json.dumps(recording.truth, indent=1, sort_keys=True) + "\n"
     with SafeOutput(path, overwrite=overwrite) as output:

@@ -85,8 +85,8 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Channelise, detect and integrate the voltages of one scan, in FILE or several."""
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError
-    from fastsig.io.outputs import output_names
-    from fastsig.io.safe import check_output
+    from fastsig.io.files.outputs import output_names
+    from fastsig.io.files.safe import check_output
 
     outputs = _outputs(output, options["n_chan"])
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
@@ -118,7 +118,7 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
 
 def _check_floor(memory: int | None) -> None:
     from fastsig.errors import PlanError
-    from fastsig.memory import peak_bytes
+    from fastsig.work.memory import peak_bytes
 
     if memory is not None and memory < peak_bytes():
         raise PlanError(f"--memory {memory / 1e6:.0f}MB is below the floor of this plan: its "

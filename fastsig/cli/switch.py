@@ -109,8 +109,8 @@ def switch(files: tuple[str, ...], output: str, **options: Any) -> None:
 
     FILE is an SDFITS file; with --mode onoff spectra of one scan, in FILE or several.
     """
-    from fastsig.io.safe import check_output
-    from fastsig.reductions.spectrum import average, record, write
+    from fastsig.io.files.safe import check_output
+    from fastsig.reductions.switching.spectrum import average, record, write
     from fastsig.view import check_picture, draw_switched
 
     check_output(output, overwrite=options["overwrite"], inputs=files)
@@ -134,7 +134,7 @@ def switch(files: tuple[str, ...], output: str, **options: Any) -> None:
 
 def _of_table(files: tuple[str, ...], options: dict[str, Any]) -> Any:
     """Rows of a scan of an SDFITS file."""
-    from fastsig.reductions import switched
+    from fastsig.reductions.switching import scans as switched
 
     mode = options["mode"]
     if len(files) > 1:
@@ -152,9 +152,9 @@ def _of_table(files: tuple[str, ...], options: dict[str, Any]) -> Any:
 
 def _of_stream(files: tuple[str, ...], options: dict[str, Any]) -> Any:
     """Cycles of a stream of spectra."""
+    from fastsig.axes.diode_schedule import DiodeSchedule
     from fastsig.chain import open_chain
-    from fastsig.header import DiodeSchedule
-    from fastsig.reductions.on_off import on_off
+    from fastsig.reductions.switching.on_off import on_off
 
     _refuse("onoff", options, _OF_TABLES)
     if options["period"] is None:

@@ -41,7 +41,7 @@ def view(files: tuple[str, ...], output: str, **options: Any) -> None:
 
 
 def _page_bytes(output: str, text: str | None) -> int | None:
-    from fastsig.memory import parse_bytes
+    from fastsig.work.memory import parse_bytes
 
     if text is not None and not output.lower().endswith(".html"):
         raise click.UsageError(f"--page-size {text}: {output} is no page; allowed: with .html")

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from fastsig.errors import FormatError
-from fastsig.io._containers import ECSV, FITS, HDF5
+from fastsig.io.files.containers import ECSV, FITS, HDF5
 
 __all__ = ["Probe"]
 
@@ -61,7 +61,7 @@ class Probe:
     @cached_property
     def root(self) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Attributes and member names of an HDF5 file's root group."""
-        from fastsig.io._hdf5 import cards_of, open_file, reading
+        from fastsig.io.hdf5.opening import cards_of, open_file, reading
 
         with open_file(self.path) as file, reading(self.path, "its root group"):
             return cards_of(file.attrs), tuple(file)

@@ -6,9 +6,9 @@ from typing import Any
 
 from fastsig.chain import Chain, open_chain
 from fastsig.errors import UsageError
-from fastsig.io.outputs import output_names
-from fastsig.io.safe import check_name
-from fastsig.io.scan import Paths
+from fastsig.io.files.outputs import output_names
+from fastsig.io.files.safe import check_name
+from fastsig.io.files.scan import Paths
 from fastsig.run.products import SINKS
 
 __all__ = ["HANDLERS", "convertible"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from fastsig.errors import FastsigError, FormatError, InputError
-from fastsig.io import Detected
+from fastsig.io.opening import Detected
 
 __all__ = ["failure", "handler_of"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from fastsig.io import Detected, describe, detect_files, open_detected
-from fastsig.io.scan import Paths
+from fastsig.axes.time import DUBIOUS_YEAR
+from fastsig.io.files.scan import Paths
+from fastsig.io.opening import Detected, describe, detect_files, open_detected
 from fastsig.products.handlers import handler_of
-from fastsig.time import DUBIOUS_YEAR
 
 __all__ = ["HANDLERS", "info"]
 

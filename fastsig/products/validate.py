@@ -7,8 +7,8 @@ import warnings
 from typing import Any
 
 from fastsig.errors import DoubtWarning, FastsigWarning, InputError
-from fastsig.io import Detected, detect_files, open_detected
-from fastsig.io.scan import Paths
+from fastsig.io.files.scan import Paths
+from fastsig.io.opening import Detected, detect_files, open_detected
 from fastsig.products.handlers import handler_of
 
 __all__ = ["HANDLERS", "validate", "verify"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from fastsig.errors import FormatError, UsageError
-from fastsig.io import Detected, detect_files
-from fastsig.io.safe import check_output
-from fastsig.io.scan import Paths
+from fastsig.io.files.safe import check_output
+from fastsig.io.files.scan import Paths
+from fastsig.io.opening import Detected, detect_files
 from fastsig.products.handlers import handler_of
 
 __all__ = ["HANDLERS", "TABLES", "Wanted", "draw_file"]
@@ -117,7 +117,7 @@ def _stream(detected: Detected, output: str, wanted: Wanted, overwrite: bool) ->
 
 def _cube(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> None:
     """A cube of maps: a page of all of it, or a picture."""
-    from fastsig.cube import open_cube
+    from fastsig.cubes.cube import open_cube
     from fastsig.view import draw_cube, write_page
 
     wanted.refuse(("tstart", "tstop"), "a cube of maps, which has no times")
@@ -162,11 +162,11 @@ def _by_format(detected: Detected, output: str, wanted: Wanted, overwrite: bool)
 
 
 def _place(path: str, output: str, overwrite: bool) -> None:
-    from fastsig.reductions.place import PlaceSpectrum
-    from fastsig.view import draw_place
+    from fastsig.reductions.sources.position import PositionSpectrum
+    from fastsig.view import draw_position
 
-    spectrum, fit = PlaceSpectrum.read_with_fit(path)
-    draw_place(spectrum, output, fit=fit, overwrite=overwrite)
+    spectrum, fit = PositionSpectrum.read_with_fit(path)
+    draw_position(spectrum, output, fit=fit, overwrite=overwrite)
 
 
 class _Table(NamedTuple):

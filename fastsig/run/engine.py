@@ -23,9 +23,9 @@ from fastsig.run.keeping import keepers
 from fastsig.run.lanes import Lane, Unit, describe_unit, sharing
 from fastsig.run.long_rows import RowFeed
 from fastsig.run.plan import Plan, plan
-from fastsig.scheduler import run as run_tasks
-from fastsig.signals import held
 from fastsig.stream import Block, Sink
+from fastsig.work.scheduler import run as run_tasks
+from fastsig.work.signals import held
 
 __all__ = ["Progress", "execute", "run"]
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from math import lcm
 
 from fastsig.errors import PlanError, UsageError
-from fastsig.memory import resident_bytes
 from fastsig.run.chains import roots
 from fastsig.run.fitting import Need, unit_rows
 from fastsig.run.fusing import fuse, narrowed
 from fastsig.run.keeping import Kept, keepers, kept, unified
 from fastsig.run.lanes import Lane
 from fastsig.stream import Sink, Stage, Stream, VoltageStream
-from fastsig.threads import processors
+from fastsig.work.memory import resident_bytes
+from fastsig.work.threads import processors
 
 __all__ = ["Node", "Plan", "plan"]
 

@@ -13,10 +13,10 @@ from typing import Any, Self
 
 from fastsig import registry
 from fastsig.errors import OutputError, PlanError, UsageError
-from fastsig.io.outputs import check_file_bytes, output_names
-from fastsig.io.provenance import input_files, provenance
-from fastsig.io.safe import check_name, check_output
-from fastsig.io.spectra_writing import Sizes, SpectraWriter
+from fastsig.io.files.outputs import check_file_bytes, output_names
+from fastsig.io.files.provenance import input_files, provenance
+from fastsig.io.files.safe import check_name, check_output
+from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.run.surveys import SpectraSurvey, Surveyed
 from fastsig.stages.select import SelectSpectra
 from fastsig.stream import Block, Sink, SpectrumStream, Stream
@@ -256,7 +256,7 @@ def _options(name: str, stream: SpectrumStream, n_bits: int, scale: float, file_
         if scale != 1 or not (exact or n_bits == 32):  # then values are rounded
             options["scale"] = 1 / scale
     if name == "psrfits" and file_bytes is not None:
-        from fastsig.io.psrfits_writer import row_bytes
+        from fastsig.io.psrfits.writer import row_bytes
 
         options["file_rows"] = max(1, file_bytes // row_bytes(stream.shape, n_bits))
     if name == "hifast":

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsig import validity
+from fastsig.axes import validity
+from fastsig.axes.validity import Spans
 from fastsig.stream import Block, Codes, Sink, SpectrumStream, VoltageStream
-from fastsig.validity import Spans
 
 __all__ = ["SpectraSurvey", "Surveyed", "ValidSpans"]
 

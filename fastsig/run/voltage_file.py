@@ -8,14 +8,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from fastsig import registry
+from fastsig.axes.validity import Spans
 from fastsig.errors import PlanError, UsageError
-from fastsig.io.outputs import check_file_bytes, output_names
-from fastsig.io.provenance import input_files, voltage_provenance
-from fastsig.io.safe import check_name, check_output
-from fastsig.io.writing import Recording, VoltageWriter
+from fastsig.io.files.outputs import check_file_bytes, output_names
+from fastsig.io.files.provenance import input_files, voltage_provenance
+from fastsig.io.files.safe import check_name, check_output
+from fastsig.io.voltages.writing import Recording, VoltageWriter
 from fastsig.run.surveys import ValidSpans
 from fastsig.stream import Block, Sink, Stream, VoltageStream
-from fastsig.validity import Spans
 
 __all__ = ["VoltageFile", "voltage_format"]
 

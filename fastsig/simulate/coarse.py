@@ -11,16 +11,16 @@ import numpy as np
 from fastsig_kernels.packing import quantize
 from numpy.typing import NDArray
 
-from fastsig import validity
+from fastsig.axes import validity
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.validity import Spans
 from fastsig.errors import UsageError
-from fastsig.frequency import ChannelAxis
 from fastsig.simulate import bank
 from fastsig.simulate import components as parts
 from fastsig.simulate.bank import N_TAP
 from fastsig.simulate.engine import FastVoltage, Made, check_range, in_order, kept_spans
 from fastsig.simulate.truth import decimal, rounded
 from fastsig.simulate.values import scalar, whole
-from fastsig.validity import Spans
 
 __all__ = ["PACKET_BYTES", "CoarseVoltage"]
 

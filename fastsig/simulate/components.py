@@ -16,7 +16,7 @@ from typing import Any
 
 import astropy.units as u
 
-from fastsig.constants import HI_REST_HZ, SPEED_OF_LIGHT
+from fastsig.axes.constants import HI_REST_HZ, SPEED_OF_LIGHT
 from fastsig.errors import UsageError
 from fastsig.simulate.values import scalar, settle, value_field, whole
 

@@ -14,19 +14,20 @@ from fastsig_kernels.noise import uniform
 from fastsig_kernels.packing import quantize
 from numpy.typing import NDArray
 
-from fastsig import validity
-from fastsig.constants import DISPERSION_CONSTANT
+from fastsig.axes import validity
+from fastsig.axes.constants import DISPERSION_CONSTANT
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.time import parse_time
+from fastsig.axes.validity import Spans
 from fastsig.errors import UsageError
-from fastsig.frequency import ChannelAxis
-from fastsig.header import DiodeSchedule, Header
 from fastsig.simulate import components as parts
 from fastsig.simulate import layers, truth
 from fastsig.simulate.checks import MAX_BANDWIDTH, band_of, check_band, positive, seed_of
 from fastsig.simulate.dispersed import DispersedLayer
 from fastsig.simulate.filters import BANDPASSES, Band
 from fastsig.simulate.values import scalar
-from fastsig.time import parse_time
-from fastsig.validity import Spans
+from fastsig.stream.header import Header
 
 __all__ = ["FastVoltage", "Made", "check_range", "in_order", "kept_spans"]
 

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.frequency import Sideband
+from fastsig.axes.frequency import Sideband
 
 __all__ = ["BANDPASSES", "Band", "bandpass", "box", "chirp", "coherency_factor", "gaussian"]
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from fastsig.axes.time import iso
 from fastsig.errors import UsageError
-from fastsig.io._positioned import write_from
-from fastsig.io.safe import SafeOutput
+from fastsig.io.files.positioned import write_from
+from fastsig.io.files.safe import SafeOutput
 from fastsig.simulate.track import Track
-from fastsig.time import iso
 
 __all__ = ["COLUMNS", "SHEET", "ky_name", "ky_rows", "write_ky"]
 

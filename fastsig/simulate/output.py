@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from fastsig import validity
-from fastsig.io.native_writer import NativeWriter
-from fastsig.signals import check, held
+from fastsig.axes import validity
+from fastsig.io.native.writer import NativeWriter
 from fastsig.simulate.coarse import CoarseVoltage
 from fastsig.simulate.engine import FastVoltage
 from fastsig.simulate.values import whole
-from fastsig.threads import processors
+from fastsig.work.signals import check, held
+from fastsig.work.threads import processors
 
 __all__ = ["Report", "fast_voltage", "write"]
 

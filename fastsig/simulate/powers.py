@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.frequency import ChannelAxis
-from fastsig.header import DiodeSchedule
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.frequency import ChannelAxis
 from fastsig.simulate import components as parts
 from fastsig.simulate import envelopes, filters, receiver
 from fastsig.simulate.dispersed import dispersion_delay, stokes

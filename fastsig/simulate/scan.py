@@ -12,6 +12,7 @@ import astropy.units as u
 from astropy.coordinates import SkyCoord
 from astropy.time import Time
 
+from fastsig.axes.time import parse_time
 from fastsig.errors import UsageError
 from fastsig.simulate import scan_truth
 from fastsig.simulate.beams import N_BEAM
@@ -23,7 +24,6 @@ from fastsig.simulate.spectra import FastSpectra
 from fastsig.simulate.spectra_output import INTEGRATION, spectral
 from fastsig.simulate.track import Horizon, Track
 from fastsig.simulate.values import scalar
-from fastsig.time import parse_time
 
 __all__ = ["FastScan", "beam_numbers"]
 

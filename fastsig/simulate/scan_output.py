@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from fastsig.errors import OutputError
-from fastsig.io._positioned import write_from
-from fastsig.io.safe import SafeOutput, check_output
+from fastsig.io.files.positioned import write_from
+from fastsig.io.files.safe import SafeOutput, check_output
 from fastsig.simulate.ky import ky_name, ky_rows, write_ky
 from fastsig.simulate.scan import FastScan
 from fastsig.simulate.spectra_output import file_name, write_psrfits, write_spectral

@@ -10,12 +10,12 @@ from astropy.coordinates import SkyCoord
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from fastsig.axes.time import iso
 from fastsig.simulate import beams, receiver
 from fastsig.simulate import sky as skies
 from fastsig.simulate.scene import told
 from fastsig.simulate.track import Track
 from fastsig.simulate.truth import decimal, fields_of, rounded
-from fastsig.time import iso
 
 __all__ = ["record"]
 

@@ -19,7 +19,7 @@ from astropy.coordinates import FK4, SkyCoord
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from fastsig.constants import HI_REST_HZ, SPEED_OF_LIGHT
+from fastsig.axes.constants import HI_REST_HZ, SPEED_OF_LIGHT
 from fastsig.simulate import beams, sky
 from fastsig.simulate import components as parts
 from fastsig.simulate.track import Horizon, Moving, Track, offline

@@ -16,7 +16,7 @@ import numpy as np
 from astropy.coordinates import Angle
 from numpy.typing import NDArray
 
-from fastsig.constants import HI_REST_HZ, SPEED_OF_LIGHT
+from fastsig.axes.constants import HI_REST_HZ, SPEED_OF_LIGHT
 from fastsig.errors import UsageError
 from fastsig.simulate.values import settle, value_field
 

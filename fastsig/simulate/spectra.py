@@ -12,11 +12,12 @@ from astropy.time import Time
 from fastsig_kernels.noise import gamma, gaussian, uniform
 from numpy.typing import NDArray
 
-from fastsig.constants import DISPERSION_CONSTANT
+from fastsig.axes.constants import DISPERSION_CONSTANT
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PRODUCTS, PolBasis
+from fastsig.axes.time import parse_time
 from fastsig.errors import UsageError
-from fastsig.frequency import ChannelAxis
-from fastsig.header import DiodeSchedule, Header
-from fastsig.polarization import PRODUCTS, PolBasis
 from fastsig.simulate import components as parts
 from fastsig.simulate import receiver, spectra_truth
 from fastsig.simulate.checks import MAX_BANDWIDTH, band_of, check_band, positive, seed_of
@@ -24,7 +25,7 @@ from fastsig.simulate.engine import check_range, in_order
 from fastsig.simulate.filters import BANDPASSES, coherency_factor
 from fastsig.simulate.powers import Powers
 from fastsig.simulate.values import scalar, whole
-from fastsig.time import parse_time
+from fastsig.stream.header import Header
 
 __all__ = ["FastSpectra", "MadeSpectra"]
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from fastsig.errors import UsageError
-from fastsig.header import Header
-from fastsig.io.fast_spectral import F_WIDTH, MODES
-from fastsig.io.fast_spectral_writer import FastSpectralWriter
-from fastsig.io.psrfits_writer import PsrfitsWriter
-from fastsig.signals import check, held
+from fastsig.io.fast.spectral import F_WIDTH, MODES
+from fastsig.io.fast.spectral_writer import FastSpectralWriter
+from fastsig.io.psrfits.writer import PsrfitsWriter
 from fastsig.simulate.spectra import FastSpectra, MadeSpectra
 from fastsig.simulate.values import whole
-from fastsig.threads import processors
+from fastsig.stream.header import Header
+from fastsig.work.signals import check, held
+from fastsig.work.threads import processors
 
 __all__ = ["OBSERVING", "file_name", "spectral", "write_psrfits", "write_spectral"]
 

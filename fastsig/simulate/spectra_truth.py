@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from fastsig.frequency import ChannelAxis
-from fastsig.header import DiodeSchedule
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.frequency import ChannelAxis
 from fastsig.simulate import components as parts
 from fastsig.simulate.filters import Band
 from fastsig.simulate.truth import (

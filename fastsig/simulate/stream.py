@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig import validity
-from fastsig.io._spectra import FileSpectra
-from fastsig.recorded import Recorded
+from fastsig.axes import validity
+from fastsig.axes.validity import Spans
+from fastsig.io.spectra.segments import FileSpectra
 from fastsig.simulate.coarse import CoarseVoltage
 from fastsig.simulate.engine import FastVoltage
 from fastsig.simulate.spectra import FastSpectra
 from fastsig.stream import VoltageStream
-from fastsig.validity import Spans
+from fastsig.stream.raw_voltages import IntegerPairs
 
 __all__ = ["SimulatedSpectra", "SimulatedVoltages"]
 
@@ -57,7 +57,7 @@ class SimulatedVoltages(VoltageStream):
 
     def as_recorded(self) -> VoltageStream:
         """Complex samples as pairs of integers."""
-        return Recorded(self, np.int8) if self.header.is_complex else self
+        return IntegerPairs(self, np.int8) if self.header.is_complex else self
 
     def _read_recorded(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         data, valid = self.recording.generate(start, n)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from fastsig.constants import SPEED_OF_LIGHT
-from fastsig.header import DiodeSchedule
+from fastsig.axes.constants import SPEED_OF_LIGHT
+from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.simulate import components as parts
 from fastsig.simulate import filters
 from fastsig.simulate.dispersed import dispersion_delay, stokes

@@ -8,7 +8,7 @@ from dataclasses import field
 from fractions import Fraction
 from typing import Any, TypeVar
 
-from fastsig import units
+from fastsig.axes import units
 from fastsig.errors import UsageError
 
 __all__ = ["from_text", "scalar", "settle", "value_field", "whole"]

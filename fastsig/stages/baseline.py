@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.units import exact, whole
 from fastsig.calibration.lines import inside
 from fastsig.calibration.methods import Method, Rows, method_of
 from fastsig.calibration.windows import diode_groups, window_mhz
 from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
-from fastsig.units import exact, whole
 
 __all__ = ["Baseline", "Removed"]
 

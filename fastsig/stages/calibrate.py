@@ -9,11 +9,11 @@ import numpy as np
 from fastsig_kernels import apply_gain
 from numpy.typing import NDArray
 
-from fastsig.calibration.cycle import classify, on_share
-from fastsig.calibration.solution import DiodeSolution
+from fastsig.axes.units import exact
+from fastsig.calibration.diode.cycle import classify, on_share
+from fastsig.calibration.diode.solution import DiodeSolution
 from fastsig.errors import PlanError, UsageError
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
-from fastsig.units import exact
 
 __all__ = ["Calibrate"]
 

@@ -10,14 +10,14 @@ import numpy as np
 from fastsig_kernels import Channelizer, cumulative_energy, frame_correlation, frame_energy
 from numpy.typing import NDArray
 
-from fastsig import validity
+from fastsig.axes import validity
+from fastsig.axes.frequency import channelized_axis
+from fastsig.axes.time import sample_time
+from fastsig.axes.validity import Spans
 from fastsig.errors import PlanError, UsageError
-from fastsig.frequency import channelized_axis
-from fastsig.header import FilterBank
 from fastsig.stages.select import SelectChannels
 from fastsig.stream import Block, FrameStage, FrameStream, Scratch, Stream, VoltageStream
-from fastsig.time import sample_time
-from fastsig.validity import Spans
+from fastsig.stream.header import FilterBank
 
 __all__ = ["Channelize"]
 

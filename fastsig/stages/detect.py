@@ -18,8 +18,8 @@ from fastsig_kernels import (
 )
 from numpy.typing import NDArray
 
+from fastsig.axes.polarization import product_names
 from fastsig.errors import PlanError, UsageError
-from fastsig.polarization import product_names
 from fastsig.stages.select import SelectSpectra
 from fastsig.stream import FrameStream, SpectraStage, SpectrumStream, Stream, Sums
 

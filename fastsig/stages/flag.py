@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig import interference
-from fastsig.calibration.cycle import scheduled
+from fastsig.axes import interference
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.interference import Interval
+from fastsig.axes.units import exact, whole
+from fastsig.calibration.diode.cycle import scheduled
 from fastsig.errors import PlanError, UsageError
-from fastsig.header import DiodeSchedule
-from fastsig.interference import Interval
-from fastsig.stages._judging import Settings, judge
+from fastsig.stages.flag_statistics import Settings, judge
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream, Sums
-from fastsig.units import exact, whole
 
 __all__ = ["EDGE", "OFF", "ON", "Flag", "diode_states"]
 
@@ -56,7 +56,8 @@ class Flag(SpectraStage):
     source : SpectrumStream
         Spectra.
     bands : str or sequence, optional
-        What to flag whatever it looks like: tables of `fastsig.interference.BANDS` and intervals.
+        What to flag whatever it looks like: tables of `fastsig.axes.interference.BANDS` and
+        intervals.
     clip : float or None
         Largest deviation of a sample, in standard deviations; None or 0 for any.
     sum_threshold : float or None

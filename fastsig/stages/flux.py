@@ -10,10 +10,10 @@ import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.units import quantity
 from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 from fastsig.telescopes.receiver import Receiver
-from fastsig.units import quantity
 
 __all__ = ["Flux"]
 

@@ -9,9 +9,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.units import exact, whole
 from fastsig.errors import PlanError, UsageError
 from fastsig.stream import SpectraStage, SpectrumStream, Stream, Sums
-from fastsig.units import exact, whole
 
 __all__ = ["SEGMENT", "Integrate"]
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import PlanError, UsageError
-from fastsig.pointing import BeamPositions, CabinTrack, Refraction, mid_times
 from fastsig.stream import PassedSpectra, SpectrumStream, Stream, Sums
+from fastsig.telescopes.pointing import BeamPositions, CabinTrack, Refraction, mid_times
 
 __all__ = ["Locate"]
 
@@ -30,7 +30,7 @@ class Locate(PassedSpectra):
     source : SpectrumStream
         Spectra of one beam.
     track : CabinTrack
-        Of `fastsig.io.ky.read`.
+        Of `fastsig.io.fast.ky.read`.
     beam : int, optional
         By default the header's.
     refraction : Refraction, optional

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig import validity
+from fastsig.axes import validity
+from fastsig.axes.validity import Spans
 from fastsig.errors import PlanError, UsageError
 from fastsig.stream import (
     Block,
@@ -20,7 +21,6 @@ from fastsig.stream import (
     VoltageStage,
     VoltageStream,
 )
-from fastsig.validity import Spans
 
 __all__ = ["Select", "SelectSpectra", "SelectVoltages"]
 

@@ -9,7 +9,7 @@ from fastsig_kernels import Layout
 from fastsig_kernels import Spectrometer as Kernel
 from numpy.typing import NDArray
 
-from fastsig import validity
+from fastsig.axes import validity
 from fastsig.stages.channelize import Channelize
 from fastsig.stages.detect import Detect
 from fastsig.stream import Block, Scratch, SpectrumStream, Stream, Sums, VoltageStream

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.polarization import PRODUCTS
+from fastsig.axes.units import quantity
 from fastsig.calibration.stokes import MuellerTable, apply_mueller, rotate, stokes
 from fastsig.errors import PlanError, UsageError
-from fastsig.polarization import PRODUCTS
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
-from fastsig.units import quantity
 
 __all__ = ["Stokes"]
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig import validity
+from fastsig.axes import validity
+from fastsig.axes.time import elapsed
 from fastsig.errors import PlanError, UsageError
 from fastsig.stream.base import Block, Stream, stream_of
 from fastsig.stream.spectra import SpectrumStream
 from fastsig.stream.voltages import VoltageStream
-from fastsig.time import elapsed
 
 __all__ = ["Aligned"]
 

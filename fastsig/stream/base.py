@@ -13,10 +13,10 @@ from astropy import units as u
 from astropy.time import Time
 from numpy.typing import DTypeLike, NDArray
 
+from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import sample_time
 from fastsig.errors import UsageError
-from fastsig.header import Header
-from fastsig.polarization import PolBasis
-from fastsig.time import sample_time
+from fastsig.stream.header import Header
 
 __all__ = ["ENDLESS", "Block", "Stream", "stream_of"]
 

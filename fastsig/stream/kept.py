@@ -15,14 +15,14 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig import validity
+from fastsig.axes import validity
+from fastsig.axes.validity import Spans
 from fastsig.errors import PlanError
 from fastsig.stream.base import Block, Stream
 from fastsig.stream.frames import FrameStream
 from fastsig.stream.spectra import SpectrumStream, Sums
 from fastsig.stream.stage import FrameStage, PassedSpectra, SameSamples, Stage
 from fastsig.stream.voltages import VoltageStream
-from fastsig.validity import Spans
 
 __all__ = ["Kept", "Pages", "keep"]
 

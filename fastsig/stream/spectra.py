@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastsig.errors import PlanError
-from fastsig.header import Header
 from fastsig.stream.base import Block, Stream, stream_of
+from fastsig.stream.header import Header
 
 __all__ = ["Codes", "SpectrumStream", "Sums", "means", "spectra_of", "sums"]
 

@@ -16,13 +16,13 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastsig.axes.validity import Spans
 from fastsig.errors import PlanError
-from fastsig.header import Header
 from fastsig.stream.base import Block, Stream
 from fastsig.stream.frames import FrameStream
+from fastsig.stream.header import Header
 from fastsig.stream.spectra import Codes, SpectrumStream
 from fastsig.stream.voltages import VoltageStream
-from fastsig.validity import Spans
 
 __all__ = ["FrameStage", "PassedSpectra", "SameSamples", "SpectraStage", "Stage", "VoltageStage"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig import validity
+from fastsig.axes import validity
+from fastsig.axes.validity import Spans
 from fastsig.stream.base import Block, Stream
-from fastsig.validity import Spans
 
 __all__ = ["VoltageStream"]
 

@@ -17,9 +17,9 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 
+from fastsig.axes.units import quantity
 from fastsig.errors import FastsigWarning, UsageError
 from fastsig.telescopes.receiver import Outside, read_table
-from fastsig.units import quantity
 
 __all__ = ["Calibrator", "flux", "get", "names"]
 

@@ -14,9 +14,9 @@ import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.units import quantity, whole
 from fastsig.errors import UsageError
-from fastsig.header import DiodeSchedule
-from fastsig.units import quantity, whole
 
 __all__ = ["TICK", "DiodeMode", "Outside", "Receiver", "read_table"]
 

@@ -19,8 +19,8 @@ import numpy as np
 from astropy.time import Time
 from numpy.typing import NDArray
 
+from fastsig.axes.frequency import ChannelAxis
 from fastsig.errors import FormatError, UsageError
-from fastsig.frequency import ChannelAxis
 
 __all__ = ["TcalSet", "TcalTable", "masked", "read"]
 

@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastsig.errors import PlanError, UsageError
-from fastsig.io._positioned import write_from
-from fastsig.io.provenance import input_files
-from fastsig.io.safe import SafeOutput, check_output
+from fastsig.io.files.positioned import write_from
+from fastsig.io.files.provenance import input_files
+from fastsig.io.files.safe import SafeOutput, check_output
 from fastsig.stream import Block, Sink, SpectrumStream, Stream, VoltageStream, spectra_of, stream_of
-from fastsig.view._spectra import draw_spectra, pixels
-from fastsig.view._voltages import draw_voltages
+from fastsig.view.spectra import draw_spectra, pixels
+from fastsig.view.voltages import draw_voltages
 from fastsig.view.waterfalls import Cells
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from fastsig.cube import Cube
-    from fastsig.reductions.calibrate import Found
-    from fastsig.reductions.place import PlaceSpectrum
+    from fastsig.cubes.cube import Cube
+    from fastsig.reductions.diode.calibration import DiodeMeasurement
+    from fastsig.reductions.sources.position import PositionSpectrum
     from fastsig.stages.baseline import Baseline, Fits
 
 __all__ = ["baseline_rows", "check_picture", "draw", "draw_baseline", "draw_calibration",
-           "draw_cube", "draw_flags", "draw_made", "draw_place", "draw_switched", "flag_pixels",
+           "draw_cube", "draw_flags", "draw_made", "draw_position", "draw_switched", "flag_pixels",
            "write_page"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
@@ -148,7 +148,7 @@ def draw_baseline(
     UsageError
         Where the product or the path's ending is unknown, or nothing is valid.
     """
-    from fastsig.view._baseline import draw_removal
+    from fastsig.view.baseline import draw_removal
 
     stage = getattr(stage, "stream", stage)
     return _drawn(lambda: draw_removal(stage, product, tsys, rows), stage, path, overwrite,
@@ -163,31 +163,31 @@ def baseline_rows(fits: Fits) -> Sink:
     fits : Fits
         The source of both results of `Baseline.kept`.
     """
-    from fastsig.view._baseline import MiddleRows
+    from fastsig.view.baseline import MiddleRows
 
     return MiddleRows(fits)
 
 
 def draw_calibration(
-    found: Found, stream: Stream, path: str | os.PathLike[str] | None = None, *,
+    found: DiodeMeasurement, stream: Stream, path: str | os.PathLike[str] | None = None, *,
     overwrite: bool = True,
 ) -> Figure:
     """Draw what a scan tells of its noise diode: gains, its spectrum, temperatures, scatter.
 
     Parameters
     ----------
-    found : Found
-        Of `fastsig.reductions.calibrate.solve`.
+    found : DiodeMeasurement
+        Of `fastsig.reductions.diode.calibration.solve`.
     stream : SpectrumStream
         What it was made from.
     path, overwrite
         As of `draw`.
     """
-    from fastsig.view._calibration import draw_found
-    from fastsig.view._common import title
+    from fastsig.view.calibration import draw_measurement
+    from fastsig.view.figures import title
 
     stream = stream_of(stream)
-    return _drawn(lambda: draw_found(found, title(stream)), stream, path, overwrite,
+    return _drawn(lambda: draw_measurement(found, title(stream)), stream, path, overwrite,
                   input_files(stream))
 
 
@@ -211,7 +211,7 @@ def draw_flags(
     UsageError
         Where the product or the path's ending is unknown.
     """
-    from fastsig.view._flags import draw_before_after
+    from fastsig.view.flags import draw_before_after
 
     before, after = spectra_of(before), spectra_of(after)
     return _drawn(lambda: draw_before_after(before, after, product, seen), after, path, overwrite,
@@ -247,7 +247,7 @@ def draw_switched(
     notes : sequence of str
         Lines below the title.
     """
-    from fastsig.view._switched import draw_mean
+    from fastsig.view.switched import draw_mean
 
     mean, rows = spectra_of(mean), spectra_of(rows)
     return _drawn(lambda: draw_mean(mean, rows, notes), mean, path, overwrite,
@@ -283,28 +283,28 @@ def draw_cube(
         Where an option or the path's ending is unknown, or what is drawn cannot be made of the
         cube.
     """
-    from fastsig.io.fits_cube import info
-    from fastsig.view._cube import draw_maps
+    from fastsig.io.fits.cube import info
+    from fastsig.view.cube import draw_maps
 
     return _drawn(lambda: draw_maps(cube, what, at=at, frange=frange, rest=rest),
                   lambda: info(cube.path), path, overwrite, cube.file.files)
 
 
-def draw_place(
-    spectrum: PlaceSpectrum, path: str | os.PathLike[str] | None = None, *,
+def draw_position(
+    spectrum: PositionSpectrum, path: str | os.PathLike[str] | None = None, *,
     fit: Mapping[str, Any] | None = None, overwrite: bool = True,
 ) -> Figure:
     """Draw the spectrum of a place within its noise, with its fit and what is left of it.
 
     Parameters
     ----------
-    spectrum : PlaceSpectrum
+    spectrum : PositionSpectrum
     fit : mapping, optional
-        As `fastsig.reductions.place.PlaceSpectrum.read_with_fit` gives it.
+        As `fastsig.reductions.sources.position.PositionSpectrum.read_with_fit` gives it.
     path, overwrite
         As of `draw`.
     """
-    from fastsig.view._place import draw_spectrum, facts
+    from fastsig.view.position import draw_spectrum, facts
 
     return _drawn(lambda: draw_spectrum(spectrum, fit or {}), lambda: facts(spectrum, fit or {}),
                   path, overwrite, [spectrum.path] if os.path.exists(spectrum.path) else [])

@@ -23,7 +23,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:3])
 LOOP = """
 import json, os, sys, time
 from fastsig.batch.engines import worker
-from fastsig import threads
+from fastsig.work import threads
 threads.limit_processors(1)
 worker._load(["cut"])
 from fastsig.cli.main import run

@@ -23,7 +23,7 @@ SPECTRA = {"command": "spectra", "n_chan": [256, 1024], "n_int": 16, "products":
 RUN = """
 import sys
 from fastsig.batch.recipe.vocabulary import vocabulary
-from fastsig.memory import peak_bytes
+from fastsig.work.memory import peak_bytes
 vocabulary(sys.argv[1]).command.main(sys.argv[2:], standalone_mode=False)
 print(peak_bytes())
 """

@@ -19,6 +19,8 @@ from browser import Opened
 from cli import fastsig
 from streams import MemorySpectra, header
 
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PolBasis
 from fastsig.batch.api import Recipe
 from fastsig.batch.ledger.journal import Ledger
 from fastsig.batch.ledger.records import Record
@@ -29,8 +31,6 @@ from fastsig.batch.report.thumbnails import Thumbnails, thumbnail
 from fastsig.batch.tasks.model import Task
 from fastsig.chain import Chain
 from fastsig.errors import OutputError
-from fastsig.frequency import ChannelAxis
-from fastsig.polarization import PolBasis
 
 HOSTILE = "</script><img src=x onerror=document.body.dataset.hacked=1>'\"&"
 RECIPE = """version = 1

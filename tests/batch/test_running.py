@@ -24,7 +24,7 @@ from fastsig.batch.running.choosing import Choice
 from fastsig.batch.running.run import run, setup_of
 from fastsig.batch.running.watcher import Watcher
 from fastsig.errors import UsageError
-from fastsig.threads import processors
+from fastsig.work.threads import processors
 
 
 @pytest.fixture(autouse=True)
@@ -143,8 +143,8 @@ def test_processes_times_threads_is_never_above_the_processors(
 
 
 def test_threads_of_a_worker_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastsig import threads
     from fastsig.batch.engines.environment import environment
+    from fastsig.work import threads
 
     monkeypatch.setattr(threads, "_most", None)
     there = processors()

@@ -5,9 +5,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from fastsig.calibration.diode import find_cycle
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.calibration.diode.search import find_cycle
 from fastsig.errors import DataError, DoubtWarning
-from fastsig.header import DiodeSchedule
 from fastsig.simulate import Diode, FastSpectra
 
 SIGMA = 0.01

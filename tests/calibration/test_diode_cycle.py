@@ -5,9 +5,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from fastsig.calibration.cycle import DiodeCycle, classify, cycle_number, on_share, scheduled
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.calibration.diode.cycle import DiodeCycle, classify, cycle_number, on_share, scheduled
 from fastsig.errors import UsageError
-from fastsig.header import DiodeSchedule
 
 PULSAR = DiodeCycle(Fraction("0.201326592"), Fraction("0.100663296"), Fraction("0.05"))
 

@@ -3,12 +3,7 @@
 import numpy as np
 import pytest
 
-from fastsig.calibration.gain import (
-    antenna_temperature,
-    combine,
-    fit_diode,
-    on_minus_off,
-)
+from fastsig.calibration.diode.gain import antenna_temperature, combine, fit_diode, on_minus_off
 from fastsig.errors import DataError, UsageError
 
 N_CHAN, WIDTH = 256, 0.25e6  # 64 MHz

@@ -25,7 +25,8 @@ from hostile_text import TEXT, other_overrides
 
 from fastsig import registry
 from fastsig.errors import FastsigError, InputError, UsageError
-from fastsig.io import describe, detect, raw
+from fastsig.io.opening import describe, detect
+from fastsig.io.raw import reader as raw
 
 N_FILE = 200  # of `change_bytes`; fuzz.py does as many as it is asked
 #: By format: what is special about a recording, and what makes it in a folder.

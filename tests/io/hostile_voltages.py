@@ -23,7 +23,7 @@ def _every(n: int, step: int, size: int) -> list[tuple[int, int]]:
 def _native(home: Path, n_bits: int, **kind: Any) -> Any:
     from streams import header, write_native
 
-    from fastsig.header import DiodeSchedule
+    from fastsig.axes.diode_schedule import DiodeSchedule
 
     rng = np.random.default_rng(1)
     head = header(10**6, n_bits=n_bits, **kind).replace(diode=DiodeSchedule(100, 50))

@@ -21,8 +21,8 @@ from astropy.time import Time
 from recordings import recorded
 
 import fastsig as fs
+from fastsig.axes.time import elapsed, iso
 from fastsig.errors import FormatError, UsageError
-from fastsig.time import elapsed, iso
 
 pytest.importorskip("baseband")
 from baseband import dada, guppi, mark4, mark5b, vdif

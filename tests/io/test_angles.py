@@ -9,7 +9,7 @@ from astropy.coordinates import Angle
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fastsig.io._cards import Cards
+from fastsig.io.files.cards import Cards
 
 WHOLE = st.integers(0, 400).flatmap(lambda n: st.sampled_from([str(n), f"{n:02d}", f"{n:03d}"]))
 PART = st.integers(0, 61).flatmap(lambda n: st.sampled_from([str(n), f"{n:02d}"]))

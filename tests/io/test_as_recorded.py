@@ -11,8 +11,8 @@ from recordings import recorded
 from streams import MemoryVoltages, header
 
 import fastsig as fs
-from fastsig import validity
-from fastsig.io import vdif
+from fastsig.axes import validity
+from fastsig.io.vdif import reader as vdif
 from fastsig.run.products import write
 from fastsig.stages.spectrometer import Spectrometer
 

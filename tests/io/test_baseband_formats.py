@@ -22,11 +22,12 @@ from hostile import change_bytes
 from recordings import recorded
 
 import fastsig as fs
+from fastsig.axes.time import iso
 from fastsig.errors import DataError, FastsigWarning, FormatError, UsageError
-from fastsig.io import detect, gsb, mark4, mark5b
-from fastsig.io._segments import RawFiles
+from fastsig.io.opening import detect
 from fastsig.io.probe import Probe
-from fastsig.time import iso
+from fastsig.io.tape import gsb, mark4, mark5b
+from fastsig.io.voltages.segments import RawFiles
 
 pytest.importorskip("baseband")
 from baseband import data as shipped
@@ -739,7 +740,7 @@ def test_without_baseband(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
             raise ModuleNotFoundError("No module named 'baseband'")
         return real(module, *args)
 
-    monkeypatch.setattr("fastsig.io._baseband.importlib.import_module", missing)
+    monkeypatch.setattr("fastsig.io.tape.decoding.importlib.import_module", missing)
     with pytest.raises(FormatError, match=r'pip install "fastsig\[baseband\]"') as caught:
         fs.open(getattr(shipped, name))
     assert str(caught.value).startswith(getattr(shipped, name))
@@ -748,6 +749,6 @@ def test_without_baseband(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_formats_are_known_without_baseband() -> None:
     paths = [shipped.SAMPLE_MARK4, shipped.SAMPLE_MARK5B, shipped.SAMPLE_GSB_PHASED_HEADER]
     code = ("import sys; sys.modules['baseband'] = None\n"
-            "from fastsig.io import detect\n"
+            "from fastsig.io.opening import detect\n"
             f"assert [detect(p)[0] for p in {paths}] == ['mark4', 'mark5b', 'gsb']")
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -14,12 +14,12 @@ from cli import fastsig
 from streams import header, lose_packets, noise, write_native
 
 import fastsig as fs
-from fastsig import validity
+from fastsig.axes import validity
+from fastsig.axes.polarization import PolBasis
 from fastsig.chain import spectra
-from fastsig.io import _codes
-from fastsig.io.fbh5_writer import FBH5Writer
-from fastsig.io.sizes import chunks_of, estimate_bytes, writer_bytes
-from fastsig.polarization import PolBasis
+from fastsig.io.fbh5 import codes as fbh5_codes
+from fastsig.io.fbh5.sizes import chunks_of, estimate_bytes, writer_bytes
+from fastsig.io.fbh5.writer import FBH5Writer
 from fastsig.run import fitting
 
 N_CHAN = 32
@@ -46,7 +46,7 @@ def chain_of(folder: Path, **options: object) -> fs.Chain:
 def test_values_are_restored(folder: Path) -> None:
     found, expected = (fs.open(folder / name) for name in ("codes.h5", "float.h5"))
     block, exact = found.read(), expected.read()
-    assert found.shape[0] > 4 * _codes.segment_rows(found.shape)
+    assert found.shape[0] > 4 * fbh5_codes.segment_rows(found.shape)
     np.testing.assert_array_equal(block.weight, exact.weight)
     assert block.values.dtype == np.float32
     np.testing.assert_array_equal(np.isnan(block.values), np.isnan(exact.values))
@@ -131,7 +131,7 @@ def test_shapes(
         for start in range(0, shape[0], 7):
             writer.append(data[start : start + 7], weight[start : start + 7])
     values = fs.open(path).read().values
-    segment = _codes.segment_rows(shape)
+    segment = fbh5_codes.segment_rows(shape)
     for first in range(0, shape[0], segment):
         part = slice(first, first + segment)
         half = data[part].std(axis=0, dtype=float) / 22  # half a step

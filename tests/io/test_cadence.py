@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from test_vdif import codes, write
 
 import fastsig as fs
-from fastsig import validity
-from fastsig.io import _framed, _positioned
-from fastsig.io._cadence import Cadence, Columns, Places, cadence
+from fastsig.axes import validity
+from fastsig.io.files import positioned
+from fastsig.io.voltages import framed
+from fastsig.io.voltages.cadence import Cadence, Columns, Places, cadence
 
 N_TIME, RATE, N_FRAME = 64, 64 * 1000, 300
 N_DAMAGED = int(os.environ.get("FASTSIG_DAMAGED", "40"))  # thousands on request
@@ -26,15 +27,15 @@ N_DAMAGED = int(os.environ.get("FASTSIG_DAMAGED", "40"))  # thousands on request
 def met(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each block, of frames of any length, whether all of them were as expected."""
     found: list[bool] = []
-    scatter = _framed.FramedVoltages._scatter
+    scatter = framed.FramedVoltages._scatter
 
     def spy(*args: Any) -> bool:
         found.append(scatter(*args))
         return found[-1]
 
-    monkeypatch.setattr(_framed, "_SCATTERED_BYTES", 1)
-    monkeypatch.setattr(_framed, "_READ_BYTES", 2**15)
-    monkeypatch.setattr(_framed.FramedVoltages, "_scatter", spy)
+    monkeypatch.setattr(framed, "_SCATTERED_BYTES", 1)
+    monkeypatch.setattr(framed, "_READ_BYTES", 2**15)
+    monkeypatch.setattr(framed.FramedVoltages, "_scatter", spy)
     return found
 
 
@@ -56,7 +57,7 @@ def read(path: Path, step: int, **overrides: Any) -> list[tuple[np.ndarray, tupl
 def check(path: Path, step: int, met: list[bool], **overrides: Any) -> None:
     """The same with and without; `met` is told of the former alone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_positioned, "_preadv", lambda: None)
+        patch.setattr(positioned, "_preadv", lambda: None)
         careful = read(path, step, **overrides)
     assert not any(met)
     met.clear()

@@ -19,10 +19,10 @@ import pytest
 from writers import NONSENSE
 
 import fastsig as fs
+from fastsig.axes.time import elapsed, time_from_unix
 from fastsig.errors import DataError, FastsigError, FastsigWarning, FormatError, UsageError
-from fastsig.io import chime
+from fastsig.io.chime import reader as chime
 from fastsig.io.probe import Probe
-from fastsig.time import elapsed, time_from_unix
 
 RATE = 390625
 ZERO = 1545436800  # Unix time at which the counter was 0

@@ -12,10 +12,10 @@ from hostile import change_bytes
 from recordings import recorded
 
 import fastsig as fs
+from fastsig.axes.time import iso
 from fastsig.errors import FastsigWarning, FormatError, UsageError
-from fastsig.io import dada
+from fastsig.io.dada import reader as dada
 from fastsig.io.probe import Probe
-from fastsig.time import iso
 
 CARDS: dict[str, Any] = {
     "HDR_VERSION": 1.0, "HDR_SIZE": 4096, "TELESCOPE": "FAST", "SOURCE": "B0000+00",

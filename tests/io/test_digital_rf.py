@@ -23,11 +23,11 @@ from writers import (
     write_digital_rf,
 )
 
+from fastsig.axes.time import iso
+from fastsig.axes.validity import count, from_mask
 from fastsig.errors import DataError, FastsigError, FastsigWarning, FormatError, UsageError
-from fastsig.io import digital_rf
+from fastsig.io.digital_rf import reader as digital_rf
 from fastsig.io.probe import Probe
-from fastsig.time import iso
-from fastsig.validity import count, from_mask
 
 START = 1_400_000_000 * 1000  # of a channel at 1 kHz
 

@@ -12,10 +12,10 @@ from hostile import change_bytes
 from recordings import recorded
 
 import fastsig as fs
+from fastsig.axes.time import iso
 from fastsig.errors import FastsigWarning, FormatError, UsageError
-from fastsig.io import drx
+from fastsig.io.drx import reader as drx
 from fastsig.io.probe import Probe
-from fastsig.time import iso
 
 N_TIME, DECIMATION, CLOCK = 4096, 10, 196_000_000
 START = 1_750_000_000 * CLOCK + 12345  # ticks since 1970

@@ -15,11 +15,11 @@ from astropy.time import Time
 from hostile import change_bytes
 
 import fastsig as fs
+from fastsig.axes.time import elapsed, iso, sample_time, time_from_mjd
 from fastsig.errors import FastsigError, FastsigWarning, FormatError, UsageError
-from fastsig.io import fast_spectral
-from fastsig.io._clock import FAST_STEPS, fit, seconds_of
+from fastsig.io.fast import spectral
 from fastsig.io.probe import Probe
-from fastsig.time import elapsed, iso, sample_time, time_from_mjd
+from fastsig.io.spectra.row_clock import FAST_STEPS, fit, seconds_of
 
 N_CHAN = 32
 STEP = Fraction("1.00663296")
@@ -382,7 +382,7 @@ def test_headers_with_changed_bytes(tmp_path: Path) -> None:
         begin = file[1].fileinfo()["datLoc"]
     # Cards of the table, and the columns of the first row before DATA.
     change_bytes(raw, tmp_path / "x.fits", lambda rng: int(rng.integers(2880, begin + 200)),
-                 lambda name: fast_spectral.open(name))
+                 lambda name: spectral.open(name))
 
 
 @pytest.mark.parametrize("exposure", [1e-300, 1e300, -1.0, np.inf, 5e-324])
@@ -402,11 +402,11 @@ def test_hostile_times(tmp_path: Path, exposure: float, time: float) -> None:
 
 def test_sniffing(tmp_path: Path) -> None:
     path = write(tmp_path / "noname", spectra(2))
-    assert fast_spectral.sniff(Probe(path))
+    assert spectral.sniff(Probe(path))
     assert fs.info(path)["format"] == "fast_spectral"
     other = tmp_path / "image.fits"
     fits.PrimaryHDU(np.zeros((3, 3))).writeto(other)
-    assert not fast_spectral.sniff(Probe(other))
+    assert not spectral.sniff(Probe(other))
 
 
 def test_products_round_trip(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ from astropy.io import fits
 from astropy.time import Time
 
 import fastsig as fs
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PRODUCTS, PolBasis
+from fastsig.axes.time import time_from_mjd
 from fastsig.errors import OutputError, PlanError, UsageError
-from fastsig.frequency import ChannelAxis
-from fastsig.header import Header
-from fastsig.io.fast_spectral import F_WIDTH
-from fastsig.io.fast_spectral_writer import FastSpectralWriter
-from fastsig.polarization import PRODUCTS, PolBasis
-from fastsig.time import time_from_mjd
+from fastsig.io.fast.spectral import F_WIDTH
+from fastsig.io.fast.spectral_writer import FastSpectralWriter
+from fastsig.stream.header import Header
 
 N_CHAN = 24
 STEP = Fraction("0.50331648")
@@ -110,7 +110,7 @@ def test_leap_second(tmp_path: Path) -> None:
 
 
 def test_one_file_is_what_2_gib_hold() -> None:
-    from fastsig.io.fast_spectral_writer import FILE_BYTES
+    from fastsig.io.fast.spectral_writer import FILE_BYTES
 
     assert [FILE_BYTES // (16 * n) for n in (2**16, 2**20)] == [2048, 128]
 

@@ -17,12 +17,12 @@ from recordings import recorded
 from streams import header, lose_packets, noise, write_native
 
 import fastsig as fs
-from fastsig.io import fbh5
-from fastsig.io.fbh5_writer import FBH5Writer
-from fastsig.io.sizes import chunk_shape, estimate_bytes
-from fastsig.polarization import PolBasis
+from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import elapsed
+from fastsig.io.fbh5 import reader as fbh5
+from fastsig.io.fbh5.sizes import chunk_shape, estimate_bytes
+from fastsig.io.fbh5.writer import FBH5Writer
 from fastsig.stages.integrate import Integrate
-from fastsig.time import elapsed
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +280,7 @@ def test_flipped_bytes_outside_the_payload(product: Path, rng: np.random.Generat
 
 
 def test_sniffing(product: Path, tmp_path: Path) -> None:
-    from fastsig.io import detect
+    from fastsig.io.opening import detect
 
     assert detect(product)[0] == "fbh5" and detect(product.parent / "v.h5")[0] == "native"
     assert fbh5.NAME == "fbh5"

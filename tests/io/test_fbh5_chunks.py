@@ -18,14 +18,14 @@ import pytest
 from streams import header
 
 import fastsig as fs
-from fastsig import threads
-from fastsig.io import _chunk_writer, _direct_rows
-from fastsig.io._chunk_writer import RowsWriter
-from fastsig.io._chunks import open_rows
-from fastsig.io._direct_rows import DirectRows
-from fastsig.io.fbh5_writer import FBH5Writer
-from fastsig.io.sizes import packed_ahead, writer_bytes
-from fastsig.polarization import PolBasis
+from fastsig.axes.polarization import PolBasis
+from fastsig.io.fbh5.sizes import packed_ahead, writer_bytes
+from fastsig.io.fbh5.writer import FBH5Writer
+from fastsig.io.hdf5 import chunk_writer, direct_rows
+from fastsig.io.hdf5.chunk_writer import RowsWriter
+from fastsig.io.hdf5.chunks import open_rows
+from fastsig.io.hdf5.direct_rows import DirectRows
+from fastsig.work import threads
 
 PACKED = dict(hdf5plugin.Bitshuffle())
 SHAPE = (100, 2, 1500)
@@ -214,8 +214,8 @@ def test_small_files_do_not_wait_for_kernels(tmp_path: Path, monkeypatch: pytest
                                               ) -> None:
     data = numbers("f4")
     path = written(tmp_path / "x.h5", data, chunks=(16, 2, 1500), **PACKED)
-    monkeypatch.delitem(sys.modules, _direct_rows._KERNELS)
-    monkeypatch.setattr(_direct_rows, "_PAYS", 2 * data.nbytes)
+    monkeypatch.delitem(sys.modules, direct_rows._KERNELS)
+    monkeypatch.setattr(direct_rows, "_PAYS", 2 * data.nbytes)
     calls: list[int] = []
     real = DirectRows._put
     monkeypatch.setattr(DirectRows, "_put",
@@ -268,7 +268,7 @@ Write = Callable[..., Path]
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Write spectra, some at a time, packed here however few they are."""
-    monkeypatch.setattr(_chunk_writer, "_PAYS", 0)
+    monkeypatch.setattr(chunk_writer, "_PAYS", 0)
 
     def make(data: np.ndarray, weight: np.ndarray, step: int, name: str = "a.h5",
              **options: Any) -> Path:

@@ -12,7 +12,7 @@ from astropy.io import fits
 from recordings import recorded
 
 from fastsig.errors import DataError, FastsigWarning, FormatError
-from fastsig.io._fits import read_column, tables
+from fastsig.io.fits.layout import read_column, tables
 
 
 def mixed(path: Path) -> Path:

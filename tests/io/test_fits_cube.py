@@ -16,8 +16,9 @@ from cubes_made import HI, C, axis, header, write
 
 import fastsig as fs
 from fastsig.errors import DataError, DoubtWarning, FastsigError, FastsigWarning
-from fastsig.io import detect, fits_cube
-from fastsig.io.cube_writer import CubeWriter
+from fastsig.io.fits import cube as fits_cube
+from fastsig.io.fits.cube_writer import CubeWriter
+from fastsig.io.opening import detect
 from fastsig.io.probe import Probe
 from fastsig.products.validate import verify
 

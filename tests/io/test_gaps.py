@@ -19,9 +19,9 @@ from streams import MemoryVoltages, header, write_native
 from writers import complex_int, write_digital_rf
 
 import fastsig as fs
-from fastsig import validity
+from fastsig.axes import validity
+from fastsig.axes.time import elapsed, parse_time
 from fastsig.run.products import write
-from fastsig.time import elapsed, parse_time
 
 N, RATE = 25_600, 1_000_000
 IMPULSE = 20_117  # no frame's first or last sample

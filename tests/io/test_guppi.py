@@ -15,12 +15,13 @@ from hostile import change_bytes
 from recordings import recorded
 
 import fastsig as fs
+from fastsig.axes.time import iso
 from fastsig.errors import FastsigWarning, FormatError, UsageError
-from fastsig.io import _guppi_blocks, guppi
-from fastsig.io._positioned import read_into
+from fastsig.io.files.positioned import read_into
+from fastsig.io.files.scan import scan_files
+from fastsig.io.guppi import blocks as guppi_blocks
+from fastsig.io.guppi import reader as guppi
 from fastsig.io.probe import Probe
-from fastsig.io.scan import scan_files
-from fastsig.time import iso
 
 N_CHAN, N_POL, N_TIME = 4, 2, 64  # of a block
 RATE = Fraction(25 * 10**6, 8)
@@ -166,8 +167,8 @@ def test_headers_that_differ(tmp_path: Path) -> None:
 def test_few_headers_are_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.raw", voltages(50 * N_TIME))
     parsed: list[bytes] = []
-    cards_80 = _guppi_blocks.cards_80
-    monkeypatch.setattr(_guppi_blocks, "cards_80",
+    cards_80 = guppi_blocks.cards_80
+    monkeypatch.setattr(guppi_blocks, "cards_80",
                         lambda raw, *rest: parsed.append(raw) or cards_80(raw, *rest))
     assert opened(path).shape[0] == 50 * N_TIME and len(parsed) == 1
 
@@ -287,7 +288,7 @@ def test_channels_that_are_chosen_are_read_alone(tmp_path: Path, n_bits: int, wi
     part = whole[20:200, 1:3]
     expected = whole.stream.read_block(20, 180)
     read = []
-    monkeypatch.setattr("fastsig.io._segments.read_into", lambda descriptor, out, *rest: (
+    monkeypatch.setattr("fastsig.io.voltages.segments.read_into", lambda descriptor, out, *rest: (
         read.append(out.nbytes), read_into(descriptor, out, *rest)))
     found = part.stream.read_block(0, 180)
     np.testing.assert_array_equal(found.data, expected.data[:, :, 1:3])

@@ -18,14 +18,15 @@ import pytest
 from waiting import wait_for
 
 import fastsig as fs
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PRODUCTS, PolBasis
+from fastsig.axes.time import elapsed, iso, time_from_mjd
 from fastsig.errors import DataError, FastsigWarning, FormatError, PlanError, UsageError
-from fastsig.frequency import ChannelAxis
-from fastsig.header import DiodeSchedule, Header
-from fastsig.io import hifast
-from fastsig.io.hifast_writer import HiFASTWriter
+from fastsig.io.hifast import reader as hifast
+from fastsig.io.hifast.writer import HiFASTWriter
 from fastsig.io.probe import Probe
-from fastsig.polarization import PRODUCTS, PolBasis
-from fastsig.time import elapsed, iso, time_from_mjd
+from fastsig.stream.header import Header
 
 N_ROW, N_CHAN = 20, 24
 STEP = Fraction("0.50331648")
@@ -316,7 +317,7 @@ sys.path[:0] = {sys.path!r}
 from pathlib import Path
 import numpy as np
 import hostile
-from fastsig.io import hifast
+from fastsig.io.hifast import reader as hifast
 hostile.N_FILE = 50
 places = np.load("places.npy")
 hostile.change_bytes(Path("x.hdf5").read_bytes(), Path("y.hdf5"),
@@ -480,9 +481,9 @@ import os, resource, signal, sys
 sys.path[:0] = {sys.path!r}
 import numpy as np
 from test_hifast import header
-from fastsig.io.hifast_writer import HiFASTWriter
+from fastsig.io.hifast.writer import HiFASTWriter
 from fastsig.errors import OutputError
-import fastsig.io.safe as safe
+import fastsig.io.files.safe as safe
 safe.os.posix_fallocate = lambda *_: None  # a file system that cannot reserve
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))

@@ -23,9 +23,9 @@ from fuzz import mutations
 from hostile import VOLTAGES, Case, cases, format_of
 
 from fastsig import registry
+from fastsig.axes.time import elapsed
 from fastsig.errors import FastsigError, FastsigWarning, FormatError, UsageError
-from fastsig.io import vdif
-from fastsig.time import elapsed
+from fastsig.io.vdif import reader as vdif
 
 BASEBAND = ("mark4", "mark5b", "gsb")
 

@@ -19,8 +19,8 @@ from astropy.io import fits
 from hostile import SPECTRA, Case, cases, damaged, format_of, verdict
 from psrfits_made import N_BLOCK
 
+from fastsig.axes.time import elapsed
 from fastsig.errors import FastsigError, FastsigWarning, FormatError
-from fastsig.time import elapsed
 
 N_CHANGED = 60
 

@@ -13,7 +13,7 @@ from astropy.coordinates import SkyCoord
 from astropy.time import Time
 
 import fastsig as fs
-from fastsig.io import ky
+from fastsig.io.fast import ky
 
 ROW = [12.345, -70.125, -145.0, 0.01, -0.02, 0.03, 0.4]
 

@@ -16,10 +16,10 @@ from recordings import recorded
 from writers import NONSENSE, write_lofar_bf
 
 import fastsig as fs
+from fastsig.axes.time import elapsed, iso, parse_time
 from fastsig.errors import DataError, FastsigError, FastsigWarning, FormatError, UsageError
-from fastsig.io import lofar_bf
+from fastsig.io.lofar import beam_formed
 from fastsig.io.probe import Probe
-from fastsig.time import elapsed, iso, parse_time
 
 _L30042 = "lofar_dal_h5/L30042_SAP000_B000_S0_P000_bf.h5"
 WIDTH = Fraction(195312.5) / 4
@@ -35,9 +35,9 @@ def values(n: int = 30, n_chan: int = 12, seed: int = 1, kind: str = "<f4") -> n
 @pytest.mark.recorded
 def test_recorded() -> None:
     path = recorded(_L30042)
-    assert lofar_bf.sniff(Probe(path))
+    assert beam_formed.sniff(Probe(path))
     with pytest.warns(FastsigWarning, match="228900 rows are told, 1 complete ones are there"):
-        stream = lofar_bf.open(path)
+        stream = beam_formed.open(path)
     assert stream.shape == (1, 1, 3840)
     data = stream.read().data[0, 0]
     raw = np.fromfile(path.with_suffix(".raw"), ">f4")
@@ -51,7 +51,7 @@ def test_recorded() -> None:
 @pytest.mark.recorded
 def test_recorded_header() -> None:
     with pytest.warns(FastsigWarning, match="give --set frequency=150MHz"):
-        header = lofar_bf.open(recorded(_L30042)).header
+        header = beam_formed.open(recorded(_L30042)).header
     # 200 MHz / 1024 / 16 / 16: sub-bands of 16 channels, 16 spectra in one
     assert header.sample_rate == Fraction(200_000_000, 1024 * 16 * 16)
     assert iso(header.start_time) == "2011-07-27T12:00:00.000000000"
@@ -62,7 +62,7 @@ def test_recorded_header() -> None:
     assert header.extra["OBSERVATION_ID"] == "30042"
     json.dumps(dict(header.extra), allow_nan=False)
     with pytest.warns(FastsigWarning, match="truncated"):
-        axis = lofar_bf.open(recorded(_L30042), frequency="150MHz").header.channels
+        axis = beam_formed.open(recorded(_L30042), frequency="150MHz").header.channels
     assert axis.step_hz == Fraction(200_000_000, 1024 * 16)
     assert sum(axis.edges_hz) / 2 == 150_000_000
 
@@ -74,7 +74,7 @@ def test_recorded_header() -> None:
 @pytest.mark.parametrize("kind", ["<f4", ">f4", "<f8", "i1", ">i2"])
 def test_layouts(tmp_path: Path, kind: str, storage: str) -> None:
     x = values(kind=kind)
-    stream = lofar_bf.open(write_lofar_bf(tmp_path / "x.h5", {"I": x}, storage=storage))
+    stream = beam_formed.open(write_lofar_bf(tmp_path / "x.h5", {"I": x}, storage=storage))
     assert stream.shape == (30, 1, 12)
     assert stream.header.n_bits == x.dtype.itemsize * 8
     for start, n in ((0, 30), (7, 5), (29, 1), (3, 0)):
@@ -89,7 +89,7 @@ def test_layouts(tmp_path: Path, kind: str, storage: str) -> None:
 
 
 def test_clock_and_band(tmp_path: Path) -> None:
-    header = lofar_bf.open(write_lofar_bf(tmp_path / "x.h5", {"I": values()})).header
+    header = beam_formed.open(write_lofar_bf(tmp_path / "x.h5", {"I": values()})).header
     assert header.sample_rate == WIDTH / 8
     assert elapsed(parse_time("2018-08-31T13:31:08.123456789"), header.start_time) == 0
     assert (header.channels.first_hz, header.channels.step_hz) == (150_000_000, WIDTH)
@@ -99,20 +99,20 @@ def test_clock_and_band(tmp_path: Path) -> None:
 
 def test_start_on_a_leap_second(tmp_path: Path) -> None:
     write_lofar_bf(tmp_path / "x.h5", {"I": values()}, start="2016-12-31T23:59:60.500000000Z")
-    start = lofar_bf.open(tmp_path / "x.h5").header.start_time
+    start = beam_formed.open(tmp_path / "x.h5").header.start_time
     late = elapsed(start, parse_time("2017-01-01T00:00:00"))
     assert abs(late - Fraction(1, 2)) < Fraction(1, 10**11)  # two-part days have steps of 5 ps
     write_lofar_bf(tmp_path / "x.h5", {"I": values()}, changes={
         "sap/EXPTIME_START_UTC": None, "root/OBSERVATION_START_UTC": "unknown",
         "sap/EXPTIME_START_MJD": 57753.75})  # 18:00 of a day of 86401 s
     with pytest.warns(FastsigWarning, match="EXPTIME_START_MJD, known to 1 us"):
-        start = lofar_bf.open(tmp_path / "x.h5").header.start_time
+        start = beam_formed.open(tmp_path / "x.h5").header.start_time
     assert iso(start) == "2016-12-31T18:00:00.000000000"
 
 
 def test_bands_read_their_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x = values(64, 4096)
-    stream = lofar_bf.open(write_lofar_bf(tmp_path / "x.h5", {"I": x}))
+    stream = beam_formed.open(write_lofar_bf(tmp_path / "x.h5", {"I": x}))
     taken: list[int] = []
 
     def counted(handle: int, views: list[memoryview], place: int) -> int:
@@ -131,7 +131,7 @@ def test_bands_read_their_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_threads(tmp_path: Path) -> None:
     x = values(3000, 16)
     for storage in ("external", "chunked"):
-        stream = lofar_bf.open(write_lofar_bf(tmp_path / "x.h5", {"I": x}, storage=storage))
+        stream = beam_formed.open(write_lofar_bf(tmp_path / "x.h5", {"I": x}, storage=storage))
         starts = np.random.default_rng(2).integers(0, 2900, 100).tolist()
         with ThreadPoolExecutor(8) as pool:
             blocks = list(pool.map(lambda start, s=stream: s.read_block(start, 100), starts))
@@ -142,7 +142,7 @@ def test_threads(tmp_path: Path) -> None:
 def test_sub_bands_apart(tmp_path: Path) -> None:
     x = values(10, 16)
     path = write_lofar_bf(tmp_path / "x.h5", {"I": x}, subbands=[7, 0, 1, 4])
-    stream = lofar_bf.open(path)
+    stream = beam_formed.open(path)
     assert stream.shape == (10, 1, 32)
     block = stream.read()
     slots = np.r_[28:32, 0:8, 16:20]
@@ -152,33 +152,33 @@ def test_sub_bands_apart(tmp_path: Path) -> None:
     assert np.isnan(block.data[..., lost]).all()
     assert (block.valid[..., slots] == 1).all()
     np.testing.assert_array_equal(stream.band(14, 30).read().data, block.data[..., 14:30])
-    chosen = lofar_bf.open(path, subband="0-1")
+    chosen = beam_formed.open(path, subband="0-1")
     assert chosen.shape == (10, 1, 8)
     np.testing.assert_array_equal(chosen.read().data[:, 0], x[:, 4:12])
-    axis = lofar_bf.open(path, subband=2).header.channels
+    axis = beam_formed.open(path, subband=2).header.channels
     assert (axis.first_hz, axis.n_chan) == (150_000_000 + 16 * WIDTH, 4)
     for value in ("4", "2-1", "x", "", "-1"):
         with pytest.raises(UsageError, match="subband = .*allowed: .* 0-3"):
-            lofar_bf.open(path, subband=value)
+            beam_formed.open(path, subband=value)
 
 
 def test_zeros(tmp_path: Path) -> None:
     x = values()
     x[3:5] = 0
     path = write_lofar_bf(tmp_path / "x.h5", {"I": x})
-    kept = lofar_bf.open(path).read()
+    kept = beam_formed.open(path).read()
     assert (kept.valid == 1).all()
-    block = lofar_bf.open(path, zeros="weight").read()
+    block = beam_formed.open(path, zeros="weight").read()
     assert np.unique(np.nonzero(block.valid == 0)[0]).tolist() == [3, 4]
     assert np.isnan(block.data[3:5]).all()
     with pytest.raises(UsageError, match="zeros = 'x'; allowed: keep, weight"):
-        lofar_bf.open(path, zeros="x")
+        beam_formed.open(path, zeros="x")
 
 
 def test_nan_has_no_weight(tmp_path: Path) -> None:
     x = values()
     x[2, 5] = np.nan
-    block = lofar_bf.open(write_lofar_bf(tmp_path / "x.h5", {"I": x})).read()
+    block = beam_formed.open(write_lofar_bf(tmp_path / "x.h5", {"I": x})).read()
     assert np.argwhere(block.valid == 0).tolist() == [[2, 0, 5]]
 
 
@@ -215,7 +215,7 @@ def test_stokes_and_parts(tmp_path: Path) -> None:
 
 def test_stokes_in_one_file(tmp_path: Path) -> None:
     x = {name: values(seed=ord(name)) for name in "VQI"}
-    stream = lofar_bf.open(write_lofar_bf(tmp_path / "x.h5", x))
+    stream = beam_formed.open(write_lofar_bf(tmp_path / "x.h5", x))
     assert stream.header.polarization.names == ("I", "Q", "V")
     data = stream.read().data
     for product, name in enumerate("IQV"):
@@ -223,7 +223,7 @@ def test_stokes_in_one_file(tmp_path: Path) -> None:
 
 
 def test_powers_of_dipoles(tmp_path: Path) -> None:
-    stream = lofar_bf.open(write_lofar_bf(tmp_path / "x.h5", {"YY": values(), "XX": values()}))
+    stream = beam_formed.open(write_lofar_bf(tmp_path / "x.h5", {"YY": values(), "XX": values()}))
     assert stream.header.polarization.names == ("AA", "BB")
 
 
@@ -231,7 +231,7 @@ def test_shorter_stokes_has_no_weight_at_its_end(tmp_path: Path) -> None:
     whole = _scan(tmp_path, "IQ", 1)
     os.truncate(tmp_path / "L1_SAP000_B000_S1_P000_bf_Q.raw", 15 * 16 + 5)
     with pytest.warns(FastsigWarning, match="20 rows are told, 15 complete ones are there"):
-        stream = lofar_bf.open(sorted(tmp_path.glob("*.h5")))
+        stream = beam_formed.open(sorted(tmp_path.glob("*.h5")))
     block = stream.read()
     assert (block.valid[:15] == 1).all()
     assert (block.valid[15:, 1] == 0).all()
@@ -260,14 +260,14 @@ def test_files_that_do_not_belong_together(tmp_path: Path, what: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FastsigWarning)
         with pytest.raises(FormatError, match=told):
-            lofar_bf.open([a, b])
+            beam_formed.open([a, b])
 
 
 def test_part_that_is_missing(tmp_path: Path) -> None:
     _scan(tmp_path, "IQ", 3)
     files = sorted(tmp_path.glob("*.h5"))[:-1]
     with pytest.raises(FormatError, match="do not hold the same channels; allowed: all parts"):
-        lofar_bf.open(files)
+        beam_formed.open(files)
 
 
 def test_choice_of_beams(tmp_path: Path) -> None:
@@ -275,12 +275,12 @@ def test_choice_of_beams(tmp_path: Path) -> None:
     with h5py.File(path, "a") as file:
         file.copy("SUB_ARRAY_POINTING_000/BEAM_000", "SUB_ARRAY_POINTING_000/BEAM_017")
     with pytest.raises(FormatError, match=r"BEAM_000, BEAM_017\); give --set beam=NUMBER"):
-        lofar_bf.open(path)
-    assert lofar_bf.open(path, beam="17").header.beam == 17
+        beam_formed.open(path)
+    assert beam_formed.open(path, beam="17").header.beam == 17
     with pytest.raises(FormatError, match="give --set beam"):
-        lofar_bf.open(path, beam=2)
+        beam_formed.open(path, beam=2)
     with pytest.raises(UsageError, match="beam = 'x'"):
-        lofar_bf.open(path, beam="x")
+        beam_formed.open(path, beam="x")
 
 
 # Complex voltages
@@ -309,7 +309,7 @@ def test_complex_voltages(tmp_path: Path, n_sub: int) -> None:
     assert one.stream.shape == ((30, 1) if n_sub == 1 else (30, 1, 12))
     for number, lacking in enumerate(("Xi", "Xr", "Yi", "Yr")):
         with pytest.raises(FormatError, match=f"alone; give the file of {lacking} of the same"):
-            lofar_bf.open(tmp_path / f"S{number}.h5")
+            beam_formed.open(tmp_path / f"S{number}.h5")
 
 
 def test_complex_voltages_of_a_tone(tmp_path: Path) -> None:
@@ -325,11 +325,11 @@ def test_complex_voltages_refused(tmp_path: Path) -> None:
     x = values(n_chan=2)
     path = write_lofar_bf(tmp_path / "x.h5", {"Xr": x, "Xi": x}, n_sub=1, n_int=1, subbands=[0, 2])
     with pytest.raises(FormatError, match="sub-bands that lie apart; choose .*subband="):
-        lofar_bf.open(path)
-    assert lofar_bf.open(path, subband=1).header.channels.n_chan == 1
+        beam_formed.open(path)
+    assert beam_formed.open(path, subband=1).header.channels.n_chan == 1
     write_lofar_bf(path, {"Xr": x, "I": x}, n_sub=1, n_int=1)
     with pytest.raises(FormatError, match="powers, or parts of complex voltages, not both"):
-        lofar_bf.open(path)
+        beam_formed.open(path)
 
 
 # Units
@@ -361,10 +361,10 @@ _WRONG = {
 @pytest.mark.parametrize("what", sorted(_WRONG))
 def test_wrong_units(tmp_path: Path, what: str) -> None:
     changes, told = _WRONG[what]
-    right = lofar_bf.open(write_lofar_bf(tmp_path / "x.h5", {"I": values()})).header
+    right = beam_formed.open(write_lofar_bf(tmp_path / "x.h5", {"I": values()})).header
     write_lofar_bf(tmp_path / "x.h5", {"I": values()}, changes=changes)
     with pytest.warns(FastsigWarning, match=told):
-        header = lofar_bf.open(tmp_path / "x.h5").header
+        header = beam_formed.open(tmp_path / "x.h5").header
     assert header.sample_rate == right.sample_rate
     assert header.channels == right.channels
     assert any("SAMPLING" in note or "is" in note for note in header.extra["doubtful"])
@@ -374,8 +374,8 @@ def test_no_table_of_frequencies(tmp_path: Path) -> None:
     path = write_lofar_bf(tmp_path / "x.h5", {"I": values()},
                           changes={"spectral/AXIS_VALUES_WORLD": None})
     with pytest.warns(FastsigWarning, match="neighbours around 150.268555 MHz"):
-        assert lofar_bf.open(path).header.channels.first_hz == 150_000_000
-    axis = lofar_bf.open(path, frequency="60MHz").header.channels
+        assert beam_formed.open(path).header.channels.first_hz == 150_000_000
+    axis = beam_formed.open(path, frequency="60MHz").header.channels
     assert (sum(axis.edges_hz) / 2, axis.n_chan) == (60_000_000, 12)
 
 
@@ -384,15 +384,15 @@ def test_overrides(tmp_path: Path) -> None:
         "beam/SAMPLING_RATE": -1, "beam/SAMPLING_TIME": None, "time/INCREMENT": None,
         "sap/EXPTIME_START_UTC": None, "root/OBSERVATION_START_UTC": None})
     with pytest.raises(FormatError, match="give --set sample_rate=RATE"):
-        lofar_bf.open(path)
+        beam_formed.open(path)
     with pytest.raises(FormatError, match="give --set start_time="):
-        lofar_bf.open(path, sample_rate="6kHz")
-    header = lofar_bf.open(path, sample_rate="6kHz", start_time="2020-01-01T00:00:00",
+        beam_formed.open(path, sample_rate="6kHz")
+    header = beam_formed.open(path, sample_rate="6kHz", start_time="2020-01-01T00:00:00",
                            source="Sun").header
     assert (header.sample_rate, header.source) == (6000, "Sun")
     assert header.origin["sample_rate"] == "override"
     with pytest.raises(UsageError, match="unknown override 'stokes' for lofar_bf"):
-        lofar_bf.open(path, stokes="I")
+        beam_formed.open(path, stokes="I")
 
 
 def test_channels_that_fit_no_grid(tmp_path: Path) -> None:
@@ -400,12 +400,12 @@ def test_channels_that_fit_no_grid(tmp_path: Path) -> None:
         write_lofar_bf(tmp_path / "x.h5", {"I": values()}, changes={
             "spectral/AXIS_VALUES_WORLD": table, "beam/BEAM_FREQUENCY_CENTER": None})
         with pytest.raises(FormatError, match="AXIS_VALUES_WORLD does not step by 48828.125 Hz"):
-            lofar_bf.open(tmp_path / "x.h5")
+            beam_formed.open(tmp_path / "x.h5")
 
 
 def test_direction_in_another_frame(tmp_path: Path) -> None:
     write_lofar_bf(tmp_path / "x.h5", {"I": values()}, changes={"beam/TRACKING": "AZELGEO"})
-    header = lofar_bf.open(tmp_path / "x.h5").header
+    header = beam_formed.open(tmp_path / "x.h5").header
     assert (header.ra_deg, header.dec_deg) == (None, None)
 
 
@@ -418,17 +418,17 @@ def test_raw_file_that_is_missing_or_too_long(tmp_path: Path) -> None:
     raw = tmp_path / "x_I.raw"
     raw.write_bytes(raw.read_bytes() + bytes(100))
     with pytest.warns(FastsigWarning, match=r"x_I.raw\) goes on for 100 bytes \(2 rows\) after"):
-        np.testing.assert_array_equal(lofar_bf.open(path).read().data[:, 0], x)
+        np.testing.assert_array_equal(beam_formed.open(path).read().data[:, 0], x)
     os.truncate(raw, 47)
     with pytest.raises(FormatError, match="holds no complete row: 47 bytes are there, a row has"):
-        lofar_bf.open(path)
+        beam_formed.open(path)
     raw.unlink()
     with pytest.raises(FormatError, match=r"raw file 'x_I.raw': No such file"):
-        lofar_bf.open(path)
+        beam_formed.open(path)
 
 
 def test_raw_file_that_shrinks(tmp_path: Path) -> None:
-    stream = lofar_bf.open(write_lofar_bf(tmp_path / "x.h5", {"I": values()}))
+    stream = beam_formed.open(write_lofar_bf(tmp_path / "x.h5", {"I": values()}))
     os.truncate(tmp_path / "x_I.raw", 100)
     with pytest.raises(DataError, match=r"x_I.raw: ends at byte 100"):
         stream.read()
@@ -455,7 +455,7 @@ def test_damage(tmp_path: Path, what: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FastsigWarning)
         with pytest.raises(FormatError, match=told):
-            lofar_bf.open(path)
+            beam_formed.open(path)
 
 
 def test_every_attribute_may_be_nonsense(tmp_path: Path) -> None:
@@ -479,7 +479,7 @@ def test_every_attribute_may_be_nonsense(tmp_path: Path) -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FastsigWarning)
                 try:
-                    stream = lofar_bf.open(path)
+                    stream = beam_formed.open(path)
                 except FastsigError as error:
                     assert str(error).startswith(f"{path}: ")
                     assert "\n" not in str(error)

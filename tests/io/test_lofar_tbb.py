@@ -16,10 +16,10 @@ import pytest
 from recordings import recorded
 from writers import NONSENSE, write_lofar_tbb
 
+from fastsig.axes.time import elapsed, iso, time_from_unix
 from fastsig.errors import DataError, FastsigError, FastsigWarning, FormatError, UsageError
-from fastsig.io import lofar_tbb
+from fastsig.io.lofar import tbb as lofar_tbb
 from fastsig.io.probe import Probe
-from fastsig.time import elapsed, iso, time_from_unix
 
 RATE = 200_000_000
 NAMES = ("DIPOLE_011000010", "DIPOLE_011000011")

@@ -13,10 +13,10 @@ from fuzz import flips, outcomes, payload_of, truncations
 from streams import header, lose_packets, noise, write_native
 
 import fastsig as fs
-from fastsig.header import DiodeSchedule
-from fastsig.io import native
-from fastsig.io.native_writer import NativeWriter
-from fastsig.time import elapsed, parse_time
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.time import elapsed, parse_time
+from fastsig.io.native import reader as native
+from fastsig.io.native.writer import NativeWriter
 
 
 @pytest.mark.parametrize("n_bits", [8, 16, 32])

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from fastsig.errors import OutputError, UsageError
-from fastsig.io._leftovers import sweep
-from fastsig.io.outputs import OutputFiles, commit_together, output_names
-from fastsig.io.safe import SafeOutput, check_output
+from fastsig.io.files.leftovers import sweep
+from fastsig.io.files.outputs import OutputFiles, commit_together, output_names
+from fastsig.io.files.safe import SafeOutput, check_output
 
 BYTES = np.arange(8, dtype=np.uint8)
 

@@ -16,7 +16,7 @@ from streams import header, write_native
 from writers import complex_int, write_digital_rf, write_lofar_tbb
 
 import fastsig as fs
-from fastsig.time import elapsed, parse_time, sample_time, time_from_unix
+from fastsig.axes.time import elapsed, parse_time, sample_time, time_from_unix
 
 N = 30_000
 RATE = 200_000_000

@@ -16,14 +16,15 @@ from hostile import change_bytes
 from recordings import recorded
 
 import fastsig as fs
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import elapsed, iso, mjd_and_seconds, parse_time, time_from_mjd
 from fastsig.errors import FastsigWarning, FormatError, OutputError, PlanError, UsageError
-from fastsig.frequency import ChannelAxis
-from fastsig.header import Header
-from fastsig.io import detect, presto
-from fastsig.io._inf import MOST_PAIRS, parse_inf
-from fastsig.io.presto_writer import PrestoWriter
-from fastsig.polarization import PolBasis
-from fastsig.time import elapsed, iso, mjd_and_seconds, parse_time, time_from_mjd
+from fastsig.io.opening import detect
+from fastsig.io.presto import reader as presto
+from fastsig.io.presto.inf import MOST_PAIRS, parse_inf
+from fastsig.io.presto.writer import PrestoWriter
+from fastsig.stream.header import Header
 
 LINES: dict[str, Any] = {
     "Data file name without suffix": "made", "Telescope used": "FAST", "Instrument used": "ROACH2",

@@ -19,9 +19,9 @@ from psrfits_made import N_BLOCK, TBIN, codes_of, frequencies, made, tables, val
 from recordings import recorded
 
 import fastsig as fs
+from fastsig.axes.time import elapsed, iso, time_from_mjd
 from fastsig.errors import DataError, FastsigWarning, FormatError, UsageError
-from fastsig.io import psrfits
-from fastsig.time import elapsed, iso, time_from_mjd
+from fastsig.io.psrfits import reader as psrfits
 
 START = time_from_mjd(59000, Fraction("43200.25"))
 T = Fraction("0.000196608")
@@ -822,7 +822,7 @@ def test_a_band(n_bits: int, descending: bool, tmp_path: Path,
     stream = opened(path)
     whole = read(stream)
     for seek in (2**16, 1):  # all that lies between is read, or skipped
-        monkeypatch.setattr("fastsig.io._psrfits_rows._SEEK", seek)
+        monkeypatch.setattr("fastsig.io.psrfits.rows._SEEK", seek)
         part = stream.band(5, 30).band(4, 13)
         assert part.shape == (4 * N_BLOCK, 2, 9)
         assert part.header.channels == stream.header.channels.sliced(9, 18)

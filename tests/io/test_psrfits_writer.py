@@ -12,12 +12,13 @@ import pytest
 from astropy.io import fits
 
 import fastsig as fs
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import elapsed, time_from_mjd
 from fastsig.errors import OutputError, PlanError, UsageError
-from fastsig.frequency import ChannelAxis
-from fastsig.header import DiodeSchedule, Header
-from fastsig.io.psrfits_writer import PsrfitsWriter
-from fastsig.polarization import PolBasis
-from fastsig.time import elapsed, time_from_mjd
+from fastsig.io.psrfits.writer import PsrfitsWriter
+from fastsig.stream.header import Header
 
 N_CHAN = 24
 NAMES = {1: ("I",), 2: ("AA", "BB"), 4: ("AA", "BB", "CR", "CI")}

@@ -16,10 +16,10 @@ from hostile import change_bytes
 from recordings import recorded
 
 import fastsig as fs
+from fastsig.axes.time import iso
 from fastsig.errors import FastsigError, FastsigWarning, FormatError, UsageError
-from fastsig.io import sdfits
 from fastsig.io.probe import Probe
-from fastsig.time import iso
+from fastsig.io.sdfits import reader as sdfits
 
 N_CHAN = 16
 TGBT21 = "dysh/TGBT21A_501_11/TGBT21A_501_11"

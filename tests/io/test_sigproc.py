@@ -17,13 +17,15 @@ from hostile import change_bytes
 from recordings import recorded
 
 import fastsig as fs
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import elapsed, iso, parse_time, time_from_mjd
 from fastsig.errors import FastsigWarning, FormatError, OutputError, PlanError, UsageError
-from fastsig.frequency import ChannelAxis
-from fastsig.header import Header
-from fastsig.io import _sigproc_header, detect, sigproc
-from fastsig.io.sigproc_writer import SigprocWriter
-from fastsig.polarization import PolBasis
-from fastsig.time import elapsed, iso, parse_time, time_from_mjd
+from fastsig.io.opening import detect
+from fastsig.io.sigproc import header as sigproc_header
+from fastsig.io.sigproc import reader as sigproc
+from fastsig.io.sigproc.writer import SigprocWriter
+from fastsig.stream.header import Header
 
 N_CHAN = 24
 STANDARD: dict[str, Any] = {
@@ -241,14 +243,14 @@ def test_codes(tmp_path: Path, n_bits: int, foff: float) -> None:
 def test_pieces_and_blocks_make_no_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fastsig.io import _sigproc_samples
+    from fastsig.io.sigproc import samples as sigproc_samples
 
     for n_bits, n_chan in ((1, 13), (2, 24), (8, 24), (16, 7)):
         codes = random_codes(1000, n_bits, 2, n_chan)
         path = write(tmp_path / "p.fil", codes, nbits=n_bits)
         expected = codes[:, :, ::-1]
         for piece in (1, 100, 1000, 10**6):
-            monkeypatch.setattr(_sigproc_samples, "_PIECE", piece)
+            monkeypatch.setattr(sigproc_samples, "_PIECE", piece)
             stream = quiet(path)
             for start, n in ((0, 1000), (1, 998), (511, 3), (999, 1), (500, 0)):
                 np.testing.assert_array_equal(
@@ -589,7 +591,7 @@ def test_the_other_order_of_bytes(tmp_path: Path) -> None:
 
 
 def test_headers_are_read_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_sigproc_header, "_MOST_HEADER", 2**17)
+    monkeypatch.setattr(sigproc_header, "_MOST_HEADER", 2**17)
     path = tmp_path / "long.fil"
     path.write_bytes(text("HEADER_START") + (text("fch1") + bytes(8)) * 10_000)
     with pytest.raises(FormatError, match="no HEADER_END in its first 131072 bytes"):

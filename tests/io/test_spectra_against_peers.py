@@ -26,8 +26,8 @@ from recordings import recorded
 
 import fastsig as fs
 from fastsig.errors import FastsigWarning
-from fastsig.io import hifast
-from fastsig.io.presto_writer import PrestoWriter
+from fastsig.io.hifast import reader as hifast
+from fastsig.io.presto.writer import PrestoWriter
 
 #: What each prints of a file: data (time, chan), channels in the order of the file, and its clock.
 PEERS = {

@@ -21,7 +21,7 @@ from astropy.io import fits
 
 import fastsig as fs
 from fastsig.errors import FastsigWarning
-from fastsig.io import describe
+from fastsig.io.opening import describe
 from fastsig.stages.select import Select
 
 N_CHAN = 300_000  # 99 % of them are more than 64 KiB, even at 2 bits

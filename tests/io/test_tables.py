@@ -16,8 +16,9 @@ from cli import fastsig
 
 import fastsig as fs
 from fastsig.errors import DataError, FastsigWarning, FormatError, OutputError, UsageError
-from fastsig.io import detect, tables
-from fastsig.io.ecsv_text import parts_of
+from fastsig.io.ecsv import tables
+from fastsig.io.ecsv.text import parts_of
+from fastsig.io.opening import detect
 from fastsig.products.validate import validate, verify
 
 MADE = {"inputs": [{"name": "night.h5"}], "threshold": 7.0}
@@ -215,7 +216,7 @@ def test_headers_that_stand_for_any_number_of_values(tmp_path: Path) -> None:
 
 def test_files_that_are_no_table_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "t.ecsv")
-    monkeypatch.setattr("fastsig.io.ecsv_text._LARGEST", 100)
+    monkeypatch.setattr("fastsig.io.ecsv.text._LARGEST", 100)
     with pytest.raises(FormatError, match=r"t\.ecsv: is larger than"):
         tables.read_table(path)
     with pytest.raises(FormatError, match=r"none\.ecsv: No such file"):

@@ -15,15 +15,15 @@ from waiting import wait_for
 
 import fastsig as fs
 from fastsig.errors import FormatError
-from fastsig.io import _trial, _trial_child
-from fastsig.io._hdf5 import open_file
+from fastsig.io.hdf5 import trial, trial_child
+from fastsig.io.hdf5.opening import open_file
 
 
 @pytest.fixture(autouse=True)
 def child(monkeypatch: pytest.MonkeyPatch):
     """A child of the test's own."""
-    made = _trial._Child()
-    monkeypatch.setattr(_trial, "_child", made)
+    made = trial._Child()
+    monkeypatch.setattr(trial, "_child", made)
     yield made
     made.stop()
 
@@ -32,7 +32,7 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
     """A child that does otherwise."""
     path = tmp_path / "other.py"
     path.write_text(text)
-    monkeypatch.setattr(_trial, "_CHILD", path)
+    monkeypatch.setattr(trial, "_CHILD", path)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def old(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_a_sound_file_is_tried_once(old: str, child: _trial._Child) -> None:
+def test_a_sound_file_is_tried_once(old: str, child: trial._Child) -> None:
     for _ in range(3):
         open_file(old).close()
     assert child.n_tried == 1
@@ -57,7 +57,7 @@ def test_a_sound_file_is_tried_once(old: str, child: _trial._Child) -> None:
     assert child.n_tried == 2
 
 
-def test_the_newer_layout_needs_no_child(tmp_path: Path, child: _trial._Child) -> None:
+def test_the_newer_layout_needs_no_child(tmp_path: Path, child: trial._Child) -> None:
     with h5py.File(tmp_path / "new.h5", "w", libver=("v110", "v110")) as file:
         file["a"] = 1
     open_file(str(tmp_path / "new.h5")).close()
@@ -85,7 +85,7 @@ def test_what_kills_the_child_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_p
         fs.open(old)
 
 
-def test_a_child_that_died_between_files_is_replaced(old: str, child: _trial._Child) -> None:
+def test_a_child_that_died_between_files_is_replaced(old: str, child: trial._Child) -> None:
     open_file(old).close()
     assert child.process is not None
     child.process.kill()
@@ -105,20 +105,20 @@ def test_damage_by_an_earlier_file_is_not_held_against_the_next(
 def test_all_is_looked_at_though_a_place_is_not_known(monkeypatch: pytest.MonkeyPatch,
                                                       old: str) -> None:
     looked: list[str] = []
-    monkeypatch.setattr(_trial_child.signal, "setitimer", lambda *_: None)
-    monkeypatch.setattr(_trial_child, "_attributes", lambda item: looked.append(item.name))
-    _trial_child.walk(old, 1)
+    monkeypatch.setattr(trial_child.signal, "setitimer", lambda *_: None)
+    monkeypatch.setattr(trial_child, "_attributes", lambda item: looked.append(item.name))
+    trial_child.walk(old, 1)
     assert sorted(looked) == ["/", "/a", "/a/b", "/chunked"]
     looked.clear()
     monkeypatch.setattr(h5py.h5o, "get_info", lambda _: [][0])
-    _trial_child.walk(old, 1)
+    trial_child.walk(old, 1)
     assert sorted(looked) == ["/", "/a", "/chunked", "/hard"]
 
 
 PARENT = """
 import sys
-from fastsig.io import _trial
-from fastsig.io._hdf5 import open_file
+from fastsig.io.hdf5 import trial as _trial
+from fastsig.io.hdf5.opening import open_file
 open_file(sys.argv[1]).close()
 print(_trial._child.process.pid, flush=True)
 sys.stdin.readline()

@@ -13,10 +13,10 @@ from hostile import change_bytes
 from recordings import recorded
 
 import fastsig as fs
+from fastsig.axes.time import iso
 from fastsig.errors import FastsigWarning, FormatError, UsageError
-from fastsig.io import vdif
 from fastsig.io.probe import Probe
-from fastsig.time import iso
+from fastsig.io.vdif import reader as vdif
 
 HIGH = 3.3165048
 EPOCH, SECOND = 52, 1000  # 2026-01-01, and seconds from then

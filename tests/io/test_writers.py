@@ -15,7 +15,8 @@ from recordings import recorded
 from streams import MemoryVoltages, header, write_native
 
 import fastsig as fs
-from fastsig import validity
+from fastsig.axes import validity
+from fastsig.axes.time import elapsed
 from fastsig.chain import Chain
 from fastsig.errors import (
     DataError,
@@ -25,10 +26,9 @@ from fastsig.errors import (
     PlanError,
     UsageError,
 )
-from fastsig.io import guppi_writer
-from fastsig.io.outputs import output_names
+from fastsig.io.files.outputs import output_names
+from fastsig.io.guppi import writer as guppi_writer
 from fastsig.run.products import products, write
-from fastsig.time import elapsed
 
 N = 12_800
 SUFFIX = {"native": "h5", "guppi": "raw", "dada": "dada", "vdif": "vdif"}
@@ -119,7 +119,8 @@ def test_round_trips(to: str, n_bits: int, is_complex: bool, n_chan: int, n_pol:
 @pytest.mark.parametrize("to", ["native", "guppi", "vdif"])
 @pytest.mark.parametrize("n_bits", [1, 2])
 def test_few_levels(to: str, n_bits: int, tmp_path: Path, rng: np.random.Generator) -> None:
-    from fastsig.io import guppi, vdif
+    from fastsig.io.guppi import reader as guppi
+    from fastsig.io.vdif import reader as vdif
 
     table = guppi.LEVELS if to == "guppi" and n_bits == 2 else vdif.LEVELS[n_bits]
     stream = voltages(rng, n_bits=n_bits, values=np.array(table, np.float32))
@@ -131,7 +132,8 @@ def test_few_levels(to: str, n_bits: int, tmp_path: Path, rng: np.random.Generat
 
 
 def test_levels_of_another_format_are_a_loss(tmp_path: Path, rng: np.random.Generator) -> None:
-    from fastsig.io import guppi, vdif
+    from fastsig.io.guppi import reader as guppi
+    from fastsig.io.vdif import reader as vdif
 
     stream = voltages(rng, n_bits=2, values=np.array(vdif.LEVELS[2], np.float32))
     with pytest.raises(PlanError, match=r"2 bits \(-3\.3.*\) are rounded to 2 bits"):
@@ -276,7 +278,7 @@ def test_baseband_reads_them(to: str, n_chan: int, n_bits: int, is_complex: bool
     baseband = pytest.importorskip("baseband")
     if to == "guppi" and not is_complex:
         return
-    from fastsig.io import vdif
+    from fastsig.io.vdif import reader as vdif
 
     table = vdif.LEVELS.get(n_bits) if n_bits < 4 else None
     stream = voltages(rng, n_bits=n_bits, is_complex=is_complex, n_chan=n_chan,
@@ -425,7 +427,7 @@ def test_a_file_of_another_recording_behind_the_last(tmp_path: Path, rng: np.ran
 
 
 def test_levels_that_differ_in_the_last_bit(tmp_path: Path, rng: np.random.Generator) -> None:
-    from fastsig.io import vdif
+    from fastsig.io.vdif import reader as vdif
 
     values = np.nextafter(np.array(vdif.LEVELS[2], np.float32), np.float32(9))
     stream = voltages(rng, n_bits=2, values=values)
@@ -470,7 +472,7 @@ def test_a_gap_of_years_costs_nothing(to: str, tmp_path: Path, rng: np.random.Ge
         later[card : card + 80] = f"PKTIDX  = {index + packets:>20}".ljust(80).encode()
     (tmp_path / "y.raw").write_bytes(raw + later)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastsig.io._segments._YEAR_S", 10**9)
+        patch.setattr("fastsig.io.voltages.segments._YEAR_S", 10**9)
         source = fs.open(tmp_path / "y.raw").stream
         assert source.shape[0] == far + N
         writer = planned(source, tmp_path / "z.{file}.raw", to=to)
@@ -503,7 +505,7 @@ def test_vdif_frames_are_as_short_as_it_takes(
     n_bits: int, is_complex: bool, bits: int | None, tmp_path: Path, rng: np.random.Generator
 ) -> None:
     """Gaps of 64 and 128 samples: a payload of 8 bytes of 1 bit."""
-    from fastsig.io import vdif
+    from fastsig.io.vdif import reader as vdif
 
     gap = validity.as_spans([[0, 3200], [3264, 6400], [6528, N]])
     values = np.array(vdif.LEVELS[n_bits], np.float32) if n_bits < 4 else None

@@ -14,9 +14,9 @@ import numpy as np
 from truths_table import Check, equal
 
 import fastsig as fs
+from fastsig.axes.time import elapsed
 from fastsig.errors import FastsigWarning
-from fastsig.io import sdfits
-from fastsig.time import elapsed
+from fastsig.io.sdfits import reader as sdfits
 
 Special = Callable[[Any, Path], Iterator[Check]]
 

@@ -14,9 +14,9 @@ from truths_checks import Special
 from truths_table import Check, equal, folder, number
 
 import fastsig as fs
+from fastsig.axes.time import elapsed, iso, parse_time
 from fastsig.errors import FastsigWarning, FormatError
-from fastsig.io import detect
-from fastsig.time import elapsed, iso, parse_time
+from fastsig.io.opening import detect
 
 __all__ = ["Refused", "Spectra"]
 

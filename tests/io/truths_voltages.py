@@ -16,10 +16,10 @@ import numpy as np
 from truths_table import Check, equal, number
 
 import fastsig as fs
-from fastsig import validity
+from fastsig.axes import validity
+from fastsig.axes.time import elapsed, iso, parse_time
 from fastsig.errors import FastsigWarning, FormatError
-from fastsig.io import detect
-from fastsig.time import elapsed, iso, parse_time
+from fastsig.io.opening import detect
 
 __all__ = ["TRUTHS", "Truth"]
 

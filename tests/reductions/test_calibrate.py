@@ -17,10 +17,10 @@ from scipy.optimize import least_squares
 
 import fastsig as fs
 from fastsig import simulate, telescopes
+from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.chain import Chain
 from fastsig.errors import DataError, DoubtWarning, FastsigWarning, PlanError, UsageError
-from fastsig.header import DiodeSchedule
-from fastsig.reductions.calibrate import calibrated, check, solve
+from fastsig.reductions.diode.calibration import calibrated, check, solve
 from fastsig.run.products import write
 from fastsig.simulate import FastScan, FastSpectra, PointSource, write_scan
 from fastsig.stream import Block, SpectrumStream, sums

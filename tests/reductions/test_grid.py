@@ -20,10 +20,10 @@ from maps import N_CHAN, drift, head
 from streams import MemorySpectra
 
 import fastsig as fs
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PolBasis
 from fastsig.errors import OutputError, PlanError, UsageError
-from fastsig.frequency import ChannelAxis
-from fastsig.polarization import PolBasis
-from fastsig.reductions import _map_files
+from fastsig.reductions.mapping import closed_files
 
 
 def source(east: np.ndarray, north: np.ndarray) -> np.ndarray:
@@ -316,7 +316,7 @@ def test_files_are_open_while_they_are_read(
     made = fs.grid(files)
     opened_, open_now, most, lock = [], set(), 0, threading.Lock()
 
-    def counted(name: str, do: Any = _map_files.open_stream, **overrides: Any) -> Any:
+    def counted(name: str, do: Any = closed_files.open_stream, **overrides: Any) -> Any:
         nonlocal most
         stream = do(name, **overrides)
         with lock:
@@ -333,7 +333,7 @@ def test_files_are_open_while_they_are_read(
         stream.close = closing
         return stream
 
-    monkeypatch.setattr(_map_files, "open_stream", counted)
+    monkeypatch.setattr(closed_files, "open_stream", counted)
     found = made.read(workers=2)
     assert not open_now and 1 <= most <= 2
     assert sorted(opened_) == sorted(map(str, files))  # each once, of a few pixels and channels

@@ -72,7 +72,7 @@ def test_a_map_larger_than_memory(spectra: Path, tmp_path: Path) -> None:
     out = tmp_path / "cube.fits"
     script = (
         "import sys, fastsig as fs\n"
-        "from fastsig.memory import peak_bytes, resident_bytes\n"
+        "from fastsig.work.memory import peak_bytes, resident_bytes\n"
         "made = fs.grid(sys.argv[1], pixel='0.4arcsec', beam_size='2.8arcmin',"
         " kernel='0.4arcmin', radius='0.2arcmin')\n"
         "floor = made.plan(workers=1).floor\n"

@@ -10,8 +10,8 @@ from astropy.coordinates import SkyCoord
 
 import fastsig as fs
 from fastsig.errors import DataError
-from fastsig.reductions.line_fit import Measured, fit_gaussians, fit_profile, hi_mass
-from fastsig.reductions.place import PlaceSpectrum
+from fastsig.reductions.sources.line_fit import Measured, fit_gaussians, fit_profile, hi_mass
+from fastsig.reductions.sources.position import PositionSpectrum
 
 N = 300
 FREQUENCY = 1.412e9 + 23.4e3 * np.arange(N)
@@ -19,10 +19,10 @@ SPEED = made.C * (1 - FREQUENCY / made.HI) / 1e3  # 4.94 km/s a channel
 
 
 def spectrum(flux: np.ndarray, noise: float, *, frequency: np.ndarray = FREQUENCY,
-             correlation: tuple[float, ...] = ()) -> PlaceSpectrum:
+             correlation: tuple[float, ...] = ()) -> PositionSpectrum:
     """A spectrum of known noise."""
     errors = np.full(len(flux), noise) << u.Jy
-    return PlaceSpectrum(frequency << u.Hz, flux << u.Jy, errors, errors, 1.0,
+    return PositionSpectrum(frequency << u.Hz, flux << u.Jy, errors, errors, 1.0,
                          SkyCoord(10 * u.deg, 20 * u.deg), "beam", rest_hz=made.HI, frame="LSRK",
                          correlation=correlation)
 

@@ -13,13 +13,13 @@ from cli import fastsig
 from streams import header as voltages_header
 
 import fastsig as fs
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PolBasis
 from fastsig.errors import DataError, FastsigWarning, FormatError, PlanError, UsageError
-from fastsig.frequency import ChannelAxis
-from fastsig.header import DiodeSchedule
-from fastsig.io.fbh5_writer import FBH5Writer
-from fastsig.polarization import PolBasis
-from fastsig.reductions.on_off import Schedule, on_off
-from fastsig.reductions.spectrum import average
+from fastsig.io.fbh5.writer import FBH5Writer
+from fastsig.reductions.switching.on_off import Schedule, on_off
+from fastsig.reductions.switching.spectrum import average
 from fastsig.simulate.components import Diode, RfiBurst
 from fastsig.simulate.spectra_output import spectral, write_spectral
 

@@ -14,14 +14,14 @@ from recordings import recorded
 
 import fastsig as fs
 from fastsig.errors import DataError, FastsigWarning, FormatError, UsageError
-from fastsig.io import sdfits
-from fastsig.reductions.spectrum import average, write
-from fastsig.reductions.switched import (
+from fastsig.io.sdfits import reader as sdfits
+from fastsig.reductions.switching.scans import (
     frequency_switched,
     nodded,
     position_switched,
     total_power,
 )
+from fastsig.reductions.switching.spectrum import average, write
 
 _T = "dysh/TGBT21A_501_11/TGBT21A_501_11"
 _A = "dysh/AGBT04A_008_02/AGBT04A_008_02"

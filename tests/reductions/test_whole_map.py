@@ -33,7 +33,7 @@ DIODE = "temperature=high,period=2013265920,on=251658240"
 SCRIPT = """
 import fastsig as fs
 from fastsig import simulate
-from fastsig.reductions.calibrate import calibrated, solve
+from fastsig.reductions.diode.calibration import calibrated, solve
 spectra = []
 for folder, strip in enumerate(STRIPS):
     *beams, cabin, truth = simulate.write_scan(simulate.FastScan(**strip, **COMMON), str(folder))

@@ -11,13 +11,13 @@ import pytest
 from streams import MemorySpectra, MemoryVoltages, header, noise
 
 import fastsig as fs
-from fastsig.polarization import PRODUCTS, PolBasis
+from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.run import fitting
 from fastsig.run.engine import run
 from fastsig.run.products import products
 from fastsig.stages.flag import Flag
-from fastsig.stages.frame import Frame
 from fastsig.stages.integrate import Integrate
+from fastsig.stages.velocity_frame import VelocityFrame
 from fastsig.stream import ENDLESS, Aligned, Block, Sink, Stream
 
 
@@ -157,7 +157,7 @@ def test_who_needs_an_end_says_so(tmp_path: Path) -> None:
     with pytest.raises(fs.PlanError, match="write needs the number of rows; select rows first"):
         run(products([chain], [tmp_path / "x.h5"]))
     with pytest.raises(fs.PlanError, match="frame needs to know where the stream ends"):
-        Frame(chain.stream, "lsrk")
+        VelocityFrame(chain.stream, "lsrk")
     sender = live.send(100)
     chain.select(rows=(0, 20)).write(tmp_path / "x.h5")  # rows that end
     sender.join()

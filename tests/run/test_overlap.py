@@ -10,7 +10,7 @@ from stages_made import Delayed
 from streams import CountedSpectra, header
 
 import fastsig as fs
-from fastsig.polarization import PRODUCTS, PolBasis
+from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.run import fitting
 from fastsig.run import plan as plan_module
 from fastsig.run.engine import execute

@@ -12,8 +12,8 @@ from streams import CountedSpectra, MemorySpectra, MemoryVoltages, header, lose_
 from test_resolutions import Spied
 
 import fastsig as fs
+from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.chain import spectra
-from fastsig.polarization import PRODUCTS, PolBasis
 from fastsig.run import fitting, keeping
 from fastsig.run.engine import execute, run
 from fastsig.run.flag_shares import ShareCounter

@@ -12,7 +12,7 @@ import pytest
 
 import fastsig as fs
 from fastsig.cli.main import cli
-from fastsig.io._metadata import header_record
+from fastsig.io.hdf5.metadata import header_record
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 README = (SAMPLES / "README.md").read_text()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastsig as fs
-from fastsig import validity
+from fastsig.axes import validity
 from fastsig.errors import UsageError
 from fastsig.simulate import (
     Burst,

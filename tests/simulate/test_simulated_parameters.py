@@ -13,7 +13,7 @@ import pytest
 from fastsig import simulate
 from fastsig.cli.main import cli
 from fastsig.errors import UsageError
-from fastsig.io.native import open as open_native
+from fastsig.io.native.reader import open as open_native
 from fastsig.simulate import (
     Burst,
     Carrier,

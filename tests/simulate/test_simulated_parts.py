@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastsig import validity
+from fastsig.axes import validity
 from fastsig.errors import OutputError, UsageError
-from fastsig.io import open_stream
+from fastsig.io.opening import open_stream
 from fastsig.products.info import info
 from fastsig.simulate import (
     Burst,

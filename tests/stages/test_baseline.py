@@ -16,14 +16,14 @@ from streams import header
 
 import fastsig as fs
 from fastsig import simulate
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PolBasis
 from fastsig.calibration.baseline import polynomial
 from fastsig.calibration.lines import inside
 from fastsig.calibration.windows import diode_groups, window_mhz
 from fastsig.errors import FastsigWarning, PlanError, UsageError
-from fastsig.frequency import ChannelAxis
-from fastsig.header import DiodeSchedule, Header
-from fastsig.io.fbh5_writer import FBH5Writer
-from fastsig.polarization import PolBasis
+from fastsig.io.fbh5.writer import FBH5Writer
 from fastsig.run import fitting
 from fastsig.run.products import write_many
 from fastsig.stages.baseline import Baseline
@@ -31,6 +31,7 @@ from fastsig.stages.baseline_lines import line_windows
 from fastsig.stages.integrate import Integrate
 from fastsig.stages.select import Select
 from fastsig.stream import Block, SpectrumStream, Sums
+from fastsig.stream.header import Header
 from fastsig.view import draw_baseline
 
 METHODS: dict[str, dict[str, Any]] = {

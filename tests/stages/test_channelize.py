@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from streams import MemoryVoltages, header
 
+from fastsig.axes.time import elapsed
 from fastsig.errors import PlanError, UsageError
 from fastsig.stages.channelize import Channelize
 from fastsig.stages.detect import Detect
-from fastsig.time import elapsed
 
 RATE, LOW = 2_000_000, 1_400_000_000
 KINDS = {"real upper": ("upper", False), "real lower": ("lower", False),

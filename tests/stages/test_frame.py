@@ -15,14 +15,14 @@ from streams import MemorySpectra
 
 import fastsig as fs
 from fastsig import telescopes
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PRODUCTS, PolBasis
+from fastsig.axes.time import parse_time
 from fastsig.chain import Chain
 from fastsig.errors import PlanError, UsageError
-from fastsig.frequency import ChannelAxis
-from fastsig.header import Header
-from fastsig.io.fast_spectral import F_WIDTH
-from fastsig.io.fast_spectral_writer import FastSpectralWriter
-from fastsig.polarization import PRODUCTS, PolBasis
-from fastsig.time import parse_time
+from fastsig.io.fast.spectral import F_WIDTH
+from fastsig.io.fast.spectral_writer import FastSpectralWriter
+from fastsig.stream.header import Header
 
 C = const.c.to_value(u.m / u.s)
 HI = 1420.405751768
@@ -296,5 +296,6 @@ def test_velocity_of_a_simulated_galaxy(tmp_path):
     good = np.isfinite(values)
     speeds = read.velocity().to_value(u.m / u.s)[good]
     flux = values[good] - np.median(values[good])
-    # The simulator's shift has the terms that `fastsig.frames` leaves out: 5 m/s here.
+    # The simulator's shift has the terms that `fastsig.telescopes.velocity_frames` leaves out: 5
+    # m/s here.
     assert abs((speeds * flux).sum() / flux.sum() - 100e3) < 15

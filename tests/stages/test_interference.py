@@ -16,10 +16,11 @@ from streams import MemorySpectra, noise, write_native
 from streams import header as voltages_header
 
 import fastsig as fs
-from fastsig import interference, simulate
-from fastsig.frequency import ChannelAxis
-from fastsig.header import DiodeSchedule
-from fastsig.polarization import PRODUCTS, PolBasis
+from fastsig import simulate
+from fastsig.axes import interference
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.run import fitting
 from fastsig.run.flag_shares import flag_shares
 from fastsig.stages.flag import EDGE, OFF, ON, Flag, diode_states

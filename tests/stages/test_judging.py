@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import interp1d
 
-from fastsig.stages._judging import _bridge
+from fastsig.stages.flag_statistics import _bridge
 
 
 @settings(deadline=None)

@@ -11,9 +11,9 @@ import pytest
 from streams import MemorySpectra, header
 
 import fastsig as fs
+from fastsig.axes.polarization import PolBasis
 from fastsig.chain import Chain
-from fastsig.pointing import CabinTrack, Refraction, mid_times
-from fastsig.polarization import PolBasis
+from fastsig.telescopes.pointing import CabinTrack, Refraction, mid_times
 
 N = 50
 

@@ -11,12 +11,12 @@ from cli import fastsig
 from streams import MemoryVoltages, header, lose_packets, noise, write_native
 
 import fastsig as fs
+from fastsig.axes.time import elapsed
 from fastsig.chain import spectra
 from fastsig.stages.channelize import Channelize
 from fastsig.stages.integrate import Integrate
 from fastsig.stages.select import SelectSpectra
 from fastsig.stages.spectrometer import Spectrometer
-from fastsig.time import elapsed
 
 RATE, LOW, N_CHAN = 2_000_000, 1_400_000_000, 64
 RATIOS = ["1", "4/3", "32/27", "2"]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from streams import MemoryVoltages, header, lose_packets, noise
 
 import fastsig as fs
-from fastsig import validity
+from fastsig.axes import validity
 from fastsig.stages.channelize import Channelize
 
 PACKET = 4096

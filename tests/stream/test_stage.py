@@ -15,7 +15,7 @@ from streams import MemorySpectra, header
 
 import fastsig as fs
 from fastsig import plugins, registry
-from fastsig.polarization import PRODUCTS, PolBasis
+from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.stages.spectrometer import Spectrometer
 from fastsig.stream import SpectraStage, Stream
 
@@ -152,7 +152,7 @@ def test_a_stream_is_asked_for_by_name() -> None:
 
 
 def test_public_functions_take_chains(samples: Path, tmp_path: Path) -> None:
-    from fastsig.reductions.on_off import on_off
+    from fastsig.reductions.switching.on_off import on_off
     from fastsig.view import draw, draw_baseline, draw_flags, write_page
 
     chain = fs.open(samples / "SIMHI_onoff-M01_W_0001.fits")

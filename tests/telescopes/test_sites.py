@@ -10,7 +10,7 @@ import pytest
 
 import fastsig as fs
 from fastsig import plugins, telescopes
-from fastsig.io.fbh5 import TELESCOPES
+from fastsig.io.fbh5.reader import TELESCOPES
 
 TABLES = Path(telescopes.__file__).parent
 

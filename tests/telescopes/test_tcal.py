@@ -12,7 +12,7 @@ from astropy.time import Time
 from recordings import recorded
 
 import fastsig as fs
-from fastsig.frequency import ChannelAxis
+from fastsig.axes.frequency import ChannelAxis
 from fastsig.telescopes import tcal
 
 FOLDER = "fast_tcal_txt/calibration"

@@ -36,7 +36,7 @@ def init(name: str | None, output: str | None, overwrite: bool, quiet: bool, deb
     """Write an example recipe with comments; without NAME, list the examples."""
     from fastsig.batch.recipe import examples
     from fastsig.batch.recipe.suggestions import nearest
-    from fastsig.io.safe import SafeOutput
+    from fastsig.io.files.safe import SafeOutput
 
     if name is None:
         for example, about in examples.about().items():

@@ -216,7 +216,7 @@ def foresee(path: str, files: tuple[str, ...], options: dict[str, Any]) -> int:
 def limits_of(recipe: ParsedRecipe, options: dict[str, Any]) -> Limits:
     """Bounds of a task: the recipe's, and in their place what options say."""
     from fastsig.batch.recipe.values import measured
-    from fastsig.memory import parse_bytes
+    from fastsig.work.memory import parse_bytes
 
     limits = recipe.limits
     if options["memory"] is not None:

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from fastsig.batch.tasks.products import NO_ROOM
 from fastsig.errors import FastsigError, OutputError
-from fastsig.io.safe import SafeOutput
+from fastsig.io.files.safe import SafeOutput
 
 __all__ = ["StagingError", "check_same", "claim_space", "copy", "digest_of", "write_product"]
 

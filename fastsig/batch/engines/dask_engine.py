@@ -119,7 +119,7 @@ class DaskEngine:
         from distributed import Client, LocalCluster
         from distributed.security import Security
 
-        from fastsig.threads import processors
+        from fastsig.work.threads import processors
 
         n = queue.most(self.workers or processors())
         with _deaf():  # a terminal's Ctrl-C and a scheduler's SIGTERM reach them too

@@ -29,8 +29,8 @@ from fastsig.batch.tasks.input_files import walk
 from fastsig.batch.tasks.model import Task
 from fastsig.batch.tasks.relocation import relocated
 from fastsig.errors import OutputError, UsageError
-from fastsig.io._leftovers import sweep_names, writer_id
-from fastsig.io.safe import SafeOutput
+from fastsig.io.files.leftovers import sweep_names, writer_id
+from fastsig.io.files.safe import SafeOutput
 
 __all__ = ["Stage", "StagingError", "check_scratch", "sweep"]
 
@@ -217,7 +217,7 @@ class Stage:
         """Files that the stream of an input names, where its format has others beside it."""
         from fastsig.chain import open_chain
         from fastsig.cli.common import parse_overrides
-        from fastsig.io import detect
+        from fastsig.io.opening import detect
 
         overrides = tuple(word.removeprefix("--set=") for word in self.task.steps[0].argv
                           if word.startswith("--set="))

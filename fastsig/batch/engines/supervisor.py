@@ -186,7 +186,7 @@ class Supervisor:
 
     def _sweep(self, job: Job, pid: int) -> None:
         """Remove the temporary files that a dead worker left."""
-        from fastsig.io._leftovers import sweep
+        from fastsig.io.files.leftovers import sweep
 
         if job.scratch:
             from fastsig.batch.engines import staging

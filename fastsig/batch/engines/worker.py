@@ -44,7 +44,7 @@ class _Worker:
 
     def perform(self, job: dict[str, Any], memory: int | None) -> dict[str, Any]:
         """Do a job; returns what `Supervisor.perform` makes an outcome of."""
-        from fastsig.memory import peak_bytes, resident_bytes
+        from fastsig.work.memory import peak_bytes, resident_bytes
 
         task = task_from(job["task"])
         self.said = ""
@@ -224,8 +224,8 @@ def _die_with(parent: int) -> None:
 
 def _load(commands: list[str]) -> None:
     """Import what the first job would."""
-    for name in ("fastsig.cli.main", "fastsig.chain", "fastsig.run.products", "fastsig.io.safe",
-                 *(f"fastsig.cli.{name.split()[0]}" for name in commands)):
+    for name in ("fastsig.cli.main", "fastsig.chain", "fastsig.run.products",
+                 "fastsig.io.files.safe", *(f"fastsig.cli.{name.split()[0]}" for name in commands)):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     from fastsig import registry
@@ -235,8 +235,8 @@ def _load(commands: list[str]) -> None:
 
 def main() -> None:
     """Do jobs until there are no more."""
-    from fastsig import threads
-    from fastsig.memory import resident_bytes
+    from fastsig.work import threads
+    from fastsig.work.memory import resident_bytes
 
     link = Link()
     hello = link.orders.get()

@@ -81,7 +81,7 @@ class _Trial:
             self.result.update(error=_text(error), code=_code(error))
             self.save()
             return False
-        from fastsig.memory import peak_bytes
+        from fastsig.work.memory import peak_bytes
 
         self.result["runs"].append({
             "bytes_in": share * self.size, "seconds": time.perf_counter() - begun,
@@ -124,7 +124,7 @@ def _words(argv: Sequence[str], inputs: Sequence[str], given: Sequence[str], spa
 
 
 def _size(path: str) -> int:
-    from fastsig.io.scan import scan_files
+    from fastsig.io.files.scan import scan_files
 
     paths = scan_files("[0-9]*".join(path.split("{file}"))) if "{file}" in path else [path]
     return sum(map(os.path.getsize, paths))

@@ -42,8 +42,8 @@ def measured(text: str, unit: str, name: str) -> Any:
     UsageError
         Where it is none; the message tells the nearest unit.
     """
-    from fastsig import units
-    from fastsig.memory import parse_bytes
+    from fastsig.axes import units
+    from fastsig.work.memory import parse_bytes
 
     try:
         return parse_bytes(text) if unit == "bytes" else units.exact(text, unit, name)
@@ -84,7 +84,7 @@ def _check_end(text: str) -> None:
 
 
 def _check_intervals(name: str, metavar: str, text: str) -> None:
-    from fastsig import interference
+    from fastsig.axes import interference
     from fastsig.calibration.windows import window_mhz
 
     if metavar == "WINDOW":

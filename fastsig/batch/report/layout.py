@@ -1,6 +1,6 @@
 """What the page of a batch shows, as HTML.
 
-Names, headers and messages in it are hostile: all text is escaped by `fastsig.view.page._html`,
+Names, headers and messages in it are hostile: all text is escaped by `fastsig.view.page.html`,
 links are relative paths in percent signs, and the page's policy runs the project's script alone.
 """
 
@@ -38,7 +38,7 @@ def page_of(status: Status, folder: str, where: str, *, title: str = "batch",
             thumbnails: Thumbnails | None = None, seconds: float = 0.0,
             reload: float | None = None) -> bytes:
     """The page of a status, with links that hold from the folder `where`."""
-    from fastsig.view.page._html import document
+    from fastsig.view.page.html import document
 
     rows = sorted(status.rows, key=_rank)
     shown = rows[:_MOST_ROWS]

@@ -74,7 +74,7 @@ def write_report(
 
 
 def _write(path: str, content: bytes) -> None:
-    from fastsig.io.safe import SafeOutput
+    from fastsig.io.files.safe import SafeOutput
 
     with SafeOutput(path, overwrite=True, reserve=len(content)) as file:
         try:

@@ -29,7 +29,7 @@ _PICTURES = 2.0  # s for new thumbnails of one page, while the run goes on
 _LAST = 60.0  # s for those of the last
 _DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG
 #: What a page needs: imported before the first, whose time decides how long this rests.
-_NEEDED = ("fastsig.io.safe", "fastsig.view.page._html")
+_NEEDED = ("fastsig.io.files.safe", "fastsig.view.page.html")
 
 
 def _lines() -> Any:

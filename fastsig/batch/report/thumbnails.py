@@ -124,7 +124,7 @@ def _shrunk(path: str) -> Any:
 def _drawn(path: str) -> Any:
     """A waterfall where there are rows enough, else a curve."""
     from fastsig.chain import open_chain
-    from fastsig.io import is_cube
+    from fastsig.io.opening import is_cube
     from fastsig.stream import SpectrumStream, VoltageStream
 
     if is_cube(path):
@@ -155,7 +155,7 @@ def _rows(stream: Any, values: Callable[[Any], NDArray[Any]]) -> NDArray[np.floa
 
 def _cube_map(path: str) -> NDArray[np.float64]:
     """The mean of a few channels of a cube, north up."""
-    from fastsig.cube import open_cube
+    from fastsig.cubes.cube import open_cube
 
     cube = open_cube(path)
     n = cube.shape[0]

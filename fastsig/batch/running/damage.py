@@ -13,7 +13,7 @@ from fastsig.batch.ledger.records import Record
 from fastsig.batch.recipe.model import Limits
 from fastsig.batch.tasks import products
 from fastsig.batch.tasks.model import Step, Task
-from fastsig.threads import processors
+from fastsig.work.threads import processors
 
 __all__ = ["damaged", "find_damage"]
 

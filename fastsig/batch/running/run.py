@@ -23,7 +23,7 @@ from fastsig.batch.running.signals import stopping
 from fastsig.batch.running.watcher import Watcher
 from fastsig.batch.tasks.model import Task
 from fastsig.errors import UsageError
-from fastsig.threads import processors
+from fastsig.work.threads import processors
 
 __all__ = ["Summary", "run", "setup_of"]
 

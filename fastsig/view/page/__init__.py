@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from fastsig.io.fits_cube import CubeFile
+from fastsig.io.fits.cube import CubeFile
 from fastsig.stream import SpectrumStream, Stream
-from fastsig.view._common import title
-from fastsig.view.page._cube import cube_blocks
-from fastsig.view.page._html import (
+from fastsig.view.figures import title
+from fastsig.view.page.cube import cube_blocks
+from fastsig.view.page.html import (
     cube_sections,
     document,
     flat,
@@ -19,7 +19,7 @@ from fastsig.view.page._html import (
     stream_sections,
     table,
 )
-from fastsig.view.page._waterfall import waterfall_blocks
+from fastsig.view.page.waterfall import waterfall_blocks
 
 __all__ = ["PAGE_SIZE", "cube_page", "picture_page", "spectra_page"]
 

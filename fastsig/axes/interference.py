@@ -1,0 +1,130 @@
+"""Bands of known interference, each with its source, and intervals of frequency as text.
+
+Limits are edges. What is not known well enough is not here: the harmonics of 8.1 MHz that FAST
+shows (arXiv:2401.17364) have no published width, and 8.1 is too short a number for the 150th of
+them; the running median finds them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from fastsig.axes.units import exact
+from fastsig.errors import UsageError
+
+__all__ = ["BANDS", "Band", "Interval", "bands", "intervals"]
+
+#: Lower and upper edge, Hz.
+Interval = tuple[Fraction, Fraction]
+
+
+class Band(NamedTuple):
+    """An interval of frequency that a service uses.
+
+    Parameters
+    ----------
+    name : str
+        The service.
+    low_mhz, high_mhz : str
+        Edges, as decimal text.
+    source : str
+        Where the figures are from.
+    """
+
+    name: str
+    low_mhz: str
+    high_mhz: str
+    source: str
+
+    @property
+    def interval(self) -> Interval:
+        """Edges, Hz."""
+        return Fraction(self.low_mhz) * 10**6, Fraction(self.high_mhz) * 10**6
+
+
+_BURSTS = (
+    Band("bursts of tenths of a second seen by FAST", "1378", "1385", "HiFAST, arXiv:2401.17364"),
+)
+_AVIATION = (
+    Band("distance measuring equipment and transponders of aircraft", "1025", "1150",
+         "ICAO Annex 10: DME, airborne; SSR, 1030 and 1090 MHz"),
+)
+_GNSS = (
+    Band("Galileo E5, with GPS L5 and BeiDou B2", "1166.22", "1217.37",
+         "Galileo OS SIS ICD: 1191.795 MHz, 51.15 MHz"),
+    Band("GPS L5, lower part", "1164.45", "1188.45", "IS-GPS-705: 1176.45 MHz, 24 MHz"),
+    Band("GPS L2", "1217.37", "1237.83", "IS-GPS-200: 1227.6 MHz, 20.46 MHz"),
+    Band("GLONASS L2", "1242.4265", "1249.136",
+         "GLONASS ICD 5.1: channels -7 to 6, 1246 MHz + 0.4375 MHz k, 1.022 MHz each"),
+    Band("BeiDou B3I", "1258.29", "1278.75", "BDS-SIS-ICD-B3I-1.0: 1268.52 MHz, 20.46 MHz"),
+    Band("Galileo E6", "1258.29", "1299.21", "Galileo E6-B/C: 1278.75 MHz, 40.92 MHz"),
+)
+
+#: Tables by name. `fast` is all that its 1.0 to 1.5 GHz receiver is known to meet.
+BANDS: dict[str, tuple[Band, ...]] = {
+    "aviation": _AVIATION,
+    "bursts": _BURSTS,
+    "gnss": _GNSS,
+    "fast": _AVIATION + _GNSS + _BURSTS,
+}
+
+_PAIR = re.compile(r"\s*(.*?[A-Za-z])\s*-\s*(.+)")
+
+
+def bands(value: Any) -> tuple[Interval, ...]:
+    """Intervals of tables and of intervals: names of `BANDS` and what `intervals` takes.
+
+    Raises
+    ------
+    UsageError
+        Where there is no such table, or an interval is none.
+    """
+    found: list[Interval] = []
+    for item in _items(value):
+        if isinstance(item, str) and item.strip() in BANDS:
+            found += [band.interval for band in BANDS[item.strip()]]
+        elif isinstance(item, str) and not _PAIR.fullmatch(item):
+            raise UsageError(f"bands = {item!r}; allowed: {', '.join(BANDS)}, or an interval "
+                             "such as 1378MHz-1385MHz")
+        else:
+            found.append(_interval(item, "bands"))
+    return tuple(found)
+
+
+def intervals(value: Any, name: str) -> tuple[Interval, ...]:
+    """Intervals of frequency from text such as ``1419MHz-1421.5MHz`` or pairs of Quantities.
+
+    Several are separated by commas, or come in a sequence; `name` is told in errors.
+
+    Raises
+    ------
+    UsageError
+        Where something is no interval, or its upper edge is not above its lower one.
+    """
+    return tuple(_interval(item, name) for item in _items(value))
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return [part for part in value.split(",") if part.strip()]
+    if len(value) == 2 and not any(isinstance(part, (str, tuple, list)) for part in value):
+        return [value]  # one pair
+    return [part for item in value for part in (_items(item) if isinstance(item, str) else [item])]
+
+
+def _interval(item: Any, name: str) -> Interval:
+    pair = item
+    if isinstance(item, str):
+        match = _PAIR.fullmatch(item)
+        pair = match.groups() if match else ()
+    if len(pair) != 2:
+        raise UsageError(f"{name} = {item!r}; allowed: an interval such as 1419MHz-1421.5MHz")
+    low, high = (exact(part, "Hz", name) for part in pair)
+    if not 0 <= low < high:
+        raise UsageError(f"{name} = {item!r}; allowed: a lower edge below the upper one")
+    return low, high

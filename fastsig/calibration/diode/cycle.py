@@ -1,0 +1,277 @@
+"""The cycle of a noise diode, and which rows of a stream lie in it where; exact arithmetic.
+
+Times are exact seconds from the start of row 0; row n covers ``[n, n + 1) / sample_rate``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import lcm
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.units import fraction, whole
+from fastsig.errors import UsageError
+
+__all__ = ["MODES", "DiodeCycle", "DiodeMode", "classify", "cycle_number", "on_share",
+           "scheduled"]
+
+_ROOM = 2**62
+_CLOCK_S = Fraction(251_658_240, 250_000_000)  # what FAST's diode clock calls a second
+
+
+@dataclass(frozen=True)
+class DiodeMode:
+    """A pattern that a noise diode is known to be switched by, its phase left open.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it.
+    period, on : Fraction
+        Length of a cycle and of its on-time.
+    unit : {"s", "row"}
+        What they are counted in: seconds, or rows of the stream.
+    """
+
+    name: str
+    period: Fraction
+    on: Fraction
+    unit: Literal["s", "row"] = "s"
+
+    def rows(self, step_s: Fraction) -> tuple[Fraction, Fraction]:
+        """Period and on-time in rows of `step_s` seconds."""
+        scale = step_s if self.unit == "s" else Fraction(1)
+        return self.period / scale, self.on / scale
+
+
+#: Patterns of FAST. Its "1 s" is 251658240 ticks of 4 ns; where only whole seconds are published,
+#: both readings are here.
+MODES: tuple[DiodeMode, ...] = (
+    DiodeMode("pulsar", Fraction("0.201326592"), Fraction("0.100663296")),
+    DiodeMode("star", 80 * 1024 * Fraction("196.608e-6"), 5 * 1024 * Fraction("196.608e-6")),
+    DiodeMode("spectral OTF", 300 * _CLOCK_S, 2 * _CLOCK_S),
+    DiodeMode("spectral OTF, SI seconds", Fraction(300), Fraction(2)),
+    DiodeMode("ON-OFF", 2 * _CLOCK_S, _CLOCK_S),
+    DiodeMode("ON-OFF, SI seconds", Fraction(2), Fraction(1)),
+    DiodeMode("1 sample in 8", Fraction(8), Fraction(1), "row"),
+)
+
+
+@dataclass(frozen=True)
+class DiodeCycle:
+    """A diode that is on from ``phase + k period`` for `on` seconds, for every whole k.
+
+    Parameters
+    ----------
+    period, on : Fraction
+        Length of a cycle and of its on-time, s.
+    phase : Fraction
+        Start of an on-time after the start of row 0, s; from 0 to below the period.
+    mode : str or None
+        Name of the known pattern, or None where the data alone tell.
+    significance : float
+        Step of the diode in sigmas, of all cycles together.
+    false_alarm : float
+        Chance that noise makes as much in as many trials.
+    snr_per_cycle : float
+        Step of the diode in sigmas of the on-minus-off difference of one cycle.
+    step : float
+        Power of the diode over the mean power.
+    phase_error_s, period_error_s : float
+        Standard errors; 0 for a period that a mode tells.
+    n_cycle : int
+        Cycles with data.
+    """
+
+    period: Fraction
+    on: Fraction
+    phase: Fraction
+    mode: str | None = None
+    significance: float = float("inf")
+    false_alarm: float = 0.0
+    snr_per_cycle: float = float("inf")
+    step: float = float("nan")
+    phase_error_s: float = 0.0
+    period_error_s: float = 0.0
+    n_cycle: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.on < self.period:
+            raise UsageError(
+                f"a diode is on for {float(self.on):.9g} s of {float(self.period):.9g} s; allowed: "
+                f"more than 0, less than the period"
+            )
+        object.__setattr__(self, "phase", self.phase % self.period)
+
+    def __str__(self) -> str:
+        return (f"period {float(self.period):.9f} s, on {float(self.on):.9f} s, first on at "
+                f"{float(self.phase):.9f} s")
+
+    @classmethod
+    def of_schedule(cls, schedule: DiodeSchedule) -> DiodeCycle:
+        """The cycle of a header's schedule, taken to go on before its first tick."""
+        tick = Fraction(1, schedule.ticks_per_second)
+        return cls(schedule.period_ticks * tick, schedule.on_ticks * tick,
+                   schedule.first_tick * tick)
+
+    def schedule(self) -> DiodeSchedule:
+        """The schedule in ticks, 4 ns each where these are exact, that covers row 0 as well."""
+        first = self.phase - (self.period if self.phase + self.on > self.period else 0)
+        times = (self.period, self.on, first)
+        rate = lcm(250_000_000, *(time.denominator for time in times))
+        period, on, start = (int(time * rate) for time in times)
+        return DiodeSchedule(period, on, start, rate)
+
+    def shifted(self, seconds: Any) -> DiodeCycle:
+        """The same cycle, told from a row 0 that begins `seconds` later."""
+        return replace(self, phase=(self.phase - fraction(seconds)) % self.period)
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A cycle and rows in whole numbers of one unit; `phase` is of the first row."""
+
+    period: int
+    on: int
+    step: int
+    phase: int
+    guard: int
+
+
+def _in_whole_units(rate: Any, start: int, cycle: DiodeCycle, guard: Any = 0) -> _Whole:
+    rate, edge = fraction(rate), fraction(guard)
+    if rate <= 0 or edge < 0:
+        raise UsageError(f"sample rate {rate} Hz, guard {edge} s; allowed: above 0, 0 or more")
+    begun = (whole("start", start) / rate - cycle.phase) % cycle.period
+    times = (cycle.period, cycle.on, 1 / rate, begun, edge)
+    unit = lcm(*(time.denominator for time in times))
+    return _Whole(*(int(time * unit) for time in times))
+
+
+def _starts(rows: _Whole, n: int) -> NDArray[Any]:
+    """Time of each row after an on-edge, within the period; Python's numbers where 64 bits fail."""
+    kind: Any = np.int64 if (n + 2) * max(rows.period, rows.step + rows.guard) < _ROOM else object
+    turned = np.arange(n, dtype=kind) * (rows.step % rows.period)
+    return np.asarray((turned + rows.phase) % rows.period)
+
+
+def _time_on(start: NDArray[Any], length: int, rows: _Whole) -> NDArray[Any]:
+    """Units of ``[start, start + length)`` that the diode is on in."""
+    stop = start + length
+    last = np.minimum(stop % rows.period, rows.on)
+    return np.asarray(stop // rows.period * rows.on + last - np.minimum(start, rows.on))
+
+
+def on_share(rate: Any, start: int, n: int, cycle: DiodeCycle) -> NDArray[np.float64]:
+    """Share of each row during which the diode is on.
+
+    Parameters
+    ----------
+    rate : Fraction, int or str
+        Rows a second, Hz.
+    start, n : int
+        First row and number of rows.
+    cycle : DiodeCycle
+        When the diode is on.
+
+    Returns
+    -------
+    ndarray, shape (n,), float64, dimensionless
+        0 to 1, rounded once.
+
+    Raises
+    ------
+    UsageError
+        Where the rate is not above 0.
+    """
+    rows = _in_whole_units(rate, start, cycle)
+    return _time_on(_starts(rows, n), rows.step, rows).astype(np.float64) / rows.step
+
+
+def classify(
+    rate: Any, start: int, n: int, cycle: DiodeCycle, guard: Any = 0
+) -> NDArray[np.int8]:
+    """Rows with the diode on, off, or partly on: these count neither as on nor as off.
+
+    Parameters
+    ----------
+    rate, start, n, cycle
+        As for `on_share`.
+    guard : Fraction, int or str
+        Seconds by which the edges may be off: rows within them count as edges.
+
+    Returns
+    -------
+    ndarray, shape (n,), int8
+        1 on, 0 off, -1 an edge.
+
+    Raises
+    ------
+    UsageError
+        Where the rate is not above 0 or the guard below.
+    """
+    rows = _in_whole_units(rate, start, cycle, guard)
+    begin = (_starts(rows, n) - rows.guard) % rows.period
+    length = rows.step + 2 * rows.guard
+    lit = _time_on(begin, length, rows)
+    state = np.full(n, -1, np.int8)
+    state[np.asarray(lit == 0, bool)] = 0
+    state[np.asarray(lit == length, bool)] = 1
+    return state
+
+
+def scheduled(schedule: DiodeSchedule, rate: Any, start: int, n: int) -> NDArray[np.int8]:
+    """As `classify`, by a header's schedule: the diode is off before its first tick.
+
+    Parameters
+    ----------
+    schedule : DiodeSchedule
+        Counted from row 0.
+    rate, start, n
+        As for `on_share`.
+
+    Returns
+    -------
+    ndarray, shape (n,), int8
+        1 on, 0 off, -1 an edge.
+    """
+    first = Fraction(schedule.first_tick, schedule.ticks_per_second) * fraction(rate)  # in rows
+    if 0 < schedule.on_ticks < schedule.period_ticks:
+        state = classify(rate, start, n, DiodeCycle.of_schedule(schedule))
+    else:
+        state = np.full(n, schedule.on_ticks > 0, np.int8)
+    whole_before = min(max(int(first // 1) - start, 0), n)
+    state[:whole_before] = 0
+    if first % 1 and whole_before < n and start + whole_before < first and schedule.on_ticks:
+        state[whole_before] = -1  # it is first switched on within this row
+    return state
+
+
+def cycle_number(rate: Any, start: int, n: int, cycle: DiodeCycle) -> NDArray[np.int64]:
+    """The cycle that each row belongs to: from the middle of one off-time to that of the next.
+
+    So the off rows of a cycle lie on both sides of its on rows, and a drift of the gain cancels.
+
+    Parameters
+    ----------
+    rate, start, n, cycle
+        As for `on_share`.
+
+    Returns
+    -------
+    ndarray, shape (n,), int64
+        Cycle k holds the on-time at ``phase + k period``. A row goes by its middle.
+    """
+    rate = fraction(rate)
+    origin = cycle.phase - (cycle.period - cycle.on) / 2
+    times = (cycle.period, 1 / rate, (start + Fraction(1, 2)) / rate - origin)
+    unit = lcm(*(time.denominator for time in times))
+    period, step, first = (int(time * unit) for time in times)
+    if abs(first) + n * step < _ROOM:
+        return (np.arange(n, dtype=np.int64) * step + first) // period
+    return np.array([(i * step + first) // period for i in range(n)], np.int64)

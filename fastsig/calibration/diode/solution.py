@@ -1,0 +1,88 @@
+"""What turns recorded powers into antenna temperatures, once a noise diode was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.calibration.diode.cycle import DiodeCycle
+from fastsig.errors import UsageError
+
+__all__ = ["PARTS", "DiodeSolution", "pairs_of"]
+
+F8 = NDArray[np.float64]
+
+#: The two polarisations whose amplitudes a product is made of, by name.
+PARTS: dict[tuple[str, ...], tuple[tuple[int, int], ...]] = {
+    ("AA", "BB", "CR", "CI"): ((0, 0), (1, 1), (0, 1), (0, 1)),
+    ("AA", "BB"): ((0, 0), (1, 1)),
+    ("AA",): ((0, 0),),
+    ("I",): ((0, 0),),
+}
+
+
+def pairs_of(names: tuple[str, ...], path: str = "spectra") -> tuple[tuple[int, int], ...]:
+    """The polarisations of each product.
+
+    Raises
+    ------
+    UsageError
+        Where such products cannot be calibrated one by one.
+    """
+    if names not in PARTS:
+        raise UsageError(f"{path}: products {', '.join(names)} cannot be calibrated by a diode; "
+                         f"allowed: {'; '.join(', '.join(each) for each in PARTS)}")
+    return PARTS[names]
+
+
+@dataclass(frozen=True)
+class DiodeSolution:
+    r"""Gains and the diode, ready to be applied.
+
+    .. math:: T_p(t, \nu) = k_p(\nu) P_p(t, \nu) / g_p(t) - s(t) D_p(\nu)
+
+    with s = 1 in rows with the diode on. Of cross products g is the geometric mean of those of both
+    polarisations, and CR + i CI is turned back by the phase of the diode where that is asked for.
+
+    Parameters
+    ----------
+    cycle : DiodeCycle
+        When the diode is on, from the start of row 0.
+    names : tuple of str
+        Products.
+    times_s : ndarray, shape (k,)
+        Where the gain was measured, seconds from the start of row 0, ascending.
+    gain : ndarray, shape (k, pol)
+        Relative gain, about 1; straight lines between, the ends beyond.
+    kelvin : ndarray, shape (product, chan), K per recorded unit
+        At gain 1; NaN where no diode was seen.
+    diode : ndarray, shape (product, chan), K
+        What the diode adds.
+    phase : ndarray, shape (chan,), rad, or None
+        By which CR + i CI = <A* B> is turned back.
+    gain_error : ndarray, shape (k, pol)
+        Standard errors of `gain`.
+    facts : mapping
+        JSON-ready: how all that was found, for the record of the product.
+    """
+
+    cycle: DiodeCycle
+    names: tuple[str, ...]
+    times_s: F8
+    gain: F8
+    kelvin: F8
+    diode: F8
+    phase: F8 | None = None
+    gain_error: F8 | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def gain_at(self, times_s: F8) -> F8:
+        """Gain of every product at some times, shape (n, product)."""
+        each = np.stack([np.interp(times_s, self.times_s, column) for column in self.gain.T], 1)
+        pairs = pairs_of(self.names)
+        return np.stack([np.sqrt(each[:, a] * each[:, b]) if a != b else each[:, a]
+                         for a, b in pairs], 1)

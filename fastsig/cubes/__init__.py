@@ -1,0 +1,1 @@
+"""Cubes of maps: spectra at positions, sources, moments."""

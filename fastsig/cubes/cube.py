@@ -1,0 +1,372 @@
+"""A cube of maps: spectra at places, sources, moments.
+
+The cube stays on the disk; what is asked for is read. `fastsig.reductions` does the arithmetic on
+arrays, this puts places, units and frames to it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from numpy.typing import NDArray
+
+from fastsig.axes.units import width_deg
+from fastsig.cubes.planes import Planes
+from fastsig.errors import DataError, UsageError
+from fastsig.io.files.provenance import file_record
+from fastsig.io.fits.cube import CubeFile
+from fastsig.io.fits.cube_header import Beam
+from fastsig.reductions.mapping.noise import MapNoise, measure, sum_noise
+from fastsig.reductions.sources.point_source import fit_point
+from fastsig.reductions.sources.position import (
+    PositionSpectrum,
+    aperture,
+    in_beam,
+    to_jansky,
+    with_scatter,
+)
+
+__all__ = ["Cube", "Source", "open_cube", "parse_position"]
+
+F8 = NDArray[np.float64]
+
+_NOISE_SIZE, _NOISE_CHANNELS = 48, 192  # pixels and channels, at most, that noise is measured in
+_REACH = 1.5  # full widths of the beam over which pixels may share noise
+
+
+class Source(NamedTuple):
+    """A point source: where, how strong, and how sure.
+
+    Parameters
+    ----------
+    at : SkyCoord
+    ra_error, dec_error : Quantity
+        Standard errors along east and north, arcsec, by the noise and what the beam does not fit;
+        without those of pointing.
+    flux, flux_error : Quantity
+        Flux density, Jy (K where the cube is in K).
+    offset : Quantity
+        What the map holds beside it.
+    chi2, n_pixel : float, int
+        Of the fit; errors are scaled by the root of chi2 over its degrees where that is above 1.
+    channels : int
+        That were averaged.
+    """
+
+    at: SkyCoord
+    ra_error: u.Quantity
+    dec_error: u.Quantity
+    flux: u.Quantity
+    flux_error: u.Quantity
+    offset: u.Quantity
+    chi2: float
+    n_pixel: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Pixels about a place."""
+
+    y: slice
+    x: slice
+    east: F8
+    north: F8
+
+
+class Cube(Planes):
+    """A cube of maps on the disk.
+
+    Parameters
+    ----------
+    file : CubeFile
+    stokes : str
+        Which of its Stokes parameters.
+    beam : Beam or None
+        In place of the file's.
+
+    Raises
+    ------
+    UsageError
+        Where it has no such Stokes parameter.
+    """
+
+    # Spectra
+
+    def spectrum(self, at: Any, radius: Any = None, *, noise: str = "measured",
+                 kelvin: Any = None) -> PositionSpectrum:
+        """The spectrum of a place.
+
+        Parameters
+        ----------
+        at : SkyCoord or str
+            The place: ``12h30m49.4s,+12d23m28s`` or degrees, ``187.7,12.39``.
+        radius : Quantity or str, optional
+            Sum within this of the place; by default, and with "beam", the spectrum of a point
+            source there. Formulae: `fastsig.reductions.sources.position`.
+        noise : {"measured", "weights"}
+            Whether the noise is scaled to the spectrum's own scatter.
+        kelvin : "brightness" or Quantity, optional
+            Of a cube in K, for Jy: brightness temperature in the beam, or the telescope's gain in
+            K/Jy (of our cubes BEAMSCAL tells what gridding makes of it).
+
+        Raises
+        ------
+        UsageError
+            Where the place is off the map, or an option makes no sense.
+        DataError
+            Where nothing was seen there.
+        """
+        place = parse_position(at)
+        frequency = self.frequency.value
+        circle = None if radius is None or (isinstance(radius, str) and radius == "beam") else (
+            width_deg(radius, "radius"))
+        scale, unit = to_jansky(self.unit, frequency, self._beam, kelvin, self.path,
+                                widened=self._widened)
+        if circle is not None and unit != "Jy":
+            raise UsageError(f"{self.path} is in {self.unit}: a sum in an aperture is in Jy; give "
+                             "kelvin = brightness, or a gain such as 16K/Jy")
+        beam = self._required_beam()
+        part = self._part(place, circle if circle is not None else beam.major)
+        values, weight = self.weighted(slice(None), part.y, part.x)
+        if circle is None:
+            flux, amounts, relative = in_beam(values, weight, part.east, part.north, beam)
+        else:
+            flux, amounts, relative = aperture(values, weight, part.east, part.north, circle,
+                                               self._per_beam(beam))
+        if not np.isfinite(flux).any():
+            raise DataError(self.path, "nothing was seen at the place, or not in all of the "
+                            "aperture")
+        found = self._noise(place)
+        shared = self._shared(amounts, weight, found.rho)
+        expected = found.unit_noise * shared * relative * scale
+        order = np.argsort(frequency)
+        spectrum = PositionSpectrum(
+            frequency[order] << u.Hz, (flux * scale)[order] << u.Unit(unit),
+            expected[order] << u.Unit(unit), expected[order] << u.Unit(unit), 1.0, place,
+            "beam" if circle is None else "aperture", circle, self.rest_hz, self.frame,
+            found.channels, self._facts(part, shared, found, circle, beam), self.path)
+        return with_scatter(spectrum, noise)
+
+    def _facts(self, part: _Part, shared: float, noise: MapNoise, circle: float | None, beam: Beam
+               ) -> dict[str, Any]:
+        facts: dict[str, Any] = {
+            "input": file_record(self.path),
+            "beam_arcsec": [beam.major * 3600, beam.minor * 3600], "beam_pa_deg": beam.pa,
+            "stokes": self.stokes, "noise_of_one_second": float(noise.unit_noise),
+            "noise_unit": self.unit, "weights": "WEIGHT" if self.file.weight_image else "none",
+            "noise_over_independent_pixels": float(shared),
+            "pixels": [part.y.start, part.y.stop, part.x.start, part.x.stop]}
+        if circle is not None and beam.major == beam.minor:
+            facts["point_source_share"] = 1 - 2 ** (-4 * (circle / beam.major) ** 2)
+        return facts
+
+    @property
+    def _widened(self) -> float:
+        """Solid angle of the map's beam over the telescope's, where the file tells (BEAMSCAL)."""
+        found = self.file.header.cards.number("BEAMSCAL")
+        return found if found is not None and found > 0 else 1.0
+
+    def _required_beam(self) -> Beam:
+        if self._beam is None:
+            raise UsageError(f"{self.path}: has no beam (BMAJ); give beam = its full width, such "
+                             "as 2.9arcmin")
+        return self._beam
+
+    def _per_beam(self, beam: Beam) -> float:
+        """Solid angle of a pixel over that of the beam."""
+        width, height = self.file.pixel_deg
+        return math.radians(width) * math.radians(height) / beam.solid_angle
+
+    def _pixel(self, place: SkyCoord) -> tuple[float, float]:
+        """Where a place is on the map, in pixels along x and y.
+
+        Raises
+        ------
+        UsageError
+            Where it is off the map.
+        """
+        try:
+            x, y = (float(each) for each in self.celestial.world_to_pixel(place))
+        except Exception:  # beyond the projection: wcslib's errors are of many kinds
+            x = y = math.nan
+        if not (-0.5 <= x <= self.shape[2] - 0.5 and -0.5 <= y <= self.shape[1] - 0.5):
+            told = place.icrs.to_string("hmsdms", precision=1)
+            raise UsageError(f"{told} lies off the map of {self.path}")
+        return x, y
+
+    def _part(self, place: SkyCoord, reach: float) -> _Part:
+        """Pixels within a distance of a place, deg, with their offsets on the sky."""
+        x, y = self._pixel(place)
+        width, height = self.file.pixel_deg
+        spans = []
+        for at, step, n in ((y, height, self.shape[1]), (x, width, self.shape[2])):
+            half = math.ceil(reach / step) + 1
+            spans.append(slice(max(0, round(at) - half), min(n, round(at) + half + 1)))
+        grid = np.mgrid[spans[0], spans[1]]
+        sky = self.celestial.pixel_to_world(grid[1], grid[0])
+        east, north = place.spherical_offsets_to(sky.transform_to(place.frame))
+        return _Part(spans[0], spans[1], east.to_value(u.deg), north.to_value(u.deg))
+
+    def _noise(self, place: SkyCoord) -> MapNoise:
+        """Noise and what pixels and channels share of it, about a place."""
+        x, y = self._pixel(place)
+        spans = []
+        for at, n in ((y, self.shape[1]), (x, self.shape[2])):
+            start = int(np.clip(round(at) - _NOISE_SIZE // 2, 0, max(0, n - _NOISE_SIZE)))
+            spans.append(slice(start, min(n, start + _NOISE_SIZE)))
+        n_chan = self.shape[0]
+        start = max(0, (n_chan - _NOISE_CHANNELS) // 2)
+        values, weight = self.weighted(slice(start, min(n_chan, start + _NOISE_CHANNELS)), *spans)
+        beam = self._required_beam()
+        reach = max(1, math.ceil(_REACH * beam.major / min(self.file.pixel_deg)))
+        return measure(values, weight, min(reach, _NOISE_SIZE // 3))
+
+    @staticmethod
+    def _shared(amounts: F8, weight: F8, rho: F8) -> float:
+        """Noise of a sum over what it were if pixels shared none."""
+        mean = weight.mean(axis=0)
+        with np.errstate(divide="ignore"):
+            noise = np.where(mean > 0, amounts / np.sqrt(mean), 0.0)
+        alone = math.sqrt(float((noise**2).sum()))
+        return sum_noise(noise, rho) / alone if alone else 1.0
+
+    # Sources
+
+    def source(self, near: Any, *, radius: Any = None, vrange: Any = None,
+               convention: str = "radio", rest: Any = None, kelvin: Any = None) -> Source:
+        """Position and flux density of a point source in the mean of the band.
+
+        Parameters
+        ----------
+        near : SkyCoord or str
+            Where to look.
+        radius : Quantity or str, optional
+            Of the pixels that count; one and a half full widths of the beam by default.
+        vrange : pair of Quantity, optional
+            Velocities to average over; all channels by default.
+        convention, rest
+            Of these velocities.
+        kelvin
+            As of `spectrum`; the flux density is that at the mean frequency.
+
+        Raises
+        ------
+        DataError
+            Where there is no source.
+        UsageError
+            Where the place is off the map, or an option makes no sense.
+        """
+        place, beam = parse_position(near), self._required_beam()
+        reach = 1.5 * beam.major if radius is None else width_deg(radius, "radius")
+        chosen = self.channels(vrange, convention, rest)
+        plane, sigma, rho, part, n = self._mean_plane(place, reach, chosen)
+        found = fit_point(plane, sigma, part.east, part.north, beam, rho, reach, self.path)
+        frequency = np.array([self.frequency.value[chosen].mean()])
+        scale, unit = to_jansky(self.unit, frequency, beam, kelvin, self.path,
+                                widened=self._widened)
+        amplitude, east, north, offset = found.values
+        errors = np.sqrt(np.diag(found.covariance))
+        at = place.spherical_offsets_by(east * u.deg, north * u.deg)
+        return Source(at, (errors[1] * u.deg).to(u.arcsec), (errors[2] * u.deg).to(u.arcsec),
+                      amplitude * scale[0] << u.Unit(unit), errors[0] * scale[0] << u.Unit(unit),
+                      offset * scale[0] << u.Unit(unit), found.chi2, found.n, n)
+
+    def _mean_plane(self, place: SkyCoord, reach: float, chosen: slice
+                    ) -> tuple[F8, F8, F8, _Part, int]:
+        """Mean of channels with its noise, pixels' correlation, the pixels, how many channels."""
+        noise = self._noise(place)
+        if not noise.unit_noise > 0:
+            raise DataError(self.path, "too few channels and pixels to measure the noise from")
+        part = self._part(place, reach)
+        values, weight = self.weighted(chosen, part.y, part.x)
+        total = weight.sum(axis=0)
+        shared = 1 + 2 * sum(noise.channels)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            plane = np.nansum(values * weight, axis=0) / total
+            sigma = noise.unit_noise * np.sqrt(max(shared, 0.01) / total)
+        return plane, sigma, noise.rho, part, len(values)
+
+    # Moments, other programs
+
+    def moment(self, order: int, *, vrange: Any = None, sigma: float | None = None,
+               convention: str = "radio", rest: Any = None) -> Any:
+        """A moment of the spectra, by spectral-cube; see `fastsig.cubes.moments`."""
+        from fastsig.cubes.moments import moment
+
+        return moment(self, order, vrange=vrange, sigma=sigma, convention=convention, rest=rest)
+
+    def to_spectral_cube(self) -> Any:
+        """The cube as a `spectral_cube.SpectralCube`, its values mapped from the disk.
+
+        Raises
+        ------
+        UsageError
+            Where spectral-cube is not installed.
+        """
+        from fastsig.cubes.moments import to_spectral_cube
+
+        return to_spectral_cube(self)
+
+
+def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: Any = None,
+              convention: str | None = None, beam: Any = None) -> Cube:
+    """Open a FITS cube of maps, ours or another program's.
+
+    What the file does not tell is told by one `DoubtWarning`; nothing is guessed.
+
+    Parameters
+    ----------
+    path : path
+    stokes : str, optional
+        Which Stokes parameter; the first by default.
+    rest : str or Quantity, optional
+        Rest frequency in place of the file's: HI, or a frequency.
+    convention : {"radio", "optical"}, optional
+        Of an axis VELO that does not tell which it is.
+    beam : Quantity or str, optional
+        Full width at half maximum of a round beam, in place of the file's.
+
+    Raises
+    ------
+    FormatError
+        Where the file is no cube of maps, or damaged.
+    UsageError
+        Where an option makes no sense.
+    """
+    file = CubeFile(path, rest=rest, convention=convention)
+    file.tell()
+    width = None if beam is None else width_deg(beam, "beam")
+    return Cube(file, stokes=stokes, beam=None if width is None else Beam(width, width, 0.0))
+
+
+def parse_position(at: Any) -> SkyCoord:
+    """A place from a SkyCoord, or text: ``187.7,12.39`` in degrees, or with colons or letters.
+
+    Raises
+    ------
+    UsageError
+        Where it is neither.
+    """
+    if isinstance(at, SkyCoord):
+        if not at.isscalar:
+            raise UsageError("at: several places; allowed: one")
+        return at
+    text = str(at).strip()
+    parts = [each for each in re.split(r"[,\s]+", text) if each] if "," not in text else (
+        [each.strip() for each in text.split(",")])
+    try:
+        if len(parts) != 2:
+            raise ValueError
+        hours = ":" in parts[0] or "h" in parts[0] or " " in parts[0]
+        return SkyCoord(parts[0], parts[1], unit=(u.hourangle if hours else u.deg, u.deg))
+    except (ValueError, u.UnitsError) as error:
+        raise UsageError(f"at = {text!r} is no place; allowed: RA,DEC such as 187.7,12.39 or "
+                         "12:30:49.4,+12:23:28") from error

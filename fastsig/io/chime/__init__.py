@@ -1,0 +1,1 @@
+"""CHIME/FRB baseband."""

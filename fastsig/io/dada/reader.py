@@ -1,0 +1,197 @@
+"""DADA: one text header, then voltages sample by sample; several files make an observation.
+
+A file's place is OBS_OFFSET, in bytes from the start of the observation, so files may be missing.
+
+References
+----------
+PSRDADA, https://psrdada.sourceforge.net; DSPSR user documentation, "Describing data using the
+PSRDADA ASCII header" and "Write time series data" (order TFP, 32 bits are floats, PICOSECONDS after
+UTC_START).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from astropy.time import Time
+
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import parse_time, sample_time, time_from_mjd
+from fastsig.errors import FormatError, UsageError
+from fastsig.io.files.cards import FIRST_DAY, LAST_DAY, Cards, lines, same_cards
+from fastsig.io.probe import Probe
+from fastsig.io.voltages.interleaved import ORDERS, InterleavedVoltages, Interleaving
+from fastsig.io.voltages.segments import disjoint, from_first, incomplete
+from fastsig.stream.header import Header, split_overrides
+
+__all__ = ["KINDS", "MANY", "NAME", "open", "sniff"]
+
+NAME, KINDS = "dada", ("voltage",)
+
+#: Whether `open` takes several files of one observation.
+MANY = True
+
+_BAND = ("FREQ", "BW", "TSAMP", "PICOSECONDS")
+_KEYS = {"HDR_VERSION", "HDR_SIZE", "DADA_VERSION", "OBS_OFFSET", "UTC_START", "NBIT", "NDIM"}
+_DTYPES: dict[int, np.dtype[Any]] = {8: np.dtype("i1"), 16: np.dtype("<i2"), 32: np.dtype("<f4")}
+
+
+def sniff(probe: Probe) -> bool:
+    """Whether a file begins with lines of KEY VALUE, some of them DADA's."""
+    text = probe.head.partition(b"\0")[0]
+    keys = {line.split(maxsplit=1)[0].decode("ascii", "replace")
+            for line in text.splitlines() if line.split()}
+    return len(keys & _KEYS) >= 3 and b"\n" in text
+
+
+def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> InterleavedVoltages:
+    """Open the files of one DADA observation as a stream.
+
+    Parameters
+    ----------
+    path : path or sequence of path
+        The files, in any order.
+    order : {"TFP", "TPF"}, optional
+        Which of channel and polarisation runs faster: by default what the header's ORDER says,
+        else polarisation ("TFP", as DSPSR writes; `baseband` takes "TPF").
+    **overrides
+        The common ones of `fastsig.open`.
+
+    Raises
+    ------
+    FormatError
+        Where a header lacks what is needed, or files do not belong together.
+    UsageError
+        Where an override is unknown or has no meaning.
+    """
+    paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
+    common, own = split_overrides(overrides, ("order",), NAME)
+    order = own.get("order")
+    if order is not None and order not in ORDERS:
+        raise UsageError(f"order = {order!r}; allowed: {', '.join(ORDERS)}")
+    rows, first, geometry = [], None, None
+    for number, each in enumerate(paths):
+        cards, offset, size = _cards(each)
+        found = _geometry(cards, order)
+        if first is None or geometry is None:
+            first, geometry = cards, found
+            header = _header(first, geometry, each)
+        elif found != geometry or cards.get("UTC_START") != first.get("UTC_START"):
+            raise FormatError(each, f"is of another observation or shape than {paths[0]}")
+        same_cards(cards, first, _BAND, each, paths[0])
+        at = _position(cards, geometry)
+        n, rest = divmod(size - offset, geometry.row_bytes)
+        if rest:
+            incomplete(each, f"the last {rest} bytes are no whole sample")
+        rows.append((at, at + n, number, offset))
+    if first is None or geometry is None or not any(stop > start for start, stop, *_ in rows):
+        raise FormatError(paths[0], "holds no samples")
+    table, begin = from_first(rows, header.sample_rate, paths[0])
+    header = header.replace(start_time=sample_time(header.start_time, begin, header.sample_rate))
+    return InterleavedVoltages(header.overridden(common), geometry, paths, disjoint(table))
+
+
+def _cards(path: str) -> tuple[Cards, int, int]:
+    """The header, the byte at which samples begin, and the size of the file."""
+    try:
+        with _reader(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            head = file.read(4096)
+            cards = lines(head, path, "the header")
+            length = cards.integer("HDR_SIZE", 4096, least=1, most=2**24)
+            if length > len(head):
+                cards = lines(head + file.read(length - len(head)), path, "the header")
+    except OSError as error:
+        raise FormatError(path, error.strerror or str(error)) from error
+    if size < length:
+        raise FormatError(path, f"truncated: {size} bytes, its header alone takes {length}")
+    return cards, length, size
+
+
+def _reader(path: str) -> Any:
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb")
+
+
+def _geometry(cards: Cards, order: str | None) -> Interleaving:
+    n_bits = cards.integer("NBIT")
+    if n_bits not in _DTYPES:
+        raise cards.error("NBIT", "8, 16 (integers), 32 (floats)")
+    told = (cards.text("ORDER") or "TFP").upper()
+    n_chan = cards.integer("NCHAN", 1, least=1, most=2**20)
+    if n_chan == 1 and told.replace("F", "") == "TP":
+        told = "TFP"  # where the one channel stands makes no difference
+    if order is None and told not in ORDERS:
+        raise cards.error("ORDER", f"{', '.join(ORDERS)}; give --set order=TFP")
+    return Interleaving(
+        n_chan, cards.integer("NPOL", 1, least=1, most=2),
+        cards.integer("NDIM", 1, least=1, most=2), _DTYPES[n_bits], order or told,
+    )
+
+
+def _position(cards: Cards, g: Interleaving) -> int:
+    offset = cards.integer("OBS_OFFSET", 0)
+    if offset % g.row_bytes:
+        raise cards.error("OBS_OFFSET", f"a multiple of {g.row_bytes} bytes, one sample")
+    return offset // g.row_bytes
+
+
+def _start_time(cards: Cards) -> Time:
+    text = cards.text("UTC_START")
+    if text is not None:
+        day, _, clock = text.rpartition("-")
+        try:
+            if not 1970 <= int(text[:4]) < 2100:
+                raise ValueError
+            start = parse_time(f"{day}T{clock}" if day.count("-") == 2 else text)
+        except ValueError:
+            raise cards.error("UTC_START", "yyyy-mm-dd-hh:mm:ss, 1970 to 2099") from None
+        late = cards.integer("PICOSECONDS", 0, most=10**12)
+        return sample_time(start, late, Fraction(10**12)) if late else start
+    mjd = cards.exact("MJD_START")
+    if not FIRST_DAY <= mjd <= LAST_DAY:
+        raise cards.error("MJD_START", f"{FIRST_DAY} to {LAST_DAY}")
+    return time_from_mjd(int(mjd // 1), mjd % 1 * 86400)
+
+
+def _header(cards: Cards, g: Interleaving, path: str) -> Header:
+    interval = cards.exact("TSAMP")  # us
+    if interval <= 0:
+        raise cards.error("TSAMP", "above 0")
+    axis, sideband = None, "upper"
+    rate = 10**6 / interval
+    if cards.text("BW") is not None and cards.text("FREQ") is not None:
+        width, center = cards.exact("BW") * 10**6, cards.exact("FREQ") * 10**6
+        if not width:
+            raise cards.error("BW", "a number other than 0")
+        step = abs(width) / g.n_chan
+        sideband = "upper" if width > 0 else "lower"
+        axis = ChannelAxis(center - abs(width) / 2 + step / 2, step, g.n_chan)
+        exact = step * (1 if g.n_dim == 2 else 2)
+        if abs(exact / rate - 1) < Fraction(1, 10**6):
+            rate = exact  # TSAMP is often rounded
+    circular = (cards.text("BASIS") or "").lower().startswith("circ")
+    linear = (cards.text("BASIS") or "").lower().startswith("lin")
+    kind = "circular" if circular else "linear" if linear else "unknown"
+    names = {"circular": ("L", "R"), "linear": ("X", "Y"), "unknown": ("0", "1")}[kind]
+    return Header(
+        start_time=_start_time(cards), sample_rate=rate, channels=axis,
+        sideband=sideband,  # type: ignore[arg-type]
+        polarization=PolBasis(kind, names[: g.n_pol]),  # type: ignore[arg-type]
+        n_bits=8 * g.dtype.itemsize, is_complex=g.n_dim == 2, telescope=cards.text("TELESCOPE"),
+        receiver=cards.text("RECEIVER"), backend=cards.text("INSTRUMENT"),
+        source=cards.text("SOURCE"), beam=cards.index("BEAM"),
+        ra_deg=cards.angle("RA", "hourangle"), dec_deg=cards.angle("DEC", "deg"),
+        extra={**cards, "order": g.order}, origin=_origins(os.path.basename(path)),
+    )
+
+
+def _origins(name: str) -> dict[str, str]:
+    keys = {"start_time": "UTC_START", "sample_rate": "TSAMP", "channels": "FREQ",
+            "sideband": "BW", "n_bits": "NBIT", "is_complex": "NDIM", "telescope": "TELESCOPE",
+            "source": "SOURCE"}
+    return {field: f"{name}:{key}" for field, key in keys.items()}

@@ -1,0 +1,1 @@
+"""Tables as text: astropy tables with units, descriptions and provenance."""

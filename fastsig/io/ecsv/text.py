@@ -1,0 +1,136 @@
+"""The text of ECSV files, parted into header and rows; no table is made of it here."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from fastsig.errors import DataError, FormatError
+from fastsig.io.files.containers import ECSV
+
+__all__ = ["Parts", "first_line", "parts_of", "read_bytes"]
+
+_LARGEST = 2**28
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """All of a file that may be a table.
+
+    Raises
+    ------
+    FormatError
+        Where it cannot be read, or is too large.
+    """
+    try:
+        if os.path.getsize(path) > _LARGEST:
+            raise FormatError(path, f"is larger than {_LARGEST >> 20} MiB; allowed: a table that "
+                              "fits in memory")
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise FormatError(path, error.strerror or str(error)) from error
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The header and the rows of a table, as they lie in its file.
+
+    Parameters
+    ----------
+    path : str
+    head, body : bytes
+        Lines that begin with ``#``; the rest, which begins with the line of names.
+    """
+
+    path: str
+    head: bytes
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """All of the file.
+
+        Raises
+        ------
+        FormatError
+            Where it is no UTF-8.
+        """
+        try:
+            return (self.head + self.body).decode()
+        except UnicodeDecodeError as error:
+            raise FormatError(self.path, f"no ECSV that can be read: byte {error.start} is no "
+                              "UTF-8") from error
+
+    @property
+    def crc32(self) -> str:
+        """Checksum of the body."""
+        return f"{zlib.crc32(self.body):08x}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last line ends as a line does."""
+        return self.body.endswith(b"\n")
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """The header's values: ``datatype``, a mapping for each column, and more.
+
+        Raises
+        ------
+        FormatError
+            Where they make no sense.
+        """
+        from astropy.table.meta import get_header_from_yaml
+
+        lines = self.head.decode("utf-8", "replace").splitlines()
+        try:
+            found: dict[str, Any] = get_header_from_yaml([line[2:] for line in lines[1:]])
+            columns = [dict(column) for column in found["datatype"]]
+            return {**found, "datatype": columns, "meta": dict(found.get("meta") or {})}
+        except Exception as error:  # whatever damaged YAML makes its parser raise
+            raise FormatError(self.path, f"no ECSV that can be read: {first_line(error)}"
+                              ) from error
+
+    @property
+    def n_row(self) -> int:
+        """Rows of the body, counted without looking into them."""
+        text = io.StringIO(self.body.decode("utf-8", "replace"), newline="")
+        delimiter = self.fields.get("delimiter", " ")
+        rows = csv.reader(text, delimiter=delimiter if delimiter in (" ", ",") else " ",
+                          doublequote=True)
+        try:
+            return max(0, sum(1 for row in rows if row) - 1)
+        except csv.Error as error:
+            raise DataError(self.path, f"its rows cannot be counted: {error}") from error
+
+
+def parts_of(content: bytes, path: str) -> Parts:
+    """Header and rows of a table.
+
+    Raises
+    ------
+    FormatError
+        Where the content begins otherwise than ECSV does.
+    DataError
+        Where it ends within the header.
+    """
+    if not content.startswith(ECSV):
+        raise FormatError(path, f"no ECSV that can be read: begins with {content[:8]!r}; allowed: "
+                          f"{ECSV.decode()!r}")
+    at = 0
+    while content.startswith(b"#", at):
+        end = content.find(b"\n", at)
+        at = len(content) if end < 0 else end + 1
+    if at == len(content):
+        raise DataError(path, "ends within its header: the file is truncated")
+    return Parts(path, content[:at], content[at:])
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in short."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,1 @@
+"""Files of FAST: spectra a row each, and where the feed cabin was."""

@@ -1,0 +1,165 @@
+"""FAST's pointing tables (KY files): xlsx, a row for each place of the feed cabin.
+
+Columns: SysTime, Beijing time; SDP_PhaPos_X, _Y, _Z, metres east, north and up from the sphere's
+centre; SDP_SwtDPose_Y, _P, _R, yaw, pitch and roll in radians; SDP_AngleM, the receiver's turn in
+radians.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from astropy.time import Time
+from numpy.typing import NDArray
+
+from fastsig.axes.units import quantity
+from fastsig.errors import FastsigWarning, FormatError, UsageError
+from fastsig.telescopes.pointing import CabinTrack
+
+__all__ = ["SHEET", "read"]
+
+SHEET = "整控-馈源舱数据"
+
+_TIME = "SysTime"
+_PLACE = ("SDP_PhaPos_X", "SDP_PhaPos_Y", "SDP_PhaPos_Z")
+_POSE = ("SDP_SwtDPose_Y", "SDP_SwtDPose_P", "SDP_SwtDPose_R")
+_ANGLE = "SDP_AngleM"
+_NUMBERS = (*_PLACE, *_POSE, _ANGLE)
+
+_TITLE_ROWS = 20
+_RADIUS_M = (100.0, 200.0)  # the cabin is 160 m from the sphere's centre
+_TURNS_RAD = 4 * np.pi
+
+
+def read(path: str | os.PathLike[str], *, utc_offset: Any = 8.0) -> CabinTrack:
+    """Read a KY file.
+
+    Rows that lack a number or repeat a time are left out, with one warning.
+
+    Parameters
+    ----------
+    path : path
+    utc_offset : Quantity or float
+        Hours by which the table's clock is ahead of UTC.
+
+    Raises
+    ------
+    FormatError
+        Where the file is no workbook, lacks a column, or holds what no cabin does.
+    UsageError
+        Where the package that reads xlsx is not installed.
+    """
+    name = os.fspath(path)
+    rows = _rows(name)
+    start, places = _columns(rows, name)
+    body = [row for row in rows[start:] if any(cell not in ("", None) for cell in row)]
+    ahead = float(quantity(utc_offset, "h", "utc_offset").value)
+    stamps = _stamps([row[places[_TIME]] for row in body], name)
+    stamps = stamps - np.timedelta64(round(ahead * 3600e9), "ns")
+    numbers = _numbers(body, [places[column] for column in _NUMBERS])
+    stamps, numbers = _sound(stamps, numbers, name)
+    _check(numbers, name)
+    time = Time(stamps, format="datetime64", scale="utc")
+    return CabinTrack(name, time, numbers[:, :3], numbers[:, 3:6], numbers[:, 6])
+
+
+def _rows(path: str) -> list[list[Any]]:
+    """Cells of the cabin's sheet, the first one where none has its name."""
+    try:
+        from python_calamine import CalamineError, CalamineWorkbook
+    except ImportError as error:
+        raise UsageError(f"{path}: reading xlsx files needs python-calamine: "
+                         "pip install 'fastsig[spectral]'") from error
+    try:
+        with open(path, "rb"):  # so that a file that is not there is told as others are
+            pass
+        book = CalamineWorkbook.from_path(path)
+        names = book.sheet_names
+        if not names:
+            raise FormatError(path, "the workbook has no sheet")
+        sheet = book.get_sheet_by_name(SHEET if SHEET in names else names[0])
+        rows: list[list[Any]] = sheet.to_python()
+    except OSError as error:
+        raise FormatError(path, error.strerror or str(error)) from error
+    except CalamineError as error:
+        raise FormatError(path, f"not a workbook (xlsx) that can be read: {error}") from error
+    return rows
+
+
+def _columns(rows: Sequence[Sequence[Any]], path: str) -> tuple[int, dict[str, int]]:
+    """The row after the titles, and where each column is."""
+    for index, row in enumerate(rows[:_TITLE_ROWS]):
+        titles = [str(cell).strip() for cell in row]
+        if _TIME in titles:
+            missing = [name for name in _NUMBERS if name not in titles]
+            if missing:
+                raise FormatError(path, f"the table lacks {', '.join(missing)}; it has "
+                                  f"{', '.join(title for title in titles if title)}")
+            return index + 1, {name: titles.index(name) for name in (_TIME, *_NUMBERS)}
+    raise FormatError(path, f"no column {_TIME}: not a table of FAST's feed cabin (KY)")
+
+
+def _stamps(cells: Sequence[Any], path: str) -> NDArray[np.datetime64]:
+    """Times as the table's clock shows them; NaT where a cell is empty."""
+    texts = [cell.isoformat() if isinstance(cell, datetime.datetime)
+             else str(cell).strip().replace("/", "-") or "NaT" for cell in cells]
+    try:
+        return np.array(texts, "datetime64[ns]")
+    except ValueError:
+        bad = next(text for text in texts if not _is_time(text))
+        raise FormatError(path, f"{_TIME} = {bad!r}; allowed: times such as "
+                          "2023-03-05 21:30:00.200") from None
+
+
+def _is_time(text: str) -> bool:
+    try:
+        np.datetime64(text, "ns")
+    except ValueError:
+        return False
+    return True
+
+
+def _numbers(rows: Sequence[Sequence[Any]], places: Sequence[int]) -> NDArray[np.float64]:
+    """Cells as numbers, shape (row, column); NaN where they are none."""
+    found = np.full((len(rows), len(places)), np.nan)
+    for index, row in enumerate(rows):
+        for column, place in enumerate(places):
+            try:
+                found[index, column] = float(row[place])
+            except (TypeError, ValueError, IndexError):
+                continue
+    return found
+
+
+def _sound(stamps: NDArray[np.datetime64], numbers: NDArray[np.float64], path: str
+           ) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
+    """Whole rows in the order of time, each time once."""
+    whole = ~np.isnat(stamps) & np.isfinite(numbers).all(axis=1)
+    if not whole.any():
+        raise FormatError(path, "no row of the table has a time and all of its numbers")
+    kept, index = np.unique(stamps[whole], return_index=True)
+    if len(kept) < len(stamps):
+        warnings.warn(FastsigWarning(
+            f"{path}: {len(stamps) - len(kept)} of {len(stamps)} rows lack a number or repeat a "
+            "time; left out"), stacklevel=4)
+    return kept, numbers[whole][index]
+
+
+def _check(numbers: NDArray[np.float64], path: str) -> None:
+    radius = np.sqrt(np.sum(numbers[:, :3] ** 2, axis=1))
+    bad = (radius < _RADIUS_M[0]) | (radius > _RADIUS_M[1]) | (numbers[:, 2] >= 0)
+    if bad.any():
+        x, y, z = numbers[bad][0, :3]
+        low, high = _RADIUS_M
+        raise FormatError(path, f"SDP_PhaPos = {x:g}, {y:g}, {z:g}; the cabin hangs {low:g} to "
+                          f"{high:g} m below the sphere's centre")
+    turned = np.abs(numbers[:, 3:]).max(axis=1)
+    if (turned > _TURNS_RAD).any():
+        row = numbers[turned > _TURNS_RAD][0, 3:]
+        raise FormatError(path, f"yaw, pitch, roll, angle = {', '.join(f'{v:g}' for v in row)}; "
+                          "allowed: radians within two turns")

@@ -1,0 +1,1 @@
+"""FBH5 spectra."""

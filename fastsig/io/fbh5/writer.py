@@ -1,0 +1,378 @@
+"""Write spectra as FBH5: what blimpy, xarray and sigpyproc open, checksummed and crash-safe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import OutputError, UsageError
+from fastsig.io.fbh5.codes import RECORD, CodeWriter, Encoded
+from fastsig.io.fbh5.columns import write_columns
+from fastsig.io.fbh5.reader import TELESCOPES
+from fastsig.io.fbh5.sizes import (
+    WEIGHT_ROWS,
+    chunks_of,
+    estimate_bytes,
+    packed_ahead,
+    weight_chunks,
+    writer_bytes,
+)
+from fastsig.io.files.safe import SafeOutput
+from fastsig.io.hdf5 import metadata
+from fastsig.io.hdf5.chunk_writer import Line, Packed, RowsWriter
+from fastsig.io.spectra.writing import Sizes, SpectraWriter
+from fastsig.stream import SpectrumStream
+from fastsig.stream.header import Header
+from fastsig.telescopes.velocity_frames import SPECSYS
+
+__all__ = ["BITS", "BLANKS", "COMPRESSIONS", "FBH5Writer"]
+
+BITS = (8, 32)
+COMPRESSIONS = ("bitshuffle", "gzip", "none")
+BLANKS = ("nan", "mean")
+
+
+class _Job(NamedTuple):
+    """Rows to write: the first, how many, and the buffers that hold them."""
+
+    first: int
+    n: int
+    buffer: NDArray[np.float32]
+    weight_buffer: NDArray[np.float32]
+
+
+class _Prepared(NamedTuple):
+    """What becomes of rows before HDF5 is called."""
+
+    values: NDArray[Any]
+    data: Packed | None
+    weight: Packed | None
+    sums: tuple[NDArray[np.float64], NDArray[np.float64]] | None
+    encoded: Encoded | None
+
+
+class FBH5Writer(SpectraWriter):
+    """Write an FBH5 file row by row.
+
+    A context manager: the file gets its name when the block ends well and vanishes otherwise.
+
+    Parameters
+    ----------
+    path : path
+        Final name.
+    header : Header
+        Of the spectra; its channels must be known.
+    shape : tuple of int
+        (time, product, chan) of what will come.
+    weight_channels : int
+        Channels of the weights: 1 or chan.
+    provenance : mapping
+        JSON-ready record; the header is added to it.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    compression : {"bitshuffle", "gzip", "none"}
+        Bitshuffle with LZ4 is what the field's readers expect.
+    blank : {"nan", "mean"}
+        What stands where the weight is 0: NaN, or the channel's weighted mean over the product,
+        for tools that cannot take NaN; the header says which. 8-bit products hold the code of
+        their segment's mean there, and take "nan" alone.
+    bits : {32, 8}
+        Of /data: float32, or codes with /scale and /offset.
+    reserve : bool
+        Claim the space of the uncompressed product before the work starts.
+
+    Raises
+    ------
+    OutputError
+        Where the file exists or cannot be written, or the disk is too small.
+    """
+
+    NAME = "fbh5"
+    OFFERS = BITS
+
+    def __init__(
+        self, path: str | os.PathLike[str], header: Header, shape: tuple[int, ...], *,
+        weight_channels: int = 1, provenance: Mapping[str, Any], overwrite: bool = False,
+        compression: str = "bitshuffle", blank: str = "nan", bits: int = 32,
+        reserve: bool = True,
+    ) -> None:
+        if compression not in COMPRESSIONS:
+            raise UsageError(f"compression = {compression!r}; allowed: {', '.join(COMPRESSIONS)}")
+        if blank not in BLANKS:
+            raise UsageError(f"blank = {blank!r}; allowed: {', '.join(BLANKS)}")
+        if bits not in BITS:
+            raise UsageError(f"bits = {bits!r}; allowed: {', '.join(map(str, BITS))}")
+        if bits == 8 and blank != "nan":
+            raise UsageError(f"blank = {blank!r} with bits = 8; allowed: nan, whose code is that "
+                             "of the segment's mean")
+        self._shape, self._chunks, self._bits = shape, chunks_of(shape, bits), bits
+        self._blank = blank if bits == 32 else "level"
+        self._codes: CodeWriter | None = None
+        self._sums = np.zeros((2, *shape[1:])) if blank == "mean" else None
+        self._rows, self._held = 0, 0
+        self._weight_shape = (shape[0], shape[1], weight_channels)
+        self._free: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+        self._buffer, self._weight_buffer = self._buffers()
+        self._line = Line(self._prepare, self._store, packed_ahead(shape, bits))
+        size = estimate_bytes(shape, weight_channels, bits) if reserve else 0
+        self.files = [os.fspath(path)]
+        self._output = SafeOutput(path, overwrite=overwrite, reserve=size)
+        try:
+            self._file = self._create(header.replace(n_bits=bits), provenance, compression)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._fail(error) from error
+        except BaseException:
+            self._output.discard()
+            raise
+        metadata.reserve(self._output, size)
+
+    def _create(self, header: Header, provenance: Mapping[str, Any], compression: str) -> h5py.File:
+        file = h5py.File(self._output.temporary, "w", libver=("v110", "v110"), locking=False)
+        file.attrs.create("CLASS", np.bytes_("FILTERBANK"))
+        file.attrs.create("VERSION", np.bytes_("1.0"))
+        record = {**provenance, "header": metadata.header_record(header)}
+        if self._bits == 8:
+            record["quantization"] = RECORD
+        metadata.write_json(file, "provenance", record)
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_attr_phase_change(1000, 0)  # compact: under the object header's own checksum
+        self._data = file.create_dataset(
+            "data", shape=self._shape, maxshape=(None, *self._shape[1:]), chunks=self._chunks,
+            dtype="<f4" if self._bits == 32 else "u1", dcpl=plist, **_filters(compression),
+            **metadata.creation(),
+        )
+        cards = {**_cards(header, self._shape), "blank": np.bytes_(self._blank)}
+        for key, value in cards.items():
+            self._data.attrs.create(key, value)
+        if self._bits == 8:
+            self._codes = CodeWriter(file, self._data)
+        _write_axes(file, self._data, header)
+        self._data.flush()
+        rows = min(max(1, self._shape[0]), WEIGHT_ROWS) if self._weight_shape[2] == 1 else None
+        self._weights = file.create_dataset(
+            "weights", shape=self._weight_shape, maxshape=(None, *self._weight_shape[1:]),
+            chunks=(rows, *self._weight_shape[1:]) if rows
+            else weight_chunks(self._shape, self._bits), dtype="<f4",
+            **({} if rows else _filters(compression)), **metadata.creation(),
+        )
+        self._data_rows, self._weight_rows = RowsWriter(self._data), RowsWriter(self._weights)
+        return file
+
+    def _buffers(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Room for values and weights of the rows that are written at once."""
+        if self._free:
+            return self._free.pop()
+        shapes = self._shape, self._weight_shape
+        data, weight = (np.empty((self._chunks[0], *shape[1:]), np.float32) for shape in shapes)
+        return data, weight
+
+    @classmethod
+    def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool,
+               **options: Any) -> list[str]:
+        """Nothing: there is a place for all that the project knows."""
+        return []
+
+    @classmethod
+    def sizes(cls, shape: tuple[int, ...], *, weight_channels: int = 1, bits: int = 32,
+              **options: Any) -> Sizes:
+        """Samples uncompressed, weights, axes and records; the memory that filters take."""
+        return Sizes(estimate_bytes(shape, weight_channels, bits),
+                     writer_bytes(shape, weight_channels, bits))
+
+    def append(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
+        """Write the next rows: (n, product, chan) means and weights that broadcast to them."""
+        n = len(data)
+        if self._rows + self._held + n > self._shape[0]:
+            raise UsageError(f"more rows than the {self._shape[0]} that were announced")
+        weight = np.broadcast_to(weight, (n, *self._weight_shape[1:]))
+        done = 0
+        while done < n:
+            count = min(n - done, len(self._buffer) - self._held)
+            place = slice(self._held, self._held + count)
+            self._buffer[place] = data[done : done + count]
+            self._weight_buffer[place] = weight[done : done + count]
+            self._held += count
+            done += count
+            if self._held == len(self._buffer):
+                self._flush()
+
+    def _flush(self) -> None:
+        job = _Job(self._rows, self._held, self._buffer, self._weight_buffer)
+        try:
+            self._line.put(job)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._fail(error) from error
+        self._buffer, self._weight_buffer = self._buffers()
+        self._rows += self._held
+        self._held = 0
+
+    def _prepare(self, job: _Job) -> _Prepared:
+        """All that needs no HDF5."""
+        values, weight, sums = job.buffer[: job.n], job.weight_buffer[: job.n], None
+        if self._sums is not None:
+            wide = weight.astype(np.float64)
+            sums = (np.where(wide > 0, values, 0) * wide).sum(axis=0), wide.sum(axis=0)
+        encoded = None if self._codes is None else self._codes.encode(values)
+        data = values if encoded is None else encoded.codes
+        return _Prepared(data, self._data_rows.pack(job.first, data),
+                         self._weight_rows.pack(job.first, weight), sums, encoded)
+
+    def _store(self, job: _Job, prepared: _Prepared) -> None:
+        if self._sums is not None and prepared.sums is not None:
+            for total, part in zip(self._sums, prepared.sums, strict=True):
+                total += part
+        if self._codes is not None and prepared.encoded is not None:
+            self._codes.store(job.first, prepared.encoded)
+        self._data_rows.store(job.first, prepared.values, prepared.data)
+        self._weight_rows.store(job.first, job.weight_buffer[: job.n], prepared.weight)
+        self._free.append((job.buffer, job.weight_buffer))
+
+    def add_columns(self, stream: SpectrumStream) -> None:
+        """Write what is known of each row into datasets of the group /rows."""
+        try:
+            write_columns(self._file, stream)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._fail(error) from error
+
+    def _fill_blanks(self) -> None:
+        """Put the channels' means where nothing was valid, a chunk of rows at a time."""
+        if self._sums is None:
+            return
+        with np.errstate(invalid="ignore"):
+            means = (self._sums[0] / self._sums[1]).astype(np.float32)
+        for first in range(0, self._shape[0], self._chunks[0]):
+            rows = slice(first, first + self._chunks[0])
+            lost = self._weights[rows] == 0
+            if lost.any():
+                self._data[rows] = np.where(lost, means, self._data[rows])
+
+    def _fail(self, error: BaseException) -> OutputError:
+        # The HDF5 library cannot close a file that it cannot write: leave it, tell the caller.
+        self._line.close()
+        self._output.discard()
+        return self._output.error(error, poisoned=True)
+
+    def close(self) -> None:
+        """Finish the file and give it its name."""
+        if self._held:
+            self._flush()
+        if self._rows != self._shape[0]:
+            self.discard()
+            raise UsageError(f"{self._rows} of {self._shape[0]} announced rows were written")
+        try:
+            self._line.drain()
+            self._line.close()
+            self._fill_blanks()
+            levels = () if self._codes is None else self._codes.datasets
+            if self._codes is not None:
+                self._codes.finish()
+            for dataset in (self._data, self._weights, *levels):
+                dataset.flush()  # in this order, for the sake of equal bytes
+            self._file.close()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._fail(error) from error
+        metadata.commit(self._output)
+
+    def discard(self) -> None:
+        """Give up: nothing is left under the final name or any other."""
+        self._line.close()
+        self._output.discard()
+        try:
+            self._file.close()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._output.error(error, poisoned=True) from error
+
+    def abandon(self) -> None:
+        """Give up without calling HDF5 again."""
+        self._line.close()
+        self._output.discard()
+
+
+def _filters(compression: str) -> dict[str, Any]:
+    if compression == "bitshuffle":
+        import hdf5plugin
+
+        return dict(hdf5plugin.Bitshuffle(nelems=0, cname="lz4"))
+    return {"compression": "gzip", "shuffle": True} if compression == "gzip" else {}
+
+
+def _cards(header: Header, shape: tuple[int, ...]) -> dict[str, Any]:
+    """SIGPROC's attributes of /data, and exact values beside the rounded ones."""
+    axis = header.channels
+    if axis is None:
+        raise UsageError("spectra need a frequency axis to be written")
+    start, rest = metadata.exact_start(header.start_time)
+    pol = header.polarization
+    numbers = {name: number for number, name in TELESCOPES.items()}
+    half = -1 if axis.half_channel is None else axis.half_channel
+    cards = {
+        "nchans": shape[2], "nifs": shape[1], "nbits": header.n_bits, "data_type": 1, "nbeams": 1,
+        "machine_id": 0, "telescope_id": numbers.get(header.telescope or "Fake", 0),
+        "ibeam": -1 if header.beam is None else header.beam,
+        "fch1": float(axis.first_hz / 10**6), "foff": float(axis.step_hz / 10**6),
+        "tstart": _day_and_part(start), "tsamp": float(1 / header.sample_rate),
+        "source_name": header.source or "unknown", "rawdatafile": "",
+        "telescope": header.telescope or "", "receiver": header.receiver or "",
+        "backend": header.backend or "",
+        "start_time": start, "start_time_rest_s": rest, "sample_rate_hz": str(header.sample_rate),
+        "fch1_hz": str(axis.first_hz), "foff_hz": str(axis.step_hz),
+        "n_sum": header.n_sum, "half_channel": half,
+        "products": ",".join(pol.names), "feed": pol.kind, "handedness": pol.handedness,
+        "frame": pol.frame, "sign_q": pol.sign_q, "sign_v": pol.sign_v,
+        "cross_products": "CR + i CI = <A* B>",
+        "scale": "white noise of variance s^2 gives a mean power of s^2",
+    }
+    if header.unit is not None:
+        cards["units"] = header.unit
+    if header.specsys is not None:
+        cards["specsys"] = SPECSYS.get(header.specsys, header.specsys)
+    if header.rest_hz is not None:
+        cards["rest_frequency_hz"] = header.rest_hz
+    if header.ra_deg is not None and header.dec_deg is not None:
+        cards |= {"src_raj": header.ra_deg / 15, "src_dej": header.dec_deg,
+                  "ra_deg": header.ra_deg, "dec_deg": header.dec_deg}
+    return {key: np.bytes_(value.encode()) if isinstance(value, str) and value
+            else (np.bytes_(b" ") if value == "" else value) for key, value in cards.items()}
+
+
+def _day_and_part(start: str) -> float:
+    """MJD as day number plus seconds of day / 86400, from ISO text.
+
+    What SIGPROC's readers undo. astropy's own MJD stretches a day with a leap second, which would
+    put the start up to a second off on such a day.
+    """
+    day, clock = start.split("T")
+    hours, minutes, seconds = clock.split(":")
+    part = Fraction(seconds) + 60 * int(minutes) + 3600 * int(hours)
+    midnight = np.datetime64(day, "D") - np.datetime64("1858-11-17", "D")
+    return float(int(midnight.astype(int)) + part / 86400)
+
+
+def _write_axes(file: h5py.File, data: h5py.Dataset, header: Header) -> None:
+    """Dimension scales on all three axes, with the labels that the field's readers look for."""
+    axis = header.channels
+    centers = np.arange(data.shape[2]) if axis is None else axis.centers.value
+    start, _ = metadata.exact_start(header.start_time)
+    names = np.array([name.encode() for name in header.polarization.names])
+    seconds = np.arange(data.shape[0]) * float(1 / header.sample_rate)
+    axes = {
+        "time": (seconds, f"seconds since {start.replace('T', ' ')}"),
+        "feed_id": (names, ""),
+        "frequency": (centers, "MHz"),
+    }
+    for index, (name, (values, unit)) in enumerate(axes.items()):
+        chunk = max(1, min(len(values), 2**18))
+        scale = metadata.create(file, name, values, (chunk,), extendable=index == 0)
+        if unit:
+            scale.attrs.create("units", np.bytes_(unit))
+        scale.make_scale(name)
+        data.dims[index].attach_scale(scale)
+        # HDF5 crashes on labels of fixed length: these alone are variable-length strings. They
+        # lie in a heap without checksums, so our reader never looks at them.
+        data.dims[index].label = name

@@ -1,0 +1,206 @@
+"""The files of one product: their names, and writing them so that all appear or none."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import OutputError, UsageError
+from fastsig.io.files.leftovers import sweep, writer_id
+from fastsig.io.files.positioned import write_from
+from fastsig.io.files.safe import SafeOutput, check_output
+
+__all__ = ["OutputFiles", "Writer", "check_file_bytes", "commit_together", "output_names"]
+
+_MOST_FILES = 100_000
+_KEPT_OPEN = 16
+
+
+def output_names(path: str, n: int, first: int = 0) -> list[str]:
+    """Names of `n` files: ``{file}`` in `path` stands for their numbers, from `first` on.
+
+    Raises
+    ------
+    UsageError
+        Where several have one name, or there are very many.
+    """
+    if n > _MOST_FILES:
+        raise UsageError(f"{path}: the recording takes {n} files; allowed: {_MOST_FILES}, so give "
+                         "a larger file size")
+    if "{file}" in path:
+        return [path.replace("{file}", f"{i:04d}") for i in range(first, first + n)]
+    if n > 1:
+        stem, dot, suffix = path.rpartition(".")
+        raise UsageError(f"{path}: the recording takes {n} files; allowed: a name with {{file}} in "
+                         f"it, such as {stem or path}.{{file}}{dot + suffix if stem else ''}")
+    return [path]
+
+
+def check_file_bytes(file_bytes: int | None) -> None:
+    """Refuse a size of files that is none."""
+    if file_bytes is not None and file_bytes < 1:
+        raise UsageError(f"file_bytes = {file_bytes}; allowed: 1 or more")
+
+
+class Writer(ABC):
+    """What writes a product, as a context: at its end the product is whole, or not there."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish the files and give them their names."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Give up: nothing is left under the final names or any other."""
+
+    def abandon(self) -> None:
+        """Give up after a writer failed in a way that forbids calling its library again."""
+        self.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+        elif isinstance(value, OutputError) and value.poisoned:
+            self.abandon()
+        else:
+            self.discard()
+
+
+class OutputFiles:
+    """Files of one product, which all get their names at the end, or none does.
+
+    Parameters
+    ----------
+    files : sequence of (str, int)
+        Names and sizes in bytes.
+    overwrite : bool
+        Whether existing ones may be replaced.
+    pattern : str, optional
+        The name with ``{file}`` in it that theirs come from. There must be no file with the next
+        number, and what dead writers left under any number is removed.
+    first : int
+        Number of the first file in its name.
+
+    Raises
+    ------
+    OutputError
+        Where one exists or cannot be written.
+    """
+
+    def __init__(self, files: Sequence[tuple[str, int]], *, overwrite: bool = False,
+                 pattern: str | None = None, first: int = 0) -> None:
+        self._outputs: list[SafeOutput] = []
+        # One file of each folder stays locked: the others' descriptors may be given back.
+        self._folders: set[str] = set()
+        self._guards: set[int] = set()
+        self._awake: dict[int, None] = {}  # the last one used comes last
+        names = [name for name, _ in files]
+        for name in names:
+            check_output(name, overwrite=overwrite)
+        if pattern is not None and "{file}" in pattern:
+            _check_following(pattern, first + len(files))
+            names = [pattern]
+        for name in names:
+            sweep(os.path.realpath(name))
+        try:
+            self._create(files, overwrite)
+        except BaseException:
+            self.discard()
+            raise
+
+    def _create(self, files: Sequence[tuple[str, int]], overwrite: bool) -> None:
+        writer = writer_id()
+        for number, (name, size) in enumerate(files):
+            output = SafeOutput(name, overwrite=overwrite, reserve=size, writer=writer)
+            self._outputs.append(output)
+            if output.folder not in self._folders:
+                self._folders.add(output.folder)
+                self._guards.add(number)
+            self._used(number)
+
+    def write(self, file: int, data: NDArray[Any], offset: int) -> None:
+        """Put the bytes of an array at an offset of a file."""
+        output = self._outputs[file]
+        try:
+            output.wake()
+            self._used(file)
+            write_from(output.descriptor, np.ascontiguousarray(data), offset)
+        except OSError as error:
+            self.discard()
+            raise output.error(error) from error
+        except OutputError:
+            self.discard()
+            raise
+
+    def _used(self, file: int) -> None:
+        """Let the file that was used longest ago rest, where many are open."""
+        if file in self._guards:
+            return
+        self._awake.pop(file, None)
+        self._awake[file] = None
+        if len(self._awake) > _KEPT_OPEN:
+            oldest = next(iter(self._awake))
+            del self._awake[oldest]
+            self._outputs[oldest].rest()
+
+    def commit(self) -> None:
+        """Give all files their names, or none."""
+        numbers = sorted(range(len(self._outputs)), key=lambda i: i in self._guards)
+        commit_together(self._outputs[i] for i in numbers)
+
+    def discard(self) -> None:
+        """Remove all temporary files."""
+        for output in self._outputs:
+            output.discard()
+
+
+def _check_following(pattern: str, number: int) -> None:
+    following = output_names(pattern, 1, number)[0]
+    if os.path.lexists(following):
+        raise OutputError(following, "is of another recording and would be taken for a file of "
+                          "this one; remove it first")
+
+
+def commit_together(outputs: Iterable[SafeOutput]) -> None:
+    """Give all files their names, or none.
+
+    Where one cannot have its name, those that had theirs lose it again, and what they replaced
+    comes back (where the file system has links).
+
+    Raises
+    ------
+    OutputError
+        Where a name was taken meanwhile or a file cannot be written.
+    """
+    outputs = list(outputs)
+    try:
+        for output in outputs:
+            _flush(output)
+        for output in outputs:
+            output.check_free()
+        for output in outputs:
+            output.give_name(keep_old=True)
+    except BaseException:
+        for output in outputs:
+            output.discard()
+        raise
+    for output in outputs:
+        output.finish()
+
+
+def _flush(output: SafeOutput) -> None:
+    rests = output.descriptor < 0
+    output.wake()
+    output.flush()
+    if rests:
+        output.rest()

@@ -1,0 +1,1 @@
+"""What formats in FITS share, and cubes of maps."""

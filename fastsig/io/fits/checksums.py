@@ -1,0 +1,77 @@
+"""Checksums of FITS header units: DATASUM while data are written, CHECKSUM of the whole unit.
+
+References
+----------
+FITS Standard 4.0 (2018), section 4.4.2.7 and appendix J.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.io.fits.layout import BLOCK
+
+__all__ = ["add_words", "finished", "padded"]
+
+_ALL = 0xFFFFFFFF
+_FIRST, _SKIPPED = 0x30, (*range(0x3A, 0x41), *range(0x5B, 0x61))
+
+
+def padded(size: int) -> int:
+    """Bytes rounded up to whole blocks."""
+    return -(-size // BLOCK) * BLOCK
+
+
+def add_words(total: int, data: NDArray[Any], times: int = 1) -> int:
+    """The ones' complement sum of 32-bit words with those of an array more, `times` over.
+
+    Words are big-endian; the array begins with one, and what lacks at its end is 0. The sum does
+    not depend on the order in which pieces are added.
+    """
+    raw = np.ascontiguousarray(data).reshape(-1).view(np.uint8)
+    whole = raw.size // 4 * 4
+    words = raw[:whole].view(">u4")
+    total += times * int(words.sum(dtype=np.uint64))
+    if whole < raw.size:
+        last = bytes(raw[whole:]).ljust(4, b"\0")
+        total += times * int.from_bytes(last, "big")
+    while total > _ALL:
+        total = (total & _ALL) + (total >> 32)
+    return total
+
+
+def finished(header: Any, data_sum: int) -> bytes:
+    """A header's bytes with DATASUM and CHECKSUM set.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        Of the unit, complete but for these two.
+    data_sum : int
+        Of its data, by `add_words`.
+    """
+    header = header.copy()
+    header["DATASUM"] = (str(data_sum), "ones' complement sum of the data")
+    header["CHECKSUM"] = ("0" * 16, "makes that of the whole unit -0")
+    raw = np.frombuffer(header.tostring().encode("ascii"), np.uint8)
+    header["CHECKSUM"] = _encoded(_ALL - add_words(data_sum, raw))
+    return bytes(header.tostring().encode("ascii"))
+
+
+def _encoded(value: int) -> str:
+    """A sum as 16 letters and digits."""
+    out = [[0] * 4 for _ in range(4)]
+    for i, byte in enumerate(value.to_bytes(4, "big")):
+        quarters = [byte // 4 + _FIRST + (byte % 4 if j == 0 else 0) for j in range(4)]
+        while any(each in _SKIPPED for each in quarters):
+            for j in (0, 2):  # one up, its neighbour down: letters and digits alone
+                if quarters[j] in _SKIPPED or quarters[j + 1] in _SKIPPED:
+                    quarters[j] += 1
+                    quarters[j + 1] -= 1
+        for j, each in enumerate(quarters):
+            out[j][i] = each
+    flat = [each for row in out for each in row]
+    return bytes([flat[-1], *flat[:-1]]).decode("ascii")  # a card's value begins at column 12

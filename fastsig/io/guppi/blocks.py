@@ -1,0 +1,134 @@
+"""Where the blocks of a GUPPI RAW file lie, and what their headers say.
+
+Headers of blocks that follow one another differ in little. One that has the keys of the one before
+and the same in all cards that matter is not read anew: a scan may have a block every few ms.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from fastsig.errors import FormatError
+from fastsig.io.files.cards import Cards, cards_80
+from fastsig.io.voltages.segments import incomplete
+
+__all__ = ["Block", "blocks"]
+
+_CARD, _MOST_HEADER = 80, 2**18
+# Cards that decide what a block is; in what others say, blocks may differ as they like.
+_FIXED = frozenset((
+    b"BLOCSIZE", b"DIRECTIO", b"NBITS", b"NPOL", b"OBSBW", b"OBSFREQ", b"OBSNCHAN", b"OVERLAP",
+    b"PIPERBLK", b"PKTFMT", b"PKTSIZE", b"PKTSTART", b"PKTSTOP", b"SCANLEN", b"STT_IMJD",
+    b"STT_OFFS", b"STT_SMJD", b"TBIN"))
+_END = b"END" + b" " * 5
+_SECTOR = 512
+
+
+class Block(NamedTuple):
+    """A block: its header, PKTIDX, byte offset of the samples and bytes of them that are there.
+
+    Blocks that follow one another have the same `cards` while the `_FIXED` ones are the same.
+    """
+
+    cards: Cards
+    packet: int
+    offset: int
+    there: int
+
+
+def blocks(path: str) -> Iterator[Block]:
+    """Every block of a file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise FormatError(path, error.strerror or str(error)) from error
+    try:
+        yield from _walk(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+class _Head(NamedTuple):
+    """A header that was read whole: its bytes, and what they say of where the next one is."""
+
+    raw: bytes
+    cards: Cards
+    packet_at: int  # where the card of PKTIDX begins, or -1
+    padded: bool
+    block: int
+
+
+def _walk(descriptor: int, path: str) -> Iterator[Block]:
+    size, at = os.fstat(descriptor).st_size, 0
+    head: _Head | None = None
+    before = b""
+    while at < size:
+        before, packet = _packet_alone(os.pread(descriptor, len(before), at), before, head)
+        if packet is None or head is None:
+            head = _head(descriptor, at, path)
+            if head is None:
+                incomplete(path, f"no header at byte {at}; the last {size - at} bytes are left out")
+                return
+            before, packet = head.raw, head.cards.integer("PKTIDX", -1, least=-1)
+        offset = at + len(before)
+        if head.padded:
+            offset = -(-offset // _SECTOR) * _SECTOR
+        yield Block(head.cards, packet, offset, max(0, min(head.block, size - offset)))
+        at = offset + head.block
+        if head.padded and at % _SECTOR and not _is_header(descriptor, at):
+            at = -(-at // _SECTOR) * _SECTOR
+
+
+def _head(descriptor: int, at: int, path: str) -> _Head | None:
+    raw, length = _header_bytes(descriptor, at)
+    if length == 0 and at == 0:
+        raise FormatError(path, "the first header has no END card")
+    if length == 0:
+        return None
+    cards = cards_80(raw, path, f"the header at byte {at}")
+    places = [i for i in range(0, len(raw), _CARD) if raw[i : i + 9] == b"PKTIDX  ="]
+    return _Head(os.pread(descriptor, length, at), cards, places[0] if places else -1,
+                 cards.integer("DIRECTIO", 0) != 0,
+                 cards.integer("BLOCSIZE", least=1, most=2**40))
+
+
+def _packet_alone(raw: bytes, before: bytes, head: _Head | None) -> tuple[bytes, int | None]:
+    """A header that has the keys and the `_FIXED` cards of the one before, and its PKTIDX.
+
+    None where it has not, or is to be read with more care.
+    """
+    if head is None or head.packet_at < 0 or len(raw) != len(before):
+        return raw, None
+    cards, others = (np.frombuffer(each, f"S{_CARD}") for each in (raw, before))
+    for i in np.flatnonzero(cards != others).tolist():
+        key = cards[i][:9]
+        if key != others[i][:9] or key[:8].strip() in _FIXED or key[8:] != b"=":
+            return raw, None
+    card = raw[head.packet_at : head.packet_at + _CARD]
+    text = card[9:].partition(b" /")[0].strip(b" '")
+    return raw, int(text) if text.isdigit() and len(text) < 19 else None
+
+
+def _header_bytes(descriptor: int, at: int) -> tuple[bytes, int]:
+    """A header up to its END card, and its length with that card; 0 where there is none."""
+    raw = b""
+    while len(raw) < _MOST_HEADER:
+        more = os.pread(descriptor, 2**13 // _CARD * _CARD, at + len(raw))
+        raw += more
+        for card in range(0, len(raw) - 7, _CARD):
+            if raw[card : card + 8] == _END:
+                return raw[:card], card + _CARD
+            if raw[card + 8 : card + 9] not in (b"=", b" ", b""):
+                return b"", 0
+        if not more:
+            break
+    return b"", 0
+
+
+def _is_header(descriptor: int, at: int) -> bool:
+    head = os.pread(descriptor, 9, at)
+    return head[8:9] == b"=" and head[:8].strip().isascii()

@@ -1,0 +1,1 @@
+"""What formats in HDF5 share."""

@@ -1,0 +1,79 @@
+"""Rows of HDF5 datasets, read through HDF5."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastsig.errors import DataError
+from fastsig.io.hdf5.opening import reading
+
+__all__ = ["Convert", "Rows", "assign"]
+
+#: ``convert(row, products, channels, values, out)`` puts values of rows from `row` on into `out`.
+Convert = Callable[[int, slice, slice, NDArray[Any], NDArray[Any]], None]
+
+
+class Rows:
+    """Rows of a three-dimensional dataset, through HDF5.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+    path : str
+        The file, for messages.
+    lock : Lock
+        Held while HDF5 is called: the file is not closed meanwhile.
+    """
+
+    #: Whether chunks are unpacked here.
+    direct = False
+
+    def __init__(self, dataset: h5py.Dataset, path: str, lock: threading.Lock) -> None:
+        self._dataset, self._path, self._lock = dataset, path, lock
+        self.shape, self.dtype, self.name = dataset.shape, dataset.dtype, dataset.name
+
+    @property
+    def work_bytes(self) -> int:
+        """Memory of a thread that reads, besides the result: chunks, packed and not."""
+        return int(2 * self.dtype.itemsize * np.prod(self._dataset.chunks or (0,), dtype=int))
+
+    def read(self, start: int, n: int, dtype: DTypeLike = np.float32,
+             convert: Convert | None = None, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Rows `start` to ``start + n - 1``, in `out` or in a new array of that type.
+
+        Raises
+        ------
+        DataError
+            Where they cannot be read, or a checksum is wrong.
+        """
+        with reading(self._path, f"{self.name}, spectra {start} to {start + n}", DataError):
+            out = np.empty((n, *self.shape[1:]), dtype) if out is None else out
+        self._read(start, out, convert or assign)
+        return out
+
+    def _read(self, start: int, out: NDArray[Any], convert: Convert) -> None:
+        whole = slice(0, self.shape[1]), slice(0, self.shape[2])
+        convert(start, *whole, self._library((slice(start, start + len(out)), *whole)), out)
+
+    def _library(self, region: tuple[slice, slice, slice]) -> NDArray[Any]:
+        what = f"{self.name}, spectra {region[0].start} to {region[0].stop}"
+        with reading(self._path, what, DataError), self._lock:
+            if not self._dataset:
+                raise DataError(self._path, "the stream is closed")
+            values: NDArray[Any] = self._dataset[region]
+        return values
+
+    def close(self) -> None:
+        """Give back what is held besides the dataset."""
+
+
+def assign(row: int, products: slice, channels: slice, values: NDArray[Any],
+            out: NDArray[Any]) -> None:
+    """Rows as they were read, into an array that was given."""
+    out[...] = values

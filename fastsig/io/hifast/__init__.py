@@ -1,0 +1,1 @@
+"""HiFAST's files of spectra."""

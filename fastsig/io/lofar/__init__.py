@@ -1,0 +1,1 @@
+"""LOFAR: transient buffer boards and beam-formed data."""

@@ -1,0 +1,224 @@
+"""The dipoles of a LOFAR TBB file: which there are, their clocks, flags and samples."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import h5py
+import numpy as np
+
+from fastsig.axes.validity import Spans, as_spans, clip, complement
+from fastsig.errors import FastsigWarning, FormatError, UsageError
+from fastsig.io.hdf5.external import RawPiece, external_pieces
+from fastsig.io.hdf5.opening import cards_of, reading
+
+_UNITS = {"Hz": 1, "kHz": 10**3, "MHz": 10**6, "GHz": 10**9}
+_RATE_KEYS = ("SAMPLE_FREQUENCY", "SAMPLE_FREQUENCY_VALUE")  # writers use either
+_MAX_ZONE = 8  # no receiver samples beyond its third zone
+_MAX_SECONDS = 4102444800  # the year 2100
+
+
+@dataclass(frozen=True)
+class Dipole:
+    """A dipole's dataset.
+
+    Parameters
+    ----------
+    name : str
+        Name within its station's group.
+    dtype : dtype
+        As stored, byte order included.
+    n : int
+        Samples that the file tells of.
+    held : int
+        Samples that are there: fewer where a raw file is truncated.
+    valid : Spans
+        Valid samples, counted from the dipole's first.
+    rate : Fraction
+        Samples a second, Hz.
+    start : Fraction
+        Unix time of the first sample, s.
+    zone : int or None
+        Nyquist zone; 1 is that from 0 Hz.
+    rcu : int or None
+        Number of the receiver unit.
+    pieces : tuple of RawPiece or None
+        Raw files that hold the samples; None where the HDF5 file itself does.
+    cards : dict
+        All attributes.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    n: int
+    held: int
+    valid: Spans
+    rate: Fraction
+    start: Fraction
+    zone: int | None
+    rcu: int | None
+    pieces: tuple[RawPiece, ...] | None
+    cards: dict[str, Any]
+
+
+class _Cards:
+    """Attributes of one object, read with the errors that name them."""
+
+    def __init__(self, cards: dict[str, Any], name: str, path: str) -> None:
+        self.cards, self.name, self.path = cards, name, path
+
+    def fault(self, key: str, allowed: str) -> FormatError:
+        """The error of an attribute that has no meaning."""
+        found = repr(self.cards[key]) if key in self.cards else "missing"
+        return FormatError(self.path, f"{self.name}: {key} is {found}; allowed: {allowed}")
+
+    def whole(self, key: str, low: int, high: int, *, required: bool = False) -> int | None:
+        """A whole number in [low, high]; None where it is missing and need not be there."""
+        value: Any = self.cards.get(key)
+        if value is None and not required:
+            return None
+        number = type(value) in (int, float) and float(value).is_integer()
+        if not number or not low <= value <= high:
+            raise self.fault(key, f"a whole number from {low} to {high}")
+        return int(value)
+
+    def rate(self) -> Fraction | None:
+        """SAMPLE_FREQUENCY in Hz, exact in its decimal text."""
+        key = next((key for key in _RATE_KEYS if key in self.cards), None)
+        if key is None:
+            return None
+        value, unit = self.cards[key], self.cards.get("SAMPLE_FREQUENCY_UNIT")
+        if unit not in _UNITS:
+            raise self.fault("SAMPLE_FREQUENCY_UNIT", ", ".join(_UNITS))
+        if type(value) not in (int, float) or not 0 < value * _UNITS[unit] < 1e12:
+            raise self.fault(key, "a positive number below 1 THz")
+        return Fraction(repr(value)) * _UNITS[unit]
+
+
+def read_dipole(dataset: h5py.Dataset, path: str, override: Fraction | None) -> Dipole:
+    """Understand a dipole's dataset; `override` is the rate where the file tells none.
+
+    Raises
+    ------
+    FormatError
+        Where an attribute is missing or has no meaning, or there are no samples.
+    """
+    name = str(dataset.name).rpartition("/")[2]
+    with reading(path, f"the attributes of {dataset.name}"):
+        cards = _Cards(cards_of(dataset.attrs), str(dataset.name), path)
+    _check_type(dataset, path)
+    rate = cards.rate() or override
+    if rate is None:
+        raise FormatError(path, f"{dataset.name} has no SAMPLE_FREQUENCY; give --set "
+                          "sample_rate=200MHz")
+    seconds = cards.whole("TIME", 0, _MAX_SECONDS, required=True) or 0
+    sample = cards.whole("SAMPLE_NUMBER", 0, 2**40, required=True) or 0
+    pieces, found = _storage(dataset, path)
+    n = _declared(cards, int(dataset.size))
+    held = min(n, found)
+    return Dipole(
+        name=name,
+        dtype=dataset.dtype,
+        n=n,
+        held=held,
+        valid=_unflagged(cards, held),
+        rate=rate,
+        start=seconds + sample / rate,
+        zone=cards.whole("NYQUIST_ZONE", 1, _MAX_ZONE),
+        rcu=cards.whole("RCU_ID", 0, 10**6),
+        pieces=pieces,
+        cards=cards.cards,
+    )
+
+
+def _check_type(dataset: h5py.Dataset, path: str) -> None:
+    if dataset.dtype.kind not in "iuf" or dataset.ndim != 1 or not dataset.size:
+        raise FormatError(path, f"{dataset.name} is {dataset.dtype} of shape {dataset.shape}; "
+                          "allowed: real numbers of shape (sample,)")
+    if dataset.is_virtual:
+        raise FormatError(path, f"{dataset.name} is a virtual dataset, which ICD 1 does not allow")
+
+
+def _storage(dataset: h5py.Dataset, path: str) -> tuple[tuple[RawPiece, ...] | None, int]:
+    """Raw files and the number of complete samples that are there."""
+    if dataset.id.get_create_plist().get_external_count() == 0:
+        return None, int(dataset.size)
+    pieces, found = external_pieces(dataset, path)
+    size = dataset.dtype.itemsize
+    if found < int(dataset.size) * size:
+        warnings.warn(
+            f"{path}: raw file {pieces[-1].path} of {dataset.name} is truncated: expected "
+            f"{int(dataset.size) * size} bytes, found {found}; the rest is taken as missing",
+            FastsigWarning, stacklevel=5)
+    return pieces, found // size
+
+
+def _declared(cards: _Cards, size: int) -> int:
+    """DATA_LENGTH, where it is shorter than the dataset."""
+    declared = cards.whole("DATA_LENGTH", 1, 2**62)
+    if declared is None or declared == size:
+        return size
+    warnings.warn(f"{cards.path}: {cards.name} holds {size} samples, but DATA_LENGTH is "
+                  f"{declared}; the smaller is used", FastsigWarning, stacklevel=5)
+    return min(declared, size)
+
+
+def _unflagged(cards: _Cards, n: int) -> Spans:
+    """Samples out of the half-open ranges of FLAG_OFFSETS."""
+    rows = cards.cards.get("FLAG_OFFSETS") or []
+    try:
+        pairs = np.array(rows, None if rows else np.int64)
+        if pairs.dtype.kind not in "iu":
+            raise ValueError("not whole numbers")
+        flags = as_spans(pairs.reshape(-1, 2).clip(0, n))
+    except (TypeError, ValueError) as error:
+        raise cards.fault("FLAG_OFFSETS", "ascending pairs of sample numbers") from error
+    return complement(clip(flags, 0, n), 0, n)
+
+
+def members(group: h5py.Group, prefix: str, kind: type, path: str) -> list[str]:
+    """Names of the members that begin with `prefix`; links are refused."""
+    with reading(path, f"the members of {group.name}"):
+        names = sorted(name for name in group if name.startswith(prefix))
+        for name in names:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise FormatError(path, f"{name} of {group.name} is a link; allowed: a member of "
+                                  "its own")
+        found = [name for name in names if group.get(name, getclass=True) is kind]
+    if not found:
+        raise FormatError(path, f"{group.name} holds no {prefix}* that is a {kind.__name__}")
+    return found
+
+
+def _pick(value: Any, names: list[str], key: str) -> str:
+    """The one name that is `value` or ends with it."""
+    text = str(value).strip()
+    found = [text] if text in names else [name for name in names if text and name.endswith(text)]
+    if len(found) != 1:
+        raise UsageError(f"{key} = {text!r} fits {len(found)} names; allowed: {', '.join(names)}, "
+                         "or the ending of one")
+    return found[0]
+
+
+def station_of(value: Any, names: list[str]) -> str:
+    """The station that `value` names; without a value the only one."""
+    if value is not None:
+        return _pick(value, names, "station")
+    if len(names) > 1:
+        raise UsageError(f"the file has {len(names)} stations; choose one by station=NAME: "
+                         f"{', '.join(names)}")
+    return names[0]
+
+
+def dipoles_of(value: Any, names: list[str]) -> list[str]:
+    """The dipoles that `value` names, in its order; all without a value."""
+    if value is None:
+        return names
+    items = value if isinstance(value, (list, tuple)) else str(value).split(",")
+    found = [_pick(item, names, "dipole") for item in items]
+    if not found or len(set(found)) < len(found):
+        raise UsageError(f"dipole = {value!r} names a dipole twice, or none")
+    return found

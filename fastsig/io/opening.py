@@ -1,0 +1,215 @@
+"""Files: detection by content; of those that are streams, opening and description."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from fastsig.axes.time import DUBIOUS_YEAR, iso, leap_seconds_known
+from fastsig.errors import DoubtWarning, FormatError, UsageError
+from fastsig.io.files.scan import Paths, scan_files
+from fastsig.io.probe import Probe
+from fastsig.io.raw import reader as raw
+from fastsig.io.raw.reader import STANDARD_INPUT
+from fastsig.registry import STREAMS, formats, formats_for, kinds
+from fastsig.stream import Stream, VoltageStream
+
+_log = logging.getLogger(__name__)
+
+__all__ = ["Detected", "describe", "detect", "detect_files", "is_cube", "open_detected",
+           "open_stream", "valid_fraction"]
+
+
+class Detected(NamedTuple):
+    """Files whose format is known by their content.
+
+    Parameters
+    ----------
+    name : str
+        Of the format.
+    module : module
+    files : list of str
+        One, or those of a scan.
+    kinds : tuple of str
+        What such a file holds: one kind, or several of streams, which opening tells apart.
+    """
+
+    name: str
+    module: Any
+    files: list[str]
+    kinds: tuple[str, ...]
+
+
+def detect(path: str | os.PathLike[str]) -> tuple[str, Any]:
+    """Name and module of the format of a file, found by its content.
+
+    Raises
+    ------
+    FormatError
+        Where no format knows the file.
+    """
+    probe = Probe(path)
+    for name, module in formats_for(probe.container):
+        if module.sniff(probe):
+            return name, module
+    raise FormatError(probe.path, _unknown(probe.path, formats()))
+
+
+def _unknown(path: str, known: Iterable[str]) -> str:
+    """What a file is not."""
+    if os.path.isdir(path):
+        return "is a folder, of no format that is one; name the files in it"
+    beside = ""
+    if path.endswith(".dat") and not os.path.exists(f"{path[:-4]}.inf"):
+        beside = f"; PRESTO's series have {os.path.basename(path)[:-4]}.inf beside them"
+    return f"not a file of a known format ({', '.join(known)}){beside}"
+
+
+def open_stream(paths: Paths, **overrides: Any) -> Stream:
+    """Open a file, or the files of one scan, as a stream; overrides replace what headers say."""
+    detected = detect_files(paths)
+    name, stream = detected.name, open_detected(detected, **overrides)
+    stream.format_name = name
+    stream.overrides = {key: str(value) for key, value in overrides.items()}
+    stream.reopening = _reopened, (paths, dict(overrides))
+    _log.info("%s: %s, %s %s", stream.path, name, stream.kind, stream.shape)
+    return stream
+
+
+def _reopened(paths: Paths, overrides: dict[str, Any]) -> Stream:
+    """The stream of files that another process opened."""
+    return open_stream(paths, **overrides)
+
+
+def open_detected(detected: Detected, **overrides: Any) -> Stream:
+    """The stream of files of a known format; one warning where leap seconds are not known.
+
+    Raises
+    ------
+    FormatError
+        Where they hold no stream, or cannot be understood.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", DUBIOUS_YEAR)
+        stream = _stream(detected, overrides)
+        year = None if leap_seconds_known(stream.start_time) else iso(stream.start_time)[:4]
+    if year is not None:
+        warnings.warn(f"{stream.path}: the leap seconds of {year} are not known: times may be off "
+                      "by seconds", DoubtWarning, stacklevel=4)
+    return stream
+
+
+def _stream(detected: Detected, overrides: dict[str, Any]) -> Stream:
+    files, module = detected.files, detected.module
+    if not set(detected.kinds) & set(STREAMS):
+        raise FormatError(files[0], getattr(
+            module, "NO_STREAM", f"holds {' or '.join(detected.kinds)} ({detected.name}); "
+            f"allowed here: a stream in time, {' or '.join(STREAMS)}"))
+    opened: Stream = module.open(files if len(files) > 1 else files[0], **overrides)
+    return opened
+
+
+def detect_files(paths: Paths) -> Detected:
+    """The format of a file, or of the files of one scan, by their content; ``-`` is raw samples.
+
+    Raises
+    ------
+    FormatError
+        Where no format knows a file, or files differ.
+    UsageError
+        Where there is no file, or several that are recordings of their own.
+    """
+    if paths == STANDARD_INPUT or (isinstance(paths, (list, tuple)) and STANDARD_INPUT in paths):
+        if not isinstance(paths, str) and len(paths) > 1:
+            raise UsageError("- (standard input) stands alone; allowed: no other file beside it")
+        return Detected(raw.NAME, raw, [STANDARD_INPUT], raw.KINDS)
+    files = scan_files(paths)
+    if not files:
+        raise UsageError("no file; allowed: one, or those of a scan")
+    name, module = detect(files[0])
+    if len(files) > 1 and not getattr(module, "MANY", False):
+        raise UsageError(f"{files[0]} and {len(files) - 1} more: files of {name} are recordings "
+                         "of their own; open one")
+    for other in files[1:]:
+        if detect(other)[0] != name:
+            raise FormatError(other, f"is no {name} file, unlike {files[0]}")
+    return Detected(name, module, files, kinds(module))
+
+
+def describe(stream: Stream, format_name: str, *, deep: bool = False) -> dict[str, Any]:
+    """The fields of ``fastsig info --json`` for an open stream."""
+    header, axis = stream.header, stream.header.channels
+    edges = [float(edge / 10**6) for edge in axis.edges_hz] if axis else None
+    spectra = stream.kind == "spectra"
+    rate = header.sample_rate
+    return {
+        "path": stream.path,
+        "format": format_name,
+        "kind": stream.kind,
+        "n_time": stream.shape[0],
+        "n_pol": stream.shape[1],
+        "n_chan": axis.n_chan if axis else (stream.shape[2] if len(stream.shape) > 2 else 1),
+        "n_bits": header.n_bits,
+        "complex": header.is_complex,
+        "sample_rate_hz": None if spectra else float(rate),
+        "tsamp_s": float(1 / rate),
+        "start_time": iso(header.start_time),
+        "duration_s": float(stream.shape[0] / rate),
+        "frequency_mhz": edges,
+        "sideband": None if spectra else header.sideband,
+        "polarization": list(header.polarization.names),
+        "telescope": header.telescope,
+        "receiver": header.receiver,
+        "backend": header.backend,
+        "beam": header.beam,
+        "source": header.source,
+        "unit": header.unit,
+        "ra_deg": header.ra_deg,
+        "dec_deg": header.dec_deg,
+        "valid_fraction": valid_fraction(stream, deep=deep),
+        "stages": _stages(stream),
+    }
+
+
+def _stages(stream: Stream) -> list[str] | None:
+    """How a product was made, a text a stage; None for what the project did not make."""
+    record = getattr(stream, "provenance", None) or {}
+    steps = record.get("stages") if isinstance(record, dict) else None
+    if not steps:
+        return None
+    return [
+        f"{step['stage']}({', '.join(f'{k}={v}' for k, v in step['parameters'].items())})"
+        for step in steps
+    ]
+
+
+def valid_fraction(stream: Stream, *, deep: bool) -> float | None:
+    """Share of valid samples: from the headers where they tell, else by reading all (`deep`)."""
+    told = stream.valid_fraction() if isinstance(stream, VoltageStream) else None
+    if not deep:
+        return told
+    from fastsig.axes import validity
+
+    rows = max(1, 2**23 // stream.row_bytes)
+    valid = 0.0
+    for start in range(0, stream.shape[0], rows):
+        n = min(rows, stream.shape[0] - start)
+        block = stream.read_block(start, n)
+        if isinstance(stream, VoltageStream):
+            valid += sum(validity.count(spans) for spans in block.valid) / stream.shape[1]
+        else:
+            valid += float(block.valid.mean(dtype="f8")) * n
+    return valid / stream.shape[0] if stream.shape[0] else None
+
+
+def is_cube(path: str) -> bool:
+    """Whether a file is a cube of maps, or a map."""
+    if not os.path.isfile(path):
+        return False
+    try:
+        return "cube" in kinds(detect(path)[1])
+    except FormatError:
+        return False

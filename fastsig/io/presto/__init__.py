@@ -1,0 +1,1 @@
+"""PRESTO time series."""

@@ -1,0 +1,133 @@
+"""PRESTO's .inf: lines of a label and a value, the only header that a .dat file has.
+
+Labels are 40 characters wide, an equals sign follows; some labels have one themselves. Which lines
+there are depends on the sort of light.
+
+References
+----------
+S. M. Ransom, PRESTO: ioinf.c (what is written and read) and prepdata.c (breaks: pairs of the first
+and the last bin that hold data, and a last pair of the last bin alone where the end is padding).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from fastsig.errors import FormatError
+from fastsig.io.files.cards import Cards
+
+__all__ = ["FIRST_LABEL", "MOST_PAIRS", "Inf", "is_inf", "parse_inf", "write_inf"]
+
+FIRST_LABEL = "Data file name without suffix"
+
+#: Pairs of bins that PRESTO's programs read, which stop at one more.
+MOST_PAIRS = 39
+
+_WIDTH, _MOST_BYTES = 40, 2**20
+_NOTES, _PAIR = "Any additional notes", "On/Off bin pair"
+#: Keys, and labels as PRESTO writes them; what a label begins with is enough to read it.
+LABELS = {
+    "name": FIRST_LABEL, "telescope": "Telescope used", "instrument": "Instrument used",
+    "object": "Object being observed", "ra": "J2000 Right Ascension (hh:mm:ss.ssss)",
+    "dec": "J2000 Declination     (dd:mm:ss.ssss)", "observer": "Data observed by",
+    "epoch": "Epoch of observation (MJD)", "barycentered": "Barycentered?           (1 yes, 0 no)",
+    "bins": "Number of bins in the time series", "width_s": "Width of each time series bin (sec)",
+    "breaks": "Any breaks in the data? (1 yes, 0 no)", "band": "Type of observation (EM band)",
+    "beam_arcsec": "Beam diameter (arcsec)", "DM": "Dispersion measure (cm-3 pc)",
+    "low_mhz": "Central freq of low channel (MHz)", "bandwidth_mhz": "Total bandwidth (MHz)",
+    "channels": "Number of channels", "channel_mhz": "Channel bandwidth (MHz)",
+    "filter": "Photometric filter used", "view_arcsec": "Field-of-view diameter (arcsec)",
+    "energy_kev": "Central energy (kev)", "energy_band_kev": "Energy bandpass (kev)",
+    "wavelength_nm": "Central wavelength (nm)", "wavelength_band_nm": "Bandpass (nm)",
+    "analyzer": "Data analyzed by", "deorbited": "Orbit removed?          (1 yes, 0 no)",
+}
+_LONGEST = {"name": 199, "telescope": 39, "band": 39}
+_BEGIN = {key: label.split("(")[0].split("?")[0].strip() for key, label in LABELS.items()}
+
+
+class Inf(NamedTuple):
+    """A header: values by key, pairs of the first and last bin that hold data, and notes."""
+
+    cards: Cards
+    pairs: list[tuple[int, int]]
+    notes: str
+
+
+def is_inf(head: bytes) -> bool:
+    """Whether a file begins with the line that names the data."""
+    return head[:80].lstrip().startswith(FIRST_LABEL.encode()) and b"=" in head[:80]
+
+
+def parse_inf(path: str) -> Inf:
+    """The header in a .inf file.
+
+    Raises
+    ------
+    FormatError
+        Where it cannot be read or is none, or a pair of bins is none.
+    """
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(_MOST_BYTES)
+    except OSError as error:
+        raise FormatError(path, error.strerror or str(error)) from error
+    if not is_inf(raw):
+        raise FormatError(path, f"does not begin with the line {FIRST_LABEL!r} of a .inf file")
+    values: dict[str, str] = {}
+    pairs: list[tuple[int, int]] = []
+    lines = iter(raw.decode("latin-1").splitlines())
+    for line in lines:
+        if line.strip().startswith(_NOTES):
+            break
+        label, equals, value = _parts(line)
+        if equals and label.startswith(_PAIR):
+            pairs.append(_pair(value, path))
+        elif equals:
+            values.setdefault(_key(label), value)
+    notes = "\n".join(line.strip() for line in lines).strip()
+    return Inf(Cards(values, path, "header"), pairs, notes)
+
+
+def _parts(line: str) -> tuple[str, str, str]:
+    """Label, equals sign and value: at the usual place, else at the last equals sign."""
+    if line[_WIDTH : _WIDTH + 1] == "=":
+        return line[:_WIDTH].strip(), "=", line[_WIDTH + 1 :].strip()
+    label, equals, value = line.rpartition("=")
+    return label.strip(), equals, value.strip()
+
+
+def _key(label: str) -> str:
+    """Our key of a label, or the label."""
+    return next((key for key, begin in _BEGIN.items() if label.startswith(begin)), label)
+
+
+def _pair(value: str, path: str) -> tuple[int, int]:
+    parts = value.replace(",", " ").split()
+    try:
+        first, last = (int(float(part)) for part in parts)
+    except (ValueError, OverflowError) as error:
+        raise FormatError(path, f"header: {_PAIR} = {value!r}; allowed: two numbers of bins"
+                          ) from error
+    return first, last
+
+
+def write_inf(values: Mapping[str, Any], pairs: Sequence[tuple[int, int]], notes: str) -> bytes:
+    """The text of a .inf file: lines in the order of `values`, pairs of bins after `breaks`."""
+    told = [f"    {notes}"] if notes else []
+    return "\n".join([*_lines(values, pairs), f" {_NOTES}:", *told, ""]).encode("ascii")
+
+
+def _lines(values: Mapping[str, Any], pairs: Sequence[tuple[int, int]]) -> Iterator[str]:
+    for key, value in values.items():
+        yield f" {LABELS[key]:<{_WIDTH - 1}}=  {plain_text(key, value)}"
+        if key == "breaks":
+            for number, pair in enumerate(pairs, 1):
+                label = f"{_PAIR} #{number:3d}"
+                yield f" {label:<{_WIDTH - 1}}=  {pair[0]:<11d}, {pair[1]:<11d}"
+
+
+def plain_text(key: str, value: Any) -> str:
+    """A value as PRESTO's programs take it: a line of ASCII that is not too long, or Unknown."""
+    text = " ".join(str(value).split()).encode("ascii", "replace").decode("ascii")
+    return text[: _LONGEST.get(key, 99)] or "Unknown"

@@ -1,0 +1,181 @@
+"""PRESTO time series: a .dat file of 32-bit floats, and a .inf file of the same name beside it.
+
+The one channel stands for the whole band, dedispersed to the highest channel. Bins between the
+stretches that the .inf file tells of are padding, which is not data.
+
+References
+----------
+S. M. Ransom, PRESTO: ioinf.c, prepdata.c; dispersion.c for delays against the highest channel.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import time_from_mjd
+from fastsig.errors import DoubtWarning, FormatError
+from fastsig.io.files.cards import FIRST_DAY, LAST_DAY, Cards
+from fastsig.io.presto.inf import Inf, is_inf, parse_inf
+from fastsig.io.probe import Probe
+from fastsig.io.sigproc.fields import choice, within
+from fastsig.io.spectra.segments import SegmentedSpectra
+from fastsig.io.voltages.segments import incomplete
+from fastsig.stream.header import Header, split_overrides
+
+__all__ = ["KINDS", "NAME", "PrestoSeries", "open", "sniff"]
+
+NAME, KINDS = "presto", ("spectra",)
+
+_OWN = ("breaks",)
+_MOST_CHANNELS, _LONGEST_S = 2**24, 10**6
+_TYPED = ("name", "telescope", "instrument", "object", "ra", "dec", "epoch", "bins", "width_s")
+
+
+def sniff(probe: Probe) -> bool:
+    """Whether a file is a .inf header, or a .dat file that has one beside it."""
+    if is_inf(probe.head):
+        return True
+    beside, suffix = os.path.splitext(probe.path)
+    return suffix == ".dat" and not probe.is_folder and _begins_as_inf(f"{beside}.inf")
+
+
+def _begins_as_inf(path: str) -> bool:
+    from builtins import open as open_file
+
+    try:
+        with open_file(path, "rb") as file:
+            return is_inf(file.read(80))
+    except OSError:
+        return False
+
+
+def open(path: str | os.PathLike[str], **overrides: Any) -> PrestoSeries:
+    """Open a PRESTO time series as a stream of spectra of one channel.
+
+    Parameters
+    ----------
+    path : path
+        The .dat file, or the .inf file.
+    breaks : {"yes", "no"}, optional
+        Whether bins outside the stretches that the header tells of have the weight 0 (the
+        default), or all bins count.
+    **overrides
+        The common ones of `fastsig.open`.
+
+    Raises
+    ------
+    FormatError
+        Where one of the two files is missing or the header makes no sense. Bins that are missing,
+        and times of the barycentre, are a `FastsigWarning`.
+    UsageError
+        Where an override is unknown or has no meaning.
+    """
+    common, own = split_overrides(overrides, _OWN, NAME)
+    stem = os.path.splitext(os.fspath(path))[0]
+    inf = parse_inf(f"{stem}.inf")
+    n = _bins(inf.cards, f"{stem}.dat")
+    header = _header(inf, common, os.path.basename(stem)).overridden(common)
+    whole = choice(own, "breaks") is False
+    table = np.array([[0, n]] if whole else _stretches(inf, n), np.int64).reshape(-1, 2)
+    return PrestoSeries(header, (n, 1, 1), f"{stem}.dat", [f"{stem}.dat"], table,
+                        may_have_nan=True)
+
+
+class PrestoSeries(SegmentedSpectra):
+    """A time series: float32 (time, 1, 1), weight 0 where bins are padding."""
+
+    def _fill(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[np.float32],
+              weight: NDArray[np.float32]) -> None:
+        self._raw.read_into(0, out.view("<f4"), 4 * first)
+
+
+def _bins(cards: Cards, path: str) -> int:
+    """Bins that the data file holds."""
+    try:
+        size = os.stat(path).st_size
+    except OSError as error:
+        raise FormatError(path, f"{error.strerror}: the data of {os.path.basename(path)[:-4]}.inf"
+                          ) from error
+    n, rest = divmod(size, 4)
+    if not n:
+        raise FormatError(path, "holds no sample")
+    told = cards.number("bins")
+    if rest or (told is not None and told > n):
+        incomplete(path, f"{size} bytes are {n} bins; the header tells of {cards.get('bins')}")
+    return n
+
+
+def _stretches(inf: Inf, n: int) -> list[tuple[int, int]]:
+    """First bin, and the one after the last, of every stretch of data."""
+    told = inf.cards.integer("breaks", 0, most=1)
+    if not told:
+        return [(0, n)]
+    pairs = list(inf.pairs)
+    if not pairs:
+        raise inf.cards.error("breaks", "0, or pairs of bins on the lines that follow; --set "
+                              "breaks=no takes all bins")
+    end = int(inf.cards.number("bins") or n) - 1
+    if len(pairs) > 1 and pairs[-1] == (end, end):
+        del pairs[-1]  # the mark of the end: all up to it is padding
+    reach = 0
+    for first, last in pairs:
+        if not reach <= first <= last:
+            raise inf.cards.error("breaks", f"pairs of bins that ascend, not {first}, {last} after "
+                                  f"{reach}; --set breaks=no takes all bins")
+        reach = last + 1
+    return [(first, min(last + 1, n)) for first, last in pairs if first < n]
+
+
+def _header(inf: Inf, common: Mapping[str, Any], name: str) -> Header:
+    cards = inf.cards
+    day = within(cards, "epoch", (FIRST_DAY, LAST_DAY), "start_time=2026-01-01T00:00:00", common)
+    width = within(cards, "width_s", (0, _LONGEST_S), "sample_rate=10kHz", common)
+    if cards.integer("barycentered", 0):
+        warnings.warn(DoubtWarning(f"{name}.inf: times are those of the barycentre; taken as "
+                                     "they are, as if in UTC"), stacklevel=4)
+    extra: dict[str, Any] = {key: value for key, value in cards.items() if key not in _TYPED}
+    if inf.notes:
+        extra["notes"] = inf.notes
+    ra, dec = cards.angle("ra", "hourangle"), cards.angle("dec", "deg")
+    if ra == dec == 0:  # what stands where no position is known
+        ra = dec = None
+    if (dm := cards.number("DM")) is not None:
+        extra["DM"] = dm
+    return Header(
+        start_time=time_from_mjd(int(day // 1), day % 1 * 86400), sample_rate=1 / width,
+        channels=_band(cards), polarization=PolBasis("unknown", ("I",)), n_bits=32,
+        telescope=_known(cards, "telescope"), backend=_known(cards, "instrument"),
+        source=_known(cards, "object"), ra_deg=ra, dec_deg=dec, extra=extra,
+        origin={field: f"{name}.inf:{key}" for field, key in (
+            ("start_time", "epoch"), ("sample_rate", "width_s"), ("channels", "low_mhz"),
+            ("telescope", "telescope"), ("source", "object"))},
+    )
+
+
+def _known(cards: Cards, key: str) -> str | None:
+    text = cards.text(key)
+    return None if text == "Unknown" else text
+
+
+def _band(cards: Cards) -> ChannelAxis | None:
+    """The whole band as one channel; None where there is none, as for X-rays."""
+    if "low_mhz" not in cards or "channels" not in cards:
+        return None
+    n_chan = cards.integer("channels", least=1, most=_MOST_CHANNELS)
+    step, low = cards.exact("channel_mhz"), cards.exact("low_mhz")
+    if step <= 0 or low < 0:
+        raise cards.error("channel_mhz" if step <= 0 else "low_mhz", "above 0 MHz")
+    told = cards.exact("bandwidth_mhz", "0")
+    if told and abs(told - n_chan * step) > step / 2:
+        raise cards.error("bandwidth_mhz", f"{n_chan} channels of {float(step):g} MHz")
+    middle = low + (n_chan - 1) * step / Fraction(2)
+    return ChannelAxis.band(middle * 10**6, n_chan * step * 10**6)

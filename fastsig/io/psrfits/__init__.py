@@ -1,0 +1,1 @@
+"""PSRFITS in search mode."""

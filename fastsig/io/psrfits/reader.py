@@ -1,0 +1,220 @@
+"""PSRFITS in search mode: rows of spectra with scales, offsets and weights, in one file or many.
+
+References
+----------
+A. W. Hotan, W. van Straten and R. N. Manchester, PASA 21, 302 (2004); PSRFITS definition, version
+5.4 (2014), ATNF: main header, SUBINT.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.time import sample_time
+from fastsig.errors import DoubtWarning, FastsigWarning, FormatError, UsageError
+from fastsig.io.fits.layout import Table, read_column
+from fastsig.io.probe import Probe
+from fastsig.io.psrfits import headers as files_
+from fastsig.io.psrfits.clock import Piece, Rows, rows_of_pieces
+from fastsig.io.psrfits.headers import Doubt, Layout, SearchFile
+from fastsig.io.psrfits.rows import check_tables
+from fastsig.io.psrfits.stream import PsrfitsSpectra
+from fastsig.io.voltages.segments import disjoint, from_first
+from fastsig.stream.header import Header, split_overrides
+
+__all__ = ["KINDS", "MANY", "NAME", "OPTIONS", "PsrfitsSpectra", "open", "sniff"]
+
+NAME, KINDS = "psrfits", ("spectra",)
+
+#: Whether `open` takes several files of one scan.
+MANY = True
+
+#: Overrides of this format and what they allow; the first is the default.
+OPTIONS = {
+    "zero_off": ("signed", "absolute", "none"),
+    "signed": ("header", "no", "yes", "cross"),
+    "label": ("center", "lower", "upper"),
+    "rows": ("auto", "offs_sub", "count"),
+    "stt": ("auto", "scan", "file"),
+    "padding": ("told", "keep"),
+    "repair": ("no", "yes"),
+}
+
+_MOST_NOTES = 6
+
+
+def sniff(probe: Probe) -> bool:
+    """Whether a FITS file's first cards say that it is PSRFITS."""
+    if probe.container != "fits":
+        return False
+    cards = (probe.head[at : at + 80] for at in range(0, len(probe.head) - 79, 80))
+    return any(card.startswith(b"FITSTYPE= 'PSRFITS") for card in cards)
+
+
+def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> PsrfitsSpectra:
+    """Open the files of one PSRFITS scan as a stream of spectra.
+
+    Parameters
+    ----------
+    path : path or sequence of path
+        The files.
+    **overrides
+        The common ones of `fastsig.open`, and these of the format, the first being the default:
+
+        - ``zero_off=signed | absolute | none``: how ZERO_OFF is taken;
+        - ``signed=header | no | yes | cross``: whether codes are in two's complement: by SIGNINT,
+          none, all, or those of all products but AA, BB and I;
+        - ``label=center | lower | upper``: what of a channel DAT_FREQ names;
+        - ``rows=auto | offs_sub | count``: rows are where OFFS_SUB says, by its own step; by the
+          step that NSBLK and TBIN make; or follow one another from NSUBOFFS on;
+        - ``stt=auto | scan | file``: whether STT_* is the start of the scan or of each file;
+        - ``padding=told | keep``: whether spectra beyond NSTOT, which fill up a file's last row,
+          are left out;
+        - ``repair=no | yes``: whether a TBIN that is wrong is corrected, and files that all claim
+          the same time are laid end to end.
+
+    Raises
+    ------
+    FormatError
+        Where a file cannot be read or is of folded profiles, or files are not of one scan.
+    UsageError
+        Where an override is not allowed.
+    """
+    paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
+    common, special = split_overrides(overrides, tuple(OPTIONS), NAME)
+    chosen = _chosen(special)
+    notes: list[str] = []
+    files = [files_.opened(each) for each in paths]
+    if chosen["repair"] != "yes":  # which goes by the order given
+        files.sort(key=lambda file: _begin(files_.piece_of(file, common)))
+        paths = [file.path for file in files]
+    lead = next((file for file in files if file.table.n_row), files[0])
+    layout = _layout(lead, files, notes)
+    axis, descending = files_.channel_axis(lead, chosen["label"], common, notes)
+    pieces = [files_.piece_of(file, common) for file in files]
+    header = files_.header_of(lead, layout, axis, files_.rate_of(lead, common), pieces[0].start)
+    header = _overridden(header, {key: value for key, value in common.items()
+                                  if key == "sample_rate"})
+    placed = rows_of_pieces(pieces, layout.n_block, header.sample_rate,
+                            told="sample_rate" in common,
+                   repair=chosen["repair"] == "yes", rows=chosen["rows"], stt=chosen["stt"])
+    if not placed.rows:
+        raise FormatError(paths[0], "holds no complete row")
+    rows = placed.rows
+    if chosen["padding"] == "told":
+        rows = _without_padding(rows, [file.table for file in files], layout.n_block)
+    table, begin = from_first(rows, placed.rate, paths[0])
+    parts = disjoint(table)
+    notes += [*placed.notes, *_overlap(table, parts)]
+    header = header.replace(
+        sample_rate=placed.rate, start_time=sample_time(header.start_time, begin, placed.rate),
+        extra={**header.extra, **chosen, "weights": _weights_told(files)})
+    header = _overridden(header, {key: value for key, value in common.items()
+                                  if key != "sample_rate"})
+    stream = PsrfitsSpectra(header, layout, files, parts, descending, chosen)
+    _warn([*notes, *stream.padding()], paths)
+    return stream
+
+
+def _begin(piece: Piece) -> tuple[Any, ...]:
+    """What files are put in order by: their start, and what tells of rows before them."""
+    first = piece.centers[0] if piece.centers is not None and len(piece.centers) else 0.0
+    return (*piece.start, piece.n_before or 0.0, float(np.nan_to_num(first)), piece.path)
+
+
+def _chosen(special: Mapping[str, Any]) -> dict[str, str]:
+    """The format's overrides, with their defaults."""
+    out = {key: allowed[0] for key, allowed in OPTIONS.items()}
+    for key, value in special.items():
+        if value not in OPTIONS[key]:
+            raise UsageError(f"{key} = {value!r}; allowed: {', '.join(OPTIONS[key])}")
+        out[key] = str(value)
+    return out
+
+
+def _layout(lead: SearchFile, files: Sequence[SearchFile], notes: list[str]) -> Layout:
+    """How numbers lie in all files.
+
+    Raises
+    ------
+    FormatError
+        Where files differ in shape, rate or band.
+    """
+    layout = files_.layout_of(lead, notes)
+    check_tables(lead.path, lead.table.columns, layout, notes)
+    if not files_.same_band(lead, lead):
+        raise FormatError(lead.path, "DAT_FREQ changes from the first row to the last; allowed: "
+                          "one band")
+    for file in files:
+        if file is lead:
+            continue
+        found = files_.layout_of(file, [])
+        check_tables(file.path, file.table.columns, found, [])
+        wrong = [name for name, a, b in zip(layout._fields, layout, found, strict=True) if a != b]
+        if file.table.cards.number("TBIN") != lead.table.cards.number("TBIN"):
+            wrong.append("TBIN")
+        if file.table.n_row and not files_.same_band(file, lead):
+            wrong.append("DAT_FREQ")
+        if wrong:
+            raise FormatError(file.path, f"is of another scan than {lead.path}: {wrong[0]} differs")
+    return layout
+
+
+def _overridden(header: Header, common: Mapping[str, Any]) -> Header:
+    """With the user's values; a single channel of spectra keeps its width."""
+    axis, found = header.channels, header.overridden(common)
+    if axis is not None and found.channels is not None and axis.n_chan == 1:
+        center = found.channels.first_hz if "frequency" in common else axis.first_hz
+        found = found.replace(channels=ChannelAxis(center, axis.step_hz, 1))
+    return found
+
+
+def _without_padding(rows: Sequence[Rows], tables: Sequence[Table], n_block: int) -> list[Rows]:
+    """Rows less the spectra of each file's last one that lie beyond its NSTOT."""
+    out = []
+    for first, stop, file, row in rows:
+        table = tables[file]
+        total = table.cards.number("NSTOT")
+        left = 0.0 if total is None else table.n_row * n_block - total
+        last = row + (stop - first) // n_block == table.n_row
+        out.append((first, stop - int(left) if last and 0 < left < n_block else stop, file, row))
+    return out
+
+
+def _overlap(table: NDArray[np.int64], parts: NDArray[np.int64]) -> list[str]:
+    """What tells of spectra that two rows hold."""
+    twice = int((table[:, 1] - table[:, 0]).sum() - (parts[:, 1] - parts[:, 0]).sum())
+    return [f"{twice} spectra are in two rows; the first counts"] if twice else []
+
+
+def _weights_told(files: Sequence[SearchFile]) -> str:
+    """Least and most of DAT_WTS in the first row of every file, and what becomes of them."""
+    found = [read_column(file.path, file.table, "DAT_WTS", 0, 1) for file in files
+             if file.table.n_row and "DAT_WTS" in file.table.columns]
+    each = np.concatenate([values.reshape(-1) for values in found]) if found else np.ones(1)
+    each = each[np.isfinite(each) & (each != 0)]
+    low, high = (float(each.min()), float(each.max())) if len(each) else (0.0, 0.0)
+    if low == high:
+        return f"{low:g}, or 0"
+    return f"{low:g} to {high:g}, or 0; not multiplied in"
+
+
+def _warn(notes: Sequence[str], paths: Sequence[str]) -> None:
+    """Warn of what is wrong; of the same in many files once."""
+    alike: dict[tuple[str, type[FastsigWarning]], list[str]] = {}
+    for note in notes:
+        path = next((path for path in paths if note.startswith(f"{path}: ")), paths[0])
+        kind = DoubtWarning if isinstance(note, Doubt) else FastsigWarning
+        alike.setdefault((note.removeprefix(f"{path}: "), kind), []).append(path)
+    told = [(f"{where[0]}: {note}" + (f" (and so in {len(where) - 1} more files)"
+             * (len(where) > 1)), kind) for (note, kind), where in alike.items()]
+    more = [(f"{paths[0]}: {len(told) - _MOST_NOTES} more warnings like these", FastsigWarning)]
+    for note, kind in told[:_MOST_NOTES] + more * (len(told) > _MOST_NOTES):
+        warnings.warn(note, kind, stacklevel=4)

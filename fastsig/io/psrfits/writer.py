@@ -1,0 +1,264 @@
+"""Spectra into PSRFITS in search mode, in the layout of FAST: one file, or a scan of several.
+
+A row holds NSBLK spectra. For 8 and 16 bits it has a scale and an offset for each product and
+channel, which fill the codes: a step is 1/255 or 1/65535 of the range in the row, and nothing is
+clipped. Whole numbers that lie no further apart are exact.
+
+References
+----------
+PSRFITS definition, version 5.4 (2014), ATNF.
+"""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import PlanError, UsageError
+from fastsig.io.files.outputs import OutputFiles, output_names
+from fastsig.io.fits.layout import BLOCK
+from fastsig.io.psrfits.written_header import fields_of, lost_fields, primary_unit, table_unit
+from fastsig.io.spectra.writing import Sizes, SpectraWriter
+from fastsig.stream import Codes
+from fastsig.stream.header import Header
+
+__all__ = ["BITS", "N_BLOCK", "PsrfitsWriter", "row_bytes"]
+
+BITS = (8, 16, 32)
+N_BLOCK = 1024  # spectra of a row, as FAST has them
+
+F4 = NDArray[np.float32]
+
+_UNKNOWN = ("LST_SUB", "RA_SUB", "DEC_SUB", "GLON_SUB", "GLAT_SUB", "FD_ANG", "POS_ANG", "PAR_ANG",
+            "TEL_AZ", "TEL_ZEN")
+
+
+def row_bytes(shape: tuple[int, ...], n_bits: int, n_block: int = N_BLOCK) -> int:
+    """Bytes of a row of the table that holds spectra of (time, product, chan)."""
+    return sum(np.dtype(field.dtype).itemsize * field.count for field in fields_of(
+        min(n_block, shape[0]), shape[1], shape[2], n_bits))
+
+
+class PsrfitsWriter(SpectraWriter):
+    """Write PSRFITS files row by row.
+
+    A context manager: the files get their names when the block ends well and vanish otherwise.
+
+    Parameters
+    ----------
+    path : path
+        Name of the file; where there are several, with ``{file}`` in it, for their numbers.
+    header : Header
+        Of the spectra; its channels must be known.
+    shape : tuple of int
+        (time, product, chan) of what will come; 1, 2 or 4 products.
+    overwrite : bool
+        Whether existing files may be replaced.
+    n_bits : {8, 16, 32}
+        Codes with scales, or floats as they are.
+    n_block : int
+        Spectra of a row, NSBLK; no more than there are.
+    descending : bool
+        Whether the highest channel comes first.
+    file_rows : int, optional
+        Most rows of a file; all in one by default.
+    first_file : int
+        Number of the first file, in its name.
+    axes : {4, 3}
+        Axes of DATA in TDIM: ``(1, NCHAN, NPOL, NSBLK)``, as the definition and FAST have it, or
+        without the first, as sigpyproc reads it.
+
+    Raises
+    ------
+    OutputError
+        Where a file exists or cannot be written, or the disk is too small.
+    PlanError
+        Where PSRFITS cannot hold such spectra.
+    UsageError
+        Where an option is not allowed.
+    """
+
+    NAME = "psrfits"
+    OFFERS = BITS
+
+    def __init__(
+        self, path: str | os.PathLike[str], header: Header, shape: tuple[int, ...], *,
+        overwrite: bool = False, n_bits: int = 8, n_block: int = N_BLOCK, descending: bool = False,
+        file_rows: int | None = None, axes: int = 4, first_file: int = 0,
+    ) -> None:
+        _check(header, shape, n_bits, n_block, file_rows)
+        if axes not in (3, 4):
+            raise UsageError(f"axes = {axes!r}; allowed: 4, 3")
+        self._header, self._shape, self._n_bits = header, shape, n_bits
+        self._n_block = min(n_block, shape[0])
+        self._descending = descending
+        self._fields = fields_of(self._n_block, shape[1], shape[2], n_bits)
+        self._row = np.zeros((), np.dtype([
+            (field.name, field.dtype, (field.count,) if field.name.startswith("DAT") else ())
+            for field in self._fields]))
+        self._fill_constants()
+        n_row = -(-shape[0] // self._n_block)
+        per_file = min(file_rows or n_row, n_row)
+        heads = self._heads(n_row, per_file, axes)
+        names = output_names(os.fspath(path), len(heads), first_file)
+        row_bytes = self._row.dtype.itemsize
+        self._places = [len(head) for head, _ in heads]
+        sizes = [-(-(len(head) + rows * row_bytes) // BLOCK) * BLOCK for head, rows in heads]
+        self.files = names
+        self._per_file, self._n_row = per_file, n_row
+        self._done = self._held = 0
+        self._buffer = np.empty((self._n_block, *shape[1:]), np.float32)
+        self._weights = np.zeros(shape[2])
+        self._output = OutputFiles(list(zip(names, sizes, strict=True)), overwrite=overwrite,
+                                   pattern=os.fspath(path), first=first_file)
+        for number, (head, rows) in enumerate(heads):
+            end = len(head) + rows * row_bytes
+            self._output.write(number, np.frombuffer(head, np.uint8), 0)
+            self._output.write(number, np.zeros(sizes[number] - end, np.uint8), end)
+
+    @classmethod
+    def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool, *,
+               n_bits: int = 8, n_block: int = N_BLOCK, exact: bool = False,
+               **options: Any) -> list[str]:
+        """What PSRFITS files of these spectra would lose, in plain words.
+
+        Parameters
+        ----------
+        header, shape, weights_vary, exact
+            As of `SpectraWriter.losses`.
+        n_bits, n_block, **options
+            Those of the writer.
+        """
+        _check(header, shape, n_bits, n_block, options.get("file_rows"))
+        n_block = min(n_block, shape[0])
+        out = lost_fields(header)
+        if n_bits < 32 and not exact:
+            out.append(f"values are rounded to {n_bits} bits: by half of 1/{2**n_bits - 1} of the "
+                       f"range of {n_block} spectra of a product and channel at most; whole "
+                       "numbers that fit are exact")
+        if weights_vary:
+            out.append(f"psrfits has one weight for {n_block} spectra of all products of a "
+                       "channel: the mean is written; single values that are lost "
+                       + ("become the mean of the others" if n_bits < 32 else "are NaN"))
+        return out
+
+    @classmethod
+    def sizes(cls, shape: tuple[int, ...], *, n_bits: int = 8, n_block: int = N_BLOCK,
+              **options: Any) -> Sizes:
+        """Rows of the table; two in memory, with the values that one is made of."""
+        n_block = min(n_block, shape[0])
+        row = row_bytes(shape, n_bits, n_block)
+        return Sizes(-(-shape[0] // n_block) * row + 2**16,
+                     3 * row + 8 * n_block * shape[1] * shape[2])
+
+    @classmethod
+    def exact_bits(cls, codes: Codes | None) -> int:
+        """8 or 16 for whole numbers that lie no further apart than the codes, else 32."""
+        return next((bits for bits in (8, 16)
+                     if codes and codes.high - codes.low < 2**bits), 32)
+
+    def append(self, data: F4, weight: F4) -> None:
+        """Write the next rows: (n, product, chan) means and weights that broadcast to them."""
+        n, done = len(data), 0
+        if self._done * self._n_block + self._held + n > self._shape[0]:
+            raise UsageError(f"more rows than the {self._shape[0]} that were announced")
+        weight = np.broadcast_to(weight, (n, *np.shape(weight)[1:]))
+        while done < n:
+            count = min(n - done, self._n_block - self._held)
+            part, rows = slice(done, done + count), slice(self._held, self._held + count)
+            values = self._buffer[rows]
+            values[...] = data[part]
+            if (weight[part] == 0).any():
+                values[np.broadcast_to(weight[part] == 0, values.shape)] = np.nan
+            self._weights += weight[part].mean(axis=1, dtype=np.float64).sum(axis=0)
+            self._held += count
+            done += count
+            if self._held == self._n_block:
+                self._flush()
+
+    def _flush(self) -> None:
+        """Write a row of the table; what its spectra do not fill is missing."""
+        from fastsig_kernels import fit_scales
+
+        row, values, n = self._row, self._buffer, self._held
+        values[n:] = np.nan
+        step = -1 if self._descending else 1
+        shape = self._shape[1:]
+        if self._n_bits == 32:
+            row["DATA"][...] = values[:, :, ::step].reshape(-1)
+        else:
+            codes, scale, offset = fit_scales(values, self._n_bits)
+            row["DAT_SCL"][...] = scale[:, ::step].reshape(-1)
+            row["DAT_OFFS"][...] = offset[:, ::step].reshape(-1)
+            # Straight into the row, in the file's order of bytes.
+            row["DATA"].reshape(self._n_block, *shape)[...] = codes[:, :, ::step]
+        row["DAT_WTS"][...] = (self._weights / n)[::step]
+        seconds = (Fraction(2 * self._done + 1, 2) * self._n_block) / self._header.sample_rate
+        row["OFFS_SUB"] = float(seconds)
+        file, place = divmod(self._done, self._per_file)
+        self._output.write(file, row.reshape(1).view(np.uint8),
+                           self._places[file] + place * row.dtype.itemsize)
+        self._done, self._held = self._done + 1, 0
+        self._weights[:] = 0
+
+    def _fill_constants(self) -> None:
+        """What all rows of the table have in common."""
+        header, row = self._header, self._row
+        axis = header.require_channels("the spectra")
+        row["TSUBINT"] = float(self._n_block / header.sample_rate)
+        row["DAT_SCL"][...] = 1
+        centers = np.array([float((axis.first_hz + i * axis.step_hz) / 10**6)
+                            for i in range(axis.n_chan)])
+        row["DAT_FREQ"][...] = centers[::-1] if self._descending else centers
+        for name in _UNKNOWN:
+            row[name] = np.nan
+        if header.ra_deg is not None and header.dec_deg is not None:
+            from astropy.coordinates import SkyCoord
+
+            at = SkyCoord(header.ra_deg, header.dec_deg, unit="deg")
+            row["RA_SUB"], row["DEC_SUB"] = header.ra_deg, header.dec_deg
+            row["GLON_SUB"], row["GLAT_SUB"] = at.galactic.l.deg, at.galactic.b.deg
+
+    def _heads(self, n_row: int, per_file: int, axes: int) -> list[tuple[bytes, int]]:
+        """Headers of each file, and its rows."""
+        out = []
+        primary = primary_unit(self._header, self._shape[0], self._descending)
+        for before in range(0, n_row, per_file):
+            rows = min(per_file, n_row - before)
+            n_time = min(rows * self._n_block, self._shape[0] - before * self._n_block)
+            out.append((primary + table_unit(
+                self._header, self._fields, self._n_block, self._n_bits, rows, before, n_time,
+                self._descending, axes), rows))
+        return out
+
+    def close(self) -> None:
+        """Finish the files and give them their names."""
+        if self._done * self._n_block + self._held != self._shape[0]:
+            self.discard()
+            raise UsageError(f"{self._done * self._n_block + self._held} of {self._shape[0]} "
+                             "announced rows were written")
+        if self._held:
+            self._flush()
+        self._output.commit()
+
+    def discard(self) -> None:
+        """Give up: nothing is left under the final names or any other."""
+        self._output.discard()
+
+
+def _check(header: Header, shape: tuple[int, ...], n_bits: int, n_block: int,
+           file_rows: int | None) -> None:
+    if n_bits not in BITS:
+        raise UsageError(f"bits = {n_bits!r}; allowed for psrfits: {', '.join(map(str, BITS))}")
+    if n_block < 1 or (file_rows is not None and file_rows < 1):
+        raise UsageError(f"n_block = {n_block}, file_rows = {file_rows}; allowed: 1 and more")
+    if header.channels is None:
+        raise PlanError("psrfits needs the frequencies of channels; give --set frequency=1250MHz")
+    if shape[1] not in (1, 2, 4) or shape[1] != header.polarization.n_pol:
+        raise PlanError(f"psrfits holds 1, 2 or 4 products, not {shape[1]}")
+    if shape[0] < 1:
+        raise PlanError("psrfits holds a spectrum at least")

@@ -1,0 +1,215 @@
+"""Headers of PSRFITS files that are written: the cards of the definition, and those kept.
+
+References
+----------
+PSRFITS definition, version 5.4 (2014), ATNF.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from fastsig.axes.polarization import PRODUCTS, PolBasis
+from fastsig.axes.time import iso, mjd_and_seconds
+from fastsig.errors import UsageError
+from fastsig.io.files.cards import decimal_text, header_unit, hms_text, kept_cards
+from fastsig.stream.header import Header
+
+__all__ = ["Field", "fields_of", "lost_fields", "pol_type", "primary_unit", "start_of",
+           "table_unit"]
+
+Cards = dict[str, object]
+
+# Position of the 500-m telescope for timing, m: ITRF, NAOC-pulsar/FAST_ClockFile.
+_FAST = {"ANT_X": -1668557.2070983793, "ANT_Y": 5506838.5266271923, "ANT_Z": 2744934.9655897617}
+
+# What the definition asks for and a stream does not tell; a recorder's own values stand instead.
+_USUAL: Cards = {
+    "OBSERVER": "", "PROJID": "", "ANT_X": 0.0, "ANT_Y": 0.0, "ANT_Z": 0.0, "NRCVR": 2,
+    "FD_HAND": 1, "FD_SANG": 0.0, "FD_XYPH": 0.0, "BECONFIG": "N/A", "BE_PHASE": 0,
+    "BE_DCC": 0, "BE_DELAY": 0.0, "TCYCLE": 0.0, "CHAN_DM": 0.0,
+    "PNT_ID": "", "COORD_MD": "J2000", "EQUINOX": 2000.0, "BMAJ": 0.0, "BMIN": 0.0, "BPA": 0.0,
+    "TRK_MODE": "TRACK", "FD_MODE": "FA", "FA_REQ": 0.0, "CAL_MODE": "OFF", "CAL_FREQ": 0.0,
+    "CAL_DCYC": 0.0, "CAL_PHS": 0.0, "CAL_NPHS": 0,
+}
+_LONGEST = 68  # characters of a card's text
+
+# Of the table, and the usual comments.
+_COMMENTS = {
+    "FITSTYPE": "FITS definition for pulsar data files", "TBIN": "[s] Time per sample",
+    "NSBLK": "Samples of a row", "NBITS": "Bits of a number", "NSTOT": "Samples of this file",
+    "NSUBOFFS": "Rows of the scan before this file", "CHAN_BW": "[MHz] Channel width",
+    "STT_IMJD": "Start of the scan, MJD (UTC)", "STT_SMJD": "[s] after 0 h",
+    "STT_OFFS": "[s] after STT_SMJD", "OBSFREQ": "[MHz] Centre of the band",
+    "OBSBW": "[MHz] Width of the band", "DAT_FREQ": "Centres of channels",
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column: name, letter of TFORM, type of an element, number of them, unit."""
+
+    name: str
+    code: str
+    dtype: str
+    count: int
+    unit: str = ""
+
+
+def fields_of(n_block: int, n_pol: int, n_chan: int, n_bits: int) -> list[Field]:
+    """Columns of a row, as FAST has them."""
+    n = n_pol * n_chan
+    code, dtype = {8: ("B", "u1"), 16: ("I", ">i2"), 32: ("E", ">f4")}[n_bits]
+    angles = ("RA_SUB", "DEC_SUB", "GLON_SUB", "GLAT_SUB")
+    pointing = ("FD_ANG", "POS_ANG", "PAR_ANG", "TEL_AZ", "TEL_ZEN")
+    return [
+        *(Field(name, "D", ">f8", 1, "s") for name in ("TSUBINT", "OFFS_SUB", "LST_SUB")),
+        *(Field(name, "D", ">f8", 1, "deg") for name in angles),
+        *(Field(name, "E", ">f4", 1, "deg") for name in pointing),
+        Field("DAT_FREQ", "D", ">f8", n_chan, "MHz"), Field("DAT_WTS", "E", ">f4", n_chan),
+        Field("DAT_OFFS", "E", ">f4", n), Field("DAT_SCL", "E", ">f4", n),
+        Field("DATA", code, dtype, n_block * n),
+    ]
+
+
+def pol_type(basis: PolBasis) -> str:
+    """POL_TYPE of products."""
+    known = {names: name for name, names in PRODUCTS.items()}
+    return {"I": "AA+BB"}.get(known.get(basis.names, ""), "".join(basis.names))
+
+
+def start_of(header: Header) -> tuple[int, int, Fraction]:
+    """STT_IMJD, STT_SMJD and STT_OFFS."""
+    day, seconds = mjd_and_seconds(header.start_time)
+    return day, int(seconds // 1), seconds % 1
+
+
+def primary_unit(header: Header, n_time: int, descending: bool) -> bytes:
+    """The primary header."""
+    axis, kind = header.channels, header.polarization.kind
+    if axis is None:
+        raise UsageError("spectra need a frequency axis to be written")
+    lower, upper = axis.edges_hz
+    day, second, rest = start_of(header)
+    sign = -1 if descending else 1
+    position: Cards = {}
+    if header.ra_deg is not None and header.dec_deg is not None:
+        ra, dec = hms_text(header.ra_deg, 15), hms_text(header.dec_deg, 1)
+        position = {"RA": ra, "DEC": dec, "STT_CRD1": ra, "STT_CRD2": dec, "STP_CRD1": ra,
+                    "STP_CRD2": dec}
+    own: Cards = {
+        "HDRVER": "5.4", "FITSTYPE": "PSRFITS", "DATE": "", "TELESCOP": _told(header.telescope),
+        "FRONTEND": _told(header.receiver), "BACKEND": _told(header.backend),
+        "FD_POLN": {"linear": "LIN", "circular": "CIRC"}.get(kind, ""), "OBS_MODE": "SEARCH",
+        "DATE-OBS": iso(header.start_time)[:23],
+        "OBSFREQ": _decimal((lower + upper) / 2 / 10**6),
+        "OBSBW": _decimal(sign * (upper - lower) / 10**6), "OBSNCHAN": axis.n_chan,
+        "SRC_NAME": _told(header.source), **position,
+        "SCANLEN": _decimal(Fraction(n_time) / header.sample_rate),
+        "STT_IMJD": day, "STT_SMJD": second, "STT_OFFS": _decimal(rest),
+    }
+    if header.beam is not None:
+        own["IBEAM"] = str(header.beam)
+    if header.telescope == "FAST":
+        own |= _FAST
+    kept, _ = _kept(header.extra)
+    # FITSTYPE early, where readers look for it.
+    head = {"SIMPLE": True, "BITPIX": 8, "NAXIS": 0, "EXTEND": True, "HDRVER": "", "FITSTYPE": ""}
+    return _unit({**head, **_USUAL, **kept, **own})
+
+
+def table_unit(header: Header, fields: list[Field], n_block: int, n_bits: int, n_row: int,
+               before: int, n_time: int, descending: bool, axes: int) -> bytes:
+    """The header of SUBINT in a file of `n_row` rows, which `before` rows of the scan precede.
+
+    `n_time` is the number of spectra in them that are no filling, `axes` that of TDIM.
+    """
+    axis = header.channels
+    if axis is None:
+        raise UsageError("spectra need a frequency axis to be written")
+    n_pol = header.polarization.n_pol
+    cards: Cards = {
+        "XTENSION": "BINTABLE", "BITPIX": 8, "NAXIS": 2,
+        "NAXIS1": sum(np.dtype(field.dtype).itemsize * field.count for field in fields),
+        "NAXIS2": n_row, "PCOUNT": 0, "GCOUNT": 1, "TFIELDS": len(fields), "EXTNAME": "SUBINT",
+        "INT_TYPE": "TIME", "INT_UNIT": "SEC", "SCALE": "FluxDen", "NPOL": n_pol,
+        "POL_TYPE": pol_type(header.polarization), "TBIN": _decimal(1 / header.sample_rate),
+        "NBIN": 1, "NBIN_PRD": 0, "PHS_OFFS": 0.0, "NBITS": n_bits, "ZERO_OFF": 0.0,
+        "SIGNINT": int(n_bits == 16), "NSUBOFFS": before, "NCHAN": axis.n_chan,
+        "CHAN_BW": _decimal((-1 if descending else 1) * axis.step_hz / 10**6),
+        "NCHNOFFS": 0, "NSBLK": n_block, "NSTOT": n_time,
+        **{key: header.extra.get(key, 0.0) for key in ("DM", "RM")},
+    }
+    for number, field in enumerate(fields, 1):
+        cards |= {f"TTYPE{number}": field.name, f"TFORM{number}": f"{field.count}{field.code}"}
+        if field.unit:
+            cards[f"TUNIT{number}"] = field.unit
+    cards[f"TDIM{len(fields)}"] = f"({'1,' * (axes - 3)}{axis.n_chan},{n_pol},{n_block})"
+    return _unit(cards)
+
+
+def _decimal(value: Fraction) -> str:
+    """Decimal text with a point."""
+    text = decimal_text(value)
+    return text if "." in text else f"{text}.0"
+
+
+def _told(text: str | None) -> str:
+    """Text that a card can hold."""
+    plain = (text or "").encode("ascii", "replace").decode()
+    return "".join(c if c.isprintable() and c != "'" else "?" for c in plain)[:_LONGEST]
+
+
+def _unit(cards: Mapping[str, object]) -> bytes:
+    return header_unit(cards, _COMMENTS, _TEXTS)
+
+
+# Texts that may look like numbers, and are none.
+_TEXTS = frozenset(("HDRVER", "IBEAM", "SRC_NAME", "TELESCOP", "FRONTEND", "BACKEND", "OBSERVER",
+                    "PROJID", "PNT_ID"))
+
+
+def _kept(extra: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+    """Cards of another header that have a place, and the names of those that do not."""
+    kept, left = kept_cards(extra, 8, _LONGEST)
+    return {key: value for key, value in kept.items()
+            if key not in _TABLE and not key.startswith(("STT_", "STP_"))}, left
+
+
+# Cards of a PSRFITS table, which the new one has of its own.
+_TABLE = frozenset((  # noqa: SIM905 - as in fastsig.io.files.cards
+    "INT_TYPE INT_UNIT SCALE POL_TYPE NBIN NBIN_PRD PHS_OFFS ZERO_OFF SIGNINT NSUBOFFS CHAN_BW "
+    "NCHNOFFS NSBLK NSTOT DM RM REFFREQ HDRVER FITSTYPE DATE DATE-OBS OBS_MODE SCANLEN EXTVER "
+    "EXTLEVEL").split())
+
+
+def lost_fields(header: Header) -> list[str]:
+    """What of a header PSRFITS has no place for, in plain words."""
+    basis, axis, out = header.polarization, header.channels, []
+    if pol_type(basis) != "AA+BB" and basis.names not in PRODUCTS.values() and (
+            any(len(name) != 2 for name in basis.names)):
+        out.append(f"psrfits does not know the products {', '.join(basis.names)}")
+    if (basis.sign_q, basis.sign_v, basis.frame) != (1, 1, "receiver"):
+        out.append("psrfits has no place for the signs of Q and V and their frame")
+    if header.diode is not None:
+        out.append("psrfits has no place for the schedule of the noise diode")
+    if axis is not None and axis.half_channel is not None:
+        out.append("psrfits cannot tell that a channel is half of one")
+    if header.n_sum != 1:
+        out.append("psrfits has no place for how many samples a value is the mean of")
+    if header.unit is not None:
+        out.append(f"psrfits has no place for the unit of values, {header.unit}")
+    changed = [name for name in ("telescope", "receiver", "backend", "source")
+               if getattr(header, name) and _told(getattr(header, name)) != getattr(header, name)]
+    if changed:
+        out.append(f"text that a card cannot hold is changed: {', '.join(changed)}")
+    _, left = _kept(header.extra)
+    left = [key for key in left if not key.islower()]
+    if left:
+        out.append(f"psrfits has no card for {', '.join(left)}")
+    return out

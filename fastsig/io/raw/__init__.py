@@ -1,0 +1,1 @@
+"""Samples without a header."""

@@ -1,0 +1,179 @@
+"""Samples without a header, from standard input: the user tells what they are.
+
+Standard input that is a file is read where it lies. What comes through a pipe is first kept in an
+unnamed file in the folder for temporary files (``TMPDIR``), so that it can be read at any place.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+import tempfile
+import weakref
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import parse_time
+from fastsig.errors import DataError, FormatError, OutputError, UsageError
+from fastsig.io.voltages.interleaved import ORDERS, InterleavedVoltages, Interleaving
+from fastsig.io.voltages.segments import incomplete
+from fastsig.stream.header import Header, split_overrides
+
+__all__ = ["KINDS", "NAME", "STANDARD_INPUT", "open"]
+
+NAME, KINDS = "raw", ("voltage",)
+
+#: What stands for standard input among the names of files.
+STANDARD_INPUT = "-"
+
+_OWN = ("n_bits", "complex", "n_pol", "n_chan", "order", "encoding", "byte_order")
+_PIECE = 2**22
+
+
+def open(path: str, **overrides: Any) -> InterleavedVoltages:
+    """Open headerless samples on standard input as a stream.
+
+    Parameters
+    ----------
+    path : str
+        ``-``.
+    n_bits : int
+        Of a number: 8, 16 (integers) or 32 (floats).
+    complex : {"yes", "no"}
+        Whether two numbers, the real part first, make a sample; "no" by default.
+    n_pol, n_chan : int
+        Polarisations, 1 (the default) or 2, and channels, in the order of the file.
+    order : {"TFP", "TPF"}
+        Whether polarisation (the default) or channel runs faster.
+    encoding : {"twos", "offset"}
+        Two's complement (the default), or offset binary, of integers.
+    byte_order : {"little", "big"}
+        Of numbers of 16 and 32 bits; "little" by default.
+    **overrides
+        The common ones of `fastsig.open`; `sample_rate` and `start_time` are needed.
+
+    Raises
+    ------
+    FormatError
+        Where something that is needed is not told, or no sample comes.
+    OutputError
+        Where what comes through a pipe cannot be kept.
+    UsageError
+        Where an override is unknown or has no meaning.
+    """
+    common, own = split_overrides(overrides, _OWN, NAME)
+    for key, example in (("n_bits", "8"), ("sample_rate", "1GHz"),
+                         ("start_time", "2026-01-01T00:00:00")):
+        if key not in overrides:
+            raise FormatError(path, f"samples on standard input have no header; give --set "
+                              f"{key}={example}")
+    layout = _layout(own)
+    descriptor, first = _seekable(path)
+    n, rest = divmod(max(0, os.fstat(descriptor).st_size - first), layout.row_bytes)
+    if rest:
+        incomplete(path, f"the last {rest} bytes are no whole sample")
+    if not n:
+        raise FormatError(path, "no sample came on standard input")
+    header = _header(layout, common)
+    stream = _StandardInput(header, layout, [f"/proc/self/fd/{descriptor}"],
+                            np.array([[0, n, 0, first, 0]], np.int64))
+    stream.path = path
+    weakref.finalize(stream, os.close, descriptor)
+    return stream
+
+
+class _StandardInput(InterleavedVoltages):
+    """Voltages of standard input; `files` are paths by which this process can read it."""
+
+    @property
+    def files(self) -> list[str]:
+        """The path of the descriptor, which is no absolute name of a file."""
+        return list(self._raw.paths)
+
+
+def _seekable(path: str) -> tuple[int, int]:
+    """A descriptor of standard input that can be read at any place, and where that begins."""
+    try:
+        here = sys.stdin.fileno()
+        status = os.fstat(here)
+    except (AttributeError, OSError, ValueError) as error:
+        raise DataError(path, "standard input is closed") from error
+    if stat.S_ISREG(status.st_mode):
+        return os.dup(here), os.lseek(here, 0, os.SEEK_CUR)
+    if os.isatty(here):
+        raise FormatError(path, "standard input is a terminal; allowed: a file or a pipe")
+    kept = tempfile.TemporaryFile()  # noqa: SIM115 - kept for the whole process
+    try:
+        with os.fdopen(os.dup(here), "rb") as pipe:
+            shutil.copyfileobj(pipe, kept, _PIECE)
+        kept.flush()
+    except OSError as error:
+        kept.close()
+        raise OutputError(tempfile.gettempdir(), f"standard input cannot be kept here: "
+                          f"{error.strerror}; TMPDIR names another folder") from error
+    descriptor = os.dup(kept.fileno())
+    kept.close()
+    return descriptor, 0
+
+
+def _layout(own: Mapping[str, Any]) -> Interleaving:
+    n_bits = _number(own, "n_bits", 8, (8, 16, 32))
+    is_complex = _choice(own, "complex", "no", ("no", "yes")) == "yes"
+    offset = _choice(own, "encoding", "twos", ("twos", "offset")) == "offset"
+    order = "<" if _choice(own, "byte_order", "little", ("little", "big")) == "little" else ">"
+    if offset and n_bits == 32:
+        raise UsageError("encoding = 'offset' with n_bits = 32; allowed: with 8 and 16")
+    kind = "f" if n_bits == 32 else "u" if offset else "i"
+    return Interleaving(
+        _number(own, "n_chan", 1, range(1, 2**20)), _number(own, "n_pol", 1, (1, 2)),
+        2 if is_complex else 1, np.dtype(f"{order}{kind}{n_bits // 8}"),
+        _choice(own, "order", "TFP", ORDERS),
+    )
+
+
+def _choice(own: Mapping[str, Any], key: str, default: str, allowed: tuple[str, ...]) -> str:
+    value = str(own.get(key, default))
+    if value not in allowed:
+        raise UsageError(f"{key} = {value!r}; allowed: {', '.join(allowed)}")
+    return value
+
+
+def _number(own: Mapping[str, Any], key: str, default: int, allowed: range | tuple[int, ...]
+            ) -> int:
+    text = str(own.get(key, default))
+    if not (text.isascii() and text.isdigit() and len(text) < 10) or int(text) not in allowed:
+        told = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ", ".join(
+            map(str, allowed))
+        raise UsageError(f"{key} = {text!r}; allowed: {told}")
+    return int(text)
+
+
+def _header(layout: Interleaving, common: dict[str, Any]) -> Header:
+    """A header of the user's values alone."""
+    bare = Header(
+        start_time=parse_time("2000-01-01"), sample_rate=Fraction(1), is_complex=layout.n_dim == 2,
+        polarization=PolBasis("unknown", ("0", "1")[: layout.n_pol]),
+        n_bits=8 * layout.dtype.itemsize,
+    )
+    header = bare.overridden({key: common[key] for key in common if key != "frequency"})
+    if layout.n_chan > 1 and "frequency" in common:
+        header = header.replace(channels=_channels(header, layout, common["frequency"]))
+    elif "frequency" in common:
+        header = header.overridden({"frequency": common["frequency"]})
+    return header
+
+
+def _channels(header: Header, layout: Interleaving, center: Any) -> Any:
+    """Channels as wide as their samples come, around the centre of the band."""
+    from fastsig.axes.frequency import ChannelAxis
+    from fastsig.axes.units import exact
+
+    width = header.sample_rate / (1 if header.is_complex else 2)
+    middle = exact(center, "Hz", "frequency")
+    return ChannelAxis(middle - width * (layout.n_chan - 1) / 2, width, layout.n_chan)

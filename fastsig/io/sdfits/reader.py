@@ -1,0 +1,327 @@
+"""SDFITS as the Green Bank Telescope writes it: tables SINGLE DISH, a spectrum a row.
+
+A file holds rows of many scans, windows, polarisations, feeds and switching states, in tables of
+different width. `table` gives all of them; `open` gives those of one state as a stream.
+
+References
+----------
+H. S. Liszt (1995), A FITS binary table convention for interchange of single dish data; GBT, SDFITS
+files (GBTIDL user's guide); GreenBankObservatory/dysh issue 492 (DATE-OBS is the start of a row).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import elapsed, sample_time, time_from_mjd
+from fastsig.errors import FormatError, UsageError
+from fastsig.io.fast import spectral
+from fastsig.io.fits.single_dish import RowSpectra, column_names, runs
+from fastsig.io.hdf5.json_values import json_value
+from fastsig.io.probe import Probe
+from fastsig.io.sdfits.tables import SDFITSTable
+from fastsig.io.spectra.row_clock import TOLD, RowClock, fit, told_step
+from fastsig.io.voltages.segments import incomplete
+from fastsig.stream.header import Header, split_overrides
+from fastsig.telescopes.velocity_frames import known_frame
+
+__all__ = ["KINDS", "NAME", "SDFITSTable", "header_of", "open", "sniff", "table"]
+
+NAME, KINDS = "sdfits", ("spectra",)
+
+#: What rows are picked by, and their columns.
+_PICKS = {"scan": "SCAN", "ifnum": "IFNUM", "plnum": "PLNUM", "fdnum": "FDNUM", "cal": "CAL",
+          "sig": "SIG"}
+# FITS codes of the Stokes axis: sort of feed, name of the product.
+_STOKES = {1: ("unknown", "I"), 2: ("unknown", "Q"), 3: ("unknown", "U"), 4: ("unknown", "V"),
+           -1: ("circular", "RR"), -2: ("circular", "LL"), -3: ("circular", "RL"),
+           -4: ("circular", "LR"), -5: ("linear", "AA"), -6: ("linear", "BB"),
+           -7: ("linear", "XY"), -8: ("linear", "YX")}
+_TELESCOPES = {"NRAO_GBT": "GBT"}
+_YEAR_S, _MOST_S = 366 * 86400, 10**5
+#: Labels that move by more than this part of a channel are told.
+_MOVED = Fraction(1, 10)
+# Of the first row, into the header's `extra`.
+_KEPT = ("SCAN", "IFNUM", "PLNUM", "FDNUM", "CAL", "SIG", "OBSMODE", "PROCSEQN", "PROCSCAN",
+         "CTYPE1", "CRVAL4", "VELDEF", "VFRAME", "RVSYS", "VELOCITY", "RESTFREQ", "EXPOSURE",
+         "DURATION", "TSYS", "TCAL", "SAMPLER", "SIDEBAND", "EQUINOX", "RADESYS")
+
+
+def sniff(probe: Probe) -> bool:
+    """Whether a file begins with a table SINGLE DISH that is not FAST's own."""
+    return "DATA" in column_names(probe) and not spectral.sniff(probe)
+
+
+def table(path: str | os.PathLike[str]) -> SDFITSTable:
+    """All rows of an SDFITS file, for reductions that pick and combine them."""
+    return SDFITSTable(os.fspath(path))
+
+
+def header_of(found: SDFITSTable, rows: Sequence[int]) -> Header:
+    """The header of a product of some rows: channels ascend, the rate is that of the rows' starts.
+
+    Of a single row, or rows of one time, the rate is one over its DURATION.
+
+    Parameters
+    ----------
+    found : SDFITSTable
+    rows : sequence of int
+        In order of time.
+
+    Raises
+    ------
+    FormatError
+        Where the rows are tuned differently, or columns make no sense.
+    """
+    axis, moved = _axis(found, rows, found.field(rows[0]).n_chan)
+    days = [found.start(row) for row in rows]
+    span = _seconds(days)[-1] - _seconds(days)[0]
+    step = span / (len(rows) - 1) if span else found.number(rows[0], "DURATION")
+    if not 0 < step <= _YEAR_S:
+        raise FormatError(found.path, f"rows of {float(step):g} s by DATE-OBS or DURATION; "
+                          "allowed: above 0 and up to a year")
+    header = _header(found, rows, axis)
+    return header.replace(
+        start_time=time_from_mjd(*days[0]), sample_rate=1 / step,
+        n_bits=8 * found.field(rows[0]).dtype.itemsize,
+        extra={**header.extra, "frequency_moves_channels": moved})
+
+
+def open(path: str | os.PathLike[str], **overrides: Any) -> RowSpectra:
+    """Open the rows of one state as a stream of spectra of one product.
+
+    Rows are put on a clock by DATE-OBS, at the nearest step where a scan begins off that of the one
+    before. Where there is no clock they follow one another at their mean cadence. Warnings tell of
+    both, and what rows were recorded at stays in `times`.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    **overrides
+        The common ones of `fastsig.open`, and what rows are picked by: ``table`` (the first table
+        of the file is 1), ``scan``, ``ifnum``, ``plnum``, ``fdnum``, ``cal``, ``sig``. Each takes
+        a value, or several with commas. Of all but ``scan`` one value must be left.
+
+    Raises
+    ------
+    FormatError
+        Where rows of several states are left (the message lists them), or columns make no sense.
+    UsageError
+        Where no row has a value that was asked for.
+    """
+    common, own = split_overrides(overrides, ("table", *_PICKS), NAME)
+    found = table(path)
+    try:
+        return _opened(found, common, own)
+    finally:
+        found.close()
+
+
+def _opened(found: SDFITSTable, common: Mapping[str, Any], own: Mapping[str, Any]) -> RowSpectra:
+    rows, days = _in_time(found, _picked(found, own), own)
+    field = found.field(rows[0])
+    axis, moved = _axis(found, rows, field.n_chan)
+    seconds = _seconds(days)
+    clock, mean = _clock(found, rows, seconds, common)
+    slots = clock.slots[0]
+    if (int(slots[-1]) + 1) * clock.step > _YEAR_S:
+        raise FormatError(found.path, "DATE-OBS: the rows span more than a year")
+    anchor = clock.anchor[1]
+    start = sample_time(time_from_mjd(*days[anchor]), -int(slots[anchor]), 1 / clock.step)
+    extra = {"clock": "mean cadence" if mean else "regular", "frequency_moves_channels": moved}
+    header = _header(found, rows, axis).replace(start_time=start, sample_rate=1 / clock.step)
+    header = header.replace(n_bits=8 * field.dtype.itemsize, extra={**header.extra, **extra})
+    row_at = np.array([found.row_at(row) for row in rows], np.int64)
+    times = np.array([each[0] + float(each[1] / 86400) for each in days])
+    return RowSpectra(header.overridden(common), found.path, [found.path],
+                      runs(slots, 0, row_at, found.row_bytes(rows[0])), field, slots, times,
+                      _places(found, rows))
+
+
+def _places(found: SDFITSTable, rows: Sequence[int]) -> dict[str, NDArray[np.float64]]:
+    """Positions of the rows, where all have them."""
+    out = {}
+    for name, kind, value in (("ra_deg", "RA", "2"), ("dec_deg", "DEC", "3")):
+        each = [_angle(found, row, f"CTYPE{value}", kind, f"CRVAL{value}") for row in rows]
+        if all(angle is not None for angle in each):
+            out[name] = np.array(each, np.float64)
+    return out if len(out) == 2 else {}
+
+
+def _picked(found: SDFITSTable, own: Mapping[str, Any]) -> list[int]:
+    """Rows that are asked for, all of one state."""
+    if not len(found):
+        raise FormatError(found.path, "holds no complete row")
+    rows = list(range(len(found)))
+    values = {"table": [found.place(row)[0] for row in rows],
+              **{key: found.values(name) for key, name in _PICKS.items()}}
+    for key, asked in own.items():
+        wanted = {each.strip().upper() for each in str(asked).split(",")}
+        left = [row for row in rows if str(values[key][row]).upper() in wanted]
+        if not left:
+            raise UsageError(f"{found.path}: no row has {key} = {asked!r}; allowed: "
+                             f"{_listed(values, rows)}")
+        rows = left
+    many = [key for key in values if key != "scan" and len({values[key][row] for row in rows}) > 1]
+    if many:
+        picks = " ".join(f"--set {key}={values[key][rows[0]]}" for key in many)
+        raise FormatError(found.path, f"holds rows of several states: {_listed(values, rows)}; "
+                          f"pick one, as by {picks}")
+    return rows
+
+
+def _listed(values: Mapping[str, list[Any]], rows: Sequence[int]) -> str:
+    """What there is to pick, as ``scan 152, 153; ifnum 0; cal T, F``."""
+    parts = []
+    for key, each in values.items():
+        some = list(dict.fromkeys(str(each[row]) for row in rows if each[row] is not None))
+        if some:
+            shown = some if len(some) <= 20 else [*some[:19], f"... ({len(some)})"]
+            parts.append(f"{key} {', '.join(shown)}")
+    return "; ".join(parts)
+
+
+def _in_time(found: SDFITSTable, rows: Sequence[int], own: Mapping[str, Any]
+             ) -> tuple[list[int], list[tuple[int, Fraction]]]:
+    """Rows in order of time, and their days and seconds of day."""
+    starts = {row: found.start(row) for row in rows}
+    ordered = sorted(rows, key=lambda row: starts[row])
+    for before, after in pairwise(ordered):
+        if starts[before] == starts[after]:
+            where = "table {}, row {}".format(*found.place(before))
+            raise FormatError(found.path, f"{where} and row {found.place(after)[1]} have one "
+                              f"DATE-OBS; picked by {dict(own) or 'nothing'}; allowed: a row a "
+                              "time, as by --set scan=...; "
+                              "fastsig.io.sdfits.reader.table gives all rows")
+    return ordered, [starts[row] for row in ordered]
+
+
+def _seconds(days: Sequence[tuple[int, Fraction]]) -> list[Fraction]:
+    """Exact seconds (TAI) of days and seconds of day, from the first day on."""
+    first = days[0][0]
+    begin = {day: elapsed(time_from_mjd(first), time_from_mjd(day)) if day != first else Fraction(0)
+             for day in {each[0] for each in days}}
+    return [begin[day] + rest for day, rest in days]
+
+
+def _clock(found: SDFITSTable, rows: Sequence[int], seconds: Sequence[Fraction],
+           common: Mapping[str, Any]) -> tuple[RowClock, bool]:
+    """The clock of the rows, and whether its step is the mean one of irregular rows."""
+    told = told_step(common)
+    if told is None and len(rows) == 1:
+        told = found.number(rows[0], "DURATION")
+        if not 0 < told <= _MOST_S:
+            raise FormatError(found.path, f"DURATION = {float(told):g} s of a single row; allowed: "
+                              "above 0; give --set sample_rate=0.5")
+    clock = fit([np.array([float(each - seconds[0]) for each in seconds])], told,
+                told=told is not None)
+    if clock.most_off <= TOLD:
+        return clock, False
+    steady = float(np.median(np.abs(np.diff(clock.off[0])))) <= TOLD  # but for where scans begin
+    if told is not None or steady:
+        incomplete(found.path, f"DATE-OBS of {clock.n_off} of {len(rows)} rows lies off a clock of "
+                   f"{float(clock.step):.9g} s, by up to {clock.most_off:.3g} rows; `times` has "
+                   "what is recorded")
+        return clock, False
+    step = (seconds[-1] - seconds[0]) / (len(rows) - 1)
+    incomplete(found.path, f"rows come irregularly; they are given at their mean cadence of "
+               f"{float(step):.9g} s, and `times` has what is recorded")
+    slots = np.arange(len(rows), dtype=np.int64)
+    turns = np.array([float((each - seconds[0]) / step) for each in seconds])
+    off = np.subtract(turns, slots, dtype=np.float64)
+    return RowClock(step, (slots,), (off,), (0, 0)), True
+
+
+def _axis(found: SDFITSTable, rows: Sequence[int], n_chan: int) -> tuple[ChannelAxis, float]:
+    """Channels of the first row, and by how many of them those of other rows lie off."""
+    first, step = found.line(rows[0])
+    most = Fraction(0)
+    for row in rows[1:]:
+        other, width = found.line(row)
+        if found.field(row).n_chan != n_chan or width != step:
+            raise FormatError(found.path, "table {}, row {}: other channels than the first row "
+                              "picked; allowed: one set".format(*found.place(row)))
+        most = max(most, abs((other - first) / step))
+    if most > Fraction(n_chan, 2):
+        raise FormatError(found.path, f"the rows picked are tuned up to {float(most):.4g} channels "
+                          "apart; allowed: half of the band; pick a scan")
+    if most > _MOVED:
+        incomplete(found.path, f"labels of channels move by up to {float(most):.3g} channels; "
+                   "those of the first row are given")
+    if step < 0:
+        first, step = first + (n_chan - 1) * step, -step
+    return ChannelAxis(first, step, n_chan), float(most)
+
+
+def _header(found: SDFITSTable, rows: Sequence[int], axis: ChannelAxis) -> Header:
+    """All but the clock."""
+    first = rows[0]
+    extra = found.cards(first)
+    for name in _KEPT:
+        value = found.value(first, name)
+        if value is not None:
+            extra[name] = json_value(value)
+    sources = list(dict.fromkeys(str(found.value(row, "OBJECT") or "") for row in rows))
+    if len(sources) > 1:
+        extra["OBJECT"] = ", ".join(sources)
+    kind = str(found.value(first, "CTYPE1")).strip()
+    frame = "topocentric" if kind in ("FREQ", "FREQ-OBS") else kind.partition("-")[2]
+    extra["frame"] = frame
+    origin = {"start_time": "DATE-OBS", "sample_rate": "DATE-OBS" if len(rows) > 1 else "DURATION",
+              "channels": "CRVAL1, CRPIX1, CDELT1", "source": "OBJECT", "polarization": "CRVAL4"}
+    telescope = _word(found, first, "TELESCOP")
+    return Header(
+        start_time=time_from_mjd(50000), sample_rate=Fraction(1), channels=axis,
+        polarization=_products(found, rows),
+        telescope=_TELESCOPES.get(telescope or "", telescope),
+        receiver=_word(found, first, "FRONTEND"), backend=_word(found, first, "BACKEND"),
+        source=sources[0] or None if len(sources) == 1 else None,
+        ra_deg=_angle(found, first, "CTYPE2", "RA", "CRVAL2"),
+        dec_deg=_angle(found, first, "CTYPE3", "DEC", "CRVAL3"), extra=extra,
+        specsys=known_frame(frame) or frame.casefold(), rest_hz=_rest(found, first),
+        origin={key: f"{os.path.basename(found.path)}:{value}" for key, value in origin.items()},
+    )
+
+
+def _products(found: SDFITSTable, rows: Sequence[int]) -> PolBasis:
+    codes = {found.value(row, "CRVAL4") for row in rows}
+    try:
+        (code,) = codes
+        kind, name = _STOKES[int(float(code))]
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return PolBasis("unknown", ("unknown",))
+    return PolBasis(kind, (name,))  # type: ignore[arg-type]
+
+
+def _rest(found: SDFITSTable, row: int) -> float | None:
+    """Rest frequency, Hz, where there is one."""
+    try:
+        value = float(found.value(row, "RESTFREQ"))
+    except (TypeError, ValueError):
+        return None
+    return value if 0 < value < 1e15 else None
+
+
+def _word(found: SDFITSTable, row: int, name: str) -> str | None:
+    return str(found.value(row, name) or "").strip() or None
+
+
+def _angle(found: SDFITSTable, row: int, axis: str, kind: str, name: str) -> float | None:
+    """Degrees of a direction, where the axis is of that kind."""
+    if _word(found, row, axis) != kind:
+        return None
+    try:
+        value = float(found.value(row, name))
+    except (TypeError, ValueError):
+        return None
+    return value if np.isfinite(value) else None

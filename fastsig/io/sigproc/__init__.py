@@ -1,0 +1,1 @@
+"""SIGPROC filterbanks and time series."""

@@ -1,0 +1,190 @@
+"""What a SIGPROC header says, as the fields that all streams have.
+
+References
+----------
+D. R. Lorimer, SIGPROC: (Pulsar) Signal Processing Programs, section on header information: `fch1`
+is the centre of the first channel, `foff` negative where it is the highest, `src_raj` is written
+as hhmmss.s.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PRODUCTS, PolBasis
+from fastsig.axes.time import time_from_mjd
+from fastsig.errors import FormatError, UsageError
+from fastsig.io.files.cards import FIRST_DAY, LAST_DAY, Cards
+from fastsig.io.sigproc.header import Keywords
+from fastsig.io.sigproc.numbers import TELESCOPES, degrees_of
+from fastsig.io.sigproc.samples import BITS, SampleLayout
+from fastsig.stream.header import Header
+
+__all__ = ["OWN", "choice", "fields", "within"]
+
+#: Overrides of this format.
+OWN = ("nchans", "nbits", "nifs", "fch1", "foff", "signed", "products", "trim")
+
+_MOST_IFS, _MOST_CHANNELS, _LONGEST_S = 1024, 2**28, 10**6
+_EVEN = 1e-3  # of a channel, that one in a table may lie beside its place
+_TYPED = ("nchans", "nbits", "nifs", "fch1", "foff", "tstart", "tsamp", "source_name")
+
+
+def fields(keys: Keywords, own: Mapping[str, Any], common: Mapping[str, Any]
+           ) -> tuple[Header, SampleLayout]:
+    """Header of a file, before the `common` overrides, and how its samples lie.
+
+    Raises
+    ------
+    FormatError
+        Where a value is missing or not allowed; the message names the override that supplies it.
+    UsageError
+        Where an override has no meaning.
+    """
+    texts = {key: value if isinstance(value, str) else repr(value)
+             for key, value in keys.values.items()}
+    cards = Cards({**texts, **{key: str(own[key]) for key in own}}, keys.path, "header")
+    if texts.get("data_type") == "3":
+        raise cards.error("data_type", "1 (filterbank) or 2 (time series); 3 is a folded profile")
+    n_chan = _whole(cards, "nchans", _MOST_CHANNELS)
+    n_if = cards.integer("nifs", 1, least=1, most=_MOST_IFS)
+    n_bits = _whole(cards, "nbits", max(BITS))
+    if n_bits not in BITS:
+        raise cards.error("nbits", ", ".join(map(str, BITS)))
+    channels, descending = _channels(cards, keys, own, n_chan)
+    signed = _signed(texts, own, n_bits)
+    day = within(cards, "tstart", (FIRST_DAY, LAST_DAY), "start_time=2026-01-01T00:00:00", common)
+    tsamp = within(cards, "tsamp", (0, _LONGEST_S), "sample_rate=10kHz", common)
+    ra, dec = _position(cards)
+    name = os.path.basename(keys.path)
+    header = Header(
+        start_time=time_from_mjd(int(day // 1), day % 1 * 86400), sample_rate=1 / tsamp,
+        channels=channels, polarization=_products(n_if, own), n_bits=n_bits,
+        telescope=TELESCOPES.get(cards.integer("telescope_id", -1, least=-2**31)),
+        source=cards.text("source_name"), beam=cards.index("ibeam") or None, ra_deg=ra, dec_deg=dec,
+        extra=_extra(keys.values, channels is None) | {"codes": _codes(n_bits, signed)},
+        origin={field: f"{name}:{key}" for field, key in (
+            ("start_time", "tstart"), ("sample_rate", "tsamp"), ("channels", "fch1"),
+            ("n_bits", "nbits"), ("telescope", "telescope_id"), ("source", "source_name"))}
+        | {"polarization": "override" if "products" in own else "default"},
+    )
+    return header, SampleLayout(n_chan, n_if, n_bits, signed, descending)
+
+
+def _whole(cards: Cards, key: str, most: int) -> int:
+    if key not in cards:
+        raise cards.error(key, f"a whole number; --set {key}=... supplies it")
+    return cards.integer(key, least=1, most=most)
+
+
+def within(cards: Cards, key: str, limits: tuple[int, int], option: str,
+            common: Mapping[str, Any]) -> Fraction:
+    """A number above one limit and below another, or the user's to come: any then."""
+    value = cards.number(key)
+    if value is not None and limits[0] < value < limits[1]:
+        return cards.exact(key)
+    if option.partition("=")[0] in common:
+        return Fraction(limits[0] + 1)
+    raise cards.error(key, f"above {limits[0]} and below {limits[1]}; --set {option} replaces it")
+
+
+def _channels(cards: Cards, keys: Keywords, own: Mapping[str, Any], n_chan: int
+              ) -> tuple[ChannelAxis | None, bool]:
+    """Channels, None for a time series without a band, and whether the file has them descending."""
+    if keys.table and not {"fch1", "foff"} & set(own):
+        first, step = _even_table(keys, n_chan)
+    elif "foff" not in cards and n_chan == 1:
+        return None, False
+    else:
+        for key in ("fch1", "foff"):
+            if key not in cards:
+                raise cards.error(key, f"a number; --set {key}=... (MHz) supplies it")
+        first, step = cards.exact("fch1"), cards.exact("foff")
+    if step == 0:
+        raise cards.error("foff", "a number other than 0; --set foff=-0.25 (MHz) replaces it")
+    lowest = first + (n_chan - 1) * step if step < 0 else first
+    if lowest < 0:
+        raise cards.error("fch1", f"what leaves {n_chan} channels of {float(step):g} MHz above 0; "
+                          "--set fch1=1500 (MHz) replaces it")
+    return ChannelAxis(lowest * 10**6, abs(step) * 10**6, n_chan), step < 0
+
+
+def _even_table(keys: Keywords, n_chan: int) -> tuple[Fraction, Fraction]:
+    """First channel and step of a table of frequencies, MHz."""
+    table = keys.table
+    found = np.array(table)
+    if len(table) != n_chan or n_chan < 2 or not np.isfinite(found).all():
+        raise FormatError(keys.path, f"FREQUENCY_START: {len(table)} channels, {table[:4]}...; "
+                          f"allowed: finite numbers, as many as nchans = {n_chan}, two or more")
+    with np.errstate(over="ignore", invalid="ignore"):
+        step = (found[-1] - found[0]) / (n_chan - 1)
+        off = np.abs(found - (found[0] + step * np.arange(n_chan)))
+    worst = int(off.argmax())
+    if not off[worst] <= _EVEN * abs(step):
+        raise FormatError(keys.path, f"FREQUENCY_START: channel {worst} lies {off[worst]:g} MHz "
+                          f"beside its place; allowed: channels every {step:g} MHz, to {_EVEN:g} "
+                          "of that")
+    first, last = Fraction(repr(table[0])), Fraction(repr(table[-1]))
+    return first, (last - first) / (n_chan - 1)
+
+
+def _signed(texts: Mapping[str, str], own: Mapping[str, Any], n_bits: int) -> bool:
+    """Whether codes are in two's complement: of 8 bits what the header says."""
+    given = choice(own, "signed")
+    if given is not None and n_bits not in (8, 16):
+        raise UsageError(f"signed = {own['signed']!r} with {n_bits} bits; allowed: with 8 and 16")
+    return n_bits == 8 and texts.get("signed", "0") != "0" if given is None else given
+
+
+def _codes(n_bits: int, signed: bool) -> str:
+    return "floats" if n_bits == 32 else "two's complement" if signed else "unsigned"
+
+
+def choice(own: Mapping[str, Any], key: str) -> bool | None:
+    """A yes or no of the user, or None."""
+    if key not in own:
+        return None
+    found = {"yes": True, "no": False, "True": True, "False": False}.get(str(own[key]))
+    if found is None:
+        raise UsageError(f"{key} = {own[key]!r}; allowed: yes, no")
+    return found
+
+
+def _position(cards: Cards) -> tuple[float | None, float | None]:
+    """RA and Dec in degrees; None where nothing was filled in, or no position."""
+    try:
+        ra, dec = cards.exact("src_raj"), cards.exact("src_dej")
+    except FormatError:
+        return None, None
+    if ra == dec and ra in (0, -1):  # what SIGPROC's programs write where they know none
+        return None, None
+    return degrees_of(ra, 15), degrees_of(dec, 1)
+
+
+def _extra(values: Mapping[str, Any], is_series: bool) -> dict[str, Any]:
+    """Values without a field of their own; what is not finite as text.
+
+    Of a time series without a band `fch1` is left: the frequency that its delays refer to.
+    """
+    return {key: repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in values.items()
+            if key not in _TYPED or (key == "fch1" and is_series)}
+
+
+def _products(n_if: int, own: Mapping[str, Any]) -> PolBasis:
+    if "products" in own:
+        text = str(own["products"])
+        names = PRODUCTS.get(text) or tuple(part.strip() for part in text.split(","))
+        if len(names) != n_if or not all(names):
+            raise UsageError(f"products = {text!r}; allowed: {n_if} of them, as in "
+                             f"{', '.join(PRODUCTS)} or XX,YY")
+        return PolBasis("unknown", names)
+    found = {1: PRODUCTS["I"], 2: PRODUCTS["AABB"], 4: PRODUCTS["AABBCRCI"]}.get(n_if)
+    return PolBasis("unknown", found or tuple(f"IF{index}" for index in range(n_if)))

@@ -1,0 +1,292 @@
+"""Spectra into a SIGPROC filterbank: 32-bit floats, or codes of 8 and 16 bits.
+
+SIGPROC has no place for weights. What is lost becomes the mean of its channel, which is known at
+the end alone: until then a file without a name keeps which values these are.
+
+References
+----------
+D. R. Lorimer, SIGPROC: (Pulsar) Signal Processing Programs, section on header information and data
+format.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastsig.errors import OutputError, UsageError
+from fastsig.io.files.positioned import read_into, write_from
+from fastsig.io.files.safe import SafeOutput
+from fastsig.io.sigproc.header import encode
+from fastsig.io.sigproc.written_header import cards, lost_fields, lost_places
+from fastsig.io.spectra.writing import Sizes, SpectraWriter
+from fastsig.stream import Codes
+from fastsig.stream.header import Header
+
+__all__ = ["BITS", "BLANKS", "SigprocWriter"]
+
+BITS = (8, 16, 32)
+BLANKS = ("mean", "zero", "nan")
+
+_DTYPES = {8: "u1", 16: "<u2", 32: "<f4"}
+_SEGMENT = 128  # spectra whose sums are float32, counted from the first: sums know no blocks
+
+
+class SigprocWriter(SpectraWriter):
+    """Write a SIGPROC filterbank row by row.
+
+    A context manager: the file gets its name when the block ends well and vanishes otherwise.
+
+    Parameters
+    ----------
+    path : path
+        Final name.
+    header : Header
+        Of the spectra; its channels must be known.
+    shape : tuple of int
+        (time, product, chan) of what will come.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    n_bits : {32, 8, 16}
+        Floats, or unsigned codes.
+    scale, offset : float or array (product, chan), optional
+        Of codes, ``value = offset + scale code``: values are rounded and clipped then, and counted
+        in `n_inexact` and `n_clipped`. Without them values must be codes already.
+    descending : bool
+        Whether the highest channel comes first, as SIGPROC's programs and PRESTO expect it;
+        `foff` says so.
+    blank : {"mean", "zero", "nan"}
+        What stands where the weight is 0: the channel's weighted mean (0 where it has none), 0 or,
+        among floats alone, NaN. Of codes the nearest.
+    reserve : bool
+        Claim the space before the work starts.
+
+    Raises
+    ------
+    OutputError
+        Where the file exists or cannot be written, the disk is too small, or a value is no code.
+    PlanError
+        Where SIGPROC cannot hold such spectra.
+    UsageError
+        Where an option is not allowed.
+    """
+
+    NAME = "sigproc"
+    OFFERS = BITS
+
+    def __init__(
+        self, path: str | os.PathLike[str], header: Header, shape: tuple[int, ...], *,
+        overwrite: bool = False, n_bits: int = 32, scale: ArrayLike | None = None,
+        offset: ArrayLike | None = None, descending: bool = True, blank: str = "mean",
+        reserve: bool = True,
+    ) -> None:
+        _check_options(n_bits, blank, scale, offset)
+        self.files = [os.fspath(path)]
+        self.n_clipped = self.n_inexact = 0
+        self._shape, self._blank, self._step = shape, blank, -1 if descending else 1
+        self._exact = scale is None and offset is None
+        self._scale, self._offset = (_levels(value, usual, shape) for value, usual in (
+            (scale, 1.0), (offset, 0.0)))
+        self._dtype = np.dtype(_DTYPES[n_bits])
+        head = encode(cards(header, shape, n_bits, descending))
+        self._head, self._row = len(head), shape[1] * shape[2] * self._dtype.itemsize
+        self._rows = 0
+        self._sums = np.zeros((2, *shape[1:]))  # of weighted values, and of weights
+        self._parts = np.zeros((2, *shape[1:]), np.float32)
+        self._lost: list[tuple[int, int]] = []  # first row and number of rows of every mask
+        self._masks: Any = None
+        size = self._head + shape[0] * self._row if reserve else 0
+        self._output = SafeOutput(path, overwrite=overwrite, reserve=size)
+        self._write(np.frombuffer(head, np.uint8), 0)
+
+    @classmethod
+    def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool,
+               **options: Any) -> list[str]:
+        """What a filterbank of these spectra would lose, in plain words.
+
+        Parameters
+        ----------
+        header, shape, weights_vary, **options
+            As of `SpectraWriter.losses`.
+        """
+        found = [*lost_fields(header, shape),
+                 *(() if options.get("alike") else lost_places(header, shape))]
+        if weights_vary:
+            blank = {"mean": "the channel's mean", "zero": "0", "nan": "NaN"}[
+                options.get("blank", "mean")]
+            found.append(f"weights; where nothing is valid stands {blank}")
+        if options.get("n_bits", 32) != 32 and options.get("scale") is not None:
+            found.append(f"values become codes of {options['n_bits']} bits; SIGPROC has no place "
+                         "for their scale and offset")
+        return found
+
+    @classmethod
+    def sizes(cls, shape: tuple[int, ...], **options: Any) -> Sizes:
+        """Codes or floats of all values; a segment of them in memory, with its sums and marks."""
+        values = shape[1] * shape[2]
+        return Sizes(shape[0] * values * options.get("n_bits", 32) // 8 + 2**12,
+                     values * (20 * _SEGMENT + 32))
+
+    @classmethod
+    def exact_bits(cls, codes: Codes | None) -> int:
+        """8 or 16 for whole numbers from 0 on that fit, else 32."""
+        return next((bits for bits in (8, 16)
+                     if codes and codes.low >= 0 and codes.high < 2**bits), 32)
+
+    def append(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
+        """Write the next rows: (n, product, chan) means and weights that broadcast to them."""
+        n = len(data)
+        if self._rows + n > self._shape[0]:
+            raise UsageError(f"more rows than the {self._shape[0]} that were announced")
+        weight = np.broadcast_to(weight, (n, *np.shape(weight)[1:]))
+        done = 0
+        while done < n:
+            count = min(n - done, _SEGMENT - self._rows % _SEGMENT)
+            rows = slice(done, done + count)
+            self._append(np.ascontiguousarray(data[rows], np.float32), weight[rows])
+            done += count
+
+    def _append(self, values: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
+        """Write rows that lie in one segment."""
+        lost = ~np.isfinite(values) | (weight == 0)
+        if lost.any():
+            values = np.where(lost, np.float32(0), values)
+            self._keep_mask(lost)
+        if self._blank == "mean":
+            self._add(values, np.where(lost, np.float32(0), weight))
+        codes = self._codes(values, lost)
+        self._write(np.ascontiguousarray(codes[:, :, :: self._step]),
+                    self._head + self._rows * self._row)
+        self._rows += len(values)
+
+    def _add(self, values: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
+        from fastsig_kernels import accumulate
+
+        for index, each in enumerate((values * weight, weight)):
+            accumulate(np.ascontiguousarray(each), np.ones(each.shape[:2]), self._parts[index],
+                       np.zeros(each.shape[1]))
+        if (self._rows + len(values)) % _SEGMENT == 0:
+            self._finish_segment()
+
+    def _finish_segment(self) -> None:
+        self._sums += self._parts
+        self._parts[...] = 0
+
+    def _codes(self, values: NDArray[Any], lost: NDArray[np.bool_]) -> NDArray[Any]:
+        """Numbers of the file; of what is lost any."""
+        if self._dtype.kind == "f":
+            return values
+        scaled = values if self._exact else (values - self._offset) / self._scale
+        rounded = np.rint(scaled)
+        codes = np.clip(rounded, 0, np.iinfo(self._dtype).max)
+        inexact = (codes != scaled) & ~lost
+        if inexact.any():
+            if self._exact:
+                at = tuple(np.argwhere(inexact)[0])
+                raise OutputError(self._output.path, (
+                    f"spectrum {self._rows + at[0]} holds {values[at]:g}; allowed with "
+                    f"{8 * self._dtype.itemsize} bits: whole numbers from 0 to "
+                    f"{np.iinfo(self._dtype).max}, unless scale and offset are given"))
+            self.n_inexact += int(inexact.sum())
+            self.n_clipped += int(((codes != rounded) & ~lost).sum())
+        return codes.astype(self._dtype)
+
+    def _keep_mask(self, lost: NDArray[np.bool_]) -> None:
+        if self._masks is None:
+            folder = os.path.dirname(self._output.temporary) or "."
+            self._masks = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - until `close`
+        try:
+            self._masks.write(np.packbits(lost).tobytes())
+        except OSError as error:
+            raise self._fail(error) from error
+        self._lost.append((self._rows, len(lost)))
+
+    def _fill_blanks(self) -> None:
+        """Put what stands for nothing where nothing was valid."""
+        if self._masks is None:
+            return
+        self._finish_segment()
+        blank = self._blanks()
+        self._masks.seek(0)
+        for first, n in self._lost:
+            count = n * self._shape[1] * self._shape[2]
+            raw = np.frombuffer(self._masks.read(-(-count // 8)), np.uint8)
+            lost = np.unpackbits(raw, count=count).astype(bool).reshape(n, *self._shape[1:])
+            rows = np.empty(lost.shape, self._dtype)
+            offset = self._head + first * self._row
+            read_into(self._output.descriptor, rows, offset, self._output.path)
+            np.copyto(rows, blank[:, :: self._step], where=lost[:, :, :: self._step])
+            self._write(rows, offset)
+
+    def _blanks(self) -> NDArray[Any]:
+        """What stands for nothing, (product, chan)."""
+        level = np.zeros(self._shape[1:], np.float32)
+        if self._blank == "nan":
+            level[...] = np.nan
+        if self._blank == "mean":
+            np.divide(self._sums[0], self._sums[1], out=level, where=self._sums[1] > 0,
+                      casting="same_kind")
+        if self._dtype.kind == "f":
+            return level
+        codes = np.rint((level - self._offset) / self._scale)
+        return np.clip(codes, 0, np.iinfo(self._dtype).max).astype(self._dtype)
+
+    def _write(self, data: NDArray[Any], offset: int) -> None:
+        try:
+            write_from(self._output.descriptor, data, offset)
+        except OSError as error:
+            raise self._fail(error) from error
+
+    def _fail(self, error: OSError) -> OutputError:
+        self.discard()
+        return self._output.error(error)
+
+    def close(self) -> None:
+        """Finish the file and give it its name."""
+        if self._rows != self._shape[0]:
+            self.discard()
+            raise UsageError(f"{self._rows} of {self._shape[0]} announced rows were written")
+        try:
+            self._fill_blanks()
+        except BaseException:
+            self.discard()
+            raise
+        self._close_masks()
+        self._output.commit()
+
+    def discard(self) -> None:
+        """Give up: nothing is left under the final name or any other."""
+        self._close_masks()
+        self._output.discard()
+
+    def _close_masks(self) -> None:
+        if self._masks is not None:
+            self._masks.close()
+            self._masks = None
+
+
+def _check_options(n_bits: int, blank: str, scale: Any, offset: Any) -> None:
+    if n_bits not in BITS:
+        raise UsageError(f"n_bits = {n_bits!r}; allowed: {', '.join(map(str, BITS))}")
+    if blank not in BLANKS or (blank == "nan" and n_bits != 32):
+        raise UsageError(f"blank = {blank!r} with n_bits = {n_bits}; allowed: mean, zero, and nan "
+                         "with 32")
+    if n_bits == 32 and not (scale is None and offset is None):
+        raise UsageError("scale and offset with n_bits = 32; allowed: with 8 and 16")
+
+
+def _levels(value: ArrayLike | None, usual: float, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Scales or offsets, (product, chan)."""
+    found = np.asarray(usual if value is None else value, np.float64)
+    try:
+        levels = np.broadcast_to(found, shape[1:])
+    except ValueError as error:
+        raise UsageError(f"scale or offset of shape {found.shape}; allowed: one number, or of "
+                         f"shape {shape[1:]}") from error
+    if not np.isfinite(levels).all() or (usual == 1 and not (levels > 0).all()):
+        raise UsageError("scale or offset is not finite, or a scale is not above 0")
+    return levels

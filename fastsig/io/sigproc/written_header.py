@@ -1,0 +1,137 @@
+"""What a SIGPROC header can tell of spectra, and what it cannot.
+
+References
+----------
+D. R. Lorimer, SIGPROC: (Pulsar) Signal Processing Programs, section on header information: numbers
+are float64, times days (MJD), frequencies MHz.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from fastsig.axes.polarization import PRODUCTS
+from fastsig.axes.time import mjd_and_seconds
+from fastsig.errors import PlanError
+from fastsig.io.sigproc.header import KEYWORDS
+from fastsig.io.sigproc.numbers import packed_angle, telescope_number
+from fastsig.stream.header import Header
+
+__all__ = ["cards", "lost_fields", "lost_places"]
+
+_LONGEST_TEXT = 80  # of SIGPROC's own programs
+# Keywords of another SIGPROC file that are written as they were, with the type that they have.
+_KEPT = {"rawdatafile": str, "machine_id": int, "az_start": float, "za_start": float,
+         "barycentric": int, "pulsarcentric": int, "nbeams": int, "refdm": float}
+_LEAST_S = Fraction(1, 10**9)  # a rounding that is worth telling
+_LEAST_CHANNEL = Fraction(1, 10**6)
+
+
+def cards(header: Header, shape: tuple[int, ...], n_bits: int, descending: bool) -> dict[str, Any]:
+    """Keywords of a filterbank, and their values.
+
+    Raises
+    ------
+    PlanError
+        Where the spectra have no frequency, or do not fit their header.
+    """
+    axis = header.channels
+    if axis is None:
+        raise PlanError("SIGPROC needs the frequency of channels; give --set frequency=440MHz "
+                        "(centre of the band)")
+    if shape[1:] != (header.polarization.n_pol, axis.n_chan):
+        raise PlanError(f"spectra of {shape[1:]} products and channels; their header tells of "
+                        f"{(header.polarization.n_pol, axis.n_chan)}")
+    low, step = axis.first_hz / 10**6, axis.step_hz / 10**6
+    position: dict[str, Any] = {}
+    if header.ra_deg is not None and header.dec_deg is not None:
+        position = {"src_raj": packed_angle(header.ra_deg % 360, 15),
+                    "src_dej": packed_angle(header.dec_deg, 1)}
+    return {
+        "telescope_id": telescope_number(header.telescope) or 0,
+        "machine_id": 0, "data_type": 1, **_kept(header),
+        "source_name": _text(header.source or "unknown"), **position,
+        "fch1": float(low + (axis.n_chan - 1) * step if descending else low),
+        "foff": float(-step if descending else step), "nchans": axis.n_chan,
+        **({} if header.beam is None else {"ibeam": header.beam}),
+        "nbits": n_bits, "tstart": _day(header), "tsamp": float(1 / header.sample_rate),
+        "nifs": shape[1],
+    }
+
+
+def _kept(header: Header) -> dict[str, Any]:
+    """Values of `_KEPT` that a header has, where they are of their type."""
+    found = {key: header.extra[key] for key, kind in _KEPT.items()
+             if isinstance(header.extra.get(key), kind)}
+    return {key: _text(value) if isinstance(value, str) else value for key, value in found.items()
+            if not isinstance(value, int) or abs(value) < 2**31}
+
+
+def _text(value: str) -> str:
+    return value.encode("ascii", "replace").decode("ascii")[:_LONGEST_TEXT]
+
+
+def _day(header: Header) -> float:
+    """MJD as day number plus seconds of day / 86400, which readers undo."""
+    day, seconds = mjd_and_seconds(header.start_time)
+    if seconds >= 86400:
+        raise PlanError("the first spectrum lies within a leap second, which a day number cannot "
+                        "tell")
+    return float(day + seconds / 86400)
+
+
+def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
+    """Fields of a header that SIGPROC has no place for."""
+    missing = [text for text, value in (
+        ("the receiver", header.receiver), ("the backend", header.backend),
+        ("the schedule of the noise diode", header.diode)) if value is not None]
+    if header.telescope is not None and telescope_number(header.telescope) is None:
+        missing.append(f"the telescope {header.telescope!r}, which has no number")
+    if header.channels is not None and header.channels.half_channel is not None:
+        missing.append("the mark of the half channel")
+    if header.n_sum > 1:
+        missing.append("how many samples a value is the mean of")
+    if header.unit is not None:
+        missing.append(f"the unit of values, {header.unit}")
+    pol, default = header.polarization, {1: PRODUCTS["I"], 2: PRODUCTS["AABB"],
+                                         4: PRODUCTS["AABBCRCI"]}.get(shape[1])
+    if pol.names != default:
+        missing.append(f"what its products are ({', '.join(pol.names)}; --set products= tells it "
+                       "again)")
+    if pol.kind != "unknown" or pol.sign_q != 1 or pol.sign_v != 1 or pol.frame != "receiver":
+        missing.append("feeds, signs and frame of its products")
+    others = [key for key in header.extra if key not in _KEPT and key not in (*KEYWORDS, "codes")]
+    if others:
+        missing.append(f"{len(others)} more values of the header")
+    if missing:
+        yield f"SIGPROC has no place for {', '.join(missing)}"
+    told = {"source": header.source, "rawdatafile": header.extra.get("rawdatafile")}
+    for name, value in told.items():
+        if isinstance(value, str) and _text(value) != value:
+            yield f"{name} becomes {_text(value)!r}, {_LONGEST_TEXT} characters of ASCII at most"
+
+
+def lost_places(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
+    """Times and frequencies that float64 rounds."""
+    day, seconds = mjd_and_seconds(header.start_time)
+    error = (_exact(_day(header)) - day) * 86400 - seconds
+    if abs(error) >= _LEAST_S:
+        yield f"the start is rounded, by {float(error) * 1e9:.0f} ns"
+    period = 1 / header.sample_rate
+    drift = (_exact(float(period)) - period) * shape[0]
+    if abs(drift) >= _LEAST_S:
+        yield f"the time between spectra is rounded: the end is {float(drift) * 1e9:.0f} ns off"
+    axis = header.channels
+    if axis is not None:
+        step = _exact(float(axis.step_hz / 10**6)) * 10**6 - axis.step_hz
+        first = _exact(float(axis.first_hz / 10**6)) * 10**6 - axis.first_hz
+        worst = abs(first) + abs(step) * axis.n_chan
+        if worst > axis.step_hz * _LEAST_CHANNEL:
+            yield f"frequencies are rounded, by {float(worst):.2g} Hz at most"
+
+
+def _exact(value: float) -> Fraction:
+    """The decimal number that a float is read as."""
+    return Fraction(repr(value))

@@ -1,0 +1,244 @@
+"""Voltages into VDIF: frames of one thread each, of one length, with a whole number in a second.
+
+A frame in which nothing is valid is marked invalid. The length of a frame is chosen so that gaps
+begin and end with frames, and the recording on a frame of its second, wherever that can be.
+
+References
+----------
+VLBI Data Interchange Format, release 1.1.1 (2014), sections 5, 6 and 10; extended data version 1:
+https://vlbi.org/vdif.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, ClassVar
+
+import numpy as np
+from astropy.time import Time
+from numpy.typing import NDArray
+
+from fastsig.axes.time import elapsed, iso, sample_time
+from fastsig.axes.validity import clip
+from fastsig.errors import PlanError
+from fastsig.io.files.outputs import OutputFiles, output_names
+from fastsig.io.vdif.reader import LEVELS, epoch_time
+from fastsig.io.voltages.writing import (
+    VoltageWriter,
+    divisors,
+    exact_rows,
+    frame_length,
+    frame_runs,
+    lost_in_frames,
+)
+from fastsig.stream import Block
+
+__all__ = ["VdifWriter"]
+
+_HEADER, _MOST_PAYLOAD, _SHORT_PAYLOAD = 32, 8192, 1024
+_USUAL_PAYLOAD, _LEAST_PAYLOAD = 64, 8  # shorter than usual where nothing else is exact
+_MOST_NUMBER = 2**24
+_LEAST_FRAMES = 4
+_MOST_THREADS, _SYNC = 1024, 0xACABFEED
+_MOST_RATE = 2**23
+
+
+class VdifWriter(VoltageWriter):
+    """Voltages into VDIF of 1, 2, 4, 8 or 16 bits: a thread for each polarisation and channel."""
+
+    NAME = "vdif"
+    OFFERS: ClassVar = {1: LEVELS[1], 2: LEVELS[2], 4: None, 8: None, 16: None}
+
+    def _check(self) -> None:
+        recording = self.recording
+        rate = recording.header.sample_rate
+        self._n_thread = recording.shape[1] * recording.n_chan
+        if self._n_thread > _MOST_THREADS:
+            raise PlanError(f"{recording.path}: VDIF holds up to {_MOST_THREADS} threads, not "
+                            f"{self._n_thread} polarisations and channels")
+        if rate.denominator != 1:
+            raise PlanError(f"{recording.path}: VDIF has a whole number of samples in a second, "
+                            f"not {rate}")
+        if recording.n_chan > 1:
+            self.losses.append("channels become threads, without their frequencies")
+        if recording.header.sideband == "lower":
+            self.losses.append("vdif does not tell that the sideband is a lower one")
+        self._edv, self._rate_word = _rate_word(rate, recording.header.is_complex)
+        if not self._edv:
+            self.losses.append(f"vdif has no place for the sample rate of {rate} Hz")
+
+    def _carried(self) -> frozenset[str]:
+        header = self.recording.header
+        station = header.extra.get("station")
+        self._station = station if isinstance(station, int) else _letters(header.telescope)
+        # The cards of a VDIF file are what its frames are made of: they are written anew.
+        kept = {"telescope": self._station is not None, "cards": "ref_epoch" in header.extra}
+        return frozenset(name for name, there in kept.items() if there)
+
+    def _lay_out(self, file_bytes: int | None) -> None:
+        recording = self.recording
+        held = recording.any_valid
+        if not len(held):
+            raise PlanError(f"{recording.path}: holds no valid sample")
+        self._parts_bits = self.n_bits * recording.parts
+        start, stop = int(held[0, 0]), int(held[-1, 1])
+        self._place(start)
+        self.n_time = self._frame_length(start, stop)
+        self.rows = self._rows(start, stop, self.n_time)
+        self._offset += self.rows[0] - start
+        if self.rows[0] >= self.rows[1]:
+            raise PlanError(f"{recording.path}: {stop - start} samples fill no VDIF frame of "
+                            f"{self.n_time}")
+        self._note_frames(self.n_time, "frame", together=False)
+        self._valid = [frame_runs(spans, *self.rows, self.n_time) for spans in recording.valid]
+        self._frame = _HEADER + self.n_time * self._parts_bits // 8
+        set_bytes = self._frame * self._n_thread
+        n_frame = (self.rows[1] - self.rows[0]) // self.n_time
+        self._per_file = max(1, (file_bytes or 2**62) // set_bytes)
+        names = output_names(self.path, -(-n_frame // self._per_file))
+        self.files = [(name, min(self._per_file, n_frame - i * self._per_file) * set_bytes)
+                      for i, name in enumerate(names)]
+        self.piece = self.n_time * max(1, 2**22 // set_bytes)
+
+    def _place(self, start: int) -> None:
+        """Epoch, second and sample in it of a row."""
+        header = self.recording.header
+        first = sample_time(header.start_time, start, header.sample_rate)
+        self._epoch = _half_years(first)
+        if not 0 <= self._epoch < 64:
+            raise PlanError(f"{self.recording.path}: begins at {iso(first)}; allowed in VDIF: from "
+                            "2000 to 2031")
+        seconds = Fraction(round(elapsed(epoch_time(self._epoch), first) * 10**11), 10**11)
+        self._second, rate = int(seconds // 1), header.sample_rate
+        rows = exact_rows(seconds % 1, rate)
+        self._offset = round(seconds % 1 * rate) if rows is None else rows
+        if rows is None:
+            moved = float(Fraction(self._offset) / rate - seconds % 1)
+            self.losses.append(f"samples lie between those of a clock of {rate} Hz that begins "
+                               f"with a second: all are moved by {moved:.3g} s")
+
+    def _frame_length(self, start: int, stop: int) -> int:
+        """Samples of a frame: as many as the source's where those fit."""
+        bits, rate = self._parts_bits, int(self.recording.header.sample_rate)
+
+        def usual(n: int) -> bool:
+            return allowed(n) and n * bits // 8 >= _USUAL_PAYLOAD
+
+        def allowed(n: int) -> bool:
+            return n * bits % (8 * _LEAST_PAYLOAD) == 0 and rate // n <= _MOST_NUMBER
+
+        edges = [edge - start for edge in self.recording.edges(start, stop)]
+        told = self.recording.header.extra.get("frame_length")
+        prefer = (told - _HEADER) * 8 // bits if isinstance(told, int) else None
+        # Some readers refuse files of three frames of each thread or less.
+        most = min(max(_MOST_PAYLOAD * 8 // bits, prefer or 0), -(-(stop - start) // _LEAST_FRAMES))
+        lengths = [rate, self._offset, stop - start, *edges]
+        found = frame_length(lengths, most, prefer, usual) or frame_length(
+            lengths, most, None, allowed)
+        if found:
+            return found
+        inexact = [n for n in divisors(rate, max(_SHORT_PAYLOAD * 8 // bits, 1)) if usual(n)]
+        if not inexact:
+            raise PlanError(f"{self.recording.path}: no VDIF frame of whole 8 bytes fits into "
+                            f"{rate} samples a second of {bits} bits")
+        return min(inexact, key=lambda n: self._lost(start, stop, n))
+
+    def _rows(self, start: int, stop: int, frame: int) -> tuple[int, int]:
+        """Rows of whole frames."""
+        first = start + -self._offset % frame
+        return first, first + max(0, stop - first) // frame * frame
+
+    def _lost(self, start: int, stop: int, frame: int) -> int:
+        """Samples that frames of a length would leave out or take for valid."""
+        first, last = self._rows(start, stop, frame)
+        n_pol = len(self.recording.valid)
+        return (stop - start - (last - first)) * n_pol + lost_in_frames(
+            self.recording, first, last, frame, together=False)
+
+    def _begin(self, overwrite: bool) -> None:
+        self._output = OutputFiles(self.files, overwrite=overwrite, pattern=self.path)
+
+    def encode(self, block: Block) -> tuple[int, NDArray[np.uint8]]:
+        """Number of the first frame, and frames (time, thread, byte), of a piece."""
+        first = (block.start - self.rows[0]) // self.n_time
+        n = block.n // self.n_time
+        numbers = self.numbers(block)
+        parts = numbers.reshape(n, self.n_time, self._n_thread, self.recording.parts)
+        out = np.empty((n, self._n_thread, self._frame), np.uint8)
+        out[:, :, :_HEADER] = self._headers(first, n)
+        payload = self._packed(np.ascontiguousarray(parts.swapaxes(1, 2)))
+        out[:, :, _HEADER:] = payload.reshape(n, self._n_thread, -1)
+        return first, out
+
+    def _packed(self, numbers: NDArray[Any]) -> NDArray[np.uint8]:
+        """Offset binary, the first number in the lowest bits."""
+        if self.n_bits == 8:
+            return self.codes(numbers, "i1").view(np.uint8) ^ np.uint8(0x80)
+        if self.n_bits == 16:
+            return (self.codes(numbers, "<i2").view("<u2") ^ np.uint16(0x8000)).view(np.uint8)
+        from fastsig_kernels import pack
+
+        return pack(self.codes(numbers, np.uint8).reshape(-1), self.n_bits)
+
+    def _headers(self, first: int, n: int) -> NDArray[np.uint8]:
+        """Headers of `n` frames of every thread, (n, thread, byte)."""
+        recording = self.recording
+        per_second = int(recording.header.sample_rate) // self.n_time
+        number = self._offset // self.n_time + first + np.arange(n)
+        words = np.zeros((n, self._n_thread, _HEADER // 4), "<u4")
+        lost = np.ones((n, len(self._valid)), bool)
+        for pol, runs in enumerate(self._valid):
+            for low, high in clip(runs, first, first + n).tolist():
+                lost[low - first : high - first, pol] = False
+        lost = np.repeat(lost, recording.n_chan, axis=1)
+        words[:, :, 0] = (self._second + number // per_second)[:, np.newaxis] | lost.astype(
+            np.int64) << 31
+        words[:, :, 1] = (number % per_second | self._epoch << 24)[:, np.newaxis]
+        words[:, :, 2] = self._frame // 8
+        words[:, :, 3] = (np.arange(self._n_thread) << 16 | (self._station or 0)
+                          | self.n_bits - 1 << 26 | recording.header.is_complex << 31)
+        words[:, :, 4] = self._edv << 24 | self._rate_word
+        words[:, :, 5] = _SYNC if self._edv else 0
+        return words.view(np.uint8)
+
+    def write(self, piece: tuple[int, NDArray[np.uint8]]) -> None:
+        """Write frames at their places."""
+        place, frames = piece
+        while len(frames):
+            file, slot = divmod(place, self._per_file)
+            n = min(len(frames), self._per_file - slot)
+            self._output.write(file, frames[:n], slot * self._frame * self._n_thread)
+            place, frames = place + n, frames[n:]
+
+    def close(self) -> None:
+        """Give the files their names."""
+        self._output.commit()
+
+    def discard(self) -> None:
+        """Remove the files."""
+        self._output.discard()
+
+
+def _half_years(time: Time) -> int:
+    """The last half-year since 2000 that begins before a time."""
+    year, month = time.utc.ymdhms["year"], time.utc.ymdhms["month"]
+    return int(2 * (year - 2000) + (month > 6))
+
+
+def _letters(telescope: str | None) -> int | None:
+    """The number of a station that is called by two letters."""
+    if telescope is None or len(telescope) != 2 or not telescope.isascii():
+        return None
+    return int.from_bytes(telescope.encode(), "big") if telescope.isalnum() else None
+
+
+def _rate_word(rate: Fraction, is_complex: bool) -> tuple[int, int]:
+    """Extended data version 1 and its word for a rate of whole kHz; 0 and 0 for others."""
+    kilohertz = rate / (1000 if is_complex else 2000)
+    if kilohertz.denominator != 1:
+        return 0, 0
+    if kilohertz < _MOST_RATE:
+        return 1, int(kilohertz)
+    if kilohertz % 1000 == 0 and kilohertz // 1000 < _MOST_RATE:
+        return 1, 1 << 23 | int(kilohertz) // 1000
+    return 0, 0

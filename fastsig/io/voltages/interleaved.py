@@ -1,0 +1,94 @@
+"""Voltages sample by sample: polarisations and channels of one time together, as DADA has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.axes.validity import Spans
+from fastsig.io.voltages.segments import SegmentedVoltages
+from fastsig.stream import VoltageStream
+from fastsig.stream.header import Header
+from fastsig.stream.raw_voltages import IntegerPairs
+
+__all__ = ["ORDERS", "InterleavedVoltages", "Interleaving"]
+
+#: What runs faster of channel (F) and polarisation (P): the last one.
+ORDERS = ("TFP", "TPF")
+
+
+class Interleaving(NamedTuple):
+    """How the numbers of a sample follow one another."""
+
+    n_chan: int
+    n_pol: int
+    n_dim: int  # 2 for complex samples
+    dtype: np.dtype[Any]  # of a number; unsigned integers are offset binary
+    order: str
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one sample of all channels and polarisations."""
+        return self.n_chan * self.n_pol * self.n_dim * self.dtype.itemsize
+
+
+class InterleavedVoltages(SegmentedVoltages):
+    """Voltages of files in such an order: (time, pol) or (time, pol, chan), channels ascending."""
+
+    def __init__(self, header: Header, layout: Interleaving, paths: Sequence[str],
+                 table: NDArray[np.int64]) -> None:
+        shape: tuple[int, ...] = (int(table[:, 1].max()), layout.n_pol)
+        if layout.n_chan > 1:
+            shape += (layout.n_chan,)
+        kind = np.dtype(np.complex64) if layout.n_dim == 2 else _signed(layout.dtype)
+        super().__init__(header, shape, kind, paths[0], paths, table)
+        self.may_have_nan = layout.dtype.kind == "f"
+        self._layout = layout
+
+    def as_recorded(self) -> VoltageStream:
+        """Complex integers of one channel in pairs."""
+        layout = self._layout
+        pairs = layout.n_dim == 2 and layout.n_chan == 1 and layout.dtype in ("i1", "<i2")
+        return IntegerPairs(self, layout.dtype, (0, 1, 2)) if pairs else self
+
+    def _read_recorded(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
+        return self._gather(start, n, out, self._fill_recorded)
+
+    def _fill_recorded(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[Any]
+                       ) -> tuple[Spans, ...] | None:
+        _, _, number, offset, recorded = segment
+        raw = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
+        self._raw.read_into(number, raw, offset + (first - recorded) * self._layout.row_bytes)
+        if raw is not out:
+            out[...] = raw
+        return None
+
+    def _fill(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[Any]
+              ) -> tuple[Spans, ...] | None:
+        _, _, number, offset, recorded = segment
+        layout, n = self._layout, stop - first
+        inner = layout.n_chan, layout.n_pol
+        raw = np.empty((n, *(inner if layout.order == "TFP" else inner[::-1]), layout.n_dim),
+                       layout.dtype)
+        self._raw.read_into(number, raw, offset + (first - recorded) * layout.row_bytes)
+        if layout.dtype.kind == "u":  # offset binary: the highest bit is the inverted sign
+            half = layout.dtype.type(2 ** (8 * layout.dtype.itemsize - 1))
+            raw = (raw ^ half).view(raw.dtype.str.replace("u", "i"))
+        if layout.order == "TFP":
+            raw = raw.swapaxes(1, 2)
+        if self.header.sideband == "lower":
+            raw = raw[:, :, ::-1]
+        target = out if layout.n_chan > 1 else out[:, :, np.newaxis]
+        if layout.n_dim == 2:
+            target.real, target.imag = raw[..., 0], raw[..., 1]
+        else:
+            target[...] = raw[..., 0]
+        return None
+
+
+def _signed(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type that numbers are presented in, of this machine's byte order."""
+    return np.dtype(f"{'f' if dtype.kind == 'f' else 'i'}{dtype.itemsize}")

@@ -1,0 +1,206 @@
+"""Voltages in raw files: segments on one clock, read by position; what none holds is invalid.
+
+A format says where its samples lie (a table) and how the bytes of a segment become samples; all
+else is here: files, gaps, threads.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastsig.axes import validity
+from fastsig.axes.validity import Spans
+from fastsig.errors import DataError, FastsigWarning, FormatError
+from fastsig.io.files.positioned import read_into, scatter_into
+from fastsig.stream import VoltageStream
+from fastsig.stream.header import Header
+
+__all__ = ["RawFiles", "SegmentedVoltages", "disjoint", "from_first", "incomplete"]
+
+_KEPT_OPEN = 64
+_YEAR_S = 366 * 86400
+_FASTEST, _MOST = 10**18, 2**62  # Hz, samples
+
+Fill = Callable[[tuple[int, ...], int, int, NDArray[Any]], tuple[Spans, ...] | None]
+
+
+class RawFiles:
+    """Files that any number of threads read by position; the first few stay open."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.paths = tuple(paths)
+        self._open: dict[int, int] = {}
+        self._lock = threading.Lock()
+
+    def read_into(self, index: int, out: NDArray[Any], offset: int) -> None:
+        """Fill `out` from byte `offset` of a file on.
+
+        Raises
+        ------
+        DataError
+            Where the file cannot be read, or ends before.
+        """
+        descriptor = self._kept(index)
+        if descriptor is not None:
+            read_into(descriptor, out, offset, self.paths[index])
+            return
+        descriptor = self._descriptor(index)
+        try:
+            read_into(descriptor, out, offset, self.paths[index])
+        finally:
+            os.close(descriptor)
+
+    def scatter_into(self, index: int, places: NDArray[np.int64], offset: int) -> bool:
+        """As of `_positioned`, of a file; False where it is not one of those that stay open."""
+        descriptor = self._kept(index)
+        return descriptor is not None and scatter_into(descriptor, places, offset)
+
+    def _kept(self, index: int) -> int | None:
+        """A descriptor that stays open, as long as there are few of them."""
+        with self._lock:
+            descriptor = self._open.get(index)
+            if descriptor is None and len(self._open) < _KEPT_OPEN:
+                descriptor = self._open[index] = self._descriptor(index)
+        return descriptor
+
+    def _descriptor(self, index: int) -> int:
+        try:
+            return os.open(self.paths[index], os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise DataError(self.paths[index], error.strerror or str(error)) from error
+
+    def close(self) -> None:
+        """Close all; reading opens them again."""
+        with self._lock:
+            while self._open:
+                os.close(self._open.popitem()[1])
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def incomplete(path: str, message: str) -> None:
+    """Warn of samples that are lost."""
+    warnings.warn(f"{path}: {message}", FastsigWarning, stacklevel=5)
+
+
+def from_first(
+    rows: Sequence[tuple[int, ...]], rate: Fraction, path: str
+) -> tuple[NDArray[np.int64], int]:
+    """Rows (first sample, stop, ...) counted from the first sample of all, and which that is.
+
+    Raises
+    ------
+    FormatError
+        Where samples lie more than a year from the start that the headers tell, or from one
+        another: a counter is wrong. Likewise where they come faster than any.
+    """
+    if rate >= _FASTEST:
+        raise FormatError(path, f"{float(rate):g} samples a second; allowed: below {_FASTEST:.0e}, "
+                          "so an interval or a bandwidth in a header is wrong")
+    begin, stop = min(row[0] for row in rows), max(row[1] for row in rows)
+    farthest = max(abs(begin), abs(stop))
+    if farthest > _MOST or farthest > _YEAR_S * rate:
+        raise FormatError(path, f"samples {begin} to {stop} at {float(rate):g} Hz are more than a "
+                          "year from the start: a counter in a header is wrong")
+    table = np.array(rows, np.int64)
+    table[:, :2] -= begin
+    return table, begin
+
+
+def disjoint(table: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows in order of their first sample, the first to hold a sample keeping it.
+
+    Parameters
+    ----------
+    table : ndarray, shape (n, 2 or more), int64
+        First sample, stop; the rest is carried along. Duplicates are dropped, as is what lies
+        wholly within earlier rows; a row that begins within an earlier one is cut short in
+        front by `SegmentedVoltages`, for which its own first sample stays in a last column.
+
+    Returns
+    -------
+    ndarray, shape (m, 3 or more), int64
+        With the first sample that a segment was recorded with as last column.
+    """
+    ordered = table[np.lexsort((-table[:, 1], table[:, 0]))]
+    reach = np.maximum.accumulate(np.concatenate([[np.iinfo(np.int64).min], ordered[:-1, 1]]))
+    out = np.concatenate([ordered, ordered[:, :1]], axis=1)
+    out[:, 0] = np.maximum(out[:, 0], reach)
+    return out[out[:, 0] < out[:, 1]]
+
+
+class SegmentedVoltages(VoltageStream):
+    """Voltages in segments of raw files.
+
+    Parameters
+    ----------
+    header, shape, dtype, path
+        As of `Stream`.
+    paths : sequence of str
+        The files.
+    table : ndarray, shape (n, k), int64
+        Rows: first sample, stop, what the format needs to find the bytes; of `disjoint`.
+    """
+
+    def __init__(
+        self, header: Header, shape: tuple[int, ...], dtype: DTypeLike, path: str,
+        paths: Sequence[str], table: NDArray[np.int64],
+    ) -> None:
+        super().__init__(header, shape, dtype, path)
+        self._raw = RawFiles(paths)
+        self._table = table
+
+    @property
+    def files(self) -> list[str]:
+        """Absolute paths of the files, in order."""
+        return [os.path.abspath(path) for path in self._raw.paths]
+
+    @abstractmethod
+    def _fill(
+        self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[Any]
+    ) -> tuple[Spans, ...] | None:
+        """Put samples `first` to `stop` of the stream, all of one segment, into `out`.
+
+        Returns valid spans of each polarisation where not all is valid.
+        """
+
+    def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
+        return self._gather(start, n, out, self._fill)
+
+    def _gather(self, start: int, n: int, out: NDArray[Any], fill: Fill) -> tuple[Spans, ...]:
+        """What `fill` puts into `out` of every segment that is wanted."""
+        first = int(np.searchsorted(self._table[:, 1], start, side="right"))
+        last = int(np.searchsorted(self._table[:, 0], start + n, side="left"))
+        spans: list[list[Spans]] = [[validity.full(0, 0)] for _ in range(self.n_pol)]
+        for segment in self._table[first:last].tolist():
+            low, high = max(segment[0], start), min(segment[1], start + n)
+            found = fill(tuple(segment), low, high, out[low - start : high - start])
+            whole = validity.full(low, high)
+            for pol, each in enumerate(spans):
+                each.append(whole if found is None else found[pol])
+        return tuple(validity.as_spans(np.concatenate(each)) for each in spans)
+
+    def valid_spans(self) -> tuple[Spans, ...] | None:
+        """What some file holds; None where its samples may be NaN."""
+        if self.may_have_nan:
+            return None
+        return (validity.as_spans(self._table[:, :2]),) * self.n_pol
+
+    def valid_fraction(self) -> float | None:
+        """Share of samples that some file holds."""
+        held = int((self._table[:, 1] - self._table[:, 0]).sum())
+        return held / self.shape[0] if self.shape[0] else None
+
+    def close(self) -> None:
+        """Close the files that are open; reading opens them again."""
+        self._raw.close()

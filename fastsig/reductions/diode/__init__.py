@@ -1,0 +1,1 @@
+"""Calibration of a scan by its noise diode."""

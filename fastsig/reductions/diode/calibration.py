@@ -1,0 +1,411 @@
+"""Calibration of a scan by its noise diode: find the diode, measure it, apply what it tells."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.axes.units import exact
+from fastsig.calibration.diode.cycle import DiodeCycle
+from fastsig.calibration.diode.gain import DiodeModel
+from fastsig.calibration.diode.search import find_cycle
+from fastsig.calibration.diode.solution import DiodeSolution, pairs_of
+from fastsig.calibration.radiometer import n_eff
+from fastsig.calibration.smoothing import smooth_channels
+from fastsig.calibration.stokes import MuellerTable
+from fastsig.errors import DataError, DoubtWarning, FastsigWarning, PlanError, UsageError
+from fastsig.io.files.provenance import file_record
+from fastsig.reductions.diode import options
+from fastsig.reductions.diode.measurement import DiodePowers, DiodeSpectra, TotalPower, gain_of
+from fastsig.run.engine import Progress, run
+from fastsig.stages.calibrate import Calibrate
+from fastsig.stages.flux import Flux
+from fastsig.stages.locate import Locate
+from fastsig.stages.stokes import Stokes
+from fastsig.stream import SpectrumStream, Stream, stream_of
+
+__all__ = ["DiodeMeasurement", "calibrated", "check", "solve"]
+
+F8 = NDArray[np.float64]
+
+_MIDDLE = 0.8  # of the band: what system temperatures and noise are medians of
+
+
+@dataclass(frozen=True)
+class DiodeMeasurement:
+    """What a scan tells of its noise diode.
+
+    Parameters
+    ----------
+    cycle : DiodeCycle
+        When it is on.
+    model : DiodeModel
+        The gain over time, of each polarisation.
+    measured : DiodePowers
+        Spectra with it on and off.
+    shape, shape_error : ndarray, shape (product, chan)
+        Its power in recorded units at gain 1, smoothed, and the standard error.
+    tcal : ndarray, shape (pol, chan), K
+        Its temperature.
+    solution : DiodeSolution
+        What calibrates.
+    frequency : ndarray, shape (chan,), MHz
+        Channel centres.
+    tsys : tuple of float
+        Median temperature with the diode off, K, of each polarisation.
+    noise_ratio : tuple of float
+        Measured scatter of neighbouring spectra over that of the radiometer formula.
+    noise_samples : float
+        Independent samples of a value: channel width times integration times n_eff.
+    """
+
+    cycle: DiodeCycle
+    model: DiodeModel
+    measured: DiodePowers
+    shape: F8
+    shape_error: F8
+    tcal: F8
+    solution: DiodeSolution
+    frequency: F8
+    tsys: tuple[float, ...]
+    noise_ratio: tuple[float, ...]
+    noise_samples: float
+
+    def summary(self) -> list[str]:
+        """Lines for the user."""
+        bad = int(self.model.bad.sum())
+        tsys = ", ".join(f"{value:.4g} K" for value in self.tsys)
+        ratio = ", ".join(f"{value:.3f}" for value in self.noise_ratio)
+        return [
+            f"noise diode: {self.cycle}{f' ({self.cycle.mode})' if self.cycle.mode else ''}, "
+            f"{self.cycle.significance:.3g} sigma; {len(self.model.bad)} cycles, {bad} left out",
+            f"temperature with the diode off: {tsys}; noise over the radiometer's: {ratio}",
+        ]
+
+
+def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_time: Any = "60s",
+          smooth: Any = None, phase: bool = False, beam: int | None = None,
+          workers: int | None = None, memory: int | None = None,
+          progress: Progress | None = None) -> DiodeMeasurement:
+    """Measure the noise diode in the spectra of a scan, in two passes.
+
+    Parameters
+    ----------
+    stream : SpectrumStream
+        AA and BB, with CR and CI or not; or AA or I alone.
+    tcal : Quantity, str, or path
+        Temperature of the diode: one, or one of each polarisation (``"1.1K,1.2K"``), or tables of
+        `fastsig.telescopes.tcal`.
+    diode : DiodeSchedule, mapping or str, optional
+        When it is on, held against the data: ``"mode=pulsar"``, ``"period=2s,on=1s,first=0s"``. By
+        default the data tell, and a header's schedule is held against them.
+    guard : value, s
+        By which its edges may be off.
+    gain_time : value, s
+        Over which the gain is taken to be steady.
+    smooth : value, Hz, optional
+        Width over which the diode's spectrum is smoothed by a local straight line; 0 for none. By
+        default 5 MHz, as in HiFAST, but at most a 32nd of the band.
+    phase : bool
+        Whether CR + i CI is turned back by the phase of the diode, taken to be at 45 degrees.
+    beam : int, optional
+        Of the tables; by default the header's.
+    workers : int, optional
+        Threads; as many as the process may use by default.
+    memory : int, optional
+        Most bytes that the process may take.
+    progress : callable, optional
+        Called with the name of a pass, input rows done since the last call, and all of the pass.
+
+    Raises
+    ------
+    DataError
+        Where no diode is found, it is on all the time, or not as `diode` says.
+    PlanError, UsageError
+        Where the spectra, or a parameter, are not such as can be calibrated, or not within
+        `memory`.
+    """
+    stream = stream_of(stream)
+    if not isinstance(stream, SpectrumStream):
+        raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
+    if stream.header.unit is not None:
+        raise PlanError(f"{stream.path}: is in {stream.header.unit}: calibrated already")
+    axis = stream.header.require_channels(stream.path)
+    pairs = pairs_of(stream.polarization.names, stream.path)
+    n_pol = 1 + max(b for _, b in pairs)
+    edge = options.seconds(guard, "guard", least=True)
+    steady = options.seconds(gain_time, "gain_time", least=False)
+    over = options.smoothing(smooth, axis)
+    if phase and len(pairs) != 4:
+        raise UsageError(f"{stream.path}: phase needs CR and CI; here are "
+                         f"{', '.join(stream.polarization.names)}")
+    kelvin = options.temperatures(tcal, stream, n_pol, beam)
+    passes: dict[str, Any] = {"workers": workers, "memory": memory, "progress": progress}
+    power, weight, step = run([TotalPower(stream)], **passes)[0]
+    cycle = _cycle(stream, power, weight, step, diode)
+    independent = n_eff(stream.header)
+    samples = float(axis.step_hz / stream.header.sample_rate) * independent
+    samples *= 2 if stream.polarization.names == ("I",) else 1  # of two polarisations
+    bands = axis.n_chan / power.shape[2] * float(step * stream.header.sample_rate)
+    model, counting = gain_of(
+        power, weight, step, cycle, gain_s=float(steady), guard=edge,
+        n_average=samples * bands, path=stream.path)
+    if model.bad.sum() > len(model.bad) / 2:
+        warnings.warn(f"{stream.path}: {int(model.bad.sum())} of {len(model.bad)} cycles of the "
+                      "noise diode are left out", DoubtWarning, stacklevel=2)
+    found = run([DiodeSpectra(stream, cycle, counting, guard=edge)], **passes)[0]
+    width = 2 * round(float(over / axis.step_hz) / 2) + 1
+    wide = 2 * round(float(options.band_width(over, axis) / axis.step_hz) / 2) + 1
+    shape, error = _shape(found, model, pairs, samples, (width, wide))
+    return _found(stream, cycle, model, found, shape, error, kelvin, pairs, samples, phase,
+                  {"gain_s": str(gain_time), "smooth_hz": str(over), "tcal": _told(tcal),
+                   "n_eff": round(independent, 9)})
+
+
+def _told(tcal: Any) -> Any:
+    """Text of temperatures, or records of the files of tables."""
+    each = tcal if isinstance(tcal, (list, tuple)) else [tcal]
+    if not all(isinstance(one, (str, os.PathLike)) and os.path.exists(one) for one in each):
+        return str(tcal)
+    paths = [os.path.join(one, name) for one in each if os.path.isdir(one)
+             for name in sorted(os.listdir(one))] + [one for one in each if os.path.isfile(one)]
+    return [file_record(path) for path in paths if os.path.isfile(path)]
+
+
+def _cycle(stream: SpectrumStream, power: F8, weight: F8, step: Fraction, diode: Any
+           ) -> DiodeCycle:
+    told = options.schedule(diode, stream)
+    hint = stream.header.diode if told is None else told
+    return find_cycle(power, weight, step_s=step, hint=hint,
+                      hint_from="header" if told is None else "user", path=stream.path)
+
+
+def _shape(found: DiodePowers, model: DiodeModel, pairs: Any, samples: float,
+           widths: tuple[int, int]) -> tuple[F8, F8]:
+    """Power of the diode at gain 1 and its standard error, (product, chan).
+
+    `widths` are the channels that it is smoothed over, and those of the band's running median.
+    """
+    good = ~model.bad
+    each = np.nanmean(np.where(good[:, np.newaxis], model.gain, np.nan), axis=0)
+    mean = np.array([np.sqrt(each[a] * each[b]) for a, b in pairs])[:, np.newaxis]
+    scale = {index: found.on[index] ** 2 for index, (a, b) in enumerate(pairs) if a == b}
+    low = {index: found.off[index] ** 2 for index, (a, b) in enumerate(pairs) if a == b}
+    values, variances = [], []
+    for index, (a, b) in enumerate(pairs):
+        high, down = (scale[index], low[index]) if a == b else (
+            np.sqrt(scale[0] * scale[1]) / 2, np.sqrt(low[0] * low[1]) / 2)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            variances.append((high / found.n_on[index] + down / found.n_off[index]) / samples)
+        values.append(found.on[index] - found.off[index])
+    value, variance = np.stack(values) / mean, np.stack(variances) / mean**2
+    usable = np.isfinite(value) & np.isfinite(variance) & (variance > 0)
+    if widths[0] < 3:
+        return np.where(usable, value, np.nan), np.where(usable, np.sqrt(variance), np.inf)
+    return _smoothed(found, value, variance, usable, pairs, *widths)
+
+
+def _smoothed(found: DiodePowers, value: F8, variance: F8, usable: NDArray[np.bool_], pairs: Any,
+              width: int, wide: int) -> tuple[F8, F8]:
+    """The diode over the shape of the band smoothed, times that shape.
+
+    The band is steep at its ends and the diode's temperature is not. Its shape is the running
+    median of the power without the diode, which follows what rises or falls and passes over lines.
+    """
+    band = np.stack([np.sqrt(_running_median(found.off[a], wide)
+                             * _running_median(found.off[b], wide)) for a, b in pairs])
+    good = usable & (band > 0)
+    safe = np.where(good, band, 1.0)
+    weight = np.where(good, safe**2 / np.where(good, variance, 1.0), 0.0)
+    ratio, error = smooth_channels(np.where(good, value / safe, 0.0), weight, width)
+    smooth, spread = ratio * safe, np.sqrt(error) * safe
+    dead = np.zeros(usable.shape, bool)
+    for index, (a, b) in enumerate(pairs):
+        if a == b:  # its own diode is not seen where its neighbours' is
+            own = np.sqrt(np.where(good[index], variance[index], 0.0))
+            dead[index] = (value[index] < 0.5 * smooth[index]) & (
+                smooth[index] - value[index] > 5 * own)
+    lost = ~good | dead
+    return np.where(lost, np.nan, smooth), np.where(lost, np.inf, spread)
+
+
+def _running_median(values: F8, width: int) -> F8:
+    """Median of `width` channels about each, of those that are finite."""
+    from scipy.ndimage import median_filter
+
+    known = np.isfinite(values)
+    if not known.any():
+        return np.zeros(len(values))
+    place = np.arange(len(values))
+    filled = np.interp(place, place[known], values[known])
+    return np.asarray(median_filter(filled, min(width, 2 * (len(values) // 2) + 1),
+                                    mode="nearest"))
+
+
+def _found(stream: SpectrumStream, cycle: DiodeCycle, model: DiodeModel, found: DiodePowers,
+           shape: F8, error: F8, tcal: F8, pairs: Any, samples: float, phase: bool,
+           facts: Mapping[str, Any]) -> DiodeMeasurement:
+    powers = [index for index, (a, b) in enumerate(pairs) if a == b]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        each = np.where(shape[powers] > 3 * error[powers], tcal / shape[powers], np.nan)
+    kelvin = np.stack([np.sqrt(each[a] * each[b]) for a, b in pairs])
+    _check_channels(each, tcal, stream.path)
+    diode, turn = kelvin * shape, None
+    if phase:
+        turn = np.arctan2(diode[3], diode[2])
+        turn = np.where(np.isfinite(turn), turn, 0.0)
+        diode[2], diode[3] = np.hypot(diode[2], diode[3]), 0.0
+    axis = stream.header.require_channels(stream.path)
+    middle = _middle(stream.shape[2])
+    tsys = _medians((found.level[powers] * kelvin[powers])[:, middle])
+    ratio = _medians(np.sqrt(found.scatter[powers][:, middle] * samples))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = _medians((error / shape)[powers].reshape(1, -1))[0]
+    record: dict[str, Any] = {
+        **facts, "period_s": str(cycle.period), "on_s": str(cycle.on),
+        "phase_s": str(cycle.phase), "mode": cycle.mode, "cycles": len(model.bad),
+        "cycles_left_out": int(model.bad.sum()), "phase_corrected": phase,
+        "tsys_k": [_json(value) for value in tsys],
+        # Relative standard errors of the scale, which do not average down.
+        "scale_error": {"gain": _json(float(np.median(model.knot_error))),
+                        "shape": _json(spread)},
+        "radiometer": {"bandwidth_hz": float(axis.step_hz),
+                       "integration_s": float(1 / stream.header.sample_rate),
+                       "measured_over_expected": [_json(value) for value in ratio]},
+    }
+    record["radiometer"]["n_eff"] = record.pop("n_eff")
+    solution = DiodeSolution(cycle, stream.polarization.names, model.knots_s, model.knot_gain,
+                             kelvin, diode, turn, model.knot_error, record)
+    return DiodeMeasurement(cycle, model, found, shape, error, tcal, solution, axis.centers.value,
+                            tsys,
+                 ratio, samples)
+
+
+def _check_channels(kelvin: F8, tcal: F8, path: str) -> None:
+    """Tell of channels that cannot be calibrated; raise where none can be."""
+    known = np.asarray(np.isfinite(kelvin).all(axis=0))
+    if not known.any():
+        raise DataError(path, "the noise diode is seen in no channel")
+    lost = int((~known).sum())
+    if lost:
+        table = int((~np.isfinite(tcal).all(axis=0)).sum())
+        why = f"; of {table} of them its temperature is not known" if table else ""
+        warnings.warn(f"{path}: {lost} of {len(known)} channels, where the noise diode is not "
+                      f"seen, have the weight 0{why}", FastsigWarning, stacklevel=4)
+
+
+def _json(value: float) -> float | None:
+    return round(value, 6) if np.isfinite(value) else None
+
+
+def _medians(values: F8) -> tuple[float, ...]:
+    """Of each row, over what is finite; NaN where nothing is."""
+    return tuple(float(np.median(row[np.isfinite(row)])) if np.isfinite(row).any() else np.nan
+                 for row in values)
+
+
+def _middle(n_chan: int) -> slice:
+    rim = round(n_chan * (1 - _MIDDLE) / 2)
+    return slice(rim, n_chan - rim)
+
+
+def calibrated(
+    stream: Stream, found: DiodeMeasurement | DiodeSolution, *, on: str = "subtract",
+    guard: Any = 0,
+    stokes: str | None = None, sign_q: int = 1, sign_v: int = 1, feed_angle: Any = None,
+    ky: str | None = None, refraction: Any = None, beam: int | None = None, flux: bool = False,
+    zenith_angle: Any = None, gain: Any = None, mueller: str | None = None,
+) -> SpectrumStream:
+    """The spectra of a scan in K, or Jy, with what more is asked for.
+
+    Parameters
+    ----------
+    stream : SpectrumStream
+        That `found` is of.
+    on, guard
+        As of `fastsig.stages.calibrate.Calibrate`.
+    stokes : {"I", "IQUV", "V"}, optional
+        Stokes parameters in place of AA, BB, CR and CI.
+    sign_q, sign_v, feed_angle
+        As of `fastsig.stages.stokes.Stokes`.
+    ky : path, optional
+        Table of FAST's feed cabin: positions become columns.
+    refraction : str or Refraction, optional
+        As ``"925,15,0.8,0.3m"``: hPa, degrees C, relative humidity, wavelength.
+    beam : int, optional
+        By default the header's.
+    flux : bool
+        Whether flux densities are made by the receiver's gain.
+    zenith_angle : Quantity or str, optional
+        Where `ky` does not tell it.
+    gain : Quantity or str, optional
+        K/Jy of a polarisation, in place of the receiver's own.
+    mueller : path, optional
+        Table of Mueller matrices, of `fastsig.calibration.stokes.MuellerTable.read`.
+    """
+    _check_steps(stokes, sign_q, sign_v, feed_angle, ky, refraction, flux, zenith_angle, gain,
+                 mueller)
+    stream = stream_of(stream)
+    told = stream.header.beam
+    if beam is not None and told not in (None, beam):
+        warnings.warn(f"{stream.path}: is of beam {told}; beam {beam} is followed", DoubtWarning,
+                      stacklevel=2)
+    solution = found if isinstance(found, DiodeSolution) else found.solution
+    out: SpectrumStream = Calibrate(stream, solution, on=on, guard=exact(guard, "s", "guard"))
+    if ky is not None:
+        from fastsig.io.fast.ky import read
+
+        out = Locate(out, read(ky), beam=beam, refraction=options.refraction(refraction),
+                     record=file_record(ky))
+    elif beam is not None:
+        out.header = out.header.replace(beam=beam)
+    if stokes is not None:
+        out = Stokes(out, stokes, sign_q=sign_q, sign_v=sign_v, feed_angle=feed_angle,
+                     mueller=None if mueller is None else MuellerTable.read(mueller),
+                     record=None if mueller is None else file_record(mueller))
+    if gain is not None:
+        out = Flux(out, gain=gain)
+    elif flux:
+        from fastsig import telescopes
+
+        receiver = telescopes.get(out.header.telescope or "FAST").receiver()
+        out = Flux(out, receiver, zenith_angle=zenith_angle)
+    return out
+
+
+def _check_steps(stokes: str | None, sign_q: int, sign_v: int, feed_angle: Any, ky: Any,
+                 refraction: Any, flux: bool, zenith_angle: Any, gain: Any,
+                 mueller: Any) -> None:
+    """Refuse what would have no effect."""
+    idle = [text for text, is_idle in (
+        ("sign_q or sign_v without Stokes parameters",
+         stokes is None and (sign_q, sign_v) != (1, 1)),
+        ("feed_angle without stokes IQUV", feed_angle is not None and stokes != "IQUV"),
+        ("mueller without stokes IQUV", mueller is not None and stokes != "IQUV"),
+        ("refraction without a track (ky)", refraction is not None and ky is None),
+        ("zenith_angle without flux", zenith_angle is not None and not flux),
+        ("gain with flux, which takes the receiver's own", gain is not None and flux),
+    ) if is_idle]
+    if idle:
+        raise UsageError(f"{'; '.join(idle)}: has no effect; allowed: together with it, or not "
+                         "at all")
+
+
+def check(stream: Stream, **steps: Any) -> None:
+    """Raise what `calibrated` would, before anything is measured; options as of it."""
+    stream = stream_of(stream)
+    if not isinstance(stream, SpectrumStream) or stream.header.unit is not None:
+        return  # `solve` tells
+    names = stream.polarization.names
+    pairs_of(names, stream.path)
+    rows = 1 / stream.header.sample_rate
+    ones = np.ones(stream.shape[1:])
+    calibrated(stream, DiodeSolution(DiodeCycle(2 * rows, rows, Fraction(0)), names, np.zeros(1),
+                                     np.ones((1, 2)), ones, ones), **steps)

@@ -1,0 +1,1 @@
+"""Maps: spectra of any beams and scans on the pixels of a cube."""

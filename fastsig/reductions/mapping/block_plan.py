@@ -1,0 +1,77 @@
+"""How many channels of a map are done at a time, and by how many threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastsig.errors import PlanError, UsageError
+from fastsig.work.memory import resident_bytes
+
+__all__ = ["MapPlan", "plan_blocks"]
+
+_ALLOWANCE = 96 * 10**6  # compiler and allocator growth while running
+_BLOCK_BYTES = 2**30  # of a block of channels, where no bound is given
+
+
+@dataclass(frozen=True)
+class MapPlan:
+    """How a map is made.
+
+    Parameters
+    ----------
+    threads : int
+    n_chan : int
+        Channels of a block.
+    memory, floor : int
+        Bytes that the process takes, and at the least.
+    """
+
+    threads: int
+    n_chan: int
+    memory: int
+    floor: int
+
+    def told(self) -> str:
+        """A line for the user."""
+        return (f"{self.n_chan} channels at a time, {self.threads} "
+                f"{'thread' if self.threads == 1 else 'threads'}, memory about "
+                f"{self.memory / 1e6:.0f} MB (at least {self.floor / 1e6:.0f} MB)")
+
+
+def plan_blocks(cost: Callable[[int, int], int], n_chan: int, workers: int | None,
+                memory: int | None) -> MapPlan:
+    """The most channels, in even blocks, and then threads that fit into memory.
+
+    Parameters
+    ----------
+    cost : callable
+        Bytes of a block, of threads and channels.
+    n_chan : int
+        Channels in all.
+    workers, memory : int, optional
+        Bounds.
+
+    Raises
+    ------
+    PlanError
+        Where `memory` is below the floor, which it names.
+    """
+    threads = len(os.sched_getaffinity(0)) if workers is None else workers
+    if threads < 1:
+        raise UsageError(f"workers = {workers}; allowed: 1 or more")
+    base = resident_bytes() + _ALLOWANCE
+    floor = base + cost(1, 1)
+    if memory is not None and memory < floor:
+        raise PlanError(f"--memory {memory / 1e6:.0f}MB is below the floor of this map, "
+                        f"{-(-floor // 10**6)}MB")
+    room = max(cost(threads, 1), _BLOCK_BYTES) if memory is None else memory - base
+    while threads > 1 and cost(threads, 1) > room:
+        threads -= 1
+    low, high = 1, n_chan
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if cost(threads, middle) <= room else (low, middle - 1)
+    most = -(-n_chan // -(-n_chan // low))
+    return MapPlan(threads, most, base + cost(threads, most), floor)

@@ -1,0 +1,70 @@
+"""A block of channels of a map: one pass stores the rows of all inputs, which are gridded then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.reductions.mapping.rows import MapRows, Rows
+from fastsig.run.engine import run
+from fastsig.work.scheduler import run as run_tasks
+
+__all__ = ["grid_channels", "read_channels"]
+
+F4 = NDArray[np.float32]
+
+_TILES = 16  # that a task grids
+
+
+def read_channels(
+    inputs: Sequence[Rows], cuts: Sequence[tuple[int, int]], scales: Sequence[float], product: str,
+    first: int, n: int, n_product: int, wide: int, threads: int,
+) -> tuple[F4, F4]:
+    """Values and weights of some channels of all spectra, (product, spectrum, chan).
+
+    Parameters
+    ----------
+    inputs : sequence of Rows
+    cuts : sequence of (int, int)
+        Where the map's channels are in each.
+    scales : sequence of float
+        What values of each are multiplied by.
+    product : str
+    first, n : int
+        Channels of the map.
+    n_product : int
+    wide : int
+        Channels of the weights: 1, or n.
+    threads : int
+    """
+    n_spectra = sum(len(rows.kept) for rows in inputs)
+    data = np.empty((n_product, n_spectra, n), np.float32)
+    weight = np.empty((n_product, n_spectra, wide), np.float32)
+    sinks, at = [], 0
+    for rows, cut, scale in zip(inputs, cuts, scales, strict=True):
+        where = slice(at, at + len(rows.kept))
+        at = where.stop
+        if len(rows.kept):
+            band = cut[0] + first, cut[0] + first + n
+            sinks.append(MapRows(rows, band, product, data[:, where], weight[:, where], scale))
+    run(sinks, workers=threads)  # within the memory that `plan_blocks` left for so many threads
+    return data, weight
+
+
+def grid_channels(gridder: Any, data: F4, weight: F4, mean: F4, out: F4, threads: int) -> None:
+    """Fill `mean` and `out` (chan, y, x), tiles in any order: `Gridder` gives the same bits."""
+    free = [gridder.scratch(data.shape[1]) for _ in range(threads)]
+
+    def work(first: int) -> None:
+        scratch = free.pop()
+        try:
+            gridder.process(data, weight, mean, out, first=first, scratch=scratch,
+                            stop=min(first + _TILES, gridder.n_tile))
+        finally:
+            free.append(scratch)
+
+    run_tasks(range(0, gridder.n_tile, _TILES), work, lambda *_: None, workers=threads,
+              describe=lambda first: f"tiles from {first} on")

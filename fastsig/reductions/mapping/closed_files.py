@@ -1,0 +1,125 @@
+"""Files that are open only while they are read: a map may be made of thousands of them."""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import PlanError
+from fastsig.io.opening import open_stream
+from fastsig.stages.select import SelectSpectra
+from fastsig.stream import Block, SpectrumStream, Sums, sums
+
+__all__ = ["ClosedFile"]
+
+F8 = NDArray[np.float64]
+# What HiFAST calls columns that ours are named otherwise.
+_MARKS = {"extrapolated": "is_extrapo", "diode_on": "is_on"}
+
+
+class ClosedFile(SpectrumStream):
+    """The spectra of a file, which every `read_block` opens and closes.
+
+    Open files cost descriptors and, each, room for what they unpack.
+
+    Parameters
+    ----------
+    path : path
+    **overrides
+        As of `fastsig.open`.
+
+    Raises
+    ------
+    PlanError
+        Where it holds no spectra.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], **overrides: Any) -> None:
+        self._name, self._given = os.fspath(path), overrides
+        stream: Any = open_stream(self._name, **overrides)
+        try:
+            if not isinstance(stream, SpectrumStream):
+                raise PlanError(f"{stream.path}: holds {stream.kind}; a map is made of spectra")
+            super().__init__(stream.header, stream.shape, stream.dtype, stream.path)
+            self.format_name, self.overrides = stream.format_name, stream.overrides
+            self._files = list(stream.files)
+            record = getattr(stream, "provenance", None)
+            if record:
+                self.provenance = record
+            self._units = dict(stream.columns)
+            self._columns = stream.read_columns(0, stream.shape[0])
+            self._mark(stream)
+            self._weight_channels = stream.weight_channels
+            self._band: tuple[int, int] | None = None
+            self._narrows = stream.narrowed(0, 1) is not None
+            self._each = max(1, stream.work_bytes(1000) - stream.work_bytes(0)) / 1000
+            self._fixed = stream.work_bytes(0)
+        finally:
+            stream.close()
+
+    def _mark(self, stream: Any) -> None:
+        """Take in how a HiFAST file marks rows; those that are not there are not marked."""
+        for name, field in _MARKS.items():
+            slots = getattr(stream, "slots", None)
+            if name in self._columns or slots is None:
+                continue
+            if stream.fields.get(field) == (len(slots),):
+                self._columns[name], self._units[name] = np.zeros(self.shape[0]), ""
+                self._columns[name][slots] = stream.read_field(field)
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of the files that hold the rows."""
+        return self._files
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """As of the file."""
+        return self._units
+
+    def read_columns(self, start: int, n: int) -> dict[str, F8]:
+        """As of the file."""
+        self._check_range(start, n)
+        return {name: values[start : start + n] for name, values in self._columns.items()}
+
+    @property
+    def weight_channels(self) -> int:
+        """As of the file."""
+        return 1 if self._weight_channels == 1 else self.shape[2]
+
+    def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
+        """Some of the channels, where the format can read these alone."""
+        if not self._narrows:
+            return None
+        part = copy.copy(self)
+        low = 0 if self._band is None else self._band[0]
+        part._band, part.shape = (low + first, low + stop), (*self.shape[:2], stop - first)
+        axis = self.header.channels
+        part.header = self.header.replace(channels=axis.sliced(first, stop) if axis else None)
+        return part
+
+    def work_bytes(self, n: int) -> int:
+        """As of the file, of all its channels."""
+        return int(self._fixed + n * self._each)
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """The file's own."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # told when it was first opened
+            stream: Any = open_stream(self._name, **self._given)
+        try:
+            if self._band is not None:
+                stream = SelectSpectra(stream, (0, stream.shape[0]), self._band)
+            return stream.read_block(start, n, out)  # type: ignore[no-any-return]
+        finally:
+            stream.close()
+
+    def read_sums(self, start: int, n: int) -> Sums:
+        """The means times their weights, float64."""
+        return sums(self.read_block(start, n), self.header.n_sum, self.weight_channels)

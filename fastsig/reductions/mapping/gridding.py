@@ -1,0 +1,456 @@
+"""Maps: spectra of any beams and scans on the pixels of a cube, a band of channels at a time.
+
+The means of pixels are `fastsig_kernels.Gridder`'s, over the spectra in the order in which they are
+given. Channels are gridded in blocks that fit into memory; the bytes depend on neither these nor
+on threads.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig._version import __version__
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.units import exact, quantity
+from fastsig.axes.velocity import line
+from fastsig.errors import PlanError, UsageError
+from fastsig.io.files.provenance import chain_record, input_files, input_record
+from fastsig.io.files.safe import check_output
+from fastsig.reductions.mapping.bands import common_band, frame_told, framed
+from fastsig.reductions.mapping.block_plan import MapPlan, plan_blocks
+from fastsig.reductions.mapping.blocks import grid_channels, read_channels
+from fastsig.reductions.mapping.header import AXES, map_header, velocity_band
+from fastsig.reductions.mapping.pixels import beams_of, kernel_of, pixels
+from fastsig.reductions.mapping.rows import PRODUCTS, Rows, as_streams, check_alike, rows_of
+from fastsig.stream import SpectrumStream
+from fastsig.work.signals import held
+
+__all__ = ["Map", "MapData", "MapPlan", "grid"]
+
+F4 = NDArray[np.float32]
+
+#: The level of each input's channels: it stays, or its median over time is taken off.
+ZEROS = ("keep", "median")
+_STOKES = {"I": (1,), "IQUV": (1, 2, 3, 4), "V": (4,)}
+
+
+@dataclass(frozen=True)
+class MapData:
+    """A map in memory.
+
+    Parameters
+    ----------
+    values : ndarray, shape (chan, y, x) or (stokes, chan, y, x), float32
+        NaN where nothing was seen.
+    weight : ndarray, shape of values, float32
+        Effective integration time, s: noise is that of a spectrum of 1 s over its root.
+    header : astropy.io.fits.Header
+        That of the file.
+    """
+
+    values: F4
+    weight: F4
+    header: Any
+
+    @property
+    def wcs(self) -> Any:
+        """World coordinates of the axes."""
+        from astropy.wcs import WCS, FITSFixedWarning
+
+        with warnings.catch_warnings():  # of the observatory's place in other coordinates
+            warnings.simplefilter("ignore", FITSFixedWarning)
+            return WCS(self.header)
+
+
+class Map:
+    """A map that is laid out and not yet computed.
+
+    Parameters
+    ----------
+    inputs : sequence
+        Paths, chains or streams of spectra in K or Jy with positions; all beams and scans.
+    kernel : angle, optional
+        Full width of the Gaussian kernel; half the telescope's beam by default.
+    radius : angle, optional
+        Where the kernel ends; 1.5 of its widths by default.
+    pixel : angle, optional
+        Side of a pixel; a third of the effective beam, in whole arcseconds, by default.
+    projection : str
+        Code of one that astropy.wcs knows.
+    center : SkyCoord or str, optional
+        ICRS; the middle of the positions by default.
+    size : angle, or two, optional
+        Width, or width and height; what holds all positions by default.
+    beam_size : angle, optional
+        Full width of the telescope's beam; the receiver's by default.
+    products : {"I", "IQUV", "V"}
+        Of the map; I is the mean of AA and BB where these are there.
+    frame : {"topocentric", "geocentric", "barycentric", "heliocentric", "lsrk"}, optional
+        Of the channels: each spectrum is shifted and resampled, as by
+        `fastsig.stages.velocity_frame.VelocityFrame`; by default they stay as they are.
+    axis : {"FREQ", "VRAD", "VOPT"}
+        The spectral axis; channels are evenly spaced in frequency in all of them.
+    rest : str or Quantity, optional
+        Line, as of `fastsig.axes.velocity.line`; by default that of the spectra's headers, if any.
+    fstart, fstop : frequency, optional
+        Lowest and highest channel centre.
+    vstart, vstop : velocity, optional
+        The same as velocities, optical where the axis is VOPT, else radio.
+    zero : {"keep", "median"}
+        Whether the median over time of each input, product and channel is taken off, before
+        channels are shifted: the system's level in drift scans, most of which see nothing.
+    keep : sequence of {"extrapolated", "diode"}
+        Rows to take in that are left out by default.
+    min_weight : value, s
+        Pixels with less are NaN.
+
+    Raises
+    ------
+    UsageError
+        Where an option is not allowed.
+    PlanError
+        Where the spectra do not go into one map, or it would be empty.
+    """
+
+    def __init__(
+        self, inputs: Sequence[Any], *, kernel: Any = None, radius: Any = None, pixel: Any = None,
+        projection: str = "TAN", center: Any = None, size: Any = None, beam_size: Any = None,
+        products: str = "I", frame: str | None = None, axis: str = "FREQ", rest: Any = None,
+        fstart: Any = None, fstop: Any = None, vstart: Any = None, vstop: Any = None,
+        zero: str = "keep", keep: Sequence[str] = (), min_weight: Any = 0,
+    ) -> None:
+        if products not in PRODUCTS:
+            raise UsageError(f"products = {products!r}; allowed: {', '.join(PRODUCTS)}")
+        if axis not in AXES:
+            raise UsageError(f"axis = {axis!r}; allowed: {', '.join(AXES)}")
+        if zero not in ZEROS:
+            raise UsageError(f"zero = {zero!r}; allowed: {', '.join(ZEROS)}")
+        self.products, self.kind = products, axis
+        given = as_streams(inputs)
+        check_alike(given, products)
+        self.streams = framed(given, frame)
+        self.frame = frame_told(self.streams)
+        self.rest_hz = _rest(rest, self.streams)
+        self.axis, self._cuts = self._band(fstart, fstop, vstart, vstop)
+        rows = [rows_of(stream, keep) for stream in self.streams]
+        self._check_any(rows)
+        self.beam = beams_of(rows, self.axis.centers.value, beam_size)
+        self.kernel = kernel_of(self.beam, kernel, radius)
+        self.unit = str(self.streams[0].header.unit)
+        self._stretch = self.kernel.fitted(self.beam)
+        self.pixel_deg = step = self._step(pixel)
+        self.min_weight_s = float(quantity(min_weight, "s", "min_weight").value)
+        self._facts: dict[str, Any] = {
+            "kernel_deg": self.kernel.fwhm_deg, "radius_deg": self.kernel.radius_deg,
+            "beam_deg": self.beam.fwhm_deg, "beams_deg": sorted(set(self.beam.each_deg)),
+            "pixel_deg": step, "products": products, "axis": axis,
+            "rest_hz": None if self.rest_hz is None else float(self.rest_hz), "frame": self.frame,
+            "zero": zero, "keep": sorted(keep), "min_weight_s": float(
+                quantity(min_weight, "s", "min_weight").value)}
+        ra, dec = (np.concatenate([getattr(each, name) for each in rows]) for name in ("ra", "dec"))
+        self.celestial, plane = pixels(ra, dec, step, projection=projection, center=center,
+                                       size=size)
+        self._place = self._pixel_places(plane)
+        self.rows = [replace(self._near(each), levelled=zero == "median") for each in rows]
+        self._check_any(self.rows)
+        self.stokes = _STOKES[products]
+        n_chan = self.axis.n_chan
+        self.shape = (*((len(self.stokes),) if len(self.stokes) > 1 else ()), n_chan, *plane)
+        self.header = map_header(
+            self.celestial, self.axis, axis, self.rest_hz, self.stokes, self.unit, self.beam,
+            self.kernel, self.frame, self.streams)
+        if len(self.stokes) == 1 and self.stokes != (1,):
+            self.header["BTYPE"] = ("Intensity", "Stokes V")
+        self._gridder: Any = None
+
+    def _step(self, pixel: Any) -> float:
+        width = self.beam.fwhm_deg * math.sqrt(self.kernel.scale(self.beam.fwhm_deg))
+        if pixel is None:
+            return max(1, math.floor(width / 3 * 3600 + 1e-9)) / 3600
+        step = float(quantity(pixel, "deg", "pixel").value)
+        if not 0 < step <= width:
+            raise UsageError(f"pixel = {pixel}; allowed: above 0, up to the effective beam's "
+                             f"width, {width * 3600:.1f} arcsec")
+        return step
+
+    def _band(self, fstart: Any, fstop: Any, vstart: Any, vstop: Any
+              ) -> tuple[ChannelAxis, list[tuple[int, int]]]:
+        """The channels of the map, and where they are in each stream."""
+        low, high = (None if end is None else exact(end, "Hz", name)
+                     for end, name in ((fstart, "fstart"), (fstop, "fstop")))
+        if (vstart is None) != (vstop is None):
+            raise UsageError("vstart and vstop: one is missing; allowed: both, or none")
+        if vstart is not None:
+            if self.rest_hz is None:
+                raise UsageError("vstart and vstop need a rest frequency (--rest HI)")
+            if low is not None or high is not None:
+                raise UsageError("vstart with fstart or fstop; allowed: velocities or frequencies")
+            low, high = velocity_band(exact(vstart, "m/s", "vstart"), exact(vstop, "m/s", "vstop"),
+                                      self.rest_hz, self.kind)
+        return common_band(self.streams, low, high)
+
+    def _check_any(self, rows: Sequence[Rows]) -> None:
+        if any(len(each.kept) for each in rows):
+            return
+        reasons = ", ".join(f"{n} of them: {why}" for why, n in _left_out(rows).items())
+        raise PlanError(f"{self.streams[0].path}: no spectrum takes part in the map"
+                        + (f"; {reasons}" if reasons else ""))
+
+    def _pixel_places(self, plane: tuple[int, int]) -> NDArray[np.float64]:
+        """Right ascension and declination of the middles of pixels, (2, y, x), deg."""
+        y, x = np.indices(plane, dtype=np.float64)
+        ra, dec = self.celestial.all_pix2world(x, y, 0)
+        seen = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
+        return np.stack([np.where(seen, ra, np.nan), np.where(seen, dec, np.nan)])
+
+    def _near(self, rows: Rows) -> Rows:
+        """Rows in reach of some pixel, as a circle about all pixels tells."""
+        known = np.isfinite(self._place[0])
+        pixels_at = _vectors(self._place[0][known], self._place[1][known])
+        middle = pixels_at.mean(axis=0)
+        if not known.any() or np.linalg.norm(middle) < 0.1:
+            return rows
+        middle /= np.linalg.norm(middle)
+        apart = 2 * np.arcsin(np.clip(
+            np.sqrt(((pixels_at - middle) ** 2).sum(axis=1).max()) / 2, 0, 1))
+        limit = min(math.pi, apart + math.radians(self.kernel.radius_deg))
+        chord = np.sqrt(((_vectors(rows.ra, rows.dec) - middle) ** 2).sum(axis=1))
+        return rows.only(chord <= 2 * math.sin(limit / 2), "outside of the map")
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Spectra that take no part: why, and how many."""
+        return _left_out(self.rows)
+
+    @property
+    def n_spectra(self) -> int:
+        """Spectra that take part."""
+        return sum(len(each.kept) for each in self.rows)
+
+    @property
+    def _scales(self) -> list[float]:
+        """What values of each input are multiplied by: Jy of its beam to Jy/beam of the map."""
+        if self.unit != "Jy":
+            return [1.0] * len(self.streams)
+        return [self.kernel.stretched(ratio).scale(width) for ratio, width in zip(
+            self._stretch, self.beam.each_deg, strict=True)]
+
+    @property
+    def gridder(self) -> Any:
+        """The plan of the kernel, made when it is first asked for."""
+        if self._gridder is None:
+            from fastsig_kernels import Gridder, gaussian_table
+
+            ra, dec = (np.concatenate([getattr(each, name) for each in self.rows])
+                       for name in ("ra", "dec"))
+            width, radius = self.kernel.fwhm_deg, self.kernel.radius_deg
+            stretch = np.repeat(self._stretch, [len(each.kept) for each in self.rows])
+            self._gridder = Gridder(ra, dec, *self._place, radius=radius, stretch=stretch,
+                                    table=gaussian_table(width, radius))
+        return self._gridder
+
+    def provenance(self, *, hash_inputs: bool = False) -> dict[str, Any]:
+        """What decides the numbers."""
+        import astropy
+
+        return {
+            "fastsig": __version__, "numpy": np.__version__, "astropy": astropy.__version__,
+            "inputs": [{**input_record(_file(stream), whole=hash_inputs),
+                        "stages": chain_record(stream), "spectra": len(rows.kept),
+                        "left_out": rows.left_out}
+                       for stream, rows in zip(self.streams, self.rows, strict=True)],
+            "map": self._facts,
+            "conventions": {
+                "mean": "sum(w K v) / sum(w K); w = weight times integration time; for Jy/beam v "
+                        "is multiplied by r, the solid angle of the map's beam over that of the "
+                        "spectrum's, and w divided by r^2",
+                "weight": "(sum w K)^2 / sum(w K^2), s",
+                "kernel": "k_b^2 + b^2 is the same for all beams b",
+                "i": "mean of AA and BB",
+            },
+        }
+
+    def plan(self, *, workers: int | None = None, memory: int | None = None) -> MapPlan:
+        """Threads, and channels at a time, that fit into `memory`.
+
+        Raises
+        ------
+        PlanError
+            Where `memory` is below the floor, which it names.
+        """
+        _ = self.gridder  # so that it is resident, and the compiler
+        return plan_blocks(self._bytes, self.axis.n_chan, workers, memory)
+
+    def _bytes(self, threads: int, n_chan: int) -> int:
+        """Memory of a block of channels."""
+        wide = n_chan if self._weights_vary else 1
+        plane = math.prod(self.shape[-2:])
+        planes = 4 * plane * n_chan * (2 * len(self.stokes) + 1) + 8 * plane
+        each = max(max(rows.piece_bytes(n_chan) for rows in self.rows),
+                   256 * 24 * n_chan + 2**19)
+        return int(4 * self.n_spectra * len(self.stokes) * (n_chan + wide) + planes
+                   + threads * each)
+
+    @property
+    def _weights_vary(self) -> bool:
+        return any(stream.weight_channels > 1 for stream in self.streams)
+
+    def explain(self, *, workers: int | None = None, memory: int | None = None) -> str:
+        """How the map would be made, as text."""
+        ready = self.plan(workers=workers, memory=memory)
+        low, high = (float(edge) / 1e6 for edge in self.axis.edges_hz)
+        head, beam, n = self.header, self.beam, len(self.streams)
+        return "\n".join([
+            f"{self.n_spectra} spectra of {n} {'file' if n == 1 else 'files'}",
+            *(f"left out: {count} spectra, {why}" for why, count in self.left_out.items()),
+            f"{self.shape[-1]} x {self.shape[-2]} pixels of {self.pixel_deg * 3600:g} arcsec, "
+            f"{head['CTYPE1'][-3:]} about {head['CRVAL1']:.4f}, {head['CRVAL2']:+.4f} deg",
+            f"{self.axis.n_chan} channels, {low:.6g} to {high:.6g} MHz, {head['SPECSYS']}",
+            f"beam {beam.fwhm_deg * 60:.3f} arcmin ({beam.told}), kernel "
+            f"{self.kernel.fwhm_deg * 60:.3f} arcmin: effective {head['BMAJ'] * 60:.3f} arcmin, "
+            f"{head['BUNIT']}",
+            ready.told(),
+        ])
+
+    def _blocks(self, ready: MapPlan, progress: Callable[[int], Any] | None
+                ) -> Iterator[tuple[int, F4, F4]]:
+        """First channel, map and weights (product, chan, y, x) of every block."""
+        plane, n_product = self.shape[-2:], len(self.stokes)
+        for first in range(0, self.axis.n_chan, ready.n_chan):
+            n = min(ready.n_chan, self.axis.n_chan - first)
+            data, weight = read_channels(
+                self.rows, self._cuts, self._scales, self.products, first, n,
+                len(self.stokes), n if self._weights_vary else 1, ready.threads)
+            mean = np.empty((n_product, n, *plane), np.float32)
+            out = np.empty_like(mean)
+            for product in range(n_product):
+                grid_channels(self.gridder, data[product], weight[product], mean[product],
+                              out[product], ready.threads)
+            del data, weight
+            self._finish(mean, out)
+            yield first, mean, out
+            if progress is not None:
+                progress(n)
+
+    def _finish(self, mean: F4, weight: F4) -> None:
+        """NaN where there is too little weight."""
+        if self.min_weight_s > 0:
+            mean[weight < self.min_weight_s] = np.nan
+
+    def read(self, *, workers: int | None = None, memory: int | None = None) -> MapData:
+        """Compute the map."""
+        values = np.empty((len(self.stokes), self.axis.n_chan, *self.shape[-2:]), np.float32)
+        weight = np.empty_like(values)
+        for first, mean, each in self._blocks(self.plan(workers=workers, memory=memory), None):
+            values[:, first : first + mean.shape[1]] = mean
+            weight[:, first : first + mean.shape[1]] = each
+        return MapData(values.reshape(self.shape), weight.reshape(self.shape), self.header.copy())
+
+    def write(
+        self, path: str | os.PathLike[str], *, workers: int | None = None,
+        memory: int | None = None, overwrite: bool = False, hash_inputs: bool = False,
+        progress: Callable[[int], Any] | None = None,
+    ) -> None:
+        """Compute the map and write it as a FITS cube.
+
+        Parameters
+        ----------
+        path : path
+            Final name.
+        workers : int, optional
+            Threads; as many as the process may use by default.
+        memory : int, optional
+            Most bytes that the process may take.
+        overwrite : bool
+            Whether an existing file may be replaced.
+        hash_inputs : bool
+            Hash all of every input for the provenance, not its ends alone.
+        progress : callable, optional
+            Called with the number of channels done since the last call.
+
+        Raises
+        ------
+        PlanError
+            Where `memory` is below the floor.
+        OutputError
+            Where the product exists or cannot be written.
+        DataError
+            Where an input cannot be read to its end.
+        """
+        from fastsig.io.fits.cube_writer import CubeWriter
+
+        self.check(path, overwrite=overwrite)
+        ready = self.plan(workers=workers, memory=memory)
+        told = self.provenance(hash_inputs=hash_inputs)
+        with held(), CubeWriter(path, self.header, self.shape, told,
+                                overwrite=overwrite) as writer:
+            for first, mean, weight in self._blocks(ready, progress):
+                for product, planes in enumerate(mean):
+                    writer.write(product * self.axis.n_chan + first, planes, weight[product])
+
+    def check(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Raise `OutputError` where the map cannot go to a name."""
+        inputs = [name for stream in self.streams for name in input_files(stream)]
+        check_output(path, overwrite=overwrite, inputs=inputs)
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of the file, at the most."""
+        return 8 * int(math.prod(self.shape)) + 2**16
+
+    def __repr__(self) -> str:
+        return f"<Map of {self.n_spectra} spectra, {self.shape}, {self.header['BUNIT']}>"
+
+
+def grid(inputs: Any, **options: Any) -> Map:
+    """Lay out a map of spectra; nothing is computed until it is written or read.
+
+    Parameters
+    ----------
+    inputs : path, chain, or sequence of them
+        Spectra in K or Jy with positions, of all beams and scans.
+    **options
+        As of `Map`.
+    """
+    several = isinstance(inputs, (list, tuple)) or (
+        not isinstance(inputs, (str, os.PathLike)) and not hasattr(inputs, "stream")
+        and hasattr(inputs, "__iter__"))
+    return Map(list(inputs) if several else [inputs], **options)
+
+
+def _left_out(rows: Sequence[Rows]) -> dict[str, int]:
+    out: dict[str, int] = {}
+    for each in rows:
+        for why, n in each.left_out.items():
+            out[why] = out.get(why, 0) + n
+    return out
+
+
+def _file(stream: SpectrumStream) -> Any:
+    root: Any = stream
+    while root.inputs():
+        root = root.inputs()[0]
+    return root
+
+
+def _rest(rest: Any, streams: Sequence[SpectrumStream]) -> Fraction | None:
+    """Rest frequency, Hz: given, or that of all headers."""
+    if rest is not None:
+        return Fraction(repr(line(rest).hz))
+    told = {stream.header.rest_hz for stream in streams}
+    found = told.pop() if len(told) == 1 else None
+    return None if found is None else Fraction(repr(found))
+
+
+def _vectors(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.float64]:
+    lon, lat = np.radians(ra), np.radians(dec)
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)

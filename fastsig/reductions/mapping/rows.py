@@ -1,0 +1,274 @@
+"""Spectra that a map is made of: which rows take part, where they lie, one band at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import PlanError, UsageError
+from fastsig.reductions.mapping.bands import Band, input_channels
+from fastsig.reductions.mapping.closed_files import ClosedFile
+from fastsig.stream import Block, Sink, SpectrumStream, Stream
+
+__all__ = ["KEPT", "PRODUCTS", "MapRows", "Rows", "as_streams", "check_alike", "rows_of"]
+
+F4 = NDArray[np.float32]
+F8 = NDArray[np.float64]
+
+#: Kinds of rows that are left out unless they are asked for.
+KEPT = ("extrapolated", "diode")
+#: Products of a map, and what each may be made of; the first that is there.
+PRODUCTS = {"I": (("I",), ("AA", "BB"), ("mean",)), "IQUV": (("I", "Q", "U", "V"),),
+            "V": (("V",),)}
+_MARKS = {"extrapolated": "extrapolated", "diode": "diode_on"}
+_PIECE_BYTES = 2**24
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a stream that take part.
+
+    Parameters
+    ----------
+    stream : SpectrumStream
+    kept : ndarray, shape (n,), int64
+        Their numbers, ascending.
+    ra, dec : ndarray, shape (n,), float64, deg
+        ICRS.
+    left_out : dict of str to int
+        Why others do not, and how many.
+    levelled : bool
+        Whether the median of the rows is taken off each product and channel.
+    """
+
+    stream: SpectrumStream
+    kept: NDArray[np.int64]
+    ra: F8
+    dec: F8
+    left_out: dict[str, int] = field(default_factory=dict)
+    levelled: bool = False
+
+    def only(self, mask: NDArray[np.bool_], why: str) -> Rows:
+        """Those of a mask alone."""
+        lost = int((~mask).sum())
+        left = {**self.left_out, **({why: lost} if lost else {})}
+        return replace(self, kept=self.kept[mask], ra=self.ra[mask], dec=self.dec[mask],
+                       left_out=left)
+
+    def pieces(self) -> list[tuple[int, int]]:
+        """Spans of `kept` that are read together: about 16 MiB of the stream's rows.
+
+        All, where their median is asked for.
+        """
+        most = self.most
+        out, first = [], 0
+        while first < len(self.kept):
+            stop = int(np.searchsorted(self.kept, self.kept[first] + most))
+            out.append((first, stop))
+            first = stop
+        return out
+
+    @property
+    def most(self) -> int:
+        """Rows of a piece, at the most."""
+        if self.levelled:
+            return self.stream.shape[0]
+        return max(1, _PIECE_BYTES // max(1, self.stream.row_bytes))
+
+    def piece_bytes(self, n_chan: int) -> int:
+        """Memory that a thread takes to read a piece of a band."""
+        rows = min(self.most, self.stream.shape[0])
+        source, wide = input_channels(self.stream, n_chan)
+        whole = source.narrowed(0, 1) is None
+        share = 1.0 if whole else min(1.0, wide / source.shape[2])
+        return int(2 * share * source.work_bytes(rows)) + self.made_bytes(rows, n_chan + wide)
+
+    def made_bytes(self, n: int, n_chan: int) -> int:
+        """Memory of what is made of `n` rows of so many channels, read and made together."""
+        return (20 if self.levelled else 12) * n * self.stream.shape[1] * n_chan
+
+
+class MapRows(Sink):
+    """Stores some channels of the rows of one input as products of a map, each row in its place.
+
+    Parameters
+    ----------
+    rows : Rows
+    channels : (int, int)
+        Of the input: the first, and the one after the last.
+    product : str
+        Of the map.
+    data : ndarray, shape (product, n, chan)
+        Where the values of `rows.kept` go.
+    weight : ndarray, shape (product, n, 1 or chan), s
+        Where their weights go.
+    scale : float
+        What values are multiplied by; weights, inverse variances, are divided by its square.
+    """
+
+    name = "store"
+    sparse = True
+
+    def __init__(self, rows: Rows, channels: tuple[int, int], product: str, data: F4, weight: F4,
+                 scale: float = 1.0) -> None:
+        self._band = Band(rows.stream, channels, rows.kept)
+        super().__init__(self._band.source)
+        self._rows, self._product, self._scale = rows, product, scale
+        self._data, self._weight = data, weight
+        self._wide = channels[1] - channels[0] + self._band.source.shape[2]
+        self.segment, self.held_bytes = rows.most, data.nbytes + weight.nbytes
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """From the first row of each piece to its last."""
+        kept = self._rows.kept
+        return ((int(kept[first]), int(kept[stop - 1]) + 1) for first, stop in self._rows.pieces())
+
+    def work_bytes(self, n: int) -> int:
+        """Memory of what is made of rows."""
+        return self._rows.made_bytes(min(n, self._rows.most), self._wide)
+
+    def part_bytes(self, n: int) -> int:
+        """Nothing: threads store rows themselves, each its own."""
+        return 0
+
+    def partial(self, block: Block) -> None:
+        """Store the rows of a block that take part."""
+        first, stop = np.searchsorted(self._rows.kept, (block.start, block.start + block.n))
+        here = self._rows.kept[first:stop] - block.start
+        made = self._band.made(block, here if self._rows.levelled else None)
+        self._store(made.data[here], np.asarray(made.valid)[here], slice(first, stop))
+
+    def _store(self, values: F4, valid: F4, where: slice) -> None:
+        stream = self._rows.stream
+        seconds = np.float32(1 / stream.header.sample_rate)
+        valid = np.broadcast_to(valid, (*values.shape[:2], valid.shape[2]))
+        source, names = _source(stream, self._product), stream.polarization.names
+        data, weight = self._data[:, where], self._weight[:, where]
+        _combine(values, valid * seconds, source, stream.header.unit, names[source[0]] == "mean",
+                 data, weight)
+        if self._scale != 1:
+            data *= np.float32(self._scale)
+            weight *= np.float32(1 / self._scale**2)
+
+    def merge(self, part: None) -> None:
+        """Nothing is left to do."""
+
+
+def _source(stream: SpectrumStream, product: str) -> tuple[int, ...]:
+    """Places of the products that those of a map are made of, in the stream."""
+    names = stream.polarization.names
+    for wanted in PRODUCTS[product]:
+        if all(name in names for name in wanted):
+            return tuple(names.index(name) for name in wanted)
+    allowed = " or ".join(", ".join(each) for each in PRODUCTS[product])
+    raise PlanError(f"{stream.path}: the products are {', '.join(names)}; a map of {product} "
+                    f"needs {allowed}")
+
+
+def _combine(values: F4, weight: F4, source: tuple[int, ...], unit: str | None, mean: bool,
+             data: F4, out_weight: F4) -> None:
+    """Products of a map of those of spectra.
+
+    I is the mean of AA and BB, in Jy and in K. I, Q, U and V are sums of two polarisations in K:
+    they are halved, unless they are a mean. In Jy they are what they are.
+    """
+    if len(source) == 2:
+        a, b = (weight[:, each] for each in source)
+        np.add(values[:, source[0]], values[:, source[1]], out=data[0])
+        data[0] *= np.float32(0.5)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out_weight[0] = np.where((a > 0) & (b > 0), 2 / (1 / a + 1 / b), np.float32(0))
+        return
+    factor = np.float32(0.5 if unit == "K" and not mean else 1)
+    for place, each in enumerate(source):
+        np.multiply(values[:, each], factor, out=data[place])
+        out_weight[place] = weight[:, each]
+
+
+def as_streams(inputs: Sequence[Any]) -> list[SpectrumStream]:
+    """Streams of chains, streams, and paths of files.
+
+    Raises
+    ------
+    UsageError
+        Where there are none.
+    PlanError
+        Where one holds no spectra.
+    """
+    out: list[SpectrumStream] = []
+    for each in inputs:
+        stream = getattr(each, "stream", each)
+        if not isinstance(stream, Stream):
+            stream = ClosedFile(stream)
+        if not isinstance(stream, SpectrumStream):
+            raise PlanError(f"{stream.path}: holds {stream.kind}; a map is made of spectra")
+        out.append(stream)
+    if not out:
+        raise UsageError("no spectra; allowed: 1 file or more")
+    return out
+
+
+def check_alike(streams: Sequence[SpectrumStream], product: str) -> None:
+    """Refuse streams that do not go into one map.
+
+    Raises
+    ------
+    PlanError
+        Where units differ or are those of the recorder, or products lack.
+    """
+    first = streams[0]
+    for stream in streams:
+        unit = stream.header.unit
+        if unit not in ("K", "Jy"):
+            raise PlanError(f"{stream.path}: is in {unit or 'the units of the recorder'}; allowed: "
+                            "K or Jy, of fastsig calibrate")
+        if unit != first.header.unit:
+            raise PlanError(f"{stream.path}: is in {unit}, {first.path} in {first.header.unit}; "
+                            "allowed: one unit for all")
+        _source(stream, product)
+        stream.header.require_channels(stream.path)
+    if product == "IQUV":
+        frames = {stream.polarization.frame for stream in streams}
+        if len(frames) > 1:
+            raise PlanError(f"Q and U are of the sky in some spectra and of the receiver in "
+                            f"others, as {first.path}; allowed: one frame for all")
+
+
+def rows_of(stream: SpectrumStream, keep: Sequence[str] = ()) -> Rows:
+    """The rows of a stream that take part: those of which the position is known.
+
+    Parameters
+    ----------
+    stream : SpectrumStream
+        With the columns ``ra_deg`` and ``dec_deg``.
+    keep : sequence of {"extrapolated", "diode"}
+        Rows to take in that are left out by default: with positions beyond the track, and with the
+        noise diode on.
+
+    Raises
+    ------
+    PlanError
+        Where positions are not known.
+    """
+    for each in keep:
+        if each not in KEPT:
+            raise UsageError(f"keep = {each!r}; allowed: {', '.join(KEPT)}")
+    if not {"ra_deg", "dec_deg"} <= set(stream.columns):
+        raise PlanError(f"{stream.path}: where its spectra point is not known; give the track to "
+                        "fastsig calibrate (--ky)")
+    n = stream.shape[0]
+    columns = stream.read_columns(0, n)
+    ra, dec = columns["ra_deg"], columns["dec_deg"]
+    known = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
+    rows = Rows(stream, np.arange(n), ra, dec).only(known, "no position")
+    for name, column in _MARKS.items():
+        if column in columns and name not in keep:
+            rows = rows.only(~(columns[column][rows.kept] > 0), _WHY[name])
+    return rows
+
+
+_WHY = {"extrapolated": "position extrapolated", "diode": "noise diode on"}

@@ -1,0 +1,1 @@
+"""Sources in maps: spectra at positions, fits of lines and points."""

@@ -1,0 +1,490 @@
+"""Lines of a spectrum: velocity, width and flux by least squares, with errors that can be trusted.
+
+The solver is SciPy's: the models here are means over channels, and errors have to know of noise
+that channels share, both of which fitters of specutils, made of astropy's models with a weight a
+channel, have no place for. Channels weigh by 1 / noise^2; with J the derivatives, W the weights and
+C the covariance of the channels, parameters have
+
+    cov = (J' W J)^-1  J' W C W J  (J' W J)^-1,
+
+which is the usual ``(J' W J)^-1`` where channels share no noise. Noise is taken as it is given, not
+scaled to the fit's own residuals; `LineFit.chi2` over `LineFit.dof` tells whether they agree.
+
+A profile's shape is held loosely, since a faint one does not tell it: edge over half width is known
+to be 0.2 within a factor of e^2, and slope, bend and horn to be 0 within three times its level.
+This counts as measurements would, in the fit and in its errors, and fades where the spectrum knows
+better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from astropy import units as u
+from numpy.typing import NDArray
+
+from fastsig.axes.units import quantity, whole
+from fastsig.errors import DataError, UsageError
+from fastsig.io.fits.cube import mad
+from fastsig.reductions.sources.line_models import (
+    Channels,
+    gaussian,
+    polynomial_terms,
+    profile,
+    profile_numbers,
+)
+from fastsig.reductions.sources.sky_spectrum import SkySpectrum
+
+__all__ = ["HI_MASS", "Line", "LineFit", "Measured", "fit_gaussians", "fit_profile", "hi_mass",
+           "rounded"]
+
+F8 = NDArray[np.float64]
+
+#: Solar masses of 1 Jy km/s at 1 Mpc, for optically thin HI.
+HI_MASS = 2.356e5
+
+_SHAPE = {"gaussian": 3, "profile": 7}
+# What is known before of a profile: of log(edge / half width), and of its terms over the level.
+_EDGE, _EDGE_WIDTH, _TERM_WIDTH = math.log(0.2), 2.0, 3.0
+_CLIPS = 5
+_LEAST_SNR = 4.0  # below, noise alone makes lines
+_MOST_LINES, _MOST_ORDER = 10, 10
+#: Flux of a Gaussian over peak times full width.
+_AREA = math.sqrt(math.pi / (4 * math.log(2)))
+
+
+class Measured(NamedTuple):
+    """A number with its standard error, Quantities of one unit."""
+
+    value: u.Quantity
+    error: u.Quantity
+
+    def __str__(self) -> str:
+        unit = self.value.unit.to_string()
+        return f"{rounded(self.value.value, self.error.value)} {unit}"
+
+
+class Line(NamedTuple):
+    """A line.
+
+    Parameters
+    ----------
+    peak : Measured
+        Jy, or K.
+    velocity : Measured
+        km/s: of the middle; of a profile that of W50.
+    w50, w20 : Measured
+        Full widths, km/s, at half and a fifth of the peak.
+    flux : Measured
+        Integral, Jy km/s (K km/s).
+    """
+
+    peak: Measured
+    velocity: Measured
+    w50: Measured
+    w20: Measured
+    flux: Measured
+
+    def record(self) -> dict[str, float]:
+        """Numbers by name, JSON-ready."""
+        found = {}
+        for name, each in zip(self._fields, self, strict=True):
+            unit = each.value.unit.to_string().replace(" / ", "_").replace(" ", "_").lower()
+            found[f"{name}_{unit}"] = float(each.value.value)
+            found[f"{name}_error_{unit}"] = float(each.error.value)
+        return found
+
+
+@dataclass(frozen=True)
+class LineFit:
+    """A fit.
+
+    Parameters
+    ----------
+    kind : {"gaussian", "profile"}
+    lines : tuple of Line
+        In the order of their velocities.
+    model, baseline : Quantity, shape (chan,)
+        All of the fit, and its polynomial alone; NaN in channels that were not fitted.
+    velocity : Quantity, shape (chan,), km/s
+    convention, frame : str
+        Of the velocities.
+    rest_hz : float
+    chi2 : float
+    dof : int
+    flux_sum : Measured
+        Sum of the channels, less the baseline, over the widths at a fifth and half of that more on
+        each side: no model. Its error is that of the noise alone.
+    parameters : ndarray, shape (n,)
+        As `fastsig.reductions.sources.line_models` takes them, line by line, then the baseline's.
+    covariance : ndarray, shape (n, n)
+    """
+
+    kind: str
+    lines: tuple[Line, ...]
+    model: u.Quantity
+    baseline: u.Quantity
+    velocity: u.Quantity
+    convention: str
+    frame: str
+    rest_hz: float
+    chi2: float
+    dof: int
+    flux_sum: Measured
+    parameters: F8
+    covariance: F8
+
+    @property
+    def flux(self) -> Measured:
+        """Of all lines together."""
+        return _added([line.flux for line in self.lines]) if len(self.lines) > 1 else (
+            self.lines[0].flux)
+
+    def record(self) -> dict[str, Any]:
+        """What was found, JSON-ready."""
+        return {"kind": self.kind, "convention": self.convention, "frame": self.frame or None,
+                "rest_frequency_mhz": self.rest_hz / 1e6, "chi2": self.chi2, "dof": self.dof,
+                "lines": [line.record() for line in self.lines],
+                "flux_sum": [float(each.value) for each in self.flux_sum]}
+
+
+def hi_mass(flux: Measured, distance: Any) -> Measured:
+    """Mass of optically thin HI, ``2.356e5 D^2 S`` solar masses, D in Mpc, S in Jy km/s.
+
+    Parameters
+    ----------
+    flux : Measured
+        Jy km/s.
+    distance : Quantity or str
+        Bare numbers are Mpc. The error is that of the flux alone.
+
+    Raises
+    ------
+    UsageError
+        Where the flux is not in Jy km/s, or the distance none.
+    """
+    far = float(quantity(distance, "Mpc", "distance").value)
+    if not (math.isfinite(far) and far > 0):
+        raise UsageError(f"distance = {distance!r}; allowed: above 0, such as 12.3Mpc")
+    if not flux.value.unit.is_equivalent(u.Jy * u.km / u.s):
+        raise UsageError(f"a flux in {flux.value.unit} gives no mass; allowed: Jy km/s (of a cube "
+                         "in K, say what a kelvin is)")
+    scale = HI_MASS * far**2
+    value, error = (each.to_value(u.Jy * u.km / u.s) * scale << u.M_sun for each in flux)
+    return Measured(value, error)
+
+
+def fit_gaussians(spectrum: SkySpectrum, n: int = 1, *, window: Any = None,
+                  baseline: int | None = 0, convention: str = "radio", rest: Any = None,
+                  correlation: Sequence[float] | None = None) -> LineFit:
+    """Fit Gaussians and a baseline.
+
+    Parameters
+    ----------
+    spectrum : SkySpectrum
+    n : int
+        Lines, 1 to 10.
+    window : pair of Quantity, optional
+        Velocities to fit between; all by default.
+    baseline : int or None
+        Order of the polynomial beside the lines; None for none.
+    convention : {"radio", "optical", "relativistic"}
+    rest : str or Quantity, optional
+        Rest frequency in place of the spectrum's.
+    correlation : sequence of float, optional
+        Of the noise of channels 1, 2, ... apart; the spectrum's by default.
+
+    Raises
+    ------
+    DataError
+        Where there is no line, or the fit does not converge.
+    UsageError
+        Where an option makes no sense.
+    """
+    if not 1 <= whole("n", n) <= _MOST_LINES:
+        raise UsageError(f"n = {n}; allowed: 1 to {_MOST_LINES}")
+    task = _Task(spectrum, window, baseline, convention, rest, correlation)
+    shapes: list[F8] = []
+    found = np.zeros(0)
+    for _ in range(n):
+        left = task.flux - (task.model(found, gaussian, 3, len(shapes)) if shapes else 0.0)
+        peak, middle, width, base = task.guess(left)
+        start = np.concatenate([*shapes, [peak, middle, math.log(width)],
+                                found[3 * len(shapes):] if shapes else base])
+        found = task.solve([start], gaussian, 3, len(shapes) + 1)
+        shapes = [found[3 * k : 3 * k + 3] for k in range(len(shapes) + 1)]
+    return task.result("gaussian", found, gaussian, _gaussian_numbers, n)
+
+
+def fit_profile(spectrum: SkySpectrum, *, window: Any = None, baseline: int | None = 0,
+                convention: str = "radio", rest: Any = None,
+                correlation: Sequence[float] | None = None) -> LineFit:
+    """Fit the profile of a galaxy: two edges with a parabola between them, and a baseline.
+
+    Parameters and errors as of `fit_gaussians`.
+    """
+    task = _Task(spectrum, window, baseline, convention, rest, correlation)
+    peak, middle, width, base = task.guess(task.flux, tapered=False)
+    starts = [np.array([peak, middle, math.log(width / 2), math.log(width * part), 0.0, 0.0, 0.0,
+                        *base]) for part in (0.1, 0.4)]
+    found = task.solve(starts, profile, 7, 1)
+    return task.result("profile", found, profile, profile_numbers, 1)
+
+
+def _gaussian_numbers(parameters: F8) -> F8:
+    """Peak, velocity, W50, W20 and flux."""
+    peak, middle, width = parameters[0], parameters[1], math.exp(parameters[2])
+    fifth = math.sqrt(math.log(5) / math.log(2))
+    return np.array([peak, middle, width, width * fifth, peak * width * _AREA])
+
+
+class _Task:
+    """What is fitted: the channels of a window, ascending in velocity."""
+
+    def __init__(self, spectrum: SkySpectrum, window: Any, baseline: int | None,
+                 convention: str, rest: Any, correlation: Sequence[float] | None) -> None:
+        if baseline is not None and not 0 <= whole("baseline", baseline) <= _MOST_ORDER:
+            raise UsageError(f"baseline = {baseline}; allowed: 0 to {_MOST_ORDER}, or none")
+        self.spectrum, self.convention = spectrum, convention
+        self.rest_hz = spectrum.require_rest(rest)
+        self.velocity = spectrum.velocity(convention, rest)
+        self.path = spectrum.path or "spectrum"
+        noise = spectrum.noise.value
+        flux = spectrum.flux.value
+        self.used = np.isfinite(flux) & np.isfinite(noise) & (noise > 0) & self._within(window)
+        order = 0 if baseline is None else baseline + 1
+        if self.used.sum() < order + 8:
+            raise DataError(self.path, f"{int(self.used.sum())} channels to fit in; allowed: "
+                            f"{order + 8} and more")
+        edges = _edges(self.velocity.value)
+        width = np.abs(np.diff(edges))
+        self.channels = Channels(self.velocity.value[self.used], width[self.used])
+        self.flux, self.noise = flux[self.used], noise[self.used]
+        self.terms = polynomial_terms(self.channels, baseline)
+        self.correlation = tuple(spectrum.correlation if correlation is None else correlation)
+        if any(not abs(each) < 1 for each in self.correlation):
+            raise UsageError(f"correlation = {self.correlation}; allowed: numbers within -1 and 1")
+
+    def _within(self, window: Any) -> NDArray[np.bool_]:
+        if window is None:
+            return np.ones(len(self.velocity), bool)
+        try:
+            low, high = sorted(float(quantity(each, "km/s", "window").value) for each in window)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"window = {window!r}; allowed: two velocities") from error
+        found: NDArray[np.bool_] = (self.velocity.value >= low) & (self.velocity.value <= high)
+        return found
+
+    def flat(self, flux: F8) -> F8:
+        """Baseline to start from, by what lies within three sigma of it; a constant is 0."""
+        found: F8 = np.zeros(len(self.terms))
+        used = np.ones(len(flux), bool)
+        for _ in range(_CLIPS if len(found) > 1 else 0):
+            solved = np.linalg.lstsq(self.terms[:, used].T, flux[used], rcond=None)[0]
+            found = np.asarray(solved, np.float64)
+            left = flux - found @ self.terms
+            used = np.abs(left - np.median(left)) <= 3 * max(mad(left), float(self.noise.min()))
+        return found
+
+    def guess(self, flux: F8, *, tapered: bool = True) -> tuple[float, float, float, F8]:
+        """Peak, velocity and width of the box of channels that stands out most, and the baseline.
+
+        With a baseline a box stands out from the channels beside it, however few these are.
+        """
+        base = self.flat(flux)
+        weight = 1 / self.noise**2
+        sums, weights = (np.concatenate([[0.0], np.cumsum(each)])
+                         for each in ((flux - base @ self.terms) * weight, weight))
+        best, snr, peak = (0, 1), 0.0, 0.0
+        n, most = 1, max(1, len(flux) * 9 // 10)
+        spread = max(1 + 2 * sum(self.correlation), 0.1)
+        while n <= most:
+            inside, below = sums[n:] - sums[:-n], weights[n:] - weights[:-n]
+            mean, variance = inside / below, (spread if n > 1 else 1.0) / below
+            if len(base):
+                mean = mean - (sums[-1] - inside) / (weights[-1] - below)
+                variance = variance + spread / (weights[-1] - below)
+            found = mean / np.sqrt(variance)
+            at = int(np.argmax(np.abs(found)))
+            if abs(found[at]) > snr:
+                best, snr, peak = (at, n), float(abs(found[at])), float(mean[at])
+            n = max(n + 1, n * 5 // 4)
+        at, n = best
+        if snr < _LEAST_SNR:
+            raise DataError(self.path, f"no line: what stands out most is {snr:.1f} sigma; "
+                            f"allowed: {_LEAST_SNR:g} and more")
+        part = slice(at, at + n)
+        width = float(self.channels.width[part].sum())
+        middle = float((self.channels.center * weight)[part].sum() / weight[part].sum())
+        if len(base):
+            base[0] += ((sums[-1] - sums[at + n] + sums[at])
+                        / (weights[-1] - weights[at + n] + weights[at]))
+        return (peak * (1.2 if tapered else 1), middle, width * (0.9 if tapered else 1), base)
+
+    def model(self, parameters: F8, shape: Callable[[F8, Channels], F8], size: int, n: int) -> F8:
+        """Lines and baseline, (chan,)."""
+        found = parameters[size * n :] @ self.terms
+        for k in range(n):
+            found = found + shape(parameters[size * k : size * k + size], self.channels)
+        result: F8 = found
+        return result
+
+    def solve(self, starts: list[F8], shape: Callable[[F8, Channels], F8], size: int, n: int
+              ) -> F8:
+        """The best parameters from some starts."""
+        from scipy.optimize import least_squares
+
+        def residual(parameters: F8) -> F8:
+            bounded = _bounded(parameters, size, n)
+            found = (self.model(bounded, shape, size, n) - self.flux) / self.noise
+            return np.concatenate([found, known @ (bounded - middle)])
+
+        known, middle = _known(starts[0], size)
+        tries = []
+        for start in starts:
+            found = least_squares(residual, start, method="lm", max_nfev=60 * (len(start) + 1),
+                                  x_scale=self._scales(start, size, n))
+            if found.status > 0:
+                tries.append(found)
+        if not tries:
+            raise DataError(self.path, "the fit does not converge; try a window, or fewer lines")
+        best: F8 = min(tries, key=lambda each: float(each.cost)).x
+        return best
+
+    def _scales(self, start: F8, size: int, n: int) -> F8:
+        """By how much parameters move: peaks, widths of the line, ratios."""
+        scales = np.full(len(start), float(np.median(self.noise)))
+        for k in range(n):
+            peak, width = abs(start[size * k]) or 1.0, math.exp(start[size * k + 2])
+            scales[size * k : size * k + size] = [peak, width, 1, 1, peak, peak, peak][:size]
+        return scales
+
+    def covariance(self, parameters: F8, shape: Callable[[F8, Channels], F8], size: int, n: int
+                   ) -> F8:
+        """Covariance of the parameters; see the module's text."""
+        step = 1e-5 * self._scales(parameters, size, n)
+        jacobian = np.empty((len(self.flux), len(parameters)))
+        for k in range(len(parameters)):
+            move = np.zeros(len(parameters))
+            move[k] = step[k]
+            jacobian[:, k] = (self.model(parameters + move, shape, size, n)
+                              - self.model(parameters - move, shape, size, n)) / (2 * step[k])
+        scaled = jacobian / self.noise[:, np.newaxis]
+        known = _known(parameters, size)[0]
+        before = known.T @ known
+        unit = np.diag(1 / np.sqrt(np.diag(scaled.T @ scaled + before)))
+        inverse = unit @ np.linalg.pinv(unit @ (scaled.T @ scaled + before) @ unit, rcond=1e-12,
+                                        hermitian=True) @ unit
+        found: F8 = inverse @ (scaled.T @ self._correlated(scaled) + before) @ inverse
+        return found
+
+    def _correlated(self, columns: F8) -> F8:
+        """The channels' correlation times some columns, by channels' distance in the file."""
+        whole_band = np.zeros((len(self.used), columns.shape[1]))
+        whole_band[self.used] = columns
+        found = whole_band.copy()
+        for away, each in enumerate(self.correlation, 1):
+            if away < len(found):
+                found[away:] += each * whole_band[:-away]
+                found[:-away] += each * whole_band[away:]
+        kept: F8 = found[self.used]
+        return kept
+
+    def result(self, kind: str, found: F8, shape: Callable[[F8, Channels], F8],
+               numbers: Callable[[F8], F8], n: int) -> LineFit:
+        """The fit, its numbers and their errors."""
+        size = _SHAPE[kind]
+        found = _bounded(found, size, n)
+        covariance = self.covariance(found, shape, size, n)
+        model = self.model(found, shape, size, n)
+        unit = self.spectrum.flux.unit
+        lines = []
+        for k in range(n):
+            part = slice(size * k, size * k + size)
+            values, errors = _derived(found[part], covariance[part, part], numbers)
+            units = (unit, u.km / u.s, u.km / u.s, u.km / u.s, unit * u.km / u.s)
+            lines.append(Line(*(Measured(value << each, error << each) for value, error, each
+                                in zip(values, errors, units, strict=True))))
+        if not all(np.isfinite([each.error.value for each in line]).all() for line in lines):
+            raise DataError(self.path, "the fit has no errors: too little of the line is seen")
+        base = found[size * n :] @ self.terms
+        return LineFit(
+            kind, tuple(sorted(lines, key=lambda line: float(line.velocity.value.value))),
+            self._spread(model) << unit, self._spread(base) << unit, self.velocity,
+            self.convention, self.spectrum.frame, self.rest_hz,
+            float((((self.flux - model) / self.noise) ** 2).sum()), len(self.flux) - len(found),
+            self._sum(lines, base), found, covariance)
+
+    def _spread(self, values: F8) -> F8:
+        found = np.full(len(self.used), np.nan)
+        found[self.used] = values
+        return found
+
+    def _sum(self, lines: list[Line], base: F8) -> Measured:
+        """Sum of the channels about the lines."""
+        inside = np.zeros(len(self.flux), bool)
+        for line in lines:
+            reach = line.w20.value.value / 2 + line.w50.value.value / 2
+            inside |= np.abs(self.channels.center - line.velocity.value.value) <= reach
+        width = np.where(inside, self.channels.width, 0.0)
+        amounts = (width * self.noise)[:, np.newaxis]
+        variance = float((amounts * self._correlated(amounts)).sum())
+        unit = self.spectrum.flux.unit * u.km / u.s
+        return Measured(float((width * (self.flux - base)).sum()) << unit,
+                        math.sqrt(max(variance, 0.0)) << unit)
+
+
+def _bounded(parameters: F8, size: int, n: int) -> F8:
+    """Logarithms of widths within what an exponential bears."""
+    found = parameters.copy()
+    for k in range(n):
+        places = slice(size * k + 2, size * k + (3 if size == 3 else 4))
+        found[places] = np.clip(found[places], -12, 12)
+    return found
+
+
+def _known(parameters: F8, size: int) -> tuple[F8, F8]:
+    """What is known before, as rows of a linear system over its error, and where it holds."""
+    rows, middle = np.zeros((0, len(parameters))), np.zeros(len(parameters))
+    if size == _SHAPE["profile"]:
+        rows = np.zeros((4, len(parameters)))
+        rows[0, 2:4] = -1 / _EDGE_WIDTH, 1 / _EDGE_WIDTH
+        middle[3] = _EDGE
+        for k in range(3):
+            rows[k + 1, 4 + k] = 1 / (_TERM_WIDTH * (abs(parameters[0]) or 1.0))
+    return rows, middle
+
+
+def _derived(parameters: F8, covariance: F8, numbers: Callable[[F8], F8]) -> tuple[F8, F8]:
+    """Numbers of parameters and their errors, by differences over a small part of an error."""
+    sigma = np.sqrt(np.clip(np.diag(covariance), 0, None))
+    gradient = np.empty((len(numbers(parameters)), len(parameters)))
+    for k, each in enumerate(sigma):
+        move = np.zeros(len(parameters))
+        move[k] = max(0.02 * each, 1e-9 * abs(parameters[k]), 1e-12)
+        gradient[:, k] = (numbers(parameters + move) - numbers(parameters - move)) / (2 * move[k])
+    variance = np.einsum("ik,kl,il->i", gradient, covariance, gradient)
+    return numbers(parameters), np.sqrt(np.clip(variance, 0, None))
+
+
+def _edges(centers: F8) -> F8:
+    """Edges of channels half way between their centres."""
+    between = (centers[1:] + centers[:-1]) / 2
+    return np.concatenate([[2 * centers[0] - between[0]], between, [2 * centers[-1] - between[-1]]])
+
+
+def _added(parts: list[Measured]) -> Measured:
+    value = sum((each.value for each in parts[1:]), parts[0].value)
+    return Measured(value, np.sqrt(sum((each.error**2 for each in parts[1:]), parts[0].error**2)))
+
+
+def rounded(value: float, error: float) -> str:
+    """``1234.567 +- 0.012``: two digits of the error."""
+    if not (math.isfinite(error) and error > 0):
+        return f"{value:.6g}"
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{digits}f} ± {error:.{digits}f}"

@@ -1,0 +1,244 @@
+"""The spectrum of a place of a map: of a point source by the beam, or the sum in an aperture.
+
+The point source's is the amplitude of the beam b fitted to each channel,
+
+    F = sum(b W d) / sum(b^2 W),
+
+over the pixels within one full width of the place, W their weights; it is unbiased whatever noise
+neighbours share. The aperture's is ``sum(a d) omega_pixel / omega_beam``, with the part a of each
+pixel that lies inside. Noise: `fastsig.reductions.mapping.noise`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from astropy import constants
+from astropy import units as u
+from numpy.typing import NDArray
+
+from fastsig.errors import FormatError, UsageError
+from fastsig.io.fits.cube_header import Beam
+from fastsig.reductions.mapping.noise import clipped_scatter
+from fastsig.reductions.sources.sky_spectrum import SkySpectrum
+
+__all__ = ["PositionSpectrum", "aperture", "in_beam", "to_jansky"]
+
+F8 = NDArray[np.float64]
+
+_FINE = 10  # parts of a pixel, along each side, by which it is inside an aperture
+_LEAST = 24  # channels without which a spectrum's own scatter is not taken
+
+
+class PositionSpectrum(SkySpectrum):
+    """A spectrum with its noise, to fit lines to and to write; see `SkySpectrum` for its fields."""
+
+    def fit(self, lines: int | str = 1, **options: Any) -> Any:
+        """Fit a number of Gaussians, or "profile"; see `fastsig.reductions.sources.line_fit`."""
+        from fastsig.reductions.sources.line_fit import fit_gaussians, fit_profile
+
+        if isinstance(lines, str):
+            if lines != "profile":
+                raise UsageError(f"lines = {lines!r}; allowed: a number of Gaussians, or profile")
+            return fit_profile(self, **options)
+        return fit_gaussians(self, lines, **options)
+
+    def write(self, path: str | os.PathLike[str], *, fit: Any = None, overwrite: bool = False
+              ) -> None:
+        """Write as ECSV, with a fit where there is one.
+
+        Raises
+        ------
+        OutputError
+            Where the file exists or cannot be written.
+        """
+        from fastsig.reductions.sources.spectrum_file import write_spectrum
+
+        write_spectrum(self, path, fit=fit, overwrite=overwrite)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> PositionSpectrum:
+        """Read what `write` wrote."""
+        return cls.read_with_fit(path)[0]
+
+    @classmethod
+    def read_with_fit(cls, path: str | os.PathLike[str]) -> tuple[PositionSpectrum, dict[str, Any]]:
+        """Read what `write` wrote, and what the file tells of a fit.
+
+        The latter are ``velocity``, ``fit``, ``baseline`` and ``record``, as far as they are there.
+
+        Raises
+        ------
+        FormatError
+            Where the file is none that `write` wrote.
+        """
+        from fastsig.reductions.sources.spectrum_file import read_spectrum
+
+        values, fit = read_spectrum(path)
+        return cls(**values), fit
+
+
+def in_beam(values: F8, weight: F8, east: F8, north: F8, beam: Beam) -> tuple[F8, F8, F8]:
+    """Amplitude of a beam in each channel.
+
+    Parameters
+    ----------
+    values, weight : ndarray, shape (chan, y, x) and (chan or 1, y, x)
+        Values, NaN where there are none, and weights.
+    east, north : ndarray, shape (y, x)
+        Offsets from the place, deg.
+    beam : Beam
+
+    Returns
+    -------
+    flux : ndarray, shape (chan,)
+        NaN where no pixel counts.
+    amounts : ndarray, shape (y, x)
+        ``b W / sum(b^2 W)`` of the channels' mean weight.
+    relative : ndarray, shape (chan,)
+        ``sqrt(sum a_i^2 / W_i)`` of each channel: its noise but for what pixels share.
+    """
+    profile = beam.response(east, north)
+    profile = np.where(profile >= 1 / 16, profile, 0.0)  # one full width away
+    used = np.where(np.isfinite(values), weight, 0.0)
+    good = np.where(np.isfinite(values), values, 0.0)
+    below = (profile**2 * used).sum(axis=(1, 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        flux = np.where(below > 0, (profile * used * good).sum(axis=(1, 2)) / below, np.nan)
+        relative = np.where(below > 0, 1 / np.sqrt(below), np.nan)
+    mean = used.mean(axis=0)
+    total = float((profile**2 * mean).sum())
+    return flux, profile * mean / total if total > 0 else profile * 0, relative
+
+
+def aperture(values: F8, weight: F8, east: F8, north: F8, radius: float, per_beam: float
+             ) -> tuple[F8, F8, F8]:
+    """Sum within a circle, over the pixels of a beam.
+
+    Parameters
+    ----------
+    values, weight, east, north
+        As of `in_beam`.
+    radius : float
+        Deg.
+    per_beam : float
+        Solid angle of a pixel over that of the beam.
+
+    Returns
+    -------
+    flux, amounts, relative
+        As of `in_beam`; NaN in channels of which a pixel inside is missing.
+    """
+    inside = _inside(east, north, radius)
+    amounts = inside * per_beam
+    there = np.isfinite(values) & (weight > 0)
+    whole = (there | (inside == 0)).all(axis=(1, 2))
+    sums = (amounts * np.where(there, values, 0.0)).sum(axis=(1, 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = np.where((weight > 0) & (inside > 0), amounts**2 / weight, 0.0).sum(axis=(1, 2))
+    return (np.where(whole, sums, np.nan), amounts,
+            np.where(whole, np.sqrt(np.broadcast_to(variance, whole.shape)), np.nan))
+
+
+def _inside(east: F8, north: F8, radius: float) -> F8:
+    """Part of each pixel that lies within a circle, (y, x)."""
+    parts = (np.arange(_FINE) + 0.5) / _FINE - 0.5
+    found = np.zeros(east.shape)
+    steps = [np.gradient(each, axis=axis) if each.shape[axis] > 1 else np.zeros(each.shape)
+             for each in (east, north) for axis in (0, 1)]
+    for dy in parts:
+        for dx in parts:
+            found += np.hypot(east + dy * steps[0] + dx * steps[1],
+                              north + dy * steps[2] + dx * steps[3]) <= radius
+    return found / _FINE**2
+
+
+def to_jansky(unit: str, frequency_hz: F8, beam: Beam | None, kelvin: Any, path: str, *,
+              widened: float = 1.0) -> tuple[F8, str]:
+    """What a cube's values are multiplied by to be Jy in a beam, by channel; and the unit then.
+
+    Parameters
+    ----------
+    kelvin : None, "brightness" or Quantity
+        What a kelvin is: None leaves K; "brightness" is ``S = 2 k nu^2 / c^2 omega T`` in the
+        beam; or a gain of the telescope in K/Jy.
+    widened : float
+        Solid angle of the map's beam over that of the telescope, by which gridding lowers the peak
+        of a point source in K.
+
+    Raises
+    ------
+    FormatError
+        Where the unit is none of a map.
+    UsageError
+        Where `kelvin` is neither, or a beam is needed and not known.
+    """
+    one = np.ones(len(frequency_hz))
+    try:
+        told = u.Unit(unit) if unit else None
+        if told is None:
+            raise ValueError
+        if told.is_equivalent(u.Jy / u.beam) or told.is_equivalent(u.Jy):
+            scale = told.to(u.Jy / u.beam) if told.is_equivalent(u.Jy / u.beam) else told.to(u.Jy)
+            return one * scale, "Jy"
+        if told.is_equivalent(u.Jy / u.sr):
+            return one * told.to(u.Jy / u.sr) * _needed(beam, path).solid_angle, "Jy"
+        scale = told.to(u.K)
+    except (ValueError, u.UnitConversionError) as error:
+        raise FormatError(path, f"BUNIT = {unit!r}; allowed: Jy/beam, Jy/sr, K and their multiples"
+                          ) from error
+    if kelvin is None:
+        return one * scale, "K"
+    if isinstance(kelvin, str) and kelvin == "brightness":
+        ratio = 2 * constants.k_B * (frequency_hz * u.Hz) ** 2 / constants.c**2 * u.K
+        jansky = (ratio * _needed(beam, path).solid_angle).to_value(u.Jy)
+        return np.asarray(scale * jansky), "Jy"
+    from fastsig.axes.units import quantity
+
+    gain = float(quantity(kelvin, "K/Jy", "kelvin").value)
+    if not (math.isfinite(gain) and gain > 0):
+        raise UsageError(f"kelvin = {kelvin!r}; allowed: brightness, or a gain such as 16K/Jy")
+    return one * scale * widened / gain, "Jy"
+
+
+def _needed(beam: Beam | None, path: str) -> Beam:
+    if beam is None:
+        raise UsageError(f"{path}: has no beam (BMAJ); give beam = its full width, such as "
+                         "2.9arcmin")
+    return beam
+
+
+def with_scatter(spectrum: PositionSpectrum, kind: str) -> PositionSpectrum:
+    """A spectrum whose noise is scaled to its own scatter (`kind` "measured"), or not ("weights").
+
+    Raises
+    ------
+    UsageError
+        Where `kind` is neither.
+    """
+    if kind not in ("measured", "weights"):
+        raise UsageError(f"noise = {kind!r}; allowed: measured, weights")
+    scatter, n = clipped_scatter(_bends(spectrum))
+    known = n >= _LEAST and scatter > 0
+    if kind == "weights" or not known:
+        return replace(spectrum, scatter=scatter if known else 1.0)
+    return replace(spectrum, scatter=scatter, noise=spectrum.expected * scatter)
+
+
+def _bends(spectrum: PositionSpectrum) -> F8:
+    """``F_k - (F_k-1 + F_k+1) / 2`` over the noise that is expected of it.
+
+    Next to nothing is left of a line that is wider than some channels.
+    """
+    flux, noise = spectrum.flux.value, spectrum.expected.value
+    near, far = (*spectrum.correlation, 0.0, 0.0)[:2]
+    left, middle, right = (noise[at : len(noise) - 2 + at] for at in range(3))
+    variance = (middle**2 + (left**2 + right**2) / 4 - near * middle * (left + right)
+                + far * left * right / 2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: F8 = (flux[1:-1] - (flux[:-2] + flux[2:]) / 2) / np.sqrt(variance)
+    return found

@@ -1,0 +1,102 @@
+"""Spectra of places as ECSV: astropy's tables as text, which other programs read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import QTable
+
+from fastsig._version import __version__
+from fastsig.errors import FormatError
+from fastsig.io.ecsv.tables import read_table, table_bytes
+from fastsig.io.files.safe import write_bytes
+from fastsig.reductions.sources.line_fit import LineFit
+from fastsig.reductions.sources.sky_spectrum import SkySpectrum
+
+__all__ = ["KIND", "read_spectrum", "write_spectrum"]
+
+#: What the meta calls such a table.
+KIND = "spectrum of a place"
+
+
+def write_spectrum(spectrum: SkySpectrum, path: str | os.PathLike[str], *,
+                   fit: LineFit | None = None, overwrite: bool = False) -> None:
+    """Write a spectrum, and its fit where there is one, as ECSV.
+
+    Raises
+    ------
+    OutputError
+        Where the file exists or cannot be written.
+    """
+    table = QTable({name: getattr(spectrum, name)
+                    for name in ("frequency", "flux", "noise", "expected")})
+    meta: dict[str, Any] = {
+        "kind": KIND, "fastsig": __version__,
+        "ra_deg": float(spectrum.at.icrs.ra.deg), "dec_deg": float(spectrum.at.icrs.dec.deg),
+        "method": spectrum.method, "radius_deg": spectrum.radius_deg,
+        "rest_frequency_hz": spectrum.rest_hz, "frame": spectrum.frame,
+        "scatter": float(spectrum.scatter), "correlation": [float(x) for x in spectrum.correlation],
+        "cube": os.path.basename(spectrum.path), "facts": dict(spectrum.facts)}
+    if fit is not None:
+        table["velocity"], table["fit"], table["baseline"] = fit.velocity, fit.model, fit.baseline
+        meta["fit"] = fit.record()
+    elif spectrum.rest_hz:
+        table["velocity"] = spectrum.velocity()
+        meta["convention"] = "radio"
+    table.meta.update(meta)
+    write_bytes(table_bytes(table), path, overwrite=overwrite)
+
+
+def read_spectrum(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of a spectrum, and what its file tells of a fit.
+
+    The latter are ``velocity``, ``fit``, ``baseline`` and ``record``, as far as they are there.
+
+    Raises
+    ------
+    FormatError
+        Where the file is none that `write_spectrum` wrote.
+    DataError
+        Where it is truncated.
+    """
+    table = read_table(path, kind=KIND)
+    try:
+        return _spectrum(table, table.meta, os.fspath(path)), _fit(table, table.meta)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FormatError(path, f"its columns or meta make no sense: {error}") from error
+
+
+def _spectrum(table: QTable, meta: Mapping[str, Any], path: str) -> dict[str, Any]:
+    columns = {name: _filled(table[name]) for name in ("frequency", "flux", "noise", "expected")}
+    columns["frequency"] = columns["frequency"].to(u.Hz)
+    radius, rest = meta["radius_deg"], meta["rest_frequency_hz"]
+    if {len(column) for column in columns.values()} != {len(table)} or not len(table):
+        raise ValueError("columns of different lengths")
+    return dict(
+        **columns, scatter=float(meta["scatter"]),
+        at=SkyCoord(float(meta["ra_deg"]) * u.deg, float(meta["dec_deg"]) * u.deg),
+        method=str(meta["method"]), radius_deg=None if radius is None else float(radius),
+        rest_hz=None if rest is None else float(rest), frame=str(meta["frame"]),
+        correlation=tuple(float(number) for number in meta["correlation"]),
+        facts=dict(meta["facts"]), path=path)
+
+
+def _filled(column: Any) -> u.Quantity:
+    """A column as Quantity; what is masked is NaN."""
+    if hasattr(column, "unmasked"):
+        mask, column = np.asarray(column.mask), column.unmasked.copy()
+        column[mask] = np.nan
+    return u.Quantity(column)
+
+
+def _fit(table: QTable, meta: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {name: _filled(table[name])
+                             for name in ("velocity", "fit", "baseline") if name in table.colnames}
+    if "fit" in found:
+        found["record"] = dict(meta["fit"])
+    return found

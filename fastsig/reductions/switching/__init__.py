@@ -1,0 +1,1 @@
+"""Switched observations: position, frequency, nodding, on and off."""

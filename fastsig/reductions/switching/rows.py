@@ -1,0 +1,260 @@
+"""Scans of an SDFITS file: their rows by switching state, their partners, their powers."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.calibration import switching
+from fastsig.errors import DataError, FastsigWarning, FormatError, UsageError
+from fastsig.io.sdfits import reader as sdfits
+
+__all__ = ["Power", "Scans", "Selection"]
+
+_PICKS = {"scan": "SCAN", "ifnum": "IFNUM", "plnum": "PLNUM", "fdnum": "FDNUM"}
+
+
+class Selection(NamedTuple):
+    """Which rows of a file, and how to calibrate them.
+
+    Parameters
+    ----------
+    scan, ifnum, plnum, fdnum : int
+        As the columns of these names have them.
+    integrations : sequence of int, optional
+        Of the scan, from 0; all by default.
+    tsys : float, optional
+        System temperature in place of what the noise diode gives, K.
+    tcal : float, optional
+        The diode's temperature in place of TCAL, K.
+    smooth_ref : int
+        Channels that references are smoothed over.
+    n_eff : float
+        Independent samples of a channel over bandwidth times time.
+    """
+
+    scan: int
+    ifnum: int = 0
+    plnum: int = 0
+    fdnum: int = 0
+    integrations: Sequence[int] | None = None
+    tsys: float | None = None
+    tcal: float | None = None
+    smooth_ref: int = 1
+    n_eff: float = 1.0
+
+
+class Power(NamedTuple):
+    """The power of an integration in one switching state.
+
+    Parameters
+    ----------
+    values : ndarray, shape (chan,), float64
+        Mean of the noise diode's states, or the spectrum of its only one.
+    tsys : float
+        K; NaN where neither the diode nor the user tells.
+    tcal : float
+        The diode's temperature where both its states are in it, else 0, K.
+    exposure : float
+        Of all states, s.
+    row : int
+        A row of it.
+    """
+
+    values: NDArray[np.float64]
+    tsys: float
+    tcal: float
+    exposure: float
+    row: int
+
+
+class Scans:
+    """The rows of an SDFITS file, by scan and state.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.table = sdfits.table(path)
+        self.path = self.table.path
+        self._columns = {name: self.table.values(name)
+                         for name in (*_PICKS.values(), "CAL", "SIG")}
+        for name, values in self._columns.items():
+            if all(each is None for each in values):
+                raise FormatError(self.path, f"has no column {name}; allowed: SDFITS as GBT writes "
+                                  "it")
+
+    def rows(self, scan: int, picks: Selection, sig: str | None = None) -> list[int]:
+        """Rows of a scan in the file's order; `UsageError` where there are none."""
+        rows = list(range(len(self.table)))
+        for key, name in _PICKS.items():
+            asked = scan if key == "scan" else getattr(picks, key)
+            values = self._columns[name]
+            left = [row for row in rows if values[row] == asked]
+            if not left:
+                there = _listed(values[row] for row in rows)
+                of = "" if key == "scan" else f" of scan {scan}"
+                raise UsageError(f"{self.path}: no row{of} has {key} = {asked}; allowed: {there}")
+            rows = left
+        return rows if sig is None else [row for row in rows if self._columns["SIG"][row] == sig]
+
+    def all_of(self, name: str, scan: int, **picks: int) -> list[Any]:
+        """Values of a column in the rows of a scan, each once, in the order of the file."""
+        rows = (row for row in range(len(self.table)) if self._columns["SCAN"][row] == scan
+                and all(self._columns[_PICKS[key]][row] == value for key, value in picks.items()))
+        return list(dict.fromkeys(self._columns[name][row] for row in rows))
+
+    def procedure(self, row: int) -> tuple[str, str, int, int]:
+        """Procedure, switching state (`PSWITCHON` ...), number in it and their count."""
+        mode = str(self.table.value(row, "OBSMODE") or "").strip()
+        name, _, state = mode.partition(":")
+        number, size = (self._count(row, key) for key in ("PROCSEQN", "PROCSIZE"))
+        return name, state.partition(":")[0], number, size
+
+    def _count(self, row: int, name: str) -> int:
+        """A whole number; 0 where there is none."""
+        try:
+            return int(self.table.value(row, name))
+        except (TypeError, ValueError, OverflowError):
+            return 0
+
+    def partner(self, scan: int, row: int, names: Sequence[str]) -> int:
+        """The other scan of a pair, of which `row` is in `scan`.
+
+        Raises
+        ------
+        FormatError
+            Where the scan is of another procedure, or its partner is not in the file.
+        """
+        name, _, number, size = self.procedure(row)
+        if name not in names or size != 2 or number not in (1, 2):
+            raise FormatError(self.path, f"scan {scan} is {number} of {size} of {name!r} (OBSMODE, "
+                              f"PROCSEQN, PROCSIZE); allowed: of 2 of {' or '.join(names)}")
+        other = scan + (1 if number == 1 else -1)
+        if other not in self._columns["SCAN"]:
+            raise FormatError(self.path, f"scan {scan} is {number} of 2 of {name}; its partner, "
+                              f"scan {other}, is missing; the file has scans "
+                              f"{_listed(self._columns['SCAN'])}")
+        found = self.procedure(self._columns["SCAN"].index(other))
+        if (found[0], found[2]) != (name, 3 - number):
+            raise FormatError(self.path, f"scan {other} is {found[2]} of {found[0]!r}; allowed as "
+                              f"partner of scan {scan}: {3 - number} of {name}")
+        return other
+
+    def powers(self, scan: int, picks: Selection, sig: str = "T", *, diode: bool = True
+               ) -> list[Power]:
+        """Powers of the integrations of a scan, in order of time.
+
+        Raises
+        ------
+        FormatError
+            Where the diode's state is missing that Tsys takes, or TCAL is no temperature.
+        DataError
+            Where a spectrum holds no number, or the diode is not seen in it.
+        """
+        rows = self.rows(scan, picks, sig)
+        if not rows:
+            raise FormatError(self.path, f"scan {scan} has no rows of SIG = {sig!r}; it has "
+                              f"{_listed(self._columns['SIG'][r] for r in self.rows(scan, picks))}")
+        pairs = self._pairs(scan, rows, needed=diode and picks.tsys is None)
+        chosen = range(len(pairs)) if picks.integrations is None else picks.integrations
+        for number in chosen:
+            if not 0 <= number < len(pairs):
+                raise UsageError(f"{self.path}: scan {scan} has no integration {number}; allowed: "
+                                 f"0 to {len(pairs) - 1}")
+        return [self._power(*pairs[number], picks) for number in chosen]
+
+    def _pairs(self, scan: int, rows: Sequence[int], needed: bool
+               ) -> list[tuple[int, int | None]]:
+        """Rows with the diode off and on of each integration; None where there is no diode."""
+        states: dict[str, dict[tuple[int, Fraction], int]] = {"T": {}, "F": {}}
+        for row in rows:
+            cal, start = str(self._columns["CAL"][row]), self.table.start(row)
+            if cal not in states:
+                raise FormatError(self.path, f"scan {scan}: CAL = {cal!r}; allowed: T, F")
+            if start in states[cal]:
+                raise FormatError(self.path, "table {}, row {}: a second one of CAL = {!r} and its "
+                                  "DATE-OBS".format(*self.table.place(row), cal))
+            states[cal][start] = row
+        on, off = states["T"], states["F"]
+        both = sorted(set(on) & set(off))
+        if both and len(both) < max(len(on), len(off)):
+            warnings.warn(f"{self.path}: scan {scan}: {max(len(on), len(off)) - len(both)} "
+                          "integrations lack a state of the noise diode and are left out",
+                          FastsigWarning, stacklevel=5)
+        if both:
+            return [(off[start], on[start]) for start in both]
+        if needed or not off:
+            has = " and ".join(f"CAL = {key}" for key, each in states.items() if each)
+            raise FormatError(self.path, f"scan {scan} has {has} alone; Tsys takes the noise diode "
+                              "on and off (CAL = T and F), or give it: --tsys 20")
+        return [(off[start], None) for start in sorted(off)]
+
+    def _power(self, off: int, on: int | None, picks: Selection) -> Power:
+        low = self._spectrum(off)
+        exposure, told = self._exposure(off), np.nan if picks.tsys is None else picks.tsys
+        if on is None:
+            return Power(low, told, 0.0, exposure, off)
+        high, tcal = self._spectrum(on), picks.tcal
+        if tcal is None:
+            tcal = self._positive(off, "TCAL")
+        found = self._tsys(off, on, low, high, tcal) if picks.tsys is None else told
+        return Power(switching.total_power(high, low), found, tcal,
+                     exposure + self._exposure(on), off)
+
+    def _tsys(self, off: int, on: int, low: NDArray[np.float64], high: NDArray[np.float64],
+              tcal: float) -> float:
+        found = float(switching.tsys(high, low, tcal))
+        if not 0 < found < np.inf:
+            raise DataError(self.path, f"{self.where(off)} and row {self.table.place(on)[1]}: the "
+                            "power with the noise diode on is not above that with it off (Tsys "
+                            f"{found:.4g} K); are CAL's states right?")
+        return found
+
+    def _spectrum(self, row: int) -> NDArray[np.float64]:
+        values = np.asarray(self.table.spectra(row), np.float64)
+        values = np.where(np.isfinite(values), values, np.nan)
+        if np.isnan(values).all():
+            raise DataError(self.path, f"{self.where(row)}: the spectrum holds no number, all NaN; "
+                            "leave its integration out by --integrations")
+        return values
+
+    def _exposure(self, row: int) -> float:
+        return self._positive(row, "EXPOSURE")
+
+    def _positive(self, row: int, name: str) -> float:
+        value = float(self.table.number(row, name))
+        if not value > 0:
+            raise FormatError(self.path, f"{self.where(row)}: {name} = {value:g}; allowed: above 0")
+        return value
+
+    def width(self, row: int) -> float:
+        """Noise bandwidth of a channel, Hz: the channels' spacing.
+
+        FREQRES is the width at half maximum. Of a correlator without taper it is 1.21 times the
+        noise bandwidth, which recorded spectra show.
+        """
+        return float(abs(self.table.line(row)[1]))
+
+    def where(self, row: int) -> str:
+        """A row as an error names it."""
+        return "table {}, row {}".format(*self.table.place(row))
+
+    def close(self) -> None:
+        """Close the file."""
+        self.table.close()
+
+
+def _listed(values: Iterable[Any]) -> str:
+    """Each value once, as ``152, 153``."""
+    some = [str(each) for each in dict.fromkeys(values)]
+    return ", ".join(some if len(some) <= 20 else [*some[:19], f"... ({len(some)})"])

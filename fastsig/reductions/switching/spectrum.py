@@ -1,0 +1,202 @@
+"""What a reduction gives: calibrated spectra with their noise, expected and measured."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig._version import __version__
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.calibration import switching
+from fastsig.io.fbh5.writer import FBH5Writer
+from fastsig.io.files.provenance import file_record
+from fastsig.io.files.safe import check_output
+from fastsig.stream import SpectrumStream, Sums
+from fastsig.stream.header import Header
+from fastsig.work.signals import held
+
+__all__ = ["Spectrum", "average", "record", "write"]
+
+#: Cards of a raw row that say nothing of a product.
+_RAW = ("CAL", "SIG", "TSYS", "EXPOSURE", "DURATION", "SAMPLER", "PLNUM", "FDNUM")
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Calibrated spectra, a row an integration, or their average.
+
+    Parameters
+    ----------
+    values : ndarray, shape (row, product, chan), float64
+        In `unit`, ascending in sky frequency; NaN where the weight is 0.
+    weight : ndarray, shape (row, product, chan), float32
+        Share of what could have been valid.
+    header : Header
+        Of the rows; `channels` is known.
+    tsys : ndarray, shape (row, product), float64
+        System temperature, K; NaN where it is not known.
+    exposure : ndarray, shape (row,), float64
+        Effective exposure, which gives the radiometer equation, s.
+    expected : ndarray, shape (row, product), float64
+        Noise of a channel by the radiometer equation, in `unit`.
+    width_hz : float
+        Noise bandwidth of a channel, Hz.
+    starts : sequence of str
+        UTC of the rows' starts, ISO.
+    path, files : str and sequence of str
+        Where the spectra come from.
+    stages : sequence of mapping
+        How they were made, for the provenance.
+    unit : {"K", "counts"}
+    overrides : mapping
+        What the user gave in place of the file's header.
+    """
+
+    values: NDArray[np.float64]
+    weight: NDArray[np.float32]
+    header: Header
+    tsys: NDArray[np.float64]
+    exposure: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    width_hz: float
+    starts: Sequence[str]
+    path: str
+    files: Sequence[str]
+    stages: Sequence[Mapping[str, Any]]
+    unit: str = "K"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def channels(self) -> ChannelAxis:
+        """Channel centres."""
+        return self.header.require_channels(self.path)
+
+    @property
+    def measured(self) -> NDArray[np.float64]:
+        """Scatter of the channels of each row and product, in `unit`."""
+        return switching.scatter(self.values)
+
+    @property
+    def ratio(self) -> NDArray[np.float64]:
+        """Measured over expected noise of each row and product."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found: NDArray[np.float64] = self.measured / self.expected
+        return found
+
+    def stream(self) -> SpectrumStream:
+        """The rows as a stream, for stages, writers and pictures."""
+        return _Rows(self)
+
+
+class _Rows(SpectrumStream):
+    """A product in memory."""
+
+    def __init__(self, spectrum: Spectrum) -> None:
+        header = spectrum.header.replace(n_bits=32, n_sum=1)
+        super().__init__(header, spectrum.values.shape, np.float32, spectrum.path)
+        alike = bool((spectrum.weight == spectrum.weight[..., :1]).all())
+        self._weight = spectrum.weight[..., :1] if alike else spectrum.weight
+        self._values, self._files = np.nan_to_num(spectrum.values), list(spectrum.files)
+        self.overrides = spectrum.overrides
+        names = header.polarization.names
+        self._columns = {"exposure": ("s", spectrum.exposure)}
+        for key, unit, values in (("tsys", "K", spectrum.tsys),
+                                  ("radiometer", header.unit or "", spectrum.expected)):
+            self._columns |= {f"{key}_{name}": (unit, values[:, k]) for k, name in enumerate(names)}
+
+    @property
+    def files(self) -> list[str]:
+        """Files that the product is made of."""
+        return self._files
+
+    @property
+    def weight_channels(self) -> int:
+        """1 where the weights of all channels are the same."""
+        return int(self._weight.shape[2])
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Exposure, and of each product Tsys and the expected noise."""
+        return {name: unit for name, (unit, _) in self._columns.items()}
+
+    def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
+        """Rows of the columns."""
+        self._check_range(start, n)
+        return {name: values[start : start + n] for name, (_, values) in self._columns.items()}
+
+    def read_sums(self, start: int, n: int) -> Sums:
+        """Rows in their additive form."""
+        self._check_range(start, n)
+        weight = self._weight[start : start + n].astype(np.float64)
+        return Sums(self._values[start : start + n] * weight, weight)
+
+
+def average(spectrum: Spectrum) -> Spectrum:
+    """One row: the mean with weights of exposure over Tsys^2, of exposure alone for counts."""
+    n = len(spectrum.values)
+    tsys = spectrum.tsys if spectrum.unit == "K" else np.ones_like(spectrum.tsys)
+    weight = switching.weights(spectrum.exposure[:, np.newaxis], spectrum.width_hz, tsys)
+    values, share = switching.average(spectrum.values, weight)
+    part = weight / weight.sum(axis=0)
+    told = "exposure / Tsys^2" if spectrum.unit == "K" else "exposure"
+    return replace(
+        spectrum, values=values[np.newaxis], weight=share[np.newaxis].astype(np.float32),
+        header=spectrum.header.replace(sample_rate=spectrum.header.sample_rate / n),
+        tsys=switching.average_tsys(spectrum.tsys, weight)[np.newaxis],
+        exposure=spectrum.exposure.sum(keepdims=True),
+        expected=np.sqrt(((part * spectrum.expected) ** 2).sum(axis=0))[np.newaxis],
+        starts=spectrum.starts[:1],
+        stages=[*spectrum.stages, {"stage": "average", "parameters": {"n": n, "weights": told}}])
+
+
+def record(spectrum: Spectrum) -> dict[str, Any]:
+    """What a product tells of its noise, JSON-ready; None where a number is not known."""
+    return {"tsys_k": _plain(spectrum.tsys),
+            "effective_exposure_s": _plain(spectrum.exposure),
+            "noise_bandwidth_hz": spectrum.width_hz,
+            "radiometer": _plain(spectrum.expected),
+            "noise_over_radiometer": _plain(spectrum.ratio), "row_starts": list(spectrum.starts)}
+
+
+def _plain(values: NDArray[np.float64]) -> list[Any]:
+    if values.ndim > 1:
+        return [_plain(each) for each in values]
+    return [float(each) if np.isfinite(each) else None for each in values]
+
+
+def write(spectrum: Spectrum, path: str | os.PathLike[str], *, overwrite: bool = False,
+          hash_inputs: bool = False) -> None:
+    """Write a product as FBH5.
+
+    Raises
+    ------
+    OutputError
+        Where the file exists, is an input, or cannot be written.
+    """
+    check_output(path, overwrite=overwrite, inputs=spectrum.files)
+    extra = {key: value for key, value in spectrum.header.extra.items() if key not in _RAW}
+    stream = spectrum.stream()
+    header = stream.header.replace(extra=extra | record(spectrum))
+    with held(), FBH5Writer(
+            path, header, stream.shape, weight_channels=stream.weight_channels,
+            provenance=_provenance(spectrum, hash_inputs), overwrite=overwrite) as writer:
+        block = stream.read_block(0, stream.shape[0])
+        writer.append(block.data, block.valid)
+        writer.add_columns(stream)
+
+
+def _provenance(spectrum: Spectrum, hash_inputs: bool) -> dict[str, Any]:
+    return {
+        "fastsig": __version__, "numpy": np.__version__,
+        "inputs": [{"name": os.path.basename(spectrum.path),
+                    "files": [file_record(each, whole=hash_inputs) for each in spectrum.files],
+                    "overrides": dict(spectrum.overrides)}],
+        "stages": list(spectrum.stages),
+        "conventions": {"unit": spectrum.unit, "radiometer": "Tsys / sqrt(df t n_eff)",
+                        "time": "of a row: its start; of a mean: that of the first"},
+    }

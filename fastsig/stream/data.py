@@ -1,0 +1,201 @@
+"""What `read` returns: arrays with their axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import astropy.units as u
+import numpy as np
+from astropy.time import Time
+from numpy.typing import NDArray
+
+from fastsig.axes.time import iso, sample_times
+from fastsig.axes.velocity import convention_of, line, velocity
+from fastsig.errors import UsageError
+from fastsig.stream import Block, SpectrumStream, Stream
+from fastsig.stream.header import Header
+
+if TYPE_CHECKING:
+    import specutils
+    import xarray
+
+__all__ = ["Data"]
+
+_LEAST = 8  # differences that a scatter is taken from
+
+
+@dataclass(frozen=True)
+class Data:
+    """A piece of a stream in memory.
+
+    Parameters
+    ----------
+    values : ndarray, shape (time, pol[, chan])
+        Voltages, frames or mean spectra (NaN where the weight is 0).
+    valid : tuple of Spans or ndarray
+        Valid sample spans of voltages, energies of frames, weights of spectra.
+    header : Header
+        Its `start_time` is that of the first row here.
+    kind : {"voltage", "frames", "spectra"}
+        What the values are.
+    columns : dict of str to ndarray, shape (time,), float64
+        What is known of each spectrum beside its values, such as ``ra_deg``.
+    """
+
+    values: NDArray[Any]
+    valid: Any
+    header: Header
+    kind: str
+    columns: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, stream: Stream, block: Block) -> Data:
+        """The data of a block of a stream."""
+        header = stream.header.replace(start_time=stream.time_of(block.start))
+        columns = stream.read_columns(block.start, block.n) if isinstance(
+            stream, SpectrumStream) else {}
+        return cls(block.data, block.valid, header, stream.kind, columns)
+
+    @property
+    def weight(self) -> NDArray[np.float32]:
+        """Weights of spectra, 0 to 1."""
+        if self.kind != "spectra":
+            raise AttributeError(f"{self.kind} have valid spans or energies, not weights")
+        weights: NDArray[np.float32] = self.valid
+        return weights
+
+    @property
+    def time(self) -> Time:
+        """UTC of every row's start, shape (time,)."""
+        numbers = range(len(self.values))
+        return sample_times(self.header.start_time, numbers, self.header.sample_rate)
+
+    @property
+    def frequency(self) -> u.Quantity | None:
+        """Channel centres, MHz, shape (chan,)."""
+        return None if self.header.channels is None else self.header.channels.centers
+
+    def _civil_times(self) -> NDArray[np.datetime64]:
+        """Start on the UTC clock and elapsed time from there, as in the product's time axis.
+
+        datetime64 knows no leap seconds: one that passes within the data is not counted.
+        """
+        text = iso(self.header.start_time)
+        minute = np.datetime64(text[:16], "ns")
+        seconds = Fraction(text[17:])  # up to 60.999999999
+        steps = [(seconds + n / self.header.sample_rate) * 10**9 for n in range(len(self.values))]
+        elapsed = np.array([round(step) for step in steps], "timedelta64[ns]")
+        times: NDArray[np.datetime64] = minute + elapsed
+        return times
+
+    def velocity(self, rest: Any = None, convention: str = "radio") -> u.Quantity:
+        """Velocities of the channels, km/s, shape (chan,), in the frame of the frequencies.
+
+        Parameters
+        ----------
+        rest : str or Quantity, optional
+            As `fastsig.axes.velocity.line` takes it; by default the header's rest frequency.
+        convention : {"radio", "optical", "relativistic"}
+
+        Raises
+        ------
+        UsageError
+            Where frequencies or the rest frequency are not known.
+        """
+        if self.frequency is None:
+            raise UsageError("velocities need the frequency of channels")
+        return velocity(self.frequency, self._rest(rest), convention)
+
+    def _rest(self, rest: Any) -> u.Quantity:
+        if rest is None and self.header.rest_hz is not None:
+            return (self.header.rest_hz / 1e6) << u.MHz
+        if rest is None:
+            raise UsageError("the header tells no rest frequency; give rest = 'HI', or a frequency")
+        return line(rest).rest
+
+    def to_specutils(self, rest: Any = None, convention: str = "radio", *, sigma: Any = None
+                     ) -> specutils.Spectrum:
+        """A specutils Spectrum of all rows and products (needs specutils).
+
+        Its uncertainty is the inverse variance ``weight / sigma^2``, of each channel by itself; its
+        mask is true where the weight is 0; ``meta["header"]`` has the header.
+
+        Parameters
+        ----------
+        rest, convention
+            As of `velocity`; without any rest frequency the axis has none.
+        sigma : Quantity, optional
+            Noise of a channel of weight 1; by default, for each spectrum, from the scatter between
+            neighbouring channels (1.48 times the median of differences), which lines that fill the
+            band would raise.
+
+        Raises
+        ------
+        TypeError
+            Where these are no spectra with known frequencies.
+        """
+        from astropy.nddata import InverseVariance
+        from specutils import Spectrum
+
+        if self.kind != "spectra" or self.frequency is None:
+            raise TypeError(f"only spectra of known frequencies become a Spectrum, not {self.kind}")
+        unit = u.Unit(self.header.unit or "")
+        weight = np.broadcast_to(self.valid, self.values.shape)
+        noise = scatter(self.values, weight) if sigma is None else (
+            u.Quantity(sigma, unit).value)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inverse = np.where(weight > 0, weight / np.asarray(noise, np.float64) ** 2, 0)
+        known = rest is not None or self.header.rest_hz is not None
+        told = {"rest_value": self._rest(rest), "velocity_convention":
+                convention_of(convention)} if known else {}
+        return Spectrum(flux=np.asarray(self.values) << unit, spectral_axis=self.frequency,
+                        uncertainty=InverseVariance(inverse, unit=unit**-2), mask=weight == 0,
+                        meta={"header": self.header, "frame": self.header.specsys}, **told)
+
+    def to_xarray(self, rest: Any = None, convention: str = "radio") -> xarray.Dataset:
+        """An xarray Dataset with the names of the file's own axes (needs xarray).
+
+        Where a rest frequency is known, by the header or `rest`, it has the coordinate
+        ``velocity`` (km/s) beside ``frequency``, in `convention`; attributes tell frame and rest.
+        """
+        import xarray
+
+        if self.kind != "spectra" or self.frequency is None:
+            raise TypeError(f"only spectra become a Dataset, not {self.kind}")
+        dims = ("time", "feed_id", "frequency")
+        frame = {} if self.header.specsys is None else {"specsys": self.header.specsys}
+        speeds = {}
+        if rest is not None or self.header.rest_hz is not None:
+            about = {"units": "km/s", "convention": convention, **frame,
+                     "rest_frequency_mhz": float(self._rest(rest).value)}
+            speeds["velocity"] = (
+                "frequency", self.velocity(rest, convention).to_value(u.km / u.s), about)
+        weights = np.broadcast_to(self.valid, self.values.shape)
+        return xarray.Dataset(
+            {"data": (dims, self.values), "weights": (dims, weights)},
+            coords={
+                "time": self._civil_times(),
+                "feed_id": list(self.header.polarization.names),
+                "frequency": ("frequency", self.frequency.value, {"units": "MHz", **frame}),
+                **speeds,
+                **{name: ("time", values) for name, values in self.columns.items()},
+            },
+        )
+
+
+def scatter(values: NDArray[Any], weight: NDArray[Any]) -> NDArray[np.float64]:
+    """Noise of a channel of weight 1 in each spectrum, (time, product, 1); NaN where too few count.
+
+    ``1.4826 median |x[k + 1] - x[k]| / sqrt(1 / w[k] + 1 / w[k + 1])``
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = np.sqrt(1 / weight[..., 1:] + 1 / weight[..., :-1])
+        steps = np.abs(np.diff(values.astype(np.float64), axis=-1)) / spread
+    found = np.full((*values.shape[:-1], 1), np.nan)
+    for place in np.ndindex(values.shape[:-1]):
+        some = steps[place][np.isfinite(steps[place])]
+        if some.size >= _LEAST:
+            found[place] = 1.4826 * np.median(some)
+    return found

@@ -1,0 +1,206 @@
+"""The typed header that every stream carries, and the overrides every reader takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from astropy.time import Time
+
+from fastsig.axes.constants import DISPERSION_CONSTANT
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.frequency import ChannelAxis, Sideband
+from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import parse_rate, parse_time
+from fastsig.axes.units import exact
+from fastsig.errors import FormatError, UsageError
+
+__all__ = ["OVERRIDES", "FilterBank", "Header", "split_overrides"]
+
+
+class FilterBank(NamedTuple):
+    """The polyphase bank that made the channels of spectra: what their noise follows from.
+
+    Parameters
+    ----------
+    n_tap : int
+    window : str
+    oversample : Fraction
+        Transform over hop.
+    """
+
+    n_tap: int
+    window: str
+    oversample: Fraction
+
+
+@dataclass(frozen=True)
+class Header:
+    """Fields common to all streams; `None` where a file does not tell.
+
+    Parameters
+    ----------
+    start_time : Time
+        UTC of sample 0 (of a spectrum: the start of the hop at the middle of its window).
+    sample_rate : Fraction
+        Rows of the stream a second, Hz.
+    channels : ChannelAxis or None
+        Channel centres; one channel as wide as the band for an unchannelised stream.
+    sideband : {"upper", "lower"}
+        Whether recorded frequency grows with sky frequency. Spectra are always "upper".
+    polarization : PolBasis
+        Meaning of the polarisation axis.
+    n_bits : int
+        Bits a recorded real number takes.
+    is_complex : bool
+        Whether samples are complex.
+    n_sum : int
+        Most samples that a value of a spectra stream can be the mean of.
+    unit : str or None
+        Of the values: "K", "Jy"; None for those of the recorder.
+    specsys : str or None
+        Frame of velocity that `channels` are in: one of
+        `fastsig.telescopes.velocity_frames.FRAMES`, or what a file calls another.
+    rest_hz : float or None
+        Rest frequency of the line that the spectra are about, Hz.
+    bank : FilterBank or None
+        What made the channels, where the project did.
+    n_eff : float or None
+        Independent samples of a value over channel width times integration, where that is not the
+        bank's (`fastsig.calibration.radiometer.n_eff`).
+    dm : float or None
+        Dispersion that was taken out, pc cm^-3.
+    dispersion_constant : Fraction
+        That it was taken out by, MHz^2 pc^-1 cm^3 s.
+    dm_reference_hz : Fraction or None
+        Sky frequency that times then belong to; infinite where None.
+    extra : Mapping
+        Cards of the file that have no field here, verbatim.
+    origin : Mapping
+        Field name -> where the value came from.
+    """
+
+    start_time: Time
+    sample_rate: Fraction
+    channels: ChannelAxis | None = None
+    sideband: Sideband = "upper"
+    polarization: PolBasis = field(default_factory=PolBasis)
+    n_bits: int = 8
+    is_complex: bool = False
+    telescope: str | None = None
+    receiver: str | None = None
+    backend: str | None = None
+    source: str | None = None
+    beam: int | None = None
+    ra_deg: float | None = None
+    dec_deg: float | None = None
+    diode: DiodeSchedule | None = None
+    n_sum: int = 1
+    unit: str | None = None
+    specsys: str | None = None
+    rest_hz: float | None = None
+    bank: FilterBank | None = None
+    n_eff: float | None = None
+    dm: float | None = None
+    dispersion_constant: Fraction = DISPERSION_CONSTANT
+    dm_reference_hz: Fraction | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+    def replace(self, **changes: Any) -> Header:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+    def later(self, start_time: Time, seconds: Fraction) -> Header:
+        """A copy whose sample 0 is at `start_time`, `seconds` after what it was."""
+        diode = None if self.diode is None else self.diode.shifted(seconds)
+        return replace(self, start_time=start_time, diode=diode)
+
+    def overridden(self, overrides: Mapping[str, str]) -> Header:
+        """A copy in which the user's values stand in place of the file's."""
+        header, told = self, {}
+        for key in OVERRIDES:  # fixed order: the bandwidth default depends on the rate
+            if key in overrides:
+                header = OVERRIDES[key](header, overrides[key])
+                told[{"frequency": "channels", "feed": "polarization"}.get(key, key)] = "override"
+        return replace(header, origin={**header.origin, **told}) if told else header
+
+    def require_channels(self, path: str) -> ChannelAxis:
+        """The frequency axis, or an error that names the option that supplies it."""
+        if self.channels is None:
+            raise FormatError(
+                path, "the file does not tell its sky frequency; give --set frequency=440MHz "
+                "(centre of the band)"
+            )
+        return self.channels
+
+
+def _set_rate(header: Header, text: str) -> Header:
+    rate = parse_rate(exact(text, "Hz", "sample_rate") if _has_unit(text) else text)
+    axis = header.channels
+    if axis is not None and axis.n_chan == 1:  # the band's width follows the rate
+        axis = ChannelAxis.band(axis.first_hz, rate if header.is_complex else rate / 2)
+    return header.replace(sample_rate=rate, channels=axis)
+
+
+def _has_unit(text: object) -> bool:
+    return not isinstance(text, (int, float, Fraction)) and str(text).strip()[-1:].isalpha()
+
+
+def _set_frequency(header: Header, text: Any) -> Header:
+    if isinstance(text, (int, float)) or not str(text).strip()[-1:].isalpha():
+        raise UsageError(f"frequency = {text!r} needs a unit, as in 1414MHz")
+    center = exact(text, "Hz", "frequency")
+    rate = header.sample_rate
+    axis = header.channels
+    if axis is None or axis.n_chan == 1:
+        width = rate if header.is_complex else rate / 2
+        return header.replace(channels=ChannelAxis.band(center, width))
+    lower, upper = axis.edges_hz
+    return header.replace(
+        channels=replace(axis, first_hz=axis.first_hz + center - (lower + upper) / 2)
+    )
+
+
+def _set_sideband(header: Header, text: str) -> Header:
+    if text not in ("upper", "lower"):
+        raise UsageError(f"sideband = {text!r}; allowed: upper, lower")
+    return header.replace(sideband=text)
+
+
+def _set_start_time(header: Header, value: Any) -> Header:
+    time = value if isinstance(value, Time) else parse_time(str(value))
+    return header.replace(start_time=time.utc)
+
+
+def _set_feed(header: Header, text: Any) -> Header:
+    if text not in ("linear", "circular"):
+        raise UsageError(f"feed = {text!r}; allowed: linear, circular")
+    return header.replace(polarization=replace(header.polarization, kind=text))
+
+
+# What `--set KEY=VALUE` and `fs.open(..., KEY=VALUE)` accept for every format.
+OVERRIDES: dict[str, Callable[[Header, Any], Header]] = {
+    "sample_rate": _set_rate,
+    "frequency": _set_frequency,
+    "sideband": _set_sideband,
+    "start_time": _set_start_time,
+    "feed": _set_feed,
+    "telescope": lambda header, text: header.replace(telescope=str(text)),
+    "source": lambda header, text: header.replace(source=str(text)),
+}
+
+
+def split_overrides(
+    overrides: Mapping[str, Any], own: tuple[str, ...], format_name: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Part overrides into the common ones and a format's `own`; refuse unknown ones."""
+    common = {key: value for key, value in overrides.items() if key in OVERRIDES}
+    special = {key: value for key, value in overrides.items() if key in own}
+    unknown = sorted(set(overrides) - set(common) - set(special))
+    if unknown:
+        allowed = ", ".join((*OVERRIDES, *own))
+        raise UsageError(f"unknown override {unknown[0]!r} for {format_name}; allowed: {allowed}")
+    return common, special

@@ -1,0 +1,130 @@
+r"""Frames of velocity: what the motion of an observer does to frequencies.
+
+.. math:: f_{frame} / f_{topo} = \sqrt{\frac{1 + \beta}{1 - \beta}}, \quad
+    \beta = (v_{frame} - v_{site}) \cdot n / c
+
+n points from the observer to the source, v are velocities against the solar system's barycentre. So
+a site that flies towards a source sees it at a frequency that is too high, and the factor is below
+1. This is what astropy's `SpectralCoord` does, and GBTIDL: motion across the line of sight (1.5 m/s
+at the most) and gravity (3 m/s, nearly constant) are left out.
+
+References
+----------
+E. W. Greisen et al., A&A 446 (2006) 747, table 12 (names of frames); M. A. Gordon, in: Methods of
+Experimental Physics 12C (1976) 277 (LSRK); ERFA's epv00, apco13.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import astropy.units as u
+import erfa
+import numpy as np
+from astropy.time import Time
+from numpy.typing import NDArray
+
+from fastsig.axes.constants import SPEED_OF_LIGHT
+from fastsig.errors import UsageError
+
+if TYPE_CHECKING:
+    from astropy.coordinates import EarthLocation
+
+__all__ = ["FRAMES", "SPECSYS", "factor", "frame_of", "known_frame"]
+
+#: Frames, and how FITS calls them.
+SPECSYS = {"topocentric": "TOPOCENT", "geocentric": "GEOCENTR", "barycentric": "BARYCENT",
+           "heliocentric": "HELIOCEN", "lsrk": "LSRK"}
+FRAMES = tuple(SPECSYS)
+
+# What else they are called: by FITS, by SDFITS (CTYPE1 = 'FREQ-LSR'), and for short.
+_CALLED = {**{code.casefold(): name for name, code in SPECSYS.items()},
+           "topo": "topocentric", "obs": "topocentric", "top": "topocentric",
+           "geo": "geocentric", "bary": "barycentric", "bar": "barycentric",
+           "helio": "heliocentric", "hel": "heliocentric", "lsr": "lsrk"}
+
+_STEP_DAY = 1 / 144  # linear interpolation errs by 1e-4 m/s
+_AU_DAY = (u.au / u.day).to(u.m / u.s)
+
+F8 = NDArray[np.float64]
+
+
+def known_frame(name: Any) -> str | None:
+    """The frame that a text names, whoever wrote it; None where it names none of `FRAMES`."""
+    key = str(name).strip().casefold()
+    return key if key in FRAMES else _CALLED.get(key)
+
+
+def frame_of(name: Any) -> str:
+    """As `known_frame`.
+
+    Raises
+    ------
+    UsageError
+        Where it names none of `FRAMES`.
+    """
+    found = known_frame(name)
+    if found is None:
+        raise UsageError(f"frame {name!r}; allowed: {', '.join(FRAMES)}")
+    return found
+
+
+def factor(frame: str, ra: Any, dec: Any, times: Time, location: EarthLocation) -> F8:
+    """Frequencies in a frame over those at the telescope.
+
+    Parameters
+    ----------
+    frame : str
+        One of `FRAMES`.
+    ra, dec : Quantity
+        ICRS, shape (), (time,) or (time, beam); NaN gives NaN.
+    times : Time
+        Shape (time,).
+    location : EarthLocation
+        Of the telescope.
+
+    Returns
+    -------
+    ndarray, float64
+        f_frame / f_topo, in the shape that times and places have together.
+    """
+    from fastsig.telescopes.observed import observer_velocity  # loads the reader of IERS tables
+
+    frame = frame_of(frame)
+    lon, lat = (np.asarray(u.Quantity(each).to_value(u.rad)) for each in (ra, dec))
+    axes = max(lon.ndim, lat.ndim, 1)
+    if frame == "topocentric":
+        still = np.zeros(times.shape + (1,) * (axes - 1))
+        return np.asarray(np.where(np.isfinite(lon + lat + still), 1.0, np.nan))
+    moves = _velocity(frame, times) - observer_velocity(times, location)
+    moves = moves.reshape(times.shape + (1,) * (axes - 1) + (3,))
+    beta = (moves * erfa.s2c(lon, lat)).sum(axis=-1) / SPEED_OF_LIGHT
+    return np.asarray(np.sqrt((1 + beta) / (1 - beta)))
+
+
+def _velocity(frame: str, times: Time) -> F8:
+    """Velocity of a frame against the barycentre, m/s, ICRS, shape (time, 3) or (1, 3)."""
+    if frame == "barycentric":
+        return np.zeros((1, 3))
+    if frame == "lsrk":
+        return -_solar_motion()[np.newaxis]
+    day = times.tt.jd1 + times.tt.jd2
+    cell = np.floor(day / _STEP_DAY)
+    nodes = np.unique(np.concatenate([cell, cell + 1]))
+    about_sun, about_centre = erfa.epv00(nodes * _STEP_DAY, 0.0)
+    moves = about_centre["v"] - (about_sun["v"] if frame == "heliocentric" else 0)
+    left, part = np.searchsorted(nodes, cell), (day / _STEP_DAY - cell)[:, np.newaxis]
+    return np.asarray((moves[left] * (1 - part) + moves[left + 1] * part) * _AU_DAY)
+
+
+@cache
+def _solar_motion() -> F8:
+    """The Sun's 20 km/s towards 18h, +30 deg of 1900 against nearby stars, m/s, ICRS.
+
+    The barycentre is taken to move so, as astropy does.
+    """
+    from astropy.coordinates import FK4, SkyCoord  # 0.2 s that names of frames do not need
+
+    apex = SkyCoord(270 * u.deg, 30 * u.deg, frame=FK4(equinox="B1900", obstime="B1900")).icrs
+    return np.asarray(20e3 * apex.cartesian.xyz.value)

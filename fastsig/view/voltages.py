@@ -1,0 +1,158 @@
+"""Pictures of voltages: histogram with its share at the limits, power over time, bandpass."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.axes import validity
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.time import iso
+from fastsig.errors import PlanError
+from fastsig.stages.channelize import Channelize
+from fastsig.stages.select import SelectVoltages
+from fastsig.stream import VoltageStream
+from fastsig.view.figures import COLORS, line, new_figure, time_unit, title
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SAMPLES = 2**24  # most samples of a polarisation that a picture looks at
+
+
+def draw_voltages(stream: VoltageStream) -> Figure:
+    """Histogram, power over time and bandpass of every input, four at most."""
+    if stream.shape[0] == 0:
+        raise PlanError(f"{stream.path}: the stream is empty")
+    names = stream.polarization.names
+    blocks, share = _sample(stream)
+    figure = new_figure(10, 8)
+    axes = figure.subplots(3, 1)
+    for pol, name in enumerate(names[:len(COLORS)]):
+        color = COLORS[pol]
+        samples = np.concatenate([_valid(block, pol) for block in blocks])
+        _histogram(axes[0], samples, stream, name, color)
+    _power(axes[1], stream, blocks)
+    _bandpass(axes[2], stream, blocks)
+    note = "" if share == 1 else f" · from {100 * share:.2g} % of the samples"
+    more = "" if len(names) <= len(COLORS) else f" · first {len(COLORS)} of {len(names)} inputs"
+    axes[0].set_title(title(stream) + note + more, fontsize=10)
+    for panel in axes:
+        panel.grid(alpha=0.3)
+    return figure
+
+
+def _sample(stream: VoltageStream) -> tuple[list[Any], float]:
+    """Blocks spread evenly over a stream, and the share of it that they hold."""
+    n = stream.shape[0]
+    budget = max(1, _SAMPLES // int(np.prod(stream.shape[1:])) * 2)
+    if n <= budget:
+        return [stream.read_block(0, n)], 1.0
+    count = 256
+    length = budget // count
+    starts = np.linspace(0, n - length, count).astype(int)
+    return [stream.read_block(int(start), length) for start in starts], count * length / n
+
+
+def _valid(block: Any, pol: int) -> NDArray[Any]:
+    """The valid samples of a block, real and imaginary parts alike."""
+    spans = validity.clip(block.valid[pol], block.start, block.start + block.n) - block.start
+    parts = [block.data[first:stop, pol] for first, stop in spans]
+    samples = np.concatenate([*parts, block.data[:0, pol]]).reshape(-1)
+    return samples.view(np.float32) if np.iscomplexobj(samples) else samples
+
+
+def _histogram(
+    axes: Any, samples: NDArray[Any], stream: VoltageStream, name: str, color: str
+) -> None:
+    if not samples.size:
+        axes.plot([], [], color=color, label=f"{name}: no valid samples")
+        axes.legend(loc="upper right", fontsize=8)
+        return
+    bits = stream.header.n_bits
+    integer = bits <= 16 and bool(np.all(samples[:4096] == np.round(samples[:4096])))
+    spread = float(samples.std(dtype=np.float64))
+    label = f"{name}: rms {spread:.4g}"
+    if integer:
+        low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+        clipped = np.count_nonzero((samples <= low) | (samples >= high)) / samples.size
+        label += f", at the limits {100 * clipped:.3g} %"
+        reach = (low, high) if bits <= 8 else (int(samples.min()), int(samples.max()))
+        width = 1 if bits <= 8 else max(1, int((reach[1] - reach[0]) // 256))
+        edges = np.arange(np.floor(reach[0]) - 0.5, reach[1] + width, width)
+    else:
+        low, high = np.percentile(samples, (0.1, 99.9))
+        edges = np.linspace(low, high if high > low else low + 1, 257)
+    counts, edges = np.histogram(samples, edges)
+    axes.stairs(counts, edges, color=color, label=label)
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=0.5)
+    axes.set_xlabel("sample value (recorder units)")
+    axes.set_ylabel("samples")
+    axes.legend(loc="upper right", fontsize=8)
+
+
+def _power(axes: Any, stream: VoltageStream, blocks: list[Any]) -> None:
+    unit, scale = time_unit(float(stream.duration.value))
+    rate = float(stream.header.sample_rate)
+    for pol, name in enumerate(stream.polarization.names[:len(COLORS)]):
+        times, powers = [], []
+        for block in blocks:
+            step = max(1, block.n // max(1, 1024 // len(blocks)))
+            for start in range(0, block.n, step):
+                part = block.data[start : start + step, pol]
+                held = validity.clip(block.valid[pol], block.start + start,
+                                     block.start + start + len(part))
+                share = validity.count(held) * int(np.prod(part.shape[1:]))
+                total = float(np.sum(np.abs(part.astype(np.complex128)) ** 2))
+                times.append((block.start + start + len(part) / 2) / rate / scale)
+                powers.append(total / share if share else np.nan)
+        line(axes, times, powers, COLORS[pol], label=name)
+    axes.set_xlabel(f"time ({unit}) from {iso(stream.start_time)} UTC")
+    axes.set_ylabel("mean power")
+
+
+def _bandpass(axes: Any, stream: VoltageStream, blocks: list[Any]) -> None:
+    """Mean spectrum of each input, through a small filter bank over the blocks looked at."""
+    n_chan = 2 ** int(np.clip(np.log2(max(2, blocks[0].n / 64)), 1, 9))
+    known = stream.header.channels is not None
+    source = stream if known else _without_frequency(stream)
+    bank = Channelize(source, n_chan, n_tap=4) if stream.shape[0] >= 8 * n_chan else None
+    if bank is None:
+        axes.text(0.5, 0.5, "too few samples for a spectrum", ha="center", va="center",
+                  transform=axes.transAxes)
+        return
+    axis = bank.header.channels
+    frequency = axis.centers.value if axis is not None else np.arange(bank.shape[2])
+    for pol, name in enumerate(stream.polarization.names[:len(COLORS)]):
+        total, weight = np.zeros(bank.shape[2]), 0.0
+        for block in blocks:
+            n = bank.bank.n_frame(block.n)
+            frames = np.empty((n, *bank.shape[1:]), np.complex64)
+            bank.transform(block.data[: bank.needs(0, n)[1]], 0, frames)
+            moved = tuple(validity.shift(spans, -block.start) for spans in block.valid)
+            energy = bank.energy(moved[pol : pol + 1], 0, n)[:, 0]
+            total += (np.abs(frames[energy > 0, pol].astype(np.complex128)) ** 2).sum(axis=0)
+            weight += energy.sum()
+        if weight:
+            if axis is not None and axis.half_channel is not None:
+                total[axis.half_channel] = np.nan  # not on the scale of whole channels
+            axes.plot(frequency, total / weight, color=COLORS[pol], lw=0.8, label=name)
+    if any(np.any(line.get_ydata() > 0) for line in axes.lines):
+        axes.set_yscale("log")
+    axes.ticklabel_format(axis="x", useOffset=False)
+    axes.set_xlabel("frequency (MHz)" if known else "frequency within the band (MHz)")
+    axes.set_ylabel(f"power, {n_chan} channels")
+
+
+def _without_frequency(stream: VoltageStream) -> VoltageStream:
+    """The same stream with its band put at 0 Hz, for files that do not tell their frequency."""
+    rate = stream.header.sample_rate
+    width = rate if stream.header.is_complex else rate / 2
+    center = Fraction(0) if stream.header.is_complex else width / 2
+    placed = SelectVoltages(stream, (0, stream.shape[0]))
+    placed.header = stream.header.replace(channels=ChannelAxis.band(center, width))
+    return placed

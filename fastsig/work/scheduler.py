@@ -1,0 +1,92 @@
+"""Blocks over a pool of threads: bounded in flight, handed on in order, stopped at the first error.
+
+Kernels release the GIL, so threads compute side by side; results reach `consume` in the order of
+the tasks, whichever thread ends first.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+from fastsig.work import signals, threads
+
+__all__ = ["run"]
+
+_GLANCE = 0.2  # s between looks at signals while a block takes its time
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def run(
+    tasks: Iterable[Task],
+    work: Callable[[Task], Result],
+    consume: Callable[[Task, Result], None],
+    *,
+    workers: int = 1,
+    in_flight: int | None = None,
+    describe: Callable[[Task], str] = str,
+) -> None:
+    """Do every task on a thread and consume its result here, in order.
+
+    Parameters
+    ----------
+    tasks : iterable
+        What to do; taken one by one as room comes up.
+    work : callable
+        Runs on a worker thread.
+    consume : callable
+        Runs on the calling thread: ``consume(task, result)``.
+    workers : int
+        Threads.
+    in_flight : int, optional
+        Most tasks begun and not yet consumed; workers + 2 by default.
+    describe : callable
+        Names a task in a note on the error that it raised.
+
+    Raises
+    ------
+    BaseException
+        The first that `work` or `consume` raised, once the tasks in flight have ended.
+    """
+    limit = workers + 2 if in_flight is None else in_flight
+    cancel = threading.Event()
+    waiting: deque[tuple[Task, Future[Result | None]]] = deque()
+
+    def guarded(task: Task) -> Result | None:
+        if cancel.is_set():
+            return None
+        try:
+            return work(task)
+        except BaseException:
+            cancel.set()
+            raise
+
+    def take_first() -> None:
+        task, future = waiting.popleft()
+        while not wait((future,), _GLANCE).done:
+            signals.check()
+        try:
+            result = future.result()
+        except Exception as error:
+            error.add_note(f"while making {describe(task)}")
+            raise
+        if result is not None:
+            consume(task, result)
+        signals.check()
+
+    with ThreadPoolExecutor(workers, "fastsig", threads.enter_pool) as pool:
+        try:
+            for task in tasks:
+                waiting.append((task, pool.submit(guarded, task)))
+                while len(waiting) >= max(1, limit):
+                    take_first()
+            while waiting:
+                take_first()
+        except BaseException:
+            cancel.set()
+            raise
