@@ -137,8 +137,8 @@ class _Feed:
         return made if self._rows_of is not None else (made.n, self._parts(made))
 
     def _parts(self, block: Block) -> list[list[Any]]:
-        pieces = _pieces(block, self.lane.segment)
-        return [[sink.partial(piece) for piece in pieces] for sink in self.lane.sinks]
+        return [[sink.partial(piece) for piece in _pieces(block, sink.segment)]
+                for sink in self.lane.sinks]
 
     def take(self, unit: Unit, made: Any) -> None:
         """Merge what `work` made, in order."""

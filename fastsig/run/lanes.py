@@ -58,11 +58,6 @@ class Lane:
         self.long = None if self.stream.endless else long_integration(self.stream)
         self.step = lcm(self.step, *(sink.segment or 1 for sink in self.sinks))
 
-    @property
-    def segment(self) -> int | None:
-        """Rows of a part of every sink, where a sink asks for exactly so many."""
-        return max((sink.segment or 0 for sink in self.sinks), default=0) or None
-
     def read(self, unit: Unit) -> Any:
         """What a thread reads for a unit: a block, or sums of segments."""
         if self.long is not None:
