@@ -137,7 +137,8 @@ def test_a_command_has_all_that_belongs_to_it(name: str) -> None:
     assert re.search(rf"^\| `{name}` \| ", page, re.MULTILINE), "a row of docs/command-line.md"
     assert f"\n## `fastsig {name}`\n" in page, "a section of docs/command-line.md"
     first, *below = name.split()
-    call = rf'\b(fastsig|run\w*|command|main)\(\s*\[?"{first}["\s]|\["{first}"|"{first} [^"]*-'
+    call = (rf'\b(fastsig|run\w*|command|main|invoke)\((\w+, )?\s*\[?"{first}["\s]'
+            rf'|(?<!\w)\["{first}"|"{first} [^"]*-')
     assert named(call), f"no test runs fastsig {first}"
     assert all(named(rf'["\s]{word}["\s]') for word in below), f"no test runs fastsig {name}"
 

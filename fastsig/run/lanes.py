@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from fastsig.run.chains import ended, missing_end, reach, roots
 from fastsig.run.long_rows import long_integration
 from fastsig.stages.integrate import Integrate
-from fastsig.stream import Sink, Stream
+from fastsig.stream import Sink, SpectrumStream, Stream
 
 __all__ = ["Lane", "Unit", "describe_unit", "sharing", "whole_steps"]
 
@@ -62,7 +62,8 @@ class Lane:
         """What a thread reads for a unit: a block, or sums of segments."""
         if self.long is not None:
             return self.long.segment_sums(unit.row, unit.segment, unit.n_segment)
-        return self.stream.read_block(unit.row, unit.n)
+        block = self.stream.read_block(unit.row, unit.n)
+        return self.stream.checked(block) if isinstance(self.stream, SpectrumStream) else block
 
     def units(self) -> Iterator[Unit]:
         """The units, in order."""

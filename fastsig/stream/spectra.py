@@ -101,7 +101,22 @@ class SpectrumStream(Stream):
 
     def read_sums(self, start: int, n: int) -> Sums:
         """Rows in their additive form, `total` in this stream's `sum_dtype`."""
-        return sums(self.read_block(start, n), self.header.n_sum, self.weight_channels)
+        block = self.checked(self.read_block(start, n))
+        return sums(block, self.header.n_sum, self.weight_channels)
+
+    def checked(self, block: Block) -> Block:
+        """A block of these spectra, once its weights are as many as the stream states.
+
+        Raises
+        ------
+        PlanError
+            Where they are not: a fault of the stage or format.
+        """
+        if block.n and block.valid.shape[2] not in (1, self.weight_channels):
+            raise PlanError(f"{self.path}: {getattr(self, 'name', '') or self.format_name} gives "
+                            f"weights of {block.valid.shape[2]} channels; its weight_channels "
+                            f"states {self.weight_channels}")
+        return block
 
     def check_flag(self, sigma: float) -> None:
         """Refuse thresholds that spectral kurtosis cannot have.

@@ -17,7 +17,7 @@ import fastsig as fs
 from fastsig import plugins, registry
 from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.stages.spectrometer import Spectrometer
-from fastsig.stream import SpectraStage, Stream
+from fastsig.stream import Block, SpectraStage, Stream
 
 SAMPLE = "frb_carrier_16MHz.h5"
 
@@ -72,6 +72,21 @@ def test_what_a_stage_does_not_change_is_its_source_s() -> None:
     assert stage.arguments() == {"before": 3} == dict(stage.parameters())
     np.testing.assert_allclose(stage.read_sums(4, 2).total,
                                stage.read_block(4, 2).data, rtol=1e-6)
+
+
+def test_weights_are_as_many_as_a_stage_states(samples: Path, tmp_path: Path) -> None:
+    class Wide(SpectraStage):
+        name = "wide"
+
+        def read_block(self, start: int, n: int, out: Any = None) -> Block:
+            block = self.source.read_block(start, n)
+            return Block(block.data, np.ones(block.data.shape, np.float32), start, n)
+
+    stage = Wide(fs.open(samples / "SIMPSR_tracking-M01_0001.fits").stream)
+    for run in (lambda: fs.Chain(stage).write(tmp_path / "x.h5"),
+                lambda: fs.Chain(stage).integrate(n_int=4).read()):
+        with pytest.raises(fs.PlanError, match="wide gives weights of 32 channels"):
+            run()
 
 
 def test_a_stage_says_how_it_is_read() -> None:
