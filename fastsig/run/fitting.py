@@ -13,7 +13,7 @@ from fastsig.run.lanes import Lane, sharing, whole_steps
 from fastsig.stream import Stream, VoltageStream
 from fastsig.stream.kept import Kept
 
-__all__ = ["Fit", "Need", "unit_rows"]
+__all__ = ["Fit", "Need", "unit_rows", "unit_segments"]
 
 _UNIT_BYTES = 2**24  # input that a unit reads: long enough to hide the cost of a task
 _RESULT_BYTES = 2**22
@@ -39,6 +39,17 @@ def unit_rows(stream: Stream, step: int = 1) -> int:
     rows = max(min(by_input, by_result), by_halo)
     step = whole_steps(step, stream.align, rows)
     return max(1, min(max(step, rows // step * step), stream.shape[0]))
+
+
+def unit_segments(lane: Lane) -> int:
+    """Segments of a long integration that read about `_UNIT_BYTES` of the file."""
+    if lane.long is None:
+        return 1
+    file: Any = roots(lane.stream)[0]
+    ratio = file.header.sample_rate / lane.long.source.header.sample_rate
+    row = ratio * _input_bytes(file) * lane.long.segment_needs(0, 0, 1)[1]
+    by_input = int(max(_UNIT_BYTES, _read_bytes(lane.stream)) // max(Fraction(1), row))
+    return max(1, min(by_input, lane.long.run_segments))
 
 
 def _read_bytes(stream: Stream) -> int:
@@ -200,7 +211,7 @@ def _spans(lane: Lane, rows: int, keeper: Kept) -> list[tuple[int, int]]:
     """Rows of what is kept that a unit of a lane reads, and that the next one lies further."""
     if lane.long is None:
         return _spans_of(lane.stream, rows, keeper)
-    run = lane.long.segment_needs(0, 0, lane.long.run_segments)[1]
+    run = lane.long.segment_needs(0, 0, lane.segments)[1]
     return _spans_of(lane.long.source, run, keeper)
 
 

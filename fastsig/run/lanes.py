@@ -45,12 +45,15 @@ class Lane:
         Units are multiples of so many rows.
     rows : int
         Rows of a unit.
+    segments : int
+        Segments of a unit, where the chain has a long integration.
     """
 
     stream: Stream
     sinks: list[Sink]
     step: int = 1
     rows: int = 1
+    segments: int = 1
     long: Integrate | None = field(default=None)
 
     def __post_init__(self) -> None:
@@ -85,7 +88,7 @@ class Lane:
             yield Unit(first, min(self.rows, self.stream.shape[0] - first))
 
     def _segments(self, long: Integrate) -> Iterator[Unit]:
-        run = long.run_segments
+        run = self.segments
         for row in range(long.shape[0]):
             count = long.segments(row)
             for first in range(0, count, run):

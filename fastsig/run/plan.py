@@ -12,7 +12,7 @@ from math import lcm
 
 from fastsig.errors import PlanError, UsageError
 from fastsig.run.chains import roots
-from fastsig.run.fitting import Need, unit_rows
+from fastsig.run.fitting import Need, unit_rows, unit_segments
 from fastsig.run.fusing import fuse, narrowed
 from fastsig.run.keeping import Kept, keepers, kept, unified
 from fastsig.run.lanes import Lane
@@ -124,7 +124,7 @@ class Plan:
                 f"{node.name:<16}{'+'.join(node.stages):<20}{node.rows:>12}{overlap:>14}"
                 f"{node.align:>8}{node.row_bytes:>12}{node.work_bytes:>14}")
         unit = f"{lane.rows} rows" if lane.long is None else (
-            f"up to {lane.long.run_segments} segments of "
+            f"up to {lane.segments} segments of "
             f"{lane.long.segment_needs(0, 0, 1)[1]} spectra")
         sinks = " and ".join(dict.fromkeys(sink.name for sink in lane.sinks)) or "nothing"
         return "\n".join([*lines, f"to {sinks}; a unit is {unit}"])
@@ -180,6 +180,8 @@ def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | Non
             raise PlanError(f"{sink.stream.path}: where the stream ends is not known, and "
                             f"{sink.name} needs the number of rows; select rows first")
     lanes = _lanes(sinks, fused=fused)
+    for lane in lanes:
+        lane.segments = unit_segments(lane)
     base = resident_bytes() + _ALLOWANCE + sum(sink.held_bytes for sink in sinks)
     need = Need(lanes, base, keepers([lane.stream for lane in lanes]))
     floor = need.floor()

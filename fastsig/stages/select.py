@@ -208,7 +208,7 @@ class SelectSpectra(PassedSpectra):
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread takes to read `n` spectra."""
-        return self._from.work_bytes(n)
+        return self._from.work_bytes(n) + (n * self.row_bytes if self._cut != slice(None) else 0)
 
     @property
     def columns(self) -> Mapping[str, str]:
@@ -259,9 +259,11 @@ class SelectSpectra(PassedSpectra):
         self._check_range(start, n)
         whole = self._cut == slice(None)
         block = self._from.read_block(self.rows[0] + start, n, out if whole else None)
-        data = block.data[:, :, self._cut]
-        if out is not None and not whole:
-            np.copyto(out[:n], data)
-            data = out[:n].view()
-            data.flags.writeable = False
-        return Block(data, self._channels(block.valid), start, n)
+        if whole:
+            return Block(block.data, self._channels(block.valid), start, n)
+        # Copied here, on the thread that reads, and not by whoever writes: twice as fast in a pass.
+        data = np.empty((n, *self.shape[1:]), block.data.dtype) if out is None else out[:n]
+        np.copyto(data, block.data[:, :, self._cut])
+        view = data.view()
+        view.flags.writeable = False
+        return Block(view, self._channels(block.valid), start, n)
