@@ -33,6 +33,8 @@ LEFT_OUT = {
     "dspsr_polyco/*polyco*": "pulse phases", "baseband_tasks/*polyco.dat": "pulse phases",
     "*.polycos": "pulse phases", "pulsarbat/timing.dat": "pulse phases",
     "*.bestprof": "PRESTO's text about a fold",
+    "pulseportraiture/*.tim": "times of arrival",
+    "pulseportraiture/*.gmodel": "a model of a profile",
     "fast_*": "tables of calibration", "turbo_seti/*": "a table of hits",
 }
 

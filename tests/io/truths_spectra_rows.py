@@ -272,6 +272,11 @@ TRUTHS = (
             "MANIFEST.tsv: a header alone"),
     Refused("psrsigsim/data/B1855+09.L-wide.PUPPI.11y.x.sum.sm", "PSRFITS of folded profiles",
             "MANIFEST.tsv: a profile of 2048 bins; OBS_MODE = 'PSR'"),
+    *(Refused(f"pulseportraiture/example-{number}.fits", "PSRFITS of folded profiles",
+              "MANIFEST.tsv: folded by PSRCHIVE; OBS_MODE = 'PSR', NBIN = 512")
+      for number in (1, 2)),
+    Refused("clfd/psrchive_example.ar", _UNKNOWN,
+            "README.md: an archive of PSRCHIVE that is not FITS"),
     Refused("presto_prepfold/goodfolds/M28A_bary_PSR_1824-2452A.pfd", _UNKNOWN,
             "PRESTO's fold: profiles, no spectra"),
     Refused("sigpyproc/GBT_J1807-0847.fft", _UNKNOWN,
