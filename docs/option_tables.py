@@ -72,9 +72,9 @@ def _marked(text: str) -> str:
 
 def meaning(option: click.Option) -> str:
     """The help of an option, what it may be, and its default."""
-    text, _, told = (option.help or "").partition("  [default: ")
-    told = told.removesuffix("]")
-    default = _default(option) or (_marked(told) if " " in told else told and f"`{told}`")
+    text, _, stated = (option.help or "").partition("  [default: ")
+    stated = stated.removesuffix("]")
+    default = _default(option) or (_marked(stated) if " " in stated else stated and f"`{stated}`")
     parts = [_marked(text.strip())]
     if isinstance(option.type, click.Choice):
         parts.append("One of " + ", ".join(f"`{name}`" for name in option.type.choices) + ".")

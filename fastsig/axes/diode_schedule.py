@@ -21,7 +21,7 @@ class DiodeSchedule:
     ticks_per_second: int = 250_000_000
 
     def shifted(self, seconds: Fraction) -> DiodeSchedule:
-        """The same diode, told from `seconds` later; ticks become finer where that needs it."""
+        """The same diode, counted from `seconds` later; ticks become finer where that needs it."""
         late = seconds * self.ticks_per_second
         times = late.denominator
         return DiodeSchedule(self.period_ticks * times, self.on_ticks * times,

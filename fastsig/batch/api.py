@@ -65,7 +65,7 @@ class Recipe(ParsedRecipe):
         files : iterable of path, optional
             In place of the recipe's own, relative to the current folder.
         strict : bool
-            Whether tasks are told apart by the content of their inputs too: reads all of them.
+            Whether tasks also differ where the content of their inputs does: reads all inputs.
 
         Raises
         ------

@@ -18,7 +18,7 @@ from fastsig.cli import common, driver
               "of it: an .npz file, a text file or their folder.")
 @click.option("--diode", metavar="KEY=VALUE,...",
               help="When it is on: mode=pulsar, or period=,on=,first= as times. Held against the "
-              "data.  [default: what the data tell]")
+              "data.  [default: what the data show]")
 @click.option("--on", "on", type=click.Choice(["subtract", "blank"]), default="subtract",
               show_default=True, help="Spectra with the diode on: subtract keeps them, less the "
                                       "diode; blank gives them the weight 0.")

@@ -13,7 +13,8 @@ _ALWAYS = ("frequency_mhz", "telescope", "source")
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.json_option
-@click.option("--deep", is_flag=True, help="Read all of a file where its headers do not tell.")
+@click.option("--deep", is_flag=True,
+              help="Read the whole file where its header does not give the valid share.")
 @common.set_option
 @common.quiet_options
 @common.debug_option

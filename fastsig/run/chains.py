@@ -8,7 +8,7 @@ from fastsig.stages.select import Select
 from fastsig.stream import Stream
 from fastsig.stream.kept import Kept
 
-__all__ = ["ended", "missing_end", "reach", "roots"]
+__all__ = ["ended", "missing_end", "on_equal", "reach", "roots"]
 
 
 def roots(stream: Stream) -> list[Stream]:
@@ -50,3 +50,11 @@ def ended(stream: Stream, file: Stream, rows: int) -> Stream:
         return stream
     made: Any = stream
     return made.on(*(ended(source, file, rows) for source in stream.inputs()))  # type: ignore[no-any-return]
+
+
+def on_equal(stream: Stream, sources: tuple[Stream, ...]) -> Stream:
+    """A stream with equal sources in place of its own; itself where they are its own."""
+    if all(new is old for new, old in zip(sources, stream.inputs(), strict=True)):
+        return stream
+    made: Any = stream
+    return made.with_source(*sources)  # type: ignore[no-any-return]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fastsig.run.chains import on_equal
 from fastsig.stages.channelize import Channelize
 from fastsig.stages.detect import Detect
 from fastsig.stages.spectrometer import Spectrometer
@@ -39,7 +40,7 @@ def narrowed(stream: Stream) -> Stream:
     if form is not stream:
         return narrowed(form)
     sources = tuple(narrowed(source) for source in stream.inputs())
-    return _on(stream, sources)
+    return on_equal(stream, sources)
 
 
 def fuse(stream: Stream, made: dict[int, Stream] | None = None) -> Stream:
@@ -49,14 +50,7 @@ def fuse(stream: Stream, made: dict[int, Stream] | None = None) -> Stream:
     """
     made = {} if made is None else made
     if id(stream) not in made:
-        new = _on(stream, tuple(fuse(source, made) for source in stream.inputs()))
+        new = on_equal(stream, tuple(fuse(source, made) for source in stream.inputs()))
         make = form_of(new)
         made[id(stream)] = narrowed(new if make is None else make(new))
     return made[id(stream)]
-
-
-def _on(stream: Any, sources: tuple[Stream, ...]) -> Stream:
-    """A stream with equal sources; itself where they are its own."""
-    if all(new is old for new, old in zip(sources, stream.inputs(), strict=True)):
-        return stream  # type: ignore[no-any-return]
-    return stream.with_source(*sources)  # type: ignore[no-any-return]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fastsig.run.chains import on_equal
 from fastsig.run.fusing import form_of
 from fastsig.stream import SpectraStage, SpectrumStream, Stage, Stream
 from fastsig.stream.kept import Kept, keep
@@ -34,11 +35,8 @@ def _representative(stream: Stream, known: dict[tuple[Any, ...], list[Stream]]) 
     for other in alike:
         if other is stream or _is_equal(stream, sources, other):
             return other
-    made: Any = stream
-    if any(new is not old for new, old in zip(sources, stream.inputs(), strict=True)):
-        made = made.with_source(*sources)
-    alike.append(made)
-    return made  # type: ignore[no-any-return]
+    alike.append(on_equal(stream, sources))
+    return alike[-1]
 
 
 def _is_equal(stream: Stream, sources: tuple[Stream, ...], other: Stream) -> bool:
@@ -184,9 +182,7 @@ def _rebuilt(stream: Stream, make: Mapping[int, Callable[[Stream], Kept]], made:
     if id(stream) in made:
         return made[id(stream)]  # type: ignore[no-any-return]
     sources = tuple(_rebuilt(source, make, made) for source in stream.inputs())
-    new: Any = stream
-    if any(one is not two for one, two in zip(sources, stream.inputs(), strict=True)):
-        new = new.with_source(*sources)
+    new = on_equal(stream, sources)
     made[id(stream)] = make[id(stream)](new) if id(stream) in make else new
     return made[id(stream)]  # type: ignore[no-any-return]
 

@@ -40,7 +40,7 @@ def measured(text: str, unit: str, name: str) -> Any:
     Raises
     ------
     UsageError
-        Where it is none; the message tells the nearest unit.
+        Where it is none; the message suggests the nearest unit.
     """
     from fastsig.axes import units
     from fastsig.work.memory import parse_bytes
