@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SAMPLE := data/samples/frb_carrier_16MHz.h5
 
-.PHONY: demo test guard bench lint site docs options clean
+.PHONY: demo test thorough guard bench lint site docs options clean
 
 demo: $(VENV)/.installed ## voltages to spectra to a picture
 	$(BIN)/fastsig info $(SAMPLE)
@@ -13,6 +13,10 @@ demo: $(VENV)/.installed ## voltages to spectra to a picture
 	@echo "look at demo.png"
 
 test: $(VENV)/.installed-dev ## all tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+thorough: export FASTSIG_THOROUGH = 1
+thorough: $(VENV)/.installed-dev ## the tests, with all that is random or repeated tried in full
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 guard: $(VENV)/.installed-dev ## rates beside their yardsticks; with nothing beside it

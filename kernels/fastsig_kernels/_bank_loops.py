@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._detect import FACTORS, add_leaves_nb, put_leaves_nb
-from ._jit import jit_strict
+from ._jit import jit_strict, jit_strict_inner
 from ._order import PAD
 from ._passes import (
     block_lanes,
@@ -20,7 +20,7 @@ from ._simd import load, store
 LEFT_OUT = (FACTORS.index("SA"), FACTORS.index("SB"))
 
 
-@jit_strict
+@jit_strict_inner
 def _fir_nb(spec, n, rows, offset, offset_next, levels, phase, taps, taps_next, target, target_next,
             target_step, ahead, ahead_next):
     """Filter `n` groups of numbers, at the given steps in bytes."""
@@ -29,7 +29,7 @@ def _fir_nb(spec, n, rows, offset, offset_next, levels, phase, taps, taps_next, 
             target + j * target_next, target_step, ahead + j * ahead_next)
 
 
-@jit_strict
+@jit_strict_inner
 def fir_nb(many, one, n_frame, n, rows, offset, offset_next, levels, phase, taps, taps_next,
            target, target_next, target_step, ahead, ahead_next):
     """`_fir_nb` for several frames or for one."""
@@ -41,7 +41,7 @@ def fir_nb(many, one, n_frame, n, rows, offset, offset_next, levels, phase, taps
                 target_next, target_step, ahead, ahead_next)
 
 
-@jit_strict
+@jit_strict_inner
 def _collect_nb(spec, rows, n_row, offset, size, local):
     """Copy `size` bytes of each row, a multiple of a vector, to lie one after another."""
     vector = 4 * block_lanes(spec)
@@ -50,7 +50,7 @@ def _collect_nb(spec, rows, n_row, offset, size, local):
             store(load(spec, load_address(rows + 8 * r) + offset + at), local + r * size + at)
 
 
-@jit_strict
+@jit_strict_inner
 def _filter_wide_nb(many, one, spec, rows, n_frame, source, taps, taps_bytes, shape,
                     first_twiddles, z, z_frame, tile, local, table):
     """`filter_nb`, several columns at a time.
@@ -78,7 +78,7 @@ def _filter_wide_nb(many, one, spec, rows, n_frame, source, taps, taps_bytes, sh
                        first_twiddles + (first + c) * (radix - 1) * block, zero)
 
 
-@jit_strict
+@jit_strict_inner
 def _filter_narrow_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes,
                       shape, first_twiddles, z, z_frame, tile):
     """`filter_nb`, one column at a time."""
@@ -118,7 +118,7 @@ def _filter_narrow_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps
                        z_frame, first_twiddles + c * (radix - 1) * block, zero)
 
 
-@jit_strict
+@jit_strict_inner
 def filter_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape,
               first_twiddles, z, z_frame, tile, local, table):
     """Filter `n_frame` frames, as many as `many` says or one, and do the first pass.
@@ -139,7 +139,7 @@ def filter_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, taps_b
                           shape, first_twiddles, z, z_frame, tile)
 
 
-@jit_strict
+@jit_strict_inner
 def _inner_nb(spec, inner, parts, n_frame, z, z_frame, part):
     """The passes between the first and the leaves, on two parts of every frame, or on one."""
     for f in range(n_frame):

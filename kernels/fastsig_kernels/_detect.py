@@ -24,7 +24,7 @@ from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
 from ._codelets import Complex
-from ._jit import jit_strict
+from ._jit import jit_strict_inner
 from ._passes import _block, block_lanes, leaf_nb, mirrored_leaf_nb
 from ._simd import Emitter, Vector, VectorType
 
@@ -230,7 +230,7 @@ def put_spectra(typingctx, spec, kind, p, q, q_first, twiddle, target):
     return types.void(spec, kind, _i, _i, _i, _i, _i), codegen
 
 
-@jit_strict
+@jit_strict_inner
 def _leaves_nb(spec, mirrored, z, z_pol, z_frame, n_pol, n_frame, twiddles, buffer, step):
     """A leaf of every frame and polarisation: to ``buffer[pol][frame]``, `step` bytes each."""
     for pol in range(n_pol):
@@ -243,7 +243,7 @@ def _leaves_nb(spec, mirrored, z, z_pol, z_frame, n_pol, n_frame, twiddles, buff
                 leaf_nb(spec, source, twiddles, target)
 
 
-@jit_strict
+@jit_strict_inner
 def _add_pair_nb(spec, detect, buffer, step, pol_step, begin, n, twiddles, factors, runs, n_run,
                  place, sum_bytes, vectors):
     """The wanted vectors of a pair of leaves, or of a leaf that stands alone, of `n` frames.
@@ -279,7 +279,7 @@ def _add_pair_nb(spec, detect, buffer, step, pol_step, begin, n, twiddles, facto
             sums_to(sums, address)
 
 
-@jit_strict
+@jit_strict_inner
 def _add_own_nb(spec, detect, is_first, buffer, step, pol_step, begin, n, twiddles, factors, runs,
                 n_run, place, sum_bytes, vectors):
     """The wanted vectors of the two leaves that are their own partners."""
@@ -310,7 +310,7 @@ def _add_own_nb(spec, detect, is_first, buffer, step, pol_step, begin, n, twiddl
             sums_to(sums, address)
 
 
-@jit_strict
+@jit_strict_inner
 def add_leaves_nb(spec, detect, z, z_pol, z_frame, n_pol, n_frame, leaves, start, stop,
                   leaf_twiddles, real_twiddles, factors, runs, n_run, sum_bytes, vectors, buffer):
     """Transform the leaves of `n_frame` frames and add the products to the sums.
@@ -347,7 +347,7 @@ def add_leaves_nb(spec, detect, z, z_pol, z_frame, n_pol, n_frame, leaves, start
                             weights, runs, n_run, place, sum_bytes, vectors)
 
 
-@jit_strict
+@jit_strict_inner
 def put_leaves_nb(spec, put, z, leaves, leaf_twiddles, real_twiddles, sum_bytes, buffer, target):
     """Transform the leaves of one frame and polarisation and store its spectrum, unsorted."""
     lanes = block_lanes(spec)

@@ -15,7 +15,7 @@ from numba.core import types
 from numba.core.extending import intrinsic
 
 from ._codelets import DFT, Complex, interleave, transpose
-from ._jit import jit
+from ._jit import jit, jit_inner
 from ._order import PAD
 from ._passes import (
     _block,
@@ -144,7 +144,7 @@ def last_column(typingctx, spec, radix, stream, source, target, step, ahead, sca
 # more values alive than there are registers, and takes up to twice the time.
 
 
-@jit
+@jit_inner
 def turned_columns_nb(spec, n, source, step, ahead, twiddles, target):
     """`n` groups of neighbouring columns of the first pass."""
     lanes = block_lanes(spec)
@@ -154,7 +154,7 @@ def turned_columns_nb(spec, n, source, step, ahead, twiddles, target):
                       target + c * lanes * block)
 
 
-@jit
+@jit_inner
 def inner_columns_nb(spec, radix, n, place, step, twiddles):
     """`n` neighbouring columns of a middle pass."""
     if radix == 16:
@@ -167,35 +167,35 @@ def inner_columns_nb(spec, radix, n, place, step, twiddles):
         _inner2_nb(spec, n, place, step, twiddles)
 
 
-@jit
+@jit_inner
 def _inner16_nb(spec, n, place, step, twiddles):
     block = 8 * block_lanes(spec)
     for j in range(n):
         inner_column(spec, 16, place + j * block, step, twiddles + 120 * j)
 
 
-@jit
+@jit_inner
 def _inner8_nb(spec, n, place, step, twiddles):
     block = 8 * block_lanes(spec)
     for j in range(n):
         inner_column(spec, 8, place + j * block, step, twiddles + 56 * j)
 
 
-@jit
+@jit_inner
 def _inner4_nb(spec, n, place, step, twiddles):
     block = 8 * block_lanes(spec)
     for j in range(n):
         inner_column(spec, 4, place + j * block, step, twiddles + 24 * j)
 
 
-@jit
+@jit_inner
 def _inner2_nb(spec, n, place, step, twiddles):
     block = 8 * block_lanes(spec)
     for j in range(n):
         inner_column(spec, 2, place + j * block, step, twiddles + 8 * j)
 
 
-@jit
+@jit_inner
 def last_columns_nb(spec, radix, stream, starts, work, target, step, ahead, scale):
     """All groups of blocks of the last pass, in the order of their places in the result."""
     if stream:
@@ -217,56 +217,56 @@ def last_columns_nb(spec, radix, stream, starts, work, target, step, ahead, scal
         _last2_nb(spec, starts, work, target, step, ahead, scale)
 
 
-@jit
+@jit_inner
 def _last16_nb(spec, starts, work, target, step, ahead, scale):
     block = 8 * block_lanes(spec)
     for i in range(starts.size):
         last_column(spec, 16, 0, work + starts[i], target + i * block, step, ahead, scale)
 
 
-@jit
+@jit_inner
 def _stream16_nb(spec, starts, work, target, step, scale):
     block = 8 * block_lanes(spec)
     for i in range(starts.size):
         last_column(spec, 16, 1, work + starts[i], target + i * block, step, 0, scale)
 
 
-@jit
+@jit_inner
 def _last8_nb(spec, starts, work, target, step, ahead, scale):
     block = 8 * block_lanes(spec)
     for i in range(starts.size):
         last_column(spec, 8, 0, work + starts[i], target + i * block, step, ahead, scale)
 
 
-@jit
+@jit_inner
 def _stream8_nb(spec, starts, work, target, step, scale):
     block = 8 * block_lanes(spec)
     for i in range(starts.size):
         last_column(spec, 8, 1, work + starts[i], target + i * block, step, 0, scale)
 
 
-@jit
+@jit_inner
 def _last4_nb(spec, starts, work, target, step, ahead, scale):
     block = 8 * block_lanes(spec)
     for i in range(starts.size):
         last_column(spec, 4, 0, work + starts[i], target + i * block, step, ahead, scale)
 
 
-@jit
+@jit_inner
 def _stream4_nb(spec, starts, work, target, step, scale):
     block = 8 * block_lanes(spec)
     for i in range(starts.size):
         last_column(spec, 4, 1, work + starts[i], target + i * block, step, 0, scale)
 
 
-@jit
+@jit_inner
 def _last2_nb(spec, starts, work, target, step, ahead, scale):
     block = 8 * block_lanes(spec)
     for i in range(starts.size):
         last_column(spec, 2, 0, work + starts[i], target + i * block, step, ahead, scale)
 
 
-@jit
+@jit_inner
 def _stream2_nb(spec, starts, work, target, step, scale):
     block = 8 * block_lanes(spec)
     for i in range(starts.size):
@@ -285,14 +285,14 @@ def short_rows_nb(spec, source, source_next, target, target_next, n_row, twiddle
         _short_nb(spec, source, source_next, target, target_next, n_row, twiddles, work, scale)
 
 
-@jit
+@jit_inner
 def _short_nb(spec, source, source_next, target, target_next, n_row, twiddles, work, scale):
     for row in range(n_row):
         turned_column(spec, source + row * source_next, 128, source_next, twiddles, work)
         last_column(spec, 16, 0, work, target + row * target_next, 128, 0, scale)
 
 
-@jit
+@jit_inner
 def _stream_short_nb(spec, source, source_next, target, target_next, n_row, twiddles, work, scale):
     for row in range(n_row):
         turned_column(spec, source + row * source_next, 128, source_next, twiddles, work)

@@ -13,9 +13,14 @@ from ._cache import KernelCache
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
 
-def _decorator(fastmath: Any) -> Callable[[Callable[..., Any]], Any]:
-    """A decorator that compiles with these rewrites and keeps the result in the cache."""
-    options = numba.njit(fastmath=fastmath, nogil=True, error_model="numpy")
+def _decorator(fastmath: Any, *, inner: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """A decorator that compiles with these rewrites and keeps the result in the cache.
+
+    A sixth of compiling goes into ways of calling that nothing uses: C's, and, of an `inner`
+    function, which kernels alone call, Python's.
+    """
+    options = numba.njit(fastmath=fastmath, nogil=True, error_model="numpy",
+                         no_cfunc_wrapper=True, no_cpython_wrapper=inner)
 
     def decorate(function: Callable[..., Any]) -> Any:
         kernel: Any = options(function)
@@ -33,3 +38,7 @@ jit = _decorator(FASTMATH)
 #: the order written, so a result depends neither on the length of a call, nor
 #: on strides, nor on whether the host has fused multiply-add.
 jit_strict = _decorator(False)
+
+#: As `jit` and `jit_strict`, for what kernels alone call, and Python never.
+jit_inner = _decorator(FASTMATH, inner=True)
+jit_strict_inner = _decorator(False, inner=True)

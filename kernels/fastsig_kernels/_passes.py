@@ -20,7 +20,7 @@ from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
 from ._codelets import DFT, Complex, deinterleave, interleave, transpose
-from ._jit import jit_strict
+from ._jit import jit_strict_inner
 from ._simd import Emitter
 from ._sources import load_numbers
 
@@ -208,13 +208,13 @@ def fir(typingctx, spec, rows, offset, levels, phase, taps, target, target_step,
     return types.void(spec, _i, _i, _i, _i, _i, _i, _i, _i), codegen
 
 
-@jit_strict
+@jit_strict_inner
 def leaf_nb(spec, source, twiddles, target):
     """`leaf`, as a function of its own: the code is long."""
     leaf(spec, 0, source, twiddles, target)
 
 
-@jit_strict
+@jit_strict_inner
 def mirrored_leaf_nb(spec, source, twiddles, target):
     """`leaf` with lanes reversed."""
     leaf(spec, 1, source, twiddles, target)
@@ -224,7 +224,7 @@ def mirrored_leaf_nb(spec, source, twiddles, target):
 # more values alive than there are registers, and takes up to twice the time.
 
 
-@jit_strict
+@jit_strict_inner
 def columns_nb(spec, radix, n, source, source_step, source_next, target, target_step,
                target_next, twiddles, twiddles_next):
     """`n` neighbouring columns of a pass, at the given steps in bytes."""
@@ -242,7 +242,7 @@ def columns_nb(spec, radix, n, source, source_step, source_next, target, target_
                      twiddles, twiddles_next)
 
 
-@jit_strict
+@jit_strict_inner
 def _columns16_nb(spec, n, source, source_step, source_next, target, target_step,
                   target_next, twiddles, twiddles_next):
     for c in range(n):
@@ -250,7 +250,7 @@ def _columns16_nb(spec, n, source, source_step, source_next, target, target_step
                target_step, twiddles + c * twiddles_next)
 
 
-@jit_strict
+@jit_strict_inner
 def _columns8_nb(spec, n, source, source_step, source_next, target, target_step,
                  target_next, twiddles, twiddles_next):
     for c in range(n):
@@ -258,7 +258,7 @@ def _columns8_nb(spec, n, source, source_step, source_next, target, target_step,
                target_step, twiddles + c * twiddles_next)
 
 
-@jit_strict
+@jit_strict_inner
 def _columns4_nb(spec, n, source, source_step, source_next, target, target_step,
                  target_next, twiddles, twiddles_next):
     for c in range(n):
@@ -266,7 +266,7 @@ def _columns4_nb(spec, n, source, source_step, source_next, target, target_step,
                target_step, twiddles + c * twiddles_next)
 
 
-@jit_strict
+@jit_strict_inner
 def _columns2_nb(spec, n, source, source_step, source_next, target, target_step,
                  target_next, twiddles, twiddles_next):
     for c in range(n):
@@ -274,7 +274,7 @@ def _columns2_nb(spec, n, source, source_step, source_next, target, target_step,
                target_step, twiddles + c * twiddles_next)
 
 
-@jit_strict
+@jit_strict_inner
 def inner_passes_nb(spec, z, levels):
     """All passes after the first, in place on one contiguous part, one level after another.
 
@@ -292,7 +292,7 @@ def inner_passes_nb(spec, z, levels):
                        twiddles, (radix - 1) * block)
 
 
-@jit_strict
+@jit_strict_inner
 def clear_nb(address, size):
     """Set memory to 0; `size` is a multiple of 8."""
     for at in range(0, size, 8):
@@ -399,7 +399,7 @@ def _order_of(typingctx, spec):
     return kind(spec), codegen
 
 
-@jit_strict
+@jit_strict_inner
 def gather_nb(spec, n_leaf, source, offsets, flips, target, wanted, divisor):
     """Put a transform, or some of it, into natural order.
 

@@ -11,7 +11,10 @@ and prints what came of them.
 from __future__ import annotations
 
 import argparse
+import atexit
+import contextlib
 import faulthandler
+import gc
 import hashlib
 import importlib.util
 import json
@@ -20,21 +23,25 @@ import resource
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from hostile import FORMATS, Case, cases, change, damaged, standard_input, verdict, with_structure
 from hostile_spectra import load_kernels
+
+from fastsig import registry
 
 SECONDS = 5  # that reading a file may take
 MEMORY = 2**30  # bytes that it may take
@@ -242,39 +249,107 @@ def _watched(case: Case, seed: int, indices: list[int], flip: bool) -> list[tupl
 def _damage_child(case: Case, seed: int, indices: list[int], flip: bool
                   ) -> tuple[list[tuple[int, str, str]], str]:
     """Verdicts of a child, and how it ended if it did so early."""
-    with tempfile.TemporaryFile() as told:
-        process = subprocess.Popen([sys.executable, __file__, "--damage"], stdin=subprocess.PIPE,
-                                   stdout=subprocess.PIPE, stderr=told)
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(json.dumps([case, seed, indices, flip]).encode())
-        process.stdin.close()
+    readable, writable = os.pipe()
+    with tempfile.TemporaryFile() as told, _template() as template, os.fdopen(readable) as answers:
+        pid = template.fork([case, seed, indices, flip], writable, told.fileno())
+        os.close(writable)
         text, limit, late = b"", float(_START_S), False
         while not late:
-            late = not select.select([process.stdout], [], [], limit)[0]
-            more = b"" if late else os.read(process.stdout.fileno(), 2**16)
+            late = not select.select([answers], [], [], limit)[0]
+            more = b"" if late else os.read(readable, 2**16)
             if not more:
                 break
             text, limit = text + more, SECONDS
-        if late:
-            _end(process)
-        process.wait()
-        process.stdout.close()
+        code = template.end(pid) if late else template.wait()
         told.seek(0)
         error = told.read().decode(errors="replace")
     lines = text.decode().split("\n")[:-1]
     if lines[:1] != ["ready"]:
         raise RuntimeError(f"{case.format}, {case.what}: the child did not start\n{error}")
     done = [tuple(json.loads(line)) for line in lines[1:]]
-    return done, _ending(late, process.returncode, error)
+    return done, _ending(late, code, error)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Have a child say where it is, even within a library, and end."""
-    process.send_signal(signal.SIGUSR1)
+class _Template:
+    """A process that has loaded what every child needs, and forks one after the other."""
+
+    def __init__(self) -> None:
+        self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, "--fork", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        theirs.close()
+
+    def fork(self, request: list[Any], out: int, err: int) -> int:
+        """Have a child do this and write to these files; returns its number."""
+        socket.send_fds(self._link, [json.dumps(request).encode()], [out, err])
+        return int(self._link.recv(64))
+
+    def wait(self) -> int:
+        """The exit code of the child."""
+        return int(self._link.recv(64))
+
+    def end(self, pid: int) -> int:
+        """Have a child say where it is, even within a library, and end."""
+        os.kill(pid, signal.SIGUSR1)
+        if not select.select([self._link], [], [], SECONDS)[0]:
+            os.kill(pid, signal.SIGKILL)
+        return self.wait()
+
+    def close(self) -> None:
+        """Close the link, at which the process leaves."""
+        self._link.close()
+        self._process.wait()
+
+
+_idle: list[_Template] = []
+
+
+@contextlib.contextmanager
+def _template() -> Iterator[_Template]:
+    """One that nobody else uses; kept for the next."""
     try:
-        process.wait(SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
+        template = _idle.pop()
+    except IndexError:
+        template = _Template()
+        atexit.register(template.close)
+    yield template
+    _idle.append(template)
+
+
+def _serve(link: socket.socket) -> None:
+    """Template: fork for every request; report the child's number, and later its exit code."""
+    for name in registry.formats():
+        registry.formats()[name]
+    gc.collect()
+    gc.freeze()  # or each child's collector copies every page that it looks at
+    while True:
+        text, files, _, _ = socket.recv_fds(link, 2**20, 2)
+        if not text:
+            return
+        pid = os.fork()
+        if pid == 0:
+            _become(json.loads(text), files)
+        for file in files:
+            os.close(file)
+        link.send(str(pid).encode())
+        link.send(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
+
+
+def _become(request: list[Any], files: list[int]) -> NoReturn:
+    """Be the child, but for taking the interpreter apart at the end."""
+    for number, file in enumerate(files, 1):
+        os.dup2(file, number)
+        os.close(file)
+    code = 1
+    try:
+        damage_child(*request)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _ending(late: bool, code: int, error: str) -> str:
@@ -285,9 +360,8 @@ def _ending(late: bool, code: int, error: str) -> str:
     return f"{'HDF5 ' if inside else ''}{kind}: exit {code}, {'; '.join(frames[:3])}"
 
 
-def damage_child() -> None:
-    """Child: a recording, a seed and numbers come as JSON, verdicts leave line by line."""
-    fields, seed, indices, flip = json.loads(sys.stdin.read())
+def damage_child(fields: list[Any], seed: int, indices: list[int], flip: bool) -> None:
+    """Child: damage a recording as these numbers say; verdicts leave line by line."""
     case = Case(*fields)
     faulthandler.enable()
     signal.signal(signal.SIGUSR1, signal.SIG_DFL)
@@ -400,7 +474,8 @@ def _readable() -> list[str]:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child()
-    elif sys.argv[1:2] == ["--damage"]:
-        damage_child()
+    elif sys.argv[1:2] == ["--fork"]:
+        with socket.socket(fileno=int(sys.argv[2])) as link:
+            _serve(link)
     else:
         sys.exit(main())

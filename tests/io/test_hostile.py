@@ -21,6 +21,7 @@ import test_drx
 import test_vdif
 from fuzz import mutations
 from hostile import VOLTAGES, Case, cases, format_of
+from thorough import many
 
 from fastsig import registry
 from fastsig.axes.time import elapsed
@@ -35,6 +36,7 @@ BASEBAND = ("mark4", "mark5b", "gsb")
 N_CHANGED = {"native": 200, "lofar_tbb": 200, "raw": 200, "guppi": 100, "dada": 100,
              "gsb": 100, "chime": 100, "digital_rf": 100, "lofar_bf": 20}
 N_CHANGED |= {name: 100 for name in VOLTAGES if name not in hostile_voltages.MAKERS}
+N_CUT, N_WRONG = many(30, 200), many(100, 300)
 
 
 @pytest.mark.timeout(600)
@@ -234,7 +236,7 @@ def test_cut_files(name: str, what: str, tmp_path: Path, monkeypatch: pytest.Mon
         path = Path(case.folder, cut.name)
         raw = path.read_bytes()
         near = {edge + step for edge in cut.edges for step in (-1, 0, 1)}
-        sizes = {*near, *rng.integers(0, len(raw), 200).tolist(), len(raw) - 1}
+        sizes = {*near, *rng.integers(0, len(raw), N_CUT).tolist(), len(raw) - 1}
         for size in sorted(sizes & set(range(len(raw)))):
             path.write_bytes(raw[:size])
             expected = _expected(cut.held(size), whole, there)
@@ -314,7 +316,7 @@ def test_a_wrong_header_moves_no_other_frame(name: str, tmp_path: Path) -> None:
     whole = module.open(str(path), **options)
     data, there = _mask(whole, 0, whole.shape[0])
     rng = np.random.default_rng(10)
-    for _ in range(300):
+    for _ in range(N_WRONG):
         which, changed = int(rng.integers(1, len(raw) // step)), bytearray(raw)
         for _ in range(rng.integers(1, 4)):
             changed[which * step + rng.choice(places)] ^= rng.integers(1, 256)
