@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cli import CODE, environment
+from forks import SERVER, Forked
 from waiting import wait_for as wait_for
 
 from fastsig.batch.api import Recipe
@@ -112,14 +113,16 @@ def tasks(path: Path) -> list[Task]:
 
 
 def begin(path: Path, *options: Any, command: str = "run", plugin: str, before: str = "",
-          preexec: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+          preexec: Callable[[], None] | None = None) -> subprocess.Popen[str] | Forked:
     """``fastsig batch`` in a process of its own; `before` is Python that runs first."""
-    words = [sys.executable, "-c", before + CODE, "batch", command, "-c", str(path),
-             *map(str, options)]
+    words = ["batch", command, "-c", str(path), *map(str, options)]
     if command in ("run", "retry"):
         words += ["--no-warmup", "--no-plan"]
-    return subprocess.Popen(words, env={**environment(), "PYTHONPATH": plugin}, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=preexec)
+    variables = {**environment(), "PYTHONPATH": plugin}
+    forked = None if before or preexec else SERVER.begin(words, variables)
+    return forked or subprocess.Popen(
+        [sys.executable, "-c", before + CODE, *words], env=variables, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=preexec)
 
 
 def batch(path: Path, *options: Any, command: str = "run", plugin: str, code: int = 0,

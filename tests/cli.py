@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from forks import SERVER
+from forks import SERVER, Forked
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = "from fastsig.cli.main import main; main()"
@@ -32,14 +34,44 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path}
 
 
+def begin(*arguments: Any, cwd: Path | None = None) -> Forked:
+    """Begin ``fastsig`` and go on."""
+    process = SERVER.begin([*map(str, arguments)], environment(), cwd)
+    assert process is not None
+    return process
+
+
+def piped(data: bytes | IO[bytes], *arguments: Any, code: int = 0, cwd: Path | None = None) -> str:
+    """Run ``fastsig`` with standard input from a pipe, or from a file; returns its messages."""
+    with contextlib.ExitStack() as stack:
+        if isinstance(data, bytes):
+            readable, writable = os.pipe()
+            stack.callback(os.close, readable)
+            thread = threading.Thread(target=_write, args=(writable, data))
+            thread.start()
+        else:
+            readable = data.fileno()
+        done = SERVER.run([*map(str, arguments)], cwd, environment(), stdin=readable)
+    if isinstance(data, bytes):
+        thread.join()
+    assert done is not None and done.returncode == code, done
+    assert "Traceback" not in done.stderr
+    return done.stderr + done.stdout
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError), os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+
+
 def fastsig(
     *arguments: Any, code: int = 0, cwd: Path | None = None, before: str = "",
     preexec: Callable[[], None] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``fastsig`` and hold its exit code against `code`."""
     done = None
-    if not before and preexec is None:
-        done = SERVER.run([*map(str, arguments)], cwd, environment())
+    if preexec is None and "NUMBA_" not in before:  # which is read when numba is imported
+        done = SERVER.run([*map(str, arguments)], cwd, environment(), before=before)
     if done is None:
         done = subprocess.run(
             command(*arguments, before=before), capture_output=True, text=True, cwd=cwd,

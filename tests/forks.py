@@ -11,11 +11,14 @@ import atexit
 import gc
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import traceback
 import warnings
 from pathlib import Path
@@ -34,39 +37,140 @@ _LENT = "FASTSIG_TESTS_SERVER"
 _AT_IMPORT = ("NUMBA_", "PYTHON", "HDF5_", "OMP_", "OPENBLAS_", "MPL", "LD_")
 
 
+class Forked:
+    """A running child of the server, with what the tests use of `subprocess.Popen`."""
+
+    def __init__(self, server: Server, pid: int, out: IO[str], err: IO[str]) -> None:
+        self._server, self.pid, self.stdout, self.stderr = server, pid, out, err
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+        if self.returncode is None:
+            self.returncode = self._server.code_of(self.pid, 0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, once it has one."""
+        if self.returncode is None:
+            self.returncode = self._server.code_of(self.pid, timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired("fastsig", timeout or 0)
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """All that it writes, once it has ended."""
+        found = ["", ""]
+        readers = [threading.Thread(target=_read_into, args=(found, i, file), daemon=True)
+                   for i, file in enumerate((self.stdout, self.stderr))]
+        for each in readers:
+            each.start()
+        self.wait(timeout)
+        for each in readers:
+            each.join(timeout)
+            if each.is_alive():  # a child of it holds the file
+                raise subprocess.TimeoutExpired("fastsig", timeout or 0)
+        return found[0], found[1]
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+
+def _read_into(found: list[str], place: int, file: IO[str]) -> None:
+    with file:
+        found[place] = file.read()
+
+
 class Server:
     """The process that forks; begun at the first run."""
 
     def __init__(self) -> None:
         self._socket: socket.socket | None = None
         self._environment: dict[str, str] = {}
+        self._codes: dict[int, int] = {}
 
     def run(self, arguments: list[str], cwd: Path | None, environment: dict[str, str],
-            strict: str | None = None, timeout: float = 240
-            ) -> subprocess.CompletedProcess[str] | None:
+            strict: str | None = None, timeout: float = 240, before: str = "",
+            stdin: int | None = None) -> subprocess.CompletedProcess[str] | None:
         """Run a command line; None where the environment needs a process of its own.
 
-        With `strict` warnings are errors, but those of that message.
+        With `strict` warnings are errors, but those of that message; `before` is Python that runs
+        first, `stdin` a descriptor.
         """
-        if self._socket is None:
-            self._begin(environment)
-        if _at_import(environment) != _at_import(self._environment):
-            return None
-        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err, (
-                open(os.devnull)) as empty:
-            code = self._ask(arguments, cwd or Path.cwd(), environment, strict, timeout,
-                             (empty, out, err))
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            child = self._fork(arguments, environment, out, err, cwd, strict, before, stdin)
+            if child is None:
+                return None
+            try:
+                code = child.wait(timeout)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                code = child.wait(10)
             for file in (out, err):
                 file.seek(0)
             return subprocess.CompletedProcess(arguments, code, out.read(), err.read())
 
-    def _ask(self, arguments: list[str], cwd: Path, environment: dict[str, str],
-             strict: str | None, timeout: float, files: tuple[IO[str], ...]) -> int:
+    def begin(self, arguments: list[str], environment: dict[str, str], cwd: Path | None = None
+              ) -> Forked | None:
+        """Begin a command line; None where the environment needs a process of its own."""
+        pipes = [os.pipe(), os.pipe()]
+        with os.fdopen(pipes[0][1], "w") as out, os.fdopen(pipes[1][1], "w") as err:
+            child = self._fork(arguments, environment, out, err, cwd)
+        readers = [os.fdopen(readable) for readable, _ in pipes]
+        if child is None:
+            for each in readers:
+                each.close()
+            return None
+        child.stdout, child.stderr = readers
+        return child
+
+    def _fork(self, arguments: list[str], environment: dict[str, str], out: IO[str],
+              err: IO[str], cwd: Path | None, strict: str | None = None, before: str = "",
+              stdin: int | None = None) -> Forked | None:
+        if self._socket is None:
+            self._begin(environment)
         assert self._socket is not None
-        request = {"arguments": arguments, "cwd": str(cwd), "environment": environment,
-                   "strict": strict, "timeout": timeout}
-        socket.send_fds(self._socket, [json.dumps(request).encode()], [f.fileno() for f in files])
-        return int(self._socket.recv(64))
+        more = _more_path(environment, self._environment)
+        if more is None or _at_import(environment) != _at_import(self._environment):
+            return None
+        request = {"arguments": arguments, "cwd": str(cwd or Path.cwd()), "path": more,
+                   "environment": environment, "strict": strict, "before": before}
+        with open(os.devnull) as empty:
+            socket.send_fds(self._socket, [json.dumps(request).encode()],
+                            [empty.fileno() if stdin is None else stdin, out.fileno(),
+                             err.fileno()])
+        pid: int | None = None
+        while pid is None:
+            pid = self._hear(None)
+        return Forked(self, pid, out, err)
+
+    def code_of(self, pid: int, timeout: float | None) -> int | None:
+        """The exit code of a child; None where it runs when the time is over."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while pid not in self._codes:
+            left = None if until is None else max(0, until - time.monotonic())
+            if self._hear(left) is False:
+                return None
+        return self._codes.pop(pid)
+
+    def _hear(self, timeout: float | None) -> Any:
+        """The number of a child that began; None where one has ended, False where none has."""
+        assert self._socket is not None
+        if not select.select([self._socket], [], [], timeout)[0]:
+            return False
+        told = json.loads(self._socket.recv(64) or b"null")
+        if told is None:
+            raise RuntimeError("the process that forks has ended")
+        if "code" not in told:
+            return told["pid"]
+        self._codes[told["pid"]] = told["code"]
+        return None
 
     def lend(self, environment: dict[str, str]) -> tuple[dict[str, str], tuple[int, ...]]:
         """An environment and file descriptors for a child that runs all its runs here.
@@ -91,34 +195,58 @@ class Server:
             self._socket, self._environment = socket.socket(fileno=int(lent)), environment
             return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        plain = {**environment, "PYTHONPATH": os.pathsep.join(_path(environment)[-2:])}
         process = subprocess.Popen(
             [sys.executable, "-W", "error::ResourceWarning", __file__, str(theirs.fileno())],
-            pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL)
+            pass_fds=[theirs.fileno()], env=plain, stdin=subprocess.DEVNULL)
         theirs.close()
-        self._socket, self._environment = ours, environment
+        self._socket, self._environment, self._codes = ours, plain, {}
         atexit.register(lambda: (ours.close(), process.wait(10)))
 
 
+def _path(environment: dict[str, str]) -> list[str]:
+    return environment.get("PYTHONPATH", "").split(os.pathsep)
+
+
+def _more_path(environment: dict[str, str], server: dict[str, str]) -> list[str] | None:
+    """Folders with packages that a child has and the server has not; None where one is missing."""
+    ours, theirs = _path(environment), _path(server)
+    n_more = len(ours) - len(theirs)
+    return ours[:n_more] if n_more >= 0 and ours[n_more:] == theirs else None
+
+
 def _at_import(environment: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in environment.items() if key.startswith(_AT_IMPORT)}
+    return {key: value for key, value in environment.items()
+            if key.startswith(_AT_IMPORT) and key != "PYTHONPATH"}
 
 
 def _serve(link: socket.socket) -> None:
-    """Fork for every request, and tell the exit code."""
+    """Fork for every request; report the child's number, and its exit code when it has ended."""
     _warm_up()
     gc.collect()
     gc.freeze()  # or each child's collector copies every page that it looks at
+    children: dict[int, int] = {}  # of descriptors
     while True:
-        text, files, _, _ = socket.recv_fds(link, 2**20, 3)
-        if not text:
-            return
-        request = json.loads(text)
-        child = os.fork()
-        if child == 0:
-            _become(request, files)
-        for file in files:
-            os.close(file)
-        link.send(str(_wait(child, request["timeout"])).encode())
+        for ready in select.select([link, *children], [], [])[0]:
+            if ready is not link:
+                pid = children.pop(ready)
+                os.close(ready)
+                code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                link.send(json.dumps({"pid": pid, "code": code}).encode())
+                continue
+            text, files, _, _ = socket.recv_fds(link, 2**20, 3)
+            if not text:
+                return
+            pid = os.fork()
+            if pid == 0:
+                for each in children:
+                    os.close(each)
+                link.close()
+                _become(json.loads(text), files)
+            children[os.pidfd_open(pid)] = pid
+            for file in files:
+                os.close(file)
+            link.send(json.dumps({"pid": pid}).encode())
 
 
 def _warm_up() -> None:
@@ -150,11 +278,14 @@ def _become(request: dict[str, Any], files: list[int]) -> NoReturn:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    if request["path"]:
+        _offer(request["path"])
     if request["strict"] is not None:
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", request["strict"])
     sys.argv = ["fastsig", *request["arguments"]]
     try:
+        exec(request["before"], {})
         main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -163,18 +294,21 @@ def _become(request: dict[str, Any], files: list[int]) -> NoReturn:
         code = 1
     else:
         code = 0
+    threading._shutdown()  # type: ignore[attr-defined] # waits for threads
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-def _wait(child: int, timeout: float) -> int:
-    signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
-    signal.setitimer(signal.ITIMER_REAL, timeout)
-    _, status = os.waitpid(child, 0)
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    return os.waitstatus_to_exitcode(status)
+def _offer(folders: list[str]) -> None:
+    """Offer what is installed in these folders, plug-ins too."""
+    from fastsig import registry
+
+    sys.path[:0] = folders
+    for each in vars(registry).values():
+        if hasattr(each, "cache_clear"):
+            each.cache_clear()
 
 
 SERVER = Server()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cli import command, environment, fastsig
+from cli import fastsig, piped
 from streams import header, write_native
 
 import fastsig as fs
@@ -181,15 +180,6 @@ def test_simulate_in_other_formats(tmp_path: Path) -> None:
     assert "--lossy (lossy=True) writes it" in done.stderr
 
 
-def piped(data: bytes, *words: object, code: int = 0, cwd: Path) -> str:
-    """Run with standard input from a pipe; returns what was told."""
-    done = subprocess.run(command(*words), input=data, capture_output=True, cwd=cwd,
-                          env=environment(), timeout=240)
-    assert done.returncode == code, done.stderr.decode()
-    assert b"Traceback" not in done.stderr
-    return done.stderr.decode() + done.stdout.decode()
-
-
 RAW = ("--set", "n_bits=8", "--set", "sample_rate=1MHz", "--set", "start_time=2026-01-02T00:00:00",
        "--set", "frequency=1400.25MHz", "--set", "n_pol=2", "--set", "feed=linear")
 
@@ -203,16 +193,14 @@ def test_standard_input(tmp_path: Path, rng: np.random.Generator) -> None:
     piped(data.tobytes(), "spectra", "-", "-o", "b.h5", *words, *RAW, cwd=tmp_path)
     (tmp_path / "x.bin").write_bytes(data.tobytes())
     with open(tmp_path / "x.bin", "rb") as file:  # a file needs no copy
-        subprocess.run(command("spectra", "-", "-o", "c.h5", *words, *RAW), stdin=file, check=True,
-                       cwd=tmp_path, env=environment())
+        piped(file, "spectra", "-", "-o", "c.h5", *words, *RAW, cwd=tmp_path)
     one, two, three = (fs.open(tmp_path / name) for name in ("a.h5", "b.h5", "c.h5"))
     np.testing.assert_array_equal(one.read().values, two.read().values)
     assert (tmp_path / "b.h5").read_bytes() == (tmp_path / "c.h5").read_bytes()
     assert three.header.channels == one.header.channels
     with open(tmp_path / "x.bin", "rb") as file:  # from where it stands
         file.seek(1000)
-        subprocess.run(command("convert", "-", "-o", "e.h5", *RAW), stdin=file, check=True,
-                       cwd=tmp_path, env=environment())
+        piped(file, "convert", "-", "-o", "e.h5", *RAW, cwd=tmp_path)
     np.testing.assert_array_equal(fs.open(tmp_path / "e.h5").read().values, data[500:])
     assert two.stream.provenance["inputs"][0]["files"][0]["name"] == "-"
     told = piped(data.tobytes(), "info", "-", *RAW, cwd=tmp_path)

@@ -45,10 +45,14 @@ def run_command(*words: object) -> str:
     return f"from fastsig.cli.main import run; assert run({[*map(str, words)]!r}) == 0"
 
 
-@pytest.mark.parametrize("words", [
-    "--version", "--help", *(f"{name} --help" for name in (*cli.list_commands(None), "batch run"))])
-def test_help_loads_nothing_heavy(words: str) -> None:
-    assert loaded(run_command(*words.split())) == (set(), set())
+def test_help_loads_nothing_heavy() -> None:
+    """Of any command, one after the other."""
+    code = "import sys\nfrom fastsig.cli.main import run\n"
+    for words in ("--version", "--help",
+                  *(f"{name} --help" for name in (*cli.list_commands(None), "batch run"))):
+        code += (f"assert run({words.split()}) == 0\n"
+                 f"assert not {HEAVY} & set(sys.modules), {words!r}\n")
+    assert loaded(code) == (set(), set())
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli import command, environment, fastsig
+from cli import begin, command, environment, fastsig
 from streams import header, noise, write_native
 from waiting import wait_for_files
 
@@ -36,25 +36,25 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_kill_9_at_ten_moments(recording: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.h5"
-    words = command("spectra", recording, "-o", out, *OPTIONS)
-    subprocess.run(words, env=environment(), check=True, capture_output=True)
+    words = ("spectra", recording, "-o", out, *OPTIONS)
+    fastsig(*words)
     out.unlink()
     begun = time.monotonic()
-    subprocess.run(words, env=environment(), check=True, capture_output=True)
+    fastsig(*words)
     whole = time.monotonic() - begun
     expected = out.read_bytes()
     out.unlink()
     killed = left = 0
     for moment in range(10):
         before = os.listdir(tmp_path)
-        process = subprocess.Popen(words, env=environment(), stderr=subprocess.DEVNULL)
+        process = begin(*words)
         if moment % 2:  # while it writes, however busy the machine is
             wait_for_files(tmp_path, process, before=before)
             time.sleep(0.002 * moment)
         else:
             time.sleep(whole * (moment + 0.5) / 10)
         process.kill()
-        process.wait()
+        process.communicate()
         killed += process.returncode == -signal.SIGKILL
         if out.exists():  # the kill came between the rename and the exit: a whole product
             assert out.read_bytes() == expected
@@ -69,9 +69,7 @@ def test_kill_9_at_ten_moments(recording: Path, tmp_path: Path) -> None:
 def interrupted(recording: Path, folder: Path, sent: int) -> tuple[int, str]:
     """Exit code and messages of a run that gets a signal once it has begun to write."""
     for _ in range(5):
-        process = subprocess.Popen(
-            command("spectra", recording, "-o", folder / "out.h5", *OPTIONS, "--unfused"),
-            env=environment(), stderr=subprocess.PIPE, text=True)
+        process = begin("spectra", recording, "-o", folder / "out.h5", *OPTIONS, "--unfused")
         wait_for_files(folder, process)
         process.send_signal(sent)
         _, errors = process.communicate(timeout=60)

@@ -12,6 +12,7 @@ import pytest
 from fastsig_kernels._simd import host_lanes
 from fastsig_kernels.fft import fft_plan
 from fastsig_kernels.spectrometer import Spectrometer
+from thorough import thorough
 
 HERE = Path(__file__).resolve()
 
@@ -46,6 +47,7 @@ TESTS = {
 }
 
 
+@thorough
 def test_the_same_tests():
     folder = HERE.parent.relative_to(HERE.parents[2])
     tests = [f"{folder}/test_kernel_{name}.py{test}" for name in TESTS for test in TESTS[name]]

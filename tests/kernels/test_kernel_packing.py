@@ -25,6 +25,7 @@ from fastsig_kernels.packing import nearest_codes_nb, round_codes_nb, to_codes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit, types
+from thorough import thorough
 
 HERE = Path(__file__).resolve()
 BITS = range(1, 17)
@@ -253,7 +254,9 @@ def test_in_other_compiled_code():
     platform.machine() not in ("x86_64", "AMD64") or host_lanes() < 8,
     reason="needs a processor with AVX2",
 )
-@pytest.mark.parametrize("processor", ["haswell", "sandybridge", "nehalem"])
+@pytest.mark.parametrize("processor", [
+    pytest.param("haswell", marks=thorough), "sandybridge", pytest.param("nehalem", marks=thorough)
+])
 def test_on_other_processors(processor):
     """8 lanes, 8 of floats only, and 4."""
     names = (*(f"every_byte_against_the_twin[{case}]" for case in

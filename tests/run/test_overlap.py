@@ -18,7 +18,7 @@ from fastsig.run.products import plan_products, products
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import kept
 
-N, N_CHAN = 6000, 16
+N, N_CHAN = 3000, 16
 
 
 def spectra(n: int = N, n_chan: int = N_CHAN) -> CountedSpectra:
