@@ -114,10 +114,10 @@ def test_workers_die_with_their_parent(tmp_path: Path, plugin: str) -> None:
 @pytest.mark.parametrize("sent, code", [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_scheduler_stops_it_in_time(tmp_path: Path, plugin: str, sent: int, code: int) -> None:
     """What runs is preempted within 20 s though it hears nothing, and done by the next run."""
-    once = str(tmp_path / "marker")
-    path = recipe(tmp_path, {"a": {"hang": 1, "once": once}, "b": {}})
+    marker = tmp_path / "marker"
+    path = recipe(tmp_path, {"a": {"hang": 1, "once": str(marker)}, "b": {}})
     process = begin(path, "-j", 1, plugin=plugin)
-    wait_for(lambda: has_begun(tmp_path / "out", "a"))
+    wait_for(marker.exists)
     begun = time.monotonic()
     process.send_signal(sent)
     _, errors = process.communicate(timeout=60)

@@ -228,9 +228,6 @@ def _load(commands: list[str]) -> None:
                  "fastsig.io.files.safe", *(f"fastsig.cli.{name.split()[0]}" for name in commands)):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    from fastsig import registry
-
-    registry.formats()
 
 
 def main() -> None:
