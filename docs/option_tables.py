@@ -1,8 +1,8 @@
-"""The tables of options in ``command-line.md``, as the commands themselves have them.
+"""The tables of options in the pages of ``docs/commands``, made from the commands themselves.
 
-``python docs/option_tables.py --write`` puts the table of each command between the two comments
-that mark its place on the page. Without ``--write`` it lists the commands whose table differs.
-Texts of options are changed in the commands, never on the page.
+``python docs/option_tables.py --write`` writes the table of each command between the two comments
+that mark its place on a page. Without ``--write`` it lists the pages that are out of date. Texts of
+options are changed in the commands, never on a page.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-PAGE = Path(__file__).resolve().parent / "command-line.md"
+PAGES = sorted((Path(__file__).resolve().parent / "commands").glob("*.md"))
 BEGIN = "<!-- options of `fastsig {}`: written by docs/option_tables.py -->"
 END = "<!-- end of options -->"
 # Options and fields of names; characters that mean something to Markdown.
@@ -108,15 +108,19 @@ def places(page: str) -> list[str]:
 
 
 def main() -> None:
-    """Write the tables, or list what differs."""
+    """Write the tables, or list the pages that differ."""
     from fastsig.cli.main import cli
 
-    page = PAGE.read_text(encoding="utf-8")
-    new = written(page, cli)
-    if "--write" in sys.argv[1:]:
-        PAGE.write_text(new, encoding="utf-8")
-    elif new != page:
-        sys.exit("docs/command-line.md is out of date; python docs/option_tables.py --write")
+    stale = []
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        new = written(page, cli)
+        if "--write" in sys.argv[1:]:
+            path.write_text(new, encoding="utf-8")
+        elif new != page:
+            stale.append(f"docs/commands/{path.name}")
+    if stale:
+        sys.exit(f"{', '.join(stale)}: out of date; python docs/option_tables.py --write")
 
 
 if __name__ == "__main__":
