@@ -16,7 +16,8 @@ from fastsig.run.voltage_file import VoltageFile
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import Sink, Stream, stream_of
 
-__all__ = ["SINKS", "Product", "plan_products", "products", "write", "write_many"]
+__all__ = ["SINKS", "Product", "plan_products", "products", "refuse_losses", "write",
+           "write_many"]
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +65,23 @@ def products(
              for survey in surveys]
     return [kind(stream, path, surveyed=surveyed, **options) for kind, stream, path, surveyed in
             zip(kinds, chains, paths, known, strict=True)]
+
+
+def refuse_losses(streams: Sequence[Any], paths: Sequence[str | os.PathLike[str]],
+                  **options: Any) -> None:
+    """Refuse products that headers alone show to be lossy: nothing is read.
+
+    Raises
+    ------
+    PlanError
+        Where something would be lost and `lossy` is not given.
+    UsageError, FormatError
+        As of `products`.
+    """
+    for each, path in zip(streams, paths, strict=True):
+        stream = stream_of(each)
+        product = _kind(stream).best_case(stream, path, **{**options, "hash_inputs": False})
+        product.refuse_losses()
 
 
 def _kind(stream: Stream) -> type[Product]:
@@ -168,6 +186,8 @@ def write_many(
     UsageError, PlanError, OutputError, DataError
         As of `write`. All products that were being written are removed.
     """
+    if not options.get("lossy"):
+        refuse_losses(streams, paths, **options)
     made = products(streams, paths, workers=workers, memory=memory, progress=progress, **options)
     for product in made:
         product.refuse_losses()

@@ -19,7 +19,7 @@ from fastsig.io.files.safe import check_name, check_output
 from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.run.surveys import SpectraSurvey, Surveyed
 from fastsig.stages.select import SelectSpectra
-from fastsig.stream import Block, Sink, SpectrumStream, Stream
+from fastsig.stream import Block, Codes, Sink, SpectrumStream, Stream
 
 __all__ = ["SpectraFile", "spectra_format"]
 
@@ -126,6 +126,12 @@ class SpectraFile(Sink):
         if simple or _place(stream) is None or not isinstance(stream, SpectrumStream):
             return None
         return SpectraSurvey(stream, whole=bits is None)
+
+    @classmethod
+    def best_case(cls, stream: Stream, path: str | os.PathLike[str], **options: Any) -> Self:
+        """The product of an input of which least is lost, by its headers."""
+        known = Surveyed(weights_vary=False, codes=Codes(0, 0))
+        return cls(stream, path, surveyed=known, **options)
 
     def _losses(self, known: Surveyed, *, exact: bool) -> list[str]:
         stream, name = self.spectra, self.format
