@@ -37,7 +37,7 @@ class Group(click.Group):
                         ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command of the first argument."""
         if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            raise click.UsageError(f"no such command {args[0]!r}{self._suggested(ctx, args[0])}",
+            raise click.UsageError(f"No such command {args[0]!r}{self._suggested(ctx, args[0])}",
                                    ctx)
         return super().resolve_command(ctx, args)
 
