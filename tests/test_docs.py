@@ -76,6 +76,14 @@ def test_blocks_have_a_known_language(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
+def test_no_sentence_is_stranded_after_code(name: str) -> None:
+    """A formula, in a block of text, may stand within a sentence; code and commands may not."""
+    blocks = r"^```(?:python|console|sh|\{code-cell\})[^\n]*\n.*?^```\n+([^\n]*)"
+    for line in re.findall(blocks, text_of(name), re.MULTILINE | re.DOTALL):
+        assert not re.match(r" |[a-z]|[,.;:)]", line), line
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_relative_links_lead_somewhere(name: str) -> None:
     text = FENCE.sub("", text_of(name))
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -199,6 +207,13 @@ def test_attributes_of_products_are_documented(tmp_path: Path) -> None:
     with h5py.File(path) as file:
         names = [name for name in file["data"].attrs if name != "DIMENSION_LIST"]
     assert all(f"`{name}`" in page for name in names)
+
+
+def test_every_function_is_in_the_table_of_what_it_takes() -> None:
+    from fastsig import registry
+
+    listed = set(re.findall(r"^\| `(\w+)` \| ", text_of("docs/workflow.md"), re.MULTILINE))
+    assert listed == {*registry.stages(), *registry.measurements(), "grid", "open_cube"}
 
 
 def test_names_of_the_kernels_are_documented_and_none_else() -> None:

@@ -109,8 +109,9 @@ class Writing:
         click.echo(f"time {time}")
         click.echo(self.plan.memory_text())
         for product, room in zip(self.products, free, strict=True):
+            most = "" if product.stream.kind == "voltage" else "up to "  # compressed, or not
             for name, size in product.bytes:
-                click.echo(f"would write {name}: up to {size / 1e6:.1f} MB of {product.n_bits} "
+                click.echo(f"would write {name}: {most}{size / 1e6:.1f} MB of {product.n_bits} "
                            f"bits, {room / 1e6:.0f} MB free")
         for loss in self.losses:
             click.echo(f"would lose: {loss}")

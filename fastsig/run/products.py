@@ -50,9 +50,7 @@ def products(
     UsageError, PlanError, FormatError
         As of these.
     """
-    chains: list[Stream] = [stream_of(each) for each in streams]
-    if len(paths) != len(chains):
-        raise UsageError(f"{len(paths)} paths for {len(chains)} products; allowed: one each")
+    chains = _chains(streams, paths)
     kinds = [_kind(stream) for stream in chains]
     for stream in chains:
         _warn_of_length(stream)
@@ -78,10 +76,15 @@ def refuse_losses(streams: Sequence[Any], paths: Sequence[str | os.PathLike[str]
     UsageError, FormatError
         As of `products`.
     """
-    for each, path in zip(streams, paths, strict=True):
-        stream = stream_of(each)
+    for stream, path in zip(_chains(streams, paths), paths, strict=True):
         product = _kind(stream).best_case(stream, path, **{**options, "hash_inputs": False})
         product.refuse_losses()
+
+
+def _chains(streams: Sequence[Any], paths: Sequence[Any]) -> list[Stream]:
+    if len(paths) != len(streams):
+        raise UsageError(f"{len(paths)} paths for {len(streams)} products; allowed: one each")
+    return [stream_of(each) for each in streams]
 
 
 def _kind(stream: Stream) -> type[Product]:

@@ -19,7 +19,7 @@ from fastsig.io.files.safe import check_name, check_output
 from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.run.surveys import SpectraSurvey, Surveyed
 from fastsig.stages.select import SelectSpectra
-from fastsig.stream import Block, Codes, Sink, SpectrumStream, Stream
+from fastsig.stream import Block, Sink, SpectrumStream, Stream
 
 __all__ = ["SpectraFile", "spectra_format"]
 
@@ -129,8 +129,9 @@ class SpectraFile(Sink):
 
     @classmethod
     def best_case(cls, stream: Stream, path: str | os.PathLike[str], **options: Any) -> Self:
-        """The product of an input of which least is lost, by its headers."""
-        known = Surveyed(weights_vary=False, codes=Codes(0, 0))
+        """The product from headers alone, with as few losses as these allow."""
+        survey = cls.survey(stream, path, **options)
+        known = None if survey is None else survey.told or survey.best
         return cls(stream, path, surveyed=known, **options)
 
     def _losses(self, known: Surveyed, *, exact: bool) -> list[str]:

@@ -106,7 +106,7 @@ class VoltageFile(Sink):
 
     @classmethod
     def best_case(cls, stream: Stream, path: str | os.PathLike[str], **options: Any) -> Self:
-        """The product of an input of which least is lost, by its headers."""
+        """The product from headers alone, with as few losses as these allow."""
         known = None
         if isinstance(stream, VoltageStream) and stream.valid_spans() is None:
             known = tuple(validity.full(0, stream.shape[0]) for _ in range(stream.n_pol))
