@@ -32,6 +32,8 @@ COMMANDS = dict(tables.commands(cli))
 
 
 def test_the_pages_are_up_to_date() -> None:
+    listed = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    assert tables.index(listed, cli) == listed, "python docs/option_tables.py --write"
     for name, page in PAGES.items():
         assert tables.written(page, cli) == page, f"{name}: python docs/option_tables.py --write"
     subprocess.run([sys.executable, str(SCRIPT)], env=environment(), check=True)

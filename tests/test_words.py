@@ -41,7 +41,7 @@ WORDS = {
     r"at the least|at the most": "at least, at most",
     r"more yet|yet more": "even more",
     r"again for more": "may be repeated",
-    r"by which the": "name the quantity",
+    r"by which the edges": "name the quantity",
     r"so many (?=\w)": "this many",
     r"to what (?:half|channel|degree)": "which",
     r"what(?:ever)? it came to": "the result",
