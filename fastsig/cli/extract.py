@@ -164,7 +164,7 @@ def _texts(spectrum: Any, source: Any, fit: Any, mass: Any) -> list[tuple[str, s
 
 
 def _frame(fit: Any) -> str:
-    return f"{fit.convention}, {fit.frame or 'frame not told'}"
+    return f"{fit.convention}, {fit.frame or 'frame not known'}"
 
 
 def _record(spectrum: Any, source: Any, fit: Any, mass: Any, options: dict[str, Any]
