@@ -78,7 +78,7 @@ def _say(stream: Any, options: dict[str, Any]) -> None:
     """Tell the shift, and what was taken for granted."""
     told, quiet = stream.parameters(), options["quiet"]
     if told["from_told"] == "assumed":
-        common.say("the file states no frame; taken as topocentric (--from specifies another)", quiet)
+        common.say("no frame in the file; taken as topocentric (--from specifies another)", quiet)
     first, last = (stream.read_columns(row, 1)["frame_m_s"][0]
                    for row in (0, stream.shape[0] - 1))
     low, high = (float(edge) / 1e6 for edge in stream.out_axis.edges_hz)
