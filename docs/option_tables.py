@@ -1,8 +1,9 @@
-"""The tables of options in ``command-line.md``, as the commands themselves have them.
+"""The tables of options in the pages of ``docs/commands``, made from the commands themselves.
 
-``python docs/option_tables.py --write`` puts the table of each command between the two comments
-that mark its place on the page. Without ``--write`` it lists the commands whose table differs.
-Texts of options are changed in the commands, never on the page.
+``python docs/option_tables.py --write`` writes the table of each command between the two comments
+that mark its place on a page, and the list of all commands in ``docs/command-line.md``. Without
+``--write`` it lists the pages that are out of date. Texts are changed in the commands, never on a
+page.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ from pathlib import Path
 
 import click
 
-PAGE = Path(__file__).resolve().parent / "command-line.md"
+DOCS = Path(__file__).resolve().parent
+INDEX = DOCS / "command-line.md"
+PAGES = sorted((DOCS / "commands").glob("*.md"))
 BEGIN = "<!-- options of `fastsig {}`: written by docs/option_tables.py -->"
 END = "<!-- end of options -->"
 # Options and fields of names; characters that mean something to Markdown.
 _SPECIAL = re.compile(r"((?<![\w-])--[a-z][a-z-]*|\{\w+\})|([\\<>*|])")
+_LIST = re.compile(r"(<!-- commands: .*? -->\n).*?(<!-- end of commands -->)", re.DOTALL)
+_TOC = re.compile(r"(```\{toctree\}\n:hidden:\n\n).*?(```)", re.DOTALL)
 _PLACE = re.compile(
     re.escape(BEGIN).replace(r"\{\}", "([a-z -]+)") + r"\n.*?" + re.escape(END), re.DOTALL)
 
@@ -102,21 +107,42 @@ def written(page: str, root: click.Command) -> str:
     return _PLACE.sub(place, page)
 
 
+def page_of(name: str) -> str:
+    """The page of a command, relative to ``docs``: one for each, and one for all of a batch."""
+    stem = "batch" if name.startswith("batch ") else name.replace(" ", "-")
+    return f"commands/{stem}"
+
+
+def index(page: str, root: click.Command) -> str:
+    """The page with the list of all commands, and their pages in the table of contents."""
+    known = dict(commands(root))
+    rows = [f"| `{name}` | [{command.get_short_help_str(100).rstrip('.')}]({page_of(name)}.md) |"
+            for name, command in known.items()]
+    listed = "\n".join(["| command | what it does |", "|---|---|", *rows])
+    pages = "\n".join(dict.fromkeys(map(page_of, known)))
+    page = _LIST.sub(lambda match: f"{match[1]}\n{listed}\n\n{match[2]}", page)
+    return _TOC.sub(lambda match: f"{match[1]}{pages}\n{match[2]}", page)
+
+
 def places(page: str) -> list[str]:
     """Names of the commands that have a place for their table, in the order of the page."""
     return _PLACE.findall(page)
 
 
 def main() -> None:
-    """Write the tables, or list what differs."""
+    """Write the tables, or list the pages that differ."""
     from fastsig.cli.main import cli
 
-    page = PAGE.read_text(encoding="utf-8")
-    new = written(page, cli)
-    if "--write" in sys.argv[1:]:
-        PAGE.write_text(new, encoding="utf-8")
-    elif new != page:
-        sys.exit("docs/command-line.md is out of date; python docs/option_tables.py --write")
+    stale = []
+    for path in (INDEX, *PAGES):
+        page = path.read_text(encoding="utf-8")
+        new = index(page, cli) if path == INDEX else written(page, cli)
+        if "--write" in sys.argv[1:]:
+            path.write_text(new, encoding="utf-8")
+        elif new != page:
+            stale.append(f"docs/{path.relative_to(DOCS)}")
+    if stale:
+        sys.exit(f"{', '.join(stale)}: out of date; python docs/option_tables.py --write")
 
 
 if __name__ == "__main__":

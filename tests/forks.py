@@ -31,8 +31,6 @@ _MODULES = (
     "matplotlib.figure", "astropy.coordinates", *(f"fastsig.cli.{name}" for name in (
         "convert", "cut", "doctor", "info", "simulate", "spectra", "validate", "view", "warmup")),
 )
-# Names the socket of a server that a parent lends.
-_LENT = "FASTSIG_TESTS_SERVER"
 # What is read when modules are imported: other values need a process of their own.
 _AT_IMPORT = ("NUMBA_", "PYTHON", "HDF5_", "OMP_", "OPENBLAS_", "MPL", "LD_")
 
@@ -176,28 +174,7 @@ class Server:
         self._codes[told["pid"]] = told["code"]
         return None
 
-    def lend(self, environment: dict[str, str]) -> tuple[dict[str, str], tuple[int, ...]]:
-        """An environment and file descriptors for a child that runs all its runs here.
-
-        Not at the same time as this process.
-        """
-        if self._socket is None:
-            self._begin(environment)
-        assert self._socket is not None
-        number = self._socket.fileno()
-        return {**self._environment, _LENT: str(number)}, (number,)
-
-    def forget(self) -> None:
-        """Begin with another process next time: this one may still have an answer to give."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
     def _begin(self, environment: dict[str, str]) -> None:
-        lent = os.environ.pop(_LENT, None)
-        if lent is not None:
-            self._socket, self._environment = socket.socket(fileno=int(lent)), environment
-            return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         plain = {**environment, "PYTHONPATH": os.pathsep.join(_path(environment)[-2:])}
         process = subprocess.Popen(

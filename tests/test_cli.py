@@ -106,9 +106,13 @@ def test_spectra_of_spectra_is_refused(recording: Path, tmp_path: Path) -> None:
 def test_dry_run_touches_nothing(recording: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.h5"
     done = fastsig("spectra", recording, "-o", out, "--n-chan", 64, "--dry-run")
-    for word in ("Spectrometer", "channelize+detect", "memory about", "would write", "MB free"):
-        assert word in done.stdout
+    first, second, third = done.stdout.splitlines()
+    assert first.startswith("time under 1 s on ") and second.startswith("memory about ")
+    assert third.startswith(f"would write {out}: up to ") and third.endswith(" MB free")
     assert os.listdir(tmp_path) == []
+    told = fastsig("spectra", recording, "-o", out, "--n-chan", 64, "--dry-run", "--explain").stdout
+    for word in ("Spectrometer", "channelize+detect", "overlap", "align"):
+        assert word in told and word not in done.stdout
 
 
 def test_spectra_does_what_the_library_does(recording: Path, tmp_path: Path) -> None:

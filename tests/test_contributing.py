@@ -135,8 +135,11 @@ def test_a_measurement_has_a_test(name: str) -> None:
 def test_a_command_has_all_that_belongs_to_it(name: str) -> None:
     page = text_of("docs/command-line.md")
     assert re.search(rf"^\| `{name}` \| ", page, re.MULTILINE), "a row of docs/command-line.md"
-    assert f"\n## `fastsig {name}`\n" in page, "a section of docs/command-line.md"
     first, *below = name.split()
+    pages = [text_of(path.relative_to(ROOT).as_posix())
+             for path in (ROOT / "docs" / "commands").glob(f"{first}*.md")]
+    assert any(re.search(rf"^##? `fastsig {name}`$", text, re.MULTILINE) for text in pages), (
+        f"docs/commands/{first}.md")
     call = (rf'\b(fastsig|run\w*|command|main|invoke)\((\w+, )?\s*\[?"{first}["\s]'
             rf'|(?<!\w)\["{first}"|"{first} [^"]*-')
     assert named(call), f"no test runs fastsig {first}"

@@ -12,14 +12,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
-from cli import ONE_FORM, environment, fastsig
+from cli import environment
 from forks import SERVER
+from pages import FENCE, PYPARSING, ROOT, Snippet, commands, snippets, text_of
 from recordings import recorded
 
-ROOT = Path(__file__).resolve().parent.parent
 TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "kernels/README.md",
        "data/samples/README.md")
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")
@@ -32,66 +31,6 @@ NOTEBOOKS = [name for name in PAGES
 EXECUTED = [name for name in ("README.md", *PAGES) if name not in NOTEBOOKS
             and re.search(r"^```(python|console)\n", (ROOT / name).read_text(encoding="utf-8"),
                           re.MULTILINE)]
-FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-# blimpy pins pyparsing 2.4.7, which matplotlib then uses
-PYPARSING = "ignore:module 'sre_constants' is deprecated:DeprecationWarning"
-
-
-class Snippet(NamedTuple):
-    """A fenced block: its language, the rest of its info string, its text and first line."""
-
-    language: str
-    mark: str
-    text: str
-    line: int
-
-
-class Command(NamedTuple):
-    """A line of a console block, the exit code it should end with and the output shown."""
-
-    line: str
-    code: int
-    shown: list[str]
-
-
-def text_of(name: str) -> str:
-    return (ROOT / name).read_text(encoding="utf-8")
-
-
-def snippets(name: str) -> list[Snippet]:
-    text = text_of(name)
-    found = []
-    for match in FENCE.finditer(text):
-        language, _, mark = match[1].strip().partition(" ")
-        found.append(Snippet(language, mark, match[2], text[: match.start(2)].count("\n")))
-    return found
-
-
-def commands(text: str) -> Iterator[Command]:
-    for part in re.split(r"^\$ ", text.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
-        line, *shown = part.splitlines()
-        line, _, comment = line.partition("  # ")
-        code = int(comment.removeprefix("exit ")) if comment else 0
-        yield Command(" ".join(line.split()), code, [item for item in shown if item.strip()])
-
-
-def check_command(command: Command, folder: Path, where: str) -> None:
-    program, *arguments = command.line.split()
-    if program != "fastsig":
-        return
-    if arguments[0] == "warmup":
-        fastsig(*arguments, before=ONE_FORM)
-        return
-    done = SERVER.run(arguments, folder, environment(),
-                      strict="module 'sre_constants' is deprecated")
-    assert done is not None
-    output = done.stdout + done.stderr
-    assert done.returncode == command.code, f"{where}: {command.line}\n{output}"
-    lines = [line.rstrip() for line in output.splitlines()]
-    for shown in command.shown:
-        assert shown.strip() == "..." or shown.rstrip() in lines, (
-            f"{where}: {command.line}\nshows {shown!r}, which does not come:\n{output}")
 
 
 def linked_folder(tmp_path: Path) -> Path:
@@ -100,41 +39,16 @@ def linked_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_document(name: str, folder: Path) -> None:
-    """Run every snippet of a page, in order, in this process and folder."""
-    namespace: dict[str, Any] = {"__name__": "__main__"}
-    for snippet in snippets(name):
-        where = f"{name}:{snippet.line}"
-        if snippet.language == "python":
-            code = "\n" * snippet.line + snippet.text  # so that tracebacks tell the line
-            exec(compile(code, ROOT / name, "exec"), namespace)
-        elif snippet.language == "console" and snippet.mark != "recorded":
-            for command in commands(snippet.text):
-                check_command(command, folder, where)
+def run_in_a_fork(function: str, *arguments: str, folder: Path) -> None:
+    code = f"import pages; pages.{function}(*{arguments!r}); raise SystemExit(0)"
+    done = SERVER.run([], folder, environment(), strict=PYPARSING, before=code)
+    assert done is not None
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", EXECUTED)
 def test_code_runs(name: str, tmp_path: Path) -> None:
-    folder = linked_folder(tmp_path)
-    if all(snippet.language != "python" for snippet in snippets(name)):
-        run_document(name, folder)
-        return
-    # In a process of its own, as a reader would: bounds on memory are those of the process.
-    variables, files = SERVER.lend(environment())
-    code = f"""
-import pathlib, sys
-sys.path.insert(1, {str(ROOT / "tests")!r})
-import test_docs
-test_docs.run_document({name!r}, pathlib.Path.cwd())
-"""
-    words = [sys.executable, "-W", "error", "-W", PYPARSING, "-c", code]
-    try:
-        done = subprocess.run(words, cwd=folder, env=variables, pass_fds=files,
-                              capture_output=True, text=True, timeout=280, check=False)
-    except subprocess.TimeoutExpired:
-        SERVER.forget()
-        raise
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_in_a_fork("run_document", name, folder=linked_folder(tmp_path))
 
 
 RECORDED = [(name, snippet) for name in ("README.md", *PAGES) for snippet in snippets(name)
@@ -149,7 +63,7 @@ def test_code_runs_on_recorded_files(name: str, snippet: Snippet, tmp_path: Path
         for folder in re.findall(r" (lofar_dal_h5|digital_rf|baseband|pulsarbat)/", command.line):
             if not (tmp_path / folder).exists():
                 (tmp_path / folder).symlink_to(recorded(folder))
-        check_command(command, tmp_path, f"{name}:{snippet.line}")
+    run_in_a_fork("run_commands", snippet.text, f"{name}:{snippet.line}", folder=tmp_path)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -159,6 +73,14 @@ def test_blocks_have_a_known_language(name: str) -> None:
            else {("python", ""), ("console", ""), ("console", "recorded")})
     kinds -= {(part, mark) for part, mark in kinds if part in ("{include}", "{toctree}")}
     assert kinds <= run | {("sh", ""), ("text", ""), ("{eval-rst}", "")}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_no_sentence_is_stranded_after_code(name: str) -> None:
+    """A formula, in a block of text, may stand within a sentence; code and commands may not."""
+    blocks = r"^```(?:python|console|sh|\{code-cell\})[^\n]*\n.*?^```\n+([^\n]*)"
+    for line in re.findall(blocks, text_of(name), re.MULTILINE | re.DOTALL):
+        assert not re.match(r" |(?!fastsig )[a-z]|[,.;:)]", line), line
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -267,7 +189,7 @@ def test_readme_names_the_least_python() -> None:
 def test_fields_of_info_are_documented() -> None:
     import fastsig
 
-    page = text_of("docs/command-line.md")
+    page = text_of("docs/commands/info.md")
     listed = page[page.index("The keys of `--json`"):].partition("\n\n")[0]
     fields = fastsig.info(ROOT / "data" / "samples" / "fast_band_1GSa.h5")
     assert all(f"`{name}`" in listed for name in fields)
@@ -285,6 +207,13 @@ def test_attributes_of_products_are_documented(tmp_path: Path) -> None:
     with h5py.File(path) as file:
         names = [name for name in file["data"].attrs if name != "DIMENSION_LIST"]
     assert all(f"`{name}`" in page for name in names)
+
+
+def test_every_function_is_in_the_table_of_what_it_takes() -> None:
+    from fastsig import registry
+
+    listed = set(re.findall(r"^\| `(\w+)` \| ", text_of("docs/workflow.md"), re.MULTILINE))
+    assert listed == {*registry.stages(), *registry.measurements(), "grid", "open_cube"}
 
 
 def test_names_of_the_kernels_are_documented_and_none_else() -> None:

@@ -1,8 +1,9 @@
-"""The tables of options in docs/command-line.md are those of the commands."""
+"""The tables of options in docs/commands are those of the commands."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from typing import Any
@@ -14,7 +15,8 @@ from cli import ROOT, environment
 from fastsig.cli.main import cli
 
 SCRIPT = ROOT / "docs" / "option_tables.py"
-PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+PAGES = {path.name: path.read_text(encoding="utf-8")
+         for path in sorted((ROOT / "docs" / "commands").glob("*.md"))}
 
 
 def module() -> Any:
@@ -29,14 +31,18 @@ tables = module()
 COMMANDS = dict(tables.commands(cli))
 
 
-def test_the_page_is_up_to_date() -> None:
-    assert tables.written(PAGE, cli) == PAGE, "python docs/option_tables.py --write"
+def test_the_pages_are_up_to_date() -> None:
+    listed = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    assert tables.index(listed, cli) == listed, "python docs/option_tables.py --write"
+    for name, page in PAGES.items():
+        assert tables.written(page, cli) == page, f"{name}: python docs/option_tables.py --write"
     subprocess.run([sys.executable, str(SCRIPT)], env=environment(), check=True)
 
 
 def test_every_command_has_its_place_under_its_heading() -> None:
-    assert sorted(tables.places(PAGE)) == sorted(COMMANDS)
-    sections = PAGE.split("\n## ")
+    places = [name for page in PAGES.values() for name in tables.places(page)]
+    assert sorted(places) == sorted(COMMANDS)
+    sections = [part for page in PAGES.values() for part in re.split(r"^##? ", page, flags=re.M)]
     for name in COMMANDS:
         section = next(part for part in sections if part.startswith(f"`fastsig {name}`\n"))
         assert tables.places(section) == [name]

@@ -145,6 +145,9 @@ def test_the_wheel_and_its_kernels_alone(tmp_path: Path) -> None:
     tables = {f"fastsig/telescopes/{path.name}" for path in
               (ROOT / "fastsig" / "telescopes").glob("*.toml")}
     assert len(tables) == 4 and tables <= set(names)
+    samples = {f"fastsig/samples/{path.name}" for path in (ROOT / "data" / "samples").iterdir()}
+    assert len(samples) > 8 and samples <= set(names)
+    assert os.path.getsize(wheel) < 12e6  # with 9 MB of samples
     page = {f"fastsig/view/page/{path.name}" for path in
             (ROOT / "fastsig" / "view" / "page").iterdir() if path.suffix in (".js", ".css")}
     assert len(page) > 8 and page <= set(names)

@@ -200,3 +200,23 @@ def test_options_that_mean_nothing_to_a_kind(tmp_path: Path, samples: Path) -> N
     cube = cubes_made.write(tmp_path / "c.fits", np.ones((3, 8, 8), np.float32), head)
     assert "--tstop is of no use to a cube" in refused(view.Wanted(tstop="1s"), cube)
     assert not list(tmp_path.glob("p.*"))
+
+
+def test_info_shows_stages_and_all_cards(samples: Path, tmp_path: Path) -> None:
+    from astropy.io import fits
+
+    path = samples / "SIMHI_onoff-M01_W_0001.fits"
+    cards = fs.info(path, cards=True)["cards"]
+    with fits.open(path) as units:
+        for unit, (name, found) in zip(units, cards.items(), strict=True):
+            assert unit.name in name and set(found) == set(unit.header)
+    assert "cards" not in fs.info(path)
+    product = tmp_path / "x.h5"
+    fs.open(samples / "fast_band_1GSa.h5").channelize(64).detect("I").write(product)
+    text = fastsig("info", "--cards", product).stdout.splitlines()
+    first = next(number for number, line in enumerate(text) if line.startswith("  stages  "))
+    assert text[first].split()[1].startswith("channelize(")
+    assert text[first + 1].startswith(" " * 19 + "detect(")
+    assert "  cards of header" in text
+    raw = fastsig("info", "--cards", samples / "frb_coarse_16MHz.0000.raw").stdout
+    assert any(line.split() == ["BLOCSIZE", "131072"] for line in raw.splitlines())

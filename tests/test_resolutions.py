@@ -180,7 +180,7 @@ def test_command_line(recording: Path, tmp_path: Path) -> None:
         product = tmp_path / f"x.{n_chan}.h5"
         assert product.read_bytes() == (tmp_path / f"alone.{n_chan}.h5").read_bytes()
     before = sorted(os.listdir(tmp_path))
-    told = fastsig(*words, "-o", "y.{n_chan}.h5", "--dry-run", cwd=tmp_path).stdout
+    told = fastsig(*words, "-o", "y.{n_chan}.h5", "--dry-run", "--explain", cwd=tmp_path).stdout
     for text in ("Spectrometer", "would write y.", "KeptVoltages"):
         assert told.count(text) == 2
     assert sorted(os.listdir(tmp_path)) == before

@@ -16,59 +16,66 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("File to write.")
-@click.option("--method", type=click.Choice(_METHODS), required=True, help="Model that is removed.")
+@common.output_option("Write the product to this file.")
+@click.option("--method", type=click.Choice(_METHODS), required=True,
+              help="Fit and remove this model.")
 @click.option("--protect", multiple=True, metavar="WINDOW",
-              help="Frequencies that no fit looks at, e.g. 1419MHz-1421.5MHz, again for more; auto "
-              "finds the lines of the mean spectrum.")
-@click.option("--order", type=int, help="Order of the polynomial, 0 to 40.  [default: 3]")
+              help="Exclude these frequencies from the fit, e.g. 1419MHz-1421.5MHz; auto finds "
+                   "the lines in the mean spectrum. May be repeated.")
+@click.option("--order", type=int, help="Fit a polynomial of this order, 0 to 40.  [default: 3]")
 @click.option("--include", multiple=True, metavar="WINDOW",
-              help="Frequencies that alone are fitted by a polynomial; again for more.")
-@click.option("--lam", type=float, help="Smoothness of arpls.  [default: 1e8]")
-@click.option("--ratio", type=float, help="Relative change of the weights at which arpls is done.  "
-                                          "[default: 0.01]")
-@click.option("--max-iter", type=int, help="Most iterations of arpls.  [default: 100]")
+              help="Fit the polynomial to these frequencies only. May be repeated.")
+@click.option("--lam", type=float, help="Set the smoothness of the arpls baseline.  [default: "
+                                        "1e8]")
+@click.option("--ratio", type=float, help="Stop arpls when the weights change by less than this "
+                                          "fraction.  [default: 0.01]")
+@click.option("--max-iter", type=int, help="Stop arpls after this many iterations.  [default: "
+                                           "100]")
 @click.option("--period", multiple=True, metavar="FREQ",
-              help="Period of the ripple; again for more.  [default: 1.08MHz]")
+              help="Remove a ripple of this period. May be repeated.  [default: 1.08MHz]")
 @click.option("--width", type=float,
-              help="Width of the range of delays about 1 / period, over that delay.  [default: "
+              help="Remove delays within this fractional width around 1 / period.  [default: "
                    "0.2]")
 @click.option("--trend", type=int,
-              help="Order of the polynomial that is fitted beside a ripple, and stays.  [default: "
-                   "5]")
-@click.option("--harmonics", type=int, help="Waves of ripple-sine, at multiples of the delay.  "
-                                            "[default: 1]")
+              help="Fit a polynomial of this order together with the ripple, and leave it in "
+                   "the spectra.  [default: 5]")
+@click.option("--harmonics", type=int, help="Fit this many harmonics of the delay by "
+                                            "ripple-sine.  [default: 1]")
 @click.option("--n-rows", type=int,
-              help="Spectra, an odd number, about each in which a ripple is found; diode on and "
-                   "off apart.  [default: 1]")
+              help="Measure the ripple in a running mean of this odd number of spectra; diode "
+                   "on and off separately.  [default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
-              help="File to write what is removed to.")
+              help="Write the removed baseline or ripple to this file.")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Draw before, model and after: .png, .pdf, .svg, .html.")
-@click.option("--product", metavar="NAME", help="Product to draw; the first by default.")
+              help="Plot the spectrum before, the model and the result: .png, .pdf, .svg, .html.")
+@click.option("--product", metavar="NAME", help="Plot this product; by default the first.")
 @click.option("--tsys", type=float, metavar="X",
-              help="System temperature for the radiometer's noise in the picture, in the unit of "
-                   "the spectra.  [default: the mean spectrum]")
+              help="Compute the radiometer noise shown in the plot from this Tsys, in the unit "
+                   "of the spectra.  [default: the mean spectrum]")
 @click.option("--to", type=click.Choice(driver.SPECTRA),
-              help="Format; by default what the ending of PATH stands for: .fil sigproc, .fits "
-                   "psrfits, .dat presto, else fbh5.")
+              help="Write this format; by default that of the extension of PATH: .fil sigproc, "
+                   ".fits psrfits, .dat presto, otherwise fbh5.")
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
-              help="Bits of the product's samples.")
-@click.option("--lossy", is_flag=True, help="Write although the format cannot carry everything.")
+              help="Write samples of this many bits.")
+@click.option("--lossy", is_flag=True, help="Write even if the format cannot hold everything.")
 @common.span_options
 @common.workers_option
 @common.memory_option
-@click.option("--verify", is_flag=True, help="Read the input whole first, and compare the "
-                                             "checksums that it has.")
+@click.option("--verify", is_flag=True, help="Read the input in full first and verify its "
+                                             "checksums.")
 @common.hash_option
-@click.option("--dry-run", is_flag=True, help="Print the plan, the sizes and the windows; write "
-                                              "nothing.")
+@click.option("--dry-run", is_flag=True, help="Print time, memory, disk space and windows; "
+                                              "write nothing.")
+@common.explain_option
 @common.json_option
 @common.set_option
 @common.quiet_options
 @common.debug_option
 def baseline(files: tuple[str, ...], output: str, **options: Any) -> None:
-    """Remove a baseline or a standing wave from the spectra of one scan, in FILE or several."""
+    """Remove a baseline or a standing wave from spectra.
+
+    The FILEs are those of one scan.
+    """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError
 
@@ -81,9 +88,12 @@ def baseline(files: tuple[str, ...], output: str, **options: Any) -> None:
                               "that fastsig spectra makes")
         part = source[rows] if band == slice(None) else source[rows, band]
         _check_outputs(output, options, source.stream.files)
+        stage = _stage(part.stream, options)
+        driver.refuse_losses(_streams(stage, output, options), _names(output, options), options,
+                             **_formats(options))
         if options["verify"]:
             source.verify()
-        stage = _stage(part.stream, options)
+        stage = _with_lines(stage, options)
         rows_seen = _write(stage, output, options)
         if rows_seen:
             _draw(stage, rows_seen[0], options)
@@ -114,60 +124,82 @@ def _check_outputs(output: str, options: dict[str, Any], inputs: list[str]) -> N
             check_output(name, overwrite=options["overwrite"], inputs=inputs)
 
 
+def _names(output: str, options: dict[str, Any]) -> list[str]:
+    """Names of the products."""
+    return [name for name in (output, options["keep"]) if name]
+
+
+def _streams(stage: Any, output: str, options: dict[str, Any]) -> list[Any]:
+    """What each product is made of."""
+    shared = options["keep"] or options["picture"]
+    return stage.kept()[: len(_names(output, options))] if shared else [stage]
+
+
+def _formats(options: dict[str, Any]) -> dict[str, Any]:
+    return {"to": options["to"], "bits": int(options["bits"])}
+
+
+def _windows(options: dict[str, Any]) -> list[str]:
+    return [window for window in options["protect"] if window != "auto"]
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in _OPTIONS if options[name] not in (None, ())}
+
+
 def _stage(stream: Any, options: dict[str, Any]) -> Any:
-    """The stage, its lines found where that is asked."""
+    from fastsig.stages.baseline import Baseline
+
+    return Baseline(stream, options["method"], protect=_windows(options), **_given(options))
+
+
+def _with_lines(stage: Any, options: dict[str, Any]) -> Any:
+    """The stage; with ``--protect auto`` one that protects the lines it finds in a pass."""
     from fastsig.stages.baseline import Baseline
     from fastsig.stages.baseline_lines import line_windows
 
-    given = {name: options[name] for name in _OPTIONS if options[name] not in (None, ())}
-    windows = [window for window in options["protect"] if window != "auto"]
-    stage = Baseline(stream, options["method"], protect=windows, **given)
-    if len(windows) == len(options["protect"]):
+    if len(_windows(options)) == len(options["protect"]):
         return stage
     found = line_windows(stage)
     for low, high in found:
         common.say(f"protected {low:.9g}MHz-{high:.9g}MHz", options["quiet"])
-    return Baseline(stream, options["method"], protect=[
-        (f"{low!r}MHz", f"{high!r}MHz") for low, high in found], **given)
+    return Baseline(stage.source, options["method"], protect=[
+        (f"{low!r}MHz", f"{high!r}MHz") for low, high in found], **_given(options))
 
 
 def _write(stage: Any, output: str, options: dict[str, Any]) -> list[Any]:
     """Write the products; the rows that a picture is drawn of."""
-    names, drawn = [name for name in (output, options["keep"]) if name], []
-    streams = stage.kept()[: len(names)] if options["keep"] or options["picture"] else [stage]
+    streams, drawn = _streams(stage, output, options), []
     if options["picture"]:
         from fastsig.view import baseline_rows
 
         drawn = [baseline_rows(streams[0].source)]
-    writing = driver.Writing(streams, names, options, sinks=drawn, to=options["to"],
-                             bits=int(options["bits"]))
+    writing = driver.Writing(streams, _names(output, options), options, sinks=drawn,
+                             **_formats(options))
+    if options["explain"]:
+        writing.explain()
     if options["dry_run"]:
-        _tell(stage, writing, options)
+        _print_dry_run(stage, writing, options)
         return []
     results = writing.run()
     if options["as_json"]:
         common.print_json({"output": output, "keep": options["keep"],
                            "picture": options["picture"], "shape": list(stage.shape),
                            **stage.parameters()})
-    for name in names:
+    for name in _names(output, options):
         common.say(f"wrote {name}", options["quiet"])
     return results
 
 
-def _tell(stage: Any, writing: driver.Writing, options: dict[str, Any]) -> None:
-    """What would be done."""
-    if options["as_json"]:
-        common.print_json({"outputs": [product.path for product in writing.products],
-                           "dry_run": True,
-                           "bytes": [product.bytes[0][1] for product in writing.products],
-                           "memory_bytes": writing.plan.memory, "losses": writing.losses,
-                           "shape": list(stage.shape), **stage.parameters()})
+def _print_dry_run(stage: Any, writing: driver.Writing, options: dict[str, Any]) -> None:
+    if not options["as_json"]:
+        writing.print_dry_run()
         return
-    click.echo(writing.plan.explain())
-    for product in writing.products:
-        click.echo(f"would write {product.path}: up to {product.bytes[0][1] / 1e6:.1f} MB")
-        for loss in product.losses:
-            click.echo(f"would lose: {loss}")
+    common.print_json({"outputs": [product.path for product in writing.products],
+                       "dry_run": True,
+                       "bytes": [product.bytes[0][1] for product in writing.products],
+                       "memory_bytes": writing.plan.memory, "losses": writing.losses,
+                       "shape": list(stage.shape), **stage.parameters()})
 
 
 def _draw(stage: Any, rows: Any, options: dict[str, Any]) -> None:

@@ -12,57 +12,62 @@ from fastsig.cli import common, driver
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("File to write; {file} in it stands for the number of each of several.")
+@common.output_option("Write the product to this file; {file} in the name is replaced by the "
+                      "number of each file.")
 @click.option("--tcal", type=common.InputPath(or_value=True), required=True, metavar="K|TABLE",
-              help="Temperature of the diode: 1.1K, or 1.1K,1.2K for each polarisation, or tables "
-              "of it: an .npz file, a text file or their folder.")
+              help="Take the temperature of the noise diode: 1.1K, 1.1K,1.2K for the two "
+                   "polarisations, or a table (.npz, text, or a folder of tables).")
 @click.option("--diode", metavar="KEY=VALUE,...",
-              help="When it is on: mode=pulsar, or period=,on=,first= as times. Held against the "
-              "data.  [default: what the data show]")
+              help="Specify when the diode is on: mode=pulsar, or period=,on=,first= as times. "
+                   "Checked against the data.  [default: as found in the data]")
 @click.option("--on", "on", type=click.Choice(["subtract", "blank"]), default="subtract",
-              show_default=True, help="Spectra with the diode on: subtract keeps them, less the "
-                                      "diode; blank gives them the weight 0.")
+              show_default=True, help="Treat spectra with the diode on: subtract removes the "
+                                      "diode, blank sets their weight to 0.")
 @click.option("--guard", default="0s", show_default=True, metavar="TIME",
-              help="By how much the edges of the diode may be off.")
+              help="Discard spectra within this time of a switch of the diode.")
 @click.option("--gain-time", default="60s", show_default=True, metavar="TIME",
-              help="Time over which the gain is taken to be steady.")
+              help="Assume that the gain is steady over this time.")
 @click.option("--smooth", metavar="FREQ",
-              help="Width over which the diode's spectrum is smoothed; 0Hz for none.  [default: "
-              "5MHz, at most a 32nd of the band]")
+              help="Smooth the measured diode spectrum over this width; 0Hz for no smoothing.  "
+                   "[default: 5MHz, at most 1/32 of the band]")
 @click.option("--phase", is_flag=True,
-              help="Turn CR + i CI by the phase of the diode, one at 45 degrees to both feeds.")
+              help="Correct the phase of CR + i CI by that of the diode, which must be at 45 "
+                   "degrees to both feeds.")
 @click.option("--stokes", type=click.Choice(["I", "IQUV", "V"]),
-              help="Stokes parameters of AA, BB, CR and CI.")
+              help="Form these Stokes parameters from AA, BB, CR and CI.")
 @click.option("--sign-q", type=click.Choice(["1", "-1"]), default="1", show_default=True,
-              help="Sign of Q; conventions differ.")
+              help="Set the sign of Q; conventions differ.")
 @click.option("--sign-v", type=click.Choice(["1", "-1"]), default="1", show_default=True,
-              help="Sign of V; conventions differ.")
+              help="Set the sign of V; conventions differ.")
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Position angle of feed A less that of the line from M01 to M02: Q and U along "
-                   "north and east. Needs --ky.  [default: Q and U of the receiver]")
+              help="Rotate Q and U to north and east, by this angle of feed A from the line M01 "
+                   "to M02. Needs --ky.  [default: Q and U of the receiver]")
 @click.option("--mueller", type=common.InputPath(), metavar="FILE.npz",
-              help="Mueller matrices of the receiver: mjd, freq_mhz, matrix; the nearest date.")
+              help="Apply the Mueller matrices of this file (mjd, freq_mhz, matrix) for the "
+                   "nearest date.")
 @click.option("--ky", type=common.InputPath(), metavar="FILE.xlsx",
-              help="Track of FAST's feed cabin: positions of the beam become columns.")
+              help="Read the track of FAST's feed cabin and write the beam's positions as "
+                   "columns.")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
-              help="Refraction of the air, such as 925,15,0.8,0.3m.  [default: none]")
+              help="Correct for refraction in this air, e.g. 925,15,0.8,0.3m.  [default: none]")
 @click.option("--beam", type=click.IntRange(1, 19),
-              help="Beam of the receiver; by default the file's.")
-@click.option("--flux", is_flag=True, help="In jansky, by the receiver's gain at the beam, "
+              help="Use the gain and diode of this beam; by default the beam in the file.")
+@click.option("--flux", is_flag=True, help="Write jansky, by the receiver's gain for the beam, "
                                            "frequency and zenith angle.")
-@click.option("--zenith-angle", metavar="ANGLE", help="Zenith angle where no track gives it, e.g. "
-                                                      "20deg.")
-@click.option("--gain", metavar="K/JY", help="In jansky, by a gain of one polarisation such as "
-                                             "16K/Jy, as a calibrator gave it.")
+@click.option("--zenith-angle", metavar="ANGLE", help="Set the zenith angle if no track gives "
+                                                      "it, e.g. 20deg.")
+@click.option("--gain", metavar="K/JY", help="Write jansky, by this gain of one polarisation, "
+                                             "e.g. 16K/Jy from a calibrator.")
 @click.option("--picture", type=common.OutputPath(), metavar="FILE.png",
-              help="Gains, spectrum of the diode, temperature and noise, as a picture.")
+              help="Plot gain, diode spectrum, temperature and noise in this file.")
 @common.span_options
 @driver.spectra_to_option
 @driver.copy_options
 def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Write the spectra of one scan, in FILE or several, in kelvin or jansky.
+    """Convert recorded powers to K or Jy with the noise diode.
 
-    The noise diode is found in the data; spectra partly under an edge of it have the weight 0.
+    The FILEs are those of one scan. The period and phase of the diode are measured from the data;
+    spectra during which it switches get the weight 0.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import DoubtWarning
@@ -77,7 +82,9 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         part = source[rows] if band == slice(None) else source[rows, band]
         _check_names(part.stream, output, options)
-        check(part.stream, **steps)
+        made = check(part.stream, **steps)
+        if made is not None:
+            driver.refuse_losses([made], [output], options, **driver.copy_formats(to, options))
         quiet = options["quiet"]
         memory = None if options["memory"] is None else parse_bytes(options["memory"])
         with common.progress_of_passes(quiet) as advance:

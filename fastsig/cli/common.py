@@ -26,6 +26,30 @@ def options(*groups: Callable[[Command], Command]) -> Callable[[Command], Comman
     return wrap
 
 
+class Group(click.Group):
+    """A group that lists its commands in their order, and suggests one for a mistyped name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the commands."""
+        return list(self.commands)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]
+                        ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of the first argument."""
+        if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise click.UsageError(f"No such command {args[0]!r}{self._suggested(ctx, args[0])}",
+                                   ctx)
+        return super().resolve_command(ctx, args)
+
+    def _suggested(self, ctx: click.Context, word: str) -> str:
+        """``; did you mean spectra?``, or what is allowed if nothing is similar."""
+        import difflib
+
+        names = self.list_commands(ctx)
+        near = difflib.get_close_matches(word.lower(), names, 1)
+        return f"; did you mean {near[0]!r}?" if near else f"; allowed: {', '.join(names)}"
+
+
 class InputPath(click.types.StringParamType):
     """Type of an option that names a file or folder which the command reads, beside its FILES.
 
@@ -53,12 +77,12 @@ def output_option(text: str) -> Callable[[Command], Command]:
     """``-o/--output`` and ``--overwrite``."""
     return options(
         click.option("-o", "--output", type=OutputPath(), required=True, metavar="PATH", help=text),
-        click.option("--overwrite", is_flag=True, help="Replace the files to write where they "
-                                                       "exist."),
+        click.option("--overwrite", is_flag=True, help="Replace existing output files."),
     )
 
 
-debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
+debug_option = click.option("--debug", is_flag=True,
+                            help="Show the traceback of an error.")
 
 
 def _tell_more(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -68,23 +92,24 @@ def _tell_more(context: click.Context, parameter: click.Parameter, value: bool) 
 
 quiet_options = options(
     click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_tell_more,
-                 help="Report what is done: formats found, the plan, rates."),
-    click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings and errors."),
+                 help="Report the formats found, the plan and the rates."),
+    click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors."),
 )
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE",
     help="Replace or supply a header value: sample_rate, frequency, sideband, start_time, "
-    "telescope, source, feed, or one of the format's own.",
+         "telescope, source, feed, or a key of the format. May be repeated.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 workers_option = click.option(
     "-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
-    help="Threads; all cores by default.",
+    help="Use this many threads; by default one per core.",
 )
 memory_option = click.option("--memory", metavar="SIZE",
-                             help="Bound on the memory of the whole process, e.g. 500MB.")
+                             help="Limit the memory of the process, e.g. to 500MB.")
+explain_option = click.option("--explain", is_flag=True, help="Print every step of the plan.")
 hash_option = click.option("--hash-inputs", is_flag=True,
-                           help="Hash all of every input for the provenance.")
+                           help="Record the hash of every complete input file in the provenance.")
 
 
 def _with_unit(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -94,12 +119,14 @@ def _with_unit(context: click.Context, parameter: click.Parameter, value: str | 
 
 
 span_options = options(
-    click.option("--tstart", metavar="TIME", help="First time: UTC, or 10ms from the start."),
-    click.option("--tstop", metavar="TIME", help="Last time, likewise."),
+    click.option("--tstart", metavar="TIME", help="Start at this time: UTC, or e.g. 10ms after "
+                                                  "the start of the data."),
+    click.option("--tstop", metavar="TIME", help="Stop at this time: UTC, or e.g. 20ms after "
+                                                 "the start of the data."),
     click.option("--fstart", metavar="FREQ", callback=_with_unit,
-                 help="Lowest channel centre, included, e.g. 1400MHz."),
+                 help="Keep channels centred at this frequency or above, e.g. 1400MHz."),
     click.option("--fstop", metavar="FREQ", callback=_with_unit,
-                 help="Highest channel centre, included."),
+                 help="Keep channels centred at this frequency or below."),
 )
 
 

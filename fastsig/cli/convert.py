@@ -11,13 +11,15 @@ from fastsig.cli import common, driver
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("File to write; {file} in it stands for the number of each of several.")
+@common.output_option("Write the product to this file; {file} in the name is replaced by the "
+                      "number of each file.")
 @driver.to_option
 @driver.copy_options
 def convert(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Write the voltages or spectra of one scan, in FILE or several, in another format.
+    """Write voltages or spectra in another format.
 
-    What the format cannot carry is told first, and needs --lossy.
+    The FILEs are those of one scan. What the format cannot hold is reported first, and is left out
+    only with --lossy.
     """
     from fastsig.products.convert import convertible
 

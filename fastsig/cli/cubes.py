@@ -10,12 +10,15 @@ from fastsig.cli import common
 
 cube_options = common.options(
     click.option("--rest", metavar="LINE",
-                 help="Line (HI, OH1667, H166a) or rest frequency; by default the file's."),
+                 help="Set the line (HI, OH1667, H166a) or rest frequency; by default that of "
+                      "the file."),
     click.option("--convention", type=click.Choice(["radio", "optical", "relativistic"]),
-                 default="radio", show_default=True, help="Convention of velocities."),
+                 default="radio", show_default=True,
+                 help="Compute velocities by this convention."),
     click.option("--velo", type=click.Choice(["radio", "optical"]),
-                 help="Convention of an axis VELO, where the header does not give it."),
-    click.option("--stokes", metavar="NAME", help="Stokes parameter; the first by default."),
+                 help="Read an axis VELO by this convention if the header gives none."),
+    click.option("--stokes", metavar="NAME", help="Take this Stokes parameter; by default the "
+                                                  "first."),
 )
 
 

@@ -11,15 +11,17 @@ from fastsig.cli import common, driver
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("File to write; {file} in it stands for the number of each of several.")
+@common.output_option("Write the product to this file; {file} in the name is replaced by the "
+                      "number of each file.")
 @common.span_options
 @driver.to_option
 @driver.copy_options
 def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Write a span and a band of one scan, in FILE or several: whole samples and whole channels.
+    """Copy a time span and a band of a recording.
 
-    Voltages stay voltages and spectra spectra. Where neither --to nor the ending of PATH tells the
-    format, it is that of the input, if the project writes it.
+    The FILEs are those of one scan. Whole samples and whole channels are copied: voltages stay
+    voltages and spectra stay spectra. If neither --to nor the extension of PATH specifies a format,
+    that of the input is used.
     """
     from fastsig.chain import open_chain
 

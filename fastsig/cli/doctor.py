@@ -15,7 +15,7 @@ from fastsig.cli import common
 @common.json_option
 @common.debug_option
 def doctor(as_json: bool, debug: bool) -> int:
-    """Report versions, processor, caches and tables, and what is wrong with them."""
+    """Check the installation: versions, processor, caches, tables."""
     report = {**_versions(), **_processor(), **_places(), **_tables()}
     problems = _problems(report)
     if as_json:

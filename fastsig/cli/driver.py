@@ -18,33 +18,34 @@ SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
     "--to", type=click.Choice(VOLTAGES + SPECTRA),
-    help="Format; by default what the ending of PATH stands for. Voltages: .h5 native, .raw guppi, "
-    ".dada, .vdif; spectra: .h5 fbh5, .fil sigproc, .fits psrfits, .dat presto.")
+    help="Write this format; by default that of the extension. Voltages: .h5 native, .raw "
+         "guppi, .dada, .vdif; spectra: .h5 fbh5, .fil sigproc, .fits psrfits, .dat presto.")
 
 spectra_to_option = click.option(
     "--to", type=click.Choice(SPECTRA),
-    help="Format; by default what the ending of PATH stands for: .h5 fbh5, .fil sigproc, .fits "
-    "psrfits, .dat presto.")
+    help="Write this format; by default that of the extension of PATH: .h5 fbh5, .fil sigproc, "
+         ".fits psrfits, .dat presto.")
 
 copy_options = common.options(
     click.option("--bits", type=click.Choice(["1", "2", "4", "8", "16", "32"]),
-                 help="Bits of a number in the file; by default as recorded, or the fewest that "
-                      "carry all values."),
+                 help="Write numbers of this many bits; by default as recorded, or the fewest "
+                      "that hold all values."),
     click.option("--scale", type=float, default=1.0, show_default=True,
-                 help="What samples are multiplied by before they are rounded; of spectra for "
-                      "sigproc alone."),
+                 help="Multiply samples by this factor before rounding; for spectra in sigproc "
+                      "only."),
     click.option("--file-size", metavar="SIZE",
-                 help="Most samples of a file, e.g. 4GB, for a recording in several; -o then has "
-                      "{file} in it, for their numbers. Of spectra for psrfits alone."),
+                 help="Split the recording into files of at most this size, e.g. 4GB; put "
+                      "{file} into -o for their numbers. For spectra in psrfits only."),
     click.option("--lossy", is_flag=True,
-                 help="Write although the format cannot carry everything."),
+                 help="Write even if the format cannot hold everything."),
     common.workers_option,
     common.memory_option,
-    click.option("--verify", is_flag=True, help="Read the input whole first, and compare the "
-                                                "checksums that it has."),
+    click.option("--verify", is_flag=True, help="Read the input in full first and verify its "
+                                                "checksums."),
     common.hash_option,
     click.option("--dry-run", is_flag=True,
-                 help="List what would be written and lost; write nothing."),
+                 help="Print time, memory, disk space and losses; write nothing."),
+    common.explain_option,
     common.json_option,
     common.set_option,
     common.quiet_options,
@@ -91,6 +92,30 @@ class Writing:
         """What all products cannot carry."""
         return [loss for product in self.products for loss in product.losses]
 
+    def explain(self) -> None:
+        """Print every step of the plan."""
+        click.echo(self.plan.explain())
+
+    def print_dry_run(self) -> None:
+        """Print time, memory, disk space and losses."""
+        from fastsig.run.trial import expected_seconds
+
+        free = [free_bytes(product.path) for product in self.products]
+        with common.compiling(self.options["quiet"]):
+            seconds = expected_seconds(self.plan)
+        threads = common.plural(self.plan.workers, "thread")
+        time = "unknown, as the end of the data is not known" if seconds is None else (
+            f"{duration_text(seconds)} on {threads}, estimated by a trial; writing not included")
+        click.echo(f"time {time}")
+        click.echo(self.plan.memory_text())
+        for product, room in zip(self.products, free, strict=True):
+            most = "" if product.stream.kind == "voltage" else "up to "  # compressed, or not
+            for name, size in product.bytes:
+                click.echo(f"would write {name}: {most}{size / 1e6:.1f} MB of {product.n_bits} "
+                           f"bits, {room / 1e6:.0f} MB free")
+        for loss in self.losses:
+            click.echo(f"would lose: {loss}")
+
     def run(self) -> list[Any]:
         """Write; the results of the other sinks."""
         from fastsig.run.engine import execute
@@ -119,23 +144,27 @@ def copy_stream(stream: Any, output: str, to: str | None, options: dict[str, Any
     returned; none of a dry run.
     """
     from fastsig.run.products import SINKS
-    from fastsig.work.memory import parse_bytes
 
-    if options["verify"]:
-        stream.verify()
     allowed = SINKS[stream.kind].formats()
     if to is not None and to not in allowed:
         raise click.UsageError(f"--to {to}: {stream.path} holds {stream.kind}; allowed: "
                                f"{', '.join(allowed)}")
-    size = None if options["file_size"] is None else parse_bytes(options["file_size"])
-    writing = Writing(
-        [stream], [output], options, sinks=sinks, to=to, scale=options["scale"], file_bytes=size,
-        bits=None if options["bits"] is None else int(options["bits"]))
+    formats = copy_formats(to, options)
+    refuse_losses([stream], [output], options, **formats)
+    if options["verify"]:
+        stream.verify()
+    writing = Writing([stream], [output], options, sinks=sinks, **formats)
+    if options["explain"]:
+        writing.explain()
     product = writing.products[0]
     rows = getattr(product, "rows", (0, stream.shape[0]))
     record = _record(product, rows[1] - rows[0])
     if options["dry_run"]:
-        _tell({**record, "memory_bytes": writing.plan.memory}, output, options)
+        if options["as_json"]:
+            common.print_json({**record, "memory_bytes": writing.plan.memory, "dry_run": True,
+                               "free_bytes": free_bytes(output)})
+        else:
+            writing.print_dry_run()
         return []
     results = writing.run()
     record |= {"outputs": product.files,
@@ -156,20 +185,26 @@ def _record(product: Any, n_time: int) -> dict[str, Any]:
             "n_time": n_time, "n_bits": product.n_bits, "losses": product.losses}
 
 
-def _tell(told: dict[str, Any], output: str, options: dict[str, Any]) -> None:
-    """What would be written, and what lost."""
-    free = _free_bytes(output)
-    if options["as_json"]:
-        common.print_json({**told, "dry_run": True, "free_bytes": free})
-        return
-    for name, size in zip(told["outputs"], told["bytes"], strict=True):
-        click.echo(f"would write {name}: {size / 1e6:.1f} MB of {told['n_bits']} bits, "
-                   f"{free / 1e6:.0f} MB free")
-    for loss in told["losses"]:
-        click.echo(f"would lose: {loss}")
+def copy_formats(to: str | None, options: dict[str, Any]) -> dict[str, Any]:
+    """Options of products, from those of `copy_options`."""
+    from fastsig.work.memory import parse_bytes
+
+    return {"to": to, "scale": options["scale"],
+            "file_bytes": None if options["file_size"] is None else parse_bytes(
+                options["file_size"]),
+            "bits": None if options["bits"] is None else int(options["bits"])}
 
 
-def _free_bytes(output: str) -> int:
+def refuse_losses(streams: Sequence[Any], outputs: Sequence[str], options: dict[str, Any],
+                  **formats: Any) -> None:
+    """Refuse, before any long work, what headers show to be lossy; a dry run lists it instead."""
+    from fastsig.run.products import refuse_losses as refuse
+
+    if not (options["dry_run"] or options["lossy"]):
+        refuse(streams, outputs, overwrite=options["overwrite"], **formats)
+
+
+def free_bytes(output: str) -> int:
     """Room in the folder of a name."""
     from fastsig.errors import OutputError
 
@@ -178,3 +213,11 @@ def _free_bytes(output: str) -> int:
         return shutil.disk_usage(folder).free
     except OSError as error:
         raise OutputError(output, f"the folder {folder}: {error.strerror}") from error
+
+
+def duration_text(seconds: float) -> str:
+    """A rough time: ``under 1 s``, ``about 40 s``, ``about 12 min``, ``about 3 h``."""
+    if seconds < 1:
+        return "under 1 s"
+    length, unit = (1, "s") if seconds < 100 else (60, "min") if seconds < 6000 else (3600, "h")
+    return f"about {seconds / length:.0f} {unit}"

@@ -36,39 +36,44 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 
 @click.command()
 @click.argument("file", metavar="FILE")
-@common.output_option("ECSV table to write.")
+@common.output_option("Write the spectrum to this ECSV table.")
 @click.option("--at", required=True, metavar="RA,DEC",
-              help="The place: 187.7,12.39 in degrees, or 12:30:49.4,+12:23:28.")
+              help="Extract the spectrum at this position: 187.7,12.39 in degrees, or "
+                   "12:30:49.4,+12:23:28.")
 @click.option("--radius", metavar="ANGLE",
-              help="Sum within this, e.g. 5arcmin; by default the spectrum of a point source, by "
-                   "the beam.")
-@click.option("--beam", metavar="ANGLE", help="Full width at half maximum of a round beam, in "
-                                              "place of the file's.")
+              help="Sum within this radius, e.g. 5arcmin; by default fit a point source by the "
+                   "beam.")
+@click.option("--beam", metavar="ANGLE", help="Assume a round beam of this full width at half "
+                                              "maximum, instead of that of the file.")
 @click.option("--locate", is_flag=True,
-              help="Move to the point source near the place, in the mean of the band or --window.")
+              help="Move to the point source nearest the position, found in the mean of the "
+                   "band or of --window.")
 @click.option("--fit", metavar="N|profile", callback=_lines,
-              help="Fit so many Gaussians, or the profile of a galaxy.")
+              help="Fit this many Gaussians, or the profile of a galaxy.")
 @click.option("--window", metavar="V,V", callback=cubes.velocities,
-              help="Velocities to fit between, e.g. 200km/s,400km/s.")
+              help="Fit between these velocities, e.g. 200km/s,400km/s.")
 @click.option("--baseline", metavar="N|none", callback=_order, default="0", show_default=True,
-              help="Order of the polynomial beside the lines.")
+              help="Fit a polynomial of this order together with the lines.")
 @click.option("--correlation", metavar="X,...", callback=_numbers,
-              help="Correlation of the noise of channels 1, 2, ... apart; measured by default.")
+              help="Set the noise correlation of channels 1, 2, ... apart; by default it is "
+                   "measured.")
 @click.option("--noise", type=click.Choice(["measured", "weights"]), default="measured",
-              show_default=True, help="Errors: measured scales them to the spectrum's own scatter, "
-                                      "weights takes what the weights give.")
+              show_default=True, help="Derive errors from the measured scatter of the spectrum, "
+                                      "or from the weights alone.")
 @click.option("--kelvin", metavar="KIND",
-              help="Of a cube in K, for Jy: brightness, temperature in the map's beam; or the "
-                   "telescope's gain, such as 16K/Jy.")
-@click.option("--distance", metavar="D", help="For the mass of HI, e.g. 12.3Mpc.")
+              help="Convert a cube in K to Jy: brightness for brightness temperature in the "
+                   "map's beam, or the telescope's gain, e.g. 16K/Jy.")
+@click.option("--distance", metavar="D", help="Compute the HI mass at this distance, e.g. "
+                                              "12.3Mpc.")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Picture (.png, .pdf, .svg) or page (.html) of the spectrum with its fit.")
+              help="Plot the spectrum with its fit as a picture (.png, .pdf, .svg) or a page "
+                   "(.html).")
 @cubes.cube_options
 @common.json_option
 @common.quiet_options
 @common.debug_option
 def extract(file: str, output: str, **options: Any) -> None:
-    """Extract the spectrum of a place of the cube FILE, and fit its lines."""
+    """Extract a spectrum from a cube and fit its lines."""
     from fastsig.io.files.safe import check_output
     from fastsig.reductions.sources.line_fit import hi_mass
     from fastsig.view import check_picture, draw_position
@@ -159,7 +164,7 @@ def _texts(spectrum: Any, source: Any, fit: Any, mass: Any) -> list[tuple[str, s
 
 
 def _frame(fit: Any) -> str:
-    return f"{fit.convention}, {fit.frame or 'frame not told'}"
+    return f"{fit.convention}, {fit.frame or 'frame not known'}"
 
 
 def _record(spectrum: Any, source: Any, fit: Any, mass: Any, options: dict[str, Any]

@@ -13,43 +13,45 @@ _RUNS = 5  # spans of channels that are told
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("File to write; {file} in it stands for the number of each of several.")
+@common.output_option("Write the product to this file; {file} in the name is replaced by the "
+                      "number of each file.")
 @click.option("--bands", multiple=True, metavar="NAME|FREQ-FREQ",
-              help="Flag whatever is there: fast, or its parts aviation, gnss, bursts; or an "
-                   "interval such as 1378MHz-1385MHz. May be repeated.")
+              help="Flag these bands completely: fast, or its parts aviation, gnss, bursts; or "
+                   "an interval such as 1378MHz-1385MHz. May be repeated.")
 @click.option("--clip", type=float, default=5.0, show_default=True, metavar="X",
-              help="Largest deviation of a sample, in standard deviations; 0 for any.")
+              help="Flag single samples beyond this many standard deviations; 0 to skip this "
+                   "test.")
 @click.option("--sum-threshold", type=float, default=6.0, show_default=True, metavar="X",
-              help="Threshold of SumThreshold for a single sample, in standard deviations; 0 for "
-                   "none.")
+              help="Set the single-sample threshold of SumThreshold in standard deviations; 0 "
+                   "to skip SumThreshold.")
 @click.option("--max-window", type=int, default=64, show_default=True, metavar="N",
-              help="Longest run of samples that SumThreshold looks at, a power of two.")
+              help="Search runs of up to this many samples with SumThreshold, a power of two.")
 @click.option("--protect", multiple=True, metavar="FREQ-FREQ",
-              help="Never flag here, for lines, whatever --bands says: 1419MHz-1421.5MHz. May be "
-                   "repeated.")
+              help="Never flag these frequencies, whatever --bands says, e.g. a line at "
+                   "1419MHz-1421.5MHz. May be repeated.")
 @click.option("--apart", is_flag=True,
-              help="Flag each polarisation by itself; else a sample that is flagged in one is "
-                   "flagged in all products.")
+              help="Flag each polarisation separately; by default a sample flagged in one is "
+                   "flagged in all.")
 @click.option("--width", metavar="FREQ|N",
-              help="Window over frequency by which steady channels are compared, or a number of "
-                   "channels.  [default: 51 channels]")
+              help="Compare each channel with its neighbours within this frequency width or "
+                   "number of channels.  [default: 51 channels]")
 @click.option("--smooth", metavar="FREQ|N",
-              help="What changes over as much of the band as this or more is no interference; or a "
-                   "number of channels.  [default: 20MHz]")
+              help="Do not flag changes that are smooth over this frequency width or number of "
+                   "channels.  [default: 20MHz]")
 @click.option("--n-segment", type=int, metavar="N",
-              help="Spectra that are judged together.  [default: 2^20 values of a product, 32 to "
-                   "1024 spectra]")
+              help="Search this many spectra at a time.  [default: 2^20 values of a product, 32 "
+                   "to 1024 spectra]")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Draw one product before and after, in the same colours, and the shares "
-                   "flagged: .png, .pdf, .svg, .html.")
-@click.option("--product", metavar="NAME", help="Product to draw; the first by default.")
+              help="Plot one product before and after flagging, with the fractions flagged: "
+                   ".png, .pdf, .svg, .html.")
+@click.option("--product", metavar="NAME", help="Plot this product; by default the first.")
 @driver.spectra_to_option
 @driver.copy_options
 def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Give interference in the spectra of one scan, in FILE or several, the weight 0.
+    """Flag interference in spectra: give it zero weight.
 
-    Spectra with the noise diode on and off are judged apart. What is flagged is NaN in the
-    product; all other values stay as they are.
+    The FILEs are those of one scan. Spectra with the noise diode on and off are searched
+    separately. Flagged values are NaN in the product; all others are unchanged.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

@@ -15,38 +15,42 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("File to write.")
+@common.output_option("Write the product to this file.")
 @click.option("--to", "frame_name", type=click.Choice(_FRAMES), required=True,
-              help="Frame of the product.")
+              help="Shift the spectra to this frame.")
 @click.option("--from", "source_frame", type=click.Choice(_FRAMES),
-              help="Frame of the input, in place of what the file says.  [default: topocentric "
-                   "where it says nothing]")
+              help="Assume that the input is in this frame, whatever the file says.  [default: "
+                   "that of the file, otherwise topocentric]")
 @click.option("--rest", metavar="LINE|FREQ",
-              help="Line that the spectra are about: HI, OH1612, OH1665, OH1667, OH1720, H166a and "
-              "the like, or a frequency.")
+              help="Record this line or rest frequency: HI, OH1612, OH1665, OH1667, OH1720, "
+                   "H166a and the like, or a frequency.")
 @click.option("--position", metavar="RA,DEC",
-              help="Position of all spectra, ICRS: 187.5deg,12.4deg or 12h30m00s,+12d24m00s.  "
-                   "[default: the file's columns ra_deg and dec_deg, else its header]")
-@click.option("--site", metavar="NAME", help="Telescope, in place of what the file says.")
-@click.option("--width", metavar="FREQ", help="Width of output channels; by default the input's.")
+              help="Use one ICRS position for all spectra: 187.5deg,12.4deg or "
+                   "12h30m00s,+12d24m00s.  [default: columns ra_deg and dec_deg of the file, or "
+                   "its header]")
+@click.option("--site", metavar="NAME", help="Use the location of this telescope, whatever the "
+                                             "file says.")
+@click.option("--width", metavar="FREQ", help="Make output channels of this width; by default "
+                                              "that of the input.")
 @click.option("--band", metavar="FREQ-FREQ",
-              help="Lowest and highest centre of output channels, in the new frame: "
-                   "1419MHz-1421.5MHz; by default the input's band.")
+              help="Cover this band in the new frame, e.g. 1419MHz-1421.5MHz (centres of "
+                   "channels); by default the band of the input.")
 @click.option("--lobes", type=int, metavar="N",
-              help="Channels that the kernel spans to either side, 2 to 100.  [default: 47]")
+              help="Extend the resampling kernel over this many channels to either side, 2 to "
+                   "100.  [default: 47]")
 @click.option("--min-valid", type=float, default=0.9, show_default=True, metavar="X",
-              help="Least share of the kernel's energy that must lie on valid channels, above 0.5.")
+              help="Require that this fraction of the kernel's energy, above 0.5, falls on "
+                   "valid channels.")
 @click.option("--format", "to", type=click.Choice(driver.SPECTRA),
-              help="Format; by default what the ending of PATH stands for: .h5 fbh5, .fil sigproc, "
-              ".fits psrfits, .dat presto.")
-@click.option("--explain", is_flag=True, help="Print how the work is done; write nothing.")
+              help="Write this format; by default that of the extension of PATH: .h5 fbh5, .fil "
+                   "sigproc, .fits psrfits, .dat presto.")
 @common.span_options
 @driver.copy_options
 def frame(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Bring the spectra of one scan, in FILE or several, into a frame of velocity.
+    """Shift spectra to another velocity frame, such as LSRK.
 
-    Each spectrum is shifted by the motion of the telescope towards its position at its time, and
-    resampled onto channels that all share, whole multiples of their width.
+    The FILEs are those of one scan. Each spectrum is shifted by the motion of the telescope towards
+    its position at its time, and resampled onto channels that all spectra share.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError
@@ -61,9 +65,6 @@ def frame(files: tuple[str, ...], output: str, to: str | None, **options: Any) -
         given = {name: options[name] for name in _OPTIONS if options[name] is not None}
         made = part.frame(options["frame_name"], source_frame=options["source_frame"],
                           location=options["site"], **given)
-        if options["explain"]:
-            click.echo(made.explain())
-            return
         _say(made.stream, options)
         driver.copy_stream(made.stream, output, to, options, lambda: _record(made.stream))
 
@@ -77,7 +78,7 @@ def _say(stream: Any, options: dict[str, Any]) -> None:
     """Tell the shift, and what was taken for granted."""
     told, quiet = stream.parameters(), options["quiet"]
     if told["from_told"] == "assumed":
-        common.say("the file tells no frame; taken as topocentric (--from tells another)", quiet)
+        common.say("no frame in the file; taken as topocentric (--from specifies another)", quiet)
     first, last = (stream.read_columns(row, 1)["frame_m_s"][0]
                    for row in (0, stream.shape[0] - 1))
     low, high = (float(edge) / 1e6 for edge in stream.out_axis.edges_hz)

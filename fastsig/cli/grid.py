@@ -11,67 +11,69 @@ from fastsig.cli import common
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("FITS file to write.")
+@common.output_option("Write the cube to this FITS file.")
 @click.option("--projection", default="TAN", show_default=True, metavar="CODE",
-              help="Projection of the map: TAN, SIN, SFL, CAR and all that astropy.wcs knows.")
+              help="Use this map projection: TAN, SIN, SFL, CAR or any other of astropy.wcs.")
 @click.option("--center", metavar="RA,DEC",
-              help="Centre, ICRS: 12h30m49s,+12d23m or 187.7deg,12.4deg.  [default: the middle of "
-                   "the positions]")
+              help="Centre the map at this ICRS position: 12h30m49s,+12d23m or "
+                   "187.7deg,12.4deg.  [default: the middle of the positions]")
 @click.option("--size", metavar="ANGLE[,ANGLE]",
-              help="Width, or width and height.  [default: what holds all positions]")
+              help="Set the width of the map, or its width and height.  [default: large enough "
+                   "for all positions]")
 @click.option("--pixel", metavar="ANGLE",
-              help="Side of a pixel.  [default: a third of the effective beam, in whole arcsec]")
+              help="Set the side of a pixel.  [default: a third of the effective beam, in whole "
+                   "arcsec]")
 @click.option("--kernel", metavar="ANGLE",
-              help="Full width of the Gaussian kernel.  [default: half the telescope's beam, as in "
-                   "HiFAST]")
+              help="Set the FWHM of the Gaussian kernel.  [default: half the telescope's beam, "
+                   "as in HiFAST]")
 @click.option("--radius", metavar="ANGLE",
-              help="Where the kernel ends.  [default: 1.5 of its widths]")
+              help="Truncate the kernel at this radius.  [default: 1.5 times its FWHM]")
 @click.option("--beam-size", metavar="ANGLE",
-              help="Full width of the telescope's beam.  [default: the receiver's, the mean over "
-                   "spectra and band]")
+              help="Set the FWHM of the telescope's beam.  [default: that of the receiver, "
+                   "averaged over spectra and band]")
 @click.option("--products", type=click.Choice(["I", "IQUV", "V"]), default="I", show_default=True,
-              help="Products of the map: I is the mean of AA and BB where these are there; IQUV "
+              help="Map these products: I is the mean of AA and BB if the file has them; IQUV "
                    "and V are Stokes parameters.")
 @click.option("--axis", type=click.Choice(["FREQ", "VRAD", "VOPT"]), default="FREQ",
-              show_default=True, help="Spectral axis; VOPT is VOPT-F2W.")
+              show_default=True, help="Write this spectral axis; VOPT is VOPT-F2W.")
 @click.option("--frame", type=click.Choice(["topocentric", "geocentric", "barycentric",
                                            "heliocentric", "lsrk"]),
-              help="Frame of the channels: each spectrum is shifted and resampled as by fastsig "
-                   "frame.  [default: as they are]")
+              help="Shift and resample each spectrum to this velocity frame, as fastsig frame "
+                   "does.  [default: leave the channels as they are]")
 @click.option("--rest", metavar="LINE|FREQ",
-              help="Rest frequency: HI, OH1667, H166a and the like, or a frequency; velocities "
-                   "need it.")
+              help="Set the rest frequency: HI, OH1667, H166a and the like, or a frequency; "
+                   "required for velocities.")
 @click.option("--fstart", metavar="FREQ", callback=common._with_unit,
-              help="Lowest channel centre, e.g. 1400MHz.")
+              help="Map channels centred at this frequency or above, e.g. 1400MHz.")
 @click.option("--fstop", metavar="FREQ", callback=common._with_unit,
-              help="Highest channel centre.")
-@click.option("--vstart", metavar="VELOCITY", help="One end of the band as a velocity, e.g. "
-                                                   "-100km/s: optical where the axis is VOPT, else "
-                                                   "radio.")
-@click.option("--vstop", metavar="VELOCITY", help="The other end, likewise.")
+              help="Map channels centred at this frequency or below.")
+@click.option("--vstart", metavar="VELOCITY", help="Set one end of the band as a velocity, e.g. "
+                                                   "-100km/s: optical if the axis is VOPT, "
+                                                   "otherwise radio.")
+@click.option("--vstop", metavar="VELOCITY", help="Set the other end of the band as a velocity.")
 @click.option("--zero", type=click.Choice(["keep", "median"]), default="keep", show_default=True,
-              help="Level of each file's products and channels: keep, or less its median over "
-                   "time, before any shift.")
+              help="Keep the level of each file's channels, or subtract its median over time "
+                   "before any shift.")
 @click.option("--keep", multiple=True, type=click.Choice(["extrapolated", "diode"]),
-              help="Take in rows that are left out by default: extrapolated (positions beyond the "
-                   "track), diode (the noise diode on); again for more.")
+              help="Include rows that are normally left out: extrapolated (positions beyond the "
+                   "track), diode (noise diode on). May be repeated.")
 @click.option("--min-weight", default="0s", show_default=True, metavar="TIME",
-              help="Pixels with less effective integration time are NaN.")
+              help="Blank pixels with less effective integration time than this.")
 @common.set_option
 @common.workers_option
 @common.memory_option
 @common.hash_option
-@click.option("--dry-run", is_flag=True, help="Report pixels, channels, beam, memory and size; "
-                                              "write nothing.")
-@click.option("--explain", is_flag=True, help="Report what --dry-run does, and make the cube.")
+@click.option("--dry-run", is_flag=True, help="Print memory, disk space, pixels, channels and "
+                                              "beam; write nothing.")
+@click.option("--explain", is_flag=True, help="Print the same as --dry-run, and make the cube.")
 @common.json_option
 @common.quiet_options
 @common.debug_option
 def grid(files: tuple[str, ...], output: str, **options: Any) -> None:
-    """Grid spectra in K or Jy with positions, of any beams and scans, into a FITS cube.
+    """Grid calibrated spectra into a FITS cube.
 
-    The beam of the map is the telescope's and the kernel's together; in Jy/beam a point source
-    peaks at its flux density.
+    The FILEs may be of any beams and scans, in K or Jy, with positions. The beam of the map is that
+    of the telescope convolved with the kernel; in Jy/beam a point source peaks at its flux density.
     """
     from fastsig.reductions.mapping.closed_files import ClosedFile
     from fastsig.reductions.mapping.gridding import Map
@@ -92,11 +94,12 @@ def grid(files: tuple[str, ...], output: str, **options: Any) -> None:
             "channels_at_a_time": ready.n_chan, "workers": ready.threads,
             "memory": ready.memory,
             "header": {card.keyword: card.value for card in made.header.cards}}
+    if options["dry_run"]:
+        _print_dry_run(told, options["as_json"])
     if options["explain"] or options["dry_run"]:
         for line in made.explain(workers=options["workers"], memory=memory).splitlines():
             common.say(line)
     if options["dry_run"]:
-        _tell(told, options["as_json"])
         return
     for why, n in made.left_out.items():
         common.say(f"left out: {common.plural(n, 'spectrum', 'spectra')}, {why}", quiet)
@@ -110,7 +113,7 @@ def grid(files: tuple[str, ...], output: str, **options: Any) -> None:
     common.say(f"wrote {output}", quiet)
 
 
-def _tell(told: dict[str, Any], as_json: bool) -> None:
+def _print_dry_run(told: dict[str, Any], as_json: bool) -> None:
     if as_json:
         common.print_json({**told, "dry_run": True})
         return

@@ -8,21 +8,25 @@ from fastsig.cli import common
 
 # Stated even where the file does not, of what has channels.
 _ALWAYS = ("frequency_mhz", "telescope", "source")
+# Printed elsewhere, or not at all.
+_APART = ("path", "warnings", "provenance", "cards")
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.json_option
 @click.option("--deep", is_flag=True,
-              help="Read the whole file where its header does not give the valid share.")
+              help="Read the whole file to find the valid fraction if the header does not give "
+                   "it.")
+@click.option("--cards", is_flag=True, help="Show all header cards of each file as well.")
 @common.set_option
 @common.quiet_options
 @common.debug_option
 def info(
-    files: tuple[str, ...], as_json: bool, deep: bool, overrides: tuple[str, ...], quiet: bool,
-    debug: bool,
+    files: tuple[str, ...], as_json: bool, deep: bool, cards: bool, overrides: tuple[str, ...],
+    quiet: bool, debug: bool,
 ) -> int:
-    """Tell what each FILE is: format, shape, times, frequencies, validity."""
+    """Show the format, shape, times and frequencies of files."""
     from fastsig.errors import InputError, UsageError
     from fastsig.products import failure
     from fastsig.products.info import info as describe
@@ -31,7 +35,7 @@ def info(
     records, refused = [], []
     for path in files:
         try:
-            records.append(describe(path, deep=deep, **changes))
+            records.append(describe(path, deep=deep, cards=cards, **changes))
         except (InputError, UsageError) as error:
             records.append(failure(path, error))
             refused += [error] if isinstance(error, UsageError) else []
@@ -51,18 +55,26 @@ def _print(record: dict[str, object]) -> None:
     click.echo(record["path"])
     always = () if record["n_chan"] is None else _ALWAYS
     for key, value in record.items():
-        if key in ("path", "warnings", "provenance") or (value is None and key not in always):
+        if key in _APART or (value is None and key not in always):
             continue
-        for line in _lines(value):
+        for line in _lines(key, value):
             click.echo(f"  {key:<16} {line}")
             key = ""
     warnings = record["warnings"]
     for warning in warnings if isinstance(warnings, list) else []:
         click.echo(f"  warning          {warning}")
+    cards = record.get("cards")
+    for section, values in cards.items() if isinstance(cards, dict) else ():
+        click.echo(f"  cards of {section}")
+        for key, value in values.items():
+            for line in str(_text(value) if value != "" else "''").splitlines():
+                click.echo(f"    {key:<20} {line}")
 
 
-def _lines(value: object) -> list[str]:
-    """A value as text; of a list of mappings a line for each, of what is known."""
+def _lines(key: str, value: object) -> list[str]:
+    """A value as text; of stages and of a list of mappings a line for each, of what is known."""
+    if key == "stages" and isinstance(value, list) and value:
+        return [_text(item) for item in value]
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return ["  ".join(_text(item) for item in row.values() if item not in (None, ""))
                 for row in value]

@@ -18,10 +18,11 @@ from typing import Any, NoReturn
 import click
 
 from fastsig._version import __version__
+from fastsig.cli.common import Group
 
 _COMMANDS = ("info", "spectra", "flag", "calibrate", "baseline", "switch", "frame", "grid",
-              "extract", "moment", "view", "convert", "cut", "validate", "simulate", "batch",
-              "doctor", "warmup")
+              "extract", "moment", "view", "convert", "cut", "validate", "simulate", "samples",
+              "batch", "doctor", "warmup")
 #: Commands that lie above this package: they drive the others.
 _ABOVE = {"batch": "fastsig.batch.commands.batch"}
 
@@ -34,7 +35,7 @@ class Terminated(BaseException):
         self.code = 128 + number
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group whose commands are modules of `fastsig.cli`, loaded when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -53,7 +54,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="fastsig")
 def cli() -> None:
-    """Radio-telescope signal processing in the style of FAST."""
+    """Process radio-telescope data: from voltages to calibrated spectra and cubes."""
 
 
 def _on_sigterm(signum: int, frame: Any) -> NoReturn:

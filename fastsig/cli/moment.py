@@ -11,19 +11,20 @@ from fastsig.cli import common, cubes
 
 @click.command()
 @click.argument("file", metavar="FILE")
-@common.output_option("FITS image to write.")
+@common.output_option("Write the map to this FITS image.")
 @click.option("--order", type=click.Choice(["0", "1", "2"]), default="0", show_default=True,
-              help="0: integral over velocity; 1: mean velocity; 2: dispersion.")
+              help="Map the integral over velocity (0), the mean velocity (1) or the dispersion "
+                   "(2).")
 @click.option("--window", metavar="V,V", callback=cubes.velocities,
-              help="Velocities to add between, e.g. 200km/s,400km/s; all by default.")
+              help="Sum between these velocities, e.g. 200km/s,400km/s; by default over all.")
 @click.option("--sigma", type=float, metavar="X",
-              help="Leave out values below so many times their noise.")
+              help="Leave out values below this many times their noise.")
 @cubes.cube_options
 @common.json_option
 @common.quiet_options
 @common.debug_option
 def moment(file: str, output: str, **options: Any) -> None:
-    """Make a moment map of the cube FILE."""
+    """Make a moment map from a cube."""
     from fastsig.io.files.safe import check_output
 
     check_output(output, overwrite=options["overwrite"], inputs=[file])

@@ -12,48 +12,52 @@ from fastsig.cli.driver import VOLTAGES
 __all__ = ["simulate"]
 
 
-@click.group()
+@click.group(cls=common.Group)
 def simulate() -> None:
-    """Make recordings with known truth."""
+    """Simulate recordings whose true contents are known."""
 
 
 @simulate.command("fast-voltage")
-@common.output_option("File to make; {file} in it stands for the number of each of several.")
+@common.output_option("Write the recording to this file; {file} in the name is replaced by the "
+                      "number of each file.")
 @common.workers_option
 @click.option("--to", type=click.Choice(VOLTAGES),
-              help="Format; by default what the ending of PATH stands for (.raw guppi, .dada, "
-              ".vdif), else native.")
+              help="Write this format; by default that of the extension (.raw guppi, .dada, "
+                   ".vdif), otherwise native.")
 @click.option("--coarse", type=int, metavar="N",
-              help="Complex voltages in N channels, as a coarse filter bank records them; --level "
-              "and the packets of --loss are theirs.")
-@click.option("--file-size", metavar="SIZE", help="Most samples of a file, for several, e.g. 1GB.")
+              help="Record complex voltages in N coarse channels; --level and the packets of "
+                   "--loss then refer to these.")
+@click.option("--file-size", metavar="SIZE", help="Split the recording into files of at most "
+                                                  "this size, e.g. 1GB.")
 @click.option("--lossy", is_flag=True,
-              help="Write although the format cannot carry everything.")
+              help="Write even if the format cannot hold everything.")
 @simulating.truth_option
 @click.option("--duration", metavar="TIME", default="1ms", show_default=True,
-              help="Rounded to whole samples.")
+              help="Set the length of the recording, rounded to whole samples.")
 @click.option("--fstart", metavar="FREQ", default="1000MHz", show_default=True,
-              help="Lower edge of the band on the sky.")
+              help="Set the lower edge of the band on the sky.")
 @click.option("--bandwidth", metavar="FREQ", default="500MHz", show_default=True,
-              help="Up to 500MHz; the sample rate is twice that.")
+              help="Set the bandwidth, up to 500MHz; the sample rate is twice that.")
 @click.option("--sideband", default="upper", show_default=True,
-              type=click.Choice(["upper", "lower"]), help="lower is a band recorded in reverse.")
+              type=click.Choice(["upper", "lower"]),
+              help="Record the band as an upper sideband, or reversed as a lower one.")
 @click.option("--start-time", metavar="TIME", default="2026-01-01T00:00:00", show_default=True,
-              help="UTC of sample 0.")
+              help="Set the UTC of sample 0.")
 @click.option("--level", metavar="X", default="20", show_default=True,
-              help="Rms of receiver noise, in steps of the 8-bit samples.")
+              help="Set the rms of the receiver noise in steps of the 8-bit samples.")
 @simulating.receiver_options
 @simulating.sky_options
 @click.option("--loss", metavar="KEY=VALUE,...",
-              help="Lost samples: fraction of packets at random; packets for certain, such as "
-                   "X:30-41+Y:7, of 4096 samples.")
+              help="Lose packets of 4096 samples: a fraction at random, and those listed in "
+                   "packets, e.g. X:30-41+Y:7.")
 @common.quiet_options
 @common.debug_option
 def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
-    """Voltages of one FAST beam: 8-bit samples of X and Y, real or in complex channels.
+    """Simulate the voltages of one FAST beam.
 
-    Values take units, e.g. --pulsar period=5ms,dm=10,duty=0.05,peak=30K. The truth goes into a
-    native file's truth record. Times of pulsar and burst are those at the top of the band.
+    Samples are 8-bit, of X and Y, real or in complex channels. Values take units, e.g. --pulsar
+    period=5ms,dm=10,duty=0.05,peak=30K. The truth is recorded in a native file. Times of pulsars
+    and bursts refer to the top of the band.
     """
     from fastsig import simulate as library
     from fastsig.io.files.outputs import output_names

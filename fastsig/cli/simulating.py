@@ -26,37 +26,43 @@ COMPONENTS: Components = {
 
 
 truth_option = click.option("--truth", type=common.OutputPath(), metavar="PATH",
-                            help="JSON file for the truth record as well.")
+                            help="Write the truth record to this JSON file as well.")
 
 receiver_options = common.options(
     click.option("--seed", metavar="N", default="1", show_default=True,
-                 help="Seed of all random numbers."),
+                 help="Seed the random numbers."),
     click.option("--tsys", metavar="T", default="20K", show_default=True,
-                 help="Receiver noise of each polarisation."),
+                 help="Set the receiver noise of each polarisation."),
     click.option("--noise/--no-noise", default=True, show_default=True,
-                 help="With receiver noise, or without."),
+                 help="Simulate with or without receiver noise."),
     click.option("--bandpass", default="fast", show_default=True,
-                 type=click.Choice(["fast", "flat"]), help="fast is a model, not FAST's own."),
+                 type=click.Choice(["fast", "flat"]),
+                 help="Shape the band: fast is a model, not FAST's measured bandpass."),
     click.option("--dispersion-constant", metavar="NUMBER",
-                 help="MHz^2 cm^3 s / pc.  [default: 1/2.41e-4]"),
+                 help="Set the dispersion constant in MHz^2 cm^3 s / pc.  [default: 1/2.41e-4]"),
 )
 
 sky_options = common.options(
     click.option("--diode", metavar="KEY=VALUE,...",
-                 help="Noise diode: temperature=low|high|K, period, on, first in ticks of 4 ns."),
+                 help="Add a noise diode: temperature=low|high|K; period, on, first in ticks of "
+                      "4 ns."),
     click.option("--source", metavar="KEY=VALUE,...",
-                 help="Continuum source: i, q, u, v in K; I = AA + BB."),
+                 help="Add a continuum source: i, q, u, v in K; I = AA + BB."),
     click.option("--line", metavar="KEY=VALUE,...",
-                 help="Spectral line: peak, fwhm (Hz or km/s), frequency (HI), velocity."),
+                 help="Add a spectral line: peak, fwhm (Hz or km/s), frequency (HI), velocity. "
+                      "May be repeated."),
     click.option("--pulsar", metavar="KEY=VALUE,...",
-                 help="Pulsar: period, dm, duty, peak, time, linear, angle, circular."),
+                 help="Add a pulsar: period, dm, duty, peak, time, linear, angle, circular. May "
+                      "be repeated."),
     click.option("--burst", metavar="KEY=VALUE,...",
-                 help="Burst: time, fwhm, dm, peak, linear, angle, circular."),
+                 help="Add a burst: time, fwhm, dm, peak, linear, angle, circular. May be "
+                      "repeated."),
     click.option("--carrier", metavar="KEY=VALUE,...", multiple=True,
-                 help="Carrier: frequency, level (of the noise rms), drift, angle, phase; again "
-                      "for more."),
+                 help="Add a carrier: frequency, level (in units of the noise rms), drift, "
+                      "angle, phase. May be repeated."),
     click.option("--rfi", metavar="KEY=VALUE,...", multiple=True,
-                 help="Interference: start, duration, low, high, temperature; again for more."),
+                 help="Add interference: start, duration, low, high, temperature. May be "
+                      "repeated."),
 )
 
 

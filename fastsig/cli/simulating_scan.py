@@ -27,110 +27,117 @@ COMPONENTS: simulating.Components = {
 LIST = "KEY=VALUE,..."
 
 _files = common.options(
-    common.output_option("Folder for the files; it exists."),
+    common.output_option("Write the files into this folder, which must exist."),
     common.workers_option,
     click.option("--backend", default="spectral", show_default=True,
-                 type=click.Choice(["spectral", "psrfits"]), help="What records the beams."),
+                 type=click.Choice(["spectral", "psrfits"]),
+                 help="Record the beams with this backend."),
     click.option("--file-rows", type=click.IntRange(1), metavar="N",
-                 help="Most rows of a file, for several."),
+                 help="Split the recording into files of at most this many rows."),
     click.option("--bits", default="8", show_default=True, type=click.Choice(["8", "16", "32"]),
-                 help="Bits of a number in PSRFITS; 32 are floats."),
+                 help="Write PSRFITS numbers of this many bits; 32 are floats."),
     click.option("--n-block", default=1024, show_default=True, type=click.IntRange(1),
-                 metavar="N", help="Spectra of a row in PSRFITS, NSBLK."),
+                 metavar="N", help="Write this many spectra per row of PSRFITS (NSBLK)."),
     click.option("--name", metavar="NAME", default="SIMULATED", show_default=True,
-                 help="Source or project, in the names of files too."),
+                 help="Set the name of the source or project, used in the file names too."),
     click.option("--beams", metavar="LIST", default="1-19", show_default=True,
-                 help="Beams, such as 1+8-10."),
+                 help="Simulate these beams, e.g. 1+8-10."),
 )
 _spectra = common.options(
     click.option("--mode", type=click.Choice(["W", "F", "N"]),
-                 help="Mode of the spectral backend, as of fast-spectral.  [default: W]"),
+                 help="Set the mode of the spectral backend, as in fast-spectral.  [default: W]"),
     click.option("--n-chan", metavar="N", default="1024", show_default=True,
-                 help="Channels, from --fstart on."),
+                 help="Make this many channels, starting at --fstart."),
     click.option("--duration", metavar="TIME", default="60s", show_default=True,
-                 help="Rounded to whole spectra."),
+                 help="Set the length of the recording, rounded to whole spectra."),
     click.option("--integration", metavar="TIME",
-                 help="Time of a spectrum.  [default: 1.00663296s, 49.152us in "
-                                       "PSRFITS]"),
+                 help="Set the integration time of a spectrum.  [default: 1.00663296s, 49.152us "
+                      "in PSRFITS]"),
     click.option("--fstart", metavar="FREQ", default="1000MHz", show_default=True,
-                 help="Lower edge of the band on the sky."),
+                 help="Set the lower edge of the band on the sky."),
     click.option("--bandwidth", metavar="FREQ",
-                 help="Width of the band of PSRFITS.  [default: 500MHz]"),
+                 help="Set the bandwidth of PSRFITS.  [default: 500MHz]"),
     click.option("--start-time", metavar="TIME", default="2026-01-01T00:00:00", show_default=True,
-                 help="UTC at which spectrum 0 begins."),
+                 help="Set the UTC at which spectrum 0 begins."),
     click.option("--level", metavar="X",
-                 help="Receiver noise in the units of the products, mean over the band. "
-                                 " [default: 5e11, 40 in PSRFITS]"),
+                 help="Set the receiver noise in units of the products, averaged over the band. "
+                      " [default: 5e11, 40 in PSRFITS]"),
     simulating.receiver_options,
 )
 _track = common.options(
     click.option("--observing", default="drifting", show_default=True,
                  type=click.Choice(["drifting", "tracking", "onoff"]),
-                 help="How the feed cabin moves."),
+                 help="Move the feed cabin in this mode."),
     click.option("--ra", metavar="ANGLE",
-                 help="Right ascension of the target, ICRS: 5h34m31.9s or degrees.  "
-                              "[default: what passes the meridian in the middle of the scan]"),
+                 help="Set the ICRS right ascension of the target: 5h34m31.9s or degrees.  "
+                      "[default: on the meridian in the middle of the scan]"),
     click.option("--dec", metavar="ANGLE",
-                 help="Declination of the target: 22d0m52s or degrees.  [default: that of "
-                               "the zenith]"),
+                 help="Set the ICRS declination of the target: 22d0m52s or degrees.  [default: "
+                      "that of the zenith]"),
     click.option("--rotation", metavar="ANGLE",
-                 help="Rotation of the beams on the sky, from east to north: at 0 M02 is east of "
-                      "M01.  [default: 23.4deg drifting, else 0]"),
+                 help="Rotate the beams on the sky from east to north; at 0 M02 is east of M01. "
+                      " [default: 23.4deg drifting, otherwise 0]"),
     click.option("--feed-angle", metavar="ANGLE", default="0deg", show_default=True,
-                 help="Position angle of A's axis less that of the line from M01 to M02; FAST's "
-                      "has not been published."),
+                 help="Set the position angle of feed A relative to the line from M01 to M02; "
+                      "that of FAST is not published."),
     click.option("--yaw", metavar="ANGLE", default="0deg", show_default=True,
-                 help="Yaw of the feed cabin; pitch and roll turn the feeds to the sphere's "
-                      "centre."),
+                 help="Set the yaw of the feed cabin; pitch and roll point the feeds at the "
+                      "sphere's centre."),
     click.option("--off-ra", metavar="ANGLE", default="30arcmin", show_default=True,
-                 help="Of onoff: where off is, from the target to the east."),
+                 help="Place the off position this far east of the target, for onoff."),
     click.option("--off-dec", metavar="ANGLE", default="0arcmin", show_default=True,
-                 help="Of onoff: where off is, from the target to the north."),
+                 help="Place the off position this far north of the target, for onoff."),
     click.option("--dwell", metavar="TIME", default="60s", show_default=True,
-                 help="Of onoff: time on each position."),
+                 help="Stay this long on each position, for onoff."),
     click.option("--slew", metavar="TIME", default="30s", show_default=True,
-                 help="Of onoff: time between the positions."),
-    click.option("--refraction", is_flag=True, help="The air bends the rays: 925 hPa, 15 C, "
-                                                    "relative humidity 0.8, 0.3 m."),
+                 help="Take this long between the positions, for onoff."),
+    click.option("--refraction", is_flag=True, help="Refract in air of 925 hPa, 15 C and "
+                                                    "relative humidity 0.8, at a wavelength of "
+                                                    "0.3 m."),
     click.option("--ambient", metavar="T", default="15", show_default=True,
-                 help="Temperature in C, which the gains follow."),
+                 help="Set the ambient temperature in C, which the gains follow."),
     click.option("--ky-step", metavar="TIME", default="0.2s", show_default=True,
-                 help="Time of a row of the feed cabin's file, whole milliseconds."),
+                 help="Write a row of the feed cabin's file at this interval, in whole "
+                      "milliseconds."),
 )
 _sky = common.options(
     click.option("--point", metavar=LIST, multiple=True,
-                 help="Point source: ra, dec, flux (Stokes I, Jy), index, frequency of the flux "
-                      "(1400MHz), q, u, v (shares of I, on the sky); again for more."),
+                 help="Add a point source: ra, dec, flux (Stokes I, Jy), index, frequency of "
+                      "the flux (1400MHz), q, u, v (fractions of I, on the sky). May be "
+                      "repeated."),
     click.option("--disk", metavar=LIST, multiple=True,
-                 help="Disk of HI: ra, dec, mass, distance, velocity, frame, inclination, "
-                      "position_angle, radius, turnover, rotation, dispersion; again for more."),
+                 help="Add an HI disk: ra, dec, mass, distance, velocity, frame, inclination, "
+                      "position_angle, radius, turnover, rotation, dispersion. May be repeated."),
     click.option("--pulsar", metavar=LIST, multiple=True,
-                 help="Pulsar: ra, dec, flux at the peak (Jy), period, dm, duty, time, index, "
-                      "linear, angle, circular, on the sky; again for more."),
-    click.option("--continuum", metavar=LIST, help="Continuum, the same everywhere: temperature (K "
-                                                   "of a polarisation at 1400 MHz), index (-2.7)."),
+                 help="Add a pulsar: ra, dec, flux at the peak (Jy), period, dm, duty, time, "
+                      "index, linear, angle, circular (on the sky). May be repeated."),
+    click.option("--continuum", metavar=LIST, help="Add a uniform continuum: temperature (K in "
+                                                   "a polarisation at 1400 MHz), index (-2.7)."),
 )
 _receiver = common.options(
     click.option("--diode", metavar=LIST,
-                 help="Noise diode: temperature=low|high|K, period, on, first in ticks of 4 ns."),
+                 help="Add a noise diode: temperature=low|high|K; period, on, first in ticks of "
+                      "4 ns."),
     click.option("--tcal", metavar=LIST,
-                 help="A diode that is not ideal: q (Q / I), phase of <A* B>, coherence, slope_a, "
-                      "slope_b (relative, over the band)."),
-    click.option("--drift", metavar=LIST, help="Drift of the gain: amplitude, period, phase, slope "
-                                               "(an hour); 137.5 deg apart from beam to beam."),
+                 help="Make the diode imperfect: q (Q / I), phase of <A* B>, coherence, "
+                      "slope_a, slope_b (relative, over the band)."),
+    click.option("--drift", metavar=LIST, help="Let the gain drift: amplitude, period, phase, "
+                                               "slope (per hour); phases differ by 137.5 deg "
+                                               "from beam to beam."),
     click.option("--ripple", metavar=LIST, multiple=True,
-                 help="Standing wave: amplitude (K), period (1.08MHz), phase, phase_rate (deg/s), "
-                      "amplitude_rate (1/s), phase_b, on (factor while the diode is on); again for "
-                      "more."),
-    click.option("--jones", metavar=LIST, help="Unequal channels: ratio of AA to BB, phase added "
-                                               "to <A* B>, delay (ns)."),
+                 help="Add a standing wave: amplitude (K), period (1.08MHz), phase, phase_rate "
+                      "(deg/s), amplitude_rate (1/s), phase_b, on (factor with diode on). May "
+                      "be repeated."),
+    click.option("--jones", metavar=LIST, help="Make the two receiver channels differ: ratio of "
+                                               "AA to BB, phase added to <A* B>, delay (ns)."),
     click.option("--carrier", metavar=LIST, multiple=True,
-                 help="Carrier: frequency, level (of the noise rms), drift, angle; again for "
-                      "more."),
+                 help="Add a carrier: frequency, level (in units of the noise rms), drift, "
+                      "angle. May be repeated."),
     click.option("--rfi", metavar=LIST, multiple=True,
-                 help="Interference: start, duration, low, high, temperature; again for more."),
-    click.option("--loss", metavar=LIST, help="Lost spectra: fraction at random; rows for certain, "
-                                              "such as 30-41+77."),
+                 help="Add interference: start, duration, low, high, temperature. May be "
+                      "repeated."),
+    click.option("--loss", metavar=LIST, help="Lose spectra: a fraction at random, and those "
+                                              "listed in rows, e.g. 30-41+77."),
 )
 
 
@@ -143,9 +150,10 @@ _receiver = common.options(
 @common.quiet_options
 @common.debug_option
 def fast_scan(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
-    """A scan of FAST's 19 beams over a known sky: spectra, the feed cabin's file, the truth.
+    """Simulate a scan of FAST's 19 beams over a known sky.
 
-    Values take units, e.g. --point ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7.
+    The spectra of every beam, the feed cabin's file and the truth are written. Values take units,
+    e.g. --point ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7.
     """
     from fastsig import simulate as library
 

@@ -13,54 +13,58 @@ __all__ = ["fast_psrfits", "fast_spectral"]
 OBSERVING = ("tracking", "drifting", "arcdrift", "onoff", "MultiBeamOTF", "snapshot")
 
 _common = common.options(
-    common.output_option("File to make; {file} in it stands for the number of each of several, "
-                         "from 0001; a folder for files named as FAST's."),
+    common.output_option("Write to this file, with {file} replaced by the number of each file "
+                         "from 0001; or into this folder, with FAST's file names."),
     common.workers_option,
     click.option("--file-rows", type=click.IntRange(1), metavar="N",
-                 help="Most rows of a file, for several."),
+                 help="Split the recording into files of at most this many rows."),
     simulating.truth_option,
     click.option("--name", metavar="NAME", default="SIMULATED", show_default=True,
-                 help="Source or project, in the names of files too."),
-    click.option("--beam", metavar="N", default="1", show_default=True, help="Beam, 1 to 19."),
+                 help="Set the name of the source or project, used in the file names too."),
+    click.option("--beam", metavar="N", default="1", show_default=True,
+                 help="Set the number of the beam, 1 to 19."),
     click.option("--observing", default="tracking", show_default=True,
-                 type=click.Choice(OBSERVING), help="Observing mode, in the names of files."),
+                 type=click.Choice(OBSERVING), help="Set the observing mode, which is part of "
+                                                    "the file names."),
     click.option("--fstart", metavar="FREQ", default="1000MHz", show_default=True,
-                 help="Lower edge of the band on the sky."),
+                 help="Set the lower edge of the band on the sky."),
     click.option("--start-time", metavar="TIME", default="2026-01-01T00:00:00", show_default=True,
-                 help="UTC at which spectrum 0 begins."),
+                 help="Set the UTC at which spectrum 0 begins."),
     simulating.receiver_options,
     simulating.sky_options,
     click.option("--loss", metavar="KEY=VALUE,...",
-                 help="Lost spectra: fraction at random; rows for certain, such as 30-41+77."),
+                 help="Lose spectra: a fraction at random, and those listed in rows, e.g. "
+                      "30-41+77."),
     common.quiet_options,
     common.debug_option,
 )
 
-_LEVEL = "Receiver noise in the units of the products, mean over the band."
+_LEVEL = "Set the receiver noise in units of the products, averaged over the band."
 
 
 @click.command("fast-psrfits")
 @_common
 @click.option("--bits", default="8", show_default=True, type=click.Choice(["8", "16", "32"]),
-              help="Bits of a number: 8 and 16 are codes with a scale and an offset for each row, "
-                   "product and channel; 32 are floats.")
+              help="Write numbers of this many bits: 8 and 16 are codes with a scale and offset "
+                   "per row, product and channel; 32 are floats.")
 @click.option("--n-block", default=1024, show_default=True, type=click.IntRange(1), metavar="N",
-              help="Spectra of a row, NSBLK.")
+              help="Write this many spectra per row (NSBLK).")
 @click.option("--duration", metavar="TIME", default="201.326592ms", show_default=True,
-              help="Rounded to whole spectra.")
+              help="Set the length of the recording, rounded to whole spectra.")
 @click.option("--integration", metavar="TIME", default="49.152us", show_default=True,
-              help="Time of a spectrum, exactly; times the width of a channel a whole number. FAST "
-                   "has 49.152us, 98.304us and 196.608us.")
+              help="Set the exact integration time, a whole multiple of 1 / channel width. FAST "
+                   "uses 49.152us, 98.304us and 196.608us.")
 @click.option("--n-chan", metavar="N", default="4096", show_default=True,
-              help="Channels of the band.")
+              help="Divide the band into this many channels.")
 @click.option("--bandwidth", metavar="FREQ", default="500MHz", show_default=True,
-              help="Up to 500MHz.")
+              help="Set the bandwidth, up to 500MHz.")
 @click.option("--level", metavar="X", default="40", show_default=True, help=_LEVEL)
 def fast_psrfits(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
-    """PSRFITS search-mode spectra of one FAST beam: AA, BB, CR and CI.
+    """Simulate PSRFITS spectra of one FAST beam.
 
-    Values take units, e.g. --pulsar period=5ms,dm=10,duty=0.05,peak=30K. Times of pulsar and
-    burst are those at the top of the band. The diode's default is FAST's pulsar mode.
+    The products are AA, BB, CR and CI. Values take units, e.g. --pulsar
+    period=5ms,dm=10,duty=0.05,peak=30K. Times of pulsars and bursts refer to the top of the band.
+    By default the diode switches as in FAST's pulsar mode.
     """
     from fastsig import simulate as library
 
@@ -74,18 +78,21 @@ def fast_psrfits(output: str, overwrite: bool, workers: int | None, **options: A
 @click.command("fast-spectral")
 @_common
 @click.option("--mode", default="W", show_default=True, type=click.Choice(["W", "F", "N"]),
-              help="W: 65536 channels of 7629.39Hz; F: 1048576 of 476.84Hz; N: 65536 of these.")
-@click.option("--n-chan", metavar="N", help="Fewer channels, from --fstart on.")
+              help="Record mode W (65536 channels of 7629.39Hz), F (1048576 of 476.84Hz) or N "
+                   "(65536 of 476.84Hz).")
+@click.option("--n-chan", metavar="N", help="Make only this many channels, starting at --fstart.")
 @click.option("--duration", metavar="TIME", default="20s", show_default=True,
-              help="Rounded to whole spectra.")
+              help="Set the length of the recording, rounded to whole spectra.")
 @click.option("--integration", metavar="TIME", default="1.00663296s", show_default=True,
-              help="Time of a spectrum. FAST has 0.100663296s, 0.50331648s and 1.00663296s.")
+              help="Set the integration time of a spectrum. FAST uses 0.100663296s, 0.50331648s "
+                   "and 1.00663296s.")
 @click.option("--level", metavar="X", default="5e11", show_default=True, help=_LEVEL)
 def fast_spectral(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
-    """Spectral FITS of one FAST beam: AA, BB, CR and CI in many channels.
+    """Simulate FAST spectral FITS files of one beam.
 
-    Values take units, e.g. --line peak=5K,fwhm=100kHz,velocity=200km/s. Lost spectra are missing
-    rows. Ticks of the diode are of 4 ns: 251658240 make 1.00663296s.
+    The products are AA, BB, CR and CI. Values take units, e.g. --line
+    peak=5K,fwhm=100kHz,velocity=200km/s. Lost spectra are missing rows. The diode is timed in ticks
+    of 4 ns: 251658240 make 1.00663296s.
     """
     from fastsig import simulate as library
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import Any
 
 import click
@@ -24,65 +22,74 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("File to write; {n_chan} in it stands for the number of channels.")
+@common.output_option("Write the product to this file; {n_chan} in the name is replaced by the "
+                      "number of channels.")
 @click.option("--n-chan", metavar="N[,N...]", required=True, callback=_numbers,
-              help="Channels for each channel of the input, even; several numbers for as many "
-                   "products.")
-@click.option("--n-tap", type=int, default=8, show_default=True, help="Taps of the filter bank.")
+              help="Make this even number of channels from each input channel; several numbers "
+                   "make several products.")
+@click.option("--n-tap", type=int, default=8, show_default=True,
+              help="Use a polyphase filter bank of this many taps.")
 @click.option("--window", metavar="NAME", default="hamming", show_default=True,
-              help="hamming, hann, blackman, rect, kaiser:BETA; none, with --n-tap 1, for a plain "
-                   "FFT.")
+              help="Use this window: hamming, hann, blackman, rect, kaiser:BETA; or none with "
+                   "--n-tap 1 for a plain FFT.")
 @click.option("--oversample", metavar="RATIO", default="1", show_default=True,
-              help="Length of the transform over the hop from spectrum to spectrum, 1 to 16: 4/3, "
-                   "32/27; 1 is critically sampled.")
+              help="Oversample by this ratio, e.g. 4/3 or 32/27, up to 16; 1 is critically "
+                   "sampled.")
 @click.option("--products", type=click.Choice(["I", "AABB", "AABBCRCI", "IQUV", "V"]),
-              default="I", show_default=True, help="What to make of the polarisations.")
+              default="I", show_default=True, help="Form these products of the polarisations.")
 @click.option("--sign-q", type=click.Choice(["1", "-1"]), default="1", show_default=True,
-              help="Sign of Q; recorded in the product.")
+              help="Set the sign of Q, which is recorded in the product.")
 @click.option("--sign-v", type=click.Choice(["1", "-1"]), default="1", show_default=True,
-              help="Sign of V; 1 is 2 Im <A* B>; recorded in the product.")
+              help="Set the sign of V, which is recorded in the product; 1 is 2 Im <A* B>.")
 @click.option("--integrate", metavar="TIME",
-              help="Integration time such as 1ms, rounded to whole spectra.")
-@click.option("--n-int", type=int, help="Spectra to integrate, exactly; not with --integrate.")
+              help="Integrate over this time, e.g. 1ms, rounded to whole spectra.")
+@click.option("--n-int", type=int, help="Integrate exactly this many spectra; excludes "
+                                        "--integrate.")
 @click.option("--n-freq", type=int, default=1, show_default=True,
-              help="Neighbouring channels to average; divides the number of channels.")
+              help="Average this many neighbouring channels; must divide the number of channels.")
 @click.option("--min-valid", type=float, default=0.9, show_default=True,
-              help="Least valid share of a frame's energy, above 0 and up to 1, which is strict.")
+              help="Require that this fraction of a frame's energy is valid, above 0 and up to "
+                   "1.")
 @click.option("--flag", type=click.Choice(["sk"]),
-              help="Leave out what is not noise: sk, by its spectral kurtosis. Needs integrations "
-                   "of 16 spectra or more, more yet where these overlap.")
+              help="Leave out samples that are not noise by their spectral kurtosis (sk). Needs "
+                   "integrations of 16 spectra or more; more if they overlap.")
 @click.option("--flag-sigma", type=float, metavar="X",
-              help="How far from noise, in Gaussian sigmas, --flag lets through.  [default: 3]")
+              help="Set the threshold of --flag in Gaussian sigmas.  [default: 3]")
 @click.option("--to", type=click.Choice(driver.SPECTRA),
-              help="Format; by default what the ending of PATH stands for: .fil sigproc, .fits "
-                   "psrfits, .dat presto, else fbh5, but for endings of pictures and of other "
-                   "files.")
-@click.option("--lossy", is_flag=True, help="Write although the format cannot carry everything.")
+              help="Write this format; by default that of the extension of PATH: .fil sigproc, "
+                   ".fits psrfits, .dat presto, otherwise fbh5 (extensions of pictures are "
+                   "refused).")
+@click.option("--lossy", is_flag=True, help="Write even if the format cannot hold everything.")
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
-              help="Bits of the product's samples: 32 are floats, 8 have a scale and an offset for "
-                   "each channel, 16 are for sigproc and psrfits.")
+              help="Write samples of this many bits: 32 are floats, 8 have a scale and offset "
+                   "per channel, 16 are for sigproc and psrfits.")
 @click.option("--scale", type=float, default=1.0, show_default=True,
-              help="What values are multiplied by before they become sigproc's codes.")
+              help="Multiply values by this factor before they are rounded to sigproc's codes.")
 @click.option("--compression", type=click.Choice(["bitshuffle", "gzip", "none"]),
-              help="Compression of fbh5's samples.  [default: bitshuffle]")
+              help="Compress the samples of fbh5 by this method.  [default: bitshuffle]")
 @click.option("--blank", type=click.Choice(["nan", "mean", "zero"]),
-              help="What stands where the weight is 0: nan, or the channel's mean for programs "
-                   "that cannot take NaN.  [default: nan in fbh5, mean in sigproc]")
+              help="Write this where the weight is 0: nan, or zero or the channel's mean for "
+                   "programs that cannot read NaN.  [default: nan in fbh5, mean in sigproc]")
 @common.span_options
 @common.workers_option
 @common.memory_option
-@click.option("--verify", is_flag=True, help="Read the input whole first, and compare the "
-                                             "checksums that it has.")
+@click.option("--verify", is_flag=True, help="Read the input in full first and verify its "
+                                             "checksums.")
 @common.hash_option
-@click.option("--unfused", is_flag=True, help="Use no fused kernels: the same bytes, slower.")
-@click.option("--explain", is_flag=True, help="Print the plan, and run it.")
-@click.option("--dry-run", is_flag=True, help="Print the plan and the size; write nothing.")
+@click.option("--unfused", is_flag=True, help="Do not use fused kernels: the same bytes, more "
+                                              "slowly.")
+@common.explain_option
+@click.option("--dry-run", is_flag=True, help="Print time, memory, disk space and losses; write "
+                                              "nothing.")
 @common.json_option
 @common.set_option
 @common.quiet_options
 @common.debug_option
 def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
-    """Channelise, detect and integrate the voltages of one scan, in FILE or several."""
+    """Channelise, detect and integrate recorded voltages.
+
+    The FILEs are those of one scan.
+    """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError
     from fastsig.io.files.outputs import output_names
@@ -96,6 +103,7 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
         for name in outputs:
             check_output(output_names(name, 1)[0], overwrite=options["overwrite"],
                          inputs=source.stream.files)
+        driver.refuse_losses(chains, outputs, options, **_format_options(options))
         if options["verify"]:
             source.verify()
         writing = driver.Writing(chains, outputs, options, fused=not options["unfused"],
@@ -103,10 +111,10 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
         _check_floor(writing.memory)
         for chain in chains:
             common.say(_summary(chain), options["quiet"])
-        if options["explain"] or (options["dry_run"] and not options["as_json"]):
-            click.echo(writing.plan.explain())
+        if options["explain"]:
+            writing.explain()
         if options["dry_run"]:
-            _tell(chains, writing, as_json=options["as_json"])
+            _print_dry_run(chains, writing, as_json=options["as_json"])
             return
         writing.run()
     if options["as_json"]:
@@ -178,18 +186,11 @@ def _print_records(records: list[dict[str, Any]]) -> None:
     common.print_json(records if len(records) > 1 else records[0])
 
 
-def _tell(chains: list[Any], writing: driver.Writing, *, as_json: bool) -> None:
-    """What would be written, and what lost."""
-    products = writing.products
-    frees = [shutil.disk_usage(os.path.dirname(product.path) or ".").free for product in products]
-    if as_json:
-        _print_records([
-            {**_record(chain, product), "dry_run": True, "bytes": product.bytes[0][1],
-             "free_bytes": free, "memory_bytes": writing.plan.memory}
-            for chain, product, free in zip(chains, products, frees, strict=True)])
+def _print_dry_run(chains: list[Any], writing: driver.Writing, *, as_json: bool) -> None:
+    if not as_json:
+        writing.print_dry_run()
         return
-    for product, free in zip(products, frees, strict=True):
-        click.echo(f"would write {product.path}: up to {product.bytes[0][1] / 1e6:.1f} MB, "
-                   f"{free / 1e6:.0f} MB free")
-        for loss in product.losses:
-            click.echo(f"would lose: {loss}")
+    _print_records([
+        {**_record(chain, product), "dry_run": True, "bytes": product.bytes[0][1],
+         "free_bytes": driver.free_bytes(product.path), "memory_bytes": writing.plan.memory}
+        for chain, product in zip(chains, writing.products, strict=True)])

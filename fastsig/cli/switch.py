@@ -55,50 +55,53 @@ def _floats(context: click.Context, parameter: click.Parameter, value: str | Non
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("FBH5 file to write.")
+@common.output_option("Write the product to this FBH5 file.")
 @click.option("--mode", type=click.Choice(["ps", "fs", "nod", "tp", "onoff"]), required=True,
-              help="ps: position switching; fs: frequency switching; nod: nodding of two feeds; "
-                   "tp: total power; onoff: on and off by the clock, of any spectra.")
-@click.option("--scan", type=int, help="SDFITS: the scan, either one of a pair; required but for "
-                                       "onoff.")
-@click.option("--ifnum", type=int, help="SDFITS: spectral window.  [default: 0]")
-@click.option("--plnum", type=int, help="SDFITS: polarisation.  [default: 0]")
-@click.option("--fdnum", type=int, help="SDFITS: feed.  [default: 0]")
+              help="Reduce position switching (ps), frequency switching (fs), nodding of two "
+                   "feeds (nod), total power (tp), or any spectra on and off by the clock "
+                   "(onoff).")
+@click.option("--scan", type=int, help="Reduce this scan, either one of a pair; required except "
+                                       "for onoff.")
+@click.option("--ifnum", type=int, help="Take this spectral window of SDFITS.  [default: 0]")
+@click.option("--plnum", type=int, help="Take this polarisation of SDFITS.  [default: 0]")
+@click.option("--fdnum", type=int, help="Take this feed of SDFITS.  [default: 0]")
 @click.option("--feeds", metavar="N,N", callback=_integers,
-              help="nod: the feed on the source in the first scan, and that in the second; the two "
-                   "lowest by default.")
-@click.option("--sig", type=click.Choice(["T", "F"]), help="tp: switching state.  [default: T]")
+              help="Specify the feeds on the source in the first and the second scan, for nod; "
+                   "by default the two lowest.")
+@click.option("--sig", type=click.Choice(["T", "F"]),
+              help="Take this switching state, for tp.  [default: T]")
 @click.option("--integrations", metavar="LIST", callback=_integers,
-              help="SDFITS: integrations of the scan, from 0, such as 0,2,5-9; all by default.")
-@click.option("--period", metavar="TIME", help="onoff: from a begin on the source to the next; "
-                                               "required there.")
-@click.option("--on", metavar="TIME", help="onoff: time on the source; half of the period by "
-                                           "default.")
-@click.option("--first", metavar="TIME", help="onoff: when the first time on the source begins, "
-                                              "from the start of the data; negative where the "
-                                              "telescope first moves there.  [default: 0s]")
-@click.option("--settle", metavar="TIME", help="onoff: what is left out after each move of the "
-                                               "telescope.  [default: 0s]")
+              help="Use these integrations of the scan, from 0, e.g. 0,2,5-9; by default all.")
+@click.option("--period", metavar="TIME", help="Set the time from one start on the source to "
+                                               "the next; required for onoff.")
+@click.option("--on", metavar="TIME", help="Set the time on the source, for onoff; by default "
+                                           "half of the period.")
+@click.option("--first", metavar="TIME", help="Set the first start on the source, from the "
+                                              "start of the data, for onoff; negative if it was "
+                                              "earlier.  [default: 0s]")
+@click.option("--settle", metavar="TIME", help="Leave out this time after each move of the "
+                                               "telescope, for onoff.  [default: 0s]")
 @click.option("--diode", metavar="KEY=VALUE,...", callback=_schedule,
-              help="onoff: when the noise diode is on: period, on, first in ticks of 4 ns.  "
-                   "[default: the header's, else off]")
+              help="Specify when the noise diode is on, for onoff: period, on, first in ticks "
+                   "of 4 ns.  [default: that of the header, otherwise off]")
 @click.option("--tsys", metavar="K[,K]", callback=_floats,
-              help="System temperature off the source, in place of what the noise diode gives; of "
-                   "onoff one for each power.")
+              help="Use this Tsys off the source instead of measuring it with the noise diode; "
+                   "for onoff one per power.")
 @click.option("--tcal", metavar="K[,K]", callback=_floats,
-              help="Temperature of the noise diode; of onoff one for each power.  [default: TCAL "
-                   "of SDFITS]")
+              help="Set the temperature of the noise diode; for onoff one per power.  [default: "
+                   "TCAL of SDFITS]")
 @click.option("--smooth-ref", metavar="N", type=int, default=1, show_default=True,
-              help="Channels that the reference is smoothed over; an odd number keeps it in its "
-                   "place.")
+              help="Smooth the reference over this many channels; an even number shifts it by "
+                   "half a channel.")
 @click.option("--n-eff", metavar="X", type=float, default=1.0, show_default=True,
-              help="Independent samples of a channel over bandwidth times time, for the expected "
-                   "noise.")
+              help="Scale the number of independent samples, bandwidth times time, for the "
+                   "expected noise.")
 @click.option("--rows", type=click.Choice(["average", "all"]), default="average",
-              show_default=True, help="average writes the mean, all a row an integration or a "
+              show_default=True, help="Write the average, or one row for each integration or "
                                       "cycle.")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Picture (.png, .pdf, .svg) or page (.html) of the mean and the rows.")
+              help="Plot the mean and the rows as a picture (.png, .pdf, .svg) or a page "
+                   "(.html).")
 @common.hash_option
 @common.json_option
 @common.set_option
@@ -107,7 +110,7 @@ def _floats(context: click.Context, parameter: click.Parameter, value: str | Non
 def switch(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Reduce switched spectra to antenna temperature.
 
-    FILE is an SDFITS file; with --mode onoff spectra of one scan, in FILE or several.
+    FILE is an SDFITS file; with --mode onoff the FILEs are spectra of one scan in any format.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.reductions.switching.spectrum import average, record, write

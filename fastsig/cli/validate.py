@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def validate(
     files: tuple[str, ...], as_json: bool, overrides: tuple[str, ...], quiet: bool, debug: bool
 ) -> int:
-    """Check that each FILE is whole: structure, header, every sample's checksum."""
+    """Read files in full and verify their checksums."""
     changes = common.parse_overrides(overrides)
     refused: list[UsageError] = []
     records = [_check(path, changes, refused) for path in files]

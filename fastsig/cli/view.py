@@ -11,23 +11,26 @@ from fastsig.cli import common
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("Picture (.png, .pdf, .svg) or page (.html) to write.")
-@click.option("--product", metavar="NAME", help="Product to draw, or that a page shows first; of a "
-                                                "cube the Stokes parameter; the first by default.")
+@common.output_option("Write this picture (.png, .pdf, .svg) or page (.html).")
+@click.option("--product", metavar="NAME", help="Plot this product, or for a cube this Stokes "
+                                                "parameter; by default the first.")
 @click.option("--what", type=click.Choice(["sheet", "coverage", "channels", "moments", "spectrum"]),
-              help="Of a cube: which picture.  [default: sheet]")
-@click.option("--at", metavar="RA,DEC", help="Of a cube, with --what spectrum: the place.")
-@click.option("--rest", metavar="LINE", help="Of a cube: line or rest frequency for velocities.")
-@click.option("--page-size", metavar="SIZE", help="Most bytes of a page.  [default: 3MB]")
+              help="Choose the picture of a cube.  [default: sheet]")
+@click.option("--at", metavar="RA,DEC", help="Plot the spectrum of a cube at this position, "
+                                             "with --what spectrum.")
+@click.option("--rest", metavar="LINE", help="Set the line or rest frequency for the velocities "
+                                             "of a cube.")
+@click.option("--page-size", metavar="SIZE", help="Limit the size of a page.  [default: 3MB]")
 @common.span_options
 @common.set_option
 @common.quiet_options
 @common.debug_option
 def view(files: tuple[str, ...], output: str, **options: Any) -> None:
-    """Draw one scan, in FILE or several, or a cube of maps, or a spectrum of extract.
+    """Draw a picture of a file, or make an interactive page.
 
-    Of spectra a waterfall and its marginals, of voltages histogram, power and bandpass, of a cube
-    integral, coverage and mean spectrum. A page of spectra or of a cube can be zoomed and cut.
+    The FILEs are those of one scan, or a cube, or a spectrum written by extract. Spectra are drawn
+    as a waterfall with its averages, voltages as histogram, power and bandpass, a cube as integral,
+    coverage and mean spectrum. A page of spectra or of a cube can be zoomed and sliced.
     """
     from fastsig.products.view import Wanted, draw_file
 

@@ -28,9 +28,10 @@ def is_cold() -> bool:
 @common.quiet_options
 @common.debug_option
 def warmup(quiet: bool, debug: bool) -> None:
-    """Compile and cache the kernels for 8 taps, so that no later run has to wait.
+    """Compile the kernels now, so that no later run has to wait.
 
-    Other numbers of taps, and formats of samples, still compile on their first use, which says so.
+    Those for 8 taps are compiled. Other numbers of taps, and some sample formats, are compiled on
+    their first use, which is reported.
     """
     from numba.core import event
 

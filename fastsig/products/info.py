@@ -18,7 +18,8 @@ _FIELDS = ("path", "format", "kind", "n_time", "n_pol", "n_chan", "n_bits", "com
            "source", "ra_deg", "dec_deg", "valid_fraction")
 
 
-def info(path: Paths, *, deep: bool = False, **overrides: Any) -> dict[str, Any]:
+def info(path: Paths, *, deep: bool = False, cards: bool = False, **overrides: Any
+         ) -> dict[str, Any]:
     """What a file is, as the fields of ``fastsig info --json``.
 
     Parameters
@@ -27,6 +28,8 @@ def info(path: Paths, *, deep: bool = False, **overrides: Any) -> dict[str, Any]
         File, or folder of a format that is one, or the files of one scan.
     deep : bool
         Read all of the file where the headers alone do not tell.
+    cards : bool
+        Add ``cards``: the header cards of the file by section, all those of a FITS file.
     overrides
         As for `fastsig.open`.
 
@@ -41,6 +44,10 @@ def info(path: Paths, *, deep: bool = False, **overrides: Any) -> dict[str, Any]
         detected = detect_files(path)
         handler = handler_of(HANDLERS, detected, "info", _by_format)
         fields = handler(detected, deep, overrides)
+        if cards:
+            from fastsig.products.cards import cards_of
+
+            fields["cards"] = cards_of(detected, overrides)
     fields["warnings"] = [*fields.pop("warnings", ()), *(str(item.message) for item in caught)]
     return fields
 

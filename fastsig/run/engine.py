@@ -27,7 +27,7 @@ from fastsig.stream import Block, Sink
 from fastsig.work.scheduler import run as run_tasks
 from fastsig.work.signals import held
 
-__all__ = ["Progress", "execute", "run"]
+__all__ = ["Progress", "execute", "run", "sharing_rows"]
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def execute(ready: Plan, *, progress: Progress | None = None) -> list[Any]:
     if _log.isEnabledFor(logging.INFO):
         _log.info("plan\n%s", ready.explain())
     begun = time.perf_counter()
-    with held(), _sharing(ready), contextlib.ExitStack() as stack:
+    with held(), sharing_rows(ready), contextlib.ExitStack() as stack:
         for sink in ready.sinks:
             stack.enter_context(sink)
         feeds = [_Feed(lane) for lane in ready.lanes]
@@ -109,8 +109,8 @@ def execute(ready: Plan, *, progress: Progress | None = None) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _sharing(ready: Plan) -> Iterator[None]:
-    """Let what is kept be as much as was planned, and nothing afterwards."""
+def sharing_rows(ready: Plan) -> Iterator[None]:
+    """Keep as many rows between units as was planned, and none afterwards."""
     keepers = ready.keepers
     for keeper, n_bytes in zip(keepers, ready.shares(), strict=True):
         keeper.hold(n_bytes)

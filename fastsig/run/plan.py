@@ -131,9 +131,14 @@ class Plan:
 
     def _explain_memory(self) -> str:
         keeps = f"{self.kept_bytes / 1e6:.0f} MB kept between units, " if self.kept_bytes else ""
+        return (f"{self.workers} workers, {self.in_flight} units in flight; {keeps}"
+                f"{self.memory_text()}")
+
+    def memory_text(self) -> str:
+        """``memory about 170 MB (at least 110 MB)``, and what too little memory costs."""
         again = "some rows are read again for want of memory; " if self.reads_again else ""
-        return (f"{self.workers} workers, {self.in_flight} units in flight; {again}{keeps}memory "
-                f"about {self.memory / 1e6:.0f} MB (at least {self.floor / 1e6:.0f} MB)")
+        return (f"{again}memory about {self.memory / 1e6:.0f} MB "
+                f"(at least {self.floor / 1e6:.0f} MB)")
 
 
 def _stages(stream: Stream) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from fastsig.run.voltage_file import VoltageFile
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import Sink, Stream, stream_of
 
-__all__ = ["SINKS", "Product", "plan_products", "products", "write", "write_many"]
+__all__ = ["SINKS", "Product", "plan_products", "products", "refuse_losses", "write",
+           "write_many"]
 
 _log = logging.getLogger(__name__)
 
@@ -49,9 +50,7 @@ def products(
     UsageError, PlanError, FormatError
         As of these.
     """
-    chains: list[Stream] = [stream_of(each) for each in streams]
-    if len(paths) != len(chains):
-        raise UsageError(f"{len(paths)} paths for {len(chains)} products; allowed: one each")
+    chains = _chains(streams, paths)
     kinds = [_kind(stream) for stream in chains]
     for stream in chains:
         _warn_of_length(stream)
@@ -64,6 +63,28 @@ def products(
              for survey in surveys]
     return [kind(stream, path, surveyed=surveyed, **options) for kind, stream, path, surveyed in
             zip(kinds, chains, paths, known, strict=True)]
+
+
+def refuse_losses(streams: Sequence[Any], paths: Sequence[str | os.PathLike[str]],
+                  **options: Any) -> None:
+    """Refuse products that headers alone show to be lossy: nothing is read.
+
+    Raises
+    ------
+    PlanError
+        Where something would be lost and `lossy` is not given.
+    UsageError, FormatError
+        As of `products`.
+    """
+    for stream, path in zip(_chains(streams, paths), paths, strict=True):
+        product = _kind(stream).best_case(stream, path, **{**options, "hash_inputs": False})
+        product.refuse_losses()
+
+
+def _chains(streams: Sequence[Any], paths: Sequence[Any]) -> list[Stream]:
+    if len(paths) != len(streams):
+        raise UsageError(f"{len(paths)} paths for {len(streams)} products; allowed: one each")
+    return [stream_of(each) for each in streams]
 
 
 def _kind(stream: Stream) -> type[Product]:
@@ -168,6 +189,8 @@ def write_many(
     UsageError, PlanError, OutputError, DataError
         As of `write`. All products that were being written are removed.
     """
+    if not options.get("lossy"):
+        refuse_losses(streams, paths, **options)
     made = products(streams, paths, workers=workers, memory=memory, progress=progress, **options)
     for product in made:
         product.refuse_losses()

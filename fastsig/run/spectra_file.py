@@ -127,6 +127,13 @@ class SpectraFile(Sink):
             return None
         return SpectraSurvey(stream, whole=bits is None)
 
+    @classmethod
+    def best_case(cls, stream: Stream, path: str | os.PathLike[str], **options: Any) -> Self:
+        """The product from headers alone, with as few losses as these allow."""
+        survey = cls.survey(stream, path, **options)
+        known = None if survey is None else survey.told or survey.best
+        return cls(stream, path, surveyed=known, **options)
+
     def _losses(self, known: Surveyed, *, exact: bool) -> list[str]:
         stream, name = self.spectra, self.format
         losses = self._kind.losses(

@@ -55,6 +55,11 @@ class SpectraSurvey(Sink):
         return Surveyed(not self._full, self._codes)
 
     @property
+    def best(self) -> Surveyed:
+        """The result with which least is lost, before anything is read."""
+        return Surveyed(self._full is False, self._codes or (Codes(0, 0) if self._asked else None))
+
+    @property
     def satisfied(self) -> bool:  # type: ignore[override]
         """Whether further blocks change nothing: mostly after the first, of floats."""
         known = self._sum.varies or self._full is not None

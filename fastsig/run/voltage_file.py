@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from fastsig import registry
+from fastsig.axes import validity
 from fastsig.axes.validity import Spans
 from fastsig.errors import PlanError, UsageError
 from fastsig.io.files.outputs import check_file_bytes, output_names
@@ -102,6 +103,14 @@ class VoltageFile(Sink):
         if not isinstance(stream, VoltageStream) or stream.valid_spans() is not None:
             return None
         return ValidSpans(stream)
+
+    @classmethod
+    def best_case(cls, stream: Stream, path: str | os.PathLike[str], **options: Any) -> Self:
+        """The product from headers alone, with as few losses as these allow."""
+        known = None
+        if isinstance(stream, VoltageStream) and stream.valid_spans() is None:
+            known = tuple(validity.full(0, stream.shape[0]) for _ in range(stream.n_pol))
+        return cls(stream, path, surveyed=known, **options)
 
     @property
     def losses(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from dataclasses import replace
 from fractions import Fraction
@@ -193,7 +194,9 @@ def test_vdif_needs_a_whole_rate_and_a_place_on_its_clock(
 def test_gaps_that_are_no_frames(to: str, tmp_path: Path, rng: np.random.Generator) -> None:
     gap = validity.as_spans([[0, 3201], [6407, N]])
     stream = voltages(rng, valid=gap)
-    with pytest.raises(PlanError, match=r"\d+ lost samples lie in .*count as valid"):
+    made, = products([stream], [tmp_path / "x.{file}.x"], to=to)
+    assert any(re.search(r"\d+ lost samples lie in .*count as valid", loss) for loss in made.losses)
+    with pytest.raises(PlanError, match="--lossy"):
         written(stream, tmp_path, to, lossy=False)
     found = written(stream, tmp_path, to, lossy=True)
     block = found.read_block(0, found.shape[0])
@@ -358,7 +361,7 @@ def test_writers_refuse(tmp_path: Path, rng: np.random.Generator) -> None:
     nothing = MemoryVoltages(stream.samples, stream.header, (validity.full(0, 0),) * 2)
     for to in ("guppi", "dada", "vdif"):
         with pytest.raises(PlanError, match="no valid sample"):
-            write(nothing, tmp_path / "x.dat", to=to)
+            write(nothing, tmp_path / "x.dat", to=to, lossy=True)
     path = write_native(tmp_path / "in.h5", np.zeros((N, 2), np.int8), header())
     with pytest.raises(OutputError, match="is an input of this run"):
         write(fs.open(path).stream, path, overwrite=True)

@@ -278,8 +278,9 @@ def test_command_line(tmp_path: Path):
     assert '"to": "lsrk"' in done.stdout and "taken as topocentric" in done.stderr
     assert fs.open(tmp_path / "out.h5").header.rest_hz == 1420405751.768
     done = fastsig("frame", tmp_path / "out.h5", "-o", tmp_path / "no.h5", "--to", "heliocentric",
-                   "--explain")
-    assert "frame" in done.stdout and not (tmp_path / "no.h5").exists()
+                   "--dry-run", "--explain")
+    assert "frame" in done.stdout and "would write" in done.stdout
+    assert not (tmp_path / "no.h5").exists()
 
 
 def test_velocity_of_a_simulated_galaxy(tmp_path):

@@ -17,23 +17,20 @@ if TYPE_CHECKING:
     from fastsig.batch.tasks.survey import Survey
 
 
-@click.group()
+@click.group(cls=common.Group)
 def batch() -> None:
     """Run a recipe over many recordings."""
 
 
-for command in (run, status, retry, verify, report):
-    batch.add_command(command)
-
 @batch.command()
 @click.argument("name", required=False, metavar="[NAME]")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
-              help="Recipe to write.  [default: NAME.toml]")
-@click.option("--overwrite", is_flag=True, help="Replace PATH where it exists.")
+              help="Write the recipe to this file.  [default: NAME.toml]")
+@click.option("--overwrite", is_flag=True, help="Replace PATH if it exists.")
 @common.quiet_options
 @common.debug_option
 def init(name: str | None, output: str | None, overwrite: bool, quiet: bool, debug: bool) -> None:
-    """Write an example recipe with comments; without NAME, list the examples."""
+    """Write an example recipe; without NAME, list the examples."""
     from fastsig.batch.recipe import examples
     from fastsig.batch.recipe.suggestions import nearest
     from fastsig.io.files.safe import SafeOutput
@@ -57,9 +54,9 @@ def init(name: str | None, output: str | None, overwrite: bool, quiet: bool, deb
 @common.quiet_options
 @common.debug_option
 def check(path: str, files: tuple[str, ...], as_json: bool, quiet: bool, debug: bool) -> int:
-    """Tell every mistake of a recipe, and of the inputs that it names; touch nothing.
+    """Report every mistake in a recipe and its inputs.
 
-    FILES stand in place of the recipe's inputs.
+    FILES replace the inputs that the recipe names. Nothing is read in full or written.
     """
     _, survey, lines = examine(path, files)
     if survey is None:
@@ -90,3 +87,7 @@ def _print_lines(lines: list[str], quiet: bool) -> None:
 def _counts(survey: Survey) -> dict[str, Any]:
     return {"n_task": len(survey.tasks), "bytes_in": sum(survey.sizes),
             "n_product": sum(len(task.outputs) for task in survey.tasks)}
+
+
+for command in (run, status, retry, verify, report):
+    batch.add_command(command)

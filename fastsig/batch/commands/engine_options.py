@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 
 engine_options: Callable[[Any], Any] = common.options(
     click.option("--shard", metavar="K/N",
-                 help="Only part K of N; in a Slurm array that of the array's task."),
+                 help="Process only part K of N; by default, in a Slurm array, the part of this "
+                      "array task."),
     click.option("--dask-scheduler", metavar="ADDRESS",
-                 help="Do the tasks on the workers of a Dask cluster: its address, its scheduler "
-                 "file, or local for one on this machine."),
+                 help="Run the tasks on a Dask cluster: give its address or its scheduler file, "
+                      "or local for a cluster on this machine."),
     click.option("--dask-tls-ca", type=common.InputPath(), metavar="PATH",
-                 help="Certificate authority of the Dask cluster, in PEM, in place of Dask's own "
-                 "configuration."),
+                 help="Trust this certificate authority (PEM) of the Dask cluster, instead of "
+                      "Dask's own configuration."),
     click.option("--dask-tls-cert", type=common.InputPath(), metavar="PATH",
-                 help="Our certificate for it."),
+                 help="Present this certificate (PEM) to the Dask cluster."),
     click.option("--dask-tls-key", type=common.InputPath(), metavar="PATH",
-                 help="The key of our certificate."))
+                 help="Use this private key (PEM) with --dask-tls-cert."))
 
 
 def shard_of(options: dict[str, Any]) -> Shard | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 recipe_option = click.option(
     "-c", "--recipe", "path", type=common.InputPath(), required=True, metavar="RECIPE.toml",
-    help="What to do; fastsig batch init writes examples.")
+    help="Read the recipe from this file; fastsig batch init writes examples.")
 files_argument = click.argument("files", nargs=-1, metavar="[FILES]...")
 
 

@@ -14,16 +14,18 @@ from fastsig.cli import common
 @recipe_option
 @files_argument
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
-              help="Page to write; report.html in the output folder by default.")
-@click.option("--overwrite", is_flag=True, help="Replace PATH where it is no such page.")
-@click.option("--no-pictures", is_flag=True, help="Make no new thumbnails.")
+              help="Write the page to this file; by default report.html in the output folder.")
+@click.option("--overwrite", is_flag=True, help="Replace PATH even if it is not a report of "
+                                                "batch.")
+@click.option("--no-pictures", is_flag=True, help="Do not make new thumbnails.")
 @common.quiet_options
 @common.debug_option
 def report(path: str, files: tuple[str, ...], output: str | None, overwrite: bool,
            no_pictures: bool, quiet: bool, debug: bool) -> int:
-    """Write one HTML page: totals, and a row a task with thumbnail, state, time and cause.
+    """Write an HTML report with one row per task.
 
-    Reads the ledger and the products and changes nothing else, at any time.
+    It has totals, thumbnails, states, times and causes. The ledger and the products are read, at
+    any time, and left as they are.
     """
     from fastsig.batch.report.page import write_report
 

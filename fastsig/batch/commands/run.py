@@ -21,30 +21,34 @@ if TYPE_CHECKING:
 
 run_options: Callable[[Any], Any] = common.options(
     click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
-                 help="Worker processes; one a processor by default. They share the processors."),
+                 help="Use this many worker processes, which share the processors; by default "
+                      "one for each processor."),
     click.option("--memory", metavar="SIZE",
-                 help="Most memory of a task, e.g. 4GB, in place of limits.memory."),
+                 help="Limit the memory of a task, e.g. to 4GB; overrides limits.memory."),
     click.option("--time", "time_limit", metavar="TIME",
-                 help="Longest time of a task, e.g. 30min, in place of limits.time."),
+                 help="Limit the time of a task, e.g. to 30min; overrides limits.time."),
     click.option("--retries", type=click.IntRange(0, 100), metavar="N",
-                 help="How often a task is tried again whose worker died, in place of "
-                 "limits.retries."),
-    click.option("--overwrite", is_flag=True, help="Replace whatever has a product's name."),
+                 help="Repeat a task whose worker died up to this many times; overrides "
+                      "limits.retries."),
+    click.option("--overwrite", is_flag=True, help="Replace any existing file that has the name "
+                                                   "of a product."),
     click.option("--replace-stale", is_flag=True,
-                 help="Replace products of another recipe, version or state of the inputs."),
+                 help="Replace products made by another recipe or version, or from inputs that "
+                      "have since changed."),
     click.option("--strict", is_flag=True,
-                 help="Tell inputs apart by their content too: reads all of them."),
+                 help="Identify inputs by their contents as well, which reads all of them."),
     click.option("--no-plan", is_flag=True,
-                 help="Do not ask before whether the tasks fit into memory and disk."),
+                 help="Skip the check that the tasks fit into memory and onto the disk."),
     click.option("--scratch", type=common.OutputPath(), metavar="DIR",
-                 help="Do each task on copies of its inputs in DIR, a folder on the node's own "
-                 "disk, and copy the products back."),
+                 help="Run each task on copies of its inputs in DIR, a folder on the node's own "
+                      "disk, and copy the products back."),
     click.option("--no-warmup", is_flag=True, help="Do not compile kernels before the first task."),
     click.option("--no-node-cache", is_flag=True,
-                 help="Keep compiled kernels beside the package, not in a folder of this node."),
-    click.option("--no-report", is_flag=True, help="Write no report.html."),
+                 help="Keep compiled kernels beside the package instead of in a folder of this "
+                      "node."),
+    click.option("--no-report", is_flag=True, help="Do not write report.html."),
     click.option("--report-every", type=click.FloatRange(min=1), metavar="SECONDS", default=30.0,
-                 help="How often report.html is rewritten while the run is at work; 30."),
+                 help="Rewrite report.html at this interval during the run."),
     engine_options, common.json_option, common.quiet_options, common.debug_option)
 
 
@@ -52,23 +56,25 @@ run_options: Callable[[Any], Any] = common.options(
 @recipe_option
 @files_argument
 @click.option("--verify", is_flag=True,
-              help="Read finished products whole first, and make damaged ones again.")
+              help="Read finished products in full first, and remake the damaged ones.")
 @click.option("--dry-run", is_flag=True,
-              help="Print what would be done, and what it takes by a trial; write nothing.")
+              help="Print what would be done, with time and memory measured by a trial; write "
+                   "nothing.")
 @click.option("--follow", is_flag=True,
-              help="Look for more inputs again and again, and take files that have become quiet, "
-              "until Ctrl-C.")
+              help="Keep looking for new inputs until Ctrl-C, and process files that no longer "
+                   "change.")
 @click.option("--follow-every", type=click.FloatRange(min=0.1), metavar="SECONDS", default=10.0,
-              show_default=True, help="Between looks.")
+              show_default=True, help="Look for new inputs at this interval.")
 @click.option("--follow-quiet", type=click.FloatRange(min=0), metavar="SECONDS", default=30.0,
-              show_default=True, help="For which a file must not have changed.")
+              show_default=True, help="Take a file once it has not changed for this time.")
 @click.option("--follow-stop", type=click.FloatRange(min=0), metavar="SECONDS",
-              help="End where nothing came or changed, and nothing ran, for so long.")
+              help="Stop when no file has appeared or changed, and no task has run, for this "
+                   "time.")
 @run_options
 def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int:
-    """Do what is missing, changed or failed; safe to give again at any time.
+    """Process what is missing, changed or failed.
 
-    FILES stand in place of the recipe's inputs.
+    It is safe to repeat the command at any time. FILES replace the inputs that the recipe names.
     """
     if options["follow"] and (dry_run or options["verify"]):
         raise click.UsageError("--follow takes what comes; allowed: without --dry-run and --verify")
@@ -80,14 +86,18 @@ def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int
 @click.command()
 @recipe_option
 @files_argument
-@click.option("--failed", is_flag=True, help="Tasks that failed, whatever the cause.")
+@click.option("--failed", is_flag=True, help="Repeat tasks that failed, whatever the cause.")
 @click.option("--killed", is_flag=True,
-              help="Tasks whose worker or run died or was stopped, and those set aside.")
-@click.option("--all", "all_", is_flag=True, help="All tasks that are not done.")
+              help="Repeat tasks whose worker or run died or was stopped, and those that were "
+                   "set aside.")
+@click.option("--all", "all_", is_flag=True, help="Repeat all tasks that are not done.")
 @run_options
 def retry(path: str, files: tuple[str, ...], failed: bool, killed: bool, all_: bool,
           **options: Any) -> int:
-    """Do tasks of some states again, those that were set aside too."""
+    """Repeat tasks that failed or were interrupted.
+
+    Tasks that were set aside are included.
+    """
     chosen = [name for name, on in (("failed", failed), ("killed", killed), ("all", all_)) if on]
     if not chosen:
         raise click.UsageError("which tasks? allowed: --failed, --killed, --all")

@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 @click.command()
 @recipe_option
 @files_argument
-@click.option("--all", "all_", is_flag=True, help="Also list the tasks that are done.")
+@click.option("--all", "all_", is_flag=True, help="List the tasks that are done as well.")
 @common.json_option
 @common.quiet_options
 @common.debug_option
 def status(path: str, files: tuple[str, ...], all_: bool, as_json: bool, quiet: bool, debug: bool
            ) -> int:
-    """Tell what became of each task: totals, and a row for each that is not done.
+    """Report the state of every task.
 
-    Reads the ledger and looks at the products; changes nothing, at any time.
+    Totals come first, then a row for each task that is not done. The ledger is read, and the sizes
+    and times of the products; nothing is changed.
     """
     from fastsig.batch.ledger.status import status as status_of
 
@@ -41,13 +42,16 @@ def status(path: str, files: tuple[str, ...], all_: bool, as_json: bool, quiet: 
 @recipe_option
 @files_argument
 @click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
-              help="Worker processes; one a processor by default.")
+              help="Use this many worker processes; by default one for each processor.")
 @common.json_option
 @common.quiet_options
 @common.debug_option
 def verify(path: str, files: tuple[str, ...], workers: int | None, as_json: bool, quiet: bool,
            debug: bool) -> int:
-    """Read every finished product whole; what is missing, changed or corrupt is `damaged` then."""
+    """Read the finished products in full and check them.
+
+    What is missing, changed or corrupt is marked as damaged.
+    """
     from fastsig.batch.commands.terminal import TerminalWatcher
     from fastsig.batch.running.verification import verify as verify_tasks
 

@@ -398,14 +398,19 @@ def _check_steps(stokes: str | None, sign_q: int, sign_v: int, feed_angle: Any, 
                          "at all")
 
 
-def check(stream: Stream, **steps: Any) -> None:
-    """Raise what `calibrated` would, before anything is measured; options as of it."""
+def check(stream: Stream, **steps: Any) -> SpectrumStream | None:
+    """Raise what `calibrated` would, before anything is measured; options as of it.
+
+    The stream that is returned has the header and the columns of the calibrated one. It is None
+    where `solve` will refuse the stream.
+    """
     stream = stream_of(stream)
     if not isinstance(stream, SpectrumStream) or stream.header.unit is not None:
-        return  # `solve` tells
+        return None
     names = stream.polarization.names
     pairs_of(names, stream.path)
     rows = 1 / stream.header.sample_rate
     ones = np.ones(stream.shape[1:])
-    calibrated(stream, DiodeSolution(DiodeCycle(2 * rows, rows, Fraction(0)), names, np.zeros(1),
-                                     np.ones((1, 2)), ones, ones), **steps)
+    return calibrated(stream, DiodeSolution(
+        DiodeCycle(2 * rows, rows, Fraction(0)), names, np.zeros(1), np.ones((1, 2)), ones, ones),
+        **steps)
