@@ -92,7 +92,7 @@ _track = common.options(
                  help="Of onoff: time between the positions."),
     click.option("--refraction", is_flag=True, help="The air bends the rays: 925 hPa, 15 C, "
                                                     "relative humidity 0.8, 0.3 m."),
-    click.option("--ambient", metavar="T", default="15", show_default=True,
+    click.option("--ambient", metavar="T", default="15deg_C", show_default=True,
                  help="Temperature in C, which the gains follow."),
     click.option("--ky-step", metavar="TIME", default="0.2s", show_default=True,
                  help="Time of a row of the feed cabin's file, whole milliseconds."),

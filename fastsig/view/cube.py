@@ -11,7 +11,7 @@ import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.axes.units import quantity
+from fastsig.axes.units import number
 from fastsig.axes.velocity import velocity
 from fastsig.errors import FormatError, UsageError
 from fastsig.io.fits.cube import mad
@@ -74,7 +74,7 @@ class _View:
     def _within(self, frange: Any) -> slice:
         if self.frequency is None:
             self.frequency = self.cube.frequency.value  # raises, and names what is lacking
-        low, high = (None if each is None else float(quantity(each, "Hz", "frequency").value)
+        low, high = (None if each is None else number(each, "Hz", "frequency")
                      for each in frange)
         inside = np.flatnonzero((self.frequency >= (-math.inf if low is None else low))
                                 & (self.frequency <= (math.inf if high is None else high)))
@@ -291,10 +291,10 @@ def _channels(view: _View) -> Figure:
         drawn = _map(axes, image, view, "", limits=limits, bar=False)
         axes.text(0.03, 0.96, _told(view, part), transform=axes.transAxes, va="top", fontsize=8,
                   bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5})
-        for number, hidden in ((0, k + columns < len(parts)), (1, k % columns > 0)):
+        for axis, hidden in ((0, k + columns < len(parts)), (1, k % columns > 0)):
             if hidden:
-                axes.coords[number].set_ticklabel_visible(False)
-                axes.coords[number].set_axislabel("")
+                axes.coords[axis].set_ticklabel_visible(False)
+                axes.coords[axis].set_axislabel("")
         panels.append(axes)
     figure.colorbar(drawn, ax=panels, label=view.unit, pad=0.01, aspect=40)
     figure.suptitle(f"{view.title()} · means of {len(parts[0])} channels"

@@ -117,7 +117,7 @@ def drift_scans(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     for dump in DUMPS:
         folder = tmp_path_factory.mktemp("scan")
         scan = FastScan(
-            duration="150s", beams="1+2+3+6", ra=75, dec=20, sky=sources, n_chan=128,
+            duration="150s", beams="1+2+3+6", ra="75deg", dec="20deg", sky=sources, n_chan=128,
             fstart="1399.5MHz", integration=dump, start_time="2023-12-01T16:30:00", bandpass="flat",
             diode=simulate.Diode("12.5K", period=8 * DUMPS[dump], on=DUMPS[dump]),
             drift=simulate.GainDrift(0.02, period="400s"))
@@ -334,9 +334,10 @@ def test_a_track_of_another_day(tmp_path: Path, drift_scans: Mapping[str, Path])
 
 def test_polarisation_of_the_sky(tmp_path: Path) -> None:
     """Through a feed at an angle, a turned receiver, unequal channels and an uneven diode."""
-    source = PointSource(75, 20, "3Jy", q=0.2, u=-0.15, v=0.05)
+    source = PointSource("75deg", "20deg", "3Jy", q=0.2, u=-0.15, v=0.05)
     scan = FastScan(
-        duration="120s", beams="1+4", observing="tracking", ra=75, dec=20, rotation=30,
+        duration="120s", beams="1+4", observing="tracking", ra="75deg", dec="20deg",
+        rotation="30deg",
         sky=[source], n_chan=64, fstart="1399.7MHz", integration="0.50331648s",
         start_time="2023-12-01T16:30:00", bandpass="flat", feed_angle="12deg",
         diode=simulate.Diode("12.5K", period=8 * 125829120, on=125829120),

@@ -221,8 +221,9 @@ def test_ten_lines_of_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     lines = SCRIPT.replace("ky=cabin, flux=True)\n                for", "ky=cabin, flux=True) for")
     assert len([line for line in lines.splitlines() if line.strip()]) <= 10
     sky = [simulate.PointSource(ra=ra, dec=dec, flux=flux) for ra, dec, flux in POINTS]
-    sky += [simulate.HIDisk(**DISK, inclination=50, rotation=40, radius=2, dispersion=8),
-            simulate.HIDisk(**LINE, inclination=0, radius="0.1", dispersion=5)]
+    sky += [simulate.HIDisk(**DISK, inclination="50deg", rotation="40km/s",
+                                radius="2kpc", dispersion="8km/s"),
+            simulate.HIDisk(**LINE, inclination=0, radius="0.1", dispersion="5km/s")]
     common = {"duration": "50s", "n_chan": 136, "fstart": "1419.42MHz", "ra": "5h0m0s", "sky": sky,
               "diode": simulate.Diode(temperature="high", period=2013265920, on=251658240)}
     strips = [{"start_time": start, "dec": dec, "seed": seed} for start, dec, seed in STRIPS]

@@ -235,7 +235,8 @@ def test_windows_as_text() -> None:
 @pytest.fixture(scope="module")
 def hi(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     """A line of the simulator on a ripple that makes the scatter three times the radiometer's."""
-    made = simulate.spectral("W", n_chan=4096, fstart="1405MHz", duration="20s", tsys=20, level=20,
+    made = simulate.spectral("W", n_chan=4096, fstart="1405MHz", duration="20s", tsys="20K",
+                             level=20,
                              bandpass="flat", seed=5,
                              line=simulate.Line(peak="2K", fwhm="0.4MHz", frequency="1420.4MHz"))
     data = made.generate(0, made.n_time)[0][:, :2]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.frequency import ChannelAxis
-from fastsig.axes.units import exact, quantity
+from fastsig.axes.units import exact, number, quantity
 from fastsig.calibration.diode.cycle import DiodeCycle
 from fastsig.errors import UsageError
 from fastsig.stream import SpectrumStream
@@ -93,7 +93,7 @@ def _numbers(tcal: Any) -> list[float] | None:
         parts = tcal.split(",")
         if not all(_NUMBER.match(part) for part in parts):
             return None
-        found = [float(quantity(part, "K", "tcal").value) for part in parts]
+        found = [number(part, "K", "tcal") for part in parts]
     if not all(0 < value < 1e9 for value in found):
         raise UsageError(f"tcal = {tcal!r}; allowed: temperatures above 0, such as 1.1K, or tables")
     return found
@@ -137,7 +137,7 @@ def refraction(told: Any) -> Any:
     parts = told.split(",")
     try:
         pressure, temperature, humidity = (float(part) for part in parts[:3])
-        wavelength = float(quantity(parts[3], "m", "wavelength").value)
+        wavelength = number(parts[3], "m", "wavelength")
         return Refraction(pressure, temperature, humidity, wavelength)
     except (ValueError, IndexError):
         raise UsageError(f"refraction = {told!r}; allowed: hPa, degrees C, relative humidity and "
