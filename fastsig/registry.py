@@ -16,8 +16,8 @@ from fastsig.errors import FastsigWarning, UsageError
 from fastsig.plugins import API, plugins
 
 __all__ = ["API", "STREAMS", "format_names", "formats", "formats_for", "is_stage", "kinds",
-           "measurement", "measurements", "spectra_writer", "spectra_writers", "stage", "stages",
-           "writer", "writers"]
+           "measurement", "measurements", "own_verbs", "spectra_writer", "spectra_writers", "stage",
+           "stages", "writer", "writers"]
 
 #: Kinds of product that are streams in time: a format opens them as a `Stream`.
 STREAMS = ("voltage", "spectra")
@@ -192,6 +192,11 @@ def _plugin_stages() -> dict[str, Any]:
                       f"{found[name].name!r}", FastsigWarning, stacklevel=2)
         del found[name]
     return found
+
+
+def own_verbs() -> tuple[str, ...]:
+    """Names of the stages and measurements that come with fastsig."""
+    return (*_STAGES, *_MEASUREMENTS)
 
 
 def measurements() -> tuple[str, ...]:

@@ -10,10 +10,11 @@ from typing import Any
 
 import astropy.units as u
 import numpy as np
+from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
 
-__all__ = ["exact", "fraction", "number", "quantity", "whole", "width_deg"]
+__all__ = ["exact", "fraction", "kelvins", "number", "quantity", "whole", "width_deg"]
 
 _LARGEST = 10**100
 _LONGEST_SHOWN = 80
@@ -81,6 +82,16 @@ def number(value: Any, unit: str, name: str) -> float:
     return float(exact(value, unit, name))
 
 
+def kelvins(value: Any, name: str) -> NDArray[np.float64]:
+    """Temperatures in K, with the shape of what is given; text may hold several with commas."""
+    if isinstance(value, str):
+        found = [number(part, "K", name) for part in value.split(",")]
+        return np.array(found if len(found) > 1 else found[0])
+    if isinstance(value, (list, tuple)) and any(isinstance(each, str) for each in value):
+        return np.array([number(each, "K", name) for each in value])
+    return np.asarray(quantity(value, "K", name).value, np.float64)
+
+
 def _shown(value: Any) -> str:
     """A value as an error message has it, never of more than a line."""
     text = " ".join(repr(value).split())
@@ -120,7 +131,8 @@ def exact(value: Any, unit: str, name: str) -> Fraction:
         return seconds
     found = quantity(value, unit, name)
     if found.size != 1 or not np.isfinite(found.value).all():
-        raise UsageError(f"{name} = {_shown(value)} is not a single finite value")
+        raise UsageError(f"{name} = {_shown(value)} is not a single finite value; allowed: one "
+                         f"{'value in ' + unit if unit else 'number'}")
     return _within(Fraction(repr(float(found.value.item()))), value, name)
 
 

@@ -46,7 +46,7 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
               help="Draw before, model and after: .png, .pdf, .svg, .html.")
 @click.option("--product", metavar="NAME", help="Product to draw; the first by default.")
-@click.option("--tsys", type=float, metavar="X",
+@click.option("--tsys", metavar="T",
               help="System temperature for the radiometer's noise in the picture, in the unit of "
                    "the spectra.  [default: the mean spectrum]")
 @click.option("--to", type=click.Choice(driver.SPECTRA),

@@ -126,7 +126,7 @@ def write_page(
 
 def draw_baseline(
     stage: Baseline, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
-    product: str | None = None, tsys: float | None = None, rows: Block | None = None,
+    product: str | None = None, tsys: Any = None, rows: Block | None = None,
 ) -> Figure:
     """Draw what a `Baseline` does, by up to 256 spectra from the middle of its stream.
 
@@ -139,9 +139,9 @@ def draw_baseline(
         The stage.
     path, overwrite, product
         As of `draw`.
-    tsys : float, optional
-        System temperature in the unit of the spectra; the mean spectrum itself by default, which
-        is right where spectra are the total power.
+    tsys : Quantity, str or float, optional
+        System temperature in the unit of the spectra, a plain number where these have none; the
+        mean spectrum itself by default, which is right where spectra are the total power.
 
     Raises
     ------

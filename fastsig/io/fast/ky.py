@@ -36,7 +36,7 @@ _RADIUS_M = (100.0, 200.0)  # the cabin is 160 m from the sphere's centre
 _TURNS_RAD = 4 * np.pi
 
 
-def read(path: str | os.PathLike[str], *, utc_offset: Any = 8.0) -> CabinTrack:
+def read(path: str | os.PathLike[str], *, utc_offset: Any = "8h") -> CabinTrack:
     """Read a KY file.
 
     Rows that lack a number or repeat a time are left out, with one warning.
@@ -44,7 +44,7 @@ def read(path: str | os.PathLike[str], *, utc_offset: Any = 8.0) -> CabinTrack:
     Parameters
     ----------
     path : path
-    utc_offset : Quantity or float
+    utc_offset : Quantity or str
         Hours by which the table's clock is ahead of UTC.
 
     Raises
