@@ -8,23 +8,28 @@ measurements, which read the chain and return what they found::
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from astropy.time import Time
+from numpy.typing import NDArray
 
 from fastsig import registry
 from fastsig.errors import UsageError
 from fastsig.io.files.scan import Paths
-from fastsig.io.opening import describe, open_stream
+from fastsig.io.opening import open_stream
 from fastsig.own_verbs import OwnVerbs
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import Stream, VoltageStream
 from fastsig.stream.data import Data
 from fastsig.stream.slices import channel_span, key_parts, row_span
 from fastsig.verbs import verb
+from fastsig.work.arguments import checked
+from fastsig.work.memory import available_bytes, parse_bytes
 
 if TYPE_CHECKING:
     import specutils
@@ -107,11 +112,17 @@ class Chain(OwnVerbs):
         """Meaning of the polarisation axis."""
         return self.stream.polarization
 
+    @checked
     def read(self, start: int = 0, n: int | None = None) -> Data:
         """Compute rows and return them with their axes; all rows by default."""
         from fastsig.run.fusing import fuse, narrowed
 
+        if n is None and self.stream.endless:
+            raise UsageError(f"{self.stream.path}: where the stream ends is not known; give n")
         count = self.shape[0] - start if n is None else n
+        if not 0 <= start <= start + count <= self.shape[0]:
+            raise UsageError(f"start = {start}, n = {count}: outside a stream of {self.shape[0]} "
+                             "rows")
         return Data.of(self.stream, fuse(narrowed(self.stream)).read_block(start, count))
 
     def __iter__(self) -> Iterator[Data]:
@@ -149,24 +160,29 @@ class Chain(OwnVerbs):
 
         return write(self.stream, path, **options)
 
-    def explain(self, *, workers: int | None = None, memory: int | None = None,
+    @checked
+    def explain(self, *, workers: int | None = None, memory: int | str | None = None,
                 fused: bool = True) -> str:
         """How writing the chain would run, as text; options as of `write`."""
         from fastsig.run.products import plan_products, products
 
+        memory = parse_bytes(memory) if isinstance(memory, str) else memory
         made = products([self.stream], ["product.h5"], workers=workers, memory=memory)
         return plan_products(made, workers=workers, memory=memory, fused=fused).explain()
 
+    @checked
     def plot(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Figure:
         """Draw the stream; save where `path` is given; options as of `fastsig.view.draw`."""
         from fastsig.view import draw
 
         return draw(self.stream, path, **options)
 
+    @checked
     def to_xarray(self, rest: Any = None, convention: str = "radio") -> xarray.Dataset:
         """All rows as an xarray Dataset (needs xarray); options as of `Data.to_xarray`."""
         return self.read().to_xarray(rest, convention)
 
+    @checked
     def to_specutils(self, rest: Any = None, convention: str = "radio", *, sigma: Any = None
                      ) -> specutils.Spectrum:
         """All rows as a specutils Spectrum (needs specutils); options as of `Data.to_specutils`."""
@@ -186,26 +202,25 @@ class Chain(OwnVerbs):
     def __exit__(self, *args: object) -> None:
         self.close()
 
-    def _facts(self) -> dict[str, Any]:
-        fields = describe(self.stream, "")
-        fields.pop("format")
-        return {key: value for key, value in fields.items() if value is not None}
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """The values of all rows, where they fit into memory."""
+        if self.stream.endless:
+            raise UsageError(f"{self.stream.path}: where the stream ends is not known; read a "
+                             "slice")
+        if copy is False:
+            raise ValueError("the values of a chain are computed: copy=False cannot be had")
+        size, free = math.prod(self.shape) * self.stream.dtype.itemsize, available_bytes()
+        if size > free // 2:
+            raise UsageError(f"{self.stream.path}: the values take {size / 1e9:.3g} GB, more than "
+                             f"half of the {free / 1e9:.3g} GB of memory that is free; slice the "
+                             "chain, or iterate over it")
+        return np.array(self.read().values, dtype=dtype)
 
     def __repr__(self) -> str:
-        facts = self._facts()
-        low, high = facts.get("frequency_mhz", (None, None))
-        band = "" if low is None else f", {low:.6g} to {high:.6g} MHz"
-        return (f"<Chain of {self.stream.kind} {self.shape} from {facts['start_time']}, "
-                f"{facts['duration_s']:.6g} s{band}>")
+        return self.stream.line("Chain")
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{escape(key)}</th><td>{escape(str(value))}</td></tr>"
-            for key, value in self._facts().items()
-        )
-        return f"<table><caption>{escape(self.stream.kind)} {self.shape}</caption>{rows}</table>"
+        return self.stream._repr_html_()
 
 
 def spectra(

@@ -148,7 +148,7 @@ def test_a_kind_of_a_plug_in_is_drawn_where_it_offers_draw(
     assert "profile" in (tmp_path / "p.html").read_text()
     with pytest.raises(fs.OutputError, match="exists"):
         view.draw_file(str(profile), str(tmp_path / "p.png"))
-    with pytest.raises(fs.UsageError, match="--what is of no use to a profile"):
+    with pytest.raises(fs.UsageError, match="what= is of no use to a profile"):
         view.draw_file(str(profile), str(tmp_path / "q.png"), view.Wanted(what="sheet"))
 
 

@@ -148,7 +148,7 @@ class SpectraFile(Sink):
     def refuse_losses(self) -> None:
         """Raise `PlanError` where something would be lost and the user did not say that it may."""
         if self.losses and not self.lossy:
-            raise PlanError(f"{self.path}: {'; '.join(self.losses)}. --lossy (lossy=True) writes "
+            raise PlanError(f"{self.path}: {'; '.join(self.losses)}. --lossy writes "
                             "it all the same; FBH5 keeps everything")
 
     @property

@@ -154,7 +154,7 @@ class VoltageFile(Sink):
         """Raise `PlanError` where something would be lost and the user did not say that it may."""
         if self.losses and not self.lossy:
             whole = "" if self.format == "native" else "; native files keep everything"
-            raise PlanError(f"{self.path}: {'; '.join(self.losses)}. --lossy (lossy=True) writes "
+            raise PlanError(f"{self.path}: {'; '.join(self.losses)}. --lossy writes "
                             f"it all the same{whole}")
 
     def check(self) -> None:

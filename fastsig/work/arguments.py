@@ -6,16 +6,21 @@ What a value has to be beyond its type is checked by the function itself.
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import operator
+import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from fastsig.errors import UsageError
 
-__all__ = ["bound", "check_types", "shown"]
+__all__ = ["bound", "check_options", "check_types", "checked", "shown"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _LONGEST = 80
 
@@ -43,6 +48,32 @@ def bound(name: str, signature: inspect.Signature, args: tuple[Any, ...],
         raise UsageError(f"{name}: {error}; allowed: {name}{signature}") from error
     check_types(name, signature, found.arguments)
     return found
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """A public function that holds its arguments against its signature, as `bound` does."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **options: P.kwargs) -> R:
+        bound(function.__name__, signature, args, options)
+        return function(*args, **options)
+
+    return call
+
+
+def check_options(name: str, work: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Hold options that `work` will be called with against its signature.
+
+    Raises
+    ------
+    UsageError
+        Where one is unknown or of another type than its annotation.
+    """
+    own = inspect.signature(work)
+    named = {key: each.replace(kind=each.KEYWORD_ONLY) for key, each in own.parameters.items()
+             if each.kind is each.KEYWORD_ONLY}
+    bound(name, inspect.Signature(list(named.values())), (), options)
 
 
 def check_types(name: str, signature: inspect.Signature, values: Mapping[str, Any]) -> None:
@@ -89,5 +120,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "int": (_is_whole, "a whole number"),
     "float": (_is_real, "a number"),
     "str": (lambda value: isinstance(value, str), "text"),
+    "os.PathLike[str]": (lambda value: isinstance(value, os.PathLike), "a path"),
+    "Progress": (callable, "a function"),
     "bool": (lambda value: isinstance(value, (bool, np.bool_)), "True or False"),
 }

@@ -221,7 +221,7 @@ def test_refused_before_anything_is_read(options: dict, text: str) -> None:
 def test_needs_a_frequency() -> None:
     stream = spectra(2)
     stream.header = stream.header.replace(channels=None)
-    with pytest.raises(PlanError, match="--set frequency"):
+    with pytest.raises(PlanError, match="frequency='1420MHz'"):
         Baseline(stream)
 
 
