@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +15,7 @@ from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.units import exact
 from fastsig.calibration.diode.cycle import scheduled
 from fastsig.errors import UsageError
+from fastsig.work.arguments import shown
 
 __all__ = ["diode_groups", "joined", "window_mhz"]
 
@@ -33,8 +35,10 @@ def window_mhz(window: Any) -> tuple[float, float]:
         ends = [part.strip() for part in re.split(r"(?<![eE])-", window)]
         if len(ends) == 2 and not ends[0][-1:].isalpha():
             ends[0] += re.sub(r"^[\d.eE+-]*", "", ends[1])
-    if isinstance(ends, (str, bytes)) or len(ends) != 2:
-        raise UsageError(f"window {window!r}; allowed: two frequencies, as in 1419MHz-1421.5MHz")
+    many = isinstance(ends, (list, tuple)) or (isinstance(ends, u.Quantity) and ends.ndim)
+    if not many or len(ends) != 2:
+        raise UsageError(f"window {shown(window)}; allowed: two frequencies, as in "
+                         "1419MHz-1421.5MHz")
     low, high = (exact(end, "Hz", "window") for end in ends)
     if low > high:
         raise UsageError(f"window {window!r}; allowed: the lower frequency first")

@@ -104,6 +104,10 @@ class SpectraFile(Sink):
             os.fspath(path), 1)[0]
         self._writer: SpectraWriter | None = None
 
+    def __repr__(self) -> str:
+        lost = f", {len(self.losses)} losses" if self.losses else ""
+        return f"<{type(self).__name__} {self.path}, {self.format}, {self.n_bits} bits{lost}>"
+
     @staticmethod
     def formats() -> tuple[str, ...]:
         """Names of the formats that there are."""

@@ -86,6 +86,10 @@ class VoltageFile(Sink):
         self.lossy, self._overwrite = lossy, overwrite
         self.format, self.path, self.segment = name, self.writer.path, self.writer.piece
 
+    def __repr__(self) -> str:
+        lost = f", {len(self.losses)} losses" if self.losses else ""
+        return f"<{type(self).__name__} {self.path}, {self.format}, {self.n_bits} bits{lost}>"
+
     @staticmethod
     def formats() -> tuple[str, ...]:
         """Names of the formats that there are."""

@@ -15,6 +15,7 @@ from fastsig.calibration.methods import Method, Rows, method_of
 from fastsig.calibration.windows import diode_groups, window_mhz
 from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
+from fastsig.work.arguments import shown
 
 __all__ = ["Baseline", "Removed"]
 
@@ -229,7 +230,13 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _listed(windows: Any) -> Sequence[Any]:
-    return (windows,) if isinstance(windows, str) else windows
+    if isinstance(windows, str):
+        return (windows,)
+    if not isinstance(windows, (list, tuple)):
+        raise UsageError(f"windows {shown(windows)}; allowed: a sequence of windows such as "
+                         "1419MHz-1421.5MHz")
+    one = len(windows) == 2 and not any(isinstance(each, (str, list, tuple)) for each in windows)
+    return (windows,) if one else windows
 
 
 def _json(value: Any) -> Any:

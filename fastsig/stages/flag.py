@@ -105,6 +105,7 @@ class Flag(SpectraStage):
         self.bands = interference.bands(bands)
         self.protect = interference.intervals(protect, "protect")
         protected = self._channels(self.protect)
+        self._check_protect()
         self.settings = Settings(
             _sigma("clip", clip), _sigma("sum_threshold", sum_threshold),
             _window(max_window), self._span("width", width, _CHANNELS),
@@ -159,6 +160,16 @@ class Flag(SpectraStage):
             first, stop = (low - edge) // axis.step_hz, -((edge - high) // axis.step_hz)
             found[max(0, int(first)) : max(0, int(stop))] = True
         return found
+
+    def _check_protect(self) -> None:
+        """Refuse what protects no channel: a slip, and lines would be lost without a word."""
+        for low, high in self.protect:
+            if not self._channels(((low, high),)).any():
+                edges = (f"{float(edge) / 1e6:g}" for edge in
+                         self.header.require_channels(self.path).edges_hz)
+                raise UsageError(f"{self.path}: protect = {float(low) / 1e6:g} to "
+                                 f"{float(high) / 1e6:g} MHz: no channel within; the band runs "
+                                 f"from {' to '.join(edges)} MHz")
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
         """The whole segments that rows are in.

@@ -21,6 +21,7 @@ from fastsig.stream import Block, SpectrumStream, Stream
 from fastsig.stream.header import Header
 from fastsig.stream.held import HeldSpectra, HeldVoltages
 from fastsig.stream.slices import channel_span, key_parts, product_indices, row_span
+from fastsig.work.arguments import checked
 from fastsig.work.shown import table
 
 if TYPE_CHECKING:
@@ -134,7 +135,8 @@ class Data:
 
     def plot(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Figure:
         """Draw the data; save where `path` is given; options as of `fastsig.view.draw`."""
-        return registry.drawing()(self.stream(), path, **options)
+        figure: Figure = registry.drawing()(self.stream(), path, **options)
+        return figure
 
     def stream(self) -> Stream:
         """The data as a stream that lies in memory, to start a `Chain` from.
@@ -218,6 +220,7 @@ class Data:
         times: NDArray[np.datetime64] = minute + elapsed
         return times
 
+    @checked
     def velocity(self, rest: Any = None, convention: str = "radio") -> u.Quantity:
         """Velocities of the channels, km/s, shape (chan,), in the frame of the frequencies.
 
@@ -243,6 +246,7 @@ class Data:
             raise UsageError("the header tells no rest frequency; give rest = 'HI', or a frequency")
         return line(rest).rest
 
+    @checked
     def to_specutils(self, rest: Any = None, convention: str = "radio", *, sigma: Any = None
                      ) -> specutils.Spectrum:
         """A specutils Spectrum of all rows and products (needs specutils).
@@ -282,6 +286,7 @@ class Data:
                         uncertainty=InverseVariance(inverse, unit=unit**-2), mask=weight == 0,
                         meta={"header": self.header, "frame": self.header.specsys}, **told)
 
+    @checked
     def to_xarray(self, rest: Any = None, convention: str = "radio") -> xarray.Dataset:
         """An xarray Dataset with the names of the file's own axes (needs xarray).
 

@@ -17,6 +17,7 @@ from fastsig.stream import Block, Sink, SpectrumStream, Stream, VoltageStream, s
 from fastsig.view.spectra import draw_spectra, pixels
 from fastsig.view.voltages import draw_voltages
 from fastsig.view.waterfalls import Cells
+from fastsig.work.arguments import checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,6 +40,7 @@ def check_picture(path: str) -> None:
         raise UsageError(f"{path}: a picture ends in {', '.join(_SUFFIXES)}")
 
 
+@checked
 def draw(
     stream: Stream, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
     product: str | None = None,
@@ -82,6 +84,7 @@ def _is_page(path: str | os.PathLike[str]) -> bool:
     return os.fspath(path).lower().endswith(".html")
 
 
+@checked
 def write_page(
     what: SpectrumStream | Cube, path: str | os.PathLike[str], *, overwrite: bool = True,
     product: str | None = None, page_size: int | None = None,
@@ -124,6 +127,7 @@ def write_page(
     _write(content, target, overwrite)
 
 
+@checked
 def draw_baseline(
     stage: Baseline, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
     product: str | None = None, tsys: Any = None, rows: Block | None = None,
@@ -148,9 +152,13 @@ def draw_baseline(
     UsageError
         Where the product or the path's ending is unknown, or nothing is valid.
     """
+    from fastsig.stages.baseline import Baseline
     from fastsig.view.baseline import draw_removal
 
     stage = getattr(stage, "stream", stage)
+    if not isinstance(stage, Baseline):
+        raise UsageError(f"a {type(stage).__name__} is no baseline; allowed: a chain that ends "
+                         "with baseline(...)")
     return _drawn(lambda: draw_removal(stage, product, tsys, rows), stage, path, overwrite,
                   input_files(stage))
 
@@ -168,6 +176,7 @@ def baseline_rows(fits: Fits) -> Sink:
     return MiddleRows(fits)
 
 
+@checked
 def draw_calibration(
     found: DiodeMeasurement, stream: Stream, path: str | os.PathLike[str] | None = None, *,
     overwrite: bool = True,
@@ -191,6 +200,7 @@ def draw_calibration(
                   input_files(stream))
 
 
+@checked
 def draw_flags(
     before: SpectrumStream, after: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
     overwrite: bool = True, product: str | None = None, seen: Sequence[Cells] | None = None,
@@ -230,6 +240,7 @@ def flag_pixels(before: SpectrumStream, after: SpectrumStream, product: str | No
     return [pixels(before, product), pixels(after, product)]
 
 
+@checked
 def draw_switched(
     mean: SpectrumStream, rows: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
     overwrite: bool = True, notes: Sequence[str] = (),
@@ -254,6 +265,7 @@ def draw_switched(
                   input_files(mean))
 
 
+@checked
 def draw_cube(
     cube: Cube, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
     what: str = "sheet", at: Any = None, frange: Any = None, rest: Any = None,
@@ -290,6 +302,7 @@ def draw_cube(
                   lambda: info(cube.path), path, overwrite, cube.file.files)
 
 
+@checked
 def draw_position(
     spectrum: PositionSpectrum, path: str | os.PathLike[str] | None = None, *,
     fit: Mapping[str, Any] | None = None, overwrite: bool = True,

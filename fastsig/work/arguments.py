@@ -116,11 +116,20 @@ def _is_real(value: Any) -> bool:
     return _is_whole(value) or isinstance(value, (float, np.floating))
 
 
+def _is_a(name: str) -> Callable[[Any], bool]:
+    """Whether a value is of a class by its name: one that need not be loaded to be asked for."""
+    return lambda value: any(kind.__name__ == name for kind in type(value).__mro__)
+
+
+_CLASSES = ("CabinTrack", "DiodeSchedule", "EarthLocation", "MuellerTable", "Receiver",
+            "Refraction")
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "int": (_is_whole, "a whole number"),
     "float": (_is_real, "a number"),
     "str": (lambda value: isinstance(value, str), "text"),
     "os.PathLike[str]": (lambda value: isinstance(value, os.PathLike), "a path"),
     "Progress": (callable, "a function"),
+    "Mapping[str, Any]": (lambda value: isinstance(value, Mapping), "a mapping"),
+    **{name: (_is_a(name), f"a {name}") for name in _CLASSES},
     "bool": (lambda value: isinstance(value, (bool, np.bool_)), "True or False"),
 }

@@ -46,8 +46,10 @@ def scan_files(paths: Paths) -> list[str]:
 
 def _listed(paths: Any) -> list[str | os.PathLike[str]]:
     """Names of files, once they are such."""
-    listed = list(paths) if isinstance(paths, Iterable) and not isinstance(
-        paths, (bytes, Mapping)) else [paths]
+    try:
+        listed = [paths] if isinstance(paths, (bytes, Mapping)) else list(paths)
+    except TypeError:
+        listed = [paths]
     for each in listed:
         if not isinstance(each, (str, os.PathLike)) or not os.fspath(each):
             raise UsageError(f"path = {shown(each)}; allowed: the name of a file, or names")

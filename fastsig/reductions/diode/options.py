@@ -18,6 +18,7 @@ from fastsig.axes.units import exact, number, quantity
 from fastsig.calibration.diode.cycle import DiodeCycle
 from fastsig.errors import UsageError
 from fastsig.stream import SpectrumStream
+from fastsig.work.arguments import shown
 
 __all__ = ["refraction", "schedule", "seconds", "smoothing", "temperatures"]
 
@@ -88,6 +89,9 @@ def _numbers(tcal: Any) -> list[float] | None:
     if isinstance(tcal, u.Quantity):
         found = [float(each) for each in np.atleast_1d(quantity(tcal, "K", "tcal").value)]
     elif not isinstance(tcal, str) or os.path.exists(tcal):
+        paths = tcal if isinstance(tcal, (list, tuple)) and tcal else [tcal]
+        if not all(isinstance(each, (str, os.PathLike)) for each in paths):
+            raise UsageError(f"tcal = {shown(tcal)}; allowed: temperatures such as 1.1K, or tables")
         return None
     else:
         parts = tcal.split(",")

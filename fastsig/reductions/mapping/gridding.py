@@ -32,6 +32,7 @@ from fastsig.reductions.mapping.header import AXES, map_header, velocity_band
 from fastsig.reductions.mapping.pixels import beams_of, kernel_of, pixels
 from fastsig.reductions.mapping.rows import PRODUCTS, Rows, as_streams, check_alike, rows_of
 from fastsig.stream import SpectrumStream
+from fastsig.work.shown import Shown
 from fastsig.work.signals import held
 
 __all__ = ["Map", "MapData", "MapPlan", "grid"]
@@ -43,8 +44,8 @@ ZEROS = ("keep", "median")
 _STOKES = {"I": (1,), "IQUV": (1, 2, 3, 4), "V": (4,)}
 
 
-@dataclass(frozen=True)
-class MapData:
+@dataclass(frozen=True, repr=False)
+class MapData(Shown):
     """A map in memory.
 
     Parameters

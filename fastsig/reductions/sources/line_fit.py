@@ -38,6 +38,7 @@ from fastsig.reductions.sources.line_models import (
     profile_numbers,
 )
 from fastsig.reductions.sources.sky_spectrum import SkySpectrum
+from fastsig.work.shown import Shown
 
 __all__ = ["HI_MASS", "Line", "LineFit", "Measured", "fit_gaussians", "fit_profile", "hi_mass",
            "rounded"]
@@ -99,8 +100,8 @@ class Line(NamedTuple):
         return found
 
 
-@dataclass(frozen=True)
-class LineFit:
+@dataclass(frozen=True, repr=False)
+class LineFit(Shown):
     """A fit.
 
     Parameters

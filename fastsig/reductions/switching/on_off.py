@@ -136,10 +136,12 @@ def on_off(
     if not isinstance(stream, SpectrumStream):
         raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
     told = {"period": period, "on": on, "first": first, "settle": settle}
-    times = {key: exact(value, "s", key) for key, value in told.items() if value is not None}
+    times = {key: exact(value, "s", key) for key, value in told.items()
+             if value is not None or key != "on"}
     schedule = Schedule(times["period"], times.get("on", times["period"] / 2), times["first"],
                         times["settle"])
-    work = _OnOff(stream, schedule, tsys, tcal, diode or stream.header.diode,
+    work = _OnOff(stream, schedule, tsys, tcal,
+                  stream.header.diode if diode is None else diode,
                   stream.header.unit == "K" if kelvin is None else kelvin, smooth_ref, n_eff)
     return work.spectrum()
 
@@ -219,6 +221,9 @@ class _OnOff:
         if not self.kelvin and (tsys is None) == (tcal is None):
             raise UsageError(f"{path}: rows that are not in K take one of tsys (of the system off "
                              "the source) and tcal (of the noise diode)")
+        for name, value in (("tsys", tsys), ("tcal", tcal)):
+            if value is not None:
+                kelvins(value, name)  # one without a unit is refused before all else
         if tcal is not None and self.diode is None:
             raise FormatError(path, "the header does not tell when the noise diode is on; give its "
                               "schedule (diode), or tsys in place of tcal")
