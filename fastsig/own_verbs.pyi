@@ -472,6 +472,11 @@ class OwnVerbs:
     ) -> FlagShares:
         """Shares of samples with weight 0 of spectra: a chain, a file or a stage. Reads all rows.
 
+        Parameters
+        ----------
+        workers : int, optional
+            Threads; as many as the process may use by default.
+
         Raises
         ------
         PlanError

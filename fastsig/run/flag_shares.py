@@ -105,6 +105,13 @@ class ShareCounter(Sink):
 def flag_shares(product: Any, *, workers: int | None = None) -> FlagShares:
     """Shares of samples with weight 0 of spectra: a chain, a file or a stage. Reads all rows.
 
+    Parameters
+    ----------
+    product : chain or SpectrumStream
+        Spectra.
+    workers : int, optional
+        Threads; as many as the process may use by default.
+
     Raises
     ------
     PlanError

@@ -23,7 +23,7 @@ from fastsig.stream import (
     VoltageStage,
     VoltageStream,
 )
-from fastsig.stream.slices import channel_span, product_indices, row_span
+from fastsig.stream.slices import channel_span, is_number, product_indices, row_span
 
 __all__ = ["Select", "SelectProducts", "SelectSpectra", "SelectVoltages"]
 
@@ -100,8 +100,7 @@ def _span(name: str, value: Any) -> tuple[slice, bool]:
                          "a step")
     if len(value) != 2:
         raise UsageError(f"{name} = {value!r}; allowed: two ends, such as (0, 10)")
-    plain = all(isinstance(end, (int, np.integer)) and not isinstance(end, bool) for end in value)
-    return slice(*value), plain
+    return slice(*value), all(map(is_number, value))
 
 
 class SelectChannels(VoltageStage):

@@ -28,7 +28,7 @@ class Stokes(SpectraStage):
     Parameters
     ----------
     source : SpectrumStream
-        AA and BB of linear feeds; with CR and CI for all but I.
+        AA and BB, of linear feeds for all but I; with CR and CI for all but I.
     products : {"IQUV", "I", "V"}
         Which.
     sign_q, sign_v : {1, -1}
@@ -62,7 +62,7 @@ class Stokes(SpectraStage):
                              "I, V; 1, -1")
         self._needed = PRODUCTS["AABB" if products == "I" else "AABBCRCI"]
         names, kind = source.polarization.names, source.polarization.kind
-        if names[: len(self._needed)] != self._needed or kind != "linear":
+        if names[: len(self._needed)] != self._needed or (kind != "linear" and products != "I"):
             raise PlanError(f"{source.path}: Stokes {products} is made of "
                             f"{', '.join(self._needed)} of linear feeds; here are "
                             f"{', '.join(names)} of {kind} ones")

@@ -21,7 +21,7 @@ from fastsig.axes.units import exact
 from fastsig.errors import PlanError, UsageError
 from fastsig.stream.header import Header
 
-__all__ = ["channel_span", "key_parts", "product_indices", "row_span"]
+__all__ = ["channel_span", "is_number", "key_parts", "product_indices", "row_span"]
 
 _FORMS = ("chain[t0:t1], chain[t0:t1, f0:f1], chain[t0:t1, f0:f1, 'I'] or chain['I'], without a "
           "step")
@@ -113,18 +113,19 @@ def row_span(what: Sliced, span: slice) -> tuple[int, int]:
 
 def _check_ends(span: slice, numbers: str, values: str) -> None:
     ends = [end for end in (span.start, span.stop) if end is not None]
-    kinds = {_is_number(end) for end in ends if not (_is_number(end) and end == 0)}
+    kinds = {is_number(end) for end in ends if not (is_number(end) and end == 0)}
     if len(kinds) > 1:
         raise UsageError(f"a slice {_between(span)}; allowed: two {numbers}, or two {values}")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+def is_number(value: Any) -> bool:
+    """Whether an end of a slice is an index; a timedelta64, one of NumPy's integers, is none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
 
 
 def _row(what: Sliced, at: Any) -> int:
     """First row that starts at or after a time."""
-    if _is_number(at):
+    if is_number(at):
         row = operator.index(at)
         return row if row >= 0 else what.shape[0] + row
     time, rate = _time(at), what.header.sample_rate
@@ -162,7 +163,7 @@ def channel_span(what: Sliced, span: slice, path: str) -> tuple[int, int]:
         raise PlanError(f"{path}: a band can be selected from channels only: channelise and "
                         "detect first")
     ends = (span.start, span.stop)
-    if all(end is None or _is_number(end) for end in ends):
+    if all(end is None or is_number(end) for end in ends):
         first, stop, _ = span.indices(axis.n_chan)
     else:
         low, high = (None if end is None else exact(end, "Hz", "frequency") for end in ends)

@@ -665,7 +665,7 @@ def test_cut_gsb_files_give_their_whole_frames(tmp_path: Path, phased: bool) -> 
 def test_gsb_refusals(tmp_path: Path) -> None:
     path, n = stamps(tmp_path, False)
     with pytest.raises(FormatError, match="a raw file of 40960 bytes holds no frame, which takes "
-                       "4194304; give --set samples_per_frame"):
+                       "4194304; give samples_per_frame="):
         fs.open(path)
     with pytest.raises(FormatError, match=r"lines are 0\.25165\d* s apart, and frames 1 s; give"):
         fs.open(path, samples_per_frame=n, sample_rate=n)
