@@ -1,6 +1,6 @@
 """The verbs that come with fastsig; written by docs/verb_stub.py from the stages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, Self
 
@@ -136,7 +136,7 @@ class OwnVerbs:
         """
 
     def baseline(
-        self, method: str = 'polynomial', *, protect: Sequence[Any] = (), **options: Any,
+        self, method: str = 'polynomial', *, protect: Any = (), **options: Any,
     ) -> Self:
         """Spectra less a model that is fitted to each of them.
 
@@ -147,8 +147,8 @@ class OwnVerbs:
         ----------
         method : {"polynomial", "arpls", "ripple-fourier", "ripple-sine"}
             What is fitted.
-        protect : sequence of windows
-            Frequencies of lines, which no fit looks at: ``"1419MHz-1421.5MHz"``, or pairs.
+        protect : window or sequence of windows
+            Frequencies of lines, which no fit looks at: ``"1419MHz-1421.5MHz"``, or pairs of values.
         **options
             Of the method. Polynomial: `order` (3), `include` (windows that alone are fitted). arPLS:
             `lam` (1e8), `ratio` (0.01), `max_iter` (100). Ripples: `period` (1.08 MHz, or several),

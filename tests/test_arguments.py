@@ -158,3 +158,8 @@ def test_every_verb_is_walked() -> None:
 def test_wrong_arguments_are_named(call: Callable[[], Any], match: str) -> None:
     with pytest.raises(fs.UsageError, match=match):
         call()
+
+
+def test_bands_outside_the_spectra_are_a_warning() -> None:
+    with pytest.warns(fs.FastsigWarning, match="bands = 1419 to 1421 MHz: no channel within"):
+        spectra().flag(bands=["gnss", "1419MHz-1421MHz"])

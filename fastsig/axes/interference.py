@@ -18,7 +18,7 @@ from fastsig.axes.units import exact
 from fastsig.errors import UsageError
 from fastsig.work.arguments import shown
 
-__all__ = ["BANDS", "Band", "Interval", "bands", "intervals"]
+__all__ = ["BANDS", "Band", "Interval", "bands", "intervals", "is_listed"]
 
 #: Lower and upper edge, Hz.
 Interval = tuple[Fraction, Fraction]
@@ -95,6 +95,11 @@ def bands(value: Any) -> tuple[Interval, ...]:
         else:
             found.append(_interval(item, "bands"))
     return tuple(found)
+
+
+def is_listed(interval: Interval) -> bool:
+    """Whether an interval is one of the tables', which are of more than any one band."""
+    return any(band.interval == interval for table in BANDS.values() for band in table)
 
 
 def intervals(value: Any, name: str) -> tuple[Interval, ...]:
