@@ -103,6 +103,11 @@ class _View:
         room = 1e-6 * (abs(part).max() + 1)
         return float(part.min() - room), float(part.max() + room)
 
+    @property
+    def velocities(self) -> u.Quantity | None:
+        """The same as `Cube` takes it."""
+        return None if self.vrange is None else self.vrange << (u.km / u.s)
+
     def title(self) -> str:
         """File, telescope, source, beam and frame."""
         cards, beam = self.cube.file.header.cards, self.cube.beam
@@ -216,7 +221,7 @@ def _integral(view: _View) -> tuple[F8, str, str]:
     if view.velocity is None or view.n < 2:
         told = "mean of the channels" if view.cube.shape[0] > 1 else "map"
         return view.mean(view.chosen), view.unit, told
-    found = view.cube.moment(0, vrange=view.vrange, rest=view.rest)
+    found = view.cube.moment(0, vrange=view.velocities, rest=view.rest)
     low, high = view.vrange or (0.0, 0.0)
     return (found.values.astype(float), f"{view.unit} km/s",
             f"integral, {low:.0f} to {high:.0f} km/s")
@@ -330,7 +335,7 @@ def _moments(view: _View) -> Figure:
     axes.set_title(told, fontsize=10)
     for order, name, colors in ((1, "mean velocity", "plasma"), (2, "dispersion", "viridis")):
         axes = _axes(figure, grid[order // columns, order % columns], view)
-        found = view.cube.moment(order, vrange=view.vrange, sigma=_CUT, rest=view.rest)
+        found = view.cube.moment(order, vrange=view.velocities, sigma=_CUT, rest=view.rest)
         shown = np.where(found.count >= _LEAST, found.values, np.nan)
         finite = shown[np.isfinite(shown)]
         limits = (tuple(float(each) for each in np.percentile(finite, (2, 98)))

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 import pytest
 from cli import fastsig
@@ -228,8 +229,11 @@ def test_needs_a_frequency() -> None:
 def test_windows_as_text() -> None:
     assert window_mhz("1419MHz-1421.5MHz") == (1419.0, 1421.5)
     assert window_mhz("1419-1421.5 MHz") == (1419.0, 1421.5)
-    assert window_mhz("1.419e9-1.4215e+9") == (1419.0, 1421.5)
-    assert window_mhz((1.4e9, "1.5GHz")) == (1400.0, 1500.0)
+    assert window_mhz("1.419e9Hz-1.4215e+9Hz") == (1419.0, 1421.5)
+    assert window_mhz((1.4e9 * u.Hz, "1.5GHz")) == (1400.0, 1500.0)
+    for bare in ("1.419e9-1.4215e+9", (1.4e9, "1.5GHz"), (1420.2, 1421.1)):
+        with pytest.raises(UsageError, match="has no unit"):
+            window_mhz(bare)
 
 
 @pytest.fixture(scope="module")
