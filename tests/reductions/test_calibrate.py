@@ -59,7 +59,7 @@ def spectra(**more: Any) -> FastSpectra:
     """A narrow band about 1400 MHz with a diode on for one spectrum of eight."""
     usual: dict[str, Any] = {
         "duration": "400s", "n_chan": 64, "fstart": "1399MHz", "bandwidth": "1.92MHz",
-        "integration": "0.5s", "bandpass": "flat", "level": 1e9, "tsys": 20, "seed": 5,
+        "integration": "0.5s", "bandpass": "flat", "level": 1e9, "tsys": "20K", "seed": 5,
         "diode": simulate.Diode("12.5K", period=10**9, on=125 * 10**6, first=0)}
     return FastSpectra(**(usual | more))
 
@@ -112,7 +112,8 @@ DUMPS = {"0.50331648s": 125829120, "1.00663296s": 251658240}  # in ticks of 4 ns
 def drift_scans(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """Two scans of four beams over five sources, of both dumps."""
     folders = {}
-    sources = [PointSource(75 + away / 60, 20 + up / 60, f"{flux}Jy", index=-0.7)
+    sources = [PointSource(f"{75 + away / 60}deg", f"{20 + up / 60}deg", f"{flux}Jy",
+                           index=-0.7)
                for away, up, flux in PLACES]
     for dump in DUMPS:
         folder = tmp_path_factory.mktemp("scan")
@@ -174,7 +175,7 @@ def test_noise_of_intensity_mapping() -> None:
     # SEFD 1.25 Jy, 30 kHz, 1 s: 5.10 mJy of I, the mean of both polarisations.
     gain = telescopes.get("FAST").receiver().gain(1, 1400 * u.MHz, 10 * u.deg).value
     recording = spectra(duration="230s", n_chan=100, integration="1s", bandwidth="3MHz",
-                        tsys=1.25 * gain, seed=3,
+                        tsys=f"{1.25 * gain}K", seed=3,
                         diode=simulate.Diode("12.5K", period=2 * 10**9, on=25 * 10**7, first=0))
     made = Made(recording)
     found = solve(made, "12.5K", smooth="0.375MHz")
