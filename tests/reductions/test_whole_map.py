@@ -70,9 +70,10 @@ def make_cube(folder: Path, duration: str = "400s") -> Path:
     """By the command line: simulate, calibrate, grid."""
     sky = [item for ra, dec, flux in POINTS
            for item in ("--point", option(**with_units({"ra": ra, "dec": dec}), flux=f"{flux}Jy"))]
-    sky += ["--disk", option(**with_units(DISK), inclination="50deg", rotation="40km/s", radius="2kpc",
-                              dispersion="8km/s"),
-            "--disk", option(**with_units(LINE), inclination=0, radius="0.1kpc", dispersion="5km/s")]
+    sky += ["--disk", option(**with_units(DISK), inclination="50deg", rotation="40km/s",
+                              radius="2kpc", dispersion="8km/s"),
+            "--disk", option(**with_units(LINE), inclination=0, radius="0.1kpc",
+                              dispersion="5km/s")]
     for number, (start, dec, seed) in enumerate(STRIPS):
         (folder / str(number)).mkdir()
         run("simulate", "fast-scan", "-o", str(folder / str(number)), "--duration", duration,
