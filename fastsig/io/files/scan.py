@@ -47,7 +47,7 @@ def scan_files(paths: Paths) -> list[str]:
 def _listed(paths: Any) -> list[str | os.PathLike[str]]:
     """Names of files, once they are such."""
     try:
-        listed = [paths] if isinstance(paths, (bytes, Mapping)) else list(paths)
+        listed: list[Any] = [paths] if isinstance(paths, (bytes, Mapping)) else list(paths)
     except TypeError:
         listed = [paths]
     for each in listed:
