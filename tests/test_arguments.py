@@ -78,13 +78,15 @@ def calls(folder: Path) -> Iterator[tuple[str, Callable[..., Any], dict[str, Any
     yield "Data.velocity", data.velocity, {"rest": "HI"}
     yield "Data.plot", data.plot, {"product": "none such"}
     yield "Data.to_xarray", data.to_xarray, {}
+    yield "grid", fs.grid, {"inputs": [chain], "frame": None}
     yield "write_many", fs.write_many, {"streams": [chain], "paths": [out], "overwrite": True}
     yield "view.draw", fs.view.draw, {"stream": chain, "product": "none such"}
     yield "view.write_page", fs.view.write_page, {
         "what": chain, "path": folder / "p.html", "product": "none such"}
     yield "view.draw_flags", fs.view.draw_flags, {
         "before": chain, "after": chain, "product": "none such"}
-    for name in ("draw_baseline", "draw_switched", "draw_cube", "draw_calibration"):
+    for name in ("draw_baseline", "draw_switched", "draw_cube", "draw_calibration",
+                 "draw_position"):
         yield f"view.{name}", getattr(fs.view, name), {}
 
 

@@ -118,6 +118,8 @@ def write_page(
     what = getattr(what, "stream", what)  # of a chain; a cube has none
     if isinstance(what, Stream) and not isinstance(what, SpectrumStream):
         raise PlanError(f"there is no page of {what.kind}: detect first")
+    if not isinstance(what, Stream) and not hasattr(what, "file"):
+        raise UsageError(f"a {type(what).__name__} has no page; allowed: spectra or a cube")
     sources = input_files(what) if isinstance(what, SpectrumStream) else what.file.files
     check_output(target, overwrite=overwrite, inputs=sources)
     if isinstance(what, SpectrumStream):

@@ -121,8 +121,8 @@ def _is_a(name: str) -> Callable[[Any], bool]:
     return lambda value: any(kind.__name__ == name for kind in type(value).__mro__)
 
 
-_CLASSES = ("CabinTrack", "DiodeSchedule", "EarthLocation", "MuellerTable", "Receiver",
-            "Refraction")
+_CLASSES = ("CabinTrack", "Cube", "DiodeMeasurement", "DiodeSchedule", "EarthLocation",
+            "MuellerTable", "PositionSpectrum", "Receiver", "Refraction")
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "int": (_is_whole, "a whole number"),
     "float": (_is_real, "a number"),
