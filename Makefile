@@ -36,8 +36,9 @@ site: $(VENV)/.installed-dev ## the site, docs/_build/html: runs the pages that 
 	$(BIN)/python -m sphinx -q -T -E -W --keep-going -n -j 2 -b html docs docs/_build/html
 	@echo "look at docs/_build/html/index.html"
 
-options: $(VENV)/.installed-dev ## the tables of options in docs/commands, from the commands
+options: $(VENV)/.installed-dev ## the tables of options in docs/commands, the stub of verbs
 	$(BIN)/python docs/option_tables.py --write
+	$(BIN)/python docs/verb_stub.py --write
 
 docs: options site ## the site, and every command and snippet of the other pages
 	$(BIN)/python -m pytest tests/test_docs.py

@@ -29,6 +29,8 @@ _INDEX = {
     "info": "fastsig.products.info:info",
     "open": "fastsig.chain:open_chain",
     "open_cube": "fastsig.cubes.cube:open_cube",
+    "simulate": "fastsig:simulate",
+    "view": "fastsig:view",
     "write_many": "fastsig.run.products:write_many",
 }
 
@@ -47,4 +49,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_INDEX})
+    return list(__all__)

@@ -1,4 +1,6 @@
 from fastsig import batch as batch
+from fastsig import simulate as simulate
+from fastsig import view as view
 from fastsig._version import __version__ as __version__
 from fastsig.chain import Chain as Chain
 from fastsig.chain import open_chain as open
@@ -21,5 +23,5 @@ from fastsig.stream.header import Header as Header
 __all__ = [
     "Block", "Chain", "Cube", "Data", "DataError", "FastsigError", "FastsigWarning", "FormatError",
     "Header", "OutputError", "PlanError", "UsageError", "__version__", "batch", "grid", "info",
-    "open", "open_cube", "write_many",
+    "open", "open_cube", "simulate", "view", "write_many",
 ]

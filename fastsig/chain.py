@@ -8,8 +8,7 @@ measurements, which read the chain and return what they found::
 
 from __future__ import annotations
 
-import inspect
-import operator
+import math
 import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -17,16 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.time import Time
+from numpy.typing import NDArray
 
 from fastsig import registry
-from fastsig.axes.time import elapsed, iso
-from fastsig.axes.units import exact
-from fastsig.errors import PlanError, UsageError
+from fastsig.errors import UsageError
 from fastsig.io.files.scan import Paths
-from fastsig.io.opening import describe, open_stream
+from fastsig.io.opening import open_stream
+from fastsig.own_verbs import OwnVerbs
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import Stream, VoltageStream
 from fastsig.stream.data import Data
+from fastsig.stream.slices import channel_span, key_parts, row_span
+from fastsig.verbs import verb
+from fastsig.work.arguments import checked
+from fastsig.work.memory import available_bytes, parse_bytes
 
 if TYPE_CHECKING:
     import specutils
@@ -58,7 +61,7 @@ def open_chain(path: Paths, **overrides: Any) -> Chain:
     return Chain(open_stream(path, **overrides))
 
 
-class Chain:
+class Chain(OwnVerbs):
     """A stream with the verbs of the registry.
 
     Parameters
@@ -71,15 +74,13 @@ class Chain:
         self.stream = stream
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        if not name.startswith("_") and registry.is_stage(name):
-            return _verb(name, registry.stage(name), self.stream, Chain)
-        if not name.startswith("_") and name in registry.measurements():
-            return _verb(name, registry.measurement(name), self.stream, None)
+        if not name.startswith("_") and registry.is_stage(name):  # a plug-in's
+            return verb(name, self)
         raise AttributeError(f"a chain has no {name!r}; its verbs are "
                              f"{', '.join([*registry.stages(), *registry.measurements()])}")
 
     def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *registry.stages(), *registry.measurements()]
+        return sorted({*super().__dir__(), *registry.stages()})
 
     @property
     def header(self) -> Any:
@@ -111,11 +112,17 @@ class Chain:
         """Meaning of the polarisation axis."""
         return self.stream.polarization
 
+    @checked
     def read(self, start: int = 0, n: int | None = None) -> Data:
         """Compute rows and return them with their axes; all rows by default."""
         from fastsig.run.fusing import fuse, narrowed
 
+        if n is None and self.stream.endless:
+            raise UsageError(f"{self.stream.path}: where the stream ends is not known; give n")
         count = self.shape[0] - start if n is None else n
+        if not 0 <= start <= start + count <= self.shape[0]:
+            raise UsageError(f"start = {start}, n = {count}: outside a stream of {self.shape[0]} "
+                             "rows")
         return Data.of(self.stream, fuse(narrowed(self.stream)).read_block(start, count))
 
     def __iter__(self) -> Iterator[Data]:
@@ -127,69 +134,21 @@ class Chain:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Chain:
-        """Slice by row or time, and by channel or frequency: ``chain[t0:t1, f0:f1]``.
+        """Slice by row or time, channel or frequency, and product: ``chain[t0:t1, f0:f1, "I"]``.
 
-        Times are row numbers, `Time` or Quantities from the start; frequencies are channel
-        numbers or Quantities, of channel centres, both ends included.
+        Integers are numbers of rows and channels, without a unit. Times are `Time`, datetime64,
+        ISO text, or Quantities, `TimeDelta` or text from the start; frequencies are Quantities or
+        text, of channel centres, both ends included. ``chain["I"]`` picks products alone.
         """
-        parts = key if isinstance(key, tuple) else (key, slice(None))
-        if len(parts) != 2:
-            raise UsageError("slice a chain as chain[t0:t1] or chain[t0:t1, f0:f1]")
-        rows, channels = parts
-        for part in (rows, channels):
-            if not isinstance(part, slice) or part.step is not None:
-                raise UsageError("slice a chain as chain[t0:t1] or chain[t0:t1, f0:f1], no step")
-        found = self._rows(rows)
-        if channels == slice(None):
-            return self if found == (0, self.shape[0]) else self._selected(rows=found)
-        return self._selected(rows=found, channels=self._channels(channels))
-
-    def _selected(self, **ranges: tuple[int, int]) -> Chain:
-        return Chain(registry.stage("select")(self.stream, **ranges))
-
-    def _rows(self, span: slice) -> tuple[int, int]:
-        first = 0 if span.start is None else self._row(span.start)
-        stop = self.shape[0] if span.stop is None else self._row(span.stop)
-        first, stop = max(0, first), min(stop, self.shape[0])
-        if first >= stop:
-            raise UsageError(
-                f"no rows {_between(span)}: the stream runs from "
-                f"{iso(self.start_time)} to {iso(self.stream.stop_time)}"
-            )
-        return first, stop
-
-    def _row(self, at: Any) -> int:
-        """First row that starts at or after a time."""
-        if isinstance(at, (int, np.integer)):
-            row = operator.index(at)
-            return row if row >= 0 else self.shape[0] + row
-        if isinstance(at, float):
-            raise UsageError(f"{at!r} is neither a row number nor a time with a unit")
-        seconds = (
-            elapsed(self.start_time, at) if isinstance(at, Time) else exact(at, "s", "time")
-        )
-        rows = seconds * self.header.sample_rate
-        # A time has steps of 5 ps: allow 0.1 ns, and a millionth of a row at the least.
-        slack = min(Fraction(1, 4), max(Fraction(1, 10**6), self.header.sample_rate / 10**10))
-        return -int(-(rows - slack) // 1)
-
-    def _channels(self, span: slice) -> tuple[int, int]:
-        axis = self.header.channels
-        ends = (span.start, span.stop)
-        if axis is None or len(self.shape) < 3:
-            raise PlanError(f"{self.stream.path}: a band can be selected from channels only: "
-                            "channelise and detect first")
-        if all(end is None or isinstance(end, (int, np.integer)) for end in ends):
-            first, stop, _ = span.indices(axis.n_chan)
-        else:
-            low, high = (None if end is None else exact(end, "Hz", "frequency") for end in ends)
-            first, stop = axis.slice_of(low, high)
-        if first >= stop:
-            low_hz, high_hz = (float(edge) / 1e6 for edge in axis.edges_hz)
-            raise UsageError(
-                f"no channels {_between(span)}: the band runs from {low_hz:g} to {high_hz:g} MHz"
-            )
-        return first, stop
+        rows, channels, names = key_parts(key)
+        span = row_span(self.stream, rows)
+        found: dict[str, Any] = {} if span == (0, self.shape[0]) else {"rows": span}
+        if channels != slice(None):
+            found = {"rows": span,
+                     "channels": channel_span(self.stream, channels, self.stream.path)}
+        if names is not None:
+            found["products"] = names
+        return Chain(registry.stage("select")(self.stream, **found)) if found else self
 
     def write(self, path: str | os.PathLike[str], **options: Any) -> Any:
         """Compute all rows and write them, in the format of `to` or of the ending of `path`.
@@ -201,24 +160,29 @@ class Chain:
 
         return write(self.stream, path, **options)
 
-    def explain(self, *, workers: int | None = None, memory: int | None = None,
+    @checked
+    def explain(self, *, workers: int | None = None, memory: int | str | None = None,
                 fused: bool = True) -> str:
         """How writing the chain would run, as text; options as of `write`."""
         from fastsig.run.products import plan_products, products
 
+        memory = parse_bytes(memory) if isinstance(memory, str) else memory
         made = products([self.stream], ["product.h5"], workers=workers, memory=memory)
         return plan_products(made, workers=workers, memory=memory, fused=fused).explain()
 
+    @checked
     def plot(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Figure:
         """Draw the stream; save where `path` is given; options as of `fastsig.view.draw`."""
         from fastsig.view import draw
 
         return draw(self.stream, path, **options)
 
+    @checked
     def to_xarray(self, rest: Any = None, convention: str = "radio") -> xarray.Dataset:
         """All rows as an xarray Dataset (needs xarray); options as of `Data.to_xarray`."""
         return self.read().to_xarray(rest, convention)
 
+    @checked
     def to_specutils(self, rest: Any = None, convention: str = "radio", *, sigma: Any = None
                      ) -> specutils.Spectrum:
         """All rows as a specutils Spectrum (needs specutils); options as of `Data.to_specutils`."""
@@ -238,46 +202,25 @@ class Chain:
     def __exit__(self, *args: object) -> None:
         self.close()
 
-    def _facts(self) -> dict[str, Any]:
-        fields = describe(self.stream, "")
-        fields.pop("format")
-        return {key: value for key, value in fields.items() if value is not None}
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """The values of all rows, where they fit into memory."""
+        if self.stream.endless:
+            raise UsageError(f"{self.stream.path}: where the stream ends is not known; read a "
+                             "slice")
+        if copy is False:
+            raise ValueError("the values of a chain are computed: copy=False cannot be had")
+        size, free = math.prod(self.shape) * self.stream.dtype.itemsize, available_bytes()
+        if size > free // 2:
+            raise UsageError(f"{self.stream.path}: the values take {size / 1e9:.3g} GB, more than "
+                             f"half of the {free / 1e9:.3g} GB of memory that is free; slice the "
+                             "chain, or iterate over it")
+        return np.array(self.read().values, dtype=dtype)
 
     def __repr__(self) -> str:
-        facts = self._facts()
-        low, high = facts.get("frequency_mhz", (None, None))
-        band = "" if low is None else f", {low:.6g} to {high:.6g} MHz"
-        return (f"<Chain of {self.stream.kind} {self.shape} from {facts['start_time']}, "
-                f"{facts['duration_s']:.6g} s{band}>")
+        return self.stream.line("Chain")
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{escape(key)}</th><td>{escape(str(value))}</td></tr>"
-            for key, value in self._facts().items()
-        )
-        return f"<table><caption>{escape(self.stream.kind)} {self.shape}</caption>{rows}</table>"
-
-
-def _verb(name: str, work: Callable[..., Any], stream: Stream, wrap: Callable[[Any], Any] | None
-          ) -> Callable[..., Any]:
-    """A stage or a measurement as a method, with its own signature but for the stream."""
-    def verb(*args: Any, **options: Any) -> Any:
-        made = work(stream, *args, **options)
-        return made if wrap is None else wrap(made)
-
-    own = inspect.signature(work)
-    parameters = list(own.parameters.values())[1:]
-    verb.__signature__ = own.replace(  # type: ignore[attr-defined]
-        parameters=parameters, return_annotation=own.return_annotation if wrap is None else Chain)
-    verb.__doc__, verb.__name__ = work.__doc__, name
-    return verb
-
-
-def _between(span: slice) -> str:
-    first = "the start" if span.start is None else span.start
-    return f"from {first} to {'the end' if span.stop is None else span.stop}"
+        return self.stream._repr_html_()
 
 
 def spectra(

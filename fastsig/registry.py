@@ -15,9 +15,9 @@ from typing import Any
 from fastsig.errors import FastsigWarning, UsageError
 from fastsig.plugins import API, plugins
 
-__all__ = ["API", "STREAMS", "format_names", "formats", "formats_for", "is_stage", "kinds",
-           "measurement", "measurements", "spectra_writer", "spectra_writers", "stage", "stages",
-           "writer", "writers"]
+__all__ = ["API", "STREAMS", "drawing", "format_names", "formats", "formats_for", "is_stage",
+           "kinds", "measurement", "measurements", "own_verbs", "spectra_writer", "spectra_writers",
+           "stage", "stages", "writer", "writers"]
 
 #: Kinds of product that are streams in time: a format opens them as a `Stream`.
 STREAMS = ("voltage", "spectra")
@@ -80,6 +80,9 @@ _MEASUREMENTS = {
     "on_off": "fastsig.reductions.switching.on_off:on_off",
     "flag_shares": "fastsig.run.flag_shares:flag_shares",
 }
+
+
+_DRAW = "fastsig.view:draw"
 
 
 def format_names() -> tuple[str, ...]:
@@ -192,6 +195,16 @@ def _plugin_stages() -> dict[str, Any]:
                       f"{found[name].name!r}", FastsigWarning, stacklevel=2)
         del found[name]
     return found
+
+
+def drawing() -> Any:
+    """The function that draws a stream."""
+    return _loaded(_DRAW)
+
+
+def own_verbs() -> tuple[str, ...]:
+    """Names of the stages and measurements that come with fastsig."""
+    return (*_STAGES, *_MEASUREMENTS)
 
 
 def measurements() -> tuple[str, ...]:

@@ -25,14 +25,14 @@ simulate fast-spectral -o night.fits --seed 7 --n-chan 1024 --fstart 1415MHz --d
 --diode temperature=high,period=1258291200,on=251658240
 simulate fast-scan -o . --seed 8 --name DRIFT --beams 1-4 --duration 60s --n-chan 256 \
 --fstart 1414.5MHz --start-time 2023-12-01T16:30:00 --ra 4h17m40s --dec 20d \
---disk ra=4h17m40s,dec=20d1m,mass=1e9,distance=10Mpc,velocity=900km/s,radius=2,rotation=90 \
+--disk ra=4h17m40s,dec=20d1m,mass=1e9,distance=10Mpc,velocity=900km/s,radius=2kpc,rotation=90km/s \
 --point ra=4h17m40s,dec=20d1m,flux=0.5Jy --diode temperature=high,period=503316480,on=251658240 \
 --bandpass flat
 simulate fast-scan -o . --seed 9 --name PULSAR --backend psrfits --beams 1 --observing tracking \
 --duration 3.2s --integration 196.608us --fstart 1250MHz --bandwidth 125MHz --n-chan 64 --bits 16 \
 --start-time 2023-12-01T17:00:00 --ra 5h34m31.9s --dec 22d0m52s --feed-angle 10deg --pulsar \
 ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,period=89.3ms,dm=67.99,duty=0.06,linear=0.6,angle=30deg \
---diode temperature=high --tcal q=0.1 --jones ratio=1.3,phase=50deg,delay=1
+--diode temperature=high --tcal q=0.1 --jones ratio=1.3,phase=50deg,delay=1ns
 calibrate DRIFT_drifting-M01_W_0001.fits -o M01.h5 --tcal 12.5K --stokes I --flux --ky DRIFT_2*.xlsx
 calibrate DRIFT_drifting-M02_W_0001.fits -o M02.h5 --tcal 12.5K --stokes I --flux --ky DRIFT_2*.xlsx
 calibrate DRIFT_drifting-M03_W_0001.fits -o M03.h5 --tcal 12.5K --stokes I --flux --ky DRIFT_2*.xlsx

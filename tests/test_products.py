@@ -148,7 +148,7 @@ def test_a_kind_of_a_plug_in_is_drawn_where_it_offers_draw(
     assert "profile" in (tmp_path / "p.html").read_text()
     with pytest.raises(fs.OutputError, match="exists"):
         view.draw_file(str(profile), str(tmp_path / "p.png"))
-    with pytest.raises(fs.UsageError, match="--what is of no use to a profile"):
+    with pytest.raises(fs.UsageError, match="what= is of no use to a profile"):
         view.draw_file(str(profile), str(tmp_path / "q.png"), view.Wanted(what="sheet"))
 
 
@@ -194,8 +194,8 @@ def test_options_that_mean_nothing_to_a_kind(tmp_path: Path, samples: Path) -> N
 
     band = samples / "fast_band_1GSa.h5"
     assert refused(view.Wanted(what="sheet"), band) == (
-        "--what is of no use to a scan; allowed: with a cube of maps")
-    assert refused(view.Wanted(page_size=10**6), band, "p.html").startswith("--page-size is of no")
+        "what= is of no use to a scan; allowed: with a cube of maps")
+    assert refused(view.Wanted(page_size=10**6), band, "p.html").startswith("page_size= is of no")
     head = cubes_made.header(8, 8, cubes_made.axis("FREQ", 3)[0])
     cube = cubes_made.write(tmp_path / "c.fits", np.ones((3, 8, 8), np.float32), head)
     assert "--tstop is of no use to a cube" in refused(view.Wanted(tstop="1s"), cube)

@@ -12,10 +12,13 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+import astropy.units as u
+
 from fastsig.axes.units import exact
 from fastsig.errors import UsageError
+from fastsig.work.arguments import shown
 
-__all__ = ["BANDS", "Band", "Interval", "bands", "intervals"]
+__all__ = ["BANDS", "Band", "Interval", "bands", "intervals", "is_listed"]
 
 #: Lower and upper edge, Hz.
 Interval = tuple[Fraction, Fraction]
@@ -83,7 +86,7 @@ def bands(value: Any) -> tuple[Interval, ...]:
         Where there is no such table, or an interval is none.
     """
     found: list[Interval] = []
-    for item in _items(value):
+    for item in _items(value, "bands"):
         if isinstance(item, str) and item.strip() in BANDS:
             found += [band.interval for band in BANDS[item.strip()]]
         elif isinstance(item, str) and not _PAIR.fullmatch(item):
@@ -92,6 +95,11 @@ def bands(value: Any) -> tuple[Interval, ...]:
         else:
             found.append(_interval(item, "bands"))
     return tuple(found)
+
+
+def is_listed(interval: Interval) -> bool:
+    """Whether an interval is one of the tables', which are of more than any one band."""
+    return any(band.interval == interval for table in BANDS.values() for band in table)
 
 
 def intervals(value: Any, name: str) -> tuple[Interval, ...]:
@@ -104,17 +112,21 @@ def intervals(value: Any, name: str) -> tuple[Interval, ...]:
     UsageError
         Where something is no interval, or its upper edge is not above its lower one.
     """
-    return tuple(_interval(item, name) for item in _items(value))
+    return tuple(_interval(item, name) for item in _items(value, name))
 
 
-def _items(value: Any) -> Iterable[Any]:
+def _items(value: Any, name: str) -> Iterable[Any]:
     if value is None:
         return ()
     if isinstance(value, str):
         return [part for part in value.split(",") if part.strip()]
+    if not isinstance(value, (list, tuple)) and not (
+            isinstance(value, u.Quantity) and value.ndim):
+        raise UsageError(f"{name} = {shown(value)}; allowed: intervals such as 1419MHz-1421.5MHz")
     if len(value) == 2 and not any(isinstance(part, (str, tuple, list)) for part in value):
         return [value]  # one pair
-    return [part for item in value for part in (_items(item) if isinstance(item, str) else [item])]
+    return [part for item in value
+            for part in (_items(item, name) if isinstance(item, str) else [item])]
 
 
 def _interval(item: Any, name: str) -> Interval:
@@ -122,8 +134,9 @@ def _interval(item: Any, name: str) -> Interval:
     if isinstance(item, str):
         match = _PAIR.fullmatch(item)
         pair = match.groups() if match else ()
-    if len(pair) != 2:
-        raise UsageError(f"{name} = {item!r}; allowed: an interval such as 1419MHz-1421.5MHz")
+    several = isinstance(pair, (tuple, list)) or (isinstance(pair, u.Quantity) and pair.ndim)
+    if not several or len(pair) != 2:
+        raise UsageError(f"{name} = {shown(item)}; allowed: an interval such as 1419MHz-1421.5MHz")
     low, high = (exact(part, "Hz", name) for part in pair)
     if not 0 <= low < high:
         raise UsageError(f"{name} = {item!r}; allowed: a lower edge below the upper one")

@@ -101,10 +101,14 @@ def sample_time(start: Time, n: int, rate: Fraction) -> Time:
 
 def sample_times(start: Time, numbers: Iterable[int], rate: Fraction) -> Time:
     """UTC times of many samples at once, as `sample_time` for each."""
-    seconds = [Fraction(int(n)) / rate for n in numbers]
-    whole = np.array([float(s.numerator // s.denominator) for s in seconds])
-    part = np.array([float(s - (s.numerator // s.denominator)) for s in seconds])
-    return later(start, TimeDelta(whole, part, format="sec", scale="tai"))
+    counts = np.asarray(numbers if isinstance(numbers, (range, np.ndarray)) else list(numbers))
+    most = max((abs(int(n)) for n in (counts.min(), counts.max())), default=0) if counts.size else 0
+    # Within these bounds integers are exact, and so is the rounding of their quotient.
+    exact = most * rate.denominator < 2**63 and rate.numerator < 2**53
+    turns = counts.astype(np.int64 if exact else object) * rate.denominator
+    whole, rest = turns // rate.numerator, turns % rate.numerator
+    part = (rest / rate.numerator).astype(np.float64)
+    return later(start, TimeDelta(whole.astype(np.float64), part, format="sec", scale="tai"))
 
 
 def elapsed(start: Time, stop: Time) -> Fraction:

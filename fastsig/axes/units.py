@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import operator
 import re
+from datetime import timedelta
 from fractions import Fraction
 from typing import Any
 
 import astropy.units as u
 import numpy as np
+from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
 
-__all__ = ["exact", "fraction", "quantity", "whole", "width_deg"]
+__all__ = ["exact", "fraction", "kelvins", "number", "quantity", "whole", "width_deg"]
 
 _LARGEST = 10**100
-_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s].*)?")
+_LONGEST_SHOWN = 80
+_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s.].*)?")
 _FAR = re.compile(r"[eE][+-]?[\d_]{4}")
 
 
@@ -37,29 +40,77 @@ def fraction(value: Any) -> Fraction:
 
 
 def quantity(value: Any, unit: str, name: str) -> u.Quantity:
-    """Quantity from text or a Quantity, in `unit`; a bare number is taken to be in `unit`.
+    """Quantity from text or a Quantity, in `unit`; of numbers without a unit, 0 alone is allowed.
 
     Raises
     ------
     UsageError
-        Where the text does not parse or has another physical type; the message names `name`.
+        Where the text does not parse, has no unit or one of another physical type; the message
+        names `name`.
     """
     try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError("a truth value is no quantity")
+        if (seconds := _interval_s(value)) is not None:
+            value = float(seconds) << u.s
         parsed = u.Quantity(value.strip() if isinstance(value, str) else value)
-        if parsed.unit == u.dimensionless_unscaled:
-            parsed = parsed.value << u.Unit(unit)
-        return parsed.to(unit)
-    except (TypeError, ValueError, u.UnitConversionError) as error:
-        raise UsageError(f"{name} = {value!r} is not a value in {unit}") from error
+        if parsed.unit != u.dimensionless_unscaled or u.Unit(unit) == u.dimensionless_unscaled:
+            return parsed.to(unit)
+        if not np.any(parsed.value):
+            return parsed.value << u.Unit(unit)
+    except (TypeError, ValueError, ArithmeticError, u.UnitConversionError) as error:
+        raise UsageError(f"{name} = {_shown(value)} is not a value in {unit or 'plain numbers'}"
+                         ) from error
+    raise UsageError(f"{name} = {_shown(value)} has no unit; allowed: a value in {unit} or another "
+                     f"unit of its kind, as in {_example(value, unit)}")
+
+
+def _interval_s(value: Any) -> Fraction | None:
+    """Exact seconds of a `TimeDelta`, a timedelta64 or a timedelta; None of anything else."""
+    if isinstance(value, np.timedelta64) and not np.isnat(value):
+        return Fraction(int(value.astype("timedelta64[ns]").astype(np.int64)), 10**9)
+    if isinstance(value, timedelta):
+        return Fraction(value // timedelta(microseconds=1), 10**6)
+    if hasattr(value, "jd1") and hasattr(value, "to") and np.isfinite(value.jd1).all() and (
+            np.ndim(value.jd1) == 0):
+        return (Fraction(float(value.jd1)) + Fraction(float(value.jd2))) * 86400
+    return None
+
+
+def number(value: Any, unit: str, name: str) -> float:
+    """As `exact`, in floating point."""
+    return float(exact(value, unit, name))
+
+
+def kelvins(value: Any, name: str) -> NDArray[np.float64]:
+    """Temperatures in K, with the shape of what is given; text may hold several with commas."""
+    if isinstance(value, str):
+        found = [number(part, "K", name) for part in value.split(",")]
+        return np.array(found if len(found) > 1 else found[0])
+    if isinstance(value, (list, tuple)) and any(isinstance(each, str) for each in value):
+        return np.array([number(each, "K", name) for each in value])
+    return np.asarray(quantity(value, "K", name).value, np.float64)
+
+
+def _shown(value: Any) -> str:
+    """A value as an error message has it, never of more than a line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+
+
+def _example(value: Any, unit: str) -> str:
+    """How a number that lacks its unit is written with one."""
+    digits = str(value).strip() if np.ndim(value) == 0 else "1"
+    return f"'{digits} {unit.replace(' / ', '/')}'"
 
 
 def width_deg(value: Any, name: str) -> float:
-    """Degrees of a width on the sky, such as a beam's; a bare number is taken to be in deg.
+    """Degrees of a width on the sky, such as a beam's.
 
     Raises
     ------
     UsageError
-        Where it is no angle, or not between 0 and 90 deg.
+        Where it is no angle, has no unit, or is not between 0 and 90 deg.
     """
     found = float(quantity(value, "deg", name).value)
     if not 0 < found < 90:
@@ -71,22 +122,33 @@ def width_deg(value: Any, name: str) -> float:
 def exact(value: Any, unit: str, name: str) -> Fraction:
     """As `quantity`, but exact: of text the decimal number as written.
 
-    A number of a Quantity stands for its shortest decimal text.
+    A number of a Quantity stands for its shortest decimal text. A time may be a `TimeDelta`, a
+    timedelta64 or a timedelta, too.
     """
     if isinstance(value, str) and (match := _NUMBER.fullmatch(value.strip())):
-        try:
-            scale = quantity(f"1 {match.group(2)}", unit, name).value if match.group(2) else 1.0
-        except UsageError as error:
-            raise UsageError(f"{name} = {value!r} is not a value in {unit}") from error
-        try:
-            number = fraction(match.group(1))
-        except ValueError as error:
-            raise UsageError(f"{name} = {value!r} is too large or too small") from error
-        return _within(number * Fraction(repr(float(scale))), value, name)
-    number = quantity(value, unit, name)
-    if number.size != 1 or not np.isfinite(number.value):
-        raise UsageError(f"{name} = {value!r} is not a single finite value")
-    return _within(Fraction(repr(float(number.value))), value, name)
+        return _within(_of_text(value, match, unit, name), value, name)
+    if unit == "s" and (seconds := _interval_s(value)) is not None:
+        return seconds
+    found = quantity(value, unit, name)
+    if found.size != 1 or not np.isfinite(found.value).all():
+        raise UsageError(f"{name} = {_shown(value)} is not a single finite value; allowed: one "
+                         f"{'value in ' + unit if unit else 'number'}")
+    return _within(Fraction(repr(float(found.value.item()))), value, name)
+
+
+def _of_text(value: str, match: re.Match[str], unit: str, name: str) -> Fraction:
+    """The exact number in `unit` of a text that is a number, mostly with a unit behind it."""
+    digits, given = match.groups()
+    try:
+        scale = quantity(f"1 {given}", unit, name).value if given else 1.0
+    except UsageError as error:
+        raise UsageError(f"{name} = {value!r} is not a value in {unit}") from error
+    if not given:
+        quantity(value, unit, name)
+    try:
+        return fraction(digits) * Fraction(repr(float(scale)))
+    except ValueError as error:
+        raise UsageError(f"{name} = {value!r} is too large or too small") from error
 
 
 def _within(number: Fraction, value: Any, name: str) -> Fraction:
@@ -105,6 +167,8 @@ def whole(name: str, value: Any) -> int:
         Where the value is no integer.
     """
     try:
+        if isinstance(value, bool):
+            raise TypeError("a truth value is no number")
         return operator.index(value)
     except TypeError as error:
-        raise UsageError(f"{name} = {value!r} is not a whole number") from error
+        raise UsageError(f"{name} = {_shown(value)} is not a whole number") from error

@@ -21,7 +21,7 @@ import astropy.units as u
 import numpy as np
 
 from fastsig.axes.constants import HI_REST_HZ
-from fastsig.axes.units import quantity
+from fastsig.axes.units import number
 from fastsig.errors import UsageError
 
 __all__ = ["CONVENTIONS", "LINES", "Line", "frequency", "line", "velocity"]
@@ -94,7 +94,7 @@ def line(name: Any) -> Line:
     elif not isinstance(name, u.Quantity):
         raise UsageError(f"rest = {name!r}; allowed: the name of a line or a frequency with its "
                          "unit")
-    value = float(quantity(name, "MHz", "rest").value)
+    value = number(name, "MHz", "rest")
     if not 0 < value < np.inf:
         raise UsageError(f"rest = {name}; allowed: above 0 MHz")
     return Line("", value, "given")

@@ -36,6 +36,7 @@ from fastsig.calibration.stokes import (
     stokes,
 )
 from fastsig.errors import DataError, UsageError
+from fastsig.work.shown import Shown
 
 __all__ = ["IDEAL_DIODE", "MuellerTable", "PolGain", "apply_mueller", "diode_products", "products",
            "rotate", "solve_gain", "stokes"]
@@ -91,8 +92,8 @@ def diode_products(
     return np.stack([tcal[0] * ones, tcal[1] * ones, cross * x[2], cross * x[3]])
 
 
-@dataclass(frozen=True)
-class PolGain:
+@dataclass(frozen=True, repr=False)
+class PolGain(Shown):
     """Gains of two feeds, of each channel; all arrays (chan,).
 
     `aa` and `bb`: power gains ``|g_A|^2`` and ``|g_B|^2``, counts a kelvin; `phase`: argument of

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import FormatError, UsageError
+from fastsig.work.shown import Shown
 
 __all__ = ["MuellerTable", "apply_mueller", "check_signs", "four_of", "products", "rotate",
            "stokes"]
@@ -94,8 +95,8 @@ def rotate(iquv: Any, angle_rad: Any, *, out: NDArray[Any] | None = None) -> NDA
     return result
 
 
-@dataclass(frozen=True)
-class MuellerTable:
+@dataclass(frozen=True, repr=False)
+class MuellerTable(Shown):
     """Mueller matrices of a receiver by date and frequency: ``S_seen = M S``.
 
     Parameters

@@ -49,7 +49,7 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
               help="Plot the spectrum before, the model and the result: .png, .pdf, .svg, .html.")
 @click.option("--product", metavar="NAME", help="Plot this product; by default the first.")
-@click.option("--tsys", type=float, metavar="X",
+@click.option("--tsys", metavar="T",
               help="Compute the radiometer noise shown in the plot from this Tsys, in the unit "
                    "of the spectra.  [default: the mean spectrum]")
 @click.option("--to", type=click.Choice(driver.SPECTRA),

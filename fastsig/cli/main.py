@@ -19,6 +19,7 @@ import click
 
 from fastsig._version import __version__
 from fastsig.cli.common import Group
+from fastsig.errors import speak_of_options
 
 _COMMANDS = ("info", "spectra", "flag", "calibrate", "baseline", "switch", "frame", "grid",
               "extract", "moment", "view", "convert", "cut", "validate", "simulate", "samples",
@@ -85,6 +86,7 @@ def run(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _on_sigterm)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asks to go on
         signal.signal(signal.SIGHUP, _on_sigterm)
+    before = speak_of_options(True)
     try:
         result = cli.main(arguments, prog_name="fastsig", standalone_mode=False)
         sys.stdout.flush()
@@ -108,6 +110,8 @@ def run(arguments: list[str] | None = None) -> int:
         return 0
     except Exception as error:
         return _report(error, debug)
+    finally:
+        speak_of_options(before)
 
 
 def _interrupted(how: str, code: int) -> int:

@@ -94,8 +94,8 @@ _track = common.options(
     click.option("--refraction", is_flag=True, help="Refract in air of 925 hPa, 15 C and "
                                                     "relative humidity 0.8, at a wavelength of "
                                                     "0.3 m."),
-    click.option("--ambient", metavar="T", default="15", show_default=True,
-                 help="Set the ambient temperature in C, which the gains follow."),
+    click.option("--ambient", metavar="T", default="15deg_C", show_default=True,
+                 help="Set the ambient temperature, which the gains follow."),
     click.option("--ky-step", metavar="TIME", default="0.2s", show_default=True,
                  help="Write a row of the feed cabin's file at this interval, in whole "
                       "milliseconds."),

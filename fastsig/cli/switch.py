@@ -42,15 +42,17 @@ def _schedule(context: click.Context, parameter: click.Parameter, value: str | N
     return ticks["period"], ticks["on"], ticks.get("first", 0)
 
 
-def _floats(context: click.Context, parameter: click.Parameter, value: str | None
-            ) -> list[float] | None:
-    """Kelvins of a text such as ``20`` or ``20.5K,21K``."""
+def _kelvins(context: click.Context, parameter: click.Parameter, value: str | None
+             ) -> list[str] | None:
+    """Temperatures of a text such as ``20K`` or ``20.5K,21K``."""
+    from fastsig.axes.units import number
+
     if value is None:
         return None
-    try:
-        return [float(part.strip().removesuffix("K")) for part in value.split(",")]
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not K, or K with commas") from None
+    texts = [part.strip() for part in value.split(",")]
+    for text in texts:
+        number(text, "K", parameter.name or "")
+    return texts
 
 
 @click.command()
@@ -84,10 +86,10 @@ def _floats(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--diode", metavar="KEY=VALUE,...", callback=_schedule,
               help="Specify when the noise diode is on, for onoff: period, on, first in ticks "
                    "of 4 ns.  [default: that of the header, otherwise off]")
-@click.option("--tsys", metavar="K[,K]", callback=_floats,
+@click.option("--tsys", metavar="K[,K]", callback=_kelvins,
               help="Use this Tsys off the source instead of measuring it with the noise diode; "
                    "for onoff one per power.")
-@click.option("--tcal", metavar="K[,K]", callback=_floats,
+@click.option("--tcal", metavar="K[,K]", callback=_kelvins,
               help="Set the temperature of the noise diode; for onoff one per power.  [default: "
                    "TCAL of SDFITS]")
 @click.option("--smooth-ref", metavar="N", type=int, default=1, show_default=True,

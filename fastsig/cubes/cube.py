@@ -32,6 +32,7 @@ from fastsig.reductions.sources.position import (
     to_jansky,
     with_scatter,
 )
+from fastsig.work.arguments import checked
 
 __all__ = ["Cube", "Source", "open_cube", "parse_position"]
 
@@ -316,6 +317,7 @@ class Cube(Planes):
         return to_spectral_cube(self)
 
 
+@checked
 def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: Any = None,
               convention: str | None = None, beam: Any = None) -> Cube:
     """Open a FITS cube of maps, ours or another program's.

@@ -26,6 +26,7 @@ from fastsig.errors import UsageError
 from fastsig.io.files.provenance import file_record
 from fastsig.io.fits.cube import rest_hz
 from fastsig.reductions.mapping.noise import measure
+from fastsig.work.shown import Shown
 
 __all__ = ["Moment", "moment", "to_spectral_cube"]
 
@@ -35,8 +36,8 @@ _ORDERS = (0, 1, 2)
 _NOISE_CHANNELS, _NOISE_SIZE = 128, 64
 
 
-@dataclass(frozen=True)
-class Moment:
+@dataclass(frozen=True, repr=False)
+class Moment(Shown):
     """A moment map.
 
     Parameters

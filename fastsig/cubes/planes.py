@@ -9,7 +9,7 @@ from astropy import units as u
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from fastsig.axes.units import quantity
+from fastsig.axes.units import number
 from fastsig.axes.velocity import velocity
 from fastsig.errors import UsageError
 from fastsig.io.fits.cube import CubeFile, rest_hz
@@ -190,5 +190,5 @@ def velocity_range(value: Any) -> tuple[float, float]:
         first, second = value
     except (TypeError, ValueError) as error:
         raise UsageError(f"{value!r} is not two velocities") from error
-    low, high = sorted(float(quantity(each, "km/s", "velocity").value) for each in (first, second))
+    low, high = sorted(number(each, "km/s", "velocity") for each in (first, second))
     return low, high

@@ -122,8 +122,9 @@ def detect_files(paths: Paths) -> Detected:
     UsageError
         Where there is no file, or several that are recordings of their own.
     """
-    if paths == STANDARD_INPUT or (isinstance(paths, (list, tuple)) and STANDARD_INPUT in paths):
-        if not isinstance(paths, str) and len(paths) > 1:
+    listed = paths if isinstance(paths, (list, tuple)) else [paths]
+    if any(isinstance(each, str) and each == STANDARD_INPUT for each in listed):
+        if len(listed) > 1:
             raise UsageError("- (standard input) stands alone; allowed: no other file beside it")
         return Detected(raw.NAME, raw, [STANDARD_INPUT], raw.KINDS)
     files = scan_files(paths)

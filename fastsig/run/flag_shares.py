@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from fastsig.errors import PlanError
 from fastsig.run.engine import run
 from fastsig.stream import Block, Sink, SpectrumStream, Stream, spectra_of
+from fastsig.work.shown import Shown
 
 __all__ = ["FlagShares", "ShareCounter", "flag_shares"]
 
 
-@dataclass(frozen=True)
-class FlagShares:
+@dataclass(frozen=True, repr=False)
+class FlagShares(Shown):
     """Shares of samples with weight 0, from 0 to 1.
 
     Parameters
@@ -103,6 +104,13 @@ class ShareCounter(Sink):
 
 def flag_shares(product: Any, *, workers: int | None = None) -> FlagShares:
     """Shares of samples with weight 0 of spectra: a chain, a file or a stage. Reads all rows.
+
+    Parameters
+    ----------
+    product : chain or SpectrumStream
+        Spectra.
+    workers : int, optional
+        Threads; as many as the process may use by default.
 
     Raises
     ------

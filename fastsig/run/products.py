@@ -15,6 +15,8 @@ from fastsig.run.spectra_file import SpectraFile
 from fastsig.run.voltage_file import VoltageFile
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import Sink, Stream, stream_of
+from fastsig.work.arguments import check_options, checked, shown
+from fastsig.work.memory import parse_bytes
 
 __all__ = ["SINKS", "Product", "plan_products", "products", "refuse_losses", "write",
            "write_many"]
@@ -51,8 +53,10 @@ def products(
         As of these.
     """
     chains = _chains(streams, paths)
+    paths = [_path(each) for each in paths]
     kinds = [_kind(stream) for stream in chains]
-    for stream in chains:
+    for stream, kind in zip(chains, kinds, strict=True):
+        check_options("write", kind, options)
         _warn_of_length(stream)
     surveys = [kind.survey(stream, path, **options)
                for kind, stream, path in zip(kinds, chains, paths, strict=True)]
@@ -81,10 +85,24 @@ def refuse_losses(streams: Sequence[Any], paths: Sequence[str | os.PathLike[str]
         product.refuse_losses()
 
 
-def _chains(streams: Sequence[Any], paths: Sequence[Any]) -> list[Stream]:
-    if len(paths) != len(streams):
-        raise UsageError(f"{len(paths)} paths for {len(streams)} products; allowed: one each")
-    return [stream_of(each) for each in streams]
+def _chains(streams: Any, paths: Any) -> list[Stream]:
+    """The streams of products, each with a path."""
+    chains: list[Stream] = [stream_of(each) for each in _listed("streams", streams)]
+    if len(_listed("paths", paths)) != len(chains):
+        raise UsageError(f"{len(paths)} paths for {len(chains)} products; allowed: one each")
+    return chains
+
+
+def _listed(name: str, values: Any) -> list[Any]:
+    if not isinstance(values, (list, tuple)):
+        raise UsageError(f"{name} = {shown(values)}; allowed: a list or tuple")
+    return list(values)
+
+
+def _path(value: Any) -> str | os.PathLike[str]:
+    if not isinstance(value, (str, os.PathLike)):
+        raise UsageError(f"path = {shown(value)}; allowed: the name of a file")
+    return value
 
 
 def _kind(stream: Stream) -> type[Product]:
@@ -120,8 +138,9 @@ def plan_products(made: Sequence[Product], *sinks: Sink, workers: int | None = N
     return plan([*made, *sinks], workers=workers, memory=memory, fused=fused)
 
 
+@checked
 def write(stream: Any, path: str | os.PathLike[str], *, workers: int | None = None,
-          memory: int | None = None, fused: bool = True, progress: Progress | None = None,
+          memory: int | str | None = None, fused: bool = True, progress: Progress | None = None,
           **options: Any) -> Product:
     """Compute a chain and write it, in the format that `to` or the ending of `path` specifies.
 
@@ -135,8 +154,8 @@ def write(stream: Any, path: str | os.PathLike[str], *, workers: int | None = No
         Final name of the product.
     workers : int, optional
         Threads; as many as the process may use by default.
-    memory : int, optional
-        Most bytes that the process may take.
+    memory : int or str, optional
+        Most bytes that the process may take, or text such as ``"1GB"``.
     fused : bool
         Whether to use fused kernels.
     progress : callable, optional
@@ -165,9 +184,10 @@ def write(stream: Any, path: str | os.PathLike[str], *, workers: int | None = No
                       progress=progress, **options)[0]
 
 
+@checked
 def write_many(
     streams: Sequence[Any], paths: Sequence[str | os.PathLike[str]], *,
-    workers: int | None = None, memory: int | None = None, fused: bool = True,
+    workers: int | None = None, memory: int | str | None = None, fused: bool = True,
     progress: Progress | None = None, **options: Any,
 ) -> list[Product]:
     """Write several chains, each to its path, in one pass over what they have in common.
@@ -189,6 +209,7 @@ def write_many(
     UsageError, PlanError, OutputError, DataError
         As of `write`. All products that were being written are removed.
     """
+    memory = parse_bytes(memory) if isinstance(memory, str) else memory
     if not options.get("lossy"):
         refuse_losses(streams, paths, **options)
     made = products(streams, paths, workers=workers, memory=memory, progress=progress, **options)

@@ -104,6 +104,10 @@ class SpectraFile(Sink):
             os.fspath(path), 1)[0]
         self._writer: SpectraWriter | None = None
 
+    def __repr__(self) -> str:
+        lost = f", {len(self.losses)} losses" if self.losses else ""
+        return f"<{type(self).__name__} {self.path}, {self.format}, {self.n_bits} bits{lost}>"
+
     @staticmethod
     def formats() -> tuple[str, ...]:
         """Names of the formats that there are."""
@@ -155,7 +159,7 @@ class SpectraFile(Sink):
     def refuse_losses(self) -> None:
         """Raise `PlanError` where something would be lost and the user did not say that it may."""
         if self.losses and not self.lossy:
-            raise PlanError(f"{self.path}: {'; '.join(self.losses)}. --lossy (lossy=True) writes "
+            raise PlanError(f"{self.path}: {'; '.join(self.losses)}. --lossy writes "
                             "it all the same; FBH5 keeps everything")
 
     @property

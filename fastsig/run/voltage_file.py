@@ -87,6 +87,10 @@ class VoltageFile(Sink):
         self.lossy, self._overwrite = lossy, overwrite
         self.format, self.path, self.segment = name, self.writer.path, self.writer.piece
 
+    def __repr__(self) -> str:
+        lost = f", {len(self.losses)} losses" if self.losses else ""
+        return f"<{type(self).__name__} {self.path}, {self.format}, {self.n_bits} bits{lost}>"
+
     @staticmethod
     def formats() -> tuple[str, ...]:
         """Names of the formats that there are."""
@@ -163,7 +167,7 @@ class VoltageFile(Sink):
         """Raise `PlanError` where something would be lost and the user did not say that it may."""
         if self.losses and not self.lossy:
             whole = "" if self.format == "native" else "; native files keep everything"
-            raise PlanError(f"{self.path}: {'; '.join(self.losses)}. --lossy (lossy=True) writes "
+            raise PlanError(f"{self.path}: {'; '.join(self.losses)}. --lossy writes "
                             f"it all the same{whole}")
 
     def check(self) -> None:

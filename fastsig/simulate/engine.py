@@ -80,7 +80,7 @@ class FastVoltage:
     def __init__(
         self, *, duration: Any, fstart: Any = Fraction(10**9), bandwidth: Any = MAX_BANDWIDTH,
         sideband: str = "upper", start_time: Time | str = "2026-01-01T00:00:00", seed: int = 1,
-        level: Any = 20, tsys: Any = 20, noise: bool = True, bandpass: str = "fast",
+        level: Any = 20, tsys: Any = "20K", noise: bool = True, bandpass: str = "fast",
         dispersion_constant: Any = DISPERSION_CONSTANT, diode: parts.Diode | None = None,
         source: parts.Source | None = None, line: parts.Line | None = None,
         pulsar: parts.Pulsar | None = None, burst: parts.Burst | None = None,

@@ -14,14 +14,15 @@ from fastsig.io.native.writer import NativeWriter
 from fastsig.simulate.coarse import CoarseVoltage
 from fastsig.simulate.engine import FastVoltage
 from fastsig.simulate.values import whole
+from fastsig.work.shown import Shown
 from fastsig.work.signals import check, held
 from fastsig.work.threads import processors
 
 __all__ = ["Report", "fast_voltage", "write"]
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Shown):
     """What came out of writing a file.
 
     Parameters

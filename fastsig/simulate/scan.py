@@ -115,8 +115,8 @@ class FastScan:
     def __init__(
         self, *, duration: Any, beams: str | Iterable[Any] = "1-19", observing: str = "drifting",
         ra: Any = None, dec: Any = None, rotation: Any = None, feed_angle: Any = 0, yaw: Any = 0,
-        off_ra: Any = 30, off_dec: Any = 0, dwell: Any = 60, slew: Any = 30,
-        refraction: bool = False, ambient: Any = 15, backend: str = "spectral",
+        off_ra: Any = "30arcmin", off_dec: Any = 0, dwell: Any = "60s", slew: Any = "30s",
+        refraction: bool = False, ambient: Any = "15deg_C", backend: str = "spectral",
         sky: Sequence[Any] = (), continuum: Continuum | None = None,
         drift: GainDrift | None = None, start_time: Time | str = "2026-01-01T00:00:00",
         integration: Any = None, seed: Any = 1, **parameters: Any,

@@ -32,15 +32,13 @@ _L_BAND_HZ = Fraction(14 * 10**8)
 
 
 def degrees(value: Any, name: str) -> float:
-    """An angle in degrees from text, a Quantity or degrees."""
+    """An angle in degrees from text or a Quantity; only 0 needs no unit."""
     try:
-        angle = Angle(value.strip() if isinstance(value, str) else value)
-    except (u.UnitsError, ValueError, TypeError):
-        try:
-            angle = Angle(value, "deg")
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"{name} = {value!r} is not an angle such as 83.633deg, 5h34m31.9s "
-                             "or +22d0m52s") from error
+        text = value.strip() if isinstance(value, str) else value
+        angle = Angle(0, "deg") if np.ndim(text) == 0 and text in (0, "0") else Angle(text)
+    except (u.UnitsError, ValueError, TypeError) as error:
+        raise UsageError(f"{name} = {value!r} is not an angle such as 83.633deg, 5h34m31.9s "
+                         "or +22d0m52s") from error
     if angle.size != 1 or not np.isfinite(angle.value):
         raise UsageError(f"{name} = {value!r} is not a single finite angle")
     return round(float(angle.deg), 12)  # 5h is 75, not a bit less

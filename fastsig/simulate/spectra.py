@@ -104,7 +104,7 @@ class FastSpectra:
         self, *, duration: Any, n_chan: Any = 4096, integration: Any = Fraction("0.000049152"),
         fstart: Any = Fraction(10**9), bandwidth: Any = MAX_BANDWIDTH, shift: Any = 0,
         start_time: Time | str = "2026-01-01T00:00:00", seed: int = 1, level: Any = 40,
-        tsys: Any = 20, noise: bool = True, bandpass: str = "fast",
+        tsys: Any = "20K", noise: bool = True, bandpass: str = "fast",
         dispersion_constant: Any = DISPERSION_CONSTANT, beam: Any = 1, name: str = "SIMULATED",
         diode: parts.Diode | None = None, source: parts.Source | None = None,
         line: parts.Line | None = None, pulsar: parts.Pulsar | None = None,

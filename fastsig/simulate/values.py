@@ -15,22 +15,29 @@ __all__ = ["from_text", "scalar", "settle", "value_field", "whole"]
 
 C = TypeVar("C")
 
+_BARE = ("", "pc / cm3")  # units of values that may be plain numbers
+
 
 def scalar(value: Any, unit: str, name: str) -> Fraction:
-    """Exact number in `unit` from text, a Quantity or a bare number.
+    """Exact number in `unit` from text or a Quantity; a `Fraction` is in that unit already.
+
+    Dispersion measures are the one physical value that needs no unit: all the world writes them
+    as numbers.
 
     Raises
     ------
     UsageError
-        Where it is not a finite value in that unit.
+        Where it is not a finite value in that unit, or has none; 0 needs none.
     """
-    if isinstance(value, (int, Fraction)) and not isinstance(value, bool):
-        return Fraction(value)
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError, ZeroDivisionError):
-            return Fraction(value.strip())
+    if isinstance(value, Fraction):
+        return value
+    if unit in _BARE and not isinstance(value, bool):
+        with contextlib.suppress(TypeError, ValueError, ArithmeticError):
+            return units.fraction(value.strip() if isinstance(value, str) else str(value))
     try:
         return units.exact(value, unit, name)
+    except UsageError:
+        raise
     except (ValueError, OverflowError) as error:
         raise UsageError(f"{name} = {value!r} is not a finite value"
                          f"{' in ' + unit if unit else ''}") from error
@@ -49,6 +56,8 @@ def value_field(
     *, positive: bool = False,
 ) -> Any:
     """Make a field that `settle` turns into a Fraction in `unit` and holds against its limits."""
+    if isinstance(default, int):
+        default = Fraction(default)
     limits = {"unit": unit, "low": low, "high": high, "positive": positive}
     return field(default=default, metadata=limits)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.interference import Interval
 from fastsig.axes.units import exact, whole
 from fastsig.calibration.diode.cycle import scheduled
-from fastsig.errors import PlanError, UsageError
+from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.stages.flag_statistics import Settings, judge
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream, Sums
 
@@ -105,6 +106,7 @@ class Flag(SpectraStage):
         self.bands = interference.bands(bands)
         self.protect = interference.intervals(protect, "protect")
         protected = self._channels(self.protect)
+        self._check_within()
         self.settings = Settings(
             _sigma("clip", clip), _sigma("sum_threshold", sum_threshold),
             _window(max_window), self._span("width", width, _CHANNELS),
@@ -159,6 +161,21 @@ class Flag(SpectraStage):
             first, stop = (low - edge) // axis.step_hz, -((edge - high) // axis.step_hz)
             found[max(0, int(first)) : max(0, int(stop))] = True
         return found
+
+    def _check_within(self) -> None:
+        """Refuse what protects no channel, by a slip; warn of bands that the user gave likewise."""
+        for low, high in self.protect:
+            if not self._channels(((low, high),)).any():
+                raise UsageError(self._outside("protect", low, high))
+        for low, high in self.bands:
+            if not interference.is_listed((low, high)) and not self._channels(((low, high),)).any():
+                warnings.warn(self._outside("bands", low, high), FastsigWarning, stacklevel=3)
+
+    def _outside(self, name: str, low: Fraction, high: Fraction) -> str:
+        edges = [f"{float(edge) / 1e6:g}"
+                 for edge in self.header.require_channels(self.path).edges_hz]
+        return (f"{self.path}: {name} = {float(low) / 1e6:g} to {float(high) / 1e6:g} MHz: no "
+                f"channel within; the band runs from {' to '.join(edges)} MHz")
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
         """The whole segments that rows are in.

@@ -10,7 +10,7 @@ import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.axes.units import quantity
+from fastsig.axes.units import number
 from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 from fastsig.telescopes.receiver import Receiver
@@ -58,7 +58,7 @@ class Flux(SpectraStage):
                             "calibrate first")
         if (receiver is None) == (gain is None):
             raise UsageError("give a receiver, or a gain")
-        self.given = None if gain is None else float(quantity(gain, "K / Jy", "gain").value)
+        self.given = None if gain is None else number(gain, "K / Jy", "gain")
         if self.given is not None and not self.given > 0:
             raise UsageError(f"gain = {gain}; allowed: above 0 K/Jy")
         if self.given is None:
@@ -66,8 +66,7 @@ class Flux(SpectraStage):
         axis = source.header.require_channels(source.path)
         super().__init__(source, header=source.header.replace(unit="Jy"))
         self.receiver, self.axis = receiver, axis
-        self.zenith = None if zenith_angle is None else float(
-            quantity(zenith_angle, "deg", "zenith_angle").value)
+        self.zenith = None if zenith_angle is None else number(zenith_angle, "deg", "zenith_angle")
         self.temperature = temperature
         self._sum = np.array([1 if len(name) == 2 else 2 for name in source.polarization.names],
                              np.float32)

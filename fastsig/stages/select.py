@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,46 +16,91 @@ from fastsig.stream import (
     Block,
     PassedSpectra,
     SameSamples,
+    SpectraStage,
     SpectrumStream,
     Stream,
     Sums,
     VoltageStage,
     VoltageStream,
 )
+from fastsig.stream.slices import channel_span, is_number, product_indices, row_span
 
-__all__ = ["Select", "SelectSpectra", "SelectVoltages"]
+__all__ = ["Select", "SelectProducts", "SelectSpectra", "SelectVoltages"]
 
 
 def Select(  # noqa: N802 - the verb of a stage, whichever kind of stream it is given
-    source: Stream, *, rows: tuple[int, int] | None = None,
-    channels: tuple[int, int] | None = None,
+    source: Stream, *, rows: Any = None, channels: Any = None, products: Any = None,
 ) -> Stream:
-    """Rows ``rows[0]`` to ``rows[1] - 1`` and channels likewise, of voltages or spectra.
+    """A span of rows, a range of channels and some of the products, of voltages or spectra.
+
+    A pair has its lower end first; of numbers, the upper one is the one behind the last, as of a
+    slice. Frequencies are of channel centres, both ends included.
+
+    Parameters
+    ----------
+    source : Stream
+        Voltages or spectra.
+    rows : pair or slice, optional
+        Numbers of rows, times from the start, or times of day.
+    channels : pair or slice, optional
+        Numbers of channels, or frequencies.
+    products : str or sequence of str, optional
+        Names of products of spectra.
 
     Raises
     ------
     UsageError
         Where a range is empty or not within the stream.
     PlanError
-        Where channels are asked of a stream that has none.
+        Where channels or products are asked of a stream that has none.
     """
-    first, stop = rows or (0, source.shape[0])
-    if not 0 <= first < stop <= source.shape[0]:
-        raise UsageError(f"rows {first} to {stop} are not within the {source.shape[0]} there are")
-    if channels is not None and len(source.shape) < 3:
-        raise PlanError(f"{source.path}: a band of voltages that are not channelised cannot be cut "
-                        "out exactly; channelise and detect first")
-    chan = channels or (0, source.shape[2] if len(source.shape) == 3 else 1)
-    if not 0 <= chan[0] < chan[1] <= (source.shape[2] if len(source.shape) == 3 else 1):
-        raise UsageError(
-            f"channels {chan[0]} to {chan[1]} are not within the {source.shape[2]} there are"
-        )
+    first, stop = (0, source.shape[0]) if rows is None else _rows(source, rows)
+    chan = (0, source.shape[2] if len(source.shape) == 3 else 1)
+    if channels is not None:
+        if len(source.shape) < 3:
+            raise PlanError(f"{source.path}: a band of voltages that are not channelised cannot be "
+                            "cut out exactly; channelise and detect first")
+        chan = _channels(source, channels)
     if isinstance(source, SpectrumStream):
-        return SelectSpectra(source, (first, stop), chan)
+        selected = SelectSpectra(source, (first, stop), chan)
+        return selected if products is None else SelectProducts(selected, products)
     if not isinstance(source, VoltageStream):
         raise PlanError(f"select takes voltages or spectra, not {source.kind}")
+    if products is not None:
+        raise PlanError(f"{source.path}: products can be selected from spectra only")
     whole = channels is None or chan == (0, source.shape[2])
     return SelectVoltages(source if whole else SelectChannels(source, chan), (first, stop))
+
+
+def _rows(source: Stream, rows: Any) -> tuple[int, int]:
+    span, plain = _span("rows", rows)
+    if plain and not 0 <= span.start < span.stop <= source.shape[0]:
+        raise UsageError(f"rows {span.start} to {span.stop} are not within the {source.shape[0]} "
+                         "there are")
+    return row_span(source, span)
+
+
+def _channels(source: Stream, channels: Any) -> tuple[int, int]:
+    span, plain = _span("channels", channels)
+    n_chan = source.shape[2]
+    if not plain:
+        return channel_span(source, span, source.path)
+    if not 0 <= span.start < span.stop <= n_chan:
+        raise UsageError(f"channels {span.start} to {span.stop} are not within the {n_chan} there "
+                         "are")
+    return int(span.start), int(span.stop)
+
+
+def _span(name: str, value: Any) -> tuple[slice, bool]:
+    """What selects rows or channels as a slice, and whether it is a pair of whole numbers."""
+    if isinstance(value, slice) and value.step is None:
+        return value, False
+    if not isinstance(value, (tuple, list)) and not (np.ndim(value) == 1 and len(value) == 2):
+        raise UsageError(f"{name} = {value!r}; allowed: a pair such as (0, 10), or a slice without "
+                         "a step")
+    if len(value) != 2:
+        raise UsageError(f"{name} = {value!r}; allowed: two ends, such as (0, 10)")
+    return slice(*value), all(map(is_number, value))
 
 
 class SelectChannels(VoltageStage):
@@ -267,3 +313,53 @@ class SelectSpectra(PassedSpectra):
         view = data.view()
         view.flags.writeable = False
         return Block(view, self._channels(block.valid), start, n)
+
+
+class SelectProducts(SpectraStage):
+    """Some of the products of spectra, in the order of their names."""
+
+    name = "select"
+    source: SpectrumStream
+
+    def __init__(self, source: SpectrumStream, products: Any) -> None:
+        names = (products,) if isinstance(products, str) else products
+        if not isinstance(names, (tuple, list)) or not names:
+            raise UsageError(f"products = {products!r}; allowed: names such as 'I' or ['AA', 'BB']")
+        there = source.polarization
+        self._places = product_indices(names, there.names, source.path)
+        self.products = tuple(names)
+        super().__init__(
+            source, header=source.header.replace(polarization=replace(there, names=self.products)),
+            shape=(source.shape[0], len(names), source.shape[2]), dtype=source.dtype)
+
+    def parameters(self) -> Mapping[str, Any]:
+        """The names of the products."""
+        return {"products": list(self.products)}
+
+    def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
+        """Some of the channels, where the source can make these alone."""
+        part = self.source.narrowed(first, stop)
+        return None if part is None else SelectProducts(part, self.products)
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread takes to make `n` spectra."""
+        return self.source.work_bytes(n) + n * self.row_bytes
+
+    def _weights(self, weight: NDArray[Any]) -> NDArray[Any]:
+        return weight if weight.shape[1] == 1 else weight[:, self._places]
+
+    def read_sums(self, start: int, n: int) -> Sums:
+        """Rows in their additive form."""
+        rows = self.source.read_sums(start, n)
+        return Sums(rows.total[:, self._places], self._weights(rows.weight))
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """The products alone, with their weights."""
+        self._check_range(start, n)
+        block = self.source.read_block(start, n)
+        data, weight = block.data[:, self._places], self._weights(block.valid)
+        if out is not None:
+            np.copyto(out[:n], data)
+            data = out[:n].view()
+        data.flags.writeable = False
+        return Block(data, weight, start, n)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes.polarization import PRODUCTS
-from fastsig.axes.units import quantity
+from fastsig.axes.units import number
 from fastsig.calibration.stokes import MuellerTable, apply_mueller, rotate, stokes
 from fastsig.errors import PlanError, UsageError
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
@@ -28,7 +28,7 @@ class Stokes(SpectraStage):
     Parameters
     ----------
     source : SpectrumStream
-        AA and BB of linear feeds; with CR and CI for all but I.
+        AA and BB, of linear feeds for all but I; with CR and CI for all but I.
     products : {"IQUV", "I", "V"}
         Which.
     sign_q, sign_v : {1, -1}
@@ -62,12 +62,11 @@ class Stokes(SpectraStage):
                              "I, V; 1, -1")
         self._needed = PRODUCTS["AABB" if products == "I" else "AABBCRCI"]
         names, kind = source.polarization.names, source.polarization.kind
-        if names[: len(self._needed)] != self._needed or kind != "linear":
+        if names[: len(self._needed)] != self._needed or (kind != "linear" and products != "I"):
             raise PlanError(f"{source.path}: Stokes {products} is made of "
                             f"{', '.join(self._needed)} of linear feeds; here are "
                             f"{', '.join(names)} of {kind} ones")
-        self.feed_deg = None if feed_angle is None else float(
-            quantity(feed_angle, "deg", "feed_angle").value)
+        self.feed_deg = None if feed_angle is None else number(feed_angle, "deg", "feed_angle")
         if self.feed_deg is not None and (products != "IQUV"
                                           or "receiver_deg" not in source.columns):
             raise PlanError(f"{source.path}: Q and U are turned to the sky of products IQUV whose "

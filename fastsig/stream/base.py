@@ -14,9 +14,10 @@ from astropy.time import Time
 from numpy.typing import DTypeLike, NDArray
 
 from fastsig.axes.polarization import PolBasis
-from fastsig.axes.time import sample_time
+from fastsig.axes.time import iso, sample_time
 from fastsig.errors import UsageError
 from fastsig.stream.header import Header
+from fastsig.work.shown import table
 
 __all__ = ["ENDLESS", "Block", "Stream", "stream_of"]
 
@@ -77,6 +78,34 @@ class Stream(ABC):
         self.path = path
         self.overrides: Mapping[str, str] = {}
         self._position = 0
+
+    def facts(self) -> dict[str, Any]:
+        """What there is to know at a glance, by name, for a repr; what is not known is left out."""
+        header, axis = self.header, self.header.channels
+        edges = None if axis is None else " to ".join(
+            f"{float(edge) / 1e6:.6g}" for edge in axis.edges_hz) + " MHz"
+        given = {
+            "path": self.path, "start": iso(header.start_time),
+            "duration": "not known" if self.endless else f"{self.duration.value:.6g} s",
+            "rows a second": f"{float(header.sample_rate):.9g}", "band": edges,
+            "channels": None if len(self.shape) < 3 else self.shape[2],
+            "products": ", ".join(header.polarization.names), "unit": header.unit,
+            "telescope": header.telescope, "source": header.source, "beam": header.beam}
+        return {key: value for key, value in given.items() if value is not None}
+
+    def __repr__(self) -> str:
+        return self.line(getattr(self, "name", "") or type(self).__name__)
+
+    def line(self, name: str) -> str:
+        """A line that names the stream so."""
+        facts = self.facts()
+        rest = ", ".join(facts[key] for key in ("duration", "band") if key in facts)
+        rows = "..." if self.endless else self.shape[0]
+        shape = f"({', '.join(map(str, (rows, *self.shape[1:])))})"
+        return f"<{name} of {self.kind} {shape} from {facts['start']}, {rest}>"
+
+    def _repr_html_(self) -> str:
+        return table(f"{self.kind} {self.shape}", self.facts())
 
     @property
     def sample_rate(self) -> u.Quantity:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -11,22 +12,30 @@ import numpy as np
 from astropy.time import Time
 from numpy.typing import NDArray
 
-from fastsig.axes.time import iso, sample_times
+from fastsig import registry
+from fastsig.axes import validity
+from fastsig.axes.time import iso, sample_time, sample_times
 from fastsig.axes.velocity import convention_of, line, velocity
-from fastsig.errors import UsageError
+from fastsig.errors import PlanError, UsageError
 from fastsig.stream import Block, SpectrumStream, Stream
 from fastsig.stream.header import Header
+from fastsig.stream.held import HeldSpectra, HeldVoltages
+from fastsig.stream.slices import channel_span, key_parts, product_indices, row_span
+from fastsig.work.arguments import checked
+from fastsig.work.shown import table
 
 if TYPE_CHECKING:
     import specutils
     import xarray
+    from astropy.table import QTable
+    from matplotlib.figure import Figure
 
 __all__ = ["Data"]
 
 _LEAST = 8  # differences that a scatter is taken from
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Data:
     """A piece of a stream in memory.
 
@@ -35,7 +44,8 @@ class Data:
     values : ndarray, shape (time, pol[, chan])
         Voltages, frames or mean spectra (NaN where the weight is 0).
     valid : tuple of Spans or ndarray
-        Valid sample spans of voltages, energies of frames, weights of spectra.
+        Valid spans of voltages, counted from the first row here; energies of frames; weights of
+        spectra.
     header : Header
         Its `start_time` is that of the first row here.
     kind : {"voltage", "frames", "spectra"}
@@ -52,11 +62,131 @@ class Data:
 
     @classmethod
     def of(cls, stream: Stream, block: Block) -> Data:
-        """The data of a block of a stream."""
-        header = stream.header.replace(start_time=stream.time_of(block.start))
+        """The data of a block of a stream; rows are counted from its first."""
+        rows = Fraction(block.start)
+        header = stream.header.later(stream.time_of(block.start), rows / stream.header.sample_rate)
         columns = stream.read_columns(block.start, block.n) if isinstance(
             stream, SpectrumStream) else {}
-        return cls(block.data, block.valid, header, stream.kind, columns)
+        valid = block.valid if stream.kind != "voltage" else tuple(
+            validity.shift(spans, -block.start) for spans in block.valid)
+        return cls(block.data, valid, header, stream.kind, columns)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(time, pol or product[, chan])."""
+        return self.values.shape
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def unit(self) -> u.UnitBase:
+        """Of the values; dimensionless where they are the recorder's."""
+        return u.Unit(self.header.unit or "", parse_strict="silent")
+
+    @property
+    def quantity(self) -> u.Quantity:
+        """The values with their unit."""
+        return self.values << self.unit
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """The values."""
+        return np.array(self.values, dtype=dtype, copy=copy)
+
+    def copy(self) -> Data:
+        """The same with arrays of its own, which may be written to."""
+        valid = tuple(map(np.array, self.valid)) if isinstance(self.valid, tuple) else (
+            np.array(self.valid))
+        return replace(self, values=np.array(self.values), valid=valid,
+                       columns={key: np.array(each) for key, each in self.columns.items()})
+
+    def __getitem__(self, key: Any) -> Data:
+        """Slices as of `Chain`: ``data[t0:t1, f0:f1, "I"]``; times count from the first row here.
+
+        Arrays are views of those of the whole.
+        """
+        rows, channels, names = key_parts(key)
+        first, stop = row_span(self, rows)
+        rate = self.header.sample_rate
+        header = self.header.later(sample_time(self.header.start_time, first, rate),
+                                   Fraction(first) / rate)
+        some = slice(None)
+        if channels != slice(None):
+            some = slice(*channel_span(self, channels, self.kind))
+            header = header.replace(
+                channels=None if header.channels is None else header.channels.sliced(
+                    some.start, some.stop))
+        products: Any = slice(None)
+        if names is not None:
+            if self.kind != "spectra":
+                raise PlanError(f"{self.kind} have no products; allowed: slices of spectra")
+            products = product_indices(names, header.polarization.names, self.kind)
+            header = header.replace(polarization=replace(header.polarization, names=names))
+        return replace(
+            self, values=_cut(self.values, slice(first, stop), products, some), header=header,
+            valid=self._valid(slice(first, stop), products, some),
+            columns={key: each[first:stop] for key, each in self.columns.items()})
+
+    def _valid(self, rows: slice, products: Any, channels: slice) -> Any:
+        if isinstance(self.valid, tuple):
+            return tuple(validity.shift(validity.clip(each, rows.start, rows.stop), -rows.start)
+                         for each in self.valid)
+        return _cut(self.valid, rows, products, channels)
+
+    def plot(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Figure:
+        """Draw the data; save where `path` is given; options as of `fastsig.view.draw`."""
+        figure: Figure = registry.drawing()(self.stream(), path, **options)
+        return figure
+
+    def stream(self) -> Stream:
+        """The data as a stream that lies in memory, to start a `Chain` from.
+
+        Raises
+        ------
+        PlanError
+            Where these are frames.
+        """
+        if self.kind == "spectra":
+            return HeldSpectra(self.header, self.values, self.valid, self.columns)
+        if self.kind == "voltage":
+            return HeldVoltages(self.header, self.values, self.valid)
+        raise PlanError(f"there is no picture of {self.kind}: detect first")
+
+    def to_table(self) -> QTable:
+        """An astropy table: a row a spectrum or sample; products are columns, with their weights.
+
+        Spectra have arrays of channels in their columns; ``meta["frequency"]`` is their axis.
+        """
+        from astropy.table import QTable
+
+        table = QTable({"time": self.time}, meta={"header": self.header})
+        for k, name in enumerate(self.header.polarization.names):
+            table[name] = self.quantity[:, k]
+            if self.kind == "spectra":
+                weight = np.broadcast_to(self.valid, self.values.shape)[:, k]
+                table[f"weight_{name}"] = np.array(weight)
+        for key, each in self.columns.items():
+            table[key] = each
+        if self.frequency is not None:
+            table.meta["frequency"] = self.frequency
+        return table
+
+    def __repr__(self) -> str:
+        line = self._facts()
+        return (f"<Data of {self.kind} {self.shape}, {self.values.dtype}"
+                + "".join(f", {value}" for value in line.values()) + ">")
+
+    def _facts(self) -> dict[str, str]:
+        header = self.header
+        edges = None if header.channels is None else " to ".join(
+            f"{float(edge) / 1e6:.6g}" for edge in header.channels.edges_hz) + " MHz"
+        seconds = f"{float(Fraction(len(self.values)) / header.sample_rate):.6g} s"
+        given = {"start": f"from {iso(header.start_time)}", "duration": seconds, "band": edges,
+                 "products": "/".join(header.polarization.names), "unit": header.unit}
+        return {key: value for key, value in given.items() if value}
+
+    def _repr_html_(self) -> str:
+        return table(f"{self.kind} {self.shape}", {**self._facts(), "type": self.values.dtype})
 
     @property
     def weight(self) -> NDArray[np.float32]:
@@ -90,6 +220,7 @@ class Data:
         times: NDArray[np.datetime64] = minute + elapsed
         return times
 
+    @checked
     def velocity(self, rest: Any = None, convention: str = "radio") -> u.Quantity:
         """Velocities of the channels, km/s, shape (chan,), in the frame of the frequencies.
 
@@ -115,6 +246,7 @@ class Data:
             raise UsageError("the header tells no rest frequency; give rest = 'HI', or a frequency")
         return line(rest).rest
 
+    @checked
     def to_specutils(self, rest: Any = None, convention: str = "radio", *, sigma: Any = None
                      ) -> specutils.Spectrum:
         """A specutils Spectrum of all rows and products (needs specutils).
@@ -154,6 +286,7 @@ class Data:
                         uncertainty=InverseVariance(inverse, unit=unit**-2), mask=weight == 0,
                         meta={"header": self.header, "frame": self.header.specsys}, **told)
 
+    @checked
     def to_xarray(self, rest: Any = None, convention: str = "radio") -> xarray.Dataset:
         """An xarray Dataset with the names of the file's own axes (needs xarray).
 
@@ -183,6 +316,14 @@ class Data:
                 **{name: ("time", values) for name, values in self.columns.items()},
             },
         )
+
+
+def _cut(array: NDArray[Any], rows: slice, products: Any, channels: slice) -> NDArray[Any]:
+    """Part of an array of rows, whose axes of products and channels may have the length 1."""
+    part = array[rows]
+    if array.shape[1] > 1:
+        part = part[:, products]
+    return part[:, :, channels] if part.ndim > 2 and part.shape[2] > 1 else part
 
 
 def scatter(values: NDArray[Any], weight: NDArray[Any]) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import parse_rate, parse_time
 from fastsig.axes.units import exact
 from fastsig.errors import FormatError, UsageError
+from fastsig.work.shown import Shown
 
 __all__ = ["OVERRIDES", "FilterBank", "Header", "split_overrides"]
 
@@ -36,8 +37,8 @@ class FilterBank(NamedTuple):
     oversample: Fraction
 
 
-@dataclass(frozen=True)
-class Header:
+@dataclass(frozen=True, repr=False)
+class Header(Shown):
     """Fields common to all streams; `None` where a file does not tell.
 
     Parameters

@@ -18,6 +18,7 @@ import astropy.units as u
 from fastsig.errors import FastsigWarning, UsageError
 from fastsig.plugins import plugins
 from fastsig.telescopes.receiver import DiodeMode, Receiver, read_table
+from fastsig.work.shown import Shown
 
 if TYPE_CHECKING:
     from astropy.coordinates import EarthLocation
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["DiodeMode", "Receiver", "Telescope", "get", "names"]
 
 
-@dataclass(frozen=True)
-class Telescope:
+@dataclass(frozen=True, repr=False)
+class Telescope(Shown):
     """A telescope at one of its published positions.
 
     Parameters

@@ -24,6 +24,7 @@ from fastsig.axes.time import iso, later
 from fastsig.errors import FormatError, UsageError
 from fastsig.telescopes.fast_l19 import FastL19
 from fastsig.telescopes.observed import Refraction, observed_to_icrs, parallactic_angle
+from fastsig.work.shown import Shown
 
 if TYPE_CHECKING:
     from astropy.coordinates import EarthLocation
@@ -50,8 +51,8 @@ def mid_times(start: Time, rate: Fraction, n: int, first: int = 0) -> Time:
     return later(start, TimeDelta(seconds, format="sec", scale="tai"))
 
 
-@dataclass(frozen=True)
-class BeamPositions:
+@dataclass(frozen=True, repr=False)
+class BeamPositions(Shown):
     """Where beams point at some times.
 
     Attributes
@@ -83,8 +84,8 @@ class BeamPositions:
         return parallactic_angle(self.azimuth, self.zenith_distance, self.location.lat)
 
 
-@dataclass(frozen=True)
-class CabinTrack:
+@dataclass(frozen=True, repr=False)
+class CabinTrack(Shown):
     """The feed cabin's recorded way.
 
     Parameters

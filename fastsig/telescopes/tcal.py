@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.errors import FormatError, UsageError
+from fastsig.work.shown import Shown
 
 __all__ = ["TcalSet", "TcalTable", "masked", "read"]
 
@@ -39,8 +40,8 @@ _TO_SIGMA = 1.4826  # of a median deviation
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class TcalTable:
+@dataclass(frozen=True, repr=False)
+class TcalTable(Shown):
     """Temperatures of a noise diode on a date.
 
     Parameters
@@ -109,8 +110,8 @@ class TcalTable:
         return found
 
 
-@dataclass(frozen=True)
-class TcalSet:
+@dataclass(frozen=True, repr=False)
+class TcalSet(Shown):
     """Tables of several dates."""
 
     tables: tuple[TcalTable, ...]

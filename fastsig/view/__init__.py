@@ -17,6 +17,7 @@ from fastsig.stream import Block, Sink, SpectrumStream, Stream, VoltageStream, s
 from fastsig.view.spectra import draw_spectra, pixels
 from fastsig.view.voltages import draw_voltages
 from fastsig.view.waterfalls import Cells
+from fastsig.work.arguments import checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,6 +40,7 @@ def check_picture(path: str) -> None:
         raise UsageError(f"{path}: a picture ends in {', '.join(_SUFFIXES)}")
 
 
+@checked
 def draw(
     stream: Stream, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
     product: str | None = None,
@@ -82,6 +84,7 @@ def _is_page(path: str | os.PathLike[str]) -> bool:
     return os.fspath(path).lower().endswith(".html")
 
 
+@checked
 def write_page(
     what: SpectrumStream | Cube, path: str | os.PathLike[str], *, overwrite: bool = True,
     product: str | None = None, page_size: int | None = None,
@@ -115,6 +118,8 @@ def write_page(
     what = getattr(what, "stream", what)  # of a chain; a cube has none
     if isinstance(what, Stream) and not isinstance(what, SpectrumStream):
         raise PlanError(f"there is no page of {what.kind}: detect first")
+    if not isinstance(what, Stream) and not hasattr(what, "file"):
+        raise UsageError(f"a {type(what).__name__} has no page; allowed: spectra or a cube")
     sources = input_files(what) if isinstance(what, SpectrumStream) else what.file.files
     check_output(target, overwrite=overwrite, inputs=sources)
     if isinstance(what, SpectrumStream):
@@ -124,9 +129,10 @@ def write_page(
     _write(content, target, overwrite)
 
 
+@checked
 def draw_baseline(
     stage: Baseline, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
-    product: str | None = None, tsys: float | None = None, rows: Block | None = None,
+    product: str | None = None, tsys: Any = None, rows: Block | None = None,
 ) -> Figure:
     """Draw what a `Baseline` does, by up to 256 spectra from the middle of its stream.
 
@@ -139,18 +145,22 @@ def draw_baseline(
         The stage.
     path, overwrite, product
         As of `draw`.
-    tsys : float, optional
-        System temperature in the unit of the spectra; the mean spectrum itself by default, which
-        is right where spectra are the total power.
+    tsys : Quantity, str or float, optional
+        System temperature in the unit of the spectra, a plain number where these have none; the
+        mean spectrum itself by default, which is right where spectra are the total power.
 
     Raises
     ------
     UsageError
         Where the product or the path's ending is unknown, or nothing is valid.
     """
+    from fastsig.stages.baseline import Baseline
     from fastsig.view.baseline import draw_removal
 
     stage = getattr(stage, "stream", stage)
+    if not isinstance(stage, Baseline):
+        raise UsageError(f"a {type(stage).__name__} is no baseline; allowed: a chain that ends "
+                         "with baseline(...)")
     return _drawn(lambda: draw_removal(stage, product, tsys, rows), stage, path, overwrite,
                   input_files(stage))
 
@@ -168,6 +178,7 @@ def baseline_rows(fits: Fits) -> Sink:
     return MiddleRows(fits)
 
 
+@checked
 def draw_calibration(
     found: DiodeMeasurement, stream: Stream, path: str | os.PathLike[str] | None = None, *,
     overwrite: bool = True,
@@ -191,6 +202,7 @@ def draw_calibration(
                   input_files(stream))
 
 
+@checked
 def draw_flags(
     before: SpectrumStream, after: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
     overwrite: bool = True, product: str | None = None, seen: Sequence[Cells] | None = None,
@@ -230,6 +242,7 @@ def flag_pixels(before: SpectrumStream, after: SpectrumStream, product: str | No
     return [pixels(before, product), pixels(after, product)]
 
 
+@checked
 def draw_switched(
     mean: SpectrumStream, rows: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
     overwrite: bool = True, notes: Sequence[str] = (),
@@ -254,6 +267,7 @@ def draw_switched(
                   input_files(mean))
 
 
+@checked
 def draw_cube(
     cube: Cube, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
     what: str = "sheet", at: Any = None, frange: Any = None, rest: Any = None,
@@ -290,6 +304,7 @@ def draw_cube(
                   lambda: info(cube.path), path, overwrite, cube.file.files)
 
 
+@checked
 def draw_position(
     spectrum: PositionSpectrum, path: str | os.PathLike[str] | None = None, *,
     fit: Mapping[str, Any] | None = None, overwrite: bool = True,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.units import number
 from fastsig.calibration.baseline import polynomial
 from fastsig.calibration.lines import inside
 from fastsig.calibration.radiometer import radiometer
@@ -71,7 +72,7 @@ class MiddleRows(Sink):
         return self._rows
 
 
-def draw_removal(stage: Baseline, product: str | None, tsys: float | None,
+def draw_removal(stage: Baseline, product: str | None, tsys: Any,
                  rows: Block | None = None) -> Figure:
     """Mean spectrum with the model, what is left, delays, and the noise by time averaged.
 
@@ -121,7 +122,7 @@ def _told(stage: Baseline) -> str:
     return f"{stage.method.NAME}, {', '.join(texts)}"
 
 
-def _radiometer(stage: Baseline, seen: _Seen, name: str, tsys: float | None) -> F8 | None:
+def _radiometer(stage: Baseline, seen: _Seen, name: str, tsys: Any) -> F8 | None:
     """Scatter of a channel of one spectrum by the radiometer equation, (chan,).
 
     ``T / sqrt(bandwidth x time)``; of I, the sum of two, ``T_I / sqrt(2 bandwidth x time)``. None
@@ -130,7 +131,8 @@ def _radiometer(stage: Baseline, seen: _Seen, name: str, tsys: float | None) -> 
     powers = ("I", "AA", "BB", "XX", "YY", "RR", "LL")
     if tsys is None and name not in powers:
         return None
-    level: F8 = _mean(seen.before) if tsys is None else np.full(seen.before.shape[1], tsys)
+    level: F8 = _mean(seen.before) if tsys is None else np.full(
+        seen.before.shape[1], number(tsys, stage.header.unit or "", "tsys"))
     return radiometer(np.abs(level), float(stage.axis.step_hz), 1 / float(stage.header.sample_rate),
                       n_pol=2 if name == "I" else 1)
 

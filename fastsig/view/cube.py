@@ -11,7 +11,7 @@ import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.axes.units import quantity
+from fastsig.axes.units import number
 from fastsig.axes.velocity import velocity
 from fastsig.errors import FormatError, UsageError
 from fastsig.io.fits.cube import mad
@@ -74,7 +74,7 @@ class _View:
     def _within(self, frange: Any) -> slice:
         if self.frequency is None:
             self.frequency = self.cube.frequency.value  # raises, and names what is lacking
-        low, high = (None if each is None else float(quantity(each, "Hz", "frequency").value)
+        low, high = (None if each is None else number(each, "Hz", "frequency")
                      for each in frange)
         inside = np.flatnonzero((self.frequency >= (-math.inf if low is None else low))
                                 & (self.frequency <= (math.inf if high is None else high)))
@@ -102,6 +102,11 @@ class _View:
         part = self.velocity[self.chosen]
         room = 1e-6 * (abs(part).max() + 1)
         return float(part.min() - room), float(part.max() + room)
+
+    @property
+    def velocities(self) -> u.Quantity | None:
+        """The same as `Cube` takes it."""
+        return None if self.vrange is None else self.vrange << (u.km / u.s)
 
     def title(self) -> str:
         """File, telescope, source, beam and frame."""
@@ -216,7 +221,7 @@ def _integral(view: _View) -> tuple[F8, str, str]:
     if view.velocity is None or view.n < 2:
         told = "mean of the channels" if view.cube.shape[0] > 1 else "map"
         return view.mean(view.chosen), view.unit, told
-    found = view.cube.moment(0, vrange=view.vrange, rest=view.rest)
+    found = view.cube.moment(0, vrange=view.velocities, rest=view.rest)
     low, high = view.vrange or (0.0, 0.0)
     return (found.values.astype(float), f"{view.unit} km/s",
             f"integral, {low:.0f} to {high:.0f} km/s")
@@ -291,10 +296,10 @@ def _channels(view: _View) -> Figure:
         drawn = _map(axes, image, view, "", limits=limits, bar=False)
         axes.text(0.03, 0.96, _told(view, part), transform=axes.transAxes, va="top", fontsize=8,
                   bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5})
-        for number, hidden in ((0, k + columns < len(parts)), (1, k % columns > 0)):
+        for axis, hidden in ((0, k + columns < len(parts)), (1, k % columns > 0)):
             if hidden:
-                axes.coords[number].set_ticklabel_visible(False)
-                axes.coords[number].set_axislabel("")
+                axes.coords[axis].set_ticklabel_visible(False)
+                axes.coords[axis].set_axislabel("")
         panels.append(axes)
     figure.colorbar(drawn, ax=panels, label=view.unit, pad=0.01, aspect=40)
     figure.suptitle(f"{view.title()} · means of {len(parts[0])} channels"
@@ -330,7 +335,7 @@ def _moments(view: _View) -> Figure:
     axes.set_title(told, fontsize=10)
     for order, name, colors in ((1, "mean velocity", "plasma"), (2, "dispersion", "viridis")):
         axes = _axes(figure, grid[order // columns, order % columns], view)
-        found = view.cube.moment(order, vrange=view.vrange, sigma=_CUT, rest=view.rest)
+        found = view.cube.moment(order, vrange=view.velocities, sigma=_CUT, rest=view.rest)
         shown = np.where(found.count >= _LEAST, found.values, np.nan)
         finite = shown[np.isfinite(shown)]
         limits = (tuple(float(each) for each in np.percentile(finite, (2, 98)))

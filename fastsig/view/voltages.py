@@ -152,7 +152,9 @@ def _without_frequency(stream: VoltageStream) -> VoltageStream:
     """The same stream with its band put at 0 Hz, for files that do not tell their frequency."""
     rate = stream.header.sample_rate
     width = rate if stream.header.is_complex else rate / 2
-    center = Fraction(0) if stream.header.is_complex else width / 2
+    n_chan = stream.shape[2] if len(stream.shape) == 3 else 1
+    center = Fraction(0) if stream.header.is_complex else n_chan * width / 2
+    axis = ChannelAxis(center - (n_chan - 1) * width / 2, width, n_chan)
     placed = SelectVoltages(stream, (0, stream.shape[0]))
-    placed.header = stream.header.replace(channels=ChannelAxis.band(center, width))
+    placed.header = stream.header.replace(channels=axis)
     return placed

@@ -7,7 +7,7 @@ import re
 
 from fastsig.errors import UsageError
 
-__all__ = ["parse_bytes", "peak_bytes", "resident_bytes"]
+__all__ = ["available_bytes", "parse_bytes", "peak_bytes", "resident_bytes"]
 
 _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
           "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
@@ -27,6 +27,13 @@ def peak_bytes() -> int:
     with open("/proc/self/status") as file:
         fields = dict(line.split(":", 1) for line in file)
     return int(fields["VmHWM"].split()[0]) * 1024
+
+
+def available_bytes() -> int:
+    """Memory that processes may still take (Linux)."""
+    with open("/proc/meminfo") as file:
+        fields = dict(line.split(":", 1) for line in file)
+    return int(fields["MemAvailable"].split()[0]) * 1024
 
 
 def parse_bytes(text: str) -> int:

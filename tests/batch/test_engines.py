@@ -171,7 +171,7 @@ def test_shards_of_a_slurm_array() -> None:
     assert from_environment(array(5, 5, 5, 1)) == (1, 1)
     for wrong in (array(3, 1, 7, 3), {**array(1, 1, 2, 2), "SLURM_ARRAY_TASK_COUNT": "x"},
                   {"SLURM_ARRAY_TASK_ID": "1"}):
-        with pytest.raises(UsageError, match="--shard K/N"):
+        with pytest.raises(UsageError, match="shard= K/N"):
             from_environment(wrong)
     for text in ("0/3", "4/3", "1", "a/b", "1/0", "-1/2"):
         with pytest.raises(UsageError, match="allowed: K/N"):

@@ -219,7 +219,7 @@ def test_moments_are_those_of_numpy(tmp_path: Path) -> None:
         first = np.nansum(cut * speed[inside, np.newaxis, np.newaxis], axis=0) / total
         away = speed[inside, np.newaxis, np.newaxis] - first
         second = np.sqrt(np.nansum(cut * away**2, axis=0) / total)
-    zero = cube.moment(0, vrange=(50, 250))
+    zero = cube.moment(0, vrange=("50km/s", "250km/s"))
     seen = weight > 0
     np.testing.assert_allclose(zero.values[seen], data[inside].sum(axis=0)[seen] * step, rtol=1e-4,
                                atol=1e-4)
@@ -228,7 +228,7 @@ def test_moments_are_those_of_numpy(tmp_path: Path) -> None:
     np.testing.assert_allclose(zero.error[seen], error, rtol=0.04)  # the noise is measured
     where = np.unravel_index(np.nanargmax(zero.values), zero.values.shape)
     for order, truth in ((1, first), (2, second)):
-        found = cube.moment(order, vrange=(50, 250), sigma=4)
+        found = cube.moment(order, vrange=("50km/s", "250km/s"), sigma=4)
         # The cut's noise is measured: of pixels near it another channel may count.
         assert found.values[where] == pytest.approx(truth[where], rel=3e-3)
         agree = np.isfinite(found.values) & np.isfinite(truth)
@@ -271,7 +271,7 @@ def test_moments_as_files(tmp_path: Path) -> None:
     with pytest.raises(fs.UsageError, match="allowed: 0, 1, 2"):
         opened(path).moment(3)
     with pytest.raises(fs.UsageError, match="no channel lies between"):
-        opened(path).moment(0, vrange=(5000, 6000))
+        opened(path).moment(0, vrange=("5000km/s", "6000km/s"))
 
 
 def test_cubes_of_spectral_cube(tmp_path: Path) -> None:

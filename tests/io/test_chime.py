@@ -325,7 +325,7 @@ def test_rate(one: Path) -> None:
         _set(one, delta_time=interval)
         assert opened(one).header.sample_rate == RATE
     _set(one, delta_time=2.6e-6)
-    with pytest.raises(FormatError, match=r"delta_time is 2\.6e-06; allowed: 2\.56e-06.*--set"):
+    with pytest.raises(FormatError, match=r"delta_time is 2\.6e-06; allowed: 2\.56e-06.*give s"):
         opened(one)
     _set(one, delta_time=None)
     with pytest.raises(FormatError, match="delta_time is missing"):

@@ -366,7 +366,7 @@ def test_rate_of_old_files(tmp_path: Path) -> None:
     files = write_digital_rf(tmp_path, _ramp(10), 1000, START)
     for path in (*files, tmp_path / "drf_properties.h5"):
         _attributes(path, sample_rate_numerator=None, sample_rate_denominator=None)
-    with pytest.raises(FormatError, match=r"drf_properties.h5: no sample_rate.*--set sample_rate"):
+    with pytest.raises(FormatError, match=r"drf_properties.h5: no sample_rate.*give sample_rate="):
         digital_rf.open(tmp_path)
     assert digital_rf.open(tmp_path, sample_rate="1kHz").header.sample_rate == 1000
     for path in (*files, tmp_path / "drf_properties.h5"):

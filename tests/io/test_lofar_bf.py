@@ -50,7 +50,7 @@ def test_recorded() -> None:
 
 @pytest.mark.recorded
 def test_recorded_header() -> None:
-    with pytest.warns(FastsigWarning, match="give --set frequency=150MHz"):
+    with pytest.warns(FastsigWarning, match="give frequency='150MHz'"):
         header = beam_formed.open(recorded(_L30042)).header
     # 200 MHz / 1024 / 16 / 16: sub-bands of 16 channels, 16 spectra in one
     assert header.sample_rate == Fraction(200_000_000, 1024 * 16 * 16)
@@ -274,10 +274,10 @@ def test_choice_of_beams(tmp_path: Path) -> None:
     path = write_lofar_bf(tmp_path / "x.h5", {"I": values()})
     with h5py.File(path, "a") as file:
         file.copy("SUB_ARRAY_POINTING_000/BEAM_000", "SUB_ARRAY_POINTING_000/BEAM_017")
-    with pytest.raises(FormatError, match=r"BEAM_000, BEAM_017\); give --set beam=NUMBER"):
+    with pytest.raises(FormatError, match=r"BEAM_000, BEAM_017\); give beam=NUMBER"):
         beam_formed.open(path)
     assert beam_formed.open(path, beam="17").header.beam == 17
-    with pytest.raises(FormatError, match="give --set beam"):
+    with pytest.raises(FormatError, match="give beam="):
         beam_formed.open(path, beam=2)
     with pytest.raises(UsageError, match="beam = 'x'"):
         beam_formed.open(path, beam="x")
@@ -383,9 +383,9 @@ def test_overrides(tmp_path: Path) -> None:
     path = write_lofar_bf(tmp_path / "x.h5", {"I": values()}, changes={
         "beam/SAMPLING_RATE": -1, "beam/SAMPLING_TIME": None, "time/INCREMENT": None,
         "sap/EXPTIME_START_UTC": None, "root/OBSERVATION_START_UTC": None})
-    with pytest.raises(FormatError, match="give --set sample_rate=RATE"):
+    with pytest.raises(FormatError, match="give sample_rate=RATE"):
         beam_formed.open(path)
-    with pytest.raises(FormatError, match="give --set start_time="):
+    with pytest.raises(FormatError, match="give start_time="):
         beam_formed.open(path, sample_rate="6kHz")
     header = beam_formed.open(path, sample_rate="6kHz", start_time="2020-01-01T00:00:00",
                            source="Sun").header

@@ -295,7 +295,7 @@ def test_overrides(tbb: Path) -> None:
 def test_rate_by_override(tbb: Path) -> None:
     for dipole in (0, 1):
         _change(tbb, dipole, SAMPLE_FREQUENCY=None, SAMPLE_NUMBER=np.uint32(50))
-    with pytest.raises(FormatError, match="no SAMPLE_FREQUENCY; give --set sample_rate"):
+    with pytest.raises(FormatError, match="no SAMPLE_FREQUENCY; give sample_rate="):
         lofar_tbb.open(tbb)
     stream = lofar_tbb.open(tbb, sample_rate="100MHz")
     assert stream.header.sample_rate == 100_000_000

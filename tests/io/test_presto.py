@@ -273,15 +273,15 @@ def test_files_that_stand_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("changes", "match"), [
-    *(({"Epoch": x}, "epoch = .*--set start_time") for x in (
+    *(({"Epoch": x}, "epoch = .*start_time=") for x in (
         "x", "nan", "0", "-5.0", "1e300", "inf", "", None)),
-    *(({"Width": x}, "width_s = .*--set sample_rate") for x in ("0", "-1", "nan", "1e9", "", None)),
+    *(({"Width": x}, "width_s = .*sample_rate=") for x in ("0", "-1", "nan", "1e9", "", None)),
     ({"Number_of_channels": "0"}, "channels = '0'"), ({"Number_of_channels": "9e99"}, "channels"),
     ({"Number_of_channels": "3.5"}, "channels"), ({"Channel_band": "-1"}, "channel_mhz = '-1'"),
     ({"Channel_band": "nan"}, "channel_mhz"), ({"Central": "x"}, "low_mhz = 'x'"),
     ({"Central": "-9"}, "low_mhz"), ({"Total": "300"}, "bandwidth_mhz = '300'"),
     ({"Barycentered": "maybe"}, "barycentered"), ({"Any_breaks": "2"}, "breaks = '2'"),
-    ({"Any_breaks": "1"}, "breaks = '1'.*--set breaks=no"),
+    ({"Any_breaks": "1"}, "breaks = '1'.*breaks='no'"),
     ({"Any_breaks": "1", "pairs": [(5, 3)]}, "ascend, not 5, 3"),
     ({"Any_breaks": "1", "pairs": [(0, 9), (9, 12)]}, "ascend, not 9, 12"),
     ({"Any_breaks": "1", "pairs": [(-1, 9)]}, "ascend, not -1, 9"),
@@ -443,7 +443,7 @@ def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for shape, match in (((10, 2, 1), "one product and one channel"), ((10, 1, 4), "average")):
         with pytest.raises(PlanError, match=match):
             PrestoWriter(path, head_of(), shape)
-    with pytest.raises(PlanError, match="--set frequency"):
+    with pytest.raises(PlanError, match="give frequency="):
         PrestoWriter(path, head_of(channels=None), one)
     with pytest.raises(PlanError, match="leap second"):
         PrestoWriter(path, head_of(start_time=parse_time("2016-12-31T23:59:60.5")), one)

@@ -586,7 +586,7 @@ def test_no_labels(tmp_path: Path) -> None:
     assert stream.header.channels.first_hz == 1446_250_000
     np.testing.assert_array_equal(read(stream).data, codes[:, :, ::-1])
     path = made(tmp_path / "b.fits", codes, without=("DAT_FREQ",), primary={"OBSFREQ": None})
-    with pytest.raises(FormatError, match="give --set frequency=1250MHz"):
+    with pytest.raises(FormatError, match="give frequency='1250MHz'"):
         opened(path)
     with told("taken from OBSFREQ and CHAN_BW"):
         stream = opened(path, frequency="1GHz")

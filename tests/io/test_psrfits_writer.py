@@ -245,7 +245,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="more rows than the 100"), PsrfitsWriter(
             tmp_path / "c.fits", header(), shape) as writer:
         writer.append(spectra(101), ONE)
-    with pytest.raises(OutputError, match="exists; give --overwrite"):
+    with pytest.raises(OutputError, match="exists; give overwrite=True"):
         PsrfitsWriter(tmp_path / "a.fits", header(), shape)
     assert os.listdir(tmp_path) == ["a.fits"]
 

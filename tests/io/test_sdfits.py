@@ -240,7 +240,7 @@ def test_states_are_picked(tmp_path: Path) -> None:
     path = write(tmp_path / "p.fits", states, data, wide)
     with pytest.raises(FormatError, match=r"p\.fits: holds rows of several states: table 1, 2; "
                        r"scan 5, 6, 1; ifnum 0; plnum 0, 1; fdnum 0; cal T, F; sig T; pick one, as "
-                       r"by --set table=1 --set plnum=0 --set cal=T"):
+                       r"by table=1 plnum=0 cal='T'"):
         opened(path)
     stream = opened(path, table="1", plnum="1", cal="t")
     np.testing.assert_array_equal(stream.read_block(0, 4).data[:, 0, ::-1], data[2::4])
@@ -355,7 +355,7 @@ def test_a_cut_file_gives_its_whole_rows(tmp_path: Path) -> None:
     ({"DATE-OBS": "2021-02-10T24:00:00"}, "DATE-OBS = '2021-02-10T24"),
     ({"CTYPE1": "VELO-LSR"}, "CTYPE1 = 'VELO-LSR'"), ({"CDELT1": 0.0}, "CDELT1 = 0"),
     ({"CDELT1": np.nan}, "CDELT1 = nan"), ({"CRVAL1": np.inf}, "CRVAL1 = inf"),
-    ({"DURATION": 0.0}, "give --set sample_rate="), ({"DURATION": np.nan}, "DURATION = nan"),
+    ({"DURATION": 0.0}, "give sample_rate="), ({"DURATION": np.nan}, "DURATION = nan"),
 ])
 def test_nonsense_is_named(tmp_path: Path, change: dict, message: str) -> None:
     with pytest.raises(FormatError, match=r"h\.fits: ") as caught:

@@ -83,7 +83,7 @@ def test_recorded_truths() -> None:
     assert stream.shape == (40000, 8) and stream.header.sample_rate == 32_000_000
     assert stream.header.n_bits == 2 and not stream.header.is_complex
     path = recorded("baseband/sample_mwa.vdif")
-    with pytest.raises(FormatError, match="--set sample_rate"):
+    with pytest.raises(FormatError, match="give sample_rate="):
         fs.open(path)
     stream = fs.open(path, sample_rate="1.28MHz").stream
     assert iso(stream.start_time) == "2015-10-03T20:49:45.000000000"

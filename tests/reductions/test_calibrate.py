@@ -59,7 +59,7 @@ def spectra(**more: Any) -> FastSpectra:
     """A narrow band about 1400 MHz with a diode on for one spectrum of eight."""
     usual: dict[str, Any] = {
         "duration": "400s", "n_chan": 64, "fstart": "1399MHz", "bandwidth": "1.92MHz",
-        "integration": "0.5s", "bandpass": "flat", "level": 1e9, "tsys": 20, "seed": 5,
+        "integration": "0.5s", "bandpass": "flat", "level": 1e9, "tsys": "20K", "seed": 5,
         "diode": simulate.Diode("12.5K", period=10**9, on=125 * 10**6, first=0)}
     return FastSpectra(**(usual | more))
 
@@ -112,12 +112,13 @@ DUMPS = {"0.50331648s": 125829120, "1.00663296s": 251658240}  # in ticks of 4 ns
 def drift_scans(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """Two scans of four beams over five sources, of both dumps."""
     folders = {}
-    sources = [PointSource(75 + away / 60, 20 + up / 60, f"{flux}Jy", index=-0.7)
+    sources = [PointSource(f"{75 + away / 60}deg", f"{20 + up / 60}deg", f"{flux}Jy",
+                           index=-0.7)
                for away, up, flux in PLACES]
     for dump in DUMPS:
         folder = tmp_path_factory.mktemp("scan")
         scan = FastScan(
-            duration="150s", beams="1+2+3+6", ra=75, dec=20, sky=sources, n_chan=128,
+            duration="150s", beams="1+2+3+6", ra="75deg", dec="20deg", sky=sources, n_chan=128,
             fstart="1399.5MHz", integration=dump, start_time="2023-12-01T16:30:00", bandpass="flat",
             diode=simulate.Diode("12.5K", period=8 * DUMPS[dump], on=DUMPS[dump]),
             drift=simulate.GainDrift(0.02, period="400s"))
@@ -174,7 +175,7 @@ def test_noise_of_intensity_mapping() -> None:
     # SEFD 1.25 Jy, 30 kHz, 1 s: 5.10 mJy of I, the mean of both polarisations.
     gain = telescopes.get("FAST").receiver().gain(1, 1400 * u.MHz, 10 * u.deg).value
     recording = spectra(duration="230s", n_chan=100, integration="1s", bandwidth="3MHz",
-                        tsys=1.25 * gain, seed=3,
+                        tsys=f"{1.25 * gain}K", seed=3,
                         diode=simulate.Diode("12.5K", period=2 * 10**9, on=25 * 10**7, first=0))
     made = Made(recording)
     found = solve(made, "12.5K", smooth="0.375MHz")
@@ -334,9 +335,10 @@ def test_a_track_of_another_day(tmp_path: Path, drift_scans: Mapping[str, Path])
 
 def test_polarisation_of_the_sky(tmp_path: Path) -> None:
     """Through a feed at an angle, a turned receiver, unequal channels and an uneven diode."""
-    source = PointSource(75, 20, "3Jy", q=0.2, u=-0.15, v=0.05)
+    source = PointSource("75deg", "20deg", "3Jy", q=0.2, u=-0.15, v=0.05)
     scan = FastScan(
-        duration="120s", beams="1+4", observing="tracking", ra=75, dec=20, rotation=30,
+        duration="120s", beams="1+4", observing="tracking", ra="75deg", dec="20deg",
+        rotation="30deg",
         sky=[source], n_chan=64, fstart="1399.7MHz", integration="0.50331648s",
         start_time="2023-12-01T16:30:00", bandpass="flat", feed_angle="12deg",
         diode=simulate.Diode("12.5K", period=8 * 125829120, on=125829120),

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 import pytest
 from cli import fastsig
@@ -73,7 +74,7 @@ def check(found: Any) -> None:
 
 
 def test_a_source_is_recovered_with_the_diode(scan: Path) -> None:
-    found = on_off(fs.open(scan).stream, PERIOD, tcal=12.5, diode=BY_ROW)
+    found = on_off(fs.open(scan).stream, PERIOD, tcal="12.5K", diode=BY_ROW)
     assert found.values.shape == (3, 2, 2048) and found.header.unit == "K"
     assert found.header.polarization.names == ("AA", "BB")
     np.testing.assert_allclose(found.exposure, 5 * float(ROW), rtol=1e-6)
@@ -83,25 +84,25 @@ def test_a_source_is_recovered_with_the_diode(scan: Path) -> None:
 
 def test_a_source_is_recovered_without_the_first_rows(scan: Path) -> None:
     stream = fs.open(scan).stream
-    found = on_off(stream, PERIOD, tcal=[12.5, 12.5], diode=BY_ROW, settle=seconds(2))
+    found = on_off(stream, PERIOD, tcal=[12.5, 12.5] * u.K, diode=BY_ROW, settle=seconds(2))
     np.testing.assert_allclose(found.exposure, 4 * float(ROW), rtol=1e-6)
     check(found)
-    shifted = on_off(fs.open(scan)[10:].stream, PERIOD, first=seconds(10), tcal=12.5,
+    shifted = on_off(fs.open(scan)[10:].stream, PERIOD, first=seconds(10), tcal="12.5K",
                      diode=DiodeSchedule(2 * TICKS, TICKS, 0))
     assert len(shifted.values) == 2  # the first cycle has lost its time on the source
     np.testing.assert_allclose(
-        shifted.values, on_off(stream, PERIOD, tcal=12.5, diode=BY_ROW).values[1:], atol=1e-9)
+        shifted.values, on_off(stream, PERIOD, tcal="12.5K", diode=BY_ROW).values[1:], atol=1e-9)
 
 
 def test_the_projects_own_scan_has_the_source_on_throughout(samples: Path) -> None:
     """README of the samples: 20 K, a source of AA 2.5 K and BB 1.5 K, always there; rows lost."""
     stream = fs.open(sorted(samples.glob("SIMHI_onoff*.fits"))).stream
     diode = DiodeSchedule(2 * TICKS, TICKS, TICKS)
-    found = average(on_off(stream, seconds(16), tcal=12.5, diode=diode))
+    found = average(on_off(stream, seconds(16), tcal="12.5K", diode=diode))
     error = found.expected[0] / np.sqrt(stream.shape[2])
     assert (np.abs(found.values[0].mean(axis=-1)) < 5 * error).all()
     with pytest.warns(FastsigWarning, match="1 cycles lack valid rows"):
-        on_off(stream, seconds(8), tcal=12.5, diode=diode)
+        on_off(stream, seconds(8), tcal="12.5K", diode=diode)
 
 
 def product(path: Path, values: np.ndarray, unit: str | None, weight: float = 1.0,
@@ -127,14 +128,14 @@ def test_rows_in_kelvin_are_subtracted(tmp_path: Path, rng: np.random.Generator)
     np.testing.assert_allclose(found.expected, noise, rtol=2e-3)
     assert found.ratio.mean() == pytest.approx(1, abs=0.03)
     with pytest.raises(UsageError, match="rows in K take no tsys and no tcal"):
-        on_off(fs.open(tmp_path / "k.h5").stream, "20s", tsys=20)
-    again = on_off(fs.open(tmp_path / "k.h5").stream, "20s", on="8s", kelvin=False, tsys=20)
+        on_off(fs.open(tmp_path / "k.h5").stream, "20s", tsys="20K")
+    again = on_off(fs.open(tmp_path / "k.h5").stream, "20s", on="8s", kelvin=False, tsys="20K")
     np.testing.assert_allclose(again.values.mean(), found.values.mean(), rtol=1e-3)
 
 
 def test_intensity_is_of_two_polarisations(tmp_path: Path, rng: np.random.Generator) -> None:
     values = rng.normal(40, 40 / np.sqrt(2 * 2 * 10_000), (80, 1, 1000))
-    found = on_off(product(tmp_path / "i.h5", values, None, names=("I",)), "20s", tsys=40)
+    found = on_off(product(tmp_path / "i.h5", values, None, names=("I",)), "20s", tsys="40K")
     assert found.ratio.mean() == pytest.approx(1, abs=0.03)
 
 
@@ -156,15 +157,15 @@ def test_rows_that_are_wholly_in_a_phase(schedule: Schedule, on: range, off: ran
     ({"period": "4kg"}, UsageError, "period = '4kg' is not a value in s"),
     ({"period": "9 h"}, PlanError, "hold no cycle of 32400 s"),
     ({"tcal": None}, UsageError, "take one of tsys .* and tcal"),
-    ({"tsys": 20.0}, UsageError, "take one of tsys .* and tcal"),
+    ({"tsys": "20K"}, UsageError, "take one of tsys .* and tcal"),
     ({"diode": None}, FormatError, "the header does not tell when the noise diode is on"),
     ({"diode": DiodeSchedule(2 * TICKS, TICKS, TICKS)}, DataError,
      "the power with the noise diode on is not above that with it off"),
-    ({"tcal": [1.0, 2.0, 3.0]}, UsageError, r"tcal has shape \(3,\); allowed"),
-    ({"tcal": -1.0}, UsageError, "tcal = -1.0; allowed: K above 0"),
+    ({"tcal": "1K,2K,3K"}, UsageError, r"tcal has shape \(3,\); allowed"),
+    ({"tcal": "-1K"}, UsageError, "tcal = -1K; allowed: K above 0"),
 ])
 def test_what_does_not_fit(scan: Path, options: dict[str, Any], error: Any, message: str) -> None:
-    options = {"period": PERIOD, "tcal": 12.5, "diode": BY_ROW} | options
+    options = {"period": PERIOD, "tcal": "12.5K", "diode": BY_ROW} | options
     with pytest.raises(error, match=message) as caught:
         on_off(fs.open(scan).stream, options.pop("period"), **options)
     assert "\n" not in str(caught.value)
@@ -173,7 +174,7 @@ def test_what_does_not_fit(scan: Path, options: dict[str, Any], error: Any, mess
 def test_a_diode_that_is_on_all_the_time(scan: Path) -> None:
     with pytest.warns(FastsigWarning, match="3 cycles lack valid rows"), pytest.raises(
             PlanError, match="hold no cycle"):
-        on_off(fs.open(scan).stream, PERIOD, tcal=12.5, diode=DiodeSchedule(TICKS, TICKS, 0))
+        on_off(fs.open(scan).stream, PERIOD, tcal="12.5K", diode=DiodeSchedule(TICKS, TICKS, 0))
 
 
 def test_products_that_are_no_powers(tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_the_command_line(scan: Path, tmp_path: Path) -> None:
             "--diode", f"period={2 * TICKS},on={TICKS}", "--json", "--picture", "o.html")
     told = json.loads(fastsig(*call, cwd=tmp_path).stdout)
     assert told["shape"] == [1, 2, 2048] and told["unit"] == "K"
-    expected = average(on_off(fs.open(scan).stream, PERIOD, tcal=12.5, diode=BY_ROW))
+    expected = average(on_off(fs.open(scan).stream, PERIOD, tcal="12.5K", diode=BY_ROW))
     np.testing.assert_array_equal(fs.open(tmp_path / "o.h5").read().values,
                                   expected.values.astype(np.float32))
     page = (tmp_path / "o.html").read_text()

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -48,7 +49,7 @@ GAIN = 1000 * (1 + 0.2 * np.sin(AT / 80))
      f"{_T}_getps_scan_152_ifnum_0_plnum_0_smthoff_15.fits", 0, 17.24000),
     (_RAW, 220, {}, f"{_A}.cal.acs.testtrim.fits", 0, 59.29974),
     (_RAW, 264, {}, f"{_A}.cal.acs.testtrim.fits", 1, 28.06992),
-    (_RAW, 296, {"tsys": 28.0}, f"{_A}.cal.acs.testtrim.fits", 2, 28.0),
+    (_RAW, 296, {"tsys": "28K"}, f"{_A}.cal.acs.testtrim.fits", 2, 28.0),
 ])
 def test_recorded_pairs_are_those_of_gbtidl(
     raw: str, scan: int, picks: dict[str, Any], made: str, row: int, tsys: float,
@@ -102,7 +103,7 @@ def test_recorded_scans_that_do_not_fit(
     if name == _NOD and reduce is position_switched and picks:
         with pytest.raises(FormatError, match="CAL = F alone"):
             reduce(recorded(name), scan, **picks)
-        assert reduce(recorded(name), scan, tsys=100.0, **picks).tsys[0, 0] == 100
+        assert reduce(recorded(name), scan, tsys="100K", **picks).tsys[0, 0] == 100
         return
     with pytest.raises((FormatError, UsageError), match=message) as caught:
         reduce(recorded(name), scan, **picks)
@@ -169,10 +170,11 @@ def test_a_made_pair(tmp_path: Path, scan: int) -> None:
     np.testing.assert_allclose(found.exposure, 0.9)
     one = position_switched(path, scan, integrations=[2])
     np.testing.assert_array_equal(one.values[0], found.values[2])
-    for picks in ({"integrations": [3]}, {"tsys": -1.0}, {"tcal": np.nan}, {"feed": 1}):
+    for picks in ({"integrations": [3]}, {"tsys": "-1K"}, {"tcal": np.nan * u.K},
+                  {"feed": 1}):
         with pytest.raises(UsageError, match="allowed: "):
             position_switched(path, scan, **picks)
-    np.testing.assert_allclose(position_switched(path, scan, tcal=2 * DIODE).tsys,
+    np.testing.assert_allclose(position_switched(path, scan, tcal=2 * DIODE * u.K).tsys,
                                2 * SYSTEM + DIODE, rtol=1e-5)
 
 
@@ -313,8 +315,8 @@ def test_the_command_line(tmp_path: Path) -> None:
     (("--mode", "ps", "--scan", "8", "--period", "2s"), 2, "--period is no option of --mode ps"),
     (("--mode", "ps", "--scan", "8", "--set", "source=X"), 2, "--set is no option"),
     (("--mode", "ps", "--scan", "8", "--integrations", "0,0"), 2, "each once"),
-    (("--mode", "ps", "--scan", "8", "--tsys", "20,21"), 2, "--tsys takes one temperature"),
-    (("--mode", "ps", "--scan", "8", "--tsys", "x"), 2, "is not K"),
+    (("--mode", "ps", "--scan", "8", "--tsys", "20K,21K"), 2, "--tsys takes one temperature"),
+    (("--mode", "ps", "--scan", "8", "--tsys", "x"), 2, "is not a value in K"),
     (("--mode", "ps", "--scan", "8", "--picture", "x.txt"), 2, "a picture ends in"),
     (("--mode", "ps", "--scan", "8", "--overwrite", "-o", "p.fits"), 4, "is an input"),
     (("--mode", "nod", "--scan", "8"), 3, "lacks a second feed"),

@@ -51,6 +51,11 @@ def run(*arguments: str) -> None:
         cli.main([*arguments, "-q"], standalone_mode=False)
 
 
+def with_units(parts: dict[str, Any]) -> dict[str, Any]:
+    units = {"ra": "deg", "dec": "deg", "distance": "Mpc", "velocity": "km/s"}
+    return {key: f"{value}{units.get(key, '')}" for key, value in parts.items()}
+
+
 def option(**parts: Any) -> str:
     return ",".join(f"{key}={value}" for key, value in parts.items())
 
@@ -64,9 +69,11 @@ def cube(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_cube(folder: Path, duration: str = "400s") -> Path:
     """By the command line: simulate, calibrate, grid."""
     sky = [item for ra, dec, flux in POINTS
-           for item in ("--point", option(ra=ra, dec=dec, flux=f"{flux}Jy"))]
-    sky += ["--disk", option(**DISK, inclination=50, rotation=40, radius=2, dispersion=8),
-            "--disk", option(**LINE, inclination=0, radius=0.1, dispersion=5)]
+           for item in ("--point", option(**with_units({"ra": ra, "dec": dec}), flux=f"{flux}Jy"))]
+    sky += ["--disk", option(**with_units(DISK), inclination="50deg", rotation="40km/s",
+                              radius="2kpc", dispersion="8km/s"),
+            "--disk", option(**with_units(LINE), inclination=0, radius="0.1kpc",
+                              dispersion="5km/s")]
     for number, (start, dec, seed) in enumerate(STRIPS):
         (folder / str(number)).mkdir()
         run("simulate", "fast-scan", "-o", str(folder / str(number)), "--duration", duration,
@@ -220,9 +227,11 @@ def test_ten_lines_of_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len([line for line in SCRIPT.splitlines() if line.strip()]) <= 11
     lines = SCRIPT.replace("ky=cabin, flux=True)\n                for", "ky=cabin, flux=True) for")
     assert len([line for line in lines.splitlines() if line.strip()]) <= 10
-    sky = [simulate.PointSource(ra=ra, dec=dec, flux=flux) for ra, dec, flux in POINTS]
-    sky += [simulate.HIDisk(**DISK, inclination=50, rotation=40, radius=2, dispersion=8),
-            simulate.HIDisk(**LINE, inclination=0, radius="0.1", dispersion=5)]
+    sky = [simulate.PointSource(**with_units({"ra": ra, "dec": dec}), flux=f"{flux}Jy")
+           for ra, dec, flux in POINTS]
+    sky += [simulate.HIDisk(**with_units(DISK), inclination="50deg", rotation="40km/s",
+                                radius="2kpc", dispersion="8km/s"),
+            simulate.HIDisk(**with_units(LINE), inclination=0, radius="0.1kpc", dispersion="5km/s")]
     common = {"duration": "50s", "n_chan": 136, "fstart": "1419.42MHz", "ra": "5h0m0s", "sky": sky,
               "diode": simulate.Diode(temperature="high", period=2013265920, on=251658240)}
     strips = [{"start_time": start, "dec": dec, "seed": seed} for start, dec, seed in STRIPS]

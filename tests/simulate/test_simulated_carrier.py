@@ -40,7 +40,7 @@ PLACES = [0, 65_536 - 50, 262_144 - 50, 3 * 262_144 - 50, 10**12 - 64, 10**12 + 
 @pytest.mark.parametrize("sideband", ["upper", "lower"])
 @pytest.mark.parametrize("start", PLACES)
 def test_phase_is_exact_at_any_sample(sideband: str, start: int) -> None:
-    carrier = Carrier("1200.0001MHz", level=3, drift="20012.3Hz/s", angle=25, phase="0.3")
+    carrier = Carrier("1200.0001MHz", level=3, drift="20012.3Hz/s", angle="25deg", phase="0.3")
     recording = FastVoltage(**GIGA, sideband=sideband, carriers=[carrier])
     data, _ = recording.generate(start, 100)
     exact = predicted(recording, carrier, range(start, start + 100))
@@ -68,7 +68,7 @@ def test_frequency_and_slope(sideband: str) -> None:
 
 def test_level_is_relative_to_the_receiver_noise() -> None:
     recording = FastVoltage(duration="4ms", fstart="1404MHz", bandwidth="16MHz", noise=False,
-                            level=16, carriers=[Carrier("1410MHz", level=2, angle=60)])
+                            level=16, carriers=[Carrier("1410MHz", level=2, angle="60deg")])
     x = recording.generate(0, recording.n_time)[0].astype(float)
     # Rounding a sampled tone can beat with it: allow 1 % besides.
     assert (x**2).sum(1).mean() == pytest.approx((2 * 16) ** 2, rel=0.01)

@@ -55,7 +55,7 @@ CARRIERS = [("1405", 0), ("1404.4", 0), ("1409.7", 2), ("1414.34567", 5), ("1419
 def test_carrier_has_its_channel_frequency_phase_and_strength(
     sideband: str, frequency: str, chan: int, start: int
 ) -> None:
-    carrier = Carrier(f"{frequency}MHz", level=1, phase="0.2", angle=30)
+    carrier = Carrier(f"{frequency}MHz", level=1, phase="0.2", angle="30deg")
     recording = CoarseVoltage(
         FastVoltage(duration="1000s", sideband=sideband, level=7, carriers=[carrier], **QUIET),
         N_CHAN, level=20)
@@ -85,7 +85,7 @@ def test_carrier_has_its_channel_frequency_phase_and_strength(
 def test_carrier_in_noise_is_at_its_frequency(sideband: str, n_chan: int) -> None:
     recording = CoarseVoltage(
         FastVoltage(duration="20ms", sideband=sideband, level=10, **SMALL,
-                    carriers=[Carrier("1406.3MHz", level=0.3, angle=45)]), n_chan)
+                    carriers=[Carrier("1406.3MHz", level=0.3, angle="45deg")]), n_chan)
     power = (abs(np.fft.fft(samples(recording), axis=2)) ** 2).sum(0)
     chan, fine = np.unravel_index(power.argmax(), power.shape)
     step = WIDTH / n_chan
@@ -108,7 +108,7 @@ def test_impulse_is_within_half_a_sample(sideband: str, at: int) -> None:
     # The envelope of this burst holds one digitised sample only, of random height.
     source = FastVoltage(
         duration="10ms", sideband=sideband, **QUIET, level=1,
-        burst=Burst(Fraction(at, 32_000_000), Fraction(1, 10**8), dm=0, peak=10**4))
+        burst=Burst(Fraction(at, 32_000_000), Fraction(1, 10**8), dm=0, peak="1e4K"))
     height = abs(source.signal(at, 1)[:, 0])
     recording = CoarseVoltage(source, N_CHAN, level=250 / height.max())
     assert recording.header.start_time == source.header.start_time
@@ -128,7 +128,7 @@ def test_impulse_is_within_half_a_sample(sideband: str, at: int) -> None:
 
 @SIDEBANDS
 def test_rfi_is_in_its_channels_and_its_time(sideband: str) -> None:
-    burst = RfiBurst(start="2ms", duration="3ms", low="1408MHz", high="1410MHz", temperature=30)
+    burst = RfiBurst(start="2ms", duration="3ms", low="1408MHz", high="1410MHz", temperature="30K")
     recording = CoarseVoltage(FastVoltage(
         duration="8ms", sideband=sideband, rfi=[burst], **QUIET), N_CHAN)
     power = (abs(samples(recording)) ** 2).sum(0)
@@ -150,7 +150,8 @@ def beyond_an_edge(recording: CoarseVoltage) -> float:
 @pytest.mark.parametrize("stokes", [(40, 12, -16, 20), (40, 0, 0, -40), (40, -40, 0, 0)])
 def test_source_has_its_stokes_parameters(sideband: str, stokes: Any) -> None:
     recording = CoarseVoltage(
-        FastVoltage(duration="20ms", sideband=sideband, source=Source(*stokes), **QUIET), N_CHAN)
+        FastVoltage(duration="20ms", sideband=sideband,
+                    source=Source(*(f"{each}K" for each in stokes)), **QUIET), N_CHAN)
     a, b = samples(recording) / np.sqrt(recording.truth["receiver"]["gain_lsb2_per_k"])
     aa, bb, cross = ((x.conj() * y).mean(1) for x, y in ((a, a), (b, b), (a, b)))
     found = np.stack([(aa + bb).real, (aa - bb).real, 2 * cross.real, 2 * cross.imag])
@@ -198,7 +199,7 @@ def test_pulse_sweeps_down_the_channels(sideband: str) -> None:
     dm, constant = 300.0, 1 / 2.41e-4
     recording = CoarseVoltage(
         FastVoltage(duration="40ms", sideband=sideband, **QUIET,
-                    burst=Burst("10ms", "0.5ms", dm, peak=40)), N_CHAN)
+                    burst=Burst("10ms", "0.5ms", dm, peak="40K")), N_CHAN)
     power = (abs(samples(recording)) ** 2).sum(0)
     time = np.arange(recording.n_time) / STEP
     arrival = (power * time).sum(1) / power.sum(1)
@@ -209,12 +210,12 @@ def test_pulse_sweeps_down_the_channels(sideband: str) -> None:
 
 ALL: dict[str, Any] = {
     "fstart": "1404MHz", "bandwidth": "16MHz", "seed": 5,
-    "diode": Diode("high", 100_000, 30_000, 17), "source": Source(6, 1, -2, 3),
-    "line": Line(30, "20km/s", velocity=200),
-    "pulsar": Pulsar("3ms", 30, peak=40, linear=0.5, angle=20, circular=0.2),
-    "burst": Burst("4ms", "0.3ms", 60, peak=50),
-    "carriers": [Carrier("1406MHz", 0.2, "1MHz/s", 30), Carrier("1412MHz", 0.1)],
-    "rfi": [RfiBurst("8ms", "1ms", "1415MHz", "1416MHz", 100)],
+    "diode": Diode("high", 100_000, 30_000, 17), "source": Source("6K", "1K", "-2K", "3K"),
+    "line": Line("30K", "20km/s", velocity="200km/s"),
+    "pulsar": Pulsar("3ms", 30, peak="40K", linear=0.5, angle="20deg", circular=0.2),
+    "burst": Burst("4ms", "0.3ms", 60, peak="50K"),
+    "carriers": [Carrier("1406MHz", 0.2, "1MHz/s", "30deg"), Carrier("1412MHz", 0.1)],
+    "rfi": [RfiBurst("8ms", "1ms", "1415MHz", "1416MHz", "100K")],
 }
 LOSS = Loss(0.02, "X:10-20+Y:10-20")
 
@@ -359,8 +360,8 @@ def test_truth_is_that_of_the_recording_and_of_the_bank() -> None:
 def test_the_toolkit_agrees(sideband: str, tmp_path: Path) -> None:
     """Through a native file and the chain: header, channel order and conjugation fit together."""
     made = CoarseVoltage(FastVoltage(
-        duration="20ms", sideband=sideband, source=Source(40, 0, 0, 25), **SMALL,
-        carriers=[Carrier("1409.3MHz", level=0.4, angle=90)]), N_CHAN, loss=Loss(0.02))
+        duration="20ms", sideband=sideband, source=Source("40K", 0, 0, "25K"), **SMALL,
+        carriers=[Carrier("1409.3MHz", level=0.4, angle="90deg")]), N_CHAN, loss=Loss(0.02))
     path = tmp_path / "coarse.h5"
     report = write(made, path)
     assert report.n_time == made.n_time

@@ -26,7 +26,7 @@ def test_pulsar_arrives_at_each_frequency_when_it_should(sideband: str) -> None:
     period, start, dm, n_chan = 2e-3, 0.7e-3, 10.0, 32
     recording = FastVoltage(
         duration="80ms", sideband=sideband, **SMALL,
-        pulsar=Pulsar(period="2ms", dm=10, duty=0.05, peak=60, time="0.7ms"))
+        pulsar=Pulsar(period="2ms", dm=10, duty=0.05, peak="60K", time="0.7ms"))
     x = samples(recording)
     power = abs(np.fft.rfft(x.reshape(2, -1, 2 * n_chan), axis=2)[:, :, 1:n_chan]) ** 2
     time = ((np.arange(power.shape[1]) + 0.5) * 2 * n_chan - 0.5) / RATE
@@ -49,7 +49,7 @@ def test_pulsar_arrives_at_each_frequency_when_it_should(sideband: str) -> None:
 def test_conjugate_chirp_restores_the_pulse(sideband: str) -> None:
     dm, width, peak_time = 100.0, 40e-6, 3e-3
     recording = FastVoltage(duration="14ms", sideband=sideband, noise=False, **SMALL, level=30,
-                            burst=Burst(time="3ms", fwhm="40us", dm=100, peak=60))
+                            burst=Burst(time="3ms", fwhm="40us", dm=100, peak="60K"))
     x = samples(recording)
     told = recording.truth["components"]["burst"]
     delay = CONSTANT * dm * (LOW**-2 - TOP**-2)
@@ -82,7 +82,7 @@ def dedispersed(x: np.ndarray, sideband: str, dm: float) -> np.ndarray:
 
 def test_fluence_is_that_of_the_truth() -> None:
     recording = FastVoltage(duration="14ms", noise=False, **SMALL, level=30,
-                            burst=Burst(time="5ms", fwhm="2ms", dm=20, peak=20))
+                            burst=Burst(time="5ms", fwhm="2ms", dm=20, peak="20K"))
     x = samples(recording)
     told = recording.truth["components"]["burst"]
     gain = recording.truth["receiver"]["gain_lsb2_per_k"]
@@ -94,7 +94,7 @@ def test_fluence_is_that_of_the_truth() -> None:
 
 def test_no_dispersion_leaves_the_pulse_where_it_is() -> None:
     recording = FastVoltage(duration="3ms", noise=False, **SMALL,
-                            burst=Burst(time="1ms", fwhm="10us", dm=0, peak=20))
+                            burst=Burst(time="1ms", fwhm="10us", dm=0, peak="20K"))
     power = (samples(recording) ** 2).sum(0)
     time = np.arange(len(power)) / RATE
     assert np.average(time, weights=power) == pytest.approx(1e-3, abs=1e-6)
@@ -108,7 +108,7 @@ def test_shortest_pulse_is_at_its_sample(sideband: str, sample: int, dm: int) ->
     # The envelope holds one sample only; clipping spoils the dispersed wave a little.
     recording = FastVoltage(
         duration="9ms", sideband=sideband, noise=False, **SMALL, seed=9, level=100,
-        burst=Burst(time=Fraction(sample, 32_000_000), fwhm=Fraction(1, 10**8), dm=dm, peak=10**5))
+        burst=Burst(time=Fraction(sample, 32_000_000), fwhm=Fraction(1, 10**8), dm=dm, peak="1e5K"))
     x = samples(recording)
     power = (dedispersed(x, sideband, dm) ** 2).sum(0) if dm else (x**2).sum(0)
     assert power.argmax() == sample

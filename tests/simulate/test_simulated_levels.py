@@ -93,14 +93,15 @@ def test_source_has_its_stokes_parameters(
     sideband: str, stokes: tuple[int, int, int, int], bandpass: str
 ) -> None:
     recording, x = make("20ms", sideband=sideband, bandpass=bandpass, noise=False,
-                        source=Source(*stokes))
+                        source=Source(*(f"{each}K" for each in stokes)))
     check_stokes(recording, products(x, 64, sideband), stokes)
 
 
 @pytest.mark.parametrize("sideband", ["upper", "lower"])
 @pytest.mark.parametrize("pulse", [Pulsar, Burst])
 def test_pulses_have_their_stokes_parameters(sideband: str, pulse: Any) -> None:
-    polarized = {"dm": 2, "peak": 20, "linear": 0.6, "angle": 30, "circular": -0.7, "time": "10ms"}
+    polarized = {"dm": 2, "peak": "20K", "linear": 0.6, "angle": "30deg", "circular": -0.7,
+                 "time": "10ms"}
     if pulse is Pulsar:
         component = {"pulsar": Pulsar(period="1ms", duty=0.2, **polarized)}
     else:
@@ -133,7 +134,7 @@ def check_stokes(
 @pytest.mark.parametrize(("fwhm", "velocity"), [("400kHz", 0), ("60km/s", "-1000km/s")])
 def test_line_has_its_place_width_and_area(sideband: str, fwhm: str, velocity: Any) -> None:
     recording, x = make("60ms", sideband=sideband, bandpass="flat", fstart="1414MHz",
-                        line=Line(peak=30, fwhm=fwhm, velocity=velocity))
+                        line=Line(peak="30K", fwhm=fwhm, velocity=velocity))
     told = recording.truth["components"]["line"]
     found = products(x, 512, sideband)
     width = WIDTH / 512
@@ -191,7 +192,7 @@ def test_diode_adds_its_temperature_in_phase() -> None:
 
 @pytest.mark.parametrize("sideband", ["upper", "lower"])
 def test_rfi_stays_in_its_spans(sideband: str) -> None:
-    burst = RfiBurst(start="3ms", duration="5ms", low="1407MHz", high="1409MHz", temperature=200)
+    burst = RfiBurst(start="3ms", duration="5ms", low="1407MHz", high="1409MHz", temperature="200K")
     _, x = make("12ms", sideband=sideband, bandpass="flat", noise=False, rfi=[burst])
     assert not x[:, :96_000].any()
     assert not x[:, 256_000:].any()

@@ -31,12 +31,12 @@ from fastsig.simulate import (
 
 ALL: dict[str, Any] = {
     "fstart": "1404MHz", "bandwidth": "16MHz", "seed": 5,
-    "diode": Diode("high", 100_000, 30_000, 17), "source": Source(6, 1, -2, 3),
-    "line": Line(30, "20km/s", velocity=200),
-    "pulsar": Pulsar("3ms", 30, peak=40, linear=0.5, angle=20, circular=0.2),
-    "burst": Burst("4ms", "0.3ms", 60, peak=50),
-    "carriers": [Carrier("1406MHz", 0.2, "1MHz/s", 30), Carrier("1412MHz", 0.1)],
-    "rfi": [RfiBurst("8ms", "1ms", "1415MHz", "1416MHz", 100)],
+    "diode": Diode("high", 100_000, 30_000, 17), "source": Source("6K", "1K", "-2K", "3K"),
+    "line": Line("30K", "20km/s", velocity="200km/s"),
+    "pulsar": Pulsar("3ms", 30, peak="40K", linear=0.5, angle="20deg", circular=0.2),
+    "burst": Burst("4ms", "0.3ms", 60, peak="50K"),
+    "carriers": [Carrier("1406MHz", 0.2, "1MHz/s", "30deg"), Carrier("1412MHz", 0.1)],
+    "rfi": [RfiBurst("8ms", "1ms", "1415MHz", "1416MHz", "100K")],
     "loss": Loss(0.05, "X:10-20+Y:0"),
 }
 

@@ -65,7 +65,7 @@ def crossing(scan: FastScan, beam: int = 1) -> tuple[float, float, float]:
 
 @pytest.mark.parametrize("offset_arcmin", [0.0, 3.0])
 def test_a_source_passes_when_geometry_says(offset_arcmin: float) -> None:
-    source = PointSource(75 + offset_arcmin / 60, 20, "2Jy", q=0.1)
+    source = PointSource(f"{75 + offset_arcmin / 60}deg", "20deg", "2Jy", q=0.1)
     scan = FastScan(duration="80s", beams="1", sky=[source], **TARGET, **WIDE)
     when, height, width = crossing(scan)
     later = offset_arcmin * 60 / SIDEREAL
@@ -95,7 +95,7 @@ def altitude(ra: float, dec: float, time: Time) -> float:
 def test_beams_pass_in_turn() -> None:
     # At rotation 0 M05, M01 and M02 follow each other from west to east, 5.8 arcmin apart.
     scan = FastScan(duration="120s", beams="1+2+5", rotation=0, **TARGET,
-                    sky=[PointSource(75, 20, "2Jy")], **WIDE)
+                    sky=[PointSource("75deg", "20deg", "2Jy")], **WIDE)
     found = {beam: crossing(scan, beam)[0] for beam in (1, 2, 5)}
     pitch = np.rad2deg(0.27 / (300 * (1 - 0.4665))) * 3600
     apart = pitch / (SIDEREAL * np.cos(np.deg2rad(20)))
@@ -155,8 +155,8 @@ def observed(position: np.ndarray, time: Time, air: tuple[float, ...]) -> tuple[
 
 
 @pytest.mark.parametrize(("parameters", "air"), [
-    ({"observing": "drifting", "yaw": 5}, (0, 0, 0, 0)),
-    ({"observing": "tracking", "rotation": 30, "refraction": True}, (925, 15, 0.8, 3e5)),
+    ({"observing": "drifting", "yaw": "5deg"}, (0, 0, 0, 0)),
+    ({"observing": "tracking", "rotation": "30deg", "refraction": True}, (925, 15, 0.8, 3e5)),
     ({"observing": "onoff", "dwell": "10s", "slew": "4s"}, (0, 0, 0, 0)),
 ])
 def test_the_cabin_file_leads_to_the_beams(
@@ -199,7 +199,8 @@ def test_places_of_directions(time: str, position: tuple[float, ...], refraction
 
 
 def test_beams_keep_their_places_on_the_sky() -> None:
-    scan = FastScan(duration="60s", observing="tracking", beams="1+2+17", rotation=30, yaw=-8,
+    scan = FastScan(duration="60s", observing="tracking", beams="1+2+17", rotation="30deg",
+                    yaw="-8deg",
                     **TARGET, **WIDE)
     told = scan.truth["beams"]
     place = {beam: SkyCoord(told[beam]["ra_deg"], told[beam]["dec_deg"], unit="deg")
@@ -235,7 +236,7 @@ def line(scan: FastScan, beam: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("frame", ["barycentric", "lsrk", "topocentric"])
 def test_flux_and_frequency_of_a_small_disk(frame: str) -> None:
-    disk = HIDisk(75, 20, mass=3e9, distance="50Mpc", velocity="700km/s", radius="0.2kpc",
+    disk = HIDisk("75deg", "20deg", mass=3e9, distance="50Mpc", velocity="700km/s", radius="0.2kpc",
                   turnover="0.05kpc", frame=frame)
     hertz, flux = line(FastScan(beams="1", sky=[disk], **TARGET, **LINE), 1)
     total = flux.sum() * float(2**-16 * 500e6)
@@ -275,11 +276,13 @@ def cloud(east: float, north: float) -> tuple[float, float, float]:
 
 def test_a_disk_that_turns() -> None:
     scale = 3 / 60 / 180 * np.pi * 1000  # kpc of 3 arcmin at 1 Mpc
-    disk = HIDisk(75, 20, mass=1e8, distance="1Mpc", velocity="700km/s", radius=scale,
-                  turnover=scale / 2, rotation=100, inclination=50, position_angle=30,
-                  dispersion=10, frame="topocentric")
+    disk = HIDisk("75deg", "20deg", mass=1e8, distance="1Mpc", velocity="700km/s",
+                  radius=f"{scale}kpc",
+                  turnover=f"{scale / 2}kpc", rotation="100km/s", inclination="50deg",
+                  position_angle="30deg",
+                  dispersion="10km/s", frame="topocentric")
     # Rotation 90 puts M02 to the north; HPBW of others is a little wider: take M01's for all.
-    scan = FastScan(beams="1+2+5", rotation=90, sky=[disk], **TARGET, **LINE)
+    scan = FastScan(beams="1+2+5", rotation="90deg", sky=[disk], **TARGET, **LINE)
     total = 1e8 / 2.356e5
     pitch = np.rad2deg(0.27 / beams.FOCAL_RADIUS_M) * 60
     for beam, north in ((1, 0.0), (2, pitch), (5, -pitch)):
@@ -300,9 +303,9 @@ def test_polarisation_turns_from_the_sky_to_the_feeds(
         feed_angle: float, expected: tuple[float, float]) -> None:
     # Q > 0 is north to south, U > 0 north-east to south-west. A at 0 lies east to west (M02 is
     # east), at 90 north to south, at -45 north-east to south-west with B north-west.
-    source = PointSource(75, 20, "2Jy", q=0.3, u=0.1, v=-0.2)
+    source = PointSource("75deg", "20deg", "2Jy", q=0.3, u=0.1, v=-0.2)
     scan = FastScan(duration="20s", observing="tracking", beams="1", sky=[source],
-                    feed_angle=feed_angle, **TARGET, **WIDE)
+                    feed_angle=f"{feed_angle}deg", **TARGET, **WIDE)
     aa, bb, cr, ci = kelvin(scan)[..., 0].mean(axis=0)
     total = aa + bb
     np.testing.assert_allclose([(aa - bb) / total, 2 * cr / total, 2 * ci / total],
@@ -313,8 +316,8 @@ def test_receiver_that_is_not_ideal() -> None:
     noisy = {**WIDE, "noise": True, "n_chan": 4, "integration": "1s"}
     scan = FastScan(
         duration="8s", observing="tracking", beams="1", jones=Jones(1.2, "60deg", "1ns"),
-        tcal=Tcal(q=0.05, phase=20, slope_a=0.2, slope_b=-0.1), sky=[],
-        diode=Diode(10, period=500_000_000, on=250_000_000), **TARGET, **noisy)
+        tcal=Tcal(q=0.05, phase="20deg", slope_a=0.2, slope_b=-0.1), sky=[],
+        diode=Diode("10K", period=500_000_000, on=250_000_000), **TARGET, **noisy)
     data = kelvin(scan)
     off = data[1::2].mean(axis=0)
     assert off[0] / off[1] == pytest.approx([1.2] * 4, rel=5e-4)
@@ -332,7 +335,8 @@ def test_receiver_that_is_not_ideal() -> None:
 
 def test_drift_ripple_and_continuum() -> None:
     drift = GainDrift(0.03, "20s", "90deg", "0.6")
-    wave = Ripple("2K", "200MHz", phase=90, phase_rate=3, amplitude_rate="0.01", phase_b=180, on=2)
+    wave = Ripple("2K", "200MHz", phase="90deg", phase_rate="3deg/s", amplitude_rate="0.01/s",
+                  phase_b="180deg", on=2)
     scan = FastScan(
         duration="20s", observing="tracking", beams="1+2", drift=drift, ripples=[wave],
         continuum=Continuum("1K", 0), **TARGET, **{**WIDE, "n_chan": 16, "noise": True})
@@ -374,7 +378,8 @@ def test_noise_follows_the_radiometer_equation(integration: str) -> None:
 
 
 def test_pulsar_on_the_sky() -> None:
-    pulsar = SkyPulsar(75, 20, "3Jy", "100ms", "20", duty=0.1, time="30ms", linear=0.5, angle=45)
+    pulsar = SkyPulsar("75deg", "20deg", "3Jy", "100ms", "20", duty=0.1, time="30ms",
+                       linear=0.5, angle="45deg")
     scan = FastScan(duration="2s", observing="tracking", beams="1", sky=[pulsar], **TARGET,
                     **{**WIDE, "integration": "1ms", "n_chan": 2, "fstart": "1400MHz",
                        "bandwidth": "2MHz"})
@@ -393,7 +398,7 @@ def test_pulsar_on_the_sky() -> None:
 
 def test_on_and_off() -> None:
     scan = FastScan(duration="50s", observing="onoff", beams="1", dwell="15s", slew="5s",
-                    off_ra="20arcmin", sky=[PointSource(75, 20, "2Jy")], **TARGET, **WIDE)
+                    off_ra="20arcmin", sky=[PointSource("75deg", "20deg", "2Jy")], **TARGET, **WIDE)
     power = kelvin(scan)[:, :2, 0].sum(axis=1)
     on, off = scan.truth["track"]["rows_on"], scan.truth["track"]["rows_off"]
     assert on == [*range(30), *range(80, 100)] and off == list(range(40, 70))

@@ -74,19 +74,21 @@ def test_files_of_a_pulsar_scan(tmp_path: Path) -> None:
 def test_scan_of_the_command_line(tmp_path: Path) -> None:
     words = ["simulate", "fast-scan", "-o", str(tmp_path), "-q", "--beams", "1+3", "--duration",
              "3s", "--n-chan", "4", "--ra", "5h0m0s", "--dec", "20d", "--start-time", START,
-             "--point", "ra=5h0m0s,dec=20d,flux=3Jy,q=0.1", "--disk", "ra=75,dec=20,mass=1e9",
-             "--pulsar", "ra=75,dec=20,flux=1Jy,period=1s,dm=3", "--continuum", "temperature=1K",
+             "--point", "ra=5h0m0s,dec=20d,flux=3Jy,q=0.1", "--disk", "ra=75deg,dec=20deg,mass=1e9",
+             "--pulsar", "ra=75deg,dec=20deg,flux=1Jy,period=1s,dm=3",
+             "--continuum", "temperature=1K",
              "--diode", "temperature=high", "--tcal", "q=0.05", "--drift", "amplitude=0.02",
              "--ripple", "amplitude=1K", "--jones", "ratio=1.2,phase=60deg", "--fstart", "1400MHz",
              "--yaw", "3deg", "--refraction", "--ky-step", "0.5s", "--feed-angle", "10deg"]
     cli.main(words, standalone_mode=False)
     told = json.loads((tmp_path / "SIMULATED_drifting_truth.json").read_text())
     scan = FastScan(
-        duration="3s", n_chan=4, beams=[1, 3], start_time=START, fstart="1400MHz", yaw=3,
-        refraction=True, feed_angle=10, diode=Diode("high"), tcal=Tcal(q=0.05),
-        drift=GainDrift(0.02), ripples=[Ripple(1)], jones=Jones(1.2, 60),
-        continuum=Continuum(1), sky=[PointSource(75, 20, 3, q="0.1"), HIDisk(75, 20, 10**9),
-                                     SkyPulsar(75, 20, 1, 1, 3)], **TARGET)
+        duration="3s", n_chan=4, beams=[1, 3], start_time=START, fstart="1400MHz", yaw="3deg",
+        refraction=True, feed_angle="10deg", diode=Diode("high"), tcal=Tcal(q=0.05),
+        drift=GainDrift(0.02), ripples=[Ripple("1K")], jones=Jones(1.2, "60deg"),
+        continuum=Continuum("1K"), sky=[PointSource("75deg", "20deg", "3Jy", q="0.1"),
+                                     HIDisk("75deg", "20deg", 10**9),
+                                     SkyPulsar("75deg", "20deg", "1Jy", "1s", 3)], **TARGET)
     same = json.loads(json.dumps(scan.truth))
     for key in told:
         assert told[key] == same[key]
@@ -113,13 +115,16 @@ def test_wrong_scans(wrong: dict[str, Any], match: str) -> None:
 
 
 @pytest.mark.parametrize(("make", "match"), [
-    (lambda: PointSource("x", 1, 1), "point ra"), (lambda: PointSource(1, 91, 1), "point dec"),
-    (lambda: PointSource(1, 1, 1, q=0.8, u=0.8), "q, u, v"),
-    (lambda: PointSource(1, 1, "1K"), "point flux"), (lambda: PointSource(1, 1, -1), "point flux"),
-    (lambda: HIDisk(1, 1, frame="cmb"), "topocentric, barycentric, lsrk"),
-    (lambda: HIDisk(1, 1, inclination=100), "inclination"),
-    (lambda: SkyPulsar(1, 1, 1, 1, 1, linear=0.9, circular=0.9), "q, u, v"),
-    (lambda: PointSource([1, 2], 1, 1), "single"), (lambda: PointSource("1Jy", 1, 1), "point ra"),
+    (lambda: PointSource("x", "1deg", "1Jy"), "point ra"),
+    (lambda: PointSource("1deg", "91deg", "1Jy"), "point dec"),
+    (lambda: PointSource("1deg", "1deg", "1Jy", q=0.8, u=0.8), "q, u, v"),
+    (lambda: PointSource("1deg", "1deg", "1K"), "point flux"),
+    (lambda: PointSource("1deg", "1deg", "-1Jy"), "point flux"),
+    (lambda: HIDisk("1deg", "1deg", frame="cmb"), "topocentric, barycentric, lsrk"),
+    (lambda: HIDisk("1deg", "1deg", inclination="100deg"), "inclination"),
+    (lambda: SkyPulsar("1deg", "1deg", "1Jy", "1s", 1, linear=0.9, circular=0.9), "q, u, v"),
+    (lambda: PointSource(["1deg", "2deg"], "1deg", "1Jy"), "single"),
+    (lambda: PointSource("1Jy", "1deg", "1Jy"), "point ra"),
 ])
 def test_wrong_skies(make: Any, match: str) -> None:
     with pytest.raises(UsageError, match=match):

@@ -26,15 +26,15 @@ DM = 1 / 2.41e-4  # MHz^2 cm^3 s / pc
 SIGMAS = 5
 ALL: dict[str, Any] = {
     "n_chan": 33, "bandwidth": "33MHz", "fstart": "1400MHz", "integration": "96us", "seed": 7,
-    "diode": Diode("high", 60_000, 17_000, 31), "source": Source(6, 1, -2, 3),
-    "line": Line(30, "200km/s", velocity=-1000),
-    "pulsar": Pulsar("3ms", 30, peak=40, linear=0.5, angle=20, circular=0.2),
-    "burst": Burst("40ms", "0.3ms", 60, peak=50),
-    "carriers": [Carrier("1406MHz", 0.2, "20MHz/s", 30), Carrier("1412MHz", 0.1)],
-    "rfi": [RfiBurst("8ms", "1.05ms", "1415MHz", "1416.3MHz", 100)],
+    "diode": Diode("high", 60_000, 17_000, 31), "source": Source("6K", "1K", "-2K", "3K"),
+    "line": Line("30K", "200km/s", velocity="-1000km/s"),
+    "pulsar": Pulsar("3ms", 30, peak="40K", linear=0.5, angle="20deg", circular=0.2),
+    "burst": Burst("40ms", "0.3ms", 60, peak="50K"),
+    "carriers": [Carrier("1406MHz", 0.2, "20MHz/s", "30deg"), Carrier("1412MHz", 0.1)],
+    "rfi": [RfiBurst("8ms", "1.05ms", "1415MHz", "1416.3MHz", "100K")],
     "loss": LostSpectra(0.05, "10-20+3"),
 }
-FLAT: dict[str, Any] = {"bandpass": "flat", "tsys": 20, "level": 20}
+FLAT: dict[str, Any] = {"bandpass": "flat", "tsys": "20K", "level": 20}
 
 
 def one_channel(samples: int, rows: int, **parameters: Any) -> np.ndarray:
@@ -49,7 +49,7 @@ def one_channel(samples: int, rows: int, **parameters: Any) -> np.ndarray:
 @pytest.mark.parametrize("samples", [1, 2, 6, 7680])
 def test_products_follow_the_wishart_distribution(samples: int) -> None:
     n = 100_000
-    x = one_channel(samples, n, source=Source(40, 10, 30, 20), seed=samples)
+    x = one_channel(samples, n, source=Source("40K", "10K", "30K", "20K"), seed=samples)
     a, b, c = 20 + 25, 20 + 15, 15 + 10j
     mean = np.array([a, b, c.real, c.imag])
     # Cov(sum w* x, ...) of complex normal samples, by Isserlis' theorem.
@@ -67,7 +67,7 @@ def test_products_follow_the_wishart_distribution(samples: int) -> None:
 
 def test_one_sample_is_fully_polarised_and_more_are_not() -> None:
     for samples, (least, most) in {1: (0, 1e-5), 2: (0.1, 1)}.items():
-        aa, bb, cr, ci = one_channel(samples, 20_000, source=Source(40, 10, 30, 20)).T
+        aa, bb, cr, ci = one_channel(samples, 20_000, source=Source("40K", "10K", "30K", "20K")).T
         determinant = (aa * bb - cr**2 - ci**2) / (aa * bb)
         assert least <= np.abs(determinant).max() <= most
         assert determinant.min() > -1e-5
@@ -203,7 +203,7 @@ def brute(pulse: Any, width: float, period: float | None, step: float, rows: np.
 def test_pulsar_is_the_mean_over_spectrum_and_channel(
     dm: float, period: str, duty: float, step: str
 ) -> None:
-    pulsar = Pulsar(period, dm, duty, peak=1, time="1.1ms")
+    pulsar = Pulsar(period, dm, duty, peak="1K", time="1.1ms")
     made = FastSpectra(duration="1s", noise=False, n_chan=4, bandwidth="4MHz", fstart="1400MHz",
                        integration=step, pulsar=pulsar)
     expected = brute(pulsar, 0.003 * duty, 0.003, float(step[:-2]) / 1e3, np.arange(40), 4, dm)
@@ -216,7 +216,7 @@ def test_pulsar_is_the_mean_over_spectrum_and_channel(
 @pytest.mark.parametrize(("dm", "fwhm", "step"), [
     (50, "0.5ms", "0.1ms"), (0, "0.5ms", "2ms"), (500, "0.1ms", "0.5ms")])
 def test_burst_is_the_mean_over_spectrum_and_channel(dm: float, fwhm: str, step: str) -> None:
-    burst = Burst("4ms", fwhm, dm, peak=1)
+    burst = Burst("4ms", fwhm, dm, peak="1K")
     made = FastSpectra(duration="1s", noise=False, n_chan=4, bandwidth="4MHz", fstart="1400MHz",
                        integration=step, burst=burst)
     expected = brute(burst, float(burst.fwhm), None, float(step[:-2]) / 1e3, np.arange(200), 4, dm)
@@ -227,7 +227,7 @@ def test_burst_is_the_mean_over_spectrum_and_channel(dm: float, fwhm: str, step:
 def test_pulses_keep_their_phase_after_years() -> None:
     row = 10**13 + 7
     made = FastSpectra(duration=Fraction(row + 10) * Fraction("0.000049152"), n_chan=2,
-                       noise=False, bandpass="flat", pulsar=Pulsar("5ms", 0, 0.02, peak=1))
+                       noise=False, bandpass="flat", pulsar=Pulsar("5ms", 0, 0.02, peak="1K"))
     phase = float((row + Fraction(1, 2)) * Fraction("0.000049152") / Fraction("0.005") % 1)
     x = (phase - round(phase)) / 0.02
     found = made._powers.stokes(row, 1).i[0, 0] / 2
@@ -237,7 +237,7 @@ def test_pulses_keep_their_phase_after_years() -> None:
 def test_polarised_pulse() -> None:
     made = FastSpectra(duration="1s", n_chan=1, bandwidth="1MHz", integration="1s", noise=False,
                        bandpass="flat", level=20, pulsar=Pulsar(
-                           "1s", 0, 0.5, peak=20, linear=0.6, angle=30, circular=-0.7))
+                           "1s", 0, 0.5, peak="20K", linear=0.6, angle="30deg", circular=-0.7))
     told = made.truth["components"]["pulsar"]
     data = made.generate(0, 1)[0][0, :, 0]
     stokes = np.array([data[0] + data[1], data[0] - data[1], 2 * data[2], 2 * data[3]])
@@ -247,7 +247,7 @@ def test_polarised_pulse() -> None:
 
 @pytest.mark.parametrize("fwhm", ["20kHz", "3MHz"])
 def test_line_keeps_its_area(fwhm: str) -> None:
-    line = Line(5, fwhm, velocity="-200km/s")
+    line = Line("5K", fwhm, velocity="-200km/s")
     made = FastSpectra(duration="1ms", n_chan=64, bandwidth="32MHz", fstart="1405MHz",
                        integration="10us", noise=False, line=line)
     profile = made._powers.stokes(0, 1).i.reshape(-1) / 2
@@ -259,9 +259,9 @@ def test_line_keeps_its_area(fwhm: str) -> None:
 
 
 def test_rfi_is_sharp_in_time_and_frequency() -> None:
-    made = FastSpectra(duration="10ms", n_chan=10, bandwidth="10MHz", fstart="1400MHz", tsys=1,
+    made = FastSpectra(duration="10ms", n_chan=10, bandwidth="10MHz", fstart="1400MHz", tsys="1K",
                        integration="100us", noise=False,
-                       rfi=[RfiBurst("2.05ms", "1ms", "1402.25MHz", "1404MHz", 8)])
+                       rfi=[RfiBurst("2.05ms", "1ms", "1402.25MHz", "1404MHz", "8K")])
     found = np.broadcast_to(made._powers.stokes(0, 100).i, (100, 10)) / 2
     expected = np.zeros((100, 10))
     expected[20:31, 2:4] = 8
@@ -273,7 +273,7 @@ def test_rfi_is_sharp_in_time_and_frequency() -> None:
 def test_carrier_drifts_with_its_power_and_beats_with_the_noise() -> None:
     made = FastSpectra(
         duration="0.4s", n_chan=40, bandwidth="40MHz", fstart="1400MHz", integration="50us",
-        carriers=[Carrier("1402.5MHz", 0.5, "50MHz/s", 30)], **FLAT)
+        carriers=[Carrier("1402.5MHz", 0.5, "50MHz/s", "30deg")], **FLAT)
     told = made.truth["components"]["carriers"][0]
     data = made.generate(0, made.n_time)[0].astype(float)
     seconds = (np.arange(made.n_time) + 0.5) * 50e-6
@@ -298,7 +298,7 @@ def test_carrier_drifts_with_its_power_and_beats_with_the_noise() -> None:
 @pytest.mark.parametrize("samples", [2, 3])
 def test_carriers_without_power_leave_the_noise_as_it_is(samples: int) -> None:
     n = 50_000
-    x = one_channel(samples, n, source=Source(40, 10, 30, 20),
+    x = one_channel(samples, n, source=Source("40K", "10K", "30K", "20K"),
                     carriers=[Carrier("1400.2MHz", 0), Carrier("1400.9MHz", 0)])
     a, b, c = 45, 35, 15 + 10j
     spread = np.sqrt(np.array([a * a, b * b, (a * b + (c * c).real) / 2,

@@ -238,7 +238,7 @@ def test_samples_are_small() -> None:
 SMALL: dict[str, Any] = {"n_chan": 16, "bandwidth": "1.953125MHz", "fstart": "1400MHz",
                          "loss": LostSpectra("0.02", "40-60"), "name": "J0000+00", "beam": 7,
                          "diode": Diode("low", 2_000_000, 700_000, 2_100_000),
-                         "pulsar": Pulsar("3ms", 5, peak=4),
+                         "pulsar": Pulsar("3ms", 5, peak="4K"),
                          "start_time": "2016-12-31T23:59:59.9"}
 
 
@@ -340,7 +340,7 @@ def test_truth_record_of_the_command_line(tmp_path: Path) -> None:
          str(truth), "--source", "i=3K", "--loss", "rows=2", "--seed", "9", "-j", "2")
     told = json.loads(truth.read_text())
     made = spectral("W", n_chan=8, duration="5s", seed=9,
-                    source=Source(3), loss=LostSpectra(rows="2"))
+                    source=Source("3K"), loss=LostSpectra(rows="2"))
     assert told == json.loads(json.dumps(made.truth))
     assert told["simulator"] == "fast-spectra" and told["components"]["loss"]["rows"] == [[2, 2]]
     assert len(fits.getdata(out, 1)) == 4

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 import pytest
 from cli import fastsig
@@ -221,21 +222,25 @@ def test_refused_before_anything_is_read(options: dict, text: str) -> None:
 def test_needs_a_frequency() -> None:
     stream = spectra(2)
     stream.header = stream.header.replace(channels=None)
-    with pytest.raises(PlanError, match="--set frequency"):
+    with pytest.raises(PlanError, match="frequency='1420MHz'"):
         Baseline(stream)
 
 
 def test_windows_as_text() -> None:
     assert window_mhz("1419MHz-1421.5MHz") == (1419.0, 1421.5)
     assert window_mhz("1419-1421.5 MHz") == (1419.0, 1421.5)
-    assert window_mhz("1.419e9-1.4215e+9") == (1419.0, 1421.5)
-    assert window_mhz((1.4e9, "1.5GHz")) == (1400.0, 1500.0)
+    assert window_mhz("1.419e9Hz-1.4215e+9Hz") == (1419.0, 1421.5)
+    assert window_mhz((1.4e9 * u.Hz, "1.5GHz")) == (1400.0, 1500.0)
+    for bare in ("1.419e9-1.4215e+9", (1.4e9, "1.5GHz"), (1420.2, 1421.1)):
+        with pytest.raises(UsageError, match="has no unit"):
+            window_mhz(bare)
 
 
 @pytest.fixture(scope="module")
 def hi(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     """A line of the simulator on a ripple that makes the scatter three times the radiometer's."""
-    made = simulate.spectral("W", n_chan=4096, fstart="1405MHz", duration="20s", tsys=20, level=20,
+    made = simulate.spectral("W", n_chan=4096, fstart="1405MHz", duration="20s", tsys="20K",
+                             level=20,
                              bandpass="flat", seed=5,
                              line=simulate.Line(peak="2K", fwhm="0.4MHz", frequency="1420.4MHz"))
     data = made.generate(0, made.n_time)[0][:, :2]

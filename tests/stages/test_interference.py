@@ -71,7 +71,7 @@ def scan() -> dict[str, Any]:
     bursts = [simulate.RfiBurst(start=f"{start}s", duration="3s", low="1378MHz", high="1385MHz",
                                 temperature=kelvin)
               for start, kelvin in ((20, "30K"), (61, "3K"), (104, "0.5K"))]
-    carriers = [simulate.Carrier(frequency=f"{mhz}MHz", level=level, drift=drift)
+    carriers = [simulate.Carrier(frequency=f"{mhz}MHz", level=level, drift=f"{drift}Hz/s")
                 for mhz, level, drift in ((1388.01, 0.02, 0), (1391.2, 0.005, 0),
                                           (1400.3, 0.01, 2000))]
     clean = simulate.FastSpectra(**plain)
@@ -365,7 +365,7 @@ def test_unknown_frequencies_and_voltages(samples: Path) -> None:
     lost = MemorySpectra(data, head(64).replace(channels=None))
     assert (Flag(lost).read_block(0, 20).valid[:, :, 9] == 0).all()
     for options in ({"bands": "fast"}, {"width": "1MHz"}):
-        with pytest.raises(fs.FormatError, match="give --set frequency"):
+        with pytest.raises(fs.FormatError, match="give frequency="):
             Flag(lost, **options)
     with pytest.raises(fs.PlanError, match="flag takes spectra, not voltage"):
         fs.open(samples / "fast_band_1GSa.h5").flag()

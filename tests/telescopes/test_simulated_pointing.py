@@ -16,8 +16,9 @@ from fastsig.telescopes.pointing import Refraction, mid_times
 
 
 @pytest.mark.parametrize("parameters", [
-    {"observing": "drifting", "yaw": 6, "rotation": 23.4},
-    {"observing": "tracking", "rotation": 60, "refraction": True, "yaw": -3},
+    {"observing": "drifting", "yaw": "6deg", "rotation": "23.4deg"},
+    {"observing": "tracking", "rotation": "60deg", "refraction": True,
+     "yaw": "-3deg"},
     {"observing": "onoff", "dwell": "8s", "slew": "3s"},
 ])
 def test_positions_of_a_simulated_scan(parameters: dict[str, Any], tmp_path: Path) -> None:

@@ -236,3 +236,14 @@ def test_cubes_on_the_command_line(tmp_path: Path) -> None:
     fastsig("view", tmp_path / "s.ecsv", "-o", tmp_path / "b.png", "--what", "sheet", code=2)
     (tmp_path / "t.ecsv").write_text("# %ECSV 1.0\n# ---\nx\n1\n")
     assert "t.ecsv" in fastsig("view", tmp_path / "t.ecsv", "-o", tmp_path / "b.png", code=3).stderr
+
+
+def test_channelised_voltages_without_frequency(rng: np.random.Generator) -> None:
+    """As GSB's phased arrays have them: several channels, and no header that places them."""
+    data = rng.normal(size=(4096, 2, 8, 2)).astype(np.float32).view(np.complex64)[..., 0]
+    head = header(10**6, is_complex=True, n_chan=8).replace(channels=None)
+    figure = fs.Chain(MemoryVoltages(data, head)).plot()
+    labels = [axes.get_xlabel() for axes in figure.axes]
+    assert "frequency within the band (MHz)" in labels
+    axes = figure.axes[labels.index("frequency within the band (MHz)")]
+    assert axes.lines[0].get_xdata()[[0, -1]] == pytest.approx([-4, 4], abs=0.05)

@@ -13,6 +13,7 @@ from fastsig.calibration.diode.on_off import Difference, on_minus_off
 from fastsig.calibration.diode.rank_one import rank_one, stand_out
 from fastsig.calibration.smoothing import fit_knots, knots_over, smooth_channels
 from fastsig.errors import DataError, UsageError
+from fastsig.work.shown import Shown
 
 __all__ = ["Calibrated", "Difference", "DiodeModel", "antenna_temperature", "combine", "fit_diode",
            "on_minus_off"]
@@ -22,8 +23,8 @@ F8 = NDArray[np.float64]
 _CLEANINGS = 5
 
 
-@dataclass(frozen=True)
-class DiodeModel:
+@dataclass(frozen=True, repr=False)
+class DiodeModel(Shown):
     """Diode power in counts: ``gain(t, pol) shape(pol, chan)``.
 
     Parameters

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastsig.calibration.diode.cycle import DiodeCycle
 from fastsig.errors import UsageError
+from fastsig.work.shown import Shown
 
 __all__ = ["PARTS", "DiodeSolution", "pairs_of"]
 
@@ -39,8 +40,8 @@ def pairs_of(names: tuple[str, ...], path: str = "spectra") -> tuple[tuple[int, 
     return PARTS[names]
 
 
-@dataclass(frozen=True)
-class DiodeSolution:
+@dataclass(frozen=True, repr=False)
+class DiodeSolution(Shown):
     r"""Gains and the diode, ready to be applied.
 
     .. math:: T_p(t, \nu) = k_p(\nu) P_p(t, \nu) / g_p(t) - s(t) D_p(\nu)

@@ -17,7 +17,7 @@ import numpy as np
 from astropy.time import Time
 from numpy.typing import NDArray
 
-from fastsig.axes.units import quantity
+from fastsig.axes.units import number
 from fastsig.errors import FastsigWarning, FormatError, UsageError
 from fastsig.telescopes.pointing import CabinTrack
 
@@ -36,7 +36,7 @@ _RADIUS_M = (100.0, 200.0)  # the cabin is 160 m from the sphere's centre
 _TURNS_RAD = 4 * np.pi
 
 
-def read(path: str | os.PathLike[str], *, utc_offset: Any = 8.0) -> CabinTrack:
+def read(path: str | os.PathLike[str], *, utc_offset: Any = "8h") -> CabinTrack:
     """Read a KY file.
 
     Rows that lack a number or repeat a time are left out, with one warning.
@@ -44,7 +44,7 @@ def read(path: str | os.PathLike[str], *, utc_offset: Any = 8.0) -> CabinTrack:
     Parameters
     ----------
     path : path
-    utc_offset : Quantity or float
+    utc_offset : Quantity or str
         Hours by which the table's clock is ahead of UTC.
 
     Raises
@@ -58,7 +58,7 @@ def read(path: str | os.PathLike[str], *, utc_offset: Any = 8.0) -> CabinTrack:
     rows = _rows(name)
     start, places = _columns(rows, name)
     body = [row for row in rows[start:] if any(cell not in ("", None) for cell in row)]
-    ahead = float(quantity(utc_offset, "h", "utc_offset").value)
+    ahead = number(utc_offset, "h", "utc_offset")
     stamps = _stamps([row[places[_TIME]] for row in body], name)
     stamps = stamps - np.timedelta64(round(ahead * 3600e9), "ns")
     numbers = _numbers(body, [places[column] for column in _NUMBERS])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import glob
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from fastsig.errors import FormatError, UsageError
+from fastsig.work.arguments import shown
 
 __all__ = ["Paths", "scan_files"]
 
@@ -33,12 +35,27 @@ def scan_files(paths: Paths) -> list[str]:
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
+    paths = _listed(paths)
     found = [file for path in paths for file in _files(os.fspath(path))]
     twice = next((file for file in found if found.count(file) > 1), None) if (
         len(set(found)) < len(found)) else None
     if twice is not None:
         raise UsageError(f"{twice}: given twice; allowed: each file of a scan once")
     return found
+
+
+def _listed(paths: Any) -> list[str | os.PathLike[str]]:
+    """Names of files, once they are such."""
+    try:
+        listed: list[Any] = [paths] if isinstance(paths, (bytes, Mapping)) else list(paths)
+    except TypeError:
+        listed = [paths]
+    for each in listed:
+        if not isinstance(each, (str, os.PathLike)) or not os.fspath(each):
+            raise UsageError(f"path = {shown(each)}; allowed: the name of a file, or names")
+    if not listed:
+        raise UsageError("no file is named; allowed: the name of a file, or names")
+    return listed
 
 
 def _files(path: str) -> list[str]:

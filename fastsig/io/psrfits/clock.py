@@ -282,7 +282,7 @@ def _apart(pieces: Sequence[Piece], inside: Sequence[_Inside], starts: list[int]
         return [starts[0] + sum(lengths[:i]) for i in range(len(pieces))]
     raise FormatError(
         pieces[second].path, f"claims the time of {pieces[first].path}: STT_*, NSUBOFFS and "
-        "OFFS_SUB are the same; allowed: another file, or --set repair=yes (repair=\"yes\"), "
+        "OFFS_SUB are the same; allowed: another file, or --set repair=yes, "
         "which lays files end to end in the order given")
 
 

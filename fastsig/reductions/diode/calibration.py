@@ -30,6 +30,7 @@ from fastsig.stages.flux import Flux
 from fastsig.stages.locate import Locate
 from fastsig.stages.stokes import Stokes
 from fastsig.stream import SpectrumStream, Stream, stream_of
+from fastsig.work.shown import Shown
 
 __all__ = ["DiodeMeasurement", "calibrated", "check", "solve"]
 
@@ -38,8 +39,8 @@ F8 = NDArray[np.float64]
 _MIDDLE = 0.8  # of the band: what system temperatures and noise are medians of
 
 
-@dataclass(frozen=True)
-class DiodeMeasurement:
+@dataclass(frozen=True, repr=False)
+class DiodeMeasurement(Shown):
     """What a scan tells of its noise diode.
 
     Parameters

@@ -21,6 +21,7 @@ from fastsig.calibration.diode.rows_beside import FAR, NEAR, Balance, balance, n
 from fastsig.calibration.diode.solution import pairs_of
 from fastsig.errors import DataError
 from fastsig.stream import Block, Sink, SpectrumStream
+from fastsig.work.shown import Shown
 
 __all__ = ["DiodeSpectra", "DiodePowers", "TotalPower", "gain_of"]
 
@@ -176,8 +177,8 @@ def _check_states(state: NDArray[np.int8], cycle: DiodeCycle, step_s: Fraction, 
                             "all that would")
 
 
-@dataclass(frozen=True)
-class DiodePowers:
+@dataclass(frozen=True, repr=False)
+class DiodePowers(Shown):
     """Powers with the diode on and off, over all good cycles.
 
     Parameters

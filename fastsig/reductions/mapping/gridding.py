@@ -31,7 +31,9 @@ from fastsig.reductions.mapping.blocks import grid_channels, read_channels
 from fastsig.reductions.mapping.header import AXES, map_header, velocity_band
 from fastsig.reductions.mapping.pixels import beams_of, kernel_of, pixels
 from fastsig.reductions.mapping.rows import PRODUCTS, Rows, as_streams, check_alike, rows_of
-from fastsig.stream import SpectrumStream
+from fastsig.stream import SpectrumStream, Stream, stream_of
+from fastsig.work.arguments import check_options
+from fastsig.work.shown import Shown
 from fastsig.work.signals import held
 
 __all__ = ["Map", "MapData", "MapPlan", "grid"]
@@ -43,8 +45,8 @@ ZEROS = ("keep", "median")
 _STOKES = {"I": (1,), "IQUV": (1, 2, 3, 4), "V": (4,)}
 
 
-@dataclass(frozen=True)
-class MapData:
+@dataclass(frozen=True, repr=False)
+class MapData(Shown):
     """A map in memory.
 
     Parameters
@@ -421,10 +423,16 @@ def grid(inputs: Any, **options: Any) -> Map:
     **options
         As of `Map`.
     """
-    several = isinstance(inputs, (list, tuple)) or (
-        not isinstance(inputs, (str, os.PathLike)) and not hasattr(inputs, "stream")
-        and hasattr(inputs, "__iter__"))
-    return Map(list(inputs) if several else [inputs], **options)
+    one = isinstance(inputs, (str, bytes, os.PathLike, Stream)) or hasattr(inputs, "stream")
+    try:
+        listed = [inputs] if one else list(inputs)
+    except TypeError:
+        listed = [inputs]
+    for each in listed:
+        if not isinstance(each, (str, os.PathLike)):
+            stream_of(each)
+    check_options("grid", Map, options)
+    return Map(listed, **options)
 
 
 def _left_out(rows: Sequence[Rows]) -> dict[str, int]:

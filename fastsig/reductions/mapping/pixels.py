@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fastsig.axes.units import quantity, width_deg
 from fastsig.errors import UsageError
 from fastsig.reductions.mapping.rows import Rows
+from fastsig.work.shown import Shown
 
 __all__ = ["Beams", "Kernel", "beams_of", "center_of", "kernel_of", "pixels"]
 
@@ -28,8 +29,8 @@ _SUPPORT = 1.5  # full widths at half maximum to which the kernel reaches
 _MOST_PIXELS = 2**28
 
 
-@dataclass(frozen=True)
-class Beams:
+@dataclass(frozen=True, repr=False)
+class Beams(Shown):
     """The telescope's beams, and what is known of them.
 
     Parameters

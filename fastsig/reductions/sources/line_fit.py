@@ -27,7 +27,7 @@ import numpy as np
 from astropy import units as u
 from numpy.typing import NDArray
 
-from fastsig.axes.units import quantity, whole
+from fastsig.axes.units import number, whole
 from fastsig.errors import DataError, UsageError
 from fastsig.io.fits.cube import mad
 from fastsig.reductions.sources.line_models import (
@@ -38,6 +38,7 @@ from fastsig.reductions.sources.line_models import (
     profile_numbers,
 )
 from fastsig.reductions.sources.sky_spectrum import SkySpectrum
+from fastsig.work.shown import Shown
 
 __all__ = ["HI_MASS", "Line", "LineFit", "Measured", "fit_gaussians", "fit_profile", "hi_mass",
            "rounded"]
@@ -99,8 +100,8 @@ class Line(NamedTuple):
         return found
 
 
-@dataclass(frozen=True)
-class LineFit:
+@dataclass(frozen=True, repr=False)
+class LineFit(Shown):
     """A fit.
 
     Parameters
@@ -167,7 +168,7 @@ def hi_mass(flux: Measured, distance: Any) -> Measured:
     UsageError
         Where the flux is not in Jy km/s, or the distance none.
     """
-    far = float(quantity(distance, "Mpc", "distance").value)
+    far = number(distance, "Mpc", "distance")
     if not (math.isfinite(far) and far > 0):
         raise UsageError(f"distance = {distance!r}; allowed: above 0, such as 12.3Mpc")
     if not flux.value.unit.is_equivalent(u.Jy * u.km / u.s):
@@ -273,7 +274,7 @@ class _Task:
         if window is None:
             return np.ones(len(self.velocity), bool)
         try:
-            low, high = sorted(float(quantity(each, "km/s", "window").value) for each in window)
+            low, high = sorted(number(each, "km/s", "window") for each in window)
         except (TypeError, ValueError) as error:
             raise UsageError(f"window = {window!r}; allowed: two velocities") from error
         found: NDArray[np.bool_] = (self.velocity.value >= low) & (self.velocity.value <= high)

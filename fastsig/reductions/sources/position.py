@@ -197,9 +197,9 @@ def to_jansky(unit: str, frequency_hz: F8, beam: Beam | None, kelvin: Any, path:
         ratio = 2 * constants.k_B * (frequency_hz * u.Hz) ** 2 / constants.c**2 * u.K
         jansky = (ratio * _needed(beam, path).solid_angle).to_value(u.Jy)
         return np.asarray(scale * jansky), "Jy"
-    from fastsig.axes.units import quantity
+    from fastsig.axes.units import number
 
-    gain = float(quantity(kelvin, "K/Jy", "kelvin").value)
+    gain = number(kelvin, "K/Jy", "kelvin")
     if not (math.isfinite(gain) and gain > 0):
         raise UsageError(f"kelvin = {kelvin!r}; allowed: brightness, or a gain such as 16K/Jy")
     return one * scale * widened / gain, "Jy"

@@ -12,12 +12,13 @@ from astropy.coordinates import SkyCoord
 
 from fastsig.axes.velocity import convention_of, velocity
 from fastsig.errors import UsageError
+from fastsig.work.shown import Shown
 
 __all__ = ["SkySpectrum"]
 
 
-@dataclass(frozen=True)
-class SkySpectrum:
+@dataclass(frozen=True, repr=False)
+class SkySpectrum(Shown):
     """A spectrum with its noise; channels ascend in frequency.
 
     Parameters

@@ -15,11 +15,11 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.time import iso
-from fastsig.axes.units import exact
+from fastsig.axes.units import exact, kelvins
 from fastsig.calibration import switching
 from fastsig.errors import DataError, FastsigWarning, FormatError, PlanError, UsageError
 from fastsig.reductions.switching.spectrum import Spectrum
@@ -93,7 +93,7 @@ class _Row(NamedTuple):
 
 def on_off(
     stream: Stream, period: Any, *, on: Any = None, first: Any = 0, settle: Any = 0,
-    tsys: ArrayLike | None = None, tcal: ArrayLike | None = None,
+    tsys: Any = None, tcal: Any = None,
     diode: DiodeSchedule | None = None, kelvin: bool | None = None, smooth_ref: int = 1,
     n_eff: float = 1.0,
 ) -> Spectrum:
@@ -112,10 +112,10 @@ def on_off(
     on, first, settle : Quantity or str, optional
         Time on the source (half of the period), the begin of the first one, from the start of the
         stream (0 s), and what is left out after each move (0 s).
-    tsys : float or array, shape (product,), optional
-        System temperature off the source, K: for rows without a diode.
-    tcal : float or array, shape (product,) or (product, chan), optional
-        The noise diode's temperature, K: Tsys comes from its states.
+    tsys : Quantity or str, shape () or (product,), optional
+        System temperature off the source, such as ``"20K"``: for rows without a diode.
+    tcal : Quantity or str, shape (), (product,) or (product, chan), optional
+        Temperature of the noise diode, from whose states Tsys comes.
     diode : DiodeSchedule, optional
         When it is on; the header's by default. Without one it is taken as off.
     kelvin : bool, optional
@@ -136,10 +136,12 @@ def on_off(
     if not isinstance(stream, SpectrumStream):
         raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
     told = {"period": period, "on": on, "first": first, "settle": settle}
-    times = {key: exact(value, "s", key) for key, value in told.items() if value is not None}
+    times = {key: exact(value, "s", key) for key, value in told.items()
+             if value is not None or key != "on"}
     schedule = Schedule(times["period"], times.get("on", times["period"] / 2), times["first"],
                         times["settle"])
-    work = _OnOff(stream, schedule, tsys, tcal, diode or stream.header.diode,
+    work = _OnOff(stream, schedule, tsys, tcal,
+                  stream.header.diode if diode is None else diode,
                   stream.header.unit == "K" if kelvin is None else kelvin, smooth_ref, n_eff)
     return work.spectrum()
 
@@ -194,8 +196,8 @@ def _within(rows: range, n: int) -> range:
 class _OnOff:
     """The work of `on_off`: one cycle after the other."""
 
-    def __init__(self, stream: SpectrumStream, schedule: Schedule, tsys: ArrayLike | None,
-                 tcal: ArrayLike | None, diode: DiodeSchedule | None, kelvin: bool,
+    def __init__(self, stream: SpectrumStream, schedule: Schedule, tsys: Any, tcal: Any,
+                 diode: DiodeSchedule | None, kelvin: bool,
                  smooth_ref: int, n_eff: float) -> None:
         self.stream, self.schedule, self.diode = stream, schedule, diode
         self.kelvin, self.smooth, self.n_eff = kelvin, smooth_ref, n_eff
@@ -212,22 +214,25 @@ class _OnOff:
         self.rate = stream.header.sample_rate
         self.width = float(self.axis.step_hz)
 
-    def _check(self, tsys: ArrayLike | None, tcal: ArrayLike | None) -> None:
+    def _check(self, tsys: Any, tcal: Any) -> None:
         path = self.stream.path
         if self.kelvin and (tsys is not None or tcal is not None):
             raise UsageError(f"{path}: rows in K take no tsys and no tcal")
         if not self.kelvin and (tsys is None) == (tcal is None):
             raise UsageError(f"{path}: rows that are not in K take one of tsys (of the system off "
                              "the source) and tcal (of the noise diode)")
+        for name, value in (("tsys", tsys), ("tcal", tcal)):
+            if value is not None:
+                kelvins(value, name)  # one without a unit is refused before all else
         if tcal is not None and self.diode is None:
             raise FormatError(path, "the header does not tell when the noise diode is on; give its "
                               "schedule (diode), or tsys in place of tcal")
 
-    def _each(self, name: str, value: ArrayLike | None) -> NDArray[np.float64] | None:
+    def _each(self, name: str, value: Any) -> NDArray[np.float64] | None:
         """A temperature of each product, (product, 1 or chan)."""
         if value is None:
             return None
-        given = np.asarray(value, np.float64)
+        given = kelvins(value, name)
         count, n_chan = len(self.products), self.stream.shape[2]
         if given.shape not in ((), (count,), (count, n_chan)):
             raise UsageError(f"{name} has shape {given.shape}; allowed: (), ({count},) or "

@@ -30,9 +30,9 @@ class Selection(NamedTuple):
     integrations : sequence of int, optional
         Of the scan, from 0; all by default.
     tsys : float, optional
-        System temperature in place of what the noise diode gives, K.
+        System temperature, K, in place of what the noise diode gives.
     tcal : float, optional
-        The diode's temperature in place of TCAL, K.
+        Temperature of the diode, K, in place of TCAL.
     smooth_ref : int
         Channels that references are smoothed over.
     n_eff : float
@@ -196,7 +196,7 @@ class Scans:
         if needed or not off:
             has = " and ".join(f"CAL = {key}" for key, each in states.items() if each)
             raise FormatError(self.path, f"scan {scan} has {has} alone; Tsys takes the noise diode "
-                              "on and off (CAL = T and F), or give it: --tsys 20")
+                              "on and off (CAL = T and F), or give it: --tsys 20K")
         return [(off[start], None) for start in sorted(off)]
 
     def _power(self, off: int, on: int | None, picks: Selection) -> Power:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes.time import iso
+from fastsig.axes.units import number
 from fastsig.calibration import switching
 from fastsig.errors import FastsigWarning, FormatError, UsageError
 from fastsig.io.sdfits import reader as sdfits
@@ -124,7 +125,9 @@ def _selection(scan: int, picks: dict[str, Any]) -> Selection:
     unknown = sorted(set(picks) - set(allowed))
     if unknown:
         raise UsageError(f"{unknown[0]} is no option; allowed: {', '.join(allowed)}")
-    found = Selection(scan, **picks)
+    given = {name: number(picks[name], "K", name) for name in ("tsys", "tcal")
+             if picks.get(name) is not None}
+    found = Selection(scan, **{**picks, **given})
     for name in ("tsys", "tcal", "n_eff"):
         value = getattr(found, name)
         if value is not None and not 0 < value < np.inf:

@@ -18,6 +18,7 @@ from fastsig.io.files.provenance import file_record
 from fastsig.io.files.safe import check_output
 from fastsig.stream import SpectrumStream, Sums
 from fastsig.stream.header import Header
+from fastsig.work.shown import Shown
 from fastsig.work.signals import held
 
 __all__ = ["Spectrum", "average", "record", "write"]
@@ -26,8 +27,8 @@ __all__ = ["Spectrum", "average", "record", "write"]
 _RAW = ("CAL", "SIG", "TSYS", "EXPOSURE", "DURATION", "SAMPLER", "PLNUM", "FDNUM")
 
 
-@dataclass(frozen=True)
-class Spectrum:
+@dataclass(frozen=True, repr=False)
+class Spectrum(Shown):
     """Calibrated spectra, a row an integration, or their average.
 
     Parameters

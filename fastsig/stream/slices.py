@@ -1,0 +1,180 @@
+"""Slices of streams and of data: rows, channels and products by number, time, frequency and name.
+
+An integer is an index; a time or a frequency has its unit. One slice has either, but for 0, which
+is both.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+from astropy.time import Time
+
+from fastsig.axes.time import elapsed, iso, parse_time, sample_time
+from fastsig.axes.units import exact
+from fastsig.errors import PlanError, UsageError
+from fastsig.stream.header import Header
+
+__all__ = ["channel_span", "is_number", "key_parts", "product_indices", "row_span"]
+
+_FORMS = ("chain[t0:t1], chain[t0:t1, f0:f1], chain[t0:t1, f0:f1, 'I'] or chain['I'], without a "
+          "step")
+_DATE = re.compile(r"\s*\d{4}-\d\d")
+
+
+class Sliced(Protocol):
+    """What can be sliced: rows from the header's start on, of the header's products."""
+
+    @property
+    def header(self) -> Header:
+        """What the rows are."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(row, pol or product[, chan])."""
+
+
+def key_parts(key: Any) -> tuple[slice, slice, tuple[str, ...] | None]:
+    """Rows, channels and names of products of a key in brackets; None for all products.
+
+    Raises
+    ------
+    UsageError
+        Where it is none of the forms there are.
+    """
+    if _is_names(key):
+        return slice(None), slice(None), _names(key)
+    parts = list(key) if isinstance(key, tuple) else [key]
+    names = parts.pop() if len(parts) == 3 else None
+    if isinstance(names, slice) and names == slice(None):
+        names = None
+    if names is not None and not _is_names(names):
+        raise UsageError(f"{names!r} names no products; allowed: {_FORMS}")
+    if not 1 <= len(parts) <= 2 or any(
+            not isinstance(part, slice) or part.step is not None for part in parts):
+        raise UsageError(f"a slice of {key!r}; allowed: {_FORMS}")
+    rows, channels = (*parts, slice(None))[:2]
+    return rows, channels, None if names is None else _names(names)
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, (list, tuple)) and len(value) > 0
+                                      and all(isinstance(each, str) for each in value))
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def product_indices(names: Sequence[str], there: Sequence[str], path: str) -> list[int]:
+    """Places of products by name.
+
+    Raises
+    ------
+    UsageError
+        Where one is not there, or is asked for twice.
+    """
+    for name in names:
+        if name not in there:
+            made = {"I", "Q", "U", "V"} & {name} and {"AA", "BB"} <= set(there)
+            raise UsageError(f"{path}: no product {name!r}; allowed: {', '.join(there)}"
+                             + (f". {name} is made of these by stokes('{name}')"
+                                if made and name in "IV" else ""))
+    if len(set(names)) < len(names):
+        raise UsageError(f"products {', '.join(names)}; allowed: each once")
+    return [list(there).index(name) for name in names]
+
+
+def row_span(what: Sliced, span: slice) -> tuple[int, int]:
+    """First row of a slice and the row behind its last.
+
+    Raises
+    ------
+    UsageError
+        Where it is empty, or has both a number and a time.
+    """
+    _check_ends(span, "row numbers", "times")
+    n = what.shape[0]
+    first = 0 if span.start is None else _row(what, span.start)
+    stop = n if span.stop is None else _row(what, span.stop)
+    first, stop = max(0, first), min(stop, n)
+    if first >= stop:
+        header = what.header
+        raise UsageError(f"no rows {_between(span)}: the rows run from {iso(header.start_time)} to "
+                         f"{iso(sample_time(header.start_time, n, header.sample_rate))}")
+    return first, stop
+
+
+def _check_ends(span: slice, numbers: str, values: str) -> None:
+    ends = [end for end in (span.start, span.stop) if end is not None]
+    kinds = {is_number(end) for end in ends if not (is_number(end) and end == 0)}
+    if len(kinds) > 1:
+        raise UsageError(f"a slice {_between(span)}; allowed: two {numbers}, or two {values}")
+
+
+def is_number(value: Any) -> bool:
+    """Whether an end of a slice is an index; a timedelta64, one of NumPy's integers, is none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
+
+
+def _row(what: Sliced, at: Any) -> int:
+    """First row that starts at or after a time."""
+    if is_number(at):
+        row = operator.index(at)
+        return row if row >= 0 else what.shape[0] + row
+    time, rate = _time(at), what.header.sample_rate
+    seconds = exact(at, "s", "time") if time is None else elapsed(what.header.start_time, time)
+    rows = seconds * rate
+    # A time has steps of 5 ps: allow 0.1 ns, and a millionth of a row at the least.
+    slack = min(Fraction(1, 4), max(Fraction(1, 10**6), rate / 10**10))
+    return -int(-(rows - slack) // 1)
+
+
+def _time(at: Any) -> Time | None:
+    """The time of day that an end is; None where it counts from the start."""
+    if isinstance(at, Time):
+        return at
+    if isinstance(at, np.datetime64) and not np.isnat(at):
+        return parse_time(str(np.datetime_as_string(at, "ns")))
+    if isinstance(at, datetime):
+        return Time(at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at, scale="utc")
+    return parse_time(at) if isinstance(at, str) and _DATE.match(at) else None
+
+
+def channel_span(what: Sliced, span: slice, path: str) -> tuple[int, int]:
+    """First channel of a slice and the channel behind its last; frequencies are of centres.
+
+    Raises
+    ------
+    UsageError
+        Where it is empty, or has both a number and a frequency.
+    PlanError
+        Where there are no channels.
+    """
+    _check_ends(span, "channel numbers", "frequencies")
+    axis = what.header.channels
+    if axis is None or len(what.shape) < 3:
+        raise PlanError(f"{path}: a band can be selected from channels only: channelise and "
+                        "detect first")
+    ends = (span.start, span.stop)
+    if all(end is None or is_number(end) for end in ends):
+        first, stop, _ = span.indices(axis.n_chan)
+    else:
+        low, high = (None if end is None else exact(end, "Hz", "frequency") for end in ends)
+        first, stop = axis.slice_of(low, high)
+    if first >= stop:
+        low_hz, high_hz = (float(edge) / 1e6 for edge in axis.edges_hz)
+        raise UsageError(
+            f"no channels {_between(span)}: the band runs from {low_hz:g} to {high_hz:g} MHz")
+    return first, stop
+
+
+def _between(span: slice) -> str:
+    first = "the start" if span.start is None else span.start
+    return f"from {first} to {'the end' if span.stop is None else span.stop}"

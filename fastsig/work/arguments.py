@@ -1,0 +1,135 @@
+"""Arguments of public functions, held against the signature: names and plain types.
+
+What a value has to be beyond its type is checked by the function itself.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import operator
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from fastsig.errors import UsageError
+
+__all__ = ["bound", "check_options", "check_types", "checked", "shown"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_LONGEST = 80
+
+
+def bound(name: str, signature: inspect.Signature, args: tuple[Any, ...],
+          options: Mapping[str, Any]) -> inspect.BoundArguments:
+    """The arguments of a call by name, once they fit the signature.
+
+    Raises
+    ------
+    UsageError
+        Where an argument is unknown, missing or of another type than its annotation.
+    """
+    parameters = signature.parameters
+    variable = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    for key in options:
+        if key not in parameters and not variable:
+            near = difflib.get_close_matches(key, parameters, 1, 0.5)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise UsageError(f"{name} has no parameter {key!r}; {hint}allowed: "
+                             f"{', '.join(parameters) or 'none'}")
+    try:
+        found = signature.bind(*args, **options)
+    except TypeError as error:
+        raise UsageError(f"{name}: {error}; allowed: {name}{signature}") from error
+    check_types(name, signature, found.arguments)
+    return found
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """A public function that holds its arguments against its signature, as `bound` does."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **options: P.kwargs) -> R:
+        bound(function.__name__, signature, args, options)
+        return function(*args, **options)
+
+    return call
+
+
+def check_options(name: str, work: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Hold options that `work` will be called with against its signature.
+
+    Raises
+    ------
+    UsageError
+        Where one is unknown or of another type than its annotation.
+    """
+    own = inspect.signature(work)
+    named = {key: each.replace(kind=each.KEYWORD_ONLY) for key, each in own.parameters.items()
+             if each.kind is each.KEYWORD_ONLY}
+    bound(name, inspect.Signature(list(named.values())), (), options)
+
+
+def check_types(name: str, signature: inspect.Signature, values: Mapping[str, Any]) -> None:
+    """Refuse values that are of another type than a plain annotation says.
+
+    Raises
+    ------
+    UsageError
+        Where one is; the message names the parameter.
+    """
+    for key, value in values.items():
+        parameter = signature.parameters[key]
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        kinds = [part.strip() for part in str(parameter.annotation).split("|")]
+        if value is None and ("None" in kinds or parameter.default is None):
+            continue
+        plain = [kind for kind in kinds if kind != "None"]
+        if plain and all(kind in _CHECKS for kind in plain) and not any(
+                _CHECKS[kind][0](value) for kind in plain):
+            allowed = " or ".join(_CHECKS[kind][1] for kind in plain)
+            raise UsageError(f"{name}: {key} = {shown(value)}; allowed: {allowed}")
+
+
+def shown(value: Any) -> str:
+    """A value as an error message has it, never of more than a line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _is_whole(value: Any) -> bool:
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return not isinstance(value, (bool, np.bool_)) and np.ndim(value) == 0
+
+
+def _is_real(value: Any) -> bool:
+    return _is_whole(value) or isinstance(value, (float, np.floating))
+
+
+def _is_a(name: str) -> Callable[[Any], bool]:
+    """Whether a value is of a class by its name: one that need not be loaded to be asked for."""
+    return lambda value: any(kind.__name__ == name for kind in type(value).__mro__)
+
+
+_CLASSES = ("CabinTrack", "Cube", "DiodeMeasurement", "DiodeSchedule", "EarthLocation",
+            "MuellerTable", "PositionSpectrum", "Receiver", "Refraction")
+_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "int": (_is_whole, "a whole number"),
+    "float": (_is_real, "a number"),
+    "str": (lambda value: isinstance(value, str), "text"),
+    "os.PathLike[str]": (lambda value: isinstance(value, os.PathLike), "a path"),
+    "Progress": (callable, "a function"),
+    "Mapping[str, Any]": (lambda value: isinstance(value, Mapping), "a mapping"),
+    **{name: (_is_a(name), f"a {name}") for name in _CLASSES},
+    "bool": (lambda value: isinstance(value, (bool, np.bool_)), "True or False"),
+}

@@ -1,0 +1,62 @@
+"""Reprs of results: a line a field, arrays by type and shape, within a screen."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Shown", "brief", "table"]
+
+_LINE, _FIELDS, _NUMBERS = 88, 32, 4
+
+
+class Shown:
+    """A dataclass whose repr is a line a field; ``repr=False`` keeps the one of dataclasses out."""
+
+    def _fields(self) -> Mapping[str, Any]:
+        """What the repr shows, by name."""
+        return {item.name: getattr(self, item.name)
+                for item in dataclasses.fields(self)  # type: ignore[arg-type]
+                if not item.name.startswith("_")}
+
+    def __repr__(self) -> str:
+        shown = [(key, value) for key, value in self._fields().items() if value is not None]
+        lines = [f"  {key}: {brief(value)}"[:_LINE] for key, value in shown[:_FIELDS]]
+        if len(shown) > _FIELDS:
+            lines.append(f"  and {len(shown) - _FIELDS} more")
+        return "\n".join([f"<{type(self).__name__}", *lines]) + ">"
+
+    def _repr_html_(self) -> str:
+        return table(type(self).__name__, {
+            key: brief(value) for key, value in self._fields().items() if value is not None})
+
+
+def table(title: str, facts: Mapping[str, Any]) -> str:
+    """Facts as a table of HTML."""
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{escape(key)}</th><td>{escape(str(value))}</td></tr>"
+        for key, value in facts.items())
+    return f"<table><caption>{escape(title)}</caption>{rows}</table>"
+
+
+def brief(value: Any) -> str:
+    """A value within a line."""
+    shape, unit = getattr(value, "shape", None), getattr(value, "unit", None)
+    if isinstance(shape, tuple) and int(np.prod(shape)) > _NUMBERS:
+        kind = getattr(value, "dtype", type(value).__name__)
+        text = f"{kind} {shape}" + (f", {unit}" if unit is not None else "")
+    elif isinstance(value, Mapping):
+        text = f"{len(value)} of {', '.join(map(str, value))}" if value else "none"
+    elif isinstance(value, (list, tuple)) and len(value) > _NUMBERS:
+        text = f"{len(value)} of {type(value[0]).__name__}: {brief(value[0])}, ..."
+    elif isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        text = ", ".join(map(brief, value)) or "none"
+    else:
+        text = str(value) if isinstance(value, (str, float, np.ndarray)) or (
+            type(value).__module__.startswith(("astropy", "fractions"))) else repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= _LINE else f"{text[:_LINE - 3]}..."

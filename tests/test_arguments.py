@@ -1,0 +1,167 @@
+"""Wrong arguments of public functions: an error of fastsig's own, never one from deeper down."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+import pytest
+from streams import MemorySpectra, MemoryVoltages, header, noise
+
+import fastsig as fs
+from fastsig import registry
+from fastsig.errors import FastsigError
+
+WRONG: dict[str, Any] = {
+    "None": None, "a truth value": True, "below 0": -1, "a fraction": 1.5, "NaN": np.nan,
+    "text": "nonsense", "bytes": b"x", "an empty list": [], "a mapping": {"a": 1},
+    "an object": object(), "another unit": 3 * u.mol, "a step": slice(0, 4, 2),
+    "an array": np.ones((2, 2)), "a function": lambda *_: None, "a pair": (1, 2),
+}
+
+
+def voltages() -> fs.Chain:
+    return fs.Chain(MemoryVoltages(noise(np.random.default_rng(1), 2000), header()))
+
+
+def spectra(unit: str | None = None, names: tuple[str, ...] = ("AA", "BB", "CR", "CI")
+            ) -> fs.Chain:
+    from dataclasses import replace
+
+    head = header(100)
+    axis = replace(head.channels, step_hz=head.channels.step_hz / 16, n_chan=16)
+    head = head.replace(channels=axis, polarization=replace(head.polarization, names=names),
+                        unit=unit, is_complex=False, n_bits=32)
+    data = np.random.default_rng(2).normal(10, 1, (40, len(names), 16))
+    return fs.Chain(MemorySpectra(data, head))
+
+
+#: By verb: a chain that it can be called on, and valid values of what has no default.
+VERBS: dict[str, tuple[Callable[[], fs.Chain], dict[str, Any]]] = {
+    "channelize": (voltages, {"n_chan": 16}),
+    "detect": (lambda: voltages().channelize(16), {}),
+    "integrate": (spectra, {}), "select": (spectra, {}),
+    "flag": (spectra, {}), "baseline": (spectra, {}), "stokes": (spectra, {}),
+    "frame": (spectra, {"to": "barycentric"}),
+    "calibrate": (spectra, {"solution": None}), "locate": (spectra, {"track": None}),
+    "flux": (lambda: spectra("K"), {"gain": "16K/Jy"}),
+    "measure_diode": (spectra, {"tcal": "12.5K"}),
+    "on_off": (spectra, {"period": "100ms", "tsys": "20K"}),
+    "flag_shares": (spectra, {}),
+}
+
+
+def calls(folder: Path) -> Iterator[tuple[str, Callable[..., Any], dict[str, Any]]]:
+    """Name, function and valid arguments of what is public."""
+    for name, (made, valid) in VERBS.items():
+        yield name, getattr(made(), name), valid
+    chain, out = spectra(), folder / "out.h5"
+    data, held = chain.read(), voltages()
+    cube = Path(folder / "none.fits")
+    yield "open", fs.open, {"path": str(cube)}
+    yield "open_cube", fs.open_cube, {"path": str(cube)}
+    yield "info", fs.info, {"path": str(cube)}
+    yield "Chain.read", chain.read, {}
+    yield "Chain.write", chain.write, {"path": out, "overwrite": True}
+    yield "Chain.write of voltages", held.write, {"path": folder / "v.raw", "overwrite": True,
+                                                  "lossy": True}
+    yield "Chain.explain", chain.explain, {}
+    yield "Chain.plot", chain.plot, {"product": "none such"}
+    yield "Chain.to_xarray", chain.to_xarray, {}
+    yield "Chain[]", chain.__getitem__, {"key": slice(0, 4)}
+    yield "Data[]", data.__getitem__, {"key": slice(0, 4)}
+    yield "Data.velocity", data.velocity, {"rest": "HI"}
+    yield "Data.plot", data.plot, {"product": "none such"}
+    yield "Data.to_xarray", data.to_xarray, {}
+    yield "grid", fs.grid, {"inputs": [chain], "frame": None}
+    yield "write_many", fs.write_many, {"streams": [chain], "paths": [out], "overwrite": True}
+    yield "view.draw", fs.view.draw, {"stream": chain, "product": "none such"}
+    yield "view.write_page", fs.view.write_page, {
+        "what": chain, "path": folder / "p.html", "product": "none such"}
+    yield "view.draw_flags", fs.view.draw_flags, {
+        "before": chain, "after": chain, "product": "none such"}
+    for name in ("draw_baseline", "draw_switched", "draw_cube", "draw_calibration",
+                 "draw_position"):
+        yield f"view.{name}", getattr(fs.view, name), {}
+
+
+def variants(function: Callable[..., Any], valid: dict[str, Any]
+             ) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The arguments of calls with one that is wrong."""
+    parameters = dict(inspect.signature(function).parameters)
+    for key, each in parameters.items():
+        if each.kind is each.VAR_KEYWORD:
+            yield key, "an unknown name", {**valid, "no_such_name": 1}
+            continue
+        for kind, value in WRONG.items():
+            if not (value is None and each.default is None):
+                yield key, kind, {**valid, key: value}
+    for key in (*valid, "options"):
+        if key not in parameters:  # of **options
+            for kind, value in WRONG.items():
+                yield key, kind, {**valid, key: value}
+
+
+def deeper(error: BaseException) -> bool:
+    """Whether an error is none of fastsig's own words."""
+    if isinstance(error, FastsigError):
+        return False
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    own = "fastsig" in last.filename and (last.line or "").startswith("raise")
+    return not (isinstance(error, TypeError) and (own or last.filename == __file__))
+
+
+NAMES = [name for name, *_ in calls(Path())]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_arguments_are_refused_in_our_own_words(name: str, tmp_path: Path) -> None:
+    function, valid = next((function, valid) for each, function, valid in calls(tmp_path)
+                           if each == name)
+    found = []
+    for key, kind, given in variants(function, valid):
+        try:
+            function(*given.values()) if name.endswith("[]") else function(**given)
+        except BaseException as error:
+            if deeper(error):
+                last = traceback.extract_tb(error.__traceback__)[-1]
+                found.append(f"{name}({key}) = {kind}: {type(error).__name__}: {error} "
+                             f"({last.filename.rpartition('/')[2]}:{last.lineno})")
+    assert not found, f"{len(found)}\n" + "\n".join(found)
+
+
+def test_every_verb_is_walked() -> None:
+    assert set(VERBS) == {*registry.own_verbs()}
+
+
+@pytest.mark.parametrize(("call", "match"), [
+    (lambda: voltages().channelize(n_chans=256), "did you mean n_chan"),
+    (lambda: voltages().channelize(16).detect(["I", "Q"]), "products = "),
+    (lambda: spectra().select(channels=(1000 * u.MHz, ...)), "Ellipsis is not a value in Hz"),
+    (lambda: spectra().write("x.h5", progress=True), "progress = True"),
+    (lambda: spectra().write("x.h5", memory="1 ounce"), "is not a size"),
+    (lambda: fs.open(None), "path = None; allowed: the name of a file"),
+    (lambda: fs.open([]), "no file is named"),
+    (lambda: spectra().integrate(16), "integration time = 16 has no unit"),
+    (lambda: spectra().on_off("1s", tcal=12.5), "tcal = 12.5 has no unit"),
+    (lambda: spectra()[:, 1e9:1.1e9], "has no unit"),
+    (lambda: spectra()[:, 2:1001 * u.MHz], "allowed: two channel numbers, or two frequencies"),
+    (lambda: spectra()[2:1 * u.s], "allowed: two row numbers, or two times"),
+    (lambda: spectra().flag(protect=(1000.2, 1000.3)), "protect = 1000.2 has no unit"),
+    (lambda: spectra().flag(protect="1419MHz-1421MHz"), "protect = .*no channel within"),
+    (lambda: spectra()["I"], r"no product 'I'; allowed: AA.*stokes\('I'\)"),
+])
+def test_wrong_arguments_are_named(call: Callable[[], Any], match: str) -> None:
+    with pytest.raises(fs.UsageError, match=match):
+        call()
+
+
+def test_bands_outside_the_spectra_are_a_warning() -> None:
+    with pytest.warns(fs.FastsigWarning, match="bands = 1419 to 1421 MHz: no channel within"):
+        spectra().flag(bands=["gnss", "1419MHz-1421MHz"])
