@@ -259,14 +259,15 @@ def _become(request: dict[str, Any], files: list[int]) -> NoReturn:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    if request["path"]:
-        _offer(request["path"])
+    sys.path[:0] = request["path"]
     if request["strict"] is not None:
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", request["strict"])
     sys.argv = ["fastsig", *request["arguments"]]
     try:
         exec(request["before"], {})
+        if request["path"] or request["before"]:
+            _forget_plugins()
         main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -282,11 +283,10 @@ def _become(request: dict[str, Any], files: list[int]) -> NoReturn:
     os._exit(code)
 
 
-def _offer(folders: list[str]) -> None:
-    """Offer what is installed in these folders, plug-ins too."""
+def _forget_plugins() -> None:
+    """Look for plug-ins again: there are others on another path."""
     from fastsig import registry
 
-    sys.path[:0] = folders
     for each in vars(registry).values():
         if hasattr(each, "cache_clear"):
             each.cache_clear()

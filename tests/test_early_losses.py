@@ -40,7 +40,7 @@ def test_losses_come_before_long_work(words: list[str], samples: Path, tmp_path:
     result = CliRunner().invoke(cli, [command, str(samples / name), "-o",
                                       str(tmp_path / "x.fil"), *options])
     assert isinstance(result.exception, PlanError), result.exception
-    assert "--lossy" in str(result.exception)
+    assert "lossy=True" in str(result.exception)
 
 
 @pytest.mark.usefixtures("forbidden")

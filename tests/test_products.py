@@ -198,7 +198,7 @@ def test_options_that_mean_nothing_to_a_kind(tmp_path: Path, samples: Path) -> N
     assert refused(view.Wanted(page_size=10**6), band, "p.html").startswith("page_size= is of no")
     head = cubes_made.header(8, 8, cubes_made.axis("FREQ", 3)[0])
     cube = cubes_made.write(tmp_path / "c.fits", np.ones((3, 8, 8), np.float32), head)
-    assert "--tstop is of no use to a cube" in refused(view.Wanted(tstop="1s"), cube)
+    assert "tstop= is of no use to a cube" in refused(view.Wanted(tstop="1s"), cube)
     assert not list(tmp_path.glob("p.*"))
 
 

@@ -80,7 +80,8 @@ def refuse_losses(streams: Sequence[Any], paths: Sequence[str | os.PathLike[str]
     UsageError, FormatError
         As of `products`.
     """
-    for stream, path in zip(_chains(streams, paths), paths, strict=True):
+    for stream, path in zip(_chains(streams, paths), map(_path, paths), strict=True):
+        check_options("write", _kind(stream), options)
         product = _kind(stream).best_case(stream, path, **{**options, "hash_inputs": False})
         product.refuse_losses()
 
@@ -210,7 +211,7 @@ def write_many(
         As of `write`. All products that were being written are removed.
     """
     memory = parse_bytes(memory) if isinstance(memory, str) else memory
-    if not options.get("lossy"):
+    if options.get("lossy", False) is False:
         refuse_losses(streams, paths, **options)
     made = products(streams, paths, workers=workers, memory=memory, progress=progress, **options)
     for product in made:
