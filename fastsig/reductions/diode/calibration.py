@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.units import exact
 from fastsig.calibration.diode.cycle import DiodeCycle
 from fastsig.calibration.diode.gain import DiodeModel
@@ -23,6 +24,7 @@ from fastsig.calibration.stokes import MuellerTable
 from fastsig.errors import DataError, DoubtWarning, FastsigWarning, PlanError, UsageError
 from fastsig.io.files.provenance import file_record
 from fastsig.reductions.diode import options
+from fastsig.reductions.diode.evidence import Evidence, check_cycles
 from fastsig.reductions.diode.measurement import DiodePowers, DiodeSpectra, TotalPower, gain_of
 from fastsig.run.engine import Progress, run
 from fastsig.stages.calibrate import Calibrate
@@ -127,7 +129,9 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     Raises
     ------
     DataError
-        Where no diode is found, it is on all the time, or not as `diode` says.
+        Where no diode is found, it is on all the time, or not as `diode` says; where the data
+        alone show it, in less than half of the channels, in one cycle, or in noise far above the
+        radiometer equation's.
     PlanError, UsageError
         Where the spectra, or a parameter, are not such as can be calibrated, or not within
         `memory`.
@@ -149,7 +153,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     kelvin = options.temperatures(tcal, stream, n_pol, beam)
     passes: dict[str, Any] = {"workers": workers, "memory": memory, "progress": progress}
     power, weight, step = run([TotalPower(stream)], **passes)[0]
-    cycle = _cycle(stream, power, weight, step, diode)
+    cycle, given = _cycle(stream, power, weight, step, diode)
     independent = n_eff(stream.header)
     samples = float(axis.step_hz / stream.header.sample_rate) * independent
     samples *= 2 if stream.polarization.names == ("I",) else 1  # of two polarisations
@@ -157,6 +161,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     model, counting = gain_of(
         power, weight, step, cycle, gain_s=float(steady), guard=edge,
         n_average=samples * bands, path=stream.path)
+    check_cycles(cycle, int((~model.bad).sum()), given=given, path=stream.path)
     if model.bad.sum() > len(model.bad) / 2:
         warnings.warn(f"{stream.path}: {int(model.bad.sum())} of {len(model.bad)} cycles of the "
                       "noise diode are left out", DoubtWarning, stacklevel=2)
@@ -164,6 +169,8 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     width = 2 * round(float(over / axis.step_hz) / 2) + 1
     wide = 2 * round(float(options.band_width(over, axis) / axis.step_hz) / 2) + 1
     shape, error = _shape(found, model, pairs, samples, (width, wide))
+    over_wide = (shape, error) if width >= 3 else _shape(found, model, pairs, samples, (wide, wide))
+    _evidence(found, over_wide, pairs, samples).check(cycle, given=given, path=stream.path)
     return _found(stream, cycle, model, found, shape, error, kelvin, pairs, samples, phase,
                   {"gain_s": str(gain_time), "smooth_hz": str(over), "tcal": _told(tcal),
                    "n_eff": round(independent, 9)})
@@ -180,11 +187,34 @@ def _told(tcal: Any) -> Any:
 
 
 def _cycle(stream: SpectrumStream, power: F8, weight: F8, step: Fraction, diode: Any
-           ) -> DiodeCycle:
+           ) -> tuple[DiodeCycle, bool]:
+    """When the diode is on, and whether the user or the header states the same."""
     told = options.schedule(diode, stream)
     hint = stream.header.diode if told is None else told
-    return find_cycle(power, weight, step_s=step, hint=hint,
-                      hint_from="header" if told is None else "user", path=stream.path)
+    cycle = find_cycle(power, weight, step_s=step, hint=hint,
+                       hint_from="header" if told is None else "user", path=stream.path)
+    given = hint is not None and _is_that(cycle, hint)
+    if not given:
+        check_cycles(cycle, cycle.n_cycle, given=False, path=stream.path)
+    return cycle, given
+
+
+def _is_that(cycle: DiodeCycle, hint: DiodeSchedule) -> bool:
+    stated = hint.period_ticks, hint.on_ticks, hint.first_tick % hint.period_ticks
+    return stated == tuple(time * hint.ticks_per_second
+                           for time in (cycle.period, cycle.on, cycle.phase))
+
+
+def _evidence(found: DiodePowers, shape: tuple[F8, F8], pairs: Any, samples: float) -> Evidence:
+    powers = [index for index, (a, b) in enumerate(pairs) if a == b]
+    return Evidence(shape[0][powers], shape[1][powers], found.off[powers],
+                    _noise_ratio(found, powers, samples))
+
+
+def _noise_ratio(found: DiodePowers, powers: list[int], samples: float) -> tuple[float, ...]:
+    """Scatter of neighbouring spectra over that of the radiometer formula, of each polarisation."""
+    middle = _middle(found.scatter.shape[1])
+    return _medians(np.sqrt(found.scatter[powers][:, middle] * samples))
 
 
 def _shape(found: DiodePowers, model: DiodeModel, pairs: Any, samples: float,
@@ -263,9 +293,8 @@ def _found(stream: SpectrumStream, cycle: DiodeCycle, model: DiodeModel, found: 
         turn = np.where(np.isfinite(turn), turn, 0.0)
         diode[2], diode[3] = np.hypot(diode[2], diode[3]), 0.0
     axis = stream.header.require_channels(stream.path)
-    middle = _middle(stream.shape[2])
-    tsys = _medians((found.level[powers] * kelvin[powers])[:, middle])
-    ratio = _medians(np.sqrt(found.scatter[powers][:, middle] * samples))
+    tsys = _medians((found.level[powers] * kelvin[powers])[:, _middle(stream.shape[2])])
+    ratio = _noise_ratio(found, powers, samples)
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = _medians((error / shape)[powers].reshape(1, -1))[0]
     record: dict[str, Any] = {
