@@ -18,6 +18,7 @@ from fastsig.calibration.diode.cycle import DiodeCycle
 from fastsig.calibration.diode.gain import DiodeModel
 from fastsig.calibration.diode.search import find_cycle
 from fastsig.calibration.diode.solution import DiodeSolution, pairs_of
+from fastsig.calibration.diode.step_profile import unevenness
 from fastsig.calibration.radiometer import n_eff
 from fastsig.calibration.smoothing import smooth_channels
 from fastsig.calibration.stokes import MuellerTable
@@ -170,7 +171,9 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     wide = 2 * round(float(options.band_width(over, axis) / axis.step_hz) / 2) + 1
     shape, error = _shape(found, model, pairs, samples, (width, wide))
     over_wide = (shape, error) if width >= 3 else _shape(found, model, pairs, samples, (wide, wide))
-    _evidence(found, over_wide, pairs, samples).check(cycle, given=given, path=stream.path)
+    uneven = 0.0 if cycle.mode or given else unevenness(power, weight, step, cycle)
+    _evidence(found, over_wide, pairs, samples, uneven).check(
+        cycle, given=given, path=stream.path)
     return _found(stream, cycle, model, found, shape, error, kelvin, pairs, samples, phase,
                   {"gain_s": str(gain_time), "smooth_hz": str(over), "tcal": _told(tcal),
                    "n_eff": round(independent, 9)})
@@ -200,15 +203,15 @@ def _cycle(stream: SpectrumStream, power: F8, weight: F8, step: Fraction, diode:
 
 
 def _is_that(cycle: DiodeCycle, hint: DiodeSchedule) -> bool:
-    stated = hint.period_ticks, hint.on_ticks, hint.first_tick % hint.period_ticks
-    return stated == tuple(time * hint.ticks_per_second
-                           for time in (cycle.period, cycle.on, cycle.phase))
+    stated = DiodeCycle.of_schedule(hint)
+    return (cycle.period, cycle.on, cycle.phase) == (stated.period, stated.on, stated.phase)
 
 
-def _evidence(found: DiodePowers, shape: tuple[F8, F8], pairs: Any, samples: float) -> Evidence:
+def _evidence(found: DiodePowers, shape: tuple[F8, F8], pairs: Any, samples: float,
+              uneven: float) -> Evidence:
     powers = [index for index, (a, b) in enumerate(pairs) if a == b]
     return Evidence(shape[0][powers], shape[1][powers], found.off[powers],
-                    _noise_ratio(found, powers, samples))
+                    _noise_ratio(found, powers, samples), uneven)
 
 
 def _noise_ratio(found: DiodePowers, powers: list[int], samples: float) -> tuple[float, ...]:

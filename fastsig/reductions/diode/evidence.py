@@ -1,4 +1,4 @@
-"""Whether what was found in a scan is a noise diode: a pulsar, interference and a drift switch too."""
+"""Whether what switches in a scan is a noise diode: pulsars, interference and drifts do so too."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _SEEN = 0.5  # share of the channels that a diode is seen in: it is as wide as t
 _NEGATIVE = 0.25  # share of the channels that interference may make negative
 _NOISE = 3.0  # times the radiometer equation's: powers whose zero level was moved are not powers
 _SIGMA = 3.0
+_UNEVEN = 0.05  # of the step: a diode is steady while it is on
 _ADVICE = "if there is one, specify when it is on by --diode"
 
 
@@ -63,12 +64,15 @@ class Evidence:
         Power of the receiver without it; channels where it is not above 0 do not count.
     noise_ratio : sequence of float
         Measured noise over that of the radiometer equation, of each polarisation.
+    uneven : float
+        How uneven the power is while it is on, of `unevenness`.
     """
 
     power: F8
     error: F8
     level: F8
     noise_ratio: Sequence[float]
+    uneven: float
 
     def doubts(self) -> list[str]:
         """What speaks against it."""
@@ -82,6 +86,8 @@ class Evidence:
             (f"its power is negative in {negative} of {n_live} channels",
              negative > _NEGATIVE * n_live),
             (f"the noise is {noise:.3g} times that of the radiometer equation", noise > _NOISE),
+            ("it rises and falls as a pulsar's pulse does, not all at once (by "
+             f"{self.uneven:.0%} of its power while it is on)", self.uneven > _UNEVEN),
         ) if is_doubtful]
 
     def check(self, cycle: DiodeCycle, *, given: bool, path: str) -> None:
