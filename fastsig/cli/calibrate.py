@@ -45,7 +45,8 @@ from fastsig.cli import common, driver
 @click.option("--ky", type=common.InputPath(), metavar="FILE.xlsx",
               help="Track of FAST's feed cabin: positions of the beam become columns.")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
-              help="Refraction of the air, such as 925,15,0.8,0.3m.  [default: none]")
+              help="Air that refracts: hPa, degrees C, relative humidity, wavelength; or none.  "
+                   "[default: 925,15,0.8,0.3m; what the track of a simulation states]")
 @click.option("--beam", type=click.IntRange(1, 19),
               help="Beam of the receiver; by default the file's.")
 @click.option("--flux", is_flag=True, help="In jansky, by the receiver's gain at the beam, "
@@ -66,7 +67,7 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
     """
     from fastsig.chain import open_chain
     from fastsig.errors import DoubtWarning
-    from fastsig.reductions.diode.calibration import calibrated, check, solve
+    from fastsig.reductions.diode.calibration import calibrated, check, described, solve
     from fastsig.work.memory import parse_bytes
 
     rows = slice(common.parse_end(options["tstart"]), common.parse_end(options["tstop"]))
@@ -91,6 +92,8 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DoubtWarning)  # told by `check`
             stream = calibrated(part.stream, found, **steps)
+        for line in described(stream):
+            common.say(line, quiet)
         driver.copy_stream(stream, output, to, options)
         if options["picture"] and not options["dry_run"]:
             from fastsig.view import draw_calibration

@@ -21,7 +21,7 @@ from fastsig import simulate, telescopes
 from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.chain import Chain
 from fastsig.errors import DataError, DoubtWarning, FastsigWarning, PlanError, UsageError
-from fastsig.reductions.diode.calibration import calibrated, check, solve
+from fastsig.reductions.diode.calibration import calibrated, check, described, solve
 from fastsig.run.products import write
 from fastsig.simulate import FastScan, PointSource, write_scan
 from fastsig.stream import Block
@@ -101,6 +101,7 @@ def test_places_and_fluxes_of_a_drift_scan(dump: str, drift_scans: Mapping[str, 
         chain = fs.open(sorted(folder.glob(f"*M{beam:02d}*.fits")))
         found = solve(chain.stream, "12.5K")
         flux = calibrated(chain.stream, found, ky=str(track), flux=True)
+        assert described(flux) == ["positions: without refraction"]
         block, place = flux.read_block(0, flux.shape[0]), flux.read_columns(0, flux.shape[0])
         assert flux.header.unit == "Jy" and not place["extrapolated"].any()
         total = np.nanmean(block.data[:, :2], axis=(1, 2))
@@ -111,6 +112,21 @@ def test_places_and_fluxes_of_a_drift_scan(dump: str, drift_scans: Mapping[str, 
     assert (truth[:, 2] / error[:, 2] > 200).all()
     assert np.abs(off[:, :2]).max() < 1.0
     assert np.abs(off[:, 2] / truth[:, 2]).max() < 0.01
+
+
+def test_refraction_in_place_of_the_track_s(drift_scans: Mapping[str, Path]) -> None:
+    folder = drift_scans["1.00663296s"]
+    track, = folder.glob("*.xlsx")
+    stream = fs.open(sorted(folder.glob("*M01*.fits"))).stream
+    found = solve(stream, "12.5K")
+    dec = {}
+    for air in (None, "none", "925,15,0.8,0.3m"):
+        kelvin = calibrated(stream, found, ky=str(track), refraction=air, stokes="I")
+        dec[air] = kelvin.read_columns(0, 1)["dec_deg"][0] * 3600
+        lines = described(kelvin)
+    assert lines == ["positions: refraction of 925 hPa, 15 C, humidity 0.8, at 0.3 m"]
+    assert dec[None] == dec["none"] and 3 < abs(dec["925,15,0.8,0.3m"] - dec["none"]) < 30
+    assert described(stream) == []
 
 
 def _fitted(rows: list[tuple[Any, ...]], n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -34,7 +34,7 @@ from fastsig.stages.locate import Locate
 from fastsig.stages.stokes import Stokes
 from fastsig.stream import SpectrumStream, Stream, stream_of
 
-__all__ = ["DiodeMeasurement", "calibrated", "check", "solve"]
+__all__ = ["DiodeMeasurement", "calibrated", "check", "described", "solve"]
 
 F8 = NDArray[np.float64]
 
@@ -370,7 +370,8 @@ def calibrated(
     ky : path, optional
         Table of FAST's feed cabin: positions become columns.
     refraction : str or Refraction, optional
-        As ``"925,15,0.8,0.3m"``: hPa, degrees C, relative humidity, wavelength.
+        As ``"925,15,0.8,0.3m"``: hPa, degrees C, relative humidity, wavelength; ``"none"`` for
+        none. By default what `ky` states, HiFAST's air at FAST where it states nothing.
     beam : int, optional
         By default the header's.
     flux : bool
@@ -394,8 +395,7 @@ def calibrated(
     if ky is not None:
         from fastsig.io.fast.ky import read
 
-        out = Locate(out, read(ky), beam=beam, refraction=options.refraction(refraction),
-                     record=file_record(ky))
+        out = Locate(out, read(ky), beam=beam, refraction=refraction, record=file_record(ky))
     elif beam is not None:
         out.header = out.header.replace(beam=beam)
     if stokes is not None:
@@ -410,6 +410,19 @@ def calibrated(
         receiver = telescopes.get(out.header.telescope or "FAST").receiver()
         out = Flux(out, receiver, zenith_angle=zenith_angle)
     return out
+
+
+def described(stream: Stream) -> list[str]:
+    """Lines for the user on the steps of `calibrated` whose facts come from files."""
+    found: Any = stream_of(stream)
+    while found is not None and not isinstance(found, Locate):
+        found = getattr(found, "source", None)
+    if found is None:
+        return []
+    air = found.air
+    return ["positions: without refraction" if air is None else
+            f"positions: refraction of {air.pressure_hpa:g} hPa, {air.temperature_c:g} C, humidity "
+            f"{air.humidity:g}, at {air.wavelength_m:g} m"]
 
 
 def _check_steps(stokes: str | None, sign_q: int, sign_v: int, feed_angle: Any, ky: Any,
