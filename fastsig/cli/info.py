@@ -53,7 +53,7 @@ def _print(record: dict[str, object]) -> None:
     for key, value in record.items():
         if key in ("path", "warnings", "provenance") or (value is None and key not in always):
             continue
-        for line in _lines(value):
+        for line in _lines(value, named=key == "states"):
             click.echo(f"  {key:<16} {line}")
             key = ""
     warnings = record["warnings"]
@@ -61,10 +61,11 @@ def _print(record: dict[str, object]) -> None:
         click.echo(f"  warning          {warning}")
 
 
-def _lines(value: object) -> list[str]:
-    """A value as text; of a list of mappings a line for each, of what is known."""
+def _lines(value: object, named: bool = False) -> list[str]:
+    """A value as text; of a list of mappings a line for each, of what is known, perhaps by name."""
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        return ["  ".join(_text(item) for item in row.values() if item not in (None, ""))
+        return ["  ".join(f"{key} {_text(item)}" if named else _text(item)
+                          for key, item in row.items() if item not in (None, ""))
                 for row in value]
     return [_text(value)]
 
