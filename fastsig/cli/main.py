@@ -19,9 +19,9 @@ import click
 
 from fastsig._version import __version__
 
-_COMMANDS = ("info", "spectra", "flag", "calibrate", "baseline", "switch", "frame", "grid",
-              "extract", "moment", "view", "convert", "cut", "validate", "simulate", "batch",
-              "doctor", "warmup")
+_COMMANDS = ("info", "spectra", "flag", "calibrate", "baseline", "switch", "flux", "frame", "grid",
+             "extract", "moment", "view", "convert", "cut", "validate", "simulate", "batch",
+             "doctor", "warmup")
 #: Commands that lie above this package: they drive the others.
 _ABOVE = {"batch": "fastsig.batch.commands.batch"}
 
