@@ -15,7 +15,38 @@ from fastsig.axes.units import exact
 from fastsig.calibration.diode.cycle import scheduled
 from fastsig.errors import UsageError
 
-__all__ = ["diode_groups", "joined", "window_mhz"]
+__all__ = ["diode_groups", "joined", "window_mhz", "windows_mhz"]
+
+_ALLOWED = "two frequencies, as in 1419MHz-1421.5MHz"
+
+
+def windows_mhz(windows: Any) -> tuple[tuple[float, float], ...]:
+    """The ends of windows of frequency, MHz, from one as `window_mhz` takes it, or several.
+
+    Raises
+    ------
+    UsageError
+        Where one is not two frequencies, the lower one first.
+    """
+    one = isinstance(windows, str) or _is_pair(windows)
+    try:
+        each = (windows,) if one else tuple(windows)
+    except TypeError:
+        raise UsageError(f"window {windows!r}; allowed: {_ALLOWED}") from None
+    return tuple(window_mhz(window) for window in each)
+
+
+def _is_pair(ends: Any) -> bool:
+    """Whether these are two values, and not two windows."""
+    return _length(ends) == 2 and not any(isinstance(end, str) or _length(end) for end in ends)
+
+
+def _length(value: Any) -> int:
+    """Number of values; 0 of what has none, as a single one."""
+    try:
+        return len(value)
+    except TypeError:
+        return 0
 
 
 def window_mhz(window: Any) -> tuple[float, float]:
@@ -33,8 +64,8 @@ def window_mhz(window: Any) -> tuple[float, float]:
         ends = [part.strip() for part in re.split(r"(?<![eE])-", window)]
         if len(ends) == 2 and not ends[0][-1:].isalpha():
             ends[0] += re.sub(r"^[\d.eE+-]*", "", ends[1])
-    if isinstance(ends, (str, bytes)) or len(ends) != 2:
-        raise UsageError(f"window {window!r}; allowed: two frequencies, as in 1419MHz-1421.5MHz")
+    if isinstance(ends, (str, bytes)) or _length(ends) != 2:
+        raise UsageError(f"window {window!r}; allowed: {_ALLOWED}")
     low, high = (exact(end, "Hz", "window") for end in ends)
     if low > high:
         raise UsageError(f"window {window!r}; allowed: the lower frequency first")

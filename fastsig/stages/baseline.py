@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastsig.axes.units import exact, whole
 from fastsig.calibration.lines import inside
 from fastsig.calibration.methods import Method, Rows, method_of
-from fastsig.calibration.windows import diode_groups, window_mhz
+from fastsig.calibration.windows import diode_groups, windows_mhz
 from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 
@@ -33,8 +33,8 @@ class Baseline(SpectraStage):
         Spectra.
     method : {"polynomial", "arpls", "ripple-fourier", "ripple-sine"}
         What is fitted.
-    protect : sequence of windows
-        Frequencies of lines, which no fit looks at: ``"1419MHz-1421.5MHz"``, or pairs.
+    protect : window or sequence of windows
+        Frequencies of lines, which no fit looks at: ``"1419MHz-1421.5MHz"``, or pairs of values.
     **options
         Of the method. Polynomial: `order` (3), `include` (windows that alone are fitted). arPLS:
         `lam` (1e8), `ratio` (0.01), `max_iter` (100). Ripples: `period` (1.08 MHz, or several),
@@ -58,7 +58,7 @@ class Baseline(SpectraStage):
     source: SpectrumStream
 
     def __init__(
-        self, source: Stream, method: str = "polynomial", *, protect: Sequence[Any] = (),
+        self, source: Stream, method: str = "polynomial", *, protect: Any = (),
         **options: Any,
     ) -> None:
         if not isinstance(source, SpectrumStream):
@@ -70,7 +70,7 @@ class Baseline(SpectraStage):
         self.axis = source.header.channels
         self.frequency_mhz: NDArray[np.float64] = self.axis.centers.value
         self.method: Method = method_of(method, _plain(options))
-        self.protect = tuple(window_mhz(each) for each in _listed(protect))
+        self.protect = windows_mhz(protect)
         for window in (*self.protect, *getattr(self.method, "include", ())):
             self._check_window(window)
         self.use = np.ones(source.shape[2], bool)
@@ -219,17 +219,13 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for key, value in options.items():
         if key == "include":
-            plain[key] = tuple(window_mhz(each) for each in _listed(value))
+            plain[key] = windows_mhz(value)
         elif key == "period":
             many = value if isinstance(value, (list, tuple)) else (value,)
             plain[key] = tuple(float(exact(each, "Hz", "period") / 10**6) for each in many)
         else:
             plain[key] = whole(key, value) if key in _WHOLE else float(exact(value, "", key))
     return plain
-
-
-def _listed(windows: Any) -> Sequence[Any]:
-    return (windows,) if isinstance(windows, str) else windows
 
 
 def _json(value: Any) -> Any:
