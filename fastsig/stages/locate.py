@@ -44,7 +44,7 @@ class Locate(PassedSpectra):
     PlanError
         Where the source holds no spectra.
     UsageError
-        Where the beam is not known, or the refraction is none.
+        Where the track is none, the beam is not known, or the refraction is none.
     """
 
     name = "locate"
@@ -56,6 +56,9 @@ class Locate(PassedSpectra):
                  record: Mapping[str, Any] | None = None) -> None:
         if not isinstance(source, SpectrumStream):
             raise PlanError(f"locate takes spectra, not {source.kind}")
+        if not isinstance(track, CabinTrack):
+            raise UsageError(f"track = {track!r}; allowed: a CabinTrack, as "
+                             "fastsig.io.fast.ky.read gives it")
         self.track, self.refraction = track, refraction
         #: The air by which positions are made, or None.
         self.air = Refraction.of(refraction, track.air)

@@ -114,6 +114,16 @@ def test_places_and_fluxes_of_a_drift_scan(dump: str, drift_scans: Mapping[str, 
     assert np.abs(off[:, 2] / truth[:, 2]).max() < 0.01
 
 
+def test_temperatures_as_quantities() -> None:
+    made = Made(spectra(duration="100s", n_chan=16))
+    texts = solve(made, "12.5K,11.5K")
+    for tcal in ([12.5 * u.K, 11500 * u.mK], (12.5 * u.K, 11.5 * u.K), [12.5, 11.5] * u.K):
+        np.testing.assert_allclose(solve(made, tcal).tcal, texts.tcal)
+    for wrong in (None, 12.5, [12.5, 11.5], [12.5 * u.K, "11.5K"], [1 * u.m, 1 * u.K], []):
+        with pytest.raises(UsageError, match="tcal"):
+            solve(made, wrong)
+
+
 def test_refraction_in_place_of_the_track_s(drift_scans: Mapping[str, Path]) -> None:
     folder = drift_scans["1.00663296s"]
     track, = folder.glob("*.xlsx")

@@ -60,6 +60,9 @@ def test_values_are_the_source_s_and_it_pickles() -> None:
 
 
 def test_what_does_not_fit_is_refused(samples: Path) -> None:
+    for wrong in ("night.xlsx", None, 5):
+        with pytest.raises(fs.UsageError, match="allowed: a CabinTrack"):
+            Chain(spectra(beam=3)).locate(wrong)
     with pytest.raises(fs.UsageError, match="tells no beam"):
         Chain(spectra(beam=None)).locate(track())
     with pytest.raises(fs.FastsigError, match=r"night\.xlsx"):

@@ -81,20 +81,22 @@ def temperatures(tcal: Any, stream: SpectrumStream, n_pol: int, beam: int | None
 
 
 def _numbers(tcal: Any) -> list[float] | None:
-    """Temperatures in K, where these are numbers and no tables."""
-    if isinstance(tcal, (int, float)) or (isinstance(tcal, (list, tuple)) and any(
-            isinstance(each, (int, float)) for each in tcal)):
-        raise UsageError(f"tcal = {tcal!r}; allowed: temperatures with a unit, or tables")
-    if isinstance(tcal, u.Quantity):
-        found = [float(each) for each in np.atleast_1d(quantity(tcal, "K", "tcal").value)]
-    elif not isinstance(tcal, str) or os.path.exists(tcal):
-        return None
-    else:
+    """Temperatures in K, where these are given and no tables."""
+    listed = isinstance(tcal, (list, tuple))
+    if isinstance(tcal, u.Quantity) or (listed and all(isinstance(each, u.Quantity) and
+                                                       each.isscalar for each in tcal)):
+        found = [float(each) for one in (tcal if listed else [tcal])
+                 for each in np.atleast_1d(quantity(one, "K", "tcal").value)]
+    elif isinstance(tcal, str) and not os.path.exists(tcal):
         parts = tcal.split(",")
         if not all(_NUMBER.match(part) for part in parts):
             return None
         found = [float(quantity(part, "K", "tcal").value) for part in parts]
-    if not all(0 < value < 1e9 for value in found):
+    elif all(isinstance(each, (str, os.PathLike)) for each in (tcal if listed else [tcal])):
+        return None
+    else:
+        raise UsageError(f"tcal = {tcal!r}; allowed: temperatures with a unit, or tables")
+    if not found or not all(0 < value < 1e9 for value in found):
         raise UsageError(f"tcal = {tcal!r}; allowed: temperatures above 0, such as 1.1K, or tables")
     return found
 
