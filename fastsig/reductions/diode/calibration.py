@@ -170,9 +170,10 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     width = 2 * round(float(over / axis.step_hz) / 2) + 1
     wide = 2 * round(float(options.band_width(over, axis) / axis.step_hz) / 2) + 1
     shape, error = _shape(found, model, pairs, samples, (width, wide))
-    over_wide = (shape, error) if width >= 3 else _shape(found, model, pairs, samples, (wide, wide))
+    as_usual = over >= options.smoothing(None, axis)
+    over_wide = (shape, error) if as_usual else _shape(found, model, pairs, samples, (wide, wide))
     uneven = 0.0 if cycle.mode or given else unevenness(power, weight, step, cycle)
-    _evidence(found, over_wide, pairs, samples, uneven).check(
+    _evidence(found, over_wide, (shape, error), pairs, samples, uneven).check(
         cycle, given=given, path=stream.path)
     return _found(stream, cycle, model, found, shape, error, kelvin, pairs, samples, phase,
                   {"gain_s": str(gain_time), "smooth_hz": str(over), "tcal": _told(tcal),
@@ -207,10 +208,11 @@ def _is_that(cycle: DiodeCycle, hint: DiodeSchedule) -> bool:
     return (cycle.period, cycle.on, cycle.phase) == (stated.period, stated.on, stated.phase)
 
 
-def _evidence(found: DiodePowers, shape: tuple[F8, F8], pairs: Any, samples: float,
-              uneven: float) -> Evidence:
+def _evidence(found: DiodePowers, shape: tuple[F8, F8], narrow: tuple[F8, F8], pairs: Any,
+              samples: float, uneven: float) -> Evidence:
     powers = [index for index, (a, b) in enumerate(pairs) if a == b]
-    return Evidence(shape[0][powers], shape[1][powers], found.off[powers],
+    return Evidence(shape[0][powers], shape[1][powers],
+                    (narrow[0][powers], narrow[1][powers]), found.off[powers],
                     _noise_ratio(found, powers, samples), uneven)
 
 

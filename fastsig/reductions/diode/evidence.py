@@ -60,6 +60,8 @@ class Evidence:
     ----------
     power, error : ndarray, shape (pol, chan)
         Power of the diode, smoothed, and its standard error.
+    narrow : (ndarray, ndarray)
+        The same as it calibrates, which may be smoothed less or not at all.
     level : ndarray, shape (pol, chan)
         Power of the receiver without it; channels where it is not above 0 do not count.
     noise_ratio : sequence of float
@@ -70,6 +72,7 @@ class Evidence:
 
     power: F8
     error: F8
+    narrow: tuple[F8, F8]
     level: F8
     noise_ratio: Sequence[float]
     uneven: float
@@ -78,11 +81,15 @@ class Evidence:
         """What speaks against it."""
         live = (np.isfinite(self.level) & (self.level > 0)).all(axis=0)
         n_live = int(live.sum())
-        seen = int((live & (self.power > _SIGMA * self.error).all(axis=0)).sum())
+        seen, single = (int((live & (power > _SIGMA * error).all(axis=0)).sum())
+                        for power, error in ((self.power, self.error), self.narrow))
         negative = int((live & (self.power < -_SIGMA * self.error).any(axis=0)).sum())
         noise = max((ratio for ratio in self.noise_ratio if np.isfinite(ratio)), default=0.0)
         return [text for text, is_doubtful in (
             (f"it is seen in {seen} of {n_live} channels", seen < _SEEN * n_live),
+            # Those where noise adds to it: they would have too low temperatures.
+            (f"with so little smoothing it is seen in {single} of {n_live} channels; specify a "
+             "larger --smooth", single < _SEEN * n_live <= seen),
             (f"its power is negative in {negative} of {n_live} channels",
              negative > _NEGATIVE * n_live),
             (f"the noise is {noise:.3g} times that of the radiometer equation", noise > _NOISE),
