@@ -264,6 +264,7 @@ def test_info_lists_the_states(tmp_path: Path) -> None:
         (0, "T"), (0, "F"), (1, "T"), (1, "F")]
     assert all(each["n_time"] == 4 and each["scan"] == "5, 6" and each["table"] == 1
                for each in found["states"])
+    assert found["telescope"] == fs.open(path, plnum=0, cal="F").header.telescope
     assert "states" not in fs.info(path, plnum=0, cal="F")
     done = fastsig("info", path)
     assert "  plnum 1  fdnum 0  cal T  sig T  n_time 4  n_chan" in done.stdout

@@ -139,8 +139,8 @@ def states(path: str | os.PathLike[str], **overrides: Any) -> list[dict[str, Any
     Returns
     -------
     list of dict
-        Of each state what picks it, its scans, its number of rows and of channels, and its
-        sources.
+        Of each state what picks it, its scans, its number of rows and of channels, its sources
+        and its telescope.
     """
     _, own = split_overrides(overrides, ("table", *_PICKS), NAME)
     found = table(path)
@@ -165,8 +165,10 @@ def _state(found: SDFITSTable, values: Mapping[str, list[Any]], rows: list[int]
 
     picks = {key: json_value(of[rows[0]]) if key != "scan" else each([of[row] for row in rows])
              for key, of in values.items() if of[rows[0]] is not None}
+    telescope = _word(found, rows[0], "TELESCOP")
     return {**picks, "n_time": len(rows), "n_chan": found.field(rows[0]).n_chan,
-            "source": each([found.value(row, "OBJECT") for row in rows])}
+            "source": each([found.value(row, "OBJECT") for row in rows]),
+            "telescope": _TELESCOPES.get(telescope or "", telescope)}
 
 
 def _opened(found: SDFITSTable, common: Mapping[str, Any], own: Mapping[str, Any]) -> RowSpectra:
