@@ -45,7 +45,7 @@ from fastsig.cli import common, driver
 @click.option("--ky", type=common.InputPath(), metavar="FILE.xlsx",
               help="Track of FAST's feed cabin: positions of the beam become columns.")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
-              help="Air that refracts: hPa, degrees C, relative humidity, wavelength; or none.  "
+              help="Correct for this air: hPa, degrees C, relative humidity, wavelength; or none.  "
                    "[default: 925,15,0.8,0.3m; what the track of a simulation states]")
 @click.option("--beam", type=click.IntRange(1, 19),
               help="Beam of the receiver; by default the file's.")

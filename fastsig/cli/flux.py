@@ -13,13 +13,13 @@ from fastsig.cli import common, driver
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("File to write; {file} in it stands for the number of each of several.")
 @click.option("--gain", metavar="K/JY",
-              help="Gain of one polarisation, such as 16K/Jy, as a calibrator gave it.  [default: "
-                   "that of the telescope's receiver]")
+              help="Divide by this gain of one polarisation, e.g. 16K/Jy, as measured on a "
+                   "calibrator.  [default: that of the telescope's receiver]")
 @click.option("--zenith-angle", metavar="ANGLE",
-              help="Zenith angle for the receiver's gain, e.g. 20deg.  [default: the column "
-                   "zenith_deg of the file]")
+              help="Set the zenith angle for the receiver's gain, e.g. 20deg.  [default: the "
+                   "column zenith_deg of the file]")
 @click.option("--beam", type=click.IntRange(1, 19),
-              help="Beam of the receiver; by default the file's.")
+              help="Use the gain of this beam of the receiver; by default the beam of the file.")
 @common.span_options
 @driver.spectra_to_option
 @driver.copy_options
