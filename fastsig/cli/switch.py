@@ -196,7 +196,6 @@ def _summary(rows: Any, mean: Any) -> str:
 
 
 def _of_beam(beam: Mapping[str, Any]) -> str:
-    """``feed 0: on scan 153, off scan 152, Tsys 17.19 K``, that of several rows as a mean."""
-    tsys = sum(beam["tsys_k"]) / len(beam["tsys_k"])
+    """``feed 0: on scan 153, off scan 152, Tsys 17.19 K``."""
     return (f"feed {beam['fdnum']}: on scan {beam['on_scan']}, off scan {beam['off_scan']}, "
-            f"Tsys {tsys:.5g} K")
+            f"Tsys {beam['tsys_k']:.5g} K")

@@ -167,11 +167,11 @@ def _reduced(path: str | os.PathLike[str], name: str, asked: Selection,
 
 
 def _beams(rows: Sequence[_Row]) -> dict[str, Any]:
-    """What scans were on and off the source, and each feed's Tsys, an integration a value."""
+    """What scans were on and off the source, and each feed's Tsys, the mean of integrations."""
     if not rows[0].pairs:
         return {}
     return {"beams": [{"fdnum": first.fdnum, "on_scan": first.on, "off_scan": first.off,
-                       "tsys_k": [round(row.pairs[k].tsys, 6) for row in rows]}
+                       "tsys_k": round(float(np.mean([row.pairs[k].tsys for row in rows])), 6)}
                       for k, first in enumerate(rows[0].pairs)]}
 
 
