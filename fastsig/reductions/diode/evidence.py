@@ -20,7 +20,7 @@ _SEEN = 0.5  # share of the channels that a diode is seen in: it is as wide as t
 _NEGATIVE = 0.25  # share of the channels that interference may make negative
 _NOISE = 3.0  # times the radiometer equation's: powers whose zero level was moved are not powers
 _SIGMA = 3.0
-_UNEVEN = 0.05  # of the step: a diode is steady while it is on
+_UNEVEN = 0.07  # of the step: a diode is steady while it is on
 _ADVICE = "if there is one, specify when it is on by --diode"
 
 
