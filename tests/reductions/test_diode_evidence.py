@@ -99,6 +99,7 @@ def test_a_schedule_of_the_header_counts_as_specified() -> None:
         solve(made, "12.5K")
 
 
+@pytest.mark.recorded
 @pytest.mark.parametrize("name", [
     "your/28.fil", "your/28.fits", "sigpyproc/tutorial.fil", "sigpyproc/parkes_8bit_1.fil",
     "sigpyproc/parkes_1bit.fil"])
