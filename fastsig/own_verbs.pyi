@@ -297,7 +297,7 @@ class OwnVerbs:
 
     def locate(
         self, track: CabinTrack, *, beam: int | None = None,
-        refraction: Refraction | None = None, record: Mapping[str, Any] | None = None,
+        refraction: Refraction | str | None = None, record: Mapping[str, Any] | None = None,
     ) -> Self:
         """The same spectra, with the position of the beam at the middle of each as columns.
 
@@ -311,8 +311,8 @@ class OwnVerbs:
             Of `fastsig.io.fast.ky.read`.
         beam : int, optional
             By default the header's.
-        refraction : Refraction, optional
-            None by default.
+        refraction : Refraction or str, optional
+            In place of the track's own air: also as text, ``"925,15,0.8,0.3m"``, or ``"none"``.
         record : mapping, optional
             What provenance tells of the track's file; its name by default.
 
@@ -321,7 +321,7 @@ class OwnVerbs:
         PlanError
             Where the source holds no spectra.
         UsageError
-            Where the beam is not known.
+            Where the track is none, the beam is not known, or the refraction is none.
         """
 
     def stokes(
@@ -358,14 +358,15 @@ class OwnVerbs:
 
     def flux(
         self, receiver: Receiver | None = None, *, gain: Any = None,
-        zenith_angle: Any = None, temperature: Any = None,
+        zenith_angle: Any = None, temperature: Any = None, beam: int | None = None,
     ) -> Self:
         r"""Flux densities, Jy.
 
         .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / 2 G
 
         Each of AA, BB, CR and CI is in units of a polarisation's: the flux density of I is the mean of
-        those of AA and BB; I, Q, U and V, which are sums of both, are divided by 2 G.
+        those of AA and BB; I, Q, U and V, which are sums of both, are divided by 2 G. Columns of the
+        noise that the radiometer equation gives, ``radiometer_NAME``, become Jy as well.
 
         Parameters
         ----------
@@ -378,6 +379,8 @@ class OwnVerbs:
             Of all spectra.
         temperature : Quantity, optional
             Ambient; its term is left out by default.
+        beam : int, optional
+            Of the receiver; by default the header's.
 
         Raises
         ------
@@ -422,7 +425,9 @@ class OwnVerbs:
         Raises
         ------
         DataError
-            Where no diode is found, it is on all the time, or not as `diode` says.
+            Where no diode is found, it is on all the time, or not as `diode` says; where the data
+            alone show it, in less than half of the channels, in one cycle, or in noise far above the
+            radiometer equation's.
         PlanError, UsageError
             Where the spectra, or a parameter, are not such as can be calibrated, or not within
             `memory`.

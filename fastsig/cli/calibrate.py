@@ -49,7 +49,8 @@ from fastsig.cli import common, driver
               help="Read the track of FAST's feed cabin and write the beam's positions as "
                    "columns.")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
-              help="Correct for refraction in this air, e.g. 925,15,0.8,0.3m.  [default: none]")
+              help="Correct for this air: hPa, degrees C, relative humidity, wavelength; or none.  "
+                   "[default: 925,15,0.8,0.3m; what the track of a simulation states]")
 @click.option("--beam", type=click.IntRange(1, 19),
               help="Use the gain and diode of this beam; by default the beam in the file.")
 @click.option("--flux", is_flag=True, help="Write jansky, by the receiver's gain for the beam, "
@@ -71,7 +72,7 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
     """
     from fastsig.chain import open_chain
     from fastsig.errors import DoubtWarning
-    from fastsig.reductions.diode.calibration import calibrated, check, solve
+    from fastsig.reductions.diode.calibration import calibrated, check, described, solve
     from fastsig.work.memory import parse_bytes
 
     rows = slice(common.parse_end(options["tstart"]), common.parse_end(options["tstop"]))
@@ -98,6 +99,8 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DoubtWarning)  # told by `check`
             stream = calibrated(part.stream, found, **steps)
+        for line in described(stream):
+            common.say(line, quiet)
         driver.copy_stream(stream, output, to, options)
         if options["picture"] and not options["dry_run"]:
             from fastsig.view import draw_calibration

@@ -73,10 +73,12 @@ def _print(record: dict[str, object]) -> None:
 
 def _lines(key: str, value: object) -> list[str]:
     """A value as text; of stages and of a list of mappings a line for each, of what is known."""
+    named = key == "states"
     if key == "stages" and isinstance(value, list) and value:
         return [_text(item) for item in value]
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        return ["  ".join(_text(item) for item in row.values() if item not in (None, ""))
+        return ["  ".join(f"{key} {_text(item)}" if named else _text(item)
+                          for key, item in row.items() if item not in (None, ""))
                 for row in value]
     return [_text(value)]
 

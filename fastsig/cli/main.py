@@ -21,9 +21,9 @@ from fastsig._version import __version__
 from fastsig.cli.common import Group
 from fastsig.errors import speak_of_options
 
-_COMMANDS = ("info", "spectra", "flag", "calibrate", "baseline", "switch", "frame", "grid",
-              "extract", "moment", "view", "convert", "cut", "validate", "simulate", "samples",
-              "batch", "doctor", "warmup")
+_COMMANDS = ("info", "spectra", "flag", "calibrate", "baseline", "switch", "flux", "frame",
+             "grid", "extract", "moment", "view", "convert", "cut", "validate", "simulate",
+             "samples", "batch", "doctor", "warmup")
 #: Commands that lie above this package: they drive the others.
 _ABOVE = {"batch": "fastsig.batch.commands.batch"}
 

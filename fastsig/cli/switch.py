@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -189,10 +190,17 @@ def _single(name: str, values: list[float]) -> float:
 
 
 def _summary(rows: Any, mean: Any) -> str:
-    """``3 integrations: Tsys 17.19 K, noise 0.3859 K, 1.01 of the radiometer's``."""
+    """Exposure, and of each product and feed its Tsys, as one line."""
     parts = []
     for k, name in enumerate(mean.header.polarization.names):
         parts.append(f"{name}: Tsys {mean.tsys[0, k]:.5g} K, noise {mean.measured[0, k]:.4g} "
                      f"{mean.unit}, {mean.ratio[0, k]:.3f} of the radiometer equation's")
     n = common.plural(len(rows.values), "row")
+    parts += [_of_beam(beam) for beam in rows.stages[0]["parameters"].get("beams", ())]
     return f"{n} of {mean.exposure[0]:.4g} s effective exposure; {'; '.join(parts)}"
+
+
+def _of_beam(beam: Mapping[str, Any]) -> str:
+    """``feed 0: on scan 153, off scan 152, Tsys 17.19 K``."""
+    return (f"feed {beam['fdnum']}: on scan {beam['on_scan']}, off scan {beam['off_scan']}, "
+            f"Tsys {beam['tsys_k']:.5g} K")

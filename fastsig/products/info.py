@@ -16,6 +16,8 @@ __all__ = ["HANDLERS", "info"]
 _FIELDS = ("path", "format", "kind", "n_time", "n_pol", "n_chan", "n_bits", "complex",
            "sample_rate_hz", "tsamp_s", "start_time", "duration_s", "frequency_mhz", "telescope",
            "source", "ra_deg", "dec_deg", "valid_fraction")
+#: What is no part of what a state is picked by.
+_OF_STATES = ("n_chan", "source", "telescope")
 
 
 def info(path: Paths, *, deep: bool = False, cards: bool = False, **overrides: Any
@@ -53,12 +55,32 @@ def info(path: Paths, *, deep: bool = False, cards: bool = False, **overrides: A
 
 
 def _stream(detected: Detected, deep: bool, overrides: dict[str, Any]) -> dict[str, Any]:
-    """Of voltages and spectra: what their stream says."""
+    """Of voltages and spectra: what their stream says; of rows of several states, these states."""
+    several = getattr(detected.module, "states", None)
+    states = several(detected.files[0], **overrides) if several and len(
+        detected.files) == 1 else []
+    if states:
+        return _of_states(detected, states)
     stream = open_detected(detected, **overrides)
     try:
         return describe(stream, detected.name, deep=deep)
     finally:
         stream.close()
+
+
+def _of_states(detected: Detected, states: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of a file from which opening takes one state of several: what all of them have in common."""
+    common = {key: states[0][key] for key in _OF_STATES
+              if len({state[key] for state in states}) == 1}
+    states = [{key: value for key, value in state.items() if key != "telescope"}
+              for state in states]
+    known = {"path": detected.files[0], "format": detected.name, "kind": detected.kinds[0],
+             **common, "states": states}
+    many = [key for key in states[0] if key not in ("scan", "n_time", *_OF_STATES)
+            and len({state.get(key) for state in states}) > 1]
+    advice = " ".join(f"--set {key}={states[0][key]}" for key in many)
+    return {**dict.fromkeys(_FIELDS), **known, "warnings": [
+        f"rows of {len(states)} states: switch takes all, other commands one, as by {advice}"]}
 
 
 def _by_format(detected: Detected, deep: bool, overrides: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from fastsig.simulate.track import Track
 __all__ = ["COLUMNS", "SHEET", "ky_name", "ky_rows", "write_ky"]
 
 SHEET = "整控-馈源舱数据"
+ABOUT = "fastsig"  # a sheet that FAST's files do not have: what readers have to know besides
 COLUMNS = ("SysTime", "SDP_PhaPos_X", "SDP_PhaPos_Y", "SDP_PhaPos_Z", "SDP_SwtDPose_Y",
            "SDP_SwtDPose_P", "SDP_SwtDPose_R", "SDP_AngleM")
 _BEIJING = timedelta(hours=8)
@@ -72,6 +73,8 @@ def write_ky(track: Track, path: str | os.PathLike[str], step: Fraction = Fracti
              overwrite: bool = False) -> None:
     """Write the track of the feed cabin as FAST does; equal tracks give equal bytes.
 
+    A second sheet, `ABOUT`, states the refraction.
+
     Raises
     ------
     UsageError
@@ -79,12 +82,12 @@ def write_ky(track: Track, path: str | os.PathLike[str], step: Fraction = Fracti
     OutputError
         Where the file exists or cannot be written.
     """
-    whole = _workbook(*ky_rows(track, step))
+    whole = _workbook(*ky_rows(track, step), track.horizon.air_text)
     with SafeOutput(path, overwrite=overwrite) as output:
         write_from(output.descriptor, np.frombuffer(whole, np.uint8), 0)
 
 
-def _workbook(times: list[datetime], numbers: np.ndarray[Any, Any]) -> bytes:
+def _workbook(times: list[datetime], numbers: np.ndarray[Any, Any], air: str) -> bytes:
     try:
         import xlsxwriter
     except ImportError as error:
@@ -98,5 +101,6 @@ def _workbook(times: list[datetime], numbers: np.ndarray[Any, Any]) -> bytes:
     for row, (time, values) in enumerate(zip(times, numbers.tolist(), strict=True), 1):
         sheet.write_string(row, 0, f"{time:%Y-%m-%d %H:%M:%S}.{time.microsecond // 1000:03d}")
         sheet.write_row(row, 1, values)
+    book.add_worksheet(ABOUT).write_row(0, 0, ("refraction", air))
     book.close()
     return buffer.getvalue()

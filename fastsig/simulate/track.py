@@ -52,6 +52,15 @@ class Horizon:
         self._air = REFRACTION if refraction else {}
         self.site = EarthLocation.from_geocentric(*SITE_M, unit="m")
 
+    @property
+    def air_text(self) -> str:
+        """Pressure in hPa, degrees C, humidity and wavelength of the air, or none."""
+        if not self.refraction:
+            return "none"
+        hpa, celsius, humidity, wave = REFRACTION.values()
+        return (f"{hpa.to_value(u.hPa):g},{celsius.to_value(u.deg_C):g},{humidity:g},"
+                f"{wave.to_value(u.m):g}m")
+
     def times(self, seconds: Any) -> Time:
         """Times that are so many seconds after the start."""
         return (self.start.tai + TimeDelta(np.asarray(seconds), format="sec")).utc

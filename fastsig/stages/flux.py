@@ -26,7 +26,8 @@ class Flux(SpectraStage):
     .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / 2 G
 
     Each of AA, BB, CR and CI is in units of a polarisation's: the flux density of I is the mean of
-    those of AA and BB; I, Q, U and V, which are sums of both, are divided by 2 G.
+    those of AA and BB; I, Q, U and V, which are sums of both, are divided by 2 G. Columns of the
+    noise that the radiometer equation gives, ``radiometer_NAME``, become Jy as well.
 
     Parameters
     ----------
@@ -41,6 +42,8 @@ class Flux(SpectraStage):
         Of all spectra.
     temperature : Quantity, optional
         Ambient; its term is left out by default.
+    beam : int, optional
+        Of the receiver; by default the header's.
 
     Raises
     ------
@@ -52,7 +55,8 @@ class Flux(SpectraStage):
     source: SpectrumStream
 
     def __init__(self, source: Stream, receiver: Receiver | None = None, *, gain: Any = None,
-                 zenith_angle: Any = None, temperature: Any = None) -> None:
+                 zenith_angle: Any = None, temperature: Any = None,
+                 beam: int | None = None) -> None:
         if not isinstance(source, SpectrumStream) or source.header.unit != "K":
             raise PlanError(f"{source.path}: flux densities are made of temperatures in K: "
                             "calibrate first")
@@ -61,10 +65,12 @@ class Flux(SpectraStage):
         self.given = None if gain is None else number(gain, "K / Jy", "gain")
         if self.given is not None and not self.given > 0:
             raise UsageError(f"gain = {gain}; allowed: above 0 K/Jy")
+        beam = source.header.beam if beam is None else beam
         if self.given is None:
-            _check_place(source, zenith_angle)
+            _check_place(source, zenith_angle, beam)
         axis = source.header.require_channels(source.path)
-        super().__init__(source, header=source.header.replace(unit="Jy"))
+        extra = {key: value for key, value in source.header.extra.items() if key != "radiometer"}
+        super().__init__(source, header=source.header.replace(unit="Jy", beam=beam, extra=extra))
         self.receiver, self.axis = receiver, axis
         self.zenith = None if zenith_angle is None else number(zenith_angle, "deg", "zenith_angle")
         self.temperature = temperature
@@ -106,14 +112,38 @@ class Flux(SpectraStage):
         """Memory that a thread takes to make `n` rows."""
         return self.source.work_bytes(n) + 2 * n * self.row_bytes
 
-    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Flux densities, float32; NaN where the weight is 0."""
-        block = self.source.read_block(start, n)
+    def _gains_of(self, start: int, n: int) -> NDArray[np.float32]:
+        """Gain of each row and channel, (n, chan), K/Jy."""
         if self.zenith is None and self.given is None:
             angle = self.source.read_columns(start, n)["zenith_deg"]
         else:
             angle = np.full(n, self.zenith or 0.0)
-        gain = np.stack([self._gain(round(each / _STEP_DEG)) for each in angle])[:, np.newaxis]
+        return np.stack([self._gain(round(each / _STEP_DEG)) for each in angle])
+
+    def _noise_columns(self) -> dict[str, float]:
+        """Columns of expected noise, and how many polarisations each one's product is a sum of."""
+        units = super().columns
+        each = zip(self.polarization.names, self._sum, strict=True)
+        return {f"radiometer_{name}": float(n) for name, n in each
+                if units.get(f"radiometer_{name}") == "K"}
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Those of the source, expected noise in Jy."""
+        return {**super().columns, **dict.fromkeys(self._noise_columns(), "Jy")}
+
+    def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
+        """What `columns` names; noise by the median gain of the channels."""
+        found, noise = super().read_columns(start, n), self._noise_columns()
+        if noise:
+            gain = np.nanmedian(self._gains_of(start, n), axis=1)
+            found |= {name: found[name] / (n_sum * gain) for name, n_sum in noise.items()}
+        return found
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Flux densities, float32; NaN where the weight is 0."""
+        block = self.source.read_block(start, n)
+        gain = self._gains_of(start, n)[:, np.newaxis]
         data = np.divide(block.data, gain * self._sum[:, np.newaxis],
                          out=None if out is None else out[:n])
         known = np.isfinite(gain)
@@ -123,11 +153,11 @@ class Flux(SpectraStage):
         return Block(view, weight, start, n)
 
 
-def _check_place(source: SpectrumStream, zenith_angle: Any) -> None:
+def _check_place(source: SpectrumStream, zenith_angle: Any, beam: int | None) -> None:
     if zenith_angle is None and "zenith_deg" not in source.columns:
         raise UsageError(f"{source.path}: the zenith angle is not known; give the telescope's "
                          "track (--ky), --zenith-angle 20deg, or --gain 16K/Jy")
-    if source.header.beam is None:
+    if beam is None:
         raise UsageError(f"{source.path}: the file tells no beam; give --beam 1")
 
 

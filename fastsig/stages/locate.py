@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,8 @@ class Locate(PassedSpectra):
         Of `fastsig.io.fast.ky.read`.
     beam : int, optional
         By default the header's.
-    refraction : Refraction, optional
-        None by default.
+    refraction : Refraction or str, optional
+        In place of the track's own air: also as text, ``"925,15,0.8,0.3m"``, or ``"none"``.
     record : mapping, optional
         What provenance tells of the track's file; its name by default.
 
@@ -43,7 +44,7 @@ class Locate(PassedSpectra):
     PlanError
         Where the source holds no spectra.
     UsageError
-        Where the beam is not known.
+        Where the track is none, the beam is not known, or the refraction is none.
     """
 
     name = "locate"
@@ -51,11 +52,16 @@ class Locate(PassedSpectra):
     source: SpectrumStream
 
     def __init__(self, source: Stream, track: CabinTrack, *, beam: int | None = None,
-                 refraction: Refraction | None = None,
+                 refraction: Refraction | str | None = None,
                  record: Mapping[str, Any] | None = None) -> None:
         if not isinstance(source, SpectrumStream):
             raise PlanError(f"locate takes spectra, not {source.kind}")
+        if not isinstance(track, CabinTrack):
+            raise UsageError(f"track = {track!r}; allowed: a CabinTrack, as "
+                             "fastsig.io.fast.ky.read gives it")
         self.track, self.refraction = track, refraction
+        #: The air by which positions are made, or None.
+        self.air = Refraction.of(refraction, track.air)
         self.record = dict(record or {"name": track.path.rpartition("/")[2]})
         beam = source.header.beam if beam is None else beam
         if beam is None:
@@ -73,9 +79,8 @@ class Locate(PassedSpectra):
 
     def parameters(self) -> Mapping[str, Any]:
         """What decides the positions."""
-        seen = self.refraction
         return {"track": self.record, "beam": self.beam,
-                "refraction": None if seen is None else str(seen)}
+                "refraction": None if self.air is None else asdict(self.air)}
 
     @property
     def columns(self) -> Mapping[str, str]:

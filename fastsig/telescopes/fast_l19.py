@@ -14,6 +14,7 @@ import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.units import exact
 from fastsig.errors import UsageError
 from fastsig.telescopes.receiver import Outside, Receiver, read_table
 
@@ -27,16 +28,17 @@ class FastL19(Receiver):
 
     Parameters
     ----------
-    full_gain : float
-        Gain of a fully efficient aperture, K/Jy: 25.6 (Jiang et al. 2020), or 25.2 as others have.
+    full_gain : Quantity or str
+        Gain of a fully efficient aperture: 25.6 K/Jy (Jiang et al. 2020), or 25.2 as others have.
     """
 
-    def __init__(self, full_gain: float = 25.6) -> None:
+    def __init__(self, full_gain: Any = 25.6 * u.K / u.Jy) -> None:
         table = read_table("fast_l19.toml")
         super().__init__(table)
-        if not 0 < full_gain < 100:
-            raise UsageError(f"full_gain = {full_gain!r} K/Jy; it is 25.6 or 25.2")
-        self.full_gain = float(full_gain)
+        self.full_gain = float(exact(full_gain, "K / Jy", "full_gain"))  # K/Jy
+        if not 0 < self.full_gain < 100:
+            raise UsageError(f"full_gain = {full_gain}; allowed: above 0 and below 100 K/Jy, as "
+                             "25.6 or 25.2 K/Jy")
         self._table = table
         self._hpbw = np.array(table["hpbw"]["arcmin"], float)
         self._hpbw_mhz = np.array(table["hpbw"]["frequency_mhz"], float)

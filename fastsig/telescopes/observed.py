@@ -20,6 +20,7 @@ import numpy as np
 from astropy.time import Time
 from numpy.typing import NDArray
 
+from fastsig.axes.units import quantity
 from fastsig.errors import UsageError
 from fastsig.telescopes import earth
 
@@ -34,6 +35,9 @@ _ORIGIN_JD = 2458849.5  # 2020: seconds are then good to 1e-7
 _ARCSEC = np.pi / 648000
 
 Array = NDArray[np.float64]
+
+
+_PARTS = "hPa, degrees C, relative humidity and wavelength, as in 925,15,0.8,0.3m, or none"
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,48 @@ class Refraction:
     def __post_init__(self) -> None:
         if not (0 < self.pressure_hpa < 1200 and -90 < self.temperature_c < 60
                 and 0 <= self.humidity <= 1 and self.wavelength_m > 0):
-            raise UsageError(f"{self}: no air of an observatory; pressure in hPa, temperature in "
-                             "degrees Celsius, humidity from 0 to 1, wavelength in m")
+            raise UsageError(f"refraction = {self}: no air of an observatory; pressure in hPa, "
+                             "temperature in degrees Celsius, humidity from 0 to 1, wavelength "
+                             "in m")
+
+    def __str__(self) -> str:
+        """The text that `parse` takes."""
+        return (f"{self.pressure_hpa:.6g},{self.temperature_c:.6g},{self.humidity:.6g},"
+                f"{self.wavelength_m:.6g}m")
+
+    @classmethod
+    def parse(cls, text: str) -> Refraction | None:
+        """Air from text such as ``"925,15,0.8,0.3m"``, or ``"none"`` for no refraction.
+
+        Raises
+        ------
+        UsageError
+            Where the text is neither, or no observatory has such air.
+        """
+        if text.strip().lower() == "none":
+            return None
+        parts = text.split(",")
+        try:
+            pressure, temperature, humidity = (float(part) for part in parts[:-1])
+        except ValueError:
+            raise UsageError(f"refraction = {text!r}; allowed: {_PARTS}") from None
+        wavelength = quantity(parts[3], "m", "refraction: wavelength")
+        return cls(pressure, temperature, humidity, float(wavelength.to_value(u.m)))
+
+    @classmethod
+    def of(cls, air: Refraction | str | None, stated: Refraction | None) -> Refraction | None:
+        """The air that an argument specifies: None stands for what is `stated` elsewhere.
+
+        Raises
+        ------
+        UsageError
+            As of `parse`, or where the argument is neither text nor air.
+        """
+        if air is None or isinstance(air, Refraction):
+            return stated if air is None else air
+        if isinstance(air, str):
+            return cls.parse(air)
+        raise UsageError(f"refraction = {air!r}; allowed: a Refraction, or {_PARTS}")
 
     @property
     def arguments(self) -> tuple[float, float, float, float]:

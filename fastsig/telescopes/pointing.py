@@ -100,6 +100,9 @@ class CabinTrack(Shown):
         Yaw, pitch and roll, rad, shape (row, 3), float64.
     angle : ndarray
         How far the receiver is turned, rad, shape (row,), float64.
+    air : Refraction, optional
+        What bends the rays on their way to the receiver, None for nothing: by default the air that
+        HiFAST takes at FAST.
     """
 
     path: str
@@ -107,6 +110,7 @@ class CabinTrack(Shown):
     place: Array
     pose: Array
     angle: Array
+    air: Refraction | None = Refraction()
 
     def __post_init__(self) -> None:
         rows = len(self.time)
@@ -118,7 +122,8 @@ class CabinTrack(Shown):
         if np.any(np.diff(_seconds(self.time, self.time[0])) <= 0):
             raise UsageError("a cabin's track needs times that ascend")
 
-    def positions(self, times: Time, beams: Any = None, *, refraction: Refraction | None = None,
+    def positions(self, times: Time, beams: Any = None, *,
+                  refraction: Refraction | str | None = None,
                   receiver: FastL19 | None = None, location: EarthLocation | None = None
                   ) -> BeamPositions:
         """ICRS positions of beams.
@@ -131,8 +136,9 @@ class CabinTrack(Shown):
             Shape (time,): middles of spectra, as a rule.
         beams : int or sequence of int, optional
             All by default.
-        refraction : Refraction, optional
-            None by default.
+        refraction : Refraction or str, optional
+            In place of the track's own `air`: also as text, ``"925,15,0.8,0.3m"``, or ``"none"``
+            for none.
         receiver : FastL19, optional
         location : EarthLocation, optional
             FAST's timing position by default.
@@ -142,13 +148,14 @@ class CabinTrack(Shown):
         FormatError
             Where none of the times lies within the table.
         UsageError
-            Where there is no such beam.
+            Where there is no such beam, or the refraction is none.
         """
         receiver = FastL19() if receiver is None else receiver
         chosen = np.atleast_1d(np.array(receiver.beams if beams is None else beams))
         horns = receiver.feeds.to_value(u.m)[receiver.index(chosen)]
+        air = Refraction.of(refraction, self.air)
         az, zd, far, where = self._observed(times, horns, location)
-        ra, dec = observed_to_icrs(az << u.rad, zd << u.rad, times, where, refraction=refraction)
+        ra, dec = observed_to_icrs(az << u.rad, zd << u.rad, times, where, refraction=air)
         return BeamPositions(
             times, tuple(int(beam) for beam in chosen), ra, dec,
             np.degrees(az) % 360 << u.deg, np.degrees(zd) << u.deg, far, where)

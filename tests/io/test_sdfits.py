@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.time import Time
+from cli import fastsig
 from hostile import change_bytes
 from recordings import recorded
 
@@ -250,6 +252,24 @@ def test_states_are_picked(tmp_path: Path) -> None:
     assert opened(path, table=2).shape == (1, 1, 2 * N_CHAN)
     with pytest.raises(UsageError, match="no row has sig = 'F'; allowed: "):
         opened(path, sig="F")
+
+
+def test_info_lists_the_states(tmp_path: Path) -> None:
+    rows = [{**at(2 * i), "CAL": cal, "PLNUM": pol, "SCAN": 5 + i // 2}
+            for i in range(4) for pol in (0, 1) for cal in "TF"]
+    path = write(tmp_path / "p.fits", rows, spectra(len(rows)))
+    found = fs.info(path)
+    assert found["kind"] == "spectra" and found["n_time"] is None and found["n_chan"] == N_CHAN
+    assert [(each["plnum"], each["cal"]) for each in found["states"]] == [
+        (0, "T"), (0, "F"), (1, "T"), (1, "F")]
+    assert all(each["n_time"] == 4 and each["scan"] == "5, 6" and each["table"] == 1
+               for each in found["states"])
+    assert found["telescope"] == fs.open(path, plnum=0, cal="F").header.telescope
+    assert "states" not in fs.info(path, plnum=0, cal="F")
+    done = fastsig("info", path)
+    assert "  plnum 1  fdnum 0  cal T  sig T  n_time 4  n_chan" in done.stdout
+    assert "other commands one, as by --set plnum=0 --set cal=T" in done.stdout
+    assert json.loads(fastsig("info", path, "--json").stdout)[0]["states"] == found["states"]
 
 
 def test_one_time_twice_is_refused(tmp_path: Path) -> None:

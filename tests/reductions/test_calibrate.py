@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 from cli import fastsig
+from diode_scans import Made, spectra
 from scipy.optimize import least_squares
 
 import fastsig as fs
@@ -20,48 +21,13 @@ from fastsig import simulate, telescopes
 from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.chain import Chain
 from fastsig.errors import DataError, DoubtWarning, FastsigWarning, PlanError, UsageError
-from fastsig.reductions.diode.calibration import calibrated, check, solve
+from fastsig.reductions.diode.calibration import calibrated, check, described, solve
 from fastsig.run.products import write
-from fastsig.simulate import FastScan, FastSpectra, PointSource, write_scan
-from fastsig.stream import Block, SpectrumStream, sums
+from fastsig.simulate import FastScan, PointSource, write_scan
+from fastsig.stream import Block
 
 SAMPLES = Path("data/samples")
 SIMHI = [SAMPLES / f"SIMHI_onoff-M01_W_000{n}.fits" for n in (1, 2)]
-
-
-class Made(SpectrumStream):
-    """A simulated recording in memory, perhaps of some products or with values changed."""
-
-    def __init__(self, recording: FastSpectra, products: slice = slice(None),
-                 change: Any = None, **header: Any) -> None:
-        data, weight = recording.generate(0, recording.n_time)
-        self.values, self.weight = data[:, products].copy(), weight
-        pol = recording.header.polarization
-        names = pol.names[products]
-        head = recording.header.replace(
-            diode=None, polarization=type(pol)("linear", names)).replace(**header)
-        super().__init__(head, self.values.shape, np.float32, "made")
-        if change is not None:
-            change(self.values)
-
-    files: Any = ()
-    weight_channels = 1
-
-    def read_block(self, start: int, n: int, out: Any = None) -> Block:
-        rows = slice(start, start + n)
-        return Block(self.values[rows], self.weight[rows], start, n)
-
-    def read_sums(self, start: int, n: int) -> Any:
-        return sums(self.read_block(start, n), self.header.n_sum, 1)
-
-
-def spectra(**more: Any) -> FastSpectra:
-    """A narrow band about 1400 MHz with a diode on for one spectrum of eight."""
-    usual: dict[str, Any] = {
-        "duration": "400s", "n_chan": 64, "fstart": "1399MHz", "bandwidth": "1.92MHz",
-        "integration": "0.5s", "bandpass": "flat", "level": 1e9, "tsys": "20K", "seed": 5,
-        "diode": simulate.Diode("12.5K", period=10**9, on=125 * 10**6, first=0)}
-    return FastSpectra(**(usual | more))
 
 
 def test_kelvin_under_drift_and_an_uneven_diode() -> None:
@@ -136,6 +102,7 @@ def test_places_and_fluxes_of_a_drift_scan(dump: str, drift_scans: Mapping[str, 
         chain = fs.open(sorted(folder.glob(f"*M{beam:02d}*.fits")))
         found = solve(chain.stream, "12.5K")
         flux = calibrated(chain.stream, found, ky=str(track), flux=True)
+        assert described(flux) == ["positions: without refraction"]
         block, place = flux.read_block(0, flux.shape[0]), flux.read_columns(0, flux.shape[0])
         assert flux.header.unit == "Jy" and not place["extrapolated"].any()
         total = np.nanmean(block.data[:, :2], axis=(1, 2))
@@ -146,6 +113,31 @@ def test_places_and_fluxes_of_a_drift_scan(dump: str, drift_scans: Mapping[str, 
     assert (truth[:, 2] / error[:, 2] > 200).all()
     assert np.abs(off[:, :2]).max() < 1.0
     assert np.abs(off[:, 2] / truth[:, 2]).max() < 0.01
+
+
+def test_temperatures_as_quantities() -> None:
+    made = Made(spectra(duration="100s", n_chan=16))
+    texts = solve(made, "12.5K,11.5K")
+    for tcal in ([12.5 * u.K, 11500 * u.mK], (12.5 * u.K, 11.5 * u.K), [12.5, 11.5] * u.K):
+        np.testing.assert_allclose(solve(made, tcal).tcal, texts.tcal)
+    for wrong in (None, 12.5, [12.5, 11.5], [12.5 * u.K, "11.5K"], [1 * u.m, 1 * u.K], []):
+        with pytest.raises(UsageError, match="tcal"):
+            solve(made, wrong)
+
+
+def test_refraction_in_place_of_the_track_s(drift_scans: Mapping[str, Path]) -> None:
+    folder = drift_scans["1.00663296s"]
+    track, = folder.glob("*.xlsx")
+    stream = fs.open(sorted(folder.glob("*M01*.fits"))).stream
+    found = solve(stream, "12.5K")
+    dec = {}
+    for air in (None, "none", "925,15,0.8,0.3m"):
+        kelvin = calibrated(stream, found, ky=str(track), refraction=air, stokes="I")
+        dec[air] = kelvin.read_columns(0, 1)["dec_deg"][0] * 3600
+        lines = described(kelvin)
+    assert lines == ["positions: refraction of 925 hPa, 15 C, humidity 0.8, at 0.3 m"]
+    assert dec[None] == dec["none"] and 3 < abs(dec["925,15,0.8,0.3m"] - dec["none"]) < 30
+    assert described(stream) == []
 
 
 def _fitted(rows: list[tuple[Any, ...]], n: int) -> tuple[np.ndarray, np.ndarray]:

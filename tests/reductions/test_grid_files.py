@@ -9,9 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import products_sdfits
 import pytest
 from astropy.io import fits
-from cli import command, environment, fastsig
+from cli import ROOT, command, environment, fastsig
 from maps import drift
 from waiting import wait_for_files
 
@@ -85,3 +86,15 @@ def test_a_map_larger_than_memory(spectra: Path, tmp_path: Path) -> None:
     n_chan, given, peak = map(int, done.stdout.split())
     assert n_chan < 6 and peak < given
     assert out.stat().st_size > 70e6
+
+
+def test_raw_files_are_refused_by_their_unit(tmp_path: Path) -> None:
+    """Those of FAST's spectral backend, and SDFITS."""
+    done = fastsig("grid", ROOT / "data/samples/SIMHI_onoff-M01_W_0001.fits", "-o",
+                   tmp_path / "c.fits", code=2)
+    assert "is in the units of the recorder; allowed: K or Jy" in done.stderr
+    products_sdfits.main(str(tmp_path / "gbt.fits"))
+    done = fastsig("grid", tmp_path / "gbt.fits", "-o", tmp_path / "c.fits", "--set", "plnum=0",
+                   "--set", "cal=F", code=2)
+    assert "gbt.fits: is in the units of the recorder; allowed: K or Jy" in done.stderr
+    assert not (tmp_path / "c.fits").exists()

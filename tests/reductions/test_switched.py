@@ -134,7 +134,8 @@ def written(path: Path, rows: list[dict[str, Any]], seed: int | None = None) -> 
              "OBSMODE": "OnOff:PSWITCHON:TPWCAL", "PROCSEQN": 1, "PROCSIZE": 2,
              "CTYPE1": "FREQ-OBS", "CRVAL1": 1.42e9, "CRPIX1": 257.0, "CDELT1": -STEP,
              "CTYPE2": "RA", "CRVAL2": 10.5, "CTYPE3": "DEC", "CRVAL3": -20.25, "CRVAL4": -5,
-             "TCAL": DIODE, "SCAN": 1, "SIG": "T", "CAL": "F", "IFNUM": 0, "PLNUM": 0, "FDNUM": 0}
+             "TCAL": DIODE, "SCAN": 1, "SIG": "T", "CAL": "F", "IFNUM": 0, "PLNUM": 0, "FDNUM": 0,
+             "SUBREF_STATE": 1}
     forms = {"OBJECT": "32A", "DATE-OBS": "22A", "OBSMODE": "32A", "CTYPE1": "8A", "CTYPE2": "4A",
              "CTYPE3": "4A", "SIG": "A", "CAL": "A", "SCAN": "J"}
     rows = [{**usual, **row} for row in rows]
@@ -168,6 +169,9 @@ def test_a_made_pair(tmp_path: Path, scan: int) -> None:
     np.testing.assert_allclose(found.values[1, 0, ::-1], line(), atol=1e-4)
     assert found.header.sample_rate == 0.5 and found.starts[2] == "2021-02-10T07:32:04.000000000"
     np.testing.assert_allclose(found.exposure, 0.9)
+    beam, = found.stages[0]["parameters"]["beams"]
+    assert (beam["fdnum"], beam["on_scan"], beam["off_scan"]) == (0, 9, 8)
+    assert beam["tsys_k"] == pytest.approx(found.tsys.mean(), abs=1e-5)
     one = position_switched(path, scan, integrations=[2])
     np.testing.assert_array_equal(one.values[0], found.values[2])
     for picks in ({"integrations": [3]}, {"tsys": "-1K"}, {"tcal": np.nan * u.K},
@@ -268,12 +272,50 @@ def test_a_made_nodding_pair(tmp_path: Path) -> None:
         found = nodded(path, scan)
         np.testing.assert_allclose(found.values[0, 0, ::-1], line(), atol=1e-4)
         np.testing.assert_allclose(found.exposure, 0.9 + 1.8)
+        beams = found.stages[0]["parameters"]["beams"]
+        assert [(beam["fdnum"], beam["on_scan"], beam["off_scan"]) for beam in beams] == [
+            (1, 4, 5), (3, 5, 4)]
+        for beam in beams:
+            assert beam["tsys_k"] == pytest.approx(SYSTEM + DIODE / 2, rel=1e-5)
     np.testing.assert_array_equal(nodded(path, 4, feeds=(1, 3)).values, found.values)
     assert nodded(path, 4, feeds=(3, 1)).values.min() < -2.5  # the other way round: negative
     with pytest.raises(UsageError, match="fdnum is no option of nodding"):
         nodded(path, 4, fdnum=1)
     with pytest.raises(FormatError, match="scan 5 lacks feed 7: nodding"):
         nodded(path, 5, feeds=(1, 7))
+
+
+def sub_beam_nod(mode: str) -> list[dict[str, Any]]:
+    """A scan in which the subreflector nods: on feed 1, on its way, on the other feed."""
+    states = (-1, 0, 1, 0)
+    return [row for i in range(8) for row in [
+        state(43, 2 * i, line() if states[i % 4] == -1 else 0.0, CAL=cal, FDNUM=feed, OBSMODE=mode,
+              PROCSEQN=1, PROCSIZE=1, SUBREF_STATE=states[i % 4])
+        for cal in "TF" for feed in (0, 1)]]
+
+
+@pytest.mark.parametrize("mode", ["SubBeamNod:NONE:TPWCAL", "Nod:NONE:TPWCAL"])
+@pytest.mark.parametrize("reduce", [position_switched, frequency_switched, nodded, total_power])
+def test_a_nodding_subreflector_is_refused_by_name(tmp_path: Path, mode: str, reduce: Any) -> None:
+    path = written(tmp_path / "s.fits", sub_beam_nod(mode))
+    with pytest.raises(FormatError, match="scan 43 is SubBeamNod: the subreflector nods"):
+        reduce(path, 43)
+    with pytest.raises(FormatError, match="several states: .*; subref -1, 0, 1; pick one, as by "
+                       ".*--set subref=-1"):
+        fs.open(path)
+    rows = fs.open(path, cal="F", fdnum=0, subref=-1)
+    assert rows.stream.shape == (2, 1, N_CHAN)
+
+
+def test_rows_in_which_the_subreflector_moves_are_left_out(tmp_path: Path) -> None:
+    rows = [row | {"SUBREF_STATE": int(k > 1)} for k, row in enumerate(pair(3))]
+    with pytest.warns(FastsigWarning, match="scan 8: 2 of 6 rows are left out: the subrefl"), (
+            pytest.warns(FastsigWarning, match="have 3 and 2 integrations")):
+        found = position_switched(written(tmp_path / "m.fits", rows), 9)
+    np.testing.assert_allclose(found.values[1, 0, ::-1], line(), atol=1e-4)
+    still = [row | {"SUBREF_STATE": 0} for row in pair()]
+    with pytest.raises(FormatError, match="scan 9: the subreflector moves in all rows"):
+        position_switched(written(tmp_path / "m.fits", still), 9)
 
 
 def test_total_power_of_one_state(tmp_path: Path) -> None:
@@ -293,6 +335,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert told["tsys_k"][0][0] == pytest.approx(21, abs=0.5)
     done = fastsig(*call, "-o", "r.h5", "--rows", "all", "--picture", "r.png", cwd=tmp_path)
     assert "3 rows of 2.7 s effective exposure; AA: Tsys 21" in done.stderr
+    assert "; feed 0: on scan 9, off scan 8, Tsys 21" in done.stderr
     assert (tmp_path / "r.png").stat().st_size > 10_000
     expected = position_switched(tmp_path / "p.fits", 8)
     data = fs.open(tmp_path / "r.h5").read()

@@ -165,7 +165,7 @@ def test_the_cabin_file_leads_to_the_beams(
     scan = FastScan(duration="30s", **TARGET, **parameters, **{**WIDE, "start_time": start})
     write_ky(scan.track, tmp_path / "a.xlsx")
     names, rows = sheet(tmp_path / "a.xlsx")
-    assert names == ["整控-馈源舱数据"]
+    assert names == ["整控-馈源舱数据", "fastsig"]  # of which the second states the air
     assert rows[0] == ["SysTime", "SDP_PhaPos_X", "SDP_PhaPos_Y", "SDP_PhaPos_Z",
                        "SDP_SwtDPose_Y", "SDP_SwtDPose_P", "SDP_SwtDPose_R", "SDP_AngleM"]
     assert rows[1][0] == "2023-12-02 00:29:57.000"

@@ -22,7 +22,7 @@ from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.calibration.baseline import polynomial
 from fastsig.calibration.lines import inside
-from fastsig.calibration.windows import diode_groups, window_mhz
+from fastsig.calibration.windows import diode_groups, window_mhz, windows_mhz
 from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.io.fbh5.writer import FBH5Writer
 from fastsig.run import fitting
@@ -224,6 +224,31 @@ def test_needs_a_frequency() -> None:
     stream.header = stream.header.replace(channels=None)
     with pytest.raises(PlanError, match="frequency='1420MHz'"):
         Baseline(stream)
+
+
+@pytest.mark.parametrize("windows, expected", [
+    ((1419 * u.MHz, 1421.5 * u.MHz), ((1419.0, 1421.5),)),
+    ([1419, 1421.5] * u.MHz, ((1419.0, 1421.5),)),
+    ([(1419 * u.MHz, "1.4215GHz"), "1425MHz-1426MHz"], ((1419.0, 1421.5), (1425.0, 1426.0))),
+    ([[1, 2] * u.GHz, [3, 4] * u.GHz], ((1000.0, 2000.0), (3000.0, 4000.0))),
+    ("1419MHz-1421.5MHz", ((1419.0, 1421.5),)), ((), ()),
+])
+def test_one_window_and_several(windows: Any, expected: Any) -> None:
+    assert windows_mhz(windows) == expected
+
+
+@pytest.mark.parametrize("windows", [
+    None, 5, 1420 * u.MHz, [1420 * u.MHz], (1, 2, 3) * u.GHz, ("1419MHz", "1421MHz"), [None],
+    (1421 * u.MHz, 1419 * u.MHz), (1 * u.s, 2 * u.s), [[1, 2, 3] * u.GHz], b"ab", (None, None)])
+def test_what_is_no_window(windows: Any) -> None:
+    with pytest.raises(UsageError, match="window"):
+        windows_mhz(windows)
+
+
+def test_a_pair_of_frequencies_is_protected(recording: Path) -> None:
+    pair, text = (fs.open(recording).baseline(protect=protect) for protect in (
+        (1406 * u.MHz, 1407 * u.MHz), "1406MHz-1407MHz"))
+    assert pair.stream.parameters() == text.stream.parameters()
 
 
 def test_windows_as_text() -> None:

@@ -48,7 +48,11 @@ def test_values_are_the_source_s_and_it_pickles() -> None:
     chain = Chain(spectra()).locate(track(), beam=2)
     np.testing.assert_array_equal(chain.stream.read_block(3, 9).data, spectra().spectra[3:12])
     assert chain.stream.parameters() == {"track": {"name": "night.xlsx"}, "beam": 2,
-                                         "refraction": None}
+                                         "refraction": {
+        "pressure_hpa": 925.0, "temperature_c": 15.0, "humidity": 0.8, "wavelength_m": 0.3}}
+    none = Chain(spectra()).locate(track(), beam=2, refraction="none").stream
+    assert none.parameters()["refraction"] is None
+    assert none.on(spectra()).parameters() == none.parameters()
     again = chain.stream.on(spectra())
     np.testing.assert_array_equal(again.read_columns(0, 5)["ra_deg"],
                                   chain.stream.read_columns(0, 5)["ra_deg"])
@@ -56,6 +60,9 @@ def test_values_are_the_source_s_and_it_pickles() -> None:
 
 
 def test_what_does_not_fit_is_refused(samples: Path) -> None:
+    for wrong in ("night.xlsx", None, 5):
+        with pytest.raises(fs.UsageError, match="allowed: a CabinTrack"):
+            Chain(spectra(beam=3)).locate(wrong)
     with pytest.raises(fs.UsageError, match="tells no beam"):
         Chain(spectra(beam=None)).locate(track())
     with pytest.raises(fs.FastsigError, match=r"night\.xlsx"):

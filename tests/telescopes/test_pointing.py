@@ -42,12 +42,35 @@ CHECKS = [
 @pytest.mark.parametrize(("clock", "place", "seen", "air", "sky"), CHECKS)
 def test_check_values_to_a_hundredth_of_an_arcsecond(clock, place, seen, air, sky) -> None:
     when = Time([clock], scale="utc") - 8 * u.h
-    found = track(3, start=when[0] - 0.2 * u.s, place=place).positions(when, 1, refraction=air)
+    found = track(3, start=when[0] - 0.2 * u.s, place=place).positions(
+        when, 1, refraction=air or "none")
     assert found.azimuth[0, 0].value == pytest.approx(seen[0], abs=1e-6)
     assert found.zenith_distance[0, 0].value == pytest.approx(seen[1], abs=1e-6)
     there = SkyCoord(found.ra[0, 0], found.dec[0, 0])
     assert there.separation(SkyCoord(*sky, unit="deg")) < 0.01 * u.arcsec
     assert found.beams == (1,) and not found.extrapolated.any()
+
+
+def test_the_air_is_the_track_s_own_by_default() -> None:
+    """That of HiFAST for a recorded track; another, or none, as text or as an object."""
+    when = START[None] + 1 * u.s
+    one = track(place=(12.345, -70.125, -145.0))
+    dec = {air: one.positions(when, 1, refraction=air).dec[0, 0].to_value(u.arcsec)
+           for air in (None, Refraction(), "925,15,0.8,0.3m", "none", "600,-5,0.1,30cm")}
+    assert dec[None] == dec[Refraction()] == dec["925,15,0.8,0.3m"]
+    assert dec[None] - dec["none"] == pytest.approx(30.5, abs=0.1)
+    assert 15 < dec["600,-5,0.1,30cm"] - dec["none"] < 21
+    vacuum = CabinTrack("k", one.time, one.place, one.pose, one.angle, air=None)
+    assert vacuum.positions(when, 1).dec[0, 0].to_value(u.arcsec) == dec["none"]
+    assert Refraction.parse(str(Refraction(612.25, -5.5, 0.05, 0.21))) == Refraction(
+        612.25, -5.5, 0.05, 0.21)
+
+
+@pytest.mark.parametrize("air", ["air", "925,15,0.8", "925,15,0.8,0.3m,1", "925,15,0.8,0.3MHz",
+                                 "9250,15,0.8,0.3m", "", False, 925])
+def test_what_is_no_air(air: object) -> None:
+    with pytest.raises(fs.UsageError, match="refraction"):
+        track().positions(START[None], 1, refraction=air)
 
 
 def test_horns_turn_with_the_cabin(rng: np.random.Generator) -> None:
@@ -93,7 +116,7 @@ def test_the_cabin_moves_between_rows() -> None:
     found = moving.positions(when, 1)
     x, y, z = (ramp[0][:, None] + np.array([0.1, 7.77]) / 20 * np.array([[4.0], [-2], [0]]))
     want = observed_to_icrs(np.arctan2(-x, -y) * u.rad, np.arctan2(np.hypot(x, y), -z) * u.rad,
-                            when, telescopes.get("FAST").location)
+                            when, telescopes.get("FAST").location, refraction=Refraction())
     assert found.ra[:, 0].value == pytest.approx(want[0].value, abs=1e-10)
     assert found.dec[:, 0].value == pytest.approx(want[1].value, abs=1e-10)
     # It goes on for a second beyond the table, as fast; then it stands.

@@ -22,8 +22,16 @@ def test_gain_of_the_central_beam_at_1400_mhz() -> None:
     gain = L19.gain(1, 1400 * u.MHz, [10, 26.4, 40] * u.deg)
     assert gain.unit == u.K / u.Jy
     assert gain.value == pytest.approx([15.92, 16.25, 11.58], abs=0.006)
-    other = telescopes.get("FAST").receiver(full_gain=25.2).gain(1, 1400 * u.MHz, 10 * u.deg)
-    assert other.value == pytest.approx(15.92 * 25.2 / 25.6, abs=0.006)
+    for full in (25.2 * u.K / u.Jy, "25.2K/Jy", 25200 * u.mK / u.Jy):
+        other = telescopes.get("FAST").receiver(full_gain=full).gain(1, 1400 * u.MHz, 10 * u.deg)
+        assert other.value == pytest.approx(15.92 * 25.2 / 25.6, abs=0.006)
+
+
+@pytest.mark.parametrize("full", [0 * u.K / u.Jy, "25.2K", 25.2 * u.Jy, [1, 2] * u.K / u.Jy,
+                                  "100K/Jy", None, "much"])
+def test_what_is_no_full_gain(full: object) -> None:
+    with pytest.raises(fs.UsageError, match="full_gain"):
+        telescopes.get("FAST").receiver(full_gain=full)
 
 
 @pytest.mark.recorded

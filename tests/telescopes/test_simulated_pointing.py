@@ -27,8 +27,8 @@ def test_positions_of_a_simulated_scan(parameters: dict[str, Any], tmp_path: Pat
     write_ky(scan.track, tmp_path / "a.xlsx")
     track = ky.read(tmp_path / "a.xlsx")
     times = mid_times(scan.horizon.start, 1 / scan.integration, scan.n_time)
-    air = Refraction(925, 15, 0.8, 0.3)
-    found = track.positions(times, refraction=air if "refraction" in parameters else None)
+    assert track.air == (Refraction(925, 15, 0.8, 0.3) if "refraction" in parameters else None)
+    found = track.positions(times)
     assert not found.extrapolated.any()
     for number, beam in enumerate(found.beams):
         told = scan.truth["beams"][f"M{beam:02d}"]

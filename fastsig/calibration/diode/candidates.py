@@ -14,7 +14,7 @@ from fastsig.calibration.diode.boxcars import OUTLYING, FittedBoxcar, judged
 from fastsig.calibration.diode.cycle import DiodeMode
 from fastsig.calibration.diode.folding import Fit, Series, fit_box, fold
 
-__all__ = ["best_of"]
+__all__ = ["best_beneath", "best_of"]
 
 _BETTER = 25.0  # chi-square by which a model with more freedom must be better,
 _BETTER_SHARE = 0.01  # and share of the whole: no real diode is an ideal box-car
@@ -39,6 +39,18 @@ def best_of(
     if blind is None or (best is not None and not _is_better(blind.chi2, best.chi2)):
         return best
     return blind
+
+
+def best_beneath(above: FittedBoxcar, series: Series, mode: DiodeMode, step: Fraction
+                 ) -> FittedBoxcar | None:
+    """The box-car of a mode in what is left of a series once another pattern is taken off.
+
+    A pulsar switches as well, and may be stronger than the diode.
+    """
+    if not _resolved(mode, step, series.n):
+        return None
+    rest = Series(series.y - above.fit.model(series.n), series.w)
+    return _free(rest, _of_mode(rest, mode, step))
 
 
 def _resolved(mode: DiodeMode, step: Fraction, n: int) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastsig.calibration.diode.folding import Series
 from fastsig.errors import DataError
 
-__all__ = ["combined", "mean_level"]
+__all__ = ["columns_of", "combined", "mean_level"]
 
 F8 = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ def combined(power: Any, weight: Any, path: str) -> Series:
     DataError
         Where there are too few rows, or power is not above 0.
     """
-    columns, weights = _columns(power, weight, path)
+    columns, weights = columns_of(power, weight, path)
     seen = weights > 0
     count = seen.sum(axis=0)
     if not len(columns) or count.max(initial=0) < _FEWEST:
@@ -51,12 +51,13 @@ def combined(power: Any, weight: Any, path: str) -> Series:
 
 def mean_level(power: Any, weight: Any, path: str) -> F8:
     """Median power of each column, NaN where it is missing."""
-    columns, weights = _columns(power, weight, path)
+    columns, weights = columns_of(power, weight, path)
     return np.array([np.median(y[w > 0]) if (w > 0).any() else np.nan
                      for y, w in zip(columns.T, weights.T, strict=True)])
 
 
-def _columns(power: Any, weight: Any, path: str) -> tuple[F8, F8]:
+def columns_of(power: Any, weight: Any, path: str) -> tuple[F8, F8]:
+    """Values and weights, (time, column), both 0 where a value is missing."""
     values = np.asarray(power, np.float64)
     if not 1 <= values.ndim <= 3:
         raise DataError(path, f"power has {values.ndim} axes; allowed: (time[, pol[, sub-band]])")

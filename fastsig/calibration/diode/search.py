@@ -13,7 +13,7 @@ import numpy as np
 from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.units import fraction
 from fastsig.calibration.diode.boxcars import FittedBoxcar, judged
-from fastsig.calibration.diode.candidates import best_of
+from fastsig.calibration.diode.candidates import best_beneath, best_of
 from fastsig.calibration.diode.cycle import (
     MODES,
     DiodeCycle,
@@ -100,6 +100,11 @@ def find_cycle(
     found = judged(best, step)
     if hint is None:
         return found
+    if given is not None and not _agree(found, given, step):
+        beneath = best_beneath(best, series, own[0], step)
+        under = None if beneath is None else judged(beneath, step)
+        if under is not None and under.false_alarm <= false_alarm and _agree(under, given, step):
+            found = under
     if given is not None and _agree(found, given, step):
         return replace(found, period=given.period, on=given.on, phase=given.phase,
                        phase_error_s=0.0, period_error_s=0.0)

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from fastsig.axes.units import number
 from fastsig.errors import FastsigWarning, FormatError, UsageError
-from fastsig.telescopes.pointing import CabinTrack
+from fastsig.telescopes.pointing import CabinTrack, Refraction
 
-__all__ = ["SHEET", "read"]
+__all__ = ["SHEET", "SIMULATED", "read"]
 
 SHEET = "整控-馈源舱数据"
+#: A sheet that fastsig's simulator adds: names and values of what a table of FAST does not state.
+SIMULATED = "fastsig"
 
 _TIME = "SysTime"
 _PLACE = ("SDP_PhaPos_X", "SDP_PhaPos_Y", "SDP_PhaPos_Z")
@@ -39,7 +41,9 @@ _TURNS_RAD = 4 * np.pi
 def read(path: str | os.PathLike[str], *, utc_offset: Any = "8h") -> CabinTrack:
     """Read a KY file.
 
-    Rows that lack a number or repeat a time are left out, with one warning.
+    Rows that lack a number or repeat a time are left out, with one warning. A recorded table is of
+    directions that the air has bent, by default as HiFAST takes it; one of the simulator states its
+    air, or that it has none.
 
     Parameters
     ----------
@@ -55,7 +59,7 @@ def read(path: str | os.PathLike[str], *, utc_offset: Any = "8h") -> CabinTrack:
         Where the package that reads xlsx is not installed.
     """
     name = os.fspath(path)
-    rows = _rows(name)
+    rows, about = _rows(name)
     start, places = _columns(rows, name)
     body = [row for row in rows[start:] if any(cell not in ("", None) for cell in row)]
     ahead = number(utc_offset, "h", "utc_offset")
@@ -65,11 +69,22 @@ def read(path: str | os.PathLike[str], *, utc_offset: Any = "8h") -> CabinTrack:
     stamps, numbers = _sound(stamps, numbers, name)
     _check(numbers, name)
     time = Time(stamps, format="datetime64", scale="utc")
-    return CabinTrack(name, time, numbers[:, :3], numbers[:, 3:6], numbers[:, 6])
+    return CabinTrack(name, time, numbers[:, :3], numbers[:, 3:6], numbers[:, 6], _air(about, name))
 
 
-def _rows(path: str) -> list[list[Any]]:
-    """Cells of the cabin's sheet, the first one where none has its name."""
+def _air(about: Sequence[Sequence[Any]], path: str) -> Refraction | None:
+    """The air that a simulated track states, else that of a recorded one."""
+    stated = {str(row[0]): str(row[1]) for row in about if len(row) > 1}
+    if "refraction" not in stated:
+        return Refraction()
+    try:
+        return Refraction.parse(stated["refraction"])
+    except UsageError as error:
+        raise FormatError(path, f"sheet {SIMULATED}: {error}") from None
+
+
+def _rows(path: str) -> tuple[list[list[Any]], list[list[Any]]]:
+    """Cells of the cabin's sheet, the first one where none has its name; and of the simulator's."""
     try:
         from python_calamine import CalamineError, CalamineWorkbook
     except ImportError as error:
@@ -84,11 +99,12 @@ def _rows(path: str) -> list[list[Any]]:
             raise FormatError(path, "the workbook has no sheet")
         sheet = book.get_sheet_by_name(SHEET if SHEET in names else names[0])
         rows: list[list[Any]] = sheet.to_python()
+        about = book.get_sheet_by_name(SIMULATED).to_python() if SIMULATED in names else []
     except OSError as error:
         raise FormatError(path, error.strerror or str(error)) from error
     except CalamineError as error:
         raise FormatError(path, f"not a workbook (xlsx) that can be read: {error}") from error
-    return rows
+    return rows, about
 
 
 def _columns(rows: Sequence[Sequence[Any]], path: str) -> tuple[int, dict[str, int]]:

@@ -34,13 +34,13 @@ from fastsig.io.voltages.segments import incomplete
 from fastsig.stream.header import Header, split_overrides
 from fastsig.telescopes.velocity_frames import known_frame
 
-__all__ = ["KINDS", "NAME", "SDFITSTable", "header_of", "open", "sniff", "table"]
+__all__ = ["KINDS", "NAME", "SDFITSTable", "header_of", "open", "sniff", "states", "table"]
 
 NAME, KINDS = "sdfits", ("spectra",)
 
 #: What rows are picked by, and their columns.
 _PICKS = {"scan": "SCAN", "ifnum": "IFNUM", "plnum": "PLNUM", "fdnum": "FDNUM", "cal": "CAL",
-          "sig": "SIG"}
+          "sig": "SIG", "subref": "SUBREF_STATE"}
 # FITS codes of the Stokes axis: sort of feed, name of the product.
 _STOKES = {1: ("unknown", "I"), 2: ("unknown", "Q"), 3: ("unknown", "U"), 4: ("unknown", "V"),
            -1: ("circular", "RR"), -2: ("circular", "LL"), -3: ("circular", "RL"),
@@ -109,8 +109,9 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> RowSpectra:
         The file.
     **overrides
         The common ones of `fastsig.open`, and what rows are picked by: ``table`` (the first table
-        of the file is 1), ``scan``, ``ifnum``, ``plnum``, ``fdnum``, ``cal``, ``sig``. Each takes
-        a value, or several with commas. Of all but ``scan`` one value must be left.
+        of the file is 1), ``scan``, ``ifnum``, ``plnum``, ``fdnum``, ``cal``, ``sig``, ``subref``
+        (SUBREF_STATE, 0 where the subreflector moves). Each takes a value, or several with commas.
+        Of all but ``scan`` one value must be left.
 
     Raises
     ------
@@ -125,6 +126,49 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> RowSpectra:
         return _opened(found, common, own)
     finally:
         found.close()
+
+
+def states(path: str | os.PathLike[str], **overrides: Any) -> list[dict[str, Any]]:
+    """The states of the rows that `open` would have to choose from; empty where there is one.
+
+    Parameters
+    ----------
+    path, **overrides
+        As of `open`.
+
+    Returns
+    -------
+    list of dict
+        Of each state what picks it, its scans, its number of rows and of channels, its sources
+        and its telescope.
+    """
+    _, own = split_overrides(overrides, ("table", *_PICKS), NAME)
+    found = table(path)
+    try:
+        rows, values = _asked(found, own)
+        if not _several(values, rows):
+            return []
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for row in rows:
+            groups.setdefault(tuple(each[row] for key, each in values.items() if key != "scan"),
+                              []).append(row)
+        return [_state(found, values, group) for group in groups.values()]
+    finally:
+        found.close()
+
+
+def _state(found: SDFITSTable, values: Mapping[str, list[Any]], rows: list[int]
+           ) -> dict[str, Any]:
+    """What `states` says of the rows of one."""
+    def each(of: Sequence[Any]) -> str:
+        return ", ".join(dict.fromkeys(str(one) for one in of if one is not None))
+
+    picks = {key: json_value(of[rows[0]]) if key != "scan" else each([of[row] for row in rows])
+             for key, of in values.items() if of[rows[0]] is not None}
+    telescope = _word(found, rows[0], "TELESCOP")
+    return {**picks, "n_time": len(rows), "n_chan": found.field(rows[0]).n_chan,
+            "source": each([found.value(row, "OBJECT") for row in rows]),
+            "telescope": _TELESCOPES.get(telescope or "", telescope)}
 
 
 def _opened(found: SDFITSTable, common: Mapping[str, Any], own: Mapping[str, Any]) -> RowSpectra:
@@ -160,6 +204,23 @@ def _places(found: SDFITSTable, rows: Sequence[int]) -> dict[str, NDArray[np.flo
 
 def _picked(found: SDFITSTable, own: Mapping[str, Any]) -> list[int]:
     """Rows that are asked for, all of one state."""
+    rows, values = _asked(found, own)
+    many = _several(values, rows)
+    if many:
+        picks = " ".join(f"--set {key}={values[key][rows[0]]}" for key in many)
+        raise FormatError(found.path, f"holds rows of several states: {_listed(values, rows)}; "
+                          f"pick one, as by {picks}")
+    return rows
+
+
+def _several(values: Mapping[str, list[Any]], rows: list[int]) -> list[str]:
+    """What tells the states of rows apart."""
+    return [key for key in values if key != "scan" and len({values[key][row] for row in rows}) > 1]
+
+
+def _asked(found: SDFITSTable, own: Mapping[str, Any]
+           ) -> tuple[list[int], dict[str, list[Any]]]:
+    """Rows that are asked for, of any state, and what all rows are picked by."""
     if not len(found):
         raise FormatError(found.path, "holds no complete row")
     rows = list(range(len(found)))
@@ -172,12 +233,7 @@ def _picked(found: SDFITSTable, own: Mapping[str, Any]) -> list[int]:
             raise UsageError(f"{found.path}: no row has {key} = {asked!r}; allowed: "
                              f"{_listed(values, rows)}")
         rows = left
-    many = [key for key in values if key != "scan" and len({values[key][row] for row in rows}) > 1]
-    if many:
-        picks = " ".join(f"--set {key}={values[key][rows[0]]}" for key in many)
-        raise FormatError(found.path, f"holds rows of several states: {_listed(values, rows)}; "
-                          f"pick one, as by {picks}")
-    return rows
+    return rows, values
 
 
 def _listed(values: Mapping[str, list[Any]], rows: Sequence[int]) -> str:
@@ -185,7 +241,7 @@ def _listed(values: Mapping[str, list[Any]], rows: Sequence[int]) -> str:
     parts = []
     for key, each in values.items():
         some = list(dict.fromkeys(str(each[row]) for row in rows if each[row] is not None))
-        if some:
+        if some and (key != "subref" or len(some) > 1):
             shown = some if len(some) <= 20 else [*some[:19], f"... ({len(some)})"]
             parts.append(f"{key} {', '.join(shown)}")
     return "; ".join(parts)

@@ -12,17 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.units import exact
 from fastsig.calibration.diode.cycle import DiodeCycle
 from fastsig.calibration.diode.gain import DiodeModel
 from fastsig.calibration.diode.search import find_cycle
 from fastsig.calibration.diode.solution import DiodeSolution, pairs_of
+from fastsig.calibration.diode.step_profile import unevenness
 from fastsig.calibration.radiometer import n_eff
 from fastsig.calibration.smoothing import smooth_channels
 from fastsig.calibration.stokes import MuellerTable
 from fastsig.errors import DataError, DoubtWarning, FastsigWarning, PlanError, UsageError
 from fastsig.io.files.provenance import file_record
 from fastsig.reductions.diode import options
+from fastsig.reductions.diode.evidence import Evidence, check_cycles
 from fastsig.reductions.diode.measurement import DiodePowers, DiodeSpectra, TotalPower, gain_of
 from fastsig.run.engine import Progress, run
 from fastsig.stages.calibrate import Calibrate
@@ -32,7 +35,7 @@ from fastsig.stages.stokes import Stokes
 from fastsig.stream import SpectrumStream, Stream, stream_of
 from fastsig.work.shown import Shown
 
-__all__ = ["DiodeMeasurement", "calibrated", "check", "solve"]
+__all__ = ["DiodeMeasurement", "calibrated", "check", "described", "solve"]
 
 F8 = NDArray[np.float64]
 
@@ -128,7 +131,9 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     Raises
     ------
     DataError
-        Where no diode is found, it is on all the time, or not as `diode` says.
+        Where no diode is found, it is on all the time, or not as `diode` says; where the data
+        alone show it, in less than half of the channels, in one cycle, or in noise far above the
+        radiometer equation's.
     PlanError, UsageError
         Where the spectra, or a parameter, are not such as can be calibrated, or not within
         `memory`.
@@ -150,7 +155,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     kelvin = options.temperatures(tcal, stream, n_pol, beam)
     passes: dict[str, Any] = {"workers": workers, "memory": memory, "progress": progress}
     power, weight, step = run([TotalPower(stream)], **passes)[0]
-    cycle = _cycle(stream, power, weight, step, diode)
+    cycle, given = _cycle(stream, power, weight, step, diode)
     independent = n_eff(stream.header)
     samples = float(axis.step_hz / stream.header.sample_rate) * independent
     samples *= 2 if stream.polarization.names == ("I",) else 1  # of two polarisations
@@ -158,6 +163,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     model, counting = gain_of(
         power, weight, step, cycle, gain_s=float(steady), guard=edge,
         n_average=samples * bands, path=stream.path)
+    check_cycles(cycle, int((~model.bad).sum()), given=given, path=stream.path)
     if model.bad.sum() > len(model.bad) / 2:
         warnings.warn(f"{stream.path}: {int(model.bad.sum())} of {len(model.bad)} cycles of the "
                       "noise diode are left out", DoubtWarning, stacklevel=2)
@@ -165,6 +171,11 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     width = 2 * round(float(over / axis.step_hz) / 2) + 1
     wide = 2 * round(float(options.band_width(over, axis) / axis.step_hz) / 2) + 1
     shape, error = _shape(found, model, pairs, samples, (width, wide))
+    as_usual = over >= options.smoothing(None, axis)
+    over_wide = (shape, error) if as_usual else _shape(found, model, pairs, samples, (wide, wide))
+    uneven = 0.0 if cycle.mode or given else unevenness(power, weight, step, cycle)
+    _evidence(found, over_wide, (shape, error), pairs, samples, uneven).check(
+        cycle, given=given, path=stream.path)
     return _found(stream, cycle, model, found, shape, error, kelvin, pairs, samples, phase,
                   {"gain_s": str(gain_time), "smooth_hz": str(over), "tcal": _told(tcal),
                    "n_eff": round(independent, 9)})
@@ -181,11 +192,35 @@ def _told(tcal: Any) -> Any:
 
 
 def _cycle(stream: SpectrumStream, power: F8, weight: F8, step: Fraction, diode: Any
-           ) -> DiodeCycle:
+           ) -> tuple[DiodeCycle, bool]:
+    """When the diode is on, and whether the user or the header states the same."""
     told = options.schedule(diode, stream)
     hint = stream.header.diode if told is None else told
-    return find_cycle(power, weight, step_s=step, hint=hint,
-                      hint_from="header" if told is None else "user", path=stream.path)
+    cycle = find_cycle(power, weight, step_s=step, hint=hint,
+                       hint_from="header" if told is None else "user", path=stream.path)
+    given = hint is not None and _is_that(cycle, hint)
+    if not given:
+        check_cycles(cycle, cycle.n_cycle, given=False, path=stream.path)
+    return cycle, given
+
+
+def _is_that(cycle: DiodeCycle, hint: DiodeSchedule) -> bool:
+    stated = DiodeCycle.of_schedule(hint)
+    return (cycle.period, cycle.on, cycle.phase) == (stated.period, stated.on, stated.phase)
+
+
+def _evidence(found: DiodePowers, shape: tuple[F8, F8], narrow: tuple[F8, F8], pairs: Any,
+              samples: float, uneven: float) -> Evidence:
+    powers = [index for index, (a, b) in enumerate(pairs) if a == b]
+    return Evidence(shape[0][powers], shape[1][powers],
+                    (narrow[0][powers], narrow[1][powers]), found.off[powers],
+                    _noise_ratio(found, powers, samples), uneven)
+
+
+def _noise_ratio(found: DiodePowers, powers: list[int], samples: float) -> tuple[float, ...]:
+    """Scatter of neighbouring spectra over that of the radiometer formula, of each polarisation."""
+    middle = _middle(found.scatter.shape[1])
+    return _medians(np.sqrt(found.scatter[powers][:, middle] * samples))
 
 
 def _shape(found: DiodePowers, model: DiodeModel, pairs: Any, samples: float,
@@ -264,9 +299,8 @@ def _found(stream: SpectrumStream, cycle: DiodeCycle, model: DiodeModel, found: 
         turn = np.where(np.isfinite(turn), turn, 0.0)
         diode[2], diode[3] = np.hypot(diode[2], diode[3]), 0.0
     axis = stream.header.require_channels(stream.path)
-    middle = _middle(stream.shape[2])
-    tsys = _medians((found.level[powers] * kelvin[powers])[:, middle])
-    ratio = _medians(np.sqrt(found.scatter[powers][:, middle] * samples))
+    tsys = _medians((found.level[powers] * kelvin[powers])[:, _middle(stream.shape[2])])
+    ratio = _noise_ratio(found, powers, samples)
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = _medians((error / shape)[powers].reshape(1, -1))[0]
     record: dict[str, Any] = {
@@ -339,7 +373,8 @@ def calibrated(
     ky : path, optional
         Table of FAST's feed cabin: positions become columns.
     refraction : str or Refraction, optional
-        As ``"925,15,0.8,0.3m"``: hPa, degrees C, relative humidity, wavelength.
+        As ``"925,15,0.8,0.3m"``: hPa, degrees C, relative humidity, wavelength; ``"none"`` for
+        none. By default what `ky` states, HiFAST's air at FAST where it states nothing.
     beam : int, optional
         By default the header's.
     flux : bool
@@ -363,8 +398,7 @@ def calibrated(
     if ky is not None:
         from fastsig.io.fast.ky import read
 
-        out = Locate(out, read(ky), beam=beam, refraction=options.refraction(refraction),
-                     record=file_record(ky))
+        out = Locate(out, read(ky), beam=beam, refraction=refraction, record=file_record(ky))
     elif beam is not None:
         out.header = out.header.replace(beam=beam)
     if stokes is not None:
@@ -379,6 +413,19 @@ def calibrated(
         receiver = telescopes.get(out.header.telescope or "FAST").receiver()
         out = Flux(out, receiver, zenith_angle=zenith_angle)
     return out
+
+
+def described(stream: Stream) -> list[str]:
+    """Lines for the user on the steps of `calibrated` whose facts come from files."""
+    found: Any = stream_of(stream)
+    while found is not None and not isinstance(found, Locate):
+        found = getattr(found, "source", None)
+    if found is None:
+        return []
+    air = found.air
+    return ["positions: without refraction" if air is None else
+            f"positions: refraction of {air.pressure_hpa:g} hPa, {air.temperature_c:g} C, humidity "
+            f"{air.humidity:g}, at {air.wavelength_m:g} m"]
 
 
 def _check_steps(stokes: str | None, sign_q: int, sign_v: int, feed_angle: Any, ky: Any,

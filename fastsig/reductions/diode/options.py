@@ -1,4 +1,4 @@
-"""What users say of a calibration: temperatures, schedules, air, as text or as objects."""
+"""What users say of a calibration: temperatures and schedules, as text or as objects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fastsig.calibration.diode.cycle import DiodeCycle
 from fastsig.errors import UsageError
 from fastsig.stream import SpectrumStream
 
-__all__ = ["refraction", "schedule", "seconds", "smoothing", "temperatures"]
+__all__ = ["schedule", "seconds", "smoothing", "temperatures"]
 
 F8 = NDArray[np.float64]
 
@@ -128,19 +128,3 @@ def _of_mode(name: str, first: Fraction, stream: SpectrumStream) -> DiodeSchedul
         raise UsageError(f"diode mode {name!r}; allowed: {', '.join(modes)}")
     schedule = modes[name].schedule(1 / stream.header.sample_rate)
     return DiodeCycle.of_schedule(schedule).shifted(-first).schedule()
-
-
-def refraction(told: Any) -> Any:
-    """Air that refracts, from text."""
-    if not isinstance(told, str):
-        return told
-    from fastsig.telescopes.pointing import Refraction
-
-    parts = told.split(",")
-    try:
-        pressure, temperature, humidity = (float(part) for part in parts[:3])
-        wavelength = float(quantity(parts[3], "m", "wavelength").value)
-        return Refraction(pressure, temperature, humidity, wavelength)
-    except (ValueError, IndexError):
-        raise UsageError(f"refraction = {told!r}; allowed: hPa, degrees C, relative humidity and "
-                         "wavelength, as in 925,15,0.8,0.3m") from None

@@ -65,11 +65,12 @@ class ClosedFile(SpectrumStream):
 
     def _mark(self, stream: Any) -> None:
         """Take in how a HiFAST file marks rows; those that are not there are not marked."""
+        fields = getattr(stream, "fields", None)
+        if fields is None:
+            return
+        slots = stream.slots
         for name, field in _MARKS.items():
-            slots = getattr(stream, "slots", None)
-            if name in self._columns or slots is None:
-                continue
-            if stream.fields.get(field) == (len(slots),):
+            if name not in self._columns and fields.get(field) == (len(slots),):
                 self._columns[name], self._units[name] = np.zeros(self.shape[0]), ""
                 self._columns[name][slots] = stream.read_field(field)
 

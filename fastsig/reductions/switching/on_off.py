@@ -135,6 +135,9 @@ def on_off(
     stream = stream_of(stream)
     if not isinstance(stream, SpectrumStream):
         raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
+    if period is None:
+        raise UsageError("period = None; allowed: a time such as 60 s, from one begin on the "
+                         "source to the next")
     told = {"period": period, "on": on, "first": first, "settle": settle}
     times = {key: exact(value, "s", key) for key, value in told.items()
              if value is not None or key != "on"}

@@ -17,6 +17,7 @@ from fastsig.io.sdfits import reader as sdfits
 
 __all__ = ["Power", "Scans", "Selection"]
 
+_SUB_BEAM_NOD = "SubBeamNod"
 _PICKS = {"scan": "SCAN", "ifnum": "IFNUM", "plnum": "PLNUM", "fdnum": "FDNUM"}
 
 
@@ -88,6 +89,8 @@ class Scans:
         self.path = self.table.path
         self._columns = {name: self.table.values(name)
                          for name in (*_PICKS.values(), "CAL", "SIG")}
+        self._said: set[int] = set()
+        self._mirror = self.table.values("SUBREF_STATE")
         for name, values in self._columns.items():
             if all(each is None for each in values):
                 raise FormatError(self.path, f"has no column {name}; allowed: SDFITS as GBT writes "
@@ -105,7 +108,26 @@ class Scans:
                 of = "" if key == "scan" else f" of scan {scan}"
                 raise UsageError(f"{self.path}: no row{of} has {key} = {asked}; allowed: {there}")
             rows = left
+        rows = self._at_rest(scan, rows)
         return rows if sig is None else [row for row in rows if self._columns["SIG"][row] == sig]
+
+    def _at_rest(self, scan: int, rows: list[int]) -> list[int]:
+        """Rows during which the subreflector rests; refuses those of a scan in which it nods."""
+        name, states = self.procedure(rows[0])[0], {self._mirror[row] for row in rows}
+        if name == _SUB_BEAM_NOD or {1, -1} <= states:
+            raise FormatError(self.path, f"scan {scan} is {_SUB_BEAM_NOD}: the subreflector nods "
+                              "between two feeds (SUBREF_STATE 1 and -1, and 0 where it moves); no "
+                              "mode of switch reduces it")
+        left = [row for row in rows if self._mirror[row] != 0]
+        if not left:
+            raise FormatError(self.path, f"scan {scan}: the subreflector moves in all rows "
+                              "(SUBREF_STATE 0)")
+        if len(left) < len(rows) and scan not in self._said:
+            self._said.add(scan)
+            warnings.warn(f"{self.path}: scan {scan}: {len(rows) - len(left)} of {len(rows)} rows "
+                          "are left out: the subreflector moves (SUBREF_STATE 0)", FastsigWarning,
+                          stacklevel=6)
+        return left
 
     def all_of(self, name: str, scan: int, **picks: int) -> list[Any]:
         """Values of a column in the rows of a scan, each once, in the order of the file."""

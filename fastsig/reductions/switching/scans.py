@@ -30,6 +30,15 @@ from fastsig.reductions.switching.spectrum import Spectrum
 
 __all__ = ["frequency_switched", "nodded", "position_switched", "total_power"]
 
+class _Pair(NamedTuple):
+    """A feed, its scans on and off the source, and Tsys off it, K."""
+
+    fdnum: int
+    on: int
+    off: int
+    tsys: float
+
+
 class _Row(NamedTuple):
     """A calibrated integration, channels in the file's order; see `Spectrum`."""
 
@@ -38,6 +47,7 @@ class _Row(NamedTuple):
     exposure: float
     expected: float
     row: int
+    pairs: tuple[_Pair, ...] = ()
 
 
 def position_switched(path: str | os.PathLike[str], scan: int, **picks: Any) -> Spectrum:
@@ -149,7 +159,7 @@ def _reduced(path: str | os.PathLike[str], name: str, asked: Selection,
     finally:
         scans.close()
     values = np.array([each.values for each in rows])[:, np.newaxis, :: -1 if falls else 1]
-    stage = {"stage": name, "parameters": {**_told(asked), **more}}
+    stage = {"stage": name, "parameters": {**_told(asked), **more, **_beams(rows)}}
     return Spectrum(
         values=values, weight=np.isfinite(values).astype(np.float32),
         header=header.replace(unit="K" if unit == "K" else None),
@@ -157,6 +167,15 @@ def _reduced(path: str | os.PathLike[str], name: str, asked: Selection,
         exposure=np.array([each.exposure for each in rows]),
         expected=np.array([[each.expected] for each in rows]), width_hz=width, starts=starts,
         path=scans.path, files=[scans.path], stages=[stage], unit=unit)
+
+
+def _beams(rows: Sequence[_Row]) -> dict[str, Any]:
+    """What scans were on and off the source, and each feed's Tsys, the mean of integrations."""
+    if not rows[0].pairs:
+        return {}
+    return {"beams": [{"fdnum": first.fdnum, "on_scan": first.on, "off_scan": first.off,
+                       "tsys_k": round(float(np.mean([row.pairs[k].tsys for row in rows])), 6)}
+                      for k, first in enumerate(rows[0].pairs)]}
 
 
 def _told(asked: Selection) -> dict[str, Any]:
@@ -177,7 +196,7 @@ def _position(scans: Scans, asked: Selection) -> Iterator[_Row]:
                               "frequency; allowed: SIG = T alone; try --mode fs")
     pairs = _in_step(scans, (on, off), asked)
     for sig, ref in pairs:
-        yield _difference(scans, sig, ref, asked)
+        yield _difference(scans, sig, ref, asked, (on, off))
 
 
 def _is_on(scans: Scans, row: int) -> bool:
@@ -199,15 +218,17 @@ def _in_step(scans: Scans, states: Sequence[int], asked: Selection
     return list(zip(on, off, strict=False))
 
 
-def _difference(scans: Scans, sig: Power, ref: Power, asked: Selection) -> _Row:
-    """An integration on the source with the one off it."""
+def _difference(scans: Scans, sig: Power, ref: Power, asked: Selection,
+                numbers: tuple[int, int]) -> _Row:
+    """An integration on the source with the one off it, of the scans of these numbers."""
     _alike(scans, sig, ref)
     values = switching.position_switch(sig.values, ref.values, ref.tsys, asked.smooth_ref)
     exposure = float(switching.effective_exposure(sig.exposure, ref.exposure, asked.smooth_ref))
     on = sig._replace(tsys=ref.tsys + _level(values))
     noise = on.tsys * float(np.hypot(
         _part(scans, on, asked), _part(scans, ref, asked) / np.sqrt(asked.smooth_ref)))
-    return _Row(values, ref.tsys, exposure, noise, sig.row)
+    return _Row(values, ref.tsys, exposure, noise, sig.row,
+                (_Pair(asked.fdnum, *numbers, ref.tsys),))
 
 
 def _alike(scans: Scans, first: Power, second: Power) -> None:
@@ -257,12 +278,14 @@ def _nod(scans: Scans, asked: Selection, feeds: Sequence[int] | None) -> Iterato
     first = asked._replace(fdnum=feeds[0])
     row = scans.rows(asked.scan, first)[0]
     other = scans.partner(asked.scan, row, ("Nod",))
-    pair = sorted((asked.scan, other))
-    a = _in_step(scans, pair, first)
-    b = _in_step(scans, pair[::-1], asked._replace(fdnum=feeds[1]))
+    second = asked._replace(fdnum=feeds[1])
+    early, late = sorted((asked.scan, other))
+    a = _in_step(scans, (early, late), first)
+    b = _in_step(scans, (late, early), second)
     for one, two in zip(a, b, strict=False):
         _alike(scans, one[0], two[0])
-        yield _turns(_difference(scans, *one, asked), _difference(scans, *two, asked))
+        yield _turns(_difference(scans, *one, first, (early, late)),
+                     _difference(scans, *two, second, (late, early)))
 
 
 def _feeds(scans: Scans, asked: Selection, feeds: Sequence[int] | None) -> Sequence[int]:
@@ -286,7 +309,7 @@ def _turns(one: _Row, two: _Row) -> _Row:
     noise = float(np.hypot(*(weight * (one.expected, two.expected))))
     values = weight[0] * one.values + weight[1] * two.values
     return _Row(values, float(switching.average_tsys(tsys, weight)), one.exposure + two.exposure,
-                noise, one.row)
+                noise, one.row, one.pairs + two.pairs)
 
 
 def _total(scans: Scans, asked: Selection, sig: str) -> Iterator[_Row]:

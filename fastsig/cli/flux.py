@@ -1,0 +1,57 @@
+"""``fastsig flux``: spectra in kelvin to flux densities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fastsig.cli import common, driver
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@common.output_option("File to write; {file} in it stands for the number of each of several.")
+@click.option("--gain", metavar="K/JY",
+              help="Divide by this gain of one polarisation, e.g. 16K/Jy, as measured on a "
+                   "calibrator.  [default: that of the telescope's receiver]")
+@click.option("--zenith-angle", metavar="ANGLE",
+              help="Set the zenith angle for the receiver's gain, e.g. 20deg.  [default: the "
+                   "column zenith_deg of the file]")
+@click.option("--beam", type=click.IntRange(1, 19),
+              help="Use the gain of this beam of the receiver; by default the beam of the file.")
+@common.span_options
+@driver.spectra_to_option
+@driver.copy_options
+def flux(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
+    """Convert spectra of one scan, in FILE or several, from K to Jy.
+
+    Each polarisation is divided by the gain, and I, Q, U and V, which are sums of two, by twice
+    the gain.
+    """
+    from fastsig.chain import open_chain
+
+    rows = slice(common.parse_end(options["tstart"]), common.parse_end(options["tstop"]))
+    band = slice(options["fstart"], options["fstop"])
+    with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
+        part = source[rows] if band == slice(None) else source[rows, band]
+        driver.copy_stream(_in_jansky(part.stream, options), output, to, options)
+
+
+def _in_jansky(stream: Any, options: dict[str, Any]) -> Any:
+    """The stream by the gain that is given, or by the receiver's."""
+    from fastsig import telescopes
+    from fastsig.errors import UsageError
+    from fastsig.stages.flux import Flux
+
+    gain, angle, beam = options["gain"], options["zenith_angle"], options["beam"]
+    if gain is not None:
+        if angle is not None or beam is not None:
+            raise UsageError("--zenith-angle and --beam are for the receiver's gain; allowed: "
+                             "without --gain")
+        return Flux(stream, gain=gain)
+    name = stream.header.telescope
+    if name is None:
+        raise UsageError(f"{stream.path}: the file names no telescope, whose gain would be taken; "
+                         "specify --gain 16K/Jy")
+    return Flux(stream, telescopes.get(name).receiver(), zenith_angle=angle, beam=beam)
