@@ -35,6 +35,9 @@ __all__ = ["KINDS", "NAME", "PrestoSeries", "open", "sniff"]
 
 NAME, KINDS = "presto", ("spectra",)
 
+#: Endings of headers that stand beside their data.
+HEADERS = (".inf",)
+
 _OWN = ("breaks",)
 _MOST_CHANNELS, _LONGEST_S = 2**24, 10**6
 _TYPED = ("name", "telescope", "instrument", "object", "ra", "dec", "epoch", "bins", "width_s")
