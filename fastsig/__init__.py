@@ -24,6 +24,7 @@ _INDEX = {
     "OutputError": "fastsig.errors:OutputError",
     "PlanError": "fastsig.errors:PlanError",
     "UsageError": "fastsig.errors:UsageError",
+    "barycentric_times": "fastsig.telescopes.barycenter:barycentric_times",
     "batch": "fastsig:batch",
     "grid": "fastsig.reductions.mapping.gridding:grid",
     "info": "fastsig.products.info:info",

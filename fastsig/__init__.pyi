@@ -17,9 +17,10 @@ from fastsig.run.products import write_many as write_many
 from fastsig.stream import Block as Block
 from fastsig.stream.data import Data as Data
 from fastsig.stream.header import Header as Header
+from fastsig.telescopes.barycenter import barycentric_times as barycentric_times
 
 __all__ = [
     "Block", "Chain", "Cube", "Data", "DataError", "FastsigError", "FastsigWarning", "FormatError",
-    "Header", "OutputError", "PlanError", "UsageError", "__version__", "batch", "grid", "info",
-    "open", "open_cube", "write_many",
+    "Header", "OutputError", "PlanError", "UsageError", "__version__", "barycentric_times",
+    "batch", "grid", "info", "open", "open_cube", "write_many",
 ]

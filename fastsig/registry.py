@@ -70,6 +70,7 @@ _STAGES = {
     "select": "fastsig.stages.select:Select",
     "calibrate": "fastsig.stages.calibrate:Calibrate",
     "locate": "fastsig.stages.locate:Locate",
+    "barycenter": "fastsig.stages.barycenter:Barycenter",
     "stokes": "fastsig.stages.stokes:Stokes",
     "flux": "fastsig.stages.flux:Flux",
 }

@@ -13,7 +13,7 @@ from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.frequency import ChannelAxis, Sideband
 from fastsig.axes.polarization import PolBasis
-from fastsig.axes.time import parse_rate, parse_time
+from fastsig.axes.time import as_iso, parse_rate, parse_time
 from fastsig.axes.units import exact
 from fastsig.errors import FormatError, UsageError
 
@@ -108,6 +108,10 @@ class Header:
     dm_reference_hz: Fraction | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Whatever a format counts in, users read ISO text.
+        object.__setattr__(self, "start_time", as_iso(self.start_time))
 
     def replace(self, **changes: Any) -> Header:
         """A copy with some fields changed."""

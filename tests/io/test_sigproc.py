@@ -20,7 +20,14 @@ import fastsig as fs
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import elapsed, iso, parse_time, time_from_mjd
-from fastsig.errors import DoubtWarning, FastsigWarning, FormatError, OutputError, PlanError, UsageError
+from fastsig.errors import (
+    DoubtWarning,
+    FastsigWarning,
+    FormatError,
+    OutputError,
+    PlanError,
+    UsageError,
+)
 from fastsig.io.opening import detect
 from fastsig.io.sigproc import header as sigproc_header
 from fastsig.io.sigproc import reader as sigproc
