@@ -26,6 +26,8 @@ _INDEX = {
     "UsageError": "fastsig.errors:UsageError",
     "barycentric_times": "fastsig.telescopes.barycenter:barycentric_times",
     "batch": "fastsig:batch",
+    "from_specutils": "fastsig.chain:from_specutils",
+    "from_table": "fastsig.chain:from_table",
     "grid": "fastsig.reductions.mapping.gridding:grid",
     "info": "fastsig.products.info:info",
     "open": "fastsig.chain:open_chain",

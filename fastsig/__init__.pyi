@@ -1,6 +1,8 @@
 from fastsig import batch as batch
 from fastsig._version import __version__ as __version__
 from fastsig.chain import Chain as Chain
+from fastsig.chain import from_specutils as from_specutils
+from fastsig.chain import from_table as from_table
 from fastsig.chain import open_chain as open
 from fastsig.cubes.cube import Cube as Cube
 from fastsig.cubes.cube import open_cube as open_cube
@@ -22,5 +24,5 @@ from fastsig.telescopes.barycenter import barycentric_times as barycentric_times
 __all__ = [
     "Block", "Chain", "Cube", "Data", "DataError", "FastsigError", "FastsigWarning", "FormatError",
     "Header", "OutputError", "PlanError", "UsageError", "__version__", "barycentric_times",
-    "batch", "grid", "info", "open", "open_cube", "write_many",
+    "batch", "from_specutils", "from_table", "grid", "info", "open", "open_cube", "write_many",
 ]

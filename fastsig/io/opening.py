@@ -78,7 +78,7 @@ def open_detected(detected: Detected, **overrides: Any) -> Stream:
 
 def _stream(detected: Detected, overrides: dict[str, Any]) -> Stream:
     files, module = detected.files, detected.module
-    if not set(detected.kinds) & set(STREAMS):
+    if not set(detected.kinds) & set(STREAMS) and not hasattr(module, "open"):
         raise FormatError(files[0], getattr(
             module, "NO_STREAM", f"holds {' or '.join(detected.kinds)} ({detected.name}); "
             f"allowed here: a stream in time, {' or '.join(STREAMS)}"))

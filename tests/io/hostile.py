@@ -51,6 +51,9 @@ def _own_makers(name: str) -> Makers:
     """Those in a format's tests; none where they are missing: another test fails by that."""
     if not Path(__file__).with_name(f"test_{name}.py").exists():
         return {}
+    tests = str(Path(__file__).parents[1])  # whose modules the tests import; pytest has it
+    if tests not in sys.path:
+        sys.path.append(tests)
     found: Makers = getattr(importlib.import_module(f"test_{name}"), "HOSTILE", {})
     return found
 
