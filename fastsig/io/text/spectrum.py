@@ -198,7 +198,7 @@ def _frequencies(axis: NDArray[np.float64], unit: Any, said: _Said) -> NDArray[n
     if unit.is_equivalent(u.Hz):
         # By a whole power of ten: text as written, not its product with a rounded factor.
         scale = unit.to(u.MHz)
-        return axis / round(1 / scale) if scale < 1 else axis * scale
+        return np.asarray(axis / round(1 / scale) if scale < 1 else axis * scale)
     rest = said.of("rest", _line)
     if rest is None:
         raise FormatError(said.path, "the axis is of velocities, and the line is not stated; give "
