@@ -100,6 +100,15 @@ def test_empty_cells_are_lost_channels(tmp_path: Path) -> None:
     assert np.isnan(block.data[0, 1, 4]) and np.isfinite(block.data[0, 0]).all()
 
 
+def test_letters_of_any_encoding_in_comments(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    text = "# observer: Ångström\nfrequency (MHz),XX (K),YY (K)\n" + _csv()
+    for raw in (text.encode("latin-1"), text.encode(), text.encode("utf-8-sig"),
+                text.replace("\n", "\r\n").encode()):
+        path.write_bytes(raw)
+        _check(fs.open(path, **WHEN))
+
+
 def test_axes_that_are_none(tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
     moved = _csv().replace("1420.625", "1420.64")
@@ -197,7 +206,8 @@ def test_a_table_is_reduced_and_written(tmp_path: Path) -> None:
 
 
 def _hostile(home: Path) -> Any:
-    text = ("# start_time: 2026-01-02T03:04:05\n# exposure = 300\n# ra_deg = 202.5\n"
+    notes = "".join(f"# note {i}: the weather was fine, and the observer awake\n" for i in range(9))
+    text = (notes + "# start_time: 2026-01-02T03:04:05\n# exposure = 300\n# ra_deg = 202.5\n"
             "# dec_deg = 47.2\n# restfrq = 1.42e9\n# frame = LSR\nfrequency (MHz),XX (K),YY (K)\n")
     (home / "s.csv").write_text(text + _csv())
     return ["s.csv"], {"s.csv": [(0, len(text) + 60)]}, "bytes", {}

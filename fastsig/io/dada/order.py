@@ -18,7 +18,7 @@ from fastsig.io.voltages.interleaved import Interleaving
 
 __all__ = ["better_heap"]
 
-_BYTES, _MOST_BYTES, _LEAST_ROWS = 2**21, 2**24, 64
+_BYTES, _MOST_BYTES, _LEAST_ROWS = 2**19, 2**24, 64
 #: Heaps of every series of another order: in fewer, a burst could be taken for a channel.
 _LEAST_HEAPS, _LIKELY_HEAP = 4, 256
 #: How far the scatter of the better order may be from that of noise, in parts of that.

@@ -55,10 +55,9 @@ def begins_table(head: bytes) -> bool:
 
     The first of two columns or more has even steps, or a unit of frequency or velocity.
     """
-    try:
-        lines = head.decode("ascii").splitlines()
-    except UnicodeDecodeError:
-        return False
+    if any(byte < 32 and byte not in b"\t\n\r\f" for byte in head):
+        return False  # no text
+    lines = head.decode("utf-8-sig", "replace").splitlines()
     if len(head) == 4096:
         lines = lines[:-1]  # cut off
     at = _first_row(lines)
@@ -91,10 +90,9 @@ def read_text(path: str) -> TextTable:
         if os.path.getsize(path) > _LARGEST:
             raise FormatError(path, f"is larger than {_LARGEST >> 20} MiB; allowed: a table that "
                               "fits in memory")
-        with open(path, encoding="utf-8") as file:
+        # What is no UTF-8 may stand in comments; in a row it is no number.
+        with open(path, encoding="utf-8-sig", errors="replace") as file:
             lines = file.read().splitlines()
-    except UnicodeDecodeError as error:
-        raise FormatError(path, f"byte {error.start} is no UTF-8") from error
     except OSError as error:
         raise FormatError(path, error.strerror or str(error)) from error
     at = _first_row(lines)
