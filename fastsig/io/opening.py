@@ -78,11 +78,13 @@ def open_detected(detected: Detected, **overrides: Any) -> Stream:
 
 def _stream(detected: Detected, overrides: dict[str, Any]) -> Stream:
     files, module = detected.files, detected.module
-    if not set(detected.kinds) & set(STREAMS) and not hasattr(module, "open"):
+    holds = set(detected.kinds) & set(STREAMS)
+    opening = module.open if holds else getattr(module, "open_spectrum", None)
+    if opening is None:
         raise FormatError(files[0], getattr(
             module, "NO_STREAM", f"holds {' or '.join(detected.kinds)} ({detected.name}); "
             f"allowed here: a stream in time, {' or '.join(STREAMS)}"))
-    opened: Stream = module.open(files if len(files) > 1 else files[0], **overrides)
+    opened: Stream = opening(files if len(files) > 1 else files[0], **overrides)
     return opened
 
 

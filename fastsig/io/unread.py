@@ -23,6 +23,7 @@ _LWA_SYNC, _LWA_SPECTRA = b"\xde\xc0\xde\x5c", b"\xde\xc0\xde\xc0"
 _LWA_FRAMES = {1048: "TBN", 1224: "TBW", 6168: "TBF"}
 _TBB_FRAME = 2140
 _DATE = re.compile(rb"\d\d-\d\d-\d{4}")
+_POLYCO = re.compile(r"\S+ +\d{1,2}-[A-Za-z]{3}-\d{2} +[\d.]+ +\d{5}\.\d+ ")
 _DAYS = range(40_000, 100_000)
 _HEIMDALL_WHOLE = (1, 3, 4, 6, 7, 8)  # columns of whole numbers: sample, width, trial, members ...
 _YOUR_COLUMNS = {"snr", "stime", "width", "dm", "label"}
@@ -132,6 +133,14 @@ def _is_measurement_set(probe: Probe) -> bool:
     return probe.is_folder and os.path.exists(os.path.join(probe.path, "table.dat"))
 
 
+def _is_polyco(probe: Probe) -> bool:
+    return _POLYCO.match(_first_line(probe)) is not None
+
+
+def _is_bestprof(probe: Probe) -> bool:
+    return probe.head.startswith(b"# Input file") and b"# Candidate" in probe.head[:400]
+
+
 def _is_ephemeris(probe: Probe) -> bool:
     keys = {line.split()[0] for line in probe.head.upper().splitlines() if line.split()}
     return len(keys & {b"PSR", b"PSRJ", b"F0", b"P0", b"PEPOCH", b"DM", b"RAJ", b"ELONG"}) >= 3
@@ -151,7 +160,9 @@ _KNOWN: dict[str, Callable[[Probe], bool]] = {
     "single pulses of PRESTO (.singlepulse)": lambda probe: probe.head.startswith(b"# DM ")
     and b"Sigma" in probe.head[:80],
     "a Measurement Set or another table of casacore": _is_measurement_set,
+    "a folded profile of PRESTO (.bestprof)": _is_bestprof,
     "a pulsar's timing model (.par)": _is_ephemeris,
+    "a table of a pulsar's phase by TEMPO (polyco)": _is_polyco,
     "arrays of NumPy": _begins(b"\x93NUMPY"),
     "a compressed file": _begins(b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"),
     "an archive of files (ZIP, or NumPy's .npz)": _begins(b"PK\x03\x04"),

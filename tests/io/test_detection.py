@@ -99,6 +99,9 @@ def test_what_is_not_known_is_told_with_all_formats(tmp_path: Path) -> None:
     ("presto_prepfold/goodfolds/M28A_bary_PSR_1824-2452A.pfd", "prepfold"),
     ("sigpyproc/GBT_J1807-0847.fft", "Fourier transform of PRESTO"),
     ("pulseportraiture/example-1.fits", "PSRFITS of folded profiles"),
+    ("presto_prepfold/goodfolds/M28A_bary_PSR_1824-2452A.pfd.bestprof", "a folded profile"),
+    ("pulsarbat/timing.dat", "by TEMPO"),
+    ("baseband_tasks/baseband_tasks/tests/data/B1937_polyco.dat", "by TEMPO"),
     ("pint/examples/NGC6440E.par", "timing model")])
 def test_recorded_files_that_are_not_read(name: str, words: str) -> None:
     with pytest.raises(FormatError, match=f"{words}.* fastsig does not read"):

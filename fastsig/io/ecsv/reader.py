@@ -15,7 +15,7 @@ from fastsig.io.probe import Probe
 if TYPE_CHECKING:
     from fastsig.io.text.spectrum import HeldSpectra
 
-__all__ = ["KINDS", "NAME", "NO_STREAM", "info", "open", "sniff", "verify"]
+__all__ = ["KINDS", "NAME", "NO_STREAM", "info", "open_spectrum", "sniff", "verify"]
 
 NAME, KINDS = "ecsv", ("table",)
 
@@ -58,8 +58,8 @@ def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) 
         and told != n_row else []}
 
 
-def open(path: str | os.PathLike[str], **overrides: Any) -> HeldSpectra:
-    """Open the table of a spectrum as that spectrum.
+def open_spectrum(path: str | os.PathLike[str], **overrides: Any) -> HeldSpectra:
+    """Open the table of a spectrum as a stream, which most tables are not.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ from typing import Any
 from fastsig.io.probe import Probe
 from fastsig.io.text.spectrum import HeldSpectra, Pieces, held, wanted
 from fastsig.io.text.tables import begins_table, read_text
+from fastsig.io.unread import description
 
 __all__ = ["KINDS", "NAME", "open", "sniff"]
 
@@ -15,8 +16,9 @@ NAME, KINDS = "text", ("spectra",)
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a file is text with columns of numbers, the first in even steps."""
-    return probe.container == "other" and begins_table(probe.head)
+    """Whether a file is text with columns of numbers, the first an axis, and nothing else."""
+    return (probe.container == "other" and begins_table(probe.head)
+            and description(probe) is None)
 
 
 def open(path: str | os.PathLike[str], **overrides: Any) -> HeldSpectra:
