@@ -3,6 +3,8 @@ from fastsig import simulate as simulate
 from fastsig import view as view
 from fastsig._version import __version__ as __version__
 from fastsig.chain import Chain as Chain
+from fastsig.chain import from_specutils as from_specutils
+from fastsig.chain import from_table as from_table
 from fastsig.chain import open_chain as open
 from fastsig.cubes.cube import Cube as Cube
 from fastsig.cubes.cube import open_cube as open_cube
@@ -19,9 +21,11 @@ from fastsig.run.products import write_many as write_many
 from fastsig.stream import Block as Block
 from fastsig.stream.data import Data as Data
 from fastsig.stream.header import Header as Header
+from fastsig.telescopes.barycenter import barycentric_times as barycentric_times
 
 __all__ = [
     "Block", "Chain", "Cube", "Data", "DataError", "FastsigError", "FastsigWarning", "FormatError",
-    "Header", "OutputError", "PlanError", "UsageError", "__version__", "batch", "grid", "info",
-    "open", "open_cube", "simulate", "view", "write_many",
+    "Header", "OutputError", "PlanError", "UsageError", "__version__", "barycentric_times",
+    "batch", "from_specutils", "from_table", "grid", "info", "open", "open_cube", "simulate",
+    "view", "write_many",
 ]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
-__all__ = ["Chain", "open_chain"]
+__all__ = ["Chain", "from_specutils", "from_table", "open_chain"]
 
 
 def open_chain(path: Paths, **overrides: Any) -> Chain:
@@ -59,6 +59,62 @@ def open_chain(path: Paths, **overrides: Any) -> Chain:
         Where an override is unknown or has no meaning.
     """
     return Chain(open_stream(path, **overrides))
+
+
+def from_table(table: Any, **overrides: Any) -> Chain:
+    """Begin a chain with the spectrum that a table of astropy holds.
+
+    Parameters
+    ----------
+    table : Table or QTable
+        A column of frequencies, or of velocities by the radio convention, in even steps; columns
+        of values; in the meta what a header has, such as ``start_time`` and ``exposure``.
+    overrides
+        Those of `open` for text: `start_time`, `exposure`, `unit`, `frequency_unit`, `columns`,
+        `rest`, `telescope`, `source` and more.
+
+    Raises
+    ------
+    FormatError
+        Where something that is needed is not stated, or the steps are not even.
+    UsageError
+        Where no column is such an axis, or an override is unknown or has no meaning.
+    """
+    from fastsig.io.text.objects import pieces_of_table
+    from fastsig.io.text.spectrum import held
+
+    pieces = pieces_of_table(table, overrides)
+    if pieces is None:
+        raise UsageError("no column of the table has a unit of frequency or velocity; give "
+                         "frequency_unit = 'MHz' where the first one is such an axis")
+    return Chain(held(pieces, "table", [], overrides, "a table"))
+
+
+def from_specutils(spectrum: specutils.Spectrum, **overrides: Any) -> Chain:
+    """Begin a chain with a spectrum of specutils, or several in time.
+
+    One that `Data.to_specutils` made comes back with its header.
+
+    Parameters
+    ----------
+    spectrum : specutils.Spectrum
+        Flux (chan,), (time, chan) or (time, product, chan), on an axis with even steps in
+        frequency.
+    overrides
+        As of `from_table`; `start_time` and `exposure`, of one row, are needed where ``meta`` does
+        not have them.
+
+    Raises
+    ------
+    FormatError
+        Where something that is needed is not stated, or the steps are not even.
+    UsageError
+        Where it is no spectrum, or an override is unknown or has no meaning.
+    """
+    from fastsig.io.text.objects import pieces_of_spectrum
+    from fastsig.io.text.spectrum import held
+
+    return Chain(held(pieces_of_spectrum(spectrum), "spectrum", [], overrides, "a spectrum"))
 
 
 class Chain(OwnVerbs):

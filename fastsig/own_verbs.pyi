@@ -324,6 +324,32 @@ class OwnVerbs:
             Where the track is none, the beam is not known, or the refraction is none.
         """
 
+    def barycenter(
+        self, *, position: Any = None, location: EarthLocation | str | None = None,
+    ) -> Self:
+        r"""The same spectra, with the barycentric time of the middle of each as columns.
+
+        .. math:: t_b = t_{TDB} + r \cdot n / c
+
+        ``barycentric_mjd`` is that time, TDB, a day number in float64 (steps of 0.6 us);
+        ``barycentric_s`` is the light-travel time r . n / c alone, which is good to 1 ns.
+        `fastsig.telescopes.barycenter` says what is in it, and how close it is to TEMPO's.
+
+        Parameters
+        ----------
+        position : SkyCoord, pair of Quantity, or str, optional
+            ICRS, of all rows, in place of the source's.
+        location : EarthLocation or str, optional
+            Of the telescope, or its name; by default that of the header's telescope.
+
+        Raises
+        ------
+        PlanError
+            Where the source holds no spectra, or its times are of the barycentre.
+        UsageError
+            Where position or telescope are not known.
+        """
+
     def stokes(
         self, products: str = 'IQUV', *, sign_q: int = 1, sign_v: int = 1,
         feed_angle: Any = None, mueller: MuellerTable | None = None, record: Any = None,

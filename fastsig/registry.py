@@ -30,7 +30,7 @@ _FORMATS: dict[str, tuple[str, ...]] = {
     "ecsv": ("ecsv",),
     "lofar_tbb": ("hdf5",), "lofar_bf": ("hdf5",), "chime": ("hdf5",),
     "digital_rf": ("hdf5", "folder"), "guppi": (), "dada": (), "vdif": (), "drx": (),
-    "mark5b": (), "mark4": (), "gsb": (),
+    "mark5b": (), "mark4": (), "gsb": (), "text": ("other",),
 }
 
 # Modules of formats that share a package with others; NAME.py or NAME/reader.py else.
@@ -70,6 +70,7 @@ _STAGES = {
     "select": "fastsig.stages.select:Select",
     "calibrate": "fastsig.stages.calibrate:Calibrate",
     "locate": "fastsig.stages.locate:Locate",
+    "barycenter": "fastsig.stages.barycenter:Barycenter",
     "stokes": "fastsig.stages.stokes:Stokes",
     "flux": "fastsig.stages.flux:Flux",
 }

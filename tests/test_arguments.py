@@ -52,7 +52,7 @@ VERBS: dict[str, tuple[Callable[[], fs.Chain], dict[str, Any]]] = {
     "flux": (lambda: spectra("K"), {"gain": "16K/Jy"}),
     "measure_diode": (spectra, {"tcal": "12.5K"}),
     "on_off": (spectra, {"period": "100ms", "tsys": "20K"}),
-    "flag_shares": (spectra, {}),
+    "flag_shares": (spectra, {}), "barycenter": (spectra, {}),
 }
 
 

@@ -50,6 +50,11 @@ class ChannelAxis:
         """The one-channel axis of an unchannelised band."""
         return cls(center_hz, bandwidth_hz, 1)
 
+    @classmethod
+    def around(cls, center_hz: Fraction, step_hz: Fraction, n_chan: int) -> ChannelAxis:
+        """Channels of a band, whose centre is given."""
+        return cls(center_hz - step_hz * (n_chan - 1) / 2, step_hz, n_chan)
+
     @property
     def centers(self) -> u.Quantity:
         """Channel centres, MHz, shape (chan,), float64."""

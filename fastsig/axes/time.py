@@ -27,6 +27,7 @@ from fastsig.errors import UsageError
 
 __all__ = [
     "DUBIOUS_YEAR",
+    "as_iso",
     "elapsed",
     "format_rate",
     "iso",
@@ -126,7 +127,8 @@ def time_from_mjd(day: int, seconds: Fraction | int | float = 0) -> Time:
     """
     if int(day) != day:
         raise UsageError(f"day number {day!r} is not a whole day; give the rest as seconds")
-    return later(Time(int(day), format="mjd", scale="utc"), _delta(Fraction(seconds)))
+    start = as_iso(Time(int(day), format="mjd", scale="utc"))
+    return later(start, _delta(Fraction(seconds)))
 
 
 def mjd_and_seconds(time: Time) -> tuple[int, Fraction]:
@@ -168,6 +170,15 @@ def iso(time: Time) -> str:
     utc = time.utc.copy()
     utc.precision = 9
     return str(utc.isot)
+
+
+def as_iso(time: Time) -> Time:
+    """The same time, which prints as ISO text with nine decimals."""
+    if time.format == "isot" and time.precision == 9:
+        return time
+    shown = Time(time, format="isot", copy=True)
+    shown.precision = 9
+    return shown
 
 
 def leap_seconds_known(time: Time) -> bool:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from fastsig.axes.time import DUBIOUS_YEAR, iso, leap_seconds_known
 from fastsig.errors import DoubtWarning, FormatError, UsageError
+from fastsig.io.detection import detect, recording_of
 from fastsig.io.files.scan import Paths, scan_files
-from fastsig.io.probe import Probe
 from fastsig.io.raw import reader as raw
 from fastsig.io.raw.reader import STANDARD_INPUT
-from fastsig.registry import STREAMS, formats, formats_for, kinds
+from fastsig.registry import STREAMS, kinds
 from fastsig.stream import Stream, VoltageStream
 
 _log = logging.getLogger(__name__)
@@ -41,31 +40,6 @@ class Detected(NamedTuple):
     module: Any
     files: list[str]
     kinds: tuple[str, ...]
-
-
-def detect(path: str | os.PathLike[str]) -> tuple[str, Any]:
-    """Name and module of the format of a file, found by its content.
-
-    Raises
-    ------
-    FormatError
-        Where no format knows the file.
-    """
-    probe = Probe(path)
-    for name, module in formats_for(probe.container):
-        if module.sniff(probe):
-            return name, module
-    raise FormatError(probe.path, _unknown(probe.path, formats()))
-
-
-def _unknown(path: str, known: Iterable[str]) -> str:
-    """What a file is not."""
-    if os.path.isdir(path):
-        return "is a folder, of no format that is one; name the files in it"
-    beside = ""
-    if path.endswith(".dat") and not os.path.exists(f"{path[:-4]}.inf"):
-        beside = f"; PRESTO's series have {os.path.basename(path)[:-4]}.inf beside them"
-    return f"not a file of a known format ({', '.join(known)}){beside}"
 
 
 def open_stream(paths: Paths, **overrides: Any) -> Stream:
@@ -104,11 +78,13 @@ def open_detected(detected: Detected, **overrides: Any) -> Stream:
 
 def _stream(detected: Detected, overrides: dict[str, Any]) -> Stream:
     files, module = detected.files, detected.module
-    if not set(detected.kinds) & set(STREAMS):
+    holds = set(detected.kinds) & set(STREAMS)
+    opening = module.open if holds else getattr(module, "open_spectrum", None)
+    if opening is None:
         raise FormatError(files[0], getattr(
             module, "NO_STREAM", f"holds {' or '.join(detected.kinds)} ({detected.name}); "
             f"allowed here: a stream in time, {' or '.join(STREAMS)}"))
-    opened: Stream = module.open(files if len(files) > 1 else files[0], **overrides)
+    opened: Stream = opening(files if len(files) > 1 else files[0], **overrides)
     return opened
 
 
@@ -127,7 +103,7 @@ def detect_files(paths: Paths) -> Detected:
         if len(listed) > 1:
             raise UsageError("- (standard input) stands alone; allowed: no other file beside it")
         return Detected(raw.NAME, raw, [STANDARD_INPUT], raw.KINDS)
-    files = scan_files(paths)
+    files = scan_files(paths, recording_of)
     if not files:
         raise UsageError("no file; allowed: one, or those of a scan")
     name, module = detect(files[0])

@@ -8,7 +8,7 @@ from typing import Any
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import EarthLocation, SkyCoord
+from astropy.coordinates import EarthLocation
 from numpy.typing import NDArray
 
 from fastsig import telescopes
@@ -19,6 +19,7 @@ from fastsig.axes.velocity import line
 from fastsig.errors import PlanError, UsageError
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 from fastsig.telescopes.pointing import mid_times
+from fastsig.telescopes.sky_position import sky_position
 from fastsig.telescopes.velocity_frames import SPECSYS, factor, frame_of, known_frame
 
 __all__ = ["VelocityFrame"]
@@ -105,7 +106,7 @@ class VelocityFrame(SpectraStage):
         self.source_frame, self.told = _source_frame(source, source_frame)
         if self.to == self.source_frame and width is None and band is None:
             raise PlanError(f"{source.path}: the spectra are {self.to} already")
-        self.position = None if position is None else _position(position)
+        self.position = None if position is None else sky_position(position)
         self._factors: dict[int, NDArray[np.float64]] = {}
         self.location = self._located(location)
         self._check_position()
@@ -302,22 +303,6 @@ def _source_frame(source: SpectrumStream, given: str | None) -> tuple[str, str]:
                          "are of the barycentre, too, is not known; --from barycentric, or "
                          "topocentric, tells")
     return "topocentric", "assumed"
-
-
-def _position(value: Any) -> tuple[float, float]:
-    """Right ascension and declination, degrees."""
-    if isinstance(value, SkyCoord):
-        sky = value.icrs
-    else:
-        pair = value.replace(",", " ").split() if isinstance(value, str) else _pair(value)
-        try:
-            sky = SkyCoord(*pair, unit=u.deg)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"position = {value!r}; allowed: right ascension and declination, "
-                             "ICRS, as in 187.5deg,12.4deg or 12h30m00s,+12d24m00s") from error
-    if sky.size != 1:
-        raise UsageError(f"position: found {sky.size} places; allowed: one")
-    return float(sky.ra.deg), float(sky.dec.deg)
 
 
 def _pair(value: Any) -> tuple[Any, Any]:

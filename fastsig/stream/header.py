@@ -13,7 +13,7 @@ from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.frequency import ChannelAxis, Sideband
 from fastsig.axes.polarization import PolBasis
-from fastsig.axes.time import parse_rate, parse_time
+from fastsig.axes.time import as_iso, parse_rate, parse_time
 from fastsig.axes.units import exact
 from fastsig.errors import FormatError, UsageError
 from fastsig.work.shown import Shown
@@ -110,6 +110,10 @@ class Header(Shown):
     extra: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # Whatever a format counts in, users read ISO text.
+        object.__setattr__(self, "start_time", as_iso(self.start_time))
+
     def replace(self, **changes: Any) -> Header:
         """A copy with some fields changed."""
         return replace(self, **changes)
@@ -119,14 +123,29 @@ class Header(Shown):
         diode = None if self.diode is None else self.diode.shifted(seconds)
         return replace(self, start_time=start_time, diode=diode)
 
-    def overridden(self, overrides: Mapping[str, str]) -> Header:
-        """A copy in which the user's values stand in place of the file's."""
+    def overridden(self, overrides: Mapping[str, str], n_chan: int = 1) -> Header:
+        """A copy in which the user's values stand in place of the file's.
+
+        Parameters
+        ----------
+        overrides : mapping
+        n_chan : int
+            Channels side by side, of a file that does not state their frequency.
+        """
         header, told = self, {}
         for key in OVERRIDES:  # fixed order: the bandwidth default depends on the rate
             if key in overrides:
+                if key == "frequency" and n_chan > 1 and header.channels is None:
+                    axis = ChannelAxis.around(Fraction(0), header._bandwidth, n_chan)
+                    header = header.replace(channels=axis)
                 header = OVERRIDES[key](header, overrides[key])
                 told[{"frequency": "channels", "feed": "polarization"}.get(key, key)] = "override"
         return replace(header, origin={**header.origin, **told}) if told else header
+
+    @property
+    def _bandwidth(self) -> Fraction:
+        """Width of the band that voltages of this rate have, Hz."""
+        return self.sample_rate / (1 if self.is_complex else 2)
 
     def require_channels(self, path: str) -> ChannelAxis:
         """The frequency axis, or an error that names the option that supplies it."""
@@ -154,11 +173,9 @@ def _set_frequency(header: Header, text: Any) -> Header:
     if isinstance(text, (int, float)) or not str(text).strip()[-1:].isalpha():
         raise UsageError(f"frequency = {text!r} needs a unit, as in 1414MHz")
     center = exact(text, "Hz", "frequency")
-    rate = header.sample_rate
     axis = header.channels
     if axis is None or axis.n_chan == 1:
-        width = rate if header.is_complex else rate / 2
-        return header.replace(channels=ChannelAxis.band(center, width))
+        return header.replace(channels=ChannelAxis.band(center, header._bandwidth))
     lower, upper = axis.edges_hz
     return header.replace(
         channels=replace(axis, first_hz=axis.first_hz + center - (lower + upper) / 2)

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastsig.axes.time import (
+    as_iso,
     elapsed,
     format_rate,
     iso,
@@ -28,6 +29,7 @@ from fastsig.axes.time import (
     time_from_unix,
 )
 from fastsig.errors import UsageError
+from fastsig.stream.header import Header
 
 NS = Fraction(1, 10**9)
 
@@ -144,3 +146,15 @@ assert "astropy.utils.iers" not in sys.modules
 """
     subprocess.run([sys.executable, "-W", "ignore:.*dubious year", "-c", code], env=environment(),
                    check=True)
+
+
+@pytest.mark.parametrize("time", [
+    time_from_mjd(58682, Fraction("53595.363776316")), Time(58682.5, format="mjd"),
+    Time("2019-07-18T14:53:15.25"), Time(np.datetime64("2019-07-18T14:53:15"), scale="utc"),
+    Time(1.5e9, format="unix"), parse_time("2016-12-31T23:59:60.5")])
+def test_times_of_headers_print_as_iso_text(time: Time) -> None:
+    shown = Header(start_time=time, sample_rate=Fraction(1000)).start_time
+    assert (shown.jd1, shown.jd2) == (time.jd1, time.jd2)
+    assert str(shown) == iso(time) and len(str(shown).partition(".")[2]) == 9
+    assert str(sample_time(shown, 7, Fraction(1000))) == iso(sample_time(time, 7, Fraction(1000)))
+    assert as_iso(shown) is shown

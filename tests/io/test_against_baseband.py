@@ -360,8 +360,8 @@ def test_dada(is_complex: bool, n_pol: int, n_chan: int, sideband: str, offset: 
         file.write(x)
     paths = sorted(tmp_path.glob("*.dada"))
     assert len(paths) == 5
-    # Of ORDER DSPSR's manual tells ("Write time series data": TFP), PSRDADA's does not: where the
-    # header has none, as here, ours takes DSPSR's order and baseband takes TPF.
+    # DSPSR's manual states an order ("Write time series data": TFP), PSRDADA's does not: where the
+    # header has no ORDER, as here, baseband takes TPF, and ours wants to know.
     stream = fs.open(paths[::-1], order="TPF").stream
     assert iso(stream.start_time) == "2016-12-30T23:59:58.250000000"
     assert stream.header.sideband == sideband
@@ -376,7 +376,7 @@ def test_dada(is_complex: bool, n_pol: int, n_chan: int, sideband: str, offset: 
     width = (16 if is_complex else 8) * n_chan
     assert [float(edge) for edge in stream.header.channels.edges_hz] == [
         (1400 - width / 2) * 1e6, (1400 + width / 2) * 1e6]
-    found = fs.open(paths).stream.read_block(0, len(x)).data.reshape(x.shape)
+    found = fs.open(paths, order="TFP").stream.read_block(0, len(x)).data.reshape(x.shape)
     other = x.reshape(len(x), n_chan, n_pol).swapaxes(1, 2)
     np.testing.assert_array_equal(found, convert(other))
 

@@ -13,7 +13,7 @@ from recordings import recorded
 
 import fastsig as fs
 from fastsig.axes.time import iso
-from fastsig.errors import FastsigWarning, FormatError, UsageError
+from fastsig.errors import DoubtWarning, FastsigWarning, FormatError, UsageError
 from fastsig.io.dada import reader as dada
 from fastsig.io.probe import Probe
 
@@ -178,3 +178,81 @@ def test_any_byte_of_a_header_may_be_wrong(tmp_path: Path) -> None:
     raw = write(tmp_path / "f.dada", numbers(50, 2, 2)).read_bytes()
     length = raw.index(b"\0")
     change_bytes(raw, tmp_path / "g.dada", lambda rng: rng.integers(0, length), dada.open)
+
+
+#: What PTUSE writes of MeerKAT's beam former: no ORDER, heaps of 256 samples.
+MKBF: dict[str, Any] = {"INSTRUMENT": "MKBF", "FREQ": 815.734375, "BW": 4.25,
+                        "TSAMP": 1.882352941176471}
+
+
+def heaps(n: int, n_chan: int, heap: int = 256, *, seed: int = 1) -> np.ndarray:
+    """Noise in heaps, (heap, pol, chan, time, part), of a band that is not flat."""
+    rng = np.random.default_rng(seed)
+    level = np.linspace(10, 30, 2 * n_chan).reshape(2, n_chan, 1, 1)
+    return np.rint(level * rng.standard_normal((n, 2, n_chan, heap, 2))).astype("i1")
+
+
+def test_heaps_of_meerkats_beam_former(tmp_path: Path) -> None:
+    x = heaps(3, 8)
+    truth = x.transpose(0, 3, 1, 2, 4).reshape(768, 2, 8, 2)
+    truth = truth[..., 0] + 1j * truth[..., 1]
+    for sign in (1, -1):
+        paths = [write(tmp_path / f"m{i}.dada", x[i], **{**MKBF, "BW": sign * 4.25}, NCHAN=8,
+                       OBS_OFFSET=(100 + i) * 256 * 32) for i in range(3)]
+        stream = opened(paths)
+        right = truth[:, :, ::sign]
+        np.testing.assert_array_equal(stream.read_block(0, 768).data, right)
+        np.testing.assert_array_equal(stream.read_block(250, 301).data, right[250:551])
+        assert stream.header.sample_rate == 531_250 and stream.align == 256
+    gap = opened([paths[0], paths[2]]).read_block(200, 400)
+    assert gap.valid[1].tolist() == [[200, 256], [512, 600]]
+    np.testing.assert_array_equal(gap.data[312:], truth[512:600, :, ::-1])
+
+
+def test_heaps_of_one_channel_and_of_another_length(tmp_path: Path) -> None:
+    x = heaps(4, 1, 32)
+    truth = (x[..., 0, :, 0] + 1j * x[..., 0, :, 1]).transpose(0, 2, 1).reshape(128, 2)
+    path = write(tmp_path / "h.dada", x)
+    stream = opened(path, order="PFT", heap=32)
+    np.testing.assert_array_equal(stream.read_block(5, 100).data, truth[5:105])
+    assert stream.as_recorded() is stream
+    for wrong in ({"heap": 32}, {"order": "PFT", "heap": 1}, {"order": "PFT", "heap": "x"}):
+        with pytest.raises(UsageError, match="heap = "):
+            opened(path, **wrong)
+    with pytest.raises(FormatError, match="OBS_OFFSET = '4'; allowed: a multiple of 1024 bytes"):
+        opened(write(path, x, OBS_OFFSET=4), order="PFT")
+    with pytest.warns(FastsigWarning, match=r"the last \d+ bytes are no whole heap"):
+        assert opened(write(path, x.ravel()[:-1]), order="PFT", heap=32).shape == (96, 2)
+
+
+@pytest.mark.parametrize("n_pol", [1, 2])
+def test_several_channels_need_an_order(tmp_path: Path, n_pol: int) -> None:
+    path = write(tmp_path / "o.dada", numbers(20, 4, n_pol, 2), NCHAN=4, NPOL=n_pol)
+    with pytest.raises(FormatError, match=r"ORDER = None; allowed: .*--set order=TFP"):
+        opened(path)
+    assert opened(path, order="TFP").shape == (20, n_pol, 4)
+
+
+def test_an_order_that_samples_contradict_is_doubted(tmp_path: Path) -> None:
+    x = heaps(4, 8)
+    path = write(tmp_path / "d.dada", x, NCHAN=8, ORDER="TFP")
+    with pytest.warns(DoubtWarning, match="--set order=PFT --set heap=256"):
+        opened(path)
+    plain = np.ascontiguousarray(x.transpose(0, 3, 2, 1, 4))
+    with pytest.warns(DoubtWarning, match="--set order=TFP or TPF"):
+        opened(write(path, plain, **MKBF, NCHAN=8))
+    opened(write(path, plain, NCHAN=8, ORDER="TFP"))  # and nothing is said where it is right,
+    opened(write(path, x, NCHAN=8, ORDER="TFP"), order="TPF")  # or where the user chose
+    bursts = np.clip(plain * np.repeat(np.geomspace(0.1, 5, 16), 64).reshape(4, 256, 1, 1, 1),
+                     -128, 127).astype("i1")
+    opened(write(path, bursts, NCHAN=8, ORDER="TFP"))
+
+
+def test_an_instrument_known_for_heaps_is_not_written(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.dada", heaps(1, 8), **MKBF, NCHAN=8)
+    with pytest.raises(UsageError, match="backend MKBF: .* programs expect heaps"):
+        fs.open(path).write(tmp_path / "o.dada")
+    fs.open(path).write(tmp_path / "o.dada", lossy=True)
+    copy, truth = opened(tmp_path / "o.dada"), opened(path).read_block(0, 256).data
+    assert copy.header.backend is None
+    np.testing.assert_array_equal(copy.read_block(0, 256).data, truth)

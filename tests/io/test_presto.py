@@ -240,11 +240,14 @@ def test_values_that_are_not_finite(tmp_path: Path) -> None:
 
 def test_lengths_that_differ_from_the_header(tmp_path: Path) -> None:
     for n in (1, 63):
-        with pytest.warns(FastsigWarning, match=rf"{4 * n} bytes are {n} bins; .* tells of 64"):
+        with pytest.warns(FastsigWarning, match=rf"{4 * n} bytes are {n} bins; .* states 64"):
             stream = opened(write(tmp_path, samples()[:n]))
         np.testing.assert_array_equal(values(stream), samples()[:n])
-    stream = opened(write(tmp_path, samples(70)))
-    np.testing.assert_array_equal(values(stream), samples(70))
+    with pytest.warns(FastsigWarning, match="holds 70 bins; the header states 64"):
+        stream = opened(write(tmp_path, samples(70)))
+    np.testing.assert_array_equal(values(stream), samples(70)[:64])
+    with pytest.raises(FormatError, match="bins = '0'; allowed: 1 or more; 64 bins are there"):
+        opened(write(tmp_path, text=inf(Number_of_bins=0)))
     path = write(tmp_path)
     path.write_bytes(samples().tobytes() + b"xy")
     with pytest.warns(FastsigWarning, match="258 bytes are 64 bins"):
@@ -252,7 +255,7 @@ def test_lengths_that_differ_from_the_header(tmp_path: Path) -> None:
     path.write_bytes(samples().tobytes()[:3])
     with pytest.raises(FormatError, match="holds no sample"):
         opened(path)
-    with pytest.warns(FastsigWarning, match="tells of 64"):
+    with pytest.warns(FastsigWarning, match="states 64"):
         stream = opened(write(tmp_path, samples()[:30], inf([(0, 9), (20, 63)], Any_breaks=1)))
     assert np.flatnonzero(stream.read_block(0, 30).valid == 0).tolist() == list(range(10, 20))
 

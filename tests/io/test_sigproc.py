@@ -20,7 +20,14 @@ import fastsig as fs
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import elapsed, iso, parse_time, time_from_mjd
-from fastsig.errors import FastsigWarning, FormatError, OutputError, PlanError, UsageError
+from fastsig.errors import (
+    DoubtWarning,
+    FastsigWarning,
+    FormatError,
+    OutputError,
+    PlanError,
+    UsageError,
+)
 from fastsig.io.opening import detect
 from fastsig.io.sigproc import header as sigproc_header
 from fastsig.io.sigproc import reader as sigproc
@@ -443,9 +450,11 @@ def test_unknown_keywords_are_kept(tmp_path: Path) -> None:
 
 def test_wrong_numbers_of_spectra(tmp_path: Path) -> None:
     codes = random_codes(30)
-    for told in (0, 12, 30):
-        stream = opened(write(tmp_path / "n.fil", codes, nsamples=told))
-        assert stream.shape[0] == 30 and stream.header.extra["nsamples"] == told
+    for stated in (0, 30):
+        stream = opened(write(tmp_path / "n.fil", codes, nsamples=stated))
+        assert stream.shape[0] == 30 and stream.header.extra["nsamples"] == stated
+    with pytest.warns(DoubtWarning, match="30 spectra are there; .* nsamples = 12 is not followed"):
+        assert opened(write(tmp_path / "n.fil", codes, nsamples=12)).shape[0] == 30
     with pytest.warns(FastsigWarning, match="tells of 31 spectra; 30 are there"):
         assert opened(write(tmp_path / "n.fil", codes, nsamples=31)).shape[0] == 30
 

@@ -258,3 +258,34 @@ def test_a_rate_that_the_frames_contradict(n_thread: int, tmp_path: Path) -> Non
     opened(write(tmp_path / "c.vdif", x, rate=64 * 20, which=lossy), sample_rate=64 * 20)
     lossy = [(i, t) for i in range(50) for t in range(n_thread) if i not in (18, 19, 39)]
     opened(write(tmp_path / "d.vdif", x, rate=64 * 20, which=lossy), sample_rate=64 * 20)
+
+
+def test_channels_of_a_filter_bank_are_a_band(tmp_path: Path) -> None:
+    x = codes(4 * 6, 2, 32, 2, n_bits=4)
+    path = write(tmp_path / "c.vdif", x, n_time=4, n_bits=4)
+    stream = opened(path)
+    expected = values(x, 4)
+    assert stream.shape == (24, 2, 32) and stream.header.polarization.names == ("t0", "t1")
+    assert stream.header.channels is None
+    np.testing.assert_array_equal(stream.read_block(5, 12).data, expected[5:17])
+    one = opened(path, input=1, frequency="600MHz", sideband="lower")
+    np.testing.assert_array_equal(one.read_block(3, 9).data, expected[3:12, 1:, ::-1])
+    low, high = one.header.channels.edges_hz
+    assert (low, high) == (600_000_000 - 1_024_000, 600_000_000 + 1_024_000)
+    assert opened(path, channelized="no").shape == (24, 64)
+    with pytest.raises(UsageError, match="channelized = 'maybe'; allowed: yes, no"):
+        opened(path, channelized="maybe")
+    few = write(tmp_path / "f.vdif", codes(64 * 3, 1, 2, 2), n_time=64)
+    assert opened(few).shape == (192, 2) and opened(few, channelized="yes").shape == (192, 1, 2)
+
+
+def test_a_frame_that_is_lost_of_a_filter_bank(tmp_path: Path) -> None:
+    x = codes(64, 2, 32, 2)
+    path = write(tmp_path / "s.vdif", x, n_time=4,
+                 which=[(i, t) for i in range(16) for t in range(2) if (i, t) != (5, 1)])
+    found = opened(path).read_block(0, 64)
+    assert found.valid[0].tolist() == [[0, 64]] and found.valid[1].tolist() == [[0, 20], [24, 64]]
+    expected = values(x, 8)
+    expected[20:24, 1] = 0
+    np.testing.assert_array_equal(found.data, expected)
+    assert opened(path).valid_spans()[1].tolist() == [[0, 20], [24, 64]]

@@ -91,6 +91,7 @@ class Spectra:
         header = stream.header
         late = elapsed(parse_time(self.start), stream.start_time)
         yield Check("start", self.start, iso(stream.start_time), abs(late) < _NS)
+        yield equal("  as it prints", iso(stream.start_time), str(stream.start_time))
         ratio = header.sample_rate * Fraction(self.step)
         yield Check("rate", f"1/{self.step}", f"1/{float(1 / header.sample_rate):.16g}",
                     abs(ratio - 1) < Fraction(1, 10**12))

@@ -25,7 +25,6 @@ _DAT = ("MANIFEST.tsv (mean 445404, std 3753; its chi2r of 1163 is of other bins
         "bytes, text of the .inf")
 _T, _A = "dysh/TGBT21A_501_11/TGBT21A_501_11", "dysh/AGBT17A_404_01/AGBT17A_404_01_scan_19"
 _ASCII = "dysh/gbtidl_spectra/onoff-L_gettp_156_intnum_0_{}.ascii"
-_UNKNOWN = "not a file of a known format"
 
 TRUTHS = (
     Spectra(
@@ -275,14 +274,16 @@ TRUTHS = (
     *(Refused(f"pulseportraiture/example-{number}.fits", "PSRFITS of folded profiles",
               "MANIFEST.tsv: folded by PSRCHIVE; OBS_MODE = 'PSR', NBIN = 512")
       for number in (1, 2)),
-    Refused("clfd/psrchive_example.ar", _UNKNOWN,
+    Refused("clfd/psrchive_example.ar", "PSRCHIVE's Timer format, which fastsig does not read",
             "README.md: an archive of PSRCHIVE that is not FITS"),
-    Refused("presto_prepfold/goodfolds/M28A_bary_PSR_1824-2452A.pfd", _UNKNOWN,
+    Refused("presto_prepfold/goodfolds/M28A_bary_PSR_1824-2452A.pfd",
+            "folded profiles of PRESTO's prepfold",
             "PRESTO's fold: profiles, no spectra"),
-    Refused("sigpyproc/GBT_J1807-0847.fft", _UNKNOWN,
+    Refused("sigpyproc/GBT_J1807-0847.fft", "a Fourier transform of PRESTO",
             "the Fourier transform of the .dat file: amplitudes by frequency of pulsation, no "
             "spectra of the sky"),
-    Refused("frbgui/docs/tutorials/files/aggarwal2021_B006.npz", _UNKNOWN,
+    Refused("frbgui/docs/tutorials/files/aggarwal2021_B006.npz",
+            "an archive of files (ZIP, or NumPy's .npz)",
             "a NumPy archive of a waterfall: arrays whose names alone tell what they are"),
     *(Refused(f"{name}.inf", f"{name.rpartition('/')[2]}.inf",
               "a PRESTO header whose data are not in the folder") for name in (

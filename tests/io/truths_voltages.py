@@ -243,6 +243,7 @@ def _compared(truth: Truth, chain: fs.Chain) -> Iterator[Check]:
     header, stream = chain.header, chain.stream
     late = elapsed(parse_time(truth.start), stream.start_time)
     yield Check("start", truth.start, iso(stream.start_time), abs(late) < _NS)
+    yield equal("  as it prints", iso(stream.start_time), str(stream.start_time))
     length = truth.shape[0] / Fraction(truth.rate)
     late = elapsed(parse_time(truth.start), stream.stop_time) - length
     yield Check("length", f"{float(length):.9f} s", f"{float(length + late):.9f} s",

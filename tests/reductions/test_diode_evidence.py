@@ -49,7 +49,7 @@ def noisy(values: np.ndarray) -> None:
 ])
 def test_what_is_no_diode_is_refused(change: Any, text: str) -> None:
     made = Made(spectra(diode=None, n_chan=64), change=change)
-    with pytest.raises(DataError, match=f"{NO_DIODE}.*{text}.*specify when it is on by --diode"):
+    with pytest.raises(DataError, match=f"{NO_DIODE}.*{text}.*specify when it is on by diode="):
         solve(made, "12.5K")
     with pytest.warns(DoubtWarning, match=f"is doubtful: .*{text}"):
         solve(made, "12.5K", diode="period=6s,on=2.5s,first=0s")
@@ -86,7 +86,7 @@ def test_a_weak_diode_of_no_known_pattern_is_found() -> None:
         "0.12K", period=3 * 10**9, on=10**9)), slice(0, 2))
     found = solve(made, "0.12K")
     assert found.tsys[0] == pytest.approx(20, abs=2)
-    with pytest.raises(DataError, match=r"seen in \d+ of 64 channels; specify a larger --smooth"):
+    with pytest.raises(DataError, match=r"seen in \d+ of 64 channels; specify a larger smooth="):
         solve(made, "0.12K", smooth="0Hz")
     assert found.cycle.mode is None and float(found.cycle.period) == pytest.approx(12, abs=0.05)
 

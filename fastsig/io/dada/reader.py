@@ -1,18 +1,20 @@
 """DADA: one text header, then voltages sample by sample; several files make an observation.
 
 A file's place is OBS_OFFSET, in bytes from the start of the observation, so files may be missing.
+MeerKAT's beam former writes heaps of 256 samples (pol, channel, time) and does not say so.
 
 References
 ----------
 PSRDADA, https://psrdada.sourceforge.net; DSPSR user documentation, "Describing data using the
 PSRDADA ASCII header" and "Write time series data" (order TFP, 32 bits are floats, PICOSECONDS after
-UTC_START).
+UTC_START), and MeerKATUnpacker.C for heaps.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -22,19 +24,28 @@ from astropy.time import Time
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import parse_time, sample_time, time_from_mjd
-from fastsig.errors import FormatError, UsageError
+from fastsig.errors import DoubtWarning, FormatError, UsageError
+from fastsig.io.dada.order import better_heap
 from fastsig.io.files.cards import FIRST_DAY, LAST_DAY, Cards, lines, same_cards
 from fastsig.io.probe import Probe
 from fastsig.io.voltages.interleaved import ORDERS, InterleavedVoltages, Interleaving
 from fastsig.io.voltages.segments import disjoint, from_first, incomplete
 from fastsig.stream.header import Header, split_overrides
 
-__all__ = ["KINDS", "MANY", "NAME", "open", "sniff"]
+__all__ = ["IN_HEAPS", "KINDS", "MANY", "NAME", "open", "sniff"]
 
 NAME, KINDS = "dada", ("voltage",)
 
 #: Whether `open` takes several files of one observation.
 MANY = True
+
+#: Orders that `order` takes: PFT is in heaps, whose time runs fastest.
+_ORDERS = (*ORDERS, "PFT")
+
+#: Values of INSTRUMENT that stand for heaps where there is no ORDER.
+IN_HEAPS = ("MKBF", "MeerKAT")
+
+_HEAP, _LONGEST_HEAP = 256, 2**20
 
 _BAND = ("FREQ", "BW", "TSAMP", "PICOSECONDS")
 _KEYS = {"HDR_VERSION", "HDR_SIZE", "DADA_VERSION", "OBS_OFFSET", "UTC_START", "NBIT", "NDIM"}
@@ -56,9 +67,12 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Inte
     ----------
     path : path or sequence of path
         The files, in any order.
-    order : {"TFP", "TPF"}, optional
-        Which of channel and polarisation runs faster: by default what the header's ORDER says,
-        else polarisation ("TFP", as DSPSR writes; `baseband` takes "TPF").
+    order : {"TFP", "TPF", "PFT"}, optional
+        Which of channel and polarisation runs faster, or that there are heaps in which time does:
+        by default what the header's ORDER says. Without one, INSTRUMENT = MKBF means heaps, and
+        a file of several channels is refused (DSPSR writes "TFP", `baseband` takes "TPF").
+    heap : int, optional
+        Samples of a heap, where the order is "PFT"; 256 by default.
     **overrides
         The common ones of `fastsig.open`.
 
@@ -70,14 +84,12 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Inte
         Where an override is unknown or has no meaning.
     """
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
-    common, own = split_overrides(overrides, ("order",), NAME)
-    order = own.get("order")
-    if order is not None and order not in ORDERS:
-        raise UsageError(f"order = {order!r}; allowed: {', '.join(ORDERS)}")
+    common, own = split_overrides(overrides, ("order", "heap"), NAME)
+    order, heap = own.get("order"), _heap(own)
     rows, first, geometry = [], None, None
     for number, each in enumerate(paths):
         cards, offset, size = _cards(each)
-        found = _geometry(cards, order)
+        found = _geometry(cards, order, heap)
         if first is None or geometry is None:
             first, geometry = cards, found
             header = _header(first, geometry, each)
@@ -85,12 +97,16 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Inte
             raise FormatError(each, f"is of another observation or shape than {paths[0]}")
         same_cards(cards, first, _BAND, each, paths[0])
         at = _position(cards, geometry)
-        n, rest = divmod(size - offset, geometry.row_bytes)
+        n, rest = divmod(size - offset, geometry.row_bytes * geometry.heap)
+        n *= geometry.heap
         if rest:
-            incomplete(each, f"the last {rest} bytes are no whole sample")
+            incomplete(each, f"the last {rest} bytes are no whole "
+                       f"{'sample' if geometry.heap == 1 else 'heap'}")
         rows.append((at, at + n, number, offset))
     if first is None or geometry is None or not any(stop > start for start, stop, *_ in rows):
         raise FormatError(paths[0], "holds no samples")
+    if order is None:
+        _doubt_order(paths[rows[0][2]], rows[0][3], geometry)
     table, begin = from_first(rows, header.sample_rate, paths[0])
     header = header.replace(start_time=sample_time(header.start_time, begin, header.sample_rate))
     return InterleavedVoltages(header.overridden(common), geometry, paths, disjoint(table))
@@ -117,26 +133,61 @@ def _reader(path: str) -> Any:
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb")
 
 
-def _geometry(cards: Cards, order: str | None) -> Interleaving:
+def _heap(own: Mapping[str, Any]) -> int:
+    """Samples of a heap, from the user's values."""
+    order, text = own.get("order"), str(own.get("heap", _HEAP))
+    if order is not None and order not in _ORDERS:
+        raise UsageError(f"order = {order!r}; allowed: {', '.join(_ORDERS)}")
+    if "heap" in own and order != "PFT":
+        raise UsageError(f"heap = {text}; allowed: with order = PFT")
+    if not (text.isascii() and text.isdigit() and len(text) < 10) or not (
+            1 < int(text) <= _LONGEST_HEAP):
+        raise UsageError(f"heap = {text!r}; allowed: a whole number of samples, 2 to "
+                         f"{_LONGEST_HEAP}")
+    return int(text)
+
+
+def _geometry(cards: Cards, order: str | None, heap: int) -> Interleaving:
     n_bits = cards.integer("NBIT")
     if n_bits not in _DTYPES:
         raise cards.error("NBIT", "8, 16 (integers), 32 (floats)")
-    told = (cards.text("ORDER") or "TFP").upper()
     n_chan = cards.integer("NCHAN", 1, least=1, most=2**20)
-    if n_chan == 1 and told.replace("F", "") == "TP":
-        told = "TFP"  # where the one channel stands makes no difference
-    if order is None and told not in ORDERS:
-        raise cards.error("ORDER", f"{', '.join(ORDERS)}; give --set order=TFP")
+    chosen = order or _order(cards, n_chan)
     return Interleaving(
         n_chan, cards.integer("NPOL", 1, least=1, most=2),
-        cards.integer("NDIM", 1, least=1, most=2), _DTYPES[n_bits], order or told,
+        cards.integer("NDIM", 1, least=1, most=2), _DTYPES[n_bits], chosen,
+        heap if chosen == "PFT" else 1,
     )
 
 
+def _order(cards: Cards, n_chan: int) -> str:
+    """The order that the header states, or that its instrument is known for."""
+    stated = (cards.text("ORDER") or "").upper()
+    if not stated and cards.text("INSTRUMENT") in IN_HEAPS:
+        return "PFT"
+    if n_chan == 1 and stated.replace("F", "") in ("", "TP"):
+        return "TFP"  # where the one channel stands makes no difference
+    if stated not in ORDERS:
+        raise cards.error("ORDER", f"{', '.join(ORDERS)}; give --set order=TFP (DSPSR's), TPF, or "
+                          "PFT for heaps")
+    return stated
+
+
+def _doubt_order(path: str, offset: int, geometry: Interleaving) -> None:
+    """Warn where samples lie in another order than they are taken to."""
+    heap = better_heap(path, offset, geometry)
+    if heap is not None:
+        other = "TFP or TPF" if heap == 1 else f"PFT --set heap={heap}"
+        warnings.warn(DoubtWarning(
+            f"{path}: samples are read in the order {geometry.order}, but the power of channels is "
+            f"steadier in another; try --set order={other}"), stacklevel=4)
+
+
 def _position(cards: Cards, g: Interleaving) -> int:
-    offset = cards.integer("OBS_OFFSET", 0)
-    if offset % g.row_bytes:
-        raise cards.error("OBS_OFFSET", f"a multiple of {g.row_bytes} bytes, one sample")
+    offset, step = cards.integer("OBS_OFFSET", 0), g.row_bytes * g.heap
+    if offset % step:
+        raise cards.error("OBS_OFFSET", f"a multiple of {step} bytes, one "
+                          f"{'sample' if g.heap == 1 else 'heap'}")
     return offset // g.row_bytes
 
 

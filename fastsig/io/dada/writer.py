@@ -21,6 +21,7 @@ from fastsig.axes import validity
 from fastsig.axes.time import elapsed, iso, sample_time, time_from_mjd
 from fastsig.axes.validity import Spans
 from fastsig.errors import PlanError
+from fastsig.io.dada.reader import IN_HEAPS
 from fastsig.io.files.cards import decimal_text, hms_text, kept_cards, start_day
 from fastsig.io.files.outputs import OutputFiles, output_names
 from fastsig.io.voltages.writing import VoltageWriter, exact_rows, listed
@@ -49,6 +50,10 @@ class DadaWriter(VoltageWriter):
             raise PlanError(f"{recording.path}: fastsig writes DADA of one or two polarisations, "
                             f"not {recording.shape[1]}; choose some of them")
         self._text = self._names(200)
+        if self._text["backend"] in IN_HEAPS:
+            self.losses.append(f"backend {self._text['backend']}: where that is INSTRUMENT, "
+                               "programs expect heaps, whatever ORDER says")
+            self._text["backend"] = None
         self._cards, left = kept_cards(recording.header.extra, 32, 200)
         if left:
             self.losses.append(f"dada has no line for {listed(left)}")

@@ -6,13 +6,16 @@ The header alone says what a table holds; `fastsig.io.ecsv.tables` reads and wri
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastsig.errors import FormatError, UsageError
 from fastsig.io.ecsv.text import parts_of, read_bytes
 from fastsig.io.probe import Probe
 
-__all__ = ["KINDS", "NAME", "NO_STREAM", "info", "sniff", "verify"]
+if TYPE_CHECKING:
+    from fastsig.io.text.spectrum import HeldSpectra
+
+__all__ = ["KINDS", "NAME", "NO_STREAM", "info", "open_spectrum", "sniff", "verify"]
 
 NAME, KINDS = "ecsv", ("table",)
 
@@ -20,7 +23,8 @@ NAME, KINDS = "ecsv", ("table",)
 _MOST, _DEEPEST = 100_000, 100
 
 #: What is said where a stream in time is wanted.
-NO_STREAM = ("holds a table; allowed here: a stream in time. For tables there are fastsig info, "
+NO_STREAM = ("holds a table; allowed here: a stream in time, or the table of a spectrum, which has "
+             "an axis with a unit of frequency or velocity. For tables there are fastsig info, "
              "validate and view, and fastsig.io.ecsv.tables.read_table")
 
 
@@ -52,6 +56,34 @@ def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) 
         "provenance": _plain(meta.get("provenance"), left, name),
         "warnings": [f"{name}: n_row = {told}; {n_row} rows are there"] if isinstance(told, int)
         and told != n_row else []}
+
+
+def open_spectrum(path: str | os.PathLike[str], **overrides: Any) -> HeldSpectra:
+    """Open the table of a spectrum as a stream, which most tables are not.
+
+    Parameters
+    ----------
+    path : path
+    **overrides
+        As of `fastsig.io.text.reader.open`.
+
+    Raises
+    ------
+    FormatError
+        Where no column is an axis of frequency or velocity, its steps are not even, or something
+        that is needed is not stated.
+    UsageError
+        Where an override is unknown or has no meaning.
+    """
+    from fastsig.io.ecsv.tables import read_table
+    from fastsig.io.text.objects import pieces_of_table
+    from fastsig.io.text.spectrum import held
+
+    name = os.fspath(path)
+    pieces = pieces_of_table(read_table(name), overrides)
+    if pieces is None:
+        raise FormatError(name, NO_STREAM)
+    return held(pieces, name, [name], overrides, NAME)
 
 
 #: What is said of a column, and where the header has it.

@@ -17,6 +17,7 @@ import numpy as np
 from astropy.time import Time
 from numpy.typing import NDArray
 
+from fastsig.axes.time import as_iso
 from fastsig.axes.units import number
 from fastsig.errors import FastsigWarning, FormatError, UsageError
 from fastsig.telescopes.pointing import CabinTrack, Refraction
@@ -68,7 +69,7 @@ def read(path: str | os.PathLike[str], *, utc_offset: Any = "8h") -> CabinTrack:
     numbers = _numbers(body, [places[column] for column in _NUMBERS])
     stamps, numbers = _sound(stamps, numbers, name)
     _check(numbers, name)
-    time = Time(stamps, format="datetime64", scale="utc")
+    time = as_iso(Time(stamps, format="datetime64", scale="utc"))
     return CabinTrack(name, time, numbers[:, :3], numbers[:, 3:6], numbers[:, 6], _air(about, name))
 
 

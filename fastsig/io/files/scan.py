@@ -5,19 +5,23 @@ from __future__ import annotations
 import errno
 import glob
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fastsig.errors import FormatError, UsageError
 from fastsig.work.arguments import shown
 
-__all__ = ["Paths", "scan_files"]
+__all__ = ["Choice", "Paths", "scan_files"]
 
 #: What `fastsig.open` takes: a path, or several of one scan.
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
-def scan_files(paths: Paths) -> list[str]:
+#: Picks, of the files whose names begin with a stem, those that are its recording.
+Choice = Callable[[str, list[str]], list[str]]
+
+
+def scan_files(paths: Paths, choice: Choice = lambda _, files: files) -> list[str]:
     """Paths of the files of a scan.
 
     Parameters
@@ -25,6 +29,8 @@ def scan_files(paths: Paths) -> list[str]:
     paths : path or iterable of path
         Each is a file or folder; or a pattern such as ``"night.*.raw"``; or a stem: ``"night"``
         stands for ``night.0000.raw``, ``night.0001.raw`` and so on.
+    choice : function
+        Picks the files of a stem, of all whose names begin with it; all of them by default.
 
     Raises
     ------
@@ -36,7 +42,7 @@ def scan_files(paths: Paths) -> list[str]:
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
     paths = _listed(paths)
-    found = [file for path in paths for file in _files(os.fspath(path))]
+    found = [file for path in paths for file in _files(os.fspath(path), choice)]
     twice = next((file for file in found if found.count(file) > 1), None) if (
         len(set(found)) < len(found)) else None
     if twice is not None:
@@ -58,19 +64,20 @@ def _listed(paths: Any) -> list[str | os.PathLike[str]]:
     return listed
 
 
-def _files(path: str) -> list[str]:
+def _files(path: str, choice: Choice) -> list[str]:
     try:
         os.lstat(path)
         return [path]
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise FormatError(path, error.strerror or str(error)) from error
-    pattern = path if glob.has_magic(path) else f"{glob.escape(path)}.*"
+    is_stem = not glob.has_magic(path)
+    pattern = f"{glob.escape(path)}.*" if is_stem else path
     found = sorted(each for each in glob.glob(pattern) if os.path.isfile(each))
     if not found:
         _check_listing(path)
         raise FormatError(path, "No such file or directory")
-    return found
+    return choice(path, found) if is_stem and len(found) > 1 else found
 
 
 def _check_listing(path: str) -> None:

@@ -35,6 +35,9 @@ __all__ = ["KINDS", "NAME", "PrestoSeries", "open", "sniff"]
 
 NAME, KINDS = "presto", ("spectra",)
 
+#: Endings of headers that stand beside their data.
+HEADERS = (".inf",)
+
 _OWN = ("breaks",)
 _MOST_CHANNELS, _LONGEST_S = 2**24, 10**6
 _TYPED = ("name", "telescope", "instrument", "object", "ra", "dec", "epoch", "bins", "width_s")
@@ -99,7 +102,7 @@ class PrestoSeries(SegmentedSpectra):
 
 
 def _bins(cards: Cards, path: str) -> int:
-    """Bins that the data file holds."""
+    """Bins of the series: those of the data file, but no more than the header states."""
     try:
         size = os.stat(path).st_size
     except OSError as error:
@@ -108,10 +111,16 @@ def _bins(cards: Cards, path: str) -> int:
     n, rest = divmod(size, 4)
     if not n:
         raise FormatError(path, "holds no sample")
-    told = cards.number("bins")
-    if rest or (told is not None and told > n):
-        incomplete(path, f"{size} bytes are {n} bins; the header tells of {cards.get('bins')}")
-    return n
+    stated = cards.number("bins")
+    if rest or (stated is not None and stated > n):
+        incomplete(path, f"{size} bytes are {n} bins; the header states {cards.get('bins')}")
+    if stated is None or stated >= n:
+        return n
+    if stated < 1:
+        raise cards.error("bins", f"1 or more; {n} bins are there")
+    incomplete(path, f"holds {n} bins; the header states {cards.get('bins')}: the others are left "
+               "out. Does the .inf file belong to it?")
+    return int(stated)
 
 
 def _stretches(inf: Inf, n: int) -> list[tuple[int, int]]:

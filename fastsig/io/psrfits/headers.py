@@ -94,7 +94,8 @@ def opened(path: str) -> SearchFile:
     n_bin = table.cards.number("NBIN") or 1
     if mode in _FOLDED or n_bin > 1:
         raise FormatError(path, f"PSRFITS of folded profiles (OBS_MODE = {mode!r}, NBIN = "
-                          f"{n_bin:g}); allowed: search mode, OBS_MODE = 'SEARCH'")
+                          f"{n_bin:g}), which fastsig does not read; allowed: search mode, "
+                          "OBS_MODE = 'SEARCH'")
     table.require(path, "DATA")
     return SearchFile(path, primary, table)
 

@@ -161,19 +161,4 @@ def _header(layout: Interleaving, common: dict[str, Any]) -> Header:
         polarization=PolBasis("unknown", ("0", "1")[: layout.n_pol]),
         n_bits=8 * layout.dtype.itemsize,
     )
-    header = bare.overridden({key: common[key] for key in common if key != "frequency"})
-    if layout.n_chan > 1 and "frequency" in common:
-        header = header.replace(channels=_channels(header, layout, common["frequency"]))
-    elif "frequency" in common:
-        header = header.overridden({"frequency": common["frequency"]})
-    return header
-
-
-def _channels(header: Header, layout: Interleaving, center: Any) -> Any:
-    """Channels as wide as their samples come, around the centre of the band."""
-    from fastsig.axes.frequency import ChannelAxis
-    from fastsig.axes.units import exact
-
-    width = header.sample_rate / (1 if header.is_complex else 2)
-    middle = exact(center, "Hz", "frequency")
-    return ChannelAxis(middle - width * (layout.n_chan - 1) / 2, width, layout.n_chan)
+    return bare.overridden(common, layout.n_chan)

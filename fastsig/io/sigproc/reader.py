@@ -130,6 +130,9 @@ def _tell_doubts(file: File, own: Mapping[str, Any]) -> None:
     if extra.get("signed", 0) > 0 and file.layout.n_bits == 8 and "signed" not in own:
         doubts.append("signed = 1 stands for signed codes in most programs, for unsigned ones in "
                       "SIGPROC's own; taken as signed; --set signed=no (or yes) tells")
+    if 0 < (stated := extra.get("nsamples", 0)) < file.n:
+        doubts.append(f"{file.n} spectra are there; the header's nsamples = {stated} is not "
+                      "followed, as in SIGPROC")
     for key in ("barycentric", "pulsarcentric"):
         if extra.get(key, 0):
             doubts.append(f"{key} = {extra[key]}: times are not those of a telescope's clock; "

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -25,11 +25,11 @@ from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import parse_rate, sample_time
 from fastsig.axes.units import exact
 from fastsig.axes.validity import Spans
-from fastsig.errors import FormatError
+from fastsig.errors import FormatError, UsageError
 from fastsig.io.probe import Probe
 from fastsig.io.vdif.rate import check_rate
 from fastsig.io.voltages.frame_files import FrameFiles, Heads
-from fastsig.io.voltages.framed import FramedVoltages, choose
+from fastsig.io.voltages.framed import Column, FramedVoltages, choose
 from fastsig.io.voltages.segments import RawFiles
 from fastsig.stream import VoltageStream
 from fastsig.stream.header import Header, split_overrides
@@ -47,6 +47,7 @@ _MARK5B = 0xAB  # frames of Mark 5B: the sign comes before the magnitude
 _EDVS = (0, 1, 2, 3, 4, _MARK5B)
 _MOST_BITS, _WORD = 16, 32
 _MOST_INPUTS = 2**16
+_BANK = 32  # channels of a thread: of a filter bank, where there are as many
 _CLOCKS_S = 3600  # that threads may begin apart
 # What frames of a recording have in common of words 2 and 3.
 _SHAPE_2, _SHAPE_3 = np.uint32(0x1FFFFFFF), np.uint32(0xFC000000)
@@ -127,6 +128,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Vdif
     """Open the files of one VDIF recording as a stream.
 
     Inputs, of which there is one for each thread and channel, are the stream's polarisations.
+    Where a filter bank made the channels, each thread is an input, and the channels are its band.
 
     Parameters
     ----------
@@ -135,6 +137,9 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Vdif
     input : int or str, optional
         Inputs to present, such as ``0`` or ``"0,1"``; all of them by default. Threads come in
         the order of their numbers, the channels of a thread one after another.
+    channelized : {"yes", "no"}, optional
+        Whether the channels of a thread are neighbours of one band, made by a filter bank; by
+        default where complex samples have 32 channels or more.
     **overrides
         The common ones of `fastsig.open`; `sample_rate` is needed where the headers have none
         (extended data versions 0, 2 and 0xAB, and legacy headers).
@@ -147,7 +152,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Vdif
         Where an override is unknown or has no meaning.
     """
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
-    common, own = split_overrides(overrides, ("input",), NAME)
+    common, own = split_overrides(overrides, ("input", "channelized"), NAME)
     raw = RawFiles(paths)
     geometry = _first_geometry(raw, 0)
     for number in range(1, len(paths)):
@@ -165,23 +170,40 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Vdif
     if len(frames.threads) * geometry.n_chan > _MOST_INPUTS:
         raise FormatError(paths[0], f"{len(frames.threads)} threads of {geometry.n_chan} channels; "
                           f"allowed: {_MOST_INPUTS} inputs")
-    inputs = [(thread, chan) for thread in frames.threads for chan in range(geometry.n_chan)]
+    bank = _is_channelized(own, geometry)
+    inputs = _inputs(frames.threads, geometry, bank)
     picks = [inputs[i] for i in choose(own.get("input"), len(inputs))]
     if own.get("input") is not None:
         frames = frames.only({thread for thread, _ in picks})
-    _check_clocks(frames, geometry, paths[0])
+    _check_clocks(frames, 1 if bank else geometry.n_chan, paths[0])
     header = _header(head.view("<u4").tolist(), geometry, frames, rate, picks)
-    return VdifStream(header.overridden(common), frames, picks, paths[0])
+    n_chan = geometry.n_chan if bank else 1
+    return VdifStream(header.overridden(common, n_chan), frames, picks, paths[0])
 
 
-def _check_clocks(frames: _Frames, g: Geometry, path: str) -> None:
-    """Refuse threads of times that have nothing to do with one another."""
+def _is_channelized(own: Mapping[str, Any], g: Geometry) -> bool:
+    """Whether the channels of a thread are those of one band."""
+    chosen = str(own.get("channelized", "yes" if g.is_complex and g.n_chan >= _BANK else "no"))
+    if chosen not in ("yes", "no"):
+        raise UsageError(f"channelized = {chosen!r}; allowed: yes, no")
+    return chosen == "yes" and g.n_chan > 1
+
+
+def _inputs(threads: list[int], g: Geometry, bank: bool) -> list[tuple[int, Column]]:
+    """Thread and column of every input, or its channels."""
+    if bank:
+        return [(thread, slice(0, g.n_chan)) for thread in threads]
+    return [(thread, chan) for thread in threads for chan in range(g.n_chan)]
+
+
+def _check_clocks(frames: _Frames, each: int, path: str) -> None:
+    """Refuse threads, of `each` inputs, whose times have nothing to do with one another."""
     last = max(frames.begins)
     late = [i for i, begin in enumerate(frames.begins)
             if last - begin < _CLOCKS_S * frames.per_second]
     if len(late) < len(frames.threads):
         hours = (last - frames.begin) / frames.per_second / 3600
-        inputs = ",".join(str(i * g.n_chan + chan) for i in late for chan in range(g.n_chan))
+        inputs = ",".join(str(i * each + chan) for i in late for chan in range(each))
         raise FormatError(path, f"threads {', '.join(str(frames.threads[i]) for i in late)} begin "
                           f"{hours:.0f} h after others: a clock was not set; choose by --set "
                           f"input={inputs}")
@@ -269,18 +291,21 @@ class _Frames(FrameFiles):
 
 
 class VdifStream(FramedVoltages):
-    """Voltages of a VDIF recording: (time, input).
+    """Voltages of a VDIF recording: (time, input), or (time, thread, chan).
 
     Codes of 1 and 2 bits are the means of a Gaussian's parts (1 being the inner one), all others
     code minus half of their number; real ones of 8 and 16 bits come as integers.
     """
 
-    def __init__(self, header: Header, frames: _Frames, picks: list[tuple[int, int]],
+    def __init__(self, header: Header, frames: _Frames, picks: Sequence[tuple[int, Column]],
                  path: str) -> None:
         g = self._geometry = frames.geometry
+        bank = isinstance(picks[0][1], slice)
+        self._descending = bank and header.sideband == "lower"
         kind: np.dtype[Any] = (np.dtype(np.complex64) if g.is_complex
                                else _DTYPES.get(g.n_bits, np.dtype("f4")))
-        super().__init__(header, kind, path, frames, g.n_time, picks, g.n_chan, g.header_bytes)
+        super().__init__(header, kind, path, frames, g.n_time, picks, g.n_chan, g.header_bytes,
+                         g.n_chan if bank else None)
         self.levels = levels_of(g.n_bits, header.extra["edv"])
 
     def as_recorded(self) -> VoltageStream:
@@ -306,7 +331,8 @@ class VdifStream(FramedVoltages):
         return self._read_packed(start, n, pairs.T)
 
     def _decoded(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
-        return _decoded(frames[:, self._geometry.header_bytes :], self._geometry, self.levels)
+        made = _decoded(frames[:, self._geometry.header_bytes :], self._geometry, self.levels)
+        return made[:, ::-1] if self._descending else made
 
     def _decode_into(self, frames: NDArray[np.uint8], out: NDArray[Any]) -> None:
         g, payload = self._geometry, frames[:, self._geometry.header_bytes :]
@@ -355,9 +381,9 @@ def _unpack(payload: NDArray[np.uint8], n_bits: int, levels: tuple[float, ...] |
 
 
 def _header(words: list[int], g: Geometry, frames: _Frames, rate: Fraction,
-            picks: list[tuple[int, int]]) -> Header:
-    names = tuple(f"t{thread}" if g.n_chan == 1 else f"t{thread}c{chan}"
-                  for thread, chan in picks)
+            picks: Sequence[tuple[int, Column]]) -> Header:
+    names = tuple(f"t{thread}" if g.n_chan == 1 or isinstance(column, slice)
+                  else f"t{thread}c{column}" for thread, column in picks)
     half_years = words[1] >> 24 & 63
     start = sample_time(epoch_time(half_years), frames.begin * g.n_time, rate)
     station = words[3] & 0xFFFF

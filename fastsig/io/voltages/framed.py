@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,15 +21,18 @@ from fastsig.io.voltages.frame_files import FrameFiles, Heads
 from fastsig.stream import Scratch, VoltageStream
 from fastsig.stream.header import Header
 
-__all__ = ["FramedVoltages", "choose"]
+__all__ = ["Column", "FramedVoltages", "choose"]
 
 _READ_BYTES = 2**22  # sorting the frames of a piece costs as much as copying some 300 KB
 _SCATTERED_BYTES = 2048  # of a frame: to place fewer takes longer than to copy them
 _MOST_FRAMES = 4096  # that are placed at a time
 _HEADS = 2**16  # headers that are looked at together
 
+# A column of frames, or those that are the channels of an input.
+Column = int | slice
 # Takes frames, the row of their first sample, and the inputs in them with their columns.
-Place = Callable[[NDArray[np.uint8], int, list[tuple[int, int]]], None]
+Inputs = Sequence[tuple[int, Column]]
+Place = Callable[[NDArray[np.uint8], int, Inputs], None]
 # Of each input, spans of samples that were found.
 Found = list[list[tuple[int, int]]]
 
@@ -43,7 +46,7 @@ class _Form(NamedTuple):
 
 
 class FramedVoltages(VoltageStream):
-    """Voltages of a recording in frames: (time, input).
+    """Voltages of a recording in frames: (time, input), or (time, input, chan).
 
     Parameters
     ----------
@@ -52,22 +55,26 @@ class FramedVoltages(VoltageStream):
     frames : FrameFiles
     n_time : int
         Samples of a frame.
-    picks : list of (int, int)
-        Thread and column of each input.
+    picks : sequence of (int, int or slice)
+        Thread and column of each input, or the columns that are its channels.
     n_column : int
-        Inputs that a frame holds.
+        Columns of a frame: inputs, or channels of one.
     payload_at : int
         Bytes of a frame before its samples.
+    n_chan : int, optional
+        Channels of each input, where these are columns.
     """
 
     may_have_nan = False
 
     def __init__(self, header: Header, dtype: DTypeLike, path: str, frames: FrameFiles, n_time: int,
-                 picks: list[tuple[int, int]], n_column: int = 1, payload_at: int = 0) -> None:
+                 picks: Inputs, n_column: int = 1, payload_at: int = 0,
+                 n_chan: int | None = None) -> None:
         self._frames, self._n_time, self._picks = frames, n_time, picks
         self._n_column, self._payload_at = n_column, payload_at
         n = (frames.stop - frames.begin) * n_time
-        super().__init__(header, (n, len(picks)), dtype, path)
+        inner = () if n_chan is None else (n_chan,)
+        super().__init__(header, (n, len(picks), *inner), dtype, path)
         # Read into memory that stays: fresh pages would cost a third more.
         self._rows = max(1, _READ_BYTES // frames.frame_bytes)
         self._buffers = Scratch(lambda: np.empty((self._rows, frames.frame_bytes), np.uint8))
@@ -96,7 +103,7 @@ class FramedVoltages(VoltageStream):
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         form = _Form(self._n_time, self._decoded, self._decode_into)
 
-        def place(frames: NDArray[np.uint8], first: int, inputs: list[tuple[int, int]]) -> None:
+        def place(frames: NDArray[np.uint8], first: int, inputs: Inputs) -> None:
             self._place(frames, first - start, inputs, out, form)
 
         return self._gather(start, n, place)
@@ -119,7 +126,7 @@ class FramedVoltages(VoltageStream):
 
         form = _Form(size, payload, copy)
 
-        def place(frames: NDArray[np.uint8], first: int, inputs: list[tuple[int, int]]) -> None:
+        def place(frames: NDArray[np.uint8], first: int, inputs: Inputs) -> None:
             self._place(frames, first * size // self._n_time - first_byte, inputs, out, form)
 
         return self._gather(start, n, place)
@@ -221,7 +228,7 @@ class FramedVoltages(VoltageStream):
         place(frames, begin + skip * self._n_time, inputs)
         self._add(found, run.thread, run.number + skip, run.number + skip + count, start, n)
 
-    def _place(self, frames: NDArray[np.uint8], first: int, inputs: list[tuple[int, int]],
+    def _place(self, frames: NDArray[np.uint8], first: int, inputs: Inputs,
                out: NDArray[Any], form: _Form) -> None:
         """Put frames in their place, the first of which begins at entry `first` of `out`."""
         whole = slice(-(min(first, 0) // form.n), (len(out) - first) // form.n)
@@ -266,7 +273,7 @@ class FramedVoltages(VoltageStream):
         self._frames.raw.close()
 
 
-def _place_part(frames: NDArray[np.uint8], first: int, inputs: list[tuple[int, int]],
+def _place_part(frames: NDArray[np.uint8], first: int, inputs: Inputs,
                 out: NDArray[Any], form: _Form) -> None:
     """As `FramedVoltages._place`, for frames of several columns, or that reach beyond `out`."""
     made = form.made(frames)

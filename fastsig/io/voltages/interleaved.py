@@ -1,4 +1,4 @@
-"""Voltages sample by sample: polarisations and channels of one time together, as DADA has them."""
+"""Voltages sample by sample or in heaps: polarisations and channels together, as DADA has them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,21 @@ class Interleaving(NamedTuple):
     n_dim: int  # 2 for complex samples
     dtype: np.dtype[Any]  # of a number; unsigned integers are offset binary
     order: str
+    heap: int = 1  # samples of a heap; in one of several, time runs fastest and pol slowest
 
     @property
     def row_bytes(self) -> int:
         """Bytes of one sample of all channels and polarisations."""
         return self.n_chan * self.n_pol * self.n_dim * self.dtype.itemsize
+
+    def arranged(self, raw: NDArray[Any]) -> NDArray[Any]:
+        """Numbers of whole heaps as (time, pol, chan, part)."""
+        if self.heap > 1:
+            heaps = raw.reshape(-1, self.n_pol, self.n_chan, self.heap, self.n_dim)
+            return heaps.transpose(0, 3, 1, 2, 4).reshape(-1, self.n_pol, self.n_chan, self.n_dim)
+        if self.order == "TFP":
+            return raw.reshape(-1, self.n_chan, self.n_pol, self.n_dim).swapaxes(1, 2)
+        return raw.reshape(-1, self.n_pol, self.n_chan, self.n_dim)
 
 
 class InterleavedVoltages(SegmentedVoltages):
@@ -48,10 +58,16 @@ class InterleavedVoltages(SegmentedVoltages):
         self.may_have_nan = layout.dtype.kind == "f"
         self._layout = layout
 
+    @property
+    def align(self) -> int:
+        """Samples of a heap: to read some of it takes all of it."""
+        return self._layout.heap
+
     def as_recorded(self) -> VoltageStream:
         """Complex integers of one channel in pairs."""
         layout = self._layout
-        pairs = layout.n_dim == 2 and layout.n_chan == 1 and layout.dtype in ("i1", "<i2")
+        pairs = (layout.n_dim == 2 and layout.n_chan == 1 and layout.heap == 1
+                 and layout.dtype in ("i1", "<i2"))
         return IntegerPairs(self, layout.dtype, (0, 1, 2)) if pairs else self
 
     def _read_recorded(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
@@ -69,16 +85,15 @@ class InterleavedVoltages(SegmentedVoltages):
     def _fill(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[Any]
               ) -> tuple[Spans, ...] | None:
         _, _, number, offset, recorded = segment
-        layout, n = self._layout, stop - first
-        inner = layout.n_chan, layout.n_pol
-        raw = np.empty((n, *(inner if layout.order == "TFP" else inner[::-1]), layout.n_dim),
-                       layout.dtype)
-        self._raw.read_into(number, raw, offset + (first - recorded) * layout.row_bytes)
+        layout = self._layout
+        heap = (first - recorded) // layout.heap * layout.heap  # where that of `first` begins
+        n = -(-(stop - recorded - heap) // layout.heap) * layout.heap
+        raw = np.empty(n * layout.row_bytes // layout.dtype.itemsize, layout.dtype)
+        self._raw.read_into(number, raw, offset + heap * layout.row_bytes)
         if layout.dtype.kind == "u":  # offset binary: the highest bit is the inverted sign
             half = layout.dtype.type(2 ** (8 * layout.dtype.itemsize - 1))
             raw = (raw ^ half).view(raw.dtype.str.replace("u", "i"))
-        if layout.order == "TFP":
-            raw = raw.swapaxes(1, 2)
+        raw = layout.arranged(raw)[first - recorded - heap : stop - recorded - heap]
         if self.header.sideband == "lower":
             raw = raw[:, :, ::-1]
         target = out if layout.n_chan > 1 else out[:, :, np.newaxis]

@@ -1,0 +1,1 @@
+"""Single spectra from text, tables and objects of other packages."""

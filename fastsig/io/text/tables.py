@@ -1,0 +1,194 @@
+"""Columns of numbers in text: CSV and its like, columns with blanks between, GBTIDL's ASCII.
+
+The first line whose cells are all numbers begins the table. Lines before it give names and units,
+as in ``frequency (GHz), XX (K)`` or with the units on a line of their own, and values, as in
+``# key = value``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+import astropy.units as u
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import FormatError
+
+__all__ = ["Column", "TextTable", "begins_table", "read_text"]
+
+_LARGEST = 2**28
+_COMMENT = "#!%"
+_LEAST_ROWS = 4
+_WORD = re.compile(r"[^\s(\[]+(?:\s*[(\[][^)\]]*[)\]])?")
+_NAMED = re.compile(r"(.*?)\s*[(\[]\s*(.*?)\s*[)\]]")
+_SUFFIX = re.compile(r"(.+)_([kmg]?hz|m?jy|m?k)", re.IGNORECASE)
+_VALUE = re.compile(r"([A-Za-z][\w-]*)\s*[=:]\s*(\S.*)")
+_SPACED = 0.05
+# GBTIDL's: unit and frame of the axis, and the unit of values on the line before.
+_GBTIDL = re.compile(r"([kMG]?Hz|km/s)-(\w+)")
+_GBTIDL_SCAN = re.compile(r"Scan:\s+\d+\s+(\S+)")
+_CALLED = {"counts": "", "count": "", "ta": "K", "ta*": "K", "tmb": "K", "": ""}
+_UNITS = {each.casefold(): each for each in ("Hz", "kHz", "MHz", "GHz", "K", "mK", "Jy", "mJy",
+                                             "km/s", "m/s")}
+
+
+class Column(NamedTuple):
+    """A column: its name, and its unit as text, None where it has none."""
+
+    name: str
+    unit: str | None
+
+
+class TextTable(NamedTuple):
+    """A table: columns, numbers (row, column), and values by key of the lines before."""
+
+    columns: list[Column]
+    values: NDArray[np.float64]
+    meta: dict[str, str]
+
+
+def begins_table(head: bytes) -> bool:
+    """Whether a file begins as the text of a spectrum does.
+
+    The first of two columns or more has even steps, or a unit of frequency or velocity.
+    """
+    if any(byte < 32 and byte not in b"\t\n\r\f" for byte in head):
+        return False  # no text
+    lines = head.decode("utf-8-sig", "replace").splitlines()
+    if len(head) == 4096:
+        lines = lines[:-1]  # cut off
+    at = _first_row(lines)
+    if at is None:
+        return False
+    delimiter = _delimiter(lines[at])
+    rows = [row for line in lines[at:] if (row := _numbers(line, delimiter)) is not None]
+    width = len(rows[0])
+    if len(rows) < _LEAST_ROWS or any(len(row) != width for row in rows):
+        return False
+    axis = _columns(_bare(lines[:at]), delimiter, width, {})[0]
+    if axis.unit is not None and _is_unit(axis.unit) and any(
+            u.Unit(axis.unit).is_equivalent(each) for each in (u.Hz, u.m / u.s)):
+        return True
+    steps = np.diff([row[0] for row in rows])
+    middle = float(np.median(steps))
+    return bool(middle and np.isfinite(middle)
+                and (np.abs(steps - middle) <= 2 * _SPACED * abs(middle)).all())
+
+
+def read_text(path: str) -> TextTable:
+    """The table in a text file.
+
+    Raises
+    ------
+    FormatError
+        Where it cannot be read, or rows differ.
+    """
+    try:
+        if os.path.getsize(path) > _LARGEST:
+            raise FormatError(path, f"is larger than {_LARGEST >> 20} MiB; allowed: a table that "
+                              "fits in memory")
+        # What is no UTF-8 may stand in comments; in a row it is no number.
+        with open(path, encoding="utf-8-sig", errors="replace") as file:
+            lines = file.read().splitlines()
+    except OSError as error:
+        raise FormatError(path, error.strerror or str(error)) from error
+    at = _first_row(lines)
+    if at is None:
+        raise FormatError(path, "holds no row of two numbers or more")
+    delimiter = _delimiter(lines[at])
+    try:
+        values = np.loadtxt([_filled(line, delimiter) for line in lines[at:]], delimiter=delimiter,
+                            comments=list(_COMMENT), ndmin=2)
+    except ValueError as error:
+        raise FormatError(path, f"rows below line {at + 1} are no table of numbers: "
+                          f"{str(error).splitlines()[0]}") from error
+    head = _bare(lines[:at])
+    meta = {match[1].casefold(): match[2].strip() for line in head
+            if (match := _VALUE.fullmatch(line))}
+    return TextTable(_columns(head, delimiter, values.shape[1], meta), values, meta)
+
+
+def _bare(lines: list[str]) -> list[str]:
+    """Lines without what marks them as comments."""
+    return [line.strip().lstrip(_COMMENT).strip() for line in lines]
+
+
+def _first_row(lines: list[str]) -> int | None:
+    for at, line in enumerate(lines):
+        row = _numbers(line, _delimiter(line))
+        if row is not None and len(row) > 1:
+            return at
+    return None
+
+
+def _delimiter(line: str) -> str | None:
+    return next((each for each in (",", ";", "\t") if each in line), None)
+
+
+def _numbers(line: str, delimiter: str | None) -> list[float] | None:
+    """The numbers of a line, None where it is no row of them; an empty cell is NaN."""
+    try:
+        row = [float(cell.strip() or "nan") for cell in line.split(delimiter)]
+    except ValueError:
+        return None
+    return row if row and not all(np.isnan(row)) else None
+
+
+def _filled(line: str, delimiter: str | None) -> str:
+    """A line whose empty cells are NaN."""
+    if delimiter is None or not line.strip():
+        return line
+    return delimiter.join(cell.strip() or "nan" for cell in line.split(delimiter))
+
+
+def _columns(head: list[str], delimiter: str | None, width: int, meta: dict[str, str]
+             ) -> list[Column]:
+    """Names and units by the last lines before the table; values of GBTIDL's go into `meta`."""
+    rows = [cells for line in head
+            if len(cells := _cells(line, delimiter)) == width and not _VALUE.fullmatch(line)]
+    if not rows:
+        return [Column(f"column {i + 1}", None) for i in range(width)]
+    if len(rows) > 1 and all(_is_unit(cell) for cell in rows[-1]):
+        return [Column(name, _unit(unit)) for name, unit in zip(rows[-2], rows[-1], strict=True)]
+    columns = [_column(cell) for cell in rows[-1]]
+    match = _GBTIDL.fullmatch(columns[0].name)
+    if match:
+        return _gbtidl(head, columns, match, meta)
+    return columns
+
+
+def _cells(line: str, delimiter: str | None) -> list[str]:
+    cells = _WORD.findall(line) if delimiter is None else line.split(delimiter)
+    return [cell.strip().strip('"').strip() for cell in cells]
+
+
+def _column(cell: str) -> Column:
+    match = _NAMED.fullmatch(cell) or _SUFFIX.fullmatch(cell)
+    return Column(match[1], _unit(match[2])) if match else Column(cell, None)
+
+
+def _unit(text: str) -> str:
+    return _CALLED.get(text.casefold(), _UNITS.get(text.casefold(), text))
+
+
+def _is_unit(text: str) -> bool:
+    try:
+        u.Unit(_unit(text))
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _gbtidl(head: list[str], columns: list[Column], match: re.Match[str], meta: dict[str, str]
+            ) -> list[Column]:
+    """The columns of GBTIDL's ASCII, whose lines before also name the source."""
+    meta["specsys"] = match[2]
+    words = {line for line in head if line.casefold() in _CALLED or line.casefold() in _UNITS}
+    unit = _unit(words.pop()) if len(words) == 1 else None
+    scan = next((found for line in head if (found := _GBTIDL_SCAN.match(line))), None)
+    if scan:
+        meta["source"] = scan[1]
+    return [Column("frequency", match[1]), *(Column(each.name, unit) for each in columns[1:])]

@@ -1,0 +1,113 @@
+"""Barycenter: spectra that know their times at the solar system's barycentre."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import PlanError, UsageError
+from fastsig.stream import PassedSpectra, SpectrumStream, Stream, Sums
+from fastsig.telescopes.pointing import mid_times
+from fastsig.telescopes.sky_position import sky_position
+
+if TYPE_CHECKING:
+    from astropy.coordinates import EarthLocation
+
+__all__ = ["Barycenter"]
+
+_NAMES = {"barycentric_mjd": "d", "barycentric_s": "s"}
+# Cards by which files say that their times are of the barycentre already.
+_DONE = ("barycentric", "pulsarcentric", "barycentered")
+
+
+class Barycenter(PassedSpectra):
+    r"""The same spectra, with the barycentric time of the middle of each as columns.
+
+    .. math:: t_b = t_{TDB} + r \cdot n / c
+
+    ``barycentric_mjd`` is that time, TDB, a day number in float64 (steps of 0.6 us);
+    ``barycentric_s`` is the light-travel time r . n / c alone, which is good to 1 ns.
+    `fastsig.telescopes.barycenter` says what is in it, and how close it is to TEMPO's.
+
+    Parameters
+    ----------
+    source : SpectrumStream
+        Spectra of which the columns ``ra_deg`` and ``dec_deg``, or the header, give the position.
+    position : SkyCoord, pair of Quantity, or str, optional
+        ICRS, of all rows, in place of the source's.
+    location : EarthLocation or str, optional
+        Of the telescope, or its name; by default that of the header's telescope.
+
+    Raises
+    ------
+    PlanError
+        Where the source holds no spectra, or its times are of the barycentre.
+    UsageError
+        Where position or telescope are not known.
+    """
+
+    name = "barycenter"
+    source: SpectrumStream
+
+    def __init__(self, source: Stream, *, position: Any = None,
+                 location: EarthLocation | str | None = None) -> None:
+        from fastsig.telescopes.barycenter import located
+
+        if not isinstance(source, SpectrumStream):
+            raise PlanError(f"barycenter takes spectra, not {source.kind}")
+        done = [key for key in _DONE if source.header.extra.get(key) not in (None, 0, "0", "")]
+        if done:
+            raise PlanError(f"{source.path}: {done[0]} = {source.header.extra[done[0]]}: its times "
+                            "are those of the barycentre already")
+        super().__init__(source)
+        self.position = None if position is None else sky_position(position)
+        name = location if location is not None else source.header.telescope
+        if name is None:
+            raise UsageError(f"{source.path}: the telescope is not known; give location = 'FAST'")
+        self.location = located(name)
+        header = source.header
+        if self.position is None and "ra_deg" not in source.columns and None in (
+                header.ra_deg, header.dec_deg):
+            raise UsageError(f"{source.path}: the position is not known; give position = "
+                             "'187.5deg,12.4deg', or spectra with columns ra_deg and dec_deg")
+
+    def parameters(self) -> Mapping[str, Any]:
+        """What decides the times."""
+        return {"position_deg": None if self.position is None else list(self.position),
+                "site_m": [round(float(each.to_value("m")), 4)
+                           for each in self.location.geocentric],
+                "ephemeris": "ERFA epv00", "scale": "TDB"}
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Those of the source, and times."""
+        return {**self.source.columns, **_NAMES}
+
+    def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
+        """What `columns` names."""
+        from fastsig.telescopes.barycenter import day_numbers, light_travel_times
+
+        self._check_range(start, n)
+        found = self.source.read_columns(start, n)
+        times = mid_times(self.source.start_time, self.header.sample_rate, n, start)
+        late = light_travel_times(times, *self._direction(found), self.location)
+        return {**found, "barycentric_mjd": day_numbers(times, late, self.location),
+                "barycentric_s": late}
+
+    def _direction(self, columns: Mapping[str, NDArray[np.float64]]) -> tuple[Any, Any]:
+        if self.position is not None:
+            return self.position
+        if "ra_deg" in columns:
+            return columns["ra_deg"], columns["dec_deg"]
+        return self.header.ra_deg, self.header.dec_deg
+
+    def work_bytes(self, n: int) -> int:
+        """As of the source."""
+        return self.source.work_bytes(n)
+
+    def read_sums(self, start: int, n: int) -> Sums:
+        """The source's own."""
+        return self.source.read_sums(start, n)
