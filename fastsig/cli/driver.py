@@ -104,6 +104,8 @@ class Writing:
               common.progress_of_passes(self.options["quiet"]) as advance):
             results = execute(self.plan, progress=advance)
         for product in self.products:
+            for caution in product.cautions:
+                common.say(f"note: {product.path}: {caution}", self.options["quiet"])
             if product.n_clipped:
                 what = "numbers" if product.stream.kind == "voltage" else "values"
                 common.say(f"fastsig: warning: {product.path}: {product.n_clipped} {what} were "
@@ -153,7 +155,8 @@ def _record(product: Any, n_time: int) -> dict[str, Any]:
     """What is written, for ``--json``."""
     return {"outputs": [path for path, _ in product.bytes],
             "bytes": [size for _, size in product.bytes], "format": product.format,
-            "n_time": n_time, "n_bits": product.n_bits, "losses": product.losses}
+            "n_time": n_time, "n_bits": product.n_bits, "losses": product.losses,
+            "cautions": product.cautions}
 
 
 def _tell(told: dict[str, Any], output: str, options: dict[str, Any]) -> None:
@@ -167,6 +170,8 @@ def _tell(told: dict[str, Any], output: str, options: dict[str, Any]) -> None:
                    f"{free / 1e6:.0f} MB free")
     for loss in told["losses"]:
         click.echo(f"would lose: {loss}")
+    for caution in told["cautions"]:
+        click.echo(f"note: {caution}")
 
 
 def _free_bytes(output: str) -> int:

@@ -171,7 +171,7 @@ def _record(chain: Any, product: Any) -> dict[str, Any]:
     """A product, for ``--json``."""
     return {"output": product.path, "format": product.format, "shape": list(chain.shape),
             "tsamp_s": float(1 / chain.header.sample_rate), "n_bits": product.n_bits,
-            "losses": product.losses}
+            "losses": product.losses, "cautions": product.cautions}
 
 
 def _print_records(records: list[dict[str, Any]]) -> None:
@@ -193,3 +193,5 @@ def _tell(chains: list[Any], writing: driver.Writing, *, as_json: bool) -> None:
                    f"{free / 1e6:.0f} MB free")
         for loss in product.losses:
             click.echo(f"would lose: {loss}")
+        for caution in product.cautions:
+            click.echo(f"note: {caution}")

@@ -178,4 +178,6 @@ def write_many(
     for product in made:
         if isinstance(product, VoltageFile) and product.n_clipped:
             _log.warning("%s: %d numbers were clipped", product.path, product.n_clipped)
+        for caution in product.cautions:
+            _log.warning("%s: %s", product.path, caution)
     return made

@@ -109,6 +109,11 @@ class VoltageFile(Sink):
         return self.writer.losses
 
     @property
+    def cautions(self) -> list[str]:
+        """What other programs will take wrongly in the files."""
+        return self.writer.cautions
+
+    @property
     def n_bits(self) -> int:
         """Bits of a number in the files."""
         return self.writer.n_bits

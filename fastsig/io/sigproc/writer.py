@@ -23,7 +23,7 @@ from fastsig.io.files.positioned import read_into, write_from
 from fastsig.io.files.safe import SafeOutput
 from fastsig.io.sigproc.header import encode
 from fastsig.io.sigproc.written_header import cards, lost_fields, lost_places
-from fastsig.io.spectra.writing import Sizes, SpectraWriter
+from fastsig.io.spectra.writing import Sizes, SpectraWriter, no_position
 from fastsig.stream import Codes
 from fastsig.stream.header import Header
 
@@ -123,6 +123,16 @@ class SigprocWriter(SpectraWriter):
             found.append(f"values become codes of {options['n_bits']} bits; SIGPROC has no place "
                          "for their scale and offset")
         return found
+
+    @classmethod
+    def cautions(cls, header: Header, shape: tuple[int, ...], **options: Any) -> list[str]:
+        """A position that is not known, and products that PRESTO counts as spectra."""
+        out = no_position(header, "src_raj and src_dej")
+        if shape[1] > 1:
+            out.append(f"PRESTO and other programs that do not read nifs take its {shape[1]} "
+                       f"products for {shape[1]} times as many spectra; one product alone, I, or "
+                       "psrfits, is read rightly")
+        return out
 
     @classmethod
     def sizes(cls, shape: tuple[int, ...], **options: Any) -> Sizes:

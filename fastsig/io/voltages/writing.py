@@ -123,6 +123,8 @@ class VoltageWriter(Writer):
                  ) -> None:
         self.recording, self.path = recording, os.fspath(path)
         self.losses: list[str] = []
+        #: What other programs will take wrongly in the files.
+        self.cautions: list[str] = []
         self.n_clipped = self.n_inexact = 0
         self._lock = threading.Lock()
         if not 1e-30 < scale < 1e30:
