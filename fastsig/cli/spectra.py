@@ -44,6 +44,9 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--integrate", metavar="TIME",
               help="Integration time such as 1ms, rounded to whole spectra.")
 @click.option("--n-int", type=int, help="Spectra to integrate, exactly; not with --integrate.")
+@click.option("--last", type=click.Choice(["keep", "drop"]), default="keep", show_default=True,
+              help="What to do with a last integration that spectra do not fill: keep it, with its "
+                   "weight, or drop it for programs without weights, as blimpy and turboSETI are.")
 @click.option("--n-freq", type=int, default=1, show_default=True,
               help="Neighbouring channels to average; divides the number of channels.")
 @click.option("--min-valid", type=float, default=0.9, show_default=True,
@@ -147,7 +150,7 @@ def _chain(stream: Any, n_chan: int, options: dict[str, Any]) -> Any:
         min_valid=options["min_valid"], oversample=options["oversample"],
         products=options["products"], time=options["integrate"], n_int=options["n_int"],
         n_freq=options["n_freq"], flag=options["flag"], flag_sigma=options["flag_sigma"],
-        sign_q=int(options["sign_q"]), sign_v=int(options["sign_v"]),
+        sign_q=int(options["sign_q"]), sign_v=int(options["sign_v"]), last=options["last"],
     )
     band = slice(options["fstart"], options["fstop"])
     return chain if band == slice(None) else chain[:, band]
