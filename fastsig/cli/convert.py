@@ -13,6 +13,7 @@ from fastsig.cli import common, driver
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("File to write; {file} in it stands for the number of each of several.")
 @driver.to_option
+@driver.vdif_options
 @driver.copy_options
 def convert(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Write the voltages or spectra of one scan, in FILE or several, in another format.

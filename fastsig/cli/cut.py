@@ -14,6 +14,7 @@ from fastsig.cli import common, driver
 @common.output_option("File to write; {file} in it stands for the number of each of several.")
 @common.span_options
 @driver.to_option
+@driver.vdif_options
 @driver.copy_options
 def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Write a span and a band of one scan, in FILE or several: whole samples and whole channels.

@@ -26,6 +26,14 @@ spectra_to_option = click.option(
     help="Format; by default what the ending of PATH stands for: .h5 fbh5, .fil sigproc, .fits "
     "psrfits, .dat presto.")
 
+vdif_options = common.options(
+    click.option("--one-thread", is_flag=True,
+                 help="Of vdif: all polarisations and channels in the frames of one thread, as "
+                      "dspsr reads them."),
+    click.option("--dspsr-header", is_flag=True,
+                 help="Of vdif: dspsr's header file, PATH.hdr, beside it; in one thread."),
+)
+
 copy_options = common.options(
     click.option("--bits", type=click.Choice(["1", "2", "4", "8", "16", "32"]),
                  help="Bits of a number in the file; by default as recorded, or the fewest that "
@@ -129,10 +137,14 @@ def copy_stream(stream: Any, output: str, to: str | None, options: dict[str, Any
     if to is not None and to not in allowed:
         raise click.UsageError(f"--to {to}: {stream.path} holds {stream.kind}; allowed: "
                                f"{', '.join(allowed)}")
+    own = {name: True for name in ("one_thread", "dspsr_header") if options.get(name)}
+    if own and stream.kind != "voltage":
+        raise click.UsageError(f"--{next(iter(own)).replace('_', '-')}: {stream.path} holds "
+                               f"{stream.kind}; allowed: voltages, to vdif")
     size = None if options["file_size"] is None else parse_bytes(options["file_size"])
     writing = Writing(
         [stream], [output], options, sinks=sinks, to=to, scale=options["scale"], file_bytes=size,
-        bits=None if options["bits"] is None else int(options["bits"]))
+        bits=None if options["bits"] is None else int(options["bits"]), **own)
     product = writing.products[0]
     rows = getattr(product, "rows", (0, stream.shape[0]))
     record = _record(product, rows[1] - rows[0])

@@ -104,3 +104,45 @@ def plain_psrfits(path: Path) -> np.ndarray:
         cards, rows = file["SUBINT"].header, file["SUBINT"].data
         return np.concatenate([np.array(row["DATA"], "f4").reshape(
             cards["NSBLK"], cards["NPOL"], cards["NCHAN"]) for row in rows])
+
+
+def dspsr_vdif(header: Path) -> tuple[dict[str, str], np.ndarray]:
+    """dspsr: the header file, and 8-bit samples (time, polarisation[, part]) of all its frames.
+
+    The channels of the first frame are polarisations; threads are not looked at.
+    """
+    raw = header.read_bytes()[:4096].partition(b"\0")[0].decode()
+    keys = dict(line.split(None, 1) for line in raw.splitlines())
+    assert keys["INSTRUMENT"] == "VDIF"
+    for key in ("TELESCOPE", "SOURCE", "FREQ", "BW", "TSAMP"):
+        assert len(keys[key].split()) == 1, key
+    data = (header.parent / keys["DATAFILE"]).read_bytes()
+    words = struct.unpack_from("<8I", data)
+    size, n_pol, n_bit = (words[2] & 0xFFFFFF) * 8, 1 << (words[2] >> 24 & 31), 1 + (
+        words[3] >> 26 & 31)
+    assert n_bit == int(keys["NBIT"]) == 8 and n_pol == int(keys["NPOL"])
+    assert len(data) % size == 0
+    frames = np.frombuffer(data, np.uint8).reshape(-1, size)[:, 32:]
+    samples = frames.reshape(-1, n_pol, int(keys["NDIM"])).astype(np.int16) - 128
+    return keys, samples
+
+
+# Cards that dspsr's GUPPIBlockFile.C wants of every block.
+_GUPPI = ("NBITS", "OBSBW", "OBSFREQ", "OBSNCHAN", "NPOL", "PKTFMT", "TBIN", "STT_IMJD", "STT_SMJD",
+          "STT_OFFS", "PKTIDX", "PKTSIZE", "TELESCOP", "SRC_NAME", "OVERLAP", "BLOCSIZE", "BACKEND",
+          "FD_POLN", "RA_STR", "DEC_STR", "FRONTEND")
+
+
+def dspsr_guppi(path: Path) -> list[dict[str, str]]:
+    """dspsr: the headers of all blocks, of which there are two at least."""
+    raw, at, found = path.read_bytes(), 0, []
+    while at < len(raw):
+        cards: dict[str, str] = {}
+        while not (card := raw[at : at + 80].decode()).startswith("END "):
+            cards[card[:8].strip()] = card[9:].strip().strip("'").strip()
+            at += 80
+        assert all(cards.get(key) for key in _GUPPI), cards
+        found.append(cards)
+        at += 80 + int(cards["BLOCSIZE"])
+    assert len(found) >= 2 and found[1]["BLOCSIZE"] == found[0]["BLOCSIZE"]
+    return found

@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import OutputError, PlanError, UsageError
-from fastsig.io.files.outputs import OutputFiles, output_names
+from fastsig.io.files.outputs import OutputFiles, no_position, output_names
 from fastsig.io.fits.layout import BLOCK
 from fastsig.io.psrfits.written_header import fields_of, lost_fields, primary_unit, table_unit
-from fastsig.io.spectra.writing import Sizes, SpectraWriter, no_position
+from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.stream import Codes
 from fastsig.stream.header import Header
 

@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsig.errors import OutputError, UsageError
+from fastsig.io.files.outputs import no_position
 from fastsig.io.files.positioned import read_into, write_from
 from fastsig.io.files.safe import SafeOutput
 from fastsig.io.sigproc.header import encode
 from fastsig.io.sigproc.written_header import cards, lost_fields, lost_places
-from fastsig.io.spectra.writing import Sizes, SpectraWriter, no_position
+from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.stream import Codes
 from fastsig.stream.header import Header
 

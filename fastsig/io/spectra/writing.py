@@ -16,7 +16,7 @@ from fastsig.io.files.outputs import Writer
 from fastsig.stream import Codes, SpectrumStream
 from fastsig.stream.header import Header
 
-__all__ = ["Sizes", "SpectraWriter", "no_position"]
+__all__ = ["Sizes", "SpectraWriter"]
 
 
 class Sizes(NamedTuple):
@@ -91,11 +91,3 @@ class SpectraWriter(Writer):
         Formats without a place for it leave it out; what is lost is reported before.
         """
         return
-
-
-def no_position(header: Header, cards: str) -> list[str]:
-    """What to say where no position is known, and 0 stands in the cards for it."""
-    if header.ra_deg is not None and header.dec_deg is not None:
-        return []
-    return [f"no position is known: {cards} are written as 0; --set ra=5h34m31.97s --set "
-            "dec=22.0145deg (in Python position=) supplies it"]

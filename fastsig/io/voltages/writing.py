@@ -117,6 +117,8 @@ class VoltageWriter(Writer):
     NAME: ClassVar[str]
     #: Numbers that the format holds: levels by bits, None for whole numbers; 32 are floats.
     OFFERS: ClassVar[Mapping[int, Levels | None]]
+    #: Options that the format has besides.
+    OWN: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, recording: Recording, path: str | os.PathLike[str], *,
                  n_bits: int | None = None, scale: float = 1.0, file_bytes: int | None = None
