@@ -146,3 +146,13 @@ def dspsr_guppi(path: Path) -> list[dict[str, str]]:
         at += 80 + int(cards["BLOCSIZE"])
     assert len(found) >= 2 and found[1]["BLOCSIZE"] == found[0]["BLOCSIZE"]
     return found
+
+
+def dspsr_dada(path: Path) -> dict[str, str]:
+    """dspsr: what ASCIIObservation.C requires of a DADA header, a word each."""
+    raw = path.read_bytes()[:4096].partition(b"\0")[0].decode()
+    keys = dict(line.split(None, 1) for line in raw.splitlines())
+    for key in ("HDR_VERSION", "TELESCOPE", "SOURCE", "FREQ", "BW", "NPOL", "NBIT", "TSAMP",
+                "UTC_START", "OBS_OFFSET"):
+        assert keys.get(key, "").strip(), key
+    return keys

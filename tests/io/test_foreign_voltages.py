@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cli import fastsig
-from foreign_readers import dspsr_guppi, dspsr_vdif
+from foreign_readers import dspsr_dada, dspsr_guppi, dspsr_vdif
 from streams import MemoryVoltages, header, write_native
 
 import fastsig as fs
@@ -90,6 +90,13 @@ def test_guppi_has_two_blocks_and_all_cards(n: int, named: bool, tmp_path: Path)
     assert (head.telescope, head.source) == (("FAST", "TEST") if named else (None, None))
     assert (head.ra_deg is None) == (head.dec_deg is None) == (not named)
     assert any("RA_STR and DEC_STR" in each for each in made.cautions) == (not named)
+
+
+def test_dada_names_telescope_and_source(tmp_path: Path) -> None:
+    source(samples(), telescope=None, source=None).write(tmp_path / "a.dada")
+    assert dspsr_dada(tmp_path / "a.dada")["SOURCE"] == "unknown"
+    head = fs.open(tmp_path / "a.dada").header
+    assert (head.telescope, head.source) == (None, None)
 
 
 def test_one_block_is_said(tmp_path: Path) -> None:
