@@ -126,7 +126,8 @@ def write(stream: Any, path: str | os.PathLike[str], *, workers: int | None = No
     Returns
     -------
     SpectraFile or VoltageFile
-        What was written, with `losses`, `n_bits`, `n_clipped` and `files`.
+        What was written, with `losses`, `cautions` (what other programs take wrongly in it),
+        `n_bits`, `n_clipped` and `files`.
 
     Raises
     ------

@@ -96,7 +96,7 @@ class SpectraFile(Sink):
         self.options = _options(self.format, stream, self.n_bits, scale, file_bytes, compression,
                                 blank, exact=exact)
         if self.format == "psrfits" and known.codes and exact and self.n_bits < 32:
-            from fastsig.io.psrfits.writer import level_of
+            from fastsig.io.psrfits.written_rows import level_of
 
             self.options["level"] = level_of(known.codes, self.n_bits)
         #: What the files take.
@@ -263,7 +263,7 @@ def _options(name: str, stream: SpectrumStream, n_bits: int, scale: float, file_
         if scale != 1 or not (exact or n_bits == 32):  # then values are rounded
             options["scale"] = 1 / scale
     if name == "psrfits" and file_bytes is not None:
-        from fastsig.io.psrfits.writer import row_bytes
+        from fastsig.io.psrfits.written_rows import row_bytes
 
         options["file_rows"] = max(1, file_bytes // row_bytes(stream.shape, n_bits))
     if name == "hifast":

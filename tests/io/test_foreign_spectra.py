@@ -16,13 +16,16 @@ from foreign_readers import (
     sigproc_header,
     sigpyproc_psrfits,
 )
+from recordings import recorded
 from streams import MemorySpectra
 from streams import header as voltages_header
 
 import fastsig as fs
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PRODUCTS, PolBasis
-from fastsig.io.psrfits.writer import PsrfitsWriter, block_length
+from fastsig.errors import OutputError
+from fastsig.io.psrfits.writer import PsrfitsWriter
+from fastsig.io.psrfits.written_rows import block_length
 from fastsig.io.sigproc.header import encode
 
 N_CHAN = 16
@@ -126,6 +129,23 @@ def test_the_start_is_that_of_the_float(tmp_path: Path) -> None:
         fs.open(path).write(tmp_path / "a.fits", overwrite=True)
         late = presto_psrfits(tmp_path / "a.fits").start_mjd - Fraction(day)
         assert abs(late) * 86400 <= Fraction(6, 10**10)  # to the nanosecond
+
+
+def test_a_recorded_file_starts_when_its_source_does(tmp_path: Path) -> None:
+    fs.open(recorded("your/28.fil")).write(tmp_path / "a.fits")
+    made = presto_psrfits(tmp_path / "a.fits").start_mjd
+    late = made - presto_psrfits(Path(recorded("your/28.fits"))).start_mjd
+    assert abs(late) * 86400 <= Fraction(6, 10**10)
+
+
+def test_values_that_are_no_codes_are_refused(tmp_path: Path) -> None:
+    for value in (0.5, -1, 256):
+        x = codes(40).astype("f4")[:, None]
+        x[5, 0, 3] = value
+        with pytest.raises(OutputError, match=f"holds {value}; allowed with level = 0"), (
+                PsrfitsWriter(tmp_path / "a.fits", about(), x.shape, level=0)) as writer:
+            writer.append(x, ONE)
+    assert not any(tmp_path.iterdir())
 
 
 def test_there_and_back_without_loss(tmp_path: Path) -> None:

@@ -21,43 +21,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import OutputError, PlanError, UsageError
+from fastsig.errors import PlanError, UsageError
 from fastsig.io.files.outputs import OutputFiles, no_position, output_names
 from fastsig.io.fits.layout import BLOCK
 from fastsig.io.psrfits.written_header import fields_of, lost_fields, primary_unit, table_unit
+from fastsig.io.psrfits.written_rows import block_length, plain_codes, row_bytes
 from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.stream import Codes
 from fastsig.stream.header import Header
 
-__all__ = ["BITS", "N_BLOCK", "PsrfitsWriter", "block_length", "level_of", "row_bytes"]
+__all__ = ["BITS", "PsrfitsWriter"]
 
 BITS = (8, 16, 32)
-N_BLOCK = 1024  # most spectra of a row, unless asked for: as FAST has them
 
 F4 = NDArray[np.float32]
 
 _UNKNOWN = ("LST_SUB", "RA_SUB", "DEC_SUB", "GLON_SUB", "GLAT_SUB", "FD_ANG", "POS_ANG", "PAR_ANG")
-# Codes of the file.
-_CODES = {8: (0, 2**8 - 1), 16: (-(2**15), 2**15 - 1)}
-
-
-def block_length(n_time: int, asked: int | None = None) -> int:
-    """Spectra of a row: as many as asked for, else what leaves least of the last row empty."""
-    if asked is not None or n_time <= N_BLOCK:
-        return min(N_BLOCK if asked is None else asked, n_time)
-    return min(range(N_BLOCK, N_BLOCK // 4 - 1, -1), key=lambda length: -n_time % length)
-
-
-def level_of(codes: Codes, n_bits: int) -> int:
-    """The value of code 0 where values are whole numbers of a range: 0 if all fit as they are."""
-    low, high = _CODES[n_bits]
-    return 0 if low <= codes.low and codes.high <= high else codes.low - low
-
-
-def row_bytes(shape: tuple[int, ...], n_bits: int, n_block: int | None = None) -> int:
-    """Bytes of a row of the table that holds spectra of (time, product, chan)."""
-    return sum(np.dtype(field.dtype).itemsize * field.count for field in fields_of(
-        block_length(shape[0], n_block), shape[1], shape[2], n_bits))
 
 
 class PsrfitsWriter(SpectraWriter):
@@ -224,7 +203,8 @@ class PsrfitsWriter(SpectraWriter):
         if self._n_bits == 32:
             row["DATA"][...] = values[:, :, ::step].reshape(-1)
         elif self._level is not None:
-            row["DATA"].reshape(self._n_block, *shape)[...] = self._plain(values)[:, :, ::step]
+            codes = plain_codes(values, self._level, self._n_bits, self.files[0])
+            row["DATA"].reshape(self._n_block, *shape)[...] = codes[:, :, ::step]
         else:
             codes, scale, offset = fit_scales(values, self._n_bits)
             row["DAT_SCL"][...] = scale[:, ::step].reshape(-1)
@@ -239,21 +219,6 @@ class PsrfitsWriter(SpectraWriter):
                            self._places[file] + place * row.dtype.itemsize)
         self._done, self._held = self._done + 1, 0
         self._weights[:] = 0
-
-    def _plain(self, values: F4) -> F4:
-        """Codes of values that are codes but for their level; the mean where one is missing."""
-        lost = np.isnan(values)
-        if lost.any():
-            count = np.maximum(1, (~lost).sum(axis=0))
-            mean = np.where(lost, 0, values).sum(axis=0, dtype=np.float64) / count
-            values = np.where(lost, np.rint(mean).astype(np.float32), values)
-        codes: F4 = values - np.float32(self._level or 0)
-        low, high = _CODES[self._n_bits]
-        wrong = (codes != np.rint(codes)) | (codes < low) | (codes > high)
-        if wrong.any():
-            raise OutputError(self.files[0], f"holds {values[wrong][0]:g}; allowed with level = "
-                              f"{self._level}: whole numbers within {self._n_bits} bits")
-        return codes
 
     def _fill_constants(self) -> None:
         """What all rows of the table have in common."""
