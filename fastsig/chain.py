@@ -49,7 +49,8 @@ def open_chain(path: Paths, **overrides: Any) -> Chain:
         pattern (``"night.*.raw"``) or what their names begin with (``"night"``).
     overrides
         Values in place of the header's: `sample_rate`, `frequency`, `sideband`, `start_time`,
-        `telescope`, `source`, `feed`, and what the format adds.
+        `telescope`, `source`, `feed`, `position` (a SkyCoord, or a pair of angles) or `ra` and
+        `dec`, and what the format adds.
 
     Raises
     ------
@@ -283,16 +284,17 @@ def spectra(
     stream: VoltageStream, n_chan: int, *, n_tap: int = 8, window: str = "hamming",
     min_valid: float = 0.9, oversample: Fraction | str | int = 1, products: str = "I",
     time: Any = None, n_int: int | None = None, n_freq: int = 1, flag: str | None = None,
-    flag_sigma: float | None = None, sign_q: int = 1, sign_v: int = 1,
+    flag_sigma: float | None = None, sign_q: int = 1, sign_v: int = 1, last: str = "keep",
 ) -> Chain:
     """The chain of ``fastsig spectra``: channelise, detect, integrate."""
     sigma = _flag_sigma(flag, flag_sigma, integrated=time is not None or n_int is not None)
     chain = Chain(stream).channelize(n_chan, n_tap=n_tap, window=window, min_valid=min_valid,
                                      oversample=oversample)
     detected: Chain = chain.detect(products, sign_q=sign_q, sign_v=sign_v)
-    if time is None and n_int is None and n_freq == 1:
+    if time is None and n_int is None and n_freq == 1 and last == "keep":
         return detected
-    return Chain(Integrate(detected.stream, time, n_int=n_int, n_freq=n_freq, flag_sigma=sigma))
+    return Chain(Integrate(detected.stream, time, n_int=n_int, n_freq=n_freq, flag_sigma=sigma,
+                           last=last))
 
 
 def _flag_sigma(flag: str | None, sigma: float | None, *, integrated: bool) -> float | None:

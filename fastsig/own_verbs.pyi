@@ -222,12 +222,13 @@ class OwnVerbs:
 
     def integrate(
         self, time: Any = None, *, n_int: int | None = None, n_freq: int = 1,
-        flag_sigma: float | None = None,
+        flag_sigma: float | None = None, last: str = 'keep',
     ) -> Self:
         """Mean of `n_int` spectra and of `n_freq` neighbouring channels, weighted by validity.
 
         ``mean = sum(total) / sum(weight)`` over what is valid; the product's weight is the share of
-        what could have been. A last partial integration is kept, with its weight.
+        what could have been. A last partial integration is kept, with its weight, unless `last` says
+        otherwise: programs without weights take it for a whole one.
 
         Parameters
         ----------
@@ -242,6 +243,9 @@ class OwnVerbs:
             has a spectral kurtosis outside this many Gaussian sigmas in any polarisation. Needs
             detected frames, and integrations of at least 16 (more where frames overlap much).
             Weights then are per channel.
+        last : {"keep", "drop"}
+            What becomes of a last integration that spectra do not fill; where it is dropped the
+            parameters record it.
 
         Raises
         ------

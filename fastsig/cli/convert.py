@@ -14,6 +14,7 @@ from fastsig.cli import common, driver
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
                       "number of each file.")
 @driver.to_option
+@driver.vdif_options
 @driver.copy_options
 def convert(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Write voltages or spectra in another format.

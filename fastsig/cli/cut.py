@@ -15,6 +15,7 @@ from fastsig.cli import common, driver
                       "number of each file.")
 @common.span_options
 @driver.to_option
+@driver.vdif_options
 @driver.copy_options
 def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Copy a time span and a band of a recording.

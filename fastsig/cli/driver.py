@@ -26,6 +26,14 @@ spectra_to_option = click.option(
     help="Write this format; by default that of the extension of PATH: .h5 fbh5, .fil sigproc, "
          ".fits psrfits, .dat presto.")
 
+vdif_options = common.options(
+    click.option("--one-thread", is_flag=True,
+                 help="Write all polarisations and channels of vdif in the frames of one "
+                      "thread, as dspsr reads them."),
+    click.option("--dspsr-header", is_flag=True,
+                 help="Write dspsr's header file, PATH.hdr, beside vdif in one thread."),
+)
+
 copy_options = common.options(
     click.option("--bits", type=click.Choice(["1", "2", "4", "8", "16", "32"]),
                  help="Write numbers of this many bits; by default as recorded, or the fewest "
@@ -115,6 +123,9 @@ class Writing:
                            f"bits, {room / 1e6:.0f} MB free")
         for loss in self.losses:
             click.echo(f"would lose: {loss}")
+        for product in self.products:
+            for caution in product.cautions:
+                click.echo(f"note: {product.path}: {caution}")
 
     def run(self) -> list[Any]:
         """Write; the results of the other sinks."""
@@ -129,6 +140,8 @@ class Writing:
               common.progress_of_passes(self.options["quiet"]) as advance):
             results = execute(self.plan, progress=advance)
         for product in self.products:
+            for caution in product.cautions:
+                common.say(f"note: {product.path}: {caution}", self.options["quiet"])
             if product.n_clipped:
                 what = "numbers" if product.stream.kind == "voltage" else "values"
                 common.say(f"fastsig: warning: {product.path}: {product.n_clipped} {what} were "
@@ -150,6 +163,11 @@ def copy_stream(stream: Any, output: str, to: str | None, options: dict[str, Any
         raise click.UsageError(f"--to {to}: {stream.path} holds {stream.kind}; allowed: "
                                f"{', '.join(allowed)}")
     formats = copy_formats(to, options)
+    own = {name: True for name in ("one_thread", "dspsr_header") if options.get(name)}
+    if own and stream.kind != "voltage":
+        raise click.UsageError(f"--{next(iter(own)).replace('_', '-')}: {stream.path} holds "
+                               f"{stream.kind}; allowed: voltages, to vdif")
+    formats |= own
     refuse_losses([stream], [output], options, **formats)
     if options["verify"]:
         stream.verify()
@@ -182,7 +200,8 @@ def _record(product: Any, n_time: int) -> dict[str, Any]:
     """What is written, for ``--json``."""
     return {"outputs": [path for path, _ in product.bytes],
             "bytes": [size for _, size in product.bytes], "format": product.format,
-            "n_time": n_time, "n_bits": product.n_bits, "losses": product.losses}
+            "n_time": n_time, "n_bits": product.n_bits, "losses": product.losses,
+            "cautions": product.cautions}
 
 
 def copy_formats(to: str | None, options: dict[str, Any]) -> dict[str, Any]:

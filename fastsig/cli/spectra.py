@@ -45,6 +45,9 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Integrate over this time, e.g. 1ms, rounded to whole spectra.")
 @click.option("--n-int", type=int, help="Integrate exactly this many spectra; excludes "
                                         "--integrate.")
+@click.option("--last", type=click.Choice(["keep", "drop"]), default="keep", show_default=True,
+              help="Keep a last integration that the spectra do not fill, with its weight, or drop "
+                   "it for programs without weights, such as blimpy and turboSETI.")
 @click.option("--n-freq", type=int, default=1, show_default=True,
               help="Average this many neighbouring channels; must divide the number of channels.")
 @click.option("--min-valid", type=float, default=0.9, show_default=True,
@@ -155,7 +158,7 @@ def _chain(stream: Any, n_chan: int, options: dict[str, Any]) -> Any:
         min_valid=options["min_valid"], oversample=options["oversample"],
         products=options["products"], time=options["integrate"], n_int=options["n_int"],
         n_freq=options["n_freq"], flag=options["flag"], flag_sigma=options["flag_sigma"],
-        sign_q=int(options["sign_q"]), sign_v=int(options["sign_v"]),
+        sign_q=int(options["sign_q"]), sign_v=int(options["sign_v"]), last=options["last"],
     )
     band = slice(options["fstart"], options["fstop"])
     return chain if band == slice(None) else chain[:, band]
@@ -179,7 +182,7 @@ def _record(chain: Any, product: Any) -> dict[str, Any]:
     """A product, for ``--json``."""
     return {"output": product.path, "format": product.format, "shape": list(chain.shape),
             "tsamp_s": float(1 / chain.header.sample_rate), "n_bits": product.n_bits,
-            "losses": product.losses}
+            "losses": product.losses, "cautions": product.cautions}
 
 
 def _print_records(records: list[dict[str, Any]]) -> None:

@@ -15,6 +15,7 @@ from fastsig.io.raw import reader as raw
 from fastsig.io.raw.reader import STANDARD_INPUT
 from fastsig.registry import STREAMS, kinds
 from fastsig.stream import Stream, VoltageStream
+from fastsig.stream.header import override_text
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def open_stream(paths: Paths, **overrides: Any) -> Stream:
     detected = detect_files(paths)
     name, stream = detected.name, open_detected(detected, **overrides)
     stream.format_name = name
-    stream.overrides = {key: str(value) for key, value in overrides.items()}
+    stream.overrides = {key: override_text(key, value) for key, value in overrides.items()}
     stream.reopening = _reopened, (paths, dict(overrides))
     _log.info("%s: %s, %s %s", stream.path, name, stream.kind, stream.shape)
     return stream

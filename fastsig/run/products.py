@@ -167,7 +167,8 @@ def write(stream: Any, path: str | os.PathLike[str], *, workers: int | None = No
     Returns
     -------
     SpectraFile or VoltageFile
-        What was written, with `losses`, `n_bits`, `n_clipped` and `files`.
+        What was written, with `losses`, `cautions` (what other programs take wrongly in it),
+        `n_bits`, `n_clipped` and `files`.
 
     Raises
     ------
@@ -223,4 +224,6 @@ def write_many(
     for product in made:
         if isinstance(product, VoltageFile) and product.n_clipped:
             _log.warning("%s: %d numbers were clipped", product.path, product.n_clipped)
+        for caution in product.cautions:
+            _log.warning("%s: %s", product.path, caution)
     return made

@@ -95,10 +95,16 @@ class SpectraFile(Sink):
         exact = known.codes is not None and self.n_bits >= self._kind.exact_bits(known.codes)
         self.options = _options(self.format, stream, self.n_bits, scale, file_bytes, compression,
                                 blank, exact=exact)
+        if self.format == "psrfits" and known.codes and exact and self.n_bits < 32:
+            from fastsig.io.psrfits.written_rows import level_of
+
+            self.options["level"] = level_of(known.codes, self.n_bits)
         #: What the files take.
         self.sizes: Sizes = self._kind.sizes(stream.shape, **self.options)
         #: What the files cannot carry.
         self.losses = self._losses(known, exact=exact)
+        #: What other programs will take wrongly in the files.
+        self.cautions = self._kind.cautions(stream.header, stream.shape, **self.options)
         #: Name of the file, or of the first of several.
         self.path = os.fspath(path) if self.format == "psrfits" else output_names(
             os.fspath(path), 1)[0]
@@ -129,7 +135,8 @@ class SpectraFile(Sink):
         simple = (spectra_format(path, to) or "fbh5") == "fbh5"
         if simple or _place(stream) is None or not isinstance(stream, SpectrumStream):
             return None
-        return SpectraSurvey(stream, whole=bits is None)
+        plain = spectra_format(path, to) == "psrfits" and bits in (8, 16)
+        return SpectraSurvey(stream, whole=bits is None or plain)
 
     @classmethod
     def best_case(cls, stream: Stream, path: str | os.PathLike[str], **options: Any) -> Self:
@@ -267,7 +274,7 @@ def _options(name: str, stream: SpectrumStream, n_bits: int, scale: float, file_
         if scale != 1 or not (exact or n_bits == 32):  # then values are rounded
             options["scale"] = 1 / scale
     if name == "psrfits" and file_bytes is not None:
-        from fastsig.io.psrfits.writer import row_bytes
+        from fastsig.io.psrfits.written_rows import row_bytes
 
         options["file_rows"] = max(1, file_bytes // row_bytes(stream.shape, n_bits))
     if name == "hifast":

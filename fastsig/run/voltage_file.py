@@ -46,6 +46,8 @@ class VoltageFile(Sink):
         Whether existing files may be replaced.
     hash_inputs : bool
         Hash all of every input for the provenance, not its ends alone.
+    one_thread, dspsr_header : bool
+        As of `fastsig.io.vdif.writer.VdifWriter`, of VDIF alone.
     surveyed : tuple of Spans, optional
         Valid spans of each polarisation, where no header tells them: of `survey`.
 
@@ -64,6 +66,7 @@ class VoltageFile(Sink):
         self, stream: Stream, path: str | os.PathLike[str], *, to: str | None = None,
         bits: int | None = None, scale: float = 1.0, file_bytes: int | None = None,
         lossy: bool = False, overwrite: bool = False, hash_inputs: bool = False,
+        one_thread: bool = False, dspsr_header: bool = False,
         surveyed: tuple[Spans, ...] | None = None,
     ) -> None:
         super().__init__(stream)
@@ -80,8 +83,12 @@ class VoltageFile(Sink):
             raise PlanError(f"{stream.path}: which samples are valid is not known; survey first")
         recording = Recording(stream.header, stream.shape, valid, stream.levels, stream.path,
                               _records(stream, hash_inputs))
-        self.writer: VoltageWriter = registry.writer(name)(
-            recording, path, n_bits=bits, scale=scale, file_bytes=file_bytes)
+        kind: type[VoltageWriter] = registry.writer(name)
+        own = {key: True for key, value in (("one_thread", one_thread),
+                                            ("dspsr_header", dspsr_header)) if value}
+        if wrong := next((key for key in own if key not in kind.OWN), None):
+            raise UsageError(f"{wrong.replace('_', '-')} is no option of {name}; allowed for vdif")
+        self.writer = kind(recording, path, n_bits=bits, scale=scale, file_bytes=file_bytes, **own)
         if recording.records is not None:  # what is lost is known only now
             recording.records["provenance"]["losses"][:] = self.losses  # type: ignore[index]
         self.lossy, self._overwrite = lossy, overwrite
@@ -120,6 +127,11 @@ class VoltageFile(Sink):
     def losses(self) -> list[str]:
         """What the files cannot carry."""
         return self.writer.losses
+
+    @property
+    def cautions(self) -> list[str]:
+        """What other programs will take wrongly in the files."""
+        return self.writer.cautions
 
     @property
     def n_bits(self) -> int:

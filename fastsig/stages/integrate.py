@@ -28,7 +28,8 @@ class Integrate(SpectraStage):
     """Mean of `n_int` spectra and of `n_freq` neighbouring channels, weighted by validity.
 
     ``mean = sum(total) / sum(weight)`` over what is valid; the product's weight is the share of
-    what could have been. A last partial integration is kept, with its weight.
+    what could have been. A last partial integration is kept, with its weight, unless `last` says
+    otherwise: programs without weights take it for a whole one.
 
     Parameters
     ----------
@@ -45,6 +46,9 @@ class Integrate(SpectraStage):
         has a spectral kurtosis outside this many Gaussian sigmas in any polarisation. Needs
         detected frames, and integrations of at least 16 (more where frames overlap much).
         Weights then are per channel.
+    last : {"keep", "drop"}
+        What becomes of a last integration that spectra do not fill; where it is dropped the
+        parameters record it.
 
     Raises
     ------
@@ -61,7 +65,7 @@ class Integrate(SpectraStage):
 
     def __init__(
         self, source: Stream, time: Any = None, *, n_int: int | None = None, n_freq: int = 1,
-        flag_sigma: float | None = None,
+        flag_sigma: float | None = None, last: str = "keep",
     ) -> None:
         if not isinstance(source, SpectrumStream):
             raise PlanError(f"integrate takes spectra, not {source.kind}")
@@ -88,7 +92,17 @@ class Integrate(SpectraStage):
                     f"{source.least_flagged} or more"
                 )
             source.check_flag(flag_sigma)
+        if last not in ("keep", "drop"):
+            raise UsageError(f"last = {last!r}; allowed: keep, drop")
+        if last == "drop" and source.endless:
+            raise PlanError(f"{source.path}: last = 'drop' of a stream whose end is not known; "
+                            "allowed: keep")
+        if last == "drop" and source.shape[0] < n_int:
+            raise UsageError(f"last = 'drop' leaves nothing of {source.shape[0]} spectra, which "
+                             f"are fewer than the {n_int} of one integration")
         self.n_int, self.n_freq = n_int, n_freq
+        #: Spectra at the end that are left out.
+        self.n_dropped = source.shape[0] % n_int if last == "drop" else 0
         self.flag_sigma = None if flag_sigma is None else float(flag_sigma)
         header = source.header
         axis = header.channels
@@ -97,13 +111,16 @@ class Integrate(SpectraStage):
                 sample_rate=header.sample_rate / n_int, n_sum=header.n_sum * n_int * n_freq,
                 channels=axis.averaged(n_freq) if axis else None,
             ),
-            shape=(-(-source.shape[0] // n_int), source.shape[1], n_chan // n_freq),
+            shape=(-(-(source.shape[0] - self.n_dropped) // n_int), source.shape[1],
+                   n_chan // n_freq),
         )
 
     def parameters(self) -> Mapping[str, Any]:
         """What decides the numbers; the integration time is the actual one, in s."""
         seconds = Fraction(1) / self.header.sample_rate
         found = {"n_int": self.n_int, "n_freq": self.n_freq, "tsamp_s": str(seconds)}
+        if self.n_dropped:
+            found |= {"last": "drop", "n_dropped": self.n_dropped}
         if self.flag_sigma is None:
             return found
         return found | {"flag": "spectral kurtosis", "flag_sigma": self.flag_sigma,

@@ -291,7 +291,9 @@ class Data:
         """An xarray Dataset with the names of the file's own axes (needs xarray).
 
         Where a rest frequency is known, by the header or `rest`, it has the coordinate
-        ``velocity`` (km/s) beside ``frequency``, in `convention`; attributes tell frame and rest.
+        ``velocity`` (km/s) beside ``frequency``, in `convention`; attributes state frame and rest.
+        The attributes of ``data`` are its unit and what it is; those of the Dataset what else the
+        header holds: source, telescope, position, exact start and spacing of the spectra.
         """
         import xarray
 
@@ -307,15 +309,42 @@ class Data:
                 "frequency", self.velocity(rest, convention).to_value(u.km / u.s), about)
         weights = np.broadcast_to(self.valid, self.values.shape)
         return xarray.Dataset(
-            {"data": (dims, self.values), "weights": (dims, weights)},
+            {"data": (dims, self.values, self._about()),
+             "weights": (dims, weights, {"long_name": "valid share", "units": "1"})},
             coords={
                 "time": self._civil_times(),
                 "feed_id": list(self.header.polarization.names),
                 "frequency": ("frequency", self.frequency.value, {"units": "MHz", **frame}),
                 **speeds,
-                **{name: ("time", values) for name, values in self.columns.items()},
+                **{name: ("time", values, _unit_of(name)) for name, values in
+                   self.columns.items()},
             },
+            attrs=self._facts(),
         )
+
+    def _about(self) -> dict[str, str]:
+        """Attributes of the values; without a unit they are the recorder's."""
+        if self.header.unit is None:
+            return {"long_name": "power in the recorder's units"}
+        return {"long_name": "mean power", "units": self.header.unit}
+
+    def _facts(self) -> dict[str, Any]:
+        """What the header holds besides axes and unit, under the names of ``fastsig info``."""
+        header = self.header
+        found = {
+            "source": header.source, "telescope": header.telescope, "receiver": header.receiver,
+            "backend": header.backend, "beam": header.beam, "ra_deg": header.ra_deg,
+            "dec_deg": header.dec_deg, "start_time": iso(header.start_time),
+            "tsamp_s": float(1 / header.sample_rate), "sample_rate_hz": str(header.sample_rate),
+            "feed": header.polarization.kind, "frame": header.polarization.frame,
+            "specsys": header.specsys, "dm": header.dm}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def _unit_of(column: str) -> dict[str, str]:
+    """Units of a column, by the ending of its name."""
+    unit = column.rpartition("_")[2]
+    return {"units": unit} if unit in ("deg", "m", "s", "K") else {}
 
 
 def _cut(array: NDArray[Any], rows: slice, products: Any, channels: slice) -> NDArray[Any]:

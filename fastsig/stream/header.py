@@ -13,12 +13,13 @@ from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.frequency import ChannelAxis, Sideband
 from fastsig.axes.polarization import PolBasis
+from fastsig.axes.sky import declination, place, right_ascension
 from fastsig.axes.time import as_iso, parse_rate, parse_time
 from fastsig.axes.units import exact
 from fastsig.errors import FormatError, UsageError
 from fastsig.work.shown import Shown
 
-__all__ = ["OVERRIDES", "FilterBank", "Header", "split_overrides"]
+__all__ = ["OVERRIDES", "FilterBank", "Header", "override_text", "split_overrides"]
 
 
 class FilterBank(NamedTuple):
@@ -132,14 +133,19 @@ class Header(Shown):
         n_chan : int
             Channels side by side, of a file that does not state their frequency.
         """
-        header, told = self, {}
+        if "position" in overrides and {"ra", "dec"} & set(overrides):
+            raise UsageError("position beside ra or dec; allowed: one of them")
+        header = self
+        told: dict[str, str] = {}
         for key in OVERRIDES:  # fixed order: the bandwidth default depends on the rate
             if key in overrides:
                 if key == "frequency" and n_chan > 1 and header.channels is None:
                     axis = ChannelAxis.around(Fraction(0), header._bandwidth, n_chan)
                     header = header.replace(channels=axis)
                 header = OVERRIDES[key](header, overrides[key])
-                told[{"frequency": "channels", "feed": "polarization"}.get(key, key)] = "override"
+                told |= dict.fromkeys(_FIELDS.get(key, (key,)), "override")
+        if {"ra", "dec"} & set(overrides) and (header.ra_deg is None or header.dec_deg is None):
+            raise UsageError("ra without dec, or dec without ra; allowed: both, or position")
         return replace(header, origin={**header.origin, **told}) if told else header
 
     @property
@@ -199,6 +205,15 @@ def _set_feed(header: Header, text: Any) -> Header:
     return header.replace(polarization=replace(header.polarization, kind=text))
 
 
+def _set_position(header: Header, value: Any) -> Header:
+    ra, dec = place(value)
+    return header.replace(ra_deg=ra, dec_deg=dec)
+
+
+# Fields of a header that overrides of other names set.
+_FIELDS = {"frequency": ("channels",), "feed": ("polarization",), "ra": ("ra_deg",),
+           "dec": ("dec_deg",), "position": ("ra_deg", "dec_deg")}
+
 # What `--set KEY=VALUE` and `fs.open(..., KEY=VALUE)` accept for every format.
 OVERRIDES: dict[str, Callable[[Header, Any], Header]] = {
     "sample_rate": _set_rate,
@@ -208,7 +223,18 @@ OVERRIDES: dict[str, Callable[[Header, Any], Header]] = {
     "feed": _set_feed,
     "telescope": lambda header, text: header.replace(telescope=str(text)),
     "source": lambda header, text: header.replace(source=str(text)),
+    "position": _set_position,
+    "ra": lambda header, value: header.replace(ra_deg=right_ascension(value)),
+    "dec": lambda header, value: header.replace(dec_deg=declination(value)),
 }
+
+
+def override_text(key: str, value: Any) -> str:
+    """An override as it is recorded."""
+    if key == "position":
+        ra, dec = place(value)
+        return f"{ra!r} deg, {dec!r} deg"
+    return str(value)
 
 
 def split_overrides(

@@ -228,7 +228,7 @@ def test_heaps_of_one_channel_and_of_another_length(tmp_path: Path) -> None:
 @pytest.mark.parametrize("n_pol", [1, 2])
 def test_several_channels_need_an_order(tmp_path: Path, n_pol: int) -> None:
     path = write(tmp_path / "o.dada", numbers(20, 4, n_pol, 2), NCHAN=4, NPOL=n_pol)
-    with pytest.raises(FormatError, match=r"ORDER = None; allowed: .*--set order=TFP"):
+    with pytest.raises(FormatError, match=r"ORDER = None; allowed: .*order='TFP'"):
         opened(path)
     assert opened(path, order="TFP").shape == (20, n_pol, 4)
 
@@ -236,10 +236,10 @@ def test_several_channels_need_an_order(tmp_path: Path, n_pol: int) -> None:
 def test_an_order_that_samples_contradict_is_doubted(tmp_path: Path) -> None:
     x = heaps(4, 8)
     path = write(tmp_path / "d.dada", x, NCHAN=8, ORDER="TFP")
-    with pytest.warns(DoubtWarning, match="--set order=PFT --set heap=256"):
+    with pytest.warns(DoubtWarning, match="order='PFT' heap=256"):
         opened(path)
     plain = np.ascontiguousarray(x.transpose(0, 3, 2, 1, 4))
-    with pytest.warns(DoubtWarning, match="--set order=TFP or TPF"):
+    with pytest.warns(DoubtWarning, match="order='TFP' or TPF"):
         opened(write(path, plain, **MKBF, NCHAN=8))
     opened(write(path, plain, NCHAN=8, ORDER="TFP"))  # and nothing is said where it is right,
     opened(write(path, x, NCHAN=8, ORDER="TFP"), order="TPF")  # or where the user chose

@@ -138,7 +138,7 @@ def test_layout(tmp_path: Path) -> None:
         np.testing.assert_allclose(table.data["OFFS_SUB"], (np.arange(4) + 0.5) * length,
                                    rtol=1e-15)
         np.testing.assert_allclose(table.data["TSUBINT"], length, rtol=1e-15)
-        assert np.isnan(table.data["TEL_AZ"]).all()
+        assert (table.data["TEL_AZ"] == 0).all() and (table.data["TEL_ZEN"] == 0).all()
         # Galactic coordinates of the Crab pulsar: l = 184.56, b = -5.78.
         np.testing.assert_allclose(table.data["GLON_SUB"], 184.56, atol=0.01)
         np.testing.assert_allclose(table.data["GLAT_SUB"], -5.78, atol=0.01)
@@ -211,7 +211,7 @@ def test_what_is_lost_is_told() -> None:
     shape = (2000, 2, N_CHAN)
     assert PsrfitsWriter.losses(header(), shape, False, n_bits=32) == []
     told = PsrfitsWriter.losses(header(), shape, False)
-    assert len(told) == 1 and "rounded to 8 bits: by half of 1/255 of the range of 1024" in told[0]
+    assert len(told) == 1 and "rounded to 8 bits: by half of 1/255 of the range of 1000" in told[0]
     told = PsrfitsWriter.losses(header(), (100, 2, N_CHAN), True, n_bits=16)
     assert "1/65535 of the range of 100 spectra" in told[0]
     assert "one weight for 100 spectra" in told[1]

@@ -361,9 +361,11 @@ def test_positions(tmp_path: Path, raj: float | None, dej: float, ra: float | No
 @pytest.mark.parametrize(("tstart", "expected"), [
     (57753.5, "2016-12-31T12:00:00.000000000"),  # 12 h into a day with a leap second
     (50000.0, "1995-10-10T00:00:00.000000000"),
-    (58849.99998842592, "2020-01-01T23:59:58.999999488"),  # what `float` makes of 23:59:59
+    (58849.1234567891, "2020-01-01T02:57:46.666578240"),  # 15 digits: what was typed
+    # What `float` makes of 23:59:59: with more digits than it holds the float itself counts.
+    (58849.99998842592, "2020-01-01T23:59:58.999999766"),
 ])
-def test_the_decimal_text_of_the_day_counts(tmp_path: Path, tstart: float, expected: str) -> None:
+def test_what_a_day_number_stands_for(tmp_path: Path, tstart: float, expected: str) -> None:
     stream = opened(write(tmp_path / "t.fil", random_codes(2), tstart=tstart))
     assert iso(stream.start_time) == expected
 
@@ -744,7 +746,7 @@ def test_what_is_lost_is_told(tmp_path: Path) -> None:
         receiver="L", backend="B", n_sum=16, source="Ж" * 90,
         sample_rate=Fraction(3), channels=ChannelAxis(Fraction(10**9, 3), Fraction(7), 8, 0),
         polarization=PolBasis("linear", ("I", "Q", "U", "V")),
-        extra={"OBSFREQ": "1", "rawdatafile": "x", "refdm": 5.0, "codes": "unsigned"})
+        extra={"OBSERVER": "someone", "rawdatafile": "x", "refdm": 5.0, "codes": "unsigned"})
     told = "; ".join(SigprocWriter.losses(head, (10**9, *shape[1:]), False))
     for part in ("receiver", "backend", "'Tianlai', which has no number", "half channel",
                  "the mean of", "I, Q, U, V; --set products=", "feeds, signs", "1 more values",

@@ -59,10 +59,10 @@ def test_text_without_units_or_names(tmp_path: Path) -> None:
     path = tmp_path / "s.dat"
     path.write_text(_csv(" "))
     with pytest.raises(FormatError, match=r"the unit of the axis, 1420 to 1421.875, .* "
-                                          r"--set frequency_unit=MHz"):
+                                          r"frequency_unit='MHz'"):
         fs.open(path, **WHEN)
-    with pytest.raises(FormatError, match=r"does not state when; give --set start_time=\S+ --set "
-                                          "exposure=60s"):
+    with pytest.raises(FormatError, match=r"does not state when; give start_time=\S+ "
+                                          "exposure='60s'"):
         fs.open(path, frequency_unit="MHz", columns="column 2")
     with pytest.raises(FormatError, match="column 2, column 3: which of them are spectra"):
         fs.open(path, frequency_unit="MHz", **WHEN)
@@ -126,7 +126,7 @@ def test_axes_that_are_none(tmp_path: Path) -> None:
 def test_velocities_of_a_line(tmp_path: Path) -> None:
     path = tmp_path / "v.csv"
     path.write_text("v (km/s),flux (Jy)\n" + "".join(f"{i * 5 - 40},{i}\n" for i in range(16)))
-    with pytest.raises(FormatError, match="the line is not stated; give --set rest=HI"):
+    with pytest.raises(FormatError, match="the line is not stated; give rest='HI'"):
         fs.open(path, **WHEN)
     chain = fs.open(path, rest="HI", **WHEN)
     data = chain.read()

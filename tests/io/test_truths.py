@@ -55,7 +55,7 @@ def test_the_script_prints_rows_and_tells_what_differs(
 
 def test_a_row_of_spectra_tells_what_differs() -> None:
     right = next(each for each in truths.TRUTHS if each.files == "your/small.fil")
-    wrong = replace(right, start="2019-07-18T14:53:15.363776317", band=(1129.5, 1465.6),
+    wrong = replace(right, start="2019-07-18T14:53:15.363776319", band=(1129.5, 1465.6),
                     std=right.std * (1 + 1e-7), values={(9, 0, 335): 141}, told="nothing of it",
                     more=(truths_checks.twin("your/28.fits", zero_off="none"),))
     paths = [recorded("your/small.fil")]

@@ -44,49 +44,49 @@ TRUTHS = (
         (16, 1, 1), None, 7.5, 4.60977223, {(0, 0, 0): 0, (8, 0, 0): 8, (15, 0, 0): 15},
         f"MANIFEST.tsv (values 0 to 15); {_OWN}"),
     Spectra(
-        "priwo/tests/data/test_i8.tim", "sigproc", "2020-02-21T03:24:53.999999424", "6.4e-05", 8,
+        "priwo/tests/data/test_i8.tim", "sigproc", "2020-02-21T03:24:53.999999715", "6.4e-05", 8,
         (16, 1, 1), None, 7.5, 4.60977223, {(0, 0, 0): 0, (8, 0, 0): 8, (15, 0, 0): 15},
         f"MANIFEST.tsv (values 0 to 15); {_OWN}", told="signed = 1 stands for signed codes"),
     Spectra(
-        "priwo/tests/data/test_ui8.tim", "sigproc", "2020-02-21T03:24:53.999999424", "6.4e-05", 8,
+        "priwo/tests/data/test_ui8.tim", "sigproc", "2020-02-21T03:24:53.999999715", "6.4e-05", 8,
         (16, 1, 1), None, 7.5, 4.60977223, {(0, 0, 0): 0, (8, 0, 0): 8, (15, 0, 0): 15},
         f"MANIFEST.tsv (values 0 to 15); {_OWN}"),
     Spectra(
-        "setigen/sample.fil", "sigproc", "2018-12-13T17:12:36.999999878", "1.431655765333332", 32,
+        "setigen/sample.fil", "sigproc", "2018-12-13T17:12:36.999999890", "1.431655765333332", 32,
         (32, 1, 1024), (6663.998570060357, 6664.000000571832), 484170.364359, 253477.592,
         {(0, 0, 0): 166665.984, (16, 0, 341): 144609.812, (31, 0, 1023): 453541.875}, _OWN,
         header={"telescope": "GBT", "source": "DIAG_SGR_B2"}),
     Spectra(
-        "sigpyproc/GBT_J1807-0847.tim", "sigproc", "2021-04-09T07:26:10.000982976", "0.00016384",
+        "sigpyproc/GBT_J1807-0847.tim", "sigproc", "2021-04-09T07:26:10.000982867", "0.00016384",
         32, (131130, 1, 1), None, 99.6761839396, 690.947261,
         {(0, 0, 0): -28, (65565, 0, 0): 204, (131129, 0, 0): 88},
         f"MANIFEST.tsv (mean 100, std 691); {_OWN}",
         header={"telescope": "GBT", "source": "J1807-0847"}),
     Spectra(
-        "sigpyproc/parkes_1bit.fil", "sigproc", "2019-03-01T07:55:45.457652208", "0.000512", 1,
+        "sigpyproc/parkes_1bit.fil", "sigproc", "2019-03-01T07:55:45.457652234", "0.000512", 1,
         (4096, 1, 832), (704.0, 4032.0), 0.501022925744, 0.499998954,
         {(0, 0, 0): 1, (2048, 0, 277): 0, (4095, 0, 831): 1},
         f"MANIFEST.tsv (lowest bits first: correlation); {_OWN}",
         more=(correlation("sigpyproc/parkes_8bit_1.fil", 0.790),)),
     Spectra(
-        "sigpyproc/parkes_2bit.fil", "sigproc", "2019-03-01T07:55:45.457652208", "0.000512", 2,
+        "sigpyproc/parkes_2bit.fil", "sigproc", "2019-03-01T07:55:45.457652234", "0.000512", 2,
         (4096, 1, 832), (704.0, 4032.0), 1.51148986816, 0.951325667,
         {(0, 0, 0): 2, (2048, 0, 277): 1, (4095, 0, 831): 2},
         f"MANIFEST.tsv (lowest bits first: correlation); {_OWN}",
         more=(correlation("sigpyproc/parkes_8bit_1.fil", 0.932),)),
     Spectra(
-        "sigpyproc/parkes_4bit.fil", "sigproc", "2019-03-01T07:55:45.457652208", "0.000512", 4,
+        "sigpyproc/parkes_4bit.fil", "sigproc", "2019-03-01T07:55:45.457652234", "0.000512", 4,
         (4096, 1, 832), (704.0, 4032.0), 7.5291533837, 1.34840872,
         {(0, 0, 0): 8, (2048, 0, 277): 7, (4095, 0, 831): 8},
         f"MANIFEST.tsv (lowest bits first: correlation); {_OWN}",
         more=(correlation("sigpyproc/parkes_8bit_1.fil", 0.976),)),
     Spectra(
-        "sigpyproc/parkes_8bit_1.fil", "sigproc", "2019-03-01T07:55:45.457652208", "0.000512", 8,
+        "sigpyproc/parkes_8bit_1.fil", "sigproc", "2019-03-01T07:55:45.457652234", "0.000512", 8,
         (4096, 1, 832), (704.0, 4032.0), 127.996176206, 22.3979721,
         {(0, 0, 0): 137, (2048, 0, 277): 125, (4095, 0, 831): 137}, _OWN,
         header={"telescope": "Parkes", "source": "J0534+2200"}),
     Spectra(
-        "sigpyproc/parkes_8bit_2.fil", "sigproc", "2019-03-01T07:55:47.554803552", "0.000512", 8,
+        "sigpyproc/parkes_8bit_2.fil", "sigproc", "2019-03-01T07:55:47.554803779", "0.000512", 8,
         (4096, 1, 832), (704.0, 4032.0), 127.958588233, 23.146153,
         {(0, 0, 0): 132, (2048, 0, 277): 125, (4095, 0, 831): 123}, _OWN,
         more=(follows("sigpyproc/parkes_8bit_1.fil"),)),
@@ -102,19 +102,19 @@ TRUTHS = (
         {(0, 0, 0): 2, (93760, 0, 21): 2, (187519, 0, 63): 2}, _OWN,
         more=(twin("sigpyproc/tutorial.fil"),)),
     Spectra(
-        "your/28.fil", "sigproc", "2019-07-18T14:53:15.363776314", "0.00126646875", 8,
+        "your/28.fil", "sigproc", "2019-07-18T14:53:15.363776316", "0.00126646875", 8,
         (5120, 1, 336), (1129.5, 1465.5), 127.421962193, 18.6926557,
         {(0, 0, 0): 115, (2560, 0, 112): 121, (5119, 0, 335): 152},
         f"MANIFEST.tsv (DM 475.0, t = 2.0276 s, S/N 14.6); {_OWN}. telescope_id 7 is GMRT in "
         "SIGPROC's list, though ASKAP recorded it",
         more=(burst(475, 2.0276, 14, 5120),), header={"telescope": "GMRT"}),
     Spectra(
-        "your/small.fil", "sigproc", "2019-07-18T14:53:15.363776314", "0.00126646875", 8,
+        "your/small.fil", "sigproc", "2019-07-18T14:53:15.363776316", "0.00126646875", 8,
         (10, 1, 336), (1129.5, 1465.5), 128.530059524, 18.2668136,
         {(0, 0, 0): 115, (5, 0, 112): 88, (9, 0, 335): 142}, _OWN, more=(twin("your/28.fil", 10),)),
     Spectra(
         "sigpyproc/parkes_8bit_1.fil sigpyproc/parkes_8bit_2.fil", "sigproc",
-        "2019-03-01T07:55:45.457652208", "0.000512", 8, (8192, 1, 832), (704.0, 4032.0),
+        "2019-03-01T07:55:45.457652234", "0.000512", 8, (8192, 1, 832), (704.0, 4032.0),
         127.97738222, 22.7751428, {(0, 0, 0): 137, (4096, 0, 277): 110, (8191, 0, 831): 123},
         "MANIFEST.tsv (4096 samples apart): the two files above, one after another"),
     Spectra(
@@ -125,7 +125,7 @@ TRUTHS = (
         header={"telescope": "GBT", "source": "J1807-0847", "backend": "VEGAS"},
         more=(fold(0.163713, {112.3802: 1131.633}),)),
     Spectra(
-        "fbh5_derived/gbt_sgrb2_fine.h5", "fbh5", "2018-12-13T17:12:36.999999878",
+        "fbh5_derived/gbt_sgrb2_fine.h5", "fbh5", "2018-12-13T17:12:36.999999890",
         "1.431655765333332", 32, (32, 1, 1024), (6663.998570060357, 6664.000000571832),
         484170.364359, 253477.592,
         {(0, 0, 0): 166665.984, (16, 0, 341): 144609.812, (31, 0, 1023): 453541.875},

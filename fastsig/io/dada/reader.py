@@ -32,9 +32,12 @@ from fastsig.io.voltages.interleaved import ORDERS, InterleavedVoltages, Interle
 from fastsig.io.voltages.segments import disjoint, from_first, incomplete
 from fastsig.stream.header import Header, split_overrides
 
-__all__ = ["IN_HEAPS", "KINDS", "MANY", "NAME", "open", "sniff"]
+__all__ = ["IN_HEAPS", "KINDS", "MANY", "NAME", "UNKNOWN", "open", "sniff"]
 
 NAME, KINDS = "dada", ("voltage",)
+
+#: What stands for a name that is not known.
+UNKNOWN = "unknown"
 
 #: Whether `open` takes several files of one observation.
 MANY = True
@@ -233,12 +236,18 @@ def _header(cards: Cards, g: Interleaving, path: str) -> Header:
         start_time=_start_time(cards), sample_rate=rate, channels=axis,
         sideband=sideband,  # type: ignore[arg-type]
         polarization=PolBasis(kind, names[: g.n_pol]),  # type: ignore[arg-type]
-        n_bits=8 * g.dtype.itemsize, is_complex=g.n_dim == 2, telescope=cards.text("TELESCOPE"),
+        n_bits=8 * g.dtype.itemsize, is_complex=g.n_dim == 2, telescope=_name(cards, "TELESCOPE"),
         receiver=cards.text("RECEIVER"), backend=cards.text("INSTRUMENT"),
-        source=cards.text("SOURCE"), beam=cards.index("BEAM"),
+        source=_name(cards, "SOURCE"), beam=cards.index("BEAM"),
         ra_deg=cards.angle("RA", "hourangle"), dec_deg=cards.angle("DEC", "deg"),
         extra={**cards, "order": g.order}, origin=_origins(os.path.basename(path)),
     )
+
+
+def _name(cards: Cards, key: str) -> str | None:
+    """Text, where it is a name."""
+    text = cards.text(key)
+    return None if text == UNKNOWN else text
 
 
 def _origins(name: str) -> dict[str, str]:

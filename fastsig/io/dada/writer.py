@@ -21,7 +21,7 @@ from fastsig.axes import validity
 from fastsig.axes.time import elapsed, iso, sample_time, time_from_mjd
 from fastsig.axes.validity import Spans
 from fastsig.errors import PlanError
-from fastsig.io.dada.reader import IN_HEAPS
+from fastsig.io.dada.reader import IN_HEAPS, UNKNOWN
 from fastsig.io.files.cards import decimal_text, hms_text, kept_cards, start_day
 from fastsig.io.files.outputs import OutputFiles, output_names
 from fastsig.io.voltages.writing import VoltageWriter, exact_rows, listed
@@ -106,8 +106,9 @@ class DadaWriter(VoltageWriter):
         axis = header.channels
         values: dict[str, object] = {
             "HEADER": "DADA", "HDR_VERSION": "1.0", "HDR_SIZE": _HEADER, "DADA_VERSION": "1.0",
-            "TELESCOPE": names["telescope"], "RECEIVER": names["receiver"],
-            "INSTRUMENT": names["backend"], "SOURCE": names["source"],
+            # dspsr refuses headers without a telescope or a source.
+            "TELESCOPE": names["telescope"] or UNKNOWN, "RECEIVER": names["receiver"],
+            "INSTRUMENT": names["backend"], "SOURCE": names["source"] or UNKNOWN,
             "BEAM": header.beam,
             "RA": None if header.ra_deg is None else hms_text(header.ra_deg, 15),
             "DEC": None if header.dec_deg is None else hms_text(header.dec_deg, 1),

@@ -28,7 +28,7 @@ from fastsig.io.hdf5 import metadata
 from fastsig.io.hdf5.chunks import open_rows
 from fastsig.io.hdf5.opening import member, numbers, open_file, plain, reading, text
 from fastsig.io.probe import Probe
-from fastsig.io.sigproc.numbers import TELESCOPES
+from fastsig.io.sigproc.numbers import TELESCOPES, day_of
 from fastsig.io.spectra.segments import FileSpectra
 from fastsig.stream.header import Header, split_overrides
 
@@ -204,11 +204,13 @@ def _header_from_cards(cards: dict[str, Any], shape: tuple[int, ...], path: str)
             raise FormatError(path, f"foff = {cards['foff']}, tsamp = {cards['tsamp']}")
         if step < 0:
             first, step = first + (shape[2] - 1) * step, -step
-        start = Fraction(repr(float(cards["tstart"])))
+        start = day_of(cards["tstart"])
         if "nchans" in cards and int(cards["nchans"]) != shape[2]:
             raise FormatError(path, f"nchans = {cards['nchans']}; /data has {shape[2]} channels")
         telescope = TELESCOPES.get(int(cards.get("telescope_id", -1)))
         hours, degrees = cards.get("src_raj"), cards.get("src_dej")
+        if hours == degrees == 0:  # what programs write where they know none
+            hours = degrees = None
         beam = int(cards.get("ibeam", -1))
         return Header(
             start_time=time_from_mjd(int(start // 1), (start % 1) * 86400),

@@ -334,6 +334,8 @@ def _cards(header: Header, shape: tuple[int, ...]) -> dict[str, Any]:
         cards["specsys"] = SPECSYS.get(header.specsys, header.specsys)
     if header.rest_hz is not None:
         cards["rest_frequency_hz"] = header.rest_hz
+    # turboSETI wants both: 0 and 0, as SIGPROC's programs write them, stand for no position.
+    cards |= {"src_raj": 0.0, "src_dej": 0.0}
     if header.ra_deg is not None and header.dec_deg is not None:
         cards |= {"src_raj": header.ra_deg / 15, "src_dej": header.dec_deg,
                   "ra_deg": header.ra_deg, "dec_deg": header.dec_deg}

@@ -15,8 +15,10 @@ from fastsig.errors import OutputError, UsageError
 from fastsig.io.files.leftovers import sweep, writer_id
 from fastsig.io.files.positioned import write_from
 from fastsig.io.files.safe import SafeOutput, check_output
+from fastsig.stream.header import Header
 
-__all__ = ["OutputFiles", "Writer", "check_file_bytes", "commit_together", "output_names"]
+__all__ = ["OutputFiles", "Writer", "check_file_bytes", "commit_together", "no_position",
+           "output_names"]
 
 _MOST_FILES = 100_000
 _KEPT_OPEN = 16
@@ -204,3 +206,11 @@ def _flush(output: SafeOutput) -> None:
     output.flush()
     if rests:
         output.rest()
+
+
+def no_position(header: Header, cards: str) -> list[str]:
+    """What to say where no position is known, and 0 stands in the cards for it."""
+    if header.ra_deg is not None and header.dec_deg is not None:
+        return []
+    return [f"no position is known: {cards} are written as 0; --set ra=5h34m31.97s --set "
+            "dec=22.0145deg (in Python position=) supplies it"]

@@ -32,7 +32,7 @@ from fastsig.stream import VoltageStream
 from fastsig.stream.header import Header, split_overrides
 from fastsig.stream.raw_voltages import IntegerPairs
 
-__all__ = ["LEVELS", "KINDS", "MANY", "NAME", "GuppiStream", "open", "sniff"]
+__all__ = ["KINDS", "LEVELS", "MANY", "NAME", "UNKNOWN", "GuppiStream", "open", "sniff"]
 
 NAME, KINDS = "guppi", ("voltage",)
 
@@ -43,6 +43,8 @@ _CARD = 80
 _BAND = ("OBSFREQ", "OBSBW", "TBIN")
 #: Values of the 2-bit codes 0 to 3.
 LEVELS = (3.335875, 1.0, -1.0, -3.335875)
+#: What stands for a name that is not known.
+UNKNOWN = "UNKNOWN"
 _KEYS = (b"BLOCSIZE", b"OBSNCHAN", b"NBITS", b"OBSBW", b"STT_IMJD", b"SRC_NAME", b"TELESCOP",
          b"PKTIDX", b"BACKEND", b"TBIN")
 
@@ -346,17 +348,25 @@ def _header(cards: Cards, g: Geometry, path: str) -> Header:
                 "unknown")
     names = {"circular": ("L", "R"), "linear": ("X", "Y"), "unknown": ("0", "1")}[kind]
     ra, dec = _coordinate(cards, "RA", "hourangle"), _coordinate(cards, "DEC", "deg")
+    if ra == dec == 0:  # what stands where none is known
+        ra = dec = None
     return Header(
         start_time=time_from_mjd(day, seconds), sample_rate=_rate(cards, g),
         channels=ChannelAxis(center - abs(width) / 2 + step / 2, step, g.n_chan),
         sideband="upper" if width > 0 else "lower",
         polarization=PolBasis(kind, names[: g.n_pol]),  # type: ignore[arg-type]
-        n_bits=g.n_bits, is_complex=True, telescope=cards.text("TELESCOP"),
-        receiver=cards.text("FRONTEND"), backend=cards.text("BACKEND"),
-        source=cards.text("SRC_NAME"), beam=cards.index("IBEAM"), ra_deg=ra,
+        n_bits=g.n_bits, is_complex=True, telescope=_name(cards, "TELESCOP"),
+        receiver=_name(cards, "FRONTEND"), backend=_name(cards, "BACKEND"),
+        source=_name(cards, "SRC_NAME"), beam=cards.index("IBEAM"), ra_deg=ra,
         dec_deg=dec, extra=dict(cards),
         origin=_origins(os.path.basename(path)),
     )
+
+
+def _name(cards: Cards, key: str) -> str | None:
+    """Text, where it is a name."""
+    text = cards.text(key)
+    return None if text == UNKNOWN else text
 
 
 def _coordinate(cards: Cards, key: str, unit: str) -> float | None:

@@ -1,7 +1,9 @@
 """Voltages into GUPPI RAW: blocks of one length, those that hold nothing valid left out.
 
 A block's place is its number, PKTIDX times PKTSIZE, so gaps of whole blocks are exact. The length
-of a block is chosen so that gaps begin and end with blocks wherever that can be.
+of a block is chosen so that gaps begin and end with blocks wherever that can be, and that there are
+two of them at least: dspsr looks for the header of the second. It also wants names and a position;
+where these are not known, UNKNOWN, and 0 and 0, stand for them.
 
 References
 ----------
@@ -20,8 +22,8 @@ from fastsig.axes.time import sample_time
 from fastsig.axes.validity import clip
 from fastsig.errors import PlanError
 from fastsig.io.files.cards import card_80, decimal_text, hms_text, kept_cards, start_day
-from fastsig.io.files.outputs import OutputFiles, output_names
-from fastsig.io.guppi.reader import LEVELS
+from fastsig.io.files.outputs import OutputFiles, no_position, output_names
+from fastsig.io.guppi.reader import LEVELS, UNKNOWN
 from fastsig.io.voltages.writing import VoltageWriter, frame_length, frame_runs, listed
 from fastsig.stream import Block
 
@@ -53,6 +55,7 @@ class GuppiWriter(VoltageWriter):
         self._cards, left = kept_cards(header.extra, 8, 68)
         if left:
             self.losses.append(f"guppi has no card for {listed(left)}")
+        self.cautions += no_position(header, "RA_STR and DEC_STR")
 
     def _lay_out(self, file_bytes: int | None) -> None:
         recording = self.recording
@@ -76,6 +79,9 @@ class GuppiWriter(VoltageWriter):
         slot = len(self._head) + self._bytes
         self._per_file = max(1, (file_bytes or 2**62) // slot)
         n_kept = int(lengths.sum())
+        if n_kept == 1:
+            self.cautions.append(f"it is one block, since {stop - start} samples make no two equal "
+                                 "ones: dspsr refuses it, as it looks for the second")
         names = output_names(self.path, -(-n_kept // self._per_file))
         self.files = [(name, min(self._per_file, n_kept - i * self._per_file) * slot)
                       for i, name in enumerate(names)]
@@ -83,25 +89,30 @@ class GuppiWriter(VoltageWriter):
 
     def _block_length(self, start: int, stop: int, row_bits: int, most: int) -> int:
         """Samples of a block: those of the source's where they fit."""
+        length = stop - start
+
         def good(n: int) -> bool:
             size, rest = divmod(n * row_bits, 8)
-            return not rest and (size >= _LEAST_BLOCK or n == stop - start)
+            # Blocks of a short recording may be shorter than usual.
+            return not rest and (size >= _LEAST_BLOCK or 4 * n >= length)
 
         extra = self.recording.header.extra
         told = str(extra.get("BLOCSIZE", "0"))
         prefer = int(told) * 8 // row_bits if told.isdigit() else 0
-        lengths = [stop - start, *(edge - start for edge in self.recording.edges(start, stop))]
-        found = frame_length(lengths, max(1, most * 8 // row_bits), prefer, good)
+        lengths = [length, *(edge - start for edge in self.recording.edges(start, stop))]
+        longest = max(1, most * 8 // row_bits)
+        found = frame_length(lengths, min(longest, length // 2), prefer, good) or frame_length(
+            lengths, longest, prefer, good)
         if found:
             return found
         # No length is exact: that of the usual size which leaves least.
-        usual = min(stop - start, max(8, min(most, _USUAL_BLOCK) * 8 // row_bits))
+        usual = min(length, max(8, min(most, _USUAL_BLOCK) * 8 // row_bits))
         tried = np.arange(usual, usual // 2, -1)
         tried = tried[tried * row_bits % 8 == 0]
         if not len(tried):
-            raise PlanError(f"{self.recording.path}: {stop - start} samples of {row_bits} bits "
+            raise PlanError(f"{self.recording.path}: {length} samples of {row_bits} bits "
                             "fill no whole bytes")
-        return int(tried[np.argmin((stop - start) % tried)])
+        return int(tried[np.argmin(length % tried)])
 
     def _header(self) -> bytes:
         """The header of the first block."""
@@ -112,11 +123,13 @@ class GuppiWriter(VoltageWriter):
         lower, upper = axis.edges_hz
         start = self._start_time()
         kind = {"linear": "LIN", "circular": "CIRC"}.get(header.polarization.kind, "UNKNOWN")
+        known = header.ra_deg is not None and header.dec_deg is not None
         cards: dict[str, object] = {
-            "BACKEND": text["backend"], "TELESCOP": text["telescope"], "FRONTEND": text["receiver"],
-            "SRC_NAME": text["source"], "IBEAM": header.beam, "FD_POLN": kind,
-            "RA_STR": None if header.ra_deg is None else hms_text(header.ra_deg, 15),
-            "DEC_STR": None if header.dec_deg is None else hms_text(header.dec_deg, 1),
+            "BACKEND": text["backend"] or UNKNOWN, "TELESCOP": text["telescope"] or UNKNOWN,
+            "FRONTEND": text["receiver"] or UNKNOWN, "SRC_NAME": text["source"] or UNKNOWN,
+            "IBEAM": header.beam, "FD_POLN": kind,
+            "RA_STR": hms_text((header.ra_deg or 0) if known else 0, 15),
+            "DEC_STR": hms_text((header.dec_deg or 0) if known else 0, 1),
             "OBSFREQ": decimal_text((lower + upper) / 2 / 10**6),
             "OBSBW": decimal_text(sign * axis.step_hz * n_chan / 10**6), "OBSNCHAN": n_chan,
             "NPOL": {1: 1, 2: 4}[self.recording.shape[1]], "NBITS": self.n_bits,

@@ -16,6 +16,7 @@ from fastsig.axes.time import time_from_mjd
 from fastsig.errors import FormatError
 from fastsig.io.files.cards import FIRST_DAY, LAST_DAY, Cards
 from fastsig.io.fits.layout import Table, read_column, tables
+from fastsig.io.fits.pulsar_cards import to_sigproc
 from fastsig.io.fits.single_dish import exact_float, kept
 from fastsig.io.psrfits.clock import Piece
 from fastsig.stream.header import Header
@@ -321,6 +322,9 @@ def header_of(file: SearchFile, layout: Layout, axis: ChannelAxis, rate: Fractio
     keys = {"start_time": "STT_IMJD", "sample_rate": "SUBINT:TBIN", "channels": "SUBINT:DAT_FREQ",
             "polarization": "SUBINT:POL_TYPE", "n_bits": "SUBINT:NBITS", "telescope": "TELESCOP",
             "source": "SRC_NAME"}
+    ra, dec = _angle(primary, "RA", "hourangle"), _angle(primary, "DEC", "deg")
+    if ra == dec == 0:  # what programs write where they know none
+        ra = dec = None
     return Header(
         start_time=time_from_mjd(*start), sample_rate=rate, channels=axis,
         polarization=PolBasis(kind if layout.known else "unknown",  # type: ignore[arg-type]
@@ -328,8 +332,7 @@ def header_of(file: SearchFile, layout: Layout, axis: ChannelAxis, rate: Fractio
         n_bits=layout.n_bits, telescope=primary.text("TELESCOP"),
         receiver=primary.text("FRONTEND"), backend=primary.text("BACKEND"),
         source=primary.text("SRC_NAME"), beam=primary.index("BEAM") if beam is None else beam,
-        ra_deg=_angle(primary, "RA", "hourangle"), dec_deg=_angle(primary, "DEC", "deg"),
-        extra=kept(primary, cards), origin=keys,
+        ra_deg=ra, dec_deg=dec, extra=to_sigproc(kept(primary, cards)), origin=keys,
     )
 
 

@@ -1,8 +1,11 @@
 """Spectra into PSRFITS in search mode, in the layout of FAST: one file, or a scan of several.
 
-A row holds NSBLK spectra. For 8 and 16 bits it has a scale and an offset for each product and
-channel, which fill the codes: a step is 1/255 or 1/65535 of the range in the row, and nothing is
-clipped. Whole numbers that lie no further apart are exact.
+A row holds NSBLK spectra, a number that leaves as little of the last row empty as can be: programs
+that do not read NSTOT take what fills it up for data. For 8 and 16 bits a row has a scale and an
+offset for each product and channel, which fill the codes: a step is 1/255 or 1/65535 of the range
+in the row, and nothing is clipped. Where all values are known to be codes, they are written as they
+are, with the scale 1 and one offset, 0 if it can be: digifil and TransientX leave scales and
+offsets out.
 
 References
 ----------
@@ -19,28 +22,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import PlanError, UsageError
-from fastsig.io.files.outputs import OutputFiles, output_names
+from fastsig.io.files.outputs import OutputFiles, no_position, output_names
 from fastsig.io.fits.layout import BLOCK
 from fastsig.io.psrfits.written_header import fields_of, lost_fields, primary_unit, table_unit
+from fastsig.io.psrfits.written_rows import block_length, plain_codes, row_bytes
 from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.stream import Codes
 from fastsig.stream.header import Header
 
-__all__ = ["BITS", "N_BLOCK", "PsrfitsWriter", "row_bytes"]
+__all__ = ["BITS", "PsrfitsWriter"]
 
 BITS = (8, 16, 32)
-N_BLOCK = 1024  # spectra of a row, as FAST has them
 
 F4 = NDArray[np.float32]
 
-_UNKNOWN = ("LST_SUB", "RA_SUB", "DEC_SUB", "GLON_SUB", "GLAT_SUB", "FD_ANG", "POS_ANG", "PAR_ANG",
-            "TEL_AZ", "TEL_ZEN")
-
-
-def row_bytes(shape: tuple[int, ...], n_bits: int, n_block: int = N_BLOCK) -> int:
-    """Bytes of a row of the table that holds spectra of (time, product, chan)."""
-    return sum(np.dtype(field.dtype).itemsize * field.count for field in fields_of(
-        min(n_block, shape[0]), shape[1], shape[2], n_bits))
+_UNKNOWN = ("LST_SUB", "RA_SUB", "DEC_SUB", "GLON_SUB", "GLAT_SUB", "FD_ANG", "POS_ANG", "PAR_ANG")
 
 
 class PsrfitsWriter(SpectraWriter):
@@ -60,17 +56,20 @@ class PsrfitsWriter(SpectraWriter):
         Whether existing files may be replaced.
     n_bits : {8, 16, 32}
         Codes with scales, or floats as they are.
-    n_block : int
-        Spectra of a row, NSBLK; no more than there are.
+    n_block : int, optional
+        Spectra of a row, NSBLK; no more than there are. By default `block_length`, up to 1024.
     descending : bool
         Whether the highest channel comes first.
     file_rows : int, optional
         Most rows of a file; all in one by default.
     first_file : int
         Number of the first file, in its name.
-    axes : {4, 3}
+    axes : {4, 3}, optional
         Axes of DATA in TDIM: ``(1, NCHAN, NPOL, NSBLK)``, as the definition and FAST have it, or
-        without the first, as sigpyproc reads it.
+        without the first, as sigpyproc reads it: the default for one product.
+    level : int, optional
+        For values that are whole numbers within the codes: the value of code 0, whose step is 1 in
+        all rows. Without it every row has scales and offsets of its own.
 
     Raises
     ------
@@ -87,14 +86,16 @@ class PsrfitsWriter(SpectraWriter):
 
     def __init__(
         self, path: str | os.PathLike[str], header: Header, shape: tuple[int, ...], *,
-        overwrite: bool = False, n_bits: int = 8, n_block: int = N_BLOCK, descending: bool = False,
-        file_rows: int | None = None, axes: int = 4, first_file: int = 0,
+        overwrite: bool = False, n_bits: int = 8, n_block: int | None = None,
+        descending: bool = False, file_rows: int | None = None, axes: int | None = None,
+        first_file: int = 0, level: int | None = None,
     ) -> None:
         _check(header, shape, n_bits, n_block, file_rows)
+        axes = (3 if shape[1] == 1 else 4) if axes is None else axes
         if axes not in (3, 4):
             raise UsageError(f"axes = {axes!r}; allowed: 4, 3")
         self._header, self._shape, self._n_bits = header, shape, n_bits
-        self._n_block = min(n_block, shape[0])
+        self._n_block, self._level = block_length(shape[0], n_block), level
         self._descending = descending
         self._fields = fields_of(self._n_block, shape[1], shape[2], n_bits)
         self._row = np.zeros((), np.dtype([
@@ -122,7 +123,7 @@ class PsrfitsWriter(SpectraWriter):
 
     @classmethod
     def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool, *,
-               n_bits: int = 8, n_block: int = N_BLOCK, exact: bool = False,
+               n_bits: int = 8, n_block: int | None = None, exact: bool = False,
                **options: Any) -> list[str]:
         """What PSRFITS files of these spectra would lose, in plain words.
 
@@ -134,7 +135,7 @@ class PsrfitsWriter(SpectraWriter):
             Those of the writer.
         """
         _check(header, shape, n_bits, n_block, options.get("file_rows"))
-        n_block = min(n_block, shape[0])
+        n_block = block_length(shape[0], n_block)
         out = lost_fields(header)
         if n_bits < 32 and not exact:
             out.append(f"values are rounded to {n_bits} bits: by half of 1/{2**n_bits - 1} of the "
@@ -147,10 +148,21 @@ class PsrfitsWriter(SpectraWriter):
         return out
 
     @classmethod
-    def sizes(cls, shape: tuple[int, ...], *, n_bits: int = 8, n_block: int = N_BLOCK,
+    def cautions(cls, header: Header, shape: tuple[int, ...], *, n_block: int | None = None,
+                 **options: Any) -> list[str]:
+        """A position that is not known, and a last row that spectra do not fill."""
+        out = no_position(header, "RA and DEC")
+        empty = -shape[0] % block_length(shape[0], n_block)
+        if empty:
+            out.append(f"the last row is filled up by {empty} spectra, which digifil, PRESTO and "
+                       "`your`, which do not read NSTOT, take for data")
+        return out
+
+    @classmethod
+    def sizes(cls, shape: tuple[int, ...], *, n_bits: int = 8, n_block: int | None = None,
               **options: Any) -> Sizes:
         """Rows of the table; two in memory, with the values that one is made of."""
-        n_block = min(n_block, shape[0])
+        n_block = block_length(shape[0], n_block)
         row = row_bytes(shape, n_bits, n_block)
         return Sizes(-(-shape[0] // n_block) * row + 2**16,
                      3 * row + 8 * n_block * shape[1] * shape[2])
@@ -190,6 +202,9 @@ class PsrfitsWriter(SpectraWriter):
         shape = self._shape[1:]
         if self._n_bits == 32:
             row["DATA"][...] = values[:, :, ::step].reshape(-1)
+        elif self._level is not None:
+            codes = plain_codes(values, self._level, self._n_bits, self.files[0])
+            row["DATA"].reshape(self._n_block, *shape)[...] = codes[:, :, ::step]
         else:
             codes, scale, offset = fit_scales(values, self._n_bits)
             row["DAT_SCL"][...] = scale[:, ::step].reshape(-1)
@@ -210,12 +225,16 @@ class PsrfitsWriter(SpectraWriter):
         header, row = self._header, self._row
         axis = header.require_channels("the spectra")
         row["TSUBINT"] = float(self._n_block / header.sample_rate)
-        row["DAT_SCL"][...] = 1
+        row["DAT_SCL"][...], row["DAT_OFFS"][...] = 1, self._level or 0
         centers = np.array([float((axis.first_hz + i * axis.step_hz) / 10**6)
                             for i in range(axis.n_chan)])
         row["DAT_FREQ"][...] = centers[::-1] if self._descending else centers
         for name in _UNKNOWN:
             row[name] = np.nan
+        # Programs copy these into headers of their own, where NaN is an error.
+        for name, key in (("TEL_AZ", "az_start"), ("TEL_ZEN", "za_start")):
+            angle = header.extra.get(key)
+            row[name] = angle if isinstance(angle, float) and np.isfinite(angle) else 0
         if header.ra_deg is not None and header.dec_deg is not None:
             from astropy.coordinates import SkyCoord
 
@@ -250,11 +269,11 @@ class PsrfitsWriter(SpectraWriter):
         self._output.discard()
 
 
-def _check(header: Header, shape: tuple[int, ...], n_bits: int, n_block: int,
+def _check(header: Header, shape: tuple[int, ...], n_bits: int, n_block: int | None,
            file_rows: int | None) -> None:
     if n_bits not in BITS:
         raise UsageError(f"bits = {n_bits!r}; allowed for psrfits: {', '.join(map(str, BITS))}")
-    if n_block < 1 or (file_rows is not None and file_rows < 1):
+    if (n_block is not None and n_block < 1) or (file_rows is not None and file_rows < 1):
         raise UsageError(f"n_block = {n_block}, file_rows = {file_rows}; allowed: 1 and more")
     if header.channels is None:
         raise PlanError("psrfits needs the frequencies of channels; give --set frequency=1250MHz")

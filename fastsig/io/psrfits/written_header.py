@@ -18,6 +18,7 @@ from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.axes.time import iso, mjd_and_seconds
 from fastsig.errors import UsageError
 from fastsig.io.files.cards import decimal_text, header_unit, hms_text, kept_cards
+from fastsig.io.fits.pulsar_cards import FAST_ANTENNA, OF_THE_FILE, SIGPROC, USUAL, from_sigproc
 from fastsig.stream.header import Header
 
 __all__ = ["Field", "fields_of", "lost_fields", "pol_type", "primary_unit", "start_of",
@@ -25,18 +26,6 @@ __all__ = ["Field", "fields_of", "lost_fields", "pol_type", "primary_unit", "sta
 
 Cards = dict[str, object]
 
-# Position of the 500-m telescope for timing, m: ITRF, NAOC-pulsar/FAST_ClockFile.
-_FAST = {"ANT_X": -1668557.2070983793, "ANT_Y": 5506838.5266271923, "ANT_Z": 2744934.9655897617}
-
-# What the definition asks for and a stream does not tell; a recorder's own values stand instead.
-_USUAL: Cards = {
-    "OBSERVER": "", "PROJID": "", "ANT_X": 0.0, "ANT_Y": 0.0, "ANT_Z": 0.0, "NRCVR": 2,
-    "FD_HAND": 1, "FD_SANG": 0.0, "FD_XYPH": 0.0, "BECONFIG": "N/A", "BE_PHASE": 0,
-    "BE_DCC": 0, "BE_DELAY": 0.0, "TCYCLE": 0.0, "CHAN_DM": 0.0,
-    "PNT_ID": "", "COORD_MD": "J2000", "EQUINOX": 2000.0, "BMAJ": 0.0, "BMIN": 0.0, "BPA": 0.0,
-    "TRK_MODE": "TRACK", "FD_MODE": "FA", "FA_REQ": 0.0, "CAL_MODE": "OFF", "CAL_FREQ": 0.0,
-    "CAL_DCYC": 0.0, "CAL_PHS": 0.0, "CAL_NPHS": 0,
-}
 _LONGEST = 68  # characters of a card's text
 
 # Of the table, and the usual comments.
@@ -97,11 +86,10 @@ def primary_unit(header: Header, n_time: int, descending: bool) -> bytes:
     lower, upper = axis.edges_hz
     day, second, rest = start_of(header)
     sign = -1 if descending else 1
-    position: Cards = {}
-    if header.ra_deg is not None and header.dec_deg is not None:
-        ra, dec = hms_text(header.ra_deg, 15), hms_text(header.dec_deg, 1)
-        position = {"RA": ra, "DEC": dec, "STT_CRD1": ra, "STT_CRD2": dec, "STP_CRD1": ra,
-                    "STP_CRD2": dec}
+    # PRESTO, sigpyproc and `your` refuse files without a position: 0 stands for none.
+    known = header.ra_deg is not None and header.dec_deg is not None
+    ra = hms_text(header.ra_deg if known and header.ra_deg else 0, 15)
+    dec = hms_text(header.dec_deg if known and header.dec_deg else 0, 1)
     own: Cards = {
         "HDRVER": "5.4", "FITSTYPE": "PSRFITS", "DATE": "", "TELESCOP": _told(header.telescope),
         "FRONTEND": _told(header.receiver), "BACKEND": _told(header.backend),
@@ -109,18 +97,19 @@ def primary_unit(header: Header, n_time: int, descending: bool) -> bytes:
         "DATE-OBS": iso(header.start_time)[:23],
         "OBSFREQ": _decimal((lower + upper) / 2 / 10**6),
         "OBSBW": _decimal(sign * (upper - lower) / 10**6), "OBSNCHAN": axis.n_chan,
-        "SRC_NAME": _told(header.source), **position,
+        "SRC_NAME": _told(header.source), "RA": ra, "DEC": dec, "STT_CRD1": ra, "STT_CRD2": dec,
+        "STP_CRD1": ra, "STP_CRD2": dec,
         "SCANLEN": _decimal(Fraction(n_time) / header.sample_rate),
         "STT_IMJD": day, "STT_SMJD": second, "STT_OFFS": _decimal(rest),
     }
     if header.beam is not None:
         own["IBEAM"] = str(header.beam)
     if header.telescope == "FAST":
-        own |= _FAST
+        own |= FAST_ANTENNA
     kept, _ = _kept(header.extra)
     # FITSTYPE early, where readers look for it.
     head = {"SIMPLE": True, "BITPIX": 8, "NAXIS": 0, "EXTEND": True, "HDRVER": "", "FITSTYPE": ""}
-    return _unit({**head, **_USUAL, **kept, **own})
+    return _unit({**head, **USUAL, **kept, **own})
 
 
 def table_unit(header: Header, fields: list[Field], n_block: int, n_bits: int, n_row: int,
@@ -171,21 +160,17 @@ def _unit(cards: Mapping[str, object]) -> bytes:
 
 # Texts that may look like numbers, and are none.
 _TEXTS = frozenset(("HDRVER", "IBEAM", "SRC_NAME", "TELESCOP", "FRONTEND", "BACKEND", "OBSERVER",
-                    "PROJID", "PNT_ID"))
+                    "PROJID", "PNT_ID", "RAWFILE"))
+_NUMBERS = frozenset(card for card, kind in SIGPROC.values() if kind is not str)
 
 
-def _kept(extra: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+def _kept(extra: Mapping[str, Any]) -> tuple[Cards, list[str]]:
     """Cards of another header that have a place, and the names of those that do not."""
     kept, left = kept_cards(extra, 8, _LONGEST)
-    return {key: value for key, value in kept.items()
-            if key not in _TABLE and not key.startswith(("STT_", "STP_"))}, left
-
-
-# Cards of a PSRFITS table, which the new one has of its own.
-_TABLE = frozenset((  # noqa: SIM905 - as in fastsig.io.files.cards
-    "INT_TYPE INT_UNIT SCALE POL_TYPE NBIN NBIN_PRD PHS_OFFS ZERO_OFF SIGNINT NSUBOFFS CHAN_BW "
-    "NCHNOFFS NSBLK NSTOT DM RM REFFREQ HDRVER FITSTYPE DATE DATE-OBS OBS_MODE SCANLEN EXTVER "
-    "EXTLEVEL").split())
+    own = {key: value if not isinstance(value, str) or key in _NUMBERS else _told(value)
+           for key, value in from_sigproc(extra).items()}
+    return own | {key: value for key, value in kept.items()
+                  if key not in OF_THE_FILE and not key.startswith(("STT_", "STP_"))}, left
 
 
 def lost_fields(header: Header) -> list[str]:
@@ -206,6 +191,8 @@ def lost_fields(header: Header) -> list[str]:
         out.append(f"psrfits has no place for the unit of values, {header.unit}")
     changed = [name for name in ("telescope", "receiver", "backend", "source")
                if getattr(header, name) and _told(getattr(header, name)) != getattr(header, name)]
+    raw = header.extra.get("rawdatafile")
+    changed += ["rawdatafile"] if isinstance(raw, str) and _told(raw) != raw else []
     if changed:
         out.append(f"text that a card cannot hold is changed: {', '.join(changed)}")
     _, left = _kept(header.extra)

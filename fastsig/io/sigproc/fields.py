@@ -23,7 +23,7 @@ from fastsig.axes.time import time_from_mjd
 from fastsig.errors import FormatError, UsageError
 from fastsig.io.files.cards import FIRST_DAY, LAST_DAY, Cards
 from fastsig.io.sigproc.header import Keywords
-from fastsig.io.sigproc.numbers import TELESCOPES, degrees_of
+from fastsig.io.sigproc.numbers import TELESCOPES, day_of, degrees_of
 from fastsig.io.sigproc.samples import BITS, SampleLayout
 from fastsig.stream.header import Header
 
@@ -61,6 +61,8 @@ def fields(keys: Keywords, own: Mapping[str, Any], common: Mapping[str, Any]
     channels, descending = _channels(cards, keys, own, n_chan)
     signed = _signed(texts, own, n_bits)
     day = within(cards, "tstart", (FIRST_DAY, LAST_DAY), "start_time=2026-01-01T00:00:00", common)
+    if FIRST_DAY < keys.values.get("tstart", 0.0) < LAST_DAY:
+        day = day_of(keys.values["tstart"])
     tsamp = within(cards, "tsamp", (0, _LONGEST_S), "sample_rate=10kHz", common)
     ra, dec = _position(cards)
     name = os.path.basename(keys.path)

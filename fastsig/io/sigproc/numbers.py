@@ -12,7 +12,10 @@ from fractions import Fraction
 
 from fastsig.io.files.cards import hms_text
 
-__all__ = ["TELESCOPES", "degrees_of", "packed_angle", "telescope_number"]
+__all__ = ["TELESCOPES", "day_of", "degrees_of", "packed_angle", "telescope_number"]
+
+_SURE_DIGITS = 15  # of a decimal number, that a float64 gives back
+_NANOSECONDS = 86400 * 10**9  # of a day
 
 #: Telescopes by number. Number 9 is another telescope in every table: SIGPROC has the 140 ft,
 #: sigpyproc Effelsberg's LOFAR station.
@@ -46,3 +49,17 @@ def degrees_of(packed: Fraction, per_unit: int) -> float | None:
 def packed_angle(degrees: float, per_unit: int) -> float:
     """The inverse of `degrees_of`, to the last place of a float64 or 1e-9 s."""
     return float(hms_text(degrees, per_unit).replace(":", ""))
+
+
+def day_of(number: float) -> Fraction:
+    """The day (MJD) that a float64 stands for.
+
+    The decimal number of up to 15 digits that it is the nearest to, as someone typed it. Where that
+    takes more digits, which a float does not hold, the float itself, as all other programs take it:
+    its shortest text is up to 0.3 us off.
+    """
+    text = repr(float(number))
+    if sum(map(str.isdigit, text.rstrip("0"))) <= _SURE_DIGITS:
+        return Fraction(text)
+    # To the nanosecond, which all other headers hold exactly; the float has steps of 0.6 us.
+    return Fraction(round(Fraction(float(number)) * _NANOSECONDS), _NANOSECONDS)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsig.errors import OutputError, UsageError
+from fastsig.io.files.outputs import no_position
 from fastsig.io.files.positioned import read_into, write_from
 from fastsig.io.files.safe import SafeOutput
 from fastsig.io.sigproc.header import encode
@@ -123,6 +124,16 @@ class SigprocWriter(SpectraWriter):
             found.append(f"values become codes of {options['n_bits']} bits; SIGPROC has no place "
                          "for their scale and offset")
         return found
+
+    @classmethod
+    def cautions(cls, header: Header, shape: tuple[int, ...], **options: Any) -> list[str]:
+        """A position that is not known, and products that PRESTO counts as spectra."""
+        out = no_position(header, "src_raj and src_dej")
+        if shape[1] > 1:
+            out.append(f"PRESTO and other programs that do not read nifs take its {shape[1]} "
+                       f"products for {shape[1]} times as many spectra; one product alone, I, or "
+                       "psrfits, is read rightly")
+        return out
 
     @classmethod
     def sizes(cls, shape: tuple[int, ...], **options: Any) -> Sizes:

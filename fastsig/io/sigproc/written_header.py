@@ -15,8 +15,9 @@ from typing import Any
 from fastsig.axes.polarization import PRODUCTS
 from fastsig.axes.time import mjd_and_seconds
 from fastsig.errors import PlanError
+from fastsig.io.fits.pulsar_cards import says_nothing
 from fastsig.io.sigproc.header import KEYWORDS
-from fastsig.io.sigproc.numbers import packed_angle, telescope_number
+from fastsig.io.sigproc.numbers import day_of, packed_angle, telescope_number
 from fastsig.stream.header import Header
 
 __all__ = ["cards", "lost_fields", "lost_places"]
@@ -45,7 +46,8 @@ def cards(header: Header, shape: tuple[int, ...], n_bits: int, descending: bool)
         raise PlanError(f"spectra of {shape[1:]} products and channels; their header tells of "
                         f"{(header.polarization.n_pol, axis.n_chan)}")
     low, step = axis.first_hz / 10**6, axis.step_hz / 10**6
-    position: dict[str, Any] = {}
+    # 0 and 0 stand for no position, as SIGPROC's programs write them: `your` wants both.
+    position: dict[str, Any] = {"src_raj": 0.0, "src_dej": 0.0}
     if header.ra_deg is not None and header.dec_deg is not None:
         position = {"src_raj": packed_angle(header.ra_deg % 360, 15),
                     "src_dej": packed_angle(header.dec_deg, 1)}
@@ -102,7 +104,9 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
                        "again)")
     if pol.kind != "unknown" or pol.sign_q != 1 or pol.sign_v != 1 or pol.frame != "receiver":
         missing.append("feeds, signs and frame of its products")
-    others = [key for key in header.extra if key not in _KEPT and key not in (*KEYWORDS, "codes")]
+    others = [key for key, value in header.extra.items()
+              if key not in _KEPT and key not in (*KEYWORDS, "codes")
+              and not says_nothing(key, value)]
     if others:
         missing.append(f"{len(others)} more values of the header")
     if missing:
@@ -116,7 +120,7 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
 def lost_places(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
     """Times and frequencies that float64 rounds."""
     day, seconds = mjd_and_seconds(header.start_time)
-    error = (_exact(_day(header)) - day) * 86400 - seconds
+    error = (day_of(_day(header)) - day) * 86400 - seconds
     if abs(error) >= _LEAST_S:
         yield f"the start is rounded, by {float(error) * 1e9:.0f} ns"
     period = 1 / header.sample_rate

@@ -61,6 +61,17 @@ class SpectraWriter(Writer):
         """
 
     @classmethod
+    def cautions(cls, header: Header, shape: tuple[int, ...], **options: Any) -> list[str]:
+        """What other programs will take wrongly in such files, in plain words.
+
+        Parameters
+        ----------
+        header, shape, **options
+            As of the writer.
+        """
+        return []
+
+    @classmethod
     @abstractmethod
     def sizes(cls, shape: tuple[int, ...], **options: Any) -> Sizes:
         """What such files take; options as of the writer."""

@@ -112,6 +112,8 @@ def held(pieces: Pieces, path: str, files: Sequence[str], overrides: Mapping[str
     common, own = split_overrides(overrides, OWN, format_name)
     known = {field: pieces.meta[key] for field, keys in _KEYS.items()
              for key in reversed(keys) if key in pieces.meta}
+    if _is_number(known.get("exposure")):
+        known["exposure"] = f"{known['exposure']} s"  # as tables state it; a user names the unit
     said = _Said(path, {**known, "frequency_unit": pieces.axis_unit, "unit": pieces.unit},
                  {**common, **own})
     channels, descending = _channels(pieces.axis, said)
@@ -213,6 +215,14 @@ def _line(rest: Any) -> Any:
     except (TypeError, ValueError):
         return line(rest)
     return line(number * u.Hz)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _seconds(exposure: Any) -> Fraction:

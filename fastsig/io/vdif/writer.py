@@ -1,4 +1,7 @@
-"""Voltages into VDIF: frames of one thread each, of one length, with a whole number in a second.
+"""Voltages into VDIF: frames of one length, with a whole number of them in a second.
+
+Each polarisation and channel is a thread, or all of them are the channels of one thread: dspsr
+reads these alone, by a header file of its own.
 
 A frame in which nothing is valid is marked invalid. The length of a frame is chosen so that gaps
 begin and end with frames, and the recording on a frame of its second, wherever that can be.
@@ -11,6 +14,7 @@ https://vlbi.org/vdif.
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from typing import Any, ClassVar
 
@@ -22,8 +26,10 @@ from fastsig.axes.time import elapsed, iso, sample_time
 from fastsig.axes.validity import clip
 from fastsig.errors import PlanError
 from fastsig.io.files.outputs import OutputFiles, output_names
+from fastsig.io.vdif.dspsr import dspsr_header
 from fastsig.io.vdif.reader import LEVELS, epoch_time
 from fastsig.io.voltages.writing import (
+    Recording,
     VoltageWriter,
     divisors,
     exact_rows,
@@ -44,23 +50,46 @@ _MOST_RATE = 2**23
 
 
 class VdifWriter(VoltageWriter):
-    """Voltages into VDIF of 1, 2, 4, 8 or 16 bits: a thread for each polarisation and channel."""
+    """Voltages into VDIF of 1, 2, 4, 8 or 16 bits.
+
+    Parameters
+    ----------
+    recording, path, **options
+        As of `VoltageWriter`.
+    one_thread : bool
+        Whether all polarisations and channels are those of one thread; by default each is a thread.
+    dspsr_header : bool
+        Whether dspsr's header file, ``PATH.hdr``, is written beside; in one thread then.
+    """
 
     NAME = "vdif"
     OFFERS: ClassVar = {1: LEVELS[1], 2: LEVELS[2], 4: None, 8: None, 16: None}
+    OWN = ("one_thread", "dspsr_header")
+
+    def __init__(self, recording: Recording, path: str | os.PathLike[str], *,
+                 one_thread: bool = False, dspsr_header: bool = False, **options: Any) -> None:
+        self._one, self._with_header = one_thread or dspsr_header, dspsr_header
+        super().__init__(recording, path, **options)
 
     def _check(self) -> None:
         recording = self.recording
-        rate = recording.header.sample_rate
-        self._n_thread = recording.shape[1] * recording.n_chan
+        rate, n_input = recording.header.sample_rate, recording.shape[1] * recording.n_chan
+        self._n_thread, self._n_inside = (1, n_input) if self._one else (n_input, 1)
         if self._n_thread > _MOST_THREADS:
             raise PlanError(f"{recording.path}: VDIF holds up to {_MOST_THREADS} threads, not "
                             f"{self._n_thread} polarisations and channels")
+        if self._n_inside & (self._n_inside - 1):
+            raise PlanError(f"{recording.path}: {self._n_inside} polarisations and channels; "
+                            "allowed in one thread of VDIF: a power of two")
+        if n_input > 1 and not self._one:
+            self.cautions.append(f"it has {n_input} threads, which dspsr reads as one "
+                                 "polarisation; --one-thread (one_thread=True) makes one")
         if rate.denominator != 1:
             raise PlanError(f"{recording.path}: VDIF has a whole number of samples in a second, "
                             f"not {rate}")
         if recording.n_chan > 1:
-            self.losses.append("channels become threads, without their frequencies")
+            what = "those of one thread" if self._one else "threads"
+            self.losses.append(f"channels become {what}, without their frequencies")
         if recording.header.sideband == "lower":
             self.losses.append("vdif does not tell that the sideband is a lower one")
         self._edv, self._rate_word = _rate_word(rate, recording.header.is_complex)
@@ -80,7 +109,7 @@ class VdifWriter(VoltageWriter):
         held = recording.any_valid
         if not len(held):
             raise PlanError(f"{recording.path}: holds no valid sample")
-        self._parts_bits = self.n_bits * recording.parts
+        self._parts_bits = self.n_bits * recording.parts * self._n_inside
         start, stop = int(held[0, 0]), int(held[-1, 1])
         self._place(start)
         self.n_time = self._frame_length(start, stop)
@@ -89,8 +118,9 @@ class VdifWriter(VoltageWriter):
         if self.rows[0] >= self.rows[1]:
             raise PlanError(f"{recording.path}: {stop - start} samples fill no VDIF frame of "
                             f"{self.n_time}")
-        self._note_frames(self.n_time, "frame", together=False)
-        self._valid = [frame_runs(spans, *self.rows, self.n_time) for spans in recording.valid]
+        self._note_frames(self.n_time, "frame", together=self._one)
+        self._valid = [frame_runs(spans, *self.rows, self.n_time) for spans in (
+            (held,) if self._one else recording.valid)]
         self._frame = _HEADER + self.n_time * self._parts_bits // 8
         set_bytes = self._frame * self._n_thread
         n_frame = (self.rows[1] - self.rows[0]) // self.n_time
@@ -98,6 +128,10 @@ class VdifWriter(VoltageWriter):
         names = output_names(self.path, -(-n_frame // self._per_file))
         self.files = [(name, min(self._per_file, n_frame - i * self._per_file) * set_bytes)
                       for i, name in enumerate(names)]
+        self._dspsr = b""
+        if self._with_header:
+            self._dspsr = dspsr_header(recording, names, self.n_bits)
+            self.files.append((f"{names[0]}.hdr", len(self._dspsr)))
         self.piece = self.n_time * max(1, 2**22 // set_bytes)
 
     def _place(self, start: int) -> None:
@@ -153,17 +187,22 @@ class VdifWriter(VoltageWriter):
         first, last = self._rows(start, stop, frame)
         n_pol = len(self.recording.valid)
         return (stop - start - (last - first)) * n_pol + lost_in_frames(
-            self.recording, first, last, frame, together=False)
+            self.recording, first, last, frame, together=self._one)
 
     def _begin(self, overwrite: bool) -> None:
-        self._output = OutputFiles(self.files, overwrite=overwrite, pattern=self.path)
+        # With dspsr's header there is one file of frames: no next one is looked for.
+        pattern = None if self._with_header else self.path
+        self._output = OutputFiles(self.files, overwrite=overwrite, pattern=pattern)
+        if self._dspsr:
+            self._output.write(1, np.frombuffer(self._dspsr, np.uint8), 0)
 
     def encode(self, block: Block) -> tuple[int, NDArray[np.uint8]]:
         """Number of the first frame, and frames (time, thread, byte), of a piece."""
         first = (block.start - self.rows[0]) // self.n_time
         n = block.n // self.n_time
         numbers = self.numbers(block)
-        parts = numbers.reshape(n, self.n_time, self._n_thread, self.recording.parts)
+        parts = numbers.reshape(n, self.n_time, self._n_thread,
+                                self._n_inside * self.recording.parts)
         out = np.empty((n, self._n_thread, self._frame), np.uint8)
         out[:, :, :_HEADER] = self._headers(first, n)
         payload = self._packed(np.ascontiguousarray(parts.swapaxes(1, 2)))
@@ -190,11 +229,11 @@ class VdifWriter(VoltageWriter):
         for pol, runs in enumerate(self._valid):
             for low, high in clip(runs, first, first + n).tolist():
                 lost[low - first : high - first, pol] = False
-        lost = np.repeat(lost, recording.n_chan, axis=1)
+        lost = np.repeat(lost, self._n_thread // lost.shape[1], axis=1)
         words[:, :, 0] = (self._second + number // per_second)[:, np.newaxis] | lost.astype(
             np.int64) << 31
         words[:, :, 1] = (number % per_second | self._epoch << 24)[:, np.newaxis]
-        words[:, :, 2] = self._frame // 8
+        words[:, :, 2] = self._frame // 8 | (self._n_inside.bit_length() - 1) << 24
         words[:, :, 3] = (np.arange(self._n_thread) << 16 | (self._station or 0)
                           | self.n_bits - 1 << 26 | recording.header.is_complex << 31)
         words[:, :, 4] = self._edv << 24 | self._rate_word

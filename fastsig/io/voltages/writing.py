@@ -117,12 +117,16 @@ class VoltageWriter(Writer):
     NAME: ClassVar[str]
     #: Numbers that the format holds: levels by bits, None for whole numbers; 32 are floats.
     OFFERS: ClassVar[Mapping[int, Levels | None]]
+    #: Options that the format has besides.
+    OWN: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, recording: Recording, path: str | os.PathLike[str], *,
                  n_bits: int | None = None, scale: float = 1.0, file_bytes: int | None = None
                  ) -> None:
         self.recording, self.path = recording, os.fspath(path)
         self.losses: list[str] = []
+        #: What other programs will take wrongly in the files.
+        self.cautions: list[str] = []
         self.n_clipped = self.n_inexact = 0
         self._lock = threading.Lock()
         if not 1e-30 < scale < 1e30:

@@ -1,0 +1,80 @@
+"""Places on the sky that users give: angles with their units, as text or quantities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from fastsig.errors import UsageError
+
+__all__ = ["declination", "place", "right_ascension"]
+
+_HOW = {"ra": "a right ascension such as 5h34m31.97s, 05:34:31.97 (hours) or 83.6332deg",
+        "dec": "a declination such as 22d00m52.2s, +22:00:52.2 (degrees) or 22.0145deg"}
+
+
+def right_ascension(value: Any) -> float:
+    """Degrees, 0 to 360, of a right ascension; of text with colons the hours.
+
+    Raises
+    ------
+    UsageError
+        Where it is none, or a number without a unit.
+    """
+    found = _degrees(value, "ra", "hourangle")
+    if not -360 <= found <= 360:
+        raise UsageError(f"ra = {value}; allowed: within a turn, 0 to 24 h")
+    return found % 360
+
+
+def declination(value: Any) -> float:
+    """Degrees of a declination.
+
+    Raises
+    ------
+    UsageError
+        Where it is none, a number without a unit, or beyond a pole.
+    """
+    found = _degrees(value, "dec", "deg")
+    if not abs(found) <= 90:
+        raise UsageError(f"dec = {value}; allowed: -90 to 90 deg")
+    return found
+
+
+def place(value: Any) -> tuple[float, float]:
+    """Right ascension and declination, ICRS, degrees, of a SkyCoord, a pair or text with a comma.
+
+    Raises
+    ------
+    UsageError
+        Where it is no single place.
+    """
+    sky = getattr(value, "icrs", None)
+    if sky is not None:
+        if not sky.isscalar:
+            raise UsageError(f"position: {sky.size} places; allowed: one")
+        return float(sky.ra.deg), float(sky.dec.deg)
+    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(parts, Sequence) or len(parts) != 2:
+        raise UsageError(f"position = {value!r}; allowed: a SkyCoord, or right ascension and "
+                         "declination, as in 5h34m31.97s,+22d00m52.2s")
+    return right_ascension(parts[0]), declination(parts[1])
+
+
+def _degrees(value: Any, name: str, colons: str) -> float:
+    from astropy.coordinates import Angle  # takes as long to load as all else together
+
+    is_text = isinstance(value, str)
+    has_unit = getattr(value, "unit", None) is not None or (
+        is_text and (":" in value or any(each.isalpha() for each in value)))
+    try:
+        if not has_unit:
+            raise ValueError
+        angle = Angle(value, unit=colons if is_text and ":" in value else None)
+        found = round(float(angle.deg), 12)  # 1h is 15 deg
+    except (ValueError, TypeError) as error:  # units that are no angle are a ValueError, too
+        raise UsageError(f"{name} = {value!r}; allowed: {_HOW[name]}") from error
+    if not math.isfinite(found):
+        raise UsageError(f"{name} = {value!r}; allowed: {_HOW[name]}")
+    return found
