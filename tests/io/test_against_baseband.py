@@ -206,7 +206,7 @@ def test_shipped_threads_whose_clock_was_not_set() -> None:
     with vdif.open(path, "rb") as file:
         seconds = [file.read_frame()["seconds"] for _ in range(8)]
     assert seconds == [14363767] * 4 + [11383] * 4
-    with pytest.raises(FormatError, match=r"threads 1, 3, 5, 7 begin 3987 h .* input=1,3,5,7"):
+    with pytest.raises(FormatError, match=r"threads 1, 3, 5, 7 begin 3987 h .* input='1,3,5,7'"):
         fs.open(path)
     for threads, second in (((1, 3, 5, 7), 14363767), ((0, 2, 4, 6), 11383)):
         stream = fs.open(path, input=",".join(map(str, threads))).stream

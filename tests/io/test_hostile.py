@@ -462,7 +462,7 @@ TARGETED: dict[tuple[str, str], list[tuple[Change, str]]] = {
         (_words((0, 2**32 - 1), (4, 2**32 - 1), (8, 2**32 - 1), (12, 2**32 - 1)), "begin with"),
         (_given(sample_rate="63"), "no whole number of frames"),
     ],
-    ("vdif", "2 bits, complex"): [(_words((16, 1 << 24)), "give --set sample_rate"),
+    ("vdif", "2 bits, complex"): [(_words((16, 1 << 24)), "give sample_rate="),
                                   (_swapped(4), "VDIF|frame|tell")],
     ("drx", "one tuning"): [
         (_swapped(4), "begin with a DRX frame"),
