@@ -16,6 +16,7 @@ from fastsig.stages.channelize import Channelize
 from fastsig.stages.select import SelectVoltages
 from fastsig.stream import VoltageStream
 from fastsig.view.figures import COLORS, line, new_figure, time_unit, title
+from fastsig.view.histograms import histogram
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,22 +73,13 @@ def _histogram(
         axes.plot([], [], color=color, label=f"{name}: no valid samples")
         axes.legend(loc="upper right", fontsize=8)
         return
-    bits = stream.header.n_bits
-    integer = bits <= 16 and bool(np.all(samples[:4096] == np.round(samples[:4096])))
-    spread = float(samples.std(dtype=np.float64))
-    label = f"{name}: rms {spread:.4g}"
-    if integer:
-        low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-        clipped = np.count_nonzero((samples <= low) | (samples >= high)) / samples.size
-        label += f", at the limits {100 * clipped:.3g} %"
-        reach = (low, high) if bits <= 8 else (int(samples.min()), int(samples.max()))
-        width = 1 if bits <= 8 else max(1, int((reach[1] - reach[0]) // 256))
-        edges = np.arange(np.floor(reach[0]) - 0.5, reach[1] + width, width)
-    else:
-        low, high = np.percentile(samples, (0.1, 99.9))
-        edges = np.linspace(low, high if high > low else low + 1, 257)
-    counts, edges = np.histogram(samples, edges)
-    axes.stairs(counts, edges, color=color, label=label)
+    found = histogram(samples, stream.header.n_bits)
+    label = f"{name}: rms {float(samples.std(dtype=np.float64)):.4g}"
+    if found.at_limits is not None:
+        label += f", at the limits {100 * found.at_limits:.3g} %"
+    if found.outside:
+        label += f", {100 * found.outside:.2g} % beyond the axis"
+    axes.stairs(found.counts, found.edges, color=color, label=label)
     axes.set_yscale("log")
     axes.set_ylim(bottom=0.5)
     axes.set_xlabel("sample value (recorder units)")
