@@ -31,6 +31,8 @@ from fastsig.stream.data import Data
 if TYPE_CHECKING:
     import specutils
     import xarray
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 __all__ = ["Chain", "open_chain"]
@@ -209,11 +211,15 @@ class Chain:
         made = products([self.stream], ["product.h5"], workers=workers, memory=memory)
         return plan_products(made, workers=workers, memory=memory, fused=fused).explain()
 
-    def plot(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Figure:
+    def plot(self, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False,
+             product: str | None = None, what: str | None = None, ax: Axes | None = None,
+             cmap: str | Colormap | None = None, vmin: Any = None, vmax: Any = None,
+             scale: str | None = None, percent: float | None = None) -> Figure:
         """Draw the stream; save where `path` is given; options as of `fastsig.view.draw`."""
         from fastsig.view import draw
 
-        return draw(self.stream, path, **options)
+        return draw(self.stream, path, overwrite=overwrite, product=product, what=what, ax=ax,
+                    cmap=cmap, vmin=vmin, vmax=vmax, scale=scale, percent=percent)
 
     def to_xarray(self, rest: Any = None, convention: str = "radio") -> xarray.Dataset:
         """All rows as an xarray Dataset (needs xarray); options as of `Data.to_xarray`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io as memory
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -14,11 +14,15 @@ from fastsig.io.files.positioned import write_from
 from fastsig.io.files.provenance import input_files
 from fastsig.io.files.safe import SafeOutput, check_output
 from fastsig.stream import Block, Sink, SpectrumStream, Stream, VoltageStream, spectra_of, stream_of
-from fastsig.view.spectra import draw_spectra, pixels
-from fastsig.view.voltages import draw_voltages
+from fastsig.view.figures import in_pyplot, new_figure, title, wrapped
+from fastsig.view.look import Look
+from fastsig.view.spectra import averaged, draw_panel, draw_spectra, pixels, product_index
+from fastsig.view.voltages import draw_voltage_panel, draw_voltages
 from fastsig.view.waterfalls import Cells
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
     from fastsig.cubes.cube import Cube
@@ -40,10 +44,17 @@ def check_picture(path: str) -> None:
 
 
 def draw(
-    stream: Stream, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
-    product: str | None = None,
+    stream: Stream, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False,
+    product: str | None = None, what: str | None = None, ax: Axes | None = None,
+    cmap: str | Colormap | None = None, vmin: Any = None, vmax: Any = None,
+    scale: str | None = None, percent: float | None = None,
 ) -> Figure:
     """Draw a stream; save the picture where `path` is given.
+
+    Of spectra a waterfall, the mean spectrum, the power over time and the valid share; a single
+    spectrum, or channel, as a line. Of voltages a histogram, the power over time and the bandpass.
+    Where a pixel is the mean of several spectra or channels, the picture says so; its lines show
+    every channel and every spectrum.
 
     Parameters
     ----------
@@ -51,31 +62,96 @@ def draw(
         What to draw.
     path : path, optional
         Picture (.png, .pdf, .svg) or self-contained page (.html); of spectra that of `write_page`,
-        for which the file is read again.
+        for which the file is read again. Without a path the figure is pyplot's current one.
     overwrite : bool
         Whether an existing file may be replaced.
     product : str, optional
-        Which product of spectra; the first by default.
+        Which product of spectra; the first by default, or all of a single spectrum.
+    what : str, optional
+        One panel alone: "waterfall", "spectrum" or "power" of spectra, "histogram", "power" or
+        "bandpass" of voltages.
+    ax : matplotlib Axes, optional
+        Where the panel is drawn, in a figure of your own, which is returned; the first panel by
+        default.
+    cmap : str or Colormap, optional
+        Colours of a waterfall; viridis by default, RdBu_r of products of either sign.
+    vmin, vmax : float or Quantity, optional
+        Limits of the colours, or of a line drawn alone; in dB with ``scale="db"``.
+    scale : {"linear", "asinh", "db"}, optional
+        Of the colours. By default linear, or, where few values are far above all others, asinh:
+        linear about the median, logarithmic beyond. With "db" lines are in dB too; with "linear"
+        their axes are never logarithmic.
+    percent : float, optional
+        The limits of the colours hold this share of the values, in the middle; by default from the
+        lowest 1 % to the highest 0.5 %.
+
+    Returns
+    -------
+    Figure
 
     Raises
     ------
     UsageError
-        Where the product or the path's ending is unknown.
+        Where an option or the path's ending is unknown, or has no meaning for the stream.
+    OutputError
+        Where `path` exists, and `overwrite` is not given.
     PlanError
         Where the stream is neither voltages nor spectra.
     """
     stream = stream_of(stream)
     if not isinstance(stream, (VoltageStream, SpectrumStream)):
         raise PlanError(f"there is no picture of {stream.kind}: detect first")
-    if product is not None and isinstance(stream, VoltageStream):
-        raise UsageError(f"product = {product!r}; voltages have no products: leave it out")
+    look = Look(cmap, vmin, vmax, scale, percent)
+    if isinstance(stream, VoltageStream):
+        _refuse_of_voltages(product, look)
+    if ax is not None:
+        if path is not None:
+            raise UsageError("path and ax are both given; allowed: one; save the figure of ax")
+        _draw_panel(stream, ax, product, look, what)
+        return cast("Figure", ax.figure)
     if path is not None and _is_page(path) and isinstance(stream, SpectrumStream):
+        if what is not None or look != Look():
+            raise UsageError("a page has controls of its own for panels and colours; allowed: "
+                             "product")
         write_page(stream, path, overwrite=overwrite, product=product)
-        return draw_spectra(stream, product)
-    return _drawn(
-        lambda: (draw_voltages(stream) if isinstance(stream, VoltageStream)
-                 else draw_spectra(stream, product)),
-        stream, path, overwrite, input_files(stream))
+        return draw_spectra(stream, product, look)
+    return _drawn(lambda: _made(stream, product, look, what), stream, path, overwrite,
+                  input_files(stream))
+
+
+def _refuse_of_voltages(product: str | None, look: Look) -> None:
+    if product is not None:
+        raise UsageError(f"product = {product!r}; voltages have no products: leave it out")
+    for name, value in vars(look).items():
+        if value is not None:
+            raise UsageError(f"{name} = {value!r}; voltages have no waterfall: leave it out")
+
+
+def _made(stream: VoltageStream | SpectrumStream, product: str | None, look: Look,
+          what: str | None) -> Figure:
+    """All panels of a stream, or one alone."""
+    if what is None:
+        return (draw_voltages(stream) if isinstance(stream, VoltageStream)
+                else draw_spectra(stream, product, look))
+    figure = new_figure(9, 5.5)
+    axes = figure.add_subplot()
+    _draw_panel(stream, axes, product, look, what)
+    if what != "waterfall":
+        axes.grid(alpha=0.3)
+    name = "" if isinstance(stream, VoltageStream) else (
+        f" · {stream.polarization.names[product_index(stream, product)]}")
+    note = averaged(stream) if what == "waterfall" and isinstance(stream, SpectrumStream) else ""
+    figure.suptitle("\n".join([wrapped(f"{title(stream)}{name}", 90), *([note] if note else [])]),
+                    fontsize=10)
+    return figure
+
+
+def _draw_panel(stream: VoltageStream | SpectrumStream, axes: Axes, product: str | None,
+                look: Look, what: str | None) -> None:
+    if isinstance(stream, VoltageStream):
+        draw_voltage_panel(axes, stream, what)
+    else:
+        draw_panel(axes, stream, product, look, what)
 
 
 def _is_page(path: str | os.PathLike[str]) -> bool:
@@ -83,7 +159,7 @@ def _is_page(path: str | os.PathLike[str]) -> bool:
 
 
 def write_page(
-    what: SpectrumStream | Cube, path: str | os.PathLike[str], *, overwrite: bool = True,
+    what: SpectrumStream | Cube, path: str | os.PathLike[str], *, overwrite: bool = False,
     product: str | None = None, page_size: int | None = None,
 ) -> None:
     """Write the page of spectra or of a cube: one HTML file to zoom and cut in.
@@ -125,7 +201,7 @@ def write_page(
 
 
 def draw_baseline(
-    stage: Baseline, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
+    stage: Baseline, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False,
     product: str | None = None, tsys: float | None = None, rows: Block | None = None,
 ) -> Figure:
     """Draw what a `Baseline` does, by up to 256 spectra from the middle of its stream.
@@ -170,7 +246,7 @@ def baseline_rows(fits: Fits) -> Sink:
 
 def draw_calibration(
     found: DiodeMeasurement, stream: Stream, path: str | os.PathLike[str] | None = None, *,
-    overwrite: bool = True,
+    overwrite: bool = False,
 ) -> Figure:
     """Draw what a scan tells of its noise diode: gains, its spectrum, temperatures, scatter.
 
@@ -184,8 +260,6 @@ def draw_calibration(
         As of `draw`.
     """
     from fastsig.view.calibration import draw_measurement
-    from fastsig.view.figures import title
-
     stream = stream_of(stream)
     return _drawn(lambda: draw_measurement(found, title(stream)), stream, path, overwrite,
                   input_files(stream))
@@ -193,7 +267,7 @@ def draw_calibration(
 
 def draw_flags(
     before: SpectrumStream, after: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
-    overwrite: bool = True, product: str | None = None, seen: Sequence[Cells] | None = None,
+    overwrite: bool = False, product: str | None = None, seen: Sequence[Cells] | None = None,
 ) -> Figure:
     """Draw spectra before and after flagging, in the same colours, and the shares flagged.
 
@@ -232,7 +306,7 @@ def flag_pixels(before: SpectrumStream, after: SpectrumStream, product: str | No
 
 def draw_switched(
     mean: SpectrumStream, rows: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
-    overwrite: bool = True, notes: Sequence[str] = (),
+    overwrite: bool = False, notes: Sequence[str] = (),
 ) -> Figure:
     """Draw a reduced spectrum within its expected noise, and the rows that it is the mean of.
 
@@ -255,7 +329,7 @@ def draw_switched(
 
 
 def draw_cube(
-    cube: Cube, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
+    cube: Cube, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False,
     what: str = "sheet", at: Any = None, frange: Any = None, rest: Any = None,
 ) -> Figure:
     """Draw a cube of maps.
@@ -292,7 +366,7 @@ def draw_cube(
 
 def draw_position(
     spectrum: PositionSpectrum, path: str | os.PathLike[str] | None = None, *,
-    fit: Mapping[str, Any] | None = None, overwrite: bool = True,
+    fit: Mapping[str, Any] | None = None, overwrite: bool = False,
 ) -> Figure:
     """Draw the spectrum of a place within its noise, with its fit and what is left of it.
 
@@ -311,7 +385,7 @@ def draw_position(
 
 
 def draw_made(make: Callable[[], Figure], facts: Callable[[], Mapping[str, Any]],
-              path: str | os.PathLike[str], *, inputs: Sequence[str], overwrite: bool = True
+              path: str | os.PathLike[str], *, inputs: Sequence[str], overwrite: bool = False
               ) -> Figure:
     """Save a figure that another package makes, as picture or page.
 
@@ -334,7 +408,8 @@ def _drawn(make: Callable[[], Figure], about: Stream | Callable[[], Mapping[str,
     `about` is what the picture is of: a page tells its facts, with the path among them.
     """
     if path is None:
-        return make()
+        with in_pyplot():
+            return make()
     name = os.fspath(path)
     check_picture(name)
     check_output(name, overwrite=overwrite, inputs=inputs)

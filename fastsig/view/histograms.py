@@ -66,7 +66,7 @@ def _levels(samples: NDArray[Any], n_bits: int) -> NDArray[np.float64] | None:
 def _around(levels: NDArray[np.float64]) -> NDArray[np.float64]:
     """Edges of bins around levels, halfway between neighbours."""
     if len(levels) == 1:
-        return levels[0] + np.array([-0.5, 0.5])
+        return np.array([levels[0] - 0.5, levels[0] + 0.5])
     middles = (levels[1:] + levels[:-1]) / 2
     ends = 2 * levels[[0, -1]] - middles[[0, -1]]
     edges: NDArray[np.float64] = np.concatenate([ends[:1], middles, ends[1:]])
