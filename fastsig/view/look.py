@@ -228,9 +228,13 @@ def _asinh(finite: NDArray[Any], asked: tuple[float | None, float | None],
             low = -high
     bend = _Bend(center, width)
     shares = np.linspace(float(bend.forward(low)), float(bend.forward(high)), _TICKS)
-    ticks = [float(f"{each:.2g}") for each in bend.inverse(shares)]
+    ticks = bend.inverse(shares)
+    gaps = np.diff(ticks)
+    decimals = -np.floor(np.log10(np.minimum(np.append(gaps, gaps[-1]), np.append(gaps[0], gaps))))
+    rounded = [round(float(tick), int(digits))
+               for tick, digits in zip(ticks, decimals, strict=True)]
     return FuncNorm((bend.forward, bend.inverse), vmin=low, vmax=high), [
-        each for each in ticks if low <= each <= high]
+        tick for tick in rounded if low <= tick <= high]
 
 
 class _Bend(NamedTuple):

@@ -74,7 +74,7 @@ def draw_bar(image: Any, axes: Any, shades: Shades, **place: Any) -> Any:
     if shades.ticks is None:
         in_powers(bar.long_axis, shades.power)
     else:
-        bar.set_ticks(shades.ticks, labels=[f"{each / 10.0**shades.power:g}"
+        bar.set_ticks(shades.ticks, labels=[f"{each / 10.0**shades.power:.10g}"
                                             for each in shades.ticks])
         bar.minorticks_off()
     return bar

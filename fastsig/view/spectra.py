@@ -98,6 +98,8 @@ def _waterfall_and_lines(stream: SpectrumStream, index: int, look: Look) -> Figu
     _spectrum(top, stream, means, heights, COLORS[0])
     top.set_ylabel(heights.label.replace(" (", "\n("))
     top.set_xlabel("")
+    if heights.scale != "log":  # a layout that changes the number of ticks would not fit them
+        top.locator_params(axis="y", nbins=4)
     over = Heights.of(means.highest, f"mean {name}", unit, look.scale)
     scale = time_unit(seen.seconds[-1] - seen.seconds[0])[1]
     power_line(side, means, 1 / float(stream.header.sample_rate) / scale, over, COLORS[0],

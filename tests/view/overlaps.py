@@ -20,8 +20,8 @@ def _texts(figure: Any) -> list[Text]:
         for tick in [*axis.majorTicks, *axis.minorTicks]:
             for label in (tick.label1, tick.label2):
                 ticks.add(label)
-                if label.get_visible() and low <= tick.get_loc() <= high and axis.get_visible() and (
-                        axis.axes.axison):
+                if (label.get_visible() and low <= tick.get_loc() <= high and axis.get_visible()
+                        and axis.axes.axison):
                     shown.add(label)
     return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()
             and (text not in ticks or text in shown)]
