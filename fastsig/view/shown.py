@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from matplotlib import get_backend, is_interactive, pyplot
+from matplotlib import get_backend, pyplot
 from matplotlib.figure import Figure
 
 __all__ = ["ShownFigure", "close", "pyplot_figure"]
@@ -11,15 +11,14 @@ __all__ = ["ShownFigure", "close", "pyplot_figure"]
 class ShownFigure(Figure):
     """A figure of pyplot that a notebook shows once.
 
-    A notebook shows pyplot's figures at the end of a cell; it would show one that is also the
-    value of the cell's last line twice.
+    A notebook shows the value of a cell's last line, and then, at the end of the cell, all figures
+    that pyplot has.
     """
 
     def _ipython_display_(self) -> None:
-        number = getattr(self, "number", None)
-        shows = is_interactive() or "inline" in get_backend().casefold()
-        if number is None or not shows or not pyplot.fignum_exists(number):
-            raise NotImplementedError  # then IPython shows it as any other figure
+        if "inline" in get_backend().casefold():
+            pyplot.close(self)
+        raise NotImplementedError  # IPython goes on to show it as any other figure
 
 
 def pyplot_figure(width: float, height: float) -> Figure:

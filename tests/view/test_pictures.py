@@ -202,14 +202,26 @@ def test_figures_belong_to_pyplot(rng: np.random.Generator, tmp_path: Path) -> N
 
 def test_a_notebook_shows_a_figure_once(rng: np.random.Generator,
                                         monkeypatch: pytest.MonkeyPatch) -> None:
-    figure: Any = view.draw(spectra(rng.normal(10, 1, (4, 1, 8))))
-    with pytest.raises(NotImplementedError):  # agg shows nothing: IPython shows the value
-        figure._ipython_display_()
-    monkeypatch.setattr("fastsig.view.shown.get_backend", lambda: "inline")
-    figure._ipython_display_()  # pyplot will show it
-    pyplot.close(figure)
-    with pytest.raises(NotImplementedError):
-        figure._ipython_display_()
+    interactive = pytest.importorskip("IPython.core.interactiveshell")
+    inline = pytest.importorskip("matplotlib_inline.backend_inline")
+    support = pytest.importorskip("IPython.core.pylabtools")
+    shell = interactive.InteractiveShell()
+    try:
+        support.select_figure_formats(shell, {"png"})
+        figure: Any = view.draw(spectra(rng.normal(10, 1, (4, 1, 8))))
+        formats, _ = shell.display_formatter.format(figure)
+        assert "image/png" in formats and pyplot.get_fignums()  # agg shows nothing by itself
+        monkeypatch.setattr("fastsig.view.shown.get_backend", lambda: "inline")
+        formats, _ = shell.display_formatter.format(figure)
+        assert "image/png" in formats and not pyplot.get_fignums()
+        shown: list[Any] = []
+        monkeypatch.setattr(inline, "display", lambda figure, **_: shown.append(
+            shell.display_formatter.format(figure)[0]))
+        figures = [view.draw(spectra(rng.normal(10, 1, (4, 1, 8)))) for _ in range(2)]
+        inline.show(close=True)  # what runs at the end of a cell
+        assert len(figures) == len(shown) == 2 and all("image/png" in each for each in shown)
+    finally:
+        interactive.InteractiveShell.clear_instance()
 
 
 def test_nothing_is_overwritten_unasked(rng: np.random.Generator, tmp_path: Path) -> None:
