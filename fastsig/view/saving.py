@@ -83,7 +83,7 @@ def drawn(make: Callable[[], Figure], about: Stream | Callable[[], Mapping[str, 
            path: str | os.PathLike[str] | None, overwrite: bool, inputs: Sequence[str]) -> Figure:
     """Check where a picture goes before it is made, make it, and save it where there is a path.
 
-    `about` is what the picture is of: a page tells its facts, with the path among them.
+    `about` is what the picture is of: a page lists its facts, with the path among them.
     """
     if path is None:
         with in_pyplot():

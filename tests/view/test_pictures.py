@@ -292,6 +292,14 @@ def test_labels_of_voltages_do_not_collide(n_bits: int, rng: np.random.Generator
         assert collisions(view.draw(stream, what=what)) == []
 
 
+def test_labels_of_reductions_do_not_collide(samples: Path) -> None:
+    scan = fs.open(samples / "SIMHI_onoff-M01_W_000*.fits")
+    found = scan.measure_diode(12.5 * u.K)
+    assert collisions(view.draw_calibration(found, scan)) == []
+    kelvin = scan.calibrate(found)
+    assert collisions(view.draw_baseline(kelvin.baseline("polynomial"))) == []
+
+
 def test_options_of_the_command_line(tmp_path: Path, samples: Path) -> None:
     scan = samples / "SIMHI_onoff-M01_W_0002.fits"
     out = tmp_path / "a.png"
