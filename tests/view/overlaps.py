@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axis import Axis
 from matplotlib.text import Text
 
-_TOUCH = 1.0  # pixels that boxes may share
+_TOUCH = 2.0  # pixels that boxes may share: their edges hold no ink
 
 
 def _texts(figure: Any) -> list[Text]:
