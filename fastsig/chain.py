@@ -34,6 +34,8 @@ from fastsig.work.memory import available_bytes, parse_bytes
 if TYPE_CHECKING:
     import specutils
     import xarray
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 __all__ = ["Chain", "from_specutils", "from_table", "open_chain"]
@@ -228,11 +230,15 @@ class Chain(OwnVerbs):
         return plan_products(made, workers=workers, memory=memory, fused=fused).explain()
 
     @checked
-    def plot(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Figure:
+    def plot(self, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False,
+             product: str | None = None, what: str | None = None, ax: Axes | None = None,
+             cmap: str | Colormap | None = None, vmin: Any = None, vmax: Any = None,
+             scale: str | None = None, percent: float | None = None) -> Figure:
         """Draw the stream; save where `path` is given; options as of `fastsig.view.draw`."""
         from fastsig.view import draw
 
-        return draw(self.stream, path, **options)
+        return draw(self.stream, path, overwrite=overwrite, product=product, what=what, ax=ax,
+                    cmap=cmap, vmin=vmin, vmax=vmax, scale=scale, percent=percent)
 
     @checked
     def to_xarray(self, rest: Any = None, convention: str = "radio") -> xarray.Dataset:

@@ -194,7 +194,7 @@ def test_options_that_mean_nothing_to_a_kind(tmp_path: Path, samples: Path) -> N
 
     band = samples / "fast_band_1GSa.h5"
     assert refused(view.Wanted(what="sheet"), band) == (
-        "what= is of no use to a scan; allowed: with a cube of maps")
+        "what = 'sheet'; allowed of voltages: histogram, power, bandpass")
     assert refused(view.Wanted(page_size=10**6), band, "p.html").startswith("page_size= is of no")
     head = cubes_made.header(8, 8, cubes_made.axis("FREQ", 3)[0])
     cube = cubes_made.write(tmp_path / "c.fits", np.ones((3, 8, 8), np.float32), head)

@@ -14,8 +14,23 @@ from fastsig.cli import common
 @common.output_option("Write this picture (.png, .pdf, .svg) or page (.html).")
 @click.option("--product", metavar="NAME", help="Plot this product, or for a cube this Stokes "
                                                 "parameter; by default the first.")
-@click.option("--what", type=click.Choice(["sheet", "coverage", "channels", "moments", "spectrum"]),
-              help="Choose the picture of a cube.  [default: sheet]")
+@click.option("--what", type=click.Choice(["sheet", "coverage", "channels", "moments", "spectrum",
+                                           "waterfall", "power", "histogram", "bandpass"]),
+              help="Choose the picture of a cube, sheet to spectrum, or plot one panel alone: "
+                   "waterfall, spectrum or power of spectra; histogram, power or bandpass of "
+                   "voltages.")
+@click.option("--cmap", metavar="NAME", help="Use this colour map of matplotlib.  [default: "
+                                             "viridis; RdBu_r for Q, U, V, CR, CI]")
+@click.option("--vmin", type=float, metavar="X", help="Start the colours, or the axis of a line "
+                                                      "alone, at this value, in the file's unit.")
+@click.option("--vmax", type=float, metavar="X", help="End the colours, or the axis of a line "
+                                                      "alone, at this value.")
+@click.option("--scale", type=click.Choice(["linear", "asinh", "db"]),
+              help="Scale the colours so; db also plots lines in dB.  [default: linear; asinh "
+                   "where few values are far above all others]")
+@click.option("--percent", type=float, metavar="P",
+              help="Limit the colours to this share of the values, about the middle.  [default: "
+                   "from the lowest 1 % to the highest 0.5 %]")
 @click.option("--at", metavar="RA,DEC", help="Plot the spectrum of a cube at this position, "
                                              "with --what spectrum.")
 @click.option("--rest", metavar="LINE", help="Set the line or rest frequency for the velocities "
@@ -38,7 +53,9 @@ def view(files: tuple[str, ...], output: str, **options: Any) -> None:
         tstart=common.parse_end(options["tstart"]), tstop=common.parse_end(options["tstop"]),
         page_size=_page_bytes(output, options["page_size"]),
         overrides=common.parse_overrides(options["overrides"]),
-        **{name: options[name] for name in ("what", "at", "rest", "product", "fstart", "fstop")})
+        **{name: options[name] for name in (
+            "what", "at", "rest", "product", "fstart", "fstop", "cmap", "vmin", "vmax", "scale",
+            "percent")})
     draw_file(files, output, wanted, overwrite=options["overwrite"])
     common.say(f"wrote {output}", options["quiet"])
 

@@ -22,7 +22,10 @@ class Wanted:
     Parameters
     ----------
     what : str, optional
-        Which picture of a cube, as of `fastsig.view.draw_cube`.
+        Which picture of a cube, as of `fastsig.view.draw_cube`, or panel of a scan, as of
+        `fastsig.view.draw`.
+    cmap, vmin, vmax, scale, percent : optional
+        Of the colours of spectra, as of `fastsig.view.draw`.
     at, rest : str, optional
         A position and a line, of cubes.
     product : str, optional
@@ -42,6 +45,11 @@ class Wanted:
     rest: Any = None
     product: str | None = None
     page_size: int | None = None
+    cmap: str | None = None
+    vmin: float | None = None
+    vmax: float | None = None
+    scale: str | None = None
+    percent: float | None = None
     tstart: Any = None
     tstop: Any = None
     fstart: Any = None
@@ -93,6 +101,9 @@ def draw_file(paths: Paths, output: str, wanted: Wanted | None = None, *, overwr
     handler(detected, output, wanted or Wanted(), overwrite)
 
 
+_COLORS = ("cmap", "vmin", "vmax", "scale", "percent")
+
+
 def _is_page(output: str) -> bool:
     return output.lower().endswith(".html")
 
@@ -103,16 +114,18 @@ def _stream(detected: Detected, output: str, wanted: Wanted, overwrite: bool) ->
     from fastsig.stream import SpectrumStream
     from fastsig.view import draw, write_page
 
-    wanted.refuse(("what", "at", "rest"), "a scan; allowed: with a cube of maps")
+    wanted.refuse(("at", "rest"), "a scan; allowed: with a cube of maps")
     with open_chain(detected.files, **wanted.overrides) as source:
         rows, band = (slice(wanted.tstart, wanted.tstop), slice(wanted.fstart, wanted.fstop))
         chain = source[rows] if band == slice(None) else source[rows, band]
         options: dict[str, Any] = {"overwrite": overwrite, "product": wanted.product}
         if _is_page(output) and isinstance(chain.stream, SpectrumStream):
+            wanted.refuse(("what", *_COLORS), "a page of spectra, which has controls of its own")
             write_page(chain.stream, output, page_size=wanted.page_size, **options)
             return
         wanted.refuse(("page_size",), f"{chain.stream.kind}; allowed: with spectra and cubes")
-        draw(chain.stream, output, **options)
+        draw(chain.stream, output, what=wanted.what,
+             **{name: getattr(wanted, name) for name in _COLORS}, **options)
 
 
 def _cube(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> None:
@@ -121,6 +134,7 @@ def _cube(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> N
     from fastsig.view import draw_cube, write_page
 
     wanted.refuse(("tstart", "tstop"), "a cube of maps, which has no times")
+    wanted.refuse(_COLORS, "a cube of maps; allowed: with spectra")
     check_output(output, overwrite=overwrite, inputs=detected.files)
     path, changes = detected.files[0], dict(wanted.overrides)
     if _is_page(output) and wanted.what is None:

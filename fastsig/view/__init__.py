@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io as memory
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from fastsig.errors import PlanError, UsageError
-from fastsig.io.files.positioned import write_from
+from fastsig.errors import UsageError
 from fastsig.io.files.provenance import input_files
-from fastsig.io.files.safe import SafeOutput, check_output
-from fastsig.stream import Block, Sink, SpectrumStream, Stream, VoltageStream, spectra_of, stream_of
-from fastsig.view.spectra import draw_spectra, pixels
-from fastsig.view.voltages import draw_voltages
+from fastsig.stream import Block, Sink, SpectrumStream, Stream, spectra_of, stream_of
+from fastsig.view.drawing import draw
+from fastsig.view.figures import title
+from fastsig.view.saving import check_picture, drawn, write_page
+from fastsig.view.spectra import pixels
 from fastsig.view.waterfalls import Cells
 from fastsig.work.arguments import checked
 
@@ -31,107 +28,10 @@ __all__ = ["baseline_rows", "check_picture", "draw", "draw_baseline", "draw_cali
            "draw_cube", "draw_flags", "draw_made", "draw_position", "draw_switched", "flag_pixels",
            "write_page"]
 
-_SUFFIXES = (".png", ".pdf", ".svg", ".html")
-
-
-def check_picture(path: str) -> None:
-    """Raise `UsageError` where a path does not end as a picture or page does."""
-    if os.path.splitext(path)[1].lower() not in _SUFFIXES:
-        raise UsageError(f"{path}: a picture ends in {', '.join(_SUFFIXES)}")
-
-
-@checked
-def draw(
-    stream: Stream, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
-    product: str | None = None,
-) -> Figure:
-    """Draw a stream; save the picture where `path` is given.
-
-    Parameters
-    ----------
-    stream : VoltageStream or SpectrumStream
-        What to draw.
-    path : path, optional
-        Picture (.png, .pdf, .svg) or self-contained page (.html); of spectra that of `write_page`,
-        for which the file is read again.
-    overwrite : bool
-        Whether an existing file may be replaced.
-    product : str, optional
-        Which product of spectra; the first by default.
-
-    Raises
-    ------
-    UsageError
-        Where the product or the path's ending is unknown.
-    PlanError
-        Where the stream is neither voltages nor spectra.
-    """
-    stream = stream_of(stream)
-    if not isinstance(stream, (VoltageStream, SpectrumStream)):
-        raise PlanError(f"there is no picture of {stream.kind}: detect first")
-    if product is not None and isinstance(stream, VoltageStream):
-        raise UsageError(f"product = {product!r}; voltages have no products: leave it out")
-    if path is not None and _is_page(path) and isinstance(stream, SpectrumStream):
-        write_page(stream, path, overwrite=overwrite, product=product)
-        return draw_spectra(stream, product)
-    return _drawn(
-        lambda: (draw_voltages(stream) if isinstance(stream, VoltageStream)
-                 else draw_spectra(stream, product)),
-        stream, path, overwrite, input_files(stream))
-
-
-def _is_page(path: str | os.PathLike[str]) -> bool:
-    return os.fspath(path).lower().endswith(".html")
-
-
-@checked
-def write_page(
-    what: SpectrumStream | Cube, path: str | os.PathLike[str], *, overwrite: bool = True,
-    product: str | None = None, page_size: int | None = None,
-) -> None:
-    """Write the page of spectra or of a cube: one HTML file to zoom and cut in.
-
-    Parameters
-    ----------
-    what : SpectrumStream or Cube
-        What it shows.
-    path : path
-        Page (.html) to write.
-    overwrite : bool
-        Whether an existing file may be replaced.
-    product : str, optional
-        Which product, or Stokes parameter, is shown first; the page holds all.
-    page_size : int, optional
-        Bytes that the page does not exceed, 3 MB by default. Where there are too many values,
-        neighbours are averaged, as few as need be; the page says how many.
-
-    Raises
-    ------
-    UsageError
-        Where the product or the path's ending is unknown, or the page too small.
-    """
-    from fastsig.view.page import PAGE_SIZE, cube_page, spectra_page
-
-    target, size = os.fspath(path), PAGE_SIZE if page_size is None else page_size
-    if not target.lower().endswith(".html"):
-        raise UsageError(f"{target}: a page ends in .html")
-    what = getattr(what, "stream", what)  # of a chain; a cube has none
-    if isinstance(what, Stream) and not isinstance(what, SpectrumStream):
-        raise PlanError(f"there is no page of {what.kind}: detect first")
-    if not isinstance(what, Stream) and not hasattr(what, "file"):
-        raise UsageError(f"a {type(what).__name__} has no page; allowed: spectra or a cube")
-    sources = input_files(what) if isinstance(what, SpectrumStream) else what.file.files
-    check_output(target, overwrite=overwrite, inputs=sources)
-    if isinstance(what, SpectrumStream):
-        content = spectra_page(what, product, size)
-    else:
-        content = cube_page(what.file, product or what.stokes, size)
-    _write(content, target, overwrite)
-
 
 @checked
 def draw_baseline(
-    stage: Baseline, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
+    stage: Baseline, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False,
     product: str | None = None, tsys: Any = None, rows: Block | None = None,
 ) -> Figure:
     """Draw what a `Baseline` does, by up to 256 spectra from the middle of its stream.
@@ -161,8 +61,8 @@ def draw_baseline(
     if not isinstance(stage, Baseline):
         raise UsageError(f"a {type(stage).__name__} is no baseline; allowed: a chain that ends "
                          "with baseline(...)")
-    return _drawn(lambda: draw_removal(stage, product, tsys, rows), stage, path, overwrite,
-                  input_files(stage))
+    return drawn(lambda: draw_removal(stage, product, tsys, rows), stage, path, overwrite,
+                 input_files(stage))
 
 
 def baseline_rows(fits: Fits) -> Sink:
@@ -181,7 +81,7 @@ def baseline_rows(fits: Fits) -> Sink:
 @checked
 def draw_calibration(
     found: DiodeMeasurement, stream: Stream, path: str | os.PathLike[str] | None = None, *,
-    overwrite: bool = True,
+    overwrite: bool = False,
 ) -> Figure:
     """Draw what a scan tells of its noise diode: gains, its spectrum, temperatures, scatter.
 
@@ -195,17 +95,15 @@ def draw_calibration(
         As of `draw`.
     """
     from fastsig.view.calibration import draw_measurement
-    from fastsig.view.figures import title
-
     stream = stream_of(stream)
-    return _drawn(lambda: draw_measurement(found, title(stream)), stream, path, overwrite,
-                  input_files(stream))
+    return drawn(lambda: draw_measurement(found, title(stream)), stream, path, overwrite,
+                 input_files(stream))
 
 
 @checked
 def draw_flags(
     before: SpectrumStream, after: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
-    overwrite: bool = True, product: str | None = None, seen: Sequence[Cells] | None = None,
+    overwrite: bool = False, product: str | None = None, seen: Sequence[Cells] | None = None,
 ) -> Figure:
     """Draw spectra before and after flagging, in the same colours, and the shares flagged.
 
@@ -226,8 +124,8 @@ def draw_flags(
     from fastsig.view.flags import draw_before_after
 
     before, after = spectra_of(before), spectra_of(after)
-    return _drawn(lambda: draw_before_after(before, after, product, seen), after, path, overwrite,
-                  input_files(before))
+    return drawn(lambda: draw_before_after(before, after, product, seen), after, path, overwrite,
+                 input_files(before))
 
 
 def flag_pixels(before: SpectrumStream, after: SpectrumStream, product: str | None = None
@@ -245,7 +143,7 @@ def flag_pixels(before: SpectrumStream, after: SpectrumStream, product: str | No
 @checked
 def draw_switched(
     mean: SpectrumStream, rows: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
-    overwrite: bool = True, notes: Sequence[str] = (),
+    overwrite: bool = False, notes: Sequence[str] = (),
 ) -> Figure:
     """Draw a reduced spectrum within its expected noise, and the rows that it is the mean of.
 
@@ -263,13 +161,13 @@ def draw_switched(
     from fastsig.view.switched import draw_mean
 
     mean, rows = spectra_of(mean), spectra_of(rows)
-    return _drawn(lambda: draw_mean(mean, rows, notes), mean, path, overwrite,
-                  input_files(mean))
+    return drawn(lambda: draw_mean(mean, rows, notes), mean, path, overwrite,
+                 input_files(mean))
 
 
 @checked
 def draw_cube(
-    cube: Cube, path: str | os.PathLike[str] | None = None, *, overwrite: bool = True,
+    cube: Cube, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False,
     what: str = "sheet", at: Any = None, frange: Any = None, rest: Any = None,
 ) -> Figure:
     """Draw a cube of maps.
@@ -300,14 +198,14 @@ def draw_cube(
     from fastsig.io.fits.cube import info
     from fastsig.view.cube import draw_maps
 
-    return _drawn(lambda: draw_maps(cube, what, at=at, frange=frange, rest=rest),
-                  lambda: info(cube.path), path, overwrite, cube.file.files)
+    return drawn(lambda: draw_maps(cube, what, at=at, frange=frange, rest=rest),
+                 lambda: info(cube.path), path, overwrite, cube.file.files)
 
 
 @checked
 def draw_position(
     spectrum: PositionSpectrum, path: str | os.PathLike[str] | None = None, *,
-    fit: Mapping[str, Any] | None = None, overwrite: bool = True,
+    fit: Mapping[str, Any] | None = None, overwrite: bool = False,
 ) -> Figure:
     """Draw the spectrum of a place within its noise, with its fit and what is left of it.
 
@@ -321,12 +219,12 @@ def draw_position(
     """
     from fastsig.view.position import draw_spectrum, facts
 
-    return _drawn(lambda: draw_spectrum(spectrum, fit or {}), lambda: facts(spectrum, fit or {}),
-                  path, overwrite, [spectrum.path] if os.path.exists(spectrum.path) else [])
+    return drawn(lambda: draw_spectrum(spectrum, fit or {}), lambda: facts(spectrum, fit or {}),
+                 path, overwrite, [spectrum.path] if os.path.exists(spectrum.path) else [])
 
 
 def draw_made(make: Callable[[], Figure], facts: Callable[[], Mapping[str, Any]],
-              path: str | os.PathLike[str], *, inputs: Sequence[str], overwrite: bool = True
+              path: str | os.PathLike[str], *, inputs: Sequence[str], overwrite: bool = False
               ) -> Figure:
     """Save a figure that another package makes, as picture or page.
 
@@ -339,36 +237,4 @@ def draw_made(make: Callable[[], Figure], facts: Callable[[], Mapping[str, Any]]
     inputs : sequence of str
         Files that must not be overwritten.
     """
-    return _drawn(make, facts, path, overwrite, inputs)
-
-
-def _drawn(make: Callable[[], Figure], about: Stream | Callable[[], Mapping[str, Any]],
-           path: str | os.PathLike[str] | None, overwrite: bool, inputs: Sequence[str]) -> Figure:
-    """Check where a picture goes before it is made, make it, and save it where there is a path.
-
-    `about` is what the picture is of: a page tells its facts, with the path among them.
-    """
-    if path is None:
-        return make()
-    name = os.fspath(path)
-    check_picture(name)
-    check_output(name, overwrite=overwrite, inputs=inputs)
-    figure = make()
-    kind = os.path.splitext(name)[1].lower().lstrip(".")
-    picture = memory.BytesIO()
-    figure.savefig(picture, format="png" if kind == "html" else kind, dpi=150)
-    content = picture.getvalue()
-    if kind == "html":
-        from fastsig.view.page import picture_page
-
-        content = picture_page(about if isinstance(about, Stream) else about(), content)
-    _write(content, name, overwrite)
-    return figure
-
-
-def _write(content: bytes, path: str, overwrite: bool) -> None:
-    with SafeOutput(path, overwrite=overwrite) as output:
-        try:
-            write_from(output.descriptor, np.frombuffer(content, np.uint8), 0)
-        except OSError as error:
-            raise output.error(error) from error
+    return drawn(make, facts, path, overwrite, inputs)

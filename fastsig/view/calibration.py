@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.view.figures import COLORS, line, new_figure
+from fastsig.view.figures import COLORS, line, new_figure, wrapped
+from fastsig.view.look import in_powers, powers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,10 +23,10 @@ def draw_measurement(found: DiodeMeasurement, heading: str) -> Figure:
     figure = new_figure(10, 7.5)
     axes = figure.subplots(2, 2)
     names = [name for name in found.solution.names if name in ("AA", "BB", "I")]
-    powers = [found.solution.names.index(name) for name in names]
+    rows = [found.solution.names.index(name) for name in names]
     _gains(axes[0, 0], found, names)
-    _spectra(axes[0, 1], found, names, powers)
-    for index, (name, row) in enumerate(zip(names, powers, strict=True)):
+    _spectra(axes[0, 1], found, names, rows)
+    for index, (name, row) in enumerate(zip(names, rows, strict=True)):
         kelvin = found.solution.kelvin[row]
         line(axes[1, 0], found.frequency, found.measured.level[row] * kelvin, COLORS[index],
              label=name)
@@ -33,16 +34,17 @@ def draw_measurement(found: DiodeMeasurement, heading: str) -> Figure:
         line(axes[1, 1], found.frequency, _ratio(found, row, width), COLORS[index], label=name)
     axes[1, 0].set(xlabel="frequency (MHz)", ylabel="temperature, diode off (K)")
     axes[1, 0].set_ylim(*_range([found.measured.level[row] * found.solution.kelvin[row]
-                                 for row in powers]))
+                                 for row in rows]))
     axes[1, 1].axhline(1, color="0.4", lw=0.8, ls="--")
     axes[1, 1].set(xlabel="frequency (MHz)", ylabel="scatter over the radiometer's")
-    axes[1, 1].set_ylim(*_range([_ratio(found, row, _width(found.frequency)) for row in powers]))
+    axes[1, 1].set_ylim(*_range([_ratio(found, row, _width(found.frequency)) for row in rows]))
     for each in axes.flat:
         each.grid(alpha=0.3)
         each.locator_params(axis="x", nbins=5)
-        each.ticklabel_format(useOffset=False)
+        for axis in (each.xaxis, each.yaxis):
+            axis.get_major_formatter().set_useOffset(False)
         each.legend(fontsize=8, loc="best")
-    figure.suptitle(heading, fontsize=10)
+    figure.suptitle(wrapped(heading, 100), fontsize=10)
     return figure
 
 
@@ -63,14 +65,16 @@ def _gains(axes: Any, found: DiodeMeasurement, names: list[str]) -> None:
                    f"{int(model.bad.sum())} left out", fontsize=8)
 
 
-def _spectra(axes: Any, found: DiodeMeasurement, names: list[str], powers: list[int]) -> None:
-    for index, (name, row) in enumerate(zip(names, powers, strict=True)):
+def _spectra(axes: Any, found: DiodeMeasurement, names: list[str], rows: list[int]) -> None:
+    for index, (name, row) in enumerate(zip(names, rows, strict=True)):
         step = found.measured.on[row] - found.measured.off[row]
         axes.plot(found.frequency, step, color=COLORS[index], lw=0.5, alpha=0.4,
                   label="as measured" if index == 0 else None)
         line(axes, found.frequency, found.shape[row], COLORS[index], label=name)
-    axes.set(xlabel="frequency (MHz)", ylabel="diode (recorded units)")
-    axes.set_ylim(*_range([found.shape[row] for row in powers], 0.2))
+    limits = _range([found.shape[row] for row in rows], 0.2)
+    power, text = powers(np.array(limits))
+    axes.set(xlabel="frequency (MHz)", ylabel=f"diode ({text}recorded units)", ylim=limits)
+    in_powers(axes.yaxis, power)
 
 
 def _width(frequency: NDArray[np.float64]) -> int:

@@ -155,7 +155,11 @@ def _map(axes: Any, image: F8, view: _View, label: str, *, bar: bool = True,
                         cmap=colors)
     _beam(axes, view)
     if bar:
-        axes.figure.colorbar(drawn, cax=axes.inset_axes((1.03, 0, 0.04, 1)), label=label)
+        from matplotlib.ticker import MaxNLocator
+
+        # A fixed number of ticks: with more of them, labels get longer once the layout is made.
+        axes.figure.colorbar(drawn, cax=axes.inset_axes((1.03, 0, 0.04, 1)), label=label,
+                             ticks=MaxNLocator(6))
     return drawn
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +19,54 @@ if TYPE_CHECKING:
 COLORS = ("#1b6ca8", "#d1495b", "#3a7d44", "#8d6a9f")
 
 
+# The figures made while pyplot is asked for; None where it is not.
+_MADE: ContextVar[list[Figure] | None] = ContextVar("made", default=None)
+
+
+@contextmanager
+def in_pyplot() -> Iterator[None]:
+    """Make figures pyplot's own; those of a picture that fails are closed."""
+    made: list[Figure] = []
+    token = _MADE.set(made)
+    try:
+        yield
+    except BaseException:
+        from fastsig.view.shown import close
+
+        for figure in made:
+            close(figure)
+        raise
+    finally:
+        _MADE.reset(token)
+
+
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of that size in inches, drawn in memory: no screen is needed."""
+    """A figure of that size in inches: drawn in memory without a screen, unless `in_pyplot`."""
+    made = _MADE.get()
+    if made is not None:
+        from fastsig.view.shown import pyplot_figure
+
+        made.append(pyplot_figure(width, height))
+        return made[-1]
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def wrapped(text: str, width: int) -> str:
+    """A title of parts between dots in lines of at most so many characters, if it can be."""
+    lines: list[str] = []
+    for part in text.split(" · "):
+        pieces = textwrap.wrap(part, width, break_on_hyphens=False) or [""]
+        joined = f"{lines[-1]} · {pieces[0]}" if lines else ""
+        if lines and len(joined) <= width:
+            lines[-1:] = [joined, *pieces[1:]]
+        else:
+            lines += pieces
+    return "\n".join(lines)
 
 
 def title(stream: Stream) -> str:
@@ -60,6 +104,12 @@ def time_unit(seconds: float) -> tuple[str, float]:
 def line(axes: Any, x: Any, y: Any, color: str, **more: Any) -> None:
     """A line; a lone point shows as a dot."""
     axes.plot(x, y, color=color, lw=0.8, marker="o" if len(x) == 1 else None, **more)
+
+
+def legend_above(axes: Any, columns: int = 2) -> None:
+    """Names of lines above a panel, where they hide nothing."""
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=columns, fontsize=8,
+                frameon=False, borderaxespad=0.1)
 
 
 def zero_line(axes: Any, values: Any) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.axes.time import iso
 from fastsig.run.engine import run
 from fastsig.stream import SpectrumStream
-from fastsig.view.figures import COLORS, line, new_figure, time_unit, title
-from fastsig.view.spectra import color_limits, pixels, product_index, waterfall
+from fastsig.view.figures import COLORS, line, new_figure, time_unit, title, wrapped
+from fastsig.view.look import Look, Shades
+from fastsig.view.panels import draw_bar, draw_shades, frequencies, time_label
+from fastsig.view.spectra import averaged, pixels, product_index, waterfall
 from fastsig.view.waterfalls import Cells
 
 if TYPE_CHECKING:
@@ -31,27 +32,28 @@ def draw_before_after(
     old, held, seconds, frequency = waterfall(before, index, seen[0])
     new, kept, _, _ = waterfall(after, index, seen[1])
     unit, scale = time_unit(seconds[-1] - seconds[0])
+    over = frequencies(before)
+    frequency = over.shown(frequency)
     extent = (frequency[0], frequency[-1], seconds[0] / scale, seconds[-1] / scale)
     figure = new_figure(12, 7)
     grid = figure.add_gridspec(2, 3, width_ratios=(5, 5, 1.2), height_ratios=(1.4, 5))
     first = figure.add_subplot(grid[1, 0])
     second = figure.add_subplot(grid[1, 1], sharex=first, sharey=first)
-    limits, colors = color_limits(new if np.isfinite(new).any() else old, name)
+    shades = Shades.of(new if np.isfinite(new).any() else old, Look(), name, before.header.unit)
     for axes, values in ((first, old), (second, new)):
-        axes.set_facecolor("#bbbbbb")  # what is not valid
-        image = axes.imshow(values, origin="lower", aspect="auto", interpolation="nearest",
-                            extent=extent, cmap=colors, vmin=limits[0], vmax=limits[1])
-        axes.set_xlabel("channel" if before.header.channels is None else "frequency (MHz)")
-        axes.ticklabel_format(useOffset=False)
-    figure.colorbar(image, ax=[first, second], location="bottom", fraction=0.05, pad=0.02,
-                    aspect=80, label=f"{name} (units of the file)")
-    first.set_ylabel(f"time ({unit}) from {iso(before.start_time)} UTC")
+        image = draw_shades(axes, shades._replace(values=values), extent)
+        axes.locator_params(axis="x", nbins=6)
+        axes.set_xlabel(over.label)
+    draw_bar(image, [first, second], shades, location="bottom", fraction=0.05, pad=0.02, aspect=80)
+    first.set_ylabel(time_label(before, unit))
     second.tick_params(labelleft=False)
     _shares(figure, grid, (first, second), (held, kept), (frequency, seconds / scale))
     note = figure.add_subplot(grid[0, 0])
     note.axis("off")
-    note.text(0, 0.95, f"{title(before)} · {name}\nleft before, right after\n"
-              f"flagged {100 * _share(held, kept, None):.3g} %\ngrey: nothing valid",
+    lines = [wrapped(f"{title(before)} · {name}", 60), "left before, right after",
+             f"flagged {100 * _share(held, kept, None):.3g} %", "grey: nothing valid"]
+    pixel = averaged(before)
+    note.text(0, 0.95, "\n".join([*lines, *([pixel] if pixel else [])]),
               va="top", fontsize=9, transform=note.transAxes)
     return figure
 

@@ -2,72 +2,211 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.axes.time import iso
-from fastsig.errors import UsageError
+from fastsig.errors import PlanError, UsageError
+from fastsig.run.engine import run
 from fastsig.stream import SpectrumStream
-from fastsig.view.figures import COLORS, counted, line, new_figure, time_unit, title, width_text
+from fastsig.view.figures import (
+    COLORS,
+    counted,
+    legend_above,
+    line,
+    new_figure,
+    time_unit,
+    title,
+    width_text,
+    wrapped,
+)
+from fastsig.view.look import SIGNED, Look, Shades
+from fastsig.view.marginals import Marginals, Means
+from fastsig.view.panels import (
+    Heights,
+    draw_bar,
+    draw_shades,
+    frequencies,
+    power_line,
+    spectrum_line,
+    time_label,
+    velocity_axis,
+)
 from fastsig.view.waterfalls import Cells, Waterfall, pixels_of, reduced
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+__all__ = ["PANELS", "averaged", "draw_panel", "draw_spectra", "pixels", "product_index",
+           "waterfall"]
 
-def draw_spectra(stream: SpectrumStream, product: str | None) -> Figure:
-    """Waterfall of one product with its marginals."""
-    names = stream.polarization.names
+#: What `draw_panel` draws.
+PANELS = ("waterfall", "spectrum", "power")
+
+F8 = NDArray[np.float64]
+
+
+def draw_spectra(stream: SpectrumStream, product: str | None, look: Look) -> Figure:
+    """Waterfall of one product with its marginals; a line where there is one row or channel."""
+    n_time, _, n_chan = stream.shape
+    if not n_time:
+        raise PlanError(f"{stream.path}: the stream is empty")
+    if n_time == 1 or n_chan == 1:
+        return _lines(stream, product, look, "power" if n_chan == 1 else "spectrum")
+    return _waterfall_and_lines(stream, product_index(stream, product), look)
+
+
+def draw_panel(axes: Any, stream: SpectrumStream, product: str | None, look: Look,
+               what: str | None) -> None:
+    """One panel into axes: a waterfall with its bar, the mean spectrum, or power over time."""
+    n_time, _, n_chan = stream.shape
+    if not n_time:
+        raise PlanError(f"{stream.path}: the stream is empty")
+    kind = what or ("power" if n_chan == 1 else "spectrum" if n_time == 1 else "waterfall")
+    if kind not in PANELS:
+        raise UsageError(f"what = {what!r}; allowed of spectra: {', '.join(PANELS)}")
     index = product_index(stream, product)
-    values, weights, seconds, frequency = waterfall(stream, index)
+    if kind == "waterfall":
+        image, shades, _ = _image(axes, stream, index, look, waterfall(stream, index))
+        draw_bar(image, axes, shades)
+        return
+    means: Means = run([Marginals(stream, index)])[0]
+    name = stream.polarization.names[index]
+    if kind == "spectrum":
+        heights = Heights.of(means.spectrum, name, stream.header.unit, look.scale)
+        _spectrum(axes, stream, means, heights, COLORS[0], label=name)
+    else:
+        heights = Heights.of(means.highest, name, stream.header.unit, look.scale)
+        _power(axes, stream, means, heights, COLORS[0], label=name)
+    _limits(axes, look, stream)
+
+
+def _waterfall_and_lines(stream: SpectrumStream, index: int, look: Look) -> Figure:
+    name, unit = stream.polarization.names[index], stream.header.unit
+    cells, means = run([Waterfall(stream, (index,), *pixels_of(stream)), Marginals(stream, index)])
+    seen = waterfall(stream, index, cells)
     figure = new_figure(10, 7.5)
     grid = figure.add_gridspec(3, 3, width_ratios=(5, 1.2, 0.35), height_ratios=(1.6, 5, 0.1))
     main = figure.add_subplot(grid[1, 0])
     top = figure.add_subplot(grid[0, 0], sharex=main)
     side = figure.add_subplot(grid[1, 1], sharey=main)
     cover = figure.add_subplot(grid[1, 2], sharey=main)
-    unit, scale = time_unit(seconds[-1] - seconds[0])
-    width = frequency[1] - frequency[0]  # of a pixel; the last may stand for fewer channels
-    extent = (frequency[0], frequency[0] + width * (len(frequency) - 1),
-              seconds[0] / scale, seconds[-1] / scale)
-    told = f"{names[index]} ({stream.header.unit or 'recorded units'})"
-    _image(figure, main, values, extent, names[index], told)
-    centers = (frequency[:-1] + frequency[1:]) / 2
-    middles = (seconds[:-1] + seconds[1:]) / 2 / scale
-    with np.errstate(invalid="ignore", divide="ignore"):
-        spectrum = _weighted(values, weights, 0)
-        series = _weighted(values, weights, 1)
-    axis = stream.header.channels
-    if axis is not None and axis.half_channel is not None and len(centers) == axis.n_chan:
-        spectrum[axis.half_channel] = np.nan  # not on the scale of whole channels
-    line(top, centers, spectrum, COLORS[0])
-    line(side, series, middles, COLORS[0])
-    line(cover, 100 * weights.mean(axis=1), middles, COLORS[2], clip_on=False)
-    main.set_xlim(frequency[0], frequency[-1])
-    main.set_xlabel("frequency (MHz)")
-    main.set_ylabel(f"time ({unit}) from {iso(stream.start_time)} UTC")
-    top.set_ylabel(f"mean {told}")
-    side.set_xlabel(f"mean {names[index]}")
-    side.locator_params(axis="x", nbins=3)
-    cover.set_xlabel("valid (%)")
+    image, shades, middles = _image(main, stream, index, look, seen)
+    draw_bar(image, main, shades, location="bottom", fraction=0.05, pad=0.02, aspect=50)
+    heights = Heights.of(means.spectrum, f"mean {name}", unit, look.scale)
+    _spectrum(top, stream, means, heights, COLORS[0])
+    top.set_ylabel(heights.label.replace(" (", "\n("))
+    top.set_xlabel("")
+    if heights.scale != "log":  # a layout that changes the number of ticks would not fit them
+        top.locator_params(axis="y", nbins=4)
+    over = Heights.of(means.highest, f"mean {name}", unit, look.scale)
+    scale = time_unit(seen.seconds[-1] - seen.seconds[0])[1]
+    power_line(side, means, 1 / float(stream.header.sample_rate) / scale, over, COLORS[0],
+               upright=True)
+    over.set_axis(side.xaxis, means.highest)
+    _few_ticks(side, over, np.append(means.lowest, means.highest))
+    side.set_xlabel(over.label.replace(" (", "\n("))
+    line(cover, 100 * seen.weights.mean(axis=1), middles, COLORS[2], clip_on=False)
+    cover.set_xlabel("valid\n(%)")
     cover.set_xlim(-10, 110)
-    note = figure.add_subplot(grid[0, 1:])
-    note.axis("off")
-    note.text(0, 0.95, _resolution(stream), va="top", fontsize=8, transform=note.transAxes)
+    _note(figure.add_subplot(grid[0, 1:]), stream, means)
     for axes in (top, side, cover):
         axes.grid(alpha=0.3)
-    for axes in (main, top, side):
-        axes.ticklabel_format(useOffset=False)
-    side.ticklabel_format(axis="x", useOffset=False, scilimits=(-3, 4))
     top.tick_params(labelbottom=False)
     for axes in (side, cover):
         axes.tick_params(labelleft=False)
-    top.set_title(f"{title(stream)} · {names[index]}", fontsize=10)
-    if stream.header.channels is None:
-        main.set_xlabel("channel")
+    figure.suptitle(wrapped(f"{title(stream)} · {name}", 100), fontsize=10)
     return figure
+
+
+def _few_ticks(axes: Any, heights: Heights, values: F8) -> None:
+    """Labels of a narrow panel: three at most, upright where they are long."""
+    if heights.scale != "log":
+        axes.locator_params(axis="x", nbins=3)
+    finite = heights.shown(values)[np.isfinite(values)] / 10.0**heights.power
+    span = float(np.ptp(finite)) if finite.size else 0.0
+    digits = max(0, -int(np.floor(np.log10(span / 3)))) if span > 0 else 0
+    if finite.size and len(f"{finite.max():.{digits}f}") > 5:
+        axes.tick_params(axis="x", rotation=90)
+
+
+def _lines(stream: SpectrumStream, product: str | None, look: Look, kind: str) -> Figure:
+    """Products as lines over frequency or time, those of either sign in a panel of their own."""
+    names, unit = stream.polarization.names, stream.header.unit
+    chosen = range(len(names)) if product is None else [product_index(stream, product)]
+    groups = [group for group in ([k for k in chosen if names[k] not in SIGNED],
+                                  [k for k in chosen if names[k] in SIGNED]) if group]
+    found = dict(zip(chosen, run([Marginals(stream, k) for k in chosen]), strict=True))
+    figure = new_figure(10, 4 + 1.5 * len(groups))
+    panels = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, group in zip(panels, groups, strict=True):
+        values = [found[k].spectrum if kind == "spectrum" else found[k].highest for k in group]
+        label = ", ".join(names[k] for k in group[:4]) + (" ..." if len(group) > 4 else "")
+        heights = Heights.of(np.concatenate(values), label, unit, look.scale)
+        for k in group:
+            (_spectrum if kind == "spectrum" else _power)(
+                axes, stream, found[k], heights, COLORS[k % len(COLORS)], label=names[k])
+        if len(group) > 1:
+            legend_above(axes, min(8, len(group)))
+        axes.grid(alpha=0.3)
+        _limits(axes, look, stream)
+    for axes in panels[:-1]:
+        axes.set_xlabel("")
+    if kind == "spectrum":
+        velocity_axis(panels[0], stream, frequencies(stream))
+    note = " · ".join(_facts(stream, next(iter(found.values()))))
+    figure.suptitle(wrapped(title(stream), 100) + "\n" + wrapped(note, 100), fontsize=10)
+    return figure
+
+
+def _image(axes: Any, stream: SpectrumStream, index: int, look: Look, seen: Pixels
+           ) -> tuple[Any, Shades, F8]:
+    """The waterfall with its axes; the image, its shades, and the times of the rows as drawn."""
+    shades = Shades.of(seen.values, look, stream.polarization.names[index], stream.header.unit)
+    unit, scale = time_unit(seen.seconds[-1] - seen.seconds[0])
+    over = frequencies(stream)
+    x, y = over.shown(seen.edges), seen.seconds / scale
+    width = x[1] - x[0]  # of a pixel; the last may stand for fewer channels
+    extent = (x[0], x[0] + width * (len(x) - 1), y[0], y[-1])
+    image = draw_shades(axes, shades, extent)
+    axes.set_xlim(x[0], x[-1])
+    axes.locator_params(axis="x", nbins=7)
+    axes.set_xlabel(over.label)
+    axes.set_ylabel(time_label(stream, unit))
+    return image, shades, (y[:-1] + y[1:]) / 2
+
+
+def _spectrum(axes: Any, stream: SpectrumStream, means: Means, heights: Heights, color: str,
+              **more: Any) -> None:
+    over, axis = frequencies(stream), stream.header.channels
+    first = np.arange(0, stream.shape[2], means.n_freq)
+    middle = (first + np.minimum(first + means.n_freq, stream.shape[2]) - 1) / 2
+    if axis is not None:
+        middle = (float(axis.edges_hz[0]) + float(axis.step_hz) * (middle + 0.5)) / 1e6
+    spectrum_line(axes, over.shown(middle), means.spectrum, heights, color, **more)
+    heights.set_axis(axes.yaxis, means.spectrum)
+    axes.set_xlabel(over.label)
+    axes.set_ylabel(heights.label)
+    axes.xaxis.get_major_formatter().set_useOffset(False)
+
+
+def _power(axes: Any, stream: SpectrumStream, means: Means, heights: Heights, color: str,
+           **more: Any) -> None:
+    row_s = 1 / float(stream.header.sample_rate)
+    unit, scale = time_unit(row_s * stream.shape[0])
+    power_line(axes, means, row_s / scale, heights, color, upright=False, **more)
+    heights.set_axis(axes.yaxis, means.highest)
+    axes.set_xlabel(time_label(stream, unit))
+    axes.set_ylabel(heights.label)
+    axes.xaxis.get_major_formatter().set_useOffset(False)
+
+
+def _limits(axes: Any, look: Look, stream: SpectrumStream) -> None:
+    """`vmin` and `vmax` as limits of a line's heights."""
+    low, high = look.ends(stream.header.unit)
+    if low is not None or high is not None:
+        axes.set_ylim(low, high)
 
 
 def product_index(stream: SpectrumStream, product: str | None) -> int:
@@ -78,22 +217,58 @@ def product_index(stream: SpectrumStream, product: str | None) -> int:
     return 0 if product is None else names.index(product)
 
 
-def _resolution(stream: SpectrumStream) -> str:
+def averaged(stream: SpectrumStream) -> str:
+    """What a pixel is the mean of, where it is more than a value."""
+    (n_int, n_freq) = pixels_of(stream)
+    if n_int * n_freq == 1:
+        return ""
+    return (f"pixels: means of {counted(n_int, 'spectrum', 'spectra')} × "
+            f"{counted(n_freq, 'channel', 'channels')}")
+
+
+def _facts(stream: SpectrumStream, means: Means) -> list[str]:
+    """What the file holds, and what the lines are."""
     seconds = float(1 / stream.header.sample_rate)
     unit, scale = time_unit(2 * seconds)
-    lines = [f"{counted(stream.shape[0], 'spectrum', 'spectra')} of {seconds / scale:.6g} {unit}"]
+    facts = [f"{counted(stream.shape[0], 'spectrum', 'spectra')} of {seconds / scale:.6g} {unit}"]
     axis = stream.header.channels
     if axis is not None:
-        lines.append(f"{counted(axis.n_chan, 'channel', 'channels')} of "
+        facts.append(f"{counted(axis.n_chan, 'channel', 'channels')} of "
                      f"{width_text(float(axis.step_hz))}")
-    lines.append("products " + ", ".join(stream.polarization.names))
-    return "\n".join([*lines, f"{stream.polarization.kind} feeds", "grey: nothing valid"])
+    names = stream.polarization.names
+    facts += ["products " + ", ".join(names)] if len(names) > 1 else []
+    facts += [f"{stream.polarization.kind} feeds"] if stream.polarization.kind != "unknown" else []
+    if means.n_freq > 1:
+        facts.append(f"spectrum: means of {means.n_freq} channels")
+    if means.n_int > 1:
+        facts.append(f"power: least and most of {means.n_int} spectra")
+    return facts
 
 
-def waterfall(
-    stream: SpectrumStream, index: int, seen: Cells | None = None
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """One product as the pixels of a picture: values, weights, edges in s, edges in MHz.
+def _note(axes: Any, stream: SpectrumStream, means: Means) -> None:
+    """The facts in the corner of a waterfall."""
+    axes.axis("off")
+    facts = _facts(stream, means)
+    pixel = averaged(stream)
+    if pixel:
+        facts.append(pixel)
+        facts += ["spectrum: every channel"] if means.n_freq == 1 else []
+        facts += ["power: every spectrum"] if means.n_int == 1 else []
+    lines = [wrapped(fact, 30).replace("\n", "\n  ") for fact in [*facts, "grey: nothing valid"]]
+    axes.text(0, 1, "\n".join(lines), va="top", fontsize=8, transform=axes.transAxes)
+
+
+class Pixels(NamedTuple):
+    """One product as the pixels of a picture: their edges are in s and MHz, or channels."""
+
+    values: NDArray[Any]
+    weights: NDArray[Any]
+    seconds: F8
+    edges: F8
+
+
+def waterfall(stream: SpectrumStream, index: int, seen: Cells | None = None) -> Pixels:
+    """One product as the pixels of a picture.
 
     Parameters
     ----------
@@ -106,48 +281,14 @@ def waterfall(
     (n_int, n_freq), n_chan = pixels_of(stream), stream.shape[2]
     cells = reduced(stream, (index,), n_int, n_freq) if seen is None else seen
     values, weights = cells.values[0], cells.weights[0]
-    seconds = np.arange(len(values) + 1) * float(n_int / stream.header.sample_rate)
+    seconds = np.arange(len(values) + 1.0) * float(n_int / stream.header.sample_rate)
     axis, bounds = stream.header.channels, np.append(np.arange(0, n_chan, n_freq), n_chan)
     if axis is None:
-        return values, weights, seconds, bounds - 0.5
+        return Pixels(values, weights, seconds, bounds - 0.5)
     low, width = (float(value / 10**6) for value in (axis.edges_hz[0], axis.step_hz))
-    return values, weights, seconds, low + bounds * width
+    return Pixels(values, weights, seconds, low + bounds * width)
 
 
 def pixels(stream: SpectrumStream, product: str | None) -> Waterfall:
     """The sink that makes the pixels of a product for `waterfall`."""
     return Waterfall(stream, (product_index(stream, product),), *pixels_of(stream))
-
-
-def _weighted(values: NDArray[Any], weights: NDArray[Any], axis: int) -> NDArray[np.float64]:
-    total = np.where(weights > 0, values, 0) * weights.astype(np.float64)
-    mean: NDArray[np.float64] = total.sum(axis=axis) / weights.sum(axis=axis, dtype=np.float64)
-    return mean
-
-
-def color_limits(values: NDArray[Any], name: str) -> tuple[tuple[float, float], str]:
-    """Limits of the colours of a product, and the name of the map of colours."""
-    finite = values[np.isfinite(values)]
-    low, high = np.percentile(finite, (1, 99.5)) if finite.size else (0, 1)
-    if high <= low and finite.size:  # all but a few values are the same
-        low, high = finite.min(), finite.max()
-    if high <= low:
-        low, high = low - 0.5, low + 0.5
-    if name not in ("Q", "U", "V", "CR", "CI"):
-        return (float(low), float(high)), "viridis"
-    most = float(max(abs(low), abs(high)))
-    return (-most, most), "RdBu_r"
-
-
-def _image(
-    figure: Figure, axes: Any, values: NDArray[Any], extent: tuple[float, ...], name: str,
-    label: str,
-) -> None:
-    (low, high), colors = color_limits(values, name)
-    axes.set_facecolor("#bbbbbb")  # what is not valid
-    image = axes.imshow(
-        values, origin="lower", aspect="auto", interpolation="nearest", extent=extent,
-        cmap=colors, vmin=low, vmax=high,
-    )
-    figure.colorbar(image, ax=axes, location="bottom", label=label,
-                    fraction=0.05, pad=0.02, aspect=50)

@@ -94,4 +94,6 @@ def _waterfall(figure: Figure, axes: Any, rows: NDArray[Any], frequency: NDArray
                         vmin=low, vmax=high if high > low else low + 1,
                         extent=(frequency[0], frequency[count * n - 1], -0.5, len(rows) - 0.5))
     axes.set_ylabel("row")
+    if n > 1:
+        axes.set_title(f"pixels: means of {n} channels", fontsize=8, loc="right")
     figure.colorbar(drawn, ax=axes, label=unit, pad=0.01, aspect=15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,20 @@ from numpy.typing import NDArray
 from fastsig.axes import validity
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.time import iso
-from fastsig.errors import PlanError
+from fastsig.errors import PlanError, UsageError
 from fastsig.stages.channelize import Channelize
 from fastsig.stages.select import SelectVoltages
 from fastsig.stream import VoltageStream
-from fastsig.view.figures import COLORS, line, new_figure, time_unit, title
+from fastsig.view.figures import (
+    COLORS,
+    legend_above,
+    line,
+    new_figure,
+    time_unit,
+    title,
+    wrapped,
+)
+from fastsig.view.histograms import histogram
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,24 +35,32 @@ _SAMPLES = 2**24  # most samples of a polarisation that a picture looks at
 
 def draw_voltages(stream: VoltageStream) -> Figure:
     """Histogram, power over time and bandpass of every input, four at most."""
+    blocks, note = _blocks(stream)
+    figure = new_figure(10, 8)
+    for axes, panel in zip(figure.subplots(3, 1), PANELS.values(), strict=True):
+        panel(axes, stream, blocks)
+        axes.grid(alpha=0.3)
+    figure.suptitle(wrapped(" · ".join([title(stream), *note]), 100), fontsize=10)
+    return figure
+
+
+def draw_voltage_panel(axes: Any, stream: VoltageStream, what: str | None) -> None:
+    """One panel into axes; the histogram by default."""
+    if what not in (None, *PANELS):
+        raise UsageError(f"what = {what!r}; allowed of voltages: {', '.join(PANELS)}")
+    PANELS[what or "histogram"](axes, stream, _blocks(stream)[0])
+
+
+def _blocks(stream: VoltageStream) -> tuple[list[Any], list[str]]:
+    """Blocks of samples, and what a title says of them."""
     if stream.shape[0] == 0:
         raise PlanError(f"{stream.path}: the stream is empty")
-    names = stream.polarization.names
     blocks, share = _sample(stream)
-    figure = new_figure(10, 8)
-    axes = figure.subplots(3, 1)
-    for pol, name in enumerate(names[:len(COLORS)]):
-        color = COLORS[pol]
-        samples = np.concatenate([_valid(block, pol) for block in blocks])
-        _histogram(axes[0], samples, stream, name, color)
-    _power(axes[1], stream, blocks)
-    _bandpass(axes[2], stream, blocks)
-    note = "" if share == 1 else f" · from {100 * share:.2g} % of the samples"
-    more = "" if len(names) <= len(COLORS) else f" · first {len(COLORS)} of {len(names)} inputs"
-    axes[0].set_title(title(stream) + note + more, fontsize=10)
-    for panel in axes:
-        panel.grid(alpha=0.3)
-    return figure
+    note = [] if share == 1 else [f"from {100 * share:.2g} % of the samples"]
+    n_input = len(stream.polarization.names)
+    if n_input > len(COLORS):
+        note.append(f"first {len(COLORS)} of {n_input} inputs")
+    return blocks, note
 
 
 def _sample(stream: VoltageStream) -> tuple[list[Any], float]:
@@ -65,34 +83,29 @@ def _valid(block: Any, pol: int) -> NDArray[Any]:
     return samples.view(np.float32) if np.iscomplexobj(samples) else samples
 
 
-def _histogram(
-    axes: Any, samples: NDArray[Any], stream: VoltageStream, name: str, color: str
-) -> None:
-    if not samples.size:
-        axes.plot([], [], color=color, label=f"{name}: no valid samples")
-        axes.legend(loc="upper right", fontsize=8)
-        return
-    bits = stream.header.n_bits
-    integer = bits <= 16 and bool(np.all(samples[:4096] == np.round(samples[:4096])))
-    spread = float(samples.std(dtype=np.float64))
-    label = f"{name}: rms {spread:.4g}"
-    if integer:
-        low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-        clipped = np.count_nonzero((samples <= low) | (samples >= high)) / samples.size
-        label += f", at the limits {100 * clipped:.3g} %"
-        reach = (low, high) if bits <= 8 else (int(samples.min()), int(samples.max()))
-        width = 1 if bits <= 8 else max(1, int((reach[1] - reach[0]) // 256))
-        edges = np.arange(np.floor(reach[0]) - 0.5, reach[1] + width, width)
-    else:
-        low, high = np.percentile(samples, (0.1, 99.9))
-        edges = np.linspace(low, high if high > low else low + 1, 257)
-    counts, edges = np.histogram(samples, edges)
-    axes.stairs(counts, edges, color=color, label=label)
+def _histograms(axes: Any, stream: VoltageStream, blocks: list[Any]) -> None:
+    for pol, name in enumerate(stream.polarization.names[:len(COLORS)]):
+        samples = np.concatenate([_valid(block, pol) for block in blocks])
+        if samples.size:
+            _histogram(axes, samples, stream.header.n_bits, name, COLORS[pol])
+        else:
+            axes.plot([], [], color=COLORS[pol], label=f"{name}: no valid samples")
     axes.set_yscale("log")
-    axes.set_ylim(bottom=0.5)
+    top = max((float(step.get_data().values.max()) for step in axes.patches), default=1.0)
+    axes.set_ylim(0.5, 3 * top)  # above the outline of few levels
     axes.set_xlabel("sample value (recorder units)")
     axes.set_ylabel("samples")
-    axes.legend(loc="upper right", fontsize=8)
+    legend_above(axes)
+
+
+def _histogram(axes: Any, samples: NDArray[Any], n_bits: int, name: str, color: str) -> None:
+    found = histogram(samples, n_bits)
+    label = f"{name}: rms {float(samples.std(dtype=np.float64)):.4g}"
+    if found.at_limits is not None:
+        label += f", at the limits {100 * found.at_limits:.3g} %"
+    if found.outside:
+        label += f", {100 * found.outside:.2g} % beyond the axis"
+    axes.stairs(found.counts, found.edges, color=color, label=label)
 
 
 def _power(axes: Any, stream: VoltageStream, blocks: list[Any]) -> None:
@@ -146,6 +159,11 @@ def _bandpass(axes: Any, stream: VoltageStream, blocks: list[Any]) -> None:
     axes.ticklabel_format(axis="x", useOffset=False)
     axes.set_xlabel("frequency (MHz)" if known else "frequency within the band (MHz)")
     axes.set_ylabel(f"power, {n_chan} channels")
+
+
+#: What `draw_voltages` draws, from the top down.
+PANELS: dict[str, Callable[[Any, VoltageStream, list[Any]], None]] = {
+    "histogram": _histograms, "power": _power, "bandpass": _bandpass}
 
 
 def _without_frequency(stream: VoltageStream) -> VoltageStream:

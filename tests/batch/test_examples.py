@@ -12,7 +12,8 @@ from fastsig.batch import Recipe
 from fastsig.batch.recipe import examples
 from fastsig.batch.recipe.vocabulary import commands
 
-FILES = {"spectra": ["night/x.0000.raw", "night/x.0001.raw"], "convert": ["recorded/x.dada"],
+FILES = {"spectra": ["night/x.0000.raw", "night/x.0001.raw"],
+         "seti": ["night/x.0000.raw", "night/x.0001.raw"], "convert": ["recorded/x.dada"],
          "cut": ["spectra/x.h5"], "calibrate": ["night/P_drifting-M01_W_0001.fits"],
          "flag": ["spectra/x.h5"], "baseline": ["kelvin/x.h5"], "switch": ["gbt/x.fits"],
          "frame": ["spectra/x.h5"],

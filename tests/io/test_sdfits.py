@@ -310,6 +310,40 @@ def test_a_column_may_be_a_card(tmp_path: Path) -> None:
     assert opened(path).header.source == "VIRTUAL"
 
 
+@pytest.mark.parametrize(("stated", "unit"), [
+    ("Ta", "K"), ("Ta*", "K"), ("Tmb", "K"), ("K", "K"), ("Jy", "Jy"), ("mK", "mK"),
+    ("Counts", None), ("counts", None), ("", None), ("nonsense", None)])
+@pytest.mark.parametrize("place", ["card", "column"])
+def test_units_of_values(tmp_path: Path, stated: str, unit: str | None, place: str) -> None:
+    path = tmp_path / "u.fits"
+    if place == "card":
+        write(path, [at(0), at(1)], TUNIT6=stated)
+    else:
+        hdu = table([at(0), at(1)], spectra(2))
+        columns = [*hdu.columns, fits.Column("TUNIT6", "8A", array=[stated, stated])]
+        hdus = [fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns, name="SINGLE DISH")]
+        fits.HDUList(hdus).writeto(path)
+    head = opened(path).header
+    assert head.unit == unit and head.extra.get("TUNIT", "") == stated
+    assert fs.info(path)["unit"] == unit
+
+
+def test_rows_of_two_units_are_refused(tmp_path: Path) -> None:
+    hdu = table([at(0), at(1)], spectra(2))
+    columns = [*hdu.columns, fits.Column("TUNIT6", "8A", array=["Ta", "Counts"])]
+    hdus = [fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns, name="SINGLE DISH")]
+    fits.HDUList(hdus).writeto(tmp_path / "u.fits")
+    with pytest.raises(FormatError, match=r"row 1: values in Counts, .* in Ta; allowed: one unit"):
+        opened(tmp_path / "u.fits")
+
+
+@pytest.mark.recorded
+def test_recorded_units() -> None:
+    for name, unit in ((RECORDED[2], "K"), (RECORDED[8], "K"), (RECORDED[3], None)):
+        picks = {"ifnum": 0, "plnum": 0, "table": 1, "cal": "F"} if unit is None else {}
+        assert opened(recorded(name), **picks).header.unit == unit
+
+
 def test_tables_of_other_columns(tmp_path: Path) -> None:
     other = table([at(0)], spectra(1))
     other = fits.BinTableHDU.from_columns(

@@ -14,6 +14,7 @@ import pytest
 from astropy.io import fits
 from cli import fastsig
 from matplotlib.axes import Axes
+from overlaps import collisions
 from streams import MemoryVoltages, header, noise
 
 import fastsig as fs
@@ -168,6 +169,7 @@ def test_cubes(what: str, weight: bool, tmp_path: Path) -> None:
     saved = tmp_path / "x.png" if what == "sheet" and weight else None
     figure = view.draw_cube(cube, saved, what=what)
     assert saved is None or saved.stat().st_size > 15_000
+    assert collisions(figure) == []
     maps = [axes for axes in figure.axes if axes.images]
     assert len(maps) == {"sheet": 2, "coverage": 2, "channels": 12, "moments": 3}.get(what, 0)
     for axes in maps:

@@ -327,6 +327,9 @@ def _header(found: SDFITSTable, rows: Sequence[int], axis: ChannelAxis) -> Heade
         value = found.value(first, name)
         if value is not None:
             extra[name] = json_value(value)
+    unit = _unit(found, rows)
+    if unit[1]:
+        extra["TUNIT"] = unit[1]
     sources = list(dict.fromkeys(str(found.value(row, "OBJECT") or "") for row in rows))
     if len(sources) > 1:
         extra["OBJECT"] = ", ".join(sources)
@@ -334,7 +337,8 @@ def _header(found: SDFITSTable, rows: Sequence[int], axis: ChannelAxis) -> Heade
     frame = "topocentric" if kind in ("FREQ", "FREQ-OBS") else kind.partition("-")[2]
     extra["frame"] = frame
     origin = {"start_time": "DATE-OBS", "sample_rate": "DATE-OBS" if len(rows) > 1 else "DURATION",
-              "channels": "CRVAL1, CRPIX1, CDELT1", "source": "OBJECT", "polarization": "CRVAL4"}
+              "channels": "CRVAL1, CRPIX1, CDELT1", "source": "OBJECT", "polarization": "CRVAL4",
+              "unit": "TUNIT of DATA"}
     telescope = _word(found, first, "TELESCOP")
     return Header(
         start_time=time_from_mjd(50000), sample_rate=Fraction(1), channels=axis,
@@ -344,9 +348,21 @@ def _header(found: SDFITSTable, rows: Sequence[int], axis: ChannelAxis) -> Heade
         source=sources[0] or None if len(sources) == 1 else None,
         ra_deg=_angle(found, first, "CTYPE2", "RA", "CRVAL2"),
         dec_deg=_angle(found, first, "CTYPE3", "DEC", "CRVAL3"), extra=extra,
-        specsys=known_frame(frame) or frame.casefold(), rest_hz=_rest(found, first),
+        unit=unit[0], specsys=known_frame(frame) or frame.casefold(), rest_hz=_rest(found, first),
         origin={key: f"{os.path.basename(found.path)}:{value}" for key, value in origin.items()},
     )
+
+
+def _unit(found: SDFITSTable, rows: Sequence[int]) -> tuple[str | None, str]:
+    """The unit that all rows have, and how the file states it."""
+    first = found.unit(rows[0])
+    for row in rows[1:]:
+        other = found.unit(row)
+        if other[0] != first[0]:
+            raise FormatError(found.path, "table {}, row {}: values in {}, those of the first row "
+                              "picked in {}; allowed: one unit".format(
+                                  *found.place(row), other[1] or "counts", first[1] or "counts"))
+    return first
 
 
 def _products(found: SDFITSTable, rows: Sequence[int]) -> PolBasis:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["SDFITSTable"]
 
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d(?:\.\d{0,12})?)Z?", re.ASCII)
+_TEMPERATURES = ("ta", "tr", "tmb", "tb")
 _MJD_0 = date(1858, 11, 17).toordinal()
 
 
@@ -111,6 +112,15 @@ class SDFITSTable:
                               f"of {data.count} numbers; allowed: one spectrum a row")
         return Field(data.count, 1, data.dtype, data.scale, data.zero,
                      self.number(row, "CDELT1") < 0)
+
+    def unit(self, row: int) -> tuple[str | None, str]:
+        """Unit of the spectrum of a row, None of a recorder's counts; and as the file states it.
+
+        It stands in the card TUNITn of the column DATA. GBT's files have a column of that name
+        instead, with what a temperature is of: Ta is K.
+        """
+        text = str(self.value(row, f"TUNIT{self._data_index[self._places[row][0]]}") or "").strip()
+        return _unit(text), text
 
     def spectra(self, rows: Any) -> NDArray[Any]:
         """Spectra of some rows, channels in the order of the file.
@@ -214,6 +224,21 @@ class SDFITSTable:
     def row_bytes(self, row: int) -> int:
         """Bytes from a row to the next of its table."""
         return self._tables[self._places[row][0]].row_bytes
+
+
+def _unit(text: str) -> str | None:
+    """``K`` of ``Ta``; None of counts, and of what astropy does not know as a unit."""
+    import astropy.units as u
+
+    if text.casefold().rstrip("*'") in _TEMPERATURES:
+        return "K"
+    try:
+        unit = u.Unit(text)
+    except ValueError:
+        return None
+    if unit in (u.dimensionless_unscaled, u.count):
+        return None
+    return text if unit != u.K else "K"
 
 
 def _text(value: bytes) -> str:

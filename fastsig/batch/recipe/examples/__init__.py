@@ -11,8 +11,8 @@ from pathlib import Path
 __all__ = ["about", "text"]
 
 _FOLDER = Path(__file__).parent
-_ORDER = ("spectra", "convert", "cut", "calibrate", "flag", "baseline", "switch", "frame", "map",
-          "pictures")
+_ORDER = ("spectra", "seti", "convert", "cut", "calibrate", "flag", "baseline", "switch", "frame",
+          "map", "pictures")
 
 
 @cache

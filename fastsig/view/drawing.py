@@ -1,0 +1,135 @@
+"""Pictures of streams, voltages or spectra: all panels or one, in a figure or in given axes."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, cast
+
+from fastsig.errors import PlanError, UsageError
+from fastsig.io.files.provenance import input_files
+from fastsig.stream import SpectrumStream, Stream, VoltageStream, stream_of
+from fastsig.view.figures import new_figure, title, wrapped
+from fastsig.view.look import Look
+from fastsig.view.saving import drawn, is_page, write_page
+from fastsig.view.spectra import averaged, draw_panel, draw_spectra, product_index
+from fastsig.view.voltages import draw_voltage_panel, draw_voltages
+from fastsig.work.arguments import checked
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+__all__ = ["draw"]
+
+
+@checked
+def draw(
+    stream: Stream, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False,
+    product: str | None = None, what: str | None = None, ax: Axes | None = None,
+    cmap: str | Colormap | None = None, vmin: Any = None, vmax: Any = None,
+    scale: str | None = None, percent: float | None = None,
+) -> Figure:
+    """Draw a stream; save the picture where `path` is given.
+
+    Of spectra a waterfall, the mean spectrum, the power over time and the valid share; a single
+    spectrum, or channel, as a line. Of voltages a histogram, the power over time and the bandpass.
+    Where a pixel is the mean of several spectra or channels, the picture says so; its lines show
+    every channel and every spectrum.
+
+    Parameters
+    ----------
+    stream : VoltageStream or SpectrumStream
+        What to draw.
+    path : path, optional
+        Picture (.png, .pdf, .svg) or self-contained page (.html); of spectra that of `write_page`,
+        for which the file is read again. Without a path the figure is pyplot's current one.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    product : str, optional
+        Which product of spectra; the first by default, or all of a single spectrum.
+    what : str, optional
+        One panel alone: "waterfall", "spectrum" or "power" of spectra, "histogram", "power" or
+        "bandpass" of voltages.
+    ax : matplotlib Axes, optional
+        Where the panel is drawn, in a figure of your own, which is returned; the first panel by
+        default.
+    cmap : str or Colormap, optional
+        Colours of a waterfall; viridis by default, RdBu_r of products of either sign.
+    vmin, vmax : float or Quantity, optional
+        Limits of the colours, or of a line drawn alone; in dB with ``scale="db"``.
+    scale : {"linear", "asinh", "db"}, optional
+        Of the colours. By default linear, or, where few values are far above all others, asinh:
+        linear about the median, logarithmic beyond. With "db" lines are in dB too; with "linear"
+        their axes are never logarithmic.
+    percent : float, optional
+        The limits of the colours hold this share of the values, in the middle; by default from the
+        lowest 1 % to the highest 0.5 %.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    UsageError
+        Where an option or the path's ending is unknown, or has no meaning for the stream.
+    OutputError
+        Where `path` exists, and `overwrite` is not given.
+    PlanError
+        Where the stream is neither voltages nor spectra.
+    """
+    stream = stream_of(stream)
+    if not isinstance(stream, (VoltageStream, SpectrumStream)):
+        raise PlanError(f"there is no picture of {stream.kind}: detect first")
+    look = Look(cmap, vmin, vmax, scale, percent)
+    if isinstance(stream, VoltageStream):
+        _refuse_of_voltages(product, look)
+    if ax is not None:
+        if path is not None:
+            raise UsageError("path and ax are both given; allowed: one; save the figure of ax")
+        _draw_panel(stream, ax, product, look, what)
+        return cast("Figure", ax.figure)
+    if path is not None and is_page(path) and isinstance(stream, SpectrumStream):
+        if what is not None or look != Look():
+            raise UsageError("a page has controls of its own for panels and colours; allowed: "
+                             "product")
+        write_page(stream, path, overwrite=overwrite, product=product)
+        return draw_spectra(stream, product, look)
+    return drawn(lambda: _made(stream, product, look, what), stream, path, overwrite,
+                 input_files(stream))
+
+
+def _refuse_of_voltages(product: str | None, look: Look) -> None:
+    if product is not None:
+        raise UsageError(f"product = {product!r}; voltages have no products: leave it out")
+    for name, value in vars(look).items():
+        if value is not None:
+            raise UsageError(f"{name} = {value!r}; voltages have no waterfall: leave it out")
+
+
+def _made(stream: VoltageStream | SpectrumStream, product: str | None, look: Look,
+          what: str | None) -> Figure:
+    """All panels of a stream, or one alone."""
+    if what is None:
+        return (draw_voltages(stream) if isinstance(stream, VoltageStream)
+                else draw_spectra(stream, product, look))
+    figure = new_figure(9, 5.5)
+    axes = figure.add_subplot()
+    _draw_panel(stream, axes, product, look, what)
+    if what != "waterfall":
+        axes.grid(alpha=0.3)
+    name = "" if isinstance(stream, VoltageStream) else (
+        f" · {stream.polarization.names[product_index(stream, product)]}")
+    note = averaged(stream) if what == "waterfall" and isinstance(stream, SpectrumStream) else ""
+    figure.suptitle("\n".join([wrapped(f"{title(stream)}{name}", 90), *([note] if note else [])]),
+                    fontsize=10)
+    return figure
+
+
+def _draw_panel(stream: VoltageStream | SpectrumStream, axes: Axes, product: str | None,
+                look: Look, what: str | None) -> None:
+    if isinstance(stream, VoltageStream):
+        draw_voltage_panel(axes, stream, what)
+    else:
+        draw_panel(axes, stream, product, look, what)

@@ -1,0 +1,116 @@
+"""Pictures and pages as files: checked before they are made, written whole or not at all."""
+
+from __future__ import annotations
+
+import io as memory
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastsig.errors import PlanError, UsageError
+from fastsig.io.files.positioned import write_from
+from fastsig.io.files.provenance import input_files
+from fastsig.io.files.safe import SafeOutput, check_output
+from fastsig.stream import SpectrumStream, Stream
+from fastsig.view.figures import in_pyplot
+from fastsig.work.arguments import checked
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fastsig.cubes.cube import Cube
+
+__all__ = ["check_picture", "drawn", "is_page", "write_page"]
+
+_SUFFIXES = (".png", ".pdf", ".svg", ".html")
+
+
+def check_picture(path: str) -> None:
+    """Raise `UsageError` where a path does not end as a picture or page does."""
+    if os.path.splitext(path)[1].lower() not in _SUFFIXES:
+        raise UsageError(f"{path}: a picture ends in {', '.join(_SUFFIXES)}")
+
+
+def is_page(path: str | os.PathLike[str]) -> bool:
+    """Whether a path ends as a page does."""
+    return os.fspath(path).lower().endswith(".html")
+
+
+@checked
+def write_page(
+    what: SpectrumStream | Cube, path: str | os.PathLike[str], *, overwrite: bool = False,
+    product: str | None = None, page_size: int | None = None,
+) -> None:
+    """Write the page of spectra or of a cube: one HTML file to zoom and cut in.
+
+    Parameters
+    ----------
+    what : SpectrumStream or Cube
+        What it shows.
+    path : path
+        Page (.html) to write.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    product : str, optional
+        Which product, or Stokes parameter, is shown first; the page holds all.
+    page_size : int, optional
+        Bytes that the page does not exceed, 3 MB by default. Where there are too many values,
+        neighbours are averaged, as few as need be; the page says how many.
+
+    Raises
+    ------
+    UsageError
+        Where the product or the path's ending is unknown, or the page too small.
+    """
+    from fastsig.view.page import PAGE_SIZE, cube_page, spectra_page
+
+    target, size = os.fspath(path), PAGE_SIZE if page_size is None else page_size
+    if not target.lower().endswith(".html"):
+        raise UsageError(f"{target}: a page ends in .html")
+    what = getattr(what, "stream", what)  # of a chain; a cube has none
+    if isinstance(what, Stream) and not isinstance(what, SpectrumStream):
+        raise PlanError(f"there is no page of {what.kind}: detect first")
+    if not isinstance(what, Stream) and not hasattr(what, "file"):
+        raise UsageError(f"a {type(what).__name__} has no page; allowed: spectra or a cube")
+    sources = input_files(what) if isinstance(what, SpectrumStream) else what.file.files
+    check_output(target, overwrite=overwrite, inputs=sources)
+    if isinstance(what, SpectrumStream):
+        content = spectra_page(what, product, size)
+    else:
+        content = cube_page(what.file, product or what.stokes, size)
+    _write(content, target, overwrite)
+
+
+def drawn(make: Callable[[], Figure], about: Stream | Callable[[], Mapping[str, Any]],
+           path: str | os.PathLike[str] | None, overwrite: bool, inputs: Sequence[str]) -> Figure:
+    """Check where a picture goes before it is made, make it, and save it where there is a path.
+
+    `about` is what the picture is of: a page lists its facts, with the path among them.
+    """
+    if path is None:
+        with in_pyplot():
+            return make()
+    name = os.fspath(path)
+    check_picture(name)
+    check_output(name, overwrite=overwrite, inputs=inputs)
+    figure = make()
+    kind = os.path.splitext(name)[1].lower().lstrip(".")
+    picture = memory.BytesIO()
+    figure.savefig(picture, format="png" if kind == "html" else kind, dpi=150)
+    content = picture.getvalue()
+    if kind == "html":
+        from fastsig.view.page import picture_page
+
+        content = picture_page(about if isinstance(about, Stream) else about(), content)
+    _write(content, name, overwrite)
+    return figure
+
+
+def _write(content: bytes, path: str, overwrite: bool) -> None:
+    with SafeOutput(path, overwrite=overwrite) as output:
+        try:
+            write_from(output.descriptor, np.frombuffer(content, np.uint8), 0)
+        except OSError as error:
+            raise output.error(error) from error
