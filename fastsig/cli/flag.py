@@ -8,7 +8,7 @@ import click
 
 from fastsig.cli import common, driver
 
-_RUNS = 5  # spans of channels that are told
+_RUNS = 5  # spans of channels that are listed
 _MUCH = 0.1  # share of a file that is flagged without a warning
 
 
