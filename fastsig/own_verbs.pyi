@@ -84,17 +84,25 @@ class OwnVerbs:
         self, *, bands: Any = None, clip: float | None = 5.0,
         sum_threshold: float | None = 6.0, max_window: int = 64, protect: Any = None,
         together: bool = True, width: Any = None, smooth: Any = None,
-        n_segment: int | None = None,
+        n_segment: int | None = None, noise_share: float | None = None,
     ) -> Self:
         """Spectra with weight 0 where there is interference.
 
         Segments of `n_segment` spectra, counted from the first, are judged each by itself. In a
         segment, channels whose median over time stands out from the running median over `width` are
         flagged as a whole; then samples that stand out from the median of their channel, less what
-        changes smoothly over `smooth` of the band: gain and continuum are no interference. Noise is
-        measured by median absolute deviations. Samples are compared alone (`clip`) and in runs of up
-        to `max_window` over time and over frequency (`sum_threshold`). Spectra with the noise diode
-        on, off, and partly on are judged apart, where the header has its schedule.
+        changes smoothly over `smooth` of the band: gain and continuum are no interference. Samples are
+        compared alone (`clip`) and in runs of up to `max_window` over time and over frequency
+        (`sum_threshold`). Spectra with the noise diode on, off, and partly on are judged apart, where
+        the header has its schedule. A channel whose values are all equal, 16 or more in a segment, is
+        flagged: it is dead.
+
+        Noise is measured, with its skewness and the steps of few bits, so that thresholds are those of
+        a Gaussian whatever was integrated: of pure noise no more is flagged than `settings.noise_share`
+        of each product, 0.15 % by default. Levels that were set for a recording in few bits, noise that
+        is far above the radiometer equation's and does not follow them, are compared with the noise of
+        a single sample. A pulse keeps 97 % of its signal to noise ratio up to 2.5 times the root of the
+        number of channels.
 
         A signal that fills more than half of a segment, or of a window, is taken for the level. Lines
         that may not be lost belong in `protect`.
@@ -117,9 +125,13 @@ class OwnVerbs:
             Whether a sample flagged in one product is flagged in all; else products that are made of
             both polarisations are flagged where any of these is.
         width, smooth : Quantity, str or int, optional
-            As above, as a span of frequency or a number of channels; 51 channels and 20 MHz.
+            As above, as a span of frequency or a number of channels. By default 51 channels, half
+            the band at most, and 20 MHz, but 64 channels at least and the band at most.
         n_segment : int, optional
             Spectra of a segment; by default 2**20 values of a product, 32 to 1024 spectra.
+        noise_share : float, optional
+            Share of noise that may be flagged, of each product, 1e-9 to 0.1: `clip` and
+            `sum_threshold` are changed in proportion.
 
         Raises
         ------

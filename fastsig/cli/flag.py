@@ -8,7 +8,8 @@ import click
 
 from fastsig.cli import common, driver
 
-_RUNS = 5  # spans of channels that are told
+_RUNS = 5  # spans of channels that are listed
+_MUCH = 0.1  # share of a file that is flagged without a warning
 
 
 @click.command()
@@ -26,6 +27,9 @@ _RUNS = 5  # spans of channels that are told
                    "to skip SumThreshold.")
 @click.option("--max-window", type=int, default=64, show_default=True, metavar="N",
               help="Search runs of up to this many samples with SumThreshold, a power of two.")
+@click.option("--noise-share", type=float, metavar="X",
+              help="Flag at most this share of pure noise, of each product: changes --clip and "
+                   "--sum-threshold in proportion.  [default: 0.0015]")
 @click.option("--protect", multiple=True, metavar="FREQ-FREQ",
               help="Never flag these frequencies, whatever --bands says, e.g. a line at "
                    "1419MHz-1421.5MHz. May be repeated.")
@@ -34,10 +38,10 @@ _RUNS = 5  # spans of channels that are told
                    "flagged in all.")
 @click.option("--width", metavar="FREQ|N",
               help="Compare each channel with its neighbours within this frequency width or "
-                   "number of channels.  [default: 51 channels]")
+                   "number of channels.  [default: 51 channels, half the band at most]")
 @click.option("--smooth", metavar="FREQ|N",
               help="Do not flag changes that are smooth over this frequency width or number of "
-                   "channels.  [default: 20MHz]")
+                   "channels.  [default: 20MHz, 64 channels at least]")
 @click.option("--n-segment", type=int, metavar="N",
               help="Search this many spectra at a time.  [default: 2^20 values of a product, 32 "
                    "to 1024 spectra]")
@@ -73,14 +77,15 @@ def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
             before, flagged.stream, options["product"])
         results = driver.copy_stream(
             flagged.stream, output, to, options,
-            lambda after, old, *_: _report(flagged.stream, after, old.total, options),
+            lambda after, old, *_: _report(flagged.stream, after, old, options),
             sinks=[ShareCounter(flagged.stream), ShareCounter(before), *drawn])
         if drawn and results:
             _draw(before, flagged.stream, results[2:], options)
 
 
 def _parameters(options: dict[str, Any]) -> dict[str, Any]:
-    found = {name: options[name] for name in ("clip", "sum_threshold", "max_window", "n_segment")}
+    found = {name: options[name] for name in ("clip", "sum_threshold", "max_window", "n_segment",
+                                              "noise_share")}
     found |= {name: ",".join(options[name]) or None for name in ("bands", "protect")}
     for name in ("width", "smooth"):
         text = options[name]
@@ -88,20 +93,41 @@ def _parameters(options: dict[str, Any]) -> dict[str, Any]:
     return found | {"together": not options["apart"]}
 
 
-def _report(stream: Any, shares: Any, before: float, options: dict[str, Any]) -> dict[str, Any]:
+def _report(stream: Any, after: Any, before: Any, options: dict[str, Any]) -> dict[str, Any]:
     """Say how much is flagged; the same for ``--json``."""
-    new = max(0.0, shares.total - before)
+    new = max(0.0, after.total - before.total)
     each = ", ".join(f"{name} {100 * share:.3g} %"
-                     for name, share in zip(shares.names, shares.product, strict=True))
-    known = f" ({100 * before:.3g} % had no weight before)" if before else ""
+                     for name, share in zip(after.names, after.product, strict=True))
+    known = f" ({100 * before.total:.3g} % had no weight before)" if before.total else ""
     common.say(f"flagged {100 * new:.3g} % of the samples{known}; without weight: {each}",
                options["quiet"])
-    runs = _runs(shares.channel >= 1, stream.frequency)
+    runs = _runs(after.channel >= 1, stream.frequency)
     if runs:
         more = f" and {len(runs) - _RUNS} more" if len(runs) > _RUNS else ""
         common.say(f"without weight throughout: {', '.join(runs[:_RUNS])}{more}",
                    options["quiet"])
-    return {"flagged": {"new": round(new, 6), "before": round(before, 6), **shares.record()}}
+    warnings = _warnings(stream, after, before)
+    for text in warnings:
+        common.say(f"fastsig: warning: {text}")
+    return {"flagged": {"new": round(new, 6), "before": round(before.total, 6),
+                        "noise_share": stream.parameters()["noise_share"],
+                        "warnings": warnings, **after.record()}}
+
+
+def _warnings(stream: Any, after: Any, before: Any) -> list[str]:
+    """What went beyond the bands that were asked for, where it is more than one would expect."""
+    asked = stream.banned
+    whole = int(((after.channel >= 1) & (before.channel < 1) & ~asked).sum())
+    others = (after.channel - before.channel)[~asked]
+    share = float(others.mean()) if len(others) else 0.0
+    found = []
+    if whole:
+        found.append(f"{whole} of {len(asked)} channels were flagged throughout; --protect keeps "
+                     "those of lines")
+    if share > _MUCH:
+        found.append(f"{100 * share:.3g} % of the samples outside --bands were flagged; --picture "
+                     "draws which")
+    return found
 
 
 def _runs(full: Any, frequency: Any) -> list[str]:

@@ -35,6 +35,7 @@ _SEGMENT_ROWS = 32, 1024
 _KEPT_BYTES = 2**26  # flags that are kept for the next block of their segment
 _CHANNELS = 51  # default window of the running median
 _SMOOTH_HZ = 20 * 10**6
+_SMOOTH_CHANNELS = 64  # whose median takes little of the noise of one along
 _LONGEST = 2**20
 
 
@@ -44,10 +45,18 @@ class Flag(SpectraStage):
     Segments of `n_segment` spectra, counted from the first, are judged each by itself. In a
     segment, channels whose median over time stands out from the running median over `width` are
     flagged as a whole; then samples that stand out from the median of their channel, less what
-    changes smoothly over `smooth` of the band: gain and continuum are no interference. Noise is
-    measured by median absolute deviations. Samples are compared alone (`clip`) and in runs of up
-    to `max_window` over time and over frequency (`sum_threshold`). Spectra with the noise diode
-    on, off, and partly on are judged apart, where the header has its schedule.
+    changes smoothly over `smooth` of the band: gain and continuum are no interference. Samples are
+    compared alone (`clip`) and in runs of up to `max_window` over time and over frequency
+    (`sum_threshold`). Spectra with the noise diode on, off, and partly on are judged apart, where
+    the header has its schedule. A channel whose values are all equal, 16 or more in a segment, is
+    flagged: it is dead.
+
+    Noise is measured, with its skewness and the steps of few bits, so that thresholds are those of
+    a Gaussian whatever was integrated: of pure noise no more is flagged than `settings.noise_share`
+    of each product, 0.15 % by default. Levels that were set for a recording in few bits, noise that
+    is far above the radiometer equation's and does not follow them, are compared with the noise of
+    a single sample. A pulse keeps 97 % of its signal to noise ratio up to 2.5 times the root of the
+    number of channels.
 
     A signal that fills more than half of a segment, or of a window, is taken for the level. Lines
     that may not be lost belong in `protect`.
@@ -72,9 +81,13 @@ class Flag(SpectraStage):
         Whether a sample flagged in one product is flagged in all; else products that are made of
         both polarisations are flagged where any of these is.
     width, smooth : Quantity, str or int, optional
-        As above, as a span of frequency or a number of channels; 51 channels and 20 MHz.
+        As above, as a span of frequency or a number of channels. By default 51 channels, half
+        the band at most, and 20 MHz, but 64 channels at least and the band at most.
     n_segment : int, optional
         Spectra of a segment; by default 2**20 values of a product, 32 to 1024 spectra.
+    noise_share : float, optional
+        Share of noise that may be flagged, of each product, 1e-9 to 0.1: `clip` and
+        `sum_threshold` are changed in proportion.
 
     Raises
     ------
@@ -97,7 +110,7 @@ class Flag(SpectraStage):
         self, source: Stream, *, bands: Any = None, clip: float | None = 5.0,
         sum_threshold: float | None = 6.0, max_window: int = 64, protect: Any = None,
         together: bool = True, width: Any = None, smooth: Any = None,
-        n_segment: int | None = None,
+        n_segment: int | None = None, noise_share: float | None = None,
     ) -> None:
         if not isinstance(source, SpectrumStream):
             raise PlanError(f"flag takes spectra, not {source.kind}")
@@ -109,11 +122,14 @@ class Flag(SpectraStage):
         self._check_within()
         self.settings = Settings(
             _sigma("clip", clip), _sigma("sum_threshold", sum_threshold),
-            _window(max_window), self._span("width", width, _CHANNELS),
-            self._span("smooth", smooth, None), protected)
+            _window(max_window), _CHANNELS if width is None else self._span("width", width),
+            self._smooth() if smooth is None else self._span("smooth", smooth), protected,
+            self._samples())
         if not self.bands and self.settings.clip is None and self.settings.sum_threshold is None:
             raise UsageError("nothing is flagged without bands, clip and sum_threshold; allowed: "
                              "one of them at least")
+        if noise_share is not None:
+            self.settings = self.settings.at_share(_share(noise_share))
         self._banned = self._channels(self.bands) & ~protected
         self.n_segment = self._segment_length(n_segment)
         self._set_up()
@@ -135,20 +151,27 @@ class Flag(SpectraStage):
             raise UsageError(f"n_segment = {n_segment}; allowed: 1 to {_LONGEST}")
         return n_segment
 
-    def _span(self, name: str, value: Any, default: int | None) -> int:
+    def _samples(self) -> float | None:
+        """Independent samples that a value stands for at most, by the radiometer equation."""
+        axis = self.header.channels
+        return None if axis is None else float(axis.step_hz / self.header.sample_rate)
+
+    def _smooth(self) -> int:
+        """Channels of 20 MHz, but enough of them for medians, and no more than there are."""
+        axis, n_chan = self.header.channels, self.shape[2]
+        wanted = n_chan // 4 if axis is None else round(_SMOOTH_HZ / axis.step_hz)
+        return min(n_chan, max(_SMOOTH_CHANNELS, wanted))
+
+    def _span(self, name: str, value: Any) -> int:
         """A window over frequency as a number of channels."""
-        if value is None and default is None and self.header.channels is not None:
-            value = f"{_SMOOTH_HZ} Hz"
-        if value is None:
-            return default or max(1, self.shape[2] // 4)
         if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
             channels = int(value)
         else:
             step = self.header.require_channels(self.path).step_hz
             channels = round(exact(value, "Hz", name) / step)
-        if channels < 1 and not (isinstance(value, str) and default is None):
+        if channels < 1:
             raise UsageError(f"{name} = {value!r}; allowed: one channel or more")
-        return max(1, channels)
+        return channels
 
     def _channels(self, spans: tuple[Interval, ...]) -> NDArray[np.bool_]:
         """Channels that share frequency with an interval, (chan,)."""
@@ -195,10 +218,16 @@ class Flag(SpectraStage):
             "bands_mhz": _in_mhz(self.bands), "clip": self.settings.clip,
             "sum_threshold": self.settings.sum_threshold,
             "max_window": self.settings.max_window, "protect_mhz": _in_mhz(self.protect),
-            "together": self.together, "width_channels": self.settings.width,
+            "together": self.together, "noise_share": float(f"{self.settings.noise_share:.3g}"),
+            "width_channels": self.settings.width,
             "smooth_channels": self.settings.smooth, "n_segment": self.n_segment,
             "diode": None if diode is None else asdict(diode),
         }
+
+    @property
+    def banned(self) -> NDArray[np.bool_]:
+        """Channels that `bands` flags, (chan,)."""
+        return self._banned
 
     @property
     def align(self) -> int:
@@ -346,6 +375,12 @@ def _sigma(name: str, value: float | None) -> float | None:
         return None
     if not 0 < float(value) < np.inf:
         raise UsageError(f"{name} = {value!r}; allowed: standard deviations above 0, or None")
+    return float(value)
+
+
+def _share(value: float) -> float:
+    if not 1e-9 <= float(value) <= 0.1:
+        raise UsageError(f"noise_share = {value!r}; allowed: 1e-9 to 0.1")
     return float(value)
 
 
