@@ -319,7 +319,7 @@ class Data:
                 **{name: ("time", values, _unit_of(name)) for name, values in
                    self.columns.items()},
             },
-            attrs=self._facts(),
+            attrs=self._attributes(),
         )
 
     def _about(self) -> dict[str, str]:
@@ -328,7 +328,7 @@ class Data:
             return {"long_name": "power in the recorder's units"}
         return {"long_name": "mean power", "units": self.header.unit}
 
-    def _facts(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """What the header holds besides axes and unit, under the names of ``fastsig info``."""
         header = self.header
         found = {
