@@ -32,23 +32,23 @@ class State:
     recorded: bool = True
 
 
-#: All states, in the order in which they are told.
+#: All states, in the order in which they are reported.
 STATES = {
-    "waiting": State("not begun", retry="", recorded=False),
-    "running": State("a run is at it", again=False, retry=""),
-    "done": State("all products are there and recorded", again=False, retry=""),
+    "waiting": State("not started", retry="", recorded=False),
+    "running": State("a run is processing it", again=False, retry=""),
+    "done": State("all products exist and are recorded", again=False, retry=""),
     "failed": State("a command refused an input or ended with an error"),
-    "vanished": State("an input is not there any more"),
+    "vanished": State("an input no longer exists"),
     "timeout": State("took longer than the time limit"),
     "memory": State("needs more than the memory limit"),
-    "disk-full": State("no room for a product, or on the scratch disk: disk, quota or limit "
-                       "on sizes"),
+    "disk-full": State("no room for a product, or on the scratch disk: disk, quota or size limit"),
     "damaged": State("a product is missing, changed or corrupt"),
-    "refused": State("a name is taken by a file of another task, recipe or hand"),
+    "refused": State("its name belongs to a file of another task or recipe, or to "
+                      "a file made by hand"),
     "killed": State("its worker process died", retry="killed"),
-    "preempted": State("the run was told to stop (SIGTERM, Ctrl-C)", retry="killed"),
+    "preempted": State("the run was stopped (SIGTERM, Ctrl-C)", retry="killed"),
     "abandoned": State("the run itself died", retry="killed", recorded=False),
-    "poison": State("its worker processes died again and again", again=False, retry="killed"),
+    "poison": State("its worker processes died repeatedly", again=False, retry="killed"),
 }
 
 _NO_ROOM = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), os.strerror(errno.EFBIG))
