@@ -24,7 +24,7 @@ from fastsig.cli import common, driver
 @driver.spectra_to_option
 @driver.copy_options
 def flux(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Convert spectra of one scan, in FILE or several, from K to Jy.
+    """Convert spectra from K to Jy.
 
     Each polarisation is divided by the gain, and I, Q, U and V, which are sums of two, by twice
     the gain.
