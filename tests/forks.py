@@ -235,12 +235,15 @@ def _warm_up() -> None:
     for name in _MODULES:
         __import__(name)
     import numpy as np
+    from astropy.time import Time
     from fastsig_kernels import accumulate
     from numba.core.registry import cpu_target
 
     from fastsig import registry
+    from fastsig.telescopes import earth
 
     registry.formats()
+    earth.accuracy(Time("2026-01-01"))  # reads tables that every position needs, 1 s
     cpu_target.target_context.refresh()  # what numba needs where it compiles, 0.3 s
     one = np.ones((1, 1, 4), np.float32)
     accumulate(one, np.ones((1, 1)), np.zeros((1, 4), np.float32), np.zeros(1))
