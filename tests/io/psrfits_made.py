@@ -19,6 +19,8 @@ def packed(codes: np.ndarray, n_bits: int) -> np.ndarray:
         return flat.astype(">i2")
     if n_bits == 32:
         return flat.astype(">f4")
+    if n_bits == 8:
+        return flat.astype(np.uint8)
     bits = (flat.astype(np.int64)[:, None] >> np.arange(n_bits - 1, -1, -1)) & 1
     return np.packbits(bits.astype(np.uint8))
 

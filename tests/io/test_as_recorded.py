@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from recordings import recorded
 from streams import MemoryVoltages, header
+from thorough import thorough
 
 import fastsig as fs
 from fastsig.axes import validity
@@ -54,7 +55,7 @@ def forms(chain: fs.Chain) -> list[Any]:
 
 @pytest.mark.parametrize(("n_bits", "is_complex", "n_pol", "valid"), [
     (1, False, 1, GAP), (2, False, 2, GAP), (4, True, 2, validity.full(0, N)),
-    (8, True, 2, GAP), (8, False, 2, GAP)])  # a kernel each: every one takes seconds
+    pytest.param(8, True, 2, GAP, marks=thorough), (8, False, 2, GAP)])  # a kernel each: seconds
 def test_vdif(n_bits: int, is_complex: bool, n_pol: int, valid: Any, tmp_path: Path) -> None:
     path = written(tmp_path, n_bits, is_complex, n_pol, valid)
     obs = fs.open(path, frequency="1400MHz", feed="linear")

@@ -20,6 +20,7 @@ from astropy import units as u
 from astropy.time import Time
 from hostile import change_bytes
 from recordings import recorded
+from thorough import many
 
 import fastsig as fs
 from fastsig.axes.time import iso
@@ -343,7 +344,7 @@ def test_whatever_is_lost_or_added_no_sample_is_out_of_its_place(tmp_path: Path,
     size, n_time = len(frames[0]), len(truth) // len(frames)
     first = opened4(write(tmp_path / "d", frames)) if kind == "mark4" else (
         opened5(write(tmp_path / "d", frames)))
-    for seed in range(80):
+    for seed in range(many(24, 80)):
         rng = np.random.default_rng(seed)
         # Not near the end: that no header follows is no wonder there.
         at = int(rng.integers(2 * size, (len(frames) - 3) * size))
@@ -505,7 +506,7 @@ def test_files_of_one_recording(tmp_path: Path) -> None:
 # Threads and memory.
 
 def test_threads_read_what_one_reads_with_few_files_open(tmp_path: Path) -> None:
-    frames = frames5(0, 60)
+    frames = frames5(0, 20)
     stream, expected = opened5(write(tmp_path / "t.m5b", frames)), whole5(frames)
     before = len(os.listdir("/proc/self/fd"))
     starts = list(range(0, len(expected) - 9000, 1234))

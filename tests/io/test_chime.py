@@ -16,6 +16,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 import pytest
+from thorough import many
 from writers import NONSENSE
 
 import fastsig as fs
@@ -356,7 +357,7 @@ def _tone(sky_mhz: float, number: int, n: int, sense: int) -> np.ndarray:
 @pytest.mark.parametrize("form", ["archive", "beams", "unmarked", "analysed"])
 @pytest.mark.parametrize("override", [None, "upper", "lower"])
 def test_tone_at_its_frequency(tmp_path: Path, form: str, override: str | None) -> None:
-    numbers, n, step = [700, 701, 702], 16384, 400 / 1024 / 64
+    numbers, n, step = [700, 701, 702], 16384, 400 / 1024 / 68
     told = 1 if form == "unmarked" else -1
     sky = center_mhz(701) + 11 * step
     assumed = {None: told, "upper": 1, "lower": -1}[override]
@@ -371,7 +372,7 @@ def test_tone_at_its_frequency(tmp_path: Path, form: str, override: str | None) 
                         **({"conjugate_beamform": None} if form == "unmarked" else {}))
         chain = fs.open(path, **({"sideband": override} if override else {}))
     assert chain.stream.header.sideband == ("upper" if assumed > 0 else "lower")
-    spectra = chain.channelize(64).detect("I")
+    spectra = chain.channelize(68).detect("I")  # vector code would take seconds to compile
     power = spectra.read().values.mean(axis=(0, 1))
     found = spectra.frequency.to_value("MHz")[power.argmax()]
     expected = sky if assumed == told else 2 * center_mhz(701) - sky
@@ -381,16 +382,16 @@ def test_tone_at_its_frequency(tmp_path: Path, form: str, override: str | None) 
 
 def test_second_nyquist_zone(tmp_path: Path) -> None:
     # What CHIME does: 800 MS/s of what is above 400 MHz, 2048 of them to a transform.
-    n, sky_mhz = 512, 525.1234
+    n, sky_mhz = 544, 525.1234
     sampled = np.cos(2 * np.pi * sky_mhz / 800 * np.arange(n * 2048) + 0.3)
     spectra = np.fft.rfft(sampled.reshape(n, 2048), axis=1)[:, :1024] / 1024
     number = int(np.abs(spectra[0]).argmax())
     assert abs(center_mhz(number) - sky_mhz) < 0.2
     around = spectra[:, number - 1 : number + 2].T[:, np.newaxis].repeat(2, axis=1)
     path = analysed(tmp_path / "x.h5", around, [number - 1, number, number + 1], name="baseband")
-    spectra = fs.open(path).channelize(64).detect("I")
+    spectra = fs.open(path).channelize(68).detect("I")
     found = spectra.frequency.to_value("MHz")[spectra.read().values.mean(axis=(0, 1)).argmax()]
-    assert found == pytest.approx(sky_mhz, abs=0.51 * 400 / 1024 / 64)
+    assert found == pytest.approx(sky_mhz, abs=0.51 * 400 / 1024 / 68)
 
 
 def test_axis(tmp_path: Path) -> None:
@@ -901,7 +902,7 @@ def test_fuzzed_tables(beams: Path, name: str) -> None:
     rng = np.random.default_rng(5)
     with h5py.File(beams) as file:
         table = file[name][()]
-    for _ in range(100):
+    for _ in range(many(30, 100)):
         raw = bytearray(table.tobytes())
         for _ in range(rng.integers(1, 4)):
             raw[rng.integers(len(raw))] = rng.integers(256)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hostile import change_bytes
 from recordings import recorded
+from thorough import thorough
 
 import fastsig as fs
 from fastsig.axes.time import iso
@@ -118,8 +119,8 @@ def test_files_of_an_observation(tmp_path: Path) -> None:
         opened([paths[0], other])
 
 
-@pytest.mark.parametrize(("dtype", "n_pol", "width"), [
-    ("i1", 2, 16), ("i1", 1, 16), ("<i2", 2, -16)])  # a kernel each: every one takes seconds
+@pytest.mark.parametrize(("dtype", "n_pol", "width"), [  # a kernel each: every one takes seconds
+    pytest.param("i1", 2, 16, marks=thorough), ("i1", 1, 16), ("<i2", 2, -16)])
 def test_kernels_that_take_integers_give_the_same_bytes(
     tmp_path: Path, dtype: str, n_pol: int, width: int
 ) -> None:

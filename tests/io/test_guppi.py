@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hostile import change_bytes
 from recordings import recorded
+from thorough import thorough
 
 import fastsig as fs
 from fastsig.axes.time import iso
@@ -325,8 +326,10 @@ def test_packets_that_are_samples(tmp_path: Path, seconds: Fraction, samples: in
         [[0, N_TIME], [n, n + N_TIME], [3 * n, 3 * n + N_TIME]])
 
 
-@pytest.mark.parametrize(("n_bits", "n_pol"), [(8, 2), (8, 1), (16, 2), (4, 2)])
-@pytest.mark.parametrize("width", [12.5, -12.5])
+@pytest.mark.parametrize(("n_bits", "n_pol", "width"), [  # kernels that tests of DADA have too
+    (8, 2, 12.5), (8, 1, 12.5), (16, 2, -12.5), (4, 2, -12.5),
+    *(pytest.param(*each, marks=thorough) for each in (
+        (8, 2, -12.5), (8, 1, -12.5), (16, 2, 12.5), (4, 2, 12.5)))])
 def test_kernels_that_take_integers_give_the_same_bytes(
     tmp_path: Path, n_bits: int, n_pol: int, width: float
 ) -> None:

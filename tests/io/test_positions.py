@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from streams import header, write_native
+from thorough import thorough
 from writers import complex_int, write_digital_rf, write_lofar_tbb
 
 import fastsig as fs
@@ -103,8 +104,13 @@ def test_an_impulse(name: str, n_chan: int, tmp_path: Path) -> None:
     assert abs(middle) <= Fraction(hop, 2 * RATE) + Fraction(1, 10**10)
 
 
-@pytest.mark.parametrize("n_chan", [64, 500])
-@pytest.mark.parametrize("name", READERS)
+# Vector code for each sideband of real and of complex samples; other readers have it in `make
+# thorough`, as it takes a second to compile for each type of samples.
+@pytest.mark.parametrize(("name", "n_chan"), [
+    *((name, 500) for name in READERS),
+    *((name, 64 if name.startswith("native") else 60) for name in READERS),
+    *(pytest.param(name, 64, marks=thorough) for name in READERS if not name.startswith("native")),
+])
 def test_a_tone_and_its_handedness(name: str, n_chan: int, tmp_path: Path) -> None:
     make, sideband, is_complex = READERS[name]
     width = RATE if is_complex else RATE / 2

@@ -9,14 +9,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import peers
 import pytest
 import test_hifast
 import test_psrfits_writer
@@ -68,8 +67,7 @@ def look(path, n):
 """,
 }
 _RUN = """
-import sys, warnings
-warnings.simplefilter("ignore")
+import sys
 import numpy as np
 {}
 for number, path in enumerate(sys.argv[1:]):
@@ -82,9 +80,7 @@ def look(peer: str, paths: list[Path], folder: Path) -> list[dict[str, Any]]:
     if importlib.util.find_spec(peer) is None:
         pytest.skip({"sigpyproc": "sigpyproc needs Python 3.12 or newer"}.get(
             peer, f"{peer} is not installed"))
-    done = subprocess.run([sys.executable, "-c", _RUN.format(PEERS[peer]), *map(str, paths)],
-                          capture_output=True, text=True, cwd=folder)
-    assert done.returncode == 0, done.stderr[-3000:]
+    peers.run(peer, _RUN.format(PEERS[peer]), *paths, cwd=folder)
     return [dict(np.load(folder / f"{number}.npz")) for number in range(len(paths))]
 
 
