@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import products_sdfits
 import pytest
 from astropy.io import fits
-from cli import ROOT, command, environment, fastsig
+from cli import ROOT, begin, environment, fastsig
 from maps import drift
 from waiting import wait_for_files
 
@@ -30,18 +29,19 @@ def spectra(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def limit_files(size: int) -> None:
-    """Writes beyond `size` fail as on a full disk, but not the reservation before."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+#: Writes beyond a size fail as on a full disk, but not the reservation before.
+LIMIT_FILES = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
+"""
 
 
 @pytest.mark.parametrize("reserved", [True, False])
 def test_a_full_disk(spectra: Path, tmp_path: Path, reserved: bool) -> None:
     out = tmp_path / "cube.fits"
     before = "" if reserved else "import os; os.posix_fallocate = lambda *a: None\n"
-    done = fastsig("grid", spectra, "-o", out, *OPTIONS, code=4, before=before,
-                   preexec=lambda: limit_files(2**20))
+    done = fastsig("grid", spectra, "-o", out, *OPTIONS, code=4, before=LIMIT_FILES + before)
     lines = [line for line in done.stderr.splitlines() if "cube.fits" in line]
     assert len(lines) == 1 and ("bytes are needed" if reserved else "cannot be written") in lines[0]
     assert os.listdir(tmp_path) == []
@@ -51,9 +51,8 @@ def test_a_full_disk(spectra: Path, tmp_path: Path, reserved: bool) -> None:
 def test_a_run_that_is_stopped(spectra: Path, tmp_path: Path, sent: int, code: int) -> None:
     """Nothing under the name; what a killed run leaves, the next one removes."""
     out = tmp_path / "cube.fits"
-    words = command("grid", spectra, "-o", out, *OPTIONS)
     for _ in range(5):
-        process = subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE, text=True)
+        process = begin("grid", spectra, "-o", out, *OPTIONS)
         wait_for_files(tmp_path, process)
         process.send_signal(sent)
         _, errors = process.communicate(timeout=60)
@@ -74,10 +73,10 @@ def test_a_map_larger_than_memory(spectra: Path, tmp_path: Path) -> None:
     script = (
         "import sys, fastsig as fs\n"
         "from fastsig.work.memory import peak_bytes, resident_bytes\n"
-        "made = fs.grid(sys.argv[1], pixel='0.4arcsec', beam_size='2.8arcmin',"
+        "made = fs.grid(sys.argv[1], pixel='0.6arcsec', beam_size='2.8arcmin',"
         " kernel='0.4arcmin', radius='0.2arcmin')\n"
         "floor = made.plan(workers=1).floor\n"
-        "given = floor + 80 * 10**6\n"
+        "given = floor + 35 * 10**6\n"
         "ready = made.plan(workers=1, memory=given)\n"
         "made.write(sys.argv[2], workers=1, memory=given)\n"
         "print(ready.n_chan, given, peak_bytes())\n")
@@ -85,7 +84,7 @@ def test_a_map_larger_than_memory(spectra: Path, tmp_path: Path) -> None:
                           env=environment(), capture_output=True, text=True)
     n_chan, given, peak = map(int, done.stdout.split())
     assert n_chan < 6 and peak < given
-    assert out.stat().st_size > 70e6
+    assert out.stat().st_size > 30e6
 
 
 def test_raw_files_are_refused_by_their_unit(tmp_path: Path) -> None:

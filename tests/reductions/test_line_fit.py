@@ -111,7 +111,7 @@ def test_errors_of_profiles_are_honest() -> None:
     numbers = (peak, 1212.3, w50, w20, 8.0)
     pulls, values = [], []
     near = np.abs(SPEED - 1212.3) < 260
-    for _ in range(many(80, 160)):
+    for _ in range(many(50, 160)):
         found = fit_profile(spectrum((truth + rng.normal(0, peak / 16, N))[near], peak / 16,
                                      frequency=FREQUENCY[near])).lines[0]
         pulls.append([(each.value.value - number) / each.error.value

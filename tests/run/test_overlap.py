@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from stages_made import Delayed
 from streams import CountedSpectra, header
+from thorough import thorough
 
 import fastsig as fs
 from fastsig.axes.polarization import PRODUCTS, PolBasis
@@ -40,8 +41,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("before, after", [(2, 0), (300, 7), (0, 500)])
-@pytest.mark.parametrize("n_int", [1, 16, 300])
+# Every overlap and every n_int with two of the others.
+@pytest.mark.parametrize(("n_int", "before", "after"), [
+    (1, 2, 0), (1, 300, 7), (16, 300, 7), (16, 0, 500), (300, 2, 0), (300, 0, 500),
+    *(pytest.param(*each, marks=thorough) for each in ((1, 0, 500), (16, 2, 0), (300, 300, 7)))])
 def test_any_pieces_the_same_bytes(before: int, after: int, n_int: int, tmp_path: Path) -> None:
     def chain() -> Integrate:
         return Integrate(Delayed(spectra(), before, after), n_int=n_int)

@@ -223,7 +223,7 @@ LOSS = Loss(0.02, "X:10-20+Y:10-20")
 @pytest.fixture(scope="module", params=[7, 8])
 def recording(request: pytest.FixtureRequest) -> CoarseVoltage:
     """Make a recording with one of everything, of several blocks."""
-    return CoarseVoltage(FastVoltage(duration="60ms", **ALL), request.param, loss=LOSS)
+    return CoarseVoltage(FastVoltage(duration="40ms", **ALL), request.param, loss=LOSS)
 
 
 @pytest.fixture(scope="module")
@@ -232,8 +232,8 @@ def whole(recording: CoarseVoltage) -> tuple[np.ndarray, Any]:
     return recording.generate(0, recording.n_time)
 
 
-@pytest.mark.parametrize(("start", "n"), [(0, 1), (4_095, 2), (16_383, 3), (65_000, 20_001),
-                                          (119_999, 1)])
+@pytest.mark.parametrize(("start", "n"), [(0, 1), (4_095, 2), (16_383, 3), (65_000, 10_001),
+                                          (79_999, 1)])
 def test_any_part_has_the_same_bytes(
     recording: CoarseVoltage, whole: tuple[np.ndarray, Any], start: int, n: int
 ) -> None:

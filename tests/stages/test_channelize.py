@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from streams import MemoryVoltages, header
+from thorough import thorough
 
 from fastsig.axes.time import elapsed
 from fastsig.errors import PlanError, UsageError
@@ -67,7 +68,7 @@ def test_a_tone_appears_at_its_frequency(kind: str, n_chan: int) -> None:
     *((n_chan, n_tap, kind) for kind in KINDS
       for n_chan, n_tap in ((64, 8), (250, 1), (250, 4), (250, 7), (250, 8))),
     # Vector code as for 64: each of these takes seconds to compile.
-    (32, 4, "real upper"), (32, 7, "complex lower")])
+    pytest.param(32, 4, "real upper", marks=thorough), (32, 7, "complex lower")])
 def test_an_impulse_appears_at_its_time(kind: str, n_chan: int, n_tap: int) -> None:
     is_complex = KINDS[kind][1]
     hop = n_chan if is_complex else 2 * n_chan

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cli import fastsig
 from streams import header, lose_packets, noise, write_native
+from thorough import thorough
 
 import fastsig as fs
 from fastsig.chain import spectra
@@ -55,22 +56,23 @@ def test_a_sigma_sets_how_much_noise_is_lost(tmp_path: Path, rng: np.random.Gene
     assert 0.03 < lost[0] < 0.07 and 0.001 < lost[1] < 0.006 and lost[2] < 0.001
 
 
-@pytest.mark.parametrize("n_int", [16, 100, 300, 1024])
-@pytest.mark.parametrize("products", ["I", "IQUV"])
+@pytest.mark.parametrize(("n_int", "products"), [
+    (16, "I"), (100, "I"), (300, "I"), (1024, "I"), (16, "IQUV"), (300, "IQUV"),
+    pytest.param(100, "IQUV", marks=thorough), pytest.param(1024, "IQUV", marks=thorough)])
 def test_fused_or_not_the_same_bytes(
     n_int: int, products: str, tmp_path: Path, rng: np.random.Generator
 ) -> None:
     spans = lose_packets(rng, 300_000, 0.05, 4096)
     path = write_native(tmp_path / "v.h5", noise(rng, 300_000), header(), spans)
-    chain = spectra(fs.open(path).stream, 32, products=products, n_int=n_int, n_freq=2, flag="sk",
-                    flag_sigma=2)
+    chain = spectra(fs.open(path).stream, N_CHAN, products=products, n_int=n_int, n_freq=2,
+                    flag="sk", flag_sigma=2)
     chain.write(tmp_path / "plain.h5", workers=1, fused=False)
     expected = (tmp_path / "plain.h5").read_bytes()
     for workers in (1, 2, 5):
         chain.write(tmp_path / "fused.h5", workers=workers, overwrite=True)
         assert (tmp_path / "fused.h5").read_bytes() == expected
     weight = fs.open(tmp_path / "plain.h5").read().weight
-    assert weight.shape[2] == 16 and len(np.unique(weight)) > 3
+    assert weight.shape[2] == N_CHAN // 2 and len(np.unique(weight)) > 3
 
 
 def test_command_line_and_record(pulsed: Path, tmp_path: Path) -> None:

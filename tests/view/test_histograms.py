@@ -42,7 +42,8 @@ def test_what_lies_beyond_the_axis_is_stated(rng: np.random.Generator) -> None:
     found = histogram(samples, 32)
     assert found.outside == pytest.approx(0.002, abs=2e-4)
     assert found.counts.sum() + round(found.outside * samples.size) == samples.size
-    figure = view.draw(MemoryVoltages(samples[:, np.newaxis], header(n_pol=1, n_bits=32)))
+    figure = view.draw(MemoryVoltages(samples[:, np.newaxis], header(n_pol=1, n_bits=32)),
+                       what="histogram")
     assert "0.2 % beyond the axis" in figure.axes[0].get_legend().get_texts()[0].get_text()
 
 

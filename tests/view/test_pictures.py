@@ -14,6 +14,7 @@ from cli import fastsig
 from matplotlib import pyplot
 from overlaps import collisions
 from streams import MemorySpectra, MemoryVoltages, header, noise
+from thorough import many
 
 import fastsig as fs
 from fastsig import view
@@ -245,9 +246,11 @@ def test_nothing_is_overwritten_unasked(rng: np.random.Generator, tmp_path: Path
 LONG = "a_name_of_a_file_as_long_as_names_of_files_of_surveys_are_" * 2
 
 
-@pytest.mark.parametrize("case", [
-    "usual", "narrow", "narrower", "large", "tiny", "offset", "wild", "names", "high", "one row",
-    "one channel", "long"])
+CASES = ("usual", "narrow", "narrower", "large", "tiny", "offset", "wild", "names", "high",
+         "one row", "one channel", "long")
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_labels_do_not_collide(case: str, rng: np.random.Generator) -> None:
     values = rng.normal(10, 1, (40, 4, 64))
     more: dict[str, Any] = {"unit": "K"}
@@ -271,9 +274,9 @@ def test_labels_do_not_collide(case: str, rng: np.random.Generator) -> None:
     elif case == "long":
         values = rng.normal(10, 1, (3000, 4, 1500))
     stream = spectra(values, **more)
-    for product in ("I", "V"):
+    for product in many("IV"[CASES.index(case) % 2], "IV"):
         assert collisions(view.draw(stream, product=product)) == []
-    if case in ("narrow", "large", "names"):
+    if case in many(("large",), ("narrow", "large", "names")):
         assert collisions(view.draw_flags(stream, stream)) == []
         for what in ("waterfall", "spectrum", "power"):
             assert collisions(view.draw(stream, what=what, scale="asinh")) == []
@@ -288,7 +291,7 @@ def test_labels_of_voltages_do_not_collide(n_bits: int, rng: np.random.Generator
                                                   source=LONG)
     stream = MemoryVoltages(data, head)
     assert collisions(view.draw(stream)) == []
-    for what in ("histogram", "power", "bandpass"):
+    for what in ("histogram", "power", "bandpass") if n_bits in many((8,), (1, 8, 16, 32)) else ():
         assert collisions(view.draw(stream, what=what)) == []
 
 

@@ -16,6 +16,7 @@ from cli import fastsig
 from matplotlib.axes import Axes
 from overlaps import collisions
 from streams import MemoryVoltages, header, noise
+from thorough import many, thorough
 
 import fastsig as fs
 from fastsig import view
@@ -106,8 +107,13 @@ def test_pictures_depend_neither_on_threads_nor_on_company(
             assert other.weights.tobytes() == cells[0].weights.tobytes()
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 50), (50, 1, 1), (2, 1, 2)])
-@pytest.mark.parametrize("kind", ["noise", "constant", "nothing valid"])
+SMALL = [(shape, kind) for shape in ((1, 1, 1), (1, 1, 50), (50, 1, 1), (2, 1, 2))
+         for kind in ("noise", "constant", "nothing valid")]
+
+
+# Every shape with noise; what is constant or not valid as one value and as several.
+@pytest.mark.parametrize(("shape", "kind"), many(
+    [each for each in SMALL if each[1] == "noise" or each[0][0] == each[0][2]], SMALL))
 def test_small_spectra(shape: tuple[int, ...], kind: str, rng: np.random.Generator) -> None:
     values = np.full(shape, 5.0) if kind == "constant" else rng.normal(10, 1, shape)
     weight = np.zeros(shape) if kind == "nothing valid" else np.ones(shape)
@@ -120,8 +126,13 @@ def test_small_spectra(shape: tuple[int, ...], kind: str, rng: np.random.Generat
             assert len(line.get_xdata()) > 1 or line.get_marker() == "o"
 
 
-@pytest.mark.parametrize("n", [1, 7, 1000, 30_000])
-@pytest.mark.parametrize("kind", ["noise", "zeros", "nothing valid", "int16", "huge floats"])
+VOLTAGES = [(n, kind) for n in (1, 7, 1000, 30_000)
+            for kind in ("noise", "zeros", "nothing valid", "int16", "huge floats")]
+
+
+# Every number of samples with noise; every kind at the least and the most.
+@pytest.mark.parametrize(("n", "kind"), many(
+    [each for each in VOLTAGES if each[0] in (1, 30_000) or each[1] == "noise"], VOLTAGES))
 def test_small_voltages(n: int, kind: str, rng: np.random.Generator) -> None:
     data, bits = noise(rng, n), 8
     if kind == "zeros":
@@ -160,8 +171,12 @@ def _cube(tmp_path: Path, *, n: int = 20, cards: dict[str, Any] | None = None, w
     return cubes_made.write(tmp_path / "c.fits", data.astype(np.float32), head, seen)
 
 
-@pytest.mark.parametrize("what", ["sheet", "coverage", "channels", "moments", "spectrum"])
-@pytest.mark.parametrize("weight", [True, False])
+# Channels and moments show no weights.
+@pytest.mark.parametrize(("weight", "what"), [
+    *((True, what) for what in ("sheet", "coverage", "channels", "moments", "spectrum")),
+    *((False, what) for what in ("sheet", "coverage", "spectrum")),
+    pytest.param(False, "channels", marks=thorough), pytest.param(False, "moments", marks=thorough),
+])
 def test_cubes(what: str, weight: bool, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DoubtWarning)
