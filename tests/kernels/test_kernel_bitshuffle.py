@@ -17,6 +17,7 @@ from fastsig_kernels import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import many
 
 ITEMS = (1, 2, 4, 8)
 GUARD = 64
@@ -84,7 +85,7 @@ def test_the_library_reads_ours_and_we_its(item, tmp_path):
 
 @given(st.binary(max_size=300), st.integers(0, 40), st.sampled_from(ITEMS),
        st.sampled_from([8, 16, 256, None]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=many(50, 150), deadline=None)
 def test_any_bytes_come_back(data, repeats, item, block):
     data = (data * (1 + repeats))[: len(data) * (1 + repeats) // item * item]
     x = np.frombuffer(data, f"u{item}")
@@ -176,7 +177,7 @@ def block_of(data):
 
 
 @given(st.binary(min_size=1, max_size=40), st.integers(1, 12), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=many(40, 100), deadline=None)
 def test_no_byte_outside_is_touched(data, repeats, draw):
     """In Python, where every place is checked; with room of just the size that is asked for."""
     with pytest.MonkeyPatch.context() as patch:

@@ -12,7 +12,7 @@ import pytest
 from fastsig_kernels._simd import host_lanes
 from fastsig_kernels.fft import fft_plan
 from fastsig_kernels.spectrometer import Spectrometer
-from thorough import thorough
+from thorough import THOROUGH, thorough
 
 HERE = Path(__file__).resolve()
 
@@ -26,7 +26,9 @@ def run(*command):
     """Run Python as on such a processor, with a cache of its own."""
     environment = dict(os.environ, NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES="")
     environment["NUMBA_CACHE_DIR"] = os.environ["NUMBA_CACHE_DIR"] + "/haswell"
-    environment["PYTHONPATH"] = str(Path(fastsig_kernels.__file__).parents[1])
+    # The package, and what tests share.
+    folders = Path(fastsig_kernels.__file__).parents[1], HERE.parents[1]
+    environment["PYTHONPATH"] = os.pathsep.join(map(str, folders))
     result = subprocess.run([sys.executable, *command], env=environment, cwd=HERE.parents[2],
                             capture_output=True, text=True, timeout=280)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
@@ -62,8 +64,9 @@ def numbers():
     for n in (64, 2**12):
         x = (rng.standard_normal((2, 2 * n)).astype("f4")).view("c8")
         found[f"fft {n}"] = fft_plan(n).process(x)
-        found[f"back {n}"] = fft_plan(2 * n, kind="real", direction="inverse").process(
-            fft_plan(2 * n, kind="real").process(x.view("f4")))
+        if n > 64 or THOROUGH:  # no other test compiles short inverse transforms here
+            found[f"back {n}"] = fft_plan(2 * n, kind="real", direction="inverse").process(
+                fft_plan(2 * n, kind="real").process(x.view("f4")))
     plan = Spectrometer(8192, n_tap=8, n_pol=2, products="IQUV", n_int=5,
                         lower_sideband=True)
     x = rng.integers(-128, 128, (2, plan.history + 11 * plan.n_fft), "int8")

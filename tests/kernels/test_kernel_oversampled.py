@@ -31,13 +31,14 @@ def definition(x, plan, first_frame):
     """
     h = plan.taps.astype(float).ravel()
     k = np.arange(plan.n_chan) - (plan.n_chan // 2 if plan.complex_input else 0)
+    turns = np.exp(-2j * np.pi * np.arange(plan.n_fft) / plan.n_fft)
     i = np.arange(h.size)
     out = np.empty((plan.n_frame(x.size), plan.n_chan), complex)
     for m in range(len(out)):
         # The turn is exact: modulo N, in integers.
         turn = np.outer(k, ((first_frame + m) * plan.hop + i) % plan.n_fft) % plan.n_fft
         frame = h * x[m * plan.hop : m * plan.hop + h.size].astype(complex)
-        out[m] = np.exp(-2j * np.pi * turn / plan.n_fft) @ frame
+        out[m] = turns[turn] @ frame
     return out[:, ::-1].conj() if plan.lower_sideband else out
 
 

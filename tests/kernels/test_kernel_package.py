@@ -43,13 +43,13 @@ import numpy as np
 import fastsig_kernels
 from fastsig_kernels import Channelizer, detect
 
-plan = Channelizer(16, n_tap=4)
+plan = Channelizer(32, n_tap=4)
 x = np.ones(plan.n_sample(3), dtype=np.int8)
 spectra = plan.process(x)
 power, weight = detect(spectra[:, None], np.ones((3, 1)), "I")
 print(power.shape, *sorted({"scipy", "astropy", "h5py"} & set(sys.modules)))
 """
-    assert run(BLOCKER + code).strip() == "(3, 1, 16)"
+    assert run(BLOCKER + code).strip() == "(3, 1, 32)"
 
 
 def test_first_example_of_the_readme_needs_no_more():

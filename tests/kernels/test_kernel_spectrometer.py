@@ -32,6 +32,7 @@ from fastsig_kernels.spectral_kurtosis import (
 )
 from fastsig_kernels.spectrometer import Spectrometer
 from scipy import stats
+from thorough import many, thorough
 
 TAIL = stats.norm.sf(3)
 
@@ -262,8 +263,9 @@ def test_frames_are_numbered_as_by_the_separate_steps(case, oversample, n_int):
             np.testing.assert_allclose(weights[i, :, 0], weight, rtol=1e-6)
 
 
-@pytest.mark.parametrize("first_frame", [3, 2**62 + 1])
-@pytest.mark.parametrize(("case", "oversample"), [(STOKES, "4/3"), (OTHER[0], "4/3")], ids=str)
+@pytest.mark.parametrize(("case", "oversample", "first_frame"), [
+    pytest.param(STOKES, "4/3", 3, marks=thorough), (STOKES, "4/3", 2**62 + 1),
+    (OTHER[0], "4/3", 3), (OTHER[0], "4/3", 2**62 + 1)], ids=str)
 def test_frames_are_numbered_where_kurtosis_decides(case, oversample, first_frame):
     plan = case.plan(n_int=70, n_inner=30, flag_sigma=3.0, scale="sum", oversample=oversample)
     x = with_tone(case, case.samples(70))
@@ -391,12 +393,12 @@ def test_some_channels_where_kurtosis_decides(case):
             assert plan.weight.tobytes() == whole.weight[:, :, first:stop].tobytes()
 
 
-@pytest.mark.parametrize("n_chan", [16, 30])
+@pytest.mark.parametrize("n_chan", [64, 30])
 def test_some_channels_of_complex_input(n_chan):
     plan, x = float_plan(n_chan, n_int=2)
     expected = plan.process(x)
-    for first in range(n_chan):
-        for stop in range(first + 1, n_chan + 1, 4):
+    for first in range(0, n_chan, 1 if n_chan < 64 else many(3, 1)):
+        for stop in range(first + 1, n_chan + 1, 4 if n_chan < 64 else many(15, 4)):
             found = float_plan(n_chan, n_int=2, channels=(first, stop))[0].process(x)
             assert found.tobytes() == expected[:, :, first:stop].tobytes()
 
@@ -728,38 +730,39 @@ def test_signs():
 
 def float_plan(n_chan, **options):
     """A plan for complex64, and voltages of 12 frames."""
-    plan = Spectrometer(n_chan, n_tap=2, layout=Layout("float32", is_complex=True), **options)
-    x = np.random.default_rng(1).standard_normal((1, 13 * plan.n_fft, 2)).astype("f4")
+    # With 64 channels what an example of the README compiles.
+    plan = Spectrometer(n_chan, n_tap=8, layout=Layout("float32", is_complex=True), **options)
+    x = np.random.default_rng(1).standard_normal((1, 19 * plan.n_fft, 2)).astype("f4")
     return plan, x.view("c8")[..., 0]
 
 
-@pytest.mark.parametrize("n_chan", [16, 30])
+@pytest.mark.parametrize("n_chan", [64, 30])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_bad_floats_spoil_their_frames_only(n_chan, bad):
     plan, x = float_plan(n_chan)
     expected = plan.process(x)
-    x[0, 6 * plan.n_fft + 3] = bad
+    x[0, 9 * plan.n_fft + 3] = bad
     found = plan.copy().process(x)
-    spoilt = (np.arange(12) >= 5) & (np.arange(12) <= 6)
+    spoilt = (np.arange(12) >= 2) & (np.arange(12) <= 9)
     assert not np.isfinite(found[spoilt]).all(axis=(1, 2)).any()
     assert found[~spoilt].tobytes() == expected[~spoilt].tobytes()
     # Marked invalid it is no data.
     n = x.shape[1]
-    at = 6 * plan.n_fft + 3
+    at = 9 * plan.n_fft + 3
     plan.reset()
     found = plan.process(x, valid=spans_of((0, at), (at + 1, n)))
-    assert np.isfinite(found).all() and (plan.weight[5:7] < 1).any()
+    assert np.isfinite(found).all() and (plan.weight[2:10] < 1).any()
 
 
-@pytest.mark.parametrize("n_chan", [16, 30])
+@pytest.mark.parametrize("n_chan", [64, 30])
 @pytest.mark.parametrize("bad", [np.nan, 1e38])
 def test_frames_left_out_leave_nothing(n_chan, bad):
     # As `detect`: a frame of weight 0 gives 0, whatever its samples hold.
     plan, x = float_plan(n_chan, n_int=4, min_valid=1.0)
-    gap = spans_of((0, 2 * plan.n_fft + 6), (3 * plan.n_fft, 13 * plan.n_fft))
+    gap = spans_of((0, plan.n_fft + 6), (2 * plan.n_fft, 19 * plan.n_fft))
     expected = plan.process(x, valid=gap)
     assert plan.weight[0] == 0.5 and np.isfinite(expected).all()
-    x[0, 2 * plan.n_fft + 3] = bad  # valid, in two frames that are left out
+    x[0, plan.n_fft + 3] = bad  # valid, in two frames that are left out
     np.testing.assert_array_equal(plan.copy().process(x, valid=gap), expected)
 
 
@@ -965,9 +968,13 @@ def test_same_decisions_as_the_separate_steps(case):
     assert len(pieces) == 2
 
 
+# Cut to integers: what that adds is a thousandth of the power.
+QUANTILES = (20 * stats.norm.ppf((np.arange(2**16) + 0.5) / 2**16)).astype("int8")
+
+
 def noise(rng, *shape):
-    # Cut to integers: what that adds is a thousandth of the power.
-    return (20 * rng.standard_normal(shape, dtype="f4")).astype("int8")
+    # Equal chances of each entry, in a quarter of the time of Gaussian numbers.
+    return QUANTILES[rng.integers(0, 2**16, shape, "u2")]
 
 
 @pytest.fixture
@@ -1025,7 +1032,7 @@ def test_false_alarms_of_channel_0():
         signs = np.block([[signs, signs], [signs, -signs]])
     m, below, above, n = 64, 0, 0, 0
     low, high = kurtosis_thresholds(m, 0.5)
-    for _ in range(3):
+    for _ in range(many(1, 3)):
         base = noise(rng, 2**18, 32)
         for sign in signs:
             plan.reset()
@@ -1034,8 +1041,8 @@ def test_false_alarms_of_channel_0():
             s1, s2 = power.sum(axis=1), np.einsum("ij,ij->i", power, power)
             sk = kurtosis(s1, s2, m, 0.5)
             below, above, n = below + (sk < low).sum(), above + (sk > high).sum(), n + sk.size
-    # 530 expected on either side.
-    assert n > 390_000
+    # 530 expected on either side, or 177.
+    assert n > many(130_000, 390_000)
     assert abs(below / (n * TAIL) - 1) < 0.1
     assert abs(above / (n * TAIL) - 1) < 0.1
 
@@ -1110,7 +1117,7 @@ def test_short_and_lost_sums_are_not_decided_on():
 # Compilation.
 
 COMPILE = """
-import gc, os
+import gc, os, sys
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 from fastsig_kernels.layout import Layout
@@ -1138,6 +1145,7 @@ def calls(plan, x):
     plan.flush()
 
 rng = np.random.default_rng(1)
+wanted = map(int, sys.argv[1:])
 one = rng.integers(-50, 50, (1, 2500), "int8")
 two, long = (rng.integers(-50, 50, (2, n), "int8") for n in (2500, 100_000))
 stokes = {"n_tap": 8, "n_pol": 2, "products": "IQUV", "lower_sideband": True}
@@ -1156,7 +1164,8 @@ plans = [
     (Spectrometer(4096, n_int=30, flag_sigma=3.0, channels=(1000, 2001), **stokes), long),
     (Spectrometer(30, n_int=35, flag_sigma=3.0, channels=(3, 8), **stokes), two),
 ]
-for number, (plan, x) in enumerate(plans):
+for number in wanted:
+    plan, x = plans[number]
     # A process of its own, that has compiled nothing yet.
     child = os.fork()
     if not child:
@@ -1172,7 +1181,10 @@ for number, (plan, x) in enumerate(plans):
 
 def test_nothing_is_compiled_after_compile():
     environment = dict(os.environ, PYTHONPATH=str(Path(fastsig_kernels.__file__).parents[1]))
-    result = subprocess.run([sys.executable, "-W", "error", "-c", COMPILE], env=environment,
-                            capture_output=True, text=True, timeout=250)
+    # Those left out differ from others in the length of sums, or have all channels; or they are
+    # Stokes parameters without kurtosis.
+    numbers = [str(number) for number in many((1, 6, 7, 8, 9, 10), range(11))]
+    result = subprocess.run([sys.executable, "-W", "error", "-c", COMPILE, *numbers],
+                            env=environment, capture_output=True, text=True, timeout=250)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines() == [f"{number}" for number in range(11)]
+    assert result.stdout.splitlines() == numbers

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from fastsig_kernels import Channelizer, response
+from thorough import many
 
 N_CHAN = 4096
 N_FFT = 2 * N_CHAN
@@ -51,10 +52,12 @@ def test_every_channel(plan):
     expected = AMPLITUDE**2 / 4 * np.abs(direct * turn + image * np.conj(turn)) ** 2
     np.testing.assert_allclose(cosine, expected, rtol=TOLERANCE)
 
-    # Over two phases in quadrature the interference with the image cancels.
-    sine = tone_powers(plan, channels, PHASE + np.pi / 2)
+    # Over two phases in quadrature the interference with the image cancels; it is large in the
+    # lowest and highest channels.
+    some = many(np.r_[:32, 32 : N_CHAN - 33 : 16, N_CHAN - 33 : N_CHAN - 1], slice(None))
+    sine = tone_powers(plan, channels[some], PHASE + np.pi / 2)
     scale = AMPLITUDE**2 / 4 * direct**2
-    np.testing.assert_allclose((cosine + sine) / 2, scale, rtol=TOLERANCE)
+    np.testing.assert_allclose((cosine[some] + sine) / 2, scale, rtol=TOLERANCE)
 
 
 def test_channel_zero(plan):
