@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -112,23 +112,22 @@ def tasks(path: Path) -> list[Task]:
     return Recipe.read(path).tasks()
 
 
-def begin(path: Path, *options: Any, command: str = "run", plugin: str, before: str = "",
-          preexec: Callable[[], None] | None = None) -> subprocess.Popen[str] | Forked:
+def begin(path: Path, *options: Any, command: str = "run", plugin: str, before: str = ""
+          ) -> subprocess.Popen[str] | Forked:
     """``fastsig batch`` in a process of its own; `before` is Python that runs first."""
     words = ["batch", command, "-c", str(path), *map(str, options)]
     if command in ("run", "retry"):
         words += ["--no-warmup", "--no-plan"]
     variables = {**environment(), "PYTHONPATH": plugin}
-    forked = None if before or preexec else SERVER.begin(words, variables)
-    return forked or subprocess.Popen(
+    return SERVER.begin(words, variables, before=before) or subprocess.Popen(
         [sys.executable, "-c", before + CODE, *words], env=variables, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=preexec)
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def batch(path: Path, *options: Any, command: str = "run", plugin: str, code: int = 0,
-          preexec: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
+          before: str = "") -> subprocess.CompletedProcess[str]:
     """Run ``fastsig batch`` to its end and hold its exit code against `code`."""
-    process = begin(path, *options, command=command, plugin=plugin, preexec=preexec)
+    process = begin(path, *options, command=command, plugin=plugin, before=before)
     out, errors = process.communicate(timeout=120)
     assert process.returncode == code, f"exit {process.returncode}\n{out}\n{errors}"
     assert "Traceback" not in errors, errors

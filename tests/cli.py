@@ -22,6 +22,12 @@ warmup._DTYPES, warmup._PRODUCTS = ("int8",), ((1, "I"),)
 """
 
 
+def limiting(size: int) -> str:
+    """Python that limits the size of files, as a quota does: writes beyond it fail."""
+    return (f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
+            "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n")
+
+
 def command(*arguments: Any, before: str = "") -> list[str]:
     """The words of a ``fastsig`` call; `before` is Python that runs first."""
     return [sys.executable, "-W", "error::ResourceWarning", "-c", before + CODE,

@@ -118,12 +118,12 @@ class Server:
                 file.seek(0)
             return subprocess.CompletedProcess(arguments, code, out.read(), err.read())
 
-    def begin(self, arguments: list[str], environment: dict[str, str], cwd: Path | None = None
-              ) -> Forked | None:
+    def begin(self, arguments: list[str], environment: dict[str, str], cwd: Path | None = None,
+              before: str = "") -> Forked | None:
         """Begin a command line; None where the environment needs a process of its own."""
         pipes = [os.pipe(), os.pipe()]
         with os.fdopen(pipes[0][1], "w") as out, os.fdopen(pipes[1][1], "w") as err:
-            child = self._fork(arguments, environment, out, err, cwd)
+            child = self._fork(arguments, environment, out, err, cwd, before=before)
         readers = [os.fdopen(readable) for readable, _ in pipes]
         if child is None:
             for each in readers:

@@ -22,14 +22,15 @@ def voltages() -> np.ndarray:
     """Whole numbers, (time, pol, chan), complex: <A* B> is 0.1 exp(i 60 deg) of the power."""
     rng = np.random.default_rng(4)
     n = N_TIME * N_BLOCK
-    part = SIGMA / np.sqrt(2)
-    a, c = (part * (rng.standard_normal((n, N_CHAN), dtype="f4")
-                    + 1j * rng.standard_normal((n, N_CHAN), dtype="f4")) for _ in range(2))
-    b = np.exp(1j * np.pi / 3) * 0.1 * a + np.sqrt(1 - 0.01) * c
-    x = np.stack([a, b], axis=1)
+    x = rng.standard_normal((n, 2, 2 * N_CHAN), dtype="f4").view("c8")
+    x *= np.float32(SIGMA / np.sqrt(2))
+    a, b = x[:, 0], x[:, 1]
+    b *= np.float32(np.sqrt(1 - 0.01))
+    b += a * np.complex64(np.exp(1j * np.pi / 3) * 0.1)
     x[IMPULSE] = 100 + 100j
-    whole = np.round(x.real) + 1j * np.round(x.imag)
-    return np.clip(whole.real, -127, 127) + 1j * np.clip(whole.imag, -127, 127)
+    parts = x.view("f4")
+    np.clip(np.round(parts, out=parts), -127, 127, out=parts)
+    return x
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def recording(voltages: np.ndarray, tmp_path_factory: pytest.TempPathFactory) ->
         FD_POLN="LIN", OBSFREQ=1250.0, OBSBW=12.5, PKTSIZE=1024, PKTIDX=0,
     )
     with guppi.open(str(folder / "all.raw"), "ws", header0=header) as file:
-        file.write(voltages.astype("c8"))
+        file.write(voltages)
     raw = (folder / "all.raw").read_bytes()
     size = len(raw) // N_BLOCK
     path = folder / "some.raw"
@@ -107,7 +108,7 @@ def test_one_tap_is_numpy(recording: Path, voltages: np.ndarray, tmp_path: Path)
     fastsig("spectra", recording, "-o", out, "--n-chan", N_FINE, "--n-tap", 1, "--window", "none",
             "--products", "AABBCRCI", "--n-int", 1)
     found = fs.open(out).read(0, 500).values
-    frames = voltages[: 500 * N_FINE].reshape(500, N_FINE, 2, N_CHAN)
+    frames = voltages[: 500 * N_FINE].astype("c16").reshape(500, N_FINE, 2, N_CHAN)
     spectra = np.fft.fftshift(np.fft.fft(frames, axis=1), axes=1) / np.sqrt(N_FINE)
     a, b = spectra.transpose(2, 0, 3, 1).reshape(2, 500, N_CHAN * N_FINE)
     cross = a.conj() * b

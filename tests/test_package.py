@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from cli import ROOT, environment
+from cli import ROOT, environment, fastsig
 
 import fastsig as fs
 from fastsig import registry
@@ -31,70 +31,87 @@ HDF5 = {"h5py", "hdf5plugin"}
 KERNELS = {"fastsig_kernels", "numba", "llvmlite"}
 
 
-def loaded(code: str) -> tuple[set[str], set[str]]:
-    """What is loaded after some code has run: of `HEAVY`, and of the formats of files."""
-    code += "\nimport sys, json; print('@' + json.dumps(sorted(sys.modules)))"
-    out = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True,
-                         text=True, check=True, cwd=ROOT).stdout
-    modules = set(json.loads(out.rpartition("@")[2]))
-    formats = {name.rpartition(".")[2] for name in modules if name.startswith("fastsig.io.")}
-    return modules & HEAVY, formats & set(registry.formats())
+# What all of some commands may load is loaded once; each of them runs in a fork of that.
+FORKS = """
+import json, os, sys
+TELL = "import sys, json; print('@' + json.dumps(sorted(sys.modules)), flush=True)"
+for each in json.loads(sys.argv[1]):
+    pid = os.fork()
+    if pid == 0:
+        exec(each + "\\n" + TELL, {})
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0, each
+"""
+
+
+def loaded(*codes: str, before: str = "") -> list[tuple[set[str], set[str]]]:
+    """What is loaded after each has run, without the others: of `HEAVY`, and of the formats."""
+    out = subprocess.run([sys.executable, "-c", before + FORKS, json.dumps(codes)],
+                         env=environment(), capture_output=True, text=True, check=True, cwd=ROOT
+                         ).stdout
+    told = [set(json.loads(line[1:])) for line in out.splitlines() if line.startswith("@")]
+    assert len(told) == len(codes)
+    formats = [{name.rpartition(".")[2] for name in modules if name.startswith("fastsig.io.")}
+               for modules in told]
+    return [(modules & HEAVY, found & set(registry.formats()))
+            for modules, found in zip(told, formats, strict=True)]
 
 
 def run_command(*words: object) -> str:
     return f"from fastsig.cli.main import run; assert run({[*map(str, words)]!r}) == 0"
 
 
-def test_help_loads_nothing_heavy() -> None:
-    """Of any command, one after the other."""
+def test_help_and_the_package_load_nothing_heavy() -> None:
+    """Help of any command, one after the other; and what importing the package loads."""
     code = "import sys\nfrom fastsig.cli.main import run\n"
     for words in ("--version", "--help",
                   *(f"{name} --help" for name in (*cli.list_commands(None), "batch run"))):
         code += (f"assert run({words.split()}) == 0\n"
                  f"assert not {HEAVY} & set(sys.modules), {words!r}\n")
-    assert loaded(code) == (set(), set())
+    assert loaded(code, "import fastsig") == [(set(), set())] * 2
 
 
-def test_importing_the_package_loads_nothing_heavy() -> None:
-    assert loaded("import fastsig") == (set(), set())
-
-
-@pytest.mark.parametrize("name, heavy, formats", [
+INFO = [
     ("pulsar_lower_8MHz.h5", HEADERS | {"h5py"}, {"native"}),
     ("frb_coarse_16MHz.0000.raw", HEADERS, {"sigproc", "presto", "guppi"}),
     ("SIMPSR_tracking-M01_0001.fits", HEADERS, {"sigproc", "presto", "psrfits", "fits_cube"}),
     ("SIMHI_onoff-M01_W_0001.fits", HEADERS,
      {"sigproc", "presto", "psrfits", "fast_spectral", "fits_cube"}),
-])
-def test_info_loads_the_formats_that_it_asks(name: str, heavy: set[str], formats: set[str],
-                                             samples: Path) -> None:
+]
+
+
+def test_info_loads_the_formats_that_it_asks(samples: Path) -> None:
     """Those that are asked before the file's own, but for those of other containers."""
-    found = loaded(run_command("info", samples / name))
-    assert found[0] <= heavy and found[1] <= formats
+    found = loaded(*(run_command("info", samples / name) for name, _, _ in INFO),
+                   before="import numpy, astropy.time")
+    for (name, heavy, formats), told in zip(INFO, found, strict=True):
+        assert told[0] <= heavy and told[1] <= formats, name
 
 
-@pytest.mark.parametrize("words, heavy", [
+COMPILING = {"numba.np.linalg", "numpy.f2py", "scipy.fft", "scipy.linalg", "scipy.sparse",
+             "scipy.special"}
+WORK = [
     ("spectra {} -o {}.h5 --n-chan 64", HEADERS | KERNELS | HDF5),
     ("spectra {} -o {}.fil --n-chan 64 --lossy", HEADERS | KERNELS | {"h5py"}),
     ("cut {} -o {}.h5 --tstop 1ms", HEADERS | KERNELS | {"h5py"}),
     ("convert {} -o {}.dada --lossy", HEADERS | KERNELS | {"h5py"}),
-])
-def test_work_loads_what_it_needs(words: str, heavy: set[str], samples: Path, tmp_path: Path
-                                  ) -> None:
+    ("view {} -o {}.png", HEADERS | KERNELS | HDF5 | COMPILING | {"matplotlib"}),
+]
+
+
+def test_work_loads_what_it_needs(samples: Path, tmp_path: Path) -> None:
     """The second time: the first one may compile, for which numba loads scipy.linalg."""
-    for number in range(2):
-        output = tmp_path / str(number)
-        found, _ = loaded(run_command(*words.format(
-            samples / "pulsar_lower_8MHz.h5", output).split()))
-    assert found <= heavy
-
-
-def test_pictures_load_what_they_need(samples: Path, tmp_path: Path) -> None:
-    found, _ = loaded(run_command("view", samples / "SIMPSR_tracking-M01_0001.fits", "-o",
-                                  tmp_path / "picture.png"))
-    compiling = {"numba.np.linalg", "numpy.f2py", "scipy.fft", "scipy.linalg", "scipy.sparse",
-                 "scipy.special"}
-    assert found <= HEADERS | KERNELS | HDF5 | compiling | {"matplotlib"}
+    calls = []
+    for number, (words, _) in enumerate(WORK):
+        source = "SIMPSR_tracking-M01_0001.fits" if "view" in words else "pulsar_lower_8MHz.h5"
+        call = words.format(samples / source, tmp_path / f"{number}").split()
+        if "view" not in words:
+            fastsig(*call)
+        calls.append([*call, "--overwrite"])
+    found = loaded(*(run_command(*call) for call in calls),
+                   before="import numpy, astropy.time, h5py, fastsig_kernels")
+    for (words, heavy), (told, _) in zip(WORK, found, strict=True):
+        assert told <= heavy, words
 
 
 def test_stub_is_the_index() -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from cli import command, environment, fastsig
+from cli import begin, fastsig, limiting
 from streams import MemoryVoltages, header, lose_packets, noise, write_native
-from test_safety import limit_files
 from waiting import wait_for_files
 
 import fastsig as fs
@@ -198,18 +196,16 @@ def test_wrong_use(n_chan: str, output: str, text: str, recording: Path, tmp_pat
 
 
 def test_a_full_disk_leaves_nothing_of_any(recording: Path, tmp_path: Path) -> None:
-    unreserved = "import os; os.posix_fallocate = lambda *a: None\n"
+    unreserved = "import os; os.posix_fallocate = lambda *a: None\n" + limiting(2**20)
     done = fastsig("spectra", recording, "-o", tmp_path / "x.{n_chan}.h5", "--n-chan", "64,128",
-                   "--compression", "none", code=4, before=unreserved,
-                   preexec=lambda: limit_files(2**20))
+                   "--compression", "none", code=4, before=unreserved)
     assert "cannot be written" in done.stderr
     assert os.listdir(tmp_path) == []
 
 
 def test_an_interrupt_leaves_nothing_of_any(recording: Path, tmp_path: Path) -> None:
-    words = command("spectra", recording, "-o", tmp_path / "x.{n_chan}.h5", "--n-chan", "64,128",
+    process = begin("spectra", recording, "-o", tmp_path / "x.{n_chan}.h5", "--n-chan", "64,128",
                     "--compression", "none")
-    process = subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE, text=True)
     wait_for_files(tmp_path, process, 2)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)

@@ -12,16 +12,21 @@ from batches import wait_for
 
 
 class Cluster:
-    """A Dask scheduler and workers, each a process of its own."""
+    """A Dask scheduler and workers, each a process of its own; workers come by `renew`."""
 
-    def __init__(self, folder: Path, plugin: str, workers: int) -> None:
+    def __init__(self, folder: Path, plugin: str) -> None:
         self._env = {**os.environ, "PYTHONPATH": plugin, "DASK_DISTRIBUTED__LOGGING": "",
                      "DASK_TEMPORARY_DIRECTORY": str(folder)}
         self.file = folder / "scheduler.json"
-        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0",
-                                     "--no-dashboard", "--scheduler-file", self.file)
+        self.scheduler = self._schedule()
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def _schedule(self) -> subprocess.Popen[bytes]:
+        self.file.unlink(missing_ok=True)
+        made = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+                           "--scheduler-file", self.file)
         wait_for(self.file.exists)
-        self.workers = [self.worker() for _ in range(workers)]
+        return made
 
     def worker(self) -> subprocess.Popen[bytes]:
         return self._start("worker", "--scheduler-file", self.file, "--nthreads", "1",
@@ -32,11 +37,23 @@ class Cluster:
             [sys.executable, "-m", "distributed.cli.dask_" + words[0], *map(str, words[1:])],
             env=self._env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def renew(self) -> None:
-        """Start a worker in the place of each that is dead."""
-        self.workers = [each if each.poll() is None else self.worker() for each in self.workers]
+    def renew(self, workers: int) -> None:
+        """Start what is missing of a scheduler that lives and so many workers."""
+        if self.scheduler.poll() is not None:
+            self.keep(0)
+            self.scheduler = self._schedule()
+        self.workers = [each for each in self.workers if each.poll() is None]
+        self.workers += [self.worker() for _ in range(workers - len(self.workers))]
 
-    def close(self) -> None:
-        for process in (*self.workers, self.scheduler):
+    def keep(self, workers: int) -> None:
+        """End all workers but the first of them."""
+        for process in self.workers[workers:]:
             process.kill()
             process.wait()
+        del self.workers[workers:]
+
+    def close(self) -> None:
+        """End all of it."""
+        self.keep(0)
+        self.scheduler.kill()
+        self.scheduler.wait()

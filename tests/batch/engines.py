@@ -124,10 +124,10 @@ def outcome(folder: Path, codes: list[int], seconds: float, told: list[str]) -> 
     return Outcome(sums, states, codes, seconds, page.read_text() if page.exists() else "")
 
 
-def engines(folder: Path, n: int) -> dict[str, Outcome]:
+def engines(folder: Path, n: int, n_shard: int = 3) -> dict[str, Outcome]:
     """The outcome of each engine on n recordings."""
     inputs(folder / "in", n)
-    shards = [["-j", "1", "--shard", f"{k}/3"] for k in (1, 2, 3)]
+    shards = [["-j", "1", "--shard", f"{k}/{n_shard}"] for k in range(1, n_shard + 1)]
     return {
         "local": run(folder, [["-j", "2"]], "local"),
         "dask": run(folder, [["-j", "2", "--dask-scheduler", "local"]], "dask"),

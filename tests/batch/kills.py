@@ -83,7 +83,8 @@ class Rough:
         """Start a cluster; what is left of the one before has to end by itself."""
         folder = self.recipe.parent / f"cluster{len(self._clusters)}"
         folder.mkdir()
-        self._clusters.append(Cluster(folder, self._plugin, WORKERS))
+        self._clusters.append(Cluster(folder, self._plugin))
+        self._clusters[-1].renew(WORKERS)
         self._options = ("--dask-scheduler", self._clusters[-1].file)
 
     def live(self, victims: list[str], n: int) -> None:
@@ -101,7 +102,7 @@ class Rough:
             assert time.monotonic() - begun < LONGEST, "the run stalls"
             time.sleep(GLANCE)
             for cluster in self._clusters[-1:]:
-                cluster.renew()
+                cluster.renew(WORKERS)
             if time.monotonic() > due + PERIOD:
                 due += PERIOD
                 self._kill_worker(run.pid)

@@ -16,6 +16,7 @@ from batches import begin, has_begun, products, recipe, states, wait_for
 from cli import fastsig
 from clusters import Cluster
 from engines import check, engines
+from thorough import many
 
 from fastsig.batch.tasks.model import Task
 from fastsig.batch.tasks.shards import from_environment, of_shard, parse
@@ -27,20 +28,29 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> str:
     return batches.install(tmp_path_factory.mktemp("plugin"))
 
 
-@pytest.fixture
-def cluster(tmp_path: Path, plugin: str) -> Iterator[Cluster]:
-    made = Cluster(tmp_path, plugin, 2)
+@pytest.fixture(scope="module")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory, plugin: str) -> Iterator[Cluster]:
+    made = Cluster(tmp_path_factory.mktemp("cluster"), plugin)
     yield made
     made.close()
 
 
+@pytest.fixture
+def cluster(shared_cluster: Cluster) -> Cluster:
+    """A scheduler that lives, and two workers: those that the test before left, where it did."""
+    shared_cluster.renew(2)
+    return shared_cluster
+
+
 def test_three_engines_have_one_outcome(tmp_path: Path) -> None:
     """Same bytes, states and causes; a corrupt one, an unreadable one, two of one name."""
-    found = engines(tmp_path, 30)
+    n = many(12, 30)
+    found = engines(tmp_path, n, many(2, 3))
     check(found)
     counts = Counter(state for state, _ in found["local"].states.values())
-    assert counts == {"done": 25, "failed": 3, "refused": 2}
-    assert len(found["local"].sums) == 50
+    n_failed = many(2, 3)
+    assert counts == {"done": n - 2 - n_failed, "failed": n_failed, "refused": 2}
+    assert len(found["local"].sums) == 2 * counts["done"]
 
 
 def test_worker_of_dask_dies_and_a_poisonous_task(tmp_path: Path, plugin: str,
@@ -112,12 +122,12 @@ Client._gather_remote = gather
 
 def test_worker_of_dask_dies_with_a_result(tmp_path: Path, plugin: str, cluster: Cluster) -> None:
     """It counts as dead at once: nobody waits for the result."""
-    cluster.workers[1].kill()
+    cluster.keep(1)
     path = recipe(tmp_path, {"a": {}, "b": {}})
     process = begin(path, "--dask-scheduler", cluster.file, plugin=plugin,
                     before=UNFETCHED.format(pid=cluster.workers[0].pid))
     wait_for(lambda: cluster.workers[0].poll() is not None)
-    cluster.renew()
+    cluster.renew(1)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert "its Dask worker died" in errors and "not used" not in errors, errors
@@ -126,13 +136,16 @@ def test_worker_of_dask_dies_with_a_result(tmp_path: Path, plugin: str, cluster:
 
 def test_worker_of_dask_that_does_not_answer(tmp_path: Path, plugin: str, cluster: Cluster) -> None:
     """It holds up neither the beginning, nor others, nor the end."""
+    cluster.keep(0)  # both begin at once, or the first would do both tasks
+    cluster.renew(2)
     path = recipe(tmp_path, {name: {"sleep": 2} for name in "ab"})
     process = begin(path, "--dask-scheduler", cluster.file, plugin=plugin)
     wait_for(lambda: all(batches.children(each.pid) for each in cluster.workers))  # both are there
     process.communicate(timeout=60)
-    cluster.workers[0].send_signal(signal.SIGSTOP)
+    cluster.workers[-1].send_signal(signal.SIGSTOP)
     path = recipe(tmp_path, {name: {"seed": 7} for name in "abcd"})
     batches.batch(path, "--dask-scheduler", cluster.file, "--replace-stale", plugin=plugin)
+    cluster.keep(1)  # the other one
     assert set(states(path).values()) == {"done"}
 
 
@@ -140,7 +153,7 @@ def test_told_to_stop(tmp_path: Path, plugin: str) -> None:
     """SIGTERM, to all processes as Slurm sends it: soon ended, in its state, nothing left."""
     path = recipe(tmp_path, {"hangs": {"hang": 1}, "later": {}})
     process = begin(path, "--dask-scheduler", "local", "-j", 1, plugin=plugin,
-                    preexec=os.setpgrp)
+                    before="import os; os.setpgrp()\n")
     wait_for(lambda: has_begun(tmp_path / "out", ["hangs"]))
     begun = time.monotonic()
     os.killpg(process.pid, signal.SIGTERM)

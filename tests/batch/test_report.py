@@ -1,4 +1,4 @@
-"""The page of a batch, in a real browser from disk: 300 rows, hostile names, clicks."""
+"""The page of a batch, in a real browser from disk: many rows, hostile names, clicks."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import pytest
 from browser import Opened
 from cli import fastsig
 from streams import MemorySpectra, header
+from thorough import many
 
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
@@ -53,7 +54,8 @@ BAD = {
     13: ("disk-full", "out/n0013.h5: No space left on device", 9.0, 9e7),
     14: ("failed", "in/n0014.try: " + "a long cause, " * 100 + "its end", 4.0, 9e7),
 }
-N = 300
+N = many(100, 300)
+N_DONE = N - len(BAD) - 1
 
 
 def product(path: Path, number: int) -> None:
@@ -73,7 +75,7 @@ def name_of(number: int) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A batch of 300 tasks with its ledger; products of eight kinds, one a hostile PNG's place."""
+    """A batch of many tasks with its ledger; products of eight kinds, one a hostile PNG's place."""
     base = tmp_path_factory.mktemp("batch")
     (base / "in").mkdir()
     (base / "out").mkdir()
@@ -131,7 +133,7 @@ def heading(page: Any, name: str) -> Any:
 
 
 def test_page_is_small_whole_and_silent(page: Any, opened: Opened) -> None:
-    """300 rows, a thumbnail for each finished task; no error, no request, nothing hostile runs."""
+    """All rows, a thumbnail for each finished task; no error, no request, nothing hostile runs."""
     assert len(opened.content) < 5_000_000
     rows = page.locator("table.tasks tbody tr")
     assert rows.count() == N
@@ -141,7 +143,7 @@ def test_page_is_small_whole_and_silent(page: Any, opened: Opened) -> None:
         await Promise.all(all.map((each) => each.decode()));
         return all.map((each) => [each.naturalWidth, each.naturalHeight]);
     }""")
-    assert len(pictures) == N - len(BAD) - 1 and {*map(tuple, pictures)} == {(160, 90)}
+    assert len(pictures) == N_DONE and {*map(tuple, pictures)} == {(160, 90)}
     assert opened.troubles == []
     known = ("file:", "data:", "about:")
     assert [url for url in opened.requests if not url.startswith(known)] == []
@@ -149,13 +151,14 @@ def test_page_is_small_whole_and_silent(page: Any, opened: Opened) -> None:
     assert page.locator("td", has_text=HOSTILE).count() == 1  # the cause, as text
     assert page.locator("small", has_text=HOSTILE.replace("/", "_")).count() == 1
     totals = page.locator(".totals").inner_text().split()
-    assert totals[:2] == ["300", "tasks"] and totals[totals.index("done") - 1] == "291"
+    assert totals[:2] == [str(N), "tasks"]
+    assert totals[totals.index("done") - 1] == str(N_DONE)
 
 
 def test_totals_filter_and_the_search_too(page: Any) -> None:
     page.locator(".totals [data-state=failed]").click()
     assert visible(page) == ["n0007", "n0014"]
-    assert page.locator(".find output").inner_text() == "2 of 300 shown"
+    assert page.locator(".find output").inner_text() == f"2 of {N} shown"
     page.locator(".find input").fill("LONG its")
     assert visible(page) == ["n0014"]
     page.reload()  # as while a run goes on: what was chosen stays
@@ -170,7 +173,7 @@ def test_totals_filter_and_the_search_too(page: Any) -> None:
 
 def test_headings_sort_numbers_as_numbers(page: Any) -> None:
     """At first what went wrong stands above; then by seconds, memory, name, each way."""
-    assert visible(page)[0] == "n0007" and visible(page)[-1] == "n0299"
+    assert visible(page)[0] == "n0007" and visible(page)[-1] == f"n{N - 1:04d}"
     for name, key in (("time (s)", "seconds"), ("memory (MB)", "peak")):
         column = {"seconds": 3, "peak": 4}[key]
         heading(page, name).click()
@@ -216,7 +219,7 @@ def test_many_rows_come_in_parts(browser: Any, tmp_path: Path) -> None:
 def test_without_script_it_is_a_table(browser: Any, opened: Opened) -> None:
     plain = Opened(browser, opened.path, java_script_enabled=False)
     assert plain.page.locator("table.tasks tbody tr").count() == N
-    assert "291 done" in " ".join(plain.page.locator(".totals").inner_text().split())
+    assert f"{N_DONE} done" in " ".join(plain.page.locator(".totals").inner_text().split())
     plain.page.close()
 
 
@@ -229,19 +232,19 @@ def test_thumbnails_are_kept_and_bounded(folder: Path, tmp_path: Path,
                         lambda *args: pytest.fail("again"))
     path = write_report(tasks, folder / "out", tmp_path / "a.html", thumbnails=known)
     first = Path(path).read_bytes()
-    assert first.count(b"<img") == N - len(BAD) - 1
+    assert first.count(b"<img") == N_DONE
     assert b"../" in first  # links from where it is to the products
     again = Path(write_report(tasks, folder / "out", path)).read_bytes()
     rows = [re.findall(rb"<tr data-state=.*?</tr>", page, re.DOTALL) for page in (first, again)]
     assert rows[0] == rows[1]
     room = 200_000
     monkeypatch.setattr(layout, "_MOST_PICTURES", room)
-    monkeypatch.setattr(layout, "_MOST_ROWS", 250)
+    monkeypatch.setattr(layout, "_MOST_ROWS", N - 50)
     monkeypatch.setattr(layout, "_MOST_CAUSES", 500)
     few = Path(write_report(tasks, folder / "out", path)).read_text()
     kept = sum(map(len, re.findall("base64,([^\"]+)", few)))
     assert room / 2 < kept <= room and "finished tasks are not here" in few
-    assert few.count("<tr data-state") == 250 and "50 more tasks" in few
+    assert few.count("<tr data-state") == N - 50 and "50 more tasks" in few
     assert "1 causes are cut" in few and "a long cause" in few and "its end" not in few
 
 
