@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from cli import begin, command, environment, fastsig, limiting
 from streams import header, noise, write_native
-from thorough import THOROUGH
 from waiting import wait_for_files
 
 import fastsig as fs
@@ -119,10 +118,7 @@ def test_a_disk_that_fills_while_writing(recording: Path, tmp_path: Path, what: 
         fastsig(*calls[what])
         os.remove(tmp_path / "out.png")
     unreserved = "import os; os.posix_fallocate = lambda *a: None\n"
-    if what == "simulate" and not THOROUGH:  # in a fork, where the interpreter is not taken apart
-        done = fastsig(*calls[what], code=4, before=unreserved + limiting(size))
-    else:
-        done = fastsig(*calls[what], code=4, before=unreserved, preexec=lambda: limit_files(size))
+    done = fastsig(*calls[what], code=4, before=unreserved, preexec=lambda: limit_files(size))
     lines = [line for line in done.stderr.splitlines() if "out." in line]
     assert len(lines) == 1 and "cannot be written" in lines[0], done.stderr
     assert os.listdir(tmp_path) == []
