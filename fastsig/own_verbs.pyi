@@ -140,7 +140,7 @@ class OwnVerbs:
         UsageError
             Where a parameter is not allowed.
         FormatError
-            Where frequencies are asked of a source that does not tell its own.
+            Where frequencies are given for a source without frequencies.
 
         References
         ----------
@@ -165,13 +165,13 @@ class OwnVerbs:
             Of the method. Polynomial: `order` (3), `include` (windows that alone are fitted). arPLS:
             `lam` (1e8), `ratio` (0.01), `max_iter` (100). Ripples: `period` (1.08 MHz, or several),
             `width` (0.2) of the window of delay over the delay, `trend` (5), the order of the
-            polynomial beside it, `n_rows` (1), rows about each that are looked at together; those of
-            the diode on and off apart, where the header tells them; and `harmonics` (1) of a sine.
+            polynomial fitted with it, `n_rows` (1), the spectra averaged for each measurement, with the
+            diode on and off separately where the header has its schedule; `harmonics` (1) of a sine.
 
         Raises
         ------
         PlanError
-            Where the source holds no spectra, or does not tell their frequency.
+            Where the source holds no spectra, or spectra without frequencies.
         UsageError
             Where a parameter is not allowed, or a window has no channel.
 
@@ -203,9 +203,9 @@ class OwnVerbs:
         rest : str or Quantity, optional
             Line that the spectra are about (`fastsig.axes.velocity.line`), for the product's header.
         source_frame : str, optional
-            Frame of the source, in place of the header's; topocentric where neither tells.
+            Frame of the source, in place of the header's; topocentric where both are missing.
         position : SkyCoord or pair of Quantity, optional
-            ICRS, of all rows, in place of what the source tells.
+            ICRS, of all rows, in place of the position in the source.
         location : EarthLocation or str, optional
             Of the telescope, or its name; by default that of the header's telescope.
         width : Quantity, optional
@@ -226,7 +226,7 @@ class OwnVerbs:
         Raises
         ------
         PlanError
-            Where the source holds no spectra, does not tell their frequency, or is in that frame.
+            Where the source holds no spectra, has no frequencies, or is in that frame already.
         UsageError
             Where the position, the telescope or the frame of the source is not known, or a parameter
             is not allowed.
@@ -330,7 +330,7 @@ class OwnVerbs:
         refraction : Refraction or str, optional
             In place of the track's own air: also as text, ``"925,15,0.8,0.3m"``, or ``"none"``.
         record : mapping, optional
-            What provenance tells of the track's file; its name by default.
+            Description of the track's file for the provenance; its name by default.
 
         Raises
         ------
@@ -388,7 +388,7 @@ class OwnVerbs:
         mueller : MuellerTable, optional
             Of the receiver, for signs of 1 and its own frame: taken off before Q and U are turned.
         record : optional
-            What provenance tells of the table.
+            Description of the table for the provenance.
 
         Raises
         ------
@@ -444,8 +444,8 @@ class OwnVerbs:
             Temperature of the diode: one, or one of each polarisation (``"1.1K,1.2K"``), or tables of
             `fastsig.telescopes.tcal`.
         diode : DiodeSchedule, mapping or str, optional
-            When it is on, held against the data: ``"mode=pulsar"``, ``"period=2s,on=1s,first=0s"``. By
-            default the data tell, and a header's schedule is held against them.
+            When it is on, checked against the data: ``"mode=pulsar"``, ``"period=2s,on=1s,first=0s"``.
+            By default it is found in the data, and a header's schedule is checked against them.
         guard : value, s
             By which its edges may be off.
         gain_time : value, s

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
+from fastsig.work.arguments import shown
 
 __all__ = ["exact", "fraction", "kelvins", "number", "quantity", "whole", "width_deg"]
 
 _LARGEST = 10**100
-_LONGEST_SHOWN = 80
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s.].*)?")
 _FAR = re.compile(r"[eE][+-]?[\d_]{4}")
 
@@ -59,9 +59,9 @@ def quantity(value: Any, unit: str, name: str) -> u.Quantity:
         if not np.any(parsed.value):
             return parsed.value << u.Unit(unit)
     except (TypeError, ValueError, ArithmeticError, u.UnitConversionError) as error:
-        raise UsageError(f"{name} = {_shown(value)} is not a value in {unit or 'plain numbers'}"
+        raise UsageError(f"{name} = {shown(value)} is not a value in {unit or 'plain numbers'}"
                          ) from error
-    raise UsageError(f"{name} = {_shown(value)} has no unit; allowed: a value in {unit} or another "
+    raise UsageError(f"{name} = {shown(value)} has no unit; allowed: a value in {unit} or another "
                      f"unit of its kind, as in {_example(value, unit)}")
 
 
@@ -90,12 +90,6 @@ def kelvins(value: Any, name: str) -> NDArray[np.float64]:
     if isinstance(value, (list, tuple)) and any(isinstance(each, str) for each in value):
         return np.array([number(each, "K", name) for each in value])
     return np.asarray(quantity(value, "K", name).value, np.float64)
-
-
-def _shown(value: Any) -> str:
-    """A value as an error message has it, never of more than a line."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def _example(value: Any, unit: str) -> str:
@@ -131,7 +125,7 @@ def exact(value: Any, unit: str, name: str) -> Fraction:
         return seconds
     found = quantity(value, unit, name)
     if found.size != 1 or not np.isfinite(found.value).all():
-        raise UsageError(f"{name} = {_shown(value)} is not a single finite value; allowed: one "
+        raise UsageError(f"{name} = {shown(value)} is not a single finite value; allowed: one "
                          f"{'value in ' + unit if unit else 'number'}")
     return _within(Fraction(repr(float(found.value.item()))), value, name)
 
@@ -171,4 +165,4 @@ def whole(name: str, value: Any) -> int:
             raise TypeError("a truth value is no number")
         return operator.index(value)
     except TypeError as error:
-        raise UsageError(f"{name} = {_shown(value)} is not a whole number") from error
+        raise UsageError(f"{name} = {shown(value)} is not a whole number") from error

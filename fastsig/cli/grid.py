@@ -89,13 +89,13 @@ def grid(files: tuple[str, ...], output: str, **options: Any) -> None:
     made = Map(streams, **{name: options[name] for name in names})
     made.check(output, overwrite=options["overwrite"])
     ready = made.plan(workers=options["workers"], memory=memory)
-    told = {"output": output, "bytes": made.disk_bytes, "shape": list(made.shape),
-            "spectra": made.n_spectra, "left_out": made.left_out,
-            "channels_at_a_time": ready.n_chan, "workers": ready.threads,
-            "memory": ready.memory,
-            "header": {card.keyword: card.value for card in made.header.cards}}
+    record = {"output": output, "bytes": made.disk_bytes, "shape": list(made.shape),
+              "spectra": made.n_spectra, "left_out": made.left_out,
+              "channels_at_a_time": ready.n_chan, "workers": ready.threads,
+              "memory": ready.memory,
+              "header": {card.keyword: card.value for card in made.header.cards}}
     if options["dry_run"]:
-        _print_dry_run(told, options["as_json"])
+        _print_dry_run(record, options["as_json"])
     if options["explain"] or options["dry_run"]:
         for line in made.explain(workers=options["workers"], memory=memory).splitlines():
             common.say(line)
@@ -107,14 +107,14 @@ def grid(files: tuple[str, ...], output: str, **options: Any) -> None:
         made.write(output, workers=options["workers"], memory=memory, progress=advance,
                    overwrite=options["overwrite"], hash_inputs=options["hash_inputs"])
     if options["as_json"]:
-        common.print_json(told)
+        common.print_json(record)
     common.say(f"{common.plural(made.n_spectra, 'spectrum', 'spectra')} on {made.shape[-1]} x "
                f"{made.shape[-2]} pixels, {common.plural(made.axis.n_chan, 'channel')}", quiet)
     common.say(f"wrote {output}", quiet)
 
 
-def _print_dry_run(told: dict[str, Any], as_json: bool) -> None:
+def _print_dry_run(record: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        common.print_json({**told, "dry_run": True})
+        common.print_json({**record, "dry_run": True})
         return
-    click.echo(f"would write {told['output']}: up to {told['bytes'] / 1e6:.1f} MB")
+    click.echo(f"would write {record['output']}: up to {record['bytes'] / 1e6:.1f} MB")

@@ -56,7 +56,7 @@ def products(
     paths = [_path(each) for each in paths]
     kinds = [_kind(stream) for stream in chains]
     for stream, kind in zip(chains, kinds, strict=True):
-        check_options("write", kind, options)
+        check_options("write", kind, options, without=["surveyed"])
         _warn_of_length(stream)
     surveys = [kind.survey(stream, path, **options)
                for kind, stream, path in zip(kinds, chains, paths, strict=True)]
@@ -81,7 +81,7 @@ def refuse_losses(streams: Sequence[Any], paths: Sequence[str | os.PathLike[str]
         As of `products`.
     """
     for stream, path in zip(_chains(streams, paths), map(_path, paths), strict=True):
-        check_options("write", _kind(stream), options)
+        check_options("write", _kind(stream), options, without=["surveyed"])
         product = _kind(stream).best_case(stream, path, **{**options, "hash_inputs": False})
         product.refuse_losses()
 

@@ -39,13 +39,13 @@ class Baseline(SpectraStage):
         Of the method. Polynomial: `order` (3), `include` (windows that alone are fitted). arPLS:
         `lam` (1e8), `ratio` (0.01), `max_iter` (100). Ripples: `period` (1.08 MHz, or several),
         `width` (0.2) of the window of delay over the delay, `trend` (5), the order of the
-        polynomial beside it, `n_rows` (1), rows about each that are looked at together; those of
-        the diode on and off apart, where the header tells them; and `harmonics` (1) of a sine.
+        polynomial fitted with it, `n_rows` (1), the spectra averaged for each measurement, with the
+        diode on and off separately where the header has its schedule; `harmonics` (1) of a sine.
 
     Raises
     ------
     PlanError
-        Where the source holds no spectra, or does not tell their frequency.
+        Where the source holds no spectra, or spectra without frequencies.
     UsageError
         Where a parameter is not allowed, or a window has no channel.
 

@@ -96,7 +96,7 @@ class Flag(SpectraStage):
     UsageError
         Where a parameter is not allowed.
     FormatError
-        Where frequencies are asked of a source that does not tell its own.
+        Where frequencies are given for a source without frequencies.
 
     References
     ----------

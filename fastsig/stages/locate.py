@@ -37,7 +37,7 @@ class Locate(PassedSpectra):
     refraction : Refraction or str, optional
         In place of the track's own air: also as text, ``"925,15,0.8,0.3m"``, or ``"none"``.
     record : mapping, optional
-        What provenance tells of the track's file; its name by default.
+        Description of the track's file for the provenance; its name by default.
 
     Raises
     ------

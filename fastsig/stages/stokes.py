@@ -39,7 +39,7 @@ class Stokes(SpectraStage):
     mueller : MuellerTable, optional
         Of the receiver, for signs of 1 and its own frame: taken off before Q and U are turned.
     record : optional
-        What provenance tells of the table.
+        Description of the table for the provenance.
 
     Raises
     ------

@@ -48,15 +48,15 @@ class VelocityFrame(SpectraStage):
     Parameters
     ----------
     source : SpectrumStream
-        Spectra of which the columns ``ra_deg`` and ``dec_deg``, or the header, tell the position.
+        Spectra with a position, in the columns ``ra_deg`` and ``dec_deg`` or in the header.
     to : {"topocentric", "geocentric", "barycentric", "heliocentric", "lsrk"}
         The new frame.
     rest : str or Quantity, optional
         Line that the spectra are about (`fastsig.axes.velocity.line`), for the product's header.
     source_frame : str, optional
-        Frame of the source, in place of the header's; topocentric where neither tells.
+        Frame of the source, in place of the header's; topocentric where both are missing.
     position : SkyCoord or pair of Quantity, optional
-        ICRS, of all rows, in place of what the source tells.
+        ICRS, of all rows, in place of the position in the source.
     location : EarthLocation or str, optional
         Of the telescope, or its name; by default that of the header's telescope.
     width : Quantity, optional
@@ -77,7 +77,7 @@ class VelocityFrame(SpectraStage):
     Raises
     ------
     PlanError
-        Where the source holds no spectra, does not tell their frequency, or is in that frame.
+        Where the source holds no spectra, has no frequencies, or is in that frame already.
     UsageError
         Where the position, the telescope or the frame of the source is not known, or a parameter
         is not allowed.

@@ -1,4 +1,4 @@
-"""Arguments of public functions, held against the signature: names and plain types.
+"""Arguments of public functions, checked against the signature: names and plain types.
 
 What a value has to be beyond its type is checked by the function itself.
 """
@@ -10,7 +10,7 @@ import functools
 import inspect
 import operator
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -51,7 +51,7 @@ def bound(name: str, signature: inspect.Signature, args: tuple[Any, ...],
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """A public function that holds its arguments against its signature, as `bound` does."""
+    """A public function that checks its arguments against its signature, as `bound` does."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)
@@ -62,8 +62,11 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def check_options(name: str, work: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """Hold options that `work` will be called with against its signature.
+def check_options(name: str, work: Callable[..., Any], options: Mapping[str, Any],
+                  without: Collection[str] = ()) -> None:
+    """Check options that `work` will be called with against its signature.
+
+    Those in `without` are no options: the caller supplies them.
 
     Raises
     ------
@@ -72,7 +75,7 @@ def check_options(name: str, work: Callable[..., Any], options: Mapping[str, Any
     """
     own = inspect.signature(work)
     named = {key: each.replace(kind=each.KEYWORD_ONLY) for key, each in own.parameters.items()
-             if each.kind is each.KEYWORD_ONLY}
+             if each.kind is each.KEYWORD_ONLY and key not in without}
     bound(name, inspect.Signature(list(named.values())), (), options)
 
 

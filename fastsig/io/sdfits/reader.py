@@ -214,7 +214,7 @@ def _picked(found: SDFITSTable, own: Mapping[str, Any]) -> list[int]:
 
 
 def _several(values: Mapping[str, list[Any]], rows: list[int]) -> list[str]:
-    """What tells the states of rows apart."""
+    """Keys by which the states of these rows differ."""
     return [key for key in values if key != "scan" and len({values[key][row] for row in rows}) > 1]
 
 

@@ -108,8 +108,8 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
         Temperature of the diode: one, or one of each polarisation (``"1.1K,1.2K"``), or tables of
         `fastsig.telescopes.tcal`.
     diode : DiodeSchedule, mapping or str, optional
-        When it is on, held against the data: ``"mode=pulsar"``, ``"period=2s,on=1s,first=0s"``. By
-        default the data tell, and a header's schedule is held against them.
+        When it is on, checked against the data: ``"mode=pulsar"``, ``"period=2s,on=1s,first=0s"``.
+        By default it is found in the data, and a header's schedule is checked against them.
     guard : value, s
         By which its edges may be off.
     gain_time : value, s
