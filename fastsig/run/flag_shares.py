@@ -1,4 +1,4 @@
-"""How much of spectra has no weight: of all, of each product, channel and row."""
+"""How much of spectra has no weight: of all, of each product and channel, and over time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from fastsig.work.shown import Shown
 
 __all__ = ["FlagShares", "ShareCounter", "flag_shares"]
 
+_MOST_TIMES = 4096  # shares over time: more than a picture has pixels, whatever the file's length
+
 
 @dataclass(frozen=True, repr=False)
 class FlagShares(Shown):
@@ -26,15 +28,20 @@ class FlagShares(Shown):
         Names of the products.
     total : float
         Of all samples.
-    product, channel, row : ndarray, float64
-        Of each product, each channel and each row.
+    product, channel : ndarray, float64
+        Of each product and each channel.
+    time : ndarray, float64
+        Of each `n_rows` rows in turn, at most 4096 values; the last may stand for fewer rows.
+    n_rows : int
+        Rows of a value of `time`: 1 for up to 4096 rows, else a power of two.
     """
 
     names: tuple[str, ...]
     total: float
     product: NDArray[np.float64]
     channel: NDArray[np.float64]
-    row: NDArray[np.float64]
+    time: NDArray[np.float64]
+    n_rows: int
 
     def record(self) -> dict[str, Any]:
         """The shares as numbers of six digits, for JSON."""
@@ -42,15 +49,40 @@ class FlagShares(Shown):
             "share": round(self.total, 6),
             "product": dict(zip(self.names, np.round(self.product, 6).tolist(), strict=True)),
             "channel": np.round(self.channel, 6).tolist(),
-            "row": np.round(self.row, 6).tolist(),
+            "time": np.round(self.time, 6).tolist(),
+            "rows_of_a_time": self.n_rows,
         }
 
 
 class _Counts(NamedTuple):
-    """Samples without weight of a block: of each product and channel, and the share of each row."""
+    """Samples without weight of a block: of each product and channel, and of each row."""
 
     lost: NDArray[np.int64]
-    rows: NDArray[np.float64]
+    rows: NDArray[np.int64]
+
+
+class _Times:
+    """Sums over rows in turn, of as many rows each as keep their number small."""
+
+    def __init__(self) -> None:
+        self.n_rows, self.rows = 1, 0
+        self._sums = np.zeros(2 * _MOST_TIMES, np.int64)
+
+    def add(self, counts: NDArray[np.int64]) -> None:
+        """Add the counts of the next rows."""
+        stop = self.rows + len(counts)
+        while stop > self.n_rows * _MOST_TIMES:
+            self._sums[:_MOST_TIMES] = self._sums.reshape(-1, 2).sum(axis=1)
+            self._sums[_MOST_TIMES:] = 0
+            self.n_rows *= 2
+        np.add.at(self._sums, np.arange(self.rows, stop) // self.n_rows, counts)
+        self.rows = stop
+
+    def means(self) -> NDArray[np.float64]:
+        """Mean of a row, of every sum."""
+        first = np.arange(0, self.rows, self.n_rows)
+        sums = self._sums[: len(first)]
+        return sums / np.minimum(self.n_rows, self.rows - first)
 
 
 class ShareCounter(Sink):
@@ -74,7 +106,7 @@ class ShareCounter(Sink):
         super().__init__(stream)
         self._names = tuple(stream.polarization.names)
         self._lost = np.zeros((len(self._names), stream.shape[2]), np.int64)
-        self._rows: list[NDArray[np.float64]] = []
+        self._times = _Times()
 
     def work_bytes(self, n: int) -> int:
         """Memory that `partial` takes."""
@@ -87,19 +119,19 @@ class ShareCounter(Sink):
     def partial(self, block: Block) -> _Counts:
         """Count a block."""
         lost = np.broadcast_to(~(block.valid > 0), (block.n, *self._lost.shape))
-        return _Counts(lost.sum(axis=0), lost.mean(axis=(1, 2)))
+        return _Counts(lost.sum(axis=0), lost.sum(axis=(1, 2)))
 
     def merge(self, part: _Counts) -> None:
         """Take the counts of the next rows."""
         self._lost += part.lost
-        self._rows.append(part.rows)
+        self._times.add(part.rows)
 
     def finish(self, n_rows: int) -> FlagShares:
         """Shares of what was counted."""
-        row = np.concatenate([np.empty(0), *self._rows])
-        share = self._lost / max(1, len(row))
+        share = self._lost / max(1, self._times.rows)
         return FlagShares(self._names, float(share.mean()) if share.size else 0.0,
-                          share.mean(axis=1), share.mean(axis=0), row)
+                          share.mean(axis=1), share.mean(axis=0),
+                          self._times.means() / max(1, self._lost.size), self._times.n_rows)
 
 
 def flag_shares(product: Any, *, workers: int | None = None) -> FlagShares:

@@ -32,7 +32,7 @@ SIGNED = frozenset({"Q", "U", "V", "CR", "CI"})
 
 _SEGMENT_VALUES = 2**20  # of a product, by which segments are cut where nobody says how
 _SEGMENT_ROWS = 32, 1024
-_KEPT_BYTES = 2**26  # flags that are kept for the next block of their segment
+_KEPT_BYTES = 2**24  # flags that are kept for the next block of their segment
 _CHANNELS = 51  # default window of the running median
 _SMOOTH_HZ = 20 * 10**6
 _SMOOTH_CHANNELS = 64  # whose median takes little of the noise of one along
@@ -249,10 +249,21 @@ class Flag(SpectraStage):
         return self.shape[1] * self.shape[2]
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` rows: a segment, and what judging it takes."""
+        """Memory that a thread takes to make `n` rows: a segment, what judging it takes, flags."""
         rows = min(self.shape[0], n + 2 * self.n_segment)
         return (self.source.work_bytes(rows) + rows * self._values * 12
-                + self.n_segment * self.shape[2] * 48)
+                + self.n_segment * self.shape[2] * 48
+                + min(self.shape[0], self._most_kept * self.n_segment) * self._flag_values)
+
+    @property
+    def _flag_values(self) -> int:
+        """Flags of a row."""
+        return self.shape[2] * (1 if self.together else self.shape[1])
+
+    @property
+    def _most_kept(self) -> int:
+        """Segments whose flags are kept."""
+        return max(4, _KEPT_BYTES // (self.n_segment * self._flag_values))
 
     def _segment(self, row: int) -> int:
         """Number of the segment of a row; the last takes a rest that is less than half of one."""
@@ -316,8 +327,7 @@ class Flag(SpectraStage):
 
     def _make_room(self) -> None:
         """Drop the earliest segments: reading goes forward, mostly."""
-        each = self.n_segment * self.shape[2] * (1 if self.together else self.shape[1])
-        for number in sorted(self._flags)[: max(0, len(self._flags) - max(4, _KEPT_BYTES // each))]:
+        for number in sorted(self._flags)[: max(0, len(self._flags) - self._most_kept)]:
             del self._flags[number]
 
     def _judged(self, number: int, block: Block | None) -> NDArray[np.bool_]:

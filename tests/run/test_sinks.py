@@ -129,7 +129,7 @@ def test_three_sinks_read_the_file_once(workers: int, tmp_path: Path) -> None:
     assert (tmp_path / "a" / "x.h5").read_bytes() == (tmp_path / "b" / "x.h5").read_bytes()
     assert together[1].tobytes() == alone[1].tobytes()
     np.testing.assert_array_equal(together[2], alone[2])
-    np.testing.assert_array_equal(together[3].row, alone[3].row)
+    np.testing.assert_array_equal(together[3].time, alone[3].time)
 
 
 def many_rows(n: int = 6000) -> CountedSpectra:

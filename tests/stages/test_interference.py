@@ -391,7 +391,8 @@ def test_command_line(tmp_path: Path) -> None:
     assert (tmp_path / "f.h5").read_bytes() == (tmp_path / "library.h5").read_bytes()
     shares = flag_shares(fs.open(tmp_path / "f.h5"))
     weight = fs.open(tmp_path / "f.h5").read().weight
-    np.testing.assert_allclose(shares.row, (weight == 0).mean(axis=(1, 2)))
+    assert shares.n_rows == 1
+    np.testing.assert_allclose(shares.time, (weight == 0).mean(axis=(1, 2)))
     told = json.loads(fastsig(*call, "--json", "--overwrite", "-q", cwd=tmp_path).stdout)
     assert told["flagged"]["channel"] == pytest.approx(list(shares.channel), abs=1e-6)
     assert told["flagged"]["product"]["AA"] == pytest.approx(shares.product[0], abs=1e-6)
