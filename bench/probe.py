@@ -27,17 +27,16 @@ from fastsig_kernels._cache import KernelCache  # noqa: E402
 from bench.data import N_CHAN, Fused  # noqa: E402
 from bench.timing import Scale, timed  # noqa: E402
 
-#: Functions with the loops that take the time; later ones contain earlier ones.
+#: Functions with the loops that take the time; some contain others.
 HOT = ("_passes.columns_nb", "_passes.leaf_nb", "_passes.mirrored_leaf_nb", "_passes.gather_nb",
-       "_bank_loops.filter_nb", "_detect.add_leaves_nb", "_detect.put_leaves_nb",
-       "_bank_loops.integrate_nb", "_bank_loops.spectra_nb", "_fft_loops.transform_rows")
+       "_bank_loops.filter_narrow_nb", "_bank_loops.inner_nb", "_detect.add_leaves_nb",
+       "_detect.put_leaves_nb", "_fft_loops.transform_rows")
 
 _KINDS = {
     "fused": r"v?fn?m(?:add|sub)\w*ps",
     "vector": r"v?(?:add|sub|mul|div)ps|v?fn?m(?:add|sub)\w*ps",
     "scalar": r"v?(?:add|sub|mul)s[sd]|v?fn?m(?:add|sub)\w*s[sd]",
     "gather": r"vp?gather\w+",
-    "float gather": r"vgather\w+",
 }
 _INSTRUCTION = re.compile(r"^\s+([a-z]\w*)\s+(.*)$", re.MULTILINE)
 _REGISTER = re.compile(r"%([xyz])mm")

@@ -338,5 +338,4 @@ def test_the_probe_counts_what_is_there():
 \tcallq\t*%rax
 """
     assert probe.count(text) == {
-        "fused": 1, "vector": 2, "zmm": 1, "ymm": 1, "scalar": 1, "gather": 2,
-        "float gather": 1, "fma call": 1}
+        "fused": 1, "vector": 2, "zmm": 1, "ymm": 1, "scalar": 1, "gather": 2, "fma call": 1}

@@ -6,8 +6,28 @@ from typing import Any
 
 import numpy as np
 
-from ._bank_loops import integrate_nb, spectra_nb
-from ._detect import FACTORS, LEAF_FRAMES, leaf_groups, leaf_pairs, n_side, n_sum
+from ._bank_loops import (
+    ADD_LEAVES,
+    FILTER,
+    GATHER,
+    INNER,
+    PUT_LEAVES,
+    filter_narrow_nb,
+    filter_wide_nb,
+    inner_nb,
+    integrate_nb,
+    spectra_nb,
+)
+from ._detect import (
+    FACTORS,
+    LEAF_FRAMES,
+    add_leaves_nb,
+    leaf_groups,
+    leaf_pairs,
+    n_side,
+    n_sum,
+    put_leaves_nb,
+)
 from ._order import (
     PAD,
     address,
@@ -20,6 +40,7 @@ from ._order import (
     roots,
     shape,
 )
+from ._passes import gather_nb
 from ._simd import Spec, host_lanes
 from .layout import Layout, Samples, samples_of
 
@@ -122,14 +143,16 @@ class Bank:
         """Bytes of one frame at work."""
         return self.shape.work_bytes + 2 * PAD
 
-    @property
-    def fir_specs(self) -> tuple[Spec, Spec]:
-        """What the filter is compiled for: several frames, and one."""
+    def parts(self) -> tuple[int, int]:
+        """Addresses of the filter with the first pass, and of the passes up to the leaves."""
         layout = self.layout
         items = {"lanes": self.shape.lanes, "n_tap": self.n_tap, "smooth": self.smooth,
                  "kind": layout.kind, "bits": layout.bits, "pair": layout.pair,
                  "step": self.step, "msb_first": layout.order == "msb"}
-        return Spec(frames=self.frames, **items), Spec(frames=1, **items)
+        # The filter is compiled for several frames and for one.
+        specs = Spec(frames=self.frames, **items), Spec(frames=1, **items), self.spec
+        function = filter_wide_nb if self.wide > 1 else filter_narrow_nb
+        return FILTER.address(function, *specs), INNER.address(inner_nb, self.spec)
 
     def sum_order(self, n_slot: int, vectors: int) -> tuple[np.ndarray, np.ndarray]:
         """Offsets (k3, kb) and flips (kb) of sums in the order they are made in.
@@ -304,7 +327,6 @@ class Integrator:
         # Of real input a vector is detected together with its mirror image in the partner.
         images = bank.shape.lanes - 1 - wanted if bank.real else wanted
         self._vectors = np.union1d(wanted, images)
-        self._fir = bank.fir_specs
 
     @property
     def memory_bytes(self) -> int:
@@ -332,17 +354,18 @@ class Integrator:
         rows, row_step = bank.rows(samples, start, len(ends))
         turns = bank.turns(first_frame, len(ends))
         factors = frame_factors(energy, *signs, -1 if bank.lower_sideband else 1)
+        parts = (*bank.parts(), ADD_LEAVES.address(add_leaves_nb, bank.spec, self._spec),
+                 GATHER.address(gather_nb, self._order.spec))
         return int(integrate_nb(
-            *self._fir, bank.spec, self._spec, self._order.spec, rows, row_step, turns,
-            len(ends), ends, factors, bank.source, address(bank.taps), bank.taps_bytes,
-            bank.numbers, bank.inner, address(bank.first_twiddles), bank.leaves, bank.groups,
-            address(bank.leaf_twiddles), address(bank.real_twiddles), address(work.z),
-            bank.z_frame, address(work.tile), address(work.local), address(work.table),
+            parts, rows, row_step, turns, len(ends), ends, factors, bank.source,
+            address(bank.taps), bank.taps_bytes, bank.numbers, bank.inner,
+            address(bank.first_twiddles), bank.leaves, bank.groups, address(bank.leaf_twiddles),
+            address(bank.real_twiddles), address(work.z), bank.z_frame, address(work.tile),
+            address(work.local), address(work.table),
             address(work.buffer), address(work.sums), work.sums_bytes, work.places,
             self._n_slot * 4 * lanes, work.state, self._vectors, self._order.numbers,
             address(out), out.strides[0], out.strides[1], divisors,
         ))
-
 
     def unfinished(self, work: Work) -> np.ndarray:
         """The sums so far, (product, chan), float32."""
@@ -364,7 +387,6 @@ class Transformer:
         self._sides = n_side(items)
         self._spec = Spec(**items)
         self._order = _Order(bank, 2 * self._sides, self._sides, True)
-        self._fir = bank.fir_specs
 
     def work(self) -> Work:
         """Work space for one worker."""
@@ -375,9 +397,11 @@ class Transformer:
         """Spectra of one polarisation to `out` (frame, chan), complex64, contiguous rows."""
         bank = self.bank
         lanes = bank.shape.lanes
+        parts = (*bank.parts(), PUT_LEAVES.address(put_leaves_nb, bank.spec, self._spec),
+                 GATHER.address(gather_nb, self._order.spec))
         spectra_nb(
-            *self._fir, bank.spec, self._spec, self._order.spec, rows, row_step, turns, n_frame,
-            bank.source[0], address(bank.taps), bank.taps_bytes, bank.numbers, bank.inner,
+            parts, rows, row_step, turns, n_frame, bank.source[0],
+            address(bank.taps), bank.taps_bytes, bank.numbers, bank.inner,
             address(bank.first_twiddles), bank.leaves, address(bank.leaf_twiddles),
             address(bank.real_twiddles), address(work.z), bank.z_frame, address(work.tile),
             address(work.local), address(work.table), address(work.buffer), address(work.sums),

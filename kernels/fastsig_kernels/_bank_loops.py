@@ -1,23 +1,34 @@
-"""From samples to integrated or complex spectra: the loops over frames."""
+"""From samples to integrated or complex spectra: the loops over frames.
+
+The loops call their parts by address, so that each part is compiled for its own specs alone.
+"""
 
 import numpy as np
 
-from ._detect import FACTORS, add_leaves_nb, put_leaves_nb
+from ._detect import FACTORS
 from ._jit import jit_strict, jit_strict_inner
+from ._linking import FLOAT, INTEGER, ROW, TABLE, Part
 from ._order import PAD
-from ._passes import (
-    block_lanes,
-    clear_nb,
-    columns_nb,
-    fir,
-    gather_nb,
-    inner_passes_nb,
-    load_address,
-)
+from ._passes import block_lanes, clear_nb, columns_nb, fir, inner_passes_nb, load_address
 from ._simd import load, store
 
 #: Factor of each polarisation that is 0 where its frame is left out.
 LEFT_OUT = (FACTORS.index("SA"), FACTORS.index("SB"))
+
+#: `filter_wide_nb` and `filter_narrow_nb`: specs of the filter for several frames and for one, of
+#: the transform.
+FILTER = Part(3, *[INTEGER] * 4, ROW, INTEGER, INTEGER, ROW, *[INTEGER] * 6)
+#: `inner_nb`: a spec of the transform.
+INNER = Part(1, TABLE, *[INTEGER] * 6)
+#: `_detect.add_leaves_nb`: specs of the transform and of the products.
+ADD_LEAVES = Part(2, *[INTEGER] * 5, TABLE, *[INTEGER] * 5, TABLE, INTEGER, INTEGER, ROW, INTEGER)
+#: `_detect.put_leaves_nb`: specs of the transform and of the spectra.
+PUT_LEAVES = Part(2, INTEGER, TABLE, *[INTEGER] * 5)
+#: `_passes.gather_nb`: a spec of the order.
+GATHER = Part(1, *[INTEGER] * 5, ROW, FLOAT)
+
+_filter, _inner, _gather = FILTER.call, INNER.call, GATHER.call
+_add_leaves, _put_leaves = ADD_LEAVES.call, PUT_LEAVES.call
 
 
 @jit_strict_inner
@@ -51,37 +62,18 @@ def _collect_nb(spec, rows, n_row, offset, size, local):
 
 
 @jit_strict_inner
-def _filter_wide_nb(many, one, spec, rows, n_frame, source, taps, taps_bytes, shape,
-                    first_twiddles, z, z_frame, tile, local, table):
-    """`filter_nb`, several columns at a time.
+def filter_narrow_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape,
+                     first_twiddles, z, z_frame, tile, local, table):
+    """Filter `n_frame` frames, as many as `many` says or one, and do the first pass.
 
-    For rows so long that they fall into the same few sets of a cache: the numbers of those
-    columns are collected first.
+    `many` and `one` are specs of the filter for either. `rows` is the address of a table of
+    row addresses; `ahead` that of the samples which the next frames bring in, fetched
+    meanwhile; `shift`, in blocks, turns the folded frame in a circle; `source` holds the bytes
+    of a block's numbers, the address of the levels of packed ones and which of two interleaved
+    streams this is; `shape` the points, the first radix (1 for none), how many columns to do at
+    a time, the taps, and the frames filtered together. `local` is memory for the columns that
+    `filter_wide_nb` does at a time, and `table` that of its rows' addresses.
     """
-    block = 8 * block_lanes(spec)
-    n_point, radix, wide = shape[0], shape[1], shape[2]
-    n_column = n_point * 8 // block // radix
-    part = n_column * block + PAD
-    group, levels, phase = source[0], source[1], source[2]
-    n_row = n_frame + shape[3] - 1
-    # A literal would have the functions below compiled once more.
-    zero = np.int64(0)
-    for first in range(0, n_column, wide):
-        for j in range(radix):
-            _collect_nb(spec, rows, n_row, (j * n_column + first) * group, wide * group, local)
-            fir_nb(many, one, n_frame, wide, table, zero, group, levels, phase,
-                   taps + (first * radix + j) * taps_bytes, radix * taps_bytes,
-                   tile + j * block, n_frame * radix * block, radix * block, local, zero)
-        for c in range(wide):
-            columns_nb(spec, radix, n_frame, tile + c * n_frame * radix * block, block,
-                       radix * block, z + (first + c) * block, part, z_frame,
-                       first_twiddles + (first + c) * (radix - 1) * block, zero)
-
-
-@jit_strict_inner
-def _filter_narrow_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes,
-                      shape, first_twiddles, z, z_frame, tile):
-    """`filter_nb`, one column at a time."""
     block = 8 * block_lanes(spec)
     n_point, radix = shape[0], shape[1]
     n_column = n_point * 8 // block // radix
@@ -119,47 +111,53 @@ def _filter_narrow_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps
 
 
 @jit_strict_inner
-def filter_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape,
-              first_twiddles, z, z_frame, tile, local, table):
-    """Filter `n_frame` frames, as many as `many` says or one, and do the first pass.
+def filter_wide_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape,
+                   first_twiddles, z, z_frame, tile, local, table):
+    """`filter_narrow_nb`, several columns at a time, of frames that do not turn.
 
-    `many` and `one` are specs of the filter for either. `rows` is the address of a table of
-    row addresses; `ahead` that of the samples which the next frames bring in, fetched
-    meanwhile; `shift`, in blocks, turns the folded frame in a circle; `source` holds the bytes
-    of a block's numbers, the address of the levels of packed ones and which of two interleaved
-    streams this is; `shape` the points, the first radix (1 for none), how many columns to do at
-    a time, the taps, and the frames filtered together. `local` is memory for these columns,
-    and `table` that of its rows' addresses.
+    For rows so long that they fall into the same few sets of a cache: the numbers of those
+    columns are collected first.
     """
-    if shape[2] > 1:
-        _filter_wide_nb(many, one, spec, rows, n_frame, source, taps, taps_bytes, shape,
-                        first_twiddles, z, z_frame, tile, local, table)
-    else:
-        _filter_narrow_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes,
-                          shape, first_twiddles, z, z_frame, tile)
+    block = 8 * block_lanes(spec)
+    n_point, radix, wide = shape[0], shape[1], shape[2]
+    n_column = n_point * 8 // block // radix
+    part = n_column * block + PAD
+    group, levels, phase = source[0], source[1], source[2]
+    n_row = n_frame + shape[3] - 1
+    # A literal would have the functions below compiled once more.
+    zero = np.int64(0)
+    for first in range(0, n_column, wide):
+        for j in range(radix):
+            _collect_nb(spec, rows, n_row, (j * n_column + first) * group, wide * group, local)
+            fir_nb(many, one, n_frame, wide, table, zero, group, levels, phase,
+                   taps + (first * radix + j) * taps_bytes, radix * taps_bytes,
+                   tile + j * block, n_frame * radix * block, radix * block, local, zero)
+        for c in range(wide):
+            columns_nb(spec, radix, n_frame, tile + c * n_frame * radix * block, block,
+                       radix * block, z + (first + c) * block, part, z_frame,
+                       first_twiddles + (first + c) * (radix - 1) * block, zero)
 
 
 @jit_strict_inner
-def _inner_nb(spec, inner, parts, n_frame, z, z_frame, part):
+def inner_nb(spec, inner, first, second, n_frame, z, z_frame, part):
     """The passes between the first and the leaves, on two parts of every frame, or on one."""
     for f in range(n_frame):
-        inner_passes_nb(spec, z + f * z_frame + parts[0] * part, inner)
-        if parts[1] != parts[0]:
-            inner_passes_nb(spec, z + f * z_frame + parts[1] * part, inner)
+        inner_passes_nb(spec, z + f * z_frame + first * part, inner)
+        if second != first:
+            inner_passes_nb(spec, z + f * z_frame + second * part, inner)
 
 
 @jit_strict
-def integrate_nb(many, one, spec, detect, out_spec, rows, row_step, shifts, n_frame, ends, factors,
-                 source, taps, taps_bytes, shape, inner, first_twiddles, leaves, groups,
-                 leaf_twiddles, real_twiddles, z, z_frame, tile, local, table_local, buffer, sums,
-                 sums_bytes, places, sum_bytes, state, vectors, order, out, out_row, out_sum,
-                 divisors):
+def integrate_nb(parts, rows, row_step, shifts, n_frame, ends, factors, source, taps, taps_bytes,
+                 shape, inner, first_twiddles, leaves, groups, leaf_twiddles, real_twiddles, z,
+                 z_frame, tile, local, table_local, buffer, sums, sums_bytes, places, sum_bytes,
+                 state, vectors, order, out, out_row, out_sum, divisors):
     """Filter, transform, detect and add up `n_frame` frames; return how many sums ended.
 
     Parameters
     ----------
-    many, one, spec, detect, out_spec : Spec
-        Of the filter for several frames and for one, the transform, detection and order.
+    parts : tuple of int
+        Addresses of a `FILTER`, an `INNER`, an `ADD_LEAVES` and a `GATHER`.
     rows : ndarray, shape (n_pol, n), int64, bytes
         Addresses of the rows of samples; frame m begins at ``row_step m``.
     shifts : ndarray, shape (n_frame,) or (1,), int64, blocks
@@ -194,8 +192,8 @@ def integrate_nb(many, one, spec, detect, out_spec, rows, row_step, shifts, n_fr
         for pol in range(n_pol):
             table = np.int64(rows[pol, m * row_step :].ctypes.data)
             ahead = rows[pol, min(m * row_step + count + shape[3] - 1, rows.shape[1] - 1)]
-            filter_nb(many, one, spec, table, ahead, count, shift, source[pol], taps, taps_bytes,
-                      shape, first_twiddles, z + pol * z_pol, z_frame, tile, local, table_local)
+            _filter(parts[0], table, ahead, count, shift, source[pol], taps, taps_bytes, shape,
+                    first_twiddles, z + pol * z_pol, z_frame, tile, local, table_local)
             for f in range(count):
                 # A frame that is left out adds 0, even where its samples are not finite.
                 if factors[m + f, LEFT_OUT[pol]] == 0:
@@ -220,26 +218,30 @@ def integrate_nb(many, one, spec, detect, out_spec, rows, row_step, shifts, n_fr
         for g in range(groups.shape[0]):
             if inner.shape[0] > 0:
                 for pol in range(n_pol):
-                    _inner_nb(spec, inner, groups[g], count, z + pol * z_pol, z_frame, part)
-            add_leaves_nb(spec, detect, z, z_pol, z_frame, n_pol, count, leaves, groups[g, 2],
-                          groups[g, 3], leaf_twiddles, real_twiddles, weights, runs, n_run,
-                          sum_bytes, vectors, buffer)
+                    _inner(parts[1], inner, groups[g, 0], groups[g, 1], count, z + pol * z_pol,
+                           z_frame, part)
+            _add_leaves(parts[2], z, z_pol, z_frame, n_pol, count, leaves, groups[g, 2],
+                        groups[g, 3], leaf_twiddles, real_twiddles, weights, runs, n_run,
+                        sum_bytes, vectors, buffer)
         for r in range(n_run):
             if ends[m + runs[r, 1] - 1]:
                 for p in range(divisors.shape[1]):
-                    gather_nb(out_spec, order[0], runs[r, 2] + p * order[1], order[2],
-                              order[3], out + done * out_row + p * out_sum, order[4],
-                              divisors[done, p])
+                    _gather(parts[3], order[0], runs[r, 2] + p * order[1], order[2], order[3],
+                            out + done * out_row + p * out_sum, order[4], divisors[done, p])
                 done += 1
         m += count
     return done
 
 
 @jit_strict
-def spectra_nb(many, one, spec, put, out_spec, rows, row_step, shifts, n_frame, source, taps,
-               taps_bytes, shape, inner, first_twiddles, leaves, leaf_twiddles, real_twiddles, z,
-               z_frame, tile, local, table_local, buffer, sums, sum_bytes, order, out, out_row):
-    """Filter and transform frames of one polarisation into rows of complex spectra."""
+def spectra_nb(parts, rows, row_step, shifts, n_frame, source, taps, taps_bytes, shape, inner,
+               first_twiddles, leaves, leaf_twiddles, real_twiddles, z, z_frame, tile, local,
+               table_local, buffer, sums, sum_bytes, order, out, out_row):
+    """Filter and transform frames of one polarisation into rows of complex spectra.
+
+    `parts` are the addresses of a `FILTER`, an `INNER`, a `PUT_LEAVES` and a `GATHER`; the rest is
+    as for `integrate_nb`.
+    """
     frames = shape[4]
     part = shape[0] * 8 // shape[1] + PAD
     m = np.int64(0)
@@ -248,13 +250,14 @@ def spectra_nb(many, one, spec, put, out_spec, rows, row_step, shifts, n_frame, 
         shift = shifts[m] if m < shifts.size else np.int64(0)
         table = np.int64(rows[m * row_step :].ctypes.data)
         ahead = rows[min(m * row_step + count + shape[3] - 1, rows.size - 1)]
-        filter_nb(many, one, spec, table, ahead, count, shift, source, taps, taps_bytes, shape,
-                  first_twiddles, z, z_frame, tile, local, table_local)
+        _filter(parts[0], table, ahead, count, shift, source, taps, taps_bytes, shape,
+                first_twiddles, z, z_frame, tile, local, table_local)
         for f in range(count):
-            for p in range(shape[1]):
-                inner_passes_nb(spec, z + f * z_frame + p * part, inner)
-            put_leaves_nb(spec, put, z + f * z_frame, leaves, leaf_twiddles, real_twiddles,
-                          sum_bytes, buffer, sums)
-            gather_nb(out_spec, order[0], sums, order[2], order[3], out + (m + f) * out_row,
-                      order[4], np.float32(1))
+            if inner.shape[0] > 0:
+                for p in range(shape[1]):
+                    _inner(parts[1], inner, p, p, 1, z + f * z_frame, z_frame, part)
+            _put_leaves(parts[2], z + f * z_frame, leaves, leaf_twiddles, real_twiddles, sum_bytes,
+                        buffer, sums)
+            _gather(parts[3], order[0], sums, order[2], order[3], out + (m + f) * out_row,
+                    order[4], np.float32(1))
         m += count

@@ -1,0 +1,78 @@
+"""Kernels in parts: each is compiled by itself, and called by its address.
+
+A loop over frames runs a filter, passes, detection and a reordering. In one function, every
+combination of their forms would be compiled anew, for a second or two each. Apart, a form of one
+serves all combinations. A call costs a few nanoseconds; the work of a part is tens at least.
+"""
+
+from functools import cache
+from typing import Any
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ._simd import Spec, SpecType
+
+#: The numba types that parts take, besides specs.
+INTEGER = types.int64
+FLOAT = types.float32
+ROW = types.Array(types.int64, 1, "C")
+TABLE = types.Array(types.int64, 2, "C")
+
+
+class Part:
+    """Functions that take specs, then arguments of the types `plain`, and return nothing.
+
+    Parameters
+    ----------
+    n_spec : int
+        Number of specs.
+    plain : tuple of numba types
+        Types of the arguments that follow, as compiled code passes them.
+    """
+
+    def __init__(self, n_spec: int, *plain: Any) -> None:
+        self._plain = plain
+        #: ``call(address, *arguments)``, for compiled code: runs the function at an address.
+        self.call = _call_of(n_spec, plain)
+
+    def address(self, function: Any, *specs: Spec) -> int:
+        """Address of a function's form for these specs, which is compiled or loaded once."""
+        return _address(function, (*(spec.numba_type for spec in specs), *self._plain))
+
+
+@cache
+def _address(function: Any, signature: tuple[Any, ...]) -> int:
+    function.compile(signature)
+    made = function.overloads[signature]
+    return int(made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
+
+
+def _call_of(n_spec: int, plain: tuple[Any, ...]) -> Any:
+    """An intrinsic that calls as numba itself does: the types are checked while it is compiled."""
+    blank = SpecType(())  # a spec has no value: its form is in the code at the address
+    kinds = (*[blank] * n_spec, *plain)
+
+    @intrinsic
+    def call(typingctx, address, *arguments):  # type: ignore[no-untyped-def]
+        given = tuple(types.unliteral(each) for each in arguments)
+        if given != plain:
+            raise TypeError(f"a part takes {plain}, not {given}")
+
+        def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+            convention = context.call_conv
+            packer = context.get_arg_packer(kinds)
+            kind = convention.get_function_type(types.none, kinds)
+            function = builder.inttoptr(values[0], kind.as_pointer())
+            specs = [context.get_dummy_value()] * n_spec
+            passed = packer.as_arguments(
+                builder, [*specs, *cgutils.unpack_tuple(builder, values[1], len(plain))])
+            # Parts return nothing and raise nothing; where to put either has to be there.
+            nothing, error = (cgutils.alloca_once(builder, each.pointee) for each in kind.args[:2])
+            builder.call(function, [nothing, error, *passed])
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.StarArgTuple(plain)), codegen
+
+    return call
