@@ -64,7 +64,7 @@ def detect(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape, the products, a sign or the basis is not allowed.
 
@@ -115,7 +115,7 @@ def detect_accumulate(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape, the products, a sign or the basis is not allowed.
 

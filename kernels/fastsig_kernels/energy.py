@@ -75,7 +75,7 @@ def frame_energy(
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, shape or order.
+        If an argument has the wrong type, shape or order.
 
     Notes
     -----
@@ -147,7 +147,7 @@ def intersect_spans(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, shape or order.
+        If an argument has the wrong type, shape or order.
 
     Notes
     -----

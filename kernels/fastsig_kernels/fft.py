@@ -150,7 +150,7 @@ class FFTPlan:
         Raises
         ------
         TypeError, ValueError
-            If an argument has another type, dtype or shape.
+            If an argument has the wrong type, dtype or shape.
 
         Notes
         -----

@@ -1,4 +1,4 @@
-"""Prototype low-pass filters of polyphase filter banks. Numpy only."""
+"""Prototype low-pass filters of polyphase filter banks. NumPy only."""
 
 from collections.abc import Callable
 

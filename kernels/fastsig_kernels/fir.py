@@ -31,7 +31,7 @@ def polyphase_fir(x: np.ndarray, taps: np.ndarray, *, out: np.ndarray | None = N
     Raises
     ------
     TypeError
-        If an argument is an ndarray subclass or of another dtype.
+        If an argument is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape is wrong or x is shorter than ``n_tap n_fft`` samples.
 

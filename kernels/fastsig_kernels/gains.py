@@ -45,7 +45,7 @@ def apply_gain(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape is wrong.
 

@@ -30,7 +30,7 @@ def accumulate(
     Raises
     ------
     TypeError, ValueError
-        If an array has another type, dtype or shape.
+        If an array has the wrong type, dtype or shape.
 
     Notes
     -----
@@ -83,7 +83,7 @@ def accumulate_groups(
     Raises
     ------
     TypeError, ValueError
-        If an array has another type, dtype or shape, or rows lie beyond the last group.
+        If an array has the wrong type, dtype or shape, or rows lie beyond the last group.
 
     Notes
     -----
@@ -145,7 +145,7 @@ def average_channels(total: np.ndarray, n: int, *, out: np.ndarray | None = None
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, or n does not divide n_chan.
+        If an argument has the wrong type, or n does not divide n_chan.
 
     Notes
     -----
@@ -207,7 +207,7 @@ def normalize(
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, dtype or shape.
+        If an argument has the wrong type, dtype or shape.
 
     Notes
     -----

@@ -40,7 +40,7 @@ def group_median(
     Raises
     ------
     TypeError, ValueError
-        If an array has another type, dtype or shape, or n is below 1.
+        If an array has the wrong type, dtype or shape, or n is below 1.
 
     Notes
     -----
@@ -154,7 +154,7 @@ def column_median(
     Raises
     ------
     TypeError, ValueError
-        If an array has another type, dtype or shape.
+        If an array has the wrong type, dtype or shape.
 
     Notes
     -----
@@ -278,7 +278,7 @@ def running_median(
     Raises
     ------
     TypeError, ValueError
-        If an array has another type, dtype or shape, or the width is even.
+        If an array has the wrong type, dtype or shape, or the width is even.
 
     Notes
     -----

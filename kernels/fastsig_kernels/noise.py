@@ -88,7 +88,7 @@ def gaussian(
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, or lies out of range.
+        If an argument has the wrong type, or lies out of range.
 
     Notes
     -----
@@ -130,7 +130,7 @@ def uniform(
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, or lies out of range.
+        If an argument has the wrong type, or lies out of range.
 
     Notes
     -----
@@ -173,7 +173,7 @@ def gamma(
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, or lies out of range.
+        If an argument has the wrong type, or lies out of range.
 
     Notes
     -----

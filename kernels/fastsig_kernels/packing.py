@@ -37,7 +37,7 @@ def pack(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a code is too large, a unit is not filled, or an option not allowed.
 
@@ -108,7 +108,7 @@ def quantize(x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarra
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape is wrong, or x holds NaN, which no integer stands for; `out` then
         holds 0 in its place.
@@ -180,7 +180,7 @@ def to_codes(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape, the bits or a level is not allowed, levels and offset are both given, or x
         holds NaN, for which there is no code; `out` then holds some code in its place.

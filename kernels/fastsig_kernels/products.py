@@ -1,4 +1,4 @@
-"""Names of the products of detection, and the kernels' codes for them. Numpy only."""
+"""Names of the products of detection, and the kernels' codes for them. NumPy only."""
 
 from types import MappingProxyType
 

@@ -52,7 +52,7 @@ def requantize(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape is wrong.
 
@@ -165,7 +165,7 @@ def restore(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape is wrong.
 

@@ -43,7 +43,7 @@ def apply_scales(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape is wrong.
 
@@ -122,7 +122,7 @@ def widen(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape is wrong.
 
@@ -201,7 +201,7 @@ def fit_scales(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape or the number of bits is wrong.
 

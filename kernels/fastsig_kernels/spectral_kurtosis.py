@@ -64,7 +64,7 @@ def kurtosis(
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, dtype or shape, or k is not positive.
+        If an argument has the wrong type, dtype or shape, or k is not positive.
 
     Notes
     -----
@@ -146,7 +146,7 @@ def keep(
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, dtype or shape.
+        If an argument has the wrong type, dtype or shape.
 
     Notes
     -----
@@ -192,7 +192,7 @@ def frame_correlation(taps: np.ndarray, hop: int) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type or shape.
+        If an argument has the wrong type or shape.
 
     Notes
     -----
@@ -317,7 +317,7 @@ def kurtosis_thresholds(
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type or is out of range.
+        If an argument has the wrong type or is out of range.
 
     Notes
     -----

@@ -369,7 +369,7 @@ class Spectrometer:
         Raises
         ------
         TypeError, ValueError
-            If an argument has another type or shape; then the state is as it was.
+            If an argument has the wrong type or shape; then the state is as it was.
         """
         numbers = numbers_of(x, self._layout, self._n_pol)
         n_new = self._layout.n_time(numbers.shape)

@@ -356,7 +356,7 @@ class Synthesizer:
         Raises
         ------
         TypeError
-            If an argument is an ndarray subclass or of another type.
+            If an argument is an ndarray subclass or has the wrong type.
         ValueError
             If a shape is wrong or there are not `n_lag` frames.
 

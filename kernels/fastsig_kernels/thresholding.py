@@ -72,7 +72,7 @@ def sum_threshold(
     Raises
     ------
     TypeError, ValueError
-        If an array has another type, dtype or shape.
+        If an array has the wrong type, dtype or shape.
 
     Notes
     -----

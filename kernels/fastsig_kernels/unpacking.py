@@ -67,7 +67,7 @@ def unpack(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape, the bits or the order is not allowed, or levels and offset are both given.
 
