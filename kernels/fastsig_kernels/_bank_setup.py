@@ -35,7 +35,8 @@ def float32_taps(taps: np.ndarray, n_fft: int) -> np.ndarray:
     if taps.shape[0] < 1 or taps.shape[1] != n_fft:
         raise ValueError(f"taps: found shape {taps.shape}, allowed (1 or more, {n_fft})")
     if not (np.abs(taps) < _MAX_TAP).all():
-        raise ValueError(f"taps: found a value that is not allowed: finite, below {_MAX_TAP:g}")
+        raise ValueError("taps: found a value that is not finite or too large, "
+                         f"allowed finite values below {_MAX_TAP:g}")
     table = np.array(taps, dtype=np.float32, order="C")
     table.flags.writeable = False
     return table

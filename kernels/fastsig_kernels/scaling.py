@@ -196,7 +196,7 @@ def fit_scales(
     Returns
     -------
     out, scale, offset : ndarray
-        As above; new arrays where none were given.
+        As above; new arrays if none were given.
 
     Raises
     ------
