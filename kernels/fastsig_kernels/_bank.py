@@ -175,11 +175,11 @@ class Bank:
 
 def _taps_in_order(taps: np.ndarray, lanes: int, radix: int, real: bool
                    ) -> tuple[np.ndarray, bool]:
-    """Taps as the filter walks them, aligned float32, and whether they are smooth.
+    """Return the taps in the order in which the filter uses them, and whether they are smooth.
 
-    (column, row, half, tap, lane), or if smooth, (column, row, half, tap, 2): a prototype of
-    a long bank is so nearly a straight line over the samples of one vector that its middle
-    and slope say as much, in an eighth of the memory.
+    The table is aligned float32, (column, row, half, tap, lane) or, if smooth, (column, row,
+    half, tap, 2). The prototype of a long bank is so close to a straight line over the samples of
+    one vector that its middle and slope are sufficient, with an eighth of the memory.
     """
     pair = 1 if real else 2
     n_column = taps.shape[1] * pair // (2 * lanes * radix)
@@ -357,7 +357,7 @@ class Integrator:
 
 
 class Transformer:
-    """A bank whose complex spectra are kept."""
+    """A bank that returns complex spectra."""
 
     def __init__(self, bank: Bank) -> None:
         self.bank = bank
@@ -368,7 +368,7 @@ class Transformer:
         self._fir = bank.fir_specs
 
     def work(self) -> Work:
-        """Work space for one worker."""
+        """Return the work space of one worker."""
         return Work(self.bank, 1, 2 * self._sides, 1)
 
     def run(self, rows: np.ndarray, row_step: int, turns: np.ndarray, n_frame: int, work: Work,

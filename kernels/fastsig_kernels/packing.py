@@ -103,7 +103,7 @@ def quantize(x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarra
     out : ndarray, shape (n_sample,), int8, unit of x
         `out`, or a new array.
     n_clipped : int
-        Number of samples whose rounded value was out of range.
+        Number of samples with a rounded value out of range.
 
     Raises
     ------

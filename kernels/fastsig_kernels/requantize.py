@@ -16,7 +16,7 @@ MEAN_CODE = 58
 
 _ULP = 2.0**-23
 
-_TILE = 256  # channels whose sums are kept at a time
+_TILE = 256  # channels that are processed together
 
 
 def requantize(

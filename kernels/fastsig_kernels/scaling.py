@@ -5,7 +5,7 @@ import numpy as np
 from . import _check
 from ._jit import jit_strict
 
-_TILE = 256  # channels whose sums are kept at a time
+_TILE = 256  # channels that are processed together
 
 
 def apply_scales(
