@@ -346,7 +346,7 @@ class Integrator:
 
 
     def unfinished(self, work: Work) -> np.ndarray:
-        """The sums so far, (product, chan), float32."""
+        """Return the sums so far, (product, chan), float32."""
         if work.state[1]:
             return np.zeros((self.n_out, self.width), np.float32)
         index = self._order.index[self.first : self.first + self.width]
