@@ -1,4 +1,4 @@
-"""The polyphase bank that `Channelizer` and `Spectrometer` share: tables and work space."""
+"""Tables and work space of the polyphase bank that `Channelizer` and `Spectrometer` share."""
 
 from fractions import Fraction
 from functools import lru_cache
@@ -44,28 +44,28 @@ from ._passes import gather_nb
 from ._simd import Spec, host_lanes
 from .layout import Layout, Samples, samples_of
 
-#: Float32 numbers in a frame's row of factors.
+#: Number of float32 values in a frame's row of factors.
 N_FACTOR = 16
 
-# From this many points on, the rows that a frame is folded from lie so far apart that they
-# fall into the same set of a second-level cache.
+# At this length and above, the rows that are folded into a frame lie so far apart that they
+# map to the same set of a second-level cache.
 _LONG_ROWS = 2**15
 
-# Most bytes of the frames at work, beside which the taps still are in that cache.
+# Largest size, in bytes, of the frames in progress that leaves room for the taps in that cache.
 _WORK_IN_CACHE = 2**19
 
-# From this size on a table of taps is better compressed than read in full.
+# A table of taps of this size or more is compressed, which is faster than reading it in full.
 _TAPS_IN_CACHE = 2**20
 
-#: Longest transform in complex points, and shortest.
+#: Longest and shortest transform, in complex points.
 LONGEST, SHORTEST = 2**21, 2**4
 
 
 def serves(n_fft: int, unit: int, layout: Layout) -> bool:
-    """Whether the vector code does this bank.
+    """Whether the vector code supports this bank.
 
-    It does powers of two, frames that turn by multiples of `unit` samples if those are
-    whole vectors, and rows that begin with a byte.
+    It supports lengths that are powers of two, frames that are rotated by multiples of `unit`
+    samples if these are whole vectors, and rows that begin at a whole byte.
     """
     points = n_fft if layout.is_complex else n_fft // 2
     if points & (points - 1) or n_fft % 2 or not SHORTEST <= points <= LONGEST:
@@ -116,35 +116,35 @@ class Bank:
         )
         self.wide = self._columns_at_once(n_point, radix)
         # Each sample is converted once for all frames that are filtered together, and taps are
-        # fetched once. 5 % faster with 8 frames, where these stay in the second-level cache.
+        # fetched once. 8 frames are 5 % faster where they stay in the second-level cache.
         short = 8 * n_pol * self.z_frame <= _WORK_IN_CACHE
         self.frames = 8 if short else 4
         self.numbers = np.array([n_point, radix, self.wide, n_tap, self.frames], np.int64)
 
     def _columns_at_once(self, n_point: int, radix: int) -> int:
-        """Columns whose numbers are collected before they are filtered; 1 for none."""
+        """Number of columns that are collected before they are filtered; 1 if none are."""
         if n_point < _LONG_ROWS or self.hop != self.n_fft:
             return 1
         return 16 if self.layout.bits * self.step == 1 else 8
 
     @property
     def local_bytes(self) -> int:
-        """Bytes of the collected numbers."""
+        """Size of the collected numbers, in bytes."""
         return (self.frames + self.n_tap) * self.wide * int(self.source[0, 0])
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of the tables."""
+        """Size of the tables, in bytes."""
         tables = (*self._tables, self.taps, self.first_twiddles, self.real_twiddles, self.leaves)
         return sum(table.nbytes for table in tables)
 
     @property
     def z_frame(self) -> int:
-        """Bytes of one frame at work."""
+        """Size of one frame in progress, in bytes."""
         return self.shape.work_bytes + 2 * PAD
 
     def parts(self) -> tuple[int, int]:
-        """Addresses of the filter with the first pass, and of the passes up to the leaves."""
+        """Return the addresses of the filter with the first pass, and of the inner passes."""
         layout = self.layout
         items = {"lanes": self.shape.lanes, "n_tap": self.n_tap, "smooth": self.smooth,
                  "kind": layout.kind, "bits": layout.bits, "pair": layout.pair,
@@ -155,10 +155,10 @@ class Bank:
         return FILTER.address(function, *specs), INNER.address(inner_nb, self.spec)
 
     def sum_order(self, n_slot: int, vectors: int) -> tuple[np.ndarray, np.ndarray]:
-        """Offsets (k3, kb) and flips (kb) of sums in the order they are made in.
+        """Return the offsets (k3, kb) and flips (kb) of sums, in the order they are computed.
 
-        `n_slot` vectors lie together for each vector of a leaf; `vectors` is 1, or 2 where
-        the second is for the partner leaf.
+        `n_slot` vectors are contiguous for each vector of a leaf; `vectors` is 1, or 2 where
+        the second belongs to the partner leaf.
         """
         lanes, n_leaf = self.shape.lanes, self.shape.n_leaf
         offsets, flips = np.empty((lanes, n_leaf), np.int64), np.zeros(n_leaf, np.int64)
@@ -172,7 +172,7 @@ class Bank:
         return offsets, flips
 
     def rows(self, samples: Samples, start: int, n_frame: int) -> tuple[np.ndarray, int]:
-        """Addresses of the rows of frames, and how many rows on the next frame begins.
+        """Return the addresses of the rows of frames, and the number of rows between frames.
 
         The first frame begins at sample `start`.
         """
@@ -186,7 +186,7 @@ class Bank:
         return bases + table, self.n_tap
 
     def turns(self, first_frame: int, n_frame: int) -> np.ndarray:
-        """Turn of each folded frame, in blocks: m hop modulo n_fft."""
+        """Return the rotation of each folded frame, in blocks: m hop modulo n_fft."""
         if self.hop == self.n_fft:
             return np.zeros(1, np.int64)
         ratio = Fraction(self.n_fft, self.hop)
@@ -198,11 +198,11 @@ class Bank:
 
 def _taps_in_order(taps: np.ndarray, lanes: int, radix: int, real: bool
                    ) -> tuple[np.ndarray, bool]:
-    """Taps as the filter walks them, aligned float32, and whether they are smooth.
+    """Return the taps in the order in which the filter uses them, and whether they are smooth.
 
-    (column, row, half, tap, lane), or if smooth, (column, row, half, tap, 2): a prototype of
-    a long bank is so nearly a straight line over the samples of one vector that its middle
-    and slope say as much, in an eighth of the memory.
+    The table is aligned float32, (column, row, half, tap, lane) or, if smooth, (column, row,
+    half, tap, 2). The prototype of a long bank is so close to a straight line over the samples of
+    one vector that its middle and slope are sufficient, with an eighth of the memory.
     """
     pair = 1 if real else 2
     n_column = taps.shape[1] * pair // (2 * lanes * radix)
@@ -219,9 +219,9 @@ def _taps_in_order(taps: np.ndarray, lanes: int, radix: int, real: bool
 
 
 def _lines(taps: np.ndarray, n: int) -> np.ndarray | None:
-    """Middle and slope of each `n` neighbouring coefficients; None if they lie off that line.
+    """Return the middle and slope of each `n` neighbouring coefficients.
 
-    Off it by more than the rounding of both, that is.
+    Returns None if any coefficient lies off its line by more than the rounding of both.
     """
     steps = np.arange(n) - (n - 1) / 2
     bound = 2.0**-22 * np.abs(taps).max()
@@ -236,7 +236,7 @@ def _lines(taps: np.ndarray, n: int) -> np.ndarray | None:
 
 
 def _real_twiddles(shape: Any, numbers: np.ndarray) -> np.ndarray:
-    """``-i exp(-pi i k / N)`` for the points of the leaves `numbers`, as split blocks."""
+    """Return ``-i exp(-pi i k / N)`` for the points of the leaves `numbers`, as split blocks."""
     lanes, n_leaf = shape.lanes, shape.n_leaf
     k3, k2 = np.arange(lanes)[:, np.newaxis], np.arange(lanes)
     out = aligned(8 * len(numbers) * lanes**2).view(np.float32)
@@ -248,7 +248,7 @@ def _real_twiddles(shape: Any, numbers: np.ndarray) -> np.ndarray:
 
 
 class Work:
-    """What one worker needs: frames at work, a tile, leaves, and the sums so far."""
+    """Work space of one worker: frames in progress, a tile, leaves, and the sums so far."""
 
     def __init__(self, bank: Bank, n_pol: int, n_slot: int, places: int) -> None:
         lanes, n_part = bank.shape.lanes, bank.shape.n_part
@@ -265,17 +265,17 @@ class Work:
         self.state = np.array([0, 1], np.int64)
 
     def reset(self) -> None:
-        """Forget the sums."""
+        """Discard the sums."""
         self.state[:] = 0, 1
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of all of it."""
+        """Total size of the work space, in bytes."""
         return sum(a.nbytes for a in (self.z, self.tile, self.local, self.buffer, self.sums))
 
 
 class _Order:
-    """Where finished sums go: all channels, or `parts` of the band, of which there are lanes."""
+    """Order of finished sums: all channels, or the `parts` of the band, one part per lane."""
 
     def __init__(self, bank: Bank, n_slot: int, sides: int, pairs: bool,
                  parts: tuple[int, int] | None = None) -> None:
@@ -297,7 +297,7 @@ class _Order:
 
     @property
     def index(self) -> np.ndarray:
-        """Place, in float32 numbers, of each channel's first sum."""
+        """Position of each channel's first sum, counted in float32 numbers."""
         lanes = self._bank.shape.lanes
         lane = np.arange(lanes)[:, np.newaxis]
         lane = np.where(self.flips == 1, lanes - 1 - lane, lane)
@@ -309,7 +309,7 @@ class _Order:
 
 
 class Integrator:
-    """A bank that detects and adds up: channels `band`, in whole parts (a part for each lane)."""
+    """A bank that detects and integrates channels `band`, in whole parts (one part per lane)."""
 
     def __init__(self, bank: Bank, n_pol: int, products: tuple[str, ...], kurtosis: bool,
                  band: tuple[int, int]) -> None:
@@ -324,29 +324,30 @@ class Integrator:
         self.first, self.width = parts[0] * part, (parts[1] - parts[0]) * part
         self._order = _Order(bank, self._n_slot, n_side(items), False, parts)
         wanted = self._order.wanted
-        # Of real input a vector is detected together with its mirror image in the partner.
+        # With real input, a vector is detected together with its mirror image in the partner.
         images = bank.shape.lanes - 1 - wanted if bank.real else wanted
         self._vectors = np.union1d(wanted, images)
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of the tables."""
+        """Size of the tables, in bytes."""
         return self.bank.memory_bytes
 
     def work(self, least: int = 1) -> Work:
-        """Work space for one worker, for sums of `least` frames or more."""
+        """Return the work space of one worker, for sums of `least` frames or more."""
         frames = self.bank.frames
         return Work(self.bank, self.n_pol, self._n_slot, 2 if least >= frames else frames + 1)
 
     def run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
             energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray, work: Work,
             out: np.ndarray) -> int:
-        """Add up the ``len(ends)`` frames from sample `start` of `x` (pol, time) on.
+        """Integrate ``len(ends)`` frames of `x` (pol, time), beginning at sample `start`.
 
-        Sums end where `ends` is 1; they go to `out` (sum, product, chan), float32, divided by
-        `divisors` (sum, product), float32; their channels are `width`, from `first`. Energies
-        are as for `detect`, `signs` those of Q and V. Returns how many sums ended: in any
-        ``bank.frames`` neighbouring frames no more than the work space has places for, but one.
+        A sum ends where `ends` is 1. Sums are divided by `divisors` (sum, product), float32, and
+        written to `out` (sum, product, chan), float32, with `width` channels starting at `first`.
+        Energies are as for `detect`, and `signs` are those of Q and V. Returns the number of sums
+        that ended. In any ``bank.frames`` neighbouring frames, fewer sums may end than the work
+        space has places.
         """
         bank = self.bank
         lanes = bank.shape.lanes
@@ -368,7 +369,7 @@ class Integrator:
         ))
 
     def unfinished(self, work: Work) -> np.ndarray:
-        """The sums so far, (product, chan), float32."""
+        """Return the sums so far, (product, chan), float32."""
         if work.state[1]:
             return np.zeros((self.n_out, self.width), np.float32)
         index = self._order.index[self.first : self.first + self.width]
@@ -379,7 +380,7 @@ class Integrator:
 
 
 class Transformer:
-    """A bank whose complex spectra are kept."""
+    """A bank that returns complex spectra."""
 
     def __init__(self, bank: Bank) -> None:
         self.bank = bank
@@ -389,12 +390,15 @@ class Transformer:
         self._order = _Order(bank, 2 * self._sides, self._sides, True)
 
     def work(self) -> Work:
-        """Work space for one worker."""
+        """Return the work space of one worker."""
         return Work(self.bank, 1, 2 * self._sides, 1)
 
     def run(self, rows: np.ndarray, row_step: int, turns: np.ndarray, n_frame: int, work: Work,
             out: np.ndarray) -> None:
-        """Spectra of one polarisation to `out` (frame, chan), complex64, contiguous rows."""
+        """Write the spectra of one polarisation to `out` (frame, chan), complex64.
+
+        Rows of `out` are contiguous.
+        """
         bank = self.bank
         lanes = bank.shape.lanes
         parts = (*bank.parts(), PUT_LEAVES.address(put_leaves_nb, bank.spec, self._spec),
@@ -411,14 +415,14 @@ class Transformer:
 
 
 def frame_factors(energy: np.ndarray, sign_q: int, sign_v: int, sign: int = 1) -> np.ndarray:
-    """Factors of each frame's powers from its energies, (n, 1) or (n, 3) as for `detect`.
+    """Return the factors of each frame's powers, from energies (n, 1) or (n, 3) as for `detect`.
 
-    `sign` is -1 for a lower sideband, whose spectra are conjugated.
+    `sign` is -1 for a lower sideband, where spectra are conjugated.
 
     Returns
     -------
     ndarray, shape (n, 16), float32, dimensionless
-        In the order of `_detect.FACTORS`; 0 drops a frame from a product.
+        Factors in the order of `_detect.FACTORS`; 0 excludes a frame from a product.
     """
     if (energy == 1).all():  # nearly always
         return np.repeat(_whole_factors(energy.shape[1], sign_q, sign_v, sign), len(energy), axis=0)
@@ -427,7 +431,7 @@ def frame_factors(energy: np.ndarray, sign_q: int, sign_v: int, sign: int = 1) -
 
 @lru_cache(maxsize=16)
 def _whole_factors(width: int, sign_q: int, sign_v: int, sign: int) -> np.ndarray:
-    """The one row of frames that have lost nothing."""
+    """Return the row of factors that all frames without losses share."""
     return _factors(np.ones((1, width)), sign_q, sign_v, sign)
 
 

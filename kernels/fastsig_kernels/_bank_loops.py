@@ -1,6 +1,6 @@
-"""From samples to integrated or complex spectra: the loops over frames.
+"""Loops over frames, from samples to integrated or complex spectra.
 
-The loops call their parts by address, so that each part is compiled for its own specs alone.
+The loops call their parts by address, so that each part is compiled only for its own specs.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from ._order import PAD
 from ._passes import block_lanes, clear_nb, columns_nb, fir, inner_passes_nb, load_address
 from ._simd import load, store
 
-#: Factor of each polarisation that is 0 where its frame is left out.
+#: Index of the factor, one per polarisation, that is 0 where the frame is left out.
 LEFT_OUT = (FACTORS.index("SA"), FACTORS.index("SB"))
 
 #: `filter_wide_nb` and `filter_narrow_nb`: specs of the filter for several frames and for one, of
@@ -34,7 +34,7 @@ _add_leaves, _put_leaves = ADD_LEAVES.call, PUT_LEAVES.call
 @jit_strict_inner
 def _fir_nb(spec, n, rows, offset, offset_next, levels, phase, taps, taps_next, target, target_next,
             target_step, ahead, ahead_next):
-    """Filter `n` groups of numbers, at the given steps in bytes."""
+    """Filter `n` groups of numbers; steps are in bytes."""
     for j in range(n):
         fir(spec, rows, offset + j * offset_next, levels, phase, taps + j * taps_next,
             target + j * target_next, target_step, ahead + j * ahead_next)
@@ -43,7 +43,7 @@ def _fir_nb(spec, n, rows, offset, offset_next, levels, phase, taps, taps_next, 
 @jit_strict_inner
 def fir_nb(many, one, n_frame, n, rows, offset, offset_next, levels, phase, taps, taps_next,
            target, target_next, target_step, ahead, ahead_next):
-    """`_fir_nb` for several frames or for one."""
+    """Run `_fir_nb` for several frames or for one frame."""
     if n_frame > 1:
         _fir_nb(many, n, rows, offset, offset_next, levels, phase, taps, taps_next, target,
                 target_next, target_step, ahead, ahead_next)
@@ -54,7 +54,7 @@ def fir_nb(many, one, n_frame, n, rows, offset, offset_next, levels, phase, taps
 
 @jit_strict_inner
 def _collect_nb(spec, rows, n_row, offset, size, local):
-    """Copy `size` bytes of each row, a multiple of a vector, to lie one after another."""
+    """Copy `size` bytes of each row, a multiple of a vector, into contiguous memory."""
     vector = 4 * block_lanes(spec)
     for r in range(n_row):
         for at in range(0, size, vector):
@@ -64,15 +64,17 @@ def _collect_nb(spec, rows, n_row, offset, size, local):
 @jit_strict_inner
 def filter_narrow_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape,
                      first_twiddles, z, z_frame, tile, local, table):
-    """Filter `n_frame` frames, as many as `many` says or one, and do the first pass.
+    """Filter `n_frame` frames and do the first pass of the transform.
 
-    `many` and `one` are specs of the filter for either. `rows` is the address of a table of
-    row addresses; `ahead` that of the samples which the next frames bring in, fetched
-    meanwhile; `shift`, in blocks, turns the folded frame in a circle; `source` holds the bytes
-    of a block's numbers, the address of the levels of packed ones and which of two interleaved
-    streams this is; `shape` the points, the first radix (1 for none), how many columns to do at
-    a time, the taps, and the frames filtered together. `local` is memory for the columns that
-    `filter_wide_nb` does at a time, and `table` that of its rows' addresses.
+    `many` and `one` are the specs of the filter for several frames and for one; `n_frame` is the
+    number that `many` specifies, or 1. `rows` is the address of a table of row addresses. `ahead`
+    is the address of the samples that the next frames add, which are prefetched. `shift`, in
+    blocks, rotates the folded frame. `source` contains the bytes of a block's numbers, the address
+    of the levels of packed numbers, and the index of this stream where two are interleaved.
+    `shape` contains the number of points, the first radix (1 for none), the number of columns
+    that `filter_wide_nb` processes at a time, the number of taps, and the number of frames that
+    are filtered together. `local` is memory for the columns of `filter_wide_nb`, and `table` the
+    addresses of its rows.
     """
     block = 8 * block_lanes(spec)
     n_point, radix = shape[0], shape[1]
@@ -95,7 +97,7 @@ def filter_narrow_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps,
         target, step = tile, radix * block
         if radix == 1:
             target, step = z + c * block, z_frame
-        # Rows of the folded frame, turned: from `row` to the last one, and the rest.
+        # Rows of the rotated folded frame: from `row` to the last row, then the others.
         stride = n_column * group
         rest = radix - row
         fir_nb(many, one, n_frame, rest, rows, offset + row * stride, stride, levels, phase,
@@ -113,9 +115,9 @@ def filter_narrow_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps,
 @jit_strict_inner
 def filter_wide_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape,
                    first_twiddles, z, z_frame, tile, local, table):
-    """`filter_narrow_nb`, several columns at a time, of frames that do not turn.
+    """Do as `filter_narrow_nb`, on several columns at a time; the frames do not rotate.
 
-    For rows so long that they fall into the same few sets of a cache: the numbers of those
+    This is for rows so long that they map to the same few sets of a cache. The numbers of these
     columns are collected first.
     """
     block = 8 * block_lanes(spec)
@@ -140,7 +142,7 @@ def filter_wide_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, t
 
 @jit_strict_inner
 def inner_nb(spec, inner, first, second, n_frame, z, z_frame, part):
-    """The passes between the first and the leaves, on two parts of every frame, or on one."""
+    """Do the passes between the first and the leaves, on one or two parts of every frame."""
     for f in range(n_frame):
         inner_passes_nb(spec, z + f * z_frame + first * part, inner)
         if second != first:
@@ -161,23 +163,23 @@ def integrate_nb(parts, rows, row_step, shifts, n_frame, ends, factors, source, 
     rows : ndarray, shape (n_pol, n), int64, bytes
         Addresses of the rows of samples; frame m begins at ``row_step m``.
     shifts : ndarray, shape (n_frame,) or (1,), int64, blocks
-        Turn of each folded frame.
+        Rotation of each folded frame.
     ends : ndarray, shape (n_frame,), uint8
         1 where a sum ends with this frame.
     factors : ndarray, shape (n_frame, 16), float32
         See `_detect.FACTORS`.
     groups : ndarray, shape (n, 4), int64
-        Parts whose leaves pair up (one twice, where it does with itself), and the rows of
-        `leaves` that are theirs: first, stop.
+        Two parts with leaves that pair up (the same part twice if it pairs with itself), and
+        their rows in `leaves`: first, stop.
     state : ndarray, shape (2,), int64
-        Which of the `places` of sums is in use, and whether it is empty.
+        Index of the place of sums in use, among `places`, and whether it is empty.
     vectors : ndarray, int64
-        Vectors of each leaf that sums are made of.
+        Vectors of each leaf that are summed.
     out, out_row, out_sum : int
-        Address of finished sums in natural order, bytes from one to the next, and from
+        Address of finished sums in natural order, bytes from one sum to the next, and from
         one product to the next.
     divisors : ndarray, shape (n_sum, n_product), float32
-        What each of them is divided by.
+        Divisor of each finished sum.
     """
     n_pol = rows.shape[0]
     frames = shape[4]
@@ -213,8 +215,8 @@ def integrate_nb(parts, rows, row_step, shifts, n_frame, ends, factors, source, 
                     state[0] = (state[0] + 1) % places
                     state[1] = 1
         weights = np.int64(factors[m:].ctypes.data)
-        # Parts whose leaves pair up, one after another: what the inner passes make is still
-        # in the cache.
+        # Process parts with leaves that pair up together: the output of the inner passes is
+        # then still in the cache.
         for g in range(groups.shape[0]):
             if inner.shape[0] > 0:
                 for pol in range(n_pol):

@@ -1,4 +1,4 @@
-"""Checks that analysis and synthesis banks share. Numpy only."""
+"""Checks shared by analysis and synthesis banks. NumPy only."""
 
 from fractions import Fraction
 
@@ -13,7 +13,7 @@ _MAX_TAP = 1e30
 def oversample_ratio(
     oversample: Fraction | str | int | tuple[int, int], n_fft: int
 ) -> Fraction:
-    """Return n_fft over hop as a Fraction: 1 to 16, hops of whole samples."""
+    """Return n_fft / hop as a Fraction, from 1 to 16, with a hop of whole samples."""
     if isinstance(oversample, bool) or not isinstance(oversample, (Fraction, str, int, tuple)):
         found = type(oversample).__name__
         raise TypeError(f"oversample: found {found}, allowed a Fraction, str, int or pair of ints")
@@ -30,12 +30,13 @@ def oversample_ratio(
 
 
 def float32_taps(taps: np.ndarray, n_fft: int) -> np.ndarray:
-    """Return given coefficients as a read-only table, (n_tap, n_fft) float32."""
+    """Return the coefficients as a read-only table, (n_tap, n_fft) float32."""
     _check.array("taps", taps, ("float32", "float64"), 2)
     if taps.shape[0] < 1 or taps.shape[1] != n_fft:
         raise ValueError(f"taps: found shape {taps.shape}, allowed (1 or more, {n_fft})")
     if not (np.abs(taps) < _MAX_TAP).all():
-        raise ValueError(f"taps: found a value that is not allowed: finite, below {_MAX_TAP:g}")
+        raise ValueError("taps: found a value that is not finite or too large, "
+                         f"allowed finite values below {_MAX_TAP:g}")
     table = np.array(taps, dtype=np.float32, order="C")
     table.flags.writeable = False
     return table

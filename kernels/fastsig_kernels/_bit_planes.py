@@ -1,12 +1,14 @@
-"""Bits of integers by their place: all lowest bits, then all next ones, and so on, and back.
+"""Sorting the bits of integers by position into planes, and back.
 
-Of `n` numbers of `size` bytes, n a multiple of 8, plane 8 b + k is bit k of byte b of each, eight
-numbers a byte, the first in its lowest bit: the order of bitshuffle.
+For `n` numbers of `size` bytes, with n a multiple of 8, plane 8 b + k contains bit k of byte b of
+each number. A byte of a plane has the bits of eight numbers, the first in its lowest bit. This is
+the order of bitshuffle.
 
-Vectors are taken as lanes of 16 bytes, each by itself, for that is how processors interleave
-them. Of 2^p vectors, the place of a byte within all (vector, then byte in the lane) is a number of
-p + 4 bits. Interleaving vector i with i + 2^(p - 1) to vectors 2 i and 2 i + 1 turns that number
-left by a bit. So p turns put byte i of all vectors side by side, and 4 more put them back.
+Vectors are treated as independent lanes of 16 bytes, since that is how processors interleave
+them. In 2^p vectors, the position of a byte (vector, then byte in the lane) is a number of p + 4
+bits. Interleaving vector i with i + 2^(p - 1) into vectors 2 i and 2 i + 1 rotates that number
+left by one bit. So p rotations put byte i of all vectors side by side, and 4 more restore the
+original order.
 
 References
 ----------
@@ -27,20 +29,21 @@ from ._simd import Spec, address_of, host_lanes
 _I8, _I32, _I64 = (ir.IntType(n) for n in (8, 32, 64))
 _i = types.int64
 
-#: Swaps that transpose 8 x 8 bits of a word: distance, and the lower of the bits that are swapped.
+#: Swaps that transpose 8 x 8 bits of a word: distance, and the lower one of the swapped bits.
 _SWAPS = ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000F0F0F0F0))
 
 
 def spec_of(size: int) -> Spec:
-    """What the functions here are compiled for: numbers of `size` bytes, 1, 2, 4 or 8."""
+    """Return the spec of this module's functions for numbers of `size` bytes: 1, 2, 4 or 8."""
     return Spec(size=size, parts=host_lanes() // 4)
 
 
 @jit_strict
 def gather_bits_nb(spec, planes, n, work, out, first):
-    """Numbers from their planes: `n` of them to bytes `first` and on of `out`.
+    """Write `n` numbers, assembled from their planes, to `out` from byte `first` on.
 
-    `planes` and `work` have as many bytes; `work` is scratch, not used for numbers of one byte.
+    `planes` and `work` have the size of these numbers; `work` is scratch memory, which numbers of
+    one byte do not use.
     """
     size = _constant(spec, "size")
     into, begin = address_of(work), 0
@@ -68,7 +71,10 @@ def gather_bits_nb(spec, planes, n, work, out, first):
 
 @jit_strict
 def scatter_bits_nb(spec, source, first, n, work, planes):
-    """The planes of `n` numbers in bytes `first` and on of `source`; as `gather_bits_nb`."""
+    """Write the planes of the `n` numbers in `source` from byte `first` on.
+
+    This is the inverse of `gather_bits_nb`.
+    """
     size = _constant(spec, "size")
     start, begin = address_of(work), 0
     if size == 1:
@@ -95,7 +101,7 @@ def scatter_bits_nb(spec, source, first, n, work, planes):
 
 @intrinsic(prefer_literal=True)
 def _constant(typingctx, spec, name):
-    """Bytes of a number; numbers, and columns of bytes, of a block of whole vectors."""
+    """Return the size of a number, or the numbers or byte columns in a block of whole vectors."""
     if not isinstance(name, types.StringLiteral):
         return None
 
@@ -108,7 +114,7 @@ def _constant(typingctx, spec, name):
 
 
 class _Lanes:
-    """Writes code for vectors of `parts` lanes of 16 bytes."""
+    """Generates code for vectors of `parts` lanes of 16 bytes."""
 
     def __init__(self, builder: Any, parts: int) -> None:
         self.builder, self.parts = builder, parts
@@ -130,7 +136,7 @@ class _Lanes:
         return self.builder.shuffle_vector(a, b, picked)
 
     def turn(self, vectors: list[Any], times: int) -> list[Any]:
-        """Interleave the halves of `vectors`, some times."""
+        """Interleave the halves of `vectors` repeatedly."""
         for _ in range(times if len(vectors) > 1 else 0):
             half = len(vectors) // 2
             pairs = zip(vectors[:half], vectors[half:], strict=True)
@@ -144,7 +150,7 @@ class _Lanes:
                                     for other in (0, 1)])
 
     def rows(self, vectors: list[Any]) -> list[Any]:
-        """Lane q of vector l from lane l of vector q: `parts` vectors, a transpose of lanes."""
+        """Transpose the lanes of `parts` vectors: lane q of vector l from lane l of vector q."""
         n, result = self.parts, []
         while n > 1 and len(vectors) == self.parts:
             half = n // 2
@@ -159,7 +165,10 @@ class _Lanes:
         return vectors
 
     def _exchange(self, a: Any, b: Any, half: int, upper: int) -> Any:
-        """Of two vectors, all lanes whose number has (or not) the bit `half`, a's first."""
+        """Merge the lanes of two vectors that have bit `half` in their index, or lack it.
+
+        Lanes of `a` come first.
+        """
         mask, whole = [], 16 * self.parts
         for lane in range(self.parts):
             from_b = lane & half
@@ -168,7 +177,7 @@ class _Lanes:
         return self._shuffle(a, b, mask)
 
     def transpose_bits(self, vector: Any) -> Any:
-        """8 x 8 bits of each word of 8 bytes transposed."""
+        """Transpose the 8 x 8 bits of each word of 8 bytes."""
         kind = ir.VectorType(_I64, 2 * self.parts)
         builder, x = self.builder, self.builder.bitcast(vector, kind)
         for distance, bits in _SWAPS:
@@ -178,13 +187,13 @@ class _Lanes:
 
 
 def _swap(builder: Any, x: Any, distance: Any, bits: Any) -> Any:
-    """Swap `bits` of x with those that are `distance` above."""
+    """Swap `bits` of x with the bits that are `distance` above them."""
     differ = builder.and_(builder.xor(x, builder.lshr(x, distance)), bits)
     return builder.xor(builder.xor(x, differ), builder.shl(differ, distance))
 
 
 def _scattered(lanes: _Lanes, vectors: list[Any], address: Any, step: int) -> None:
-    """Store lane l of vector q at ``l step + 16 q``, in vectors as wide as they are."""
+    """Store lane l of vector q at ``l step + 16 q``, using vectors of full width."""
     parts = lanes.parts
     for first in range(0, len(vectors), parts):
         group = vectors[first : first + parts]
@@ -196,7 +205,7 @@ def _scattered(lanes: _Lanes, vectors: list[Any], address: Any, step: int) -> No
 
 
 def _store_parts(lanes: _Lanes, group: list[Any], address: Any, step: int, offset: int) -> None:
-    """Store each lane by itself."""
+    """Store each lane separately."""
     part = _Lanes(lanes.builder, 1)
     for q, vector in enumerate(group):
         for lane in range(lanes.parts):
@@ -205,7 +214,7 @@ def _store_parts(lanes: _Lanes, group: list[Any], address: Any, step: int, offse
 
 
 def _collected(lanes: _Lanes, n: int, address: Any, step: int) -> list[Any]:
-    """The vectors that `_scattered` would store there."""
+    """Load the vectors that `_scattered` would store at this address."""
     parts, found = lanes.parts, []
     for first in range(0, n, parts):
         if n - first >= parts:
@@ -217,7 +226,7 @@ def _collected(lanes: _Lanes, n: int, address: Any, step: int) -> list[Any]:
 
 
 def _load_parts(lanes: _Lanes, n: int, address: Any, step: int, offset: int) -> list[Any]:
-    """Load each lane by itself."""
+    """Load each lane separately."""
     part, found = _Lanes(lanes.builder, 1), []
     for q in range(n):
         pieces = [part.load(address, lane * step + offset + 16 * q) for lane in range(lanes.parts)]
@@ -234,7 +243,7 @@ def _times(builder: Any, value: Any, n: int) -> Any:
 
 @intrinsic
 def _from_rows(typingctx, spec, source, row, target):
-    """A byte of each number, from eight rows of bits `row` bytes apart."""
+    """Assemble one byte of each number from eight rows of bits, `row` bytes apart."""
 
     def codegen(context, builder, signature, args):
         _, source, row, target = args
@@ -249,7 +258,7 @@ def _from_rows(typingctx, spec, source, row, target):
 
 @intrinsic
 def _to_rows(typingctx, spec, source, row, target):
-    """Eight rows of bits, from a byte of each number."""
+    """Split one byte of each number into eight rows of bits."""
 
     def codegen(context, builder, signature, args):
         _, source, row, target = args
@@ -264,7 +273,7 @@ def _to_rows(typingctx, spec, source, row, target):
 
 @intrinsic
 def _interleave(typingctx, spec, source, n, target):
-    """Numbers from their bytes, which are `n` bytes apart."""
+    """Assemble numbers from their bytes, which are `n` bytes apart."""
 
     def codegen(context, builder, signature, args):
         _, source, n, target = args
@@ -278,7 +287,7 @@ def _interleave(typingctx, spec, source, n, target):
 
 @intrinsic
 def _separate(typingctx, spec, source, n, target):
-    """Bytes of numbers, to `n` bytes apart."""
+    """Split numbers into their bytes, `n` bytes apart."""
 
     def codegen(context, builder, signature, args):
         _, source, n, target = args
@@ -292,7 +301,7 @@ def _separate(typingctx, spec, source, n, target):
 
 
 def _transposed(builder: Any, x: Any) -> Any:
-    """8 x 8 bits of a word."""
+    """Transpose the 8 x 8 bits of a word."""
     for distance, bits in _SWAPS:
         x = _swap(builder, x, ir.Constant(_I64, distance), ir.Constant(_I64, bits))
     return x
@@ -300,7 +309,7 @@ def _transposed(builder: Any, x: Any) -> Any:
 
 @intrinsic
 def _from_column(typingctx, source, row, target):
-    """A byte of eight numbers, from a byte of each of eight rows."""
+    """Assemble one byte of each of eight numbers from one byte of each of eight rows."""
 
     def codegen(context, builder, signature, args):
         source, row, target = args
@@ -319,7 +328,7 @@ def _from_column(typingctx, source, row, target):
 
 @intrinsic
 def _to_column(typingctx, source, row, target):
-    """A byte of each of eight rows, from a byte of eight numbers."""
+    """Split one byte of each of eight numbers into one byte of each of eight rows."""
 
     def codegen(context, builder, signature, args):
         source, row, target = args

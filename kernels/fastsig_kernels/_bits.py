@@ -1,4 +1,4 @@
-"""Units of packed samples: bytes, pairs of bytes, or words of which bits are left over."""
+"""Units of packed samples: bytes, pairs of bytes, or words with bits left over."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ _NO_LEVELS.flags.writeable = False
 
 
 def unit_of(n_bits: int) -> tuple[int, int]:
-    """Bytes of a unit, and its samples."""
+    """Return the number of bytes and of samples in a unit."""
     if n_bits in WHOLE:
         return 1, 8 // n_bits
     return (2, 1) if n_bits == 16 else (4, 32 // n_bits)
@@ -42,7 +42,7 @@ def is_msb(order: str, n_bits: int) -> bool:
 
 def values_of(n_bits: int, levels: np.ndarray | None, offset: float | None
               ) -> tuple[str, np.ndarray]:
-    """How codes become values, and the levels or something in their place."""
+    """Return how codes become values, and the levels (a placeholder if there are none)."""
     if levels is None:
         signed = n_bits in _SIGNED and offset is None
         return "signed" if signed else "offset", _NO_LEVELS

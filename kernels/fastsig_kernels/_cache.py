@@ -1,8 +1,8 @@
-"""The cache of compiled kernels: out of date as soon as any text that went into one has changed.
+"""The cache of compiled kernels: an entry expires when any source that it depends on changes.
 
-numba compares the file of a kernel alone; what is compiled into it comes from other modules too.
-Here the name of each file of the cache holds a digest of the kernel's module and of all modules
-that it imports, directly or not.
+numba checks only the file of a kernel, but code from other modules is compiled into it too. Here
+the name of each cache file contains a digest of the kernel's module and of all modules that it
+imports, directly or indirectly.
 """
 
 import contextlib
@@ -24,12 +24,13 @@ _IMPORT = re.compile(rb"^[ \t]*from \.(\w*) import (\([^)]*\)|[^\n]*)", re.MULTI
 
 
 class KernelCache(FunctionCache):  # type: ignore[misc]
-    """numba's cache of one function, in files that are named by the texts it is compiled from.
+    """numba's cache of one function, with file names derived from the source of the function.
 
-    It loads machine code without what only compiling needs. Before its first kernel numba readies
-    the compiler, also where the kernel is in the cache: it imports 250 modules, `scipy.linalg` and
-    `numpy.f2py` among them, in 0.3 s. Machine code needs its run time alone, whose functions it
-    calls. What is not in the cache is compiled after, and the compiler makes itself ready.
+    Machine code is loaded without the modules that only the compiler needs. Before its first
+    kernel, numba prepares the compiler even if the kernel is in the cache: it imports 250 modules,
+    including `scipy.linalg` and `numpy.f2py`, in 0.3 s. Machine code needs only numba's run time,
+    because it calls functions of it. Kernels that are not in the cache are compiled afterwards,
+    and the compiler then prepares itself.
 
     Parameters
     ----------
@@ -46,23 +47,23 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
             self.cache_path, f"{self._base}.{self._digest}", self._digest)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled function of a signature; None where it is not in the cache."""
+        """Return the compiled function for a signature, or None if it is not in the cache."""
         rtsys.initialize(target_context)
         with self._guard_against_spurious_io_errors():
             return self._load_overload(sig, target_context)
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Save a compiled form; the first one removes those of earlier texts."""
+        """Save a compiled form; the first save removes the forms of earlier sources."""
         self._impl.locator.ensure_cache_path()
-        # The index is read, extended and written: of two processes at once one would lose its form,
-        # or both would give theirs the same name.
+        # The index is read, extended and written. Of two concurrent processes, one would lose its
+        # form, or both would choose the same name.
         with _alone(self.cache_path):
             if not os.path.exists(self._cache_file._index_path):
                 self._remove_old()
             super().save_overload(sig, data)
 
     def _remove_old(self) -> None:
-        """Remove what this Python made of the function when it, or an import, read differently."""
+        """Remove forms that this Python compiled from an earlier source or earlier imports."""
         name, _, rest = self._base.rpartition("-")
         python = rest.partition(".")[2]
         old = re.compile(rf"{re.escape(name)}-\d+\.{re.escape(python)}\.(?!{self._digest})\w+\."
@@ -75,12 +76,12 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
 
 @cache
 def digest(module: str) -> str:
-    """16 hexadecimal digits of the texts a module is made from and of the libraries' versions.
+    """Return 16 hexadecimal digits of a hash of a module's sources and the library versions.
 
     Parameters
     ----------
     module : str
-        Name of a module of this package, without the package's.
+        Name of a module of this package, without the name of the package.
     """
     found = hashlib.sha256(f"{llvmlite.__version__} {np.__version__}".encode())
     for name in sorted(imported(module)):
@@ -89,7 +90,7 @@ def digest(module: str) -> str:
 
 
 def imported(module: str) -> set[str]:
-    """Modules of this package that a module imports, directly or not, and itself."""
+    """Return a module and all modules of this package that it imports, directly or indirectly."""
     found, new = set(), {module}
     while new:
         found |= new
@@ -99,7 +100,7 @@ def imported(module: str) -> set[str]:
 
 @cache
 def _imports(module: str) -> frozenset[str]:
-    """Modules that a module names, within functions too."""
+    """Return the modules that a module imports, including imports within functions."""
     found = set()
     for name, names in _IMPORT.findall(_text(module)):
         found |= {name} if name else set(re.findall(rb"\w+", names))
@@ -119,7 +120,7 @@ def _text(module: str) -> bytes:
 
 @contextlib.contextmanager
 def _alone(folder: str) -> Iterator[None]:
-    """Keep other processes out, where the file system has locks."""
+    """Exclude other processes, if the file system supports locks."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             path = os.path.join(folder, ".fastsig-lock")

@@ -1,4 +1,4 @@
-"""Checks of arguments, shared by the checked functions. Numpy only."""
+"""Checks of arguments, shared by all functions that check them. NumPy only."""
 
 import operator
 from typing import Any
@@ -7,10 +7,10 @@ import numpy as np
 
 
 def count(name: str, value: Any, minimum: int = 1, maximum: int | None = None) -> int:
-    """Return `value` as an int no smaller than `minimum`, and no larger than `maximum`.
+    """Return `value` as an int no smaller than `minimum` and no larger than `maximum`.
 
-    Without `maximum` it may be of any size, and the caller bounds it before compiled code, which
-    has 64 bits, sees it.
+    Without `maximum` there is no upper limit, and the caller must bound the value before it is
+    passed to compiled code, where integers have 64 bits.
     """
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name}: found a bool, allowed an integer")
@@ -34,7 +34,7 @@ def sign(name: str, value: Any) -> int:
 
 
 def array(name: str, value: Any, dtypes: tuple[str, ...], ndim: int | tuple[int, ...]) -> None:
-    """Refuse anything but a plain ndarray of one of `dtypes` and `ndim` axes."""
+    """Refuse anything except a plain ndarray with one of `dtypes` and with `ndim` axes."""
     plain(name, value)
     if not any(value.dtype == np.dtype(dtype) for dtype in dtypes):
         raise TypeError(f"{name}: found dtype {value.dtype}, allowed {', '.join(dtypes)}")
@@ -45,7 +45,7 @@ def array(name: str, value: Any, dtypes: tuple[str, ...], ndim: int | tuple[int,
 
 
 def plain(name: str, value: Any) -> None:
-    """Refuse anything but an ndarray that is of no subclass."""
+    """Refuse anything except a plain ndarray; subclasses are refused."""
     if type(value) is not np.ndarray:
         _refuse_type(name, value)
 
@@ -59,13 +59,13 @@ def _refuse_type(name: str, value: Any) -> None:
 
 
 def shape(name: str, value: np.ndarray, expected: tuple[int, ...]) -> None:
-    """Refuse an array whose shape is not `expected`."""
+    """Refuse an array that does not have the shape `expected`."""
     if value.shape != expected:
         raise ValueError(f"{name}: found shape {value.shape}, allowed {expected}")
 
 
 def target(name: str, value: Any, expected: tuple[int, ...], dtype: str) -> None:
-    """Refuse an array that cannot be written to with `expected` shape and `dtype`."""
+    """Refuse an array that is not writable or has another shape or dtype than expected."""
     array(name, value, (dtype,), len(expected))
     shape(name, value, expected)
     if not value.flags.writeable:
@@ -73,7 +73,7 @@ def target(name: str, value: Any, expected: tuple[int, ...], dtype: str) -> None
 
 
 def output(name: str, out: Any, expected: tuple[int, ...], dtype: str) -> np.ndarray:
-    """Return `out` once checked, or a new array if it is None."""
+    """Return `out` after checking it, or a new array if it is None."""
     if out is None:
         return np.empty(expected, dtype=dtype)
     target(name, out, expected, dtype)
@@ -87,7 +87,7 @@ def c_contiguous(name: str, value: np.ndarray) -> None:
 
 
 def flag(name: str, value: Any) -> bool:
-    """Return `value` as a bool; refuse other types, whose truth may surprise."""
+    """Return `value` as a bool; refuse other types, since their truth value may surprise."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name}: found {type(value).__name__}, allowed a bool")
     return bool(value)

@@ -1,7 +1,7 @@
-"""Straight-line pieces of transforms, as Python functions over vectors.
+"""Straight-line pieces of transforms, as Python functions of vectors.
 
-They work on any values with ``+ - *``, unary minus and ``fma``: on `_simd.Vector` they
-write instructions, on NumPy arrays with an ``fma`` they compute. Lanes are independent
+They work on any values that have ``+ - *``, unary minus and ``fma``: with `_simd.Vector` they
+generate instructions, with NumPy arrays that have an ``fma`` they compute. Lanes are independent
 transforms, except in `transpose` and `interleave`.
 """
 
@@ -46,7 +46,7 @@ def butterfly(a: Complex, b: Complex) -> tuple[Complex, Complex]:
 
 
 def scaled_butterfly(a: Complex, b: Complex, scale: float) -> tuple[Complex, Complex]:
-    """Return a + scale b and a - scale b: one fused operation each."""
+    """Return a + scale b and a - scale b, using one fused operation for each."""
     return (
         Complex(b.re.fma(scale, a.re), b.im.fma(scale, a.im)),
         Complex(b.re.fma(-scale, a.re), b.im.fma(-scale, a.im)),
@@ -80,7 +80,7 @@ def dft4(x: Sequence[Complex]) -> list[Complex]:
 
 
 def dft8(x: Sequence[Complex]) -> list[Complex]:
-    """Transform of 8 points: 2 x 4, the turns by 45 degrees fused into the last step."""
+    """Transform of 8 points: 2 x 4, with rotations by 45 degrees fused into the last step."""
     even, odd = dft4(x[0::2]), dft4(x[1::2])
     pairs = [
         butterfly(even[0], odd[0]),
@@ -94,8 +94,8 @@ def dft8(x: Sequence[Complex]) -> list[Complex]:
 def dft16(x: Sequence[Complex]) -> list[Complex]:
     """Transform of 16 points: 4 x 4.
 
-    Turns by 45 degrees ride on fused operations of the second step, the others are
-    multiplied out: additions and multiplications then keep both kinds of unit busy.
+    Rotations by 45 degrees are part of the fused operations of the second step, the others are
+    separate multiplications, so that additions and multiplications keep both kinds of unit busy.
     """
     columns = [dft4(x[j::4]) for j in range(4)]
     out: list[Complex] = [columns[0][0]] * 16
@@ -127,17 +127,17 @@ DFT = {2: dft2, 4: dft4, 8: dft8, 16: dft16}
 
 
 def transpose(emit: Any, x: Sequence[Any]) -> list[Any]:
-    """Rows of a square matrix of vectors into its columns.
+    """Transpose a square matrix of vectors.
 
-    Within 128 bits first, where an unpack costs one cheap instruction, then by whole
-    128-bit parts.
+    Elements are moved within 128 bits first, where an unpack costs one cheap instruction, and
+    then as whole 128-bit parts.
     """
     n = emit.lanes
     rows = list(x)
     for step in (1, 2):
         if step < n:
             rows = _unpack(emit, rows, step)
-    # Now 128-bit part L of row 4 g + j holds column 4 L + j of rows 4 g ... 4 g + 3.
+    # Now 128-bit part L of row 4 g + j contains column 4 L + j of rows 4 g ... 4 g + 3.
     if n <= 4:
         return rows
     out = [rows[0]] * n
@@ -167,7 +167,7 @@ def _unpack(emit: Any, rows: list[Any], step: int) -> list[Any]:
 
 
 def _gather_parts(emit: Any, vectors: list[Any]) -> list[Any]:
-    """Return, for each 128-bit part, the vector of that part of each of `vectors`."""
+    """Return, for each 128-bit part, a vector that collects this part of each of `vectors`."""
     n = emit.lanes
     if len(vectors) == 1:
         return vectors
@@ -181,7 +181,7 @@ def _gather_parts(emit: Any, vectors: list[Any]) -> list[Any]:
 
 
 def interleave(emit: Any, x: Sequence[Any]) -> list[Any]:
-    """Vectors of the sequence ``x[0][0], x[1][0], ... x[0][1], x[1][1], ...``."""
+    """Return the sequence ``x[0][0], x[1][0], ... x[0][1], x[1][1], ...`` as vectors."""
     n, count = emit.lanes, len(x)
     if count == n and n > 2:
         return transpose(emit, x)
@@ -196,7 +196,7 @@ def interleave(emit: Any, x: Sequence[Any]) -> list[Any]:
 
 
 def deinterleave(emit: Any, a: Any, b: Any) -> Complex:
-    """Real and imaginary parts of pairs in two vectors."""
+    """Return the real and imaginary parts of the pairs in two vectors."""
     n = emit.lanes
     return Complex(
         emit.shuffle(a, b, range(0, 2 * n, 2)), emit.shuffle(a, b, range(1, 2 * n, 2))

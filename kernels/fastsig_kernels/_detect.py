@@ -1,19 +1,19 @@
-"""Detection and integration of leaves, before they leave the cache.
+"""Detection and integration of leaves while they are in the cache.
 
-Real input runs as complex input of half the length, even samples real and odd ones
-imaginary. With Z its transform, the spectrum of the real signal is
+Real input is processed as complex input of half the length: even samples are the real parts,
+odd samples the imaginary parts. If Z is its transform, the spectrum of the real signal is
 
     X[k]       =  S + w D,    S = (Z[k] + Z*[N-k]) / 2,
     X[N-k]     = (S - w D)*,  D = (Z[k] - Z*[N-k]) / 2,    w = -i exp(-pi i k / N)
 
-(the halves are in the taps). Points k and N - k lie in two leaves, at mirrored places:
-the second leaf is computed with its lanes reversed, so vectors pair up. Kinds of leaves:
-a *pair* of two, a leaf that is its *own* partner (mirrored within itself), and the
-*first* one, with k = 0, whose partner differs by one place. For complex input each leaf
-stands alone.
+(the factors 1/2 are included in the taps). Points k and N - k lie in two leaves, at mirrored
+positions. The second leaf is computed with its lanes reversed, so that vectors pair up. There are
+these kinds of leaves: a *pair* of two, a leaf that is its *own* partner (mirrored within itself),
+and the *first* leaf, with k = 0, where the partner is offset by one point. With complex input,
+each leaf stands alone.
 
-Every sum is a multiplication, an addition and another addition, not fused: `detect`
-does the same, so spectra that were kept and spectra that never were give the same bits.
+Each sum consists of a multiplication, an addition and another addition, which are not fused.
+`detect` does the same, so results are bit-identical whether or not spectra are stored in between.
 """
 
 from typing import Any
@@ -30,23 +30,23 @@ from ._simd import Emitter, Vector, VectorType
 
 PAIR, OWN, FIRST, ALONE = 0, 1, 2, 3
 
-#: Places of a frame's factors, float32: what its powers are multiplied by. 0 drops it.
+#: Order of a frame's factors, float32, which multiply its powers. A factor of 0 excludes the frame.
 FACTORS = ("AA", "BB", "CR", "CI", "IA", "IB", "QA", "QB", "U", "V", "SA", "SB")
 FACTOR_BYTES = 64
 
-#: Frames whose leaves are in the first-level cache together.
+#: Number of frames with leaves in the first-level cache at the same time.
 LEAF_FRAMES = 4
 
 _i = types.int64
 
 
 def n_sum(items: dict[str, Any]) -> int:
-    """Number of sums of a spec's products and, for each polarisation, S1 and S2."""
+    """Return the number of sums: the products of a spec, and S1 and S2 for each polarisation."""
     return len(items["products"]) + (2 * items["n_pol"] if items["kurtosis"] else 0)
 
 
 def n_side(items: dict[str, Any]) -> int:
-    """Vectors of a sum that one step makes: two leaves, or one."""
+    """Return the number of vectors of a sum that one step computes: from two leaves, or one."""
     return 2 if items["real"] else 1
 
 
@@ -61,7 +61,7 @@ def _pack(builder: Any, context: Any, kind: Any, values: list[Any]) -> Any:
 
 @intrinsic
 def sums_from(typingctx, spec, address, fresh):
-    """Sums so far, from memory; zeros where `fresh` is not 0."""
+    """Load the sums so far from memory, or return zeros if `fresh` is not 0."""
     kind = _tuple(spec)
 
     def codegen(context, builder, signature, args):
@@ -91,7 +91,7 @@ def sums_to(typingctx, sums, address):
 
 
 def _spectra(emit: Emitter, kind: int, p: Any, q: Any, q_first: Any, twiddle: Any) -> list[Complex]:
-    """X[k], and for a pair the conjugate of X[N-k], of one polarisation."""
+    """Return X[k] of one polarisation and, for a pair, the conjugate of X[N-k]."""
     z = _block(emit, p)
     if kind == ALONE:
         return [z]
@@ -118,7 +118,7 @@ def _power(x: Complex) -> Any:
 
 
 class _Terms:
-    """What one frame adds to the sums, for one side."""
+    """The terms that one frame adds to the sums of one side."""
 
     def __init__(self, emit: Emitter, factors: Any, voltages: list[Complex],
                  conjugated: bool) -> None:
@@ -130,7 +130,7 @@ class _Terms:
         return self._emit.load_scalar(self._factors, 4 * FACTORS.index(name))
 
     def product(self, name: str) -> Any:
-        """Numerator of a product."""
+        """Return the numerator of a product."""
         if name in ("AA", "BB"):
             return self._factor(name) * self.powers["AB".index(name[0])]
         if name in ("I", "Q"):
@@ -144,7 +144,7 @@ class _Terms:
         return self._factor(name) * (a.re * b.im - a.im * b.re)
 
     def moments(self) -> list[Any]:
-        """Power and its square, of each polarisation."""
+        """Return the power and its square for each polarisation."""
         out = []
         for name, power in zip(("SA", "SB"), self.powers, strict=False):
             scaled = self._factor(name) * power
@@ -155,11 +155,11 @@ class _Terms:
 @intrinsic(prefer_literal=True)
 def add_frames(typingctx, spec, kind, count, sums, p, q, q_first, step, pol_step, twiddle,
                factors):
-    """Sums with `count` frames added in order, for one vector of a leaf and its partner.
+    """Add `count` frames in order to the sums of one vector of a leaf and of its partner.
 
-    `kind` is PAIR for leaves that stand alone too, since `spec` tells whether they do.
-    `p`, `q`, `q_first` are addresses of the first frame's blocks of polarisation A; the
-    next frame's are `step` further, those of B `pol_step`.
+    `kind` is PAIR also for leaves that stand alone, since `spec` specifies whether they do.
+    `p`, `q`, `q_first` are the addresses of the first frame's blocks of polarisation A. Blocks of
+    the next frame are `step` bytes further on, those of polarisation B `pol_step` bytes.
     """
     if not isinstance(kind, types.IntegerLiteral) or not isinstance(count, types.IntegerLiteral):
         return None
@@ -205,9 +205,9 @@ def _add_terms(emit: Emitter, items: dict[str, Any], values: list[Any],
 
 @intrinsic(prefer_literal=True)
 def put_spectra(typingctx, spec, kind, p, q, q_first, twiddle, target):
-    """Store X[k] (and X[N-k]) of one polarisation: re and im, each with its sides.
+    """Store X[k] (and X[N-k]) of one polarisation: the sides of re, then those of im.
 
-    `kind` as for `add_frames`.
+    `kind` is the same as for `add_frames`.
     """
     if not isinstance(kind, types.IntegerLiteral):
         return None
@@ -232,7 +232,10 @@ def put_spectra(typingctx, spec, kind, p, q, q_first, twiddle, target):
 
 @jit_strict_inner
 def _leaves_nb(spec, mirrored, z, z_pol, z_frame, n_pol, n_frame, twiddles, buffer, step):
-    """A leaf of every frame and polarisation: to ``buffer[pol][frame]``, `step` bytes each."""
+    """Transform one leaf of all frames and polarisations to ``buffer[pol][frame]``.
+
+    Each result has `step` bytes.
+    """
     for pol in range(n_pol):
         for frame in range(n_frame):
             source = z + pol * z_pol + frame * z_frame
@@ -246,9 +249,9 @@ def _leaves_nb(spec, mirrored, z, z_pol, z_frame, n_pol, n_frame, twiddles, buff
 @jit_strict_inner
 def _add_pair_nb(spec, detect, buffer, step, pol_step, begin, n, twiddles, factors, runs, n_run,
                  place, sum_bytes, vectors):
-    """The wanted vectors of a pair of leaves, or of a leaf that stands alone, of `n` frames.
+    """Add the wanted vectors of a pair of leaves, or of a leaf that stands alone, of `n` frames.
 
-    These are frames `begin` and on of those that `runs` and `factors` are about.
+    The first of them is frame `begin`, as counted in `runs` and `factors`.
     """
     lanes = block_lanes(spec)
     block = 8 * lanes
@@ -264,7 +267,7 @@ def _add_pair_nb(spec, detect, buffer, step, pol_step, begin, n, twiddles, facto
                 continue
             address = base + place + k3 * sum_bytes
             sums = sums_from(detect, address, fresh if first >= begin else 0)
-            # Four frames at a time where there are, to do without jumps.
+            # Four frames at a time where possible, to avoid jumps.
             while stop - f >= 4:
                 sums = add_frames(detect, 0, 4, sums, p + f * step, q + f * step, q, step, pol_step,
                                   twiddle, factors + f * FACTOR_BYTES)
@@ -282,7 +285,7 @@ def _add_pair_nb(spec, detect, buffer, step, pol_step, begin, n, twiddles, facto
 @jit_strict_inner
 def _add_own_nb(spec, detect, is_first, buffer, step, pol_step, begin, n, twiddles, factors, runs,
                 n_run, place, sum_bytes, vectors):
-    """The wanted vectors of the two leaves that are their own partners."""
+    """Add the wanted vectors of a leaf that is its own partner, or of the first leaf."""
     lanes = block_lanes(spec)
     block = 8 * lanes
     for v in range(vectors.size):
@@ -315,10 +318,10 @@ def add_leaves_nb(spec, detect, z, z_pol, z_frame, n_pol, n_frame, leaves, start
                   leaf_twiddles, real_twiddles, factors, runs, n_run, sum_bytes, vectors, buffer):
     """Transform the leaves of `n_frame` frames and add the products to the sums.
 
-    `leaves` has rows of a leaf's offset, its partner's and the kind, of which those from
-    `start` up to `stop` are taken. Rows of `runs`: first frame, stop, address of the sums,
-    whether they begin at zero. `vectors` are those of each leaf that sums are wanted of.
-    `spec` is that of the transform, `detect` of the products.
+    A row of `leaves` lists the offset of a leaf, the offset of its partner, and the kind; rows
+    `start` up to `stop` are used. A row of `runs` lists the first frame, stop, the address of the
+    sums, and whether they begin at zero. `vectors` are the vectors of each leaf that are summed.
+    `spec` is the spec of the transform, `detect` that of the products.
     """
     lanes = block_lanes(spec)
     block = 8 * lanes
@@ -328,7 +331,7 @@ def add_leaves_nb(spec, detect, z, z_pol, z_frame, n_pol, n_frame, leaves, start
         kind = leaves[i, 2]
         twiddles = real_twiddles + i * leaf_bytes
         place = i * lanes * sum_bytes
-        # As many frames at a time as the first-level cache has room for.
+        # Process as many frames at a time as fit into the first-level cache.
         for begin in range(0, n_frame, LEAF_FRAMES):
             n = min(LEAF_FRAMES, n_frame - begin)
             pol_step = n * step
@@ -375,9 +378,9 @@ def put_leaves_nb(spec, put, z, leaves, leaf_twiddles, real_twiddles, sum_bytes,
 
 
 def leaf_pairs(numbers: np.ndarray, offsets: np.ndarray, real: bool) -> np.ndarray:
-    """Rows (offset of a leaf, offset of its partner, kind, number, partner's number).
+    """Return rows (offset of a leaf, offset of its partner, kind, number, partner's number).
 
-    `numbers` and `offsets` are by place, as from `_order`.
+    `numbers` and `offsets` are indexed by place, as from `_order`.
     """
     n = len(numbers)
     by_number = np.empty(n, np.int64)
@@ -392,21 +395,21 @@ def leaf_pairs(numbers: np.ndarray, offsets: np.ndarray, real: bool) -> np.ndarr
             rows.append((offset, offset, FIRST, 0, 0))
         elif partner == k:
             rows.append((offset, offset, OWN, k, k))
-        # In leaf kb, N - k lies in leaf n - kb.
+        # If k lies in leaf kb, N - k lies in leaf n - kb.
         elif k < partner:
             rows.append((offset, by_number[partner], PAIR, k, partner))
     return np.array(rows, dtype=np.int64)
 
 
 def leaf_groups(pairs: np.ndarray, n_part: int, real: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of `leaf_pairs` by the parts that their leaves lie in, and where each group is.
+    """Group the rows of `leaf_pairs` by the two parts that contain their leaves.
 
     Returns
     -------
     pairs : ndarray
-        The same rows, those of the same two parts together.
+        The same rows, with rows of the same two parts together.
     groups : ndarray, shape (n, 4), int64
-        Part, the other one (or the same), first row, stop.
+        Part, the other part (or the same), first row, stop.
     """
     first = pairs[:, 3] % n_part  # the first pass takes the lowest digit
     other = -first % n_part if real else first

@@ -1,9 +1,9 @@
-"""Whole transforms of rows, and the step between real signals and half-length ones.
+"""Transforms of whole rows, and the step between real signals and complex ones of half the length.
 
-N = lanes x M points. The first pass transforms `lanes` points N / lanes apart, multiplies
-by twiddles and transposes in registers, so that lanes then hold neighbouring points of
-the result. What remains are transforms of M points, the same in each lane, by radices up
-to 16; the last of them writes NumPy's complex numbers to their places.
+There are N = lanes x M points. The first pass transforms `lanes` points that are N / lanes apart,
+multiplies by twiddles and transposes in registers, so that lanes then contain neighbouring points
+of the result. The remaining transforms of M points are the same in each lane and use radices up
+to 16; the last pass writes complex numbers as NumPy stores them, in their final order.
 """
 
 from typing import Any
@@ -30,21 +30,21 @@ from ._passes import (
 from ._simd import Emitter, finish_stores
 
 _i = types.int64
-# Rows up to this many bytes are fetched whole while the row before is at work.
+# Rows up to this many bytes are prefetched whole while the previous row is processed.
 _ROW_AHEAD = 2**16
-# Longer ones, and the shortest, whose memory is walked in order, so many bytes ahead.
+# Longer rows, and the shortest ones, which are read in order, are prefetched this far ahead.
 _AHEAD = 512
 
 
 def _swapped(x: Complex) -> Complex:
-    """Imaginary part first: a forward transform between two of these is an inverse one."""
+    """Swap both parts; a forward transform between two swaps is an inverse transform."""
     return Complex(x.im, x.re)
 
 
 def _fetch(emit: Emitter, address: Any, write: bool = False, *, near: bool = False) -> None:
-    """Ask for a block of complex numbers before it is needed.
+    """Prefetch a block of complex numbers.
 
-    A pass with long strides looks random to the processor, which then fetches nothing.
+    A pass with long strides looks random to the processor, which then prefetches nothing itself.
     """
     for line in range(0, 8 * emit.lanes, 64):
         _prefetch(emit.builder, emit.at(address, line), write, near=near)
@@ -52,10 +52,10 @@ def _fetch(emit: Emitter, address: Any, write: bool = False, *, near: bool = Fal
 
 @intrinsic
 def turned_column(typingctx, spec, source, step, ahead, twiddles, target):
-    """First pass: `lanes` neighbouring columns of `lanes` points, transposed.
+    """Do the first pass: transform and transpose `lanes` neighbouring columns of `lanes` points.
 
-    What lies `ahead` bytes further is fetched meanwhile, and if `columns` the next columns
-    into the first-level cache. Of `spec`: lanes, inverse, columns.
+    Data `ahead` bytes further on is prefetched and, with `columns`, the next columns are
+    prefetched into the first-level cache. Items of `spec`: lanes, inverse, columns.
     """
 
     def codegen(context, builder, signature, args):
@@ -85,7 +85,7 @@ def turned_column(typingctx, spec, source, step, ahead, twiddles, target):
 
 @intrinsic(prefer_literal=True)
 def inner_column(typingctx, spec, radix, place, step, twiddles):
-    """A middle pass: `radix` blocks in place, times the same twiddle in every lane."""
+    """Do a middle pass: transform `radix` blocks in place, with the same twiddle in every lane."""
     if not isinstance(radix, types.IntegerLiteral):
         return None
 
@@ -107,10 +107,11 @@ def inner_column(typingctx, spec, radix, place, step, twiddles):
 
 @intrinsic(prefer_literal=True)
 def last_column(typingctx, spec, radix, stream, source, target, step, ahead, scale):
-    """The last pass: `radix` neighbouring blocks to NumPy's complex numbers, times `scale`.
+    """Do the last pass: `radix` neighbouring blocks to complex numbers, multiplied by `scale`.
 
-    With `stream` they go past the cache, to whole lines of it; else places `ahead` bytes
-    further are fetched meanwhile, for the next row's result. Of `spec`: lanes, inverse.
+    With `stream` the results bypass the cache and fill whole cache lines. Otherwise memory
+    `ahead` bytes further on is prefetched for the next row's result. Items of `spec`: lanes,
+    inverse.
     """
     if not isinstance(radix, types.IntegerLiteral) or not isinstance(
             stream, types.IntegerLiteral):
@@ -126,7 +127,7 @@ def last_column(typingctx, spec, radix, stream, source, target, step, ahead, sca
         points = _points(_block, emit, source, block, radix.literal_value)
         for k, y in enumerate(DFT[radix.literal_value](points)):
             if spec.items["inverse"]:
-                # Only an inverse has a factor other than 1.
+                # Only inverse transforms have a factor other than 1.
                 y = _swapped(Complex(y.re * factor, y.im * factor))
             place = _multiple(emit, target, step, k)
             if stream.literal_value:
@@ -140,13 +141,13 @@ def last_column(typingctx, spec, radix, stream, source, target, step, ahead, sca
     return types.void(spec, radix, stream, _i, _i, _i, _i, types.float32), codegen
 
 
-# Each loop around a codelet is a function of its own: among other loops the compiler keeps
-# more values alive than there are registers, and takes up to twice the time.
+# Each loop around a codelet is a separate function. Next to other loops, the compiler keeps more
+# values alive than there are registers, and the code takes up to twice the time.
 
 
 @jit_inner
 def turned_columns_nb(spec, n, source, step, ahead, twiddles, target):
-    """`n` groups of neighbouring columns of the first pass."""
+    """Process `n` groups of neighbouring columns in the first pass."""
     lanes = block_lanes(spec)
     block = 8 * lanes
     for c in range(n):
@@ -156,7 +157,7 @@ def turned_columns_nb(spec, n, source, step, ahead, twiddles, target):
 
 @jit_inner
 def inner_columns_nb(spec, radix, n, place, step, twiddles):
-    """`n` neighbouring columns of a middle pass."""
+    """Process `n` neighbouring columns in a middle pass."""
     if radix == 16:
         _inner16_nb(spec, n, place, step, twiddles)
     elif radix == 8:
@@ -197,7 +198,7 @@ def _inner2_nb(spec, n, place, step, twiddles):
 
 @jit_inner
 def last_columns_nb(spec, radix, stream, starts, work, target, step, ahead, scale):
-    """All groups of blocks of the last pass, in the order of their places in the result."""
+    """Process all groups of blocks in the last pass, in the order of the result."""
     if stream:
         if radix == 16:
             _stream16_nb(spec, starts, work, target, step, scale)
@@ -276,7 +277,10 @@ def _stream2_nb(spec, starts, work, target, step, scale):
 @jit
 def short_rows_nb(spec, source, source_next, target, target_next, n_row, twiddles, work, stream,
                   scale):
-    """Rows of 256 points and 16 lanes, two steps each: half the time of `transform_rows`."""
+    """Transform rows of 256 points with 16 lanes, in half the time of `transform_rows`.
+
+    Each row takes two steps.
+    """
     if stream:
         _stream_short_nb(spec, source, source_next, target, target_next, n_row, twiddles, work,
                          scale)
@@ -302,12 +306,12 @@ def _stream_short_nb(spec, source, source_next, target, target_next, n_row, twid
 @jit
 def transform_rows(spec, source, source_next, target, target_next, n_row, n_inner,
                    first_twiddles, levels, last, starts, work, stream, scale):
-    """Transform `n_row` rows of NumPy's complex64, `*_next` bytes apart.
+    """Transform `n_row` rows of complex64 numbers, which are `*_next` bytes apart.
 
-    `n_inner` is M. Rows of `levels`, the middle passes: radix, blocks of a part, number of
-    parts, address of the twiddles. `last` is the last radix, `starts` where its groups of
-    blocks lie in `work`; with `stream` results go past the cache. Work space has PAD bytes
-    after each part of the first middle pass.
+    `n_inner` is M. A row of `levels` describes a middle pass: radix, blocks of a part, number of
+    parts, address of the twiddles. `last` is the last radix, and `starts` are the offsets of its
+    groups of blocks in `work`. With `stream`, results bypass the cache. The work space has PAD
+    bytes after each part of the first middle pass.
     """
     lanes = block_lanes(spec)
     block = 8 * lanes
@@ -341,7 +345,7 @@ def transform_rows(spec, source, source_next, target, target_next, n_row, n_inne
 
 @intrinsic
 def complex_at(typingctx, address):
-    """Pointer to complex64 at an address, so that any strides run the same code."""
+    """Return a pointer to complex64 at an address, so that all strides use the same code."""
 
     def codegen(context, builder, signature, args):
         return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
@@ -351,11 +355,11 @@ def complex_at(typingctx, address):
 
 @jit
 def join_real(place, place_next, n_row, n, roots):
-    """From transforms of even and odd samples (as one complex signal) to those of a real one.
+    """Convert transforms of even and odd samples, as one complex signal, to those of a real signal.
 
-    ``X[k] = (Z[k] + Z*[n-k]) / 2 - i/2 w^k (Z[k] - Z*[n-k])``, in place, for rows of n + 1
-    complex64 that are `place_next` bytes apart; the last number of a row, not yet written,
-    takes the Nyquist point.
+    ``X[k] = (Z[k] + Z*[n-k]) / 2 - i/2 w^k (Z[k] - Z*[n-k])`` is computed in place, for rows of
+    n + 1 complex64 that are `place_next` bytes apart. The last number of a row, not yet set,
+    receives the Nyquist point.
     """
     half = np.float32(0.5)
     for r in range(n_row):
@@ -375,7 +379,7 @@ def join_real(place, place_next, n_row, n, roots):
 
 @jit
 def split_real(source, source_next, target, target_next, n_row, n, roots):
-    """The inverse of `join_real`: from rows of n + 1 numbers to rows of n."""
+    """Do the inverse of `join_real`: convert rows of n + 1 numbers to rows of n."""
     half = np.float32(0.5)
     for r in range(n_row):
         x = carray(complex_at(source + r * source_next), n + 1)
@@ -386,7 +390,7 @@ def split_real(source, source_next, target, target_next, n_row, n, roots):
             sr, si = half * (p.real + q.real), half * (p.imag - q.imag)
             dr, di = p.real - q.real, p.imag + q.imag
             w = roots[k]
-            # Times the conjugate root: even and odd parts from X[k] and X*[n - k].
+            # The conjugate root gives the even and odd parts from X[k] and X*[n - k].
             tr, ti = w.real * dr + w.imag * di, w.real * di - w.imag * dr
             z[k] = complex(sr + tr, si + ti)
             z[n - k] = complex(sr - tr, ti - si)

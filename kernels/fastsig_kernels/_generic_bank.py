@@ -1,4 +1,4 @@
-"""A polyphase bank of any length, through `numpy.fft`: what the vector code does not serve."""
+"""A polyphase bank of any length, using `numpy.fft`, for cases without vector code."""
 
 from fractions import Fraction
 
@@ -10,18 +10,18 @@ from .fir import polyphase_fir
 from .layout import Layout
 from .products import product_codes
 
-_TILE_BYTES = 2**19  # frames in flight stay in the second-level cache
+_TILE_BYTES = 2**19  # frames in progress stay in the second-level cache
 
 
 class GenericBank:
-    """Immutable tables; work space belongs to the caller."""
+    """Immutable tables of a bank; the caller owns the work space."""
 
     def __init__(self, taps: np.ndarray, *, hop: int, is_complex: bool,
                  lower_sideband: bool, band: tuple[int, int] | None = None) -> None:
         self.n_tap, self.n_fft = taps.shape
         self.hop, self.is_complex, self.lower_sideband = hop, is_complex, lower_sideband
-        # NumPy's forward transform runs in single precision, without temporaries, only
-        # when it scales: by 1 / n_fft rounded, undone here (exactly for powers of 2).
+        # NumPy's forward transform runs in single precision without temporaries only if it
+        # scales. The factor is 1 / n_fft rounded, and is undone here (exactly for powers of 2).
         factor = np.reciprocal(np.float32(self.n_fft))
         self._taps = float32_taps(taps / np.float64(factor), self.n_fft)
         self.n_chan = self.n_fft if is_complex else self.n_fft // 2
@@ -32,31 +32,34 @@ class GenericBank:
 
     @property
     def work_bytes(self) -> int:
-        """Bytes of one worker's work space."""
+        """Size of one worker's work space, in bytes."""
         return self.tile * (self.n_fft * (8 if self.is_complex else 4) + 8 * self.n_bin)
 
     def work(self) -> tuple[np.ndarray, np.ndarray]:
-        """Work space of one worker: filtered frames and their transforms."""
+        """Return the work space of one worker: filtered frames and their transforms."""
         kind = np.complex64 if self.is_complex else np.float32
         return (np.empty((self.tile, self.n_fft), kind),
                 np.empty((self.tile, self.n_bin), np.complex64))
 
     def run(self, x: np.ndarray, first_frame: int, work: tuple[np.ndarray, np.ndarray],
             out: np.ndarray) -> None:
-        """Spectra (frame, chan of `band`) of the frames that begin with `x`, in `fir`'s dtypes."""
+        """Write the spectra (frame, chan of `band`) of the frames that begin with `x` to `out`.
+
+        `x` has a dtype that `fir` accepts.
+        """
         for first in range(0, len(out), self.tile):
             part = out[first : first + self.tile]
             filtered, spectrum = work[0][: len(part)], work[1][: len(part)]
             self._fold(x[first * self.hop :], first_frame + first, filtered)
             transform = np.fft.fft if self.is_complex else np.fft.rfft
-            # Inf in the samples is data; it must not become a warning here.
+            # Inf in the samples is data and must not raise a warning here.
             with np.errstate(all="ignore"):
                 transform(filtered, axis=-1, norm="forward", out=spectrum)
                 self._store(spectrum, part)
 
     def _fold(self, x: np.ndarray, first_frame: int, out: np.ndarray) -> None:
         length = self.n_tap * self.n_fft
-        # One kind of array, so that the filter is compiled once.
+        # Use one kind of array, so that the filter is compiled once.
         x = np.require(x[: length + (len(out) - 1) * self.hop], requirements="CAW")
         if self.hop == self.n_fft:
             polyphase_fir(x, self._taps, out=out)
@@ -65,7 +68,7 @@ class GenericBank:
         unit = self.n_fft // ratio.numerator
         for m in range(len(out)):
             frame = polyphase_fir(x[m * self.hop : m * self.hop + length], self._taps)[0]
-            # Absolute phase: sample n belongs at n modulo n_fft.
+            # For absolute phase, sample n belongs at n modulo n_fft.
             turn = (first_frame + m) * ratio.denominator % ratio.numerator * unit
             out[m, turn:], out[m, :turn] = frame[: self.n_fft - turn], frame[self.n_fft - turn :]
 
@@ -74,7 +77,7 @@ class GenericBank:
         view = out
         if self.lower_sideband:
             first, stop, view = self.n_chan - stop, self.n_chan - first, out[:, ::-1]
-        # The halves of complex input's band lie the other way round.
+        # With complex input, the halves of the band are interchanged.
         half = self.n_chan // 2 if self.is_complex else 0
         middle = min(max(half, first), stop)
         self._copy(spectrum[:, first + half : middle + half], view[:, : middle - first])
@@ -88,7 +91,7 @@ class GenericBank:
 
 
 class GenericIntegrator:
-    """The same as `_bank.Integrator`, frame by frame through complex spectra."""
+    """The equivalent of `_bank.Integrator` that computes complex spectra frame by frame."""
 
     def __init__(self, bank: GenericBank, layout: Layout, n_pol: int, products: str,
                  kurtosis: bool) -> None:
@@ -100,17 +103,17 @@ class GenericIntegrator:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of the tables."""
+        """Size of the tables, in bytes."""
         return 4 * self.bank.n_tap * self.bank.n_fft
 
     def work(self, least: int = 1) -> "GenericWork":
-        """Work space for one worker."""
+        """Return the work space of one worker."""
         return GenericWork(self.bank, self._n_pol, self.n_out)
 
     def run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
             energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray,
             work: "GenericWork", out: np.ndarray) -> int:
-        """Add up frames as `_bank.Integrator.run` does."""
+        """Integrate frames as `_bank.Integrator.run` does."""
         bank, layout, done = self.bank, self._layout, 0
         for first in range(0, len(ends), bank.tile):
             n = min(bank.tile, len(ends) - first)
@@ -125,7 +128,7 @@ class GenericIntegrator:
         return done
 
     def unfinished(self, work: "GenericWork") -> np.ndarray:
-        """The sums so far, (product, chan)."""
+        """Return the sums so far, (product, chan)."""
         return work.sums.copy()
 
     def _add(self, frames: np.ndarray, energy: np.ndarray, ends: np.ndarray,
@@ -158,7 +161,7 @@ class GenericIntegrator:
 
 
 class GenericWork:
-    """Frames in flight and the sums so far."""
+    """Frames in progress and the sums so far."""
 
     def __init__(self, bank: GenericBank, n_pol: int, n_out: int) -> None:
         self.space = bank.work()
@@ -168,9 +171,9 @@ class GenericWork:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of all of it."""
+        """Total size, in bytes."""
         return sum(a.nbytes for a in (*self.space, self.frames, self.sums))
 
     def reset(self) -> None:
-        """Forget the sums."""
+        """Discard the sums."""
         self.sums[:] = 0

@@ -1,9 +1,10 @@
 """Loops of `gridding`: kernel factors of a piece of samples, and weighted sums of its rows.
 
-A tile of pixels takes the pieces of samples near it in a fixed order. Of a piece, the factors of
-all pixels in reach come first; then, for `CHANNELS` channels at a time, its rows are copied to the
-first-level cache, multiplied by their weights, and each pixel adds those that it weighs. A piece's
-sum is one float32 chain for each channel; these sums add up in float64.
+A tile of pixels processes the pieces of samples near it in a fixed order. For each piece, the
+factors of all pixels in reach are computed first. Then, for `CHANNELS` channels at a time, its
+rows are copied to the first-level cache, multiplied by their weights, and added to each pixel that
+they contribute to. The sum over a piece is one chain of float32 additions per channel; these sums
+are added in float64.
 """
 
 import math
@@ -16,8 +17,8 @@ from numba.core.extending import intrinsic
 from ._jit import jit_strict
 from ._simd import Emitter, Vector, address_of
 
-PIECE = 64  # samples that are weighed together
-CHANNELS = 64  # of a row in the first-level cache: 16 KiB a piece
+PIECE = 64  # samples that are weighted together
+CHANNELS = 64  # channels of a row in the first-level cache: 16 KiB per piece
 TILE = 16  # pixels on a side
 _I32 = ir.IntType(32)
 _I64 = ir.IntType(64)
@@ -27,7 +28,7 @@ _I64 = ir.IntType(64)
 def weigh_rows(typingctx, spec, rows, index, factor, n, out):
     """``out[c] = sum_i factor[i] rows[index[i], c]``, in order, for the channels of `spec`.
 
-    `rows`, `index` (int32), `factor` and `out` are addresses; a row has `channels` float32.
+    `rows`, `index` (int32), `factor` and `out` are addresses; a row has `channels` float32 values.
     """
     items = spec.items
     lanes, n_vec = items["lanes"], items["channels"] // items["lanes"]
@@ -54,10 +55,10 @@ def weigh_rows(typingctx, spec, rows, index, factor, n, out):
 
 @jit_strict
 def _factors_nb(x, y, z, narrow, px, py, pz, scale, table, index, factor, square, apart):
-    """Compact list of the samples in reach of a pixel, with kernel values and their squares.
+    """List the samples in reach of a pixel, with kernel values and their squares.
 
-    Positions are in radii of the widest kernel; `narrow` is the square of the ratio of that to a
-    sample's own, and `scale` the number of the table's steps.
+    Positions are in units of the radius of the widest kernel. `narrow` is the square of the ratio
+    of that radius to the sample's own, and `scale` is the number of steps in the table.
     """
     for i in range(x.size):
         dx, dy, dz = x[i] - px, y[i] - py, z[i] - pz
@@ -79,9 +80,10 @@ def _factors_nb(x, y, z, narrow, px, py, pz, scale, table, index, factor, square
 
 @jit_strict
 def _load_nb(data, weight, samples, first, stop, rows, weights, alone):
-    """Rows of samples times their weights, and the weights; whether a sample's are all the same.
+    """Load rows of samples multiplied by their weights, and the weights.
 
-    What is not finite, or has no weight above 0, becomes 0. Channels past `stop` become 0.
+    Values that are not finite, or have no weight above 0, become 0, and so do channels past
+    `stop`. Returns whether the weights of each sample are the same in all channels.
     """
     same = True
     n = stop - first
@@ -91,7 +93,7 @@ def _load_nb(data, weight, samples, first, stop, rows, weights, alone):
         given = weight[samples[i]] if shared else weight[samples[i], first:stop]
         bad, lost = _load_row_nb(values, given, row)
         lead = given[0]
-        if lost == n:  # takes no part at all
+        if lost == n:  # does not contribute at all
             lead, bad = np.float32(0), 0
         alone[i, :] = lead
         if bad > 0:
@@ -104,7 +106,10 @@ def _load_nb(data, weight, samples, first, stop, rows, weights, alone):
 
 @jit_strict
 def _load_row_nb(values, given, row):
-    """A row times its weights; channels that differ from the first weight, and those that are 0."""
+    """Load a row multiplied by its weights.
+
+    Returns the number of channels that differ from the first weight, and of those that are 0.
+    """
     row[values.size:] = 0
     bad, lost = 0, 0
     lead = given[0]
@@ -128,7 +133,7 @@ def _load_row_nb(values, given, row):
 
 @jit_strict
 def _weights_nb(values, given, out):
-    """Weights of one sample's channels, 0 where it takes no part."""
+    """Load the weights of one sample's channels, 0 where it does not contribute."""
     out[:] = 0
     shared = given.size == 1
     for c in range(values.size):
@@ -153,7 +158,7 @@ def _add_same_nb(total, part, n):
 @jit_strict
 def _piece_nb(spec, one, data, weight, samples, counts, pixels, lists, rows, weights, alone,
               part, sums):
-    """Add a piece of samples, whose lists are there, to the sums of the pixels in reach."""
+    """Add a piece of samples, given its lists, to the sums of the pixels in reach."""
     index, factor, square = lists
     n_chan = data.shape[1]
     for first in range(0, n_chan, CHANNELS):
@@ -179,12 +184,12 @@ def _piece_nb(spec, one, data, weight, samples, counts, pixels, lists, rows, wei
 
 @jit_strict
 def _in_reach_nb(place, centre, around, pixels):
-    """Numbers of the pixels of a tile that are nearer to a piece's centre than `around`."""
+    """List the pixels of a tile that are closer to a piece's centre than `around`."""
     n = 0
     limit = around * around
     for k in range(place.shape[0]):
         dx, dy, dz = place[k, 0] - centre[0], place[k, 1] - centre[1], place[k, 2] - centre[2]
-        if dx * dx + dy * dy + dz * dz <= limit:  # not of pixels off the sky, which are NaN
+        if dx * dx + dy * dy + dz * dz <= limit:  # False for pixels off the sky, which are NaN
             pixels[n] = k
             n += 1
     return n
@@ -225,7 +230,7 @@ def _visit_nb(spec, one, data, weight, order, span, geometry, place, sample, nar
 
 @jit_strict
 def _finish_nb(sums, rows, columns, mean, out_weight):
-    """Means and weights of a tile's pixels into the planes."""
+    """Write the means and weights of a tile's pixels to the planes."""
     for j in range(mean.shape[1]):
         for i in range(mean.shape[2]):
             total = sums[j * TILE + i]
@@ -240,9 +245,9 @@ def _finish_nb(sums, rows, columns, mean, out_weight):
 
 @jit_strict
 def _runs_nb(cells, band, low, high, runs):
-    """Ranges of pieces in a band of declination between two right ascensions, deg; may wrap.
+    """Find the ranges of pieces in a band of declination between two right ascensions, deg.
 
-    Returns the number of ranges, which `runs` then holds.
+    The interval may wrap. Writes the ranges to `runs` and returns their number.
     """
     offset, count, starts = cells
     n = count[band]
@@ -269,24 +274,26 @@ def grid_tiles_nb(spec, one, data, weight, order, sample, narrow, pieces, cells,
     Parameters
     ----------
     spec, one : Spec
-        Lanes and channels of a row's vectors, and of a single one.
+        Lanes and channels of a row's vectors, and of a single vector.
     data, weight : ndarray, (sample, chan) and (sample, 1 or chan), float32
     order, sample : ndarray, (sample,) int64 and (sample, 3) float64
-        Numbers of the samples as sorted, and unit vectors in that order.
+        Indices of the samples in sorted order, and unit vectors in that order.
     narrow : ndarray, (sample,), float32
-        Square of `radius` over the radius of a sample's own kernel, which it is also multiplied by.
+        Square of the ratio of `radius` to the radius of a sample's own kernel; also the factor of
+        that kernel.
     pieces : tuple of ndarray
-        Spans (piece, 2), centres (piece, 3) and how far samples lie from these, at most (piece,).
+        Spans (piece, 2), centres (piece, 3) and the largest distance of samples from these
+        (piece,).
     cells : tuple of ndarray
         First cell and number of cells of each band of declination, first piece of each cell.
     bands : tuple of float
-        Declination at which the first band begins, and height, deg.
+        Declination at which the first band begins, and the height of bands, deg.
     tiles : ndarray, (tile, 6), float64
         Right ascension, declination and radius, deg; 1 where there is sky; row and column.
     place : ndarray, (y, x, 3), float64
         Unit vectors of pixels; NaN off the sky.
     table : ndarray, float32
-        The kernel at even steps of the square of the distance up to the radius, then 0.
+        The kernel at equal steps in the square of the distance, up to the radius, then 0.
     radius : float
         Chord of the radius of the widest kernel.
     first, stop : int

@@ -1,8 +1,9 @@
-"""Kernels in parts: each is compiled by itself, and called by its address.
+"""Parts of kernels that are compiled separately and called by their addresses.
 
-A loop over frames runs a filter, passes, detection and a reordering. In one function, every
-combination of their forms would be compiled anew, for a second or two each. Apart, a form of one
-serves all combinations. A call costs a few nanoseconds; the work of a part is tens at least.
+A loop over frames runs a filter, passes, detection and a reordering. If these were one function,
+every combination of their forms would have to be compiled, in a second or two each. Compiled
+separately, one form of a part serves all combinations. A call takes a few nanoseconds, and a part
+works for tens of nanoseconds or more.
 """
 
 from functools import cache
@@ -14,7 +15,7 @@ from numba.extending import intrinsic
 
 from ._simd import Spec, SpecType
 
-#: The numba types that parts take, besides specs.
+#: The numba types of arguments that parts accept after their specs.
 INTEGER = types.int64
 FLOAT = types.float32
 ROW = types.Array(types.int64, 1, "C")
@@ -22,7 +23,7 @@ TABLE = types.Array(types.int64, 2, "C")
 
 
 class Part:
-    """Functions that take specs, then arguments of the types `plain`, and return nothing.
+    """The signature of functions that accept specs and then `plain` types, and return nothing.
 
     Parameters
     ----------
@@ -34,11 +35,11 @@ class Part:
 
     def __init__(self, n_spec: int, *plain: Any) -> None:
         self._plain = plain
-        #: ``call(address, *arguments)``, for compiled code: runs the function at an address.
+        #: For compiled code: ``call(address, *arguments)`` runs the function at an address.
         self.call = _call_of(n_spec, plain)
 
     def address(self, function: Any, *specs: Spec) -> int:
-        """Address of a function's form for these specs, which is compiled or loaded once."""
+        """Return the address of a function compiled for these specs; it is compiled only once."""
         return _address(function, (*(spec.numba_type for spec in specs), *self._plain))
 
 
@@ -50,8 +51,8 @@ def _address(function: Any, signature: tuple[Any, ...]) -> int:
 
 
 def _call_of(n_spec: int, plain: tuple[Any, ...]) -> Any:
-    """An intrinsic that calls as numba itself does: the types are checked while it is compiled."""
-    blank = SpecType(())  # a spec has no value: its form is in the code at the address
+    """Return an intrinsic that calls as numba does, and checks the types when it is compiled."""
+    blank = SpecType(())  # a spec has no value: the code at the address is that of the spec
     kinds = (*[blank] * n_spec, *plain)
 
     @intrinsic
@@ -68,7 +69,7 @@ def _call_of(n_spec: int, plain: tuple[Any, ...]) -> Any:
             specs = [context.get_dummy_value()] * n_spec
             passed = packer.as_arguments(
                 builder, [*specs, *cgutils.unpack_tuple(builder, values[1], len(plain))])
-            # Parts return nothing and raise nothing; where to put either has to be there.
+            # Parts neither return nor raise anything, but numba passes room for both.
             nothing, error = (cgutils.alloca_once(builder, each.pointee) for each in kind.args[:2])
             builder.call(function, [nothing, error, *passed])
             return context.get_dummy_value()

@@ -1,10 +1,10 @@
-"""LZ4 blocks: runs of bytes as they are, and copies of what came before.
+"""LZ4 blocks: runs of literal bytes, and copies of earlier bytes.
 
-A block is a list of sequences. Each begins with a byte: the number of literal bytes in its upper
-four bits, the length of a copy less 4 in its lower ones. 15 means that bytes follow whose sum is
-added, up to the first that is not 255. Then come the literals, and two bytes that tell how far
-back the copy lies, at least 1. The last sequence has literals only: 5 or more, and no copy begins
-within the last 12 bytes.
+A block is a list of sequences. Each begins with one byte: its upper four bits are the number of
+literal bytes, its lower four bits the length of a copy, minus 4. A value of 15 means that further
+bytes follow, up to the first that is not 255, which are added to the value. Then come the
+literals, and two bytes that specify how far back the copied bytes begin, at least 1. The last
+sequence has only literals, 5 or more, and no copy begins within the last 12 bytes.
 
 References
 ----------
@@ -27,28 +27,29 @@ from ._memory import (
     trailing_zeros,
 )
 
-#: Bytes beyond the end of its result that `expand_nb` may write to.
+#: Number of bytes beyond the end of its result that `expand_nb` may overwrite.
 SLACK = 32
 
-#: Entries of the table of `compress_nb`.
+#: Number of entries in the table of `compress_nb`.
 TABLE = 2**12
 
-_SHIFT = 20  # from 32 bits to the number of an entry
+_SHIFT = 20  # from 32 bits to the index of an entry
 _LAST_LITERALS, _LAST_START = 5, 12
-_PATIENCE = 6  # the step grows by 1 each 2^6 places without a match
+_PATIENCE = 6  # the step grows by 1 for every 2^6 positions without a match
 
 
 def bound(n: int) -> int:
-    """Most bytes that `n` bytes are packed to, and what `compress_nb` may write to beside."""
+    """Return the largest packed size of `n` bytes, plus what `compress_nb` may overwrite."""
     return n + n // 255 + 16 + SLACK
 
 
 @jit_strict
 def expand_nb(source, i, n_source, target, n_target):
-    """Expand the block in bytes `i` to ``i + n_source - 1``; whether it is just `n_target` bytes.
+    """Expand the block in bytes `i` to ``i + n_source - 1``.
 
-    `target` must be larger than that by `SLACK`. Whatever the block holds, no byte outside of it
-    counts, and none outside of the arrays is read or written.
+    Returns whether it expands to exactly `n_target` bytes. `target` must be larger than that by
+    `SLACK`. Whatever the block contains, the result depends on no byte outside of it, and nothing
+    outside of the arrays is read or written.
     """
     stop, o = i + n_source, 0
     while i < stop:
@@ -95,10 +96,10 @@ def expand_nb(source, i, n_source, target, n_target):
 
 @jit_strict
 def _repeat_nb(target, o, back, n):
-    """Copy `n` bytes from `back` bytes before `o`, of which some may be just written."""
+    """Copy `n` bytes that begin `back` bytes before `o`, some of which this call may write."""
     k = 0
     if back < 16:
-        # A multiple of the period that 16 bytes fit in; so much is there after 16 bytes.
+        # Use a multiple of the period that is 16 or more: that many bytes exist after 16 more.
         while k < n and k < 16:
             put8(target, o + k, get8(target, o + k - back))
             k += 1
@@ -110,9 +111,10 @@ def _repeat_nb(target, o, back, n):
 
 @jit_strict
 def compress_nb(source, first, n, target, o, table):
-    """Pack `n` bytes, at most 65535, from `first` on to `target` from `o` on; the end of them.
+    """Pack `n` bytes, at most 65535, of `source` from `first` on into `target` from `o` on.
 
-    `table` holds `TABLE` uint16; `target` has `bound` bytes from `o` on.
+    Returns the end of the packed bytes. `table` has `TABLE` uint16 entries; `target` has `bound`
+    bytes from `o` on.
     """
     anchor = 0
     if n > _LAST_START:
@@ -145,7 +147,10 @@ def _hash_nb(word):
 
 @jit_strict
 def _find_nb(source, first, place, last, table):
-    """A place whose four bytes are elsewhere before, and where; beyond `last` if there is none."""
+    """Find a position where four bytes repeat earlier ones; return it and the earlier position.
+
+    The returned position is beyond `last` if there is none.
+    """
     tries = 1 << _PATIENCE
     while place <= last:
         word = get32(source, first + place)
@@ -161,7 +166,7 @@ def _find_nb(source, first, place, last, table):
 
 @jit_strict
 def _length_nb(source, a, b, stop):
-    """How many bytes from `a` and from `b` on are the same, `b` staying below `stop`."""
+    """Return how many bytes from `a` and from `b` on are equal, up to `stop` for `b`."""
     n = 4
     while b + n + 8 <= stop:
         differ = get64(source, a + n) ^ get64(source, b + n)
@@ -175,7 +180,7 @@ def _length_nb(source, a, b, stop):
 
 @jit_strict
 def _sequence_nb(source, i, n, target, o, length):
-    """Begin a sequence: its first byte, and its literals."""
+    """Write the beginning of a sequence: its first byte and its literals."""
     put8(target, o, (min(n, 15) << 4) + min(length, 15))
     o = _lengths_nb(target, o + 1, n)
     if n <= 32 and i + 32 <= source.size:
@@ -187,7 +192,7 @@ def _sequence_nb(source, i, n, target, o, length):
 
 @jit_strict
 def _lengths_nb(target, o, n):
-    """Write what of a length does not fit in four bits."""
+    """Write the part of a length that does not fit in four bits."""
     if n < 15:
         return o
     n -= 15

@@ -1,8 +1,8 @@
-"""Bytes of arrays at computed places, for kernels that read and write formats of bytes.
+"""Access to bytes of arrays at computed positions, for kernels that read and write byte formats.
 
-Compiled, each is one or a few instructions, and nothing is checked. Called from Python, as when
-the ``py_func`` of such a kernel runs, each refuses what lies outside of its array: so a test can
-show that a kernel stays within its arrays, whatever it is given.
+When compiled, each function is one or a few instructions, and nothing is checked. When called
+from Python, as in the ``py_func`` of a kernel, each refuses positions outside of its array, so
+that a test can show that a kernel stays within its arrays for any input.
 """
 
 from typing import Any
@@ -18,22 +18,22 @@ _i = types.int64
 
 
 def get8(a, i):
-    """Byte `i`."""
+    """Return byte `i`."""
     return _get(a, i, 1)
 
 
 def get16(a, i):
-    """Two bytes from `i` on, the lowest first."""
+    """Return two bytes from `i` on, lowest byte first, as a number."""
     return _get(a, i, 2)
 
 
 def get32(a, i):
-    """Four bytes from `i` on, the lowest first."""
+    """Return four bytes from `i` on, lowest byte first, as a number."""
     return _get(a, i, 4)
 
 
 def get64(a, i):
-    """Eight bytes from `i` on, the lowest first, as a signed number."""
+    """Return eight bytes from `i` on, lowest byte first, as a signed number."""
     value = _get(a, i, 8)
     return value - 2**64 if value >= 2**63 else value
 
@@ -45,7 +45,7 @@ def put8(a, i, value):
 
 
 def put16(a, i, value):
-    """Set two bytes from `i` on, the lowest first."""
+    """Set two bytes from `i` on, lowest byte first."""
     _within(a, i, 2)
     a[i], a[i + 1] = value & 255, value >> 8
 
@@ -68,7 +68,7 @@ def copy32(source, i, target, j):
 
 
 def trailing_zeros(value):
-    """Zero bits below the lowest that is set, of a number that is not 0."""
+    """Return the number of zero bits below the lowest set bit, for a number other than 0."""
     return (value & -value).bit_length() - 1
 
 
@@ -84,7 +84,7 @@ def _get(a: Any, i: int, n: int) -> int:
 
 @intrinsic(prefer_literal=True)
 def _load(typingctx, bits, address):
-    """An unsigned integer at an address, of any alignment."""
+    """Load an unsigned integer from an address of any alignment."""
     if not isinstance(bits, types.IntegerLiteral):
         return None
 
@@ -140,7 +140,7 @@ def _copy(typingctx, source, target, n):
 
 @intrinsic
 def _count_zeros(typingctx, value):
-    """Trailing zeros."""
+    """Count the trailing zeros."""
 
     def codegen(context, builder, signature, args):
         return builder.cttz(args[0], ir.Constant(_I1, 1))

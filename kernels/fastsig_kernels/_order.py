@@ -1,6 +1,6 @@
-"""Order in memory: lines of the cache, and where each point of a transform of 2^n points ends.
+"""Order in memory: cache lines, and the final position of each point of a transform of 2^n points.
 
-NumPy only. Of transforms, radices and twiddles; `_passes` says what they mean.
+NumPy only. The radices and twiddles of transforms are here; `_passes` explains them.
 """
 
 from functools import lru_cache
@@ -8,19 +8,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-#: Padding after each part of the first pass: parts a power of two apart would fall into
-#: the same few sets of a cache.
+#: Padding after each part of the first pass, since parts at distances of a power of two would
+#: map to the same few sets of a cache.
 PAD = 128
 
-#: Bytes of a line of the cache.
+#: Size of a cache line, in bytes.
 LINE = 64
 
-#: Results of so many bytes and more do not wait in a cache for their reader.
+#: Results of this many bytes or more are not kept in a cache for their reader.
 STREAMED_BYTES = 2**24
 
 
 class Shape(NamedTuple):
-    """How a transform of `n_point` points is done with vectors of `lanes`.
+    """Decomposition of a transform of `n_point` points for vectors of `lanes` lanes.
 
     ``n_point = prod(radices) lanes^2``.
     """
@@ -36,7 +36,7 @@ class Shape(NamedTuple):
 
     @property
     def part_bytes(self) -> int:
-        """Bytes of each part that the first pass makes, without padding."""
+        """Size of each part that the first pass produces, in bytes, without padding."""
         return 8 * self.n_point // (self.radices[0] if self.radices else 1)
 
     @property
@@ -46,12 +46,12 @@ class Shape(NamedTuple):
 
     @property
     def work_bytes(self) -> int:
-        """Bytes of one transform at work, padding included."""
+        """Size of one transform in progress, in bytes, including padding."""
         return self.n_part * (self.part_bytes + PAD)
 
 
 def shape(n_point: int, lanes: int) -> Shape:
-    """Choose lanes (no more than the host's) and radices: few passes, largest first."""
+    """Choose lanes (no more than the host's) and radices: few passes, largest radix first."""
     while lanes**2 > n_point:
         lanes //= 2
     rest, radices = n_point // lanes**2, []
@@ -84,8 +84,8 @@ def split_blocks(values: np.ndarray, lanes: int) -> np.ndarray:
 
 
 def roots(n: int, k: np.ndarray) -> np.ndarray:
-    """Return ``exp(-2 pi i k / n)``, right to the last bit of float64."""
-    # Reduced to the first eighth of a turn, where sine and cosine are at their best.
+    """Return ``exp(-2 pi i k / n)``, accurate to the last bit of float64."""
+    # Reduce to the first eighth of a turn, where sine and cosine are most accurate.
     k = np.asarray(k) % n
     eighth = 8 * k // n
     rest = k - (eighth + 1) // 2 * n / 4
@@ -97,7 +97,7 @@ def roots(n: int, k: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def pass_twiddles(n_point: int, radix: int, lanes: int) -> np.ndarray:
-    """Twiddles of one pass, in the order of use: (column, radix - 1, 2, lanes) float32."""
+    """Return the twiddles of one pass, in order of use: (column, radix - 1, 2, lanes) float32."""
     n_column = n_point // radix
     k, n = np.arange(1, radix)[:, np.newaxis], np.arange(n_column)
     out = aligned(8 * (radix - 1) * n_column).view(np.float32)
@@ -114,13 +114,13 @@ def pass_twiddles(n_point: int, radix: int, lanes: int) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def leaf_twiddles(lanes: int) -> np.ndarray:
-    """Twiddles within a leaf: (lanes - 1, 2, lanes) float32."""
+    """Return the twiddles within a leaf: (lanes - 1, 2, lanes) float32."""
     k, n = np.arange(1, lanes)[:, np.newaxis], np.arange(lanes)
     return split_blocks(roots(lanes**2, k * n), lanes)
 
 
 def leaf_numbers(shape: Shape) -> np.ndarray:
-    """Number kb of the leaf at each place: the place's digits, least significant last."""
+    """Return the number kb of the leaf at each place: the digits of the place, reversed."""
     places = np.arange(shape.n_leaf)
     number, weight, left = np.zeros_like(places), 1, shape.n_leaf
     for radix in shape.radices:
@@ -131,14 +131,14 @@ def leaf_numbers(shape: Shape) -> np.ndarray:
 
 
 def leaf_offsets(shape: Shape) -> np.ndarray:
-    """Byte offset of the leaf at each place in one transform's work space."""
+    """Return the byte offset of the leaf at each place in the work space of one transform."""
     places = np.arange(shape.n_leaf)
     parts = places // max(1, shape.n_leaf // shape.n_part)
     return places * 8 * shape.lanes**2 + parts * PAD
 
 
 def inner_levels(shape: Shape) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Rows for `_passes.inner_passes_nb` on one part, and the twiddles to keep alive."""
+    """Return the rows for `_passes.inner_passes_nb` on one part, and twiddles to keep alive."""
     rows, tables = [], []
     n_point, count = shape.n_point, 1
     for i, radix in enumerate(shape.radices):

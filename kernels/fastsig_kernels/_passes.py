@@ -1,15 +1,15 @@
 """Passes of a transform over memory: codelets as intrinsics, and the loops around them.
 
-A transform of N complex points is kept as blocks of `lanes` points, real parts before
-imaginary ones ("split blocks"). It is decimated in frequency: a pass of radix r turns N
-points into r transforms of N / r points, until ``lanes``^2 are left. That last piece,
-the *leaf*, is two transforms of `lanes` points with a transposition between them, all
-in registers. Point ``k = kb + n_leaf (k2 + lanes k3)`` ends in leaf number `kb` (its
+A transform of N complex points is stored as blocks of `lanes` points, real parts before
+imaginary parts ("split blocks"). It is decimated in frequency: a pass of radix r converts N
+points to r transforms of N / r points, until ``lanes``^2 points are left. This last piece,
+the *leaf*, consists of two transforms of `lanes` points with a transposition between them, all
+in registers. Point ``k = kb + n_leaf (k2 + lanes k3)`` ends up in leaf number `kb` (its
 place is `kb` with digits reversed), vector k3, lane k2.
 
-Memory is named by address (int64): nothing is checked here. ``spec`` arguments carry
-what the code is compiled for. Sums and their order are written out, so a transform has
-the same bits wherever it starts and whatever is computed beside it.
+Memory is specified by address (int64), and nothing is checked here. ``spec`` arguments specify
+the variant that is compiled. The order of all sums is explicit, so the bits of a transform
+depend neither on where it starts nor on what is computed at the same time.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ _i = types.int64
 
 
 class _Lazy(Sequence[Complex]):
-    """Points that are loaded where they are used, which keeps few registers busy."""
+    """Points that are loaded only when they are used, which keeps few registers busy."""
 
     def __init__(self, loads: Sequence[Callable[[], Complex]]) -> None:
         self._loads = loads
@@ -58,7 +58,7 @@ def _put_block(emit: Emitter, x: Complex, address: Any, offset: int = 0) -> None
 
 
 def _pairs(emit: Emitter, address: Any, offset: int = 0) -> Complex:
-    """Load complex numbers that lie as NumPy keeps them."""
+    """Load complex numbers that are stored as in NumPy."""
     return deinterleave(emit, *_block(emit, address, offset))
 
 
@@ -67,7 +67,7 @@ def _put_pairs(emit: Emitter, x: Complex, address: Any, offset: int = 0) -> None
 
 
 def _multiple(emit: Emitter, address: Any, stride: Any, n: int) -> Any:
-    """Address of element `n` at a stride known only when the code runs."""
+    """Return the address of element `n`, for a stride known only when the code runs."""
     if n == 0:
         return address
     return emit.builder.add(address, emit.builder.mul(stride, ir.Constant(_I64, n)))
@@ -75,7 +75,7 @@ def _multiple(emit: Emitter, address: Any, stride: Any, n: int) -> Any:
 
 def _points(load: Callable[[Emitter, Any], Complex], emit: Emitter, source: Any, step: Any,
             n: int) -> _Lazy:
-    """`n` points to be loaded, `step` bytes apart."""
+    """Return `n` points to be loaded, `step` bytes apart."""
 
     def loader(j: int) -> Callable[[], Complex]:
         return lambda: load(emit, _multiple(emit, source, step, j))
@@ -84,9 +84,9 @@ def _points(load: Callable[[Emitter, Any], Complex], emit: Emitter, source: Any,
 
 
 def _prefetch(builder: Any, address: Any, write: bool = False, *, near: bool = False) -> None:
-    """Ask for a cache line before it is needed; any address will do.
+    """Prefetch a cache line; any address is allowed.
 
-    Into the second-level cache, or, if `near`, the first.
+    The line is fetched into the second-level cache or, if `near`, into the first-level cache.
     """
     pointer = builder.inttoptr(address, ir.IntType(8).as_pointer())
     i32 = ir.IntType(32)
@@ -101,9 +101,9 @@ def _prefetch(builder: Any, address: Any, write: bool = False, *, near: bool = F
 
 @intrinsic(prefer_literal=True)
 def column(typingctx, spec, radix, source, source_step, target, target_step, twiddles):
-    """Transform `radix` blocks, multiply by ``radix - 1`` twiddle blocks, store.
+    """Transform `radix` blocks, multiply by ``radix - 1`` twiddle blocks, and store.
 
-    Of `spec`: lanes.
+    Items of `spec`: lanes.
     """
     if not isinstance(radix, types.IntegerLiteral):
         return None
@@ -124,9 +124,9 @@ def column(typingctx, spec, radix, source, source_step, target, target_step, twi
 
 @intrinsic(prefer_literal=True)
 def leaf(typingctx, spec, mirrored, source, twiddles, target):
-    """Transform of ``lanes``^2 points, in registers; `target` may be `source`.
+    """Transform ``lanes``^2 points in registers; `target` may be `source`.
 
-    With `mirrored`, lane ``lanes - 1 - k2`` gets point k2. Of `spec`: lanes.
+    With `mirrored`, lane ``lanes - 1 - k2`` receives point k2. Items of `spec`: lanes.
     """
     if not isinstance(mirrored, types.IntegerLiteral):
         return None
@@ -153,13 +153,16 @@ def leaf(typingctx, spec, mirrored, source, twiddles, target):
 
 
 def steps_from_middle(lanes: int, pair: int) -> list[float]:
-    """Samples from the middle of a vector to each of its numbers, `pair` a sample."""
+    """Return the distance of each number from the middle of a vector, in samples.
+
+    A sample has `pair` numbers.
+    """
     n = lanes // pair
     return [lane // pair - (n - 1) / 2 for lane in range(lanes)]
 
 
 def _tap(emit: Emitter, items: dict[str, Any], taps: Any, place: int) -> Any:
-    """Coefficients of a vector of numbers."""
+    """Return the coefficients for a vector of numbers."""
     if not items["smooth"]:
         return emit.load(taps, 4 * emit.lanes * place)
     middle, slope = emit.load_scalar(taps, 8 * place), emit.load_scalar(taps, 8 * place + 4)
@@ -168,14 +171,14 @@ def _tap(emit: Emitter, items: dict[str, Any], taps: Any, place: int) -> Any:
 
 @intrinsic
 def fir(typingctx, spec, rows, offset, levels, phase, taps, target, target_step, ahead):
-    """Filter ``2 lanes`` neighbouring numbers of `frames` frames into a split block each.
+    """Filter ``2 lanes`` neighbouring numbers of `frames` frames, giving one split block per frame.
 
-    Frame r takes the numbers at `offset` bytes in rows r ... r + n_tap - 1 of the table
-    of addresses `rows`; even ones go to the real part. Taps lie as they are used,
-    ``[2][n_tap][lanes]``, or, if `smooth`, as straight lines: ``[2][n_tap][2]``, the value
-    in the middle and the slope from one sample to the next. As many bytes as this call
-    brings in are fetched from `ahead`.
-    Of `spec`: lanes, n_tap, frames, smooth and `_sources.SOURCE_ITEMS`.
+    Frame r uses the numbers at `offset` bytes in rows r ... r + n_tap - 1 of the table
+    of addresses `rows`; even numbers are written to the real part. Taps are stored in order of
+    use, ``[2][n_tap][lanes]``, or, if `smooth`, as straight lines: ``[2][n_tap][2]``, the value
+    in the middle and the slope from one sample to the next. As many bytes as this call adds
+    are prefetched from `ahead`.
+    Items of `spec`: lanes, n_tap, frames, smooth and `_sources.SOURCE_ITEMS`.
     """
 
     def codegen(context, builder, signature, args):
@@ -210,24 +213,24 @@ def fir(typingctx, spec, rows, offset, levels, phase, taps, target, target_step,
 
 @jit_strict_inner
 def leaf_nb(spec, source, twiddles, target):
-    """`leaf`, as a function of its own: the code is long."""
+    """Run `leaf` in a separate function, since its code is long."""
     leaf(spec, 0, source, twiddles, target)
 
 
 @jit_strict_inner
 def mirrored_leaf_nb(spec, source, twiddles, target):
-    """`leaf` with lanes reversed."""
+    """Run `leaf` with lanes reversed."""
     leaf(spec, 1, source, twiddles, target)
 
 
-# Each loop around a codelet is a function of its own: among other loops the compiler keeps
-# more values alive than there are registers, and takes up to twice the time.
+# Each loop around a codelet is a separate function. Next to other loops, the compiler keeps more
+# values alive than there are registers, and the code takes up to twice the time.
 
 
 @jit_strict_inner
 def columns_nb(spec, radix, n, source, source_step, source_next, target, target_step,
                target_next, twiddles, twiddles_next):
-    """`n` neighbouring columns of a pass, at the given steps in bytes."""
+    """Process `n` neighbouring columns of a pass; steps are in bytes."""
     if radix == 16:
         _columns16_nb(spec, n, source, source_step, source_next, target, target_step, target_next,
                       twiddles, twiddles_next)
@@ -276,10 +279,10 @@ def _columns2_nb(spec, n, source, source_step, source_next, target, target_step,
 
 @jit_strict_inner
 def inner_passes_nb(spec, z, levels):
-    """All passes after the first, in place on one contiguous part, one level after another.
+    """Do all passes after the first, in place on one contiguous part, level by level.
 
-    Rows of `levels`: radix, bytes of a sub-transform, how many there are, address of the
-    twiddles.
+    A row of `levels` lists the radix, the size of a sub-transform in bytes, the number of
+    sub-transforms, and the address of the twiddles.
     """
     lanes = block_lanes(spec)
     for i in range(levels.shape[0]):
@@ -312,7 +315,7 @@ def store_integer(typingctx, value, address):
 
 @intrinsic
 def load_address(typingctx, place):
-    """The int64 at an address."""
+    """Load the int64 at an address."""
 
     def codegen(context, builder, signature, args):
         return builder.load(builder.inttoptr(args[0], _I64.as_pointer()), align=8)
@@ -322,7 +325,7 @@ def load_address(typingctx, place):
 
 @intrinsic
 def block_lanes(typingctx, spec):
-    """Lanes of a spec, as a constant."""
+    """Return the lanes of a spec, as a constant."""
 
     def codegen(context, builder, signature, args):
         return ir.Constant(_I64, spec.items["lanes"])
@@ -332,13 +335,14 @@ def block_lanes(typingctx, spec):
 
 @intrinsic
 def gather(typingctx, spec, source, offsets, flips, target, target_step, divisor):
-    """Put points into natural order: one vector of each of a group of leaves.
+    """Put points into natural order: one vector from each leaf of a group.
 
-    Leaf g's vector lies at ``source + offsets[g]``, its lanes reversed where flips[g] is
-    1. As many vectors go to `target`, `target_step` bytes apart. Of `spec`: lanes; group,
-    the number of leaves; descending, whether they go there with lanes reversed; mirrored,
-    whether any is reversed; pairs, whether they are complex (imaginary parts `part_step` bytes
-    behind), and then conjugated; else they are divided by `divisor`.
+    The vector of leaf g is at ``source + offsets[g]``, with its lanes reversed if flips[g] is
+    1. The same number of vectors is written to `target`, `target_step` bytes apart. Items of
+    `spec`: lanes; group, the number of leaves; descending, whether vectors are written with lanes
+    reversed; mirrored, whether the lanes of any source vector are reversed; pairs, whether
+    points are complex (with imaginary parts `part_step` bytes further on), and in that case
+    conjugated. Real points are divided by `divisor`.
     """
 
     def codegen(context, builder, signature, args):
@@ -387,7 +391,7 @@ def _reversed(emit: Emitter, x: Any) -> Any:
 
 @intrinsic
 def _order_of(typingctx, spec):
-    """Leaves gathered at a time, bytes of a point, and whether channels descend."""
+    """Return the leaves gathered at a time, bytes of a point, and whether channels descend."""
     items = spec.items
     values = items["group"], 8 if items["pairs"] else 4, int(items["descending"])
     kind = types.UniTuple(_i, 3)
@@ -401,11 +405,11 @@ def _order_of(typingctx, spec):
 
 @jit_strict_inner
 def gather_nb(spec, n_leaf, source, offsets, flips, target, wanted, divisor):
-    """Put a transform, or some of it, into natural order.
+    """Put a transform, or a part of it, into natural order.
 
-    `offsets` has rows of `n_leaf` for each k3, whose points are a run of ``n_leaf lanes``
-    neighbours; `wanted` are the k3 to take, one after another. Real points are divided by
-    `divisor`.
+    `offsets` has a row of `n_leaf` entries for each k3; the points of one k3 are a run of
+    ``n_leaf lanes`` neighbours. `wanted` lists the k3 to write, in this order. Real points are
+    divided by `divisor`.
     """
     lanes = block_lanes(spec)
     group, size, descending = _order_of(spec)

@@ -1,17 +1,17 @@
 """Explicit SIMD for numba: float32 vectors as wide as the host's registers.
 
-numba leaves straight-line butterflies scalar and cannot promise that arrays do not
-overlap, so its own vectoriser misses the loops that matter. Here a kernel says what
-it wants, at two levels:
+numba leaves straight-line butterflies scalar and cannot guarantee that arrays do not
+overlap, so its own vectoriser misses the loops that matter. Here a kernel specifies its
+vector instructions, at two levels:
 
-`Emitter` and `Vector` write LLVM instructions while an intrinsic is compiled: the
-codelets of `_codelets` are Python functions over them, so the same functions also run
-on NumPy arrays, in tests.
+`Emitter` and `Vector` generate LLVM instructions while an intrinsic is compiled. The
+codelets of `_codelets` are Python functions of these, so the same functions also run
+on NumPy arrays in tests.
 
 `VectorType` is the numba type of such a vector. It has ``+ - *`` and the functions
-`load`, `store`, `splat`, `fma`, `reverse` and `zero`, so njit code can hold one in a
-variable across a loop. Memory is named by address, as from `address_of`: nothing is
-checked, and the caller keeps the array alive.
+`load`, `store`, `splat`, `fma` and `reverse`, so njit code can keep a vector in a variable
+across a loop. Memory is specified by address, as from `address_of`. Nothing is checked, and
+the caller keeps the array alive.
 """
 
 import operator
@@ -42,29 +42,29 @@ _I64 = ir.IntType(64)
 
 @lru_cache(maxsize=1)
 def host_lanes() -> int:
-    """Return how many float32 lanes one register holds: 16, 8 or 4.
+    """Return the number of float32 lanes in a register: 16, 8 or 4.
 
-    Asked of LLVM, for the processor that numba compiles for (``NUMBA_CPU_NAME`` and
-    ``NUMBA_CPU_FEATURES`` count), by looking at the registers of a compiled addition.
+    The number is determined from the registers of an addition that LLVM compiles for numba's
+    target processor (``NUMBA_CPU_NAME`` and ``NUMBA_CPU_FEATURES`` are respected).
     """
     return _register_lanes(_FLOAT)
 
 
 def _register_lanes(element: Any) -> int:
-    """How many numbers of 32 bits a register holds for additions."""
+    """Return how many 32-bit numbers fit into a register for additions."""
     name = config.CPU_NAME
     features = config.CPU_FEATURES
     if features is None:
         features = "" if name else llvm.get_host_cpu_features().flatten()
     assembly = _addition(name or llvm.get_host_cpu_name(), features, element)
-    # The arguments alone may come in wider registers.
+    # Arguments may be passed in wider registers, so only additions are examined.
     added = "".join(line for line in assembly.splitlines() if "add" in line)
     return 16 if "zmm" in added else 8 if "ymm" in added else 4
 
 
 @lru_cache(maxsize=1)
 def host_permutes() -> bool:
-    """Whether the host is an x86 processor with AVX2: AVX alone has wide vectors of floats only."""
+    """Whether the host is an x86 processor with AVX2; AVX alone has wide vectors only of floats."""
     return _is_x86() and _register_lanes(_I32) >= 8
 
 
@@ -74,7 +74,7 @@ def host_has_fma() -> bool:
 
 
 def _is_x86() -> bool:
-    """Whether the host has the instructions of AVX2 and AVX-512 where it is wide enough."""
+    """Whether the host is x86, with AVX2 and AVX-512 instructions if registers are wide enough."""
     return str(llvm.get_process_triple()).startswith("x86_64")
 
 
@@ -93,7 +93,7 @@ def _addition(name: str, features: str, element: Any) -> str:
 
 
 class Vector:
-    """A value of ``<lanes x float>`` while code is being written."""
+    """A value of type ``<lanes x float>`` during code generation."""
 
     __slots__ = ("emit", "value")
 
@@ -120,24 +120,24 @@ class Vector:
         return Vector(self.emit, self.emit.builder.fneg(self.value))
 
     def fma(self, factor: "Vector | float", addend: "Vector") -> "Vector":
-        """Return ``self * factor + addend``, rounded once where the host can."""
+        """Return ``self * factor + addend``, rounded once if the host supports it."""
         right = self.emit.splat(factor) if isinstance(factor, float) else factor
         return self.emit.call("llvm.fmuladd", self, right, addend)
 
 
 class Emitter:
-    """Writes vector instructions of one width at the end of a builder's block.
+    """Generates vector instructions of one width at the end of a builder's block.
 
     Parameters
     ----------
     builder : llvmlite.ir.IRBuilder
-        Where instructions go.
+        Builder that receives the instructions.
     lanes : int
         Lanes of every vector, a power of two.
     balanced : bool
-        Whether to subtract with fused multiply-adds, for code that is mostly additions:
-        processors have units of their own for either, and both then have work. The bits are
-        the same.
+        Whether to subtract with fused multiply-adds, for code that is mostly additions.
+        Processors have separate units for both operations, and this keeps both busy. The bits of
+        results are the same.
     """
 
     def __init__(self, builder: Any, lanes: int, *, balanced: bool = False) -> None:
@@ -149,11 +149,11 @@ class Emitter:
             self.one = self._opaque(1.0)
 
     def align_stack(self) -> None:
-        """Have the function keep its stack on cache lines, for code that spills registers.
+        """Align the function's stack to cache lines, for code that spills registers.
 
-        LLVM aligns the stack only for variables, not for spilled registers: these would lie
-        across two cache lines each, as the caller's depth has it, at up to twice the time.
-        So make a variable, and have code use it that does nothing.
+        LLVM aligns the stack only for variables, not for spilled registers. Depending on the
+        depth of the caller, each of these would lie across two cache lines, which takes up to
+        twice the time. So create a variable that is used by code without effect.
         """
         with self.builder.goto_entry_block():
             place = self.builder.alloca(self.type)
@@ -162,13 +162,13 @@ class Emitter:
             self.builder.asm(kind, "", "r", [place], side_effect=True)
 
     def _opaque(self, value: float) -> Vector:
-        """Return a constant that the optimiser takes for a variable: it knows what times 1 is."""
+        """Return a constant that the optimiser treats as a variable, so that it keeps x * 1."""
         kind = ir.FunctionType(self.type, [self.type])
         code = ir.InlineAsm(kind, "", "=v,0")
         return Vector(self, self.builder.call(code, [self.splat(value).value]))
 
     def constant(self, values: Sequence[float]) -> Vector:
-        """Return constants, one a lane."""
+        """Return constants, one per lane."""
         return Vector(self, ir.Constant(self.type, [ir.Constant(_FLOAT, v) for v in values]))
 
     def splat(self, value: float) -> Vector:
@@ -191,7 +191,7 @@ class Emitter:
         return self.builder.inttoptr(self.at(address, offset), kind.as_pointer())
 
     def load(self, address: Any, offset: int = 0) -> Vector:
-        """Return the float32 at an address, of any alignment."""
+        """Return the float32 vector at an address of any alignment."""
         return Vector(
             self, self.builder.load(self.pointer(address, self.type, offset), align=4)
         )
@@ -203,13 +203,13 @@ class Emitter:
         )
 
     def store(self, vector: Vector, address: Any, offset: int = 0) -> None:
-        """Write float32 to an address, of any alignment."""
+        """Write a float32 vector to an address of any alignment."""
         self.builder.store(vector.value, self.pointer(address, self.type, offset), align=4)
 
     def store_past_cache(self, vector: Vector, address: Any, offset: int = 0) -> None:
-        """Write float32 to an address, a multiple of the vector's bytes, and not to the cache.
+        """Write a float32 vector to an address, a multiple of its size, bypassing the cache.
 
-        For results that are larger than it: memory then is not read before it is written.
+        This is for results larger than the cache: memory is then not read before it is written.
         """
         store = self.builder.store(vector.value, self.pointer(address, self.type, offset),
                                    align=4 * self.lanes)
@@ -217,7 +217,7 @@ class Emitter:
                            self.builder.module.add_metadata([ir.Constant(_I32, 1)]))
 
     def finish_stores(self) -> None:
-        """Have other processors see what went past the cache: it keeps no order there."""
+        """Make stores that bypassed the cache, which are unordered, visible to other processors."""
         if _is_x86():
             kind = ir.FunctionType(ir.VoidType(), [])
             function = cgutils.get_or_insert_function(
@@ -225,7 +225,7 @@ class Emitter:
             self.builder.call(function, [])
 
     def load_integers(self, address: Any, offset: int, n: int, bits: int) -> Any:
-        """Return `n` integers of `bits` bits, of any alignment, as an LLVM vector."""
+        """Return `n` integers of `bits` bits, at any alignment, as an LLVM vector."""
         kind = ir.VectorType(ir.IntType(bits), n)
         return self.builder.load(self.pointer(address, kind, offset), align=1)
 
@@ -238,16 +238,16 @@ class Emitter:
         return Vector(self, self.builder.sitofp(integers, self.type))
 
     def shuffle(self, a: Vector, b: Vector, mask: Sequence[int]) -> Vector:
-        """Return lanes picked from a (0 ... lanes - 1) and b (lanes ...)."""
+        """Return lanes selected from a (0 ... lanes - 1) and b (lanes ...)."""
         picked = ir.Constant(ir.VectorType(_I32, len(mask)), [ir.Constant(_I32, m) for m in mask])
         return Vector(self, self.builder.shuffle_vector(a.value, b.value, picked))
 
     def select(self, condition: Any, a: Vector, b: Vector) -> Vector:
-        """Return a where an LLVM bit is set, else b."""
+        """Return a if an LLVM bit is set, else b."""
         return Vector(self, self.builder.select(condition, a.value, b.value))
 
     def lookup(self, table: Any, index: Any, size: int) -> Vector:
-        """Return entries of a table of up to 16 float32 at an address, picked lane by lane."""
+        """Return entries, selected lane by lane, of a table of up to 16 float32 at an address."""
         n = self.lanes
         if not 8 <= n <= host_lanes() or not host_permutes():
             return self._lookup_by_lane(table, index)
@@ -275,9 +275,9 @@ class Emitter:
         return Vector(self, value)
 
     def call(self, name: str, *args: Vector) -> Vector:
-        """Call an LLVM intrinsic of this vector type.
+        """Call an LLVM intrinsic for this vector type.
 
-        llvmlite's own way to declare one refuses vectors, hence by name.
+        It is declared by name, since the method of llvmlite for this refuses vectors.
         """
         kind = ir.FunctionType(self.type, [self.type] * len(args))
         function = cgutils.get_or_insert_function(
@@ -301,9 +301,9 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
 
 
 class Spec:
-    """What a kernel is compiled for, as an argument whose *type* carries the value.
+    """Compile-time parameters of a kernel, as an argument with the values in its *type*.
 
-    numba compiles and caches a version of a function for each type of its arguments;
+    numba compiles and caches a version of a function for each type of its arguments,
     so one function in the source serves every radix, width and input format.
 
     Parameters
@@ -363,7 +363,7 @@ for _function, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operat
 
 @intrinsic
 def address_of(typingctx, array):
-    """Address of an array's first element, in bytes."""
+    """Return the address of an array's first element, in bytes."""
 
     def codegen(context, builder, signature, args):
         data = cgutils.create_struct_proxy(signature.args[0])(context, builder, args[0]).data
@@ -374,7 +374,7 @@ def address_of(typingctx, array):
 
 @intrinsic
 def load(typingctx, spec, address):
-    """Vector of the float32 at an address."""
+    """Load a vector of float32 from an address."""
 
     def codegen(context, builder, signature, args):
         return Emitter(builder, spec.items["lanes"]).load(args[1]).value
@@ -384,7 +384,7 @@ def load(typingctx, spec, address):
 
 @intrinsic
 def store(typingctx, vector, address):
-    """Write a vector's float32 to an address."""
+    """Write a vector of float32 to an address."""
 
     def codegen(context, builder, signature, args):
         emit = Emitter(builder, vector.lanes)
@@ -396,7 +396,7 @@ def store(typingctx, vector, address):
 
 @intrinsic
 def finish_stores(typingctx, spec):
-    """Wait until what went past the cache can be seen by all."""
+    """Wait until stores that bypassed the cache are visible to all processors."""
 
     def codegen(context, builder, signature, args):
         Emitter(builder, spec.items["lanes"]).finish_stores()
@@ -407,7 +407,7 @@ def finish_stores(typingctx, spec):
 
 @intrinsic
 def splat(typingctx, spec, value):
-    """Vector with a float32 in every lane."""
+    """Return a vector with the same float32 in every lane."""
 
     def codegen(context, builder, signature, args):
         return Emitter(builder, spec.items["lanes"]).broadcast(args[1]).value
@@ -417,7 +417,7 @@ def splat(typingctx, spec, value):
 
 @intrinsic
 def fma(typingctx, a, b, c):
-    """``a * b + c``, rounded once where the host can."""
+    """Return ``a * b + c``, rounded once if the host supports it."""
 
     def codegen(context, builder, signature, args):
         emit = Emitter(builder, a.lanes)
@@ -429,7 +429,7 @@ def fma(typingctx, a, b, c):
 
 @intrinsic
 def reverse(typingctx, vector):
-    """Lanes in reverse order."""
+    """Return the lanes in reverse order."""
 
     def codegen(context, builder, signature, args):
         emit = Emitter(builder, vector.lanes)

@@ -1,8 +1,8 @@
-"""How samples in memory become float32 lanes: the first instructions of the filter.
+"""Conversion of samples in memory to float32 lanes, the first instructions of the filter.
 
 A *number* is a real sample, or the real or imaginary part of a complex one. A source is
-described by a few items of the filter's `spec`, see `SOURCE_ITEMS`; the code for it is
-written where the filter loads its samples, so conversion costs no pass of its own.
+described by a few items of the filter's `spec`, see `SOURCE_ITEMS`. The code for it is
+generated where the filter loads its samples, so the conversion needs no separate pass.
 """
 
 from typing import Any
@@ -12,9 +12,9 @@ from llvmlite import ir
 from ._simd import Emitter, Vector
 
 #: Items of a spec that describe a source: ``kind`` is int8, uint8 (offset binary), int16,
-#: float32 or packed; ``bits`` of a number; ``pair``, 2 where real and imaginary parts lie
-#: together, else 1; ``step``, 2 where two polarisations lie together sample by sample,
-#: else 1; ``msb_first``, whether the first packed number is in a byte's high bits.
+#: float32 or packed; ``bits`` is the bits of a number; ``pair`` is 2 if real and imaginary parts
+#: alternate, else 1; ``step`` is 2 if two polarisations alternate sample by sample, else 1;
+#: ``msb_first`` is whether the first packed number is in a byte's high bits.
 SOURCE_ITEMS = ("kind", "bits", "pair", "step", "msb_first")
 
 _I32 = ir.IntType(32)
@@ -24,8 +24,8 @@ def load_numbers(emit: Emitter, items: dict[str, Any], address: Any, half: int,
                  levels: Any, phase: Any) -> Vector:
     """Load the first or second `lanes` of ``2 lanes`` consecutive numbers of a stream.
 
-    `levels` is the address of 16 float32, the values of packed numbers; `phase` which of
-    two polarisations that lie together, where `address` is that of the first.
+    `levels` is the address of 16 float32, the values of packed numbers. If two polarisations
+    alternate, `phase` is the index of this one, and `address` is the address of the first.
     """
     if items["kind"] == "packed":
         return _packed(emit, items, address, half, levels)
@@ -47,7 +47,7 @@ def load_numbers(emit: Emitter, items: dict[str, Any], address: Any, half: int,
 
 def _one_of_two(emit: Emitter, items: dict[str, Any], address: Any, first: int,
                 phase: Any) -> Any:
-    """Numbers of one of two interleaved streams: both loaded as one wide integer, shifted."""
+    """Load the numbers of one of two interleaved streams: load wide integers, then shift."""
     builder, n = emit.builder, emit.lanes
     width = items["bits"] * items["pair"]
     count = n // items["pair"]
@@ -70,7 +70,7 @@ def _packed(emit: Emitter, items: dict[str, Any], address: Any, half: int,
             levels: Any) -> Vector:
     n, bits = emit.lanes, items["bits"]
     data = emit.load_integers(address, 0, 2 * n * bits // 8, 8)
-    # Each lane gets the byte that holds its number, shifts it down and masks it.
+    # Each lane receives the byte that contains its number, shifts it down and masks it.
     starts = [(half * n + lane) * bits for lane in range(n)]
     picked = emit.builder.shuffle_vector(data, data, _mask([start // 8 for start in starts]))
     shifts = [start % 8 for start in starts]

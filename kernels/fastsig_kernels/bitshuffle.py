@@ -1,9 +1,9 @@
-"""Numbers to bytes of the bitshuffle filter with LZ4, and back.
+"""Compression of numbers as by the bitshuffle filter with LZ4, and decompression.
 
-The bytes begin with two numbers, the highest byte first: the length of the data (8 bytes) and
-that of a block (4 bytes). Each block, its bits sorted by place (`_bit_planes`) and packed
-(`_lz4`), follows with its packed length before it (4 bytes). A last block holds what is left, a
-multiple of 8 numbers; up to 7 more numbers follow as they are.
+The compressed data begins with two numbers, highest byte first: the length of the data (8 bytes)
+and the length of a block (4 bytes). Then follow the blocks, with their bits sorted by position
+(`_bit_planes`) and packed (`_lz4`), each after its packed length (4 bytes). The last block
+contains the remaining numbers, a multiple of 8; up to 7 more numbers follow unpacked.
 """
 
 import numpy as np
@@ -28,21 +28,21 @@ def expand_planes(
     out: np.ndarray | None = None,
     work: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Bytes `first` and on of what `compress_planes`, or bitshuffle with LZ4, packed.
+    """Expand data that `compress_planes`, or bitshuffle with LZ4, packed.
 
     Parameters
     ----------
     packed : ndarray, shape (n_packed,), uint8, dimensionless
-        All that was packed at a time, without a checksum; its bytes lie together. They may be
-        anything: what lies outside of the arrays is neither read nor written.
+        All data that was packed together, without a checksum; contiguous. Any bytes are allowed:
+        nothing outside of the arrays is read or written.
     item_bytes : int
         Bytes of a number: 1, 2, 4 or 8.
     first : int
-        Number of the first byte that is wanted. Blocks without any are passed over.
+        Index of the first byte that is wanted. Blocks without wanted bytes are skipped.
     out : ndarray, shape (n_byte,), uint8, dimensionless, optional
-        Receives the bytes, which lie together; by default all from `first` on.
+        Receives the bytes; contiguous. By default all bytes from `first` on are returned.
     work : ndarray, shape (n,), uint8, optional
-        Scratch of `expand_work_bytes` bytes; by default made here.
+        Scratch memory of `expand_work_bytes` bytes; allocated by default.
 
     Returns
     -------
@@ -52,10 +52,10 @@ def expand_planes(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
-        If the packed bytes are damaged, or a shape or a number not allowed. `out` then may hold
-        anything.
+        If the packed bytes are damaged, or a shape or a number is not allowed. The contents of
+        `out` are then undefined.
 
     Notes
     -----
@@ -84,12 +84,12 @@ def expand_planes(
 
 
 def expand_work_bytes(packed: np.ndarray, item_bytes: int) -> int:
-    """Bytes of scratch that `expand_planes` needs; parameters and errors as there.
+    """Return the scratch size, in bytes, that `expand_planes` needs for the same parameters.
 
     Raises
     ------
     TypeError, ValueError
-        As of `expand_planes`.
+        As for `expand_planes`.
     """
     _check_bytes("packed", packed)
     _check_item(item_bytes)
@@ -100,28 +100,28 @@ def compress_planes(
     x: np.ndarray, *, block: int | None = None, out: np.ndarray | None = None,
     work: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Pack numbers as bitshuffle with LZ4.
+    """Pack numbers as bitshuffle with LZ4 does.
 
     Parameters
     ----------
     x : ndarray, any shape, numbers of 1, 2, 4 or 8 bytes, any unit
-        C-contiguous; taken as they lie in memory, lowest byte first.
+        C-contiguous; packed in memory order, lowest byte first.
     block : int, optional
-        Numbers of a block, a multiple of 8, of at most 32 KiB; by default those of 8 KiB.
+        Numbers in a block, a multiple of 8, at most 32 KiB; by default 8 KiB.
     out : ndarray, shape (compressed_bound or more,), uint8, dimensionless, optional
         Receives the bytes.
     work : ndarray, shape (n,), uint8, optional
-        Scratch of `compress_work_bytes` bytes; by default made here.
+        Scratch memory of `compress_work_bytes` bytes; allocated by default.
 
     Returns
     -------
     ndarray, shape (n_packed,), uint8, dimensionless
-        The part of `out`, or of a new array, that was filled. It depends on x and block alone.
+        The part of `out`, or of a new array, that was filled. It depends only on x and block.
 
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape, strides or the block are not allowed.
 
@@ -153,7 +153,7 @@ def compress_planes(
 
 
 def compressed_bound(n_byte: int, item_bytes: int, *, block: int | None = None) -> int:
-    """Bytes of `out` that `compress_planes` needs for `n_byte` bytes.
+    """Return the size of `out`, in bytes, that `compress_planes` needs for `n_byte` bytes.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def compressed_bound(n_byte: int, item_bytes: int, *, block: int | None = None) 
 
 
 def compress_work_bytes(item_bytes: int, *, block: int | None = None) -> int:
-    """Bytes of scratch that `compress_planes` needs.
+    """Return the scratch size, in bytes, that `compress_planes` needs.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def _check_item(item_bytes: int) -> int:
 
 
 def _sizes(packed: np.ndarray, item: int) -> tuple[int, int]:
-    """Bytes of the data, and of a block, that the head tells."""
+    """Return the sizes of the data and of a block, in bytes, as stated in the head."""
     if packed.size < _HEAD:
         raise ValueError(f"packed: found {packed.size} bytes, allowed {_HEAD} or more")
     head = packed[:_HEAD].tobytes()
@@ -233,18 +233,18 @@ def _bound(n_byte: int, block: int) -> int:
 
 @jit_strict
 def _whole_nb(left, block, item):
-    """Bytes of the next block, of `left`: 0 where too few numbers are left for one."""
+    """Return the size of the next block if `left` bytes remain; 0 if they are too few."""
     size = min(left, block)
     return size - size % (8 * item)
 
 
 @jit_strict
 def expand_planes_nb(spec, item, packed, total, block, first, work, out):
-    """Fill `out` as `expand_planes` does; -1, or the byte at which a damaged block begins.
+    """Fill `out` as `expand_planes` does; return -1, or where a damaged block begins.
 
-    `total` and `block` are what the head tells, multiples of `item` and of ``8 item``, `work` is
-    large enough for them; `first` and `out` are within `total`. The rest of `packed` may be
-    anything.
+    `total` and `block` are the sizes stated in the head, multiples of `item` and of ``8 item``,
+    and `work` is large enough for them; `first` and `out` are within `total`. The rest of
+    `packed` may be any bytes.
     """
     most = min(total, block)
     work_bits, work_bytes = work[most : 2 * most], work[: most]
@@ -282,9 +282,9 @@ def expand_planes_nb(spec, item, packed, total, block, first, work, out):
 
 @jit_strict
 def compress_planes_nb(spec, item, x, block, work, table, out):
-    """Pack bytes `x` to `out`, and how many they are; nothing is checked.
+    """Pack bytes `x` to `out` and return the packed size; nothing is checked.
 
-    `work` has `compress_work_bytes`, the first of which are `table`.
+    `work` has `compress_work_bytes` bytes, and `table` is the first part of it.
     """
     begin = 2 * TABLE
     work_bits, planes = work[begin : begin + block], work[begin + block : begin + 2 * block]
@@ -305,6 +305,6 @@ def compress_planes_nb(spec, item, x, block, work, table, out):
 
 @jit_strict
 def _put_high_first_nb(out, i, value, n):
-    """Write a number of `n` bytes, the highest first."""
+    """Write a number of `n` bytes, highest byte first."""
     for k in range(n):
         put8(out, i + k, (value >> (8 * (n - 1 - k))) & 255)

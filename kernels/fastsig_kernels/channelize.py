@@ -1,4 +1,4 @@
-"""Polyphase filter banks: voltages into complex spectra."""
+"""Polyphase filter banks: voltages to complex spectra."""
 
 import threading
 from dataclasses import replace
@@ -17,7 +17,7 @@ _ROWS_BYTES = 2**18
 
 
 class ChannelizerScratch:
-    """Work space of one worker, made by `Channelizer.scratch`; grows on first use."""
+    """Work space of one worker, created by `Channelizer.scratch`; grows on first use."""
 
     __slots__ = ("_plan", "_spaces")
 
@@ -37,15 +37,15 @@ class Channelizer:
 
     ``X[m, k] = sum_i h[i] x[m n_fft + i] exp(-2 pi i k i / n_fft)``
 
-    Real input has ``n_fft = 2 n_chan``; channel k is centred k fs / n_fft from
-    the band's edge, channel 0 (half a channel wide) is kept, the Nyquist bin
-    dropped. Complex input has ``n_fft = n_chan``; zero frequency is at channel
-    ``n_chan // 2``. Output ascends in sky frequency: a lower sideband comes out
-    reversed, channel k at ``n_chan - 1 - k``, and conjugated, so products of two
-    polarisations keep the sign that they have in an upper sideband.
+    With real input, ``n_fft = 2 n_chan``; channel k is centred k fs / n_fft from
+    the edge of the band, channel 0 (half a channel wide) is kept, and the Nyquist bin
+    is dropped. With complex input, ``n_fft = n_chan``, and zero frequency is at channel
+    ``n_chan // 2``. The output is in ascending sky frequency: the spectra of a lower
+    sideband are reversed, with channel k at ``n_chan - 1 - k``, and conjugated, so that
+    products of two polarisations have the same sign as in an upper sideband.
 
-    A bank that is oversampled by n_fft / hop has frames m = 0, 1, ... that begin at
-    sample m hop, and absolute phase: a tone's phase runs on from frame to frame,
+    In a bank that is oversampled by n_fft / hop, frames m = 0, 1, ... begin at sample
+    m hop. Phases are absolute, so the phase of a tone is continuous from frame to frame:
     ``X[m, k] = sum_i h[i] x[m hop + i] exp(-2 pi i k (m hop + i) / n_fft)``.
 
     Parameters
@@ -53,19 +53,19 @@ class Channelizer:
     n_chan : int
         Number of output channels, even.
     n_tap : int
-        Length of the prototype in transforms. Not used when `taps` is given.
+        Length of the prototype in transforms. Ignored if `taps` is given.
     window : str
-        See `fastsig_kernels.filters.prototype`. Not used when `taps` is given.
+        See `fastsig_kernels.filters.prototype`. Ignored if `taps` is given.
     taps : ndarray, shape (n_tap, n_fft), float32 or float64, dimensionless, optional
-        Another prototype; used as it is, not normalised. Copied.
+        Another prototype, which is copied and not normalised.
     complex_input : bool
         Whether samples are complex.
     lower_sideband : bool
-        Whether sky frequency falls as the input's frequency rises.
+        Whether sky frequency decreases as the frequency of the input increases.
     oversample : Fraction, str, int or pair of int
-        n_fft over hop: 1, "4/3", "32/27", ...; its numerator divides n_fft.
+        n_fft / hop: 1, "4/3", "32/27", ...; the numerator must divide n_fft.
     layout : Layout, optional
-        Format of the samples, where their dtype does not tell: packed numbers, offset
+        Format of the samples, if their dtype does not determine it: packed numbers, offset
         binary, integers in pairs.
 
     Raises
@@ -75,14 +75,14 @@ class Channelizer:
 
     Notes
     -----
-    The tables do not change after construction: threads may share a plan, each
-    with its own scratch. NaN and Inf spread over the frames that hold them. The
-    filter and the transform release the GIL. A frame's bits do not depend on the
-    other frames of a call, nor on strides. Computed in single precision: relative
-    L2 error near 0.6 u sqrt(log2 n_fft), u = 2^-24.
+    The tables do not change after construction, so threads may share a plan, each
+    with its own scratch. NaN and Inf spread over the frames that contain them. The
+    filter and the transform release the GIL. The bits of a frame depend neither on the
+    other frames of a call nor on strides. The computation is in single precision, with
+    a relative L2 error near 0.6 u sqrt(log2 n_fft), u = 2^-24.
 
-    Powers of two from 32 samples to 2^21 (and turns of whole vectors, if oversampled)
-    run in the project's vector code; other lengths through `numpy.fft`, at about a
+    Powers of two from 32 samples to 2^21 (with rotations by whole vectors, if oversampled)
+    use the vector code of this package; other lengths use `numpy.fft`, at about a
     third of the speed.
     """
 
@@ -110,8 +110,8 @@ class Channelizer:
         self._oversample = oversample_ratio(oversample, self._n_fft)
         self._hop = int(self._n_fft / self._oversample)
         if layout is not None and layout.is_complex != self._complex_input:
-            raise ValueError("layout: found another kind of samples than complex_input says")
-        # One polarisation lies together with no other.
+            raise ValueError("layout: found another kind of samples than complex_input specifies")
+        # A single polarisation is not interleaved with another.
         self._layout = layout and replace(layout, interleaved=False)
         if taps is None:
             taps = prototype(self._n_fft, n_tap, window)
@@ -141,7 +141,7 @@ class Channelizer:
 
     @property
     def history(self) -> int:
-        """Samples that neighbouring frames share: ``n_tap n_fft - hop``."""
+        """Number of samples that neighbouring frames share: ``n_tap n_fft - hop``."""
         return self._taps.size - self._hop
 
     @property
@@ -151,12 +151,12 @@ class Channelizer:
 
     @property
     def lower_sideband(self) -> bool:
-        """Whether the output is reversed and conjugated."""
+        """Whether spectra are reversed and conjugated."""
         return self._lower_sideband
 
     @property
     def oversample(self) -> Fraction:
-        """n_fft over hop."""
+        """Oversampling ratio, n_fft / hop."""
         return self._oversample
 
     @property
@@ -165,21 +165,21 @@ class Channelizer:
         return self._hop
 
     def n_frame(self, n_sample: int) -> int:
-        """Return how many frames `n_sample` samples give, 0 if too few."""
+        """Return the number of frames in `n_sample` samples, 0 if these are too few."""
         n_sample = _check.count("n_sample", n_sample, 0)
         return max(0, (n_sample - self._taps.size) // self._hop + 1)
 
     def n_sample(self, n_frame: int) -> int:
-        """Return how many samples `n_frame` frames need."""
+        """Return the number of samples that `n_frame` frames need."""
         n_frame = _check.count("n_frame", n_frame, 0)
         return (n_frame - 1) * self._hop + self._taps.size if n_frame else 0
 
     def scratch(self) -> ChannelizerScratch:
-        """Return work space; one a worker."""
+        """Return work space; each worker needs its own."""
         return ChannelizerScratch(self)
 
     def compile(self, dtype: Any = "int8") -> None:
-        """Compile all that `process` needs for samples of a dtype (of the layout, if given)."""
+        """Compile everything that `process` needs for a dtype (that of the layout, if given)."""
         n = self.n_sample(6)
         layout = self._layout
         if layout is None:
@@ -206,10 +206,11 @@ class Channelizer:
         Parameters
         ----------
         x : ndarray, shape (n_sample,), any unit
-            int8, int16 or float32, or complex64 for a plan of complex input, or as the
-            layout says; any stride. Samples after the last whole frame are not used.
+            int8, int16 or float32, or complex64 for a plan with complex input, or as specified
+            by the layout; any stride. Samples after the last whole frame are ignored.
         first_frame : int
-            Number of x's first frame in its stream: an oversampled bank's phase needs it.
+            Index of the first frame of x in its stream, which determines the phase of an
+            oversampled bank.
         out : ndarray, shape (n_frame, n_chan), complex64, unit of x, optional
             Receives the result; any strides.
         scratch : ChannelizerScratch, optional
@@ -223,14 +224,14 @@ class Channelizer:
         Raises
         ------
         TypeError
-            If an argument is an ndarray subclass or of another type.
+            If an argument is an ndarray subclass or has the wrong type.
         ValueError
             If a shape is wrong or x is too short for one frame.
 
         Notes
         -----
-        With `out` and `scratch` given, no array of the data's size is allocated, unless
-        strides are such that x has to be copied.
+        If `out` and `scratch` are given, no array of the data's size is allocated, unless
+        the strides of x require a copy.
         """
         _check.plain("x", x)
         layout = self._layout or layout_of(x, self._complex_input)
@@ -256,7 +257,7 @@ class Channelizer:
             engine.run(layout.to_float(x)[0], first_frame, space, out)
             return
         samples = samples_of(x, layout, 1)
-        # Rows are made contiguous and then moved where `out` has other strides.
+        # Rows are computed in contiguous memory, and then copied if `out` has other strides.
         whole = out.strides[1] == out.itemsize and out.flags.aligned
         tile = len(out) if whole else max(1, _ROWS_BYTES // (8 * self._n_chan))
         for first in range(0, len(out), tile):
@@ -269,7 +270,7 @@ class Channelizer:
                 part[...] = target
 
     def _engine(self, layout: Layout) -> Any:
-        """Vector code for this layout if there is any, else the way through NumPy."""
+        """Return the vector code for this layout if there is any, else the engine with NumPy."""
         with self._lock:
             if layout not in self._engines:
                 self._engines[layout] = self._make(layout)

@@ -15,32 +15,32 @@ from ._simd import address_of
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
-_LANES = 32  # of a step, more than a register: sums that do not wait for one another
-_STEPS = 256  # of a run; sums of sums stay below 2^32
+_LANES = 32  # lanes of a step, more than a register, so that sums do not wait for one another
+_STEPS = 256  # steps of a run, so that sums of sums stay below 2^32
 _RUN_BYTES = 2 * _LANES * _STEPS
 
 
 def fletcher32(data: np.ndarray) -> int:
-    """Checksum of bytes, as HDF5 computes it.
+    """Return the checksum of bytes, as HDF5 computes it.
 
-    ``2^16 sum_i (n - i) w_i + sum_i w_i``, both sums modulo 65535, of the n words w of two bytes,
-    the first byte the upper one. A last byte without a partner is the upper one of a word. Sums
-    of 0 are 65535 where some word is not 0.
+    ``2^16 sum_i (n - i) w_i + sum_i w_i``, with both sums modulo 65535, over n words w of two
+    bytes. The first byte of a word is the upper one; a last byte without a partner is the upper
+    byte of a word. A sum of 0 is replaced by 65535 if any word is not 0.
 
     Parameters
     ----------
     data : ndarray, shape (n_byte,), uint8, dimensionless
-        Bytes that lie together.
+        Bytes; contiguous.
 
     Returns
     -------
     int
-        32 bits.
+        Checksum of 32 bits.
 
     Raises
     ------
     TypeError
-        If `data` is an ndarray subclass or of another dtype.
+        If `data` is an ndarray subclass or has the wrong dtype.
     ValueError
         If its shape or its strides are not allowed.
 
@@ -60,11 +60,11 @@ def fletcher32(data: np.ndarray) -> int:
 
 @jit_strict
 def fletcher32_nb(data):
-    """Checksum of bytes that lie together, as an int64."""
+    """Return the checksum of contiguous bytes, as an int64."""
     n, begin = data.size, 0
     left = (n + 1) >> 1
     first, second = 0, 0
-    # Of words with the lower byte first; the bytes are swapped in the end, which is 256 times.
+    # Words are read with the lower byte first; the bytes are swapped at the end, by a factor 256.
     while begin + _RUN_BYTES <= n:
         total, moment = _run(address_of(data) + begin)
         first += total
@@ -86,7 +86,7 @@ def fletcher32_nb(data):
 
 @intrinsic
 def _run(typingctx, address):
-    """Sum of the words of a run, and of each times its number."""
+    """Return the sum of the words of a run, and the sum of each word times its index."""
 
     def codegen(context, builder, signature, args):
         narrow, kind, wide = (ir.VectorType(ir.IntType(n), _LANES) for n in (16, 32, 64))
@@ -98,7 +98,7 @@ def _run(typingctx, address):
             total = builder.add(builder.load(sums), builder.zext(words, kind))
             builder.store(total, sums)
             builder.store(builder.add(builder.load(twice), total), twice)
-        # A word of step k was added `_STEPS - k` times to the second.
+        # A word of step k was added `_STEPS - k` times to the second sum.
         total, later = (builder.zext(builder.load(v), wide) for v in (sums, twice))
         moment = builder.sub(builder.mul(total, _vector([_STEPS] * _LANES)), later)
         moment = builder.mul(moment, _vector([_LANES] * _LANES))
@@ -115,7 +115,7 @@ def _vector(values: Iterable[int]) -> ir.Constant:
 
 
 def _added(builder: Any, vector: Any) -> Any:
-    """Sum of a vector's lanes."""
+    """Return the sum of a vector's lanes."""
     total = ir.Constant(_I64, 0)
     for lane in range(_LANES):
         total = builder.add(total, builder.extract_element(vector, ir.Constant(_I32, lane)))

@@ -19,10 +19,10 @@ def detect(
     out: np.ndarray | None = None,
     out_weight: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Numerators and weights of powers: two sums that may be added over frames.
+    """Compute the numerators and weights of powers, which can both be summed over frames.
 
     ``CR + i CI = conj(A) B``; ``I = AA + BB``, ``Q = AA - BB``, ``U = 2 CR`` and
-    ``V = 2 CI`` for linear feeds. A mean power is ``sum(out) / sum(out_weight)``.
+    ``V = 2 CI`` for linear feeds. The mean power is ``sum(out) / sum(out_weight)``.
 
     =========  ==============================================  ===========
     product    numerator                                       weight
@@ -37,20 +37,20 @@ def detect(
     Parameters
     ----------
     x : ndarray, shape (n_frame, n_pol, n_chan), complex64, any unit
-        Spectra of one or two polarisations, of any strides.
+        Spectra of one or two polarisations, with any strides.
     energy : ndarray, shape (n_frame, 3) or (n_frame, 1), float64, dimensionless
         Fractions of the prototype's energy on valid samples: e_A, e_B and e_AB
-        (samples valid in both) for two polarisations, e_A for one. 0 drops the
-        frame from the products that have this weight, and e_A or e_B of 0 from
-        those of weight e_AB.
+        (samples valid in both) for two polarisations, e_A for one. A value of 0
+        excludes the frame from the products with this weight; e_A or e_B of 0
+        also excludes it from those with weight e_AB.
     products : str
-        A key of `PRODUCTS`. One polarisation allows ``"I"`` only, which then is
+        A key of `PRODUCTS`. One polarisation allows only ``"I"``, which then is
         ``|A|^2`` with weight e_A.
     sign_q, sign_v : int
-        1 or -1, the sign of Q and V.
+        Signs of Q and V, 1 or -1.
     basis : str
-        ``"linear"`` or ``"circular"``. Q, U and V are refused for circular feeds:
-        their signs would need the handedness of A and B.
+        ``"linear"`` or ``"circular"``. Q, U and V are refused for circular feeds,
+        since their signs depend on the handedness of A and B.
     out : ndarray, shape (n_frame, n_product, n_chan), float32, unit of x squared, optional
         Receives the numerators.
     out_weight : ndarray, shape (n_frame, n_product), float64, dimensionless, optional
@@ -59,20 +59,20 @@ def detect(
     Returns
     -------
     out, out_weight : ndarray
-        As above; new arrays where none were given.
+        As above; new arrays if none were given.
 
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape, the products, a sign or the basis is not allowed.
 
     Notes
     -----
     Allocates nothing when both outputs are given; the GIL is released. NaN and
-    Inf propagate in frames of positive weight; a frame of weight 0 gives 0
-    whatever x holds. Energies of exactly 1 scale by exactly 1.
+    Inf propagate in frames of positive weight; a frame of weight 0 gives 0 for
+    any x. Energies of exactly 1 give scale factors of exactly 1.
 
     References
     ----------
@@ -99,9 +99,9 @@ def detect_accumulate(
     sign_v: int = 1,
     basis: str = "linear",
 ) -> None:
-    """Detect and add frames, in order, straight into an integration's two sums.
+    """Detect frames and add them, in order, to the two sums of an integration.
 
-    ``total += sum_m out[m]``, with the bits of `detect` and then `accumulate`.
+    ``total += sum_m out[m]``, bit-identical to `detect` followed by `accumulate`.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def detect_accumulate(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape, the products, a sign or the basis is not allowed.
 
@@ -135,7 +135,7 @@ def detect_accumulate(
 def detect_nb(x, energy, codes, sign_q, sign_v, out, out_weight):
     """Fill both outputs as `detect` does; `codes` come from `product_codes`."""
     for m in range(x.shape[0]):
-        # One code path with the accumulation, so both round alike.
+        # Use the same code as the accumulation, so that both round identically.
         out[m] = np.float32(0)
         out_weight[m] = 0.0
         _add_frame(x[m], energy[m], codes, sign_q, sign_v, out[m], out_weight[m])

@@ -1,4 +1,4 @@
-"""Validity of frames: spans of valid samples and the filter energy on them."""
+"""Validity of frames: spans of valid samples and the filter energy that falls on them."""
 
 import numpy as np
 
@@ -7,9 +7,9 @@ from ._jit import jit_strict
 
 
 def cumulative_energy(taps: np.ndarray) -> np.ndarray:
-    """Prefix sums of a prototype's squared coefficients.
+    """Return the prefix sums of a prototype's squared coefficients.
 
-    ``C[i] = sum_{l < i} h[l]^2``, so samples a to b of a frame hold C[b] - C[a].
+    ``C[i] = sum_{l < i} h[l]^2``, so samples a to b of a frame have the energy C[b] - C[a].
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def cumulative_energy(taps: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (n_tap n_fft + 1,), float64, dimensionless
-        C, from C[0] = 0 to the whole energy.
+        C, from C[0] = 0 to the total energy.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def cumulative_energy(taps: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    Allocates its result; meant for set-up.
+    Allocates its result; intended for set-up.
     """
     _check.array("taps", taps, ("float32", "float64"), 2)
     sums = np.zeros(taps.size + 1)
@@ -46,7 +46,7 @@ def frame_energy(
     *,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Fraction of the prototype's energy that falls on valid samples, per frame.
+    """Return the fraction of the prototype's energy that falls on valid samples, per frame.
 
     ``e[m] = 1 - sum(h^2 lost) / sum(h^2)``; frame m covers the samples from
     ``start + m hop`` up to, not including, ``start + m hop + L``.
@@ -54,8 +54,8 @@ def frame_energy(
     Parameters
     ----------
     spans : ndarray, shape (n_span, 2), int64, samples
-        First and one-past-last absolute sample of each run of valid samples, in
-        order, not empty, not overlapping; they may touch.
+        First and one-past-last absolute sample of each run of valid samples. Spans
+        are in order, not empty and not overlapping; they may touch.
     start : int
         Absolute sample at which frame 0 begins.
     n_frame : int
@@ -70,18 +70,18 @@ def frame_energy(
     Returns
     -------
     ndarray, shape (n_frame,), float64, dimensionless
-        e: exactly 1 for a wholly valid frame, exactly 0 for a wholly lost one.
+        e, exactly 1 for a completely valid frame, exactly 0 for a completely lost one.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, shape or order.
+        If an argument has the wrong type, shape or order.
 
     Notes
     -----
-    Allocates nothing large when `out` is given; the GIL is released. A frame's
-    bits depend only on the validity of its own samples: neither on `start`, nor
-    on how spans are cut where they touch or outside the frame.
+    Allocates nothing large when `out` is given; the GIL is released. The bits of a
+    frame depend only on the validity of its own samples: neither on `start`, nor
+    on how spans are split where they touch or outside the frame.
     """
     check_spans("spans", spans)
     _check.array("taps_cumulative", taps_cumulative, ("float64",), 1)
@@ -120,7 +120,7 @@ def _lost_energy(spans, k, first, taps_cumulative):
         begin = length
         end = length
         if k < spans.shape[0]:
-            # Clamped before the subtraction: a span may reach the ends of int64.
+            # Clamp before the subtraction, since a span may reach the limits of int64.
             begin = min(max(spans[k, 0], first + position), first + length) - first
             end = min(max(spans[k, 1], first + position), first + length) - first
         lost += taps_cumulative[begin] - taps_cumulative[position]
@@ -130,7 +130,7 @@ def _lost_energy(spans, k, first, taps_cumulative):
 
 
 def intersect_spans(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection of two lists of spans: the samples valid in both.
+    """Return the intersection of two lists of spans: the samples valid in both.
 
     ``{n : n in a and n in b}``
 
@@ -147,11 +147,11 @@ def intersect_spans(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, shape or order.
+        If an argument has the wrong type, shape or order.
 
     Notes
     -----
-    Allocates its result (its length is not known before); the GIL is released.
+    Allocates its result (its length is not known in advance); the GIL is released.
     """
     check_spans("a", a)
     check_spans("b", b)
@@ -162,7 +162,7 @@ def intersect_spans(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 @jit_strict
 def intersect_spans_nb(a, b, out):
-    """Fill `out`, of at least ``len(a) + len(b)`` rows, and return how many hold spans."""
+    """Write the spans to `out`, of at least ``len(a) + len(b)`` rows, and return their number."""
     i = 0
     j = 0
     n_common = 0
@@ -181,7 +181,7 @@ def intersect_spans_nb(a, b, out):
 
 
 def check_spans(name: str, spans: np.ndarray) -> None:
-    """Refuse spans that are empty, overlap or are not in order."""
+    """Refuse spans that are empty, overlapping or out of order."""
     _check.array(name, spans, ("int64",), 2)
     _check.shape(name, spans, (spans.shape[0], 2))
     if not (spans[:, 0] < spans[:, 1]).all():

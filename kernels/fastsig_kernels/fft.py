@@ -1,6 +1,6 @@
 """Fast Fourier transforms of power-of-two lengths in explicit vector code.
 
-Other lengths and float64 go through `numpy.fft` behind the same plan.
+The same plan uses `numpy.fft` for other lengths and for float64.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ _SHORTEST, _LONGEST = 2**3, 2**22
 def fft_plan(
     n: int, *, kind: str = "complex", direction: str = "forward", dtype: str = "complex64"
 ) -> "FFTPlan":
-    """Plan of many transforms of one length.
+    """Return a plan for many transforms of one length.
 
     Forward: ``X[k] = sum_j x[j] exp(-2 pi i j k / n)``; inverse: its inverse, with the
     factor ``1 / n``.
@@ -28,18 +28,18 @@ def fft_plan(
     Parameters
     ----------
     n : int
-        Points of the signal's transform; for real signals, real samples.
+        Points of the transform; for real signals, the number of real samples.
     kind : {"complex", "real"}
-        Real signals have spectra of ``n // 2 + 1`` points (channel n / 2 included).
+        Real signals have spectra of ``n // 2 + 1`` points (including channel n / 2).
     direction : {"forward", "inverse"}
         From signal to spectrum or back.
     dtype : {"complex64", "complex128"}
-        Of the spectrum; real signals are float32 or float64.
+        Type of the spectrum; real signals are float32 or float64.
 
     Returns
     -------
     FFTPlan
-        Set up, not yet compiled: see `FFTPlan.compile`.
+        A plan that is not yet compiled, see `FFTPlan.compile`.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def fft_plan(
 
 
 class FFTPlan:
-    """Plan of many transforms of one length: made, and described, by `fft_plan`.
+    """Plan for many transforms of one length, created and described by `fft_plan`.
 
     Raises
     ------
@@ -59,11 +59,11 @@ class FFTPlan:
 
     Notes
     -----
-    Lengths 2^3 to 2^22 (real: 2^4 to 2^23) in complex64 run in the project's own code:
-    relative L2 error at most 1.0 u sqrt(log2 n) with u = 2^-24, GIL released, NaN
-    spreads over its own transform only. A transform's bits do not depend on the others
-    of a call. Tables do not change after construction; the work space does: give each
-    thread its own `copy`, which shares the tables.
+    Lengths 2^3 to 2^22 (real: 2^4 to 2^23) in complex64 use the code of this package: the
+    relative L2 error is at most 1.0 u sqrt(log2 n) with u = 2^-24, the GIL is released, and
+    NaN spreads only over its own transform. The bits of a transform do not depend on the
+    other transforms of a call. Tables do not change after construction, but the work space
+    does: give each thread its own `copy`, which shares the tables.
     """
 
     __slots__ = ("_core", "_dtype", "_inverse", "_n", "_real")
@@ -88,27 +88,27 @@ class FFTPlan:
 
     @property
     def n(self) -> int:
-        """Points of a transform."""
+        """Number of points of a transform."""
         return self._n
 
     @property
     def input_shape(self) -> tuple[int, np.dtype]:
-        """Length of the last axis of the input, and its dtype."""
+        """Length of the input's last axis, and its dtype."""
         return self._signal() if not self._inverse else self._spectrum()
 
     @property
     def output_shape(self) -> tuple[int, np.dtype]:
-        """Length of the last axis of the output, and its dtype."""
+        """Length of the output's last axis, and its dtype."""
         return self._spectrum() if not self._inverse else self._signal()
 
     @property
     def own_code(self) -> bool:
-        """Whether the transform runs in the project's own code, else in `numpy.fft`."""
+        """Whether the transform uses the code of this package; otherwise it uses `numpy.fft`."""
         return self._core is not None
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of tables and work space."""
+        """Size of tables and work space, in bytes."""
         return self._core.memory_bytes if self._core else 0
 
     def _spectrum(self) -> tuple[int, np.dtype]:
@@ -119,7 +119,7 @@ class FFTPlan:
         return self._n, np.dtype("f4" if single else "f8") if self._real else self._dtype
 
     def copy(self) -> "FFTPlan":
-        """Return a plan for another thread: the same tables, its own work space."""
+        """Return a plan for another thread, with the same tables and its own work space."""
         other = object.__new__(FFTPlan)
         for name in self.__slots__:
             setattr(other, name, getattr(self, name))
@@ -128,7 +128,7 @@ class FFTPlan:
         return other
 
     def compile(self) -> None:
-        """Compile all that `process` needs."""
+        """Compile everything that `process` needs."""
         n, dtype = self.input_shape
         self.process(np.zeros((1, n), dtype=dtype))
 
@@ -138,9 +138,9 @@ class FFTPlan:
         Parameters
         ----------
         x : ndarray, shape (..., n_in), of the plan's input dtype, any unit
-            Contiguous along the last axis, or it is copied row by row.
+            Input; copied row by row if it is not contiguous along the last axis.
         out : ndarray, shape (..., n_out), of the plan's output dtype, optional
-            Receives the result; may be x itself where shape and dtype are the same.
+            Receives the result; may be x itself if shape and dtype are the same.
 
         Returns
         -------
@@ -150,13 +150,13 @@ class FFTPlan:
         Raises
         ------
         TypeError, ValueError
-            If an argument has another type, dtype or shape.
+            If an argument has the wrong type, dtype or shape.
 
         Notes
         -----
-        Allocates nothing of the data's size when `out` is given and rows are contiguous. An
-        `out` of 16 MiB or more whose rows begin on cache lines (64 bytes), as those of a new
-        array do, is written past the cache.
+        Allocates nothing of the data's size when `out` is given and rows are contiguous. Writing
+        bypasses the cache if `out` has 16 MiB or more and its rows begin on cache lines (64
+        bytes), as those of a new array do.
         """
         (n_in, kind_in), (n_out, kind_out) = self.input_shape, self.output_shape
         axes = tuple(range(1, 9))
@@ -185,7 +185,7 @@ class FFTPlan:
 
 
 def _on_lines(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """A new array that begins on a cache line."""
+    """Return a new array that begins on a cache line."""
     size = int(np.prod(shape)) * dtype.itemsize
     memory = np.empty(size + LINE, np.uint8)
     start = -address(memory) % LINE
@@ -193,13 +193,13 @@ def _on_lines(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 
 def _rows_ok(x: np.ndarray) -> bool:
-    """Whether rows are contiguous, aligned, and all at one stride."""
+    """Whether rows are contiguous, aligned, and equally spaced."""
     one_stride = x.ndim <= 2 or x.flags.c_contiguous
     return one_stride and x.strides[-1] == x.itemsize and x.flags.aligned
 
 
 class Core:
-    """Tables and work space of one power-of-two length."""
+    """Tables and work space for one power-of-two length."""
 
     def __init__(self, n_point: int, *, inverse: bool, real: bool) -> None:
         from ._simd import Spec, host_lanes
@@ -207,14 +207,14 @@ class Core:
         self.real, self.inverse = real, inverse
         self.lanes = lanes = shape(n_point, host_lanes()).lanes
         self.n_inner = n_point // lanes
-        # Small radices first: the parts of the first pass then are of whole columns.
+        # Small radices come first, so that the parts of the first pass consist of whole columns.
         *middle, self._last = shape(self.n_inner, 1).radices[::-1]
         self._levels, self._tables = _levels(self.n_inner, middle)
         self._first = pass_twiddles(n_point, lanes, lanes)
         self._starts = _starts(self.n_inner, (*middle, self._last), 8 * lanes)
         self._n_part = middle[0] if middle else 1
         self._roots = half_roots(n_point) if real else np.empty(0, np.complex64)
-        # 16 x 16 points are one group of columns.
+        # 16 x 16 points form a single group of columns.
         self._short = self.n_inner == self.lanes == self._last == 16
         self._spec = Spec(lanes=lanes, inverse=inverse, columns=not self._short)
         self._scale = np.float32(1.0 / n_point if inverse else 1.0)
@@ -222,12 +222,12 @@ class Core:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of tables and work space."""
+        """Size of tables and work space, in bytes."""
         tables = (*self._tables, self._first, self._starts, self._roots, self._work)
         return sum(table.nbytes for table in tables)
 
     def copy(self) -> "Core":
-        """Return a twin with work space of its own."""
+        """Return a copy with its own work space."""
         other = object.__new__(Core)
         other.__dict__.update(self.__dict__)
         other._own_memory()
@@ -242,7 +242,7 @@ class Core:
 
         rows_in, rows_out = x.reshape(-1, x.shape[-1]), out.reshape(-1, out.shape[-1])
         if self.real and self.inverse:
-            # The half-length spectrum is made in the output's own memory.
+            # The half-length spectrum is computed in the memory of the output.
             half = rows_out.view(np.complex64)
             split_real(address(rows_in), rows_in.strides[0], address(half), half.strides[0],
                        len(half), half.shape[1], self._roots)
@@ -262,7 +262,7 @@ class Core:
 
 
     def _past_cache(self, out: np.ndarray) -> int:
-        """Whether results, 1 or 0, go to memory directly: many, whole lines, read by none soon."""
+        """Return 1 if results bypass the cache: large, on whole lines, not read again soon."""
         joined = self.real and not self.inverse
         if joined or self.lanes < 8 or out.nbytes < STREAMED_BYTES:
             return 0
@@ -270,7 +270,7 @@ class Core:
 
 
 def _levels(n: int, radices: list[int]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Rows for `_fft_loops.transform_rows`, and the twiddles to keep alive."""
+    """Return the rows for `_fft_loops.transform_rows`, and the twiddles to keep alive."""
     rows, tables, count = [], [], 1
     for radix in radices:
         j, k = np.arange(n // radix)[:, np.newaxis], np.arange(1, radix)
@@ -283,7 +283,7 @@ def _levels(n: int, radices: list[int]) -> tuple[np.ndarray, list[np.ndarray]]:
 
 
 def _starts(n: int, radices: tuple[int, ...], block: int) -> np.ndarray:
-    """Byte offset of each last group of blocks, in the order of the result."""
+    """Return the byte offset of each group of blocks of the last pass, in the result's order."""
     places = np.arange(n // radices[-1])
     number, weight, left = np.zeros_like(places), 1, len(places)
     for radix in radices[:-1]:
@@ -298,5 +298,5 @@ def _starts(n: int, radices: tuple[int, ...], block: int) -> np.ndarray:
 
 
 def half_roots(n_point: int) -> np.ndarray:
-    """``-i/2 exp(-pi i k / n_point)``, k = 0 ... n_point / 2, complex64."""
+    """Return ``-i/2 exp(-pi i k / n_point)`` for k = 0 ... n_point / 2, complex64."""
     return (-0.5j * roots(2 * n_point, np.arange(n_point // 2 + 1))).astype(np.complex64)

@@ -1,4 +1,4 @@
-"""Prototype low-pass filters of polyphase filter banks. Numpy only."""
+"""Prototype low-pass filters of polyphase filter banks. NumPy only."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from . import _check
 
-#: What a window argument may be; BETA is a number from 0 to 500.
+#: Allowed values of a window argument; BETA is a number from 0 to 500.
 window_names = ("hamming", "hann", "blackman", "rect", "kaiser:BETA", "none")
 
 _MAX_LENGTH = 2**31
@@ -20,46 +20,46 @@ _FIXED: dict[str, Callable[[int], np.ndarray]] = {
 
 
 def prototype(n_fft: int, n_tap: int, window: str = "hamming") -> np.ndarray:
-    """Windowed-sinc low-pass filter with its cutoff half a channel from the centre.
+    """Return a windowed-sinc low-pass filter with its cutoff half a channel from the centre.
 
     ``h[i] = c w[i] sinc((i - (L - 1)/2) / n_fft)`` with ``L = n_tap n_fft`` and c
     such that ``sum h^2 = 1``: white noise of variance s^2 then gives a mean
-    ``|X|^2`` of s^2 in a channel that is not an edge.
+    ``|X|^2`` of s^2 in every channel that is not at an edge.
 
-    The window is the symmetric one (its end samples mirror each other), so h is
-    exactly symmetric and a spectrum's time is the exact centre of its frame.
+    The window is symmetric (its end samples mirror each other), so h is exactly
+    symmetric, and the time of a spectrum is the exact centre of its frame.
 
     Parameters
     ----------
     n_fft : int
-        Length of the transform and hop of a frame, in samples.
+        Length of the transform, and hop of frames, in samples.
     n_tap : int
         Length of the filter in units of `n_fft`.
     window : str
-        One of `window_names`. ``"rect"`` is the bare sinc. ``"none"`` is neither
-        window nor sinc but equal coefficients, that is a plain FFT, and needs
-        ``n_tap = 1``. Every other window keeps the sinc for ``n_tap = 1`` too.
+        One of `window_names`. ``"rect"`` gives the bare sinc. ``"none"`` uses
+        neither window nor sinc but equal coefficients, that is a plain FFT, and
+        requires ``n_tap = 1``. All other windows include the sinc even if ``n_tap = 1``.
 
     Returns
     -------
     ndarray, shape (n_tap, n_fft), float64, dimensionless
-        Row t holds the coefficients ``h[t n_fft : (t + 1) n_fft]``.
+        Row t contains the coefficients ``h[t n_fft : (t + 1) n_fft]``.
 
     Raises
     ------
     TypeError
-        If a count is not an integer or the window not a string.
+        If a count is not an integer or the window is not a string.
     ValueError
-        If a count or the window is not allowed, or no coefficient survives.
+        If a count or the window is not allowed, or all coefficients are 0.
 
     Notes
     -----
-    Allocates a few arrays of L float64; meant for set-up, not for loops.
+    Allocates a few arrays of L float64; intended for set-up, not for loops.
 
     References
     ----------
     R. E. Crochiere and L. R. Rabiner, Multirate Digital Signal Processing (1983),
-    section 4.3 for the window method and 7.2 for the polyphase bank.
+    sections 4.3 (window method) and 7.2 (polyphase bank).
     """
     n_fft = _check.count("n_fft", n_fft)
     n_tap = _check.count("n_tap", n_tap)
@@ -72,9 +72,9 @@ def prototype(n_fft: int, n_tap: int, window: str = "hamming") -> np.ndarray:
 
 
 def response(taps: np.ndarray, offset: np.ndarray | float) -> np.ndarray:
-    """Complex amplitude response of a prototype at offsets from a channel's centre.
+    """Return the complex amplitude response of a prototype at offsets from a channel's centre.
 
-    ``H(f) = sum_i h[i] exp(-2 pi i f (i - (L - 1)/2) / n_fft)``: the phase refers
+    ``H(f) = sum_i h[i] exp(-2 pi i f (i - (L - 1)/2) / n_fft)``. The phase refers
     to the middle of the frame, so symmetric taps give a real H. A tone of
     amplitude a, `offset` channels below the centre, gives ``|X| = a |H|``.
 
@@ -97,7 +97,7 @@ def response(taps: np.ndarray, offset: np.ndarray | float) -> np.ndarray:
 
     Notes
     -----
-    Exact direct sum, 64 offsets at a time to bound its memory.
+    Computes the exact direct sum, for 64 offsets at a time to limit memory.
     """
     _check.array("taps", taps, ("float32", "float64"), 2)
     offset = np.asarray(offset, dtype=np.float64)
@@ -133,7 +133,7 @@ def _window(window: str, n_fft: int, n_tap: int) -> np.ndarray:
             raise ValueError(f"window 'none': found n_tap = {n_tap}, allowed 1")
         return np.ones(length)
     values = _FIXED[window](length) if window in _FIXED else np.kaiser(length, _beta(window))
-    # Rounding in the cosines must not break the exact symmetry.
+    # Rounding of the cosines must not break the exact symmetry.
     return (values + values[::-1]) / 2
 
 
@@ -152,7 +152,7 @@ def _beta(window: str) -> float:
 
 
 def _unit_energy(coefficients: np.ndarray, window: str) -> np.ndarray:
-    # Two-sample Hann and Blackman windows are zero but for rounding.
+    # Hann and Blackman windows of two samples are zero except for rounding.
     if np.abs(coefficients).max() < 1e-8:
         raise ValueError(
             f"window {window!r}: all {coefficients.size} coefficients are 0, "

@@ -1,4 +1,4 @@
-"""Polyphase filtering: the weighted overlap-add in front of a transform."""
+"""Polyphase filtering: the weighted overlap-add before a transform."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ def polyphase_fir(x: np.ndarray, taps: np.ndarray, *, out: np.ndarray | None = N
     Parameters
     ----------
     x : ndarray, shape (n_sample,), int8, int16, float32 or complex64, any unit
-        Samples, of any stride. Those after the last whole frame are not used.
+        Samples, with any stride. Samples after the last whole frame are ignored.
     taps : ndarray, shape (n_tap, n_fft), float32, C-contiguous, dimensionless
         Coefficients, as from `prototype`.
     out : ndarray, shape (n_frame, n_fft), float32 or complex64, unit of x, optional
@@ -31,14 +31,14 @@ def polyphase_fir(x: np.ndarray, taps: np.ndarray, *, out: np.ndarray | None = N
     Raises
     ------
     TypeError
-        If an argument is an ndarray subclass or of another dtype.
+        If an argument is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape is wrong or x is shorter than ``n_tap n_fft`` samples.
 
     Notes
     -----
     Allocates nothing when `out` is given; NaN propagates to the frames and
-    columns it touches; the GIL is released. The bits of a frame depend neither
+    columns that use it; the GIL is released. The bits of a frame depend neither
     on the other frames of a call nor on strides.
     """
     n_frame = _check_input(x, taps)
@@ -68,7 +68,7 @@ def polyphase_fir_nb(x, taps, out):
         row = out[m]
         row[:] = np.float32(0)
         for t in range(n_tap):
-            # Slices keep signed index arithmetic, hence gathers, out of the loop.
+            # Slices keep signed index arithmetic, and therefore gathers, out of the loop.
             samples = x[(m + t) * n_fft : (m + t + 1) * n_fft]
             weights = taps[t]
             for j in range(n_fft):
@@ -86,6 +86,6 @@ def polyphase_fir_complex_nb(x, taps, out):
             samples = x[(m + t) * n_fft : (m + t + 1) * n_fft]
             weights = taps[t]
             for j in range(n_fft):
-                # By parts: a product with h + 0i would turn Inf into NaN.
+                # Multiply by parts, since a product with h + 0i would turn Inf into NaN.
                 v = samples[j]
                 row[j] += np.complex64(complex(weights[j] * v.real, weights[j] * v.imag))

@@ -1,4 +1,4 @@
-"""Gains of receivers applied to spectra: powers by real factors, cross products by complex ones."""
+"""Application of receiver gains to spectra: real factors for powers, complex for cross products."""
 
 import numpy as np
 
@@ -15,17 +15,17 @@ def apply_gain(
     weight: np.ndarray | None = None,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Spectra times gains of each channel, in one pass.
+    """Multiply spectra by the gains of each channel, in one pass.
 
-    ``out[t, p, c] = (values[t, p, c] gain[p, c]) row[t, p]`` for powers, and for a last pair CR, CI
-    ``out[t, 2] + i out[t, 3] = ((values[t, 2] + i values[t, 3]) cross) row[t, 2 and 3]``. Each
-    operation is rounded to float32, in this order.
+    ``out[t, p, c] = (values[t, p, c] gain[p, c]) row[t, p]`` for powers, and for a final pair
+    CR, CI ``out[t, 2] + i out[t, 3] = ((values[t, 2] + i values[t, 3]) cross) row[t, 2 and 3]``.
+    Each operation is rounded to float32, in this order.
 
     Parameters
     ----------
     values : ndarray, shape (n_time, n_product, n_chan), float32, any unit
-        Powers (one or two), then CR and CI where there is `cross`; fastest where channels lie
-        together.
+        One or two powers, followed by CR and CI if `cross` is given; fastest if channels are
+        contiguous.
     gain : ndarray, shape (n_power, n_chan), float32, any unit
         Factors of the powers.
     cross : ndarray, shape (n_chan,), complex64, unit of gain, optional
@@ -45,14 +45,14 @@ def apply_gain(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape is wrong.
 
     Notes
     -----
     Allocates nothing of the data's size when `out` is given; NaN propagates, also from gains; the
-    GIL is released. `out` may be `values`, but must not overlap it otherwise.
+    GIL is released. `out` may be `values` itself, but must not overlap it otherwise.
 
     References
     ----------
@@ -85,7 +85,7 @@ def apply_gain(
 
 
 def _spreads(name, value, shape):
-    """Refuse what does not spread over products and channels."""
+    """Refuse an array that does not broadcast over products and channels."""
     allowed = (shape[0],), (1, shape[1]), (1, shape[2])
     if any(n not in each for n, each in zip(value.shape, allowed, strict=True)):
         raise ValueError(f"{name}: found shape {value.shape}, allowed {shape}, 1 for the last two")
@@ -95,8 +95,8 @@ def _spreads(name, value, shape):
 def apply_gain_nb(values, gain, re, im, row, weight, out):
     """Fill `out` as `apply_gain` does; arguments are not checked.
 
-    `re` and `im` are the parts of `cross`, of length 0 where there is none; `row` may have one row,
-    `weight` the length 0.
+    `re` and `im` are the parts of `cross`, with length 0 if there is none. `row` may have a single
+    row, and `weight` may have length 0.
     """
     n_power = gain.shape[0]
     for t in range(values.shape[0]):
@@ -112,14 +112,14 @@ def apply_gain_nb(values, gain, re, im, row, weight, out):
 
 @jit_strict
 def _scale(x, gain, factor, out):
-    """One spectrum of one power."""
+    """Scale one spectrum of one power."""
     for c in range(x.shape[0]):
         out[c] = x[c] * gain[c] * factor
 
 
 @jit_strict
 def _turn(x, y, re, im, first, second, out_x, out_y):
-    """One spectrum of CR and CI."""
+    """Multiply one spectrum of CR and CI by the complex gain."""
     for c in range(x.shape[0]):
         a, b = x[c], y[c]
         out_x[c] = (a * re[c] - b * im[c]) * first
@@ -128,7 +128,7 @@ def _turn(x, y, re, im, first, second, out_x, out_y):
 
 @jit_strict
 def _blank(weight, out):
-    """NaN where the weight is 0, for weights that may be shared by products and channels."""
+    """Write NaN where the weight is 0; products and channels may share weights."""
     for p in range(out.shape[0]):
         w = weight[min(p, weight.shape[0] - 1)]
         if w.shape[0] == out.shape[1]:

@@ -1,4 +1,4 @@
-"""Gridding: spectra at any places on the sky to planes of pixels, by a kernel of the distance."""
+"""Gridding: spectra at arbitrary positions to planes of pixels, with a kernel of the distance."""
 
 import math
 
@@ -7,22 +7,23 @@ import numpy as np
 from . import _check
 from ._jit import jit_strict
 
-_STEPS = 2048  # of the table: linear between, a Gaussian of 3.5 sigma is right to 1e-6
-_FILL = 48  # samples of a cell that are aimed at
+_STEPS = 2048  # of the table; interpolated linearly, a Gaussian of 3.5 sigma is accurate to 1e-6
+_FILL = 48  # intended number of samples in a cell
 _MOST_CELLS = 2**25
 
 
 def gaussian_table(fwhm: float, radius: float, n: int = _STEPS) -> np.ndarray:
-    """A Gaussian at even steps of the square of the distance, up to `radius`.
+    """Return a Gaussian at equal steps in the square of the distance, up to `radius`.
 
-    ``K = exp(-4 ln 2 (theta / fwhm)^2)``, theta being the angle whose chord squared the step is.
+    ``K = exp(-4 ln 2 (theta / fwhm)^2)``. The steps are equal in the square of the chord of the
+    angle theta.
 
     Parameters
     ----------
     fwhm, radius : float, deg
-        Full width at half maximum, and where the kernel ends.
+        Full width at half maximum, and radius at which the kernel ends.
     n : int
-        Steps.
+        Number of steps.
 
     Returns
     -------
@@ -42,30 +43,30 @@ def gaussian_table(fwhm: float, radius: float, n: int = _STEPS) -> np.ndarray:
 
 
 class Gridder:
-    r"""Means of samples about each pixel, weighted by a kernel of the angle between them.
+    r"""Means of the samples near each pixel, weighted by a kernel of the angle between them.
 
     .. math:: V_p = \frac{\sum_s w_s K(\theta_{ps}) v_s}{\sum_s w_s K(\theta_{ps})}, \quad
               W_p = \frac{(\sum_s w_s K)^2}{\sum_s w_s K^2}
 
-    Where w is the inverse variance of a sample in some unit, so is W that of the mean. Angles are
-    true ones on the sphere, whatever the projection of the pixels; right ascension may wrap, and
-    poles are like other places. Everything that depends on places alone is made here, once for all
-    channels.
+    If w is the inverse variance of a sample in some unit, then W is the inverse variance of the
+    mean. Angles are true angles on the sphere, for any projection of the pixels. Right ascension
+    may wrap, and the poles are treated like other positions. Everything that depends only on
+    positions is computed in the constructor, once for all channels.
 
     Parameters
     ----------
     lon, lat : ndarray, shape (n_sample,), float64, deg
-        Places of the samples.
+        Positions of the samples.
     pixel_lon, pixel_lat : ndarray, shape (n_y, n_x), float64, deg
-        Places of the middles of pixels; NaN off the sky.
+        Positions of the centres of pixels; NaN off the sky.
     radius : float, deg
-        Where the kernel ends.
+        Radius at which the kernel ends.
     table : ndarray, shape (n + 1,), float32, dimensionless
-        The kernel at even steps of the square of the chord up to `radius`, such as of
-        `gaussian_table`; linear in between.
+        The kernel at equal steps in the square of the chord, up to `radius`, as from
+        `gaussian_table`; interpolated linearly.
     stretch : ndarray, shape (n_sample,), float64, dimensionless, optional
-        What the kernel of each sample is wider by; its height is divided by the square, so that its
-        volume stays. For samples that were seen by beams of different widths.
+        Factor by which the kernel of each sample is wider, for samples observed with beams of
+        different widths. Its height is divided by the square of this, which preserves its volume.
 
     Raises
     ------
@@ -74,10 +75,10 @@ class Gridder:
 
     Notes
     -----
-    Tiles of 16 x 16 pixels may be done in any order and by any threads, each with a scratch of its
-    own: the sums of a pixel run in the order of sorted samples, a chain of float32 for each piece
-    of up to 64 of them and float64 over pieces, so that bits depend on neither tiles, nor channels
-    of a call, nor threads. A plan does not change once made.
+    Tiles of 16 x 16 pixels may be processed in any order and by any threads, each with its own
+    scratch. The sums of a pixel follow the order of the sorted samples, in a chain of float32 for
+    each piece of up to 64 samples and in float64 over pieces. The bits therefore depend neither on
+    tiles, nor on the channels of a call, nor on threads. A plan does not change after construction.
 
     References
     ----------
@@ -98,7 +99,7 @@ class Gridder:
             raise ValueError(f"table: found {table.size} values, allowed 2 or more")
         _check_angle("radius", radius, 90.0)
         if not (np.isfinite(lon).all() and np.all(np.abs(lat) <= 90)):
-            raise ValueError("lon, lat: found a place that is none, allowed finite angles and "
+            raise ValueError("lon, lat: found an invalid position, allowed finite angles and "
                              "latitudes of -90 to 90 deg")
         self.n_sample, self.shape = lon.size, pixel_lon.shape
         self.radius = float(radius)
@@ -108,7 +109,8 @@ class Gridder:
             _check.array("stretch", stretch, ("float64",), 1)
             _check.shape("stretch", stretch, lon.shape)
             if not np.all((stretch > 0) & (stretch < np.inf)):
-                raise ValueError("stretch: found one that is not above 0, allowed finite ratios")
+                raise ValueError("stretch: found a ratio that is not finite or not above 0, "
+                                 "allowed finite ratios above 0")
             widest = float(stretch.max(initial=0.0)) or 1.0
         self._reach = self.radius * widest
         _check_angle("radius times stretch", self._reach, 90.0)
@@ -120,7 +122,7 @@ class Gridder:
         self._lay_tiles(pixel_lon, pixel_lat)
 
     def _sort(self, lon, lat):
-        """Samples by cells of bands of declination, and pieces of up to 64 of them."""
+        """Sort samples into cells of bands of declination, and into pieces of up to 64."""
         from ._gridding_loops import PIECE
 
         height = self._height(lon, lat)
@@ -141,7 +143,10 @@ class Gridder:
         self._bands = (low, height)
 
     def _height(self, lon, lat):
-        """Height of cells, deg: about `_FILL` samples each, but an 8th to all of the radius."""
+        """Return the height of cells, deg, for about `_FILL` samples per cell.
+
+        It is limited to between 1/8 of the radius and the radius.
+        """
         height = self._reach
         for _ in range(2):
             low, count, offset = _bands(lat, height)
@@ -170,18 +175,18 @@ class Gridder:
 
     @property
     def n_tile(self) -> int:
-        """Tiles, of 16 x 16 pixels, row by row."""
+        """Number of tiles, of 16 x 16 pixels, which are ordered row by row."""
         return len(self._tiles)
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of the plan."""
+        """Size of the plan, in bytes."""
         held = (self._order, self._sample, self._narrow, *self._pieces, *self._cells, self._tiles,
                 self._place)
         return sum(each.nbytes for each in held)
 
     def scratch(self, n_chan: int) -> tuple:
-        """Work space of a thread, for calls of up to `n_chan` channels."""
+        """Return the work space of a thread, for calls with up to `n_chan` channels."""
         from ._gridding_loops import CHANNELS, PIECE, TILE
         from ._simd import host_lanes
 
@@ -203,15 +208,15 @@ class Gridder:
         Parameters
         ----------
         data : ndarray, shape (n_sample, n_chan), float32, any unit
-            Values; what is not finite takes no part.
+            Values; those that are not finite are ignored.
         weight : ndarray, shape (n_sample, 1 or n_chan), float32
-            w; what is not above 0 takes no part.
+            w; samples with a weight that is not above 0 are ignored.
         mean, out_weight : ndarray, shape (n_chan, n_y, n_x), float32, units of data and weight
             Receive V and W; NaN and 0 where no sample is in reach.
         first, stop : int
-            Tiles.
+            First tile, and the tile after the last.
         scratch : tuple, optional
-            Of `scratch`, of the thread's own.
+            From `scratch`; each thread needs its own.
 
         Raises
         ------
@@ -220,8 +225,8 @@ class Gridder:
 
         Notes
         -----
-        All arrays are C-contiguous. Allocates nothing of the data's size when `scratch` is given;
-        NaN takes no part; the GIL is released.
+        All arrays must be C-contiguous. Allocates nothing of the data's size when `scratch` is
+        given; NaN is ignored; the GIL is released.
         """
         from ._gridding_loops import CHANNELS, grid_tiles_nb
         from ._simd import Spec, host_lanes
@@ -243,7 +248,7 @@ class Gridder:
             raise ValueError(f"stop: found {stop}, allowed {self.n_tile} or less")
         scratch = self.scratch(n_chan) if scratch is None else scratch
         if scratch[-1].shape[2] < n_chan:
-            raise ValueError(f"scratch: found one of {scratch[-1].shape[2]} channels, allowed "
+            raise ValueError(f"scratch: found {scratch[-1].shape[2]} channels, allowed "
                              f"{n_chan} or more")
         lanes = host_lanes()
         grid_tiles_nb(
@@ -265,7 +270,7 @@ def _unit_vectors(lon, lat):
 
 
 def _circle(place):
-    """Right ascension, declination and radius, deg, of a circle about places, and 1."""
+    """Return right ascension, declination and radius, deg, of a circle around positions, and 1."""
     middle = place.mean(axis=0)
     length = np.linalg.norm(middle)
     middle = place[0] if length < 1e-9 else middle / length
@@ -276,11 +281,14 @@ def _circle(place):
 
 
 def _bands(lat, height):
-    """Lowest declination; cells of each band and, one more, the first cell of each."""
+    """Return the lowest declination, the number of cells in each band, and their first cells.
+
+    The array of first cells has one more entry than there are bands.
+    """
     low = math.floor(lat.min() / height) * height if lat.size else 0.0
     n = math.floor((lat.max() - low) / height) + 1 if lat.size else 1
     edges = np.radians(np.abs(low + height * np.arange(n + 1)).clip(max=90))
-    # The widest parallel of a band is that of its edge nearer to the equator.
+    # The longest parallel in a band is at its edge nearer to the equator.
     level = np.cos(np.minimum(edges[:-1], edges[1:]))
     count = np.maximum(1, np.floor(360 * level / height)).astype(np.int64)
     offset = np.zeros(n + 1, np.int64)
@@ -290,7 +298,7 @@ def _bands(lat, height):
 
 @jit_strict
 def _cells_nb(lon, lat, low, height, count, offset):
-    """Cell of every place."""
+    """Return the cell of each position."""
     out = np.empty(lon.size, np.int64)
     for i in range(lon.size):
         band = min(count.size - 1, max(0, math.floor((lat[i] - low) / height)))
@@ -301,7 +309,7 @@ def _cells_nb(lon, lat, low, height, count, offset):
 
 @jit_strict
 def _counting_sort_nb(cell, at):
-    """Numbers of the samples by cell, those of one in their order; `at` is used up."""
+    """Return the indices of the samples sorted by cell, stably; `at` is overwritten."""
     order = np.empty(cell.size, np.int64)
     for i in range(cell.size):
         order[at[cell[i]]] = i
@@ -311,7 +319,7 @@ def _counting_sort_nb(cell, at):
 
 @jit_strict
 def _spans_nb(starts, first, most):
-    """First sample of every piece, and the one after its last."""
+    """Return the first sample of each piece, and the sample after its last."""
     spans = np.empty((first[first.size - 1], 2), np.int64)
     for cell in range(starts.size - 1):
         for k in range(first[cell + 1] - first[cell]):
@@ -322,7 +330,7 @@ def _spans_nb(starts, first, most):
 
 @jit_strict
 def _centres_nb(sample, spans):
-    """Mean place of every piece, and the greatest distance from it (chord)."""
+    """Return the mean position of each piece, and the greatest distance from it (chord)."""
     centres, around = np.zeros((spans.shape[0], 3)), np.zeros(spans.shape[0])
     for k in range(spans.shape[0]):
         centre = centres[k]

@@ -6,13 +6,13 @@ from . import _check
 from ._jit import jit_strict
 
 _FLOATS = ("float32", "float64")
-_MOST = 2**62  # rows: what is added to it still fits 64 bits
+_MOST = 2**62  # rows; sums with this number still fit into 64 bits
 
 
 def accumulate(
     power: np.ndarray, weight: np.ndarray, total: np.ndarray, total_weight: np.ndarray
 ) -> None:
-    """Add frames, in order, to an integration's two sums.
+    """Add frames, in order, to the two sums of an integration.
 
     ``total += sum_m power[m]`` and ``total_weight += sum_m weight[m]``
 
@@ -23,19 +23,19 @@ def accumulate(
     weight : ndarray, shape (n_frame, n_product), float64, dimensionless
         Weights, as from `detect`.
     total : ndarray, shape (n_product, n_chan), float32, unit of power
-        Changed in place.
+        Modified in place.
     total_weight : ndarray, shape (n_product,), float64, dimensionless
-        Changed in place.
+        Modified in place.
 
     Raises
     ------
     TypeError, ValueError
-        If an array has another type, dtype or shape.
+        If an array has the wrong type, dtype or shape.
 
     Notes
     -----
-    Allocates nothing; NaN propagates; the GIL is released. Any split into calls
-    gives the same bits.
+    Allocates nothing; NaN propagates; the GIL is released. The bits do not depend on
+    how frames are split into calls.
     """
     _check.array("power", power, ("float32",), 3)
     _check.array("weight", weight, ("float64",), 2)
@@ -61,34 +61,34 @@ def accumulate_groups(
     power: np.ndarray, weight: np.ndarray, total: np.ndarray, total_weight: np.ndarray,
     n_each: int, first: int = 0,
 ) -> None:
-    """Add rows, in order, to the sums of the groups of `n_each` rows that they belong to.
+    """Add rows, in order, to the sums of their groups of `n_each` rows.
 
-    ``total[(first + m) // n_each] += power[m]``, and the weights likewise.
+    ``total[(first + m) // n_each] += power[m]``, and the same for the weights.
 
     Parameters
     ----------
     power : ndarray, shape (n_row, n_product, n_chan), float32 or float64, any unit
         Numerators.
     weight : ndarray, shape (n_row, n_product, 1 or n_chan), float64, dimensionless
-        Their weights.
+        Weights of the numerators.
     total : ndarray, shape (n_group, n_product, n_chan), dtype and unit of power
-        Changed in place.
+        Modified in place.
     total_weight : ndarray, shape (n_group, n_product, 1 or n_chan), float64, dimensionless
-        Changed in place.
+        Modified in place.
     n_each : int
-        Rows of a group.
+        Number of rows in a group.
     first : int
-        Place of the first row, counted from the first row of the first group.
+        Index of the first row, counted from the first row of the first group.
 
     Raises
     ------
     TypeError, ValueError
-        If an array has another type, dtype or shape, or rows lie beyond the last group.
+        If an array has the wrong type, dtype or shape, or rows lie beyond the last group.
 
     Notes
     -----
-    Allocates nothing for C-contiguous arrays; NaN propagates; the GIL is released. Any split into
-    calls gives the same bits.
+    Allocates nothing for C-contiguous arrays; NaN propagates; the GIL is released. The bits do not
+    depend on how rows are split into calls.
     """
     _check.array("power", power, _FLOATS, 3)
     _check.array("weight", weight, ("float64",), 3)
@@ -124,16 +124,16 @@ def accumulate_groups_nb(power, weight, total, total_weight, n_each, first):
 
 
 def average_channels(total: np.ndarray, n: int, *, out: np.ndarray | None = None) -> np.ndarray:
-    """Mean of each `n` neighbouring channels.
+    """Average every `n` neighbouring channels.
 
     ``out[..., q] = (1 / n) sum_{i < n} total[..., q n + i]``, added in that order.
 
     Parameters
     ----------
     total : ndarray, shape (..., n_chan), float32 or float64, any unit
-        Up to three axes, of any strides.
+        Up to three axes, with any strides.
     n : int
-        Channels to average; divides n_chan.
+        Number of channels to average; must divide n_chan.
     out : ndarray, shape (..., n_chan // n), float64, unit of total, optional
         Receives the result.
 
@@ -145,7 +145,7 @@ def average_channels(total: np.ndarray, n: int, *, out: np.ndarray | None = None
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, or n does not divide n_chan.
+        If an argument has the wrong type, or n does not divide n_chan.
 
     Notes
     -----
@@ -182,7 +182,7 @@ def normalize(
     out: np.ndarray | None = None,
     out_weight: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean power and weight of integrations from their two sums.
+    """Compute the mean power and weight of integrations from their two sums.
 
     ``out = total / total_weight`` and ``out_weight = total_weight / n_full``
 
@@ -193,21 +193,21 @@ def normalize(
     total_weight : ndarray, shape (..., n_product), float64, dimensionless
         Sums of weights.
     n_full : int
-        Frames in a whole integration.
+        Number of frames in a whole integration.
     out : ndarray, shape of total, float32, unit of total, optional
         Receives the means: NaN where the weight is 0.
     out_weight : ndarray, shape of total_weight, float32, dimensionless, optional
-        Receives the weights, 1 for a whole integration without a loss.
+        Receives the weights, 1 for a whole integration without losses.
 
     Returns
     -------
     out, out_weight : ndarray
-        As above; new arrays where none were given.
+        As above; new arrays if none were given.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, dtype or shape.
+        If an argument has the wrong type, dtype or shape.
 
     Notes
     -----
@@ -238,7 +238,7 @@ def normalize_nb(total, total_weight, n_full, out, out_weight):
             if weight == 0:
                 mean[:] = np.float32(np.nan)
             elif np.float64(single) == weight:
-                # The same bits as in double precision, which rounds harmlessly, and faster.
+                # Gives the same bits as double precision, which rounds harmlessly, and is faster.
                 _divide_nb(row, single, mean)
             else:
                 _divide_nb(row, weight, mean)
@@ -252,10 +252,10 @@ def _divide_nb(row, weight, mean):
 
 @jit_strict
 def outer_means_nb(total, weight, n_full, out, out_weight):
-    """Means and weights of one integration; nothing is checked.
+    """Compute the means and weights of one integration; nothing is checked.
 
-    `total` (product, chan) float64, `weight` (product, 1 or chan) float64, `out` and
-    `out_weight` like them but float32.
+    `total` is (product, chan) float64, `weight` (product, 1 or chan) float64; `out` and
+    `out_weight` have the same shapes in float32.
     """
     for p in range(total.shape[0]):
         row, weights, mean = total[p], weight[p], out[p]
@@ -275,24 +275,25 @@ def outer_means_nb(total, weight, n_full, out, out_weight):
 def add_kept_nb(total, weight, kept, outer, outer_weight):
     """Add an inner sum to an outer one where it is kept; nothing is checked.
 
-    `total` (product, chan) float32, `weight` (product,), `kept` (chan,) bool, `outer` and
-    `outer_weight` (product, chan) float64, changed in place.
+    `total` is (product, chan) float32, `weight` (product,), `kept` (chan,) bool; `outer` and
+    `outer_weight` are (product, chan) float64, and are modified in place.
     """
     for p in range(total.shape[0]):
         row, sums, weights = total[p], outer[p], outer_weight[p]
         one = weight[p]
         for c in range(row.size):
-            # A choice, not a product: NaN that is left out must stay out.
+            # Select instead of multiplying, so that excluded NaN has no effect.
             sums[c] += np.float64(row[c]) if kept[c] else 0.0
             weights[c] += one if kept[c] else 0.0
 
 
 @jit_strict
 def sum_weights_nb(weight, ends, total, out):
-    """Sums of rows up to each that `ends`, in order; `total` has what is left, and is begun with.
+    """Sum rows in order; a sum ends at each row where `ends` is set.
 
-    `weight` (frame, product) float64, `ends` (frame,) uint8, `total` (product,) float64,
-    changed in place, `out` (sum, product) float64.
+    `total` is the initial value of the first sum, and receives the unfinished last sum. `weight`
+    is (frame, product) float64, `ends` (frame,) uint8, `total` (product,) float64, modified in
+    place, and `out` (sum, product) float64.
     """
     done = 0
     for m in range(weight.shape[0]):

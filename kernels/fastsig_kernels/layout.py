@@ -1,4 +1,4 @@
-"""How voltages lie in memory."""
+"""Layout of voltages in memory."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,26 +15,27 @@ _PACKED = (1, 2, 4)
 
 @dataclass(frozen=True)
 class Layout:
-    """Format of voltages: what a number is, and whether two make a sample.
+    """Format of voltages: the type of a number, and whether a sample has one or two numbers.
 
     Arrays are (..., n_time) for real samples and for complex64, (..., n_time, 2) for
     complex samples of integers or float32, real part first, and (..., n_byte) of uint8
-    for packed ones. Leading axes and strides are free.
+    for packed samples. Leading axes and strides are arbitrary.
 
     Parameters
     ----------
     kind : {"int8", "uint8", "int16", "float32", "packed"}
-        Numbers; uint8 is offset binary (128 is zero).
+        Type of numbers; uint8 is offset binary (128 is zero).
     bits : int
-        Of a packed number: 1, 2 or 4. Else not used.
+        Bits of a packed number: 1, 2 or 4. Ignored for other kinds.
     is_complex : bool
         Whether samples are complex.
     order : {"lsb", "msb"}
         Whether the first packed number of a byte is in its lowest or its highest bits.
     levels : sequence of 2**bits float
-        Values of packed codes, in the unit of the voltages; only they say what a code means.
+        Values of packed codes, in the unit of the voltages. Packed numbers require them, since
+        nothing else defines the codes.
     interleaved : bool
-        Whether two polarisations lie together, sample by sample: arrays are then views
+        Whether two polarisations alternate sample by sample. Arrays are then views
         with axes (pol, time) of memory in the order (time, pol). Not for packed numbers.
 
     Raises
@@ -76,39 +77,39 @@ class Layout:
 
     @property
     def dtype(self) -> np.dtype:
-        """Type of the array's elements; complex64 is taken too for complex float32."""
+        """Type of the array's elements; complex float32 may also be given as complex64."""
         return np.dtype("uint8" if self.kind == "packed" else self.kind)
 
     @property
     def pair(self) -> int:
-        """Numbers in a sample."""
+        """Number of numbers in a sample."""
         return 2 if self.is_complex else 1
 
     def n_time(self, shape: tuple[int, ...]) -> int:
-        """Samples along the time axis of an array of numbers of this shape."""
+        """Return the number of samples along the time axis of an array with this shape."""
         if self.kind == "packed":
             return shape[-1] * 8 // self.sample_bits
         return shape[-2] if self.is_complex else shape[-1]
 
     def cut(self, x: np.ndarray, start: int, stop: int) -> np.ndarray:
-        """Samples `start` to `stop` of (..., time) or its like; whole bytes if packed."""
+        """Return samples `start` to `stop` of an array of this layout; whole bytes if packed."""
         if self.kind == "packed":
             return x[..., start * self.sample_bits // 8 : stop * self.sample_bits // 8]
         return x[..., start:stop, :] if self.is_complex and x.shape[-1:] == (2,) else (
             x[..., start:stop])
 
     def to_float(self, x: np.ndarray) -> np.ndarray:
-        """Return voltages as float32, or complex64 where they are complex.
+        """Return voltages as float32, or as complex64 if they are complex.
 
         Parameters
         ----------
         x : ndarray, shape (..., n_time), (..., n_time, 2) or (..., n_byte)
-            As the class says.
+            Voltages in this layout.
 
         Returns
         -------
         ndarray, shape (..., n_time), float32 or complex64
-            A new array, or x itself where it is float32 already.
+            A new array, or x itself if it is already float32 (or complex64).
         """
         if self.kind == "packed":
             numbers = np.stack([
@@ -128,7 +129,7 @@ class Layout:
 
 
 def layout_of(x: np.ndarray, is_complex: bool) -> Layout:
-    """Return the layout that an array's dtype tells: signed integers or floats."""
+    """Return the layout that follows from an array's dtype: signed integers or floats."""
     names = ("int8", "int16", "float32", "complex64")[: 4 if is_complex else 3]
     if x.dtype.name not in names or not x.dtype.isnative:
         raise TypeError(f"x: found dtype {x.dtype}, allowed {', '.join(names)}")
@@ -141,14 +142,15 @@ def layout_of(x: np.ndarray, is_complex: bool) -> Layout:
 
 @dataclass(frozen=True)
 class Samples:
-    """Voltages of one or two polarisations, checked, as the filter takes them.
+    """Checked voltages of one or two polarisations, as the filter requires them.
 
     Attributes
     ----------
     base : list of int
-        Address of each polarisation's first sample; of the first one's, if interleaved.
+        Address of each polarisation's first sample; if interleaved, that of the first
+        polarisation, twice.
     keep : object
-        What owns the memory.
+        Owner of the memory.
     """
 
     base: list[int]
@@ -156,7 +158,7 @@ class Samples:
 
 
 def samples_of(x: np.ndarray, layout: Layout, n_pol: int) -> Samples:
-    """Find how the numbers of `numbers_of` lie; copy them only where strides are odd."""
+    """Locate the numbers of `numbers_of` in memory; copy them only if strides require it."""
     size = x.itemsize * (1 if layout.kind == "packed" else layout.pair)
     good = x.flags.aligned and (x.ndim == 2 or x.strides[2] == x.itemsize)
     if layout.interleaved and n_pol == 2:
@@ -175,7 +177,7 @@ def numbers_of(x: Any, layout: Layout, n_pol: int) -> np.ndarray:
     axes = 2 if layout.is_complex and layout.kind != "packed" else 1
     if type(x) is np.ndarray and whole and x.dtype == np.complex64:
         _check.array("x", x, ("complex64",), (1, 2))
-        # Seen through its real part, which keeps any stride.
+        # View it through its real part, which works for any stride.
         x = np.lib.stride_tricks.as_strided(
             x.real, (*x.shape, 2), (*x.strides, 4), writeable=False
         )

@@ -1,4 +1,4 @@
-"""Medians that ignore what is flagged or not finite: of groups of neighbours, and running."""
+"""Medians of groups, columns and running windows, ignoring flagged and non-finite values."""
 
 import numpy as np
 
@@ -9,28 +9,29 @@ from ._jit import jit_strict
 #: 1 / Phi^-1(3/4).
 MAD_SIGMA = 1.482602218505602
 
-_TILE = 64  # columns that are worked on together: what is counted for each stays in the cache
-_FEW = 8  # values that are sorted faster than their range is halved
+_TILE = 64  # columns processed together, so that the counts for each stay in the cache
+_FEW = 8  # up to this many values, sorting is faster than halving the range
 _MOST, _LEAST = np.int32(2**31 - 1), np.int32(-(2**31))
 
 
 def group_median(
     x: np.ndarray, n: int, *, flags: np.ndarray | None = None, out: np.ndarray | None = None
 ) -> np.ndarray:
-    """Median of what is valid of each `n` neighbours.
+    """Return the median of the valid values in each group of `n` neighbours.
 
-    ``out[i, q] = median of x[i, q n : (q + 1) n]``; of an even number the mean of the middle two.
+    ``out[i, q] = median of x[i, q n : (q + 1) n]``; for an even number of values, the mean of
+    the middle two.
 
     Parameters
     ----------
     x : ndarray, shape (n_row, n_value), float32, any unit
-        Of any strides.
+        Values, with any strides.
     n : int
-        Neighbours in a group; the last group of a row may have fewer.
+        Number of neighbours in a group; the last group of a row may have fewer.
     flags : ndarray, shape of x, bool, optional
-        What to leave out, besides values that are not finite.
+        Values to ignore, in addition to those that are not finite.
     out : ndarray, shape (n_row, ceil(n_value / n)), float32, unit of x, optional
-        Receives the medians: NaN where nothing is valid.
+        Receives the medians; NaN where no value is valid.
 
     Returns
     -------
@@ -40,11 +41,11 @@ def group_median(
     Raises
     ------
     TypeError, ValueError
-        If an array has another type, dtype or shape, or n is below 1.
+        If an array has the wrong type, dtype or shape, or n is below 1.
 
     Notes
     -----
-    Allocates room for one group when `out` is given; NaN is left out; the GIL is released.
+    Allocates memory for one group when `out` is given; NaN is ignored; the GIL is released.
     """
     _check.array("x", x, ("float32",), 2)
     n = _check.count("n", n)
@@ -70,11 +71,12 @@ def group_median_nb(x, n, flags, out):
 
 @jit_strict
 def median_nb(values, n):
-    """Median of the first `n` of float32 values, contiguous and none of them NaN; changes them.
+    """Return the median of the first `n` float32 values, which must be contiguous and not NaN.
 
-    The bits of a float, taken for a whole number, are in the order of the floats but for the sign.
-    Counting what is below is vector code without a branch to guess: by halving the range of whole
-    numbers some five times faster than moving the values about.
+    The values are overwritten. The bits of floats, interpreted as integers, are in the order of
+    the floats except for the sign. Counting the values below a limit is vector code without
+    unpredictable branches, so halving the range of integers is about five times faster than
+    moving the values.
     """
     if n == 0:
         return np.float32(np.nan)
@@ -86,7 +88,7 @@ def median_nb(values, n):
         keys[i] = _key(keys[i])
         low, high = min(low, keys[i]), max(high, keys[i])
     half = n // 2
-    while low < high:  # to the greatest key with `half` or fewer below it
+    while low < high:  # find the greatest key with `half` or fewer keys below it
         middle = np.int32(high - (np.int64(high) - np.int64(low)) // 2)
         if _count_below(keys, middle) <= half:
             low = middle
@@ -118,7 +120,7 @@ def _sorted_median(values, n):
 
 @jit_strict
 def _key(bits):
-    """A float's bits as a whole number in the order of floats, and back."""
+    """Convert a float's bits to an integer that sorts in the order of floats, and back."""
     return np.int32(bits ^ ((bits >> 31) & 0x7FFFFFFF))
 
 
@@ -133,18 +135,18 @@ def _count_below(keys, limit):
 def column_median(
     x: np.ndarray, *, flags: np.ndarray | None = None, out: np.ndarray | None = None
 ) -> np.ndarray:
-    """Median of what is valid of each column.
+    """Return the median of the valid values in each column.
 
-    ``out[c] = median of x[:, c]``; of an even number the mean of the middle two.
+    ``out[c] = median of x[:, c]``; for an even number of values, the mean of the middle two.
 
     Parameters
     ----------
     x : ndarray, shape (n_row, n_column), float32, any unit
-        Of any strides; fastest where columns are neighbours.
+        Values, with any strides; fastest if columns are neighbours in memory.
     flags : ndarray, shape of x, bool, optional
-        What to leave out, besides values that are not finite.
+        Values to ignore, in addition to those that are not finite.
     out : ndarray, shape (n_column,), float32, unit of x, optional
-        Receives the medians: NaN where nothing is valid.
+        Receives the medians; NaN where no value is valid.
 
     Returns
     -------
@@ -154,11 +156,11 @@ def column_median(
     Raises
     ------
     TypeError, ValueError
-        If an array has another type, dtype or shape.
+        If an array has the wrong type, dtype or shape.
 
     Notes
     -----
-    Allocates room for 64 columns when `out` is given; NaN is left out; the GIL is released.
+    Allocates memory for 64 columns when `out` is given; NaN is ignored; the GIL is released.
     """
     _check.array("x", x, ("float32",), 2)
     flags = _flags(flags, x)
@@ -189,7 +191,7 @@ def column_median_nb(x, flags, out):
 
 @jit_strict
 def _take_keys(x, flags, first, width, keys, valid, low, high):
-    """The keys of a tile of columns, the largest there is for what is not valid; their range."""
+    """Compute the keys of a tile of columns, and their range; invalid values get the top key."""
     floats = keys.view(np.float32)
     some = flags.size > 0
     valid[:], low[:], high[:] = 0, _MOST, _LEAST
@@ -207,7 +209,7 @@ def _take_keys(x, flags, first, width, keys, valid, low, high):
 
 @jit_strict
 def _halve(keys, valid, low, high, middle, count, width):
-    """Raise `low` to the greatest key that has at most half of the column's valid ones below it."""
+    """Raise `low` to the greatest key with at most half of the column's valid keys below it."""
     left = True
     while left:
         left = False
@@ -234,7 +236,7 @@ def _count_each(keys, limit, count, width):
 
 @jit_strict
 def _lower_middle(keys, valid, upper, lower, count, width):
-    """The lower of a column's middle two; of an odd number of values both are the same."""
+    """Find the lower of a column's middle two keys; for an odd number both are the same."""
     for c in range(width):
         lower[c], count[c] = _LEAST, 0
     _count_each(keys, upper, count, width)
@@ -250,39 +252,39 @@ def running_median(
     x: np.ndarray, width: int, *, flags: np.ndarray | None = None, even: bool = True,
     out: np.ndarray | None = None, out_scale: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Median, and scale about it, of what is valid in a window around each value of a row.
+    """Return the median, and the scale, of the valid values in a window around each value.
 
     ``out[i, c] = median of x[i, c - h : c + h + 1]`` and ``out_scale[i, c] = 1.4826 median of
-    |x - out[i, c]|`` over the same window, h = (width - 1) / 2; of an even number of values the
-    mean of the middle two.
+    |x - out[i, c]|`` over the same window, with h = (width - 1) / 2. For an even number of
+    values, the median is the mean of the middle two.
 
     Parameters
     ----------
     x : ndarray, shape (n_row, n_value), float32, any unit
-        Of any strides.
+        Values, with any strides; windows lie along rows.
     width : int
-        Length of the window, odd. The time is proportional to it beyond some hundred.
+        Length of the window, odd. Beyond a few hundred, the time is proportional to it.
     flags : ndarray, shape of x, bool, optional
-        What to leave out, besides values that are not finite.
+        Values to ignore, in addition to those that are not finite.
     even : bool
-        Whether windows at the ends of a row shrink at both sides, so that a slope leaves no
-        residual; else they keep their length and are those that just fit in.
+        Whether windows at the ends of a row shrink on both sides, so that a slope leaves no
+        residual. Otherwise they keep their length and are moved to fit into the row.
     out, out_scale : ndarray, shape of x, float32, unit of x, optional
-        Receive median and scale: NaN where nothing is valid.
+        Receive median and scale; NaN where no value is valid.
 
     Returns
     -------
     out, out_scale : ndarray
-        As above; new arrays where none were given.
+        As above; new arrays if none were given.
 
     Raises
     ------
     TypeError, ValueError
-        If an array has another type, dtype or shape, or the width is even.
+        If an array has the wrong type, dtype or shape, or the width is even.
 
     Notes
     -----
-    Allocates one window when both outputs are given; NaN is left out; the GIL is released.
+    Allocates one window when both outputs are given; NaN is ignored; the GIL is released.
     """
     _check.array("x", x, ("float32",), 2)
     width = _check.count("width", width)
@@ -326,7 +328,7 @@ def _valid(x, flags, i, c):
 
 @jit_strict
 def _enter(window, count, x, flags, i, c):
-    """Put a value, if it is valid, into its place in a sorted window; the new count."""
+    """Insert a value, if it is valid, into a sorted window; return the new count."""
     if not _valid(x, flags, i, c):
         return count
     value = x[i, c]
@@ -339,7 +341,7 @@ def _enter(window, count, x, flags, i, c):
 
 @jit_strict
 def _leave(window, count, x, flags, i, c):
-    """Take a value, if it is valid, out of a sorted window; the new count."""
+    """Remove a value, if it is valid, from a sorted window; return the new count."""
     if not _valid(x, flags, i, c):
         return count
     for k in range(_place(window, count, x[i, c]), count - 1):
@@ -349,7 +351,7 @@ def _leave(window, count, x, flags, i, c):
 
 @jit_strict
 def _place(window, count, value):
-    """Where the first value stands that is not below `value`."""
+    """Return the index of the first value that is not below `value`."""
     low, high = 0, count
     while low < high:
         middle = (low + high) // 2
@@ -362,15 +364,15 @@ def _place(window, count, value):
 
 @jit_strict
 def _middle(window, count):
-    """Median of a sorted window and 1.4826 times the median absolute deviation from it."""
+    """Return the median of a sorted window, and 1.4826 times its median absolute deviation."""
     if count == 0:
         return np.float32(np.nan), np.float32(np.nan)
     low, high = np.float64(window[(count - 1) // 2]), np.float64(window[count // 2])
     median = np.float32(0.5 * (low + high))
     center = np.float64(median)
     wanted = count // 2
-    # Deviations grow from the middle to both sides: of the `rank` + 1 smallest, as many lie above
-    # the median as this search tells.
+    # Deviations increase from the middle to both sides. The search determines how many of the
+    # `rank` + 1 smallest lie above the median.
     one = _deviation(window, count, center, wanted)
     if count % 2 == 0:
         one = 0.5 * (one + _deviation(window, count, center, wanted - 1))
@@ -379,7 +381,7 @@ def _middle(window, count):
 
 @jit_strict
 def _deviation(window, count, center, rank):
-    """The deviation of that rank, from 0, of a sorted window from `center` in its middle."""
+    """Return the deviation of a given rank, counted from 0, of a sorted window from `center`."""
     split = count // 2
     # `taken` of the rank + 1 smallest are at or above `split`, the others below it.
     low, high = max(0, rank + 1 - split), min(rank + 1, count - split)

@@ -1,4 +1,4 @@
-"""Random numbers addressed by absolute sample number."""
+"""Random numbers that are addressed by absolute sample number."""
 
 import math
 
@@ -15,8 +15,8 @@ _W1 = np.uint64(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
-# Fourth counter word: keeps the distributions of one stream apart. Tries of a gamma number
-# count up from the last.
+# Fourth counter word, which separates the distributions of one stream. Tries for a gamma number
+# count up from the last of these values.
 _GAUSSIAN = np.uint64(0)
 _UNIFORM = np.uint64(1)
 _GAMMA = np.uint64(2)
@@ -24,9 +24,9 @@ _GAMMA = np.uint64(2)
 
 @jit_strict
 def philox_nb(c0, c1, c2, c3, k0, k1):
-    """Four random words of Philox4x32-10 from a counter and a key.
+    """Return four random words of Philox4x32-10 from a counter and a key.
 
-    Ten rounds of a keyed bijection of the 128-bit counter.
+    Applies ten rounds of a keyed bijection to the 128-bit counter.
 
     Parameters
     ----------
@@ -40,14 +40,14 @@ def philox_nb(c0, c1, c2, c3, k0, k1):
 
     Notes
     -----
-    Allocates nothing. Words travel as uint64: the products need the width, and no
+    Allocates nothing. Words are passed as uint64, since products need this width; no
     addition can overflow.
 
     References
     ----------
     J. K. Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC11 (2011).
     """
-    # Called from Python, compiled code takes and returns ints, which are signed.
+    # When called from Python, compiled code accepts and returns ints, which are signed.
     c0, c1, c2, c3 = np.uint64(c0), np.uint64(c1), np.uint64(c2), np.uint64(c3)
     k0, k1 = np.uint64(k0), np.uint64(k1)
     for _ in range(10):
@@ -62,10 +62,10 @@ def philox_nb(c0, c1, c2, c3, k0, k1):
 def gaussian(
     start: int, n: int, *, seed: int, stream: int, out: np.ndarray | None = None
 ) -> np.ndarray:
-    """Gaussian noise of mean 0 and variance 1; each sample has its own address.
+    """Return Gaussian noise of mean 0 and variance 1; each sample has its own address.
 
     ``z = sqrt(-2 ln u) (cos 2 pi v, sin 2 pi v)`` with u, v from Philox4x32-10 at
-    counter ``(i // 4, stream, 0)`` and key `seed`: two such pairs a counter.
+    counter ``(i // 4, stream, 0)`` and key `seed`, which gives two pairs per counter.
 
     Parameters
     ----------
@@ -83,18 +83,18 @@ def gaussian(
     Returns
     -------
     ndarray, shape (n,), float32, dimensionless
-        `out`, or a new array; never beyond 6.67.
+        `out`, or a new array; absolute values never exceed 6.67.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, or lies out of range.
+        If an argument has the wrong type, or lies out of range.
 
     Notes
     -----
-    Allocates nothing when `out` is given; the GIL is released. Sample i depends on
-    seed, stream and i only: any split into calls gives the same bits. The last bit
-    may differ between machines, as logarithms and cosines do.
+    Allocates nothing when `out` is given; the GIL is released. Sample i depends only
+    on seed, stream and i, so the bits do not depend on how samples are split into
+    calls. The last bit may differ between machines, as logarithms and cosines do.
 
     References
     ----------
@@ -110,15 +110,15 @@ def gaussian(
 def uniform(
     start: int, n: int, *, seed: int, stream: int, out: np.ndarray | None = None
 ) -> np.ndarray:
-    """Uniform noise in [0, 1); each sample has its own address.
+    """Return uniform noise in [0, 1); each sample has its own address.
 
-    ``u = k 2^-53`` with k the 53 leading bits of two words of Philox4x32-10 at
+    ``u = k 2^-53``, with k the 53 leading bits of two words of Philox4x32-10 at
     counter ``(i // 2, stream, 1)`` and key `seed`.
 
     Parameters
     ----------
     start, n, seed, stream
-        As for `gaussian`; the same stream of both is independent.
+        As for `gaussian`; samples with the same stream are independent of those of `gaussian`.
     out : ndarray, shape (n,), float64, dimensionless, optional
         Receives the result; any stride.
 
@@ -130,12 +130,12 @@ def uniform(
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, or lies out of range.
+        If an argument has the wrong type, or lies out of range.
 
     Notes
     -----
-    Allocates nothing when `out` is given; the GIL is released. The same bits on
-    any machine, in any split.
+    Allocates nothing when `out` is given; the GIL is released. The bits are the same on
+    all machines and for any split into calls.
 
     References
     ----------
@@ -150,18 +150,18 @@ def uniform(
 def gamma(
     start: int, n: int, shape: float, *, seed: int, stream: int, out: np.ndarray | None = None
 ) -> np.ndarray:
-    """Gamma noise of mean and variance `shape`; each sample has its own address.
+    """Return gamma noise of mean and variance `shape`; each sample has its own address.
 
-    ``d (1 + z / sqrt(9 d))^3`` with ``d = shape - 1/3``, of the first normal z that passes the
-    test of Marsaglia and Tsang; try t takes Philox4x32-10 at counter ``(i, stream, 2 + t)`` and
-    key `seed`. It is half the power of ``2 shape`` real numbers of variance 1, added up.
+    ``d (1 + z / sqrt(9 d))^3`` with ``d = shape - 1/3``, for the first normal z that passes the
+    test of Marsaglia and Tsang; try t uses Philox4x32-10 at counter ``(i, stream, 2 + t)`` and
+    key `seed`. This is half the total power of ``2 shape`` real numbers of variance 1.
 
     Parameters
     ----------
     start, n, seed, stream
-        As for `gaussian`; the same stream of both is independent.
+        As for `gaussian`; samples with the same stream are independent of those of `gaussian`.
     shape : float
-        From 1.
+        Shape of the gamma distribution, 1 or more.
     out : ndarray, shape (n,), float64, dimensionless, optional
         Receives the result; any stride.
 
@@ -173,13 +173,13 @@ def gamma(
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, or lies out of range.
+        If an argument has the wrong type, or lies out of range.
 
     Notes
     -----
-    Allocates nothing when `out` is given; the GIL is released. Sample i depends on
-    shape, seed, stream and i only: any split into calls gives the same bits. The last bit
-    may differ between machines, as logarithms and cosines do.
+    Allocates nothing when `out` is given; the GIL is released. Sample i depends only on
+    shape, seed, stream and i, so the bits do not depend on how samples are split into calls.
+    The last bit may differ between machines, as logarithms and cosines do.
 
     References
     ----------
@@ -187,7 +187,7 @@ def gamma(
     """
     first, n, seed64, stream64 = _check_address(start, n, seed, stream)
     if not 1 <= shape < math.inf:
-        raise ValueError(f"shape: found {shape}, allowed from 1")
+        raise ValueError(f"shape: found {shape}, allowed 1 or more")
     out = _check.output("out", out, (n,), "float64")
     gamma_nb(first, float(shape), seed64, stream64, out)
     return out
@@ -209,7 +209,7 @@ def _normal_pair(w0, w1):
 
 @jit_strict
 def gaussian_nb(first, seed, stream, out):
-    """Fill `out` as `gaussian` does; the first three are uint64, first modulo 2**64."""
+    """Fill `out` as `gaussian` does; first, seed and stream are uint64, first modulo 2**64."""
     first, seed, stream = np.uint64(first), np.uint64(seed), np.uint64(stream)
     lane = np.int64(first & np.uint64(3))
     block = first >> np.uint64(2)
@@ -228,7 +228,7 @@ def gaussian_nb(first, seed, stream, out):
 
 @jit_strict
 def uniform_nb(first, seed, stream, out):
-    """Fill `out` as `uniform` does; the first three are uint64, first modulo 2**64."""
+    """Fill `out` as `uniform` does; first, seed and stream are uint64, first modulo 2**64."""
     first, seed, stream = np.uint64(first), np.uint64(seed), np.uint64(stream)
     lane = np.int64(first & np.uint64(1))
     block = first >> np.uint64(1)
@@ -254,7 +254,7 @@ def gamma_nb(first, shape, seed, stream, out):
             z, _ = _normal_pair(w0, w1)
             v = 1.0 + c * z
             v = v * v * v
-            # 1 - u lies above 0, so its logarithm is finite.
+            # 1 - u is above 0, so its logarithm is finite.
             if v > 0.0 and math.log(1.0 - _fraction(w2, w3)) < (
                     0.5 * z * z + d - d * v + d * math.log(v)):
                 break

@@ -1,4 +1,4 @@
-"""Numbers to integers of few bits, and these packed in bytes."""
+"""Conversion of numbers to integers of few bits, and packing of these into bytes."""
 
 
 import numpy as np
@@ -7,7 +7,7 @@ from . import _check
 from ._bits import check_bits, code_type, is_msb, unit_of, values_of
 from ._jit import jit, jit_strict
 
-_MOST_LEVEL_BITS = 4  # that `to_codes` compares with
+_MOST_LEVEL_BITS = 4  # up to this many bits, `to_codes` supports levels
 
 
 def pack(
@@ -15,15 +15,15 @@ def pack(
 ) -> np.ndarray:
     """Pack codes of 1 to 16 bits into bytes: the inverse of `unpack`.
 
-    ``unit i of out = sum_j codes[i s + j] 2^(shift of j)``, with units of s samples as there;
-    bits that are left over are 0.
+    ``unit i of out = sum_j codes[i s + j] 2^(shift of j)``, with units of s samples as for
+    `unpack`; unused bits are 0.
 
     Parameters
     ----------
     codes : ndarray, shape (n_sample,), uint8 or for more than 8 bits uint16, dimensionless
-        Codes below ``2**n_bits``, as many as fill whole units; any stride.
+        Codes below ``2**n_bits``, which must fill whole units; any stride.
     n_bits : int
-        Bits a sample, 1 to 16.
+        Bits per sample, 1 to 16.
     order : str
         ``"lsb"`` or ``"msb"``, see `unpack`.
     out : ndarray, shape (n_byte,), uint8, dimensionless, optional
@@ -37,9 +37,9 @@ def pack(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
-        If a code is too large, a unit is not filled, or an option not allowed.
+        If a code is too large, a unit is not filled, or an option is not allowed.
 
     Notes
     -----
@@ -75,7 +75,7 @@ def pack_nb(codes, n_bits, msb, out):
 
 @jit
 def _pack_words_nb(codes, n_bits, out):
-    """`pack_nb` for units of several bytes."""
+    """Do `pack_nb` for units of several bytes."""
     unit = 2 if n_bits == 16 else 4
     per_unit = 8 * unit // n_bits
     for i in range(out.size // unit):
@@ -89,12 +89,12 @@ def _pack_words_nb(codes, n_bits, out):
 def quantize(x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, int]:
     """Round floats to 8-bit integers and count those that do not fit.
 
-    ``out = min(max(round(x), -128), 127)``, halves to the even neighbour.
+    ``out = min(max(round(x), -128), 127)``, with halves rounded to even.
 
     Parameters
     ----------
     x : ndarray, shape (n_sample,), float32, units of the last place of `out`
-        Samples, of any stride. Inf is clipped.
+        Samples, with any stride. Inf is clipped.
     out : ndarray, shape (n_sample,), int8, unit of x, optional
         Receives the result.
 
@@ -103,15 +103,15 @@ def quantize(x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarra
     out : ndarray, shape (n_sample,), int8, unit of x
         `out`, or a new array.
     n_clipped : int
-        Number of samples whose rounded value was out of range.
+        Number of samples with a rounded value out of range.
 
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
-        If a shape is wrong, or x holds NaN, which no integer stands for; `out` then
-        holds 0 in its place.
+        If a shape is wrong, or x contains NaN, which no integer can represent; `out` is
+        then 0 there.
 
     Notes
     -----
@@ -147,23 +147,23 @@ def to_codes(
     offset: float | None = None,
     out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, int, int]:
-    """Codes that stand for samples best, and how many they do not stand for.
+    """Return the codes that best represent samples, and count clipped and inexact samples.
 
-    ``out = argmin_c |x - levels[c]|``, of two equally near levels the higher one; without levels
-    ``out = min(max(round(x + offset), 0), 2^n_bits - 1)``, halves to the even neighbour. `unpack`
-    with the same options gives the values of codes, once they are packed.
+    ``out = argmin_c |x - levels[c]|``, with the higher of two equally close levels. Without
+    levels, ``out = min(max(round(x + offset), 0), 2^n_bits - 1)``, with halves rounded to even.
+    If the codes are packed, `unpack` with the same options gives their values.
 
     Parameters
     ----------
     x : ndarray, shape (n_sample,), float32, int16 or int8, unit of levels
-        Samples, of any stride. Inf is clipped.
+        Samples, with any stride. Inf is clipped.
     n_bits : int
-        Bits a code, 1 to 16.
+        Bits per code, 1 to 16.
     levels : ndarray, shape (2**n_bits,), float32, any unit, optional
         Value of each code, in any order, for up to 4 bits.
     offset : float, unit of a code, optional
-        The code whose value is 0, taken in float32. By default codes of 8 and 16 bits are in
-        two's complement, and for others the offset is 0.
+        The code with the value 0, converted to float32. By default, codes of 8 and 16 bits are
+        in two's complement, and the offset is 0 for others.
     out : ndarray, shape (n_sample,), uint8 or for more than 8 bits uint16, dimensionless, optional
         Receives the codes.
 
@@ -172,22 +172,22 @@ def to_codes(
     out : ndarray, shape (n_sample,), uint8 or uint16, dimensionless
         `out`, or a new array.
     n_clipped : int
-        Number of samples beyond the outermost values: by more than half a step, or half the
-        distance of the outermost two levels.
+        Number of samples beyond the outermost values by more than half a step, or by more than
+        half the distance of the outermost two levels.
     n_inexact : int
-        Number of samples that their codes do not give back exactly; clipped ones are among them.
+        Number of samples that their codes do not represent exactly, including clipped samples.
 
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape, the bits or a level is not allowed, levels and offset are both given, or x
-        holds NaN, for which there is no code; `out` then holds some code in its place.
+        contains NaN, for which there is no code; the code in `out` is then arbitrary.
 
     Notes
     -----
-    Allocates some kB when `out` is given; the GIL is released.
+    Allocates a few kB when `out` is given; the GIL is released.
     """
     _check.array("x", x, ("float32", "int16", "int8"), 1)
     n_bits = check_bits(n_bits)
@@ -211,13 +211,13 @@ def to_codes(
 
 
 def _thresholds(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Codes in the order of their levels, these, and the least float32 of each one's cell.
+    """Return codes sorted by level, the sorted levels, and the lowest float32 in each level's cell.
 
-    The last threshold is that of a level beyond them, the first that of the lowest one.
+    The first threshold belongs to the lowest level, the last to a level beyond the highest.
     """
     codes = np.argsort(levels, kind="stable")
     level = levels[codes].astype(np.float64)
-    # One more level at either end, as far from the next as that from its other neighbour.
+    # Add one level at each end, continuing the spacing of the outermost two levels.
     level = np.concatenate([2 * level[:1] - level[1:2], level, 2 * level[-1:] - level[-2:-1]])
     middle = (level[1:] + level[:-1]) / 2
     with np.errstate(over="ignore"):
@@ -226,21 +226,22 @@ def _thresholds(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return codes.astype(np.uint8), levels[codes], least
 
 
-_TILE = 1024  # samples that are compared with all levels while they are in the first-level cache
+_TILE = 1024  # samples that are compared with all levels while in the first-level cache
 
 
 @jit_strict
 def nearest_codes_nb(x, codes, levels, least, out):
     """Fill `out` with the codes of the nearest of ascending `levels`; nothing is checked.
 
-    ``least[k]`` is the lowest sample of level k; the last one is that of what is clipped.
-    Returns (n_clipped, n_inexact, n_nan).
+    ``least[k]`` is the lowest sample of level k; its last entry is the lowest sample that is
+    clipped at the upper end. Returns (n_clipped, n_inexact, n_nan).
     """
     n_clipped = 0
     n_inexact = 0
     n_nan = 0
-    # As wide as samples, and sums in the place of choices: so it becomes vector code everywhere.
-    # A level that a sample equals adds 256 to the sum of the steps between codes.
+    # All numbers have the width of samples, and sums replace conditions, so that this becomes
+    # vector code on all processors. A level that equals the sample adds 256 to the sum of the
+    # steps between codes.
     samples, sums = np.empty(_TILE, np.float32), np.empty(_TILE, np.int32)
     low, high = least[0], least[-1]
     for first in range(0, x.size, _TILE):
@@ -267,9 +268,9 @@ def nearest_codes_nb(x, codes, levels, least, out):
 
 @jit_strict
 def round_codes_nb(x, offset, least, most, out):
-    """Fill `out` with ``round(x + offset)``, kept from `least` to `most`; nothing is checked.
+    """Fill `out` with ``round(x + offset)``, limited to `least` to `most`; nothing is checked.
 
-    Negative codes get their two's complement. Returns (n_clipped, n_inexact, n_nan).
+    Negative codes are stored in two's complement. Returns (n_clipped, n_inexact, n_nan).
     """
     n_clipped = 0
     n_inexact = 0

@@ -1,4 +1,4 @@
-"""Names of the products of detection, and the kernels' codes for them. Numpy only."""
+"""Names of the products of detection, and their codes in the kernels. NumPy only."""
 
 from types import MappingProxyType
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from . import _check
 
-#: The names of the products in each choice of `products`, in output order.
+#: Names of the products for each value of `products`, in output order.
 PRODUCTS = MappingProxyType(
     {
         "I": ("I",),
@@ -36,19 +36,19 @@ _TABLES = _make_tables()
 
 
 def product_codes(products: str, n_pol: int = 2, basis: str = "linear") -> np.ndarray:
-    """Codes by which the njit functions know the products.
+    """Return the codes of products in the njit functions.
 
-    ``codes[p]`` stands for ``PRODUCTS[products][p]``.
+    ``codes[p]`` is the code of ``PRODUCTS[products][p]``.
 
     Parameters
     ----------
     products : str
-        A key of `PRODUCTS`. One polarisation allows ``"I"`` only.
+        A key of `PRODUCTS`. One polarisation allows only ``"I"``.
     n_pol : int
-        1 or 2 polarisations.
+        Number of polarisations, 1 or 2.
     basis : str
-        ``"linear"`` or ``"circular"``. Q, U and V are refused for circular feeds:
-        their signs would need the handedness of A and B.
+        ``"linear"`` or ``"circular"``. Q, U and V are refused for circular feeds,
+        since their signs depend on the handedness of A and B.
 
     Returns
     -------

@@ -1,6 +1,6 @@
-"""Slow and obvious NumPy twins of the kernels, in float64, for tests.
+"""Slow and simple NumPy twins of the kernels, in float64, for tests.
 
-No performance is promised and arguments are not checked.
+They are not optimised, and arguments are not checked.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 def polyphase_fir(x: np.ndarray, taps: np.ndarray) -> np.ndarray:
     """Twin of `fir.polyphase_fir`: ``y[m, j] = sum_t taps[t, j] x[(m + t) n_fft + j]``.
 
-    Takes x (n_sample,) and taps (n_tap, n_fft); returns (n_frame, n_fft) float64 or
+    Accepts x (n_sample,) and taps (n_tap, n_fft); returns (n_frame, n_fft) float64 or
     complex128, in the unit of x.
     """
     n_tap, n_fft = taps.shape
@@ -24,7 +24,7 @@ def channelize(
 ) -> np.ndarray:
     """Twin of `Channelizer.process`: filter, transform, order by sky frequency.
 
-    Takes x (n_sample,) and taps (n_tap, n_fft); returns (n_frame, n_chan)
+    Accepts x (n_sample,) and taps (n_tap, n_fft); returns (n_frame, n_chan)
     complex128, in the unit of x.
     """
     spectrum = np.fft.fft(polyphase_fir(x, taps), axis=-1)
@@ -38,7 +38,7 @@ def channelize(
 def frame_energy(
     spans: np.ndarray, start: int, n_frame: int, taps: np.ndarray, n_fft: int
 ) -> np.ndarray:
-    """Twin of `energy.frame_energy`, from the taps: ``sum(h^2 valid) / sum(h^2)``.
+    """Twin of `energy.frame_energy`, computed from the taps: ``sum(h^2 valid) / sum(h^2)``.
 
     Returns (n_frame,) float64, dimensionless.
     """
@@ -54,7 +54,7 @@ def frame_energy(
 
 
 def intersect_spans(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Twin of `energy.intersect_spans`: every pair of spans that overlap.
+    """Twin of `energy.intersect_spans`: the intersections of all pairs of spans.
 
     Returns (n_common, 2) int64, in samples.
     """
@@ -66,9 +66,9 @@ def intersect_spans(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def detect(
     x: np.ndarray, energy: np.ndarray, names: tuple[str, ...], sign_q: int = 1, sign_v: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Twin of `detect.detect` for the products called `names`.
+    """Twin of `detection.detect` for the products called `names`.
 
-    Takes x (n_frame, n_pol, n_chan) and energy (n_frame, 3 or 1); returns
+    Accepts x (n_frame, n_pol, n_chan) and energy (n_frame, 3 or 1); returns
     numerators (n_frame, n_product, n_chan), unit of x squared, and weights
     (n_frame, n_product), both float64.
     """
@@ -101,28 +101,28 @@ def _product(name, x, energy, sign_q, sign_v):
 
 
 def accumulate(power: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Twin of `integrate.accumulate` from zero: sums over frames, in float64."""
+    """Twin of `integrate.accumulate`, starting from zero: sums over frames, in float64."""
     return power.sum(axis=0, dtype=np.float64), weight.sum(axis=0, dtype=np.float64)
 
 
 def accumulate_groups(
     power: np.ndarray, weight: np.ndarray, n_each: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Twin of `integrate.accumulate_groups` from zero: sums of each n rows, in float64."""
+    """Twin of `integrate.accumulate_groups`, starting from zero: sums of n rows, in float64."""
     starts = np.arange(0, len(power), n_each)
     return (np.add.reduceat(power.astype(np.float64), starts, axis=0),
             np.add.reduceat(weight.astype(np.float64), starts, axis=0))
 
 
 def average_channels(total: np.ndarray, n: int) -> np.ndarray:
-    """Twin of `integrate.average_channels`: means of n neighbours, in float64."""
+    """Twin of `integrate.average_channels`: means of n neighbouring channels, in float64."""
     return total.astype(np.float64).reshape(*total.shape[:-1], -1, n).mean(axis=-1)
 
 
 def normalize(
     total: np.ndarray, total_weight: np.ndarray, n_full: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Twin of `integrate.normalize`: mean power, NaN at weight 0, and weight."""
+    """Twin of `integrate.normalize`: mean power, NaN where the weight is 0, and weight."""
     divisor = np.where(total_weight == 0, np.nan, total_weight)
     return total / divisor[..., None], total_weight / n_full
 
@@ -147,7 +147,7 @@ def unpack(
 
 
 def code_values(n_bits: int, offset: float | None = None) -> np.ndarray:
-    """Value of each code where there are no levels: (2**n_bits,) float64."""
+    """Return the value of each code without levels: (2**n_bits,) float64."""
     codes = np.arange(2.0**n_bits)
     if offset is None and n_bits in (8, 16):
         return np.where(codes < codes.size // 2, codes, codes - codes.size)
@@ -157,10 +157,10 @@ def code_values(n_bits: int, offset: float | None = None) -> np.ndarray:
 def to_codes(
     x: np.ndarray, n_bits: int, levels: np.ndarray | None = None, offset: float | None = None
 ) -> tuple[np.ndarray, int, int]:
-    """Twin of `packing.to_codes`, by the distance of every sample to every value.
+    """Twin of `packing.to_codes`, using the distance from every sample to every value.
 
-    Of two values as near, levels take the higher one and others the even code. Returns codes
-    (n_sample,) int64, and the numbers of clipped and of inexact samples.
+    Of two equally close values, the higher level is chosen or, without levels, the even code.
+    Returns codes (n_sample,) int64, and the numbers of clipped and of inexact samples.
     """
     values = code_values(n_bits, offset) if levels is None else levels.astype(np.float64)
     ascending = np.sort(values)
@@ -196,7 +196,7 @@ def apply_gain(
     values: np.ndarray, gain: np.ndarray, cross: np.ndarray | None = None,
     row: np.ndarray | None = None, weight: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Twin of `gains.apply_gain`: (n_time, n_product, n_chan) float64, NaN at weight 0."""
+    """Twin of `gains.apply_gain`; returns (n_time, n_product, n_chan) float64, NaN at weight 0."""
     result = values.astype(np.float64)
     result[:, : len(gain)] *= gain
     if cross is not None:
@@ -213,10 +213,10 @@ def resample(
     x: np.ndarray, position: float, step: float, n_out: int, weight: np.ndarray | None = None,
     lobes: int = 47, min_valid: float = 0.9,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Twin of `resampling.resample` for one spectrum: a matrix of the kernel itself, no tables.
+    """Twin of `resampling.resample` for one spectrum, using the kernel itself instead of tables.
 
-    Takes x and weight (n_chan,); returns values and weights (n_out,) float64, NaN and 0 where too
-    little of the kernel is valid.
+    Accepts x and weight (n_chan,); returns values and weights (n_out,) float64, NaN and 0 where
+    too little of the kernel is valid.
     """
     weight = np.ones(x.size) if weight is None else weight.astype(np.float64)
     weight = np.where(np.isfinite(x) & (weight > 0), weight, 0)
@@ -240,7 +240,7 @@ def resample(
 
 
 def widen(codes: np.ndarray, reverse: bool = False) -> np.ndarray:
-    """Twin of `scaling.widen`: the same numbers, (n_time, n_product, n_chan) float64."""
+    """Twin of `scaling.widen`; returns the same numbers, (n_time, n_product, n_chan) float64."""
     result = np.empty(codes.shape)
     for t, p, c in np.ndindex(codes.shape):
         result[t, p, codes.shape[2] - 1 - c if reverse else c] = float(codes[t, p, c])
@@ -248,7 +248,7 @@ def widen(codes: np.ndarray, reverse: bool = False) -> np.ndarray:
 
 
 def fit_scales(values: np.ndarray, n_bits: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Twin of `scaling.fit_scales`, in float64 but for the two tables.
+    """Twin of `scaling.fit_scales`, in float64 except for the two tables.
 
     Returns codes (n_time, n_product, n_chan) int64, scale and offset (n_product, n_chan) float32.
     """
@@ -269,9 +269,10 @@ def fit_scales(values: np.ndarray, n_bits: int = 8) -> tuple[np.ndarray, np.ndar
 
 
 def bit_planes(x: np.ndarray) -> np.ndarray:
-    """Twin of `_bit_planes.scatter_bits_nb`: bits by place, the numbers of a byte from its lowest.
+    """Twin of `_bit_planes.scatter_bits_nb`: bits sorted by position.
 
-    Takes x (n,) of any integers, n a multiple of 8; returns as many bytes, (n_byte,) uint8.
+    The lowest bit of a byte belongs to its first number. Accepts x (n,) of any integers, with n a
+    multiple of 8; returns the same number of bytes, (n_byte,) uint8.
     """
     octets = x.view(np.uint8).reshape(x.size, -1)
     bits = np.unpackbits(octets, axis=1, bitorder="little")
@@ -279,7 +280,7 @@ def bit_planes(x: np.ndarray) -> np.ndarray:
 
 
 def expand_lz4(block: bytes) -> bytes:
-    """Twin of `_lz4.expand_nb`: what an LZ4 block holds. Raises `ValueError` where it is none."""
+    """Twin of `_lz4.expand_nb`: the contents of an LZ4 block; raises `ValueError` if invalid."""
     out, i = bytearray(), 0
 
     def length(start: int) -> int:
@@ -306,7 +307,7 @@ def expand_lz4(block: bytes) -> bytes:
             back = block[i] + 256 * block[i + 1]
             i += 2
             if not 0 < back <= len(out):
-                raise ValueError(f"a copy of {back} bytes before, after {len(out)}")
+                raise ValueError(f"a copy from {back} bytes before, after only {len(out)}")
             for _ in range(4 + length(token & 15)):
                 out.append(out[-back])
     except IndexError:
@@ -314,7 +315,7 @@ def expand_lz4(block: bytes) -> bytes:
 
 
 def expand_planes(packed: bytes, item: int) -> bytes:
-    """Twin of `bitshuffle.expand_planes`, of all bytes; raises `ValueError` where damaged."""
+    """Twin of `bitshuffle.expand_planes`, for all bytes; raises `ValueError` if damaged."""
     total, block = int.from_bytes(packed[:8], "big"), int.from_bytes(packed[8:12], "big")
     if len(packed) < 12 or not block or block % (8 * item) or total % item:
         raise ValueError("the head is wrong")
@@ -345,7 +346,7 @@ def fletcher32(data: bytes) -> int:
 
 
 def group_median(x: np.ndarray, n: int, flags: np.ndarray | None = None) -> np.ndarray:
-    """Twin of `medians.group_median`: (n_row, ceil(n_value / n)) float64, in the unit of x."""
+    """Twin of `medians.group_median`; returns (n_row, ceil(n_value / n)) float64, unit of x."""
     good = _good(x, flags)
     groups = range(0, x.shape[1], n)
     result = np.full((len(x), len(groups)), np.nan)
@@ -359,7 +360,7 @@ def group_median(x: np.ndarray, n: int, flags: np.ndarray | None = None) -> np.n
 def running_median(
     x: np.ndarray, width: int, flags: np.ndarray | None = None, even: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Twin of `medians.running_median`: median and scale, of the shape of x, float64."""
+    """Twin of `medians.running_median`; returns median and scale, float64, with the shape of x."""
     good, n, half = _good(x, flags), x.shape[1], width // 2
     result = np.full((2, *x.shape), np.nan)
     for i, c in np.ndindex(x.shape):
@@ -380,10 +381,10 @@ def _good(x: np.ndarray, flags: np.ndarray | None) -> np.ndarray:
 def sum_threshold(
     x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, axis: int
 ) -> np.ndarray:
-    """Twin of `thresholding.sum_threshold`, window by window: the flags, bool, of the shape of x.
+    """Twin of `thresholding.sum_threshold`; returns the flags, bool, with the shape of x.
 
-    What is flagged is replaced by the threshold of the window, with the sign of the rest, and what
-    is not finite by 0.
+    It tests window by window. Flagged values are replaced by the threshold of the window, with
+    the sign of the other values, and values that are not finite by 0.
     """
     lines = np.moveaxis(x, axis, -1).astype(np.float64)
     finite = np.isfinite(lines)
@@ -403,9 +404,9 @@ def grid(
     data: np.ndarray, weight: np.ndarray, *, fwhm: float, radius: float,
     stretch: np.ndarray | float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Twin of `Gridder` with `gaussian_table`: means and weights, (chan, y, x).
+    """Twin of `Gridder` with `gaussian_table`; returns means and weights, (chan, y, x).
 
-    Takes places in deg, samples (n_sample,) and pixels (n_y, n_x), and data and weight
+    Accepts positions in deg, of samples (n_sample,) and pixels (n_y, n_x), and data and weight
     (n_sample, n_chan).
     """
     spread = np.broadcast_to(weight, data.shape).astype(np.float64)
@@ -425,7 +426,7 @@ def grid(
 
 
 def _separation(lon: np.ndarray, lat: np.ndarray, lon_0: float, lat_0: float) -> np.ndarray:
-    """Angle between places, deg, by the haversine formula."""
+    """Return the angle between positions, deg, using the haversine formula."""
     lon, lat, lon_0, lat_0 = (np.radians(each) for each in (lon, lat, lon_0, lat_0))
     half = (np.sin((lat - lat_0) / 2) ** 2
             + np.cos(lat) * np.cos(lat_0) * np.sin((lon - lon_0) / 2) ** 2)

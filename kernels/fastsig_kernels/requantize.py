@@ -1,21 +1,22 @@
-"""Float powers to 8-bit codes with a scale and an offset for each channel, and back."""
+"""Conversion of float powers to 8-bit codes with a scale and offset per channel, and back."""
 
 import numpy as np
 
 from . import _check
 from ._jit import jit_strict
 
-#: Codes to a standard deviation of a channel.
+#: Number of codes in a standard deviation of a channel.
 STEPS = 11
 
-#: Code of a channel's mean, 5.3 standard deviations above code 0, unless a value is lower still:
-#: then code 0 is that value. All of 256 values lie within sqrt(2 256) = 22.6 standard deviations,
-#: and within sqrt(255) = 16.0 of the mean: whatever they are, the 23.2 of 256 codes hold them.
+#: Code of a channel's mean, 5.3 standard deviations above code 0. If a value is even lower, code 0
+#: is that value. Any 256 values lie within a range of sqrt(2 256) = 22.6 standard deviations, and
+#: within sqrt(255) = 16.0 of the mean, so they always fit into the 23.2 standard deviations that
+#: 256 codes cover.
 MEAN_CODE = 58
 
 _ULP = 2.0**-23
 
-_TILE = 256  # channels whose sums are kept at a time
+_TILE = 256  # channels that are processed together
 
 
 def requantize(
@@ -25,45 +26,46 @@ def requantize(
     scale: np.ndarray | None = None,
     offset: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
-    """Codes of a segment of spectra, with a scale and an offset for each product and channel.
+    """Convert a segment of spectra to codes, with a scale and offset for each product and channel.
 
-    ``scale = sigma / 11`` (2^-23 of the mean at the least), ``offset = min(mean - 58 scale,
-    least)`` and ``out = min(max(round((power - offset) / scale), 0), 255)``, halves to the even
-    neighbour, with mean, standard deviation and least of the segment's finite values. Of up to
-    256 values none is out of the range of the codes.
+    ``scale = sigma / 11`` (at least 2^-23 of the mean), ``offset = min(mean - 58 scale,
+    least)`` and ``out = min(max(round((power - offset) / scale), 0), 255)``, with halves rounded
+    to even. Mean, standard deviation and least are those of the finite values of the segment. If
+    a segment has up to 256 values, none is outside the range of the codes.
 
     Parameters
     ----------
     power : ndarray, shape (n_time, n_product, n_chan), float32, any unit
-        A segment of spectra, of any strides. NaN is what is missing.
+        A segment of spectra, with any strides. Missing values are NaN.
     out : ndarray, shape of power, uint8, dimensionless, optional
-        Receives the codes; for NaN that of the mean.
+        Receives the codes; NaN receives the code of the mean.
     scale, offset : ndarray, shape (n_product, n_chan), float32, unit of power, optional
-        Receive step and value of code 0. Where all finite values are equal, `scale` is 0,
-        `offset` that value and the codes are 58; where there is none, both are 0.
+        Receive the step, and the value of code 0. If all finite values are equal, `scale` is 0,
+        `offset` is that value, and the codes are 58; if there are none, both are 0.
 
     Returns
     -------
     out, scale, offset : ndarray
-        As above; new arrays where none were given.
+        As above; new arrays if none were given.
     n_clipped : tuple of int
         Number of values below code 0, and above code 255. Inf is clipped.
 
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape is wrong.
 
     Notes
     -----
-    Allocates some kB when all outputs are given; NaN gets the mean's code, for weights to tell;
-    the GIL is released. The bits depend on neither strides nor other channels.
+    Allocates a few kB when all outputs are given; the GIL is released. NaN receives the code of
+    the mean, so only weights can mark missing values. The bits depend neither on strides nor on
+    other channels.
 
     References
     ----------
-    F. A. Jenet and S. B. Anderson, PASP 110, 1467 (1998): what quantisation costs.
+    F. A. Jenet and S. B. Anderson, PASP 110, 1467 (1998): losses by quantisation.
     """
     _check.array("power", power, ("float32",), 3)
     out = _check.output("out", out, power.shape, "uint8")
@@ -94,13 +96,13 @@ def requantize_nb(power, out, scale, offset):
 
 @jit_strict
 def _levels(power, sums, scale, offset):
-    """Scale and offset of each channel of (time, chan) powers, by two passes over them."""
+    """Compute the scale and offset of each channel of (time, chan) powers, in two passes."""
     sums[:] = 0.0
     count, pivot, mean, square, least = sums[0], sums[1], sums[2], sums[3], sums[4]
     for m in range(power.shape[0]):
         for c in range(power.shape[1]):
             if np.isfinite(power[m, c]):
-                # From the first value on, so that equal values have a deviation of exactly 0.
+                # Relative to the first value, so that equal values have a deviation of exactly 0.
                 if count[c] == 0:
                     pivot[c] = least[c] = power[m, c]
                 least[c] = min(least[c], np.float64(power[m, c]))
@@ -114,7 +116,7 @@ def _levels(power, sums, scale, offset):
                 square[c] += (np.float64(power[m, c]) - mean[c]) ** 2
     for c in range(power.shape[1]):
         sigma = np.sqrt(square[c] / max(count[c], 1.0))
-        # No finer than float32 itself: the offset could not be placed to half a step.
+        # No finer than float32 itself, or the offset could not be accurate to half a step.
         step = max(sigma / STEPS, abs(mean[c]) * _ULP) if sigma > 0 else 0.0
         scale[c] = np.float32(step)
         offset[c] = np.float32(min(mean[c] - MEAN_CODE * np.float64(scale[c]), least[c]))
@@ -122,7 +124,7 @@ def _levels(power, sums, scale, offset):
 
 @jit_strict
 def _codes(power, mean, scale, offset, out):
-    """Fill the codes of (time, chan) powers and count what is out of their range."""
+    """Fill the codes of (time, chan) powers and count the values outside their range."""
     n_low = 0
     n_high = 0
     for m in range(power.shape[0]):
@@ -144,16 +146,16 @@ def restore(
     *,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Values of the codes of a segment: the inverse of `requantize`, within half a step.
+    """Return the values of the codes of a segment: the inverse of `requantize`, to half a step.
 
     ``out = offset + scale codes``, rounded once.
 
     Parameters
     ----------
     codes : ndarray, shape (n_time, n_product, n_chan), uint8, dimensionless
-        Spectra of one segment, or some of them; of any strides.
+        All or some spectra of one segment, with any strides.
     scale, offset : ndarray, shape (n_product, n_chan), float32, any unit
-        Step and value of code 0.
+        Step, and value of code 0.
     out : ndarray, shape of codes, float32, unit of scale, optional
         Receives the values.
 
@@ -165,7 +167,7 @@ def restore(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape is wrong.
 

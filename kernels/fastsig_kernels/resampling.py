@@ -1,10 +1,11 @@
-"""Resampling of spectra onto other channels: band-limited, conserving flux, past lost channels.
+"""Resampling of spectra to other channels: band-limited, flux-conserving, with lost channels.
 
-Positions count input channels: ``k`` is the centre of channel k, its edges lie at ``k -+ 1/2``.
-Values are densities (means over a channel), so the flux of a line is the sum of its channels times
-their width. The kernel is a sinc under a Kaiser window, ``lobes`` channels to either side; for
-output channels wider than the input's it is stretched by their ratio, which keeps aliases out. Its
-coefficients are divided by their sum for every output channel, so a constant stays as it is.
+Positions are in input channels: ``k`` is the centre of channel k, and its edges are at
+``k -+ 1/2``. Values are densities (means over a channel), so the flux of a line is the sum of its
+channels times their width. The kernel is a sinc with a Kaiser window and extends ``lobes``
+channels to either side. If output channels are wider than input channels it is stretched by the
+ratio of the widths, which suppresses aliases. Its coefficients are divided by their sum for every
+output channel, so a constant is preserved.
 
 References
 ----------
@@ -23,13 +24,13 @@ from ._simd import Spec, address_of, fma, host_lanes, load, splat, store
 
 #: Lobes of the sinc to either side: a line of one channel keeps its width within 1 %.
 LOBES = 47
-_NEAR_BETA = 2.0  # the sharpest edge of the band that leaves it flat
-_FAR_BETA = 6.0  # aliases of the sum over output channels, its flux, below 1e-4
-_DENSITY = 256  # of tables, a channel or lobe: interpolation in them errs by 6e-6
-_BLOCK = 64  # channels between which coefficients are interpolated
-_DRIFT = 0.02  # most that a position's fraction may change in a block: errs by 2e-4 of a line
+_NEAR_BETA = 2.0  # gives the sharpest edge of the band that leaves the band flat
+_FAR_BETA = 6.0  # aliases in the sum over output channels, the flux, are below 1e-4
+_DENSITY = 256  # table entries per channel or lobe; interpolation errors are 6e-6
+_BLOCK = 64  # coefficients are interpolated over this many channels
+_DRIFT = 0.02  # largest change of a position's fraction in a block; errors are 2e-4 of a line
 _MOST_STEP = 10_000.0
-_MARGIN = 8  # rows of a table beyond the fractions 0 and 1, for that change
+_MARGIN = 8  # rows of a table beyond the fractions 0 and 1, to allow for that change
 
 
 def resample(
@@ -46,38 +47,39 @@ def resample(
     out: np.ndarray | None = None,
     out_weight: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Spectra at other channels, each row at its own.
+    """Resample spectra to other channels, which may differ from row to row.
 
     ``out[t, p, k] = sum_j c_j x[t, p, j] / sum_j c_j`` over valid channels j, with
     ``c_j = h((j - q) / s) / s``, ``q = position[t] + (first_out + k) step[t]``,
     ``s = max(1, step[t])`` and ``h(d) = sinc(d) kaiser(d / lobes)``; and
-    ``out_weight = sum_j c_j^2 w_j / sum_j c_j^2``, where the last sum takes lost channels too. The
-    window has ``beta = 2`` and s is 1 where the step is within 3.1e-4 of 1: a shift, in which a
-    line of one channel keeps its width within 1 %. Elsewhere ``beta = 6``, which holds the flux of
-    any line to 1e-4.
+    ``out_weight = sum_j c_j^2 w_j / sum_j c_j^2``, where the last sum includes lost channels. If
+    the step is within 3.1e-4 of 1, the window has ``beta = 2`` and s is 1. This is a shift, and a
+    line of one channel keeps its width within 1 %. Otherwise ``beta = 6``, which preserves the
+    flux of any line to 1e-4.
 
     Parameters
     ----------
     x : ndarray, shape (n_time, n_product, n_chan), float32, any unit
-        Input channels `first_in` to ``first_in + n_chan - 1``; all others count as lost, so a slice
-        of a band needs ``(lobes + 1) max(1, step)`` channels more at either end. NaN and infinite
-        values are lost, too.
+        Input channels `first_in` to ``first_in + n_chan - 1``. All others count as lost, so a slice
+        of a band needs ``(lobes + 1) max(1, step)`` additional channels at either end. NaN and
+        infinite values also count as lost.
     position : ndarray, shape (n_time,), float64, input channels
-        Where output channel 0 lies, as the index of the input channel whose centre that is.
+        Position of the centre of output channel 0, in input channels.
     step : ndarray, shape (n_time,), float64, input channels
-        Distance, and width, of output channels; above 0.
+        Spacing and width of output channels; above 0.
     n_out : int
-        Output channels to make.
+        Number of output channels.
     weight : ndarray, shape (n_time, 1 or n_product, 1 or n_chan), float32, dimensionless, optional
-        All 1 by default. Channels of weight 0 (or NaN) are lost; beyond that weights do not change
+        All 1 by default. Channels with weight 0 (or NaN) are lost; other weights do not affect
         the values.
     first_in, first_out : int
-        Index of the first channel of `x` and of `out` in the whole axes, by which positions count.
+        Index of the first channel of `x` and of `out` in the whole axes, in which positions are
+        counted.
     lobes : int
-        Length of the kernel to either side, in channels (the wider ones); 2 to 100.
+        Length of the kernel to either side, in channels (the wider of both); 2 to 100.
     min_valid : float
-        Least share of the kernel's energy, ``sum c^2`` over valid channels, that an output channel
-        needs; above 0.5, and 1 at most. With less it is NaN and its weight 0.
+        Minimum fraction of the kernel's energy, ``sum c^2`` over valid channels, for an output
+        channel; above 0.5 and at most 1. With less, the value is NaN and its weight 0.
     out : ndarray, shape (n_time, n_product, n_out), float32, unit of x, optional
         Receives the values.
     out_weight : ndarray, shape of out, float32, dimensionless, optional
@@ -86,23 +88,23 @@ def resample(
     Returns
     -------
     out, out_weight : ndarray
-        As above; new arrays where none were given.
+        As above; new arrays if none were given.
 
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape or a number is not allowed.
 
     Notes
     -----
-    Takes 20 bytes an input channel of one spectrum besides, and 0.1 MiB; nothing of the data's size
-    when both outputs are given. The GIL is released. NaN does not propagate: it is what is lost. A
-    row of which position or step is not finite is NaN. An output channel's bits do not depend on
-    `first_out`, `n_out` nor on where a slice begins, if all that its kernel spans is in it. Steps
-    within 3.1e-4 of 1 are fastest. Noise of output channels is correlated: `resampling_covariance`
-    tells how.
+    Allocates 20 bytes per input channel of one spectrum and 0.1 MiB, but nothing of the data's size
+    when both outputs are given. The GIL is released. NaN does not propagate, since it marks lost
+    channels. A row is NaN if its position or step is not finite. The bits of an output channel
+    depend neither on `first_out` and `n_out` nor on where a slice begins, if the slice contains
+    everything that its kernel spans. Steps within 3.1e-4 of 1 are fastest. The noise of output
+    channels is correlated; `resampling_covariance` returns the covariance.
     """
     _check.array("x", x, ("float32",), 3)
     n_time, n_product = x.shape[:2]
@@ -137,30 +139,30 @@ def resampling_covariance(
     lobes: int = LOBES,
     correlation: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Covariance of the noise of output channels, lag by lag, for input noise of variance 1.
+    """Return the covariance of the noise of output channels at each lag, for unit input variance.
 
-    ``cov[l] = sum_ij c_i(q) c_j(q + l step) r[|i - j|]``, with `resample`'s own coefficients. An
-    output channel's weight does not tell of it: where a kernel is stretched, ``cov[0]`` is about
-    1 / step.
+    ``cov[l] = sum_ij c_i(q) c_j(q + l step) r[|i - j|]``, with the coefficients of `resample`.
+    The weight of an output channel does not include this: if a kernel is stretched, ``cov[0]`` is
+    about 1 / step.
 
     Parameters
     ----------
     step : float
-        As of `resample`, constant here; the position's fraction moves on by it from lag to lag.
+        As for `resample`, but constant; the fraction of the position advances by it at each lag.
     n_lag : int
-        Lags beyond 0.
+        Number of lags beyond 0.
     fraction : float, optional
-        Of the position of the first of the two channels, 0 to 1; by default the mean over all
-        fractions, which is what a band's channels (or many spectra) have together.
+        Fraction of the position of the first of the two channels, 0 to 1. By default the mean
+        over all fractions, which is the mean over the channels of a band (or over many spectra).
     lobes : int
-        As of `resample`.
+        As for `resample`.
     correlation : ndarray, shape (n,), float64, optional
-        Of input channels, r[0] = 1 and on; white noise by default.
+        Correlation of input channels, starting with r[0] = 1; white noise by default.
 
     Returns
     -------
     ndarray, shape (n_lag + 1,), float64
-        In units of the variance of an input channel.
+        Covariance, in units of the variance of an input channel.
 
     Raises
     ------
@@ -185,7 +187,7 @@ def resampling_covariance(
 
 
 def _correlated(c, correlation):
-    """Coefficients after the correlation of what they are applied to."""
+    """Convolve coefficients with the correlation of the input channels."""
     if correlation is None:
         return c
     r = np.asarray(correlation, np.float64)
@@ -194,7 +196,7 @@ def _correlated(c, correlation):
 
 
 def _spread(q, step, lobes, channels):
-    """Coefficients of one output channel at position q, at some input channels."""
+    """Return the coefficients of one output channel at position q, for given input channels."""
     near, far = kernel_tables(lobes)
     base = int(np.floor(q))
     if _is_near(step):
@@ -211,21 +213,21 @@ def _spread(q, step, lobes, channels):
 
 
 def vector_spec() -> Spec:
-    """What `resample_nb` is compiled for: vectors as wide as the host's registers."""
+    """Return the spec of `resample_nb`: vectors as wide as the host's registers."""
     return Spec(lanes=host_lanes())
 
 
 @lru_cache(maxsize=8)
 def kernel_tables(lobes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients that `resample_nb` takes: by fraction and channel, and by distance.
+    """Return the coefficients for `resample_nb`: by fraction and channel, and by distance.
 
     Returns
     -------
     near : ndarray, shape (272, n_tap), float32
-        Row m is of the fraction ``(m - 8) / 256``, tap j of the channel j - lobes from the one
-        below the position; each row's sum is 1.
+        Row m is for the fraction ``(m - 8) / 256``; tap j is for the channel that is j - lobes
+        above the channel just below the position. The sum of each row is 1.
     far : ndarray, shape (256 lobes + 2,), float32
-        ``h`` at distances of 1 / 256 lobe from 0 on.
+        ``h`` at multiples of 1 / 256 lobe, starting from 0.
     """
     n_tap = -(-(2 * lobes + 2) // 8) * 8
     fraction = np.arange(-_MARGIN, _DENSITY + _MARGIN) / _DENSITY
@@ -237,7 +239,7 @@ def kernel_tables(lobes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _kernel(distance, lobes, beta):
-    """``sinc(d) kaiser(d / lobes)``, 0 beyond its ends."""
+    """Return ``sinc(d) kaiser(d / lobes)``, 0 beyond its ends."""
     inside = np.sqrt(np.clip(1 - (distance / lobes) ** 2, 0, None))
     window = np.where(np.abs(distance) < lobes, np.i0(beta * inside) / np.i0(beta), 0)
     return np.sinc(distance) * window
@@ -251,7 +253,7 @@ def _lobes(lobes):
 
 
 def _spreads(weight, shape):
-    """Refuse weights that do not spread over times, products and channels."""
+    """Refuse weights that do not broadcast over times, products and channels."""
     allowed = (1, shape[0]), (1, shape[1]), (1, shape[2])
     if any(n not in each for n, each in zip(weight.shape, allowed, strict=True)):
         raise ValueError(f"weight: found shape {weight.shape}, allowed {shape}, 1 for any")
@@ -262,7 +264,7 @@ def resample_nb(spec, x, weight, position, step, first_in, first_out, lobes, min
                 out, out_weight):
     """Fill both outputs as `resample` does; arguments are not checked.
 
-    `near` and `far` are of `kernel_tables`, `spec` is of `vector_spec`.
+    `near` and `far` are from `kernel_tables`, and `spec` is from `vector_spec`.
     """
     pad = near.shape[1] + _BLOCK
     for t in range(x.shape[0]):
@@ -272,7 +274,7 @@ def resample_nb(spec, x, weight, position, step, first_in, first_out, lobes, min
     clean, valid = np.zeros(n, np.float32), np.zeros(n, np.float32)
     weights = np.zeros(n, np.float32)
     lost, changes = np.zeros(n + 1, np.int32), np.zeros(n + 1, np.int32)
-    origin = first_in - pad  # the channel of the first element of these
+    origin = first_in - pad  # the channel of the first element of these arrays
     table, table_step = near, 0.0
     for t in range(x.shape[0]):
         q, s = position[t], step[t]
@@ -295,25 +297,25 @@ def resample_nb(spec, x, weight, position, step, first_in, first_out, lobes, min
 
 @jit_strict
 def _known(position, step):
-    """Whether a row's geometry is one at all; NaN is not."""
+    """Whether a row has a valid geometry; NaN is not valid."""
     return abs(position) < 1e12 and 0 < step <= _MOST_STEP
 
 
 @jit_strict
 def _is_near(step):
-    """Whether fractions change so slowly that a block's ends tell of all between."""
+    """Whether fractions change so slowly that a block can be interpolated between its ends."""
     return abs(step - 1.0) * _BLOCK <= _DRIFT
 
 
 @jit_strict
 def _reach(step, lobes):
-    """Channels that the kernel spans to either side."""
+    """Return the number of channels that the kernel spans on either side."""
     return np.int64(np.ceil(lobes * max(1.0, step)))
 
 
 @jit_strict
 def _prepare(x, w, pad, clean, valid, weights, lost, changes):
-    """One spectrum with 0 for what is lost, and counts of lost channels and changes of weight."""
+    """Copy a spectrum with 0 for lost channels, and count lost channels and changes of weight."""
     n = x.shape[0]
     inner, good = clean[pad : pad + n], valid[pad : pad + n]
     kept = weights[pad : pad + n]
@@ -337,9 +339,9 @@ def _prepare(x, w, pad, clean, valid, weights, lost, changes):
 @jit_strict
 def _near_row(spec, clean, valid, weights, lost, changes, origin, position, step, first_out, lobes,
               min_valid, near, out, out_weight):
-    """One spectrum at a step of about 1, in blocks that are counted from output channel 0."""
+    """Resample one spectrum at a step of about 1, in blocks counted from output channel 0."""
     n_tap = near.shape[1]
-    ends = np.empty((4, n_tap), np.float32)  # coefficients at a block's two ends, and squares
+    ends = np.empty((4, n_tap), np.float32)  # coefficients at both ends of a block, and squares
     sums = np.empty((6, _BLOCK), np.float32)
     for block in range(first_out // _BLOCK, (first_out + out.shape[0] - 1) // _BLOCK + 1):
         at = position + block * _BLOCK * step
@@ -378,7 +380,7 @@ def _near_row(spec, clean, valid, weights, lost, changes, origin, position, step
 
 @jit_strict
 def _judged(value, total, kept, weighted, energy, min_valid, whole, even, weight):
-    """Value and weight of a channel from the sums about it; one without a loss stays as it is."""
+    """Return the value and weight of a channel from its sums; without losses both are unchanged."""
     if whole:
         return value, weight if even else weighted / energy
     if kept >= np.float32(min_valid) * energy * np.float32(0.999999):
@@ -396,7 +398,7 @@ def _sum(x):
 
 @jit_strict
 def _blend(table, place, out):
-    """Coefficients between two rows of a table."""
+    """Interpolate coefficients between two rows of a table."""
     row = min(max(np.int64(place), 0), table.shape[0] - 2)
     part = np.float32(place - row)
     below, above = table[row], table[row + 1]
@@ -406,7 +408,7 @@ def _blend(table, place, out):
 
 @jit_strict
 def _filter(spec, x, low, high, out_low, out_high, out):
-    """A block of ``sum_j c[j] x[i + j]``, c going from `low` to `high` within it."""
+    """Compute a block of ``sum_j c[j] x[i + j]``, with c changing from `low` to `high` in it."""
     size = 4 * block_lanes(spec)
     at_low, at_high = address_of(out_low), address_of(out_high)
     zero = splat(spec, np.float32(0))
@@ -436,7 +438,7 @@ def _filter(spec, x, low, high, out_low, out_high, out):
 
 @jit_strict
 def _far_table(step, lobes, far):
-    """Coefficients for one step, rows of fractions 0 to 1; each row's sum is 1."""
+    """Return the coefficients for one step: a row for each fraction, 0 to 1, with a sum of 1."""
     width = max(1.0, step)
     reach = _reach(step, lobes)
     n_row = np.int64(np.ceil(_DENSITY / width)) + 1
@@ -457,7 +459,7 @@ def _far_table(step, lobes, far):
 @jit_strict
 def _far_row(clean, valid, weights, lost, changes, origin, position, step, first_out, reach,
              min_valid, table, out, out_weight):
-    """One spectrum at any step."""
+    """Resample one spectrum at any step."""
     n_tap = table.shape[1]
     c = np.empty(n_tap, np.float32)
     for k in range(out.shape[0]):
@@ -484,7 +486,7 @@ def _far_row(clean, valid, weights, lost, changes, origin, position, step, first
 
 @jit
 def _dot(a, b):
-    """Sum of products; in an order that only the length decides."""
+    """Return the sum of products, in an order that depends only on the length."""
     total = np.float32(0)
     for j in range(a.shape[0]):
         total += a[j] * b[j]

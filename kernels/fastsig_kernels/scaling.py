@@ -1,11 +1,11 @@
-"""Codes and floats, with a scale and an offset for each product and channel."""
+"""Conversion between codes and floats, with a scale and offset for each product and channel."""
 
 import numpy as np
 
 from . import _check
 from ._jit import jit_strict
 
-_TILE = 256  # channels whose sums are kept at a time
+_TILE = 256  # channels that are processed together
 
 
 def apply_scales(
@@ -17,7 +17,7 @@ def apply_scales(
     reverse: bool = False,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Values of codes that share scales: those of a row of PSRFITS.
+    """Return the values of codes with common scales, such as those of a PSRFITS row.
 
     ``out[t, p, c] = (codes[t, p, c] - zero[p]) scale[p, c] + offset[p, c]``, with each operation
     rounded to float32, in this order.
@@ -25,13 +25,13 @@ def apply_scales(
     Parameters
     ----------
     codes : ndarray, shape (n_time, n_product, n_chan), uint8, int8, int16 or float32, dimensionless
-        Of any strides; fastest where channels lie together.
+        Codes, with any strides; fastest if channels are contiguous.
     scale, offset : ndarray, shape (n_product, n_chan), float32, any unit
-        Step, and value of a code that is `zero`.
+        Step, and the value of the code `zero`.
     zero : ndarray, shape (n_product,), float32, unit of a code, optional
-        The code that stands for `offset`; 0 by default.
+        The code with the value `offset`; 0 by default.
     reverse : bool
-        Whether channel c goes to ``out[t, p, n_chan - 1 - c]``: bands that descend.
+        Whether channel c is written to ``out[t, p, n_chan - 1 - c]``, for descending bands.
     out : ndarray, shape of codes, float32, unit of scale, optional
         Receives the values.
 
@@ -43,15 +43,15 @@ def apply_scales(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape is wrong.
 
     Notes
     -----
     Allocates nothing of the data's size when `out` is given; NaN propagates, also from scale and
-    offset; the GIL is released. Unlike `restore`, which rounds once, it gives what float32
-    arithmetic on the formula of PSRFITS gives, to the bit.
+    offset; the GIL is released. Unlike `restore`, which rounds once, the result is bit-identical
+    to float32 arithmetic with the formula of PSRFITS.
 
     References
     ----------
@@ -83,15 +83,15 @@ def apply_scales_nb(codes, scale, offset, zero, reverse, out):
 
 @jit_strict
 def _row(codes, scale, offset, zero, out):
-    """Values of one spectrum of one product."""
+    """Convert one spectrum of one product to values."""
     for c in range(codes.shape[0]):
         out[c] = (np.float32(codes[c]) - zero) * scale[c] + offset[c]
 
 
 @jit_strict
 def _row_backwards(codes, scale, offset, zero, out):
-    """As `_row`, the last channel first."""
-    # Unsigned, since a signed index might count from the end, and the loop would stay scalar.
+    """As `_row`, with the last channel first."""
+    # Unsigned, since a signed index may count from the end, and the loop would remain scalar.
     n = np.uint64(codes.shape[0])
     for c in range(n):
         last = n - np.uint64(1) - c
@@ -101,16 +101,16 @@ def _row_backwards(codes, scale, offset, zero, out):
 def widen(
     codes: np.ndarray, *, reverse: bool = False, out: np.ndarray | None = None
 ) -> np.ndarray:
-    """Codes as floats, on request with the channels turned round.
+    """Convert codes to floats, optionally with the channels reversed.
 
     ``out[t, p, c] = codes[t, p, c]``, or ``codes[t, p, n_chan - 1 - c]``.
 
     Parameters
     ----------
     codes : ndarray, shape (n_time, n_product, n_chan), uint8, int8 or int16, dimensionless
-        Of any strides; fastest where channels lie together.
+        Codes, with any strides; fastest if channels are contiguous.
     reverse : bool
-        Whether channel c goes to ``out[t, p, n_chan - 1 - c]``: bands that descend.
+        Whether channel c is written to ``out[t, p, n_chan - 1 - c]``, for descending bands.
     out : ndarray, shape of codes, float32, dimensionless, optional
         Receives the values.
 
@@ -122,14 +122,14 @@ def widen(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape is wrong.
 
     Notes
     -----
-    Allocates nothing when `out` is given; codes are no NaN; the GIL is released. Exact: float32
-    holds every such code.
+    Allocates nothing when `out` is given; codes cannot be NaN; the GIL is released. The result is
+    exact, since float32 can represent all of these codes.
 
     References
     ----------
@@ -154,14 +154,14 @@ def widen_nb(codes, reverse, out):
 
 @jit_strict
 def _widen_row(codes, out):
-    """Floats of one spectrum of one product."""
+    """Convert one spectrum of one product to floats."""
     for c in range(codes.shape[0]):
         out[c] = np.float32(codes[c])
 
 
 @jit_strict
 def _widen_backwards(codes, out):
-    """As `_widen_row`, the last channel first."""
+    """As `_widen_row`, with the last channel first."""
     n = np.uint64(codes.shape[0])  # unsigned as in `_row_backwards`
     for c in range(n):
         out[c] = np.float32(codes[n - np.uint64(1) - c])
@@ -175,41 +175,42 @@ def fit_scales(
     scale: np.ndarray | None = None,
     offset: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Codes that fill the range of every product and channel: what `apply_scales` undoes.
+    """Return codes that cover the range of each product and channel; `apply_scales` inverts this.
 
-    ``scale = (most - least) / (2^n_bits - 1)``, ``out = round((values - offset) / scale)``, halves
-    to the even neighbour, with the least and the most of the finite values. Nothing is clipped.
-    Whole numbers that span no more than the codes get the scale 1, and are exact up to 2^24.
+    ``scale = (most - least) / (2^n_bits - 1)``, ``out = round((values - offset) / scale)``, with
+    halves rounded to even, and with the least and the most of the finite values. Nothing is
+    clipped. Whole numbers with a range no larger than that of the codes have the scale 1, and are
+    exact up to 2^24.
 
     Parameters
     ----------
     values : ndarray, shape (n_time, n_product, n_chan), float32, any unit
-        Spectra, of any strides. What is not finite is missing.
+        Spectra, with any strides. Values that are not finite are missing.
     n_bits : int
-        8, unsigned codes, or 16, signed ones.
+        8 for unsigned codes, or 16 for signed codes.
     out : ndarray, shape of values, uint8 or int16, dimensionless, optional
-        Receives the codes; where a value is missing that of the mean of the others.
+        Receives the codes; a missing value receives the code of the mean of the others.
     scale, offset : ndarray, shape (n_product, n_chan), float32, unit of values, optional
-        Receive the step, and the value of code 0. Where all are equal the step is 1, where all are
-        missing the offset is 0 besides.
+        Receive the step, and the value of code 0. The step is 1 if all values are equal. If all
+        are missing, they are treated as 0.
 
     Returns
     -------
     out, scale, offset : ndarray
-        As above; new arrays where none were given.
+        As above; new arrays if none were given.
 
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape or the number of bits is wrong.
 
     Notes
     -----
-    ``scale codes + offset`` is within half a step of the values, and the rounding of float32.
-    Allocates some kB when all outputs are given; the GIL is released. The bits depend on neither
-    strides nor other channels.
+    ``scale codes + offset`` differs from the values by no more than half a step and the rounding
+    of float32. Allocates a few kB when all outputs are given; the GIL is released. The bits depend
+    neither on strides nor on other channels.
     """
     _check.array("values", values, ("float32",), 3)
     if n_bits not in (8, 16):
@@ -237,7 +238,7 @@ def fit_scales_nb(values, first, span, out, scale, offset):
 
 @jit_strict
 def _ranges(values, sums):
-    """Least, most, sum and number of finite values, and how many are no whole numbers."""
+    """Compute the least, most, sum and number of finite values; count those that are not whole."""
     least, most, total, count, broken = sums[0], sums[1], sums[2], sums[3], sums[4]
     least[:], most[:] = np.inf, -np.inf
     total[:], count[:], broken[:] = 0.0, 0.0, 0.0
@@ -254,7 +255,7 @@ def _ranges(values, sums):
 
 @jit_strict
 def _steps(sums, first, span, scale, offset):
-    """Scale and offset of each channel, and the means in the place of the sums."""
+    """Compute the scale and offset of each channel, and replace the sums by the means."""
     least, most, mean, count, broken = sums[0], sums[1], sums[2], sums[3], sums[4]
     for c in range(scale.shape[0]):
         if count[c] == 0:
@@ -263,14 +264,14 @@ def _steps(sums, first, span, scale, offset):
         wide = most[c] - least[c]
         whole = broken[c] == 0 and wide <= span
         scale[c] = np.float32(1.0) if whole or wide == 0 else np.float32(wide / span)
-        if scale[c] == 0:  # of numbers that differ by less than float32 can tell
+        if scale[c] == 0:  # values differ by less than float32 can represent
             scale[c] = np.float32(1.0)
         offset[c] = np.float32(least[c] - first * np.float64(scale[c]))
 
 
 @jit_strict
 def _nearest(values, mean, first, span, scale, offset, out):
-    """Codes of (time, chan) values."""
+    """Compute the codes of (time, chan) values."""
     for t in range(values.shape[0]):
         for c in range(values.shape[1]):
             x = np.float64(values[t, c])

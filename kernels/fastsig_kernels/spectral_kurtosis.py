@@ -1,4 +1,4 @@
-"""Spectral kurtosis of accumulated powers, its thresholds and the keep decision."""
+"""Spectral kurtosis of accumulated powers, its thresholds, and the decision to keep data."""
 
 import math
 from collections.abc import Callable
@@ -17,11 +17,11 @@ _MAX_SIGMA = 6.0
 _FLOATS = ("float32", "float64")
 _AXES = (1, 2, 3)
 
-# Points of the mean over one power: 250 would do, as found with 3000.
+# Points for the mean over one power; 250 would suffice, according to a test with 3000.
 _N_POINT = 400
-# That mean is raised to the power M, so it neglects no more than rounding does.
+# That mean is raised to the power M, so it may neglect no more than rounding does.
 _POINT_DEPTH = 40.0
-# What a threshold may neglect: exp(-7) of its own probability, at most exp(-12).
+# Probability that a threshold may neglect: exp(-7) of its own probability, at most exp(-12).
 _MARGIN = 7.0
 _MIN_DEPTH = 12.0
 
@@ -34,25 +34,25 @@ def kurtosis(
     *,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Spectral kurtosis from the sums of powers and of squared powers.
+    """Compute the spectral kurtosis from the sums of powers and of squared powers.
 
     ``SK = (M k + 1) / (M - 1) (M S2 / S1^2 - 1)``, with M = `n_sum`, k = `shape`.
 
-    Its mean is 1 and its variance ``2 k (k + 1) M^2 / ((M - 1) (M k + 2) (M k + 3))``
-    if the powers are those of stationary Gaussian noise.
+    For the powers of stationary Gaussian noise, its mean is 1 and its variance is
+    ``2 k (k + 1) M^2 / ((M - 1) (M k + 2) (M k + 3))``.
 
     Parameters
     ----------
     s1 : ndarray, shape (..., n_chan), float32, any unit
-        Sum of M powers; up to three axes, of any strides.
+        Sum of M powers; up to three axes, with any strides.
     s2 : ndarray, shape of s1, float32, unit of s1 squared
         Sum of the squares of the same powers.
     n_sum : int or ndarray that broadcasts to the shape of s1, int64
-        M, at least 2. An element below 2 of an array gives NaN.
+        M, at least 2. Array elements below 2 give NaN.
     shape : float or ndarray, shape (n_chan,), float32 or float64, dimensionless
         k of the Gamma distribution of one power: 1 for the square of a complex
-        voltage, 1/2 for that of a real one (channel 0 of real input), and N times
-        as much where each power is itself a sum of N.
+        voltage, 1/2 for the square of a real voltage (channel 0 of real input), and
+        N times these values if each power is itself a sum of N.
     out : ndarray, shape of s1, float32, dimensionless, optional
         Receives the result.
 
@@ -64,13 +64,13 @@ def kurtosis(
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, dtype or shape, or k is not positive.
+        If an argument has the wrong type, dtype or shape, or k is not positive.
 
     Notes
     -----
     Allocates nothing large when `out` is given; NaN propagates; the GIL is
-    released. Double precision within; yet sums in single precision carry an error
-    of about 2e-7 k into SK, which matters where k exceeds some ten thousands.
+    released. The computation is in double precision, but sums in single precision
+    cause an error of about 2e-7 k in SK, which matters if k exceeds a few ten thousand.
 
     References
     ----------
@@ -92,13 +92,13 @@ def kurtosis(
 def kurtosis_nb(s1, s2, n_sum, shape, out):
     """Fill `out` as `kurtosis` does, for three axes; nothing is checked.
 
-    `shape` is 1-D; the last axis of `n_sum` is that of out, or 1 for one count a row.
+    `shape` is 1-D; the last axis of `n_sum` has the length of out's, or 1 for one count per row.
     """
     for i in range(out.shape[0]):
         for p in range(out.shape[1]):
             counts = n_sum[i, p]
             if counts.size == 1:
-                # One count a row: without loads of counts, the loop is 4 times as fast.
+                # With one count per row, no counts are loaded and the loop is 4 times as fast.
                 m = np.float64(counts[0])
                 for c in range(out.shape[2]):
                     out[i, p, c] = _kurtosis(s1[i, p, c], s2[i, p, c], m, shape[c])
@@ -113,7 +113,7 @@ def _kurtosis(s1, s2, m, k):
     total = np.float64(s1)
     excess = m * np.float64(s2) / (total * total) - 1.0
     value = (m * k + 1.0) / (m - 1.0) * excess
-    # One power has no spread, and no power at all would give 1.
+    # A single power has no spread, and without any power the result would be 1.
     return np.float32(value if m >= 2.0 else np.nan)
 
 
@@ -124,14 +124,14 @@ def keep(
     *,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Whether each spectral kurtosis lies between its thresholds.
+    """Return whether each spectral kurtosis lies between its thresholds.
 
     ``out = (low <= sk) & (sk <= high)``
 
     Parameters
     ----------
     sk : ndarray, shape (..., n_chan), float32, dimensionless
-        As from `kurtosis`; up to three axes, of any strides.
+        As from `kurtosis`; up to three axes, with any strides.
     low, high : float or ndarray, shape (n_chan,), float32 or float64, dimensionless
         As from `kurtosis_thresholds`.
     out : ndarray, shape of sk, bool or uint8, optional
@@ -140,13 +140,13 @@ def keep(
     Returns
     -------
     ndarray, shape of sk, bool, or the type of out
-        `out`, or a new array: true or 1 to keep. NaN, also as a threshold, is not
-        kept.
+        `out`, or a new array: true or 1 to keep. Values are not kept if they or
+        their thresholds are NaN.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, dtype or shape.
+        If an argument has the wrong type, dtype or shape.
 
     Notes
     -----
@@ -173,9 +173,9 @@ def keep_nb(sk, low, high, out):
 
 
 def frame_correlation(taps: np.ndarray, hop: int) -> np.ndarray:
-    """Correlation of the powers of frames of a polyphase bank, for white Gaussian noise.
+    """Return the correlation of the powers of polyphase frames, for white Gaussian noise.
 
-    ``rho[l - 1] = (sum_i h[i] h[i + l hop] / sum_i h[i]^2)^2``, for frames l apart
+    ``rho[l - 1] = (sum_i h[i] h[i + l hop] / sum_i h[i]^2)^2``, for frames that are l apart
 
     Parameters
     ----------
@@ -187,16 +187,16 @@ def frame_correlation(taps: np.ndarray, hop: int) -> np.ndarray:
     Returns
     -------
     ndarray, shape (n_lag,), float64, dimensionless
-        Lags 1, 2, ... as far as frames share samples; not negative.
+        Correlation at lags 1, 2, ... as far as frames share samples; not negative.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type or shape.
+        If an argument has the wrong type or shape.
 
     Notes
     -----
-    The powers of two Gaussian voltages of correlation r have correlation ``|r|^2``.
+    If two Gaussian voltages have the correlation r, their powers have the correlation ``|r|^2``.
     """
     _check.array("taps", taps, ("float32", "float64"), 2)
     hop = _check.count("hop", hop)
@@ -206,10 +206,10 @@ def frame_correlation(taps: np.ndarray, hop: int) -> np.ndarray:
 
 
 class _Equivalent(NamedTuple):
-    """Independent powers in the place of M correlated ones.
+    """Independent powers that are equivalent to M correlated powers.
 
-    The kurtosis of the latter spreads by `scale` as much as that of `n_sum` independent
-    powers, with the same skewness; `bias` is what it is on the average for 1.
+    The spread of the kurtosis of the correlated powers is `scale` times that of `n_sum`
+    independent powers, with the same skewness; `bias` is its mean, instead of 1.
     """
 
     n_sum: int
@@ -218,13 +218,14 @@ class _Equivalent(NamedTuple):
 
 
 def _equivalent(n_sum: int, shape: float, correlation: np.ndarray) -> _Equivalent:
-    """What has the variance, skewness and mean of M powers of the given correlation.
+    """Return the equivalent of M correlated powers, with equal variance, skewness and mean.
 
-    To first order the kurtosis is the mean of a polynomial of each power, the second of
-    Laguerre's (k = 1) or the fourth of Hermite's (k = 1/2). Two of these have correlation
-    rho^2, and three a third moment in proportion to the product of the three rho, since a
-    Gaussian's moments are sums over pairings. The kurtosis takes its mean to be that of
-    independent powers; of correlated ones it is that of M / V.
+    To first order, the kurtosis is the mean of a polynomial of each power, the second Laguerre
+    polynomial (k = 1) or the fourth Hermite polynomial (k = 1/2). Two of these have the
+    correlation rho^2, and three have a third moment proportional to the product of the three
+    rho, since the moments of a Gaussian are sums over pairings. The kurtosis is normalised for M
+    independent powers, but its mean for correlated powers is that for M / V of them, where V is
+    the sum of rho over all lags, weighted by 1 - abs(lag) / M.
     """
     n_lag = min(len(correlation), n_sum - 1)
     rho = np.zeros(4 * n_lag + 1)  # from -2 n_lag to 2 n_lag
@@ -248,7 +249,7 @@ def _factor(n_sum: float, shape: float) -> float:
 
 
 def least_frames(correlation: np.ndarray) -> int:
-    """Fewest powers of a sum that `kurtosis_thresholds` has a value for.
+    """Return the smallest number of powers in a sum that `kurtosis_thresholds` supports.
 
     Parameters
     ----------
@@ -258,7 +259,7 @@ def least_frames(correlation: np.ndarray) -> int:
     Returns
     -------
     int
-        16, or more where neighbouring powers are correlated.
+        16, or more if neighbouring powers are correlated.
 
     Raises
     ------
@@ -274,9 +275,9 @@ def least_frames(correlation: np.ndarray) -> int:
 
 @jit_strict
 def keep_noise_nb(s1, s2, n_sum, shape, low, high, kept):
-    """`kurtosis` and `keep` in one, for one row of channels: what is not noise is not kept.
+    """Do `kurtosis` and `keep` for one row of channels, so that only noise is kept.
 
-    `kept`, bool, is changed in place where a channel is to be left out; nothing is checked.
+    `kept`, bool, is cleared in place for channels that are excluded; nothing is checked.
     """
     m = np.float64(n_sum)
     for c in range(kept.size):
@@ -287,52 +288,54 @@ def keep_noise_nb(s1, s2, n_sum, shape, low, high, kept):
 def kurtosis_thresholds(
     n_sum: int, shape: float, sigma: float = 3.0, *, correlation: np.ndarray | None = None
 ) -> tuple[float, float]:
-    """Spectral kurtosis that noise passes below, and above, as rarely as `sigma` says.
+    """Return the lower and upper thresholds of the spectral kurtosis of noise, for given `sigma`.
 
     ``P(SK < low) = P(SK > high) = erfc(sigma / sqrt(2)) / 2``
 
-    From the exact distribution: a Pearson fit to the exact four moments is not good
-    enough. At 3 sigma it flags 0.57 (k = 1/2) to 0.62 (k = 1) of what it should on the
-    low side for M near 100 to 200, and is within 10 % only for M above 1300 and 600.
+    The exact distribution is used, since a Pearson fit to the exact four moments is not
+    accurate enough. At 3 sigma the fit flags 0.57 (k = 1/2) to 0.62 (k = 1) of the correct
+    fraction on the low side for M near 100 to 200, and is within 10 % only for M above 1300
+    (k = 1/2) or 600 (k = 1).
 
     Parameters
     ----------
     n_sum : int
-        M, powers in a sum, from 16 to 2^31.
+        M, the number of powers in a sum, from 16 to 2^31.
     shape : float
         k of the Gamma distribution of one power, from 0.5 to 2^20; see `kurtosis`.
     sigma : float
         One-sided Gaussian equivalent of the false-alarm rate, above 0, up to 6.
     correlation : ndarray, shape (n_lag,), float64, dimensionless, optional
-        Of neighbouring powers, as from `frame_correlation`; none by default. M then is
-        `least_frames` or more.
+        Correlation of neighbouring powers, as from `frame_correlation`; none by default.
+        If given, M must be `least_frames` or more.
 
     Returns
     -------
     low, high : float, dimensionless
-        Thresholds for `keep`. Their probabilities are right to about 1 part in 1000
-        for M from 32, to 1 in 100 below that; to 1 in 5 at 6 sigma for M below 24. With
-        a correlation, to about 1 in 10 at 3 sigma (simulated, n_fft / hop up to 2).
+        Thresholds for `keep`. Their probabilities are accurate to about 1 part in 1000
+        for M of 32 or more, to 1 in 100 below that, and to 1 in 5 at 6 sigma for M below
+        24. With a correlation, they are accurate to about 1 in 10 at 3 sigma (simulated,
+        n_fft / hop up to 2).
 
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type or is out of range.
+        If an argument has the wrong type or is out of range.
 
     Notes
     -----
-    Set-up code: 1 to 10 ms at 3 sigma, 30 ms at 6 sigma for M = 32 (0.2 s and 100 MB
-    for M = 16). The latest 1024 results are kept.
+    This is set-up code, which takes 1 to 10 ms at 3 sigma, and 30 ms at 6 sigma for
+    M = 32 (0.2 s and 100 MB for M = 16). The latest 1024 results are cached.
 
-    With x the powers, of mean k, and ``d = x - k``, SK is a linear function of
-    ``Q = sum (d^2 - 2 d - k)`` on ``sum d = 0``; it is independent of S1 [2]_, so it
-    has the same distribution there as anywhere. The characteristic function of Q on
+    Let x be the powers, with mean k, and ``d = x - k``. Then SK is a linear function of
+    ``Q = sum (d^2 - 2 d - k)`` on ``sum d = 0``. It is independent of S1 [2]_, so its
+    distribution there is the same as anywhere. The characteristic function of Q on
     ``sum d = 0`` is ``integral phi(s, t)^M ds / integral phi(s, 0)^M ds`` [3]_, where
-    ``phi = E exp(i s d + i t (d^2 - 2 d - k))``, and a sum over it is the
+    ``phi = E exp(i s d + i t (d^2 - 2 d - k))``, and a sum over it gives the
     distribution [4]_.
 
-    Correlated powers are taken for independent ones, fewer, whose kurtosis has the same
-    variance and skewness once it is scaled.
+    Correlated powers are replaced by a smaller number of independent powers, which have
+    a kurtosis of the same variance and skewness after scaling.
 
     References
     ----------
@@ -355,8 +358,8 @@ def kurtosis_thresholds(
     _check.array("correlation", correlation, ("float64",), 1)
     same = _equivalent(n_sum, shape, correlation)
     if same.n_sum < _MIN_SUM:
-        raise ValueError(f"n_sum: found {n_sum}, as good as {same.n_sum} independent powers, "
-                         f"allowed {_MIN_SUM} of these or more")
+        raise ValueError(f"n_sum: found {n_sum}, equivalent to {same.n_sum} independent powers, "
+                         f"allowed {_MIN_SUM} independent powers or more")
     low, high = ((1 + same.scale * (limit - 1)) * same.bias
                  for limit in _thresholds(same.n_sum, shape, sigma))
     return low, high
@@ -368,7 +371,7 @@ def _thresholds(n_sum: int, shape: float, sigma: float) -> tuple[float, float]:
     depth = max(_MARGIN - math.log(tail), _MIN_DEPTH)
     bottom, top = _range(n_sum, shape, depth)
     slope = (n_sum * shape + 1) / ((n_sum - 1) * n_sum * shape**2)
-    # The sum below is periodic: what lies a period away is what is neglected.
+    # The sum below is periodic: it neglects the probability one period away.
     t = _half_grid(2 * math.pi * slope / (top - bottom), _bandwidth(n_sum, shape, depth))
     terms = _characteristic(n_sum, shape, t, depth) / (np.pi * (np.arange(t.size) + 0.5))
 
@@ -380,23 +383,23 @@ def _thresholds(n_sum: int, shape: float, sigma: float) -> tuple[float, float]:
 
 
 def _range(n_sum: int, shape: float, depth: float) -> tuple[float, float]:
-    """Values of SK outside which lies less than about exp(-depth) on either side."""
+    """Return a range of SK with a probability below about exp(-depth) outside each end."""
     mk = n_sum * shape
     variance = 2 * shape * (shape + 1) * n_sum**2 / ((n_sum - 1) * (mk + 2) * (mk + 3))
     core = math.sqrt(2 * depth * variance)
-    # The far upper tail is that of the one greatest of M powers.
+    # The far upper tail is that of the greatest one of M powers.
     greatest = _excess(shape, depth + math.log(n_sum))
     return max(0.0, 1 - core), min(mk + 1, 1 + core + greatest**2 / mk)
 
 
 def _excess(shape: float, depth: float) -> float:
-    """Bound of x - k for a Gamma variate x: exceeded with a chance below exp(-depth)."""
+    """Return a bound of x - k for a Gamma variate x, exceeded with probability < exp(-depth)."""
     return depth + math.sqrt(2 * shape * depth)
 
 
 def _bandwidth(n_sum: int, shape: float, depth: float) -> float:
-    """Frequency at which the characteristic function of Q is down to about exp(-depth)."""
-    # Exact for large k; the term 3 / k was fitted to M from 16 to 1024, k from 0.5.
+    """Return the frequency where the characteristic function of Q drops to about exp(-depth)."""
+    # Exact for large k; the term 3 / k is fitted for M from 16 to 1024 and k of 0.5 or more.
     fall = n_sum / 2 * (1 + 3 / shape) * math.expm1(4 * depth / (n_sum - 1))
     return math.sqrt(fall / (2 * n_sum * shape * (shape + 1)))
 
@@ -406,16 +409,16 @@ def _half_grid(step: float, stop: float) -> np.ndarray:
 
 
 def _characteristic(n_sum: int, shape: float, t: np.ndarray, depth: float) -> np.ndarray:
-    """Characteristic function at t of Q on sum d = 0; complex128, shape of t."""
+    """Return the characteristic function at t of Q on sum d = 0; complex128, shape of t."""
     mk = n_sum * shape
-    depth += 4  # found: the integral over s needs it for M < 32
+    depth += 4  # determined empirically; the integral over s needs it for M < 32
     width = math.sqrt(math.expm1(2 * depth / mk))
     s = _s_grid(width, 2 * math.pi / _excess(mk, depth), 2.3 * math.sqrt(shape + 1) * t[-1])
-    # Turned further, exp(i s d) would grow by more than rounding can stand.
+    # With a larger angle, exp(i s d) would grow by more than rounding permits.
     angle = min(0.2, 0.6 / width, 4.5 / (s[-1] * math.sqrt(shape)))
     d, weight = _points(shape, angle)
-    # exp(a + b) - 1 = (exp(a) - 1) (exp(b) - 1) + (exp(a) - 1) + (exp(b) - 1): a matrix
-    # product, and without the cancellation that M up to 2^31 would make visible.
+    # exp(a + b) - 1 = (exp(a) - 1) (exp(b) - 1) + (exp(a) - 1) + (exp(b) - 1) is a matrix
+    # product and avoids cancellation, which would be visible for M up to 2^31.
     a = np.expm1(1j * np.outer(s, d)) * weight
     b = np.expm1(1j * np.outer(d * d - 2 * d - shape, t))
     z = a @ b + a.sum(axis=1)[:, None] + weight @ b
@@ -426,25 +429,25 @@ def _characteristic(n_sum: int, shape: float, t: np.ndarray, depth: float) -> np
 
 
 def _s_grid(width: float, step: float, extra: float) -> np.ndarray:
-    # phi moves to positive s as t grows, hardly less than in proportion.
+    # As t increases, phi moves to positive s, almost in proportion.
     return np.arange(-math.ceil(width / step), math.ceil((width + extra) / step) + 1) * step
 
 
 def _power(z: np.ndarray, n: int) -> np.ndarray:
-    """``(1 + z)^n`` for z that may be as small as 1 / n; numpy's log1p is not exact there."""
+    """Return ``(1 + z)^n`` for z as small as 1 / n, where the log1p of NumPy is not accurate."""
     u, v = z.real, z.imag
-    # Where 1 + z is 0 but for rounding, its power is 0 too.
+    # Where 1 + z is 0 except for rounding, its power is also 0.
     square = np.maximum(2 * u + (u * u + v * v), -1 + 1e-15)
     return np.exp(n * (0.5 * np.log1p(square) + 1j * np.arctan2(v, 1 + u)))
 
 
 def _points(shape: float, angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """Points d = x - k and weights of the mean over a Gamma variate x; complex128.
+    """Return points d = x - k and weights for the mean over a Gamma variate x; complex128.
 
-    The trapezoidal rule in w = log(x / k), or for small k in u of w = u - exp(-u),
-    which shortens the slow approach to x = 0. Above k the path turns by up to `angle`
-    into the complex plane, below k against it: exp(i t x^2) then decays where it
-    would oscillate.
+    The trapezoidal rule is applied in w = log(x / k) or, for small k, in u with
+    w = u - exp(-u), which shortens the slow approach to x = 0. Above k the path is rotated
+    by up to `angle` into the complex plane, below k in the opposite direction, so that
+    exp(i t x^2) decays where it would oscillate.
     """
     last = math.log1p(_excess(shape, _POINT_DEPTH) / shape)
     first = -(_POINT_DEPTH / shape + 1)
@@ -460,7 +463,7 @@ def _points(shape: float, angle: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _path(first: float, last: float, short: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Points w from `first` to `last`, and dw / du."""
+    """Return points w from `first` to `last`, and dw / du."""
     if not short:
         return np.linspace(first, last, _N_POINT), np.ones(_N_POINT)
     u = np.linspace(-6, 12, 1801)
@@ -470,7 +473,7 @@ def _path(first: float, last: float, short: bool) -> tuple[np.ndarray, np.ndarra
 
 
 def _bisect(function: Callable[[float], float], value: float, low: float, high: float) -> float:
-    """Where a rising function takes a value."""
+    """Return the argument where an increasing function has a given value."""
     for _ in range(60):
         middle = (low + high) / 2
         if function(middle) < value:
@@ -502,7 +505,7 @@ def _counts(n_sum: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _along_channels(name: str, value: Any, n_chan: int) -> np.ndarray:
-    # A copy of n_chan values: one compiled kernel serves numbers and arrays.
+    # A copy of n_chan values, so that one compiled kernel serves numbers and arrays.
     if not isinstance(value, np.ndarray):
         return np.full(n_chan, _number(name, value))
     _check.array(name, value, _FLOATS, 1)

@@ -1,4 +1,4 @@
-"""The whole way from voltages to integrated spectra in one pass, for streams in any pieces."""
+"""Spectrometer: voltages to integrated spectra in one pass, for streams in pieces of any length."""
 
 import copy
 from dataclasses import replace
@@ -23,19 +23,20 @@ from .spectral_kurtosis import (
     least_frames,
 )
 
-_ROWS_BYTES = 2**22  # sums made at a time
+_ROWS_BYTES = 2**22  # sums computed at a time
 _CHUNK_BYTES, _CHUNK_FRAMES = 2**24, 2**16  # samples, and frames with their energies
-_MOST_COUNTS = 16  # sets of thresholds kept: with lost frames, many counts come up
+_MOST_COUNTS = 16  # sets of thresholds kept; if frames are lost, many different counts occur
 
 
 class Spectrometer:
     """Plan and state of a spectrometer: voltages in, mean power spectra out.
 
     ``P[i, k] = sum_m |X[m, k]|^2 / sum_m e[m]`` over the `n_int` frames of integration i,
-    with X as of `Channelizer`, for the products of `detect`.
+    with X as for `Channelizer`, for the products of `detect`.
 
-    Lost samples count as 0; a frame's energy is ``e = sum(h^2 valid) / sum(h^2)``, frames
-    below `min_valid` are left out. The weight of a mean is ``sum(e) / n_int``.
+    Lost samples count as 0. The energy of a frame is ``e = sum(h^2 valid) / sum(h^2)``, and
+    frames with energies below `min_valid` are excluded. The weight of a mean is
+    ``sum(e) / n_int``.
 
     Parameters
     ----------
@@ -48,26 +49,26 @@ class Spectrometer:
     n_pol : int
         1 or 2 polarisations.
     products : str
-        A key of `PRODUCTS` (one polarisation allows "I" only), or "voltages": the complex
-        spectra of every frame and polarisation, as they are, NaN where the weight is 0.
+        A key of `PRODUCTS` (one polarisation allows only "I"), or "voltages" for the complex
+        spectra of every frame and polarisation, unchanged, with NaN where the weight is 0.
     basis, sign_q, sign_v
         As for `detect`.
     n_int : int
-        Frames of an integration.
+        Number of frames in an integration.
     n_inner : int
-        Frames of an inner sum, in float32; these are then added in float64. Also the
-        frames of one kurtosis decision.
+        Number of frames in an inner sum, which is in float32; inner sums are added in float64.
+        A kurtosis decision is based on the same frames.
     flag_sigma : float, optional
-        Leave out, for each inner sum and channel, what has a spectral kurtosis outside
-        this many Gaussian sigmas in any polarisation; weights then are per channel.
-        Inner sums of less than 16 frames, or as many independent ones, are kept.
+        Exclude an inner sum of a channel if its spectral kurtosis lies outside this many
+        Gaussian sigmas in any polarisation. Weights are then per channel. Inner sums with
+        fewer than 16 frames, or fewer than 16 equivalent independent frames, are kept.
     min_valid : float
-        Least energy of a frame that counts, above 0 and at most 1.
+        Minimum energy of a frame, above 0 and at most 1.
     channels : pair of int, optional
-        First channel and stop: spectra and weights are of these alone, with the same bits.
-        All by default.
+        First channel and stop: only these channels are returned, with the same bits. All by
+        default.
     scale : {"mean", "sum"}
-        Means, or numerators and weights to add to others.
+        Whether to return means, or numerators and weights that can be added to others.
 
     Raises
     ------
@@ -76,16 +77,16 @@ class Spectrometer:
 
     Notes
     -----
-    *State.* Samples and sums that are not finished are kept from call to call: a stream
-    can come in any pieces, with the same bits. `reset` forgets them, and takes the number
-    of the first frame where a stream is entered in its middle.
-    *Threads.* One thread at a time; `copy` gives another its own state and work space,
-    the tables are shared. The GIL is released in all long loops, of which there are
-    none after `compile` that need compiling.
-    *Memory.* `memory_bytes` in all. With `out` given, a call allocates some MB at most,
-    whatever the length of x; x is copied only where strides are odd, and as far as
-    invalid samples have to be blanked.
-    *NaN* in floating-point voltages spreads over its frames, unless marked invalid.
+    *State.* Unfinished samples and sums are kept from call to call, so the bits do not
+    depend on the pieces in which a stream is passed. `reset` discards them, and accepts the
+    number of the first frame for streams that are entered in the middle.
+    *Threads.* Only one thread may use a plan at a time. `copy` returns a plan for another
+    thread, with its own state and work space and the same tables. The GIL is released in all
+    long loops, and nothing is compiled after `compile`.
+    *Memory.* `memory_bytes` in total. If `out` is given, a call allocates a few MB at most,
+    independent of the length of x. x is copied only if its strides are irregular or invalid
+    samples must be blanked.
+    *NaN* in floating-point voltages spreads over its frames, unless it is marked invalid.
 
     References
     ----------
@@ -125,7 +126,7 @@ class Spectrometer:
         self._width = self._channels[1] - self._channels[0]
         self._n_pol = _check.count("n_pol", n_pol)
         if self._n_pol == 1:
-            # One alone lies together with no other.
+            # A single polarisation is not interleaved with another.
             self._layout = replace(self._layout, interleaved=False)
         self._n_fft = self._n_chan if self._layout.is_complex else 2 * self._n_chan
         self._oversample = oversample_ratio(oversample, self._n_fft)
@@ -138,7 +139,7 @@ class Spectrometer:
         if self._voltages and (n_int != 1 or flag_sigma is not None or scale != "mean"):
             raise ValueError("products: found voltages with an integration, allowed n_int = 1, "
                              "no flag_sigma and scale 'mean'")
-        # Voltages have the weights of AA and BB: one a polarisation.
+        # Voltages have the weights of AA and BB, one per polarisation.
         self._codes = (np.arange(self._n_pol) if self._voltages
                        else product_codes(products, n_pol, basis))
         self._signs = _check.sign("sign_q", sign_q), _check.sign("sign_v", sign_v)
@@ -162,7 +163,7 @@ class Spectrometer:
             self._shape[-1 if self._lower_sideband else 0] = 0.5
         self._shape = self._shape[slice(*self._channels)].copy()
         self._engine = self._make_engine()
-        # What the engine makes may begin and end at a wider range of its own.
+        # The engine may compute a wider range of channels.
         begin = self._channels[0] - self._engine.first
         self._cut = slice(begin, begin + self._width)
         self._own_state()
@@ -188,7 +189,7 @@ class Spectrometer:
         return GenericIntegrator(generic, self._layout, self._n_pol, self._products, flag)
 
     def _own_state(self) -> None:
-        """Work space and an empty state: what copies do not share."""
+        """Create the work space and an empty state, which copies do not share."""
         last = self._n_int % self._n_inner or self._n_inner
         self._work = self._engine.work(min(self._n_int, self._n_inner, last))
         self._held = self._zeros(self._taps.size)
@@ -198,24 +199,25 @@ class Spectrometer:
         self.reset()
 
     def reset(self, first_frame: int = 0) -> None:
-        """Forget all samples and sums: the next sample is the first of a frame.
+        """Discard all samples and sums; the next sample is the first of a frame.
 
         Parameters
         ----------
         first_frame : int
-            Number of that frame in its stream, as of `Channelizer.process`: an oversampled
-            bank turns frames by it. Integrations begin with that frame, whatever its number.
+            Number of that frame in its stream, as for `Channelizer.process`. In an oversampled
+            bank it determines the rotation of frames. Integrations begin with that frame, for
+            any number.
 
         Raises
         ------
         TypeError, ValueError
-            If it is no integer, or below 0; then the state is as it was.
+            If it is not an integer, or below 0; the state is then unchanged.
         """
         first_frame = _check.count("first_frame", first_frame, 0)
-        # Frames turn by the same after as many as the ratio's numerator.
+        # The rotation of frames repeats after as many frames as the numerator of the ratio.
         self._turned = first_frame % self._oversample.numerator
         self._n_held = 0
-        self._first = 0  # sample of the stream that the kept ones begin at
+        self._first = 0  # sample of the stream at which the held samples begin
         self._frame = 0
         self._spans: list[np.ndarray] = [np.empty((0, 2), np.int64)] * self._n_pol
         self._work.reset()
@@ -226,9 +228,9 @@ class Spectrometer:
         self._weight = np.empty((0, len(self._codes), self.weight_width), np.float32)
 
     def copy(self, *, n_int: int | None = None) -> "Spectrometer":
-        """Return a plan with the same tables, an empty state of its own, and its own `n_int`.
+        """Return a plan with the same tables, its own empty state, and optionally another `n_int`.
 
-        Its frames are numbered from 0, until `reset`.
+        Its frames are numbered from 0, until `reset` is called.
         """
         other = copy.copy(self)
         if n_int is not None:
@@ -238,7 +240,7 @@ class Spectrometer:
 
     @property
     def n_chan(self) -> int:
-        """Number of channels of the bank."""
+        """Number of channels in the bank."""
         return self._n_chan
 
     @property
@@ -258,7 +260,7 @@ class Spectrometer:
 
     @property
     def n_int(self) -> int:
-        """Frames of an integration."""
+        """Number of frames in an integration."""
         return self._n_int
 
     @property
@@ -273,17 +275,17 @@ class Spectrometer:
 
     @property
     def history(self) -> int:
-        """Samples that neighbouring frames share: ``n_tap n_fft - hop``."""
+        """Number of samples that neighbouring frames share: ``n_tap n_fft - hop``."""
         return self._taps.size - self._hop
 
     @property
     def latency(self) -> int:
-        """Samples that the first spectrum needs: ``history + n_int hop``."""
+        """Number of samples that the first spectrum needs: ``history + n_int hop``."""
         return self.history + self._n_int * self._hop
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of tables, work space and state."""
+        """Size of tables, work space and state, in bytes."""
         return int(self._engine.memory_bytes + self._work.memory_bytes + self._held.nbytes
                    + self._bridge.nbytes + self._outer.nbytes + self._taps.nbytes
                    + self._cumulative.nbytes)
@@ -292,33 +294,33 @@ class Spectrometer:
     def weight(self) -> np.ndarray:
         """Weights of the last call's spectra: (n_output, n_product, `weight_width`).
 
-        float32, in [0, 1], for means; float64, sums of energies, for sums. Per channel if
-        kurtosis decides.
+        For means they are float32 from 0 to 1; for sums they are float64 sums of energies.
+        They are per channel if spectral kurtosis is used.
         """
         return self._weight
 
     @property
     def weight_width(self) -> int:
-        """Length of the weights' last axis: 1, or that of the spectra where kurtosis decides."""
+        """Length of the weights' last axis: 1, or that of the spectra with spectral kurtosis."""
         return 1 if self._sigma is None else self._width
 
     def n_frame(self, n_sample: int) -> int:
-        """Return how many frames `n_sample` samples complete, in the present state."""
+        """Return the number of frames that `n_sample` further samples complete."""
         n = self._n_held + _check.count("n_sample", n_sample, 0)
         return max(0, (n - self._taps.size) // self._hop + 1)
 
     def n_output(self, n_sample: int) -> int:
-        """Return how many spectra `n_sample` samples finish, in the present state."""
+        """Return the number of spectra that `n_sample` further samples finish."""
         return (self._frame % self._n_int + self.n_frame(n_sample)) // self._n_int
 
     def compile(self) -> None:
-        """Compile all that `process` and `flush` need; takes seconds once per machine."""
+        """Compile everything `process` and `flush` need; this takes seconds, once per machine."""
         twin = copy.copy(self)
         twin._n_int = twin._n_inner = 1
         twin._own_state()
         n = twin.history + 6 * twin._hop
         part = np.array([[0, n - 1]])
-        # Losses of the polarisations differ, so that they are intersected.
+        # The losses of the polarisations differ, so that they are intersected.
         twin._process(twin._zeros(n), [part, part - [0, 1]][: self._n_pol], True, None)
         if not self._single:
             twin._inner_count[:] = 128
@@ -328,7 +330,7 @@ class Spectrometer:
             twin._close_outer(np.empty((1, *twin._outer.shape), self.out_dtype), 0)
 
     def _zeros(self, n: int) -> np.ndarray:
-        """Memory for `n` samples, as the layout has them."""
+        """Return zeroed memory for `n` samples in the layout."""
         layout = self._layout
         if layout.kind == "packed":
             return np.zeros((self._n_pol, n * layout.sample_bits // 8), np.uint8)
@@ -345,31 +347,31 @@ class Spectrometer:
         zeroed: bool = False,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Take the next voltages of the stream; return the spectra that they finish.
+        """Process the next voltages of the stream; return the spectra that they finish.
 
         Parameters
         ----------
-        x : ndarray, shape (n_pol, n_time), any unit, or as the layout says
-            One polarisation may come without its axis. Any number of samples.
+        x : ndarray, shape (n_pol, n_time), any unit, or as specified by the layout
+            Any number of samples. The first axis may be missing for one polarisation.
         valid : ndarray (n_span, 2) of int64, or a list of one for each polarisation
-            Runs of valid samples: first and one past last, counted from the first sample
-            of this call, in order. All by default.
+            Runs of valid samples, in order: first and one past last, counted from the first
+            sample of this call. All samples by default.
         zeroed : bool
-            Whether invalid samples are 0 already, so none has to be blanked.
+            Whether invalid samples are already 0, so that none must be blanked.
         out : ndarray, shape (n_output or more, n_product, n_channel), float32, optional
             Receives the spectra.
 
         Returns
         -------
         ndarray, shape (n_output, n_product, n_channel), float32, unit of x squared
-            A view of `out`, or a new array: means, NaN where the weight is 0; or sums.
-            float64 for sums of more than `n_inner` frames. n_channel is n_chan, or as many
-            as `channels` has.
+            A view of `out`, or a new array: means, NaN where the weight is 0, or sums.
+            float64 for sums of more than `n_inner` frames. n_channel is n_chan, or the number
+            of `channels`.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument has another type or shape; then the state is as it was.
+            If an argument has the wrong type or shape; the state is then unchanged.
         """
         numbers = numbers_of(x, self._layout, self._n_pol)
         n_new = self._layout.n_time(numbers.shape)
@@ -386,7 +388,7 @@ class Spectrometer:
 
     @property
     def out_dtype(self) -> np.dtype:
-        """Type of the spectra: float32, or float64 for sums that took several inner ones."""
+        """Type of the spectra: float32, or float64 for sums over several inner sums."""
         if self._voltages:
             return np.dtype("c8")
         wide = self._sums and (self._n_int > self._n_inner or self._sigma is not None)
@@ -444,7 +446,7 @@ class Spectrometer:
         return x
 
     def _joined(self, x: np.ndarray, n: int) -> np.ndarray:
-        """What is held, and `n` samples of x."""
+        """Return the held samples followed by `n` samples of x."""
         held = self._layout.cut(self._held, 0, self._n_held)
         new = self._layout.cut(x, 0, n)
         joined = self._bridge[:, : held.shape[1] + new.shape[1]]
@@ -452,7 +454,7 @@ class Spectrometer:
         return joined
 
     def _keep(self, x: np.ndarray, n_new: int, n_frame: int) -> None:
-        """Hold what frames to come need."""
+        """Hold the samples that later frames need."""
         total, used = self._n_held + n_new, n_frame * self._hop
         if used >= self._n_held:
             rest = self._layout.cut(x, used - self._n_held, n_new)
@@ -469,14 +471,14 @@ class Spectrometer:
 
     @property
     def _single(self) -> bool:
-        """Whether every inner sum is a whole integration, to be kept as it is."""
+        """Whether every inner sum is a whole integration and is kept unconditionally."""
         return self._n_int <= self._n_inner and self._sigma is None
 
     def _frames(self, x: np.ndarray, start: int, n: int, out: np.ndarray, done: int) -> int:
-        """Add up `n` frames of x from sample `start` on; finish what ends."""
+        """Integrate `n` frames of x from sample `start` on; finish integrations that end."""
         row = self._engine.n_out * self._engine.width * 4 / min(self._n_int, self._n_inner)
         chunk = max(1, int(min(_ROWS_BYTES / row, _CHUNK_BYTES / self._hop, _CHUNK_FRAMES)))
-        chunk -= chunk % 8 if chunk > 8 else 0  # the bank does 8 frames, or 4, at a time
+        chunk -= chunk % 8 if chunk > 8 else 0  # the bank processes 8 frames, or 4, at a time
         for first in range(0, n, chunk):
             count = min(chunk, n - first)
             energy = self._energy(count)
@@ -508,24 +510,24 @@ class Spectrometer:
         return done
 
     def _takes_rows(self, out: np.ndarray) -> bool:
-        """Whether the engine can put its rows into `out`."""
+        """Whether the engine can write its rows directly to `out`."""
         whole = self._engine.width == self._width
         return whole and out.flags.c_contiguous and out.flags.aligned
 
     def _divisors(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What to divide inner sums by, (sum, product), and whether that makes them means."""
+        """Return the divisors of inner sums, (sum, product), and whether these give the means."""
         divisors = np.ones((len(sums), self._engine.n_out), np.float32)
         if not self._single or self._sums:
             return divisors, np.zeros(sums.shape, bool)
         single = sums.astype(np.float32)
-        # Sums of many weights are rounded once only, in double precision, and divided later.
+        # Weights that float32 cannot represent are divided by later, in double precision.
         final = (single == sums) & (sums > 0)
         divisors[final] = single[final]
         return divisors, final
 
     def _finish_single(self, rows: np.ndarray, sums: np.ndarray, final: np.ndarray,
                        out: np.ndarray, done: int) -> int:
-        """`_finish`, where each inner sum is an integration: many may be short."""
+        """Do `_finish` where each inner sum is an integration; there may be many short ones."""
         place = slice(done, done + len(rows))
         if self._sums:
             self._weight[place, :, 0] = sums
@@ -538,7 +540,7 @@ class Spectrometer:
         return done + len(rows)
 
     def _energy(self, n: int) -> np.ndarray:
-        """Energies of the next frames: (n, 1), or (n, 3) for A, B and both."""
+        """Return the energies of the next frames: (n, 1), or (n, 3) for A, B and both."""
         sets = list(self._spans)
         start = self._frame * self._hop
         stop = start + (n - 1) * self._hop + self._taps.size
@@ -553,15 +555,15 @@ class Spectrometer:
         return energy
 
     def _ends(self, n: int) -> np.ndarray:
-        """1 where an inner sum ends."""
+        """Return 1 for each frame where an inner sum ends, else 0."""
         place = (self._frame + np.arange(n)) % self._n_int
         last = (place + 1 == self._n_int) | ((place + 1) % self._n_inner == 0)
         return last.astype(np.uint8)
 
     def _finish(self, rows: np.ndarray, sums: np.ndarray, energy: np.ndarray, ends: np.ndarray,
                 out: np.ndarray, done: int) -> int:
-        """Turn inner sums, and the energies of their frames, into spectra."""
-        rows = np.ascontiguousarray(rows)  # nothing else is compiled for
+        """Convert inner sums, and the energies of their frames, to spectra."""
+        rows = np.ascontiguousarray(rows)  # kernels are compiled only for contiguous rows
         stops = np.flatnonzero(ends) + 1
         for i, (first, stop) in enumerate(zip([0, *stops], [*stops, len(ends)], strict=True)):
             self._inner_count += (energy[first:stop, : self._n_pol] > 0).sum(axis=0)
@@ -574,9 +576,10 @@ class Spectrometer:
         return done
 
     def _inner_weights(self, energy: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        """Sums of the frames' weights, (inner sum, product); what remains begins the next.
+        """Return the sums of the frames' weights, (inner sum, product).
 
-        Added one by one in the order of the stream: bits do not depend on its pieces.
+        The remainder begins the next sum. Weights are added one by one in the order of the
+        stream, so the bits do not depend on its pieces.
         """
         weights = _weights(energy, self._codes)
         sums = np.empty((int(ends.sum()), len(self._codes)))
@@ -594,7 +597,7 @@ class Spectrometer:
         self._inner_count[:] = 0
 
     def _decide(self, moments: np.ndarray) -> np.ndarray:
-        """Whether each channel of an inner sum is kept: all its polarisations look like noise."""
+        """Return for each channel of an inner sum whether all its polarisations are noise."""
         kept = np.ones(self._width, bool)
         for pol in range(self._n_pol):
             count = int(self._inner_count[pol])
@@ -605,7 +608,7 @@ class Spectrometer:
         return kept
 
     def _thresholds(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Least and largest kurtosis of noise for each channel; kept for the counts seen."""
+        """Return the least and largest kurtosis of noise for each channel; cached by count."""
         if count not in self._limits:
             sigma = 3.0 if self._sigma is None else self._sigma
             whole, half = (
@@ -624,7 +627,7 @@ class Spectrometer:
             out[place] = self._outer
             self._weight[place] = self._outer_weight
         else:
-            # Into an array of its own: `out` may have strides that nothing is compiled for.
+            # Use a separate array, since `out` may have strides that kernels are not compiled for.
             means = np.empty(self._outer.shape, np.float32)
             outer_means_nb(self._outer, self._outer_weight, self._n_int, means,
                            self._weight[place])
@@ -638,7 +641,8 @@ class Spectrometer:
         Returns
         -------
         ndarray, shape (0 or 1, n_product, n_channel), float32 (float64 as for `process`)
-            With its `weight`; samples of a frame that is not whole are dropped.
+            The unfinished integration; `weight` contains its weight. Samples of an incomplete
+            frame are discarded.
         """
         if self._frame % self._n_int == 0:
             weight = self._weight[:0]
@@ -658,7 +662,7 @@ class Spectrometer:
 
 
 def _band(channels: tuple[int, int] | None, n_chan: int) -> tuple[int, int]:
-    """First channel and stop, checked."""
+    """Check and return the first channel and stop."""
     if channels is None:
         return 0, n_chan
     try:
@@ -672,7 +676,7 @@ def _band(channels: tuple[int, int] | None, n_chan: int) -> tuple[int, int]:
 
 
 def _appended(spans: np.ndarray, more: np.ndarray) -> np.ndarray:
-    """Spans and later ones, made one where they touch."""
+    """Append later spans, merging them with earlier ones if they touch."""
     if spans.size and more.size and spans[-1, 1] == more[0, 0]:
         joined = np.array([[spans[-1, 0], more[0, 1]]])
         return np.concatenate([spans[:-1], joined, more[1:]])
@@ -680,7 +684,7 @@ def _appended(spans: np.ndarray, more: np.ndarray) -> np.ndarray:
 
 
 def _covers(spans: np.ndarray, start: int, stop: int) -> bool:
-    """Whether one span holds samples `start` to `stop`."""
+    """Whether one span contains samples `start` to `stop`."""
     after = int(np.searchsorted(spans[:, 1], stop, side="left"))
     return after < len(spans) and int(spans[after, 0]) <= start
 
@@ -691,7 +695,7 @@ def _lost(spans: np.ndarray, n: int) -> bool:
 
 
 def _weights(energy: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Weight of each frame in each product: e_A, e_B or, for both, e_AB."""
+    """Return the weight of each frame in each product: e_A, e_B or, for both, e_AB."""
     if (energy == 1).all():  # nearly always
         return np.ones((len(energy), len(codes)))
     both = energy[:, -1] * (energy.min(axis=1) > 0)
@@ -700,7 +704,7 @@ def _weights(energy: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 
 class _VoltageEngine:
-    """A `Channelizer` in the place of what adds up."""
+    """An engine that uses a `Channelizer` and does not integrate."""
 
     def __init__(self, plan: Channelizer, n_pol: int, band: tuple[int, int]) -> None:
         self.plan, self.n_out = plan, 2 * n_pol  # a complex number takes two float32
@@ -709,12 +713,12 @@ class _VoltageEngine:
         self.memory_bytes = 16 * plan.taps.nbytes
 
     def work(self, least: int = 1) -> "_VoltageWork":
-        """Work space for one worker."""
+        """Return the work space of one worker."""
         return _VoltageWork(self.plan)
 
     def run(self, x: np.ndarray, layout: Layout, start: int, first_frame: int,
             work: "_VoltageWork", out: np.ndarray) -> None:
-        """Spectra of the frames from sample `start` of `x` (pol, time) on."""
+        """Write the spectra of the frames of `x` (pol, time) from sample `start` on to `out`."""
         stop = start + self.plan.n_sample(len(out))
         for pol, voltages in enumerate(layout.cut(x, start, stop)):
             whole = out[:, pol] if out.shape[2] == self.width else None
@@ -725,11 +729,11 @@ class _VoltageEngine:
 
 
 class _VoltageWork:
-    """Scratch of a `Channelizer`, with nothing to forget."""
+    """Scratch of a `Channelizer`, which has no state to discard."""
 
     def __init__(self, plan: Channelizer) -> None:
         self.scratch = plan.scratch()
         self.memory_bytes = 64 * plan.n_fft + 2**20
 
     def reset(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""

@@ -1,15 +1,15 @@
-"""Synthesis banks: complex spectra of a polyphase filter bank back to voltages.
+"""Synthesis banks: complex spectra of a polyphase filter bank to voltages.
 
-A synthesis prototype g undoes the analysis prototype h by overlap and add,
+A synthesis prototype g inverts the analysis prototype h by overlap and add,
 
 ``x[n] = sum_m g[n - m H] v[m, n mod N]``, ``v[m, r] = 1/N sum_k X[m, k] exp(2 pi i k r / N)``
 
-with N the length of the transform and H the hop. What v holds is h folded:
-``v[m, r] = sum_{n = r mod N} h[n - m H] x[n]``. So g has to meet, for all n and l,
+with N the length of the transform and H the hop. v is the voltage folded with h,
+``v[m, r] = sum_{n = r mod N} h[n - m H] x[n]``. So g must satisfy, for all n and l,
 
 ``sum_m g[n - m H] h[n + l N - m H] = 1 if l = 0 else 0``   (1)
 
-which is one small set of equations for each n mod H.
+which is a small set of equations for each n mod H.
 """
 
 from fractions import Fraction
@@ -21,15 +21,15 @@ from ._bank_setup import float32_taps, oversample_ratio
 from ._jit import jit, jit_strict
 from .filters import prototype
 
-#: Noise-to-signal ratios assumed when none is given.
+#: Default noise-to-signal ratios.
 _NOISE_OVERSAMPLED = 1e-10
 _NOISE_CRITICAL = 1e-3
 _NOISE_RANGE = (1e-12, 1.0)
-#: Trial lengths: hops by which g is longer than h at either end.
+#: Trial lengths: number of hops by which g extends beyond h at either end.
 _EXTENSIONS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _MIN_POWER = 1e-50
-#: Columns added at a time, so that their part of the table stays in a cache. Of 256,
-#: 512, 1024 and 2048 the last is the fastest, by a third over the first.
+#: Number of columns added at a time, so that their part of the table stays in a cache. Of 256,
+#: 512, 1024 and 2048, the last is the fastest, by a third compared with the first.
 _STRIP = 2048
 
 
@@ -37,7 +37,7 @@ class SynthesizerScratch:
     """Work space of one worker: ordered spectra and their transforms.
 
     Its size is ``n_frame (2 n_bin + n_fft)`` floats, with n_bin the number of
-    bins of the transform, twice the second term for complex output.
+    bins of the transform; the second term is doubled for complex output.
 
     Attributes
     ----------
@@ -60,31 +60,31 @@ class Synthesizer:
 
     ``x[n] = 1/N sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)``
 
-    undoes ``X[m, k] = sum_i h[i] x[m H + i] exp(-2 pi i k (m H + i) / N)``, with
+    inverts ``X[m, k] = sum_i h[i] x[m H + i] exp(-2 pi i k (m H + i) / N)``, with
     N = n_fft and H = n_fft / oversample. The phase is absolute: n = 0 and m = 0
-    are the start of the stream. Order of channels and sideband are those of
-    `Channelizer`; every argument but `noise` must be that of the analysis.
+    are the start of the stream. The order of channels and the sideband are those of
+    `Channelizer`; all arguments except `noise` must be those of the analysis.
 
     Parameters
     ----------
     n_chan : int
         Number of channels, even.
     oversample : Fraction, str, int or tuple of two ints
-        n_fft over hop, as ``Fraction(32, 27)``, ``"32/27"``, ``2`` or ``(32, 27)``;
-        1 to 16. n_fft must be a multiple of its numerator.
+        n_fft / hop, as ``Fraction(32, 27)``, ``"32/27"``, ``2`` or ``(32, 27)``;
+        1 to 16. n_fft must be a multiple of the numerator.
     n_tap : int
-        Length of the analysis prototype in transforms. Not used when `taps` is given.
+        Length of the analysis prototype in transforms. Ignored if `taps` is given.
     window : str
-        See `fastsig_kernels.filters.prototype`. Not used when `taps` is given.
+        See `fastsig_kernels.filters.prototype`. Ignored if `taps` is given.
     taps : ndarray, shape (n_tap, n_fft), float32 or float64, dimensionless, optional
         Another analysis prototype.
     complex_input : bool
         Whether the voltages are complex.
     lower_sideband : bool
-        Whether sky frequency falls as the voltages' frequency rises.
+        Whether sky frequency decreases as the frequency of the voltages increases.
     noise : float, optional
-        Ratio of noise power to signal power in a channel against which g is
-        optimal, 1e-12 to 1. By default 1e-3 for critical sampling, else 1e-10.
+        Ratio of noise power to signal power in a channel for which g is optimal,
+        1e-12 to 1. By default 1e-3 for critical sampling, else 1e-10.
 
     Raises
     ------
@@ -94,19 +94,19 @@ class Synthesizer:
     Notes
     -----
     *Design.* g minimises the mean square error for white voltages plus white noise in
-    the spectra: each n mod H solves ``(A^T A + noise) g = A^T e``, with A the matrix
-    of the equations (1) of this module for h of unit mean power and e their right-hand
-    side. g is centred on h and so long that this error is within 5 % of its limit.
-    `residual` and `noise_gain` tell what was reached; single precision adds -130 dB.
+    the spectra: for each n mod H, it is the solution of ``(A^T A + noise) g = A^T e``, with
+    A the matrix of the equations (1) of this module for h of unit mean power, and e their
+    right-hand side. g is centred on h, and long enough that this error is within 5 % of its
+    limit. `residual` and `noise_gain` are the values achieved; single precision adds -130 dB.
 
-    *Oversampled*: near-perfect. All windows give a residual of -118 dB or less at
-    ratios from 8/7 to 2, from 4 taps to 16; `condition` is 2 to 2.7, the noise gain
-    below 1, and g two to three times as long as h.
+    *Oversampled* banks are near-perfect. All windows give a residual of -118 dB or less at
+    ratios from 8/7 to 2 and 4 to 16 taps; `condition` is 2 to 2.7, the noise gain is
+    below 1, and g is two to three times as long as h.
 
-    *Critical* (oversample 1): there is no exact inverse. Prototypes that cut at half a
-    channel lose the frequencies half way between two channels from the samples half
-    way between two frames. What comes out is the Wiener estimate: a smaller `noise`
-    means a smaller residual, a larger noise gain and a longer g. 8 taps, Hamming:
+    *Critical* sampling (oversample 1) has no exact inverse. With prototypes that cut at half
+    a channel, the samples halfway between two frames lose the frequencies halfway between
+    two channels. The result is the Wiener estimate: a smaller `noise` gives a smaller
+    residual, a larger noise gain and a longer g. For 8 taps and a Hamming window:
 
     ======  ========  ==========  ============  ==========
     noise   residual  noise_gain  worst branch  n_lag
@@ -117,19 +117,19 @@ class Synthesizer:
     1e-4    -49 dB    1.73        12 dB         392
     ======  ========  ==========  ============  ==========
 
-    *Real voltages* lack the Nyquist channel, which the analysis drops; it enters as 0.
-    So the upper half channel of the band is lost, the next half in part, and what
-    was there stays behind in the rest at some -40 to -60 dB. A tone d channels below
-    the edge is wrong by about the sidelobe ``|H(d)|`` of h: for 8 taps and a Hamming window
-    -64 dB at 1, -84 dB at 2.3. `residual` holds for voltages limited to a band some
-    channels below the edge, and never for the window "none". The imaginary part of
-    channel 0 is not used.
+    *Real voltages* lack the Nyquist channel, which the analysis drops and which is replaced
+    by 0 here. So the upper half channel of the band is lost, the next half is partly lost, and
+    signals there leave residues in the rest of the band at about -40 to -60 dB. A tone d
+    channels below the edge has an error of about the sidelobe ``|H(d)|`` of h: for 8 taps and a
+    Hamming window -64 dB at 1, -84 dB at 2.3. `residual` applies to voltages that are limited
+    to a band a few channels below the edge, and never to the window "none". The imaginary part
+    of channel 0 is not used.
 
-    The tables do not change after construction: threads may share a plan, each with
-    its own scratch. They take ``n_lag H`` floats. Set-up takes half a second at 2^16
-    oversampled channels, four if critical. NaN and Inf spread to the samples that
-    depend on their frame. The transform and the sum release the GIL. A sample's bits
-    do not depend on how a stream is cut into calls, nor on strides.
+    The tables do not change after construction, so threads may share a plan, each with
+    its own scratch. They have ``n_lag H`` floats. Set-up takes half a second for 2^16
+    oversampled channels, and four seconds for critical sampling. NaN and Inf spread to the
+    samples that depend on their frame. The transform and the sum release the GIL. The bits of a
+    sample depend neither on how a stream is split into calls nor on strides.
 
     References
     ----------
@@ -198,7 +198,7 @@ class Synthesizer:
 
     @property
     def hop(self) -> int:
-        """Samples from a frame to the next: ``n_fft / oversample``."""
+        """Samples from one frame to the next: ``n_fft / oversample``."""
         return self._hop
 
     @property
@@ -228,52 +228,52 @@ class Synthesizer:
 
     @property
     def noise(self) -> float:
-        """Noise-to-signal power ratio that the plan is optimal for."""
+        """Noise-to-signal power ratio for which the plan is optimal."""
         return self._noise
 
     @property
     def n_lag(self) -> int:
-        """Frames that a sample depends on, hence the length of g in hops."""
+        """Number of frames that a sample depends on, and so the length of g in hops."""
         return self._table.shape[0]
 
     @property
     def history(self) -> int:
-        """Frames that neighbouring calls share: ``n_lag - 1``."""
+        """Number of frames that neighbouring calls share: ``n_lag - 1``."""
         return self.n_lag - 1
 
     @property
     def first_sample(self) -> int:
         """First sample that a call returns, counted from the start of its first frame.
 
-        A call whose first frame is m returns voltages from sample
-        ``m hop + first_sample`` of the stream on.
+        If the first frame of a call is m, the returned voltages begin at sample
+        ``m hop + first_sample`` of the stream.
         """
         return (self.history - self._extension) * self._hop
 
     @property
     def latency(self) -> int:
-        """Samples of the analysis' input, up to its last, after the last one returned.
+        """Number of input samples of the analysis after the last sample that is returned.
 
-        ``n_tap n_fft + (e - 1) hop``, with e the hops by which g starts before h.
+        ``n_tap n_fft + (e - 1) hop``, with e the number of hops by which g begins before h.
         """
         return self._taps.size + (self._extension - 1) * self._hop
 
     @property
     def residual(self) -> float:
-        """Relative rms error by design, for white voltages and spectra without noise.
+        """Relative rms error of the design, for white voltages and spectra without noise.
 
-        In exact arithmetic, with the Nyquist channel. Dimensionless.
+        It is calculated for exact arithmetic, with the Nyquist channel. Dimensionless.
         """
         return float(np.sqrt(self._error.mean()))
 
     @property
     def noise_gain(self) -> float:
-        """Noise-to-signal power ratio of the voltages over that of the spectra.
+        """Noise-to-signal power ratio of the voltages, divided by that of the spectra.
 
-        For white noise, independent in all channels and frames. The mean over
-        branches of ``sum_t g^2``, that is of the mean of ``|G|^2``: 1 for an ideal
-        orthogonal bank, 1 / oversample for a tight oversampled one. Dimensionless.
-        Real voltages get ``1.5 / n_fft`` of it less, for want of the Nyquist channel.
+        It is calculated for white noise that is independent in all channels and frames, as
+        the mean over branches of ``sum_t g^2``, that is of the mean of ``|G|^2``: 1 for an ideal
+        orthogonal bank, 1 / oversample for a tight oversampled bank. Dimensionless. With real
+        voltages it is lower by the fraction ``1.5 / n_fft``, for lack of the Nyquist channel.
         """
         return float(self._gain.mean())
 
@@ -284,23 +284,23 @@ class Synthesizer:
 
     @property
     def condition(self) -> float:
-        """Ratio of the analysis bank's frame bounds, 1 or more; computed when asked for.
+        """Ratio of the frame bounds of the analysis bank, 1 or more; computed on access.
 
-        Largest over smallest power that voltages of unit power can have in the
-        spectra, from a sample of branches and frequencies; 1 for a tight frame,
-        thousands for critical sampling.
+        This is the largest power that voltages of unit power can have in the spectra,
+        divided by the smallest, from a sample of branches and frequencies; 1 for a tight
+        frame, thousands for critical sampling.
         """
         _, unit = _unit_taps(self._taps)
         low, high = _frame_bounds(unit, self._n_fft, self._oversample)
         return high / low if low > 0 else float("inf")
 
     def n_sample(self, n_frame: int) -> int:
-        """Return how many samples `n_frame` frames give, 0 if too few."""
+        """Return the number of samples that `n_frame` frames give, 0 if these are too few."""
         n_frame = _check.count("n_frame", n_frame, 0)
         return max(0, n_frame - self.history) * self._hop
 
     def n_frame(self, n_sample: int) -> int:
-        """Return how many frames it takes to get `n_sample` samples or more."""
+        """Return the number of frames needed for `n_sample` samples or more."""
         n_sample = _check.count("n_sample", n_sample, 0)
         return -(-n_sample // self._hop) + self.history if n_sample else 0
 
@@ -308,7 +308,7 @@ class Synthesizer:
         """Return the frames of the stream that samples `start` to `stop` - 1 depend on.
 
         ``start // hop - history + e`` to ``(stop - 1) // hop + e``, with e as for
-        `latency`. A negative one is before the stream: the sample is not determined.
+        `latency`. A negative frame is before the stream; the sample is then undetermined.
         """
         start = _check.count("start", start, 0)
         stop = _check.count("stop", stop, start + 1)
@@ -316,7 +316,7 @@ class Synthesizer:
         return range(first, (stop - 1) // self._hop + self._extension + 1)
 
     def scratch(self, n_frame: int) -> SynthesizerScratch:
-        """Return work space for calls of up to `n_frame` frames; one a worker."""
+        """Return work space for calls with up to `n_frame` frames; each worker needs its own."""
         n_frame = _check.count("n_frame", n_frame)
         return SynthesizerScratch(n_frame, self._n_fft, self._complex_input)
 
@@ -332,20 +332,20 @@ class Synthesizer:
 
         ``x[n] = 1/N sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)``
 
-        A stream is cut in blocks that share `history` frames; their samples then
-        follow each other without gap or overlap.
+        If a stream is split into blocks that share `history` frames, their samples
+        follow one another without gaps or overlap.
 
         Parameters
         ----------
         spectra : ndarray, shape (n_frame, n_chan), complex64, any unit
             Consecutive frames; any strides.
         first_frame : int
-            Number of the first of them in the stream, for its phase; any number for
+            Index of the first of them in the stream, which determines the phase; arbitrary for
             critical sampling.
         out : ndarray, shape (n_sample,), float32 or complex64, unit of spectra, optional
             Receives the result; any stride. ``n_sample = (n_frame - history) hop``.
         scratch : SynthesizerScratch, optional
-            From `scratch`, for as many frames or more.
+            From `scratch`, for this number of frames or more.
 
         Returns
         -------
@@ -356,13 +356,13 @@ class Synthesizer:
         Raises
         ------
         TypeError
-            If an argument is an ndarray subclass or of another type.
+            If an argument is an ndarray subclass or has the wrong type.
         ValueError
-            If a shape is wrong or there are not `n_lag` frames.
+            If a shape is wrong or there are fewer than `n_lag` frames.
 
         Notes
         -----
-        With `out` and `scratch` given, no array of the data's size is allocated.
+        If `out` and `scratch` are given, no array of the data's size is allocated.
         """
         _check.array("spectra", spectra, ("complex64",), 2)
         n_frame = spectra.shape[0]
@@ -415,8 +415,8 @@ class Synthesizer:
 
 
 def _inverse(spectrum: np.ndarray, folded: np.ndarray) -> None:
-    """Fill `folded` with the inverse transforms of `spectrum`, over its length."""
-    # Inf in the spectra is data; it must not become a warning here.
+    """Fill `folded` with the inverse transforms of `spectrum`, divided by their length."""
+    # Inf in the spectra is data and must not raise a warning here.
     with np.errstate(all="ignore"):
         if folded.dtype == np.complex64:
             np.fft.ifft(spectrum, axis=-1, out=folded)
@@ -431,8 +431,8 @@ def overlap_add_nb(folded, table, column, out):
     ``out[s H + r] = sum_j table[j, r] folded[s + n_lag - 1 - j, (column + s H + r) mod N]``
 
     with folded (n_frame, N) float32, table (n_lag, H) float32, column from 0 to
-    N - 1 and out ((n_frame - n_lag + 1) H,) float32. Allocates nothing, releases the
-    GIL; NaN spreads to the sums it is part of.
+    N - 1 and out ((n_frame - n_lag + 1) H,) float32. Allocates nothing and releases the
+    GIL; NaN spreads to the sums that include it.
     """
     n_lag, hop = table.shape
     n_fft = folded.shape[1]
@@ -442,7 +442,7 @@ def overlap_add_nb(folded, table, column, out):
         for s in range(folded.shape[0] - n_lag + 1):
             total = out[s * hop + low : s * hop + high]
             total[:] = np.float32(0)
-            # A strip may run over the end of a frame: its tail is at the start.
+            # A strip may extend past the end of a frame; its tail is at the start.
             head = min(high - low, n_fft - start)
             for j in range(n_lag):
                 frame = folded[s + n_lag - 1 - j]
@@ -473,7 +473,7 @@ def overlap_add_complex_nb(folded, table, column, out):
                 weights = table[j, low:high]
                 values = frame[start : start + head]
                 for i in range(head):
-                    # By parts: a product with g + 0i would turn Inf into NaN.
+                    # Multiply by parts, since a product with g + 0i would turn Inf into NaN.
                     v = values[i]
                     total[i] += np.complex64(complex(weights[i] * v.real, weights[i] * v.imag))
                 tail, weights = total[head:], weights[head:]
@@ -495,7 +495,7 @@ def _noise_ratio(noise: float | None, oversample: Fraction) -> float:
 
 
 def _unit_taps(taps: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return a prototype's mean power in a branch, and its samples over the root of it."""
+    """Return a prototype's mean power in a branch, and its samples divided by the root of it."""
     h = taps.astype(np.float64).reshape(-1)
     power = float(h @ h) / taps.shape[1]
     if not power > _MIN_POWER:
@@ -506,9 +506,9 @@ def _unit_taps(taps: np.ndarray) -> tuple[float, np.ndarray]:
 def _shortest(h: np.ndarray, n_fft: int, hop: int, noise: float) -> int:
     """Return the extension of the shortest good g, from a sample of branches.
 
-    Good is a mean square error, noise included, within 5 % of the longest one's.
+    A g is good if its mean square error, including noise, is within 5 % of that of the longest.
     """
-    # With the middle one, the worst of a symmetric prototype.
+    # Include the middle branch, which is the worst for a symmetric prototype.
     branches = np.union1d(np.linspace(0, hop - 1, min(hop, 64)).astype(int), hop // 2)
     costs = []
     for extension in _EXTENSIONS:
@@ -522,8 +522,8 @@ def _dual(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return g, shape (n_lag, n_branch) float32, and the error and gain of each branch.
 
-    Row j and column b hold ``g[(j - extension) hop + branches[b]]``, for h of unit
-    mean power; an error is the sum of squares missing from (1).
+    Element (j, b) is ``g[(j - extension) hop + branches[b]]``, for h of unit mean power. The
+    error of a branch is the sum of squared residuals of (1).
     """
     n_lag = -(-h.size // hop) + 2 * extension
     g = np.empty((n_lag, branches.size), dtype=np.float32)
@@ -536,8 +536,8 @@ def _dual(
 def dual_nb(h, n_fft, hop, noise, extension, branches, g, error, gain):
     """Fill `g`, `error` and `gain` as `_dual` does.
 
-    Each branch solves ``(A^T A + noise) g = A^T e``. The matrix is a band, for
-    columns of A that are a prototype apart do not overlap; a Cholesky factor keeps it.
+    Each branch solves ``(A^T A + noise) g = A^T e``. The matrix is banded, since columns of A at
+    the distance of a prototype do not overlap, and its Cholesky factor has the same band.
     """
     n_lag = g.shape[0]
     band = min(n_lag, -(-h.size // hop))
@@ -546,13 +546,13 @@ def dual_nb(h, n_fft, hop, noise, extension, branches, g, error, gain):
     x = np.empty(n_lag)
     for b in range(branches.size):
         for j in range(n_lag):
-            # A's column j holds every n_fft-th sample of h, through this one.
+            # Column j of A contains every n_fft-th sample of h, including this one.
             at = branches[b] + (j - extension) * hop
             right[j] = h[at] if 0 <= at < h.size else 0.0
             x[j] = right[j]
             for d in range(min(band, j + 1)):
                 total = noise if d == 0 else 0.0
-                # The other column's sample is d hops earlier.
+                # The sample of the other column is d hops earlier.
                 for i in range(d * hop + (at - d * hop) % n_fft, h.size, n_fft):
                     total += h[i] * h[i - d * hop]
                 factor[j, d] = total
@@ -563,7 +563,7 @@ def dual_nb(h, n_fft, hop, noise, extension, branches, g, error, gain):
             found += x[j] * right[j]
             power += x[j] * x[j]
         gain[b] = power
-        # |A g - e|^2, by the equation solved; rounding must not make it negative.
+        # |A g - e|^2, from the solved equation; rounding must not make it negative.
         error[b] = max(1.0 - found - noise * power, 0.0)
 
 
@@ -571,8 +571,8 @@ def dual_nb(h, n_fft, hop, noise, extension, branches, g, error, gain):
 def solve_band_nb(factor, x):
     """Solve a positive definite band system in place, by Cholesky's method.
 
-    `factor` (n, band) float64 has the element of row j, column j - d at [j, d]; it
-    becomes the factor. `x` (n,) float64 is the right-hand side and becomes the solution.
+    `factor` (n, band) float64 has the element of row j, column j - d at [j, d]; it is replaced
+    by the factor. `x` (n,) float64 is the right-hand side and is replaced by the solution.
     """
     n, band = factor.shape
     for j in range(n):
@@ -594,9 +594,9 @@ def solve_band_nb(factor, x):
 def _frame_bounds(h: np.ndarray, n_fft: int, oversample: Fraction) -> tuple[float, float]:
     """Return the least and greatest power in the spectra per power of the voltages.
 
-    With n_fft = p M and hop = q M, samples n = b mod M have spectra of their own;
-    q of their phases and p of the frames' are related by a p x q matrix for each
-    frequency, here sampled at 16, for 17 b; at fewer if the matrices are large.
+    With n_fft = p M and hop = q M, samples n = b mod M have separate spectra. q of their phases
+    and p phases of the frames are related by a p x q matrix for each frequency. Here 16
+    frequencies are sampled for 17 values of b, or fewer if the matrices are large.
     """
     p, q = oversample.numerator, oversample.denominator
     stride = n_fft // p

@@ -1,4 +1,4 @@
-"""SumThreshold: flags of runs of samples whose mean is too far from zero."""
+"""SumThreshold: flagging of runs of samples with a mean too far from zero."""
 
 import math
 
@@ -7,22 +7,22 @@ import numpy as np
 from . import _check
 from ._jit import jit_strict
 
-_LINES = 16  # columns of a piece that are turned into lines at a time
+_LINES = 16  # columns of a piece that are copied to lines at a time
 
 
 def sum_thresholds(threshold: float, max_window: int = 64, rho: float = 1.5) -> np.ndarray:
-    """Thresholds of the windows 1, 2, 4, ... up to `max_window`.
+    """Return the thresholds for windows of 1, 2, 4, ... up to `max_window` samples.
 
     ``chi_M = chi_1 / rho^(log2 M)``
 
     Parameters
     ----------
     threshold : float, any unit
-        chi_1, of a single sample; above 0.
+        chi_1, the threshold of a single sample; above 0.
     max_window : int
         Longest window, a power of two.
     rho : float
-        How fast thresholds fall, 1 or more.
+        Factor by which thresholds decrease when the window doubles, 1 or more.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def sum_thresholds(threshold: float, max_window: int = 64, rho: float = 1.5) -> 
 
     References
     ----------
-    A. R. Offringa et al., MNRAS 405, 155 (2010), section 3.2; rho = 1.5 is theirs.
+    A. R. Offringa et al., MNRAS 405, 155 (2010), section 3.2, which uses rho = 1.5.
     """
     max_window = _check.count("max_window", max_window)
     if max_window & (max_window - 1):
@@ -50,34 +50,34 @@ def sum_thresholds(threshold: float, max_window: int = 64, rho: float = 1.5) -> 
 def sum_threshold(
     x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, axis: int
 ) -> None:
-    """Flag runs of 1, 2, 4, ... samples along an axis whose mean is beyond their threshold.
+    """Flag runs of 1, 2, 4, ... samples along an axis if their mean exceeds a threshold.
 
-    A window of M samples is flagged where ``|sum| > M chi_M``. Samples that are flagged count as
-    chi_M with the sign of the sum, so that what is known already flags no neighbours: that is the
-    same as ``|sum of the others| > chi_M x number of the others``. Samples that are not finite
-    count as 0, what is expected, and are not flagged. Windows of one length see the flags of all
-    shorter ones, none of each other's.
+    A window of M samples is flagged if ``|sum| > M chi_M``. Flagged samples count as chi_M with
+    the sign of the sum, so that they do not cause flags of their neighbours; this is the same as
+    ``|sum of the others| > chi_M x number of the others``. Samples that are not finite count as
+    0, the expected value, and are not flagged. Windows of one length use the flags from all
+    shorter windows, but not those from each other.
 
     Parameters
     ----------
     x : ndarray, shape (n_time, n_chan), float32, any unit
-        Residuals: samples less what is expected of them, over their noise. Of any strides.
+        Residuals: samples minus their expected values, divided by their noise. Any strides.
     flags : ndarray, shape (n_time, n_chan), bool
-        What is flagged already, changed in place.
+        Samples that are already flagged; modified in place.
     thresholds : ndarray, shape (n_window,), float64, unit of x
-        Of windows of 1, 2, 4, ... samples, as from `sum_thresholds`.
+        Thresholds for windows of 1, 2, 4, ... samples, as from `sum_thresholds`.
     axis : {0, 1}
-        0 for windows of neighbouring times, 1 for neighbouring channels.
+        0 for windows of neighbouring times, 1 for windows of neighbouring channels.
 
     Raises
     ------
     TypeError, ValueError
-        If an array has another type, dtype or shape.
+        If an array has the wrong type, dtype or shape.
 
     Notes
     -----
-    Allocates some lines of working memory, not a copy of the piece; NaN counts as 0; the GIL is
-    released. The flags of a line depend on no other.
+    Allocates a few lines of working memory, not a copy of the piece; NaN counts as 0; the GIL is
+    released. The flags of a line do not depend on other lines.
 
     References
     ----------
@@ -93,7 +93,7 @@ def sum_threshold(
 
 @jit_strict
 def sum_threshold_nb(x, flags, thresholds, axis):
-    """Change `flags` as `sum_threshold` does; arguments are not checked."""
+    """Modify `flags` as `sum_threshold` does; arguments are not checked."""
     n = x.shape[axis]
     n_line = x.shape[1 - axis]
     lines = np.empty((_LINES, n), np.float32)
@@ -123,10 +123,11 @@ def sum_threshold_nb(x, flags, thresholds, axis):
 
 @jit_strict
 def flag_line_nb(x, kept, thresholds, sums, counts, over):
-    """Clear `kept` (n,) bool where windows along a line are beyond; whether any is.
+    """Clear `kept` (n,) bool where windows along a line exceed their threshold.
 
-    `x` (n,) float32, what is not finite is taken out of `kept` besides; `sums` (n + 1,) float64,
-    `counts` (n + 1,) int64 and `over` (n,) bool are working memory, the first entries 0.
+    Returns whether any window does. `kept` is also cleared where `x` (n,) float32 is not finite.
+    `sums` (n + 1,) float64, `counts` (n + 1,) int64 and `over` (n,) bool are working memory, with
+    the first entries of `sums` and `counts` 0.
     """
     n = x.size
     found = False
@@ -158,7 +159,7 @@ def flag_line_nb(x, kept, thresholds, sums, counts, over):
 
 @jit_strict
 def _clear(kept, over, size, n):
-    """Take every window of `size` that is over out of `kept`."""
+    """Clear `kept` in every window of `size` samples that is marked in `over`."""
     stop = 0
     for k in range(n):
         if k <= n - size and over[k]:

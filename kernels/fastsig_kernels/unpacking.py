@@ -1,9 +1,10 @@
-"""Packed integers to floats.
+"""Unpacking of integers to floats.
 
-Decoding is written in vectors (`_simd`): a block of as many 32-bit words as the host has
-lanes becomes whole vectors of samples. What is left of a row is done by a block that ends with
-it, and so does some samples twice; rows that are shorter, and strided ones, pass through a block
-on the stack. Of large results, whole vectors go past the cache: there the time is that of memory.
+Decoding uses vectors (`_simd`): a block with as many 32-bit words as the host has lanes is
+decoded to whole vectors of samples. The rest of a row is decoded by a block that ends at the end
+of the row, and so repeats some samples. Shorter rows, and strided ones, are copied through a
+block on the stack. Whole vectors of large results bypass the cache, since their time is limited
+by memory.
 """
 
 from functools import lru_cache
@@ -33,29 +34,30 @@ def unpack(
     offset: float | None = None,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Values of samples packed 1 to 16 bits each.
+    """Return the values of samples that are packed with 1 to 16 bits each.
 
-    ``out[i s + j] = levels[code j of unit i]``, or ``code - offset``. A unit is a byte of
-    ``s = 8 / n_bits`` samples for 1, 2, 4 and 8 bits; two bytes with one sample for 16; else a
-    word of four bytes, the lowest first, with ``s = floor(32 / n_bits)`` samples from the lowest
-    bit on and the highest bits left over, as VDIF has them.
+    ``out[i s + j] = levels[code j of unit i]``, or ``code - offset``. A unit is a byte with
+    ``s = 8 / n_bits`` samples for 1, 2, 4 and 8 bits, and two bytes with one sample for 16 bits.
+    For other numbers of bits it is a word of four bytes, lowest byte first, with
+    ``s = floor(32 / n_bits)`` samples from the lowest bit on, and the highest bits left over, as
+    in VDIF.
 
     Parameters
     ----------
     packed : ndarray, shape (n_byte,) or (n_row, n_byte), uint8, dimensionless
-        Packed codes, whole units in every row; of any strides, fastest where the bytes of a row
-        lie together: the payloads within equal frames are such rows.
+        Packed codes, whole units in every row. Any strides; fastest if the bytes of a row are
+        contiguous, such as the payloads within frames of equal length.
     n_bits : int
-        Bits a sample, 1 to 16.
+        Bits per sample, 1 to 16.
     order : str
-        ``"lsb"`` if a byte's first sample is in its lowest bits, or ``"msb"``, which is for 1, 2,
-        4 and 8 bits.
+        ``"lsb"`` if a byte's first sample is in its lowest bits, or ``"msb"``, which is allowed
+        for 1, 2, 4 and 8 bits.
     levels : ndarray, shape (2**n_bits,), float32, any unit, optional
         Value of each code, for up to 8 bits. By default the two's complement value for 8 and
         16 bits, and the code itself, an unsigned integer, for others.
     offset : float, unit of a code, optional
-        Of offset binary, in the place of `levels`: the code, unsigned, whose value is 0. It is
-        taken and subtracted in float32.
+        Offset of offset binary, instead of `levels`: the unsigned code with the value 0. It is
+        converted to float32 and subtracted in float32.
     out : ndarray, shape (n_sample,) or (n_row, n_sample), float32, unit of levels, optional
         Receives the result.
 
@@ -67,15 +69,15 @@ def unpack(
     Raises
     ------
     TypeError
-        If an array is an ndarray subclass or of another dtype.
+        If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape, the bits or the order is not allowed, or levels and offset are both given.
 
     Notes
     -----
-    Allocates nothing when `out` is given; a NaN level is passed on; the GIL is released. Where
-    samples of several numbers may not cross words as a whole, a word has room for more numbers
-    than it holds: what comes out for the rest is for the caller to drop.
+    Allocates nothing when `out` is given; NaN levels propagate; the GIL is released. If samples
+    consist of several numbers and may not cross words, a word has room for more numbers than it
+    contains; the caller must discard the values of the unused room.
 
     References
     ----------
@@ -101,7 +103,7 @@ def unpack(
 
 
 def _as_rows(packed: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both with two axes; as one row where memory allows it."""
+    """Return both arrays with two axes, as a single row if memory is contiguous."""
     if packed.flags.c_contiguous and out.flags.c_contiguous:
         return packed.reshape(1, -1), out.reshape(1, -1)
     return (packed, out) if packed.ndim == 2 else (packed[np.newaxis], out[np.newaxis])
@@ -147,7 +149,7 @@ def _unpack_row_nb(spec, packed, levels, out):
 
 @intrinsic(prefer_literal=True)
 def _levels_spec(typingctx, n_bits, msb):
-    """A spec for a table of levels, where the code says the bits."""
+    """Return a spec for a table of levels, with literal numbers of bits."""
     if not isinstance(n_bits, types.IntegerLiteral) or not isinstance(msb, types.IntegerLiteral):
         return None
     items = _items(n_bits.literal_value, bool(msb.literal_value), "levels")
@@ -161,11 +163,11 @@ def _levels_spec(typingctx, n_bits, msb):
 @jit_strict
 def unpack_rows_nb(spec, source, source_row, source_step, n_row, n_byte, levels, levels_step,
                    offset, target, target_row, target_step):
-    """Decode `n_row` rows of `n_byte` bytes, whole units; nothing is checked.
+    """Decode `n_row` rows of `n_byte` bytes, in whole units; nothing is checked.
 
-    Memory is named by address, `_row` and `_step` being bytes from a row, and from a byte, level
-    or sample, to the next. Of `spec`: lanes, bits, msb, values, which is levels, signed or
-    offset, and whether whole vectors of contiguous results go past the cache.
+    Memory is specified by address. `_row` is the distance between rows, and `_step` between
+    bytes, levels or samples, in bytes. Items of `spec`: lanes; bits; msb; values, which is levels,
+    signed or offset; and past_cache, whether whole vectors of contiguous results bypass the cache.
     """
     table = _stack(spec)
     for i in range(_constant(spec, "n_level")):
@@ -183,7 +185,7 @@ def unpack_rows_nb(spec, source, source_row, source_step, n_row, n_byte, levels,
 
 @jit_strict
 def _blocks_nb(spec, source, n_byte, table, offset, target):
-    """A contiguous row, of a block or more: most of it in vectors that no cache line divides."""
+    """Decode a contiguous row of one block or more, mostly in vectors that do not split lines."""
     step, grain = _constant(spec, "bytes"), 4 * _constant(spec, "samples")
     before, done = target % step, 0  # a vector has as many bytes as a block's words
     if before % (4 * _constant(spec, "unit")) == 0 and n_byte >= 2 * step:
@@ -203,7 +205,7 @@ def _blocks_nb(spec, source, n_byte, table, offset, target):
 
 @jit_strict
 def _pieces_nb(spec, source, source_step, n_byte, table, offset, target, target_step):
-    """Any row, its bytes collected and its samples handed out one by one."""
+    """Decode any row, by copying its bytes and its samples one by one."""
     step = _constant(spec, "bytes")
     packed = table + _constant(spec, "table")
     samples = packed + step
@@ -221,7 +223,7 @@ def _pieces_nb(spec, source, source_step, n_byte, table, offset, target, target_
 
 
 def _sizes(items: dict[str, Any]) -> dict[str, int]:
-    """Bytes and samples of a block, samples of a unit, levels, and bytes of their table."""
+    """Return bytes and samples of a block, samples of a unit, levels, and bytes of their table."""
     n_level = 2 ** items["bits"] if items["values"] == "levels" else 0
     return {"bytes": 4 * items["lanes"], "samples": items["lanes"] * (32 // items["bits"]),
             "unit": unit_of(items["bits"])[1], "n_level": n_level, "table": 4 * max(16, n_level),
@@ -230,7 +232,7 @@ def _sizes(items: dict[str, Any]) -> dict[str, int]:
 
 @intrinsic(prefer_literal=True)
 def _constant(typingctx, spec, name):
-    """One of `_sizes`."""
+    """Return one of `_sizes` as a constant."""
     if not isinstance(name, types.StringLiteral):
         return None
 
@@ -242,7 +244,7 @@ def _constant(typingctx, spec, name):
 
 @intrinsic
 def _stack(typingctx, spec):
-    """Address of memory that lasts as long as the function: table, block and its samples."""
+    """Return the address of stack memory for the table, a block and its samples."""
 
     def codegen(context, builder, signature, args):
         sizes = _sizes(spec.items)
@@ -256,7 +258,7 @@ def _stack(typingctx, spec):
 
 @intrinsic(prefer_literal=True)
 def _move(typingctx, bits, source, target):
-    """Copy an integer from one address to another, of any alignment."""
+    """Copy an integer from one address to another, with any alignment."""
     if not isinstance(bits, types.IntegerLiteral):
         return None
 
@@ -271,7 +273,7 @@ def _move(typingctx, bits, source, target):
 
 @intrinsic(prefer_literal=True)
 def _block(typingctx, spec, aligned, source, table, offset, target):
-    """Decode as many words as there are lanes; `table` has 16 or more float32.
+    """Decode as many words as there are lanes; `table` has 16 or more float32 values.
 
     With `aligned`, 0 or 1, `target` is a multiple of a vector's bytes.
     """
@@ -297,7 +299,7 @@ def _block(typingctx, spec, aligned, source, table, offset, target):
 
 def _vector(emit: Emitter, items: dict[str, Any], source: Any, v: int, table: Any,
             offset: Any) -> Vector:
-    """Samples of a block's vector `v`."""
+    """Return the samples of vector `v` of a block."""
     n, bits = emit.lanes, items["bits"]
     if bits in (8, 16):
         codes = emit.load_integers(source, v * n * bits // 8, n, bits)
@@ -310,11 +312,11 @@ def _vector(emit: Emitter, items: dict[str, Any], source: Any, v: int, table: An
 
 
 def _codes(emit: Emitter, items: dict[str, Any], source: Any, v: int) -> Any:
-    """Codes of a block's vector `v`: each lane gets its sample's word, shifted and masked."""
+    """Return the codes of vector `v` of a block: in each lane a word, shifted and masked."""
     n, bits = emit.lanes, items["bits"]
     samples = range(v * n, (v + 1) * n)
     words = [s // (32 // bits) for s in samples]
-    # A word that all lanes need is broadcast by the load. Odd samples to a word: load them all.
+    # The load broadcasts a word that all lanes need. If samples do not fill words, load all words.
     first, count = (0, n) if 32 % bits else (words[0], words[-1] - words[0] + 1)
     data = emit.load_integers(source, 4 * first, count, 32)
     data = emit.builder.shuffle_vector(data, data, _integers([w - first for w in words]))
@@ -323,7 +325,7 @@ def _codes(emit: Emitter, items: dict[str, Any], source: Any, v: int) -> Any:
 
 
 def _shift(items: dict[str, Any], sample: int) -> int:
-    """Place of a sample's lowest bit in its word."""
+    """Return the position of a sample's lowest bit in its word."""
     bits = items["bits"]
     place = sample % (32 // bits) * bits
     return place // 8 * 8 + 8 - bits - place % 8 if items["msb"] else place
@@ -335,7 +337,7 @@ def _integers(values: list[int]) -> ir.Constant:
 
 def _look_up_each(emit: Emitter, items: dict[str, Any], source: Any, table: Any,
                   target: Any) -> None:
-    """Samples of a block one by one, from a table that registers do not hold."""
+    """Decode the samples of a block one by one, with a table too large for registers."""
     builder, bits = emit.builder, items["bits"]
     start = emit.pointer(table, _I32)
     for s in range(_sizes(items)["samples"]):

@@ -183,7 +183,7 @@ def test_distributions_of_one_stream_are_independent():
 
 @pytest.mark.parametrize("shape", [0.99, 0, -1, np.nan, np.inf])
 def test_shapes_of_gamma_that_are_refused(shape):
-    with pytest.raises(ValueError, match="shape: found .*, allowed from 1"):
+    with pytest.raises(ValueError, match="shape: found .*, allowed 1 or more"):
         gamma(0, 4, shape, seed=0, stream=0)
 
 
