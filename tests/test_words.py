@@ -1,12 +1,15 @@
 """Words and phrases that an astronomer whose language is English would not write.
 
-A plain scan of text. Blocks and spans of code, and what programs print, are not looked at; keys of
-JSON and of provenance therefore are not either.
+A plain scan of text: of pages and helps, and of comments, docstrings and messages in the code.
+Blocks and spans of code are not scanned, nor is what programs print on pages, nor are strings of
+one word: keys of JSON and of provenance are exempt.
 """
 
 from __future__ import annotations
 
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 
 import click
@@ -14,11 +17,15 @@ import pytest
 from pages import FENCE, ROOT, text_of
 from test_option_tables import COMMANDS
 
-#: Files whose prose is scanned. Docstrings, comments and messages of ``fastsig`` and ``kernels``
-#: are still to come, and so are CHANGELOG.md, CONTRIBUTING.md and the README files beside code.
-COVERED = ["README.md", *sorted(
-    path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")
-    if "_build" not in path.parts)]
+#: Pages whose prose is scanned.
+PAGES = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "kernels/README.md", "bench/README.md",
+         "data/samples/README.md", *sorted(
+             path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")
+             if "_build" not in path.parts)]
+#: Folders with code; the files directly in `fastsig` are one more.
+FOLDERS = ["bench", "kernels/fastsig_kernels", "fastsig", *sorted(
+    path.relative_to(ROOT).as_posix() for path in (ROOT / "fastsig").iterdir()
+    if path.is_dir() and any(path.rglob("*.py")))]
 
 #: What is not to be written, and what to write instead.
 WORDS = {
@@ -78,7 +85,25 @@ def faults(text: str) -> Iterator[str]:
             yield f"{line}: {' '.join(match[0].split())!r}: {instead}"
 
 
-@pytest.mark.parametrize("name", COVERED)
+def texts(source: str) -> Iterator[tuple[int, str]]:
+    """Comments and strings of several words of a Python file, each with its first line."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        is_text = token.type == tokenize.COMMENT or (
+            tokenize.tok_name[token.type] in ("STRING", "FSTRING_MIDDLE") and " " in token.string)
+        if is_text:
+            yield token.start[0], re.sub(r"`[^`]*`", "CODE", token.string)
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_code_has_none_of_these_words(name: str) -> None:
+    folder = ROOT / name
+    files = folder.glob("*.py") if name == "fastsig" else folder.rglob("*.py")
+    found = [f"{path.relative_to(ROOT)}: line {line}, {fault}" for path in sorted(files)
+             for line, text in texts(path.read_text(encoding="utf-8")) for fault in faults(text)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_pages_have_none_of_these_words(name: str) -> None:
     assert not list(faults(prose(name)))
 
@@ -95,3 +120,5 @@ def test_the_words_are_found() -> None:
     text = "It tells\nwhat was meant over\ntime, a row a spectrum, of falling frequency."
     assert [fault.partition(":")[0] for fault in faults(text)] == ["1", "3", "2", "3"]
     assert not list(faults("Some files are meant to be read, a line at a time."))
+    code = 'key = {"told": 1}  # it tells\nraise ValueError(f"{key} tells nothing")\n'
+    assert [line for line, text in texts(code) if list(faults(text))] == [1, 2]
