@@ -263,7 +263,7 @@ TRUTHS = (
         "MANIFEST.tsv (the first values are 1, 2, 3, then zeros; 4, 5, 6 end the raw file, in a "
         "row of which two values are missing); NumPy on the raw file, h5py",
         header={"telescope": "LOFAR", "beam": 0},
-        told="1 complete ones are there; does not tell its sky frequency",
+        told="1 complete rows are present; does not state its sky frequency",
         beside="lofar_dal_h5/L30042_SAP000_B000_S0_P000_bf.raw"),
 
     # Files of spectra, or nearly, that no reader takes.
