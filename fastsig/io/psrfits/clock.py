@@ -72,7 +72,7 @@ class PieceRows(NamedTuple):
     notes: list[str]
 
 
-def rows_of_pieces(pieces: Sequence[Piece], n_block: int, rate: Fraction, *, told: bool = False,
+def rows_of_pieces(pieces: Sequence[Piece], n_block: int, rate: Fraction, *, known: bool = False,
           repair: bool = False, rows: str = "auto", stt: str = "auto") -> PieceRows:
     """Place the rows of a scan on a common clock.
 
@@ -84,7 +84,7 @@ def rows_of_pieces(pieces: Sequence[Piece], n_block: int, rate: Fraction, *, tol
         Number of spectra in a row.
     rate : Fraction
         Spectra per second, from TBIN or from the user.
-    told : bool
+    known : bool
         Whether the user specified the rate, so that it is taken as right.
     repair : bool
         Whether a rate that two other values contradict is corrected, and files that all claim to
@@ -102,7 +102,7 @@ def rows_of_pieces(pieces: Sequence[Piece], n_block: int, rate: Fraction, *, tol
     notes: list[str] = []
     own, factor = _row_length(pieces, n_block / rate, n_block, notes)
     unit = {"auto": own, "offs_sub": float(n_block / rate), "count": None}[rows]
-    if factor != 1 and repair and not told:
+    if factor != 1 and repair and not known:
         rate /= factor
         notes.append(f"repaired: a spectrum lasts {float(1 / rate):.9g} s")
     inside = [_inside(piece, unit, n_block, notes) for piece in pieces]
@@ -125,7 +125,9 @@ class _Inside(NamedTuple):
 
 def _row_length(pieces: Sequence[Piece], nominal: Fraction, n_block: int, notes: list[str]
                 ) -> tuple[float, Fraction]:
-    """Return the row length in which OFFS_SUB counts (s), and the factor of error of the nominal.
+    """Return the row length by which OFFS_SUB grows (s), and the nominal length's factor of error.
+
+    The factor is 1 where the headers agree or give no clear verdict.
     """
     stated = float(nominal)
     near = min(0.5 / n_block, 1e-3)
