@@ -144,7 +144,7 @@ def test_truncations_and_what_follows(tmp_path: Path) -> None:
     for head in (b"", b"SIMPLE  =", raw[:200], b"x" * 9000):
         cut.write_bytes(head)
         if head:
-            with pytest.raises(FormatError, match="no FITS file"):
+            with pytest.raises(FormatError, match="not a FITS file"):
                 tables(str(cut))
     path.write_bytes(raw[: start + 80])
     with pytest.raises(DataError, match="ends at byte"):

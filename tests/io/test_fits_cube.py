@@ -113,7 +113,7 @@ def test_a_beam_for_each_channel(tmp_path: Path) -> None:
             fits.Column("BMIN", "E", "arcsec", array=np.full(8, 160.0)),
             fits.Column("BPA", "E", "deg", array=np.full(8, 12.0))], name="BEAMS")
         fits.HDUList([file[0].copy(), table]).writeto(tmp_path / "d.fits")
-    with pytest.warns(DoubtWarning, match="each channel; that of channel 4 is taken"):
+    with pytest.warns(DoubtWarning, match="each channel; that of channel 4 is used"):
         cube = fs.open_cube(tmp_path / "d.fits")
     assert cube.beam is not None
     assert cube.beam.major * 3600 == pytest.approx(170 + 4 * 8 / 7, abs=1e-3)

@@ -223,7 +223,7 @@ def test_what_is_lost_is_told() -> None:
                  extra={"long": "x", "NAME_TOO_LONG": "1"})
     odd = odd.replace(polarization=PolBasis("linear", ("AA", "BB"), sign_v=-1))
     told = PsrfitsWriter.losses(odd, shape, False, n_bits=32)
-    for part in ("signs of Q and V", "noise diode", "half a channel's band", "mean of",
+    for part in ("signs of Q and V", "noise diode", "half a channel's band", "a value averages",
                  "changed: source", "no card for NAME_TOO_LONG"):
         assert any(part in text for text in told), part
 
