@@ -676,7 +676,7 @@ def test_gsb_refusals(tmp_path: Path) -> None:
         fs.open(path, samples_per_frame=n, bps="5")
     with pytest.raises(UsageError, match="raw = 'a;b'; allowed: raw=FILE"):
         fs.open(path, samples_per_frame=n, raw="a;b")
-    with pytest.raises(FormatError, match="raw file .* is no regular file"):
+    with pytest.raises(FormatError, match="raw file .* is not a regular file"):
         fs.open(path, samples_per_frame=n, raw="/dev/zero")
     os.rename(tmp_path / "sample_gsb_rawdump.dat", tmp_path / "other")
     with pytest.raises(FormatError, match="not beside it under its own name; give raw=FILE"):
