@@ -260,7 +260,7 @@ def _wanted(value: Any, held: dict[int, Any]) -> list[int]:
 
 
 def _runs(numbers: list[int]) -> list[tuple[int, int]]:
-    """Return the first and last number of every run of consecutive numbers, which ascend."""
+    """Return the first and last number of every run of neighbours in ascending numbers."""
     breaks = np.flatnonzero(np.diff(numbers) != 1).tolist()
     firsts, lasts = [0, *(at + 1 for at in breaks)], [*breaks, len(numbers) - 1]
     return [(numbers[low], numbers[high]) for low, high in zip(firsts, lasts, strict=True)]

@@ -82,7 +82,7 @@ class _Handles:
         self._lock = threading.Lock()
 
     def read(self, channel: Channel, first: int, n: int, inputs: slice) -> NDArray[Any]:
-        """Return samples (time, input) of a channel; `first` counts like all channels' counter."""
+        """Return samples (time, input) of a channel; `first` is on the channels' common counter."""
         dump, low = channel.dump, first - channel.first
         what = f"samples {low} to {low + n} of channel {channel.number}"
         place = {"freq": channel.row, "input": inputs, "time": slice(low, low + n)}

@@ -136,7 +136,7 @@ class CubeHeader:
         Raises
         ------
         FormatError
-            Where the axis is a velocity whose kind or rest frequency is unknown.
+            Where the axis is a velocity of unknown kind, or without a rest frequency.
         """
         if not self.ctype:
             raise FormatError(path, "has no spectral axis; allowed: a cube with one")

@@ -53,8 +53,8 @@ class RowsWriter:
     def pack(self, first: int, values: NDArray[Any]) -> Packed | None:
         """Return the packed chunks of rows from `first` on; None where HDF5 packs them.
 
-        `first` is a multiple of the rows of a chunk. The rows fill one chunk, or less at the end.
-        Any thread may call this, but only one at a time.
+        `first` is a multiple of the rows in a chunk, and `values` has this number of rows, or
+        fewer at the end. Any thread may call this, but only one at a time.
         """
         if not self._direct:
             return None

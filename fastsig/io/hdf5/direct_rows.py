@@ -130,7 +130,7 @@ class DirectRows(Rows):
                    self._pieces(start, start + len(out)))
 
     def _pays(self, n_byte: int) -> bool:
-        """Whether kernels are loaded, or worth the half second to load: not for small files."""
+        """Whether kernels are loaded, or enough has been read to be worth half a second."""
         loaded = _KERNELS in sys.modules
         if not loaded:
             self._by_library += n_byte

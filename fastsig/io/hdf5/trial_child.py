@@ -99,7 +99,7 @@ def _try(action: Any) -> Any:
 
 
 def main() -> None:
-    """Walk through files until there are no more names."""
+    """Walk through files until standard input ends."""
     import h5py  # noqa: F401 - its time counts for no file
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means

@@ -1,6 +1,6 @@
 """Quantities that LOFAR's beam-formed files state more than once, in units that may be wrong.
 
-Some writers put values in Hz beside the unit MHz, and seconds beside us. The value on which the
+Some writers pair values in Hz with the unit MHz, and seconds with us. The value on which the
 attributes and the telescope's range agree best is used. An attribute that agrees only in another
 unit is read in that unit; one that agrees in no unit is ignored. Both cases are noted.
 """

@@ -40,7 +40,7 @@ class Piece(NamedTuple):
     n_before : float or None
         NSUBOFFS.
     centers : ndarray of float64 or None
-        OFFS_SUB, s; None where there is no such column.
+        OFFS_SUB, s; None where the column is missing.
     length : float or None
         TSUBINT of the first row, s.
     """
@@ -266,7 +266,7 @@ def _starts(pieces: Sequence[Piece], places: list[int], rate: Fraction, n_block:
         notes.append(f"{fault}; all files count from the first file's (stt=file: each file counts "
                      "from its own)")
         return places
-    notes.append(f"{fault}, and so do NSUBOFFS or OFFS_SUB by other times; both are added "
+    notes.append(f"{fault}, and NSUBOFFS or OFFS_SUB differ by other times; both are added "
                  "(stt=scan: only the first file's STT_* is used; stt=file: only STT_* are used)")
     return [a + b for a, b in zip(apart, places, strict=True)]
 

@@ -251,7 +251,7 @@ def channel_axis(file: SearchFile, label: str, common: Mapping[str, Any], notes:
     ----------
     file : SearchFile
     label : {"center", "lower", "upper"}
-        The part of a channel whose frequency DAT_FREQ contains.
+        The part of a channel to which DAT_FREQ refers.
     common : mapping
         Overrides, which may include a centre that the user specifies.
     notes : list of str

@@ -72,7 +72,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Psrf
           0;
         - ``signed=header | no | yes | cross``: whether codes are in two's complement: by SIGNINT,
           none, all, or those of all products but AA, BB and I;
-        - ``label=center | lower | upper``: the part of a channel that DAT_FREQ specifies;
+        - ``label=center | lower | upper``: the part of a channel to which DAT_FREQ refers;
         - ``rows=auto | offs_sub | count``: rows are placed by OFFS_SUB in units of its own step,
           or of the row length NSBLK x TBIN; or they follow one another from NSUBOFFS on;
         - ``stt=auto | scan | file``: whether STT_* is the start of the scan or of each file;

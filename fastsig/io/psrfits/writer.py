@@ -128,7 +128,7 @@ class PsrfitsWriter(SpectraWriter):
     def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool, *,
                n_bits: int = 8, n_block: int | None = None, exact: bool = False,
                **options: Any) -> list[str]:
-        """Describe in plain words what PSRFITS files of these spectra would lose.
+        """Describe in plain words the information that PSRFITS files of these spectra would lose.
 
         Parameters
         ----------

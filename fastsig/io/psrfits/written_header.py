@@ -150,7 +150,7 @@ def _decimal(value: Fraction) -> str:
 
 
 def _fitted(text: str | None) -> str:
-    """Return a text with what a card cannot contain replaced or cut off."""
+    """Return a text that fits a card: other characters are replaced, and long texts cut off."""
     plain = (text or "").encode("ascii", "replace").decode()
     return "".join(c if c.isprintable() and c != "'" else "?" for c in plain)[:_LONGEST]
 
@@ -175,7 +175,7 @@ def _kept(extra: Mapping[str, Any]) -> tuple[Cards, list[str]]:
 
 
 def lost_fields(header: Header) -> list[str]:
-    """Describe in plain words the parts of a header that PSRFITS has no place for."""
+    """Describe in plain words the parts of a header that PSRFITS cannot contain."""
     basis, axis, out = header.polarization, header.channels, []
     if pol_type(basis) != "AA+BB" and basis.names not in PRODUCTS.values() and (
             any(len(name) != 2 for name in basis.names)):
