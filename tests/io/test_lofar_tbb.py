@@ -270,7 +270,7 @@ def test_stations(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("choice", "told"),
-    [("12", "'12' matches 0 names"), ("", "'' fits 0"), ("10,10", "twice"), ("01", "matches 0"),
+    [("12", "'12' matches 0 names"), ("", "'' matches 0"), ("10,10", "twice"), ("01", "matches 0"),
      ([], "or no dipole"), (1.5, "matches 0")])
 def test_dipoles_that_are_not_there(tbb: Path, choice: object, told: str) -> None:
     with pytest.raises(UsageError, match=told):
