@@ -180,7 +180,7 @@ def test_cubes_are_found_by_content_as_streams_are(tmp_path: Path) -> None:
     assert (found.name, found.kinds, found.files) == ("fits_cube", ("cube",), [str(path)])
     assert fs.info(str(tmp_path / "cube"))["kind"] == "cube"
     for read in (fs.open, open_stream):
-        with pytest.raises(fs.FormatError, match="holds a cube of maps; allowed here: a stream"):
+        with pytest.raises(fs.FormatError, match="contains a cube of maps; allowed here: a stream"):
             read(path)
     with pytest.raises(fs.UsageError, match="files of fits_cube are recordings of their own"):
         fs.info([path, cubes_made.write(tmp_path / "d.dat", np.ones((3, 8, 8), "f4"), head)])

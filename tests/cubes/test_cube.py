@@ -173,7 +173,7 @@ def test_noise_without_weights(tmp_path: Path) -> None:
         data, head = np.array(file[0].data), file[0].header
     made.write(tmp_path / "d.fits", data, fits.Header(
         [card for card in head.cards if card.keyword not in ("CHECKSUM", "DATASUM")]))
-    with pytest.warns(DoubtWarning, match="does not tell weights"):
+    with pytest.warns(DoubtWarning, match="does not state weights"):
         cube = fs.open_cube(tmp_path / "d.fits")
     plain, weighted = cube.spectrum(at), opened(path).spectrum(at)
     assert np.median(plain.noise.value) == pytest.approx(np.median(weighted.noise.value), rel=0.2)

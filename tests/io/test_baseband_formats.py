@@ -139,7 +139,7 @@ def check5(stream: Any, frames: list[bytes], there: list[bool]) -> None:
 ])
 def test_recorded_mark4(name: str, start: str, shape: tuple[int, int], rate: int, lost: int
                         ) -> None:
-    with pytest.warns(FastsigWarning, match=r"the last \d+ bytes are no whole frame"):
+    with pytest.warns(FastsigWarning, match=r"the last \d+ bytes are not a complete frame"):
         stream = opened4(recorded(f"baseband/{name}"))
     assert iso(stream.start_time) == start and stream.shape == shape
     assert stream.header.sample_rate == rate * 10**6 and stream.header.n_bits == 2
@@ -165,7 +165,7 @@ MARK4_FILES = ["SAMPLE_MARK4", "SAMPLE_MARK4_16TRACK", "SAMPLE_MARK4_32TRACK",
                "SAMPLE_MARK4_32TRACK_FANOUT2", "SAMPLE_MARK4_64TRACK_FANOUT2_FT"]
 
 
-@pytest.mark.filterwarnings("ignore:.*are no whole frame")
+@pytest.mark.filterwarnings("ignore:.*are not a complete frame")
 @pytest.mark.parametrize("name", MARK4_FILES)
 def test_mark4_is_as_baseband_reads_it(name: str) -> None:
     path = getattr(shipped, name)
@@ -234,7 +234,7 @@ def test_phased_gsb_is_as_baseband_reads_it() -> None:
 
 # Which format a file is.
 
-@pytest.mark.filterwarnings("ignore:.*are no whole frame")
+@pytest.mark.filterwarnings("ignore:.*are not a complete frame")
 def test_files_are_known_by_content(samples: Path, tmp_path: Path) -> None:
     named = {"mark4": [getattr(shipped, name) for name in MARK4_FILES],
              "mark5b": [shipped.SAMPLE_MARK5B],
@@ -269,12 +269,12 @@ def test_a_mark5b_file_may_begin_within_a_frame(tmp_path: Path, cut: int) -> Non
 def test_one_frame_is_enough(tmp_path: Path) -> None:
     path = write(tmp_path / "one.m5b", frames5(0, 1))
     assert mark5b.sniff(Probe(path))
-    with pytest.raises(FormatError, match="do not tell the sample rate; give sample_rate="):
+    with pytest.raises(FormatError, match="do not state the sample rate; give sample_rate="):
         opened5(path)
     assert opened5(path, sample_rate="32MHz").shape == (N5, 8)
     path = write(tmp_path / "one.m4", [bytes(100), *frames4(1)])
     assert mark4.sniff(Probe(path))
-    with pytest.raises(FormatError, match="do not tell the sample rate; give sample_rate="):
+    with pytest.raises(FormatError, match="do not state the sample rate; give sample_rate="):
         opened4(path)
     assert opened4(path, sample_rate="32MHz").shape == (N4, 2)
 
@@ -336,7 +336,7 @@ def test_bytes_lost_near_the_end(tmp_path: Path, n: int, from_end: int) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*bytes are missing or added:fastsig.FastsigWarning")
-@pytest.mark.filterwarnings("ignore:.*are no whole frame:fastsig.FastsigWarning")
+@pytest.mark.filterwarnings("ignore:.*are not a complete frame:fastsig.FastsigWarning")
 @pytest.mark.parametrize("kind", ["mark4", "mark5b"])
 def test_whatever_is_lost_or_added_no_sample_is_out_of_its_place(tmp_path: Path, kind: str) -> None:
     frames = frames4(8) if kind == "mark4" else frames5(0, 30)
@@ -410,12 +410,12 @@ def test_losses_within_mark4(tmp_path: Path, what: str) -> None:
 def test_cut_files_give_their_whole_frames(tmp_path: Path, rest: int) -> None:
     frames = frames5(0, 4)
     path = write(tmp_path / "c.m5b", [*frames[:3], frames[3][:rest]])
-    with pytest.warns(FastsigWarning, match=rf"c\.m5b: the last {rest} bytes are no whole frame"):
+    with pytest.warns(FastsigWarning, match=rf"c\.m5b.*{rest} bytes are not a complete frame"):
         stream = opened5(path)
     check5(stream, frames[:3], [True] * 3)
     frames = frames4(3)
     path = write(tmp_path / "c.m4", [*frames[:2], frames[2][:rest]])
-    with pytest.warns(FastsigWarning, match=rf"c\.m4: the last {rest} bytes are no whole frame"):
+    with pytest.warns(FastsigWarning, match=rf"c\.m4.*{rest} bytes are not a complete frame"):
         stream = opened4(path)
     np.testing.assert_array_equal(stream.read_block(0, 2 * N4).data, whole4(frames[:2]))
 
@@ -423,7 +423,7 @@ def test_cut_files_give_their_whole_frames(tmp_path: Path, rest: int) -> None:
 @pytest.mark.parametrize("junk", [bytes(300_000), FILL * 75_000, b"\xff" * 300_000])
 def test_junk_at_the_end_is_no_frame(tmp_path: Path, junk: bytes) -> None:
     frames = frames5(0, 5)
-    with pytest.warns(FastsigWarning, match="are no whole frame"):
+    with pytest.warns(FastsigWarning, match="are not a complete frame"):
         stream = opened5(write(tmp_path / "j.m5b", [*frames, junk]))
     check5(stream, frames, [True] * 5)
 
@@ -487,7 +487,7 @@ def test_the_rate_of_mark5b(tmp_path: Path, rate: int, fractions: bool) -> None:
     assert stream.header.sample_rate == rate * N5 and stream.shape == (40 * N5, 8)
     assert iso(stream.time_of(20 * N5)) == "2014-06-13T05:30:02.000000000"
     if not fractions and rate > 25:
-        with pytest.raises(FormatError, match="do not tell the sample rate"):
+        with pytest.raises(FormatError, match="do not state the sample rate"):
             opened5(write(tmp_path / "s.m5b", frames5(0, 20, rate=rate, fractions=False)))
 
 
@@ -647,16 +647,16 @@ def test_cut_gsb_files_give_their_whole_frames(tmp_path: Path, phased: bool) -> 
     path.write_bytes(text)
     for raw in path.parent.glob("*.dat"):
         raw.write_bytes(raw.read_bytes()[: 7 * 4096 + 4000])
-    with pytest.warns(FastsigWarning, match="hold 7 whole frames, and there are 10 lines"):
+    with pytest.warns(FastsigWarning, match="contain 7 complete frames, but there are 10 lines"):
         stream = fs.open(path, samples_per_frame=n).stream
     assert stream.shape[0] == 7 * n
     np.testing.assert_array_equal(stream.read_block(0, 7 * n).data, expected[: 7 * n])
     lines = text.split(b"\n")
     path.write_bytes(b"\n".join(lines[:5]))
-    with pytest.warns(FastsigWarning, match="are 5 lines, and a raw file holds 7 frames: those"):
+    with pytest.warns(FastsigWarning, match="are 5 lines, but a raw file contains 7 frames: "):
         assert fs.open(path, samples_per_frame=n).stream.shape[0] == 5 * n
     path.write_bytes(b"\n".join([*lines[:2], b"no time", *lines[3:7]]))
-    with pytest.warns(FastsigWarning, match="line 3 is no time stamp, one of 1; their frames"):
+    with pytest.warns(FastsigWarning, match=r"line 3 is not a time stamp .*: 1\)"):
         stream = fs.open(path, samples_per_frame=n).stream
     found = stream.read_block(0, 7 * n)
     assert found.valid[0].tolist() == [[0, 2 * n], [3 * n, 7 * n]]
@@ -665,10 +665,10 @@ def test_cut_gsb_files_give_their_whole_frames(tmp_path: Path, phased: bool) -> 
 
 def test_gsb_refusals(tmp_path: Path) -> None:
     path, n = stamps(tmp_path, False)
-    with pytest.raises(FormatError, match="a raw file of 40960 bytes holds no frame, which takes "
+    with pytest.raises(FormatError, match="a raw file of 40960 bytes contains no frame, which has "
                        "4194304; give samples_per_frame="):
         fs.open(path)
-    with pytest.raises(FormatError, match=r"lines are 0\.25165\d* s apart, and frames 1 s; give"):
+    with pytest.raises(FormatError, match=r"lines are 0\.25165\d* s apart, but frames 1 s; give"):
         fs.open(path, samples_per_frame=n, sample_rate=n)
     with pytest.raises(UsageError, match="samples_per_frame = 3; allowed"):
         fs.open(path, samples_per_frame=3)
@@ -676,7 +676,7 @@ def test_gsb_refusals(tmp_path: Path) -> None:
         fs.open(path, samples_per_frame=n, bps="5")
     with pytest.raises(UsageError, match="raw = 'a;b'; allowed: raw=FILE"):
         fs.open(path, samples_per_frame=n, raw="a;b")
-    with pytest.raises(FormatError, match="raw file .* is no regular file"):
+    with pytest.raises(FormatError, match="raw file .* is not a regular file"):
         fs.open(path, samples_per_frame=n, raw="/dev/zero")
     os.rename(tmp_path / "sample_gsb_rawdump.dat", tmp_path / "other")
     with pytest.raises(FormatError, match="not beside it under its own name; give raw=FILE"):
@@ -698,7 +698,7 @@ def test_what_headers_do_not_tell_must_be_given(tmp_path: Path) -> None:
     path = write(tmp_path / "r.m5b", frames5(0, 3))
     with pytest.raises(FormatError, match="number of channels; give nchan=8"):
         fs.open(path, kday=56000)
-    with pytest.raises(FormatError, match="alone, 821; .*ref_time=.*kday=56000"):
+    with pytest.raises(FormatError, match="last digits of the day, 821; .*ref_time=.*kday=56000"):
         fs.open(path, nchan=8)
     for key, value in (("nchan", 3), ("nchan", "x"), ("nchan", 64), ("bps", 8), ("kday", 56821),
                        ("ref_time", "1970-01-01"), ("input", "8")):
@@ -708,19 +708,19 @@ def test_what_headers_do_not_tell_must_be_given(tmp_path: Path) -> None:
         opened5(path, ref_time="soon")
     with pytest.raises(UsageError, match="unknown override 'ntrack' for mark5b; allowed: "):
         opened5(path, ntrack=64)
-    with pytest.raises(FormatError, match="no whole number of frames of 5000 samples"):
+    with pytest.raises(FormatError, match="not a whole number of frames of 5000 samples"):
         opened5(path, sample_rate=5001)
-    with pytest.raises(FormatError, match="makes 1 frames of 5000 samples a second, and headers"):
+    with pytest.raises(FormatError, match="is 1 frames of 5000 samples per second, but headers"):
         opened5(path, sample_rate=5000)
     path = write(tmp_path / "r.m4", frames4(3))
-    with pytest.raises(FormatError, match="alone, 3; .*ref_time=.*decade=2010"):
+    with pytest.raises(FormatError, match="last digit of the year, 3; .*ref_time=.*decade=2010"):
         fs.open(path)
     for key, value in (("decade", 2013), ("ntrack", 8), ("ref_time", "2200-01-01")):
         with pytest.raises(UsageError, match=f"{key} = .*allowed: "):
             opened4(path, **{key: value})
     with pytest.raises(FormatError, match=r"m4: does not begin with Mark 4 \(64 tracks\) frames"):
         opened4(path, ntrack=64)
-    with pytest.raises(FormatError, match="makes 5 ms of a frame .* headers are 2.5 ms apart"):
+    with pytest.raises(FormatError, match="a frame .* lasts 5 ms, and headers are 2.5 ms apart"):
         opened4(path, sample_rate="16MHz")
 
 

@@ -303,7 +303,7 @@ def test_no_time_in_common(tmp_path: Path) -> None:
     path = analysed(tmp_path / "x.h5", noise(3, 2, 100), [7, 8, 9],
                     [FIRST, FIRST + 60, FIRST + 120])
     with pytest.raises(FormatError, match=r"7-9 have no time in common.*0\.0003072 s apart; "
-                                          "choose fewer by channel="):
+                                          "choose fewer with channel="):
         opened(path)
     assert opened(path, channel="8-9").shape == (40, 2, 2)
 
@@ -312,7 +312,7 @@ def test_clocks_that_disagree(tmp_path: Path) -> None:
     paths = [archive(tmp_path / f"{n}.h5", random_codes(100), n) for n in (3, 4)]
     with h5py.File(paths[1], "a") as file:
         file.attrs["time0_ctime"] += 1e-3
-    with pytest.warns(FastsigWarning, match=r"4\.h5|3\.h5.*starts 0\.001 s from where"):
+    with pytest.warns(FastsigWarning, match=r"4\.h5|3\.h5.*starts 0\.001 s from its start"):
         assert opened(paths).shape == (100, 2, 2)
     with h5py.File(paths[1], "a") as file:
         file.attrs["time0_ctime"] += 100
@@ -451,7 +451,7 @@ def test_files_that_do_not_belong_together(tmp_path: Path) -> None:
         with pytest.raises(FormatError, match=f"{other.name}: differs from .*1.h5 in {told}"):
             opened([one, other])
     again = archive(tmp_path / "6.h5", random_codes(9), 1)
-    with pytest.raises(FormatError, match=r"6\.h5: holds channel 1, as .*1\.h5 does"):
+    with pytest.raises(FormatError, match=r"6\.h5: contains channel 1, as does .*1\.h5"):
         opened([one, again])
 
 
@@ -461,8 +461,8 @@ def test_files_that_do_not_belong_together(tmp_path: Path) -> None:
 def test_channels(tmp_path: Path) -> None:
     samples = noise(6, 2, 20)
     path = analysed(tmp_path / "x.h5", samples, [1, 2, 3, 4, 9, 17])
-    with pytest.raises(FormatError, match=r"channels 1-4, 9, 17 are not all neighbours; choose "
-                                          r"some that are, such as channel=1-4"):
+    with pytest.raises(FormatError, match=r"channels 1-4, 9, 17 are not all adjacent; choose "
+                                          r"adjacent ones, such as channel=1-4"):
         opened(path)
     for value, rows in (("1-4", [3, 2, 1, 0]), ("2,3", [2, 1]), ([3, "1-2"], [2, 1, 0]),
                         ("1-3,2-4", [3, 2, 1, 0]), (" 3 , 2", [2, 1])):
@@ -482,7 +482,7 @@ def test_channels_that_are_not_there(tmp_path: Path, value: Any) -> None:
 
 def test_channels_that_are_no_neighbours(tmp_path: Path) -> None:
     path = analysed(tmp_path / "x.h5", noise(5, 2, 20), [1, 2, 3, 4, 9])
-    with pytest.raises(UsageError, match="channel = '1-2,9': 1-2, 9; allowed: neighbours"):
+    with pytest.raises(UsageError, match="channel = '1-2,9': 1-2, 9; allowed: adjacent channels"):
         opened(path, channel="1-2,9")
 
 
@@ -607,7 +607,7 @@ def test_sniff(tmp_path: Path, one: Path, beams: Path) -> None:
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["baseband"] = np.zeros(3)
     assert not chime.sniff(Probe(tmp_path / "other.h5"))
-    with pytest.raises(FormatError, match="holds neither tiedbeam_baseband nor baseband"):
+    with pytest.raises(FormatError, match="contains neither tiedbeam_baseband nor baseband"):
         with h5py.File(tmp_path / "empty.h5", "w"):
             pass
         chime.open(tmp_path / "empty.h5")
@@ -751,16 +751,16 @@ def test_tables_that_do_not_fit(beams: Path) -> None:
     early = time0.copy()
     early["fpga_count"][2] = 0
     for name, table, told in (
-        ("index_map/freq", freq[:2], "index_map/freq has 2 rows and time0 3; allowed: as many"),
+        ("index_map/freq", freq[:2], "index_map/freq has 2 rows and time0 3; allowed: the same"),
         ("index_map/freq", freq["id"], "index_map/freq is uint32.*rows of id, centre"),
-        ("index_map/freq", far, r"channel 613 is centred at 560\.6.*allowed beside the others"),
+        ("index_map/freq", far, r"channel 613 is centred at 560\.6.*allowed next to the other"),
         ("index_map/freq", text, "the frequency id is b''"),
         ("time0", time0[:1], "time0 1"),
         ("time0", time0.reshape(3, 1), r"shape \(3, 1\)"),
         ("time0", np.zeros(3, [("fpga_count", "<u8")]), "rows of fpga_count, ctime"),
         ("time0", np.zeros(3, [*TIME0.descr[:2], ("ctime_offset", "<f8", (2,))]), "allowed"),
-        ("time0", early, "starts .* s from where its fpga_count"),
-        ("tiedbeam_locations", np.zeros(3, BEAM), "has 3 rows; allowed: 2, the beams"),
+        ("time0", early, "starts .* s from its start by fpga_count"),
+        ("tiedbeam_locations", np.zeros(3, BEAM), "has 3 rows; allowed: 2, the number of beams"),
         ("tiedbeam_locations", np.zeros(2, FREQ), "rows of ra, dec, pol"),
         ("index_map/freq", np.zeros(100_000, FREQ), "allowed: up to 65536 rows"),
     ):

@@ -144,7 +144,7 @@ def test_truncations_and_what_follows(tmp_path: Path) -> None:
     for head in (b"", b"SIMPLE  =", raw[:200], b"x" * 9000):
         cut.write_bytes(head)
         if head:
-            with pytest.raises(FormatError, match="no FITS file"):
+            with pytest.raises(FormatError, match="not a FITS file"):
                 tables(str(cut))
     path.write_bytes(raw[: start + 80])
     with pytest.raises(DataError, match="ends at byte"):
@@ -154,7 +154,7 @@ def test_truncations_and_what_follows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key, value, match", [
-    ("NAXIS1", "7", "NAXIS1 = 7; its columns take 8 bytes"),
+    ("NAXIS1", "7", "NAXIS1 = 7; its columns need 8 bytes"),
     ("NAXIS", "3", "has no NAXIS3"), ("NAXIS", "1", "NAXIS = 1, BITPIX = 8; allowed: 2 and 8"),
     ("BITPIX", "16", "BITPIX = 16"), ("TFORM1", "'Z'", "TFORM1 = 'Z'; allowed: a number and one"),
     ("TFIELDS", "1000", "TFIELDS = '1000'; allowed: a whole number from 0 to 999"),

@@ -48,7 +48,7 @@ def test_what_a_cube_is(tmp_path: Path) -> None:
     assert found["weights"] and found["warnings"] == []
     assert json.loads(fastsig("info", path, "--json").stdout)[0]["kind"] == "cube"
     assert "beam_arcsec" in fastsig("info", path).stdout
-    with pytest.raises(fs.FormatError, match="holds a cube of maps; allowed here: a stream"):
+    with pytest.raises(fs.FormatError, match="contains a cube of maps; allowed here: a stream"):
         fs.open(path)
     assert fastsig("spectra", path, "-o", tmp_path / "x.h5", "--n-chan", 8, code=3).stderr.count(
         "\n") == 1
@@ -86,12 +86,12 @@ def test_what_a_header_lacks_is_told_and_not_guessed(tmp_path: Path) -> None:
     info = fs.info(path)
     assert info["unit"] is None and info["beam_arcsec"] is None and info["frequency_mhz"] is None
     done = fastsig("validate", path)
-    assert "does not tell a unit" in done.stderr and "good" in done.stdout
+    assert "does not state a unit" in done.stderr and "good" in done.stdout
 
 
 def test_velo_may_be_either(tmp_path: Path) -> None:
     path = small(tmp_path / "c.fits", "VELO-LSR", VELREF=None)
-    with pytest.warns(DoubtWarning, match="which velocity VELO is"):
+    with pytest.warns(DoubtWarning, match="whether VELO is radio or optical"):
         cube = fs.open_cube(path)
     assert cube.frame == "LSRK"
     with pytest.raises(fs.FormatError, match="may be radio or optical velocity"):
@@ -113,7 +113,7 @@ def test_a_beam_for_each_channel(tmp_path: Path) -> None:
             fits.Column("BMIN", "E", "arcsec", array=np.full(8, 160.0)),
             fits.Column("BPA", "E", "deg", array=np.full(8, 12.0))], name="BEAMS")
         fits.HDUList([file[0].copy(), table]).writeto(tmp_path / "d.fits")
-    with pytest.warns(DoubtWarning, match="each channel; that of channel 4 is taken"):
+    with pytest.warns(DoubtWarning, match="each channel; that of channel 4 is used"):
         cube = fs.open_cube(tmp_path / "d.fits")
     assert cube.beam is not None
     assert cube.beam.major * 3600 == pytest.approx(170 + 4 * 8 / 7, abs=1e-3)

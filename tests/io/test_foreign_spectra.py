@@ -120,7 +120,7 @@ def test_rows_are_filled(n_time: int) -> None:
     empty = -n_time % length
     assert 1 <= length <= 1024 and empty <= (0 if n_time in (1, 1000, 1024, 2048, 6250) else 4)
     told = PsrfitsWriter.cautions(about(ra_deg=1.0, dec_deg=1.0), (n_time, 1, N_CHAN))
-    assert bool(told) == bool(empty) and (not told or f"filled up by {empty} spectra" in told[0])
+    assert bool(told) == bool(empty) and (not told or f"filled up with {empty} spectra" in told[0])
 
 
 def test_the_start_is_that_of_the_float(tmp_path: Path) -> None:

@@ -474,12 +474,12 @@ TARGETED: dict[tuple[str, str], list[tuple[Change, str]]] = {
     ("mark5b", "1 bit"): [(_swapped(4), "does not begin with Mark 5B frames")],
     ("mark4", "16 tracks"): [(_swapped(8), "does not begin with Mark 4 frames")],
     ("gsb", "rawdump"): [
-        (_stamp(line), "line 1 is no time stamp") for line in (
+        (_stamp(line), "line 1 is not a time stamp") for line in (
             "2015 04 27 18 45 00 1.5", "-015 04 27 18 45 00 0.1", "2015 04 27 18 45 00 nan",
             "99999 04 27 18 45 00 0.1", "2015 04 27 18 45 \xb2 0.1", "2015 04 27", "",
             "2015 04 27 18 45 00 0." + _HUGE)] + [
         (_stamp("2015 04 27 18 45 00 0.1\n" * 2**20), "more than 1048576 time stamps"),
-        (_given(samples_per_frame=str(2**39)), "holds no frame, which takes"),
+        (_given(samples_per_frame=str(2**39)), "contains no frame, which has"),
         (_given(samples_per_frame=_HUGE), "samples_per_frame"),
     ],
     ("chime", "beams"): [

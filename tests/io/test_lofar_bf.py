@@ -37,7 +37,7 @@ def values(n: int = 30, n_chan: int = 12, seed: int = 1, kind: str = "<f4") -> n
 def test_recorded() -> None:
     path = recorded(_L30042)
     assert beam_formed.sniff(Probe(path))
-    with pytest.warns(FastsigWarning, match="228900 rows are told, 1 complete ones are there"):
+    with pytest.warns(FastsigWarning, match="228900 rows are stated, 1 complete rows are present"):
         stream = beam_formed.open(path)
     assert stream.shape == (1, 1, 3840)
     data = stream.read().data[0, 0]
@@ -231,7 +231,7 @@ def test_powers_of_dipoles(tmp_path: Path) -> None:
 def test_shorter_stokes_has_no_weight_at_its_end(tmp_path: Path) -> None:
     whole = _scan(tmp_path, "IQ", 1)
     os.truncate(tmp_path / "L1_SAP000_B000_S1_P000_bf_Q.raw", 15 * 16 + 5)
-    with pytest.warns(FastsigWarning, match="20 rows are told, 15 complete ones are there"):
+    with pytest.warns(FastsigWarning, match="20 rows are stated, 15 complete rows are present"):
         stream = beam_formed.open(sorted(tmp_path.glob("*.h5")))
     block = stream.read()
     assert (block.valid[:15] == 1).all()
@@ -247,9 +247,9 @@ _OTHERS = {
     "other channels": ({"n_sub": 6}, "in width|in rate"),
     "another start": ({"start": "2018-08-31T13:31:08.2Z"}, "starts 0.07654.* s after"),
     "the same": ({}, "has channels of I that another file has too"),
-    "a grid apart": ({"first_hz": 150e6 + 12.3 * float(WIDTH)}, "a whole number to"),
+    "a grid apart": ({"first_hz": 150e6 + 12.3 * float(WIDTH)}, "a whole number up to"),
     "far away": ({"first_hz": 240e6, "n_sub": 4}, "a whole number"),
-    "no frequency": ({"first_hz": None}, "do not all tell their frequencies"),
+    "no frequency": ({"first_hz": None}, "not all of them state their frequencies"),
 }
 
 
@@ -267,7 +267,7 @@ def test_files_that_do_not_belong_together(tmp_path: Path, what: str) -> None:
 def test_part_that_is_missing(tmp_path: Path) -> None:
     _scan(tmp_path, "IQ", 3)
     files = sorted(tmp_path.glob("*.h5"))[:-1]
-    with pytest.raises(FormatError, match="do not hold the same channels; allowed: all parts"):
+    with pytest.raises(FormatError, match="do not contain the same channels; allowed: all parts"):
         beam_formed.open(files)
 
 
@@ -309,7 +309,7 @@ def test_complex_voltages(tmp_path: Path, n_sub: int) -> None:
     assert one.stream.header.polarization.names == ("X",)
     assert one.stream.shape == ((30, 1) if n_sub == 1 else (30, 1, 12))
     for number, lacking in enumerate(("Xi", "Xr", "Yi", "Yr")):
-        with pytest.raises(FormatError, match=f"alone; give the file of {lacking} of the same"):
+        with pytest.raises(FormatError, match=f"only; give the file of {lacking} of the same"):
             beam_formed.open(tmp_path / f"S{number}.h5")
 
 
@@ -325,7 +325,7 @@ def test_complex_voltages_of_a_tone(tmp_path: Path) -> None:
 def test_complex_voltages_refused(tmp_path: Path) -> None:
     x = values(n_chan=2)
     path = write_lofar_bf(tmp_path / "x.h5", {"Xr": x, "Xi": x}, n_sub=1, n_int=1, subbands=[0, 2])
-    with pytest.raises(FormatError, match="sub-bands that lie apart; choose .*subband="):
+    with pytest.raises(FormatError, match="sub-bands that are not adjacent; choose .*subband="):
         beam_formed.open(path)
     assert beam_formed.open(path, subband=1).header.channels.n_chan == 1
     write_lofar_bf(path, {"Xr": x, "I": x}, n_sub=1, n_int=1)
@@ -354,7 +354,7 @@ _WRONG = {
     "width in Hz, MHz told": ({"beam/SUBBAND_WIDTH_UNIT": "MHz"}, "SUBBAND_WIDTH is MHz.* in Hz"),
     "channels in Hz, MHz told": ({"beam/CHANNEL_WIDTH_UNIT": "MHz"}, "CHANNEL_WIDTH is MHz"),
     "clock in Hz, MHz told": ({"root/CLOCK_FREQUENCY": 2e8}, "CLOCK_FREQUENCY is MHz.* in Hz"),
-    "a rate of its own": ({"beam/SAMPLING_TIME": 1.0}, "SAMPLING_TIME tells 1 Hz"),
+    "a rate of its own": ({"beam/SAMPLING_TIME": 1.0}, "SAMPLING_TIME states 1 Hz"),
     "not a number": ({"beam/SAMPLING_RATE": np.nan}, "SAMPLING_RATE = 'nan' is no positive"),
 }
 
@@ -418,10 +418,10 @@ def test_raw_file_that_is_missing_or_too_long(tmp_path: Path) -> None:
     path = write_lofar_bf(tmp_path / "x.h5", {"I": x})
     raw = tmp_path / "x_I.raw"
     raw.write_bytes(raw.read_bytes() + bytes(100))
-    with pytest.warns(FastsigWarning, match=r"x_I.raw\) goes on for 100 bytes \(2 rows\) after"):
+    with pytest.warns(FastsigWarning, match=r"x_I.raw\) continues for 100 bytes \(2 rows\) after"):
         np.testing.assert_array_equal(beam_formed.open(path).read().data[:, 0], x)
     os.truncate(raw, 47)
-    with pytest.raises(FormatError, match="holds no complete row: 47 bytes are there, a row has"):
+    with pytest.raises(FormatError, match="no complete row: it has 47 bytes, and a row has"):
         beam_formed.open(path)
     raw.unlink()
     with pytest.raises(FormatError, match=r"raw file 'x_I.raw': No such file"):
@@ -443,7 +443,7 @@ _DAMAGE = {
     "axes": ({"time/COORDINATE_TYPE": "Spectral"}, "allowed: rows of Time"),
     "no width": ({"beam/SUBBAND_WIDTH": "x", "beam/CHANNEL_WIDTH": None,
                   "root/CLOCK_FREQUENCY": -5.0, "spectral/AXIS_VALUES_WORLD": 1},
-                 "tells the width of a channel"),
+                 "specifies the width of a channel"),
     "a year": ({"beam/SAMPLING_RATE": 1e-9, "beam/SAMPLING_TIME": None, "time/INCREMENT": None,
                 "sap/TOTAL_INTEGRATION_TIME": None}, "and a year|1e-0?9"),
 }

@@ -58,7 +58,7 @@ def told(match: str) -> Iterator[None]:
 @pytest.mark.parametrize("name, held", [("28", 5120), ("small", 10)])
 def test_recorded_twins(name: str, held: int) -> None:
     path = recorded(f"your/{name}.fits")
-    with told(r"zeros, which fill it up"):
+    with told(r"zeros, which apparently fill it up"):
         stream = opened(path)
     raw = recorded(f"your/{name}.fil").read_bytes()
     twin = np.frombuffer(raw[raw.index(b"HEADER_END") + 10 :], np.uint8).reshape(-1, 1, 336)
@@ -189,7 +189,7 @@ def test_signint_and_shifted_integers(tmp_path: Path) -> None:
 
 def test_missing_signint_of_cross_products_is_told(tmp_path: Path) -> None:
     path = made(tmp_path / "a.fits", codes_of(8, (N_BLOCK, 4, 6)), subint={"SIGNINT": None})
-    with told("no SIGNINT says whether AA, BB, CR, CI are signed"):
+    with told("no SIGNINT states whether AA, BB, CR, CI are signed"):
         opened(path)
     opened(made(tmp_path / "b.fits", codes_of(8, (N_BLOCK, 2, 6)), subint={"SIGNINT": None}))
 
@@ -376,7 +376,7 @@ def clocked(path: Path, *, tbin: float = 1, offs: float = 1, length: float = 1,
 def test_early_headers_of_fast(tmp_path: Path) -> None:
     """TBIN and OFFS_SUB a fourth of what they should be."""
     path = clocked(tmp_path / "a.fits", tbin=0.25, offs=0.25)
-    with told(r"TBIN and OFFS_SUB, as in .* by a factor of 4, it seems: repair"):
+    with told(r"TBIN and OFFS_SUB, as in .* by a factor of 4: repair"):
         stream = opened(path)
     assert stream.header.sample_rate == 4 / T  # as it is
     with told("repaired: a spectrum lasts 0.000196608 s"):
@@ -390,7 +390,7 @@ def test_early_headers_of_fast(tmp_path: Path) -> None:
 
 def test_a_wrong_tbin(tmp_path: Path) -> None:
     path = clocked(tmp_path / "a.fits", tbin=0.25)
-    with told(r"TBIN is wrong by a factor of 4, it seems: repair=yes"):
+    with told(r"TBIN is apparently wrong by a factor of 4: repair=yes"):
         stream = opened(path)
     assert stream.header.sample_rate == 4 / T and stream.held_fraction() == 1
     with told("repaired"):
@@ -403,7 +403,7 @@ def test_a_wrong_offs_sub(tmp_path: Path) -> None:
         with told("OFFS_SUB grows by"):
             stream = opened(path, repair=repair)
         assert stream.header.sample_rate == 1 / T and stream.shape[0] == 6 * N_BLOCK
-    with told("NSUBOFFS = 0, OFFS_SUB tells of 1.5 rows"):
+    with told("NSUBOFFS = 0, but OFFS_SUB implies 1.5 rows"):
         assert opened(path, rows="offs_sub").shape[0] == 21 * N_BLOCK
     # Rows that are missing are found in OFFS_SUB's own unit.
     path = clocked(tmp_path / "b.fits", offs=0.25, rows=[0, *range(2, 22)][:6])
@@ -413,12 +413,12 @@ def test_a_wrong_offs_sub(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("centers, match", [
     (np.zeros(3), "OFFS_SUB is 0 in all rows"),
-    (np.full(3, np.nan), "OFFS_SUB is no time in some rows"),
-    (np.array([1e300, 1, 2]), "OFFS_SUB is no time in some rows"),
+    (np.full(3, np.nan), "OFFS_SUB is not a time in some rows"),
+    (np.array([1e300, 1, 2]), "OFFS_SUB is not a time in some rows"),
     (np.array([0.5, 2.5, 1.5]) * N_BLOCK * TBIN, "at row 2, not by whole rows"),
     (np.array([0.5, 1.5, 3.0]) * N_BLOCK * TBIN, "at row 2, not by whole rows"),
-    (np.arange(3) * N_BLOCK * TBIN, "OFFS_SUB tells the starts of rows"),
-    (np.array([0.5, 1.5, 2.7]) * N_BLOCK * TBIN, "up to 1.6 spectra off the places"),
+    (np.arange(3) * N_BLOCK * TBIN, "OFFS_SUB contains the starts of rows"),
+    (np.array([0.5, 1.5, 2.7]) * N_BLOCK * TBIN, "up to 1.6 spectra from the places"),
 ])
 def test_offs_sub_that_makes_no_sense(centers: np.ndarray, match: str, tmp_path: Path) -> None:
     codes = codes_of(8, (3 * N_BLOCK, 1, 6))
@@ -435,7 +435,7 @@ def test_clocks_that_drift_apart(tmp_path: Path) -> None:
         (0, 2), (2, 5), (5000, 5002))]
     paths, codes = three(tmp_path, centers=fresh, subint=[
         {"NSUBOFFS": 0}, {"NSUBOFFS": 2}, {"NSUBOFFS": 5000}])
-    with told(r"f2\.fits: OFFS_SUB is 1.6 spectra off what NSUBOFFS tells"):
+    with told(r"f2\.fits: OFFS_SUB differs by 1.6 spectra from NSUBOFFS"):
         stream = opened(paths)
     assert stream.shape[0] == 5002 * N_BLOCK
     np.testing.assert_array_equal(stream.read_block(0, 5 * N_BLOCK).data, codes[: 5 * N_BLOCK])
@@ -455,14 +455,14 @@ def test_no_offs_sub(tmp_path: Path) -> None:
 
 def test_nsuboffs_that_does_not_grow(tmp_path: Path) -> None:
     paths, codes = three(tmp_path, subint=[{"NSUBOFFS": 0}] * 3)
-    with told("NSUBOFFS = 0, OFFS_SUB tells of 2 rows"):
+    with told("NSUBOFFS = 0, but OFFS_SUB implies 2 rows"):
         stream = opened(paths)
     np.testing.assert_array_equal(read(stream).data, codes)
     # Nor does OFFS_SUB.
     paths, codes = three(tmp_path, first_row=[0] * 3)
     with pytest.raises(FormatError, match=r"f1\.fits: claims the time of .*f0.*repair='yes'"):
         opened(paths)
-    with told("laid end to end"):
+    with told("placed end to end"):
         stream = opened(paths, repair="yes")
     np.testing.assert_array_equal(read(stream).data, codes)
 
@@ -470,7 +470,7 @@ def test_nsuboffs_that_does_not_grow(tmp_path: Path) -> None:
 def test_offs_sub_that_begins_anew(tmp_path: Path) -> None:
     fresh = [(np.arange(n) + 0.5) * N_BLOCK * TBIN for n in (2, 3, 2)]
     paths, codes = three(tmp_path, centers=fresh)
-    with told("OFFS_SUB begins anew in every file; NSUBOFFS counts"):
+    with told("OFFS_SUB starts again in every file; NSUBOFFS is used"):
         stream = opened(paths)
     np.testing.assert_array_equal(read(stream).data, codes)
 
@@ -496,12 +496,12 @@ def test_starts_of_files(tmp_path: Path) -> None:
     assert seconds(own) == pytest.approx(5 * N_BLOCK * T, abs=1e-9)
     # One that is off by less than a row.
     paths, codes = three(tmp_path, primary=starts(0, 0, 0.3))
-    with told("all files count from the first one's"):
+    with told("all files count from the first file's"):
         stream = opened(paths)
     np.testing.assert_array_equal(read(stream).data, codes)
     # And one that agrees with nothing.
     paths, codes = three(tmp_path, primary=starts(0, 0, 100))
-    with told("both are added up"):
+    with told("both are added"):
         assert opened(paths).shape[0] == 107 * N_BLOCK
     assert opened(paths, stt="scan").shape[0] == 7 * N_BLOCK
 
@@ -510,7 +510,7 @@ def test_files_that_overlap(tmp_path: Path) -> None:
     codes = codes_of(8, (4 * N_BLOCK, 1, 6))
     a = made(tmp_path / "a.fits", codes[: 3 * N_BLOCK])
     b = made(tmp_path / "b.fits", codes[2 * N_BLOCK :], first_row=2)
-    with told("8 spectra are in two rows; the first counts"):
+    with told("8 spectra are in two rows; the first row is used"):
         stream = opened([a, b])
     np.testing.assert_array_equal(read(stream).data, codes)
 
@@ -526,7 +526,7 @@ def test_files_of_another_scan(change: dict[str, Any], wrong: str | None, tmp_pa
     if wrong is None:
         assert opened(paths).shape[0] == 2 * N_BLOCK
         return
-    with pytest.raises(FormatError, match=rf"b\.fits: is of another scan than .*: {wrong} differs"):
+    with pytest.raises(FormatError, match=rf"b\.fits: belongs to another .*: {wrong} differs"):
         opened(paths)
 
 
@@ -620,13 +620,13 @@ def test_folded_profiles_are_refused(tmp_path: Path) -> None:
     unit = fits.PrimaryHDU()
     unit.header["FITSTYPE"] = "PSRFITS"
     unit.writeto(tmp_path / "d.fits")
-    with pytest.raises(FormatError, match="without a table SUBINT; there are PRIMARY"):
+    with pytest.raises(FormatError, match="without a table SUBINT; it contains PRIMARY"):
         opened(tmp_path / "d.fits")
 
 
 @pytest.mark.parametrize("change, match", [
     ({"subint": {"NBITS": 3}}, "NBITS = '3'; allowed: 1, 2, 4, 8, 16, 32"),
-    ({"subint": {"NBITS": 4}}, "a row of DATA has 48 bytes .* NBITS = 4 take 24 of B"),
+    ({"subint": {"NBITS": 4}}, "a row of DATA has 48 bytes .* NBITS = 4 need 24 of B"),
     ({"subint": {"NPOL": 5}}, "NPOL = '5'; allowed: a whole number from 1 to 4"),
     ({"subint": {"NCHAN": 7}}, "a row of DATA has 48 bytes"),
     ({"subint": {"NCHAN": 0}}, "NCHAN = '0'"),
@@ -669,7 +669,7 @@ def test_columns_that_can_be_missing(tmp_path: Path) -> None:
         stream = opened(path)
     np.testing.assert_array_equal(read(stream).data, codes.astype("f4") * scale[0])
     path = made(tmp_path / "c.fits", codes, dim="(6,1,16)")
-    with told("TDIM is passed over"):
+    with told("TDIM is ignored"):
         np.testing.assert_array_equal(read(opened(path)).data, codes)
 
 

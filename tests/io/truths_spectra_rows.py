@@ -137,7 +137,7 @@ TRUTHS = (
         {(0, 0, 0): 115, (2761, 0, 112): 150, (5522, 0, 335): 0},
         "MANIFEST.tsv (the 5120 spectra of 28.fil, then zeros; telescope wrong in the "
         "header); astropy",
-        header={"telescope": "VLA"}, told="zeros, which fill it up",
+        header={"telescope": "VLA"}, told="zeros, which apparently fill it up",
         more=(twin("your/28.fil", 5120), burst(475, 2.0276, 14, 5120))),
     Spectra(
         "your/small.fits", "psrfits", "2019-07-18T14:53:15.363776316", "0.00126646875", 8,
@@ -145,7 +145,7 @@ TRUTHS = (
         {(0, 0, 0): 115, (394, 0, 112): 0, (788, 0, 335): 0},
         "MANIFEST.tsv (the 10 spectra of small.fil, then zeros; telescope wrong in the "
         "header); astropy",
-        header={"telescope": "VLA"}, told="zeros, which fill it up",
+        header={"telescope": "VLA"}, told="zeros, which apparently fill it up",
         more=(twin("your/small.fil", 10),)),
     Spectra(
         "dysh/AGBT04A_008_02/AGBT04A_008_02.cal.acs.testtrim.fits", "sdfits",
@@ -263,7 +263,7 @@ TRUTHS = (
         "MANIFEST.tsv (the first values are 1, 2, 3, then zeros; 4, 5, 6 end the raw file, in a "
         "row of which two values are missing); NumPy on the raw file, h5py",
         header={"telescope": "LOFAR", "beam": 0},
-        told="1 complete ones are there; does not tell its sky frequency",
+        told="1 complete rows are present; does not state its sky frequency",
         beside="lofar_dal_h5/L30042_SAP000_B000_S0_P000_bf.raw"),
 
     # Files of spectra, or nearly, that no reader takes.

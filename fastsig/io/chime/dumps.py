@@ -1,4 +1,4 @@
-"""The files of a CHIME/FRB event: what each one holds, and which channels make a stream."""
+"""The files of a CHIME/FRB event: their contents, and the choice of channels for a stream."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from fastsig.io.hdf5.opening import cards_of, open_file, plain, reading
 __all__ = ["DATASETS", "RATE", "Channel", "Dump", "Layout", "check_clocks", "chosen", "common_span",
            "read_dump", "runs_text"]
 
-DATASETS = ("tiedbeam_baseband", "baseband")  # a file that has both is one of beams
-RATE = Fraction(390625)  # Hz, of samples and between channels alike: 800 MHz / 2048
+DATASETS = ("tiedbeam_baseband", "baseband")  # a file with both is a file of beams
+RATE = Fraction(390625)  # Hz, sample rate and spacing of channels: 800 MHz / 2048
 
-_AXES = {2: ("time", "input"), 3: ("freq", "input", "time")}  # where a file does not tell
+_AXES = {2: ("time", "input"), 3: ("freq", "input", "time")}  # if a file does not specify them
 _CARDS = ("freq_id", "freq", "time0_fpga_count", "time0_ctime", "time0_ctime_offset")
 _FREQ, _TIME0 = ("id", "centre"), ("fpga_count", "ctime", "ctime_offset")
 _MOST = 2**16  # inputs, and rows of a table; CHIME has 2048 inputs and 1024 channels
@@ -31,9 +31,9 @@ _YEAR_2100 = 4102444800
 
 
 class Layout(NamedTuple):
-    """What the files of an event have in common.
+    """Properties that the files of an event have in common.
 
-    `beams` are (right ascension, declination, polarisation[, source]) of each, where told.
+    `beams` lists (right ascension, declination, polarisation[, source]) of each beam, if recorded.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Layout(NamedTuple):
 
 
 class Dump(NamedTuple):
-    """A file; `rows` are number, MHz, first sample, s and rest of s of each channel, unchecked."""
+    """A file; `rows` are unchecked: number, MHz, first sample, s and fraction of each channel."""
 
     path: str
     absolute: str
@@ -57,7 +57,7 @@ class Dump(NamedTuple):
 
 
 class Channel(NamedTuple):
-    """A channel: its place, number, centre (Hz), first sample and the Unix time of that (s)."""
+    """A channel: its place, number, centre (Hz), first sample and Unix time of this sample (s)."""
 
     dump: Dump
     row: int
@@ -68,7 +68,7 @@ class Channel(NamedTuple):
 
     @property
     def stop(self) -> int:
-        """Sample after the last one."""
+        """The sample after the last one."""
         return self.first + self.dump.n_time
 
 
@@ -76,7 +76,7 @@ class Channel(NamedTuple):
 
 
 def read_dump(path: str, rate_is_given: bool) -> Dump:
-    """Understand a file; `rate_is_given` by the user, whatever it says.
+    """Interpret a file; if `rate_is_given` by the user, the file's own rate is not checked.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def read_dump(path: str, rate_is_given: bool) -> Dump:
     with open_file(path) as file, reading(path, "its structure"):
         name = next((each for each in DATASETS if each in set(file)), None)
         if name is None:
-            raise FormatError(path, f"holds neither {' nor '.join(DATASETS)}")
+            raise FormatError(path, f"contains neither {' nor '.join(DATASETS)}")
         dataset, cards = _dataset(file, name, path), cards_of(file.attrs)
         axes = _axes(dataset, name, path)
         size = dict(zip(axes, dataset.shape, strict=True))
@@ -108,14 +108,14 @@ def _check_interval(value: Any, path: str) -> None:
     expected = float(1 / RATE)
     if type(value) is not float or not math.isclose(value, expected, rel_tol=1e-6):
         found = "missing" if value is None else repr(value)
-        raise FormatError(path, f"delta_time is {found}; allowed: {expected}. If that is so, give "
-                          f"--set sample_rate={RATE}Hz")
+        raise FormatError(path, f"delta_time is {found}; allowed: {expected}. If the samples have "
+                          f"this interval, give --set sample_rate={RATE}Hz")
 
 
 def _member(file: h5py.File, name: str, path: str) -> Any:
-    """A member by its path, links refused; None where there is none.
+    """Return a member by its path; None where there is none. Links raise an error.
 
-    Asking h5py whether a name is there would follow links, also into other files.
+    Asking h5py whether a name exists would follow links, even into other files.
     """
     place: Any = file
     for part in name.split("/"):
@@ -128,7 +128,7 @@ def _member(file: h5py.File, name: str, path: str) -> Any:
 
 
 def _dataset(file: h5py.File, name: str, path: str) -> h5py.Dataset:
-    """A dataset whose bytes are in this file."""
+    """Return a dataset that has its bytes in this file."""
     found = _member(file, name, path)
     if not isinstance(found, h5py.Dataset):
         raise FormatError(path, f"{name} is {'missing' if found is None else 'a group'}; allowed: "
@@ -139,22 +139,22 @@ def _dataset(file: h5py.File, name: str, path: str) -> h5py.Dataset:
 
 
 def _axes(dataset: h5py.Dataset, name: str, path: str) -> tuple[str, ...]:
-    """Names of the axes; beams count as inputs."""
+    """Return the names of the axes; beams count as inputs."""
     packed = name == "baseband" and dataset.dtype == np.uint8
     if not packed and dataset.dtype.kind != "c":
         raise FormatError(path, f"{name} is {dataset.dtype}; allowed: complex floats"
                           + (", uint8" if name == "baseband" else ""))
-    told = plain(dataset.attrs.get("axis"))
-    names = _AXES.get(dataset.ndim, ()) if told is None else tuple(
-        "input" if axis == "beam" else str(axis) for axis in told)
+    stated = plain(dataset.attrs.get("axis"))
+    names = _AXES.get(dataset.ndim, ()) if stated is None else tuple(
+        "input" if axis == "beam" else str(axis) for axis in stated)
     if len(names) != dataset.ndim or set(names) not in map(set, _AXES.values()):
-        raise FormatError(path, f"{name} of shape {dataset.shape} has the axes {told!r}; allowed: "
-                          "time and input or beam, and freq")
+        raise FormatError(path, f"{name} of shape {dataset.shape} has the axes {stated!r}; "
+                          "allowed: time and input or beam, and freq")
     return names
 
 
 def _table(file: h5py.File, name: str, fields: Sequence[str], path: str) -> list[tuple[Any, ...]]:
-    """Rows of fields of a table."""
+    """Return the rows of a table, with only the given fields."""
     dataset = _dataset(file, name, path)
     dtype = dataset.dtype
     sound = set(fields) <= set(dtype.names or ()) and all(
@@ -168,19 +168,19 @@ def _table(file: h5py.File, name: str, fields: Sequence[str], path: str) -> list
 
 def _rows(file: h5py.File, cards: dict[str, Any], n_freq: int | None, path: str
           ) -> list[tuple[Any, ...]]:
-    """What a file says of its channels: in tables, or for its only one in attributes."""
+    """Return the records of a file's channels, from tables or, for a single one, attributes."""
     if n_freq is None:
         return [tuple(cards.get(key) for key in _CARDS)]
     freq = _table(file, "index_map/freq", _FREQ, path)
     time0 = _table(file, "time0", _TIME0, path)
     if not len(freq) == len(time0) == n_freq:
         raise FormatError(path, f"samples of {n_freq} channels, but index_map/freq has {len(freq)} "
-                          f"rows and time0 {len(time0)}; allowed: as many")
+                          f"rows and time0 {len(time0)}; allowed: the same number")
     return [(*names, *times) for names, times in zip(freq, time0, strict=True)]
 
 
 def _serials(file: h5py.File, path: str) -> tuple[str, ...]:
-    """Serial numbers of the inputs; none where the file does not tell."""
+    """Return the serial numbers of the inputs; none if the file does not contain them."""
     if _member(file, "index_map/input", path) is None:
         return ()
     rows = _table(file, "index_map/input", ("correlator_input",), path)
@@ -188,14 +188,15 @@ def _serials(file: h5py.File, path: str) -> tuple[str, ...]:
 
 
 def _beams(file: h5py.File, name: str, n: int, path: str) -> tuple[tuple[Any, ...], ...]:
-    """Where the beams of a file point; none where it does not tell."""
+    """Return the pointings of a file's beams; none if the file does not contain them."""
     if name == "baseband" or _member(file, "tiedbeam_locations", path) is None:
         return ()
     names = _dataset(file, "tiedbeam_locations", path).dtype.names or ()
     fields = ("ra", "dec", "pol", *(each for each in names if each == "source_name"))
     rows = _table(file, "tiedbeam_locations", fields, path)
     if len(rows) != n:
-        raise FormatError(path, f"tiedbeam_locations has {len(rows)} rows; allowed: {n}, the beams")
+        raise FormatError(path, f"tiedbeam_locations has {len(rows)} rows; allowed: {n}, the "
+                          "number of beams")
     return tuple(tuple(plain(value) for value in row) for row in rows)
 
 
@@ -203,43 +204,43 @@ def _beams(file: h5py.File, name: str, n: int, path: str) -> tuple[tuple[Any, ..
 
 
 def chosen(dumps: list[Dump], value: Any) -> list[Channel]:
-    """The channels that `value` names, all without one, ascending in frequency.
+    """Return the channels that `value` names, or all channels, in ascending order of frequency.
 
     Raises
     ------
     FormatError
-        Where a channel is there twice, or those of the files are not neighbours.
+        Where a channel is present twice, or the channels of the files are not adjacent.
     UsageError
-        Where `value` names no channels that are there, or not neighbours.
+        Where `value` names channels that are missing or not adjacent.
     """
     held: dict[int, tuple[Dump, int]] = {}
     for dump in dumps:
         for row, values in enumerate(dump.rows):
             number = int(_number(values[0], 0, _MOST, "the frequency id", dump.path, whole=True))
             if number in held:
-                raise FormatError(dump.path, f"holds channel {number}, as {held[number][0].path} "
-                                  "does; allowed: each channel once")
+                raise FormatError(dump.path, f"contains channel {number}, as does "
+                                  f"{held[number][0].path}; allowed: each channel once")
             held[number] = dump, row
     numbers = sorted(held) if value is None else _wanted(value, held)
     runs = _runs(numbers)
     if len(runs) > 1 and value is not None:
-        raise UsageError(f"channel = {value!r}: {runs_text(numbers)}; allowed: neighbours")
+        raise UsageError(f"channel = {value!r}: {runs_text(numbers)}; allowed: adjacent channels")
     if len(runs) > 1:
         low, high = max(runs, key=lambda run: run[1] - run[0])
-        raise FormatError(dumps[0].path, f"channels {runs_text(numbers)} are not all neighbours; "
-                          f"choose some that are, such as channel={low}-{high}")
+        raise FormatError(dumps[0].path, f"channels {runs_text(numbers)} are not all adjacent; "
+                          f"choose adjacent ones, such as channel={low}-{high}")
     channels = sorted((_channel(*held[number]) for number in numbers), key=lambda c: c.center_hz)
     for index, channel in enumerate(channels):
         expected = channels[0].center_hz + index * RATE
         if abs(channel.center_hz - expected) > 1:
             raise FormatError(channel.dump.path, f"channel {channel.number} is centred at "
-                              f"{float(channel.center_hz / 10**6)} MHz; allowed beside the others: "
-                              f"{float(expected / 10**6)} MHz")
+                              f"{float(channel.center_hz / 10**6)} MHz; allowed next to the other "
+                              f"channels: {float(expected / 10**6)} MHz")
     return channels
 
 
 def _wanted(value: Any, held: dict[int, Any]) -> list[int]:
-    """Numbers from text such as ``5`` or ``5-9,10``, or a list of these."""
+    """Return the numbers in a text such as ``5`` or ``5-9,10``, or in a list of these."""
     items = value if isinstance(value, (list, tuple)) else str(value).split(",")
     found: set[int] = set()
     for item in items:
@@ -255,18 +256,18 @@ def _wanted(value: Any, held: dict[int, Any]) -> list[int]:
         if found:
             return sorted(found)
     raise UsageError(f"channel = {value!r}; allowed: frequency ids of {runs_text(sorted(held))}, "
-                     "as 5 or 5-9, with commas between")
+                     "such as 5 or 5-9, separated by commas")
 
 
 def _runs(numbers: list[int]) -> list[tuple[int, int]]:
-    """First and last of every run of neighbours, from ascending numbers."""
+    """Return the first and last number of every run of neighbours in ascending numbers."""
     breaks = np.flatnonzero(np.diff(numbers) != 1).tolist()
     firsts, lasts = [0, *(at + 1 for at in breaks)], [*breaks, len(numbers) - 1]
     return [(numbers[low], numbers[high]) for low, high in zip(firsts, lasts, strict=True)]
 
 
 def runs_text(numbers: list[int]) -> str:
-    """Ascending numbers for a message: ``5-9, 11`` and so on."""
+    """Format ascending numbers for a message, such as ``5-9, 11``."""
     runs = _runs(numbers)
     texts = [str(low) if low == high else f"{low}-{high}" for low, high in runs[:6]]
     return ", ".join(texts) + (f" and {len(runs) - 6} more runs" if len(runs) > 6 else "")
@@ -291,36 +292,37 @@ def _number(value: Any, low: int, high: int, what: str, path: str, *, whole: boo
 
 
 def common_span(channels: list[Channel]) -> tuple[int, int]:
-    """First sample that all channels hold, and the one after the last.
+    """Return the first sample that all channels contain, and the sample after the last.
 
     Raises
     ------
     FormatError
-        Where there is none.
+        Where the channels have no sample in common.
     """
     first, stop = max(c.first for c in channels), min(c.stop for c in channels)
     if first >= stop:
         numbers = [channel.number for channel in channels]
         spread = float((first - min(c.first for c in channels)) / RATE)
         raise FormatError(channels[0].dump.path, f"channels {min(numbers)}-{max(numbers)} have no "
-                          f"time in common: their starts lie up to {spread:.6g} s apart; choose "
-                          "fewer by channel=FIRST-LAST")
+                          f"time in common: their starts are up to {spread:.6g} s apart; choose "
+                          "fewer with channel=FIRST-LAST")
     return first, stop
 
 
 def check_clocks(channels: list[Channel], reference: Channel) -> None:
-    """Compare what times and counters say of when channels start.
+    """Compare the starts of channels by their times with those by their counters.
 
     Raises
     ------
     FormatError
-        Where they lie a minute apart: there are two counters. Less is a `FastsigWarning`.
+        Where they are more than a minute apart, as there must be two counters. A smaller
+        difference causes a `FastsigWarning`.
     """
     for channel in channels:
         counted = (channel.first - reference.first) / RATE
         error = abs(channel.start - reference.start - counted)
-        text = (f"by its time, channel {channel.number} starts {float(error):.3g} s from where its "
-                f"fpga_count puts it beside channel {reference.number}")
+        text = (f"by its time, channel {channel.number} starts {float(error):.3g} s from its start "
+                f"by fpga_count, relative to channel {reference.number}")
         if error > 60:
             raise FormatError(channel.dump.path, f"{text}; allowed: channels of one event")
         if error > 1 / (2 * RATE):

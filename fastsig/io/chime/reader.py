@@ -1,19 +1,20 @@
 """CHIME/FRB baseband: voltages of CHIME's frequency channels in HDF5, archived or beamformed.
 
-An archived file holds one channel: ``baseband`` (time, input), a byte a sample, the real part in
-the upper and the imaginary part in the lower four bits, both 8 too large; byte 0 is a lost sample.
-An analysed file holds any channels: ``baseband`` (freq, input, time), or beams made of it,
-``tiedbeam_baseband`` (freq, beam, time), complex floats with NaN where a channel has no sample.
+An archived file contains one channel: ``baseband`` (time, input) with one byte per sample, the real
+part in the upper and the imaginary part in the lower four bits, both 8 too large; byte 0 is a lost
+sample. An analysed file contains any number of channels: ``baseband`` (freq, input, time), or beams
+formed from it, ``tiedbeam_baseband`` (freq, beam, time), complex floats with NaN where a channel
+has no sample.
 
-A dump follows the dispersion of a burst, so channels start at different times; a counter of samples
-tells by how much. A stream holds the time that its channels have in common.
+A dump follows the dispersion of a burst, so channels start at different times, which a counter of
+samples records. A stream covers the time that its channels have in common.
 
-Sideband: CHIME samples its second Nyquist zone, and archived channels are inverted, "lower": six
-television carriers lie where this puts them and nowhere near otherwise. Beams whose samples are
-marked ``conjugate_beamform`` have the same sense; CHIME/FRB's own reader conjugates all others, so
-these are "upper". No description of the format says so: where a known carrier or dedispersion tells
-otherwise, override `sideband`. Where the samples have an attribute ``DM``, each channel was
-coherently dedispersed before.
+Sideband: CHIME samples its second Nyquist zone, and archived channels are inverted, "lower": with
+this, six television carriers are at their frequencies, and otherwise far from them. Beams with
+samples marked ``conjugate_beamform`` are inverted too. CHIME/FRB's own reader conjugates all other
+beams, so these are "upper". No description of the format states this: if a known carrier or
+dedispersion contradicts it, override `sideband`. If the samples have an attribute ``DM``, each
+channel has already been coherently dedispersed.
 
 References
 ----------
@@ -60,7 +61,7 @@ __all__ = ["KINDS", "MANY", "NAME", "ChimeStream", "open", "sniff"]
 
 NAME, KINDS = "chime", ("voltage",)
 
-#: Whether `open` takes several files of one event.
+#: Whether `open` accepts several files of one event.
 MANY = True
 
 _STATIONS = {"FCC": "CHIME", "FCA": "KKO", "FCB": "GBO", "TON": "TONE"}  # by serial numbers
@@ -70,9 +71,10 @@ _VOLTAGES = ((np.arange(256) >> 4) - 8 + 1j * ((np.arange(256) & 15) - 8)).astyp
 
 
 class _Handles:
-    """Open files; HDF5 reads one at a time whatever threads there are.
+    """Open files, of which HDF5 reads one at a time, despite threads.
 
-    All channels are read in turn, so the first files stay open: the last used would never do.
+    All channels are read in turn, so the first files stay open: the most recently used ones would
+    always be the wrong ones.
     """
 
     def __init__(self) -> None:
@@ -80,7 +82,7 @@ class _Handles:
         self._lock = threading.Lock()
 
     def read(self, channel: Channel, first: int, n: int, inputs: slice) -> NDArray[Any]:
-        """Samples (time, input) of a channel, `first` by the counter that all channels share."""
+        """Return samples (time, input) of a channel; `first` is on the channels' common counter."""
         dump, low = channel.dump, first - channel.first
         what = f"samples {low} to {low + n} of channel {channel.number}"
         place = {"freq": channel.row, "input": inputs, "time": slice(low, low + n)}
@@ -101,7 +103,7 @@ class _Handles:
         return raw
 
     def close(self) -> None:
-        """Close all; reading opens them again."""
+        """Close all files; reading opens them again."""
         with self._lock:
             while self._open:
                 self._open.popitem()[1].close()
@@ -110,16 +112,16 @@ class _Handles:
 class ChimeStream(VoltageStream):
     """Voltages of channels of one event: (time, input) or (time, input, chan).
 
-    A sample that any of the channels lacks is invalid in all.
+    A sample that is missing in any channel is invalid in all channels.
 
     Parameters
     ----------
     header : Header
-        Its polarisations are the chosen inputs or beams.
+        Header, with the chosen inputs or beams as polarisations.
     channels : list of Channel
-        Neighbours, ascending in frequency, that have some time in common.
+        Adjacent channels, ascending in frequency, that have some time in common.
     picks : list of int
-        Inputs or beams to present.
+        Inputs or beams to read.
     """
 
     def __init__(self, header: Header, channels: list[Channel], picks: list[int]) -> None:
@@ -157,22 +159,22 @@ class ChimeStream(VoltageStream):
         return self._handles.read(channel, self._first + start, n, self._inputs)[:, self._columns]
 
     def warn_of_empty(self) -> None:
-        """Warn of channels that begin with NaN: such ones hold nothing, as a rule."""
+        """Warn of channels that begin with NaN, since these usually contain no samples at all."""
         if not self.may_have_nan:
             return
         empty: list[int] = []
-        with contextlib.suppress(DataError):  # which reading brings again
+        with contextlib.suppress(DataError):  # reading will raise it again
             empty += [channel.number for channel in self._channels
                       if not np.isfinite(self._samples(channel, 0, 1)).all()]
         if empty:
             warnings.warn(
                 f"{self.path}: channels {runs_text(sorted(empty))} begin with NaN; where one of "
-                "the channels is NaN, all are invalid: leave some out by channel=FIRST-LAST",
+                "the channels is NaN, all are invalid: leave some out with channel=FIRST-LAST",
                 FastsigWarning, stacklevel=4)
 
     @property
     def files(self) -> list[str]:
-        """Absolute paths of the files that hold the channels."""
+        """Absolute paths of the files that contain the channels."""
         return list(dict.fromkeys(channel.dump.absolute for channel in self._channels))
 
     def close(self) -> None:
@@ -181,7 +183,7 @@ class ChimeStream(VoltageStream):
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a file holds CHIME's datasets of voltages and says of which channels."""
+    """Whether a file contains CHIME's datasets of voltages and states their channels."""
     if probe.is_folder or not probe.is_hdf5:
         return False
     attrs, members = probe.root
@@ -195,25 +197,25 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Chim
     Parameters
     ----------
     path : path or sequence of path
-        The files, in any order; together they hold every channel once.
+        The files, in any order; together they contain every channel once.
     channel : int, str or list, optional
         Channels by their frequency ids, such as ``614``, ``"600-614"`` or ``"612,613"``; all by
-        default. They must be neighbours and have some time in common.
+        default. They must be adjacent and have some time in common.
     input : int or str, optional
-        Inputs to present, such as ``"0,1"``; beams come in pairs, the polarisations of a pointing.
-        All by default.
+        Inputs to read, such as ``"0,1"``; all by default. Beams are in pairs, the polarisations of
+        a pointing.
     **overrides
-        The common ones of `fastsig.open`.
+        The common overrides of `fastsig.open`.
 
     Returns
     -------
     ChimeStream
-        Shape (time, input), or (time, input, chan) for several channels, which ascend.
+        Shape (time, input), or (time, input, chan) for several channels, in ascending order.
 
     Raises
     ------
     FormatError
-        Where a file lacks what is needed, files do not belong together, or the user must choose.
+        Where a file lacks required contents, files do not belong together, or the user must choose.
     UsageError
         Where an override is unknown or has no meaning.
     """
@@ -265,7 +267,7 @@ def _header(channels: list[Channel], latest: Channel, picks: list[int]) -> Heade
 
 
 def _pointing(beams: list[tuple[Any, ...]]) -> tuple[float | None, float | None, str | None]:
-    """Right ascension and declination (degrees) and the source, where all beams have the same."""
+    """Return right ascension, declination (degrees) and source, if all beams share them."""
     if len({(*beam[:2], *beam[3:]) for beam in beams}) != 1:
         return None, None, None
     ra_deg, dec_deg, _, *names = beams[0]
@@ -276,12 +278,12 @@ def _pointing(beams: list[tuple[Any, ...]]) -> tuple[float | None, float | None,
 
 
 def _basis(beams: list[tuple[Any, ...]], serials: tuple[str, ...], picks: list[int]) -> PolBasis:
-    """Linear for both polarisations of a pointing; files do not tell which an input has."""
+    """Return a linear basis for both polarisations of a pointing; those of inputs are unknown."""
     pols = tuple(str(beam[2]) for beam in beams)
     if sorted(pols) == ["E", "S"] and beams[0][:2] == beams[1][:2]:
         return PolBasis("linear", pols)
-    told = [] if beams or len(serials) <= max(picks) else [serials[pick] for pick in picks]
-    return PolBasis("unknown", tuple(told) if all(told) and told
+    known = [] if beams or len(serials) <= max(picks) else [serials[pick] for pick in picks]
+    return PolBasis("unknown", tuple(known) if all(known) and known
                     else tuple(f"input{pick}" for pick in picks))
 
 

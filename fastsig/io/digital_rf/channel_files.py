@@ -1,4 +1,4 @@
-"""Digital RF's files: where they are, and which samples each of them holds."""
+"""Digital RF's files: their places, and the samples in each file."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ PROPERTIES = ("drf_properties.h5", "metadata.h5")  # the second before version 2
 
 _RF_FILE = re.compile(r"rf@(\d+)\.(\d{3})\.h5")
 _SUBFOLDER = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d")
-_MAX_ROWS = 2**24  # values of an index; more is no index
+_MAX_ROWS = 2**24  # values; anything larger is not an index
 
 
 @dataclass(frozen=True)
 class Layout:
     """Type of the samples: `real` type of a number, width of a row, and the fill value.
 
-    Only channels written as continuous have fill values: gapped ones leave lost samples out, and
-    the least integer is a sample like any other.
+    Only channels written as continuous have fill values. Gapped channels leave out lost samples,
+    and the smallest integer is a sample like any other.
     """
 
     real: np.dtype[Any]
@@ -42,7 +42,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class DataFile:
-    """What a file holds: int64 rows of first sample, stop, and row of rf_data."""
+    """A file, with `segments` as int64 rows of first sample, stop, and row of rf_data."""
 
     path: str
     segments: NDArray[np.int64]
@@ -51,13 +51,13 @@ class DataFile:
 
 
 def properties_file(folder: str) -> str | None:
-    """The file that makes a folder a channel; None where there is none."""
+    """Return the properties file, which marks a folder as a channel; None where there is none."""
     paths = (os.path.join(folder, name) for name in PROPERTIES)
     return next((path for path in paths if os.path.isfile(path)), None)
 
 
 def channels(folder: str) -> list[str]:
-    """The folder itself where it is a channel, else the channels in it."""
+    """Return the folder itself if it is a channel, otherwise the channels in it."""
     if properties_file(folder):
         return [folder]
     with reading(folder, "the folder"):
@@ -66,18 +66,18 @@ def channels(folder: str) -> list[str]:
 
 
 def one_channel(folder: str) -> str:
-    """The only channel of a folder; `FormatError` names them where there are several."""
+    """Return the only channel of a folder; a `FormatError` lists them if there are several."""
     found = channels(folder)
     if len(found) == 1:
         return found[0]
     names = ", ".join(os.path.basename(path) for path in found)
-    told = f"holds {len(found)} channels ({names}): give the path of one" if found else (
-        f"no Digital RF channel: no {PROPERTIES[0]} here or one folder below")
-    raise FormatError(folder, told)
+    fault = f"contains {len(found)} channels ({names}): give the path of one" if found else (
+        f"not a Digital RF channel: no {PROPERTIES[0]} here or one folder below")
+    raise FormatError(folder, fault)
 
 
 def stamped(folder: str, pattern: re.Pattern[str]) -> list[str]:
-    """Files of time-stamped subfolders whose names fit, in the order of their numbers."""
+    """Return the files in time-stamped subfolders that match `pattern`, sorted by number."""
     found = []
     with reading(folder, "the folder"):
         for sub in filter(_SUBFOLDER.fullmatch, os.listdir(folder)):
@@ -96,7 +96,7 @@ def _positive(attrs: dict[str, Any], key: str, path: str) -> int:
 
 
 def rate_of(attrs: dict[str, Any], path: str, override: Any = None) -> Fraction:
-    """Samples a second; an override stands in where the file has none."""
+    """Return the sample rate; the override is used if the file has none."""
     keys = "sample_rate_numerator", "sample_rate_denominator"
     if any(key in attrs for key in keys):
         return Fraction(*(_positive(attrs, key, path) for key in keys))
@@ -132,7 +132,7 @@ def _layout(data: h5py.Dataset, attrs: dict[str, Any], path: str) -> Layout:
 
 
 def _segments(rows: NDArray[Any], length: int, path: str) -> NDArray[np.int64]:
-    """Rows of (first sample, stop, row of rf_data) from the rows of rf_data_index."""
+    """Return rows of (first sample, stop, row of rf_data) from the rows of rf_data_index."""
     if rows.ndim != 2 or rows.shape[1:] != (2,) or not len(rows) or rows.dtype.kind not in "iu":
         raise FormatError(path, f"rf_data_index is {rows.dtype} of shape {rows.shape}; allowed: "
                           "integers of shape (segment, 2)")
@@ -146,7 +146,7 @@ def _segments(rows: NDArray[Any], length: int, path: str) -> NDArray[np.int64]:
 
 
 def _check_window(file: DataFile, rate: Fraction) -> None:
-    """Refuse sample numbers outside of the time that the file's name stands for."""
+    """Raise an error if sample numbers are outside the time in the file's name."""
     match, cadence = _RF_FILE.fullmatch(os.path.basename(file.path)), file.attrs.get(
         "file_cadence_millisecs")
     if match is None or not isinstance(cadence, int) or cadence < 1:
@@ -155,12 +155,12 @@ def _check_window(file: DataFile, rate: Fraction) -> None:
     low, high = begin * rate / 1000 - 1, (begin + cadence) * rate / 1000 + 1
     first, stop = int(file.segments[0, 0]), int(file.segments[-1, 1])
     if first < low or stop > high:
-        raise FormatError(file.path, f"rf_data_index tells of samples {first} to {stop}; the "
+        raise FormatError(file.path, f"rf_data_index lists samples {first} to {stop}; the "
                           f"file's name allows {math.ceil(low)} to {math.floor(high)}")
 
 
 def scan(path: str, rate: Fraction | None = None, override: Any = None) -> DataFile:
-    """Index one file; its rate must be `rate` where that is given."""
+    """Index one file; its rate must be `rate` if that is given."""
     with open_file(path) as file, reading(path, "rf_data and rf_data_index"):
         data = numbers(file, "rf_data", path, kinds="iufcV")
         index = numbers(file, "rf_data_index", path, kinds="iu")
@@ -177,7 +177,7 @@ def scan(path: str, rate: Fraction | None = None, override: Any = None) -> DataF
 
 
 def scan_all(folder: str, rate: Fraction) -> list[DataFile]:
-    """Index a channel; files that cannot be used are warned of and left out."""
+    """Index the files of a channel; unusable files cause a warning and are left out."""
     paths = stamped(folder, _RF_FILE)
     files: list[DataFile] = []
     lost: list[FormatError] = []
@@ -185,7 +185,8 @@ def scan_all(folder: str, rate: Fraction) -> list[DataFile]:
         try:
             file = scan(path, rate)
             if files and file.layout != files[0].layout:
-                raise FormatError(path, f"{file.layout} differs from {files[0].layout} before")
+                raise FormatError(path, f"{file.layout} differs from {files[0].layout} of earlier "
+                                  "files")
             files.append(file)
         except FormatError as error:
             lost.append(error)
@@ -198,7 +199,7 @@ def scan_all(folder: str, rate: Fraction) -> list[DataFile]:
 
 
 def table_of(files: list[DataFile]) -> NDArray[np.int64]:
-    """Segments of all files by time: first sample, stop, row of rf_data, number of the file."""
+    """Return the segments of all files by time: first sample, stop, row of rf_data, file number."""
     parts = [np.insert(file.segments, 3, number, axis=1) for number, file in enumerate(files)]
     table = np.concatenate(parts)
     table = table[np.argsort(table[:, 0], kind="stable")]

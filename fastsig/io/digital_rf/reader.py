@@ -1,8 +1,8 @@
-"""Digital RF: voltages in HDF5 files of equal length in time, one folder a channel.
+"""Digital RF: voltages in HDF5 files of equal length in time, with one folder per channel.
 
-A channel is one `DigitalRFStream`, whatever number of files it has. Samples are numbered from
-1970-01-01 UTC at an exact rate; ``rf_data_index`` says which numbers a file holds, and what no
-file holds is invalid.
+A channel is one `DigitalRFStream`, however many files it has. Samples are numbered from 1970-01-01
+UTC at an exact rate. ``rf_data_index`` lists the numbers of the samples in a file; samples that no
+file contains are invalid.
 
 References
 ----------
@@ -49,11 +49,11 @@ __all__ = ["KINDS", "NAME", "DigitalRFStream", "open", "sniff"]
 NAME, KINDS = "digital_rf", ("voltage",)
 
 _EPOCH = "1970-01-01T00:00:00Z"
-_MAX_SECONDS = 4102444800  # the year 2100: a later time is a wrong rate or sample number
+_MAX_SECONDS = 4102444800  # the year 2100; a later time means a wrong rate or sample number
 
 
 class _Handles:
-    """The few files read last, kept open; HDF5 reads one at a time whatever threads there are."""
+    """The most recently read files, kept open; HDF5 reads one at a time, despite threads."""
 
     def __init__(self, limit: int = 8) -> None:
         self._limit = limit
@@ -61,7 +61,7 @@ class _Handles:
         self._lock = threading.Lock()
 
     def read(self, path: str, start: int, stop: int) -> NDArray[Any]:
-        """Rows of rf_data; the lock is held while reading lest another thread closes the file."""
+        """Return rows of rf_data; a lock keeps other threads from closing the file meanwhile."""
         with self._lock, reading(path, f"rows {start} to {stop} of rf_data", DataError):
             if path not in self._open:
                 while len(self._open) >= self._limit:
@@ -71,7 +71,7 @@ class _Handles:
             return np.asarray(self._open[path]["rf_data"][start:stop])
 
     def close(self) -> None:
-        """Close all; reading opens again."""
+        """Close all files; reading opens them again."""
         with self._lock:
             while self._open:
                 self._open.popitem()[1].close()
@@ -80,21 +80,21 @@ class _Handles:
 class DigitalRFStream(VoltageStream):
     """Voltages of a Digital RF channel, or of one of its files.
 
-    Blocks are (time, subchannel). Complex samples come as complex64, real int8 and int16 as
-    recorded, other real ones as float32. Invalid are samples that no file holds, non-finite
-    ones, and fill: the least integer of the type, in both parts of a complex sample, in channels
-    that are written as continuous (gapped ones have no fill values).
+    Blocks are (time, subchannel). Complex samples are returned as complex64, real int8 and int16
+    as recorded, other real samples as float32. Samples are invalid if no file contains them, if
+    they are non-finite, or if they are fill: the smallest integer of the type, in both parts of a
+    complex sample, in channels written as continuous (gapped channels have no fill values).
 
     Parameters
     ----------
     header : Header
-        Its polarisations are the chosen subchannels.
+        Header, with the chosen subchannels as polarisations.
     path : str
-        As given to `open`.
+        The path that was given to `open`.
     files : list of DataFile
-        Indexed files of one layout.
+        Indexed files with the same layout.
     picks : list of int
-        Subchannels to present.
+        Subchannels to read.
     """
 
     def __init__(self, header: Header, path: str, files: list[DataFile], picks: list[int]) -> None:
@@ -108,7 +108,7 @@ class DigitalRFStream(VoltageStream):
 
     @property
     def files(self) -> list[str]:
-        """Absolute paths of the channel's rf files, in order of time."""
+        """Absolute paths of the channel's rf files, in time order."""
         return list(self._paths)
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
@@ -125,11 +125,11 @@ class DigitalRFStream(VoltageStream):
     def _store(
         self, raw: NDArray[Any], low: int, out: NDArray[Any], spans: list[list[Spans]]
     ) -> None:
-        """Convert rows that begin at sample `low` into `out`, and add what of them is valid."""
+        """Convert rows that begin at sample `low` to `out`, and append their valid spans."""
         raw = raw.reshape(len(raw), -1)
         if len(self._picks) != self._layout.n_sub or self._picks != sorted(self._picks):
             raw = raw[:, self._picks]
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows float32 is invalid
+        with np.errstate(over="ignore", invalid="ignore"):  # values beyond float32 are invalid
             for target, source in _parts(out, raw):
                 target[...] = source
         filled = self._filled(raw)
@@ -147,7 +147,7 @@ class DigitalRFStream(VoltageStream):
         return np.asarray(raw == fill)
 
     def valid_fraction(self) -> float | None:
-        """Share of valid samples; None where fill or non-finite values may be among them."""
+        """Return the fraction of valid samples; None if there may be fill or non-finite values."""
         if self._layout.fill is not None or self._layout.real.kind == "f":
             return None
         return count(self._table[:, :2]) / self.shape[0]
@@ -180,12 +180,12 @@ def _choose(value: Any, n_sub: int) -> list[int]:
         picks = []
     if not picks or len(set(picks)) < len(picks) or not all(0 <= p < n_sub for p in picks):
         raise UsageError(f"subchannel = {value!r}; allowed: distinct numbers from 0 to "
-                         f"{n_sub - 1}, with commas between")
+                         f"{n_sub - 1}, separated by commas")
     return picks
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a path is a Digital RF channel, a folder of channels or a file of one."""
+    """Whether a path is a Digital RF channel, a folder of channels or a file of a channel."""
     if probe.is_folder:
         return bool(channels(probe.path))
     if not probe.is_hdf5:
@@ -198,21 +198,21 @@ def sniff(probe: Probe) -> bool:
 
 
 def _find(path: str, rate: Any) -> tuple[str, str, dict[str, Any], Fraction, list[DataFile]]:
-    """Folder of the channel, what told its properties, the properties, the rate, the files."""
+    """Return a channel's folder, properties file, properties, rate and files."""
     if not os.path.isdir(path) and os.path.basename(path) not in PROPERTIES:
         file = scan(path, None, rate)
         channel = os.path.dirname(os.path.dirname(os.path.abspath(path)))
         return channel, path, file.attrs, rate_of(file.attrs, path, rate), [file]
     channel = one_channel(path if os.path.isdir(path) else os.path.dirname(path) or ".")
-    told = properties_file(channel) or path
-    with open_file(told) as opened, reading(told, "its attributes"):
+    named = properties_file(channel) or path
+    with open_file(named) as opened, reading(named, "its attributes"):
         attrs = cards_of(opened.attrs)
-    exact = rate_of(attrs, told, rate)
-    return channel, told, attrs, exact, scan_all(channel, exact)
+    exact = rate_of(attrs, named, rate)
+    return channel, named, attrs, exact, scan_all(channel, exact)
 
 
 def _seconds(sample: int, rate: Fraction, attrs: dict[str, Any], path: str) -> Fraction:
-    """Unix time of a sample number."""
+    """Return the Unix time of a sample number."""
     if attrs.get("epoch", _EPOCH) != _EPOCH:
         raise FormatError(path, f"epoch = {attrs['epoch']!r}; allowed: {_EPOCH}")
     if sample / rate > _MAX_SECONDS:
@@ -226,13 +226,13 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> DigitalRFStream:
     Parameters
     ----------
     path : path
-        Folder of a channel, the folder above where it holds one channel, ``drf_properties.h5``,
-        or a single ``rf@SECONDS.MILLISECONDS.h5``.
+        Folder of a channel, the folder above it if it contains only one channel,
+        ``drf_properties.h5``, or a single ``rf@SECONDS.MILLISECONDS.h5``.
     subchannel : int or str, optional
-        Subchannels to present, such as ``0`` or ``"0,1"``; all of them by default.
+        Subchannels to read, such as ``0`` or ``"0,1"``; all by default.
     **overrides
-        The common ones of `fastsig.open`. `frequency` is the centre of the band, which is as
-        wide as the rate (complex samples) or half of it (real ones).
+        The common overrides of `fastsig.open`. `frequency` is the centre of the band. The width of
+        the band is the sample rate (complex samples) or half of it (real samples).
 
     Returns
     -------
@@ -242,27 +242,27 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> DigitalRFStream:
     Raises
     ------
     FormatError
-        Where nothing can be read, or two files hold the same samples. Files that alone are
-        corrupt are a `FastsigWarning`: their samples are missing.
+        Where nothing can be read, or two files contain the same samples. If only some files are
+        corrupt, there is a `FastsigWarning` and their samples are missing.
     UsageError
         Where an override is unknown or has no meaning.
     """
     path = os.fspath(path)
     common, own = split_overrides(overrides, ("subchannel",), NAME)
-    channel, told, attrs, rate, files = _find(path, common.get("sample_rate"))
+    channel, named, attrs, rate, files = _find(path, common.get("sample_rate"))
     layout = files[0].layout
     picks = _choose(own.get("subchannel"), layout.n_sub)
     if attrs.get("num_subchannels", layout.n_sub) != layout.n_sub:
-        raise FormatError(told, f"num_subchannels = {attrs['num_subchannels']!r}, but rf_data has "
-                          f"{layout.n_sub}")
+        raise FormatError(named, f"num_subchannels = {attrs['num_subchannels']!r}, but rf_data "
+                          f"has {layout.n_sub}")
     first = min(int(file.segments[0, 0]) for file in files)
     last = max(int(file.segments[-1, 1]) for file in files)
-    start, stop = (_seconds(sample, rate, attrs, told) for sample in (first, last))
+    start, stop = (_seconds(sample, rate, attrs, named) for sample in (first, last))
     records = read_metadata(channel, rate, start, stop)
     header = _header(layout, picks, rate, start, records, path)
     header = header.replace(
         extra={**attrs, "uuid_str": files[0].attrs.get("uuid_str"), **header.extra},
-        origin={**_origins(told, files[0].path), **header.origin},
+        origin={**_origins(named, files[0].path), **header.origin},
     )
     return DigitalRFStream(header.overridden(common), path, files, picks)
 
@@ -287,10 +287,10 @@ def _header(layout: Layout, picks: list[int], rate: Fraction, start: Fraction,
     )
 
 
-def _origins(told: str, first: str) -> dict[str, str]:
-    told, first = os.path.basename(told), os.path.basename(first)
+def _origins(named: str, first: str) -> dict[str, str]:
+    named, first = os.path.basename(named), os.path.basename(first)
     return {
-        "sample_rate": f"{told}:sample_rate_numerator",
+        "sample_rate": f"{named}:sample_rate_numerator",
         "start_time": f"{first}:rf_data_index",
         "polarization": f"{first}:rf_data",
         "n_bits": f"{first}:rf_data",

@@ -1,4 +1,4 @@
-"""Digital metadata beside a Digital RF channel: what the receiver was set to, and when."""
+"""Digital metadata beside a Digital RF channel: the settings of the receiver, and their times."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAX_ITEM = 64  # values of an item that is kept as a card
 
 @dataclass(frozen=True)
 class Record:
-    """A sample of digital metadata: its time, its centre frequencies in Hz, its items."""
+    """A sample of digital metadata: its time, centre frequencies (Hz), origin and items."""
 
     seconds: Fraction
     centers: tuple[Fraction, ...]
@@ -56,7 +56,7 @@ def _record(group: h5py.Group, rate: Fraction, path: str) -> Record:
 
 
 def _records(folder: str, rate: Fraction, start: Fraction, stop: Fraction) -> list[Record]:
-    """The record in force at `start`, or the first there is, and those up to `stop`."""
+    """Return the record in force at `start`, or the first one, and later records before `stop`."""
     found: list[Record] = []
     paths = stamped(folder, _METADATA_FILE)
     times = [int(path.rpartition("@")[2][:-3]) for path in paths]
@@ -72,7 +72,7 @@ def _records(folder: str, rate: Fraction, start: Fraction, stop: Fraction) -> li
 
 
 def read_metadata(channel: str, rate: Fraction, start: Fraction, stop: Fraction) -> list[Record]:
-    """Records of the folder ``metadata`` of a channel; what is wrong with it is a warning."""
+    """Return the records in the folder ``metadata`` of a channel; faults in it cause a warning."""
     folder = os.path.join(channel, "metadata")
     properties = os.path.join(folder, "dmd_properties.h5")
     if not os.path.isfile(properties):
@@ -88,16 +88,16 @@ def read_metadata(channel: str, rate: Fraction, start: Fraction, stop: Fraction)
 
 def band(records: list[Record], picks: list[int], width: Fraction, n_sub: int, path: str
           ) -> ChannelAxis | None:
-    """The band of the chosen subchannels, where they have one in common."""
+    """Return the band of the chosen subchannels, if they have the same band."""
     bands = [{r.centers[pick if len(r.centers) == n_sub else 0] for pick in picks}
              for r in records if len(r.centers) in (1, n_sub)]
     if not bands or not records[0].centers:
         return None
     if len(bands[0]) > 1:
-        warnings.warn(f"{path}: the subchannels have several centre frequencies: choose some by "
+        warnings.warn(f"{path}: the subchannels have several centre frequencies: choose some with "
                       "subchannel=N[,N] or give frequency=", FastsigWarning, stacklevel=4)
         return None
     if any(band != bands[0] for band in bands):
-        warnings.warn(f"{path}: the receiver is retuned within the stream; the frequency is that "
-                      "of its start", FastsigWarning, stacklevel=4)
+        warnings.warn(f"{path}: the receiver is retuned within the stream; the frequency at its "
+                      "start is used", FastsigWarning, stacklevel=4)
     return ChannelAxis.band(bands[0].pop(), width)

@@ -1,1 +1,1 @@
-"""What formats in FITS share, and cubes of maps."""
+"""Code that the formats in FITS share, and cubes of maps."""

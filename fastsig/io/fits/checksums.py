@@ -1,4 +1,4 @@
-"""Checksums of FITS header units: DATASUM while data are written, CHECKSUM of the whole unit.
+"""Checksums of FITS units: DATASUM, summed while data are written, and CHECKSUM of a whole unit.
 
 References
 ----------
@@ -21,15 +21,15 @@ _FIRST, _SKIPPED = 0x30, (*range(0x3A, 0x41), *range(0x5B, 0x61))
 
 
 def padded(size: int) -> int:
-    """Bytes rounded up to whole blocks."""
+    """Return a number of bytes, rounded up to whole blocks."""
     return -(-size // BLOCK) * BLOCK
 
 
 def add_words(total: int, data: NDArray[Any], times: int = 1) -> int:
-    """The ones' complement sum of 32-bit words with those of an array more, `times` over.
+    """Return a ones' complement sum of 32-bit words after an array is added to it `times` times.
 
-    Words are big-endian; the array begins with one, and what lacks at its end is 0. The sum does
-    not depend on the order in which pieces are added.
+    Words are big-endian. The array begins with a whole word, and an incomplete word at its end is
+    filled with 0. The sum does not depend on the order in which pieces are added.
     """
     raw = np.ascontiguousarray(data).reshape(-1).view(np.uint8)
     whole = raw.size // 4 * 4
@@ -44,14 +44,14 @@ def add_words(total: int, data: NDArray[Any], times: int = 1) -> int:
 
 
 def finished(header: Any, data_sum: int) -> bytes:
-    """A header's bytes with DATASUM and CHECKSUM set.
+    """Return the bytes of a header, with DATASUM and CHECKSUM set.
 
     Parameters
     ----------
     header : astropy.io.fits.Header
-        Of the unit, complete but for these two.
+        Header of the unit, complete except for these two cards.
     data_sum : int
-        Of its data, by `add_words`.
+        Sum of the unit's data, from `add_words`.
     """
     header = header.copy()
     header["DATASUM"] = (str(data_sum), "ones' complement sum of the data")
@@ -62,12 +62,12 @@ def finished(header: Any, data_sum: int) -> bytes:
 
 
 def _encoded(value: int) -> str:
-    """A sum as 16 letters and digits."""
+    """Return a sum as 16 letters and digits."""
     out = [[0] * 4 for _ in range(4)]
     for i, byte in enumerate(value.to_bytes(4, "big")):
         quarters = [byte // 4 + _FIRST + (byte % 4 if j == 0 else 0) for j in range(4)]
         while any(each in _SKIPPED for each in quarters):
-            for j in (0, 2):  # one up, its neighbour down: letters and digits alone
+            for j in (0, 2):  # one up, its neighbour down, to leave only letters and digits
                 if quarters[j] in _SKIPPED or quarters[j + 1] in _SKIPPED:
                     quarters[j] += 1
                     quarters[j + 1] -= 1

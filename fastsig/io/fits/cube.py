@@ -1,9 +1,9 @@
-"""Cubes of maps as FITS images: ours, and those of other programs.
+"""Cubes of maps as FITS images, written by fastsig or by other programs.
 
-The image is mapped, not read: what is asked for comes from the disk, whatever the size. The axes
-come as (Stokes, channel, y, x) however they lie. Beside the image there may be an image WEIGHT,
-effective integration time in s, of the image's shape or (y, x): the noise of a value is that of
-one second over the root of its weight.
+The image is mapped, not read, so only the requested parts are loaded from disk, whatever its size.
+The axes are returned as (Stokes, channel, y, x), whatever their order in the file. An image WEIGHT
+may contain the effective integration time in s, in the image's shape or as (y, x): the noise of a
+value is that of one second divided by the square root of its weight.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ __all__ = ["KINDS", "NAME", "NO_STREAM", "CubeFile", "info", "sniff", "verify"]
 
 NAME, KINDS = "fits_cube", ("cube",)
 
-#: What is said where a stream in time is wanted.
-NO_STREAM = ("holds a cube of maps; allowed here: a stream in time. For cubes there are fastsig "
+#: The error where a stream in time is needed.
+NO_STREAM = ("contains a cube of maps; allowed here: a stream in time. For cubes use fastsig "
              "extract, moment and view, and fastsig.open_cube")
 
 _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
-#: Bytes that `info` looks at without `deep`, and planes of them at most.
+#: Number of bytes that `info` reads without `deep`, and the largest number of planes.
 _LOOK, _PLANES = 2**26, 16
 _OPTIONS = ("rest", "convention")
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a file begins with a FITS image of two axes and more."""
+    """Whether a file begins with a FITS image of two or more axes."""
     if probe.container != "fits":
         return False
     for at in range(80, len(probe.head) - 79, 80):
@@ -68,8 +68,8 @@ class _Image:
         wanted = math.prod(self.shape) * self.dtype.itemsize
         there = os.path.getsize(path) - unit.data_offset
         if wanted > there:
-            raise FormatError(path, f"{unit.name}: NAXIS1 to NAXIS{len(self.shape)} stand for "
-                              f"{wanted} bytes; {max(0, there)} are there: the file is truncated")
+            raise FormatError(path, f"{unit.name}: NAXIS1 to NAXIS{len(self.shape)} specify "
+                              f"{wanted} bytes; {max(0, there)} are present: the file is truncated")
         scale, zero = cards.number("BSCALE"), cards.number("BZERO")
         self._scale, self._zero = 1.0 if scale is None else scale, zero or 0.0
         blank = cards.number("BLANK") if bits > 0 else None
@@ -81,11 +81,14 @@ class _Image:
 
     @property
     def plain(self) -> bool:
-        """Whether the file holds floats as they are."""
+        """Whether the file contains floats without a scale."""
         return self.dtype.kind == "f" and (self._scale, self._zero) == (1.0, 0.0)
 
     def values(self, raw: NDArray[Any]) -> NDArray[Any]:
-        """Numbers of part of the map: native, scaled, NaN where blank; float32 of float32."""
+        """Return the numbers of a part of the map in native byte order, scaled, NaN where blank.
+
+        They are float32 if the file contains float32 without a scale.
+        """
         found = np.array(raw, dtype=self.dtype.newbyteorder("=") if self.plain else np.float64)
         if not self.plain:
             found = found * self._scale + self._zero
@@ -95,15 +98,15 @@ class _Image:
 
 
 class CubeFile:
-    """An open cube; see the module's text.
+    """An open cube; see the docstring of the module.
 
     Parameters
     ----------
     path : path
     rest : str or Quantity, optional
-        Rest frequency in place of the file's: a line's name, or a frequency.
+        Rest frequency instead of the file's: the name of a line, or a frequency.
     convention : {"radio", "optical"}, optional
-        Of an axis VELO that does not tell.
+        Kind of velocity of an axis VELO, if the file does not state it.
 
     Attributes
     ----------
@@ -111,14 +114,14 @@ class CubeFile:
     shape : tuple of int
         (stokes, chan, y, x).
     faults : list of str
-        What is wrong behind the image, such as a table that is truncated.
+        Faults after the image in the file, such as a truncated table.
     doubts : list of str
-        What the file does not say, and what was read otherwise than it stands there.
+        Statements that the file lacks, and values that were not read as written.
 
     Raises
     ------
     FormatError
-        Where the file is no image of the sky, truncated, or its header impossible.
+        Where the file is not an image of the sky, is truncated, or has an impossible header.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, rest: Any = None,
@@ -147,7 +150,7 @@ class CubeFile:
         if self.weight_image is None:
             lacks.append("weights (an image WEIGHT)")
         if lacks:
-            self.doubts.append(f"does not tell {', '.join(lacks)}")
+            self.doubts.append(f"does not state {', '.join(lacks)}")
 
     def _raw_header(self, unit: Table) -> bytes:
         with _opened(self.path) as file:
@@ -157,7 +160,7 @@ class CubeFile:
         return bytes(raw[:end])
 
     def _beams(self) -> None:
-        """A table BEAMS, as CASA writes it where each channel has a beam of its own."""
+        """Read the beam from a table BEAMS, which CASA writes if each channel has its own beam."""
         from fastsig.io.fits.cube_header import beam_of
 
         if self.header.beam is not None:
@@ -165,14 +168,14 @@ class CubeFile:
         for unit in self.units[1:]:
             if unit.name == "BEAMS" and {"BMAJ", "BMIN", "BPA"} <= set(unit.columns) and unit.n_row:
                 row = unit.n_row // 2
-                told = {name: _cell(self.path, unit, name, row) for name in ("BMAJ", "BMIN", "BPA")}
-                self.header = replace(self.header, beam=beam_of(Cards(told, self.path)))
-                self.doubts.append(f"has a beam for each channel; that of channel {row} is taken "
+                beam = {name: _cell(self.path, unit, name, row) for name in ("BMAJ", "BMIN", "BPA")}
+                self.header = replace(self.header, beam=beam_of(Cards(beam, self.path)))
+                self.doubts.append(f"has a beam for each channel; that of channel {row} is used "
                                    "for all")
                 return
 
     def _weight_image(self) -> _Image | None:
-        """The image WEIGHT, where there is one that fits."""
+        """Return the image WEIGHT, if there is one; it must have a fitting shape."""
         for unit in self.units[1:]:
             if unit.name == "WEIGHT" and unit.kind == "IMAGE":
                 image = _Image(self.path, unit)
@@ -184,32 +187,32 @@ class CubeFile:
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """NumPy's shape of the image as it lies in the file."""
+        """NumPy shape of the image as stored in the file."""
         return self.image.shape
 
     @property
     def files(self) -> list[str]:
-        """The file."""
+        """The path of the file, in a list."""
         return [self.path]
 
     def read(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None), *,
              stokes: int = 0) -> NDArray[Any]:
-        """Values of slices of channels, rows, columns, (chan, y, x); NaN where nothing was seen."""
+        """Return values (chan, y, x) in slices of channels, rows and columns; NaN without data."""
         found = self.image.values(self._ordered(self.image)[stokes, chan, y, x])
         found[~np.isfinite(found)] = np.nan
         return found
 
     def mapped(self, *, stokes: int = 0) -> NDArray[Any]:
-        """All values, (chan, y, x): the map itself where it holds floats as they are."""
+        """Return all values (chan, y, x): the mapped file itself if its floats have no scale."""
         plane = self._ordered(self.image)[stokes]
         found: NDArray[Any] = plane if self.image.plain else self.image.values(plane)
         return found
 
     def read_weight(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None), *,
                     stokes: int = 0) -> NDArray[Any] | None:
-        """Weights that broadcast against `read`: (chan or 1, y, x), s; None without any.
+        """Return weights (chan or 1, y, x) in s that broadcast against `read`; None without any.
 
-        What is no positive number is 0.
+        Weights that are not positive numbers are 0.
         """
         image = self.weight_image
         if image is None:
@@ -223,7 +226,7 @@ class CubeFile:
         return found
 
     def _ordered(self, image: _Image) -> NDArray[Any]:
-        """The map with its axes as (stokes, chan, y, x)."""
+        """Return the map with the axes (stokes, chan, y, x)."""
         kept = [axis for axis in self.header.order if axis >= 0]
         rest = [axis for axis in range(image.mapped.ndim) if axis not in kept]
         moved: NDArray[Any] = np.transpose(image.mapped, [*rest, *kept])[(0,) * len(rest)]
@@ -234,14 +237,14 @@ class CubeFile:
 
     @property
     def pixel_deg(self) -> tuple[float, float]:
-        """Width and height of a pixel in the middle of the projection, deg."""
+        """Width and height of a pixel at the centre of the projection, deg."""
         from astropy.wcs.utils import proj_plane_pixel_scales
 
         width, height = proj_plane_pixel_scales(self.header.celestial)
         return float(width), float(height)
 
     def tell(self) -> None:
-        """Warn of what is wrong, and once of what the file does not say."""
+        """Warn of each fault, and once of all doubts."""
         for fault in self.faults:
             warnings.warn(fault, FastsigWarning, stacklevel=3)
         if self.doubts:
@@ -249,7 +252,7 @@ class CubeFile:
 
 
 def rest_hz(rest: Any) -> float | None:
-    """A rest frequency, of a line's name or a frequency, in Hz.
+    """Return a rest frequency in Hz, from the name of a line or a frequency.
 
     Raises
     ------
@@ -264,7 +267,7 @@ def rest_hz(rest: Any) -> float | None:
 
 
 def _cell(path: str, unit: Table, name: str, row: int) -> str:
-    """A width of the table BEAMS in deg, as text."""
+    """Return a cell of the table BEAMS in deg, as text."""
     found = read_column(path, unit, name, row, row + 1).ravel()
     scale = 1 / 3600 if unit.columns[name].unit == "arcsec" else 1.0
     return repr(float(found[0]) * scale) if found.size else ""
@@ -278,9 +281,10 @@ def _opened(path: str) -> Any:
 
 
 def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) -> dict[str, Any]:
-    """The fields of ``fastsig info --json`` of a cube.
+    """Return the fields of ``fastsig info --json`` for a cube.
 
-    Noise and share of pixels seen are those of up to 16 channels, of all with `deep`.
+    The noise and the fraction of pixels with data are measured in up to 16 channels, or in all
+    channels with `deep`.
     """
     cube = CubeFile(path, **checked(overrides))
     head, cards = cube.header, cube.header.cards
@@ -305,8 +309,8 @@ def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) 
         "beam_pa_deg": None if head.beam is None else head.beam.pa,
         "noise": noise, "weights": cube.weight_image is not None,
     }
-    told = [f"{cube.path}: {each}" for each in cube.doubts]
-    return fields | {"warnings": [*cube.faults, *told]}
+    doubts = [f"{cube.path}: {each}" for each in cube.doubts]
+    return fields | {"warnings": [*cube.faults, *doubts]}
 
 
 def _finite(value: float) -> float | None:
@@ -314,7 +318,7 @@ def _finite(value: float) -> float | None:
 
 
 def _band(cube: CubeFile) -> dict[str, Any]:
-    """Edges of the band, of the velocities, frame and rest frequency, as far as they are known."""
+    """Return the edges of the band and of velocities, frame and rest frequency, where known."""
     head = cube.header
     fields: dict[str, Any] = {
         "frequency_mhz": None, "spectral_axis": head.ctype or None, "velocity_km_s": None,
@@ -322,7 +326,7 @@ def _band(cube: CubeFile) -> dict[str, Any]:
         "rest_frequency_mhz": head.rest_hz / 1e6 if head.rest_hz else None}
     if head.ctype in ("VRAD", "VOPT", "VELO"):
         fields["velocity_km_s"] = [each / 1e3 for each in _edges(head.axis)]
-    with contextlib.suppress(FormatError):  # its `lacks` are told
+    with contextlib.suppress(FormatError):  # `lacks` reports the cause
         fields["frequency_mhz"] = [each / 1e6 for each in _edges(head.frequency_hz(cube.path))]
     return fields
 
@@ -335,7 +339,7 @@ def _edges(axis: NDArray[np.float64]) -> list[float]:
 
 
 def _look(cube: CubeFile, deep: bool) -> tuple[float | None, float | None]:
-    """Scatter of a value, by differences of channels, and the share of values that are there."""
+    """Return the noise, from differences between channels, and the fraction of finite values."""
     n_chan, plane = cube.shape[1], cube.shape[2] * cube.shape[3]
     most = n_chan if deep else max(2, min(_PLANES, _LOOK // (8 * plane)))
     picked = np.unique(np.linspace(0, n_chan - 1, min(n_chan, most)).round().astype(int))
@@ -352,7 +356,10 @@ def _look(cube: CubeFile, deep: bool) -> tuple[float | None, float | None]:
 
 
 def mad(values: NDArray[Any]) -> float:
-    """Standard deviation of Gaussian noise by the median absolute deviation; NaN of nothing."""
+    """Return the standard deviation of Gaussian noise from the median absolute deviation.
+
+    It is NaN if there are no finite values.
+    """
     kept = values[np.isfinite(values)]
     if not kept.size:
         return math.nan
@@ -360,12 +367,12 @@ def mad(values: NDArray[Any]) -> float:
 
 
 def checked(overrides: dict[str, Any]) -> dict[str, Any]:
-    """The overrides of a cube.
+    """Return the overrides of a cube.
 
     Raises
     ------
     UsageError
-        Where there is another one.
+        Where an override is unknown.
     """
     for name in overrides:
         if name not in _OPTIONS:
@@ -374,14 +381,14 @@ def checked(overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def verify(path: str | os.PathLike[str], **overrides: Any) -> bool:
-    """Read all of a cube and compare CHECKSUM and DATASUM; False where there are none.
+    """Read a whole cube and check CHECKSUM and DATASUM; False where a unit has no DATASUM.
 
     Raises
     ------
     DataError
         Where one is wrong.
     FormatError
-        As of `CubeFile`.
+        See `CubeFile`.
     """
     cube = CubeFile(path, **checked(overrides))
     cube.tell()
@@ -391,13 +398,14 @@ def verify(path: str | os.PathLike[str], **overrides: Any) -> bool:
             end = unit.data_offset + -(-_data_bytes(unit) // BLOCK) * BLOCK
             head, data = (_sum(file, cube.path, *span)
                           for span in ((at, unit.data_offset), (unit.data_offset, end)))
-            told = unit.cards.text("DATASUM")
-            if told is not None and told != str(data):
-                raise DataError(cube.path, f"{unit.name}: DATASUM = {told}; its data give {data}")
+            stated = unit.cards.text("DATASUM")
+            if stated is not None and stated != str(data):
+                raise DataError(cube.path, f"{unit.name}: DATASUM = {stated}; the sum of its data "
+                                f"is {data}")
             if "CHECKSUM" in unit.cards and (head + data) % (2**32 - 1):
                 raise DataError(cube.path, f"{unit.name}: CHECKSUM is wrong: header or data have "
                                 "changed")
-            summed.append(told is not None)
+            summed.append(stated is not None)
             at = end
     return all(summed)
 
@@ -410,13 +418,13 @@ def _data_bytes(unit: Table) -> int:
 
 
 def _sum(file: Any, path: str, start: int, stop: int) -> int:
-    """FITS' sum of some bytes, in pieces."""
+    """Return the FITS checksum of a range of bytes, read in pieces."""
     file.seek(start)
     total = 0
     while start < stop:
         piece = file.read(min(2**24, stop - start))
         if not piece:
-            raise DataError(path, f"ends at byte {start}; {stop - start} bytes more were expected")
+            raise DataError(path, f"ends at byte {start}; {stop - start} more bytes were expected")
         start += len(piece)
         total = add_words(total, np.frombuffer(piece, np.uint8))
     return total

@@ -1,8 +1,8 @@
-"""What the header of a FITS cube says of its axes, its beam, its unit and its frame.
+"""The header of a FITS cube: its axes, its beam, its unit and its frame.
 
-Headers of other programs are read as they are meant where that is certain: CASA's order of the
-axes, AIPS' CTYPEs with a frame in them (``VELO-LSR``), kilometres a second, ``JY/BEAM``. What one
-does not say is None, and told by `lacks`: nothing is guessed.
+Headers of other programs are read as their authors intended, where that is certain: CASA's order of
+axes, AIPS' CTYPEs that name a frame (``VELO-LSR``), kilometres per second, ``JY/BEAM``. Missing
+values are None, and `lacks` lists them; nothing is guessed.
 
 References
 ----------
@@ -62,7 +62,7 @@ class Beam:
 
     def response(self, east: NDArray[np.float64], north: NDArray[np.float64]
                  ) -> NDArray[np.float64]:
-        """Power towards offsets in deg, 1 in the middle."""
+        """Return the power response at offsets in deg, 1 at the centre."""
         turn = math.radians(self.pa)
         along = east * math.sin(turn) + north * math.cos(turn)
         across = east * math.cos(turn) - north * math.sin(turn)
@@ -73,34 +73,34 @@ class Beam:
 
 @dataclass(frozen=True)
 class CubeHeader:
-    """The axes of a cube and what its numbers are.
+    """The axes of a cube and the meaning of its numbers.
 
     Parameters
     ----------
     order : tuple of int
-        NumPy axes of the array in the file that are (Stokes, spectral, latitude, longitude); -1
-        where there is no such axis.
+        NumPy axes of the array in the file for (Stokes, spectral, latitude, longitude); -1 for a
+        missing axis.
     shape : tuple of int
-        Lengths of these four, 1 where there is none.
+        Lengths of these four axes, 1 for a missing axis.
     celestial : WCS
-        Of longitude and latitude.
+        Coordinates of longitude and latitude.
     wcs : WCS
-        Of longitude, latitude and the spectral axis, where there is one.
+        Coordinates of longitude, latitude and, if present, the spectral axis.
     ctype : str
-        Of the spectral axis, "" without one.
+        CTYPE of the spectral axis, "" without one.
     axis : ndarray, shape (n_chan,)
-        Its values, in Hz, m/s or m.
+        Values of the spectral axis, in Hz, m/s or m.
     rest_hz : float or None
     unit : str
-        As astropy writes it, "" where it is not known.
+        Unit as astropy writes it, "" if unknown.
     beam : Beam or None
     frame, observed, radesys : str
-        SPECSYS, SSYSOBS, RADESYS; "" where not known.
+        SPECSYS, SSYSOBS, RADESYS; "" if unknown.
     stokes : tuple of str
     cards : Cards
     header : fits.Header
     notes : tuple of str
-        What was read otherwise than it stands there.
+        Remarks on values that were not read as written.
     """
 
     order: tuple[int, ...]
@@ -121,21 +121,22 @@ class CubeHeader:
     notes: tuple[str, ...] = field(default=())
 
     def lacks(self) -> list[str]:
-        """What the header does not say and numbers hang on."""
-        told = [(self.unit, "a unit (BUNIT)"), (self.beam, "a beam (BMAJ, BMIN)"),
-                (self.frame or not self.ctype, "a frame of its velocities (SPECSYS)"),
-                (self.rest_hz or self.ctype == "FREQ", "a rest frequency (RESTFRQ)"),
-                (self.ctype != "VELO" or not self.ctype, "which velocity VELO is: radio, optical"),
-                (self.radesys, "a celestial frame (RADESYS)")]
-        return [what for found, what in told if not found]
+        """Return the names of missing values that results depend on."""
+        needed = [(self.unit, "a unit (BUNIT)"), (self.beam, "a beam (BMAJ, BMIN)"),
+                  (self.frame or not self.ctype, "a frame of its velocities (SPECSYS)"),
+                  (self.rest_hz or self.ctype == "FREQ", "a rest frequency (RESTFRQ)"),
+                  (self.ctype != "VELO" or not self.ctype,
+                   "whether VELO is radio or optical velocity"),
+                  (self.radesys, "a celestial frame (RADESYS)")]
+        return [what for found, what in needed if not found]
 
     def frequency_hz(self, path: str) -> NDArray[np.float64]:
-        """Channel centres in Hz, in the order of the file.
+        """Return channel centres in Hz, in the order of the file.
 
         Raises
         ------
         FormatError
-            Where the axis is a velocity and no rest frequency, or not which velocity, is known.
+            Where the axis is a velocity of unknown kind, or without a rest frequency.
         """
         if not self.ctype:
             raise FormatError(path, "has no spectral axis; allowed: a cube with one")
@@ -156,19 +157,19 @@ class CubeHeader:
 
 def cube_header(raw: bytes, cards: Cards, path: str, *, rest_hz: float | None = None,
                 convention: str | None = None) -> CubeHeader:
-    """Make sense of a header.
+    """Interpret a header.
 
     Parameters
     ----------
     raw : bytes
         The cards, up to END.
     cards : Cards
-        Their values as text.
+        Values of the cards, as text.
     path : str
     rest_hz : float, optional
-        In place of RESTFRQ.
+        Rest frequency instead of RESTFRQ, Hz.
     convention : {"radio", "optical"}, optional
-        Of an axis VELO that does not tell.
+        Kind of velocity of an axis VELO, if the header does not state it.
 
     Raises
     ------
@@ -200,7 +201,7 @@ def cube_header(raw: bytes, cards: Cards, path: str, *, rest_hz: float | None = 
 
 
 def _parsed(raw: bytes, path: str) -> fits.Header:
-    """The cards that can be understood; the others take part in nothing."""
+    """Return the cards that can be parsed; other cards are ignored."""
     header = fits.Header()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -213,32 +214,32 @@ def _parsed(raw: bytes, path: str) -> fits.Header:
                         card.keyword in header):
                     continue
                 header.append((card.keyword, card.value, card.comment), end=True)
-            except Exception:  # whatever a damaged card makes astropy raise
+            except Exception:  # damaged cards make astropy raise errors of many kinds
                 continue
     return header
 
 
 def _plain_spectral(header: fits.Header, n_axis: int, convention: str | None, notes: list[str]
                     ) -> str:
-    """Put AIPS' CTYPEs in FITS' terms; returns the frame that one names."""
+    """Change AIPS' CTYPEs to those of FITS; return the frame that a CTYPE names."""
     for number in range(1, n_axis + 1):
         text = str(header.get(f"CTYPE{number}", "")).upper().strip()
         kind, _, after = text.partition("-")
         if kind not in _SPECTRAL:
             continue
         frame = _FRAMES.get(after, "")
-        told = kind + ("" if frame or not after else f"-{after}")
+        plain = kind + ("" if frame or not after else f"-{after}")
         if kind == "FELO":  # optical velocity, regular in frequency
-            told = "VOPT-F2W"
+            plain = "VOPT-F2W"
         elif kind == "VELO":
             code = header.get("VELREF", 0)
             code = code if isinstance(code, int) else 0
             named = convention or ("radio" if code > 256 else "optical" if code > 0 else None)
-            told = {"radio": "VRAD", "optical": "VOPT"}.get(named or "", "VELO")
-        if told != text:
-            notes.append(f"CTYPE{number} = {text} is read as {told}"
+            plain = {"radio": "VRAD", "optical": "VOPT"}.get(named or "", "VELO")
+        if plain != text:
+            notes.append(f"CTYPE{number} = {text} is read as {plain}"
                          + (f" in {frame}" if frame else ""))
-            header[f"CTYPE{number}"] = told
+            header[f"CTYPE{number}"] = plain
         if frame and "SPECSYS" not in header:
             header["SPECSYS"] = frame
         return frame
@@ -246,7 +247,7 @@ def _plain_spectral(header: fits.Header, n_axis: int, convention: str | None, no
 
 
 def _units_of_axes(header: fits.Header, n_axis: int) -> None:
-    """``KM/S`` and the like, which wcslib does not take."""
+    """Correct units such as ``KM/S``, which wcslib does not accept."""
     for number in range(1, n_axis + 1):
         text = str(header.get(f"CUNIT{number}", "")).strip()
         plain = {"km/s": "km/s", "kms-1": "km/s", "km s-1": "km/s", "m/s": "m/s", "hz": "Hz",
@@ -258,15 +259,15 @@ def _units_of_axes(header: fits.Header, n_axis: int) -> None:
 def _wcs(header: fits.Header, path: str) -> WCS:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of dates that are put right, which are not used here
+            warnings.simplefilter("ignore")  # on corrected dates, which are not used here
             return WCS(header)
-    except Exception as error:  # wcslib's own errors are of many kinds
+    except Exception as error:  # wcslib raises errors of many kinds
         text = " ".join(str(error).split())
         raise FormatError(path, f"its coordinates cannot be read: {text}") from error
 
 
 def _places(wcs: WCS, lengths: list[int], path: str) -> tuple[int, int, int, int]:
-    """FITS axes, from 0, of longitude, latitude, spectrum and Stokes; -1 for none."""
+    """Return the FITS axes, from 0, of longitude, latitude, spectrum and Stokes; -1 for none."""
     kinds = [str(each["coordinate_type"]) for each in wcs.get_axis_types()]
     spectral = wcs.wcs.spec
     lon, lat = wcs.wcs.lng, wcs.wcs.lat
@@ -279,7 +280,7 @@ def _places(wcs: WCS, lengths: list[int], path: str) -> tuple[int, int, int, int
         if axis not in (lon, lat, spectral, stokes) and length > 1:
             name = wcs.wcs.ctype[axis] if axis < len(kinds) else ""
             raise FormatError(path, f"axis {axis + 1} ({name or 'without CTYPE'}) of {length} "
-                              "values is none of longitude, latitude, spectrum and Stokes")
+                              "values is not longitude, latitude, spectrum or Stokes")
     if max(lon, lat, spectral, stokes) >= len(lengths):
         raise FormatError(path, f"NAXIS = {len(lengths)}; its coordinates have more axes")
     return lon, lat, spectral, stokes
@@ -287,7 +288,7 @@ def _places(wcs: WCS, lengths: list[int], path: str) -> tuple[int, int, int, int
 
 def _spectral(wcs: WCS, axis: int, n_chan: int, path: str
               ) -> tuple[str, NDArray[np.float64], float | None]:
-    """CTYPE, values in SI units and rest frequency."""
+    """Return CTYPE, values in SI units and rest frequency of the spectral axis."""
     rest = float(wcs.wcs.restfrq) or (C / wcs.wcs.restwav if wcs.wcs.restwav else 0.0)
     rest_hz = rest if math.isfinite(rest) and rest > 0 else None
     if axis < 0:
@@ -322,12 +323,12 @@ def _unit(cards: Cards, notes: list[str]) -> str:
             warnings.simplefilter("ignore")
             return str(u.Unit(plain).to_string())
     except (ValueError, TypeError, AttributeError):
-        notes.append(f"BUNIT = {text!r} is no unit")
+        notes.append(f"BUNIT = {text!r} is not a unit")
         return ""
 
 
 def beam_of(cards: Cards) -> Beam | None:
-    """The beam of BMAJ, BMIN and BPA; None without it."""
+    """Return the beam from BMAJ, BMIN and BPA; None if they do not specify one."""
     major, minor, pa = (cards.number(key) for key in ("BMAJ", "BMIN", "BPA"))
     if major is None or not 0 < major < 180:
         return None
@@ -336,7 +337,7 @@ def beam_of(cards: Cards) -> Beam | None:
 
 
 def _radesys(cards: Cards, wcs: WCS) -> str:
-    """RADESYS, or what the axes and the equinox mean by themselves."""
+    """Return RADESYS, or the frame that the axes and the equinox imply."""
     if wcs.wcs.lngtyp.strip() == "GLON":
         return "GALACTIC"
     text = (cards.text("RADESYS") or cards.text("RADECSYS") or "").upper()

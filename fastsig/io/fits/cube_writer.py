@@ -1,7 +1,7 @@
-"""Cubes of maps into FITS files, plane by plane.
+"""Writing of cubes of maps to FITS files, plane by plane.
 
-The primary unit holds the map, PROVENANCE a JSON text, and WEIGHT, the last, the effective
-integration time: one plane where those of all channels are the same. All have checksums.
+The primary unit contains the map, PROVENANCE a JSON text, and WEIGHT, the last unit, the effective
+integration time, in one plane if it is the same for all channels. All units have checksums.
 """
 
 from __future__ import annotations
@@ -27,25 +27,27 @@ F4 = NDArray[np.float32]
 
 
 class CubeWriter(Writer):
-    """Write a cube; a context manager: the file gets its name when the block ends well.
+    """Write a cube.
+
+    Use it as a context manager: the file gets its final name if the block ends without an error.
 
     Parameters
     ----------
     path : path
-        Final name.
+        Final name of the file.
     header : astropy.io.fits.Header
-        Cards of the axes and the map; those of its structure are made here.
+        Cards of the axes and the map, without those of the structure, which are added here.
     shape : tuple of int
         (chan, y, x), or (stokes, chan, y, x).
     provenance : mapping
-        JSON-ready.
+        Provenance, ready for JSON.
     overwrite : bool
         Whether an existing file may be replaced.
 
     Raises
     ------
     OutputError
-        Where the file may not or cannot be written, or the disk has no room for it.
+        Where the file exists or cannot be written, or the disk is too small.
     """
 
     def __init__(self, path: str | os.PathLike[str], header: fits.Header, shape: tuple[int, ...],
@@ -56,24 +58,24 @@ class CubeWriter(Writer):
         self._map = _image(shape, -32, header)
         text = json.dumps(provenance, sort_keys=True, ensure_ascii=False, allow_nan=False)
         self._text = np.frombuffer(text.encode(), np.uint8)
-        self._told = _image((self._text.size,), 8, fits.Header([
+        self._record = _image((self._text.size,), 8, fits.Header([
             ("EXTNAME", "PROVENANCE", "what decided the numbers: JSON, UTF-8")]))
         self._weight_cards = _weight_cards(header)
         self._sums = [0, 0]
         self._written = 0
         self._first_weight: F4 | None = None
-        self._alike: list[int] | None = []  # planes whose weights are those of the first
+        self._alike: list[int] | None = []  # planes with the same weights as the first
         self._places = self._lay_out()
         self.bytes = (self._places[2] + len(self._weight_head(False))
                       + padded(self._planes * self._plane))
         self._output = SafeOutput(path, overwrite=overwrite, reserve=self.bytes)
 
     def _lay_out(self) -> tuple[int, int, int]:
-        """First bytes of the data of the map, of the provenance's unit and of the weights' unit."""
+        """Return the first bytes of the map's data, the provenance's unit and the weights' unit."""
         data = len(finished(self._map, 0))
-        told = data + padded(self._planes * self._plane)
-        weight = told + len(finished(self._told, 0)) + padded(self._text.size)
-        return data, told, weight
+        record = data + padded(self._planes * self._plane)
+        weight = record + len(finished(self._record, 0)) + padded(self._text.size)
+        return data, record, weight
 
     def _weight_head(self, one: bool, data_sum: int = 0) -> bytes:
         shape = self.shape[-2:] if one else self.shape
@@ -85,7 +87,7 @@ class CubeWriter(Writer):
         return finished(_image(shape, -32, cards), data_sum)
 
     def write(self, plane: int, mean: F4, weight: F4) -> None:
-        """Planes of the map, and their weights, from number `plane` on; (n, y, x) each."""
+        """Write planes of the map from number `plane` on, and their weights, both (n, y, x)."""
         last = plane + len(mean)
         if mean.shape != weight.shape or mean.shape[1:] != self.shape[-2:] or last > self._planes:
             raise UsageError(f"planes {plane} to {last} of {mean.shape[1:]}; allowed: "
@@ -103,7 +105,7 @@ class CubeWriter(Writer):
         self._sums[unit] = add_words(self._sums[unit], raw)
 
     def _put_weight(self, number: int, plane: F4) -> None:
-        """A plane of weights: only counted as long as all are the same."""
+        """Write a plane of weights, or only count it as long as all planes are the same."""
         if self._first_weight is None:
             self._first_weight = plane.copy()
         if self._alike is not None:
@@ -123,7 +125,7 @@ class CubeWriter(Writer):
             raise self._output.error(error) from error
 
     def close(self) -> None:
-        """Write the headers and give the file its name."""
+        """Write the headers and give the file its final name."""
         if self._written != self._planes:
             self.discard()
             raise UsageError(f"{self._written} of {self._planes} announced planes were written")
@@ -140,14 +142,14 @@ class CubeWriter(Writer):
         self._output.commit(size)
 
     def _units(self, one: bool) -> None:
-        """Headers, the provenance, and what fills blocks."""
-        data, told, weight = self._places
+        """Write the headers, the provenance, and the filling of blocks."""
+        data, record, weight = self._places
         self._text_at(finished(self._map, self._sums[0]), 0)
-        self._zeros(data + self._planes * self._plane, told)
-        head = finished(self._told, add_words(0, self._text))
-        self._text_at(head, told)
-        self._at(self._text, told + len(head))
-        self._zeros(told + len(head) + self._text.size, weight)
+        self._zeros(data + self._planes * self._plane, record)
+        head = finished(self._record, add_words(0, self._text))
+        self._text_at(head, record)
+        self._at(self._text, record + len(head))
+        self._zeros(record + len(head) + self._text.size, weight)
         self._text_at(self._weight_head(one, self._sums[1]), weight)
 
     def _text_at(self, text: bytes, offset: int) -> None:
@@ -157,7 +159,7 @@ class CubeWriter(Writer):
         self._at(np.zeros(stop - first, np.uint8), first)
 
     def discard(self) -> None:
-        """Give up: nothing is left under the final name or any other."""
+        """Abandon the file; nothing is left under its final or any other name."""
         self._output.discard()
 
 
@@ -166,7 +168,7 @@ _SPECTRAL = ("RESTFRQ", "SPECSYS", "SSYSOBS", "VELOSYS")
 
 
 def _image(shape: tuple[int, ...], bits: int, cards: fits.Header) -> fits.Header:
-    """The header of an image: its structure, then `cards`."""
+    """Return the header of an image: cards of its structure, then `cards`."""
     first = "EXTNAME" not in cards
     header = fits.Header()
     if first:
@@ -186,7 +188,7 @@ def _image(shape: tuple[int, ...], bits: int, cards: fits.Header) -> fits.Header
 
 
 def _weight_cards(cards: fits.Header) -> fits.Header:
-    """Cards of the weights: the axes of the map."""
+    """Return the cards of the weights, which have the axes of the map."""
     out = fits.Header([("EXTNAME", "WEIGHT", "effective integration time"),
                        ("BUNIT", "s", "noise: that of 1 s / sqrt(WEIGHT)")])
     kept = ("WCSAXES", "RADESYS", "LONPOLE", "LATPOLE", *_SPECTRAL)

@@ -1,8 +1,7 @@
-"""Where things lie in a FITS file: header units, and the columns of their binary tables.
+"""The layout of a FITS file: its units, and the columns of their binary tables.
 
-Headers alone are looked at; all that they say of sizes is held against the file. Values of cards
-stay text, since times and rates need the decimals that are written, not the floats nearest to
-them.
+Only headers are read, and the sizes that they state are compared with the file. Values of cards
+remain text, because times and rates need the decimals as written rather than the nearest floats.
 
 References
 ----------
@@ -28,13 +27,13 @@ from fastsig.io.voltages.segments import incomplete
 
 __all__ = ["BLOCK", "Column", "Table", "read_column", "tables"]
 
-#: Bytes that headers and data fill up to.
+#: Headers and data are filled up to a multiple of this number of bytes.
 BLOCK = 2880
 
 _CARD, _MOST_HEADER = 80, 2**24
 _MOST_COLUMNS = 999
 
-# Type letters of TFORM and how one element lies in the file. X is handled apart: 8 to a byte.
+# Type letters of TFORM and the types of their elements. X, with 8 bits per byte, is separate.
 _TYPES = {"L": "S1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8",
           "C": ">c8", "M": ">c16", "P": ">i4", "Q": ">i8"}
 _FORM = re.compile(r"(\d{0,12})([LXBIJKAEDCMPQ])(.*)", re.DOTALL)
@@ -50,22 +49,22 @@ class Column:
     name : str
         TTYPE, in capitals, or ``COLn``.
     offset : int
-        Bytes from the start of a row.
+        Bytes from the start of a row to the field.
     count : int
-        Elements of a row's field; a text is one element.
+        Number of elements in a row's field; a text is one element.
     dtype : dtype
-        Of an element in the file, big-endian.
+        Type of an element in the file, big-endian.
     shape : tuple of int
-        Of a row's field in NumPy's order: TDIM backwards where its product is `count`, else
+        Shape of a row's field in NumPy's order: TDIM reversed if its product is `count`, otherwise
         ``(count,)``; ``()`` for a text or a single number.
     code : str
         Letter of TFORM. Fields of P and Q are a length and an offset in the heap.
     scale, zero : float
-        TSCAL and TZERO, 1 and 0 where they are not there.
+        TSCAL and TZERO, 1 and 0 where they are missing.
     unit : str
         TUNIT.
     dim : str
-        TDIM as written, also where it does not fit.
+        TDIM as written, even if it does not fit.
     """
 
     name: str
@@ -81,27 +80,27 @@ class Column:
 
     @property
     def n_byte(self) -> int:
-        """Bytes of a row's field."""
+        """Number of bytes in a row's field."""
         return self.count * self.dtype.itemsize
 
 
 class Table(NamedTuple):
-    """A header unit of a FITS file. Those that are no binary table have no rows and columns.
+    """A unit of a FITS file; units other than binary tables have no rows and columns here.
 
     Parameters
     ----------
     name : str
-        EXTNAME in capitals; "PRIMARY" for the first.
+        EXTNAME in capitals; "PRIMARY" for the first unit.
     kind : str
         "PRIMARY", or XTENSION: "BINTABLE", "IMAGE", "TABLE".
     cards : Cards
-        Values of the header as text; the first of a key counts.
+        Values of the header as text; of several cards with the same key, the first.
     n_row : int
-        Complete rows that are in the file.
+        Number of complete rows in the file.
     row_bytes : int
-        Bytes from a row to the next.
+        Bytes from one row to the next.
     data_offset : int
-        Byte of the file at which the data begin.
+        First byte of the data in the file.
     columns : mapping
         Columns by name.
     """
@@ -115,19 +114,19 @@ class Table(NamedTuple):
     columns: Mapping[str, Column]
 
     def require(self, path: str, *names: str) -> None:
-        """Raise `FormatError` where one of some columns is missing."""
+        """Raise `FormatError` if one of the columns `names` is missing."""
         for name in names:
             if name not in self.columns:
                 raise FormatError(path, f"the table {self.name} has no column {name}; it has "
                                   f"{', '.join(self.columns) or 'none'}")
 
     def at(self, row: int, name: str) -> int:
-        """Byte of the file at which a field begins."""
+        """Return the first byte of a field in the file."""
         return self.data_offset + row * self.row_bytes + self.columns[name].offset
 
 
 def tables(path: str) -> list[Table]:
-    """All header units of a FITS file, the primary one first.
+    """Return all units of a FITS file, the primary one first.
 
     Parameters
     ----------
@@ -137,13 +136,13 @@ def tables(path: str) -> list[Table]:
     Returns
     -------
     list of Table
-        In the order of the file. Rows that NAXIS2 promises and that are not there in full are
-        left out, with a `FastsigWarning`.
+        Units in the order of the file. Rows that NAXIS2 counts but that are not complete in the
+        file are left out, with a `FastsigWarning`.
 
     Raises
     ------
     FormatError
-        Where the file cannot be read, is no FITS file or says impossible things of its layout.
+        Where the file cannot be read, is not a FITS file or states an impossible layout.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -159,7 +158,7 @@ def tables(path: str) -> list[Table]:
 
 def read_column(path: str, table: Table, name: str, start: int = 0, stop: int | None = None
                 ) -> NDArray[Any]:
-    """A column's fields in some rows, by one positioned read a row.
+    """Read a column's fields in a range of rows, with one positioned read per row.
 
     Parameters
     ----------
@@ -170,20 +169,20 @@ def read_column(path: str, table: Table, name: str, start: int = 0, stop: int | 
     name : str
         The column.
     start, stop : int
-        Rows, all by default.
+        Range of rows, all by default.
 
     Returns
     -------
     ndarray, shape (n_row, *column.shape), native byte order
-        With TSCAL and TZERO applied: float64 where they are not 1 and 0. Texts are bytes with no
-        blanks at their end.
+        Values with TSCAL and TZERO applied: float64 where they are not 1 and 0. Texts are bytes
+        without trailing blanks.
 
     Raises
     ------
     DataError
         Where the file cannot be read.
     FormatError
-        Where there is no such column, or its fields lie in the heap.
+        Where the column is missing, or its fields lie in the heap.
     """
     table.require(path, name)
     column = table.columns[name]
@@ -217,7 +216,8 @@ def _units(descriptor: int, size: int, path: str) -> Iterator[Table]:
         raw, length = _header_bytes(descriptor, at, primary=number == 0)
         if not length:
             if number == 0:
-                raise FormatError(path, "no FITS file: the first header is missing or has no END")
+                raise FormatError(path, "not a FITS file: the first header is missing or has no "
+                                  "END")
             incomplete(path, f"no header at byte {at}; the last {size - at} bytes are left out")
             return
         where = f"header {number}"
@@ -227,7 +227,7 @@ def _units(descriptor: int, size: int, path: str) -> Iterator[Table]:
 
 
 def _header_bytes(descriptor: int, at: int, *, primary: bool) -> tuple[bytes, int]:
-    """Cards before END, and the header's length in whole blocks; 0 where there is no header."""
+    """Return the cards before END and the header's length in bytes; 0 where there is no header."""
     raw = b""
     while len(raw) < _MOST_HEADER:
         block = os.pread(descriptor, BLOCK, at + len(raw))
@@ -243,7 +243,7 @@ def _header_bytes(descriptor: int, at: int, *, primary: bool) -> tuple[bytes, in
 
 
 def _values(raw: bytes, path: str, where: str) -> Cards:
-    """Values by key; texts without their quotes, numbers as written but for a Fortran D."""
+    """Return values by key: texts without quotes, numbers as written except for a Fortran D."""
     values: dict[str, str] = {}
     last: str | None = None
     for at in range(0, len(raw) - _CARD + 1, _CARD):
@@ -263,10 +263,10 @@ def _values(raw: bytes, path: str, where: str) -> Cards:
 
 
 def _number(text: str) -> str:
-    """A value without quotes, its exponent after an e.
+    """Return a value without quotes, with its exponent after an e.
 
-    One of four digits and more, whose power of ten could fill the memory, is set apart, so that
-    it is no number any more.
+    An exponent of four or more digits could give a power of ten that fills the memory. A blank is
+    put before it, so that the text is no longer a number.
     """
     found = re.fullmatch(r"([-+]?[0-9.]+)[dDeE]([-+]?)(\d+)", text)
     if found is None:
@@ -276,14 +276,14 @@ def _number(text: str) -> str:
 
 
 def _text(quoted: str) -> str:
-    """Text between quotes, two of which within stand for one."""
+    """Return the text between quotes; two quotes within it represent one."""
     found = re.match(r"'((?:[^']|'')*)", quoted)
     return found.group(1).replace("''", "'").rstrip() if found else ""
 
 
 def _unit(cards: Cards, offset: int, size: int, path: str, where: str, primary: bool
           ) -> tuple[Table, int]:
-    """A header unit, and the byte at which its data end."""
+    """Return a unit, and the byte at which its data end."""
     kind = "PRIMARY" if primary else (cards.text("XTENSION") or "").upper()
     name = "PRIMARY" if primary else (cards.text("EXTNAME") or where).upper()
     n_axis = cards.integer("NAXIS", 0, most=999)
@@ -301,7 +301,7 @@ def _unit(cards: Cards, offset: int, size: int, path: str, where: str, primary: 
     there = max(0, size - offset) // row_bytes if row_bytes else 0
     if there < promised:
         incomplete(path, f"{where} ({name}): NAXIS2 = {promised}; {there} complete rows of "
-                   f"{row_bytes} bytes are there: the file is truncated")
+                   f"{row_bytes} bytes are present: the file is truncated")
     return (Table(name, kind, cards, min(promised, there), row_bytes, offset, columns),
             offset + n_byte)
 
@@ -314,9 +314,9 @@ def _columns(cards: Cards, row_bytes: int, path: str, where: str) -> dict[str, C
         offset += column.n_byte
         columns.setdefault(column.name, column)
     if offset > row_bytes:
-        raise FormatError(path, f"{where}: NAXIS1 = {row_bytes}; its columns take {offset} bytes")
-    if offset < row_bytes:  # a TFORM that is too short, and columns behind it are not where told
-        incomplete(path, f"{where}: NAXIS1 = {row_bytes}; its columns take {offset} bytes, and the "
+        raise FormatError(path, f"{where}: NAXIS1 = {row_bytes}; its columns need {offset} bytes")
+    if offset < row_bytes:  # a TFORM is too short, which shifts the columns after it
+        incomplete(path, f"{where}: NAXIS1 = {row_bytes}; its columns need {offset} bytes, and the "
                    "rest of a row is left out")
     return columns
 
@@ -349,7 +349,7 @@ def _column(cards: Cards, index: int, offset: int) -> Column:
 
 
 def _shape(dim: str, count: int) -> tuple[int, ...] | None:
-    """TDIM backwards, or None where it is not there or does not fit."""
+    """Return TDIM reversed, or None where it is missing or does not fit."""
     if not _DIM.fullmatch(dim):
         return None
     shape = tuple(int(each) for each in re.findall(r"\d+", dim))[::-1]

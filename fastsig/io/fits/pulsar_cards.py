@@ -1,4 +1,4 @@
-"""Cards of PSRFITS headers: what they hold where nothing is known, and what keeps SIGPROC's.
+"""Cards of PSRFITS headers: their values where nothing is known, and cards for SIGPROC's fields.
 
 References
 ----------
@@ -20,7 +20,7 @@ __all__ = ["FAST_ANTENNA", "OF_THE_FILE", "SIGPROC", "USUAL", "from_sigproc", "s
 FAST_ANTENNA = {"ANT_X": -1668557.2070983793, "ANT_Y": 5506838.5266271923,
                 "ANT_Z": 2744934.9655897617}
 
-#: What the definition asks for where a stream does not say; a recorder's own values replace these.
+#: Cards that the definition requires, with values for unknowns; a recorder's values replace these.
 USUAL: dict[str, object] = {
     "OBSERVER": "", "PROJID": "", "ANT_X": 0.0, "ANT_Y": 0.0, "ANT_Z": 0.0, "NRCVR": 2,
     "FD_HAND": 1, "FD_SANG": 0.0, "FD_XYPH": 0.0, "BECONFIG": "N/A", "BE_PHASE": 0,
@@ -30,13 +30,13 @@ USUAL: dict[str, object] = {
     "CAL_DCYC": 0.0, "CAL_PHS": 0.0, "CAL_NPHS": 0,
 }
 
-#: Cards of a PSRFITS table and of its file, which every new one has of its own.
+#: Cards of a PSRFITS table and of its file, which every new file sets itself.
 OF_THE_FILE = frozenset((  # noqa: SIM905 - as in fastsig.io.files.cards
     "INT_TYPE INT_UNIT SCALE POL_TYPE NBIN NBIN_PRD PHS_OFFS ZERO_OFF SIGNINT NSUBOFFS CHAN_BW "
     "NCHNOFFS NSBLK NSTOT DM RM REFFREQ HDRVER FITSTYPE DATE DATE-OBS OBS_MODE SCANLEN EXTVER "
     "EXTLEVEL").split())
 
-#: Cards that keep what SIGPROC's headers have besides, by SIGPROC's keyword, and their types.
+#: Cards for further fields of SIGPROC's headers, by SIGPROC's keyword, and their types.
 SIGPROC: dict[str, tuple[str, type]] = {
     "rawdatafile": ("RAWFILE", str), "machine_id": ("MACHINE", int),
     "az_start": ("AZ_START", float), "za_start": ("ZA_START", float),
@@ -44,7 +44,7 @@ SIGPROC: dict[str, tuple[str, type]] = {
     "nbeams": ("NBEAMS", int), "refdm": ("REFDM", float),
 }
 
-# What fields of a header hold; and what the reader records of its own choices.
+# Cards whose values are in typed header fields, and keys under which the reader records options.
 _TYPED = frozenset((  # noqa: SIM905
     "BACKEND BEAM DEC FD_POLN FRONTEND IBEAM NBITS NCHAN NPOL OBSBW OBSFREQ OBSNCHAN RA SRC_NAME "
     "STT_CRD1 STT_CRD2 STP_CRD1 STP_CRD2 STT_IMJD STT_OFFS STT_SMJD TBIN TELESCOP label padding "
@@ -52,7 +52,7 @@ _TYPED = frozenset((  # noqa: SIM905
 
 
 def from_sigproc(extra: Mapping[str, Any]) -> dict[str, object]:
-    """Cards that keep SIGPROC's keywords, of those that are of their type."""
+    """Return the cards for SIGPROC's keywords, for values of the right type."""
     found = {card: extra[key] for key, (card, kind) in SIGPROC.items()
              if isinstance(extra.get(key), kind)}
     return {card: _decimal(value) if isinstance(value, float) else value
@@ -65,7 +65,7 @@ def _decimal(value: float) -> str:
 
 
 def to_sigproc(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """A header's other values, with the cards of `from_sigproc` under SIGPROC's keywords again."""
+    """Return a header's other values, with the cards of `from_sigproc` under SIGPROC's keywords."""
     keys = {card: (key, kind) for key, (card, kind) in SIGPROC.items()}
     return dict(_restored(name, value, *keys[name]) if name in keys else (name, value)
                 for name, value in extra.items())
@@ -79,9 +79,9 @@ def _restored(card: str, value: Any, key: str, kind: type) -> tuple[str, Any]:
 
 
 def says_nothing(key: str, value: Any) -> bool:
-    """Whether a card kept from a PSRFITS file holds nothing that a header's fields do not hold.
+    """Whether a card from a PSRFITS file adds nothing to the fields of a header.
 
-    Such are the cards of its table, and those that have the value for what is not known.
+    These are the cards of its table, and cards with the value for an unknown quantity.
     """
     if key in _TYPED or key in OF_THE_FILE:
         return key not in ("DM", "RM", "REFFREQ") or _is_zero(value)

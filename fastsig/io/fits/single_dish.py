@@ -1,4 +1,4 @@
-"""Tables of spectra in FITS files, a spectrum a row: what FAST's files and SDFITS have in common.
+"""Tables in FITS files with one spectrum per row, the common ground of FAST's files and SDFITS.
 
 References
 ----------
@@ -32,24 +32,24 @@ _NAME = "SINGLE DISH"
 _SNIFFED = 2**18
 _FEW_BITS = 2**32
 
-# Cards that say how the file is laid out, nothing of what was observed.
+# Cards that describe the layout of the file rather than the observation.
 _LAYOUT = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|TFIELDS|EXTNAME|END|"
                      r"CHECKSUM|DATASUM|T(TYPE|FORM|UNIT|DIM|SCAL|ZERO|NULL|DISP)\d+")
 
 
 class Field(NamedTuple):
-    """How the spectra of a table lie in its rows.
+    """The layout of spectra in the rows of a table.
 
     Parameters
     ----------
     n_chan, n_product : int
-        Numbers of a spectrum: products of a channel beside one another.
+        Numbers of channels and products; the products of a channel are adjacent.
     dtype : dtype
-        Of a number, big-endian.
+        Type of a number, big-endian.
     scale, zero : float
-        What numbers are multiplied by, and what is added.
+        Factor of the numbers, and the offset that is added to the product.
     descending : bool
-        Whether channels fall in sky frequency.
+        Whether channels are in descending order of sky frequency.
     """
 
     n_chan: int
@@ -61,16 +61,16 @@ class Field(NamedTuple):
 
     @property
     def channel_bytes(self) -> int:
-        """Bytes of a channel."""
+        """Number of bytes of a channel."""
         return self.n_product * self.dtype.itemsize
 
     def channels(self, start: int, stop: int) -> tuple[int, int]:
-        """The file's channels that are the ascending ones `start` to `stop` - 1."""
+        """Return the file's channels for the channels `start` to `stop` - 1 in ascending order."""
         return (self.n_chan - stop, self.n_chan - start) if self.descending else (start, stop)
 
 
 def column_names(probe: Probe) -> frozenset[str]:
-    """Columns of the tables of single-dish spectra that a file begins with; none for others."""
+    """Return the columns of single-dish tables at the start of a file; none for other files."""
     if probe.container != "fits":
         return frozenset()
     try:
@@ -85,12 +85,12 @@ def column_names(probe: Probe) -> frozenset[str]:
 
 
 def single_dish_tables(path: str) -> tuple[list[tuple[int, Table]], Table]:
-    """Tables of spectra with their numbers in the file (the first is 1), and the primary header.
+    """Return tables of spectra with their numbers in the file (from 1), and the primary header.
 
     Raises
     ------
     FormatError
-        Where there is none.
+        Where there is no table of spectra.
     """
     units = tables(path)
     found = [(number, unit) for number, unit in enumerate(units)
@@ -99,18 +99,18 @@ def single_dish_tables(path: str) -> tuple[list[tuple[int, Table]], Table]:
         raise FormatError(path, f"no table is named {_NAME} and has a column DATA")
     for number, table in found:
         if not table.columns["DATA"].n_byte:
-            raise FormatError(path, f"table {number}: DATA is empty; allowed: a spectrum a row")
+            raise FormatError(path, f"table {number}: DATA is empty; allowed: one spectrum per row")
     return found, units[0]
 
 
 def read_rows(path: str, table: Table) -> dict[str, NDArray[Any]]:
-    """All columns but DATA, read without it.
+    """Read all columns except DATA.
 
     Returns
     -------
     dict
-        Arrays of one entry a row, in native byte order, by column; TSCAL and TZERO are applied.
-        Texts are bytes. Columns in the heap are left out.
+        Arrays by column, with one entry per row, in native byte order, with TSCAL and TZERO
+        applied. Texts are bytes. Columns in the heap are left out.
 
     Raises
     ------
@@ -148,13 +148,13 @@ def read_rows(path: str, table: Table) -> dict[str, NDArray[Any]]:
 
 
 def beam_of_name(path: str) -> int | None:
-    """The beam of a name such as ``N_tracking-M01_W_0001.fits``: no header tells it."""
+    """Return the beam from a name such as ``N_tracking-M01_W_0001.fits``; headers lack it."""
     found = re.search(r"-M(\d\d)(?!\d)", os.path.basename(path))
     return int(found[1]) if found else None
 
 
 def choice(own: Mapping[str, Any], key: str, allowed: Mapping[str, Any]) -> str:
-    """The value of an override that has few; the first by default."""
+    """Return the value of an override that has a few allowed values; the first by default."""
     value = str(own.get(key, next(iter(allowed))))
     if value not in allowed:
         raise UsageError(f"{key} = {value!r}; allowed: {', '.join(allowed)}")
@@ -162,17 +162,17 @@ def choice(own: Mapping[str, Any], key: str, allowed: Mapping[str, Any]) -> str:
 
 
 def exact_float(value: float) -> Fraction:
-    """A number of a column of floats, exactly.
+    """Return a number of a column of floats exactly.
 
-    It is the float itself where that has few bits (as a channel's width of 500 MHz / 2^20 has),
-    else what its shortest decimal text says, as a number meant in decimals was rounded.
+    This is the float itself if it has few bits (as a channel width of 500 MHz / 2^20 has).
+    Otherwise it is the shortest decimal text of the float, because a decimal number was rounded.
     """
     exact = Fraction(float(value))
     return exact if exact.denominator <= _FEW_BITS else Fraction(repr(float(value)))
 
 
 def kept(*cards: Mapping[str, str]) -> dict[str, Any]:
-    """Cards that tell of the observation, the first of a key."""
+    """Return the cards that describe the observation; of several with the same key, the first."""
     out: dict[str, Any] = {}
     for each in cards:
         for key, value in each.items():
@@ -183,7 +183,7 @@ def kept(*cards: Mapping[str, str]) -> dict[str, Any]:
 
 def runs(slots: NDArray[np.int64], file: int, row_at: NDArray[np.int64], row_bytes: int
          ) -> list[tuple[int, int, int, int, int, int]]:
-    """Segments of rows that follow one another in the stream and in the file.
+    """Return segments of rows that are consecutive in the stream and in the file.
 
     Parameters
     ----------
@@ -192,14 +192,14 @@ def runs(slots: NDArray[np.int64], file: int, row_at: NDArray[np.int64], row_byt
     file : int
         Number of the file.
     row_at : ndarray, shape (row,), int64
-        Bytes at which the rows' spectra begin.
+        First byte of each row's spectrum.
     row_bytes : int
-        From a row to the next.
+        Bytes from one row to the next.
 
     Returns
     -------
     list of tuple
-        First place, the one after the last, file, byte of the first spectrum, bytes from a row
+        First place, the place after the last, file, byte of the first spectrum, bytes from one row
         to the next, first place again.
     """
     new = (np.diff(slots) != 1) | (np.diff(row_at) != row_bytes)
@@ -210,24 +210,24 @@ def runs(slots: NDArray[np.int64], file: int, row_at: NDArray[np.int64], row_byt
 
 
 class RowSpectra(SegmentedSpectra):
-    """Spectra of tables with a spectrum a row.
+    """Spectra of tables with one spectrum per row.
 
     Parameters
     ----------
     header : Header
-        Its channels tell the shape.
+        Header with the channels of the spectra.
     path, paths
-        As of `SegmentedSpectra`.
+        See `SegmentedSpectra`.
     segments : sequence of tuple
-        Of `runs`.
+        Segments from `runs`.
     field : Field
-        How spectra lie in a row.
+        Layout of spectra in a row.
     slots : ndarray, shape (row,), int64
-        The spectrum of the stream that each of the files' rows is; those between are gaps.
+        Place in the stream of each of the files' rows; other places are gaps.
     times : ndarray, shape (row,), float64
-        The times of the files' rows as recorded, UTC as MJD; NaN where that is no time.
+        Recorded times of the files' rows, UTC as MJD; NaN where there is no time.
     places : mapping of str to ndarray, shape (row,), float64
-        Positions that the files' rows tell: columns of the stream, in degrees.
+        Positions of the files' rows, in degrees, which become columns of the stream.
     """
 
     def __init__(self, header: Header, path: str, paths: Sequence[str],
@@ -243,11 +243,11 @@ class RowSpectra(SegmentedSpectra):
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Positions, where the files tell them."""
+        """Positions, if the files contain them."""
         return dict.fromkeys(self._places, "deg")
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """Positions; NaN where no row is."""
+        """Return positions; NaN where there is no row."""
         self._check_range(start, n)
         first, stop = np.searchsorted(self.slots, (start, start + n)).tolist()
         out = {}
@@ -257,7 +257,7 @@ class RowSpectra(SegmentedSpectra):
         return out
 
     def band(self, start: int, stop: int) -> RowSpectra:
-        """Channels `start` to `stop` - 1 alone: no other bytes are read."""
+        """Return only the channels `start` to `stop` - 1; no other bytes are read."""
         part = copy.copy(self)
         part._position = 0
         part._band = self._band[0] + start, self._band[0] + stop

@@ -1,1 +1,1 @@
-"""What formats in HDF5 share."""
+"""Code that the formats in HDF5 share."""

@@ -1,8 +1,8 @@
-"""Rows to chunks of HDF5 datasets, packed on a thread and stored in their order.
+"""Writing of rows to chunks of HDF5 datasets, packed on a thread and stored in order.
 
-HDF5 packs one chunk after the other on the thread that writes. Here a thread packs the next ones
-while the caller makes them, and HDF5 only stores the bytes. What is called of HDF5, and in which
-order, depends on neither the clock nor the number of threads, and so do the bytes of the file.
+HDF5 packs one chunk after another on the writing thread. Here a separate thread packs chunks while
+the caller computes the next ones, and HDF5 only stores the bytes. The calls of HDF5 and their
+order, and therefore the bytes of the file, depend neither on time nor on the number of threads.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from fastsig.io.hdf5.chunks import packing
 
 __all__ = ["Line", "RowsWriter"]
 
-_PAYS = 2**27  # bytes; HDF5 packs fewer while the kernels are loaded
+_PAYS = 2**27  # bytes; HDF5 packs fewer in the time that it takes to load the kernels
 
 Job = TypeVar("Job")
 Packed = list[tuple[tuple[int, ...], NDArray[np.uint8]]]
 
 
 def _pays(dataset: h5py.Dataset) -> bool:
-    """Whether a dataset is worth the kernels: by its size alone, for its bytes depend on it."""
+    """Whether a dataset is worth the kernels; only its size decides, as its bytes depend on it."""
     return int(np.prod(dataset.shape)) * int(dataset.dtype.itemsize) >= _PAYS
 
 
 class RowsWriter:
-    """Rows of a dataset, as many at a time as its chunks have.
+    """Writes rows of a dataset, as many at a time as its chunks contain.
 
     Parameters
     ----------
     dataset : h5py.Dataset
-        Three-dimensional and chunked, of a file that is being written.
+        A three-dimensional, chunked dataset of a file that is being written.
     """
 
     def __init__(self, dataset: h5py.Dataset) -> None:
@@ -51,17 +51,17 @@ class RowsWriter:
         self._work: NDArray[np.uint8] | None = None
 
     def pack(self, first: int, values: NDArray[Any]) -> Packed | None:
-        """The bytes of the chunks that rows from `first` on fill; None where HDF5 makes them.
+        """Return the packed chunks of rows from `first` on; None where HDF5 packs them.
 
-        `first` is a multiple of a chunk's rows; as many follow, or fewer at the end. Runs on any
-        thread, but one at a time.
+        `first` is a multiple of the rows in a chunk, and `values` has this number of rows, or
+        fewer at the end. Any thread may call this, but only one at a time.
         """
         if not self._direct:
             return None
         return [(place, self._packed(part)) for place, part in self._parts(first, values)]
 
     def store(self, first: int, values: NDArray[Any], packed: Packed | None) -> None:
-        """Write rows from `first` on, and what `pack` made of them."""
+        """Write rows from `first` on, using the result of `pack` for them."""
         if packed is None:
             self._dataset[first : first + len(values)] = values
             return
@@ -71,7 +71,7 @@ class RowsWriter:
 
     def _parts(self, first: int, values: NDArray[Any]
                ) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
-        """Place and values of each chunk, whole: beyond the edge they are 0."""
+        """Yield the place and the values of each whole chunk; beyond the edge they are 0."""
         _, *steps = self._chunks
         for place in product(*(range(0, n, step) for n, step in
                                zip(self._shape[1:], steps, strict=True))):
@@ -106,17 +106,17 @@ class RowsWriter:
 
 
 class Line(Generic[Job]):
-    """Jobs that a thread prepares, and the caller's thread finishes in their order.
+    """Jobs that a separate thread prepares, and the caller's thread finishes in order.
 
     Parameters
     ----------
     prepare : callable
-        Runs on the thread, or on the caller's where `depth` is 0.
+        ``prepare(job)`` runs on the separate thread, or on the caller's thread if `depth` is 0.
     finish : callable
         ``finish(job, prepared)`` runs on the caller's thread.
     depth : int
-        Jobs that are begun and not finished when `put` returns. It decides in which order
-        things are called, so it may depend on what is written alone.
+        Largest number of unfinished jobs when `put` returns. It decides the order of calls, so it
+        may depend only on the data that are written.
     """
 
     def __init__(self, prepare: Callable[[Job], Any], finish: Callable[[Job, Any], None],
@@ -126,7 +126,7 @@ class Line(Generic[Job]):
         self._begun: deque[tuple[Job, Future[Any]]] = deque()
 
     def put(self, job: Job) -> None:
-        """Begin a job; finish those before it but `depth`."""
+        """Begin a job, and finish earlier jobs until no more than `depth` are unfinished."""
         if self._pool is None:
             self._finish(job, self._prepare(job))
             return
@@ -144,7 +144,7 @@ class Line(Generic[Job]):
             self._finish_first()
 
     def close(self) -> None:
-        """End the thread; what it has not begun is dropped."""
+        """End the thread; jobs that it has not begun are dropped."""
         self._begun.clear()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)

@@ -1,8 +1,8 @@
-"""Rows of HDF5 datasets, by any number of threads at once.
+"""Reading of rows of HDF5 datasets by any number of threads at once.
 
-HDF5 does one thing at a time, and so unpacks one chunk after the other. Where a dataset's chunks
-are packed in a way that is known here, HDF5 is asked only where they lie: each thread then reads,
-checks and unpacks those that it needs. All else goes through HDF5.
+HDF5 runs one operation at a time, and therefore unpacks one chunk after another. If the packing of
+a dataset's chunks is known here, HDF5 only reports where they lie, and each thread reads, checks
+and unpacks the chunks that it needs. All other datasets are read through HDF5.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ __all__ = ["open_rows", "packing"]
 
 _BITSHUFFLE, _LZ4 = 32008, 2
 _FLETCHER = 3
-_LEAST = 2**15  # bytes of a chunk; of smaller ones, HDF5 does many in the time that one takes here
+_LEAST = 2**15  # bytes of a chunk; HDF5 reads many smaller chunks in the time that one takes here
 
 
 def packing(dataset: h5py.Dataset) -> Packing | None:
-    """The packing of a dataset's chunks; None where it is not one of those known here."""
+    """Return the packing of a dataset's chunks; None if it is not one that is known here."""
     plist = dataset.id.get_create_plist()
     if plist.get_layout() != h5py.h5d.CHUNKED:
         return None
@@ -38,7 +38,7 @@ def packing(dataset: h5py.Dataset) -> Packing | None:
 
 
 def open_rows(dataset: h5py.Dataset, path: str, lock: threading.Lock) -> Rows:
-    """The rows of a dataset, read in the fastest way that is known for it."""
+    """Return the rows of a dataset, to be read in the fastest way that is known for it."""
     kind = packing(dataset)
     if kind is None or not _readable(dataset):
         return Rows(dataset, path, lock)
@@ -46,7 +46,7 @@ def open_rows(dataset: h5py.Dataset, path: str, lock: threading.Lock) -> Rows:
 
 
 def _readable(dataset: h5py.Dataset) -> bool:
-    """Whether the bytes of unpacked chunks are the numbers, and lie where HDF5 says."""
+    """Whether unpacked chunks contain plain numbers, and lie where HDF5 reports."""
     kind, file = dataset.dtype, dataset.file
     return (
         kind.kind in "uif" and kind.isnative and kind.itemsize in (1, 2, 4, 8)

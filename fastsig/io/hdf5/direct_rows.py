@@ -1,4 +1,4 @@
-"""Rows of HDF5 datasets whose chunks are read by position and unpacked by our own kernels."""
+"""Rows of HDF5 datasets with chunks that are read by position and unpacked by our own kernels."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from fastsig.work.threads import spread
 __all__ = ["DirectRows", "Packing", "grid_of"]
 
 _KERNELS = "fastsig_kernels.bitshuffle"
-_PAYS = 2**28  # bytes; HDF5 unpacks fewer while the kernels are loaded
+_PAYS = 2**28  # bytes; HDF5 unpacks fewer in the time that it takes to load the kernels
 
 
 class Packing(NamedTuple):
-    """How the chunks of a dataset are packed."""
+    """The packing of a dataset's chunks: whether they are bitshuffled, and have checksums."""
 
     shuffled: bool
     checked: bool
 
 
 def grid_of(dataset: h5py.Dataset) -> tuple[int, ...]:
-    """Chunks along each axis."""
+    """Return the number of chunks along each axis."""
     return tuple(-(-n // step) for n, step in zip(dataset.shape, dataset.chunks, strict=True))
 
 
 @dataclass
 class _Scratch:
-    """Memory of one thread: a packed chunk, and which one it is; values; what unpacking needs."""
+    """Memory of one thread: a packed chunk and its number, values, and room for unpacking."""
 
     held: int = -1
     length: int = 0
@@ -51,7 +51,7 @@ class _Scratch:
     work: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
 
     def room(self, name: str, n: int) -> NDArray[np.uint8]:
-        """`n` bytes of one of them."""
+        """Return `n` bytes of the memory `name`."""
         found: NDArray[np.uint8] = getattr(self, name)
         if found.size < n:
             found = np.empty(n, np.uint8)
@@ -60,7 +60,7 @@ class _Scratch:
 
 
 class _Descriptor:
-    """A descriptor that threads use, and that is closed when none does any more."""
+    """A file descriptor for several threads, which is closed when no thread uses it any more."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
@@ -68,7 +68,7 @@ class _Descriptor:
 
     @contextlib.contextmanager
     def use(self, path: str) -> Iterator[int]:
-        """The descriptor, open until the block ends."""
+        """Provide the descriptor, which stays open until the block ends."""
         with self._changed:
             if self._descriptor is None:
                 raise DataError(path, "the stream is closed")
@@ -81,7 +81,7 @@ class _Descriptor:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Close it, once no thread uses it."""
+        """Close the descriptor once no thread uses it."""
         with self._changed:
             self._changed.wait_for(lambda: not self._users)
             if self._descriptor is not None:
@@ -92,7 +92,7 @@ class _Descriptor:
 
 
 class _Piece(NamedTuple):
-    """Rows, products and channels of a chunk that are wanted."""
+    """The requested rows, products and channels of a chunk."""
 
     number: int
     region: tuple[slice, slice, slice]
@@ -100,7 +100,7 @@ class _Piece(NamedTuple):
 
 
 class DirectRows(Rows):
-    """Rows of a dataset whose chunks are read by position and unpacked here."""
+    """Rows of a dataset with chunks that are read by position and unpacked here."""
 
     direct = True
 
@@ -116,7 +116,7 @@ class DirectRows(Rows):
         self._by_library = 0
 
     def close(self) -> None:
-        """Close the descriptor; a reading that is under way ends first."""
+        """Close the descriptor, after reads in progress have ended."""
         self._file.close()
         self._scratch.clear()
 
@@ -130,14 +130,14 @@ class DirectRows(Rows):
                    self._pieces(start, start + len(out)))
 
     def _pays(self, n_byte: int) -> bool:
-        """Whether kernels are loaded, or worth half a second: HDF5 reads a small file before."""
+        """Whether kernels are loaded, or enough has been read to be worth half a second."""
         loaded = _KERNELS in sys.modules
         if not loaded:
             self._by_library += n_byte
         return loaded or self._by_library > _PAYS
 
     def _pieces(self, start: int, stop: int) -> list[_Piece]:
-        """The parts of chunks that rows `start` to `stop` are made of."""
+        """Return the parts of chunks that contain rows `start` to `stop` - 1."""
         rows, products, channels = self._chunks
         found = []
         for place in product(range(start // rows, -(-stop // rows)), range(self._grid[1]),
@@ -153,7 +153,7 @@ class DirectRows(Rows):
         return found
 
     def _listed(self) -> NDArray[np.int64]:
-        """Where each chunk that there is lies: index, offset, size, mask; by index."""
+        """Return index, offset, size and mask of each existing chunk, sorted by index."""
         with self._listing:
             if self._table is None:
                 with reading(self._path, f"the chunks of {self.name}", DataError), self._lock:
@@ -164,7 +164,7 @@ class DirectRows(Rows):
 
     def _put(self, descriptor: int, table: NDArray[np.int64], piece: _Piece, start: int,
              out: NDArray[Any], convert: Convert) -> None:
-        """Unpack one piece into its place in `out`, whose first row is `start`."""
+        """Unpack one piece to its place in `out`, which begins at row `start`."""
         rows, products, channels = piece.region
         target = out[rows.start - start : rows.stop - start, products, channels]
         row = int(np.searchsorted(table[:, 0], piece.number))
@@ -180,17 +180,17 @@ class DirectRows(Rows):
             self._scratch.append(scratch)
 
     def _unfiltered(self, piece: _Piece, size: int) -> bool:
-        """Whether a chunk may be one at the edge that was not packed, as HDF5 can be told to."""
+        """Whether a chunk at the edge may be unpacked, which is an option of HDF5."""
         edge = any(corner + step > n for corner, step, n in
                    zip(piece.corner, self._chunks, self.shape, strict=True))
         return edge and size == self._bytes
 
     def _take(self, index: int) -> _Scratch:
-        """Scratch that no other thread has; the one that holds the chunk, if there is one."""
+        """Return scratch that no other thread uses, if possible one that contains the chunk."""
         for i, scratch in enumerate(list(self._scratch)):
             if scratch.held == index:
                 with contextlib.suppress(IndexError, ValueError):
-                    taken = self._scratch.pop(i)  # another one, if others were quicker
+                    taken = self._scratch.pop(i)  # a different one if other threads were quicker
                     return taken
         try:
             return self._scratch.pop()
@@ -199,7 +199,7 @@ class DirectRows(Rows):
 
     def _packed(self, descriptor: int, scratch: _Scratch, piece: _Piece, offset: int, size: int
                 ) -> NDArray[np.uint8]:
-        """The bytes of a chunk, checked, without their checksum."""
+        """Return the checked bytes of a chunk, without their checksum."""
         if scratch.held != piece.number:
             scratch.held = -1
             if size > 2 * self._bytes + 2**12:
@@ -211,14 +211,14 @@ class DirectRows(Rows):
         return scratch.packed[: scratch.length]
 
     def _checked(self, whole: NDArray[np.uint8], piece: _Piece, offset: int) -> int:
-        """Length of a chunk without its checksum, which is right."""
+        """Check the checksum of a chunk, and return its length without the checksum."""
         from fastsig_kernels import fletcher32
 
         n = whole.size - 4
         if n < 0:
-            raise self._error(piece, offset, f"has {whole.size} bytes, with its checksum")
+            raise self._error(piece, offset, f"has {whole.size} bytes, checksum included")
         stated, found = int.from_bytes(whole[n:].tobytes(), "little"), fletcher32(whole[:n])
-        # HDF5 before 1.6.3 swapped the bytes of either half.
+        # HDF5 before 1.6.3 swapped the bytes of each half.
         if stated not in (found, (found & 0xFF00FF) << 8 | found >> 8 & 0xFF00FF):
             raise self._error(piece, offset, f"has the checksum {found:08x}, not {stated:08x}")
         return n
@@ -243,12 +243,12 @@ class DirectRows(Rows):
 
     def _expand(self, packed: NDArray[np.uint8], first: int, out: NDArray[np.uint8],
                 scratch: _Scratch) -> None:
-        """Fill `out` with the unpacked bytes of a chunk from `first` on; raises `ValueError`."""
+        """Fill `out` with a chunk's unpacked bytes from `first` on; may raise `ValueError`."""
         from fastsig_kernels import expand_planes, expand_work_bytes
 
         stated = int.from_bytes(packed[:8].tobytes(), "big") if self._kind.shuffled else packed.size
         if stated != self._bytes:
-            raise ValueError(f"{stated} bytes, allowed {self._bytes}")
+            raise ValueError(f"{stated} bytes; allowed: {self._bytes}")
         if not self._kind.shuffled:
             out[...] = packed[first : first + out.size]
             return
@@ -264,7 +264,7 @@ class DirectRows(Rows):
 
 
 def _list_chunks(dataset: h5py.Dataset, grid: tuple[int, ...]) -> NDArray[np.int64]:
-    """Index, offset, size and mask of every chunk of the grid that has a place, by index."""
+    """Return index, offset, size and mask of every stored chunk of the grid, sorted by index."""
     numbers, most = array("q"), 2**62
 
     def add(found: Any) -> None:

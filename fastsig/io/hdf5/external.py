@@ -1,7 +1,7 @@
-"""Raw files that hold the samples of an HDF5 dataset, read beside the HDF5 file and nowhere else.
+"""Raw files with the samples of an HDF5 dataset, which must be in the folder of the HDF5 file.
 
-HDF5 resolves such names from the working directory and follows them anywhere; here a name is
-looked up in the folder of the HDF5 file, and one that leads out of it is refused.
+HDF5 resolves the names of raw files from the working directory and follows them anywhere. Here a
+name is looked up in the folder of the HDF5 file, and a name that leads out of it is an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PAGE = 4096
 
 @dataclass(frozen=True)
 class RawPiece:
-    """A piece of a raw file: real path, offset and number of bytes that are there."""
+    """A piece of a raw file: real path, offset and number of bytes that are present."""
 
     path: str
     offset: int
@@ -32,7 +32,7 @@ class RawPiece:
 
 
 def external_pieces(dataset: h5py.Dataset, path: str) -> tuple[tuple[RawPiece, ...], int]:
-    """Pieces that hold a dataset's bytes, in order, and the number of bytes that are there.
+    """Return the pieces with a dataset's bytes, in order, and the number of bytes present.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def external_pieces(dataset: h5py.Dataset, path: str) -> tuple[tuple[RawPiece, .
     Raises
     ------
     FormatError
-        Where a name leads out of the folder, or a raw file is missing or holds no sample.
+        Where a name leads out of the folder, or a raw file is missing or contains no sample.
 
     References
     ----------
@@ -76,20 +76,20 @@ def _piece(path: str, name: str, offset: int, wanted: int) -> RawPiece:
     except OSError as error:
         raise FormatError(path, f"raw file {name!r}: {error.strerror}; expected {wanted} bytes, "
                           "found none") from error
-    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-        raise FormatError(path, f"raw file {name!r} is no regular file")
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would block forever
+        raise FormatError(path, f"raw file {name!r} is not a regular file")
     if offset < 0:
-        raise FormatError(path, f"raw file {name!r} at offset {offset}; allowed: 0 and more")
+        raise FormatError(path, f"raw file {name!r} at offset {offset}; allowed: 0 or more")
     return RawPiece(real, offset, max(0, min(wanted, status.st_size - offset)))
 
 
 def resolve_beside(path: str, name: str) -> str:
-    """Real path of the file `name` in the folder of `path`.
+    """Return the real path of the file `name` in the folder of `path`.
 
     Raises
     ------
     FormatError
-        Where the name is absolute, goes up, or is a link that leads out of the folder.
+        Where the name is absolute, contains ``..``, or is a link out of the folder.
     """
     folder = os.path.realpath(os.path.dirname(path) or ".")
     if not name or "\0" in name or os.path.isabs(name) or ".." in name.split("/"):
@@ -103,12 +103,12 @@ def resolve_beside(path: str, name: str) -> str:
 def read_external(
     pieces: tuple[RawPiece, ...], dtype: np.dtype[Any], start: int, n: int, path: str
 ) -> NDArray[Any]:
-    """Samples `start` to ``start + n - 1``, by positioned reads.
+    """Return samples `start` to ``start + n - 1``, using positioned reads.
 
     Raises
     ------
     DataError
-        Where the raw files have become shorter than they were.
+        Where the raw files have been shortened since they were opened.
     """
     out = np.empty(n, dtype)
     with _Opened(pieces, path) as files:
@@ -120,21 +120,21 @@ def read_external_rows(
     pieces: tuple[RawPiece, ...], dtype: np.dtype[Any], width: int, start: int, n: int,
     columns: tuple[int, int], path: str,
 ) -> NDArray[Any]:
-    """Columns of rows `start` to ``start + n - 1`` of `width` samples each, row after row.
+    """Return columns of the consecutive rows `start` to ``start + n - 1``, each of `width` samples.
 
-    Bytes of other columns are not read where they are a page a row and more.
+    Bytes of other columns are not read if they amount to a page or more per row.
 
     Parameters
     ----------
     pieces, dtype, path
-        As of `external_pieces`.
+        See `external_pieces`.
     columns : tuple of int
-        First column, and the one after the last.
+        First column, and the column after the last.
 
     Raises
     ------
     DataError
-        Where the raw files have become shorter than they were.
+        Where the raw files have been shortened since they were opened.
     """
     low, high = columns
     begin = start * width * dtype.itemsize
@@ -163,7 +163,7 @@ class _Opened:
             os.close(handle)
 
     def read(self, first: int, out: NDArray[Any]) -> None:
-        """Fill an array from byte `first` of the pieces on."""
+        """Fill an array with the bytes of the pieces from byte `first` on."""
         view, done = out.reshape(-1).view(np.uint8), 0
         for piece in self._pieces:
             skip = min(first, piece.size)
@@ -177,7 +177,7 @@ class _Opened:
             raise DataError(self._path, f"{len(view) - done} bytes are beyond the raw files")
 
     def read_rows(self, first: int, step: int, out: NDArray[Any]) -> None:
-        """Fill each row of an array from byte `first` on, rows being `step` bytes apart."""
+        """Fill the rows of an array with bytes from `first` on; rows start `step` bytes apart."""
         if len(self._pieces) > 1:
             for row, target in enumerate(out):
                 self.read(first + row * step, target)
@@ -185,16 +185,16 @@ class _Opened:
         (piece,) = self._pieces
         handle, view = self._handle(piece.path), octets(out)
         size = len(view) // max(1, len(out))
-        for row in range(len(out)):  # many short reads: what they cost beside the call counts
+        for row in range(len(out)):  # many short reads, so little is done besides the calls
             place = first + row * step
             target = view[row * size : (row + 1) * size]
             if place + size > piece.size or not _filled(handle, target, piece.offset + place):
-                self.read(place, out[row])  # which says what is wrong
+                self.read(place, out[row])  # raises an error that states the fault
 
     def _handle(self, real: str) -> int:
         if real not in self._handles:
             try:
-                # The path is real: a link put in its place since is not followed.
+                # The path is real: a link that has replaced the file since is not followed.
                 self._handles[real] = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             except OSError as error:
                 raise DataError(real, error.strerror or str(error)) from error
@@ -202,7 +202,7 @@ class _Opened:
 
 
 def _filled(handle: int, target: memoryview, place: int) -> bool:
-    """Whether one call reads all that is wanted."""
+    """Fill `target` with one call if possible; return whether it is full."""
     try:
         return os.preadv(handle, [target], place) == len(target)
     except OSError:

@@ -28,12 +28,12 @@ MAX_JSON = 2**26  # a record larger than this is not one that the project wrote
 
 
 def creation() -> dict[str, Any]:
-    """Creation options of a checksummed dataset."""
+    """Return the creation options of a dataset with checksums."""
     return {"fletcher32": True, "track_times": False}
 
 
 def reserve(output: SafeOutput, size: int) -> None:
-    """Claim disk space again: HDF5 gave it back when it created its file in `output`."""
+    """Reserve disk space again, since HDF5 released it when it created its file in `output`."""
     try:
         output.reserve(size)
     except OutputError as error:
@@ -42,7 +42,7 @@ def reserve(output: SafeOutput, size: int) -> None:
 
 
 def commit(output: SafeOutput) -> None:
-    """Commit a file that HDF5 has closed, without what was reserved beyond its end."""
+    """Commit a file that HDF5 has closed, without the space reserved beyond its end."""
     output.commit(declared_size(os.pread(output.descriptor, 96, 0)))
 
 
@@ -50,10 +50,10 @@ def create(
     file: h5py.Group, name: str, data: NDArray[Any], chunks: tuple[int, ...], *,
     extendable: bool = True,
 ) -> h5py.Dataset:
-    """A small checksummed dataset, on the disk at once.
+    """Create a small dataset with checksums, which is flushed to disk at once.
 
-    HDF5 gives chunks their place when it flushes them; left to the end, the order would follow
-    the addresses of objects in memory, and equal products would differ in their bytes.
+    HDF5 assigns chunks their places when it flushes them. If this were left to the end, the order
+    would depend on the addresses of objects in memory, and equal products would differ in bytes.
     """
     maxshape = (None if extendable else data.shape[0], *data.shape[1:])
     dataset = file.create_dataset(name, data=data, chunks=chunks, maxshape=maxshape, **creation())
@@ -62,14 +62,14 @@ def create(
 
 
 def write_json(file: h5py.Group, name: str, record: Any) -> None:
-    """Store a record as UTF-8 JSON bytes under a checksum; equal records give equal bytes."""
+    """Store a record as UTF-8 JSON bytes with a checksum; equal records give equal bytes."""
     text = json.dumps(record, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False)
     data = np.frombuffer(text.encode(), np.uint8)
     create(file, name, data, data.shape, extendable=False)
 
 
 def read_json(file: h5py.Group, name: str, path: str) -> Any:
-    """A record that `write_json` stored.
+    """Return a record that `write_json` stored.
 
     Raises
     ------
@@ -84,25 +84,25 @@ def read_json(file: h5py.Group, name: str, path: str) -> Any:
 
 
 def read_optional_json(file: h5py.File, name: str, path: str) -> Any:
-    """As `read_json`, but None where the file has no such member."""
+    """Return a record like `read_json`, but None where the file has no member of this name."""
     with reading(path, "its root group"):
-        # Not `name in file`, which is False too for a member whose own header is corrupt.
+        # Not `name in file`, which is also False for a member with a corrupt header.
         there = name in set(file)
     return read_json(file, name, path) if there else None
 
 
-_STEPS = 10**11  # a two-part day number has steps of 5 ps: finer digits would be noise
+_STEPS = 10**11  # a two-part day number has steps of 5 ps, so finer digits would be noise
 
 
 def exact_start(time: Time) -> tuple[str, str]:
-    """ISO text with nine decimals and what is left, as text of seconds in steps of 10 ps."""
+    """Return ISO text with nine decimals, and the remainder as text of seconds to 10 ps."""
     text = iso(time)
     rest = Fraction(round(elapsed(parse_time(text), time) * _STEPS), _STEPS)
     return text, str(rest)
 
 
 def start_from_text(text: str, rest: str = "0") -> Time:
-    """The time that `exact_start` wrote down."""
+    """Return the time from the texts of `exact_start`."""
     time, seconds = parse_time(text), fraction(rest)
     return sample_time(time, 1, 1 / seconds) if seconds else time
 
@@ -111,8 +111,8 @@ def _same(value: Any) -> Any:
     return value
 
 
-#: Fields that are written where they are not at their default, and how: to JSON, and back. The
-#: bank is not among them: the stages of the provenance hold it.
+#: Fields that are written unless they have their defaults, with functions to JSON and back. The
+#: filter bank is not among them, because the stages of the provenance contain it.
 _FACTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "unit": (_same, _same), "specsys": (_same, _same), "rest_hz": (_same, _same),
     "n_eff": (_same, _same), "dm": (_same, _same), "dispersion_constant": (str, fraction),
@@ -121,7 +121,7 @@ _DEFAULTS = {field.name: field.default for field in fields(Header)}
 
 
 def header_record(header: Header) -> dict[str, Any]:
-    """A header as plain data; exact numbers are texts."""
+    """Return a header as plain data, with exact numbers as texts."""
     start, rest = exact_start(header.start_time)
     axis = header.channels
     return {
@@ -152,16 +152,16 @@ def header_record(header: Header) -> dict[str, Any]:
 
 
 def _known(kind: Any, record: dict[str, Any]) -> dict[str, Any]:
-    """What of a record this release knows: a later minor version may hold more."""
+    """Return the fields of a record that this release knows; later minor versions may add some."""
     names = {field.name for field in fields(kind)}
     return {key: value for key, value in record.items() if key in names}
 
 
 def header_from_record(record: dict[str, Any], path: str) -> Header:
-    """The header that `header_record` made a record of."""
+    """Return the header from a record that `header_record` made."""
     try:
         return _from_record(record, path)
-    except UsageError as error:  # of a value of the file, not of the user
+    except UsageError as error:  # about a value of the file, not of the user
         raise FormatError(path, f"cannot read the header record: {error}") from error
 
 
@@ -193,7 +193,7 @@ def _from_record(record: dict[str, Any], path: str) -> Header:
 
 
 def bank_of(provenance: Any) -> FilterBank | None:
-    """The bank that made spectra, by their provenance or that of what they were made of."""
+    """Return the filter bank of spectra, from their provenance or that of their inputs."""
     for stage in _stages(provenance):
         if stage.get("stage") == "channelize":
             bank = stage["parameters"]
@@ -203,7 +203,7 @@ def bank_of(provenance: Any) -> FilterBank | None:
 
 
 def _stages(provenance: Any) -> Iterator[Mapping[str, Any]]:
-    """Stages of a product, then those of its inputs."""
+    """Yield the stages of a product, then the stages of its inputs."""
     if isinstance(provenance, dict):
         yield from provenance.get("stages", ())
         for source in provenance.get("inputs", ()):

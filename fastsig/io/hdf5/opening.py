@@ -1,4 +1,4 @@
-"""Opening HDF5 files with care: what is wrong with one is said in a line, not in a C stack."""
+"""Safe opening of HDF5 files: faults are reported in one line, not as a C stack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastsig.io.files.containers import HDF5
 from fastsig.io.hdf5.json_values import json_value
 from fastsig.io.hdf5.trial import try_file
 
-# What h5py and NumPy raise on corrupt structure; anything else is a bug of ours and shows as one.
+# Errors of h5py and NumPy on corrupt structure. Any other error is a bug of ours and shows as one.
 CORRUPT = (OSError, KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError,
            ArithmeticError, MemoryError, UnicodeError, struct.error)
 
@@ -24,7 +24,7 @@ CORRUPT = (OSError, KeyError, ValueError, TypeError, RuntimeError, IndexError, A
 @contextlib.contextmanager
 def reading(path: str, what: str, error: type[FormatError] | type[DataError] = FormatError
             ) -> Iterator[None]:
-    """Turn what h5py raises inside into one error that names the file and `what` was read."""
+    """Turn errors of h5py in the block into one that names the file and `what` was being read."""
     try:
         yield
     except FastsigError:
@@ -38,7 +38,7 @@ def _first_line(cause: BaseException) -> str:
 
 
 def declared_size(head: bytes) -> int | None:
-    """Bytes that an HDF5 superblock says its file holds; None where it does not tell."""
+    """Return the file size in bytes that an HDF5 superblock states; None where it states none."""
     version = head[8] if len(head) > 8 else 255
     if version in (2, 3) and len(head) >= 36 and head[9] == 8:
         return int(struct.unpack_from("<Q", head, 28)[0])
@@ -48,9 +48,9 @@ def declared_size(head: bytes) -> int | None:
 
 
 def check_size(path: str) -> bytes:
-    """Raise `FormatError` where a file is empty, no HDF5 file or shorter than it says.
+    """Raise `FormatError` where a file is empty, is not HDF5, or is shorter than it states.
 
-    Returns its first bytes.
+    Returns the first bytes of the file.
     """
     try:
         size = os.stat(path).st_size
@@ -64,12 +64,12 @@ def check_size(path: str) -> bytes:
         raise FormatError(path, "not an HDF5 file")
     declared = declared_size(head)
     if declared is not None and size < declared:
-        raise FormatError(path, f"truncated: {size} of {declared} bytes are there")
+        raise FormatError(path, f"truncated: {size} of {declared} bytes are present")
     return head
 
 
 def open_file(path: str, **options: Any) -> h5py.File:
-    """Open an HDF5 file to read; `FormatError` names the file and the cause."""
+    """Open an HDF5 file for reading; a `FormatError` names the file and the cause."""
     head = check_size(path)
     if len(head) > 8:
         try_file(path, head)
@@ -78,14 +78,14 @@ def open_file(path: str, **options: Any) -> h5py.File:
 
 
 def member(group: h5py.Group, name: str, path: str) -> h5py.Group | h5py.Dataset | None:
-    """The group or dataset of a name such as ``valid/0``; None where there is none.
+    """Return the group or dataset with a name such as ``valid/0``; None where there is none.
 
-    Asking h5py whether a name is there would follow links, also into other files.
+    Asking h5py whether a name exists would follow links, even into other files.
 
     Raises
     ------
     FormatError
-        Where the name, or a part of it, is a link, to this file or another.
+        Where the name, or a part of it, is a link to this or another file.
     """
     place: Any = group
     for part in name.split("/"):
@@ -110,21 +110,21 @@ def lies_here(dataset: h5py.Dataset) -> bool:
 
 def numbers(group: h5py.Group, name: str, path: str, *, kinds: str = "iuf",
             external: bool = False) -> h5py.Dataset:
-    """A dataset of numbers, all of whose bytes lie in the file itself.
+    """Return a dataset of numbers that has all its bytes in the file itself.
 
     Parameters
     ----------
     group, name, path
-        As of `member`.
+        See `member`.
     kinds : str
-        Kinds of types that are allowed, as of `numpy.dtype.kind`.
+        Allowed kinds of types, as in `numpy.dtype.kind`.
     external : bool
-        Whether raw files beside may hold the bytes; `fastsig.io.hdf5.external` looks at these.
+        Whether raw files beside it may contain the bytes; `fastsig.io.hdf5.external` reads these.
 
     Raises
     ------
     FormatError
-        Where it is missing, a link, a group, of another type, or has its bytes in other files.
+        Where it is missing, a link or a group, has another type, or has its bytes in other files.
     """
     found = member(group, name, path)
     if found is None:
@@ -142,17 +142,17 @@ def numbers(group: h5py.Group, name: str, path: str, *, kinds: str = "iuf",
 
 
 def text(value: Any) -> str:
-    """Plain text of a string attribute, whichever way it was stored."""
+    """Return the plain text of a string attribute, however it was stored."""
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.reshape(-1)[0]
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def cards_of(attrs: Any) -> dict[str, Any]:
-    """JSON-ready form of all attributes."""
-    return {plain(key): plain(value) for key, value in attrs.items()}  # keys: bytes if no UTF-8
+    """Return all attributes in a form that is ready for JSON."""
+    return {plain(key): plain(value) for key, value in attrs.items()}  # keys not in UTF-8 are bytes
 
 
 def plain(value: Any) -> Any:
-    """A JSON-ready form of an attribute's value, as of `json_value`; None where it is empty."""
+    """Return an attribute's value ready for JSON, as in `json_value`; None where it is empty."""
     return None if isinstance(value, h5py.Empty) else json_value(value)

@@ -15,23 +15,23 @@ from fastsig.io.hdf5.opening import reading
 
 __all__ = ["Convert", "Rows", "assign"]
 
-#: ``convert(row, products, channels, values, out)`` puts values of rows from `row` on into `out`.
+#: ``convert(row, products, channels, values, out)`` writes values of rows from `row` on to `out`.
 Convert = Callable[[int, slice, slice, NDArray[Any], NDArray[Any]], None]
 
 
 class Rows:
-    """Rows of a three-dimensional dataset, through HDF5.
+    """Rows of a three-dimensional dataset, read through HDF5.
 
     Parameters
     ----------
     dataset : h5py.Dataset
     path : str
-        The file, for messages.
+        Name of the file, for messages.
     lock : Lock
-        Held while HDF5 is called: the file is not closed meanwhile.
+        Lock that is held during calls of HDF5, so that the file is not closed meanwhile.
     """
 
-    #: Whether chunks are unpacked here.
+    #: Whether chunks are unpacked here rather than by HDF5.
     direct = False
 
     def __init__(self, dataset: h5py.Dataset, path: str, lock: threading.Lock) -> None:
@@ -40,12 +40,12 @@ class Rows:
 
     @property
     def work_bytes(self) -> int:
-        """Memory of a thread that reads, besides the result: chunks, packed and not."""
+        """Bytes that a reading thread needs besides the result: packed and unpacked chunks."""
         return int(2 * self.dtype.itemsize * np.prod(self._dataset.chunks or (0,), dtype=int))
 
     def read(self, start: int, n: int, dtype: DTypeLike = np.float32,
              convert: Convert | None = None, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Rows `start` to ``start + n - 1``, in `out` or in a new array of that type.
+        """Return rows `start` to ``start + n - 1``, in `out` or in a new array of type `dtype`.
 
         Raises
         ------
@@ -70,10 +70,10 @@ class Rows:
         return values
 
     def close(self) -> None:
-        """Give back what is held besides the dataset."""
+        """Release the resources that are held besides the dataset."""
 
 
 def assign(row: int, products: slice, channels: slice, values: NDArray[Any],
             out: NDArray[Any]) -> None:
-    """Rows as they were read, into an array that was given."""
+    """Copy rows, as they were read, to the array `out`."""
     out[...] = values

@@ -1,9 +1,9 @@
-"""A trial of HDF5 files in a child process, before the library opens them in this one.
+"""A trial of HDF5 files in a child process, before the library opens them in this process.
 
-The structure of files in HDF5's older layout carries no checksums, and where bytes of it are
-damaged the library can spin for ever or crash. The child walks through such a file first: what
-kills it becomes an error here. It is started with the first file that needs it (0.2 s) and then
-takes 1 or 2 ms a file.
+The structure of files in HDF5's older layout has no checksums, and damaged bytes in it can make the
+library loop forever or crash. The child walks through these files first, and its end becomes an
+error here. It is started with the first file that needs it (0.2 s) and then takes 1 or 2 ms per
+file.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ __all__ = ["try_file"]
 
 _CHILD = Path(__file__).with_name("trial_child.py")
 _MOST_KNOWN = 10_000
-_OLD = (0, 1)  # versions of the superblock; later ones go with checksums
+_OLD = (0, 1)  # versions of the superblock; files with later versions have checksums
 
 Identity = tuple[int, int, int, int]
 
 
 class _Child:
-    """The process, and which files it came through."""
+    """The child process, and the files that it has passed."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.process: subprocess.Popen[str] | None = None
         self.owner = 0
-        self.others: list[Any] = []  # of processes that this one was forked from
+        self.others: list[Any] = []  # children of processes that this one was forked from
         self.n_tried = 0
         self.sound: dict[Identity, None] = {}
 
     def verdict(self, path: str, size: int) -> int:
-        """0 where it came through a file, else how it ended.
+        """Return 0 if the child passed a file, otherwise the code with which it ended.
 
-        A crash counts in a new process only: an earlier file may have damaged an old one.
+        A crash counts only in a new process, because an earlier file may have damaged an old one.
         """
         code = self._ask(path, size)
         fresh = self.n_tried == 1
@@ -64,12 +64,12 @@ class _Child:
         except BrokenPipeError:
             pass
         except BaseException:
-            self.stop()  # Ctrl-C: its answer would be taken for that of the next file
+            self.stop()  # on Ctrl-C; its answer would be taken for the answer on the next file
             raise
         return process.wait() or -signal.SIGABRT
 
     def _running(self) -> subprocess.Popen[str]:
-        if self.owner != os.getpid():  # a fork has a child of its own
+        if self.owner != os.getpid():  # a forked process starts its own child
             self.others.append(self.process)
             self.process, self.owner = None, os.getpid()
         if self.process is not None and self.process.poll() is not None:
@@ -83,7 +83,7 @@ class _Child:
         return self.process
 
     def stop(self) -> None:
-        """End it."""
+        """End the child."""
         if self.process is not None and self.owner == os.getpid():
             with contextlib.suppress(OSError):
                 self.process.kill()
@@ -97,14 +97,14 @@ os.register_at_fork(after_in_child=lambda: setattr(_child, "lock", threading.Loc
 
 
 def try_file(path: str, head: bytes) -> None:
-    """Let the child walk through a file, where its layout is one that the library can fail on.
+    """Let the child walk through a file, if the library can fail on files of its layout.
 
     Parameters
     ----------
     path : str
         An HDF5 file.
     head : bytes
-        Its first bytes, nine at least.
+        At least the first nine bytes of the file.
 
     Raises
     ------
@@ -113,13 +113,13 @@ def try_file(path: str, head: bytes) -> None:
     """
     if head[8] not in _OLD or not sys.executable:
         return
-    told = os.stat(path)
-    identity = (told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns)
+    status = os.stat(path)
+    identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     with _child.lock:
         if identity in _child.sound:
             return
         try:
-            code = _child.verdict(path, told.st_size)
+            code = _child.verdict(path, status.st_size)
         except OSError as error:
             raise FormatError(path, f"cannot start a process to try it: {error.strerror}"
                               ) from error
@@ -128,6 +128,6 @@ def try_file(path: str, head: bytes) -> None:
                 _child.sound.clear()
             _child.sound[identity] = None
             return
-    what = ("does not come to an end" if code == -signal.SIGPROF
+    what = ("hangs" if code == -signal.SIGPROF
             else f"crashes (signal {-code})" if code < 0 else f"ends with {code}")
     raise FormatError(path, f"corrupt: the HDF5 library {what} on its structure")

@@ -1,7 +1,8 @@
-"""The child of `fastsig.io.hdf5.trial`: walks through HDF5 files, and may hang or crash doing so.
+"""The child of `fastsig.io.hdf5.trial`, which walks through HDF5 files and may hang or crash.
 
-It is run as a script, since importing the package would take longer than it lives. A line of its
-standard input is the name of a file, as JSON; it answers each with a line when it is through.
+It is run as a script, because importing the package would take longer than the whole walk. Each
+line of its standard input is a file's name and size as JSON, and it answers with a line when it is
+done.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from typing import Any
 
 SECONDS = 0.5  # of processor time for a member, and as much again for each GB of the file
 MOST_MEMBERS = 100_000
-_SMALL = 2**16  # bytes of a dataset that is read as a whole
-_MEMORY = 2**31  # bytes that a file with a wrong size may ask for
+_SMALL = 2**16  # bytes; datasets up to this size are read as a whole
+_MEMORY = 2**31  # bytes that a file with a wrong size may request
 
 
 def walk(path: str, seconds: float) -> None:
-    """Ask for everything that a reader may ask for but for the samples.
+    """Read everything that a reader may read, except for the samples.
 
-    Nothing but time spent on the processor counts, so a slow disk is no fault. The signal ends the
-    process, also where a library spins and the parent has gone.
+    Only processor time counts, so that a slow disk is not taken for a fault. The signal ends the
+    process even if a library loops and the parent is gone.
     """
     import h5py
 
@@ -47,14 +48,14 @@ def walk(path: str, seconds: float) -> None:
 
 
 def _address(item: Any) -> Any:
-    """Where a member lies, which a file may have under several names; None where not known."""
+    """Return the address of a member, which may have several names; None if unknown."""
     import h5py
 
     return _try(lambda: h5py.h5o.get_info(item.id).addr)
 
 
 def _members(group: Any) -> Iterator[Any]:
-    """What lies in the file itself; links are not followed."""
+    """Yield the members that are in the file itself; links are not followed."""
     import h5py
 
     names: list[str] = []
@@ -75,7 +76,7 @@ def _look(item: Any) -> None:
         return
     _try(lambda: (item.shape, item.dtype, item.id.get_create_plist().get_external_count()))
     if _try(lambda: item.is_virtual or item.id.get_create_plist().get_external_count()):
-        return  # bytes in other files are looked at by the readers
+        return  # readers check bytes in other files
     if _try(lambda: item.chunks):
         _try(lambda: [item.id.get_chunk_info(at) for at in {0, item.id.get_num_chunks() - 1}])
     if _try(lambda: item.nbytes <= _SMALL):
@@ -90,7 +91,7 @@ def _attributes(item: Any) -> None:
 
 
 def _try(action: Any) -> Any:
-    """What it gives; None where h5py raises: the reader will meet that again and tell it."""
+    """Return the result of an action; None if h5py raises, as the reader will report the error."""
     try:
         return action()
     except Exception:
@@ -98,8 +99,8 @@ def _try(action: Any) -> Any:
 
 
 def main() -> None:
-    """Walk through files until there are no more names."""
-    import h5py  # noqa: F401 - its time is no file's
+    """Walk through files until standard input ends."""
+    import h5py  # noqa: F401 - its time counts for no file
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

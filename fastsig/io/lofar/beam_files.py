@@ -1,4 +1,4 @@
-"""The files of a LOFAR beam: its clock, its channels and what else their attributes mean.
+"""The files of a LOFAR beam: their clock, their channels and the meaning of their attributes.
 
 References
 ----------
@@ -51,21 +51,21 @@ class BeamFile:
     path : str
         The HDF5 file.
     identity : tuple
-        Observation, pointing and beam: the same in all files of a stream.
+        Observation, pointing and beam, which are the same in all files of a stream.
     parts : dict
         Parts by component.
     n_chan, n_sub : int
-        Channels, and channels of a sub-band.
+        Number of channels in all, and in a sub-band.
     rate, width : Fraction
-        Rows a second, and width of a channel, Hz.
+        Rows per second, and width of a channel, Hz.
     first : Fraction or None
-        Centre of the lowest channel, Hz; None where the file does not tell.
+        Centre of the lowest channel, Hz; None where the file does not state it.
     slots : ndarray, shape (chan,), int64
-        How many widths the file's channels lie above the lowest one.
+        Distance of each of the file's channels above the lowest one, in channel widths.
     start : Time
-        Of the first row.
+        Time of the first row.
     cards, notes : dict, list of str
-        Attributes by their place, and what was doubtful about them.
+        Attributes by their place, and remarks on the doubtful ones.
     root, sap, beam : dict
         Attributes of the three groups.
     """
@@ -88,22 +88,22 @@ class BeamFile:
 
 
 def read_file(path: str, choice: Mapping[str, Any], given: Mapping[str, Any]) -> BeamFile:
-    """Understand a file.
+    """Read the header of a file and interpret it.
 
     Parameters
     ----------
     path : str
         The file.
     choice : mapping
-        ``sap`` and ``beam`` where the user chooses.
+        ``sap`` and ``beam`` where the user chooses them.
     given : mapping
-        Fields of the header that the user gives, ``sample_rate`` (Fraction) and ``start_time``
-        (Time) among them: the file's own are not looked at.
+        Header fields that the user sets. ``sample_rate`` (Fraction) and ``start_time`` (Time)
+        are used instead of the file's own, which are then not read.
 
     Raises
     ------
     FormatError
-        Where something is missing, has no meaning, or lies out of the folder.
+        Where something is missing, has no meaning, or lies outside the folder.
     """
     with open_file(path) as file:
         with reading(path, "its root attributes"):
@@ -167,7 +167,7 @@ def _channels_per_subband(cards: Mapping[str, Any], n_chan: int, notes: list[str
 
 
 def _table(spectral: dict[str, Any], n_chan: int, notes: list[str]) -> NDArray[np.float64] | None:
-    """AXIS_VALUES_WORLD where there is a frequency for each channel."""
+    """Return AXIS_VALUES_WORLD if it lists a frequency for each channel."""
     values = spectral.get("AXIS_VALUES_WORLD")
     if not isinstance(values, list):
         return None
@@ -180,14 +180,14 @@ def _table(spectral: dict[str, Any], n_chan: int, notes: list[str]) -> NDArray[n
 
 
 def _axis_unit(spectral: Mapping[str, Any], table: NDArray[np.float64]) -> list[Stated]:
-    """The mean of the table; the unit that files tell is often wrong."""
+    """Return the mean of the table; the unit that files state is often wrong."""
     mean = {"AXIS_VALUES_WORLD": float(table.mean()), "UNIT": spectral.get("AXIS_UNITS")}
     return told(mean, "AXIS_VALUES_WORLD", [], unit="Hz", unit_key="UNIT")
 
 
 def _width(cards: dict[str, Any], table: NDArray[np.float64] | None, n_sub: int, path: str,
            notes: list[str]) -> Fraction:
-    """Hz of a channel, by the width of a sub-band."""
+    """Return the width of a channel (Hz), from the width of a sub-band."""
     clock = "CLOCK_FREQUENCY" if "CLOCK_FREQUENCY" in cards else "CLOCK_RATE"
     given = [*told(cards, "SUBBAND_WIDTH", notes, unit="Hz"),
              *told(cards, "CHANNEL_WIDTH", notes, unit="Hz", scale=n_sub),
@@ -198,13 +198,16 @@ def _width(cards: dict[str, Any], table: NDArray[np.float64] | None, n_sub: int,
     width = agreed("the width of a sub-band", given, *_SUBBAND, notes)
     if width is None:
         raise FormatError(path, "has none of SUBBAND_WIDTH, CHANNEL_WIDTH, CLOCK_FREQUENCY and "
-                          "AXIS_VALUES_WORLD that tells the width of a channel")
+                          "AXIS_VALUES_WORLD that specifies the width of a channel")
     return width / n_sub
 
 
 def _rate(cards: dict[str, Any], times: dict[str, Any], width: Fraction, is_complex: bool,
           path: str, notes: list[str]) -> Fraction:
-    """Rows a second; a whole part of the channels' width where it is one as far as floats tell."""
+    """Return the rows per second.
+
+    The rate is exactly the channel width over an integer where the two agree within 1e-9.
+    """
     increment = {"INCREMENT": times.get("INCREMENT"), "UNIT": times.get("AXIS_UNITS")}
     given = [*told(cards, "SAMPLING_RATE", notes, unit="Hz"),
              *told(cards, "SAMPLING_TIME", notes, unit="s", inverse=True),
@@ -232,7 +235,7 @@ def _whole_rows(cards: Mapping[str, Any]) -> int:
 def _channels(cards: dict[str, Any], spectral: dict[str, Any], table: NDArray[np.float64] | None,
               width: Fraction, n_chan: int, path: str, notes: list[str]
               ) -> tuple[Fraction | None, NDArray[np.int64]]:
-    """Centre of the lowest channel (Hz), and how many widths above it each channel lies."""
+    """Return the lowest channel's centre (Hz) and each channel's distance from it in widths."""
     given = _axis_unit(spectral, table) if table is not None else []
     middle = told(cards, "BEAM_FREQUENCY_CENTER", notes, unit="MHz", tolerance=2e-3)
     center = agreed("the centre of the band", [*given, *middle], *_BAND, notes)
@@ -249,12 +252,12 @@ def _channels(cards: dict[str, Any], spectral: dict[str, Any], table: NDArray[np
     if slots.max() >= MOST_CHANNELS or np.abs(offsets - slots).max() > 0.05 or (
             len(np.unique(slots)) < len(slots)):
         raise FormatError(path, f"AXIS_VALUES_WORLD does not step by {float(width):.9g} Hz; "
-                          "allowed: each channel once, whole steps apart")
+                          "allowed: each channel once, at a distance of whole steps")
     return exact_float(table.min()) * scale, slots.astype(np.int64)
 
 
 def _start(sap: Mapping[str, Any], root: Mapping[str, Any], path: str, notes: list[str]) -> Time:
-    """UTC of the first row, of the text to the last digit; a float day is right to 1 us alone."""
+    """Return the UTC of the first row: exact from a text, to 1 us from a day that is a float."""
     places = ((sap, "EXPTIME_START"), (root, "OBSERVATION_START"))
     texts = [(f"{key}_UTC", _utc(cards.get(f"{key}_UTC"))) for cards, key in places]
     days = [(f"{key}_MJD", _mjd(cards.get(f"{key}_MJD"))) for cards, key in places]

@@ -1,18 +1,20 @@
 """LOFAR beam-formed data: spectra or complex voltages of a beam in HDF5, after ICD 3.
 
-A file holds one Stokes parameter of one beam as a rule, the bytes in a raw file beside it; others
-of the beam, and other parts of its band, are in files of their own. All that are given make one
-stream: ``I, Q, U, V`` are its products, ``Xr, Xi, Yr, Yi`` its two polarisations.
+A file usually contains one Stokes parameter of one beam, with the samples in a raw file beside it.
+Other parameters of the beam, and other parts of its band, are in files of their own. All files that
+are given form one stream: ``I, Q, U, V`` are its products, ``Xr, Xi, Yr, Yi`` its two
+polarisations.
 
-A table tells each channel's centre. Sub-bands may lie apart: spectra then have channels between
-them whose weight is 0. Units are often wrong, so what a file tells twice is compared. Blocks that
-were lost while recording are zeros; the format has no mark for them, so they come as recorded.
+A table lists the centre of each channel. Sub-bands need not be adjacent: spectra then have channels
+of weight 0 between them. Units are often wrong, so quantities that a file states twice are
+compared. Blocks that were lost during recording are zeros. The format does not mark them, so they
+are returned as recorded.
 
 References
 ----------
 A. Alexov et al., "LOFAR Data Format ICD: Beam-Formed Data" (LOFAR-USG-ICD-003), to version 2.5;
-https://lofar-sun-tools.readthedocs.io; the correlator's public source for how files are filled, and
-for V = 2 Im(X Y*), the opposite of the sign that V has here.
+https://lofar-sun-tools.readthedocs.io; the public source code of the correlator for how files are
+filled, and for V = 2 Im(X Y*), the opposite of the sign that V has here.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ __all__ = ["KINDS", "MANY", "NAME", "open", "sniff"]
 
 NAME, KINDS = "lofar_bf", ("voltage", "spectra")
 
-#: Whether `open` takes several files of one beam.
+#: Whether `open` accepts several files of one beam.
 MANY = True
 
 _OWN = ("sap", "beam", "subband", "zeros")
@@ -48,7 +50,7 @@ _ZEROS = {"keep": False, "weight": True}
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a file says that it holds LOFAR beam-formed data."""
+    """Whether a file claims to contain LOFAR beam-formed data."""
     if probe.is_folder or not probe.is_hdf5:
         return False
     return str(probe.root[0].get("FILETYPE")).strip().lower() == "bf"
@@ -63,25 +65,26 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any
     path : path or sequence of path
         The HDF5 files, in any order; their raw files lie in the same folder.
     sap, beam : int, optional
-        Sub-array pointing and beam, where a file holds several.
+        Sub-array pointing and beam, needed where a file contains several.
     subband : int or str, optional
-        Sub-bands to present, such as ``"0-9"``, counted in ascending frequency; all by default.
+        Sub-bands to read, such as ``"0-9"``, counted in ascending frequency; all by default.
     zeros : {"keep", "weight"}
-        Whether values of spectra that are exactly 0, as where a block was lost, are kept (the
-        default), or have the weight 0.
+        Whether values of spectra that are exactly 0, as in lost blocks, are kept (the default) or
+        get the weight 0.
     **overrides
-        The common ones of `fastsig.open`.
+        The common overrides of `fastsig.open`.
 
     Returns
     -------
     BeamSpectra or BeamVoltages
-        Shape (time, product, chan), or (time, pol[, chan]) of complex voltages; channels ascend.
+        Shape (time, product, chan), or (time, pol[, chan]) for complex voltages. Channels are in
+        ascending order of frequency.
 
     Raises
     ------
     FormatError
-        Where a file lacks what is needed, files do not belong together, or a raw file is missing
-        or lies out of the folder. A truncated one is a `FastsigWarning`.
+        Where a file lacks required attributes, files do not belong together, or a raw file is
+        missing or lies outside the folder. A truncated raw file causes a `FastsigWarning`.
     UsageError
         Where an override is unknown or has no meaning.
     """
@@ -96,7 +99,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any
     notes = list(dict.fromkeys(note for file in files for note in file.notes))
     header = _header(files[0], columns, first, names, common)
     if header.channels is None:
-        notes.append("does not tell its sky frequency; give --set frequency=150MHz (centre of the "
+        notes.append("does not state its sky frequency; give --set frequency=150MHz (centre of the "
                      "band)")
     if notes:
         incomplete(files[0].path, "; ".join(notes))
@@ -108,7 +111,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any
 
 
 def _given(common: dict[str, Any]) -> dict[str, Any]:
-    """What the user gives of a header, understood."""
+    """Return the header fields that the user sets, with rate and start time parsed."""
     bare = Header(time_from_unix(0), Fraction(1))
     given = {key: OVERRIDES[key](bare, common[key]) for key in ("sample_rate", "start_time")
              if key in common}
@@ -119,21 +122,21 @@ def _check_same(file: BeamFile, first: BeamFile) -> None:
     for what in ("identity", "rate", "width", "n_sub"):
         found, wanted = getattr(file, what), getattr(first, what)
         if found != wanted:
-            told = (found, wanted) if what != "identity" else (
+            shown = (found, wanted) if what != "identity" else (
                 "/".join(found), "/".join(wanted))
-            raise FormatError(file.path, f"differs from {first.path} in {what} ({told[0]}, not "
-                              f"{told[1]}); allowed: files of one beam")
+            raise FormatError(file.path, f"differs from {first.path} in {what} ({shown[0]}, not "
+                              f"{shown[1]}); allowed: files of one beam")
     apart = elapsed(first.start, file.start)
     if abs(apart) > Fraction(1, 10**9):
         raise FormatError(file.path, f"starts {float(apart):.9g} s after {first.path}; allowed: "
                           "files of one recording, which start together")
 
 
-# What the components make
+# Streams from components
 
 
 def _names(columns: dict[str, list[Column]], path: str) -> tuple[str, ...]:
-    """Components of spectra in the order of products, or polarisations of complex voltages."""
+    """Return the components of spectra in the order of products, or the voltages' polarisations."""
     if not set(columns) & set(COMPLEX):
         return tuple(name for name in PRODUCTS if name in columns)
     if not set(columns) <= set(COMPLEX):
@@ -142,7 +145,7 @@ def _names(columns: dict[str, list[Column]], path: str) -> tuple[str, ...]:
     lacking = [f"{pol}{other}" for pol in "XY" for part, other in ("ri", "ir")
                if f"{pol}{part}" in columns and f"{pol}{other}" not in columns]
     if lacking:
-        raise FormatError(path, f"complex voltages {', '.join(columns)} alone; give the file of "
+        raise FormatError(path, f"complex voltages {', '.join(columns)} only; give the file of "
                           f"{' and of '.join(lacking)} of the same beam too")
     return tuple(pol for pol in "XY" if f"{pol}r" in columns)
 
@@ -155,7 +158,7 @@ def _header(file: BeamFile, columns: dict[str, list[Column]], first: Fraction | 
     n_chan = 1 + max(int(each.slots[-1]) for column in columns.values() for each in column)
     axis = ChannelAxis(file.width if first is None else first, file.width, n_chan)
     ra_deg, dec_deg = _direction(file.beam, file.sap)
-    told = Header(
+    stated = Header(
         start_time=file.start, sample_rate=file.rate,
         channels=None if first is None and "frequency" not in common else axis,
         polarization=PolBasis("linear", names, sign_v=-1 if "V" in names else 1),
@@ -165,7 +168,7 @@ def _header(file: BeamFile, columns: dict[str, list[Column]], first: Fraction | 
         beam=int(file.identity[2].rpartition("_")[2]), ra_deg=ra_deg, dec_deg=dec_deg,
         extra=file.cards,
     )
-    header = told.replace(origin=_origins(told, file)).overridden(common)
+    header = stated.replace(origin=_origins(stated, file)).overridden(common)
     if header.channels is not None and header.channels.n_chan == 1:
         return header.replace(channels=replace(header.channels, step_hz=file.width))
     return header
@@ -184,14 +187,14 @@ def _origins(header: Header, file: BeamFile) -> dict[str, str]:
 
 
 def _text(value: Any) -> str | None:
-    """Text of a card; several are joined by commas."""
+    """Return the text of a card; several values are joined with commas."""
     if isinstance(value, list):
         return ", ".join(str(item) for item in value) or None
     return value.strip() or None if isinstance(value, str) else None
 
 
 def _direction(beam: dict[str, Any], sap: dict[str, Any]) -> tuple[float | None, float | None]:
-    """Right ascension and declination of the beam, degrees J2000; its offset is within them."""
+    """Return right ascension and declination of the beam (J2000, degrees), offset included."""
     cards = {**sap, **beam}
     pair = [cards.get(key) for key in ("POINT_RA", "POINT_DEC")]
     units = {str(cards.get(f"{key}_UNIT", "deg")).strip().lower() for key in

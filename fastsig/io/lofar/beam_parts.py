@@ -1,4 +1,4 @@
-"""The datasets of LOFAR's beam-formed files: what each one holds, and where its bytes lie.
+"""The datasets of LOFAR's beam-formed files: their contents, and the places of their bytes.
 
 References
 ----------
@@ -22,9 +22,9 @@ from fastsig.io.hdf5.opening import cards_of, member, numbers, reading
 
 __all__ = ["COMPLEX", "MOST_CHANNELS", "PRODUCTS", "Part", "coordinates", "numbered", "parts_of"]
 
-#: Parts of complex voltages, in the order of the datasets that hold them.
+#: Parts of complex voltages, in the order of the datasets that contain them.
 COMPLEX = ("Xr", "Xi", "Yr", "Yi")
-#: Names of powers in a file, and those of products.
+#: Names of powers in a file, and the names of the products that they are.
 PRODUCTS = {"I": "I", "Q": "Q", "U": "U", "V": "V", "XX": "AA", "YY": "BB"}
 _SPELLINGS = {"XRE": "Xr", "XIM": "Xi", "YRE": "Yr", "YIM": "Yi",
               **{name.upper(): name for name in (*COMPLEX, *PRODUCTS)}}
@@ -34,20 +34,20 @@ MOST_CHANNELS = 2**22
 
 @dataclass(frozen=True)
 class Part:
-    """The dataset of one Stokes parameter, or one part of complex voltages, in one file.
+    """The dataset of one Stokes parameter, or of one part of complex voltages, in one file.
 
     Parameters
     ----------
     path, name : str
         The HDF5 file, and the dataset in it.
     component : str
-        Name as of `PRODUCTS` or `COMPLEX`.
+        Name of the component, as in `PRODUCTS` or `COMPLEX`.
     dtype : dtype
-        As stored, byte order included.
+        The stored type, byte order included.
     n_row, n_chan : int
-        Complete rows that are there, and channels.
+        Number of complete rows that are present, and of channels.
     pieces : tuple of RawPiece or None
-        Where the bytes lie, row after row; None where HDF5 must be asked, as for chunks.
+        Places of the bytes, row after row; None where only HDF5 can read them, as with chunks.
     """
 
     path: str
@@ -61,7 +61,7 @@ class Part:
 
 def numbered(group: h5py.Group, stem: str, key: str, choice: Mapping[str, Any], path: str
              ) -> tuple[h5py.Group, str]:
-    """The group ``STEM_nnn`` that is chosen, or the only one."""
+    """Return the group ``STEM_nnn`` that is chosen, or the only one, and its name."""
     with reading(path, f"the members of {group.name}"):
         names = sorted(name for name in group if re.fullmatch(rf"{stem}_\d+", name))
     wanted = choice.get(key)
@@ -72,10 +72,10 @@ def numbered(group: h5py.Group, stem: str, key: str, choice: Mapping[str, Any], 
     else:
         found = names
     if len(found) != 1:
-        told_names = ", ".join(names) or "none"
-        raise FormatError(path, f"{group.name} holds {len(found)} groups {stem}_* to choose from "
-                          f"({told_names}); give --set {key}=NUMBER" if names else
-                          f"{group.name} holds no group {stem}_*")
+        listed = ", ".join(names) or "none"
+        raise FormatError(path, f"{group.name} contains {len(found)} groups {stem}_* to choose "
+                          f"from ({listed}); give --set {key}=NUMBER" if names else
+                          f"{group.name} contains no group {stem}_*")
     item = member(group, found[0], path)
     if not isinstance(item, h5py.Group):
         raise FormatError(path, f"{found[0]} is a dataset; allowed: a group")
@@ -83,7 +83,7 @@ def numbered(group: h5py.Group, stem: str, key: str, choice: Mapping[str, Any], 
 
 
 def coordinates(beam: h5py.Group, path: str) -> dict[str, dict[str, Any]]:
-    """Attributes of the axes by their type, "Time" and "Spectral"; none in early files."""
+    """Return the attributes of the axes by type, "Time" and "Spectral"; early files have none."""
     with reading(path, "the coordinates"):
         name = next((each for each in beam if each.upper() == "COORDINATES"), "")
     group = member(beam, name, path) if name else None
@@ -105,11 +105,11 @@ def coordinates(beam: h5py.Group, path: str) -> dict[str, dict[str, Any]]:
 
 def parts_of(beam: h5py.Group, cards: Mapping[str, Any], path: str, notes: list[str]
              ) -> dict[str, Part]:
-    """The datasets ``STOKES_n`` by what they hold, all of one shape."""
+    """Return the datasets ``STOKES_n`` by component; they have the same number of channels."""
     with reading(path, "the datasets"):
         names = sorted(name for name in beam if re.fullmatch(r"STOKES_\d+", name))
     if not names:
-        raise FormatError(path, f"{beam.name} holds no dataset STOKES_*")
+        raise FormatError(path, f"{beam.name} contains no dataset STOKES_*")
     out: dict[str, Part] = {}
     for name in names:
         dataset = numbers(beam, name, path, external=True)
@@ -126,7 +126,7 @@ def parts_of(beam: h5py.Group, cards: Mapping[str, Any], path: str, notes: list[
 
 
 def _component(dataset: h5py.Dataset, names: list[str], cards: Mapping[str, Any], path: str) -> str:
-    """What a dataset holds, by its own attribute or the beam's list."""
+    """Return the component of a dataset, from its own attribute or from the beam's list."""
     with reading(path, f"the attributes of {dataset.name}"):
         value = cards_of(dataset.attrs).get("STOKES_COMPONENT")
     listed = cards.get("STOKES_COMPONENTS")
@@ -142,7 +142,7 @@ def _component(dataset: h5py.Dataset, names: list[str], cards: Mapping[str, Any]
 def _part(dataset: h5py.Dataset, name: str, component: str, path: str, notes: list[str]) -> Part:
     dtype, shape = dataset.dtype, dataset.shape
     if len(shape) != 2 or not (1 <= shape[1] <= MOST_CHANNELS) or shape[0] < 1:
-        raise FormatError(path, f"{name} has the shape {shape}; allowed: (time, chan), 1 row and "
+        raise FormatError(path, f"{name} has the shape {shape}; allowed: (time, chan), 1 row or "
                           f"more, 1 to {MOST_CHANNELS} channels")
     if dtype.itemsize > 8:
         raise FormatError(path, f"{name} is {dtype}; allowed: numbers of 8 to 64 bits")
@@ -152,20 +152,20 @@ def _part(dataset: h5py.Dataset, name: str, component: str, path: str, notes: li
     n_row = min(shape[0], found // row)
     where = f" (in {os.path.basename(pieces[-1].path)})" if pieces else ""
     if not n_row:
-        raise FormatError(path, f"{name}{where} holds no complete row: {found} bytes are there, a "
-                          f"row has {row}")
+        raise FormatError(path, f"{name}{where} contains no complete row: it has {found} bytes, "
+                          f"and a row has {row}")
     if n_row < shape[0]:
-        notes.append(f"{name}{where} is truncated: {shape[0]} rows are told, {n_row} complete "
-                     "ones are there")
+        notes.append(f"{name}{where} is truncated: {shape[0]} rows are stated, {n_row} complete "
+                     "rows are present")
     elif pieces and len(pieces) == 1 and (more := _beyond(dataset, pieces[0])):
-        notes.append(f"{name}{where} goes on for {more} bytes ({more // row} rows) after the "
-                     f"{shape[0]} rows that are told; they are not read")
+        notes.append(f"{name}{where} continues for {more} bytes ({more // row} rows) after the "
+                     f"{shape[0]} rows that are stated; they are not read")
     return Part(path, str(dataset.name), component, dtype, n_row, shape[1], pieces)
 
 
 def _storage(dataset: h5py.Dataset, size: int, path: str
              ) -> tuple[tuple[RawPiece, ...] | None, int]:
-    """Where the bytes lie row after row, if they do, and how many are there."""
+    """Return where the bytes lie, if row after row, and how many are present."""
     if dataset.id.get_create_plist().get_external_count():
         return external_pieces(dataset, path)
     if dataset.chunks is None and dataset.id.get_offset() is not None:
@@ -174,14 +174,14 @@ def _storage(dataset: h5py.Dataset, size: int, path: str
 
 
 def _beyond(dataset: h5py.Dataset, piece: RawPiece) -> int:
-    """Bytes of a raw file after those that are told."""
+    """Return the number of bytes of a raw file after the stated ones."""
     if not dataset.id.get_create_plist().get_external_count():
         return 0
     return max(0, os.path.getsize(piece.path) - piece.offset - piece.size)
 
 
 def _inside(dataset: h5py.Dataset, path: str) -> tuple[tuple[RawPiece, ...], int]:
-    """Where a contiguous dataset lies in the HDF5 file itself."""
+    """Return the place of a contiguous dataset within the HDF5 file itself, and its size."""
     real, offset = os.path.realpath(path), int(dataset.id.get_offset())
     there = max(0, min(int(dataset.nbytes), os.path.getsize(real) - offset))
     return (RawPiece(real, offset, there),), there

@@ -31,14 +31,14 @@ _PIECE_BYTES = 2**22
 
 @dataclass(frozen=True)
 class Column:
-    """Channels of a stream that one dataset holds.
+    """Channels of a stream that one dataset contains.
 
     Parameters
     ----------
     part : Part
         The dataset.
     columns, slots : ndarray, shape (chan,), int64
-        Columns of the dataset, and the channels of the stream that they are, which ascend.
+        Columns of the dataset, and the corresponding channels of the stream, in ascending order.
     """
 
     part: Part
@@ -46,14 +46,14 @@ class Column:
     slots: NDArray[np.int64]
 
     def within(self, low: int, high: int, base: int) -> Column:
-        """The channels `low` to `high` - 1 alone, counted from `base`."""
+        """Return only the channels `low` to `high` - 1, counted from `base`."""
         first, stop = np.searchsorted(self.slots, (low, high))
         return Column(self.part, self.columns[first:stop], self.slots[first:stop] - base)
 
 
 def columns_of(files: Sequence[BeamFile], subband: Any) -> tuple[dict[str, list[Column]],
                                                                  Fraction | None]:
-    """What the files hold by component, on one axis of channels, and the lowest centre (Hz).
+    """Return the files' columns by component, on one frequency axis, and the lowest centre (Hz).
 
     Raises
     ------
@@ -71,12 +71,12 @@ def columns_of(files: Sequence[BeamFile], subband: Any) -> tuple[dict[str, list[
     some, slots = next(iter(held.items()))
     for name, other in held.items():
         if not np.array_equal(other, slots):
-            raise FormatError(files[0].path, f"the files of {name} and of {some} do not hold the "
-                              "same channels; allowed: all parts of each")
+            raise FormatError(files[0].path, f"the files of {name} and of {some} do not contain "
+                              "the same channels; allowed: all parts of each")
     low, high = _chosen(slots, subband, files[0].n_sub)
     if high - low > MOST_CHANNELS:
         raise FormatError(files[0].path, f"its channels span {high - low}; allowed: "
-                          f"{MOST_CHANNELS}. Choose by --set subband=FIRST-LAST")
+                          f"{MOST_CHANNELS}. Choose with --set subband=FIRST-LAST")
     kept = {name: [part for part in (each.within(low, high, low) for each in parts)
                    if len(part.slots)] for name, parts in found.items()}
     return kept, None if lowest is None else lowest + low * files[0].width
@@ -88,37 +88,37 @@ def _lowest(files: Sequence[BeamFile]) -> Fraction | None:
         return min(known)
     names = {name for file in files for name in file.parts}
     if sum(len(file.parts) for file in files) > len(names):
-        raise FormatError(files[0].path, "several files hold the same component and do not all "
-                          "tell their frequencies; allowed: one file each")
+        raise FormatError(files[0].path, "several files contain the same component, and not all "
+                          "of them state their frequencies; allowed: one file per component")
     if known:
-        raise FormatError(files[0].path, "some of the files do not tell their frequencies; "
+        raise FormatError(files[0].path, "some of the files do not state their frequencies; "
                           "allowed: all or none")
     return None
 
 
 def _shift(file: BeamFile, lowest: Fraction | None) -> int:
-    """Channels from the lowest of all files to that of this one."""
+    """Return the number of channels from the lowest of all files to the lowest of this file."""
     if lowest is None or file.first is None:
         return 0
     offset = (file.first - lowest) / file.width
     if abs(offset - round(offset)) > Fraction(1, 20) or offset > MOST_CHANNELS:
         raise FormatError(file.path, f"begins {float(offset):.6g} channels above the lowest file; "
-                          f"allowed: a whole number to {MOST_CHANNELS}")
+                          f"allowed: a whole number up to {MOST_CHANNELS}")
     return round(offset)
 
 
 def _joined(name: str, columns: list[Column]) -> NDArray[np.int64]:
-    """All channels of a component, ascending, each from one file."""
+    """Return all channels of a component in ascending order, each from one file."""
     slots = np.sort(np.concatenate([each.slots for each in columns]))
     if (np.diff(slots) == 0).any():
         paths = [each.part.path for each in columns]
         raise FormatError(paths[1], f"has channels of {name} that another file has too "
-                          f"({', '.join(paths)}); allowed: each once")
+                          f"({', '.join(paths)}); allowed: each channel once")
     return slots
 
 
 def _chosen(slots: NDArray[np.int64], subband: Any, n_sub: int) -> tuple[int, int]:
-    """First channel of the sub-bands that are chosen, and the one after the last."""
+    """Return the first channel of the chosen sub-bands, and the channel after their last."""
     if subband is None:
         return int(slots[0]), int(slots[-1]) + 1
     n = len(slots) // n_sub
@@ -131,14 +131,14 @@ def _chosen(slots: NDArray[np.int64], subband: Any, n_sub: int) -> tuple[int, in
 
 
 class _Reader:
-    """Rows of datasets: by position where the bytes lie row after row, else through HDF5."""
+    """Reads rows of datasets, by position where bytes lie row after row, else through HDF5."""
 
     def __init__(self) -> None:
         self._open: dict[str, h5py.File] = {}
         self._lock = threading.Lock()
 
     def pieces(self, column: Column, start: int, n: int) -> Any:
-        """Rows (first row, values (row, chan) as stored), a few MiB at a time."""
+        """Yield the first row and the stored values (row, chan), a few MiB at a time."""
         part = column.part
         low, high = int(column.columns.min()), int(column.columns.max()) + 1
         pick = column.columns - low
@@ -164,14 +164,14 @@ class _Reader:
             return np.asarray(dataset[start : start + n, low:high])
 
     def close(self) -> None:
-        """Close all; reading opens them again."""
+        """Close all files; reading opens them again."""
         with self._lock:
             while self._open:
                 self._open.popitem()[1].close()
 
 
 def _files_of(columns: Sequence[list[Column]]) -> list[str]:
-    """The HDF5 files, and the raw files that hold the samples."""
+    """Return the HDF5 files, and the raw files that contain the samples."""
     parts = [each.part for column in columns for each in column]
     found = [os.path.abspath(part.path) for part in parts]
     known = {os.path.realpath(path) for path in found}
@@ -188,15 +188,15 @@ def _narrow(columns: Sequence[list[Column]], start: int, stop: int) -> list[list
 class BeamSpectra(FileSpectra):
     """Spectra of a LOFAR beam, (time, product, chan).
 
-    Rows that a truncated raw file lacks have the weight 0, as have channels that lie in no
-    sub-band.
+    Rows that a truncated raw file lacks have the weight 0, and so do channels outside the
+    sub-bands.
 
     Parameters
     ----------
     header : Header
-        Its channels span the sub-bands.
+        Header, with channels that span the sub-bands.
     columns : dict
-        Channels by component.
+        Columns by component.
     names : sequence of str
         Components in the order of the products.
     zeros : bool
@@ -216,7 +216,7 @@ class BeamSpectra(FileSpectra):
         self._whole = not zeros and held == n_row * len(names) * n_chan
 
     def band(self, start: int, stop: int) -> BeamSpectra:
-        """Channels `start` to `stop` - 1 alone; others are not read where a row has many."""
+        """Return only the channels `start` to `stop` - 1; of long rows no others are read."""
         part = copy.copy(self)
         part._position = 0
         part._columns = _narrow(self._columns, start, stop)
@@ -244,7 +244,7 @@ class BeamSpectra(FileSpectra):
 
     @property
     def files(self) -> list[str]:
-        """The HDF5 files, and the raw files that hold the spectra."""
+        """The HDF5 files, and the raw files that contain the spectra."""
         return _files_of(self._columns)
 
     def close(self) -> None:
@@ -258,9 +258,9 @@ class BeamVoltages(VoltageStream):
     Parameters
     ----------
     header : Header
-        Its polarisations are X and Y, or one of them.
+        Header, with the polarisations X and Y, or one of them.
     columns : dict
-        Channels by component.
+        Columns by component.
     pols : sequence of str
         The polarisations.
     """
@@ -273,8 +273,8 @@ class BeamVoltages(VoltageStream):
         n_row = max(each.part.n_row for each in every)
         n_chan = 1 + max(int(each.slots[-1]) for each in every)
         if sum(len(each.slots) for each in self._columns[0]) < n_chan:
-            raise FormatError(every[0].part.path, "complex voltages of sub-bands that lie apart; "
-                              "choose neighbours by --set subband=FIRST-LAST")
+            raise FormatError(every[0].part.path, "complex voltages of sub-bands that are not "
+                              "adjacent; choose adjacent ones with --set subband=FIRST-LAST")
         self._held = [min(each.part.n_row for column in self._columns[2 * pol : 2 * pol + 2]
                           for each in column) for pol in range(len(pols))]
         shape = (n_row, len(pols)) if n_chan == 1 else (n_row, len(pols), n_chan)
@@ -282,7 +282,7 @@ class BeamVoltages(VoltageStream):
         self.may_have_nan = True
 
     def narrowed(self, first: int, stop: int) -> VoltageStream | None:
-        """Some channels alone; others are not read where a row has many."""
+        """Return only the channels `first` to `stop` - 1; of long rows no others are read."""
         if len(self.shape) < 3:
             return None
         part = copy.copy(self)
@@ -310,7 +310,7 @@ class BeamVoltages(VoltageStream):
 
     @property
     def files(self) -> list[str]:
-        """The HDF5 files, and the raw files that hold the samples."""
+        """The HDF5 files, and the raw files that contain the samples."""
         return _files_of(self._columns)
 
     def close(self) -> None:
@@ -319,6 +319,6 @@ class BeamVoltages(VoltageStream):
 
 
 def _slots(slots: NDArray[np.int64]) -> slice | NDArray[np.int64]:
-    """A slice where the channels are neighbours, which copies faster."""
+    """Return a slice where the channels are adjacent, because it copies faster."""
     first, last = int(slots[0]), int(slots[-1])
     return slice(first, last + 1) if last - first + 1 == len(slots) else slots

@@ -1,8 +1,8 @@
-"""Quantities that LOFAR's beam-formed files tell more than once, in units that may be wrong.
+"""Quantities that LOFAR's beam-formed files state more than once, in units that may be wrong.
 
-Writers have put Hz where the unit says MHz and seconds where it says us. What several attributes
-and the telescope's range agree on stands; an attribute that agrees in another unit alone is read in
-that, and what agrees in none is left out. Both are noted.
+Some writers pair values in Hz with the unit MHz, and seconds with us. The value on which the
+attributes and the telescope's range agree best is used. An attribute that agrees only in another
+unit is read in that unit; one that agrees in no unit is ignored. Both cases are noted.
 """
 
 from __future__ import annotations
@@ -18,27 +18,28 @@ _POWER = {"hz": 0, "khz": 1, "mhz": 2, "ghz": 3, "s": 0, "ms": -1, "us": -2, "ns
 _NAMES = {"hz": {0: "Hz", 1: "kHz", 2: "MHz", 3: "GHz"},
           "s": {0: "s", -1: "ms", -2: "us", -3: "ns"}}
 _STEPS = (0, -1, 1, -2, 2)
-# A unit that is wrong, a value out of the telescope's range, a value that nothing agrees with.
+# Costs of a wrong unit, of a value outside the telescope's range, and of a value that agrees with
+# no other.
 _WRONG_UNIT, _OUT_OF_RANGE, _ALONE = 1, 2, 3
 
 
 class Stated(NamedTuple):
-    """What one attribute tells of a quantity.
+    """The value that one attribute states for a quantity.
 
     Parameters
     ----------
     key : str
         The attribute.
     value : Fraction
-        In Hz, by the unit that the file tells.
+        The value in Hz, if the unit that the file states is right.
     unit : str
-        That unit.
+        The unit that the file states.
     tolerance : float
-        Relative.
+        Relative tolerance of a comparison.
     inverse : bool
         Whether the attribute is a time.
     firm : bool
-        Whether the value may be used, not just be compared with.
+        Whether the value may be used, rather than only compared with.
     """
 
     key: str
@@ -49,21 +50,21 @@ class Stated(NamedTuple):
     firm: bool = True
 
     def step_to(self, value: Fraction) -> int | None:
-        """Power of 1000 that brings this to a value, the smallest; None where there is none."""
+        """Return the smallest power of 1000 that scales this to a value; None if none does."""
         for step in _STEPS:
             if math.isclose(self.value * Fraction(1000) ** step, value, rel_tol=self.tolerance):
                 return step
         return None
 
     def unit_after(self, step: int) -> str:
-        """The unit that the attribute has if its value in Hz is so many powers of 1000 larger."""
+        """Return the attribute's unit if its value in Hz is larger by 1000 to the power `step`."""
         names = _NAMES["s" if self.inverse else "hz"]
         power = _POWER[self.unit.lower()] + (-step if self.inverse else step)
         return names.get(power, f"10^{3 * power} {names[0]}")
 
 
 def number(value: Any) -> Fraction | None:
-    """A positive number of an attribute, exact in its decimal text; None for anything else."""
+    """Return an attribute that is a positive number, exactly as its decimals; None otherwise."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if type(value) not in (int, float) or not 1e-30 < value < 1e30:
@@ -74,7 +75,10 @@ def number(value: Any) -> Fraction | None:
 def told(cards: dict[str, Any], key: str, notes: list[str], *, unit: str, scale: Fraction | int = 1,
          unit_key: str | None = None, inverse: bool = False, tolerance: float = 1e-6
          ) -> list[Stated]:
-    """What an attribute tells, times `scale`; nothing where it is missing or no positive number."""
+    """Return the value of an attribute, times `scale`, in a list.
+
+    The list is empty where the attribute is missing or is not a positive number.
+    """
     if cards.get(key) is None:
         return []
     value = number(cards[key])
@@ -93,18 +97,18 @@ def told(cards: dict[str, Any], key: str, notes: list[str], *, unit: str, scale:
 
 def agreed(what: str, given: Sequence[Stated], low: float, high: float, notes: list[str]
            ) -> Fraction | None:
-    """The value that most agrees with all that is told; None where nothing is.
+    """Return the value that agrees best with all stated values; None where there are none.
 
     Parameters
     ----------
     what : str
         Name of the quantity, for notes.
     given : sequence of Stated
-        Best first: of values that agree as well as others the first stands.
+        Stated values, best first: the first is used of values that agree equally well.
     low, high : float
-        Range in which the telescope's values lie, Hz.
+        Range of the telescope's values, Hz.
     notes : list of str
-        Gets what was read in another unit, or left out.
+        A note is appended for each value that is read in another unit or ignored.
     """
     firm = [each for each in given if each.firm]
     best: tuple[int, Fraction] | None = None
@@ -129,7 +133,7 @@ def _note(what: str, given: Iterable[Stated], value: Fraction, notes: list[str])
     for each in given:
         step = each.step_to(value)
         if step is None:
-            notes.append(f"{each.key} tells {float(each.value):.9g} Hz; "
+            notes.append(f"{each.key} states {float(each.value):.9g} Hz; "
                          f"{what} of {float(value):.9g} Hz is used")
         elif step:
             notes.append(f"the unit of {each.key} is {each.unit}, but {what} agrees in "

@@ -1,12 +1,12 @@
 """LOFAR transient buffer boards: raw dipole voltages in HDF5, after ICD 1.
 
-The dipoles of a station are the polarisations of one `TBBStream`. Its clock starts with the
-earliest dipole and ends with the latest; out of its own range a dipole is invalid.
+The dipoles of a station are the polarisations of one `TBBStream`. The stream starts with the
+earliest dipole and ends with the latest; outside its own range a dipole is invalid.
 
 References
 ----------
 L. Baehren et al., "LOFAR Data Format ICD: TBB Time-Series Data" (LOFAR-USG-ICD-001), to version
-2.5. M. van Haarlem et al. 2013, A&A 556, A2, for clocks, filters and Nyquist zones. Of a pair of
+2.5. M. van Haarlem et al. 2013, A&A 556, A2, for clocks, filters and Nyquist zones. In a pair of
 receiver units the even one is X and the odd one is Y:
 http://kaira.sgo.fi/2014/03/mapping-rcu-number-to-lbahba-number.html.
 """
@@ -41,25 +41,25 @@ NAME, KINDS = "lofar_tbb", ("voltage",)
 
 _OWN = ("station", "dipole")
 _MAX_SPREAD = 60  # s between the first samples of dipoles; a buffer holds 5 s
-_ONE_POLARIZATION = ("LBA_X", "LBA_Y")  # both units of a pair have the same one
+_ONE_POLARIZATION = ("LBA_X", "LBA_Y")  # both units of a pair have the same polarisation
 
 
 class TBBStream(VoltageStream):
     """Voltages of the dipoles of one station.
 
-    Blocks are (time, dipole), int8 and int16 as recorded, other types as float32. Invalid are
-    samples out of a dipole's range, flagged ones, and those that a truncated raw file lacks.
+    Blocks are (time, dipole), int8 and int16 as recorded, other types as float32. Samples outside
+    a dipole's range, flagged samples, and samples that a truncated raw file lacks are invalid.
 
     Parameters
     ----------
     header : Header
-        Its polarisations are the dipoles.
+        Header, with the dipoles as polarisations.
     path : str
         The HDF5 file.
     group : str
         Name of the station's group.
     dipoles : list of Dipole
-        Of one rate and type.
+        Dipoles with the same rate and type.
     """
 
     def __init__(self, header: Header, path: str, group: str, dipoles: list[Dipole]) -> None:
@@ -93,14 +93,14 @@ class TBBStream(VoltageStream):
             return np.asarray(self._file[self._group][dipole.name][low:high])
 
     def valid_fraction(self) -> float | None:
-        """Share of valid samples; None for float samples, which may be non-finite."""
+        """Return the fraction of valid samples; None for float samples, which may be non-finite."""
         if self.dtype.kind == "f":
             return None
         return sum(count(spans) for spans in self._valid) / (self.shape[0] * self.shape[1])
 
     @property
     def files(self) -> list[str]:
-        """The HDF5 file and the raw files that hold the samples."""
+        """The HDF5 file and the raw files that contain the samples."""
         raw = {piece.path for dipole in self._dipoles for piece in dipole.pieces or ()}
         return [self.path, *sorted(raw)]
 
@@ -113,11 +113,11 @@ class TBBStream(VoltageStream):
 
 
 def _whole(dipole: Dipole, start: Fraction, rate: Fraction, path: str) -> int:
-    """First sample of a dipole on the stream's clock."""
+    """Return the position of a dipole's first sample in the stream."""
     offset = (dipole.start - start) * rate
     if offset.denominator != 1 or dipole.start - start > _MAX_SPREAD:
         raise FormatError(path, f"{dipole.name} starts {float(offset)} samples after the first "
-                          f"dipole; allowed: a whole number within {_MAX_SPREAD} s. Choose by "
+                          f"dipole; allowed: a whole number within {_MAX_SPREAD} s. Choose with "
                           "dipole=NAME")
     return int(offset)
 
@@ -128,16 +128,16 @@ def _stream_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _same(dipoles: list[Dipole], field: str, path: str) -> Any:
-    """The value that all dipoles have in common."""
+    """Return the value of a field that all dipoles have in common."""
     values = {getattr(dipole, field) for dipole in dipoles}
     if len(values) > 1:
         found = ", ".join(f"{d.name}: {getattr(d, field)}" for d in dipoles)
-        raise FormatError(path, f"dipoles differ in {field} ({found}); choose by dipole=NAME")
+        raise FormatError(path, f"dipoles differ in {field} ({found}); choose with dipole=NAME")
     return values.pop()
 
 
 def _band(zone: int | None, rate: Fraction) -> tuple[ChannelAxis | None, Sideband]:
-    """Sky band of a Nyquist zone of a clock; in even zones recorded frequency falls."""
+    """Return the sky band and sideband of a Nyquist zone; even zones reverse the frequencies."""
     if zone is None:
         return None, "upper"
     axis = ChannelAxis.band((2 * zone - 1) * rate / 4, rate / 2)
@@ -145,7 +145,7 @@ def _band(zone: int | None, rate: Fraction) -> tuple[ChannelAxis | None, Sideban
 
 
 def _basis(dipoles: list[Dipole], antenna_set: str | None) -> PolBasis:
-    """Linear where the dipoles are X and Y of one pair of receiver units, in this order."""
+    """Return a linear basis if the dipoles are X and Y of one pair of receiver units, in order."""
     names = tuple(dipole.name for dipole in dipoles)
     rcus = [dipole.rcu for dipole in dipoles]
     pair = len(rcus) == 2 and rcus[0] is not None and rcus[0] % 2 == 0 and rcus[1] == rcus[0] + 1
@@ -154,9 +154,9 @@ def _basis(dipoles: list[Dipole], antenna_set: str | None) -> PolBasis:
 
 
 def _direction(cards: dict[str, Any]) -> tuple[float | None, float | None]:
-    """Right ascension and declination, degrees, of a station's beam in J2000.
+    """Return right ascension and declination of a station's beam (J2000, degrees).
 
-    Files say that the unit is m; the values are radians (those of L59640 are B0329+54).
+    Files state the unit m, but the values are radians (in L59640 they are those of B0329+54).
     """
     pair = cards.get("BEAM_DIRECTION")
     if cards.get("BEAM_DIRECTION_FRAME") != "J2000" or not isinstance(pair, list):
@@ -169,7 +169,7 @@ def _direction(cards: dict[str, Any]) -> tuple[float | None, float | None]:
 
 
 def _text(value: Any) -> str | None:
-    """Text of a card; several are joined by commas."""
+    """Return the text of a card; several values are joined with commas."""
     if isinstance(value, list):
         return ", ".join(str(item) for item in value) or None
     return None if value is None else str(value)
@@ -200,8 +200,8 @@ def _header(path: str, group: str, root: dict[str, Any], station: dict[str, Any]
         extra=extra,
     )
     origins = _origins(os.path.basename(path), group, dipoles[0].name)
-    told = {key: text for key, text in origins.items() if getattr(header, key) is not None}
-    return header.replace(origin=told)
+    stated = {key: text for key, text in origins.items() if getattr(header, key) is not None}
+    return header.replace(origin=stated)
 
 
 def _origins(name: str, group: str, dipole: str) -> dict[str, str]:
@@ -221,7 +221,7 @@ def _origins(name: str, group: str, dipole: str) -> dict[str, str]:
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a file says that it holds LOFAR TBB data."""
+    """Whether a file claims to contain LOFAR TBB data."""
     if probe.is_folder or not probe.is_hdf5:
         return False
     return str(probe.root[0].get("FILETYPE")).strip().lower() == "tbb"
@@ -235,11 +235,11 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> TBBStream:
     path : path
         The HDF5 file; its raw files lie in the same folder.
     station : str, optional
-        Station, by its name or the ending of it; needed where the file has several.
+        Station, by its name or the end of its name; needed where the file has several.
     dipole : str or list of str, optional
-        Dipoles, by their names or unique endings, with commas between; all by default.
+        Dipoles, by their names or unique endings, separated by commas; all by default.
     **overrides
-        The common ones of `fastsig.open`.
+        The common overrides of `fastsig.open`.
 
     Returns
     -------
@@ -250,9 +250,9 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> TBBStream:
     ------
     FormatError
         Where an attribute is missing or has no meaning, dipoles do not share a clock, or a raw
-        file is missing or lies out of the folder. A truncated one is a `FastsigWarning`.
+        file is missing or lies outside the folder. A truncated raw file causes a `FastsigWarning`.
     UsageError
-        Where an override is unknown or names nothing, or a station must be chosen.
+        Where an override is unknown or matches nothing, or a station must be chosen.
     """
     path = os.fspath(path)
     common, own = split_overrides(overrides, _OWN, NAME)

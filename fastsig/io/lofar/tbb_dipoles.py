@@ -1,4 +1,4 @@
-"""The dipoles of a LOFAR TBB file: which there are, their clocks, flags and samples."""
+"""The dipoles of a LOFAR TBB file: their names, clocks, flags and samples."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ class Dipole:
     name : str
         Name within its station's group.
     dtype : dtype
-        As stored, byte order included.
+        The stored type, byte order included.
     n : int
-        Samples that the file tells of.
+        Number of samples that the file states.
     held : int
-        Samples that are there: fewer where a raw file is truncated.
+        Number of samples that are present: fewer where a raw file is truncated.
     valid : Spans
         Valid samples, counted from the dipole's first.
     rate : Fraction
-        Samples a second, Hz.
+        Sample rate, Hz.
     start : Fraction
         Unix time of the first sample, s.
     zone : int or None
-        Nyquist zone; 1 is that from 0 Hz.
+        Nyquist zone; zone 1 starts at 0 Hz.
     rcu : int or None
         Number of the receiver unit.
     pieces : tuple of RawPiece or None
-        Raw files that hold the samples; None where the HDF5 file itself does.
+        Raw files that contain the samples; None where the HDF5 file itself contains them.
     cards : dict
         All attributes.
     """
@@ -65,18 +65,18 @@ class Dipole:
 
 
 class _Cards:
-    """Attributes of one object, read with the errors that name them."""
+    """Attributes of one object, with errors that name the attribute and the object."""
 
     def __init__(self, cards: dict[str, Any], name: str, path: str) -> None:
         self.cards, self.name, self.path = cards, name, path
 
     def fault(self, key: str, allowed: str) -> FormatError:
-        """The error of an attribute that has no meaning."""
+        """Return the error for an attribute without meaning."""
         found = repr(self.cards[key]) if key in self.cards else "missing"
         return FormatError(self.path, f"{self.name}: {key} is {found}; allowed: {allowed}")
 
     def whole(self, key: str, low: int, high: int, *, required: bool = False) -> int | None:
-        """A whole number in [low, high]; None where it is missing and need not be there."""
+        """Return a whole number in [low, high]; None where it is missing and not required."""
         value: Any = self.cards.get(key)
         if value is None and not required:
             return None
@@ -86,7 +86,7 @@ class _Cards:
         return int(value)
 
     def rate(self) -> Fraction | None:
-        """SAMPLE_FREQUENCY in Hz, exact in its decimal text."""
+        """Return SAMPLE_FREQUENCY in Hz, exactly as its decimals."""
         key = next((key for key in _RATE_KEYS if key in self.cards), None)
         if key is None:
             return None
@@ -99,7 +99,7 @@ class _Cards:
 
 
 def read_dipole(dataset: h5py.Dataset, path: str, override: Fraction | None) -> Dipole:
-    """Understand a dipole's dataset; `override` is the rate where the file tells none.
+    """Interpret a dipole's dataset; `override` is the rate where the file states none.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def _check_type(dataset: h5py.Dataset, path: str) -> None:
 
 
 def _storage(dataset: h5py.Dataset, path: str) -> tuple[tuple[RawPiece, ...] | None, int]:
-    """Raw files and the number of complete samples that are there."""
+    """Return the raw files and the number of complete samples that are present."""
     if dataset.id.get_create_plist().get_external_count() == 0:
         return None, int(dataset.size)
     pieces, found = external_pieces(dataset, path)
@@ -157,17 +157,17 @@ def _storage(dataset: h5py.Dataset, path: str) -> tuple[tuple[RawPiece, ...] | N
 
 
 def _declared(cards: _Cards, size: int) -> int:
-    """DATA_LENGTH, where it is shorter than the dataset."""
+    """Return the smaller of DATA_LENGTH and the dataset's size; warn where they differ."""
     declared = cards.whole("DATA_LENGTH", 1, 2**62)
     if declared is None or declared == size:
         return size
-    warnings.warn(f"{cards.path}: {cards.name} holds {size} samples, but DATA_LENGTH is "
+    warnings.warn(f"{cards.path}: {cards.name} contains {size} samples, but DATA_LENGTH is "
                   f"{declared}; the smaller is used", FastsigWarning, stacklevel=5)
     return min(declared, size)
 
 
 def _unflagged(cards: _Cards, n: int) -> Spans:
-    """Samples out of the half-open ranges of FLAG_OFFSETS."""
+    """Return the samples outside the half-open ranges of FLAG_OFFSETS."""
     rows = cards.cards.get("FLAG_OFFSETS") or []
     try:
         pairs = np.array(rows, None if rows else np.int64)
@@ -180,7 +180,7 @@ def _unflagged(cards: _Cards, n: int) -> Spans:
 
 
 def members(group: h5py.Group, prefix: str, kind: type, path: str) -> list[str]:
-    """Names of the members that begin with `prefix`; links are refused."""
+    """Return the names of the members that begin with `prefix`; links raise an error."""
     with reading(path, f"the members of {group.name}"):
         names = sorted(name for name in group if name.startswith(prefix))
         for name in names:
@@ -189,36 +189,36 @@ def members(group: h5py.Group, prefix: str, kind: type, path: str) -> list[str]:
                                   "its own")
         found = [name for name in names if group.get(name, getclass=True) is kind]
     if not found:
-        raise FormatError(path, f"{group.name} holds no {prefix}* that is a {kind.__name__}")
+        raise FormatError(path, f"{group.name} contains no {prefix}* that is a {kind.__name__}")
     return found
 
 
 def _pick(value: Any, names: list[str], key: str) -> str:
-    """The one name that is `value` or ends with it."""
+    """Return the one name that is `value` or ends with it."""
     text = str(value).strip()
     found = [text] if text in names else [name for name in names if text and name.endswith(text)]
     if len(found) != 1:
-        raise UsageError(f"{key} = {text!r} fits {len(found)} names; allowed: {', '.join(names)}, "
-                         "or the ending of one")
+        raise UsageError(f"{key} = {text!r} matches {len(found)} names; allowed: "
+                         f"{', '.join(names)}, or the end of one")
     return found[0]
 
 
 def station_of(value: Any, names: list[str]) -> str:
-    """The station that `value` names; without a value the only one."""
+    """Return the station that `value` names; without a value, the only station."""
     if value is not None:
         return _pick(value, names, "station")
     if len(names) > 1:
-        raise UsageError(f"the file has {len(names)} stations; choose one by station=NAME: "
+        raise UsageError(f"the file has {len(names)} stations; choose one with station=NAME: "
                          f"{', '.join(names)}")
     return names[0]
 
 
 def dipoles_of(value: Any, names: list[str]) -> list[str]:
-    """The dipoles that `value` names, in its order; all without a value."""
+    """Return the dipoles that `value` names, in its order; without a value, all dipoles."""
     if value is None:
         return names
     items = value if isinstance(value, (list, tuple)) else str(value).split(",")
     found = [_pick(item, names, "dipole") for item in items]
     if not found or len(set(found)) < len(found):
-        raise UsageError(f"dipole = {value!r} names a dipole twice, or none")
+        raise UsageError(f"dipole = {value!r} names a dipole twice, or no dipole")
     return found

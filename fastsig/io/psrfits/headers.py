@@ -27,30 +27,30 @@ __all__ = ["Doubt", "Layout", "SearchFile", "channel_axis", "frequencies", "head
 _BITS = {1: "B", 2: "B", 4: "B", 8: "B", 16: "I", 32: "E"}
 _FOLDED = ("PSR", "CAL", "LEVCAL", "FOLD")
 _STOKES = {"AA+BB": "I", "INTEN": "I", "I": "I", "STOKE": "IQUV", "STOKES": "IQUV"}
-_EVEN = 0.01  # of a channel: as far as a label may be off its place
+_EVEN = 0.01  # of a channel; a label may be this far from its place
 
 
 class Doubt(str):
-    """A note of what a header leaves open; other notes tell of what is wrong."""
+    """A note on something that a header leaves open; other notes state what is wrong."""
 
 
 class Layout(NamedTuple):
-    """How numbers lie in the rows of a scan.
+    """The layout of numbers in the rows of a scan.
 
     Parameters
     ----------
     n_block, n_pol, n_chan, n_bits : int
         NSBLK, NPOL, NCHAN, NBITS.
     names : tuple of str
-        Products.
+        Names of the products.
     known : bool
-        Whether POL_TYPE says what these are.
+        Whether POL_TYPE specifies the products.
     zero_off : float
-        ZERO_OFF as the header has it.
+        ZERO_OFF of the header.
     shift : float
         TZERO of DATA.
     signed : bool or None
-        SIGNINT; None where there is none.
+        SIGNINT; None where it is missing.
     """
 
     n_block: int
@@ -65,7 +65,7 @@ class Layout(NamedTuple):
 
     @property
     def row_bits(self) -> int:
-        """Bits of a spectrum."""
+        """Number of bits of a spectrum."""
         return self.n_pol * self.n_chan * self.n_bits
 
 
@@ -78,17 +78,17 @@ class SearchFile(NamedTuple):
 
 
 def opened(path: str) -> SearchFile:
-    """The headers of a file in search mode.
+    """Read the headers of a file in search mode.
 
     Raises
     ------
     FormatError
-        Where there is no table SUBINT, or it is of folded data.
+        Where there is no table SUBINT, or it contains folded data.
     """
     units = tables(path)
     found = [unit for unit in units if unit.kind == "BINTABLE" and unit.name == "SUBINT"]
     if not found:
-        raise FormatError(path, "PSRFITS without a table SUBINT; there are "
+        raise FormatError(path, "PSRFITS without a table SUBINT; it contains "
                           f"{', '.join(unit.name for unit in units)}")
     primary, table = units[0].cards, found[0]
     mode = (primary.text("OBS_MODE") or "SEARCH").upper()
@@ -102,12 +102,12 @@ def opened(path: str) -> SearchFile:
 
 
 def layout_of(file: SearchFile, notes: list[str]) -> Layout:
-    """How numbers lie in the rows of a file.
+    """Return the layout of numbers in the rows of a file.
 
     Raises
     ------
     FormatError
-        Where the header contradicts itself, or asks for what no reader can give.
+        Where the header contradicts itself, or cannot be honoured.
     """
     path, cards, column = file.path, file.table.cards, file.table.columns["DATA"]
     n_bits = cards.integer("NBITS", 8)
@@ -120,31 +120,31 @@ def layout_of(file: SearchFile, notes: list[str]) -> Layout:
     if column.code not in (_BITS[n_bits], "X") or column.n_byte != n_byte:
         raise FormatError(path, f"a row of DATA has {column.n_byte} bytes of TFORM code "
                           f"{column.code}; NSBLK x NPOL x NCHAN = {n_block} x {n_pol} x {n_chan} "
-                          f"of NBITS = {n_bits} take {n_byte} of {_BITS[n_bits]}")
+                          f"of NBITS = {n_bits} need {n_byte} of {_BITS[n_bits]}")
     if column.scale != 1:
         raise FormatError(path, f"TSCAL of DATA is {column.scale:g}; allowed: 1, since DAT_SCL "
-                          "scales")
+                          "is the scale")
     _check_order(file, (n_block, n_pol, n_chan), n_bits, notes)
     names, known = _products(cards, n_pol, path, notes)
     sign = cards.number("SIGNINT")
     if sign is None and n_bits <= 8 and set(names) - {"AA", "BB", "I"}:
         notes.append(Doubt(
-            f"{path}: no SIGNINT says whether {', '.join(names)} are signed; taken as unsigned "
-            "(signed=yes: all are; signed=cross: all but AA, BB and I)"))
+            f"{path}: no SIGNINT states whether {', '.join(names)} are signed; taken as unsigned "
+            "(signed=yes: all are signed; signed=cross: all but AA, BB and I are)"))
     zero_off = cards.number("ZERO_OFF") or 0.0
     if abs(zero_off) > 2**32 or abs(column.zero) > 2**32:
-        raise cards.error("ZERO_OFF", "a number up to 2^32, as TZERO of DATA")
+        raise cards.error("ZERO_OFF", "a number up to 2^32, as for TZERO of DATA")
     return Layout(n_block, n_pol, n_chan, n_bits, names, known, zero_off, column.zero,
                   None if sign is None else sign != 0)
 
 
 def _check_order(file: SearchFile, shape: tuple[int, int, int], n_bits: int, notes: list[str]
                  ) -> None:
-    """Hold TDIM against (channel, polarisation, time), the first running fastest."""
+    """Compare TDIM with (channel, polarisation, time), the first of which varies fastest."""
     dim = file.table.columns["DATA"].dim
     found = [int(each) for each in re.findall(r"\d{1,12}", dim) if int(each) != 1]
     n_block, n_pol, n_chan = shape
-    # Bytes of codes below 8 bits are counted along the channels or along time.
+    # For codes below 8 bits, bytes are counted along the channels or along time.
     allowed = [[n for n in (chan, n_pol, time) if n != 1] for chan, time in (
         (n_chan, n_block), (n_chan * n_bits // 8, n_block), (n_chan, n_block * n_bits // 8))]
     if not found or found in allowed:
@@ -152,36 +152,36 @@ def _check_order(file: SearchFile, shape: tuple[int, int, int], n_bits: int, not
     said = f"TDIM of DATA is {dim}, NCHAN, NPOL and NSBLK are {n_chan}, {n_pol} and {n_block}"
     if any(sorted(found) == sorted(each) for each in allowed):
         raise FormatError(file.path, f"{said}: another order; allowed: (1, NCHAN, NPOL, NSBLK)")
-    notes.append(f"{file.path}: {said}; TDIM is passed over")
+    notes.append(f"{file.path}: {said}; TDIM is ignored")
 
 
 def _products(cards: Cards, n_pol: int, path: str, notes: list[str]
               ) -> tuple[tuple[str, ...], bool]:
-    """Names of the products, and whether POL_TYPE tells what they are."""
-    told = (cards.text("POL_TYPE") or "").upper()
-    names = PRODUCTS.get(_STOKES.get(told, told))
+    """Return the names of the products, and whether POL_TYPE specifies them."""
+    stated = (cards.text("POL_TYPE") or "").upper()
+    names = PRODUCTS.get(_STOKES.get(stated, stated))
     if names is not None and len(names) == n_pol:
         return names, True
-    if told and len(told) == 2 * n_pol and told.isalnum():
-        return tuple(told[i : i + 2] for i in range(0, len(told), 2)), False
+    if stated and len(stated) == 2 * n_pol and stated.isalnum():
+        return tuple(stated[i : i + 2] for i in range(0, len(stated), 2)), False
     guess = {1: "I", 2: "AABB", 4: "AABBCRCI"}.get(n_pol)
-    if not told and guess is not None:
+    if not stated and guess is not None:
         notes.append(Doubt(f"{path}: no POL_TYPE names its {n_pol} products; taken as "
                            f"{', '.join(PRODUCTS[guess])}"))
         return PRODUCTS[guess], False
-    notes.append(Doubt(f"{path}: POL_TYPE = {told!r} with NPOL = {n_pol} is not known; products "
+    notes.append(Doubt(f"{path}: POL_TYPE = {stated!r} with NPOL = {n_pol} is not known; products "
                        "are named by their numbers"))
     return tuple(f"P{i}" for i in range(n_pol)), False
 
 
 def rate_of(file: SearchFile, common: Mapping[str, Any]) -> Fraction:
-    """Spectra a second that TBIN tells; 1 where the user tells it."""
+    """Return the spectra per second from TBIN; 1 where the user specifies the rate."""
     cards = file.table.cards
     if "sample_rate" in common:
         return Fraction(1)
     if "TBIN" not in cards:
         raise FormatError(file.path, "SUBINT has no TBIN; give --set sample_rate=20345.05 "
-                          "(spectra a second)")
+                          "(spectra per second)")
     interval = cards.exact("TBIN")
     if not Fraction(1, 10**15) < interval < 10**9:
         raise cards.error("TBIN", "above 0 s; --set sample_rate=... replaces it")
@@ -189,7 +189,7 @@ def rate_of(file: SearchFile, common: Mapping[str, Any]) -> Fraction:
 
 
 def piece_of(file: SearchFile, common: Mapping[str, Any]) -> Piece:
-    """What a file says of its place in time."""
+    """Return the statements of a file on its place in time."""
     primary, table, path = file.primary, file.table, file.path
     columns = table.columns
 
@@ -218,9 +218,9 @@ def piece_of(file: SearchFile, common: Mapping[str, Any]) -> Piece:
 
 
 def frequencies(file: SearchFile, row: int = 0) -> tuple[NDArray[np.float64], bool] | None:
-    """Labels of the channels in the order of the file, MHz, and whether they are float32.
+    """Return the labels of the channels (MHz) in the file's order, and whether they are float32.
 
-    None where there are none.
+    Returns None where there are no usable labels.
     """
     column = file.table.columns.get("DAT_FREQ")
     n_chan = file.table.cards.integer("NCHAN")
@@ -234,7 +234,7 @@ def frequencies(file: SearchFile, row: int = 0) -> tuple[NDArray[np.float64], bo
 
 
 def same_band(one: SearchFile, other: SearchFile) -> bool:
-    """Whether two files label their channels alike, in their first and last rows."""
+    """Whether two files label their channels identically, in their first and last rows."""
     a, b, c = frequencies(one), frequencies(other), frequencies(one, max(0, one.table.n_row - 1))
     if a is None or b is None or c is None:
         return a is b is c
@@ -245,17 +245,17 @@ def same_band(one: SearchFile, other: SearchFile) -> bool:
 
 def channel_axis(file: SearchFile, label: str, common: Mapping[str, Any], notes: list[str]
                  ) -> tuple[ChannelAxis, bool]:
-    """Channels, and whether they descend in the file.
+    """Return the channels, and whether they are in descending order in the file.
 
     Parameters
     ----------
     file : SearchFile
     label : {"center", "lower", "upper"}
-        What of a channel DAT_FREQ names.
+        The part of a channel to which DAT_FREQ refers.
     common : mapping
-        Overrides: a centre that the user tells.
+        Overrides, which may include a centre that the user specifies.
     notes : list of str
-        Receives what is wrong.
+        Faults are appended to it.
     """
     cards, path = file.table.cards, file.path
     n_chan = cards.integer("NCHAN")
@@ -265,14 +265,14 @@ def channel_axis(file: SearchFile, label: str, common: Mapping[str, Any], notes:
         return _nominal_axis(file, width * 10**6, n_chan, common, notes)
     labels, single = found
     if n_chan == 1 and not width:
-        raise FormatError(path, "one channel and no CHAN_BW; allowed: a header that tells its "
+        raise FormatError(path, "one channel and no CHAN_BW; allowed: a header that states its "
                           "width")
     descending = bool(n_chan > 1 and labels[-1] < labels[0])
     ascending = labels[::-1] if descending else labels
     first, last = _exact(ascending[0], single), _exact(ascending[-1], single)
     ulp = float(np.spacing(np.float32(last)) if single else np.spacing(float(last)))
     step = (last - first) / (n_chan - 1) if n_chan > 1 else abs(width)
-    # CHAN_BW has no rounding of labels in it, where it is this width.
+    # CHAN_BW, if it agrees, is free of the rounding of labels.
     if width and abs(abs(width) - step) * (n_chan - 1) <= 2 * Fraction(ulp) + abs(width) / 1000:
         step = abs(width)
     if step <= 0:
@@ -288,7 +288,7 @@ def channel_axis(file: SearchFile, label: str, common: Mapping[str, Any], notes:
 
 
 def _exact(value: float, single: bool) -> Fraction:
-    """A label exactly; of a float32 with six digits at most, the decimals that it was meant as."""
+    """Return a label exactly; a float32 of at most six digits is read as its decimals."""
     if not single:
         return exact_float(value)
     text = str(np.float32(value))
@@ -297,33 +297,33 @@ def _exact(value: float, single: bool) -> Fraction:
 
 def _nominal_axis(file: SearchFile, width: Fraction, n_chan: int, common: Mapping[str, Any],
                   notes: list[str]) -> tuple[ChannelAxis, bool]:
-    """Channels of a file without labels: from OBSFREQ and CHAN_BW."""
+    """Return the channels of a file without labels, from OBSFREQ and CHAN_BW."""
     whole = file.primary.number("OBSNCHAN") in (None, float(n_chan))
     center = file.primary.number("OBSFREQ") if whole else None
     if not width or (not center and "frequency" not in common):
-        raise FormatError(file.path, "DAT_FREQ tells no frequencies; give "
+        raise FormatError(file.path, "DAT_FREQ contains no frequencies; give "
                           "--set frequency=1250MHz (centre of the band)"
-                          + ("" if width else "; CHAN_BW must tell the width of a channel"))
+                          + ("" if width else "; CHAN_BW must state the width of a channel"))
     middle = file.primary.exact("OBSFREQ") * 10**6 if center else Fraction(0)
-    notes.append(Doubt(f"{file.path}: DAT_FREQ tells no frequencies; they are taken from OBSFREQ "
-                       "and CHAN_BW"))
+    notes.append(Doubt(f"{file.path}: DAT_FREQ contains no frequencies; they are taken from "
+                       "OBSFREQ and CHAN_BW"))
     first = middle - abs(width) * (n_chan - 1) / 2
     return ChannelAxis(first, abs(width), n_chan), width < 0
 
 
 def header_of(file: SearchFile, layout: Layout, axis: ChannelAxis, rate: Fraction,
               start: tuple[int, Fraction]) -> Header:
-    """The typed header of a scan, from its first file."""
+    """Return the typed header of a scan, from its first file."""
     primary, cards = file.primary, file.table.cards
-    told = (primary.text("FD_POLN") or "").upper()
-    kind = next((each for each in ("linear", "circular") if told.startswith(each[:3].upper())),
+    feed = (primary.text("FD_POLN") or "").upper()
+    kind = next((each for each in ("linear", "circular") if feed.startswith(each[:3].upper())),
                 "unknown")
     beam = primary.index("IBEAM")
     keys = {"start_time": "STT_IMJD", "sample_rate": "SUBINT:TBIN", "channels": "SUBINT:DAT_FREQ",
             "polarization": "SUBINT:POL_TYPE", "n_bits": "SUBINT:NBITS", "telescope": "TELESCOP",
             "source": "SRC_NAME"}
     ra, dec = _angle(primary, "RA", "hourangle"), _angle(primary, "DEC", "deg")
-    if ra == dec == 0:  # what programs write where they know none
+    if ra == dec == 0:  # written by programs that know no position
         ra = dec = None
     return Header(
         start_time=time_from_mjd(*start), sample_rate=rate, channels=axis,
@@ -337,6 +337,6 @@ def header_of(file: SearchFile, layout: Layout, axis: ChannelAxis, rate: Fractio
 
 
 def _angle(cards: Cards, key: str, unit: str) -> float | None:
-    """Degrees from sexagesimal text; from a plain number, which is in degrees."""
+    """Return degrees from sexagesimal text, or from a plain number, which is in degrees."""
     number = cards.number(key)
     return cards.angle(key, unit) if number is None and cards.text(key) else number

@@ -1,4 +1,4 @@
-"""PSRFITS in search mode: rows of spectra with scales, offsets and weights, in one file or many.
+"""PSRFITS in search mode: rows of spectra with scales, offsets and weights, in one or more files.
 
 References
 ----------
@@ -33,10 +33,10 @@ __all__ = ["KINDS", "MANY", "NAME", "OPTIONS", "PsrfitsSpectra", "open", "sniff"
 
 NAME, KINDS = "psrfits", ("spectra",)
 
-#: Whether `open` takes several files of one scan.
+#: Whether `open` accepts several files of one scan.
 MANY = True
 
-#: Overrides of this format and what they allow; the first is the default.
+#: Overrides of this format and their allowed values; the first is the default.
 OPTIONS = {
     "zero_off": ("signed", "absolute", "none"),
     "signed": ("header", "no", "yes", "cross"),
@@ -51,7 +51,7 @@ _MOST_NOTES = 6
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a FITS file's first cards say that it is PSRFITS."""
+    """Whether the first cards of a FITS file declare PSRFITS."""
     if probe.container != "fits":
         return False
     cards = (probe.head[at : at + 80] for at in range(0, len(probe.head) - 79, 80))
@@ -66,24 +66,25 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Psrf
     path : path or sequence of path
         The files.
     **overrides
-        The common ones of `fastsig.open`, and these of the format, the first being the default:
+        The common overrides of `fastsig.open`, and those of the format, with the default first:
 
-        - ``zero_off=signed | absolute | none``: how ZERO_OFF is taken;
+        - ``zero_off=signed | absolute | none``: use of ZERO_OFF as it is, its absolute value, or
+          0;
         - ``signed=header | no | yes | cross``: whether codes are in two's complement: by SIGNINT,
           none, all, or those of all products but AA, BB and I;
-        - ``label=center | lower | upper``: what of a channel DAT_FREQ names;
-        - ``rows=auto | offs_sub | count``: rows are where OFFS_SUB says, by its own step; by the
-          step that NSBLK and TBIN make; or follow one another from NSUBOFFS on;
+        - ``label=center | lower | upper``: the part of a channel to which DAT_FREQ refers;
+        - ``rows=auto | offs_sub | count``: rows are placed by OFFS_SUB in units of its own step,
+          or of the row length NSBLK x TBIN; or they follow one another from NSUBOFFS on;
         - ``stt=auto | scan | file``: whether STT_* is the start of the scan or of each file;
         - ``padding=told | keep``: whether spectra beyond NSTOT, which fill up a file's last row,
           are left out;
-        - ``repair=no | yes``: whether a TBIN that is wrong is corrected, and files that all claim
-          the same time are laid end to end.
+        - ``repair=no | yes``: whether a wrong TBIN is corrected, and files that all claim the same
+          time are placed end to end.
 
     Raises
     ------
     FormatError
-        Where a file cannot be read or is of folded profiles, or files are not of one scan.
+        Where a file cannot be read or contains folded profiles, or files are not of one scan.
     UsageError
         Where an override is not allowed.
     """
@@ -92,7 +93,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Psrf
     chosen = _chosen(special)
     notes: list[str] = []
     files = [files_.opened(each) for each in paths]
-    if chosen["repair"] != "yes":  # which goes by the order given
+    if chosen["repair"] != "yes":  # a repair keeps the order given
         files.sort(key=lambda file: _begin(files_.piece_of(file, common)))
         paths = [file.path for file in files]
     lead = next((file for file in files if file.table.n_row), files[0])
@@ -103,10 +104,10 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Psrf
     header = _overridden(header, {key: value for key, value in common.items()
                                   if key == "sample_rate"})
     placed = rows_of_pieces(pieces, layout.n_block, header.sample_rate,
-                            told="sample_rate" in common,
+                            known="sample_rate" in common,
                    repair=chosen["repair"] == "yes", rows=chosen["rows"], stt=chosen["stt"])
     if not placed.rows:
-        raise FormatError(paths[0], "holds no complete row")
+        raise FormatError(paths[0], "contains no complete row")
     rows = placed.rows
     if chosen["padding"] == "told":
         rows = _without_padding(rows, [file.table for file in files], layout.n_block)
@@ -124,13 +125,13 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Psrf
 
 
 def _begin(piece: Piece) -> tuple[Any, ...]:
-    """What files are put in order by: their start, and what tells of rows before them."""
+    """Return a sort key of files: their start, then the values that count earlier rows."""
     first = piece.centers[0] if piece.centers is not None and len(piece.centers) else 0.0
     return (*piece.start, piece.n_before or 0.0, float(np.nan_to_num(first)), piece.path)
 
 
 def _chosen(special: Mapping[str, Any]) -> dict[str, str]:
-    """The format's overrides, with their defaults."""
+    """Return the format's overrides, with defaults filled in."""
     out = {key: allowed[0] for key, allowed in OPTIONS.items()}
     for key, value in special.items():
         if value not in OPTIONS[key]:
@@ -140,7 +141,7 @@ def _chosen(special: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _layout(lead: SearchFile, files: Sequence[SearchFile], notes: list[str]) -> Layout:
-    """How numbers lie in all files.
+    """Return the layout of numbers, which all files share.
 
     Raises
     ------
@@ -163,12 +164,13 @@ def _layout(lead: SearchFile, files: Sequence[SearchFile], notes: list[str]) -> 
         if file.table.n_row and not files_.same_band(file, lead):
             wrong.append("DAT_FREQ")
         if wrong:
-            raise FormatError(file.path, f"is of another scan than {lead.path}: {wrong[0]} differs")
+            raise FormatError(file.path, f"belongs to another scan than {lead.path}: {wrong[0]} "
+                              "differs")
     return layout
 
 
 def _overridden(header: Header, common: Mapping[str, Any]) -> Header:
-    """With the user's values; a single channel of spectra keeps its width."""
+    """Return a header with the user's values; a single channel of spectra keeps its width."""
     axis, found = header.channels, header.overridden(common)
     if axis is not None and found.channels is not None and axis.n_chan == 1:
         center = found.channels.first_hz if "frequency" in common else axis.first_hz
@@ -177,7 +179,7 @@ def _overridden(header: Header, common: Mapping[str, Any]) -> Header:
 
 
 def _without_padding(rows: Sequence[Rows], tables: Sequence[Table], n_block: int) -> list[Rows]:
-    """Rows less the spectra of each file's last one that lie beyond its NSTOT."""
+    """Return the rows without the spectra of each file's last row that are beyond NSTOT."""
     out = []
     for first, stop, file, row in rows:
         table = tables[file]
@@ -189,13 +191,13 @@ def _without_padding(rows: Sequence[Rows], tables: Sequence[Table], n_block: int
 
 
 def _overlap(table: NDArray[np.int64], parts: NDArray[np.int64]) -> list[str]:
-    """What tells of spectra that two rows hold."""
+    """Return a note on spectra that are in two rows, in a list."""
     twice = int((table[:, 1] - table[:, 0]).sum() - (parts[:, 1] - parts[:, 0]).sum())
-    return [f"{twice} spectra are in two rows; the first counts"] if twice else []
+    return [f"{twice} spectra are in two rows; the first row is used"] if twice else []
 
 
 def _weights_told(files: Sequence[SearchFile]) -> str:
-    """Least and most of DAT_WTS in the first row of every file, and what becomes of them."""
+    """Describe the range of DAT_WTS in the first row of every file, and the use of weights."""
     found = [read_column(file.path, file.table, "DAT_WTS", 0, 1) for file in files
              if file.table.n_row and "DAT_WTS" in file.table.columns]
     each = np.concatenate([values.reshape(-1) for values in found]) if found else np.ones(1)
@@ -207,14 +209,14 @@ def _weights_told(files: Sequence[SearchFile]) -> str:
 
 
 def _warn(notes: Sequence[str], paths: Sequence[str]) -> None:
-    """Warn of what is wrong; of the same in many files once."""
+    """Warn of faults, once for a fault that is the same in several files."""
     alike: dict[tuple[str, type[FastsigWarning]], list[str]] = {}
     for note in notes:
         path = next((path for path in paths if note.startswith(f"{path}: ")), paths[0])
         kind = DoubtWarning if isinstance(note, Doubt) else FastsigWarning
         alike.setdefault((note.removeprefix(f"{path}: "), kind), []).append(path)
-    told = [(f"{where[0]}: {note}" + (f" (and so in {len(where) - 1} more files)"
-             * (len(where) > 1)), kind) for (note, kind), where in alike.items()]
-    more = [(f"{paths[0]}: {len(told) - _MOST_NOTES} more warnings like these", FastsigWarning)]
-    for note, kind in told[:_MOST_NOTES] + more * (len(told) > _MOST_NOTES):
+    listed = [(f"{where[0]}: {note}" + (f" (also in {len(where) - 1} more files)"
+               * (len(where) > 1)), kind) for (note, kind), where in alike.items()]
+    more = [(f"{paths[0]}: {len(listed) - _MOST_NOTES} more warnings like these", FastsigWarning)]
+    for note, kind in listed[:_MOST_NOTES] + more * (len(listed) > _MOST_NOTES):
         warnings.warn(note, kind, stacklevel=4)

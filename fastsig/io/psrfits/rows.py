@@ -1,7 +1,7 @@
 """Rows of PSRFITS tables: codes, and the scales, offsets and weights that they share.
 
-``value = (code - ZERO_OFF) DAT_SCL + DAT_OFFS``, each operation in float32. Codes below 8 bits are
-packed with the first in the highest bits.
+Values are ``(code - ZERO_OFF) DAT_SCL + DAT_OFFS``, with each operation in float32. Codes below 8
+bits are packed with the first in the highest bits.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ __all__ = ["TILE", "Coding", "RowReader", "RowTables", "check_tables", "coding_o
 
 F4 = NDArray[np.float32]
 
-#: Numbers that are read and decoded at a time: few enough to stay in the cache.
+#: How many numbers are read and decoded at a time: few enough to stay in the cache.
 TILE = 2**18
 
-_SEEK = 2**16  # bytes between two pieces of a band from which on they are read apart
-_KEPT = 2**25  # bytes of tables that are kept for rows to come
+_SEEK = 2**16  # bytes; pieces of a band that are at least this far apart are read separately
+_KEPT = 2**25  # bytes of tables that are kept for later rows
 
 
 class Coding(NamedTuple):
-    """What codes mean.
+    """The meaning of codes.
 
     Parameters
     ----------
     zero : ndarray, shape (product,), float32
-        What is subtracted from a number as `RowReader` decodes it.
+        Value that is subtracted from numbers as `RowReader` decodes them.
     signed : tuple of bool
-        Whether a product's codes below 16 bits are in two's complement, or its 16-bit ones are.
+        Whether the codes of each product are in two's complement.
     """
 
     zero: F4
@@ -46,14 +46,14 @@ class Coding(NamedTuple):
 
 
 class RowTables(NamedTuple):
-    """What the numbers of a row share; channels in the order of the file.
+    """The scales, offsets and weights of a row.
 
     Parameters
     ----------
     scale, offset : ndarray, shape (product, chan), float32
-        NaN where the weight is 0.
+        Scales and offsets, with channels in the file's order; NaN where the weight is 0.
     weight : ndarray, shape (1 or product, chan), float32, or None
-        0 and 1, channels ascending; None where all are 1.
+        Weights of 0 and 1, with channels in ascending order; None where all are 1.
     """
 
     scale: F4
@@ -62,14 +62,14 @@ class RowTables(NamedTuple):
 
 
 def coding_of(layout: Layout, zero_off: str, signed: str) -> Coding:
-    """What codes mean, by the header and the overrides ``zero_off`` and ``signed``."""
+    """Return the meaning of codes, from the header and the overrides ``zero_off``, ``signed``."""
     header = layout.signed if layout.n_bits <= 8 else True
     each = {"header": [bool(header)] * layout.n_pol, "yes": [True] * layout.n_pol,
             "no": [False] * layout.n_pol,
             "cross": [name not in ("AA", "BB", "I") for name in layout.names]}[signed]
     zero = {"signed": layout.zero_off, "absolute": abs(layout.zero_off), "none": 0.0}[zero_off]
     zero -= layout.shift
-    if layout.n_bits == 16:  # numbers of the file are signed: others have their top bit turned
+    if layout.n_bits == 16:  # decoded as signed; unsigned codes get their top bit inverted
         shift = [0.0 if sign else -32768.0 for sign in each]
     else:
         half = 2.0 ** (layout.n_bits - 1)
@@ -78,20 +78,20 @@ def coding_of(layout: Layout, zero_off: str, signed: str) -> Coding:
 
 
 class RowReader:
-    """Reads and decodes spectra of a scan's rows; safe from several threads.
+    """Reads and decodes the spectra of a scan's rows; several threads may use one reader.
 
     Parameters
     ----------
     raw : RawFiles
         The files.
     tables : sequence of Table
-        The table SUBINT of each.
+        The table SUBINT of each file.
     layout : Layout
     coding : Coding
     descending : bool
-        Whether channels of the file fall in frequency.
+        Whether the file's channels are in descending order of frequency.
     band : (int, int)
-        First channel that is wanted, in ascending order, and the one after the last.
+        First requested channel, in ascending order, and the channel after the last.
     """
 
     def __init__(self, raw: RawFiles, tables: Sequence[Table], layout: Layout, coding: Coding,
@@ -104,12 +104,12 @@ class RowReader:
         self._lock = threading.Lock()
 
     def banded(self, band: tuple[int, int]) -> RowReader:
-        """A reader of other channels of the same files."""
+        """Return a reader of other channels of the same files."""
         return RowReader(self._raw, self._tables, self._layout, self._coding, self._descending,
                          band)
 
     def tables(self, file: int, row: int) -> RowTables:
-        """Scales, offsets and weights of a row."""
+        """Return the scales, offsets and weights of a row."""
         with self._lock:
             found = self._kept.get((file, row))
             if found is not None:
@@ -133,7 +133,7 @@ class RowReader:
         offset = self._field(file, row, "DAT_OFFS", layout.n_pol, 0)
         weight = self._field(file, row, "DAT_WTS", 1, 1)
         with np.errstate(over="ignore", invalid="ignore"):
-            # The largest code, or any float: what leaves float32 is lost like a weight of 0.
+            # The largest code, or 1 for floats. Values beyond float32 are lost, as at weight 0.
             peak = np.float32(2.0**layout.n_bits) if layout.n_bits <= 16 else np.float32(1)
             largest = np.abs(scale) * (peak + np.abs(self._coding.zero)[:, np.newaxis])
             lost = ~np.isfinite(largest + np.abs(offset)) | ~np.isfinite(weight) | (weight == 0)
@@ -147,7 +147,7 @@ class RowReader:
         return RowTables(scale, offset, kept)
 
     def _field(self, file: int, row: int, name: str, n_pol: int, default: float) -> F4:
-        """Numbers of a column for the band, (product, chan), or a default where there is none."""
+        """Return a column's numbers for the band, (product, chan), or the default without it."""
         table, n_chan = self._tables[file], self._layout.n_chan
         column = table.columns.get(name)
         n = self._high - self._low
@@ -164,14 +164,14 @@ class RowReader:
             return np.array(np.broadcast_to(values, (n_pol, n)), np.float32)
 
     def fill(self, file: int, row: int, low: int, out: F4) -> RowTables:
-        """Put the spectra of a row from its spectrum `low` on into `out`, (time, product, chan)."""
+        """Write the spectra of a row, from spectrum `low` on, to `out`, (time, product, chan)."""
         from fastsig_kernels import apply_scales
 
         found = self.tables(file, row)
         n_pol, n_band = out.shape[1:]
         each = n_pol * (n_band if self._apart else self._layout.n_chan)
         step = max(1, min(len(out), TILE // each))
-        room = np.empty(4 * (step * each + 16), np.uint8)  # as large as floats are
+        room = np.empty(4 * (step * each + 16), np.uint8)  # large enough for floats
         for first in range(0, len(out), step):
             part = out[first : first + step]
             codes = self._codes(file, row, low + first, len(part), room)
@@ -181,10 +181,10 @@ class RowReader:
 
     @property
     def _apart(self) -> bool:
-        """Whether the pieces of a band are read one by one.
+        """Whether the pieces of a band are read separately.
 
-        Only where skipping what lies between saves more than the reads cost: disks and the page
-        cache hand out 4 KiB and more at a time.
+        They are if skipping the bytes between them saves more than separate reads cost: disks and
+        the page cache read at least 4 KiB at a time.
         """
         n_chan, n_bits = self._layout.n_chan, self._layout.n_bits
         gap = (n_chan - (self._high - self._low)) * n_bits // 8
@@ -192,7 +192,7 @@ class RowReader:
 
     def packed(self, file: int, row: int, low: int, n: int, room: NDArray[np.uint8] | None = None
                ) -> NDArray[np.uint8]:
-        """The bytes that hold spectra, as they are in the file; at the end of `room`, if given."""
+        """Return the bytes of spectra as they are in the file, at the end of `room` if given."""
         bits = self._layout.row_bits
         first, stop = low * bits // 8, -(-(low + n) * bits // 8)
         raw = np.empty(stop - first, np.uint8) if room is None else room[first - stop :]
@@ -201,7 +201,7 @@ class RowReader:
 
     def _codes(self, file: int, row: int, low: int, n: int, room: NDArray[np.uint8]
                ) -> NDArray[np.generic]:
-        """Numbers of `n` spectra, (time, product, chan of the band), as the kernel takes them."""
+        """Return the numbers of `n` spectra for the kernel, (time, product, chan of the band)."""
         layout = self._layout
         bits, n_pol, n_chan = layout.n_bits, layout.n_pol, layout.n_chan
         if not self._apart:
@@ -221,7 +221,7 @@ class RowReader:
         return self._with_signs(np.ascontiguousarray(codes))
 
     def _numbers(self, raw: NDArray[np.uint8]) -> NDArray[np.generic]:
-        """All numbers of some bytes."""
+        """Return all numbers that are packed in `raw`."""
         bits, signed = self._layout.n_bits, self._coding.signed
         if bits == 8:
             return raw.view(np.int8) if all(signed) else raw
@@ -237,7 +237,7 @@ class RowReader:
         return unpack(raw, bits, order="msb", levels=levels)
 
     def _with_signs(self, codes: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Numbers that less `Coding.zero` are those of a header in which signs differ."""
+        """Change numbers so that `Coding.zero` fits all products, where their signs differ."""
         bits, signed = self._layout.n_bits, self._coding.signed
         if bits == 32 or (all(signed) and bits <= 16) or not (any(signed) or bits == 16):
             return codes
@@ -252,12 +252,12 @@ class RowReader:
 
 def check_tables(path: str, columns: Mapping[str, Column], layout: Layout, notes: list[str]
                  ) -> None:
-    """Hold the columns of scales, offsets and weights against the shape of a row.
+    """Compare the columns of scales, offsets and weights with the shape of a row.
 
     Raises
     ------
     FormatError
-        Where one has another number of elements.
+        Where the number of elements of a column does not fit.
     """
     n = layout.n_pol * layout.n_chan
     for name, allowed in (("DAT_SCL", (n, layout.n_chan)), ("DAT_OFFS", (n, layout.n_chan)),
@@ -271,4 +271,4 @@ def check_tables(path: str, columns: Mapping[str, Column], layout: Layout, notes
                               f"{column.code}; allowed: {allowed[0]} numbers")
         elif column.count != allowed[0]:
             notes.append(f"{path}: {name} has {column.count} elements for {layout.n_pol} "
-                         "polarisations; all share them")
+                         "polarisations, which share them")

@@ -1,4 +1,4 @@
-"""The stream of spectra that the rows of a PSRFITS scan hold."""
+"""The stream of spectra in the rows of a PSRFITS scan."""
 
 from __future__ import annotations
 
@@ -20,22 +20,24 @@ __all__ = ["PsrfitsSpectra"]
 
 _PLACES = ("ra_deg", "dec_deg")
 _MOVED_DEG = 1 / 3600
-_NO_CHANCE = 64  # zero bits at the end that are no chance
+_NO_CHANCE = 64  # this many zero bits at the end are not there by chance
 
 
 class PsrfitsSpectra(SegmentedSpectra):
-    """Spectra of a PSRFITS scan; a spectrum of no row has the weight 0, as has a DAT_WTS of 0.
+    """Spectra of a PSRFITS scan.
+
+    Spectra that no row contains, and channels with a DAT_WTS of 0, have the weight 0.
 
     Parameters
     ----------
     header : Header
     layout : Layout
-        Of all files.
+        Layout of numbers in all files.
     files : sequence of SearchFile
     table : ndarray, shape (n, 5), int64
-        First spectrum, stop, file, first row, and the spectrum that this row begins with.
+        First spectrum, stop, file, first row, and the first spectrum of this row.
     descending : bool
-        Whether channels of the files fall in frequency.
+        Whether the files' channels are in descending order of frequency.
     chosen : mapping
         The format's overrides.
     """
@@ -53,10 +55,10 @@ class PsrfitsSpectra(SegmentedSpectra):
         self._scanning = threading.Lock()
 
     def band(self, start: int, stop: int) -> PsrfitsSpectra:
-        """Channels `start` to `stop` - 1 alone.
+        """Return only the channels `start` to `stop` - 1.
 
-        Only these are decoded. Their bytes alone are read where at least 64 KiB lie between one
-        spectrum's and the next one's; with less between them, reading on costs less.
+        Other channels are not decoded. Their bytes are skipped if there are at least 64 KiB of
+        them between one spectrum and the next; fewer bytes cost less to read than to skip.
         """
         part = copy.copy(self)
         part._position = 0
@@ -70,9 +72,9 @@ class PsrfitsSpectra(SegmentedSpectra):
 
     @property
     def weight_channels(self) -> int:
-        """Length of the weights' channel axis: 1 where no row holds a weight of 0.
+        """Length of the weights' channel axis: 1 if no row contains a weight of 0.
 
-        The weights and scales of all rows are read to know it, once it is asked for.
+        On first use, the weights and scales of all rows are read to determine it.
         """
         with self._scanning:
             if self._uniform is None:
@@ -82,11 +84,11 @@ class PsrfitsSpectra(SegmentedSpectra):
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Positions, where RA_SUB and DEC_SUB move through the scan: else the header has them."""
+        """Positions, if RA_SUB and DEC_SUB change during the scan; otherwise none."""
         return dict.fromkeys(_PLACES, "deg") if self._places is not None else {}
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """Positions at the middle of each spectrum, in straight lines between those of rows."""
+        """Return the position at each spectrum's middle, interpolated linearly between rows."""
         self._check_range(start, n)
         if self._places is None:
             return {}
@@ -98,7 +100,7 @@ class PsrfitsSpectra(SegmentedSpectra):
 
     @cached_property
     def _places(self) -> tuple[NDArray[np.float64], ...] | None:
-        """Middles of rows in spectra, right ascensions without turns, declinations."""
+        """Middles of rows (in spectra), right ascensions without jumps of 360 deg, declinations."""
         if not all({"RA_SUB", "DEC_SUB"} <= set(table.columns) for table in self._units):
             return None
         rows, block = list(self._rows()), self._layout.n_block
@@ -119,21 +121,21 @@ class PsrfitsSpectra(SegmentedSpectra):
         return np.array(middles), np.unwrap(each[:, 0], period=360), each[:, 1]
 
     def _place(self, file: int, row: int) -> list[float]:
-        """Degrees of a row; NaN where it holds none."""
+        """Return the position of a row in degrees; NaN where there is none."""
         found = [read_column(self.files[file], self._units[file], name, row, row + 1)
                  for name in ("RA_SUB", "DEC_SUB")]
         return [float(each.flat[0]) if each.dtype.kind in "iuf" and each.size else np.nan
                 for each in found]
 
     def _rows(self) -> Iterator[tuple[int, int]]:
-        """File and row of all there are."""
+        """Yield the file and row number of every row."""
         for first, stop, file, row, recorded in self._table.tolist():
             for index in range((first - recorded) // self._layout.n_block,
                                -(-(stop - recorded) // self._layout.n_block)):
                 yield file, row + index
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to read `n` spectra."""
+        """Return the memory (bytes) that a thread needs to read `n` spectra."""
         return n * self.row_bytes + 16 * max(TILE, self.shape[1] * self._layout.n_chan)
 
     def _into(self, start: int, n: int, out: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -155,7 +157,7 @@ class PsrfitsSpectra(SegmentedSpectra):
 
     def _pieces(self, segment: Sequence[int], start: int, stop: int
                 ) -> Iterator[tuple[int, int, int, int, int]]:
-        """File, row, first spectrum in it, first in the stream and number of every row's part."""
+        """Yield the file, row, first spectrum in row and stream, and length of each row's part."""
         low, high, file, row, recorded = segment
         at, high = max(low, start), min(high, stop)
         while at < high:
@@ -173,7 +175,7 @@ class PsrfitsSpectra(SegmentedSpectra):
                 weight[part] *= found.weight
 
     def padding(self) -> list[str]:
-        """What tells of zeros that may fill up the last row."""
+        """Return a note on zeros that may fill up the last row, in a list."""
         _, stop, file, row, recorded = self._table[int(self._table[:, 1].argmax())].tolist()
         if (stop - recorded) % self._layout.n_block:
             return []
@@ -182,10 +184,10 @@ class PsrfitsSpectra(SegmentedSpectra):
         if count * self._layout.row_bits < _NO_CHANCE:
             return []
         return [Doubt(f"{self.files[file]}: the last {count} spectra of the last row are zeros, "
-                      "which fill it up, it seems; they are kept")]
+                      "which apparently fill it up; they are kept")]
 
     def _zeros(self, file: int, row: int) -> int:
-        """Spectra at the end of a row of which no bit is set."""
+        """Return the number of spectra at the end of a row that consist of zero bits only."""
         bits, stop = self._layout.row_bits, self._layout.n_block
         if self._reader.packed(file, row, stop - 1, 1).any():
             return 0

@@ -1,11 +1,11 @@
-"""Spectra into PSRFITS in search mode, in the layout of FAST: one file, or a scan of several.
+"""Writing of PSRFITS in search mode, in the layout of FAST: one file, or a scan of several.
 
-A row holds NSBLK spectra, a number that leaves as little of the last row empty as can be: programs
-that do not read NSTOT take what fills it up for data. For 8 and 16 bits a row has a scale and an
-offset for each product and channel, which fill the codes: a step is 1/255 or 1/65535 of the range
-in the row, and nothing is clipped. Where all values are known to be codes, they are written as they
-are, with the scale 1 and one offset, 0 if it can be: digifil and TransientX leave scales and
-offsets out.
+A row contains NSBLK spectra, a number that leaves as little of the last row empty as possible:
+programs that do not read NSTOT take its filling for data. At 8 and 16 bits a row has a scale and an
+offset for each product and channel, so that the codes span the range of values in the row: a step
+is 1/255 or 1/65535 of it, and nothing is clipped. Values that are all known to be codes are written
+as they are, with the scale 1 and a single offset, 0 if possible, because digifil and TransientX
+ignore scales and offsets.
 
 References
 ----------
@@ -42,41 +42,44 @@ _UNKNOWN = ("LST_SUB", "RA_SUB", "DEC_SUB", "GLON_SUB", "GLAT_SUB", "FD_ANG", "P
 class PsrfitsWriter(SpectraWriter):
     """Write PSRFITS files row by row.
 
-    A context manager: the files get their names when the block ends well and vanish otherwise.
+    Use it as a context manager: the files get their final names if the block ends without an
+    error, and are removed otherwise.
 
     Parameters
     ----------
     path : path
-        Name of the file; where there are several, with ``{file}`` in it, for their numbers.
+        Name of the file; for several files it contains ``{file}``, which their numbers replace.
     header : Header
-        Of the spectra; its channels must be known.
+        Header of the spectra; its channels must be known.
     shape : tuple of int
-        (time, product, chan) of what will come; 1, 2 or 4 products.
+        Shape (time, product, chan) of all spectra to come, with 1, 2 or 4 products.
     overwrite : bool
         Whether existing files may be replaced.
     n_bits : {8, 16, 32}
-        Codes with scales, or floats as they are.
+        Codes with scales at 8 and 16 bits, unscaled floats at 32.
     n_block : int, optional
-        Spectra of a row, NSBLK; no more than there are. By default `block_length`, up to 1024.
+        Number of spectra in a row, NSBLK, at most the number of all spectra. By default
+        `block_length`, up to 1024.
     descending : bool
         Whether the highest channel comes first.
     file_rows : int, optional
-        Most rows of a file; all in one by default.
+        Largest number of rows in a file; by default all rows are in one file.
     first_file : int
         Number of the first file, in its name.
     axes : {4, 3}, optional
-        Axes of DATA in TDIM: ``(1, NCHAN, NPOL, NSBLK)``, as the definition and FAST have it, or
-        without the first, as sigpyproc reads it: the default for one product.
+        Number of axes of DATA in TDIM: ``(1, NCHAN, NPOL, NSBLK)``, as in the definition and at
+        FAST, or without the first axis, as sigpyproc reads it, which is the default for one
+        product.
     level : int, optional
-        For values that are whole numbers within the codes: the value of code 0, whose step is 1 in
-        all rows. Without it every row has scales and offsets of its own.
+        For values that are whole numbers within the range of codes: the value of code 0. A step is
+        then 1 in all rows. Without it every row has scales and offsets of its own.
 
     Raises
     ------
     OutputError
         Where a file exists or cannot be written, or the disk is too small.
     PlanError
-        Where PSRFITS cannot hold such spectra.
+        Where PSRFITS cannot contain these spectra.
     UsageError
         Where an option is not allowed.
     """
@@ -125,22 +128,22 @@ class PsrfitsWriter(SpectraWriter):
     def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool, *,
                n_bits: int = 8, n_block: int | None = None, exact: bool = False,
                **options: Any) -> list[str]:
-        """What PSRFITS files of these spectra would lose, in plain words.
+        """Describe in plain words the information that PSRFITS files of these spectra would lose.
 
         Parameters
         ----------
         header, shape, weights_vary, exact
-            As of `SpectraWriter.losses`.
+            See `SpectraWriter.losses`.
         n_bits, n_block, **options
-            Those of the writer.
+            Options of the writer.
         """
         _check(header, shape, n_bits, n_block, options.get("file_rows"))
         n_block = block_length(shape[0], n_block)
         out = lost_fields(header)
         if n_bits < 32 and not exact:
-            out.append(f"values are rounded to {n_bits} bits: by half of 1/{2**n_bits - 1} of the "
-                       f"range of {n_block} spectra of a product and channel at most; whole "
-                       "numbers that fit are exact")
+            out.append(f"values are rounded to {n_bits} bits: by at most half of "
+                       f"1/{2**n_bits - 1} of the range of {n_block} spectra of a product and "
+                       "channel; whole numbers that fit are exact")
         if weights_vary:
             out.append(f"psrfits has one weight for {n_block} spectra of all products of a "
                        "channel: the mean is written; single values that are lost "
@@ -150,18 +153,18 @@ class PsrfitsWriter(SpectraWriter):
     @classmethod
     def cautions(cls, header: Header, shape: tuple[int, ...], *, n_block: int | None = None,
                  **options: Any) -> list[str]:
-        """A position that is not known, and a last row that spectra do not fill."""
+        """Describe an unknown position, and a last row that spectra do not fill."""
         out = no_position(header, "RA and DEC")
         empty = -shape[0] % block_length(shape[0], n_block)
         if empty:
-            out.append(f"the last row is filled up by {empty} spectra, which digifil, PRESTO and "
-                       "`your`, which do not read NSTOT, take for data")
+            out.append(f"the last row is filled up with {empty} spectra, which digifil, PRESTO and "
+                       "`your` take for data because they do not read NSTOT")
         return out
 
     @classmethod
     def sizes(cls, shape: tuple[int, ...], *, n_bits: int = 8, n_block: int | None = None,
               **options: Any) -> Sizes:
-        """Rows of the table; two in memory, with the values that one is made of."""
+        """Return the size of the table, and of two rows in memory with the values of one."""
         n_block = block_length(shape[0], n_block)
         row = row_bytes(shape, n_bits, n_block)
         return Sizes(-(-shape[0] // n_block) * row + 2**16,
@@ -169,12 +172,12 @@ class PsrfitsWriter(SpectraWriter):
 
     @classmethod
     def exact_bits(cls, codes: Codes | None) -> int:
-        """8 or 16 for whole numbers that lie no further apart than the codes, else 32."""
+        """Return 8 or 16 for whole numbers whose range fits the codes, otherwise 32."""
         return next((bits for bits in (8, 16)
                      if codes and codes.high - codes.low < 2**bits), 32)
 
     def append(self, data: F4, weight: F4) -> None:
-        """Write the next rows: (n, product, chan) means and weights that broadcast to them."""
+        """Write the next spectra: means (n, product, chan), and weights that broadcast to them."""
         n, done = len(data), 0
         if self._done * self._n_block + self._held + n > self._shape[0]:
             raise UsageError(f"more rows than the {self._shape[0]} that were announced")
@@ -193,7 +196,7 @@ class PsrfitsWriter(SpectraWriter):
                 self._flush()
 
     def _flush(self) -> None:
-        """Write a row of the table; what its spectra do not fill is missing."""
+        """Write a row of the table; any part that spectra do not fill is missing."""
         from fastsig_kernels import fit_scales
 
         row, values, n = self._row, self._buffer, self._held
@@ -209,7 +212,7 @@ class PsrfitsWriter(SpectraWriter):
             codes, scale, offset = fit_scales(values, self._n_bits)
             row["DAT_SCL"][...] = scale[:, ::step].reshape(-1)
             row["DAT_OFFS"][...] = offset[:, ::step].reshape(-1)
-            # Straight into the row, in the file's order of bytes.
+            # Directly into the row, in the file's byte order.
             row["DATA"].reshape(self._n_block, *shape)[...] = codes[:, :, ::step]
         row["DAT_WTS"][...] = (self._weights / n)[::step]
         seconds = (Fraction(2 * self._done + 1, 2) * self._n_block) / self._header.sample_rate
@@ -221,7 +224,7 @@ class PsrfitsWriter(SpectraWriter):
         self._weights[:] = 0
 
     def _fill_constants(self) -> None:
-        """What all rows of the table have in common."""
+        """Set the fields that all rows of the table have in common."""
         header, row = self._header, self._row
         axis = header.require_channels("the spectra")
         row["TSUBINT"] = float(self._n_block / header.sample_rate)
@@ -231,7 +234,7 @@ class PsrfitsWriter(SpectraWriter):
         row["DAT_FREQ"][...] = centers[::-1] if self._descending else centers
         for name in _UNKNOWN:
             row[name] = np.nan
-        # Programs copy these into headers of their own, where NaN is an error.
+        # Programs copy these into their own headers, where NaN is an error.
         for name, key in (("TEL_AZ", "az_start"), ("TEL_ZEN", "za_start")):
             angle = header.extra.get(key)
             row[name] = angle if isinstance(angle, float) and np.isfinite(angle) else 0
@@ -243,7 +246,7 @@ class PsrfitsWriter(SpectraWriter):
             row["GLON_SUB"], row["GLAT_SUB"] = at.galactic.l.deg, at.galactic.b.deg
 
     def _heads(self, n_row: int, per_file: int, axes: int) -> list[tuple[bytes, int]]:
-        """Headers of each file, and its rows."""
+        """Return the headers and the number of rows of each file."""
         out = []
         primary = primary_unit(self._header, self._shape[0], self._descending)
         for before in range(0, n_row, per_file):
@@ -255,7 +258,7 @@ class PsrfitsWriter(SpectraWriter):
         return out
 
     def close(self) -> None:
-        """Finish the files and give them their names."""
+        """Finish the files and give them their final names."""
         if self._done * self._n_block + self._held != self._shape[0]:
             self.discard()
             raise UsageError(f"{self._done * self._n_block + self._held} of {self._shape[0]} "
@@ -265,7 +268,7 @@ class PsrfitsWriter(SpectraWriter):
         self._output.commit()
 
     def discard(self) -> None:
-        """Give up: nothing is left under the final names or any other."""
+        """Abandon the files; none is left under its final or any other name."""
         self._output.discard()
 
 
@@ -274,10 +277,10 @@ def _check(header: Header, shape: tuple[int, ...], n_bits: int, n_block: int | N
     if n_bits not in BITS:
         raise UsageError(f"bits = {n_bits!r}; allowed for psrfits: {', '.join(map(str, BITS))}")
     if (n_block is not None and n_block < 1) or (file_rows is not None and file_rows < 1):
-        raise UsageError(f"n_block = {n_block}, file_rows = {file_rows}; allowed: 1 and more")
+        raise UsageError(f"n_block = {n_block}, file_rows = {file_rows}; allowed: 1 or more")
     if header.channels is None:
         raise PlanError("psrfits needs the frequencies of channels; give --set frequency=1250MHz")
     if shape[1] not in (1, 2, 4) or shape[1] != header.polarization.n_pol:
-        raise PlanError(f"psrfits holds 1, 2 or 4 products, not {shape[1]}")
+        raise PlanError(f"psrfits files contain 1, 2 or 4 products, not {shape[1]}")
     if shape[0] < 1:
-        raise PlanError("psrfits holds a spectrum at least")
+        raise PlanError("psrfits files contain at least one spectrum")

@@ -1,4 +1,4 @@
-"""Headers of PSRFITS files that are written: the cards of the definition, and those kept.
+"""Headers of PSRFITS files that are written: the cards of the definition, and kept cards.
 
 References
 ----------
@@ -26,9 +26,9 @@ __all__ = ["Field", "fields_of", "lost_fields", "pol_type", "primary_unit", "sta
 
 Cards = dict[str, object]
 
-_LONGEST = 68  # characters of a card's text
+_LONGEST = 68  # characters in the text of a card
 
-# Of the table, and the usual comments.
+# Comments of cards.
 _COMMENTS = {
     "FITSTYPE": "FITS definition for pulsar data files", "TBIN": "[s] Time per sample",
     "NSBLK": "Samples of a row", "NBITS": "Bits of a number", "NSTOT": "Samples of this file",
@@ -41,7 +41,7 @@ _COMMENTS = {
 
 @dataclass(frozen=True)
 class Field:
-    """A column: name, letter of TFORM, type of an element, number of them, unit."""
+    """A column: name, letter of TFORM, type and number of its elements, unit."""
 
     name: str
     code: str
@@ -51,7 +51,7 @@ class Field:
 
 
 def fields_of(n_block: int, n_pol: int, n_chan: int, n_bits: int) -> list[Field]:
-    """Columns of a row, as FAST has them."""
+    """Return the columns of a row, which are those of FAST."""
     n = n_pol * n_chan
     code, dtype = {8: ("B", "u1"), 16: ("I", ">i2"), 32: ("E", ">f4")}[n_bits]
     angles = ("RA_SUB", "DEC_SUB", "GLON_SUB", "GLAT_SUB")
@@ -67,37 +67,37 @@ def fields_of(n_block: int, n_pol: int, n_chan: int, n_bits: int) -> list[Field]
 
 
 def pol_type(basis: PolBasis) -> str:
-    """POL_TYPE of products."""
+    """Return POL_TYPE for the products of a basis."""
     known = {names: name for name, names in PRODUCTS.items()}
     return {"I": "AA+BB"}.get(known.get(basis.names, ""), "".join(basis.names))
 
 
 def start_of(header: Header) -> tuple[int, int, Fraction]:
-    """STT_IMJD, STT_SMJD and STT_OFFS."""
+    """Return STT_IMJD, STT_SMJD and STT_OFFS."""
     day, seconds = mjd_and_seconds(header.start_time)
     return day, int(seconds // 1), seconds % 1
 
 
 def primary_unit(header: Header, n_time: int, descending: bool) -> bytes:
-    """The primary header."""
+    """Return the primary header."""
     axis, kind = header.channels, header.polarization.kind
     if axis is None:
         raise UsageError("spectra need a frequency axis to be written")
     lower, upper = axis.edges_hz
     day, second, rest = start_of(header)
     sign = -1 if descending else 1
-    # PRESTO, sigpyproc and `your` refuse files without a position: 0 stands for none.
+    # PRESTO, sigpyproc and `your` reject files without a position, so 0 is written for none.
     known = header.ra_deg is not None and header.dec_deg is not None
     ra = hms_text(header.ra_deg if known and header.ra_deg else 0, 15)
     dec = hms_text(header.dec_deg if known and header.dec_deg else 0, 1)
     own: Cards = {
-        "HDRVER": "5.4", "FITSTYPE": "PSRFITS", "DATE": "", "TELESCOP": _told(header.telescope),
-        "FRONTEND": _told(header.receiver), "BACKEND": _told(header.backend),
+        "HDRVER": "5.4", "FITSTYPE": "PSRFITS", "DATE": "", "TELESCOP": _fitted(header.telescope),
+        "FRONTEND": _fitted(header.receiver), "BACKEND": _fitted(header.backend),
         "FD_POLN": {"linear": "LIN", "circular": "CIRC"}.get(kind, ""), "OBS_MODE": "SEARCH",
         "DATE-OBS": iso(header.start_time)[:23],
         "OBSFREQ": _decimal((lower + upper) / 2 / 10**6),
         "OBSBW": _decimal(sign * (upper - lower) / 10**6), "OBSNCHAN": axis.n_chan,
-        "SRC_NAME": _told(header.source), "RA": ra, "DEC": dec, "STT_CRD1": ra, "STT_CRD2": dec,
+        "SRC_NAME": _fitted(header.source), "RA": ra, "DEC": dec, "STT_CRD1": ra, "STT_CRD2": dec,
         "STP_CRD1": ra, "STP_CRD2": dec,
         "SCANLEN": _decimal(Fraction(n_time) / header.sample_rate),
         "STT_IMJD": day, "STT_SMJD": second, "STT_OFFS": _decimal(rest),
@@ -107,16 +107,17 @@ def primary_unit(header: Header, n_time: int, descending: bool) -> bytes:
     if header.telescope == "FAST":
         own |= FAST_ANTENNA
     kept, _ = _kept(header.extra)
-    # FITSTYPE early, where readers look for it.
+    # Place FITSTYPE early, where readers look for it.
     head = {"SIMPLE": True, "BITPIX": 8, "NAXIS": 0, "EXTEND": True, "HDRVER": "", "FITSTYPE": ""}
     return _unit({**head, **USUAL, **kept, **own})
 
 
 def table_unit(header: Header, fields: list[Field], n_block: int, n_bits: int, n_row: int,
                before: int, n_time: int, descending: bool, axes: int) -> bytes:
-    """The header of SUBINT in a file of `n_row` rows, which `before` rows of the scan precede.
+    """Return the header of SUBINT in a file of `n_row` rows, after `before` rows of the scan.
 
-    `n_time` is the number of spectra in them that are no filling, `axes` that of TDIM.
+    `n_time` is the number of spectra in the rows without filling, `axes` the number of axes in
+    TDIM.
     """
     axis = header.channels
     if axis is None:
@@ -143,13 +144,13 @@ def table_unit(header: Header, fields: list[Field], n_block: int, n_bits: int, n
 
 
 def _decimal(value: Fraction) -> str:
-    """Decimal text with a point."""
+    """Return decimal text with a point."""
     text = decimal_text(value)
     return text if "." in text else f"{text}.0"
 
 
-def _told(text: str | None) -> str:
-    """Text that a card can hold."""
+def _fitted(text: str | None) -> str:
+    """Return a text that fits a card: other characters are replaced, and long texts cut off."""
     plain = (text or "").encode("ascii", "replace").decode()
     return "".join(c if c.isprintable() and c != "'" else "?" for c in plain)[:_LONGEST]
 
@@ -158,23 +159,23 @@ def _unit(cards: Mapping[str, object]) -> bytes:
     return header_unit(cards, _COMMENTS, _TEXTS)
 
 
-# Texts that may look like numbers, and are none.
+# Texts that may look like numbers but are not.
 _TEXTS = frozenset(("HDRVER", "IBEAM", "SRC_NAME", "TELESCOP", "FRONTEND", "BACKEND", "OBSERVER",
                     "PROJID", "PNT_ID", "RAWFILE"))
 _NUMBERS = frozenset(card for card, kind in SIGPROC.values() if kind is not str)
 
 
 def _kept(extra: Mapping[str, Any]) -> tuple[Cards, list[str]]:
-    """Cards of another header that have a place, and the names of those that do not."""
+    """Return the cards of another header that have a place, and the names of the other cards."""
     kept, left = kept_cards(extra, 8, _LONGEST)
-    own = {key: value if not isinstance(value, str) or key in _NUMBERS else _told(value)
+    own = {key: value if not isinstance(value, str) or key in _NUMBERS else _fitted(value)
            for key, value in from_sigproc(extra).items()}
     return own | {key: value for key, value in kept.items()
                   if key not in OF_THE_FILE and not key.startswith(("STT_", "STP_"))}, left
 
 
 def lost_fields(header: Header) -> list[str]:
-    """What of a header PSRFITS has no place for, in plain words."""
+    """Describe in plain words the parts of a header that PSRFITS cannot contain."""
     basis, axis, out = header.polarization, header.channels, []
     if pol_type(basis) != "AA+BB" and basis.names not in PRODUCTS.values() and (
             any(len(name) != 2 for name in basis.names)):
@@ -184,17 +185,17 @@ def lost_fields(header: Header) -> list[str]:
     if header.diode is not None:
         out.append("psrfits has no place for the schedule of the noise diode")
     if axis is not None and axis.half_channel is not None:
-        out.append("psrfits cannot tell that a channel is half of one")
+        out.append("psrfits cannot record that a channel has half a channel's band")
     if header.n_sum != 1:
-        out.append("psrfits has no place for how many samples a value is the mean of")
+        out.append("psrfits has no place for the number of samples that a value averages")
     if header.unit is not None:
         out.append(f"psrfits has no place for the unit of values, {header.unit}")
     changed = [name for name in ("telescope", "receiver", "backend", "source")
-               if getattr(header, name) and _told(getattr(header, name)) != getattr(header, name)]
+               if getattr(header, name) and _fitted(getattr(header, name)) != getattr(header, name)]
     raw = header.extra.get("rawdatafile")
-    changed += ["rawdatafile"] if isinstance(raw, str) and _told(raw) != raw else []
+    changed += ["rawdatafile"] if isinstance(raw, str) and _fitted(raw) != raw else []
     if changed:
-        out.append(f"text that a card cannot hold is changed: {', '.join(changed)}")
+        out.append(f"text that a card cannot contain is changed: {', '.join(changed)}")
     _, left = _kept(header.extra)
     left = [key for key in left if not key.islower()]
     if left:

@@ -1,4 +1,4 @@
-"""Rows of PSRFITS tables that are written: how many spectra they hold, and codes without scales."""
+"""Rows of PSRFITS tables that are written: their number of spectra, and codes without scales."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ __all__ = ["CODES", "N_BLOCK", "block_length", "level_of", "plain_codes", "row_b
 
 F4 = NDArray[np.float32]
 
-#: Most spectra of a row, unless asked for: as FAST has them.
+#: Largest number of spectra in a row by default, as at FAST.
 N_BLOCK = 1024
-#: Codes of the file, by their bits: the least and the largest.
+#: The smallest and the largest code of a file, by number of bits.
 CODES = {8: (0, 2**8 - 1), 16: (-(2**15), 2**15 - 1)}
 
 
 def block_length(n_time: int, asked: int | None = None) -> int:
-    """Spectra of a row: as many as asked for, else what leaves least of the last row empty."""
+    """Return the spectra per row: `asked`, or the number that leaves the last row fullest."""
     if asked is not None or n_time <= N_BLOCK:
         return min(N_BLOCK if asked is None else asked, n_time)
     return min(range(N_BLOCK, N_BLOCK // 4 - 1, -1), key=lambda length: -n_time % length)
 
 
 def level_of(codes: Codes, n_bits: int) -> int:
-    """The value of code 0 where values are whole numbers of a range: 0 if all fit as they are."""
+    """Return the value of code 0 for whole numbers of a range: 0 if they all fit as they are."""
     low, high = CODES[n_bits]
     return 0 if low <= codes.low and codes.high <= high else codes.low - low
 
 
 def row_bytes(shape: tuple[int, ...], n_bits: int, n_block: int | None = None) -> int:
-    """Bytes of a row of the table that holds spectra of (time, product, chan)."""
+    """Return the bytes per row of the table for spectra of shape (time, product, chan)."""
     return sum(np.dtype(field.dtype).itemsize * field.count for field in fields_of(
         block_length(shape[0], n_block), shape[1], shape[2], n_bits))
 
 
 def plain_codes(values: F4, level: int, n_bits: int, path: str) -> F4:
-    """Codes of values that are whole numbers; where one is missing, the mean of its channel's.
+    """Return codes of whole numbers; a missing value gets the mean of its product and channel.
 
     Parameters
     ----------
     values : ndarray, shape (time, product, chan), float32
-        NaN where they are missing.
+        Values, NaN where they are missing.
     level : int
         The value of code 0.
     n_bits : int
     path : str
-        For the error.
+        Name of the file, for the error.
 
     Raises
     ------
     OutputError
-        Where a value is no code.
+        Where a value is not a code.
     """
     lost = np.isnan(values)
     if lost.any():
@@ -65,6 +65,6 @@ def plain_codes(values: F4, level: int, n_bits: int, path: str) -> F4:
     low, high = CODES[n_bits]
     wrong = (codes != np.rint(codes)) | (codes < low) | (codes > high)
     if wrong.any():
-        raise OutputError(path, f"holds {values[wrong][0]:g}; allowed with level = {level}: whole "
-                          f"numbers within {n_bits} bits")
+        raise OutputError(path, f"contains {values[wrong][0]:g}; allowed with level = {level}: "
+                          f"whole numbers within {n_bits} bits")
     return codes

@@ -1,15 +1,15 @@
 """Tape formats: frames found by their own headers, samples decoded by the package `baseband`.
 
 `baseband` is under the GPL, so it is optional, and loaded when a file is opened. Its stream readers
-keep a position, so serve one thread; they stop at a repeated frame or at some frames of junk, and
-take a frame that is filled in part for data. Hence only its headers and payloads are used. Where
-frames lie, and what time they have, is found here: what no frame holds is invalid, and what follows
-a loss keeps its time.
+keep a position, so only one thread can use them. They stop at a repeated frame or at a few frames
+of junk, and treat a partly filled frame as data. Therefore only its headers and payloads are used,
+and the places and times of frames are determined here: samples that no frame contains are invalid,
+and samples after a loss keep their times.
 
 References
 ----------
 A. R. Whitney, "Mark 5 memo 230.3" (Mark 4 format); "Mark 5B User's Manual" (MIT Haystack), which
-also tells of the word that stands for lost data.
+also specifies the word that replaces lost data.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ from fastsig.io.voltages.framed import FramedVoltages
 from fastsig.io.voltages.segments import RawFiles, incomplete
 from fastsig.stream.header import Header
 
-_FILLS = (0x11223344, 0x44112233, 0x33441122, 0x22334411)  # in whatever step with samples
-_FILL_WORDS = 4  # that follow one another: 128 bits are no chance
-_SLACK = 32  # frames that one may come late or early
-_SEARCHED = 2**26  # bytes after a loss that frames are looked for in from end to end
+_FILLS = (0x11223344, 0x44112233, 0x33441122, 0x22334411)  # at any byte offset within a word
+_FILL_WORDS = 4  # consecutive words; 128 bits do not match by chance
+_SLACK = 32  # a frame may come this many frames late or early
+_SEARCHED = 2**26  # bytes after a loss that are searched completely for frames
 _NEVER = 2**62
-_DAY_ZERO = 41317  # 1972-01-01: from then on UTC is off TAI by whole seconds
+_DAY_ZERO = 41317  # 1972-01-01, from which on UTC differs from TAI by whole seconds
 _YEARS = (1980, 2100)
 
 
 def package(name: str, path: str) -> Any:
-    """A module of `baseband`.
+    """Import a module of `baseband`.
 
     Raises
     ------
     FormatError
-        Where the package is not there.
+        Where the package is not installed.
     """
     try:
         return importlib.import_module(f"baseband.{name}")
@@ -67,7 +67,7 @@ def package(name: str, path: str) -> Any:
 
 @contextmanager
 def decoding(path: str, what: str, kind: type[InputError] = FormatError) -> Iterator[None]:
-    """Turn whatever `baseband` raises, assertions included, into an error that names the file."""
+    """Turn any exception of `baseband`, assertions included, into an error that names the file."""
     try:
         yield
     except Exception as error:
@@ -77,18 +77,18 @@ def decoding(path: str, what: str, kind: type[InputError] = FormatError) -> Iter
 
 @dataclass(frozen=True)
 class Mark:
-    """What frames of a format are known by.
+    """The features by which frames of a format are recognised.
 
     Parameters
     ----------
     name : str
-        Of the format.
+        Name of the format.
     frame_bytes, head_bytes : int
-        Bytes of a frame, and those of its beginning that `sound` looks at.
+        Bytes of a frame, and bytes at its start that `sound` examines.
     pattern, place : bytes, int
-        What every frame holds, and where.
+        Bytes that every frame contains, and their place in it.
     sound : callable
-        Which rows of uint8, shape (n, head_bytes), are headers.
+        Function that returns which rows of uint8, shape (n, head_bytes), are headers.
     """
 
     name: str
@@ -99,7 +99,7 @@ class Mark:
     sound: Callable[[NDArray[np.uint8]], NDArray[np.bool_]]
 
     def places(self, data: bytes) -> Iterator[int]:
-        """Where headers are."""
+        """Yield the places of headers."""
         found = data.find(self.pattern)
         while found >= 0:
             if found >= self.place and self._sound(data, found - self.place):
@@ -107,7 +107,7 @@ class Mark:
             found = data.find(self.pattern, found + 1)
 
     def first(self, data: bytes, *, at_end: bool) -> int | None:
-        """Place of the first frame that another follows, or, `at_end` of a file, could follow."""
+        """Return the place of the first frame that another follows or, `at_end`, could follow."""
         for at in self.places(data):
             follower = at + self.frame_bytes
             beyond = follower + self.head_bytes > len(data)
@@ -121,7 +121,7 @@ class Mark:
 
 
 def recognized(probe: Probe, marks: Iterable[Mark]) -> Mark | None:
-    """The one of `marks` that is in the first frames of a file."""
+    """Return the first of `marks` that is in the first frames of a file; None without any."""
     if probe.is_folder or probe.is_hdf5:
         return None
     with open(probe.path, "rb") as file:
@@ -135,32 +135,32 @@ def recognized(probe: Probe, marks: Iterable[Mark]) -> Mark | None:
 
 
 class Pieces(RawFiles):
-    """Files in pieces, within which frames follow one another without a byte between them.
+    """Files in pieces; within a piece, frames follow one another without any bytes between them.
 
-    There are several of a file where bytes were lost or added: frames then go on at other places.
+    A file has several pieces where bytes were lost or added, which shifts the frames that follow.
     """
 
     def __init__(self, paths: Sequence[str], mark: Mark) -> None:
         super().__init__(paths)
         self.mark = mark
         self.pieces: list[tuple[int, int, int]] = []  # file, first byte, frames
-        self.heads: list[int] = []  # headers of a piece: a last one may lack its frame's end
+        self.heads: list[int] = []  # headers of a piece; the last frame may be incomplete
         self._sizes = [_size(path) for path in paths]
         for file in range(len(paths)):
             self._cut(file)
 
     def read_into(self, index: int, out: NDArray[Any], offset: int) -> None:
-        """Fill `out` from byte `offset` of a piece on."""
+        """Fill `out` with the bytes of a piece from `offset` on."""
         file, begin, _ = self.pieces[index]
         super().read_into(file, out, begin + offset)
 
     def scatter_into(self, index: int, places: NDArray[np.int64], offset: int) -> bool:
-        """Likewise, to many places."""
+        """Read the bytes of a piece from `offset` on to many places."""
         file, begin, _ = self.pieces[index]
         return super().scatter_into(file, places, begin + offset)
 
     def first_heads(self, n: int) -> NDArray[np.uint8]:
-        """The first `n` headers, or as many as there are."""
+        """Return the first `n` headers, or all headers if there are fewer."""
         places = itertools.islice(((piece, i) for piece, count in enumerate(self.heads)
                                    for i in range(count)), n)
         out = [np.empty((0, self.mark.head_bytes), np.uint8)]
@@ -170,7 +170,7 @@ class Pieces(RawFiles):
         return np.concatenate(out)
 
     def slips(self, piece: int, frame: int) -> bool:
-        """Whether a header is out of step within the next four frames' bytes."""
+        """Whether a header is out of step within the bytes of the next four frames."""
         file, begin, _ = self.pieces[piece]
         at, step = begin + frame * self.mark.frame_bytes + 1, self.mark.frame_bytes
         data = self._window(file, at, 4 * step)
@@ -195,17 +195,17 @@ class Pieces(RawFiles):
             start = after
         count, rest = divmod(size - start, step)
         if not count and start == first:
-            raise FormatError(path, f"holds no whole frame, which takes {step} bytes")
+            raise FormatError(path, f"contains no complete frame, which has {step} bytes")
         self._add(file, start, count, rest)
         if rest:
-            incomplete(path, f"the last {rest} bytes are no whole frame")
+            incomplete(path, f"the last {rest} bytes are not a complete frame")
 
     def _add(self, file: int, start: int, count: int, rest: int) -> None:
         self.pieces.append((file, start, count))
         self.heads.append(count + (rest >= self.mark.head_bytes))
 
     def _next(self, file: int, at: int, stop: int) -> int | None:
-        """Place of the first frame from `at` on; those from `stop` on may be left out."""
+        """Return the place of the first frame from `at` on; frames after `stop` may be missed."""
         mark, size = self.mark, self._sizes[file]
         width = 3 * mark.frame_bytes + mark.head_bytes
         while at < min(stop, size):
@@ -213,11 +213,11 @@ class Pieces(RawFiles):
             found = mark.first(data, at_end=at + width >= size)
             if found is not None:
                 return at + found
-            at += 2 * mark.frame_bytes  # later ones had no room for a second header
+            at += 2 * mark.frame_bytes  # after later frames, a second header would not have fitted
         return None
 
     def _end(self, file: int, first: int) -> int:
-        """Place of the last frame of a file, or of the last that is easily found."""
+        """Return the place of the last frame of a file, or of the last that is easily found."""
         size, step, found = self._sizes[file], self.mark.frame_bytes, None
         back = 3 * step
         while found is None and size - back > first:
@@ -229,7 +229,7 @@ class Pieces(RawFiles):
         return last
 
     def _slip(self, file: int, start: int, last: int) -> tuple[int, int]:
-        """Where frames that are in step with `start` end, and the next ones begin."""
+        """Return where the frames in step with `start` end, and where the next frames begin."""
         step, low = self.mark.frame_bytes, start
         while True:
             high = last
@@ -240,7 +240,7 @@ class Pieces(RawFiles):
                     low = found
                 else:
                     high = middle
-            # A frame counts where one follows it in step: the one that the slip is in does not.
+            # A frame counts if another follows it in step, so the frame with the slip does not.
             after = self._next(file, low + 1, low + _SEARCHED)
             if after is None:
                 after = self._resumes(file, low + _SEARCHED, last)
@@ -249,7 +249,7 @@ class Pieces(RawFiles):
             low = after
 
     def _resumes(self, file: int, low: int, high: int) -> int:
-        """Where frames begin again after what is too long to look through; `high` is one."""
+        """Return where frames resume after a gap too long to search; a frame starts at `high`."""
         first = high
         while high - low > 2 * self.mark.frame_bytes:
             middle = (low + high) // 2
@@ -269,18 +269,18 @@ def _size(path: str) -> int:
 
 
 class TapeFrames(FrameFiles):
-    """Frames of the files of one recording, in pieces.
+    """Frames in the files of one recording, which are divided into pieces.
 
     Parameters
     ----------
     raw : Pieces
         The files.
     zero : Time
-        Of the frame numbered 0.
+        Time of the frame numbered 0.
     """
 
     def __init__(self, raw: Pieces, zero: Time) -> None:
-        # Not that of `FrameFiles`, for which a file begins with a frame and has no slips.
+        # Not `FrameFiles.__init__`, which requires files that begin with a frame and have no slips.
         self.raw, self.pieces, self.zero = raw, raw, zero
         self.frame_bytes, self.head_bytes = raw.mark.frame_bytes, raw.mark.head_bytes
         self.counts = [count for _, _, count in raw.pieces]
@@ -289,12 +289,12 @@ class TapeFrames(FrameFiles):
         self._starts = begins = [self._begin(i) for i in range(len(self.counts))]
         self.begin = min(begins)
         if self.begin == _NEVER:
-            raise FormatError(raw.paths[0], "holds no whole valid frame")
+            raise FormatError(raw.paths[0], "contains no complete valid frame")
         self.stop = 1 + max(self._last(i) for i in range(len(self.counts)))
         self.order = sorted(range(len(begins)), key=begins.__getitem__)
 
     def _begin(self, piece: int) -> int:
-        if not self.counts[piece]:  # lost bytes follow one another within a frame
+        if not self.counts[piece]:  # two losses within one frame
             return _NEVER
         heads = self.heads(piece, 0, min(_SLACK, self.counts[piece]))
         return int(heads.number[heads.good].min()) if heads.good.any() else self._at(piece, 0)
@@ -303,7 +303,7 @@ class TapeFrames(FrameFiles):
 class TapeVoltages(FramedVoltages):
     """Voltages of a recording in frames that `baseband` decodes: float32 (time, input).
 
-    A format implements `_samples`.
+    Each format implements `_samples`.
     """
 
     may_have_nan = True
@@ -316,19 +316,19 @@ class TapeVoltages(FramedVoltages):
         self.levels = tuple(levels.tolist())
 
     def valid_spans(self) -> tuple[Spans, ...] | None:
-        """None: within frames, only the samples tell."""
+        """Return None: within frames, only the samples show whether they are valid."""
         return None
 
     @abstractmethod
     def _samples(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Samples (time, channel) of a frame, its header included; NaN where there are none."""
+        """Return the samples (time, channel) of a frame that includes its header; NaN for none."""
 
     def _decoded(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
         with decoding(self.path, "a frame", DataError):
             return np.concatenate([self._samples(frame) for frame in frames])
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
-        """Headers first, then frames one by one: samples take 16 times the room of 2 bits."""
+        """Read headers, then frames one by one, as decoded samples need 16 times the space."""
         frames, valid = self._frames, [validity.full(0, 0)]
         first, stop = start // self._n_time, -(-(start + n) // self._n_time)
         frame = np.empty((1, frames.frame_bytes), np.uint8)
@@ -348,23 +348,23 @@ class TapeVoltages(FramedVoltages):
 
     def _put_frame(self, samples: NDArray[np.float32], at: int, start: int, out: NDArray[Any]
                    ) -> Spans:
-        """Put samples, which begin at `at`, into rows that begin at `start`."""
+        """Copy samples, which begin at `at`, to rows that begin at `start`."""
         low, high = max(at, start), min(at + len(samples), start + len(out))
         out[low - start : high - start] = samples[low - at : high - at, self._columns]
         return validity.full(low, high)
 
 
 def blank(samples: NDArray[np.float32], stored: NDArray[np.uint8]) -> None:
-    """Set to NaN the samples whose place a disk that failed left to the fill word.
+    """Set samples to NaN where a failed disk left the fill word.
 
     Parameters
     ----------
     samples : ndarray, shape (time, channel), float32
     stored : ndarray, shape (byte,), uint8
-        What they were decoded from; all of them take the same number of bits.
+        The bytes that they were decoded from; all samples have the same number of bits.
     """
     words = stored.view("<u4")
-    if not np.isin(words[::_FILL_WORDS], _FILLS).any():  # a quarter of the time
+    if not np.isin(words[::_FILL_WORDS], _FILLS).any():  # takes a quarter of the time
         return
     lost = np.isin(words, _FILLS)
     for first, stop in validity.from_mask(lost).tolist():
@@ -374,7 +374,7 @@ def blank(samples: NDArray[np.float32], stored: NDArray[np.uint8]) -> None:
 
 
 def bcd(fields: NDArray[np.int64], digits: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Numbers that are written by four bits a digit, and whether all digits are."""
+    """Return numbers that are coded with four bits per digit, and whether all digits are valid."""
     places = np.arange(digits)[::-1]
     each = fields[:, np.newaxis] >> 4 * places & 15
     good: NDArray[np.bool_] = np.all(each <= 9, axis=1)
@@ -387,23 +387,23 @@ def _day_second(day: int) -> int:
 
 
 def day_seconds(days: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Seconds from 1972 to the beginnings of days (MJD), leap seconds among them."""
+    """Return the seconds from 1972 to the starts of days (MJD), leap seconds included."""
     each, which = np.unique(days, return_inverse=True)
     return np.array([_day_second(day) for day in each.tolist()], np.int64)[which]
 
 
 def nearest(part: Any, period: int, near: float | int) -> Any:
-    """The numbers nearest to one of them of which the last digits, below `period`, are known."""
+    """Return the numbers nearest to `near` that are equal to `part` modulo `period`."""
     return part + period * np.round((near - part) / period).astype(np.int64)
 
 
 def reference(own: Mapping[str, Any], common: Mapping[str, Any]) -> Time | None:
-    """A time near the recording that the user gave: `ref_time`, or its very start."""
+    """Return a time near the recording from the user: `ref_time`, or the start time."""
     value = own.get("ref_time", common.get("start_time"))
     if value is None:
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # astropy doubts years to come; so do we, by an error
+        warnings.simplefilter("ignore")  # astropy warns of future years; an error is raised below
         time = value.utc if isinstance(value, Time) else parse_time(str(value))
         year = float(time.decimalyear)
     if not _YEARS[0] <= year < _YEARS[1]:
@@ -413,12 +413,12 @@ def reference(own: Mapping[str, Any], common: Mapping[str, Any]) -> Time | None:
 
 
 def integer(own: Mapping[str, Any], name: str, allowed: Sequence[int], said: str) -> int | None:
-    """A whole number that the user gave; None where they did not.
+    """Return a whole number that the user gave; None if they gave none.
 
     Raises
     ------
     UsageError
-        Where it is not one of those allowed.
+        Where it is not one of the allowed numbers.
     """
     if name not in own:
         return None
@@ -432,7 +432,7 @@ def integer(own: Mapping[str, Any], name: str, allowed: Sequence[int], said: str
 
 
 def given_rate(common: Mapping[str, Any]) -> Fraction | None:
-    """Samples a second that the user gave."""
+    """Return the sample rate that the user gave."""
     if "sample_rate" not in common:
         return None
     text = str(common["sample_rate"]).strip()
@@ -440,12 +440,12 @@ def given_rate(common: Mapping[str, Any]) -> Fraction | None:
 
 
 def start_of(frames: TapeFrames, n_time: int, rate: Fraction) -> Time:
-    """UTC of the first sample of the first frame."""
+    """Return the UTC of the first sample of the first frame."""
     return sample_time(frames.zero, frames.begin * n_time, rate)
 
 
 def words_of(header: Any) -> dict[str, Any]:
-    """Fields of a header of `baseband`, a list where tracks differ; texts of decimal digits."""
+    """Return a `baseband` header's fields, a list where tracks differ; decimal codes as text."""
     out: dict[str, Any] = {}
     for key in list(header.keys()):
         values = np.atleast_1d(np.asarray(header[key])).astype(int).tolist()

@@ -1,13 +1,13 @@
 """GMRT Software Backend: a text file of time stamps, and raw files that `baseband` decodes.
 
-A line of the text is the time of a frame: of one block of a raw file ("rawdump"), or of a block of
-each of several, which hold the polarisations and, one after the other, parts of a frame ("phased").
-Lines may be missing: a frame is put where its line says.
+Each line of the text is the time of a frame. A frame is one block of a raw file ("rawdump"), or one
+block from each of several raw files, which contain the polarisations and consecutive parts of the
+frame ("phased"). Lines may be missing: a frame is placed at the time of its line.
 
 References
 ----------
 GMRT, "GSB rawdump data format" and "GSB beam timestamp note" (NCRA-TIFR): clocks keep Indian
-Standard Time; a phased line has the time of the computer, that of the GPS, and two counters.
+Standard Time; a phased line contains the times of the computer and of the GPS, and two counters.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ _OWN = ("raw", "samples_per_frame", "nchan", "bps")
 _STAMP = rb"(\d{4}) +(\d\d?) +(\d\d?) +(\d\d?) +(\d\d?) +(\d\d?) +(0\.\d{1,15})"
 _RAWDUMP = re.compile(rb"\s*" + _STAMP + rb"\s*")
 _PHASED = re.compile(rb"\s*" + _STAMP.replace(b"(", b"(?:") + rb" +" + _STAMP + rb" +\d+ +\d+\s*")
-_MOST_TEXT, _MOST_LINES = 2**26, 2**20  # 0.25 s a line: three days; 0.7 kB of memory a line
+_MOST_TEXT, _MOST_LINES = 2**26, 2**20  # three days at 0.25 s per line; 0.7 kB of memory per line
 _IST_S = 19800  # ahead of UTC
-_BLOCK = 2**22  # bytes, of each raw file
-_FRAME_RATE = Fraction(10**8, 6 * _BLOCK)  # whatever is in a frame
-_MOST_OFF = Fraction(1, 10)  # of a frame, that a time may be off the clock
+_BLOCK = 2**22  # bytes of a frame in each raw file
+_FRAME_RATE = Fraction(10**8, 6 * _BLOCK)  # independent of the contents of a frame
+_MOST_OFF = Fraction(1, 10)  # of a frame, largest difference of a time from the clock
 _YEARS = range(1972, 2100)
 _FORM = {False: "raw=FILE", True: "raw='L1,L2;R1,R2' (polarisations, and files of each)"}
 
 
 class Stamp(NamedTuple):
-    """A line: its number, which is that of the block too, day (MJD) and seconds of it, IST."""
+    """A line: its number, which is also that of the block, its day (MJD) and second, IST."""
 
     line: int
     day: int
@@ -59,7 +59,7 @@ class Stamp(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """How samples lie in the raw files: `paths` are those of the parts of each polarisation."""
+    """Layout of samples in the raw files; `paths` lists the parts of each polarisation."""
 
     paths: tuple[tuple[str, ...], ...]
     n_chan: int
@@ -69,17 +69,17 @@ class Geometry(NamedTuple):
 
     @property
     def sample_bits(self) -> int:
-        """Bits of a sample of one polarisation."""
+        """Number of bits of a sample of one polarisation."""
         return self.n_bits * self.n_chan * (2 if self.is_complex else 1)
 
     @property
     def part_time(self) -> int:
-        """Samples of a frame that one raw file holds."""
+        """Number of samples of a frame in one raw file."""
         return self.n_time // len(self.paths[0])
 
     @property
     def block(self) -> int:
-        """Bytes of a frame in one raw file."""
+        """Number of bytes of a frame in one raw file."""
         return self.part_time * self.sample_bits // 8
 
 
@@ -99,23 +99,23 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> GsbStream:
     path : path
         The time-stamp file.
     raw : str or sequence, optional
-        The raw files, seen from the folder of `path`. Of a phased recording as in
+        The raw files, relative to the folder of `path`. For a phased recording use the form
         ``(("L1", "L2"), ("R1", "R2"))``, or the text ``"L1,L2;R1,R2"``, in which names may be
-        patterns. By default NAME.dat, or NAME.Pol-L1.dat and its like, of NAME.timestamp.
+        patterns. The default for NAME.timestamp is NAME.dat, or NAME.Pol-L1.dat and so on.
     samples_per_frame : int, optional
-        By default what 4 MiB of each raw file hold.
+        Number of samples in a frame; by default the number in 4 MiB of each raw file.
     nchan : int, optional
-        Number of channels: 1 of a rawdump, 512 of a phased recording by default.
+        Number of channels; by default 1 for a rawdump, 512 for a phased recording.
     bps : int, optional
-        Bits of a number: 4 of a rawdump, 8 of a phased recording by default.
+        Bits per number; by default 4 for a rawdump, 8 for a phased recording.
     **overrides
-        The common ones of `fastsig.open`; by default a frame lasts 0.251658240 s, whatever it
-        holds.
+        The common overrides of `fastsig.open`; by default a frame lasts 0.251658240 s, whatever
+        its contents.
 
     Raises
     ------
     FormatError
-        Where lines or raw files do not fit, or `baseband` is not there. What is lost is a
+        Where lines or raw files do not fit, or `baseband` is not installed. Losses cause a
         `FastsigWarning`.
     UsageError
         Where an override is unknown or has no meaning.
@@ -146,25 +146,27 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> GsbStream:
 
 
 def _stamps(path: str) -> tuple[bool, list[Stamp], str]:
-    """Whether a recording is phased, its lines, and the first of them."""
+    """Return whether a recording is phased, its time stamps, and the text of its first line."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb") as file:
             text = file.read(_MOST_TEXT + 1)
     except OSError as error:
         raise FormatError(path, error.strerror or str(error)) from error
     if len(text) > _MOST_TEXT or text.count(b"\n") > _MOST_LINES:
-        raise FormatError(path, f"holds more than {_MOST_LINES} time stamps or {_MOST_TEXT} bytes")
+        raise FormatError(path, f"contains more than {_MOST_LINES} time stamps or {_MOST_TEXT} "
+                          "bytes")
     lines = text.rstrip().split(b"\n")
     form = next((form for form in (_PHASED, _RAWDUMP) if form.fullmatch(lines[0])), None)
     if form is None:
-        raise FormatError(path, "line 1 is no time stamp such as 2015 04 27 18 45 00 0.000000240")
+        raise FormatError(path, "line 1 is not a time stamp such as 2015 04 27 18 45 00 "
+                          "0.000000240")
     stamps = [_stamp(form, number, line) for number, line in enumerate(lines)]
     good = [stamp for stamp in stamps if stamp is not None]
     if not good:
         raise FormatError(path, "no line is a time stamp")
     if len(good) < len(lines):
-        incomplete(path, f"line {stamps.index(None) + 1} is no time stamp, one of "
-                   f"{len(lines) - len(good)}; their frames are left out")
+        incomplete(path, f"line {stamps.index(None) + 1} is not a time stamp (lines of this kind: "
+                   f"{len(lines) - len(good)}); their frames are left out")
     return form is _PHASED, good, lines[0].decode("ascii").strip()
 
 
@@ -187,18 +189,18 @@ def _geometry(path: str, phased: bool, own: Mapping[str, Any]) -> Geometry:
     paths = _raw_files(path, phased, own.get("raw"))
     n_chan = integer(own, "nchan", range(1, 2**16 + 1), "1 to 65536") or (512 if phased else 1)
     n_bits = integer(own, "bps", (4, 8), "4, 8") or (8 if phased else 4)
-    n_time = integer(own, "samples_per_frame", range(1, 2**40), "1 and more")
+    n_time = integer(own, "samples_per_frame", range(1, 2**40), "1 or more")
     g = Geometry(paths, n_chan, n_bits, phased, n_time or 1)
     parts = len(paths[0])
     g = g._replace(n_time=n_time or _BLOCK * 8 // g.sample_bits * parts)
     if g.n_time % parts or g.part_time * g.sample_bits % 8:
-        raise UsageError(f"samples_per_frame = {g.n_time}; allowed: what makes whole bytes in each "
-                         f"of {parts} files")
+        raise UsageError(f"samples_per_frame = {g.n_time}; allowed: a number that gives whole "
+                         f"bytes in each of {parts} files")
     return g
 
 
 def _raw_files(path: str, phased: bool, given: Any) -> tuple[tuple[str, ...], ...]:
-    """Real names of the raw files: parts of each polarisation."""
+    """Return the paths of the raw files: the parts of each polarisation."""
     folder = os.path.dirname(path)
     stem = os.path.splitext(path)[0]
     if given is None:
@@ -214,15 +216,16 @@ def _raw_files(path: str, phased: bool, given: Any) -> tuple[tuple[str, ...], ..
                  for parts in _nested(given)]
     if not found or not found[0] or len({len(parts) for parts in found}) > 1 or (
             not phased and (len(found), len(found[0])) != (1, 1)):
-        raise UsageError(f"raw = {given!r}; allowed: {_FORM[phased]}, as many files of each")
+        raise UsageError(f"raw = {given!r}; allowed: {_FORM[phased]}, with the same number of "
+                         "files for each polarisation")
     for name in (name for parts in found for name in parts):
-        if not os.path.isfile(name):  # opening a pipe would wait for ever
-            raise FormatError(path, f"raw file {name!r} is no regular file")
+        if not os.path.isfile(name):  # opening a pipe would block forever
+            raise FormatError(path, f"raw file {name!r} is not a regular file")
     return tuple(tuple(parts) for parts in found)
 
 
 def _nested(given: Any) -> list[list[str]]:
-    """Names of the parts of each polarisation, from text or from one or two levels of sequence."""
+    """Return the names of each polarisation's parts, from text or one or two levels of sequence."""
     if isinstance(given, (str, os.PathLike)):
         return [[name.strip() for name in parts.split(",") if name.strip()]
                 for parts in os.fspath(given).split(";")]
@@ -233,61 +236,62 @@ def _nested(given: Any) -> list[list[str]]:
 
 
 def _expand(name: str) -> list[str]:
-    """Files of a pattern, in the order of their names; a name stands for itself."""
+    """Return the files that match a pattern, sorted by name; the name of a file matches itself."""
     return [name] if os.path.exists(name) else sorted(glob.glob(name)) or [name]
 
 
 def _letter(name: str) -> str:
-    """Polarisation that the name of a raw file tells."""
+    """Return the polarisation in the name of a raw file."""
     match = re.search(r"Pol-([A-Z])", os.path.basename(name))
     return match.group(1) if match else ""
 
 
 def _numbers(path: str, stamps: Sequence[Stamp], frame_rate: Fraction) -> list[int]:
-    """Numbers of frames on a clock that begins with the first line."""
+    """Return the numbers of frames, counted from the time of the first line."""
     days = day_seconds(np.array([stamp.day for stamp in stamps])).tolist()
     seconds = [day + stamp.second for day, stamp in zip(days, stamps, strict=True)]
     places = [(second - seconds[0]) * frame_rate for second in seconds]
     numbers = [round(place) for place in places]
     if len(numbers) > 1 and float(np.median(np.diff(numbers))) != 1:
         step = float(np.median(np.diff([float(second - seconds[0]) for second in seconds])))
-        raise FormatError(path, f"lines are {step:g} s apart, and frames {float(1 / frame_rate):g} "
-                          "s; give --set samples_per_frame=... or --set sample_rate=... that fit")
+        raise FormatError(path, f"lines are {step:g} s apart, but frames {float(1 / frame_rate):g} "
+                          "s; give a --set samples_per_frame=... or --set sample_rate=... that "
+                          "fits")
     off = [abs(place - number) for place, number in zip(places, numbers, strict=True)]
     if max(off) > _MOST_OFF:
         worst = off.index(max(off))
         incomplete(path, f"line {stamps[worst].line + 1} is {float(max(off)):.2f} frames off the "
-                   "clock; such frames are put where they are nearest to")
+                   "clock; frames that are off are moved to the nearest place")
     return numbers
 
 
 def _table(path: str, stamps: Sequence[Stamp], numbers: Sequence[int], g: Geometry, rate: Fraction
            ) -> tuple[NDArray[np.int64], int]:
-    """Segments: first sample, stop, which part, first byte in its raw files."""
+    """Return segments: first sample, stop, number of the part, first byte in its raw files."""
     sizes = [os.path.getsize(each) for parts in g.paths for each in parts]
     held = min(sizes) // g.block
     if not held:
-        raise FormatError(path, f"a raw file of {min(sizes)} bytes holds no frame, which takes "
+        raise FormatError(path, f"a raw file of {min(sizes)} bytes contains no frame, which has "
                           f"{g.block}; give --set samples_per_frame=... if frames are shorter")
     n_line = stamps[-1].line + 1
     if held < n_line:
-        incomplete(path, f"raw files hold {held} whole frames, and there are {n_line} lines")
+        incomplete(path, f"raw files contain {held} complete frames, but there are {n_line} lines")
     elif max(sizes) >= (n_line + 1) * g.block:
-        incomplete(path, f"there are {n_line} lines, and a raw file holds {max(sizes) // g.block} "
-                   "frames: those without a line are left out")
+        incomplete(path, f"there are {n_line} lines, but a raw file contains "
+                   f"{max(sizes) // g.block} frames: frames without a line are left out")
     rows = []
     for stamp, number in zip(stamps, numbers, strict=True):
         for part in range(len(g.paths[0]) if stamp.line < held else 0):
             first = number * g.n_time + part * g.part_time
             rows.append((first, first + g.part_time, part, stamp.line * g.block))
     if not rows:
-        raise FormatError(path, "no line is that of a frame in the raw files")
+        raise FormatError(path, "no line belongs to a frame in the raw files")
     table, begin = from_first(rows, rate, path)
     return disjoint(table), begin
 
 
 def _axis(g: Geometry, rate: Fraction) -> ChannelAxis | None:
-    """Channels about 0 Hz, for the frequency that the user gives to move."""
+    """Return channels around 0 Hz, which the frequency that the user gives will shift."""
     return ChannelAxis(-rate * (g.n_chan - 1) / 2, rate, g.n_chan) if g.n_chan > 1 else None
 
 
@@ -312,7 +316,7 @@ class GsbStream(SegmentedVoltages):
 
     @property
     def files(self) -> list[str]:
-        """Absolute paths of the time stamps and the raw files."""
+        """Absolute paths of the time-stamp file and the raw files."""
         return [os.path.abspath(self.path), *super().files]
 
     def _fill(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[Any]
@@ -327,7 +331,7 @@ class GsbStream(SegmentedVoltages):
         return None
 
     def _decoded(self, stored: NDArray[np.uint8]) -> NDArray[Any]:
-        """Samples (time, chan) of whole bytes."""
+        """Return the samples (time, chan) in whole bytes."""
         g = self._geometry
         with decoding(self.path, "samples", DataError):
             samples: NDArray[Any] = self._payload(

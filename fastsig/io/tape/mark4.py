@@ -1,7 +1,7 @@
-"""Mark 4: frames of 20 000 bits a track, each with its own time; decoded by `baseband`.
+"""Mark 4: frames of 20 000 bits per track, each with its own time; decoded by `baseband`.
 
-A file is the bits of 16, 32 or 64 tracks side by side. Headers stand in place of samples, so the
-first 160 bits of a track in every frame are invalid, and a recording may begin anywhere.
+A file contains the bits of 16, 32 or 64 tracks side by side. Headers replace samples, so the first
+160 bits of a track in every frame are invalid, and a recording may begin anywhere.
 
 References
 ----------
@@ -50,18 +50,18 @@ __all__ = ["KINDS", "MANY", "NAME", "Mark4Stream", "open", "sniff"]
 
 NAME, KINDS = "mark4", ("voltage",)
 
-#: Whether `open` takes several files of one recording.
+#: Whether `open` accepts several files of one recording.
 MANY = True
 
 _OWN = ("ntrack", "decade", "ref_time", "input")
 _TRACK_BITS, _HEAD_BITS = 20_000, 160
-_TICKS = 800  # a second: times are told in steps of 1.25 ms
-_FIRST = 64  # headers that the rate is found from
-_TRIED = 8  # headers, until one tells how samples lie
+_TICKS = 800  # per second: times are recorded in steps of 1.25 ms
+_FIRST = 64  # headers from which the rate is determined
+_TRIED = 8  # headers to try until one specifies the layout of samples
 
 
 class Fields(NamedTuple):
-    """What headers say, whether they can be headers, and whether they tell of an error."""
+    """The fields of headers, whether they can be headers, and whether they report an error."""
 
     sound: NDArray[np.bool_]
     error: NDArray[np.bool_]
@@ -72,9 +72,10 @@ class Fields(NamedTuple):
 
 
 def _remainders() -> list[NDArray[np.intp]]:
-    """Bits of a track's header that make each bit of its remainder.
+    """Return the bits of a track's header that contribute to each bit of its remainder.
 
-    Divided by x^12 + x^11 + x^3 + x^2 + x + 1, as bits are sent: 12 check bits last.
+    The divisor is x^12 + x^11 + x^3 + x^2 + x + 1; bits are in the order of transmission, with the
+    12 check bits last.
     """
     remainder, each = 1, []
     for _ in range(_HEAD_BITS):
@@ -98,10 +99,10 @@ def _checked(raw: NDArray[np.uint8], n_track: int) -> NDArray[np.bool_]:
 
 
 def _fields(raw: NDArray[np.uint8]) -> Fields:
-    """Fields of headers, with which rows of `raw` begin; of a bit what most tracks say."""
+    """Return the fields of the headers at the start of rows; tracks decide each bit by majority."""
     counts = np.bitwise_count(raw.reshape(len(raw), _HEAD_BITS, -1)).sum(axis=2, dtype=np.int64)
     n_track = raw.shape[1] * 8 // _HEAD_BITS
-    # The edges of the ones must be sharp: a byte too few is an eighth of 64 tracks alone.
+    # The edges of the ones must be sharp, as a shift of one byte is only an eighth of 64 tracks.
     sharp = (counts[:, 63] == 0) & (counts[:, [64, 95]] == n_track).all(axis=1)
     sound = sharp & (counts[:, 64:96].sum(axis=1) > 0.9 * 32 * n_track)
     sound &= _checked(raw, n_track)
@@ -111,25 +112,25 @@ def _fields(raw: NDArray[np.uint8]) -> Fields:
     year, day, hour, minute, second, part = (number for number, _ in each)
     sound &= np.all([good for _, good in each], axis=0)
     sound &= (day >= 1) & (day <= 366) & (hour < 24) & (minute < 60) & (second <= 60)
-    # The last digit of the milliseconds stands for 0, 1.25, 2.5, 3.75, 5, ... 8.75: never 4 or 9.
+    # The last digit of the milliseconds codes 0, 1.25, 2.5, 3.75, 5, ... 8.75: never 4 or 9.
     sound &= part % 5 != 4
     return Fields(sound, counts[:, 48:52].any(axis=1), year, day,
                   hour * 3600 + minute * 60 + second, (4 * part + part % 5) // 5)
 
 
 def _mark(n_track: int) -> Mark:
-    """Before the 32 ones of a track there is a zero."""
+    """Return the mark of a format; a zero precedes the 32 ones of each track."""
     word = n_track // 8
     return Mark(f"Mark 4 ({n_track} tracks)", _TRACK_BITS * word, _HEAD_BITS * word,
                 bytes(word) + b"\xff" * (32 * word), 63 * word, lambda raw: _fields(raw).sound)
 
 
-# Most tracks first: their pattern holds that of fewer.
+# The most tracks come first, because their pattern contains that of fewer tracks.
 _MARKS = {n_track: _mark(n_track) for n_track in (64, 32, 16)}
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether there are two headers at a frame's distance in the first frames of a file."""
+    """Whether the first frames of a file contain two headers at the distance of a frame."""
     return recognized(probe, _MARKS.values()) is not None
 
 
@@ -141,22 +142,22 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Mark
     path : path or sequence of path
         The files, in any order.
     ref_time : Time or str
-        A time within 4 years of the recording: the headers tell the last digit of the year.
-        `start_time` will do as well.
+        A time within 4 years of the recording, because headers contain only the last digit of the
+        year. `start_time` serves the same purpose.
     decade : int
-        The year but for its last digit, in place of `ref_time`: 2010 for 2014.
+        The year without its last digit, instead of `ref_time`: 2010 for 2014.
     ntrack : int, optional
-        Number of tracks, 16, 32 or 64; found from the file by default.
+        Number of tracks, 16, 32 or 64; determined from the file by default.
     input : int or str, optional
-        Channels to present, such as ``0`` or ``"0,1"``; all of them by default.
+        Channels to read, such as ``0`` or ``"0,1"``; all by default.
     **overrides
-        The common ones of `fastsig.open`; `sample_rate` is needed where there is one header only.
+        The common overrides of `fastsig.open`; `sample_rate` is needed if there is only one header.
 
     Raises
     ------
     FormatError
-        Where no frame can be read, something that is needed is not told, `baseband` does not know
-        the mode, or is not there. A truncated file is a `FastsigWarning`.
+        Where no frame can be read, a required option is missing, `baseband` does not know the
+        mode, or it is not installed. A truncated file causes a `FastsigWarning`.
     UsageError
         Where an override is unknown or has no meaning.
     """
@@ -171,7 +172,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Mark
     heads = raw.first_heads(_FIRST)
     fields = _fields(heads)
     if not fields.sound.any():
-        raise FormatError(paths[0], "holds no valid frame")
+        raise FormatError(paths[0], "contains no valid frame")
     geometry = _geometry(module, heads, fields, paths[0])
     n_time = int(geometry.samples_per_frame)
     ticks = _ticks(fields, given_rate(common), n_time, paths[0])
@@ -193,20 +194,20 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Mark
 
 
 def _geometry(module: Any, heads: NDArray[np.uint8], fields: Fields, path: str) -> Any:
-    """The first header that tells `baseband` how to decode."""
+    """Return the first header from which `baseband` can decode samples."""
     usable = fields.sound & ~fields.error
     candidates = heads[usable if usable.any() else fields.sound][:_TRIED]
     for number, head in enumerate(candidates, 1):
         try:
             return _decodable(module, head, path)
-        except FormatError:  # what one track says may be wrong
+        except FormatError:  # a track of this header may be wrong
             if number == len(candidates):
                 raise
     return None
 
 
 def _decodable(module: Any, head: NDArray[np.uint8], path: str) -> Any:
-    """A header of `baseband`; refuses what there is no decoder for."""
+    """Return a header of `baseband`; raise an error if there is no decoder for it."""
     n_track = len(head) * 8 // _HEAD_BITS
     with decoding(path, "its first header"):
         geometry = module.Mark4Header.fromfile(io.BytesIO(head.tobytes()), n_track)
@@ -214,45 +215,45 @@ def _decodable(module: Any, head: NDArray[np.uint8], path: str) -> Any:
     with decoding(path, what):
         stored = np.zeros(geometry.payload_nbytes, np.uint8).view(geometry.stream_dtype)
         module.Mark4Payload(stored, geometry)[:1]
-        geometry.converters  # noqa: B018  raises where tracks have no known order
+        geometry.converters  # noqa: B018  raises if the order of tracks is unknown
     return geometry
 
 
 def _year(fields: Fields, own: Mapping[str, Any], common: Mapping[str, Any], path: str) -> int:
-    """Year of the first header."""
+    """Return the year of the first header."""
     part = int(fields.year[fields.sound][0])
     decade = integer(own, "decade", range(1980, 2091, 10), "decades from 1980 to 2090")
     if decade is not None:
         return decade + part
     near = reference(own, common)
     if near is None:
-        raise FormatError(path, f"the headers tell the last digit of the year alone, {part}; give "
-                          "a time within 4 years of it, --set ref_time=2014-01-01, or the decade, "
-                          "--set decade=2010")
+        raise FormatError(path, f"the headers contain only the last digit of the year, {part}; "
+                          "give a time within 4 years of it, --set ref_time=2014-01-01, or the "
+                          "decade, --set decade=2010")
     return int(nearest(part, 10, float(near.decimalyear)))
 
 
 def _ticks(fields: Fields, rate: Fraction | None, n_time: int, path: str) -> int:
-    """Steps of 1.25 ms that a frame takes: what times between headers are whole multiples of."""
+    """Return the length of a frame in steps of 1.25 ms: the common divisor of header intervals."""
     places = np.flatnonzero(fields.sound)
     frames, steps = np.diff(places), np.diff((fields.second * _TICKS + fields.tick)[places])
-    # Headers between two may be damaged; where frames are lost there are no headers between.
+    # Headers in between may be damaged; if frames are lost, there are none in between.
     found = int(np.gcd.reduce(np.where(steps % frames, steps, steps // frames), initial=0))
     if rate is None:
         if not found or _TICKS % found:
-            raise FormatError(path, "the headers do not tell the sample rate; give --set "
+            raise FormatError(path, "the headers do not state the sample rate; give --set "
                               "sample_rate=32MHz")
         return found
     ticks = _TICKS * n_time / rate
     if ticks.denominator > 1 or (found and found % ticks.numerator):
-        told = f", and headers are {1.25 * found} ms apart" if found else ""
-        raise FormatError(path, f"sample_rate = {rate} Hz makes {float(ticks) * 1.25:g} ms of a "
-                          f"frame of {n_time} samples{told}; allowed: whole steps of 1.25 ms")
+        apart = f", and headers are {1.25 * found} ms apart" if found else ""
+        raise FormatError(path, f"with sample_rate = {rate} Hz a frame of {n_time} samples lasts "
+                          f"{float(ticks) * 1.25:g} ms{apart}; allowed: whole steps of 1.25 ms")
     return ticks.numerator
 
 
 class _Frames(TapeFrames):
-    """Frames that count from the first one's day; a frame takes some steps of 1.25 ms."""
+    """Frames that are numbered from the day of the first; their length is in steps of 1.25 ms."""
 
     def __init__(self, raw: Pieces, fields: Fields, year: int, ticks: int) -> None:
         self.year, self.ticks = year, ticks
@@ -262,7 +263,7 @@ class _Frames(TapeFrames):
         super().__init__(raw, time_from_mjd(self.day, Fraction(self.rest, _TICKS)))
 
     def parsed(self, raw: NDArray[np.uint8]) -> Heads:
-        """Numbers of frames; those that tell of an error are left out."""
+        """Return the numbers of frames; frames that report an error are left out."""
         fields = _fields(raw[:, : self.head_bytes])
         year = nearest(fields.year, 10, self.year)
         days = np.where(fields.sound, _days(year, fields.day), self.day)
@@ -273,13 +274,13 @@ class _Frames(TapeFrames):
 
 
 def _days(year: NDArray[np.int64], day: NDArray[np.int64]) -> NDArray[np.int64]:
-    """MJD of days of years, of which the first is 1."""
+    """Return the MJD of days of years, where the first day of a year is 1."""
     first = (year - 1970).astype("M8[Y]").astype("M8[D]").astype(np.int64)
     return first + 40587 + day - 1
 
 
 class Mark4Stream(TapeVoltages):
-    """Voltages of a Mark 4 recording: float32 (time, channel); invalid where headers stand."""
+    """Voltages of a Mark 4 recording: float32 (time, channel), invalid at headers."""
 
     def __init__(self, header: Header, path: str, frames: _Frames, n_time: int,
                  columns: list[int], module: Any, geometry: Any) -> None:
@@ -287,7 +288,7 @@ class Mark4Stream(TapeVoltages):
         super().__init__(header, path, frames, n_time, columns)
 
     def _samples(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        # Every frame by the first one's header: a changed bit in another gives no other channels.
+        # All frames use the first header, so that a changed bit in another cannot change channels.
         stored = frame[len(frame) * _HEAD_BITS // _TRACK_BITS :]
         found = self._payload(stored.view(self._geometry.stream_dtype), self._geometry).data
         samples = np.empty((self._n_time, found.shape[1]), np.float32)

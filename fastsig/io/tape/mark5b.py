@@ -1,12 +1,12 @@
 """Mark 5B: frames of 10 000 bytes of samples, each with its own time; decoded by `baseband`.
 
-A header tells the last three digits of the day (MJD), the second, and the number of the frame in
-it; not how many channels and bits there are.
+A header contains the last three digits of the day (MJD), the second, and the number of the frame in
+that second, but not the number of channels and bits.
 
 References
 ----------
 "Mark 5B User's Manual", MIT Haystack Observatory (2006), section "Mark 5B data format": words 0
-to 3 of a header, after the VLBA's time code with its check sum.
+to 3 of a header, after the VLBA's time code with its checksum.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ __all__ = ["KINDS", "MANY", "NAME", "Mark5BStream", "open", "sniff"]
 
 NAME, KINDS = "mark5b", ("voltage",)
 
-#: Whether `open` takes several files of one recording.
+#: Whether `open` accepts several files of one recording.
 MANY = True
 
 _OWN = ("nchan", "bps", "kday", "ref_time", "input")
 _SYNC = 0xABADDEED
 _HEAD, _PAYLOAD = 16, 10_000
 _BITS = _PAYLOAD * 8
-_RATES = tuple(25 << k for k in range(12))  # frames a second at 2 Mb/s to 4 Gb/s
-_FIRST = 1024  # headers that the rate is found from
+_RATES = tuple(25 << k for k in range(12))  # frames per second at 2 Mb/s to 4 Gb/s
+_FIRST = 1024  # headers from which the rate is determined
 
 
 class Fields(NamedTuple):
-    """What headers say, and whether they can be headers."""
+    """The fields of headers, and whether they can be headers."""
 
     sound: NDArray[np.bool_]
     day: NDArray[np.int64]
@@ -72,7 +72,7 @@ class Fields(NamedTuple):
 
 
 def _crc_table() -> NDArray[np.int64]:
-    """Remainders of a byte and 16 bits of zeros by x^16 + x^15 + x^2 + 1."""
+    """Return the remainders of a byte and 16 zero bits, divided by x^16 + x^15 + x^2 + 1."""
     table = np.arange(256) << 8
     for _ in range(8):
         table = (table << 1 ^ np.where(table & 0x8000, 0x18005, 0)) & 0xFFFF
@@ -83,9 +83,9 @@ _CRC = _crc_table()
 
 
 def _fields(raw: NDArray[np.uint8]) -> Fields:
-    """Fields of headers, with which rows of `raw` begin.
+    """Return the fields of the headers at the start of the rows of `raw`.
 
-    The check sum covers day, second and fraction; some recorders leave it 0.
+    The checksum covers day, second and fraction; some recorders leave it 0.
     """
     words = raw[:, :_HEAD].copy().view("<u4").astype(np.int64)
     (day, is_day), (second, is_second), (fraction, is_fraction) = (
@@ -93,9 +93,9 @@ def _fields(raw: NDArray[np.uint8]) -> Fields:
     crc = np.zeros(len(words), np.int64)
     for word, shift in ((2, 24), (2, 16), (2, 8), (2, 0), (3, 24), (3, 16)):
         crc = _CRC[crc >> 8 ^ words[:, word] >> shift & 255] ^ crc << 8 & 0xFFFF
-    told = words[:, 3] & 0xFFFF
+    stated = words[:, 3] & 0xFFFF
     sound = (words[:, 0] == _SYNC) & is_day & is_second & is_fraction & (second <= 86400)
-    return Fields(sound & ((told == crc) | (told == 0)), day, second, fraction,
+    return Fields(sound & ((stated == crc) | (stated == 0)), day, second, fraction,
                   words[:, 1] & 0x7FFF)
 
 
@@ -104,7 +104,7 @@ _MARK = Mark("Mark 5B", _HEAD + _PAYLOAD, _HEAD, _SYNC.to_bytes(4, "little"), 0,
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether there are two headers at a frame's distance in the first frames of a file."""
+    """Whether the first frames of a file contain two headers at the distance of a frame."""
     return recognized(probe, (_MARK,)) is not None
 
 
@@ -116,25 +116,25 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Mark
     path : path or sequence of path
         The files, in any order.
     nchan : int
-        Number of channels: the headers do not tell.
+        Number of channels, which headers do not contain.
     bps : int, optional
-        Bits of a sample, 1 or 2, which is the default.
+        Bits per sample, 1 or 2; 2 by default.
     ref_time : Time or str
-        A time within 500 days of the recording: the headers tell the last three digits of the day.
-        `start_time` will do as well.
+        A time within 500 days of the recording, because headers contain only the last three digits
+        of the day. `start_time` serves the same purpose.
     kday : int
-        The day but for these digits, in place of `ref_time`: 56000 for MJD 56821.
+        The day without these digits, instead of `ref_time`: 56000 for MJD 56821.
     input : int or str, optional
-        Channels to present, such as ``0`` or ``"0,1"``; all of them by default.
+        Channels to read, such as ``0`` or ``"0,1"``; all by default.
     **overrides
-        The common ones of `fastsig.open`; `sample_rate` is needed where neither fractions of
-        seconds nor a change of the second tell the rate.
+        The common overrides of `fastsig.open`; `sample_rate` is needed if the rate follows neither
+        from fractions of seconds nor from a change of the second.
 
     Raises
     ------
     FormatError
-        Where no frame can be read, something that is needed is not told, or `baseband` is not
-        there. A truncated file is a `FastsigWarning`.
+        Where no frame can be read, a required option is missing, or `baseband` is not installed.
+        A truncated file causes a `FastsigWarning`.
     UsageError
         Where an override is unknown or has no meaning.
     """
@@ -143,10 +143,10 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Mark
     module = package(NAME, paths[0])
     bps = integer(own, "bps", (1, 2), "1, 2") or 2
     n_chan = integer(own, "nchan", tuple(1 << k for k in range(7) if bps << k <= 64),
-                     "powers of 2, up to 64 bits a sample")
+                     "powers of 2, up to 64 bits for all channels")
     if n_chan is None:
-        raise FormatError(paths[0], "the headers do not tell the number of channels; give --set "
-                          "nchan=8 (and --set bps=1 unless samples take 2 bits)")
+        raise FormatError(paths[0], "the headers do not state the number of channels; give --set "
+                          "nchan=8 (and --set bps=1 unless samples have 2 bits)")
     n_time = _BITS // (n_chan * bps)
     raw = Pieces(paths, _MARK)
     fields = _fields(raw.first_heads(_FIRST))
@@ -174,42 +174,42 @@ def _first_words(raw: Pieces, fields: Fields) -> tuple[int, ...]:
 
 
 def _first_day(fields: Fields, own: Mapping[str, Any], common: Mapping[str, Any], path: str) -> int:
-    """Day (MJD) of the first header."""
+    """Return the day (MJD) of the first header."""
     if not fields.sound.any():
-        raise FormatError(path, "holds no valid frame")
+        raise FormatError(path, "contains no valid frame")
     part = int(fields.day[fields.sound][0])
     kday = integer(own, "kday", range(44000, 88001, 1000), "thousands from 44000 to 88000")
     if kday is not None:
         return kday + part
     near = reference(own, common)
     if near is None:
-        raise FormatError(path, f"the headers tell the last digits of the day alone, {part:03d}; "
-                          "give a time within 500 days of it, --set ref_time=2014-06-13, or the "
-                          "thousands, --set kday=56000")
+        raise FormatError(path, "the headers contain only the last digits of the day, "
+                          f"{part:03d}; give a time within 500 days of it, --set "
+                          "ref_time=2014-06-13, or the thousands, --set kday=56000")
     return int(nearest(part, 1000, float(near.mjd)))
 
 
 def _per_second(raw: Pieces, fields: Fields, rate: Fraction | None, n_time: int) -> int:
-    """Frames a second."""
+    """Return the number of frames per second."""
     path = raw.paths[0]
     if rate is None:
         found = _from_fractions(fields) or _from_second(raw)
         if found is None:
-            raise FormatError(path, "the headers do not tell the sample rate; give --set "
+            raise FormatError(path, "the headers do not state the sample rate; give --set "
                               "sample_rate=32MHz")
         return found
     if rate % n_time:
-        raise FormatError(path, f"sample_rate = {rate} Hz is no whole number of frames of "
-                          f"{n_time} samples a second")
+        raise FormatError(path, f"sample_rate = {rate} Hz is not a whole number of frames of "
+                          f"{n_time} samples per second")
     number = int(np.median(fields.frame[fields.sound]))
     if number >= rate / n_time:
-        raise FormatError(path, f"sample_rate = {rate} Hz makes {rate / n_time} frames of {n_time} "
-                          f"samples a second, and headers count to {number}")
+        raise FormatError(path, f"sample_rate = {rate} Hz is {rate / n_time} frames of {n_time} "
+                          f"samples per second, but headers count to {number}")
     return int(rate / n_time)
 
 
 def _from_fractions(fields: Fields) -> int | None:
-    """Frames a second by the fractions of seconds, which are cut to 0.1 ms."""
+    """Return the frames per second from the fractions of seconds, truncated to 0.1 ms."""
     use = fields.sound & (fields.frame > 0)
     if not fields.fraction[use].any():
         return None
@@ -222,7 +222,7 @@ def _from_fractions(fields: Fields) -> int | None:
 
 
 def _from_second(raw: Pieces) -> int | None:
-    """Frames a second by the last number before the second changes."""
+    """Return the frames per second from the last frame number before the second changes."""
     def at(i: int, n: int = 1) -> Fields:
         heads = np.empty((n, _HEAD), np.uint8)
         for k, head in enumerate(heads):
@@ -245,7 +245,7 @@ def _from_second(raw: Pieces) -> int | None:
 
 
 class _Frames(TapeFrames):
-    """Frames that count from the beginning of the first one's day."""
+    """Frames that are numbered from the start of the day of the first frame."""
 
     def __init__(self, raw: Pieces, fields: Fields, day: int, per_second: int) -> None:
         self.day, self.per_second = day, per_second
@@ -254,13 +254,13 @@ class _Frames(TapeFrames):
         super().__init__(raw, time_from_mjd(day))
 
     def _fits(self, fields: Fields) -> NDArray[np.bool_]:
-        """Whether the fraction of the second, which the check sum covers, bears out the number."""
+        """Whether the fraction of the second, which the checksum covers, confirms the number."""
         off = fields.frame * 10000 - fields.fraction * self.per_second
         fits: NDArray[np.bool_] = np.abs(off) <= self.per_second
         return fits
 
     def parsed(self, raw: NDArray[np.uint8]) -> Heads:
-        """Numbers of frames; those whose number and time disagree are left out."""
+        """Return the numbers of frames; frames with contradictory number and time are left out."""
         fields = _fields(raw[:, : self.head_bytes])
         good = fields.sound & (fields.frame < self.per_second)
         if self._check:
