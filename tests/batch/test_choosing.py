@@ -109,8 +109,8 @@ def test_links_count_as_files(tmp_path: Path) -> None:
 
 
 def test_a_clash_of_names_is_refused(tmp_path: Path) -> None:
-    clash = task(tmp_path, refused="a.h5: made of x and of y")
-    assert choose([clash], book(tmp_path)).refused == [(clash, "a.h5: made of x and of y")]
+    clash = task(tmp_path, refused="a.h5: made from x and from y")
+    assert choose([clash], book(tmp_path)).refused == [(clash, "a.h5: made from x and from y")]
     assert [row.state for row in status([clash], tmp_path).rows] == ["refused"]
 
 

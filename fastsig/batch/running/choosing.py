@@ -107,7 +107,8 @@ def _taken(task: Task, ledger: Ledger, overwrite: bool, replace_stale: bool) -> 
             if owner is not None and name not in kept:
                 continue  # a run that died between two steps left it
             if owner is None:
-                return f"{present}: exists, and was not made by batch; --overwrite replaces it", True
+                return (f"{present}: exists, and was not made by batch; --overwrite replaces "
+                        "it"), True
             if not replace_stale:
                 return (f"{present}: stale: made by another recipe, version or state of the "
                         "inputs; --replace-stale makes it anew"), True
