@@ -65,8 +65,8 @@ def test_two_inputs_of_one_stem_are_refused_each(tmp_path: Path) -> None:
     touch(tmp_path, "in/n1/a.h5", "in/n2/a.h5", "in/n2/b.h5")
     first, second, other = recipe(tmp_path, SPECTRA, VIEW).tasks()
     assert first.refused == second.refused == (
-        f"a.64.h5: made from {tmp_path}/in/n1/a.h5 and from {tmp_path}/in/n2/a.h5; add {{parent}} to "
-        "step.output")
+        f"a.64.h5: made from {tmp_path}/in/n1/a.h5 and from {tmp_path}/in/n2/a.h5; add {{parent}} "
+        "to step.output")
     assert other.refused == "" and first.id != second.id
     apart = {**SPECTRA, "output": "{parent}/{stem}.{n_chan}.h5"}
     made = recipe(tmp_path, apart).tasks()
