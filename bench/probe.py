@@ -1,10 +1,9 @@
-"""``python -m bench.probe``: compile the hot loops, tell their instructions, then time on request.
+"""``python -m bench.probe``: compile the hot loops, count their instructions, time on request.
 
-The environment says for which processor (``NUMBA_CPU_NAME``, ``NUMBA_CPU_FEATURES``). All is
-compiled anew, as a cache keeps no assembly, and kept for others in ``NUMBA_CACHE_DIR``. The first
-line of output
-is JSON: the lanes, and for each hot loop the `count` of each version. Then, for each line of
-input, the seconds that the fused spectrometer takes.
+The environment specifies the processor (``NUMBA_CPU_NAME``, ``NUMBA_CPU_FEATURES``). All loops are
+compiled anew, as a cache keeps no assembly, and saved for other processes in ``NUMBA_CACHE_DIR``.
+The first line of output is JSON: the lanes, and for each hot loop the `count` of each version. Then
+follows, for each line of input, the time of the fused spectrometer in seconds.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from fastsig_kernels._cache import KernelCache  # noqa: E402
 from bench.data import N_CHAN, Fused  # noqa: E402
 from bench.timing import Scale, timed  # noqa: E402
 
-#: Functions with the loops that take the time; later ones contain earlier ones.
+#: Functions with the loops that need most of the time; later ones contain earlier ones.
 HOT = ("_passes.columns_nb", "_passes.leaf_nb", "_passes.mirrored_leaf_nb", "_passes.gather_nb",
        "_bank_loops.filter_nb", "_detect.add_leaves_nb", "_detect.put_leaves_nb",
        "_bank_loops.integrate_nb", "_bank_loops.spectra_nb", "_fft_loops.transform_rows")
@@ -44,7 +43,7 @@ _REGISTER = re.compile(r"%([xyz])mm")
 
 
 def count(assembly: str) -> dict[str, int]:
-    """Instructions of each kind, vector ones by register too, and calls of a library's fma."""
+    """Count instructions of each kind, vector ones also by register, and calls of `fma`."""
     found: Counter[str] = Counter()
     for name, operands in _INSTRUCTION.findall(assembly):
         for kind, pattern in _KINDS.items():
@@ -68,7 +67,7 @@ def compile_all() -> None:
 
 
 def counts() -> dict[str, list[dict[str, int]]]:
-    """For each of `HOT`, what `count` finds in each version that was compiled."""
+    """Return for each of `HOT` the `count` of each version that was compiled."""
     found = {}
     for name in HOT:
         module, _, attribute = name.partition(".")
