@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.fft
 
-_PIECE = 64  # frames: 2 MB of float32 at 8192 samples a frame
+_PIECE = 64  # frames: 2 MB of float32 at 8192 samples per frame
 _BYTES = 2**16
 _FRAMES = 16
 

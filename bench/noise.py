@@ -47,7 +47,7 @@ def main() -> None:
     """Print the table."""
     stated = settings(16, 1).noise_share
     print(f"stated: {100 * stated:.3f} % at most\n")
-    print("| channels | kHz | spectra | degrees of freedom | % flagged | in 8 bits | ns a value |")
+    print("| channels | kHz | spectra | degrees of freedom | % flagged | in 8 bits | ns/value |")
     print("|---|---|---|---|---|---|---|")
     for n_chan, khz, n, freedom in SHAPES:
         x, states, given = powers(n, n_chan, freedom), np.zeros(n, np.int8), settings(n_chan, khz)

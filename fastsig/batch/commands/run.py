@@ -101,7 +101,7 @@ def retry(path: str, files: tuple[str, ...], failed: bool, killed: bool, all_: b
     """
     chosen = [name for name, on in (("failed", failed), ("killed", killed), ("all", all_)) if on]
     if not chosen:
-        raise click.UsageError("which tasks? allowed: --failed, --killed, --all")
+        raise click.UsageError("no tasks selected; allowed: --failed, --killed, --all")
     from fastsig.batch.ledger.states import chosen_by
 
     return execute(path, files, {**options, "verify": False, "follow": False},

@@ -70,7 +70,7 @@ class TerminalWatcher(Watcher):
             for task, reason in choice.refused:
                 self._say(f"refused {task.name}: {reason}")
             if not self._quiet and (choice.jobs or choice.finished):
-                self._say(f"{common.plural(len(choice.jobs), 'task')} came, "
+                self._say(f"{common.plural(len(choice.jobs), 'new task')}, "
                           f"{len(choice.finished)} done before")
             if self._bar is not None:
                 self._bar.update(self._task, total=self._n_jobs)

@@ -65,7 +65,7 @@ class Dispatcher:
         self._stopping: float | None = None
 
     def work(self) -> None:
-        """Do all jobs."""
+        """Run all jobs."""
         self._seen = time.monotonic()
         try:
             while not self._queue.done():

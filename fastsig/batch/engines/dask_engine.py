@@ -67,7 +67,7 @@ class DaskEngine:
         self._note = note or (lambda line: None)
 
     def __call__(self, queue: Queue, setup: Setup, limits: Limits) -> None:
-        """Do all jobs.
+        """Run all jobs.
 
         Raises
         ------

@@ -60,7 +60,7 @@ class _Wanted(threading.Event):
 
 
 class _Kept:
-    """A supervisor and the run that it belongs to."""
+    """A supervisor and the run to which it belongs."""
 
     def __init__(self, run: str, setup: Setup, limits: Limits) -> None:
         self.run, self.busy, self.stop = run, True, Stop()

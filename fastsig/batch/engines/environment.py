@@ -30,7 +30,7 @@ def environment(setup: Setup) -> dict[str, str]:
     """Return the environment variables of a worker process."""
     values = {**os.environ, **dict.fromkeys(_PINNED, "1"), "MPLBACKEND": "agg",
               "NUMBA_NUM_THREADS": str(setup.threads), "PYTHONIOENCODING": "utf-8",
-              # The packages of this process, from the same folders.
+              # the packages of this process, from the same folders
               "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     if setup.node_cache and "NUMBA_CACHE_DIR" not in os.environ:
         folder = _node_cache()

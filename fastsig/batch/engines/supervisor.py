@@ -252,7 +252,7 @@ class _Watch:
         resident = self.worker.memory()
         self.peak = max(self.peak, resident)
         if limit is not None and resident > limit + max(_MARGIN, limit // 10):
-            self._kill("memory", f"took {resident / 1e6:.0f} MB; the limit is {limit / 1e6:.0f} MB")
+            self._kill("memory", f"used {resident / 1e6:.0f} MB; the limit is {limit / 1e6:.0f} MB")
 
     def _kill(self, reason: str, error: str) -> None:
         self.reason, self.error = reason, error

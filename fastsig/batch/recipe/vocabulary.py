@@ -24,7 +24,7 @@ __all__ = ["OWN", "Vocabulary", "commands", "vocabulary"]
 _LOGS = "batch keeps a log of each task"
 #: Options that batch sets itself, or that are of no use in it.
 OWN = {
-    "overwrite": "batch replaces what is stale by itself", "workers": "see batch run --workers",
+    "overwrite": "see batch run --overwrite", "workers": "see batch run --workers",
     "memory": "see limits.memory, and batch run --memory",
     "quiet": _LOGS, "verbose": _LOGS, "debug": _LOGS, "as_json": _LOGS,
     "dry_run": "see batch run --dry-run",

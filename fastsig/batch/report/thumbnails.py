@@ -98,7 +98,7 @@ def thumbnail(folder: str, outputs: tuple[Product, ...]) -> bytes:
             warnings.simplefilter("ignore")
             try:
                 return _encoded(draw(path))
-            except Exception:  # no readable data: the row has no picture, and `verify` says why
+            except Exception:  # no readable data: the row has no picture; `verify` reports why
                 continue
     return b""
 

@@ -150,7 +150,7 @@ def sweep_temporary(choice: Choice, folder: str) -> None:
     folders = {os.path.dirname(name) for name in names}
     if any("{file}" in where or any(name.endswith(".part") for name in _list(where))
            for where in folders):
-        from fastsig.io.files.leftovers import sweep_names  # half a second of imports
+        from fastsig.io.files.leftovers import sweep_names  # importing it takes half a second
 
         sweep_names(names)
 

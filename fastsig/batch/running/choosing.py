@@ -111,5 +111,5 @@ def _taken(task: Task, ledger: Ledger, overwrite: bool, replace_stale: bool) -> 
                         "it"), True
             if not replace_stale:
                 return (f"{present}: stale: made by another recipe, version or state of the "
-                        "inputs; --replace-stale makes it anew"), True
+                        "inputs; --replace-stale remakes it"), True
     return "", there

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 __all__ = ["FileStamp", "Search", "find", "look", "walk"]
 
-_PROPERTIES = ("drf_properties.h5", "metadata.h5")  # of Digital RF
+_PROPERTIES = ("drf_properties.h5", "metadata.h5")  # files that mark a folder of Digital RF
 
 
 class FileStamp(NamedTuple):

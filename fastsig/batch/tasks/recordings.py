@@ -65,9 +65,9 @@ def gather(files: Sequence[FileStamp], group: str) -> list[Recording]:
     ----------
     files : sequence of FileStamp
     group : {"file", "scan", "fast", "project"}
-        A recording is a single file; all files that differ only in the number of a scan
-        (``night.0000.raw``, ``source_0001.fits``); a beam by the names of FAST's files; or all
-        files of a project and mode of FAST, whatever their beams and folders.
+        A recording is a single file; all files of a scan, which differ only in their number
+        (``night.0000.raw``, ``source_0001.fits``); all chunks of a beam, by the names of FAST's
+        files; or all files of a project and mode of FAST, whatever their beams and folders.
     """
     if group == "file":
         return [_single(file) for file in files]
