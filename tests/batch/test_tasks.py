@@ -86,7 +86,7 @@ def test_check_tells_clashes_before_the_start(tmp_path: Path) -> None:
         'version = 1\ninputs.files = ["n?/*.h5"]\noutput.folder = "out"\n'
         '[[step]]\ncommand = "view"\noutput = "{stem}.png"\n')
     done = fastsig("batch", "check", "-c", "r.toml", cwd=tmp_path, code=2)
-    assert len(done.stderr.splitlines()) == 2 and "n1/a.h5 and of" in done.stderr
+    assert len(done.stderr.splitlines()) == 2 and "n1/a.h5 and from" in done.stderr
     done = fastsig("batch", "check", "-c", "r.toml", "n1/a.h5", "--json", cwd=tmp_path)
     told = json.loads(done.stdout)
     assert told == {"recipe": "r.toml", "problems": [], "notes": [], "n_task": 1, "bytes_in": 1,
