@@ -26,7 +26,7 @@ from fastsig_kernels._cache import KernelCache  # noqa: E402
 from bench.data import N_CHAN, Fused  # noqa: E402
 from bench.timing import Scale, timed  # noqa: E402
 
-#: Functions with the loops that need most of the time; later ones contain earlier ones.
+#: Functions with the loops that take the time; later ones contain earlier ones.
 HOT = ("_passes.columns_nb", "_passes.leaf_nb", "_passes.mirrored_leaf_nb", "_passes.gather_nb",
        "_bank_loops.filter_nb", "_detect.add_leaves_nb", "_detect.put_leaves_nb",
        "_bank_loops.integrate_nb", "_bank_loops.spectra_nb", "_fft_loops.transform_rows")
