@@ -1,1 +1,1 @@
-"""Rates of fastsig beside its yardsticks: ``python -m bench``; see README.md."""
+"""Rates of fastsig compared with its yardsticks: ``python -m bench``; see README.md."""

@@ -1,4 +1,4 @@
-"""``python -m bench``: run the case table, print rates and ratios, keep them as JSON."""
+"""``python -m bench``: run the case table, print rates and ratios, save them as JSON."""
 
 from __future__ import annotations
 
@@ -54,17 +54,19 @@ def _run(options: argparse.Namespace, cases: Sequence[Case]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--case", metavar="PATTERN", help="only cases of this name; * and ? match")
-    parser.add_argument("--quick", action="store_true", help="small sizes, once: no figures")
+    parser.add_argument("--case", metavar="PATTERN",
+                        help="run only cases of this name; * and ? match")
+    parser.add_argument("--quick", action="store_true",
+                        help="run small sizes once; the figures mean nothing")
     parser.add_argument("--list", action="store_true", help="list the cases and run none")
     parser.add_argument("--no-save", action="store_true", help="write no JSON")
     others = parser.add_subparsers(dest="what", title="other tables")
-    each = others.add_parser("whole", help="fastsig spectra, from the command line, on long files")
+    each = others.add_parser("whole", help="time the command fastsig spectra on long files")
     each.add_argument("--small", default="2GB", help="size of the short file (2GB)")
     each.add_argument("--large", default="8GB", help="size of the long file (8GB)")
-    each.add_argument("--rounds", type=int, default=3, help="how often each is timed (3)")
+    each.add_argument("--rounds", type=int, default=3, help="how often each file is timed (3)")
     each.add_argument("--dir", type=Path, default=None,
-                      help="folder for both files, deleted after (a temporary one)")
+                      help="folder for both files, which are deleted at the end (a temporary one)")
     table = others.add_parser("scaling", help="rate by channels, taps, threads and input format")
     table.add_argument("--quick", action="store_true", default=argparse.SUPPRESS)
     for one in (each, table):
@@ -73,14 +75,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def select(pattern: str | None) -> list[Case]:
-    """The cases whose name matches a shell pattern; all without one."""
+    """Return the cases whose names match a shell pattern; all cases without one."""
     return [case for case in CASES if pattern is None or fnmatch.fnmatchcase(case.name, pattern)]
 
 
 def run(cases: Sequence[Case], *, quick: bool, pattern: str | None, keep: bool) -> list[Result]:
     """Measure cases, print each with its yardsticks and marks, and save the record."""
     peers.require()
-    # setigen's imports turn on everybody's messages.
+    # Importing setigen enables the log messages of all packages.
     logging.getLogger("fastsig").setLevel(logging.WARNING)
     results = []
     with tempfile.TemporaryDirectory(prefix="fastsig-bench-") as folder:
@@ -99,7 +101,7 @@ def run(cases: Sequence[Case], *, quick: bool, pattern: str | None, keep: bool) 
 
 
 def lines(result: Result, *, quick: bool = False) -> list[str]:
-    """The table's lines of a case: its own, one a yardstick, one a mark."""
+    """Return the lines of a case in the table: its own, and one for each yardstick and mark."""
     unit = result.case.unit
 
     def row(name: str, ms: float, rate: float, ratio: str, text: str) -> str:
@@ -118,7 +120,7 @@ def lines(result: Result, *, quick: bool = False) -> list[str]:
 
 
 def verdict(results: Sequence[Result], *, quick: bool) -> list[str]:
-    """What is missing, and how many marks were met."""
+    """Return lines on missing yardsticks and on the number of marks that were met."""
     missing = {name: why for result in results for name, why in result.missing.items()}
     rows = [f"bench: {name} is {why}: its column is empty" for name, why in missing.items()]
     if not quick:

@@ -1,4 +1,4 @@
-"""Cases: polyphase banks whose complex spectra are kept, beside others' banks."""
+"""Cases: polyphase filter banks that keep complex spectra, compared with other libraries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _own(bank: Channelizer, x: np.ndarray) -> tuple[Call, np.ndarray]:
 
 def _baseband(x: np.ndarray, n_fft: int, frames: tuple[int, int]
               ) -> tuple[dict[str, Yardstick], dict[str, str]]:
-    """baseband-tasks' two banks, each with the frames at a time that measured fastest."""
+    """The two banks of baseband-tasks, each with the number of frames that measured fastest."""
     if not peers.is_there("baseband_tasks"):
         return {}, dict.fromkeys(_BASEBAND, peers.NOT_INSTALLED)
     return {title: peers.baseband_bank(name, x, N_TAP, n_fft, n)
@@ -35,7 +35,7 @@ def real_bank(scale: Scale) -> Task:
     x = random_bytes(scale.pick(BYTES, 2**22)).view(np.int8)
     bank = Channelizer(N_CHAN, n_tap=N_TAP)
     call, out = _own(bank, x)
-    few = x[: scale.pick(2**24, 2**21)]  # others take a second for all of it
+    few = x[: scale.pick(2**24, 2**21)]  # other libraries need a second for all samples
     yardsticks, missing = _baseband(gaussian(few.size), N_FFT, (64, 16))
     if peers.is_there("setigen"):
         yardsticks[SETIGEN] = peers.setigen_bank(few, N_TAP, N_FFT)
@@ -62,7 +62,7 @@ def complex_bank(scale: Scale, n_chan: int) -> Task:
 
 
 def synthesis(scale: Scale) -> Task:
-    """Spectra back to voltages, beside the inverse transforms alone, of as many frames."""
+    """Spectra back to voltages, compared with only the inverse transforms of the same frames."""
     n_frame = scale.pick(2**11, 2**8)
     bank = Synthesizer(N_CHAN, oversample="4/3", n_tap=N_TAP)
     x = gaussian(2 * n_frame * N_CHAN).view(np.complex64).reshape(n_frame, N_CHAN)

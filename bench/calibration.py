@@ -1,4 +1,4 @@
-"""Cases: recorded powers to kelvin, beside one multiplication of as many numbers."""
+"""Cases: recorded powers to kelvin, compared with one multiplication of as many numbers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _N_CHAN = 65536
 
 
 class _Recorded(SpectrumStream):
-    """Spectra that lie in memory."""
+    """Spectra in memory."""
 
     def __init__(self, data: np.ndarray) -> None:
         axis = ChannelAxis(Fraction(10**9), Fraction(500_000_000, _N_CHAN), data.shape[2])
@@ -42,7 +42,7 @@ class _Recorded(SpectrumStream):
 
 
 def calibrating(scale: Scale) -> Task:
-    """Mode W, four products, a diode on for one spectrum in eight."""
+    """Spectra of mode W with four products and a diode that is on for one spectrum in eight."""
     n, n_chan = scale.pick(128, 4), scale.pick(_N_CHAN, 256)
     data = np.random.default_rng(7).random((n, 4, n_chan), np.float32) + 1
     kelvin = np.full((4, n_chan), 2.0)
@@ -57,6 +57,6 @@ def calibrating(scale: Scale) -> Task:
 
 CASES = [
     Case("calibrate", "Mvalues", calibrating,
-         "spectra of mode W, 4 products, to kelvin: gains of rows and channels, diode taken off",
+         "spectra of mode W, 4 products, to kelvin: gains of rows and channels, diode subtracted",
          ((Mark(0.3, (MULTIPLY,)),),)),
 ]

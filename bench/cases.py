@@ -1,4 +1,4 @@
-"""The case table, in the order that it is printed in."""
+"""The case table, in the order in which it is printed."""
 
 from bench import (
          banks,

@@ -1,4 +1,4 @@
-"""Random voltages in every format, and spectrometers over them."""
+"""Random voltages in every format, and spectrometers that process them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _TILE = 2**22
 
 
 def random_bytes(n: int) -> np.ndarray:
-    """Random bytes: 4 MB, repeated."""
+    """Return random bytes: 4 MB, repeated."""
     tile = np.frombuffer(np.random.default_rng(1).bytes(min(n, _TILE)), np.uint8)
     return np.resize(tile, n)
 
 
 def gaussian(n: int) -> np.ndarray:
-    """Random float32: 4 MB, repeated."""
+    """Return Gaussian random float32: 4 MB, repeated."""
     tile = np.random.default_rng(2).standard_normal(min(n, _TILE // 4), dtype=np.float32)
     return np.resize(tile, n)
 
 
 def layout_of(bits: int, *, is_complex: bool = False) -> Layout:
-    """The format of that many bits: packed, integers, or float32 for 32."""
+    """Return the format for this number of bits: packed, integers, or float32 for 32 bits."""
     if bits < 8:
         levels = tuple(np.arange(2**bits) - (2**bits - 1) / 2)
         return Layout("packed", bits, is_complex, levels=levels)
@@ -39,7 +39,7 @@ def layout_of(bits: int, *, is_complex: bool = False) -> Layout:
 
 
 def voltages(layout: Layout, n_pol: int, n_sample: int) -> np.ndarray:
-    """Random voltages (pol, time), or as the layout has them."""
+    """Return random voltages, (pol, time), or in the shape that the layout requires."""
     n_byte = n_sample * layout.sample_bits // 8
     if layout.kind == "float32":
         x = gaussian(n_pol * n_byte // 4)
@@ -50,7 +50,7 @@ def voltages(layout: Layout, n_pol: int, n_sample: int) -> np.ndarray:
 
 
 class Fused:
-    """A spectrometer over voltages in memory, output kept: one call does all of them.
+    """A spectrometer for voltages in memory, which keeps its output; one call processes all.
 
     Parameters
     ----------
@@ -58,11 +58,11 @@ class Fused:
     n_chan : int
     layout : Layout
     n_int : int, optional
-        By default 1 ms of 1 GS/s, but 8 or more.
+        By default 1 ms at 1 GS/s, but at least 8.
     n_byte : int
-        Bytes of voltages, of all polarisations.
+        Bytes of the voltages of all polarisations.
     options
-        Of `fastsig_kernels.Spectrometer`.
+        Options of `fastsig_kernels.Spectrometer`.
     """
 
     def __init__(self, scale: Scale, n_chan: int = N_CHAN, layout: Layout | None = None, *,
@@ -71,7 +71,7 @@ class Fused:
         layout = Layout() if layout is None else layout
         n_fft = n_chan if layout.is_complex else 2 * n_chan
         n_int = max(8, 10**6 // n_fft) if n_int is None else n_int
-        # An integration for each of two threads, and four windows if they count.
+        # At least one integration for each of two threads, and four windows if timings count.
         least = n_fft * max(2 * (n_int + n_tap), 0 if scale.quick else 4 * n_tap)
         full = n_byte * 8 // (n_pol * layout.sample_bits)
         n = max(scale.pick(full, 0), least)
@@ -88,7 +88,7 @@ class Fused:
 
     @property
     def work(self) -> float:
-        """Samples of all polarisations that whole frames bring in, 1e6."""
+        """Samples of all polarisations in whole frames, in 1e6."""
         return self._work(self._layout.n_time(self.x.shape))
 
     def _work(self, n: int) -> float:
@@ -96,7 +96,7 @@ class Fused:
         return ((n - plan.taps.size) // plan.hop + 1) * plan.hop * self._n_pol / MEGA
 
     def part(self, i: int, n: int) -> Callable[[], None]:
-        """A call that does part i of n with a plan of its own."""
+        """Return a call that processes part i of n with its own plan."""
         plan, length = self.plan.copy(), self._layout.n_time(self.x.shape) // n
         length = length // plan.hop * plan.hop
         x = self._layout.cut(self.x, i * length, (i + 1) * length)
@@ -111,7 +111,7 @@ class Fused:
 
 
 class InThreads:
-    """`Fused` in threads, each on its part with a copy of the plan."""
+    """`Fused` in threads, each with its part of the data and a copy of the plan."""
 
     def __init__(self, fused: Fused, n: int = 2) -> None:
         self._parts = [fused.part(i, n) for i in range(n)]

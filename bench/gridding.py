@@ -1,4 +1,4 @@
-"""Cases: spectra at places along tracks on pixels, beside cygrid, both on two threads."""
+"""Cases: spectra at positions along tracks, gridded by fastsig and by cygrid on two threads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RADIUS = 1.5 * _FWHM
 
 
 def samples(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Places of samples on the map, in the order of a scan, and their spectra."""
+    """Return positions of samples on the map, in the order of a scan, and their spectra."""
     rng = np.random.default_rng(1)
     half = _SIDE * _PIXEL / 2
     east, north = rng.uniform(-half, half, (2, n))
@@ -40,7 +40,7 @@ def _header() -> dict[str, Any]:
 
 
 def ours(lon: np.ndarray, lat: np.ndarray, data: np.ndarray) -> Call:
-    """Plan and all channels: what cygrid does."""
+    """Return a call that plans and grids all channels, as cygrid does."""
     wcs = WCS(naxis=2)
     card = _header()
     wcs.wcs.ctype = [card["CTYPE1"], card["CTYPE2"]]
@@ -77,7 +77,7 @@ def _cygrid(lon: np.ndarray, lat: np.ndarray, data: np.ndarray) -> Call:
 
 
 def gridding(scale: Scale, n: int) -> Task:
-    """Samples on 100 x 100 pixels of an arcminute, 64 channels."""
+    """Samples with 64 channels on 100 x 100 pixels of one arcminute."""
     large, n = n > 10**5, scale.pick(n, 2000)
     given = samples(n)
     yardsticks: dict[str, Yardstick | Call] = {}
@@ -89,11 +89,11 @@ def gridding(scale: Scale, n: int) -> Task:
         return Task(n * _N_CHAN / MEGA, ours(*given), yardsticks)
     try:
         yardsticks[CYGRID] = _cygrid(*given)
-    except (ImportError, ValueError) as error:  # its wheels are made for NumPy 1
+    except (ImportError, ValueError) as error:  # its wheels are built for NumPy 1
         if not scale.quick:
             raise peers.PeerMissingError(f"cygrid cannot be imported ({error}): see "
                                          "bench/README.md") from error
-        missing[CYGRID] = "not installed, or made for another NumPy: see bench/README.md"
+        missing[CYGRID] = "not installed, or built for another NumPy: see bench/README.md"
     return Task(n * _N_CHAN / MEGA, ours(*given), yardsticks, missing=missing)
 
 

@@ -1,8 +1,8 @@
-"""What a careful NumPy and SciPy user would write: the yardsticks' code, frozen.
+"""The code that a careful user of NumPy and SciPy would write: the yardsticks, frozen.
 
-Change nothing here to follow fastsig: ratios of different dates compare because this text stays.
-Each function fills a preallocated output piece by piece, with the piece that measured fastest,
-so that its temporaries stay in the cache. One thread.
+Never change this code to follow fastsig: ratios of different dates are comparable because it stays
+the same. Each function fills a preallocated output in pieces of the size that measured fastest, so
+that its temporaries stay in the cache. It uses one thread.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import Any
 import numpy as np
 import scipy.fft
 
-_PIECE = 64  # frames: 2 MB of float32 at 8192 samples a frame
+_PIECE = 64  # frames: 2 MB of float32 at 8192 samples per frame
 _BYTES = 2**16
 _FRAMES = 16
 
 
 def rfft(x: np.ndarray, workers: int = 1) -> None:
-    """Transform every row of `x` (float32) and keep nothing.
+    """Transform every row of `x` (float32) and discard the results.
 
-    scipy.fft takes no output array: in pieces the allocator hands it the same memory again,
-    which is up to a fifth faster than one call over all of `x`.
+    scipy.fft does not accept an output array: with pieces the allocator reuses the same memory,
+    which is up to a fifth faster than one call for all of `x`.
     """
     for first in range(0, len(x), _PIECE):
         scipy.fft.rfft(x[first : first + _PIECE], axis=-1, workers=workers)
 
 
 def irfft(x: np.ndarray) -> None:
-    """The inverse of `rfft`, likewise in pieces: `x` has rows of complex64."""
+    """Apply the inverse of `rfft`, also in pieces: `x` has rows of complex64."""
     for first in range(0, len(x), _PIECE):
         scipy.fft.irfft(x[first : first + _PIECE], axis=-1, workers=1)
 
@@ -38,10 +38,10 @@ def irfft(x: np.ndarray) -> None:
 def read_and_rfft(
     descriptor: int, n_byte: int, buffer: np.ndarray, x: np.ndarray, n_frame: int
 ) -> None:
-    """Read `n_byte` of a file into `buffer`, over and over, and transform `n_frame` rows.
+    """Read `n_byte` of a file into `buffer`, repeatedly, and transform `n_frame` rows.
 
-    The rows are those of `x`, already float32, taken in turn: no conversion, no filter, nothing
-    kept. The least that a spectrometer on top of a library's transform could do.
+    The rows are those of `x`, already float32, used repeatedly: no conversion, no filter, and the
+    results are discarded. No spectrometer based on a library's transform could do less.
     """
     view = memoryview(buffer.view(np.uint8).reshape(-1))  # type: ignore[arg-type]
     done = 0
@@ -55,14 +55,14 @@ def read_and_rfft(
 
 
 def unpack_table(n_bits: int) -> np.ndarray:
-    """The samples in each of the 256 bytes, lowest bits first: shape (256,), one item a byte."""
+    """Return the samples in each of the 256 bytes, lowest bits first, as a table of 256 items."""
     shifts = np.arange(0, 8, n_bits)
     codes = (np.arange(256)[:, np.newaxis] >> shifts) & (2**n_bits - 1)
     return codes.astype(np.float32).view(f"V{4 * len(shifts)}").ravel()  # type: ignore[no-any-return]
 
 
 def unpack(packed: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
-    """Look every byte's samples up in a table: faster than shifts and masks."""
+    """Look up the samples of every byte in a table: faster than shifts and masks."""
     items = out.view(table.dtype)
     for first in range(0, packed.size, _BYTES):
         piece = slice(first, first + _BYTES)
@@ -94,7 +94,7 @@ def polyphase(x: np.ndarray, taps: np.ndarray, out: np.ndarray) -> None:
 
 
 def stokes(x: np.ndarray, out: np.ndarray) -> None:
-    """I, Q, U and V of two polarisations, frame by frame.
+    """Compute I, Q, U and V of two polarisations, frame by frame.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def stokes_sum(x: np.ndarray, total: np.ndarray) -> None:
 
 
 def plain_spectrometer(x: np.ndarray, taps: np.ndarray, n_int: int, out: np.ndarray) -> None:
-    """`spectrometer` as most would write it, an integration at a time; parameters as there."""
+    """`spectrometer` as most users would write it, one integration at a time; same parameters."""
     n_tap, n_fft = taps.shape
     rows = x.reshape(-1, n_fft)
     for i in range(len(out)):
@@ -164,10 +164,10 @@ def spectrometer(x: np.ndarray, taps: np.ndarray, n_int: int, out: np.ndarray) -
 
 
 def filterbank(path: str | os.PathLike[str], offset: int, n_chan: int, rows: int) -> None:
-    """Spectra of 8 bits as sigpyproc's reader makes them, `rows` at a time, and keep nothing.
+    """Read 8-bit spectra as sigpyproc's reader does, `rows` at a time, and discard the results.
 
-    A piece is read, joined with what other files might hold, turned to (chan, time) and made
-    float32; its channels keep the order of the file.
+    A piece is read, concatenated with pieces of other files if there are any, transposed to
+    (chan, time) and converted to float32; its channels keep the order of the file.
     """
     size = os.stat(path).st_size
     with open(path, "rb") as file:
@@ -178,7 +178,7 @@ def filterbank(path: str | os.PathLike[str], offset: int, n_chan: int, rows: int
 
 
 def psrfits(path: str | os.PathLike[str], out: np.ndarray) -> None:
-    """Rows of PSRFITS of 8 bits by astropy and NumPy, as most would write it.
+    """Read rows of 8-bit PSRFITS with astropy and NumPy, as most users would write it.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def psrfits(path: str | os.PathLike[str], out: np.ndarray) -> None:
 
 
 def psrfits_in_place(path: str | os.PathLike[str], out: np.ndarray) -> None:
-    """`psrfits` without new memory."""
+    """`psrfits` without allocating memory."""
     n_block, n_pol, n_chan = out.shape
     for zero, data, scale, shift, weight in _rows(path):
         out[...] = data.reshape(n_block, n_pol, n_chan)
@@ -205,7 +205,7 @@ def psrfits_in_place(path: str | os.PathLike[str], out: np.ndarray) -> None:
 
 
 def _rows(path: str | os.PathLike[str]) -> Iterator[tuple[Any, ...]]:
-    """ZERO_OFF, codes, scales, offsets and weights of every row."""
+    """Yield ZERO_OFF, codes, scales, offsets and weights of every row."""
     from astropy.io import fits
 
     with fits.open(path) as file:
@@ -217,19 +217,20 @@ def _rows(path: str | os.PathLike[str]) -> Iterator[tuple[Any, ...]]:
 
 
 def flag(x: np.ndarray, sigma: float, threshold: float, width: int, longest: int) -> np.ndarray:
-    """Flags of a piece of spectra, as most would write it.
+    """Return the flags of a piece of spectra, as most users would write it.
 
-    Each channel less its median over time, in median absolute deviations; less the running median
-    of each spectrum; then clipped, and sums of 1, 2, 4, ... up to `longest` neighbours along time
-    and along frequency (SumThreshold).
+    Each channel is divided by its median over time, the running median of each spectrum is
+    subtracted, and the residuals are divided by the noise of the channel (from the median absolute
+    deviation). They are clipped, and sums of 1, 2, 4, ... up to `longest` neighbours in time and in
+    frequency are tested (SumThreshold).
 
     Parameters
     ----------
     x : ndarray, shape (n_time, n_chan), float32
     sigma, threshold : float
-        Of a single sample, for clipping and for SumThreshold.
+        Thresholds of a single sample, for clipping and for SumThreshold.
     width : int
-        Channels of the running median.
+        Number of channels of the running median.
 
     Returns
     -------

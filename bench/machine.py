@@ -1,4 +1,4 @@
-"""What the figures were measured with: processor, versions, commit; and where they are kept."""
+"""Description of the machine, versions and commit of a measurement, and the file of its results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PEERS = ("pyfftw", "mkl_fft", "mkl", "ducc0", "setigen", "baseband-tasks",
 
 
 def one_thread() -> None:
-    """Give libraries that would take all cores one; call before they are imported."""
+    """Limit libraries that would use all cores to one; call before they are imported."""
     for name in ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
 
@@ -32,7 +32,7 @@ def use_kernel_cache() -> None:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, memory, and how busy the machine was."""
+    """Return the processor, memory and load of the machine."""
     import llvmlite.binding as llvm
 
     features = llvm.get_host_cpu_features()
@@ -56,7 +56,7 @@ def _model() -> str | None:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of python, the packages and fastsig, and the commit of the checkout."""
+    """Return the versions of Python, the packages and fastsig, and the commit of the checkout."""
     from fastsig import __version__
 
     found: dict[str, str | None] = {"python": platform.python_version(), "fastsig": __version__}
@@ -69,7 +69,7 @@ def versions() -> dict[str, str | None]:
 
 
 def commit() -> str | None:
-    """The commit of the checkout, ``-dirty`` where files differ from it; None without git."""
+    """Return the commit of the checkout, with ``-dirty`` if files differ; None without git."""
     command = ["git", "--no-optional-locks", "-C", str(ROOT), "describe", "--always", "--dirty",
                "--abbrev=40", "--exclude=*"]
     try:
@@ -82,7 +82,7 @@ def commit() -> str | None:
 def start_record(
     *, quick: bool, pattern: str | None, repeats: int, kind: str = "cases"
 ) -> dict[str, Any]:
-    """The head of a record; take it before the cases run, so that the load is that of others."""
+    """Return the head of a record; call before the cases run, so that the load excludes them."""
     return {
         "kind": kind,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -95,7 +95,7 @@ def start_record(
 
 
 def headline(record: dict[str, Any]) -> str:
-    """One line on the machine and the versions."""
+    """Return one line on the machine and the versions."""
     host, found = record["machine"], record["versions"]
     text, _, dirty = (found["commit"] or "no git").partition("-")
     return (f"{host['cpu']}, {host['cores']} cores, {host['lanes']} lanes, load "
@@ -104,9 +104,9 @@ def headline(record: dict[str, Any]) -> str:
 
 
 def file_name(record: dict[str, Any]) -> str:
-    """``<date>-<cpu>.json``; ``-whole`` and ``-scaling`` are other tables than the cases.
+    """Return ``<date>-<cpu>.json``; ``-whole`` and ``-scaling`` are tables other than the cases.
 
-    ``-quick`` and ``-part`` mark what is not a whole run.
+    ``-quick`` and ``-part`` mark incomplete runs.
     """
     marks = [record["kind"]] if record["kind"] != "cases" else []
     marks += [name for name, is_set in (("quick", record["quick"]), ("part", record["pattern"]))
@@ -116,7 +116,7 @@ def file_name(record: dict[str, Any]) -> str:
 
 
 def save(record: dict[str, Any], cases: Iterable[dict[str, Any]], folder: Path = RESULTS) -> Path:
-    """Write a record and its cases, in place of one of the same day and processor."""
+    """Write a record and its cases; one of the same day and processor is replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / file_name(record)
     path.write_text(json.dumps({**record, "cases": list(cases)}, indent=1) + "\n")

@@ -1,7 +1,7 @@
-"""Other people's code, at its best: measured plans, outputs kept, one thread.
+"""Other libraries at their best: measured plans, preallocated outputs, one thread.
 
-A transform's peers are required, `require` says so; those of filter banks are told as
-missing where they are. Nothing is imported before it is used.
+The libraries for transforms are required, see `require`; those for filter banks are reported as
+missing if they are. Each library is imported only when it is used.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy as np
 
 from bench.timing import Call, Scale, Yardstick
 
-#: Names of the libraries that transform.
+#: Names of the libraries for transforms.
 SCIPY, FFTW, MKL, DUCC = "scipy", "pyfftw", "mkl_fft", "ducc0"
 TRANSFORMS = (SCIPY, FFTW, MKL, DUCC)
 
-#: baseband's decoder of payloads; its results go to memory, or are thrown away.
+#: baseband's decoder of payloads; its results are copied to memory, or discarded.
 DECODERS = ("baseband's decoder", "baseband's decoder in cache")
 
 NOT_INSTALLED = "not installed"
@@ -32,11 +32,11 @@ _MEGA = 1e6
 
 
 class PeerMissingError(RuntimeError):
-    """A library that the figures are about cannot be imported."""
+    """A library that is needed for a comparison cannot be imported."""
 
 
 def require(names: Sequence[str] = TRANSFORMS) -> None:
-    """Raise where one of the libraries is not there: a table without it would flatter."""
+    """Raise an error if a library is missing: a table without it would flatter fastsig."""
     missing = [name for name in names if not is_there(name)]
     if missing:
         raise PeerMissingError(
@@ -46,26 +46,26 @@ def require(names: Sequence[str] = TRANSFORMS) -> None:
 
 
 def is_there(name: str) -> bool:
-    """Whether a package can be imported."""
+    """Return whether a package can be imported."""
     return find_spec(name) is not None
 
 
 def transforms(
     kind: str, n: int, scale: Scale, names: Sequence[str] = TRANSFORMS, *, kept: bool = True
 ) -> dict[str, Yardstick]:
-    """Bare transforms of random numbers in memory, 64 MB at a time, in MS/s.
+    """Return yardsticks of transforms alone: random numbers in memory, 64 MB at a time, in MS/s.
 
     Parameters
     ----------
     kind : {"real", "complex"}
     n : int
-        Samples of a transform.
+        Number of samples in a transform.
     scale : Scale
     names : sequence of str
-        Libraries.
+        Names of the libraries.
     kept : bool
-        Whether results go to 64 MB of memory, or each to the same few rows in the cache:
-        the name then ends in " in cache".
+        Whether results are written to 64 MB of memory. Otherwise they all go to the same few rows
+        in the cache, and the names end in " in cache".
     """
     signal = np.float32 if kind == "real" else np.complex64
     points = n // 2 + 1 if kind == "real" else n
@@ -73,7 +73,7 @@ def transforms(
     piece = max(1, min(rows, 2 * _PIECE // n))
     x, out = aligned((rows, n), signal), aligned((rows if kept else piece, points), np.complex64)
     step = rows if kept else piece
-    # A plan of 2^21 points takes FFTW 20 s to measure: not where no figure is wanted.
+    # FFTW needs 20 s to measure a plan of 2^21 points: not useful if the figures do not count.
     effort = {"flag": "FFTW_ESTIMATE" if scale.quick else "FFTW_MEASURE"}
     calls = {name: _PEERS[name](kind, x, out, step, **(effort if name == FFTW else {}))
              for name in names}
@@ -85,7 +85,7 @@ def transforms(
 
 
 def aligned(shape: tuple[int, int], dtype: Any) -> np.ndarray:
-    """Memory that begins with a cache line."""
+    """Return an array that begins at a cache line."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.empty(size + 64, np.uint8)
     start = -raw.ctypes.data % 64
@@ -94,7 +94,10 @@ def aligned(shape: tuple[int, int], dtype: Any) -> np.ndarray:
 
 
 def _in_pieces(call: Any, x: np.ndarray, out: np.ndarray, step: int) -> Call:
-    """``call(rows, out)`` for `step` rows at a time, over all of x; `out` may be one piece."""
+    """Return a call of ``call(rows, out)`` for all of `x`, `step` rows at a time.
+
+    `out` may have the size of one piece.
+    """
     keeps = len(out) == len(x)
 
     def run() -> None:
@@ -106,8 +109,8 @@ def _in_pieces(call: Any, x: np.ndarray, out: np.ndarray, step: int) -> Call:
 
 
 def _scipy(kind: str, x: np.ndarray, out: np.ndarray, step: int) -> Call:
-    # It takes no output: in pieces the allocator hands it the same memory again, which is
-    # up to a fifth faster than one call over all of x.
+    # It does not accept an output: with pieces the allocator reuses the same memory, which is up to
+    # a fifth faster than one call for all of x.
     module = import_module("scipy.fft")
     transform = module.rfft if kind == "real" else module.fft
     piece = max(1, 2 * _PIECE // x.shape[1])
@@ -138,32 +141,32 @@ _PEERS = {SCIPY: _scipy, FFTW: _fftw, MKL: _mkl, DUCC: _ducc}
 
 
 def setigen_bank(x: np.ndarray, n_tap: int, n_fft: int) -> Yardstick:
-    """setigen's bank of real samples; two of its windows at a time, where it is fastest."""
+    """setigen's bank for real samples, with two of its windows at a time, which is fastest."""
     module = import_module("setigen.voltage.polyphase_filterbank")
     window = module.get_pfb_window(n_tap, n_fft)
     piece = 2 * n_tap * n_fft
 
     def call() -> None:
-        # The class does the same, but first channelises gigabytes of noise of its own.
+        # The class does the same, but first channelises gigabytes of its own noise.
         for first in range(0, x.size - piece + 1, piece):
             rows = module.pfb_frontend(x[first : first + piece], window, n_tap, n_fft)
             np.fft.fft(rows, n_fft, axis=1)[:, : n_fft // 2] / n_fft**0.5
 
-    # Of two windows it makes the frames of one.
+    # From two windows it makes the frames of one.
     return Yardstick(call, x.size // piece * n_tap * n_fft / _MEGA)
 
 
 def baseband_bank(name: str, x: np.ndarray, n_tap: int, n_fft: int, frames: int) -> Yardstick:
-    """A bank of baseband-tasks over float32 or complex64 samples, with FFTW's measured plans.
+    """A bank of baseband-tasks for float32 or complex64 samples, with FFTW's measured plans.
 
     Parameters
     ----------
     name : {"PolyphaseFilterBankSamples", "PolyphaseFilterBank"}
-        In the time or the Fourier domain.
+        Class that works in the time or in the Fourier domain.
     x : ndarray, shape (n,)
     n_tap, n_fft : int
     frames : int
-        Spectra at a time.
+        Number of spectra at a time.
     """
     units, times = import_module("astropy.units"), import_module("astropy.time")
     generators, pfb = (import_module(f"baseband_tasks.{part}") for part in ("generators", "pfb"))
@@ -186,18 +189,19 @@ def baseband_bank(name: str, x: np.ndarray, n_tap: int, n_fft: int, frames: int)
 
 def decoders(kind: str, n_bits: int, packed: np.ndarray, out: np.ndarray, piece: int
              ) -> dict[str, Call]:
-    """`DECODERS`: payloads to float32.
+    """Return the calls of `DECODERS`, which decode payloads to float32.
 
     Parameters
     ----------
     kind : {"vdif", "guppi"}
     n_bits : int
     packed : ndarray, shape (n_byte,), uint8
-        The bytes of all payloads, one behind the other.
+        The bytes of all payloads, one after another.
     out : ndarray, shape (n_byte 8 / n_bits,), float32
-        Receives what is kept.
+        Receives the results that are kept.
     piece : int
-        Bytes at a time: it takes no output, and what it allocates should stay in the cache.
+        Bytes at a time: the decoder accepts no output, and memory that it allocates should stay in
+        the cache.
     """
     require(("baseband",))
     decode = getattr(import_module(f"baseband.{kind}.payload"), f"decode_{n_bits}bit")
@@ -217,7 +221,7 @@ def decoders(kind: str, n_bits: int, packed: np.ndarray, out: np.ndarray, piece:
 
 
 def liquid() -> ctypes.CDLL | None:
-    """liquid-dsp's library, if the system has one."""
+    """Return liquid-dsp's library, or None if the system has none."""
     for name in ("libliquid.so.1", "libliquid.so"):
         try:
             return ctypes.CDLL(name)
@@ -227,14 +231,14 @@ def liquid() -> ctypes.CDLL | None:
 
 
 def liquid_bank(library: ctypes.CDLL, x: np.ndarray, taps: np.ndarray) -> Yardstick:
-    """liquid-dsp's analyser of complex samples, called frame by frame from compiled code.
+    """liquid-dsp's analyser for complex samples, called frame by frame from compiled code.
 
     Parameters
     ----------
     library : CDLL
     x : ndarray, shape (n,), complex64
     taps : ndarray, shape (n_tap, n_fft), float32
-        Prototype.
+        Prototype filter.
     """
     from numba import njit
 
@@ -259,7 +263,7 @@ def liquid_bank(library: ctypes.CDLL, x: np.ndarray, taps: np.ndarray) -> Yardst
 
 
 def sigpyproc_blocks(path: Any, rows: int) -> Call:
-    """sigpyproc's blocks of a filterbank, `rows` spectra at a time."""
+    """Return a call that reads a filterbank with sigpyproc, `rows` spectra at a time."""
     file = import_module("sigpyproc.readers").FilReader(str(path))
     n = file.header.nsamples
 

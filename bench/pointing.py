@@ -1,4 +1,4 @@
-"""Cases: where beams point, beside astropy's SkyCoord."""
+"""Cases: the pointing of beams, compared with astropy's SkyCoord."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from fastsig import telescopes
 from fastsig.telescopes.earth import offline
 from fastsig.telescopes.observed import observed_to_icrs
 
-#: AltAz to ICRS of the same points, without and with `ErfaAstromInterpolator(300 s)`.
+#: AltAz to ICRS for the same points, without and with `ErfaAstromInterpolator(300 s)`.
 PLAIN, INTERPOLATED = "SkyCoord", "SkyCoord, interpolated"
 
-_FEW = 16  # part of the points for the slow one
+_FEW = 16  # the slow yardstick processes 1/16 of the points
 
 
 def tracks(n: int, beams: int) -> tuple[Time, np.ndarray, np.ndarray]:
-    """Times of dumps of 0.1 s; azimuths and zenith distances (time, beam) of a scan, rad."""
+    """Return times of dumps of 0.1 s, azimuths and zenith distances (time, beam) of a scan, rad."""
     start = Time("2021-09-19T19:00:00", scale="utc")
     times = start + np.arange(n) * 0.1 * u.s
     along, across = np.linspace(0, 1, n)[:, None], np.linspace(0, 0.006, beams)[None]
@@ -34,7 +34,7 @@ def tracks(n: int, beams: int) -> tuple[Time, np.ndarray, np.ndarray]:
 
 
 def skycoord(times: Time, az: np.ndarray, zd: np.ndarray, *, interpolated: bool) -> SkyCoord:
-    """What a script does; astropy broadcasts the times over the beams."""
+    """Compute positions as a script would; astropy broadcasts the times over the beams."""
     where = telescopes.get("FAST").location
     shared = Time(times.jd1[:, None], times.jd2[:, None], format="jd", scale="utc")
     state = (erfa_astrom.set(ErfaAstromInterpolator(300 * u.s)) if interpolated
@@ -46,7 +46,7 @@ def skycoord(times: Time, az: np.ndarray, zd: np.ndarray, *, interpolated: bool)
 
 
 def ours(times: Time, az: np.ndarray, zd: np.ndarray) -> tuple[u.Quantity, u.Quantity]:
-    """The same positions; a fresh Time, since astropy keeps what it converted."""
+    """Compute the same positions with a new Time, since astropy caches its conversions."""
     fresh = Time(times.jd1, times.jd2, format="jd", scale="utc")
     return observed_to_icrs(az * u.rad, zd * u.rad, fresh, telescopes.get("FAST").location)
 

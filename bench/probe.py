@@ -1,10 +1,9 @@
-"""``python -m bench.probe``: compile the hot loops, tell their instructions, then time on request.
+"""``python -m bench.probe``: compile the hot loops, count their instructions, time on request.
 
-The environment says for which processor (``NUMBA_CPU_NAME``, ``NUMBA_CPU_FEATURES``). All is
-compiled anew, as a cache keeps no assembly, and kept for others in ``NUMBA_CACHE_DIR``. The first
-line of output
-is JSON: the lanes, and for each hot loop the `count` of each version. Then, for each line of
-input, the seconds that the fused spectrometer takes.
+The environment specifies the processor (``NUMBA_CPU_NAME``, ``NUMBA_CPU_FEATURES``). All loops are
+compiled anew, as a cache keeps no assembly, and saved for other processes in ``NUMBA_CACHE_DIR``.
+The first line of output is JSON: the lanes, and for each hot loop the `count` of each version. Then
+follows, for each line of input, the time of the fused spectrometer in seconds.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _REGISTER = re.compile(r"%([xyz])mm")
 
 
 def count(assembly: str) -> dict[str, int]:
-    """Instructions of each kind, vector ones by register too, and calls of a library's fma."""
+    """Count instructions of each kind, vector ones also by register, and calls of `fma`."""
     found: Counter[str] = Counter()
     for name, operands in _INSTRUCTION.findall(assembly):
         for kind, pattern in _KINDS.items():
@@ -67,7 +66,7 @@ def compile_all() -> None:
 
 
 def counts() -> dict[str, list[dict[str, int]]]:
-    """For each of `HOT`, what `count` finds in each version that was compiled."""
+    """Return for each of `HOT` the `count` of each version that was compiled."""
     found = {}
     for name in HOT:
         module, _, attribute = name.partition(".")

@@ -1,4 +1,4 @@
-"""Cases: files from the page cache to memory, beside `baseband`'s reader and h5py; and back."""
+"""Cases: files from the page cache to memory and back, compared with `baseband` and h5py."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from fastsig.run.products import write
 from fastsig.stream import VoltageStream
 from fastsig.stream.header import Header
 
-#: Copy of as many bytes from memory into a buffer that stays in the cache.
+#: Copy of the same number of bytes from memory into a buffer that stays in the cache.
 CACHED = "np.copyto into the cache"
 BASEBAND = "baseband's stream reader"
 
-#: h5py and hdf5plugin.
+#: Reading and writing with h5py and hdf5plugin.
 DATASET = "dset[...]"
 ASSIGNED = "dset[a:b] = x"
 
@@ -41,7 +41,7 @@ _READ = 2**23  # bytes of samples at a time, as the spectrometer reads
 
 
 class Random(VoltageStream):
-    """Random voltages of some bits, the same ones over and over."""
+    """Random voltages with a number of bits; the same samples are repeated."""
 
     may_have_nan = False
 
@@ -60,11 +60,11 @@ class Random(VoltageStream):
 
     @property
     def files(self) -> list[str]:
-        """None."""
+        """The files of the stream: none."""
         return []
 
     def valid_spans(self) -> tuple[Spans, ...]:
-        """All."""
+        """Return the valid spans: all samples."""
         return (full(0, self.shape[0]),) * self.n_pol
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
@@ -76,11 +76,11 @@ class Random(VoltageStream):
 
 
 def recording(folder: Path, name: str, stream: Random) -> Path:
-    """A file of a stream, made once a run; it stays in the page cache as if read from a disk."""
+    """Write a stream to a file, once per run, and load it into the page cache as if from a disk."""
     path = folder / name
     if not path.exists():
         write(stream, path, lossy=True)
-        # What writing leaves there may lie in smaller pieces, a quarter slower to copy.
+        # Pages left by writing may lie in smaller pieces, which are a quarter slower to copy.
         with path.open("rb", buffering=0) as file:
             if hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -90,7 +90,7 @@ def recording(folder: Path, name: str, stream: Random) -> Path:
 
 
 def to_kernel(scale: Scale, to: str) -> Task:
-    """Samples as the kernels take them: integers, in pairs where they are complex."""
+    """Samples as the kernels accept them: integers, in pairs if they are complex."""
     n = scale.pick(2**25, 2**17)
     streams = {"guppi": (Random(n, 8, is_complex=True, n_chan=4), "a.raw"),
                "native": (Random(8 * n, 8, is_complex=False), "a.h5"),
@@ -107,7 +107,7 @@ def to_kernel(scale: Scale, to: str) -> Task:
         for start in range(0, voltages.shape[0], rows):
             voltages.read_block(start, min(rows, voltages.shape[0] - start), out=buffer)
 
-    # Memory without huge pages, as the page cache is.
+    # Memory without huge pages, like the page cache.
     plain = np.frombuffer(mmap.mmap(-1, total), np.uint8)
     plain[:] = 1
     target = np.empty(_READ, np.uint8)
@@ -123,7 +123,7 @@ def to_kernel(scale: Scale, to: str) -> Task:
 
 
 def vdif_stream(scale: Scale, n_bits: int) -> Task:
-    """Real samples of one thread in frames of 8 KiB, to float32, a second's part at a time."""
+    """Real samples of one VDIF thread in frames of 8 KiB to float32, 2^20 samples at a time."""
     peers.require(("baseband",))
     from baseband import vdif
 
@@ -158,7 +158,7 @@ def vdif_stream(scale: Scale, n_bits: int) -> Task:
 
 
 def spectra_file(path: Path, spectra: NDArray[np.float32], n: int) -> None:
-    """An FBH5 file of the project's own: `spectra`, (time, product, chan), over and over."""
+    """Write an FBH5 file of fastsig with `spectra`, (time, product, chan), repeated."""
     n_product, n_chan = spectra.shape[1:]
     names = ("I", "Q", "U", "V")[:n_product]
     head = Header(parse_time("2026-01-01T00:00:00"), Fraction(1000),
@@ -171,18 +171,18 @@ def spectra_file(path: Path, spectra: NDArray[np.float32], n: int) -> None:
 
 
 def noise_spectra(scale: Scale) -> tuple[NDArray[np.float32], int]:
-    """Some spectra of noise, integrated to 5 %, and how many are to be in a file."""
+    """Return some spectra of noise, integrated to 5 %, and the number of spectra for a file."""
     deviates = data.gaussian(2**20).reshape(-1, 1, 2**12)
     return (1 + deviates / 20).astype(np.float32), scale.pick(2**13, 2**9)
 
 
 def fbh5(scale: Scale) -> Task:
-    """All spectra of a file, bitshuffle with LZ4 and checksums, as one array of float32."""
+    """All spectra of a file with bitshuffle, LZ4 and checksums, as one array of float32."""
     spectra, n = noise_spectra(scale)
     path = scale.folder / "spectra.h5"
     spectra_file(path, spectra, n)
     chain = open_chain(path)
-    file = h5py.File(path)  # hdf5plugin is there: the reader loads it
+    file = h5py.File(path)  # the reader has loaded hdf5plugin
     dataset = file["data"]
 
     def close() -> None:
@@ -194,7 +194,7 @@ def fbh5(scale: Scale) -> Task:
 
 
 def fbh5_write(scale: Scale) -> Task:
-    """A product of these spectra, and the same numbers through HDF5's filters."""
+    """A product with these spectra, compared with the same numbers written by HDF5's filters."""
     import hdf5plugin
 
     spectra, n = noise_spectra(scale)
@@ -215,7 +215,7 @@ def fbh5_write(scale: Scale) -> Task:
 
 CASES = [
     *(Case(f"read-{to}", "MB", partial(to_kernel, to=to),
-           f"256 MB and more of 8-bit samples of {to} to what the kernels take",
+           f"256 MB and more of 8-bit samples in {to} to the kernels' input",
            ((Mark(0.5, (COPY,)),),))
       for to in ("guppi", "native", "dada", "vdif")),
     *(Case(f"vdif-stream-{n_bits}bit", "MS", partial(vdif_stream, n_bits=n_bits),

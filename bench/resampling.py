@@ -1,4 +1,4 @@
-"""Cases: spectra onto the channels of another frame, beside what NumPy and SciPy offer for it."""
+"""Cases: spectra resampled to the channels of another frame, compared with NumPy and SciPy."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from bench.timing import Case, Mark, Scale, Task
 INTERP = "np.interp"
 FFT = "FFT shift"
 _N_CHAN = 65536
-_STEP = 1.0001  # of a site that flies away from the source with 30 km/s
+_STEP = 1.0001  # for a site that recedes from the source at 30 km/s
 
 
 def _interpolated(x: np.ndarray, position: np.ndarray, out: np.ndarray) -> None:
-    """Straight lines between channels: neither band-limited nor of the same width of lines."""
+    """Interpolate linearly between channels: not band-limited, and lines become wider."""
     old, new = np.arange(x.shape[2]), np.arange(out.shape[2]) * _STEP
     for row, at, values in zip(x[:, 0], position, out[:, 0], strict=True):
         values[:] = np.interp(at + new, old, row)
 
 
 def _shifted(x: np.ndarray, position: np.ndarray, out: np.ndarray) -> None:
-    """A phase ramp for each row: one shift for all channels, and no lost ones."""
+    """Apply a phase ramp to each row: the same shift for all channels, and no lost channels."""
     turn = np.arange(x.shape[2] // 2 + 1, dtype=np.float32) * np.float32(2 * np.pi / x.shape[2])
     for row, at, values in zip(x[:, 0], position, out[:, 0], strict=True):
         spectrum = scipy.fft.rfft(row) * np.exp(1j * turn * np.float32(at))
@@ -49,9 +49,9 @@ def _task(scale: Scale, *, lost: bool) -> Task:
 
 CASES = [
     Case("resample", "Mvalues", partial(_task, lost=False),
-         "spectra of 65536 channels shifted by some, each by its own: 96 taps, weights",
+         "spectra of 65536 channels, each with its own shift: 96 taps, weights",
          ((Mark(1.5, (FFT,)),),)),
     Case("resample-lost", "Mvalues", partial(_task, lost=True),
-         "the same where 5 % of the channels are lost, in runs of 10",
+         "the same with 5 % of the channels lost, in runs of 10",
          ((Mark(0.2, (INTERP,)),),)),
 ]

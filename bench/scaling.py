@@ -38,7 +38,7 @@ def run(*, quick: bool, keep: bool) -> list[dict[str, Any]]:
 
 
 def wanted(*, quick: bool) -> list[tuple[int, int, int]]:
-    """Channels, taps and bits of every cell."""
+    """Return channels, taps and bits of every cell."""
     channels, taps, bits = (CHANNELS[2:4], TAPS[1:3], BITS[1:2]) if quick else (
         CHANNELS, TAPS, BITS)
     return [*((n, t, 8) for n in channels for t in taps),
@@ -46,7 +46,7 @@ def wanted(*, quick: bool) -> list[tuple[int, int, int]]:
 
 
 def cell(scale: Scale, n_chan: int, n_tap: int, n_bits: int) -> dict[str, Any]:
-    """Rates of one spectrometer, in one thread and in two, in turn."""
+    """Measure the rates of a spectrometer in one thread and in two, in turn."""
     one = Fused(scale, n_chan, layout_of(n_bits), n_tap=n_tap, n_byte=_BYTES * n_bits // 8)
     two = InThreads(one)
     calls: dict[int, Fused | InThreads] = dict(zip(THREADS, (one, two), strict=True))
@@ -59,7 +59,7 @@ def cell(scale: Scale, n_chan: int, n_tap: int, n_bits: int) -> dict[str, Any]:
 
 
 def by_channels(cells: Iterable[dict[str, Any]]) -> list[str]:
-    """Rate of 8-bit samples by channels and taps, one thread / two."""
+    """Return the table of rates of 8-bit samples by channels and taps, one thread / two."""
     found = {(each["n_chan"], each["n_tap"]): _both(each) for each in cells if each["bits"] == 8}
     taps = sorted({tap for _, tap in found})
     head = ["channels", *(f"{tap} taps" for tap in taps)]
@@ -68,7 +68,7 @@ def by_channels(cells: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def by_bits(cells: Iterable[dict[str, Any]]) -> list[str]:
-    """Rate by the samples' format, at 4096 channels and 8 taps."""
+    """Return the table of rates by the format of samples, for 4096 channels and 8 taps."""
     chosen = [each for each in cells if (each["n_chan"], each["n_tap"]) == (N_CHAN, N_TAP)]
     names = {32: "float32"}
     return _table(

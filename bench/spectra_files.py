@@ -1,4 +1,4 @@
-"""Cases: recorded spectra from the page cache to float32, beside what users have."""
+"""Cases: recorded spectra from the page cache to float32, compared with other libraries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _AT_ONCE = 2**20  # values
 
 
 def header(products: str) -> Header:
-    """Spectra of 4096 channels, as FAST's pulsar backend makes them."""
+    """Return a header for spectra of 4096 channels, as FAST's pulsar backend makes them."""
     channels = ChannelAxis(Fraction(10**9), Fraction(10**9, 2 * N_CHAN), N_CHAN)
     return Header(parse_time("2026-01-01T00:00:00"), Fraction(20000), channels, n_bits=8,
                   polarization=PolBasis("linear", PRODUCTS[products]), telescope="FAST")
@@ -37,7 +37,7 @@ def header(products: str) -> Header:
 
 def recording(path: Path, writer: Callable[..., Any], products: str, n: int, **options: Any
               ) -> Path:
-    """A file of random codes of 8 bits, made once a run; it stays in the page cache."""
+    """Write a file of random 8-bit codes, once per run; it stays in the page cache."""
     if path.exists():
         return path
     head = header(products)
@@ -53,7 +53,7 @@ def recording(path: Path, writer: Callable[..., Any], products: str, n: int, **o
 
 
 def reading(path: Path, rows: int) -> tuple[Call, Call, np.ndarray]:
-    """fastsig's call, what closes its file, and the memory that every piece goes to."""
+    """Return fastsig's call, the call that closes its file, and the memory for every piece."""
     chain = open_chain(path)
     stream = chain.stream
     out = np.empty((rows, *stream.shape[1:]), np.float32)
@@ -66,7 +66,7 @@ def reading(path: Path, rows: int) -> tuple[Call, Call, np.ndarray]:
 
 
 def _copied(n: int, out: np.ndarray) -> Call:
-    """As many codes as floats into memory that stays in the cache."""
+    """Return a call that copies `n` codes as floats into memory that stays in the cache."""
     codes = data.random_bytes(n).reshape(-1, N_CHAN)
     target = out.reshape(-1, N_CHAN)
 
@@ -88,7 +88,7 @@ def psrfits(scale: Scale) -> Task:
 
     def quiet(idiom: Callable[[Path, np.ndarray], None]) -> None:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of cards that are no standard
+            warnings.simplefilter("ignore")  # about non-standard cards
             idiom(path, out)
 
     return Task(n * 2 * N_CHAN / MEGA, read,
@@ -98,7 +98,7 @@ def psrfits(scale: Scale) -> Task:
 
 
 def filterbank(scale: Scale, descending: bool, whole: bool) -> Task:
-    """One product, channels in either order: all at once, or 2^20 values."""
+    """One product with channels in either order: all values at once, or 2^20 at a time."""
     from fastsig.io.sigproc.writer import SigprocWriter
 
     n = scale.pick(2**14, 2**9)
@@ -121,12 +121,12 @@ def filterbank(scale: Scale, descending: bool, whole: bool) -> Task:
 
 CASES = [
     Case("read-psrfits", "MS", psrfits,
-         "PSRFITS of 8 bits with scales, offsets and weights, to float32",
+         "8-bit PSRFITS with scales, offsets and weights, to float32",
          ((Mark(3.0, (ASTROPY,)),),)),
     Case("read-fil", "MS", partial(filterbank, descending=True, whole=True),
-         "64 MB of .fil of 8 bits, channels falling, to float32 at once",
+         "64 MB of 8-bit .fil, channels descending in frequency, to float32 at once",
          ((Mark(2.0, (PLAIN,)),),)),
-    *(Case(f"read-fil-{name}", "MS", partial(filterbank, descending=descending, whole=False),
-           f".fil of 8 bits whose channels {name}, to float32, 2^20 values at a time")
-      for name, descending in (("fall", True), ("rise", False))),
+    *(Case(f"read-fil-{name}", "MS", partial(filterbank, descending=name == "fall", whole=False),
+           f"8-bit .fil, channels {order} in frequency, to float32, 2^20 values at a time")
+      for name, order in (("fall", "descending"), ("rise", "ascending"))),
 ]

@@ -1,4 +1,4 @@
-"""Cases: voltages in memory to integrated spectra, beside transforms alone."""
+"""Cases: voltages in memory to integrated spectra, compared with transforms alone."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from bench import idioms, peers
 from bench.data import MEGA, N_CHAN, N_FFT, N_TAP, Fused, InThreads, layout_of
 from bench.timing import Case, Mark, Scale, Task, Yardstick
 
-#: Of these the fastest transform of real samples is the measure.
+#: Libraries whose fastest transform of real samples is the reference.
 REAL = (peers.SCIPY, peers.FFTW, peers.MKL)
 IDIOM, TUNED = "NumPy + SciPy spectrometer", "the same, tuned to the cache"
 ONE_THREAD, UNFLAGGED = "one thread", "without flags"
 
 
 def fused(scale: Scale, names: Sequence[str] = peers.TRANSFORMS, **options: Any) -> Task:
-    """One thread beside bare transforms of as long; samples of all polarisations count."""
+    """One thread compared with transforms alone of the same length; all polarisations count."""
     call = Fused(scale, **options)
     kind = "complex" if call.plan.layout.is_complex else "real"
     return Task(call.work, call, peers.transforms(kind, call.plan.n_fft, scale, names))
 
 
 def fused_i(scale: Scale) -> Task:
-    """The chief case, beside NumPy and SciPy too, and transforms that never leave the cache."""
+    """The main case, compared also with NumPy and SciPy, and with transforms within the cache."""
     call = Fused(scale)
     return Task(call.work, call, {
         **peers.transforms("real", N_FFT, scale),
@@ -37,7 +37,7 @@ def fused_i(scale: Scale) -> Task:
 
 
 def idiom(scale: Scale, call: Fused, function: Callable[..., None]) -> Yardstick:
-    """The same spectra of fewer samples: it is slow."""
+    """Return a yardstick that makes the same spectra from fewer samples, as it is slow."""
     plan = call.plan
     n_out = scale.pick(16, 1)
     x = call.x[0, : (n_out * plan.n_int + N_TAP - 1) * N_FFT]
@@ -47,21 +47,21 @@ def idiom(scale: Scale, call: Fused, function: Callable[..., None]) -> Yardstick
 
 
 def in_threads(scale: Scale, **options: Any) -> Task:
-    """Two threads beside one."""
+    """Two threads compared with one."""
     one = Fused(scale, **options)
     two = InThreads(one)
     return Task(two.work, two, {ONE_THREAD: Yardstick(one, one.work)}, two.close)
 
 
 def flagged(scale: Scale) -> Task:
-    """Spectral kurtosis beside the same without."""
+    """Spectra with spectral kurtosis, compared with those without."""
     options: dict[str, Any] = {"n_pol": 2, "products": "IQUV", "n_int": 256, "n_inner": 256}
     call, plain = Fused(scale, flag_sigma=3.0, **options), Fused(scale, **options)
     return Task(call.work, call, {UNFLAGGED: Yardstick(plain, plain.work)})
 
 
 def _two(products: str) -> dict[str, Any]:
-    """Both polarisations of a beam, in spectra of 49.152 us at 1 GS/s."""
+    """Return options for both polarisations of a beam, in spectra of 49.152 us at 1 GS/s."""
     return {"n_pol": 2, "products": products, "n_int": 6}
 
 
@@ -69,7 +69,7 @@ def _fused(name: str, about: str, least: float, fastest: tuple[str, ...], **opti
     return Case(name, "MS", partial(fused, **options), about, ((Mark(least, fastest),),))
 
 
-#: What one beam brings in: two polarisations of 1 GS/s.
+#: Rate of one beam, MS/s: two polarisations at 1 GS/s.
 BEAM = 2000.0
 
 CASES = [

@@ -1,4 +1,4 @@
-"""Cases: single stages, whole reductions from Python, and starting the program."""
+"""Cases: single stages, whole reductions from Python, and the start of the program."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def unpacking(scale: Scale, n_bits: int, n_byte: int = 2**24) -> Task:
 
 
 def vdif(scale: Scale) -> Task:
-    """Frames of 2-bit samples, 17 MB of them, decoded where they lie."""
+    """17 MB of frames of 2-bit samples, decoded in place within the frames."""
     n_frame = scale.pick(2**11, 2**5)
     frames = data.random_bytes(n_frame * (_HEADER + _PAYLOAD)).reshape(n_frame, -1)
     payload, out = frames[:, _HEADER:], np.empty((n_frame, 4 * _PAYLOAD), np.float32)
@@ -77,7 +77,7 @@ def noise(scale: Scale) -> Task:
 
 
 def flagging(scale: Scale) -> Task:
-    """One product of FAST's 4096 channels: noise, carriers and bursts."""
+    """One product with FAST's 4096 channels: noise, carriers and bursts."""
     x = 100 + data.gaussian(scale.pick(2**10, 2**5) * N_CHAN).reshape(-1, N_CHAN)
     x[:, ::500] *= 1.2
     x[::50, 1000:1060] *= 1.1
@@ -114,7 +114,7 @@ def summing(scale: Scale) -> Task:
 
 
 def voltage_file(folder: Path, n_sample: int, n_pol: int = 2) -> Path:
-    """A native file of random bytes, made once a run; it stays in the page cache."""
+    """Write a native file of random bytes, once per run; it stays in the page cache."""
     path = folder / f"voltages-{n_sample}.h5"
     header = Header(
         parse_time("2026-01-01T00:00:00"), Fraction(10**9),
@@ -151,7 +151,7 @@ def spectra(scale: Scale, products: str, workers: int) -> Task:
 
 
 def process(scale: Scale, code: str, *arguments: str, needs_file: bool = False) -> Task:
-    """A fresh interpreter with this one's path."""
+    """Start a new interpreter with the path of this one."""
     if needs_file:
         arguments = (*arguments, str(voltage_file(scale.folder, 2**20)))
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
@@ -163,7 +163,7 @@ def process(scale: Scale, code: str, *arguments: str, needs_file: bool = False) 
     return Task(1, start(code, *arguments), {"python -c pass": Yardstick(start("pass"), 1)})
 
 
-#: Of decoding; either will do: nothing is faster than memory.
+#: Marks of decoding; one of them suffices, as nothing is faster than memory.
 _DECODED = ((Mark(2.0, peers.DECODERS), Mark(0.7, (COPY,))),)
 
 CASES = [
@@ -171,8 +171,8 @@ CASES = [
     Case("unpack-2bit", "MS", partial(unpacking, n_bits=2), "the same, 2 bits"),
     Case("vdif-2bit", "MS", vdif, "2-bit VDIF frames to 256 MB of float32", _DECODED),
     Case("guppi-8bit", "MS", guppi, "8-bit pairs of GUPPI to 256 MB of complex64", _DECODED),
-    Case("noise", "MS", noise, "64 MB of Gaussian noise, each sample by its address"),
-    Case("flag", "MS", flagging, "16 MB of spectra, clipped and SumThreshold; 20 MHz medians",
+    Case("noise", "MS", noise, "64 MB of Gaussian noise, in which each sample is addressable"),
+    Case("flag", "MS", flagging, "16 MB of spectra, clipping and SumThreshold; 20 MHz medians",
          ((Mark(2.0, (FLAGGING,)),),)),
     Case("detect", "Mvalues", detecting, "I, Q, U, V of every frame, kept"),
     Case("detect-sum", "Mvalues", summing, "I, Q, U, V added up"),

@@ -1,4 +1,4 @@
-"""Cases, and their timing: a call and its yardsticks in turn, the best of several."""
+"""Cases and their timing: a call and its yardsticks take turns, and the best of several counts."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a run is.
+    """The size of a run.
 
     Parameters
     ----------
     quick : bool
-        Sizes that only show that a case works: the figures mean nothing.
+        Whether to use sizes that only show that a case works: the figures then mean nothing.
     folder : Path
-        A temporary folder that the cases share and the run removes.
+        A temporary folder that the cases share and that is removed after the run.
     rounds : int
         How often each call is timed, unless quick.
     """
@@ -38,7 +38,7 @@ class Scale:
         return 1 if self.quick else self.rounds
 
     def pick(self, full: int, quick: int) -> int:
-        """The size of this run."""
+        """Return the size for this run."""
         return quick if self.quick else full
 
 
@@ -50,7 +50,7 @@ class Yardstick:
     ----------
     call : callable
     work : float
-        Units of work that a call does.
+        Units of work per call.
     """
 
     call: Call
@@ -59,20 +59,20 @@ class Yardstick:
 
 @dataclass(frozen=True)
 class Task:
-    """What a set-up returns.
+    """The result of a set-up.
 
     Parameters
     ----------
     work : float
-        Units of work that `call` does.
+        Units of work per `call`.
     call : callable
-        fastsig.
+        The call of fastsig.
     yardsticks : mapping
-        Name -> `Yardstick`, or a callable that does as much as `call`.
+        Name -> `Yardstick`, or a callable that does as much work as `call`.
     missing : mapping
-        Name of a yardstick -> why it is not there. It is told, not hidden.
+        Name of a yardstick -> why it is missing. It is reported, not hidden.
     close : callable
-        Gives back what the set-up holds.
+        Releases the resources of the set-up.
     """
 
     work: float
@@ -84,21 +84,21 @@ class Task:
 
 @dataclass(frozen=True)
 class Mark:
-    """What a case has to reach.
+    """The figure that a case must reach.
 
     Parameters
     ----------
     least : float
         Least ratio to the fastest of `names`; without names, least rate.
     names : tuple of str
-        Yardsticks that must all be there.
+        Yardsticks, all of which are needed.
     """
 
     least: float
     names: tuple[str, ...] = ()
 
     def found(self, result: Result) -> float:
-        """What the case reached."""
+        """Return the figure that the case reached; NaN if a yardstick is missing."""
         if not self.names:
             return result.rate
         rates = result.rates()
@@ -107,7 +107,7 @@ class Mark:
         return result.rate / max(rates[name] for name in self.names)
 
     def text(self, unit: str) -> str:
-        """What is asked for, in words."""
+        """Return the required figure in words."""
         if not self.names:
             return f"{self.least:g} {unit}/s"
         fastest = "the fastest of " if len(self.names) > 1 else ""
@@ -121,15 +121,15 @@ class Case:
     Parameters
     ----------
     name : str
-        What ``--case`` matches.
+        Name that ``--case`` matches.
     unit : str
-        Unit of work: a rate is in this unit a second.
+        Unit of work: a rate is in this unit per second.
     setup : callable
         Makes the data, and returns the calls and the amount of work.
     about : str
         One line for ``--list``.
     marks : tuple of tuple of Mark
-        Of each inner tuple, one has to be reached.
+        Marks, of which one in each inner tuple must be reached.
     """
 
     name: str
@@ -141,23 +141,23 @@ class Case:
 
 @dataclass(frozen=True)
 class Timing:
-    """Wall times of one call, s, in the order they were taken, and its units of work."""
+    """Wall times of one call, s, in the order of measurement, and its units of work."""
 
     seconds: tuple[float, ...]
     work: float
 
     @property
     def best(self) -> float:
-        """The shortest: what the machine can do when nothing disturbs it."""
+        """The shortest time, which the machine needs when nothing disturbs it."""
         return min(self.seconds)
 
     @property
     def rate(self) -> float:
-        """Units of work a second."""
+        """Units of work per second."""
         return self.work / self.best
 
     def record(self) -> dict[str, Any]:
-        """The figures for the JSON."""
+        """Return the figures for the JSON."""
         return {"work": self.work, "best_s": self.best,
                 "median_s": statistics.median(self.seconds), "rate": self.rate,
                 "seconds": list(self.seconds)}
@@ -174,19 +174,19 @@ class Result:
 
     @property
     def rate(self) -> float:
-        """Units of work a second."""
+        """Units of work per second."""
         return self.call.rate
 
     def rates(self) -> dict[str, float]:
-        """Units of work a second of each yardstick."""
+        """Return the units of work per second of each yardstick."""
         return {name: timing.rate for name, timing in self.yardsticks.items()}
 
     def ratios(self) -> dict[str, float]:
-        """How many times faster than each yardstick, best against best."""
+        """Return how many times faster fastsig is than each yardstick, best against best."""
         return {name: self.rate / rate for name, rate in self.rates().items()}
 
     def marks(self) -> list[dict[str, Any]]:
-        """Each mark in words, what was found, and whether that is enough."""
+        """Return each mark in words, the figures reached, and whether they are enough."""
         rows = []
         for either in self.case.marks:
             found = [mark.found(self) for mark in either]
@@ -198,7 +198,7 @@ class Result:
         return rows
 
     def record(self) -> dict[str, Any]:
-        """The figures for the JSON."""
+        """Return the figures for the JSON."""
         ratios = self.ratios()
         peers = {name: {**timing.record(), "ratio": ratios[name]}
                  for name, timing in self.yardsticks.items()}
@@ -207,7 +207,7 @@ class Result:
 
 
 def measure(case: Case, scale: Scale) -> Result:
-    """Set a case up and time its calls in turn: A B A B ..., after one round that compiles."""
+    """Set up a case and time its calls in turn: A B A B ..., after one round that compiles."""
     task = case.setup(scale)
     calls = {None: Yardstick(task.call, task.work)} | {
         name: each if isinstance(each, Yardstick) else Yardstick(each, task.work)
@@ -224,7 +224,10 @@ def measure(case: Case, scale: Scale) -> Result:
 
 
 def in_turn(calls: Mapping[Any, Call], rounds: int) -> dict[Any, list[float]]:
-    """Wall times of calls that take turns, so that noise hits all alike; a first round is free."""
+    """Return wall times of calls that take turns, so that noise affects all alike.
+
+    A first round is not counted.
+    """
     for call in calls.values():
         call()
     gc.collect()
@@ -236,7 +239,7 @@ def in_turn(calls: Mapping[Any, Call], rounds: int) -> dict[Any, list[float]]:
 
 
 def timed(call: Call) -> float:
-    """Wall time of one call, s; the garbage collector waits."""
+    """Return the wall time of one call, s, without garbage collection."""
     gc.disable()
     try:
         begin = time.perf_counter()

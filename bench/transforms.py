@@ -16,7 +16,7 @@ COPY = "np.copyto"
 
 
 def transforming(scale: Scale, n: int, names: Sequence[str] = peers.TRANSFORMS) -> Task:
-    """As many transforms as 64 MB hold, beside others' and a copy."""
+    """Transforms of 64 MB, compared with other libraries and a copy."""
     rows = max(1, scale.pick(BYTES, 2**20) // (8 * n))
     x, out = (peers.aligned((rows, n), np.complex64) for _ in range(2))
     x.view(np.float32)[:] = gaussian(2 * rows * n).reshape(rows, -1)

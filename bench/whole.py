@@ -1,7 +1,7 @@
-"""``python -m bench whole``: the command on long files, beside its kernel alone.
+"""``python -m bench whole``: the command on long files, compared with its kernel alone.
 
-What a sample costs is the slope of the wall time between two files, so that starting,
-importing and compiling drop out. The files lie in the page cache.
+The time per sample is the slope of the wall time between two files, so that starting, importing
+and compiling cancel. The files are in the page cache.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fastsig.io.native.writer import NativeWriter
 
 WORKERS = 2
 N_INT = 122  # 1 ms at 1 GS/s
-#: Marks: the slope's rate beside the kernel's, and memory at the peak.
+#: Marks: least ratio of the slope's rate to the kernel's, and most memory at the peak.
 LEAST_RATIO, MOST_BYTES = 1 / 1.25, 10**9
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -35,24 +35,24 @@ _POLL_S = 0.02
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the command: wall time, s, and the most memory that it held, bytes."""
+    """One run of the command: wall time, s, and peak memory, bytes."""
 
     seconds: float
     peak_bytes: int
 
 
 def size(text: str) -> int:
-    """Bytes of a size such as 2GB."""
+    """Return the bytes of a size such as 2GB."""
     found = re.fullmatch(r"([0-9.]+) *([KMG]?B?)", text.upper())
     if not found or found[2] not in _UNITS:
-        raise SystemExit(f"bench: found size {text!r}, allowed e.g. 500MB, 2GB")
+        raise SystemExit(f"bench: no such size {text!r}; allowed: e.g. 500MB, 2GB")
     return int(float(found[1]) * _UNITS[found[2]])
 
 
 def run(small: int, large: int, folder: Path | None, *, rounds: int, keep: bool) -> dict[str, Any]:
     """Make both files, time the command on each and the kernel in turn, and save the record."""
     if small >= large:
-        raise SystemExit("bench: --small has to be below --large")
+        raise SystemExit("bench: --small must be below --large")
     record = machine.start_record(quick=False, pattern=None, repeats=rounds, kind="whole")
     print(machine.headline(record))
     with tempfile.TemporaryDirectory(prefix="fastsig-bench-", dir=folder) as place:
@@ -74,7 +74,7 @@ def measure(folder: Path, sizes: Sequence[int], rounds: int) -> dict[str, Any]:
         for each, path in zip(runs, files, strict=True):
             _to_cache(path)
             each.append(command(path, folder / "spectra.h5"))
-            # A round of the kernel is short: it gets as many chances as the command is long.
+            # A round of the kernel is short: several are timed for each run of the command.
             kernel_s += [timed(kernel) for _ in range(5)]
         if i == 0:
             runs, kernel_s = [[] for _ in files], []
@@ -85,7 +85,7 @@ def measure(folder: Path, sizes: Sequence[int], rounds: int) -> dict[str, Any]:
 
 def summary(sizes: Sequence[int], samples: Sequence[float], runs: Sequence[Sequence[Run]],
             kernel_work: float, kernel_s: Sequence[float]) -> dict[str, Any]:
-    """Rates, in MS/s of both polarisations, and whether they meet the marks."""
+    """Return rates, in MS/s of both polarisations, and whether they meet the marks."""
     best = [min(each.seconds for each in of_file) for of_file in runs]
     slope = (samples[1] - samples[0]) / (best[1] - best[0])
     kernel = kernel_work / min(kernel_s)
@@ -103,7 +103,7 @@ def summary(sizes: Sequence[int], samples: Sequence[float], runs: Sequence[Seque
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """What `summary` found, in words."""
+    """Return the result of `summary` in words."""
     rows = [f"{n / 1e9:.3g} GB: {best:.2f} s, {samples / best:.0f} MS/s with start-up"
             for n, best, samples in zip(found["bytes"], found["best_s"], found["samples"],
                                         strict=True)]
@@ -132,7 +132,7 @@ def _simulate(folder: Path) -> Path:
 
 
 def _tiled(tile: Path, path: Path, n_byte: int) -> Path:
-    """A file of two polarisations: the simulated samples, over and over."""
+    """Write a file of two polarisations with the simulated samples, repeated."""
     source = open_chain(tile)
     block = source.stream.read_block(0, source.shape[0])
     n = n_byte // 2
@@ -144,9 +144,9 @@ def _tiled(tile: Path, path: Path, n_byte: int) -> Path:
 
 
 def _to_cache(path: Path) -> None:
-    """Read a file once; say so where it cannot stay."""
+    """Read a file once; warn if it cannot stay in the cache."""
     if path.stat().st_size > _bytes_in("/proc/meminfo", "MemAvailable"):
-        print(f"bench: {path.name} is larger than the memory that is free: the disk counts too",
+        print(f"bench: {path.name} is larger than the free memory: the disk counts too",
               file=sys.stderr)
     buffer = bytearray(2**24)
     with path.open("rb", buffering=0) as file:
@@ -155,7 +155,7 @@ def _to_cache(path: Path) -> None:
 
 
 def command(path: Path, product: Path) -> Run:
-    """Run ``fastsig spectra`` and watch it."""
+    """Run ``fastsig spectra``, and measure its time and memory."""
     arguments = _fastsig(
         "spectra", str(path), "-o", str(product), "--overwrite", "--n-chan", str(N_CHAN),
         "--n-tap", str(N_TAP), "--products", "IQUV", "--integrate", "1ms", "-j", str(WORKERS),
@@ -174,15 +174,15 @@ def command(path: Path, product: Path) -> Run:
 
 
 def _peak_bytes(process: int) -> int:
-    """Most memory that a process held so far.
+    """Return the peak memory of a process so far.
 
-    Not the resource usage that wait4 returns: that begins with the parent's memory.
+    The resource usage that wait4 returns is not used, as it begins with the parent's memory.
     """
     return _bytes_in(f"/proc/{process}/status", "VmHWM")
 
 
 def _bytes_in(path: str, name: str) -> int:
-    """A size in a file of the kernel's; 0 where there is none."""
+    """Return a size in a file of the system's kernel; 0 if there is none."""
     try:
         found = re.search(rf"{name}:\s*(\d+) kB", Path(path).read_text())
     except OSError:

@@ -1,4 +1,4 @@
-"""Recipes: command lines, many times, and what becomes of them."""
+"""Recipes: the same commands for many recordings, with a ledger of the results."""
 
 from __future__ import annotations
 

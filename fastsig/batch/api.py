@@ -1,4 +1,4 @@
-"""Recipes as Python has them: read, and with what can be done with them."""
+"""The recipe as a Python object that lists, runs and verifies its tasks."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ __all__ = ["Recipe"]
 
 
 class Recipe(ParsedRecipe):
-    """What to do to many recordings.
+    """The steps that are applied to many recordings.
 
     Parameters
     ----------
     data : mapping
-        Tables as of TOML; ``Recipe.read(path)`` takes them from a file.
+        Tables as in TOML; ``Recipe.read(path)`` reads them from a file.
     path : str
-        Name that stands in messages.
+        Name of the recipe in messages.
     folder : path
-        What inputs and the output folder are relative to.
+        Folder to which inputs and the output folder are relative.
 
     Attributes
     ----------
     problems : tuple of str
-        A line for each mistake of the recipe itself; no file is looked at for them but those that
+        One line for each mistake in the recipe itself. The only files examined are those that
         options name.
     inputs, output, steps, limits
-        What was understood; whole only where there are no problems. `output` is the absolute path
-        of the output folder.
+        The parsed recipe; complete only if there are no problems. `output` is the absolute path of
+        the output folder.
     """
 
     def __init__(self, data: Mapping[str, Any], *, path: str = "recipe",
@@ -45,32 +45,33 @@ class Recipe(ParsedRecipe):
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Recipe:
-        """The recipe in a file; what is wrong in it is in `problems`.
+        """Read a recipe from a file; its mistakes are listed in `problems`.
 
         Raises
         ------
         FormatError
-            Where the file cannot be read.
+            If the file cannot be read.
         RecipeError
-            Where it is no TOML; the message names line and column.
+            If it is not valid TOML; the message states line and column.
         """
         return cls(load(path), path=os.fspath(path), folder=os.path.dirname(os.path.abspath(path)))
 
     def tasks(self, files: Iterable[str | os.PathLike[str]] | None = None, *,
               strict: bool = False) -> list[Task]:
-        """What is to be done, a task for each recording.
+        """Return the tasks of the recipe, one for each recording.
 
         Parameters
         ----------
         files : iterable of path, optional
-            In place of the recipe's own, relative to the current folder.
+            Files to use instead of the recipe's own, relative to the current folder.
         strict : bool
-            Whether tasks also differ where the content of their inputs does: reads all inputs.
+            Whether the content of the inputs is part of a task's identity; all inputs are then
+            read.
 
         Raises
         ------
         RecipeError
-            Where the recipe has `problems`, or names inputs that are not there.
+            If the recipe has `problems`, or names inputs that do not exist.
         """
         from fastsig.batch.tasks.survey import tasks_of
 
@@ -78,14 +79,14 @@ class Recipe(ParsedRecipe):
 
     def run(self, files: Iterable[str | os.PathLike[str]] | None = None, *,
             strict: bool = False, **options: Any) -> Summary:
-        """Do what is missing, changed or failed.
+        """Run the tasks whose products are missing or changed, or that failed.
 
         Parameters
         ----------
         files, strict
-            As of `tasks`.
+            As for `tasks`.
         **options
-            Of `fastsig.batch.run`; `limits` are the recipe's by default.
+            Options of `fastsig.batch.run`; `limits` are the recipe's by default.
 
         Raises
         ------
@@ -100,7 +101,7 @@ class Recipe(ParsedRecipe):
 
     def status(self, files: Iterable[str | os.PathLike[str]] | None = None, *,
                strict: bool = False) -> Status:
-        """What became of the tasks, by the ledger and the disk; parameters as of `tasks`."""
+        """Return the state of the tasks from the ledger and the disk; parameters as for `tasks`."""
         from fastsig.batch.ledger.status import status
 
         return status(self.tasks(files, strict=strict), self.output,
@@ -108,7 +109,10 @@ class Recipe(ParsedRecipe):
 
     def verify(self, files: Iterable[str | os.PathLike[str]] | None = None, *,
                strict: bool = False, **options: Any) -> Status:
-        """Read all finished products whole; parameters as of `tasks`, `fastsig.batch.verify`."""
+        """Read all finished products in full and check them.
+
+        Parameters are those of `tasks` and `fastsig.batch.verify`.
+        """
         from fastsig.batch.running.verification import verify
 
         return verify(self.tasks(files, strict=strict), self.output, **options)

@@ -79,7 +79,7 @@ def test_files_of_others_are_not_replaced(tmp_path: Path) -> None:
     one, older = task(tmp_path), task(tmp_path, key="2")
     product = make(tmp_path, "a.h5")
     choice = choose([one], book(tmp_path))
-    assert "a.h5: exists, and is of no batch" in choice.refused[0][1]
+    assert "a.h5: exists, and was not made by batch" in choice.refused[0][1]
     assert kinds(choose([one], book(tmp_path), replace_stale=True)) == [0, 0, 1, 0]
     assert choose([one], book(tmp_path), overwrite=True).jobs[0].overwrite
     ledger = book(tmp_path, Record(older.id, "done", "a", 1, outputs=(product,)))
@@ -109,8 +109,8 @@ def test_links_count_as_files(tmp_path: Path) -> None:
 
 
 def test_a_clash_of_names_is_refused(tmp_path: Path) -> None:
-    clash = task(tmp_path, refused="a.h5: made of x and of y")
-    assert choose([clash], book(tmp_path)).refused == [(clash, "a.h5: made of x and of y")]
+    clash = task(tmp_path, refused="a.h5: made from x and from y")
+    assert choose([clash], book(tmp_path)).refused == [(clash, "a.h5: made from x and from y")]
     assert [row.state for row in status([clash], tmp_path).rows] == ["refused"]
 
 

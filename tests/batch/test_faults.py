@@ -151,7 +151,7 @@ def test_ctrl_c_once_and_twice(tmp_path: Path, plugin: str) -> None:
 
 
 def test_a_disk_that_fills(tmp_path: Path, plugin: str) -> None:
-    """A tmpfs of 2.5 MB: nothing more is begun; once there is room, the rest is done."""
+    """A tmpfs of 2.5 MB: no further task is started; once there is room, the rest is done."""
     path = recipe(tmp_path, {name: {"rows": 500_000} for name in "abcd"})
     out = tmp_path / "out"
     out.mkdir()
@@ -160,7 +160,7 @@ def test_a_disk_that_fills(tmp_path: Path, plugin: str) -> None:
         pytest.skip("this user may not mount a file system; the limit on file size stands in")
     try:
         done = batch(path, "-j", 1, plugin=plugin, code=1)
-        assert "No space left" in done.stderr and "nothing more is begun" in done.stderr
+        assert "No space left" in done.stderr and "no further task is started" in done.stderr
         assert states(path) == {"a": "done", "b": "done", "c": "disk-full", "d": "disk-full"}
         assert set(products(out)) == {"a.h5", "b.h5"}
         subprocess.run(["mount", "-o", "remount,size=30m", str(out)], check=True)

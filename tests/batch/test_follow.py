@@ -50,7 +50,7 @@ def test_files_are_taken_once_quiet(tmp_path: Path, plugin: str) -> None:
     assert set(batches.products(tmp_path / "out")) == {"a.h5", "grows.h5"}
     lines = errors.splitlines()
     assert sum("nothing yet: " in line and "later/*.try" in line for line in lines) == 1, errors
-    assert sum("1 task came" in line for line in lines) == 2, errors
+    assert sum("1 new task" in line for line in lines) == 2, errors
     assert lines[-1].startswith("2 tasks: 2 done; ") or "2 tasks: 2 done; " in lines[-1], errors
     assert (tmp_path / "out" / "report.html").read_text().count("<tr data-state=done>") == 2
     # The same again takes up where it was; Ctrl-C ends it.

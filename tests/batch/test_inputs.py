@@ -53,8 +53,8 @@ def test_what_is_not_there_is_told_with_what_is_near(tmp_path: Path) -> None:
     (tmp_path / "night" / "loop").symlink_to("nowhere")
     assert wrong(tmp_path, "night/obs.h4") == ["no such file; did you mean obs.h5?"]
     assert wrong(tmp_path, "nigth/*.h5") == ["no such folder; did you mean night?"]
-    assert wrong(tmp_path, "night/*.raw") == [f"nothing fits in {tmp_path}/night"]
-    assert wrong(tmp_path, "night/loop") == ["a link that leads nowhere"]
+    assert wrong(tmp_path, "night/*.raw") == [f"no file matches in {tmp_path}/night"]
+    assert wrong(tmp_path, "night/loop") == ["a broken link"]
     (tmp_path / "l.txt").write_text("night/zz.raw\n")
     assert find(["@l.txt", "@m.txt"], str(tmp_path)).wrong == [
         (0, "@l.txt: night/zz.raw", f"no such file in {tmp_path}/night"),

@@ -82,7 +82,7 @@ def test_one_file_for_commands_that_take_one(folder: Path) -> None:
     made = Recipe({"version": 1, "inputs": {"files": "in/**/*.h5", "group": "project"},
                    "output": {"folder": "x"}, "step": [step]}, folder=folder)
     first, second = made.tasks()
-    assert first.refused.startswith("extract takes one file, this recording has 2; allowed: ")
+    assert first.refused.startswith("extract accepts one file, this recording has 2; allowed: ")
     assert second.refused == ""
 
 

@@ -176,7 +176,7 @@ def test_a_full_disk_is_told_before_the_start(tmp_path: Path,
 def test_a_task_above_its_limit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {"a.h5": 1000})
     FakeTrials(monkeypatch)
-    with pytest.raises(PlanError, match="takes about 200 MB; its limit is 150 MB"):
+    with pytest.raises(PlanError, match="needs about 200 MB; its limit is 150 MB"):
         plan(tasks(tmp_path, *STEPS), memory=150 * 10**6).check()
 
 
@@ -185,7 +185,7 @@ def test_tasks_that_do_not_fit_side_by_side_are_told(
     write(tmp_path, {"a.h5": 1000, "b.h5": 1000, "c.h5": 1000})
     FakeTrials(monkeypatch)
     todo = tasks(tmp_path, *STEPS)
-    with pytest.raises(PlanError, match="2 tasks at once take about 400 MB, the machine has 300"):
+    with pytest.raises(PlanError, match="2 tasks at once need about 400 MB, the machine has 300"):
         plan(todo, processes=2, machine_bytes=3 * 10**8).check()
     plan(todo, processes=1, machine_bytes=3 * 10**8).check()
     plan(todo, processes=1000, machine_bytes=0).check()

@@ -75,20 +75,20 @@ def test_six_mistakes_are_six_lines_and_nothing_is_touched(tmp_path: Path) -> No
     ({"n_chan": []}, "n_chan = []", "an empty list; allowed: at least one value"),
     ({"n_chan": [64, 64]}, "n_chan = [64, 64]", "has a number twice"),
     ({"n_chan": [64, 128]}, "output", "allowed: a name with {n_chan} in it"),
-    ({"workers": 4}, "workers = 4", "no option of a step: see batch run --workers"),
-    ({"memory": "1GB"}, "memory", "no option of a step: see limits.memory"),
-    ({"overwrite": True}, "overwrite", "no option of a step"),
+    ({"workers": 4}, "workers = 4", "not an option of a step: see batch run --workers"),
+    ({"memory": "1GB"}, "memory", "not an option of a step: see limits.memory"),
+    ({"overwrite": True}, "overwrite", "not an option of a step"),
     ({"n-chan": 64}, "n-chan = 64", "did you mean n_chan?"),
-    ({"output": "../{stem}.h5"}, "output", "leads out of output.folder by '..'"),
+    ({"output": "../{stem}.h5"}, "output", "leads out of output.folder through '..'"),
     ({"output": "/tmp/{stem}.h5"}, "output", "an absolute path"),
     ({"output": "{stem}/.h5"}, "output", "begins with a dot"),
-    ({"output": "{stem.h5"}, "output", "a brace without its other"),
+    ({"output": "{stem.h5"}, "output", "an unmatched brace"),
     ({"output": "{stem!r}.h5"}, "output", "no such field {stem!r}"),
-    ({"output": "a\nb"}, "output", "has a control character"),
+    ({"output": "a\nb"}, "output", "contains a control character"),
     ({"output": 3}, "output = 3", "allowed: a name, such as {stem}.h5"),
     ({"keep": "no"}, 'keep = "no"', "allowed: true or false"),
     ({"input": "before"}, 'input = "before"', "no step before has this name"),
-    ({"command": "info"}, 'command = "info"', "makes no file of others; allowed: spectra"),
+    ({"command": "info"}, 'command = "info"', "does not make files from others; allowed: spectra"),
     ({"set": ["nonsense"]}, "set", "allowed: KEY=VALUE"),
 ])
 def test_a_mistake_is_one_line(options: dict[str, Any], where: str, why: str) -> None:
@@ -169,9 +169,9 @@ def test_syntax_errors_tell_their_line(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
     path.write_text("version = 1\n[[step]\n")
     done = fastsig("batch", "check", "-c", path, code=2)
-    assert done.stderr.startswith(f"{path}: no TOML: ") and "at line 2" in done.stderr
+    assert done.stderr.startswith(f"{path}: not valid TOML: ") and "at line 2" in done.stderr
     path.write_bytes(b"\xff\xfe")
-    assert "no TOML" in fastsig("batch", "check", "-c", path, code=2).stderr
+    assert "not valid TOML" in fastsig("batch", "check", "-c", path, code=2).stderr
     fastsig("batch", "check", "-c", tmp_path / "gone.toml", code=3)
 
 

@@ -47,10 +47,10 @@ output = "{stem}.h5"
 BAD = {
     7: ("failed", f"in/{HOSTILE}: not a known format; allowed: fbh5, guppi, dada", 0.3, 8e7),
     8: ("timeout", "took longer than the limit of 1800 s", 1800.5, 3e8),
-    9: ("memory", "took 1210 MB; the limit is 1000 MB", 12.0, 1.21e9),
+    9: ("memory", "used 1210 MB; the limit is 1000 MB", 12.0, 1.21e9),
     10: ("killed", "its worker process died: SIGKILL", 2.0, 9e7),
-    11: ("vanished", "in/n0011.try: is not there any more", 0.01, 7e7),
-    12: ("poison", "its worker process died: SIGSEGV; 3 processes died of it", 1.0, 8e7),
+    11: ("vanished", "in/n0011.try: no longer exists", 0.01, 7e7),
+    12: ("poison", "its worker process died: SIGSEGV; 3 processes died while running it", 1.0, 8e7),
     13: ("disk-full", "out/n0013.h5: No space left on device", 9.0, 9e7),
     14: ("failed", "in/n0014.try: " + "a long cause, " * 100 + "its end", 4.0, 9e7),
 }

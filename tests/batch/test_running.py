@@ -93,7 +93,7 @@ def test_a_process_that_cannot_be_killed(
     try:
         summary = run(tasks, tasks[0].folder, workers=1, warm=False, limits=Limits(time=1.0))
         assert summary.counts == {"timeout": 1, "done": 1}
-        assert "does the file system stall?" in fastsig.batch.status(
+        assert "is the file system stalled?" in fastsig.batch.status(
             tasks, tasks[0].folder).rows[0].error
     finally:
         for each in left:

@@ -160,7 +160,7 @@ def test_an_input_that_changes_is_told(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(staging, "copy", whole)
     monkeypatch.setattr(staging, "digest_of", lambda descriptor: b"other")
     with Stage(task_of(tmp_path, "a.h5"), str(tmp_path)) as stage, pytest.raises(
-            StagingError, match="is not what was written"):
+            StagingError, match="differs from what was written"):
         stage.fetch()
 
 

@@ -65,8 +65,8 @@ def test_two_inputs_of_one_stem_are_refused_each(tmp_path: Path) -> None:
     touch(tmp_path, "in/n1/a.h5", "in/n2/a.h5", "in/n2/b.h5")
     first, second, other = recipe(tmp_path, SPECTRA, VIEW).tasks()
     assert first.refused == second.refused == (
-        f"a.64.h5: made of {tmp_path}/in/n1/a.h5 and of {tmp_path}/in/n2/a.h5; add {{parent}} to "
-        "step.output")
+        f"a.64.h5: made from {tmp_path}/in/n1/a.h5 and from {tmp_path}/in/n2/a.h5; add {{parent}} "
+        "to step.output")
     assert other.refused == "" and first.id != second.id
     apart = {**SPECTRA, "output": "{parent}/{stem}.{n_chan}.h5"}
     made = recipe(tmp_path, apart).tasks()
@@ -86,7 +86,7 @@ def test_check_tells_clashes_before_the_start(tmp_path: Path) -> None:
         'version = 1\ninputs.files = ["n?/*.h5"]\noutput.folder = "out"\n'
         '[[step]]\ncommand = "view"\noutput = "{stem}.png"\n')
     done = fastsig("batch", "check", "-c", "r.toml", cwd=tmp_path, code=2)
-    assert len(done.stderr.splitlines()) == 2 and "n1/a.h5 and of" in done.stderr
+    assert len(done.stderr.splitlines()) == 2 and "n1/a.h5 and from" in done.stderr
     done = fastsig("batch", "check", "-c", "r.toml", "n1/a.h5", "--json", cwd=tmp_path)
     told = json.loads(done.stdout)
     assert told == {"recipe": "r.toml", "problems": [], "notes": [], "n_task": 1, "bytes_in": 1,

@@ -1,4 +1,4 @@
-"""``fastsig batch``: recipes over many recordings."""
+"""The command ``fastsig batch``: run recipes over many recordings."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def check(path: str, files: tuple[str, ...], as_json: bool, quiet: bool, debug: 
 
 
 def _print_lines(lines: list[str], quiet: bool) -> None:
-    """Lines on stderr, each beginning with the file it is about."""
+    """Print lines on stderr; each begins with the name of its file."""
     for line in lines:
         common.say(line, quiet)
 

@@ -1,4 +1,4 @@
-"""Options of ``fastsig batch run`` and ``retry`` that say where the tasks are done."""
+"""Options of ``fastsig batch run`` and ``retry`` that specify where the tasks run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ engine_options: Callable[[Any], Any] = common.options(
 
 
 def shard_of(options: dict[str, Any]) -> Shard | None:
-    """The shard that an option or a Slurm array names."""
+    """Return the shard that the option or the Slurm array specifies."""
     from fastsig.batch.tasks import shards
 
     return shards.from_environment() if options["shard"] is None else shards.parse(
@@ -38,14 +38,14 @@ def shard_of(options: dict[str, Any]) -> Shard | None:
 
 
 def engine_of(options: dict[str, Any], note: Callable[[str], None]) -> Engine | None:
-    """The Dask engine where that is asked for, else None."""
+    """Return the Dask engine if the options ask for it, otherwise None."""
     from fastsig.batch.engines.dask_engine import DaskEngine, Tls
 
     tls = Tls(options["dask_tls_ca"], options["dask_tls_cert"], options["dask_tls_key"])
     address = options["dask_scheduler"]
     if address is None or (tls and address == "local"):
         if tls:
-            raise click.UsageError("--dask-tls-... without a scheduler of others; allowed: with "
+            raise click.UsageError("--dask-tls-... without an external scheduler; allowed: with "
                                    "--dask-scheduler tls://HOST:PORT")
         return None
     return DaskEngine(address, workers=options["workers"], tls=tls,

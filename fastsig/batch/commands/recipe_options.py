@@ -1,4 +1,4 @@
-"""What the commands that run recipes have in common."""
+"""Options and functions shared by the commands that use recipes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ files_argument = click.argument("files", nargs=-1, metavar="[FILES]...")
 
 def surveyed(path: str, files: tuple[str, ...], *, strict: bool = False
              ) -> tuple[Recipe, Survey] | None:
-    """A recipe and what it makes of its inputs; None, with all mistakes said, where it cannot."""
+    """Return a recipe and the survey of its inputs, or print all mistakes and return None."""
     recipe, survey, mistakes = examine(path, files, strict=strict)
     if recipe is not None and survey is not None and not mistakes:
         return recipe, survey
@@ -31,7 +31,10 @@ def surveyed(path: str, files: tuple[str, ...], *, strict: bool = False
 
 def examine(path: str, files: tuple[str, ...] = (), *, strict: bool = False
             ) -> tuple[Recipe | None, Survey | None, list[str]]:
-    """A recipe and what it makes of its inputs, or None and all its mistakes, a line each."""
+    """Return a recipe, the survey of its inputs, and one line for each mistake.
+
+    Recipe or survey is None if mistakes prevent it.
+    """
     from fastsig.batch.api import Recipe
     from fastsig.batch.recipe.model import RecipeError
     from fastsig.batch.tasks.survey import survey, wrong_inputs

@@ -1,4 +1,4 @@
-"""``fastsig batch report``: one page of what became of a batch."""
+"""The command ``fastsig batch report``: one page on the results of a batch."""
 
 from __future__ import annotations
 
@@ -41,5 +41,5 @@ def report(path: str, files: tuple[str, ...], output: str | None, overwrite: boo
 
 
 def title_of(path: str) -> str:
-    """The heading of a recipe's page."""
+    """Return the heading of a recipe's page."""
     return f"Batch {os.path.basename(path)}"

@@ -1,4 +1,4 @@
-"""``fastsig batch run`` and ``retry``: do what is not done."""
+"""The commands ``fastsig batch run`` and ``retry``: run the tasks that are not done."""
 
 from __future__ import annotations
 
@@ -77,9 +77,10 @@ def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int
     It is safe to repeat the command at any time. FILES replace the inputs that the recipe names.
     """
     if options["follow"] and (dry_run or options["verify"]):
-        raise click.UsageError("--follow takes what comes; allowed: without --dry-run and --verify")
+        raise click.UsageError("--follow waits for new files; allowed: without --dry-run and "
+                               "--verify")
     if options["follow_stop"] is not None and not options["follow"]:
-        raise click.UsageError("--follow-stop ends --follow; allowed: with it")
+        raise click.UsageError("--follow-stop without --follow; allowed: both together")
     return foresee(path, files, options) if dry_run else execute(path, files, options)
 
 
@@ -100,7 +101,7 @@ def retry(path: str, files: tuple[str, ...], failed: bool, killed: bool, all_: b
     """
     chosen = [name for name, on in (("failed", failed), ("killed", killed), ("all", all_)) if on]
     if not chosen:
-        raise click.UsageError("which tasks? allowed: --failed, --killed, --all")
+        raise click.UsageError("no tasks selected; allowed: --failed, --killed, --all")
     from fastsig.batch.ledger.states import chosen_by
 
     return execute(path, files, {**options, "verify": False, "follow": False},
@@ -147,7 +148,7 @@ def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
             replace_stale=options["replace_stale"], verify=options["verify"],
             plan=not options["no_plan"], warm=not options["no_warmup"],
             node_cache=not options["no_node_cache"], watcher=reporter or terminal)
-    except WorkerError as error:  # what was done is in the ledger
+    except WorkerError as error:  # the ledger has a record of all finished tasks
         common.say(str(error))
         return 1
     finally:
@@ -167,7 +168,7 @@ def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
 
 def followed(path: str, files: tuple[str, ...], options: dict[str, Any], shard: Shard | None
              ) -> Follow | None:
-    """What is to be followed; None, with all mistakes said, where the recipe cannot be."""
+    """Return the inputs to follow; if the recipe has mistakes, print them and return None."""
     from fastsig.batch.api import Recipe
     from fastsig.batch.recipe.model import RecipeError
     from fastsig.batch.running.follow import Follow
@@ -187,7 +188,7 @@ def followed(path: str, files: tuple[str, ...], options: dict[str, Any], shard: 
 
 
 def foresee(path: str, files: tuple[str, ...], options: dict[str, Any]) -> int:
-    """Print what a run would do and take; the exit code it would be refused with, else 0."""
+    """Print the plan of a run; return the exit code with which it would be refused, otherwise 0."""
     from fastsig.batch.ledger.journal import Ledger
     from fastsig.batch.planning.plan import plan
     from fastsig.batch.running.choosing import choose
@@ -224,7 +225,7 @@ def foresee(path: str, files: tuple[str, ...], options: dict[str, Any]) -> int:
 
 
 def limits_of(recipe: ParsedRecipe, options: dict[str, Any]) -> Limits:
-    """Bounds of a task: the recipe's, and in their place what options say."""
+    """Return the limits of a task: those of the recipe, overridden by the options."""
     from fastsig.batch.recipe.values import measured
     from fastsig.work.memory import parse_bytes
 

@@ -1,4 +1,4 @@
-"""``fastsig batch status`` and ``verify``: what became of tasks."""
+"""The commands ``fastsig batch status`` and ``verify``: the states of tasks."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def verify(path: str, files: tuple[str, ...], workers: int | None, as_json: bool
 
 
 def _print_status(status: Status, *, as_json: bool, all_: bool, quiet: bool) -> None:
-    """Print a status."""
+    """Print the status as JSON or as a table."""
     if as_json:
         common.print_json(status.record())
         return

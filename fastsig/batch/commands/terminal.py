@@ -1,4 +1,4 @@
-"""A run on the terminal: a bar with rates and an estimate, or plain lines."""
+"""Progress of a run on the terminal: a bar with rate and remaining time, or plain lines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fastsig.cli import common
 
 __all__ = ["TerminalWatcher", "shards_line", "total_line"]
 
-_MOST_STALE = 20  # names listed; --json of status has them all
+_MOST_STALE = 20  # names listed; status --json lists all
 
 
 class TerminalWatcher(Watcher):
@@ -31,7 +31,7 @@ class TerminalWatcher(Watcher):
     Parameters
     ----------
     quiet : bool
-        Whether only what went wrong is reported.
+        Whether to report only tasks that did not succeed.
     """
 
     def __init__(self, quiet: bool) -> None:
@@ -39,12 +39,12 @@ class TerminalWatcher(Watcher):
         self._verbose = logging.getLogger("fastsig").isEnabledFor(logging.INFO) and not quiet
         self._lock = threading.Lock()
         self._n_ended = self._n_jobs = self._n_failed = 0
-        self.tasks: Sequence[Task] = ()  # the last that came, of a run that follows
+        self.tasks: Sequence[Task] = ()  # with --follow: all tasks at the last look
         self._bar: Any = None
         self._task: Any = None
 
     def planned(self, choice: Choice, stale: Sequence[str]) -> None:
-        """Say what is to be done, and what stands in the way."""
+        """Report the number of tasks to do, and the tasks that cannot run."""
         self._n_jobs = len(choice.jobs)
         for line in choice.changed:
             common.say(f"{line}; it is made again", self._quiet)
@@ -61,7 +61,7 @@ class TerminalWatcher(Watcher):
                    "before", self._quiet)
 
     def came(self, tasks: Sequence[Task], choice: Choice) -> None:
-        """Say how many came, and what stands in the way."""
+        """Report the number of new tasks, and the tasks that cannot run."""
         with self._lock:
             self.tasks = tasks
             self._n_jobs += len(choice.jobs)
@@ -70,13 +70,13 @@ class TerminalWatcher(Watcher):
             for task, reason in choice.refused:
                 self._say(f"refused {task.name}: {reason}")
             if not self._quiet and (choice.jobs or choice.finished):
-                self._say(f"{common.plural(len(choice.jobs), 'task')} came, "
+                self._say(f"{common.plural(len(choice.jobs), 'new task')}, "
                           f"{len(choice.finished)} done before")
             if self._bar is not None:
                 self._bar.update(self._task, total=self._n_jobs)
 
     def begun(self, job: Job) -> None:
-        """Begin the bar with the first task, so that rates are those of the work alone."""
+        """Start the bar with the first task, so that its rate is that of the work alone."""
         with self._lock:
             if self._bar is None and not self._quiet and _is_terminal():
                 self._begin_bar()
@@ -102,7 +102,7 @@ class TerminalWatcher(Watcher):
         self._begun = time.monotonic()
 
     def ended(self, job: Job, record: Record, again: bool) -> None:
-        """Say how a task ended: of one that is done only with ``-v``."""
+        """Report how a task ended; tasks that are done are reported only with ``-v``."""
         with self._lock:
             self._n_ended += not again
             self._n_failed += record.state != "done" and not again
@@ -123,7 +123,7 @@ class TerminalWatcher(Watcher):
                          failed=f"{self._n_failed} not done" if self._n_failed else "")
 
     def note(self, text: str) -> None:
-        """Print it."""
+        """Print the text."""
         self._say(text)
 
     def _say(self, text: str) -> None:
@@ -133,7 +133,7 @@ class TerminalWatcher(Watcher):
             self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -144,7 +144,7 @@ def _is_terminal() -> bool:
 
 
 def total_line(summary: Summary) -> str:
-    """``300 tasks: 290 done (12 before), 10 failed; 12.3 s``."""
+    """Return the totals as ``300 tasks: 290 done (12 before), 10 failed; 12.3 s``."""
     counts = summary.counts
     parts = [f"{counts[state]} {state}" + (
         f" ({summary.n_before} before)" if state == "done" and summary.n_before else "")
@@ -154,7 +154,7 @@ def total_line(summary: Summary) -> str:
 
 
 def shards_line(status: Status, shard: tuple[int, int]) -> str:
-    """What all shards together have come to, and whether others are still at work."""
+    """Return the totals of all shards, and whether other runs are still at work."""
     counts = ", ".join(f"{n} {state}" for state, n in status.counts.items()) or "none"
     left = len(status.workers)
     how = f"{common.plural(left, 'run')} still at work" if left else "no other is at work"

@@ -1,1 +1,1 @@
-"""Engines: where tasks are done, from the queue down to the worker process."""
+"""Engines, which run the tasks: everything from the queue down to the worker process."""

@@ -1,4 +1,4 @@
-"""Files copied between disks, each held against what was read."""
+"""Copies of files between disks, each compared with the bytes that were read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PIECE = 2**22
 
 
 class StagingError(FastsigError):
-    """A task that cannot be staged; `state` is what becomes of it."""
+    """A task that cannot be staged; `state` is its resulting state."""
 
     def __init__(self, message: str, state: str = "failed") -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class StagingError(FastsigError):
 
 
 def write_product(source: str, output: SafeOutput) -> None:
-    """Write a product's bytes, durable and read back."""
+    """Write the bytes of a product, sync them to disk, and compare them when read back."""
     with open(source, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         output.reserve(size)
@@ -36,20 +36,20 @@ def write_product(source: str, output: SafeOutput) -> None:
         except OSError as error:
             raise output.error(error) from error
     if not same:
-        raise OutputError(output.path, "what is read back is not what was written: does the disk "
-                          "fail?")
+        raise OutputError(output.path, "the bytes read back are not those written: is the disk "
+                          "failing?")
 
 
 def check_same(source: str, before: os.stat_result, after: os.stat_result, n: int) -> None:
-    """Refuse a file of which more or less was read, or that changed meanwhile.
+    """Refuse a file that was not read in full, or that changed while it was read.
 
     Parameters
     ----------
     source : str
     before, after : os.stat_result
-        Of the file, before it was read and after.
+        State of the file before and after it was read.
     n : int
-        Bytes that were read.
+        Number of bytes read.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def check_same(source: str, before: os.stat_result, after: os.stat_result, n: in
 
 
 def claim_space(descriptor: int, size: int) -> None:
-    """Claim the disk space, where the file system can."""
+    """Reserve disk space for a file, if the file system supports it."""
     if size:
         try:
             os.posix_fallocate(descriptor, 0, size)
@@ -73,7 +73,10 @@ def claim_space(descriptor: int, size: int) -> None:
 
 
 def copy(file: BinaryIO, target: int, source: str, size: int) -> tuple[int, bytes]:
-    """Copy a file; its bytes and their hash. One that grows is read a piece beyond its size."""
+    """Copy a file; return the number of bytes and their hash.
+
+    A file that grows is read at most one piece beyond its size.
+    """
     total, n = hashlib.blake2b(), 0
     while n <= size:
         try:
@@ -91,7 +94,7 @@ def copy(file: BinaryIO, target: int, source: str, size: int) -> tuple[int, byte
 
 
 def digest_of(descriptor: int) -> bytes:
-    """Hash of what a file holds now."""
+    """Return the hash of the current content of a file."""
     total, n = hashlib.blake2b(), 0
     while piece := os.pread(descriptor, _PIECE, n):
         total.update(piece)

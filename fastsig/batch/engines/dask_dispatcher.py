@@ -1,4 +1,4 @@
-"""Jobs of a queue handed to the workers of a Dask cluster, and their outcomes taken back."""
+"""Submission of the jobs of a queue to the workers of a Dask cluster, and their outcomes."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ from fastsig.batch.recipe.model import Limits
 
 __all__ = ["Dispatcher", "one_line"]
 
-_GLANCE = 0.1  # s between looks at signals
-_CENSUS = 1.0  # s between looks at who is in the cluster
-_PATIENCE = 15.0  # s for jobs to stop
-_WORD = 2.0  # s for all workers to hear a word; Dask waits 30 s for one that has just died
-_SILENCE = 20.0  # s without a worker, after which that is said
+_GLANCE = 0.1  # s between checks for signals
+_CENSUS = 1.0  # s between listings of the workers in the cluster
+_PATIENCE = 15.0  # s that jobs have to stop
+_WORD = 2.0  # s for a message to all workers; Dask waits 30 s for one that has just died
+_SILENCE = 20.0  # s without a worker, after which this is reported
 
 
 @dataclass
 class _Node:
-    """A worker process of Dask's: its token, how many jobs it takes, what it is at.
+    """A Dask worker process: its token, the number of jobs that it accepts, its current jobs.
 
-    It takes none until it has sent its token, nor once it is `broken`; `why` has to be said.
+    It gets no job before it has sent its token, nor after it is `broken`. `why` is the reason, to
+    be reported.
     """
 
     token: str = ""
@@ -46,7 +47,7 @@ class _Node:
 
 
 class Dispatcher:
-    """Between the queue and the workers of a cluster.
+    """Passes jobs from the queue to the workers of a cluster.
 
     Nothing here waits long for a single worker: one that dies or hangs must not hold up the others.
     """
@@ -64,7 +65,7 @@ class Dispatcher:
         self._stopping: float | None = None
 
     def work(self) -> None:
-        """Do all jobs."""
+        """Run all jobs."""
         self._seen = time.monotonic()
         try:
             while not self._queue.done():
@@ -84,11 +85,11 @@ class Dispatcher:
         if self._client.status != "running":
             n = len(self._flying)
             raise WorkerError(f"the Dask scheduler {self._client.scheduler.address} is lost, with "
-                              f"{n} task{'s' * (n != 1)} on its workers; the same command again "
-                              "goes on from here")
+                              f"{n} task{'s' * (n != 1)} on its workers; run the same command "
+                              "again to continue")
 
     def _count(self) -> None:
-        """See which workers came and which are gone."""
+        """Register new workers, and those that have left."""
         now = time.monotonic()
         if now < self._census:
             return
@@ -107,7 +108,7 @@ class Dispatcher:
         self._judge(now)
 
     def _explain(self) -> None:
-        """Why workers are not used, of those that are there still."""
+        """Report why workers that are still present are not used."""
         for node in self._nodes.values():
             if node.why:
                 self._say(node.why)
@@ -115,13 +116,13 @@ class Dispatcher:
 
     def _soon(self, call: Coroutine[Any, Any, Any], then: Callable[[Future[Any]], None]
               ) -> Future[Any]:
-        """Have Dask's loop make a call; `_land` hands its answer on."""
+        """Make a call in Dask's event loop; `_land` passes its answer to `then`."""
         answer = asyncio.run_coroutine_threadsafe(call, self._client.loop.asyncio_loop)
         answer.add_done_callback(lambda done: self._landed.put(partial(then, done)))
         return answer
 
     def _ask(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """Ask the scheduler; None where it does not answer, which `_check` may then explain."""
+        """Ask the scheduler; None if it does not answer, which `_check` may then explain."""
         from distributed.comm import CommClosedError
 
         try:
@@ -131,7 +132,7 @@ class Dispatcher:
             return None
 
     def _meet(self, address: str, threads: int, answer: Future[Any]) -> None:
-        """A worker has said what it is, or why not."""
+        """Register the answer of a worker to `dask_worker.about`, or its error."""
         node = self._nodes.get(address)
         if node is None:
             return  # it died meanwhile
@@ -139,7 +140,7 @@ class Dispatcher:
             about = answer.result().get(address)
         except Exception as error:
             about = error
-        if isinstance(about, OSError):  # of the call, as of closed connections: ask again
+        if isinstance(about, OSError):  # the call failed, e.g. the connection closed: ask again
             del self._nodes[address]
             return
         if isinstance(about, dict) and about.get("version") == __version__:
@@ -150,18 +151,18 @@ class Dispatcher:
         node.broken, node.why = True, f"Dask worker {address} is not used: {why}"
 
     def _judge(self, now: float) -> None:
-        """Say where nobody is there to work; give up where nobody there can."""
+        """Report a cluster without workers; give up if none of its workers can be used."""
         if any(node.slots and not node.broken for node in self._nodes.values()):
             self._seen = now
         elif self._nodes and all(node.broken for node in self._nodes.values()):
-            raise WorkerError("none of the Dask workers can do tasks")
+            raise WorkerError("none of the Dask workers can run tasks")
         elif now - self._seen > _SILENCE:
             self._seen = now
             answer = " that answer" if self._nodes else ""
             self._say(f"waiting: the Dask cluster has no workers{answer}")
 
     def _lose(self, address: str, why: str) -> None:
-        """A worker of Dask's is gone, with what it was at."""
+        """Remove a Dask worker that is gone, and count its jobs as killed."""
         node = self._nodes.pop(address)
         for key in list(node.keys):
             _, job, future = self._flying.pop(key)
@@ -170,7 +171,7 @@ class Dispatcher:
                                          f"{node.host}: {why}"))
 
     def _submit(self) -> None:
-        """Give each free thread a job."""
+        """Submit a job to each free thread."""
         for address, node in list(self._nodes.items()):
             while not node.broken and len(node.keys) < node.slots and (
                     self._most is None or len(self._flying) < self._most):
@@ -189,7 +190,7 @@ class Dispatcher:
         self._soon(self._client.gather(future, asynchronous=True), partial(self._take_back, key))
 
     def _land(self) -> None:
-        """Hand on what came back."""
+        """Process the answers that have arrived."""
         with contextlib.suppress(queues.Empty):
             self._landed.get(timeout=_GLANCE)()
             while True:
@@ -207,7 +208,7 @@ class Dispatcher:
     def _outcome(self, answer: Future[Any], address: str, node: _Node | None) -> Outcome:
         try:
             values = json.loads(answer.result())
-        except Exception as error:  # of Dask's, or of what it could not run
+        except Exception as error:  # raised by Dask, or by a call that it could not run
             values = {"wrong": one_line(error)}
             if type(error).__name__ == "KilledWorker" or isinstance(error, CancelledError):
                 return Outcome("killed", error=f"its Dask worker died: {address}")
@@ -218,11 +219,11 @@ class Dispatcher:
             return Outcome(**outcome, outputs=outputs)
         if node is not None and not node.broken:
             node.broken = True
-            node.why = f"Dask worker {address} is not used any more: {values['wrong']}"
+            node.why = f"Dask worker {address} is no longer used: {values['wrong']}"
         return Outcome("killed", error=f"Dask worker {address}: {values['wrong']}")
 
     def _heed(self) -> None:
-        """Stop what runs, where that is wished."""
+        """Stop the running jobs, if the run is to stop now."""
         if not self._queue.stop.now.is_set():
             return
         now = time.monotonic()
@@ -230,16 +231,16 @@ class Dispatcher:
             self._stopping = now
             self._everywhere(dask_worker.stop_now)
         elif now - self._stopping > _PATIENCE:
-            self._abandon("the run was told to stop")
+            self._abandon("the run was stopped")
 
     def _everywhere(self, call: Callable[[str], None]) -> None:
-        """Have all workers do something for this run, as far as they answer."""
+        """Make a call for this run on all workers that answer."""
         wait([self._soon(self._client.run(call, self._run, workers=[address], on_error="ignore",
                                           asynchronous=True), lambda answer: None)
               for address, node in self._nodes.items() if node.slots and not node.broken], _WORD)
 
     def _abandon(self, why: str) -> None:
-        """Expect nothing more of what is on its way; Dask has its workers stop it."""
+        """Give up the submitted jobs; Dask makes its workers stop them."""
         flying, self._flying = self._flying, {}
         for _, job, future in flying.values():
             with contextlib.suppress(Exception):
@@ -249,5 +250,5 @@ class Dispatcher:
 
 
 def one_line(error: Any) -> str:
-    """What an error says, shortened."""
+    """Return the message of an error on one line, shortened."""
     return " ".join(str(error).split())[:300] or type(error).__name__

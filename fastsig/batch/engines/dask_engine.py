@@ -1,9 +1,9 @@
-"""The Dask engine: jobs go to the workers of a Dask cluster, one to each of their threads.
+"""The Dask engine: jobs run on the workers of a Dask cluster, one on each of their threads.
 
-The client alone keeps queue and ledger. A job goes to one worker, by its address: Dask neither
-moves nor repeats it, so that each death is counted here. What survives what: a worker's death costs
-its job a try; without the scheduler or the client, workers stop what they do, and the run that is
-given again takes it from the ledger.
+Only the client keeps the queue and the ledger. A job is sent to one worker, by its address: Dask
+neither moves nor repeats it, so that each death is counted here. If a worker dies, its job loses an
+attempt. If the scheduler or the client dies, workers stop their jobs, and the next run continues
+from the ledger.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from fastsig.errors import UsageError
 
 __all__ = ["LOCAL", "DaskEngine", "Tls"]
 
-#: In place of an address: a cluster on this machine, for this run.
+#: Instead of an address: a cluster on this machine, for this run.
 LOCAL = "local"
 
-_CALL = 10.0  # s for the scheduler to answer
+_CALL = 10.0  # s within which the scheduler must answer
 
 
 @dataclass(frozen=True)
 class Tls:
-    """Files in PEM for an encrypted scheduler, in place of Dask's own configuration."""
+    """PEM files for an encrypted scheduler, instead of Dask's own configuration."""
 
     ca: str | None = None
     cert: str | None = None
@@ -44,21 +44,21 @@ class Tls:
 
 
 class DaskEngine:
-    """Worker processes wherever a Dask cluster has workers.
+    """Worker processes on the nodes of a Dask cluster.
 
     Parameters
     ----------
     scheduler : str
-        Its address, such as ``tcp://host:8786``, or the path of its file; ``local`` for a cluster
-        on this machine that lives as long as the run.
+        Address of the scheduler, such as ``tcp://host:8786``, or path of its file; ``local`` for a
+        cluster on this machine that exists as long as the run.
     workers : int, optional
-        Most jobs at a time; by default one a thread of the workers. Of a local cluster, its
-        processes: one a processor by default.
+        Maximum number of jobs at a time; by default one per thread of the workers. For a local
+        cluster, the number of its processes: by default one per processor.
     tls : Tls, optional
     warm : bool
-        Compile the kernels on each node first, where none is cached.
+        Whether to compile the kernels on each node first, if none is cached.
     note : callable, optional
-        Given a line for each thing to know.
+        Called with each line to be reported.
     """
 
     def __init__(self, scheduler: str, *, workers: int | None = None, tls: Tls | None = None,
@@ -67,14 +67,14 @@ class DaskEngine:
         self._note = note or (lambda line: None)
 
     def __call__(self, queue: Queue, setup: Setup, limits: Limits) -> None:
-        """Do all jobs.
+        """Run all jobs.
 
         Raises
         ------
         UsageError
-            Where the scheduler cannot be reached.
+            If the scheduler cannot be reached.
         WorkerError
-            Where the scheduler is lost, or no worker can do jobs.
+            If the scheduler is lost, or no worker can run jobs.
         """
         try:
             import distributed  # noqa: F401
@@ -83,8 +83,8 @@ class DaskEngine:
                              ) from error
         local = self.scheduler == LOCAL
         with _quiet(), (self._start(queue) if local else self._connect()) as client:
-            warm = self.warm and not local  # this node was warmed before
-            setup = setup if local else replace(setup, threads=1)  # a thread of theirs, one of ours
+            warm = self.warm and not local  # this node has compiled its kernels already
+            setup = setup if local else replace(setup, threads=1)  # one for each of Dask's threads
             Dispatcher(client, queue, setup, limits, self.workers, warm, self._note).work()
 
     @contextlib.contextmanager
@@ -109,20 +109,20 @@ class DaskEngine:
         from distributed.security import Security
 
         if not self.tls:
-            return None  # as Dask is configured
+            return None  # Dask's own configuration
         return Security(tls_ca_file=self.tls.ca, tls_client_cert=self.tls.cert,
                         tls_client_key=self.tls.key, require_encryption=True)
 
     @contextlib.contextmanager
     def _start(self, queue: Queue) -> Iterator[Any]:
-        """A cluster of processes that only this one can talk to: its keys are in memory."""
+        """Start a cluster that only this process can connect to: its keys are in memory."""
         from distributed import Client, LocalCluster
         from distributed.security import Security
 
         from fastsig.work.threads import processors
 
         n = queue.most(self.workers or processors())
-        with _deaf():  # a terminal's Ctrl-C and a scheduler's SIGTERM reach them too
+        with _deaf():  # Ctrl-C on a terminal and SIGTERM from Slurm reach its processes too
             cluster = LocalCluster(
                 n_workers=n, threads_per_worker=1, processes=True, memory_limit=0,
                 dashboard_address=None, worker_dashboard_address=None, host="tls://127.0.0.1",
@@ -137,12 +137,12 @@ class DaskEngine:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what Dask logs on standard error: what matters is said here."""
+    """Silence the log that Dask writes to standard error; relevant events are reported here."""
     root, known = logging.getLogger("distributed"), logging.Logger.manager.loggerDict
     loggers = [root, *(logger for name, logger in known.items() if name.startswith("distributed.")
                        and isinstance(logger, logging.Logger))]
     before = [logger.level for logger in loggers]
-    for logger in loggers:  # some, as the client's, have a level of their own
+    for logger in loggers:  # some, such as the client's, have their own level
         logger.setLevel(logging.CRITICAL)
     try:
         yield
@@ -153,7 +153,7 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _deaf() -> Iterator[None]:
-    """Processes that are started meanwhile ignore signals of the terminal and of Slurm."""
+    """Make processes that are started meanwhile ignore signals of the terminal and of Slurm."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,8 +1,8 @@
-"""What the Dask engine has workers of Dask do: jobs, each in a worker process of our own.
+"""Functions that Dask workers call: they run jobs, each in a worker process of fastsig.
 
-A thread of Dask's keeps one `Supervisor`, so limits, kills and logs are those of the local engine.
-Jobs and outcomes travel as texts of JSON. A job is for one process of Dask's, which it names: where
-that died and Dask gives the job to another, it is not done a second time unseen.
+Each thread of a Dask worker keeps one `Supervisor`, so that limits, kills and logs are those of the
+local engine. Jobs and outcomes are sent as JSON. A job names the Dask process that is to run it: if
+that process died and Dask gives the job to another, the job is not silently run a second time.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from fastsig.batch.tasks.model import task_from
 
 __all__ = ["about", "end", "perform", "stop_now"]
 
-_IDLE = 60.0  # s, after which the process of a run that gives nothing more is let go
+_IDLE = 60.0  # s without a new job, after which the worker process of a run is ended
 
-#: Tells this process from its successors.
+#: Distinguishes this process from its successors.
 TOKEN = secrets.token_hex(8)
 
 _lock = threading.Lock()
 _warming = threading.Lock()
-_kept: dict[int, _Kept] = {}  # by thread: the system ends a process with the thread that began it
-_stopped: set[str] = set()  # runs that have to stop now
+_kept: dict[int, _Kept] = {}  # by thread: a process is killed when the thread that began it ends
+_stopped: set[str] = set()  # runs that must stop now
 
 
 class _Wanted(threading.Event):
-    """Set where the run has to stop, or Dask does not want the job any more.
+    """Set if the run must stop, or Dask no longer wants the job.
 
-    It does not where the client that gave it is gone, or the scheduler.
+    Dask no longer wants it if the client that submitted it is gone, or the scheduler.
     """
 
     def __init__(self, run: str) -> None:
@@ -52,7 +52,7 @@ class _Wanted(threading.Event):
         self._run = run
 
     def is_set(self) -> bool:
-        """Whether the job has to end."""
+        """Return whether the job must end."""
         if self._run in _stopped or self._worker.status.name != "running":
             return True
         known = self._worker.state.tasks.get(self._key)
@@ -60,7 +60,7 @@ class _Wanted(threading.Event):
 
 
 class _Kept:
-    """A supervisor and the run that it belongs to."""
+    """A supervisor and the run to which it belongs."""
 
     def __init__(self, run: str, setup: Setup, limits: Limits) -> None:
         self.run, self.busy, self.stop = run, True, Stop()
@@ -68,13 +68,13 @@ class _Kept:
         self._timer: threading.Timer | None = None
 
     def take(self) -> None:
-        """Keep it for a job."""
+        """Reserve the supervisor for a job."""
         self.busy = True
         if self._timer is not None:
             self._timer.cancel()
 
     def give(self) -> None:
-        """Let it go if no job comes."""
+        """Release the supervisor, and close it if no job comes."""
         self.busy = False
         self._timer = threading.Timer(_IDLE, _let_go, (self,))
         self._timer.daemon = True
@@ -82,17 +82,17 @@ class _Kept:
 
 
 def about() -> dict[str, Any]:
-    """What the client wants to know of this process."""
+    """Return the token, version and host of this process, for the client."""
     return {"token": TOKEN, "version": __version__, "host": host_name()}
 
 
 def stop_now(run: str) -> None:
-    """Stop the jobs of a run that this process is at."""
+    """Stop the jobs of a run in this process."""
     _stopped.add(run)
 
 
 def end(run: str) -> None:
-    """Let the processes of a run go."""
+    """End the worker processes of a run."""
     with _lock:
         of_run = [kept for kept in _kept.values() if kept.run == run]
     for kept in of_run:
@@ -109,19 +109,19 @@ def _let_go(kept: _Kept) -> None:
 
 
 def perform(text: str) -> str:
-    """Do a job; both are JSON."""
+    """Run a job; job and outcome are JSON."""
     order = json.loads(text)
     if order["token"] != TOKEN:
         return _answer(Outcome("killed", error="its Dask worker died and was replaced"))
     values = order["job"]
     job = Job(**{**values, "task": task_from(values["task"])})
     if not os.path.isdir(os.path.join(job.task.folder, FOLDER, "journal")):
-        return json.dumps({"wrong": f"{job.task.folder} is not there on {host_name()}: the output "
-                           "folder has to be shared with the Dask workers"})
+        return json.dumps({"wrong": f"{job.task.folder} does not exist on {host_name()}: the "
+                           "output folder must be shared with the Dask workers"})
     setup = Setup(**{**order["setup"], "commands": tuple(order["setup"]["commands"])})
     try:
         return _answer(_perform(job, order, setup, Limits(**order["limits"])))
-    except Exception as error:  # it would have to be taken apart by pickle on the other side
+    except Exception as error:  # as text: the client might not be able to unpickle it
         return json.dumps({"wrong": f"{host_name()}: {error}"})
 
 
@@ -130,7 +130,7 @@ def _perform(job: Job, order: dict[str, Any], setup: Setup, limits: Limits) -> O
     try:
         kept.stop.now = _Wanted(order["run"])
         if order["warm"]:
-            with _warming:  # once a process; the processes of a node wait for one another
+            with _warming:  # one thread at a time; the processes of a node wait for one another
                 environment.warm(setup, kept.stop, lambda line: None)
         return kept.supervisor.perform(job)
     finally:
@@ -138,7 +138,7 @@ def _perform(job: Job, order: dict[str, Any], setup: Setup, limits: Limits) -> O
 
 
 def _keep(run: str, setup: Setup, limits: Limits) -> _Kept:
-    """The supervisor of this thread and run."""
+    """Return the supervisor of this thread and run."""
     with _lock:
         kept = _kept.get(threading.get_ident())
         if kept is not None and kept.run == run:

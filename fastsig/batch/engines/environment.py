@@ -1,4 +1,4 @@
-"""The environment of worker processes: pinned threads, kernels cached on the node."""
+"""The environment of worker processes: limited threads, kernels cached on the node."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _PINNED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_N
 
 
 def worker_words(*options: str) -> list[str]:
-    """The command line of a worker process."""
+    """Return the command line of a worker process."""
     return [sys.executable, "-m", "fastsig.batch.engines.worker", *options]
 
 
 def environment(setup: Setup) -> dict[str, str]:
-    """Variables of a worker process."""
+    """Return the environment variables of a worker process."""
     values = {**os.environ, **dict.fromkeys(_PINNED, "1"), "MPLBACKEND": "agg",
               "NUMBA_NUM_THREADS": str(setup.threads), "PYTHONIOENCODING": "utf-8",
-              # the same packages as here, wherever they lie
+              # the packages of this process, from the same folders
               "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     if setup.node_cache and "NUMBA_CACHE_DIR" not in os.environ:
         folder = _node_cache()
@@ -40,7 +40,7 @@ def environment(setup: Setup) -> dict[str, str]:
 
 
 def _node_cache() -> str | None:
-    """A folder on this node that nobody else can write: what lies there is executed."""
+    """Return a folder on this node that nobody else can write: files in it are executed."""
     name = f"fastsig-kernels-{os.getuid()}-{host_name()}-{__version__}"
     path = os.path.join(tempfile.gettempdir(), name)
     try:
@@ -54,7 +54,7 @@ def _node_cache() -> str | None:
 
 
 def warm(setup: Setup, stop: Stop, say: Callable[[str], None]) -> None:
-    """Compile the kernels in a process of its own, where the cache has none of them; say so."""
+    """Compile the kernels in a separate process if the cache is empty, and report this."""
     process = subprocess.Popen(
         worker_words("--warm"), env=environment(setup), stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)

@@ -1,4 +1,4 @@
-"""The queue between a run and its engine, and the wish to end."""
+"""The queue between a run and its engine, and the request to stop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Engine", "Queue", "Stop"]
 
 
 class Stop:
-    """A wish to end: `finish` what runs and begin nothing new, or stop `now`."""
+    """A request to stop: `finish` the running jobs and start no others, or stop `now`."""
 
     def __init__(self) -> None:
         self.finishing = threading.Event()
@@ -26,7 +26,10 @@ class Stop:
 
     @contextlib.contextmanager
     def heeded(self) -> Iterator[None]:
-        """While an engine works, which looks at the wish; else signals end a run by themselves."""
+        """Mark that an engine is at work and checks for the request.
+
+        Otherwise signals end the run directly.
+        """
         self.n_working += 1
         try:
             yield
@@ -34,26 +37,26 @@ class Stop:
             self.n_working -= 1
 
     def finish(self, code: int = 130) -> None:
-        """Begin nothing new."""
+        """Request that no further job is started."""
         self.code = code
         self.finishing.set()
 
     def at_once(self, code: int = 130) -> None:
-        """Kill what runs."""
+        """Request that running jobs are killed."""
         self.finish(code)
         self.now.set()
 
 
 class Queue:
-    """Jobs that engines take, and what is made of their outcomes; safe from any thread.
+    """The jobs that engines take, and the functions that record them; safe from any thread.
 
     Parameters
     ----------
     jobs : iterable of Job
     begun : callable
-        Given each job that is taken.
+        Called with each job that is taken.
     ended : callable
-        Given a job and its outcome; True where the job is to be tried again.
+        Called with a job and its outcome; returns True if the job is to be repeated.
     stop : Stop
     """
 
@@ -72,21 +75,21 @@ class Queue:
         return len(self._waiting)
 
     def most(self, n: int) -> int:
-        """How many of `n` workers may have something to do, at least one."""
+        """Return how many of `n` workers can be used, at least one."""
         return n if self._held else max(1, min(n, len(self)))
 
     def hold(self) -> None:
-        """More jobs may come by `add`, until `let_go`: who takes one waits."""
+        """Keep the queue open for jobs from `add`, until `let_go`; `take` waits for them."""
         self._held = True
 
     def let_go(self) -> None:
-        """No more come."""
+        """Declare that no more jobs will be added."""
         with self._change:
             self._held = False
             self._change.notify_all()
 
     def add(self, jobs: Iterable[Job]) -> bool:
-        """Take in more jobs; False where the queue gives out none any more."""
+        """Add more jobs; return False if the queue is closed."""
         with self._change:
             if self._shut():
                 return False
@@ -95,12 +98,15 @@ class Queue:
         return True
 
     def idle(self) -> bool:
-        """Whether nothing waits and nothing runs."""
+        """Return whether no job waits or runs."""
         with self._change:
             return not self._waiting and not self._flying
 
     def withdraw(self, names: Iterable[str]) -> set[str]:
-        """Forget the jobs that wait and make products of these names; those of what runs."""
+        """Drop the waiting jobs that make products of these names.
+
+        Returns the names of all products of running jobs.
+        """
         wanted = set(names)
         with self._change:
             self._waiting = deque(job for job in self._waiting
@@ -108,7 +114,7 @@ class Queue:
             return {name for job in self._flying for name in job.task.outputs}
 
     def take(self, wait: bool = True) -> Job | None:
-        """The next job; None where there is none, or none yet and `wait` is false."""
+        """Return the next job; None if there is none, or none yet and `wait` is false."""
         with self._change:
             while wait and not self._shut() and not self._waiting and (
                     self._flying or self._held):
@@ -121,7 +127,7 @@ class Queue:
         return job
 
     def put(self, job: Job, outcome: Outcome) -> None:
-        """Hand in how a job ended that was taken."""
+        """Report the outcome of a job that was taken."""
         again = self._ended(job, outcome)
         with self._change:
             self._flying.remove(job)
@@ -131,13 +137,13 @@ class Queue:
             self._change.notify_all()
 
     def done(self) -> bool:
-        """Whether nothing is left to take, now or later."""
+        """Return whether no job runs and none is left to take, now or later."""
         with self._change:
             more = self._waiting or self._held
             return not self._flying and (self._shut() or not more)
 
     def close(self) -> list[Job]:
-        """Give nothing more out; returns what was waiting."""
+        """Close the queue, and return the jobs that were waiting."""
         with self._change:
             self._closed = True
             self._change.notify_all()
@@ -150,7 +156,7 @@ class Queue:
 
 
 class Engine(Protocol):
-    """Does the jobs of a queue until it is done; returns then."""
+    """Runs the jobs of a queue, and returns when the queue is done."""
 
     def __call__(self, queue: Queue, setup: Setup, limits: Limits) -> None:
-        """Do all jobs."""
+        """Run all jobs."""

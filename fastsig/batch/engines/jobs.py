@@ -1,4 +1,4 @@
-"""What engines are given and give back: jobs, what workers are started with, outcomes."""
+"""Input and output of engines: jobs, the settings of workers, outcomes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["Job", "Outcome", "Setup"]
 
 @dataclass(frozen=True)
 class Setup:
-    """What worker processes are started with.
+    """The settings of worker processes.
 
     Parameters
     ----------
     threads : int
-        Processors that one may use.
+        Number of processors that one worker may use.
     commands : tuple of str
-        What the tasks will call, imported before the first.
+        Commands of the tasks, which are imported before the first task.
     node_cache : bool
         Whether compiled kernels are kept in a folder of this node.
     """
@@ -38,13 +38,13 @@ class Job:
     ----------
     task : Task
     log : str
-        File that gets the commands' messages; empty for none.
+        File to which the commands' messages are written; empty for none.
     attempt, deaths : int
-        Which time; how many workers died of it before.
+        Number of the attempt; number of workers that have died while running the task.
     overwrite : bool
-        Whether what stands under its names may be replaced.
+        Whether existing files with the names of its products may be replaced.
     scratch : str
-        Folder on a disk of the node that it is done in; empty for none.
+        Folder on a disk of the node in which the job runs; empty for none.
     """
 
     task: Task
@@ -55,13 +55,13 @@ class Job:
     scratch: str = ""
 
     def plain(self) -> dict[str, Any]:
-        """The job as plain data, for JSON."""
+        """Return the job as plain data, for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended; parameters as of `fastsig.batch.ledger.Record`."""
+    """The outcome of an attempt; parameters as of `fastsig.batch.ledger.records.Record`."""
 
     state: str
     outputs: tuple[Product, ...] = ()

@@ -1,4 +1,4 @@
-"""The local engine: worker processes on this machine, a thread of ours beside each."""
+"""The local engine: worker processes on this machine, with a thread of this process for each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastsig.batch.recipe.model import Limits
 
 __all__ = ["LocalEngine"]
 
-_GLANCE = 0.1  # s between looks at signals
+_GLANCE = 0.1  # s between checks for signals
 
 
 class LocalEngine:
@@ -20,14 +20,14 @@ class LocalEngine:
     Parameters
     ----------
     workers : int
-        Processes.
+        Number of processes.
     """
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
 
     def __call__(self, queue: Queue, setup: Setup, limits: Limits) -> None:
-        """Do all jobs; the first error of ours, such as of workers that do not start, is raised."""
+        """Run all jobs; raise the first error of the engine, such as a worker that cannot start."""
         errors: list[BaseException] = []
         threads = [
             threading.Thread(target=self._work, args=(queue, setup, limits, errors),

@@ -1,7 +1,7 @@
-"""Staging: a task done in a folder of its own on a disk of the node, products copied back.
+"""Staging: a task runs in a separate folder on a disk of the node; its products are copied back.
 
-A folder ``fastsig-stage-HOST-PID-RANDOM`` has a locked file in it while its process lives. Where
-the lock is free, the folder is what a dead process left, and anyone of the same user removes it.
+A folder ``fastsig-stage-HOST-PID-RANDOM`` contains a locked file while its process lives. If the
+lock is free, the folder was left by a dead process, and any process of the same user removes it.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ __all__ = ["Stage", "StagingError", "check_scratch", "sweep"]
 _LOCK = ".lock"
 _PREFIX = "fastsig-stage-"
 _NAME = re.compile(_PREFIX + r"([A-Za-z0-9_]+)-([0-9]+)-[0-9a-f]+")
-#: Formats whose files need others beside them, which the stream names.
+#: Formats whose files need other files in the same folder; the stream lists them.
 _BESIDE = ("gsb", "hifast", "lofar_bf", "lofar_tbb")
 
 
 def check_scratch(scratch: str, folder: str) -> str:
-    """Absolute path of a scratch folder, refused where it cannot be one for an output folder.
+    """Return the absolute path of a scratch folder; refuse one that cannot be used.
 
     Raises
     ------
@@ -55,12 +55,16 @@ def check_scratch(scratch: str, folder: str) -> str:
     if not os.access(path, os.W_OK | os.X_OK):
         raise UsageError(f"--scratch {scratch}: no permission to write in it")
     if (os.path.realpath(path) + "/").startswith(os.path.realpath(folder) + "/"):
-        raise UsageError(f"--scratch {scratch}: lies in the output folder; allowed: another disk")
+        raise UsageError(f"--scratch {scratch}: lies in the output folder; allowed: a folder "
+                         "outside it")
     return path
 
 
 def sweep(scratch: str, pid: int | None = None) -> list[str]:
-    """Remove what dead processes of this host and user left, or one of them; names removed."""
+    """Remove folders that dead processes of this host and user left; return their names.
+
+    With `pid`, only folders of that process are removed.
+    """
     removed = []
     with contextlib.suppress(OSError):
         for name in os.listdir(scratch):
@@ -76,7 +80,7 @@ def sweep(scratch: str, pid: int | None = None) -> list[str]:
 
 
 def _remove_dead(path: str) -> bool:
-    """Remove a folder whose lock is free."""
+    """Remove a folder if its lock is free, and return whether it was removed."""
     lock = _lock(path)
     if lock < 0:
         return False
@@ -88,7 +92,7 @@ def _remove_dead(path: str) -> bool:
 
 
 def _lock(path: str) -> int:
-    """The locked file of a folder, or -1 where another holds it or the folder is gone."""
+    """Lock the file of a folder; return -1 if another process holds it or the folder is gone."""
     descriptor = -1
     with contextlib.suppress(OSError):
         descriptor = os.open(os.path.join(path, _LOCK),
@@ -102,7 +106,7 @@ def _lock(path: str) -> int:
 
 
 class Stage:
-    """The folder of one task; entered it is made, left it is removed.
+    """The folder of one task: a context manager that makes and removes it.
 
     Parameters
     ----------
@@ -114,12 +118,12 @@ class Stage:
     def __init__(self, task: Task, scratch: str) -> None:
         self.task, self.scratch = task, os.path.abspath(scratch)
         self.folder, self._lock = "", -1
-        self._moved: dict[str, str] = {}  # name in the scratch folder by the input's own
-        self._places: dict[str, str] = {}  # folder there, by that of inputs
+        self._moved: dict[str, str] = {}  # path in the scratch folder, by path of the input
+        self._places: dict[str, str] = {}  # folder in the scratch folder, by folder of inputs
 
     def __enter__(self) -> Stage:
         try:
-            while self._lock < 0:  # swept by another before the lock was ours
+            while self._lock < 0:  # another process removed it before it was locked
                 self.folder = os.path.join(self.scratch, f"{_PREFIX}{writer_id()}")
                 os.mkdir(self.folder, 0o700)
                 self._lock = _lock(self.folder)
@@ -130,7 +134,7 @@ class Stage:
         return self
 
     def _check_locks(self) -> None:
-        """Refuse a file system that knows no locks, on which nothing tells living from dead."""
+        """Refuse a file system without locks, where dead processes cannot be recognised."""
         with open(os.path.join(self.scratch, f".{writer_id()}.part"), "w") as file:
             os.unlink(file.name)
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -146,21 +150,21 @@ class Stage:
 
     @property
     def output(self) -> str:
-        """Folder that stands for the output folder."""
+        """The folder that is used instead of the output folder."""
         return os.path.join(self.folder, "out")
 
     def fetch(self) -> Task:
-        """Copy the inputs, with what lies beside them that is needed; the task on the copies.
+        """Copy the inputs and the other files they need; return the task that uses the copies.
 
         Raises
         ------
         StagingError
-            Where there is no room, or an input changed meanwhile or cannot be read.
+            If there is not enough space, or an input changed meanwhile or cannot be read.
         """
         try:
             files = list(self._files())
             needed = sum(os.stat(source).st_size for source, _ in files)
-        except OSError as error:  # of an input that goes while it is looked at
+        except OSError as error:  # an input was removed meanwhile
             raise StagingError(f"{error.filename}: {error.strerror}", "vanished") from error
         free = shutil.disk_usage(self.folder).free
         if needed > free:
@@ -172,7 +176,8 @@ class Stage:
         for path in filter(os.path.isdir, self.task.inputs):
             if {name for name, _ in self._tree(path)} != {
                     source for source, _ in files if source.startswith(path + "/")}:
-                raise StagingError(f"{path}: files came or went while it was copied to the scratch")
+                raise StagingError(f"{path}: files were added or removed while it was copied to "
+                                   "the scratch")
         os.makedirs(self.output, exist_ok=True)
         steps = tuple(replace(step, argv=tuple(map(self._word, step.argv)))
                       for step in self.task.steps)
@@ -183,7 +188,7 @@ class Stage:
         return self._moved.get(word) or relocated(word, self.task, self.output)
 
     def _files(self) -> Iterator[tuple[str, str]]:
-        """Files to copy and where to: inputs of one folder together, so with what is beside."""
+        """Yield each file to copy and its target; inputs of one folder stay in one folder."""
         places = self._places
         seen = set()
         for path in self.task.inputs:
@@ -198,11 +203,11 @@ class Stage:
                     yield source, target
 
     def _tree(self, path: str) -> list[tuple[str, str]]:
-        """Visible files of a folder that is a recording, with names relative to what is above."""
+        """Return the visible files of a folder, with names relative to its parent."""
         return [(inner, os.path.relpath(inner, os.path.dirname(path))) for inner in walk(path)]
 
     def _beside(self, path: str) -> list[tuple[str, str]]:
-        """Files in an input's folder that its reader needs too, and their relative names."""
+        """Return the other files in an input's folder that its reader needs; relative names too."""
         stem, suffix = os.path.splitext(path)
         other = {".dat": ".inf", ".inf": ".dat"}.get(suffix)
         beside = [stem + other] if other and os.path.isfile(stem + other) else []
@@ -214,7 +219,7 @@ class Stage:
         return [(name, os.path.relpath(name, os.path.dirname(path))) for name in beside]
 
     def _named(self, path: str) -> list[str]:
-        """Files that the stream of an input names, where its format has others beside it."""
+        """Return the files that the stream of an input lists, if its format has several."""
         from fastsig.chain import open_chain
         from fastsig.cli.common import parse_overrides
         from fastsig.io.opening import detect
@@ -233,15 +238,15 @@ class Stage:
                 return source.stream.files
         except StagingError:
             raise
-        except Exception:  # the command says it, of the copy
+        except Exception:  # the command reports it when it opens the copy
             return []
 
     def _fetch(self, source: str, target: str) -> None:
-        """Copy an input; the copy has its time too, and is held against what was read."""
+        """Copy an input with its modification time, and compare the copy with what was read."""
         try:
             file = open(source, "rb")  # noqa: SIM115 - its errors are not those of the scratch
         except FileNotFoundError:
-            raise StagingError(f"{source}: is not there any more", "vanished") from None
+            raise StagingError(f"{source}: no longer exists", "vanished") from None
         except OSError as error:
             raise StagingError(f"{source}: {error.strerror}") from error
         with file:
@@ -253,21 +258,21 @@ class Stage:
                     after = os.stat(source)
                     check_same(source, before, after, n)
                     if digest_of(target_file.fileno()) != digest:
-                        raise StagingError(f"scratch {self.scratch}: the copy of {source} is not "
-                                           "what was written: does the disk fail?")
+                        raise StagingError(f"scratch {self.scratch}: the copy of {source} differs "
+                                           "from what was written: is the disk failing?")
                 os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
             except OSError as error:
                 raise self._error(error) from error
 
     def deliver(self, staged: Task, overwrite: bool) -> None:
-        """Copy products to the output folder: all appear, checked and durable, or none.
+        """Copy products to the output folder: all appear, checked and synced to disk, or none.
 
         Raises
         ------
         OutputError
-            Where one cannot be written or is taken.
+            If one cannot be written, or a file of its name exists, or a copy differs.
         StagingError
-            Where a copy differs.
+            If a product cannot be read.
         """
         passing = {present for name in set(products.names_of(staged, kept=False))
                    - set(products.names_of(staged)) for present in products.existing(
@@ -289,7 +294,7 @@ class Stage:
                 made.append(SafeOutput(path, overwrite=overwrite, writer=writer))
                 write_product(os.path.join(self.output, name), made[-1])
                 if made[-1].folder in folders:
-                    made[-1].rest()  # the first of a folder holds the lock for all
+                    made[-1].rest()  # the first file of a folder holds the lock for all
                 folders.add(made[-1].folder)
             for output in made:
                 output.check_free()
@@ -299,10 +304,10 @@ class Stage:
                 output.finish()
         finally:
             for output in made:
-                output.discard()  # nothing where it has its name
+                output.discard()  # has no effect once the file has its final name
 
     def renamed(self, line: str) -> str:
-        """A line of a command's, with the names that people know; a full scratch is named."""
+        """Return a line of a command's output with the original paths; name a full scratch disk."""
         full = any(os.strerror(number) in line for number in products.NO_ROOM)
         for above, place in self._places.items():
             line = line.replace(f"{place}/", f"{above}/")

@@ -1,7 +1,7 @@
-"""Jobs done one by one in a worker process, which is watched, and replaced where it died.
+"""Runs jobs one by one in a worker process, which is watched, and replaced if it dies.
 
-Engines differ in where jobs come from; each job is done by `Supervisor.perform`, on whatever
-thread or node. One supervisor belongs to one thread.
+Engines differ in where jobs come from; each job is run by `Supervisor.perform`, on any thread or
+node. One supervisor belongs to one thread.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from fastsig.errors import FastsigError
 
 __all__ = ["Supervisor", "WorkerError"]
 
-_GLANCE = 0.1  # s between looks at clock, memory and wishes to stop
-_MARGIN = 10**8  # bytes above the memory limit, and a tenth of it
+_GLANCE = 0.1  # s between checks of clock, memory and requests to stop
+_MARGIN = 10**8  # bytes allowed above the memory limit, or a tenth of it if that is more
 _STARTS = 3  # workers in a row that may fail to start
-_KILLS = 20  # and that may be killed while they start
+_KILLS = 20  # workers in a row that may be killed while they start
 
 
 class WorkerError(FastsigError):
-    """Worker processes cannot be started; the message tells what they said."""
+    """Worker processes cannot be started; the message contains their last output."""
 
 
 class Supervisor:
-    """Does jobs in a worker process, and starts a new one where that died or was killed.
+    """Runs jobs in a worker process, and starts a new one if it died or was killed.
 
     Parameters
     ----------
@@ -50,16 +50,16 @@ class Supervisor:
 
     @property
     def pid(self) -> int | None:
-        """Of the worker process, where there is one."""
+        """The id of the worker process, or None if there is none."""
         return None if self._worker is None else self._worker.process.pid
 
     def start(self) -> bool:
-        """Have a worker that is ready; False where `stop` came first.
+        """Start a worker if there is none, and wait for it; return False if `stop` came first.
 
         Raises
         ------
         WorkerError
-            Where it cannot be started.
+            If it cannot be started.
         """
         failed = killed = 0
         while self._worker is None:
@@ -94,7 +94,7 @@ class Supervisor:
         return False
 
     def _end(self) -> int | None:
-        """Let go of a worker that has ended or was killed."""
+        """Clean up after a worker that has ended or was killed; return its exit code."""
         worker, self._worker = self._worker, None
         if worker is None:
             return None
@@ -103,15 +103,15 @@ class Supervisor:
         return code
 
     def perform(self, job: Job) -> Outcome:
-        """Do a job, and return how it ended.
+        """Run a job, and return its outcome.
 
         Raises
         ------
         WorkerError
-            Where no worker can be started.
+            If no worker can be started.
         """
         outcome = self._attempt(job)
-        if outcome.state == "memory" and self._used:  # what tasks before left in it may be why
+        if outcome.state == "memory" and self._used:  # earlier tasks may have left memory in use
             self._discard()
             outcome = self._attempt(replace(job, overwrite=True))
         return outcome
@@ -120,7 +120,7 @@ class Supervisor:
         if self._worker is not None and self._worker.process.poll() is not None:
             self._end()  # it was killed while it waited
         if not self.start():
-            return Outcome("preempted", error="told to stop before it began")
+            return Outcome("preempted", error="stopped before it began")
         assert self._worker is not None
         self._used = self._worker.n_done > 0
         worker, begun = self._worker, time.monotonic()
@@ -137,11 +137,11 @@ class Supervisor:
             watch.look()
 
     def _after(self, values: dict[str, Any], watch: _Watch) -> Outcome:
-        """The outcome that a worker reports."""
+        """Return the outcome that a worker reports."""
         worker = watch.worker
         worker.n_done += 1
         resident = int(values.pop("resident"))
-        if worker.n_done == 1:  # with all that a task of these imports
+        if worker.n_done == 1:  # now it has imported all that these tasks need
             worker.resident = resident
         outputs = tuple((str(name), int(size), int(mtime))
                         for name, size, mtime in values.pop("outputs"))
@@ -159,28 +159,28 @@ class Supervisor:
         return outcome
 
     def _grown(self, worker: WorkerProcess, resident: int) -> bool:
-        """Whether a worker holds so much that the next task would miss it."""
+        """Return whether a worker uses so much memory that the next task would lack it."""
         limit = self._limits.memory
         most = worker.resident + 2**30 if limit is None else max(
             limit // 2, worker.resident + limit // 10)
         return resident > most
 
     def _after_death(self, job: Job, watch: _Watch) -> Outcome:
-        """The outcome of a job whose worker ended in it."""
+        """Return the outcome of a job whose worker ended while running it."""
         code = self._end()
         seconds = round(time.monotonic() - watch.begun, 3)
         state, error = watch.reason, watch.error
         if code is None:
-            error += "; its process does not end: does the file system stall?"
+            error += "; its process does not end: is the file system stalled?"
         else:
             self._sweep(job, watch.worker.process.pid)
-        if not state and code is not None and code > 0:  # it left by itself, as for a full disk
+        if not state and code is not None and code > 0:  # it exited itself, e.g. on a full disk
             error = watch.said or f"ended with {code}"
             state = state_of(code, error, [p for p in job.task.inputs if not os.path.exists(p)])
         elif not state:
             state, error = "killed", f"its worker process died: {_how(code)}"
             if watch.said:
-                error += f"; it had said: {watch.said}"
+                error += f"; its last error was: {watch.said}"
         return Outcome(state, error=error, step=watch.step, code=code or 0, seconds=seconds,
                        peak_bytes=watch.peak)
 
@@ -198,7 +198,7 @@ class Supervisor:
                 sweep(os.path.realpath(os.path.join(job.task.folder, output)))
 
     def close(self) -> None:
-        """Let the worker leave, and see that it does."""
+        """Let the worker exit; kill it if it does not."""
         if self._worker is not None:
             self._worker.close()
             try:
@@ -217,7 +217,7 @@ class Supervisor:
 
 
 class _Watch:
-    """What is seen of a job while it runs, and why its worker was killed, if it was."""
+    """The progress of a running job, and the reason if its worker was killed."""
 
     def __init__(self, worker: WorkerProcess, limits: Limits, stop: Stop, begun: float) -> None:
         self.worker, self.begun = worker, begun
@@ -227,21 +227,21 @@ class _Watch:
         self.peak = 0
 
     def hear(self, message: dict[str, Any]) -> None:
-        """Take what the worker says on its way."""
+        """Record a message that the worker sends during the job."""
         self.said = message.get("said", self.said)
         self.step = message.get("step", self.step)
 
     def is_stuck(self) -> bool:
-        """Whether the worker was killed and does not go: it hangs in the kernel."""
+        """Return whether the worker was killed and does not end: it hangs in the kernel."""
         return (self._killed_at is not None
                 and time.monotonic() - self._killed_at > worker_process.PATIENCE)
 
     def look(self) -> None:
-        """Kill the worker where a limit is passed, or everything has to stop."""
+        """Kill the worker if it exceeds a limit, or if the run is to stop now."""
         if self.reason:
             return
         if self._stop.now.is_set():
-            self._kill("preempted", "the run was told to stop")
+            self._kill("preempted", "the run was stopped")
         elif self._limits.time is not None and (
                 time.monotonic() - self.begun > self._limits.time):
             self._kill("timeout", f"took longer than the limit of {self._limits.time:g} s")
@@ -252,7 +252,7 @@ class _Watch:
         resident = self.worker.memory()
         self.peak = max(self.peak, resident)
         if limit is not None and resident > limit + max(_MARGIN, limit // 10):
-            self._kill("memory", f"took {resident / 1e6:.0f} MB; the limit is {limit / 1e6:.0f} MB")
+            self._kill("memory", f"used {resident / 1e6:.0f} MB; the limit is {limit / 1e6:.0f} MB")
 
     def _kill(self, reason: str, error: str) -> None:
         self.reason, self.error = reason, error

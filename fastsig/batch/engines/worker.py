@@ -1,8 +1,8 @@
-"""A worker process: ``python -m fastsig.batch.engines.worker`` does jobs, given as lines of JSON.
+"""A worker process: ``python -m fastsig.batch.engines.worker`` runs jobs, given as lines of JSON.
 
-Jobs come on standard input, what becomes of them goes to standard output; the commands' own output
-goes to the log of the task. The process leaves when its input ends, in the middle of a job too, and
-the system kills it when the thread that started it ends.
+Jobs are read from standard input, and outcomes are written to standard output; the commands' own
+output goes to the log of the task. The process exits when its input ends, even in the middle of a
+job, and the system kills it when the thread that started it ends.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 class _Worker:
-    """Does jobs, one after the other."""
+    """Runs jobs, one after the other."""
 
     def __init__(self, link: Link, threads: int) -> None:
         self._link, self._threads = link, threads
@@ -38,12 +38,12 @@ class _Worker:
         self._stage: Any = None
 
     def hear(self, line: str) -> None:
-        """Hand an error's line on at once: the command may leave by `os._exit`."""
+        """Send the line of an error at once: the command may exit by `os._exit`."""
         line = self.said = line if self._stage is None else self._stage.renamed(line)
         self._link.send({"said": line})
 
     def perform(self, job: dict[str, Any], memory: int | None) -> dict[str, Any]:
-        """Do a job; returns what `Supervisor.perform` makes an outcome of."""
+        """Run a job; return the values from which `Supervisor.perform` makes an outcome."""
         from fastsig.work.memory import peak_bytes, resident_bytes
 
         task = task_from(job["task"])
@@ -59,14 +59,14 @@ class _Worker:
                 "missing": _missing(task) if done["code"] else []}
 
     def _staged(self, task: Task, job: dict[str, Any], memory: int | None) -> dict[str, Any]:
-        """Do a task on a disk of this node, and bring its products home."""
+        """Run a task on a disk of this node, and copy its products to the output folder."""
         from fastsig.batch.engines.staging import Stage, StagingError, sweep
         from fastsig.errors import FastsigError
 
         made: dict[str, Any] = {"outputs": [], "code": 0, "step": "staging"}
         lost = _missing(task)
         if lost:
-            return {**made, "state": "vanished", "error": f"{lost[0]}: is not there any more"}
+            return {**made, "state": "vanished", "error": f"{lost[0]}: no longer exists"}
         wrong = _make_folders(task)
         if wrong:
             return {**made, "state": "failed", "error": wrong}
@@ -96,7 +96,7 @@ class _Worker:
         made: dict[str, Any] = {"outputs": [], "code": 0, "error": "", "step": ""}
         lost = _missing(task)
         if lost:
-            return {**made, "state": "vanished", "error": f"{lost[0]}: is not there any more"}
+            return {**made, "state": "vanished", "error": f"{lost[0]}: no longer exists"}
         wrong = _make_folders(task)
         if wrong:
             return {**made, "state": "failed", "error": wrong}
@@ -110,7 +110,7 @@ class _Worker:
         return self._finish(task, made)
 
     def _finish(self, task: Task, made: dict[str, Any]) -> dict[str, Any]:
-        """See that all products are there, and remove those that are not kept."""
+        """Check that all products exist, and remove those that are not kept."""
         try:
             made_now, absent = products.stat_products(task.folder, products.names_of(task))
         except OSError as error:
@@ -140,7 +140,7 @@ class _Worker:
         logging.getLogger("fastsig").setLevel(logging.NOTSET)
         try:
             code = run(words)
-        except BaseException as error:  # a signal that came at its very end
+        except BaseException as error:  # a signal at the very end of the command
             code = getattr(error, "code", 70)
         _hear_nothing()
         sys.stdout.flush()
@@ -152,7 +152,7 @@ class _Worker:
 
 
 def _options(name: str) -> dict[str, set[str]]:
-    """The long options of a command, each with all its names."""
+    """Return the long options of a command, with all names of each option."""
     import click
 
     from fastsig.cli.main import cli
@@ -167,7 +167,7 @@ def _options(name: str) -> dict[str, set[str]]:
 
 
 def _missing(task: Task) -> list[str]:
-    """Inputs that are not there; one that may not be looked at is."""
+    """Return the inputs that do not exist; one without permission counts as existing."""
     missing = []
     for path in task.inputs:
         try:
@@ -180,7 +180,7 @@ def _missing(task: Task) -> list[str]:
 
 
 def _make_folders(task: Task) -> str:
-    """Make the folders of the products; what is wrong with one, if anything is."""
+    """Make the folders of the products; return why one cannot be made, empty if all can."""
     for name in products.names_of(task, kept=False):
         where = products.outside(task.folder, name)
         if where is not None:
@@ -202,15 +202,15 @@ def _remove_passing(task: Task) -> None:
 
 
 def _forget_peak() -> None:
-    """Begin the peak of memory anew, so that it is that of one task."""
+    """Reset the peak of memory, so that it is that of one task."""
     with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
         file.write("5")
 
 
 def _hear_nothing() -> None:
-    """Leave signals to the parent, but while a command runs, which has handlers of its own.
+    """Ignore signals, which the parent handles, except while a command runs with its own handlers.
 
-    A scheduler's SIGTERM reaches all processes.
+    SIGTERM from a scheduler such as Slurm reaches all processes.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -218,12 +218,12 @@ def _hear_nothing() -> None:
 
 def _die_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(_DEATH_OF_PARENT, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before
+    if os.getppid() != parent:  # it has already died
         os._exit(0)
 
 
 def _load(commands: list[str]) -> None:
-    """Import what the first job would."""
+    """Import the modules that the first job would import."""
     for name in ("fastsig.cli.main", "fastsig.chain", "fastsig.run.products",
                  "fastsig.io.files.safe", *(f"fastsig.cli.{name.split()[0]}" for name in commands)):
         with contextlib.suppress(ImportError):
@@ -231,7 +231,7 @@ def _load(commands: list[str]) -> None:
 
 
 def main() -> None:
-    """Do jobs until there are no more."""
+    """Run jobs until there are no more."""
     from fastsig.work import threads
     from fastsig.work.memory import resident_bytes
 
@@ -259,7 +259,7 @@ def main() -> None:
 
 
 def _warm() -> None:
-    """Compile the kernels where the cache is cold; once on a node, whoever asks."""
+    """Compile the kernels if the cache is empty; a lock makes this happen once per node."""
     import fcntl
     import tempfile
 

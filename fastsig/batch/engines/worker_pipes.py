@@ -1,4 +1,4 @@
-"""What a worker process reads and writes: the log of a task, the pipes to its supervisor."""
+"""Input and output of a worker process: the log of a task, and the pipes to its supervisor."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _MOST_LOG = 2**20  # bytes of a log that one attempt may write
 
 
 class Log(io.RawIOBase):
-    """Standard output and error of the commands: a log that a full disk does not stop.
+    """Standard output and error of the commands: a log that does not fail on a full disk.
 
-    Lines of errors are handed on, so that they outlive the process.
+    Lines of errors are passed on, so that they survive the process.
 
     Parameters
     ----------
     said : callable
-        Given the text of each.
+        Called with the text of each line of an error.
     """
 
     def __init__(self, said: Any) -> None:
@@ -34,7 +34,7 @@ class Log(io.RawIOBase):
         self._left = 0
 
     def start(self, path: str) -> None:
-        """Write to a file from now on; to none where it cannot be."""
+        """Write to another file from now on; to none if it cannot be opened."""
         descriptor = -1
         with contextlib.suppress(OSError):
             descriptor = os.open(path or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -47,11 +47,11 @@ class Log(io.RawIOBase):
         self._left = _MOST_LOG
 
     def writable(self) -> bool:
-        """That it can be written."""
+        """Return True: the log can be written."""
         return True
 
     def write(self, data: Any) -> int:
-        """Write, and lose what finds no room."""
+        """Write; discard what does not fit on the disk or into the log."""
         text = bytes(data)
         if self._left > 0:
             cut = b"\n[the log ends here: it is too long]\n" if len(text) > self._left else b""
@@ -79,7 +79,7 @@ class Link:
         threading.Thread(target=self._listen, name="fastsig-orders", daemon=True).start()
 
     def _listen(self) -> None:
-        """Take orders; when they end, everything does."""
+        """Receive orders; when they end during a job, kill the process and its children."""
         for line in self._input:
             self.orders.put(json.loads(line))
         self.orders.put(None)
@@ -88,7 +88,7 @@ class Link:
             (os.killpg if own else os.kill)(os.getpid(), signal.SIGKILL)
 
     def send(self, message: dict[str, Any]) -> None:
-        """Send a line."""
+        """Send a message as a line of JSON."""
         line = json.dumps(message).encode() + b"\n"
         with contextlib.suppress(BrokenPipeError):
             while line:

@@ -1,4 +1,4 @@
-"""A worker process seen from outside: started, spoken to, killed."""
+"""A worker process as its supervisor handles it: start, messages, kill."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from fastsig.batch.engines.jobs import Setup
 
 __all__ = ["PATIENCE", "WorkerProcess"]
 
-#: Seconds for a killed process to go; one that hangs in the kernel does not.
+#: Seconds that a killed process has to end; one that hangs in the kernel does not end.
 PATIENCE = 5.0
 
-_stuck: list[subprocess.Popen[bytes]] = []  # killed, and not gone: left to the system
+_stuck: list[subprocess.Popen[bytes]] = []  # killed, but not ended: left to the system
 
 
 class WorkerProcess:
@@ -42,7 +42,7 @@ class WorkerProcess:
                    "parent": os.getpid()})
 
     def send(self, message: dict[str, Any]) -> None:
-        """Send a line; a worker that is dead shows when its answer is read."""
+        """Send a message as a line of JSON; a dead worker is detected when its answer is read."""
         assert self.process.stdin is not None
         line = json.dumps(message).encode() + b"\n"
         with contextlib.suppress(OSError):
@@ -50,7 +50,7 @@ class WorkerProcess:
                 line = line[self.process.stdin.write(line) or 0 :]
 
     def receive(self, seconds: float) -> list[dict[str, Any]] | None:
-        """Messages that came within that time; None where the process has ended."""
+        """Return the messages that arrive within this time; None if the process has ended."""
         assert self.process.stdout is not None
         poll = select.poll()  # unlike select, for any number of open files
         poll.register(self.process.stdout, select.POLLIN)
@@ -63,7 +63,7 @@ class WorkerProcess:
         return [json.loads(line) for line in lines]
 
     def memory(self) -> int:
-        """Bytes that are resident now."""
+        """Return the resident memory of the process now, in bytes."""
         try:
             with open(f"/proc/{self.process.pid}/statm") as file:
                 return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -71,30 +71,30 @@ class WorkerProcess:
             return 0
 
     def kill(self) -> None:
-        """Kill it, with all that it started."""
+        """Kill the process and all processes that it started."""
         with contextlib.suppress(OSError):
             if self.process.poll() is None:
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     def reap(self) -> int | None:
-        """Its exit code once it has ended; None where it hangs in the kernel."""
+        """Wait for the process to end, and return its exit code; None if it hangs in the kernel."""
         try:
             code = self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             _stuck.append(self.process)
             return None
-        with contextlib.suppress(OSError):  # what it started may outlive it
+        with contextlib.suppress(OSError):  # processes that it started may outlive it
             os.killpg(self.process.pid, signal.SIGKILL)
         return code
 
     def last_words(self) -> str:
-        """The last line on its standard error."""
+        """Return the last line on its standard error."""
         self._said.seek(0)
         lines = self._said.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
 
     def close(self) -> None:
-        """Close the pipes, at which it leaves."""
+        """Close the pipes, which makes the process exit."""
         for pipe in (self.process.stdin, self.process.stdout, self._said):
             assert pipe is not None
             with contextlib.suppress(OSError):

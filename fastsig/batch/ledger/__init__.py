@@ -1,1 +1,1 @@
-"""The ledger of an output folder: who works there, and what became of each task."""
+"""The ledger of an output folder: which runs are at work there, and the state of each task."""

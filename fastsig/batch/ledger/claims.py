@@ -1,8 +1,9 @@
-"""Who works in an output folder: one claim a parent, or a shard, so that no task is done twice.
+"""Claims on an output folder: one for each run or shard, so that no task is done twice.
 
-A claim is a locked file that tells host, process and machine, and whose mtime is a heartbeat. The
-lock goes with the process. Where file systems lock for one host only, or not at all, the heartbeat
-tells whether the claim of another machine lives; its age is by the clock of the file system.
+A claim is a locked file that records host, process and machine; its mtime is a heartbeat. The lock
+ends with the process. On file systems whose locks are valid on one host only, or that have none,
+the heartbeat shows whether the claim of another machine is alive; its age is measured with the
+clock of the file system.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from fastsig.errors import OutputError
 __all__ = ["Claim", "living"]
 
 _BEAT = 10.0  # s
-_DEAD = 60.0  # s without a beat, after which the claim of another machine counts for nothing
+_DEAD = 60.0  # s without a heartbeat, after which the claim of another machine is ignored
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def _boot() -> str:
 
 
 def _start(pid: int) -> str:
-    """When a process of this machine began, in its clock; empty where there is none."""
+    """Return the start time of a process of this machine, in clock ticks; empty if it is gone."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[19]
@@ -58,11 +59,11 @@ def _holder(path: str, scope: str) -> _Holder | None:
         return _Holder(scope, str(values["host"]), int(values["pid"]), str(values["boot"]),
                        str(values["start"]))
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # nobody's, or of one that has not told its name yet
+        return None  # released, or not signed yet
 
 
 def _now(folder: str) -> float:
-    """Time by the clock of the file system."""
+    """Return the time by the clock of the file system."""
     path = os.path.join(folder, f".clock-{host_name()}-{os.getpid()}-{secrets.token_hex(4)}")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -74,7 +75,7 @@ def _now(folder: str) -> float:
 
 
 def _locked(path: str) -> bool | None:
-    """Whether a process holds the lock; None where the file system knows no locks."""
+    """Return whether a process holds the lock; None if the file system does not support locks."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
@@ -91,7 +92,7 @@ def _locked(path: str) -> bool | None:
 
 
 def _lives(path: str, scope: str) -> _Holder | None:
-    """Who holds a claim, if anyone does."""
+    """Return the holder of a claim, or None if nobody holds it."""
     locked, holder = _locked(path), _holder(path, scope)
     if locked or holder is None:
         return (holder or _Holder(scope, "this host", 0, "", "")) if locked else None
@@ -105,7 +106,7 @@ def _lives(path: str, scope: str) -> _Holder | None:
 
 
 def living(folder: str) -> list[_Holder]:
-    """Who works in an output folder now."""
+    """Return the processes that are at work in an output folder."""
     claims = os.path.join(folder, FOLDER, "claims")
     try:
         names = sorted(name for name in os.listdir(claims) if not name.startswith("."))
@@ -116,7 +117,7 @@ def living(folder: str) -> list[_Holder]:
 
 
 def _meet(one: str, other: str) -> bool:
-    """Whether two scopes have tasks in common: all but two shards of as many."""
+    """Return whether two scopes may share tasks: all do except different shards of the same N."""
     shard, of = _shard(one), _shard(other)
     return shard is None or of is None or shard[1] != of[1] or shard[0] == of[0]
 
@@ -142,7 +143,8 @@ class Claim:
     Raises
     ------
     OutputError
-        Where another holds it, or tasks of it; the message names its process and host.
+        If another process has a claim on these tasks or some of them; the message names its
+        process and host.
     """
 
     def __init__(self, folder: str, shard: tuple[int, int] | None = None) -> None:
@@ -169,7 +171,7 @@ class Claim:
             except BlockingIOError:
                 self._refuse(_lives(self._path, self.scope))
                 raise
-            except OSError:  # no locks here: the heartbeat alone tells
+            except OSError:  # no locks here: only the heartbeat shows that the claim is alive
                 pass
             self._sign()
             signed = True
@@ -181,7 +183,7 @@ class Claim:
                 signed = False
                 self._refuse(mine)
         except BaseException:
-            if signed:  # else it would look alive from other machines
+            if signed:  # otherwise it would look alive from other machines
                 os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             raise
@@ -189,8 +191,8 @@ class Claim:
     def _refuse(self, holder: _Holder | None) -> None:
         if holder is not None:
             what = "" if holder.scope == "all" else f" ({holder.scope.replace('-', ' ')})"
-            raise OutputError(self.folder, f"{holder} is at work here{what}; allowed: to wait for "
-                              "its end, or another output folder")
+            raise OutputError(self.folder, f"{holder} is at work here{what}; allowed: to wait "
+                              "until it ends, or another output folder")
 
     def _sign(self) -> None:
         pid = os.getpid()
@@ -204,11 +206,11 @@ class Claim:
                 os.utime(self._path)
 
     def alone(self) -> bool:
-        """Whether nobody else works in the folder, so that what dead ones left can go."""
+        """Return whether no other run is at work, so that leftovers of dead runs can be removed."""
         return all(holder.scope == self.scope for holder in living(self.folder))
 
     def release(self) -> None:
-        """Let others work."""
+        """Release the claim, so that others may work in the folder."""
         self._ended.set()
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The folder of batch within an output folder, and names in it."""
+"""The folder that batch keeps within an output folder, and the names of files in it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ FOLDER = ".fastsig-batch"
 
 
 def host_name() -> str:
-    """The name of the host, in characters that names of files can have."""
+    """Return the name of the host, with only letters, digits and ``_``."""
     return re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname()) or "host"
 
 
 def log_path(folder: str, name: str, task: str) -> str:
-    """The log of a task, within an output folder."""
+    """Return the path of a task's log within an output folder."""
     plain = re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".")[:100]
     return os.path.join(folder, FOLDER, "logs", f"{plain or 'task'}-{task[:16]}.log")

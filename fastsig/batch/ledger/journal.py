@@ -1,10 +1,10 @@
-"""What became of every task: journals, one a writer, merged on read.
+"""The history of every task: journals, one for each writer, merged when they are read.
 
-A journal is a file of lines of JSON in ``.fastsig-batch/journal`` of the output folder. Its writer
-alone appends to it, a whole line with one write(2), so that no lock is needed to read; a torn line
-is what a writer left that died in it, and counts for nothing. Later is what has the higher attempt,
-then the higher sequence number: a writer begins above all that it can read, whatever the clocks of
-two hosts say.
+A journal is a file of lines of JSON in ``.fastsig-batch/journal`` of the output folder. Only its
+writer appends to it, a whole line with one write(2), so that no lock is needed for reading. An
+incomplete line was left by a writer that died, and is ignored. Of two records of a task, the later
+one has the higher attempt, then the higher sequence number: a writer begins above all numbers that
+it can read, so that the clocks of hosts do not matter.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from fastsig.errors import OutputError
 
 __all__ = ["Ledger"]
 
-_MANY = 32  # journals, from which on a run puts them together at its end
-_RESERVE = 2**10  # bytes a task that are kept free for its records
+_MANY = 32  # journals; if there are more, a run merges them at its end
+_RESERVE = 2**10  # bytes reserved for the records of each task
 _MOST_RESERVED = 2**24
 
 
@@ -35,7 +35,7 @@ class Ledger:
     Parameters
     ----------
     folder : str
-        The output folder; it need not be there to be read.
+        The output folder; for reading it need not exist.
 
     Attributes
     ----------
@@ -68,15 +68,15 @@ class Ledger:
                 self._owners[name] = record
 
     def owner(self, name: str) -> Record | None:
-        """The latest record of a task that made, or was to make, the product of that name."""
+        """Return the latest record of a task that made, or is to make, the named product."""
         return self._owners.get(name)
 
     def products(self) -> dict[str, Record]:
-        """All names of products and who made, or was to make, them last."""
+        """Return the owner of each product, by name; see `owner`."""
         return dict(self._owners)
 
     def begin(self, n_tasks: int) -> None:
-        """Open a journal of our own, and keep room on the disk for the records of `n_tasks`."""
+        """Open a new journal, and reserve disk space for the records of `n_tasks` tasks."""
         folder = os.path.join(self.folder, FOLDER, "journal")
         name = f"{host_name()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
         self.path = os.path.join(folder, name)
@@ -93,7 +93,7 @@ class Ledger:
         self._flusher.start()
 
     def _flush(self) -> None:
-        """Make durable what is written, beside the work: one fsync for all that came meanwhile."""
+        """Sync the journal to disk in the background: one fsync for all records since the last."""
         while not self._ended:
             self._dirty.wait()
             self._dirty.clear()
@@ -101,7 +101,7 @@ class Ledger:
                 os.fsync(self._descriptor)
 
     def _reserve(self, size: int) -> None:
-        """A file that gives its room to the journal when the disk is full."""
+        """Write a file whose space is freed for the journal when the disk is full."""
         with contextlib.suppress(OSError):
             reserve = os.open(f"{self.path}.reserve", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC)
             try:
@@ -114,9 +114,9 @@ class Ledger:
             os.unlink(f"{self.path}.reserve")
 
     def append(self, record: Record, *, durable: bool = True) -> Record:
-        """Write a record, numbered and dated; with `durable` an fsync follows at once, beside.
+        """Number, date and write a record; with `durable` a background fsync follows at once.
 
-        A record that a full disk does not take is tried again with the next.
+        A record that does not fit on a full disk is written together with the next one.
         """
         with self._lock:
             self._seq += 1
@@ -154,12 +154,12 @@ class Ledger:
             return 0
 
     def close(self, *, alone: bool = False) -> None:
-        """Make all durable; `alone`: no other writer lives, so that many journals become one.
+        """Sync all records to disk; with `alone` (no other writer lives) merge many journals.
 
         Raises
         ------
         OutputError
-            Where records could not be written.
+            If records could not be written.
         """
         if self._flusher is None:
             return
@@ -182,7 +182,7 @@ class Ledger:
             self._compact(folder)
 
     def _compact(self, folder: str) -> None:
-        """Put the latest records into one new journal, and remove those that it stands for."""
+        """Write the latest records into one new journal, and remove the journals it replaces."""
         old = journals(folder)
         kept = {id(record): record for record in (*self._owners.values(), *self.records.values())}
         name = f"{host_name()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
@@ -195,7 +195,7 @@ class Ledger:
                 file.flush()
                 os.fsync(file.fileno())
             os.rename(f"{path}.part", path)
-        except OSError:  # a full disk: they stay as they are
+        except OSError:  # a full disk: the journals stay as they are
             with contextlib.suppress(OSError):
                 os.unlink(f"{path}.part")
             return
@@ -204,7 +204,10 @@ class Ledger:
                 os.unlink(os.path.join(folder, name))
 
     def sweep(self, keep: str) -> None:
-        """Remove what dead writers kept free, not `keep`'s; for who knows that no other lives."""
+        """Remove reserve and temporary files of dead writers, except those of the journal `keep`.
+
+        To be called only if no other writer lives.
+        """
         folder = os.path.join(self.folder, FOLDER, "journal")
         with contextlib.suppress(OSError):
             for name in os.listdir(folder):

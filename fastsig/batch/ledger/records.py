@@ -1,4 +1,4 @@
-"""Records: what journals have a line for, and how all of them are read."""
+"""Records: the lines of journals, and how they are read."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ __all__ = ["DEFAULTS", "Record", "journals", "read_records"]
 
 @dataclass(frozen=True)
 class Record:
-    """A line of a journal: a task came to a state.
+    """A line of a journal: a task changed to a state.
 
     Parameters
     ----------
     task, state, name : str
-        Id of the task, one of `STATES`, the task's name.
+        Id of the task, one of `STATES`, name of the task.
     attempt, seq : int
-        Which time it is tried; number in the order of all that the writer knew of.
+        Number of the attempt; sequence number, above those of all records that the writer had read.
     at : float
         Unix time, for people.
     host, pid
-        Of the writer.
+        Host and process of the writer.
     outputs : tuple of Product
-        Names that it is to make (running), or what it made (done).
+        Products that the task is to make (running), or has made (done).
     error : str
-        Why it is not done, one line.
+        Why the task is not done, one line.
     step : str
-        Command that ended it.
+        Command that ended the task.
     code : int
-        Exit code of that command; negative where a signal ended its process.
+        Exit code of that command; negative if a signal ended its process.
     seconds, peak_bytes, deaths
-        Wall time, most memory, and how many worker processes died of it since it was chosen.
+        Wall time, peak memory, and number of worker processes that died while running the task
+        since it was chosen.
     """
 
     task: str
@@ -57,23 +58,23 @@ class Record:
 
     @property
     def order(self) -> tuple[int, int, float]:
-        """What a later record of the same task has more of."""
+        """The sort key of the records of a task, which increases with time."""
         return self.attempt, self.seq, self.at
 
 
-#: Values that a line leaves out.
+#: Values that are omitted from a line.
 DEFAULTS = {field.name: field.default for field in fields(Record)}
 
 
 def read_records(folder: str) -> Iterator[Record]:
-    """All records of an output folder, in no order; torn lines are left out."""
+    """Yield all records of an output folder, in no order; incomplete lines are skipped."""
     where, lines = os.path.join(folder, FOLDER, "journal"), []
     for left in reversed(range(10)):
         try:
             lines = [line for name in journals(where)
                      for line in _lines(os.path.join(where, name))]
             break
-        except FileNotFoundError:  # put together with others since the folder was listed
+        except FileNotFoundError:  # merged with others since the folder was listed
             if not left:
                 raise
     for line in lines:
@@ -83,7 +84,7 @@ def read_records(folder: str) -> Iterator[Record]:
 
 
 def journals(folder: str) -> list[str]:
-    """Names of the journals in their folder."""
+    """Return the names of the journals in their folder."""
     try:
         return sorted(name for name in os.listdir(folder) if name.endswith(".jsonl"))
     except FileNotFoundError:
@@ -92,7 +93,7 @@ def journals(folder: str) -> list[str]:
 
 def _lines(path: str) -> list[bytes]:
     with open(path, "rb") as file:
-        return file.read().split(b"\n")[:-1]  # what follows the last line's end is torn
+        return file.read().split(b"\n")[:-1]  # anything after the last newline is incomplete
 
 
 def _parse(line: bytes) -> Record | None:

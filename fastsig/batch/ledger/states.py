@@ -1,4 +1,4 @@
-"""What may become of a task: one table of all states, and how an end is told from a message."""
+"""The states of a task: one table, and the state that follows from an error message."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class State:
     Parameters
     ----------
     meaning : str
-        For people, one line.
+        Meaning for people, one line.
     again : bool
-        Whether a run does such a task again by itself.
+        Whether a run repeats tasks in this state without being asked.
     retry : str
-        Choice of ``batch retry`` that takes it, beside ``--all``: failed, killed, or none.
+        Option of ``batch retry`` that selects it, beside ``--all``: failed, killed, or none.
     recorded : bool
-        Whether it stands in journals; the others follow from what does, and from the disk.
+        Whether journals record it; the other states are derived from the records and the disk.
     """
 
     meaning: str
@@ -56,16 +56,16 @@ _NO_MEMORY = ("is below the floor", "out of memory", os.strerror(errno.ENOMEM))
 
 
 def state_of(code: int, message: str, missing: Iterable[str] = ()) -> str:
-    """State of a task whose command ended with `code` and `message`.
+    """Return the state of a task whose command ended with `code` and `message`.
 
     Parameters
     ----------
     code : int
         Exit code, not 0.
     message : str
-        The command's last line of an error.
+        Last line of the command's error.
     missing : iterable of str
-        Inputs that are not there now.
+        Inputs that do not exist now.
     """
     if code in (130, 143, 129):
         return "preempted"
@@ -77,7 +77,7 @@ def state_of(code: int, message: str, missing: Iterable[str] = ()) -> str:
 
 
 def chosen_by(choices: Iterable[str]) -> frozenset[str]:
-    """States that ``batch retry`` takes with ``failed``, ``killed`` or ``all``."""
+    """Return the states that ``batch retry`` selects by ``failed``, ``killed`` or ``all``."""
     taken = set(choices)
     return frozenset(
         name for name, state in STATES.items()

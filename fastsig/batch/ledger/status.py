@@ -1,4 +1,4 @@
-"""What became of tasks, for people and programs: totals, and a row a task."""
+"""The status of tasks, for people and programs: totals, and one row per task."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Row", "Status", "stale_products", "status"]
 
 @dataclass(frozen=True)
 class Row:
-    """A task; what is empty or 0 is not known or does not apply."""
+    """The state of a task; fields that are empty or 0 are unknown or do not apply."""
 
     task: str
     name: str
@@ -42,9 +42,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Status:
-    """Rows of tasks, products on the disk that none of them has, and who is at work there.
+    """Rows of tasks, products on the disk that no task makes, and runs at work in the folder.
 
-    `signal_code` is 130, 143 or 129 where a verification was stopped by a signal, else 0.
+    `signal_code` is 130, 143 or 129 if a signal stopped a verification, otherwise 0.
     """
 
     rows: tuple[Row, ...]
@@ -54,17 +54,17 @@ class Status:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Tasks by state, in the order of `STATES`."""
+        """The number of tasks in each state, in the order of `STATES`."""
         counts = Counter(row.state for row in self.rows)
         return {state: counts[state] for state in STATES if counts[state]}
 
     @property
     def code(self) -> int:
-        """0 where all tasks are done, else 1."""
+        """The exit code: 0 if all tasks are done, otherwise 1."""
         return int(any(row.state != "done" for row in self.rows))
 
     def record(self) -> dict[str, Any]:
-        """All of it as plain data, for JSON."""
+        """Return the status as plain data, for JSON."""
         return {
             "totals": {"tasks": len(self.rows), **self.counts},
             "seconds": round(sum(row.seconds for row in self.rows), 3),
@@ -81,7 +81,7 @@ def _plain(row: Row) -> dict[str, Any]:
 
 def status(tasks: Sequence[Task], folder: str | os.PathLike[str], *,
            every: Sequence[Task] | None = None) -> Status:
-    """State of tasks by the ledger and the disk; takes no claim and changes nothing.
+    """Return the state of tasks from the ledger and the disk, without a claim or any change.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def status(tasks: Sequence[Task], folder: str | os.PathLike[str], *,
     folder : path
         The output folder.
     every : sequence of Task, optional
-        All tasks of the recipe, to name products that none of them has; `tasks` by default.
+        All tasks of the recipe, to list products that none of them makes; `tasks` by default.
     """
     base = os.path.abspath(folder)
     ledger, holders = Ledger(base), living(base)
@@ -106,7 +106,7 @@ def _row(task: Task, last: Record | None, alive: Iterable[tuple[str, int]]) -> R
         return Row(task.id, task.name, state, error=task.refused, inputs=task.inputs)
     state, error = last.state if last.state in STATES else "failed", last.error
     if state == "running" and (last.host, last.pid) not in alive:
-        state, error = "abandoned", f"process {last.pid} on {last.host} died in it"
+        state, error = "abandoned", f"process {last.pid} on {last.host} died while running it"
     elif state == "done":
         error = products.changes(task.folder, last.outputs)
         state = "damaged" if error else "done"
@@ -116,7 +116,7 @@ def _row(task: Task, last: Record | None, alive: Iterable[tuple[str, int]]) -> R
 
 
 def stale_products(tasks: Iterable[Task], ledger: Ledger, folder: str) -> list[str]:
-    """Names of products on the disk that no task of these has, and that a batch made."""
+    """Return the names of products on the disk that a batch made and none of these tasks makes."""
     current = {name for task in tasks for name in products.names_of(task, kept=False)}
     ids = {task.id for task in tasks}
     return sorted(

@@ -1,1 +1,1 @@
-"""The plan of a batch: what its tasks will take, before the first one."""
+"""The plan of a batch: what its tasks will need, estimated before the first one runs."""

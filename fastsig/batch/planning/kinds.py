@@ -1,4 +1,4 @@
-"""Tasks that are alike, and what they take: by one of them, scaled by size."""
+"""Kinds of similar tasks, and what they need: measured with one of them, scaled by size."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from fastsig.batch.tasks.model import Task
 
 __all__ = ["Kind", "kinds_of", "size_text", "total_of"]
 
-_MOST_KINDS = 4  # that are asked about; others are scaled from the nearest
-_TRIES = 3  # tasks of a kind, where the files of the first are bad
+_MOST_KINDS = 4  # kinds that are examined; others are scaled from the nearest of these
+_TRIES = 3  # tasks of a kind that are tried, if the files of the first are bad
 _LEAST_RECORDED = 5
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Tasks that are taken to be alike.
+    """Tasks that are assumed to be similar.
 
     Parameters
     ----------
     n_task, bytes_in : int
-        Tasks, and bytes that they read.
+        Number of tasks, and bytes that they read.
     example : str
-        The one that was asked about.
+        Name of the task that was examined.
     bytes_out, bytes_temporary : int or None
-        What stays of all of them, and the most of one that is deleted at its end; None where
-        unknown.
+        Bytes of the products of all tasks that are kept, and the largest size of the products of
+        one task that are deleted at its end; None if unknown.
     memory : int or None
-        Bytes that the process of one task is expected to take.
+        Bytes that the process of one task is expected to need.
     memory_bound : int or None
-        Most that the commands' own plan says it takes.
+        Most bytes that it needs according to the commands' own plan.
     seconds : float or None
-        Of all, one after the other.
+        Time of all tasks, one after the other.
     how : str
-        How this was found out.
+        How these values were estimated.
     error : str
-        What the command said that would not do the example.
+        Message of the command that refused the example.
     code : int
-        Its exit code.
+        Exit code of that command.
     """
 
     n_task: int
@@ -63,7 +63,7 @@ Pairs = list[tuple[Task, int]]
 
 def kinds_of(pairs: Pairs, words: Mapping[str, str], trial: bool,
            recorded: Sequence[tuple[int, float]]) -> list[Kind]:
-    """Kinds, the largest first; the small ones are scaled from the nearest that was asked about."""
+    """Return the kinds, the largest first; small ones are scaled from the nearest one examined."""
     groups: dict[tuple[Any, ...], Pairs] = {}
     for task, size in pairs:
         groups.setdefault(_key(task, size), []).append((task, size))
@@ -78,14 +78,14 @@ def kinds_of(pairs: Pairs, words: Mapping[str, str], trial: bool,
 
 
 def _key(task: Task, size: int) -> tuple[Any, ...]:
-    """What alike tasks have in common."""
+    """Return the properties that similar tasks share."""
     suffix = os.path.splitext(task.inputs[0])[1].lower()
     return (tuple(step.command for step in task.steps), suffix, size.bit_length(),
             len(task.inputs).bit_length(), tuple(len(step.outputs) for step in task.steps))
 
 
 class _Asked:
-    """What is known of one task of a kind."""
+    """One task of a kind, with its commands' own plan and its trial."""
 
     def __init__(self, group: Pairs, words: Mapping[str, str], trial: bool) -> None:
         self.most = trials.most_bytes(words)
@@ -100,7 +100,7 @@ class _Asked:
                 break
 
     def kind(self, group: Pairs, recorded: Sequence[tuple[int, float]]) -> Kind:
-        """The kind of a group, by what is known of this task."""
+        """Return the kind of a group of tasks, estimated from this task."""
         sizes = [size for _, size in group]
         error, code = ((self.stated.error, self.stated.code) if self.stated.error else
                        (self.trial.error, self.trial.code))
@@ -110,7 +110,10 @@ class _Asked:
                     self.stated.memory, seconds, self._how(how), error, code)
 
     def _memory(self) -> int | None:
-        """What a trial took that was long enough to fill all buffers, else the commands' plan."""
+        """Return the memory of the trial if it was long enough to fill all buffers.
+
+        Otherwise return the larger of that and the commands' own plan.
+        """
         if not self.trial.runs:
             return self.stated.memory
         longest = max(self.trial.runs)
@@ -118,7 +121,7 @@ class _Asked:
         return max(longest.peak_bytes, 0 if filled else self.stated.memory or 0)
 
     def _bytes_out(self, sizes: Sequence[int]) -> tuple[int | None, int | None]:
-        """Bytes that stay of all, and those of one that do not."""
+        """Return the bytes kept of all tasks, and the bytes deleted of the largest one."""
         laws = [self._step_bytes(index) for index in range(len(self.task.steps))]
         totals = [None if law is None else [law(size) for size in sizes] for law in laws]
         kept = total_of(None if total is None else sum(total)
@@ -129,7 +132,7 @@ class _Asked:
         return kept, gone
 
     def _step_bytes(self, index: int) -> Any:
-        """A function from bytes of the input to bytes of a step's products, or None."""
+        """Return a function from bytes of the input to bytes of a step's products, or None."""
         bound = self.stated.bytes_out.get(index)
         runs = self.trial.runs
         if not runs:
@@ -141,7 +144,7 @@ class _Asked:
 
     def _seconds(self, sizes: Sequence[int], recorded: Sequence[tuple[int, float]]
                  ) -> tuple[float | None, str]:
-        """Time of all, one after the other, and where it is from."""
+        """Return the time of all tasks, one after the other, and its source."""
         if len(recorded) >= _LEAST_RECORDED:
             rates = sorted(seconds / max(1, size) for size, seconds in recorded)
             return sum(sizes) * rates[len(rates) // 2], f"time of {len(recorded)} done before"
@@ -151,7 +154,7 @@ class _Asked:
         return sum(map(line, sizes)), ""
 
     def _how(self, time_from: str) -> str:
-        """How all this was found out."""
+        """Return a description of how the values were estimated."""
         parts = ["by the commands' own plan"] if self.stated.bytes_out else []
         if self.trial.runs:
             longest = max(run.bytes_in for run in self.trial.runs)
@@ -161,7 +164,7 @@ class _Asked:
 
 
 def _line(points: Sequence[tuple[float, float]]) -> Any:
-    """What is proportional to size, and what is not, by the smallest and the largest run."""
+    """Return the straight line through the smallest and the largest run, as a function."""
     (x0, y0), (x1, y1) = min(points), max(points)
     if x1 <= x0:
         return lambda x: y1 * x / max(1.0, x1)
@@ -170,13 +173,13 @@ def _line(points: Sequence[tuple[float, float]]) -> Any:
 
 
 def total_of(values: Iterable[Any]) -> Any:
-    """The sum, or None where some value is not known."""
+    """Return the sum, or None if some value is unknown."""
     known = list(values)
     return None if None in known else sum(known)
 
 
 def size_text(n: int | None) -> str:
-    """Bytes for people."""
+    """Return a number of bytes as text for people."""
     if n is None:
         return "unknown"
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

@@ -1,7 +1,8 @@
-"""The plan of a batch: what it reads, writes, takes, and whether it can fit, before the first byte.
+"""The plan of a batch: bytes to read and write, memory and time, and whether the batch fits.
 
-Tasks of one kind (the same steps, endings and sizes of inputs) are taken to be alike: the commands
-are asked about one of each kind, and a trial runs its first seconds; the rest is scaled by size.
+Tasks of one kind (the same steps, extensions and sizes of inputs) are assumed to be similar: for
+one task of each kind the commands' own plans are read and a trial processes its first seconds; the
+others are scaled by size.
 """
 
 from __future__ import annotations
@@ -23,25 +24,25 @@ __all__ = ["Kind", "Plan", "plan"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a batch takes; see `plan`.
+    """The resources that a batch needs; see `plan`.
 
     Parameters
     ----------
     folder : str
         Output folder.
     n_task, n_product : int
-        Tasks to do and files that stay, `{file}` counted once.
+        Number of tasks to do, and of files that are kept, with `{file}` counted once.
     refused : tuple of (str, str)
         Tasks that may not run: name and reason.
     kinds : tuple of Kind
     processes : int
-        Tasks that run at once.
+        Number of tasks that run at once.
     memory_limit : int or None
-        Bytes of one task.
+        Limit of one task, in bytes.
     free_bytes : int
-        Free on the file system of the output folder.
+        Free space on the file system of the output folder.
     machine_bytes : int
-        Memory of the machine that the processes share; 0 where that does not matter.
+        Memory of the machine, which the processes share; 0 for no bound.
     """
 
     folder: str
@@ -61,44 +62,47 @@ class Plan:
 
     @property
     def bytes_out(self) -> int | None:
-        """Bytes of what stays; None where those of some kind are not known."""
+        """Bytes of the products that are kept; None if those of some kind are unknown."""
         total: int | None = total_of(kind.bytes_out for kind in self.kinds)
         return total
 
     @property
     def bytes_needed(self) -> int:
-        """Bytes that the disk needs at the least: what stays, and what running tasks hold."""
+        """Bytes of disk space needed: products that are kept, and temporary ones of running tasks.
+
+        Unknown sizes are counted as 0.
+        """
         temporary = max((kind.bytes_temporary or 0 for kind in self.kinds), default=0)
         return sum(kind.bytes_out or 0 for kind in self.kinds) + temporary * min(
             self.processes, max(1, self.n_task))
 
     @property
     def memory(self) -> int | None:
-        """Bytes of the largest task's process; None where that of some kind is not known."""
+        """Bytes of memory of the largest task's process; None if that of some kind is unknown."""
         bytes_of = [kind.memory for kind in self.kinds]
         return None if None in bytes_of or not bytes_of else max(filter(None, bytes_of))
 
     @property
     def seconds(self) -> float | None:
-        """Estimate of the time of all, by all processes."""
+        """Estimated time of all tasks with all processes."""
         total = total_of(kind.seconds for kind in self.kinds)
         return None if total is None else total / max(1, min(self.processes, self.n_task))
 
     def refusal(self) -> FastsigError | None:
-        """Why the run cannot fit: `PlanError` (exit 2) or `OutputError` (exit 4); None if it can.
+        """Return why the run cannot start: `PlanError` (exit 2), `OutputError` (exit 4), or None.
 
-        A bad input refuses its own task only, when that runs.
+        A bad input affects only its own task, when that task runs.
         """
         wrong = [kind for kind in self.kinds if kind.code == 2]
         if wrong and len(wrong) == len(self.kinds):
             return PlanError(f"{wrong[0].example}: {wrong[0].error}")
         least = min((kind.memory or 0 for kind in self.kinds), default=0)
         if self.memory_limit is not None and least > self.memory_limit:
-            return PlanError(f"a task takes about {size_text(least)}; its limit is "
+            return PlanError(f"a task needs about {size_text(least)}; its limit is "
                              f"{size_text(self.memory_limit)}")
         together = (self.memory or 0) * min(self.processes, self.n_task)
         if 0 < self.machine_bytes < together:
-            return PlanError(f"{min(self.processes, self.n_task)} tasks at once take about "
+            return PlanError(f"{min(self.processes, self.n_task)} tasks at once need about "
                              f"{size_text(together)}, the machine has "
                              f"{size_text(self.machine_bytes)}; allowed: fewer --workers")
         if self.bytes_needed > self.free_bytes:
@@ -107,32 +111,32 @@ class Plan:
         return None
 
     def check(self) -> None:
-        """Raise the `refusal`, where there is one."""
+        """Raise the `refusal`, if there is one."""
         error = self.refusal()
         if error is not None:
             raise error
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain data."""
+        """Return the plan as plain data."""
         refusal = self.refusal()
         return {**asdict(self), "bytes_in": self.bytes_in, "bytes_out": self.bytes_out,
                 "bytes_needed": self.bytes_needed, "memory_bytes": self.memory,
                 "seconds": self.seconds, "refusal": str(refusal) if refusal else None}
 
     def summary(self) -> str:
-        """The plan as lines of text."""
+        """Return the plan as lines of text."""
         lines = [f"{plural(self.n_task, 'task')}, {plural(self.n_product, 'product')} in "
                  f"{self.folder}"]
         lines += [f"  refused: {name}: {why}" for name, why in self.refused]
         lines += [f"read     {size_text(self.bytes_in)}",
                   f"write    {size_text(self.bytes_out)}, {size_text(self.free_bytes)} free",
-                  f"memory   {size_text(self.memory)} a task, {self.processes} at once; "
+                  f"memory   {size_text(self.memory)} per task, {self.processes} at once; "
                   f"{size_text(self.memory_limit) if self.memory_limit else 'no'} limit",
                   f"time     {_time(self.seconds)}"]
         for kind in self.kinds:
             lines.append(f"  {kind.n_task} like {kind.example}: {size_text(kind.bytes_in)} to "
                          f"{size_text(kind.bytes_out)}, {size_text(kind.memory)}, "
-                         f"{_time(kind.seconds)} of one process; {kind.how}")
+                         f"{_time(kind.seconds)} with one process; {kind.how}")
             if kind.error:
                 lines.append(f"  {kind.example}: {kind.error}")
         refusal = self.refusal()
@@ -150,30 +154,31 @@ def _time(seconds: float | None) -> str:
 def plan(tasks: Sequence[Task], *, sizes: Sequence[int] | None = None, processes: int = 1,
          threads: int | None = None, memory: int | None = None, trial: bool = True,
          recorded: Sequence[tuple[int, float]] = (), machine_bytes: int | None = None) -> Plan:
-    """Plan a batch; nothing is written but in a temporary folder, and that is removed.
+    """Plan a batch; files are written only in a temporary folder, which is removed.
 
     Parameters
     ----------
     tasks : sequence of Task
-        Those to do; what is done already is left out by who asks.
+        Tasks to do, without those that are done already.
     sizes : sequence of int, optional
-        Bytes of the inputs of each, as of `Survey`; looked up where not given.
+        Bytes of the inputs of each task, as in `Survey`; read from the disk by default.
     processes, threads : int
-        Tasks that run at once, and threads of each.
+        Number of tasks that run at once, and of threads for each.
     memory : int, optional
-        Bound on the process of one task, bytes.
+        Limit on the memory of the process of one task, in bytes.
     trial : bool
         Whether to run the first seconds of one task of each kind: 128 MB of its input, more with
         many threads, for at most 2 minutes in each of two processes.
     recorded : sequence of (int, float), optional
-        Bytes and seconds of tasks that were done before: where there are some, they give the time.
+        Bytes and seconds of tasks that were done before: if there are enough, the time is
+        estimated from them.
     machine_bytes : int, optional
-        Memory that the processes share; that of this machine by default, 0 for no such bound.
+        Memory that the processes share; by default that of this machine, 0 for no bound.
 
     Raises
     ------
     UsageError
-        Where there are no tasks, or `processes` or `threads` is none.
+        If there are no tasks, or `processes` or `threads` is below 1.
     """
     if not tasks:
         raise UsageError("no tasks; allowed: 1 or more")
@@ -195,7 +200,7 @@ def _size(task: Task) -> int:
 
 
 def _machine_bytes() -> int:
-    """Memory of this machine, or what its control group leaves of it."""
+    """Return the memory of this machine, or the limit of its control group if that is lower."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         with open("/sys/fs/cgroup/memory.max") as file:
@@ -205,7 +210,7 @@ def _machine_bytes() -> int:
 
 
 def _free(folder: str) -> int:
-    """Free bytes of the file system that a folder lies in, or will."""
+    """Return the free bytes of the file system of a folder, which need not exist yet."""
     while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     return shutil.disk_usage(folder).free

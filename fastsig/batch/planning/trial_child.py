@@ -1,7 +1,7 @@
-"""The child of a trial: runs the steps of a task on the first seconds of its inputs, and measures.
+"""The process of a trial: runs the steps of a task on the first seconds of its inputs.
 
-Reads a request from its standard input, and writes what is known after each run to a file: whoever
-started it may end it at any time.
+It reads a request from standard input, and writes its measurements to a file after each run, so
+that the parent may end it at any time.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any
 
 import click
 
-_SMALL = 2**22  # bytes of an input that is taken whole
-_WHOLE = 2**29  # of an input that is taken whole where it cannot be shortened
+_SMALL = 2**22  # bytes of inputs up to which they are processed in full
+_WHOLE = 2**29  # the same for inputs that cannot be shortened
 
 
 class _Trial:
-    """Runs of one task, with all that it makes in a folder of its own."""
+    """Runs of one task, whose products are all made in a separate folder."""
 
     def __init__(self, request: dict[str, Any]) -> None:
         self.steps = request["steps"]
@@ -38,14 +38,14 @@ class _Trial:
         os.replace(f"{path}.new", path)
 
     def run(self) -> None:
-        """A run that loads the kernels, or compiles them; then a short one and a long one."""
+        """Run once to load or compile the kernels; then make a short and a long run."""
         duration = self._duration() if self.size > _SMALL else None
         if duration is None and self.size > _WHOLE:
             self.result["error"] = "its inputs are large, and cannot be shortened"
             return
         most = min(1.0, self.most / max(1, self.size))
         shares = [1.0] if duration is None else [most / 4, most]
-        # One that fails may be too short for a product, or the steps are wrong.
+        # If a run fails, it may be too short for a product, or the steps are wrong.
         if not self._once(shares[0], duration) and not (
                 shares.pop(0) and shares and self._once(shares[0], duration)):
             return
@@ -55,7 +55,7 @@ class _Trial:
                 self._once(share, duration)
 
     def _duration(self) -> float | None:
-        """Seconds of the recording; None where its files are no stream."""
+        """Return the duration of the recording in seconds; None if its files are not a stream."""
         from fastsig.chain import open_chain
         from fastsig.cli.common import parse_overrides
 
@@ -67,7 +67,7 @@ class _Trial:
             return None
 
     def _once(self, share: float, duration: float | None) -> bool:
-        """All steps on a share of the inputs; False where one fails, which is written down."""
+        """Run all steps on a share of the inputs; record an error and return False if one fails."""
         span = None if share == 1 or duration is None else share * duration
         inputs = self.inputs
         try:
@@ -97,7 +97,7 @@ class _Trial:
             word.startswith(("--tstart=", "--tstop=")) for word in step["argv"]) for step in first)
 
     def _cut(self, span: float) -> str:
-        """The first seconds of the inputs, in their format where that can be."""
+        """Write the first seconds of the inputs, in their format if possible; return the path."""
         path = os.path.join(self.folder, "shortened.cut")
         pairs = [word for word in self.steps[0]["argv"] if word.startswith("--set=")]
         self._call("cut", [f"--tstop={span:.9f}s", "--lossy", *pairs, "--output", path,
@@ -116,7 +116,7 @@ class _Trial:
 
 def _words(argv: Sequence[str], inputs: Sequence[str], given: Sequence[str], span: float | None
            ) -> list[str]:
-    """The words of a step, with other inputs in place of the recordings, and its span."""
+    """Return the words of a step with other inputs instead of the recordings, and with the span."""
     n = len(inputs)
     if list(argv[-n:]) != list(inputs):
         return list(argv)
@@ -144,14 +144,14 @@ def _code(error: BaseException) -> int:
 
 
 def main() -> None:
-    """Run the request of the standard input."""
+    """Run the request on standard input."""
     warnings.simplefilter("ignore")
     trial = _Trial(json.load(sys.stdin))
     with contextlib.redirect_stdout(sys.stderr):
         trial.run()
     trial.save()
     sys.stderr.flush()
-    os._exit(0)  # a writer may be poisoned
+    os._exit(0)  # a normal exit may crash after a writer failed
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What one task takes: by the commands' own plans, and by a trial on the first seconds of it.
+"""The needs of one task: from the commands' own plans, and from a trial on its first seconds.
 
-Both are done in processes of their own, so that memory is that of a worker and a file that hangs a
-library hangs no more than the trial. All that a trial makes lies in a temporary folder.
+Both run in separate processes, so that the memory is that of a worker, and a file that makes a
+library hang affects only the trial. A trial writes only in a temporary folder.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from fastsig.batch.tasks.relocation import relocated
 __all__ = ["Run", "Stated", "Trial", "ask_commands", "most_bytes", "try_task"]
 
 _PATIENCE_S = 120.0
-_UNIT_BYTES = 2**24  # of the input that a thread reads at once
+_UNIT_BYTES = 2**24  # bytes of input that a thread reads at once
 _LONG = 2**27
 
 
 @dataclass(frozen=True, order=True)
 class Run:
-    """One run of a trial: what it read, took, and wrote in each step."""
+    """One run of a trial: bytes read, time, bytes written by each step, and peak memory."""
 
     bytes_in: float
     seconds: float
@@ -40,7 +40,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Trial:
-    """Runs of one task, a short one and a long one; or why there are none."""
+    """A short and a long run of one task; or the reason why there are none."""
 
     runs: tuple[Run, ...] = ()
     error: str = ""
@@ -49,16 +49,16 @@ class Trial:
 
 @dataclass(frozen=True)
 class Stated:
-    """What the commands say by ``--dry-run``.
+    """The commands' own plans, as stated by ``--dry-run``.
 
     Parameters
     ----------
     bytes_out : dict
-        Most bytes of each step that stated them, by its index.
+        Most bytes that a step writes, by its index, for the steps that state it.
     memory : int or None
-        Of the step that takes most.
+        Memory of the step that needs most, in bytes.
     error, code
-        What the first command that refused said, and its exit code.
+        Message and exit code of the first command that refused.
     """
 
     bytes_out: dict[int, int] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Stated:
 
 @contextlib.contextmanager
 def _moved(task: Task) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A temporary folder, and the steps of a task with all that they make in it."""
+    """Yield a temporary folder, and the steps of a task with all their products in it."""
     with tempfile.TemporaryDirectory(prefix="fastsig-trial-") as folder:
         steps = []
         for step in task.steps:
@@ -88,15 +88,15 @@ def _environment() -> dict[str, str]:
 
 
 def ask_commands(task: Task, words: Mapping[str, str], patience_s: float = _PATIENCE_S) -> Stated:
-    """What the commands that read the recordings plan by themselves.
+    """Return the own plans of the commands that read the recordings.
 
     Parameters
     ----------
     task : Task
     words : mapping
-        Options of who runs it, ``workers`` and ``memory``, given to the commands that have them.
+        Options ``workers`` and ``memory``, passed to the commands that have them.
     patience_s : float
-        After which a command is ended: some measure before they plan.
+        Time after which a command is ended: some commands measure before they plan.
     """
     sizes: dict[int, int] = {}
     memory: int | None = None
@@ -122,7 +122,7 @@ def ask_commands(task: Task, words: Mapping[str, str], patience_s: float = _PATI
 
 
 def _ended(words: list[str], patience_s: float) -> tuple[int | None, str, str]:
-    """Exit code, output and last line of errors of a command; no code where it took too long."""
+    """Return exit code (None after a time-out), output and last error line of a command."""
     try:
         done = subprocess.run(
             [sys.executable, "-m", "fastsig", *words], capture_output=True, text=True, check=False,
@@ -144,19 +144,19 @@ def try_task(task: Task, size: int, words: Mapping[str, str], bytes_out: int = 0
     size : int
         Bytes of its inputs.
     words : mapping
-        As of `ask_commands`.
+        As for `ask_commands`.
     bytes_out : int
-        What all of it would write at the most, where that is known: the trial must not fill the
-        disk of the temporary folder.
+        Most bytes that the whole task would write, if known: the trial must not fill the disk of
+        the temporary folder.
     patience_s : float
-        After which the trial is ended; what it measured until then is given back.
+        Time after which the trial is ended; its measurements until then are returned.
     """
     with _moved(task) as (folder, steps):
         request = {"steps": steps, "inputs": list(task.inputs), "size": size,
                    "words": dict(words), "folder": folder,
                    "most": _within(folder, most_bytes(words), size, bytes_out)}
         result: dict[str, Any] = {}
-        for warm in (True, False):  # the first compiles, which takes memory too
+        for warm in (True, False):  # the first compiles, which needs memory too
             ended = _child({**request, "warm": warm}, patience_s)
             with contextlib.suppress(OSError, ValueError), open(
                     os.path.join(folder, "result.json"), encoding="utf-8") as file:
@@ -173,20 +173,23 @@ def try_task(task: Task, size: int, words: Mapping[str, str], bytes_out: int = 0
 
 
 def most_bytes(words: Mapping[str, str]) -> int:
-    """Input of the longer run, the other takes a quarter: enough to fill all buffers twice."""
+    """Return the bytes of input of the longer run: enough to fill all buffers twice.
+
+    The shorter run has a quarter of it.
+    """
     threads = int(words.get("workers") or len(os.sched_getaffinity(0)))
     return max(_LONG, 2 * _UNIT_BYTES * (threads + 2))
 
 
 def _within(folder: str, most: int, size: int, bytes_out: int) -> int:
-    """Input of the longer run: less where its products would take half of what is free."""
+    """Return the bytes of input of the longer run, so that its products fit into half the space."""
     if not bytes_out:
         return most
     return min(most, int(size * shutil.disk_usage(folder).free / 2 / bytes_out))
 
 
 def _child(request: dict[str, Any], patience_s: float) -> int | None:
-    """How the child ended; None where it took too long."""
+    """Run the process of a trial, and return its exit code; None if it took too long."""
     try:
         return subprocess.run(
             [sys.executable, "-m", "fastsig.batch.planning.trial_child"], text=True, check=False,

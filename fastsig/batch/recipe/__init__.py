@@ -1,1 +1,1 @@
-"""Recipe files: what they say, and how they are read."""
+"""Recipe files: their content, and how they are parsed."""

@@ -1,4 +1,4 @@
-"""Mistakes of a recipe, a line each: place, value, why."""
+"""Mistakes in a recipe, one line for each: place, value, reason."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["Mistakes", "one_line"]
 
 @dataclass
 class Mistakes:
-    """The mistakes of a recipe, in the order in which they are found.
+    """The mistakes in a recipe, in the order in which they are detected.
 
     Parameters
     ----------
     path : str
-        Of the recipe, which every line begins with.
+        Path of the recipe, with which every line begins.
     lines : list of str
     """
 
@@ -24,18 +24,18 @@ class Mistakes:
     lines: list[str] = field(default_factory=list)
 
     def add(self, where: str, why: str, *value: Any) -> None:
-        """Write down a mistake: its place, why, and the value where there is one."""
+        """Record a mistake: its place, the reason, and the value if there is one."""
         given = f" = {shown(value[0])}" if value else ""
         self.lines.append(one_line(f"{self.path}: {where}{given}: {why}"))
 
 
 def one_line(text: str) -> str:
-    """The text without control characters: each as its escape."""
+    """Return the text with control characters replaced by escapes."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def shown(value: Any) -> str:
-    """A value as TOML would have it, shortened."""
+    """Return a value as it is written in TOML, shortened."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

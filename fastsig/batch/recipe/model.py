@@ -1,4 +1,4 @@
-"""What a recipe says once it is read: plain data, without a way to read or to run it."""
+"""The content of a recipe as plain data, without functions to read or run it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from fastsig.errors import UsageError
 
 __all__ = ["GROUPS", "Inputs", "Limits", "ParsedRecipe", "RecipeError", "RecipeStep"]
 
-#: How files become recordings.
+#: Ways in which files are grouped into recordings.
 GROUPS = ("file", "scan", "fast", "project")
 
 
 class RecipeError(UsageError):
-    """A recipe that cannot be; `problems` has a line for each mistake."""
+    """A recipe with mistakes; `problems` has one line for each."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -24,7 +24,7 @@ class RecipeError(UsageError):
 
 @dataclass(frozen=True)
 class Inputs:
-    """Table ``[inputs]``: `files` as written, `group`, and `set` as ``KEY=VALUE`` texts."""
+    """The table ``[inputs]``: `files` as written, `group`, and `set` as ``KEY=VALUE`` texts."""
 
     files: tuple[str, ...] = ()
     group: str = "file"
@@ -33,16 +33,16 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of a task, as of table ``[limits]``.
+    """The limits of a task, from the table ``[limits]``.
 
     Parameters
     ----------
     memory : int, optional
-        Bytes of its whole worker process.
+        Memory of its whole worker process, in bytes.
     time : float, optional
-        Seconds.
+        Time, in seconds.
     retries : int
-        How often it is tried again after its worker died.
+        How often it is repeated after its worker died.
     """
 
     memory: int | None = None
@@ -52,14 +52,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class RecipeStep:
-    """A table ``[[step]]`` that was understood.
+    """A table ``[[step]]`` after parsing.
 
     Parameters
     ----------
     command, output, keep, name
         As written.
     source : int or None
-        Index of the step whose products it takes; None for the recordings.
+        Index of the step whose products are its inputs; None for the recordings.
     words : tuple of str
         Options as words of the command line.
     reads, writes : tuple of (str, str)
@@ -67,9 +67,9 @@ class RecipeStep:
     products : tuple of dict
         Fields of each product that one run makes.
     varied : tuple of str
-        Fields by which products of one task differ.
+        Fields in which the products of one task differ.
     fields : tuple of str
-        What may stand in the names of steps that take its products.
+        Fields that are allowed in the names of later steps that use its products.
     """
 
     command: str
@@ -87,21 +87,21 @@ class RecipeStep:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ParsedRecipe:
-    """A recipe as it was understood; see `fastsig.batch.Recipe`.
+    """A recipe after parsing; see `fastsig.batch.Recipe`.
 
     Parameters
     ----------
     data : dict
-        Tables as of TOML.
+        Tables as in TOML.
     path : str
-        Name that stands in messages.
+        Name of the recipe in messages.
     folder : str
-        Absolute path of what inputs and the output folder are relative to.
+        Absolute path of the folder to which inputs and the output folder are relative.
     problems : tuple of str
-        A line for each mistake of the recipe itself.
+        One line for each mistake in the recipe itself.
     inputs, output, steps, limits
-        What was understood; whole only where there are no problems. `output` is the absolute path
-        of the output folder.
+        The parsed recipe; complete only if there are no problems. `output` is the absolute path of
+        the output folder.
     """
 
     data: Mapping[str, Any]

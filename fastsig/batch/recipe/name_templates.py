@@ -1,8 +1,8 @@
-"""Names of products: templates with fields, and what a field may put into a path.
+"""Names of products: templates with fields, and how their values are inserted into paths.
 
-A field never brings a separator, a leading dot or a control character: what headers and file names
-say is cleaned first. A name never leaves the output folder through ``..``; links are looked at
-where tasks are made.
+A field never inserts a separator, a leading dot or a control character: values from headers and
+file names are cleaned first. A name never leaves the output folder through ``..``; links are
+checked when tasks are made.
 """
 
 from __future__ import annotations
@@ -19,32 +19,33 @@ __all__ = ["BASIC", "FAST", "HEADER", "MOST_BYTES", "PROJECT", "check_template",
 
 #: Fields of every recording.
 BASIC = ("stem", "name", "parent")
-#: Fields that names of FAST's files tell.
+#: Fields from the names of FAST's files.
 FAST = ("project", "mode", "beam", "band", "chunk")
-#: Those of all files of a project and mode.
+#: Fields that all files of a project and mode share.
 PROJECT = ("project", "mode", "band")
-#: Fields that headers tell: the first file of each recording is opened for them.
+#: Fields from headers: the first file of each recording is opened to read them.
 HEADER = ("source", "telescope", "start", "beam")
 
-#: Of a file's name: the system's 255, less what a temporary name adds (a host's name among it).
+#: Most bytes of a file name: the system's 255, less those that a temporary name adds (with a host
+#: name).
 MOST_BYTES = 160
 _FIELD_BYTES = 100
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
 def of_group(group: str) -> tuple[str, ...]:
-    """Fields that names of files tell, by what makes a recording."""
+    """Return the fields that are read from file names, for a way of grouping files."""
     return {"fast": FAST, "project": PROJECT}.get(group, ())
 
 
 def known_fields(group: str) -> list[str]:
-    """Fields that names may have in the first step."""
+    """Return the fields that names in the first step may contain."""
     header = [field for field in HEADER if (group, field) != ("project", "beam")]
     return [*BASIC, *of_group(group), *header]
 
 
 def fields_of(template: str) -> list[str]:
-    """Fields of a template, in order."""
+    """Return the fields of a template, in order."""
     return [name.strip() for name in _FIELD.findall(template)]
 
 
@@ -54,7 +55,7 @@ def check_template(template: object, known: Iterable[str], *, outside: bool = Fa
     Raises
     ------
     UsageError
-        The message tells what is allowed.
+        The message states what is allowed.
     """
     if not isinstance(template, str) or not template.strip():
         raise UsageError("allowed: a name, such as {stem}.h5")
@@ -63,9 +64,9 @@ def check_template(template: object, known: Iterable[str], *, outside: bool = Fa
         if field not in known:
             raise UsageError(f"no such field {{{field}}}{_near(field, known)}")
     if re.search(r"[{}]", _FIELD.sub("", template)):
-        raise UsageError("a brace without its other; allowed: fields such as {stem}")
+        raise UsageError("an unmatched brace; allowed: fields such as {stem}")
     if _controls(template):
-        raise UsageError("has a control character")
+        raise UsageError("contains a control character")
     if not outside:
         _check_relative(_FIELD.sub("x", template))
 
@@ -84,16 +85,16 @@ def _check_relative(path: str) -> None:
     if path.startswith(("/", "~")):
         raise UsageError("an absolute path; allowed: a name within output.folder")
     if ".." in parts:
-        raise UsageError("leads out of output.folder by '..'; allowed: a name within it")
+        raise UsageError("leads out of output.folder through '..'; allowed: a name within it")
     if any(part == "" or part.startswith(".") for part in parts):
         raise UsageError("has a part that is empty or begins with a dot; allowed: visible names")
 
 
 def clean(text: str) -> str:
-    """Text of a header or a file's name, as a part of a name.
+    """Return text from a header or a file name in a form that is safe as part of a name.
 
-    Letters, digits and ``+ - . _ = , @ % ~`` and inner spaces stay, all else becomes ``_``; no
-    leading dot or dash; at most 100 bytes.
+    Letters, digits, ``+ - . _ = , @ % ~`` and inner spaces are kept; any other character becomes
+    ``_``. The result has no leading dot, dash or tilde and at most 100 bytes.
     """
     text = unicodedata.normalize("NFC", text).strip()
     out = "".join(letter if letter.isalnum() or letter in "+-._=,@%~ " else "_" for letter in text)
@@ -104,18 +105,18 @@ def clean(text: str) -> str:
 
 
 def fill(template: str, fields: Mapping[str, str]) -> str:
-    """The name that a template stands for; fields that are not there stay as they are.
+    """Return a template with its fields filled in; unknown fields are left as they are.
 
     Raises
     ------
     UsageError
-        Where a field is empty, or the name becomes too long or leads out of its folder.
+        If a field is empty, or the name is too long or leads out of its folder.
     """
     def one(match: re.Match[str]) -> str:
         value = fields.get(match[1], match[0])
         if not value:
             raise UsageError(f"{template}: {{{match[1]}}} is empty or unknown for this input; "
-                             "allowed: another field, or a value by inputs.set")
+                             "allowed: another field, or a value in inputs.set")
         return value
 
     path = _FIELD.sub(one, template)

@@ -1,4 +1,4 @@
-"""Recipes in TOML to what they say, with all mistakes reported at once."""
+"""Parsing of recipes in TOML, with all mistakes reported at once."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _LONGEST_S = 30 * 86400
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The tables in a file.
+    """Return the tables in a file.
 
     Raises
     ------
     FormatError
-        Where the file cannot be read.
+        If the file cannot be read.
     RecipeError
-        Where it is no TOML; the message names line and column.
+        If it is not valid TOML; the message states line and column.
     """
     name = os.fspath(path)
     try:
@@ -45,12 +45,12 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     except OSError as error:
         raise FormatError(name, error.strerror or str(error)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RecipeError([one_line(f"{name}: no TOML: {error}")]) from None
+        raise RecipeError([one_line(f"{name}: not valid TOML: {error}")]) from None
 
 
 def parse(data: Mapping[str, Any], *, path: str = "recipe",
           folder: str | os.PathLike[str] = ".") -> ParsedRecipe:
-    """What the tables of a recipe say; parameters as of `fastsig.batch.Recipe`."""
+    """Parse the tables of a recipe; parameters as for `fastsig.batch.Recipe`."""
     base, tables, mistakes = os.path.abspath(folder), dict(data), Mistakes(path)
     _check_tables(tables, mistakes)
     inputs = _inputs(_table(tables, "inputs", mistakes), mistakes)
@@ -71,7 +71,7 @@ def _check_tables(data: Mapping[str, Any], mistakes: Mistakes) -> None:
 
 
 def _output(table: Mapping[str, Any], base: str, mistakes: Mistakes) -> str:
-    """Absolute path of the output folder; nothing where there is a mistake in it."""
+    """Return the absolute path of the output folder; empty if it is not valid."""
     _unknown(table, ("folder",), "output", mistakes)
     folder = table.get("folder")
     if folder is None:
@@ -79,12 +79,12 @@ def _output(table: Mapping[str, Any], base: str, mistakes: Mistakes) -> str:
     elif not isinstance(folder, str) or not folder.strip():
         mistakes.add("output.folder", "allowed: the name of a folder", folder)
     elif any(letter in folder for letter in "{}\0") or not folder.isprintable():
-        mistakes.add("output.folder", "allowed: a name without braces and fields; these stand in "
+        mistakes.add("output.folder", "allowed: a name without braces and fields, which belong in "
                      "step.output", folder)
     else:
         path = os.path.normpath(os.path.join(base, os.path.expanduser(folder)))
         if os.path.lexists(path) and not os.path.isdir(path):
-            mistakes.add("output.folder", "is no folder", folder)
+            mistakes.add("output.folder", "is not a folder", folder)
         return path
     return ""
 
@@ -105,7 +105,7 @@ def _steps(data: Mapping[str, Any], group: str, folder: str, mistakes: Mistakes
 
 
 def _check_templates(steps: Sequence[RecipeStep], mistakes: Mistakes) -> None:
-    """No two files of a task have one name."""
+    """Check that no two files of a task have the same name."""
     seen: dict[str, str] = {}
     for number, step in enumerate(steps, 1):
         for key, template in [("output", step.output), *step.writes]:
@@ -147,7 +147,7 @@ def _inputs(table: Mapping[str, Any], mistakes: Mistakes) -> Inputs:
 
 
 def _pairs(table: Any, where: str, mistakes: Mistakes) -> tuple[str, ...]:
-    """``KEY=VALUE`` texts of a table."""
+    """Return a table as ``KEY=VALUE`` texts."""
     if not isinstance(table, Mapping):
         mistakes.add(where, 'allowed: a table such as { telescope = "FAST" }', table)
         return ()

@@ -1,4 +1,4 @@
-"""A step of a recipe: its words held against those of the command."""
+"""Parsing of a step of a recipe: its keys and values are checked against the command's options."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _PICTURES = ("view",)
 
 def parse_step(table: Mapping[str, Any], number: int, before: list[RecipeStep], group: str,
                folder: str, mistakes: Mistakes) -> RecipeStep:
-    """The step of a table.
+    """Parse the table of a step.
 
     Parameters
     ----------
     table : mapping
-        As of TOML.
+        Table as in TOML.
     number : int
-        Of the step, from 1.
+        Number of the step, from 1.
     before : list of RecipeStep
-        Those before.
+        The steps before.
     group : str
-        What makes a recording of files, one of `fastsig.batch.recipe.model.GROUPS`.
+        How files are grouped into recordings, one of `fastsig.batch.recipe.model.GROUPS`.
     folder : str
-        Absolute path of what files that options name are relative to.
+        Absolute path of the folder to which files that options name are relative.
     mistakes : Mistakes
-        Takes what is wrong with the step.
+        Receives the mistakes in the step.
     """
     where = f"step[{number}]"
     command = table.get("command")
@@ -59,7 +59,7 @@ def _no_command(command: str) -> str:
     from fastsig.cli.main import cli
 
     if command in cli.commands or command in cli.list_commands(None):  # type: ignore[arg-type]
-        return f"makes no file of others; allowed: {', '.join(commands())}"
+        return f"does not make files from others; allowed: {', '.join(commands())}"
     return f"no such command{nearest(command, commands())}"
 
 
@@ -99,11 +99,11 @@ class _StepParser:
         if not isinstance(name, str) or not name.strip() or name == "inputs":
             self._add("name", "allowed: a text other than inputs", name)
         elif name in taken and "name" in self.table:
-            self._add("name", "another step has it; allowed: names that differ", name)
+            self._add("name", "another step has this name; allowed: names that differ", name)
         return str(name)
 
     def _source(self) -> int | None:
-        """Which step's products are taken; those of the one before by default."""
+        """Return the index of the step whose products are the input; by default the one before."""
         source = self.table.get("input")
         taken = [step.name for step in self.before]
         if source is None:
@@ -115,19 +115,19 @@ class _StepParser:
             self._add("input", "no step before has this name" + nearest(str(source), known), source)
             return None
         if taken.count(source) > 1:
-            self._add("input", "several steps are called so; give them a name each", source)
+            self._add("input", "several steps have this name; give each step its own", source)
         return len(taken) - 1 - taken[::-1].index(source)
 
     def _keep(self) -> bool:
         keep = self.table.get("keep", True)
         if not isinstance(keep, bool) and "keep" in self.vocabulary.options:
-            return True  # the option of that name
+            return True  # it is the command's option of the same name
         if not isinstance(keep, bool):
             self._add("keep", "allowed: true or false", keep)
         return bool(keep)
 
     def _options(self, known: list[str]) -> list[str]:
-        """Words of all options of the command."""
+        """Return all options of the command as words of the command line."""
         words: list[str] = []
         for key, value in self.table.items():
             if key in _OWN and not (key == "keep" and not isinstance(value, bool)
@@ -145,7 +145,7 @@ class _StepParser:
                  if any(self.vocabulary.unknown(word).endswith(f"mean {key}?") for word in unknown)}
         for key in self.vocabulary.required():
             if key not in self.table and key not in meant:
-                self._add(key, f"missing; {self.vocabulary.name} takes it always")
+                self._add(key, f"missing; {self.vocabulary.name} requires it")
         return words
 
     def _option(self, key: str, value: Any, known: list[str]) -> list[str]:
@@ -162,7 +162,7 @@ class _StepParser:
         return self.vocabulary.words(key, value)
 
     def _is_path(self, value: Any) -> bool:
-        """Whether the value of an option that takes values too is a path."""
+        """Return whether the value of an option that accepts paths or values is a path."""
         return isinstance(value, str) and ("{" in value or os.path.exists(self._near(value)))
 
     def _near(self, path: str) -> str:
@@ -189,21 +189,21 @@ class _StepParser:
         return str(template)
 
     def _products(self) -> tuple[dict[str, str], ...]:
-        """Fields of the products of one run."""
+        """Return the fields of the products of one run."""
         products: list[dict[str, str]] = [{}]
         for key in self.vocabulary.fields:
             if key == "file" or key not in self.table:
                 continue
             try:
                 values = self.vocabulary.values(key, self.table[key])
-            except (UsageError, click.BadParameter):  # a mistake of its option
+            except (UsageError, click.BadParameter):  # reported with its option
                 continue
             products = [{**product, key: value} for product in products for value in values]
         return tuple(products)
 
     def _varied(self, output: str, products: tuple[dict[str, str], ...], above: RecipeStep | None
                 ) -> tuple[str, ...]:
-        """Fields by which products of one task differ, which must be in the names."""
+        """Return the fields in which products of one task differ, which names must contain."""
         own = [key for key in products[0] if len({product[key] for product in products}) > 1]
         inherited = [key for key in (above.varied if above else ()) if key not in own]
         for template, keys in [(output, [*own, *inherited]),

@@ -1,4 +1,4 @@
-"""The nearest right word for a wrong one."""
+"""Suggestions for misspelt words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["nearest"]
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
-    """``; did you mean X?``, or what is allowed where nothing is near."""
+    """Return ``; did you mean X?``, or the allowed words if none is similar."""
     known = list(allowed)
     near = difflib.get_close_matches(word, known, 1, 0.6) or difflib.get_close_matches(
         word.lower().replace("-", "_"), known, 1, 0.6)

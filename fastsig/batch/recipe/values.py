@@ -1,4 +1,4 @@
-"""Values of options: as texts of the command line, and checked by the unit that they have."""
+"""Values of options: converted to texts of the command line, and checked by their unit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ENDS = ("tstart", "tstop")
 
 
 def text_of(value: Any) -> str:
-    """A value of TOML as the command line has it."""
+    """Return a TOML value as it is written on the command line."""
     if isinstance(value, datetime.datetime):
         if value.tzinfo is not None:
             value = value.astimezone(datetime.UTC).replace(tzinfo=None)
@@ -35,12 +35,12 @@ def text_of(value: Any) -> str:
 
 
 def measured(text: str, unit: str, name: str) -> Any:
-    """The number of a text in some unit, or bytes.
+    """Return the value of a text in a unit, or in bytes.
 
     Raises
     ------
     UsageError
-        Where it is none; the message suggests the nearest unit.
+        If it is not such a value; the message suggests the most similar unit.
     """
     from fastsig.axes import units
     from fastsig.work.memory import parse_bytes
@@ -101,10 +101,10 @@ def _check_tcal(name: str, text: str) -> None:
         for part in text.split(","):
             measured(part, "K", name)
     except UsageError:
-        raise UsageError("neither temperatures such as 1.1K nor a table that is there") from None
+        raise UsageError("neither temperatures such as 1.1K nor an existing table") from None
 
 
 def plain(error: BaseException, text: str) -> str:
-    """What an error says, without the name and the value that stand before it anyway."""
+    """Return the message of an error without name and value, which the report states anyway."""
     return re.sub(rf"^(?:[\w -]+ = |[\w -]+ )?(?:{re.escape(repr(text))}|{re.escape(text)})"
                   r"(?:[;:] | is | )", "", str(error))

@@ -1,8 +1,7 @@
-"""The words of recipes: the commands of fastsig and their options, as the command line has them.
+"""The words of recipes: the commands of fastsig and their options, as on the command line.
 
-Nothing is stated twice: which options there are, which of them name files, how many values one
-takes and which choices are allowed is asked of click's parameters, and values are checked by their
-types and callbacks.
+Nothing is defined twice: click's parameters provide the options, which of them name files, how many
+values they accept and which choices are allowed. Values are checked by their types and callbacks.
 """
 
 from __future__ import annotations
@@ -23,20 +22,20 @@ from fastsig.errors import FastsigError, UsageError
 __all__ = ["OWN", "Vocabulary", "commands", "vocabulary"]
 
 _LOGS = "batch keeps a log of each task"
-#: Options that batch sets itself, or that make no sense in it.
+#: Options that batch sets itself, or that are of no use in it.
 OWN = {
-    "overwrite": "batch replaces what is stale by itself", "workers": "see batch run --workers",
+    "overwrite": "see batch run --overwrite", "workers": "see batch run --workers",
     "memory": "see limits.memory, and batch run --memory",
     "quiet": _LOGS, "verbose": _LOGS, "debug": _LOGS, "as_json": _LOGS,
     "dry_run": "see batch run --dry-run",
     "explain": "see batch run --dry-run",
 }
-_SEVERAL = ("LIST", "K|TABLE")  # and whatever has a comma
+_SEVERAL = ("LIST", "K|TABLE")  # and any metavar with a comma
 
 
 @cache
 def commands() -> tuple[str, ...]:
-    """Names of the commands that make a file of others: what a step may be."""
+    """Return the names of the commands that make a file from others, which a step may use."""
     from fastsig.cli.main import cli
 
     context = click.Context(cli)
@@ -51,17 +50,17 @@ def commands() -> tuple[str, ...]:
 
 @cache
 def vocabulary(name: str) -> Vocabulary:
-    """The words of one of the `commands`."""
+    """Return the vocabulary of one of the `commands`."""
     from fastsig.cli.main import cli
 
     command = cli.get_command(click.Context(cli), name)
     if command is None:
-        raise UsageError(f"{name!r} is no command of fastsig{nearest(name, commands())}")
+        raise UsageError(f"{name!r} is not a command of fastsig{nearest(name, commands())}")
     return Vocabulary(command)
 
 
 class Vocabulary:
-    """Options of a command under their names in recipes.
+    """The options of a command under their names in recipes.
 
     Parameters
     ----------
@@ -74,13 +73,13 @@ class Vocabulary:
         options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
         self._offered = {str(option.name) for option in options}
         output = next(option for option in options if option.name == "output")
-        #: Fields that the command itself puts into the name of its output.
+        #: Fields that the command itself fills in the name of its output.
         self.fields = tuple(re.findall(r"\{(\w+)\}", output.help or ""))
         self.options = {_word(option): option for option in options
                         if option.name not in (*OWN, "output")}
-        #: Whether the command takes one file and no more.
+        #: Whether the command accepts only one file.
         self.single = any(parameter.name == "file" for parameter in command.params)
-        #: Options that name a file which the command makes, beside its output.
+        #: Options that name a file which the command writes, beside its output.
         self.written = self._typed(OutputPath)
         #: Options that name a file which the command reads, beside its inputs.
         self.read = self._typed(InputPath)
@@ -88,21 +87,21 @@ class Vocabulary:
                      if option.name in OWN}
 
     def _typed(self, kind: type[InputPath | OutputPath]) -> tuple[str, ...]:
-        """Options of a type."""
+        """Return the options of a type."""
         return tuple(word for word, option in self.options.items() if isinstance(option.type, kind))
 
     def may_be_value(self, word: str) -> bool:
-        """Whether an option that names a file to read takes a value in its place."""
+        """Return whether an option that names a file to read also accepts a value."""
         kind = self.options[word].type
         return isinstance(kind, InputPath) and kind.or_value
 
     def files_read(self, argv: Sequence[str]) -> list[str]:
-        """Paths of the files that the words of a command line name by options, in their order.
+        """Return the paths of the files to read that options name, in the order of the options.
 
         Parameters
         ----------
         argv : sequence of str
-            As of `fastsig.batch.Step`: options as ``--option=value``, all paths absolute.
+            As in `fastsig.batch.Step`: options as ``--option=value``, all paths absolute.
         """
         kinds = {f"{_long(self.options[word])}=": self.may_be_value(word) for word in self.read}
         paths = []
@@ -113,34 +112,34 @@ class Vocabulary:
         return paths
 
     def offers(self, option: str) -> bool:
-        """Whether the command has an option, by its parameter's name (``workers``, ``memory``)."""
+        """Return whether the command has an option with this parameter name (e.g. ``workers``)."""
         return option in self._offered
 
     def required(self) -> list[str]:
-        """Options that must be given."""
+        """Return the options that must be given."""
         return [word for word, option in self.options.items() if option.required]
 
     def unknown(self, word: str) -> str:
-        """Why a word is no option here."""
+        """Return why a word is not an option here."""
         if word in self._own:
-            return f"no option of a step: {self._own[word]}"
+            return f"not an option of a step: {self._own[word]}"
         own = ("command", "output", "input", "name", "keep")
         return f"no such option of {self.name}{nearest(word, [*self.options, *own])}"
 
     def words(self, word: str, value: Any) -> list[str]:
-        """Words of the command line for an option and its value in a recipe.
+        """Return the words of the command line for an option and its value in a recipe.
 
         Parameters
         ----------
         word : str
             One of `options`.
         value : object
-            Of TOML.
+            Value as in TOML.
 
         Raises
         ------
         UsageError
-            Where the command would not take it; the message tells what is allowed.
+            If the command would not accept it; the message states what is allowed.
         """
         option = self.options[word]
         flag = option.opts[-1] if option.is_flag else _long(option)
@@ -158,13 +157,13 @@ class Vocabulary:
         return [f"{flag}={text}" for text in texts]
 
     def values(self, word: str, value: Any) -> list[str]:
-        """The several values of an option such as ``n_chan``, each as the command names it."""
+        """Return the values of an option such as ``n_chan``, as they appear in names."""
         option = self.options[word]
         given = option.process_value(click.Context(self.command), _texts(option, value)[0])
         return [str(value) for value in (given if isinstance(given, list) else [given])]
 
     def _check(self, option: click.Option, texts: list[str]) -> None:
-        """Let click convert the value, then parse what the command would parse by its unit."""
+        """Let click convert the value, then parse it with its unit as the command would."""
         context = click.Context(self.command, info_name=self.name)
         given: Any = tuple(texts) if option.multiple else texts[0]
         try:
@@ -180,7 +179,7 @@ class Vocabulary:
 
 
 def _reason(error: click.BadParameter, option: click.Option, texts: list[str]) -> str:
-    """What click says, without the value, and the nearest choice."""
+    """Return click's message without the value, and the most similar choice."""
     if isinstance(option.type, click.Choice):
         return f"no such choice{nearest(texts[0], map(str, option.type.choices))}"
     if option.type in (click.INT, click.FLOAT):
@@ -197,7 +196,7 @@ def _word(option: click.Option) -> str:
 
 
 def _texts(option: click.Option, value: Any) -> list[str]:
-    """One text, or one each time that the option is repeated."""
+    """Return one text, or one for each repetition of the option."""
     metavar = option.metavar or ""
     if isinstance(value, Mapping):
         if not metavar.startswith("KEY=VALUE"):

@@ -1,1 +1,1 @@
-"""The report: one HTML page of what became of a batch."""
+"""The report: one HTML page on the results of a batch."""

@@ -1,7 +1,7 @@
-"""What the page of a batch shows, as HTML.
+"""The layout of the page of a batch, in HTML.
 
-Names, headers and messages in it are hostile: all text is escaped by `fastsig.view.page.html`,
-links are relative paths in percent signs, and the page's policy runs the project's script alone.
+Names, headers and messages on it may be hostile: all text is escaped by `fastsig.view.page.html`,
+links are percent-encoded relative paths, and the page's policy allows only the project's script.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from fastsig.batch.report.thumbnails import Thumbnails
 
 __all__ = ["GENERATOR", "page_of"]
 
-#: What a page says of itself that may be replaced.
+#: Generator that a page states if it may be replaced.
 GENERATOR = "fastsig batch report"
 
-_MOST_PICTURES = 3_300_000  # characters of all thumbnails: 300 as large as they get
+_MOST_PICTURES = 3_300_000  # characters of all thumbnails: 300 of the largest size
 _MOST_ROWS = 20_000
-_MOST_CAUSES = 8_000_000  # characters; beyond, causes are cut
-_CUT = 300
-_MOST_NAMES = 200  # stale products, and products of one task that are linked
+_MOST_CAUSES = 8_000_000  # characters of all causes; further ones are truncated
+_CUT = 300  # characters of a truncated cause
+_MOST_NAMES = 200  # stale products that are listed, and products of one task that are linked
 _COLUMNS = ("", "task", "state", "time (s)", "memory (MB)", "tries", "ended (UTC)", "products",
             "cause")
 
-#: How states look: what is done, what went wrong, what a run takes up again, what is to come.
+#: Styles of states; those that are not listed are "bad".
 _KINDS = {"done": "good", "waiting": "idle", "running": "busy", "killed": "again",
           "preempted": "again", "abandoned": "again"}
 
@@ -37,7 +37,7 @@ _KINDS = {"done": "good", "waiting": "idle", "running": "busy", "killed": "again
 def page_of(status: Status, folder: str, where: str, *, title: str = "batch",
             thumbnails: Thumbnails | None = None, seconds: float = 0.0,
             reload: float | None = None) -> bytes:
-    """The page of a status, with links that hold from the folder `where`."""
+    """Return the page of a status, with links relative to the folder `where`."""
     from fastsig.view.page.html import document
 
     rows = sorted(status.rows, key=_rank)
@@ -47,7 +47,7 @@ def page_of(status: Status, folder: str, where: str, *, title: str = "batch",
     notes = table.notes
     if len(rows) > len(shown):
         notes.append(f"{len(rows) - len(shown)} more tasks, all {rows[-1].state} as the last, are "
-                     "left out: batch status tells them.")
+                     "left out: batch status lists them.")
     live = "" if reload is None or not status.workers else f' data-reload="{max(1, round(reload))}"'
     head = "".join(f"<th scope=col>{escape(name)}</th>" for name in _COLUMNS)
     shown_notes = "".join(f"<p class=told>{escape(note)}</p>\n" for note in notes)
@@ -60,7 +60,7 @@ def page_of(status: Status, folder: str, where: str, *, title: str = "batch",
 
 
 def _rank(row: Row) -> tuple[int, int, str]:
-    """What went wrong first, then what is at work, to come, done."""
+    """Return the sort key of a row: failures first, then running, waiting and finished tasks."""
     kinds = ("bad", "again", "busy", "idle", "good")
     return kinds.index(_kind(row.state)), list(STATES).index(row.state), row.name
 
@@ -70,7 +70,7 @@ def _kind(state: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that can be encoded and does not turn the lines around it."""
+    """Return text that can be encoded, with control characters and marks of direction escaped."""
     text = text.encode("utf-8", "backslashreplace").decode()
     return "".join(repr(sign)[1:-1] if unicodedata.category(sign) in ("Cc", "Cf") else sign
                    for sign in text) if not text.isprintable() else text
@@ -85,7 +85,7 @@ def _utc(at: float) -> str:
 
 
 def _totals(status: Status) -> str:
-    """The counts; the script makes buttons of them that filter."""
+    """Return the counts, which the script turns into buttons that filter the table."""
     items = [f'<li data-state="" class=all><b>{len(status.rows)}</b> tasks</li>']
     for state, n in status.counts.items():
         meaning = escape(STATES[state].meaning)
@@ -95,7 +95,7 @@ def _totals(status: Status) -> str:
 
 
 def _bar(status: Status) -> str:
-    """Shares of the states; attributes of SVG, as the policy allows no styles."""
+    """Return a bar with the shares of the states, in SVG, as the policy allows no styles."""
     at, parts = 0.0, []
     kinds = dict.fromkeys(("good", "busy", "bad", "again", "idle"), 0)
     for state, n in status.counts.items():
@@ -141,7 +141,7 @@ def _size(n: float) -> str:
 
 
 class _Table:
-    """Rows, and how much of the page they have used up."""
+    """The rows of the table, and how much of the page's limits they have used."""
 
     def __init__(self, folder: str, where: str, thumbnails: Thumbnails, seconds: float) -> None:
         self._folder, self._where, self._thumbnails = folder, where, thumbnails
@@ -151,7 +151,7 @@ class _Table:
 
     @property
     def notes(self) -> list[str]:
-        """What was left out."""
+        """Notes on what was left out."""
         notes = []
         if self._without:
             notes.append(f"Pictures of {self._without} finished tasks are not here: they are not "
@@ -162,7 +162,7 @@ class _Table:
         return notes
 
     def line(self, row: Row) -> str:
-        """A row of the table."""
+        """Return a row of the table."""
         kind = _kind(row.state)
         ended = row.state not in ("waiting", "running") and row.at
         cells = [
@@ -176,7 +176,7 @@ class _Table:
         return f"<tr data-state={row.state}>{''.join(cells)}</tr>\n"
 
     def _href(self, path: str) -> str:
-        """A relative link: no scheme can stand in it, and no quote."""
+        """Return a relative link, which cannot contain a scheme or a quote."""
         return "./" + quote(os.fsencode(os.path.relpath(path, self._where)))
 
     def _picture(self, row: Row) -> str:
@@ -192,7 +192,7 @@ class _Table:
                 f'loading=lazy data-key="{key}" src="data:image/webp;base64,{text}"></a>')
 
     def _name(self, row: Row) -> str:
-        """Name, inputs, log."""
+        """Return the cell with name, inputs and log."""
         first = os.path.basename(row.inputs[0]) if row.inputs else ""
         more = f" and {len(row.inputs) - 1} more" if len(row.inputs) > 1 else ""
         title = _text("\n".join(row.inputs[:20]).replace("\n", " · "))
@@ -208,7 +208,7 @@ class _Table:
         return "<br>".join(links)
 
     def _cause(self, row: Row) -> str:
-        """Why it is not done, in full as long as there is room."""
+        """Return why the task is not done, in full as long as there is space."""
         cause = row.error
         if not cause:
             return ""
@@ -221,5 +221,5 @@ class _Table:
 
 
 def _number(value: float, text: str) -> str:
-    """A cell that is sorted by its number; empty where there is none."""
+    """Return a cell that is sorted by its number; empty if that is 0."""
     return f'<td data-sort="{value:.10g}">{text}</td>' if value else "<td></td>"

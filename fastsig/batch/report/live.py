@@ -1,4 +1,4 @@
-"""The report while a run is at work: a process beside it rewrites the page."""
+"""The report during a run: a separate process rewrites the page."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from fastsig.errors import FastsigError
 __all__ = ["Reporter"]
 
 _PATIENCE = 90.0  # s for the last page
-_HURRY = 4.0  # s for it where the run has to stop
+_HURRY = 4.0  # s for the last page if the run must stop
 
 
 class Reporter(Watcher):
-    """Keeps the page of a run up to date, beside another watcher.
+    """Keeps the page of a run up to date, and passes all events to another watcher.
 
     Parameters
     ----------
     tasks : sequence of Task
-        All of the recipe.
+        All tasks of the recipe.
     folder : str
-        The output folder, which gets the page.
+        The output folder, where the page is written.
     watcher : Watcher
-        Hears of all that this hears of.
+        Receives all events too.
     title : str
     every : float
         Seconds between pages.
     live : bool
-        Whether the page is written while the run goes on, or only at its end.
+        Whether the page is written during the run, or only at its end.
     follow : bool
         Whether more tasks may come.
     """
@@ -70,7 +70,7 @@ class Reporter(Watcher):
             self._start()
 
     def came(self, tasks: Sequence[Task], choice: Choice) -> None:
-        """Have the pages show them too."""
+        """Include the new tasks in the next pages."""
         self._watcher.came(tasks, choice)
         self._tasks = tasks
         if self._process is not None and self._given is not None:
@@ -78,15 +78,15 @@ class Reporter(Watcher):
             self._send({"tasks": [_short(task) for task in tasks]})
 
     def begun(self, job: Job) -> None:
-        """Hand on."""
+        """Pass the event to the other watcher."""
         self._watcher.begun(job)
 
     def ended(self, job: Job, record: Record, again: bool) -> None:
-        """Hand on."""
+        """Pass the event to the other watcher."""
         self._watcher.ended(job, record, again)
 
     def note(self, text: str) -> None:
-        """Hand on."""
+        """Pass the note to the other watcher."""
         self._watcher.note(text)
 
     def _start(self) -> None:
@@ -111,7 +111,7 @@ class Reporter(Watcher):
             self._process.stdin.flush()
 
     def close(self, *, hurry: bool = False) -> None:
-        """Write the last page, once the run has ended; with `hurry` no more thumbnails."""
+        """Write the last page after the run has ended; with `hurry` without new thumbnails."""
         if not self._planned:
             return
         if self._process is None:
@@ -133,5 +133,5 @@ class Reporter(Watcher):
 
 
 def _short(task: Task) -> dict[str, Any]:
-    """A task without its command lines, of which the page shows nothing."""
+    """Return a task as plain data without its command lines, which the page does not show."""
     return asdict(replace(task, steps=tuple(replace(step, argv=()) for step in task.steps)))

@@ -1,4 +1,4 @@
-"""One HTML page of what became of a batch: totals, and a row a task; opens from disk, anywhere."""
+"""One HTML page on the results of a batch: totals, and one row per task; it opens from disk."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from fastsig.errors import OutputError
 
 __all__ = ["NAME", "check_page", "write_report"]
 
-#: Of the page in the output folder.
+#: Name of the page in the output folder.
 NAME = "report.html"
 
-_SECONDS = 60.0  # for thumbnails
+_SECONDS = 60.0  # s for thumbnails
 
 
 def write_report(
@@ -28,7 +28,7 @@ def write_report(
     overwrite: bool = False, pictures: bool = True, every: Sequence[Task] | None = None,
     reload: float | None = None, thumbnails: Thumbnails | None = None, seconds: float = _SECONDS,
 ) -> str:
-    """Write the page of some tasks, by the ledger and the disk; safe while a run is at work.
+    """Write the page of some tasks from the ledger and the disk; safe while a run is at work.
 
     Parameters
     ----------
@@ -36,20 +36,20 @@ def write_report(
     folder : path
         The output folder.
     output : path, optional
-        The page; ``report.html`` in the output folder by default.
+        Path of the page; ``report.html`` in the output folder by default.
     title : str
     overwrite : bool
-        Whether a file may be replaced that is no such page.
+        Whether an existing file may be replaced that is not such a page.
     pictures : bool
         Whether new thumbnails are made.
     every : sequence of Task, optional
-        All tasks of the recipe, as of `fastsig.batch.status`.
+        All tasks of the recipe, as for `fastsig.batch.status`.
     reload : float, optional
-        Seconds after which a run rewrites the page: it offers to load itself again.
+        Seconds after which a run rewrites the page, which then offers to reload itself.
     thumbnails : Thumbnails, optional
-        What earlier pages had; those of the page that is replaced by default.
+        Thumbnails of earlier pages; by default those of the page that is replaced.
     seconds : float
-        For new thumbnails.
+        Time for new thumbnails.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def write_report(
     Raises
     ------
     OutputError
-        Where it cannot be written, or is another's file and `overwrite` is not given.
+        If the page cannot be written, or `output` is another file and `overwrite` is false.
     """
     base = os.path.abspath(folder)
     path = os.path.join(base, NAME) if output is None else os.path.abspath(output)
@@ -86,11 +86,11 @@ def _write(path: str, content: bytes) -> None:
 
 
 def check_page(path: str, tasks: Sequence[Task], *, overwrite: bool = False) -> None:
-    """Refuse a path that a task makes, or that is a link or another's file."""
+    """Refuse a path that is a product of a task, a link, or a file that is not a report."""
     if any(path == os.path.join(task.folder, name) for task in tasks for name in task.outputs):
         raise OutputError(path, "is a product of the recipe; allowed: another name for the report")
     if os.path.islink(path):
-        raise OutputError(path, "is a link; allowed: a name that is none")
+        raise OutputError(path, "is a link; allowed: a name that is not a link")
     if not os.path.exists(path) or overwrite:
         return
     try:
@@ -99,12 +99,12 @@ def check_page(path: str, tasks: Sequence[Task], *, overwrite: bool = False) -> 
     except OSError as error:
         raise OutputError(path, error.strerror or str(error)) from error
     if f'<meta name="generator" content="{GENERATOR}">'.encode() not in head:
-        raise OutputError(path, "exists, and is no report of a batch; --overwrite replaces it")
+        raise OutputError(path, "exists, and is not a report of batch; --overwrite replaces it")
 
 
 @contextlib.contextmanager
 def _in_turn(folder: str) -> Iterator[None]:
-    """One after the other, so that the last page has the last state; where locks are known."""
+    """Let writers take turns, so that the last page has the last state, if the disk has locks."""
     descriptor = -1
     with contextlib.suppress(OSError):
         descriptor = os.open(os.path.join(folder, FOLDER, "report"),

@@ -1,7 +1,7 @@
-"""Writes the pages of a run that is at work: ``python -m fastsig.batch.report.page_writer``.
+"""Writes the pages during a run: ``python -m fastsig.batch.report.page_writer``.
 
-The process has the lowest priority and rests 25 times as long as a page takes: the tasks keep the
-processors, and what hangs in a product hangs here alone.
+The process has the lowest priority and pauses for 25 times the time that a page takes: the tasks
+keep the processors, and a product that makes a library hang affects only this process.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ from fastsig.errors import FastsigError
 
 __all__ = ["main"]
 
-_REST = 25  # times what a page takes
-_PICTURES = 2.0  # s for new thumbnails of one page, while the run goes on
-_LAST = 60.0  # s for those of the last
+_REST = 25  # pause, in units of the time that a page takes
+_PICTURES = 2.0  # s for new thumbnails of one page during the run
+_LAST = 60.0  # s for new thumbnails of the last page
 _DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG
-#: What a page needs: imported before the first, whose time decides how long this rests.
+#: Modules that a page needs: imported before the first page, whose time determines the pause.
 _NEEDED = ("fastsig.io.files.safe", "fastsig.view.page.html")
 
 
 def _lines() -> Any:
-    """Lines of standard input as they come, and None when that ends; waits as long as is asked."""
+    """Generate the messages on standard input; each `send` waits for as long as it states.
+
+    A message is empty after a time-out. The generator returns when the input ends.
+    """
     rest = b""
     wait = yield
     while True:
@@ -54,7 +57,7 @@ def _lines() -> Any:
 def main() -> None:
     """Write pages until the run ends."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the run says when to leave
+        signal.signal(number, signal.SIG_IGN)  # the run determines when to exit
     os.nice(19)
     warnings.simplefilter("ignore")
     for name in _NEEDED:
@@ -84,7 +87,7 @@ def _report(request: dict[str, Any], lines: Any) -> None:
         rest = begun + max(request["every"], (_REST + 1) * (time.monotonic() - begun))
         while not order and (left := rest - time.monotonic()) > 0:
             order = lines.send(left)
-            if "tasks" in order:  # more came; they stand in the next page
+            if "tasks" in order:  # more tasks came; the next page shows them
                 tasks, order = [task_from(values) for values in order["tasks"]], {}
     if not request["live"]:
         order = lines.send(None)

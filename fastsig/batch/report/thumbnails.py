@@ -1,6 +1,6 @@
-"""Thumbnails of products: of the picture that a step made, else drawn from the data.
+"""Thumbnails of products: from the picture that a step made, otherwise drawn from the data.
 
-They are made anew from pixels, never passed on: what they are made of is as hostile as its input.
+They are always made anew from pixels, never copied, as a product may be as hostile as its input.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from fastsig.batch.tasks.products import Product
 __all__ = ["Thumbnails", "thumbnail"]
 
 _WIDTH, _HEIGHT = 160, 90
-_MOST = 8_000  # bytes of one
-_PIXELS = 10**8  # most of a picture that is opened
-_BYTES = 2**25  # of a product that are read for one
-_SECONDS = 2.0  # after which a slow product is drawn of what was read
+_MOST = 8_000  # bytes of a thumbnail
+_PIXELS = 10**8  # most pixels of a picture that is opened
+_BYTES = 2**25  # most bytes of a product that are read for a thumbnail
+_SECONDS = 2.0  # s, after which a slow product is drawn from what has been read
 _PICTURES = (".png",)
 _NONE = (".html", ".svg", ".pdf", ".json", ".csv", ".txt", ".ecsv", ".xlsx", ".inf")
 _KEPT = re.compile(rb'data-key="([0-9a-f]{16})" src="data:image/webp;base64,([A-Za-z0-9+/=]+)"')
-_MOST_PAGE = 2**27  # bytes of a page that is searched
+_MOST_PAGE = 2**27  # bytes of a page that are searched
 
 
 class Thumbnails:
@@ -41,7 +41,7 @@ class Thumbnails:
     Parameters
     ----------
     page : path, optional
-        Page that may hold some from before.
+        Earlier page that may contain some of them.
     """
 
     def __init__(self, page: str | None = None) -> None:
@@ -50,7 +50,9 @@ class Thumbnails:
             self._made.update(_kept(page))
 
     def of(self, row: Row, folder: str, until: float) -> tuple[str, str | None]:
-        """Key and base64 text of a task's; empty where none can be, None where it is not made yet.
+        """Return key and base64 text of a task's thumbnail.
+
+        The text is empty if there can be none, and None if it is not made yet.
 
         Parameters
         ----------
@@ -58,7 +60,7 @@ class Thumbnails:
         folder : str
             The output folder.
         until : float
-            Of `time.monotonic`, after which no new one is made.
+            Time of `time.monotonic` after which no new thumbnail is made.
         """
         if row.state != "done" or not row.outputs:
             return "", ""
@@ -74,7 +76,7 @@ def _key(row: Row) -> str:
 
 
 def _kept(page: str) -> Iterator[tuple[str, str]]:
-    """What a page of before has."""
+    """Yield key and text of the thumbnails in an earlier page."""
     try:
         with open(page, "rb") as file:
             text = file.read(_MOST_PAGE)
@@ -86,7 +88,7 @@ def _kept(page: str) -> Iterator[tuple[str, str]]:
 
 
 def thumbnail(folder: str, outputs: tuple[Product, ...]) -> bytes:
-    """A small WebP of a task's products, of `_MOST` bytes at most; empty where none can be made."""
+    """Return a WebP of a task's products, at most `_MOST` bytes; empty if none can be made."""
     named = [(name, os.path.join(folder, name)) for name, _, _ in outputs]
     pictures = [path for name, path in named if name.lower().endswith(_PICTURES)]
     others = [path for name, path in named if not name.lower().endswith((*_PICTURES, *_NONE))]
@@ -96,7 +98,7 @@ def thumbnail(folder: str, outputs: tuple[Product, ...]) -> bytes:
             warnings.simplefilter("ignore")
             try:
                 return _encoded(draw(path))
-            except Exception:  # no readable data: the row has no picture, and `verify` says why
+            except Exception:  # no readable data: the row has no picture; `verify` reports why
                 continue
     return b""
 
@@ -122,7 +124,7 @@ def _shrunk(path: str) -> Any:
 
 
 def _drawn(path: str) -> Any:
-    """A waterfall where there are rows enough, else a curve."""
+    """Draw a waterfall if there are enough rows, otherwise a curve."""
     from fastsig.chain import open_chain
     from fastsig.io.opening import is_cube
     from fastsig.stream import SpectrumStream, VoltageStream
@@ -140,7 +142,7 @@ def _drawn(path: str) -> Any:
 
 
 def _rows(stream: Any, values: Callable[[Any], NDArray[Any]]) -> NDArray[np.float64]:
-    """Rows spread over a stream, each the mean of as many as may be read."""
+    """Return rows spread over a stream, each the mean of as many rows as may be read."""
     n, row = stream.shape[0], 8 * int(np.prod(stream.shape[1:]))
     count = max(1, min(n, _HEIGHT, _BYTES // row))
     starts = np.linspace(0, n, count, endpoint=False).astype(int)
@@ -154,7 +156,7 @@ def _rows(stream: Any, values: Callable[[Any], NDArray[Any]]) -> NDArray[np.floa
 
 
 def _cube_map(path: str) -> NDArray[np.float64]:
-    """The mean of a few channels of a cube, north up."""
+    """Return the mean of a few channels of a cube, with north up."""
     from fastsig.cubes.cube import open_cube
 
     cube = open_cube(path)
@@ -165,7 +167,7 @@ def _cube_map(path: str) -> NDArray[np.float64]:
 
 
 def _bandpass(stream: Any) -> NDArray[np.float64]:
-    """Power by channel of the first samples of the first input, in decibels."""
+    """Return the power of each channel of the first samples of the first input, in decibels."""
     n_chan = stream.shape[2] if len(stream.shape) > 2 else 0
     n = min(stream.shape[0], _BYTES // 8 // max(1, int(np.prod(stream.shape[1:]))), 2**17)
     data = stream.read_block(0, n).data[:, 0]
@@ -182,7 +184,7 @@ def _bandpass(stream: Any) -> NDArray[np.float64]:
 
 
 def _means(values: NDArray[Any], axis: int) -> NDArray[np.float64]:
-    """Means of what is finite; NaN where nothing is."""
+    """Return the means of the finite values; NaN if there are none."""
     finite = np.isfinite(values)
     total = np.where(finite, values, 0).sum(axis, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -190,7 +192,7 @@ def _means(values: NDArray[Any], axis: int) -> NDArray[np.float64]:
 
 
 def _narrowed(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """At most `_WIDTH` columns and twice `_HEIGHT` rows: means of neighbours."""
+    """Average neighbours, to at most `_WIDTH` columns and twice `_HEIGHT` rows."""
     for axis, most in ((1, _WIDTH), (0, 2 * _HEIGHT)):
         n = values.shape[axis]
         if n > most:
@@ -202,7 +204,7 @@ def _narrowed(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _colored(values: NDArray[np.float64]) -> Any:
-    """An image in viridis between two percentiles, grey where nothing is valid."""
+    """Return an image in viridis between two percentiles, with grey for invalid values."""
     from matplotlib import colormaps
     from PIL import Image
 
@@ -221,7 +223,7 @@ def _curve(values: NDArray[np.float64]) -> Any:
     values = _narrowed(values[np.newaxis])[0]
     finite = values[np.isfinite(values)]
     low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0, 1)
-    scale, size = 2, (_WIDTH, _HEIGHT)  # drawn twice as large: its edges become smooth
+    scale, size = 2, (_WIDTH, _HEIGHT)  # drawn at twice the size, so that its edges become smooth
     image = Image.new("RGB", (scale * size[0], scale * size[1]), "white")
     share = np.clip((values - low) / ((high - low) or 1), -0.05, 1.05)
     x = np.linspace(0, scale * size[0], len(values))

@@ -1,1 +1,1 @@
-"""Runs: tasks chosen by the ledger, done by an engine, recorded as they end."""
+"""Runs: tasks are chosen from the ledger, run by an engine, and recorded when they end."""

@@ -1,4 +1,4 @@
-"""Jobs handed to an engine, and their outcomes written into the ledger."""
+"""Bookkeeping of a run: jobs go to an engine, and their outcomes are written into the ledger."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 
 class Bookkeeper:
-    """Between engine and ledger: hands jobs out, and records how they end.
+    """Links engine and ledger: gives out jobs, and records their outcomes.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Bookkeeper:
     watcher : Watcher
     stop : Stop
     scratch : str
-        Folder on a disk of the node that jobs are done in; empty for none.
+        Folder on a disk of the node in which jobs run; empty for none.
     """
 
     def __init__(self, tasks: Sequence[Task], ledger: Ledger, limits: Limits, watcher: Watcher,
@@ -47,7 +47,7 @@ class Bookkeeper:
         self._queue: Queue | None = None
 
     def do(self, jobs: Sequence[Job], engine: Engine, setup: Setup) -> None:
-        """Do jobs and record how they end."""
+        """Run jobs and record their outcomes."""
         self._queue = Queue(self._placed(jobs), self._begin, self._end, self._stop)
         with self._stop.heeded():
             engine(self._queue, setup, self._limits)
@@ -57,7 +57,7 @@ class Bookkeeper:
 
     def follow(self, follow: Follow, choice: Choice, choose: Callable[[Sequence[Task]], Choice],
                engine: Engine, setup: Setup) -> None:
-        """Do jobs, and those of tasks that come; `choose` says what becomes of new ones."""
+        """Run jobs, and those of new tasks, for which `choose` decides what is to be done."""
         queue = self._queue = Queue(self._placed(choice.jobs), self._begin, self._end, self._stop)
 
         def take(tasks: Sequence[Task], new: Sequence[Task]) -> bool:
@@ -76,14 +76,14 @@ class Bookkeeper:
             engine(queue, setup, self._limits)
 
     def record(self, job: Job, outcome: Outcome) -> Record:
-        """Write down how a job ended."""
+        """Record the outcome of a job."""
         return self._ledger.append(Record(
             job.task.id, outcome.state, job.task.name, job.attempt, outputs=outcome.outputs,
             error=outcome.error, step=outcome.step, code=outcome.code, seconds=outcome.seconds,
             peak_bytes=outcome.peak_bytes, deaths=job.deaths + (outcome.state == "killed")))
 
     def refuse(self, choice: Choice) -> None:
-        """Write down which tasks were refused, and why."""
+        """Record which tasks were refused, and why."""
         for task, reason in choice.refused:
             last = self._ledger.records.get(task.id)
             self.record(Job(task, attempt=0 if last is None else last.attempt),
@@ -101,24 +101,25 @@ class Bookkeeper:
         if outcome.state == "killed" and not again:
             record = self._ledger.append(Record(**{
                 **record.__dict__, "state": "poison",
-                "error": f"{record.error}; {record.deaths} processes died of it"}))
+                "error": f"{record.error}; {record.deaths} processes died while running it"}))
         self._watcher.ended(job, record, again)
         if outcome.state == "disk-full" and any(text in outcome.error for text in _FULL):
             self._close(outcome.error.startswith("scratch "))
         return again
 
     def _close(self, scratch: bool) -> None:
-        """Begin nothing more: the disk is full, for what waits as well."""
+        """Start no further job, as the disk is full, and record the waiting ones."""
         disk = f"scratch {self._scratch}" if scratch else "disk"
         left = [] if self._queue is None else self._queue.close()
         if left:
-            self._watcher.note(f"the {disk} is full: nothing more is begun, {len(left)} tasks wait")
+            self._watcher.note(f"the {disk} is full: no further task is started, {len(left)} "
+                               "tasks wait")
         for job in left:
             self.record(replace(job, attempt=job.attempt - 1), Outcome(
-                "disk-full", error=f"not begun: the {disk} was full"))
+                "disk-full", error=f"not started: the {disk} was full"))
 
     def verify(self, workers: int | None, engine: Engine | None, node_cache: bool) -> None:
-        """Record as damaged what does not read whole of what is done."""
+        """Read the products of finished tasks in full, and record damaged tasks."""
         for record, line in find_damage(
                 self._tasks, self._ledger, engine=engine, workers=workers, limits=self._limits,
                 node_cache=node_cache, stop=self._stop):
@@ -126,7 +127,7 @@ class Bookkeeper:
             self._watcher.note(line)
 
     def counts(self, choice: Choice) -> dict[str, int]:
-        """Tasks by state, now."""
+        """Return the number of tasks in each state now."""
         finished = {record.task for record in choice.finished}
         counts: Counter[str] = Counter()
         for task in self._tasks:
@@ -138,18 +139,18 @@ class Bookkeeper:
         return dict(counts)
 
     def _recent(self, task: Task) -> bool:
-        """Whether a task that is done was done by this run."""
+        """Return whether a finished task was done by this run."""
         return self._ledger.records[task.id].pid == os.getpid()
 
 
 def sweep_temporary(choice: Choice, folder: str) -> None:
-    """Remove the temporary files of dead writers of what is to be made."""
+    """Remove the temporary files that dead writers left for products that are to be made."""
     names = {os.path.realpath(os.path.join(folder, name)) for job in choice.jobs
              for name in products.names_of(job.task, kept=False)}
     folders = {os.path.dirname(name) for name in names}
     if any("{file}" in where or any(name.endswith(".part") for name in _list(where))
            for where in folders):
-        from fastsig.io.files.leftovers import sweep_names  # half a second of imports
+        from fastsig.io.files.leftovers import sweep_names  # importing it takes half a second
 
         sweep_names(names)
 

@@ -1,4 +1,4 @@
-"""Which tasks a run does: what is missing, changed or failed, and nothing over another's file."""
+"""The choice of tasks for a run: missing, changed and failed ones that replace no other's file."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ __all__ = ["Choice", "choose"]
 
 @dataclass
 class Choice:
-    """What becomes of the tasks of a run.
+    """The decision about each task of a run.
 
     Parameters
     ----------
     jobs : list of Job
-        To do.
+        Tasks to do.
     finished : list of Record
-        Done before, their products as they were made.
+        Tasks that are done, whose products are unchanged.
     changed : list of str
-        Products that are not as they were made, and are made again: a line each.
+        Products that have changed since they were made, and are made again: one line for each.
     refused : list of (Task, str)
-        Not to do, and why: a name is taken.
+        Tasks that may not run, as a name is taken, and the reason.
     left : list of Record
-        Not to do by themselves (poison), or not asked for.
+        Tasks that are not to be repeated without being asked (poison), or were not selected.
     """
 
     jobs: list[Job] = field(default_factory=list)
@@ -45,7 +45,7 @@ def choose(
     tasks: Sequence[Task], ledger: Ledger, *, states: Iterable[str] | None = None,
     overwrite: bool = False, replace_stale: bool = False,
 ) -> Choice:
-    """Choose the tasks to do.
+    """Choose the tasks that a run does.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def choose(
     states : iterable of str, optional
         Only tasks in these states; by default all that are not done and not set aside.
     overwrite, replace_stale : bool
-        Whether files may be replaced that are nobody's, or another task's.
+        Whether files may be replaced that no batch made, or that another task made.
     """
     choice = Choice()
     wanted = None if states is None else frozenset(states)
@@ -71,7 +71,7 @@ def choose(
 
 
 def _state(task: Task, last: Record | None, choice: Choice) -> str:
-    """State of a task by its record and its products; no other run is at it."""
+    """Return the state of a task from its record and products, with no other run at work."""
     if last is None:
         return "waiting"
     if last.state == "running":
@@ -96,7 +96,7 @@ def _add(task: Task, last: Record | None, ledger: Ledger, choice: Choice,
 
 
 def _taken(task: Task, ledger: Ledger, overwrite: bool, replace_stale: bool) -> tuple[str, bool]:
-    """Why a task may not make its products, and whether it replaces any."""
+    """Return why a task may not make its products, and whether it replaces any."""
     there, kept = False, set(products.names_of(task))
     for name in products.names_of(task, kept=False):
         for present in products.existing(task.folder, name):
@@ -105,10 +105,11 @@ def _taken(task: Task, ledger: Ledger, overwrite: bool, replace_stale: bool) -> 
             if overwrite or (owner is not None and owner.task == task.id):
                 continue
             if owner is not None and name not in kept:
-                continue  # a dead run left it, between two steps
+                continue  # a run that died between two steps left it
             if owner is None:
-                return f"{present}: exists, and is of no batch; --overwrite replaces it", True
+                return (f"{present}: exists, and was not made by batch; --overwrite replaces "
+                        "it"), True
             if not replace_stale:
                 return (f"{present}: stale: made by another recipe, version or state of the "
-                        "inputs; --replace-stale makes it anew"), True
+                        "inputs; --replace-stale remakes it"), True
     return "", there

@@ -1,4 +1,4 @@
-"""Products of finished tasks read whole, by the checks of ``fastsig validate``, in workers."""
+"""Checks of the products of finished tasks, read in full by ``fastsig validate`` in workers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastsig.work.threads import processors
 
 __all__ = ["damaged", "find_damage"]
 
-# Pictures, pages and tables have no reader here: that they are as they were made is all.
+# Pictures, pages and tables have no reader here: only their sizes and times are checked.
 _UNREAD = (".png", ".pdf", ".svg", ".html", ".json", ".csv", ".txt", ".ecsv", ".inf", ".xlsx")
 
 
@@ -26,9 +26,9 @@ def find_damage(
     workers: int | None = None, limits: Limits | None = None, node_cache: bool = True,
     stop: Stop | None = None,
 ) -> list[tuple[Record, str]]:
-    """Finished tasks of which a product is missing, changed or corrupt, and what is wrong.
+    """Return finished tasks with a missing, changed or corrupt product, and the reason.
 
-    Parameters as of `fastsig.batch.run`.
+    Parameters are those of `fastsig.batch.run`.
     """
     damages: list[tuple[Record, str]] = []
     jobs = []
@@ -64,5 +64,5 @@ def find_damage(
 
 
 def damaged(record: Record, line: str) -> Record:
-    """The record that a finished task's product is not what it was."""
+    """Return the record that a product of a finished task is damaged."""
     return Record(**{**record.__dict__, "state": "damaged", "error": line})

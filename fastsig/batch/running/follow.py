@@ -1,7 +1,7 @@
-"""Following a recorder: the inputs are looked at again and again, and files taken once quiet.
+"""Following a recorder: the inputs are examined repeatedly, and files taken once they are quiet.
 
-A recording is taken when size and time of change of all its files have stayed as they are, as seen
-from here, for some seconds: clocks of recorders and file servers do not matter.
+A recording is taken when size and modification time of all its files have not changed for some
+seconds, as measured on this machine: clocks of recorders and file servers do not matter.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from fastsig.batch.tasks.survey import survey
 
 __all__ = ["Follow"]
 
-_WRITTEN = (".part", ".tmp", ".partial")  # endings of what is being written
-_GLANCE = 0.2  # s between looks at whether the queue is still open
+_WRITTEN = (".part", ".tmp", ".partial")  # extensions of files that are being written
+_GLANCE = 0.2  # s between checks whether the queue is still open
 
 Take = Callable[[Sequence[Task], Sequence[Task]], bool]
 
 
 @dataclass(frozen=True)
 class Follow:
-    """What is followed, and how.
+    """The inputs that are followed, and the settings.
 
     Parameters
     ----------
     recipe : ParsedRecipe
     files : tuple of str, optional
-        In place of the recipe's own.
+        Files to use instead of the recipe's own.
     every : float
-        Seconds between looks.
+        Seconds between examinations of the inputs.
     quiet : float
         Seconds for which files must not have changed.
     stop : float, optional
-        Seconds after which it ends where nothing came, nothing changed and nothing runs.
+        Seconds without a new or changed file and without a running task, after which it ends.
     strict : bool
-        As of `Recipe.tasks`.
+        As for `Recipe.tasks`.
     only : callable, optional
-        Given tasks, those that are ours.
+        Function from tasks to those of this shard.
     """
 
     recipe: ParsedRecipe
@@ -58,21 +58,21 @@ class Follow:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """What tasks will call."""
+        """The commands that the tasks will use."""
         return tuple(sorted({step.command for step in self.recipe.steps}))
 
     @contextlib.contextmanager
     def looking(self, queue: Queue, take: Take, note: Callable[[str], None]) -> Iterator[None]:
-        """Look, on a thread of its own, while the queue is open and held.
+        """Examine the inputs on a separate thread, while the queue is open and held.
 
         Parameters
         ----------
         queue : Queue
-            Held; let go when following ends.
+            Queue that is held; it is let go when following ends.
         take : callable
-            Given all tasks and the new ones; False where no more are wanted.
+            Called with all tasks and the new ones; returns False if no more are wanted.
         note : callable
-            Given a line for each thing to know.
+            Called with each line to be reported.
         """
         ended = threading.Event()
         looker = _Looker(self, queue, take, note, ended)
@@ -88,22 +88,22 @@ class Follow:
 
 
 class _Looker:
-    """Looks at the inputs of a `Follow`."""
+    """Examines the inputs of a `Follow`."""
 
     def __init__(self, follow: Follow, queue: Queue, take: Take, note: Callable[[str], None],
                  ended: threading.Event) -> None:
         self._follow, self._queue, self._take, self._note = follow, queue, take, note
         self._ended = ended
-        self._since: dict[str, tuple[FileStamp, float]] = {}  # when a file was first seen so
+        self._since: dict[str, tuple[FileStamp, float]] = {}  # time of the last change, by path
         self._known: dict[tuple[FileStamp, ...], Task] = {}
         self._seen: set[str] = set()
         self._said: set[str] = set()
-        self._last = time.monotonic()  # when something came or changed
+        self._last = time.monotonic()  # when a file last appeared or changed
         self._now = self._last
         self.error: BaseException | None = None
 
     def work(self) -> None:
-        """Look until the queue is closed, or nothing came for long enough."""
+        """Examine the inputs until the queue is closed, or nothing has come for long enough."""
         try:
             while self._look() and not self._rested():
                 self._wait()
@@ -122,20 +122,20 @@ class _Looker:
         return self._ended.is_set() or self._queue.stop.finishing.is_set()
 
     def _rested(self) -> bool:
-        """Whether nothing came for as long as was asked."""
+        """Return whether to end: the run is over, or nothing has come for the time `stop`."""
         stop = self._follow.stop
         if not self._queue.idle():
             self._last = time.monotonic()
         return self._over() or (stop is not None and time.monotonic() - self._last >= stop)
 
     def _look(self) -> bool:
-        """Take what is quiet; False where no more is wanted."""
+        """Take recordings that are quiet; return False if no more are wanted."""
         follow, self._now = self._follow, time.monotonic()
         try:
             surveyed = survey(follow.recipe, follow.files, strict=follow.strict, ready=self._ready,
                               known=self._known)
-        except OSError as error:  # a folder that changes while it is looked at
-            self._say(f"looked in vain: {error.filename}: {error.strerror}")
+        except OSError as error:  # a folder that changes while it is read
+            self._say(f"cannot read the inputs now: {error.filename}: {error.strerror}")
             return True
         for line in surveyed.wrong:
             self._say(f"nothing yet: {line}")
@@ -151,13 +151,13 @@ class _Looker:
         return self._take(tasks, new)
 
     def _say(self, line: str) -> None:
-        """Note a thing once."""
+        """Report a line, but only once."""
         if line not in self._said:
             self._said.add(line)
             self._note(line)
 
     def _ready(self, recording: Recording) -> bool:
-        """Whether all files of a recording are quiet; each is noted."""
+        """Return whether all files of a recording are quiet; the state of each is recorded."""
         quiet = [self._quiet(file) for file in recording.files]
         return all(quiet)
 

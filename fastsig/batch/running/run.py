@@ -1,4 +1,4 @@
-"""A run: tasks chosen by the ledger, done by an engine, recorded as they end."""
+"""A run: tasks are chosen from the ledger, run by an engine, and recorded when they end."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from fastsig.work.threads import processors
 
 __all__ = ["Summary", "run", "setup_of"]
 
-_MANY = 1024  # tasks that may come
+_MANY = 1024  # tasks that are expected with `follow`
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended.
+    """The result of a run.
 
     Parameters
     ----------
     counts : dict
-        Tasks by state, of all that the run was given.
+        Number of tasks in each state, of all tasks of the run.
     n_before : int
-        Done before it began.
+        Number of tasks that were done before.
     seconds : float
     refused, stale : tuple of str
-        A line each: tasks that were not done as a name is taken; products that no task has.
+        One line for each task that was refused; names of products that no task makes.
     signal_code : int
-        130, 143 or 129 where a signal ended the run, else 0.
+        130, 143 or 129 if a signal ended the run, otherwise 0.
     """
 
     counts: dict[str, int]
@@ -56,16 +56,16 @@ class Summary:
 
     @property
     def code(self) -> int:
-        """Exit code: 0 where all tasks are done, 1 where not all are, or of the signal."""
+        """The exit code: that of the signal, or 0 if all tasks are done, otherwise 1."""
         not_done = sum(n for state, n in self.counts.items() if state != "done")
         return self.signal_code or int(not_done > 0)
 
 
 def setup_of(tasks: Iterable[Task], n_jobs: int, workers: int | None = None, *,
              node_cache: bool = True) -> tuple[int, Setup]:
-    """How many worker processes, and what each is started with.
+    """Return the number of worker processes, and their settings.
 
-    Processes times threads is never above the number of processors, unless `workers` is.
+    Processes times threads never exceeds the number of processors, unless `workers` does.
     """
     if workers is not None and workers < 1:
         raise UsageError(f"workers = {workers}; allowed: 1 or more")
@@ -84,44 +84,45 @@ def run(
     scratch: str | None = None, follow: Follow | None = None, watcher: Watcher | None = None,
     stop: Stop | None = None,
 ) -> Summary:
-    """Do what is missing, changed or failed of some tasks.
+    """Run those of some tasks whose products are missing or changed, or that failed.
 
-    In the main thread Ctrl-C, SIGTERM and SIGHUP end the run in order.
+    In the main thread Ctrl-C, SIGTERM and SIGHUP end the run in an orderly way.
 
     Parameters
     ----------
     tasks : sequence of Task
-        All with `folder` as theirs.
+        Tasks whose output folder is `folder`.
     folder : path
-        The output folder; it is made where it is not there.
+        The output folder; it is made if it does not exist.
     engine : Engine, optional
-        Worker processes on this machine by default.
+        Engine that runs the tasks; by default worker processes on this machine.
     workers : int, optional
-        Worker processes; one a processor by default.
+        Number of worker processes; by default one per processor.
     limits : Limits, optional
     states : iterable of str, optional
-        Only tasks in these states, as `fastsig.batch.ledger.states.chosen_by` gives them.
+        Only tasks in these states, as `fastsig.batch.ledger.states.chosen_by` returns them.
     shard : (int, int), optional
-        K and N, where `tasks` are those of shard K of N.
+        K and N, if `tasks` are those of shard K of N.
     every : sequence of Task, optional
-        All tasks of the recipe, to name products that none of them has.
+        All tasks of the recipe, to list products that none of them makes.
     overwrite, replace_stale : bool
-        Whether files may be replaced that are nobody's, or another task's.
+        Whether files may be replaced that no batch made, or that another task made.
     verify : bool
-        Read the products of finished tasks whole, and do again what is damaged.
+        Whether to read the products of finished tasks in full, and remake damaged ones.
     plan : bool
-        Ask before the first task whether all fit into memory and disk.
+        Whether to check before the first task that all fit into memory and onto the disk.
     warm : bool
-        Compile the kernels before the workers start, where none is cached.
+        Whether to compile the kernels before the workers start, if none is cached.
     node_cache : bool
-        Keep compiled kernels in a folder of this node, unless ``NUMBA_CACHE_DIR`` says where.
+        Whether to keep compiled kernels in a folder of this node, unless ``NUMBA_CACHE_DIR``
+        specifies another.
     scratch : str, optional
-        Folder on a disk of the node: each task is done there on copies of its inputs, and its
+        Folder on a disk of the node: each task runs there on copies of its inputs, and its
         products are copied back.
     follow : Follow, optional
-        Where more tasks come from while the run goes on; `tasks` may be none then.
+        Source of further tasks during the run; `tasks` may then be empty.
     watcher : Watcher, optional
-        Hears of what goes on.
+        Receives the events of the run.
     stop : Stop, optional
         Another way to end the run.
 
@@ -132,12 +133,12 @@ def run(
     Raises
     ------
     OutputError
-        Where another run is at work in the folder, the ledger cannot be written, or by the `plan`
-        the disk is too small.
+        If another run is at work in the folder, the ledger cannot be written, or the disk is too
+        small according to the `plan`.
     PlanError
-        Where by the `plan` the memory is.
+        If the memory is too small according to the `plan`.
     WorkerError
-        Where worker processes cannot be started.
+        If worker processes cannot be started.
     """
     begun = time.monotonic()
     base, watcher, stop = os.path.abspath(folder), watcher or Watcher(), stop or Stop()

@@ -1,4 +1,4 @@
-"""Signals that end a run in order."""
+"""Signals that end a run in an orderly way."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ __all__ = ["stopping"]
 
 @contextlib.contextmanager
 def stopping(stop: Stop, watcher: Watcher | None = None) -> Iterator[None]:
-    """Let Ctrl-C ask to finish, and again to stop, SIGTERM and SIGHUP to stop; main thread only."""
+    """Let the first Ctrl-C request to finish; a second one, SIGTERM and SIGHUP request to stop.
+
+    Has no effect outside the main thread.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -29,7 +32,7 @@ def stopping(stop: Stop, watcher: Watcher | None = None) -> Iterator[None]:
         elif number == signal.SIGINT and not stop.finishing.is_set():
             stop.finish()
             if watcher is not None:
-                watcher.note("finishing what runs; Ctrl-C again stops now")
+                watcher.note("finishing the running tasks; Ctrl-C again stops now")
         else:
             stop.at_once(stop.code or 128 + number)
 
@@ -37,7 +40,7 @@ def stopping(stop: Stop, watcher: Watcher | None = None) -> Iterator[None]:
     before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
     try:
         for number in numbers:
-            if before[number] is not signal.SIG_IGN:  # nohup asks to go on
+            if before[number] is not signal.SIG_IGN:  # nohup ignores SIGHUP: continue
                 signal.signal(number, on_signal)
         yield
     finally:

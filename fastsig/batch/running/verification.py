@@ -1,4 +1,4 @@
-"""Verifying: what was made is read whole, and what is wrong goes into the ledger."""
+"""Verification: products are read in full, and damage is recorded in the ledger."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["verify"]
 def verify(tasks: Sequence[Task], folder: str | os.PathLike[str], *, workers: int | None = None,
            limits: Limits | None = None, node_cache: bool = True,
            watcher: Watcher | None = None) -> Status:
-    """Read the products of finished tasks whole; what is wrong becomes ``damaged`` in the ledger.
+    """Read the products of finished tasks in full; mark damaged ones in the ledger.
 
     Raises
     ------
     OutputError
-        Where a run is at work in the folder.
+        If a run is at work in the folder.
     """
     base, stop, watcher = os.path.abspath(folder), Stop(), watcher or Watcher()
     with stopping(stop, watcher), Claim(base) as claim:

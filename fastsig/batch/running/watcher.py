@@ -1,4 +1,4 @@
-"""Who hears of a run as it goes on."""
+"""The base class of objects that are notified of the progress of a run."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["Watcher"]
 
 
 class Watcher:
-    """Hears of a run as it goes on; no method does anything here. Called from several threads."""
+    """Receives the events of a run, from several threads; the methods here do nothing."""
 
     def planned(self, choice: Choice, stale: Sequence[str]) -> None:
-        """What is to be done, before the first task; `stale`: products that no task has."""
+        """Receive the choice before the first task; `stale` lists products that no task makes."""
 
     def came(self, tasks: Sequence[Task], choice: Choice) -> None:
-        """New recordings were found: all tasks that there are now, and what becomes of the new."""
+        """Receive all tasks after new recordings have come, and the choice for the new ones."""
 
     def begun(self, job: Job) -> None:
-        """A task begins."""
+        """Receive a job that begins."""
 
     def ended(self, job: Job, record: Record, again: bool) -> None:
-        """A task ended; `again`: it is tried once more."""
+        """Receive a job that has ended; with `again` it is repeated."""
 
     def note(self, text: str) -> None:
-        """Something to know, one line."""
+        """Receive a line to be reported."""

@@ -1,1 +1,1 @@
-"""Tasks: what a recipe makes of the files that are there."""
+"""Tasks: a recipe applied to the recordings that exist."""

@@ -1,4 +1,4 @@
-"""From a recording to its task: fields, names, command lines."""
+"""Building the task of a recording: fields, names, command lines."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _NAME_LETTERS = 80
 
 
 class Builder:
-    """Makes tasks of recordings.
+    """Builds tasks from recordings.
 
     Parameters
     ----------
     recipe : ParsedRecipe
-        One without problems.
+        A recipe without problems.
     strict : bool
-        Whether the content of inputs is a part of ids.
+        Whether the content of inputs is part of the ids.
     """
 
     def __init__(self, recipe: ParsedRecipe, strict: bool) -> None:
@@ -44,7 +44,7 @@ class Builder:
         self._identity = Identity(recipe)
 
     def task(self, recording: Recording) -> Task:
-        """The task of a recording; refused where it cannot be named."""
+        """Return the task of a recording; it is refused if its products cannot be named."""
         refused, steps = recording.refused, []
         try:
             if not refused:
@@ -56,7 +56,7 @@ class Builder:
                     self.recipe.output, refused)
         try:
             return replace(made, id=self._identity.of(recording, made, strict=self.strict))
-        except FastsigError as error:  # its content cannot be read
+        except FastsigError as error:  # the content cannot be read
             return replace(made, id=self._identity.of(recording, made, strict=False),
                            refused=refused or str(error))
 
@@ -69,7 +69,7 @@ class Builder:
         return {key: name_templates.clean(value) for key, value in fields.items()}
 
     def _steps(self, recording: Recording, fields: Mapping[str, str]) -> list[Step]:
-        """Each step of the recipe, once for every product that it takes."""
+        """Return each step of the recipe, once for every product that is its input."""
         made: list[list[tuple[str, dict[str, str]]]] = []
         steps = []
         for step in self.recipe.steps:
@@ -84,11 +84,11 @@ class Builder:
 
     def _step(self, step: RecipeStep, inputs: list[str], fields: Mapping[str, str],
               varied: dict[str, str], here: list[tuple[str, dict[str, str]]]) -> Step:
-        """One command; its products go to `here`."""
+        """Return one command, and append its products to `here`."""
         known = vocabulary(step.command)
         if known.single and len(inputs) > 1:
-            raise UsageError(f"{step.command} takes one file, this recording has {len(inputs)}; "
-                             "allowed: inputs.group = \"file\", or a step before that joins them")
+            raise UsageError(f"{step.command} accepts one file, this recording has {len(inputs)}; "
+                             "allowed: inputs.group = \"file\", or an earlier step that joins them")
         all_fields = {**fields, **varied}
         single = step.products[0] if len(step.products) == 1 else {}
         output = name_templates.fill(step.output, {**all_fields, **single})
@@ -112,21 +112,21 @@ class Builder:
 
 
 def _filled(template: str, fields: Mapping[str, str]) -> str:
-    """A path to read: its fields are cleaned too, so they bring no separators."""
+    """Return a path to read, with its fields, which are cleaned and contain no separators."""
     for key, value in fields.items():
         template = template.replace(f"{{{key}}}", value)
     return template
 
 
 def _pattern(path: str) -> str:
-    """A product as an input: where it is of several files, a pattern of them."""
+    """Return a product as an input: its path, or a pattern if it consists of several files."""
     if "{file}" not in path:
         return path
     return "[0-9]*".join(glob.escape(part) for part in path.split("{file}"))
 
 
 def _header_fields(path: str, overrides: Iterable[str]) -> dict[str, str]:
-    """Fields that the header of a file tells; empty where it does not."""
+    """Return the fields from the header of a file, which are empty if it lacks them."""
     from fastsig.chain import open_chain
     from fastsig.cli.common import parse_overrides
 

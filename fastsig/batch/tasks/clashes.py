@@ -1,4 +1,4 @@
-"""Tasks that are in one another's way: names that two make, inputs that one would overwrite."""
+"""Clashes between tasks: products of the same name, and inputs that would be overwritten."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["check_inside", "refuse_clashes", "without_products"]
 
 def without_products(made: list[tuple[Recording, Task]]
                       ) -> tuple[list[tuple[Recording, Task]], list[str]]:
-    """Leave out what other tasks make: products of an earlier run are no inputs."""
+    """Leave out files that other tasks make: products of an earlier run are not inputs."""
     makers = {os.path.join(task.folder, name): task for _, task in made
               for step in task.steps for name in step.outputs}
     kept, notes = [], []
@@ -31,14 +31,14 @@ def without_products(made: list[tuple[Recording, Task]]
 
 
 def _patterns(path: str) -> Iterator[str]:
-    """Names in recipes that a file's path can come from: numbers may stand for ``{file}``."""
+    """Yield the names in recipes that can give a file's path: a number may replace ``{file}``."""
     yield path
     for match in re.finditer(r"\d{4,}", path):
         yield f"{path[: match.start()]}{{file}}{path[match.end():]}"
 
 
 def refuse_clashes(tasks: list[Task], output: str) -> list[Task]:
-    """Refuse each task one of whose outputs another makes too, or that is an input of any."""
+    """Refuse each task with an output that another task makes too, or that is an input."""
     makers: dict[str, list[int]] = {}
     for index, task in enumerate(tasks):
         for name in dict.fromkeys(name for step in task.steps for name in step.outputs):
@@ -67,7 +67,7 @@ def _leads_out(task: Task, known: dict[str, bool]) -> str:
 
 
 def _clash(name: str, tasks: list[Task]) -> str:
-    """Who makes the same file, and what to add to the template."""
+    """Return the inputs from which the same file is made, and what to add to the template."""
     first = [task.inputs[0] for task in tasks]
     parents = {os.path.basename(os.path.dirname(path)) for path in first}
     basenames = {os.path.basename(path) for path in first}
@@ -75,18 +75,18 @@ def _clash(name: str, tasks: list[Task]) -> str:
              "name" if len(basenames) == len(first) else None)
     hint = f"add {{{field}}} to step.output" if field else "rename one of them"
     more = f" and {len(first) - 2} more" if len(first) > 2 else ""
-    return f"{name}: made of {first[0]} and of {first[1]}{more}; {hint}"
+    return f"{name}: made from {first[0]} and from {first[1]}{more}; {hint}"
 
 
 def check_inside(folder: str, names: Iterable[str], known: dict[str, bool] | None = None) -> None:
-    """Refuse names that links lead out of a folder; `known` keeps the answers for sub-folders.
+    """Refuse names that links lead out of a folder; `known` caches the answers for sub-folders.
 
-    To be asked again right before something is written: links can appear.
+    To be called again immediately before a file is written, as links can appear.
 
     Raises
     ------
     UsageError
-        Naming the link.
+        The message names the link.
     """
     root = os.path.realpath(folder)
     known = {} if known is None else known
@@ -99,7 +99,7 @@ def check_inside(folder: str, names: Iterable[str], known: dict[str, bool] | Non
                                        and not _within(root, os.path.realpath(path)))
         if outside:
             raise UsageError(f"{name}: a link leads out of the output folder {folder}, to "
-                             f"{os.path.realpath(path)}; allowed: what lies within")
+                             f"{os.path.realpath(path)}; allowed: names within it")
 
 
 def _within(root: str, path: str) -> bool:

@@ -1,7 +1,7 @@
-"""The identity of a task: a hash of all that its products are made by.
+"""The identity of a task: a hash of everything that determines its products.
 
-Which files are part of it beside the recording follows from the commands alone: an option that
-names one to read is of type `fastsig.cli.common.InputPath`.
+The files that are part of it beside the recording follow from the commands alone: an option that
+names a file to read has the type `fastsig.cli.common.InputPath`.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ _PIECE = 2**20
 
 
 class Identity:
-    """Ids of the tasks of a recipe.
+    """Computes the ids of the tasks of a recipe.
 
     Parameters
     ----------
     recipe : ParsedRecipe
-        One without problems.
+        A recipe without problems.
     """
 
     def __init__(self, recipe: ParsedRecipe) -> None:
         self._overrides = recipe.inputs.set
         self._steps = [dict(table) for table in recipe.data.get("step", [])]
-        self._marks: dict[str, Any] = {}  # of files that options name, by path
+        self._marks: dict[str, Any] = {}  # marks of files that options name, by path
 
     def of(self, recording: Recording, task: Task, *, strict: bool) -> str:
-        """The id of the task of a recording.
+        """Return the id of the task of a recording.
 
         Parameters
         ----------
         recording : Recording
         task : Task
-            Whole but for its id.
+            The task, complete except for its id.
         strict : bool
-            Whether the content of the files is a part of it, not only size and time.
+            Whether the content of the files is part of the id, not only size and time.
 
         Raises
         ------
         FormatError
-            Where that content cannot be read.
+            If that content cannot be read.
         """
         files = [_mark(file, strict) for file in recording.files]
         beside = [self._mark_beside(path, strict) for step in task.steps
@@ -62,7 +62,7 @@ class Identity:
         return _hash([__version__, files, self._steps, self._overrides, beside, outputs])
 
     def _mark_beside(self, path: str, strict: bool) -> Any:
-        """What marks a file, or a folder of tables, that an option names; looked at once."""
+        """Return the mark of a file, or of a folder of tables, that an option names; cached."""
         if path not in self._marks:
             stamp = look(path)
             if stamp is None and os.path.isdir(path):
@@ -74,7 +74,7 @@ class Identity:
 
 
 def _mark(file: FileStamp, strict: bool) -> list[Any]:
-    """What tells a file from others: name, size, time, and content where that is asked."""
+    """Return what distinguishes a file: name, size, time, and with `strict` its content."""
     mark = [os.path.basename(file.path), file.size, file.mtime_ns]
     return [*mark, _digest(file.path)] if strict else mark
 
@@ -85,7 +85,7 @@ def _hash(parts: list[Any]) -> str:
 
 
 def _digest(path: str) -> str:
-    """SHA-256 of a file's content, or of all files in a folder."""
+    """Return the SHA-256 of a file's content, or of all files in a folder."""
     total = hashlib.sha256()
     paths = [path] if not os.path.isdir(path) else sorted(
         os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)

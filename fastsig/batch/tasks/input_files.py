@@ -1,4 +1,4 @@
-"""The files of a recipe: what names, patterns, folders and lists stand for."""
+"""The input files of a recipe: names, patterns, folders and lists are expanded to files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 __all__ = ["FileStamp", "Search", "find", "look", "walk"]
 
-_PROPERTIES = ("drf_properties.h5", "metadata.h5")  # of Digital RF
+_PROPERTIES = ("drf_properties.h5", "metadata.h5")  # files that mark a folder of Digital RF
 
 
 class FileStamp(NamedTuple):
-    """A file as it is at some moment: path, bytes, time of its last change."""
+    """The state of a file at some moment: path, bytes, time of its last change."""
 
     path: str
     size: int
@@ -23,7 +23,7 @@ class FileStamp(NamedTuple):
 
 
 def look(path: str) -> FileStamp | None:
-    """A file, or a folder that is a recording by itself; None where it is neither or vanished."""
+    """Return the stamp of a file, or of a folder that is one recording; None if it is neither."""
     try:
         status = os.stat(path)
     except OSError:
@@ -34,7 +34,7 @@ def look(path: str) -> FileStamp | None:
 
 
 def _is_recording(path: str) -> bool:
-    """Whether a folder is one recording, as Digital RF's are."""
+    """Return whether a folder is one recording, as in Digital RF."""
     try:
         with os.scandir(path) as entries:
             inside = list(entries)
@@ -55,7 +55,7 @@ def _folder(path: str) -> FileStamp:
 
 
 def walk(path: str, onerror: Callable[[OSError], None] | None = None) -> Iterable[str]:
-    """Visible files in a folder and below, in order."""
+    """Yield the visible files in a folder and below, in order."""
     for folder, below, names in os.walk(path, onerror=onerror):
         below[:] = sorted(name for name in below if not name.startswith("."))
         yield from (os.path.join(folder, name) for name in sorted(names)
@@ -63,23 +63,23 @@ def walk(path: str, onerror: Callable[[OSError], None] | None = None) -> Iterabl
 
 
 class Search(NamedTuple):
-    """What inputs name: files, what is wrong with names (index, name, why)."""
+    """The result of `find`: files, and names that are wrong (index, name, reason)."""
 
     files: list[FileStamp]
     wrong: list[tuple[int, str, str]]
 
 
 def find(names: Sequence[str], folder: str, products: str = "") -> Search:
-    """Files that names, patterns, folders and ``@lists`` stand for, each once.
+    """Return the files that names, patterns, folders and ``@lists`` give, each once.
 
     Parameters
     ----------
     names : sequence of str
-        Relative to `folder`; those in a list, to the folder of the list.
+        Names relative to `folder`; those in a list are relative to the folder of the list.
     folder : str
-        Absolute.
+        Absolute path.
     products : str
-        Output folder: what lies in it is an input only where a name or pattern begins there.
+        Output folder: files in it are inputs only if a name or pattern begins there.
     """
     stamps: dict[str, FileStamp] = {}
     wrong: list[tuple[int, str, str]] = []
@@ -94,7 +94,7 @@ def find(names: Sequence[str], folder: str, products: str = "") -> Search:
 
 def _listed(name: str, folder: str, index: int, wrong: list[tuple[int, str, str]]
             ) -> list[tuple[str, str]]:
-    """A name, or the names in a list, with the folder that they are relative to."""
+    """Return a name, or the names in a list, with the folder to which they are relative."""
     if not name.startswith("@"):
         return [(name, folder)]
     path = os.path.join(folder, name[1:])
@@ -108,7 +108,7 @@ def _listed(name: str, folder: str, index: int, wrong: list[tuple[int, str, str]
 
 
 def _expand(text: str, folder: str, products: str) -> tuple[list[FileStamp], str]:
-    """Files of one name or pattern; why there are none."""
+    """Return the files of one name or pattern, and the reason if there are none."""
     path = os.path.normpath(os.path.join(folder, os.path.expanduser(text)))
     if os.path.basename(path).startswith("."):
         return [], "hidden; allowed: visible files"
@@ -118,7 +118,7 @@ def _expand(text: str, folder: str, products: str) -> tuple[list[FileStamp], str
         if one is not None:
             return [one], ""
         if not os.path.isdir(path):
-            return [], "no regular file" if os.path.exists(path) else "a link that leads nowhere"
+            return [], "not a regular file" if os.path.exists(path) else "a broken link"
         paths: Iterable[str] = walk(path, failed.append)
     elif glob.has_magic(path):
         paths = sorted(glob.iglob(path, recursive=True))
@@ -132,7 +132,7 @@ def _expand(text: str, folder: str, products: str) -> tuple[list[FileStamp], str
 
 
 def _skipped(base: str, products: str) -> Callable[[str], bool]:
-    """Which paths of a pattern are no inputs: products, where the pattern does not begin there."""
+    """Return a function that detects products, unless the pattern begins in their folder."""
     root = os.path.realpath(products) + "/" if products else ""
     inside = not root or (os.path.realpath(base) + "/").startswith(root)
     known: dict[str, bool] = {}
@@ -149,14 +149,14 @@ def _skipped(base: str, products: str) -> Callable[[str], bool]:
 
 
 def _fixed(path: str) -> str:
-    """The folder that a pattern begins in."""
+    """Return the folder in which a pattern begins."""
     while glob.has_magic(path):
         path = os.path.dirname(path)
     return path
 
 
 def _near(path: str) -> str:
-    """The nearest name that is there, for the first part of a path that is not."""
+    """Return the most similar existing name, for the first part of a path that does not exist."""
     while not os.path.lexists(os.path.dirname(path) or "."):
         path = os.path.dirname(path)
     try:
@@ -168,14 +168,14 @@ def _near(path: str) -> str:
 
 
 def _nothing(path: str) -> str:
-    """Why a pattern or folder gives nothing."""
+    """Return why a pattern or folder gives no files."""
     base = _fixed(path)
     if not os.path.isdir(base):
         return f"no such folder{_near(base)}"
     if not os.access(base, os.R_OK):
-        return "the folder may not be read"
+        return "no permission to read the folder"
     if base == path:
         return "a folder without files"
     there = sorted(name for name in os.listdir(base) if name[0] != ".")
     near = difflib.get_close_matches(os.path.relpath(path, base), there, 1, 0.5)
-    return f"nothing fits{f'; did you mean {near[0]}?' if near else f' in {base}'}"
+    return f"no file matches{f'; did you mean {near[0]}?' if near else f' in {base}'}"

@@ -1,4 +1,4 @@
-"""Tasks and their steps: plain data."""
+"""Tasks and their steps as plain data."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Step:
     command : str
         Name of a command of fastsig.
     argv : tuple of str
-        Its words after the name: options, ``--output PATH`` as two words, then the input files.
-        All paths are absolute. ``--overwrite``, ``--workers``, ``--memory`` and ``--quiet`` are
-        left to who runs it; `Vocabulary.offers` says which of them the command has.
+        Words after the name: options, ``--output PATH`` as two words, then the input files. All
+        paths are absolute. ``--overwrite``, ``--workers``, ``--memory`` and ``--quiet`` are added
+        when the step is run; `Vocabulary.offers` states which of them the command has.
     outputs : tuple of str
-        Files that it makes, relative to the task's folder; ``{file}`` in a name stands for the
-        numbers of several. Their folders may have to be made.
+        Files that the step makes, relative to the task's folder; ``{file}`` in a name represents
+        the numbers of several files. Their folders may not exist yet.
     keep : bool
-        Whether they stay when the task is done.
+        Whether these files are kept when the task is done.
     """
 
     command: str
@@ -36,21 +36,21 @@ class Step:
 
 @dataclass(frozen=True)
 class Task:
-    """What is done to the files of one recording.
+    """The processing of the files of one recording.
 
     Parameters
     ----------
     id : str
-        Hexadecimal digits of a SHA-256 over its inputs, its recipe, its outputs and the version.
+        Hexadecimal digits of a SHA-256 of its inputs, its recipe, its outputs and the version.
     name : str
-        For people and for the name of its log: no separators, no control characters.
+        Name for people and for the log: no separators, no control characters.
     inputs : tuple of str
         Absolute paths.
     steps : tuple of Step
     folder : str
         Absolute path of the output folder: nothing is written outside it.
     refused : str
-        Why the task may not run, such as a name that another has too; empty where it may.
+        Why the task may not run, such as a name that another task uses too; empty if it may.
     """
 
     id: str
@@ -62,12 +62,12 @@ class Task:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Files that stay, relative to `folder`."""
+        """The files that are kept, relative to `folder`."""
         return tuple(name for step in self.steps if step.keep for name in step.outputs)
 
 
 def task_from(values: Mapping[str, Any]) -> Task:
-    """The task that `dataclasses.asdict` made these values of."""
+    """Return the task from which `dataclasses.asdict` made these values."""
     steps = tuple(Step(step["command"], tuple(step["argv"]), tuple(step["outputs"]), step["keep"])
                   for step in values["steps"])
     return Task(**{**values, "inputs": tuple(values["inputs"]), "steps": steps})

@@ -1,4 +1,4 @@
-"""Products on the disk: what a task made, and whether it is still that."""
+"""Products on the disk: the files that a task made, and whether they have changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastsig.batch.tasks.model import Task
 
 __all__ = ["NO_ROOM", "Product", "changes", "existing", "names_of", "outside", "stat_products"]
 
-#: Name relative to the output folder, size, mtime in ns; -1 for both where it is not made yet.
+#: Name relative to the output folder, size, mtime in ns; both are -1 if it is not made yet.
 Product = tuple[str, int, int]
 
 #: Errors of a full disk.
@@ -22,13 +22,13 @@ _NUMBERS = "[0-9][0-9][0-9][0-9]*"
 
 
 def names_of(task: Task, *, kept: bool = True) -> tuple[str, ...]:
-    """Names of a task's products relative to its folder, with ``{file}`` where that stands."""
+    """Return the names of a task's products relative to its folder; ``{file}`` is not replaced."""
     return tuple(os.path.normpath(output)
                  for step in task.steps if step.keep or not kept for output in step.outputs)
 
 
 def existing(folder: str, name: str) -> list[str]:
-    """Names of the files, or links, that are there under a name with or without ``{file}``."""
+    """Return the files, or links, that exist under a name with or without ``{file}``."""
     path = os.path.join(folder, name)
     if "{file}" not in name:
         return [name] if os.path.lexists(path) else []
@@ -39,13 +39,13 @@ def existing(folder: str, name: str) -> list[str]:
 
 
 def outside(folder: str, name: str) -> str | None:
-    """Where a name leads that leaves the folder, as through a link; None where it stays."""
+    """Return the target of a name that leads out of the folder, e.g. by a link; otherwise None."""
     base, real = os.path.realpath(folder), os.path.realpath(os.path.join(folder, name))
     return None if os.path.commonpath([base, real]) == base and real != base else real
 
 
 def stat_products(folder: str, names: Iterable[str]) -> tuple[list[Product], str]:
-    """Size and mtime of each product, and the first name that is missing, or nothing."""
+    """Return size and mtime of each product, and the first missing name, empty if there is none."""
     products: list[Product] = []
     for name in names:
         there = existing(folder, name)
@@ -58,7 +58,7 @@ def stat_products(folder: str, names: Iterable[str]) -> tuple[list[Product], str
 
 
 def changes(folder: str, products: Iterable[Product]) -> str:
-    """What is not as recorded of the products of a task: one line, empty where all is."""
+    """Return how the products of a task differ from the record: one line, empty if none does."""
     for name, size, mtime in products:
         try:
             status = os.stat(os.path.join(folder, name))

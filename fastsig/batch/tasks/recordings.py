@@ -1,4 +1,4 @@
-"""Files to recordings: which belong together, by the numbers and fields in their names."""
+"""Grouping of files into recordings by the numbers and fields in their names."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from fastsig.batch.tasks.input_files import FileStamp
 
 __all__ = ["Recording", "gather"]
 
-# {project}_{mode}-M{beam}_{band}_{chunk}.fits, pulsar files without the band (FAST's conventions).
+# {project}_{mode}-M{beam}_{band}_{chunk}.fits; pulsar files lack the band (FAST's conventions).
 _FAST = re.compile(r"(?P<project>.+)_(?P<mode>[A-Za-z0-9]+)-(?P<beam>M\d\d)(?:_(?P<band>[WNF]))?"
                    r"_(?P<chunk>\d{4,5})\.fits")
 _FAST_SHAPE = "{project}_{mode}-M{beam}_{W|N|F}_{chunk}.fits, or the same without the band"
-# The same up to the beam, and whatever follows: files of the observatory, or products of them.
+# The same up to the beam, then anything: files of the observatory, or products made from them.
 _PROJECT = re.compile(r"(?P<project>.+)_(?P<mode>[A-Za-z0-9]+)-(?P<beam>M\d\d)(?:_(?P<band>[WNF]))?"
                       r"(?:[_.-].*)")
 _PROJECT_SHAPE = "{project}_{mode}-M{beam} and more, such as {project}_{mode}-M01.lines.h5"
-# night.0000.raw; source_0001.fits; DADA's count of bytes.
+# night.0000.raw; source_0001.fits; DADA, with a count of bytes.
 _NUMBERED = (
     re.compile(r"(?P<stem>.+)\.(?P<chunk>\d{4,5})\.[A-Za-z]\w*"),
     re.compile(r"(?P<stem>.+)_(?P<chunk>\d{4,5})\.(?:fits|sf|fil)", re.IGNORECASE),
@@ -35,15 +35,15 @@ class Recording:
     Parameters
     ----------
     files : tuple of FileStamp
-        In the order of their numbers.
+        Files in the order of their numbers.
     stem : str
-        What their names have in common, or the name without its ending.
+        Common part of their names, or the name without its extension.
     fields : dict
-        What the names say, under names for templates.
+        Values from the names, by the names of fields in templates.
     refused : str
-        Why this cannot be an input; empty where it can.
+        Why this cannot be an input; empty if it can.
     notes : tuple of str
-        What is odd about it.
+        Peculiarities to report.
     """
 
     files: tuple[FileStamp, ...]
@@ -59,15 +59,15 @@ class Recording:
 
 
 def gather(files: Sequence[FileStamp], group: str) -> list[Recording]:
-    """Recordings, in the order of their first files.
+    """Return the recordings, in the order of their first files.
 
     Parameters
     ----------
     files : sequence of FileStamp
     group : {"file", "scan", "fast", "project"}
-        A file each; files that differ in a number as those of one scan do (``night.0000.raw``,
-        ``source_0001.fits``); by the names of FAST's files; or all files of a project and mode
-        of FAST's, whatever their beams and folders.
+        A recording is a single file; all files of a scan, which differ only in their number
+        (``night.0000.raw``, ``source_0001.fits``); all chunks of a beam, by the names of FAST's
+        files; or all files of a project and mode of FAST, whatever their beams and folders.
     """
     if group == "file":
         return [_single(file) for file in files]
@@ -84,7 +84,7 @@ def _single(file: FileStamp) -> Recording:
 
 
 def _key(file: FileStamp, group: str) -> tuple[tuple[str, ...], int, dict[str, str]]:
-    """What files of one recording have in common, the number of this one, and its fields."""
+    """Return the key that files of one recording share, the number of this file, and its fields."""
     folder, name = os.path.split(file.path)
     if group == "fast":
         match = _FAST.fullmatch(name)
@@ -108,7 +108,7 @@ def _key(file: FileStamp, group: str) -> tuple[tuple[str, ...], int, dict[str, s
 
 
 def _joined(members: list[tuple[int, FileStamp, dict[str, str]]], group: str) -> Recording:
-    """One recording of files with numbers."""
+    """Return the recording of files with numbers."""
     members.sort(key=lambda member: (member[0], os.path.basename(member[1].path), member[1].path))
     files = tuple(file for _, file, _ in members)
     fields = members[0][2]
@@ -126,7 +126,7 @@ def _joined(members: list[tuple[int, FileStamp, dict[str, str]]], group: str) ->
 
 
 def _gaps(stem: str, numbers: list[int]) -> tuple[str, ...]:
-    """A note where numbers are missing; DADA's counts of bytes are no numbers."""
+    """Return a note if numbers are missing; DADA's counts of bytes are not such numbers."""
     missing = numbers[-1] - numbers[0] + 1 - len(set(numbers))
     if not 0 < missing < 100_000:
         return ()

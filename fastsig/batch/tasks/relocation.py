@@ -1,4 +1,4 @@
-"""The words of a task's commands with its products in another folder."""
+"""Relocation of a task: its command lines with its products in another folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["relocated"]
 
 
 def relocated(word: str, task: Task, folder: str) -> str:
-    """A word of a command line, with another folder in place of the output folder."""
+    """Return a word of a command line with another folder instead of the output folder."""
     if word in task.inputs:
         return word
     option, sign, path = word.partition("=") if word.startswith("--") else ("", "", word)
@@ -24,7 +24,7 @@ def relocated(word: str, task: Task, folder: str) -> str:
 
 
 def _made(name: str, output: str) -> bool:
-    """Whether a name in a word is that of an output, its fields not yet filled in."""
+    """Return whether a name in a word is that of an output; its fields may not be filled in yet."""
     pattern = re.escape(glob.escape(output)).replace(r"\{file\}", ".*")
     unfilled = re.sub(r"\\\{\w+\\\}", ".*", re.escape(name))
     return bool(re.fullmatch(unfilled, output) or re.fullmatch(pattern, name))

@@ -1,7 +1,7 @@
-"""Shards: a batch in N parts that need nothing of one another but the output folder.
+"""Shards: a batch in N parts that share nothing except the output folder.
 
-A task belongs to a shard by its id alone, so that shards that begin at different times agree,
-however many files have come or gone meanwhile.
+The id of a task alone determines its shard, so that shards that begin at different times agree,
+even if files have appeared or disappeared meanwhile.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ALLOWED = "allowed: K/N with 1 <= K <= N"
 
 
 def parse(text: str) -> Shard:
-    """``2/3`` as (2, 3)."""
+    """Parse ``2/3`` as (2, 3)."""
     numbers = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
     if numbers is None or not 1 <= int(numbers[1]) <= int(numbers[2]):
         raise UsageError(f"--shard {text}: {_ALLOWED}")
@@ -30,14 +30,14 @@ def parse(text: str) -> Shard:
 
 
 def from_environment(values: Mapping[str, str] | None = None) -> Shard | None:
-    """The shard of a task of a Slurm array; None outside of one.
+    """Return the shard of a task of a Slurm array; None outside an array.
 
     The array's numbers may begin anywhere, in equal steps: ``--array=1-8``, ``0-30:10``.
 
     Raises
     ------
     UsageError
-        Where they are in no equal steps, so that the N shards are not known.
+        If the steps are not equal, so that the N shards are unknown.
     """
     values = os.environ if values is None else values
     if "SLURM_ARRAY_TASK_ID" not in values:
@@ -47,7 +47,7 @@ def from_environment(values: Mapping[str, str] | None = None) -> Shard | None:
     index = (number - first) // max(1, step)
     if count < 1 or step < 1 or first + (count - 1) * step != last or not 0 <= index < count or (
             first + index * step != number):
-        raise UsageError(f"SLURM_ARRAY_TASK_ID={number} of {count} from {first} to {last}: no "
+        raise UsageError(f"SLURM_ARRAY_TASK_ID={number} of {count} from {first} to {last}: not in "
                          "equal steps; allowed: an array such as 1-8, or --shard K/N")
     return index + 1, count
 
@@ -55,11 +55,11 @@ def from_environment(values: Mapping[str, str] | None = None) -> Shard | None:
 def _number(values: Mapping[str, str], name: str) -> int:
     text = values.get(f"SLURM_ARRAY_TASK_{name}", "")
     if re.fullmatch(r"\d{1,9}", text) is None:
-        raise UsageError(f"SLURM_ARRAY_TASK_{name}={text!r}: no number, in a Slurm array; allowed: "
-                         "--shard K/N in its place")
+        raise UsageError(f"SLURM_ARRAY_TASK_{name}={text!r}: not a number, in a Slurm array; "
+                         "allowed: --shard K/N instead")
     return int(text)
 
 
 def of_shard(tasks: Iterable[Task], shard: Shard) -> list[Task]:
-    """The tasks of shard K of N; each task is in exactly one."""
+    """Return the tasks of shard K of N; each task is in exactly one shard."""
     return [task for task in tasks if int(task.id[:16], 16) % shard[1] == shard[0] - 1]

@@ -1,4 +1,4 @@
-"""What a recipe makes of the files that are there now."""
+"""Surveys: the tasks of a recipe for the files that exist now."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["Survey", "survey", "tasks_of", "wrong_inputs"]
 
 
 class Survey(NamedTuple):
-    """What a recipe makes of the files that are there now.
+    """The tasks of a recipe for the files that exist now.
 
-    `sizes` are the bytes of each task's inputs; `wrong` has lines for inputs that are not there,
-    `notes` for what should be known.
+    `sizes` are the bytes of each task's inputs; `wrong` has one line for each input that does not
+    exist, `notes` one for each peculiarity.
     """
 
     tasks: list[Task]
@@ -32,7 +32,7 @@ class Survey(NamedTuple):
 
 def tasks_of(recipe: ParsedRecipe, files: Iterable[str | os.PathLike[str]] | None = None, *,
              strict: bool = False) -> list[Task]:
-    """What is to be done; parameters and errors as of `Recipe.tasks`."""
+    """Return the tasks of a recipe; parameters and errors as for `Recipe.tasks`."""
     surveyed = survey(recipe, files, strict=strict)
     if surveyed.wrong:
         raise RecipeError(surveyed.wrong)
@@ -42,16 +42,16 @@ def tasks_of(recipe: ParsedRecipe, files: Iterable[str | os.PathLike[str]] | Non
 def survey(recipe: ParsedRecipe, files: Iterable[str | os.PathLike[str]] | None = None, *,
            strict: bool = False, ready: Callable[[Recording], bool] | None = None,
            known: dict[tuple[FileStamp, ...], Task] | None = None) -> Survey:
-    """Tasks of the files that are there, and what is wrong with those that are named.
+    """Return the tasks for the files that exist, and the mistakes in the names of inputs.
 
-    Parameters as of `Recipe.tasks`; each file is looked at once, and none is opened unless a field
-    of headers stands in a name, or for `strict`. Only recordings that are `ready` become tasks;
-    tasks that are `known` are taken from there, and new ones put there.
+    Parameters are those of `Recipe.tasks`. The state of each file is read once; files are opened
+    only if a name contains a field from headers, or for `strict`. Only recordings that are `ready`
+    become tasks; tasks in `known` are reused, and new ones are added to it.
 
     Raises
     ------
     RecipeError
-        Where the recipe has `problems`.
+        If the recipe has `problems`.
     """
     if recipe.problems:
         raise RecipeError(recipe.problems)
@@ -67,7 +67,7 @@ def survey(recipe: ParsedRecipe, files: Iterable[str | os.PathLike[str]] | None 
     made = [(recording, task_of(recording)) for recording in recordings
             if ready is None or ready(recording)]
     kept, notes = without_products(made)
-    if len(kept) < len(made):  # what is left may belong together in another way
+    if len(kept) < len(made):  # the remaining files may form other recordings
         left = {file.path for recording, _ in kept for file in recording.files}
         recordings = gather([file for file in search.files if file.path in left],
                             recipe.inputs.group)
@@ -80,13 +80,13 @@ def survey(recipe: ParsedRecipe, files: Iterable[str | os.PathLike[str]] | None 
 
 def wrong_inputs(recipe: ParsedRecipe, files: Iterable[str | os.PathLike[str]] | None = None
                  ) -> list[str]:
-    """A line for each input that is named and is not there."""
+    """Return one line for each input that is named but does not exist."""
     return _search(recipe, files)[1]
 
 
 def _search(recipe: ParsedRecipe, files: Iterable[str | os.PathLike[str]] | None
             ) -> tuple[Search, list[str]]:
-    """The files that are there, and a line for each name that stands for none."""
+    """Return the files that exist, and one line for each name without files."""
     if files is None:
         where, names, folder = "inputs.files", list(recipe.inputs.files), recipe.folder
     else:

@@ -1,6 +1,6 @@
-"""The example recipes of ``fastsig batch init``: files beside this one, with comments that teach.
+"""The example recipes of ``fastsig batch init``: files beside this one, with explanatory comments.
 
-The first line of each tells what it is.
+The first line of each describes it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _ORDER = ("spectra", "seti", "convert", "cut", "calibrate", "flag", "baseline", 
 
 @cache
 def about() -> dict[str, str]:
-    """What each example is, by name."""
+    """Return the description of each example, by name."""
     return {name: text(name).partition("\n")[0].lstrip("# ") for name in _ORDER}
 
 
 def text(name: str) -> str:
-    """The example of that name."""
+    """Return the text of the example with this name."""
     return (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
