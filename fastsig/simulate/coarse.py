@@ -74,7 +74,7 @@ class CoarseVoltage:
     Raises
     ------
     UsageError
-        Where a parameter is out of range, the recording is shorter than a sample or has a loss,
+        If a parameter is out of range, the recording is shorter than a sample or has a loss,
         or the loss names other packets for X than for Y.
     """
 
@@ -142,7 +142,7 @@ class CoarseVoltage:
         Raises
         ------
         UsageError
-            Where the samples are not in the recording.
+            If the samples are not in the recording.
         """
         data, valid, _ = self._make(start, n)
         return data, valid

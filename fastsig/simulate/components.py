@@ -48,7 +48,7 @@ class Source:
     Raises
     ------
     UsageError
-        Where the source is more than fully polarised.
+        If the source is more than fully polarised.
     """
 
     i: Any = value_field("K", low=0)

@@ -74,7 +74,7 @@ class FastVoltage:
     Raises
     ------
     UsageError
-        Where a parameter is out of range, or a response needs an FFT beyond 2**26 samples.
+        If a parameter is out of range, or a response needs an FFT beyond 2**26 samples.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class FastVoltage:
         Raises
         ------
         UsageError
-            Where the samples are not in the recording.
+            If the samples are not in the recording.
         """
         data, valid, _ = self._make(start, n)
         return data, valid

@@ -44,7 +44,7 @@ def ky_rows(track: Track, step: Fraction) -> tuple[list[datetime], np.ndarray[An
     Raises
     ------
     UsageError
-        Where the step is none, or the rows are more than a sheet has.
+        If the step is none, or the rows are more than a sheet has.
     """
     if step <= 0 or (step * 1000).denominator != 1:
         raise UsageError(f"ky_step = {float(step):g} s; allowed: whole milliseconds from 1 ms")
@@ -78,9 +78,9 @@ def write_ky(track: Track, path: str | os.PathLike[str], step: Fraction = Fracti
     Raises
     ------
     UsageError
-        As of `ky_rows`, or where the package XlsxWriter is missing.
+        As for `ky_rows`, or where the package XlsxWriter is missing.
     OutputError
-        Where the file exists or cannot be written.
+        If the file exists or cannot be written.
     """
     whole = _workbook(*ky_rows(track, step), track.horizon.air_text)
     with SafeOutput(path, overwrite=overwrite) as output:

@@ -57,14 +57,14 @@ def fast_voltage(
     progress : callable, optional
         Called with the bytes of each block written.
     **parameters
-        As of `FastVoltage`.
+        As for `FastVoltage`.
 
     Raises
     ------
     UsageError
-        As of `FastVoltage`.
+        As for `FastVoltage`.
     OutputError
-        Where the file exists or cannot be written.
+        If the file exists or cannot be written.
     """
     recording = FastVoltage(duration=duration, **parameters)
     return write(recording, path, workers=workers, overwrite=overwrite, progress=progress)

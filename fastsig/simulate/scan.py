@@ -40,7 +40,7 @@ def beam_numbers(beams: str | Iterable[Any]) -> tuple[int, ...]:
     Raises
     ------
     UsageError
-        Where they are no beams.
+        If they are no beams.
     """
     items: list[str] = beams.split("+") if isinstance(beams, str) else [str(b) for b in beams]
     found: set[int] = set()
@@ -104,12 +104,12 @@ class FastScan:
     drift : GainDrift, optional
         The phase is that of M01; each further beam's is 137.5 deg more.
     start_time, seed, integration, **parameters
-        As of `spectral` or `FastSpectra`, the same for all beams; each has noise of its own.
+        As for `spectral` or `FastSpectra`, the same for all beams; each has noise of its own.
 
     Raises
     ------
     UsageError
-        Where a parameter is out of range, or the zenith angle exceeds 40 deg.
+        If a parameter is out of range, or the zenith angle exceeds 40 deg.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ def write_scan(
     n_bits, n_block : int
         Of PSRFITS, as of `write_psrfits`.
     file_rows, workers, overwrite, progress
-        As of `write_spectral`, for each beam.
+        As for `write_spectral`, for each beam.
 
     Returns
     -------
@@ -48,9 +48,9 @@ def write_scan(
     Raises
     ------
     UsageError
-        Where a parameter is out of range, or the package XlsxWriter is missing.
+        If a parameter is out of range, or the package XlsxWriter is missing.
     OutputError
-        Where a file exists or cannot be written.
+        If a file exists or cannot be written.
     """
     folder = os.fspath(folder)
     if not os.path.isdir(folder):

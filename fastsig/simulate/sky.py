@@ -103,7 +103,7 @@ class SkyPulsar:
     flux : value, Jy
         Stokes I at the peak of the pulse at 1400 MHz.
     period, dm, duty, time
-        As of `Pulsar`.
+        As for `Pulsar`.
     index : value
         Spectral index.
     linear, angle, circular : value

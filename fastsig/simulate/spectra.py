@@ -74,9 +74,9 @@ class FastSpectra:
     name : str
         Of what is observed: letters, digits and ``+ - _ .``.
     start_time, seed, tsys, noise, bandpass, dispersion_constant
-        As of `FastVoltage`; the time is that at which spectrum 0 begins.
+        As for `FastVoltage`; the time is that at which spectrum 0 begins.
     diode, source, line, pulsar, burst, carriers, rfi
-        As of `FastVoltage`; the phase of a carrier makes no difference.
+        As for `FastVoltage`; the phase of a carrier makes no difference.
     loss : LostSpectra, optional
         Spectra that are lost.
     tcal : Tcal, optional
@@ -93,7 +93,7 @@ class FastSpectra:
     Raises
     ------
     UsageError
-        Where a parameter is out of range.
+        If a parameter is out of range.
 
     References
     ----------
@@ -199,7 +199,7 @@ class FastSpectra:
         Raises
         ------
         UsageError
-            Where the spectra are not in the recording.
+            If the spectra are not in the recording.
         """
         check_range(start, n, self.n_time)
         data = np.empty((n, 4, self.n_chan), np.float32)

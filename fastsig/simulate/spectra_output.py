@@ -42,12 +42,12 @@ def spectral(mode: str = "W", *, n_chan: Any = None, fstart: Any = Fraction(10**
     n_chan : int, optional
         Channels from `fstart` on; all of the mode's by default.
     fstart, integration, level, **parameters
-        As of `FastSpectra`; the bandwidth follows from the channels.
+        As for `FastSpectra`; the bandwidth follows from the channels.
 
     Raises
     ------
     UsageError
-        As of `FastSpectra`.
+        As for `FastSpectra`.
     """
     if mode not in MODES:
         raise UsageError(f"mode = {mode!r}; allowed: {', '.join(MODES)}")
@@ -63,7 +63,7 @@ def file_name(recording: FastSpectra, path: str | os.PathLike[str], observing: s
               mode: str | None = None) -> str:
     """Name of the files, ``{file}`` in it for their numbers, which begin with 1.
 
-    Where `path` is a folder the names are FAST's: ``NAME_tracking-M01_0001.fits``, with ``_W``
+    If `path` is a folder the names are FAST's: ``NAME_tracking-M01_0001.fits``, with ``_W``
     before the number in spectral files.
     """
     if observing not in OBSERVING:
@@ -115,9 +115,9 @@ def write_psrfits(
     Raises
     ------
     UsageError
-        Where a parameter is out of range.
+        If a parameter is out of range.
     OutputError
-        Where a file exists or cannot be written.
+        If a file exists or cannot be written.
     """
     name = file_name(recording, path, observing)
     shape = (recording.n_time, 4, recording.n_chan)
@@ -145,7 +145,7 @@ def write_spectral(
     file_rows : int, optional
         Most rows of a file; by default those that FAST has, 2 GiB.
     recording, path, observing, workers, overwrite, progress
-        As of `write_psrfits`.
+        As for `write_psrfits`.
 
     Returns
     -------
@@ -155,9 +155,9 @@ def write_spectral(
     Raises
     ------
     UsageError
-        Where a parameter is out of range, or all spectra are lost.
+        If a parameter is out of range, or all spectra are lost.
     OutputError
-        Where a file exists or cannot be written.
+        If a file exists or cannot be written.
     """
     if mode is None:
         mode = "W" if recording.axis.step_hz == MODES["W"][1] else "F"

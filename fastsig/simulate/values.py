@@ -27,7 +27,7 @@ def scalar(value: Any, unit: str, name: str) -> Fraction:
     Raises
     ------
     UsageError
-        Where it is not a finite value in that unit, or has none; 0 needs none.
+        If it is not a finite value in that unit, or has none; 0 needs none.
     """
     if isinstance(value, Fraction):
         return value
