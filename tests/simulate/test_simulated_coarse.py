@@ -379,7 +379,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"n_chan": 0}, "n_chan = 0; allowed: whole numbers from 1"),
     ({"n_chan": 2.5}, "n_chan = 2.5; allowed: whole"),
     ({"n_chan": 70_000}, "n_chan = 70000; allowed: up to 65536"),
-    ({"n_chan": 20_000}, "n_chan = 20000 takes 40000 digitised samples; allowed: up to the 32000"),
+    ({"n_chan": 20_000}, "n_chan = 20000 needs 40000 digitised samples; allowed: up to the 32000"),
     ({"level": 0}, "level = 0; allowed: above 0"),
     ({"level": "3K"}, "level"),
     ({"packet": 0}, "packet = 0; allowed: whole numbers from 1"),
