@@ -67,7 +67,7 @@ class CoarseVoltage:
         Rms of the receiver noise in each real number, real or imaginary part, averaged over the
         band, in units of the last place; by default that of the recording.
     loss : Loss, optional
-        Lost packets, counted from sample 0. A packet holds both polarisations.
+        Lost packets, counted from sample 0. A packet contains both polarisations.
     packet : int, optional
         Samples of a packet; by default as many as fit into 8192 bytes, at least one.
 
@@ -274,5 +274,5 @@ def _check_both(loss: parts.Loss | None) -> None:
     lost = [validity.as_spans([(low, high + 1) for name, low, high in loss.packets if name == pol])
             for pol in "XY"]
     if not np.array_equal(lost[0], lost[1]):
-        raise UsageError(f"loss packets = {loss.packets!r}: a packet holds both polarisations; "
+        raise UsageError(f"loss packets = {loss.packets!r}: a packet contains both polarisations; "
                          "allowed: the same packets for X and for Y, such as X:30-41+Y:30-41")

@@ -40,7 +40,7 @@ class SimulatedVoltages(VoltageStream):
         return []
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers."""
+        """Return the parameters that determine the numbers."""
         return {"truth": self.truth}
 
     def valid_spans(self) -> tuple[Spans, ...]:
@@ -83,7 +83,7 @@ class SimulatedSpectra(FileSpectra):
         return []
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers."""
+        """Return the parameters that determine the numbers."""
         return {"truth": self.truth}
 
     def _values(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -39,7 +39,7 @@ class Look:
     cmap : str or Colormap, optional
         A colour map of matplotlib; by default viridis, or RdBu_r for products of either sign.
     vmin, vmax : float or Quantity, optional
-        Limits, in the unit of the values, or in dB of it.
+        Limits in the unit of the values, or in dB of this unit.
     scale : {"linear", "asinh", "db"}, optional
         By default linear, or asinh if few values are far above the others.
     percent : float, optional
