@@ -365,7 +365,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     (("--mode", "ps", "--scan", "8", "--overwrite", "-o", "p.fits"), 4, "is an input"),
     (("--mode", "nod", "--scan", "8"), 3, "lacks a second feed"),
     (("--mode", "onoff"), 2, "--mode onoff requires --period"),
-    (("--mode", "onoff", "--period", "2s", "--scan", "8"), 2, "--scan is no option"),
+    (("--mode", "onoff", "--period", "2s", "--scan", "8"), 2, "--scan is not an option"),
 ])
 def test_wrong_use(tmp_path: Path, words: tuple[str, ...], code: int, message: str) -> None:
     written(tmp_path / "p.fits", pair())

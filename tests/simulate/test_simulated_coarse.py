@@ -383,7 +383,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"level": 0}, "level = 0; allowed: above 0"),
     ({"level": "3K"}, "level"),
     ({"packet": 0}, "packet = 0; allowed: whole numbers from 1"),
-    ({"loss": Loss(packets="X:3-4")}, "a packet holds both polarisations; allowed: the same"),
+    ({"loss": Loss(packets="X:3-4")}, "a packet contains both polarisations; allowed: the same"),
     ({"loss": Loss(packets="X:3-4+Y:3-5")}, "X:30-41[+]Y:30-41"),
 ]
 
