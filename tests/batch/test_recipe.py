@@ -71,7 +71,7 @@ def test_six_mistakes_are_six_lines_and_nothing_is_touched(tmp_path: Path) -> No
     ({"integrate": ["1ms", "2ms"]}, 'integrate = ["1ms", "2ms"]', "a list; allowed: a single"),
     ({"integrate": {"a": 1}}, "integrate = { a = 1 }", "a table; allowed: a single value"),
     ({"integrate": " "}, 'integrate = " "', "allowed: text that is not empty"),
-    ({"n_chan": "64,x"}, 'n_chan = "64,x"', "is not numbers separated by commas"),
+    ({"n_chan": "64,x"}, 'n_chan = "64,x"', "not numbers separated by commas"),
     ({"n_chan": []}, "n_chan = []", "an empty list; allowed: at least one value"),
     ({"n_chan": [64, 64]}, "n_chan = [64, 64]", "contains a number twice"),
     ({"n_chan": [64, 128]}, "output", "allowed: a name with {n_chan} in it"),
