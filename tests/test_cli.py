@@ -100,7 +100,7 @@ def test_one_line_and_the_right_code(name: str, recording: Path, tmp_path: Path)
 def test_spectra_of_spectra_is_refused(recording: Path, tmp_path: Path) -> None:
     fastsig("spectra", recording, "-o", tmp_path / "s.h5", "--n-chan", 50, "--integrate", "10ms")
     done = fastsig("spectra", tmp_path / "s.h5", "-o", tmp_path / "t.h5", "--n-chan", 2, code=3)
-    assert "s.h5: holds spectra; spectra are made of voltages" in done.stderr
+    assert "s.h5: contains spectra; allowed: voltages" in done.stderr
 
 
 def test_dry_run_touches_nothing(recording: Path, tmp_path: Path) -> None:

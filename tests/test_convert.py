@@ -97,7 +97,7 @@ def test_wrong_use(samples: Path, tmp_path: Path) -> None:
         assert message in done.stderr and done.stderr.count("\n") <= 2, done.stderr
     fastsig("spectra", source, "-o", "s.h5", "--n-chan", 64, "-q", cwd=tmp_path)
     done = fastsig("cut", "s.h5", "-o", "t.h5", "--to", "vdif", cwd=tmp_path, code=2)
-    assert "holds spectra; allowed: fbh5, sigproc" in done.stderr
+    assert "contains spectra; allowed: fbh5, sigproc" in done.stderr
     done = fastsig("cut", source, "-o", "t.h5", "--fstart", "1410MHz", cwd=tmp_path, code=2)
     assert "a band can be selected from channels only" in done.stderr
     assert os.listdir(tmp_path) == ["s.h5"]
@@ -161,7 +161,7 @@ def test_simulate_in_other_formats(tmp_path: Path) -> None:
     assert (tmp_path / "a.dada").read_bytes().startswith(b"HEADER DADA")
     done = fastsig("simulate", "fast-voltage", "-o", "n.h5", "--file-size", "1MB", *common,
                    cwd=tmp_path, code=2)
-    assert "native files are not parted" in done.stderr
+    assert "native files are not split" in done.stderr
     fastsig("convert", "a.dada", "-o", "n.{file}.h5", cwd=tmp_path)
     assert (tmp_path / "n.0000.h5").exists()
     same(fs.open(tmp_path / "a.raw"), fs.open(tmp_path / "a.h5"))

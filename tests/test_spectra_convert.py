@@ -211,7 +211,7 @@ def test_recorded_twins(tmp_path: Path) -> None:
     (("x.fil", "--file-size", "1MB"), "file-size is no option of sigproc; allowed for psrfits"),
     (("x.h5", "--scale", "2"), "scale is no option of fbh5; allowed for sigproc"),
     (("x.wav",), "its ending tells no format; give --to fbh5|sigproc|"),
-    (("x.raw", "--to", "guppi"), "holds spectra; allowed: fbh5"),
+    (("x.raw", "--to", "guppi"), "contains spectra; allowed: fbh5"),
     (("x.fil", "--lossy", "--memory", "10MB"), "below the floor"),
     (("x.hdf5", "--to", "hifast", "--lossy"), "do not fit into hifast; allowed: AA, BB"),
 ])

@@ -1,1 +1,1 @@
-"""The command line, a file a command; heavy modules load inside the commands."""
+"""The command line: one file for each command. Heavy modules are loaded inside the commands."""

@@ -1,4 +1,4 @@
-"""``fastsig baseline``: spectra without their baseline or standing wave."""
+"""``fastsig baseline``: remove a baseline or a standing wave from spectra."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from fastsig.cli import common, driver
 
 _METHODS = ("polynomial", "arpls", "ripple-fourier", "ripple-sine")
-#: Options that are handed to the method where they are given.
+#: Options that are passed to the method if they are given.
 _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "trend",
             "harmonics", "n_rows")
 
@@ -84,8 +84,8 @@ def baseline(files: tuple[str, ...], output: str, **options: Any) -> None:
     band = slice(options["fstart"], options["fstop"])
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         if source.stream.kind != "spectra":
-            raise FormatError(files[0], f"holds {source.stream.kind}; allowed: spectra, as those "
-                              "that fastsig spectra makes")
+            raise FormatError(files[0], f"contains {source.stream.kind}; allowed: spectra, such "
+                              "as those made by fastsig spectra")
         part = source[rows] if band == slice(None) else source[rows, band]
         _check_outputs(output, options, source.stream.files)
         stage = _stage(part.stream, options)
@@ -100,7 +100,7 @@ def baseline(files: tuple[str, ...], output: str, **options: Any) -> None:
 
 
 def _check_names(output: str, options: dict[str, Any]) -> None:
-    """Refuse what cannot be before anything is opened."""
+    """Refuse impossible names and options before anything is opened."""
     import os
 
     from fastsig.view import check_picture
@@ -109,11 +109,11 @@ def _check_names(output: str, options: dict[str, Any]) -> None:
         check_picture(options["picture"])
     for name in ("product", "tsys"):
         if options[name] is not None and not options["picture"]:
-            raise click.UsageError(f"--{name} is of the picture; allowed: with --picture")
+            raise click.UsageError(f"--{name} applies to the picture; allowed: with --picture")
     names = [name for name in (output, options["keep"], options["picture"]) if name]
     if len({os.path.realpath(name) for name in names}) < len(names):
-        raise click.UsageError(f"{', '.join(names)}: two files of one name; allowed: a name for "
-                               "each")
+        raise click.UsageError(f"{', '.join(names)}: two files have the same name; allowed: a "
+                               "different name for each")
 
 
 def _check_outputs(output: str, options: dict[str, Any], inputs: list[str]) -> None:
@@ -125,12 +125,12 @@ def _check_outputs(output: str, options: dict[str, Any], inputs: list[str]) -> N
 
 
 def _names(output: str, options: dict[str, Any]) -> list[str]:
-    """Names of the products."""
+    """Return the names of the products."""
     return [name for name in (output, options["keep"]) if name]
 
 
 def _streams(stage: Any, output: str, options: dict[str, Any]) -> list[Any]:
-    """What each product is made of."""
+    """Return the stream that each product is made from."""
     shared = options["keep"] or options["picture"]
     return stage.kept()[: len(_names(output, options))] if shared else [stage]
 
@@ -154,7 +154,7 @@ def _stage(stream: Any, options: dict[str, Any]) -> Any:
 
 
 def _with_lines(stage: Any, options: dict[str, Any]) -> Any:
-    """The stage; with ``--protect auto`` one that protects the lines it finds in a pass."""
+    """Return the stage; with ``--protect auto``, one that protects the lines found in a pass."""
     from fastsig.stages.baseline import Baseline
     from fastsig.stages.baseline_lines import line_windows
 
@@ -168,7 +168,7 @@ def _with_lines(stage: Any, options: dict[str, Any]) -> Any:
 
 
 def _write(stage: Any, output: str, options: dict[str, Any]) -> list[Any]:
-    """Write the products; the rows that a picture is drawn of."""
+    """Write the products, and return the rows that the picture is drawn from."""
     streams, drawn = _streams(stage, output, options), []
     if options["picture"]:
         from fastsig.view import baseline_rows

@@ -1,4 +1,4 @@
-"""``fastsig calibrate``: recorded powers to kelvin or jansky, by the noise diode."""
+"""``fastsig calibrate``: convert recorded powers to kelvin or jansky with the noise diode."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
         for line in found.summary():
             common.say(line, quiet)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DoubtWarning)  # told by `check`
+            warnings.simplefilter("ignore", DoubtWarning)  # reported by `check`
             stream = calibrated(part.stream, found, **steps)
         for line in described(stream):
             common.say(line, quiet)
@@ -111,7 +111,7 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
 
 
 def _check_names(stream: Any, output: str, options: dict[str, Any]) -> None:
-    """Refuse names before anything is read."""
+    """Refuse names of products before anything is read."""
     from fastsig.io.files.outputs import output_names
     from fastsig.io.files.provenance import input_files
     from fastsig.io.files.safe import check_output

@@ -16,7 +16,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def options(*groups: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Several option decorators as one, in the order given."""
+    """Combine several option decorators into one, in the order given."""
 
     def wrap(command: Command) -> Command:
         for group in reversed(groups):
@@ -27,22 +27,22 @@ def options(*groups: Callable[[Command], Command]) -> Callable[[Command], Comman
 
 
 class Group(click.Group):
-    """A group that lists its commands in their order, and suggests one for a mistyped name."""
+    """A group that lists its commands in their order, and suggests one if a name is mistyped."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of the commands."""
+        """Return the names of the commands."""
         return list(self.commands)
 
     def resolve_command(self, ctx: click.Context, args: list[str]
                         ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command of the first argument."""
+        """Return the command that the first argument names."""
         if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             raise click.UsageError(f"No such command {args[0]!r}{self._suggested(ctx, args[0])}",
                                    ctx)
         return super().resolve_command(ctx, args)
 
     def _suggested(self, ctx: click.Context, word: str) -> str:
-        """``; did you mean spectra?``, or what is allowed if nothing is similar."""
+        """Return ``; did you mean spectra?``, or the allowed names if none is similar."""
         import difflib
 
         names = self.list_commands(ctx)
@@ -51,14 +51,14 @@ class Group(click.Group):
 
 
 class InputPath(click.types.StringParamType):
-    """Type of an option that names a file or folder which the command reads, beside its FILES.
+    """The type of an option that names a file or folder read by the command besides its FILEs.
 
-    A batch takes from this declaration alone which files are part of a task's identity.
+    A batch uses this declaration alone to decide which files are part of a task's identity.
 
     Parameters
     ----------
     or_value : bool
-        Whether the text may be a value in place of a path, such as temperatures for a table.
+        Whether the text may be a value instead of a path: temperatures, or a table of them.
     """
 
     name = "path"
@@ -68,13 +68,13 @@ class InputPath(click.types.StringParamType):
 
 
 class OutputPath(click.types.StringParamType):
-    """Type of an option that names a file or folder which the command writes."""
+    """The type of an option that names a file or folder written by the command."""
 
     name = "path"
 
 
 def output_option(text: str) -> Callable[[Command], Command]:
-    """``-o/--output`` and ``--overwrite``."""
+    """Return the options ``-o/--output`` and ``--overwrite``."""
     return options(
         click.option("-o", "--output", type=OutputPath(), required=True, metavar="PATH", help=text),
         click.option("--overwrite", is_flag=True, help="Replace existing output files."),
@@ -85,13 +85,13 @@ debug_option = click.option("--debug", is_flag=True,
                             help="Show the traceback of an error.")
 
 
-def _tell_more(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+def _be_verbose(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value:
         logging.getLogger("fastsig").setLevel(logging.INFO)
 
 
 quiet_options = options(
-    click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_tell_more,
+    click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_be_verbose,
                  help="Report the formats found, the plan and the rates."),
     click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors."),
 )
@@ -132,7 +132,7 @@ span_options = options(
 
 
 def parse_overrides(pairs: tuple[str, ...]) -> dict[str, str]:
-    """Dictionary of ``KEY=VALUE`` texts."""
+    """Parse ``KEY=VALUE`` texts into a dictionary."""
     overrides = {}
     for pair in pairs:
         key, sign, value = pair.partition("=")
@@ -145,7 +145,7 @@ def parse_overrides(pairs: tuple[str, ...]) -> dict[str, str]:
 
 
 def parse_end(text: str | None) -> Any:
-    """A time of ``--tstart``: `Time`, or text with a unit that counts from the start."""
+    """Parse ``--tstart`` or ``--tstop``: a `Time`, or text with a unit, counted from the start."""
     if text is None:
         return None
     import re
@@ -156,18 +156,18 @@ def parse_end(text: str | None) -> Any:
 
 
 def plural(n: int, one: str, more: str = "") -> str:
-    """``1 spectrum``, ``2 spectra``."""
+    """Return ``1 spectrum`` or ``2 spectra``."""
     return f"{n} {one if n == 1 else more or one + 's'}"
 
 
 def say(text: str, quiet: bool = False) -> None:
-    """A line for the user, on stderr so that stdout stays for data."""
+    """Print a line for the user on stderr, so that stdout contains only data."""
     if not quiet:
         click.echo(text, err=True)
 
 
 def print_json(value: Any) -> None:
-    """JSON on stdout; numbers that JSON does not know become null."""
+    """Print JSON on stdout; numbers that JSON cannot represent become null."""
     click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False))
 
 
@@ -181,7 +181,7 @@ def _finite(value: Any) -> Any:
 
 @contextlib.contextmanager
 def progress(total: int, label: str, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal, nothing elsewhere; yields ``advance(n)``."""
+    """Show a progress bar on a terminal, and nothing elsewhere; yield ``advance(n)``."""
     if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda n: None
         return
@@ -191,13 +191,13 @@ def progress(total: int, label: str, *, quiet: bool = False) -> Iterator[Callabl
     columns = (TextColumn(label), BarColumn(), TextColumn("{task.percentage:3.0f} %"),
                TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=total or None)  # 0: the end is not known
+        task = bar.add_task(label, total=total or None)  # 0: the total is not known
         yield lambda n: bar.advance(task, n)
 
 
 @contextlib.contextmanager
 def progress_of_passes(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for each pass, by its name, on a terminal; yields ``advance(name, n, total)``."""
+    """Show a bar for each named pass on a terminal; yield ``advance(name, n, total)``."""
     with contextlib.ExitStack() as stack:
         bars: dict[str, Callable[[int], None]] = {}
 
@@ -213,7 +213,7 @@ def progress_of_passes(quiet: bool = False) -> Iterator[Callable[[str, int, int]
 
 @contextlib.contextmanager
 def compiling(quiet: bool) -> Iterator[None]:
-    """Say once, on the terminal, that kernels are compiled, when the first one is."""
+    """Report once, when the first kernel is compiled, that kernels are being compiled."""
     from numba.core import event
 
     class Notice(event.Listener):  # type: ignore[misc]

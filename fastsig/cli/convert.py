@@ -1,4 +1,4 @@
-"""``fastsig convert``: voltages or spectra from one format into another."""
+"""``fastsig convert``: write voltages or spectra in another format."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ cube_options = common.options(
 
 
 def opened(path: str, options: dict[str, Any]) -> Any:
-    """The cube of a path and options."""
+    """Open a cube with the options of a command."""
     from fastsig.cubes.cube import open_cube
 
     return open_cube(path, stokes=options["stokes"], rest=options["rest"],
@@ -32,7 +32,7 @@ def opened(path: str, options: dict[str, Any]) -> Any:
 
 def velocities(context: click.Context, parameter: click.Parameter, value: str | None
                ) -> tuple[str, str] | None:
-    """Two velocities of a text such as ``200km/s,400km/s``."""
+    """Parse two velocities from text such as ``200km/s,400km/s``."""
     if value is None:
         return None
     parts = [part.strip() for part in value.split(",")]

@@ -1,4 +1,4 @@
-"""``fastsig cut``: a span and a band of a file, sample by sample."""
+"""``fastsig cut``: copy a time span and a band of a file, sample by sample."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> 
 
 
 def _format(kind: str, name: str, output: str) -> str | None:
-    """The format of the input, where the output's ending tells none."""
+    """Return the format of the input if the extension of the output specifies none."""
     from fastsig.run.products import SINKS
 
     sink = SINKS[kind]

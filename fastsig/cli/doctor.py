@@ -1,4 +1,4 @@
-"""``fastsig doctor``: what this machine and environment can do."""
+"""``fastsig doctor``: check this machine and environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all commands that write have in common: options, plan, refusal, the pass, the report."""
+"""Code shared by all commands that write: options, plan, refusal, the pass, the report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from fastsig import registry
 from fastsig.cli import common
 
-#: Formats that voltages and spectra can be written in: what ``--to`` takes.
+#: Formats in which voltages and spectra can be written: the values of ``--to``.
 VOLTAGES = registry.writers()
 SPECTRA = registry.spectra_writers()
 
@@ -65,16 +65,16 @@ Report = Callable[..., dict[str, Any]]
 
 
 class Writing:
-    """Products of one command: planned, described, written in one pass.
+    """The products of one command: planned, described and written in one pass.
 
     Parameters
     ----------
     streams, outputs : sequence
-        Chains, and a name for each.
+        Chains, and the name of the product of each.
     options : dict
-        Of the command: `workers`, `memory`, `overwrite`, `hash_inputs`, `lossy`, `quiet`.
+        Options of the command: `workers`, `memory`, `overwrite`, `hash_inputs`, `lossy`, `quiet`.
     sinks : sequence of Sink
-        What else takes the pass; its results come after the products.
+        Further sinks of the pass; `run` returns their results.
     fused : bool
     **formats
         Options of the products.
@@ -97,7 +97,7 @@ class Writing:
 
     @property
     def losses(self) -> list[str]:
-        """What all products cannot carry."""
+        """The losses of all products: what their formats cannot store."""
         return [loss for product in self.products for loss in product.losses]
 
     def explain(self) -> None:
@@ -112,12 +112,12 @@ class Writing:
         with common.compiling(self.options["quiet"]):
             seconds = expected_seconds(self.plan)
         threads = common.plural(self.plan.workers, "thread")
-        time = "unknown, as the end of the data is not known" if seconds is None else (
+        time = "unknown, because the end of the data is not known" if seconds is None else (
             f"{duration_text(seconds)} on {threads}, estimated by a trial; writing not included")
         click.echo(f"time {time}")
         click.echo(self.plan.memory_text())
         for product, room in zip(self.products, free, strict=True):
-            most = "" if product.stream.kind == "voltage" else "up to "  # compressed, or not
+            most = "" if product.stream.kind == "voltage" else "up to "  # spectra may be compressed
             for name, size in product.bytes:
                 click.echo(f"would write {name}: {most}{size / 1e6:.1f} MB of {product.n_bits} "
                            f"bits, {room / 1e6:.0f} MB free")
@@ -128,7 +128,7 @@ class Writing:
                 click.echo(f"note: {product.path}: {caution}")
 
     def run(self) -> list[Any]:
-        """Write; the results of the other sinks."""
+        """Write the products, and return the results of the further sinks."""
         from fastsig.run.engine import execute
 
         for product in self.products:
@@ -151,22 +151,22 @@ class Writing:
 
 def copy_stream(stream: Any, output: str, to: str | None, options: dict[str, Any],
                 report: Report | None = None, sinks: Sequence[Any] = ()) -> list[Any]:
-    """Write a stream, of voltages or spectra, as a file of some format, and report on it.
+    """Write a stream of voltages or spectra as a file of some format, and report on it.
 
-    `report` is given the results of `sinks`, and returns more for ``--json``. The results are
-    returned; none of a dry run.
+    `report` receives the results of `sinks`, and returns further entries for ``--json``. The
+    results are returned; after a dry run the list is empty.
     """
     from fastsig.run.products import SINKS
 
     allowed = SINKS[stream.kind].formats()
     if to is not None and to not in allowed:
-        raise click.UsageError(f"--to {to}: {stream.path} holds {stream.kind}; allowed: "
+        raise click.UsageError(f"--to {to}: {stream.path} contains {stream.kind}; allowed: "
                                f"{', '.join(allowed)}")
     formats = copy_formats(to, options)
     own = {name: True for name in ("one_thread", "dspsr_header") if options.get(name)}
     if own and stream.kind != "voltage":
-        raise click.UsageError(f"--{next(iter(own)).replace('_', '-')}: {stream.path} holds "
-                               f"{stream.kind}; allowed: voltages, to vdif")
+        raise click.UsageError(f"--{next(iter(own)).replace('_', '-')}: {stream.path} contains "
+                               f"{stream.kind}; allowed: voltages, written as vdif")
     formats |= own
     refuse_losses([stream], [output], options, **formats)
     if options["verify"]:
@@ -197,7 +197,7 @@ def copy_stream(stream: Any, output: str, to: str | None, options: dict[str, Any
 
 
 def _record(product: Any, n_time: int) -> dict[str, Any]:
-    """What is written, for ``--json``."""
+    """Return the record of a product, for ``--json``."""
     return {"outputs": [path for path, _ in product.bytes],
             "bytes": [size for _, size in product.bytes], "format": product.format,
             "n_time": n_time, "n_bits": product.n_bits, "losses": product.losses,
@@ -205,7 +205,7 @@ def _record(product: Any, n_time: int) -> dict[str, Any]:
 
 
 def copy_formats(to: str | None, options: dict[str, Any]) -> dict[str, Any]:
-    """Options of products, from those of `copy_options`."""
+    """Return the options of products, given those of `copy_options`."""
     from fastsig.work.memory import parse_bytes
 
     return {"to": to, "scale": options["scale"],
@@ -216,7 +216,7 @@ def copy_formats(to: str | None, options: dict[str, Any]) -> dict[str, Any]:
 
 def refuse_losses(streams: Sequence[Any], outputs: Sequence[str], options: dict[str, Any],
                   **formats: Any) -> None:
-    """Refuse, before any long work, what headers show to be lossy; a dry run lists it instead."""
+    """Refuse losses that headers reveal, before any long work; a dry run lists them instead."""
     from fastsig.run.products import refuse_losses as refuse
 
     if not (options["dry_run"] or options["lossy"]):
@@ -224,7 +224,7 @@ def refuse_losses(streams: Sequence[Any], outputs: Sequence[str], options: dict[
 
 
 def free_bytes(output: str) -> int:
-    """Room in the folder of a name."""
+    """Return the free space in the folder of an output."""
     from fastsig.errors import OutputError
 
     folder = os.path.dirname(output) or "."
@@ -235,7 +235,7 @@ def free_bytes(output: str) -> int:
 
 
 def duration_text(seconds: float) -> str:
-    """A rough time: ``under 1 s``, ``about 40 s``, ``about 12 min``, ``about 3 h``."""
+    """Return a rough time: ``under 1 s``, ``about 40 s``, ``about 12 min``, ``about 3 h``."""
     if seconds < 1:
         return "under 1 s"
     length, unit = (1, "s") if seconds < 100 else (60, "min") if seconds < 6000 else (3600, "h")

@@ -1,4 +1,4 @@
-"""``fastsig extract``: the spectrum of a place of a cube, with its lines."""
+"""``fastsig extract``: extract the spectrum at a position of a cube, and fit its lines."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
     try:
         return None if value is None else [float(part) for part in value.split(",")]
     except ValueError:
-        raise click.BadParameter(f"{value!r} is not numbers with commas") from None
+        raise click.BadParameter(f"{value!r} is not numbers separated by commas") from None
 
 
 @click.command()
@@ -96,21 +96,22 @@ def extract(file: str, output: str, **options: Any) -> None:
     spectrum.write(output, fit=fit, overwrite=options["overwrite"])
     if options["picture"]:
         draw_position(spectrum, options["picture"], fit=_shown(fit), overwrite=options["overwrite"])
-    _tell(spectrum, source, fit, mass, {**options, "output": output})
+    _print(spectrum, source, fit, mass, {**options, "output": output})
 
 
 def _check(output: str, options: dict[str, Any]) -> None:
-    """Refuse options of a fit where none is asked for."""
+    """Refuse options of a fit if no fit is requested."""
     import os
 
     fit = options["fit"]
     for name in ("distance", "correlation"):
         if options[name] is not None and fit is None:
-            raise click.UsageError(f"--{name} is of a fit; allowed: with --fit")
+            raise click.UsageError(f"--{name} applies to a fit; allowed: with --fit")
     if options["window"] is not None and fit is None and not options["locate"]:
-        raise click.UsageError("--window is of a fit; allowed: with --fit or --locate")
+        raise click.UsageError("--window applies to a fit; allowed: with --fit or --locate")
     if options["picture"] and os.path.realpath(output) == os.path.realpath(options["picture"]):
-        raise click.UsageError(f"{output}: two files of one name; allowed: a name for each")
+        raise click.UsageError(f"{output}: two files have the same name; allowed: a different "
+                               "name for each")
 
 
 def _source(cube: Any, options: dict[str, Any]) -> Any:
@@ -119,13 +120,13 @@ def _source(cube: Any, options: dict[str, Any]) -> Any:
 
 
 def _shown(fit: Any) -> dict[str, Any] | None:
-    """A fit as pictures take it."""
+    """Return a fit in the form that pictures use."""
     return None if fit is None else {"velocity": fit.velocity, "fit": fit.model,
                                      "baseline": fit.baseline, "record": fit.record()}
 
 
-def _tell(spectrum: Any, source: Any, fit: Any, mass: Any, options: dict[str, Any]) -> None:
-    """What was found, on standard output; files on standard error."""
+def _print(spectrum: Any, source: Any, fit: Any, mass: Any, options: dict[str, Any]) -> None:
+    """Print the results on standard output, and the files written on standard error."""
     if options["as_json"]:
         common.print_json(_record(spectrum, source, fit, mass, options))
     elif not options["quiet"]:
@@ -144,8 +145,8 @@ def _texts(spectrum: Any, source: Any, fit: Any, mass: Any) -> list[tuple[str, s
                   "(without pointing)")
     noise = float(np.nanmedian(spectrum.noise.value))
     found = [("place", place),
-             ("noise", f"{noise:.4g} {spectrum.noise.unit} a channel, {spectrum.scatter:.3f} of "
-              "what the weights give")]
+             ("noise", f"{noise:.4g} {spectrum.noise.unit} per channel, {spectrum.scatter:.3f} of "
+              "that expected from the weights")]
     if source is not None:
         from fastsig.reductions.sources.line_fit import rounded
 
@@ -155,9 +156,10 @@ def _texts(spectrum: Any, source: Any, fit: Any, mass: Any) -> list[tuple[str, s
         found += [("flux", str(line.flux)), ("velocity", f"{line.velocity}, {_frame(fit)}"),
                   ("W50", str(line.w50)), ("W20", str(line.w20)), ("peak", str(line.peak))]
     if fit:
-        found.append(("sum", f"{fit.flux_sum} of the channels, by no model"))
-        poor = "; not the line's shape: errors are too small" if fit.chi2 > 2 * fit.dof else ""
-        found.append(("chi2", f"{fit.chi2:.4g} of {fit.dof} degrees of freedom{poor}"))
+        found.append(("sum", f"{fit.flux_sum} summed over the channels, without a model"))
+        poor = ("; the model does not match the line: errors are too small"
+                if fit.chi2 > 2 * fit.dof else "")
+        found.append(("chi2", f"{fit.chi2:.4g} for {fit.dof} degrees of freedom{poor}"))
     if mass is not None:
         found.append(("HI mass", f"{mass.value.value:.4g} ± {mass.error.value:.2g} solar masses"))
     return [(name, text.replace(" / ", "/")) for name, text in found]

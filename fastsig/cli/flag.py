@@ -1,4 +1,4 @@
-"""``fastsig flag``: interference in spectra gets weight 0."""
+"""``fastsig flag``: give interference in spectra the weight 0."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import click
 
 from fastsig.cli import common, driver
 
-_RUNS = 5  # spans of channels that are listed
-_MUCH = 0.1  # share of a file that is flagged without a warning
+_RUNS = 5  # most spans of channels that are listed
+_MUCH = 0.1  # largest share of the samples outside the bands that is flagged without a warning
 
 
 @click.command()
@@ -67,8 +67,8 @@ def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         before: Any = source.stream
         if before.kind != "spectra":
-            raise FormatError(files[0], f"holds {before.kind}; make spectra of them first "
-                              "(fastsig spectra, whose --flag sk sees more of voltages)")
+            raise FormatError(files[0], f"contains {before.kind}; allowed: spectra. Make them "
+                              "with fastsig spectra, whose --flag sk detects more in voltages")
         if picture is not None:
             check_picture(picture)
             check_output(picture, overwrite=options["overwrite"], inputs=before.files)
@@ -94,7 +94,7 @@ def _parameters(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _report(stream: Any, after: Any, before: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """Say how much is flagged; the same for ``--json``."""
+    """Report how much is flagged, and return the same for ``--json``."""
     new = max(0.0, after.total - before.total)
     each = ", ".join(f"{name} {100 * share:.3g} %"
                      for name, share in zip(after.names, after.product, strict=True))
@@ -115,7 +115,7 @@ def _report(stream: Any, after: Any, before: Any, options: dict[str, Any]) -> di
 
 
 def _warnings(stream: Any, after: Any, before: Any) -> list[str]:
-    """What went beyond the bands that were asked for, where it is more than one would expect."""
+    """Return warnings if more than expected was flagged outside the requested bands."""
     asked = stream.banned
     whole = int(((after.channel >= 1) & (before.channel < 1) & ~asked).sum())
     others = (after.channel - before.channel)[~asked]
@@ -123,15 +123,15 @@ def _warnings(stream: Any, after: Any, before: Any) -> list[str]:
     found = []
     if whole:
         found.append(f"{whole} of {len(asked)} channels were flagged throughout; --protect keeps "
-                     "those of lines")
+                     "channels with lines")
     if share > _MUCH:
         found.append(f"{100 * share:.3g} % of the samples outside --bands were flagged; --picture "
-                     "draws which")
+                     "shows which")
     return found
 
 
 def _runs(full: Any, frequency: Any) -> list[str]:
-    """Spans of neighbouring channels, as text."""
+    """Return the spans of adjacent channels as text."""
     from fastsig.axes.validity import from_mask
 
     if frequency is None:

@@ -1,4 +1,4 @@
-"""``fastsig flux``: spectra in kelvin to flux densities."""
+"""``fastsig flux``: convert spectra from kelvin to flux densities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from fastsig.cli import common, driver
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("File to write; {file} in it stands for the number of each of several.")
+@common.output_option("Write the product to this file; {file} in the name is replaced by the "
+                      "number of each file.")
 @click.option("--gain", metavar="K/JY",
               help="Divide by this gain of one polarisation, e.g. 16K/Jy, as measured on a "
                    "calibrator.  [default: that of the telescope's receiver]")
@@ -39,7 +40,7 @@ def flux(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
 
 
 def _in_jansky(stream: Any, options: dict[str, Any]) -> Any:
-    """The stream by the gain that is given, or by the receiver's."""
+    """Convert the stream with the gain given, or with the gain of the receiver."""
     from fastsig import telescopes
     from fastsig.errors import UsageError
     from fastsig.stages.flux import Flux
@@ -47,11 +48,11 @@ def _in_jansky(stream: Any, options: dict[str, Any]) -> Any:
     gain, angle, beam = options["gain"], options["zenith_angle"], options["beam"]
     if gain is not None:
         if angle is not None or beam is not None:
-            raise UsageError("--zenith-angle and --beam are for the receiver's gain; allowed: "
+            raise UsageError("--zenith-angle and --beam apply to the receiver's gain; allowed: "
                              "without --gain")
         return Flux(stream, gain=gain)
     name = stream.header.telescope
     if name is None:
-        raise UsageError(f"{stream.path}: the file names no telescope, whose gain would be taken; "
-                         "specify --gain 16K/Jy")
+        raise UsageError(f"{stream.path}: the file names no telescope whose gain could be used; "
+                         "specify --gain, e.g. 16K/Jy")
     return Flux(stream, telescopes.get(name).receiver(), zenith_angle=angle, beam=beam)

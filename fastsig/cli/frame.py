@@ -1,4 +1,4 @@
-"""``fastsig frame``: spectra on the frequency axis of a frame of velocity."""
+"""``fastsig frame``: shift spectra to the frequency axis of a velocity frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from fastsig.cli import common, driver
 
 _FRAMES = ("topocentric", "geocentric", "barycentric", "heliocentric", "lsrk")
-#: Options that are handed to the stage where they are given.
+#: Options that are passed to the stage if they are given.
 _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
 
 
@@ -59,8 +59,8 @@ def frame(files: tuple[str, ...], output: str, to: str | None, **options: Any) -
     band = slice(options["fstart"], options["fstop"])
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         if source.stream.kind != "spectra":
-            raise FormatError(files[0], f"holds {source.stream.kind}; allowed: spectra, as those "
-                              "that fastsig spectra makes")
+            raise FormatError(files[0], f"contains {source.stream.kind}; allowed: spectra, such "
+                              "as those made by fastsig spectra")
         part = source[rows] if band == slice(None) else source[rows, band]
         given = {name: options[name] for name in _OPTIONS if options[name] is not None}
         made = part.frame(options["frame_name"], source_frame=options["source_frame"],
@@ -70,17 +70,17 @@ def frame(files: tuple[str, ...], output: str, to: str | None, **options: Any) -
 
 
 def _record(stream: Any) -> dict[str, Any]:
-    """What decides the numbers, for ``--json``."""
+    """Return the parameters of the stage, for ``--json``."""
     return {"frame": dict(stream.parameters())}
 
 
 def _say(stream: Any, options: dict[str, Any]) -> None:
-    """Tell the shift, and what was taken for granted."""
-    told, quiet = stream.parameters(), options["quiet"]
-    if told["from_told"] == "assumed":
-        common.say("no frame in the file; taken as topocentric (--from specifies another)", quiet)
+    """Report the shift, and the frame of the input if it was assumed."""
+    made, quiet = stream.parameters(), options["quiet"]
+    if made["from_told"] == "assumed":
+        common.say("no frame in the file; topocentric is assumed (--from specifies another)", quiet)
     first, last = (stream.read_columns(row, 1)["frame_m_s"][0]
                    for row in (0, stream.shape[0] - 1))
     low, high = (float(edge) / 1e6 for edge in stream.out_axis.edges_hz)
-    common.say(f"{told['from']} to {told['to']}: shifted by {first:.2f} to {last:.2f} m/s, "
+    common.say(f"{made['from']} to {made['to']}: shifted by {first:.2f} to {last:.2f} m/s, "
                f"{stream.shape[2]} channels from {low:.9g} to {high:.9g} MHz", quiet)

@@ -1,4 +1,4 @@
-"""``fastsig grid``: spectra of all beams and scans into a cube."""
+"""``fastsig grid``: grid the spectra of all beams and scans into a cube."""
 
 from __future__ import annotations
 

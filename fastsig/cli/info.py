@@ -1,4 +1,4 @@
-"""``fastsig info``: what files are."""
+"""``fastsig info``: show what is in files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import click
 
 from fastsig.cli import common
 
-# Stated even where the file does not, of what has channels.
+# Printed for every product with channels, even if the file does not state them.
 _ALWAYS = ("frequency_mhz", "telescope", "source")
 # Printed elsewhere, or not at all.
 _APART = ("path", "warnings", "provenance", "cards")
@@ -39,7 +39,7 @@ def info(
         except (InputError, UsageError) as error:
             records.append(failure(path, error))
             refused += [error] if isinstance(error, UsageError) else []
-    if len(refused) == len(files):  # no file knows such a value
+    if len(refused) == len(files):  # no file accepts the value
         raise refused[0]
     if as_json:
         common.print_json(records)
@@ -72,7 +72,7 @@ def _print(record: dict[str, object]) -> None:
 
 
 def _lines(key: str, value: object) -> list[str]:
-    """A value as text; of stages and of a list of mappings a line for each, of what is known."""
+    """Return a value as lines of text, one for each stage or mapping, without empty entries."""
     named = key == "states"
     if key == "stages" and isinstance(value, list) and value:
         return [_text(item) for item in value]

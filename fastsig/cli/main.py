@@ -1,4 +1,4 @@
-"""``fastsig``: finds the command, turns errors into one line and an exit code.
+"""``fastsig``: finds the command, and turns errors into one line and an exit code.
 
 Exit codes: 0 done; 1 some inputs failed; 2 usage; 3 bad input; 4 output; 70 internal error;
 130 Ctrl-C; 143 SIGTERM; 129 SIGHUP.
@@ -25,7 +25,7 @@ from fastsig.errors import speak_of_options
 _COMMANDS = ("info", "spectra", "flag", "calibrate", "baseline", "switch", "flux", "frame",
              "grid", "extract", "moment", "view", "convert", "cut", "validate", "simulate",
              "samples", "batch", "doctor", "warmup")
-#: Commands that lie above this package: they drive the others.
+#: Commands in a package above this one, which run the others.
 _ABOVE = {"batch": "fastsig.batch.commands.batch"}
 
 
@@ -38,14 +38,14 @@ class Terminated(BaseException):
 
 
 class LazyGroup(Group):
-    """A group whose commands are modules of `fastsig.cli`, loaded when they are called."""
+    """A group of commands that are modules of `fastsig.cli`, loaded when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of the commands."""
+        """Return the names of the commands."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """The command of that name."""
+        """Return the command of this name."""
         if name not in _COMMANDS:
             return None
         module = importlib.import_module(_ABOVE.get(name, f"fastsig.cli.{name}"))
@@ -75,17 +75,17 @@ def _warn(message: Warning | str, *args: Any, **kwargs: Any) -> None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run a command line and return its exit code; leaves the process if a writer is poisoned."""
+    """Run a command line and return its exit code; end the process if a writer is poisoned."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
-    for name in ("stdout", "stderr"):  # None where the shell closed them (2>&-)
+    for name in ("stdout", "stderr"):  # None if the shell closed them (2>&-)
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for the whole process
     warnings.showwarning = _warn
-    warnings.filterwarnings("ignore", ".*dubious year")  # told once, of every file
+    warnings.filterwarnings("ignore", ".*dubious year")  # `fastsig.io.opening` warns once per file
     logging.basicConfig(format="fastsig: %(message)s", level=logging.WARNING)
     signal.signal(signal.SIGTERM, _on_sigterm)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asks to go on
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: keep running
         signal.signal(signal.SIGHUP, _on_sigterm)
     before = speak_of_options(True)
     try:
@@ -116,7 +116,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _interrupted(how: str, code: int) -> int:
-    if "fastsig.io.files.safe" in sys.modules:  # else nothing was being written
+    if "fastsig.io.files.safe" in sys.modules:  # otherwise nothing was being written
         sys.modules["fastsig.io.files.safe"].discard_unfinished()
     click.echo(f"fastsig: {how}; nothing was left half-written", err=True)
     return code
@@ -130,18 +130,18 @@ def _report(error: Exception, debug: bool) -> int:
 
         traceback.print_exc()
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-        # Products have errors of their own: this is the standard output.
+        # Products raise errors of their own: this one comes from the standard output.
         error = OutputError("standard output", os.strerror(error.errno))
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it at exit
     known = isinstance(error, (FastsigError, MemoryError))
     text = str(error) if known else f"internal error: {type(error).__name__}: {error}"
     if isinstance(error, MemoryError):
-        text = f"out of memory: {error or 'give a lower --memory or fewer --workers'}"
+        text = f"out of memory: {error or 'specify a lower --memory or fewer --workers'}"
     hint = "" if known or debug else " (run again with --debug for the traceback, and report it)"
     click.echo(f"fastsig: {text}{hint}", err=True)
     code = _code(error)
     if isinstance(error, OutputError) and error.poisoned:
-        # HDF5 holds a file that it cannot close and would crash in its exit handler.
+        # HDF5 has a file open that it cannot close, and would crash in its exit handler.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -150,7 +150,7 @@ def _report(error: Exception, debug: bool) -> int:
 
 def main() -> NoReturn:
     """Entry point of the ``fastsig`` script."""
-    # Imports and numba's compiler make objects by the million, few of which are garbage: looking
-    # for it at the default rate takes a tenth of the time to start.
+    # Imports and numba's compiler create millions of objects, few of which are garbage: collecting
+    # it at the default rate takes a tenth of the start-up time.
     gc.set_threshold(100_000, 50, 50)
     sys.exit(run())

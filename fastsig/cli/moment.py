@@ -1,4 +1,4 @@
-"""``fastsig moment``: maps of integral, mean velocity or dispersion of a cube."""
+"""``fastsig moment``: map the integral, mean velocity or dispersion of a cube."""
 
 from __future__ import annotations
 

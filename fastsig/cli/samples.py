@@ -1,4 +1,4 @@
-"""``fastsig samples``: the sample recordings that the documents use."""
+"""``fastsig samples``: copy the sample recordings that the documentation uses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def samples(folder: str, overwrite: bool, only_list: bool, quiet: bool, debug: b
 
 
 def source() -> Path:
-    """The folder of the installed package that holds the samples, or that of the source."""
+    """Return the folder of the samples, in the installed package or in the source tree."""
     import fastsig
     from fastsig.errors import InputError
 
@@ -45,7 +45,7 @@ def source() -> Path:
 
 
 def _is_there(path: Path, target: str) -> bool:
-    """Whether a target has the bytes of a sample."""
+    """Whether a target has the same bytes as a sample."""
     import filecmp
 
     return os.path.isfile(target) and filecmp.cmp(path, target, shallow=False)
@@ -59,7 +59,7 @@ def _copy(files: list[Path], folder: str, *, overwrite: bool) -> None:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise OutputError(folder, os.strerror(error.errno or 0)) from error
-    for path in files:  # before the first is written
+    for path in files:  # before any is written
         check_output(os.path.join(folder, path.name), overwrite=overwrite)
     for path in files:
         with (SafeOutput(os.path.join(folder, path.name), overwrite=overwrite) as made,

@@ -1,4 +1,4 @@
-"""``fastsig simulate``: recordings with known truth."""
+"""``fastsig simulate``: simulate recordings whose true contents are known."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: A
     options["to"] = voltage_format(output, options["to"]) or "native"
     if options["to"] == "native":
         if options["file_size"] is not None:
-            raise click.UsageError("native files are not parted; allowed: no --file-size")
+            raise click.UsageError("native files are not split; allowed: no --file-size")
         output = output_names(output, 1)[0]
         check_output(output, overwrite=overwrite)
     simulating.check_truth(options["truth"], output, overwrite)
@@ -86,7 +86,7 @@ def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: A
 
 
 def _recording(options: dict[str, Any]) -> Any:
-    """What the options ask for: digitised voltages, or those behind a coarse filter bank."""
+    """Return the recording requested: digitised voltages, or the output of a coarse filter bank."""
     from fastsig import simulate as library
 
     parameters = simulating.parameters(
@@ -99,7 +99,7 @@ def _recording(options: dict[str, Any]) -> Any:
 
 def _write_as(recording: Any, output: str, overwrite: bool, workers: int | None,
               options: dict[str, Any]) -> list[str]:
-    """Write in a format that is not the project's own; returns the names of the files."""
+    """Write in a format other than the native one, and return the names of the files."""
     from fastsig.run.products import write
     from fastsig.simulate import SimulatedVoltages
     from fastsig.work.memory import parse_bytes

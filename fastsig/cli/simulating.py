@@ -1,4 +1,4 @@
-"""What the commands of ``fastsig simulate`` have in common: options, components, the truth."""
+"""Code shared by the commands of ``fastsig simulate``: options, components, the truth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastsig.cli import common
 __all__ = ["check_truth", "finish", "parameters", "receiver_options", "sky_options",
            "truth_option"]
 
-# Option -> (component, parameter of the simulator, whether it may be given again); loss besides.
+# Option -> (component, parameter of the simulator, whether it may be repeated). Loss is separate.
 Components = dict[str, tuple[str, str, bool]]
 COMPONENTS: Components = {
     "diode": ("Diode", "diode", False),
@@ -68,19 +68,19 @@ sky_options = common.options(
 
 def parameters(options: dict[str, Any], loss: str, without: tuple[str, ...],
                components: Components = COMPONENTS) -> dict[str, Any]:
-    """Parameters of a simulator from the options of a command.
+    """Return the parameters of a simulator, given the options of a command.
 
-    `loss` is the sort of component that the command loses, `without` options that are none of
-    the simulator's, `components` the others that are made of lists. Those of one parameter that
-    may be given again are one list.
+    `loss` is the type of component that describes losses, `without` lists options that are not
+    parameters of the simulator, and `components` describes the other components. Components of
+    one parameter whose options may be repeated are combined in one list.
     """
     from fastsig import simulate as library
     from fastsig.simulate.values import from_text
 
     sorts = {**components, "loss": (loss, "loss", False)}
-    told = ("quiet", "debug", "truth", *without, *sorts)
+    others = ("quiet", "debug", "truth", *without, *sorts)
     made: dict[str, Any] = {key: value for key, value in options.items()
-                            if key not in told and value is not None}
+                            if key not in others and value is not None}
     for option, (kind, parameter, again) in sorts.items():
         given = options[option]
         texts = given if again else () if given is None else (given,)
@@ -91,7 +91,7 @@ def parameters(options: dict[str, Any], loss: str, without: tuple[str, ...],
 
 
 def check_truth(path: str | None, output: str, overwrite: bool) -> None:
-    """Refuse a truth record that cannot be written, or would be in the recording's way."""
+    """Refuse a truth record that cannot be written, or that could replace a recording's file."""
     if path is None:
         return
     from fastsig.errors import UsageError
@@ -103,12 +103,12 @@ def check_truth(path: str | None, output: str, overwrite: bool) -> None:
     whole = os.path.realpath(start + end) == name
     if whole or ("{file}" in output and name.startswith(os.path.realpath(start or "."))
                  and name.endswith(end)):
-        raise UsageError(f"--truth {path} may be a file of the recording, -o {output}; allowed: "
+        raise UsageError(f"--truth {path} could be a file of the recording, -o {output}; allowed: "
                          "another name")
 
 
 def finish(recording: Any, names: list[str], options: dict[str, Any], overwrite: bool) -> None:
-    """Write the truth record where one is asked for, and tell of all files."""
+    """Write the truth record if one is requested, and report all files."""
     if options["truth"] is not None:
         _write_truth(recording, options["truth"], overwrite)
         names = [*names, options["truth"]]

@@ -1,4 +1,4 @@
-"""``fastsig simulate fast-scan``: 19 beams over a known sky."""
+"""``fastsig simulate fast-scan``: simulate a scan of 19 beams over a known sky."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastsig.cli import common, simulating
 
 __all__ = ["fast_scan"]
 
-# As of `simulating.COMPONENTS`.
+# As in `simulating.COMPONENTS`.
 COMPONENTS: simulating.Components = {
     "point": ("PointSource", "sky", True),
     "disk": ("HIDisk", "sky", True),

@@ -1,4 +1,4 @@
-"""``fastsig simulate fast-psrfits`` and ``fast-spectral``: spectra with known truth."""
+"""``fastsig simulate fast-psrfits`` and ``fast-spectral``: simulate spectra with known truth."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def fast_spectral(output: str, overwrite: bool, workers: int | None, **options: 
 
 def _write(write: Any, recording: Any, output: str, overwrite: bool, options: dict[str, Any],
            **more: Any) -> None:
-    """Write a recording and its truth record, and tell of it."""
+    """Write a recording and its truth record, and report them."""
     from fastsig.simulate.spectra_output import file_name
 
     template = file_name(recording, output, options["observing"], more.get("mode"))

@@ -1,4 +1,4 @@
-"""``fastsig spectra``: voltages to integrated spectra."""
+"""``fastsig spectra``: make integrated spectra from voltages."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from fastsig.cli import common, driver
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
-    """The different whole numbers of a text such as ``1024,65536``."""
+    """Parse distinct whole numbers from text such as ``1024,65536``."""
     try:
         numbers = [int(part) for part in value.split(",")]
     except ValueError:
-        raise click.BadParameter(f"{value!r} is not a number, or numbers with commas") from None
+        raise click.BadParameter(f"{value!r} is not numbers separated by commas") from None
     if len(set(numbers)) < len(numbers):
-        raise click.BadParameter(f"{value!r} has a number twice")
+        raise click.BadParameter(f"{value!r} contains a number twice")
     return numbers
 
 
@@ -101,7 +101,7 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
     outputs = _outputs(output, options["n_chan"])
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         if source.stream.kind != "voltage":
-            raise FormatError(files[0], f"holds {source.stream.kind}; spectra are made of voltages")
+            raise FormatError(files[0], f"contains {source.stream.kind}; allowed: voltages")
         chains = _chains(source, options)
         for name in outputs:
             check_output(output_names(name, 1)[0], overwrite=options["overwrite"],
@@ -133,7 +133,7 @@ def _check_floor(memory: int | None) -> None:
 
     if memory is not None and memory < peak_bytes():
         raise PlanError(f"--memory {memory / 1e6:.0f}MB is below the floor of this plan: its "
-                        f"set-up took {-(-peak_bytes() // 10**6)}MB")
+                        f"set-up needed {-(-peak_bytes() // 10**6)}MB")
 
 
 def _outputs(output: str, n_chan: list[int]) -> list[str]:
@@ -144,7 +144,7 @@ def _outputs(output: str, n_chan: list[int]) -> list[str]:
 
 
 def _chains(source: Any, options: dict[str, Any]) -> list[Any]:
-    """The chain of every number of channels."""
+    """Return a chain for each number of channels."""
     span = slice(common.parse_end(options["tstart"]), common.parse_end(options["tstop"]))
     part = source[span]
     return [_chain(part.stream, number, options) for number in options["n_chan"]]
@@ -179,7 +179,7 @@ def _format_options(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _record(chain: Any, product: Any) -> dict[str, Any]:
-    """A product, for ``--json``."""
+    """Return the record of a product, for ``--json``."""
     return {"output": product.path, "format": product.format, "shape": list(chain.shape),
             "tsamp_s": float(1 / chain.header.sample_rate), "n_bits": product.n_bits,
             "losses": product.losses, "cautions": product.cautions}

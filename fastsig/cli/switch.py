@@ -1,4 +1,4 @@
-"""``fastsig switch``: switched spectra to antenna temperature."""
+"""``fastsig switch``: reduce switched spectra to antenna temperature."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ _OF_STREAMS = ("period", "on", "first", "settle", "diode", "overrides")
 
 def _integers(context: click.Context, parameter: click.Parameter, value: str | None
               ) -> list[int] | None:
-    """Whole numbers of a text such as ``0,2,5-9``."""
+    """Parse whole numbers from text such as ``0,2,5-9``."""
     if value is None:
         return None
     spans = [re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part) for part in value.split(",")]
     found = [number for span in spans if span
              for number in range(int(span[1]), int(span[2] or span[1]) + 1)]
     if not all(spans) or not found or len(set(found)) < len(found):
-        raise click.BadParameter(f"{value!r} is not whole numbers, such as 0,2,5-9, each once")
+        raise click.BadParameter(f"{value!r} is not distinct whole numbers, such as 0,2,5-9")
     return found
 
 
 def _schedule(context: click.Context, parameter: click.Parameter, value: str | None
               ) -> tuple[int, int, int] | None:
-    """Ticks of a text such as ``period=503316480,on=251658240,first=0``."""
+    """Parse ticks from text such as ``period=503316480,on=251658240,first=0``."""
     if value is None:
         return None
-    told = dict(re.findall(r"(?:^|,)(period|on|first)=(\d{1,18})(?=,|$)", value))
-    if len(told) != value.count(",") + 1 or not {"period", "on"} <= set(told):
-        raise click.BadParameter(f"{value!r} is not period=TICKS,on=TICKS,first=TICKS of 4 ns")
-    ticks = {key: int(number) for key, number in told.items()}
+    given = dict(re.findall(r"(?:^|,)(period|on|first)=(\d{1,18})(?=,|$)", value))
+    if len(given) != value.count(",") + 1 or not {"period", "on"} <= set(given):
+        raise click.BadParameter(f"{value!r} is not period=TICKS,on=TICKS,first=TICKS, in ticks "
+                                 "of 4 ns")
+    ticks = {key: int(number) for key, number in given.items()}
     if not 0 < ticks["on"] < ticks["period"]:
         raise click.BadParameter(f"{value!r}: on is not above 0 and below the period")
     return ticks["period"], ticks["on"], ticks.get("first", 0)
@@ -45,7 +46,7 @@ def _schedule(context: click.Context, parameter: click.Parameter, value: str | N
 
 def _kelvins(context: click.Context, parameter: click.Parameter, value: str | None
              ) -> list[str] | None:
-    """Temperatures of a text such as ``20K`` or ``20.5K,21K``."""
+    """Parse temperatures from text such as ``20K`` or ``20.5K,21K``."""
     from fastsig.axes.units import number
 
     if value is None:
@@ -139,16 +140,16 @@ def switch(files: tuple[str, ...], output: str, **options: Any) -> None:
 
 
 def _of_table(files: tuple[str, ...], options: dict[str, Any]) -> Any:
-    """Rows of a scan of an SDFITS file."""
+    """Reduce a scan of an SDFITS file to rows."""
     from fastsig.reductions.switching import scans as switched
 
     mode = options["mode"]
     if len(files) > 1:
-        raise click.UsageError(f"--mode {mode} takes one SDFITS file, not {len(files)}")
+        raise click.UsageError(f"--mode {mode} accepts one SDFITS file, not {len(files)}")
     _refuse(mode, options, _OF_STREAMS)
     _refuse(mode, options, {"nod": ("fdnum", "sig"), "tp": ("feeds",)}.get(mode, ("feeds", "sig")))
     if options["scan"] is None:
-        raise click.UsageError(f"--mode {mode} takes --scan")
+        raise click.UsageError(f"--mode {mode} requires --scan")
     picks = {key: options[key] for key in _OF_TABLES if options[key] is not None}
     picks |= {key: _single(key, options[key]) for key in ("tsys", "tcal") if options[key]}
     return getattr(switched, _NAMES[mode])(
@@ -157,14 +158,14 @@ def _of_table(files: tuple[str, ...], options: dict[str, Any]) -> Any:
 
 
 def _of_stream(files: tuple[str, ...], options: dict[str, Any]) -> Any:
-    """Cycles of a stream of spectra."""
+    """Reduce the cycles of a stream of spectra to rows."""
     from fastsig.axes.diode_schedule import DiodeSchedule
     from fastsig.chain import open_chain
     from fastsig.reductions.switching.on_off import on_off
 
     _refuse("onoff", options, _OF_TABLES)
     if options["period"] is None:
-        raise click.UsageError("--mode onoff takes --period")
+        raise click.UsageError("--mode onoff requires --period")
     ticks = options["diode"]
     diode = None if ticks is None else DiodeSchedule(*ticks)
     times = {key: options[key] for key in ("on", "first", "settle") if options[key] is not None}
@@ -176,21 +177,21 @@ def _of_stream(files: tuple[str, ...], options: dict[str, Any]) -> Any:
 
 
 def _refuse(mode: str, options: dict[str, Any], names: tuple[str, ...]) -> None:
-    """Options of another mode are wrong use."""
+    """Refuse options of another mode."""
     for name in names:
         if options[name] not in (None, ()):
-            told = "set" if name == "overrides" else name
-            raise click.UsageError(f"--{told} is no option of --mode {mode}")
+            option = "set" if name == "overrides" else name
+            raise click.UsageError(f"--{option} is not an option of --mode {mode}")
 
 
 def _single(name: str, values: list[float]) -> float:
     if len(values) > 1:
-        raise click.UsageError(f"--{name} takes one temperature for a polarisation of SDFITS")
+        raise click.UsageError(f"--{name} accepts one temperature for a polarisation of SDFITS")
     return values[0]
 
 
 def _summary(rows: Any, mean: Any) -> str:
-    """Exposure, and of each product and feed its Tsys, as one line."""
+    """Return the exposure, and the Tsys of each product and feed, as one line."""
     parts = []
     for k, name in enumerate(mean.header.polarization.names):
         parts.append(f"{name}: Tsys {mean.tsys[0, k]:.5g} K, noise {mean.measured[0, k]:.4g} "
@@ -201,6 +202,6 @@ def _summary(rows: Any, mean: Any) -> str:
 
 
 def _of_beam(beam: Mapping[str, Any]) -> str:
-    """``feed 0: on scan 153, off scan 152, Tsys 17.19 K``."""
+    """Return text such as ``feed 0: on scan 153, off scan 152, Tsys 17.19 K``."""
     return (f"feed {beam['fdnum']}: on scan {beam['on_scan']}, off scan {beam['off_scan']}, "
             f"Tsys {beam['tsys_k']:.5g} K")

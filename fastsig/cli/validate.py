@@ -1,4 +1,4 @@
-"""``fastsig validate``: read files whole and compare every checksum."""
+"""``fastsig validate``: read files in full and verify every checksum."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def validate(
     changes = common.parse_overrides(overrides)
     refused: list[UsageError] = []
     records = [_check(path, changes, refused) for path in files]
-    if len(refused) == len(files):  # no file knows such a value
+    if len(refused) == len(files):  # no file accepts the value
         raise refused[0]
     if as_json:
         common.print_json(records)

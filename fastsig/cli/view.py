@@ -1,4 +1,4 @@
-"""``fastsig view``: a picture or a page of a file, whatever kind of product it holds."""
+"""``fastsig view``: draw a picture or make a page of a file with any kind of product."""
 
 from __future__ import annotations
 
@@ -64,5 +64,5 @@ def _page_bytes(output: str, text: str | None) -> int | None:
     from fastsig.work.memory import parse_bytes
 
     if text is not None and not output.lower().endswith(".html"):
-        raise click.UsageError(f"--page-size {text}: {output} is no page; allowed: with .html")
+        raise click.UsageError(f"--page-size {text}: {output} is not a page; allowed: with .html")
     return None if text is None else parse_bytes(text)

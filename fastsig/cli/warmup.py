@@ -9,18 +9,18 @@ import click
 from fastsig.cli import common
 
 _DTYPES = ("int8", "int16", "float32", "complex64")
-_PRODUCTS = ((1, "I"), (2, "I"), (2, "AABB"), (2, "AABBCRCI"), (2, "IQUV"))  # and polarisations
+_PRODUCTS = ((1, "I"), (2, "I"), (2, "AABB"), (2, "AABBCRCI"), (2, "IQUV"))  # after n_pol
 
 
 def is_cold() -> bool:
-    """Whether the cache has no form of the loop that every fast path runs through."""
+    """Whether the cache lacks compiled forms of the loop that every fast path uses."""
     import os
 
     from fastsig_kernels._bank_loops import integrate_nb
 
     try:
         return not os.path.exists(integrate_nb._cache._cache_file._index_path)
-    except AttributeError:  # a numba that keeps its cache elsewhere: say nothing
+    except AttributeError:  # this numba keeps its cache elsewhere: report nothing
         return False
 
 
@@ -43,7 +43,7 @@ def warmup(quiet: bool, debug: bool) -> None:
 
 
 def compile_all() -> None:
-    """Compile the main path, for each kind of input and product, and what FBH5 is packed with."""
+    """Compile the main path for each kind of input and product, and the packing of FBH5."""
     import numpy as np
     from fastsig_kernels import (
         Channelizer,

@@ -1,4 +1,4 @@
-"""Simulated recordings with known truth, made apart from the stages that they test."""
+"""Simulated recordings with known truth, made independently of the stages that they test."""
 
 from fastsig.simulate.coarse import CoarseVoltage
 from fastsig.simulate.components import (

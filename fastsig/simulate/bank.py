@@ -1,4 +1,4 @@
-"""The coarse filter bank of a simulated receiver: its prototype and what comes of it."""
+"""The coarse filter bank of a simulated receiver: its prototype filter and its response."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ TABLE = 41
 
 
 def prototype(n_chan: int) -> F8:
-    """Prototype filter, (N_TAP 2 n_chan,), for white noise to keep its variance in either part.
+    """Return the prototype filter, (N_TAP 2 n_chan,).
 
-    The middle is at index ``N_TAP n_chan``; index 0, which has no partner there, is 0. The squares
-    add up to 2, as the two parts share the power.
+    It keeps the variance of white noise in the real and in the imaginary part. The middle is at
+    index ``N_TAP n_chan``; index 0, which has no counterpart, is 0. The squares add up to 2,
+    because the two parts share the power.
     """
     half = N_TAP * n_chan
     offset = np.arange(-half, half)
@@ -33,7 +34,7 @@ def prototype(n_chan: int) -> F8:
 
 
 def response(n_chan: int, offset: F8) -> F8:
-    """Power of the prototype at `offset` channels from a channel's centre, 1 there."""
+    """Return the power of the prototype at `offset` channels from a channel's centre, 1 there."""
     taps = prototype(n_chan)
     phase = np.pi / n_chan * np.arange(-len(taps) // 2, len(taps) // 2)
     amplitude = np.array([taps @ np.cos(each * phase) for each in offset])
@@ -41,7 +42,7 @@ def response(n_chan: int, offset: F8) -> F8:
 
 
 def described(n_chan: int) -> dict[str, Any]:
-    """The bank in the truth record."""
+    """Return the description of the bank for the truth record."""
     table = response(n_chan, np.linspace(0, 1, TABLE))
     return {
         "formula": "y[m, k] = sum_j h[j] x[m + j] exp(-2 pi i (k + 1/2) (m + j) / N) at every N-th "
@@ -59,9 +60,9 @@ def described(n_chan: int) -> dict[str, Any]:
 
 
 def channel_power(n_chan: int, model: str) -> F8:
-    """Power of each channel under the bandpass relative to the mean over the band, (n_chan,)."""
-    offset = (np.arange(2 * TABLE) + 0.5) / TABLE - 1  # to a channel's width on either side
-    weight = response(min(n_chan, 64), offset)  # the same at any number of channels
+    """Return the power of each channel under the bandpass relative to the mean, (n_chan,)."""
+    offset = (np.arange(2 * TABLE) + 0.5) / TABLE - 1  # up to a channel's width on either side
+    weight = response(min(n_chan, 64), offset)  # the same for any number of channels
     place = (np.arange(n_chan)[:, np.newaxis] + 0.5 + offset) / n_chan
     mirrored = 1 - abs(1 - abs(place))
     return np.asarray(filters.bandpass(mirrored, model) @ (weight / weight.sum()))

@@ -1,7 +1,7 @@
-"""The site and the 19-beam receiver of the simulated FAST: figures of the simulator's own.
+"""The site and the 19-beam receiver of the simulated FAST: values for the simulator alone.
 
-The code that reduces has its tables elsewhere and never reads these: what is wrong in one shows as
-a difference from the other.
+The code that reduces data has its own tables and never reads these, so that an error in one of
+them shows as a difference from the other.
 
 References
 ----------
@@ -24,13 +24,13 @@ F8 = NDArray[np.float64]
 N_BEAM = 19
 #: ITRF position to which arrival times refer, m.
 SITE_M = (-1668557.2070983793, 5506838.5266271923, 2744934.9655897617)
-#: From the sphere's centre to the phase centre: radius 300 m less focal length, f/D 0.4665, m.
+#: Sphere's centre to phase centre, m: radius 300 m minus the focal length, f/D 0.4665.
 FOCAL_RADIUS_M = 300.0 * (1 - 0.4665)
-#: Greatest zenith angle, and that up to which the whole aperture of 300 m is lit, deg.
+#: Greatest zenith angle, and that up to which the whole aperture of 300 m is illuminated, deg.
 HIGHEST_ZA_DEG, _FULL_ZA_DEG = 40.0, 26.4
 
 _PITCH_M = 0.27
-# Places in the hexagonal lattice as seen on the sky, in pitches along east and rows along north.
+# Positions in the hexagonal lattice as seen on the sky: pitches to the east, rows to the north.
 _PLACES = (
     (0, 0), (1, 0), (0.5, -1), (-0.5, -1), (-1, 0), (-0.5, 1), (0.5, 1), (2, 0), (1.5, -1),
     (1, -2), (0, -2), (-1, -2), (-1.5, -1), (-2, 0), (-1.5, 1), (-1, 2), (0, 2), (1, 2), (1.5, 1),
@@ -38,7 +38,7 @@ _PLACES = (
 
 _HPBW_MHZ = np.array((1060, 1080, 1100, 1120, 1140, 1300, 1320, 1340, 1360, 1380, 1400, 1420, 1440))
 _GAIN_MHZ = np.arange(1050.0, 1451, 50)
-# K/Jy of all light on 300 m: area / (2 k); others use 25.2.
+# K/Jy if all the light on 300 m is received: area / (2 k). Others use 25.2.
 _FULL_GAIN = 25.6
 
 # HPBW, arcmin, of M01 to M19 at HPBW_MHZ (Table 2).
@@ -129,16 +129,16 @@ _C = 1e-2 * np.array((
 
 
 def feed_m(beam: int) -> F8:
-    """Place of a feed in the plane of the feeds at rotation 0, (x, y, 0) east and north, m.
+    """Return the position of a feed in the plane of the feeds at rotation 0, (x, y, 0), m.
 
-    A feed east of the middle looks at the sky west of it.
+    x is to the east, y to the north. A feed east of the middle looks at the sky west of it.
     """
     east, row = _PLACES[beam - 1]
     return np.array([-_PITCH_M * east, -_PITCH_M * row * 0.75**0.5, 0.0])
 
 
 def hpbw_rad(beam: int, hertz: Any) -> F8:
-    """Full width of a beam at half power, rad; as the wavelength beyond the table's ends."""
+    """Return the FWHM of a beam, rad; beyond the table it is proportional to the wavelength."""
     mhz = np.asarray(hertz, np.float64) / 1e6
     inside = np.clip(mhz, _HPBW_MHZ[0], _HPBW_MHZ[-1])
     arcmin = np.interp(inside, _HPBW_MHZ, _HPBW[beam - 1]) * inside / mhz
@@ -146,11 +146,11 @@ def hpbw_rad(beam: int, hertz: Any) -> F8:
 
 
 def gain(beam: int, hertz: Any, za_deg: Any, ambient_c: float = 15.0) -> F8:
-    """Gain of a polarisation in the middle of the beam, K/Jy, broadcast over both arguments.
+    """Return the gain of a polarisation at the centre of the beam, K/Jy.
 
-    ``25.6 (a theta + b)`` up to 26.4 deg, ``25.6 (c theta + b + 26.4 (a - c))`` to 40 deg, with a,
-    b and c between the table's frequencies linear and beyond its ends those of the ends; and
-    ``(4.7e-5 MHz - 1.4e-3) (ambient - 15 C)``.
+    ``25.6 (a theta + b)`` up to 26.4 deg, ``25.6 (c theta + b + 26.4 (a - c))`` up to 40 deg, plus
+    ``(4.7e-5 MHz - 1.4e-3) (ambient - 15 C)``; a, b and c are linear between the frequencies of
+    the table and constant beyond its ends. `hertz` and `za_deg` are broadcast.
     """
     mhz, theta = np.asarray(hertz, np.float64) / 1e6, np.asarray(za_deg, np.float64)
     a, b, c = (np.interp(mhz, _GAIN_MHZ, table[beam - 1]) for table in (_A, _B, _C))

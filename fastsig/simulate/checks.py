@@ -1,4 +1,4 @@
-"""What the simulators ask of their parameters alike."""
+"""Checks of parameters, shared by the simulators."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_BANDWIDTH = Fraction(500 * 10**6)
 
 
 def band_of(fstart: Any, bandwidth: Any, sideband: str = "upper") -> Band:
-    """The recorded band of the options of those names."""
+    """Return the recorded band, given the options of these names."""
     low, width = scalar(fstart, "Hz", "fstart"), scalar(bandwidth, "Hz", "bandwidth")
     if not 0 < width <= MAX_BANDWIDTH:
         raise UsageError(f"bandwidth = {float(width):g} Hz; allowed: above 0 to 500 MHz")
@@ -30,7 +30,7 @@ def band_of(fstart: Any, bandwidth: Any, sideband: str = "upper") -> Band:
 
 
 def positive(value: Any, unit: str, name: str) -> Fraction:
-    """An exact value above 0."""
+    """Return an exact value above 0."""
     number = scalar(value, unit, name)
     if number <= 0:
         raise UsageError(f"{name} = {value!r}; allowed: above 0{' ' + unit if unit else ''}")
@@ -38,7 +38,7 @@ def positive(value: Any, unit: str, name: str) -> Fraction:
 
 
 def seed_of(value: Any) -> int:
-    """A whole number of 64 bits."""
+    """Return a whole number of 64 bits."""
     seed = whole(value, "seed", 0)
     if seed >= 2**64:
         raise UsageError(f"seed = {seed}; allowed: up to 2**64 - 1")

@@ -28,54 +28,54 @@ F4 = NDArray[np.float32]
 C8 = NDArray[np.complex64]
 
 MAX_CHAN = 2**16
-PACKET_BYTES = 8192  # samples of all channels and polarisations in a packet of GUPPI and its kin
+PACKET_BYTES = 8192  # samples of all channels and polarisations in a packet, as for GUPPI
 STEP = 2**16  # samples of the digitiser that are filtered at a time
 MAX_BLOCK = 2**22
-STREAM_LOSS = 2  # X and Y of the digitiser take 0 and 1
+STREAM_LOSS = 2  # X and Y of the digitiser use 0 and 1
 
 
 class CoarseVoltage:
-    """A recording of `FastVoltage` in complex channels that tile its band edge to edge, 8-bit.
+    """A recording of `FastVoltage` in complex 8-bit channels that tile its band edge to edge.
 
     ``y[m, k] = sum_j h[j] x[m + j] exp(-2 pi i (k + 1/2) (m + j) / N)`` at every N-th m, with
     ``N = 2 n_chan`` and h symmetric about j = 0. Channel k of the recorded band is centred at
     ``(k + 1/2) sample_rate / N``. Sample m / N has the time of digitised sample m, the middle of
-    its window, so the first one has the start time of the recording. The signal goes on before
-    the first digitised sample and after the last: windows are whole at both ends.
+    its window, so the first one has the start time of the recording. The signal extends beyond
+    the first and the last digitised sample, so windows are complete at both ends.
 
     Prototype: sinc of width 1.05815 channels, Kaiser window of beta 7 over 16 samples of a channel.
     Power relative to the centre of a channel: within 0.5 % to 0.39 channels from it, 1/2 at the
-    edge, -21 dB at 0.6, below -60 dB from 0.67 and -70 dB from 1 on. As channels are sampled
-    critically, what lies beyond an edge comes back from the other edge; the two powers add up to
-    1 within 0.5 %, so a flat noise spectrum stays flat across edges. Beyond the outer edges of the
-    band lies its own mirror image, as of any real samples, with V of the other sign: some 1.7 % of
-    an outer channel's noise.
+    edge, -21 dB at 0.6, below -60 dB from 0.67 and -70 dB from 1 on. Because channels are sampled
+    critically, power beyond one edge is aliased to the other edge; the two powers add up to 1
+    within 0.5 %, so a flat noise spectrum stays flat across edges. Beyond the outer edges of the
+    band lies its own mirror image, as for any real samples, with V of opposite sign: about 1.7 %
+    of an outer channel's noise.
 
     A lower sideband is recorded as it is, and the header says so: channels are in ascending order
-    on the sky, but baseband frequency within a channel falls while the sky's rises.
+    on the sky, but baseband frequency within a channel decreases with sky frequency.
 
-    Sample n is a function of the parameters and n: any part is the same whatever else is made.
+    Sample n depends on the parameters and n alone: any part is the same whatever else is made.
 
     Parameters
     ----------
     recording : FastVoltage
-        What is channelised, before its rounding; a loss of its own is refused, for packets are
-        lost behind the filter bank.
+        The recording to channelise, before its rounding. It must not have a loss, because packets
+        are lost behind the filter bank.
     n_chan : int
         Number of channels, up to 65536.
     level : value, optional
-        Rms of the receiver noise in each real number, real or imaginary part, mean over the band,
-        in units of the last place; that of the recording by default.
+        Rms of the receiver noise in each real number, real or imaginary part, averaged over the
+        band, in units of the last place; by default that of the recording.
     loss : Loss, optional
-        Lost packets, counted from sample 0. A packet holds both polarisations.
+        Lost packets, counted from sample 0. A packet contains both polarisations.
     packet : int, optional
-        Samples of a packet; as many as 8192 bytes hold by default, at least one.
+        Samples of a packet; by default as many as fit into 8192 bytes, at least one.
 
     Raises
     ------
     UsageError
-        Where a parameter is out of range, the recording is shorter than a sample or has a loss,
-        or the loss names other packets for X than for Y.
+        If a parameter is out of range, the recording is shorter than a sample or has a loss,
+        or the loss names different packets for X and Y.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class CoarseVoltage:
         self._recording, self._hop = recording, 2 * self.n_chan
         self.n_time = recording.n_time // self._hop
         if not self.n_time:
-            raise UsageError(f"n_chan = {n_chan!r} takes {self._hop} digitised samples; allowed: "
+            raise UsageError(f"n_chan = {n_chan!r} needs {self._hop} digitised samples; allowed: "
                              f"up to the {recording.n_time} of the recording")
         own = recording.truth["components"].get("loss")
         if own is not None:
@@ -111,7 +111,7 @@ class CoarseVoltage:
         self.truth = self._truth()
 
     def _filter(self) -> tuple[F4, C8]:
-        """Taps, (N_TAP, hop), with the oscillator's sign of each row; its turns within a row."""
+        """Return the taps, (N_TAP, hop), with the oscillator's sign, and its turns within a row."""
         taps = (bank.prototype(self.n_chan) * self._ratio).reshape(N_TAP, self._hop)
         taps[(np.arange(N_TAP) - N_TAP // 2) % 2 == 1] *= -1
         turn = np.exp(-1j * np.pi * np.arange(self._hop) / self._hop)
@@ -123,9 +123,9 @@ class CoarseVoltage:
 
     @property
     def block(self) -> int:
-        """Samples that cost least when made together, from multiples of it on."""
+        """Number of samples that are cheapest to make together, from multiples of it on."""
         longest = self._recording.block
-        digitised = max(longest, min(4 * longest, MAX_BLOCK))  # the halo takes two segments more
+        digitised = max(longest, min(4 * longest, MAX_BLOCK))  # the halo needs two more segments
         return self._step * max(1, digitised // (self._step * self._hop))
 
     def generate(self, start: int, n: int) -> tuple[NDArray[np.int8], tuple[Spans, Spans]]:
@@ -142,13 +142,13 @@ class CoarseVoltage:
         Raises
         ------
         UsageError
-            Where the samples are not in the recording.
+            If the samples are not in the recording.
         """
         data, valid, _ = self._make(start, n)
         return data, valid
 
     def blocks(self, workers: int = 1) -> Iterator[Made]:
-        """All samples in order: data, valid spans, clipped real numbers; `workers` at a time."""
+        """Yield all samples in order: data, valid spans, clipped numbers; in `workers` threads."""
         return in_order(self._make, self.n_time, self.block, workers)
 
     def _make(self, start: int, n: int) -> Made:
@@ -163,7 +163,7 @@ class CoarseVoltage:
         return data.swapaxes(0, 1), (spans, spans), (int(clipped[0]), int(clipped[1]))
 
     def valid(self) -> tuple[Spans, Spans]:
-        """Spans of all samples that are not lost, the same for X and Y."""
+        """Return the spans of all samples that are not lost, the same for X and Y."""
         return (self._valid(0, self.n_time),) * 2
 
     def _valid(self, start: int, n: int) -> Spans:
@@ -171,7 +171,7 @@ class CoarseVoltage:
                           stream=STREAM_LOSS)
 
     def _fill(self, start: int, data: NDArray[np.int8], clipped: NDArray[np.int64]) -> None:
-        """Filter the fixed steps that the samples lie in, and round what is asked for."""
+        """Filter the fixed steps that contain the samples, and round the samples requested."""
         step, stop = self._step, start + data.shape[1]
         first = start - start % step
         count = -(-(stop - first) // step) * step
@@ -189,13 +189,13 @@ class CoarseVoltage:
                 clipped[pol] += n_clipped
 
     def _filtered(self, first: int, rows: F4) -> C8:
-        """Samples of the step at `first` from the rows of its windows, (step, n_chan)."""
+        """Return the samples of the step at `first`, given its windows, (step, n_chan)."""
         step = self._step
         folded = np.zeros((step, self._hop), np.float32)
         for tap, weights in enumerate(self._taps):
             folded += weights * rows[tap : tap + step]
         out = np.fft.fft(folded * self._turn)[:, : self.n_chan]
-        out[(first + np.arange(step)) % 2 == 1] *= -1  # the oscillator's half turn a row
+        out[(first + np.arange(step)) % 2 == 1] *= -1  # the oscillator's half turn per row
         order = -1 if self._recording.band.is_lower else 1
         return np.ascontiguousarray(out[:, ::order])
 
@@ -227,7 +227,7 @@ class CoarseVoltage:
         }
 
     def _quantisation(self) -> dict[str, Any]:
-        """Variances of a real number and the share of them clipped, means over the channels."""
+        """Return variances of a real number and shares clipped, averaged over the channels."""
         told = self._recording.truth
         channels = bank.channel_power(self.n_chan, told["bandpass"]["model"])
         variances, shares = [], []
@@ -245,18 +245,18 @@ class CoarseVoltage:
         }
 
     def _component(self, name: str, told: Any) -> Any:
-        """The truth of a component, where it counts samples or units of the last place."""
+        """Return the truth of a component in terms of the channelised samples."""
         if name == "diode":
             per_tick = self.header.sample_rate / told["ticks_per_second"]
             return told | {"samples_per_tick": decimal(per_tick)}
         return [self._carrier(each) for each in told] if name == "carriers" else told
 
     def _carrier(self, told: dict[str, Any]) -> dict[str, Any]:
-        """Rms of a carrier at a channel's centre, and where it is at sample 0."""
+        """Add the rms of a carrier at a channel's centre, and its position at sample 0."""
         frequency, axis = Fraction(told["frequency_hz"]), self.axis
         chan = min(int((frequency - axis.edges_hz[0]) // axis.step_hz), self.n_chan - 1)
         offset = frequency - axis.first_hz - chan * axis.step_hz
-        gain = bank.prototype(self.n_chan).sum() / sqrt(2)  # of the amplitude, from a cosine's rms
+        gain = bank.prototype(self.n_chan).sum() / sqrt(2)  # of the amplitude, given a cosine's rms
         rms = float(Fraction(told["level"]) * self._level) * gain
         return told | {"rms_lsb": rounded(rms), "channel": chan,
                        "from_center_hz": decimal(offset)}
@@ -268,11 +268,11 @@ class CoarseVoltage:
 
 
 def _check_both(loss: parts.Loss | None) -> None:
-    """Refuse packets that only one polarisation loses."""
+    """Refuse packets that are lost in only one polarisation."""
     if loss is None:
         return
     lost = [validity.as_spans([(low, high + 1) for name, low, high in loss.packets if name == pol])
             for pol in "XY"]
     if not np.array_equal(lost[0], lost[1]):
-        raise UsageError(f"loss packets = {loss.packets!r}: a packet holds both polarisations; "
+        raise UsageError(f"loss packets = {loss.packets!r}: a packet contains both polarisations; "
                          "allowed: the same packets for X and for Y, such as X:30-41+Y:30-41")

@@ -1,9 +1,10 @@
-"""What the sky, the receiver and the surroundings put into simulated voltages.
+"""The signals that the sky, the receiver and the surroundings put into simulated voltages.
 
-Every field takes text with a unit (``"5 ms"``), a Quantity or a bare number in the field's unit,
-and holds the exact value as a Fraction in that unit once the component is made. Temperatures of
-line, pulsar, burst and RFI are the mean of the two polarisations, half of Stokes I, so that they
-compare with the system temperature; the `Source` states Stokes parameters, ``I = AA + BB``.
+Every field accepts text with a unit (``"5 ms"``) or a Quantity; only 0, dispersion measures and
+values without a unit may be bare numbers. Once the component is made, a field contains the exact
+value as a Fraction in its unit. Temperatures of line, pulsar, burst and RFI are the mean of the
+two polarisations, half of Stokes I, so that they compare with the system temperature; the fields of
+`Source` are Stokes parameters, ``I = AA + BB``.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ def _check_polarized(component: Any, option: str) -> None:
 
 @dataclass(frozen=True)
 class Source:
-    """Polarised continuum source, the same at all frequencies.
+    """A polarised continuum source, the same at all frequencies.
 
     ``CR + i CI = <A* B>``, ``I = AA + BB``, ``Q = AA - BB``, ``U = 2 CR``, ``V = 2 CI`` in the
-    sense of sky frequency, A = X and B = Y.
+    sense of sky frequency, with A = X and B = Y.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ class Source:
     Raises
     ------
     UsageError
-        Where the source is more than fully polarised.
+        If the source is more than fully polarised.
     """
 
     i: Any = value_field("K", low=0)
@@ -67,7 +68,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Line:
-    """Unpolarised emission line of Gaussian profile, such as HI.
+    """An unpolarised emission line with a Gaussian profile, such as HI.
 
     Parameters
     ----------
@@ -76,9 +77,9 @@ class Line:
     fwhm : value, Hz or km/s
         Full width at half the height.
     frequency : value, Hz
-        Rest frequency; that of HI by default.
+        Rest frequency; by default that of HI.
     velocity : value, km/s
-        Radio convention: the line is at ``frequency (1 - velocity / c)``.
+        In the radio convention: the line is at ``frequency (1 - velocity / c)``.
     """
 
     peak: Any = value_field("K", low=0)
@@ -95,13 +96,13 @@ class Line:
 
     @property
     def sky_hz(self) -> Fraction:
-        """Where the line is in the sky's frequency, Hz."""
+        """Sky frequency of the line, Hz."""
         shift: Fraction = 1 - self.velocity * 1000 / SPEED_OF_LIGHT
         return shift * Fraction(self.frequency)
 
 
 def _speed(value: Any) -> Fraction | None:
-    """`value` in km/s where it is a speed."""
+    """Return `value` in km/s if it is a speed."""
     try:
         quantity = u.Quantity(value) if isinstance(value, (str, u.Quantity)) else None
     except (TypeError, ValueError):
@@ -112,15 +113,15 @@ def _speed(value: Any) -> Fraction | None:
 
 @dataclass(frozen=True)
 class Diode:
-    """Noise diode, switched on a schedule and injected equally and in phase into X and Y.
+    """A noise diode, switched on a schedule and injected equally and in phase into X and Y.
 
     Parameters
     ----------
     temperature : value, K, or "low" or "high"
-        Added to each polarisation while on; FAST's low and high settings are 1.1 and 12.5 K.
+        Added to each polarisation while on. FAST's low and high settings are 1.1 and 12.5 K.
     period, on, first : int, ticks of 4 ns
-        On in ticks ``first + k period`` to ``first + k period + on - 1``, k = 0, 1, ... The
-        default is FAST's pulsar mode, 0.201326592 s at 50 %.
+        The diode is on in ticks ``first + k period`` to ``first + k period + on - 1``, k = 0, 1,
+        ... The default is FAST's pulsar mode, 0.201326592 s at 50 %.
     """
 
     temperature: Any = value_field("K", DIODE_KELVIN["low"], low=0)
@@ -141,24 +142,24 @@ class Diode:
 
 @dataclass(frozen=True)
 class Pulsar:
-    """Pulsar: noise under a periodic Gaussian envelope, dispersed coherently.
+    """A pulsar: noise under a periodic Gaussian envelope, dispersed coherently.
 
     Parameters
     ----------
     period : value, s
-        Constant during the recording.
+        Period, constant during the recording.
     dm : value, pc / cm^3
         Dispersion measure.
     duty : value
         FWHM of the pulse in turns of phase, up to 0.5.
     peak : value, K
-        Height of the pulse, mean of the two polarisations.
+        Height of the pulse, averaged over the two polarisations.
     time : value, s
-        When a pulse (phase 0) peaks at the top of the band, after the start.
+        Time after the start at which a pulse (phase 0) peaks at the top of the band.
     linear, circular : value
-        Polarised fractions; ``linear^2 + circular^2`` is at most 1, circular has a sign.
+        Polarised fractions; ``linear^2 + circular^2`` is at most 1, and circular is signed.
     angle : value, deg
-        ``Q = linear I cos 2 angle``, ``U = linear I sin 2 angle``.
+        Angle in ``Q = linear I cos 2 angle``, ``U = linear I sin 2 angle``.
     """
 
     period: Any = value_field("s", positive=True)
@@ -177,16 +178,16 @@ class Pulsar:
 
 @dataclass(frozen=True)
 class Burst:
-    """One burst: noise under a Gaussian envelope, dispersed coherently.
+    """A single burst: noise under a Gaussian envelope, dispersed coherently.
 
     Parameters
     ----------
     time : value, s
-        When the burst peaks at the top of the band, after the start.
+        Time after the start at which the burst peaks at the top of the band.
     fwhm : value, s
         Full width at half the height.
     dm, peak, linear, angle, circular
-        As of a `Pulsar`.
+        As for `Pulsar`.
     """
 
     time: Any = value_field("s")
@@ -204,23 +205,23 @@ class Burst:
 
 @dataclass(frozen=True)
 class Carrier:
-    """Linearly polarised carrier whose frequency drifts; absent while outside the band.
+    """A linearly polarised carrier with drifting frequency; absent while outside the band.
 
-    ``cos 2 pi (phase + f t + drift t^2 / 2)`` with f from the band edge that is recorded at 0 Hz.
-    The bandpass does not shape it: its strength is what is recorded.
+    ``cos 2 pi (phase + f t + drift t^2 / 2)``, with f relative to the band edge that is recorded
+    at 0 Hz. The bandpass does not shape it: it is recorded at the strength specified.
 
     Parameters
     ----------
     frequency : value, Hz
-        On the sky, at sample 0.
+        Sky frequency at sample 0.
     level : value
-        Its rms voltage along its own angle over the rms of receiver noise in one polarisation.
+        Rms voltage along its own angle, over the rms of receiver noise in one polarisation.
     drift : value, Hz / s
-        Rate on the sky.
+        Drift rate on the sky.
     angle : value, deg
-        ``X = cos angle``, ``Y = sin angle``.
+        Angle in ``X = cos angle``, ``Y = sin angle``.
     phase : value, turns
-        At sample 0.
+        Phase at sample 0.
     """
 
     frequency: Any = value_field("Hz", positive=True)
@@ -267,9 +268,9 @@ class Loss:
     Parameters
     ----------
     fraction : value
-        Probability that a packet is lost, each packet and polarisation on its own.
+        Probability that a packet is lost, independently for each packet and polarisation.
     packets : sequence of (pol, first, last), or text
-        Packets lost for certain, both ends included, ``pol`` X or Y: ``"X:30-41+Y:7"``.
+        Packets that are always lost, both ends included, with ``pol`` X or Y: ``"X:30-41+Y:7"``.
     """
 
     fraction: Any = value_field("", 0, low=0, high=1)
@@ -297,14 +298,14 @@ def _packet_range(item: str | Sequence[Any]) -> tuple[str, int, int]:
 
 @dataclass(frozen=True)
 class LostSpectra:
-    """Lost spectra of a recording that is no longer voltages, all products together.
+    """Lost spectra of a recording of spectra, all products together.
 
     Parameters
     ----------
     fraction : value
-        Probability that a spectrum is lost, each on its own.
+        Probability that a spectrum is lost, independently for each.
     rows : sequence of (first, last), or text
-        Spectra lost for certain, both ends included, counted from 0: ``"30-41+77"``.
+        Spectra that are always lost, both ends included, counted from 0: ``"30-41+77"``.
     """
 
     fraction: Any = value_field("", 0, low=0, high=1)

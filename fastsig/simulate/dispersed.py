@@ -52,7 +52,7 @@ class DispersedLayer(FilteredLayer):
         self._l21 = np.complex64(band.recorded(l21)[0])
 
     def envelope(self, start: int, n: int) -> F8 | None:
-        """Power of the undispersed pulse relative to its peak, (n,); None where all are 0."""
+        """Return the undispersed pulse's power relative to its peak, (n,); None if all are 0."""
         if isinstance(self._pulse, parts.Burst):
             return self._burst(self._pulse, start, n)
         return self._pulses(self._pulse, start, n)
@@ -102,7 +102,7 @@ class DispersedLayer(FilteredLayer):
 
 
 def stokes(pulse: parts.Pulsar | parts.Burst) -> tuple[float, float, float, float]:
-    """I, Q, U, V at the peak of a pulse, K; I is twice the mean of the polarisations."""
+    """Return I, Q, U, V at the peak of a pulse, K; I is twice the mean of the polarisations."""
     i = 2 * float(pulse.peak)
     angle = np.deg2rad(2 * float(pulse.angle))
     linear = i * float(pulse.linear)
@@ -111,7 +111,10 @@ def stokes(pulse: parts.Pulsar | parts.Burst) -> tuple[float, float, float, floa
 
 
 def dispersion_delay(band: Band, dm_mhz: Fraction) -> Fraction:
-    """Seconds that the bottom of the band lags the top; `dm_mhz` is constant times DM, MHz^2 s."""
+    """Return the delay of the bottom of the band after the top, s.
+
+    `dm_mhz` is the dispersion constant times DM, MHz^2 s.
+    """
     if not dm_mhz:
         return Fraction(0)
     if band.low_hz <= 0:
@@ -120,7 +123,7 @@ def dispersion_delay(band: Band, dm_mhz: Fraction) -> Fraction:
 
 
 def _dispersed_sizes(pulse: parts.Pulsar | parts.Burst, band: Band, left: int) -> tuple[int, int]:
-    """Segment of about the delay's length, and the left halo."""
+    """Return a segment of about the length of the delay, and the left halo."""
     size = SEGMENT
     while size < left:
         size *= 2

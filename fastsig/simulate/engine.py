@@ -1,4 +1,4 @@
-"""What one beam of FAST records, made sample by sample with known truth."""
+"""Simulated voltages of one beam of FAST, made sample by sample with known truth."""
 
 from __future__ import annotations
 
@@ -41,31 +41,32 @@ M = TypeVar("M")
 class FastVoltage:
     """Simulated voltages of one beam: 8-bit real samples of X and Y.
 
-    Sample n of a polarisation is a function of the parameters and n: any part is the same
-    whatever else is made, by whichever thread.
+    Sample n of a polarisation depends on the parameters and n alone: any part is the same
+    whatever else is made, and by any thread.
 
     Parameters
     ----------
     duration : value, s
-        Rounded to whole samples.
+        Duration, rounded to whole samples.
     fstart, bandwidth : value, Hz
-        Lower edge of the sky's band and its width, up to 500 MHz; the sample rate is twice that.
+        Lower edge of the band on the sky and its width, up to 500 MHz; the sample rate is twice
+        the width.
     sideband : {"upper", "lower"}
-        Whether recorded frequency grows with sky frequency.
+        Whether recorded frequency increases with sky frequency.
     start_time : Time or ISO text
         UTC of sample 0.
     seed : int
-        From 0 to 2**64 - 1.
+        Seed of the random numbers, from 0 to 2**64 - 1.
     level : value
-        Rms of the receiver noise in units of the last place; sets the gain.
+        Rms of the receiver noise in units of the last place; it sets the gain.
     tsys : value, K
         Receiver noise of each polarisation.
     noise : bool
-        False leaves the receiver noise out; the gain stays.
+        False omits the receiver noise; the gain does not change.
     bandpass : {"fast", "flat"}
-        Response that shapes all but carriers; "fast" is a model of this project.
+        Response that shapes everything except carriers; "fast" is a model of this project.
     dispersion_constant : value, MHz^2 cm^3 s / pc
-        Delay is this times DM times ``f^-2 - ref^-2``, the reference at the top of the band.
+        The delay is this times DM times ``f^-2 - ref^-2``, with ``ref`` at the top of the band.
     diode, source, line, pulsar, burst, loss : component, optional
         See `fastsig.simulate.components`.
     carriers, rfi : sequence of components
@@ -74,7 +75,7 @@ class FastVoltage:
     Raises
     ------
     UsageError
-        Where a parameter is out of range, or a response needs an FFT beyond 2**26 samples.
+        If a parameter is out of range, or a response needs an FFT beyond 2**26 samples.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class FastVoltage:
 
     @property
     def block(self) -> int:
-        """Samples of the longest segment: parts of this size, from multiples of it, cost least."""
+        """Samples of the longest segment: parts of this size, at multiples of it, are cheapest."""
         return max([layers.SEGMENT, *(layer.size for layer in self._layers)])
 
     def generate(self, start: int, n: int) -> tuple[NDArray[np.int8], tuple[Spans, Spans]]:
@@ -143,18 +144,18 @@ class FastVoltage:
         data : ndarray, shape (n, 2), int8
             X and Y, each contiguous; lost samples are 0.
         valid : tuple of Spans
-            Absolute sample spans that were not lost, of X and of Y.
+            Absolute spans of the samples that were not lost, for X and for Y.
 
         Raises
         ------
         UsageError
-            Where the samples are not in the recording.
+            If the samples are not in the recording.
         """
         data, valid, _ = self._make(start, n)
         return data, valid
 
     def signal(self, start: int, n: int) -> NDArray[np.float32]:
-        """Voltages before rounding, clipping and loss, at any samples, before the first too.
+        """Return voltages before rounding, clipping and loss, even before the first sample.
 
         Returns
         -------
@@ -177,7 +178,7 @@ class FastVoltage:
         return data.T, valid, (clipped[0], clipped[1])
 
     def valid(self) -> tuple[Spans, Spans]:
-        """Spans of all samples of X and of Y that are not lost."""
+        """Return the spans of all samples of X and of Y that are not lost."""
         return self._valid(0, 0, self.n_time), self._valid(1, 0, self.n_time)
 
     def _valid(self, pol: int, start: int, n: int) -> Spans:
@@ -185,20 +186,20 @@ class FastVoltage:
                           seed=self._seed, stream=STREAM_LOSS + pol)
 
     def blocks(self, workers: int = 1) -> Iterator[Made]:
-        """All samples in order: data, valid spans and clipped counts, `workers` at a time."""
+        """Yield all samples in order: data, valid spans, clipped counts; in `workers` threads."""
         return in_order(self._make, self.n_time, self.block, workers)
 
 
 def check_range(start: int, n: int, n_time: int) -> None:
     """Refuse samples that are not in a recording of `n_time`."""
     if start < 0 or n < 0 or start + n > n_time:
-        raise UsageError(f"samples {start} to {start + n} are outside the {n_time} made")
+        raise UsageError(f"samples {start} to {start + n} are outside the {n_time} recorded")
 
 
 def kept_spans(
     loss: parts.Loss | None, pol: int, packet: int, start: int, n: int, *, seed: int, stream: int
 ) -> Spans:
-    """What of samples `start` to ``start + n - 1`` lies in packets that are not lost."""
+    """Return the spans of samples `start` to ``start + n - 1`` in packets that are not lost."""
     if loss is None or not n:
         return validity.full(start, start + n)
     first = start // packet
@@ -214,7 +215,7 @@ def kept_spans(
 def in_order(
     make: Callable[[int, int], M], n_time: int, block: int, workers: int
 ) -> Iterator[M]:
-    """Call `make` for all samples, `block` at a time in `workers` threads; results in order."""
+    """Call `make` for all samples, `block` at a time in `workers` threads; yield in order."""
     waiting: deque[Future[M]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:

@@ -19,18 +19,18 @@ F8 = NDArray[np.float64]
 
 _ROOT = sqrt(4 * log(2))  # of a Gaussian of FWHM 1: exp(-(root x)^2)
 _AREA = sqrt(pi) / _ROOT
-_CUT = 3.0  # FWHM from the peak; beyond it 1.5e-11 of the height
+_CUT = 3.0  # FWHM from the peak, where 1.5e-11 of the height is left
 _LEAST = 1e-3  # FWHM; narrower boxes would lose digits, and make no difference above 2e-7
 
 
 def _twice(x: F8) -> F8:
-    """Second integral of a Gaussian of height 1 and FWHM 1."""
+    """Return the second integral of a Gaussian of height 1 and FWHM 1."""
     scaled = _ROOT * x
     return np.asarray((x * erf(scaled) + np.exp(-scaled**2) / (_ROOT * sqrt(pi))) * (_AREA / 2))
 
 
 def box_mean(center: F8, first: F8 | float, second: F8 | float) -> F8:
-    """Mean of a Gaussian of height and FWHM 1 at 0 over two boxes, one laid upon the other.
+    """Return the mean of a Gaussian of height and FWHM 1 at 0 over the convolution of two boxes.
 
     Parameters
     ----------
@@ -48,13 +48,13 @@ def box_mean(center: F8, first: F8 | float, second: F8 | float) -> F8:
 
 
 def line_profile(low: F8, high: F8, center: float, fwhm: float) -> F8:
-    """Mean of a Gaussian line of height 1 from `low` to `high`, Hz, each."""
+    """Return the mean of a Gaussian line of height 1 over each span `low` to `high`, Hz."""
     ends = [erf(_ROOT * (edge - center) / fwhm) for edge in (low, high)]
     return np.asarray((ends[1] - ends[0]) * (_AREA / 2 * fwhm) / (high - low))
 
 
 def _steps(start: int, n: int, step: Fraction, zero: Fraction, turn: bool) -> F8:
-    """``row step - zero`` of `n` rows, each rounded once; of turns the part beyond whole ones."""
+    """Return ``row step - zero`` of `n` rows, each rounded once; of turns the fractional part."""
     scale = lcm(step.denominator, zero.denominator)
     each, none = int(step * scale), int(zero * scale)
     found = ((row * each - none) % scale if turn else row * each - none
@@ -65,9 +65,10 @@ def _steps(start: int, n: int, step: Fraction, zero: Fraction, turn: bool) -> F8
 def burst_envelope(
     burst: parts.Burst, start: int, n: int, step: Fraction, delay: F8, smear: F8
 ) -> F8:
-    """Power of a burst relative to its peak, mean over spectra `start` and on, (n, chan).
+    """Return the power of a burst relative to its peak, in the mean of each spectrum, (n, chan).
 
-    `step` is the time of a spectrum, `delay` the channels' delay, `smear` that across each, s.
+    `step` is the time of a spectrum, `delay` the delay of each channel, `smear` the delay across
+    each channel, s.
     """
     fwhm = float(burst.fwhm)
     begin = _steps(start, n, step / burst.fwhm, burst.time / burst.fwhm, turn=False)
@@ -78,7 +79,7 @@ def burst_envelope(
 def pulsar_envelope(
     pulsar: parts.Pulsar, start: int, n: int, step: Fraction, delay: F8, smear: F8
 ) -> F8:
-    """As `burst_envelope`, of periodic pulses: whole periods in a box count as their mean."""
+    """Like `burst_envelope` for periodic pulses: whole periods in a box count as their mean."""
     duty, period = float(pulsar.duty), float(pulsar.period)
     turns = step / pulsar.period
     rest, many = float(turns % 1), np.floor(smear / period)
@@ -97,19 +98,19 @@ def pulsar_envelope(
 
 
 def diode_share(diode: parts.Diode, start: int, n: int, step: Fraction, ticks: int) -> F8:
-    """Share of each spectrum's time in which the diode is on, (n,)."""
+    """Return the share of each spectrum's time in which the diode is on, (n,)."""
     edges = [_ticks_on(diode, row * step * ticks) for row in range(start, start + n + 1)]
     return np.array([float(b - a) for a, b in pairwise(edges)]) / float(step * ticks)
 
 
 def _ticks_on(diode: parts.Diode, tick: Fraction) -> Fraction:
-    """Ticks before `tick` in which the diode was on."""
+    """Return the number of ticks before `tick` in which the diode was on."""
     since = max(tick - diode.first, Fraction(0))
     whole = since // diode.period
     return whole * diode.on + min(since - whole * diode.period, Fraction(diode.on))
 
 
 def overlap(low: F8, high: F8, first: float, last: float) -> F8:
-    """Share of each of the spans `low` to `high` that lies in `first` to `last`."""
+    """Return the share of each span `low` to `high` that lies within `first` to `last`."""
     inside = np.minimum(high, last) - np.maximum(low, first)
     return np.asarray(np.maximum(inside, 0) / (high - low))

@@ -1,7 +1,7 @@
 """Responses in frequency: the bandpass, lines, polarisation and dispersion.
 
-All are made in the sense of the sky's frequency, as an offset from the band's lower edge. A
-recording of a lower sideband is the complex conjugate of that, with the order reversed.
+All are functions of sky frequency, as an offset from the band's lower edge. A recording of a
+lower sideband is the complex conjugate, with the order reversed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from fastsig.axes.frequency import Sideband
 __all__ = ["BANDPASSES", "Band", "bandpass", "box", "chirp", "coherency_factor", "gaussian"]
 
 BANDPASSES = ("fast", "flat")
-EDGE = 0.1  # share of the band that each edge takes, as FAST's nominal 1.05-1.45 GHz of 1.0-1.5
-FLOOR = 0.01  # power that is left at the very edge, relative to the middle
-RIPPLES = ((0.10, 1.5, 0.10), (0.03, 9.0, 0.35))  # (share of power, cycles a band, turns)
+EDGE = 0.1  # share of the band in each edge, as in FAST's nominal 1.05-1.45 GHz of 1.0-1.5
+FLOOR = 0.01  # power that remains at the very edge, relative to the middle
+RIPPLES = ((0.10, 1.5, 0.10), (0.03, 9.0, 0.35))  # (share of power, cycles per band, turns)
 
 F8 = NDArray[np.float64]
 C8 = NDArray[np.complex64]
@@ -35,7 +35,7 @@ class Band:
     low_hz, width_hz : Fraction
         Lower edge and width, Hz. The sample rate is twice the width.
     sideband : {"upper", "lower"}
-        Whether recorded frequency grows with sky frequency.
+        Whether recorded frequency increases with sky frequency.
     """
 
     low_hz: Fraction
@@ -49,7 +49,7 @@ class Band:
 
     @property
     def rate(self) -> Fraction:
-        """Samples a second, Hz."""
+        """Sample rate, Hz."""
         return 2 * self.width_hz
 
     @property
@@ -58,12 +58,12 @@ class Band:
         return self.sideband == "lower"
 
     def offsets(self, n_fft: int) -> F8:
-        """Sky frequency of the bins of ``rfft`` less the lower edge, Hz, (n_fft // 2 + 1,)."""
+        """Return the sky frequency of ``rfft`` bins minus the lower edge, Hz, (n_fft // 2 + 1,)."""
         recorded = np.arange(n_fft // 2 + 1, dtype=np.float64) * (float(self.rate) / n_fft)
         return float(self.width_hz) - recorded if self.is_lower else recorded
 
     def recorded(self, response: NDArray[np.complexfloating]) -> NDArray[np.complexfloating]:
-        """Put a complex response of the sky in the sense of the recording."""
+        """Convert a complex response on the sky to the sense of the recording."""
         return response.conj() if self.is_lower else response
 
 
@@ -76,21 +76,21 @@ def _shape(x: F8) -> F8:
 
 @cache
 def norm() -> float:
-    """Mean over the band of the model before it is normalised."""
+    """Return the mean over the band of the model before it is normalised."""
     return float(_shape((np.arange(2**14) + 0.5) / 2**14).mean())
 
 
 def bandpass(x: F8, model: str = "fast") -> F8:
-    """Power response of the receiver, mean 1 over the band.
+    """Return the power response of the receiver, with mean 1 over the band.
 
     ``(floor + (1 - floor) sin^2(pi/2 min(1, d / edge))) (1 + sum a sin 2 pi (c x + p)) / norm``
-    with d the distance from the nearer edge. This is a model of the project: FAST's own bandpass
+    with d the distance from the nearer edge. This is a model of this project: FAST's own bandpass
     differs, and differs between beams and days.
 
     Parameters
     ----------
     x : ndarray, float64
-        Place in the band, 0 at the lower edge of the sky's frequency, 1 at the upper.
+        Position in the band, 0 at the lower edge of sky frequency, 1 at the upper.
     model : {"fast", "flat"}
         "flat" is 1 everywhere.
     """
@@ -98,18 +98,18 @@ def bandpass(x: F8, model: str = "fast") -> F8:
 
 
 def gaussian(offset: F8, center: float, fwhm: float) -> F8:
-    """Gaussian of height 1 and given full width at half height."""
+    """Return a Gaussian of height 1 with a given full width at half height."""
     return np.asarray(np.exp(-4 * np.log(2) * ((offset - center) / fwhm) ** 2))
 
 
 def box(offset: F8, low: float, high: float, taper: float) -> F8:
-    """Power 1 from `low` to `high` with sin^2 slopes of width `taper` centred on both ends."""
+    """Return power 1 from `low` to `high`, with sin^2 slopes of width `taper` about both ends."""
     inside = np.minimum(offset - low, high - offset) / taper + 0.5
     return np.asarray(np.sin(np.pi / 2 * np.clip(inside, 0, 1)) ** 2)
 
 
 def chirp(offset: F8, low_hz: float, reference_hz: float, dm_hz: float) -> C8:
-    """Response of cold plasma, ``exp(-2 pi i integral of delay)`` from the reference upwards.
+    """Return the response of cold plasma, ``exp(-2 pi i integral of delay)`` from the reference.
 
     The delay at frequency f is ``dm_hz (f^-2 - ref^-2)``; its integral is
     ``-dm_hz (f - ref)^2 / (f ref^2)`` cycles, reduced to one turn in double precision.
@@ -117,9 +117,9 @@ def chirp(offset: F8, low_hz: float, reference_hz: float, dm_hz: float) -> C8:
     Parameters
     ----------
     offset : ndarray, shape (bin,), float64, Hz
-        Sky frequency less `low_hz`.
+        Sky frequency minus `low_hz`.
     low_hz, reference_hz : float, Hz
-        Lower band edge; frequency that is not delayed.
+        Lower edge of the band, and the frequency that is not delayed.
     dm_hz : float, Hz
         Dispersion constant times dispersion measure, MHz^2 s times 1e12.
 
@@ -132,7 +132,7 @@ def chirp(offset: F8, low_hz: float, reference_hz: float, dm_hz: float) -> C8:
     Hankins & Rickett 1975, Methods in Computational Physics 14, 55, eq. 10.
     """
     out = np.empty(offset.shape, np.complex64)
-    for first in range(0, len(offset), 2**20):  # the tables may be large, the scratch must not
+    for first in range(0, len(offset), 2**20):  # the tables may be large, the scratch must not be
         part = offset[first : first + 2**20]
         below = part + (low_hz - reference_hz)
         turns = dm_hz * below**2 / ((part + low_hz) * reference_hz**2)
@@ -143,7 +143,7 @@ def chirp(offset: F8, low_hz: float, reference_hz: float, dm_hz: float) -> C8:
 def coherency_factor(
     i: F8 | float, q: F8 | float, u: F8 | float, v: F8 | float
 ) -> tuple[F8, NDArray[np.complex128], F8]:
-    """Lower triangular L with ``A = L11 n1``, ``B = L21 n1 + L22 n2`` of given Stokes parameters.
+    """Return L of ``A = L11 n1``, ``B = L21 n1 + L22 n2`` for given Stokes parameters.
 
     ``|L11|^2 = (I + Q) / 2``, ``L11 L21 = <A* B> = (U + i V) / 2``,
     ``|L21|^2 + |L22|^2 = (I - Q) / 2`` for independent n1, n2 of unit power.

@@ -1,8 +1,8 @@
-"""The file that tells where FAST's feed cabin was: a sheet of an xlsx workbook, a row a sample.
+"""The file with the positions of FAST's feed cabin: a sheet of an xlsx workbook, a row per sample.
 
-SysTime is text of Beijing time (UTC + 8 h). Positions are those of the middle feed's phase centre
-from the sphere's centre, east, north and up; the pose is that of the cabin, AngleM the rotation of
-the receiver in it.
+SysTime is Beijing time (UTC + 8 h) as text. Positions are those of the middle feed's phase centre
+relative to the sphere's centre: east, north and up. The pose is that of the cabin, and AngleM is
+the rotation of the receiver in it.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from fastsig.simulate.track import Track
 __all__ = ["COLUMNS", "SHEET", "ky_name", "ky_rows", "write_ky"]
 
 SHEET = "整控-馈源舱数据"
-ABOUT = "fastsig"  # a sheet that FAST's files do not have: what readers have to know besides
+ABOUT = "fastsig"  # a sheet that FAST's files lack, with what readers need besides
 COLUMNS = ("SysTime", "SDP_PhaPos_X", "SDP_PhaPos_Y", "SDP_PhaPos_Z", "SDP_SwtDPose_Y",
            "SDP_SwtDPose_P", "SDP_SwtDPose_R", "SDP_AngleM")
 _BEIJING = timedelta(hours=8)
 MARGIN_S = 3
-MOST_ROWS = 2**20 - 1  # of a sheet, less that of the names
+MOST_ROWS = 2**20 - 1  # of a sheet, without the row of names
 
 
 def ky_rows(track: Track, step: Fraction) -> tuple[list[datetime], np.ndarray[Any, Any]]:
-    """Times (Beijing) and numbers of the rows, (row, 7), from 3 s before a scan to 3 s after it.
+    """Return Beijing times and numbers, (row, 7), from 3 s before a scan to 3 s after it.
 
     Parameters
     ----------
     track : Track
     step : Fraction
-        Time of a row, s; whole milliseconds.
+        Time between rows, s; whole milliseconds.
 
     Raises
     ------
     UsageError
-        Where the step is none, or the rows are more than a sheet has.
+        If the step is not allowed, or there are more rows than a sheet can have.
     """
     if step <= 0 or (step * 1000).denominator != 1:
         raise UsageError(f"ky_step = {float(step):g} s; allowed: whole milliseconds from 1 ms")
@@ -63,7 +63,7 @@ def ky_rows(track: Track, step: Fraction) -> tuple[list[datetime], np.ndarray[An
 
 
 def ky_name(name: str, track: Track) -> str:
-    """Name of the file, as FAST's: ``NAME_YYYY_MM_DD_hh_mm_ss_000.xlsx`` with its first time."""
+    """Return the file's name as at FAST: ``NAME_YYYY_MM_DD_hh_mm_ss_000.xlsx``, its first time."""
     start = datetime.fromisoformat(iso(track.horizon.start)[:19])
     first = start + _BEIJING - timedelta(seconds=MARGIN_S)
     return f"{name}_{first:%Y_%m_%d_%H_%M_%S}_000.xlsx"
@@ -71,16 +71,16 @@ def ky_name(name: str, track: Track) -> str:
 
 def write_ky(track: Track, path: str | os.PathLike[str], step: Fraction = Fraction(1, 5), *,
              overwrite: bool = False) -> None:
-    """Write the track of the feed cabin as FAST does; equal tracks give equal bytes.
+    """Write the track of the feed cabin in FAST's form; equal tracks give equal bytes.
 
     A second sheet, `ABOUT`, states the refraction.
 
     Raises
     ------
     UsageError
-        As of `ky_rows`, or where the package XlsxWriter is missing.
+        As for `ky_rows`, or if the package XlsxWriter is missing.
     OutputError
-        Where the file exists or cannot be written.
+        If the file exists or cannot be written.
     """
     whole = _workbook(*ky_rows(track, step), track.horizon.air_text)
     with SafeOutput(path, overwrite=overwrite) as output:
@@ -95,7 +95,7 @@ def _workbook(times: list[datetime], numbers: np.ndarray[Any, Any], air: str) ->
                          f'pip install "fastsig[spectral]" ({error})') from error
     buffer = io.BytesIO()
     book = xlsxwriter.Workbook(buffer, {"in_memory": True})
-    book.set_properties({"created": times[0]})  # else the clock
+    book.set_properties({"created": times[0]})  # otherwise the clock
     sheet = book.add_worksheet(SHEET)
     sheet.write_row(0, 0, COLUMNS)
     for row, (time, values) in enumerate(zip(times, numbers.tolist(), strict=True), 1):

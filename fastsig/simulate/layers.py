@@ -1,8 +1,8 @@
-"""Signals as layers: each fills fixed segments counted from sample 0 and adds up what is asked.
+"""Signals as layers: each makes fixed segments counted from sample 0, and adds their samples.
 
 A segment depends on the parameters and its number alone, so any part of a recording, made by any
 number of workers, has the same bits. Filtered noise is made by overlap-save: a segment with a
-halo on both sides, long enough for the response, goes through one FFT.
+halo on both sides, long enough for the response, is transformed by one FFT.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HALO = 2**12  # samples; the bandpass's response has decayed by then, at any ban
 MAX_FFT = 2**26
 BLOCK = 2**16
 
-# Number of the noise streams of each layer; polarisations take consecutive ones.
+# Numbers of the noise streams of each layer; polarisations use consecutive ones.
 STREAM_STATIONARY, STREAM_DIODE, STREAM_PULSAR, STREAM_BURST, STREAM_RFI = 0, 2, 4, 6, 16
 
 
@@ -46,10 +46,10 @@ class Layer(ABC):
 
     @abstractmethod
     def segment(self, first: int) -> F4 | None:
-        """Make float32 (2, size) from sample `first` on; None where all are 0."""
+        """Make float32 (2, size) from sample `first` on; None if all are 0."""
 
     def add(self, out: F4, start: int) -> None:
-        """Add samples ``start`` and on to `out`, float32 (2, n)."""
+        """Add the samples from `start` on to `out`, float32 (2, n)."""
         stop = start + out.shape[1]
         for first in range(start - start % self.size, stop, self.size):
             made = self.segment(first)
@@ -59,7 +59,7 @@ class Layer(ABC):
 
 
 class FilteredLayer(Layer):
-    """Noise through responses; `left` and `right` are the halos in samples."""
+    """Noise filtered by responses; `left` and `right` are the halos in samples."""
 
     def __init__(self, seed: int, stream: int, size: int, left: int, right: int) -> None:
         self.size, self._left, self._right = size, left, right
@@ -67,7 +67,7 @@ class FilteredLayer(Layer):
         self._n_fft = int(fft.next_fast_len(size + left + right, real=True))
 
     def _noise(self, first: int, pol: int) -> NDArray[np.complex64]:
-        """Spectrum of the window of the segment at `first`."""
+        """Return the spectrum of the window of the segment at `first`."""
         window = np.empty(self._n_fft, np.float32)
         self._fill(first - self._left, pol, window)
         return np.asarray(fft.rfft(window, overwrite_x=True))
@@ -82,7 +82,7 @@ class FilteredLayer(Layer):
     def _mix(
         self, first: int, l11: NDArray[Any], l21: NDArray[Any] | None, l22: NDArray[Any]
     ) -> F4:
-        """Both polarisations: ``A = l11 n1``, ``B = l21 n1 + l22 n2``."""
+        """Return both polarisations: ``A = l11 n1``, ``B = l21 n1 + l22 n2``."""
         out = np.empty((2, self.size), np.float32)
         one, two = self._noise(first, 0), self._noise(first, 1)
         two *= l22
@@ -94,7 +94,7 @@ class FilteredLayer(Layer):
 
 
 def _sizes(option: str, response: int) -> tuple[int, int]:
-    """Segment and halo for a response of so many samples on either side."""
+    """Return the segment and halo for a response of `response` samples on either side."""
     halo = max(HALO, response)
     size = SEGMENT
     while size < 2 * halo and size + 2 * halo < MAX_FFT // 2:
@@ -108,8 +108,8 @@ def _sizes(option: str, response: int) -> tuple[int, int]:
 class StationaryLayer(FilteredLayer):
     """Receiver noise, continuum source and line together, under the bandpass.
 
-    A stationary Gaussian signal is its coherency matrix at each frequency, so one pair of noise
-    streams, mixed by the matrix's Cholesky factor, stands for all three.
+    A stationary Gaussian signal is defined by its coherency matrix at each frequency, so one pair
+    of noise streams, mixed by the matrix's Cholesky factor, represents all three.
     """
 
     def __init__(
@@ -201,14 +201,14 @@ class RfiLayer(FilteredLayer):
 
 
 class CarrierLayer(Layer):
-    """A cosine of quadratic phase; each segment's start phase is exact."""
+    """A cosine of quadratic phase; the phase at the start of each segment is exact."""
 
     size = BLOCK
 
     def __init__(self, band: Band, rms: float, carrier: parts.Carrier) -> None:
         sign = -1 if band.is_lower else 1
         edge = band.high_hz if band.is_lower else band.low_hz
-        self._start = sign * (carrier.frequency - edge) / band.rate  # turns a sample
+        self._start = sign * (carrier.frequency - edge) / band.rate  # turns per sample
         self._drift = sign * carrier.drift / band.rate**2
         self._phase = carrier.phase
         angle = np.deg2rad(float(carrier.angle))

@@ -1,4 +1,4 @@
-"""Simulated voltages into native files."""
+"""Write simulated voltages to native files."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["Report", "fast_voltage", "write"]
 
 @dataclass(frozen=True, repr=False)
 class Report(Shown):
-    """What came out of writing a file.
+    """The result of writing a file.
 
     Parameters
     ----------
     n_time : int
         Samples of each polarisation.
     n_clipped, n_lost : tuple of int
-        Samples of X and of Y that were clipped, and that were lost.
+        Numbers of samples of X and of Y that were clipped, and that were lost.
     """
 
     n_time: int
@@ -47,24 +47,24 @@ def fast_voltage(
     Parameters
     ----------
     path : path
-        File to make.
+        File to write.
     duration : value, s
-        Length.
+        Duration of the recording.
     workers : int or None
-        Threads, as many as cores for None; the file is the same for any number.
+        Threads; None for one per core. The file is the same for any number.
     overwrite : bool
         Whether an existing file may be replaced.
     progress : callable, optional
         Called with the bytes of each block written.
     **parameters
-        As of `FastVoltage`.
+        As for `FastVoltage`.
 
     Raises
     ------
     UsageError
-        As of `FastVoltage`.
+        As for `FastVoltage`.
     OutputError
-        Where the file exists or cannot be written.
+        If the file exists or cannot be written.
     """
     recording = FastVoltage(duration=duration, **parameters)
     return write(recording, path, workers=workers, overwrite=overwrite, progress=progress)

@@ -19,7 +19,7 @@ from fastsig.simulate.filters import Band
 __all__ = ["Powers", "Stokes"]
 
 F8 = NDArray[np.float64]
-SUB = 16  # places in a channel over which the bandpass is averaged
+SUB = 16  # positions in a channel over which the bandpass is averaged
 
 
 class Stokes(NamedTuple):
@@ -32,7 +32,7 @@ class Stokes(NamedTuple):
 
 
 class Powers:
-    """What the components put into each spectrum and channel, before the bandpass and noise.
+    """The power of the components in each spectrum and channel, before the bandpass and noise.
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ class Powers:
     kelvin : float
         Receiver noise of a polarisation.
     dm_constant : Fraction
-        MHz^2 cm^3 s / pc.
+        Dispersion constant, MHz^2 cm^3 s / pc.
     components : mapping
-        Components or None by name.
+        Components, or None, by name.
     """
 
     def __init__(self, band: Band, axis: ChannelAxis, step: Fraction, response: str, *,
@@ -56,7 +56,7 @@ class Powers:
         self._dm_constant = dm_constant
         width = float(axis.step_hz)
         self.hertz = float(axis.first_hz) + np.arange(axis.n_chan) * width
-        # Offsets from the band's lower edge, which keep their digits.
+        # Offsets from the band's lower edge, which preserve digits.
         first = float(axis.first_hz - axis.step_hz / 2 - band.low_hz)
         edges = first + np.arange(axis.n_chan + 1, dtype=np.float64) * width
         self._low, self._high = edges[:-1], edges[1:]
@@ -78,7 +78,7 @@ class Powers:
         return total / SUB
 
     def _of_all_time(self, kelvin: float) -> Stokes:
-        """Receiver noise, source and line."""
+        """Return the sum of receiver noise, source and line."""
         source, line = self._given["source"], self._given["line"]
         i, q, u, v = (float(getattr(source, name)) if source else 0.0 for name in "iquv")
         total = np.full(len(self._low), 2 * kelvin + i, np.float64)
@@ -89,20 +89,20 @@ class Powers:
         return Stokes(total, np.array(q), np.array(u), np.array(v))
 
     def delays(self, pulse: parts.Pulsar | parts.Burst) -> tuple[Any, F8, F8]:
-        """A pulse, the delay of each channel and that across it, s."""
+        """Return a pulse, the delay of each channel and the delay across it, s."""
         dispersion = self._dm_constant * pulse.dm
-        dispersion_delay(self._band, dispersion)  # refuses a band from 0 Hz
+        dispersion_delay(self._band, dispersion)  # refuses a band that starts at 0 Hz
         if not dispersion:
             return pulse, np.zeros(len(self._low)), np.zeros(len(self._low))
         low, high = float(self._band.low_hz), float(self._band.high_hz)
-        # Channels may reach half a channel below the band, but none to 0 Hz.
+        # Channels may extend half a channel below the band, but not to 0 Hz.
         edges = [np.maximum(low + each, low / 2) for each in (self._low, self._high)]
         late, early = (float(dispersion * 10**12) * (high - edge) * (high + edge)
                        / (edge * high) ** 2 for edge in edges)
         return pulse, (late + early) / 2, late - early
 
     def stokes(self, start: int, n: int) -> Stokes:
-        """Sum of all but carriers in spectra `start` to ``start + n - 1``."""
+        """Return the sum of everything except carriers, spectra `start` to ``start + n - 1``."""
         out = [*self._steady]
         for pulse in self._pulses:
             power = self.pulses(pulse, start, n)
@@ -121,17 +121,17 @@ class Powers:
         return Stokes(*out)
 
     def pulses(self, pulse: tuple[Any, F8, F8], start: int, n: int) -> F8:
-        """Power of a pulse of `delays` relative to its peak, (n, chan)."""
+        """Return the power of a pulse of `delays` relative to its peak, (n, chan)."""
         make: Any = (envelopes.burst_envelope if isinstance(pulse[0], parts.Burst)
                      else envelopes.pulsar_envelope)
         return np.asarray(make(pulse[0], start, n, self._step, *pulse[1:]))
 
     def edges(self) -> tuple[F8, F8]:
-        """Lower and upper edges of the channels from the lower edge of the band, Hz."""
+        """Return lower and upper edges of the channels above the lower edge of the band, Hz."""
         return self._low, self._high
 
     def _on(self, start: int, n: int) -> F8:
-        """Share of each spectrum in which the diode is on, (n,)."""
+        """Return the share of each spectrum in which the diode is on, (n,)."""
         if not self._given["diode"]:
             return np.zeros(n)
         return envelopes.diode_share(self._given["diode"], start, n, self._step,
@@ -146,7 +146,7 @@ class Powers:
         return np.asarray(time[:, np.newaxis] * share)
 
     def carrier(self, carrier: parts.Carrier, start: int, n: int) -> F8:
-        """Share of a carrier's power in each spectrum and channel, (n, chan)."""
+        """Return the share of a carrier's power in each spectrum and channel, (n, chan)."""
         offset, per_row = carrier.frequency - self._band.low_hz, carrier.drift * self._step
         ends = np.array([float(offset + row * per_row) for row in range(start, start + n + 1)])
         low, high = np.minimum(ends[:-1], ends[1:]), np.maximum(ends[:-1], ends[1:])

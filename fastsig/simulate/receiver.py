@@ -1,7 +1,7 @@
-"""What a real receiver does to spectra: an uneven diode, drift, standing waves, unequal channels.
+"""Effects of a real receiver on spectra: uneven diode, drift, standing waves, unequal channels.
 
-All are options: without them the receiver is steady, with equal polarisations and a diode that puts
-the same in phase into both. Times count from the start of spectrum 0.
+All are options: without them the receiver is steady, with equal polarisations and a diode that adds
+the same signal in phase to both. Times are counted from the start of spectrum 0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STANDING_WAVE_HZ = Fraction(1_080_000)  # of FAST, arXiv:2401.17364
 
 @dataclass(frozen=True)
 class Tcal:
-    """Noise diode that is not ideal, about the temperature T of the `Diode`.
+    """A noise diode that is not ideal, about the temperature T of the `Diode`.
 
     ``A = T (1 + q) (1 + slope_a x)``, ``B = T (1 - q) (1 + slope_b x)``, x from -1/2 to 1/2 over
     the band, and ``<A* B> = coherence sqrt(A B) exp(i phase)``.
@@ -36,9 +36,9 @@ class Tcal:
     q : value
         Q / I of the diode.
     phase : value, deg
-        Of ``<A* B>``.
+        Phase of ``<A* B>``.
     coherence : value
-        1 of one diode that feeds both polarisations.
+        1 for one diode that feeds both polarisations.
     slope_a, slope_b : value
         Relative change over the band.
     """
@@ -53,7 +53,7 @@ class Tcal:
         settle(self, "tcal")
 
     def kelvin(self, temperature: float, place: F8) -> tuple[F8, F8]:
-        """A and B at places in the band, 0 at its lower and 1 at its upper edge, K."""
+        """Return A and B at positions in the band, 0 at its lower and 1 at its upper edge, K."""
         x = place - 0.5
         q = float(self.q)
         return (temperature * (1 + q) * (1 + float(self.slope_a) * x),
@@ -61,7 +61,7 @@ class Tcal:
 
 
 def diode_stokes(tcal: Tcal | None, temperature: float, place: F8) -> tuple[F8, F8, F8, F8]:
-    """I, Q, U, V of the diode at places in the band, K."""
+    """Return I, Q, U, V of the diode at positions in the band, K."""
     a, b = (tcal or Tcal()).kelvin(temperature, place)
     cross = 2 * float(tcal.coherence if tcal else 1) * np.sqrt(a * b)
     phase = np.deg2rad(float(tcal.phase)) if tcal else 0.0
@@ -70,18 +70,18 @@ def diode_stokes(tcal: Tcal | None, temperature: float, place: F8) -> tuple[F8, 
 
 @dataclass(frozen=True)
 class GainDrift:
-    """Gain that drifts, both polarisations alike.
+    """A gain that drifts in the same way for both polarisations.
 
-    ``1 + amplitude sin(2 pi t / period + phase) + slope t / (1 h)``, mean over each spectrum.
+    ``1 + amplitude sin(2 pi t / period + phase) + slope t / (1 h)``, averaged over each spectrum.
 
     Parameters
     ----------
     amplitude, slope : value
-        Relative change, and that in an hour.
+        Relative change, and relative change per hour.
     period : value, s
-        Of the drift.
+        Period of the drift.
     phase : value, deg
-        At the start.
+        Phase at the start.
     """
 
     amplitude: Any = value_field("", Fraction(1, 50), low=0, high=Fraction(1, 2))
@@ -94,7 +94,7 @@ class GainDrift:
 
 
 def drift_gain(drift: GainDrift, start: int, n: int, step: Fraction) -> F8:
-    """Mean gain in spectra `start` and on, (n,)."""
+    """Return the mean gain in spectra from `start` on, (n,)."""
     middle = (start + np.arange(n) + 0.5) * float(step)
     turns = middle / float(drift.period) + float(drift.phase) / 360
     shrunk = float(drift.amplitude) * np.sinc(float(step / drift.period))
@@ -103,19 +103,19 @@ def drift_gain(drift: GainDrift, start: int, n: int, step: Fraction) -> F8:
 
 @dataclass(frozen=True)
 class Ripple:
-    """Standing wave between feed and reflector: a cosine in frequency on the system temperature.
+    """A standing wave between feed and reflector: a cosine of frequency in system temperature.
 
-    A gets ``amplitude (1 + amplitude_rate t) cos(2 pi (f - low) / period + phase + phase_rate t)``,
-    B the same with its phase more by `phase_b`; f is from the lower edge of the band.
+    It adds ``amplitude (1 + amplitude_rate t) cos(2 pi (f - low) / period + phase + phase_rate t)``
+    to A, and the same with `phase_b` added to its phase to B. ``low`` is the band's lower edge.
 
     Parameters
     ----------
     amplitude : value, K
-        Of each polarisation.
+        Amplitude in each polarisation.
     period : value, Hz
-        FAST's is 1.08 MHz.
+        Period in frequency; FAST's is 1.08 MHz.
     phase, phase_b : value, deg
-        Of A at the start at the lower edge; of B less that of A.
+        Phase of A at the start at the lower edge, and the phase of B minus that of A.
     phase_rate : value, deg / s
         Drift of the phase.
     amplitude_rate : value, 1 / s
@@ -137,14 +137,14 @@ class Ripple:
 
 
 def ripple_power(ripple: Ripple, middle_s: F8, on: F8, low: F8, high: F8) -> tuple[F8, F8]:
-    """What a ripple adds to A and to B, means over the channels, (n, chan), K.
+    """Return the powers that a ripple adds to A and to B, averaged over channels, (n, chan), K.
 
     Parameters
     ----------
     middle_s, on : ndarray, (n,)
-        Middles of the spectra, s, and the share of each with the diode on.
+        Middles of the spectra, s, and the share of each in which the diode is on.
     low, high : ndarray, (chan,), Hz
-        Edges of the channels from the lower edge of the band.
+        Edges of the channels relative to the lower edge of the band.
     """
     period = float(ripple.period)
     turns = (low + high) / 2 / period
@@ -158,7 +158,7 @@ def ripple_power(ripple: Ripple, middle_s: F8, on: F8, low: F8, high: F8) -> tup
 
 
 def check_ripples(ripples: tuple[Ripple, ...], kelvin: float, seconds: float) -> None:
-    """Refuse ripples that would take more than the receiver noise of `kelvin`."""
+    """Refuse ripples that together exceed the receiver noise of `kelvin`."""
     most = sum(float(each.amplitude) * max(1.0, float(each.on))
                * max(1.0, abs(1 + float(each.amplitude_rate) * seconds)) for each in ripples)
     if most > kelvin:
@@ -168,16 +168,16 @@ def check_ripples(ripples: tuple[Ripple, ...], kelvin: float, seconds: float) ->
 
 @dataclass(frozen=True)
 class Jones:
-    """Unequal channels behind the feed: all that is received, noise too, goes through them.
+    """Unequal channels behind the feed, through which all signals pass, noise included.
 
     Parameters
     ----------
     ratio : value
-        Power of A over that of B, with their mean kept.
+        Power of A over that of B; their mean does not change.
     phase : value, deg
-        Added to that of ``<A* B>`` in the middle of the band.
+        Added to the phase of ``<A* B>`` in the middle of the band.
     delay : value, ns
-        Added to B's path: the phase grows by ``2 pi delay (f - middle)``.
+        Delay added to B's path: it adds ``2 pi delay (f - middle)`` to the phase.
     """
 
     ratio: Any = value_field("", 1, positive=True)
@@ -189,7 +189,7 @@ class Jones:
 
 
 def jones_factors(jones: Jones, place: F8, width_hz: float) -> tuple[float, float, F8, F8]:
-    """Factors on AA and BB, and cosine and sine parts of that on CR + i CI, (chan,)."""
+    """Return factors on AA and BB, and cosine and sine parts of the one on CR + i CI, (chan,)."""
     ratio = float(jones.ratio)
     a, b = 2 * ratio / (1 + ratio), 2 / (1 + ratio)
     turns = float(jones.phase) / 360 + float(jones.delay) * 1e-9 * (place - 0.5) * width_hz

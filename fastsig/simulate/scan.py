@@ -27,20 +27,20 @@ from fastsig.simulate.values import scalar
 
 __all__ = ["FastScan", "beam_numbers"]
 
-_SEED_STEP = 0x9E3779B97F4A7C15  # odd: different beams never share a seed
-_GOLDEN_DEG = Fraction("137.5")  # the phases of drifts of any few beams lie far apart
+_SEED_STEP = 0x9E3779B97F4A7C15  # odd, so that different beams never share a seed
+_GOLDEN_DEG = Fraction("137.5")  # keeps the phases of the drifts of a few beams far apart
 _INTEGRATIONS = {"spectral": INTEGRATION, "psrfits": Fraction("0.000049152")}
 _OTHERS = {"spectral": ("bandwidth", "shift"), "psrfits": ("mode",)}
-DRIFT_ROTATION_DEG = Fraction("23.4")  # of CRAFTS: the beams' declinations are spread evenly
+DRIFT_ROTATION_DEG = Fraction("23.4")  # of CRAFTS: spreads the beams' declinations evenly
 
 
 def beam_numbers(beams: str | Iterable[Any]) -> tuple[int, ...]:
-    """Numbers of beams from ``"1-19"``, ``"1+8-10"`` or numbers, each once, ascending.
+    """Return numbers of beams, given ``"1-19"``, ``"1+8-10"`` or numbers, each once, ascending.
 
     Raises
     ------
     UsageError
-        Where they are no beams.
+        If they are not numbers of beams.
     """
     items: list[str] = beams.split("+") if isinstance(beams, str) else [str(b) for b in beams]
     found: set[int] = set()
@@ -72,44 +72,45 @@ class FastScan:
     Parameters
     ----------
     duration : value, s
-        Rounded to whole spectra.
+        Duration, rounded to whole spectra.
     beams : text or sequence of int
-        Such as ``"1-19"``, the default, or ``"1+8"``.
+        Beams, such as ``"1-19"``, the default, or ``"1+8"``.
     observing : {"drifting", "tracking", "onoff"}
-        drifting: the cabin rests, and the target is in beam M01 in the middle of the scan;
-        tracking: it follows the target; onoff: it is on the target and off it in turn, on it first.
+        drifting: the cabin is at rest, and the target is in beam M01 in the middle of the scan;
+        tracking: the cabin follows the target; onoff: it alternates between the target and the off
+        position, and begins with the target.
     ra, dec : angle
-        The target, ICRS; by default what passes the meridian in the middle of the scan, and the
-        declination of the zenith.
+        The target, ICRS; by default the right ascension on the meridian in the middle of the scan,
+        and the declination of the zenith.
     rotation : value, deg
-        Of the beams on the sky, from east to north: at 0 M02 is east of M01, at 90 north. 23.4 of
-        drift scans, else 0, by default.
+        Rotation of the beams on the sky, from east to north: at 0 M02 is east of M01, at 90 north.
+        By default 23.4 for drift scans, otherwise 0.
     feed_angle : value, deg
-        Position angle of A's axis less that of the line from M01 to M02, north through east. What
-        it is at FAST is not published.
+        Position angle of A's axis minus that of the line from M01 to M02, north through east. Its
+        value at FAST is not published.
     yaw : value, deg
-        Of the cabin.
+        Yaw of the cabin.
     off_ra, off_dec : value, arcmin
         Offset of the off position to the east and north.
     dwell, slew : value, s
-        Time on each position of onoff, and between them.
+        Time on each position of onoff, and between positions.
     refraction : bool
         Whether the air bends the rays: 925 hPa, 15 C, relative humidity 0.8, 0.3 m.
     ambient : value, deg_C
-        Temperature, which the gain follows.
+        Ambient temperature, on which the gain depends.
     backend : {"spectral", "psrfits"}
-        The recordings are those of `spectral` or `FastSpectra`.
+        Whether the recordings are made by `spectral` or by `FastSpectra`.
     sky : sequence of PointSource, HIDisk and SkyPulsar
     continuum : Continuum, optional
     drift : GainDrift, optional
-        The phase is that of M01; each further beam's is 137.5 deg more.
+        The phase is that of M01; for each further beam it is 137.5 deg more.
     start_time, seed, integration, **parameters
-        As of `spectral` or `FastSpectra`, the same for all beams; each has noise of its own.
+        As for `spectral` or `FastSpectra`, the same for all beams; each has its own noise.
 
     Raises
     ------
     UsageError
-        Where a parameter is out of range, or the zenith angle exceeds 40 deg.
+        If a parameter is out of range, or the zenith angle exceeds 40 deg.
     """
 
     def __init__(
@@ -147,7 +148,7 @@ class FastScan:
         common = {**parameters, "duration": duration, "start_time": start, "integration": step}
         self.recordings: dict[int, FastSpectra] = {
             beam: make(beam=beam, **self._own(beam), **common) for beam in beam_numbers(beams)}
-        if backend == "psrfits":  # FAST's spectral files tell no place
+        if backend == "psrfits":  # FAST's spectral files contain no position
             for each in self.recordings.values():
                 each.header = each.header.replace(ra_deg=float(self.target.ra.deg),
                                                   dec_deg=float(self.target.dec.deg))
@@ -160,7 +161,7 @@ class FastScan:
         return passes if ra is None else SkyCoord(degrees(ra, "ra") * u.deg, passes.dec)
 
     def _own(self, beam: int) -> dict[str, Any]:
-        """Parameters of a beam that are not those of all."""
+        """Return the parameters that differ between beams."""
         scene = BeamScene(self.sky, beam, self.integration, feed_angle_deg=self.feed_angle_deg,
                           ambient_c=self.ambient_c)
         own: dict[str, Any] = {"scene": scene,
@@ -172,10 +173,10 @@ class FastScan:
 
     @property
     def n_time(self) -> int:
-        """Spectra of each beam."""
+        """Number of spectra of each beam."""
         return next(iter(self.recordings.values())).n_time
 
     @cached_property
     def truth(self) -> dict[str, Any]:
-        """What is in the scan: plain data, ready for JSON."""
+        """The contents of the scan: plain data, ready for JSON."""
         return scan_truth.record(self)

@@ -1,4 +1,4 @@
-"""Simulated scans into files: those of each beam, the feed cabin's and the truth record."""
+"""Write simulated scans to files: those of each beam, the feed cabin's and the truth record."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def write_scan(
     ----------
     scan : FastScan
     folder : path
-        It exists.
+        An existing folder.
     ky_step : value, s
-        Time of a row of the feed cabin's file.
+        Time between rows of the feed cabin's file.
     n_bits, n_block : int
-        Of PSRFITS, as of `write_psrfits`.
+        For PSRFITS, as for `write_psrfits`.
     file_rows, workers, overwrite, progress
-        As of `write_spectral`, for each beam.
+        As for `write_spectral`, for each beam.
 
     Returns
     -------
@@ -48,15 +48,15 @@ def write_scan(
     Raises
     ------
     UsageError
-        Where a parameter is out of range, or the package XlsxWriter is missing.
+        If a parameter is out of range, or the package XlsxWriter is missing.
     OutputError
-        Where a file exists or cannot be written.
+        If a file exists or cannot be written.
     """
     folder = os.fspath(folder)
     if not os.path.isdir(folder):
-        raise OutputError(folder, "is no folder")
+        raise OutputError(folder, "is not a folder")
     step = scalar(ky_step, "s", "ky_step")
-    ky_rows(scan.track, step)  # refuses a step before anything is written
+    ky_rows(scan.track, step)  # refuses a bad step before anything is written
     name = next(iter(scan.recordings.values())).header.source or ""
     cabin = os.path.join(folder, ky_name(name, scan.track))
     truth = os.path.join(folder, f"{name}_{scan.observing}_truth.json")
@@ -77,7 +77,7 @@ def write_scan(
 
 
 def _check_free(scan: FastScan, more: list[str], folder: str, overwrite: bool) -> None:
-    """Refuse a scan whose files are in part there, before any is written."""
+    """Refuse a scan if any of its files exists, before one is written."""
     firsts = [file_name(each, folder, scan.observing, scan.mode).replace("{file}", "0001")
               for each in scan.recordings.values()]
     for path in firsts + more:

@@ -20,7 +20,7 @@ from fastsig.simulate.truth import decimal, fields_of, rounded
 __all__ = ["record"]
 
 F8 = NDArray[np.float64]
-MOST_PLACES = 4096  # of a beam; of more spectra only some are told
+MOST_PLACES = 4096  # per beam; of more spectra, only some are listed
 _KNOT_S = 10.0
 _NOTES = {
     "flux": "S_I = (T_AA + T_BB) / (2 G R), K of one polarisation; R = exp(-4 ln 2 (d / HPBW)^2), "
@@ -34,7 +34,7 @@ _NOTES = {
 
 
 def record(scan: Any) -> dict[str, Any]:
-    """Put down what is in a scan, with the values needed to check it."""
+    """Record the contents of a scan, with the values needed to check it."""
     rows = _rows(scan)
     seconds: F8 = (rows.astype(np.float64) + 0.5) * float(scan.integration)
     angle_a, parallactic = _angles(scan, seconds)
@@ -59,7 +59,7 @@ def record(scan: Any) -> dict[str, Any]:
 
 
 def _rows(scan: Any) -> NDArray[np.int64]:
-    """Spectra whose places are told."""
+    """Return the spectra for which positions are listed."""
     count = min(scan.n_time, MOST_PLACES)
     return np.unique(np.linspace(0, scan.n_time - 1, count).astype(np.int64))
 
@@ -96,7 +96,7 @@ def _source(scan: Any, number: int) -> dict[str, Any]:
 
 
 def _angles(scan: Any, seconds: F8) -> tuple[F8, F8]:
-    """Position angles of A's axis and of the zenith at M01, deg."""
+    """Return the position angles of A's axis and of the zenith at M01, deg."""
     track: Track = scan.track
 
     def beside(when: F8) -> F8:
@@ -112,7 +112,7 @@ def _angles(scan: Any, seconds: F8) -> tuple[F8, F8]:
 
 
 def _places(scan: Any, look: Callable[[F8], F8], seconds: F8) -> SkyCoord:
-    """ICRS places of directions; where these move smoothly, by a spline through knots."""
+    """Return ICRS positions of directions; from a spline through knots if they move smoothly."""
     knots = np.linspace(seconds[0], seconds[-1],
                         max(5, int(np.ceil(np.ptp(seconds) / _KNOT_S)) + 1))
     if scan.observing == "onoff" or len(knots) >= len(seconds):
@@ -123,7 +123,7 @@ def _places(scan: Any, look: Callable[[F8], F8], seconds: F8) -> SkyCoord:
 
 
 def _beam(scan: Any, beam: int, seconds: F8) -> dict[str, Any]:
-    """Truth of a beam: its spectra, where it looks, its width and gain."""
+    """Return the truth of a beam: its spectra, positions, width and gain."""
     recording = scan.recordings[beam]
     places = _places(scan, lambda when: scan.track.directions(beam, when), seconds)
     axis = recording.axis

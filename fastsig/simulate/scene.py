@@ -1,8 +1,9 @@
-"""What one beam receives of a known sky: Stokes parameters in K by spectrum and channel.
+"""The signal of a known sky in one beam: Stokes parameters in K by spectrum and channel.
 
 A source of flux S, seen through a beam of gain G (K/Jy of each polarisation) and Gaussian response
-R, gives ``T_AA + T_BB = 2 G R S``, so that ``S = (T_AA + T_BB) / (2 G R)``. R is the mean over the
-time of a spectrum. Q and U turn from the sky to the feeds by twice the position angle of A's axis.
+R, gives ``T_AA + T_BB = 2 G R S``, so that ``S = (T_AA + T_BB) / (2 G R)``. R is averaged over the
+time of a spectrum. Q and U rotate from the sky to the feeds by twice the position angle of A's
+axis.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from fastsig.simulate.truth import fields_of
 __all__ = ["BeamScene", "Sky", "frame_factor", "shares", "told"]
 
 F8 = NDArray[np.float64]
-# Places and weights of Gauss's rule over a spectrum's time.
+# Positions and weights of Gauss's rule over a spectrum's time.
 _NODES = (np.array([-sqrt(0.6), 0.0, sqrt(0.6)]) + 1) / 2
 _WEIGHTS = np.array([5.0, 8.0, 5.0]) / 18
 _CUT = 3.0  # FWHM from the middle of a beam, where 1.5e-11 is left
@@ -40,7 +41,7 @@ _APEX = (270.0, 30.0)
 
 
 def frame_factor(horizon: Horizon, place: SkyCoord, seconds: float, frame: str) -> float:
-    """Frequency that the site sees over that of a frame, at a time."""
+    """Return the frequency seen at the site over that in a frame, at a time."""
     if frame == "topocentric":
         return 1.0
     with offline():
@@ -67,7 +68,7 @@ class _Disk:
 
 
 class Sky:
-    """Sources as they move over the site during a scan.
+    """The sources, moving over the site during a scan.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ class Sky:
 
 
 class BeamScene:
-    """What beam `beam` receives of a `Sky` in spectra of `step` s."""
+    """The signal of a `Sky` in beam `beam`, in spectra of `step` s."""
 
     def __init__(self, seen: Sky, beam: int, step: Fraction, *, feed_angle_deg: float = 0.0,
                  ambient_c: float = 15.0) -> None:
@@ -102,7 +103,7 @@ class BeamScene:
         self._feed_angle, self._ambient = np.deg2rad(feed_angle_deg), ambient_c
 
     def record(self) -> dict[str, Any]:
-        """What decides what is received, besides the channels and times."""
+        """Return the parameters of the signal, except the channels and times."""
         continuum = self._sky.continuum
         return {"track": self._sky.track.parameters, "ambient_c": self._ambient,
                 "feed_angle_deg": round(float(np.rad2deg(self._feed_angle)), 12),
@@ -110,13 +111,13 @@ class BeamScene:
                 "continuum": continuum and fields_of(continuum)}
 
     def bound(self, powers: Any) -> BoundScene:
-        """The same for the channels of a recording."""
+        """Return the scene for the channels of a recording."""
         return BoundScene(self._sky, self._beam, self._step, self._feed_angle, self._ambient,
                           powers)
 
 
 class BoundScene:
-    """See `BeamScene`; `powers` has the channels and envelopes of pulses."""
+    """See `BeamScene`; `powers` provides the channels and the envelopes of pulses."""
 
     def __init__(self, seen: Sky, beam: int, step: Fraction, feed_angle: float, ambient: float,
                  powers: Any) -> None:
@@ -130,7 +131,7 @@ class BoundScene:
             self._settle(number, each)
 
     def _settle(self, number: int, source: Any) -> None:
-        """Spectrum of a source in Jy by channel; of a disk by cell and channel."""
+        """Compute the spectrum of a source in Jy by channel, or of a disk by cell and channel."""
         hertz = self._powers.hertz
         if number in self._sky.disks:
             self._fluxes[number] = self._line(self._sky.disks[number])
@@ -142,7 +143,7 @@ class BoundScene:
                 period=source.period, dm=source.dm, duty=source.duty, time=source.time))
 
     def _line(self, found: _Disk) -> tuple[slice, F8]:
-        """Channels of a line, and the mean flux in each of every cell, (cell, chan), Jy."""
+        """Return the channels of a line, and the mean flux of cells in them, (cell, chan), Jy."""
         scale = found.factor * float(HI_REST_HZ) * 1000 / SPEED_OF_LIGHT
         centers = found.factor * float(HI_REST_HZ) - scale * found.cells.velocity
         sigma = scale * float(found.disk.dispersion)
@@ -158,13 +159,13 @@ class BoundScene:
         return span, (upper - lower) * each / (2 * half[span])
 
     def gain(self, start: int, n: int) -> F8:
-        """Gain in the middle of the beam, (n, chan), K/Jy."""
+        """Return the gain in the middle of the beam, (n, chan), K/Jy."""
         middle: F8 = (start + np.arange(n, dtype=np.float64) + 0.5) * self._step
         za = self._sky.track.zenith_deg(self._beam, middle)
         return beams.gain(self._beam, self._powers.hertz, za[:, np.newaxis], self._ambient)
 
     def stokes(self, start: int, n: int) -> list[F8]:
-        """I, Q, U, V of spectra `start` and on, (n, chan) each, K."""
+        """Return I, Q, U, V of spectra from `start` on, (n, chan) each, K."""
         hertz = self._powers.hertz
         total = self._flux(start, n)
         if any(np.any(each) for each in total):
@@ -176,7 +177,7 @@ class BoundScene:
         return total
 
     def _flux(self, start: int, n: int) -> list[F8]:
-        """The same of the sources, in Jy as the beam dims them."""
+        """Return the same for the sources, in Jy as attenuated by the beam."""
         total = [np.zeros((n, len(self._powers.hertz))) for _ in range(4)]
         if self._sky.moving is None:
             return total
@@ -200,7 +201,7 @@ class BoundScene:
         return total
 
     def _response(self, away: F8) -> F8:
-        """Mean response over each spectrum to a source at distances (n, 3), rad: (n, chan)."""
+        """Return the mean response in each spectrum at distances (n, 3), rad: (n, chan)."""
         squares = (2 * np.arcsin(np.minimum(away / 2, 1))) ** 2
         return np.asarray(sum(
             weight * np.exp(-4 * log(2) * np.outer(squares[:, node], self._narrow))
@@ -208,7 +209,7 @@ class BoundScene:
 
     def _add_disk(self, total: F8, number: int, looks: F8, middle: F8, north: F8,
                   east: F8) -> None:
-        """Add a disk, its cells seen through the beam at the middle of its line."""
+        """Add a disk, with its cells seen through the beam at the middle of its line."""
         disk, (span, fluxes) = self._sky.disks[number], self._fluxes[number]
         if span.stop == span.start:
             return
@@ -222,14 +223,14 @@ class BoundScene:
 
 
 def told(source: Any) -> dict[str, Any]:
-    """The fields of a source in a truth record."""
+    """Return the fields of a source for a truth record."""
     out = {"kind": type(source).__name__, **fields_of(source)}
     out["ra_deg"], out["dec_deg"] = out.pop("ra"), out.pop("dec")
     return out
 
 
 def shares(source: Any) -> tuple[float, complex, float]:
-    """Polarised shares of a source on the sky: 1, ``Q + i U`` and V."""
+    """Return the polarised shares of a source on the sky: 1, ``Q + i U`` and V."""
     if isinstance(source, sky.SkyPulsar):
         return 1.0, float(source.linear) * np.exp(2j * np.deg2rad(float(source.angle))), float(
             source.circular)
@@ -237,7 +238,7 @@ def shares(source: Any) -> tuple[float, complex, float]:
 
 
 def _add(total: list[F8], power: F8, stokes: tuple[float, complex, float], turn: Any) -> None:
-    """Add a source of Stokes I `power`, its Q and U turned to the feeds."""
+    """Add a source of Stokes I `power`, with Q and U rotated to the feeds."""
     linear = stokes[1] * turn
     for out, share in zip(total, (stokes[0], linear.real, linear.imag, stokes[2]), strict=True):
         out += power * share

@@ -1,8 +1,8 @@
 """A known sky: point sources, rotating disks of HI, a continuum, pulsars.
 
-Fluxes are Stokes I in Jy. Right ascension and declination (ICRS) take text such as ``5h34m31.9s``
-and ``+22d0m52s``, a Quantity, or degrees; they are held in degrees. Q and U are those of the sky:
-IAU, position angles from north through east.
+Fluxes are Stokes I in Jy. Right ascension and declination (ICRS) accept text such as
+``5h34m31.9s`` and ``+22d0m52s`` or a Quantity, and are stored in degrees. Q and U are those of the
+sky: IAU, position angles from north through east.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ __all__ = ["Cells", "Continuum", "HIDisk", "PointSource", "SkyPulsar", "degrees"
 
 F8 = NDArray[np.float64]
 FRAMES = ("topocentric", "barycentric", "lsrk")
-# Solar masses a (Mpc^2 Jy km/s) of HI that is optically thin: Roberts 1962, AJ 67, 437.
+# Solar masses per (Mpc^2 Jy km/s) of optically thin HI: Roberts 1962, AJ 67, 437.
 HI_MASS = 2.356e5
 N_RING, N_AZIMUTH = 24, 48
 _L_BAND_HZ = Fraction(14 * 10**8)
 
 
 def degrees(value: Any, name: str) -> float:
-    """An angle in degrees from text or a Quantity; only 0 needs no unit."""
+    """Return an angle in degrees, given text or a Quantity; only 0 needs no unit."""
     try:
         text = value.strip() if isinstance(value, str) else value
         angle = Angle(0, "deg") if np.ndim(text) == 0 and text in (0, "0") else Angle(text)
@@ -41,11 +41,11 @@ def degrees(value: Any, name: str) -> float:
                          "or +22d0m52s") from error
     if angle.size != 1 or not np.isfinite(angle.value):
         raise UsageError(f"{name} = {value!r} is not a single finite angle")
-    return round(float(angle.deg), 12)  # 5h is 75, not a bit less
+    return round(float(angle.deg), 12)  # 5h is exactly 75
 
 
 def _place(component: Any, option: str) -> None:
-    """Settle a component, and its place on the sky."""
+    """Settle the fields of a component, and its position on the sky."""
     settle(component, option)
     for name in ("ra", "dec"):
         object.__setattr__(component, name, degrees(getattr(component, name), f"{option} {name}"))
@@ -62,7 +62,7 @@ def _check_stokes(option: str, q: Fraction, u_: Fraction, v: Fraction) -> None:
 
 @dataclass(frozen=True)
 class PointSource:
-    """Point source, ``S(f) = flux (f / frequency)^index``.
+    """A point source, ``S(f) = flux (f / frequency)^index``.
 
     Parameters
     ----------
@@ -73,9 +73,9 @@ class PointSource:
     index : value
         Spectral index.
     frequency : value, Hz
-        1400 MHz by default.
+        Reference frequency; by default 1400 MHz.
     q, u, v : value
-        Shares of I, of the sky.
+        Shares of I, on the sky.
     """
 
     ra: Any
@@ -94,7 +94,7 @@ class PointSource:
 
 @dataclass(frozen=True)
 class SkyPulsar:
-    """Polarised pulsar on the sky; envelope and dispersion as of `Pulsar`.
+    """A polarised pulsar on the sky; envelope and dispersion as for `Pulsar`.
 
     Parameters
     ----------
@@ -103,12 +103,12 @@ class SkyPulsar:
     flux : value, Jy
         Stokes I at the peak of the pulse at 1400 MHz.
     period, dm, duty, time
-        As of `Pulsar`.
+        As for `Pulsar`.
     index : value
         Spectral index.
     linear, angle, circular : value
         Polarised shares and the position angle, deg: ``Q = linear I cos 2 angle``,
-        ``U = linear I sin 2 angle``, of the sky.
+        ``U = linear I sin 2 angle``, on the sky.
     """
 
     ra: Any
@@ -130,14 +130,14 @@ class SkyPulsar:
 
 @dataclass(frozen=True)
 class Continuum:
-    """Emission of the sky that is the same everywhere, ``T (f / 1400 MHz)^index``.
+    """Uniform emission of the sky, ``T (f / 1400 MHz)^index``.
 
     Parameters
     ----------
     temperature : value, K
-        In each polarisation at 1400 MHz.
+        Temperature in each polarisation at 1400 MHz.
     index : value
-        -2.7 of synchrotron emission by default.
+        Spectral index; by default -2.7, for synchrotron emission.
     """
 
     temperature: Any = value_field("K", low=0)
@@ -148,37 +148,37 @@ class Continuum:
 
 
 def spectrum(index: Fraction, reference_hz: Fraction, hertz: F8) -> F8:
-    """``(f / reference)^index``."""
+    """Return ``(f / reference)^index``."""
     return np.asarray((hertz / float(reference_hz)) ** float(index))
 
 
 @dataclass(frozen=True)
 class HIDisk:
-    """Thin disk of HI with exponential surface density and a rotation curve that becomes flat.
+    """A thin disk of HI with exponential surface density and a rotation curve that becomes flat.
 
-    ``Sigma ~ exp(-R / radius)``, ``V = rotation (1 - exp(-R / turnover))``. The line is thin, with
-    a mass of 2.356e5 D^2 solar masses a Jy km/s.
+    ``Sigma ~ exp(-R / radius)``, ``V = rotation (1 - exp(-R / turnover))``. The line is optically
+    thin, with a mass of 2.356e5 D^2 solar masses per Jy km/s.
 
     Parameters
     ----------
     ra, dec : angle
-        Of the middle, ICRS.
+        Position of the middle, ICRS.
     mass : value
-        Of HI, in solar masses.
+        Mass of HI, in solar masses.
     distance : value, Mpc
-        D.
+        Distance D.
     velocity : value, km / s
-        Of the middle, radio convention, in `frame`.
+        Velocity of the middle, radio convention, in `frame`.
     frame : {"barycentric", "lsrk", "topocentric"}
-        Of the velocity.
+        Frame of the velocity.
     inclination : value, deg
-        0 is face-on.
+        Inclination; 0 is face-on.
     position_angle : value, deg
-        Of the receding half of the major axis, north through east.
+        Position angle of the receding half of the major axis, north through east.
     radius, turnover : value, kpc
         Scale lengths of density and rotation.
     rotation, dispersion : value, km / s
-        Flat part of the rotation curve; standard deviation of the gas in every place.
+        Flat part of the rotation curve; standard deviation of the gas at every position.
     """
 
     ra: Any
@@ -211,7 +211,7 @@ class HIDisk:
 
 
 class Cells(NamedTuple):
-    """Equal parts of a disk: offsets east and north, rad, and velocity along the sight, km/s."""
+    """Equal parts of a disk: offsets east and north, rad, and line-of-sight velocity, km/s."""
 
     east: F8
     north: F8
@@ -219,7 +219,7 @@ class Cells(NamedTuple):
 
 
 def disk_cells(disk: HIDisk) -> Cells:
-    """Cells of equal mass, in rings that each hold the same."""
+    """Return cells of equal mass, in rings of equal mass."""
     share = (np.arange(N_RING) + 0.5) / N_RING
     fine = np.linspace(0, 20, 20001)
     radius = np.interp(share, 1 - (1 + fine) * np.exp(-fine), fine) * float(disk.radius)

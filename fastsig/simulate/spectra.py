@@ -1,4 +1,4 @@
-"""What the spectrometer of one beam of FAST records, made spectrum by spectrum with known truth."""
+"""Simulated spectra of one beam of FAST, made spectrum by spectrum with known truth."""
 
 from __future__ import annotations
 
@@ -36,64 +36,65 @@ F8 = NDArray[np.float64]
 MadeSpectra = tuple[F4, F4]
 
 MAX_CHAN = 2**20
-MAX_NUMBERS = 2**58  # of a product, so that a file of floats is below 2**63 bytes
+MAX_NUMBERS = 2**58  # per product, so that a file of floats is below 2**63 bytes
 BLOCK = 2**17  # numbers of a product that are made together
-# Numbers of the noise streams; each carrier takes four.
+# Numbers of the noise streams; each carrier uses four.
 STREAM_LOSS, STREAM_POWER, STREAM_CROSS, STREAM_CARRIER = 0, 0, 0, 16
 
 
 class FastSpectra:
     """Simulated spectra of one beam: AA, BB, CR and CI of X and Y, integrated.
 
-    A number of a spectrum stands for ``integration x channel width`` independent complex samples
-    of X and Y, so its four products follow the Wishart distribution of that many about the mean
-    coherency of its time and channel, with every correlation among them. Carriers are coherent in
-    a spectrum: they add to one of the samples each, and beat with the noise. Where power changes
-    within a spectrum, the mean is exact and the scatter that of steady noise of this mean.
+    A value of a spectrum represents ``integration x channel width`` independent complex samples
+    of X and Y, so its four products follow the Wishart distribution for this number of samples
+    about the mean coherency of its time and channel, with every correlation among them. Carriers
+    are coherent in a spectrum: each is added to one of the samples, and beats with the noise. If
+    power changes within a spectrum, the mean is exact and the scatter is that of steady noise with
+    this mean.
 
-    Channels are sharp: power between their edges, none beyond, no correlation of neighbours.
-    A spectrum is a function of the parameters and its number: any part is the same whatever else
-    is made, by whichever thread.
+    Channels are sharp: they contain the power between their edges and none beyond, and neighbours
+    are not correlated. A spectrum depends on the parameters and its number alone: any part is the
+    same whatever else is made, and by any thread.
 
     Parameters
     ----------
     duration : value, s
-        Rounded to whole spectra.
+        Duration, rounded to whole spectra.
     n_chan : int
         Channels of the band, up to 2**20.
     integration : value, s
-        Time of a spectrum, exactly; times the width of a channel it is a whole number, 1 or more.
+        Exact time of a spectrum; times the width of a channel it is a whole number, 1 or more.
     fstart, bandwidth : value, Hz
         Lower edge of the band on the sky and its width, up to 500 MHz.
     shift : value, Hz
-        Added to the frequency of all channels, which tile the band edge to edge without it.
+        Added to the frequency of all channels, which otherwise tile the band edge to edge.
     level : value
-        Receiver noise in the units of the products, mean over the band; sets the gain.
+        Receiver noise in the units of the products, averaged over the band; it sets the gain.
     beam : int
-        Of the receiver, 1 to 19.
+        Number of the beam, 1 to 19.
     name : str
-        Of what is observed: letters, digits and ``+ - _ .``.
+        Name of the target: letters, digits and ``+ - _ .``.
     start_time, seed, tsys, noise, bandpass, dispersion_constant
-        As of `FastVoltage`; the time is that at which spectrum 0 begins.
+        As for `FastVoltage`; the time is that at which spectrum 0 begins.
     diode, source, line, pulsar, burst, carriers, rfi
-        As of `FastVoltage`; the phase of a carrier makes no difference.
+        As for `FastVoltage`; the phase of a carrier makes no difference.
     loss : LostSpectra, optional
         Spectra that are lost.
     tcal : Tcal, optional
-        How the diode differs from an ideal one.
+        Deviations of the diode from an ideal one.
     drift : GainDrift, optional
-        Drift of the gain, of all that is recorded.
+        Drift of the gain, for everything recorded.
     ripples : sequence of Ripple
-        Standing waves; together no more than the receiver noise.
+        Standing waves; together at most the receiver noise.
     jones : Jones, optional
         Unequal channels of the receiver.
     scene : optional
-        What a beam sees of a sky, as `FastScan` makes it.
+        The signal of a sky in the beam, as made by `FastScan`.
 
     Raises
     ------
     UsageError
-        Where a parameter is out of range.
+        If a parameter is out of range.
 
     References
     ----------
@@ -128,7 +129,7 @@ class FastSpectra:
                              f"{float(self._step):g} s")
         if self.n_time * self.n_chan > MAX_NUMBERS:
             raise UsageError(f"duration = {duration!r} makes {self.n_time} spectra of "
-                             f"{self.n_chan} channels; allowed: up to {MAX_NUMBERS} numbers of a "
+                             f"{self.n_chan} channels; allowed: up to {MAX_NUMBERS} numbers per "
                              "product")
         self._seed = seed_of(seed)
         self._level, self._tsys = positive(level, "", "level"), positive(tsys, "K", "tsys")
@@ -168,7 +169,7 @@ class FastSpectra:
 
     @property
     def block(self) -> int:
-        """Spectra that are made together."""
+        """Number of spectra that are made together."""
         return max(1, BLOCK // self.n_chan)
 
     def kept(self, start: int, n: int) -> NDArray[np.bool_]:
@@ -182,7 +183,7 @@ class FastSpectra:
         return kept
 
     def n_lost(self) -> int:
-        """How many spectra are lost."""
+        """Return the number of lost spectra."""
         return sum(int((~self.kept(first, min(BLOCK, self.n_time - first))).sum())
                    for first in range(0, self.n_time, BLOCK) if self._components["loss"])
 
@@ -192,14 +193,14 @@ class FastSpectra:
         Returns
         -------
         data : ndarray, shape (n, 4, n_chan), float32
-            AA, BB, CR, CI with ``CR + i CI = <A* B>``, means over the samples; NaN where lost.
+            AA, BB, CR, CI with ``CR + i CI = <A* B>``, averaged over the samples; NaN where lost.
         weight : ndarray, shape (n, 1, 1), float32
             1, or 0 where lost.
 
         Raises
         ------
         UsageError
-            Where the spectra are not in the recording.
+            If the spectra are not in the recording.
         """
         check_range(start, n, self.n_time)
         data = np.empty((n, 4, self.n_chan), np.float32)
@@ -211,11 +212,11 @@ class FastSpectra:
         return data, kept.astype(np.float32)[:, np.newaxis, np.newaxis]
 
     def blocks(self, workers: int = 1) -> Iterator[MadeSpectra]:
-        """All spectra in order, `workers` blocks at a time."""
+        """Yield all spectra in order, made in `workers` threads."""
         return in_order(self.generate, self.n_time, self.block, workers)
 
     def _fill(self, start: int, out: F4) -> None:
-        """Products of spectra from `start` on, (n, 4, chan)."""
+        """Compute the products of spectra from `start` on, (n, 4, chan)."""
         n, powers = len(out), self._powers
         l11, l21, l22 = coherency_factor(*powers.stokes(start, n))
         total = self._wishart(start, n, l11, l21.real, l21.imag, l22)
@@ -228,7 +229,7 @@ class FastSpectra:
             out[:, product] = total[product] * (gain * powers.bandpass)
 
     def _receive(self, total: list[F8], start: int) -> None:
-        """Put products through what follows the feed: unequal channels and a gain that drifts."""
+        """Pass products through the receiver behind the feed: unequal channels, drifting gain."""
         if jones := self._components["jones"]:
             a, b, cosine, sine = receiver.jones_factors(
                 jones, self._powers.place, float(self.band.width_hz))
@@ -239,22 +240,22 @@ class FastSpectra:
             total[:] = [each * gain for each in total]
 
     def _draw(self, start: int, n: int, stream: int) -> F8:
-        """Normal numbers of variance 1/2, as of a part of a complex one, (n, chan)."""
+        """Return normal numbers of variance 1/2, as for a part of a complex number, (n, chan)."""
         flat = gaussian(start * self.n_chan, n * self.n_chan, seed=self._seed, stream=stream)
         return flat.reshape(n, self.n_chan) * np.float64(0.5**0.5)
 
     def _gamma(self, start: int, n: int, shape: int, stream: int) -> F8:
-        """Power of `shape` complex samples of power 1, (n, chan)."""
+        """Return the power of `shape` complex samples of power 1, (n, chan)."""
         if shape < 1:
             return np.zeros((n, self.n_chan))
         flat = gamma(start * self.n_chan, n * self.n_chan, shape, seed=self._seed, stream=stream)
         return flat.reshape(n, self.n_chan)
 
     def _wishart(self, start: int, n: int, l11: F8, re: F8, im: F8, l22: F8) -> list[F8]:
-        """Sums of the products of all samples but one a carrier, by the triangular factor.
+        """Return sums of products over all samples except one per carrier, by triangular factors.
 
-        Of m samples ``n1, n2`` of power 1 it is ``[[sqrt g1, 0], [z, sqrt g2]]``, with g1 and g2
-        of gamma distribution of shape m and m - 1 and z complex normal.
+        For m samples ``n1, n2`` of power 1 the factor is ``[[sqrt g1, 0], [z, sqrt g2]]``, with g1
+        and g2 gamma-distributed with the shapes m and m - 1, and z complex normal.
         """
         count = self.n_sum - len(self._components["carriers"])
         one = np.sqrt(self._gamma(start, n, count, STREAM_POWER))
@@ -268,7 +269,7 @@ class FastSpectra:
 
     def _add_carrier(self, total: list[F8], start: int, carrier: parts.Carrier, index: int,
                      power: F8, factor: tuple[F8, F8, F8, F8]) -> None:
-        """Add the products of the sample that holds all of a carrier, and noise."""
+        """Add the products of the one sample that contains the carrier, and noise."""
         l11, re, im, l22 = factor
         density = float(carrier.level**2 * self._tsys * self.band.width_hz / self.axis.step_hz)
         strength = np.sqrt(power * (density * self.n_sum))

@@ -1,4 +1,4 @@
-"""Simulated spectra into the files that FAST records: PSRFITS, and spectral FITS."""
+"""Write simulated spectra to files as recorded by FAST: PSRFITS, and spectral FITS."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from fastsig.work.threads import processors
 
 __all__ = ["OBSERVING", "file_name", "spectral", "write_psrfits", "write_spectral"]
 
-#: Ways of observing that names of FAST's files tell.
+#: Observing modes in the names of FAST's files.
 OBSERVING = ("tracking", "drifting", "arcdrift", "onoff", "MultiBeamOTF", "snapshot")
 INTEGRATION = Fraction("1.00663296")
-MAX_ROWS = 2**22  # 49 days of FAST's usual ones
+MAX_ROWS = 2**22  # 49 days of spectra as usual at FAST
 LEVEL = 5 * 10**11  # FAST's values are 1e11 to 1e12
 
 
 def spectral(mode: str = "W", *, n_chan: Any = None, fstart: Any = Fraction(10**9),
              integration: Any = INTEGRATION, level: Any = LEVEL, **parameters: Any) -> FastSpectra:
-    """What FAST's spectral backend records in a mode, or in fewer of its channels.
+    """Simulate a recording of FAST's spectral backend in a mode, or in fewer of its channels.
 
-    Channel 0 of the finest mode, F, is centred at the edge of the band, as that of a Fourier
-    transform; a channel of mode W is 16 of these. So the labels are those of FAST's files.
+    Channel 0 of the finest mode, F, is centred at the edge of the band, as in a Fourier transform;
+    a channel of mode W is 16 of these. The labels are therefore those of FAST's files.
 
     Parameters
     ----------
     mode : {"W", "F", "N"}
         W: 65536 channels of 7629.39 Hz; F: 1048576 of 476.84 Hz; N: 65536 of 476.84 Hz.
     n_chan : int, optional
-        Channels from `fstart` on; all of the mode's by default.
+        Channels from `fstart` on; by default all of the mode.
     fstart, integration, level, **parameters
-        As of `FastSpectra`; the bandwidth follows from the channels.
+        As for `FastSpectra`; the bandwidth follows from the channels.
 
     Raises
     ------
     UsageError
-        As of `FastSpectra`.
+        As for `FastSpectra`.
     """
     if mode not in MODES:
         raise UsageError(f"mode = {mode!r}; allowed: {', '.join(MODES)}")
@@ -61,9 +61,9 @@ def spectral(mode: str = "W", *, n_chan: Any = None, fstart: Any = Fraction(10**
 
 def file_name(recording: FastSpectra, path: str | os.PathLike[str], observing: str = "tracking",
               mode: str | None = None) -> str:
-    """Name of the files, ``{file}`` in it for their numbers, which begin with 1.
+    """Return the name of the files, with ``{file}`` for their numbers, which begin with 1.
 
-    Where `path` is a folder the names are FAST's: ``NAME_tracking-M01_0001.fits``, with ``_W``
+    If `path` is a folder, the names are FAST's: ``NAME_tracking-M01_0001.fits``, with ``_W``
     before the number in spectral files.
     """
     if observing not in OBSERVING:
@@ -84,24 +84,24 @@ def write_psrfits(
 ) -> list[str]:
     """Write a recording as PSRFITS in search mode, four products, as FAST's pulsar backend does.
 
-    Codes have a scale and an offset for each row, product and channel: FAST's own have neither,
-    but whether its CR and CI are signed is not settled, and these are the same either way.
+    Codes have a scale and an offset for each row, product and channel. FAST's own have neither,
+    but it is not settled whether its CR and CI are signed, and these are the same in either case.
 
     Parameters
     ----------
     recording : FastSpectra
     path : path
-        Of the file; with ``{file}`` for several; a folder for FAST's names.
+        Name of the file, with ``{file}`` for several files, or a folder for FAST's names.
     observing : str
-        Of `OBSERVING`, for FAST's names.
+        One of `OBSERVING`, for FAST's names.
     n_bits : {8, 16, 32}
-        Of a code; 32 are floats.
+        Bits of a code; 32 for floats.
     n_block : int
-        Spectra of a row, NSBLK.
+        Spectra per row, NSBLK.
     file_rows : int, optional
-        Most rows of a file; one file by default.
+        Maximum number of rows of a file; by default there is one file.
     workers : int or None
-        Threads, as many as cores for None; the files are the same for any number.
+        Threads; None for one per core. The files are the same for any number.
     overwrite : bool
         Whether existing files may be replaced.
     progress : callable, optional
@@ -115,9 +115,9 @@ def write_psrfits(
     Raises
     ------
     UsageError
-        Where a parameter is out of range.
+        If a parameter is out of range.
     OutputError
-        Where a file exists or cannot be written.
+        If a file exists or cannot be written.
     """
     name = file_name(recording, path, observing)
     shape = (recording.n_time, 4, recording.n_chan)
@@ -141,11 +141,11 @@ def write_spectral(
     Parameters
     ----------
     mode : {"W", "F", "N"}, optional
-        For FAST's names; that of the channels' width by default.
+        Mode in FAST's names; by default that with channels of this width.
     file_rows : int, optional
-        Most rows of a file; by default those that FAST has, 2 GiB.
+        Maximum number of rows of a file; by default as at FAST, 2 GiB.
     recording, path, observing, workers, overwrite, progress
-        As of `write_psrfits`.
+        As for `write_psrfits`.
 
     Returns
     -------
@@ -155,9 +155,9 @@ def write_spectral(
     Raises
     ------
     UsageError
-        Where a parameter is out of range, or all spectra are lost.
+        If a parameter is out of range, or all spectra are lost.
     OutputError
-        Where a file exists or cannot be written.
+        If a file exists or cannot be written.
     """
     if mode is None:
         mode = "W" if recording.axis.step_hz == MODES["W"][1] else "F"
@@ -166,7 +166,7 @@ def write_spectral(
         raise UsageError(f"{recording.n_time} spectra; allowed in spectral FITS: up to {MAX_ROWS}")
     slots = np.flatnonzero(recording.kept(0, recording.n_time))
     if not len(slots):
-        raise UsageError(f"all {recording.n_time} spectra are lost; allowed: one left at least")
+        raise UsageError(f"all {recording.n_time} spectra are lost; allowed: at least one left")
     shape = (len(slots), 4, recording.n_chan)
     with held(), FastSpectralWriter(
             name, recording.header, shape, slots=slots, overwrite=overwrite,
@@ -187,7 +187,7 @@ def _blocks(recording: FastSpectra, workers: int | None) -> Iterator[MadeSpectra
 
 
 def _with_diode(header: Header) -> Header:
-    """The header with the cards that PSRFITS has for a noise diode."""
+    """Return the header with the cards that PSRFITS has for a noise diode."""
     diode = header.diode
     if diode is None:
         return header

@@ -27,7 +27,7 @@ def record(
     tsys: Fraction, level: Fraction, noise: bool, response: str, dm_constant: Fraction,
     components: dict[str, Any],
 ) -> dict[str, Any]:
-    """Put down what is in the spectra, with the values needed to check it."""
+    """Record the contents of the spectra, with the values needed to check them."""
     def describe(part: Any) -> dict[str, Any]:
         return fields_of(part) | _derived(part, band, axis, step, tsys, dm_constant)
 

@@ -21,7 +21,7 @@ __all__ = ["SimulatedSpectra", "SimulatedVoltages"]
 
 
 class SimulatedVoltages(VoltageStream):
-    """Voltages that are made when they are read; `truth` tells what is in them."""
+    """Voltages that are made when they are read; `truth` describes their contents."""
 
     may_have_nan = False
 
@@ -36,19 +36,19 @@ class SimulatedVoltages(VoltageStream):
 
     @property
     def files(self) -> list[str]:
-        """None: the samples are made."""
+        """No files: the samples are made."""
         return []
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers."""
+        """Return the parameters that determine the numbers."""
         return {"truth": self.truth}
 
     def valid_spans(self) -> tuple[Spans, ...]:
-        """What is not lost."""
+        """Return the spans of samples that are not lost."""
         return self.recording.valid()
 
     def valid_fraction(self) -> float:
-        """Share that is not lost."""
+        """Return the share of samples that is not lost."""
         held = sum(validity.count(spans) for spans in self.valid_spans())
         return held / (self.shape[0] * self.shape[1])
 
@@ -56,7 +56,7 @@ class SimulatedVoltages(VoltageStream):
         return self._read_recorded(start, n, out)
 
     def as_recorded(self) -> VoltageStream:
-        """Complex samples as pairs of integers."""
+        """Return the stream with complex samples as pairs of integers."""
         return IntegerPairs(self, np.int8) if self.header.is_complex else self
 
     def _read_recorded(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
@@ -70,7 +70,7 @@ class SimulatedVoltages(VoltageStream):
 
 
 class SimulatedSpectra(FileSpectra):
-    """Spectra that are made when they are read; `truth` tells what is in them."""
+    """Spectra that are made when they are read; `truth` describes their contents."""
 
     def __init__(self, recording: FastSpectra) -> None:
         self.recording, self.truth = recording, recording.truth
@@ -79,11 +79,11 @@ class SimulatedSpectra(FileSpectra):
 
     @property
     def files(self) -> list[str]:
-        """None: the spectra are made."""
+        """No files: the spectra are made."""
         return []
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers."""
+        """Return the parameters that determine the numbers."""
         return {"truth": self.truth}
 
     def _values(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

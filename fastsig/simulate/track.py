@@ -1,9 +1,9 @@
-"""How the feed cabin moves, and where on the sky its beams look.
+"""The motion of the feed cabin, and the directions of its beams on the sky.
 
-Directions are unit vectors (east, north, up) at the site. Sources go from the sky to the horizon by
-astropy at full precision, at knots that a cubic spline joins to better than 1e-9 arcsec; beams are
-directions to begin with. Separations are taken there: nothing is carried from the horizon to the
-sky but the positions of the truth record.
+Directions are unit vectors (east, north, up) at the site. astropy converts sources from the sky to
+the horizon at full precision, at knots that a cubic spline joins to better than 1e-9 arcsec; beams
+are directions from the start. Separations are computed there: nothing is converted from the horizon
+to the sky except the positions of the truth record.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ __all__ = ["OBSERVING", "Horizon", "Moving", "Track", "offline"]
 
 F8 = NDArray[np.float64]
 
-#: Ways of observing that the simulator has.
+#: Observing modes of the simulator.
 OBSERVING = ("drifting", "tracking", "onoff")
-#: Atmosphere of HiFAST's defaults.
+#: Atmosphere as by default in HiFAST.
 REFRACTION = {"pressure": 925 * u.hPa, "temperature": 15 * u.deg_C, "relative_humidity": 0.8,
               "obswl": 0.3 * u.m}
 _KNOT_S = 10.0  # the sky turns by 7e-4 rad between knots: a spline errs by its fourth power / 384
@@ -39,13 +39,13 @@ _NORTH_DEG = 0.01
 
 @contextlib.contextmanager
 def offline() -> Iterator[None]:
-    """Earth rotation by the tables that are installed, however old, never from the network."""
+    """Use the installed tables of Earth rotation, however old, and never the network."""
     with iers.conf.set_temp("auto_download", False), iers.conf.set_temp("auto_max_age", None):
         yield
 
 
 class Horizon:
-    """The site of FAST from a time on, with or without refraction."""
+    """The site of FAST from a start time on, with or without refraction."""
 
     def __init__(self, start: Time, refraction: bool = False) -> None:
         self.start, self.refraction = start, refraction
@@ -62,31 +62,31 @@ class Horizon:
                 f"{wave.to_value(u.m):g}m")
 
     def times(self, seconds: Any) -> Time:
-        """Times that are so many seconds after the start."""
+        """Return the times at `seconds` after the start."""
         return (self.start.tai + TimeDelta(np.asarray(seconds), format="sec")).utc
 
     def _frame(self, seconds: F8, **place: Any) -> Any:
         return AltAz(obstime=self.times(seconds), location=self.site, **self._air, **place)
 
     def directions(self, places: SkyCoord, seconds: F8) -> F8:
-        """Directions of places (m,) at times (n,): (n, m, 3)."""
+        """Return the directions of positions (m,) at times (n,): (n, m, 3)."""
         with offline():
             found = places[np.newaxis].transform_to(self._frame(seconds[:, np.newaxis]))
             az, alt = found.az.rad, found.alt.rad
         return np.stack([np.cos(alt) * np.sin(az), np.cos(alt) * np.cos(az), np.sin(alt)], axis=-1)
 
     def places(self, directions: F8, seconds: F8) -> SkyCoord:
-        """ICRS places of directions (n, 3) at times (n,)."""
+        """Return the ICRS positions of directions (n, 3) at times (n,)."""
         east, north, up = directions.T
         with offline():
             return SkyCoord(self._frame(seconds, az=np.arctan2(east, north) * u.rad,
                                         alt=np.arcsin(up) * u.rad)).icrs
 
     def transit(self, dec_deg: float | None, seconds: float) -> SkyCoord:
-        """What passes the meridian at a time at a declination, or the zenith for None.
+        """Return the position on the meridian at a time, at a declination, or None for the zenith.
 
-        The declination is taken for that of the date: the place is right to some tenths of a degree
-        of azimuth.
+        The declination is treated as that of the date, so the position is right to a few tenths of
+        a degree of azimuth.
         """
         za = np.deg2rad(dec_deg - self.site.lat.deg) if dec_deg is not None else 0.0
         place = self.places(np.array([[0.0, np.sin(za), np.cos(za)]]), np.array([seconds]))[0]
@@ -94,7 +94,7 @@ class Horizon:
 
 
 class Moving:
-    """Places on the sky as they move over the horizon from `first` to `last` s."""
+    """Positions on the sky, moving over the horizon from `first` to `last` s."""
 
     def __init__(self, horizon: Horizon, places: SkyCoord, first: float, last: float) -> None:
         places = SkyCoord(np.atleast_1d(places.ra), np.atleast_1d(places.dec))
@@ -105,11 +105,11 @@ class Moving:
         self._spline, self._beside = (CubicSpline(knots, each) for each in both)
 
     def directions(self, seconds: F8) -> F8:
-        """Directions at times (n,): (n, m, 3)."""
+        """Return directions at times (n,): (n, m, 3)."""
         return _unit(self._spline(seconds))
 
     def axes(self, seconds: F8) -> tuple[F8, F8, F8]:
-        """Directions, and the unit vectors to the north and east of them, (n, m, 3) each."""
+        """Return directions, and the unit vectors to their north and east, (n, m, 3) each."""
         middle = self.directions(seconds)
         north = _across(self._beside(seconds), middle)
         return middle, north, np.cross(north, middle)
@@ -120,7 +120,7 @@ def _unit(vectors: Any) -> F8:
 
 
 def _across(vectors: Any, axis: F8) -> F8:
-    """Parts of vectors across an axis, of length 1."""
+    """Return the parts of vectors perpendicular to an axis, with length 1."""
     return _unit(vectors - (vectors * axis).sum(axis=-1, keepdims=True) * axis)
 
 
@@ -132,22 +132,22 @@ class Track:
     horizon : Horizon
     observing : str
         drifting: at rest, with the target in beam M01 in the middle of the scan; tracking: on the
-        target; onoff: on the target and off it in turn.
+        target; onoff: alternately on the target and on the off position.
     target : SkyCoord
-        Scalar, ICRS.
+        The target, scalar, ICRS.
     duration_s : float
-        Of the scan.
+        Duration of the scan.
     rotation_deg : float
-        Of the beams on the sky, from east to north: at 0 beam M02 is east of M01. That at the
-        middle of a drift scan.
+        Rotation of the beams on the sky, from east to north: at 0 beam M02 is east of M01. For a
+        drift scan, the rotation in its middle.
     yaw_deg : float
-        Of the cabin; pitch and roll follow, so that the feeds face the sphere's centre.
+        Yaw of the cabin; pitch and roll follow, so that the feeds face the sphere's centre.
     off_deg : (float, float)
         Offset of the off position to the east and north.
     dwell_s, slew_s : float
-        Time on each position and between them.
+        Time on each position, and between positions.
     margin_s : float
-        Before and after the scan that is asked for too.
+        Time before and after the scan that can be requested, too.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class Track:
             raise UsageError(f"observing = {observing!r}; allowed: {', '.join(OBSERVING)}")
         self.horizon, self.observing, self.duration_s = horizon, observing, duration_s
         self.span = -margin_s, duration_s + margin_s
-        #: What decides where the beams look, ready for JSON.
+        #: The parameters that determine where the beams look, ready for JSON.
         self.parameters = {
             "observing": observing, "refraction": horizon.refraction, "yaw_deg": yaw_deg,
             "ra_deg": float(target.ra.deg), "dec_deg": float(target.dec.deg),
@@ -178,12 +178,12 @@ class Track:
                              f"to {HIGHEST_ZA_DEG:g}, as FAST reaches")
 
     def _when(self, seconds: F8) -> F8:
-        """When the target is where the cabin looks: in the middle of a drift scan only."""
+        """Return when the cabin looks at the target: for drift scans only in their middle."""
         drifts = self.observing == "drifting"
         return np.full_like(seconds, self.duration_s / 2) if drifts else seconds
 
     def on_target(self, seconds: F8) -> F8:
-        """Share of the way to the target, 1 on it, (n,)."""
+        """Return the share of the way from the off position to the target, 1 on it, (n,)."""
         if self._off is None:
             return np.ones_like(seconds)
         turn, way = 2 * (self._dwell + self._slew), max(self._slew, 1e-9)
@@ -193,7 +193,7 @@ class Track:
         return np.asarray(np.where(seconds < 0, 1.0, 1 - leaving + coming))
 
     def axis(self, seconds: F8) -> F8:
-        """Direction of the middle of the feeds, (n, 3)."""
+        """Return the direction of the middle of the feeds, (n, 3)."""
         direction = self._target.directions(self._when(seconds))[:, 0]
         if self._off is None:
             return direction
@@ -201,11 +201,11 @@ class Track:
         return _unit(share * direction + (1 - share) * self._off.directions(seconds)[:, 0])
 
     def phase_center_m(self, seconds: F8) -> F8:
-        """Phase centre of the middle feed from the sphere's centre, (n, 3), m."""
+        """Return the middle feed's phase centre relative to the sphere's centre, (n, 3), m."""
         return -FOCAL_RADIUS_M * self.axis(seconds)
 
     def pose(self, seconds: F8) -> F8:
-        """Yaw, pitch and roll of the cabin, (n, 3), rad: its floor's normal is the axis."""
+        """Return yaw, pitch and roll of the cabin, (n, 3), rad: its floor's normal is the axis."""
         back = Rotation.from_euler("z", -self._yaw).apply(self.axis(seconds))
         roll = -np.arcsin(back[:, 1])
         pitch = np.arctan2(back[:, 0], back[:, 2])
@@ -215,7 +215,7 @@ class Track:
         return Rotation.from_euler("ZYX", self.pose(seconds))
 
     def angle_m(self, seconds: F8) -> F8:
-        """Rotation of the receiver in the cabin, (n,), rad, without jumps.
+        """Return the rotation of the receiver in the cabin, (n,), rad, without jumps.
 
         Turning the receiver from the cabin's x towards its y turns the beams from east to north.
         """
@@ -232,15 +232,15 @@ class Track:
             "z", self.angle_m(seconds)[:, np.newaxis])
 
     def directions(self, beam: int, seconds: F8) -> F8:
-        """Directions of a beam, (n, 3)."""
+        """Return the directions of a beam, (n, 3)."""
         feed = self._receiver(seconds).apply(feed_m(beam))
         return -_unit(self.phase_center_m(seconds) + feed)
 
     def feed_axis(self, seconds: F8) -> F8:
-        """The receiver's x axis, from M01 towards M02 on the sky, (n, 3)."""
+        """Return the receiver's x axis, from M01 towards M02 on the sky, (n, 3)."""
         return np.asarray(self._receiver(seconds).apply(np.array([1.0, 0.0, 0.0])))
 
     def zenith_deg(self, beam: int, seconds: F8) -> F8:
-        """Zenith angle of a beam, (n,), deg."""
+        """Return the zenith angle of a beam, (n,), deg."""
         looks = self.axis(seconds) if beam == 1 else self.directions(beam, seconds)
         return np.rad2deg(np.arccos(np.clip(looks[:, 2], -1, 1)))

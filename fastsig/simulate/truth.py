@@ -1,7 +1,7 @@
 """The truth record of simulated voltages: plain data, ready for JSON.
 
-Numbers whose exact value matters are decimal text (``"a/b"`` where no decimal is exact); derived
-values are floats rounded to 12 digits, so that equal parameters give equal records anywhere.
+Numbers that must be exact are decimal text (``"a/b"`` if no decimal is exact); derived values are
+floats rounded to 12 digits, so that equal parameters give equal records on any machine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CONVENTION = ("CR + i CI = <A* B>, A = X, B = Y in the sense of sky frequency; I
 
 
 def decimal(value: Fraction) -> str:
-    """Exact decimal text of a Fraction, or ``"a/b"`` where it has none."""
+    """Return the exact decimal text of a Fraction, or ``"a/b"`` if it has none."""
     places, rest = 0, value.denominator
     for prime in (2, 5):
         power = 0
@@ -45,7 +45,7 @@ def decimal(value: Fraction) -> str:
 
 
 def rounded(value: float) -> float:
-    """`value` to 12 significant digits."""
+    """Return `value` rounded to 12 significant digits."""
     return float(f"{value:.12g}")
 
 
@@ -53,7 +53,7 @@ def record(
     *, band: Band, n_time: int, seed: int, tsys: Fraction, level: Fraction, noise: bool,
     response: str, dm_constant: Fraction, components: dict[str, Any],
 ) -> dict[str, Any]:
-    """Put down what is in the voltages, with the values needed to check it."""
+    """Record the contents of the voltages, with the values needed to check them."""
     def describe(part: Any) -> dict[str, Any]:
         if isinstance(part, parts.Carrier):
             return fields_of(part) | _carrier(part, band, tsys, level)
@@ -89,7 +89,7 @@ def _receiver(tsys: Fraction, level: Fraction, *, noise: bool) -> dict[str, Any]
 
 
 def told_bandpass(response: str) -> dict[str, Any]:
-    """The bandpass in a truth record."""
+    """Return the bandpass for a truth record."""
     if response == "flat":
         return {"model": "flat"}
     table = filters.bandpass(np.linspace(0, 1, TABLE), response)
@@ -110,7 +110,7 @@ def told_bandpass(response: str) -> dict[str, Any]:
 def _quantisation(
     tsys: Fraction, level: Fraction, components: dict[str, Any], *, noise: bool
 ) -> dict[str, Any]:
-    """Variances and clipped share expected of the steady signals and the diode while on."""
+    """Return variances and shares clipped, as expected for steady signals and the diode on."""
     source, diode = components["source"], components["diode"]
     shares = []
     variances = []
@@ -132,7 +132,7 @@ def _quantisation(
 
 
 def fields_of(part: Any) -> dict[str, Any]:
-    """The fields of a component, with their units in their names."""
+    """Return the fields of a component, with units in their names."""
     units = {item.name: item.metadata.get("unit") for item in dataclasses.fields(part)}
     out: dict[str, Any] = {}
     for name, unit in units.items():
@@ -162,7 +162,7 @@ def _derived(part: Any, band: Band, dm_constant: Fraction) -> dict[str, Any]:
 
 
 def told_line(line: parts.Line) -> dict[str, Any]:
-    """What follows from the fields of a line."""
+    """Return quantities derived from the fields of a line."""
     return {
         "sky_frequency_hz": decimal(line.sky_hz),
         "fwhm_km_s": rounded(float(line.fwhm / line.frequency * SPEED_OF_LIGHT / 1000)),
@@ -184,7 +184,7 @@ def _diode(diode: parts.Diode, band: Band) -> dict[str, Any]:
 def told_pulse(
     pulse: parts.Pulsar | parts.Burst, band: Band, dm_constant: Fraction
 ) -> dict[str, Any]:
-    """What follows from the fields of a pulsar or burst."""
+    """Return quantities derived from the fields of a pulsar or burst."""
     width = pulse.fwhm if isinstance(pulse, parts.Burst) else pulse.duty * pulse.period
     delay = dispersion_delay(band, dm_constant * pulse.dm)
     out = {

@@ -19,15 +19,15 @@ _BARE = ("", "pc / cm3")  # units of values that may be plain numbers
 
 
 def scalar(value: Any, unit: str, name: str) -> Fraction:
-    """Exact number in `unit` from text or a Quantity; a `Fraction` is in that unit already.
+    """Return the exact number in `unit` of text or a Quantity; a `Fraction` is already in it.
 
-    Dispersion measures are the one physical value that needs no unit: all the world writes them
-    as numbers.
+    Dispersion measures are the only physical values that need no unit, because they are always
+    written as numbers.
 
     Raises
     ------
     UsageError
-        Where it is not a finite value in that unit, or has none; 0 needs none.
+        If the value is not finite and in that unit, or has no unit; 0 needs none.
     """
     if isinstance(value, Fraction):
         return value
@@ -55,7 +55,7 @@ def value_field(
     unit: str, default: Any = dataclasses.MISSING, low: Any = None, high: Any = None,
     *, positive: bool = False,
 ) -> Any:
-    """Make a field that `settle` turns into a Fraction in `unit` and holds against its limits."""
+    """Make a field that `settle` converts to a Fraction in `unit` and checks against limits."""
     if isinstance(default, int):
         default = Fraction(default)
     limits = {"unit": unit, "low": low, "high": high, "positive": positive}
@@ -63,7 +63,7 @@ def value_field(
 
 
 def settle(component: Any, option: str) -> None:
-    """Replace the fields of a new component by exact values."""
+    """Replace the fields of a new component with exact values."""
     for item in dataclasses.fields(component):
         if "unit" in item.metadata:
             name = f"{option} {item.name}"

@@ -1,4 +1,4 @@
-"""Pictures of streams: what one looks at first, with units, UTC and sensible cuts."""
+"""Pictures of streams, for a first look: with units, UTC and sensible limits."""
 
 from __future__ import annotations
 
@@ -34,39 +34,40 @@ def draw_baseline(
     stage: Baseline, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False,
     product: str | None = None, tsys: Any = None, rows: Block | None = None,
 ) -> Figure:
-    """Draw what a `Baseline` does, by up to 256 spectra from the middle of its stream.
+    """Draw the effect of a `Baseline` on up to 256 spectra from the middle of its stream.
 
-    The mean spectrum with the model; the mean of what is left; amplitudes by delay; the scatter
-    along frequency against the time averaged. The radiometer's noise stands beside the last three.
+    The panels show the mean spectrum with the model, the mean residual, amplitudes by delay, and
+    the scatter along frequency against the time averaged. The last three also show the noise
+    expected from the radiometer equation.
 
     Parameters
     ----------
     stage : Baseline
         The stage.
     path, overwrite, product
-        As of `draw`.
+        As for `draw`.
     tsys : Quantity, str or float, optional
-        System temperature in the unit of the spectra, a plain number where these have none; the
-        mean spectrum itself by default, which is right where spectra are the total power.
+        System temperature in the unit of the spectra, or a plain number if they have none; by
+        default the mean spectrum itself, which is right if the spectra are the total power.
 
     Raises
     ------
     UsageError
-        Where the product or the path's ending is unknown, or nothing is valid.
+        If the product or the extension of the path is unknown, or nothing is valid.
     """
     from fastsig.stages.baseline import Baseline
     from fastsig.view.baseline import draw_removal
 
     stage = getattr(stage, "stream", stage)
     if not isinstance(stage, Baseline):
-        raise UsageError(f"a {type(stage).__name__} is no baseline; allowed: a chain that ends "
+        raise UsageError(f"a {type(stage).__name__} is not a baseline; allowed: a chain that ends "
                          "with baseline(...)")
     return drawn(lambda: draw_removal(stage, product, tsys, rows), stage, path, overwrite,
                  input_files(stage))
 
 
 def baseline_rows(fits: Fits) -> Sink:
-    """The sink of what `draw_baseline` draws, for a pass that writes both results of a stage.
+    """Return the sink of the rows for `draw_baseline`, for a pass over both results of a stage.
 
     Parameters
     ----------
@@ -83,16 +84,16 @@ def draw_calibration(
     found: DiodeMeasurement, stream: Stream, path: str | os.PathLike[str] | None = None, *,
     overwrite: bool = False,
 ) -> Figure:
-    """Draw what a scan tells of its noise diode: gains, its spectrum, temperatures, scatter.
+    """Draw the noise diode as measured in a scan: gains, its spectrum, temperatures, scatter.
 
     Parameters
     ----------
     found : DiodeMeasurement
-        Of `fastsig.reductions.diode.calibration.solve`.
+        As returned by `fastsig.reductions.diode.calibration.solve`.
     stream : SpectrumStream
-        What it was made from.
+        The spectra in which the diode was measured.
     path, overwrite
-        As of `draw`.
+        As for `draw`.
     """
     from fastsig.view.calibration import draw_measurement
     stream = stream_of(stream)
@@ -105,21 +106,21 @@ def draw_flags(
     before: SpectrumStream, after: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
     overwrite: bool = False, product: str | None = None, seen: Sequence[Cells] | None = None,
 ) -> Figure:
-    """Draw spectra before and after flagging, in the same colours, and the shares flagged.
+    """Draw spectra before and after flagging, in the same colours, and the fractions flagged.
 
     Parameters
     ----------
     before, after : SpectrumStream
         The same spectra without and with flags.
     path, overwrite, product
-        As of `draw`.
+        As for `draw`.
     seen : sequence of Cells, optional
-        What the two sinks of `flag_pixels` gave in a pass; by default all rows are read here.
+        The results of the sinks of `flag_pixels` in a pass; by default all rows are read here.
 
     Raises
     ------
     UsageError
-        Where the product or the path's ending is unknown.
+        If the product or the extension of the path is unknown.
     """
     from fastsig.view.flags import draw_before_after
 
@@ -130,12 +131,12 @@ def draw_flags(
 
 def flag_pixels(before: SpectrumStream, after: SpectrumStream, product: str | None = None
                 ) -> list[Sink]:
-    """The sinks of what `draw_flags` draws, for a pass over both.
+    """Return the sinks of the pixels for `draw_flags`, for a pass over both streams.
 
     Raises
     ------
     UsageError
-        Where the product is unknown.
+        If the product is unknown.
     """
     return [pixels(before, product), pixels(after, product)]
 
@@ -145,16 +146,16 @@ def draw_switched(
     mean: SpectrumStream, rows: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
     overwrite: bool = False, notes: Sequence[str] = (),
 ) -> Figure:
-    """Draw a reduced spectrum within its expected noise, and the rows that it is the mean of.
+    """Draw a reduced spectrum with its expected noise, and the rows that were averaged in it.
 
     Parameters
     ----------
     mean : SpectrumStream
-        Of one row, with columns ``radiometer_NAME``.
+        One row, with columns ``radiometer_NAME``.
     rows : SpectrumStream
-        What it is made of; those of its first product are drawn.
+        The rows that were averaged; those of the first product are drawn.
     path, overwrite
-        As of `draw`.
+        As for `draw`.
     notes : sequence of str
         Lines below the title.
     """
@@ -175,25 +176,24 @@ def draw_cube(
     Parameters
     ----------
     cube : Cube
-        Of `fastsig.open_cube`.
+        As returned by `fastsig.open_cube`.
     path, overwrite
-        As of `draw`.
+        As for `draw`.
     what : {"sheet", "coverage", "channels", "moments", "spectrum"}
-        The integral, the coverage and the mean spectrum on one sheet; effective time and noise;
-        maps of up to 12 ranges of channels; integral, mean velocity and dispersion; the spectrum of
-        a place, or the mean.
+        In this order: the integral, the coverage and the mean spectrum on one sheet; effective
+        time and noise; maps of up to 12 ranges of channels; integral, mean velocity and
+        dispersion; the spectrum at a position, or the mean spectrum.
     at : SkyCoord or str, optional
-        The place, for "spectrum".
+        The position, for "spectrum".
     frange : pair of Quantity, optional
-        Frequencies to draw; all by default.
+        Frequencies to draw; by default all.
     rest : str or Quantity, optional
-        Rest frequency in place of the file's.
+        Rest frequency instead of that of the file.
 
     Raises
     ------
     UsageError
-        Where an option or the path's ending is unknown, or what is drawn cannot be made of the
-        cube.
+        If an option or the extension of the path is unknown, or the cube lacks what is to be drawn.
     """
     from fastsig.io.fits.cube import info
     from fastsig.view.cube import draw_maps
@@ -207,15 +207,15 @@ def draw_position(
     spectrum: PositionSpectrum, path: str | os.PathLike[str] | None = None, *,
     fit: Mapping[str, Any] | None = None, overwrite: bool = False,
 ) -> Figure:
-    """Draw the spectrum of a place within its noise, with its fit and what is left of it.
+    """Draw the spectrum at a position with its noise, its fit and the residual of the fit.
 
     Parameters
     ----------
     spectrum : PositionSpectrum
     fit : mapping, optional
-        As `fastsig.reductions.sources.position.PositionSpectrum.read_with_fit` gives it.
+        As returned by `fastsig.reductions.sources.position.PositionSpectrum.read_with_fit`.
     path, overwrite
-        As of `draw`.
+        As for `draw`.
     """
     from fastsig.view.position import draw_spectrum, facts
 
@@ -226,14 +226,14 @@ def draw_position(
 def draw_made(make: Callable[[], Figure], facts: Callable[[], Mapping[str, Any]],
               path: str | os.PathLike[str], *, inputs: Sequence[str], overwrite: bool = False
               ) -> Figure:
-    """Save a figure that another package makes, as picture or page.
+    """Save a figure made by another package as a picture or a page.
 
     Parameters
     ----------
     make, facts : function
-        They return the figure, and what a page says of it.
+        Functions that return the figure, and the facts that a page lists about it.
     path, overwrite
-        As of `draw`.
+        As for `draw`.
     inputs : sequence of str
         Files that must not be overwritten.
     """

@@ -1,4 +1,4 @@
-"""Picture of a baseline or ripple removed: before, model, after, and the noise that is left."""
+"""The picture of a removed baseline or ripple: before, model, after, and the remaining noise."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 F8 = NDArray[np.float64]
 
-_ROWS = 256  # most spectra that are looked at, from the middle of the stream
+_ROWS = 256  # maximum number of spectra drawn, from the middle of the stream
 _BYTES = 2**28
 _BEFORE, _AFTER, _MODEL, _LINE = COLORS[0], COLORS[2], COLORS[1], COLORS[3]
 
 
 class _Seen(NamedTuple):
-    """Spectra of one product, (row, chan), those with nothing valid left out."""
+    """Spectra of one product, (row, chan), except those with nothing valid."""
 
     first: int
     n: int
@@ -42,12 +42,12 @@ class _Seen(NamedTuple):
 
 
 class MiddleRows(Sink):
-    """Spectra from the middle of a stream, what is left of them and the models: one block.
+    """Collect one block from the middle of a stream: the residual spectra and the models.
 
     Parameters
     ----------
     fits : Fits
-        Both, of a `Baseline`.
+        The source of both, of a `Baseline`.
     """
 
     name = "draw"
@@ -60,7 +60,7 @@ class MiddleRows(Sink):
         self._first = (n - self.segment) // 2
 
     def spans(self) -> tuple[tuple[int, int]]:
-        """The rows in the middle."""
+        """Return the span of the rows in the middle."""
         return ((self._first, self._first + int(self.segment or 0)),)
 
     def merge(self, part: Block) -> None:
@@ -68,15 +68,15 @@ class MiddleRows(Sink):
         self._rows = part
 
     def finish(self, n_rows: int) -> Block:
-        """The rows."""
+        """Return the rows."""
         return self._rows
 
 
 def draw_removal(stage: Baseline, product: str | None, tsys: Any,
                  rows: Block | None = None) -> Figure:
-    """Mean spectrum with the model, what is left, delays, and the noise by time averaged.
+    """Draw the mean spectrum with the model, the residual, delays, and the noise by time averaged.
 
-    `rows` are what `MiddleRows` gives, where a pass has read them already.
+    `rows` are the result of `MiddleRows`, if a pass has read them already.
     """
     names = stage.polarization.names
     if product is not None and product not in names:
@@ -95,12 +95,12 @@ def draw_removal(stage: Baseline, product: str | None, tsys: Any,
     _draw_delays(figure.add_subplot(grid[2, 0]), stage, seen, sigma)
     _draw_noise(figure.add_subplot(grid[2, 1]), stage, seen, sigma)
     spectra.tick_params(labelbottom=False)
-    spectra.set_title(f"{title(stage)} · {name} · {_told(stage)}", fontsize=10)
+    spectra.set_title(f"{title(stage)} · {name} · {_described(stage)}", fontsize=10)
     return figure
 
 
 def _look(stage: Baseline, index: int, rows: Block) -> _Seen:
-    """Rows of `Fits` as spectra of one product, before and removed."""
+    """Return rows of `Fits` as spectra of one product: before, and the part removed."""
     left, taken = (rows.data[:, place].astype(np.float64)
                    for place in (index, stage.shape[1] + index))
     weight = np.broadcast_to(rows.valid, rows.data.shape)[:, index]
@@ -108,13 +108,13 @@ def _look(stage: Baseline, index: int, rows: Block) -> _Seen:
     kept = good.any(axis=1)
     if not kept.any():
         raise UsageError(f"{stage.path}: nothing is valid in spectra {rows.start} to "
-                         f"{rows.start + rows.n}; there is no picture of that")
+                         f"{rows.start + rows.n}; there is nothing to draw")
     return _Seen(rows.start, rows.n, np.where(good, left + taken, np.nan)[kept],
                  np.where(good, taken, np.nan)[kept], good[kept])
 
 
-def _told(stage: Baseline) -> str:
-    """The method with its main options."""
+def _described(stage: Baseline) -> str:
+    """Return the method with its main options, as text."""
     options = stage.method.parameters()
     shown = {"polynomial": ("order",), "arpls": ("lam",)}.get(stage.method.NAME, ("period",))
     texts = [f"{key} {', '.join(f'{each:g}' for each in np.atleast_1d(options[key]))}"
@@ -123,10 +123,10 @@ def _told(stage: Baseline) -> str:
 
 
 def _radiometer(stage: Baseline, seen: _Seen, name: str, tsys: Any) -> F8 | None:
-    """Scatter of a channel of one spectrum by the radiometer equation, (chan,).
+    """Return the scatter of a channel of one spectrum by the radiometer equation, (chan,).
 
-    ``T / sqrt(bandwidth x time)``; of I, the sum of two, ``T_I / sqrt(2 bandwidth x time)``. None
-    where the product is no power and no temperature is given.
+    ``T / sqrt(bandwidth x time)``, or for I, the sum of two, ``T_I / sqrt(2 bandwidth x time)``.
+    None if the product is not a power and no temperature is given.
     """
     powers = ("I", "AA", "BB", "XX", "YY", "RR", "LL")
     if tsys is None and name not in powers:
@@ -138,7 +138,7 @@ def _radiometer(stage: Baseline, seen: _Seen, name: str, tsys: Any) -> F8 | None
 
 
 def _mean(values: F8) -> F8:
-    """Over rows; NaN in channels with nothing valid."""
+    """Average over rows; NaN in channels with nothing valid."""
     good = np.isfinite(values)
     total, n = np.where(good, values, 0).sum(axis=0), good.sum(axis=0)
     mean: F8 = np.divide(total, n, out=np.full(total.shape, np.nan), where=n > 0)
@@ -146,7 +146,7 @@ def _mean(values: F8) -> F8:
 
 
 def _draw_spectra(axes: Any, stage: Baseline, seen: _Seen) -> None:
-    """Mean spectrum and model; a ripple is drawn on the trend below it."""
+    """Draw the mean spectrum and the model; a ripple is drawn on top of the trend."""
     before, model = _mean(seen.before), _mean(seen.model)
     trend = _trend(stage, before - model) if _is_ripple(stage) else 0.0
     line(axes, stage.frequency_mhz, before, _BEFORE, label="before")
@@ -166,13 +166,13 @@ def _is_ripple(stage: Baseline) -> bool:
 
 
 def _trend(stage: Baseline, values: F8) -> F8:
-    """The smooth part of a spectrum without its ripple."""
+    """Return the smooth part of a spectrum without its ripple."""
     return polynomial(values, stage.frequency_mhz, None, int(getattr(stage.method, "trend", 0)),
                       protect=stage.protect)
 
 
 def _draw_rest(axes: Any, stage: Baseline, seen: _Seen, sigma: F8 | None) -> None:
-    """Mean of what is left, with three times the scatter that the radiometer gives it."""
+    """Draw the mean residual, with three times the scatter by the radiometer equation."""
     after = _mean(seen.after)
     middle = _trend(stage, after) if _is_ripple(stage) else 0.0
     line(axes, stage.frequency_mhz, after - middle, _AFTER,
@@ -197,7 +197,7 @@ def _outside(stage: Baseline) -> NDArray[np.bool_]:
 
 
 def _flat(stage: Baseline, values: F8) -> F8:
-    """Spectra without their mean, or the trend of a ripple; 0 where not valid and in lines."""
+    """Subtract the mean of spectra, or the trend of a ripple; 0 where not valid and in lines."""
     order = int(getattr(stage.method, "trend", 0))
     used = np.isfinite(values) & _outside(stage)
     flat = values - polynomial(values, stage.frequency_mhz, used, order)
@@ -205,7 +205,7 @@ def _flat(stage: Baseline, values: F8) -> F8:
 
 
 def _draw_delays(axes: Any, stage: Baseline, seen: _Seen, sigma: F8 | None) -> None:
-    """Amplitudes by delay of the mean spectrum, outside of lines."""
+    """Draw amplitudes by delay of the mean spectrum, outside lines."""
     step = float(stage.axis.step_hz / 10**6)
     n = seen.before.shape[1]
     delay = np.fft.rfftfreq(n, step)
@@ -229,7 +229,7 @@ def _draw_delays(axes: Any, stage: Baseline, seen: _Seen, sigma: F8 | None) -> N
 
 
 def _draw_noise(axes: Any, stage: Baseline, seen: _Seen, sigma: F8 | None) -> None:
-    """Scatter along frequency, outside of lines, of means of more and more spectra."""
+    """Draw the scatter along frequency, outside lines, of means of more and more spectra."""
     counts = [2**k for k in range(int(np.log2(len(seen.before))) + 1)]
     seconds = np.array(counts) / float(stage.header.sample_rate)
     rms, less = {}, ", less the trend" if _is_ripple(stage) else ""
@@ -250,7 +250,7 @@ def _draw_noise(axes: Any, stage: Baseline, seen: _Seen, sigma: F8 | None) -> No
 
 
 def _log_scale(axes: Any, values: F8, below: float = 1.0) -> None:
-    """A logarithmic axis with room for the legend, and for a text below where asked."""
+    """Set a logarithmic axis with room for the legend, and below for a text if requested."""
     good = values[values > 0]
     if good.size:
         low, high = np.percentile(good, 1), good.max()
@@ -258,7 +258,7 @@ def _log_scale(axes: Any, values: F8, below: float = 1.0) -> None:
 
 
 def _scatter(stage: Baseline, values: F8, n: int) -> float:
-    """RMS along frequency of means of `n` spectra."""
+    """Return the RMS along frequency of means of `n` spectra."""
     groups = len(values) // n
     means = np.stack([_mean(values[k * n : (k + 1) * n]) for k in range(groups)])
     flat = _flat(stage, means)

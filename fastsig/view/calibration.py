@@ -1,4 +1,4 @@
-"""Picture of a calibration: gains, the diode's spectrum, temperatures and their scatter."""
+"""The picture of a calibration: gains, the diode's spectrum, temperatures and their scatter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["draw_measurement"]
 
 
 def draw_measurement(found: DiodeMeasurement, heading: str) -> Figure:
-    """Four panels: gain, spectrum of the diode, temperature with it off, scatter."""
+    """Draw four panels: gain, spectrum of the diode, temperature with the diode off, scatter."""
     figure = new_figure(10, 7.5)
     axes = figure.subplots(2, 2)
     names = [name for name in found.solution.names if name in ("AA", "BB", "I")]
@@ -78,7 +78,7 @@ def _spectra(axes: Any, found: DiodeMeasurement, names: list[str], rows: list[in
 
 
 def _width(frequency: NDArray[np.float64]) -> int:
-    """Channels that scatters are averaged over for the eye."""
+    """Return the number of channels over which scatters are averaged in the picture."""
     return max(1, len(frequency) // 256)
 
 
@@ -94,7 +94,7 @@ def _ratio(found: DiodeMeasurement, row: int, width: int) -> NDArray[np.float64]
 
 
 def _range(values: list[NDArray[np.float64]], margin: float = 0.3) -> tuple[float, float]:
-    """Limits that show nearly all values: lines and interference may leave the picture."""
+    """Return limits that include nearly all values: lines and interference may exceed them."""
     every = np.concatenate(values)
     every = every[np.isfinite(every)]
     if not every.size:

@@ -1,4 +1,4 @@
-"""Pictures of cubes: maps with coordinates, the beam in a corner and colours in the cube's unit."""
+"""Pictures of cubes: maps with coordinates, the beam in a corner and values in the cube's unit."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ F8 = NDArray[np.float64]
 KINDS = ("sheet", "coverage", "channels", "moments", "spectrum")
 _PANELS = 12
 _CUT = 4.0  # sigma below which velocities and widths are noise
-_WIDTH, _TALLEST = 11.7, 16.5  # inches: A4's longer side, A3's
-_LEAST = 3  # values above it that velocities and widths are made of
+_WIDTH, _TALLEST = 11.7, 16.5  # inches: the longer sides of A4 and A3
+_LEAST = 3  # values above it that a velocity or width needs
 _UNSEEN = "#d8d8d8"
 
 
 def draw_maps(cube: Cube, what: str, *, at: Any = None, frange: Any = None, rest: Any = None
               ) -> Figure:
-    """Draw a cube; parameters as of `fastsig.view.draw_cube`."""
+    """Draw a cube; parameters as for `fastsig.view.draw_cube`."""
     if what not in KINDS:
         raise UsageError(f"what = {what!r}; allowed: {', '.join(KINDS)}")
     if at is not None and what != "spectrum":
-        raise UsageError(f"a place is of no use to {what}; allowed: with spectrum")
+        raise UsageError(f"a position does not apply to {what}; allowed: with spectrum")
     view = _View(cube, frange, rest)
     if what == "spectrum" and at is not None:
         from fastsig.view.position import draw_spectrum
@@ -53,7 +53,7 @@ def draw_maps(cube: Cube, what: str, *, at: Any = None, frange: Any = None, rest
 
 
 class _View:
-    """A cube, the channels that are drawn and their velocities."""
+    """A cube, the channels drawn and their velocities."""
 
     def __init__(self, cube: Cube, frange: Any, rest: Any) -> None:
         from fastsig.io.fits.cube import rest_hz
@@ -63,7 +63,7 @@ class _View:
         try:
             self.frequency: F8 | None = cube.frequency.value
         except FormatError:
-            self.frequency = None  # the cube's warning told what it lacks
+            self.frequency = None  # the cube has warned of this
         if frange is not None:
             self.chosen = self._within(frange)
         found = rest_hz(rest) or cube.rest_hz
@@ -73,7 +73,7 @@ class _View:
 
     def _within(self, frange: Any) -> slice:
         if self.frequency is None:
-            self.frequency = self.cube.frequency.value  # raises, and names what is lacking
+            self.frequency = self.cube.frequency.value  # raises an error with the reason
         low, high = (None if each is None else number(each, "Hz", "frequency")
                      for each in frange)
         inside = np.flatnonzero((self.frequency >= (-math.inf if low is None else low))
@@ -86,17 +86,17 @@ class _View:
 
     @property
     def n(self) -> int:
-        """Channels that are drawn."""
+        """The number of channels drawn."""
         return self.chosen.stop - self.chosen.start
 
     @property
     def unit(self) -> str:
-        """For labels."""
+        """The unit of the values, for labels."""
         return pretty(self.cube.unit) or "recorded units"
 
     @property
     def vrange(self) -> tuple[float, float] | None:
-        """Velocities of the channels drawn, with some room for rounding."""
+        """The range of velocities of the channels drawn, with some room for rounding."""
         if self.velocity is None:
             return None
         part = self.velocity[self.chosen]
@@ -105,19 +105,20 @@ class _View:
 
     @property
     def velocities(self) -> u.Quantity | None:
-        """The same as `Cube` takes it."""
+        """The same range in the form that `Cube` accepts."""
         return None if self.vrange is None else self.vrange << (u.km / u.s)
 
     def title(self) -> str:
-        """File, telescope, source, beam and frame."""
+        """Return the file, telescope, source, Stokes parameter and beam, as text."""
         cards, beam = self.cube.file.header.cards, self.cube.beam
         what = [os.path.basename(self.cube.path), cards.text("TELESCOP"), cards.text("OBJECT"),
                 self.cube.stokes if len(self.cube.file.header.stokes) > 1 else None,
-                f"beam {beam.major * 60:.3g}′ × {beam.minor * 60:.3g}′" if beam else "no beam told"]
+                f"beam {beam.major * 60:.3g}′ × {beam.minor * 60:.3g}′" if beam
+                else "beam not stated"]
         return " · ".join(each for each in what if each)
 
     def mean(self, chan: slice) -> F8:
-        """Mean map of some channels by their weights."""
+        """Return the mean map of some channels by their weights."""
         values, weight = self.cube.weighted(chan)
         total = weight.sum(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -126,7 +127,7 @@ class _View:
 
 
 def pretty(unit: str) -> str:
-    """``Jy/beam`` of ``Jy / beam``."""
+    """Return ``Jy/beam`` for ``Jy / beam``."""
     return unit.replace(" / ", "/")
 
 
@@ -149,7 +150,7 @@ def _axes(figure: Figure, place: Any, view: _View) -> Any:
 
 def _map(axes: Any, image: F8, view: _View, label: str, *, bar: bool = True,
          limits: tuple[float, float] | None = None, colors: str = "viridis") -> Any:
-    """Draw a map, its beam, and its colours."""
+    """Draw a map, its beam and its colour bar."""
     low, high = _limits(image) if limits is None else limits
     drawn = axes.imshow(image, origin="lower", interpolation="nearest", vmin=low, vmax=high,
                         cmap=colors)
@@ -157,7 +158,7 @@ def _map(axes: Any, image: F8, view: _View, label: str, *, bar: bool = True,
     if bar:
         from matplotlib.ticker import MaxNLocator
 
-        # A fixed number of ticks: with more of them, labels get longer once the layout is made.
+        # A fixed number of ticks: with more of them, labels get longer after the layout is made.
         axes.figure.colorbar(drawn, cax=axes.inset_axes((1.03, 0, 0.04, 1)), label=label,
                              ticks=MaxNLocator(6))
     return drawn
@@ -172,14 +173,14 @@ def _limits(image: F8) -> tuple[float, float]:
 
 
 def _beam(axes: Any, view: _View) -> None:
-    """The beam's half-power ellipse, in the lower left corner."""
+    """Draw the beam's half-power ellipse in the lower left corner."""
     from matplotlib.patches import Ellipse
 
     beam = view.cube.beam
     if beam is None:
         return
     width, height = view.cube.file.pixel_deg
-    # PA counts from north to east, and east is where x falls.
+    # PA is counted from north to east, and x usually decreases towards the east.
     east = -1 if view.cube.celestial.pixel_scale_matrix[0, 0] < 0 else 1
     major, minor = beam.major / height, beam.minor / width
     half = major / 2 + 1
@@ -189,10 +190,10 @@ def _beam(axes: Any, view: _View) -> None:
 
 def _panels(view: _View, n: int, columns: int, *, room: float = 0.75, beside: float = 1.2,
             more: float = 0.4) -> tuple[Figure, Any, int]:
-    """A figure of A4's width for maps side by side, half as many where maps are wide; its grid.
+    """Return a figure of A4's width for maps side by side, its grid and its number of columns.
 
-    `room` is a row's height without the map's, `beside` the width without it, `more` the height of
-    what else there is, inches.
+    Wide maps have half as many columns. In inches, `room` is the height of a row besides its map,
+    `beside` the width besides the map, and `more` the height of all other panels.
     """
     _, ny, nx = view.cube.shape
     if nx > 2 * ny:
@@ -207,12 +208,12 @@ def _panels(view: _View, n: int, columns: int, *, room: float = 0.75, beside: fl
 
 
 def _sheet(view: _View) -> Figure:
-    """Integral, coverage, mean spectrum."""
+    """Draw the integral, the coverage and the mean spectrum."""
     figure, grid, columns = _panels(view, 2, 2, more=3.2)
     axes = _axes(figure, grid[0, 0], view)
-    image, label, told = _integral(view)
+    image, label, heading = _integral(view)
     _map(axes, image, view, label)
-    axes.set_title(told, fontsize=10)
+    axes.set_title(heading, fontsize=10)
     axes = _axes(figure, grid[1 // columns, 1 % columns], view)
     _draw_coverage(axes, view)
     _draw_mean(figure.add_subplot(grid[-1, :]), view)
@@ -221,10 +222,10 @@ def _sheet(view: _View) -> Figure:
 
 
 def _integral(view: _View) -> tuple[F8, str, str]:
-    """Moment 0; the mean of the channels where there are no velocities or is one channel."""
+    """Return moment 0, or the mean if there are no velocities or one channel; label and title."""
     if view.velocity is None or view.n < 2:
-        told = "mean of the channels" if view.cube.shape[0] > 1 else "map"
-        return view.mean(view.chosen), view.unit, told
+        heading = "mean of the channels" if view.cube.shape[0] > 1 else "map"
+        return view.mean(view.chosen), view.unit, heading
     found = view.cube.moment(0, vrange=view.velocities, rest=view.rest)
     low, high = view.vrange or (0.0, 0.0)
     return (found.values.astype(float), f"{view.unit} km/s",
@@ -232,7 +233,7 @@ def _integral(view: _View) -> tuple[F8, str, str]:
 
 
 def _draw_coverage(axes: Any, view: _View) -> None:
-    """Effective time; the share of channels that were seen where there are no weights."""
+    """Draw the effective time, or the share of channels with values if there are no weights."""
     coverage = view.cube.coverage()
     if coverage is None:
         _map(axes, _seen(view), view, "share of channels seen", limits=(0, 1), colors="cividis")
@@ -253,7 +254,7 @@ def _seen(view: _View) -> F8:
 
 
 def _coverage(view: _View) -> Figure:
-    """Effective time, and the scatter of each pixel's channels."""
+    """Draw the effective time, and the scatter of each pixel's channels."""
     figure, grid, columns = _panels(view, 2, 2)
     _draw_coverage(_axes(figure, grid[0, 0], view), view)
     axes = _axes(figure, grid[1 // columns, 1 % columns], view)
@@ -269,7 +270,7 @@ def _coverage(view: _View) -> Figure:
 
 
 def _pixel_noise(view: _View) -> F8:
-    """Scatter of each pixel by differences of neighbouring channels, over the root of two."""
+    """Return the scatter of each pixel: that of differences of adjacent channels over sqrt(2)."""
     _, ny, nx = view.cube.shape
     found = np.full((ny, nx), np.nan)
     for y in range(ny):
@@ -283,7 +284,7 @@ def _pixel_noise(view: _View) -> F8:
 
 
 def _channels(view: _View) -> Figure:
-    """Up to twelve maps, each the mean of a range of channels, in the same colours."""
+    """Draw up to twelve maps, each the mean of a range of channels, in the same colours."""
     parts = np.array_split(np.arange(view.chosen.start, view.chosen.stop), min(_PANELS, view.n))
     if view.velocity is not None and view.n > 1 and view.velocity[parts[0][0]] > view.velocity[
             parts[-1][-1]]:
@@ -298,7 +299,7 @@ def _channels(view: _View) -> Figure:
     for k, (part, image) in enumerate(zip(parts, images, strict=True)):
         axes = _axes(figure, grid[k // columns, k % columns], view)
         drawn = _map(axes, image, view, "", limits=limits, bar=False)
-        axes.text(0.03, 0.96, _told(view, part), transform=axes.transAxes, va="top", fontsize=8,
+        axes.text(0.03, 0.96, _range(view, part), transform=axes.transAxes, va="top", fontsize=8,
                   bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5})
         for axis, hidden in ((0, k + columns < len(parts)), (1, k % columns > 0)):
             if hidden:
@@ -312,7 +313,7 @@ def _channels(view: _View) -> Figure:
 
 
 def _common_limits(values: F8) -> tuple[float, float]:
-    """From three sigma below the middle to the top."""
+    """Return limits from three sigma below the middle to the top."""
     if not values.size:
         return 0.0, 1.0
     middle, sigma = float(np.median(values)), mad(values)
@@ -320,7 +321,7 @@ def _common_limits(values: F8) -> tuple[float, float]:
     return middle - 3 * sigma, high if high > middle - 3 * sigma else middle + 1
 
 
-def _told(view: _View, part: NDArray[np.int64]) -> str:
+def _range(view: _View, part: NDArray[np.int64]) -> str:
     if view.velocity is not None:
         return f"{view.velocity[part].mean():.1f} km/s"
     if view.frequency is not None:
@@ -329,14 +330,14 @@ def _told(view: _View, part: NDArray[np.int64]) -> str:
 
 
 def _moments(view: _View) -> Figure:
-    """Integral, mean velocity, dispersion."""
+    """Draw the integral, mean velocity and dispersion."""
     if view.velocity is None:
-        view.cube.velocity(rest=view.rest)  # raises, and names what is lacking
+        view.cube.velocity(rest=view.rest)  # raises an error with the reason
     figure, grid, columns = _panels(view, 3, 3)
-    image, label, told = _integral(view)
+    image, label, heading = _integral(view)
     axes = _axes(figure, grid[0, 0], view)
     _map(axes, image, view, label)
-    axes.set_title(told, fontsize=10)
+    axes.set_title(heading, fontsize=10)
     for order, name, colors in ((1, "mean velocity", "plasma"), (2, "dispersion", "viridis")):
         axes = _axes(figure, grid[order // columns, order % columns], view)
         found = view.cube.moment(order, vrange=view.velocities, sigma=_CUT, rest=view.rest)
@@ -349,7 +350,7 @@ def _moments(view: _View) -> Figure:
         axes.set_title(f"{name}, {_LEAST} values or more above {_CUT:g}σ", fontsize=9)
         if columns > 1:
             axes.coords[1].set_axislabel("")
-    frame = view.cube.frame or "frame not told"
+    frame = view.cube.frame or "frame not stated"
     figure.suptitle(f"{view.title()} · radio velocities, {frame}", fontsize=11)
     return figure
 
@@ -363,9 +364,9 @@ def _mean_spectrum(view: _View) -> Figure:
 
 
 def _draw_mean(axes: Any, view: _View) -> None:
-    """Mean of the map, by weights, along velocity, frequency or channels."""
+    """Draw the mean of the map, by weights, along velocity, frequency or channels."""
     values = view.cube.mean_spectrum()[view.chosen]
-    frame = view.cube.frame or "frame not told"
+    frame = view.cube.frame or "frame not stated"
     if view.velocity is not None:
         x, label = view.velocity[view.chosen], f"radio velocity (km/s, {frame})"
     elif view.frequency is not None:

@@ -1,4 +1,4 @@
-"""Pictures of streams, voltages or spectra: all panels or one, in a figure or in given axes."""
+"""Pictures of voltages or spectra: all panels or one, in a new figure or in given axes."""
 
 from __future__ import annotations
 
@@ -30,41 +30,41 @@ def draw(
     cmap: str | Colormap | None = None, vmin: Any = None, vmax: Any = None,
     scale: str | None = None, percent: float | None = None,
 ) -> Figure:
-    """Draw a stream; save the picture where `path` is given.
+    """Draw a stream, and save the picture if `path` is given.
 
-    Of spectra a waterfall, the mean spectrum, the power over time and the valid share; a single
-    spectrum, or channel, as a line. Of voltages a histogram, the power over time and the bandpass.
-    Where a pixel is the mean of several spectra or channels, the picture says so; its lines show
-    every channel and every spectrum.
+    Spectra are drawn as a waterfall with the mean spectrum, the power over time and the valid
+    share, and a single spectrum or channel as a line. Voltages are drawn as a histogram, the power
+    over time and the bandpass. If a pixel is the mean of several spectra or channels, the picture
+    says so; its lines show every channel and every spectrum.
 
     Parameters
     ----------
     stream : VoltageStream or SpectrumStream
-        What to draw.
+        The stream to draw.
     path : path, optional
-        Picture (.png, .pdf, .svg) or self-contained page (.html); of spectra that of `write_page`,
-        for which the file is read again. Without a path the figure is pyplot's current one.
+        Picture (.png, .pdf, .svg) or self-contained page (.html). The page of spectra is that of
+        `write_page`, for which the file is read again. Without a path the figure is pyplot's
+        current one.
     overwrite : bool
         Whether an existing file may be replaced.
     product : str, optional
-        Which product of spectra; the first by default, or all of a single spectrum.
+        The product of spectra to draw; by default the first, or all if there is one spectrum.
     what : str, optional
-        One panel alone: "waterfall", "spectrum" or "power" of spectra, "histogram", "power" or
-        "bandpass" of voltages.
+        One panel alone: "waterfall", "spectrum" or "power" for spectra, "histogram", "power" or
+        "bandpass" for voltages.
     ax : matplotlib Axes, optional
-        Where the panel is drawn, in a figure of your own, which is returned; the first panel by
-        default.
+        Axes for one panel, by default the first, in a figure of your own, which is returned.
     cmap : str or Colormap, optional
-        Colours of a waterfall; viridis by default, RdBu_r of products of either sign.
+        Colour map of a waterfall; by default viridis, or RdBu_r for products of either sign.
     vmin, vmax : float or Quantity, optional
         Limits of the colours, or of a line drawn alone; in dB with ``scale="db"``.
     scale : {"linear", "asinh", "db"}, optional
-        Of the colours. By default linear, or, where few values are far above all others, asinh:
+        Scale of the colours. By default linear or, if few values are far above all others, asinh:
         linear about the median, logarithmic beyond. With "db" lines are in dB too; with "linear"
         their axes are never logarithmic.
     percent : float, optional
-        The limits of the colours hold this share of the values, in the middle; by default from the
-        lowest 1 % to the highest 0.5 %.
+        Share of the values, about the middle, to which the colours are limited; by default from
+        the lowest 1 % to the highest 0.5 %.
 
     Returns
     -------
@@ -73,11 +73,11 @@ def draw(
     Raises
     ------
     UsageError
-        Where an option or the path's ending is unknown, or has no meaning for the stream.
+        If an option or the extension of the path is unknown, or does not apply to the stream.
     OutputError
-        Where `path` exists, and `overwrite` is not given.
+        If `path` exists, and `overwrite` is not set.
     PlanError
-        Where the stream is neither voltages nor spectra.
+        If the stream is neither voltages nor spectra.
     """
     stream = stream_of(stream)
     if not isinstance(stream, (VoltageStream, SpectrumStream)):
@@ -92,7 +92,7 @@ def draw(
         return cast("Figure", ax.figure)
     if path is not None and is_page(path) and isinstance(stream, SpectrumStream):
         if what is not None or look != Look():
-            raise UsageError("a page has controls of its own for panels and colours; allowed: "
+            raise UsageError("a page has its own controls for panels and colours; allowed: "
                              "product")
         write_page(stream, path, overwrite=overwrite, product=product)
         return draw_spectra(stream, product, look)
@@ -110,7 +110,7 @@ def _refuse_of_voltages(product: str | None, look: Look) -> None:
 
 def _made(stream: VoltageStream | SpectrumStream, product: str | None, look: Look,
           what: str | None) -> Figure:
-    """All panels of a stream, or one alone."""
+    """Draw all panels of a stream, or one alone."""
     if what is None:
         return (draw_voltages(stream) if isinstance(stream, VoltageStream)
                 else draw_spectra(stream, product, look))

@@ -1,4 +1,4 @@
-"""What the pictures share: a figure without a screen, titles, units of time, lines."""
+"""Code shared by the pictures: figures without a screen, titles, units of time, lines."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 COLORS = ("#1b6ca8", "#d1495b", "#3a7d44", "#8d6a9f")
 
 
-# The figures made while pyplot is asked for; None where it is not.
+# The figures made within `in_pyplot`; None outside it.
 _MADE: ContextVar[list[Figure] | None] = ContextVar("made", default=None)
 
 
 @contextmanager
 def in_pyplot() -> Iterator[None]:
-    """Make figures pyplot's own; those of a picture that fails are closed."""
+    """Make figures that belong to pyplot; those of a picture that fails are closed."""
     made: list[Figure] = []
     token = _MADE.set(made)
     try:
@@ -41,7 +41,7 @@ def in_pyplot() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of that size in inches: drawn in memory without a screen, unless `in_pyplot`."""
+    """Return a figure of this size in inches, drawn without a screen except within `in_pyplot`."""
     made = _MADE.get()
     if made is not None:
         from fastsig.view.shown import pyplot_figure
@@ -57,7 +57,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def wrapped(text: str, width: int) -> str:
-    """A title of parts between dots in lines of at most so many characters, if it can be."""
+    """Wrap a title into lines of at most `width` characters, if possible at the dots."""
     lines: list[str] = []
     for part in text.split(" · "):
         pieces = textwrap.wrap(part, width, break_on_hyphens=False) or [""]
@@ -70,7 +70,7 @@ def wrapped(text: str, width: int) -> str:
 
 
 def title(stream: Stream) -> str:
-    """File, telescope, source and beam, as far as they are known."""
+    """Return the file, telescope, source and beam of a stream, as far as they are known."""
     header = stream.header
     what = [header.telescope, header.source, f"beam {header.beam}" if header.beam else None]
     root: Stream = stream
@@ -82,19 +82,19 @@ def title(stream: Stream) -> str:
 
 
 def width_text(hertz: float) -> str:
-    """A width of channels in the unit that suits it."""
+    """Return a width of channels in a suitable unit."""
     unit, scale = next(each for each in (("MHz", 1e6), ("kHz", 1e3), ("Hz", 1.0))
                        if hertz >= each[1] or each[1] == 1)
     return f"{hertz / scale:.6g} {unit}"
 
 
 def counted(n: int, one: str, more: str) -> str:
-    """``1 spectrum``, ``2 spectra``."""
+    """Return ``1 spectrum`` or ``2 spectra``."""
     return f"{n} {one if n == 1 else more}"
 
 
 def time_unit(seconds: float) -> tuple[str, float]:
-    """The unit that suits a length of time, and its seconds."""
+    """Return a suitable unit for a length of time, and the unit in seconds."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= 2 * scale:
             return unit, scale
@@ -102,18 +102,18 @@ def time_unit(seconds: float) -> tuple[str, float]:
 
 
 def line(axes: Any, x: Any, y: Any, color: str, **more: Any) -> None:
-    """A line; a lone point shows as a dot."""
+    """Draw a line; a single point is drawn as a dot."""
     axes.plot(x, y, color=color, lw=0.8, marker="o" if len(x) == 1 else None, **more)
 
 
 def legend_above(axes: Any, columns: int = 2) -> None:
-    """Names of lines above a panel, where they hide nothing."""
+    """Put the legend above a panel, where it hides nothing."""
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=columns, fontsize=8,
                 frameon=False, borderaxespad=0.1)
 
 
 def zero_line(axes: Any, values: Any) -> None:
-    """A line at zero, where showing it does not flatten what stands on a high level."""
+    """Draw a line at zero, unless this would flatten values on a high level."""
     known = np.asarray(values)[np.isfinite(values)]
     if not known.size or np.abs(known).min() <= 2 * np.ptp(known):
         axes.axhline(0, color="black", lw=0.6, alpha=0.5)

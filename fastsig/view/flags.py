@@ -1,4 +1,4 @@
-"""Pictures of flags: spectra before and after in the same colours, and the share that went."""
+"""Pictures of flags: spectra before and after in the same colours, and the share flagged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def draw_before_after(
     before: SpectrumStream, after: SpectrumStream, product: str | None,
     seen: Sequence[Cells] | None = None,
 ) -> Figure:
-    """Waterfalls side by side, with the share flagged of channels above and of rows beside."""
+    """Draw waterfalls side by side, with the flagged shares of channels and of rows."""
     if seen is None:
         seen = run([pixels(before, product), pixels(after, product)])
     index = product_index(before, product)
@@ -62,7 +62,7 @@ def _shares(
     figure: Figure, grid: Any, waterfalls: tuple[Any, Any], weights: tuple[Any, Any],
     edges: tuple[NDArray[Any], NDArray[Any]],
 ) -> None:
-    """The panels beside the second waterfall."""
+    """Draw the panels above and beside the second waterfall."""
     top = figure.add_subplot(grid[0, 1], sharex=waterfalls[1])
     side = figure.add_subplot(grid[1, 2], sharey=waterfalls[1])
     centers, middles = ((each[:-1] + each[1:]) / 2 for each in edges)
@@ -79,6 +79,6 @@ def _shares(
 
 
 def _share(held: NDArray[Any], kept: NDArray[Any], axis: int | None) -> Any:
-    """Share of the weight that there was which is gone."""
+    """Return the share of the original weight that was removed."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return 1 - kept.sum(axis=axis, dtype=float) / held.sum(axis=axis, dtype=float)

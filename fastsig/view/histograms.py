@@ -1,4 +1,4 @@
-"""Histograms of samples: bins that hold every value, and the share at the recorder's limits."""
+"""Histograms of samples: bins for every value, and the share at the recorder's limits."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 __all__ = ["Histogram", "histogram"]
 
 _BINS = 256
-_FEW = 16  # levels; each has its own bin
+_FEW = 16  # levels; if there are no more, each has its own bin
 
 
 class Histogram(NamedTuple):
-    """Samples per bin.
+    """The number of samples per bin.
 
     Parameters
     ----------
     counts : ndarray, shape (bin,), int64
     edges : ndarray, shape (bin + 1,), float64
     at_limits : float or None
-        Share of the samples at the lowest or highest value that a recorder of so many bits has;
-        None where the limits are unknown, or of 1 bit, where every sample is at one.
+        Share of the samples at the lowest or highest value of a recorder with this number of bits;
+        None if the limits are unknown, or for 1 bit, where every sample is at a limit.
     outside : float
         Share of the samples beyond the outer edges.
     """
@@ -34,11 +34,11 @@ class Histogram(NamedTuple):
 
 
 def histogram(samples: NDArray[Any], n_bits: int) -> Histogram:
-    """Count real samples, of which there is at least one, that were recorded with `n_bits`.
+    """Count real samples, at least one, that were recorded with `n_bits`.
 
-    Recorded levels need not be consecutive integers: those of 1 bit are -1 and 1, of 2 bits 1 and
-    3.336 with either sign. Where there are few, each level has its bin; integers have a bin each
-    or, of more than 8 bits, bins of equal numbers of integers. Other numbers have 256 bins over
+    Recorded levels need not be consecutive integers: with 1 bit they are -1 and 1, with 2 bits 1
+    and 3.336 with either sign. If there are few levels, each has its own bin. Integers have one
+    bin each or, above 8 bits, bins of equal numbers of integers. Other numbers have 256 bins over
     the central 99.8 % of the samples.
     """
     levels = _levels(samples, n_bits)
@@ -56,7 +56,7 @@ def histogram(samples: NDArray[Any], n_bits: int) -> Histogram:
 
 
 def _levels(samples: NDArray[Any], n_bits: int) -> NDArray[np.float64] | None:
-    """The values that occur, of samples of 1 or 2 bits; None of all others."""
+    """Return the values that occur in samples of 1 or 2 bits; None for all others."""
     if n_bits > 2:
         return None
     found = np.unique(samples).astype(np.float64)
@@ -64,7 +64,7 @@ def _levels(samples: NDArray[Any], n_bits: int) -> NDArray[np.float64] | None:
 
 
 def _around(levels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Edges of bins around levels, halfway between neighbours."""
+    """Return the edges of bins around levels, halfway between neighbours."""
     if len(levels) == 1:
         return np.array([levels[0] - 0.5, levels[0] + 0.5])
     middles = (levels[1:] + levels[:-1]) / 2

@@ -1,4 +1,4 @@
-"""How values become colours and heights: maps of colours, limits, scales, units of axes."""
+"""How values become colours and heights: colour maps, limits, scales, units of axes."""
 
 from __future__ import annotations
 
@@ -18,34 +18,32 @@ __all__ = ["SCALES", "SIGNED", "Look", "Shades", "decibels", "has_outliers", "in
 
 F8 = NDArray[np.float64]
 
-#: Products of either sign.
+#: Products that may have either sign.
 SIGNED = ("Q", "U", "V", "CR", "CI")
 SCALES = ("linear", "asinh", "db")
 
-_PERCENT = (1.0, 99.5)  # of values, the usual limits
-_OUTLIER = 10.0  # in half widths of the middle two thirds: beyond it a linear scale hides the rest
+_PERCENT = (1.0, 99.5)  # percentiles of the values: the default limits
+_OUTLIER = 10.0  # half widths of the middle two thirds; values beyond hide others on a linear scale
 _BEND = 2.0  # where asinh turns from linear to logarithmic, in the same unit
-_REACH = 300.0  # how far asinh goes, in the same unit: noise has a third of the colours
+_REACH = 300.0  # how far asinh reaches, in the same unit: noise has a third of the colours
 _TICKS = 6
 _DIGITS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a user asks of the colours of a picture; None for what is not asked.
+    """The user's choices for the colours of a picture; None for those left to the defaults.
 
     Parameters
     ----------
     cmap : str or Colormap, optional
-        One of matplotlib's; viridis by default, RdBu_r of products of either sign.
+        A colour map of matplotlib; by default viridis, or RdBu_r for products of either sign.
     vmin, vmax : float or Quantity, optional
-        Limits, in the unit of the values, or in dB of it.
+        Limits in the unit of the values, or in dB of this unit.
     scale : {"linear", "asinh", "db"}, optional
-        By default linear, or asinh where few values are far above the others.
+        By default linear, or asinh if few values are far above the others.
     percent : float, optional
-        Limits hold this share of the values, in the middle.
-    unit : str, optional
-        Of the values.
+        Share of the values, about the middle, that lies within the limits.
     """
 
     cmap: Any = None
@@ -83,7 +81,7 @@ def _number(name: str, value: Any, unit: str | None) -> float | None:
         return None
     try:
         number = float(value.to_value(unit or "")) if hasattr(value, "to_value") else float(value)
-    except (TypeError, ValueError) as error:  # UnitConversionError is one
+    except (TypeError, ValueError) as error:  # or their subclass UnitConversionError
         raise UsageError(f"{name} = {value}; allowed: a number, or a Quantity in "
                          f"{unit or 'recorded units, which have no name'}") from error
     if not np.isfinite(number):
@@ -92,22 +90,22 @@ def _number(name: str, value: Any, unit: str | None) -> float | None:
 
 
 class Shades(NamedTuple):
-    """Values as `imshow` draws them.
+    """Values in the form that `imshow` draws.
 
     Parameters
     ----------
     values : ndarray
-        In dB where that was asked for.
+        In dB if requested.
     norm : Normalize
     cmap : str or Colormap
     extend : {"neither", "min", "max", "both"}
-        At which ends values lie beyond the limits.
+        The ends at which values lie beyond the limits.
     ticks : list of float or None
-        Of the bar of colours; None for matplotlib's.
+        Ticks of the colour bar; None for those of matplotlib.
     label : str
         Name and unit.
     power : int
-        The power of ten that the bar's ticks are multiples of.
+        The ticks of the bar are multiples of this power of ten.
     """
 
     values: F8
@@ -120,12 +118,12 @@ class Shades(NamedTuple):
 
     @classmethod
     def of(cls, values: NDArray[Any], look: Look, name: str, unit: str | None) -> Shades:
-        """The shades of the values of a product."""
+        """Return the shades of the values of a product."""
         signed, scale = name in SIGNED, look.scale
         if scale == "db":
             if signed:
-                raise UsageError(f"scale = 'db' of {name}, which has either sign; allowed: linear, "
-                                 "asinh")
+                raise UsageError(f"scale = 'db' for {name}, which has either sign; allowed: "
+                                 "linear, asinh")
             values = decibels(values)
         shown, finite = np.asarray(values, np.float64), values[np.isfinite(values)]
         asked = look.ends(unit)
@@ -145,7 +143,7 @@ class Shades(NamedTuple):
 
 
 def decibels(values: NDArray[Any]) -> F8:
-    """``10 log10(value)``; what is 0 or below is as low as the lowest, what is NaN stays so."""
+    """Return ``10 log10(value)``, the lowest result for values up to 0, and NaN for NaN."""
     values = np.asarray(values, np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         found = 10 * np.log10(np.where(values > 0, values, np.nan))
@@ -163,7 +161,7 @@ def has_outliers(values: NDArray[Any], limits: tuple[float, float] | None = None
 
 
 def value_label(name: str, unit: str | None, scale: str | None = None, power: str = "") -> str:
-    """``I (K)``, ``I (dB of K)``, ``I (10⁶ recorded units)``."""
+    """Return text such as ``I (K)``, ``I (dB of K)`` or ``I (10⁶ recorded units)``."""
     words = unit or "recorded units"
     if scale == "db":
         return f"{name} (dB of {words})" if unit else f"{name} (dB)"
@@ -171,7 +169,7 @@ def value_label(name: str, unit: str | None, scale: str | None = None, power: st
 
 
 def powers(*values: NDArray[Any]) -> tuple[int, str]:
-    """The power of ten that large or tiny values are shown in, and its text: ``6, "10⁶ "``."""
+    """Return the power of ten for large or tiny values, and its text: ``6, "10⁶ "``."""
     finite = [np.abs(each[np.isfinite(each)]) for each in values]
     most = max((float(each.max()) for each in finite if each.size), default=0.0)
     if most == 0 or 1e-2 <= most < 1e5:
@@ -181,7 +179,7 @@ def powers(*values: NDArray[Any]) -> tuple[int, str]:
 
 
 def in_powers(axis: Any, power: int) -> None:
-    """Label the ticks of an axis as multiples of a power of ten, which its label names."""
+    """Label the ticks of an axis as multiples of a power of ten, which its label states."""
     from matplotlib.ticker import ScalarFormatter
 
     formatter = ScalarFormatter(useOffset=False)
@@ -193,10 +191,10 @@ def in_powers(axis: Any, power: int) -> None:
 
 def _limits(finite: NDArray[Any], look: Look, asked: tuple[float | None, float | None],
             signed: bool) -> tuple[float, float]:
-    """Those that are asked for; else a share of the values; symmetric where these are signed."""
+    """Return the limits requested, or those of a share of the values; symmetric if signed."""
     share = _PERCENT if look.percent is None else (50 - look.percent / 2, 50 + look.percent / 2)
     low, high = (float(each) for each in np.percentile(finite, share)) if finite.size else (0., 1.)
-    if high <= low and finite.size:  # all but a few values are the same
+    if high <= low and finite.size:  # all but a few values are equal
         low, high = float(finite.min()), float(finite.max())
     if high <= low:
         low, high = low - 0.5, low + 0.5
@@ -204,7 +202,7 @@ def _limits(finite: NDArray[Any], look: Look, asked: tuple[float | None, float |
         low, high = -max(abs(low), abs(high)), max(abs(low), abs(high))
     low, high = (own if given is None else given
                  for own, given in zip((low, high), asked, strict=True))
-    if high <= low:  # one end was asked for, and all values are beyond it
+    if high <= low:  # one end was specified, and all values are beyond it
         width = abs(low) or 1.0
         low, high = (low, low + width) if asked[1] is None else (high - width, high)
     return low, high
@@ -212,7 +210,7 @@ def _limits(finite: NDArray[Any], look: Look, asked: tuple[float | None, float |
 
 def _asinh(finite: NDArray[Any], asked: tuple[float | None, float | None],
            limits: tuple[float, float], signed: bool) -> tuple[Normalize, list[float]]:
-    """Linear about the middle, logarithmic beyond; ticks evenly apart."""
+    """Return a scale linear about the middle and logarithmic beyond, and evenly spaced ticks."""
     from matplotlib.colors import FuncNorm
 
     bottom, middle, top = (np.percentile(finite, (16, 50, 84)) if finite.size else (0, 0, 1))
@@ -238,7 +236,7 @@ def _asinh(finite: NDArray[Any], asked: tuple[float | None, float | None],
 
 
 class _Bend(NamedTuple):
-    """``asinh((value - center) / width)`` and back, as methods that pickle."""
+    """``asinh((value - center) / width)`` and its inverse, as methods that can be pickled."""
 
     center: float
     width: float

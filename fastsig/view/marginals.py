@@ -1,4 +1,4 @@
-"""Marginals: the mean spectrum in every channel and the power in every row, whatever a pixel is."""
+"""Marginals: the mean spectrum in every channel and the power in every row, at any pixel size."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from fastsig.stream import Block, Sink, SpectrumStream
 
 __all__ = ["Marginals", "Means"]
 
-_CHANNELS = 2**22  # most points of a spectrum
-_ROWS = 2**16  # most points over time
+_CHANNELS = 2**22  # maximum number of points of a spectrum
+_ROWS = 2**16  # maximum number of points over time
 _PIECE_BYTES = 2**24
 
 F8 = NDArray[np.float64]
 
 
 class Means(NamedTuple):
-    """Means of one product by weights, NaN where nothing is valid.
+    """Weighted means of one product, NaN where nothing is valid.
 
     Parameters
     ----------
     spectrum : ndarray, shape (ceil(n_chan / n_freq),), float64
-        Over all rows, of `n_freq` channels each.
+        Means over all rows, of `n_freq` channels each.
     n_freq : int
-        1 up to 4 million channels.
+        1 for up to 4 million channels.
     lowest, highest : ndarray, shape (ceil(n_time / n_int),), float64
-        The least and the most of the means over channels of `n_int` rows each.
+        The lowest and the highest of the means over channels, of `n_int` rows each.
     n_int : int
-        1 up to 65536 rows.
+        1 for up to 65536 rows.
     """
 
     spectrum: F8
@@ -41,7 +41,7 @@ class Means(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """Of some rows: the first bin, sums by channel, the least and most mean of each bin."""
+    """The first bin of some rows, sums by channel, and the lowest and highest mean of each bin."""
 
     first: int
     total: F8
@@ -51,11 +51,11 @@ class _Part(NamedTuple):
 
 
 class Marginals(Sink):
-    """The mean spectrum and the mean power of every row of one product: `Means`.
+    """Compute the mean spectrum and the mean power of every row of one product, as `Means`.
 
     A pixel of a waterfall may be the mean of many channels and rows, in which a narrow line or a
-    short pulse is lost. These are not. Sums are of segments that follow from the stream alone, so
-    that they do not depend on threads.
+    short pulse is lost; marginals keep them. Sums are taken over segments that depend on the stream
+    alone, so that they do not depend on threads.
 
     Parameters
     ----------
@@ -81,24 +81,24 @@ class Marginals(Sink):
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
-        """Memory of the sums, and of their means."""
+        """Return the memory of the sums, and of their means."""
         return 3 * int(self._total.nbytes) + 2 * int(self._range.nbytes)
 
     def work_bytes(self, n: int) -> int:
-        """Memory of the values and weights as float64."""
+        """Return the memory of the values and weights as float64."""
         return 32 * min(n, self.segment or n) * self._n_chan
 
     def part_bytes(self, n: int) -> int:
-        """Memory of the sums."""
+        """Return the memory of the sums."""
         return 16 * (len(self._columns) + n // self._n_int + 2)
 
     def partial(self, block: Block) -> _Part:
-        """Sums over the rows of a block, and the means of its rows."""
+        """Return the sums over the rows of a block, and the means of its rows."""
         weight = np.broadcast_to(block.valid, block.data.shape)[:, self._index].astype(np.float64)
         values = np.where(weight > 0, block.data[:, self._index], 0) * weight
         total, held = (np.add.reduceat(each.sum(axis=0), self._columns)
                        for each in (values, weight))
-        if self._half is not None:  # not on the scale of whole channels
+        if self._half is not None:  # its scale is not that of whole channels
             values[:, self._half] = weight[:, self._half] = 0
         with np.errstate(invalid="ignore", divide="ignore"):
             means = values.sum(axis=1) / weight.sum(axis=1)
@@ -118,7 +118,7 @@ class Marginals(Sink):
         np.fmax(highest, part.highest, out=highest)
 
     def finish(self, n_rows: int) -> Means:
-        """Means of all rows."""
+        """Return the means of all rows."""
         with np.errstate(invalid="ignore", divide="ignore"):
             spectrum = self._total / self._weight
         if self._half is not None and self._n_freq == 1:

@@ -22,26 +22,26 @@ __all__ = ["Frequencies", "Heights", "draw_bar", "draw_shades", "frequencies", "
 F8 = NDArray[np.float64]
 
 _LIGHT_KM_S = SPEED_OF_LIGHT / 1000
-_WIDE = 1e-5  # of a band over its frequency: below it, MHz take too many digits
-_LOG = 30.0  # a line whose highest value is so many times the median has a logarithmic axis
-_MANY = 50_000  # points; a line of more is pixels in PDF and SVG too
+_WIDE = 1e-5  # of a band over its frequency; below it, MHz need too many digits
+_LOG = 30.0  # a line has a logarithmic axis if its highest value is this many times the median
+_MANY = 50_000  # points; a line with more is drawn as pixels in PDF and SVG too
 _STEPS = 2048  # channels; fewer are drawn as steps
 
 
 class Frequencies(NamedTuple):
-    """How an axis of frequencies is labelled: ``(MHz - reference) * factor``."""
+    """The labels of an axis of frequencies: ``(MHz - reference) * factor``."""
 
     reference: float
     factor: float
     label: str
 
     def shown(self, mhz: Any) -> F8:
-        """Frequencies as the axis has them."""
+        """Convert frequencies to numbers on the axis."""
         return np.asarray((np.asarray(mhz, np.float64) - self.reference) * self.factor)
 
 
 def frequencies(stream: SpectrumStream) -> Frequencies:
-    """In MHz; of a narrow band from a round frequency on, in kHz or Hz; or numbers of channels."""
+    """Choose MHz, kHz or Hz from a round frequency for a narrow band, or channel numbers."""
     axis = stream.header.channels
     if axis is None:
         return Frequencies(0.0, 1.0, "channel")
@@ -56,12 +56,12 @@ def frequencies(stream: SpectrumStream) -> Frequencies:
 
 
 def time_label(stream: SpectrumStream, unit: str) -> str:
-    """Label of an axis of times from the start."""
+    """Return the label of an axis of times from the start."""
     return f"time ({unit}) from {iso(stream.start_time)} UTC"
 
 
 def draw_shades(axes: Any, shades: Shades, extent: tuple[float, ...]) -> Any:
-    """A waterfall: time upward, what is not valid in grey."""
+    """Draw a waterfall: time upwards, invalid values in grey."""
     axes.set_facecolor("#bbbbbb")
     axes.ticklabel_format(useOffset=False)
     return axes.imshow(shades.values, origin="lower", aspect="auto", interpolation="nearest",
@@ -69,7 +69,7 @@ def draw_shades(axes: Any, shades: Shades, extent: tuple[float, ...]) -> Any:
 
 
 def draw_bar(image: Any, axes: Any, shades: Shades, **place: Any) -> Any:
-    """The bar of colours: name, unit and scale, arrows where values lie beyond it."""
+    """Draw the colour bar: name, unit and scale, with arrows if values lie beyond it."""
     bar = image.figure.colorbar(image, ax=axes, label=shades.label, extend=shades.extend, **place)
     if shades.ticks is None:
         in_powers(bar.long_axis, shades.power)
@@ -81,7 +81,7 @@ def draw_bar(image: Any, axes: Any, shades: Shades, **place: Any) -> Any:
 
 
 class Heights(NamedTuple):
-    """The axis of the values of a line: its scale (linear, log or db), power of ten and label."""
+    """The axis of a line's values: its scale (linear, log or db), power of ten and label."""
 
     scale: str
     power: int
@@ -89,7 +89,7 @@ class Heights(NamedTuple):
 
     @classmethod
     def of(cls, values: F8, name: str, unit: str | None, scale: str | None) -> Heights:
-        """What suits values: a logarithmic axis where few are far above the others."""
+        """Choose the axis for values: logarithmic if few are far above the others."""
         if scale == "db":
             return cls("db", 0, value_label(name, unit, "db"))
         finite = values[np.isfinite(values)]
@@ -100,11 +100,11 @@ class Heights(NamedTuple):
         return cls("linear", power, value_label(name, unit, power=text))
 
     def shown(self, values: Any) -> F8:
-        """Values as the line has them."""
+        """Convert values to numbers on the axis."""
         return decibels(values) if self.scale == "db" else np.asarray(values, np.float64)
 
     def set_axis(self, axis: Any, values: F8) -> None:
-        """Make an axis, `axes.xaxis` or `axes.yaxis`, that of the values."""
+        """Set up an axis, `axes.xaxis` or `axes.yaxis`, for the values."""
         if self.scale != "log":
             in_powers(axis, self.power)
             return
@@ -120,14 +120,14 @@ class Heights(NamedTuple):
 
 
 def spectrum_line(axes: Any, x: F8, values: F8, heights: Heights, color: str, **more: Any) -> None:
-    """A line over frequency, every channel a step where there are few."""
+    """Draw a line over frequency; if there are few channels, each is a step."""
     style = "steps-mid" if 1 < len(x) <= _STEPS else "default"
     line(axes, x, heights.shown(values), color, drawstyle=style, rasterized=len(x) > _MANY, **more)
 
 
 def power_line(axes: Any, means: Means, row_s: float, heights: Heights, color: str, *,
                upright: bool, **more: Any) -> None:
-    """The mean over channels of every row; from the least to the most of several rows."""
+    """Draw the mean over channels of every row, or the lowest to the highest of several rows."""
     times = (np.arange(len(means.lowest)) + 0.5) * means.n_int * row_s
     values = means.lowest
     if means.n_int > 1:
@@ -138,7 +138,7 @@ def power_line(axes: Any, means: Means, row_s: float, heights: Heights, color: s
 
 
 def velocity_axis(axes: Any, stream: SpectrumStream, scale: Frequencies) -> None:
-    """Radio velocities above, where the rest frequency is known."""
+    """Draw an axis of radio velocities at the top, if the rest frequency is known."""
     rest = stream.header.rest_hz
     if rest is None or stream.header.channels is None:
         return

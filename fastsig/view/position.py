@@ -1,4 +1,4 @@
-"""Picture of the spectrum of a place: within its noise, with its fit and what the fit leaves."""
+"""The picture of the spectrum at a position: with its noise, its fit and the residual."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["draw_spectrum", "facts"]
 
 def draw_spectrum(spectrum: PositionSpectrum, fit: Mapping[str, Any], *,
                   rest: Any = None) -> Figure:
-    """Draw a spectrum, and its fit as `PositionSpectrum.read_with_fit` gives it."""
+    """Draw a spectrum, and its fit as returned by `PositionSpectrum.read_with_fit`."""
     x, label = _axis(spectrum, fit, rest)
     flux, noise = spectrum.flux.value, spectrum.noise.value
     fitted = "fit" in fit
@@ -33,8 +33,8 @@ def draw_spectrum(spectrum: PositionSpectrum, fit: Mapping[str, Any], *,
     zero_line(panels[0], flux)
     panels[0].set_ylabel(f"flux density ({spectrum.flux.unit})" if spectrum.flux.unit == "Jy"
                          else f"brightness ({spectrum.flux.unit})")
-    told = _told(fit["record"]) if fitted else []
-    panels[0].set_title("\n".join([_title(spectrum), *told]), fontsize=9, loc="left")
+    notes = _described(fit["record"]) if fitted else []
+    panels[0].set_title("\n".join([_title(spectrum), *notes]), fontsize=9, loc="left")
     if fitted:
         _draw_fit(panels, x, flux, noise, fit)
     for axes in panels:
@@ -49,7 +49,7 @@ def draw_spectrum(spectrum: PositionSpectrum, fit: Mapping[str, Any], *,
 
 def _draw_fit(panels: Any, x: NDArray[Any], flux: NDArray[Any], noise: NDArray[Any],
               fit: Mapping[str, Any]) -> None:
-    """The fit, its baseline, where it stands, and what it leaves over the noise."""
+    """Draw the fit, its baseline, the velocities of its lines, and the residual over the noise."""
     panels[0].plot(x, fit["fit"].value, color=COLORS[1], lw=1.2, label="fit",
                    drawstyle="steps-mid")
     panels[0].plot(x, fit["baseline"].value, color=COLORS[2], lw=0.9, ls="--", label="baseline")
@@ -64,8 +64,8 @@ def _draw_fit(panels: Any, x: NDArray[Any], flux: NDArray[Any], noise: NDArray[A
     panels[1].set_ylim(-6, 6)
 
 
-def _told(record: Mapping[str, Any]) -> list[str]:
-    """Lines of text: each line's velocity, widths and flux with their errors."""
+def _described(record: Mapping[str, Any]) -> list[str]:
+    """Return lines of text: velocity, width and flux of each line with errors, and chi squared."""
     from fastsig.reductions.sources.line_fit import rounded
 
     found = []
@@ -82,7 +82,7 @@ def _told(record: Mapping[str, Any]) -> list[str]:
 
 def _axis(spectrum: PositionSpectrum, fit: Mapping[str, Any], rest: Any) -> tuple[NDArray[Any],
                                                                                   str]:
-    frame = spectrum.frame or "frame not told"
+    frame = spectrum.frame or "frame not stated"
     if "velocity" in fit:
         convention = fit["record"]["convention"] if "record" in fit else "radio"
         return fit["velocity"].to_value("km/s"), f"{convention} velocity (km/s, {frame})"
@@ -99,7 +99,7 @@ def _title(spectrum: PositionSpectrum) -> str:
 
 
 def facts(spectrum: PositionSpectrum, fit: Mapping[str, Any]) -> dict[str, Any]:
-    """What a page tells of a spectrum."""
+    """Return the facts that a page lists about a spectrum."""
     found = {"path": spectrum.path, "place": spectrum.at.icrs.to_string("hmsdms", precision=2),
              "method": spectrum.method, "channels": len(spectrum.frequency),
              "scatter over expected noise": f"{spectrum.scatter:.3f}", **spectrum.facts}

@@ -1,4 +1,4 @@
-"""Pictures and pages as files: checked before they are made, written whole or not at all."""
+"""Pictures and pages as files: checked before they are made, and written in full or not at all."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 
 
 def check_picture(path: str) -> None:
-    """Raise `UsageError` where a path does not end as a picture or page does."""
+    """Raise `UsageError` if the extension of a path is not that of a picture or page."""
     if os.path.splitext(path)[1].lower() not in _SUFFIXES:
         raise UsageError(f"{path}: a picture ends in {', '.join(_SUFFIXES)}")
 
 
 def is_page(path: str | os.PathLike[str]) -> bool:
-    """Whether a path ends as a page does."""
+    """Whether the extension of a path is that of a page."""
     return os.fspath(path).lower().endswith(".html")
 
 
@@ -43,33 +43,33 @@ def write_page(
     what: SpectrumStream | Cube, path: str | os.PathLike[str], *, overwrite: bool = False,
     product: str | None = None, page_size: int | None = None,
 ) -> None:
-    """Write the page of spectra or of a cube: one HTML file to zoom and cut in.
+    """Write the page of spectra or of a cube: one HTML file in which one can zoom and cut.
 
     Parameters
     ----------
     what : SpectrumStream or Cube
-        What it shows.
+        The product to show.
     path : path
-        Page (.html) to write.
+        The page (.html) to write.
     overwrite : bool
         Whether an existing file may be replaced.
     product : str, optional
-        Which product, or Stokes parameter, is shown first; the page holds all.
+        The product, or Stokes parameter, that is shown first; the page contains all.
     page_size : int, optional
-        Bytes that the page does not exceed, 3 MB by default. Where there are too many values,
-        neighbours are averaged, as few as need be; the page says how many.
+        Maximum size of the page in bytes, 3 MB by default. If there are too many values, as few
+        neighbours as possible are averaged; the page says how many.
 
     Raises
     ------
     UsageError
-        Where the product or the path's ending is unknown, or the page too small.
+        If the product or the extension of the path is unknown, or `page_size` is too small.
     """
     from fastsig.view.page import PAGE_SIZE, cube_page, spectra_page
 
     target, size = os.fspath(path), PAGE_SIZE if page_size is None else page_size
     if not target.lower().endswith(".html"):
         raise UsageError(f"{target}: a page ends in .html")
-    what = getattr(what, "stream", what)  # of a chain; a cube has none
+    what = getattr(what, "stream", what)  # of a chain; a cube has no stream
     if isinstance(what, Stream) and not isinstance(what, SpectrumStream):
         raise PlanError(f"there is no page of {what.kind}: detect first")
     if not isinstance(what, Stream) and not hasattr(what, "file"):
@@ -85,9 +85,9 @@ def write_page(
 
 def drawn(make: Callable[[], Figure], about: Stream | Callable[[], Mapping[str, Any]],
            path: str | os.PathLike[str] | None, overwrite: bool, inputs: Sequence[str]) -> Figure:
-    """Check where a picture goes before it is made, make it, and save it where there is a path.
+    """Check the path of a picture, make the picture, and save it if there is a path.
 
-    `about` is what the picture is of: a page lists its facts, with the path among them.
+    `about` is the subject of the picture: a page lists its facts, including its path.
     """
     if path is None:
         with in_pyplot():

@@ -18,14 +18,14 @@ class ShownFigure(Figure):
     def _ipython_display_(self) -> None:
         if "inline" in get_backend().casefold():
             pyplot.close(self)
-        raise NotImplementedError  # IPython goes on to show it as any other figure
+        raise NotImplementedError  # IPython then shows it like any other figure
 
 
 def pyplot_figure(width: float, height: float) -> Figure:
-    """A figure of that size in inches, the current one of pyplot."""
+    """Return a figure of this size in inches, the current one of pyplot."""
     return pyplot.figure(figsize=(width, height), layout="constrained", FigureClass=ShownFigure)
 
 
 def close(figure: Figure) -> None:
-    """Take a figure out of pyplot."""
+    """Remove a figure from pyplot."""
     pyplot.close(figure)

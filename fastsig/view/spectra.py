@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 __all__ = ["PANELS", "averaged", "draw_panel", "draw_spectra", "pixels", "product_index",
            "waterfall"]
 
-#: What `draw_panel` draws.
+#: The panels that `draw_panel` draws.
 PANELS = ("waterfall", "spectrum", "power")
 
 F8 = NDArray[np.float64]
 
 
 def draw_spectra(stream: SpectrumStream, product: str | None, look: Look) -> Figure:
-    """Waterfall of one product with its marginals; a line where there is one row or channel."""
+    """Draw the waterfall of one product with its marginals, or a line for one row or channel."""
     n_time, _, n_chan = stream.shape
     if not n_time:
         raise PlanError(f"{stream.path}: the stream is empty")
@@ -59,13 +59,13 @@ def draw_spectra(stream: SpectrumStream, product: str | None, look: Look) -> Fig
 
 def draw_panel(axes: Any, stream: SpectrumStream, product: str | None, look: Look,
                what: str | None) -> None:
-    """One panel into axes: a waterfall with its bar, the mean spectrum, or power over time."""
+    """Draw one panel in axes: a waterfall with its bar, the mean spectrum, or power over time."""
     n_time, _, n_chan = stream.shape
     if not n_time:
         raise PlanError(f"{stream.path}: the stream is empty")
     kind = what or ("power" if n_chan == 1 else "spectrum" if n_time == 1 else "waterfall")
     if kind not in PANELS:
-        raise UsageError(f"what = {what!r}; allowed of spectra: {', '.join(PANELS)}")
+        raise UsageError(f"what = {what!r}; allowed for spectra: {', '.join(PANELS)}")
     index = product_index(stream, product)
     if kind == "waterfall":
         image, shades, _ = _image(axes, stream, index, look, waterfall(stream, index))
@@ -98,7 +98,7 @@ def _waterfall_and_lines(stream: SpectrumStream, index: int, look: Look) -> Figu
     _spectrum(top, stream, means, heights, COLORS[0])
     top.set_ylabel(heights.label.replace(" (", "\n("))
     top.set_xlabel("")
-    if heights.scale != "log":  # a layout that changes the number of ticks would not fit them
+    if heights.scale != "log":  # otherwise the layout could change the number of ticks
         top.locator_params(axis="y", nbins=4)
     over = Heights.of(means.highest, f"mean {name}", unit, look.scale)
     scale = time_unit(seen.seconds[-1] - seen.seconds[0])[1]
@@ -121,7 +121,7 @@ def _waterfall_and_lines(stream: SpectrumStream, index: int, look: Look) -> Figu
 
 
 def _few_ticks(axes: Any, heights: Heights, values: F8) -> None:
-    """Labels of a narrow panel: three at most, upright where they are long."""
+    """Limit the labels of a narrow panel to three, upright if they are long."""
     if heights.scale != "log":
         axes.locator_params(axis="x", nbins=3)
     finite = heights.shown(values)[np.isfinite(values)] / 10.0**heights.power
@@ -132,7 +132,7 @@ def _few_ticks(axes: Any, heights: Heights, values: F8) -> None:
 
 
 def _lines(stream: SpectrumStream, product: str | None, look: Look, kind: str) -> Figure:
-    """Products as lines over frequency or time, those of either sign in a panel of their own."""
+    """Draw products as lines over frequency or time, those of either sign in a separate panel."""
     names, unit = stream.polarization.names, stream.header.unit
     chosen = range(len(names)) if product is None else [product_index(stream, product)]
     groups = [group for group in ([k for k in chosen if names[k] not in SIGNED],
@@ -162,12 +162,12 @@ def _lines(stream: SpectrumStream, product: str | None, look: Look, kind: str) -
 
 def _image(axes: Any, stream: SpectrumStream, index: int, look: Look, seen: Pixels
            ) -> tuple[Any, Shades, F8]:
-    """The waterfall with its axes; the image, its shades, and the times of the rows as drawn."""
+    """Draw the waterfall with its axes; return the image, its shades, and the times of the rows."""
     shades = Shades.of(seen.values, look, stream.polarization.names[index], stream.header.unit)
     unit, scale = time_unit(seen.seconds[-1] - seen.seconds[0])
     over = frequencies(stream)
     x, y = over.shown(seen.edges), seen.seconds / scale
-    width = x[1] - x[0]  # of a pixel; the last may stand for fewer channels
+    width = x[1] - x[0]  # of a pixel; the last may contain fewer channels
     extent = (x[0], x[0] + width * (len(x) - 1), y[0], y[-1])
     image = draw_shades(axes, shades, extent)
     axes.set_xlim(x[0], x[-1])
@@ -203,14 +203,14 @@ def _power(axes: Any, stream: SpectrumStream, means: Means, heights: Heights, co
 
 
 def _limits(axes: Any, look: Look, stream: SpectrumStream) -> None:
-    """`vmin` and `vmax` as limits of a line's heights."""
+    """Set `vmin` and `vmax` as limits of a line's values."""
     low, high = look.ends(stream.header.unit)
     if low is not None or high is not None:
         axes.set_ylim(low, high)
 
 
 def product_index(stream: SpectrumStream, product: str | None) -> int:
-    """Number of the product of that name; of the first without one."""
+    """Return the number of the product of this name; without a name, of the first."""
     names = stream.polarization.names
     if product is not None and product not in names:
         raise UsageError(f"product = {product!r}; this file has {', '.join(names)}")
@@ -218,7 +218,7 @@ def product_index(stream: SpectrumStream, product: str | None) -> int:
 
 
 def averaged(stream: SpectrumStream) -> str:
-    """What a pixel is the mean of, where it is more than a value."""
+    """Return how many spectra and channels a pixel averages, as text, if it averages any."""
     (n_int, n_freq) = pixels_of(stream)
     if n_int * n_freq == 1:
         return ""
@@ -227,7 +227,7 @@ def averaged(stream: SpectrumStream) -> str:
 
 
 def _facts(stream: SpectrumStream, means: Means) -> list[str]:
-    """What the file holds, and what the lines are."""
+    """Return facts about the file and the lines, as text."""
     seconds = float(1 / stream.header.sample_rate)
     unit, scale = time_unit(2 * seconds)
     facts = [f"{counted(stream.shape[0], 'spectrum', 'spectra')} of {seconds / scale:.6g} {unit}"]
@@ -246,7 +246,7 @@ def _facts(stream: SpectrumStream, means: Means) -> list[str]:
 
 
 def _note(axes: Any, stream: SpectrumStream, means: Means) -> None:
-    """The facts in the corner of a waterfall."""
+    """Write the facts in the corner of a waterfall."""
     axes.axis("off")
     facts = _facts(stream, means)
     pixel = averaged(stream)
@@ -259,7 +259,7 @@ def _note(axes: Any, stream: SpectrumStream, means: Means) -> None:
 
 
 class Pixels(NamedTuple):
-    """One product as the pixels of a picture: their edges are in s and MHz, or channels."""
+    """One product as the pixels of a picture, with edges in s and MHz, or in channels."""
 
     values: NDArray[Any]
     weights: NDArray[Any]
@@ -268,7 +268,7 @@ class Pixels(NamedTuple):
 
 
 def waterfall(stream: SpectrumStream, index: int, seen: Cells | None = None) -> Pixels:
-    """One product as the pixels of a picture.
+    """Return one product as the pixels of a picture.
 
     Parameters
     ----------
@@ -276,7 +276,7 @@ def waterfall(stream: SpectrumStream, index: int, seen: Cells | None = None) -> 
     index : int
         Number of the product.
     seen : Cells, optional
-        What a pass has made of `pixels` already.
+        The result of the sink `pixels`, if a pass has run already.
     """
     (n_int, n_freq), n_chan = pixels_of(stream), stream.shape[2]
     cells = reduced(stream, (index,), n_int, n_freq) if seen is None else seen
@@ -290,5 +290,5 @@ def waterfall(stream: SpectrumStream, index: int, seen: Cells | None = None) -> 
 
 
 def pixels(stream: SpectrumStream, product: str | None) -> Waterfall:
-    """The sink that makes the pixels of a product for `waterfall`."""
+    """Return the sink that makes the pixels of a product for `waterfall`."""
     return Waterfall(stream, (product_index(stream, product),), *pixels_of(stream))

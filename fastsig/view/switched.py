@@ -1,4 +1,4 @@
-"""Pictures of calibrated spectra: the mean with its expected noise, rows beside one another."""
+"""Pictures of calibrated spectra: the mean with its expected noise, and a waterfall of rows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_mean"]
 
-_BINS = 1024  # most points of a line
+_BINS = 1024  # maximum number of points of a line
 
 
 def draw_mean(mean: SpectrumStream, rows: SpectrumStream, notes: Sequence[str]) -> Figure:
-    """The mean, means of its neighbouring channels within the expected noise, a waterfall of rows.
+    """Draw the mean, means of adjacent channels with the expected noise, and a waterfall of rows.
 
-    Parameters and units as of `fastsig.view.draw_switched`.
+    Parameters and units as for `fastsig.view.draw_switched`.
     """
     values, known = mean.read_block(0, 1).data[0], mean.read_columns(0, 1)
     unit, names = mean.header.unit or "counts", mean.polarization.names
@@ -50,15 +50,15 @@ def draw_mean(mean: SpectrumStream, rows: SpectrumStream, notes: Sequence[str]) 
 
 def _narrow(axes: Any, frequency: NDArray[Any], values: NDArray[Any], sigma: float, color: str
             ) -> None:
-    """Means of neighbouring channels, and the noise that is expected of these about the middle."""
+    """Draw means of adjacent channels, and their expected noise about the middle."""
     n = max(1, len(values) // _BINS)
     count = len(values) // n
     means = np.array([_mean(each) for each in values[: count * n].reshape(count, n)])
     middle, width = float(np.nanmedian(means)), sigma / np.sqrt(n)
     axes.plot(frequency[: count * n].reshape(count, n).mean(axis=1), means, color=color, lw=0.8)
     axes.axhspan(middle - width, middle + width, color=color, alpha=0.15, lw=0)
-    told = "channels" if n == 1 else f"means of {n} channels"
-    axes.text(0.99, 0.03, f"{told}; band: 1 sigma expected",
+    shown = "channels" if n == 1 else f"means of {n} channels"
+    axes.text(0.99, 0.03, f"{shown}; band: 1 sigma expected",
               transform=axes.transAxes, ha="right", fontsize=8)
     _limit(axes, means[np.newaxis])
 
@@ -69,7 +69,7 @@ def _mean(values: NDArray[Any]) -> float:
 
 
 def _limit(axes: Any, values: NDArray[Any]) -> None:
-    """Let a few wild channels at the band's edges not decide the scale."""
+    """Keep a few wild channels at the edges of the band from setting the scale."""
     edge = values.shape[-1] // 20
     inner = values[..., edge : values.shape[-1] - edge]
     inner = inner[np.isfinite(inner)]

@@ -30,11 +30,11 @@ from fastsig.view.histograms import histogram
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SAMPLES = 2**24  # most samples of a polarisation that a picture looks at
+_SAMPLES = 2**24  # maximum number of samples of a polarisation that a picture uses
 
 
 def draw_voltages(stream: VoltageStream) -> Figure:
-    """Histogram, power over time and bandpass of every input, four at most."""
+    """Draw the histogram, power over time and bandpass of every input, four at most."""
     blocks, note = _blocks(stream)
     figure = new_figure(10, 8)
     for axes, panel in zip(figure.subplots(3, 1), PANELS.values(), strict=True):
@@ -45,14 +45,14 @@ def draw_voltages(stream: VoltageStream) -> Figure:
 
 
 def draw_voltage_panel(axes: Any, stream: VoltageStream, what: str | None) -> None:
-    """One panel into axes; the histogram by default."""
+    """Draw one panel in axes; by default the histogram."""
     if what not in (None, *PANELS):
-        raise UsageError(f"what = {what!r}; allowed of voltages: {', '.join(PANELS)}")
+        raise UsageError(f"what = {what!r}; allowed for voltages: {', '.join(PANELS)}")
     PANELS[what or "histogram"](axes, stream, _blocks(stream)[0])
 
 
 def _blocks(stream: VoltageStream) -> tuple[list[Any], list[str]]:
-    """Blocks of samples, and what a title says of them."""
+    """Return blocks of samples, and notes about them for a title."""
     if stream.shape[0] == 0:
         raise PlanError(f"{stream.path}: the stream is empty")
     blocks, share = _sample(stream)
@@ -64,7 +64,7 @@ def _blocks(stream: VoltageStream) -> tuple[list[Any], list[str]]:
 
 
 def _sample(stream: VoltageStream) -> tuple[list[Any], float]:
-    """Blocks spread evenly over a stream, and the share of it that they hold."""
+    """Return blocks spread evenly over a stream, and the share of the stream that they contain."""
     n = stream.shape[0]
     budget = max(1, _SAMPLES // int(np.prod(stream.shape[1:])) * 2)
     if n <= budget:
@@ -76,7 +76,7 @@ def _sample(stream: VoltageStream) -> tuple[list[Any], float]:
 
 
 def _valid(block: Any, pol: int) -> NDArray[Any]:
-    """The valid samples of a block, real and imaginary parts alike."""
+    """Return the valid samples of a block, real and imaginary parts together."""
     spans = validity.clip(block.valid[pol], block.start, block.start + block.n) - block.start
     parts = [block.data[first:stop, pol] for first, stop in spans]
     samples = np.concatenate([*parts, block.data[:0, pol]]).reshape(-1)
@@ -92,7 +92,7 @@ def _histograms(axes: Any, stream: VoltageStream, blocks: list[Any]) -> None:
             axes.plot([], [], color=COLORS[pol], label=f"{name}: no valid samples")
     axes.set_yscale("log")
     top = max((float(step.get_data().values.max()) for step in axes.patches), default=1.0)
-    axes.set_ylim(0.5, 3 * top)  # above the outline of few levels
+    axes.set_ylim(0.5, 3 * top)  # above the outline if there are few levels
     axes.set_xlabel("sample value (recorder units)")
     axes.set_ylabel("samples")
     legend_above(axes)
@@ -129,7 +129,7 @@ def _power(axes: Any, stream: VoltageStream, blocks: list[Any]) -> None:
 
 
 def _bandpass(axes: Any, stream: VoltageStream, blocks: list[Any]) -> None:
-    """Mean spectrum of each input, through a small filter bank over the blocks looked at."""
+    """Draw the mean spectrum of each input, made by a small filter bank from the blocks."""
     n_chan = 2 ** int(np.clip(np.log2(max(2, blocks[0].n / 64)), 1, 9))
     known = stream.header.channels is not None
     source = stream if known else _without_frequency(stream)
@@ -152,7 +152,7 @@ def _bandpass(axes: Any, stream: VoltageStream, blocks: list[Any]) -> None:
             weight += energy.sum()
         if weight:
             if axis is not None and axis.half_channel is not None:
-                total[axis.half_channel] = np.nan  # not on the scale of whole channels
+                total[axis.half_channel] = np.nan  # its scale is not that of whole channels
             axes.plot(frequency, total / weight, color=COLORS[pol], lw=0.8, label=name)
     if any(np.any(line.get_ydata() > 0) for line in axes.lines):
         axes.set_yscale("log")
@@ -161,13 +161,13 @@ def _bandpass(axes: Any, stream: VoltageStream, blocks: list[Any]) -> None:
     axes.set_ylabel(f"power, {n_chan} channels")
 
 
-#: What `draw_voltages` draws, from the top down.
+#: The panels that `draw_voltages` draws, from top to bottom.
 PANELS: dict[str, Callable[[Any, VoltageStream, list[Any]], None]] = {
     "histogram": _histograms, "power": _power, "bandpass": _bandpass}
 
 
 def _without_frequency(stream: VoltageStream) -> VoltageStream:
-    """The same stream with its band put at 0 Hz, for files that do not tell their frequency."""
+    """Return the stream with its band at 0 Hz, for files that do not state their frequency."""
     rate = stream.header.sample_rate
     width = rate if stream.header.is_complex else rate / 2
     n_chan = stream.shape[2] if len(stream.shape) == 3 else 1

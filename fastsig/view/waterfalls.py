@@ -1,4 +1,4 @@
-"""Waterfall: the sink that averages spectra until they fit a picture."""
+"""Waterfalls: the sink that averages spectra until they fit a picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastsig.stream import Block, Sink, SpectrumStream
 
 __all__ = ["Cells", "Waterfall", "pixels_of", "reduced"]
 
-_PIXELS = 1024  # most rows and channels of a waterfall
+_PIXELS = 1024  # maximum number of rows and of channels of a waterfall
 _PIECE_BYTES = 2**24
 
 F8 = NDArray[np.float64]
@@ -22,8 +22,8 @@ F8 = NDArray[np.float64]
 class Cells(NamedTuple):
     """Weighted means of cells of a waterfall, and their mean weights.
 
-    Both are of shape (product, row, channel), float32; the last row and channel may stand for
-    fewer.
+    Both have the shape (product, row, channel), float32; the last row and channel may contain
+    fewer spectra and channels.
     """
 
     values: NDArray[np.float32]
@@ -31,7 +31,7 @@ class Cells(NamedTuple):
 
 
 class _Sums(NamedTuple):
-    """Of a part: the first row of cells, and sums (product, row, channel) of values and weights."""
+    """The first row of cells of a part, and sums (product, row, channel) of values and weights."""
 
     first: int
     total: F8
@@ -39,17 +39,17 @@ class _Sums(NamedTuple):
 
 
 class Waterfall(Sink):
-    """Weighted means of `n_int` spectra by `n_freq` channels, and the mean weights: `Cells`.
+    """Compute weighted means of `n_int` spectra by `n_freq` channels, and mean weights: `Cells`.
 
-    Not by `fastsig.stages.integrate.Integrate`, whose rows cost some 0.1 ms each whatever they
-    hold. Sums that are longer than what is read together are made of parts which follow from the
-    stream alone, so that the picture does not depend on threads.
+    `fastsig.stages.integrate.Integrate` is not used, because each of its rows costs about 0.1 ms
+    regardless of its size. Sums over more rows than are read together are added up from parts that
+    depend on the stream alone, so that the picture does not depend on threads.
 
     Parameters
     ----------
     stream : SpectrumStream
     products : sequence of int
-        Their numbers in the stream.
+        Numbers of the products in the stream.
     n_int, n_freq : int
     """
 
@@ -69,20 +69,20 @@ class Waterfall(Sink):
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
-        """Memory of the sums, and of their means."""
+        """Return the memory of the sums, and of their means."""
         return 4 * int(self._total.nbytes)
 
     def work_bytes(self, n: int) -> int:
-        """Memory of the values and weights of one product, as float64."""
+        """Return the memory of the values and weights of one product, as float64."""
         return 32 * min(n, self.segment or n) * self._n_chan
 
     def part_bytes(self, n: int) -> int:
-        """Memory of the sums."""
+        """Return the memory of the sums."""
         rows = -(-n // self._n_int) + (-(-n // self.segment) if self.segment else 1)
         return 16 * len(self._products) * rows * len(self._columns)
 
     def partial(self, block: Block) -> _Sums:
-        """Sums of the cells that a block has a part in."""
+        """Return the sums of the cells to which a block contributes."""
         n_int, start = self._n_int, block.start
         firsts = np.arange(-(-start // n_int) * n_int, start + block.n, n_int) - start
         rows = firsts if firsts.size and firsts[0] == 0 else np.append(0, firsts)
@@ -103,7 +103,7 @@ class Waterfall(Sink):
         self._weight[:, rows] += part.weight
 
     def finish(self, n_rows: int) -> Cells:
-        """Means of all rows."""
+        """Return the means of all rows."""
         heights = np.diff(np.append(np.arange(0, n_rows, self._n_int), n_rows))
         cells = np.multiply.outer(heights, np.diff(np.append(self._columns, self._n_chan)))
         total, weight = (sums[:, : len(heights)] for sums in (self._total, self._weight))
@@ -113,18 +113,18 @@ class Waterfall(Sink):
 
 
 def _summed(values: F8, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> F8:
-    """Sums of blocks that begin at these rows and columns."""
+    """Return the sums of blocks that begin at these rows and columns."""
     if len(columns) < values.shape[1]:
         values = np.add.reduceat(values, columns, axis=1)
     return np.add.reduceat(values, rows, axis=0) if len(rows) < len(values) else values
 
 
 def pixels_of(stream: SpectrumStream) -> tuple[int, int]:
-    """Rows and channels that make a pixel of a picture."""
+    """Return the numbers of rows and channels in a pixel of a picture."""
     return max(1, -(-stream.shape[0] // _PIXELS)), max(1, -(-stream.shape[2] // _PIXELS))
 
 
 def reduced(stream: SpectrumStream, products: Sequence[int], n_int: int, n_freq: int) -> Cells:
-    """The cells of a waterfall, which all rows are read for."""
+    """Read all rows, and return the cells of a waterfall."""
     cells: Cells = run([Waterfall(stream, products, n_int, n_freq)])[0]
     return cells

@@ -163,7 +163,7 @@ def test_logs_stay_in_their_folder(tmp_path: Path, name: str) -> None:
     (3, "x.raw: truncated", [], "failed"),
     (3, "x.raw: No such file or directory", ["x.raw"], "vanished"),
     (2, "--memory 10MB is below the floor of this plan, 80MB", [], "memory"),
-    (70, "out of memory: give a lower --memory or fewer --workers", [], "memory"),
+    (70, "out of memory: specify a lower --memory or fewer --workers", [], "memory"),
     (4, "x.h5: cannot be written: No space left on device", [], "disk-full"),
     (4, "x.h5: Disk quota exceeded: up to 3 bytes are needed, 1 are free", [], "disk-full"),
     (143, "terminated; nothing was left half-written", [], "preempted"),

@@ -194,4 +194,4 @@ def test_the_command_line(scan: Path, tmp_path: Path) -> None:
     page = (tmp_path / "o.html").read_text()
     assert "<img" in page and "polarization</th><td>AA, BB</td>" in page
     done = fastsig(*call[:-5], "--diode", "period=5", cwd=tmp_path, code=2)
-    assert "is not period=TICKS,on=TICKS,first=TICKS of 4 ns" in done.stderr
+    assert "is not period=TICKS,on=TICKS,first=TICKS, in ticks of 4 ns" in done.stderr

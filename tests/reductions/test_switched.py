@@ -352,19 +352,20 @@ def test_the_command_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("words", "code", "message"), [
-    (("--mode", "ps"), 2, "--mode ps takes --scan"),
-    (("--mode", "ps", "--scan", "8", "--feeds", "0,1"), 2, "--feeds is no option of --mode ps"),
-    (("--mode", "nod", "--scan", "8", "--fdnum", "1"), 2, "--fdnum is no option of --mode nod"),
-    (("--mode", "ps", "--scan", "8", "--period", "2s"), 2, "--period is no option of --mode ps"),
-    (("--mode", "ps", "--scan", "8", "--set", "source=X"), 2, "--set is no option"),
-    (("--mode", "ps", "--scan", "8", "--integrations", "0,0"), 2, "each once"),
-    (("--mode", "ps", "--scan", "8", "--tsys", "20K,21K"), 2, "--tsys takes one temperature"),
+    (("--mode", "ps"), 2, "--mode ps requires --scan"),
+    (("--mode", "ps", "--scan", "8", "--feeds", "0,1"), 2, "--feeds is not an option of --mode ps"),
+    (("--mode", "nod", "--scan", "8", "--fdnum", "1"), 2, "--fdnum is not an option of --mode nod"),
+    (("--mode", "ps", "--scan", "8", "--period", "2s"), 2,
+     "--period is not an option of --mode ps"),
+    (("--mode", "ps", "--scan", "8", "--set", "source=X"), 2, "--set is not an option"),
+    (("--mode", "ps", "--scan", "8", "--integrations", "0,0"), 2, "distinct whole"),
+    (("--mode", "ps", "--scan", "8", "--tsys", "20K,21K"), 2, "--tsys accepts one temperature"),
     (("--mode", "ps", "--scan", "8", "--tsys", "x"), 2, "is not a value in K"),
     (("--mode", "ps", "--scan", "8", "--picture", "x.txt"), 2, "a picture ends in"),
     (("--mode", "ps", "--scan", "8", "--overwrite", "-o", "p.fits"), 4, "is an input"),
     (("--mode", "nod", "--scan", "8"), 3, "lacks a second feed"),
-    (("--mode", "onoff"), 2, "--mode onoff takes --period"),
-    (("--mode", "onoff", "--period", "2s", "--scan", "8"), 2, "--scan is no option"),
+    (("--mode", "onoff"), 2, "--mode onoff requires --period"),
+    (("--mode", "onoff", "--period", "2s", "--scan", "8"), 2, "--scan is not an option"),
 ])
 def test_wrong_use(tmp_path: Path, words: tuple[str, ...], code: int, message: str) -> None:
     written(tmp_path / "p.fits", pair())

@@ -379,11 +379,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"n_chan": 0}, "n_chan = 0; allowed: whole numbers from 1"),
     ({"n_chan": 2.5}, "n_chan = 2.5; allowed: whole"),
     ({"n_chan": 70_000}, "n_chan = 70000; allowed: up to 65536"),
-    ({"n_chan": 20_000}, "n_chan = 20000 takes 40000 digitised samples; allowed: up to the 32000"),
+    ({"n_chan": 20_000}, "n_chan = 20000 needs 40000 digitised samples; allowed: up to the 32000"),
     ({"level": 0}, "level = 0; allowed: above 0"),
     ({"level": "3K"}, "level"),
     ({"packet": 0}, "packet = 0; allowed: whole numbers from 1"),
-    ({"loss": Loss(packets="X:3-4")}, "a packet holds both polarisations; allowed: the same"),
+    ({"loss": Loss(packets="X:3-4")}, "a packet contains both polarisations; allowed: the same"),
     ({"loss": Loss(packets="X:3-4+Y:3-5")}, "X:30-41[+]Y:30-41"),
 ]
 

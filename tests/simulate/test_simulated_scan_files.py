@@ -137,7 +137,7 @@ def test_wrong_steps_of_the_cabin_file(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="ky_step"):
             write_scan(scan, tmp_path, ky_step=step)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(OutputError, match="is no folder"):
+    with pytest.raises(OutputError, match="is not a folder"):
         write_scan(scan, tmp_path / "none")
 
 

@@ -379,6 +379,6 @@ def test_wrong_use(words: list[str], tmp_path: Path) -> None:
 
 
 def test_truth_may_not_lie_in_the_way(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="may be a file of the recording"):
+    with pytest.raises(UsageError, match="could be a file of the recording"):
         call("fast-spectral", "-o", str(tmp_path), "--n-chan", "8", "--truth",
              str(tmp_path / "SIMULATED_tracking-M01_W_0001.fits"))

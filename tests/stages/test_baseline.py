@@ -320,7 +320,7 @@ def test_command_with_all_its_files(hi: tuple[Path, float], tmp_path: Path) -> N
     (("--method", "arpls", "--order", "2"), 2, "order is no option of arpls"),
     (("--method", "polynomial", "--tsys", "3"), 2, "with --picture"),
     (("--method", "polynomial", "--picture", "x.txt"), 2, "ends in .png"),
-    (("--method", "polynomial", "--keep", "out.h5"), 2, "two files of one name"),
+    (("--method", "polynomial", "--keep", "out.h5"), 2, "two files have the same name"),
     (("--method", "polynomial", "--to", "sigproc"), 2, "--lossy"),
     ((), 2, "--method"),
 ])
@@ -333,7 +333,7 @@ def test_command_refuses(words: tuple, code: int, text: str, recording: Path, tm
 def test_command_of_voltages(samples: Path, tmp_path: Path) -> None:
     done = fastsig("baseline", samples / "fast_band_1GSa.h5", "-o", "out.h5", "--method",
                    "polynomial", code=3, cwd=tmp_path)
-    assert "holds voltage" in done.stderr
+    assert "contains voltage" in done.stderr
 
 
 def test_dry_run_touches_nothing(recording: Path, tmp_path: Path) -> None:

@@ -275,7 +275,7 @@ def test_command_line(tmp_path: Path):
     Chain(MemorySpectra(rng.normal(5, 0.5, (3, 2, 300)), head)).write(tmp_path / "in.h5")
     done = fastsig("frame", tmp_path / "in.h5", "-o", tmp_path / "out.h5", "--to", "lsrk",
                    "--rest", "HI", "--json")
-    assert '"to": "lsrk"' in done.stdout and "taken as topocentric" in done.stderr
+    assert '"to": "lsrk"' in done.stdout and "topocentric is assumed" in done.stderr
     assert fs.open(tmp_path / "out.h5").header.rest_hz == 1420405751.768
     done = fastsig("frame", tmp_path / "out.h5", "-o", tmp_path / "no.h5", "--to", "heliocentric",
                    "--dry-run", "--explain")

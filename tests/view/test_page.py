@@ -467,7 +467,7 @@ def test_command_line(tmp_path: Path) -> None:
     done = fastsig("view", "cube.fits", "-o", "c.html", "--fstart", "1GHz", cwd=tmp_path, code=2)
     assert "--fstart is of no use to the page of a cube" in done.stderr
     done = fastsig("view", "cube.fits", "-o", "c.png", "--page-size", "1MB", cwd=tmp_path, code=2)
-    assert "c.png is no page" in done.stderr
+    assert "c.png is not a page" in done.stderr
     done = fastsig("view", "cube.fits", "-o", "c.html", "--product", "Q", cwd=tmp_path, code=2)
     assert "this file has I" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["cube.fits"]

@@ -96,7 +96,7 @@ def test_decibels(rng: np.random.Generator) -> None:
     assert np.isnan(shown[6, 7]) and np.isfinite(np.delete(shown, 6 * 64 + 7)).all()
     assert figure.axes[1].lines[0].get_ydata().max() < 21
     assert "I (dB of Jy)" in texts(figure)
-    with pytest.raises(fs.UsageError, match="scale = 'db' of Q, which has either sign"):
+    with pytest.raises(fs.UsageError, match="scale = 'db' for Q, which has either sign"):
         view.draw(spectra(rng.normal(0, 1, (4, 2, 8))), scale="db", product="Q")
 
 
@@ -239,7 +239,7 @@ def test_nothing_is_overwritten_unasked(rng: np.random.Generator, tmp_path: Path
         assert path.stat().st_size > 5000
     with pytest.raises(fs.OutputError, match="exists"):
         view.write_page(chain, tmp_path / "a.html")
-    with pytest.raises(fs.UsageError, match="a page has controls of its own"):
+    with pytest.raises(fs.UsageError, match="a page has its own controls"):
         chain.plot(tmp_path / "b.html", cmap="magma")
 
 

@@ -1,4 +1,4 @@
-"""Pages: one HTML file a waterfall or a cube, to zoom and cut in, that opens from disk."""
+"""Pages: one HTML file per waterfall or cube, to zoom and cut in, which opens from disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fastsig.view.page.waterfall import waterfall_blocks
 
 __all__ = ["PAGE_SIZE", "cube_page", "picture_page", "spectra_page"]
 
-#: Bytes that a page does not exceed by default.
+#: Default maximum size of a page, in bytes.
 PAGE_SIZE = 3_000_000
 
 _PANELS = ("scales.js", "colors.js", "panels.js", "map.js", "lines.js", "controls.js")
@@ -34,15 +34,15 @@ _APP = ("<main id=app><noscript><p class=note>The picture needs JavaScript, whic
 def spectra_page(
     stream: SpectrumStream, product: str | None = None, page_size: int = PAGE_SIZE
 ) -> bytes:
-    """The page of spectra: a waterfall of every product, with cuts and means.
+    """Make the page of spectra: a waterfall of every product, with cuts and means.
 
     Parameters
     ----------
     stream : SpectrumStream
     product : str, optional
-        The one that is shown first; the first by default.
+        The product that is shown first; by default the first.
     page_size : int
-        Bytes that the page does not exceed: spectra and channels are averaged, as few as need be.
+        Maximum size of the page in bytes: as few spectra and channels as possible are averaged.
     """
     sections = stream_sections(stream)
     data = waterfall_blocks(stream, product, page_size, len(sections.encode()))
@@ -51,7 +51,7 @@ def spectra_page(
 
 
 def cube_page(cube: CubeFile, product: str | None = None, page_size: int = PAGE_SIZE) -> bytes:
-    """The page of a cube: the map of any of its channels, the spectrum of any pixel.
+    """Make the page of a cube: the map of any of its channels, the spectrum of any pixel.
 
     Parameters
     ----------
@@ -59,26 +59,26 @@ def cube_page(cube: CubeFile, product: str | None = None, page_size: int = PAGE_
     product : str, optional
         The Stokes parameter that is shown first.
     page_size : int
-        As of `spectra_page`: channels and pixels are averaged.
+        As for `spectra_page`: channels and pixels are averaged.
     """
     sections = cube_sections(cube)
     data = cube_blocks(cube, product, page_size, len(sections.encode()))
-    name = " · ".join([os.path.basename(cube.path), *_told(cube)])
+    name = " · ".join([os.path.basename(cube.path), *_described(cube)])
     return document(name, _APP + sections + data, (*_PANELS, "sky.js", "cube.js", "page_cube.js"))
 
 
-def _told(cube: CubeFile) -> list[str]:
+def _described(cube: CubeFile) -> list[str]:
     cards = cube.header.cards
     return [text for text in (cards.text("TELESCOP"), cards.text("OBJECT")) if text]
 
 
 def picture_page(about: Stream | Mapping[str, Any], picture: bytes) -> bytes:
-    """The page of a picture in PNG: the picture as it is, header and provenance.
+    """Make the page of a picture in PNG: the picture unchanged, header and provenance.
 
     Parameters
     ----------
     about : Stream or mapping
-        What the picture is of, or what is known of that, its ``path`` among it.
+        The subject of the picture, or facts about it, including its ``path``.
     picture : bytes
     """
     if isinstance(about, Stream):

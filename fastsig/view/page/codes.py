@@ -1,9 +1,9 @@
-"""Values as few bits each: whole numbers on a scale that is fine where most values are.
+"""Values in few bits each: whole numbers on a scale that is fine where most values are.
 
     value = center + spread sinh((code - 1 - top) step),   code = 1 ... 2 top + 1; 0: nothing valid
 
-With the median as center and half the width of the middle two thirds as spread, a step is the same
-share of the noise near the median and the same share of the value far from it: one burst of
+With the median as center and half the width of the middle two thirds as spread, a step is a fixed
+fraction of the noise near the median and a fixed fraction of the value far from it. One burst of
 interference does not cost the noise its bits, as it would on an even scale.
 """
 
@@ -24,7 +24,7 @@ MOST_BITS, LEAST_BITS = 16, 8
 
 @dataclass(frozen=True)
 class Scale:
-    """Between values and codes; see the module's text."""
+    """The conversion between values and codes; see the docstring of the module."""
 
     center: float
     spread: float
@@ -33,7 +33,7 @@ class Scale:
 
     @classmethod
     def of(cls, values: NDArray[Any], bits: int) -> Scale:
-        """The scale of that many bits that holds all finite values."""
+        """Return the scale with this number of bits that covers all finite values."""
         top = 2 ** (bits - 1) - 1
         finite = values[np.isfinite(values)]
         if not finite.size:
@@ -42,10 +42,10 @@ class Scale:
         most = max(float(finite.max()) - center, center - float(finite.min()))
         spread = (high - low) / 2 or most or 1.0
         reach = float(np.arcsinh(most / spread))
-        return cls(center, spread, reach / top or 1e-12, top)  # of a constant: exact
+        return cls(center, spread, reach / top or 1e-12, top)  # exact if the values are constant
 
     def codes(self, values: NDArray[Any]) -> NDArray[np.uint16]:
-        """Codes of values, 0 where these are not finite."""
+        """Return the codes of values, 0 where these are not finite."""
         good = np.isfinite(values)
         with np.errstate(invalid="ignore"):
             steps = np.arcsinh((values - self.center) / self.spread) / self.step
@@ -53,13 +53,13 @@ class Scale:
         return np.where(good, steps + self.top + 1, 0).astype(np.uint16)
 
     def error(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """The most that codes are off by, half a step: (step / 2) sqrt(spread^2 + (v - c)^2)."""
+        """Return the largest error of codes, half a step: (step / 2) sqrt(spread^2 + (v - c)^2)."""
         found: NDArray[np.float64] = self.step / 2 * np.hypot(self.spread, values - self.center)
         return found
 
 
 def encode(values: NDArray[Any], scale: Scale) -> bytes:
-    """Codes, deflated: all high bytes before all low ones, as their statistics differ."""
+    """Return codes, deflated: all high bytes before all low ones, as their statistics differ."""
     codes = scale.codes(values)
     planes = [(codes & 0xFF).astype(np.uint8)]
     if scale.top > 127:
@@ -68,7 +68,7 @@ def encode(values: NDArray[Any], scale: Scale) -> bytes:
 
 
 def encode_weights(weights: NDArray[Any], most: float) -> bytes:
-    """Weights in steps of `most` / 255, deflated; 0 is weight 0 alone."""
+    """Return weights in steps of `most` / 255, deflated; only weight 0 has the code 0."""
     steps = np.rint(np.clip(weights / most, 0, 1) * 255)
     codes = np.where(weights > 0, np.maximum(steps, 1), 0).astype(np.uint8)
     return zlib.compress(codes.tobytes(), 6)
@@ -76,7 +76,7 @@ def encode_weights(weights: NDArray[Any], most: float) -> bytes:
 
 def fitted(products: Sequence[NDArray[Any]], budget: int
            ) -> tuple[list[Scale], list[bytes]] | None:
-    """Codes of as many bits as fit into that many bytes; None where the fewest do not."""
+    """Return codes of as many bits as fit into `budget` bytes; None if the fewest do not fit."""
     cells, bits = sum(values.size for values in products), MOST_BITS
     while True:
         scales = [Scale.of(values, bits) for values in products]
@@ -86,5 +86,5 @@ def fitted(products: Sequence[NDArray[Any]], budget: int
             return scales, coded
         if bits == LEAST_BITS:
             return None
-        # A bit less is about a bit of each value less.
+        # A code of one bit less is about one bit shorter after deflation, too.
         bits = max(LEAST_BITS, bits - max(1, -(-(size - budget) * 8 // cells)))

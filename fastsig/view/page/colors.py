@@ -1,4 +1,4 @@
-"""Maps of colours as the page's script takes them."""
+"""Colour maps in the form that the script of a page uses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _NAMES = ("viridis", "inferno", "gray", "RdBu_r")
 
 
 def color_maps() -> dict[str, str]:
-    """256 colours a map, RRGGBB after one another."""
+    """Return 256 colours for each map, as consecutive RRGGBB."""
     from matplotlib import colormaps
 
     return {name: (255 * colormaps[name](range(256))[:, :3] + 0.5).astype("u1").tobytes().hex()

@@ -1,4 +1,4 @@
-"""A cube as what its page is made of: all channels, reduced until they fit, with their axes."""
+"""The data of the page of a cube: all channels, reduced until they fit, with their axes."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from fastsig.view.page.waterfall import SIGNED, blocks, page_room
 
 __all__ = ["cube_blocks", "cube_factors", "reduced_cube"]
 
-_NODES = 41  # of the grid of sky positions: between them the page interpolates
-_BYTES = 1.2  # of a voxel in the page, about the least: 8 bits of noise deflated, then base64
+_NODES = 41  # of the grid of sky positions, between which the page interpolates
+_BYTES = 1.2  # per voxel in the page, about the minimum: 8 bits of noise deflated, then base64
 _NAMES = {"VRAD": "radio velocity", "VOPT": "optical velocity", "FREQ": "radio velocity"}
 
 
 def cube_blocks(cube: CubeFile, product: str | None, page_size: int, header: int) -> str:
-    """Data blocks of the page of a cube, in a page of at most so many bytes.
+    """Return the data blocks of the page of a cube, for a page of at most `page_size` bytes.
 
     Parameters
     ----------
     cube : CubeFile
     product : str or None
-        The Stokes parameter that is shown first; the page holds all.
+        The Stokes parameter that is shown first; the page contains all.
     page_size, header : int
         Bytes of the page, and of its header and provenance.
     """
@@ -59,18 +59,18 @@ def cube_blocks(cube: CubeFile, product: str | None, page_size: int, header: int
         "first": 0 if product is None else names.index(product),
         "weight_unit": "s" if cube.weight_image is not None else "",
         "spectral": _spectral(cube, n_chan), "beam": _beam(cube, n_pixel),
-        "end": [shape[2] / n_pixel, shape[1] / n_pixel], "told": _told(shape, n_chan, n_pixel),
+        "end": [shape[2] / n_pixel, shape[1] / n_pixel], "told": _described(shape, n_chan, n_pixel),
     }) + bytes_block("sky", positions) + text
 
 
 def cube_factors(shape: tuple[int, ...], most: int) -> tuple[int, int]:
-    """Channels, and pixels along x and y, to average so that at most so many voxels are left."""
+    """Return how many channels, and pixels along x and y, to average for at most `most` voxels."""
     n_chan = n_pixel = 1
     while True:
         left = _shape(shape, n_chan, n_pixel)
         if math.prod(left) <= most or math.prod(left) == 1:
             return n_chan, n_pixel
-        # Twice as many channels as pixels along a side tell as much.
+        # Twice as many channels as pixels along a side show as much detail.
         n_chan, n_pixel = _coarser(left, n_chan, n_pixel)
 
 
@@ -86,7 +86,7 @@ def _shape(shape: tuple[int, ...], n_chan: int, n_pixel: int) -> tuple[int, int,
 def reduced_cube(
     cube: CubeFile, n_chan: int, n_pixel: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weighted means (stokes, chan, y, x) of blocks of voxels, and the mean weights."""
+    """Return weighted means (stokes, chan, y, x) of blocks of voxels, and the mean weights."""
     whole = cube.shape[1:]
     shape = (cube.shape[0], *_shape(whole, n_chan, n_pixel))
     values, weights = np.empty(shape, np.float32), np.empty(shape, np.float32)
@@ -106,11 +106,11 @@ def reduced_cube(
 
 def _plane(cube: CubeFile, stokes: int, channel: int
            ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Values and weights of a channel; weight 0 where nothing is known, 1 where none is told."""
+    """Return values and weights of a channel: 0 where there is no value, 1 if none are stored."""
     where = slice(channel, channel + 1)
     values = cube.read(where, stokes=stokes)[0].astype(np.float64)
-    told = cube.read_weight(where, stokes=stokes)
-    weight = 1.0 if told is None else told[0].astype(np.float64)
+    stored = cube.read_weight(where, stokes=stokes)
+    weight = 1.0 if stored is None else stored[0].astype(np.float64)
     return values, np.where(np.isfinite(values), weight, 0.0)
 
 
@@ -124,7 +124,7 @@ def _summed(plane: NDArray[np.float64], n: int) -> NDArray[np.float64]:
 
 
 def _sky(cube: CubeFile, n_pixel: int) -> tuple[dict[str, Any], bytes]:
-    """Sky positions on an even grid of nodes over the map: longitude without a jump, latitude."""
+    """Return sky positions on an even grid over the map: longitude without jumps, and latitude."""
     height, width = cube.shape[2:]
     celestial = cube.header.celestial
     y, x = (np.linspace(0, size, _NODES) - 0.5 for size in (height, width))
@@ -134,7 +134,7 @@ def _sky(cube: CubeFile, n_pixel: int) -> tuple[dict[str, Any], bytes]:
     if not np.isfinite(middle):
         middle = np.nanmedian(lon) if np.isfinite(lon).any() else 0.0
     lon = middle + (lon - middle + 180) % 360 - 180
-    # Around a pole longitude goes round: there is no graticule then.
+    # Around a pole longitude takes all values: no graticule is drawn then.
     steps = [np.abs(np.diff(lon, axis=axis)) for axis in (0, 1)]
     polar = any(bool(np.any(step[np.isfinite(step)] > 90)) for step in steps)
     across, up = cube.pixel_deg
@@ -150,7 +150,7 @@ def _sky(cube: CubeFile, n_pixel: int) -> tuple[dict[str, Any], bytes]:
 
 
 def _spectral(cube: CubeFile, n_chan: int) -> dict[str, Any]:
-    """Frequency in MHz and velocity in km/s at the channels' centres, as far as they are known."""
+    """Return frequency (MHz) and velocity (km/s) at the centres of channels, as far as known."""
     head = cube.header
     groups = np.arange(0, cube.shape[1], n_chan)
     counts = np.diff(np.append(groups, cube.shape[1]))
@@ -184,13 +184,13 @@ def _frequency(cube: CubeFile) -> NDArray[np.float64] | None:
 
 
 def _beam(cube: CubeFile, n_pixel: int) -> list[list[float]] | None:
-    """The beam's half-power ellipse about (0, 0) in cells, at the map's middle."""
+    """Return the beam's half-power ellipse about (0, 0) in cells, at the middle of the map."""
     beam = cube.header.beam
     if beam is None:
         return None
     angle, turn = np.radians(beam.pa), np.linspace(0, 2 * np.pi, 73)
     along, aside = beam.major / 2 * np.cos(turn), beam.minor / 2 * np.sin(turn)
-    # The angle counts from north through east.
+    # The angle is counted from north through east.
     east = along * np.sin(angle) + aside * np.cos(angle)
     north = along * np.cos(angle) - aside * np.sin(angle)
     matrix = _sky_per_pixel(cube)
@@ -201,7 +201,7 @@ def _beam(cube: CubeFile, n_pixel: int) -> list[list[float]] | None:
 
 
 def _sky_per_pixel(cube: CubeFile) -> NDArray[np.float64]:
-    """Degrees to the east and to the north of a step along x and along y, at the middle."""
+    """Return degrees east and north for a step along x and along y, at the middle."""
     y, x = ((size - 1) / 2 for size in cube.shape[2:])
     columns, rows = [x - 0.5, x + 0.5, x, x], [y, y, y - 0.5, y + 0.5]
     lon, lat = cube.header.celestial.wcs_pix2world(columns, rows, 0)
@@ -209,7 +209,7 @@ def _sky_per_pixel(cube: CubeFile) -> NDArray[np.float64]:
     return np.stack([around * np.cos(np.radians(np.mean(lat))), np.diff(lat)[::2]])
 
 
-def _told(shape: tuple[int, ...], n_chan: int, n_pixel: int) -> str:
+def _described(shape: tuple[int, ...], n_chan: int, n_pixel: int) -> str:
     n, height, width = shape
     text = f"{counted(n, 'channel', 'channels')} of {width} x {height} pixels"
     if n_chan * n_pixel == 1:

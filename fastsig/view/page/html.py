@@ -1,4 +1,4 @@
-"""What every page of the project is made of: one file that asks the network for nothing.
+"""The parts of every page of the project: one file that requests nothing from the network.
 
 Headers are hostile input: a source may be called ``</script><img onerror=...>``. All text is
 escaped here, and a policy in the page lets the browser run the project's own script alone, by its
@@ -29,19 +29,19 @@ __all__ = ["bytes_block", "cube_sections", "document", "facts_of", "flat", "json
 
 
 _NESTED = (Mapping, list, tuple)
-_LONGEST, _DEEPEST = 2**22, 50  # bytes of a provenance that a page takes, and how deep it goes
+_LONGEST, _DEEPEST = 2**22, 50  # bytes of a provenance that a page accepts, and its levels
 
 
 def document(title: str, body: str, scripts: Sequence[str] = (), *, lead: str = "",
              styles: Sequence[str] = (), generator: str = "fastsig") -> bytes:
-    """A whole page.
+    """Return a complete page.
 
     Parameters
     ----------
     title : str
         Plain text, for the tab and the heading.
     body : str
-        HTML, of the functions of this module.
+        HTML, made by the functions of this module.
     scripts : sequence of str
         Files of this package that the page runs, in this order, after ``common.js``.
     lead : str
@@ -49,7 +49,7 @@ def document(title: str, body: str, scripts: Sequence[str] = (), *, lead: str = 
     styles : sequence of str
         Files of this package that follow ``style.css``.
     generator : str
-        What made the page, to know it again.
+        The program that made the page, which identifies it later.
     """
     style = "".join(_asset(name) for name in ("style.css", *styles))
     script = ("(() => {\n\"use strict\";\n"
@@ -78,7 +78,7 @@ def _hash(text: str) -> str:
 
 
 def json_block(name: str, value: Any) -> str:
-    """Values for the page's script; no text in them can end the block."""
+    """Return values for the page's script; no text in them can end the block."""
     text = json.dumps(_plain(value), separators=(",", ":"), allow_nan=False)
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
@@ -86,24 +86,25 @@ def json_block(name: str, value: Any) -> str:
 
 
 def bytes_block(name: str, content: bytes) -> str:
-    """Bytes for the page's script."""
+    """Return bytes for the page's script."""
     return f'<script type="text/plain" id="{name}">{base64.b64encode(content).decode()}</script>\n'
 
 
 def picture_block(content: bytes, told: str) -> str:
-    """A PNG picture; `told` is what it shows, for those who do not see it."""
-    return (f'<p><img class=picture alt="{escape(told)}" '
+    """Return a PNG picture; `told` describes it for those who cannot see it."""
+    alt = escape(told)
+    return (f'<p><img class=picture alt="{alt}" '
             f'src="data:image/png;base64,{base64.b64encode(content).decode()}"></p>\n')
 
 
 def section(title: str, content: str, *, opened: bool = False) -> str:
-    """A part of the page that folds; `content` is HTML."""
+    """Return a collapsible part of the page; `content` is HTML."""
     state = " open" if opened else ""
     return f"<details{state}><summary>{escape(title)}</summary>\n{content}</details>\n"
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Rows under headings; the script lets them be searched, and sorted by clicking a heading."""
+    """Return rows under headings; the script searches them, and sorts them by a clicked heading."""
     head = "".join(f"<th scope=col>{escape(name)}</th>" for name in columns)
     lines = []
     for first, *others in rows:
@@ -114,7 +115,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def flat(value: Any, path: str = "", depth: int = 0) -> list[tuple[str, Any]]:
-    """Nested mappings and lists as pairs of a dotted path and a value."""
+    """Return nested mappings and lists as pairs of a dotted path and a value."""
     items: Iterable[tuple[Any, Any]]
     if depth > _DEEPEST:
         return [(path, "nested too deep to be shown")]
@@ -129,31 +130,31 @@ def flat(value: Any, path: str = "", depth: int = 0) -> list[tuple[str, Any]]:
 
 
 def facts_of(stream: Stream) -> dict[str, Any]:
-    """What `fastsig info` tells of a stream, as far as it is known; no folder, for equal bytes."""
+    """Return the known facts that `fastsig info` lists, without the folder, for equal bytes."""
     facts = describe(stream, stream.format_name)
     facts["path"] = os.path.basename(os.path.abspath(stream.path))
     return {key: value for key, value in facts.items() if value not in (None, "")}
 
 
 def stream_sections(stream: Stream) -> str:
-    """Header, cards and provenance of a stream as parts that fold."""
-    told = section("Header", table(("field", "value"), facts_of(stream).items()), opened=True)
+    """Return header, cards and provenance of a stream as collapsible parts."""
+    parts = section("Header", table(("field", "value"), facts_of(stream).items()), opened=True)
     cards = flat(dict(stream.header.extra)) if stream.header.extra else []
     if cards:
-        told += section(f"Cards of the file ({len(cards)})", table(("card", "value"), cards))
-    return told + section("Provenance", table(("what", "value"), flat(provenance(stream))))
+        parts += section(f"Cards of the file ({len(cards)})", table(("card", "value"), cards))
+    return parts + section("Provenance", table(("what", "value"), flat(provenance(stream))))
 
 
 def cube_sections(cube: CubeFile) -> str:
-    """Header, cards and provenance of a cube as parts that fold."""
+    """Return header, cards and provenance of a cube as collapsible parts."""
     from fastsig.io.fits.cube import info
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the same doubts are told in the table
-        told = info(cube.path)
-    told["path"] = os.path.basename(os.path.abspath(cube.path))
-    doubts = [str(each).removeprefix(f"{cube.path}: ") for each in told.pop("warnings", ())]
-    facts = {key: value for key, value in told.items() if value not in (None, "")}
+        warnings.simplefilter("ignore")  # the table lists the same doubts
+        known = info(cube.path)
+    known["path"] = os.path.basename(os.path.abspath(cube.path))
+    doubts = [str(each).removeprefix(f"{cube.path}: ") for each in known.pop("warnings", ())]
+    facts = {key: value for key, value in known.items() if value not in (None, "")}
     cards = list(cube.header.header.items())
     rows = [*facts.items(), *(("doubt", each) for each in doubts)]
     record = {"fastsig": __version__, "inputs": [file_record(path) for path in cube.files],
@@ -164,7 +165,7 @@ def cube_sections(cube: CubeFile) -> str:
 
 
 def _recorded(cube: CubeFile) -> Any:
-    """What the unit PROVENANCE of a cube of the project's own holds."""
+    """Return the content of the unit PROVENANCE of a cube made by this project."""
     for unit in cube.units[1:]:
         if unit.name != "PROVENANCE" or unit.kind != "IMAGE":
             continue
@@ -173,9 +174,9 @@ def _recorded(cube: CubeFile) -> Any:
             text = file.read(min(unit.cards.integer("NAXIS1", least=0), _LONGEST))
         try:
             return json.loads(text)
-        except (ValueError, RecursionError):  # of another program, cut off, or hostile
+        except (ValueError, RecursionError):  # from another program, truncated, or hostile
             return "a unit PROVENANCE that is not JSON"
-    return "not told"
+    return "not recorded"
 
 
 def _text(value: Any) -> str:
@@ -187,7 +188,7 @@ def _text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """The same of the types of JSON; what is not finite is null."""
+    """Convert a value to the types of JSON; numbers that are not finite become null."""
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Spectra as what the page of a waterfall is made of: every product, reduced until it fits."""
+"""The data of the page of a waterfall: every product, reduced until it fits."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from fastsig.view.waterfalls import reduced
 
 __all__ = ["SIGNED", "blocks", "factors", "page_room", "waterfall_blocks"]
 
-#: Products of either sign.
+#: Products that may have either sign.
 SIGNED = ("Q", "U", "V", "CR", "CI")
 _OVERHEAD = 120_000  # bytes of script, style, colours and axes, and some room
-_BYTES = 1.2  # of a value in the page, about the least: 8 bits of noise deflated, then base64
+_BYTES = 1.2  # per value in the page, about the minimum: 8 bits of noise deflated, then base64
 
 
 def waterfall_blocks(
     stream: SpectrumStream, product: str | None, page_size: int, header: int
 ) -> str:
-    """Data blocks of the page of spectra.
+    """Return the data blocks of the page of spectra.
 
     Parameters
     ----------
     stream : SpectrumStream
     product : str or None
-        The one that is shown first; the page holds all.
+        The product that is shown first; the page contains all.
     page_size : int
-        Bytes that the page should not exceed.
+        Maximum size of the page, in bytes.
     header : int
-        Bytes of it that are header and provenance.
+        Bytes of the page's header and provenance.
     """
     if not stream.shape[0]:
         raise PlanError(f"{stream.path}: the stream is empty")
@@ -61,20 +61,20 @@ def waterfall_blocks(
     return json_block("model", {
         **model, "kind": "waterfall", "first": first, "maps": color_maps(),
         "x": _frequencies(stream, n_freq), "y": _times(stream, n_int),
-        "told": _told(stream, n_int, n_freq),
+        "told": _described(stream, n_int, n_freq),
     }) + text
 
 
 def page_room(page_size: int, header: int) -> int:
-    """Bytes of text that a page of that size, with a header that long, has for its data."""
+    """Return the bytes of text left for data in a page of this size with this header."""
     least = 2 * _OVERHEAD + header
     if page_size < least:
-        raise UsageError(f"page_size = {page_size} bytes; this page takes {least} at least")
+        raise UsageError(f"page_size = {page_size} bytes; this page needs at least {least}")
     return page_size - _OVERHEAD - header
 
 
 def factors(n_time: int, n_chan: int, most: int) -> tuple[int, int]:
-    """Rows and channels to average so that at most so many cells are left, about square ones."""
+    """Return the rows and channels to average for at most `most` cells, in about a square."""
     side = max(1, math.isqrt(most))
     if n_time * n_chan <= most:
         return 1, 1
@@ -96,9 +96,9 @@ def _coarser(shape: tuple[int, ...], n_int: int, n_freq: int) -> tuple[int, int]
 def blocks(
     values: NDArray[Any], weights: NDArray[Any], room: int
 ) -> tuple[dict[str, Any], str] | None:
-    """Model and data blocks of values (product, row, column) in `room` bytes; None where too many.
+    """Return the model and data blocks of values (product, row, column); None beyond `room` bytes.
 
-    Weights that several products share are stored once, and not at all where all are the same.
+    Weights shared by several products are stored once, and weights that are all equal as a number.
     """
     values = np.where(weights > 0, values, np.nan)
     most = float(weights.max()) or 1.0
@@ -139,7 +139,7 @@ def _frequencies(stream: SpectrumStream, n_freq: int) -> dict[str, Any]:
 
 
 def _rest(stream: SpectrumStream) -> dict[str, Any]:
-    """Rest frequency, MHz, and frame, where the file tells them: without there is no velocity."""
+    """Return rest frequency (MHz) and frame; nothing if the file states no rest frequency."""
     header = stream.header
     if header.rest_hz is None:
         return {}
@@ -154,7 +154,7 @@ def _times(stream: SpectrumStream, n_int: int) -> dict[str, Any]:
 
 
 def _leap(stream: SpectrumStream) -> float | None:
-    """Seconds from the start to a leap second within the stream."""
+    """Return the seconds from the start to a leap second within the stream."""
     day, last = mjd_and_seconds(stream.start_time)[0], mjd_and_seconds(stream.stop_time)[0]
     for each in range(day, min(last, day + 400)):
         begin, end = time_from_mjd(each), time_from_mjd(each + 1)
@@ -163,7 +163,7 @@ def _leap(stream: SpectrumStream) -> float | None:
     return None
 
 
-def _told(stream: SpectrumStream, n_int: int, n_freq: int) -> str:
+def _described(stream: SpectrumStream, n_int: int, n_freq: int) -> str:
     axis = stream.header.channels
     width = "" if axis is None else f" of {width_text(float(axis.step_hz))}"
     text = (f"{counted(stream.shape[0], 'spectrum', 'spectra')} of "
