@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ Outside = Literal["raise", "nan"]
 TICK = Fraction(1, 250_000_000)
 
 
+@cache
 def read_table(name: str) -> dict[str, Any]:
     """A table of figures that lies beside this module."""
     return tomllib.loads(files("fastsig.telescopes").joinpath(name).read_text(encoding="utf-8"))
