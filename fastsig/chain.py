@@ -91,7 +91,7 @@ def from_table(table: Any, **overrides: Any) -> Chain:
     pieces = pieces_of_table(table, overrides)
     if pieces is None:
         raise UsageError("no column of the table has a unit of frequency or velocity; give "
-                         "frequency_unit = 'MHz' where the first one is such an axis")
+                         "frequency_unit = 'MHz' if the first column is such an axis")
     return Chain(held(pieces, "table", [], overrides, "a table"))
 
 

@@ -195,7 +195,7 @@ def _plugin_stages() -> dict[str, Any]:
     """
     found = plugins("fastsig.stages")
     for name in [name for name, stage in found.items() if getattr(stage, "name", name) != name]:
-        warnings.warn(f"plug-in {name} of fastsig.stages is left out: it calls itself "
+        warnings.warn(f"plug-in {name} of fastsig.stages is left out: its name is "
                       f"{found[name].name!r}", FastsigWarning, stacklevel=2)
         del found[name]
     return found
@@ -225,7 +225,7 @@ def measurement(name: str) -> Any:
         If there is no measurement with this name.
     """
     if name not in _MEASUREMENTS:
-        raise UsageError(f"no measurement is called {name!r}; there are "
+        raise UsageError(f"there is no measurement {name!r}; allowed: "
                          f"{', '.join(_MEASUREMENTS)}")
     return _loaded(_MEASUREMENTS[name])
 
@@ -242,5 +242,5 @@ def stage(name: str) -> Any:
         return _loaded(_STAGES[name])
     found = _plugin_stages().get(name)
     if found is None:
-        raise UsageError(f"no stage is called {name!r}; there are {', '.join(stages())}")
+        raise UsageError(f"there is no stage {name!r}; allowed: {', '.join(stages())}")
     return found

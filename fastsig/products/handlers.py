@@ -38,8 +38,9 @@ def handler_of(table: Mapping[str, Handler], detected: Detected, verb: str,
             return table[kind]
     if hasattr(detected.module, verb):
         return by_format
-    raise FormatError(detected.files[0], f"holds {' or '.join(detected.kinds)} ({detected.name}), "
-                      f"and the format has no {verb}; allowed here: {', '.join(table)}")
+    kinds = " or ".join(detected.kinds)
+    raise FormatError(detected.files[0], f"contains {kinds} ({detected.name}), and the format has "
+                      f"no {verb}; allowed here: {', '.join(table)}")
 
 
 def failure(path: str | os.PathLike[str], error: FastsigError) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def info(path: Paths, *, deep: bool = False, cards: bool = False, **overrides: A
     Raises
     ------
     FormatError
-        Where the file cannot be understood.
+        If the file cannot be understood.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -67,7 +67,7 @@ class Wanted:
         for name in names:
             if name in self.given:
                 option = "set" if name == "overrides" else name.replace("_", "-")
-                raise UsageError(f"--{option} is of no use to {what}")
+                raise UsageError(f"--{option} has no meaning for {what}")
 
 
 def draw_file(paths: Paths, output: str, wanted: Wanted | None = None, *, overwrite: bool = False
@@ -157,8 +157,8 @@ def _table(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> 
     kind = str(detected.module.info(path)["table"])
     drawn = TABLES.get(kind)
     if drawn is None:
-        raise FormatError(path, f"holds a table of kind {kind[:40]!r}; those that can be drawn: "
-                          f"{', '.join(map(repr, TABLES))}")
+        raise FormatError(path, f"contains a table of kind {kind[:40]!r}, which cannot be drawn; "
+                          f"allowed: {', '.join(map(repr, TABLES))}")
     wanted.refuse(tuple(vars(wanted)), drawn.noun)
     drawn.draw(path, output, overwrite)
 

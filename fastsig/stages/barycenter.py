@@ -87,7 +87,7 @@ class Barycenter(PassedSpectra):
         return {**self.source.columns, **_NAMES}
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """What `columns` names."""
+        """Return the values of the columns listed in `columns`."""
         from fastsig.telescopes.barycenter import day_numbers, light_travel_times
 
         self._check_range(start, n)
@@ -105,7 +105,7 @@ class Barycenter(PassedSpectra):
         return self.header.ra_deg, self.header.dec_deg
 
     def work_bytes(self, n: int) -> int:
-        """As of the source."""
+        """Same as for the source."""
         return self.source.work_bytes(n)
 
     def read_sums(self, start: int, n: int) -> Sums:

@@ -84,7 +84,7 @@ class Calibrate(SpectraStage):
         return {**self.source.columns, "diode_on": ""}
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """What `columns` names."""
+        """Return the values of the columns listed in `columns`."""
         share = on_share(self.header.sample_rate, start, n, self.solution.cycle)
         return {**self.source.read_columns(start, n), "diode_on": share}
 

@@ -110,13 +110,13 @@ class Channelize(FrameStage):
         self._scratch = Scratch(self.bank.scratch)
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers."""
+        """Parameters that determine the values."""
         return {"n_chan": self.n_chan, "n_tap": self.n_tap, "window": self.window,
                 "min_valid": self.min_valid, "oversample": str(self.bank.oversample),
                 "scale": "white noise keeps its variance"}
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` frames."""
+        """Memory that a thread needs to compute `n` frames."""
         samples = self.needs(0, n)[1]
         return self.source.work_bytes(samples) + n * self.row_bytes + self.scratch_bytes
 

@@ -71,7 +71,7 @@ class Detect(SpectraStage):
                          shape=(source.shape[0], len(names), source.shape[2]))
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers."""
+        """Parameters that determine the values."""
         return {"products": self.products, **self.signs}
 
     def narrowed(self, first: int, stop: int) -> SpectrumStream | None:

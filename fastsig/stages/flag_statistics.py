@@ -364,8 +364,8 @@ def _changing(x: F4, level: F4, noise: Noise, power: bool, settings: Settings) -
 def _residual(change: F4, lost: Flags, noise: Noise, settings: Settings) -> F4:
     """Return changes, minus their smooth part over frequency and each channel's level, in sigmas.
 
-    The noise of a channel is measured from its neighbours: a channel full of interference must not
-    be hidden by its own noise.
+    The noise of a channel is that of its neighbours: interference that fills a channel must not
+    raise the noise with which it is compared.
 
     Parameters
     ----------

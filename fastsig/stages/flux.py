@@ -110,7 +110,7 @@ class Flux(SpectraStage):
         return self.shape[2]
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` rows."""
+        """Memory that a thread needs to compute `n` rows."""
         return self.source.work_bytes(n) + 2 * n * self.row_bytes
 
     def _gains_of(self, start: int, n: int) -> NDArray[np.float32]:

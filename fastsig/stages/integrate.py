@@ -181,7 +181,7 @@ class Integrate(SpectraStage):
         return self.shape[2] if flagged or self.source.weight_channels > 1 else 1
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` rows."""
+        """Memory that a thread needs to compute `n` rows."""
         segments = self.run_segments if self.is_long else 0
         rows = min(max(1, n) * self.n_int, self.source.shape[0])
         rows = min(rows, segments * SEGMENT) if self.is_long else rows

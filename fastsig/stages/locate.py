@@ -89,7 +89,7 @@ class Locate(PassedSpectra):
         return {**self.source.columns, **_NAMES}
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """What `columns` names."""
+        """Return the values of the columns listed in `columns`."""
         self._check_range(start, n)
         found = self.positions(start, n)
         return {**self.source.read_columns(start, n),
@@ -100,7 +100,7 @@ class Locate(PassedSpectra):
                 "extrapolated": found.extrapolated.astype(np.float64)}
 
     def work_bytes(self, n: int) -> int:
-        """As of the source."""
+        """Same as for the source."""
         return self.source.work_bytes(n)
 
     def read_sums(self, start: int, n: int) -> Sums:

@@ -180,7 +180,7 @@ class SelectVoltages(SameSamples):
         return None if part is None else SelectVoltages(part, self.rows)
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers."""
+        """Parameters that determine the values."""
         return {"rows": list(self.rows)}
 
     def as_recorded(self) -> VoltageStream:
@@ -249,16 +249,16 @@ class SelectSpectra(PassedSpectra):
         return self.rows[0] + start, n
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers."""
+        """Parameters that determine the values."""
         return {"rows": list(self.rows), "channels": list(self.channels)}
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to read `n` spectra."""
+        """Memory that a thread needs to read `n` spectra."""
         return self._from.work_bytes(n) + (n * self.row_bytes if self._cut != slice(None) else 0)
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """As of the source."""
+        """Same as for the source."""
         return self.source.columns
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
@@ -276,7 +276,7 @@ class SelectSpectra(PassedSpectra):
         return self.source.least_flagged
 
     def check_flag(self, sigma: float) -> None:
-        """As of the source."""
+        """Same as for the source."""
         self.source.check_flag(sigma)
 
     def _channels(self, weight: NDArray[Any]) -> NDArray[Any]:
@@ -297,7 +297,7 @@ class SelectSpectra(PassedSpectra):
         return self._part(self._from.group_sums(self.rows[0] + start, n, n_each, flag_sigma))
 
     def group_bytes(self, n: int, flag_sigma: float | None = None) -> int:
-        """As of the source."""
+        """Same as for the source."""
         return self._from.group_bytes(n, flag_sigma)
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
@@ -342,7 +342,7 @@ class SelectProducts(SpectraStage):
         return None if part is None else SelectProducts(part, self.products)
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` spectra."""
+        """Memory that a thread needs to compute `n` spectra."""
         return self.source.work_bytes(n) + n * self.row_bytes
 
     def _weights(self, weight: NDArray[Any]) -> NDArray[Any]:

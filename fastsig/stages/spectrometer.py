@@ -110,7 +110,7 @@ class Spectrometer(Detect):
         return self._kernels[key]
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` spectra."""
+        """Memory that a thread needs to compute `n` spectra."""
         return self.group_bytes(n) + 2 * n * self.row_bytes
 
     def group_bytes(self, n: int, flag_sigma: float | None = None) -> int:

@@ -93,7 +93,7 @@ class Stokes(SpectraStage):
                          shape=(source.shape[0], len(kept), source.shape[2]))
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers."""
+        """Parameters that determine the values."""
         return {"products": self.products, "sign_q": self.sign_q, "sign_v": self.sign_v,
                 "feed_angle_deg": self.feed_deg,
                 **({} if self._mueller is None else {"mueller": self.record or "given"})}

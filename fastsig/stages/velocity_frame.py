@@ -234,7 +234,7 @@ class VelocityFrame(SpectraStage):
         return {**self.source.columns, _COLUMN: "m/s"}
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """What `columns` names."""
+        """Return the values of the columns listed in `columns`."""
         self._check_range(start, n)
         return {**self.source.read_columns(start, n),
                 _COLUMN: (self.factors(start, n) - 1) * SPEED_OF_LIGHT}
@@ -245,7 +245,7 @@ class VelocityFrame(SpectraStage):
         return self.shape[2]
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` rows."""
+        """Memory that a thread needs to compute `n` rows."""
         half = 4 * n * self.source.shape[1] * self.source.shape[2]
         return (self.source.work_bytes(n) + 2 * n * self.row_bytes + half
                 + 24 * (self.source.shape[2] + 2**12))
@@ -300,8 +300,8 @@ def _source_frame(source: SpectrumStream, given: str | None) -> tuple[str, str]:
     claims = [key for key in _BARYCENTRED if header.extra.get(key) not in (None, 0, "0", "")]
     if claims:
         raise UsageError(f"{source.path}: {claims[0]} = {header.extra[claims[0]]}: it is not known "
-                         "whether frequencies are barycentric too; give --from barycentric or "
-                         "--from topocentric")
+                         "whether frequencies are barycentric too; give --from barycentric, or "
+                         "topocentric")
     return "topocentric", "assumed"
 
 

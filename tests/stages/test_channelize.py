@@ -152,9 +152,9 @@ def test_refusals() -> None:
                     {"n_chan": 32, "min_valid": 1.5}):
         with pytest.raises(UsageError):
             Channelize(source, **options)
-    with pytest.raises(PlanError, match="takes voltages"):
+    with pytest.raises(PlanError, match="requires voltages"):
         Channelize(Channelize(source, 8), 8)
-    with pytest.raises(PlanError, match="takes channelised"):
+    with pytest.raises(PlanError, match="requires channelised"):
         Detect(source)
     for products in ("IQUV", "AABB", "nonsense"):
         with pytest.raises(UsageError):

@@ -60,7 +60,7 @@ def test_the_receiver_s_gain_of_a_beam() -> None:
     np.testing.assert_allclose(made.read_block(0, N).data[:, 0],
                                spectra().spectra[:, 0] / gain, rtol=1e-5)
     assert made.parameters()["beam"] == made.header.beam == 7
-    with pytest.raises(fs.UsageError, match="tells no beam"):
+    with pytest.raises(fs.UsageError, match="does not state the beam"):
         Flux(spectra(beam=None), receiver, zenith_angle="20deg")
 
 
