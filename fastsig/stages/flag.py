@@ -86,7 +86,7 @@ class Flag(SpectraStage):
         is 51 channels, but at most half the band; `smooth` is 20 MHz, but at least 64 channels and
         at most the band.
     n_segment : int, optional
-        Spectra in a segment; by default so that a product has 2**20 values, within 32 to 1024.
+        Spectra in a segment; by default 32 to 1024, so that a product has about 2**20 values.
     noise_share : float, optional
         Fraction of pure noise that may be flagged in each product, 1e-9 to 0.1: `clip` and
         `sum_threshold` are scaled in proportion.

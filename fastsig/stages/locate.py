@@ -49,7 +49,7 @@ class Locate(PassedSpectra):
     """
 
     name = "locate"
-    needs_end = True  # a track of another scan is refused at once
+    needs_end = True  # to refuse a track of another scan at once
     source: SpectrumStream
 
     def __init__(self, source: Stream, track: CabinTrack, *, beam: int | None = None,

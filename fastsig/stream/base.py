@@ -87,7 +87,7 @@ class Stream(ABC):
         given = {
             "path": self.path, "start": iso(header.start_time),
             "duration": "not known" if self.endless else f"{self.duration.value:.6g} s",
-            "rows a second": f"{float(header.sample_rate):.9g}", "band": edges,
+            "rows per second": f"{float(header.sample_rate):.9g}", "band": edges,
             "channels": None if len(self.shape) < 3 else self.shape[2],
             "products": ", ".join(header.polarization.names), "unit": header.unit,
             "telescope": header.telescope, "source": header.source, "beam": header.beam}
