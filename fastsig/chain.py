@@ -1,7 +1,7 @@
-"""Chains: an open file and the verbs done to it, nothing computed until asked.
+"""Chains: an open file and the stages applied to it; nothing is computed until it is needed.
 
 The verbs of a `Chain` are the stages of the registry, each of which returns a new chain, and its
-measurements, which read the chain and return what they found::
+measurements, which read the chain and return their results::
 
     spec = fs.open("night.h5").channelize(4096).detect("IQUV").integrate(1 * u.ms)
 """
@@ -42,46 +42,48 @@ __all__ = ["Chain", "from_specutils", "from_table", "open_chain"]
 
 
 def open_chain(path: Paths, **overrides: Any) -> Chain:
-    """Open a file, whatever its format, as the start of a chain.
+    """Open a file of any format as the start of a chain.
 
     Parameters
     ----------
     path : path or iterable of path
-        File, or folder of a format that is one; or the files of one scan, by their names, a
-        pattern (``"night.*.raw"``) or what their names begin with (``"night"``).
+        A file, or a folder if the format is a folder; or the files of one scan, given as a list of
+        names, a pattern (``"night.*.raw"``) or the beginning of the names (``"night"``).
     overrides
-        Values in place of the header's: `sample_rate`, `frequency`, `sideband`, `start_time`,
-        `telescope`, `source`, `feed`, `position` (a SkyCoord, or a pair of angles) or `ra` and
-        `dec`, and what the format adds.
+        Values that replace those of the header: `sample_rate`, `frequency`, `sideband`,
+        `start_time`, `telescope`, `source`, `feed`, `position` (a SkyCoord, or a pair of angles) or
+        `ra` and `dec`, and those that the format adds.
 
     Raises
     ------
     FormatError
-        Where the file cannot be understood; the message names file and cause.
+        If the file cannot be understood; the message names the file and the cause.
     UsageError
-        Where an override is unknown or has no meaning.
+        If an override is unknown or has no meaning.
     """
     return Chain(open_stream(path, **overrides))
 
 
 def from_table(table: Any, **overrides: Any) -> Chain:
-    """Begin a chain with the spectrum that a table of astropy holds.
+    """Begin a chain with the spectrum in an astropy table.
 
     Parameters
     ----------
     table : Table or QTable
-        A column of frequencies, or of velocities by the radio convention, in even steps; columns
-        of values; in the meta what a header has, such as ``start_time`` and ``exposure``.
+        A table with a column of frequencies, or of velocities in the radio convention, in even
+        steps; columns of values; and, in its meta, header values such as ``start_time`` and
+        ``exposure``.
     overrides
-        Those of `open` for text: `start_time`, `exposure`, `unit`, `frequency_unit`, `columns`,
-        `rest`, `telescope`, `source` and more.
+        The overrides of `open` for text: `start_time`, `exposure`, `unit`, `frequency_unit`,
+        `columns`, `rest`, `telescope`, `source` and more.
 
     Raises
     ------
     FormatError
-        Where something that is needed is not stated, or the steps are not even.
+        If a required value is missing, or the steps are not even.
     UsageError
-        Where no column is such an axis, or an override is unknown or has no meaning.
+        If no column is an axis of frequency or velocity, or an override is unknown or has no
+        meaning.
     """
     from fastsig.io.text.objects import pieces_of_table
     from fastsig.io.text.spectrum import held
@@ -89,14 +91,14 @@ def from_table(table: Any, **overrides: Any) -> Chain:
     pieces = pieces_of_table(table, overrides)
     if pieces is None:
         raise UsageError("no column of the table has a unit of frequency or velocity; give "
-                         "frequency_unit = 'MHz' where the first one is such an axis")
+                         "frequency_unit = 'MHz' if the first column is such an axis")
     return Chain(held(pieces, "table", [], overrides, "a table"))
 
 
 def from_specutils(spectrum: specutils.Spectrum, **overrides: Any) -> Chain:
-    """Begin a chain with a spectrum of specutils, or several in time.
+    """Begin a chain with a specutils spectrum, or with several in time.
 
-    One that `Data.to_specutils` made comes back with its header.
+    A spectrum made by `Data.to_specutils` keeps its header.
 
     Parameters
     ----------
@@ -104,15 +106,15 @@ def from_specutils(spectrum: specutils.Spectrum, **overrides: Any) -> Chain:
         Flux (chan,), (time, chan) or (time, product, chan), on an axis with even steps in
         frequency.
     overrides
-        As of `from_table`; `start_time` and `exposure`, of one row, are needed where ``meta`` does
-        not have them.
+        As for `from_table`; `start_time` and the `exposure` of one row are required if ``meta``
+        does not contain them.
 
     Raises
     ------
     FormatError
-        Where something that is needed is not stated, or the steps are not even.
+        If a required value is missing, or the steps are not even.
     UsageError
-        Where it is no spectrum, or an override is unknown or has no meaning.
+        If the argument is not a spectrum, or an override is unknown or has no meaning.
     """
     from fastsig.io.text.objects import pieces_of_spectrum
     from fastsig.io.text.spectrum import held
@@ -121,7 +123,7 @@ def from_specutils(spectrum: specutils.Spectrum, **overrides: Any) -> Chain:
 
 
 class Chain(OwnVerbs):
-    """A stream with the verbs of the registry.
+    """A stream with the verbs of the registry as methods.
 
     Parameters
     ----------
@@ -158,7 +160,7 @@ class Chain(OwnVerbs):
 
     @property
     def sample_rate(self) -> Any:
-        """Rows a second, Hz."""
+        """Rows per second, Hz."""
         return self.stream.sample_rate
 
     @property
@@ -177,7 +179,7 @@ class Chain(OwnVerbs):
         from fastsig.run.fusing import fuse, narrowed
 
         if n is None and self.stream.endless:
-            raise UsageError(f"{self.stream.path}: where the stream ends is not known; give n")
+            raise UsageError(f"{self.stream.path}: the end of the stream is not known; give n")
         count = self.shape[0] - start if n is None else n
         if not 0 <= start <= start + count <= self.shape[0]:
             raise UsageError(f"start = {start}, n = {count}: outside a stream of {self.shape[0]} "
@@ -195,9 +197,10 @@ class Chain(OwnVerbs):
     def __getitem__(self, key: Any) -> Chain:
         """Slice by row or time, channel or frequency, and product: ``chain[t0:t1, f0:f1, "I"]``.
 
-        Integers are numbers of rows and channels, without a unit. Times are `Time`, datetime64,
-        ISO text, or Quantities, `TimeDelta` or text from the start; frequencies are Quantities or
-        text, of channel centres, both ends included. ``chain["I"]`` picks products alone.
+        Integers are the numbers of rows and channels, without a unit. Times of day are `Time`,
+        datetime64 or ISO text; Quantities, `TimeDelta` and other text count from the start.
+        Frequencies are Quantities or text and refer to channel centres, both ends included.
+        ``chain["I"]`` selects products only.
         """
         rows, channels, names = key_parts(key)
         span = row_span(self.stream, rows)
@@ -210,9 +213,9 @@ class Chain(OwnVerbs):
         return Chain(registry.stage("select")(self.stream, **found)) if found else self
 
     def write(self, path: str | os.PathLike[str], **options: Any) -> Any:
-        """Compute all rows and write them, in the format of `to` or of the ending of `path`.
+        """Compute all rows and write them, in the format of `to` or of the extension of `path`.
 
-        Options and what is returned, an object with `losses` and `n_bits`, are those of
+        The options and the returned object, which has `losses` and `n_bits`, are those of
         `fastsig.run.products.write`.
         """
         from fastsig.run.products import write
@@ -222,7 +225,7 @@ class Chain(OwnVerbs):
     @checked
     def explain(self, *, workers: int | None = None, memory: int | str | None = None,
                 fused: bool = True) -> str:
-        """How writing the chain would run, as text; options as of `write`."""
+        """Describe, as text, how writing the chain would run; options as for `write`."""
         from fastsig.run.products import plan_products, products
 
         memory = parse_bytes(memory) if isinstance(memory, str) else memory
@@ -234,7 +237,7 @@ class Chain(OwnVerbs):
              product: str | None = None, what: str | None = None, ax: Axes | None = None,
              cmap: str | Colormap | None = None, vmin: Any = None, vmax: Any = None,
              scale: str | None = None, percent: float | None = None) -> Figure:
-        """Draw the stream; save where `path` is given; options as of `fastsig.view.draw`."""
+        """Draw the stream, and save it if `path` is given; options as for `fastsig.view.draw`."""
         from fastsig.view import draw
 
         return draw(self.stream, path, overwrite=overwrite, product=product, what=what, ax=ax,
@@ -242,17 +245,17 @@ class Chain(OwnVerbs):
 
     @checked
     def to_xarray(self, rest: Any = None, convention: str = "radio") -> xarray.Dataset:
-        """All rows as an xarray Dataset (needs xarray); options as of `Data.to_xarray`."""
+        """Return all rows as an xarray Dataset (needs xarray); options as for `Data.to_xarray`."""
         return self.read().to_xarray(rest, convention)
 
     @checked
     def to_specutils(self, rest: Any = None, convention: str = "radio", *, sigma: Any = None
                      ) -> specutils.Spectrum:
-        """All rows as a specutils Spectrum (needs specutils); options as of `Data.to_specutils`."""
+        """Return all rows as a specutils Spectrum; see `Data.to_specutils` (needs specutils)."""
         return self.read().to_specutils(rest, convention, sigma=sigma)
 
     def verify(self) -> None:
-        """Read all of the file and compare its checksums."""
+        """Read the whole file and compare its checksums."""
         self.stream.verify()
 
     def close(self) -> None:
@@ -266,12 +269,12 @@ class Chain(OwnVerbs):
         self.close()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """The values of all rows, where they fit into memory."""
+        """Return the values of all rows, if they fit into memory."""
         if self.stream.endless:
-            raise UsageError(f"{self.stream.path}: where the stream ends is not known; read a "
+            raise UsageError(f"{self.stream.path}: the end of the stream is not known; read a "
                              "slice")
         if copy is False:
-            raise ValueError("the values of a chain are computed: copy=False cannot be had")
+            raise ValueError("the values of a chain are computed: copy=False is not possible")
         size, free = math.prod(self.shape) * self.stream.dtype.itemsize, available_bytes()
         if size > free // 2:
             raise UsageError(f"{self.stream.path}: the values take {size / 1e9:.3g} GB, more than "
@@ -292,7 +295,7 @@ def spectra(
     time: Any = None, n_int: int | None = None, n_freq: int = 1, flag: str | None = None,
     flag_sigma: float | None = None, sign_q: int = 1, sign_v: int = 1, last: str = "keep",
 ) -> Chain:
-    """The chain of ``fastsig spectra``: channelise, detect, integrate."""
+    """Return the chain of ``fastsig spectra``: channelise, detect, integrate."""
     sigma = _flag_sigma(flag, flag_sigma, integrated=time is not None or n_int is not None)
     chain = Chain(stream).channelize(n_chan, n_tap=n_tap, window=window, min_valid=min_valid,
                                      oversample=oversample)
@@ -304,7 +307,7 @@ def spectra(
 
 
 def _flag_sigma(flag: str | None, sigma: float | None, *, integrated: bool) -> float | None:
-    """The thresholds of spectral kurtosis, in sigmas; None for no flags."""
+    """Return the threshold of spectral kurtosis, in sigmas; None for no flags."""
     if flag is None:
         if sigma is not None:
             raise UsageError(f"flag_sigma = {sigma} without a flag; allowed: with flag = 'sk'")

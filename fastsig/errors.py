@@ -1,11 +1,11 @@
-"""One tree of errors; the command line turns each branch into its exit code."""
+"""The errors of fastsig, in one tree; the command line has an exit code for each branch."""
 
 from __future__ import annotations
 
 import re
 from os import PathLike, fspath
 
-# Messages name options as the command line has them; elsewhere as arguments of Python.
+# Messages are written with options of the command line; in Python they name arguments instead.
 _SET = re.compile(r"(?<![\w-])--set (\w+)=([^\s;)|]*)")
 _FLAG = re.compile(
     r"(?<![\w-])--([a-z][a-z0-9-]*)"
@@ -17,14 +17,14 @@ _on_command_line = False
 
 
 def speak_of_options(yes: bool) -> bool:
-    """Whether messages name options of the command line from now on; returns what it was."""
+    """Set whether messages name options of the command line; return the previous setting."""
     global _on_command_line
     was, _on_command_line = _on_command_line, yes
     return was
 
 
 def in_python(text: str) -> str:
-    """A message that names arguments of Python in place of options of the command line."""
+    """Rewrite a message so that it names arguments of Python, not options of the command line."""
     return _FLAG.sub(_argument, _SET.sub(_override, text)) if "--" in text else text
 
 
@@ -43,15 +43,15 @@ def _argument(match: re.Match[str]) -> str:
 
 
 def _literal(value: str) -> str:
-    """A value as Python has it; placeholders such as RATE, and numbers, stay as they are."""
+    """Write a value as in Python; placeholders such as RATE, and numbers, stay unchanged."""
     plain = re.fullmatch(r"[-+]?[\d.]+(?:e[-+]?\d+)?|\.*", value)
     return value if plain or value in _PLACEHOLDERS else repr(value)
 
 
 class FastsigError(Exception):
-    """Root of every error that fastsig raises on purpose.
+    """The base class of every error that fastsig raises on purpose.
 
-    Its message names arguments of Python; on the command line, options.
+    Its message names arguments of Python or, on the command line, options.
     """
 
     def __str__(self) -> str:
@@ -60,21 +60,21 @@ class FastsigError(Exception):
 
 
 class UsageError(FastsigError, ValueError):
-    """The caller asked for something that cannot be: a bad option, value or combination."""
+    """The caller asked for something impossible: a bad option, value or combination."""
 
 
 class PlanError(UsageError):
-    """A chain cannot run as asked: wrong kind of stream, too little data, too little memory."""
+    """A chain cannot run as requested: wrong kind of stream, too little data or memory."""
 
 
 _MOST, _END = 1000, 200
 
 
 class InputError(FastsigError):
-    """An input cannot be used; the message begins with the file's path.
+    """An input cannot be used; the message begins with the path of the file.
 
-    It is one line that a terminal can show, whatever values of the file it tells: a long one lacks
-    its middle, and what is no printable character is escaped.
+    The message is one line that a terminal can show, even if it quotes values from the file: the
+    middle of a long message is left out, and characters that cannot be printed are escaped.
     """
 
     def __init__(self, path: str | PathLike[str], message: str) -> None:
@@ -90,14 +90,14 @@ class FormatError(InputError):
 
 
 class DataError(InputError):
-    """The header is sound but samples are not: a checksum fails, a block cannot be read."""
+    """The header is good but samples are not: a checksum fails, or a block cannot be read."""
 
 
 class OutputError(FastsigError):
     """A product cannot be written.
 
-    `poisoned` tells that a C library was left holding an unfinished file and may crash when the
-    interpreter exits in the usual way: the process should leave by `os._exit`.
+    If `poisoned` is true, a C library still holds an unfinished file and may crash when the
+    interpreter exits in the usual way: the process should exit with `os._exit`.
     """
 
     def __init__(
@@ -117,4 +117,4 @@ class FastsigWarning(UserWarning):
 
 
 class DoubtWarning(FastsigWarning):
-    """What a header leaves open, of a file that is whole."""
+    """A good file has a header that leaves something open."""

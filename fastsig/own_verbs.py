@@ -1,7 +1,7 @@
 """The verbs that come with fastsig, as a base class of `Chain`; see `fastsig.verbs`.
 
-Type checkers and editors read the stub beside this file, which ``python docs/verb_stub.py --write``
-makes from the stages; a test compares them.
+Type checkers and editors read the stub beside this file. ``python docs/verb_stub.py --write``
+generates it from the stages, and a test compares them.
 """
 
 from __future__ import annotations

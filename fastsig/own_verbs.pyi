@@ -27,34 +27,34 @@ class OwnVerbs:
         """Split voltages into channels.
 
         ``X[m, k] = sum_i h[i] x[m n_fft + i] exp(-2 pi i k i / n_fft)`` over a frame of ``n_tap n_fft``
-        samples, one frame every ``n_fft``; ``n_fft = 2 n_chan`` for real input (channel 0 kept, the
-        Nyquist channel dropped) and ``n_chan`` for complex input. Channels ascend in sky frequency; a
-        lower sideband is reversed and conjugated, so cross products keep their sign. White noise of
-        variance s^2 gives a mean ``|X|^2`` of s^2 in every channel but channel 0 of real input. An
-        oversampled bank has a frame every ``n_fft / oversample`` samples.
+        samples, with one frame every ``n_fft`` samples; ``n_fft`` is ``2 n_chan`` for real input
+        (channel 0 is kept, the Nyquist channel is dropped) and ``n_chan`` for complex input. Channels
+        ascend in sky frequency; a lower sideband is reversed and conjugated, so that cross products
+        keep their sign. White noise of variance s^2 has a mean ``|X|^2`` of s^2 in every channel except
+        channel 0 of real input. An oversampled bank has one frame every ``n_fft / oversample`` samples.
 
-        Lost samples count as 0; a frame's energy is ``sum(h^2 valid) / sum(h^2)``, and frames below
-        `min_valid` have energy 0.
+        Lost samples are replaced by 0. The energy of a frame is ``sum(h^2 valid) / sum(h^2)``; if it is
+        below `min_valid`, it is set to 0.
 
         Parameters
         ----------
         n_chan : int
             Channels per input channel, even.
         n_tap : int
-            Length of the prototype in units of n_fft.
+            Length of the prototype filter in units of n_fft.
         window : str
-            Window of the prototype's sinc: see `fastsig_kernels.filters`.
+            Window of the prototype's sinc function: see `fastsig_kernels.filters`.
         min_valid : float
-            Least energy of a frame that counts, above 0 and at most 1 (strict).
+            Smallest energy of a frame that counts, above 0 and at most 1 (strict).
         oversample : Fraction, str or int
-            n_fft over hop: 1 (critically sampled), "4/3", "32/27", ...
+            n_fft divided by the hop: 1 (critically sampled), "4/3", "32/27", ...
 
         Raises
         ------
         PlanError
-            Where the source is no voltage stream or shorter than one frame.
+            If the source contains no voltages or is shorter than one frame.
         UsageError
-            Where a parameter is not allowed.
+            If a parameter is not allowed.
         """
 
     def detect(
@@ -63,21 +63,21 @@ class OwnVerbs:
         """Products of the polarisations of every frame and channel.
 
         ``AA = |A|^2, BB = |B|^2, CR + i CI = A* B``; ``I = AA + BB, Q = AA - BB, U = 2 CR, V = 2 CI``
-        for linear feeds. With one polarisation, I is its power.
+        for linear feeds. With a single polarisation, I is its power.
 
         Parameters
         ----------
         products : {"I", "AABB", "AABBCRCI", "IQUV", "V"}
-            What to make.
+            The products to compute.
         sign_q, sign_v : {1, -1}
-            Signs of Q and V, for recorders and users of the other convention; recorded.
+            Signs of Q and V, for recorders and users with the other convention; products record them.
 
         Raises
         ------
         PlanError
-            Where the source holds no frames.
+            If the source contains no frames.
         UsageError
-            Where the products cannot be made of these polarisations.
+            If the products cannot be computed from these polarisations.
         """
 
     def flag(
@@ -88,59 +88,61 @@ class OwnVerbs:
     ) -> Self:
         """Spectra with weight 0 where there is interference.
 
-        Segments of `n_segment` spectra, counted from the first, are judged each by itself. In a
-        segment, channels whose median over time stands out from the running median over `width` are
-        flagged as a whole; then samples that stand out from the median of their channel, less what
-        changes smoothly over `smooth` of the band: gain and continuum are no interference. Samples are
-        compared alone (`clip`) and in runs of up to `max_window` over time and over frequency
-        (`sum_threshold`). Spectra with the noise diode on, off, and partly on are judged apart, where
-        the header has its schedule. A channel whose values are all equal, 16 or more in a segment, is
-        flagged: it is dead.
+        Segments of `n_segment` spectra, counted from the first, are treated separately. In a segment,
+        channels with a median over time that deviates from the running median over `width` are flagged
+        completely. Then samples are flagged that deviate from the median of their channel, after
+        changes that are smooth over `smooth` of the band, such as those of gain and continuum, have
+        been subtracted. Samples are tested one by one (`clip`) and in runs of up to `max_window` over
+        time and over frequency (`sum_threshold`). If the header has the schedule of the noise diode,
+        spectra with the diode on, off, and partly on are treated separately. A channel with 16 or more
+        values in a segment that are all equal is dead, and is flagged.
 
-        Noise is measured, with its skewness and the steps of few bits, so that thresholds are those of
-        a Gaussian whatever was integrated: of pure noise no more is flagged than `settings.noise_share`
-        of each product, 0.15 % by default. Levels that were set for a recording in few bits, noise that
-        is far above the radiometer equation's and does not follow them, are compared with the noise of
-        a single sample. A pulse keeps 97 % of its signal to noise ratio up to 2.5 times the root of the
-        number of channels.
+        Noise is measured, including its skewness and the quantisation steps of few bits, so that
+        thresholds have the meaning that they have for Gaussian noise, whatever was integrated: of pure
+        noise, at most `settings.noise_share` of each product is flagged, 0.15 % by default. If levels
+        were set for a recording with few bits, so that noise is far above that of the radiometer
+        equation and not proportional to the levels, the levels are compared with the noise of a single
+        sample. A pulse keeps 97 % of its signal-to-noise ratio up to a ratio of 2.5 times the square
+        root of the number of channels.
 
         A signal that fills more than half of a segment, or of a window, is taken for the level. Lines
-        that may not be lost belong in `protect`.
+        that must not be lost should be listed in `protect`.
 
         Parameters
         ----------
         bands : str or sequence, optional
-            What to flag whatever it looks like: tables of `fastsig.axes.interference.BANDS` and
+            Bands that are always flagged: names of tables in `fastsig.axes.interference.BANDS`, and
             intervals.
         clip : float or None
-            Largest deviation of a sample, in standard deviations; None or 0 for any.
+            Largest deviation of a sample, in standard deviations; None or 0 for no limit.
         sum_threshold : float or None
-            Threshold of SumThreshold for a single sample, in standard deviations; it falls by 1.5
-            for every doubling of the run. None or 0 for none.
+            Threshold of SumThreshold for a single sample, in standard deviations; it decreases by a
+            factor of 1.5 for every doubling of the run. None or 0 for no SumThreshold.
         max_window : int
             Longest run, a power of two.
         protect : str or sequence, optional
             Intervals that are never flagged.
         together : bool
-            Whether a sample flagged in one product is flagged in all; else products that are made of
-            both polarisations are flagged where any of these is.
+            Whether a sample flagged in one product is flagged in all. Otherwise, products computed from
+            both polarisations are flagged where one of the polarisations is.
         width, smooth : Quantity, str or int, optional
-            As above, as a span of frequency or a number of channels. By default 51 channels, half
-            the band at most, and 20 MHz, but 64 channels at least and the band at most.
+            The windows described above, as a frequency span or a number of channels. By default `width`
+            is 51 channels, but at most half the band; `smooth` is 20 MHz, but at least 64 channels and
+            at most the band.
         n_segment : int, optional
-            Spectra of a segment; by default 2**20 values of a product, 32 to 1024 spectra.
+            Spectra in a segment; by default 32 to 1024, so that a product has about 2**20 values.
         noise_share : float, optional
-            Share of noise that may be flagged, of each product, 1e-9 to 0.1: `clip` and
-            `sum_threshold` are changed in proportion.
+            Fraction of pure noise that may be flagged in each product, 1e-9 to 0.1: `clip` and
+            `sum_threshold` are scaled in proportion.
 
         Raises
         ------
         PlanError
-            Where the source holds no spectra.
+            If the source contains no spectra.
         UsageError
-            Where a parameter is not allowed.
+            If a parameter is not allowed.
         FormatError
-            Where frequencies are given for a source without frequencies.
+            If frequencies are given for a source without frequencies.
 
         References
         ----------
@@ -150,30 +152,32 @@ class OwnVerbs:
     def baseline(
         self, method: str = 'polynomial', *, protect: Any = (), **options: Any,
     ) -> Self:
-        """Spectra less a model that is fitted to each of them.
+        """Spectra minus a model that is fitted to each of them.
 
-        ``out = in - model``; weights stay. A spectrum to which nothing can be fitted, for too few of
-        its channels count, gets the weight 0.
+        ``out = in - model``; weights are unchanged. If too few channels of a spectrum have weight for a
+        fit, the spectrum gets weight 0.
 
         Parameters
         ----------
         method : {"polynomial", "arpls", "ripple-fourier", "ripple-sine"}
-            What is fitted.
+            The model that is fitted.
         protect : window or sequence of windows
-            Frequencies of lines, which no fit looks at: ``"1419MHz-1421.5MHz"``, or pairs of values.
+            Frequencies of lines, which are excluded from every fit: ``"1419MHz-1421.5MHz"``, or pairs
+            of values.
         **options
-            Of the method. Polynomial: `order` (3), `include` (windows that alone are fitted). arPLS:
-            `lam` (1e8), `ratio` (0.01), `max_iter` (100). Ripples: `period` (1.08 MHz, or several),
-            `width` (0.2) of the window of delay over the delay, `trend` (5), the order of the
-            polynomial fitted with it, `n_rows` (1), the spectra averaged for each measurement, with the
-            diode on and off separately where the header has its schedule; `harmonics` (1) of a sine.
+            Options of the method. Polynomial: `order` (3), `include` (the only windows that are
+            fitted). arPLS: `lam` (1e8), `ratio` (0.01), `max_iter` (100). Ripples: `period` (1.08 MHz,
+            or several); `width` (0.2), the width of the delay window divided by the delay; `trend` (5),
+            the order of the polynomial fitted with the ripple; `n_rows` (1), the number of spectra
+            averaged for each measurement, with the diode on and off separately if the header has its
+            schedule; `harmonics` (1) of a sine.
 
         Raises
         ------
         PlanError
-            Where the source holds no spectra, or spectra without frequencies.
+            If the source contains no spectra, or spectra without frequencies.
         UsageError
-            Where a parameter is not allowed, or a window has no channel.
+            If a parameter is not allowed, or a window has no channel.
 
         References
         ----------
@@ -186,184 +190,185 @@ class OwnVerbs:
         width: Any = None, band: Any = None, lobes: int | None = None,
         min_valid: float = 0.9,
     ) -> Self:
-        r"""Spectra as an observer at rest in another frame sees them.
+        r"""Spectra as seen by an observer at rest in another frame.
 
         .. math:: f_{out} = F f_{in}, \quad F = \sqrt{(1 + \beta) / (1 - \beta)}
 
-        with F of `fastsig.telescopes.velocity_frames.factor`,
-        of each row's middle, position and the telescope. All rows
-        come to lie on one evenly spaced axis, by `fastsig_kernels.resample`: band-limited, conserving
-        flux. Values are not scaled: a spectral density stays one of its own, wider or narrower, channel
-        (F differs from 1 by less than 2e-4). The column ``frame_m_s`` has c (F - 1) of every row.
+        where `fastsig.telescopes.velocity_frames.factor` computes F for the middle and the position of
+        each row, and for the telescope. `fastsig_kernels.resample` puts all rows on one evenly spaced
+        axis, band-limited and conserving flux. Values are not scaled: a spectral density still refers
+        to its own channel, which has become wider or narrower (F differs from 1 by less than 2e-4). The
+        column ``frame_m_s`` contains c (F - 1) for every row.
 
         Parameters
         ----------
         to : {"topocentric", "geocentric", "barycentric", "heliocentric", "lsrk"}
             The new frame.
         rest : str or Quantity, optional
-            Line that the spectra are about (`fastsig.axes.velocity.line`), for the product's header.
+            Line that was observed (`fastsig.axes.velocity.line`), for the header of the product.
         source_frame : str, optional
-            Frame of the source, in place of the header's; topocentric where both are missing.
+            Frame of the source, instead of that in the header; topocentric if both are missing.
         position : SkyCoord or pair of Quantity, optional
-            ICRS, of all rows, in place of the position in the source.
+            Position of all rows, ICRS, instead of that in the source.
         location : EarthLocation or str, optional
-            Of the telescope, or its name; by default that of the header's telescope.
+            Location of the telescope, or its name; by default the telescope in the header.
         width : Quantity, optional
-            Of output channels; the source's by default.
+            Width of output channels; by default that of the source.
         band : pair of Quantity, optional
             Lowest and highest centre of output channels, in the new frame.
         lobes, min_valid
-            As of `fastsig_kernels.resample`.
+            As for `fastsig_kernels.resample`.
 
         Notes
         -----
-        Centres of output channels are whole multiples of their width: products of one width in one
-        frame share their channels, whatever they were made from. By default as many channels as fill
-        the source's band begin at the one that is nearest to where the source's first channel comes to
-        lie, in the mean of the least and largest shift of five rows; rows that are shifted further lack
-        a few channels at one end (weight 0).
+        Centres of output channels are integer multiples of their width: products with one width in one
+        frame share their channels, whatever their sources. By default there are as many channels as
+        fill the band of the source. The first is the one nearest to the source's first channel when it
+        is shifted by the mean of the smallest and the largest shift of five rows; rows that are shifted
+        further lack a few channels at one end (weight 0).
 
         Raises
         ------
         PlanError
-            Where the source holds no spectra, has no frequencies, or is in that frame already.
+            If the source contains no spectra, has no frequencies, or is in that frame already.
         UsageError
-            Where the position, the telescope or the frame of the source is not known, or a parameter
-            is not allowed.
+            If the position, the telescope or the frame of the source is not known, or a parameter is
+            not allowed.
         """
 
     def integrate(
         self, time: Any = None, *, n_int: int | None = None, n_freq: int = 1,
         flag_sigma: float | None = None, last: str = 'keep',
     ) -> Self:
-        """Mean of `n_int` spectra and of `n_freq` neighbouring channels, weighted by validity.
+        """Means over `n_int` spectra and `n_freq` neighbouring channels, weighted by validity.
 
-        ``mean = sum(total) / sum(weight)`` over what is valid; the product's weight is the share of
-        what could have been. A last partial integration is kept, with its weight, unless `last` says
-        otherwise: programs without weights take it for a whole one.
+        ``mean = sum(total) / sum(weight)`` over all valid samples; the weight of a product is the
+        fraction of samples that are valid. An incomplete last integration is kept, with its weight,
+        unless `last` is "drop": programs without weights take it for a complete one.
 
         Parameters
         ----------
         time : Quantity or str, optional
-            Integration time; rounded to whole spectra, one at least.
+            Integration time; rounded to whole spectra, at least one.
         n_int : int, optional
-            Spectra to integrate, exactly; not with `time`.
+            Exact number of spectra to integrate; not allowed with `time`.
         n_freq : int
-            Channels to average; must divide the number of channels.
+            Number of channels to average; must divide the number of channels.
         flag_sigma : float, optional
-            Leave out, for every 128 spectra (fewer at the end of an integration) and channel, what
-            has a spectral kurtosis outside this many Gaussian sigmas in any polarisation. Needs
-            detected frames, and integrations of at least 16 (more where frames overlap much).
-            Weights then are per channel.
+            For every 128 spectra (fewer at the end of an integration), leave out channels with a
+            spectral kurtosis outside this many Gaussian sigmas in any polarisation. Requires detected
+            frames, and integrations of at least 16 spectra (more if frames overlap strongly). There is
+            then a weight for each channel.
         last : {"keep", "drop"}
-            What becomes of a last integration that spectra do not fill; where it is dropped the
-            parameters record it.
+            Whether an incomplete last integration is kept or dropped; the parameters record the number
+            of spectra dropped.
 
         Raises
         ------
         PlanError
-            Where the source holds no spectra.
+            If the source contains no spectra.
         UsageError
-            Where a parameter is not allowed.
+            If a parameter is not allowed.
         """
 
     def select(
         self, *, rows: Any = None, channels: Any = None, products: Any = None,
     ) -> Self:
-        """A span of rows, a range of channels and some of the products, of voltages or spectra.
+        """Select a span of rows, a range of channels and some products of voltages or spectra.
 
-        A pair has its lower end first; of numbers, the upper one is the one behind the last, as of a
-        slice. Frequencies are of channel centres, both ends included.
+        The lower end of a pair comes first; if the ends are numbers, the upper end is excluded, as in a
+        slice. Frequencies refer to channel centres, both ends included.
 
         Parameters
         ----------
         rows : pair or slice, optional
-            Numbers of rows, times from the start, or times of day.
+            Row numbers, times from the start, or times of day.
         channels : pair or slice, optional
-            Numbers of channels, or frequencies.
+            Channel numbers, or frequencies.
         products : str or sequence of str, optional
             Names of products of spectra.
 
         Raises
         ------
         UsageError
-            Where a range is empty or not within the stream.
+            If a range is empty or not within the stream.
         PlanError
-            Where channels or products are asked of a stream that has none.
+            If channels or products are selected from a stream without them.
         """
 
     def calibrate(
         self, solution: Any, *, on: str = 'subtract', guard: Any = 0,
     ) -> Self:
-        """Antenna temperatures, K; rows partly under an edge of the diode have the weight 0.
+        """Antenna temperatures, K; rows in which the diode is switched have weight 0.
 
         Parameters
         ----------
         solution : DiodeSolution, or the result of `Chain.measure_diode`
         on : {"subtract", "blank"}
-            Whether rows with the diode on are kept, less the diode, or have the weight 0.
+            Whether the diode is subtracted from rows in which it is on, or these rows get weight 0.
         guard : Quantity, str or number of s
-            By which the edges of the diode may be off.
+            Largest error of the times at which the diode is switched.
 
         Raises
         ------
         PlanError, UsageError
-            Where the solution is of other spectra.
+            If the solution belongs to other spectra.
         """
 
     def locate(
         self, track: CabinTrack, *, beam: int | None = None,
         refraction: Refraction | str | None = None, record: Mapping[str, Any] | None = None,
     ) -> Self:
-        """The same spectra, with the position of the beam at the middle of each as columns.
+        """The same spectra, with columns for the position of the beam at the middle of each spectrum.
 
-        ``ra_deg``, ``dec_deg`` are ICRS; ``zenith_deg`` and ``parallactic_deg`` as seen;
+        ``ra_deg`` and ``dec_deg`` are ICRS; ``zenith_deg`` and ``parallactic_deg`` are apparent angles;
         ``receiver_deg`` is the position angle of the receiver's Y axis, north through east; and
-        ``extrapolated`` is 1 where the track has no row within 1 s.
+        ``extrapolated`` is 1 if the track has no row within 1 s.
 
         Parameters
         ----------
         track : CabinTrack
-            Of `fastsig.io.fast.ky.read`.
+            The track of the feed cabin, as returned by `fastsig.io.fast.ky.read`.
         beam : int, optional
-            By default the header's.
+            Number of the beam; by default that in the header.
         refraction : Refraction or str, optional
-            In place of the track's own air: also as text, ``"925,15,0.8,0.3m"``, or ``"none"``.
+            Conditions of the air, instead of those in the track: also as text,
+            ``"925,15,0.8,0.3m"``, or ``"none"``.
         record : mapping, optional
-            Description of the track's file for the provenance; its name by default.
+            Description of the file of the track for the provenance; by default its name.
 
         Raises
         ------
         PlanError
-            Where the source holds no spectra.
+            If the source contains no spectra.
         UsageError
-            Where the track is none, the beam is not known, or the refraction is none.
+            If the track or the refraction is of another type, or the beam is not known.
         """
 
     def barycenter(
         self, *, position: Any = None, location: EarthLocation | str | None = None,
     ) -> Self:
-        r"""The same spectra, with the barycentric time of the middle of each as columns.
+        r"""The same spectra, with columns for the barycentric time at the middle of each spectrum.
 
         .. math:: t_b = t_{TDB} + r \cdot n / c
 
-        ``barycentric_mjd`` is that time, TDB, a day number in float64 (steps of 0.6 us);
-        ``barycentric_s`` is the light-travel time r . n / c alone, which is good to 1 ns.
-        `fastsig.telescopes.barycenter` says what is in it, and how close it is to TEMPO's.
+        ``barycentric_mjd`` is this time, TDB, as a day number in float64 (steps of 0.6 us);
+        ``barycentric_s`` is the light-travel time r . n / c alone, which is accurate to 1 ns.
+        `fastsig.telescopes.barycenter` describes its terms and how closely it agrees with TEMPO.
 
         Parameters
         ----------
         position : SkyCoord, pair of Quantity, or str, optional
-            ICRS, of all rows, in place of the source's.
+            Position of all rows, ICRS, instead of that in the source.
         location : EarthLocation or str, optional
-            Of the telescope, or its name; by default that of the header's telescope.
+            Location of the telescope, or its name; by default the telescope in the header.
 
         Raises
         ------
         PlanError
-            Where the source holds no spectra, or its times are of the barycentre.
+            If the source contains no spectra, or its times are barycentric already.
         UsageError
-            Where position or telescope are not known.
+            If the position or the telescope is not known.
         """
 
     def stokes(
@@ -373,29 +378,32 @@ class OwnVerbs:
         """Stokes parameters of integrated products.
 
         ``I = AA + BB``, ``Q = sign_q (AA - BB)``, ``U = 2 CR``, ``V = sign_v 2 CI``, with
-        ``CR + i CI = <A* B>``. In the sky's frame Q and U are along north and east: they are turned
-        by twice the position angle of feed A: the column ``receiver_deg`` + 90 deg + `feed_angle`.
+        ``CR + i CI = <A* B>``. In the frame of the sky, Q and U refer to north and east: they are
+        rotated by twice the position angle of feed A, which is the column ``receiver_deg`` + 90 deg +
+        `feed_angle`.
 
         Parameters
         ----------
         products : {"IQUV", "I", "V"}
-            Which.
+            The Stokes parameters to compute.
         sign_q, sign_v : {1, -1}
-            Signs; conventions differ.
+            Signs of Q and V, since conventions differ.
         feed_angle : Quantity or str, optional
-            Position angle of feed A less that of the line from M01 to M02, north through east: then Q
-            and U are on the sky. It is not published for FAST, so there is no default.
+            Position angle of feed A minus that of the line from M01 to M02, north through east. If it
+            is given, Q and U are in the frame of the sky. It is not published for FAST, so that there
+            is no default.
         mueller : MuellerTable, optional
-            Of the receiver, for signs of 1 and its own frame: taken off before Q and U are turned.
+            Mueller matrices of the receiver, for signs of 1 and in its own frame; their effect is
+            removed before Q and U are rotated.
         record : optional
             Description of the table for the provenance.
 
         Raises
         ------
         PlanError
-            Where the source lacks the products, or what turns them.
+            If the source lacks the products, or the angles needed to rotate them.
         UsageError
-            Where a parameter is not allowed.
+            If a parameter is not allowed.
         """
 
     def flux(
@@ -406,28 +414,29 @@ class OwnVerbs:
 
         .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / 2 G
 
-        Each of AA, BB, CR and CI is in units of a polarisation's: the flux density of I is the mean of
-        those of AA and BB; I, Q, U and V, which are sums of both, are divided by 2 G. Columns of the
-        noise that the radiometer equation gives, ``radiometer_NAME``, become Jy as well.
+        AA, BB, CR and CI are in units of one polarisation: the flux density of I is the mean of those
+        of AA and BB. I, Q, U and V, which are sums over both polarisations, are divided by 2 G. Columns
+        with the noise expected from the radiometer equation, ``radiometer_NAME``, are also converted to
+        Jy.
 
         Parameters
         ----------
         receiver : Receiver, optional
-            Its gain depends on beam, frequency and zenith angle.
+            The receiver, with a gain that depends on beam, frequency and zenith angle.
         gain : Quantity, optional
-            K/Jy of a polarisation, in place of the receiver's: what a calibrator of known flux density
-            (`fastsig.telescopes.calibrators`) gave.
+            Gain of a polarisation, K/Jy, instead of that of the receiver, as measured with a calibrator
+            of known flux density (`fastsig.telescopes.calibrators`).
         zenith_angle : Quantity, optional
-            Of all spectra.
+            Zenith angle of all spectra.
         temperature : Quantity, optional
-            Ambient; its term is left out by default.
+            Ambient temperature; by default its term in the gain is left out.
         beam : int, optional
-            Of the receiver; by default the header's.
+            Beam of the receiver; by default that in the header.
 
         Raises
         ------
         PlanError
-            Where the source is not in K, or its beam or zenith angle is not known.
+            If the source is not in K, or its beam or zenith angle is not known.
         """
 
     def measure_diode(
@@ -517,15 +526,15 @@ class OwnVerbs:
     def flag_shares(
         self, *, workers: int | None = None,
     ) -> FlagShares:
-        """Shares of samples with weight 0 of spectra: a chain, a file or a stage. Reads all rows.
+        """Return the fractions of samples of spectra with weight 0. All rows are read.
 
         Parameters
         ----------
         workers : int, optional
-            Threads; as many as the process may use by default.
+            Number of threads; by default as many as the process may use.
 
         Raises
         ------
         PlanError
-            Where there are no spectra.
+            If `product` contains no spectra.
         """

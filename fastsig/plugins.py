@@ -1,7 +1,6 @@
-"""Plug-ins: what other packages offer under entry points of ours.
+"""Plug-ins: formats, stages and others that packages provide through entry points of fastsig.
 
-A plug-in declares ``api = 1``. One that fails to load is a warning, never a reason for the rest to
-stop.
+A plug-in declares ``api = 1``. If one fails to load, a warning is given and the others are used.
 """
 
 from __future__ import annotations
@@ -18,14 +17,17 @@ API = 1
 
 
 def entry_points(group: str) -> Iterable[Any]:
-    """Entry points of a group; what lists them takes 20 ms to load, and commands' help has none."""
+    """Return the entry points of a group.
+
+    The module that lists them takes 20 ms to load, and the help of commands does not need it.
+    """
     from importlib.metadata import entry_points as listed
 
     return listed(group=group)
 
 
 def plugins(group: str) -> dict[str, Any]:
-    """Plug-ins of a group of entry points, by name; each that fails is one warning."""
+    """Return the plug-ins of a group of entry points by name; warn of each that fails."""
     found = {}
     for point in entry_points(group=group):
         try:

@@ -1,7 +1,7 @@
-"""The formats and stages there are: ours by name, others' through entry points.
+"""The formats and stages: those of fastsig by name, those of plug-ins through entry points.
 
-A plug-in is a module (format) or class (stage) that declares ``api = 1``. One that fails to load
-is a warning, never a reason for the rest to stop.
+A plug-in is a module (format) or class (stage) that declares ``api = 1``. If one fails to load, a
+warning is given and the others are used.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ __all__ = ["API", "STREAMS", "drawing", "format_names", "formats", "formats_for"
 #: Kinds of product that are streams in time: a format opens them as a `Stream`.
 STREAMS = ("voltage", "spectra")
 
-# In the order in which they are asked whether a file is theirs. Where all files of a format are of
-# certain containers, as `Probe.container` names them, its module is not loaded to ask of others.
+# Formats, in the order in which they are asked to recognise a file. If all files of a format are in
+# certain containers (names as in `Probe.container`), its module is not loaded for other files.
 _FORMATS: dict[str, tuple[str, ...]] = {
     "native": ("hdf5",), "fbh5": ("hdf5",), "sigproc": (), "presto": (), "psrfits": ("fits",),
     "hifast": ("hdf5",), "fast_spectral": ("fits",), "sdfits": ("fits",), "fits_cube": ("fits",),
@@ -33,7 +33,7 @@ _FORMATS: dict[str, tuple[str, ...]] = {
     "mark5b": (), "mark4": (), "gsb": (), "text": ("other",),
 }
 
-# Modules of formats that share a package with others; NAME.py or NAME/reader.py else.
+# Modules of formats that share a package with others; otherwise NAME.py or NAME/reader.py.
 _MODULES = {
     "fast_spectral": "fastsig.io.fast.spectral",
     "fits_cube": "fastsig.io.fits.cube",
@@ -59,7 +59,7 @@ _SPECTRA_WRITERS = {
     "hifast": "fastsig.io.hifast.writer:HiFASTWriter",
 }
 
-# Verbs that are lazy: stages.
+# Verbs that compute nothing when they are called: stages.
 _STAGES = {
     "channelize": "fastsig.stages.channelize:Channelize",
     "detect": "fastsig.stages.detect:Detect",
@@ -75,7 +75,7 @@ _STAGES = {
     "flux": "fastsig.stages.flux:Flux",
 }
 
-# Verbs that read: measurements, which give something else than a chain.
+# Verbs that read the chain: measurements, which return something other than a chain.
 _MEASUREMENTS = {
     "measure_diode": "fastsig.reductions.diode.calibration:solve",
     "on_off": "fastsig.reductions.switching.on_off:on_off",
@@ -87,26 +87,26 @@ _DRAW = "fastsig.view:draw"
 
 
 def format_names() -> tuple[str, ...]:
-    """Names of the formats that come with fastsig, in the order in which they are asked."""
+    """Return the names of the formats of fastsig, in the order in which they are asked."""
     return tuple(_FORMATS)
 
 
 @cache
 def formats() -> dict[str, Any]:
-    """Format modules by name, in the order in which they are asked."""
+    """Return the modules of all formats by name, in the order in which they are asked."""
     own = {name: _format(name) for name in _FORMATS}
     return {**own, **_format_plugins()}
 
 
 def formats_for(container: str) -> Iterator[tuple[str, Any]]:
-    """Names and modules of the formats that a file may be of, in the order in which they are asked.
+    """Yield names and modules of the formats that a file may have, in the order of asking.
 
-    A module loads when its turn comes: all of them take 0.1 s.
+    A module is loaded when its turn comes: loading all of them takes 0.1 s.
 
     Parameters
     ----------
     container : str
-        What the file is, as `fastsig.io.probe.Probe.container` names it.
+        The container of the file, named as in `fastsig.io.probe.Probe.container`.
     """
     for name, containers in _FORMATS.items():
         if not containers or container in containers:
@@ -122,31 +122,31 @@ def _format(name: str) -> Any:
 
 @cache
 def _format_plugins() -> dict[str, Any]:
-    # None takes the place of a format of ours, as with stages.
+    # None of them replaces a format of fastsig; the same is true of stages.
     return {name: module for name, module in plugins("fastsig.formats").items()
             if name not in _FORMATS}
 
 
 def kinds(module: Any) -> tuple[str, ...]:
-    """Kinds of product that files of a format hold, by its module: one, or several of `STREAMS`.
+    """Return the kinds of product in files of a format: one, or several of `STREAMS`.
 
-    A format that declares no `KINDS` holds streams.
+    `module` is that of the format. A format that declares no `KINDS` contains streams.
     """
     return tuple(getattr(module, "KINDS", STREAMS))
 
 
 def writers() -> tuple[str, ...]:
-    """Names of the formats that voltages can be written in."""
+    """Return the names of the formats in which voltages can be written."""
     return tuple(_WRITERS)
 
 
 def writer(name: str) -> Any:
-    """The class that writes voltages in a format.
+    """Return the class that writes voltages in a format.
 
     Raises
     ------
     UsageError
-        Where there is none.
+        If there is none.
     """
     if name not in _WRITERS:
         raise UsageError(f"voltages cannot be written as {name!r}; allowed: {', '.join(_WRITERS)}")
@@ -154,17 +154,17 @@ def writer(name: str) -> Any:
 
 
 def spectra_writers() -> tuple[str, ...]:
-    """Names of the formats that spectra can be written in."""
+    """Return the names of the formats in which spectra can be written."""
     return tuple(_SPECTRA_WRITERS)
 
 
 def spectra_writer(name: str) -> Any:
-    """The class that writes spectra in a format.
+    """Return the class that writes spectra in a format.
 
     Raises
     ------
     UsageError
-        Where there is none.
+        If there is none.
     """
     if name not in _SPECTRA_WRITERS:
         raise UsageError(f"spectra cannot be written as {name!r}; allowed: "
@@ -178,66 +178,69 @@ def _loaded(place: str) -> Any:
 
 
 def is_stage(name: str) -> bool:
-    """Whether there is a stage of that name; plug-ins are asked where it is none of ours."""
+    """Return whether there is a stage with this name, in fastsig or in a plug-in."""
     return name in _STAGES or name in stages()
 
 
 @cache
 def stages() -> tuple[str, ...]:
-    """Names of the stages there are: verbs that compute nothing until they are asked."""
+    """Return the names of all stages: verbs that compute nothing until results are needed."""
     return (*_STAGES, *(name for name in _plugin_stages() if name not in _STAGES))
 
 
 def _plugin_stages() -> dict[str, Any]:
-    """Stages of other packages; one whose `name`, which products record, is another is left out."""
+    """Return the stages of other packages by name.
+
+    A stage with another `name`, which is the one that products record, is left out.
+    """
     found = plugins("fastsig.stages")
     for name in [name for name, stage in found.items() if getattr(stage, "name", name) != name]:
-        warnings.warn(f"plug-in {name} of fastsig.stages is left out: it calls itself "
+        warnings.warn(f"plug-in {name} of fastsig.stages is left out: its name is "
                       f"{found[name].name!r}", FastsigWarning, stacklevel=2)
         del found[name]
     return found
 
 
 def drawing() -> Any:
-    """The function that draws a stream."""
+    """Return the function that draws a stream."""
     return _loaded(_DRAW)
 
 
 def own_verbs() -> tuple[str, ...]:
-    """Names of the stages and measurements that come with fastsig."""
+    """Return the names of the stages and measurements that come with fastsig."""
     return (*_STAGES, *_MEASUREMENTS)
 
 
 def measurements() -> tuple[str, ...]:
-    """Names of the measurements there are: verbs that read the chain when they are called."""
+    """Return the names of the measurements: verbs that read the chain when they are called."""
     return tuple(_MEASUREMENTS)
 
 
 def measurement(name: str) -> Any:
-    """The function of a measurement, whose first parameter is the stream.
+    """Return the function of a measurement; its first parameter is the stream.
 
     Raises
     ------
     UsageError
-        Where there is none of that name.
+        If there is no measurement with this name.
     """
     if name not in _MEASUREMENTS:
-        raise UsageError(f"no measurement is called {name!r}; there are "
+        raise UsageError(f"there is no measurement {name!r}; allowed: "
                          f"{', '.join(_MEASUREMENTS)}")
     return _loaded(_MEASUREMENTS[name])
 
 
 def stage(name: str) -> Any:
-    """The class of a stage.
+    """Return the class of a stage.
 
     Raises
     ------
     UsageError
-        Where there is no stage of that name.
+        If there is no stage with this name.
     """
     if name in _STAGES:
         return _loaded(_STAGES[name])
     found = _plugin_stages().get(name)
     if found is None:
-        raise UsageError(f"no stage is called {name!r}; there are {', '.join(stages())}")
+        raise UsageError(f"there is no stage {name!r}; allowed: {', '.join(stages())}")
     return found

@@ -1,8 +1,8 @@
 """Verbs of chains: the stages and measurements of the registry as methods.
 
-Each has the signature and the docstring of its stage or function, without the stream that the chain
-supplies. What is ours stands in `fastsig.own_verbs`, whose stub type checkers and editors read; a
-plug-in's verb is made when it is asked for.
+Each verb has the signature and the docstring of its stage or function, without the stream, which
+the chain supplies. The verbs of fastsig are in `fastsig.own_verbs`, which has a stub for type
+checkers and editors; the verb of a plug-in is made when it is needed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Verb", "described", "verb", "without_stream", "work_of"]
 
 
 class Verb:
-    """A method of chains by the name of its stage or measurement, which loads on first use."""
+    """A method of chains, named after its stage or measurement, which is loaded on first use."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -31,13 +31,13 @@ class Verb:
 
 
 def work_of(name: str) -> tuple[Callable[..., Any], bool]:
-    """The stage or function of a verb, and whether it gives a chain."""
+    """Return the stage or function of a verb, and whether the verb returns a chain."""
     lazy = name not in registry.measurements()
     return (registry.stage(name) if lazy else registry.measurement(name)), lazy
 
 
 def verb(name: str, chain: Any) -> Callable[..., Any]:
-    """A stage or a measurement as a method of a chain."""
+    """Return a stage or a measurement as a method of a chain."""
     work, lazy = work_of(name)
     signature = described(work, type(chain) if lazy else None)
 
@@ -50,7 +50,7 @@ def verb(name: str, chain: Any) -> Callable[..., Any]:
 
 
 def _of_class(name: str, owner: type) -> Callable[..., Any]:
-    """The method as the class has it, for help."""
+    """Return the method of the class, for help."""
     work, lazy = work_of(name)
     signature = described(work, owner if lazy else None)
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
@@ -63,7 +63,7 @@ def _of_class(name: str, owner: type) -> Callable[..., Any]:
 
 
 def described(work: Callable[..., Any], made: type | None) -> inspect.Signature:
-    """The signature of a stage or function without its stream; a stage makes a chain."""
+    """Return the signature of a stage or function without its stream; a stage returns a chain."""
     own = inspect.signature(work)
     return own.replace(parameters=list(own.parameters.values())[1:],
                        return_annotation=own.return_annotation if made is None else made)
@@ -78,6 +78,6 @@ def _dressed(call: Callable[..., Any], name: str, signature: inspect.Signature,
 
 
 def without_stream(text: str) -> str:
-    """A docstring without its first parameter, which is the stream."""
+    """Return a docstring without its first parameter, which is the stream."""
     return re.sub(r"(Parameters\n-+\n)\S[^\n]*\n(?: +[^\n]*\n|\n(?= ))*", r"\1", text + "\n",
                   count=1).rstrip("\n")

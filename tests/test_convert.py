@@ -80,7 +80,7 @@ def test_losses_are_told_first(samples: Path, tmp_path: Path) -> None:
 def test_wrong_use(samples: Path, tmp_path: Path) -> None:
     source = samples / ORDINARY
     for words, code, message in (
-        (("-o", "x.dat"), 2, "its ending tells no format"),
+        (("-o", "x.dat"), 2, "its extension indicates no format"),
         (("-o", "x.dat", "--to", "wav"), 2, "'wav' is not one of"),
         (("-o", "x.h5", "--memory", "10MB"), 2, "below the floor"),
         (("-o", "x.h5", "--bits", "4"), 2, "bits = 4; allowed for native: 8, 16, 32"),

@@ -125,7 +125,7 @@ def test_a_kind_without_a_handler_is_refused_in_one_line(
     profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: None
 ) -> None:
     offer(monkeypatch, PLUGIN)
-    with pytest.raises(fs.FormatError, match=r"x\.prof: holds profile \(fake\), and the format "
+    with pytest.raises(fs.FormatError, match=r"x\.prof: contains profile \(fake\), and the format "
                                              r"has no draw; allowed here: voltage, spectra, cube"):
         view.draw_file(str(profile), str(tmp_path / "p.png"))
     for reader in (open_stream, fs.open, lambda path: convert.convertible(path, "p.h5")):
@@ -148,7 +148,7 @@ def test_a_kind_of_a_plug_in_is_drawn_where_it_offers_draw(
     assert "profile" in (tmp_path / "p.html").read_text()
     with pytest.raises(fs.OutputError, match="exists"):
         view.draw_file(str(profile), str(tmp_path / "p.png"))
-    with pytest.raises(fs.UsageError, match="what= is of no use to a profile"):
+    with pytest.raises(fs.UsageError, match="what= has no meaning for a profile"):
         view.draw_file(str(profile), str(tmp_path / "q.png"), view.Wanted(what="sheet"))
 
 
@@ -195,10 +195,10 @@ def test_options_that_mean_nothing_to_a_kind(tmp_path: Path, samples: Path) -> N
     band = samples / "fast_band_1GSa.h5"
     assert refused(view.Wanted(what="sheet"), band) == (
         "what = 'sheet'; allowed of voltages: histogram, power, bandpass")
-    assert refused(view.Wanted(page_size=10**6), band, "p.html").startswith("page_size= is of no")
+    assert refused(view.Wanted(page_size=10**6), band, "p.html").startswith("page_size= has no")
     head = cubes_made.header(8, 8, cubes_made.axis("FREQ", 3)[0])
     cube = cubes_made.write(tmp_path / "c.fits", np.ones((3, 8, 8), np.float32), head)
-    assert "tstop= is of no use to a cube" in refused(view.Wanted(tstop="1s"), cube)
+    assert "tstop= has no meaning for a cube" in refused(view.Wanted(tstop="1s"), cube)
     assert not list(tmp_path.glob("p.*"))
 
 

@@ -100,7 +100,7 @@ def test_little_memory_reads_again_and_gives_the_same(
     plan = plan_products(products(streams, paths, overwrite=True), workers=2)
     tight = plan_products(products(streams, paths), workers=2, memory=plan.floor + 20_000)
     assert tight.kept_bytes < plan.kept_bytes and tight.reads_again and not plan.reads_again
-    assert "read again for want of memory" in tight.explain()
+    assert "read again for lack of memory" in tight.explain()
     assert tight.memory <= plan.floor + 20_000
     execute(tight)
     assert source.bytes_read > 1.2 * N * source.row_bytes

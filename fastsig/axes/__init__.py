@@ -1,1 +1,1 @@
-"""Axes of streams: time, frequency, polarisation, validity, and their units."""
+"""The axes of streams: time, frequency, polarisation, validity, and their units."""

@@ -1,4 +1,4 @@
-"""When a noise diode is on, on an exact clock of ticks."""
+"""The schedule of a noise diode, on an exact clock of ticks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["DiodeSchedule"]
 
 @dataclass(frozen=True)
 class DiodeSchedule:
-    """When the noise diode is on, counted in ticks of 4 ns from the stream's first sample.
+    """The times at which the noise diode is on, in ticks of 4 ns from the stream's first sample.
 
     The diode is on in ticks ``first + k period`` to ``first + k period + on - 1``, k = 0, 1, ...
     """
@@ -21,7 +21,7 @@ class DiodeSchedule:
     ticks_per_second: int = 250_000_000
 
     def shifted(self, seconds: Fraction) -> DiodeSchedule:
-        """The same diode, counted from `seconds` later; ticks become finer where that needs it."""
+        """Return the schedule counted from `seconds` later, with finer ticks if necessary."""
         late = seconds * self.ticks_per_second
         times = late.denominator
         return DiodeSchedule(self.period_ticks * times, self.on_ticks * times,

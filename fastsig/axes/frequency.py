@@ -29,8 +29,8 @@ class ChannelAxis:
     n_chan : int
         Number of channels. An unchannelised band is one channel as wide as the band.
     half_channel : int or None
-        Index of a channel that holds only half a channel's band: channel 0 of real input, whose
-        other half lies beyond the band's edge.
+        Index of a channel that contains only half a channel's band: channel 0 of real input, the
+        other half of which lies beyond the edge of the band.
     """
 
     first_hz: Fraction
@@ -41,18 +41,18 @@ class ChannelAxis:
     def __post_init__(self) -> None:
         if self.step_hz <= 0 or self.n_chan < 1:
             raise UsageError(
-                f"a channel axis needs a positive step and a channel at least, not "
+                f"a channel axis needs a positive step and at least one channel, not "
                 f"{float(self.step_hz)} Hz and {self.n_chan}"
             )
 
     @classmethod
     def band(cls, center_hz: Fraction, bandwidth_hz: Fraction) -> ChannelAxis:
-        """The one-channel axis of an unchannelised band."""
+        """Return the axis of an unchannelised band, which has one channel."""
         return cls(center_hz, bandwidth_hz, 1)
 
     @classmethod
     def around(cls, center_hz: Fraction, step_hz: Fraction, n_chan: int) -> ChannelAxis:
-        """Channels of a band, whose centre is given."""
+        """Return the channels of a band with a given centre."""
         return cls(center_hz - step_hz * (n_chan - 1) / 2, step_hz, n_chan)
 
     @property
@@ -63,7 +63,7 @@ class ChannelAxis:
 
     @property
     def edges_hz(self) -> tuple[Fraction, Fraction]:
-        """Lower edge of the first channel and upper edge of the last, Hz."""
+        """Lower edge of the first channel and upper edge of the last channel, Hz."""
         lower = self.first_hz - self.step_hz / 2
         return lower, lower + self.n_chan * self.step_hz
 
@@ -73,13 +73,13 @@ class ChannelAxis:
         return float(self.n_chan * self.step_hz / 10**6) << u.MHz
 
     def averaged(self, n: int) -> ChannelAxis:
-        """The axis after every `n` neighbours became one channel."""
+        """Return the axis after averaging every `n` neighbouring channels."""
         first = self.first_hz + self.step_hz * (n - 1) / 2
-        half = self.half_channel if n == 1 else None  # a mean holds whole channels too
+        half = self.half_channel if n == 1 else None  # a mean contains whole channels too
         return ChannelAxis(first, self.step_hz * n, self.n_chan // n, half)
 
     def sliced(self, start: int, stop: int) -> ChannelAxis:
-        """The axis of channels `start` to `stop` - 1."""
+        """Return the axis of channels `start` to `stop` - 1."""
         half = self.half_channel
         kept = half is not None and start <= half < stop
         return replace(
@@ -90,7 +90,7 @@ class ChannelAxis:
         )
 
     def slice_of(self, low_hz: Fraction | None, high_hz: Fraction | None) -> tuple[int, int]:
-        """Channels whose centres lie in [low, high], as (start, stop); may be empty."""
+        """Return the channels with centres in [low, high], as (start, stop), possibly none."""
         start, stop = 0, self.n_chan
         if low_hz is not None:
             start = max(0, -((self.first_hz - low_hz) // self.step_hz))
@@ -102,11 +102,12 @@ class ChannelAxis:
 def channelized_axis(
     axis: ChannelAxis, n_chan: int, *, complex_input: bool, sideband: Sideband
 ) -> ChannelAxis:
-    """Channels that a filter bank makes of every channel of `axis`, ascending.
+    """Return the axis of the channels into which a filter bank splits the channels of `axis`.
 
-    Real input: channel k lies k steps from the band edge that is at 0 Hz in the recording, the
-    lower edge of an upper sideband. Complex input: DC lies at ``n_chan / 2``. In both, an upper
-    sideband begins at the lower edge itself, a lower sideband one step above it.
+    The channels ascend in frequency. For real input, channel k lies k steps from the band edge that
+    is at 0 Hz in the recording, which is the lower edge of an upper sideband. For complex input, DC
+    lies at ``n_chan / 2``. In both cases an upper sideband begins at the lower edge itself, and a
+    lower sideband one step above it.
     """
     step = axis.step_hz / n_chan
     first = axis.first_hz - axis.step_hz / 2 + (step if sideband == "lower" else 0)

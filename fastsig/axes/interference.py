@@ -1,8 +1,8 @@
 """Bands of known interference, each with its source, and intervals of frequency as text.
 
-Limits are edges. What is not known well enough is not here: the harmonics of 8.1 MHz that FAST
-shows (arXiv:2401.17364) have no published width, and 8.1 is too short a number for the 150th of
-them; the running median finds them.
+Limits are band edges. Interference whose frequencies are not known well enough is not listed: the
+harmonics of 8.1 MHz that are seen at FAST (arXiv:2401.17364) have no published width, and 8.1 has
+too few digits to locate the 150th of them; the running median finds them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Interval = tuple[Fraction, Fraction]
 
 
 class Band(NamedTuple):
-    """An interval of frequency that a service uses.
+    """An interval of frequency used by a service.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Band(NamedTuple):
     low_mhz, high_mhz : str
         Edges, as decimal text.
     source : str
-        Where the figures are from.
+        The source of the figures.
     """
 
     name: str
@@ -66,7 +66,7 @@ _GNSS = (
     Band("Galileo E6", "1258.29", "1299.21", "Galileo E6-B/C: 1278.75 MHz, 40.92 MHz"),
 )
 
-#: Tables by name. `fast` is all that its 1.0 to 1.5 GHz receiver is known to meet.
+#: Tables by name. `fast` lists all interference known in the band of its receiver, 1.0 to 1.5 GHz.
 BANDS: dict[str, tuple[Band, ...]] = {
     "aviation": _AVIATION,
     "bursts": _BURSTS,
@@ -78,12 +78,12 @@ _PAIR = re.compile(r"\s*(.*?[A-Za-z])\s*-\s*(.+)")
 
 
 def bands(value: Any) -> tuple[Interval, ...]:
-    """Intervals of tables and of intervals: names of `BANDS` and what `intervals` takes.
+    """Return intervals from names of tables in `BANDS`, and from intervals as in `intervals`.
 
     Raises
     ------
     UsageError
-        Where there is no such table, or an interval is none.
+        If there is no such table, or an item is not an interval.
     """
     found: list[Interval] = []
     for item in _items(value, "bands"):
@@ -98,19 +98,19 @@ def bands(value: Any) -> tuple[Interval, ...]:
 
 
 def is_listed(interval: Interval) -> bool:
-    """Whether an interval is one of the tables', which are of more than any one band."""
+    """Return whether a table lists an interval; tables cover more than the band of one receiver."""
     return any(band.interval == interval for table in BANDS.values() for band in table)
 
 
 def intervals(value: Any, name: str) -> tuple[Interval, ...]:
-    """Intervals of frequency from text such as ``1419MHz-1421.5MHz`` or pairs of Quantities.
+    """Return frequency intervals from text such as ``1419MHz-1421.5MHz`` or pairs of Quantities.
 
-    Several are separated by commas, or come in a sequence; `name` is told in errors.
+    Several intervals are separated by commas or given as a sequence; errors mention `name`.
 
     Raises
     ------
     UsageError
-        Where something is no interval, or its upper edge is not above its lower one.
+        If an item is not an interval, or its upper edge is not above its lower edge.
     """
     return tuple(_interval(item, name) for item in _items(value, name))
 

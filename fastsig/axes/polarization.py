@@ -1,4 +1,4 @@
-"""What the feeds are, and what the products made of them mean."""
+"""The feeds of a receiver, and the meaning of the products computed from them."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ PRODUCTS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class PolBasis:
-    """Feeds of a voltage stream, or products of a spectra stream.
+    """The feeds of a voltage stream, or the products of a stream of spectra.
 
     Parameters
     ----------
     kind : {"linear", "circular", "unknown"}
-        Sort of feed.
+        Type of feed.
     names : tuple of str
-        One name an entry of the polarisation axis: ("X", "Y") or ("I", "Q", "U", "V").
+        One name for each entry of the polarisation axis: ("X", "Y") or ("I", "Q", "U", "V").
     handedness : str
-        Convention of the sign of V; IEEE as used by pulsar astronomers unless told otherwise
+        Convention for the sign of V; by default the IEEE convention as used by pulsar astronomers
         (van Straten et al. 2010, PASA 27, 104).
     frame : {"receiver", "sky"}
         Whether Q and U are along the receiver's axes or along north and east.
@@ -52,12 +52,12 @@ class PolBasis:
 
 
 def product_names(products: str, n_pol: int, kind: str = "linear") -> tuple[str, ...]:
-    """Names of the products called `products` of `n_pol` feeds.
+    """Return the names of the products in the set `products`, computed from `n_pol` feeds.
 
     Raises
     ------
     UsageError
-        Where there is no such set, or it needs feeds that are not there.
+        If there is no such set, or it needs feeds that the stream does not have.
     """
     if products not in PRODUCTS:
         raise UsageError(f"products = {products!r}; allowed: {', '.join(PRODUCTS)}")

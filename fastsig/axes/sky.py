@@ -1,4 +1,4 @@
-"""Places on the sky that users give: angles with their units, as text or quantities."""
+"""Positions on the sky given by users: angles with their units, as text or quantities."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _HOW = {"ra": "a right ascension such as 5h34m31.97s, 05:34:31.97 (hours) or 83.
 
 
 def right_ascension(value: Any) -> float:
-    """Degrees, 0 to 360, of a right ascension; of text with colons the hours.
+    """Return a right ascension in degrees, 0 to 360; text with colons is in hours.
 
     Raises
     ------
     UsageError
-        Where it is none, or a number without a unit.
+        If the value is not a right ascension, or is a number without a unit.
     """
     found = _degrees(value, "ra", "hourangle")
     if not -360 <= found <= 360:
@@ -29,12 +29,12 @@ def right_ascension(value: Any) -> float:
 
 
 def declination(value: Any) -> float:
-    """Degrees of a declination.
+    """Return a declination in degrees.
 
     Raises
     ------
     UsageError
-        Where it is none, a number without a unit, or beyond a pole.
+        If the value is not a declination, is a number without a unit, or lies beyond a pole.
     """
     found = _degrees(value, "dec", "deg")
     if not abs(found) <= 90:
@@ -43,17 +43,19 @@ def declination(value: Any) -> float:
 
 
 def place(value: Any) -> tuple[float, float]:
-    """Right ascension and declination, ICRS, degrees, of a SkyCoord, a pair or text with a comma.
+    """Return right ascension and declination, ICRS, in degrees.
+
+    The value is a SkyCoord, a pair, or text with a comma.
 
     Raises
     ------
     UsageError
-        Where it is no single place.
+        If the value is not a single position.
     """
     sky = getattr(value, "icrs", None)
     if sky is not None:
         if not sky.isscalar:
-            raise UsageError(f"position: {sky.size} places; allowed: one")
+            raise UsageError(f"position: {sky.size} positions; allowed: one")
         return float(sky.ra.deg), float(sky.dec.deg)
     parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
     if not isinstance(parts, Sequence) or len(parts) != 2:
@@ -63,7 +65,7 @@ def place(value: Any) -> tuple[float, float]:
 
 
 def _degrees(value: Any, name: str, colons: str) -> float:
-    from astropy.coordinates import Angle  # takes as long to load as all else together
+    from astropy.coordinates import Angle  # loading it takes as long as everything else together
 
     is_text = isinstance(value, str)
     has_unit = getattr(value, "unit", None) is not None or (
@@ -73,7 +75,7 @@ def _degrees(value: Any, name: str, colons: str) -> float:
             raise ValueError
         angle = Angle(value, unit=colons if is_text and ":" in value else None)
         found = round(float(angle.deg), 12)  # 1h is 15 deg
-    except (ValueError, TypeError) as error:  # units that are no angle are a ValueError, too
+    except (ValueError, TypeError) as error:  # units other than of angle also raise ValueError
         raise UsageError(f"{name} = {value!r}; allowed: {_HOW[name]}") from error
     if not math.isfinite(found):
         raise UsageError(f"{name} = {value!r}; allowed: {_HOW[name]}")

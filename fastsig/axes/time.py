@@ -1,11 +1,11 @@
 """Exact sample clocks: an integer sample number, a rational rate, a two-part start time.
 
-A sample's time is ``start + n / rate``, summed on the TAI scale, so leap seconds count as the
-seconds they are and the result is right to well under a nanosecond after 1e12 samples.
+The time of a sample is ``start + n / rate``, added on the TAI scale, so that leap seconds are
+counted and the result is correct to well under a nanosecond after 1e12 samples.
 
-UTC and TAI are converted by ERFA, as astropy does, bit for bit, but with the leap seconds that are
-installed: before its first conversion astropy loads its tables, 0.2 s of work, and asks the network
-for newer leap seconds where the installed ones expire in a few months.
+ERFA converts between UTC and TAI, with the same bits as astropy, but with the installed leap
+seconds: before its first conversion astropy loads its tables, which takes 0.2 s, and asks the
+network for newer leap seconds if the installed ones expire within a few months.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 
-#: What ERFA warns of with every conversion of a time whose leap seconds it does not know.
+#: The warning that ERFA gives for every conversion of a time with unknown leap seconds.
 DUBIOUS_YEAR = ".*dubious year"
 
 _FASTEST = 10**18
@@ -51,14 +51,14 @@ _NOISE_S = Fraction(2, 10**11)
 
 
 def _delta(seconds: Fraction) -> TimeDelta:
-    """Two-part TimeDelta of an exact number of seconds."""
+    """Return an exact number of seconds as a two-part TimeDelta."""
     whole = seconds.numerator // seconds.denominator
     return TimeDelta(float(whole), float(seconds - whole), format="sec", scale="tai")
 
 
 @cache
 def _take_leap_seconds() -> None:
-    """Give ERFA the leap seconds that are installed; it knows those of the day it was built."""
+    """Pass the installed leap seconds to ERFA, which only knows those of the day it was built."""
     from astropy_iers_data import IERS_LEAP_SECOND_FILE
 
     columns = [("month", "i4"), ("year", "i4"), ("tai_utc", "f8")]
@@ -66,7 +66,7 @@ def _take_leap_seconds() -> None:
 
 
 def _tai(time: Time) -> tuple[Any, Any]:
-    """The two parts of a time's TAI day number: those of ``time.tai``."""
+    """Return the two parts of the TAI day number of a time, as in ``time.tai``."""
     if time.scale != "utc":
         return time.tai.jd1, time.tai.jd2
     _take_leap_seconds()
@@ -75,7 +75,7 @@ def _tai(time: Time) -> tuple[Any, Any]:
 
 
 def later(start: Time, delta: TimeDelta) -> Time:
-    """The UTC time that is a difference after another: ``(start.tai + delta).utc``."""
+    """Return the UTC time `delta` after `start`: ``(start.tai + delta).utc``."""
     first, second = _tai(start)
     first, second = day_frac(first + delta.jd1, second + delta.jd2)
     found = Time(*erfa.taiutc(first, second), format="jd", scale="utc",
@@ -86,7 +86,7 @@ def later(start: Time, delta: TimeDelta) -> Time:
 
 
 def sample_time(start: Time, n: int, rate: Fraction) -> Time:
-    """UTC time of sample `n` of a stream: ``start + n / rate``.
+    """Return the UTC time of sample `n` of a stream: ``start + n / rate``.
 
     Parameters
     ----------
@@ -95,16 +95,16 @@ def sample_time(start: Time, n: int, rate: Fraction) -> Time:
     n : int
         Sample number; may be negative.
     rate : Fraction
-        Samples a second, Hz.
+        Samples per second, Hz.
     """
     return later(start, _delta(Fraction(int(n)) / rate))
 
 
 def sample_times(start: Time, numbers: Iterable[int], rate: Fraction) -> Time:
-    """UTC times of many samples at once, as `sample_time` for each."""
+    """Return the UTC times of many samples at once, as `sample_time` does for one."""
     counts = np.asarray(numbers if isinstance(numbers, (range, np.ndarray)) else list(numbers))
     most = max((abs(int(n)) for n in (counts.min(), counts.max())), default=0) if counts.size else 0
-    # Within these bounds integers are exact, and so is the rounding of their quotient.
+    # Within these bounds the integers are exact, and their quotient is rounded correctly.
     exact = most * rate.denominator < 2**63 and rate.numerator < 2**53
     turns = counts.astype(np.int64 if exact else object) * rate.denominator
     whole, rest = turns // rate.numerator, turns % rate.numerator
@@ -113,17 +113,17 @@ def sample_times(start: Time, numbers: Iterable[int], rate: Fraction) -> Time:
 
 
 def elapsed(start: Time, stop: Time) -> Fraction:
-    """Exact seconds (TAI) that the two-part values of two times differ by."""
+    """Return the exact difference of the two-part values of two times, in seconds (TAI)."""
     first, second = _tai(start), _tai(stop)
     days = Fraction(second[0]) - Fraction(first[0]) + Fraction(second[1]) - Fraction(first[1])
     return days * 86400
 
 
 def time_from_mjd(day: int, seconds: Fraction | int | float = 0) -> Time:
-    """UTC time from a day number and seconds of that day, for STT_IMJD and its like.
+    """Return the UTC time of a day number and the seconds of that day, as in STT_IMJD.
 
-    The seconds are added on TAI: ``MJD + s / 86400`` would be wrong by up to a second on a day
-    with a leap second, which astropy stretches over the whole day.
+    The seconds are added on the TAI scale: ``MJD + s / 86400`` would be wrong by up to a second on
+    a day with a leap second, which astropy stretches over the whole day.
     """
     if int(day) != day:
         raise UsageError(f"day number {day!r} is not a whole day; give the rest as seconds")
@@ -132,10 +132,10 @@ def time_from_mjd(day: int, seconds: Fraction | int | float = 0) -> Time:
 
 
 def mjd_and_seconds(time: Time) -> tuple[int, Fraction]:
-    """UTC day number and seconds of that day: what `time_from_mjd` takes.
+    """Return the UTC day number and the seconds of that day, as `time_from_mjd` accepts them.
 
-    A two-part time has steps of 5 ps: they are whole nanoseconds where these are within 20 ps, else
-    in steps of 10 ps.
+    A two-part time has steps of 5 ps. The seconds are whole nanoseconds if one is within 20 ps, and
+    otherwise multiples of 10 ps.
     """
     utc = time.utc
     day = int(np.floor(utc.mjd))
@@ -147,18 +147,18 @@ def mjd_and_seconds(time: Time) -> tuple[int, Fraction]:
         length = elapsed(time_from_mjd(first), time_from_mjd(first + 1))
         if 0 <= seconds < round(length):
             return first, seconds
-    raise UsageError(f"{time!r} is no time of day")
+    raise UsageError(f"{time!r} is not a time of day")
 
 
 def time_from_unix(seconds: Fraction | int) -> Time:
-    """UTC time of a POSIX time stamp, which counts 86400 s in every day."""
+    """Return the UTC time of a POSIX time stamp, which counts 86400 s in every day."""
     seconds = Fraction(seconds)
     day = seconds.numerator // (seconds.denominator * 86400)
     return time_from_mjd(40587 + day, seconds - day * 86400)
 
 
 def parse_time(text: str) -> Time:
-    """UTC time from ISO text such as ``2021-03-04T05:06:07.123456789``; a final Z is allowed."""
+    """Read a UTC time from text such as ``2021-03-04T05:06:07.123456789``; a Z may follow."""
     try:
         return Time(text.strip().removesuffix("Z"), scale="utc", precision=9)
     except ValueError as error:
@@ -166,14 +166,14 @@ def parse_time(text: str) -> Time:
 
 
 def iso(time: Time) -> str:
-    """ISO text of a time, UTC, with nine decimals."""
+    """Format a time as ISO text, UTC, with nine decimals."""
     utc = time.utc.copy()
     utc.precision = 9
     return str(utc.isot)
 
 
 def as_iso(time: Time) -> Time:
-    """The same time, which prints as ISO text with nine decimals."""
+    """Return the same time in a format that prints as ISO text with nine decimals."""
     if time.format == "isot" and time.precision == 9:
         return time
     shown = Time(time, format="isot", copy=True)
@@ -182,15 +182,15 @@ def as_iso(time: Time) -> Time:
 
 
 def leap_seconds_known(time: Time) -> bool:
-    """Whether it is known how far UTC is off TAI: from 1960 up to some years from now."""
+    """Return whether TAI - UTC is known at a time: from 1960 until some years from now."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        _tai(Time(time.jd1, time.jd2, format="jd", scale=time.scale))  # not what `time` keeps
+        _tai(Time(time.jd1, time.jd2, format="jd", scale=time.scale))  # not values cached in `time`
     return not any(re.match(DUBIOUS_YEAR, str(each.message), re.DOTALL) for each in caught)
 
 
 def parse_rate(value: str | int | float | Fraction) -> Fraction:
-    """Exact rate from a number, its decimal text or ``numerator/denominator`` text, in Hz."""
+    """Return the exact rate, Hz, given by a number, decimal text or ``numerator/denominator``."""
     try:
         rate = fraction(str(value) if isinstance(value, float) else value)
     except (TypeError, ValueError, ArithmeticError) as error:
@@ -201,5 +201,5 @@ def parse_rate(value: str | int | float | Fraction) -> Fraction:
 
 
 def format_rate(rate: Fraction) -> str:
-    """Text that `parse_rate` reads back exactly."""
+    """Format a rate as text from which `parse_rate` recovers it exactly."""
     return str(rate)

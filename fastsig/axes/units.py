@@ -1,4 +1,4 @@
-"""Text with units in, numbers out: what options such as ``--integrate 1ms`` are read with."""
+"""Read values with units from text, as for options such as ``--integrate 1ms``."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _FAR = re.compile(r"[eE][+-]?[\d_]{4}")
 
 
 def fraction(value: Any) -> Fraction:
-    """The exact number that a text or a number is.
+    """Return the exact value of text or of a number.
 
     Raises
     ------
     ValueError
-        Where it is none, or so large or small that it is none of physics. A power of ten with four
-        digits or more is not even raised: that would take minutes.
+        If the value is not a number, or is larger or smaller than any number in physics. Powers of
+        ten with four or more digits are refused without computing them, which would take minutes.
     """
     if isinstance(value, str) and _FAR.search(value):
         raise ValueError(f"{value!r} has a power of ten with too many digits")
@@ -40,17 +40,17 @@ def fraction(value: Any) -> Fraction:
 
 
 def quantity(value: Any, unit: str, name: str) -> u.Quantity:
-    """Quantity from text or a Quantity, in `unit`; of numbers without a unit, 0 alone is allowed.
+    """Return text or a Quantity as a Quantity in `unit`; 0 is the only number allowed without unit.
 
     Raises
     ------
     UsageError
-        Where the text does not parse, has no unit or one of another physical type; the message
-        names `name`.
+        If the text cannot be read, has no unit, or has a unit of another physical type; the message
+        mentions `name`.
     """
     try:
         if isinstance(value, (bool, np.bool_)):
-            raise TypeError("a truth value is no quantity")
+            raise TypeError("a truth value is not a quantity")
         if (seconds := _interval_s(value)) is not None:
             value = float(seconds) << u.s
         parsed = u.Quantity(value.strip() if isinstance(value, str) else value)
@@ -66,7 +66,7 @@ def quantity(value: Any, unit: str, name: str) -> u.Quantity:
 
 
 def _interval_s(value: Any) -> Fraction | None:
-    """Exact seconds of a `TimeDelta`, a timedelta64 or a timedelta; None of anything else."""
+    """Return a `TimeDelta`, timedelta64 or timedelta in exact seconds; None for anything else."""
     if isinstance(value, np.timedelta64) and not np.isnat(value):
         return Fraction(int(value.astype("timedelta64[ns]").astype(np.int64)), 10**9)
     if isinstance(value, timedelta):
@@ -78,12 +78,12 @@ def _interval_s(value: Any) -> Fraction | None:
 
 
 def number(value: Any, unit: str, name: str) -> float:
-    """As `exact`, in floating point."""
+    """Return the value of `exact` in floating point."""
     return float(exact(value, unit, name))
 
 
 def kelvins(value: Any, name: str) -> NDArray[np.float64]:
-    """Temperatures in K, with the shape of what is given; text may hold several with commas."""
+    """Return temperatures in K, with the shape of the input; text may list several with commas."""
     if isinstance(value, str):
         found = [number(part, "K", name) for part in value.split(",")]
         return np.array(found if len(found) > 1 else found[0])
@@ -93,18 +93,18 @@ def kelvins(value: Any, name: str) -> NDArray[np.float64]:
 
 
 def _example(value: Any, unit: str) -> str:
-    """How a number that lacks its unit is written with one."""
+    """Return an example for error messages: the number with the unit that it lacks."""
     digits = str(value).strip() if np.ndim(value) == 0 else "1"
     return f"'{digits} {unit.replace(' / ', '/')}'"
 
 
 def width_deg(value: Any, name: str) -> float:
-    """Degrees of a width on the sky, such as a beam's.
+    """Return a width on the sky, such as that of a beam, in degrees.
 
     Raises
     ------
     UsageError
-        Where it is no angle, has no unit, or is not between 0 and 90 deg.
+        If the value is not an angle, has no unit, or is not between 0 and 90 deg.
     """
     found = float(quantity(value, "deg", name).value)
     if not 0 < found < 90:
@@ -114,10 +114,10 @@ def width_deg(value: Any, name: str) -> float:
 
 
 def exact(value: Any, unit: str, name: str) -> Fraction:
-    """As `quantity`, but exact: of text the decimal number as written.
+    """Return the exact value, in `unit`, of the arguments that `quantity` accepts.
 
-    A number of a Quantity stands for its shortest decimal text. A time may be a `TimeDelta`, a
-    timedelta64 or a timedelta, too.
+    Text has the value of its decimal number as written, and a Quantity that of its shortest decimal
+    representation. Times may also be a `TimeDelta`, a timedelta64 or a timedelta.
     """
     if isinstance(value, str) and (match := _NUMBER.fullmatch(value.strip())):
         return _within(_of_text(value, match, unit, name), value, name)
@@ -131,7 +131,7 @@ def exact(value: Any, unit: str, name: str) -> Fraction:
 
 
 def _of_text(value: str, match: re.Match[str], unit: str, name: str) -> Fraction:
-    """The exact number in `unit` of a text that is a number, mostly with a unit behind it."""
+    """Return the exact value, in `unit`, of text: a number, usually followed by a unit."""
     digits, given = match.groups()
     try:
         scale = quantity(f"1 {given}", unit, name).value if given else 1.0
@@ -146,23 +146,23 @@ def _of_text(value: str, match: re.Match[str], unit: str, name: str) -> Fraction
 
 
 def _within(number: Fraction, value: Any, name: str) -> Fraction:
-    """The number, unless it is beyond what floating point holds with room to spare."""
+    """Return the number, unless it is too large to be safe in floating point."""
     if abs(number) > _LARGEST:
         raise UsageError(f"{name} = {value!r} is too large")
     return number
 
 
 def whole(name: str, value: Any) -> int:
-    """An integer, of whatever type; never a rounded number.
+    """Return an integer of any type as int; numbers are never rounded.
 
     Raises
     ------
     UsageError
-        Where the value is no integer.
+        If the value is not an integer.
     """
     try:
         if isinstance(value, bool):
-            raise TypeError("a truth value is no number")
+            raise TypeError("a truth value is not a number")
         return operator.index(value)
     except TypeError as error:
         raise UsageError(f"{name} = {shown(value)} is not a whole number") from error

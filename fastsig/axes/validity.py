@@ -23,21 +23,21 @@ __all__ = [
 
 Spans = NDArray[np.int64]
 
-_FEW = 1000  # spans that a loop takes less time for than a mask
+_FEW = 1000  # number of spans up to which a loop is faster than a mask
 
 
 def full(start: int, stop: int) -> Spans:
-    """The single span from `start` to `stop`; no span where that is empty."""
+    """Return the single span from `start` to `stop`, or no span if it would be empty."""
     return np.array([[start, stop]] if stop > start else [], dtype=np.int64).reshape(-1, 2)
 
 
 def as_spans(pairs: object) -> Spans:
-    """Sorted disjoint spans from any (start, stop) pairs; touching ones are joined.
+    """Return sorted disjoint spans from any (start, stop) pairs; touching spans are joined.
 
     Raises
     ------
     ValueError
-        Where the pairs are not of shape (span, 2) or a stop lies before its start.
+        If the pairs do not have the shape (span, 2), or a stop lies before its start.
     """
     spans = np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
     if np.any(spans[:, 1] < spans[:, 0]):
@@ -53,7 +53,7 @@ def as_spans(pairs: object) -> Spans:
 
 
 def clip(spans: Spans, start: int, stop: int) -> Spans:
-    """The part of `spans` in [start, stop)."""
+    """Return the part of `spans` in [start, stop)."""
     if stop <= start:
         return full(0, 0)
     first = int(np.searchsorted(spans[:, 1], start, side="right"))
@@ -62,14 +62,14 @@ def clip(spans: Spans, start: int, stop: int) -> Spans:
 
 
 def complement(spans: Spans, start: int, stop: int) -> Spans:
-    """What of [start, stop) the spans do not cover."""
+    """Return the parts of [start, stop) that the spans do not cover."""
     inside = clip(spans, start, stop)
     bounds = np.concatenate([[start], inside.ravel(), [stop]]).reshape(-1, 2)
     return bounds[bounds[:, 1] > bounds[:, 0]]
 
 
 def intersect(first: Spans, second: Spans) -> Spans:
-    """Where both are valid."""
+    """Return the spans in which both arguments are valid."""
     if not len(first) or not len(second):
         return full(0, 0)
     start = min(first[0, 0], second[0, 0])
@@ -79,23 +79,23 @@ def intersect(first: Spans, second: Spans) -> Spans:
 
 
 def shift(spans: Spans, offset: int) -> Spans:
-    """The spans moved by `offset` samples."""
+    """Return the spans moved by `offset` samples."""
     return spans + np.int64(offset)
 
 
 def count(spans: Spans) -> int:
-    """Number of valid samples."""
+    """Return the number of valid samples."""
     return int((spans[:, 1] - spans[:, 0]).sum())
 
 
 def from_mask(mask: NDArray[np.bool_], start: int = 0) -> Spans:
-    """Spans of the true entries of a mask whose first entry is sample `start`."""
+    """Return the spans of the true entries of a mask; its first entry is sample `start`."""
     edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
     return edges.reshape(-1, 2).astype(np.int64) + start
 
 
 def zero_invalid(data: NDArray[np.generic], spans: Spans, start: int, zero: int = 0) -> None:
-    """Set to `zero`, in place, what lies outside `spans`; axis 0 of `data` begins at `start`."""
+    """Set samples outside `spans` to `zero`, in place; axis 0 of `data` begins at `start`."""
     if len(spans) == 1 and spans[0, 0] <= start and spans[0, 1] >= start + len(data):
         return
     lost = complement(spans, start, start + len(data)) - start

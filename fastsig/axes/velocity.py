@@ -1,10 +1,10 @@
-r"""Velocities of lines: rest frequencies, and what radio, optical and relativistic velocities mean.
+r"""Velocities of lines: rest frequencies, and the radio, optical and relativistic conventions.
 
 .. math:: v_{radio} = c (1 - f/f_0), \quad v_{optical} = c (f_0/f - 1), \quad
     v_{relativistic} = c \frac{f_0^2 - f^2}{f_0^2 + f^2}
 
-Positive velocities recede. They agree to first order; at 10 000 km/s radio and optical ones differ
-by 330 km/s, so a velocity without its convention says little.
+Positive velocities mean recession. The conventions agree to first order; at 10 000 km/s radio and
+optical velocities differ by 330 km/s, so that a velocity must be stated with its convention.
 
 References
 ----------
@@ -34,7 +34,7 @@ _OH = "J. J. ter Meulen and A. Dymanus 1972, ApJ 172, L21, to 100 Hz"
 
 
 class Line(NamedTuple):
-    """A line: its name, its rest frequency in MHz, and where that comes from."""
+    """A line: its name, its rest frequency in MHz, and the source of the frequency."""
 
     name: str
     mhz: float
@@ -60,24 +60,25 @@ LINES = {each.name: each for each in (
 
 _RECOMBINATION = re.compile(r"(He|H|C)(\d{2,3})(alpha|beta|gamma|a|b|g)")
 _STEPS = {"a": 1, "b": 2, "g": 3}
-# Masses of the nuclei, electrons' masses: CODATA 2018; of carbon, 12 u less six electrons.
+# Masses of the nuclei in electron masses: CODATA 2018; for carbon, 12 u minus six electrons.
 _NUCLEI = {"H": 1836.15267343, "He": 7294.29954142, "C": 21868.6618}
 _RYDBERG = "Rydberg's formula, with CODATA 2018's constants"
 
 
 def line(name: Any) -> Line:
-    """A line by its name, or by a frequency.
+    """Return a line by its name or by a frequency.
 
     Parameters
     ----------
     name : str, Quantity or Line
-        ``"HI"``, ``"OH1667"``; ``"H166a"``, the transition from level 167 to 166 of hydrogen (``b``
-        and ``g`` from 168 and 169; ``He``, ``C``); or a frequency, ``"1420.40575MHz"``.
+        ``"HI"`` or ``"OH1667"``; ``"H166a"`` for the transition of hydrogen from level 167 to 166
+        (``b`` and ``g`` from 168 and 169; also ``He`` and ``C``); or a frequency such as
+        ``"1420.40575MHz"``.
 
     Raises
     ------
     UsageError
-        Where there is no such line and it is no frequency above 0.
+        If `name` is neither a known line nor a frequency above 0.
     """
     if isinstance(name, Line):
         return name
@@ -107,20 +108,20 @@ def _recombination(name: str, nucleus: str, level: int, step: int) -> Line:
 
 
 def velocity(frequency: Any, rest: Any, convention: str = "radio") -> u.Quantity:
-    """Velocities that frequencies of a line mean, km/s.
+    """Convert frequencies of a line to velocities, km/s.
 
     Parameters
     ----------
     frequency : Quantity
-        In the frame that the velocities are to be in.
+        Frequencies in the frame in which velocities are wanted.
     rest : str, Quantity or Line
-        As `line` takes it.
+        The line, as `line` accepts it.
     convention : {"radio", "optical", "relativistic"}
 
     Raises
     ------
     UsageError
-        Where there is no such line or convention.
+        If there is no such line or convention.
     """
     ratio = u.Quantity(frequency).to_value(u.MHz) / line(rest).mhz
     beta = {"radio": lambda: 1 - ratio, "optical": lambda: 1 / ratio - 1,
@@ -129,7 +130,7 @@ def velocity(frequency: Any, rest: Any, convention: str = "radio") -> u.Quantity
 
 
 def frequency(velocity: Any, rest: Any, convention: str = "radio") -> u.Quantity:
-    """Frequencies at which a line of some velocities is, MHz: the inverse of `velocity`."""
+    """Convert velocities of a line to frequencies, MHz: the inverse of `velocity`."""
     beta = (u.Quantity(velocity) / const.c).to_value(u.dimensionless_unscaled)
     ratio = {"radio": lambda: 1 - beta, "optical": lambda: 1 / (1 + beta),
              "relativistic": lambda: np.sqrt((1 - beta) / (1 + beta))}[convention_of(convention)]()
@@ -137,12 +138,12 @@ def frequency(velocity: Any, rest: Any, convention: str = "radio") -> u.Quantity
 
 
 def convention_of(name: str) -> str:
-    """The name of a convention, once there is one.
+    """Return the name of a convention after checking that it exists.
 
     Raises
     ------
     UsageError
-        Where there is none.
+        If it does not exist.
     """
     if name not in CONVENTIONS:
         raise UsageError(f"convention = {name!r}; allowed: {', '.join(CONVENTIONS)}")

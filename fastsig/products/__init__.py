@@ -1,8 +1,9 @@
-"""What commands do with files of any kind: a table from kind to handler for each of them.
+"""Commands that handle files of any kind, each with a table of handlers by kind of product.
 
-A file's format is found by its content, and the format states what kind of product it holds. Each
-module here has `HANDLERS` for the kinds that are ours. A kind of a plug-in needs none: where its
-format's module has a function of the command's own name (`info`, `verify`, `draw`), that is called.
+The format of a file is recognised by its content, and the format states the kind of product that
+the file contains. Each module here has `HANDLERS` for the kinds that come with fastsig. A kind of a
+plug-in needs none: if the module of its format has a function for the command (`info`, `verify`,
+`draw`), that function is called.
 """
 
 from fastsig.products.handlers import failure, handler_of

@@ -12,9 +12,9 @@ _FITS = b"SIMPLE  ="
 
 
 def cards_of(detected: Detected, overrides: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The cards of a file by section: each unit of a FITS file, or the header of another format.
+    """Return the cards of a file by section: each HDU of a FITS file, or another format's header.
 
-    Of a scan in several files they are those of the first.
+    For a scan in several files, the cards are those of the first file.
     """
     path = detected.files[0]
     try:

@@ -1,4 +1,4 @@
-"""Files from one format into another: what ``fastsig convert`` takes."""
+"""Open files to be converted to another format: ``fastsig convert``."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from fastsig.run.products import SINKS
 
 __all__ = ["HANDLERS", "convertible"]
 
-#: By the kind of product: the sink that writes it in another format.
+#: For each kind of product, the sink that writes it in another format.
 HANDLERS = SINKS
 
 
 def convertible(paths: Paths, output: str, to: str | None = None, **overrides: Any) -> Chain:
-    """Open what is to be written in another format.
+    """Open the files that are to be written in another format.
 
     Parameters
     ----------
     paths : path or iterable of path
         File, or the files of one scan.
     output : str
-        Name of the file.
+        Name of the output file.
     to : str, optional
-        The format; by default what the ending of `output` stands for.
+        The format; by default that of the extension of `output`.
     overrides
-        As of `fastsig.open`.
+        As for `fastsig.open`.
 
     Raises
     ------
     FormatError
-        Where the files hold no kind that can be converted, or cannot be understood.
+        If the files contain no kind of product that can be converted, or cannot be understood.
     UsageError
-        Where the ending stands for no format of that kind.
+        If the extension does not indicate a format of that kind.
     """
     check_name(output_names(output, 1)[0])
     source = open_chain(paths, **overrides)
     sink = HANDLERS[source.stream.kind]
     if sink.format_of(output, to) is None:
         source.close()
-        raise UsageError(f"{output}: its ending tells no format; give --to "
+        raise UsageError(f"{output}: its extension indicates no format; give --to "
                          f"{'|'.join(sink.formats())}")
     return source

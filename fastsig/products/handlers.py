@@ -1,4 +1,4 @@
-"""Which function does a command's work on a file, by the kind of product that it holds."""
+"""Choose the function that handles a file for a command, by the kind of product in the file."""
 
 from __future__ import annotations
 
@@ -16,34 +16,35 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 def handler_of(table: Mapping[str, Handler], detected: Detected, verb: str,
                by_format: Handler) -> Handler:
-    """The handler of a file.
+    """Return the handler for a file.
 
     Parameters
     ----------
     table : mapping of str to function
-        By kind.
+        Handlers by kind.
     detected : Detected
     verb : str
-        Name of the function of a format's module that does the same.
+        Name of the function with the same task in the module of a format.
     by_format : function
-        The handler that calls it.
+        The handler that calls this function.
 
     Raises
     ------
     FormatError
-        Where neither the table nor the format knows what to do.
+        If neither the table nor the format has a handler.
     """
     for kind in detected.kinds:
         if kind in table:
             return table[kind]
     if hasattr(detected.module, verb):
         return by_format
-    raise FormatError(detected.files[0], f"holds {' or '.join(detected.kinds)} ({detected.name}), "
-                      f"and the format has no {verb}; allowed here: {', '.join(table)}")
+    kinds = " or ".join(detected.kinds)
+    raise FormatError(detected.files[0], f"contains {kinds} ({detected.name}), and the format has "
+                      f"no {verb}; allowed here: {', '.join(table)}")
 
 
 def failure(path: str | os.PathLike[str], error: FastsigError) -> dict[str, Any]:
-    """What ``--json`` says of a file that cannot be read."""
+    """Return the record that ``--json`` prints for a file that cannot be read."""
     name = os.fspath(path)
     return {"path": name, "error": str(error) if isinstance(error, InputError)
             else f"{name}: {error}"}

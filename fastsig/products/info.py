@@ -1,4 +1,4 @@
-"""What files are: ``fastsig info``."""
+"""Describe files: ``fastsig info``."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from fastsig.products.handlers import handler_of
 
 __all__ = ["HANDLERS", "info"]
 
-#: What is said of every file; null where it is not known, or has no meaning.
+#: Fields that are reported for every file; null if a value is not known or has no meaning.
 _FIELDS = ("path", "format", "kind", "n_time", "n_pol", "n_chan", "n_bits", "complex",
            "sample_rate_hz", "tsamp_s", "start_time", "duration_s", "frequency_mhz", "telescope",
            "source", "ra_deg", "dec_deg", "valid_fraction")
-#: What is no part of what a state is picked by.
+#: Fields of a state by which it is not selected.
 _OF_STATES = ("n_chan", "source", "telescope")
 
 
 def info(path: Paths, *, deep: bool = False, cards: bool = False, **overrides: Any
          ) -> dict[str, Any]:
-    """What a file is, as the fields of ``fastsig info --json``.
+    """Describe a file, with the fields of ``fastsig info --json``.
 
     Parameters
     ----------
     path : path or iterable of path
-        File, or folder of a format that is one, or the files of one scan.
+        A file, a folder if the format is a folder, or the files of one scan.
     deep : bool
-        Read all of the file where the headers alone do not tell.
+        Read the whole file if the headers alone are not sufficient.
     cards : bool
-        Add ``cards``: the header cards of the file by section, all those of a FITS file.
+        Add ``cards``: the header cards of the file by section; for a FITS file, all cards.
     overrides
         As for `fastsig.open`.
 
     Raises
     ------
     FormatError
-        Where the file cannot be understood.
+        If the file cannot be understood.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -55,7 +55,7 @@ def info(path: Paths, *, deep: bool = False, cards: bool = False, **overrides: A
 
 
 def _stream(detected: Detected, deep: bool, overrides: dict[str, Any]) -> dict[str, Any]:
-    """Of voltages and spectra: what their stream says; of rows of several states, these states."""
+    """Describe voltages or spectra by their stream; for rows in several states, list the states."""
     several = getattr(detected.module, "states", None)
     states = several(detected.files[0], **overrides) if several and len(
         detected.files) == 1 else []
@@ -69,7 +69,10 @@ def _stream(detected: Detected, deep: bool, overrides: dict[str, Any]) -> dict[s
 
 
 def _of_states(detected: Detected, states: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of a file from which opening takes one state of several: what all of them have in common."""
+    """Describe a file with rows in several states, of which opening selects one.
+
+    The fields are those that all states have in common.
+    """
     common = {key: states[0][key] for key in _OF_STATES
               if len({state[key] for state in states}) == 1}
     states = [{key: value for key, value in state.items() if key != "telescope"}
@@ -80,16 +83,16 @@ def _of_states(detected: Detected, states: list[dict[str, Any]]) -> dict[str, An
             and len({state.get(key) for state in states}) > 1]
     advice = " ".join(f"--set {key}={states[0][key]}" for key in many)
     return {**dict.fromkeys(_FIELDS), **known, "warnings": [
-        f"rows of {len(states)} states: switch takes all, other commands one, as by {advice}"]}
+        f"rows in {len(states)} states: switch uses all, other commands one, selected by {advice}"]}
 
 
 def _by_format(detected: Detected, deep: bool, overrides: dict[str, Any]) -> dict[str, Any]:
-    """What the format's own `info` says of a file; other fields are null."""
+    """Describe a file by the `info` function of its format; other fields are null."""
     path = detected.files[0]
     found = dict(detected.module.info(path, deep=deep, **overrides))
     fields = {"path": path, "format": detected.name, "kind": detected.kinds[0]} | found
     return fields | {name: None for name in _FIELDS if name not in fields}
 
 
-#: By the kind of product.
+#: Handlers by kind of product.
 HANDLERS = {"voltage": _stream, "spectra": _stream, "cube": _by_format, "table": _by_format}

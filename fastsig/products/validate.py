@@ -1,4 +1,4 @@
-"""Whether files are whole: ``fastsig validate``."""
+"""Check whether files are complete and undamaged: ``fastsig validate``."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ __all__ = ["HANDLERS", "validate", "verify"]
 
 
 def verify(path: Paths, **overrides: Any) -> bool:
-    """Read all of a file and compare its checksums; whether there are any.
+    """Read a whole file and compare its checksums; return whether it has any.
 
     Raises
     ------
     DataError
-        Where the file cannot be read or a checksum fails.
+        If the file cannot be read or a checksum fails.
     FormatError
-        Where it cannot be understood.
+        If the file cannot be understood.
     """
     detected = detect_files(path)
     return handler_of(HANDLERS, detected, "verify", _by_format)(detected, overrides)
 
 
 def validate(path: str | os.PathLike[str], **overrides: Any) -> dict[str, Any]:
-    """The record of ``fastsig validate --json``: whether a file is whole, and what is wrong.
+    """Return the record of ``fastsig validate --json``: whether a file is good, and its faults.
 
     Raises
     ------
     UsageError
-        Where the format knows no such override.
+        If the format has no such override.
     """
     name = os.fspath(path)
     with warnings.catch_warnings(record=True) as caught:
@@ -62,9 +62,9 @@ def _stream(detected: Detected, overrides: dict[str, Any]) -> bool:
 
 
 def _by_format(detected: Detected, overrides: dict[str, Any]) -> bool:
-    """By the format's own `verify`."""
+    """Verify a file by the `verify` function of its format."""
     return bool(detected.module.verify(detected.files[0], **overrides))
 
 
-#: By the kind of product.
+#: Handlers by kind of product.
 HANDLERS = {"voltage": _stream, "spectra": _stream, "cube": _by_format, "table": _by_format}

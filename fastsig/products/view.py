@@ -17,27 +17,27 @@ __all__ = ["HANDLERS", "TABLES", "Wanted", "draw_file"]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked of a picture; None for what is not.
+    """The options given for a picture; None for options that are not given.
 
     Parameters
     ----------
     what : str, optional
-        Which picture of a cube, as of `fastsig.view.draw_cube`, or panel of a scan, as of
+        Picture of a cube, as in `fastsig.view.draw_cube`, or panel of a scan, as in
         `fastsig.view.draw`.
     cmap, vmin, vmax, scale, percent : optional
-        Of the colours of spectra, as of `fastsig.view.draw`.
+        Options for the colours of spectra, as in `fastsig.view.draw`.
     at, rest : str, optional
-        A position and a line, of cubes.
+        A position and a line, for cubes.
     product : str, optional
         Product of spectra, or Stokes parameter of a cube.
     page_size : int, optional
-        Most bytes of a page.
+        Largest size of a page, bytes.
     tstart, tstop : Time or text, optional
-        Of streams.
+        Time range, for streams.
     fstart, fstop : text, optional
-        Of streams and cubes.
+        Frequency range, for streams and cubes.
     overrides : mapping
-        Values in place of the header's.
+        Values that replace those of the header.
     """
 
     what: str | None = None
@@ -58,21 +58,21 @@ class Wanted:
 
     @property
     def given(self) -> list[str]:
-        """Names of what is asked."""
+        """Names of the options that are given."""
         return [name for name, value in vars(self).items()
                 if (bool(value) if name == "overrides" else value is not None)]
 
     def refuse(self, names: tuple[str, ...], what: str) -> None:
-        """Raise `UsageError` where something is asked that has no meaning."""
+        """Raise `UsageError` if one of the options in `names`, which have no meaning, is given."""
         for name in names:
             if name in self.given:
                 option = "set" if name == "overrides" else name.replace("_", "-")
-                raise UsageError(f"--{option} is of no use to {what}")
+                raise UsageError(f"--{option} has no meaning for {what}")
 
 
 def draw_file(paths: Paths, output: str, wanted: Wanted | None = None, *, overwrite: bool = False
               ) -> None:
-    """Draw a file, or the files of a scan, whatever kind of product they hold.
+    """Draw a file, or the files of a scan, with any kind of product.
 
     Parameters
     ----------
@@ -86,11 +86,11 @@ def draw_file(paths: Paths, output: str, wanted: Wanted | None = None, *, overwr
     Raises
     ------
     FormatError
-        Where the files cannot be understood, or nothing draws their kind.
+        If the files cannot be understood, or their kind of product cannot be drawn.
     UsageError
-        Where something is asked that has no meaning for such files.
+        If an option is given that has no meaning for these files.
     OutputError
-        Where `output` exists, is an input, or cannot be written.
+        If `output` exists, is an input, or cannot be written.
     """
     from fastsig.view import check_picture
 
@@ -109,7 +109,7 @@ def _is_page(output: str) -> bool:
 
 
 def _stream(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> None:
-    """Voltages or spectra: the rows and channels that are asked for."""
+    """Draw the selected rows and channels of voltages or spectra."""
     from fastsig.chain import open_chain
     from fastsig.stream import SpectrumStream
     from fastsig.view import draw, write_page
@@ -129,7 +129,7 @@ def _stream(detected: Detected, output: str, wanted: Wanted, overwrite: bool) ->
 
 
 def _cube(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> None:
-    """A cube of maps: a page of all of it, or a picture."""
+    """Draw a cube of maps: a page of the whole cube, or a picture."""
     from fastsig.cubes.cube import open_cube
     from fastsig.view import draw_cube, write_page
 
@@ -152,19 +152,19 @@ def _cube(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> N
 
 
 def _table(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> None:
-    """A table, by what its rows are."""
+    """Draw a table according to its kind."""
     path = detected.files[0]
     kind = str(detected.module.info(path)["table"])
     drawn = TABLES.get(kind)
     if drawn is None:
-        raise FormatError(path, f"holds a table of kind {kind[:40]!r}; those that can be drawn: "
-                          f"{', '.join(map(repr, TABLES))}")
+        raise FormatError(path, f"contains a table of kind {kind[:40]!r}, which cannot be drawn; "
+                          f"allowed: {', '.join(map(repr, TABLES))}")
     wanted.refuse(tuple(vars(wanted)), drawn.noun)
     drawn.draw(path, output, overwrite)
 
 
 def _by_format(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> None:
-    """A product of a plug-in's format, whose `draw` returns a figure."""
+    """Draw a product of a plug-in's format with its `draw` function, which returns a figure."""
     from fastsig.view import draw_made
 
     path, module = detected.files[0], detected.module
@@ -184,15 +184,15 @@ def _place(path: str, output: str, overwrite: bool) -> None:
 
 
 class _Table(NamedTuple):
-    """How tables of one kind are drawn, and what a user calls one."""
+    """The function that draws tables of one kind, and the name of such a table in messages."""
 
     draw: Callable[[str, str, bool], None]
     noun: str
 
 
-#: By the kind of product.
+#: Handlers by kind of product.
 HANDLERS: dict[str, Callable[[Detected, str, Wanted, bool], None]] = {
     "voltage": _stream, "spectra": _stream, "cube": _cube, "table": _table}
 
-#: Of tables by what their meta calls them.
+#: How to draw tables, by the kind that their meta states.
 TABLES = {"spectrum of a place": _Table(_place, "a spectrum of a place")}

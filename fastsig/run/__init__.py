@@ -1,1 +1,1 @@
-"""Running: chains are planned (fused, kept, fitted into memory) and passed through sinks."""
+"""Running: chains are planned (fused, kept, fitted into memory) and their blocks go to sinks."""

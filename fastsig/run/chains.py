@@ -1,4 +1,4 @@
-"""Chains as a plan sees them: the files at their end, and how far down rows reach."""
+"""Properties of chains needed for a plan: the files that they read, and the rows of these."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["ended", "missing_end", "on_equal", "reach", "roots"]
 
 
 def roots(stream: Stream) -> list[Stream]:
-    """The files that a chain reads."""
+    """Return the files that a chain reads."""
     inputs = stream.inputs()
     return [stream] if not inputs else [file for source in inputs for file in roots(source)]
 
 
 def reach(stream: Stream, start: int, n: int) -> tuple[int, int]:
-    """First row and number of rows of what a chain shares first, or of its file, that rows need."""
+    """Return first row and number of the rows needed of the nearest `Kept`, or of the file."""
     while stream.inputs() and not isinstance(stream, Kept):
         start, n = stream.needs_of(0, start, n)
         stream = stream.inputs()[0]
@@ -26,12 +26,12 @@ def reach(stream: Stream, start: int, n: int) -> tuple[int, int]:
 
 
 def missing_end(stream: Stream, start: int, n: int) -> tuple[Stream, int] | None:
-    """Wait for the rows of files that rows of a chain are made of.
+    """Wait for the rows of files that are needed for rows of a chain.
 
     Returns
     -------
     None, or (Stream, int)
-        A file that ended before, and how many rows it has.
+        A file that ended before these rows, and the number of rows that it has.
     """
     if not stream.inputs():
         count = stream.arrived(start + n)
@@ -43,7 +43,7 @@ def missing_end(stream: Stream, start: int, n: int) -> tuple[Stream, int] | None
 
 
 def ended(stream: Stream, file: Stream, rows: int) -> Stream:
-    """The chain over a file of which the end is known now, its stages made anew."""
+    """Rebuild a chain after the end of one of its files has become known."""
     if stream is file:
         return Select(file, rows=(0, rows))
     if not stream.inputs():
@@ -53,7 +53,7 @@ def ended(stream: Stream, file: Stream, rows: int) -> Stream:
 
 
 def on_equal(stream: Stream, sources: tuple[Stream, ...]) -> Stream:
-    """A stream with equal sources in place of its own; itself where they are its own."""
+    """Return a stream with equal sources instead of its own; itself if they are its own."""
     if all(new is old for new, old in zip(sources, stream.inputs(), strict=True)):
         return stream
     made: Any = stream

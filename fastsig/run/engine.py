@@ -1,10 +1,10 @@
-"""The engine: passes of chains through sinks, on a pool of threads.
+"""The engine: run passes of chains into sinks, on a pool of threads.
 
-Units of lanes that have a file in common are done in the order of their first input row, and one
-file after the other. The thread that reads a unit
-makes the sinks' parts of it; parts are merged here, in the order of rows. The first exception stops
-all: blocks in flight end, sinks close as if nothing had begun, and the exception is raised with the
-file and the rows that it came from.
+Lanes with a common file run together, in the order of the first input row of their units; files are
+read one after the other. The thread that reads a unit also computes the parts of the sinks; parts
+are merged on the calling thread, in the order of rows. The first exception stops everything: blocks
+in flight are finished, sinks remove what they have written, and the exception is raised with the
+file and the rows from which it came.
 """
 
 from __future__ import annotations
@@ -31,41 +31,42 @@ __all__ = ["Progress", "execute", "run", "sharing_rows"]
 
 _log = logging.getLogger(__name__)
 
-#: Called with the name of a pass, the input rows done since the last call, and those of the pass:
-#: 0 where the end is not known.
+#: Called with the name of a pass, the number of input rows done since the last call, and the number
+#: of input rows of the pass, which is 0 if the end is not known.
 Progress = Callable[[str, int, int], Any]
 
 
 def run(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | None = None,
         fused: bool = True, progress: Progress | None = None) -> list[Any]:
-    """Take chains through sinks, in one pass or as many as the sinks ask for.
+    """Run chains into sinks, in one pass or as many as the sinks require.
 
     Parameters
     ----------
     sinks : sequence of Sink
-        Each with its chain; what chains have in common is computed once.
+        The sinks, each with its chain; parts that chains have in common are computed once.
     workers : int, optional
-        Threads; as many as the process may use by default.
+        Number of threads; by default as many as the process may use.
     memory : int, optional
-        Most bytes that the process may take.
+        Largest memory of the process, bytes.
     fused : bool
         Whether to use fused kernels (same result, byte for byte).
     progress : callable, optional
-        Called with the name of a pass, input rows done since the last call, and all of the pass.
+        Called with the name of a pass, the input rows done since the last call, and the input rows
+        of the pass.
 
     Returns
     -------
     list
-        The product of each sink; of one that asked for a further pass, that of its last sink.
+        The product of each sink; if it required a further pass, that of its last sink there.
 
     Raises
     ------
     UsageError, PlanError
-        As of `fastsig.run.plan.plan`.
+        As for `fastsig.run.plan.plan`.
     DataError
-        Where an input cannot be read to its end.
+        If an input cannot be read to its end.
     OutputError
-        Where a product cannot be written. Products that were being written are removed.
+        If a product cannot be written. Unfinished products are removed.
     """
     ready = plan(sinks, workers=workers, memory=memory, fused=fused)
     results = execute(ready, progress=progress)
@@ -75,7 +76,7 @@ def run(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | None
 
 def _further(sinks: Sequence[Sink], results: list[Any],
              run_more: Callable[[Sequence[Sink]], list[Any]]) -> list[Any]:
-    """Results after the passes that sinks ask for: those of all sinks go side by side."""
+    """Return results after further passes required by sinks; one pass serves all sinks."""
     asked = [tuple(sink.then(result)) for sink, result in zip(sinks, results, strict=True)]
     more = [sink for group in asked for sink in group]
     if not more:
@@ -88,12 +89,12 @@ def _further(sinks: Sequence[Sink], results: list[Any],
 
 
 def execute(ready: Plan, *, progress: Progress | None = None) -> list[Any]:
-    """Run a plan; the product of every sink, in the order of the sinks given to the plan.
+    """Run a plan and return the products of the sinks, in the order given to the plan.
 
     Raises
     ------
     DataError, OutputError
-        As of `run`.
+        As for `run`.
     """
     if _log.isEnabledFor(logging.INFO):
         _log.info("plan\n%s", ready.explain())
@@ -110,7 +111,7 @@ def execute(ready: Plan, *, progress: Progress | None = None) -> list[Any]:
 
 @contextlib.contextmanager
 def sharing_rows(ready: Plan) -> Iterator[None]:
-    """Keep as many rows between units as was planned, and none afterwards."""
+    """Keep as many rows between units as planned, and release them afterwards."""
     keepers = ready.keepers
     for keeper, n_bytes in zip(keepers, ready.shares(), strict=True):
         keeper.hold(n_bytes)
@@ -122,17 +123,17 @@ def sharing_rows(ready: Plan) -> Iterator[None]:
 
 
 class _Feed:
-    """What a lane's sinks are given: parts on the threads, merged here in order."""
+    """Feed the sinks of a lane: compute parts on worker threads, and merge them in order."""
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
-        #: Rows that the sinks have been given.
+        #: Number of rows that the sinks have received.
         self.rows = 0
         self._rows_of = None if lane.long is None else RowFeed(
             lane.stream, lane.long, lane.feed_rows)
 
     def work(self, unit: Unit) -> Any:
-        """What a thread does with a unit: sums of segments, or the parts of every sink."""
+        """Process a unit on a worker thread: return sums of segments, or the parts of all sinks."""
         made = self.lane.read(unit)
         return made if self._rows_of is not None else (made.n, self._parts(made))
 
@@ -141,7 +142,7 @@ class _Feed:
                 for sink in self.lane.sinks]
 
     def take(self, unit: Unit, made: Any) -> None:
-        """Merge what `work` made, in order."""
+        """Merge a result of `work`; results are merged in order."""
         if self._rows_of is None:
             self._merge(*made)
             return
@@ -156,7 +157,7 @@ class _Feed:
 
 
 def _pieces(block: Block, segment: int | None) -> list[Block]:
-    """A block as parts of exactly a segment each."""
+    """Split a block into pieces of one segment."""
     if segment is None or block.n <= segment:
         return [block]
     return [_rows_of(block, first, min(segment, block.n - first))
@@ -175,7 +176,7 @@ def _rows_of(block: Block, first: int, n: int) -> Block:
 
 
 def _run(ready: Plan, feeds: Sequence[_Feed], progress: Progress | None) -> None:
-    """Do the units of all lanes: file by file, by the input row that they begin at."""
+    """Process the units of all lanes, file by file, in the order of their first input row."""
     advance, ended = _Advance(ready, progress), _Ended(ready)
 
     def units(index: int, lag: int) -> Iterator[tuple[int, int, Unit]]:
@@ -204,9 +205,10 @@ def _run(ready: Plan, feeds: Sequence[_Feed], progress: Progress | None) -> None
 
 
 def _lag(ready: Plan, group: Sequence[int]) -> int:
-    """Rows by which other lanes of a group lag behind its first, which makes what they share.
+    """Return the rows by which other lanes of a group lag behind its first lane.
 
-    Side by side, the threads of the others would wait for it.
+    The first lane computes the rows that they share. Without a lag, the threads of the others would
+    wait for it.
     """
     first = ready.lanes[group[0]]
     if len(group) == 1 or not ready.asked or ready.reads_again:
@@ -216,15 +218,15 @@ def _lag(ready: Plan, group: Sequence[int]) -> int:
 
 
 class _Ended:
-    """Gives back what groups of lanes kept, once a later one is merged."""
+    """Release the rows kept for groups of lanes, as soon as a later group is merged."""
 
     def __init__(self, ready: Plan) -> None:
-        #: Numbers of lanes that have a file in common.
+        #: Groups of numbers of lanes that have a file in common.
         self.groups = sharing(ready.lanes)
         self._lanes, self._current = ready.lanes, 0
 
     def before(self, index: int) -> None:
-        """A unit of a lane is merged: the groups before its own have ended."""
+        """Note that a unit of a lane is about to be merged: groups before its own have ended."""
         while index not in self.groups[self._current]:
             for keeper in keepers([self._lanes[each].stream
                                    for each in self.groups[self._current]]):
@@ -233,7 +235,7 @@ class _Ended:
 
 
 class _Advance:
-    """Reports the input rows that each lane has gone through, to the last one."""
+    """Report the input rows that each lane has processed, up to the last one."""
 
     def __init__(self, ready: Plan, progress: Progress | None) -> None:
         self._ready, self._name, self._progress = ready, ready.name, progress
@@ -243,7 +245,7 @@ class _Advance:
         self._endless = [lane for lane in ready.lanes if lane.stream.endless]
 
     def __call__(self, index: int, unit: Unit) -> None:
-        """A unit of a lane is done."""
+        """Note that a unit of a lane is done."""
         lane = self._ready.lanes[index]
         head = lane.stream if lane.long is None else lane.long
         share = Fraction(unit.row + unit.n, head.shape[0])
@@ -254,7 +256,7 @@ class _Advance:
         self._report(index, int(share * self._all[index]))
 
     def end(self) -> None:
-        """Everything is done; the number of rows is known now, wherever it was not."""
+        """Note that everything is done; the number of rows is now known for all lanes."""
         for index, lane in enumerate(self._ready.lanes):
             self._report(index, roots(lane.stream)[0].shape[0])
 

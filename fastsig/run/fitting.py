@@ -1,4 +1,4 @@
-"""Memory of a pass: how many rows, units, threads and kept rows fit into a bound."""
+"""Memory of a pass: fit rows per unit, units, threads and kept rows into a limit."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from fastsig.stream.kept import Kept
 
 __all__ = ["Fit", "Need", "unit_rows", "unit_segments"]
 
-_UNIT_BYTES = 2**24  # input that a unit reads: long enough to hide the cost of a task
+_UNIT_BYTES = 2**24  # input of a unit: long enough to hide the cost of a task
 _RESULT_BYTES = 2**22
-_LEAST_UNIT_BYTES = 2**20  # of input: units are not cut shorter while threads can be given up
-_HALOS = 4  # of a unit: what is read beside it is then a fifth
+_LEAST_UNIT_BYTES = 2**20  # input of a unit: threads are given up before units become shorter
+_HALOS = 4  # length of a unit in halos: the halo is then a fifth of what is read
 
-_LONG_BYTES = 2**28  # of a unit that is long for its halo
+_LONG_BYTES = 2**28  # size of a unit that is long because of its halo
 
 
 def unit_rows(stream: Stream, step: int = 1) -> int:
-    """Rows that read about `_UNIT_BYTES` of the file and give at most `_RESULT_BYTES`.
+    """Return the rows of a unit: about `_UNIT_BYTES` of input, at most `_RESULT_BYTES` of output.
 
-    They are multiples of `step`, which sinks insist on, one at the least, and long against the rows
-    that they need beside themselves; multiples of the stream's `align` too, unless that makes them
-    longer than both.
+    The number is a multiple of `step`, which the sinks require, and large compared with the overlap
+    of a unit. It is also a multiple of the stream's `align`, unless units would become longer than
+    both for this reason.
     """
     file: Any = roots(stream)[0]
     ratio = file.header.sample_rate / stream.header.sample_rate
@@ -42,7 +42,7 @@ def unit_rows(stream: Stream, step: int = 1) -> int:
 
 
 def unit_segments(lane: Lane) -> int:
-    """Segments of a long integration that read about `_UNIT_BYTES` of the file."""
+    """Return the number of segments of a long integration for about `_UNIT_BYTES` of input."""
     if lane.long is None:
         return 1
     file: Any = roots(lane.stream)[0]
@@ -53,18 +53,18 @@ def unit_segments(lane: Lane) -> int:
 
 
 def _read_bytes(stream: Stream) -> int:
-    """Bytes of input that a stage of the chain reads at a time at best."""
+    """Return the largest preferred number of bytes of input that a stage of the chain reads."""
     return max([getattr(stream, "read_bytes", 0), *map(_read_bytes, stream.inputs())])
 
 
 def _input_bytes(file: Stream) -> int:
-    """Bytes of a row of a file as it is read, recorded voltages undecoded."""
+    """Return the bytes of a row of a file as it is read, with voltages as recorded."""
     return (file.as_recorded() if isinstance(file, VoltageStream) else file).row_bytes
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Threads, units in flight, rows of a unit of each lane, bytes kept."""
+    """Threads, units in flight, rows per unit of each lane, and bytes kept."""
 
     threads: int
     flight: int
@@ -73,15 +73,15 @@ class Fit:
 
 
 class Need:
-    """Memory of running lanes side by side, on one thread pool.
+    """The memory needed to run lanes together, on one pool of threads.
 
     Parameters
     ----------
     lanes : list of Lane
     base : int
-        What the process takes besides.
+        Other memory of the process, bytes.
     keepers : list of Kept
-        What keeps rows between units and lanes.
+        The stages that keep rows between units and lanes.
     """
 
     def __init__(self, lanes: Sequence[Lane], base: int, keepers: Sequence[Kept]) -> None:
@@ -91,22 +91,22 @@ class Need:
             [lanes[index].stream for index in group])] for group in sharing(lanes)]
 
     def kept(self, flight: int, rows: Sequence[int]) -> int:
-        """Rows to keep so that none is made twice.
+        """Return the bytes of rows to keep so that no row is computed twice.
 
-        Units run in the order of their first row, so what lies before the first one in flight is
-        done with: left are the longest unit with its overlap, the way that the shortest make in
-        the meantime, and what other lanes lag behind the first. Lanes without a file in common
-        run one after the other: a group begins while the one before it ends.
+        Units run in the order of their first row, so that rows before the first unit in flight are
+        no longer needed. The others are those of the longest unit with its overlap, of the advance
+        of the shortest units in the meantime, and of the lag of other lanes behind the first. Lanes
+        without a common file run one after the other: a group begins while the previous one ends.
         """
         return self._at_a_time(self.kept_each(flight, rows))
 
     def _at_a_time(self, each: Sequence[int]) -> int:
-        """The most that neighbouring groups keep, of what each of `keepers` does."""
+        """Return the largest sum for two neighbouring groups, given that of each of `keepers`."""
         sums = [sum(each[number] for number in group) for group in self._groups]
         return max(one + other for one, other in zip(sums, [*sums[1:], 0], strict=True))
 
     def kept_each(self, flight: int, rows: Sequence[int]) -> list[int]:
-        """As `kept`, of each that keeps rows."""
+        """Return `kept` for each of `keepers`."""
         return [self._kept_by(keeper, flight, rows) for keeper in self.keepers]
 
     def _kept_by(self, keeper: Kept, flight: int, rows: Sequence[int]) -> int:
@@ -120,32 +120,32 @@ class Need:
 
     @property
     def least_kept(self) -> int:
-        """What is kept at the least: two pages of each."""
+        """Smallest number of bytes kept: two pages of each."""
         return self._at_a_time([2 * keeper.page_bytes for keeper in self.keepers])
 
     def __call__(self, fit: Fit) -> int:
-        """Bytes of the process."""
+        """Return the bytes that the process needs."""
         pairs = list(zip(self.lanes, fit.rows, strict=True))
         work = max(_work(lane, n) for lane, n in pairs)
         result = max(_result(lane, n) for lane, n in pairs)
         return self.base + fit.kept + fit.threads * work + fit.flight * result
 
     def floor(self) -> int:
-        """Bytes that the process takes at the least."""
+        """Return the smallest number of bytes that the process needs."""
         return self(Fit(1, 1, [self._least(lane, 1) for lane in self.lanes], self.least_kept))
 
     @staticmethod
     def _least(lane: Lane, rows: int) -> int:
-        """Rows as a multiple of what the lane's sinks ask for."""
+        """Return rows as a multiple of the number that the sinks of the lane require."""
         rows = max(lane.step, rows // lane.step * lane.step)
         return max(1, min(rows, lane.stream.shape[0]))
 
     def fit(self, threads: int, memory: int | None) -> Fit:
-        """As many threads, units and kept rows as `memory` allows.
+        """Return as many threads, units and kept rows as `memory` allows.
 
-        What costs least is given up first: units ahead; then the length of units down to their
-        overlap, and to 1 MiB of input, below which a task costs more than its work; then threads;
-        then the rest of their length; what is kept, last of all, so that rows are read again.
+        The least costly is reduced first: units in flight; then the length of units, down to their
+        overlap and to 1 MiB of input, below which a task costs more than its work; then threads;
+        then the length of units further; and last the rows kept, so that rows are read again.
         """
         rows = [unit_rows(lane.stream, lane.step) for lane in self.lanes]
         fit = Fit(threads, threads + 2, rows, self.kept(threads + 2, rows))
@@ -159,7 +159,7 @@ class Need:
         return replace(smaller, kept=max(self.least_kept, smaller.kept - over))
 
     def _smaller(self, fit: Fit) -> Iterator[Fit]:
-        """Fits that take less and less, all rows kept."""
+        """Yield fits with decreasing memory that keep all rows."""
         yield fit
         for flight in range(fit.flight - 1, fit.threads - 1, -1):
             fit = self._with(fit, flight=flight)
@@ -174,7 +174,7 @@ class Need:
         yield from self._shortened(fit, [self._least(lane, 1) for lane in self.lanes])
 
     def _shortened(self, fit: Fit, least: Sequence[int]) -> Iterator[Fit]:
-        """Units half as long, and so on, down to the least."""
+        """Yield fits with units that are halved repeatedly, down to the smallest length."""
         yield fit
         while any(n > low for n, low in zip(fit.rows, least, strict=True)):
             rows = [max(low, self._least(lane, n // 2)) if n > low else n
@@ -188,7 +188,7 @@ class Need:
 
 
 def _shortest(lane: Lane) -> int:
-    """Rows of a unit below which its overlap, or the cost of a task, counts."""
+    """Return the rows of a unit below which its overlap or the cost of a task dominates."""
     stream, file = lane.stream, roots(lane.stream)[0]
     ratio = file.header.sample_rate / stream.header.sample_rate
     return max(int(getattr(stream, "halo", 0)),
@@ -196,19 +196,19 @@ def _shortest(lane: Lane) -> int:
 
 
 def _work(lane: Lane, rows: int) -> int:
-    """Bytes that a thread takes for a unit, its sinks' work included."""
+    """Return the bytes that a thread needs for a unit, including the work of its sinks."""
     sinks = max((sink.work_bytes(rows) for sink in lane.sinks), default=0)
     reading = (lane.long if lane.long is not None else lane.stream).work_bytes(rows)
     return reading + sinks
 
 
 def _result(lane: Lane, rows: int) -> int:
-    """Bytes that wait to be merged, of a unit."""
+    """Return the bytes of a unit that wait to be merged."""
     return max([rows * lane.stream.row_bytes, *(sink.part_bytes(rows) for sink in lane.sinks)])
 
 
 def _spans(lane: Lane, rows: int, keeper: Kept) -> list[tuple[int, int]]:
-    """Rows of what is kept that a unit of a lane reads, and that the next one lies further."""
+    """Return pairs of kept rows: those that a unit of a lane reads, and the advance to the next."""
     if lane.long is None:
         return _spans_of(lane.stream, rows, keeper)
     run = lane.long.segment_needs(0, 0, lane.segments)[1]
@@ -228,7 +228,7 @@ def _spans_of(stream: Stream, rows: int, keeper: Kept) -> list[tuple[int, int]]:
 
 
 def _beyond(stream: Stream, rows: int, keeper: Kept) -> int:
-    """Rows of what is kept that rows of a stream reach over."""
+    """Return the number of kept rows over which rows of a stream extend."""
     while stream is not keeper and stream.inputs():
         rows = stream.needs_of(0, 0, min(rows, stream.shape[0]))[1]
         stream = stream.inputs()[0]

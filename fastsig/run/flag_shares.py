@@ -1,4 +1,4 @@
-"""How much of spectra has no weight: of all, of each product and channel, and over time."""
+"""Fractions of spectra without weight: in total, for each product and channel, and over time."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from fastsig.work.shown import Shown
 
 __all__ = ["FlagShares", "ShareCounter", "flag_shares"]
 
-_MOST_TIMES = 4096  # shares over time: more than a picture has pixels, whatever the file's length
+_MOST_TIMES = 4096  # values over time: more than a picture has pixels, for files of any length
 
 
 @dataclass(frozen=True, repr=False)
 class FlagShares(Shown):
-    """Shares of samples with weight 0, from 0 to 1.
+    """Fractions of samples with weight 0, from 0 to 1.
 
     Parameters
     ----------
     names : tuple of str
         Names of the products.
     total : float
-        Of all samples.
+        Fraction of all samples.
     product, channel : ndarray, float64
-        Of each product and each channel.
+        Fractions of each product and of each channel.
     time : ndarray, float64
-        Of each `n_rows` rows in turn, at most 4096 values; the last may stand for fewer rows.
+        Fractions of successive groups of `n_rows` rows, at most 4096 values; the last group may be
+        shorter.
     n_rows : int
-        Rows of a value of `time`: 1 for up to 4096 rows, else a power of two.
+        Rows in each value of `time`: 1 for up to 4096 rows, else a power of two.
     """
 
     names: tuple[str, ...]
@@ -44,7 +45,7 @@ class FlagShares(Shown):
     n_rows: int
 
     def record(self) -> dict[str, Any]:
-        """The shares as numbers of six digits, for JSON."""
+        """Return the fractions with six decimals, for JSON."""
         return {
             "share": round(self.total, 6),
             "product": dict(zip(self.names, np.round(self.product, 6).tolist(), strict=True)),
@@ -55,14 +56,14 @@ class FlagShares(Shown):
 
 
 class _Counts(NamedTuple):
-    """Samples without weight of a block: of each product and channel, and of each row."""
+    """Numbers of samples without weight in a block, by product and channel, and by row."""
 
     lost: NDArray[np.int64]
     rows: NDArray[np.int64]
 
 
 class _Times:
-    """Sums over rows in turn, of as many rows each as keep their number small."""
+    """Sums over successive groups of rows, which are long enough to keep their number small."""
 
     def __init__(self) -> None:
         self.n_rows, self.rows = 1, 0
@@ -79,14 +80,14 @@ class _Times:
         self.rows = stop
 
     def means(self) -> NDArray[np.float64]:
-        """Mean of a row, of every sum."""
+        """Return every sum divided by its number of rows."""
         first = np.arange(0, self.rows, self.n_rows)
         sums = self._sums[: len(first)]
         return sums / np.minimum(self.n_rows, self.rows - first)
 
 
 class ShareCounter(Sink):
-    """Counts samples without weight: a sink whose product is `FlagShares`.
+    """A sink that counts samples without weight; its product is `FlagShares`.
 
     Parameters
     ----------
@@ -95,21 +96,21 @@ class ShareCounter(Sink):
     Raises
     ------
     PlanError
-        Where the stream holds no spectra.
+        If the stream contains no spectra.
     """
 
     name = "count"
 
     def __init__(self, stream: Stream) -> None:
         if not isinstance(stream, SpectrumStream):
-            raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
+            raise PlanError(f"{stream.path}: contains {stream.kind}; allowed: spectra")
         super().__init__(stream)
         self._names = tuple(stream.polarization.names)
         self._lost = np.zeros((len(self._names), stream.shape[2]), np.int64)
         self._times = _Times()
 
     def work_bytes(self, n: int) -> int:
-        """Memory that `partial` takes."""
+        """Memory that `partial` needs."""
         return n * self._lost.size
 
     def part_bytes(self, n: int) -> int:
@@ -122,12 +123,12 @@ class ShareCounter(Sink):
         return _Counts(lost.sum(axis=0), lost.sum(axis=(1, 2)))
 
     def merge(self, part: _Counts) -> None:
-        """Take the counts of the next rows."""
+        """Add the counts of the next rows."""
         self._lost += part.lost
         self._times.add(part.rows)
 
     def finish(self, n_rows: int) -> FlagShares:
-        """Shares of what was counted."""
+        """Return the fractions that follow from the counts."""
         share = self._lost / max(1, self._times.rows)
         return FlagShares(self._names, float(share.mean()) if share.size else 0.0,
                           share.mean(axis=1), share.mean(axis=0),
@@ -135,19 +136,19 @@ class ShareCounter(Sink):
 
 
 def flag_shares(product: Any, *, workers: int | None = None) -> FlagShares:
-    """Shares of samples with weight 0 of spectra: a chain, a file or a stage. Reads all rows.
+    """Return the fractions of samples of spectra with weight 0. All rows are read.
 
     Parameters
     ----------
     product : chain or SpectrumStream
-        Spectra.
+        Spectra: a chain, a file or a stage.
     workers : int, optional
-        Threads; as many as the process may use by default.
+        Number of threads; by default as many as the process may use.
 
     Raises
     ------
     PlanError
-        Where there are no spectra.
+        If `product` contains no spectra.
     """
     shares: FlagShares = run([ShareCounter(spectra_of(product))],
                              workers=workers)[0]

@@ -1,7 +1,7 @@
-"""Fusing: runs of stages for which there is one kernel are replaced by its stage.
+"""Fusing: successive stages for which there is one kernel are replaced by a fused stage.
 
-A fused stage gives the same bits as the stages it stands for. It is used wherever in a chain its
-run stands: what is above reads it as it would read them.
+A fused stage returns the same bits as the stages that it replaces. It can be used at any place in a
+chain, since stages above read it in the same way.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from fastsig.stream import Stream
 
 __all__ = ["FORMS", "form_of", "fuse", "narrowed"]
 
-#: Types of stages that follow one another, the last first, and what makes their fused form.
+#: Types of successive stages, the last first, and the function that returns their fused form.
 FORMS: dict[tuple[type, ...], Callable[[Any], Stream]] = {
     (Detect, Channelize): Spectrometer.fuse,
 }
 
 
 def form_of(stream: Stream) -> Callable[[Any], Stream] | None:
-    """What makes the fused form of the run of stages that ends with this one; None without one."""
+    """Return the function that fuses the stages ending with this one; None if there is none."""
     for types, make in FORMS.items():
         run: list[Stream] = [stream]
         while len(run) < len(types) and len(run[-1].inputs()) == 1:
@@ -35,7 +35,7 @@ def form_of(stream: Stream) -> Callable[[Any], Stream] | None:
 
 
 def narrowed(stream: Stream) -> Stream:
-    """The chain with selected channels made alone, where every stage below allows that."""
+    """Return a chain that computes only selected channels, if every stage below allows it."""
     form = stream.as_read()
     if form is not stream:
         return narrowed(form)
@@ -44,9 +44,9 @@ def narrowed(stream: Stream) -> Stream:
 
 
 def fuse(stream: Stream, made: dict[int, Stream] | None = None) -> Stream:
-    """The chain with every run of stages that has a fused form replaced by it.
+    """Return the chain with successive stages replaced by their fused form, where there is one.
 
-    `made` remembers what became of streams, so that chains keep what they share.
+    `made` records the replacements of streams, so that chains still share what they shared.
     """
     made = {} if made is None else made
     if id(stream) not in made:

@@ -1,4 +1,4 @@
-"""Keeping: equal stages become one, and rows that are read more than once are kept in between."""
+"""Keeping: equal stages are merged, and rows that are read more than once are kept."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from fastsig.stream.kept import Kept, keep
 
 __all__ = ["Kept", "keepers", "kept", "unified"]
 
-_LEAST_SHARE = 16  # an overlap of less than this part of a unit costs less read again than kept
+_LEAST_SHARE = 16  # reading again is cheaper than keeping for an overlap below 1/16 of a unit
 
 
 def unified(streams: Sequence[Stream]) -> list[Stream]:
-    """The same chains, in which stages that are equal on one source are one object."""
+    """Return the same chains, with equal stages on one source merged to one object."""
     known: dict[tuple[Any, ...], list[Stream]] = {}
     return [_representative(stream, known) for stream in streams]
 
 
 def _representative(stream: Stream, known: dict[tuple[Any, ...], list[Stream]]) -> Stream:
-    """The first stream that is equal; `known` has them by their type and sources."""
+    """Return the first stream that is equal; `known` lists streams by type and sources."""
     if not stream.inputs():
         return stream
     sources = tuple(_representative(source, known) for source in stream.inputs())
@@ -40,7 +40,7 @@ def _representative(stream: Stream, known: dict[tuple[Any, ...], list[Stream]]) 
 
 
 def _is_equal(stream: Stream, sources: tuple[Stream, ...], other: Stream) -> bool:
-    """Whether two stages were made by equal arguments on the same sources."""
+    """Return whether two stages were made with equal arguments on the same sources."""
     if (type(stream) is not type(other) or not isinstance(stream, Stage)
             or not isinstance(other, Stage) or len(sources) != len(other.inputs())):
         return False
@@ -61,21 +61,21 @@ def _same(one: Any, two: Any) -> bool:
 
 @dataclass
 class _Readers:
-    """How often the rows of a stream are read in a pass, and by which stages."""
+    """The number of times that the rows of a stream are read in a pass, and the reading stages."""
 
     times: int = 0
     stages: list[Stream | None] = field(default_factory=list)
 
 
 def kept(streams: Sequence[Stream], unit_rows: Sequence[int]) -> list[Stream]:
-    """The chains of a pass with a `Kept` wherever rows would be read more than once.
+    """Return the chains of a pass with a `Kept` wherever rows would be read more than once.
 
     Parameters
     ----------
     streams : sequence of Stream
-        Chains of `unified`, not fused yet.
+        Chains returned by `unified`, not fused yet.
     unit_rows : sequence of int
-        Rows that a unit of each has.
+        Number of rows in a unit of each chain.
     """
     readers: dict[int, _Readers] = {}
     for stream in streams:
@@ -83,7 +83,7 @@ def kept(streams: Sequence[Stream], unit_rows: Sequence[int]) -> list[Stream]:
     overlapped = {id(source) for stream, rows in zip(streams, unit_rows, strict=True)
                   for source in _overlapped(stream, rows)}
     between: set[int] = set()
-    for stream in reversed(_all(streams)):  # those that read before those that are read
+    for stream in reversed(_all(streams)):  # readers before their sources
         found = readers[id(stream)]
         read_again = id(stream) in overlapped
         if (found.times > 1 or read_again) and not _taken_whole(stream, found.stages):
@@ -101,28 +101,28 @@ def kept(streams: Sequence[Stream], unit_rows: Sequence[int]) -> list[Stream]:
 
 
 def _pages(stream: Stream, rows: Fraction, pages: dict[int, int]) -> None:
-    """Rows of every stream by which units advance: pages are not longer, so threads share them."""
+    """Find the rows by which units advance in every stream: pages are not longer than that."""
     pages[id(stream)] = min(max(1, int(rows)), pages.get(id(stream), 2**62))
     for source in stream.inputs():
         _pages(source, rows * source.header.sample_rate / stream.header.sample_rate, pages)
 
 
 def _as_recorded(number: int, readers: dict[int, _Readers]) -> bool:
-    """Whether all who read voltages are fused with those that read them, and take recorded ones."""
+    """Return whether all readers of voltages will be fused, and thus accept recorded ones."""
     return all(reader is not None and all(
         above is not None and form_of(above) is not None for above in readers[id(reader)].stages)
         for reader in readers[number].stages)
 
 
 def _as_means(number: int, readers: dict[int, _Readers]) -> bool:
-    """Whether all who read spectra take means: sinks, and stages that pass no sums on."""
+    """Return whether all readers of spectra use means: sinks, and stages that pass no sums on."""
     return all(reader is None or (isinstance(reader, SpectraStage) and not reader.sums_groups
                                   and type(reader).read_sums is SpectrumStream.read_sums)
                for reader in readers[number].stages)
 
 
 def _all(streams: Sequence[Stream]) -> list[Stream]:
-    """All streams of chains, sources before what reads them, each once."""
+    """Return all streams of chains once, sources before their readers."""
     order: dict[int, Stream] = {}
     for stream in streams:
         _visit(stream, order)
@@ -145,20 +145,20 @@ def _reader(readers: dict[int, _Readers], stream: Stream, reader: Stream | None,
 
 
 def _taken_whole(stream: Stream, stages: Sequence[Stream | None]) -> bool:
-    """Whether all who read a stream do so in one loop with it, which is faster than keeping it."""
+    """Return whether all readers run in one loop with a stream, which is faster than keeping."""
     return all(reader is not None and (_summed(stream, reader) or (form_of(reader) is not None
                                        and stream is reader.inputs()[0])) for reader in stages)
 
 
 def _summed(stream: Stream, reader: Stream) -> bool:
-    """Whether a reader has a stream add up groups in a way of its own."""
+    """Return whether a reader uses a stream's own method to sum groups."""
     return (isinstance(reader, SpectraStage) and reader.sums_groups
             and isinstance(stream, SpectrumStream)
             and type(stream).group_sums is not SpectrumStream.group_sums)
 
 
 def _passed_on(stream: Stream, found: _Readers, is_kept: bool) -> int:
-    """How often the sources of a stream are read."""
+    """Return the number of times that the sources of a stream are read."""
     if not is_kept:
         return found.times
     sums = sum(reader is not None and _summed(stream, reader) for reader in found.stages)
@@ -166,7 +166,7 @@ def _passed_on(stream: Stream, found: _Readers, is_kept: bool) -> int:
 
 
 def _overlapped(stream: Stream, rows: int) -> list[Stream]:
-    """Sources of which units of so many rows, side by side, read a good part twice."""
+    """Return sources of which adjacent units with this many rows read a considerable part twice."""
     found = []
     while isinstance(stream, Stage) and len(stream.inputs()) == 1:
         source = stream.inputs()[0]
@@ -188,5 +188,5 @@ def _rebuilt(stream: Stream, make: Mapping[int, Callable[[Stream], Kept]], made:
 
 
 def keepers(streams: Sequence[Stream]) -> list[Kept]:
-    """Every `Kept` of the chains, each once."""
+    """Return every `Kept` of the chains once."""
     return [stream for stream in _all(streams) if isinstance(stream, Kept)]

@@ -1,6 +1,7 @@
-"""Lanes of a pass: a chain, the sinks that take its blocks, and the units that it runs in.
+"""Lanes of a pass: a chain, the sinks that receive its blocks, and the units in which it runs.
 
-A unit is some whole rows, or a run of segments of one row of the chain's deepest long integration.
+A unit is several complete rows, or several segments of one row of the deepest long integration in
+the chain.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from fastsig.stream import Sink, SpectrumStream, Stream
 __all__ = ["Lane", "Unit", "describe_unit", "sharing", "whole_steps"]
 
 
-_LIVE = 0  # in the place of an id: what all streams without a known end have in common
+_LIVE = 0  # used instead of an id: stands for all streams without a known end
 
 
 class Unit(NamedTuple):
-    """Rows `row` to ``row + n - 1``; or of one row `n_segment` segments from `segment` on."""
+    """Rows `row` to ``row + n - 1``, or `n_segment` segments of one row from `segment` on."""
 
     row: int
     n: int
@@ -33,20 +34,20 @@ class Unit(NamedTuple):
 
 @dataclass
 class Lane:
-    """A chain, and the sinks that take its blocks.
+    """A chain, and the sinks that receive its blocks.
 
     Parameters
     ----------
     stream : Stream
-        The chain as it is read, fused and with what it shares.
+        The chain as it is read, fused and with shared stages.
     sinks : list of Sink
-        All of one length of segment, or of any.
+        Sinks with the same length of segments, or without segments.
     step : int
-        Units are multiples of so many rows.
+        Units are multiples of this number of rows.
     rows : int
-        Rows of a unit.
+        Number of rows in a unit.
     segments : int
-        Segments of a unit, where the chain has a long integration.
+        Number of segments in a unit, if the chain has a long integration.
     """
 
     stream: Stream
@@ -57,19 +58,19 @@ class Lane:
     long: Integrate | None = field(default=None)
 
     def __post_init__(self) -> None:
-        # Rows of an endless stream are made whole: the last one is shorter than it seems.
+        # Rows of an endless stream are not split: the last one is shorter than it seems.
         self.long = None if self.stream.endless else long_integration(self.stream)
         self.step = lcm(self.step, *(sink.segment or 1 for sink in self.sinks))
 
     def read(self, unit: Unit) -> Any:
-        """What a thread reads for a unit: a block, or sums of segments."""
+        """Read a unit, on any thread: return a block, or sums of segments."""
         if self.long is not None:
             return self.long.segment_sums(unit.row, unit.segment, unit.n_segment)
         block = self.stream.read_block(unit.row, unit.n)
         return self.stream.checked(block) if isinstance(self.stream, SpectrumStream) else block
 
     def units(self) -> Iterator[Unit]:
-        """The units, in order."""
+        """Yield the units, in order."""
         if self.long is not None:
             yield from self._segments(self.long)
             return
@@ -96,33 +97,33 @@ class Lane:
                 yield Unit(row, 1, first, n, first + n == count)
 
     def begin(self, unit: Unit) -> int:
-        """First row of what it shares, or of the file, that a unit needs: units go by it."""
+        """Return the first row needed of the nearest `Kept` or the file, which orders units."""
         if self.long is not None:
             return reach(self.long.source, *self.long.segment_needs(unit.row, unit.segment, 1))[0]
         return reach(self.stream, unit.row, unit.n)[0]
 
     @property
     def feed_rows(self) -> int:
-        """Rows of a block above a long integration: as few as its stages and sinks allow."""
+        """Number of rows in a block above a long integration, as few as stages and sinks allow."""
         halo = int(4 * getattr(self.stream, "halo", 0)) if self.stream is not self.long else 1
         step = whole_steps(self.step, self.stream.align, halo)
         return max(1, min(-(-max(1, halo) // step) * step, self.stream.shape[0]))
 
 
 def whole_steps(step: int, align: int, rows: int) -> int:
-    """Rows of which units are multiples: of what sinks insist on, and of what streams do best with.
+    """Return the number of which rows of units are multiples: required by sinks, best for streams.
 
-    The latter is left out where multiples of both would be longer than either and than `rows`.
+    The latter is ignored if multiples of both would be longer than either and than `rows`.
     """
     both = lcm(step, align)
     return both if step == 1 or both <= max(rows, step, align) else step
 
 
 def sharing(lanes: Sequence[Lane]) -> list[list[int]]:
-    """Numbers of lanes that have a file in common, in the order of the first of them.
+    """Return groups of lanes that have a file in common, in the order of their first lane.
 
-    A pass goes from one group to the next: of thousands of files, a few are read at a time. Streams
-    without a known end are read side by side, as none can wait for the end of another.
+    A pass processes one group after the other, so that of thousands of files only a few are read at
+    a time. Streams without a known end are read together, as none can wait for the end of another.
     """
     groups: dict[int, tuple[list[int], set[int]]] = {}  # members and files, by each file
     for index, lane in enumerate(lanes):
@@ -137,7 +138,7 @@ def sharing(lanes: Sequence[Lane]) -> list[list[int]]:
 
 
 def describe_unit(lane: Lane, unit: Unit) -> str:
-    """A unit as text for error notes: the file and its sample range."""
+    """Describe a unit for notes on errors: the file and its range of samples."""
     file: Any = roots(lane.stream)[0]
     head = lane.stream if lane.long is None else lane.long
     ratio = file.header.sample_rate / head.header.sample_rate

@@ -1,4 +1,4 @@
-"""Long integrations: their segments are summed side by side, what stands above reads whole rows."""
+"""Long integrations: segments are summed in parallel, and stages above read complete rows."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["FinishedRows", "above", "long_integration"]
 
 
 def long_integration(stream: Stream) -> Integrate | None:
-    """The deepest integration of a chain whose rows have several segments; None without one.
+    """Return the deepest integration of a chain with several segments per row; None without one.
 
-    What several chains share is made row by row, and not looked into.
+    Stages that several chains share are computed row by row, and are not searched.
     """
     found = None
     while isinstance(stream, Stage) and len(stream.inputs()) == 1 and not isinstance(stream, Kept):
@@ -28,7 +28,7 @@ def long_integration(stream: Stream) -> Integrate | None:
 
 
 class FinishedRows(SpectraStage):
-    """Rows of an integration that are finished and still needed; they arrive in order."""
+    """Rows of an integration that are finished and still needed; they are added in order."""
 
     name = "integrate"
     recorded = False
@@ -37,30 +37,30 @@ class FinishedRows(SpectraStage):
     def __init__(self, source: Integrate) -> None:
         super().__init__(source)
         self._rows: dict[int, Sums] = {}
-        #: Rows that have arrived.
+        #: Number of rows that have been added.
         self.count = 0
 
     @property
     def columns(self) -> Any:
-        """As of the integration."""
+        """The columns of the integration."""
         return self.source.columns
 
     def work_bytes(self, n: int) -> int:
-        """Memory of rows, which are there already."""
+        """Memory of rows, which exist already."""
         return n * self.row_bytes
 
     def add(self, row: Sums) -> None:
-        """Take the next row."""
+        """Add the next row."""
         self._rows[self.count] = row
         self.count += 1
 
     def drop(self, before: int) -> None:
-        """Forget rows that are not needed any more."""
+        """Release rows that are no longer needed."""
         for number in [number for number in self._rows if number < before]:
             del self._rows[number]
 
     def read_sums(self, start: int, n: int) -> Sums:
-        """Rows that have arrived."""
+        """Return rows that have been added."""
         rows = [self._rows[number] for number in range(start, start + n)]
         if not rows:
             return self.source.read_sums(start, 0)
@@ -69,7 +69,7 @@ class FinishedRows(SpectraStage):
 
 
 def above(stream: Stream, integration: Integrate, finished: FinishedRows) -> Stream:
-    """The chain over an integration, on its finished rows."""
+    """Return the stages above an integration, on its finished rows."""
     if stream is integration:
         return finished
     source, = stream.inputs()
@@ -78,7 +78,7 @@ def above(stream: Stream, integration: Integrate, finished: FinishedRows) -> Str
 
 
 class RowFeed:
-    """Blocks of a chain over a long integration, as soon as the rows that they need are there.
+    """Blocks of a chain with a long integration, as soon as the rows for them are finished.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class RowFeed:
     integration : Integrate
         The integration in it.
     unit_rows : int
-        Rows of a block.
+        Number of rows in a block.
     """
 
     def __init__(self, stream: Stream, integration: Integrate, unit_rows: int) -> None:
@@ -97,7 +97,7 @@ class RowFeed:
         self._parts: list[Sums] = []
 
     def add(self, part: Sums, *, last: bool) -> Iterator[Block]:
-        """Take sums of segments, in order; give the blocks that are complete with them."""
+        """Add sums of segments, in order, and yield the blocks that are complete with them."""
         self._parts.append(part)
         if not last:
             return
@@ -120,7 +120,7 @@ class RowFeed:
         return self._stream.read_block(self._done, n)
 
     def _needs(self, start: int, n: int) -> tuple[int, int]:
-        """Rows of the integration that rows of the chain are made of."""
+        """Return the rows of the integration that are needed for rows of the chain."""
         stream = self._stream
         while stream is not self._finished:
             start, n = stream.needs(start, n)

@@ -1,7 +1,7 @@
-"""How a pass runs: what is fused and kept, in what pieces, with how much memory.
+"""Plan a pass: which stages are fused and kept, the size of units, and the memory.
 
-Workers and memory decide how long units are and how many run at a time, never what adds up to
-what.
+Workers and memory determine the length of units and how many run at a time, but never the order of
+summation.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ class Plan:
     given : list of Sink
         All sinks, in the order in which they were given.
     workers, in_flight : int
-        Threads, and most units begun and not yet merged.
+        Number of threads, and largest number of units begun and not yet merged.
     memory, floor : int
-        Bytes that the process is expected to take, and would take at the least.
+        Expected memory of the process, and the smallest possible, bytes.
     kept_bytes : int
-        Rows that are kept for other units and lanes, part of `memory`.
+        Bytes of rows kept for other units and lanes, part of `memory`.
     asked : list of int
-        Bytes that each `Kept` would take to read nothing twice.
+        Bytes that each `Kept` would need so that nothing is read twice.
     asked_bytes : int
-        Bytes of those that are in use at a time.
+        Bytes of those in use at a time.
     """
 
     lanes: list[Lane]
@@ -71,17 +71,17 @@ class Plan:
 
     @property
     def reads_again(self) -> bool:
-        """Whether memory is too short to keep all that is needed again."""
+        """Whether there is too little memory to keep all rows that are needed again."""
         return self.kept_bytes < self.asked_bytes
 
     def shares(self) -> list[int]:
-        """Bytes that each `Kept` may take, in proportion to what it would."""
+        """Return the bytes that each `Kept` may use, in proportion to those in `asked`."""
         total = max(1, self.asked_bytes)
         return [self.kept_bytes * part // total for part in self.asked]
 
     @property
     def keepers(self) -> list[Kept]:
-        """What keeps rows between units and lanes."""
+        """The stages that keep rows between units and lanes."""
         return keepers([lane.stream for lane in self.lanes])
 
     @property
@@ -91,28 +91,28 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """What the pass is for, by the names of its sinks."""
+        """Name of the pass, from the names of its sinks."""
         return " and ".join(dict.fromkeys(sink.name for sink in self.sinks))
 
     @property
     def input_rows(self) -> int:
-        """Rows of files that the pass goes through, those of each lane counted."""
+        """Number of rows of files that the pass processes, counted for each lane."""
         return sum(roots(lane.stream)[0].shape[0] for lane in self.lanes)
 
     def nodes(self, lane: Lane) -> list[Node]:
-        """The steps of a lane, from the file on."""
+        """Return the steps of a lane, beginning with the file."""
         steps: list[Node] = []
         stream: Stream | None = lane.stream
         while stream is not None:
             run = [stream]
-            while len(run) < len(_stages(stream)):  # stages that are fused into this one
+            while len(run) < len(_stages(stream)):  # stages fused into this one
                 run.append(run[-1].inputs()[0])
             steps.append(_node(run))
             stream = run[-1].inputs()[0] if run[-1].inputs() else None
         return steps[::-1]
 
     def explain(self) -> str:
-        """The plan as text, lane by lane."""
+        """Describe the plan as text, lane by lane."""
         return "\n".join([*map(self._explain_lane, self.lanes), self._explain_memory()])
 
     def _explain_lane(self, lane: Lane) -> str:
@@ -135,8 +135,8 @@ class Plan:
                 f"{self.memory_text()}")
 
     def memory_text(self) -> str:
-        """``memory about 170 MB (at least 110 MB)``, and what too little memory costs."""
-        again = "some rows are read again for want of memory; " if self.reads_again else ""
+        """Return ``memory about 170 MB (at least 110 MB)``, and the effect of too little memory."""
+        again = "some rows are read again for lack of memory; " if self.reads_again else ""
         return (f"{again}memory about {self.memory / 1e6:.0f} MB "
                 f"(at least {self.floor / 1e6:.0f} MB)")
 
@@ -146,7 +146,7 @@ def _stages(stream: Stream) -> tuple[str, ...]:
 
 
 def _node(run: Sequence[Stream]) -> Node:
-    """The step of a stage, with those that are fused into it behind it."""
+    """Return the step of a stage, followed by the stages fused into it."""
     stream, first = run[0], run[-1]
     overlap = first.overlap if isinstance(first, Stage) else (0, 0)
     return Node(type(stream).__name__, _stages(stream), stream.shape[0], overlap, stream.align,
@@ -155,25 +155,25 @@ def _node(run: Sequence[Stream]) -> Node:
 
 def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | None = None,
          fused: bool = True) -> Plan:
-    """Plan the pass that sinks take, each over its own chain.
+    """Plan a pass for sinks, each with its own chain.
 
     Parameters
     ----------
     sinks : sequence of Sink
-        Chains that are equal in part are computed once.
+        The sinks; equal parts of chains are computed once.
     workers : int, optional
-        Most threads to use; as many as the process may use by default.
+        Largest number of threads; by default as many as the process may use.
     memory : int, optional
-        Most bytes that the whole process may take.
+        Largest memory of the whole process, bytes.
     fused : bool
         Whether to use fused kernels (same result, byte for byte).
 
     Raises
     ------
     UsageError
-        Where there are no sinks, or `workers` is below 1.
+        If there are no sinks, or `workers` is below 1.
     PlanError
-        Where `memory` is below the floor, which it names.
+        If `memory` is below the smallest possible value, which the message states.
     """
     threads = processors() if workers is None else workers
     if threads < 1:
@@ -182,7 +182,7 @@ def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | Non
         raise UsageError("no products; allowed: 1 or more")
     for sink in sinks:
         if sink.stream.endless and not sink.takes_endless:
-            raise PlanError(f"{sink.stream.path}: where the stream ends is not known, and "
+            raise PlanError(f"{sink.stream.path}: the end of the stream is not known, and "
                             f"{sink.name} needs the number of rows; select rows first")
     lanes = _lanes(sinks, fused=fused)
     for lane in lanes:
@@ -202,7 +202,7 @@ def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | Non
 
 
 def _lanes(sinks: Sequence[Sink], *, fused: bool) -> list[Lane]:
-    """Lanes with equal stages made one, what is read more than once kept, the rest fused."""
+    """Return lanes with equal stages merged, shared rows kept, and other stages fused."""
     chains = unified([narrowed(sink.stream) for sink in sinks])
     groups: list[tuple[Stream, list[Sink]]] = []
     of_chain: dict[int, list[list[Sink]]] = {}
@@ -225,7 +225,7 @@ def _lanes(sinks: Sequence[Sink], *, fused: bool) -> list[Lane]:
 
 
 def _together(members: Sequence[Sink], sink: Sink) -> bool:
-    """Whether a sink can take the blocks that others take: segments of one length, all rows."""
+    """Return whether sinks can share blocks: segments of one length, and all rows."""
     every = [*members, sink]
     segments = {each.segment for each in every} - {None}
     return len(segments) <= 1 and len({each.as_recorded for each in every}) == 1 and not any(
@@ -237,7 +237,7 @@ def _step(sinks: Sequence[Sink]) -> int:
 
 
 def _reading(stream: Stream, sinks: Sequence[Sink]) -> Stream:
-    """The form in which voltages are read: as recorded for sinks that take whole numbers."""
+    """Return the form in which voltages are read: as recorded for sinks that accept integers."""
     if isinstance(stream, VoltageStream) and all(sink.as_recorded for sink in sinks):
         recorded = stream.as_recorded()
         return recorded if recorded.dtype.kind == "i" else stream

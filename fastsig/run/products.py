@@ -1,4 +1,4 @@
-"""Products: chains written as files, whatever they hold, in one pass."""
+"""Products: write chains of any kind as files, in one pass."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 Product = SpectraFile | VoltageFile
 
-#: By the kind of a stream: the sink that writes it.
+#: For each kind of stream, the sink that writes it.
 SINKS: dict[str, type[Product]] = {"spectra": SpectraFile, "voltage": VoltageFile}
 
 
@@ -34,7 +34,7 @@ def products(
     workers: int | None = None, memory: int | None = None, progress: Progress | None = None,
     **options: Any,
 ) -> list[Product]:
-    """The sinks that write chains; what no header tells of their inputs is found in a pass first.
+    """Return the sinks that write chains, after a pass for what headers of inputs do not state.
 
     Parameters
     ----------
@@ -43,14 +43,14 @@ def products(
     paths : sequence of path
         A name for each.
     workers, memory, progress
-        Of that pass.
+        Options of that pass.
     **options
-        As of `fastsig.run.spectra_file.SpectraFile` and `fastsig.run.voltage_file.VoltageFile`.
+        As for `fastsig.run.spectra_file.SpectraFile` and `fastsig.run.voltage_file.VoltageFile`.
 
     Raises
     ------
     UsageError, PlanError, FormatError
-        As of these.
+        As for these classes.
     """
     chains = _chains(streams, paths)
     paths = [_path(each) for each in paths]
@@ -60,10 +60,10 @@ def products(
         _warn_of_length(stream)
     surveys = [kind.survey(stream, path, **options)
                for kind, stream, path in zip(kinds, chains, paths, strict=True)]
-    told = {id(survey): getattr(survey, "told", None) for survey in surveys}
-    asked = [survey for survey in surveys if survey is not None and told[id(survey)] is None]
+    stated = {id(survey): getattr(survey, "told", None) for survey in surveys}
+    asked = [survey for survey in surveys if survey is not None and stated[id(survey)] is None]
     found = iter(run(asked, workers=workers, memory=memory, progress=progress) if asked else ())
-    known = [told[id(survey)] or next(found) if survey is not None else None
+    known = [stated[id(survey)] or next(found) if survey is not None else None
              for survey in surveys]
     return [kind(stream, path, surveyed=surveyed, **options) for kind, stream, path, surveyed in
             zip(kinds, chains, paths, known, strict=True)]
@@ -71,14 +71,14 @@ def products(
 
 def refuse_losses(streams: Sequence[Any], paths: Sequence[str | os.PathLike[str]],
                   **options: Any) -> None:
-    """Refuse products that headers alone show to be lossy: nothing is read.
+    """Refuse products that are lossy according to headers alone, before anything is read.
 
     Raises
     ------
     PlanError
-        Where something would be lost and `lossy` is not given.
+        If something would be lost and `lossy` is not given.
     UsageError, FormatError
-        As of `products`.
+        As for `products`.
     """
     for stream, path in zip(_chains(streams, paths), map(_path, paths), strict=True):
         check_options("write", _kind(stream), options, without=["surveyed"])
@@ -87,10 +87,11 @@ def refuse_losses(streams: Sequence[Any], paths: Sequence[str | os.PathLike[str]
 
 
 def _chains(streams: Any, paths: Any) -> list[Stream]:
-    """The streams of products, each with a path."""
+    """Return the streams of products, after checking that each has a path."""
     chains: list[Stream] = [stream_of(each) for each in _listed("streams", streams)]
     if len(_listed("paths", paths)) != len(chains):
-        raise UsageError(f"{len(paths)} paths for {len(chains)} products; allowed: one each")
+        raise UsageError(f"{len(paths)} paths for {len(chains)} products; allowed: one path for "
+                         "each product")
     return chains
 
 
@@ -117,24 +118,25 @@ def _warn_of_length(stream: Stream) -> None:
     if isinstance(stream, Integrate) and stream.n_int > stream.source.shape[0]:
         warnings.warn(
             f"{stream.path}: its {stream.source.shape[0]} spectra are fewer than the "
-            f"{stream.n_int} of one integration; the weight tells", FastsigWarning, stacklevel=4,
+            f"{stream.n_int} of one integration; the result has a weight below 1", FastsigWarning,
+            stacklevel=4,
         )
 
 
 def plan_products(made: Sequence[Product], *sinks: Sink, workers: int | None = None,
                   memory: int | None = None, fused: bool = True) -> Plan:
-    """The plan of writing products in one pass, which other sinks may take beside them.
+    """Plan to write products in one pass, together with other sinks.
 
     Raises
     ------
     UsageError
-        Where two have one name.
+        If two products have the same name.
     PlanError
-        As of `fastsig.run.plan.plan`.
+        As for `fastsig.run.plan.plan`.
     """
     names = [os.path.realpath(product.path) for product in made]
     if len(set(names)) < len(names):
-        raise UsageError(f"{', '.join(product.path for product in made)}: two products of one "
+        raise UsageError(f"{', '.join(product.path for product in made)}: two products with one "
                          "name; allowed: a name for each")
     return plan([*made, *sinks], workers=workers, memory=memory, fused=fused)
 
@@ -143,9 +145,9 @@ def plan_products(made: Sequence[Product], *sinks: Sink, workers: int | None = N
 def write(stream: Any, path: str | os.PathLike[str], *, workers: int | None = None,
           memory: int | str | None = None, fused: bool = True, progress: Progress | None = None,
           **options: Any) -> Product:
-    """Compute a chain and write it, in the format that `to` or the ending of `path` specifies.
+    """Compute a chain and write it, in the format specified by `to` or the extension of `path`.
 
-    The bytes written depend on the input and the chain's parameters alone.
+    The bytes written depend only on the input and the parameters of the chain.
 
     Parameters
     ----------
@@ -154,33 +156,34 @@ def write(stream: Any, path: str | os.PathLike[str], *, workers: int | None = No
     path : path
         Final name of the product.
     workers : int, optional
-        Threads; as many as the process may use by default.
+        Number of threads; by default as many as the process may use.
     memory : int or str, optional
-        Most bytes that the process may take, or text such as ``"1GB"``.
+        Largest memory of the process in bytes, or text such as ``"1GB"``.
     fused : bool
         Whether to use fused kernels.
     progress : callable, optional
-        Called with the name of a pass, input rows done since the last call, and all of the pass.
+        Called with the name of a pass, the input rows done since the last call, and the input rows
+        of the pass.
     **options
-        As of `fastsig.run.spectra_file.SpectraFile` and `fastsig.run.voltage_file.VoltageFile`.
+        As for `fastsig.run.spectra_file.SpectraFile` and `fastsig.run.voltage_file.VoltageFile`.
 
     Returns
     -------
     SpectraFile or VoltageFile
-        What was written, with `losses`, `cautions` (what other programs take wrongly in it),
+        The product, with `losses`, `cautions` (values that other programs will misinterpret),
         `n_bits`, `n_clipped` and `files`.
 
     Raises
     ------
     UsageError
-        Where an option is not allowed.
+        If an option is not allowed.
     PlanError
-        Where the chain cannot run, or not within `memory`; or something would be lost and `lossy`
+        If the chain cannot run, or not within `memory`; or if something would be lost and `lossy`
         is not given.
     OutputError
-        Where the product exists or cannot be written.
+        If the product exists or cannot be written.
     DataError
-        Where an input cannot be read to its end.
+        If an input cannot be read to its end.
     """
     return write_many([stream], [path], workers=workers, memory=memory, fused=fused,
                       progress=progress, **options)[0]
@@ -192,24 +195,24 @@ def write_many(
     workers: int | None = None, memory: int | str | None = None, fused: bool = True,
     progress: Progress | None = None, **options: Any,
 ) -> list[Product]:
-    """Write several chains, each to its path, in one pass over what they have in common.
+    """Write several chains, each to its path, in one pass over the parts that they share.
 
-    Each product is, byte for byte, the one that `write` makes. Where `memory` is too small to
-    keep what other chains still need, parts of the input are read again.
+    Each product is identical, byte for byte, to that of `write`. If `memory` is too small to keep
+    rows that other chains still need, parts of the input are read again.
 
     Parameters
     ----------
     streams : sequence of chain or Stream
-        Best made of one open file.
+        The chains, best made from one open file.
     paths : sequence of path
-        Final names, as many and all different.
+        A final name for each chain, all different.
     workers, memory, fused, progress, **options
-        As of `write`; `memory` is that of the whole run.
+        As for `write`; `memory` is that of the whole run.
 
     Raises
     ------
     UsageError, PlanError, OutputError, DataError
-        As of `write`. All products that were being written are removed.
+        As for `write`. All unfinished products are removed.
     """
     memory = parse_bytes(memory) if isinstance(memory, str) else memory
     if options.get("lossy", False) is False:

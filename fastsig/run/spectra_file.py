@@ -1,7 +1,7 @@
 """SpectraFile: the sink that writes spectra, in FBH5 or another format.
 
-It is made before any file is: it knows the writer's class and options, what the files will take,
-and what they cannot carry.
+It is made before any file: it knows the class and options of the writer, the size of the files, and
+what they cannot store.
 """
 
 from __future__ import annotations
@@ -27,42 +27,43 @@ _SUFFIXES = {".h5": "fbh5", ".hdf5": "fbh5", ".fil": "sigproc", ".fits": "psrfit
              ".sf": "psrfits", ".dat": "presto"}
 
 class SpectraFile(Sink):
-    """Files of spectra: what they take and lose is known before they are begun.
+    """Files of spectra, with sizes and losses that are known before they are begun.
 
     Parameters
     ----------
     stream : SpectrumStream
         The chain.
     path : path
-        Name of the file; ``{file}`` in it stands for numbers, where there are several.
+        Name of the file; ``{file}`` in it is replaced by the number of the file if there are
+        several.
     to : {"fbh5", "sigproc", "psrfits", "presto", "hifast"}, optional
-        The format; by default what the ending of `path` stands for (.h5, .fil, .fits, .dat), else
-        FBH5.
+        The format; by default that of the extension of `path` (.h5, .fil, .fits, .dat), else FBH5.
     bits : int, optional
-        Of a number; 32 for FBH5 by default, for others the fewest that carry all values.
+        Bits of a number; by default 32 for FBH5, and for others the fewest that preserve all
+        values.
     scale : float
-        What values are multiplied by before they become SIGPROC's codes.
+        Factor by which values are multiplied before they become SIGPROC codes.
     file_bytes : int, optional
-        Most bytes of a PSRFITS file's table.
+        Largest size of the table in a PSRFITS file, bytes.
     compression, blank : str, optional
-        As of the writers of FBH5 and SIGPROC.
+        As for the writers of FBH5 and SIGPROC.
     lossy : bool
-        Whether to write although the format cannot carry everything.
+        Whether to write even if the format cannot store everything.
     overwrite : bool
         Whether an existing file may be replaced.
     hash_inputs : bool
-        Hash all of every input for the provenance, not its ends alone.
+        Hash every input completely for the provenance, not only its ends.
     surveyed : Surveyed, optional
-        Of `survey`, for formats whose bits depend on the values.
+        Result of `survey`, for formats in which the number of bits depends on the values.
 
     Raises
     ------
     UsageError
-        Where an option is not allowed for the format.
+        If an option is not allowed for the format.
     PlanError
-        Where the format cannot hold such spectra.
+        If the format cannot store these spectra.
     FormatError
-        Where the frequencies of the channels are not known.
+        If the frequencies of the channels are not known.
     """
 
     name = "write"
@@ -76,7 +77,7 @@ class SpectraFile(Sink):
     ) -> None:
         super().__init__(stream)
         if not isinstance(stream, SpectrumStream):
-            raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
+            raise PlanError(f"{stream.path}: contains {stream.kind}; allowed: spectra")
         self.spectra = stream
         check_name(output_names(os.fspath(path), 1)[0])
         check_file_bytes(file_bytes)
@@ -99,11 +100,11 @@ class SpectraFile(Sink):
             from fastsig.io.psrfits.written_rows import level_of
 
             self.options["level"] = level_of(known.codes, self.n_bits)
-        #: What the files take.
+        #: Sizes of the files and memory of the writer.
         self.sizes: Sizes = self._kind.sizes(stream.shape, **self.options)
-        #: What the files cannot carry.
+        #: Descriptions of what the files cannot store.
         self.losses = self._losses(known, exact=exact)
-        #: What other programs will take wrongly in the files.
+        #: Descriptions of what other programs will misinterpret in the files.
         self.cautions = self._kind.cautions(stream.header, stream.shape, **self.options)
         #: Name of the file, or of the first of several.
         self.path = os.fspath(path) if self.format == "psrfits" else output_names(
@@ -116,21 +117,22 @@ class SpectraFile(Sink):
 
     @staticmethod
     def formats() -> tuple[str, ...]:
-        """Names of the formats that there are."""
+        """Return the names of the formats."""
         return registry.spectra_writers()
 
     @staticmethod
     def format_of(path: str | os.PathLike[str], to: str | None = None) -> str | None:
-        """As `spectra_format`."""
+        """Return the result of `spectra_format`."""
         return spectra_format(path, to)
 
     @staticmethod
     def survey(stream: Stream, path: str | os.PathLike[str], *, to: str | None = None,
                bits: int | None = None, **_: Any) -> SpectraSurvey | None:
-        """The sink that finds what decides bits and losses; None where headers tell enough.
+        """Return the sink that finds what bits and losses depend on; None if headers suffice.
 
-        Where `bits` is not given and the input holds codes, or may have weights that no header
-        tells, a chain that copies a file reads it once. Of what is computed the worst is taken.
+        If `bits` is not given and the input contains codes, or if it may have weights that no
+        header states, a chain that copies a file reads it once. For computed values, the worst case
+        is assumed.
         """
         simple = (spectra_format(path, to) or "fbh5") == "fbh5"
         if simple or _place(stream) is None or not isinstance(stream, SpectrumStream):
@@ -140,7 +142,7 @@ class SpectraFile(Sink):
 
     @classmethod
     def best_case(cls, stream: Stream, path: str | os.PathLike[str], **options: Any) -> Self:
-        """The product from headers alone, with as few losses as these allow."""
+        """Return the product known from headers alone, with as few losses as they allow."""
         survey = cls.survey(stream, path, **options)
         known = None if survey is None else survey.told or survey.best
         return cls(stream, path, surveyed=known, **options)
@@ -153,21 +155,21 @@ class SpectraFile(Sink):
         left = [column for column in stream.columns
                 if column not in _CARRIED.get(name, stream.columns)]
         if left:
-            losses.append(f"{name} has no place for what is known of each row: {', '.join(left)}")
+            losses.append(f"{name} has no place for these columns: {', '.join(left)}")
         if name not in _FRAMED and stream.header.specsys not in (None, "topocentric"):
             losses.append(f"{name} has no place for the frame of frequencies, "
                           f"{stream.header.specsys}")
         if name not in _FRAMED and stream.header.rest_hz is not None:
             losses.append(f"{name} has no place for a rest frequency")
         if name == "hifast" and _hifast_fields(stream) is None and _of_hifast(stream):
-            losses.append("rows are missing: what else the file holds of rows is left out")
+            losses.append("rows are missing: the file's other fields for rows are left out")
         return losses
 
     def refuse_losses(self) -> None:
-        """Raise `PlanError` where something would be lost and the user did not say that it may."""
+        """Raise `PlanError` if something would be lost and the user has not allowed it."""
         if self.losses and not self.lossy:
             raise PlanError(f"{self.path}: {'; '.join(self.losses)}. --lossy writes "
-                            "it all the same; FBH5 keeps everything")
+                            "it nevertheless; FBH5 keeps everything")
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
@@ -176,7 +178,7 @@ class SpectraFile(Sink):
 
     @property
     def bytes(self) -> list[tuple[str, int]]:
-        """Names of files, and the bytes of each at most, as far as they are known."""
+        """Names of files, and the largest size of each in bytes, as far as they are known."""
         return [(self.path, self.sizes.disk)]
 
     @property
@@ -186,11 +188,11 @@ class SpectraFile(Sink):
 
     @property
     def n_clipped(self) -> int:
-        """Values that did not fit into codes."""
+        """Number of values outside the range of the codes."""
         return 0 if self._writer is None else self._writer.n_clipped
 
     def check(self) -> None:
-        """Raise `OutputError` where the file may not be written, or replaces an input."""
+        """Raise `OutputError` if the file may not be written, or would replace an input."""
         check_output(output_names(self.path, 1)[0], overwrite=self._overwrite,
                      inputs=input_files(self.spectra))
 
@@ -210,7 +212,7 @@ class SpectraFile(Sink):
         self._begun.append(part.data, part.valid)
 
     def finish(self, n_rows: int) -> SpectraFile:
-        """Write what is known of each row beside its values."""
+        """Write the further quantities of each row."""
         self._begun.add_columns(self.spectra)
         return self
 
@@ -221,12 +223,12 @@ class SpectraFile(Sink):
     @property
     def _begun(self) -> SpectraWriter:
         if self._writer is None:
-            raise OutputError(self.path, "is written within a pass alone")
+            raise OutputError(self.path, "can only be written within a pass")
         return self._writer
 
 
 def spectra_format(path: str | os.PathLike[str], to: str | None = None) -> str | None:
-    """The format to write spectra in: `to`, or what the name's ending stands for, or None."""
+    """Return the format for spectra: `to`, or that of the name's extension, or None."""
     return to or _SUFFIXES.get(os.path.splitext(os.fspath(path))[1].lower())
 
 
@@ -234,21 +236,21 @@ _WHOSE = {"scale": ("sigproc",), "compression": ("fbh5",), "blank": ("fbh5", "si
           "file-size": ("psrfits",)}
 
 
-# Formats that have a place for the frame of frequencies and the rest frequency.
+# Formats that can store the frame of frequencies and the rest frequency.
 _FRAMED = ("fbh5", "hifast")
-# Columns that a format has a place for; FBH5 has one for all.
+# Columns that a format can store; FBH5 stores all.
 _CARRIED: dict[str, dict[str, str]] = {
     "hifast": {"ra_deg": "ra", "dec_deg": "dec"}, "sigproc": {}, "psrfits": {}, "presto": {}}
 
 
-# What a name ends in that stands for something else than spectra.
+# Extensions of names that indicate something other than spectra.
 _OTHERS = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".html", ".raw", ".dada", ".vdif", ".npy",
            ".npz", ".txt", ".csv", ".json", ".xlsx", ".toml")
 
 
 def _check_ending(path: str, to: str | None) -> None:
     if to is None and path.lower().endswith(_OTHERS):
-        raise UsageError(f"{path}: its ending stands for no format of spectra; give --to "
+        raise UsageError(f"{path}: its extension indicates no format of spectra; give --to "
                          f"{'|'.join(registry.spectra_writers())}")
 
 
@@ -264,7 +266,7 @@ def _check_options(kind: type[SpectraWriter], bits: int | None, given: Mapping[s
 
 def _options(name: str, stream: SpectrumStream, n_bits: int, scale: float, file_bytes: int | None,
              compression: str | None, blank: str | None, *, exact: bool) -> dict[str, Any]:
-    """Options of the format's writer."""
+    """Return the options of the writer of a format."""
     if name == "fbh5":
         return {"weight_channels": stream.weight_channels, "bits": n_bits,
                 "compression": compression or "bitshuffle", "blank": blank or "nan"}
@@ -283,7 +285,7 @@ def _options(name: str, stream: SpectrumStream, n_bits: int, scale: float, file_
 
 
 def _place(stream: Stream) -> tuple[Stream, tuple[int, int], tuple[int, int]] | None:
-    """The file that a chain copies rows and channels of; None where it computes anything."""
+    """Return the file from which a chain copies rows and channels; None if it computes any."""
     rows, channels = (0, stream.shape[0]), (0, stream.shape[-1])
     while isinstance(stream, SelectSpectra):
         rows = stream.rows[0] + rows[0], stream.rows[0] + rows[1]
@@ -293,7 +295,7 @@ def _place(stream: Stream) -> tuple[Stream, tuple[int, int], tuple[int, int]] | 
 
 
 def _format_of(stream: Stream) -> str | None:
-    """Name of the format of the file that a chain copies."""
+    """Return the name of the format of the file that a chain copies."""
     place = _place(stream)
     return place[0].format_name if place else None
 
@@ -304,7 +306,7 @@ def _of_hifast(stream: Stream) -> bool:
 
 
 def _hifast_fields(stream: Stream) -> dict[str, Any] | None:
-    """What else a HiFAST file tells of the rows that a chain copies."""
+    """Return the further fields of a HiFAST file for the rows that a chain copies."""
     place = _place(stream)
     if place is None or place[0].format_name != "hifast":
         return None
@@ -314,7 +316,7 @@ def _hifast_fields(stream: Stream) -> dict[str, Any] | None:
 
 
 def _columns_of(stream: SpectrumStream, names: Mapping[str, str]) -> dict[str, Any] | None:
-    """Columns of all rows under the names that a format has for them."""
+    """Return the columns of all rows with the names used in a format."""
     there = {name: new for name, new in names.items() if name in stream.columns}
     found = stream.read_columns(0, stream.shape[0]) if there else {}
     return {new: found[name] for name, new in there.items()} or None

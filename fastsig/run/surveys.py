@@ -1,4 +1,4 @@
-"""Surveys: what a format's bits and losses depend on, found in a pass where no header tells."""
+"""Surveys: passes that find what bits and losses of a format depend on, if headers lack it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["SpectraSurvey", "Surveyed", "ValidSpans"]
 
 
 class Surveyed(NamedTuple):
-    """Whether weights vary, and the range of values where all are whole numbers."""
+    """Whether weights vary, and the range of values if all are integers."""
 
     weights_vary: bool
     codes: Codes | None
 
 
 class _Range(NamedTuple):
-    """Of a part: whether weights vary, whether values are whole, the least and the most."""
+    """The result for a part: whether weights vary, whether values are integers, their range."""
 
     varies: bool
     whole: bool
@@ -30,13 +30,13 @@ class _Range(NamedTuple):
 
 
 class SpectraSurvey(Sink):
-    """Whether the weights of spectra vary, and the range of their values.
+    """A sink that finds whether the weights of spectra vary, and the range of their values.
 
     Parameters
     ----------
     stream : SpectrumStream
     whole : bool
-        Whether the range is asked for; it is known of codes.
+        Whether the range is needed; for codes it is already known.
     """
 
     name = "survey"
@@ -49,28 +49,28 @@ class SpectraSurvey(Sink):
 
     @property
     def told(self) -> Surveyed | None:
-        """What headers alone tell, where that is enough."""
+        """The result known from headers alone; None if they do not suffice."""
         if self._full is None or self._asked:
             return None
         return Surveyed(not self._full, self._codes)
 
     @property
     def best(self) -> Surveyed:
-        """The result with which least is lost, before anything is read."""
+        """The result with the fewest losses, before anything is read."""
         return Surveyed(self._full is False, self._codes or (Codes(0, 0) if self._asked else None))
 
     @property
     def satisfied(self) -> bool:  # type: ignore[override]
-        """Whether further blocks change nothing: mostly after the first, of floats."""
+        """Whether further blocks change nothing; for floats, usually after the first block."""
         known = self._sum.varies or self._full is not None
         return known and not (self._asked and self._sum.whole)
 
     def part_bytes(self, n: int) -> int:
-        """Next to nothing."""
+        """Memory of a result, which is very small."""
         return 64
 
     def partial(self, block: Block) -> _Range:
-        """The range of a block."""
+        """Return the result for a block."""
         varies = bool((block.valid != 1).any())
         if not self._asked:
             return _Range(varies, False, np.inf, -np.inf)
@@ -83,20 +83,20 @@ class SpectraSurvey(Sink):
                       float(values.max(initial=-np.inf)))
 
     def merge(self, part: _Range) -> None:
-        """Take the range of the next block."""
+        """Add the result for the next block."""
         varies, whole, low, high = self._sum
         self._sum = _Range(varies or part.varies, whole and part.whole, min(low, part.low),
                            max(high, part.high))
 
     def finish(self, n_rows: int) -> Surveyed:
-        """What all blocks say."""
+        """Return the result for all blocks."""
         varies, whole, low, high = self._sum
         found = Codes(int(low), int(high)) if self._asked and whole and low <= high else None
         return Surveyed(varies, self._codes or found)
 
 
 class ValidSpans(Sink):
-    """Valid spans of each polarisation of voltages, where no header tells them."""
+    """A sink that finds the valid spans of each polarisation, if no header states them."""
 
     name = "survey"
 
@@ -105,19 +105,19 @@ class ValidSpans(Sink):
         self._found: list[list[Spans]] = [[validity.full(0, 0)] for _ in range(stream.n_pol)]
 
     def part_bytes(self, n: int) -> int:
-        """The spans alone."""
+        """Memory of the spans."""
         return 2**16
 
     def partial(self, block: Block) -> tuple[Spans, ...]:
-        """The spans of a block."""
+        """Return the spans of a block."""
         spans: tuple[Spans, ...] = block.valid
         return spans
 
     def merge(self, part: tuple[Spans, ...]) -> None:
-        """Take the spans of the next block."""
+        """Add the spans of the next block."""
         for found, spans in zip(self._found, part, strict=True):
             found.append(spans)
 
     def finish(self, n_rows: int) -> tuple[Spans, ...]:
-        """Spans of all rows."""
+        """Return the spans of all rows."""
         return tuple(validity.as_spans(np.concatenate(found)) for found in self._found)

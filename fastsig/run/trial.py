@@ -1,4 +1,4 @@
-"""How long a plan will take, extrapolated from the first units of its lanes."""
+"""Estimate the run time of a plan, extrapolated from the first units of its lanes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["expected_seconds"]
 
 
 def expected_seconds(ready: Plan) -> float | None:
-    """Seconds that reading and computing will take; None if the end of the data is not known.
+    """Estimate the seconds for reading and computing; None if the end of the data is not known.
 
     Two units of each lane are read: the first loads the kernels, the second is timed. Writing is
     not included.

@@ -24,37 +24,39 @@ _SUFFIXES = {".h5": "native", ".hdf5": "native", ".raw": "guppi", ".dada": "dada
 
 
 class VoltageFile(Sink):
-    """Files of voltages: what they take and lose is known before they are begun.
+    """Files of voltages, with sizes and losses that are known before they are begun.
 
     Parameters
     ----------
     stream : VoltageStream
         A file, or a span of rows and channels of one.
     path : path
-        Name of the file; ``{file}`` in it stands for numbers, where there are several.
+        Name of the file; ``{file}`` in it is replaced by the number of the file if there are
+        several.
     to : {"native", "guppi", "dada", "vdif"}, optional
-        The format; by default what the ending of `path` stands for (.h5, .raw, .dada, .vdif).
+        The format; by default that of the extension of `path` (.h5, .raw, .dada, .vdif).
     bits : int, optional
-        Bits of a number in the file; by default as recorded, or the fewest that carry all values.
+        Bits of a number in the file; by default as recorded, or the fewest that preserve all
+        values.
     scale : float
-        What samples are multiplied by before they are rounded.
+        Factor by which samples are multiplied before they are rounded.
     file_bytes : int, optional
-        Most bytes of a file, where the recording may be parted.
+        Largest size of a file in bytes, if the recording may be split.
     lossy : bool
-        Whether to write although the format cannot carry everything.
+        Whether to write even if the format cannot store everything.
     overwrite : bool
         Whether existing files may be replaced.
     hash_inputs : bool
-        Hash all of every input for the provenance, not its ends alone.
+        Hash every input completely for the provenance, not only its ends.
     one_thread, dspsr_header : bool
-        As of `fastsig.io.vdif.writer.VdifWriter`, of VDIF alone.
+        As for `fastsig.io.vdif.writer.VdifWriter`; only for VDIF.
     surveyed : tuple of Spans, optional
-        Valid spans of each polarisation, where no header tells them: of `survey`.
+        Valid spans of each polarisation, as found by `survey`, if no header states them.
 
     Raises
     ------
     UsageError, PlanError
-        Where the format is unknown, or cannot hold such voltages at all.
+        If the format is unknown, or cannot store these voltages at all.
     """
 
     name = "copy"
@@ -71,16 +73,16 @@ class VoltageFile(Sink):
     ) -> None:
         super().__init__(stream)
         if not isinstance(stream, VoltageStream):
-            raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: voltages")
+            raise PlanError(f"{stream.path}: contains {stream.kind}; allowed: voltages")
         check_name(output_names(os.fspath(path), 1)[0])
         check_file_bytes(file_bytes)
         name = voltage_format(path, to)
         if name is None:
-            raise UsageError(f"{os.fspath(path)}: its ending tells no format; give --to "
+            raise UsageError(f"{os.fspath(path)}: its extension indicates no format; give --to "
                              f"{'|'.join(registry.writers())}")
         valid = stream.valid_spans() if surveyed is None else surveyed
         if valid is None:
-            raise PlanError(f"{stream.path}: which samples are valid is not known; survey first")
+            raise PlanError(f"{stream.path}: it is not known which samples are valid; survey first")
         recording = Recording(stream.header, stream.shape, valid, stream.levels, stream.path,
                               _records(stream, hash_inputs))
         kind: type[VoltageWriter] = registry.writer(name)
@@ -89,7 +91,7 @@ class VoltageFile(Sink):
         if wrong := next((key for key in own if key not in kind.OWN), None):
             raise UsageError(f"{wrong.replace('_', '-')} is no option of {name}; allowed for vdif")
         self.writer = kind(recording, path, n_bits=bits, scale=scale, file_bytes=file_bytes, **own)
-        if recording.records is not None:  # what is lost is known only now
+        if recording.records is not None:  # the losses are known only now
             recording.records["provenance"]["losses"][:] = self.losses  # type: ignore[index]
         self.lossy, self._overwrite = lossy, overwrite
         self.format, self.path, self.segment = name, self.writer.path, self.writer.piece
@@ -100,24 +102,24 @@ class VoltageFile(Sink):
 
     @staticmethod
     def formats() -> tuple[str, ...]:
-        """Names of the formats that there are."""
+        """Return the names of the formats."""
         return registry.writers()
 
     @staticmethod
     def format_of(path: str | os.PathLike[str], to: str | None = None) -> str | None:
-        """As `voltage_format`."""
+        """Return the result of `voltage_format`."""
         return voltage_format(path, to)
 
     @staticmethod
     def survey(stream: Stream, path: str | os.PathLike[str], **_: Any) -> ValidSpans | None:
-        """The sink that finds the valid spans; None where headers tell them."""
+        """Return the sink that finds the valid spans; None if headers state them."""
         if not isinstance(stream, VoltageStream) or stream.valid_spans() is not None:
             return None
         return ValidSpans(stream)
 
     @classmethod
     def best_case(cls, stream: Stream, path: str | os.PathLike[str], **options: Any) -> Self:
-        """The product from headers alone, with as few losses as these allow."""
+        """Return the product known from headers alone, with as few losses as they allow."""
         known = None
         if isinstance(stream, VoltageStream) and stream.valid_spans() is None:
             known = tuple(validity.full(0, stream.shape[0]) for _ in range(stream.n_pol))
@@ -125,12 +127,12 @@ class VoltageFile(Sink):
 
     @property
     def losses(self) -> list[str]:
-        """What the files cannot carry."""
+        """Descriptions of what the files cannot store."""
         return self.writer.losses
 
     @property
     def cautions(self) -> list[str]:
-        """What other programs will take wrongly in the files."""
+        """Descriptions of what other programs will misinterpret in the files."""
         return self.writer.cautions
 
     @property
@@ -140,22 +142,22 @@ class VoltageFile(Sink):
 
     @property
     def n_clipped(self) -> int:
-        """Numbers that did not fit."""
+        """Number of values outside the range of the format."""
         return self.writer.n_clipped
 
     @property
     def n_inexact(self) -> int:
-        """Numbers that were rounded."""
+        """Number of values that were rounded."""
         return self.writer.n_inexact
 
     @property
     def rows(self) -> tuple[int, int]:
-        """First row that is written, and the one after the last."""
+        """First row that is written, and the row after the last."""
         return self.writer.rows
 
     @property
     def bytes(self) -> list[tuple[str, int]]:
-        """Names of the files, and the bytes of each."""
+        """Names of the files, and their sizes in bytes."""
         return self.writer.files
 
     @property
@@ -164,26 +166,26 @@ class VoltageFile(Sink):
         return [name for name, _ in self.writer.files]
 
     def spans(self) -> Iterator[tuple[int, int]]:
-        """The pieces of the format; a long gap has none."""
+        """Return the rows of the pieces of the format; there are none in a long gap."""
         return ((start, start + n) for start, n in self.writer.pieces())
 
     def work_bytes(self, n: int) -> int:
-        """Memory that encoding a piece takes."""
+        """Memory needed to encode a piece."""
         return self.writer.work_bytes
 
     def part_bytes(self, n: int) -> int:
-        """Memory of an encoded piece, which waits to be written."""
+        """Memory of an encoded piece that waits to be written."""
         return self.writer.work_bytes
 
     def refuse_losses(self) -> None:
-        """Raise `PlanError` where something would be lost and the user did not say that it may."""
+        """Raise `PlanError` if something would be lost and the user has not allowed it."""
         if self.losses and not self.lossy:
             whole = "" if self.format == "native" else "; native files keep everything"
             raise PlanError(f"{self.path}: {'; '.join(self.losses)}. --lossy writes "
-                            f"it all the same{whole}")
+                            f"it nevertheless{whole}")
 
     def check(self) -> None:
-        """Raise `OutputError` where a file may not be written, or replaces an input."""
+        """Raise `OutputError` if a file may not be written, or would replace an input."""
         inputs = input_files(self.stream)
         for name in self.files:
             check_output(name, overwrite=self._overwrite, inputs=inputs)
@@ -195,7 +197,7 @@ class VoltageFile(Sink):
         return self
 
     def partial(self, block: Block) -> Any:
-        """A piece as it will lie in the file."""
+        """Encode a piece as it will be stored in the file."""
         return self.writer.encode(block)
 
     def merge(self, part: Any) -> None:
@@ -203,7 +205,7 @@ class VoltageFile(Sink):
         self.writer.write(part)
 
     def finish(self, n_rows: int) -> VoltageFile:
-        """The files, complete once the pass ends."""
+        """Return the files, which are complete when the pass ends."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -212,12 +214,12 @@ class VoltageFile(Sink):
 
 
 def voltage_format(path: str | os.PathLike[str], to: str | None = None) -> str | None:
-    """The format to write: `to`, or what the name's ending stands for, or None."""
+    """Return the format to write: `to`, or that of the name's extension, or None."""
     return to or _SUFFIXES.get(os.path.splitext(os.fspath(path))[1].lower())
 
 
 def _records(stream: VoltageStream, hash_inputs: bool) -> dict[str, Any]:
     records: dict[str, Any] = {
         "provenance": voltage_provenance(stream, [], hash_inputs=hash_inputs)}
-    truth = getattr(stream, "truth", None)  # of a whole file: a cut one's would mislead
+    truth = getattr(stream, "truth", None)  # of a complete file: that of a cut would be misleading
     return records | ({"truth": truth} if truth is not None else {})

@@ -1,1 +1,1 @@
-"""Operations on streams, a file each; a stage is a stream that reads another."""
+"""Operations on streams, one file for each; a stage is a stream that reads another stream."""

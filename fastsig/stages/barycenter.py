@@ -1,4 +1,4 @@
-"""Barycenter: spectra that know their times at the solar system's barycentre."""
+"""Barycenter: add times at the solar system's barycentre to spectra."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ if TYPE_CHECKING:
 __all__ = ["Barycenter"]
 
 _NAMES = {"barycentric_mjd": "d", "barycentric_s": "s"}
-# Cards by which files say that their times are of the barycentre already.
+# Cards by which files state that their times are barycentric already.
 _DONE = ("barycentric", "pulsarcentric", "barycentered")
 
 
 class Barycenter(PassedSpectra):
-    r"""The same spectra, with the barycentric time of the middle of each as columns.
+    r"""The same spectra, with columns for the barycentric time at the middle of each spectrum.
 
     .. math:: t_b = t_{TDB} + r \cdot n / c
 
-    ``barycentric_mjd`` is that time, TDB, a day number in float64 (steps of 0.6 us);
-    ``barycentric_s`` is the light-travel time r . n / c alone, which is good to 1 ns.
-    `fastsig.telescopes.barycenter` says what is in it, and how close it is to TEMPO's.
+    ``barycentric_mjd`` is this time, TDB, as a day number in float64 (steps of 0.6 us);
+    ``barycentric_s`` is the light-travel time r . n / c alone, which is accurate to 1 ns.
+    `fastsig.telescopes.barycenter` describes its terms and how closely it agrees with TEMPO.
 
     Parameters
     ----------
     source : SpectrumStream
-        Spectra of which the columns ``ra_deg`` and ``dec_deg``, or the header, give the position.
+        Spectra with a position, in the columns ``ra_deg`` and ``dec_deg`` or in the header.
     position : SkyCoord, pair of Quantity, or str, optional
-        ICRS, of all rows, in place of the source's.
+        Position of all rows, ICRS, instead of that in the source.
     location : EarthLocation or str, optional
-        Of the telescope, or its name; by default that of the header's telescope.
+        Location of the telescope, or its name; by default the telescope in the header.
 
     Raises
     ------
     PlanError
-        Where the source holds no spectra, or its times are of the barycentre.
+        If the source contains no spectra, or its times are barycentric already.
     UsageError
-        Where position or telescope are not known.
+        If the position or the telescope is not known.
     """
 
     name = "barycenter"
@@ -57,11 +57,11 @@ class Barycenter(PassedSpectra):
         from fastsig.telescopes.barycenter import located
 
         if not isinstance(source, SpectrumStream):
-            raise PlanError(f"barycenter takes spectra, not {source.kind}")
+            raise PlanError(f"barycenter requires spectra, not {source.kind}")
         done = [key for key in _DONE if source.header.extra.get(key) not in (None, 0, "0", "")]
         if done:
             raise PlanError(f"{source.path}: {done[0]} = {source.header.extra[done[0]]}: its times "
-                            "are those of the barycentre already")
+                            "are barycentric already")
         super().__init__(source)
         self.position = None if position is None else sky_position(position)
         name = location if location is not None else source.header.telescope
@@ -75,7 +75,7 @@ class Barycenter(PassedSpectra):
                              "'187.5deg,12.4deg', or spectra with columns ra_deg and dec_deg")
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the times."""
+        """Parameters that determine the times."""
         return {"position_deg": None if self.position is None else list(self.position),
                 "site_m": [round(float(each.to_value("m")), 4)
                            for each in self.location.geocentric],
@@ -83,11 +83,11 @@ class Barycenter(PassedSpectra):
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Those of the source, and times."""
+        """The columns of the source, and those of the barycentric times."""
         return {**self.source.columns, **_NAMES}
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """What `columns` names."""
+        """Return the values of the columns listed in `columns`."""
         from fastsig.telescopes.barycenter import day_numbers, light_travel_times
 
         self._check_range(start, n)
@@ -105,9 +105,9 @@ class Barycenter(PassedSpectra):
         return self.header.ra_deg, self.header.dec_deg
 
     def work_bytes(self, n: int) -> int:
-        """As of the source."""
+        """Same as for the source."""
         return self.source.work_bytes(n)
 
     def read_sums(self, start: int, n: int) -> Sums:
-        """The source's own."""
+        """Return the sums of the source."""
         return self.source.read_sums(start, n)

@@ -1,4 +1,4 @@
-"""Baseline: spectra without what a fit to each of them says: a baseline, a standing wave."""
+"""Baseline: subtract a model fitted to each spectrum, such as a baseline or a standing wave."""
 
 from __future__ import annotations
 
@@ -22,32 +22,34 @@ _WHOLE = ("order", "max_iter", "trend", "n_rows", "harmonics")
 
 
 class Baseline(SpectraStage):
-    """Spectra less a model that is fitted to each of them.
+    """Spectra minus a model that is fitted to each of them.
 
-    ``out = in - model``; weights stay. A spectrum to which nothing can be fitted, for too few of
-    its channels count, gets the weight 0.
+    ``out = in - model``; weights are unchanged. If too few channels of a spectrum have weight for a
+    fit, the spectrum gets weight 0.
 
     Parameters
     ----------
     source : SpectrumStream
         Spectra.
     method : {"polynomial", "arpls", "ripple-fourier", "ripple-sine"}
-        What is fitted.
+        The model that is fitted.
     protect : window or sequence of windows
-        Frequencies of lines, which no fit looks at: ``"1419MHz-1421.5MHz"``, or pairs of values.
+        Frequencies of lines, which are excluded from every fit: ``"1419MHz-1421.5MHz"``, or pairs
+        of values.
     **options
-        Of the method. Polynomial: `order` (3), `include` (windows that alone are fitted). arPLS:
-        `lam` (1e8), `ratio` (0.01), `max_iter` (100). Ripples: `period` (1.08 MHz, or several),
-        `width` (0.2) of the window of delay over the delay, `trend` (5), the order of the
-        polynomial fitted with it, `n_rows` (1), the spectra averaged for each measurement, with the
-        diode on and off separately where the header has its schedule; `harmonics` (1) of a sine.
+        Options of the method. Polynomial: `order` (3), `include` (the only windows that are
+        fitted). arPLS: `lam` (1e8), `ratio` (0.01), `max_iter` (100). Ripples: `period` (1.08 MHz,
+        or several); `width` (0.2), the width of the delay window divided by the delay; `trend` (5),
+        the order of the polynomial fitted with the ripple; `n_rows` (1), the number of spectra
+        averaged for each measurement, with the diode on and off separately if the header has its
+        schedule; `harmonics` (1) of a sine.
 
     Raises
     ------
     PlanError
-        Where the source holds no spectra, or spectra without frequencies.
+        If the source contains no spectra, or spectra without frequencies.
     UsageError
-        Where a parameter is not allowed, or a window has no channel.
+        If a parameter is not allowed, or a window has no channel.
 
     References
     ----------
@@ -62,7 +64,7 @@ class Baseline(SpectraStage):
         **options: Any,
     ) -> None:
         if not isinstance(source, SpectrumStream):
-            raise PlanError(f"baseline takes spectra, not {source.kind}")
+            raise PlanError(f"baseline requires spectra, not {source.kind}")
         if source.header.channels is None:
             raise PlanError(f"{source.path}: a baseline needs the frequency of channels; give "
                             "--set frequency=1420MHz (centre of the band)")
@@ -77,7 +79,7 @@ class Baseline(SpectraStage):
         if self.axis.half_channel is not None:  # not on the scale of whole channels
             self.use[self.axis.half_channel] = False
         self._try()
-        half = self.method.n_rows // 2  # rows on each side that a row's fit looks at
+        half = self.method.n_rows // 2  # rows on each side that are used for the fit of a row
         self.overlap = half, half
 
     def _check_window(self, window: tuple[float, float]) -> None:
@@ -87,29 +89,29 @@ class Baseline(SpectraStage):
                              f"the band runs from {low:g} to {high:g} MHz")
 
     def _try(self) -> None:
-        """Have the method refuse options by a spectrum of zeros, before anything is read."""
+        """Let the method check its options with a spectrum of zeros, before anything is read."""
         zeros = np.zeros((1, 1, self.shape[2]))
         self.method.model(Rows(zeros, zeros, self.frequency_mhz, self.protect,
                                np.zeros(1, np.int64), slice(None)))
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers; frequencies in MHz."""
+        """Parameters that determine the values; frequencies in MHz."""
         options = {key: _json(value) for key, value in self.method.parameters().items()}
         return {"method": self.method.NAME, **options, "protect": _json(self.protect)}
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` rows: a fit holds some eight numbers a value."""
+        """Memory that a thread needs for `n` rows: a fit stores about eight numbers per value."""
         rows = n + sum(self.overlap)
         return self.source.work_bytes(rows) + 64 * rows * int(np.prod(self.shape[1:]))
 
     def groups(self, start: int, n: int) -> NDArray[np.int64]:
-        """Which rows belong together: diode off 0, on 1, on for a part 2; 0 where not told."""
+        """Return the group of each row: 0 diode off or not known, 1 on, 2 on for a part."""
         if self.header.diode is None or self.method.n_rows == 1:
             return np.zeros(n, np.int64)
         return diode_groups(self.header.diode, self.header.sample_rate, start, n)
 
     def _fit(self, start: int, n: int) -> tuple[Block, Block]:
-        """Rows without the model, and the model of these rows."""
+        """Return rows without the model, and the model of these rows."""
         first, count = self.needs(start, n)
         block = self.source.read_block(first, count)
         wanted = slice(start - first, start - first + n)
@@ -117,9 +119,10 @@ class Baseline(SpectraStage):
             block.data, np.where(self.use, block.valid, 0), self.frequency_mhz, self.protect,
             self.groups(first, count), wanted))
         if settled is not None and not settled.all():
-            warnings.warn(f"{self.path}: {self.method.NAME} did not settle within "
+            warnings.warn(f"{self.path}: {self.method.NAME} did not converge within "
                           f"{self.method.parameters()['max_iter']} iterations in some spectra; "
-                          "they have the last baseline", FastsigWarning, stacklevel=2)
+                          "the baseline of the last iteration is used", FastsigWarning,
+                          stacklevel=2)
         return self._blocks(block, wanted, model, start)
 
     def _blocks(self, block: Block, wanted: slice, model: NDArray[np.float64], start: int
@@ -132,29 +135,33 @@ class Baseline(SpectraStage):
                 _block(np.where(lost, np.nan, model), weight, start))
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Spectra without the model, NaN where the weight is 0, and weights."""
+        """Return spectra without the model, NaN where the weight is 0, and weights."""
         self._check_range(start, n)
         return self._fit(start, n)[0]
 
     def both(self, start: int, n: int) -> tuple[Block, Block]:
-        """Spectra without the model, and what is taken away, with their weights."""
+        """Return spectra without the model, and the model, each with its weights."""
         self._check_range(start, n)
         return self._fit(start, n)
 
     def removed(self, start: int, n: int) -> Block:
-        """What is taken away from rows, with their weights."""
+        """Return the model that is subtracted from rows, with their weights."""
         return self.both(start, n)[1]
 
     def kept(self) -> tuple[Remaining, Removed]:
-        """What this stage gives and what it removes, as two streams; a pass fits each row once."""
+        """Return the spectra without the model, and the model, as two streams.
+
+        A pass over both fits each row once.
+        """
         fits = Fits(self)
         return Remaining(fits), Removed(fits)
 
 
 class Fits(SpectraStage):
-    """The two results of a `Baseline`, one product axis after the other: what is left, the model.
+    """The two results of a `Baseline` along the product axis: first the residuals, then the model.
 
-    A pass over both of `Baseline.kept` reads them from here, where each row is fitted once.
+    A pass over both streams of `Baseline.kept` reads them from here, so that each row is fitted
+    once.
     """
 
     name = "fits"
@@ -166,7 +173,7 @@ class Fits(SpectraStage):
         super().__init__(source, shape=(rows, 2 * products, channels))
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """What is left of rows, and behind it, as more products, the models."""
+        """Return the residuals of rows, followed by the models as further products."""
         left, model = self.source.both(start, n)
         weight = np.broadcast_to(left.valid, (*left.data.shape[:2], left.valid.shape[2]))
         return _block(np.concatenate([left.data, model.data], axis=1),
@@ -174,7 +181,7 @@ class Fits(SpectraStage):
 
 
 class _Part(SpectraStage):
-    """One of the results of `Fits`."""
+    """One of the two results of `Fits`."""
 
     recorded = False
     source: Fits
@@ -184,7 +191,7 @@ class _Part(SpectraStage):
         super().__init__(source, shape=source.source.shape)
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """The products of this part."""
+        """Return the products of this result."""
         block, first = self.source.read_block(start, n), self.shape[1] * self._second
         products = slice(first, first + self.shape[1])
         return Block(block.data[:, products], block.valid[:, products], start, n)
@@ -197,14 +204,14 @@ class Remaining(_Part):
 
 
 class Removed(_Part):
-    """What a `Baseline` takes away, as spectra with the same axes and weights."""
+    """The model that a `Baseline` subtracts, as spectra with the same axes and weights."""
 
     name = "removed"
     recorded = True
     _second = True
 
     def parameters(self) -> Mapping[str, Any]:
-        """Nothing: the stage before says it all."""
+        """No parameters: those of the `Baseline` describe the model."""
         return {}
 
 
@@ -215,7 +222,7 @@ def _block(data: NDArray[Any], weight: NDArray[Any], start: int) -> Block:
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as the methods take them: whole numbers, numbers, frequencies in MHz."""
+    """Convert options to the types that the methods use: whole numbers, numbers, MHz."""
     plain: dict[str, Any] = {}
     for key, value in options.items():
         if key == "include":

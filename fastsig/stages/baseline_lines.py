@@ -1,4 +1,4 @@
-"""Windows about the lines that a stream of spectra has, for fits to leave alone."""
+"""Find windows around the lines in a stream of spectra, to exclude them from fits."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from fastsig.stages.integrate import Integrate
 
 __all__ = ["line_windows"]
 
-_PASSES = 6  # of finding lines and fitting beside them
+_PASSES = 6  # rounds of finding lines and fitting the spectrum without them
 
 
 def line_windows(
     stage: Baseline, *, sigma: float = 5.0, widths: Sequence[int] = (1, 4, 16, 64)
 ) -> list[tuple[float, float]]:
-    """Windows, MHz, about the lines in the mean of all spectra of a stage's source.
+    """Find windows, MHz, around the lines in the mean of all spectra of the source of a stage.
 
-    The stage's method is fitted to the mean, lines are found in what is left, and so on beside
-    these lines until they stay. The stage's own windows are among the result.
+    The method of the stage is fitted to the mean, and lines are found in the residual. Both steps
+    are repeated with these lines excluded, until the lines no longer change. The result includes
+    the windows of the stage.
 
     Parameters
     ----------
     stage : Baseline
-        What will be done, with or without windows.
+        The stage that will be applied, with or without windows.
     sigma, widths
-        As of `fastsig.calibration.lines.find_lines`.
+        As for `fastsig.calibration.lines.find_lines`.
     """
     stage = getattr(stage, "stream", stage)
     mean = Integrate(stage.source, n_int=stage.shape[0]).read_block(0, 1)
@@ -52,7 +53,7 @@ def line_windows(
 
 def _without(stage: Baseline, mean: NDArray[Any], weight: NDArray[Any],
              protect: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
-    """A mean spectrum without the model and, beside a ripple, its trend."""
+    """Return a mean spectrum without the model and, if the model is a ripple, without its trend."""
     rows = Rows(mean, weight, stage.frequency_mhz, protect, np.zeros(1, np.int64), slice(None))
     left: NDArray[np.float64] = mean - stage.method.model(rows)[0]
     trend = getattr(stage.method, "trend", None)

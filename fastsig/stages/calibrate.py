@@ -1,4 +1,4 @@
-"""Calibrate: recorded powers to antenna temperatures, by a solution of the noise diode."""
+"""Calibrate: convert recorded powers to antenna temperatures with the noise diode."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _ON = ("subtract", "blank")
 
 
 class Calibrate(SpectraStage):
-    """Antenna temperatures, K; rows partly under an edge of the diode have the weight 0.
+    """Antenna temperatures, K; rows in which the diode is switched have weight 0.
 
     Parameters
     ----------
     source : SpectrumStream
-        What the solution was made from, row for row and channel for channel.
+        The spectra in which the diode was measured, row for row and channel for channel.
     solution : DiodeSolution, or the result of `Chain.measure_diode`
     on : {"subtract", "blank"}
-        Whether rows with the diode on are kept, less the diode, or have the weight 0.
+        Whether the diode is subtracted from rows in which it is on, or these rows get weight 0.
     guard : Quantity, str or number of s
-        By which the edges of the diode may be off.
+        Largest error of the times at which the diode is switched.
 
     Raises
     ------
     PlanError, UsageError
-        Where the solution is of other spectra.
+        If the solution belongs to other spectra.
     """
 
     name = "calibrate"
@@ -45,16 +45,16 @@ class Calibrate(SpectraStage):
     def __init__(self, source: Stream, solution: Any, *, on: str = "subtract",
                  guard: Any = 0) -> None:
         if not isinstance(source, SpectrumStream):
-            raise PlanError(f"calibrate takes spectra, not {source.kind}")
+            raise PlanError(f"calibrate requires spectra, not {source.kind}")
         if on not in _ON:
             raise UsageError(f"on = {on!r}; allowed: {', '.join(_ON)}")
         solution = getattr(solution, "solution", solution)
         if not isinstance(solution, DiodeSolution):
-            raise UsageError(f"solution = {type(solution).__name__}; allowed: what measure_diode "
-                             "returns")
+            raise UsageError(f"solution = {type(solution).__name__}; allowed: the result of "
+                             "measure_diode")
         found = (solution.names, solution.kelvin.shape)
         if found != (source.polarization.names, source.shape[1:]):
-            raise UsageError(f"{source.path}: the solution is of products "
+            raise UsageError(f"{source.path}: the solution is for products "
                              f"{', '.join(solution.names)} and {solution.kelvin.shape[1]} channels")
         self.solution, self.diode_on = solution, on
         self.guard = exact(guard, "s", "guard")
@@ -69,27 +69,27 @@ class Calibrate(SpectraStage):
         super().__init__(source, header=source.header.replace(unit="K", n_bits=32))
 
     def parameters(self) -> Mapping[str, Any]:
-        """How the solution was found, and what became of rows with the diode on."""
+        """The origin of the solution, and the treatment of rows with the diode on."""
         return {**self.solution.facts, "diode_on": self.diode_on, "guard_s": str(self.guard)}
 
     @property
     def weight_channels(self) -> int:
-        """Length of the weights' channel axis: channels without a diode have the weight 0."""
+        """Length of the weights' channel axis; channels without a diode solution have weight 0."""
         lost = not np.isfinite(self._kelvin).all()
         return self.shape[2] if lost else self.source.weight_channels
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Those of the source, and the share of each row that the diode was on for."""
+        """The columns of the source, and the fraction of each row with the diode on."""
         return {**self.source.columns, "diode_on": ""}
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """What `columns` names."""
+        """Return the values of the columns listed in `columns`."""
         share = on_share(self.header.sample_rate, start, n, self.solution.cycle)
         return {**self.source.read_columns(start, n), "diode_on": share}
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Temperatures, float32; NaN where the weight is 0."""
+        """Return temperatures, float32; NaN where the weight is 0."""
         self._check_range(start, n)
         block = self.source.read_block(start, n)
         rate = self.header.sample_rate

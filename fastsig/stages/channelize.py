@@ -1,4 +1,4 @@
-"""Channelize: voltages through a polyphase filter bank into frames."""
+"""Channelize: split voltages into channels with a polyphase filter bank."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Channelize(FrameStage):
     """Split voltages into channels.
 
     ``X[m, k] = sum_i h[i] x[m n_fft + i] exp(-2 pi i k i / n_fft)`` over a frame of ``n_tap n_fft``
-    samples, one frame every ``n_fft``; ``n_fft = 2 n_chan`` for real input (channel 0 kept, the
-    Nyquist channel dropped) and ``n_chan`` for complex input. Channels ascend in sky frequency; a
-    lower sideband is reversed and conjugated, so cross products keep their sign. White noise of
-    variance s^2 gives a mean ``|X|^2`` of s^2 in every channel but channel 0 of real input. An
-    oversampled bank has a frame every ``n_fft / oversample`` samples.
+    samples, with one frame every ``n_fft`` samples; ``n_fft`` is ``2 n_chan`` for real input
+    (channel 0 is kept, the Nyquist channel is dropped) and ``n_chan`` for complex input. Channels
+    ascend in sky frequency; a lower sideband is reversed and conjugated, so that cross products
+    keep their sign. White noise of variance s^2 has a mean ``|X|^2`` of s^2 in every channel except
+    channel 0 of real input. An oversampled bank has one frame every ``n_fft / oversample`` samples.
 
-    Lost samples count as 0; a frame's energy is ``sum(h^2 valid) / sum(h^2)``, and frames below
-    `min_valid` have energy 0.
+    Lost samples are replaced by 0. The energy of a frame is ``sum(h^2 valid) / sum(h^2)``; if it is
+    below `min_valid`, it is set to 0.
 
     Parameters
     ----------
@@ -42,20 +42,20 @@ class Channelize(FrameStage):
     n_chan : int
         Channels per input channel, even.
     n_tap : int
-        Length of the prototype in units of n_fft.
+        Length of the prototype filter in units of n_fft.
     window : str
-        Window of the prototype's sinc: see `fastsig_kernels.filters`.
+        Window of the prototype's sinc function: see `fastsig_kernels.filters`.
     min_valid : float
-        Least energy of a frame that counts, above 0 and at most 1 (strict).
+        Smallest energy of a frame that counts, above 0 and at most 1 (strict).
     oversample : Fraction, str or int
-        n_fft over hop: 1 (critically sampled), "4/3", "32/27", ...
+        n_fft divided by the hop: 1 (critically sampled), "4/3", "32/27", ...
 
     Raises
     ------
     PlanError
-        Where the source is no voltage stream or shorter than one frame.
+        If the source contains no voltages or is shorter than one frame.
     UsageError
-        Where a parameter is not allowed.
+        If a parameter is not allowed.
     """
 
     name = "channelize"
@@ -66,7 +66,7 @@ class Channelize(FrameStage):
         min_valid: float = 0.9, oversample: Fraction | str | int = 1,
     ) -> None:
         if not isinstance(source, VoltageStream):
-            raise PlanError(f"channelize takes voltages, not {source.kind}")
+            raise PlanError(f"channelize requires voltages, not {source.kind}")
         if not 0 < min_valid <= 1:
             raise UsageError(f"min_valid = {min_valid}; allowed: above 0, at most 1")
         self.min_valid, self.window = float(min_valid), window
@@ -85,7 +85,7 @@ class Channelize(FrameStage):
         n_frame = self.bank.n_frame(source.shape[0])
         if n_frame < 1:
             raise PlanError(
-                f"{source.path}: a frame of {n_tap} taps and {n_chan} channels takes "
+                f"{source.path}: a frame of {n_tap} taps and {n_chan} channels needs "
                 f"{n_tap * self.n_fft} samples; the stream has {source.shape[0]}"
             )
         self._cumulative = cumulative_energy(self.bank.taps)
@@ -110,27 +110,27 @@ class Channelize(FrameStage):
         self._scratch = Scratch(self.bank.scratch)
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers."""
+        """Parameters that determine the values."""
         return {"n_chan": self.n_chan, "n_tap": self.n_tap, "window": self.window,
                 "min_valid": self.min_valid, "oversample": str(self.bank.oversample),
                 "scale": "white noise keeps its variance"}
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` frames."""
+        """Memory that a thread needs to compute `n` frames."""
         samples = self.needs(0, n)[1]
         return self.source.work_bytes(samples) + n * self.row_bytes + self.scratch_bytes
 
     @property
     def scratch_bytes(self) -> int:
-        """Memory of the filter's and the transform's results for the frames in flight."""
+        """Memory for the results of filter and transform, for the frames in flight."""
         return 64 * self.n_fft + 2**20
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
-        """First sample and number of samples that frames `start` to ``start + n - 1`` need."""
+        """Return first and number of the samples for frames `start` to ``start + n - 1``."""
         return start * self.hop, (n - 1) * self.hop + self.n_tap * self.n_fft if n else 0
 
     def covering(self, first: int, stop: int) -> tuple[FrameStream, int] | None:
-        """The bank of those input channels alone that the channels are made of."""
+        """Return the filter bank on only those input channels that contain the given channels."""
         low, high = first // self.n_chan, -(-stop // self.n_chan)
         if len(self.source.shape) < 3 or (low, high) == (0, self.source.shape[2]):
             return None
@@ -139,16 +139,16 @@ class Channelize(FrameStage):
 
     @property
     def hop_bytes(self) -> int:
-        """Bytes of voltages that are read anew for each frame."""
+        """Bytes of new voltages that are read for each frame."""
         return self.hop * self.source.row_bytes
 
     def correlation(self) -> NDArray[np.float64]:
-        """Correlation of the powers of white noise in frames 1, 2, ... apart."""
+        """Return the correlation of the powers of white noise in frames 1, 2, ... apart."""
         found: NDArray[np.float64] = frame_correlation(self.bank.taps, self.hop)
         return found
 
     def gamma_shape(self) -> NDArray[np.float64]:
-        """Shape of each channel's Gamma law: 1, or 1/2 where the channel's voltage is real."""
+        """Return the shape of each channel's gamma distribution: 1, or 1/2 for real voltages."""
         shape = np.ones(self.shape[2])
         if not self.source.header.is_complex:
             edge = self.n_chan - 1 if self.source.header.sideband == "lower" else 0
@@ -156,7 +156,7 @@ class Channelize(FrameStage):
         return shape
 
     def energy(self, valid: tuple[Spans, ...], start: int, n: int) -> NDArray[np.float64]:
-        """Energies of frames, (n, 1), or (n, 3) for two polarisations: A, B, samples of both."""
+        """Return the energies of frames, (n, 1), or (n, 3) for A, B, and samples valid in both."""
         sets = list(valid)
         if len(sets) == 2:
             sets.append(sets[0] if sets[0] is sets[1] else validity.intersect(*sets))
@@ -168,7 +168,7 @@ class Channelize(FrameStage):
         return energy
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Frames, complex64 (n, pol, chan), with their energies."""
+        """Return frames, complex64 (n, pol, chan), with their energies."""
         self._check_range(start, n)
         block = self.source.read_block(*self.needs(start, n))
         data = np.empty((n, *self.shape[1:]), np.complex64) if out is None else out[:n]
@@ -178,7 +178,7 @@ class Channelize(FrameStage):
     def transform(
         self, voltages: NDArray[Any], start: int, out: NDArray[np.complex64]
     ) -> None:
-        """Channelise the samples of frames from `start` on, every polarisation and channel."""
+        """Channelise the samples of frames from `start` on, in all polarisations and channels."""
         inputs = voltages if voltages.ndim == 3 else voltages[:, :, np.newaxis]
         scratch = self._scratch.take()
         try:

@@ -1,4 +1,4 @@
-"""Detect: channelised voltages into powers, cross products or Stokes parameters."""
+"""Detect: compute powers, cross products or Stokes parameters from channelised voltages."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ class Detect(SpectraStage):
     """Products of the polarisations of every frame and channel.
 
     ``AA = |A|^2, BB = |B|^2, CR + i CI = A* B``; ``I = AA + BB, Q = AA - BB, U = 2 CR, V = 2 CI``
-    for linear feeds. With one polarisation, I is its power.
+    for linear feeds. With a single polarisation, I is its power.
 
     Parameters
     ----------
     source : FrameStream
         Frames of one or two polarisations.
     products : {"I", "AABB", "AABBCRCI", "IQUV", "V"}
-        What to make.
+        The products to compute.
     sign_q, sign_v : {1, -1}
-        Signs of Q and V, for recorders and users of the other convention; recorded.
+        Signs of Q and V, for recorders and users with the other convention; products record them.
 
     Raises
     ------
     PlanError
-        Where the source holds no frames.
+        If the source contains no frames.
     UsageError
-        Where the products cannot be made of these polarisations.
+        If the products cannot be computed from these polarisations.
     """
 
     name = "detect"
@@ -57,7 +57,7 @@ class Detect(SpectraStage):
         self, source: Stream, products: str = "I", *, sign_q: int = 1, sign_v: int = 1
     ) -> None:
         if not isinstance(source, FrameStream):
-            raise PlanError(f"detect takes channelised voltages, not {source.kind}")
+            raise PlanError(f"detect requires channelised voltages, not {source.kind}")
         if sign_q not in (1, -1) or sign_v not in (1, -1):
             raise UsageError(f"sign_q = {sign_q}, sign_v = {sign_v}; allowed: 1, -1")
         basis = source.polarization
@@ -71,11 +71,11 @@ class Detect(SpectraStage):
                          shape=(source.shape[0], len(names), source.shape[2]))
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers."""
+        """Parameters that determine the values."""
         return {"products": self.products, **self.signs}
 
     def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
-        """Some of the channels, where the frames of these can be made without all others."""
+        """Return some of the channels, if their frames can be computed without all others."""
         part = self.source.covering(first, stop)
         if part is None:
             return None
@@ -85,27 +85,27 @@ class Detect(SpectraStage):
 
     @property
     def run_rows(self) -> int:
-        """Rows handled at a time: voltages, frames and sums within some MB."""
+        """Rows processed at a time, so that voltages, frames and sums take a few MB."""
         source = self.source
         return max(1, 2**22 // (self.row_bytes + source.row_bytes + source.hop_bytes))
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` spectra."""
+        """Memory that a thread needs to compute `n` spectra."""
         rows = min(n, self.run_rows)
         return self.source.work_bytes(rows) + rows * self.source.row_bytes + n * self.row_bytes
 
     def group_bytes(self, n: int, flag_sigma: float | None = None) -> int:
-        """Memory that a thread takes for sums of rows, with or without spectral kurtosis."""
+        """Memory that a thread needs for sums of rows, with or without spectral kurtosis."""
         return self.work_bytes(self.run_rows) + 4 * self.row_bytes
 
     def read_sums(self, start: int, n: int) -> Sums:
-        """Numerators (float32) and the energies they belong to."""
+        """Return numerators (float32) and the energies that belong to them."""
         block = self.source.read_block(start, n)
         total, weight = detect(block.data, block.valid, self.products, **self.signs)
         return Sums(total, weight[:, :, np.newaxis])
 
     def check_flag(self, sigma: float) -> None:
-        """Refuse thresholds that spectral kurtosis cannot have."""
+        """Refuse thresholds that are not possible for spectral kurtosis."""
         try:
             kurtosis_thresholds(128, 1.0, sigma)
         except (TypeError, ValueError) as error:
@@ -113,9 +113,9 @@ class Detect(SpectraStage):
 
     def group_sums(self, start: int, n: int, n_each: int, flag_sigma: float | None = None
                    ) -> Sums:
-        """Sums of each `n_each` of `n` frames; the last may be of fewer.
+        """Return the sums of every `n_each` of `n` frames; the last sum may have fewer.
 
-        With `flag_sigma`, channels whose spectral kurtosis is outside are left out.
+        With `flag_sigma`, channels with a spectral kurtosis outside the thresholds are left out.
         """
         self._check_range(start, n)
         groups = -(-n // n_each)
@@ -139,7 +139,7 @@ class Detect(SpectraStage):
     def _kept(
         self, moments: NDArray[np.float32], counts: NDArray[Any], sigma: float
     ) -> NDArray[np.bool_]:
-        """Whether each channel looks like noise in all polarisations."""
+        """Return whether each channel resembles noise in all polarisations."""
         kept = np.ones(self.shape[2], bool)
         shape = self.source.gamma_shape()
         for (s1, s2), count in zip(moments, counts.tolist(), strict=True):
@@ -155,17 +155,17 @@ class Detect(SpectraStage):
 
     @cached_property
     def _correlation(self) -> NDArray[np.float64]:
-        """Of the powers of neighbouring frames."""
+        """Correlation of the powers of neighbouring frames."""
         return self.source.correlation()
 
     @cached_property
     def least_flagged(self) -> int:  # type: ignore[override]
-        """Frames of a sum, at the least, whose kurtosis decides: 16, or more that overlap."""
+        """Smallest number of frames in a sum for a test of kurtosis: 16, or more with overlap."""
         return int(least_frames(self._correlation))
 
 
 class _Moments:
-    """Sums of powers, scaled to whole frames, and of their squares, of groups of frames."""
+    """Sums of powers, scaled to complete frames, and of their squares, for groups of frames."""
 
     def __init__(self, groups: int, shape: tuple[int, ...]) -> None:
         self._sums = np.zeros((groups, shape[0], 2, shape[1]), np.float32)
@@ -183,12 +183,12 @@ class _Moments:
                     self._counts[group, pol] += 1
 
     def of(self, group: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
-        """The sums of a group, (pol, 2, chan), and how many frames each polarisation has."""
+        """Return the sums of a group, (pol, 2, chan), and the number of frames per polarisation."""
         return self._sums[group], self._counts[group]
 
 
 def _groups(first: int, n: int, n_each: int) -> list[tuple[int, slice]]:
-    """Groups that `n` rows from `first` on are in, and which rows of these."""
+    """Return the groups to which `n` rows from `first` on belong, with the rows in each group."""
     numbers = range(first // n_each, (first + n - 1) // n_each + 1)
     return [(group, slice(max(0, group * n_each - first), min(n, (group + 1) * n_each - first)))
             for group in numbers]

@@ -1,4 +1,4 @@
-"""Flag: interference found in spectra gets weight 0."""
+"""Flag: find interference in spectra and give it weight 0."""
 
 from __future__ import annotations
 
@@ -24,79 +24,81 @@ from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream, Sums
 
 __all__ = ["EDGE", "OFF", "ON", "Flag", "diode_states"]
 
-#: Rows wholly without the diode, wholly with it, and those that it is switched in.
+#: Rows with the diode off throughout, on throughout, and switched within the row.
 OFF, ON, EDGE = 0, 1, 2
 
-#: Products that may be negative: their noise is not in proportion to them.
+#: Products that may be negative: their noise is not proportional to their value.
 SIGNED = frozenset({"Q", "U", "V", "CR", "CI"})
 
-_SEGMENT_VALUES = 2**20  # of a product, by which segments are cut where nobody says how
+_SEGMENT_VALUES = 2**20  # values of a product in a segment, by default
 _SEGMENT_ROWS = 32, 1024
-_KEPT_BYTES = 2**24  # flags that are kept for the next block of their segment
+_KEPT_BYTES = 2**24  # flags that are kept for the next block in the same segment
 _CHANNELS = 51  # default window of the running median
 _SMOOTH_HZ = 20 * 10**6
-_SMOOTH_CHANNELS = 64  # whose median takes little of the noise of one along
+_SMOOTH_CHANNELS = 64  # enough that the noise of one channel changes their median little
 _LONGEST = 2**20
 
 
 class Flag(SpectraStage):
     """Spectra with weight 0 where there is interference.
 
-    Segments of `n_segment` spectra, counted from the first, are judged each by itself. In a
-    segment, channels whose median over time stands out from the running median over `width` are
-    flagged as a whole; then samples that stand out from the median of their channel, less what
-    changes smoothly over `smooth` of the band: gain and continuum are no interference. Samples are
-    compared alone (`clip`) and in runs of up to `max_window` over time and over frequency
-    (`sum_threshold`). Spectra with the noise diode on, off, and partly on are judged apart, where
-    the header has its schedule. A channel whose values are all equal, 16 or more in a segment, is
-    flagged: it is dead.
+    Segments of `n_segment` spectra, counted from the first, are treated separately. In a segment,
+    channels with a median over time that deviates from the running median over `width` are flagged
+    completely. Then samples are flagged that deviate from the median of their channel, after
+    changes that are smooth over `smooth` of the band, such as those of gain and continuum, have
+    been subtracted. Samples are tested one by one (`clip`) and in runs of up to `max_window` over
+    time and over frequency (`sum_threshold`). If the header has the schedule of the noise diode,
+    spectra with the diode on, off, and partly on are treated separately. A channel with 16 or more
+    values in a segment that are all equal is dead, and is flagged.
 
-    Noise is measured, with its skewness and the steps of few bits, so that thresholds are those of
-    a Gaussian whatever was integrated: of pure noise no more is flagged than `settings.noise_share`
-    of each product, 0.15 % by default. Levels that were set for a recording in few bits, noise that
-    is far above the radiometer equation's and does not follow them, are compared with the noise of
-    a single sample. A pulse keeps 97 % of its signal to noise ratio up to 2.5 times the root of the
-    number of channels.
+    Noise is measured, including its skewness and the quantisation steps of few bits, so that
+    thresholds have the meaning that they have for Gaussian noise, whatever was integrated: of pure
+    noise, at most `settings.noise_share` of each product is flagged, 0.15 % by default. If levels
+    were set for a recording with few bits, so that noise is far above that of the radiometer
+    equation and not proportional to the levels, the levels are compared with the noise of a single
+    sample. A pulse keeps 97 % of its signal-to-noise ratio up to a ratio of 2.5 times the square
+    root of the number of channels.
 
     A signal that fills more than half of a segment, or of a window, is taken for the level. Lines
-    that may not be lost belong in `protect`.
+    that must not be lost should be listed in `protect`.
 
     Parameters
     ----------
     source : SpectrumStream
         Spectra.
     bands : str or sequence, optional
-        What to flag whatever it looks like: tables of `fastsig.axes.interference.BANDS` and
+        Bands that are always flagged: names of tables in `fastsig.axes.interference.BANDS`, and
         intervals.
     clip : float or None
-        Largest deviation of a sample, in standard deviations; None or 0 for any.
+        Largest deviation of a sample, in standard deviations; None or 0 for no limit.
     sum_threshold : float or None
-        Threshold of SumThreshold for a single sample, in standard deviations; it falls by 1.5
-        for every doubling of the run. None or 0 for none.
+        Threshold of SumThreshold for a single sample, in standard deviations; it decreases by a
+        factor of 1.5 for every doubling of the run. None or 0 for no SumThreshold.
     max_window : int
         Longest run, a power of two.
     protect : str or sequence, optional
         Intervals that are never flagged.
     together : bool
-        Whether a sample flagged in one product is flagged in all; else products that are made of
-        both polarisations are flagged where any of these is.
+        Whether a sample flagged in one product is flagged in all. Otherwise, products computed from
+        both polarisations are flagged where one of the polarisations is.
     width, smooth : Quantity, str or int, optional
-        As above, as a span of frequency or a number of channels. By default 51 channels, half
-        the band at most, and 20 MHz, but 64 channels at least and the band at most.
+        The windows described above, as a frequency span or a number of channels. By default `width`
+        is 51 channels, but at most half the band; `smooth` is 20 MHz, but at least 64 channels and
+        at most the band.
     n_segment : int, optional
-        Spectra of a segment; by default 2**20 values of a product, 32 to 1024 spectra.
+        Spectra in a segment; by default 32 to 1024, so that a product has about 2**20 values.
     noise_share : float, optional
-        Share of noise that may be flagged, of each product, 1e-9 to 0.1: `clip` and
-        `sum_threshold` are changed in proportion.
+        Fraction of pure noise that may be flagged in each product, 1e-9 to 0.1: `clip` and
+        `sum_threshold` are scaled in proportion.
 
     Raises
     ------
     PlanError
-        Where the source holds no spectra.
+        If the source contains no spectra.
     UsageError
-        Where a parameter is not allowed.
+        If a parameter is not allowed.
     FormatError
-        Where frequencies are given for a source without frequencies.
+        If frequencies are given for a source without frequencies.
 
     References
     ----------
@@ -113,7 +115,7 @@ class Flag(SpectraStage):
         n_segment: int | None = None, noise_share: float | None = None,
     ) -> None:
         if not isinstance(source, SpectrumStream):
-            raise PlanError(f"flag takes spectra, not {source.kind}")
+            raise PlanError(f"flag requires spectra, not {source.kind}")
         super().__init__(source)
         self.together = bool(together)
         self.bands = interference.bands(bands)
@@ -127,7 +129,7 @@ class Flag(SpectraStage):
             self._samples())
         if not self.bands and self.settings.clip is None and self.settings.sum_threshold is None:
             raise UsageError("nothing is flagged without bands, clip and sum_threshold; allowed: "
-                             "one of them at least")
+                             "at least one of them")
         if noise_share is not None:
             self.settings = self.settings.at_share(_share(noise_share))
         self._banned = self._channels(self.bands) & ~protected
@@ -152,18 +154,18 @@ class Flag(SpectraStage):
         return n_segment
 
     def _samples(self) -> float | None:
-        """Independent samples that a value stands for at most, by the radiometer equation."""
+        """Largest number of independent samples in a value, by the radiometer equation."""
         axis = self.header.channels
         return None if axis is None else float(axis.step_hz / self.header.sample_rate)
 
     def _smooth(self) -> int:
-        """Channels of 20 MHz, but enough of them for medians, and no more than there are."""
+        """Number of channels in 20 MHz, but enough for medians and no more than there are."""
         axis, n_chan = self.header.channels, self.shape[2]
         wanted = n_chan // 4 if axis is None else round(_SMOOTH_HZ / axis.step_hz)
         return min(n_chan, max(_SMOOTH_CHANNELS, wanted))
 
     def _span(self, name: str, value: Any) -> int:
-        """A window over frequency as a number of channels."""
+        """Convert a window over frequency to a number of channels."""
         if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
             channels = int(value)
         else:
@@ -174,7 +176,7 @@ class Flag(SpectraStage):
         return channels
 
     def _channels(self, spans: tuple[Interval, ...]) -> NDArray[np.bool_]:
-        """Channels that share frequency with an interval, (chan,)."""
+        """Return a mask of the channels that overlap with an interval, (chan,)."""
         found = np.zeros(self.shape[2], np.bool_)
         if not spans:
             return found
@@ -186,7 +188,7 @@ class Flag(SpectraStage):
         return found
 
     def _check_within(self) -> None:
-        """Refuse what protects no channel, by a slip; warn of bands that the user gave likewise."""
+        """Refuse intervals of `protect` that contain no channel; warn of such bands of the user."""
         for low, high in self.protect:
             if not self._channels(((low, high),)).any():
                 raise UsageError(self._outside("protect", low, high))
@@ -198,12 +200,13 @@ class Flag(SpectraStage):
         edges = [f"{float(edge) / 1e6:g}"
                  for edge in self.header.require_channels(self.path).edges_hz]
         return (f"{self.path}: {name} = {float(low) / 1e6:g} to {float(high) / 1e6:g} MHz: no "
-                f"channel within; the band runs from {' to '.join(edges)} MHz")
+                f"channel lies within; the band runs from {' to '.join(edges)} MHz")
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
-        """The whole segments that rows are in.
+        """Return the rows of the complete segments in which the given rows lie.
 
-        Where the end is not known, half a segment more: the last one takes a rest that is less.
+        If the end is not known, half a segment is added: a remainder shorter than that belongs to
+        the last segment.
         """
         if not n:
             return start, 0
@@ -212,7 +215,7 @@ class Flag(SpectraStage):
         return first, self._bounds(self._segment(start + n - 1))[1] - first + more
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers; frequencies are edges, MHz."""
+        """Parameters that determine the values; frequencies are edges, MHz."""
         diode = self.header.diode
         return {
             "bands_mhz": _in_mhz(self.bands), "clip": self.settings.clip,
@@ -226,7 +229,7 @@ class Flag(SpectraStage):
 
     @property
     def banned(self) -> NDArray[np.bool_]:
-        """Channels that `bands` flags, (chan,)."""
+        """Mask of the channels flagged by `bands`, (chan,)."""
         return self._banned
 
     @property
@@ -249,7 +252,7 @@ class Flag(SpectraStage):
         return self.shape[1] * self.shape[2]
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` rows: a segment, what judging it takes, flags."""
+        """Memory that a thread needs for `n` rows: a segment, the statistics, and flags."""
         rows = min(self.shape[0], n + 2 * self.n_segment)
         return (self.source.work_bytes(rows) + rows * self._values * 12
                 + self.n_segment * self.shape[2] * 48
@@ -257,27 +260,27 @@ class Flag(SpectraStage):
 
     @property
     def _flag_values(self) -> int:
-        """Flags of a row."""
+        """Number of flags in a row."""
         return self.shape[2] * (1 if self.together else self.shape[1])
 
     @property
     def _most_kept(self) -> int:
-        """Segments whose flags are kept."""
+        """Largest number of segments with flags in memory."""
         return max(4, _KEPT_BYTES // (self.n_segment * self._flag_values))
 
     def _segment(self, row: int) -> int:
-        """Number of the segment of a row; the last takes a rest that is less than half of one."""
+        """Return the number of a row's segment; the last includes a remainder below half of one."""
         count = max(1, (2 * self.shape[0] + self.n_segment) // (2 * self.n_segment))
         return min(row // self.n_segment, count - 1)
 
     def _bounds(self, number: int) -> tuple[int, int]:
-        """First row of a segment, and the row behind its last."""
+        """Return the first row of a segment, and the row after its last."""
         start = number * self.n_segment
         is_last = self._segment(self.shape[0] - 1) == number
         return start, self.shape[0] if is_last else start + self.n_segment
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Mean spectra (NaN where the weight is 0) and weights, both float32."""
+        """Return mean spectra (NaN where the weight is 0) and weights, both float32."""
         self._check_range(start, n)
         block = self.source.read_block(start, n)
         flags = self._flags_of(start, n, block)
@@ -290,7 +293,7 @@ class Flag(SpectraStage):
         return Block(view, weight, start, n)
 
     def read_sums(self, start: int, n: int) -> Sums:
-        """Rows in their additive form."""
+        """Return rows in their additive form."""
         self._check_range(start, n)
         sums, flags = self.source.read_sums(start, n), self._flags_of(start, n, None)
         weight = np.where(flags, 0.0, sums.weight)
@@ -298,7 +301,7 @@ class Flag(SpectraStage):
         return Sums(total, np.broadcast_to(weight, total.shape))
 
     def _flags_of(self, start: int, n: int, block: Block | None) -> NDArray[np.bool_]:
-        """Flags of rows, (n, 1 or product, chan); of a block that is read already, if it is."""
+        """Return the flags of rows, (n, 1 or product, chan), from a block if it is read already."""
         if not n:
             return np.zeros((0, 1, self.shape[2]), np.bool_)
         parts = []
@@ -309,7 +312,7 @@ class Flag(SpectraStage):
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _kept(self, number: int, block: Block | None) -> NDArray[np.bool_]:
-        """Flags of a segment, made by the first thread that asks for them."""
+        """Return the flags of a segment, which the first thread that needs them computes."""
         with self._lock:
             made = self._flags.get(number)
             mine = made is None
@@ -326,7 +329,7 @@ class Flag(SpectraStage):
         return made.result()
 
     def _make_room(self) -> None:
-        """Drop the earliest segments: reading goes forward, mostly."""
+        """Drop the earliest segments: rows are mostly read in ascending order."""
         for number in sorted(self._flags)[: max(0, len(self._flags) - self._most_kept)]:
             del self._flags[number]
 
@@ -340,7 +343,7 @@ class Flag(SpectraStage):
 
     def _judge(self, first: int, data: NDArray[np.float32], weight: NDArray[np.float32]
                ) -> NDArray[np.bool_]:
-        """Flags of a segment that begins with row `first`, (n, 1 or product, chan)."""
+        """Return the flags of a segment that begins with row `first`, (n, 1 or product, chan)."""
         names = self.polarization.names
         powers = [k for k, name in enumerate(names) if name not in SIGNED]
         states = diode_states(self.header.diode, self.header.sample_rate, first, len(data))
@@ -360,14 +363,14 @@ class Flag(SpectraStage):
 
 def diode_states(diode: DiodeSchedule | None, sample_rate: Fraction, first: int, n: int
                  ) -> NDArray[np.int8]:
-    """Whether the noise diode is on in rows: `OFF`, `ON`, or `EDGE` where it is for a part.
+    """Return whether the noise diode is on in rows: `OFF`, `ON`, or `EDGE` for part of a row.
 
     Parameters
     ----------
     diode : DiodeSchedule or None
-        Counted from row 0; without one all rows are off.
+        The schedule, counted from row 0; without one the diode is off in all rows.
     sample_rate : Fraction
-        Rows a second, Hz.
+        Rows per second, Hz.
     first, n : int
         First row and number of rows.
 

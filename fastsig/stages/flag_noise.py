@@ -1,8 +1,8 @@
 """Robust levels and noise of spectra, and residuals as standard deviations of a Gaussian.
 
-What decides whether noise is flagged at the rate that its thresholds state. Arrays of one product
-come in, (time, chan), float32, where NaN counts for nothing. Nothing here supposes how many
-samples were integrated: a single power, a mean of many and a value of two bits are measured alike.
+These decide whether noise is flagged at the rate that the thresholds state. The input is an array
+of one product, (time, chan), float32, in which NaN is ignored. No function assumes how many samples
+were integrated: a single power, a mean of many and a value of two bits are treated alike.
 """
 
 from __future__ import annotations
@@ -19,37 +19,38 @@ __all__ = ["SIGMA", "Level", "Noise", "constant", "gaussian", "level_of", "noise
 F4 = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
-SIGMA = np.float32(1.482602218505602)  #: of Gaussian noise, in median absolute deviations
+#: Standard deviation of Gaussian noise, in median absolute deviations.
+SIGMA = np.float32(1.482602218505602)
 
-_CONSTANT_ROWS = 16  # that are equal by chance in no noise of more than one value in ten
-_MEDIAN = np.float32(np.sqrt(np.pi / 2))  # noise of a median over that of a mean
-_REACH = np.float32(3)  # standard deviations up to which values count for a mean
-_WITHIN = np.float32(0.986578)  # standard deviation of what of a Gaussian lies within `_REACH`
-_SAMPLE = 2**15  # values that give a noise to 1 %, and its skewness to 0.03
-_FREEDOM = 8  # values in the octiles of residuals for a degree of freedom of their noise
-_STRONG = 6  # standard deviations within which noise of a single sample is
-_ROW_VALUES = 1024  # values that give the noise of rows to 4 %
-_ROW_LEAST = 16  # channels whose noise a single one does not spoil
-_ROW_ERRORS = 5  # by which a row's own noise must exceed that of those around it
-_EXCEEDED = 5.0  # standard deviations that samples are compared with
-_COARSE = 0.4  # step over noise from which there are few values
-_OCTILE = 1.1503493803760079  # of a Gaussian, standard deviations
-_SKEWED = 0.005  # asymmetry below which a Gaussian is as good to six standard deviations
+_CONSTANT_ROWS = 16  # equal values of a dead channel; rare by chance unless nearly all values are equal
+_MEDIAN = np.float32(np.sqrt(np.pi / 2))  # noise of a median divided by that of a mean
+_REACH = np.float32(3)  # standard deviations up to which values are included in a mean
+_WITHIN = np.float32(0.986578)  # standard deviation of a Gaussian truncated at `_REACH`
+_SAMPLE = 2**15  # values that determine a noise to 1 %, and its skewness to 0.03
+_FREEDOM = 8  # values per degree of freedom of a noise that is measured from octiles of residuals
+_STRONG = 6  # standard deviations within which the noise of single samples lies
+_ROW_VALUES = 1024  # values that determine the noise of rows to 4 %
+_ROW_LEAST = 16  # channels from which a single one does not spoil the noise of a row
+_ROW_ERRORS = 5  # errors by which the noise of a row must exceed that of the rows around it
+_EXCEEDED = 5.0  # standard deviations with which samples are compared
+_COARSE = 0.4  # step divided by noise, from which on there are few distinct values
+_OCTILE = 1.1503493803760079  # octile of a Gaussian, standard deviations
+_SKEWED = 0.005  # asymmetry below which a Gaussian is adequate up to six standard deviations
 _MOST_SKEWED = 0.6  # asymmetry of the square of one Gaussian, the most skewed power
-_LEAST_SKEWED = 256  # values that give the skewness of the noise to 0.3
-_BEND = np.float32(0.8)  # root below which its tangent stands for it
+_LEAST_SKEWED = 256  # values that determine the skewness of the noise to 0.3
+_BEND = np.float32(0.8)  # root below which it is replaced by its tangent
 _GOLDEN = 0.6180339887498949
 
 
 class Noise(NamedTuple):
-    """Noise of channels.
+    """The noise of channels.
 
     Parameters
     ----------
     sigma : ndarray, shape (chan,), float32
-        Standard deviation, unit of the values.
+        Standard deviation, in the unit of the values.
     step : ndarray, shape (chan,), float32
-        Least difference of two values in succession: the step of values of few bits.
+        Smallest difference between successive values: the quantisation step if there are few bits.
     """
 
     sigma: F4
@@ -57,12 +58,12 @@ class Noise(NamedTuple):
 
 
 class Level(NamedTuple):
-    """Levels of channels.
+    """The levels of channels.
 
     Parameters
     ----------
     value, error : ndarray, shape (chan,), float32
-        Unit of the values; the error is that by the noise.
+        Levels in the unit of the values, and their errors due to the noise.
     """
 
     value: F4
@@ -70,7 +71,7 @@ class Level(NamedTuple):
 
 
 def constant(x: F4) -> Flags:
-    """Channels with `_CONSTANT_ROWS` values or more, all of them equal, (chan,)."""
+    """Return a mask of channels with `_CONSTANT_ROWS` or more values, all equal, (chan,)."""
     if len(x) < _CONSTANT_ROWS:
         return np.zeros(x.shape[1], np.bool_)
     equal: Flags = np.fmax.reduce(x, axis=0) == np.fmin.reduce(x, axis=0)
@@ -79,10 +80,10 @@ def constant(x: F4) -> Flags:
 
 
 def noise_of(x: F4, lost: Flags) -> Noise:
-    """Noise of channels by the differences of rows in succession: slow changes leave these.
+    """Measure the noise of channels from differences of successive rows, without slow changes.
 
-    The rms of the differences within three standard deviations of their median. A median alone
-    is a whole number of steps, or 0, where values have few bits.
+    The noise follows from the rms of the differences up to three standard deviations, estimated by
+    their median. The median alone would be a multiple of the step, or 0, for values of few bits.
     """
     steps = np.abs(x[1:] - x[:-1])
     steps[lost[1:] | lost[:-1]] = np.nan
@@ -98,10 +99,11 @@ def noise_of(x: F4, lost: Flags) -> Noise:
 
 
 def level_of(x: F4, lost: Flags, noise: Noise) -> Level:
-    """Medians of channels, between the steps of values of few bits.
+    """Return the medians of channels, interpolated between the steps of values of few bits.
 
-    A value stands for all within half a step: the median is where half of these lie below. Where
-    steps are as large as the noise there are two or three values, and the level is their mean.
+    A value represents all values within half a step, and the median is the point below which half
+    of these lie. If steps are as large as the noise, there are two or three distinct values, and
+    the level is their mean.
     """
     median = column_median(x, flags=lost)
     apart = np.where(lost, np.float32(np.nan), x - median)
@@ -119,9 +121,9 @@ def level_of(x: F4, lost: Flags, noise: Noise) -> Level:
 
 
 def unrounded(x: F4, noise: Noise) -> F4:
-    """Values of few bits, spread evenly over their steps, so that their medians do not jump.
+    """Spread values of few bits evenly over their steps, so that their medians do not jump.
 
-    As they are where steps are small against the noise.
+    Values with steps that are small compared with the noise are returned unchanged.
     """
     ratio = (noise.step / noise.sigma)[noise.sigma > 0]
     if not len(ratio) or np.median(ratio) <= _COARSE:
@@ -130,12 +132,12 @@ def unrounded(x: F4, noise: Noise) -> F4:
 
 
 def _even(n: int) -> NDArray[np.float64]:
-    """Numbers from -1/2 to 1/2, of which any that follow each other are spread evenly."""
+    """Return numbers from -1/2 to 1/2 of which any successive ones are spread evenly."""
     return np.asarray((_GOLDEN * np.arange(1, n + 1)) % 1 - 0.5, np.float64)
 
 
 def _mean_within(x: F4, sigma: F4) -> F4:
-    """Means of what of columns lies within three standard deviations of 0."""
+    """Return the means of the values of columns within three standard deviations of 0."""
     inside = np.abs(x) <= _REACH * sigma
     total = np.sum(x, axis=0, where=inside, dtype=np.float64)
     mean: F4 = (total / np.maximum(np.count_nonzero(inside, axis=0), 1)).astype(np.float32)
@@ -143,48 +145,49 @@ def _mean_within(x: F4, sigma: F4) -> F4:
 
 
 def share_of_noise(thresholds: NDArray[np.float64]) -> float:
-    """Share of Gaussian noise that runs of 1, 2, 4, ... samples flag in time and in frequency.
+    """Return the share of Gaussian noise flagged by runs of 1, 2, 4, ... samples in both axes.
 
-    `thresholds` are those of the mean of a run, (n,), in standard deviations of a sample. A sample
-    goes with any of the runs that it is in: the sums along a line are a Gaussian process whose
-    correlation falls in a line to 0 over a run, and the share of the time in which one exceeds b
-    sigma or did within that is 2 Q(b) + b phi(b), to first order (Slepian 1961). An upper limit:
-    sums come in steps, and what the shorter runs take counts twice.
+    `thresholds`, (n,), are those for the mean of a run, in standard deviations of a sample. A
+    sample is flagged with any run to which it belongs. The sums along one axis are a Gaussian
+    process with a correlation that decreases linearly to 0 over a run; the share of the time in
+    which such a process exceeds b sigma, or did so within the last run, is 2 Q(b) + b phi(b), to
+    first order (Slepian 1961). The result is an upper limit: sums are discrete, and samples flagged
+    by shorter runs are counted twice.
     """
     from math import erfc, exp, pi, sqrt
 
     share = 0.0
     for k, threshold in enumerate(thresholds.tolist()):
         b = threshold * sqrt(2**k)
-        tail = erfc(b / sqrt(2))  # of both sides
+        tail = erfc(b / sqrt(2))  # both tails
         share += tail if k == 0 else 2 * (2 * tail + 2 * b * exp(-b * b / 2) / sqrt(2 * pi))
     return min(1.0, share)
 
 
 def student(freedom: float) -> float:
-    """Student's t over a Gaussian, where both are exceeded as a Gaussian exceeds 5 (Wallace 1959).
+    """Return the ratio of Student's t to a Gaussian at the probability of 5 sigma (Wallace 1959).
 
-    What a noise that few values gave must be multiplied by: it may be too small.
+    A noise that was measured from few values, and may be too small, is multiplied by this factor.
     """
     z = _EXCEEDED * (8 * freedom + 3) / (8 * freedom + 1)
     return float(np.sqrt(freedom * np.expm1(z**2 / freedom))) / _EXCEEDED
 
 
 def gaussian(residual: F4, lost: Flags, step: F4) -> F4:
-    """Residuals as the standard deviations that a Gaussian of the same shares has.
+    """Convert residuals to the standard deviations of a Gaussian with the same probabilities.
 
-    Powers of few samples are skewed: of two samples, one in 70 lies above five standard
-    deviations. The cube root of a variable with a gamma distribution is all but Gaussian (Wilson
-    and Hilferty 1931); which, is measured by the median and the octiles of all residuals.
+    Powers of few samples are skewed: for two samples, one value in 70 lies above five standard
+    deviations. The cube root of a variable with a gamma distribution is nearly Gaussian (Wilson and
+    Hilferty 1931); the distribution is measured by the median and the octiles of all residuals.
 
     Parameters
     ----------
     residual : ndarray, shape (n, chan), float32
-        In units of the noise of the channel.
+        Residuals in units of the noise of the channel.
     lost : ndarray, shape (n, chan), bool
-        What counts for no noise.
+        Samples that are excluded from the noise.
     step : ndarray, shape (chan,), float32
-        By which the residuals of a channel are rounded; where 0 or small, not at all.
+        Step to which the residuals of a channel are rounded; 0 or small for no rounding.
     """
     stride = 1 + residual.size // _SAMPLE
     flat = np.flatnonzero(np.isfinite(residual).ravel() & ~lost.ravel())[::stride]
@@ -204,9 +207,9 @@ def gaussian(residual: F4, lost: Flags, step: F4) -> F4:
 
 
 def _octiles(x: NDArray[np.floating]) -> NDArray[np.floating]:
-    """First octile, median and last octile, of what is no strong interference.
+    """Return the first octile, the median and the last octile, without strong interference.
 
-    There may be more of that than an eighth.
+    More than an eighth of the values may be interference.
     """
     apart = np.abs(x - np.median(x))
     near = x[apart <= _STRONG * float(SIGMA) * np.median(apart)]
@@ -214,9 +217,10 @@ def _octiles(x: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def straight(residual: F4, n_mean: int) -> F4:
-    """Residuals without the skewness of their distribution, no larger than they were.
+    """Remove the skewness of the distribution of residuals, without making them larger.
 
-    Of means of `n_mean` values: what looks more skewed than these can be is interference.
+    The residuals are those of means of `n_mean` values; skewness beyond the largest that is
+    possible for such means is attributed to interference.
     """
     known = residual[np.isfinite(residual)]
     if len(known) < _LEAST_SKEWED:
@@ -228,10 +232,10 @@ def straight(residual: F4, n_mean: int) -> F4:
 
 
 def _row_noise(z: F4, lost: Flags) -> F4:
-    """Noise of rows, (n,), of residuals whose noise is 1 on the whole.
+    """Return the noise of rows, (n,), of residuals with an overall noise of 1.
 
-    Few channels know little of a row: its noise is then that of the rows around it, unless its own
-    is far greater.
+    With few channels, the noise of a row is poorly determined: it is then that of the rows around
+    it, unless its own noise is far greater.
     """
     n_chan = z.shape[1]
     first = group_median(np.abs(z), n_chan, flags=lost)[:, 0] * SIGMA
@@ -251,7 +255,7 @@ def _row_noise(z: F4, lost: Flags) -> F4:
 
 
 def _normal(x: F4, octiles: NDArray[np.floating], most: float = _MOST_SKEWED) -> F4:
-    """The monotone function that puts the octiles and the median where a Gaussian has them."""
+    """Apply the monotone function that maps the octiles and the median to those of a Gaussian."""
     low, middle, high = (float(octile) for octile in octiles)
     skew = float(np.clip((high + low - 2 * middle) / (high - low), -most, most))
     if abs(skew) < _SKEWED:
@@ -259,7 +263,7 @@ def _normal(x: F4, octiles: NDArray[np.floating], most: float = _MOST_SKEWED) ->
     bend = (3 - np.sqrt(9 - 12 * skew**2)) / (2 * skew)
     unit = (high - low) / (2 * bend * (3 + bend**2))
     ratio = (x - np.float32(middle)) / np.float32(unit) + np.float32(1)
-    # Near 0 the root is steep: what is left of a level would be a large deviation.
+    # Near 0 the root is steep: a small residual of a level would become a large deviation.
     line = (ratio - _BEND**3) / (3 * _BEND**2) + _BEND
     root = np.where(ratio > _BEND**3, np.cbrt(ratio), line)
     normal: F4 = (root - np.float32(1)) * np.float32(_OCTILE / bend)

@@ -1,6 +1,6 @@
-"""Which samples of a segment of spectra are interference: the statistics of `Flag`.
+"""Statistics of `Flag`: find the samples of a segment of spectra that are interference.
 
-Nothing here knows of streams: arrays of one product come in, flags go out.
+This module does not know streams: its input are arrays of one product, and its output is flags.
 """
 
 from __future__ import annotations
@@ -36,41 +36,41 @@ F4 = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 States = NDArray[np.int8]
 
-#: Rows of a state that are judged together over time; fewer are judged one by one.
+#: Smallest number of rows of a state that are tested together over time; fewer are tested singly.
 LEAST_ROWS = 8
 
-#: Channels from which there is a running median over frequency.
+#: Smallest number of channels for a running median over frequency.
 LEAST_CHANNELS = 16
 
-_TWICED = 2  # running medians, the second of what the first left (Tukey 1977)
-_ROUNDS = 2  # of levels and flags, each seeing what the one before found
-_STRONG = (np.float32(8), np.float32(1))  # the strongest first: they pull what is beside them
-_LEVELLED = 16  # times fewer samples than the radiometer's: levels that were set, not measured
-_FOLLOWS = 4  # errors by which levels and the slope of noise over levels are known to differ
-_FREEDOM = 2.7  # values in a median absolute deviation for a degree of freedom
-_GROUPS = 32  # of channels in a window of the level that changes
+_TWICED = 2  # running medians, the second of the residual of the first (Tukey 1977)
+_ROUNDS = 2  # rounds of levels and flags, each with the flags of the previous one
+_STRONG = (np.float32(8), np.float32(1))  # the strongest first: they bias their neighbours' levels
+_LEVELLED = 16  # factor of samples below the radiometer equation: levels were set, not measured
+_FOLLOWS = 4  # errors by which levels must vary, and the slope of noise over level differ from 1
+_FREEDOM = 2.7  # values per degree of freedom in a median absolute deviation
+_GROUPS = 32  # groups of channels in a window of the level that changes
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What counts as interference.
+    """The settings that define interference.
 
     Parameters
     ----------
     clip : float or None
         Largest deviation of a sample, in standard deviations.
     sum_threshold : float or None
-        As `clip`, of the SumThreshold of one sample.
+        Threshold of SumThreshold for one sample, in standard deviations.
     max_window : int
         Longest window of SumThreshold, samples.
     width : int
-        Window of the running median over frequency of what is steady, channels, odd.
+        Window of the running median over frequency for steady levels, channels, odd.
     smooth : int
-        Window over frequency of what changes and is no interference, channels.
+        Window over frequency for changes that are smooth and not interference, channels.
     protected : ndarray, shape (chan,), bool
-        Channels that are never flagged. Levels are taken from them as well.
+        Channels that are never flagged. They are still used to measure levels.
     samples : float or None
-        Independent samples in a value by width of the channels and time, where they are known.
+        Independent samples in a value, from channel width and time; None if not known.
     """
 
     clip: float | None
@@ -84,10 +84,10 @@ class Settings:
 
     def beyond(self, residual: F4, axes: tuple[int, ...], most: int,
                channels: slice = slice(None)) -> Flags:
-        """Samples whose residual, in standard deviations, is too large; NaN never is.
+        """Return flags of samples with residuals, in standard deviations, that are too large.
 
-        Runs over frequency are `most` long: there is nothing wider in the residual. `channels`
-        are those of the residual.
+        NaN is never flagged. Runs over frequency are at most `most` channels long: the residual has
+        no wider structure. `channels` are those of the residual.
         """
         if self.protected[channels].any():
             residual = np.where(self.protected[channels], np.float32(np.nan), residual)
@@ -103,7 +103,7 @@ class Settings:
 
     @property
     def noise_share(self) -> float:
-        """Share of noise that is expected to go, of each product that is judged."""
+        """Share of noise that is expected to be flagged in each product that is tested."""
         if self.clip is None and self.sum_threshold is None:
             return 0.0
         runs = np.empty(0) if self.sum_threshold is None else sum_thresholds(
@@ -111,7 +111,7 @@ class Settings:
         return share_of_noise(np.append(float(self.single), runs))
 
     def at_share(self, wanted: float) -> Settings:
-        """The same, with thresholds in the same proportion that take a share of noise."""
+        """Return settings with thresholds scaled so that the share `wanted` of noise is flagged."""
         low, high = 0.1, 10.0
         for _ in range(50):
             factor = (low + high) / 2
@@ -132,19 +132,20 @@ class Settings:
 
 
 def judge(x: F4, states: States, *, power: bool, settings: Settings) -> Flags:
-    """Flags of a segment of one product.
+    """Return the flags of a segment of one product.
 
-    Rows of each state are judged apart. What is steady in a state is judged by its median
-    spectrum over frequency, what changes by the residuals over time and frequency.
+    The rows of each state are tested separately. Steady interference is found in the median
+    spectrum of the state, over frequency; interference that changes is found in the residuals, over
+    time and frequency.
 
     Parameters
     ----------
     x : ndarray, shape (n_time, n_chan), float32
-        Spectra; NaN is what counts for nothing and is not flagged.
+        Spectra; NaN is ignored and not flagged.
     states : ndarray, shape (n_time,), int8
-        Number of the state that each row is in.
+        Number of the state of each row.
     power : bool
-        Whether values are powers, whose noise is proportional to them.
+        Whether values are powers, with noise proportional to the values.
     settings : Settings
 
     Returns
@@ -154,7 +155,7 @@ def judge(x: F4, states: States, *, power: bool, settings: Settings) -> Flags:
     flags = np.zeros(x.shape, np.bool_)
     if settings.clip is None and settings.sum_threshold is None:
         return flags
-    with np.errstate(all="ignore"):  # NaN, and noise of 0, are part of it
+    with np.errstate(all="ignore"):  # NaN and a noise of 0 are expected
         dead = constant(x)
         kept = np.where(dead, np.float32(np.nan), x) if dead.any() else x
         for state in np.unique(states):
@@ -181,19 +182,19 @@ def _state(x: F4, power: bool, settings: Settings) -> Flags:
 
 @dataclass(frozen=True)
 class _Levels:
-    """Spectra that are judged over frequency.
+    """Spectra of levels that are tested over frequency.
 
     Parameters
     ----------
     values : ndarray, shape (n, chan), float32
     power : bool
-        Whether they are powers.
+        Whether the values are powers.
     error : ndarray, shape (chan,), float32, optional
-        Their noise, where it is known.
+        Noise of the values, if it is known.
     least : ndarray, shape (chan,), float32, optional
-        What a channel must stand out by besides.
+        Smallest deviation by which a channel must stand out in addition.
     n_mean : int
-        Rows of spectra that each is the level of.
+        Number of rows of which each spectrum is the level.
     """
 
     values: F4
@@ -203,7 +204,7 @@ class _Levels:
     n_mean: int = 1
 
     def part(self, channels: slice, width: int) -> _Levels:
-        """Those of some channels, with the noise of all about each of them."""
+        """Return the levels of some channels, with noise smoothed over each one's neighbours."""
         error, least = (None if x is None else x[channels] for x in (self.error, self.least))
         if error is not None:
             wide = _odd(4 * width + 1, len(error))
@@ -212,17 +213,17 @@ class _Levels:
                        least=least)
 
     def unit(self, curve: F4) -> F4:
-        """What their noise is in proportion to."""
+        """Return the quantity to which the noise of the values is proportional."""
         return curve if self.power and _is_positive(curve) else np.ones_like(curve)
 
     def noise(self, left: F4, unit: F4, wide: int) -> F4:
-        """Noise of what is left of them in that unit: what is known, or by few channels."""
+        """Return the noise of the residuals in this unit: as known, or measured over channels."""
         if self.error is not None:
             return self.error / unit
         return np.float32(student(wide / _FREEDOM)) * _noise_along(left)
 
     def compared(self, residual: F4, left: F4) -> F4:
-        """Residuals without skewness, and 0 where what is left is less than it must be."""
+        """Return residuals without skewness, and 0 where `left` is below the smallest deviation."""
         even = straight(residual, self.n_mean)
         if self.least is None:
             return even
@@ -230,10 +231,10 @@ class _Levels:
 
 
 def _levelled(level: Level, sigma: F4, settings: Settings) -> bool:
-    """Whether levels were set, as for a recording in few bits, and are not those of powers.
+    """Return whether levels were set, as for a recording with few bits, and are not true powers.
 
-    Noise is far above that of the radiometer equation then, and does not follow the levels, which
-    say nothing of interference weaker than the noise of a single sample.
+    In that case noise is far above that of the radiometer equation and not proportional to the
+    levels, which show no interference weaker than the noise of a single sample.
     """
     known = (level.value > 0) & (sigma > 0)
     if settings.samples is None or not known.any():
@@ -249,21 +250,21 @@ def _levelled(level: Level, sigma: F4, settings: Settings) -> bool:
 
 
 def _logarithm(x: F4) -> F4:
-    """Of what is above 0, over its mean, within a factor of e."""
+    """Return the logarithm of positive values, minus its mean, limited to a factor of e."""
     found = np.clip(np.log(x / np.median(x)), -1, 1)
     return np.asarray(found - np.mean(found), np.float32)
 
 
 def _odd(width: int, most: int) -> int:
-    """The odd window closest to `width` that is no longer than `most`."""
+    """Return the odd window closest to `width` that is not longer than `most`."""
     width = min(width, most)
     return max(1, width - 1 + width % 2)
 
 
 def _steady(levels: _Levels, settings: Settings) -> Flags:
-    """Channels of spectra that stand out from their neighbours, (n, chan).
+    """Return flags of channels that stand out from their neighbours, (n, chan).
 
-    Where many channels count for nothing a band ends, and another begins behind them.
+    A wide gap of channels without values ends a band, and another band begins after it.
     """
     flags = np.zeros(levels.values.shape, np.bool_)
     held = np.logical_or.reduce(np.isfinite(levels.values), axis=0)
@@ -275,7 +276,7 @@ def _steady(levels: _Levels, settings: Settings) -> Flags:
 
 
 def _stretches(held: NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
-    """First and stop of runs of channels that are held, over gaps of up to `gap`."""
+    """Return (first, stop) of runs of channels with values, ignoring gaps of up to `gap`."""
     edges = np.flatnonzero(np.diff(held, prepend=False, append=False)).reshape(-1, 2)
     runs: list[tuple[int, int]] = []
     for first, stop in edges.tolist():
@@ -287,7 +288,7 @@ def _stretches(held: NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
 
 
 def _outstanding(levels: _Levels, settings: Settings, channels: slice) -> Flags:
-    """`_steady` of channels without a wide gap; `channels` is where these are among all."""
+    """Do the work of `_steady` for channels without a wide gap, which are `channels` of all."""
     spectra = levels.values
     flags = np.zeros(spectra.shape, np.bool_)
     n_chan = spectra.shape[1]
@@ -306,8 +307,8 @@ def _outstanding(levels: _Levels, settings: Settings, channels: slice) -> Flags:
         return _over(left, np.fmax(scale, noise)), left * unit
 
     for factor in _STRONG:
-        # In the place of what is strong stands the curve: without it the medians would be those
-        # of fewer channels, and of another place on a slope.
+        # Strong values are replaced by the curve: without them the medians would be those of fewer
+        # channels, and on a slope those of another place.
         strong = np.abs(residual()[0]) > factor * settings.single
         clean = np.where(strong, curve, spectra)
         curve = _through(clean, np.isnan(clean), size, 3, even=True)
@@ -321,31 +322,31 @@ def _outstanding(levels: _Levels, settings: Settings, channels: slice) -> Flags:
 
 
 def _noise_along(x: F4) -> F4:
-    """Noise of rows by the differences of neighbouring channels, (n, 1).
+    """Measure the noise of rows from the differences of neighbouring channels, (n, 1).
 
-    Few channels are on their running median too often for a noise by what is left of them.
+    With few channels, too many lie exactly on their running median for a noise from the residuals.
     """
     steps = np.abs(x[:, 1:] - x[:, :-1])
     return group_median(steps, steps.shape[1]) * (SIGMA / np.float32(np.sqrt(2)))
 
 
 def _is_positive(level: F4) -> bool:
-    """Whether levels may be those of powers, so that noise is in proportion to them."""
+    """Return whether levels may be those of powers, with noise proportional to them."""
     known = level[np.isfinite(level)]
     return bool((known >= 0).all() and (known > 0).any())
 
 
 def _over(residual: F4, scale: F4) -> F4:
-    """Residuals in units of their scale; NaN where that is 0: there is no noise to judge by."""
+    """Return residuals divided by their scale; NaN where it is 0, as there is no noise."""
     return np.divide(residual, np.where(scale > 0, scale, np.float32(np.nan)), dtype=np.float32)
 
 
 def _changing(x: F4, level: F4, noise: Noise, power: bool, settings: Settings) -> Flags:
-    """Samples that stand out from their channel's other times, (n, chan).
+    """Return flags of samples that stand out from the other times of their channel, (n, chan).
 
-    Of powers all is relative to the level of the channel: a change of gain is the same in all
-    channels then, whatever the bandpass, and so is the noise (the radiometer equation). A first
-    look finds the strongest, so that the second measures levels and noise without them.
+    Powers are divided by the level of the channel: a change of gain is then the same in all
+    channels, whatever the bandpass, and so is the noise (radiometer equation). A first round finds
+    the strongest samples, so that the second measures levels and noise without them.
     """
     unit = np.ones_like(level)
     if power:
@@ -361,18 +362,18 @@ def _changing(x: F4, level: F4, noise: Noise, power: bool, settings: Settings) -
 
 
 def _residual(change: F4, lost: Flags, noise: Noise, settings: Settings) -> F4:
-    """What of changes is not smooth over frequency and not that channel's always, in sigmas.
+    """Return changes, minus their smooth part over frequency and each channel's level, in sigmas.
 
-    The noise of a channel is that of its neighbours: one that is full of interference must not
-    hide behind a noise of its own.
+    The noise of a channel is that of its neighbours: interference that fills a channel must not
+    raise the noise with which it is compared.
 
     Parameters
     ----------
     change : ndarray, shape (n, chan), float32
     lost : ndarray, shape (n, chan), bool
-        What counts for no level and no noise.
+        Samples that are excluded from levels and noise.
     noise : Noise
-        Of every channel, in the unit of the changes.
+        The noise of every channel, in the unit of the changes.
     """
     n_chan = change.shape[1]
     sigma, residual = noise.sigma, change
@@ -381,16 +382,17 @@ def _residual(change: F4, lost: Flags, noise: Noise, settings: Settings) -> F4:
         residual = change - _through(unrounded(change, noise), lost, size,
                                      settings.smooth // size | 1, even=False)
         sigma = running_median(sigma[np.newaxis], _odd(4 * settings.width + 1, n_chan))[0][0]
-    # Levels of what has drifted are poor; here the drift is gone.
+    # Levels of channels that drift are poor; here the drift has been removed.
     residual = _over(residual - level_of(residual, lost, Noise(sigma, noise.step)).value, sigma)
     return gaussian(residual, lost, noise.step / sigma)
 
 
 def _through(x: F4, lost: Flags, size: int, width: int, *, even: bool) -> F4:
-    """What of rows is smooth over frequency: through the running median of `width` medians.
+    """Return the part of rows that is smooth over frequency.
 
-    The medians are those of groups of `size` channels, at least half of which count. `even` is
-    that of `running_median`; it has cubic curves in place of lines, and bridges for other groups.
+    It is a curve through the running median of `width` medians, those of groups of `size` channels
+    of which at least half have values. `even` is that of `running_median`; with it, the curve is
+    cubic, not linear, and other groups are bridged.
     """
     groups = group_median(x, size, flags=lost)
     _leave_poor(groups, lost, size, bridge=even)
@@ -403,9 +405,9 @@ def _through(x: F4, lost: Flags, size: int, width: int, *, even: bool) -> F4:
 
 
 def _robust_line(groups: F4) -> F4:
-    """A line through rows that half of the values may not spoil (Siegel 1982), without its level.
+    """Fit a line to rows that almost half of the values cannot spoil (Siegel 1982), without level.
 
-    Windows that end with the band would else leave what is left of a slope there.
+    Without it, windows that end at the edge of the band would leave a residual of a slope there.
     """
     n = groups.shape[1]
     size = -(-n // _GROUPS)
@@ -421,7 +423,7 @@ def _robust_line(groups: F4) -> F4:
 
 
 def _between(knots: F4, place: NDArray[np.float64], n: int) -> F4:
-    """Values at places among knots, (row, place), by the polynomial through the `n` about each."""
+    """Interpolate at places between knots, (row, place), by polynomials through `n` knots."""
     first = np.clip(np.floor(place).astype(np.int64) - (n // 2 - 1), 0, knots.shape[1] - n)
     values = np.zeros((len(knots), len(place)), np.float32)
     for k in range(n):
@@ -434,7 +436,7 @@ def _between(knots: F4, place: NDArray[np.float64], n: int) -> F4:
 
 
 def _leave_poor(groups: F4, lost: Flags, size: int, *, bridge: bool) -> None:
-    """Take out groups less than half of which count; put on a line between others if asked."""
+    """Remove groups of which less than half have values; interpolate them if `bridge` is set."""
     if not lost.any():
         return
     starts = np.arange(0, lost.shape[1], size)
@@ -448,7 +450,7 @@ def _leave_poor(groups: F4, lost: Flags, size: int, *, bridge: bool) -> None:
 
 
 def _bridge(values: F4, good: Flags) -> None:
-    """Put what is not good on the line through the two that are beside it, or nearest to it."""
+    """Replace values that are not good by the line through the two good ones nearest to them."""
     known, poor = np.flatnonzero(good), np.flatnonzero(~good)
     right = np.clip(np.searchsorted(known, poor), 1, len(known) - 1)
     first, second = known[right - 1], known[right]

@@ -1,4 +1,4 @@
-"""Flux: antenna temperatures to flux densities, by the gain of a receiver."""
+"""Flux: convert antenna temperatures to flux densities with the gain of a receiver."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastsig.telescopes.receiver import Receiver
 
 __all__ = ["Flux"]
 
-_STEP_DEG = 0.01  # of zenith angle: gains of FAST change by 1e-4 at the most
+_STEP_DEG = 0.01  # of zenith angle: gains of FAST change by at most 1e-4
 
 
 class Flux(SpectraStage):
@@ -25,30 +25,31 @@ class Flux(SpectraStage):
 
     .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / 2 G
 
-    Each of AA, BB, CR and CI is in units of a polarisation's: the flux density of I is the mean of
-    those of AA and BB; I, Q, U and V, which are sums of both, are divided by 2 G. Columns of the
-    noise that the radiometer equation gives, ``radiometer_NAME``, become Jy as well.
+    AA, BB, CR and CI are in units of one polarisation: the flux density of I is the mean of those
+    of AA and BB. I, Q, U and V, which are sums over both polarisations, are divided by 2 G. Columns
+    with the noise expected from the radiometer equation, ``radiometer_NAME``, are also converted to
+    Jy.
 
     Parameters
     ----------
     source : SpectrumStream
-        Temperatures, K, of one beam; with the column ``zenith_deg`` unless `zenith_angle` is given.
+        Temperatures of one beam, K, with the column ``zenith_deg`` unless `zenith_angle` is given.
     receiver : Receiver, optional
-        Its gain depends on beam, frequency and zenith angle.
+        The receiver, with a gain that depends on beam, frequency and zenith angle.
     gain : Quantity, optional
-        K/Jy of a polarisation, in place of the receiver's: what a calibrator of known flux density
-        (`fastsig.telescopes.calibrators`) gave.
+        Gain of a polarisation, K/Jy, instead of that of the receiver, as measured with a calibrator
+        of known flux density (`fastsig.telescopes.calibrators`).
     zenith_angle : Quantity, optional
-        Of all spectra.
+        Zenith angle of all spectra.
     temperature : Quantity, optional
-        Ambient; its term is left out by default.
+        Ambient temperature; by default its term in the gain is left out.
     beam : int, optional
-        Of the receiver; by default the header's.
+        Beam of the receiver; by default that in the header.
 
     Raises
     ------
     PlanError
-        Where the source is not in K, or its beam or zenith angle is not known.
+        If the source is not in K, or its beam or zenith angle is not known.
     """
 
     name = "flux"
@@ -58,7 +59,7 @@ class Flux(SpectraStage):
                  zenith_angle: Any = None, temperature: Any = None,
                  beam: int | None = None) -> None:
         if not isinstance(source, SpectrumStream) or source.header.unit != "K":
-            raise PlanError(f"{source.path}: flux densities are made of temperatures in K: "
+            raise PlanError(f"{source.path}: flux densities require temperatures in K: "
                             "calibrate first")
         if (receiver is None) == (gain is None):
             raise UsageError("give a receiver, or a gain")
@@ -81,11 +82,11 @@ class Flux(SpectraStage):
             first = self._gain(round((self.zenith or 0) / _STEP_DEG))
         else:
             angle = source.read_columns(0, 1)["zenith_deg"][0]
-            first = self._gain(round(angle / _STEP_DEG))  # what is out of range fails here
+            first = self._gain(round(angle / _STEP_DEG))  # an angle out of range fails here
         _check_gain(first, source.path)
 
     def _gain(self, step: int) -> NDArray[np.float32]:
-        """Gain of all channels, K/Jy, at a zenith angle of so many steps; NaN where unknown."""
+        """Return the gain of all channels, K/Jy, at a zenith angle in steps; NaN if unknown."""
         if self.given is not None:
             return np.full(self.shape[2], self.given, np.float32)
         if step not in self._gains and self.receiver is not None:
@@ -96,7 +97,7 @@ class Flux(SpectraStage):
         return self._gains[step]
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the gain."""
+        """Parameters that determine the gain."""
         if self.receiver is None:
             return {"gain_k_jy": self.given}
         return {"receiver": self.receiver.name, "beam": self.header.beam,
@@ -105,15 +106,15 @@ class Flux(SpectraStage):
 
     @property
     def weight_channels(self) -> int:
-        """All: channels outside of the gain's table have the weight 0."""
+        """All channels: those outside the table of gains have weight 0."""
         return self.shape[2]
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` rows."""
+        """Memory that a thread needs to compute `n` rows."""
         return self.source.work_bytes(n) + 2 * n * self.row_bytes
 
     def _gains_of(self, start: int, n: int) -> NDArray[np.float32]:
-        """Gain of each row and channel, (n, chan), K/Jy."""
+        """Return the gain of each row and channel, (n, chan), K/Jy."""
         if self.zenith is None and self.given is None:
             angle = self.source.read_columns(start, n)["zenith_deg"]
         else:
@@ -121,7 +122,7 @@ class Flux(SpectraStage):
         return np.stack([self._gain(round(each / _STEP_DEG)) for each in angle])
 
     def _noise_columns(self) -> dict[str, float]:
-        """Columns of expected noise, and how many polarisations each one's product is a sum of."""
+        """Return the columns of expected noise, each with the polarisations in its product."""
         units = super().columns
         each = zip(self.polarization.names, self._sum, strict=True)
         return {f"radiometer_{name}": float(n) for name, n in each
@@ -129,11 +130,11 @@ class Flux(SpectraStage):
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Those of the source, expected noise in Jy."""
+        """The columns of the source, with expected noise in Jy."""
         return {**super().columns, **dict.fromkeys(self._noise_columns(), "Jy")}
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """What `columns` names; noise by the median gain of the channels."""
+        """Return the values of the columns, with noise converted by the channels' median gain."""
         found, noise = super().read_columns(start, n), self._noise_columns()
         if noise:
             gain = np.nanmedian(self._gains_of(start, n), axis=1)
@@ -141,7 +142,7 @@ class Flux(SpectraStage):
         return found
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Flux densities, float32; NaN where the weight is 0."""
+        """Return flux densities, float32; NaN where the weight is 0."""
         block = self.source.read_block(start, n)
         gain = self._gains_of(start, n)[:, np.newaxis]
         data = np.divide(block.data, gain * self._sum[:, np.newaxis],
@@ -158,15 +159,15 @@ def _check_place(source: SpectrumStream, zenith_angle: Any, beam: int | None) ->
         raise UsageError(f"{source.path}: the zenith angle is not known; give the telescope's "
                          "track (--ky), --zenith-angle 20deg, or --gain 16K/Jy")
     if beam is None:
-        raise UsageError(f"{source.path}: the file tells no beam; give --beam 1")
+        raise UsageError(f"{source.path}: the file does not state the beam; give --beam 1")
 
 
 def _check_gain(gain: NDArray[np.float32], path: str) -> None:
-    """Tell of channels of which no gain is known; raise where it is of none."""
+    """Warn of channels without a known gain; raise `PlanError` if no channel has one."""
     lost = int(np.isnan(gain).sum())
     if lost == len(gain):
-        raise PlanError(f"{path}: the receiver's gain is known of no channel of the band; give a "
-                        "gain (--gain 16K/Jy)")
+        raise PlanError(f"{path}: the receiver's gain is not known in any channel of the band; "
+                        "give a gain (--gain 16K/Jy)")
     if lost:
-        warnings.warn(f"{path}: {lost} of {len(gain)} channels, of which the receiver's gain is "
-                      "not known, have the weight 0", FastsigWarning, stacklevel=4)
+        warnings.warn(f"{path}: {lost} of {len(gain)} channels have weight 0, because the "
+                      "receiver's gain is not known there", FastsigWarning, stacklevel=4)

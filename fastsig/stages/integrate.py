@@ -1,4 +1,4 @@
-"""Integrate: mean spectra over time and over neighbouring channels."""
+"""Integrate: average spectra over time and over neighbouring channels."""
 
 from __future__ import annotations
 
@@ -16,46 +16,47 @@ from fastsig.stream import SpectraStage, SpectrumStream, Stream, Sums
 __all__ = ["SEGMENT", "Integrate"]
 
 # Rows are summed in float32 within segments of this length, counted from the start of each
-# integration, and the segments' sums in float64 and in order. So the result depends on neither
-# blocks nor threads, long integrations lose no precision, and segments can be made in parallel.
+# integration; the sums of segments are added in float64, in order. The result therefore does not
+# depend on blocks or threads, long integrations lose no precision, and segments can be computed in
+# parallel.
 SEGMENT = 128
 
-_PART_BYTES = 2**22  # of sums of segments that are made at a time
-_MOST = 2**40  # spectra of an integration: years of FAST, and the products' counts fit 64 bits
+_PART_BYTES = 2**22  # size of the sums of segments that are computed at a time
+_MOST = 2**40  # spectra of an integration: years at FAST, and counts in products fit in 64 bits
 
 
 class Integrate(SpectraStage):
-    """Mean of `n_int` spectra and of `n_freq` neighbouring channels, weighted by validity.
+    """Means over `n_int` spectra and `n_freq` neighbouring channels, weighted by validity.
 
-    ``mean = sum(total) / sum(weight)`` over what is valid; the product's weight is the share of
-    what could have been. A last partial integration is kept, with its weight, unless `last` says
-    otherwise: programs without weights take it for a whole one.
+    ``mean = sum(total) / sum(weight)`` over all valid samples; the weight of a product is the
+    fraction of samples that are valid. An incomplete last integration is kept, with its weight,
+    unless `last` is "drop": programs without weights take it for a complete one.
 
     Parameters
     ----------
     source : SpectrumStream
         Spectra.
     time : Quantity or str, optional
-        Integration time; rounded to whole spectra, one at least.
+        Integration time; rounded to whole spectra, at least one.
     n_int : int, optional
-        Spectra to integrate, exactly; not with `time`.
+        Exact number of spectra to integrate; not allowed with `time`.
     n_freq : int
-        Channels to average; must divide the number of channels.
+        Number of channels to average; must divide the number of channels.
     flag_sigma : float, optional
-        Leave out, for every 128 spectra (fewer at the end of an integration) and channel, what
-        has a spectral kurtosis outside this many Gaussian sigmas in any polarisation. Needs
-        detected frames, and integrations of at least 16 (more where frames overlap much).
-        Weights then are per channel.
+        For every 128 spectra (fewer at the end of an integration), leave out channels with a
+        spectral kurtosis outside this many Gaussian sigmas in any polarisation. Requires detected
+        frames, and integrations of at least 16 spectra (more if frames overlap strongly). There is
+        then a weight for each channel.
     last : {"keep", "drop"}
-        What becomes of a last integration that spectra do not fill; where it is dropped the
-        parameters record it.
+        Whether an incomplete last integration is kept or dropped; the parameters record the number
+        of spectra dropped.
 
     Raises
     ------
     PlanError
-        Where the source holds no spectra.
+        If the source contains no spectra.
     UsageError
-        Where a parameter is not allowed.
+        If a parameter is not allowed.
     """
 
     name = "integrate"
@@ -68,7 +69,7 @@ class Integrate(SpectraStage):
         flag_sigma: float | None = None, last: str = "keep",
     ) -> None:
         if not isinstance(source, SpectrumStream):
-            raise PlanError(f"integrate takes spectra, not {source.kind}")
+            raise PlanError(f"integrate requires spectra, not {source.kind}")
         if time is not None and n_int is not None:
             raise UsageError("give the integration as a time or as n_int, not both")
         if time is not None:
@@ -85,7 +86,7 @@ class Integrate(SpectraStage):
             )
         if flag_sigma is not None:
             if source.least_flagged is None:
-                raise PlanError("spectral kurtosis needs frames: detect and integrate in one go")
+                raise PlanError("spectral kurtosis needs frames: detect and integrate in one chain")
             if n_int < source.least_flagged:
                 raise UsageError(
                     f"n_int = {n_int} spectra are too few for spectral kurtosis; allowed: "
@@ -95,13 +96,13 @@ class Integrate(SpectraStage):
         if last not in ("keep", "drop"):
             raise UsageError(f"last = {last!r}; allowed: keep, drop")
         if last == "drop" and source.endless:
-            raise PlanError(f"{source.path}: last = 'drop' of a stream whose end is not known; "
-                            "allowed: keep")
+            raise PlanError(f"{source.path}: last = 'drop', but the end of the stream is not "
+                            "known; allowed: keep")
         if last == "drop" and source.shape[0] < n_int:
-            raise UsageError(f"last = 'drop' leaves nothing of {source.shape[0]} spectra, which "
-                             f"are fewer than the {n_int} of one integration")
+            raise UsageError(f"last = 'drop' leaves nothing of {source.shape[0]} spectra, fewer "
+                             f"than the {n_int} of one integration")
         self.n_int, self.n_freq = n_int, n_freq
-        #: Spectra at the end that are left out.
+        #: Number of spectra at the end that are left out.
         self.n_dropped = source.shape[0] % n_int if last == "drop" else 0
         self.flag_sigma = None if flag_sigma is None else float(flag_sigma)
         header = source.header
@@ -116,7 +117,7 @@ class Integrate(SpectraStage):
         )
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers; the integration time is the actual one, in s."""
+        """Parameters that determine the values; the integration time is the actual one, in s."""
         seconds = Fraction(1) / self.header.sample_rate
         found = {"n_int": self.n_int, "n_freq": self.n_freq, "tsamp_s": str(seconds)}
         if self.n_dropped:
@@ -127,50 +128,50 @@ class Integrate(SpectraStage):
                         "flag_spectra": min(self.n_int, SEGMENT)}
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
-        """First spectrum and number of spectra that rows are the means of."""
+        """Return the first spectrum and the number of spectra that rows are means of."""
         first, stop = start * self.n_int, min((start + n) * self.n_int, self.source.shape[0])
         return first, stop - first
 
     @property
     def is_long(self) -> bool:  # type: ignore[override]
-        """Whether a row is more than one segment, which can be summed side by side."""
+        """Whether a row has more than one segment, so that segments can be summed in parallel."""
         return self.n_int > SEGMENT
 
     def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
-        """Some of the channels, where the source can make the ones that they are means of."""
+        """Return some of the channels, if the source can compute only those that are averaged."""
         part = self.source.narrowed(first * self.n_freq, stop * self.n_freq)
         return None if part is None else cast(SpectrumStream, self.on(part))
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """As of the spectra."""
+        """The columns of the spectra."""
         return self.source.columns
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """Means over the spectra of each row, of angles the short way round."""
+        """Return means over the spectra of each row; angles are averaged across 0 and 360 deg."""
         first, count = self.needs(start, n)
         found = self.source.read_columns(first, count) if n else {}
         return {name: _mean_of_rows(values, self.n_int, self.columns[name])
                 for name, values in found.items()}
 
     def segments(self, row: int) -> int:
-        """Number of segments that an output row is made of."""
+        """Return the number of segments in an output row."""
         return -(-self.needs(row, 1)[1] // SEGMENT)
 
     def segment_needs(self, row: int, first: int, n: int) -> tuple[int, int]:
-        """First spectrum and number of spectra that `n` segments of an output row are made of."""
+        """Return the first spectrum and the number of spectra in `n` segments of an output row."""
         start, count = self.needs(row, 1)
         begin, end = first * SEGMENT, min((first + n) * SEGMENT, count)
         return start + begin, end - begin
 
     def segment_sums(self, row: int, first: int, n: int) -> Sums:
-        """Sums of `n` segments of an output row, one after the other, in the source's channels."""
+        """Return the sums of `n` segments of an output row, in the channels of the source."""
         return self.source.group_sums(*self.segment_needs(row, first, n), SEGMENT,
                                       self.flag_sigma)
 
     @property
     def run_segments(self) -> int:
-        """Segments of a row that are summed at a time."""
+        """Number of segments of a row that are summed at a time."""
         return max(1, _PART_BYTES // max(1, self.source.row_bytes))
 
     @property
@@ -180,7 +181,7 @@ class Integrate(SpectraStage):
         return self.shape[2] if flagged or self.source.weight_channels > 1 else 1
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` rows."""
+        """Memory that a thread needs to compute `n` rows."""
         segments = self.run_segments if self.is_long else 0
         rows = min(max(1, n) * self.n_int, self.source.shape[0])
         rows = min(rows, segments * SEGMENT) if self.is_long else rows
@@ -188,7 +189,7 @@ class Integrate(SpectraStage):
                 + (3 + segments) * self.source.row_bytes + 3 * n * self.row_bytes)
 
     def combine(self, parts: Iterable[Sums]) -> Sums:
-        """One output row from the sums of its segments, in order."""
+        """Add the sums of the segments of an output row, in order."""
         rows = ((row, weight) for part in parts
                 for row, weight in zip(part.total, part.weight, strict=True))
         first, first_weight = next(rows)
@@ -199,7 +200,7 @@ class Integrate(SpectraStage):
         return self._averaged(Sums(total[np.newaxis], total_weight[np.newaxis]))
 
     def _averaged(self, sums: Sums) -> Sums:
-        """Sums of neighbouring channels put together."""
+        """Add the sums of neighbouring channels."""
         if self.n_freq == 1:
             return sums
         total, weight = sums.total.astype(np.float64, copy=False), sums.weight
@@ -209,7 +210,7 @@ class Integrate(SpectraStage):
         return Sums(total, weight.reshape(*weight.shape[:2], -1, self.n_freq).sum(axis=3))
 
     def read_sums(self, start: int, n: int) -> Sums:
-        """Rows in their additive form."""
+        """Return rows in their additive form."""
         self._check_range(start, n)
         if n == 0:
             empty = (0, *self.shape[1:])
@@ -222,14 +223,14 @@ class Integrate(SpectraStage):
                     np.concatenate([row.weight for row in rows]))
 
     def _parts(self, row: int) -> Iterator[Sums]:
-        """Sums of the segments of a row, some at a time."""
+        """Yield the sums of the segments of a row, some at a time."""
         count, run = self.segments(row), self.run_segments
         for first in range(0, count, run):
             yield self.segment_sums(row, first, min(run, count - first))
 
 
 def _mean_of_rows(values: NDArray[np.float64], n_int: int, unit: str) -> NDArray[np.float64]:
-    """Means of `n_int` neighbours, the last of fewer; angles in degrees without their turns."""
+    """Return means of `n_int` rows, the last of fewer; angles in degrees may cross 0 or 360."""
     starts = np.arange(0, len(values), n_int)
     base = np.repeat(values[starts], n_int)[: len(values)]
     off = values - base

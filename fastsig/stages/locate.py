@@ -1,4 +1,4 @@
-"""Locate: spectra that know where their beam pointed."""
+"""Locate: add the position of the beam to spectra."""
 
 from __future__ import annotations
 
@@ -20,75 +20,76 @@ _NAMES = {"ra_deg": "deg", "dec_deg": "deg", "zenith_deg": "deg", "parallactic_d
 
 
 class Locate(PassedSpectra):
-    """The same spectra, with the position of the beam at the middle of each as columns.
+    """The same spectra, with columns for the position of the beam at the middle of each spectrum.
 
-    ``ra_deg``, ``dec_deg`` are ICRS; ``zenith_deg`` and ``parallactic_deg`` as seen;
+    ``ra_deg`` and ``dec_deg`` are ICRS; ``zenith_deg`` and ``parallactic_deg`` are apparent angles;
     ``receiver_deg`` is the position angle of the receiver's Y axis, north through east; and
-    ``extrapolated`` is 1 where the track has no row within 1 s.
+    ``extrapolated`` is 1 if the track has no row within 1 s.
 
     Parameters
     ----------
     source : SpectrumStream
         Spectra of one beam.
     track : CabinTrack
-        Of `fastsig.io.fast.ky.read`.
+        The track of the feed cabin, as returned by `fastsig.io.fast.ky.read`.
     beam : int, optional
-        By default the header's.
+        Number of the beam; by default that in the header.
     refraction : Refraction or str, optional
-        In place of the track's own air: also as text, ``"925,15,0.8,0.3m"``, or ``"none"``.
+        Conditions of the air, instead of those in the track: also as text,
+        ``"925,15,0.8,0.3m"``, or ``"none"``.
     record : mapping, optional
-        Description of the track's file for the provenance; its name by default.
+        Description of the file of the track for the provenance; by default its name.
 
     Raises
     ------
     PlanError
-        Where the source holds no spectra.
+        If the source contains no spectra.
     UsageError
-        Where the track is none, the beam is not known, or the refraction is none.
+        If the track or the refraction is of another type, or the beam is not known.
     """
 
     name = "locate"
-    needs_end = True  # a track of another scan is refused at once
+    needs_end = True  # to refuse a track of another scan at once
     source: SpectrumStream
 
     def __init__(self, source: Stream, track: CabinTrack, *, beam: int | None = None,
                  refraction: Refraction | str | None = None,
                  record: Mapping[str, Any] | None = None) -> None:
         if not isinstance(source, SpectrumStream):
-            raise PlanError(f"locate takes spectra, not {source.kind}")
+            raise PlanError(f"locate requires spectra, not {source.kind}")
         if not isinstance(track, CabinTrack):
-            raise UsageError(f"track = {track!r}; allowed: a CabinTrack, as "
-                             "fastsig.io.fast.ky.read gives it")
+            raise UsageError(f"track = {track!r}; allowed: a CabinTrack, as returned by "
+                             "fastsig.io.fast.ky.read")
         self.track, self.refraction = track, refraction
-        #: The air by which positions are made, or None.
+        #: The conditions of the air for which positions are computed, or None.
         self.air = Refraction.of(refraction, track.air)
         self.record = dict(record or {"name": track.path.rpartition("/")[2]})
         beam = source.header.beam if beam is None else beam
         if beam is None:
-            raise UsageError(f"{source.path}: the file tells no beam; give --beam 1")
+            raise UsageError(f"{source.path}: the file does not state the beam; give --beam 1")
         super().__init__(source, header=source.header.replace(beam=beam), dtype=source.dtype)
         self.beam = beam
         ends = mid_times(source.start_time, self.header.sample_rate, self.shape[0])[
             [0, self.shape[0] // 2, -1]]
-        track.positions(ends, beam)  # one of another scan is refused at once
+        track.positions(ends, beam)  # a track of another scan is refused here
 
     def positions(self, start: int, n: int) -> BeamPositions:
-        """Where the beam points in rows `start` to ``start + n - 1``."""
+        """Return the position of the beam in rows `start` to ``start + n - 1``."""
         times = mid_times(self.source.start_time, self.header.sample_rate, n, start)
         return self.track.positions(times, self.beam, refraction=self.refraction)
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the positions."""
+        """Parameters that determine the positions."""
         return {"track": self.record, "beam": self.beam,
                 "refraction": None if self.air is None else asdict(self.air)}
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Those of the source, and positions."""
+        """The columns of the source, and those of the position."""
         return {**self.source.columns, **_NAMES}
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """What `columns` names."""
+        """Return the values of the columns listed in `columns`."""
         self._check_range(start, n)
         found = self.positions(start, n)
         return {**self.source.read_columns(start, n),
@@ -99,9 +100,9 @@ class Locate(PassedSpectra):
                 "extrapolated": found.extrapolated.astype(np.float64)}
 
     def work_bytes(self, n: int) -> int:
-        """As of the source."""
+        """Same as for the source."""
         return self.source.work_bytes(n)
 
     def read_sums(self, start: int, n: int) -> Sums:
-        """The source's own."""
+        """Return the sums of the source."""
         return self.source.read_sums(start, n)

@@ -1,4 +1,4 @@
-"""Select: a span of rows and a range of channels of a stream."""
+"""Select: cut a span of rows and a range of channels out of a stream."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ from fastsig.stream.slices import channel_span, is_number, product_indices, row_
 __all__ = ["Select", "SelectProducts", "SelectSpectra", "SelectVoltages"]
 
 
-def Select(  # noqa: N802 - the verb of a stage, whichever kind of stream it is given
+def Select(  # noqa: N802 - used like the class of a stage, for all kinds of stream
     source: Stream, *, rows: Any = None, channels: Any = None, products: Any = None,
 ) -> Stream:
-    """A span of rows, a range of channels and some of the products, of voltages or spectra.
+    """Select a span of rows, a range of channels and some products of voltages or spectra.
 
-    A pair has its lower end first; of numbers, the upper one is the one behind the last, as of a
-    slice. Frequencies are of channel centres, both ends included.
+    The lower end of a pair comes first; if the ends are numbers, the upper end is excluded, as in a
+    slice. Frequencies refer to channel centres, both ends included.
 
     Parameters
     ----------
     source : Stream
         Voltages or spectra.
     rows : pair or slice, optional
-        Numbers of rows, times from the start, or times of day.
+        Row numbers, times from the start, or times of day.
     channels : pair or slice, optional
-        Numbers of channels, or frequencies.
+        Channel numbers, or frequencies.
     products : str or sequence of str, optional
         Names of products of spectra.
 
     Raises
     ------
     UsageError
-        Where a range is empty or not within the stream.
+        If a range is empty or not within the stream.
     PlanError
-        Where channels or products are asked of a stream that has none.
+        If channels or products are selected from a stream without them.
     """
     first, stop = (0, source.shape[0]) if rows is None else _rows(source, rows)
     chan = (0, source.shape[2] if len(source.shape) == 3 else 1)
@@ -65,7 +65,7 @@ def Select(  # noqa: N802 - the verb of a stage, whichever kind of stream it is 
         selected = SelectSpectra(source, (first, stop), chan)
         return selected if products is None else SelectProducts(selected, products)
     if not isinstance(source, VoltageStream):
-        raise PlanError(f"select takes voltages or spectra, not {source.kind}")
+        raise PlanError(f"select requires voltages or spectra, not {source.kind}")
     if products is not None:
         raise PlanError(f"{source.path}: products can be selected from spectra only")
     whole = channels is None or chan == (0, source.shape[2])
@@ -76,7 +76,7 @@ def _rows(source: Stream, rows: Any) -> tuple[int, int]:
     span, plain = _span("rows", rows)
     if plain and not 0 <= span.start < span.stop <= source.shape[0]:
         raise UsageError(f"rows {span.start} to {span.stop} are not within the {source.shape[0]} "
-                         "there are")
+                         "rows of the stream")
     return row_span(source, span)
 
 
@@ -86,13 +86,13 @@ def _channels(source: Stream, channels: Any) -> tuple[int, int]:
     if not plain:
         return channel_span(source, span, source.path)
     if not 0 <= span.start < span.stop <= n_chan:
-        raise UsageError(f"channels {span.start} to {span.stop} are not within the {n_chan} there "
-                         "are")
+        raise UsageError(f"channels {span.start} to {span.stop} are not within the {n_chan} "
+                         "channels of the stream")
     return int(span.start), int(span.stop)
 
 
 def _span(name: str, value: Any) -> tuple[slice, bool]:
-    """What selects rows or channels as a slice, and whether it is a pair of whole numbers."""
+    """Return a selection of rows or channels as a slice, and whether it is a pair of integers."""
     if isinstance(value, slice) and value.step is None:
         return value, False
     if not isinstance(value, (tuple, list)) and not (np.ndim(value) == 1 and len(value) == 2):
@@ -122,19 +122,19 @@ class SelectChannels(VoltageStage):
         self._narrow = self.source.narrowed(*self.channels)
 
     def narrowed(self, first: int, stop: int) -> VoltageStream | None:
-        """Fewer channels of the source."""
+        """Return fewer channels of the source."""
         low = self.channels[0]
         return SelectChannels(self.source, (low + first, low + stop))
 
     def as_recorded(self) -> VoltageStream:
-        """The same channels of the source's own."""
+        """Return the same channels of the source as recorded."""
         if self._narrow is not None:
             return self._narrow.as_recorded()
         recorded = self.source.as_recorded()
         return self if recorded is self.source else SelectChannels(recorded, self.channels)
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to read `n` rows: mostly all channels are read."""
+        """Memory that a thread needs to read `n` rows; usually all channels are read."""
         if self._narrow is not None:
             return self._narrow.work_bytes(n)
         return n * self.row_bytes + self.source.work_bytes(n)
@@ -148,7 +148,7 @@ class SelectChannels(VoltageStage):
 
 
 class SelectVoltages(SameSamples):
-    """A span of samples."""
+    """A span of samples of voltages."""
 
     name = "select"
 
@@ -161,37 +161,37 @@ class SelectVoltages(SameSamples):
 
     @property
     def endless(self) -> bool:
-        """Never: the span ends."""
+        """Always false: the span has an end."""
         return False
 
     def valid_spans(self) -> tuple[Spans, ...] | None:
-        """Those of the source, within the span."""
+        """Return the valid spans of the source within the selected span."""
         spans = self.source.valid_spans()
         return spans and tuple(validity.shift(validity.clip(each, *self.rows), -self.rows[0])
                                for each in spans)
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
-        """The same rows in the whole stream's count."""
+        """Return the same rows, counted from the start of the source."""
         return self.rows[0] + start, n
 
     def narrowed(self, first: int, stop: int) -> VoltageStream | None:
-        """Some of the channels, where the source can read these alone."""
+        """Return some of the channels, if the source can read only these."""
         part = self.source.narrowed(first, stop)
         return None if part is None else SelectVoltages(part, self.rows)
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers."""
+        """Parameters that determine the values."""
         return {"rows": list(self.rows)}
 
     def as_recorded(self) -> VoltageStream:
-        """The same span of the source's own, where it begins with a byte."""
+        """Return the same span of the source as recorded, if it begins with a byte."""
         recorded = self.source.as_recorded()
         if recorded is self.source or self.rows[0] % recorded.row_step:
             return self
         return SelectVoltages(recorded, self.rows)
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """The source's own block, its spans counted from the first row of this stream."""
+        """Return the block of the source, with spans counted from the first row of this stream."""
         self._check_range(start, n)
         block = self.source.read_block(self.rows[0] + start, n, out)
         spans = tuple(validity.shift(spans, -self.rows[0]) for spans in block.valid)
@@ -221,48 +221,48 @@ class SelectSpectra(PassedSpectra):
         self._choose()
 
     def _choose(self) -> None:
-        """Read the channels alone where the source can make these, else cut them out of all."""
+        """Read only the selected channels if the source can; otherwise cut them out of all."""
         whole = self.channels == (0, self.source.shape[2])
         self._narrow = None if whole else self.source.narrowed(*self.channels)
         self._from = self.source if self._narrow is None else self._narrow
         self._cut = slice(None) if whole or self._narrow is not None else slice(*self.channels)
 
     def as_read(self) -> SelectSpectra:
-        """The same rows of the channels alone, where that is what is read; for a plan."""
+        """Return the same rows of the selected channels, if only these are read; for a plan."""
         if self._narrow is None:
             return self
         return SelectSpectra(self._narrow, self.rows, (0, self._narrow.shape[2]))
 
     @property
     def endless(self) -> bool:
-        """Never: the span ends."""
+        """Always false: the span has an end."""
         return False
 
     def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
-        """Some of the channels, where the source can make these alone."""
+        """Return some of the channels, if the source can compute only these."""
         low = self.channels[0]
         part = self.source.narrowed(low + first, low + stop)
         return None if part is None else SelectSpectra(part, self.rows, (0, part.shape[2]))
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
-        """The same rows in the whole stream's count."""
+        """Return the same rows, counted from the start of the source."""
         return self.rows[0] + start, n
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers."""
+        """Parameters that determine the values."""
         return {"rows": list(self.rows), "channels": list(self.channels)}
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to read `n` spectra."""
+        """Memory that a thread needs to read `n` spectra."""
         return self._from.work_bytes(n) + (n * self.row_bytes if self._cut != slice(None) else 0)
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """As of the source."""
+        """Same as for the source."""
         return self.source.columns
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """The source's, of the same rows."""
+        """Return the values of the source's columns for the same rows."""
         return self.source.read_columns(self.rows[0] + start, n)
 
     @property
@@ -272,11 +272,11 @@ class SelectSpectra(PassedSpectra):
 
     @property
     def least_flagged(self) -> int | None:  # type: ignore[override]
-        """As of the source, whose groups these rows are in."""
+        """Same as for the source, to which the groups of rows belong."""
         return self.source.least_flagged
 
     def check_flag(self, sigma: float) -> None:
-        """As of the source."""
+        """Same as for the source."""
         self.source.check_flag(sigma)
 
     def _channels(self, weight: NDArray[Any]) -> NDArray[Any]:
@@ -286,28 +286,28 @@ class SelectSpectra(PassedSpectra):
         return Sums(sums.total[:, :, self._cut], self._channels(sums.weight))
 
     def read_sums(self, start: int, n: int) -> Sums:
-        """Rows in their additive form."""
+        """Return rows in their additive form."""
         self._check_range(start, n)
         return self._part(self._from.read_sums(self.rows[0] + start, n))
 
     def group_sums(self, start: int, n: int, n_each: int, flag_sigma: float | None = None
                    ) -> Sums:
-        """The source's own sums of the same rows."""
+        """Return the source's sums of the same rows."""
         self._check_range(start, n)
         return self._part(self._from.group_sums(self.rows[0] + start, n, n_each, flag_sigma))
 
     def group_bytes(self, n: int, flag_sigma: float | None = None) -> int:
-        """As of the source."""
+        """Same as for the source."""
         return self._from.group_bytes(n, flag_sigma)
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """The source's own means and weights, untouched."""
+        """Return means and weights of the source, unchanged."""
         self._check_range(start, n)
         whole = self._cut == slice(None)
         block = self._from.read_block(self.rows[0] + start, n, out if whole else None)
         if whole:
             return Block(block.data, self._channels(block.valid), start, n)
-        # Copied here, on the thread that reads, and not by whoever writes: twice as fast in a pass.
+        # Copying on the reading thread, not on the writing one, makes a pass twice as fast.
         data = np.empty((n, *self.shape[1:]), block.data.dtype) if out is None else out[:n]
         np.copyto(data, block.data[:, :, self._cut])
         view = data.view()
@@ -316,7 +316,7 @@ class SelectSpectra(PassedSpectra):
 
 
 class SelectProducts(SpectraStage):
-    """Some of the products of spectra, in the order of their names."""
+    """Some of the products of spectra, in the order of the given names."""
 
     name = "select"
     source: SpectrumStream
@@ -337,24 +337,24 @@ class SelectProducts(SpectraStage):
         return {"products": list(self.products)}
 
     def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
-        """Some of the channels, where the source can make these alone."""
+        """Return some of the channels, if the source can compute only these."""
         part = self.source.narrowed(first, stop)
         return None if part is None else SelectProducts(part, self.products)
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` spectra."""
+        """Memory that a thread needs to compute `n` spectra."""
         return self.source.work_bytes(n) + n * self.row_bytes
 
     def _weights(self, weight: NDArray[Any]) -> NDArray[Any]:
         return weight if weight.shape[1] == 1 else weight[:, self._places]
 
     def read_sums(self, start: int, n: int) -> Sums:
-        """Rows in their additive form."""
+        """Return rows in their additive form."""
         rows = self.source.read_sums(start, n)
         return Sums(rows.total[:, self._places], self._weights(rows.weight))
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """The products alone, with their weights."""
+        """Return the selected products, with their weights."""
         self._check_range(start, n)
         block = self.source.read_block(start, n)
         data, weight = block.data[:, self._places], self._weights(block.valid)

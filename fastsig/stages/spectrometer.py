@@ -1,4 +1,4 @@
-"""Spectrometer: Channelize and Detect fused, for integration without spectra in between."""
+"""Spectrometer: Channelize and Detect fused, to integrate without intermediate spectra."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from fastsig.stream import Block, Scratch, SpectrumStream, Stream, Sums, Voltage
 
 __all__ = ["Spectrometer"]
 
-_MOST_OF_BAND = 0.75  # of a band that is cut in the kernel; more is cut out afterwards, as fast
+_MOST_OF_BAND = 0.75  # largest part of a band cut in the kernel; cutting more later is as fast
 _READ_BYTES, _CHANNEL_BYTES, _MOST_BYTES = 2**23, 2**19, 2**25
 
 
 def _forms(bank: Channelize) -> list[VoltageStream]:
-    """Forms of the voltages that a kernel takes: as recorded, and, for where losses are, decoded.
+    """Return the forms of voltages for kernels: as recorded and, where samples are lost, decoded.
 
-    Packed codes have no zero, and begin with bytes.
+    Packed codes have no zero, and can only be read from the beginning of a byte.
     """
     recorded = bank.source.as_recorded()
     if bank.hop % recorded.row_step or bank.n_fft % recorded.row_step:
@@ -32,14 +32,14 @@ def _forms(bank: Channelize) -> list[VoltageStream]:
 
 
 class Spectrometer(Detect):
-    """A `Detect` whose sums are made in the cache, bit for bit as unfused."""
+    """A `Detect` that computes sums in the cache, with the same bits as the unfused stages."""
 
     source: Channelize
     stands_for = "channelize", "detect"
 
     @classmethod
     def fuse(cls, detect: Detect) -> Spectrometer:
-        """The fused form of a `Detect` that reads a `Channelize`."""
+        """Return the fused form of a `Detect` that reads a `Channelize`."""
         return cls(detect.source, detect.products, **detect.signs)
 
     def __init__(self, source: Any, products: str = "I", *,
@@ -53,7 +53,7 @@ class Spectrometer(Detect):
         self._set_up()
 
     def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
-        """Some of the channels: of some inputs, or those alone that the kernel detects of one."""
+        """Return some of the channels: those of some inputs, or some that the kernel detects."""
         part = super().narrowed(first, stop) if self.channels is None else None
         if part is not None or (len(self.source.source.shape) == 3 and (
                 self.source.source.shape[2] > 1)):
@@ -71,14 +71,14 @@ class Spectrometer(Detect):
     def _set_up(self) -> None:
         bank = self.source
         self._forms = _forms(bank)
-        # A kernel's call costs as much as some thousand samples: many channels are read longer.
+        # Calling a kernel costs as much as some thousand samples: with many channels, more is read.
         inputs = bank.source.shape[2] if len(bank.source.shape) == 3 else 1
         self.read_bytes = min(_MOST_BYTES, max(_READ_BYTES, _CHANNEL_BYTES * inputs))
         self._tables: dict[tuple[VoltageStream, float | None], Kernel] = {}
         self._kernels: dict[tuple[VoltageStream, int, float | None], Scratch] = {}
 
     def _table(self, form: VoltageStream, flag_sigma: float | None) -> Kernel:
-        """The kernel that all others of a form share their tables with."""
+        """Return the kernel with the tables that all kernels for a form share."""
         key = form, flag_sigma
         if key not in self._tables:
             self._tables[key] = self._make(form, flag_sigma)
@@ -96,42 +96,42 @@ class Spectrometer(Detect):
         )
 
     def _rows_at_once(self, form: VoltageStream) -> int:
-        """Rows that are read at a time."""
+        """Return the number of rows that are read at a time."""
         step = form.row_step
         return max(step, min(self.read_bytes // form.row_bytes, form.shape[0]) // step * step)
 
     def kernels(self, form: VoltageStream, n_each: int, flag_sigma: float | None) -> Scratch:
-        """Kernels for rows of `n_each` frames, with memory to read into, that threads borrow."""
+        """Return kernels for rows of `n_each` frames, with input buffers, for threads to borrow."""
         key = form, n_each, flag_sigma
         if key not in self._kernels:
             table, length = self._table(form, flag_sigma), self._rows_at_once(form)
-            # Samples are read into memory that stays: fresh pages would cost as much again.
+            # The buffer for samples is reused: fresh pages would double the cost of reading.
             self._kernels[key] = Scratch(lambda: (table.copy(n_int=n_each), form.empty(length)))
         return self._kernels[key]
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` spectra."""
+        """Memory that a thread needs to compute `n` spectra."""
         return self.group_bytes(n) + 2 * n * self.row_bytes
 
     def group_bytes(self, n: int, flag_sigma: float | None = None) -> int:
-        """Memory that a thread takes for sums: tables, state, and the samples read at a time."""
+        """Memory that a thread needs for sums: tables, state, and the samples read at a time."""
         return sum(self._table(form, flag_sigma).memory_bytes + 2 * self.read_bytes
                    + 2 * form.work_bytes(self._rows_at_once(form)) for form in self._forms)
 
     def read_sums(self, start: int, n: int) -> Sums:
-        """Numerators (float32) and the energies they belong to."""
+        """Return numerators (float32) and the energies that belong to them."""
         return self.group_sums(start, n, 1)
 
     def group_sums(self, start: int, n: int, n_each: int, flag_sigma: float | None = None
                    ) -> Sums:
-        """Sums of each `n_each` of `n` frames; the last may be of fewer."""
+        """Return the sums of every `n_each` of `n` frames; the last sum may have fewer."""
         self._check_range(start, n)
         made = (self._sums_of(form, start, n, n_each, flag_sigma) for form in self._forms)
         return next(sums for sums in made if sums is not None)
 
     def _sums_of(self, form: VoltageStream, start: int, n: int, n_each: int,
                  flag_sigma: float | None) -> Sums | None:
-        """As `group_sums`, from one form of the voltages; None where that cannot tell of losses."""
+        """Return `group_sums` from one form of the voltages; None if it cannot represent losses."""
         kernels = self.kernels(form, n_each, flag_sigma)
         kernel, buffer = kernels.take()
         try:
@@ -148,7 +148,7 @@ class Spectrometer(Detect):
         n_input = inputs[0] if inputs else 1
         parts = [kernel if i == 0 else kernel.copy() for i in range(n_input)]
         for part in parts:
-            # An oversampled bank turns a frame by its number in the stream.
+            # An oversampled bank rotates a frame according to its number in the stream.
             part.reset(first_frame=start)
         total = np.empty((rows, self.shape[1], self.shape[2]), kernel.out_dtype)
         weight = np.empty((rows, self.shape[1], kernel.weight_width * n_input))
@@ -168,7 +168,7 @@ class Spectrometer(Detect):
 
     def _take(self, part: Kernel, block: Block, i: int, total: NDArray[Any],
               weight: NDArray[np.float64], done: int) -> int:
-        """Feed a block of one input channel to its kernel; put what it finished."""
+        """Pass a block of one input channel to its kernel, and store the finished rows."""
         data = block.data.swapaxes(0, 1)
         x = data[:, :, i] if len(self.source.source.shape) == 3 else data
         valid = [np.asarray(spans, np.int64) - block.start for spans in block.valid]
@@ -179,7 +179,7 @@ class Spectrometer(Detect):
         return len(made)
 
     def _columns(self, i: int) -> slice:
-        """Channels of an input channel."""
+        """Return the output channels of an input channel."""
         inputs = self.source.source.shape[2:]
         width = self.shape[2] // (inputs[0] if inputs else 1)
         return slice(i * width, (i + 1) * width)

@@ -1,4 +1,4 @@
-"""Stokes: products of linear feeds to Stokes parameters, in the receiver's frame or the sky's."""
+"""Stokes: compute Stokes parameters of linear feeds, in the frame of the receiver or the sky."""
 
 from __future__ import annotations
 
@@ -22,31 +22,35 @@ class Stokes(SpectraStage):
     """Stokes parameters of integrated products.
 
     ``I = AA + BB``, ``Q = sign_q (AA - BB)``, ``U = 2 CR``, ``V = sign_v 2 CI``, with
-    ``CR + i CI = <A* B>``. In the sky's frame Q and U are along north and east: they are turned
-    by twice the position angle of feed A: the column ``receiver_deg`` + 90 deg + `feed_angle`.
+    ``CR + i CI = <A* B>``. In the frame of the sky, Q and U refer to north and east: they are
+    rotated by twice the position angle of feed A, which is the column ``receiver_deg`` + 90 deg +
+    `feed_angle`.
 
     Parameters
     ----------
     source : SpectrumStream
-        AA and BB, of linear feeds for all but I; with CR and CI for all but I.
+        Spectra with the products AA and BB for I; for all others, with AA, BB, CR and CI of linear
+        feeds.
     products : {"IQUV", "I", "V"}
-        Which.
+        The Stokes parameters to compute.
     sign_q, sign_v : {1, -1}
-        Signs; conventions differ.
+        Signs of Q and V, since conventions differ.
     feed_angle : Quantity or str, optional
-        Position angle of feed A less that of the line from M01 to M02, north through east: then Q
-        and U are on the sky. It is not published for FAST, so there is no default.
+        Position angle of feed A minus that of the line from M01 to M02, north through east. If it
+        is given, Q and U are in the frame of the sky. It is not published for FAST, so that there
+        is no default.
     mueller : MuellerTable, optional
-        Of the receiver, for signs of 1 and its own frame: taken off before Q and U are turned.
+        Mueller matrices of the receiver, for signs of 1 and in its own frame; their effect is
+        removed before Q and U are rotated.
     record : optional
         Description of the table for the provenance.
 
     Raises
     ------
     PlanError
-        Where the source lacks the products, or what turns them.
+        If the source lacks the products, or the angles needed to rotate them.
     UsageError
-        Where a parameter is not allowed.
+        If a parameter is not allowed.
     """
 
     name = "stokes"
@@ -56,30 +60,30 @@ class Stokes(SpectraStage):
                  sign_v: int = 1, feed_angle: Any = None, mueller: MuellerTable | None = None,
                  record: Any = None) -> None:
         if not isinstance(source, SpectrumStream):
-            raise PlanError(f"stokes takes spectra, not {source.kind}")
+            raise PlanError(f"stokes requires spectra, not {source.kind}")
         if products not in ("IQUV", "I", "V") or {sign_q, sign_v} - {1, -1}:
             raise UsageError(f"products = {products!r}, signs {sign_q}, {sign_v}; allowed: IQUV, "
                              "I, V; 1, -1")
         self._needed = PRODUCTS["AABB" if products == "I" else "AABBCRCI"]
         names, kind = source.polarization.names, source.polarization.kind
         if names[: len(self._needed)] != self._needed or (kind != "linear" and products != "I"):
-            raise PlanError(f"{source.path}: Stokes {products} is made of "
-                            f"{', '.join(self._needed)} of linear feeds; here are "
-                            f"{', '.join(names)} of {kind} ones")
+            raise PlanError(f"{source.path}: Stokes {products} requires "
+                            f"{', '.join(self._needed)} of linear feeds; the spectra have "
+                            f"{', '.join(names)} of {kind} feeds")
         self.feed_deg = None if feed_angle is None else number(feed_angle, "deg", "feed_angle")
         if self.feed_deg is not None and (products != "IQUV"
                                           or "receiver_deg" not in source.columns):
-            raise PlanError(f"{source.path}: Q and U are turned to the sky of products IQUV whose "
-                            "receiver's angle is known: give the telescope's track (--ky)")
+            raise PlanError(f"{source.path}: Q and U in the frame of the sky require products IQUV "
+                            "and the angle of the receiver: give the telescope's track (--ky)")
         self._mueller = None
         if mueller is not None:
             if products != "IQUV":
-                raise UsageError("mueller matrices are of IQUV")
+                raise UsageError("Mueller matrices require products IQUV")
             axis = source.header.require_channels(source.path)
             self._mueller = mueller.at(source.start_time.mjd, axis.centers.to_value("Hz"))
             if not np.isfinite(self._mueller).any():
-                raise UsageError(f"{source.path}: the table of Mueller matrices has none within "
-                                 "the band")
+                raise UsageError(f"{source.path}: the table has no Mueller matrices within the "
+                                 "band")
         self.record = record
         self.products, self.sign_q, self.sign_v = products, sign_q, sign_v
         kept = PRODUCTS[products]
@@ -89,13 +93,13 @@ class Stokes(SpectraStage):
                          shape=(source.shape[0], len(kept), source.shape[2]))
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers."""
+        """Parameters that determine the values."""
         return {"products": self.products, "sign_q": self.sign_q, "sign_v": self.sign_v,
                 "feed_angle_deg": self.feed_deg,
                 **({} if self._mueller is None else {"mueller": self.record or "given"})}
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Stokes parameters, float32, with the least weight of what they are made of."""
+        """Return Stokes parameters, float32, with the smallest weight of their products."""
         self._check_range(start, n)
         block = self.source.read_block(start, n)
         data = self._made(block.data, start, n)

@@ -1,4 +1,4 @@
-"""Frame: spectra on one frequency axis of a frame of velocity, each with its own shift."""
+"""Frame: shift each spectrum to one frequency axis in another velocity frame."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from fastsig.telescopes.velocity_frames import SPECSYS, factor, frame_of, known_
 __all__ = ["VelocityFrame"]
 
 _COLUMN = "frame_m_s"
-# Cards by which files say that something in them is of the barycentre, not what.
+# Cards by which files state that a quantity is barycentric, without stating which.
 _BARYCENTRED = ("barycentric", "pulsarcentric", "barycentered")
 _LAGS = 4
 _MOST_MOVED = 0.1  # channels
 _WIDEST, _MOST_CHANNELS = 10_000, 2**26
 _SEGMENT = 128  # rows
-_TRIED = 5  # rows at which the shift is looked at before the work
+_TRIED = 5  # number of rows for which the shift is computed in advance
 
 
 class VelocityFrame(SpectraStage):
-    r"""Spectra as an observer at rest in another frame sees them.
+    r"""Spectra as seen by an observer at rest in another frame.
 
     .. math:: f_{out} = F f_{in}, \quad F = \sqrt{(1 + \beta) / (1 - \beta)}
 
-    with F of `fastsig.telescopes.velocity_frames.factor`,
-    of each row's middle, position and the telescope. All rows
-    come to lie on one evenly spaced axis, by `fastsig_kernels.resample`: band-limited, conserving
-    flux. Values are not scaled: a spectral density stays one of its own, wider or narrower, channel
-    (F differs from 1 by less than 2e-4). The column ``frame_m_s`` has c (F - 1) of every row.
+    where `fastsig.telescopes.velocity_frames.factor` computes F for the middle and the position of
+    each row, and for the telescope. `fastsig_kernels.resample` puts all rows on one evenly spaced
+    axis, band-limited and conserving flux. Values are not scaled: a spectral density still refers
+    to its own channel, which has become wider or narrower (F differs from 1 by less than 2e-4). The
+    column ``frame_m_s`` contains c (F - 1) for every row.
 
     Parameters
     ----------
@@ -52,35 +52,35 @@ class VelocityFrame(SpectraStage):
     to : {"topocentric", "geocentric", "barycentric", "heliocentric", "lsrk"}
         The new frame.
     rest : str or Quantity, optional
-        Line that the spectra are about (`fastsig.axes.velocity.line`), for the product's header.
+        Line that was observed (`fastsig.axes.velocity.line`), for the header of the product.
     source_frame : str, optional
-        Frame of the source, in place of the header's; topocentric where both are missing.
+        Frame of the source, instead of that in the header; topocentric if both are missing.
     position : SkyCoord or pair of Quantity, optional
-        ICRS, of all rows, in place of the position in the source.
+        Position of all rows, ICRS, instead of that in the source.
     location : EarthLocation or str, optional
-        Of the telescope, or its name; by default that of the header's telescope.
+        Location of the telescope, or its name; by default the telescope in the header.
     width : Quantity, optional
-        Of output channels; the source's by default.
+        Width of output channels; by default that of the source.
     band : pair of Quantity, optional
         Lowest and highest centre of output channels, in the new frame.
     lobes, min_valid
-        As of `fastsig_kernels.resample`.
+        As for `fastsig_kernels.resample`.
 
     Notes
     -----
-    Centres of output channels are whole multiples of their width: products of one width in one
-    frame share their channels, whatever they were made from. By default as many channels as fill
-    the source's band begin at the one that is nearest to where the source's first channel comes to
-    lie, in the mean of the least and largest shift of five rows; rows that are shifted further lack
-    a few channels at one end (weight 0).
+    Centres of output channels are integer multiples of their width: products with one width in one
+    frame share their channels, whatever their sources. By default there are as many channels as
+    fill the band of the source. The first is the one nearest to the source's first channel when it
+    is shifted by the mean of the smallest and the largest shift of five rows; rows that are shifted
+    further lack a few channels at one end (weight 0).
 
     Raises
     ------
     PlanError
-        Where the source holds no spectra, has no frequencies, or is in that frame already.
+        If the source contains no spectra, has no frequencies, or is in that frame already.
     UsageError
-        Where the position, the telescope or the frame of the source is not known, or a parameter
-        is not allowed.
+        If the position, the telescope or the frame of the source is not known, or a parameter is
+        not allowed.
     """
 
     name = "frame"
@@ -95,7 +95,7 @@ class VelocityFrame(SpectraStage):
         from fastsig_kernels.resampling import LOBES
 
         if not isinstance(source, SpectrumStream):
-            raise PlanError(f"frame takes spectra, not {source.kind}")
+            raise PlanError(f"frame requires spectra, not {source.kind}")
         if source.header.channels is None:
             raise PlanError(f"{source.path}: a frame needs the frequency of channels; give "
                             "--set frequency=1420MHz (centre of the band)")
@@ -105,7 +105,7 @@ class VelocityFrame(SpectraStage):
         self.lobes = _lobes(LOBES if lobes is None else lobes)
         self.source_frame, self.told = _source_frame(source, source_frame)
         if self.to == self.source_frame and width is None and band is None:
-            raise PlanError(f"{source.path}: the spectra are {self.to} already")
+            raise PlanError(f"{source.path}: the spectra are already {self.to}")
         self.position = None if position is None else sky_position(position)
         self._factors: dict[int, NDArray[np.float64]] = {}
         self.location = self._located(location)
@@ -120,7 +120,7 @@ class VelocityFrame(SpectraStage):
         super().__init__(source, header=header, shape=(*source.shape[:2], self.out_axis.n_chan))
 
     def _located(self, location: EarthLocation | str | None) -> EarthLocation | None:
-        """Where the telescope is; None where that does not matter."""
+        """Return the location of the telescope; None if it does not matter."""
         if isinstance(location, EarthLocation):
             return location
         if {self.to, self.source_frame} <= {"barycentric", "lsrk"}:
@@ -138,7 +138,7 @@ class VelocityFrame(SpectraStage):
                              "187.5deg,12.4deg, or spectra with columns ra_deg and dec_deg")
 
     def _axis(self, width: Any, band: Any) -> ChannelAxis:
-        """Channels at whole multiples of their width."""
+        """Return channels with centres at integer multiples of their width."""
         step = self.axis.step_hz if width is None else exact(width, "Hz", "width")
         if not 0 < step / self.axis.step_hz <= _WIDEST:
             raise UsageError(f"width = {width}; allowed: above 0, up to {_WIDEST} channels of "
@@ -164,28 +164,28 @@ class VelocityFrame(SpectraStage):
         return found
 
     def _reach(self) -> tuple[float, float]:
-        """Least and largest factor of a few rows."""
+        """Return the smallest and the largest factor of a few rows."""
         rows = sorted({round(part * (self.source.shape[0] - 1))
                        for part in np.linspace(0, 1, _TRIED)}) if self.source.shape[0] else []
         found = np.concatenate([self.factors(row, 1) for row in rows] or [np.ones(1)])
         found = found[np.isfinite(found)]
         if not found.size:
-            raise UsageError(f"{self.source.path}: the position of no row is known; give "
+            raise UsageError(f"{self.source.path}: the position is not known in any row; give "
                              "--position 187.5deg,12.4deg")
         return float(found.min()), float(found.max())
 
     def factors(self, start: int, n: int) -> NDArray[np.float64]:
-        """Frequencies in the new frame over those in the source's, of rows from `start` on.
+        """Return frequencies in the new frame divided by those in the source, for each row.
 
-        NaN where the position is not known. Made in segments that are counted from row 0, so that
-        they have the same bits whatever rows are asked for.
+        The factors are NaN where the position is not known. They are computed in segments counted
+        from row 0, so that they have the same bits whichever rows are requested.
         """
         first = start // _SEGMENT
         parts = [self._segment(k) for k in range(first, max(start, start + n - 1) // _SEGMENT + 1)]
         return np.concatenate(parts)[start - first * _SEGMENT :][:n]
 
     def _segment(self, number: int) -> NDArray[np.float64]:
-        """Factors of a segment of rows, kept: 8 bytes a row."""
+        """Return the factors of a segment of rows, which are kept: 8 bytes per row."""
         if number not in self._factors:
             start = number * _SEGMENT
             self._factors[number] = self._made(start, min(_SEGMENT, self.source.shape[0] - start))
@@ -207,7 +207,7 @@ class VelocityFrame(SpectraStage):
         return np.asarray(both[0] / both[1])
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers, and what noise they have."""
+        """Parameters that determine the values, and the covariance of their noise."""
         from fastsig_kernels import resampling_covariance
 
         ratio = float(self.out_axis.step_hz / self.axis.step_hz)
@@ -230,28 +230,28 @@ class VelocityFrame(SpectraStage):
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Those of the source, and the shift."""
+        """The columns of the source, and that of the shift."""
         return {**self.source.columns, _COLUMN: "m/s"}
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """What `columns` names."""
+        """Return the values of the columns listed in `columns`."""
         self._check_range(start, n)
         return {**self.source.read_columns(start, n),
                 _COLUMN: (self.factors(start, n) - 1) * SPEED_OF_LIGHT}
 
     @property
     def weight_channels(self) -> int:
-        """All: ends of the band are missing in some rows."""
+        """All channels: some rows lack channels at the ends of the band."""
         return self.shape[2]
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` rows."""
+        """Memory that a thread needs to compute `n` rows."""
         half = 4 * n * self.source.shape[1] * self.source.shape[2]
         return (self.source.work_bytes(n) + 2 * n * self.row_bytes + half
                 + 24 * (self.source.shape[2] + 2**12))
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Spectra in the new frame, float32, and their weights; NaN where the weight is 0."""
+        """Return spectra in the new frame, float32, and weights; NaN where the weight is 0."""
         from fastsig_kernels import resample
 
         block = self.source.read_block(start, n)
@@ -267,7 +267,7 @@ class VelocityFrame(SpectraStage):
         return Block(view, weight, start, n)
 
     def _weight(self, block: Block) -> NDArray[np.float32]:
-        """Weights of the source; 0 of a channel that is half of one, which has another scale."""
+        """Return the weights of the source, with 0 for a half channel, which has another scale."""
         weight = np.asarray(block.valid, np.float32)
         half = self.axis.half_channel
         if half is None:
@@ -278,16 +278,16 @@ class VelocityFrame(SpectraStage):
 
 
 def _check_labels(source: SpectrumStream) -> None:
-    """Refuse rows that are tuned differently: the header has the labels of the first alone."""
+    """Refuse rows that are tuned differently: the header has only the labels of the first row."""
     moved = source.header.extra.get("frequency_moves_channels", 0)
     if isinstance(moved, (int, float)) and moved > _MOST_MOVED:
-        raise PlanError(f"{source.path}: labels of channels move by {moved:.3g} channels from row "
-                        f"to row; allowed: {_MOST_MOVED}; pick rows of one tuning, as by --set "
-                        "scan=152")
+        raise PlanError(f"{source.path}: labels of channels move by {moved:.3g} channels between "
+                        f"rows; allowed: {_MOST_MOVED}; select rows with one tuning, for example "
+                        "by --set scan=152")
 
 
 def _source_frame(source: SpectrumStream, given: str | None) -> tuple[str, str]:
-    """The frame that spectra are in, and who says so."""
+    """Return the frame of spectra, and the source of this information."""
     if given is not None:
         return frame_of(given), "option"
     header = source.header
@@ -295,13 +295,13 @@ def _source_frame(source: SpectrumStream, given: str | None) -> tuple[str, str]:
         found = known_frame(header.specsys)
         if found is None:
             raise UsageError(f"{source.path}: the frame is {header.specsys!r}; allowed: "
-                             f"{', '.join(SPECSYS)}; --from tells it")
+                             f"{', '.join(SPECSYS)}; give it with --from")
         return found, "header"
-    told = [key for key in _BARYCENTRED if header.extra.get(key) not in (None, 0, "0", "")]
-    if told:
-        raise UsageError(f"{source.path}: {told[0]} = {header.extra[told[0]]}: whether frequencies "
-                         "are of the barycentre, too, is not known; --from barycentric, or "
-                         "topocentric, tells")
+    claims = [key for key in _BARYCENTRED if header.extra.get(key) not in (None, 0, "0", "")]
+    if claims:
+        raise UsageError(f"{source.path}: {claims[0]} = {header.extra[claims[0]]}: it is not known "
+                         "whether frequencies are barycentric too; give --from barycentric, or "
+                         "topocentric")
     return "topocentric", "assumed"
 
 

@@ -1,14 +1,14 @@
-"""What a file and a stage have in common: a header, a shape and blocks to read.
+"""Streams: files and stages, which have a header, a shape and blocks to read.
 
-Three kinds of stream follow one another on the way from voltages to spectra::
+There are three kinds of stream, in this order from voltages to spectra::
 
     VoltageStream    (time, pol) or (time, pol, chan)   valid: spans of samples, per polarisation
     FrameStream      (frame, pol, chan), complex64      valid: energy of each frame
     SpectrumStream   (time, product, chan)              valid: weight of each spectrum
 
-A `Stage` is a stream that is made of others; a `Sink` takes what a stream gives. `read_block` is
-stateless and safe from any number of threads; `seek`, `tell` and `read` sit on top. Blocks are
-read-only once handed on.
+A `Stage` is a stream computed from other streams; a `Sink` receives the blocks of a stream.
+`read_block` is stateless, and any number of threads may call it; `seek`, `tell` and `read` are
+built on it. Blocks are read-only once they have been returned.
 """
 
 from fastsig.stream.aligned import Aligned

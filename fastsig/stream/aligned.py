@@ -18,30 +18,30 @@ from fastsig.stream.voltages import VoltageStream
 
 __all__ = ["Aligned"]
 
-_SLACK = Fraction(1, 10**3)  # of a row: starts are known to 1 ns at the best
+_SLACK = Fraction(1, 10**3)  # of a row: start times are known to 1 ns at best
 
 
 class Aligned(Stream):
-    """Several streams, of beams or receivers, whose rows begin at the same times.
+    """Several streams, of beams or receivers, with rows that begin at the same times.
 
-    Row 0 is the earliest of all, and the last row the latest; a stream that lacks a row gives it
-    with weight 0 (spectra) or as not valid (voltages). Blocks have a tuple of arrays in the place
-    of one, and a tuple of what is valid.
+    Row 0 is the earliest row of all streams, and the last row is the latest. If a stream lacks a
+    row, the row has weight 0 (spectra) or is not valid (voltages). Blocks have a tuple of arrays
+    instead of one array, and a tuple for what is valid.
 
     Parameters
     ----------
     streams : sequence of Stream
-        Voltages, or spectra, all of one kind, whose rates are equal as fractions and whose starts
-        are whole rows apart.
+        Streams of voltages, or of spectra, with rates that are equal as fractions and start times
+        that differ by whole rows.
     names : sequence of str, optional
-        Of the streams; numbers by default.
+        Names of the streams; numbers by default.
 
     Raises
     ------
     UsageError
-        Where there are no streams, or not as many names.
+        If there are no streams, or the number of names differs from theirs.
     PlanError
-        Where kinds or rates differ, or starts are not whole rows apart.
+        If kinds or rates differ, or start times do not differ by whole rows.
     """
 
     kind = "aligned"
@@ -64,13 +64,13 @@ class Aligned(Stream):
 
     @staticmethod
     def _offset(first: Stream, other: Stream) -> int:
-        """Rows that another stream begins after the first."""
+        """Return the number of rows by which another stream begins after the first."""
         if not isinstance(other, (SpectrumStream, VoltageStream)) or other.kind != first.kind:
-            raise PlanError(f"{other.path}: holds {other.kind}, {first.path} {first.kind}; "
+            raise PlanError(f"{other.path}: contains {other.kind}, {first.path} {first.kind}; "
                             "allowed: voltages, or spectra, throughout")
         rate = first.header.sample_rate
         if other.header.sample_rate != rate:
-            raise PlanError(f"{other.path}: has {float(other.header.sample_rate):.12g} rows a "
+            raise PlanError(f"{other.path}: has {float(other.header.sample_rate):.12g} rows per "
                             f"second, {first.path} {float(rate):.12g}; allowed: equal rates")
         rows = elapsed(first.start_time, other.start_time) * rate
         if abs(rows - round(rows)) > _SLACK:
@@ -85,11 +85,11 @@ class Aligned(Stream):
 
     @property
     def align(self) -> int:
-        """Rows that are best read together; those of the stream that asks for most."""
+        """Number of rows that are best read together: the largest of all streams."""
         return max(each.align for each in self.streams)
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to read `n` rows of all, one after the other."""
+        """Memory that a thread needs to read `n` rows of all streams, one stream at a time."""
         return n * self.row_bytes + max(each.work_bytes(n) for each in self.streams)
 
     def inputs(self) -> tuple[Stream, ...]:
@@ -97,26 +97,26 @@ class Aligned(Stream):
         return self.streams
 
     def needs_of(self, index: int, start: int, n: int) -> tuple[int, int]:
-        """The rows of one of the streams, where it has them."""
+        """Return first row and number of the rows of one stream, as far as it has them."""
         offset, length = self.offsets[index], self.streams[index].shape[0]
         first = min(max(0, start - offset), length)
         return first, max(0, min(start + n - offset, length) - first)
 
     def with_source(self, *sources: Stream) -> Aligned:
-        """The same of equal streams."""
+        """Return the same alignment of equal streams."""
         return Aligned(sources, self.names)
 
     on = with_source
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Rows of all streams: tuples of arrays and of what is valid."""
+        """Return rows of all streams: a tuple of arrays, and a tuple for what is valid."""
         self._check_range(start, n)
         blocks = [self._read_one(index, start, n) for index in range(len(self.streams))]
         return Block(tuple(block.data for block in blocks),  # type: ignore[arg-type]
                      tuple(block.valid for block in blocks), start, n)
 
     def _read_one(self, index: int, start: int, n: int) -> Block:
-        """Rows of one stream, those that it lacks without weight."""
+        """Return rows of one stream; rows that it lacks have no weight."""
         stream, (first, count) = self.streams[index], self.needs_of(index, start, n)
         block = stream.read_block(first, count)
         late = self.offsets[index] + first - start
@@ -128,7 +128,7 @@ class Aligned(Stream):
 
 
 def _placed(data: NDArray[Any], n: int, at: int, fill: float) -> NDArray[Any]:
-    """Rows within `n` rows of a fill value."""
+    """Return `n` rows of a fill value, with `data` from row `at` on."""
     if len(data) == n:
         return data
     out = np.full((n, *data.shape[1:]), fill, data.dtype)

@@ -1,4 +1,4 @@
-"""Block and Stream: rows on an exact clock, read from anywhere by any thread."""
+"""Block and Stream: rows on an exact clock, which any thread can read at any position."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fastsig.work.shown import table
 
 __all__ = ["ENDLESS", "Block", "Stream", "stream_of"]
 
-#: Number of rows of a stream whose end is not known: more than any that ends.
+#: Number of rows of a stream without a known end: more than any stream has that ends.
 ENDLESS = 2**62
 
 
@@ -35,8 +35,8 @@ class Block:
         Voltages as recorded (0 where invalid), complex64 frames, or float32 mean spectra (NaN
         where the weight is 0). Read-only.
     valid : tuple of Spans, or ndarray
-        Voltages: one set of absolute sample spans a polarisation. Frames: float64 energies,
-        (n, 1) or (n, 3) for A, B and both. Spectra: float32 weights that broadcast against data.
+        Voltages: one set of absolute sample spans per polarisation. Frames: float64 energies,
+        (n, 1), or (n, 3) for A, B and both. Spectra: float32 weights that broadcast against data.
     start, n : int
         First row and number of rows.
     """
@@ -48,25 +48,25 @@ class Block:
 
 
 class Stream(ABC):
-    """Rows on an exact clock; see `fastsig.stream` for the kinds there are.
+    """Rows on an exact clock; `fastsig.stream` describes the kinds of stream.
 
     Parameters
     ----------
     header : Header
-        What the rows are.
+        Description of the rows.
     shape : tuple of int
         (row, pol or product[, chan]).
     dtype : dtype
         Type of the rows that `read_block` returns.
     path : str
-        The file the rows come from in the end; what an error message begins with.
+        The file from which the rows ultimately come; error messages begin with it.
     overrides : mapping
-        What the user gave in place of the file's own header.
+        Values given by the user instead of those in the header of the file.
     """
 
     kind = "stream"
 
-    #: Name of the format of a file that `fastsig.open` opened; empty for stages.
+    #: Name of the format of a file opened by `fastsig.open`; empty for stages.
     format_name = ""
 
     def __init__(
@@ -80,14 +80,14 @@ class Stream(ABC):
         self._position = 0
 
     def facts(self) -> dict[str, Any]:
-        """What there is to know at a glance, by name, for a repr; what is not known is left out."""
+        """Return the main facts by name, for a repr; unknown ones are left out."""
         header, axis = self.header, self.header.channels
         edges = None if axis is None else " to ".join(
             f"{float(edge) / 1e6:.6g}" for edge in axis.edges_hz) + " MHz"
         given = {
             "path": self.path, "start": iso(header.start_time),
             "duration": "not known" if self.endless else f"{self.duration.value:.6g} s",
-            "rows a second": f"{float(header.sample_rate):.9g}", "band": edges,
+            "rows per second": f"{float(header.sample_rate):.9g}", "band": edges,
             "channels": None if len(self.shape) < 3 else self.shape[2],
             "products": ", ".join(header.polarization.names), "unit": header.unit,
             "telescope": header.telescope, "source": header.source, "beam": header.beam}
@@ -97,7 +97,7 @@ class Stream(ABC):
         return self.line(getattr(self, "name", "") or type(self).__name__)
 
     def line(self, name: str) -> str:
-        """A line that names the stream so."""
+        """Describe the stream on one line, under the given name."""
         facts = self.facts()
         rest = ", ".join(facts[key] for key in ("duration", "band") if key in facts)
         rows = "..." if self.endless else self.shape[0]
@@ -109,7 +109,7 @@ class Stream(ABC):
 
     @property
     def sample_rate(self) -> u.Quantity:
-        """Rows a second, Hz; the exact rational is ``header.sample_rate``."""
+        """Rows per second, Hz; the exact fraction is ``header.sample_rate``."""
         return float(self.header.sample_rate) << u.Hz
 
     @property
@@ -124,22 +124,22 @@ class Stream(ABC):
         Raises
         ------
         UsageError
-            Where the end is not known.
+            If the end is not known.
         """
         if self.endless:
-            raise UsageError(f"{self.path}: where the stream ends is not known")
+            raise UsageError(f"{self.path}: the end of the stream is not known")
         return self.time_of(self.shape[0])
 
     @property
     def duration(self) -> u.Quantity:
-        """Length in time, s; infinite where the end is not known."""
+        """Length in time, s; infinite if the end is not known."""
         if self.endless:
             return np.inf << u.s
         return float(Fraction(self.shape[0]) / self.header.sample_rate) << u.s
 
     @property
     def frequency(self) -> u.Quantity | None:
-        """Channel centres, MHz, ascending; None where the file does not tell."""
+        """Channel centres, MHz, ascending; None if the file does not state them."""
         return None if self.header.channels is None else self.header.channels.centers
 
     @property
@@ -148,56 +148,56 @@ class Stream(ABC):
         return self.header.polarization
 
     def time_of(self, row: int) -> Time:
-        """UTC of the start of a row."""
+        """Return the UTC of the start of a row."""
         return sample_time(self.header.start_time, row, self.header.sample_rate)
 
     @property
     @abstractmethod
     def row_bytes(self) -> int:
-        """Memory that reading one row costs, for the planner."""
+        """Memory needed to read one row, for the planner."""
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` rows, for the planner."""
+        """Memory that a thread needs to compute `n` rows, for the planner."""
         return n * self.row_bytes
 
     @abstractmethod
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Rows `start` to ``start + n - 1``, the same whatever was read before."""
+        """Return rows `start` to ``start + n - 1``, independently of what was read before."""
 
     @property
     def align(self) -> int:
-        """Rows that are best read together, beginning with a multiple of this."""
+        """Number of rows that are best read together, beginning at a multiple of this number."""
         return 1
 
     @property
     def endless(self) -> bool:
-        """Whether the number of rows is not known yet: ``shape[0]`` then is `ENDLESS` or less."""
+        """Whether the number of rows is not known yet; ``shape[0]`` is then `ENDLESS` or less."""
         return any(stream.endless for stream in self.inputs())
 
     def arrived(self, stop: int) -> int:
-        """Wait until row ``stop - 1`` has come or none will; the rows of those asked that exist.
+        """Wait for row ``stop - 1`` or the end; return `stop`, or the number of rows if smaller.
 
-        A stream whose end is known has them all, at once.
+        A stream with a known end returns at once.
         """
         return min(stop, self.shape[0])
 
     def inputs(self) -> tuple[Stream, ...]:
-        """Streams that this one reads; none for a file."""
+        """Return the streams that this one reads; none for a file."""
         return ()
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
-        """First row and number of rows of the input that rows from `start` on are made of."""
+        """Return the first row and the number of rows of the input needed for the given rows."""
         return start, n
 
     def needs_of(self, index: int, start: int, n: int) -> tuple[int, int]:
-        """As `needs`, of one of several inputs."""
+        """Return `needs` for one of several inputs."""
         return self.needs(start, n)
 
     def as_read(self) -> Stream:
-        """The form in which a plan reads these rows: of fewer channels, where these suffice."""
+        """Return the form in which a plan reads these rows: with fewer channels, if sufficient."""
         return self
 
-    #: What rebuilds the stream of a file in another process: a function and its arguments.
+    #: How to rebuild the stream of a file in another process: a function and its arguments.
     reopening: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
 
     def __copy__(self) -> Self:
@@ -211,16 +211,16 @@ class Stream(ABC):
                             "opened by fastsig.open")
         return self.reopening
 
-    #: Whether the file holds checksums of its samples.
+    #: Whether the file contains checksums of its samples.
     checksummed = False
 
     @property
     def files(self) -> list[str]:
-        """Paths of the files that hold the rows."""
+        """Paths of the files that contain the rows."""
         return [self.path]
 
     def verify(self) -> None:
-        """Read all of the file; raise `DataError` where it cannot be read or a checksum fails."""
+        """Read the whole file; raise `DataError` if it cannot be read or a checksum fails."""
         if self.inputs():
             for stream in self.inputs():
                 stream.verify()
@@ -230,12 +230,12 @@ class Stream(ABC):
             self.read_block(start, min(rows, self.shape[0] - start))
 
     def close(self) -> None:
-        """Give back files; streams are also closed when collected."""
+        """Close the files; streams are also closed when they are garbage-collected."""
         for stream in self.inputs():
             stream.close()
 
     def seek(self, row: int) -> int:
-        """Move to a row; negative counts from the end."""
+        """Move to a row; a negative number counts from the end."""
         target = row + self.shape[0] if row < 0 else row
         if not 0 <= target <= self.shape[0]:
             raise UsageError(f"row {row} is outside a stream of {self.shape[0]} rows")
@@ -243,11 +243,11 @@ class Stream(ABC):
         return target
 
     def tell(self) -> int:
-        """The row that `read` starts at."""
+        """Return the row at which `read` starts."""
         return self._position
 
     def read(self, n: int = -1) -> Block:
-        """The next `n` rows (all that are left by default)."""
+        """Return the next `n` rows, by default all remaining rows."""
         left = self.shape[0] - self._position
         n = left if n < 0 else min(n, left)
         block = self.read_block(self._position, n)
@@ -262,15 +262,15 @@ class Stream(ABC):
 
 
 def stream_of(what: Any) -> Stream:
-    """The stream of a chain, or a stream itself: what every public function takes.
+    """Return the stream of a chain, or a stream itself; every public function accepts both.
 
     Raises
     ------
     UsageError
-        Where it is neither.
+        If the argument is neither.
     """
     stream = getattr(what, "stream", what)
     if not isinstance(stream, Stream):
-        raise UsageError(f"a {type(what).__name__} is neither a chain nor a stream; open files by "
-                         "fastsig.open")
+        raise UsageError(f"a {type(what).__name__} is neither a chain nor a stream; open files "
+                         "with fastsig.open")
     return stream

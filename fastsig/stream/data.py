@@ -1,4 +1,4 @@
-"""What `read` returns: arrays with their axes."""
+"""Data: the result of `read`, arrays with their axes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Data"]
 
-_LEAST = 8  # differences that a scatter is taken from
+_LEAST = 8  # smallest number of differences from which a scatter is computed
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,11 +47,11 @@ class Data:
         Valid spans of voltages, counted from the first row here; energies of frames; weights of
         spectra.
     header : Header
-        Its `start_time` is that of the first row here.
+        Header in which `start_time` is that of the first row here.
     kind : {"voltage", "frames", "spectra"}
-        What the values are.
+        Kind of the values.
     columns : dict of str to ndarray, shape (time,), float64
-        What is known of each spectrum beside its values, such as ``ra_deg``.
+        Further quantities of each spectrum, such as ``ra_deg``.
     """
 
     values: NDArray[Any]
@@ -62,7 +62,7 @@ class Data:
 
     @classmethod
     def of(cls, stream: Stream, block: Block) -> Data:
-        """The data of a block of a stream; rows are counted from its first."""
+        """Return the data of a block of a stream; rows are counted from the first of the block."""
         rows = Fraction(block.start)
         header = stream.header.later(stream.time_of(block.start), rows / stream.header.sample_rate)
         columns = stream.read_columns(block.start, block.n) if isinstance(
@@ -81,7 +81,7 @@ class Data:
 
     @property
     def unit(self) -> u.UnitBase:
-        """Of the values; dimensionless where they are the recorder's."""
+        """Unit of the values; dimensionless if they are in the recorder's units."""
         return u.Unit(self.header.unit or "", parse_strict="silent")
 
     @property
@@ -90,20 +90,20 @@ class Data:
         return self.values << self.unit
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """The values."""
+        """Return the values."""
         return np.array(self.values, dtype=dtype, copy=copy)
 
     def copy(self) -> Data:
-        """The same with arrays of its own, which may be written to."""
+        """Return a copy with its own arrays, which may be written to."""
         valid = tuple(map(np.array, self.valid)) if isinstance(self.valid, tuple) else (
             np.array(self.valid))
         return replace(self, values=np.array(self.values), valid=valid,
                        columns={key: np.array(each) for key, each in self.columns.items()})
 
     def __getitem__(self, key: Any) -> Data:
-        """Slices as of `Chain`: ``data[t0:t1, f0:f1, "I"]``; times count from the first row here.
+        """Slice as in `Chain`: ``data[t0:t1, f0:f1, "I"]``; times count from the first row here.
 
-        Arrays are views of those of the whole.
+        The arrays are views.
         """
         rows, channels, names = key_parts(key)
         first, stop = row_span(self, rows)
@@ -134,28 +134,29 @@ class Data:
         return _cut(self.valid, rows, products, channels)
 
     def plot(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Figure:
-        """Draw the data; save where `path` is given; options as of `fastsig.view.draw`."""
+        """Draw the data, and save them if `path` is given; options as for `fastsig.view.draw`."""
         figure: Figure = registry.drawing()(self.stream(), path, **options)
         return figure
 
     def stream(self) -> Stream:
-        """The data as a stream that lies in memory, to start a `Chain` from.
+        """Return the data as a stream in memory, from which a `Chain` can start.
 
         Raises
         ------
         PlanError
-            Where these are frames.
+            If the data are frames.
         """
         if self.kind == "spectra":
             return HeldSpectra(self.header, self.values, self.valid, self.columns)
         if self.kind == "voltage":
             return HeldVoltages(self.header, self.values, self.valid)
-        raise PlanError(f"there is no picture of {self.kind}: detect first")
+        raise PlanError(f"{self.kind} cannot start a chain or be drawn: detect first")
 
     def to_table(self) -> QTable:
-        """An astropy table: a row a spectrum or sample; products are columns, with their weights.
+        """Return an astropy table with one row for each spectrum or sample.
 
-        Spectra have arrays of channels in their columns; ``meta["frequency"]`` is their axis.
+        Products are columns, with their weights. The columns of spectra contain arrays of channels;
+        ``meta["frequency"]`` is their axis.
         """
         from astropy.table import QTable
 
@@ -208,9 +209,9 @@ class Data:
         return None if self.header.channels is None else self.header.channels.centers
 
     def _civil_times(self) -> NDArray[np.datetime64]:
-        """Start on the UTC clock and elapsed time from there, as in the product's time axis.
+        """Return the start in UTC plus the elapsed time, as in the time axis of a product.
 
-        datetime64 knows no leap seconds: one that passes within the data is not counted.
+        datetime64 has no leap seconds: a leap second within the data is not counted.
         """
         text = iso(self.header.start_time)
         minute = np.datetime64(text[:16], "ns")
@@ -222,18 +223,19 @@ class Data:
 
     @checked
     def velocity(self, rest: Any = None, convention: str = "radio") -> u.Quantity:
-        """Velocities of the channels, km/s, shape (chan,), in the frame of the frequencies.
+        """Return the velocities of the channels, km/s, (chan,), in the frame of the frequencies.
 
         Parameters
         ----------
         rest : str or Quantity, optional
-            As `fastsig.axes.velocity.line` takes it; by default the header's rest frequency.
+            The line, as `fastsig.axes.velocity.line` accepts it; by default the rest frequency in
+            the header.
         convention : {"radio", "optical", "relativistic"}
 
         Raises
         ------
         UsageError
-            Where frequencies or the rest frequency are not known.
+            If the frequencies or the rest frequency are not known.
         """
         if self.frequency is None:
             raise UsageError("velocities need the frequency of channels")
@@ -243,36 +245,37 @@ class Data:
         if rest is None and self.header.rest_hz is not None:
             return (self.header.rest_hz / 1e6) << u.MHz
         if rest is None:
-            raise UsageError("the header tells no rest frequency; give rest = 'HI', or a frequency")
+            raise UsageError("the header has no rest frequency; give rest = 'HI', or a frequency")
         return line(rest).rest
 
     @checked
     def to_specutils(self, rest: Any = None, convention: str = "radio", *, sigma: Any = None
                      ) -> specutils.Spectrum:
-        """A specutils Spectrum of all rows and products (needs specutils).
+        """Return a specutils Spectrum of all rows and products (needs specutils).
 
-        Its uncertainty is the inverse variance ``weight / sigma^2``, of each channel by itself; its
-        mask is true where the weight is 0; ``meta["header"]`` has the header.
+        Its uncertainty is the inverse variance ``weight / sigma^2`` of each single channel; its
+        mask is true where the weight is 0; ``meta["header"]`` is the header.
 
         Parameters
         ----------
         rest, convention
-            As of `velocity`; without any rest frequency the axis has none.
+            As for `velocity`; without a rest frequency the axis has none.
         sigma : Quantity, optional
-            Noise of a channel of weight 1; by default, for each spectrum, from the scatter between
-            neighbouring channels (1.48 times the median of differences), which lines that fill the
-            band would raise.
+            Noise of a channel of weight 1. By default it is measured for each spectrum from the
+            scatter between neighbouring channels (1.48 times the median of differences), which
+            would be too large if lines filled the band.
 
         Raises
         ------
         TypeError
-            Where these are no spectra with known frequencies.
+            If the data are not spectra with known frequencies.
         """
         from astropy.nddata import InverseVariance
         from specutils import Spectrum
 
         if self.kind != "spectra" or self.frequency is None:
-            raise TypeError(f"only spectra of known frequencies become a Spectrum, not {self.kind}")
+            raise TypeError("only spectra with known frequencies can become a Spectrum, not "
+                            f"{self.kind}")
         unit = u.Unit(self.header.unit or "")
         weight = np.broadcast_to(self.valid, self.values.shape)
         noise = scatter(self.values, weight) if sigma is None else (
@@ -280,25 +283,26 @@ class Data:
         with np.errstate(divide="ignore", invalid="ignore"):
             inverse = np.where(weight > 0, weight / np.asarray(noise, np.float64) ** 2, 0)
         known = rest is not None or self.header.rest_hz is not None
-        told = {"rest_value": self._rest(rest), "velocity_convention":
-                convention_of(convention)} if known else {}
+        about = {"rest_value": self._rest(rest), "velocity_convention":
+                 convention_of(convention)} if known else {}
         return Spectrum(flux=np.asarray(self.values) << unit, spectral_axis=self.frequency,
                         uncertainty=InverseVariance(inverse, unit=unit**-2), mask=weight == 0,
-                        meta={"header": self.header, "frame": self.header.specsys}, **told)
+                        meta={"header": self.header, "frame": self.header.specsys}, **about)
 
     @checked
     def to_xarray(self, rest: Any = None, convention: str = "radio") -> xarray.Dataset:
-        """An xarray Dataset with the names of the file's own axes (needs xarray).
+        """Return an xarray Dataset with the same names of axes as a product (needs xarray).
 
-        Where a rest frequency is known, by the header or `rest`, it has the coordinate
-        ``velocity`` (km/s) beside ``frequency``, in `convention`; attributes state frame and rest.
-        The attributes of ``data`` are its unit and what it is; those of the Dataset what else the
-        header holds: source, telescope, position, exact start and spacing of the spectra.
+        If a rest frequency is known, from the header or `rest`, there is a coordinate ``velocity``
+        (km/s) beside ``frequency``, in `convention`; its attributes state frame and rest frequency.
+        The attributes of ``data`` are its unit and a description; those of the Dataset contain
+        other values of the header: source, telescope, position, exact start and spacing of the
+        spectra.
         """
         import xarray
 
         if self.kind != "spectra" or self.frequency is None:
-            raise TypeError(f"only spectra become a Dataset, not {self.kind}")
+            raise TypeError(f"only spectra can become a Dataset, not {self.kind}")
         dims = ("time", "feed_id", "frequency")
         frame = {} if self.header.specsys is None else {"specsys": self.header.specsys}
         speeds = {}
@@ -323,13 +327,13 @@ class Data:
         )
 
     def _about(self) -> dict[str, str]:
-        """Attributes of the values; without a unit they are the recorder's."""
+        """Return attributes of the values; without a unit, values are in the recorder's units."""
         if self.header.unit is None:
             return {"long_name": "power in the recorder's units"}
         return {"long_name": "mean power", "units": self.header.unit}
 
     def _attributes(self) -> dict[str, Any]:
-        """What the header holds besides axes and unit, under the names of ``fastsig info``."""
+        """Return the header, except axes and unit, with the names of ``fastsig info``."""
         header = self.header
         found = {
             "source": header.source, "telescope": header.telescope, "receiver": header.receiver,
@@ -342,13 +346,13 @@ class Data:
 
 
 def _unit_of(column: str) -> dict[str, str]:
-    """Units of a column, by the ending of its name."""
+    """Return the unit of a column according to the end of its name."""
     unit = column.rpartition("_")[2]
     return {"units": unit} if unit in ("deg", "m", "s", "K") else {}
 
 
 def _cut(array: NDArray[Any], rows: slice, products: Any, channels: slice) -> NDArray[Any]:
-    """Part of an array of rows, whose axes of products and channels may have the length 1."""
+    """Return part of an array of rows; its axes of products and channels may have length 1."""
     part = array[rows]
     if array.shape[1] > 1:
         part = part[:, products]
@@ -356,9 +360,10 @@ def _cut(array: NDArray[Any], rows: slice, products: Any, channels: slice) -> ND
 
 
 def scatter(values: NDArray[Any], weight: NDArray[Any]) -> NDArray[np.float64]:
-    """Noise of a channel of weight 1 in each spectrum, (time, product, 1); NaN where too few count.
+    """Return the noise of a channel of weight 1 in each spectrum, (time, product, 1).
 
-    ``1.4826 median |x[k + 1] - x[k]| / sqrt(1 / w[k] + 1 / w[k + 1])``
+    ``1.4826 median |x[k + 1] - x[k]| / sqrt(1 / w[k] + 1 / w[k + 1])``; NaN if too few channels
+    have weight.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = np.sqrt(1 / weight[..., 1:] + 1 / weight[..., :-1])

@@ -21,21 +21,21 @@ class FrameStream(Stream):
         return int(np.prod(self.shape[1:])) * 8
 
     def covering(self, first: int, stop: int) -> tuple[FrameStream, int] | None:
-        """Frames of fewer channels that hold channels `first` to ``stop - 1``, and their first.
+        """Return frames of fewer channels, including `first` to ``stop - 1``, and their first one.
 
-        None where those cannot be made without all others.
+        None if these channels cannot be computed without all others.
         """
         return None
 
     @property
     def hop_bytes(self) -> int:
-        """Bytes of input that are read anew for each frame."""
+        """Bytes of new input that are read for each frame."""
         return 0
 
     def correlation(self) -> NDArray[np.float64]:
-        """Correlation of the powers of white noise in frames 1, 2, ... apart; (0,) for none."""
+        """Return the correlation of powers of white noise 1, 2, ... frames apart; (0,) for none."""
         return np.empty(0)
 
     def gamma_shape(self) -> NDArray[np.float64]:
-        """Shape of the Gamma law of each channel's power, (chan,): 1, or 1/2 of real voltages."""
+        """Return the shape of the gamma distribution of powers, (chan,): 1, or 1/2 if real."""
         return np.ones(self.shape[2])

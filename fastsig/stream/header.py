@@ -1,4 +1,4 @@
-"""The typed header that every stream carries, and the overrides every reader takes."""
+"""The typed header of every stream, and the overrides that every reader accepts."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["OVERRIDES", "FilterBank", "Header", "override_text", "split_override
 
 
 class FilterBank(NamedTuple):
-    """The polyphase bank that made the channels of spectra: what their noise follows from.
+    """The polyphase filter bank of the channels of spectra, which determines their noise.
 
     Parameters
     ----------
     n_tap : int
     window : str
     oversample : Fraction
-        Transform over hop.
+        Length of the transform divided by the hop.
     """
 
     n_tap: int
@@ -40,14 +40,14 @@ class FilterBank(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Header(Shown):
-    """Fields common to all streams; `None` where a file does not tell.
+    """Fields common to all streams; `None` if a file does not state the value.
 
     Parameters
     ----------
     start_time : Time
-        UTC of sample 0 (of a spectrum: the start of the hop at the middle of its window).
+        UTC of sample 0 (for a spectrum, the start of the hop at the middle of its window).
     sample_rate : Fraction
-        Rows of the stream a second, Hz.
+        Rows of the stream per second, Hz.
     channels : ChannelAxis or None
         Channel centres; one channel as wide as the band for an unchannelised stream.
     sideband : {"upper", "lower"}
@@ -55,33 +55,33 @@ class Header(Shown):
     polarization : PolBasis
         Meaning of the polarisation axis.
     n_bits : int
-        Bits a recorded real number takes.
+        Bits of a recorded real number.
     is_complex : bool
         Whether samples are complex.
     n_sum : int
-        Most samples that a value of a spectra stream can be the mean of.
+        Largest number of samples of which a value of spectra can be the mean.
     unit : str or None
-        Of the values: "K", "Jy"; None for those of the recorder.
+        Unit of the values, "K" or "Jy"; None for the recorder's units.
     specsys : str or None
-        Frame of velocity that `channels` are in: one of
-        `fastsig.telescopes.velocity_frames.FRAMES`, or what a file calls another.
+        Velocity frame of `channels`: one of `fastsig.telescopes.velocity_frames.FRAMES`, or another
+        frame as named in the file.
     rest_hz : float or None
-        Rest frequency of the line that the spectra are about, Hz.
+        Rest frequency of the observed line, Hz.
     bank : FilterBank or None
-        What made the channels, where the project did.
+        The filter bank of the channels, if they were made by fastsig.
     n_eff : float or None
-        Independent samples of a value over channel width times integration, where that is not the
-        bank's (`fastsig.calibration.radiometer.n_eff`).
+        Independent samples of a value divided by channel width times integration time, if it is not
+        that of the bank (`fastsig.calibration.radiometer.n_eff`).
     dm : float or None
-        Dispersion that was taken out, pc cm^-3.
+        Dispersion measure that was corrected, pc cm^-3.
     dispersion_constant : Fraction
-        That it was taken out by, MHz^2 pc^-1 cm^3 s.
+        Dispersion constant used for this correction, MHz^2 pc^-1 cm^3 s.
     dm_reference_hz : Fraction or None
-        Sky frequency that times then belong to; infinite where None.
+        Sky frequency to which times then refer; infinite if None.
     extra : Mapping
         Cards of the file that have no field here, verbatim.
     origin : Mapping
-        Field name -> where the value came from.
+        Origin of values, by name of the field.
     """
 
     start_time: Time
@@ -112,52 +112,52 @@ class Header(Shown):
     origin: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # Whatever a format counts in, users read ISO text.
+        # Users see ISO text, whatever the time format of the file.
         object.__setattr__(self, "start_time", as_iso(self.start_time))
 
     def replace(self, **changes: Any) -> Header:
-        """A copy with some fields changed."""
+        """Return a copy with some fields changed."""
         return replace(self, **changes)
 
     def later(self, start_time: Time, seconds: Fraction) -> Header:
-        """A copy whose sample 0 is at `start_time`, `seconds` after what it was."""
+        """Return a copy with sample 0 at `start_time`, which is `seconds` later than before."""
         diode = None if self.diode is None else self.diode.shifted(seconds)
         return replace(self, start_time=start_time, diode=diode)
 
     def overridden(self, overrides: Mapping[str, str], n_chan: int = 1) -> Header:
-        """A copy in which the user's values stand in place of the file's.
+        """Return a copy in which values of the user replace those of the file.
 
         Parameters
         ----------
         overrides : mapping
         n_chan : int
-            Channels side by side, of a file that does not state their frequency.
+            Number of adjacent channels, for a file that does not state their frequency.
         """
         if "position" in overrides and {"ra", "dec"} & set(overrides):
             raise UsageError("position beside ra or dec; allowed: one of them")
         header = self
-        told: dict[str, str] = {}
+        given: dict[str, str] = {}
         for key in OVERRIDES:  # fixed order: the bandwidth default depends on the rate
             if key in overrides:
                 if key == "frequency" and n_chan > 1 and header.channels is None:
                     axis = ChannelAxis.around(Fraction(0), header._bandwidth, n_chan)
                     header = header.replace(channels=axis)
                 header = OVERRIDES[key](header, overrides[key])
-                told |= dict.fromkeys(_FIELDS.get(key, (key,)), "override")
+                given |= dict.fromkeys(_FIELDS.get(key, (key,)), "override")
         if {"ra", "dec"} & set(overrides) and (header.ra_deg is None or header.dec_deg is None):
             raise UsageError("ra without dec, or dec without ra; allowed: both, or position")
-        return replace(header, origin={**header.origin, **told}) if told else header
+        return replace(header, origin={**header.origin, **given}) if given else header
 
     @property
     def _bandwidth(self) -> Fraction:
-        """Width of the band that voltages of this rate have, Hz."""
+        """Width of the band of voltages with this sample rate, Hz."""
         return self.sample_rate / (1 if self.is_complex else 2)
 
     def require_channels(self, path: str) -> ChannelAxis:
-        """The frequency axis, or an error that names the option that supplies it."""
+        """Return the frequency axis, or raise an error that names the option to supply it."""
         if self.channels is None:
             raise FormatError(
-                path, "the file does not tell its sky frequency; give --set frequency=440MHz "
+                path, "the file does not state its sky frequency; give --set frequency=440MHz "
                 "(centre of the band)"
             )
         return self.channels
@@ -210,11 +210,11 @@ def _set_position(header: Header, value: Any) -> Header:
     return header.replace(ra_deg=ra, dec_deg=dec)
 
 
-# Fields of a header that overrides of other names set.
+# Fields of the header that are set by overrides with other names.
 _FIELDS = {"frequency": ("channels",), "feed": ("polarization",), "ra": ("ra_deg",),
            "dec": ("dec_deg",), "position": ("ra_deg", "dec_deg")}
 
-# What `--set KEY=VALUE` and `fs.open(..., KEY=VALUE)` accept for every format.
+# Keys that `--set KEY=VALUE` and `fs.open(..., KEY=VALUE)` accept for every format.
 OVERRIDES: dict[str, Callable[[Header, Any], Header]] = {
     "sample_rate": _set_rate,
     "frequency": _set_frequency,
@@ -230,7 +230,7 @@ OVERRIDES: dict[str, Callable[[Header, Any], Header]] = {
 
 
 def override_text(key: str, value: Any) -> str:
-    """An override as it is recorded."""
+    """Return the text that is recorded for an override."""
     if key == "position":
         ra, dec = place(value)
         return f"{ra!r} deg, {dec!r} deg"
@@ -240,7 +240,7 @@ def override_text(key: str, value: Any) -> str:
 def split_overrides(
     overrides: Mapping[str, Any], own: tuple[str, ...], format_name: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Part overrides into the common ones and a format's `own`; refuse unknown ones."""
+    """Split overrides into common ones and a format's `own` ones; refuse unknown ones."""
     common = {key: value for key, value in overrides.items() if key in OVERRIDES}
     special = {key: value for key, value in overrides.items() if key in own}
     unknown = sorted(set(overrides) - set(common) - set(special))

@@ -1,4 +1,4 @@
-"""Streams of rows that lie in memory."""
+"""Streams of rows in memory."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class HeldSpectra(SpectrumStream):
     ----------
     header : Header
     values : ndarray, shape (time, product, chan), float32
-        NaN where the weight is 0.
+        Mean spectra, NaN where the weight is 0.
     weight : ndarray
-        Broadcasts against `values`.
+        Weights that broadcast against `values`.
     columns : mapping of str to ndarray, shape (time,)
-        What is known of each row.
+        Further quantities of each row.
     """
 
     def __init__(self, header: Header, values: NDArray[Any], weight: NDArray[Any],
@@ -41,25 +41,25 @@ class HeldSpectra(SpectrumStream):
 
     @property
     def files(self) -> list[str]:
-        """None."""
+        """No files."""
         return []
 
     @property
     def weight_channels(self) -> int:
-        """As the weights have it."""
+        """Length of the weights' channel axis."""
         return int(self._weight.shape[2])
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Names of what is known of each row; units are not known here."""
+        """Names of the further quantities of each row; units are not known here."""
         return dict.fromkeys(self._columns, "")
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """The same of some rows."""
+        """Return the columns of some rows."""
         return {key: each[start : start + n] for key, each in self._columns.items()}
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Views of the rows."""
+        """Return views of the rows."""
         self._check_range(start, n)
         rows, weight = (each[start : start + n].view() for each in (self._values, self._weight))
         rows.flags.writeable = weight.flags.writeable = False
@@ -74,7 +74,7 @@ class HeldVoltages(VoltageStream):
     header : Header
     values : ndarray, shape (time, pol[, chan])
     valid : tuple of Spans
-        Of each polarisation.
+        Valid spans of each polarisation.
     """
 
     def __init__(self, header: Header, values: NDArray[Any], valid: tuple[Spans, ...]) -> None:
@@ -83,11 +83,11 @@ class HeldVoltages(VoltageStream):
 
     @property
     def files(self) -> list[str]:
-        """None."""
+        """No files."""
         return []
 
     def valid_spans(self) -> tuple[Spans, ...]:
-        """As they are."""
+        """Return the valid spans of each polarisation."""
         return self._valid
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:

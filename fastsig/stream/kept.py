@@ -1,8 +1,8 @@
-"""Kept: rows of a stream that are made once and kept for a while, for the next who reads them.
+"""Kept: rows of a stream that are computed once and kept for a while, for further readers.
 
 Neighbouring blocks of a stage with an overlap, and several chains on one stream, read the same
-rows. A `Kept` in between reads its source in pages, each once, and gives whoever asks what the
-source would. Pages are dropped from the earliest on when there are more than its capacity.
+rows. A `Kept` between them reads its source in pages, each once, and returns to every reader what
+the source would return. If there are more pages than its capacity, the earliest are dropped.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ _PAGE_BYTES = 2**22
 
 
 class Pages:
-    """Pieces of rows by number: each made by the first thread that asks, awaited by the others.
+    """Numbered pages of rows, each made by the first thread that needs it; other threads wait.
 
     Parameters
     ----------
     load : callable
-        Makes a piece of its number.
+        Makes the page with a given number.
     """
 
     def __init__(self, load: Callable[[int], Any]) -> None:
         self._load, self._made = load, dict[int, Future[Any]]()
         self._lock = threading.Lock()
-        #: Most pieces that are kept.
+        #: Largest number of pages that are kept.
         self.most = 16
-        #: Pieces that were made so far; more than there are where some were dropped too early.
+        #: Number of pages made so far; a page that was dropped too early is counted again.
         self.loads = 0
 
     def get(self, number: int) -> Any:
-        """A piece from memory, or made now."""
+        """Return a page from memory, or make it."""
         with self._lock:
             piece = self._made.get(number)
             mine = piece is None
             if piece is None:
                 piece = self._made[number] = Future()
                 self.loads += 1
-                # Chains go forward: the earliest pieces are done with first.
+                # Chains read rows in ascending order: the earliest pages are finished first.
                 for old in sorted(self._made)[: max(0, len(self._made) - max(1, self.most))]:
                     del self._made[old]
         if mine:
@@ -67,13 +67,13 @@ class Pages:
         return piece.result()
 
     def forget(self) -> None:
-        """Drop all pieces."""
+        """Drop all pages."""
         with self._lock:
             self._made.clear()
 
 
 class Kept(Stage):
-    """Rows of its source, each read once while those who read it go through it side by side."""
+    """Rows of its source, each read once while several readers go through them together."""
 
     name = "kept"
     recorded = False
@@ -95,14 +95,14 @@ class Kept(Stage):
         self.pages = Pages(self._page)
 
     def on(self, *sources: Stream) -> Stream:
-        """The same on another source, nothing kept yet."""
+        """Return the same stage on another source, with nothing kept yet."""
         other = keep(sources[0], self.page_rows)
         other.pages.most = self.pages.most
         return other
 
     @property
     def kept_row_bytes(self) -> int:
-        """Memory of a row as it is kept."""
+        """Memory of a row in the form in which it is kept."""
         return int(self.source.row_bytes)
 
     @property
@@ -111,24 +111,24 @@ class Kept(Stage):
         return self.page_rows * self.kept_row_bytes
 
     def hold(self, n_bytes: int) -> None:
-        """Keep at most so many bytes, a page at the least."""
+        """Keep at most `n_bytes`, but at least one page."""
         self.pages.most = max(1, n_bytes // max(1, self.page_bytes))
 
     @property
     def rows_read(self) -> int:
-        """Rows of the source that were read so far, whole pages counted."""
+        """Number of rows of the source that were read so far, in whole pages."""
         return self.pages.loads * self.page_rows
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
-        """The rows themselves; pages that reach beyond them are in what a plan keeps."""
+        """Return the rows themselves; pages beyond them are part of what a plan keeps."""
         return start, n
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to read `n` rows, what is kept for others apart."""
+        """Memory that a thread needs to read `n` rows, except for the rows kept for others."""
         return n * self.row_bytes + int(self.source.work_bytes(self.page_rows))
 
     def forget(self) -> None:
-        """Give the memory of all pages back."""
+        """Release the memory of all pages."""
         self.pages.forget()
 
     def _page(self, number: int) -> Any:
@@ -139,7 +139,7 @@ class Kept(Stage):
         return self.source.read_block(start, n)
 
     def _pieces(self, start: int, n: int, pages: Pages) -> Iterator[tuple[slice, slice, Any]]:
-        """Where rows go, which of a page they are, and the page."""
+        """Yield where rows go in the result, where they are in a page, and the page."""
         for number in range(start // self.page_rows, -(-(start + n) // self.page_rows)):
             begin = number * self.page_rows
             first, stop = max(start, begin), min(start + n, begin + self.page_rows)
@@ -148,7 +148,7 @@ class Kept(Stage):
 
 
 class KeptVoltages(Kept, SameSamples):
-    """Voltages in the memory order of their source; as recorded where all readers can take that."""
+    """Voltages in the memory order of their source; as recorded if all readers accept that."""
 
     def __init__(self, source: VoltageStream, page_rows: int | None = None) -> None:
         super().__init__(source, page_rows)
@@ -156,28 +156,28 @@ class KeptVoltages(Kept, SameSamples):
 
     @property
     def kept_row_bytes(self) -> int:
-        """Memory of a row in the form that is read most."""
+        """Memory of a row in the form that is mostly read."""
         return super().kept_row_bytes if self.recorded_form is None else (
             self.recorded_form.kept_row_bytes)
 
     def hold(self, n_bytes: int) -> None:
-        """Keep at most so many bytes, a page at the least; as recorded too, where that is read."""
+        """Keep at most `n_bytes`, but at least one page, also as recorded if that is read."""
         super().hold(n_bytes)
         if self.recorded_form is not None:
             self.recorded_form.hold(n_bytes)
 
     def forget(self) -> None:
-        """Give the memory of all pages back."""
+        """Release the memory of all pages."""
         super().forget()
         if self.recorded_form is not None:
             self.recorded_form.forget()
 
     def as_recorded(self) -> VoltageStream:
-        """The kept voltages as recorded, where a plan keeps these."""
+        """Return the kept voltages as recorded, if a plan keeps these."""
         return self if self.recorded_form is None else self.recorded_form
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Rows and valid spans, from pages."""
+        """Return rows and valid spans, from pages."""
         self._check_range(start, n)
         step = self.row_step
         data = self.empty(n) if out is None else out[: n // step]
@@ -193,23 +193,23 @@ class KeptVoltages(Kept, SameSamples):
 
 
 def _scaled(rows: slice, step: int) -> slice:
-    """Rows as places on an axis of bytes that hold several."""
+    """Convert rows to positions on an axis of bytes with several rows each."""
     return slice(rows.start // step, rows.stop // step)
 
 
 class KeptFrames(Kept, FrameStage):
-    """Frames, and what their bank says of them."""
+    """Frames, with the properties of their filter bank."""
 
     def correlation(self) -> NDArray[np.float64]:
-        """As of the source."""
+        """Same as for the source."""
         return cast("NDArray[np.float64]", self.source.correlation())
 
     def gamma_shape(self) -> NDArray[np.float64]:
-        """As of the source."""
+        """Same as for the source."""
         return cast("NDArray[np.float64]", self.source.gamma_shape())
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Frames and energies, from pages."""
+        """Return frames and energies, from pages."""
         self._check_range(start, n)
         return _joined(self, [(to, page.data[rows], page.valid[rows])
                               for to, rows, page in self._pieces(start, n, self.pages)],
@@ -217,14 +217,14 @@ class KeptFrames(Kept, FrameStage):
 
 
 class KeptSpectra(Kept, PassedSpectra):
-    """Spectra as means with weights, or as sums: each is kept in the form in which it is asked."""
+    """Spectra as means with weights, or as sums; they are kept in the form that is requested."""
 
-    #: Whether all who read it take means alone.
+    #: Whether all readers use only means.
     means_alone = False
 
     @property
     def kept_row_bytes(self) -> int:
-        """Memory of a row: of its mean, its weights, and its sums where these are asked for."""
+        """Memory of a row: its mean, its weights, and its sums if they are requested."""
         mean = 4 * self.shape[1] * (self.shape[2] + self.weight_channels)
         return mean if self.means_alone else mean + super().kept_row_bytes
 
@@ -233,18 +233,18 @@ class KeptSpectra(Kept, PassedSpectra):
         self._sums = Pages(self._page_of_sums)
 
     def hold(self, n_bytes: int) -> None:
-        """Keep at most so many bytes in each form, a page at the least."""
+        """Keep at most `n_bytes` in each form, but at least one page."""
         super().hold(n_bytes)
         self._sums.most = self.pages.most
 
     def forget(self) -> None:
-        """Give the memory of all pages back."""
+        """Release the memory of all pages."""
         super().forget()
         self._sums.forget()
 
     @property
     def rows_read(self) -> int:
-        """Rows of the source that were read so far, whole pages counted."""
+        """Number of rows of the source that were read so far, in whole pages."""
         return (self.pages.loads + self._sums.loads) * self.page_rows
 
     def _page_of_sums(self, number: int) -> Sums:
@@ -254,27 +254,27 @@ class KeptSpectra(Kept, PassedSpectra):
 
     @property
     def columns(self) -> Any:
-        """As of the source."""
+        """Same as for the source."""
         return self.source.columns
 
     @property
     def least_flagged(self) -> int | None:  # type: ignore[override]
-        """As of the source."""
+        """Same as for the source."""
         return cast("int | None", self.source.least_flagged)
 
     def check_flag(self, sigma: float) -> None:
-        """As of the source."""
+        """Same as for the source."""
         self.source.check_flag(sigma)
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Means and weights, from pages."""
+        """Return means and weights, from pages."""
         self._check_range(start, n)
         return _joined(self, [(to, page.data[rows], page.valid[rows])
                               for to, rows, page in self._pieces(start, n, self.pages)],
                        start, n, out)
 
     def read_sums(self, start: int, n: int) -> Sums:
-        """Sums, from pages."""
+        """Return sums, from pages."""
         self._check_range(start, n)
         parts = [(page.total[rows], page.weight[rows])
                  for _, rows, page in self._pieces(start, n, self._sums)]
@@ -285,19 +285,19 @@ class KeptSpectra(Kept, PassedSpectra):
 
     def group_sums(self, start: int, n: int, n_each: int, flag_sigma: float | None = None
                    ) -> Sums:
-        """Sums of groups: the source's own where it has a way to make them, else of pages."""
+        """Return sums of groups: by the source's own method if it has one, otherwise from pages."""
         if type(self.source).group_sums is SpectrumStream.group_sums:
             return super().group_sums(start, n, n_each, flag_sigma)
         return cast(Sums, self.source.group_sums(start, n, n_each, flag_sigma))
 
     def group_bytes(self, n: int, flag_sigma: float | None = None) -> int:
-        """Memory that a thread takes for `group_sums` of `n` rows."""
+        """Memory that a thread needs for `group_sums` of `n` rows."""
         return max(super().group_bytes(n, flag_sigma), int(self.source.group_bytes(n, flag_sigma)))
 
 
 def _joined(stream: Stream, parts: list[tuple[slice, NDArray[Any], NDArray[Any]]], start: int,
             n: int, out: NDArray[Any] | None) -> Block:
-    """One block of pieces of pages; one piece is given as it is."""
+    """Join parts of pages to one block; a single part is returned unchanged."""
     if len(parts) == 1 and out is None:
         return Block(parts[0][1], parts[0][2], start, n)
     if not parts:
@@ -315,14 +315,15 @@ def _joined(stream: Stream, parts: list[tuple[slice, NDArray[Any], NDArray[Any]]
 
 def keep(source: Stream, page_rows: int | None = None, *, recorded: bool = False,
          means_alone: bool = False) -> Kept:
-    """The stage that keeps rows of a stream.
+    """Return the stage that keeps rows of a stream.
 
-    Voltages are kept as `recorded` where all readers take that, spectra as means alone likewise.
+    `recorded` and `means_alone` state that all readers accept voltages as recorded, or spectra as
+    means alone; rows are then kept in that form.
 
     Raises
     ------
     PlanError
-        Where the stream is of a kind that cannot be kept.
+        If streams of this kind cannot be kept.
     """
     if isinstance(source, VoltageStream):
         form = source.as_recorded()

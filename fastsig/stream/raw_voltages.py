@@ -1,6 +1,7 @@
-"""Voltages as a file has them: pairs of integers, or codes packed in bytes.
+"""Voltages as stored in a file: pairs of integers, or codes packed in bytes.
 
-What `VoltageStream.as_recorded` returns where a format can: kernels convert samples in registers.
+`VoltageStream.as_recorded` returns them for formats that support it; kernels convert the samples in
+registers.
 """
 
 from __future__ import annotations
@@ -18,28 +19,28 @@ __all__ = ["PackedCodes", "IntegerPairs"]
 
 
 class _AsRecorded(VoltageStream):
-    """Voltages of a file, `source`, that are not decoded."""
+    """Voltages of a file, `source`, without decoding."""
 
     source: Any
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to read `n` rows, with what the file's reader takes."""
+        """Memory that a thread needs to read `n` rows, including that of the file's reader."""
         return n * self.row_bytes + int(self.source.work_bytes(0))
 
 
 class IntegerPairs(_AsRecorded):
-    """Voltages as integers, complex ones in pairs: what `as_recorded` returns.
+    """Voltages as integers, complex ones in pairs, as returned by `as_recorded`.
 
     Parameters
     ----------
     source : VoltageStream
         A file with a method ``_read_recorded``, which fills arrays of this shape as `_read` does.
     dtype : dtype
-        Type of a part.
+        Type of the integers.
     memory : tuple of int, optional
-        Axes in the order in which a file has them, the last one running fastest.
+        Axes in the order of the file; the last one varies fastest.
     zero : int
-        The number that stands for no signal: 128 in offset binary.
+        The number that represents no signal: 128 in offset binary.
     """
 
     def __init__(self, source: Any, dtype: DTypeLike, memory: tuple[int, ...] | None = None, *,
@@ -50,13 +51,13 @@ class IntegerPairs(_AsRecorded):
 
     @property
     def layout(self) -> dict[str, Any]:
-        """With two polarisations sample by sample, where these run faster than time."""
+        """Layout in memory; two polarisations are interleaved if they vary faster than time."""
         order = self._memory
         pairs = order is not None and self.n_pol == 2 and order.index(1) > order.index(0)
         return {**super().layout, "interleaved": pairs}
 
     def empty(self, n: int) -> NDArray[Any]:
-        """A buffer for `n` rows, in memory as in the file."""
+        """Return a buffer for `n` rows, with the memory order of the file."""
         if self._memory is None:
             return super().empty(n)
         shape = (n, *self.shape[1:])
@@ -69,16 +70,16 @@ class IntegerPairs(_AsRecorded):
 
 
 class PackedCodes(_AsRecorded):
-    """Voltages as codes of 1, 2 or 4 bits in bytes: what `as_recorded` returns.
+    """Voltages as codes of 1, 2 or 4 bits in bytes, as returned by `as_recorded`.
 
-    Arrays are (byte, pol). Codes need not have a zero: what is not valid is not blanked.
+    Arrays are (byte, pol). Codes need not include zero, so that invalid samples are not blanked.
 
     Parameters
     ----------
     source : VoltageStream
-        A file with a method ``_read_packed``, which fills such arrays and returns valid spans.
+        A file with a method ``_read_packed``, which fills these arrays and returns valid spans.
     bits : int
-        Of a code.
+        Bits of a code.
     levels : tuple of float
         Values of the codes.
     order : {"lsb", "msb"}
@@ -90,15 +91,15 @@ class PackedCodes(_AsRecorded):
     def __init__(self, source: Any, bits: int, levels: tuple[float, ...], order: str = "lsb"
                  ) -> None:
         self.source = source
-        self._told = {"kind": "packed", "bits": bits, "levels": levels, "order": order}
+        self._packing = {"kind": "packed", "bits": bits, "levels": levels, "order": order}
         self.sample_bits = bits * (2 if source.header.is_complex else 1)
         self.row_step = 8 // self.sample_bits
         super().__init__(source.header, source.shape, np.uint8, source.path)
 
     @property
     def layout(self) -> dict[str, Any]:
-        """Codes, and their levels."""
-        return {**super().layout, **self._told}
+        """Layout in memory, with the packing of codes and their levels."""
+        return {**super().layout, **self._packing}
 
     @property
     def row_bytes(self) -> int:
@@ -106,7 +107,7 @@ class PackedCodes(_AsRecorded):
         return -(-self.n_pol * self.sample_bits // 8)
 
     def empty(self, n: int) -> NDArray[Any]:
-        """A buffer for `n` rows."""
+        """Return a buffer for `n` rows."""
         return np.empty((self.n_pol, n // self.row_step), np.uint8).T
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
@@ -114,10 +115,10 @@ class PackedCodes(_AsRecorded):
         return spans
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Bytes of rows, and valid spans; `start` and `n` are multiples of `row_step`."""
+        """Return the bytes of rows, and valid spans; `start`, `n` are multiples of `row_step`."""
         self._check_range(start, n)
         if start % self.row_step or n % self.row_step:
-            raise UsageError(f"rows {start} to {start + n} are packed {self.row_step} in a byte; "
+            raise UsageError(f"rows {start} to {start + n} are packed, {self.row_step} per byte; "
                              "allowed: whole bytes")
         data = self.empty(n) if out is None else out[: n // self.row_step]
         spans = self._read(start, n, data)

@@ -9,7 +9,7 @@ __all__ = ["Scratch"]
 
 
 class Scratch:
-    """Working arrays that threads borrow and give back, made when none is free."""
+    """Working arrays that threads borrow and return; new ones are made when none is free."""
 
     def __init__(self, make: Any) -> None:
         self._make = make
@@ -17,13 +17,13 @@ class Scratch:
         self._lock = threading.Lock()
 
     def take(self) -> Any:
-        """A free set of arrays, or a new one."""
+        """Return a free set of arrays, or a new one."""
         with self._lock:
             if self._free:
                 return self._free.pop()
         return self._make()
 
     def give(self, item: Any) -> None:
-        """Give a set back for the next to take."""
+        """Return a set, so that another thread can use it."""
         with self._lock:
             self._free.append(item)

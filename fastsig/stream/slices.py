@@ -1,7 +1,7 @@
 """Slices of streams and of data: rows, channels and products by number, time, frequency and name.
 
-An integer is an index; a time or a frequency has its unit. One slice has either, but for 0, which
-is both.
+An integer is an index; a time or a frequency has its unit. One slice has only one of these kinds,
+except for 0, which is both.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _DATE = re.compile(r"\s*\d{4}-\d\d")
 
 
 class Sliced(Protocol):
-    """What can be sliced: rows from the header's start on, of the header's products."""
+    """An object that can be sliced: rows from the header's start on, with its products."""
 
     @property
     def header(self) -> Header:
-        """What the rows are."""
+        """Description of the rows."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -41,12 +41,12 @@ class Sliced(Protocol):
 
 
 def key_parts(key: Any) -> tuple[slice, slice, tuple[str, ...] | None]:
-    """Rows, channels and names of products of a key in brackets; None for all products.
+    """Split a key in brackets into rows, channels and names of products; None for all products.
 
     Raises
     ------
     UsageError
-        Where it is none of the forms there are.
+        If the key has none of the allowed forms.
     """
     if _is_names(key):
         return slice(None), slice(None), _names(key)
@@ -73,18 +73,18 @@ def _names(value: Any) -> tuple[str, ...]:
 
 
 def product_indices(names: Sequence[str], there: Sequence[str], path: str) -> list[int]:
-    """Places of products by name.
+    """Return the indices of products by name.
 
     Raises
     ------
     UsageError
-        Where one is not there, or is asked for twice.
+        If a product does not exist, or is given twice.
     """
     for name in names:
         if name not in there:
             made = {"I", "Q", "U", "V"} & {name} and {"AA", "BB"} <= set(there)
             raise UsageError(f"{path}: no product {name!r}; allowed: {', '.join(there)}"
-                             + (f". {name} is made of these by stokes('{name}')"
+                             + (f". stokes('{name}') computes {name} from these"
                                 if made and name in "IV" else ""))
     if len(set(names)) < len(names):
         raise UsageError(f"products {', '.join(names)}; allowed: each once")
@@ -92,12 +92,12 @@ def product_indices(names: Sequence[str], there: Sequence[str], path: str) -> li
 
 
 def row_span(what: Sliced, span: slice) -> tuple[int, int]:
-    """First row of a slice and the row behind its last.
+    """Return the first row of a slice and the row after its last.
 
     Raises
     ------
     UsageError
-        Where it is empty, or has both a number and a time.
+        If the slice is empty, or has both a number and a time.
     """
     _check_ends(span, "row numbers", "times")
     n = what.shape[0]
@@ -119,25 +119,25 @@ def _check_ends(span: slice, numbers: str, values: str) -> None:
 
 
 def is_number(value: Any) -> bool:
-    """Whether an end of a slice is an index; a timedelta64, one of NumPy's integers, is none."""
+    """Return whether an end of a slice is an index; timedelta64, a NumPy integer, is excluded."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
 
 
 def _row(what: Sliced, at: Any) -> int:
-    """First row that starts at or after a time."""
+    """Return the first row that starts at or after a time."""
     if is_number(at):
         row = operator.index(at)
         return row if row >= 0 else what.shape[0] + row
     time, rate = _time(at), what.header.sample_rate
     seconds = exact(at, "s", "time") if time is None else elapsed(what.header.start_time, time)
     rows = seconds * rate
-    # A time has steps of 5 ps: allow 0.1 ns, and a millionth of a row at the least.
+    # A time has steps of 5 ps: allow 0.1 ns, but at least a millionth of a row.
     slack = min(Fraction(1, 4), max(Fraction(1, 10**6), rate / 10**10))
     return -int(-(rows - slack) // 1)
 
 
 def _time(at: Any) -> Time | None:
-    """The time of day that an end is; None where it counts from the start."""
+    """Return the time of day of an end; None if it counts from the start."""
     if isinstance(at, Time):
         return at
     if isinstance(at, np.datetime64) and not np.isnat(at):
@@ -148,14 +148,16 @@ def _time(at: Any) -> Time | None:
 
 
 def channel_span(what: Sliced, span: slice, path: str) -> tuple[int, int]:
-    """First channel of a slice and the channel behind its last; frequencies are of centres.
+    """Return the first channel of a slice and the channel after its last.
+
+    Frequencies refer to channel centres.
 
     Raises
     ------
     UsageError
-        Where it is empty, or has both a number and a frequency.
+        If the slice is empty, or has both a number and a frequency.
     PlanError
-        Where there are no channels.
+        If there are no channels.
     """
     _check_ends(span, "channel numbers", "frequencies")
     axis = what.header.channels

@@ -1,4 +1,4 @@
-"""SpectrumStream: mean spectra with their weights, and the sums that they are means of."""
+"""SpectrumStream: mean spectra with their weights, and the sums from which they are computed."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from fastsig.stream.header import Header
 
 __all__ = ["Codes", "SpectrumStream", "Sums", "means", "spectra_of", "sums"]
 
-_RUN_BYTES = 2**21  # of rows that are added up: they stay in the cache
+_RUN_BYTES = 2**21  # size of the rows that are added at a time: they stay in the cache
 
 
 @dataclass(frozen=True)
 class Sums:
-    """The additive form of spectra: mean = total / weight, whatever was added up.
+    """The additive form of spectra: mean = total / weight, whatever was added.
 
     Parameters
     ----------
     total : ndarray, shape (n, product, chan), float32 or float64
         Sums over valid contributions; 0 where there are none.
     weight : ndarray, shape (n, product, 1 or chan), float64
-        Sums of what the contributions count, at most the stream's ``header.n_sum``.
+        Sums of the weights of the contributions, at most ``header.n_sum`` of the stream.
     """
 
     total: NDArray[Any]
@@ -35,19 +35,19 @@ class Sums:
 
 
 class Codes(NamedTuple):
-    """The least and the most of the whole numbers that all values of a stream are."""
+    """The smallest and the largest value of a stream in which all values are integers."""
 
     low: int
     high: int
 
 
 class SpectrumStream(Stream):
-    """Spectra; a stage or a format implements `read_block`, or `read_sums` where it adds up."""
+    """Spectra; a stage or a format implements `read_block`, or `read_sums` if it sums spectra."""
 
     kind = "spectra"
     sum_dtype: Any = np.float64
 
-    #: Rows of a sum, at the least, whose spectral kurtosis decides; None where it is not known.
+    #: Smallest number of rows in a sum for a test of spectral kurtosis; None if not available.
     least_flagged: int | None = None
 
     def __init__(
@@ -65,24 +65,24 @@ class SpectrumStream(Stream):
         return 1
 
     def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
-        """Channels `first` to ``stop - 1`` alone, where these can be made without the others."""
+        """Return only channels `first` to ``stop - 1``, if they can be computed separately."""
         return None
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Names and units of what is known of each row beside its values, of `read_columns`."""
+        """Names and units of the further quantities of each row that `read_columns` returns."""
         return {}
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """What `columns` names of rows `start` to ``start + n - 1``, each (n,), at their middle."""
+        """Return the columns of rows `start` to ``start + n - 1``, (n,), at the middle of rows."""
         return {}
 
     def codes(self) -> Codes | None:
-        """The range of the whole numbers that all values are; None where no header tells."""
+        """Return the range of values if all are integers; None if the header does not state it."""
         return None
 
     def all_valid(self) -> bool | None:
-        """Whether all weights are 1; None where only reading everything tells."""
+        """Return whether all weights are 1; None if everything must be read to know it."""
         return None
 
     @property
@@ -92,58 +92,58 @@ class SpectrumStream(Stream):
 
     @property
     def run_rows(self) -> int:
-        """Rows that are read at a time to be added up."""
+        """Number of rows that are read at a time to be added."""
         return max(1, _RUN_BYTES // max(1, self.row_bytes))
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Mean spectra (NaN where the weight is 0) and weights, both float32."""
+        """Return mean spectra (NaN where the weight is 0) and weights, both float32."""
         return means(self.read_sums(start, n), self.header.n_sum, start)
 
     def read_sums(self, start: int, n: int) -> Sums:
-        """Rows in their additive form, `total` in this stream's `sum_dtype`."""
+        """Return rows in their additive form, `total` in this stream's `sum_dtype`."""
         block = self.checked(self.read_block(start, n))
         return sums(block, self.header.n_sum, self.weight_channels)
 
     def checked(self, block: Block) -> Block:
-        """A block of these spectra, once its weights are as many as the stream states.
+        """Return a block after checking that it has as many weights as the stream states.
 
         Raises
         ------
         PlanError
-            Where they are not: a fault of the stage or format.
+            If it has not, which is a fault of the stage or format.
         """
         if block.n and block.valid.shape[2] not in (1, self.weight_channels):
-            raise PlanError(f"{self.path}: {getattr(self, 'name', '') or self.format_name} gives "
+            raise PlanError(f"{self.path}: {getattr(self, 'name', '') or self.format_name} returns "
                             f"weights of {block.valid.shape[2]} channels; its weight_channels "
                             f"states {self.weight_channels}")
         return block
 
     def check_flag(self, sigma: float) -> None:
-        """Refuse thresholds that spectral kurtosis cannot have.
+        """Refuse thresholds that are not possible for spectral kurtosis.
 
         Raises
         ------
         PlanError
-            Where these spectra have no spectral kurtosis.
+            If these spectra have no spectral kurtosis.
         UsageError
-            Where the threshold is not allowed.
+            If the threshold is not allowed.
         """
-        raise PlanError("spectral kurtosis needs frames: detect and integrate in one go")
+        raise PlanError("spectral kurtosis needs frames: detect and integrate in one chain")
 
     def group_sums(self, start: int, n: int, n_each: int, flag_sigma: float | None = None
                    ) -> Sums:
-        """Sums of each `n_each` of `n` rows, the last of fewer, added in the order of rows.
+        """Return sums of every `n_each` of `n` rows, in order; the last sum may have fewer.
 
         Parameters
         ----------
         start, n, n_each : int
         flag_sigma : float, optional
-            Leave out channels whose spectral kurtosis within a group is beyond so many sigmas.
+            Leave out channels with a spectral kurtosis beyond this many sigmas in a group.
 
         Returns
         -------
         Sums
-            Of shape (ceil(n / n_each), product, chan), `total` in `sum_dtype`.
+            Shape (ceil(n / n_each), product, chan), `total` in `sum_dtype`.
         """
         from fastsig_kernels import accumulate_groups
 
@@ -160,28 +160,28 @@ class SpectrumStream(Stream):
         return Sums(total, weight)
 
     def group_bytes(self, n: int, flag_sigma: float | None = None) -> int:
-        """Memory that a thread takes for `group_sums` of `n` rows, its result apart."""
+        """Memory that a thread needs for `group_sums` of `n` rows, without the result."""
         return self.work_bytes(min(self.run_rows, n))
 
 
 def spectra_of(what: Any) -> SpectrumStream:
-    """The spectra of a chain, or a stream of spectra itself.
+    """Return the stream of spectra of a chain, or a stream of spectra itself.
 
     Raises
     ------
     UsageError
-        Where it is neither a chain nor a stream.
+        If the argument is neither a chain nor a stream.
     PlanError
-        Where it holds something else.
+        If it contains something other than spectra.
     """
     stream = stream_of(what)
     if not isinstance(stream, SpectrumStream):
-        raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
+        raise PlanError(f"{stream.path}: contains {stream.kind}; allowed: spectra")
     return stream
 
 
 def means(rows: Sums, n_sum: int, start: int) -> Block:
-    """The normalised form of sums: float32 means (NaN at weight 0) and weights in [0, 1]."""
+    """Return sums as float32 means (NaN where the weight is 0) and weights in [0, 1]."""
     if rows.weight.shape[2] == 1:
         from fastsig_kernels import normalize
 
@@ -197,7 +197,7 @@ def means(rows: Sums, n_sum: int, start: int) -> Block:
 
 
 def sums(block: Block, n_sum: int, weight_channels: int) -> Sums:
-    """The additive form of a block of mean spectra, float64: what `means` undoes."""
+    """Return the additive form of a block of mean spectra, float64: the inverse of `means`."""
     weight = block.valid * np.float64(n_sum)
     weight = np.broadcast_to(weight, (block.n, block.data.shape[1], weight_channels))
     total = np.multiply(block.data, weight, dtype=np.float64)

@@ -1,8 +1,8 @@
-"""Stage: a stream that is made of others, and what it says of itself to whoever runs it.
+"""Stage: a stream computed from others, with the information needed to run it.
 
-A stage states its output (header, shape), which rows of its input they are made of (`needs`), and
-how it is best run (`align`, `overlap`). Everything else comes from its source. It keeps no result:
-a stage can be rebuilt on another source, run in pieces, or in another process.
+A stage states its output (header, shape), the rows of its input from which output is computed
+(`needs`), and how it is best run (`align`, `overlap`). Everything else comes from its source. It
+keeps no results: a stage can be rebuilt on another source, run in pieces, or in another process.
 """
 
 from __future__ import annotations
@@ -26,45 +26,45 @@ from fastsig.stream.voltages import VoltageStream
 
 __all__ = ["FrameStage", "PassedSpectra", "SameSamples", "SpectraStage", "Stage", "VoltageStage"]
 
-_RUN_HALOS = 4  # what is read beside a run is then a fifth of it
+_RUN_HALOS = 4  # length of a run in halos: the halo is then a fifth of what is read
 _LONG_RUN_BYTES = 2**28
 
 
 class Stage(Stream):
-    """A stream made of the rows of another, `source`.
+    """A stream computed from the rows of another stream, `source`.
 
-    A subclass is one of `VoltageStage`, `FrameStage` and `SpectraStage`. It takes its source as the
-    first argument of its constructor, and everything else in ways that pickle.
+    Subclasses derive from `VoltageStage`, `FrameStage` or `SpectraStage`. The first argument of the
+    constructor is the source; all other arguments can be pickled.
 
     Parameters
     ----------
     source : Stream
-        What it reads.
+        The stream that is read.
     header : Header, optional
-        Of the output; the source's by default.
+        Header of the output; by default that of the source.
     shape : tuple of int, optional
-        Likewise.
+        Shape of the output; by default that of the source.
     dtype : dtype, optional
-        Likewise.
+        Type of the output; by default that of the source.
     """
 
     #: Name in the registry, in `--explain` and in provenance, which never changes.
     name: ClassVar[str] = ""
-    #: Version of this interface; a plug-in's stage declares it too.
+    #: Version of this interface, which stages of plug-ins declare as well.
     api: ClassVar[int] = 1
-    #: Whether products record the stage; not where it changes no number.
+    #: Whether products record the stage; false if it changes no values.
     recorded: ClassVar[bool] = True
 
-    #: Whether it cannot be made of a stream whose end is not known.
+    #: Whether it requires a source with a known end.
     needs_end: ClassVar[bool] = False
 
-    #: Names of the stages that it stands for; those of a fused form are several, from the first on.
+    #: Names of the stages that it represents; a fused form has several, the first one first.
     stands_for: tuple[str, ...] = ()
 
-    #: Bytes of input that it reads at a time at best; 0 where it does not matter.
+    #: Best number of bytes of input to read at a time; 0 if it does not matter.
     read_bytes = 0
 
-    #: Rows of the source before and after that rows are made of; fixed once it is constructed.
+    #: Rows of the source before and after a row that are needed for it; fixed after construction.
     overlap: tuple[int, int] = (0, 0)
 
     _given: tuple[tuple[Any, ...], dict[str, Any]]
@@ -75,11 +75,11 @@ class Stage(Stream):
             cls.stands_for = (cls.name,)
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
-        """Remember the arguments, which rebuild the stage."""
+        """Store the arguments, from which the stage can be rebuilt."""
         self = super().__new__(cls)
         source = args[0] if args else options.get("source")
         if cls.needs_end and isinstance(source, Stream) and source.endless:
-            raise PlanError(f"{source.path}: {cls.name} needs to know where the stream ends; "
+            raise PlanError(f"{source.path}: {cls.name} needs to know the end of the stream; "
                             "select rows first")
         self._given = args[1:], {key: value for key, value in options.items() if key != "source"}
         return self
@@ -93,11 +93,11 @@ class Stage(Stream):
         self.source: Any = source
 
     def inputs(self) -> tuple[Stream, ...]:
-        """The source."""
+        """Return the source."""
         return (self.source,)
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
-        """Rows of the source that rows are made of: themselves, and their overlap."""
+        """Return the rows of the source needed for the given rows, including the overlap."""
         if not n:
             return start, 0
         before, after = self.overlap
@@ -105,7 +105,7 @@ class Stage(Stream):
         return first, stop - first
 
     def arguments(self) -> dict[str, Any]:
-        """Arguments of the constructor but the source, by name: what rebuilds the stage."""
+        """Return the arguments of the constructor, without the source, by name."""
         bound = signature(type(self)).bind(None, *self._given[0], **self._given[1]).arguments
         values = dict(list(bound.items())[1:])
         for parameter in signature(type(self)).parameters.values():
@@ -114,49 +114,49 @@ class Stage(Stream):
         return values
 
     def parameters(self) -> Mapping[str, Any]:
-        """What decides the numbers, for provenance: plain values."""
+        """Parameters that determine the values, as plain values for the provenance."""
         return {key: _plain(value) for key, value in self.arguments().items()}
 
     def on(self, *sources: Stream) -> Stream:
-        """The stage rebuilt on another source by its constructor."""
+        """Rebuild the stage on another source by its constructor."""
         return type(self)(*sources, *self._given[0], **self._given[1])
 
     def with_source(self, *sources: Stream) -> Self:
-        """The same stage reading an equal source in place of its own, as a fused one.
+        """Return the same stage with an equal source, such as a fused one.
 
         Raises
         ------
         PlanError
-            Where the source has another header or shape.
+            If the source has another header or shape.
         """
         for old, new in zip(self.inputs(), sources, strict=True):
             if new.shape != old.shape or not _equal(new.header, old.header):
-                raise PlanError(f"{self.path}: {self.name} cannot read {new.kind} {new.shape} in "
-                                f"place of {old.kind} {old.shape}: header or shape differ")
+                raise PlanError(f"{self.path}: {self.name} cannot read {new.kind} {new.shape} "
+                                f"instead of {old.kind} {old.shape}: header or shape differ")
         other = copy(self)
         other._replace(*sources)
         return other
 
     def _replace(self, *sources: Stream) -> None:
-        """Take equal sources; what is derived from them or locked is made anew here."""
+        """Use equal sources; subclasses renew everything that is derived from them, and locks."""
         self.source, = sources
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _rebuilt, (type(self), self.inputs(), *self._given)
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to make `n` rows."""
+        """Memory that a thread needs to compute `n` rows."""
         return int(self.source.work_bytes(self.needs(0, n)[1])) + n * self.row_bytes
 
     @property
     def halo(self) -> Fraction:
-        """Rows, in this stage's count, that a block takes from beside its own, all stages below."""
+        """Overlap of a block summed over this stage and all below, in rows of this stage."""
         below = max((getattr(each, "halo", Fraction(0)) * self._ratio(each)
                      for each in self.inputs()), default=Fraction(0))
         return below + Fraction(sum(self.overlap)) * self._ratio(self.inputs()[0])
 
     def _ratio(self, source: Stream) -> Fraction:
-        """Rows of this stage for one of a source's."""
+        """Return the number of rows of this stage for one row of a source."""
         return self.header.sample_rate / source.header.sample_rate
 
 
@@ -170,7 +170,7 @@ def _equal(one: Header, other: Header) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it; what it does not have as text."""
+    """Convert a value for JSON; types that JSON does not have become text."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, (list, tuple)):
@@ -181,51 +181,51 @@ def _plain(value: Any) -> Any:
 
 
 class VoltageStage(Stage, VoltageStream):
-    """Voltages made of voltages; samples, levels and what is known of losses are the source's."""
+    """Voltages computed from voltages, with the levels and the valid spans of the source."""
 
     def __init__(self, source: VoltageStream, **changes: Any) -> None:
         super().__init__(source, **changes)
         self.may_have_nan, self.levels, self.zero = source.may_have_nan, source.levels, source.zero
 
     def valid_spans(self) -> tuple[Spans, ...] | None:
-        """Those of the source, whose rows these are."""
+        """Return the valid spans of the source, which has the same rows."""
         return cast("tuple[Spans, ...] | None", self.source.valid_spans())
 
     def valid_fraction(self) -> float | None:
-        """Share of valid samples where headers alone tell; else None."""
+        """Return the fraction of valid samples if it is known from headers alone; else None."""
         same = self.source.shape[0] == self.shape[0]
         return cast("float | None", self.source.valid_fraction()) if same else None
 
 
 class SameSamples(VoltageStage):
-    """Voltages that lie in memory as their source's do."""
+    """Voltages with the same layout in memory as those of the source."""
 
     @property
     def row_step(self) -> int:  # type: ignore[override]
-        """As of the source."""
+        """Same as for the source."""
         return int(self.source.row_step)
 
     @property
     def blanked(self) -> bool:  # type: ignore[override]
-        """As of the source."""
+        """Same as for the source."""
         return bool(self.source.blanked)
 
     @property
     def layout(self) -> dict[str, Any]:
-        """As of the source."""
+        """Same as for the source."""
         return cast("dict[str, Any]", self.source.layout)
 
     @property
     def row_bytes(self) -> int:
-        """As of the source."""
+        """Same as for the source."""
         return int(self.source.row_bytes)
 
     def work_bytes(self, n: int) -> int:
-        """As of the source, whose own blocks these are."""
+        """Same as for the source, which provides the blocks."""
         return int(self.source.work_bytes(n))
 
     def empty(self, n: int) -> NDArray[Any]:
-        """A buffer for `n` rows, as the source has it."""
+        """Return a buffer for `n` rows, made by the source."""
         return cast("NDArray[Any]", self.source.empty(n))
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
@@ -233,16 +233,16 @@ class SameSamples(VoltageStage):
 
 
 class FrameStage(Stage, FrameStream):
-    """Frames of voltages, or made of frames."""
+    """Frames computed from voltages or frames."""
 
 
 class SpectraStage(Stage, SpectrumStream):
-    """Spectra made of frames or spectra; columns and the axis of weights are the source's."""
+    """Spectra computed from frames or spectra, with the source's columns and axis of weights."""
 
-    #: Whether it reads its source by `group_sums`.
+    #: Whether it reads its source with `group_sums`.
     sums_groups: ClassVar[bool] = False
 
-    #: Whether a row is made of segments that are summed side by side, as those of `Integrate` are.
+    #: Whether a row has several segments that are summed in parallel, as in `Integrate`.
     is_long = False
 
     def __init__(self, source: Stream, **changes: Any) -> None:
@@ -250,7 +250,7 @@ class SpectraStage(Stage, SpectrumStream):
 
     @property
     def sum_dtype(self) -> Any:  # type: ignore[override]
-        """Type of sums: the source's where these are passed on, else float64."""
+        """Type of sums: that of the source if its sums are passed on, else float64."""
         made = type(self).read_sums is SpectrumStream.read_sums
         return np.float64 if made else getattr(self.source, "sum_dtype", np.float64)
 
@@ -267,31 +267,31 @@ class SpectraStage(Stage, SpectrumStream):
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Names and units of what is known of each row, of the source where it has these rows."""
+        """Names and units of columns: those of the source if it has the same rows."""
         return self.source.columns if self._same_rows else {}
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """What `columns` names of rows `start` to ``start + n - 1``, each (n,), at their middle."""
+        """Return the columns of rows `start` to ``start + n - 1``, (n,), at the middle of rows."""
         return self.source.read_columns(start, n) if self._same_rows else {}
 
     @property
     def run_rows(self) -> int:
-        """Rows that are read at a time to be added up: long against what is read beside them."""
+        """Number of rows read at a time to be added: many compared with their overlap."""
         longest = _LONG_RUN_BYTES // max(1, self.row_bytes)
         return max(super().run_rows, min(int(_RUN_HALOS * self.halo), longest))
 
 
 class PassedSpectra(SpectraStage):
-    """Spectra whose values are the source's own, whole numbers and weights of 1 among them."""
+    """Spectra with the values of the source, so that integers and weights of 1 are preserved."""
 
     def codes(self) -> Codes | None:
-        """As of the source."""
+        """Same as for the source."""
         return cast("Codes | None", self.source.codes())
 
     def all_valid(self) -> bool | None:
-        """Whether all of the source is valid; else only reading tells."""
+        """Return True if the whole source is valid; else None, as everything must be read."""
         return self.source.all_valid() or None
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """The source's own block."""
+        """Return the block of the source."""
         return cast(Block, self.source.read_block(start, n, out))

@@ -16,17 +16,17 @@ __all__ = ["VoltageStream"]
 
 
 class VoltageStream(Stream):
-    """Voltages; a format implements `_read` alone.
+    """Voltages; a format only implements `_read`.
 
-    Integer real samples come as recorded; complex ones as complex64.
+    Real integer samples are returned as recorded, complex samples as complex64.
     """
 
     kind = "voltage"
 
-    #: Whether floating-point samples may be other than finite: False where integers are decoded.
+    #: Whether floating-point samples may be NaN or infinite: False if integers are decoded.
     may_have_nan = True
 
-    #: Values of the parts of samples, where these are not the whole numbers of `header.n_bits`.
+    #: Values of real or imaginary parts, if they are not the integers of `header.n_bits`.
     levels: tuple[float, ...] | None = None
 
     @abstractmethod
@@ -44,49 +44,49 @@ class VoltageStream(Stream):
         return self.shape[1]
 
     def empty(self, n: int) -> NDArray[Any]:
-        """A buffer for `n` rows in which every polarisation is contiguous."""
+        """Return a buffer for `n` rows in which every polarisation is contiguous."""
         first = np.empty((self.shape[1], n, *self.shape[2:]), self.dtype)
         return first.swapaxes(0, 1)
 
     def as_recorded(self) -> VoltageStream:
-        """The same voltages with complex samples as recorded, where a format can give those.
+        """Return the same voltages with samples as recorded, if the format supports it.
 
-        Samples then are pairs of integers on a last axis, or codes packed in bytes, a quarter of
-        the memory or less: for kernels that convert them in registers.
+        Samples are then pairs of integers on a last axis, or codes packed in bytes, which take a
+        quarter of the memory or less; kernels convert them in registers.
         """
         return self
 
     def narrowed(self, first: int, stop: int) -> VoltageStream | None:
-        """Channels `first` to ``stop - 1`` alone, where a format can read these and no others."""
+        """Return only channels `first` to ``stop - 1``, if the format can read them separately."""
         return None
 
     @property
     def layout(self) -> dict[str, Any]:
-        """How samples lie in the memory of `empty`: parameters of `fastsig_kernels.Layout`."""
+        """Layout of samples in the memory of `empty`: parameters of `fastsig_kernels.Layout`."""
         kind = "float32" if self.dtype.kind == "c" else self.dtype.name
         return {"kind": kind, "is_complex": self.header.is_complex}
 
-    #: Rows that can be read begin at multiples of this.
+    #: Rows can be read from multiples of this number.
     row_step = 1
 
-    #: What stands for no signal.
+    #: The value that represents no signal.
     zero = 0
 
-    #: Whether blocks have no signal where they are not valid.
+    #: Whether invalid samples in blocks are replaced by no signal.
     blanked = True
 
     def valid_fraction(self) -> float | None:
-        """Share of valid samples where the file's headers alone tell; else None."""
+        """Return the fraction of valid samples if it is known from headers alone; else None."""
         return None
 
     def valid_spans(self) -> tuple[Spans, ...] | None:
-        """Valid spans of each polarisation where the file's headers alone tell; else None."""
+        """Return valid spans of each polarisation if known from headers alone; else None."""
         return None
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Rows and valid spans; non-finite samples are invalid and invalid samples are 0.
+        """Return rows and valid spans; non-finite samples are invalid and invalid samples are 0.
 
-        `out`, of shape (n, pol[, chan]) and this stream's dtype, takes the rows where given.
+        If `out` is given, of shape (n, pol[, chan]) and this stream's dtype, it receives the rows.
         """
         self._check_range(start, n)
         data = self.empty(n) if out is None else out[:n]

@@ -1,1 +1,1 @@
-"""Work on this machine: threads, signals and memory; nothing of streams and files."""
+"""Work on this machine: threads, signals and memory. It knows nothing of streams and files."""

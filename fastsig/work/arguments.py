@@ -1,6 +1,6 @@
-"""Arguments of public functions, checked against the signature: names and plain types.
+"""Check the arguments of public functions against their signature: names and plain types.
 
-What a value has to be beyond its type is checked by the function itself.
+Conditions on a value beyond its type are checked by the function itself.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _LONGEST = 80
 
 def bound(name: str, signature: inspect.Signature, args: tuple[Any, ...],
           options: Mapping[str, Any]) -> inspect.BoundArguments:
-    """The arguments of a call by name, once they fit the signature.
+    """Return the arguments of a call by name, after checking them against the signature.
 
     Raises
     ------
     UsageError
-        Where an argument is unknown, missing or of another type than its annotation.
+        If an argument is unknown, missing, or of another type than its annotation.
     """
     parameters = signature.parameters
     variable = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
@@ -51,7 +51,7 @@ def bound(name: str, signature: inspect.Signature, args: tuple[Any, ...],
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """A public function that checks its arguments against its signature, as `bound` does."""
+    """Make a public function check its arguments against its signature, as `bound` does."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)
@@ -64,14 +64,14 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
 def check_options(name: str, work: Callable[..., Any], options: Mapping[str, Any],
                   without: Collection[str] = ()) -> None:
-    """Check options that `work` will be called with against its signature.
+    """Check the options with which `work` will be called against its signature.
 
-    Those in `without` are no options: the caller supplies them.
+    Parameters named in `without` are not options: the caller supplies them.
 
     Raises
     ------
     UsageError
-        Where one is unknown or of another type than its annotation.
+        If an option is unknown or of another type than its annotation.
     """
     own = inspect.signature(work)
     named = {key: each.replace(kind=each.KEYWORD_ONLY) for key, each in own.parameters.items()
@@ -80,12 +80,12 @@ def check_options(name: str, work: Callable[..., Any], options: Mapping[str, Any
 
 
 def check_types(name: str, signature: inspect.Signature, values: Mapping[str, Any]) -> None:
-    """Refuse values that are of another type than a plain annotation says.
+    """Refuse values of another type than a plain annotation states.
 
     Raises
     ------
     UsageError
-        Where one is; the message names the parameter.
+        If a value has the wrong type; the message names the parameter.
     """
     for key, value in values.items():
         parameter = signature.parameters[key]
@@ -102,7 +102,7 @@ def check_types(name: str, signature: inspect.Signature, values: Mapping[str, An
 
 
 def shown(value: Any) -> str:
-    """A value as an error message has it, never of more than a line."""
+    """Format a value for an error message, on one line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
@@ -120,7 +120,7 @@ def _is_real(value: Any) -> bool:
 
 
 def _is_a(name: str) -> Callable[[Any], bool]:
-    """Whether a value is of a class by its name: one that need not be loaded to be asked for."""
+    """Return a check whether a value is of the class with this name, without loading the class."""
     return lambda value: any(kind.__name__ == name for kind in type(value).__mro__)
 
 

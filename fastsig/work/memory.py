@@ -1,4 +1,4 @@
-"""Sizes in bytes: what the process holds, and text such as ``500MB``."""
+"""Sizes in bytes: the memory that the process uses, and text such as ``500MB``."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
 
 
 def resident_bytes() -> int:
-    """Memory of this process that is resident now (Linux)."""
+    """Return the memory of this process that is resident now (Linux)."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def peak_bytes() -> int:
-    """Most memory that was ever resident in this process (Linux).
+    """Return the largest memory that was ever resident in this process (Linux).
 
-    Not `getrusage`, whose maximum is handed down by the process that started this one.
+    `getrusage` is not used: its maximum is inherited from the process that started this one.
     """
     with open("/proc/self/status") as file:
         fields = dict(line.split(":", 1) for line in file)
@@ -30,19 +30,19 @@ def peak_bytes() -> int:
 
 
 def available_bytes() -> int:
-    """Memory that processes may still take (Linux)."""
+    """Return the memory that is still available to processes (Linux)."""
     with open("/proc/meminfo") as file:
         fields = dict(line.split(":", 1) for line in file)
     return int(fields["MemAvailable"].split()[0]) * 1024
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes of a text such as ``500MB``, ``1.5GiB`` or ``2G``.
+    """Convert text such as ``500MB``, ``1.5GiB`` or ``2G`` to bytes.
 
     Raises
     ------
     UsageError
-        Where the text is no size.
+        If the text is not a size.
     """
     match = re.fullmatch(r"\s*([0-9.]+)\s*([KMGT]?I?)B?\s*", text.upper())
     try:

@@ -1,7 +1,7 @@
-"""Blocks over a pool of threads: bounded in flight, handed on in order, stopped at the first error.
+"""Process blocks on a pool of threads, in order, and stop at the first error.
 
-Kernels release the GIL, so threads compute side by side; results reach `consume` in the order of
-the tasks, whichever thread ends first.
+The number of blocks in flight is limited. Kernels release the GIL, so that threads compute in
+parallel; results reach `consume` in the order of the tasks, whichever thread ends first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fastsig.work import signals, threads
 
 __all__ = ["run"]
 
-_GLANCE = 0.2  # s between looks at signals while a block takes its time
+_GLANCE = 0.2  # s between checks for signals while waiting for a block
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -31,27 +31,27 @@ def run(
     in_flight: int | None = None,
     describe: Callable[[Task], str] = str,
 ) -> None:
-    """Do every task on a thread and consume its result here, in order.
+    """Run every task on a worker thread and consume the results on this thread, in order.
 
     Parameters
     ----------
     tasks : iterable
-        What to do; taken one by one as room comes up.
+        The tasks; taken one by one as workers become free.
     work : callable
         Runs on a worker thread.
     consume : callable
         Runs on the calling thread: ``consume(task, result)``.
     workers : int
-        Threads.
+        Number of threads.
     in_flight : int, optional
-        Most tasks begun and not yet consumed; workers + 2 by default.
+        Largest number of tasks begun and not yet consumed; workers + 2 by default.
     describe : callable
-        Names a task in a note on the error that it raised.
+        Describes a task in a note that is added to the error it raised.
 
     Raises
     ------
     BaseException
-        The first that `work` or `consume` raised, once the tasks in flight have ended.
+        The first exception that `work` or `consume` raised, after the tasks in flight have ended.
     """
     limit = workers + 2 if in_flight is None else in_flight
     cancel = threading.Event()

@@ -1,4 +1,4 @@
-"""Reprs of results: a line a field, arrays by type and shape, within a screen."""
+"""Reprs of results: one line for each field, arrays by type and shape, within a screen."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ _LINE, _FIELDS, _NUMBERS = 88, 32, 4
 
 
 class Shown:
-    """A dataclass whose repr is a line a field; ``repr=False`` keeps the one of dataclasses out."""
+    """A dataclass whose repr has one line for each field.
+
+    Subclasses are declared with ``repr=False``, or the repr of dataclasses would replace this one.
+    """
 
     def _fields(self) -> Mapping[str, Any]:
-        """What the repr shows, by name."""
+        """The values that the repr shows, by name."""
         return {item.name: getattr(self, item.name)
                 for item in dataclasses.fields(self)  # type: ignore[arg-type]
                 if not item.name.startswith("_")}
@@ -36,7 +39,7 @@ class Shown:
 
 
 def table(title: str, facts: Mapping[str, Any]) -> str:
-    """Facts as a table of HTML."""
+    """Format facts as an HTML table."""
     rows = "".join(
         f"<tr><th style='text-align:left'>{escape(key)}</th><td>{escape(str(value))}</td></tr>"
         for key, value in facts.items())
@@ -44,7 +47,7 @@ def table(title: str, facts: Mapping[str, Any]) -> str:
 
 
 def brief(value: Any) -> str:
-    """A value within a line."""
+    """Format a value on one line."""
     shape, unit = getattr(value, "shape", None), getattr(value, "unit", None)
     if isinstance(shape, tuple) and int(np.prod(shape)) > _NUMBERS:
         kind = getattr(value, "dtype", type(value).__name__)

@@ -1,9 +1,9 @@
-"""Signals that wait: Ctrl-C and SIGTERM at a moment of our choosing.
+"""Delay signals: handle Ctrl-C and SIGTERM between blocks.
 
-A signal's handler runs between any two instructions of the main thread, and an exception that it
-raises inside a callback of a C library (h5py has many) is swallowed: the run would go on as if
-nothing had happened. While a product is written, signals are therefore noted and raised by
-`check`, which writers and the scheduler call between blocks.
+The handler of a signal runs between any two instructions of the main thread, and an exception that
+it raises inside a callback of a C library (h5py has many) is swallowed: the run would continue as
+if nothing had happened. While a product is written, signals are therefore recorded; `check`, which
+writers and the scheduler call between blocks, calls their handlers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _holding = False
 
 
 def check() -> None:
-    """Raise what a signal that arrived meanwhile would have raised."""
+    """Call the handler of a signal that has arrived in the meantime."""
     if _arrived and threading.current_thread() is threading.main_thread():
         handler, number, frame = _arrived.pop()
         handler(number, frame)
@@ -31,9 +31,9 @@ def check() -> None:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Hold signals back until `check` is called or the block ends; a second one goes through.
+    """Hold signals back until `check` is called or the block ends; a second signal acts at once.
 
-    Only signals with a Python handler are held, and only by the main thread, which alone gets
+    Only signals with a Python handler are held, and only on the main thread, which alone receives
     them.
     """
     global _holding

@@ -1,6 +1,7 @@
-"""Work within one call, spread over threads.
+"""Spread the work of one call over threads.
 
-A call that a scheduler's thread makes is done there: the other processors have blocks of their own.
+If the calling thread belongs to the scheduler, it does the work itself: the other processors are
+busy with blocks of their own.
 """
 
 from __future__ import annotations
@@ -26,23 +27,23 @@ def limit_processors(n: int) -> None:
 
 
 def processors() -> int:
-    """Processors that this process may use."""
+    """Return the number of processors that this process may use."""
     there = len(os.sched_getaffinity(0))
     return there if _most is None else max(1, min(there, _most))
 
 
 def enter_pool() -> None:
-    """Tell that the calling thread is one of several that share the processors."""
+    """Mark the calling thread as one of several that share the processors."""
     _here.pooled = True
 
 
 def spread(work: Callable[[Item], object], items: Sequence[Item]) -> None:
-    """Do `work` on every item, on as many threads as there are processors for the process.
+    """Call `work` with every item, on as many threads as the process has processors.
 
     Raises
     ------
     BaseException
-        What `work` raised; once it has failed, no further item is begun.
+        The exception that `work` raised; after it, no further item is begun.
     """
     n = 1 if getattr(_here, "pooled", False) else processors()
     if min(n, len(items)) < 2:

@@ -75,7 +75,7 @@ def test_spans_that_begin_within_a_byte(tmp_path: Path) -> None:
         assert (forms(chain)[0].layout["kind"] == "packed") == packed
         same_bytes(chain, tmp_path)
     stream = obs.stream.as_recorded()
-    with pytest.raises(fs.UsageError, match="packed 4 in a byte"):
+    with pytest.raises(fs.UsageError, match="packed, 4 per byte"):
         stream.read_block(2, 8)
     # One bit, and a hop that is no whole byte.
     obs = fs.open(written(tmp_path, 1, False, 1, validity.full(0, N)), frequency="1GHz")

@@ -119,7 +119,7 @@ def test_info_and_validate(tmp_path: Path) -> None:
     fastsig("info", path, "--set", "telescope=FAST", code=2)
     assert "no stream" not in fastsig("convert", path, "-o", tmp_path / "x.h5", code=3).stderr
     done = fastsig("view", path, "-o", tmp_path / "x.png", code=3)
-    assert "t.txt: holds a table of kind 'candidates'; those that can be drawn" in done.stderr
+    assert "t.txt: contains a table of kind 'candidates', which cannot be drawn" in done.stderr
 
 
 def test_a_table_of_another_program(tmp_path: Path) -> None:

@@ -350,7 +350,8 @@ def test_stokes_of_an_inverted_copy(tmp_path: Path, rng: np.random.Generator) ->
 def test_writers_refuse(tmp_path: Path, rng: np.random.Generator) -> None:
     stream = voltages(rng, n_pol=2)
     for options, message in (
-        ({"to": "mp3"}, "allowed: native, guppi, dada, vdif"), ({}, "its ending tells no format"),
+        ({"to": "mp3"}, "allowed: native, guppi, dada, vdif"),
+        ({}, "its extension indicates no format"),
         ({"to": "guppi", "bits": 3}, "bits = 3; allowed for guppi: 2, 4, 8, 16"),
         ({"to": "vdif", "scale": 0.0}, "scale = 0"), ({"to": "dada", "workers": 0}, "workers = 0"),
         ({"to": "native", "file_bytes": 100}, "native files are not parted"),

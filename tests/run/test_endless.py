@@ -156,7 +156,7 @@ def test_who_needs_an_end_says_so(tmp_path: Path) -> None:
         _ = chain.stream.stop_time
     with pytest.raises(fs.PlanError, match="write needs the number of rows; select rows first"):
         run(products([chain], [tmp_path / "x.h5"]))
-    with pytest.raises(fs.PlanError, match="frame needs to know where the stream ends"):
+    with pytest.raises(fs.PlanError, match="frame needs to know the end of the stream"):
         VelocityFrame(chain.stream, "lsrk")
     sender = live.send(100)
     chain.select(rows=(0, 20)).write(tmp_path / "x.h5")  # rows that end

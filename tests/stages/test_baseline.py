@@ -202,7 +202,7 @@ def test_diode_groups() -> None:
 def test_arpls_tells_once_that_it_did_not_settle() -> None:
     pytest.importorskip("pybaselines")
     stage = Baseline(spectra(per_channel=False), "arpls", max_iter=1)
-    with pytest.warns(FastsigWarning, match="arpls did not settle within 1 iter"):
+    with pytest.warns(FastsigWarning, match="arpls did not converge within 1 iter"):
         assert np.isfinite(stage.read_block(0, 2).data).all()
 
 

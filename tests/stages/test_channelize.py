@@ -145,16 +145,16 @@ def test_white_noise_keeps_its_variance(rng: np.random.Generator) -> None:
 
 def test_refusals() -> None:
     source = stream(np.zeros((1000, 1), np.float32), "real upper")
-    with pytest.raises(PlanError, match="takes 1024 samples; the stream has 1000"):
+    with pytest.raises(PlanError, match="needs 1024 samples; the stream has 1000"):
         Channelize(source, 64)
     for options in ({"n_chan": 33}, {"n_chan": 0}, {"n_chan": 32, "n_tap": 0},
                     {"n_chan": 32, "window": "triangle"}, {"n_chan": 32, "min_valid": 0},
                     {"n_chan": 32, "min_valid": 1.5}):
         with pytest.raises(UsageError):
             Channelize(source, **options)
-    with pytest.raises(PlanError, match="takes voltages"):
+    with pytest.raises(PlanError, match="requires voltages"):
         Channelize(Channelize(source, 8), 8)
-    with pytest.raises(PlanError, match="takes channelised"):
+    with pytest.raises(PlanError, match="requires channelised"):
         Detect(source)
     for products in ("IQUV", "AABB", "nonsense"):
         with pytest.raises(UsageError):

@@ -60,7 +60,7 @@ def test_the_receiver_s_gain_of_a_beam() -> None:
     np.testing.assert_allclose(made.read_block(0, N).data[:, 0],
                                spectra().spectra[:, 0] / gain, rtol=1e-5)
     assert made.parameters()["beam"] == made.header.beam == 7
-    with pytest.raises(fs.UsageError, match="tells no beam"):
+    with pytest.raises(fs.UsageError, match="does not state the beam"):
         Flux(spectra(beam=None), receiver, zenith_angle="20deg")
 
 
@@ -79,7 +79,7 @@ def test_the_command(tmp_path: Path) -> None:
     ({}, (), "the zenith angle is not known"),
     ({}, ("--gain", "16K/Jy", "--zenith-angle", "20deg"), "are for the receiver's gain"),
     ({}, ("--gain", "16K"), "gain = '16K'"),
-    ({"unit": "Jy"}, ("--gain", "16K/Jy"), "made of temperatures in K"),
+    ({"unit": "Jy"}, ("--gain", "16K/Jy"), "require temperatures in K"),
     ({"telescope": None}, ("--zenith-angle", "20deg"), "names no telescope"),
     ({"telescope": "Parkes"}, ("--zenith-angle", "20deg"), "figures are here of none"),
 ])

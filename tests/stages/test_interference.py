@@ -367,7 +367,7 @@ def test_unknown_frequencies_and_voltages(samples: Path) -> None:
     for options in ({"bands": "fast"}, {"width": "1MHz"}):
         with pytest.raises(fs.FormatError, match="give frequency="):
             Flag(lost, **options)
-    with pytest.raises(fs.PlanError, match="flag takes spectra, not voltage"):
+    with pytest.raises(fs.PlanError, match="flag requires spectra, not voltage"):
         fs.open(samples / "fast_band_1GSa.h5").flag()
 
 

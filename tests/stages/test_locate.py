@@ -63,9 +63,9 @@ def test_what_does_not_fit_is_refused(samples: Path) -> None:
     for wrong in ("night.xlsx", None, 5):
         with pytest.raises(fs.UsageError, match="allowed: a CabinTrack"):
             Chain(spectra(beam=3)).locate(wrong)
-    with pytest.raises(fs.UsageError, match="tells no beam"):
+    with pytest.raises(fs.UsageError, match="does not state the beam"):
         Chain(spectra(beam=None)).locate(track())
     with pytest.raises(fs.FastsigError, match=r"night\.xlsx"):
         Chain(spectra()).locate(track(late=86400), beam=1)
-    with pytest.raises(fs.PlanError, match="takes spectra"):
+    with pytest.raises(fs.PlanError, match="requires spectra"):
         fs.open(samples / "frb_carrier_16MHz.h5").locate(track())

@@ -463,9 +463,9 @@ def test_the_same_bytes(tmp_path: Path) -> None:
 def test_command_line(tmp_path: Path) -> None:
     write_cube(tmp_path / "cube.fits")
     done = fastsig("view", "cube.fits", "-o", "c.html", "--tstart", "1s", cwd=tmp_path, code=2)
-    assert "--tstart is of no use to a cube of maps" in done.stderr
+    assert "--tstart has no meaning for a cube of maps" in done.stderr
     done = fastsig("view", "cube.fits", "-o", "c.html", "--fstart", "1GHz", cwd=tmp_path, code=2)
-    assert "--fstart is of no use to the page of a cube" in done.stderr
+    assert "--fstart has no meaning for the page of a cube" in done.stderr
     done = fastsig("view", "cube.fits", "-o", "c.png", "--page-size", "1MB", cwd=tmp_path, code=2)
     assert "c.png is not a page" in done.stderr
     done = fastsig("view", "cube.fits", "-o", "c.html", "--product", "Q", cwd=tmp_path, code=2)

@@ -312,5 +312,5 @@ def test_options_of_the_command_line(tmp_path: Path, samples: Path) -> None:
     assert "exists" in fastsig("view", scan, "-o", out, code=4).stderr
     assert "cmap = 'none'" in fastsig("view", scan, "-o", out, "--overwrite", "--cmap", "none",
                                       code=2).stderr
-    assert "--scale is of no use to a page" in fastsig(
+    assert "--scale has no meaning for a page" in fastsig(
         "view", scan, "-o", tmp_path / "a.html", "--scale", "db", code=2).stderr
