@@ -22,7 +22,7 @@ Flags = NDArray[np.bool_]
 #: Standard deviation of Gaussian noise, in median absolute deviations.
 SIGMA = np.float32(1.482602218505602)
 
-_CONSTANT_ROWS = 16  # equal values of a dead channel; rare by chance unless nearly all values are equal
+_CONSTANT_ROWS = 16  # equal values of a dead channel; by chance only if nearly all are equal
 _MEDIAN = np.float32(np.sqrt(np.pi / 2))  # noise of a median divided by that of a mean
 _REACH = np.float32(3)  # standard deviations up to which values are included in a mean
 _WITHIN = np.float32(0.986578)  # standard deviation of a Gaussian truncated at `_REACH`
