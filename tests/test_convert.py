@@ -239,7 +239,7 @@ def test_standard_input_that_is_none(tmp_path: Path) -> None:
         assert message in told
     told = piped(b"1234", "spectra", "-", "x.raw", "-o", "x.h5", "--n-chan", 8, *RAW, cwd=tmp_path,
                  code=2)
-    assert "stands alone" in told
+    assert "cannot be combined with files" in told
     done = fastsig("spectra", "-", "-o", "x.h5", "--n-chan", 8, *RAW, cwd=tmp_path, code=3,
                    before="import os; os.close(0);")
     assert "standard input is closed" in done.stderr

@@ -285,4 +285,4 @@ def test_names_that_stand_for_something_else(tmp_path: Path) -> None:
 def test_a_file_named_twice(tmp_path: Path) -> None:
     source = product(tmp_path / "s.h5", values(), head())
     done = fastsig("convert", source, source, "-o", tmp_path / "c.h5", code=2)
-    assert "s.h5: given twice; allowed: each file of a scan once" in done.stderr
+    assert "s.h5: named twice; allowed: each file of a scan once" in done.stderr

@@ -398,7 +398,7 @@ def test_files_of_a_scan_by_name_pattern_and_stem(tmp_path: Path) -> None:
     other = write(tmp_path / "other.raw", x, [0], STT_SMJD=1)
     with pytest.raises(FormatError, match="of another scan"):
         opened([*paths, other])
-    with pytest.raises(UsageError, match="recordings of their own"):
+    with pytest.raises(UsageError, match="separate recordings"):
         fs.open([Path(__file__).parents[2] / "data" / "samples" / name
                  for name in ("fast_band_1GSa.h5", "frb_carrier_16MHz.h5")])
 

@@ -442,7 +442,7 @@ TARGETED: dict[tuple[str, str], list[tuple[Change, str]]] = {
     ],
     ("dada", "two files"): [
         (_text("TSAMP", "1e999999999"), "TSAMP"), (_text("TSAMP", "1e-400"), "TSAMP"),
-        (_text("TSAMP", "1e-20"), "samples a second|no files of one recording"),
+        (_text("TSAMP", "1e-20"), "samples a second|not files of one recording"),
         (_text("NBIT", "\xe9"), "NBIT"),
         (_text("HDR_SIZE", "9223372036854775808"), "HDR_SIZE"), (_text("NDIM", "nan"), "NDIM"),
         (_text("OBS_OFFSET", "4611686018427387904"), "more than a year"),

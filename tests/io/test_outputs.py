@@ -42,7 +42,7 @@ def test_a_name_that_is_taken_meanwhile(moment: str, tmp_path: Path,
             give_name(output, **options)
 
         monkeypatch.setattr(SafeOutput, "give_name", late)
-    with pytest.raises(OutputError, match="x.0002.raw: came up while"):
+    with pytest.raises(OutputError, match="x.0002.raw: was created by another program"):
         made.commit()
     assert os.listdir(tmp_path) == ["x.0002.raw"] and taken.read_text() == "another's"
 
@@ -114,7 +114,7 @@ def test_leftovers_of_any_number_are_swept(tmp_path: Path) -> None:
 def test_pairs_of_files_appear_together(tmp_path: Path) -> None:
     pair = [SafeOutput(tmp_path / name) for name in ("x.dat", "x.inf")]
     (tmp_path / "x.inf").write_text("another's")
-    with pytest.raises(OutputError, match=r"x\.inf: came up"):
+    with pytest.raises(OutputError, match=r"x\.inf: was created"):
         commit_together(pair)
     assert os.listdir(tmp_path) == ["x.inf"]
 

@@ -271,7 +271,7 @@ def test_files_that_stand_alone(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"made\.inf: does not begin with the line"):
         presto.open(path)
     write(tmp_path)
-    with pytest.raises(UsageError, match="recordings of their own"):
+    with pytest.raises(UsageError, match="separate recordings"):
         opened([path, tmp_path / "made.inf"])
 
 

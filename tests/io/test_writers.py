@@ -414,7 +414,7 @@ def test_files_of_another_band_are_no_scan(tmp_path: Path, rng: np.random.Genera
     for to, key in (("guppi", "OBSFREQ"), ("dada", "FREQ")):
         paths = [written(each, tmp_path, to, name).files[0]
                  for each, name in ((stream, "a"), (other, "b"))]
-        with pytest.raises(FormatError, match=rf"b\.0000.*: {key} = .*no files of one recording"):
+        with pytest.raises(FormatError, match=rf"b\.0000.*: {key} = .*not files of one recording"):
             fs.open(paths)
 
 

@@ -82,9 +82,9 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Inte
     Raises
     ------
     FormatError
-        Where a header lacks what is needed, or files do not belong together.
+        If a header lacks what is needed, or files do not belong together.
     UsageError
-        Where an override is unknown or has no meaning.
+        If an override is unknown or has no meaning.
     """
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
     common, own = split_overrides(overrides, ("order", "heap"), NAME)

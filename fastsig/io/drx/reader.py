@@ -74,9 +74,9 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> DrxS
     Raises
     ------
     FormatError
-        Where no frame can be read.
+        If no frame can be read.
     UsageError
-        Where an override is unknown, or the tuning is not there.
+        If an override is unknown, or the tuning is not there.
     """
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
     common, own = split_overrides(overrides, ("tuning",), NAME)

@@ -70,10 +70,10 @@ def open_spectrum(path: str | os.PathLike[str], **overrides: Any) -> HeldSpectra
     Raises
     ------
     FormatError
-        Where no column is an axis of frequency or velocity, its steps are not even, or something
+        If no column is an axis of frequency or velocity, its steps are not even, or something
         that is needed is not stated.
     UsageError
-        Where an override is unknown or has no meaning.
+        If an override is unknown or has no meaning.
     """
     from fastsig.io.ecsv.tables import read_table
     from fastsig.io.text.objects import pieces_of_table

@@ -56,9 +56,9 @@ def write_table(table: Table, path: str | os.PathLike[str], *, kind: str,
     Raises
     ------
     UsageError
-        Where a description or a unit is missing, or something cannot be written as text.
+        If a description or a unit is missing, or something cannot be written as text.
     OutputError
-        Where the file exists or cannot be written.
+        If the file exists or cannot be written.
     """
     made = table.copy()
     for name in KEYS:
@@ -111,9 +111,9 @@ def read_table(path: str | os.PathLike[str], *, kind: str | None = None) -> QTab
     Raises
     ------
     FormatError
-        Where the file is no ECSV, or of another kind.
+        If the file is no ECSV, or of another kind.
     DataError
-        Where it is truncated, or its rows do not agree with its header.
+        If it is truncated, or its rows do not agree with its header.
     """
     name = os.fspath(path)
     parts = parts_of(read_bytes(name), name)

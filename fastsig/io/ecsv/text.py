@@ -24,7 +24,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     Raises
     ------
     FormatError
-        Where it cannot be read, or is too large.
+        If it cannot be read, or is too large.
     """
     try:
         if os.path.getsize(path) > _LARGEST:
@@ -58,7 +58,7 @@ class Parts:
         Raises
         ------
         FormatError
-            Where it is no UTF-8.
+            If it is no UTF-8.
         """
         try:
             return (self.head + self.body).decode()
@@ -83,7 +83,7 @@ class Parts:
         Raises
         ------
         FormatError
-            Where they make no sense.
+            If they make no sense.
         """
         from astropy.table.meta import get_header_from_yaml
 
@@ -115,9 +115,9 @@ def parts_of(content: bytes, path: str) -> Parts:
     Raises
     ------
     FormatError
-        Where the content begins otherwise than ECSV does.
+        If the content begins otherwise than ECSV does.
     DataError
-        Where it ends within the header.
+        If it ends within the header.
     """
     if not content.startswith(ECSV):
         raise FormatError(path, f"no ECSV that can be read: begins with {content[:8]!r}; allowed: "

@@ -55,9 +55,9 @@ def read(path: str | os.PathLike[str], *, utc_offset: Any = "8h") -> CabinTrack:
     Raises
     ------
     FormatError
-        Where the file is no workbook, lacks a column, or holds what no cabin does.
+        If the file is no workbook, lacks a column, or holds what no cabin does.
     UsageError
-        Where the package that reads xlsx is not installed.
+        If the package that reads xlsx is not installed.
     """
     name = os.fspath(path)
     rows, about = _rows(name)

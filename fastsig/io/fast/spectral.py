@@ -119,7 +119,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> RowS
     Raises
     ------
     FormatError
-        Where the files are no such table, or do not belong to one scan. Rows that are cut short,
+        If the files are no such table, or do not belong to one scan. Rows that are cut short,
         and times that lie off the clock by more than a tenth of a row, are a `FastsigWarning`.
     """
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]

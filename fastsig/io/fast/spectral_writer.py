@@ -79,11 +79,11 @@ class FastSpectralWriter(Writer):
     Raises
     ------
     OutputError
-        Where a file exists or cannot be written, or the disk is too small.
+        If a file exists or cannot be written, or the disk is too small.
     PlanError
-        Where the format cannot hold such spectra.
+        If the format cannot hold such spectra.
     UsageError
-        Where an option is not allowed.
+        If an option is not allowed.
     """
 
     NAME = "fast_spectral"

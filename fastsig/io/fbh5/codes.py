@@ -152,7 +152,7 @@ def open_codes(file: h5py.File, data: h5py.Dataset, path: str, lock: threading.L
     Raises
     ------
     FormatError
-        Where they are not what /data needs.
+        If they are not what /data needs.
     """
     with reading(path, "/scale and /offset"):
         if "segment_rows" not in data.attrs:

@@ -58,7 +58,7 @@ class Columns:
     Raises
     ------
     FormatError
-        Where they do not fit the spectra.
+        If they do not fit the spectra.
     """
 
     def __init__(self, file: h5py.File, n_row: int, path: str, lock: Lock) -> None:

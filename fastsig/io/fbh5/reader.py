@@ -53,7 +53,7 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> FBH5Spectra:
     Raises
     ------
     FormatError
-        Where the file is truncated, corrupt or lacks what it needs.
+        If the file is truncated, corrupt or lacks what it needs.
     """
     common, _ = split_overrides(overrides, (), NAME)
     return FBH5Spectra(os.fspath(path), common)

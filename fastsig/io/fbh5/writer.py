@@ -90,7 +90,7 @@ class FBH5Writer(SpectraWriter):
     Raises
     ------
     OutputError
-        Where the file exists or cannot be written, or the disk is too small.
+        If the file exists or cannot be written, or the disk is too small.
     """
 
     NAME = "fbh5"

@@ -103,7 +103,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
     Raises
     ------
     FormatError
-        Where no block can be read, or files do not belong to one scan. A last block that is cut
+        If no block can be read, or files do not belong to one scan. A last block that is cut
         short is a `FastsigWarning`: it is left out.
     """
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]

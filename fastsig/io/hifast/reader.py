@@ -96,7 +96,7 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> HiFASTSpectra:
     Raises
     ------
     FormatError
-        Where the file is corrupt, lacks what it needs, or links lead out of its folder.
+        If the file is corrupt, lacks what it needs, or links lead out of its folder.
     """
     import hdf5plugin  # noqa: F401 - registers filters that HiFAST's files may be packed by
 
@@ -196,9 +196,9 @@ class HiFASTSpectra(FileSpectra):
         Raises
         ------
         UsageError
-            Where there is none.
+            If there is none.
         DataError
-            Where it cannot be read.
+            If it cannot be read.
         """
         if name not in self.fields:
             raise UsageError(f"{self.path} has no field {name!r}; there are "

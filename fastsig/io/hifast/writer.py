@@ -76,9 +76,9 @@ class HiFASTWriter(SpectraWriter):
     Raises
     ------
     PlanError
-        Where the format cannot hold such spectra.
+        If the format cannot hold such spectra.
     OutputError
-        Where the file exists or cannot be written, or the disk is too small.
+        If the file exists or cannot be written, or the disk is too small.
     """
 
     NAME = "hifast"

@@ -47,7 +47,7 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> NativeVoltages:
     Raises
     ------
     FormatError
-        Where the file is truncated, corrupt, or of another major version.
+        If the file is truncated, corrupt, or of another major version.
     """
     common, _ = split_overrides(overrides, (), NAME)
     return NativeVoltages(os.fspath(path), common)

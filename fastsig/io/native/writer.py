@@ -52,7 +52,7 @@ class NativeWriter(Writer):
     Raises
     ------
     OutputError
-        Where the file exists or cannot be written.
+        If the file exists or cannot be written.
     """
 
     def __init__(

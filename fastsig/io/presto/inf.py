@@ -65,7 +65,7 @@ def parse_inf(path: str) -> Inf:
     Raises
     ------
     FormatError
-        Where it cannot be read or is none, or a pair of bins is none.
+        If it cannot be read or is none, or a pair of bins is none.
     """
     try:
         with open(path, "rb") as file:

@@ -77,10 +77,10 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> PrestoSeries:
     Raises
     ------
     FormatError
-        Where one of the two files is missing or the header makes no sense. Bins that are missing,
+        If one of the two files is missing or the header makes no sense. Bins that are missing,
         and times of the barycentre, are a `FastsigWarning`.
     UsageError
-        Where an override is unknown or has no meaning.
+        If an override is unknown or has no meaning.
     """
     common, own = split_overrides(overrides, _OWN, NAME)
     stem = os.path.splitext(os.fspath(path))[0]

@@ -68,11 +68,11 @@ class PrestoWriter(SpectraWriter):
     Raises
     ------
     OutputError
-        Where a file exists or cannot be written, or the disk is too small.
+        If a file exists or cannot be written, or the disk is too small.
     PlanError
-        Where there are more products or channels than one, or the header lacks the band.
+        If there are more products or channels than one, or the header lacks the band.
     UsageError
-        Where an option is not allowed.
+        If an option is not allowed.
     """
 
     NAME = "presto"

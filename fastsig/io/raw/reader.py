@@ -61,11 +61,11 @@ def open(path: str, **overrides: Any) -> InterleavedVoltages:
     Raises
     ------
     FormatError
-        Where something that is needed is not told, or no sample comes.
+        If something that is needed is not told, or no sample comes.
     OutputError
-        Where what comes through a pipe cannot be kept.
+        If what comes through a pipe cannot be kept.
     UsageError
-        Where an override is unknown or has no meaning.
+        If an override is unknown or has no meaning.
     """
     common, own = split_overrides(overrides, _OWN, NAME)
     for key, example in (("n_bits", "8"), ("sample_rate", "1GHz"),

@@ -80,7 +80,7 @@ def header_of(found: SDFITSTable, rows: Sequence[int]) -> Header:
     Raises
     ------
     FormatError
-        Where the rows are tuned differently, or columns make no sense.
+        If the rows are tuned differently, or columns make no sense.
     """
     axis, moved = _axis(found, rows, found.field(rows[0]).n_chan)
     days = [found.start(row) for row in rows]
@@ -116,9 +116,9 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> RowSpectra:
     Raises
     ------
     FormatError
-        Where rows of several states are left (the message lists them), or columns make no sense.
+        If rows of several states are left (the message lists them), or columns make no sense.
     UsageError
-        Where no row has a value that was asked for.
+        If no row has a value that was asked for.
     """
     common, own = split_overrides(overrides, ("table", *_PICKS), NAME)
     found = table(path)

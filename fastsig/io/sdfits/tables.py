@@ -44,7 +44,7 @@ class SDFITSTable:
     Raises
     ------
     FormatError
-        Where the file has no such table.
+        If the file has no such table.
     """
 
     def __init__(self, path: str) -> None:

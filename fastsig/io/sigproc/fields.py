@@ -44,9 +44,9 @@ def fields(keys: Keywords, own: Mapping[str, Any], common: Mapping[str, Any]
     Raises
     ------
     FormatError
-        Where a value is missing or not allowed; the message names the override that supplies it.
+        If a value is missing or not allowed; the message names the override that supplies it.
     UsageError
-        Where an override has no meaning.
+        If an override has no meaning.
     """
     texts = {key: value if isinstance(value, str) else repr(value)
              for key, value in keys.values.items()}

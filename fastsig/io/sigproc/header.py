@@ -59,7 +59,7 @@ def read_keywords(path: str) -> Keywords:
     Raises
     ------
     FormatError
-        Where it is cut short, or a keyword is unknown and its value cannot be told from what
+        If it is cut short, or a keyword is unknown and its value cannot be told from what
         follows.
     """
     for most in (_FIRST_READ, _MOST_HEADER):

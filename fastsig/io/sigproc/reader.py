@@ -79,11 +79,11 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Sigp
     Raises
     ------
     FormatError
-        Where a header cannot be read or lacks what is needed, files do not belong to one scan, or
+        If a header cannot be read or lacks what is needed, files do not belong to one scan, or
         there is no spectrum. Spectra that are cut short, and what a header leaves open, is a
         `FastsigWarning`.
     UsageError
-        Where an override is unknown or has no meaning.
+        If an override is unknown or has no meaning.
     """
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
     common, own = split_overrides(overrides, OWN, NAME)

@@ -69,11 +69,11 @@ class SigprocWriter(SpectraWriter):
     Raises
     ------
     OutputError
-        Where the file exists or cannot be written, the disk is too small, or a value is no code.
+        If the file exists or cannot be written, the disk is too small, or a value is no code.
     PlanError
-        Where SIGPROC cannot hold such spectra.
+        If SIGPROC cannot hold such spectra.
     UsageError
-        Where an option is not allowed.
+        If an option is not allowed.
     """
 
     NAME = "sigproc"

@@ -36,7 +36,7 @@ def cards(header: Header, shape: tuple[int, ...], n_bits: int, descending: bool)
     Raises
     ------
     PlanError
-        Where the spectra have no frequency, or do not fit their header.
+        If the spectra have no frequency, or do not fit their header.
     """
     axis = header.channels
     if axis is None:

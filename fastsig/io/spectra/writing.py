@@ -57,7 +57,7 @@ class SpectraWriter(Writer):
         Raises
         ------
         PlanError
-            Where the format cannot hold such spectra.
+            If the format cannot hold such spectra.
         """
 
     @classmethod

@@ -27,7 +27,7 @@ def pieces_of_table(table: Any, overrides: Mapping[str, Any]) -> Pieces | None:
     Raises
     ------
     UsageError
-        Where no column that is asked for is there.
+        If no column that is asked for is there.
     """
     names = [name for name in table.colnames if _is_numbers(table[name])]
     axis = next((name for name in names if _is_axis(table[name])), None)
@@ -54,7 +54,7 @@ def pieces_of_spectrum(spectrum: Any) -> Pieces:
     Raises
     ------
     UsageError
-        Where it is none, or of another shape.
+        If it is none, or of another shape.
     """
     try:
         flux, axis = spectrum.flux, spectrum.spectral_axis

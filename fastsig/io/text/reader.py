@@ -48,9 +48,9 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> HeldSpectra:
     Raises
     ------
     FormatError
-        Where the file is no table, its axis is not even, or something needed is not stated.
+        If the file is no table, its axis is not even, or something needed is not stated.
     UsageError
-        Where an override is unknown or has no meaning.
+        If an override is unknown or has no meaning.
     """
     name = os.fspath(path)
     table = read_text(name)

@@ -105,9 +105,9 @@ def held(pieces: Pieces, path: str, files: Sequence[str], overrides: Mapping[str
     Raises
     ------
     FormatError
-        Where the axis is not even, or something that is needed is not stated.
+        If the axis is not even, or something that is needed is not stated.
     UsageError
-        Where an override is unknown or has no meaning.
+        If an override is unknown or has no meaning.
     """
     common, own = split_overrides(overrides, OWN, format_name)
     known = {field: pieces.meta[key] for field, keys in _KEYS.items()
@@ -145,7 +145,7 @@ class _Said(NamedTuple):
         Raises
         ------
         UsageError, FormatError
-            Where the user's, or the table's, makes no sense.
+            If the user's, or the table's, makes no sense.
         """
         if not self.has(key):
             return None
@@ -282,7 +282,7 @@ def wanted(names: Sequence[str], given: Any) -> list[int]:
     Raises
     ------
     UsageError
-        Where one that is given is none of them.
+        If one that is given is none of them.
     """
     if given is None:
         found = [i for i, name in enumerate(names)

@@ -84,7 +84,7 @@ def read_text(path: str) -> TextTable:
     Raises
     ------
     FormatError
-        Where it cannot be read, or rows differ.
+        If it cannot be read, or rows differ.
     """
     try:
         if os.path.getsize(path) > _LARGEST:

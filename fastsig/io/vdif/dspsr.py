@@ -27,7 +27,7 @@ def dspsr_header(recording: Recording, names: Sequence[str], n_bits: int) -> byt
     Raises
     ------
     PlanError
-        Where dspsr cannot read such voltages: of several channels, without a frequency, in several
+        If dspsr cannot read such voltages: of several channels, without a frequency, in several
         files, or under a name with blanks.
     """
     header, path = recording.header, recording.path

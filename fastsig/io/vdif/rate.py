@@ -42,7 +42,7 @@ def check_rate(raw: RawFiles, geometry: Any, per_second: int) -> None:
     Raises
     ------
     FormatError
-        Where frames have higher numbers, or seconds end with other ones.
+        If frames have higher numbers, or seconds end with other ones.
     """
     for file, path in enumerate(raw.paths):
         count = os.path.getsize(path) // geometry.frame_bytes

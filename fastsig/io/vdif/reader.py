@@ -147,9 +147,9 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Vdif
     Raises
     ------
     FormatError
-        Where no frame can be read, or the rate is not known.
+        If no frame can be read, or the rate is not known.
     UsageError
-        Where an override is unknown or has no meaning.
+        If an override is unknown or has no meaning.
     """
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
     common, own = split_overrides(overrides, ("input", "channelized"), NAME)

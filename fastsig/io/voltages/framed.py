@@ -304,7 +304,7 @@ def choose(value: Any, n: int) -> list[int]:
     Raises
     ------
     UsageError
-        Where they are not distinct numbers of inputs.
+        If they are not distinct numbers of inputs.
     """
     if value is None:
         return list(range(n))

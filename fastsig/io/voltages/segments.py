@@ -47,7 +47,7 @@ class RawFiles:
         Raises
         ------
         DataError
-            Where the file cannot be read, or ends before.
+            If the file cannot be read, or ends before.
         """
         descriptor = self._kept(index)
         if descriptor is not None:
@@ -101,7 +101,7 @@ def from_first(
     Raises
     ------
     FormatError
-        Where samples lie more than a year from the start that the headers tell, or from one
+        If samples lie more than a year from the start that the headers tell, or from one
         another: a counter is wrong. Likewise where they come faster than any.
     """
     if rate >= _FASTEST:

@@ -109,9 +109,9 @@ class VoltageWriter(Writer):
     Raises
     ------
     PlanError
-        Where the format cannot hold such voltages at all.
+        If the format cannot hold such voltages at all.
     UsageError
-        Where an option is not allowed.
+        If an option is not allowed.
     """
 
     NAME: ClassVar[str]
