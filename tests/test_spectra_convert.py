@@ -102,7 +102,7 @@ def test_codes_keep_their_bits(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change, name, message", [
     ({"diode": "schedule"}, "x.fits", "no place for the schedule of the noise diode"),
     ({"receiver": "L-band"}, "x.fil", "no place for the receiver"),
-    ({"n_sum": 8}, "x.fil", "how many samples a value is the mean of"),
+    ({"n_sum": 8}, "x.fil", "the number of samples averaged in a value"),
     ({}, "x.dat", "one product and one channel"),
 ])
 def test_losses_are_told_before_a_file_is_made(

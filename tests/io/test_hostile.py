@@ -433,7 +433,7 @@ _DIPOLE, _HUGE = "STATION_CS011/DIPOLE_011000010", "9" * 5000
 TARGETED: dict[tuple[str, str], list[tuple[Change, str]]] = {
     ("guppi", "two files"): [
         (_text("TBIN", "1e999999999"), "TBIN = '1e999999999'; allowed: 0, or a number of size"),
-        (_text("TBIN", "1e-400"), "TBIN = '1e-400'"), (_text("TBIN", "1e-29"), "TBIN|a second"),
+        (_text("TBIN", "1e-400"), "TBIN = '1e-400'"), (_text("TBIN", "1e-29"), "TBIN|per second"),
         (_text("OBSBW", "-inf"), "OBSBW"), (_text("NBITS", "\xff"), "NBITS"),
         (_text("PKTIDX", "4611686018427387904"), "more than a year from the start"),
         (_text("PKTSIZE", "-1"), "PKTSIZE"), (_text("STT_OFFS", "nan"), "STT_OFFS = 'nan'"),
@@ -442,7 +442,7 @@ TARGETED: dict[tuple[str, str], list[tuple[Change, str]]] = {
     ],
     ("dada", "two files"): [
         (_text("TSAMP", "1e999999999"), "TSAMP"), (_text("TSAMP", "1e-400"), "TSAMP"),
-        (_text("TSAMP", "1e-20"), "samples a second|not files of one recording"),
+        (_text("TSAMP", "1e-20"), "samples per second|not files of one recording"),
         (_text("NBIT", "\xe9"), "NBIT"),
         (_text("HDR_SIZE", "9223372036854775808"), "HDR_SIZE"), (_text("NDIM", "nan"), "NDIM"),
         (_text("OBS_OFFSET", "4611686018427387904"), "more than a year"),

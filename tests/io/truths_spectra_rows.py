@@ -46,7 +46,7 @@ TRUTHS = (
     Spectra(
         "priwo/tests/data/test_i8.tim", "sigproc", "2020-02-21T03:24:53.999999715", "6.4e-05", 8,
         (16, 1, 1), None, 7.5, 4.60977223, {(0, 0, 0): 0, (8, 0, 0): 8, (15, 0, 0): 15},
-        f"MANIFEST.tsv (values 0 to 15); {_OWN}", told="signed = 1 stands for signed codes"),
+        f"MANIFEST.tsv (values 0 to 15); {_OWN}", told="signed = 1 means signed codes"),
     Spectra(
         "priwo/tests/data/test_ui8.tim", "sigproc", "2020-02-21T03:24:53.999999715", "6.4e-05", 8,
         (16, 1, 1), None, 7.5, 4.60977223, {(0, 0, 0): 0, (8, 0, 0): 8, (15, 0, 0): 15},
