@@ -89,7 +89,7 @@ def recording_of(stem: str, neighbours: list[str]) -> list[str]:
                  getattr(group.module, "HEADERS", ())] or found
     if len(found) > 1:
         listed = ", ".join(f"{group.files[0]} ({group.name})" for group in found)
-        raise UsageError(f"{stem} stands for several recordings: {listed}; name one of them")
+        raise UsageError(f"{stem} matches several recordings: {listed}; name one of them")
     return found[0].files
 
 

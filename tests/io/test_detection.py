@@ -143,7 +143,7 @@ def test_a_stem_prefers_the_recording_to_what_was_made_of_it(tmp_path: Path, sam
     x = test_dada.numbers(10, 2, 2)
     for name in ("a.x.dada", "a.y.dada", "a.z.raw"):
         test_dada.write(tmp_path / name, x)
-    with pytest.raises(UsageError, match="a stands for several recordings: .*a.x.dada"):
+    with pytest.raises(UsageError, match="a matches several recordings: .*a.x.dada"):
         detect_files(tmp_path / "a")
     for name in ("b.png", "b.json"):
         (tmp_path / name).write_text("{}")

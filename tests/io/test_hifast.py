@@ -439,7 +439,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     path, head, shape = tmp_path / "w.hdf5", header(), (4, 2, 8)
     for wrong, error in (({"n_bits": 8}, "n_bits = 8"), ({"field": "DATA"}, "field = 'DATA'"),
                          ({"fields": {"ra": np.zeros(3)}}, "ra has the shape"),
-                         ({"fields": {"Ta": np.zeros(4)}}, "'Ta' is what the stream tells"),
+                         ({"fields": {"Ta": np.zeros(4)}}, "'Ta' is set by the stream"),
                          ({"fields": {"a/b": np.zeros(4)}}, "'a/b'"),
                          ({"fields": {"x": np.array([None] * 4)}}, "x is of type object"),
                          ({"fields": {"mjd": np.full(4, np.nan)}}, "mjd; allowed: finite")):

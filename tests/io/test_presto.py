@@ -285,9 +285,9 @@ def test_files_that_stand_alone(tmp_path: Path) -> None:
     ({"Central": "-9"}, "low_mhz"), ({"Total": "300"}, "bandwidth_mhz = '300'"),
     ({"Barycentered": "maybe"}, "barycentered"), ({"Any_breaks": "2"}, "breaks = '2'"),
     ({"Any_breaks": "1"}, "breaks = '1'.*breaks='no'"),
-    ({"Any_breaks": "1", "pairs": [(5, 3)]}, "ascend, not 5, 3"),
-    ({"Any_breaks": "1", "pairs": [(0, 9), (9, 12)]}, "ascend, not 9, 12"),
-    ({"Any_breaks": "1", "pairs": [(-1, 9)]}, "ascend, not -1, 9"),
+    ({"Any_breaks": "1", "pairs": [(5, 3)]}, "pairs of bins, not 5, 3"),
+    ({"Any_breaks": "1", "pairs": [(0, 9), (9, 12)]}, "pairs of bins, not 9, 12"),
+    ({"Any_breaks": "1", "pairs": [(-1, 9)]}, "pairs of bins, not -1, 9"),
     ({"Any_breaks": "1", "pairs": [("x", 9)]}, "On/Off bin pair = "),
     ({"Any_breaks": "1", "pairs": [("inf", 9)]}, "On/Off bin pair = "),
 ])

@@ -224,7 +224,7 @@ def test_gaps_order_and_times(tmp_path: Path) -> None:
 def test_irregular_rows_come_at_their_mean_cadence(tmp_path: Path) -> None:
     seconds = [0, 1, 4.3, 5.7, 11.9, 13.6]
     path = write(tmp_path / "m.fits", [at(each) for each in seconds])
-    with pytest.warns(FastsigWarning, match="rows come irregularly; .* mean cadence of 2.72 s"):
+    with pytest.warns(FastsigWarning, match="rows are irregular in time; .* mean cadence of 2.72 s"):
         stream = opened(path)
     assert stream.shape[0] == 6 and 1 / stream.header.sample_rate == Fraction("2.72")
     assert stream.header.extra["clock"] == "mean cadence"
@@ -240,9 +240,9 @@ def test_states_are_picked(tmp_path: Path) -> None:
     data = spectra(len(states))
     wide = table([at(0)], spectra(1, 2 * N_CHAN))
     path = write(tmp_path / "p.fits", states, data, wide)
-    with pytest.raises(FormatError, match=r"p\.fits: holds rows of several states: table 1, 2; "
-                       r"scan 5, 6, 1; ifnum 0; plnum 0, 1; fdnum 0; cal T, F; sig T; pick one, as "
-                       r"by table=1 plnum=0 cal='T'"):
+    with pytest.raises(FormatError, match=r"p\.fits: contains rows of several states: table 1, 2; "
+                       r"scan 5, 6, 1; ifnum 0; plnum 0, 1; fdnum 0; cal T, F; sig T; select one, "
+                       r"for example by table=1 plnum=0 cal='T'"):
         opened(path)
     stream = opened(path, table="1", plnum="1", cal="t")
     np.testing.assert_array_equal(stream.read_block(0, 4).data[:, 0, ::-1], data[2::4])

@@ -177,7 +177,7 @@ def test_a_start_off_every_clock(to: str, tmp_path: Path, rng: np.random.Generat
 def test_vdif_needs_a_whole_rate_and_a_place_on_its_clock(
     tmp_path: Path, rng: np.random.Generator
 ) -> None:
-    with pytest.raises(PlanError, match="whole number of samples in a second"):
+    with pytest.raises(PlanError, match="whole number of samples per second"):
         written(voltages(rng, rate=Fraction(10**7, 3)), tmp_path, "vdif")
     off = voltages(rng, start="2026-01-02T03:04:05.0000004")
     with pytest.raises(PlanError, match=r"all are moved by -4e-07 s"):
@@ -353,7 +353,7 @@ def test_writers_refuse(tmp_path: Path, rng: np.random.Generator) -> None:
         ({"to": "mp3"}, "allowed: native, guppi, dada, vdif"), ({}, "its ending tells no format"),
         ({"to": "guppi", "bits": 3}, "bits = 3; allowed for guppi: 2, 4, 8, 16"),
         ({"to": "vdif", "scale": 0.0}, "scale = 0"), ({"to": "dada", "workers": 0}, "workers = 0"),
-        ({"to": "native", "file_bytes": 100}, "native files are not parted"),
+        ({"to": "native", "file_bytes": 100}, "native files are not split"),
         ({"to": "native", "memory": 10**6}, "below the floor of this plan"),
     ):
         with pytest.raises(UsageError, match=message):

@@ -109,7 +109,7 @@ class VoltageWriter(Writer):
     Raises
     ------
     PlanError
-        If the format cannot hold such voltages at all.
+        If the format cannot store such voltages at all.
     UsageError
         If an option is not allowed.
     """
@@ -245,7 +245,7 @@ class VoltageWriter(Writer):
             text = getattr(self.recording.header, field)
             fits = text is not None and is_plain(text, most)
             if text is not None and not fits:
-                self.losses.append(f"{self.NAME} cannot hold the {field} {text!r}")
+                self.losses.append(f"{self.NAME} cannot store the {field} {text!r}")
             found[field] = text if fits else None
         return found
 
