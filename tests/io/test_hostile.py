@@ -453,7 +453,7 @@ TARGETED: dict[tuple[str, str], list[tuple[Change, str]]] = {
     ("dada", "floats, channels"): [
         (_text("MJD_START", None), "has no MJD_START"), (_text("BW", _HUGE), "BW"),
         (_text("UTC_START", "2026-13-01-00:00:00"), "UTC_START"), (_text("BW", "0x10"), "BW"),
-        (_text("NCHAN", "1048576"), "contains no samples"), (_text("MJD_START", "nan"), "MJD_START"),
+        (_text("NCHAN", "1048576"), "no samples"), (_text("MJD_START", "nan"), "MJD_START"),
     ],
     ("vdif", "two threads"): [
         (_swapped(4), "VDIF|frame"), (_words((8, 0)), "begin with a VDIF header"),
@@ -520,7 +520,7 @@ TARGETED: dict[tuple[str, str], list[tuple[Change, str]]] = {
         (_given(n_bits=value), "n_bits = ") for value in ("\xb2", _HUGE, "-8", "nan", "8.0")] + [
         (_given(sample_rate=value), "rate|large") for value in (
             "1e999999999", "1e999999999Hz", "nan", "-1", "1/0")] + [
-        (_given(n_chan="1048575"), "standard input has no sample"), (_given(start_time="nan"), "UTC time"),
+        (_given(n_chan="1048575"), "has no sample"), (_given(start_time="nan"), "UTC time"),
         (_given(frequency="1e999999999MHz"), "large")],
 }
 

@@ -479,7 +479,7 @@ def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     told = "; ".join(PrestoWriter.losses(head_of(
         receiver="L", beam=3, n_sum=5, ra_deg=None, polarization=PolBasis("linear", ("AA",)),
         extra={"OBSFREQ": 1}), one, False))
-    for part in ("receiver", "beam number", "averaged in a value", "position", "(AA)", "1 more values"):
+    for part in ("receiver", "beam number", "averaged in", "position", "(AA)", "1 more values"):
         assert part in told
     with warnings.catch_warnings():
         warnings.simplefilter("error")

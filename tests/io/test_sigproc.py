@@ -528,7 +528,7 @@ def test_files_that_overlap_or_do_not_belong(tmp_path: Path) -> None:
                    {"tsamp": 0.002}, {"ibeam": 2}):
         other = write(tmp_path / "o.fil", random_codes(40), **{"tstart": 58544.0, "tsamp": 0.001,
                                                                **change})
-        with pytest.raises(FormatError, match=r"belongs to another scan than .*: \w[^:]*: .*, not "):
+        with pytest.raises(FormatError, match=r"to another scan than .*: \w[^:]*: .*, not "):
             opened([paths[0], other])
     far = write(tmp_path / "far.fil", random_codes(40), tsamp=0.001, tstart=60000.0)
     with pytest.raises(FormatError, match="more than a year"):
@@ -749,7 +749,7 @@ def test_what_is_lost_is_told(tmp_path: Path) -> None:
         extra={"OBSERVER": "someone", "rawdatafile": "x", "refdm": 5.0, "codes": "unsigned"})
     told = "; ".join(SigprocWriter.losses(head, (10**9, *shape[1:]), False))
     for part in ("receiver", "backend", "'Tianlai', which has no number", "half channel",
-                 "averaged in a value", "I, Q, U, V; --set products=", "feeds, signs", "1 more values",
+                 "averaged in", "I, Q, U, V; --set products=", "feeds, signs", "1 more values",
                  "source becomes '????", "the start is rounded, by", "time between spectra"):
         assert part in told, part
     written(tmp_path / "l.fil", random_codes(10, 8, 4, 8), head=head)

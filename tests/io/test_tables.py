@@ -200,7 +200,7 @@ def test_headers_that_hold_what_json_cannot(record: str, tmp_path: Path) -> None
     done = fastsig("info", path, "--json", code=int(failed))
     (found,) = json.loads(done.stdout)
     if failed:
-        assert "t.ecsv: its header has more than 100000 values, or more than 100 levels" in found["error"]
+        assert "t.ecsv: its header has more than 100000 values, or more" in found["error"]
         return
     assert found["columns"][0]["unit"] == "2020-01-01"
     assert "\\x1b[31mred" in fastsig("info", path).stdout
