@@ -1,4 +1,4 @@
-"""A first look at a path, shared by every format's `sniff`."""
+"""A first look at a path, shared by the `sniff` functions of all formats."""
 
 from __future__ import annotations
 

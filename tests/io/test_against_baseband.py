@@ -35,7 +35,7 @@ MIDNIGHT = "2016-12-29T23:59:59.98"
 LEAP_DAY = "2016-12-31T23:59:58.25"
 # Of baseband 4.3.0 with astropy 8.
 pytestmark = pytest.mark.filterwarnings("ignore:The isiterable function is deprecated")
-SHIPPED_FRAMES = pytest.mark.filterwarnings("ignore:.*are not a whole frame")
+SHIPPED_FRAMES = pytest.mark.filterwarnings("ignore:.*are no whole frame")
 
 Convert = Callable[[np.ndarray], np.ndarray]
 

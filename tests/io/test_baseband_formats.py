@@ -139,7 +139,7 @@ def check5(stream: Any, frames: list[bytes], there: list[bool]) -> None:
 ])
 def test_recorded_mark4(name: str, start: str, shape: tuple[int, int], rate: int, lost: int
                         ) -> None:
-    with pytest.warns(FastsigWarning, match=r"the last \d+ bytes are not a whole frame"):
+    with pytest.warns(FastsigWarning, match=r"the last \d+ bytes are no whole frame"):
         stream = opened4(recorded(f"baseband/{name}"))
     assert iso(stream.start_time) == start and stream.shape == shape
     assert stream.header.sample_rate == rate * 10**6 and stream.header.n_bits == 2
@@ -165,7 +165,7 @@ MARK4_FILES = ["SAMPLE_MARK4", "SAMPLE_MARK4_16TRACK", "SAMPLE_MARK4_32TRACK",
                "SAMPLE_MARK4_32TRACK_FANOUT2", "SAMPLE_MARK4_64TRACK_FANOUT2_FT"]
 
 
-@pytest.mark.filterwarnings("ignore:.*are not a whole frame")
+@pytest.mark.filterwarnings("ignore:.*are no whole frame")
 @pytest.mark.parametrize("name", MARK4_FILES)
 def test_mark4_is_as_baseband_reads_it(name: str) -> None:
     path = getattr(shipped, name)
@@ -234,7 +234,7 @@ def test_phased_gsb_is_as_baseband_reads_it() -> None:
 
 # Which format a file is.
 
-@pytest.mark.filterwarnings("ignore:.*are not a whole frame")
+@pytest.mark.filterwarnings("ignore:.*are no whole frame")
 def test_files_are_known_by_content(samples: Path, tmp_path: Path) -> None:
     named = {"mark4": [getattr(shipped, name) for name in MARK4_FILES],
              "mark5b": [shipped.SAMPLE_MARK5B],
@@ -336,7 +336,7 @@ def test_bytes_lost_near_the_end(tmp_path: Path, n: int, from_end: int) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*bytes are missing or added:fastsig.FastsigWarning")
-@pytest.mark.filterwarnings("ignore:.*are not a whole frame:fastsig.FastsigWarning")
+@pytest.mark.filterwarnings("ignore:.*are no whole frame:fastsig.FastsigWarning")
 @pytest.mark.parametrize("kind", ["mark4", "mark5b"])
 def test_whatever_is_lost_or_added_no_sample_is_out_of_its_place(tmp_path: Path, kind: str) -> None:
     frames = frames4(8) if kind == "mark4" else frames5(0, 30)
@@ -410,12 +410,12 @@ def test_losses_within_mark4(tmp_path: Path, what: str) -> None:
 def test_cut_files_give_their_whole_frames(tmp_path: Path, rest: int) -> None:
     frames = frames5(0, 4)
     path = write(tmp_path / "c.m5b", [*frames[:3], frames[3][:rest]])
-    with pytest.warns(FastsigWarning, match=rf"c\.m5b: the last {rest} bytes are not a whole"):
+    with pytest.warns(FastsigWarning, match=rf"c\.m5b: the last {rest} bytes are no whole frame"):
         stream = opened5(path)
     check5(stream, frames[:3], [True] * 3)
     frames = frames4(3)
     path = write(tmp_path / "c.m4", [*frames[:2], frames[2][:rest]])
-    with pytest.warns(FastsigWarning, match=rf"c\.m4: the last {rest} bytes are not a whole frame"):
+    with pytest.warns(FastsigWarning, match=rf"c\.m4: the last {rest} bytes are no whole frame"):
         stream = opened4(path)
     np.testing.assert_array_equal(stream.read_block(0, 2 * N4).data, whole4(frames[:2]))
 
@@ -423,7 +423,7 @@ def test_cut_files_give_their_whole_frames(tmp_path: Path, rest: int) -> None:
 @pytest.mark.parametrize("junk", [bytes(300_000), FILL * 75_000, b"\xff" * 300_000])
 def test_junk_at_the_end_is_no_frame(tmp_path: Path, junk: bytes) -> None:
     frames = frames5(0, 5)
-    with pytest.warns(FastsigWarning, match="are not a whole frame"):
+    with pytest.warns(FastsigWarning, match="are no whole frame"):
         stream = opened5(write(tmp_path / "j.m5b", [*frames, junk]))
     check5(stream, frames, [True] * 5)
 

@@ -123,5 +123,5 @@ def test_names_that_one_file_cannot_have(tmp_path: Path) -> None:
     for name in ("x.{file}.h5", "-", ""):
         with pytest.raises(UsageError, match="allowed: a name without {file}|needs the name of"):
             check_output(tmp_path / name if name.startswith("x") else name)
-    with pytest.raises(UsageError, match="takes 100001 files; allowed: 100000"):
+    with pytest.raises(UsageError, match="needs 100001 files; allowed: 100000"):
         output_names("x.{file}.raw", 100_001)

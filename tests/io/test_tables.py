@@ -176,7 +176,7 @@ def test_rows_are_counted_without_reading_them(tmp_path: Path) -> None:
     fields = fs.info(path)
     assert fields["n_row"] == 2
     assert fields["warnings"] == [f"{path}: n_row = 3; the file has 2 rows"]
-    with pytest.raises(DataError, match=r"cut\.ecsv: n_row = 3; 2 rows .* truncated"):
+    with pytest.raises(DataError, match=r"cut\.ecsv: n_row = 3; .* 2 rows: it is truncated"):
         fs.info(path, deep=True)
 
 

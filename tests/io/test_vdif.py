@@ -253,7 +253,7 @@ def test_a_rate_that_the_frames_contradict(n_thread: int, tmp_path: Path) -> Non
     # Within one second only too low a rate can be told; a loss may end a second too early.
     part = write(tmp_path / "b.vdif", x[: 18 * 64], rate=64 * 20)
     opened(part, sample_rate=64 * 40)
-    with pytest.raises(FormatError, match="tell of at least 1[678]: "):
+    with pytest.raises(FormatError, match="show at least 1[678]: "):
         opened(part, sample_rate=64 * 10)
     lossy = [(i, t) for i in range(25) for t in range(n_thread) if i not in (18, 19)]
     opened(write(tmp_path / "c.vdif", x, rate=64 * 20, which=lossy), sample_rate=64 * 20)

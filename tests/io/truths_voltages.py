@@ -103,19 +103,19 @@ TRUTHS = (
         (160000, 8), False, 2.22270391,
         {(0, 0): 0, (639, 7): 0, (40000, 0): -1, (40000, 1): -H, (120000, 2): -H, (159999, 7): H},
         f"MANIFEST.tsv (start, shape, rate); {_MARK4}", valid=(158720,) * 8,
-        options={"decade": 2010}, told="the last 61304 bytes are not a whole frame"),
+        options={"decade": 2010}, told="the last 61304 bytes are no whole frame"),
     Truth(
         "baseband/sample_32track.m4", "mark4", "2015-01-11T01:23:10.485000000", "32000000", 2,
         (160000, 4), False, 2.39407435,
         {(639, 0): 0, (40000, 0): -H, (40000, 1): 1, (120000, 1): H, (159999, 3): H},
         _MARK4, valid=(158720,) * 4, options={"decade": 2010},
-        told="the last 344 bytes are not a whole frame"),
+        told="the last 344 bytes are no whole frame"),
     Truth(
         "baseband/sample_32track_fanout2.m4", "mark4", "2017-03-04T04:42:26.025000000",
         "16000000", 2, (80000, 8), False, 2.35781865,
         {(319, 0): 0, (20000, 0): -H, (20000, 5): H, (60000, 3): H, (79999, 6): -H},
         _MARK4, valid=(79360,) * 8, options={"decade": 2010},
-        told="the last 2564 bytes are not a whole frame"),
+        told="the last 2564 bytes are no whole frame"),
     Truth(
         "baseband/sample.m5b", "mark5b", "2014-06-13T05:30:01.000000000", "32000000", 2,
         (20000, 8), False, 2.15685459,

@@ -69,8 +69,8 @@ class DadaWriter(VoltageWriter):
             held = validity.full(*self.rows)
         elif len(held) > _MOST_STRETCHES:
             held = validity.full(*self.rows)
-            self._note_lost(held, f"in {len(recording.any_valid) - 1} gaps, too many for as many "
-                            "files (32 bits would keep them)")
+            self._note_lost(held, f"in {len(recording.any_valid) - 1} gaps, too many to split the "
+                            "recording at (32 bits would keep them)")
         else:
             self._note_lost(held, "in only one polarisation")
         self.kept, most = held, max(1, (file_bytes or 2**62) // self._row)

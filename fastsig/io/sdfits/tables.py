@@ -141,8 +141,8 @@ class SDFITSTable:
             return np.empty((0, 0), np.float32)
         fields = [self.field(int(row)) for row in index]
         if len({(each.n_chan, each.dtype) for each in fields}) > 1:
-            raise UsageError(f"{self.path}: the rows' spectra have {fields[0].n_chan} and other "
-                             "channels; allowed: rows of one table")
+            raise UsageError(f"{self.path}: the spectra of these rows have {fields[0].n_chan} and "
+                             "other numbers of channels; allowed: rows of one table")
         out = np.empty((len(index), fields[0].n_chan), fields[0].dtype)
         for row, target in zip(index.tolist(), out, strict=True):
             self._raw.read_into(0, target, self.row_at(row))

@@ -114,7 +114,7 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
     texts = {"source": header.source, "rawdatafile": header.extra.get("rawdatafile")}
     for name, value in texts.items():
         if isinstance(value, str) and _text(value) != value:
-            yield f"{name} becomes {_text(value)!r}, {_LONGEST_TEXT} characters of ASCII at most"
+            yield f"{name} becomes {_text(value)!r}, at most {_LONGEST_TEXT} ASCII characters"
 
 
 def lost_places(header: Header, shape: tuple[int, ...]) -> Iterator[str]:

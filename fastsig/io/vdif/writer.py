@@ -91,7 +91,7 @@ class VdifWriter(VoltageWriter):
             what = "those of one thread" if self._one else "threads"
             self.losses.append(f"channels become {what}, without their frequencies")
         if recording.header.sideband == "lower":
-            self.losses.append("vdif has no place for the sideband, which is the lower one")
+            self.losses.append("vdif has no place for the sideband, which is lower")
         self._edv, self._rate_word = _rate_word(rate, recording.header.is_complex)
         if not self._edv:
             self.losses.append(f"vdif has no place for the sample rate of {rate} Hz")

@@ -288,7 +288,7 @@ class VoltageWriter(Writer):
         if offered is None:
             return np.arange(-half, half, dtype=np.float32) if self.n_bits < 8 else None
         levels = np.array(offered, np.float32)
-        if self._fits(self.n_bits):  # the recording's own, which may differ in the last bit
+        if self._fits(self.n_bits):  # those of the recording may differ in the last bit
             levels[np.argsort(levels)] = np.sort(np.array(self.recording.levels, np.float32))
         return levels
 
