@@ -129,7 +129,7 @@ def test_a_kind_without_a_handler_is_refused_in_one_line(
                                              r"has no draw; allowed here: voltage, spectra, cube"):
         view.draw_file(str(profile), str(tmp_path / "p.png"))
     for reader in (open_stream, fs.open, lambda path: convert.convertible(path, "p.h5")):
-        with pytest.raises(fs.FormatError, match=r"x\.prof: contains profile \(fake\); allowed here"):
+        with pytest.raises(fs.FormatError, match=r"x\.prof: contains profile \(fake\); allowed"):
             reader(str(profile))
     offer(monkeypatch, PLUGIN.replace("def verify", "def other").replace("def info", "def more"))
     with pytest.raises(fs.FormatError, match=r"x\.prof: .* has no info; allowed here: voltage"):
