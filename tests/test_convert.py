@@ -85,8 +85,8 @@ def test_wrong_use(samples: Path, tmp_path: Path) -> None:
         (("-o", "x.h5", "--memory", "10MB"), 2, "below the floor"),
         (("-o", "x.h5", "--bits", "4"), 2, "bits = 4; allowed for native: 8, 16, 32"),
         (("-o", "no/x.h5"), 4, "the folder no does not exist"),
-        (("-o", "x.dada", "--lossy"), 2, "takes 3 files; allowed: a name with {file} in it"),
-        (("-o", "x.h5", "--file-size", "1MB"), 2, "native files are not parted"),
+        (("-o", "x.dada", "--lossy"), 2, "needs 3 files; allowed: a name with {file} in it"),
+        (("-o", "x.h5", "--file-size", "1MB"), 2, "native files are not split"),
         (("-o", "-"), 2, "-o '-': a product needs the name of a file"),
         (("-o", "x.h5", "--dry-run", "--memory", "10MB"), 2, "below the floor"),
         (("-o", "no/x.h5", "--dry-run"), 4, "the folder no: No such file or directory"),
@@ -227,7 +227,7 @@ def test_standard_input_of_other_numbers(tmp_path: Path, rng: np.random.Generato
 
 def test_standard_input_that_is_none(tmp_path: Path) -> None:
     for data, words, code, message in (
-        (b"", RAW, 3, "no sample came"), (b"12", RAW[2:], 3, "give --set n_bits=8"),
+        (b"", RAW, 3, "standard input has no sample"), (b"12", RAW[2:], 3, "give --set n_bits=8"),
         (b"12", RAW[:2], 3, "give --set sample_rate=1GHz"),
         (b"12", (*RAW[2:], "--set", "n_bits=7"), 2, "n_bits = '7'; allowed: 8, 16, 32"),
         (b"12", (*RAW, "--set", "n_bits=16"), 2, "--set n_bits is given twice"),
@@ -239,7 +239,7 @@ def test_standard_input_that_is_none(tmp_path: Path) -> None:
         assert message in told
     told = piped(b"1234", "spectra", "-", "x.raw", "-o", "x.h5", "--n-chan", 8, *RAW, cwd=tmp_path,
                  code=2)
-    assert "stands alone" in told
+    assert "cannot be combined with files" in told
     done = fastsig("spectra", "-", "-o", "x.h5", "--n-chan", 8, *RAW, cwd=tmp_path, code=3,
                    before="import os; os.close(0);")
     assert "standard input is closed" in done.stderr

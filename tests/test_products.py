@@ -129,7 +129,7 @@ def test_a_kind_without_a_handler_is_refused_in_one_line(
                                              r"has no draw; allowed here: voltage, spectra, cube"):
         view.draw_file(str(profile), str(tmp_path / "p.png"))
     for reader in (open_stream, fs.open, lambda path: convert.convertible(path, "p.h5")):
-        with pytest.raises(fs.FormatError, match=r"x\.prof: holds profile \(fake\); allowed here"):
+        with pytest.raises(fs.FormatError, match=r"x\.prof: contains profile \(fake\); allowed"):
             reader(str(profile))
     offer(monkeypatch, PLUGIN.replace("def verify", "def other").replace("def info", "def more"))
     with pytest.raises(fs.FormatError, match=r"x\.prof: .* has no info; allowed here: voltage"):
@@ -170,7 +170,7 @@ def test_a_plug_in_on_the_command_line(profile: Path, tmp_path: Path) -> None:
     done = fastsig("view", profile, "-o", tmp_path / "p.png", code=3, before=before)
     assert done.stderr.count("\n") == 1 and "has no draw" in done.stderr
     done = fastsig("convert", profile, "-o", tmp_path / "p.h5", code=3, before=before)
-    assert done.stderr.count("\n") == 1 and "holds profile" in done.stderr
+    assert done.stderr.count("\n") == 1 and "contains profile" in done.stderr
 
 
 def test_cubes_are_found_by_content_as_streams_are(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_cubes_are_found_by_content_as_streams_are(tmp_path: Path) -> None:
     for read in (fs.open, open_stream):
         with pytest.raises(fs.FormatError, match="contains a cube of maps; allowed here: a stream"):
             read(path)
-    with pytest.raises(fs.UsageError, match="files of fits_cube are recordings of their own"):
+    with pytest.raises(fs.UsageError, match="files of fits_cube are separate recordings"):
         fs.info([path, cubes_made.write(tmp_path / "d.dat", np.ones((3, 8, 8), "f4"), head)])
 
 

@@ -217,7 +217,7 @@ def test_what_may_not_be_looked_at_is_not_missing() -> None:
 def test_a_file_that_comes_up_meanwhile_is_kept(tmp_path: Path) -> None:
     output = SafeOutput(tmp_path / "x")
     (tmp_path / "x").write_text("another's")
-    with pytest.raises(fs.OutputError, match="came up while"):
+    with pytest.raises(fs.OutputError, match="was created by another program"):
         output.commit()
     assert os.listdir(tmp_path) == ["x"] and (tmp_path / "x").read_text() == "another's"
 

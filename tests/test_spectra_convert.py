@@ -102,7 +102,7 @@ def test_codes_keep_their_bits(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change, name, message", [
     ({"diode": "schedule"}, "x.fits", "no place for the schedule of the noise diode"),
     ({"receiver": "L-band"}, "x.fil", "no place for the receiver"),
-    ({"n_sum": 8}, "x.fil", "how many samples a value is the mean of"),
+    ({"n_sum": 8}, "x.fil", "the number of samples averaged in a value"),
     ({}, "x.dat", "one product and one channel"),
 ])
 def test_losses_are_told_before_a_file_is_made(
@@ -285,4 +285,4 @@ def test_names_that_stand_for_something_else(tmp_path: Path) -> None:
 def test_a_file_named_twice(tmp_path: Path) -> None:
     source = product(tmp_path / "s.h5", values(), head())
     done = fastsig("convert", source, source, "-o", tmp_path / "c.h5", code=2)
-    assert "s.h5: given twice; allowed: each file of a scan once" in done.stderr
+    assert "s.h5: named twice; allowed: each file of a scan once" in done.stderr

@@ -1,1 +1,1 @@
-"""Files: a package for every format or family of formats, and what they share."""
+"""Files: one package for each format or family of formats, and the code that they share."""

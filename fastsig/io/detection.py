@@ -1,4 +1,4 @@
-"""What format a file is of, by its content; which files beside one another are a recording."""
+"""Detection of formats by content, and of the neighbouring files that form one recording."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from fastsig.registry import STREAMS, formats, formats_for, kinds
 __all__ = ["detect", "recording_of"]
 
 def detect(path: str | os.PathLike[str]) -> tuple[str, Any]:
-    """Name and module of the format of a file, found by its content.
+    """Return the name and module of the format of a file, detected from its content.
 
     Raises
     ------
     FormatError
-        Where no format knows the file.
+        If no format recognises the file.
     """
     probe = Probe(path)
     for name, module in formats_for(probe.container):
@@ -29,7 +29,7 @@ def detect(path: str | os.PathLike[str]) -> tuple[str, Any]:
 
 
 def _unread(probe: Probe) -> str | None:
-    """What a file of no format of ours is, where that is known."""
+    """Describe a well-known file that fastsig does not read; None for any other."""
     from fastsig.io.unread import description
 
     words = description(probe)
@@ -37,64 +37,64 @@ def _unread(probe: Probe) -> str | None:
 
 
 def _unknown(path: str, known: Iterable[str]) -> str:
-    """What a file is not."""
+    """Return the error text for a file of no known format."""
     if os.path.isdir(path):
-        return "is a folder, of no format that is one; name the files in it"
+        return "is a folder of no known format; name the files in it"
     beside = ""
     if path.endswith(".dat") and not os.path.exists(f"{path[:-4]}.inf"):
-        beside = f"; PRESTO's series have {os.path.basename(path)[:-4]}.inf beside them"
+        beside = f"; a PRESTO time series has {os.path.basename(path)[:-4]}.inf beside it"
     return f"not a file of a known format ({', '.join(known)}){beside}"
 
 
 class _Group(NamedTuple):
-    """Files whose names differ in a number alone, and what they hold."""
+    """Files whose names differ only in a number, and their format."""
 
     files: list[str]
-    rank: tuple[int, int]  # of its name, of its kind: the least is the recording
-    name: str  # of the format
+    rank: tuple[int, int]  # ranks of the name and the kind; the lowest is the recording
+    name: str  # name of the format
     module: Any
 
 
 def recording_of(stem: str, neighbours: list[str]) -> list[str]:
-    """The files that a stem stands for, of all those whose names begin with it.
+    """Return the files that a stem denotes, out of all files whose names begin with it.
 
-    Files of no known format and products beside a recording are left out: numbered files come
-    before ``stem.ENDING``, and that before longer names; voltages come before spectra, and these
-    before all else.
+    Files of no known format and products beside a recording are left out: numbered files have
+    precedence over ``stem.ENDING``, which has precedence over longer names; voltages have
+    precedence over spectra, and spectra over all other kinds.
 
     Parameters
     ----------
     stem : str
     neighbours : list of str
-        Two or more, in order.
+        Two or more paths, in order.
 
     Raises
     ------
     FormatError
-        Where none of them is of a known format.
+        If none of the files has a known format.
     UsageError
-        Where several are recordings of their own.
+        If several of them are separate recordings.
     """
     names: dict[tuple[int, str], list[str]] = {}
     for path in neighbours:
         names.setdefault(_form(path[len(stem) :]), []).append(path)
     groups = [group for form, files in names.items() if (group := _group(form[0], files))]
     if not groups:
-        raise FormatError(stem, f"No such file; of the {len(neighbours)} files beside whose names "
-                          "begin so, none is of a known format")
+        raise FormatError(stem, f"No such file; {len(neighbours)} files have names that begin like "
+                          "this, but none has a known format")
     least = min(group.rank for group in groups)
     found = [group for group in groups if group.rank == least]
-    if len(found) > 1:  # a header beside its data is no recording of its own
+    if len(found) > 1:  # a header file beside its data is not a separate recording
         found = [group for group in found if os.path.splitext(group.files[0])[1] not in
                  getattr(group.module, "HEADERS", ())] or found
     if len(found) > 1:
         listed = ", ".join(f"{group.files[0]} ({group.name})" for group in found)
-        raise UsageError(f"{stem} stands for several recordings: {listed}; name one of them")
+        raise UsageError(f"{stem} matches several recordings: {listed}; name one of them")
     return found[0].files
 
 
 def _form(rest: str) -> tuple[int, str]:
-    """Rank of a name by what follows the stem, and what files of a recording share of it."""
+    """Rank a name by the part after the stem, and return what files of a recording share of it."""
     numbered = re.fullmatch(r"\.\d+((?:\.[^.]*)?)", rest)
     if numbered:
         return 0, numbered[1]
@@ -102,7 +102,7 @@ def _form(rest: str) -> tuple[int, str]:
 
 
 def _group(rank: int, files: list[str]) -> _Group | None:
-    """What files hold, by the first of them that is of a known format."""
+    """Group files under the format of the first one that has a known format."""
     for path in files:
         try:
             name, module = detect(path)

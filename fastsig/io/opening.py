@@ -1,4 +1,4 @@
-"""Files: detection by content; of those that are streams, opening and description."""
+"""Detection of files by content, and the opening and description of streams."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ __all__ = ["Detected", "describe", "detect", "detect_files", "is_cube", "open_de
 
 
 class Detected(NamedTuple):
-    """Files whose format is known by their content.
+    """Files whose format has been detected from their content.
 
     Parameters
     ----------
     name : str
-        Of the format.
+        Name of the format.
     module : module
+        Module of the format.
     files : list of str
-        One, or those of a scan.
+        One file, or the files of a scan.
     kinds : tuple of str
-        What such a file holds: one kind, or several of streams, which opening tells apart.
+        Kind of data in such a file; several kinds of streams if only opening distinguishes them.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Detected(NamedTuple):
 
 
 def open_stream(paths: Paths, **overrides: Any) -> Stream:
-    """Open a file, or the files of one scan, as a stream; overrides replace what headers say."""
+    """Open a file, or the files of one scan, as a stream; overrides replace header values."""
     detected = detect_files(paths)
     name, stream = detected.name, open_detected(detected, **overrides)
     stream.format_name = name
@@ -55,17 +56,17 @@ def open_stream(paths: Paths, **overrides: Any) -> Stream:
 
 
 def _reopened(paths: Paths, overrides: dict[str, Any]) -> Stream:
-    """The stream of files that another process opened."""
+    """Open again the files of a stream that was opened in another process."""
     return open_stream(paths, **overrides)
 
 
 def open_detected(detected: Detected, **overrides: Any) -> Stream:
-    """The stream of files of a known format; one warning where leap seconds are not known.
+    """Open files of a known format as a stream; warn once if leap seconds are not known.
 
     Raises
     ------
     FormatError
-        Where they hold no stream, or cannot be understood.
+        If the files contain no stream, or cannot be understood.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", DUBIOUS_YEAR)
@@ -83,42 +84,42 @@ def _stream(detected: Detected, overrides: dict[str, Any]) -> Stream:
     opening = module.open if holds else getattr(module, "open_spectrum", None)
     if opening is None:
         raise FormatError(files[0], getattr(
-            module, "NO_STREAM", f"holds {' or '.join(detected.kinds)} ({detected.name}); "
+            module, "NO_STREAM", f"contains {' or '.join(detected.kinds)} ({detected.name}); "
             f"allowed here: a stream in time, {' or '.join(STREAMS)}"))
     opened: Stream = opening(files if len(files) > 1 else files[0], **overrides)
     return opened
 
 
 def detect_files(paths: Paths) -> Detected:
-    """The format of a file, or of the files of one scan, by their content; ``-`` is raw samples.
+    """Detect the format of a file, or of the files of one scan; ``-`` means raw samples.
 
     Raises
     ------
     FormatError
-        Where no format knows a file, or files differ.
+        If no format recognises a file, or the files have different formats.
     UsageError
-        Where there is no file, or several that are recordings of their own.
+        If no file is named, or several are named that are separate recordings.
     """
     listed = paths if isinstance(paths, (list, tuple)) else [paths]
     if any(isinstance(each, str) and each == STANDARD_INPUT for each in listed):
         if len(listed) > 1:
-            raise UsageError("- (standard input) stands alone; allowed: no other file beside it")
+            raise UsageError("- (standard input) cannot be combined with files; allowed: - alone")
         return Detected(raw.NAME, raw, [STANDARD_INPUT], raw.KINDS)
     files = scan_files(paths, recording_of)
     if not files:
         raise UsageError("no file; allowed: one, or those of a scan")
     name, module = detect(files[0])
     if len(files) > 1 and not getattr(module, "MANY", False):
-        raise UsageError(f"{files[0]} and {len(files) - 1} more: files of {name} are recordings "
-                         "of their own; open one")
+        raise UsageError(f"{files[0]} and {len(files) - 1} more: files of {name} are separate "
+                         "recordings; open one")
     for other in files[1:]:
         if detect(other)[0] != name:
-            raise FormatError(other, f"is no {name} file, unlike {files[0]}")
+            raise FormatError(other, f"is not a {name} file, unlike {files[0]}")
     return Detected(name, module, files, kinds(module))
 
 
 def describe(stream: Stream, format_name: str, *, deep: bool = False) -> dict[str, Any]:
-    """The fields of ``fastsig info --json`` for an open stream."""
+    """Return the fields of ``fastsig info --json`` for an open stream."""
     header, axis = stream.header, stream.header.channels
     edges = [float(edge / 10**6) for edge in axis.edges_hz] if axis else None
     spectra = stream.kind == "spectra"
@@ -153,7 +154,7 @@ def describe(stream: Stream, format_name: str, *, deep: bool = False) -> dict[st
 
 
 def _stages(stream: Stream) -> list[str] | None:
-    """How a product was made, a text a stage; None for what the project did not make."""
+    """List the stages that made a product, one text for each; None if fastsig did not make it."""
     record = getattr(stream, "provenance", None) or {}
     steps = record.get("stages") if isinstance(record, dict) else None
     if not steps:
@@ -165,10 +166,10 @@ def _stages(stream: Stream) -> list[str] | None:
 
 
 def valid_fraction(stream: Stream, *, deep: bool) -> float | None:
-    """Share of valid samples: from the headers where they tell, else by reading all (`deep`)."""
-    told = stream.valid_fraction() if isinstance(stream, VoltageStream) else None
+    """Return the share of valid samples, from the headers if they record it; `deep` reads all."""
+    recorded = stream.valid_fraction() if isinstance(stream, VoltageStream) else None
     if not deep:
-        return told
+        return recorded
     from fastsig.axes import validity
 
     rows = max(1, 2**23 // stream.row_bytes)
@@ -184,7 +185,7 @@ def valid_fraction(stream: Stream, *, deep: bool) -> float | None:
 
 
 def is_cube(path: str) -> bool:
-    """Whether a file is a cube of maps, or a map."""
+    """Return whether a file is a cube of maps, or a map."""
     if not os.path.isfile(path):
         return False
     try:

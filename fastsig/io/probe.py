@@ -1,4 +1,4 @@
-"""A first look at a path, shared by every format's `sniff`."""
+"""A first look at a path, shared by the `sniff` functions of all formats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Probe"]
 
 
 class Probe:
-    """What a format may look at to recognise a file: never more than its first bytes.
+    """The part of a file that a format may use to recognise it, such as its first bytes.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class Probe:
     Raises
     ------
     FormatError
-        Where the path does not exist, cannot be read or is empty.
+        If the path does not exist, cannot be read or is empty.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -47,12 +47,12 @@ class Probe:
 
     @property
     def is_hdf5(self) -> bool:
-        """Whether the file begins as HDF5 does."""
+        """Whether the file begins with the signature of HDF5."""
         return self.head.startswith(HDF5)
 
     @property
     def container(self) -> str:
-        """What holds the data: ``folder``, ``hdf5``, ``fits``, ``ecsv``, or ``other``."""
+        """The container of the data: ``folder``, ``hdf5``, ``fits``, ``ecsv``, or ``other``."""
         if self.is_folder:
             return "folder"
         begins = {"hdf5": HDF5, "fits": FITS, "ecsv": ECSV}
@@ -60,7 +60,7 @@ class Probe:
 
     @cached_property
     def root(self) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """Attributes and member names of an HDF5 file's root group."""
+        """The attributes and member names of the root group of an HDF5 file."""
         from fastsig.io.hdf5.opening import cards_of, open_file, reading
 
         with open_file(self.path) as file, reading(self.path, "its root group"):

@@ -1,11 +1,11 @@
-"""Files that are well known and that fastsig does not read: what they are, in words.
+"""Descriptions of well-known files that fastsig does not read.
 
 References
 ----------
-LWA Software Library (``lsl.reader``): sizes of frames, the spectrometer's magic number. LOFAR TBB
+LWA Software Library (``lsl.reader``): sizes of frames, magic number of the spectrometer. LOFAR TBB
 design description: the header of a TBB frame. S. M. Ransom, PRESTO: prepfold.c and prepfold.h.
 PSRCHIVE: timer.h. `your`: candidate.py, and the table of candidates that your_heimdall.py writes.
-Heimdall: the columns of its candidates.
+Heimdall: the columns of its table of candidates.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _YOUR_ATTRIBUTES = {"cand_id", "tcand", "dm", "snr"}
 
 
 def description(probe: Probe) -> str | None:
-    """What a file is, where it is known; None where it is not."""
+    """Describe a file of a well-known kind; None for any other."""
     for words, test in _KNOWN.items():
         if test(probe):
             return words
@@ -43,25 +43,25 @@ def _begins(*marks: bytes) -> Callable[[Probe], bool]:
 
 
 def _lwa_mode(probe: Probe) -> str | None:
-    """A recording of another mode of LWA than DRX, by the length of its frames."""
+    """Describe an LWA recording of a mode other than DRX, by the length of its frames."""
     if not probe.head.startswith(_LWA_SYNC):
         return None
     size = os.path.getsize(probe.path)
     for length, mode in _LWA_FRAMES.items():
         if size == length or _at(probe, length, 4) == _LWA_SYNC:
             return f"an LWA recording of mode {mode}"
-    return "an LWA recording of another mode than DRX"
+    return "an LWA recording of a mode other than DRX"
 
 
 def _at(probe: Probe, offset: int, n: int) -> bytes:
-    """Bytes of a file that lie anywhere in it."""
+    """Read `n` bytes at any offset of a file."""
     with open(probe.path, "rb") as file:
         file.seek(offset)
         return file.read(n)
 
 
 def _is_tbb_frame(head: bytes) -> bool:
-    """Whether a header states LOFAR's clock and 1024 samples, or none of these but channels."""
+    """Whether a header states LOFAR's clock, and either 1024 samples or a number of channels."""
     if len(head) < 20 or head[3] not in (160, 200):
         return False
     samples, channels = struct.unpack_from("<HH", head, 16)
@@ -73,20 +73,20 @@ def _is_tbb(probe: Probe) -> bool:
 
 
 def _is_old_tbb(probe: Probe) -> bool:
-    """HDF5 of stations and dipoles, of before LOFAR's ICD 1."""
+    """Whether a file is an HDF5 file of stations and dipoles, older than LOFAR's ICD 1."""
     return probe.is_hdf5 and any(re.fullmatch("(?i)station_?(cs|rs|[a-z]{2})?\\d{3}", name)
                                  for name in probe.root[1])
 
 
 def _is_timer(probe: Probe) -> bool:
-    """PSRCHIVE's Timer archive: date as text, day as a number of 32 bits."""
+    """Whether a file is a Timer archive of PSRCHIVE: a date as text, the day as a 32-bit number."""
     head = probe.head
     return (len(head) > 116 and _DATE.match(head, 88) is not None
             and struct.unpack_from(">i", head, 112)[0] in _DAYS)
 
 
 def _is_prepfold(probe: Probe) -> bool:
-    """Twelve numbers, the first seven of which are sizes; then texts, each after its length."""
+    """Whether a file has twelve numbers, the first seven being sizes, then texts with lengths."""
     for order in "<>":
         if len(probe.head) < 64:
             return False
@@ -105,7 +105,7 @@ def _first_line(probe: Probe) -> str:
 
 
 def _is_heimdall(probe: Probe) -> bool:
-    """Lines of 9 to 14 numbers, of which those of columns that count are whole."""
+    """Whether lines have 9 to 14 numbers, with whole numbers in the columns of counts."""
     parts = _first_line(probe).split()
     if not 9 <= len(parts) <= 14 or not all(parts[i].isdigit() for i in _HEIMDALL_WHOLE):
         return False
@@ -146,24 +146,24 @@ def _is_ephemeris(probe: Probe) -> bool:
     return len(keys & {b"PSR", b"PSRJ", b"F0", b"P0", b"PEPOCH", b"DM", b"RAJ", b"ELONG"}) >= 3
 
 
-#: What files are, and whether one is that.
+#: Descriptions of files, and the test for each.
 _KNOWN: dict[str, Callable[[Probe], bool]] = {
     "spectra of the LWA's DR spectrometer (drspec)": _begins(_LWA_SPECTRA),
     "raw frames of LOFAR's transient buffers (TBB, before HDF5)": _is_tbb,
-    "LOFAR TBB voltages in an HDF5 layout of before its ICD 1": _is_old_tbb,
+    "LOFAR TBB voltages in an HDF5 layout older than ICD 1": _is_old_tbb,
     "an archive of folded profiles in PSRCHIVE's Timer format": _is_timer,
     "folded profiles of PRESTO's prepfold (.pfd)": _is_prepfold,
     "a Fourier transform of PRESTO (.fft)": _is_presto_fft,
-    "a table of candidates by heimdall": _is_heimdall,
-    "a table of candidates by your": _is_your_table,
-    "a candidate of your (HDF5)": _is_your_candidate,
+    "a table of candidates from heimdall": _is_heimdall,
+    "a table of candidates from your": _is_your_table,
+    "a candidate file of your (HDF5)": _is_your_candidate,
     "single pulses of PRESTO (.singlepulse)": lambda probe: probe.head.startswith(b"# DM ")
     and b"Sigma" in probe.head[:80],
     "a Measurement Set or another table of casacore": _is_measurement_set,
     "a folded profile of PRESTO (.bestprof)": _is_bestprof,
     "a pulsar's timing model (.par)": _is_ephemeris,
-    "a table of a pulsar's phase by TEMPO (polyco)": _is_polyco,
-    "arrays of NumPy": _begins(b"\x93NUMPY"),
+    "a table of a pulsar's phase from TEMPO (polyco)": _is_polyco,
+    "a NumPy array": _begins(b"\x93NUMPY"),
     "a compressed file": _begins(b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"),
     "an archive of files (ZIP, or NumPy's .npz)": _begins(b"PK\x03\x04"),
     "captured packets (pcap)": _begins(b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4",

@@ -115,7 +115,7 @@ def test_files_of_an_observation(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.data[150:], truth[200:250])
     assert gap.valid_fraction() == pytest.approx(2 / 3)
     other = write(tmp_path / "other.dada", x, UTC_START="2026-01-02-03:04:06")
-    with pytest.raises(FormatError, match="another observation"):
+    with pytest.raises(FormatError, match="differs in observation or shape"):
         opened([paths[0], other])
 
 
@@ -222,7 +222,7 @@ def test_heaps_of_one_channel_and_of_another_length(tmp_path: Path) -> None:
             opened(path, **wrong)
     with pytest.raises(FormatError, match="OBS_OFFSET = '4'; allowed: a multiple of 1024 bytes"):
         opened(write(path, x, OBS_OFFSET=4), order="PFT")
-    with pytest.warns(FastsigWarning, match=r"the last \d+ bytes are no whole heap"):
+    with pytest.warns(FastsigWarning, match=r"the last \d+ bytes are not a whole heap"):
         assert opened(write(path, x.ravel()[:-1]), order="PFT", heap=32).shape == (96, 2)
 
 

@@ -44,15 +44,15 @@ _CASES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "LWA recording of mode TBN": ("x", lambda: _lwa(1048)),
     "LWA recording of mode TBW": ("x", lambda: _lwa(1224)),
     "LWA recording of mode TBF": ("x", lambda: _lwa(6168)),
-    "LWA recording of another mode than DRX": ("x", lambda: _lwa(999)),
+    "LWA recording of a mode other than DRX": ("x", lambda: _lwa(999)),
     "LWA's DR spectrometer": ("x", lambda: b"\xde\xc0\xde\xc0" + bytes(100)),
     "LOFAR's transient buffers": ("x", lambda: _tbb_frame(1024, 0) * 2),
     "PSRCHIVE's Timer": ("x.ar", _timer),
     "folded profiles of PRESTO's prepfold": ("x.pfd", lambda: _prepfold("<")),
     "prepfold": ("x", lambda: _prepfold(">")),
-    "candidates by heimdall": (
+    "candidates from heimdall": (
         "x.cand", lambda: b"12.8\t1602\t2.0281\t3\t277\t475.284\t21\t1594\t1610\n"),
-    "candidates by your": (
+    "candidates from your": (
         "x.csv", lambda: b"file,snr,stime,width,dm,label,chan_mask_path\n28.fil,18,2,3\n"),
     "single pulses of PRESTO": (
         "x.singlepulse", lambda: b"# DM      Sigma      Time (s)     Sample    Downfact\n"),
@@ -75,7 +75,7 @@ def test_known_files_that_are_not_read_are_named(tmp_path: Path, words: str) -> 
 def test_candidates_of_your_and_old_tbb_in_hdf5(tmp_path: Path) -> None:
     import h5py
 
-    for name, words in (("cand", "a candidate of your"), ("tbb", "before its ICD 1")):
+    for name, words in (("cand", "a candidate file of your"), ("tbb", "older than ICD 1")):
         with h5py.File(tmp_path / f"{name}.h5", "w") as file:
             if name == "cand":
                 file.attrs.update({"cand_id": "c", "tcand": 2.0, "dm": 475.0, "snr": 18.0})
@@ -100,8 +100,8 @@ def test_what_is_not_known_is_told_with_all_formats(tmp_path: Path) -> None:
     ("sigpyproc/GBT_J1807-0847.fft", "Fourier transform of PRESTO"),
     ("pulseportraiture/example-1.fits", "PSRFITS of folded profiles"),
     ("presto_prepfold/goodfolds/M28A_bary_PSR_1824-2452A.pfd.bestprof", "a folded profile"),
-    ("pulsarbat/timing.dat", "by TEMPO"),
-    ("baseband_tasks/baseband_tasks/tests/data/B1937_polyco.dat", "by TEMPO"),
+    ("pulsarbat/timing.dat", "from TEMPO"),
+    ("baseband_tasks/baseband_tasks/tests/data/B1937_polyco.dat", "from TEMPO"),
     ("pint/examples/NGC6440E.par", "timing model")])
 def test_recorded_files_that_are_not_read(name: str, words: str) -> None:
     with pytest.raises(FormatError, match=f"{words}.* fastsig does not read"):
@@ -143,9 +143,9 @@ def test_a_stem_prefers_the_recording_to_what_was_made_of_it(tmp_path: Path, sam
     x = test_dada.numbers(10, 2, 2)
     for name in ("a.x.dada", "a.y.dada", "a.z.raw"):
         test_dada.write(tmp_path / name, x)
-    with pytest.raises(UsageError, match="a stands for several recordings: .*a.x.dada"):
+    with pytest.raises(UsageError, match="a matches several recordings: .*a.x.dada"):
         detect_files(tmp_path / "a")
     for name in ("b.png", "b.json"):
         (tmp_path / name).write_text("{}")
-    with pytest.raises(FormatError, match="2 files beside .* none is of a known format"):
+    with pytest.raises(FormatError, match="2 files have .* none has a known format"):
         detect_files(tmp_path / "b")

@@ -54,7 +54,7 @@ def write(path: Path, x: np.ndarray, which: list[tuple[int, int, int]] | None = 
 @pytest.mark.recorded
 def test_recorded_truths() -> None:
     path = recorded("lsl/drx-test.dat")
-    with pytest.raises(FormatError, match="holds tunings 1 and 2; give tuning=1"):
+    with pytest.raises(FormatError, match="has tunings 1 and 2; give tuning=1"):
         fs.open(path)
     streams = [fs.open(path, tuning=tuning).stream for tuning in (1, 2)]
     for stream in streams:

@@ -118,7 +118,7 @@ def test_one_file_is_what_2_gib_hold() -> None:
 @pytest.mark.parametrize(("change", "error", "told"), [
     ({"file_rows": 0}, UsageError, "file_rows = 0"), ({"obs_type": "x" * 17}, UsageError, "16"),
     ({"obs_type": "Häuser"}, UsageError, "ASCII"), ({"obs_type": ""}, UsageError, "obs_type"),
-    ({"slots": np.arange(3)}, UsageError, "one a row"),
+    ({"slots": np.arange(3)}, UsageError, "one per row"),
     ({"slots": np.r_[0, 0, 1:9]}, UsageError, "ascending"),
     ({"file_rows": 3}, UsageError, "4 files"),
 ])
@@ -133,7 +133,7 @@ def test_wrong_options(
 def test_what_the_format_cannot_hold(tmp_path: Path) -> None:
     for shape, changes, told in (
             ((3, 4, N_CHAN), {"channels": None}, "frequencies"),
-            ((3, 2, N_CHAN), {}, "AA, BB, CR, CI"), ((0, 4, N_CHAN), {}, "a row or more"),
+            ((3, 2, N_CHAN), {}, "AA, BB, CR, CI"), ((0, 4, N_CHAN), {}, "one or more rows"),
             ((3, 4, 5), {}, "24 channels"),
             ((3, 4, N_CHAN), {"polarization": PolBasis("linear", PRODUCTS["IQUV"])}, "not I, Q")):
         with pytest.raises(PlanError, match=told):

@@ -433,16 +433,16 @@ _DIPOLE, _HUGE = "STATION_CS011/DIPOLE_011000010", "9" * 5000
 TARGETED: dict[tuple[str, str], list[tuple[Change, str]]] = {
     ("guppi", "two files"): [
         (_text("TBIN", "1e999999999"), "TBIN = '1e999999999'; allowed: 0, or a number of size"),
-        (_text("TBIN", "1e-400"), "TBIN = '1e-400'"), (_text("TBIN", "1e-29"), "TBIN|a second"),
+        (_text("TBIN", "1e-400"), "TBIN = '1e-400'"), (_text("TBIN", "1e-29"), "TBIN|per second"),
         (_text("OBSBW", "-inf"), "OBSBW"), (_text("NBITS", "\xff"), "NBITS"),
         (_text("PKTIDX", "4611686018427387904"), "more than a year from the start"),
         (_text("PKTSIZE", "-1"), "PKTSIZE"), (_text("STT_OFFS", "nan"), "STT_OFFS = 'nan'"),
         (_text("OBSBW", None), "has no OBSBW"),
-        (_text("BLOCSIZE", "1099511627776"), "of another scan|cannot be read"),
+        (_text("BLOCSIZE", "1099511627776"), "differs in scan or shape|cannot be read"),
     ],
     ("dada", "two files"): [
         (_text("TSAMP", "1e999999999"), "TSAMP"), (_text("TSAMP", "1e-400"), "TSAMP"),
-        (_text("TSAMP", "1e-20"), "samples a second|no files of one recording"),
+        (_text("TSAMP", "1e-20"), "samples per second|not files of one recording"),
         (_text("NBIT", "\xe9"), "NBIT"),
         (_text("HDR_SIZE", "9223372036854775808"), "HDR_SIZE"), (_text("NDIM", "nan"), "NDIM"),
         (_text("OBS_OFFSET", "4611686018427387904"), "more than a year"),
@@ -453,7 +453,7 @@ TARGETED: dict[tuple[str, str], list[tuple[Change, str]]] = {
     ("dada", "floats, channels"): [
         (_text("MJD_START", None), "has no MJD_START"), (_text("BW", _HUGE), "BW"),
         (_text("UTC_START", "2026-13-01-00:00:00"), "UTC_START"), (_text("BW", "0x10"), "BW"),
-        (_text("NCHAN", "1048576"), "holds no samples"), (_text("MJD_START", "nan"), "MJD_START"),
+        (_text("NCHAN", "1048576"), "no samples"), (_text("MJD_START", "nan"), "MJD_START"),
     ],
     ("vdif", "two threads"): [
         (_swapped(4), "VDIF|frame"), (_words((8, 0)), "begin with a VDIF header"),
@@ -461,7 +461,7 @@ TARGETED: dict[tuple[str, str], list[tuple[Change, str]]] = {
         (_words((8, 16 << 24 | 12)), "begin with"), (_words((12, 31 << 26)), "begin with"),
         (_words((0, 0), (4, 0), (8, 0), (12, 0)), "begin with"),
         (_words((0, 2**32 - 1), (4, 2**32 - 1), (8, 2**32 - 1), (12, 2**32 - 1)), "begin with"),
-        (_given(sample_rate="63"), "no whole number of frames"),
+        (_given(sample_rate="63"), "not a whole number of frames"),
     ],
     ("vdif", "2 bits, complex"): [(_words((16, 1 << 24)), "give sample_rate="),
                                   (_swapped(4), "VDIF|frame|tell")],
@@ -520,7 +520,7 @@ TARGETED: dict[tuple[str, str], list[tuple[Change, str]]] = {
         (_given(n_bits=value), "n_bits = ") for value in ("\xb2", _HUGE, "-8", "nan", "8.0")] + [
         (_given(sample_rate=value), "rate|large") for value in (
             "1e999999999", "1e999999999Hz", "nan", "-1", "1/0")] + [
-        (_given(n_chan="1048575"), "no sample came"), (_given(start_time="nan"), "UTC time"),
+        (_given(n_chan="1048575"), "has no sample"), (_given(start_time="nan"), "UTC time"),
         (_given(frequency="1e999999999MHz"), "large")],
 }
 

@@ -102,7 +102,7 @@ def test_files_that_are_no_workbooks(tmp_path: Path) -> None:
     for name, content in (("text", b"SysTime,x\n"), ("cut", good[: len(good) // 2]), ("none", b"")):
         path = tmp_path / f"{name}.xlsx"
         path.write_bytes(content)
-        with pytest.raises(fs.FormatError, match="not a workbook"):
+        with pytest.raises(fs.FormatError, match="not a readable workbook"):
             ky.read(path)
     with pytest.raises(fs.FormatError, match="No such file"):
         ky.read(tmp_path / "missing.xlsx")

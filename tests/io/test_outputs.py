@@ -42,7 +42,7 @@ def test_a_name_that_is_taken_meanwhile(moment: str, tmp_path: Path,
             give_name(output, **options)
 
         monkeypatch.setattr(SafeOutput, "give_name", late)
-    with pytest.raises(OutputError, match="x.0002.raw: came up while"):
+    with pytest.raises(OutputError, match="x.0002.raw: was created by another program"):
         made.commit()
     assert os.listdir(tmp_path) == ["x.0002.raw"] and taken.read_text() == "another's"
 
@@ -114,7 +114,7 @@ def test_leftovers_of_any_number_are_swept(tmp_path: Path) -> None:
 def test_pairs_of_files_appear_together(tmp_path: Path) -> None:
     pair = [SafeOutput(tmp_path / name) for name in ("x.dat", "x.inf")]
     (tmp_path / "x.inf").write_text("another's")
-    with pytest.raises(OutputError, match=r"x\.inf: came up"):
+    with pytest.raises(OutputError, match=r"x\.inf: was created"):
         commit_together(pair)
     assert os.listdir(tmp_path) == ["x.inf"]
 
@@ -123,5 +123,5 @@ def test_names_that_one_file_cannot_have(tmp_path: Path) -> None:
     for name in ("x.{file}.h5", "-", ""):
         with pytest.raises(UsageError, match="allowed: a name without {file}|needs the name of"):
             check_output(tmp_path / name if name.startswith("x") else name)
-    with pytest.raises(UsageError, match="takes 100001 files; allowed: 100000"):
+    with pytest.raises(UsageError, match="needs 100001 files; allowed: 100000"):
         output_names("x.{file}.raw", 100_001)

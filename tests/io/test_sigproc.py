@@ -418,10 +418,10 @@ def test_tables_of_frequencies(tmp_path: Path) -> None:
     path.write_bytes(table(1500 - 0.01 * np.arange(20_000), nchans=20_000) + bytes(20_000))
     assert opened(path).shape == (1, 1, 20_000)  # a header of 400 kB
     spliced = np.concatenate([down[:12], down[12:] - 30])
-    for frequencies, match in ((spliced, "channel 1[12] lies"), (down[:-1], "23 channels"),
+    for frequencies, match in ((spliced, r"channel 1[12] is .* off"), (down[:-1], "23 channels"),
                                (np.full(N_CHAN, 1500.0), "foff"),
                                (np.where(down == down[3], np.nan, down), "finite"),
-                               (down[np.r_[1, 0, 2:24]], "channel . lies")):
+                               (down[np.r_[1, 0, 2:24]], "channel . is .* off")):
         path.write_bytes(table(frequencies) + packed(codes, 8))
         with pytest.raises(FormatError, match=match):
             opened(path)
@@ -455,9 +455,9 @@ def test_wrong_numbers_of_spectra(tmp_path: Path) -> None:
     for stated in (0, 30):
         stream = opened(write(tmp_path / "n.fil", codes, nsamples=stated))
         assert stream.shape[0] == 30 and stream.header.extra["nsamples"] == stated
-    with pytest.warns(DoubtWarning, match="30 spectra are there; .* nsamples = 12 is not followed"):
+    with pytest.warns(DoubtWarning, match="the file has 30 spectra; .* nsamples = 12 is ignored"):
         assert opened(write(tmp_path / "n.fil", codes, nsamples=12)).shape[0] == 30
-    with pytest.warns(FastsigWarning, match="tells of 31 spectra; 30 are there"):
+    with pytest.warns(FastsigWarning, match="states 31 spectra; the file has 30"):
         assert opened(write(tmp_path / "n.fil", codes, nsamples=31)).shape[0] == 30
 
 
@@ -467,7 +467,7 @@ def test_a_cut_file_gives_its_whole_spectra(tmp_path: Path) -> None:
     raw, head = path.read_bytes(), len(header())
     for length in (len(raw) - 1, head + 3 * N_CHAN + 1, head + N_CHAN + 5):
         path.write_bytes(raw[:length])
-        with pytest.warns(FastsigWarning, match=r"c\.fil: the last spectrum holds"):
+        with pytest.warns(FastsigWarning, match=r"c\.fil: the last spectrum has"):
             stream = opened(path)
         n = (length - head) // N_CHAN
         np.testing.assert_array_equal(values(stream), codes[:n, :, ::-1])
@@ -528,13 +528,13 @@ def test_files_that_overlap_or_do_not_belong(tmp_path: Path) -> None:
                    {"tsamp": 0.002}, {"ibeam": 2}):
         other = write(tmp_path / "o.fil", random_codes(40), **{"tstart": 58544.0, "tsamp": 0.001,
                                                                **change})
-        with pytest.raises(FormatError, match=r"of another scan than .*: \w[^:]*: .*, not "):
+        with pytest.raises(FormatError, match=r"to another scan than .*: \w[^:]*: .*, not "):
             opened([paths[0], other])
     far = write(tmp_path / "far.fil", random_codes(40), tsamp=0.001, tstart=60000.0)
     with pytest.raises(FormatError, match="more than a year"):
         opened([paths[0], far])
     beside, _ = scan(tmp_path, [0, 40.4])
-    with pytest.warns(FastsigWarning, match=r"begins \+0\.40 spectra beside"):
+    with pytest.warns(FastsigWarning, match=r"begins \+0\.40 spectra off"):
         assert opened(beside).shape[0] == 80
 
 
@@ -597,7 +597,7 @@ def test_the_other_order_of_bytes(tmp_path: Path) -> None:
     path = tmp_path / "big.fil"
     path.write_bytes(struct.pack(">i", 12) + b"HEADER_START" + bytes(100))
     assert detect(path)[0] == "sigproc"
-    with pytest.raises(FormatError, match="order of bytes of another machine"):
+    with pytest.raises(FormatError, match="big-endian"):
         opened(path)
 
 
@@ -731,7 +731,7 @@ def test_codes_with_a_scale(tmp_path: Path) -> None:
 def test_what_is_no_code_is_refused(tmp_path: Path, value: float) -> None:
     data = random_codes(40, 8).astype(np.float32)
     data[33, 0, 7] = value
-    with pytest.raises(OutputError, match=r"spectrum 33 holds .*0 to 255"):
+    with pytest.raises(OutputError, match=r"spectrum 33 contains .*0 to 255"):
         written(tmp_path / "r.fil", data, n_bits=8)
     assert list(tmp_path.iterdir()) == []
     weight = np.ones(data.shape)
@@ -749,7 +749,7 @@ def test_what_is_lost_is_told(tmp_path: Path) -> None:
         extra={"OBSERVER": "someone", "rawdatafile": "x", "refdm": 5.0, "codes": "unsigned"})
     told = "; ".join(SigprocWriter.losses(head, (10**9, *shape[1:]), False))
     for part in ("receiver", "backend", "'Tianlai', which has no number", "half channel",
-                 "the mean of", "I, Q, U, V; --set products=", "feeds, signs", "1 more values",
+                 "averaged in", "I, Q, U, V; --set products=", "feeds, signs", "1 more values",
                  "source becomes '????", "the start is rounded, by", "time between spectra"):
         assert part in told, part
     written(tmp_path / "l.fil", random_codes(10, 8, 4, 8), head=head)
@@ -768,7 +768,7 @@ def test_options_and_plans(tmp_path: Path) -> None:
             SigprocWriter(path, head_of(shape), shape, **options)
     with pytest.raises(PlanError, match="give frequency="):
         SigprocWriter(path, head_of(shape, channels=None), shape)
-    with pytest.raises(PlanError, match="their header tells of"):
+    with pytest.raises(PlanError, match="their header states"):
         SigprocWriter(path, head_of(shape), (5, 1, 9))
     leap = parse_time("2016-12-31T23:59:60.5")
     with pytest.raises(PlanError, match="leap second"):

@@ -61,7 +61,7 @@ def test_text_without_units_or_names(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"the unit of the axis, 1420 to 1421.875, .* "
                                           r"frequency_unit='MHz'"):
         fs.open(path, **WHEN)
-    with pytest.raises(FormatError, match=r"does not state when; give start_time=\S+ "
+    with pytest.raises(FormatError, match=r"does not state its time; give start_time=\S+ "
                                           "exposure='60s'"):
         fs.open(path, frequency_unit="MHz", columns="column 2")
     with pytest.raises(FormatError, match="column 2, column 3: which of them are spectra"):
@@ -113,10 +113,10 @@ def test_axes_that_are_none(tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
     moved = _csv().replace("1420.625", "1420.64")
     path.write_text("f (MHz),XX (K),YY (K)\n" + moved)
-    with pytest.raises(FormatError, match="channel 5 is 0.12 channels from where even steps"):
+    with pytest.raises(FormatError, match="channel 5 is 0.12 channels off an even spacing"):
         fs.open(path, **WHEN)
     path.write_text("f (MHz),XX (K),YY (K)\n" + _csv() + "1,x,2\n")
-    with pytest.raises(FormatError, match="rows below line 2 are no table of numbers"):
+    with pytest.raises(FormatError, match="rows from line 2 on are not a table of numbers"):
         fs.open(path, **WHEN)
     path.write_text("f (MHz),XX (K)\n" + "".join(f"{i - 3},2\n" for i in range(9)))
     with pytest.raises(FormatError, match="the axis begins at -3 MHz; allowed: above 0"):
@@ -167,7 +167,7 @@ def test_tables(tmp_path: Path) -> None:
     assert np.flatnonzero(np.isnan(found.values[0, 0])).tolist() == [3]
     assert pickle.loads(pickle.dumps(one.stream)).header.unit == "K"
     Table({"dm": [1.0], "snr": [9.0]}).write(tmp_path / "c.ecsv")
-    with pytest.raises(FormatError, match="holds a table; allowed here: a stream in time, or"):
+    with pytest.raises(FormatError, match="contains a table; allowed here: a stream in time, or"):
         fs.open(tmp_path / "c.ecsv")
 
 
@@ -183,7 +183,7 @@ def test_spectra_of_specutils_and_back() -> None:
     assert back.header == source.read().header.replace(channels=back.header.channels)
     np.testing.assert_allclose(back.frequency.value, source.frequency.value, rtol=1e-14)
     plain = specutils.Spectrum(flux=K[0] * u.Jy, spectral_axis=MHZ * u.MHz, mask=K[0] > 20)
-    with pytest.raises(FormatError, match="does not state when"):
+    with pytest.raises(FormatError, match="does not state its time"):
         fs.from_specutils(plain)
     found = fs.from_specutils(plain, **WHEN)
     assert found.header.unit == "Jy" and found.shape == (1, 1, 16)

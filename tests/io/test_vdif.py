@@ -225,7 +225,7 @@ def test_refusals(tmp_path: Path) -> None:
     path = write(tmp_path / "r.vdif", codes(640, 2, 1))
     with pytest.raises(UsageError, match=r"input = '2'; allowed: distinct numbers from 0 to 1"):
         opened(path, input="2")
-    with pytest.raises(FormatError, match="no whole number of frames"):
+    with pytest.raises(FormatError, match="not a whole number of frames"):
         opened(path, sample_rate=100)
     other = write(tmp_path / "o.vdif", codes(640, 2, 2))
     with pytest.raises(FormatError, match="frames of another shape"):
@@ -246,13 +246,14 @@ def test_a_rate_that_the_frames_contradict(n_thread: int, tmp_path: Path) -> Non
     path = write(tmp_path / "a.vdif", x, rate=64 * 20)  # 20 frames in a second
     assert opened(path, sample_rate=64 * 20).valid_spans()[0].tolist() == [[0, 50 * 64]]
     for wrong in (10, 19, 21, 40):
-        with pytest.raises(FormatError, match=f"sample_rate = {64 * wrong} Hz is {wrong} frames of "
-                           "64 samples a second; the frames' numbers tell of 20: 1280 Hz"):
+        with pytest.raises(FormatError, match=f"sample_rate = {64 * wrong} Hz means {wrong} "
+                           "frames of 64 samples per second; the numbers of the frames show 20: "
+                           "1280 Hz"):
             opened(path, sample_rate=64 * wrong)
     # Within one second only too low a rate can be told; a loss may end a second too early.
     part = write(tmp_path / "b.vdif", x[: 18 * 64], rate=64 * 20)
     opened(part, sample_rate=64 * 40)
-    with pytest.raises(FormatError, match="tell of at least 1[678]: "):
+    with pytest.raises(FormatError, match="show at least 1[678]: "):
         opened(part, sample_rate=64 * 10)
     lossy = [(i, t) for i in range(25) for t in range(n_thread) if i not in (18, 19)]
     opened(write(tmp_path / "c.vdif", x, rate=64 * 20, which=lossy), sample_rate=64 * 20)

@@ -177,7 +177,7 @@ def test_a_start_off_every_clock(to: str, tmp_path: Path, rng: np.random.Generat
 def test_vdif_needs_a_whole_rate_and_a_place_on_its_clock(
     tmp_path: Path, rng: np.random.Generator
 ) -> None:
-    with pytest.raises(PlanError, match="whole number of samples in a second"):
+    with pytest.raises(PlanError, match="whole number of samples per second"):
         written(voltages(rng, rate=Fraction(10**7, 3)), tmp_path, "vdif")
     off = voltages(rng, start="2026-01-02T03:04:05.0000004")
     with pytest.raises(PlanError, match=r"all are moved by -4e-07 s"):
@@ -239,7 +239,7 @@ def test_values_that_are_not_what_the_header_says(tmp_path: Path, rng: np.random
                                                   ) -> None:
     stream = voltages(rng)
     stream.samples[5000, 1] += 0.5
-    with pytest.raises(DataError, match="none of 8 bits"):
+    with pytest.raises(DataError, match="not values of 8 bits"):
         written(stream, tmp_path, "guppi")
     assert os.listdir(tmp_path) == []
 
@@ -251,7 +251,7 @@ def test_several_files(tmp_path: Path, rng: np.random.Generator) -> None:
         assert len(found.files) > 2 and max(map(os.path.getsize, found.files)) < 50_000
         assert_same(found, stream, header_too=to != "vdif")
     assert output_names("a.{file}.raw", 2) == ["a.0000.raw", "a.0001.raw"]
-    with pytest.raises(UsageError, match=r"takes 2 files; .* a\.\{file\}\.dada"):
+    with pytest.raises(UsageError, match=r"needs 2 files; .* a\.\{file\}\.dada"):
         output_names("a.dada", 2)
     taken = [name for name in os.listdir(tmp_path) if name.endswith(".raw")]
     for name in taken[1:]:
@@ -354,7 +354,7 @@ def test_writers_refuse(tmp_path: Path, rng: np.random.Generator) -> None:
         ({}, "its extension indicates no format"),
         ({"to": "guppi", "bits": 3}, "bits = 3; allowed for guppi: 2, 4, 8, 16"),
         ({"to": "vdif", "scale": 0.0}, "scale = 0"), ({"to": "dada", "workers": 0}, "workers = 0"),
-        ({"to": "native", "file_bytes": 100}, "native files are not parted"),
+        ({"to": "native", "file_bytes": 100}, "native files are not split"),
         ({"to": "native", "memory": 10**6}, "below the floor of this plan"),
     ):
         with pytest.raises(UsageError, match=message):
@@ -392,7 +392,7 @@ def test_names_that_a_text_header_cannot_hold(tmp_path: Path, rng: np.random.Gen
         stream = voltages(rng, n_chan=2)
         stream.header = stream.header.replace(source=name)
         for to in ("guppi", "dada"):
-            with pytest.raises(PlanError, match=f"{to} cannot hold the source"):
+            with pytest.raises(PlanError, match=f"{to} cannot store the source"):
                 written(stream, tmp_path, to)
             found = written(stream, tmp_path, to, lossy=True, overwrite=True)
             assert found.header.source is None and found.shape == stream.shape
@@ -415,7 +415,7 @@ def test_files_of_another_band_are_no_scan(tmp_path: Path, rng: np.random.Genera
     for to, key in (("guppi", "OBSFREQ"), ("dada", "FREQ")):
         paths = [written(each, tmp_path, to, name).files[0]
                  for each, name in ((stream, "a"), (other, "b"))]
-        with pytest.raises(FormatError, match=rf"b\.0000.*: {key} = .*no files of one recording"):
+        with pytest.raises(FormatError, match=rf"b\.0000.*: {key} = .*not files of one recording"):
             fs.open(paths)
 
 

@@ -46,7 +46,7 @@ TRUTHS = (
     Spectra(
         "priwo/tests/data/test_i8.tim", "sigproc", "2020-02-21T03:24:53.999999715", "6.4e-05", 8,
         (16, 1, 1), None, 7.5, 4.60977223, {(0, 0, 0): 0, (8, 0, 0): 8, (15, 0, 0): 15},
-        f"MANIFEST.tsv (values 0 to 15); {_OWN}", told="signed = 1 stands for signed codes"),
+        f"MANIFEST.tsv (values 0 to 15); {_OWN}", told="signed = 1 means signed codes"),
     Spectra(
         "priwo/tests/data/test_ui8.tim", "sigproc", "2020-02-21T03:24:53.999999715", "6.4e-05", 8,
         (16, 1, 1), None, 7.5, 4.60977223, {(0, 0, 0): 0, (8, 0, 0): 8, (15, 0, 0): 15},
@@ -267,7 +267,7 @@ TRUTHS = (
         beside="lofar_dal_h5/L30042_SAP000_B000_S0_P000_bf.raw"),
 
     # Files of spectra, or nearly, that no reader takes.
-    Refused("priwo/tests/data/test_16bit.fil", "no whole spectrum follows the header: 0 bytes",
+    Refused("priwo/tests/data/test_16bit.fil", "no whole spectrum follows the header: only 0 of",
             "MANIFEST.tsv: a header alone"),
     Refused("psrsigsim/data/B1855+09.L-wide.PUPPI.11y.x.sum.sm", "PSRFITS of folded profiles",
             "MANIFEST.tsv: a profile of 2048 bins; OBS_MODE = 'PSR'"),

@@ -153,8 +153,8 @@ TRUTHS = (
         "there by own decoder: channel 0 is the highest, for OBSBW < 0",
         header={"telescope": "GBT", "source": "Jade_1898_1", "band": (1501.5625, 1601.5625),
                 "sideband": "lower"},
-        told="the last block holds 7920 of 132186112 bytes",
-        error="holds no complete GUPPI RAW block", filled=6320 + 132186112, rows=1980),
+        told="the last block has 7920 of 132186112 bytes",
+        error="contains no complete GUPPI RAW block", filled=6320 + 132186112, rows=1980),
     Truth(
         "lsl/drx-test.dat", "drx", "2011-08-11T05:15:04.566387429", "19600000", 4, (36864, 2),
         True, 2.78150358,

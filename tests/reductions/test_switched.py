@@ -300,8 +300,8 @@ def test_a_nodding_subreflector_is_refused_by_name(tmp_path: Path, mode: str, re
     path = written(tmp_path / "s.fits", sub_beam_nod(mode))
     with pytest.raises(FormatError, match="scan 43 is SubBeamNod: the subreflector nods"):
         reduce(path, 43)
-    with pytest.raises(FormatError, match="several states: .*; subref -1, 0, 1; pick one, as by "
-                       ".*subref=-1"):
+    with pytest.raises(FormatError, match="several states: .*; subref -1, 0, 1; select one, for "
+                       "example by .*subref=-1"):
         fs.open(path)
     rows = fs.open(path, cal="F", fdnum=0, subref=-1)
     assert rows.stream.shape == (2, 1, N_CHAN)

@@ -1,1 +1,1 @@
-"""DADA."""
+"""Voltages in DADA files."""

@@ -1,9 +1,9 @@
-"""Whether samples lie in a file in the order that its header states.
+"""Check whether the samples of a file are in the order that its header states.
 
 The mean power of a channel changes little within a short stretch, and channels and polarisations
-differ. In the right order the power of a channel therefore scatters as that of noise; in a wrong
-one the differences between channels add to the scatter. So a wrong order shows where the band is
-not flat; where all channels and polarisations have one power, it does not.
+differ. In the right order the power of a channel therefore scatters like noise; in a wrong order
+the differences between channels add to the scatter. A wrong order is detected if the band is not
+flat, but not if all channels and polarisations have the same power.
 """
 
 from __future__ import annotations
@@ -19,30 +19,31 @@ from fastsig.io.voltages.interleaved import Interleaving
 __all__ = ["better_heap"]
 
 _BYTES, _MOST_BYTES, _LEAST_ROWS = 2**19, 2**24, 64
-#: Heaps of every series of another order: in fewer, a burst could be taken for a channel.
+#: Least heaps of every series of another order: in fewer, a burst could be taken for a channel.
 _LEAST_HEAPS, _LIKELY_HEAP = 4, 256
-#: How far the scatter of the better order may be from that of noise, in parts of that.
+#: Largest relative difference of the scatter of the better order from that of noise.
 _LIKE_NOISE = 0.1
-#: By how many of its standard errors, and parts of that of noise, the stated order must be worse.
+#: Least excess scatter of the stated order, in its standard errors and relative to noise.
 _SIGMAS, _PARTS = 5, 0.01
 _HEAPS = (1, *(2**k for k in range(4, 14)))
 
 
 def better_heap(path: str, offset: int, layout: Interleaving) -> int | None:
-    """The length of heaps that the samples fit better than the layout stated, 1 for no heaps.
+    """Return the length of heaps that fits the samples better than the given layout.
 
     Parameters
     ----------
     path : str
+        The file.
     offset : int
         Byte at which samples begin.
     layout : Interleaving
-        The order in which they are taken to lie.
+        The assumed order of the samples.
 
     Returns
     -------
     int or None
-        None where no other length fits better, or where there is too little to compare.
+        1 means no heaps. None if no other length fits better, or there is too little data.
     """
     if layout.n_chan * layout.n_pol < 2:
         return None
@@ -53,17 +54,17 @@ def better_heap(path: str, offset: int, layout: Interleaving) -> int | None:
         return None
     best, noise = min(others, key=lambda heap: others[heap]), 2.0 / layout.n_dim
     if others.get(_LIKELY_HEAP, np.inf) < others[best] + _PARTS * noise:
-        best = _LIKELY_HEAP  # parts of a heap fit about as well as all of it
-    # A channel with interference says nothing of the order: the median leaves it out.
+        best = _LIKELY_HEAP  # a part of a heap fits about as well as the whole heap
+    # A channel with interference says nothing about the order: the median excludes it.
     worse = float(np.median(_scatter(power, layout.heap, layout))) - others[best]
-    # Of n powers, which are gamma distributed, the relative variance has this error.
+    # The error of the relative variance of n powers, which are gamma distributed.
     error = np.sqrt(2 * noise**2 * (1 + noise) / power.size)
     found = worse > max(_SIGMAS * error, _PARTS * noise)
     return best if found and abs(others[best] / noise - 1) < _LIKE_NOISE else None
 
 
 def _power(path: str, offset: int, layout: Interleaving) -> NDArray[np.float32]:
-    """Power of the first samples, as they lie in the file: (time, pol x chan)."""
+    """Return the power of the first samples in the order of the file: (time, pol x chan)."""
     heaps = _LEAST_HEAPS * max(layout.heap, _LIKELY_HEAP)
     rows = min(max(_BYTES // layout.row_bytes, heaps), _MOST_BYTES // layout.row_bytes,
                (os.path.getsize(path) - offset) // layout.row_bytes)
@@ -76,7 +77,7 @@ def _power(path: str, offset: int, layout: Interleaving) -> NDArray[np.float32]:
 
 
 def _scatter(power: NDArray[np.float32], heap: int, layout: Interleaving) -> NDArray[np.float32]:
-    """Relative variance of the power of every series: of a polarisation's channel."""
+    """Return the relative variance of the power of every series, one per pol and channel."""
     rows = len(power) // heap * heap
     each = layout._replace(heap=heap, n_dim=1).arranged(power[:rows].reshape(-1))
     series = each.reshape(rows, -1)

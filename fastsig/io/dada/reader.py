@@ -1,7 +1,7 @@
-"""DADA: one text header, then voltages sample by sample; several files make an observation.
+"""DADA: a text header, then voltages sample by sample; an observation may have several files.
 
-A file's place is OBS_OFFSET, in bytes from the start of the observation, so files may be missing.
-MeerKAT's beam former writes heaps of 256 samples (pol, channel, time) and does not say so.
+The place of a file is OBS_OFFSET, in bytes from the start of the observation, so files may be
+missing. MeerKAT's beam former writes heaps of 256 samples (pol, channel, time) without stating it.
 
 References
 ----------
@@ -36,16 +36,16 @@ __all__ = ["IN_HEAPS", "KINDS", "MANY", "NAME", "UNKNOWN", "open", "sniff"]
 
 NAME, KINDS = "dada", ("voltage",)
 
-#: What stands for a name that is not known.
+#: The value of an unknown name.
 UNKNOWN = "unknown"
 
-#: Whether `open` takes several files of one observation.
+#: Whether `open` accepts several files of one observation.
 MANY = True
 
-#: Orders that `order` takes: PFT is in heaps, whose time runs fastest.
+#: Values of `order`: PFT is in heaps, in which time varies fastest.
 _ORDERS = (*ORDERS, "PFT")
 
-#: Values of INSTRUMENT that stand for heaps where there is no ORDER.
+#: Values of INSTRUMENT that imply heaps if there is no ORDER.
 IN_HEAPS = ("MKBF", "MeerKAT")
 
 _HEAP, _LONGEST_HEAP = 256, 2**20
@@ -56,7 +56,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {8: np.dtype("i1"), 16: np.dtype("<i2"), 32:
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a file begins with lines of KEY VALUE, some of them DADA's."""
+    """Whether a file begins with lines of KEY VALUE, including keys of DADA."""
     text = probe.head.partition(b"\0")[0]
     keys = {line.split(maxsplit=1)[0].decode("ascii", "replace")
             for line in text.splitlines() if line.split()}
@@ -71,20 +71,20 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Inte
     path : path or sequence of path
         The files, in any order.
     order : {"TFP", "TPF", "PFT"}, optional
-        Which of channel and polarisation runs faster, or that there are heaps in which time does:
-        by default what the header's ORDER says. Without one, INSTRUMENT = MKBF means heaps, and
-        a file of several channels is refused (DSPSR writes "TFP", `baseband` takes "TPF").
+        Whether polarisation or channel varies faster, or that there are heaps in which time does;
+        by default ORDER in the header. Without ORDER, INSTRUMENT = MKBF means heaps, and any other
+        file of several channels is refused (DSPSR writes "TFP", `baseband` assumes "TPF").
     heap : int, optional
-        Samples of a heap, where the order is "PFT"; 256 by default.
+        Samples of a heap, if the order is "PFT"; 256 by default.
     **overrides
-        The common ones of `fastsig.open`.
+        The common options of `fastsig.open`.
 
     Raises
     ------
     FormatError
-        Where a header lacks what is needed, or files do not belong together.
+        If a header lacks a required value, or files do not belong together.
     UsageError
-        Where an override is unknown or has no meaning.
+        If an override is unknown or has no meaning.
     """
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
     common, own = split_overrides(overrides, ("order", "heap"), NAME)
@@ -97,17 +97,17 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Inte
             first, geometry = cards, found
             header = _header(first, geometry, each)
         elif found != geometry or cards.get("UTC_START") != first.get("UTC_START"):
-            raise FormatError(each, f"is of another observation or shape than {paths[0]}")
+            raise FormatError(each, f"differs in observation or shape from {paths[0]}")
         same_cards(cards, first, _BAND, each, paths[0])
         at = _position(cards, geometry)
         n, rest = divmod(size - offset, geometry.row_bytes * geometry.heap)
         n *= geometry.heap
         if rest:
-            incomplete(each, f"the last {rest} bytes are no whole "
+            incomplete(each, f"the last {rest} bytes are not a whole "
                        f"{'sample' if geometry.heap == 1 else 'heap'}")
         rows.append((at, at + n, number, offset))
     if first is None or geometry is None or not any(stop > start for start, stop, *_ in rows):
-        raise FormatError(paths[0], "holds no samples")
+        raise FormatError(paths[0], "contains no samples")
     if order is None:
         _doubt_order(paths[rows[0][2]], rows[0][3], geometry)
     table, begin = from_first(rows, header.sample_rate, paths[0])
@@ -116,7 +116,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Inte
 
 
 def _cards(path: str) -> tuple[Cards, int, int]:
-    """The header, the byte at which samples begin, and the size of the file."""
+    """Return the header, the byte at which samples begin, and the size of the file."""
     try:
         with _reader(path) as file:
             size = os.fstat(file.fileno()).st_size
@@ -128,7 +128,7 @@ def _cards(path: str) -> tuple[Cards, int, int]:
     except OSError as error:
         raise FormatError(path, error.strerror or str(error)) from error
     if size < length:
-        raise FormatError(path, f"truncated: {size} bytes, its header alone takes {length}")
+        raise FormatError(path, f"truncated: {size} bytes, but its header alone has {length}")
     return cards, length, size
 
 
@@ -137,7 +137,7 @@ def _reader(path: str) -> Any:
 
 
 def _heap(own: Mapping[str, Any]) -> int:
-    """Samples of a heap, from the user's values."""
+    """Return the samples of a heap according to the options."""
     order, text = own.get("order"), str(own.get("heap", _HEAP))
     if order is not None and order not in _ORDERS:
         raise UsageError(f"order = {order!r}; allowed: {', '.join(_ORDERS)}")
@@ -164,12 +164,12 @@ def _geometry(cards: Cards, order: str | None, heap: int) -> Interleaving:
 
 
 def _order(cards: Cards, n_chan: int) -> str:
-    """The order that the header states, or that its instrument is known for."""
+    """Return the order stated in the header, or else the known order of its instrument."""
     stated = (cards.text("ORDER") or "").upper()
     if not stated and cards.text("INSTRUMENT") in IN_HEAPS:
         return "PFT"
     if n_chan == 1 and stated.replace("F", "") in ("", "TP"):
-        return "TFP"  # where the one channel stands makes no difference
+        return "TFP"  # the place of the only channel makes no difference
     if stated not in ORDERS:
         raise cards.error("ORDER", f"{', '.join(ORDERS)}; give --set order=TFP (DSPSR's), TPF, or "
                           "PFT for heaps")
@@ -177,7 +177,7 @@ def _order(cards: Cards, n_chan: int) -> str:
 
 
 def _doubt_order(path: str, offset: int, geometry: Interleaving) -> None:
-    """Warn where samples lie in another order than they are taken to."""
+    """Warn if samples appear to be in another order than assumed."""
     heap = better_heap(path, offset, geometry)
     if heap is not None:
         other = "TFP or TPF" if heap == 1 else f"PFT --set heap={heap}"
@@ -245,7 +245,7 @@ def _header(cards: Cards, g: Interleaving, path: str) -> Header:
 
 
 def _name(cards: Cards, key: str) -> str | None:
-    """Text, where it is a name."""
+    """Return a text, or None if it means unknown."""
     text = cards.text(key)
     return None if text == UNKNOWN else text
 

@@ -1,7 +1,7 @@
-"""Voltages into DADA: a text header, then samples; a file for every stretch without a gap.
+"""The writer of DADA: a text header, then samples; one file for each stretch without a gap.
 
-A file's place is OBS_OFFSET, in bytes from UTC_START, so files tell of gaps to the sample. Floats
-need no second file: lost ones are NaN.
+The place of a file is OBS_OFFSET, in bytes from UTC_START, so gaps are exact to the sample. Floats
+do not need a second file: lost samples are NaN.
 
 References
 ----------
@@ -30,12 +30,12 @@ from fastsig.stream import Block
 __all__ = ["DadaWriter"]
 
 _HEADER = 4096
-_BACK_S = 3600  # seconds that UTC_START may lie before the first sample, to be a whole one
-_MOST_STRETCHES = 64  # files that gaps may cut a recording into
+_BACK_S = 3600  # seconds by which UTC_START may precede the first sample, to be a whole second
+_MOST_STRETCHES = 64  # largest number of files into which gaps may split a recording
 
 
 class DadaWriter(VoltageWriter):
-    """Voltages of one or two polarisations into DADA files of 8, 16 or 32 bits (floats)."""
+    """Writer of voltages of one or two polarisations in DADA of 8, 16 or 32 bits (floats)."""
 
     NAME = "dada"
     OFFERS: ClassVar = {8: None, 16: None, 32: None}
@@ -48,11 +48,11 @@ class DadaWriter(VoltageWriter):
         recording = self.recording
         if recording.shape[1] > 2:
             raise PlanError(f"{recording.path}: fastsig writes DADA of one or two polarisations, "
-                            f"not {recording.shape[1]}; choose some of them")
+                            f"not {recording.shape[1]}; select one or two")
         self._text = self._names(200)
         if self._text["backend"] in IN_HEAPS:
-            self.losses.append(f"backend {self._text['backend']}: where that is INSTRUMENT, "
-                               "programs expect heaps, whatever ORDER says")
+            self.losses.append(f"backend {self._text['backend']}: with this INSTRUMENT programs "
+                               "expect heaps, whatever the ORDER")
             self._text["backend"] = None
         self._cards, left = kept_cards(recording.header.extra, 32, 200)
         if left:
@@ -62,17 +62,17 @@ class DadaWriter(VoltageWriter):
         recording = self.recording
         held = recording.any_valid
         if not len(held):
-            raise PlanError(f"{recording.path}: holds no valid sample")
+            raise PlanError(f"{recording.path}: contains no valid sample")
         self._row = int(np.prod(recording.shape[1:])) * recording.parts * self.n_bits // 8
         self.rows = int(held[0, 0]), int(held[-1, 1])
-        if self.n_bits == 32:  # NaN says what is lost
+        if self.n_bits == 32:  # NaN marks lost samples
             held = validity.full(*self.rows)
         elif len(held) > _MOST_STRETCHES:
             held = validity.full(*self.rows)
-            self._note_lost(held, f"in {len(recording.any_valid) - 1} gaps, too many for as many "
-                            "files (32 bits would keep them)")
+            self._note_lost(held, f"in {len(recording.any_valid) - 1} gaps, too many to split the "
+                            "recording at (32 bits would keep them)")
         else:
-            self._note_lost(held, "in one polarisation alone")
+            self._note_lost(held, "in only one polarisation")
         self.kept, most = held, max(1, (file_bytes or 2**62) // self._row)
         names = output_names(self.path, int((-(-(held[:, 1] - held[:, 0]) // most)).sum()))
         self._stretches = _parted(held, most)
@@ -89,7 +89,7 @@ class DadaWriter(VoltageWriter):
             self.losses.append(f"{lost} samples are lost {where}: they become 0 and count as valid")
 
     def _start(self) -> tuple[str, str | None, int]:
-        """UTC_START, MJD_START, and the number of samples from there to the first one written."""
+        """Return UTC_START, MJD_START, and the samples between them and the first one written."""
         header = self.recording.header
         day, seconds = start_day(
             sample_time(header.start_time, self.rows[0], header.sample_rate), self.recording.path)
@@ -98,7 +98,7 @@ class DadaWriter(VoltageWriter):
             rows = exact_rows(seconds - whole, header.sample_rate)
             if rows is not None:
                 return _utc(day, Fraction(whole)), _mjd(day, Fraction(whole)), rows
-        # No whole second nearby is a sample's: the fraction goes into the text.
+        # No sample nearby begins on a whole second: the text gets a fraction.
         return _utc(day, seconds), _mjd(day, seconds), 0
 
     def _header(self, file: int) -> bytes:
@@ -130,7 +130,7 @@ class DadaWriter(VoltageWriter):
         }
         text = "".join(f"{key} {value}\n" for key, value in values.items() if value is not None)
         if len(text) > _HEADER:
-            raise PlanError(f"{recording.path}: its header takes {len(text)} characters; allowed "
+            raise PlanError(f"{recording.path}: its header needs {len(text)} characters; allowed "
                             f"in DADA: {_HEADER}")
         return text.encode("ascii", "replace").ljust(_HEADER, b"\0")
 
@@ -140,7 +140,7 @@ class DadaWriter(VoltageWriter):
             self._output.write(file, np.frombuffer(self._header(file), np.uint8), 0)
 
     def encode(self, block: Block) -> tuple[int, NDArray[Any]]:
-        """First row, and numbers in the order of time, channel, polarisation."""
+        """Return the first row, and the numbers in the order of time, channel, polarisation."""
         numbers = self.numbers(block)
         kind = {8: "i1", 16: "<i2", 32: "<f4"}[self.n_bits]
         codes = self.codes(numbers, kind)
@@ -155,7 +155,7 @@ class DadaWriter(VoltageWriter):
         return block.start, np.ascontiguousarray(ordered)
 
     def write(self, piece: tuple[int, NDArray[Any]]) -> None:
-        """Write rows into the files that they belong to; what belongs to none is lost."""
+        """Write rows into the files to which they belong; rows in gaps are dropped."""
         start, rows = piece
         stop = start + len(rows)
         file = int(np.searchsorted(self._stretches[:, 1], start, side="right"))
@@ -182,7 +182,7 @@ def _utc(day: int, seconds: Fraction) -> str:
 
 
 def _mjd(day: int, seconds: Fraction) -> str | None:
-    """Day number with its fraction; None on days of which programs take it differently."""
+    """Return the MJD with its fraction; None on days with leap seconds, where programs disagree."""
     if round(elapsed(time_from_mjd(day), time_from_mjd(day + 1))) != 86400:
         return None
     fraction = decimal_text(seconds / 86400)
@@ -190,6 +190,6 @@ def _mjd(day: int, seconds: Fraction) -> str | None:
 
 
 def _parted(spans: Spans, most: int) -> Spans:
-    """Spans in pieces of `most` samples."""
+    """Split spans into pieces of up to `most` samples."""
     return np.array([(low, min(low + most, stop)) for start, stop in spans.tolist()
                      for low in range(start, stop, most)], np.int64)

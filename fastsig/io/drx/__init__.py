@@ -1,1 +1,1 @@
-"""LWA DRX."""
+"""Voltages in LWA DRX files."""

@@ -1,6 +1,6 @@
-"""LWA DRX: frames of 4096 complex samples of 4 bits a part, of up to two tunings and polarisations.
+"""LWA DRX: frames of 4096 complex samples of 4 + 4 bits, of up to two tunings and polarisations.
 
-A file holds one beam. A tuning is a band of its own; its two polarisations are a stream.
+A file contains one beam. A tuning is a separate band; its two polarisations form a stream.
 
 References
 ----------
@@ -34,7 +34,7 @@ __all__ = ["KINDS", "MANY", "NAME", "DrxStream", "open", "sniff"]
 
 NAME, KINDS = "drx", ("voltage",)
 
-#: Whether `open` takes several files of one recording.
+#: Whether `open` accepts several files of one recording.
 MANY = True
 
 _SYNC = b"\xde\xc0\xde\x5c"
@@ -48,7 +48,7 @@ _FIELDS = np.dtype([("sync", "S4"), ("id", "u1"), ("count", "u1", 3), ("second",
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a file begins with a frame's synchronisation word and a second one follows."""
+    """Whether a file begins with the synchronisation word of a frame and a second one follows."""
     if not probe.head.startswith(_SYNC) or os.path.getsize(probe.path) < _FRAME:
         return False
     raw = RawFiles([probe.path])
@@ -67,16 +67,16 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> DrxS
     path : path or sequence of path
         The files, in any order.
     tuning : int, optional
-        1 or 2: which band; needed where there are two.
+        The band, 1 or 2; needed if there are two.
     **overrides
-        The common ones of `fastsig.open`.
+        The common options of `fastsig.open`.
 
     Raises
     ------
     FormatError
-        Where no frame can be read.
+        If no frame can be read.
     UsageError
-        Where an override is unknown, or the tuning is not there.
+        If an override is unknown, or the file does not have the tuning.
     """
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
     common, own = split_overrides(overrides, ("tuning",), NAME)
@@ -106,7 +106,7 @@ def _tuning(value: Any, there: list[int], path: str) -> int:
     if value is None and len(there) == 1:
         return there[0]
     if value is None:
-        raise FormatError(path, "holds tunings " + " and ".join(map(str, there))
+        raise FormatError(path, "has tunings " + " and ".join(map(str, there))
                           + "; give --set tuning=" + str(there[0]))
     if str(value) not in map(str, there):
         raise UsageError(f"tuning = {value!r}; allowed: {', '.join(map(str, there))}")
@@ -114,7 +114,7 @@ def _tuning(value: Any, there: list[int], path: str) -> int:
 
 
 class _Frames(FrameFiles):
-    """Frames of the first one's beam and rate; a thread is 2 tuning + polarisation."""
+    """The frames with the beam and rate of the first; a thread is 2 tuning + polarisation."""
 
     def __init__(self, raw: RawFiles) -> None:
         head = np.empty(_HEAD, np.uint8)
@@ -131,12 +131,12 @@ class _Frames(FrameFiles):
         super().__init__(raw, _FRAME, _HEAD)
 
     def sound(self, raw: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Frames that begin with the synchronisation word."""
+        """Whether frames begin with the synchronisation word."""
         fields = np.ascontiguousarray(raw[:, :_HEAD]).view(_FIELDS)[:, 0]
         return np.asarray(fields["sync"] == _SYNC)
 
     def parsed(self, raw: NDArray[np.uint8]) -> Heads:
-        """Frames counted from that of the first header."""
+        """Parse headers; frames are counted from the first one of the file."""
         fields = np.ascontiguousarray(raw[:, :_HEAD]).view(_FIELDS)[:, 0]
         ticks = _N_TIME * int(self._first["decimation"])
         tags = fields["tag"].astype(np.int64) - fields["offset"].astype(np.int64) - self.zero
@@ -147,7 +147,7 @@ class _Frames(FrameFiles):
         return Heads(tags // ticks, thread, good)
 
     def first_of(self, tuning: int) -> Any:
-        """Header of the first frame of a tuning."""
+        """Return the header of the first frame of a tuning."""
         for frame in range(min(self.counts[0], 1024)):
             head = np.empty(_HEAD, np.uint8)
             self.raw.read_into(0, head, frame * _FRAME)
@@ -158,10 +158,10 @@ class _Frames(FrameFiles):
 
 
 class DrxStream(FramedVoltages):
-    """Voltages of one tuning: complex64 (time, pol), integers from -8 to 7 in either part."""
+    """The voltages of one tuning: complex64 (time, pol), with integer parts from -8 to 7."""
 
     def as_recorded(self) -> VoltageStream:
-        """Packed codes."""
+        """Return the packed codes."""
         return PackedCodes(self, 4, _PARTS, order="msb")
 
     def _decoded(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
@@ -172,7 +172,7 @@ class DrxStream(FramedVoltages):
 
 
 def _table() -> NDArray[np.complex64]:
-    """The sample in each byte: real part in the high bits, two's complement."""
+    """Return the sample for each byte value: real part in the high bits, two's complement."""
     byte = np.arange(256)
     real, imaginary = ((part ^ 8) - 8 for part in (byte >> 4, byte & 15))
     return (real + 1j * imaginary).astype(np.complex64)

@@ -1,6 +1,7 @@
-"""ECSV: tables as text with a header in YAML, which astropy and other programs write.
+"""ECSV: tables as text with a header in YAML, as written by astropy and other programs.
 
-The header alone says what a table holds; `fastsig.io.ecsv.tables` reads and writes whole ones.
+The header describes the contents of a table; `fastsig.io.ecsv.tables` reads and writes whole
+tables.
 """
 
 from __future__ import annotations
@@ -19,33 +20,33 @@ __all__ = ["KINDS", "NAME", "NO_STREAM", "info", "open_spectrum", "sniff", "veri
 
 NAME, KINDS = "ecsv", ("table",)
 
-#: Values that `info` repeats of a header. A few lines of YAML can stand for any number of them.
+#: Limits of the values of a header in `info`. A few lines of YAML can expand to any number.
 _MOST, _DEEPEST = 100_000, 100
 
-#: What is said where a stream in time is wanted.
-NO_STREAM = ("holds a table; allowed here: a stream in time, or the table of a spectrum, which has "
-             "an axis with a unit of frequency or velocity. For tables there are fastsig info, "
+#: The error if a stream in time is needed.
+NO_STREAM = ("contains a table; allowed here: a stream in time, or the table of a spectrum, which "
+             "has an axis with a unit of frequency or velocity. For tables use fastsig info, "
              "validate and view, and fastsig.io.ecsv.tables.read_table")
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a file begins as ECSV does."""
+    """Whether a file begins with the signature of ECSV."""
     return probe.container == "ecsv"
 
 
 def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) -> dict[str, Any]:
-    """Fields of ``fastsig info --json`` of a table: its columns, units and number of rows.
+    """Return the fields of ``fastsig info --json`` of a table: columns, units, number of rows.
 
     Raises
     ------
     FormatError, DataError
-        As of `fastsig.io.ecsv.tables.read_table`; of the rows with `deep` alone.
+        As for `fastsig.io.ecsv.tables.read_table`; errors in rows only with `deep`.
     """
     _check_overrides(path, overrides)
     name = os.fspath(path)
     parts = parts_of(read_bytes(name), name)
     columns, meta = parts.fields["datatype"], parts.fields["meta"]
-    n_row, told = parts.n_row, meta.get("n_row")
+    n_row, stated = parts.n_row, meta.get("n_row")
     if deep:
         verify(path)
     left = [_MOST]
@@ -54,26 +55,27 @@ def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) 
         "columns": [{key: _plain(column.get(source), left, name)
                      for key, source in _ABOUT.items()} for column in columns],
         "provenance": _plain(meta.get("provenance"), left, name),
-        "warnings": [f"{name}: n_row = {told}; {n_row} rows are there"] if isinstance(told, int)
-        and told != n_row else []}
+        "warnings": [f"{name}: n_row = {stated}; the file has {n_row} rows"] if isinstance(
+            stated, int) and stated != n_row else []}
 
 
 def open_spectrum(path: str | os.PathLike[str], **overrides: Any) -> HeldSpectra:
-    """Open the table of a spectrum as a stream, which most tables are not.
+    """Open the table of a spectrum as a stream; other tables are refused.
 
     Parameters
     ----------
     path : path
+        The file.
     **overrides
-        As of `fastsig.io.text.reader.open`.
+        As for `fastsig.io.text.reader.open`.
 
     Raises
     ------
     FormatError
-        Where no column is an axis of frequency or velocity, its steps are not even, or something
-        that is needed is not stated.
+        If no column is an axis of frequency or velocity, its steps are not even, or a required
+        value is not stated.
     UsageError
-        Where an override is unknown or has no meaning.
+        If an override is unknown or has no meaning.
     """
     from fastsig.io.ecsv.tables import read_table
     from fastsig.io.text.objects import pieces_of_table
@@ -86,16 +88,16 @@ def open_spectrum(path: str | os.PathLike[str], **overrides: Any) -> HeldSpectra
     return held(pieces, name, [name], overrides, NAME)
 
 
-#: What is said of a column, and where the header has it.
+#: Keys that describe a column, and their names in the header.
 _ABOUT = {"name": "name", "unit": "unit", "type": "datatype", "description": "description"}
 
 
 def _plain(value: Any, left: list[int], path: str, depth: int = 0) -> Any:
-    """A value of a header as JSON has it: YAML knows dates and more, and values that repeat."""
+    """Convert a value of a header for JSON: YAML also has dates, other types, and references."""
     left[0] -= 1
     if left[0] < 0 or depth > _DEEPEST:
-        raise FormatError(path, f"its header holds more than {_MOST} values, or {_DEEPEST} of them "
-                          "within one another")
+        raise FormatError(path, f"its header has more than {_MOST} values, or more than "
+                          f"{_DEEPEST} levels of nesting")
     if isinstance(value, dict):
         return {str(key): _plain(item, left, path, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -105,16 +107,16 @@ def _plain(value: Any, left: list[int], path: str, depth: int = 0) -> Any:
 
 def _check_overrides(path: str | os.PathLike[str], overrides: dict[str, Any]) -> None:
     for name in overrides:
-        raise UsageError(f"{os.fspath(path)}: {name} is no option of a table, which has none")
+        raise UsageError(f"{os.fspath(path)}: {name} is no option: tables have no options")
 
 
 def verify(path: str | os.PathLike[str], **overrides: Any) -> bool:
-    """Read all of a table and compare its checksum; False where there is none.
+    """Read a whole table and verify its checksum; return False if it has none.
 
     Raises
     ------
     FormatError, DataError
-        As of `fastsig.io.ecsv.tables.read_table`.
+        As for `fastsig.io.ecsv.tables.read_table`.
     """
     from fastsig.io.ecsv.tables import read_table
 

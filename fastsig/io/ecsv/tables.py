@@ -1,8 +1,8 @@
-"""Tables as ECSV: astropy's tables as text, which other programs read.
+"""Tables in ECSV: astropy's tables as text, which other programs can read.
 
-A table that `write_table` writes has a description of every column, a unit of every column of real
-numbers, and in its meta ``kind``, ``n_row``, ``crc32`` (of all that follows the header) and
-``provenance``. So a reader knows what it holds, how it was made, and whether all of it is there.
+A table written by `write_table` has a description for each column, a unit for each column of real
+numbers, and in its meta ``kind``, ``n_row``, ``crc32`` (of everything after the header) and
+``provenance``. A reader thus knows its contents, how it was made, and whether it is complete.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from fastsig.io.files.safe import write_bytes
 
 __all__ = ["KEYS", "read_table", "table_bytes", "write_table"]
 
-#: What `write_table` puts into the meta.
+#: Keys that `write_table` adds to the meta.
 KEYS = ("kind", "n_row", "crc32", "provenance")
 
 
 def table_bytes(table: Table) -> bytes:
-    """A table as ECSV."""
+    """Return a table as ECSV."""
     text = io.StringIO()
     table.write(text, format="ascii.ecsv")
     return text.getvalue().encode()
@@ -43,22 +43,23 @@ def write_table(table: Table, path: str | os.PathLike[str], *, kind: str,
     Parameters
     ----------
     table : Table or QTable
-        Each column has a description, and one of real numbers a unit (``""`` where it has no
-        dimension). Times are written as UTC or their own scale, to the nanosecond.
+        Each column needs a description, and columns of real numbers a unit (``""`` if they are
+        dimensionless). Times are written as UTC or in their own scale, to the nanosecond.
     path : path
+        The file.
     kind : str
-        What a row is, such as ``"candidates"``: readers go by it.
+        The kind of rows, such as ``"candidates"``, by which readers recognise the table.
     provenance : mapping
-        How the table was made, JSON-ready; the version of fastsig is added.
+        JSON-ready record of how the table was made; the version of fastsig is added.
     overwrite : bool
         Whether an existing file may be replaced.
 
     Raises
     ------
     UsageError
-        Where a description or a unit is missing, or something cannot be written as text.
+        If a description or a unit is missing, or a value cannot be written as text.
     OutputError
-        Where the file exists or cannot be written.
+        If the file exists or cannot be written.
     """
     made = table.copy()
     for name in KEYS:
@@ -76,12 +77,12 @@ def write_table(table: Table, path: str | os.PathLike[str], *, kind: str,
 
 
 def _checked(name: str, column: Any) -> Any:
-    """A column as it is written."""
+    """Return a column as it is to be written."""
     if not (column.info.description or "").strip():
-        raise UsageError(f"column {name!r} has no description; allowed: one of every column")
+        raise UsageError(f"column {name!r} has no description; allowed: one for each column")
     kind = getattr(getattr(column, "dtype", None), "kind", "")
     if kind == "O":
-        raise UsageError(f"column {name!r} holds Python objects; allowed: numbers, text, times")
+        raise UsageError(f"column {name!r} has Python objects; allowed: numbers, text, times")
     if kind in "fc" and kind and column.info.unit is None:
         raise UsageError(f"column {name!r} has no unit; allowed: one, or '' for pure numbers")
     if not isinstance(column, Time):
@@ -92,11 +93,11 @@ def _checked(name: str, column: Any) -> Any:
 
 
 def _plain(value: Any, what: str) -> Any:
-    """A value as JSON would give it back: YAML then needs no tags."""
+    """Return a value as JSON would return it, so that YAML needs no tags."""
     try:
         return json.loads(json.dumps(value))
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{what}: {error}; allowed: what JSON can hold") from error
+        raise UsageError(f"{what}: {error}; allowed: values of JSON") from error
 
 
 def read_table(path: str | os.PathLike[str], *, kind: str | None = None) -> QTable:
@@ -105,15 +106,16 @@ def read_table(path: str | os.PathLike[str], *, kind: str | None = None) -> QTab
     Parameters
     ----------
     path : path
+        The file.
     kind : str, optional
-        The only one to be taken, where it is given.
+        The only kind that is accepted; by default any.
 
     Raises
     ------
     FormatError
-        Where the file is no ECSV, or of another kind.
+        If the file is not ECSV, or of another kind.
     DataError
-        Where it is truncated, or its rows do not agree with its header.
+        If it is truncated, or its rows do not agree with its header.
     """
     name = os.fspath(path)
     parts = parts_of(read_bytes(name), name)
@@ -126,25 +128,25 @@ def read_table(path: str | os.PathLike[str], *, kind: str | None = None) -> QTab
 
 
 def _parsed(parts: Parts, path: str) -> QTable:
-    parts.fields  # noqa: B018 - a header that makes no sense is a FormatError of its own
+    parts.fields  # noqa: B018 - an invalid header raises its own FormatError
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return QTable.read(parts.text, format="ascii.ecsv")
-    except Exception as error:  # whatever its readers raise of rows that they do not expect
+    except Exception as error:  # anything that its readers raise for unexpected rows
         raise DataError(path, f"its rows do not agree with its header, or end early: "
                         f"{first_line(error)}") from error
 
 
 def _check(table: QTable, parts: Parts, path: str) -> None:
-    """Compare what the meta says of the rows with the rows."""
-    n_row, told = table.meta.get("n_row"), table.meta.get("crc32")
+    """Compare the rows with the meta."""
+    n_row, checksum = table.meta.get("n_row"), table.meta.get("crc32")
     if isinstance(n_row, int) and n_row != len(table):
-        raise DataError(path, f"n_row = {n_row}; {len(table)} rows are there: the file is "
+        raise DataError(path, f"n_row = {n_row}; the file has {len(table)} rows: it is "
                         f"{'truncated' if len(table) < n_row else 'changed'}")
-    if told is not None and told != parts.crc32:
-        raise DataError(path, f"crc32 = {str(told)[:40]!r}; its rows give {parts.crc32!r}: they "
-                        "have changed")
-    if told is None and not parts.ended:
-        warnings.warn(f"{path}: its last line has no end: the file may be truncated",
+    if checksum is not None and checksum != parts.crc32:
+        raise DataError(path, f"crc32 = {str(checksum)[:40]!r}; its rows have {parts.crc32!r}: "
+                        "they have changed")
+    if checksum is None and not parts.ended:
+        warnings.warn(f"{path}: its last line has no line end: the file may be truncated",
                       FastsigWarning, stacklevel=4)

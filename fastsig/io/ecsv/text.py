@@ -1,4 +1,4 @@
-"""The text of ECSV files, parted into header and rows; no table is made of it here."""
+"""The text of ECSV files, split into header and rows, without making a table."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LARGEST = 2**28
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """All of a file that may be a table.
+    """Read the whole of a file that may be a table.
 
     Raises
     ------
     FormatError
-        Where it cannot be read, or is too large.
+        If it cannot be read, or is too large.
     """
     try:
         if os.path.getsize(path) > _LARGEST:
@@ -38,13 +38,14 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 @dataclass(frozen=True)
 class Parts:
-    """The header and the rows of a table, as they lie in its file.
+    """The header and the rows of a table, as stored in its file.
 
     Parameters
     ----------
     path : str
+        The file.
     head, body : bytes
-        Lines that begin with ``#``; the rest, which begins with the line of names.
+        Lines that begin with ``#``; all other lines, of which the first contains the names.
     """
 
     path: str
@@ -53,17 +54,17 @@ class Parts:
 
     @property
     def text(self) -> str:
-        """All of the file.
+        """The whole file as text.
 
         Raises
         ------
         FormatError
-            Where it is no UTF-8.
+            If it is not UTF-8.
         """
         try:
             return (self.head + self.body).decode()
         except UnicodeDecodeError as error:
-            raise FormatError(self.path, f"no ECSV that can be read: byte {error.start} is no "
+            raise FormatError(self.path, f"not readable as ECSV: byte {error.start} is not "
                               "UTF-8") from error
 
     @property
@@ -73,17 +74,17 @@ class Parts:
 
     @property
     def ended(self) -> bool:
-        """Whether the last line ends as a line does."""
+        """Whether the last line has a line end."""
         return self.body.endswith(b"\n")
 
     @cached_property
     def fields(self) -> dict[str, Any]:
-        """The header's values: ``datatype``, a mapping for each column, and more.
+        """The values of the header, including ``datatype``, a mapping for each column.
 
         Raises
         ------
         FormatError
-            Where they make no sense.
+            If they are not valid.
         """
         from astropy.table.meta import get_header_from_yaml
 
@@ -92,13 +93,13 @@ class Parts:
             found: dict[str, Any] = get_header_from_yaml([line[2:] for line in lines[1:]])
             columns = [dict(column) for column in found["datatype"]]
             return {**found, "datatype": columns, "meta": dict(found.get("meta") or {})}
-        except Exception as error:  # whatever damaged YAML makes its parser raise
-            raise FormatError(self.path, f"no ECSV that can be read: {first_line(error)}"
+        except Exception as error:  # anything that the parser raises for damaged YAML
+            raise FormatError(self.path, f"not readable as ECSV: {first_line(error)}"
                               ) from error
 
     @property
     def n_row(self) -> int:
-        """Rows of the body, counted without looking into them."""
+        """The number of rows of the body, counted without parsing them."""
         text = io.StringIO(self.body.decode("utf-8", "replace"), newline="")
         delimiter = self.fields.get("delimiter", " ")
         rows = csv.reader(text, delimiter=delimiter if delimiter in (" ", ",") else " ",
@@ -110,17 +111,17 @@ class Parts:
 
 
 def parts_of(content: bytes, path: str) -> Parts:
-    """Header and rows of a table.
+    """Split the content of a file into header and rows.
 
     Raises
     ------
     FormatError
-        Where the content begins otherwise than ECSV does.
+        If the content does not begin with the signature of ECSV.
     DataError
-        Where it ends within the header.
+        If it ends within the header.
     """
     if not content.startswith(ECSV):
-        raise FormatError(path, f"no ECSV that can be read: begins with {content[:8]!r}; allowed: "
+        raise FormatError(path, f"not readable as ECSV: begins with {content[:8]!r}; allowed: "
                           f"{ECSV.decode()!r}")
     at = 0
     while content.startswith(b"#", at):
@@ -132,5 +133,5 @@ def parts_of(content: bytes, path: str) -> Parts:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in short."""
+    """Return the first line of an error message, shortened."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]

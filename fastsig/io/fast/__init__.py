@@ -1,1 +1,1 @@
-"""Files of FAST: spectra a row each, and where the feed cabin was."""
+"""Files of FAST: spectra, one per row, and tracks of the feed cabin."""

@@ -1,8 +1,8 @@
-"""FAST's pointing tables (KY files): xlsx, a row for each place of the feed cabin.
+"""FAST's pointing tables (KY files): xlsx, with a row for each position of the feed cabin.
 
-Columns: SysTime, Beijing time; SDP_PhaPos_X, _Y, _Z, metres east, north and up from the sphere's
-centre; SDP_SwtDPose_Y, _P, _R, yaw, pitch and roll in radians; SDP_AngleM, the receiver's turn in
-radians.
+Columns: SysTime, Beijing time; SDP_PhaPos_X, _Y, _Z, metres east, north and up from the centre of
+the sphere; SDP_SwtDPose_Y, _P, _R, yaw, pitch and roll in radians; SDP_AngleM, the rotation of the
+receiver in radians.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fastsig.telescopes.pointing import CabinTrack, Refraction
 __all__ = ["SHEET", "SIMULATED", "read"]
 
 SHEET = "整控-馈源舱数据"
-#: A sheet that fastsig's simulator adds: names and values of what a table of FAST does not state.
+#: A sheet that fastsig's simulator adds, with names and values that FAST's tables do not have.
 SIMULATED = "fastsig"
 
 _TIME = "SysTime"
@@ -35,29 +35,30 @@ _ANGLE = "SDP_AngleM"
 _NUMBERS = (*_PLACE, *_POSE, _ANGLE)
 
 _TITLE_ROWS = 20
-_RADIUS_M = (100.0, 200.0)  # the cabin is 160 m from the sphere's centre
+_RADIUS_M = (100.0, 200.0)  # the cabin is 160 m from the centre of the sphere
 _TURNS_RAD = 4 * np.pi
 
 
 def read(path: str | os.PathLike[str], *, utc_offset: Any = "8h") -> CabinTrack:
     """Read a KY file.
 
-    Rows that lack a number or repeat a time are left out, with one warning. A recorded table is of
-    directions that the air has bent, by default as HiFAST takes it; one of the simulator states its
-    air, or that it has none.
+    Rows that lack a number or repeat a time are left out, with one warning. Directions in recorded
+    tables are affected by refraction, by default as HiFAST assumes; tables of the simulator state
+    their refraction, or that there is none.
 
     Parameters
     ----------
     path : path
+        The file.
     utc_offset : Quantity or str
-        Hours by which the table's clock is ahead of UTC.
+        Hours by which the clock of the table is ahead of UTC.
 
     Raises
     ------
     FormatError
-        Where the file is no workbook, lacks a column, or holds what no cabin does.
+        If the file is not a workbook, lacks a column, or contains impossible positions.
     UsageError
-        Where the package that reads xlsx is not installed.
+        If the package that reads xlsx is not installed.
     """
     name = os.fspath(path)
     rows, about = _rows(name)
@@ -74,7 +75,7 @@ def read(path: str | os.PathLike[str], *, utc_offset: Any = "8h") -> CabinTrack:
 
 
 def _air(about: Sequence[Sequence[Any]], path: str) -> Refraction | None:
-    """The air that a simulated track states, else that of a recorded one."""
+    """Return the refraction stated in a simulated track, or else that of a recorded one."""
     stated = {str(row[0]): str(row[1]) for row in about if len(row) > 1}
     if "refraction" not in stated:
         return Refraction()
@@ -85,14 +86,14 @@ def _air(about: Sequence[Sequence[Any]], path: str) -> Refraction | None:
 
 
 def _rows(path: str) -> tuple[list[list[Any]], list[list[Any]]]:
-    """Cells of the cabin's sheet, the first one where none has its name; and of the simulator's."""
+    """Return the cells of the cabin's sheet, by default the first one, and of the simulator's."""
     try:
         from python_calamine import CalamineError, CalamineWorkbook
     except ImportError as error:
         raise UsageError(f"{path}: reading xlsx files needs python-calamine: "
                          "pip install 'fastsig[spectral]'") from error
     try:
-        with open(path, "rb"):  # so that a file that is not there is told as others are
+        with open(path, "rb"):  # so that a missing file is reported as for other formats
             pass
         book = CalamineWorkbook.from_path(path)
         names = book.sheet_names
@@ -104,12 +105,12 @@ def _rows(path: str) -> tuple[list[list[Any]], list[list[Any]]]:
     except OSError as error:
         raise FormatError(path, error.strerror or str(error)) from error
     except CalamineError as error:
-        raise FormatError(path, f"not a workbook (xlsx) that can be read: {error}") from error
+        raise FormatError(path, f"not a readable workbook (xlsx): {error}") from error
     return rows, about
 
 
 def _columns(rows: Sequence[Sequence[Any]], path: str) -> tuple[int, dict[str, int]]:
-    """The row after the titles, and where each column is."""
+    """Return the number of the row after the titles, and the places of the columns."""
     for index, row in enumerate(rows[:_TITLE_ROWS]):
         titles = [str(cell).strip() for cell in row]
         if _TIME in titles:
@@ -122,7 +123,7 @@ def _columns(rows: Sequence[Sequence[Any]], path: str) -> tuple[int, dict[str, i
 
 
 def _stamps(cells: Sequence[Any], path: str) -> NDArray[np.datetime64]:
-    """Times as the table's clock shows them; NaT where a cell is empty."""
+    """Return the times by the clock of the table; NaT for empty cells."""
     texts = [cell.isoformat() if isinstance(cell, datetime.datetime)
              else str(cell).strip().replace("/", "-") or "NaT" for cell in cells]
     try:
@@ -142,7 +143,7 @@ def _is_time(text: str) -> bool:
 
 
 def _numbers(rows: Sequence[Sequence[Any]], places: Sequence[int]) -> NDArray[np.float64]:
-    """Cells as numbers, shape (row, column); NaN where they are none."""
+    """Return cells as numbers, shape (row, column); NaN if they are not numbers."""
     found = np.full((len(rows), len(places)), np.nan)
     for index, row in enumerate(rows):
         for column, place in enumerate(places):
@@ -155,15 +156,15 @@ def _numbers(rows: Sequence[Sequence[Any]], places: Sequence[int]) -> NDArray[np
 
 def _sound(stamps: NDArray[np.datetime64], numbers: NDArray[np.float64], path: str
            ) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
-    """Whole rows in the order of time, each time once."""
+    """Return the complete rows in order of time, without repeated times."""
     whole = ~np.isnat(stamps) & np.isfinite(numbers).all(axis=1)
     if not whole.any():
-        raise FormatError(path, "no row of the table has a time and all of its numbers")
+        raise FormatError(path, "no row of the table has a time and all numbers")
     kept, index = np.unique(stamps[whole], return_index=True)
     if len(kept) < len(stamps):
         warnings.warn(FastsigWarning(
             f"{path}: {len(stamps) - len(kept)} of {len(stamps)} rows lack a number or repeat a "
-            "time; left out"), stacklevel=4)
+            "time; they are left out"), stacklevel=4)
     return kept, numbers[whole][index]
 
 
@@ -174,7 +175,7 @@ def _check(numbers: NDArray[np.float64], path: str) -> None:
         x, y, z = numbers[bad][0, :3]
         low, high = _RADIUS_M
         raise FormatError(path, f"SDP_PhaPos = {x:g}, {y:g}, {z:g}; the cabin hangs {low:g} to "
-                          f"{high:g} m below the sphere's centre")
+                          f"{high:g} m below the centre of the sphere")
     turned = np.abs(numbers[:, 3:]).max(axis=1)
     if (turned > _TURNS_RAD).any():
         row = numbers[turned > _TURNS_RAD][0, 3:]

@@ -1,7 +1,7 @@
-"""FAST's spectral files: a table SINGLE DISH with a spectrum of four products a row.
+"""FAST's spectral files: a table SINGLE DISH with a spectrum of four products per row.
 
-The files of one scan are one stream. Rows are put on a clock of the integration time by UTOBS; the
-times themselves stay at hand as `times`, which belong to the spectra `slots`.
+The files of one scan form one stream. UTOBS places the rows on a clock of the integration time; the
+recorded times remain available as `times`, which belong to the spectra `slots`.
 
 References
 ----------
@@ -57,21 +57,21 @@ __all__ = ["F_WIDTH", "KINDS", "MANY", "MARKS", "MODES", "NAME", "open", "sniff"
 
 NAME, KINDS = "fast_spectral", ("spectra",)
 
-#: Whether `open` takes several files of one scan.
+#: Whether `open` accepts several files of one scan.
 MANY = True
 
 _COLUMNS = ("UTOBS", "EXPOSURE", "NCHAN", "FREQ", "CHAN_BW", "DATA")
-#: Width of a channel in mode F, Hz; HiFAST takes labels for centres less half of it.
+#: Width of a channel in mode F, Hz; HiFAST assumes labels half of it below the centres.
 F_WIDTH = Fraction(500 * 10**6, 2**20)
-#: Channels and their width, Hz, of each mode of the backend.
+#: Number and width (Hz) of the channels in each mode of the backend.
 MODES = {"F": (2**20, F_WIDTH), "W": (2**16, 16 * F_WIDTH), "N": (2**16, F_WIDTH)}
 _LABELS = {"header": Fraction(0), "half-channel": F_WIDTH / 2}
-#: What of a row a time may tell, in halves of a row from its start.
+#: The instants of a row that a time may record, in halves of a row from its start.
 MARKS = {"start": 0, "middle": 1, "end": 2}
 _LEAST_S, _MOST_S, _YEAR_S = Fraction(1, 10**6), 10**5, 366 * 86400
 _PRODUCTS = {2: PRODUCTS["AABB"], 4: PRODUCTS["AABBCRCI"]}
 
-# What the files leave open, said in every header.
+# Ambiguities of the files, noted in every header.
 _NOTES = {
     "frame": "topocentric, whatever SPECSYS says (SSYSOBS tells)",
     "products": "XX, YY, Re, Im taken as AA, BB, CR, CI; whether Im is that of <A* B> or of "
@@ -88,7 +88,7 @@ class _File(NamedTuple):
 
     @property
     def row_at(self) -> NDArray[np.int64]:
-        """Bytes at which the rows' spectra begin."""
+        """Byte offsets of the spectra of the rows."""
         table = self.table
         begin = table.data_offset + table.columns["DATA"].offset
         return begin + table.row_bytes * np.arange(table.n_row, dtype=np.int64)
@@ -107,20 +107,20 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> RowS
     path : path or sequence of path
         The files, in any order.
     **overrides
-        The common ones of `fastsig.open`, and
+        The common options of `fastsig.open`, and
 
         label : {"header", "half-channel"}
-            Whether FREQ is the centre of channel 0, as the header says (the default), or half a
-            channel of mode F (238.4 Hz) below it, as HiFAST takes it. Sources conflict.
+            Whether FREQ is the centre of channel 0, as the header states (the default), or half a
+            channel of mode F (238.4 Hz) below it, as HiFAST assumes. Sources conflict.
         utobs : {"start", "middle", "end"}
-            What of a row UTOBS tells. It is not documented. By default it is taken as it is: as
-            the start of the row, which is what a row's time is here.
+            The instant of a row that UTOBS records. It is not documented. By default UTOBS is used
+            unchanged, as the start of the row, which is the time of a row in fastsig.
 
     Raises
     ------
     FormatError
-        Where the files are no such table, or do not belong to one scan. Rows that are cut short,
-        and times that lie off the clock by more than a tenth of a row, are a `FastsigWarning`.
+        If the files have no such table, or do not belong to one scan. Truncated rows, and times
+        that deviate from the clock by more than a tenth of a row, cause a `FastsigWarning`.
     """
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
     common, own = split_overrides(overrides, ("label", "utobs"), NAME)
@@ -129,11 +129,11 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> RowS
     files = [_file(each) for each in paths]
     files = [each for each in files if each.table.n_row]
     if not files:
-        raise FormatError(paths[0], "holds no complete row")
+        raise FormatError(paths[0], "contains no complete row")
     _same(files)
     files, clock, zero = _on_clock(files, common)
     if zero is None:
-        start = time_from_mjd(FIRST_DAY)  # the user's stands in its place
+        start = time_from_mjd(FIRST_DAY)  # replaced by the start given by the user
     else:
         back = 2 * int(clock.slots[clock.anchor[0]][clock.anchor[1]]) + MARKS[mark]
         start = sample_time(zero, -back, 2 / clock.step)
@@ -164,7 +164,7 @@ def _file(path: str) -> _File:
 
 
 def _field(path: str, table: Table, columns: Mapping[str, NDArray[Any]]) -> Field:
-    """How the spectra of a file lie in its rows."""
+    """Return the layout of the spectra in the rows of a file."""
     for name in ("NCHAN", "FREQ", "CHAN_BW"):
         values = columns[name]
         other = np.flatnonzero(values != values[0])
@@ -176,8 +176,8 @@ def _field(path: str, table: Table, columns: Mapping[str, NDArray[Any]]) -> Fiel
         raise FormatError(path, f"DATA is of type {data.code}; allowed: E, D")
     n_product, rest = divmod(data.count, n_chan) if n_chan > 0 else (0, 0)
     if rest or n_product not in _PRODUCTS:
-        raise FormatError(path, f"NCHAN = {n_chan}; DATA has {data.count} numbers a row; allowed: "
-                          "2 or 4 products of NCHAN channels")
+        raise FormatError(path, f"NCHAN = {n_chan}; DATA has {data.count} numbers per row; "
+                          "allowed: 2 or 4 products of NCHAN channels")
     if data.shape != (n_chan, n_product):
         if len(data.shape) > 1 or data.dim:
             raise FormatError(path, f"DATA has TDIM {data.dim!r}; allowed: ({n_product},{n_chan})")
@@ -191,7 +191,7 @@ def _field(path: str, table: Table, columns: Mapping[str, NDArray[Any]]) -> Fiel
 
 
 def _same(files: Sequence[_File]) -> None:
-    """Raise `FormatError` where files are of other beams or bands."""
+    """Raise `FormatError` if files have different beams or bands."""
     first = files[0]
     for other in files[1:]:
         same = other.field == first.field and all(
@@ -200,25 +200,25 @@ def _same(files: Sequence[_File]) -> None:
             raise FormatError(other.path, f"has other channels than {first.path}")
         beams = {beam_of_name(first.path), beam_of_name(other.path)} - {None}
         if len(beams) > 1:
-            raise FormatError(other.path, f"is named for another beam than {first.path}")
+            raise FormatError(other.path, f"has another beam in its name than {first.path}")
 
 
 def _utobs(file: _File) -> NDArray[np.float64]:
-    """Times as recorded, NaN where they are none of 1970 to 2100."""
+    """Return the times as recorded; NaN for times outside 1970 to 2100."""
     mjd = file.columns["UTOBS"].astype(np.float64)
     return np.where((mjd >= FIRST_DAY) & (mjd < LAST_DAY), mjd, np.nan)
 
 
 def _on_clock(files: Sequence[_File], common: Mapping[str, Any]
               ) -> tuple[list[_File], RowClock, Time | None]:
-    """Files in order of time, their clock, and the time of its anchor; None where none is known."""
+    """Return the files in order of time, their clock, and its anchor time, None if unknown."""
     times = [_utobs(each) for each in files]
     known = [mjd[np.isfinite(mjd)] for mjd in times]
-    nominal, told = _nominal(files[0], common)
+    nominal, given = _nominal(files[0], common)
     if not any(len(each) for each in known):
         if "start_time" not in common:
             value = files[0].columns["UTOBS"][0]
-            raise FormatError(files[0].path, f"UTOBS = {value} is no UTC MJD; give "
+            raise FormatError(files[0].path, f"UTOBS = {value} is not a UTC MJD; give "
                               "--set start_time=2021-03-04T05:06:07.5")
         if nominal is None:
             raise _no_rate(files[0])
@@ -232,16 +232,16 @@ def _on_clock(files: Sequence[_File], common: Mapping[str, Any]
     seconds = [seconds_of(mjd, day) for mjd in times]
     if nominal is None and sum(len(each) for each in known) < 2:
         raise _no_rate(files[0])
-    clock = fit(seconds, nominal, told=told, usual=FAST_STEPS)
+    clock = fit(seconds, nominal, told=given, usual=FAST_STEPS)
     _check(files, clock, nominal)
     return files, clock, exact_time(times[clock.anchor[0]][clock.anchor[1]])
 
 
 def _nominal(file: _File, common: Mapping[str, Any]) -> tuple[Fraction | None, bool]:
-    """Seconds of a row by the header, and whether the user told them."""
-    told = told_step(common)
-    if told is not None:
-        return told, True
+    """Return the seconds per row, and whether the user specified them."""
+    step = told_step(common)
+    if step is not None:
+        return step, True
     exposure = float(np.median(file.columns["EXPOSURE"].astype(np.float64)))
     if not _LEAST_S <= exposure <= _MOST_S:  # NaN too
         return None, False
@@ -254,7 +254,7 @@ def _no_rate(file: _File) -> FormatError:
 
 
 def _check(files: Sequence[_File], clock: RowClock, nominal: Fraction | None) -> None:
-    """Tell what is odd about times; raise where files cannot be one scan."""
+    """Warn of irregular times; raise `FormatError` if files cannot be one scan."""
     for before, after in pairwise(range(len(files))):
         if clock.slots[after][0] <= clock.slots[before][-1]:
             raise FormatError(files[after].path, f"its rows begin before those of "
@@ -265,10 +265,10 @@ def _check(files: Sequence[_File], clock: RowClock, nominal: Fraction | None) ->
         raise FormatError(files[0].path, "UTOBS: the rows span more than a year")
     name = files[0].path
     if nominal is not None and clock.step != nominal:
-        incomplete(name, f"UTOBS has a row each {float(clock.step):.9g} s, EXPOSURE = "
-                   f"{float(nominal):.9g} s; the times count")
+        incomplete(name, f"UTOBS has a row every {float(clock.step):.9g} s, EXPOSURE = "
+                   f"{float(nominal):.9g} s; UTOBS is used")
     if clock.n_off:
-        incomplete(name, f"UTOBS of {clock.n_off} of {n_row} rows lies off a clock of "
+        incomplete(name, f"UTOBS of {clock.n_off} of {n_row} rows deviates from a clock of "
                    f"{float(clock.step):.9g} s, by up to {clock.most_off:.3g} rows; rows keep "
                    "their order")
 

@@ -1,9 +1,9 @@
-"""Spectra into FAST's spectral files: a table SINGLE DISH with a spectrum of four products a row.
+"""The writer of FAST's spectral files: a table SINGLE DISH with four products per row.
 
-Columns, cards and their quirks are FAST's: UTOBS is the UTC MJD at which the row begins; SPECSYS
-says LSRK though frequencies are topocentric, as SSYSOBS tells; pointing is 0 where it is unknown,
-system temperature and weather are 0. OBJECT and ORIGIN, which FAST has not, tell the source and
-what made the spectra.
+Columns, cards and their peculiarities are those of FAST: UTOBS is the UTC MJD at which the row
+begins; SPECSYS is LSRK although frequencies are topocentric, as SSYSOBS states; pointing is 0 if
+unknown; system temperature and weather are 0. OBJECT and ORIGIN, which FAST does not write, record
+the source and the origin of the spectra.
 
 References
 ----------
@@ -33,13 +33,13 @@ __all__ = ["FILE_BYTES", "FastSpectralWriter"]
 
 F4 = NDArray[np.float32]
 
-#: Most bytes of spectra in a file of FAST's: 2048 rows of mode W, 128 of mode F.
+#: Most bytes of spectra in a file of FAST: 2048 rows of mode W, 128 of mode F.
 FILE_BYTES = 2**31
 
-_LONGEST = 68  # characters of a card's text
-_MJD_0 = 678576  # of day 0 in Python's count of days
+_LONGEST = 68  # characters of the text of a card
+_MJD_0 = 678576  # ordinal of MJD 0 in Python's count of days
 
-# Columns in FAST's order: name, letter of TFORM, unit; DATA comes after them.
+# Columns in the order of FAST: name, letter of TFORM, unit; DATA follows them.
 _TEXTS = {"OBSTYPE": 16, "DATE-OBS": 24}
 _COLUMNS = (
     ("OBSNUM", "K", ""), ("SCAN", "K", ""), ("OBSTYPE", "A", ""), ("QUALITY", "L", ""),
@@ -54,36 +54,37 @@ _TYPES = {"K": ">i8", "D": ">f8", "L": "S1"}
 class FastSpectralWriter(Writer):
     """Write FAST's spectral files row by row.
 
-    A context manager: the files get their names when the block ends well and vanish otherwise.
+    A context manager: the files get their names if the block ends without an error, and are removed
+    otherwise.
 
     Parameters
     ----------
     path : path
-        Name of the file; where there are several, with ``{file}`` in it, for their numbers.
+        Name of the file; a name for several files contains ``{file}`` for their numbers.
     header : Header
-        Of the spectra: products AA, BB, CR and CI, channels known.
+        Header of the spectra: products AA, BB, CR and CI, with known channels.
     shape : tuple of int
-        (row, 4, chan) of what will be written.
+        (row, 4, chan) of the spectra to be written.
     slots : ndarray, shape (row,), int64, optional
-        Which spectrum of the stream each row is, ascending; those between are missing. All rows
-        follow one another by default.
+        Spectrum number in the stream of each row, ascending; numbers left out are gaps. By default
+        rows are consecutive.
     overwrite : bool
         Whether existing files may be replaced.
     file_rows : int, optional
-        Most rows of a file; by default as many as 2 GiB hold, as FAST has it.
+        Most rows of a file; by default as many as fit into 2 GiB, as at FAST.
     first_file : int
-        Number of the first file, in its name.
+        Number in the name of the first file.
     obs_type : str
         OBSTYPE, up to 16 characters.
 
     Raises
     ------
     OutputError
-        Where a file exists or cannot be written, or the disk is too small.
+        If a file exists or cannot be written, or the disk is too small.
     PlanError
-        Where the format cannot hold such spectra.
+        If the format cannot store such spectra.
     UsageError
-        Where an option is not allowed.
+        If an option is not allowed.
     """
 
     NAME = "fast_spectral"
@@ -120,7 +121,7 @@ class FastSpectralWriter(Writer):
         axis = header.require_channels("the spectra")
         numbers = np.arange(len(rows)) if slots is None else np.asarray(slots)
         if numbers.shape != rows.shape or (np.diff(numbers) <= 0).any():
-            raise UsageError(f"slots of shape {numbers.shape}; allowed: one a row, ascending, "
+            raise UsageError(f"slots of shape {numbers.shape}; allowed: one per row, ascending, "
                              f"{len(rows)} of them")
         rows["OBSNUM"], rows["SCAN"], rows["QUALITY"] = np.arange(len(rows)), 1, b"T"
         rows["OBSTYPE"], rows["NCHAN"] = obs_type.encode("ascii"), axis.n_chan
@@ -135,7 +136,7 @@ class FastSpectralWriter(Writer):
     def append(self, data: F4) -> None:
         """Write the next rows: (n, product, chan), float32."""
         if self._n_done + len(data) > self._shape[0]:
-            raise UsageError(f"more rows than the {self._shape[0]} that were announced")
+            raise UsageError(f"more rows than the {self._shape[0]} announced")
         whole = np.zeros(1, _row_type(self._shape[2]))
         for spectrum in data:
             for name in self._rows.dtype.names or ():
@@ -154,7 +155,7 @@ class FastSpectralWriter(Writer):
         self._output.commit()
 
     def discard(self) -> None:
-        """Give up: nothing is left under the final names or any other."""
+        """Give up, and leave no file under the final names or any other."""
         self._output.discard()
 
 
@@ -163,29 +164,29 @@ def _check(header: Header, shape: tuple[int, ...], file_rows: int | None, obs_ty
     if axis is None:
         raise PlanError("fast_spectral needs the frequencies of channels")
     if names != PRODUCTS["AABBCRCI"] or shape[1] != 4:
-        raise PlanError(f"fast_spectral holds AA, BB, CR, CI, not {', '.join(names)}")
+        raise PlanError(f"fast_spectral stores AA, BB, CR, CI, not {', '.join(names)}")
     if header.specsys not in (None, "topocentric"):
-        raise PlanError(f"fast_spectral holds topocentric spectra, not {header.specsys}")
+        raise PlanError(f"fast_spectral stores topocentric spectra, not {header.specsys}")
     if shape[0] < 1 or shape[2] != axis.n_chan:
-        raise PlanError(f"spectra of shape {shape}; allowed: a row or more of {axis.n_chan} "
+        raise PlanError(f"spectra of shape {shape}; allowed: one or more rows of {axis.n_chan} "
                         "channels")
     if file_rows is not None and file_rows < 1:
-        raise UsageError(f"file_rows = {file_rows}; allowed: 1 and more")
+        raise UsageError(f"file_rows = {file_rows}; allowed: 1 or more")
     if not (obs_type.isascii() and obs_type.isprintable() and 0 < len(obs_type) <= 16):
         raise UsageError(f"obs_type = {obs_type!r}; allowed: 1 to 16 ASCII characters")
 
 
 def _row_type(n_chan: int) -> np.dtype[Any]:
-    """A row of the table, big-endian without gaps."""
+    """Return the type of a row of the table, big-endian without gaps."""
     fields: list[Any] = [(name, f"S{_TEXTS[name]}" if code == "A" else _TYPES[code])
                          for name, code, _ in _COLUMNS]
     return np.dtype([*fields, ("DATA", ">f4", (n_chan, 4))])
 
 
 def _begins(header: Header, numbers: NDArray[np.int64]) -> Iterator[tuple[int, Fraction]]:
-    """Day and second of day at which each spectrum begins.
+    """Yield the day and the second of day at which each spectrum begins.
 
-    Leap seconds count, though a day number cannot tell one from the second that follows.
+    Leap seconds count, although a day number cannot distinguish one from the next second.
     """
     day, start = mjd_and_seconds(header.start_time)
     before, length = Fraction(0), _length(day)
@@ -202,12 +203,12 @@ def _length(day: int) -> int:
 
 
 def _date(day: int, seconds: Fraction) -> bytes:
-    """ISO text in milliseconds."""
+    """Return a time as ISO text with milliseconds."""
     thousandths = int(seconds * 1000)
-    minute = min(thousandths // 60_000, 1439)  # a leap second is the last minute's
-    told = (f"{date.fromordinal(day + _MJD_0)}T{minute // 60:02d}:{minute % 60:02d}:"
+    minute = min(thousandths // 60_000, 1439)  # a leap second belongs to the last minute
+    text = (f"{date.fromordinal(day + _MJD_0)}T{minute // 60:02d}:{minute % 60:02d}:"
             f"{thousandths / 1000 - 60 * minute:06.3f}")
-    return told.encode("ascii")
+    return text.encode("ascii")
 
 
 def _primary() -> bytes:
@@ -227,6 +228,6 @@ def _table(header: Header, n_chan: int, n_row: int, row_bytes: int) -> bytes:
     cards |= {f"TTYPE{last}": "DATA", f"TFORM{last}": f"{4 * n_chan}E",
               f"TDIM{last}": f"(4,{n_chan})", "EXTNAME": "SINGLE DISH", "TELESCOP": "FAST",
               "INSTRUME": "MBSPEC", "SPECSYS": "LSRK", "SSYSOBS": "TOPOCENT"}
-    told = {"OBJECT": header.source, "ORIGIN": header.backend}
-    cards |= {key: text for key, text in told.items() if text and is_plain(text, _LONGEST)}
+    texts = {"OBJECT": header.source, "ORIGIN": header.backend}
+    cards |= {key: text for key, text in texts.items() if text and is_plain(text, _LONGEST)}
     return header_unit(cards)

@@ -1,1 +1,1 @@
-"""FBH5 spectra."""
+"""Spectra in FBH5 files."""

@@ -1,7 +1,7 @@
 """8-bit spectra in FBH5: codes, with a scale and an offset for each segment and channel.
 
 A value is ``offset + scale * code``. Segments are counted from the first spectrum of a product, so
-codes depend on neither the blocks nor the threads that made them.
+that codes depend neither on blocks nor on threads.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _SEGMENT, _LEAST_SEGMENT = 256, 16
 _SEGMENT_BYTES = 2**26
 _LEVEL_BYTES = 2**18
 
-#: What decides the codes, for the product's provenance.
+#: The definition of the codes, for the provenance of the product.
 RECORD = {"bits": 8, "scale": "standard deviation / 11", "offset": "min(mean - 58 scale, least)",
           "code": "round((value - offset) / scale), 0 to 255; of the mean where the weight is 0"}
 
 
 def segment_rows(shape: tuple[int, ...]) -> int:
-    """Spectra that share scales: 256, or as many as 64 MiB of float32 hold, but 16 at least.
+    """Return the number of spectra that share scales: 256, or fewer in 64 MiB, but at least 16.
 
-    256, because so many values fit into the range of the codes, whatever they are.
+    The scales guarantee that any 256 values fit into the range of the codes.
     """
     row = 4 * shape[1] * shape[2]
     return max(_LEAST_SEGMENT, min(_SEGMENT, _SEGMENT_BYTES // row))
@@ -50,14 +50,14 @@ def _level_chunks(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def level_bytes(shape: tuple[int, ...]) -> int:
-    """Bytes of /scale and /offset on disk, at most."""
+    """Return the greatest number of bytes of /scale and /offset on disk."""
     levels, chunks = _level_shape(shape), _level_chunks(shape)
     padded = [-(-n // chunk) * chunk for n, chunk in zip(levels, chunks, strict=True)]
     return 8 * int(np.prod(padded)) + 2**12
 
 
 class Encoded(NamedTuple):
-    """Codes of some rows, scale and offset of each of their segments, and how many were clipped."""
+    """Codes of rows, scale and offset of each of their segments, and numbers of clipped values."""
 
     codes: NDArray[np.uint8]
     levels: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
@@ -65,14 +65,14 @@ class Encoded(NamedTuple):
 
 
 class CodeWriter:
-    """/scale and /offset of a product, and the codes that belong to them.
+    """The writer of /scale and /offset of a product, and the encoder of its codes.
 
     Parameters
     ----------
     file : h5py.File
-        Gets the two datasets.
+        The file, to which the two datasets are added.
     data : h5py.Dataset
-        /data; gets the attributes.
+        /data, to which the attributes are added.
     """
 
     def __init__(self, file: h5py.File, data: h5py.Dataset) -> None:
@@ -88,7 +88,7 @@ class CodeWriter:
         ]
 
     def encode(self, values: NDArray[np.float32]) -> Encoded:
-        """Codes of rows, the first of which begins a segment, and the levels of each segment."""
+        """Encode rows, of which the first begins a segment, and compute the levels of segments."""
         from fastsig_kernels import requantize
 
         codes, levels, clipped = np.empty(values.shape, np.uint8), [], np.zeros(2, np.int64)
@@ -112,7 +112,7 @@ class CodeWriter:
 
 
 class CodeReader:
-    """Float32 values of the codes in /data.
+    """The decoder of the codes in /data to float32 values.
 
     Parameters
     ----------
@@ -127,8 +127,8 @@ class CodeReader:
 
     def decode(self, row: int, products: slice, channels: slice, codes: NDArray[np.uint8],
                out: NDArray[np.float32]) -> None:
-        """Put values of codes of rows from `row` on, of some products and channels, into `out`."""
-        from fastsig_kernels import restore  # here, for `info` does without numba
+        """Decode codes of rows from `row` on, of some products and channels, into `out`."""
+        from fastsig_kernels import restore  # here, as `info` does not need numba
 
         done = 0
         while done < len(codes):
@@ -140,19 +140,19 @@ class CodeReader:
             done = part.stop
 
     def close(self) -> None:
-        """Give back what is held besides the file."""
+        """Release the readers of /scale and /offset."""
         for each in self._levels:
             each.close()
 
 
 def open_codes(file: h5py.File, data: h5py.Dataset, path: str, lock: threading.Lock
                ) -> CodeReader | None:
-    """The scales of a file's codes; None for one that has none.
+    """Return the decoder of the codes of a file; None if it has no codes.
 
     Raises
     ------
     FormatError
-        Where they are not what /data needs.
+        If /scale and /offset do not fit /data.
     """
     with reading(path, "/scale and /offset"):
         if "segment_rows" not in data.attrs:

@@ -1,4 +1,4 @@
-"""What is known of each row of spectra beside its values, as datasets of the group /rows."""
+"""The columns of spectra, with one value per row, as datasets of the group /rows."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from fastsig.stream import SpectrumStream
 __all__ = ["Columns", "write_columns"]
 
 _GROUP = "rows"
-_PIECE = 2**16  # rows of a chunk
+_PIECE = 2**16  # rows per chunk
 
 
 def write_columns(file: h5py.File, stream: SpectrumStream) -> None:
-    """Write all columns of a stream, a piece of rows at a time; no group where there are none."""
+    """Write all columns of a stream, piece by piece; without columns there is no group."""
     if not stream.columns:
         return
     group = file.create_group(_GROUP)
@@ -38,7 +38,7 @@ def write_columns(file: h5py.File, stream: SpectrumStream) -> None:
         stop = min(start + _PIECE, n_row)
         for name, values in stream.read_columns(start, stop - start).items():
             datasets[name][start:stop] = values
-            datasets[name].flush()  # in this order, for the sake of equal bytes
+            datasets[name].flush()  # in this order, so that equal inputs give equal bytes
 
 
 class Columns:
@@ -49,16 +49,16 @@ class Columns:
     file : h5py.File
         The file.
     n_row : int
-        Rows that its spectra have.
+        Number of rows of its spectra.
     path : str
-        Its name, for messages.
+        Name of the file, for messages.
     lock : Lock
-        Of the HDF5 library's use of it.
+        Lock for access to the file by the HDF5 library.
 
     Raises
     ------
     FormatError
-        Where they do not fit the spectra.
+        If the datasets do not fit the spectra.
     """
 
     def __init__(self, file: h5py.File, n_row: int, path: str, lock: Lock) -> None:
@@ -71,12 +71,12 @@ class Columns:
                 dataset = numbers(group, name, path, kinds="f")
                 if dataset.shape != (n_row,):
                     raise FormatError(path, f"/{_GROUP}/{name} has the shape {dataset.shape}; "
-                                      f"the spectra tell ({n_row},)")
+                                      f"the spectra need ({n_row},)")
                 self._datasets[name] = dataset
                 self.units[name] = text(plain(dataset.attrs.get("units", b"")))
 
     def read(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """Rows of all columns."""
+        """Read rows of all columns."""
         with self._reading():
             return {name: np.asarray(dataset[start : start + n], np.float64)
                     for name, dataset in self._datasets.items()}

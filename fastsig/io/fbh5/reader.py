@@ -1,4 +1,4 @@
-"""FBH5 spectra: what the project writes, and what blimpy and rawspec write.
+"""The reader of FBH5 spectra, written by fastsig, blimpy or rawspec.
 
 References
 ----------
@@ -43,7 +43,7 @@ _OWN_CARDS = (
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether the root group names this format."""
+    """Whether the class of the root group is that of this format."""
     return probe.is_hdf5 and probe.root[0].get("CLASS") == "FILTERBANK"
 
 
@@ -53,21 +53,21 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> FBH5Spectra:
     Raises
     ------
     FormatError
-        Where the file is truncated, corrupt or lacks what it needs.
+        If the file is truncated, corrupt or lacks required values.
     """
     common, _ = split_overrides(overrides, (), NAME)
     return FBH5Spectra(os.fspath(path), common)
 
 
 class FBH5Spectra(FileSpectra):
-    """Spectra of an FBH5 file; `provenance` is what the project's writer recorded, or None.
+    """The spectra of an FBH5 file; `provenance` is the record of fastsig's writer, or None.
 
-    The project's own 8-bit products come as the values that their codes stand for.
+    The codes of fastsig's 8-bit products are converted to values.
     """
 
     @property
     def checksummed(self) -> bool:  # type: ignore[override]
-        """Whether HDF5 keeps a checksum of every chunk of /data."""
+        """Whether HDF5 stores a checksum of every chunk of /data."""
         return bool(self._data.fletcher32)
 
     def __init__(self, path: str, overrides: Mapping[str, Any]) -> None:
@@ -90,7 +90,7 @@ class FBH5Spectra(FileSpectra):
         except BaseException:
             self._file.close()
             raise
-        # Where other writers' files have no weights, NaN is all that tells.
+        # Files of other writers have no weights: only NaN marks lost values.
         channels = int(self._weights.shape[2]) if self._has_weights else self._data.shape[2]
         super().__init__(header.overridden(overrides), self._data.shape, path,
                          weight_channels=channels, may_have_nan=not self._has_weights)
@@ -107,7 +107,7 @@ class FBH5Spectra(FileSpectra):
         axis = header.channels
         if axis is not None and (header.polarization.n_pol, axis.n_chan) != shape[1:]:
             raise FormatError(
-                path, f"/data has the shape {shape}; its header tells of "
+                path, f"/data has the shape {shape}; its header states "
                 f"{header.polarization.n_pol} products and {axis.n_chan} channels"
             )
         return header
@@ -117,13 +117,13 @@ class FBH5Spectra(FileSpectra):
         return (data[:, :, ::-1] if self._descending else data), weight
 
     def _into(self, start: int, n: int, out: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        if self._descending:  # what is turned round is copied in any case
+        if self._descending:  # reversed rows are copied in any case
             return super()._into(start, n, out)
         return self._read(start, n, out)[1]
 
     def _read(self, start: int, n: int, out: NDArray[np.float32] | None = None
               ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Rows in the order of the file, and weights in the order of the sky."""
+        """Read rows in the order of the file, and weights in order of ascending frequency."""
         convert = None if self._codes is None else self._codes.decode
         data = self._rows.read(start, n, convert=convert, out=out)
         weight = None if self._weight_rows is None else self._weight_rows.read(start, n)
@@ -137,24 +137,24 @@ class FBH5Spectra(FileSpectra):
         return self._columns.units
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """What /rows holds."""
+        """Read the datasets of /rows."""
         self._check_range(start, n)
         return self._columns.read(start, n)
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to read `n` spectra: they, and chunks that are unpacked."""
+        """Return the memory that a thread needs to read `n` spectra, with decompressed chunks."""
         parts = (self._rows, self._weight_rows)
         return super().work_bytes(n) + sum(part.work_bytes for part in parts if part is not None)
 
     def all_valid(self) -> bool | None:
-        """Whether /weights are 1; None for files of other writers, where NaN tells."""
+        """Whether all /weights are 1; None for files of other writers, where NaN marks losses."""
         if not self._has_weights:
             return None
         with reading(self.path, "/weights", DataError), self._lock:
             return bool((self._weights[...] == 1).all())
 
     def verify(self) -> None:
-        """Read every dataset, whose checksums HDF5 compares on the way."""
+        """Read every dataset, so that HDF5 verifies the checksums."""
         super().verify()
         with self._lock:
             for name in sorted(set(self._file) - {"data"}):
@@ -165,7 +165,7 @@ class FBH5Spectra(FileSpectra):
         self._columns.read(0, self.shape[0])
 
     def close(self) -> None:
-        """Close the file, once what is being read of it has been."""
+        """Close the file, after current reads have finished."""
         for part in (self._rows, self._weight_rows, self._codes):
             if part is not None:
                 part.close()
@@ -193,7 +193,7 @@ def _broadcasts(shape: tuple[int, ...], data: tuple[int, ...]) -> bool:
 
 
 def _header_from_cards(cards: dict[str, Any], shape: tuple[int, ...], path: str) -> Header:
-    """Header of a file that another program wrote: SIGPROC cards alone."""
+    """Return the header of a file of another program, which has only SIGPROC cards."""
     for key in ("fch1", "foff", "tsamp", "tstart"):
         if key not in cards:
             raise FormatError(path, f"/data lacks the attribute {key}")
@@ -209,7 +209,7 @@ def _header_from_cards(cards: dict[str, Any], shape: tuple[int, ...], path: str)
             raise FormatError(path, f"nchans = {cards['nchans']}; /data has {shape[2]} channels")
         telescope = TELESCOPES.get(int(cards.get("telescope_id", -1)))
         hours, degrees = cards.get("src_raj"), cards.get("src_dej")
-        if hours == degrees == 0:  # what programs write where they know none
+        if hours == degrees == 0:  # written by programs for an unknown position
             hours = degrees = None
         beam = int(cards.get("ibeam", -1))
         return Header(

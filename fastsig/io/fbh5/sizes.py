@@ -1,4 +1,4 @@
-"""Chunks of FBH5 products, and what products take on the disk and in memory."""
+"""The chunks of FBH5 products, and their sizes on disk and in memory."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from fastsig.io.fbh5.codes import level_bytes, segment_rows
 __all__ = ["WEIGHT_ROWS", "chunk_shape", "chunks_of", "estimate_bytes", "packed_ahead",
            "weight_chunks", "writer_bytes"]
 
-WEIGHT_ROWS = 4096  # of a chunk of weights that all channels share
+WEIGHT_ROWS = 4096  # rows per chunk of weights that all channels share
 
 _CHUNK_BYTES = 2**22
-_MOST_AHEAD = 2**25  # bytes of buffers beside the one that is filled
+_MOST_AHEAD = 2**25  # bytes of buffers in addition to the one being filled
 
 
 def chunk_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Chunks of about 4 MiB of float32: whole spectra, or a part of one where they are large."""
+    """Return chunks of about 4 MiB of float32: whole spectra, or a part of a large one."""
     n_time, n_product, n_chan = shape
     row = 4 * n_product * n_chan
     if row > 4 * _CHUNK_BYTES:
@@ -25,7 +25,7 @@ def chunk_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def code_chunk_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Chunks of 8-bit products: whole segments, of 2 MiB or as large as one is, 16 MiB at most."""
+    """Return chunks of 8-bit products: whole segments, of about 2 MiB and at most 16 MiB."""
     n_time, n_product, n_chan = shape
     segment = segment_rows(shape)
     rows = segment * max(1, 2 * _CHUNK_BYTES // (4 * segment * n_product * n_chan))
@@ -36,12 +36,12 @@ def code_chunk_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def chunks_of(shape: tuple[int, ...], bits: int) -> tuple[int, int, int]:
-    """Chunks of /data; their rows are written at once."""
+    """Return the chunks of /data, whose rows are written together."""
     return chunk_shape(shape) if bits == 32 else code_chunk_shape(shape)
 
 
 def weight_chunks(shape: tuple[int, ...], bits: int) -> tuple[int, int, int]:
-    """Chunks of weights that every channel has of its own: the rows that are written at once."""
+    """Return the chunks of weights that differ between channels, for rows written together."""
     rows, _, n_chan = chunks = chunks_of(shape, bits)
     return chunks if bits == 32 else (rows, 1, min(n_chan, max(1, _CHUNK_BYTES // 4 // rows)))
 
@@ -51,7 +51,7 @@ def _padded(shape: tuple[int, ...], chunks: tuple[int, ...]) -> int:
 
 
 def estimate_bytes(shape: tuple[int, ...], weight_channels: int = 1, bits: int = 32) -> int:
-    """Upper bound of a product's size on disk: samples uncompressed, weights, axes, records."""
+    """Return an upper limit of the size on disk: uncompressed samples, weights, axes, records."""
     n_product, n_chan = shape[1:]
     chunks = chunks_of(shape, bits)
     rows = -(-shape[0] // chunks[0]) * chunks[0]
@@ -64,7 +64,7 @@ def estimate_bytes(shape: tuple[int, ...], weight_channels: int = 1, bits: int =
 
 
 def packed_ahead(shape: tuple[int, ...], bits: int) -> int:
-    """Buffers of rows that are packed while the next is filled: 2, or fewer where it is large."""
+    """Return how many buffers are compressed while the next is filled: 2, or fewer large ones."""
     return min(2, _MOST_AHEAD // max(1, _buffer_bytes(shape, bits)))
 
 
@@ -73,11 +73,11 @@ def _buffer_bytes(shape: tuple[int, ...], bits: int) -> int:
 
 
 def writer_bytes(shape: tuple[int, ...], weight_channels: int = 1, bits: int = 32) -> int:
-    """Memory that a writer of such a product takes: buffers, and what they are packed to."""
+    """Return the memory that a writer needs: buffers, and their compressed contents."""
     ahead, values = packed_ahead(shape, bits), _buffer_bytes(shape, bits) // 4
     wide = weight_channels > 1
     buffers = 4 * (1 + ahead) * values * (1 + wide)
-    # Packed: those ahead and one in the making. HDF5's own filters take as much, and a copy.
+    # Compressed: buffers ahead and one in progress. HDF5's own filters need as much, and a copy.
     packed = (2 + max(1, ahead)) * values * (bits // 8 + 4 * wide)
     codes = (1 + ahead) * values if bits == 8 else 0
     return buffers + packed + codes

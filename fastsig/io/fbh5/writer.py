@@ -1,4 +1,4 @@
-"""Write spectra as FBH5: what blimpy, xarray and sigpyproc open, checksummed and crash-safe."""
+"""The writer of FBH5, readable by blimpy, xarray and sigpyproc, with checksums and crash-safe."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BLANKS = ("nan", "mean")
 
 
 class _Job(NamedTuple):
-    """Rows to write: the first, how many, and the buffers that hold them."""
+    """Rows to write: the first row, their number, and their buffers."""
 
     first: int
     n: int
@@ -48,7 +48,7 @@ class _Job(NamedTuple):
 
 
 class _Prepared(NamedTuple):
-    """What becomes of rows before HDF5 is called."""
+    """Rows as prepared for HDF5."""
 
     values: NDArray[Any]
     data: Packed | None
@@ -60,16 +60,17 @@ class _Prepared(NamedTuple):
 class FBH5Writer(SpectraWriter):
     """Write an FBH5 file row by row.
 
-    A context manager: the file gets its name when the block ends well and vanishes otherwise.
+    A context manager: the file gets its name if the block ends without an error, and is removed
+    otherwise.
 
     Parameters
     ----------
     path : path
         Final name.
     header : Header
-        Of the spectra; its channels must be known.
+        Header of the spectra; its channels must be known.
     shape : tuple of int
-        (time, product, chan) of what will come.
+        (time, product, chan) of the spectra to be written.
     weight_channels : int
         Channels of the weights: 1 or chan.
     provenance : mapping
@@ -77,20 +78,20 @@ class FBH5Writer(SpectraWriter):
     overwrite : bool
         Whether an existing file may be replaced.
     compression : {"bitshuffle", "gzip", "none"}
-        Bitshuffle with LZ4 is what the field's readers expect.
+        Readers of this format expect bitshuffle with LZ4.
     blank : {"nan", "mean"}
-        What stands where the weight is 0: NaN, or the channel's weighted mean over the product,
-        for tools that cannot take NaN; the header says which. 8-bit products hold the code of
-        their segment's mean there, and take "nan" alone.
+        Value written if the weight is 0: NaN, or the weighted mean of the channel over the product,
+        for tools that cannot handle NaN; the header records which. 8-bit products have the code of
+        the mean of their segment there, and accept only "nan".
     bits : {32, 8}
-        Of /data: float32, or codes with /scale and /offset.
+        Bits of /data: float32, or codes with /scale and /offset.
     reserve : bool
-        Claim the space of the uncompressed product before the work starts.
+        Whether to claim the space of the uncompressed product before the work starts.
 
     Raises
     ------
     OutputError
-        Where the file exists or cannot be written, or the disk is too small.
+        If the file exists or cannot be written, or the disk is too small.
     """
 
     NAME = "fbh5"
@@ -109,7 +110,7 @@ class FBH5Writer(SpectraWriter):
         if bits not in BITS:
             raise UsageError(f"bits = {bits!r}; allowed: {', '.join(map(str, BITS))}")
         if bits == 8 and blank != "nan":
-            raise UsageError(f"blank = {blank!r} with bits = 8; allowed: nan, whose code is that "
+            raise UsageError(f"blank = {blank!r} with bits = 8; allowed: nan, written as the code "
                              "of the segment's mean")
         self._shape, self._chunks, self._bits = shape, chunks_of(shape, bits), bits
         self._blank = blank if bits == 32 else "level"
@@ -141,7 +142,7 @@ class FBH5Writer(SpectraWriter):
             record["quantization"] = RECORD
         metadata.write_json(file, "provenance", record)
         plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        plist.set_attr_phase_change(1000, 0)  # compact: under the object header's own checksum
+        plist.set_attr_phase_change(1000, 0)  # compact: the checksum of the object header covers it
         self._data = file.create_dataset(
             "data", shape=self._shape, maxshape=(None, *self._shape[1:]), chunks=self._chunks,
             dtype="<f4" if self._bits == 32 else "u1", dcpl=plist, **_filters(compression),
@@ -165,7 +166,7 @@ class FBH5Writer(SpectraWriter):
         return file
 
     def _buffers(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Room for values and weights of the rows that are written at once."""
+        """Return buffers for values and weights of the rows that are written together."""
         if self._free:
             return self._free.pop()
         shapes = self._shape, self._weight_shape
@@ -175,13 +176,13 @@ class FBH5Writer(SpectraWriter):
     @classmethod
     def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool,
                **options: Any) -> list[str]:
-        """Nothing: there is a place for all that the project knows."""
+        """Return no losses: the format can store everything."""
         return []
 
     @classmethod
     def sizes(cls, shape: tuple[int, ...], *, weight_channels: int = 1, bits: int = 32,
               **options: Any) -> Sizes:
-        """Samples uncompressed, weights, axes and records; the memory that filters take."""
+        """Return the sizes: uncompressed samples, weights, axes, records; memory of the filters."""
         return Sizes(estimate_bytes(shape, weight_channels, bits),
                      writer_bytes(shape, weight_channels, bits))
 
@@ -189,7 +190,7 @@ class FBH5Writer(SpectraWriter):
         """Write the next rows: (n, product, chan) means and weights that broadcast to them."""
         n = len(data)
         if self._rows + self._held + n > self._shape[0]:
-            raise UsageError(f"more rows than the {self._shape[0]} that were announced")
+            raise UsageError(f"more rows than the {self._shape[0]} announced")
         weight = np.broadcast_to(weight, (n, *self._weight_shape[1:]))
         done = 0
         while done < n:
@@ -213,7 +214,7 @@ class FBH5Writer(SpectraWriter):
         self._held = 0
 
     def _prepare(self, job: _Job) -> _Prepared:
-        """All that needs no HDF5."""
+        """Do everything that does not need HDF5."""
         values, weight, sums = job.buffer[: job.n], job.weight_buffer[: job.n], None
         if self._sums is not None:
             wide = weight.astype(np.float64)
@@ -234,14 +235,14 @@ class FBH5Writer(SpectraWriter):
         self._free.append((job.buffer, job.weight_buffer))
 
     def add_columns(self, stream: SpectrumStream) -> None:
-        """Write what is known of each row into datasets of the group /rows."""
+        """Write the columns of a stream as datasets of the group /rows."""
         try:
             write_columns(self._file, stream)
         except (OSError, RuntimeError, ValueError) as error:
             raise self._fail(error) from error
 
     def _fill_blanks(self) -> None:
-        """Put the channels' means where nothing was valid, a chunk of rows at a time."""
+        """Replace values without valid samples by the means of channels, chunk by chunk."""
         if self._sums is None:
             return
         with np.errstate(invalid="ignore"):
@@ -253,7 +254,7 @@ class FBH5Writer(SpectraWriter):
                 self._data[rows] = np.where(lost, means, self._data[rows])
 
     def _fail(self, error: BaseException) -> OutputError:
-        # The HDF5 library cannot close a file that it cannot write: leave it, tell the caller.
+        # The HDF5 library cannot close a file that it cannot write: leave it, warn the caller.
         self._line.close()
         self._output.discard()
         return self._output.error(error, poisoned=True)
@@ -273,14 +274,14 @@ class FBH5Writer(SpectraWriter):
             if self._codes is not None:
                 self._codes.finish()
             for dataset in (self._data, self._weights, *levels):
-                dataset.flush()  # in this order, for the sake of equal bytes
+                dataset.flush()  # in this order, so that equal inputs give equal bytes
             self._file.close()
         except (OSError, RuntimeError, ValueError) as error:
             raise self._fail(error) from error
         metadata.commit(self._output)
 
     def discard(self) -> None:
-        """Give up: nothing is left under the final name or any other."""
+        """Give up, and leave no file under the final name or any other."""
         self._line.close()
         self._output.discard()
         try:
@@ -303,7 +304,7 @@ def _filters(compression: str) -> dict[str, Any]:
 
 
 def _cards(header: Header, shape: tuple[int, ...]) -> dict[str, Any]:
-    """SIGPROC's attributes of /data, and exact values beside the rounded ones."""
+    """Return the SIGPROC attributes of /data, and exact values in addition to rounded ones."""
     axis = header.channels
     if axis is None:
         raise UsageError("spectra need a frequency axis to be written")
@@ -334,7 +335,7 @@ def _cards(header: Header, shape: tuple[int, ...]) -> dict[str, Any]:
         cards["specsys"] = SPECSYS.get(header.specsys, header.specsys)
     if header.rest_hz is not None:
         cards["rest_frequency_hz"] = header.rest_hz
-    # turboSETI wants both: 0 and 0, as SIGPROC's programs write them, stand for no position.
+    # turboSETI requires both: 0 and 0 mean no position, as in SIGPROC's programs.
     cards |= {"src_raj": 0.0, "src_dej": 0.0}
     if header.ra_deg is not None and header.dec_deg is not None:
         cards |= {"src_raj": header.ra_deg / 15, "src_dej": header.dec_deg,
@@ -344,10 +345,10 @@ def _cards(header: Header, shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _day_and_part(start: str) -> float:
-    """MJD as day number plus seconds of day / 86400, from ISO text.
+    """Return the MJD as day number plus seconds of day / 86400, from ISO text.
 
-    What SIGPROC's readers undo. astropy's own MJD stretches a day with a leap second, which would
-    put the start up to a second off on such a day.
+    SIGPROC's readers expect this. astropy's own MJD stretches a day with a leap second, which would
+    shift the start by up to a second on such a day.
     """
     day, clock = start.split("T")
     hours, minutes, seconds = clock.split(":")
@@ -357,7 +358,7 @@ def _day_and_part(start: str) -> float:
 
 
 def _write_axes(file: h5py.File, data: h5py.Dataset, header: Header) -> None:
-    """Dimension scales on all three axes, with the labels that the field's readers look for."""
+    """Write dimension scales of all three axes, with the labels that other readers expect."""
     axis = header.channels
     centers = np.arange(data.shape[2]) if axis is None else axis.centers.value
     start, _ = metadata.exact_start(header.start_time)
@@ -375,6 +376,6 @@ def _write_axes(file: h5py.File, data: h5py.Dataset, header: Header) -> None:
             scale.attrs.create("units", np.bytes_(unit))
         scale.make_scale(name)
         data.dims[index].attach_scale(scale)
-        # HDF5 crashes on labels of fixed length: these alone are variable-length strings. They
-        # lie in a heap without checksums, so our reader never looks at them.
+        # HDF5 crashes on labels of fixed length: only these are variable-length strings. They
+        # are stored in a heap without checksums, so our reader never reads them.
         data.dims[index].label = name

@@ -1,1 +1,1 @@
-"""What all formats share: looking at files, writing them safely, provenance."""
+"""Code that all formats share: finding files, writing them safely, provenance."""

@@ -29,8 +29,8 @@ _SEXAGESIMAL = re.compile(r" *([+-]?)(\d{1,3}):(\d{1,2}):(\d{1,2}(?:\.\d*)?) *",
 _MANY_DIGITS, _SIMPLE = 25, 10**9
 
 
-# What typed fields of a header hold, or what only the files that were read are made of: GUPPI's,
-# DADA's and VDIF's. A writer has values of its own for these, or no use.
+# Keys of GUPPI, DADA and VDIF that typed fields of a header cover, or that describe the structure
+# of the files that were read. A writer has its own values for these, or does not need them.
 _STRUCTURE = frozenset((  # noqa: SIM905 - a list of 70 quoted names is harder to read
     "BACKEND BASIS BEAM BLOCSIZE BW BYTES_PER_SECOND CONTINUE DADA_VERSION DEC DEC_STR DIRECTIO "
     "DROPAVG DROPBLK DROPTOT END FD_POLN FILE_NAME FILE_NUMBER FILE_SIZE FREQ FRONTEND HDR_SIZE "
@@ -42,12 +42,12 @@ _STRUCTURE = frozenset((  # noqa: SIM905 - a list of 70 quoted names is harder t
 
 
 class Cards(Mapping[str, str]):
-    """Values of a text header by key, as text; typed where asked for.
+    """The values of a text header by key: as text, or converted by a method for each type.
 
     Parameters
     ----------
     values : mapping
-        Text by key; quotes are gone.
+        Text by key, without quotes.
     path, where : str
         The file and the place in it, for errors.
     """
@@ -65,21 +65,21 @@ class Cards(Mapping[str, str]):
         return len(self._values)
 
     def error(self, key: str, allowed: str) -> FormatError:
-        """The error of a value that is not allowed."""
+        """Return the error for a value that is not allowed."""
         return FormatError(self._path, f"{self._where}: {key} = {self.get(key)!r}; "
                            f"allowed: {allowed}")
 
     def exact(self, key: str, default: str | None = None) -> Fraction:
-        """A decimal number, exactly as written.
+        """Return a decimal number, exactly as written.
 
-        With 25 digits and more it is the simple fraction that it is the rounding of, as
-        `decimal_text` writes one.
+        A number of 25 digits or more is taken as the simple fraction of which it is the rounded
+        value, as written by `decimal_text`.
         """
         text = self.get(key, default)
         if text is None:
             raise FormatError(self._path, f"{self._where} has no {key}")
         try:
-            # A power with four digits or more would take minutes to raise.
+            # An exponent of four digits or more would take minutes to evaluate.
             value = None if _FAR.search(text) else Fraction(text)
         except (ValueError, ZeroDivisionError):
             raise self.error(key, "a number") from None
@@ -93,19 +93,19 @@ class Cards(Mapping[str, str]):
 
     def integer(self, key: str, default: int | None = None, *, least: int = 0,
                 most: int = _LARGEST) -> int:
-        """A whole number within limits; ``128.0`` is one."""
+        """Return a whole number within limits; ``128.0`` is accepted."""
         value = self.exact(key, None if default is None else str(default))
         if value.denominator != 1 or not least <= value <= most:
             raise self.error(key, f"a whole number from {least} to {most}")
         return int(value)
 
     def index(self, key: str) -> int | None:
-        """A whole number from 0, or None where there is none to be read."""
+        """Return a whole number from 0 up, or None if there is none that can be read."""
         text = self.get(key, "")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
     def number(self, key: str) -> float | None:
-        """A finite number, or None where there is none to be read."""
+        """Return a finite number, or None if there is none that can be read."""
         try:
             value = float(self[key])
         except (KeyError, ValueError):
@@ -113,12 +113,12 @@ class Cards(Mapping[str, str]):
         return value if math.isfinite(value) else None
 
     def angle(self, key: str, unit: str) -> float | None:
-        """Degrees from ``18:10:37.28`` and the like, or None where that cannot be read."""
+        """Return degrees from ``18:10:37.28`` or similar, or None if the text cannot be read."""
         text = self.get(key, "")
         plain = _sexagesimal(text, unit)
         if plain is not None or not text:
             return plain
-        from astropy.coordinates import Angle  # takes as long to load as all else together
+        from astropy.coordinates import Angle  # takes as long to import as everything else together
 
         try:
             return float(Angle(text, unit=unit).deg)
@@ -126,12 +126,12 @@ class Cards(Mapping[str, str]):
             return None
 
     def text(self, key: str) -> str | None:
-        """Text that is not empty, or None."""
+        """Return the text of a key, or None if it is empty."""
         return self.get(key, "").strip() or None
 
 
 def _sexagesimal(text: str, unit: str) -> float | None:
-    """Degrees from ``18:10:37.28``, to the bit as astropy's `Angle`; None for all other forms."""
+    """Return degrees from ``18:10:37.28``, bit for bit those of astropy's `Angle`; else None."""
     match = _SEXAGESIMAL.fullmatch(text)
     if match is None:
         return None
@@ -144,9 +144,9 @@ def _sexagesimal(text: str, unit: str) -> float | None:
 
 
 def cards_80(raw: bytes, path: str, where: str) -> Cards:
-    """Values of FITS-like cards, ``KEY     = VALUE``, numbers quoted or not; the first one counts.
+    """Parse FITS-like cards, ``KEY     = VALUE``; numbers may be quoted; the first of a key counts.
 
-    Text that is no ASCII comes with its odd bytes escaped.
+    Bytes that are not ASCII are escaped.
     """
     values: dict[str, str] = {}
     for at in range(0, len(raw) - len(raw) % 80, 80):
@@ -161,7 +161,7 @@ def cards_80(raw: bytes, path: str, where: str) -> Cards:
 
 
 def lines(raw: bytes, path: str, where: str) -> Cards:
-    """Values of lines ``KEY VALUE  # comment``; the first one of a key counts."""
+    """Parse lines ``KEY VALUE  # comment``; the first of a key counts."""
     values: dict[str, str] = {}
     for line in raw.partition(b"\0")[0].decode("ascii", "backslashreplace").splitlines():
         key, _, value = line.partition("#")[0].strip().replace("\t", " ").partition(" ")
@@ -171,33 +171,33 @@ def lines(raw: bytes, path: str, where: str) -> Cards:
 
 
 def same_cards(cards: Cards, first: Cards, keys: tuple[str, ...], path: str, other: str) -> None:
-    """Refuse headers of one recording that differ in what all of it has in common.
+    """Refuse headers of one recording that differ in keys that all its files must share.
 
     Raises
     ------
     FormatError
-        Where one of the keys has another value.
+        If one of the keys has another value.
     """
     for key in keys:
         if cards.get(key) != first.get(key):
             raise FormatError(path, f"{key} = {cards.get(key)}; in {other} it is {first.get(key)}: "
-                              "they are no files of one recording")
+                              "they are not files of one recording")
 
 
 def decimal_text(value: Fraction | int) -> str:
-    """A number as decimal text: exact where 30 digits are enough, else rounded to these."""
+    """Format a number as decimal text: exact if 30 digits suffice, else rounded to 30 digits."""
     number = Decimal(value.numerator)
     found = Context(prec=30).divide(number, Decimal(value.denominator))
     return format(found, "f")
 
 
 def start_day(time: Time, path: str) -> tuple[int, Fraction]:
-    """Day number and seconds of a start that readers of text headers take.
+    """Return the day (MJD) and the seconds of a start time that text headers can record.
 
     Raises
     ------
     PlanError
-        Where it lies before 1970 or after 2099.
+        If the time lies before 1970 or after 2099.
     """
     day, seconds = mjd_and_seconds(time)
     if not FIRST_DAY <= day <= LAST_DAY:
@@ -206,7 +206,7 @@ def start_day(time: Time, path: str) -> tuple[int, Fraction]:
 
 
 def hms_text(degrees: float, per_unit: int) -> str:
-    """Degrees as ``hh:mm:ss.sssssssss`` (`per_unit` 15) or ``dd:mm:ss.ssssssss`` (1)."""
+    """Format degrees as ``hh:mm:ss.sssssssss`` (`per_unit` 15) or ``dd:mm:ss.ssssssss`` (1)."""
     digits = 9 if per_unit == 15 else 8
     whole = round(abs(degrees) / per_unit * 3600 * 10**digits)
     seconds, rest = divmod(whole, 10**digits)
@@ -217,7 +217,7 @@ def hms_text(degrees: float, per_unit: int) -> str:
 
 
 def card_80(key: str, value: object) -> bytes:
-    """A FITS-like card: text in quotes, numbers to the right."""
+    """Format a FITS-like card: text in quotes, numbers aligned right."""
     text = f"'{value:<8}'" if isinstance(value, str) and not _NUMBER.fullmatch(value) else (
         f"{value!s:>20}")
     return f"{key:<8}= {text}".ljust(80).encode("ascii")
@@ -225,16 +225,16 @@ def card_80(key: str, value: object) -> bytes:
 
 def header_unit(cards: Mapping[str, object], comments: Mapping[str, str] | None = None,
                 texts: Container[str] = ()) -> bytes:
-    """Header unit of a FITS file: cards, END and the blanks that fill up a block.
+    """Format the header unit of a FITS file: cards, END, and blanks up to a whole block.
 
     Parameters
     ----------
     cards : mapping
         Values by key: text, numbers or truth values.
     comments : mapping, optional
-        Comments by key, written where they fit.
+        Comments by key, written if they fit.
     texts : container
-        Keys whose texts stay texts though they look like numbers.
+        Keys of texts that are quoted even if they look like numbers.
     """
     comments = comments or {}
     raw = b"".join(_fits_card(key, value, comments.get(key, ""), key in texts)
@@ -249,8 +249,8 @@ def _fits_card(key: str, value: object, comment: str, is_text: bool) -> bytes:
         raw = f"{key:<8}= '{value:<8}'".encode("ascii")
     else:
         raw = card_80(key, value).rstrip()
-    told = raw + b" / " + comment.encode() if comment else raw
-    return (told if len(told) <= 80 else raw).ljust(80)
+    commented = raw + b" / " + comment.encode() if comment else raw
+    return (commented if len(commented) <= 80 else raw).ljust(80)
 
 
 _FITS_BLOCK = 2880
@@ -258,21 +258,21 @@ _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+([eEdD][-+]?[0-9]+)?")
 
 
 def is_plain(text: str, most: int) -> bool:
-    """Whether a text header can hold a text: ASCII on one line, no quotes and no comment."""
+    """Whether a text header can store a text: ASCII on one line, without quotes or `#`."""
     return (bool(text.strip()) and text == text.strip() and len(text) <= most and text.isascii()
             and text.isprintable() and not set("'#") & set(text))
 
 
 def kept_cards(extra: Mapping[str, Any], longest: int, most: int
                ) -> tuple[dict[str, str], list[str]]:
-    """Values of another header that fit into a text header, and the names of those that do not.
+    """Return the values of another header that fit into a text header, and the keys of the rest.
 
     Parameters
     ----------
     extra : mapping
         The other header.
     longest, most : int
-        Characters of a key and of a value.
+        Greatest number of characters of a key and of a value.
     """
     kept, left = {}, []
     for key, value in extra.items():

@@ -1,4 +1,4 @@
-"""How files of the containers begin that several formats share."""
+"""The first bytes of the container formats that several formats use."""
 
 from __future__ import annotations
 

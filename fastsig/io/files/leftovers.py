@@ -1,7 +1,7 @@
-"""Temporary files of writers that died, found by their names and removed where no lock holds them.
+"""Temporary files of writers that died: found by their names, and removed if not locked.
 
-The temporary files of one product share HOST-PID-RANDOM in their names. In each folder one of them
-at least is locked while their writer lives.
+The temporary files of one product share HOST-PID-RANDOM in their names. In each folder at least
+one of them is locked while their writer is alive.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _TAIL = r"\.([A-Za-z0-9_]+-[0-9]+-[0-9a-f]+)(?:-old)?\.part"
 
 
 def writer_id() -> str:
-    """What the temporary files of one product have in their names."""
+    """Return HOST-PID-RANDOM, which the names of the temporary files of one product share."""
     host = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname()) or "host"
     return f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def sweep(path: str) -> list[str]:
-    """Remove what dead writers of `path` left behind; returns the names removed.
+    """Remove the temporary files that dead writers of `path` left; return the names removed.
 
-    ``{file}`` in `path` stands for any number.
+    ``{file}`` in `path` matches any number.
     """
     folder, name = os.path.split(path)
     pattern = re.compile(r"\." + "[0-9]{4,}".join(map(re.escape, name.split("{file}"))) + _TAIL)
@@ -44,7 +44,10 @@ def sweep(path: str) -> list[str]:
 
 
 def sweep_names(paths: Iterable[str]) -> list[str]:
-    """Remove what dead writers of many paths left, as `sweep` does; each folder is listed once."""
+    """Remove the temporary files of dead writers of many paths, like `sweep`.
+
+    Each folder is listed only once.
+    """
     folders: dict[str, list[str]] = {}
     removed = []
     for path in paths:
@@ -69,7 +72,7 @@ def _names(folder: str) -> list[str]:
 
 
 def _sweep_folder(folder: str, pattern: re.Pattern[str]) -> list[str]:
-    """Remove dead temporary files whose names match."""
+    """Remove temporary files of dead writers whose names match."""
     try:
         parts = [name for name in os.listdir(folder) if name.endswith(".part")]
     except OSError:
@@ -82,7 +85,7 @@ def _sweep_folder(folder: str, pattern: re.Pattern[str]) -> list[str]:
 
 
 def _locked(path: str) -> bool:
-    """Whether a living writer holds a file."""
+    """Whether a living writer has locked a file."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
@@ -97,15 +100,15 @@ def _locked(path: str) -> bool:
 
 
 def _remove_free(path: str) -> bool:
-    """Remove a file that nobody holds."""
+    """Remove a file that nobody has locked."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not os.fstat(descriptor).st_nlink:
-                return False  # swept by another, and the name may be a living writer's by now
+                return False  # removed by another process; a living writer may now own the name
             os.unlink(path)
-            _log.info("%s: removed what a dead writer left", path)
+            _log.info("%s: removed the temporary file of a dead writer", path)
             return True
         finally:
             os.close(descriptor)

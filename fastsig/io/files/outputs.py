@@ -1,4 +1,4 @@
-"""The files of one product: their names, and writing them so that all appear or none."""
+"""The files of one product: their names, and writing them so that either all appear or none."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ _KEPT_OPEN = 16
 
 
 def output_names(path: str, n: int, first: int = 0) -> list[str]:
-    """Names of `n` files: ``{file}`` in `path` stands for their numbers, from `first` on.
+    """Return the names of `n` files: ``{file}`` in `path` is replaced by numbers from `first` on.
 
     Raises
     ------
     UsageError
-        Where several have one name, or there are very many.
+        If several files would have the same name, or `n` is above 100000.
     """
     if n > _MOST_FILES:
-        raise UsageError(f"{path}: the recording takes {n} files; allowed: {_MOST_FILES}, so give "
-                         "a larger file size")
+        raise UsageError(f"{path}: the recording needs {n} files; allowed: {_MOST_FILES}, so "
+                         "specify a larger file size")
     if "{file}" in path:
         return [path.replace("{file}", f"{i:04d}") for i in range(first, first + n)]
     if n > 1:
         stem, dot, suffix = path.rpartition(".")
-        raise UsageError(f"{path}: the recording takes {n} files; allowed: a name with {{file}} in "
+        raise UsageError(f"{path}: the recording needs {n} files; allowed: a name with {{file}} in "
                          f"it, such as {stem or path}.{{file}}{dot + suffix if stem else ''}")
     return [path]
 
 
 def check_file_bytes(file_bytes: int | None) -> None:
-    """Refuse a size of files that is none."""
+    """Refuse a file size below 1 byte."""
     if file_bytes is not None and file_bytes < 1:
         raise UsageError(f"file_bytes = {file_bytes}; allowed: 1 or more")
 
 
 class Writer(ABC):
-    """What writes a product, as a context: at its end the product is whole, or not there."""
+    """A writer of a product, used as a context: at its end the product is complete or absent."""
 
     @abstractmethod
     def close(self) -> None:
@@ -59,10 +59,10 @@ class Writer(ABC):
 
     @abstractmethod
     def discard(self) -> None:
-        """Give up: nothing is left under the final names or any other."""
+        """Give up, and leave no file under the final names or any other."""
 
     def abandon(self) -> None:
-        """Give up after a writer failed in a way that forbids calling its library again."""
+        """Give up after a failure that forbids further calls of the writer's library."""
         self.discard()
 
     def __enter__(self) -> Self:
@@ -79,33 +79,33 @@ class Writer(ABC):
 
 
 class OutputFiles:
-    """Files of one product, which all get their names at the end, or none does.
+    """The files of one product: at the end either all get their names, or none does.
 
     Parameters
     ----------
     files : sequence of (str, int)
         Names and sizes in bytes.
     overwrite : bool
-        Whether existing ones may be replaced.
+        Whether existing files may be replaced.
     pattern : str, optional
-        The name with ``{file}`` in it that theirs come from. There must be no file with the next
-        number, and what dead writers left under any number is removed.
+        The pattern with ``{file}`` from which the names are made. No file with the next number may
+        exist; temporary files that dead writers left under any number are removed.
     first : int
-        Number of the first file in its name.
+        Number in the name of the first file.
 
     Raises
     ------
     OutputError
-        Where one exists or cannot be written.
+        If a file exists or cannot be written.
     """
 
     def __init__(self, files: Sequence[tuple[str, int]], *, overwrite: bool = False,
                  pattern: str | None = None, first: int = 0) -> None:
         self._outputs: list[SafeOutput] = []
-        # One file of each folder stays locked: the others' descriptors may be given back.
+        # One file of each folder stays locked, so that the others may be closed meanwhile.
         self._folders: set[str] = set()
         self._guards: set[int] = set()
-        self._awake: dict[int, None] = {}  # the last one used comes last
+        self._awake: dict[int, None] = {}  # in order of last use
         names = [name for name, _ in files]
         for name in names:
             check_output(name, overwrite=overwrite)
@@ -131,7 +131,7 @@ class OutputFiles:
             self._used(number)
 
     def write(self, file: int, data: NDArray[Any], offset: int) -> None:
-        """Put the bytes of an array at an offset of a file."""
+        """Write the bytes of an array at an offset of a file."""
         output = self._outputs[file]
         try:
             output.wake()
@@ -145,7 +145,7 @@ class OutputFiles:
             raise
 
     def _used(self, file: int) -> None:
-        """Let the file that was used longest ago rest, where many are open."""
+        """Record the use of a file, and close the least recently used one if many are open."""
         if file in self._guards:
             return
         self._awake.pop(file, None)
@@ -156,7 +156,7 @@ class OutputFiles:
             self._outputs[oldest].rest()
 
     def commit(self) -> None:
-        """Give all files their names, or none."""
+        """Give either all files their names, or none."""
         numbers = sorted(range(len(self._outputs)), key=lambda i: i in self._guards)
         commit_together(self._outputs[i] for i in numbers)
 
@@ -169,20 +169,20 @@ class OutputFiles:
 def _check_following(pattern: str, number: int) -> None:
     following = output_names(pattern, 1, number)[0]
     if os.path.lexists(following):
-        raise OutputError(following, "is of another recording and would be taken for a file of "
-                          "this one; remove it first")
+        raise OutputError(following, "belongs to another recording and would be taken for a file "
+                          "of this one; remove it first")
 
 
 def commit_together(outputs: Iterable[SafeOutput]) -> None:
-    """Give all files their names, or none.
+    """Give either all files their names, or none.
 
-    Where one cannot have its name, those that had theirs lose it again, and what they replaced
-    comes back (where the file system has links).
+    If one cannot get its name, those that have theirs already lose it again, and the files that
+    they replaced are restored (if the file system has hard links).
 
     Raises
     ------
     OutputError
-        Where a name was taken meanwhile or a file cannot be written.
+        If a name was taken in the meantime or a file cannot be written.
     """
     outputs = list(outputs)
     try:
@@ -209,7 +209,7 @@ def _flush(output: SafeOutput) -> None:
 
 
 def no_position(header: Header, cards: str) -> list[str]:
-    """What to say where no position is known, and 0 stands in the cards for it."""
+    """Return the note that an unknown position is written as 0; empty if it is known."""
     if header.ra_deg is not None and header.dec_deg is not None:
         return []
     return [f"no position is known: {cards} are written as 0; --set ra=5h34m31.97s --set "

@@ -14,7 +14,7 @@ from fastsig.errors import DataError
 
 
 def octets(array: NDArray[Any]) -> memoryview:
-    """The bytes of a C-contiguous array, shared."""
+    """Return a view of the bytes of a C-contiguous array."""
     return memoryview(array.view(np.uint8).reshape(-1))  # type: ignore[arg-type]
 
 
@@ -24,7 +24,7 @@ def read_into(descriptor: int, out: NDArray[Any], offset: int, path: str) -> Non
     Raises
     ------
     DataError
-        Where the file ends before, or cannot be read.
+        If the file ends too early, or cannot be read.
     """
     view = octets(out)
     done = 0
@@ -41,26 +41,27 @@ def read_into(descriptor: int, out: NDArray[Any], offset: int, path: str) -> Non
         done += count
 
 
-_MOST_PIECES = 1024  # that one call takes, on Linux and macOS
+_MOST_PIECES = 1024  # limit of one call, on Linux and macOS
 
 
 def scatter_into(descriptor: int, places: NDArray[np.int64], offset: int) -> bool:
-    """Read bytes that follow one another in a file to many places; whether all came.
+    """Read contiguous bytes of a file into many places of memory.
 
     Parameters
     ----------
     descriptor : int
         The file.
     places : ndarray, shape (piece, 2), int64
-        Address and bytes of each, of memory that the caller answers for. C-contiguous.
+        Address and number of bytes of each piece; the caller is responsible for the memory.
+        C-contiguous.
     offset : int
-        Where in the file the first begins.
+        Offset of the first piece in the file.
 
     Returns
     -------
     bool
-        False where the system has no such call, or the file could not be read or ended: what is
-        wrong is for `read_into` to tell.
+        False if the system has no such call, or the file could not be read or ended: `read_into`
+        then reports the cause.
     """
     preadv = _preadv()
     if preadv is None:
@@ -77,7 +78,10 @@ def scatter_into(descriptor: int, places: NDArray[np.int64], offset: int) -> boo
 
 @lru_cache(maxsize=1)
 def _preadv() -> Any:
-    """The C library's: Python's wants an object for each piece, which takes longer than reading."""
+    """Return `preadv` of the C library.
+
+    The function of Python needs an object for each piece, which takes longer than reading.
+    """
     if ctypes.sizeof(ctypes.c_void_p) != 8:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What decided a product's numbers, and nothing else: no host, path, clock or number of workers."""
+"""Provenance: all that determines the numbers of a product, but no host, path, clock or workers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ENDS = 2**20
 
 
 def file_record(path: str, *, whole: bool = False) -> dict[str, Any]:
-    """Name, size and SHA-256 of a file: of its first and last MiB, or of all (`whole`)."""
+    """Record name, size and SHA-256 of a file: of its first and last MiB, or of all (`whole`)."""
     size = os.path.getsize(path)
     digest = hashlib.sha256()
     with open(path, "rb") as file:
@@ -27,14 +27,14 @@ def file_record(path: str, *, whole: bool = False) -> dict[str, Any]:
             digest.update(file.read(_ENDS))
             file.seek(size - _ENDS)
             digest.update(file.read(_ENDS))
-    # A descriptor's number says nothing of the input: standard input is called as it was given.
+    # The number of a descriptor says nothing about the input: standard input is named "-".
     name = "-" if path.startswith("/proc/self/fd/") else os.path.basename(path)
     return {"name": name, "size": size, "sha256": digest.hexdigest(),
             "sha256_of": "all" if whole or size <= 2 * _ENDS else "first and last MiB"}
 
 
 def input_record(source: Stream, *, whole: bool = False) -> dict[str, Any]:
-    """Record of an input: its files, what the user overrode, and how it was made if it tells."""
+    """Record an input: its files, the user's overrides, and its own provenance if it has one."""
     record = {
         "name": os.path.basename(os.path.abspath(source.path)),
         "files": [file_record(path, whole=whole) for path in source.files],
@@ -47,7 +47,7 @@ def input_record(source: Stream, *, whole: bool = False) -> dict[str, Any]:
 
 
 def chain_record(stream: Stream) -> list[dict[str, Any]]:
-    """The stages from the file on, each with its parameters."""
+    """List the stages from the file on, with the parameters of each."""
     before = [step for source in stream.inputs() for step in chain_record(source)]
     if not isinstance(stream, Stage) or not stream.recorded:
         return before
@@ -55,7 +55,7 @@ def chain_record(stream: Stream) -> list[dict[str, Any]]:
 
 
 def input_files(stream: Stream) -> list[str]:
-    """Paths of all files that a chain reads."""
+    """Return the paths of all files that a chain reads."""
     return [path for source in _files(stream) for path in source.files]
 
 
@@ -66,7 +66,7 @@ def _files(stream: Stream) -> list[Stream]:
 
 def voltage_provenance(stream: Stream, losses: list[str], *, hash_inputs: bool = False
                        ) -> dict[str, Any]:
-    """Record of voltages that were copied: what of, which of them, what was lost."""
+    """Record the provenance of copied voltages: inputs, selection and losses."""
     return {
         "fastsig": __version__,
         "inputs": [input_record(source, whole=hash_inputs) for source in _files(stream)],
@@ -76,7 +76,7 @@ def voltage_provenance(stream: Stream, losses: list[str], *, hash_inputs: bool =
 
 
 def provenance(stream: Stream, *, hash_inputs: bool = False) -> dict[str, Any]:
-    """Record of a product: versions, inputs, stages, conventions."""
+    """Record the provenance of a product: versions, inputs, stages, conventions."""
     import numpy
 
     return {

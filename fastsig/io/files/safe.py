@@ -1,8 +1,8 @@
-"""Products appear whole or not at all: temporary name, lock, reserve, flush, rename.
+"""Products that appear whole or not at all: temporary name, lock, reserve, flush, rename.
 
 A product NAME is written as ``.NAME.HOST-PID-RANDOM.part`` in the same folder, under a lock that
-the system drops when the writer dies. The next writer of NAME removes those whose lock is free.
-Files of one product share HOST-PID-RANDOM: they are alive while one of them in a folder is locked.
+the system releases when the writer dies. The next writer of NAME removes those that are not locked.
+Files of one product share HOST-PID-RANDOM: they are in use while one of them in a folder is locked.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from fastsig.io.files.leftovers import sweep, writer_id
 
 __all__ = ["SafeOutput", "check_name", "check_output", "discard_unfinished", "write_bytes"]
 
-_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # of some file systems
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # file systems without hard links
 
 
 def check_name(path: str | os.PathLike[str]) -> str:
-    """The path as text, or `UsageError` where it cannot be the name of one file."""
+    """Return the path as text; raise `UsageError` if it cannot be the name of one file."""
     target = os.fspath(path)
     if target in ("", "-"):
         raise UsageError(f"-o {target!r}: a product needs the name of a file")
     if "{file}" in target:
-        raise UsageError(f"{target}: {{file}} stands for the numbers of several files, and this is "
-                         "one; allowed: a name without {file}")
+        raise UsageError(f"{target}: {{file}} is replaced by the numbers of several files, but "
+                         "this is a single file; allowed: a name without {file}")
     return target
 
 
 def check_output(
     path: str | os.PathLike[str], *, overwrite: bool = False, inputs: Iterable[str] = ()
 ) -> str:
-    """The path as text, or `OutputError` where a product cannot go there.
+    """Return the path as text; raise `OutputError` if a product cannot be written there.
 
-    It cannot go where one of the `inputs` is, whatever `overwrite` says.
+    A product cannot replace one of the `inputs`, even with `overwrite`.
     """
     target = check_name(path)
     folder = os.path.dirname(target) or "."
@@ -66,7 +66,7 @@ def _check_folder(target: str, folder: str) -> None:
     except OSError as error:
         raise OutputError(target, f"the folder {folder}: {_cause(error)}") from error
     if not is_folder:
-        raise OutputError(target, f"{folder} is no folder")
+        raise OutputError(target, f"{folder} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(target, f"no permission to write in {folder}")
 
@@ -92,12 +92,13 @@ class SafeOutput:
     reserve : int
         Bytes to claim on the disk before the work starts; 0 for none.
     writer : str, optional
-        Of `writer_id`, for one of several files of a product: who makes them sweeps before.
+        Result of `writer_id`, for one of several files of a product, whose creator has removed
+        leftovers before.
 
     Raises
     ------
     OutputError
-        Where the file may not or cannot be written, or the disk has no `reserve` bytes.
+        If the file may not or cannot be written, or fewer than `reserve` bytes are free.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class SafeOutput:
         self.path = check_output(path, overwrite=overwrite)
         self._overwrite = overwrite
         self._open = True
-        # Through a link the product goes where the link points, the link stays.
+        # If the path is a link, its target is replaced and the link stays.
         self._real = os.path.realpath(self.path)
         self.folder, name = os.path.split(self._real)
         stem = os.path.join(self.folder, f".{name}.{writer or writer_id()}")
@@ -116,9 +117,9 @@ class SafeOutput:
         if writer is None or os.path.islink(self.path):
             sweep(self._real)
         self.descriptor = -1
-        _unfinished.add(self)  # before the file is there: a signal may come at any moment
+        _unfinished.add(self)  # before the file exists: a signal may arrive at any moment
         try:
-            while not self._acquire():  # swept by another writer before the lock was ours
+            while not self._acquire():  # removed by another writer before it was locked
                 pass
         except OSError as error:
             self._close()
@@ -126,13 +127,13 @@ class SafeOutput:
         self.reserve(reserve)
 
     def _acquire(self) -> bool:
-        """Make the temporary file and lock it; False where it vanished in between."""
+        """Create the temporary file and lock it; return False if it vanished in between."""
         self.descriptor = os.open(self.temporary, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(self.descriptor).st_nlink:
                 return True
-        except BlockingIOError:  # a sweeper holds it and is about to remove it
+        except BlockingIOError:  # another writer has locked it and is about to remove it
             pass
         os.close(self.descriptor)
         self.descriptor = -1
@@ -156,17 +157,17 @@ class SafeOutput:
             ) from error
 
     def error(self, cause: BaseException, *, poisoned: bool = False) -> OutputError:
-        """An `OutputError` for the final name."""
+        """Return an `OutputError` for the final name."""
         return OutputError(self.path, f"cannot be written: {_cause(cause)}", poisoned=poisoned)
 
     def rest(self) -> None:
-        """Give the descriptor back until `wake`; the lock of another file must stand in."""
+        """Close the descriptor until `wake`; another file of the product must stay locked."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
 
     def wake(self) -> None:
-        """Open the file again where it rests."""
+        """Open the file again after `rest`."""
         if self.descriptor < 0:
             try:
                 self.descriptor = os.open(self.temporary, os.O_RDWR | os.O_CLOEXEC)
@@ -174,7 +175,7 @@ class SafeOutput:
                 raise self.error(error) from error
 
     def commit(self, size: int | None = None) -> None:
-        """Make the file durable and give it its name, cut to `size` where more was reserved."""
+        """Make the file durable and name it; truncate it to `size` if more was reserved."""
         try:
             self.flush(size)
             self.give_name()
@@ -184,7 +185,7 @@ class SafeOutput:
         self.finish()
 
     def flush(self, size: int | None = None) -> None:
-        """Make the bytes durable, cut to `size` where more was reserved."""
+        """Make the bytes durable; truncate the file to `size` if more was reserved."""
         try:
             if size is not None:
                 os.ftruncate(self.descriptor, size)
@@ -193,12 +194,12 @@ class SafeOutput:
             raise self.error(error) from error
 
     def check_free(self) -> None:
-        """Refuse a name that something has that may not be replaced."""
+        """Refuse a name that is taken by now and may not be replaced."""
         if os.path.isdir(self._real) or (os.path.lexists(self._real) and not self._overwrite):
-            raise OutputError(self.path, "came up while it was being written")
+            raise OutputError(self.path, "was created by another program meanwhile")
 
     def give_name(self, *, keep_old: bool = False) -> None:
-        """Give the file its name; `keep_old` so that `take_back` can put back what it replaces."""
+        """Give the file its name; with `keep_old`, `take_back` can restore the file replaced."""
         try:
             found = os.stat(self.temporary)
             self._identity = found.st_dev, found.st_ino
@@ -210,25 +211,25 @@ class SafeOutput:
             finally:
                 os.close(folder)
         except FileExistsError as error:
-            raise OutputError(self.path, "came up while it was being written") from error
+            raise OutputError(self.path, "was created by another program meanwhile") from error
         except OSError as error:
             raise self.error(error) from error
 
     def finish(self) -> None:
-        """Forget what was replaced, and let go of the file."""
+        """Remove the backup of the file that was replaced, and close this one."""
         if self._replaced:
             with contextlib.suppress(OSError):
                 os.unlink(self._old)
         self._close()
 
     def take_back(self) -> None:
-        """Undo `give_name`: what was replaced comes back, else the name is free again."""
+        """Undo `give_name`: restore the file that was replaced, or remove this one."""
         if self._given:
             self._given = False
             with contextlib.suppress(OSError):
                 found = os.lstat(self._real)
                 if (found.st_dev, found.st_ino) != self._identity:
-                    return  # another's by now
+                    return  # replaced by another writer in the meantime
                 if self._replaced:
                     os.replace(self._old, self._real)
                 else:
@@ -241,18 +242,18 @@ class SafeOutput:
             os.replace(self.temporary, self._real)
             return
         try:
-            os.link(self.temporary, self._real)  # unlike rename, fails where a file came up
+            os.link(self.temporary, self._real)  # unlike rename, fails if the name is taken
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            if os.path.lexists(self._real):  # a file system without links: the best there is
+            if os.path.lexists(self._real):  # the best check on a file system without links
                 raise FileExistsError(errno.EEXIST, "File exists") from error
             os.rename(self.temporary, self._real)
             return
         os.unlink(self.temporary)
 
     def _keep_old(self) -> None:
-        """A second name for the file that is about to be replaced, where there is one."""
+        """Give a second name to the file that is about to be replaced, if there is one."""
         try:
             os.link(self._real, self._old)
             self._replaced = True
@@ -296,7 +297,7 @@ def write_bytes(content: bytes, path: str | os.PathLike[str], *, overwrite: bool
     Raises
     ------
     OutputError
-        Where the file exists or cannot be written.
+        If the file exists or cannot be written.
     """
     with SafeOutput(path, overwrite=overwrite) as output:
         left, done = memoryview(content), 0

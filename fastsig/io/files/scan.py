@@ -1,4 +1,4 @@
-"""The files of one scan: by name, by pattern, or by what their names begin with."""
+"""The files of one scan: by name, by pattern, or by the beginning of their names."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from fastsig.work.arguments import shown
 
 __all__ = ["Choice", "Paths", "scan_files"]
 
-#: What `fastsig.open` takes: a path, or several of one scan.
+#: The argument of `fastsig.open`: a path, or several paths of one scan.
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
-#: Picks, of the files whose names begin with a stem, those that are its recording.
+#: Selects the files of a recording out of those whose names begin with a stem.
 Choice = Callable[[str, list[str]], list[str]]
 
 
 def scan_files(paths: Paths, choice: Choice = lambda _, files: files) -> list[str]:
-    """Paths of the files of a scan.
+    """Return the paths of the files of a scan.
 
     Parameters
     ----------
     paths : path or iterable of path
-        Each is a file or folder; or a pattern such as ``"night.*.raw"``; or a stem: ``"night"``
-        stands for ``night.0000.raw``, ``night.0001.raw`` and so on.
+        A path is a file or folder; or a pattern such as ``"night.*.raw"``; or a stem: ``"night"``
+        means ``night.0000.raw``, ``night.0001.raw`` and so on.
     choice : function
-        Picks the files of a stem, of all whose names begin with it; all of them by default.
+        Selects the files of a stem out of all whose names begin with it; by default it selects all.
 
     Raises
     ------
     FormatError
-        Where there is no such file.
+        If a file does not exist.
     UsageError
-        Where a file is named twice.
+        If a file is named twice.
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
@@ -46,12 +46,12 @@ def scan_files(paths: Paths, choice: Choice = lambda _, files: files) -> list[st
     twice = next((file for file in found if found.count(file) > 1), None) if (
         len(set(found)) < len(found)) else None
     if twice is not None:
-        raise UsageError(f"{twice}: given twice; allowed: each file of a scan once")
+        raise UsageError(f"{twice}: named twice; allowed: each file of a scan once")
     return found
 
 
 def _listed(paths: Any) -> list[str | os.PathLike[str]]:
-    """Names of files, once they are such."""
+    """Return the names of files as a list, or refuse what is not a name."""
     try:
         listed: list[Any] = [paths] if isinstance(paths, (bytes, Mapping)) else list(paths)
     except TypeError:
@@ -81,7 +81,7 @@ def _files(path: str, choice: Choice) -> list[str]:
 
 
 def _check_listing(path: str) -> None:
-    """Refuse a folder whose names may not be read, among which there might be some."""
+    """Refuse a folder that may not be listed: matching files in it cannot be found."""
     folder = os.path.dirname(path) or "."
     if not glob.has_magic(folder) and os.path.isdir(folder) and not os.access(folder, os.R_OK):
         raise FormatError(path, f"the folder {folder}: {os.strerror(errno.EACCES)}")

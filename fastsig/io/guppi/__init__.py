@@ -1,1 +1,1 @@
-"""GUPPI RAW."""
+"""Voltages in GUPPI RAW files."""

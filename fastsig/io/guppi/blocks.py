@@ -1,7 +1,7 @@
-"""Where the blocks of a GUPPI RAW file lie, and what their headers say.
+"""The blocks of a GUPPI RAW file and their headers.
 
-Headers of blocks that follow one another differ in little. One that has the keys of the one before
-and the same in all cards that matter is not read anew: a scan may have a block every few ms.
+Headers of consecutive blocks differ little. If a header has the same keys as the one before, and
+the same values in all relevant cards, it is not parsed again: a scan may have a block every few ms.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fastsig.io.voltages.segments import incomplete
 __all__ = ["Block", "blocks"]
 
 _CARD, _MOST_HEADER = 80, 2**18
-# Cards that decide what a block is; in what others say, blocks may differ as they like.
+# Cards that determine the contents of a block; blocks may differ in all other cards.
 _FIXED = frozenset((
     b"BLOCSIZE", b"DIRECTIO", b"NBITS", b"NPOL", b"OBSBW", b"OBSFREQ", b"OBSNCHAN", b"OVERLAP",
     b"PIPERBLK", b"PKTFMT", b"PKTSIZE", b"PKTSTART", b"PKTSTOP", b"SCANLEN", b"STT_IMJD",
@@ -29,9 +29,9 @@ _SECTOR = 512
 
 
 class Block(NamedTuple):
-    """A block: its header, PKTIDX, byte offset of the samples and bytes of them that are there.
+    """A block: its header, PKTIDX, byte offset of its samples, and number of their bytes present.
 
-    Blocks that follow one another have the same `cards` while the `_FIXED` ones are the same.
+    Consecutive blocks share `cards` as long as the `_FIXED` cards are the same.
     """
 
     cards: Cards
@@ -41,7 +41,7 @@ class Block(NamedTuple):
 
 
 def blocks(path: str) -> Iterator[Block]:
-    """Every block of a file."""
+    """Yield every block of a file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -53,11 +53,11 @@ def blocks(path: str) -> Iterator[Block]:
 
 
 class _Head(NamedTuple):
-    """A header that was read whole: its bytes, and what they say of where the next one is."""
+    """A fully parsed header: its bytes, and the values that give the place of the next one."""
 
     raw: bytes
     cards: Cards
-    packet_at: int  # where the card of PKTIDX begins, or -1
+    packet_at: int  # offset of the card PKTIDX, or -1
     padded: bool
     block: int
 
@@ -97,9 +97,9 @@ def _head(descriptor: int, at: int, path: str) -> _Head | None:
 
 
 def _packet_alone(raw: bytes, before: bytes, head: _Head | None) -> tuple[bytes, int | None]:
-    """A header that has the keys and the `_FIXED` cards of the one before, and its PKTIDX.
+    """Return a header and its PKTIDX, if it has the keys and `_FIXED` cards of the one before.
 
-    None where it has not, or is to be read with more care.
+    PKTIDX is None if it has not, or if the header must be parsed fully.
     """
     if head is None or head.packet_at < 0 or len(raw) != len(before):
         return raw, None
@@ -114,7 +114,7 @@ def _packet_alone(raw: bytes, before: bytes, head: _Head | None) -> tuple[bytes,
 
 
 def _header_bytes(descriptor: int, at: int) -> tuple[bytes, int]:
-    """A header up to its END card, and its length with that card; 0 where there is none."""
+    """Return a header up to its END card, and its length with that card; 0 if there is none."""
     raw = b""
     while len(raw) < _MOST_HEADER:
         more = os.pread(descriptor, 2**13 // _CARD * _CARD, at + len(raw))

@@ -1,7 +1,7 @@
 """GUPPI RAW: blocks of a text header and channelised complex voltages, in one file or several.
 
-A block says where it belongs by PKTIDX, so blocks may be missing, repeated or out of order; what
-none holds is invalid. Samples that a block shares with the next (OVERLAP) count once.
+PKTIDX gives the place of a block, so blocks may be missing, repeated or out of order; samples that
+no block contains are invalid. Samples that a block shares with the next (OVERLAP) count once.
 
 References
 ----------
@@ -36,25 +36,25 @@ __all__ = ["KINDS", "LEVELS", "MANY", "NAME", "UNKNOWN", "GuppiStream", "open", 
 
 NAME, KINDS = "guppi", ("voltage",)
 
-#: Whether `open` takes several files of one scan.
+#: Whether `open` accepts several files of one scan.
 MANY = True
 
 _CARD = 80
 _BAND = ("OBSFREQ", "OBSBW", "TBIN")
 #: Values of the 2-bit codes 0 to 3.
 LEVELS = (3.335875, 1.0, -1.0, -3.335875)
-#: What stands for a name that is not known.
+#: The value of an unknown name.
 UNKNOWN = "UNKNOWN"
 _KEYS = (b"BLOCSIZE", b"OBSNCHAN", b"NBITS", b"OBSBW", b"STT_IMJD", b"SRC_NAME", b"TELESCOP",
          b"PKTIDX", b"BACKEND", b"TBIN")
 
 
-# First sample of a block, from the start of the scan, by PKTIDX and where the last block began.
+# Returns the first sample of a block in the scan, from PKTIDX and the start of the last block.
 Place = Callable[[int, int | None], int]
 
 
 class Geometry(NamedTuple):
-    """What all blocks of a scan have in common."""
+    """The properties that all blocks of a scan share."""
 
     n_chan: int
     n_pol: int
@@ -65,22 +65,22 @@ class Geometry(NamedTuple):
 
     @property
     def row_bits(self) -> int:
-        """Bits of one sample of all channels and polarisations."""
+        """Bits of a sample of all channels and polarisations."""
         return self.n_chan * self.n_pol * 2 * self.n_bits
 
     @property
     def n_time(self) -> int:
-        """Samples of a block, those that it shares with the next included."""
+        """Samples per block, including those shared with the next block."""
         return self.block_bytes * 8 // self.row_bits
 
     @property
     def n_new(self) -> int:
-        """Samples from one block to the next."""
+        """Samples from the start of a block to that of the next."""
         return self.n_time - self.overlap
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a file begins with cards of 80 characters, some of them GUPPI's."""
+    """Whether a file begins with cards of 80 characters, including keys of GUPPI."""
     cards = [probe.head[at : at + 10] for at in range(0, len(probe.head) - 9, _CARD)]
     if not cards or cards[0][8:9] != b"=" or probe.head.startswith(b"SIMPLE"):
         return False
@@ -95,16 +95,16 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
     path : path or sequence of path
         The files, in any order.
     n_pol : int, optional
-        1 or 2: polarisations, where NPOL does not say what it means. NPOL = 2 and 4 are two by
-        default; `baseband` writes 2 for one polarisation of complex numbers.
+        Number of polarisations, 1 or 2, if NPOL is ambiguous. By default NPOL = 2 and 4 both mean
+        two; `baseband` writes 2 for one polarisation of complex numbers.
     **overrides
-        The common ones of `fastsig.open`.
+        The common options of `fastsig.open`.
 
     Raises
     ------
     FormatError
-        Where no block can be read, or files do not belong to one scan. A last block that is cut
-        short is a `FastsigWarning`: it is left out.
+        If no block can be read, or files do not belong to one scan. A truncated last block is left
+        out with a `FastsigWarning`.
     """
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
     common, own = split_overrides(overrides, ("n_pol",), NAME)
@@ -114,7 +114,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
         for block in blocks(each):
             scan.add(number, block)
     if scan.header is None or scan.geometry is None or not scan.rows:
-        raise FormatError(paths[0], "holds no complete GUPPI RAW block")
+        raise FormatError(paths[0], "contains no complete GUPPI RAW block")
     table, begin = from_first(scan.rows, scan.header.sample_rate, paths[0])
     start = sample_time(scan.header.start_time, begin, scan.header.sample_rate)
     header = scan.header.replace(start_time=start).overridden(common)
@@ -122,7 +122,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
 
 
 class _Scan:
-    """Blocks of a scan, each put where it belongs."""
+    """The blocks of a scan and their places."""
 
     def __init__(self, paths: Sequence[str], n_pol: int | None) -> None:
         self._paths, self._n_pol = paths, n_pol
@@ -134,33 +134,33 @@ class _Scan:
         self.rows: list[tuple[int, int, int, int]] = []
 
     def add(self, number: int, block: Block) -> None:
-        """Take a block of a file; one that is cut short is left out."""
+        """Add a block of a file; a truncated one is left out."""
         if block.cards is not self._checked or self.geometry is None or self._place is None:
             self.geometry, self._place = self._check(self._paths[number], block)
         g = self.geometry
         if block.there < g.block_bytes:
-            incomplete(self._paths[number], f"the last block holds {block.there} of "
+            incomplete(self._paths[number], f"the last block has {block.there} of "
                        f"{g.block_bytes} bytes")
             return
         at = self._place(block.packet, self.rows[-1][0] if self.rows else None)
         self.rows.append((at, at + g.n_time, number, block.offset))
 
     def _check(self, path: str, block: Block) -> tuple[Geometry, Place]:
-        """What a block is and where such ones belong; one of another scan is refused."""
+        """Return the geometry and the placing of blocks; refuse a block of another scan."""
         cards, found = block.cards, _geometry(block.cards, self._n_pol)
         if self._first is None or self.geometry is None:
             self._first = cards
             self.header = _header(cards, found, path)
         elif found != self.geometry or _start(cards) != _start(self._first):
-            raise FormatError(path, f"the block at byte {block.offset} is of another scan or shape "
-                              f"than the first of {self._paths[0]}")
+            raise FormatError(path, f"the block at byte {block.offset} differs in scan or shape "
+                              f"from the first of {self._paths[0]}")
         same_cards(cards, self._first, _BAND, path, f"the first block of {self._paths[0]}")
         self._checked = cards
         return found, _placer(cards, found)
 
 
 class GuppiStream(SegmentedVoltages):
-    """Voltages of a GUPPI RAW scan: complex64 (time, pol, chan), channels ascending."""
+    """The voltages of a GUPPI RAW scan: complex64 (time, pol, chan), channels ascending."""
 
     may_have_nan = False
 
@@ -173,25 +173,25 @@ class GuppiStream(SegmentedVoltages):
         self.levels = LEVELS if geometry.n_bits == 2 else None
 
     def narrowed(self, first: int, stop: int) -> VoltageStream | None:
-        """Some channels alone: those of a block lie one after another."""
+        """Return a stream of some channels, which are contiguous in a block."""
         axis, low = self.header.channels, self._channels[0]
         header = self.header.replace(channels=axis.sliced(first, stop) if axis else None)
         return GuppiStream(header, self._geometry, self._raw.paths, self._table,
                            (low + first, low + stop))
 
     def _places(self) -> list[tuple[int, int]]:
-        """Channel of this stream and of the file, for all channels of this stream."""
+        """List the number in this stream and in the file for all channels of this stream."""
         first, stop = self._channels
         last = self._geometry.n_chan - 1
         lower = self.header.sideband == "lower"
         return [(chan - first, last - chan if lower else chan) for chan in range(first, stop)]
 
     def empty(self, n: int) -> NDArray[Any]:
-        """A buffer for `n` rows in which every channel of a polarisation is contiguous."""
+        """Return a buffer for `n` rows in which every channel of a polarisation is contiguous."""
         return np.empty((*self.shape[1:], n), self.dtype).transpose(2, 0, 1)
 
     def as_recorded(self) -> VoltageStream:
-        """Integers of 8 and 16 bits in pairs, for blocks channel by channel."""
+        """Return pairs of integers of 8 or 16 bits, if blocks are ordered by channel."""
         g = self._geometry
         if g.n_bits < 8 or g.time_first:
             return self
@@ -237,7 +237,7 @@ class GuppiStream(SegmentedVoltages):
         return None
 
     def _bytes(self, number: int, start: int, low: int, n: int, bits: int) -> NDArray[np.uint8]:
-        """The bytes that hold samples `low` to ``low + n - 1``, of `bits` each, after `start`."""
+        """Read the bytes of samples `low` to ``low + n - 1``, of `bits` bits, after `start`."""
         first, stop = low * bits // 8, -(-(low + n) * bits // 8)
         raw = np.empty(stop - first, np.uint8)
         self._raw.read_into(number, raw, start + first)
@@ -245,7 +245,7 @@ class GuppiStream(SegmentedVoltages):
 
 
 def _decoded(raw: NDArray[np.uint8], n_bits: int) -> NDArray[np.complex64]:
-    """Complex numbers of 16, 8, 4 or 2 bits a part, real parts first (in the high bits)."""
+    """Decode complex numbers of 16, 8, 4 or 2 bits per part, real parts first (high bits)."""
     if n_bits >= 8:
         numbers = raw.view("<i2" if n_bits == 16 else "i1").astype(np.float32)
         return numbers.view(np.complex64)
@@ -253,7 +253,7 @@ def _decoded(raw: NDArray[np.uint8], n_bits: int) -> NDArray[np.complex64]:
 
 
 def _table(n_bits: int) -> NDArray[np.complex64]:
-    """Complex numbers in each of the 256 bytes."""
+    """Return the complex numbers in each of the 256 byte values."""
     byte = np.arange(256)
     if n_bits == 4:
         high, low = byte >> 4, byte & 15
@@ -291,7 +291,7 @@ def _start(cards: Cards) -> tuple[str | None, ...]:
 
 
 def _placer(cards: Cards, g: Geometry) -> Place:
-    """The rule by which blocks with these cards are placed."""
+    """Return the function that places blocks with these cards."""
     per_block = cards.integer("PIPERBLK", 0)
     packet = 0 if per_block else cards.integer("PKTSIZE", 0)
     if packet and _counts_samples(cards, g):
@@ -308,10 +308,10 @@ def _placer(cards: Cards, g: Geometry) -> Place:
 
 
 def _counts_samples(cards: Cards, g: Geometry) -> bool:
-    """Whether PKTIDX counts samples: as many as last SCANLEN lie from PKTSTART to PKTSTOP.
+    """Whether PKTIDX counts samples: PKTSTOP - PKTSTART is the number of samples in SCANLEN.
 
-    So it is in setigen's files, which have the PKTSIZE of another recorder. By that, blocks would
-    lie far apart. In what counts packets the two differ by the samples of a packet.
+    This is the case in files of setigen, which have the PKTSIZE of another recorder and would
+    therefore be placed far apart. If PKTIDX counts packets, the two differ by the packet length.
     """
     first, stop, seconds = (cards.number(key) for key in ("PKTSTART", "PKTSTOP", "SCANLEN"))
     if first is None or stop is None or seconds is None or stop - first < g.n_new:
@@ -321,7 +321,7 @@ def _counts_samples(cards: Cards, g: Geometry) -> bool:
 
 
 def _rate(cards: Cards, g: Geometry) -> Fraction:
-    """Samples a second: the width of a channel, which is exact, where TBIN agrees."""
+    """Return the samples per second: the width of a channel, which is exact, if TBIN agrees."""
     width = abs(cards.exact("OBSBW")) * 10**6 / g.n_chan
     interval = cards.exact("TBIN", "0")
     if interval <= 0:
@@ -343,12 +343,12 @@ def _header(cards: Cards, g: Geometry, path: str) -> Header:
     seconds = cards.exact("STT_SMJD") + cards.exact("STT_OFFS", "0")
     if not 0 <= seconds < 86402:
         raise cards.error("STT_SMJD", "0 to 86401 s")
-    told = (cards.text("FD_POLN") or "LIN").upper()
-    kind = next((each for each in ("linear", "circular") if told.startswith(each[:3].upper())),
+    feed = (cards.text("FD_POLN") or "LIN").upper()
+    kind = next((each for each in ("linear", "circular") if feed.startswith(each[:3].upper())),
                 "unknown")
     names = {"circular": ("L", "R"), "linear": ("X", "Y"), "unknown": ("0", "1")}[kind]
     ra, dec = _coordinate(cards, "RA", "hourangle"), _coordinate(cards, "DEC", "deg")
-    if ra == dec == 0:  # what stands where none is known
+    if ra == dec == 0:  # written for an unknown position
         ra = dec = None
     return Header(
         start_time=time_from_mjd(day, seconds), sample_rate=_rate(cards, g),
@@ -364,13 +364,13 @@ def _header(cards: Cards, g: Geometry, path: str) -> Header:
 
 
 def _name(cards: Cards, key: str) -> str | None:
-    """Text, where it is a name."""
+    """Return a text, or None if it means unknown."""
     text = cards.text(key)
     return None if text == UNKNOWN else text
 
 
 def _coordinate(cards: Cards, key: str, unit: str) -> float | None:
-    """Degrees from ``RA_STR`` and its like, else from ``RA``, which is in degrees."""
+    """Return degrees from ``RA_STR`` or ``DEC_STR``, or else from ``RA`` or ``DEC`` in degrees."""
     found = cards.angle(f"{key}_STR", unit)
     return cards.number(key) if found is None else found
 

@@ -1,9 +1,9 @@
-"""Voltages into GUPPI RAW: blocks of one length, those that hold nothing valid left out.
+"""The writer of GUPPI RAW: blocks of one length, without those that have no valid samples.
 
-A block's place is its number, PKTIDX times PKTSIZE, so gaps of whole blocks are exact. The length
-of a block is chosen so that gaps begin and end with blocks wherever that can be, and that there are
-two of them at least: dspsr looks for the header of the second. It also wants names and a position;
-where these are not known, UNKNOWN, and 0 and 0, stand for them.
+The place of a block is its number, PKTIDX times PKTSIZE, so gaps of whole blocks are exact. The
+length of a block is chosen, if possible, so that gaps begin and end at blocks, and that there are
+at least two blocks: dspsr searches for the second header. It also requires names and a position; if
+these are not known, UNKNOWN, and 0 and 0, are written.
 
 References
 ----------
@@ -34,7 +34,7 @@ _PACKET = 8192
 
 
 class GuppiWriter(VoltageWriter):
-    """Complex voltages of one or two polarisations into GUPPI RAW files of 2, 4, 8 or 16 bits."""
+    """Writer of complex voltages of one or two polarisations in GUPPI RAW of 2, 4, 8 or 16 bits."""
 
     NAME = "guppi"
     OFFERS: ClassVar = {2: LEVELS, 4: None, 8: None, 16: None}
@@ -46,10 +46,10 @@ class GuppiWriter(VoltageWriter):
     def _check(self) -> None:
         header, shape, path = self.recording.header, self.recording.shape, self.recording.path
         if not header.is_complex:
-            raise PlanError(f"{path}: real voltages do not fit into GUPPI RAW, which holds complex "
-                            "ones; native, dada and vdif take them")
+            raise PlanError(f"{path}: real voltages do not fit into GUPPI RAW, which stores "
+                            "complex ones; native, dada and vdif accept them")
         if shape[1] > 2:
-            raise PlanError(f"{path}: GUPPI RAW holds one or two polarisations, not {shape[1]}")
+            raise PlanError(f"{path}: GUPPI RAW stores one or two polarisations, not {shape[1]}")
         header.require_channels(path)
         self._text = self._names(68)
         self._cards, left = kept_cards(header.extra, 8, 68)
@@ -61,7 +61,7 @@ class GuppiWriter(VoltageWriter):
         recording = self.recording
         spans = recording.any_valid
         if not len(spans):
-            raise PlanError(f"{recording.path}: holds no valid sample")
+            raise PlanError(f"{recording.path}: contains no valid sample")
         start, stop = int(spans[0, 0]), int(spans[-1, 1])
         row_bits = int(np.prod(recording.shape[1:])) * 2 * self.n_bits
         most = min(_MOST_BLOCK, file_bytes or _MOST_BLOCK)
@@ -70,7 +70,7 @@ class GuppiWriter(VoltageWriter):
         self.rows = start, start + n_block * self.n_time
         self._note_frames(self.n_time, "block", together=True)
         self._bytes = self.n_time * row_bits // 8
-        # Runs of blocks that are kept, and how many lie before each: a long gap takes no memory.
+        # Runs of kept blocks, and numbers of kept blocks before them: a long gap needs no memory.
         self._runs = frame_runs(spans, *self.rows, self.n_time)
         lengths = self._runs[:, 1] - self._runs[:, 0]
         self._before = np.cumsum(lengths) - lengths
@@ -80,15 +80,15 @@ class GuppiWriter(VoltageWriter):
         self._per_file = max(1, (file_bytes or 2**62) // slot)
         n_kept = int(lengths.sum())
         if n_kept == 1:
-            self.cautions.append(f"it is one block, since {stop - start} samples make no two equal "
-                                 "ones: dspsr refuses it, as it looks for the second")
+            self.cautions.append(f"it is one block, because {stop - start} samples do not make two "
+                                 "equal ones: dspsr refuses it, as it searches for the second")
         names = output_names(self.path, -(-n_kept // self._per_file))
         self.files = [(name, min(self._per_file, n_kept - i * self._per_file) * slot)
                       for i, name in enumerate(names)]
         self.piece = self.n_time * max(1, 2**22 // self._bytes)
 
     def _block_length(self, start: int, stop: int, row_bits: int, most: int) -> int:
-        """Samples of a block: those of the source's where they fit."""
+        """Choose the samples per block: as in the source if they fit."""
         length = stop - start
 
         def good(n: int) -> bool:
@@ -97,25 +97,25 @@ class GuppiWriter(VoltageWriter):
             return not rest and (size >= _LEAST_BLOCK or 4 * n >= length)
 
         extra = self.recording.header.extra
-        told = str(extra.get("BLOCSIZE", "0"))
-        prefer = int(told) * 8 // row_bits if told.isdigit() else 0
+        given = str(extra.get("BLOCSIZE", "0"))
+        prefer = int(given) * 8 // row_bits if given.isdigit() else 0
         lengths = [length, *(edge - start for edge in self.recording.edges(start, stop))]
         longest = max(1, most * 8 // row_bits)
         found = frame_length(lengths, min(longest, length // 2), prefer, good) or frame_length(
             lengths, longest, prefer, good)
         if found:
             return found
-        # No length is exact: that of the usual size which leaves least.
+        # No length is exact: choose the length near the usual size that leaves fewest samples.
         usual = min(length, max(8, min(most, _USUAL_BLOCK) * 8 // row_bits))
         tried = np.arange(usual, usual // 2, -1)
         tried = tried[tried * row_bits % 8 == 0]
         if not len(tried):
             raise PlanError(f"{self.recording.path}: {length} samples of {row_bits} bits "
-                            "fill no whole bytes")
+                            "do not fill whole bytes")
         return int(tried[np.argmin(length % tried)])
 
     def _header(self) -> bytes:
-        """The header of the first block."""
+        """Return the header of the first block."""
         header, n_chan, text = self.recording.header, self.recording.n_chan, self._text
         axis = header.require_channels(self.recording.path)
         sign = 1 if header.sideband == "upper" else -1
@@ -143,7 +143,7 @@ class GuppiWriter(VoltageWriter):
                         if value is not None) + b"END".ljust(80)
 
     def _header_of(self, block: int) -> NDArray[np.uint8]:
-        """The header of a block, counted from the first."""
+        """Return the header of a block, counted from the first."""
         packets = self._bytes // (_PACKET if self._bytes % _PACKET == 0 else self._bytes)
         card, zero = card_80("PKTIDX", block * packets), card_80("PKTIDX", 0)
         return np.frombuffer(self._head.replace(zero, card, 1), np.uint8)
@@ -157,7 +157,7 @@ class GuppiWriter(VoltageWriter):
         self._output = OutputFiles(self.files, overwrite=overwrite, pattern=self.path)
 
     def encode(self, block: Block) -> tuple[int, NDArray[np.uint8]]:
-        """Place of the first block, and blocks with their headers, of a piece."""
+        """Return the place of the first block, and the blocks with their headers, of a piece."""
         first = (block.start - self.rows[0]) // self.n_time
         place, kept = self._kept_of(first, first + block.n // self.n_time)
         numbers = self.numbers(block)
@@ -173,7 +173,7 @@ class GuppiWriter(VoltageWriter):
         return place, out
 
     def _kept_of(self, first: int, stop: int) -> tuple[int, NDArray[np.int64]]:
-        """Place in the files of the first block that is kept, and which of these blocks are."""
+        """Return the place in the files of the first block that is kept, and the kept blocks."""
         inside = clip(self._runs, first, stop)
         kept = [np.arange(low - first, high - first) for low, high in inside.tolist()]
         if not kept:

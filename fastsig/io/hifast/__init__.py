@@ -1,1 +1,1 @@
-"""HiFAST's files of spectra."""
+"""Spectra in HiFAST's HDF5 files."""

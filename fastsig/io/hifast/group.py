@@ -1,4 +1,4 @@
-"""What HiFAST's files hold, looked at with care: plain datasets, links to files beside, axes."""
+"""Safe access to HiFAST's files: plain datasets, links to neighbouring files, axes."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from fastsig.io.hdf5.opening import reading
 __all__ = ["FIELDS", "UNITS", "axis_of", "group_of", "other_shapes", "plain_dataset", "spectra_of",
            "vector"]
 
-#: Names of the spectra, in the order in which HiFAST looks for them.
+#: Names of the spectra, in the order in which HiFAST searches for them.
 FIELDS = ("T", "Ta", "Power", "flux")
-#: Units of those whose unit does not depend on how they were made.
+#: Units of the spectra whose unit does not depend on how they were made.
 UNITS = {"T": "K", "Ta": "K"}
 
 _MOST_LINKS, _MOST_FIELD = 8, 2**32
-#: Part of a channel that labels may lie off an even spacing.
+#: Fraction of a channel by which labels may deviate from even spacing.
 _UNEVEN = 0.01
 
 
 def spectra_of(group: h5py.Group, field: str | None, path: str,
                keep: Callable[[str], h5py.File]) -> tuple[h5py.Dataset, str]:
-    """The spectra of a group, in its file or one beside that it links to, and their name.
+    """Return the spectra of a group, in its own or a linked neighbouring file, and their name.
 
     Parameters
     ----------
     group : h5py.Group
-        S.
+        The group S.
     field : str or None
-        Name of the spectra; the first there is of `FIELDS` by default.
+        Name of the spectra; by default the first of `FIELDS` in the group.
     path : str
         The file of `group`.
     keep : callable
-        Opens another file and keeps it open.
+        Function that opens another file and keeps it open.
     """
     with reading(path, "the group S"):
         names = set(group)
@@ -65,16 +65,16 @@ def spectra_of(group: h5py.Group, field: str | None, path: str,
 
 
 def vector(group: h5py.Group, name: str, n: int, path: str) -> NDArray[np.float64]:
-    """A dataset of `n` numbers."""
+    """Read a dataset of `n` numbers."""
     dataset = plain_dataset(group, name, path, 1, f"({n},)")
     if dataset.shape != (n,):
-        raise FormatError(path, f"S/{name} has the shape {dataset.shape}; the spectra tell ({n},)")
+        raise FormatError(path, f"S/{name} has the shape {dataset.shape}; the spectra need ({n},)")
     with reading(path, f"S/{name}"):
         return np.asarray(dataset[()], np.float64)
 
 
 def other_shapes(group: h5py.Group, spectra: str, path: str) -> dict[str, tuple[int, ...]]:
-    """Shapes of the plain datasets beside the spectra; links and objects are left out."""
+    """Return the shapes of the other plain datasets; links and objects are left out."""
     out = {}
     with reading(path, "the group S"):
         for name in group:
@@ -89,7 +89,7 @@ def other_shapes(group: h5py.Group, spectra: str, path: str) -> dict[str, tuple[
 
 
 def group_of(file: h5py.File, path: str) -> h5py.Group:
-    """The group S of a file itself."""
+    """Return the group S of a file, which must not be a link."""
     with reading(path, "the group S"):
         link = file.get("S", getlink=True) if "S" in set(file) else None
         group = file["S"] if isinstance(link, h5py.HardLink) else None
@@ -99,12 +99,12 @@ def group_of(file: h5py.File, path: str) -> h5py.Group:
 
 
 def _is_plain(dataset: h5py.Dataset) -> bool:
-    """Whether numbers or texts lie in the file itself, not in objects or other files."""
+    """Whether numbers or texts are stored in the file itself, not in objects or other files."""
     return dataset.dtype.kind in "biufS" and not dataset.is_virtual and not dataset.external
 
 
 def plain_dataset(group: h5py.Group, name: str, path: str, n_axis: int, axes: str) -> h5py.Dataset:
-    """A dataset of numbers of so many axes that lies in the file itself."""
+    """Return a dataset of numbers with `n_axis` axes that is stored in the file itself."""
     with reading(path, f"S/{name}"):
         there = name in set(group)
         link = group.get(name, getlink=True) if there else None
@@ -120,11 +120,11 @@ def plain_dataset(group: h5py.Group, name: str, path: str, n_axis: int, axes: st
 
 
 def axis_of(freq: NDArray[np.float64], path: str) -> tuple[ChannelAxis, bool]:
-    """Channels, and whether the file has them descending."""
+    """Return the channels, and whether they are descending in the file."""
     n = len(freq)
     if n < 2:
-        raise FormatError(path, "S/freq holds one channel: its width is not told; allowed: two "
-                          "and more")
+        raise FormatError(path, "S/freq has one channel, whose width is not known; allowed: two "
+                          "or more")
     if not (np.isfinite(freq).all() and freq.min() > 0 and freq.max() < 1e9):
         raise FormatError(path, "S/freq; allowed: MHz above 0")
     step = float(freq[-1] - freq[0]) / (n - 1)
@@ -136,7 +136,7 @@ def axis_of(freq: NDArray[np.float64], path: str) -> tuple[ChannelAxis, bool]:
 
 
 def _width(step: float, highest: float, n: int) -> Fraction:
-    """Hz of a channel: FAST's own where labels agree as far as floats can tell."""
+    """Return the width of a channel, Hz; that of FAST if labels agree to float precision."""
     error = 4 * np.spacing(highest) / (n - 1) + 4 * np.spacing(step)
     for width in (F_WIDTH, 16 * F_WIDTH):
         if abs(float(width / 10**6) - step) <= error:

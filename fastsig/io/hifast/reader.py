@@ -1,9 +1,9 @@
-"""HiFAST's HDF5 files: spectra of one beam of FAST in a group S, with what its steps found.
+"""HiFAST's HDF5 files: spectra of one beam of FAST in a group S, with results of HiFAST's steps.
 
-The group holds ``mjd`` (time), ``freq`` (chan, MHz) and one of ``T``, ``Ta``, ``Power``, ``flux``
-as (pol, time, chan); beside them ``is_on``, ``is_delay``, ``is_extrapo``, ``ra``, ``dec`` (time),
-``is_rfi`` (time, chan) and more. Attributes of the group Header tell how the file was made. A file
-that flags alone holds a link to the spectra of the file beside it.
+The group contains ``mjd`` (time), ``freq`` (chan, MHz) and one of ``T``, ``Ta``, ``Power``,
+``flux`` as (pol, time, chan); also ``is_on``, ``is_delay``, ``is_extrapo``, ``ra``, ``dec`` (time),
+``is_rfi`` (time, chan) and others. Attributes of the group Header record how the file was made. A
+file with flags only has a link to the spectra of a neighbouring file.
 
 References
 ----------
@@ -83,22 +83,24 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> HiFASTSpectra:
     path : path
         The file.
     **overrides
-        The common ones of `fastsig.open`, and
+        The common options of `fastsig.open`, and
 
         field : {"T", "Ta", "Power", "flux"}
-            Which spectra, where there are several; the first of these by default, as in HiFAST.
+            Which spectra to read if there are several; by default the first in this order, as in
+            HiFAST.
         rfi : {"keep", "weight"}
-            Whether values that ``is_rfi`` flags are kept as they are (the default: flags are
-            at hand by `HiFASTSpectra.read_field`), or have the weight 0.
+            Whether values flagged by ``is_rfi`` are kept unchanged (the default; flags are
+            available from `HiFASTSpectra.read_field`), or have the weight 0.
         utobs : {"start", "middle", "end"}
-            What of a row ``mjd`` tells, as for FAST's own files; the start by default.
+            The instant of a row that ``mjd`` records, as for FAST's own files; by default the
+            start.
 
     Raises
     ------
     FormatError
-        Where the file is corrupt, lacks what it needs, or links lead out of its folder.
+        If the file is corrupt, lacks required datasets, or links lead out of its folder.
     """
-    import hdf5plugin  # noqa: F401 - registers filters that HiFAST's files may be packed by
+    import hdf5plugin  # noqa: F401 - registers filters that HiFAST's files may use
 
     common, own = split_overrides(overrides, ("field", "rfi", "utobs"), NAME)
     rfi, mark = choice(own, "rfi", _RFI), choice(own, "utobs", MARKS)
@@ -108,16 +110,16 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> HiFASTSpectra:
 
 
 class HiFASTSpectra(FileSpectra):
-    """Spectra of a HiFAST file, (time, pol, chan), two polarisations or the mean of both.
+    """The spectra of a HiFAST file, (time, pol, chan): two polarisations or their mean.
 
     Attributes
     ----------
     slots : ndarray, shape (row,), int64
-        The spectrum of the stream that each of the file's rows is; those between are gaps.
+        Spectrum number in the stream of each row of the file; missing numbers are gaps.
     times : ndarray, shape (row,), float64
-        ``mjd`` as recorded, UTC; NaN where that is no time.
+        ``mjd`` as recorded, UTC; NaN if it is not a valid time.
     fields : dict
-        Shapes of the group's other datasets by name: what `read_field` reads.
+        Shapes by name of the other datasets of the group, which `read_field` can read.
     """
 
     def __init__(self, path: str, common: Mapping[str, Any], field: str | None, rfi: bool,
@@ -147,7 +149,7 @@ class HiFASTSpectra(FileSpectra):
         beam, base = beam_of_name(path), os.path.basename(path)
         extra = {**cards, "field": name, "utobs": mark, "rfi": "weight" if rfi else "keep"}
         origin = {"start_time": "mjd", "sample_rate": "mjd", "channels": "freq"}
-        told = Header(
+        stated = Header(
             start_time=start, sample_rate=1 / clock.step, channels=axis,
             polarization=PolBasis("linear", _PRODUCTS[n_pol]),
             n_bits=8 * self._data.dtype.itemsize, telescope="FAST", beam=beam, extra=extra,
@@ -156,16 +158,16 @@ class HiFASTSpectra(FileSpectra):
             origin={**{key: f"{base}:S/{value}" for key, value in origin.items()},
                     **({"beam": "the file's name"} if beam else {})},
         )
-        super().__init__(told.overridden(common), (int(self.slots[-1]) + 1, n_pol, n_chan), path,
+        super().__init__(stated.overridden(common), (int(self.slots[-1]) + 1, n_pol, n_chan), path,
                          weight_channels=n_chan, may_have_nan=True)
 
     @property
     def files(self) -> list[str]:
-        """Absolute paths of the file, and of those that it links to."""
+        """The absolute paths of the file and of the files that it links to."""
         return self._paths
 
     def band(self, start: int, stop: int) -> HiFASTSpectra:
-        """Channels `start` to `stop` - 1 alone: no others are read."""
+        """Return a stream of the channels `start` to `stop` - 1; no others are read."""
         part = copy.copy(self)
         part._position = 0
         part._band = self._band[0] + start, self._band[0] + stop
@@ -177,12 +179,12 @@ class HiFASTSpectra(FileSpectra):
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Positions of the beam, where the file has them."""
+        """The positions of the beam, if the file has them."""
         n_row = (self._data.shape[1],)
         return {name: "deg" for name, field in _POSITION.items() if self.fields.get(field) == n_row}
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """Positions; NaN where no row is."""
+        """Read positions; NaN in gaps between rows."""
         self._check_range(start, n)
         first, stop = np.searchsorted(self.slots, (start, start + n)).tolist()
         out = {name: np.full(n, np.nan) for name in self.columns}
@@ -191,14 +193,14 @@ class HiFASTSpectra(FileSpectra):
         return out
 
     def read_field(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
-        """Rows of another dataset of the group as the file has them, such as ``is_rfi``.
+        """Read unchanged rows of another dataset of the group, such as ``is_rfi``.
 
         Raises
         ------
         UsageError
-            Where there is none.
+            If there is no dataset of this name.
         DataError
-            Where it cannot be read.
+            If it cannot be read.
         """
         if name not in self.fields:
             raise UsageError(f"{self.path} has no field {name!r}; there are "
@@ -209,9 +211,9 @@ class HiFASTSpectra(FileSpectra):
 
     def fields_of(self, rows: tuple[int, int], channels: tuple[int, int]
                   ) -> dict[str, NDArray[Any]] | None:
-        """What else the group holds of spectra and channels, for a file of these alone.
+        """Return the other datasets of the group for a file of only these rows and channels.
 
-        Channels ascend, as those of the stream. None where rows are missing within.
+        Channels ascend, as in the stream. None if rows are missing in between.
         """
         first, stop = np.searchsorted(self.slots, rows).tolist()
         if stop - first != rows[1] - rows[0]:
@@ -265,13 +267,13 @@ class HiFASTSpectra(FileSpectra):
 
     @contextlib.contextmanager
     def _reading(self, what: str) -> Iterator[None]:
-        """The library alone, its errors as ours."""
+        """Hold the lock of the library, and convert its errors."""
         with reading(self.path, what, DataError), self._lock:
             if not self._opened:
                 raise DataError(self.path, "the stream is closed")
             yield
 
-    # What the constructor asks of the file.
+    # Used by the constructor.
 
     def _keep(self, path: str) -> h5py.File:
         self._opened.append(open_file(path))
@@ -296,7 +298,7 @@ class HiFASTSpectra(FileSpectra):
 
 
 def _rest(cards: Mapping[str, Any]) -> float | None:
-    """Rest frequency, Hz, of files that this project wrote."""
+    """Return the rest frequency, Hz, recorded in files that fastsig wrote, or None."""
     value = cards.get("rest_frequency_hz")
     return float(value) if isinstance(value, (int, float)) and value > 0 else None
 
@@ -305,17 +307,17 @@ def _clock(path: str, times: NDArray[np.float64], common: Mapping[str, Any], mar
            ) -> tuple[RowClock, Any]:
     known = times[np.isfinite(times)]
     if not len(known):
-        raise FormatError(path, "S/mjd holds no UTC MJD")
-    told = told_step(common)
-    if told is None and len(known) < 2:
-        raise FormatError(path, "S/mjd holds one time: the step is not told; give "
+        raise FormatError(path, "S/mjd has no UTC MJD")
+    step = told_step(common)
+    if step is None and len(known) < 2:
+        raise FormatError(path, "S/mjd has only one time, so the step is not known; give "
                           "--set sample_rate=0.9934")
-    clock = fit([seconds_of(times, int(known[0]))], told, told=told is not None, usual=FAST_STEPS)
+    clock = fit([seconds_of(times, int(known[0]))], step, told=step is not None, usual=FAST_STEPS)
     slots, row = clock.slots[0], clock.anchor[1]
     if (int(slots[-1]) + 1) * clock.step > _YEAR_S:
         raise FormatError(path, "S/mjd: the rows span more than a year")
     if clock.n_off:
-        incomplete(path, f"mjd of {clock.n_off} of {len(slots)} rows lies off a clock of "
+        incomplete(path, f"mjd of {clock.n_off} of {len(slots)} rows deviates from a clock of "
                    f"{float(clock.step):.9g} s, by up to {clock.most_off:.3g} rows; rows keep "
                    "their order")
     back = 2 * int(slots[row]) + MARKS[mark]

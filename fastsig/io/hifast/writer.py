@@ -1,7 +1,7 @@
-"""Write spectra as HiFAST has them, so that one of its steps can be replaced.
+"""The writer of HiFAST's files, with which one of HiFAST's steps can be replaced.
 
-What HiFAST's steps find out of a file (``is_on``, ``ra``, ``Tcal`` and so on) is handed on as
-`fields`; the stream that `fastsig.io.hifast.reader` reads tells them.
+Datasets that HiFAST's steps added to a file (``is_on``, ``ra``, ``Tcal`` and others) are passed as
+`fields`; a stream of `fastsig.io.hifast.reader` supplies them.
 
 References
 ----------
@@ -30,7 +30,7 @@ from fastsig.telescopes.velocity_frames import SPECSYS
 
 __all__ = ["HiFASTWriter"]
 
-#: Sets of products that have a place, and which of them are written with what factor.
+#: Sets of products that can be stored: numbers of those that are written, and their factor.
 _PLACES: dict[tuple[str, ...], tuple[tuple[int, ...], float]] = {
     ("AA", "BB"): ((0, 1), 1.0), ("AA", "BB", "CR", "CI"): ((0, 1), 1.0),
     ("mean",): ((0,), 1.0), ("I",): ((0,), 0.5),
@@ -41,44 +41,45 @@ _NOT_CARRIED = {
     "beam": "the beam, which HiFAST takes from the name of the file (...-M01...)",
     "ra_deg": "the position of the source", "diode": "the schedule of the noise diode",
 }
-# Where values of a unit go, whatever they were before.
+# The field for values of a unit.
 _FIELD_OF = {"K": "Ta", "Jy": "flux"}
-# What the reader puts into `extra` of its own accord.
+# Keys that the reader adds to `extra`.
 _OWN = ("field", "utobs", "rfi")
 
 
 class HiFASTWriter(SpectraWriter):
     """Write a HiFAST file row by row.
 
-    A context manager: the file gets its name when the block ends well and vanishes otherwise.
+    A context manager: the file gets its name if the block ends without an error, and is removed
+    otherwise.
 
     Parameters
     ----------
     path : path
-        Final name. HiFAST takes the beam from it, as in ``src_drift-M01_W-20210808.hdf5``.
+        Final name. HiFAST reads the beam from it, as in ``src_drift-M01_W-20210808.hdf5``.
     header : Header
-        Of the spectra: AA and BB, with CR and CI that are left out, or the mean of two
-        polarisations, or I, which is written as that mean, I / 2. A row's ``mjd`` is its start.
+        Header of the spectra: AA and BB (CR and CI are left out), the mean of two polarisations,
+        or I, which is written as this mean, I / 2. The ``mjd`` of a row is its start.
     shape : tuple of int
-        (time, product, chan) of what will come.
+        (time, product, chan) of the spectra to be written.
     overwrite : bool
         Whether an existing file may be replaced.
     n_bits : {32}
-        HiFAST has float32 alone.
+        HiFAST has only float32.
     field : {"T", "Ta", "Power", "flux"}, optional
-        Name of the spectra; by default that of the HiFAST file they come from, else Power.
+        Name of the spectra; by default that in the HiFAST file they come from, else Power.
     fields : mapping of str to ndarray, optional
         Other datasets of the group S, such as ``is_on`` (time,), ``ra`` (time,), ``is_rfi``
-        (time, chan). ``mjd`` (time,) stands in place of the times of the stream.
+        (time, chan). ``mjd`` (time,) replaces the times of the stream.
     provenance : mapping, optional
-        JSON-ready record, kept as the attribute HISTORY-fastsig of Header.
+        JSON-ready record, stored as the attribute HISTORY-fastsig of Header.
 
     Raises
     ------
     PlanError
-        Where the format cannot hold such spectra.
+        If the format cannot store such spectra.
     OutputError
-        Where the file exists or cannot be written, or the disk is too small.
+        If the file exists or cannot be written, or the disk is too small.
     """
 
     NAME = "hifast"
@@ -112,7 +113,7 @@ class HiFASTWriter(SpectraWriter):
     def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool, *,
                field: str | None = None, fields: Mapping[str, Any] | None = None,
                **options: Any) -> list[str]:
-        """What would be left out, in plain words."""
+        """Describe what would be left out."""
         _place(header)
         _field(header, field)
         there, names = fields or {}, header.polarization.names
@@ -120,20 +121,21 @@ class HiFASTWriter(SpectraWriter):
         if len(names) == 4:
             out.append("hifast has two polarisations: CR and CI are left out")
         if names == ("I",):
-            out.append("hifast has the mean of both polarisations in place of I: I / 2 is written")
+            out.append("hifast has the mean of both polarisations instead of I: I / 2 is written")
         if weights_vary:
-            out.append("hifast has no weights: what has none is NaN, other weights are left out")
+            out.append("hifast has no weights: values of weight 0 become NaN, other weights are "
+                       "left out")
         if "mjd" not in there:
-            out.append("hifast has times as floats of days: they are rounded to 0.3 us")
+            out.append("hifast stores times as days in float64: they are rounded to 0.3 us")
         if header.telescope not in (None, "FAST"):
             out.append("hifast has no place for the telescope")
         out += [f"hifast has no place for {text}" for key, text in _NOT_CARRIED.items()
                 if getattr(header, key) is not None]
         axis = header.channels
         if axis is not None and axis.half_channel is not None:
-            out.append("hifast cannot tell that a channel is half of one")
+            out.append("hifast has no place for the mark of the half channel")
         if header.n_sum != 1:
-            out.append("hifast has no place for how many samples a value is the mean of")
+            out.append("hifast has no place for the number of samples averaged in a value")
         _, left = _attributes(header.extra)
         if left:
             out.append(f"hifast has no attribute for {', '.join(left)}")
@@ -142,7 +144,7 @@ class HiFASTWriter(SpectraWriter):
     @classmethod
     def sizes(cls, shape: tuple[int, ...], *, fields: Mapping[str, Any] | None = None,
               **options: Any) -> Sizes:
-        """Floats of up to two polarisations, and the other datasets."""
+        """Return the sizes: floats of up to two polarisations, and the other datasets."""
         others = sum(np.asarray(each).nbytes for each in (fields or {}).values())
         size = 8 * shape[0] * shape[2] + 8 * (shape[0] + shape[2]) + others + _MOST_HEADER
         return Sizes(size, 16 * shape[1] * shape[2] + 2**22)
@@ -151,7 +153,7 @@ class HiFASTWriter(SpectraWriter):
         """Write the next rows: (n, product, chan) means and weights that broadcast to them."""
         n = len(data)
         if self._rows + n > self._shape[0]:
-            raise UsageError(f"more rows than the {self._shape[0]} that were announced")
+            raise UsageError(f"more rows than the {self._shape[0]} announced")
         lost = np.broadcast_to(weight, data.shape) == 0
         values = np.where(lost, np.float32(np.nan), data)[:, self._rows_of]
         if self._factor != 1:
@@ -175,7 +177,7 @@ class HiFASTWriter(SpectraWriter):
         metadata.commit(self._output)
 
     def discard(self) -> None:
-        """Give up: nothing is left under the final name or any other."""
+        """Give up, and leave no file under the final name or any other."""
         self._output.discard()
         try:
             self._file.close()
@@ -223,8 +225,8 @@ def _place(header: Header) -> tuple[tuple[int, ...], float]:
 
 
 def _field(header: Header, field: str | None) -> str:
-    told = header.extra.get("field")
-    kept = told if told in FIELDS and UNITS.get(told) == header.unit else None
+    recorded = header.extra.get("field")
+    kept = recorded if recorded in FIELDS and UNITS.get(recorded) == header.unit else None
     name = field or kept or _FIELD_OF.get(header.unit or "", "Power")
     if name not in FIELDS:
         raise UsageError(f"field = {name!r}; allowed: {', '.join(FIELDS)}")
@@ -233,7 +235,7 @@ def _field(header: Header, field: str | None) -> str:
 
 def _checked(fields: Mapping[str, NDArray[Any]], shape: tuple[int, ...]
              ) -> dict[str, NDArray[Any]]:
-    """Other datasets, once they fit."""
+    """Return the other datasets as arrays; refuse those that do not fit."""
     out = {}
     rows = ("mjd", "is_on", "is_delay", "next_to_cal", "is_extrapo", "ra", "dec")
     wanted = {**dict.fromkeys(rows, shape[:1]), "vel": shape[2:],
@@ -241,7 +243,7 @@ def _checked(fields: Mapping[str, NDArray[Any]], shape: tuple[int, ...]
     for name, given in fields.items():
         values = np.asarray(given)
         if name in (*FIELDS, "freq") or not name or set(name) & set("/.\0"):
-            raise UsageError(f"fields: {name!r} is what the stream tells, or no name")
+            raise UsageError(f"fields: {name!r} is set by the stream, or is not a name")
         if values.dtype.kind not in "biufS":
             raise UsageError(f"fields: {name} is of type {values.dtype}; allowed: numbers")
         if name in wanted and values.shape != wanted[name]:
@@ -254,7 +256,7 @@ def _checked(fields: Mapping[str, NDArray[Any]], shape: tuple[int, ...]
 
 
 def _mjd(header: Header, n_row: int) -> NDArray[np.float64]:
-    """Starts of rows as day numbers: the day, and seconds of that day over 86400."""
+    """Return the starts of rows as MJD: the day plus seconds of the day / 86400."""
     day, begin = mjd_and_seconds(header.start_time)
     seconds = float(begin) + np.arange(n_row) * float(1 / header.sample_rate)
     first, days = time_from_mjd(day), [0.0]
@@ -265,7 +267,7 @@ def _mjd(header: Header, n_row: int) -> NDArray[np.float64]:
 
 
 def _attributes(extra: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Values of a header that an attribute can hold, and the names of those that none can."""
+    """Return the values of a header that attributes can store, and the keys of the others."""
     kept, left = {}, []
     for key, value in extra.items():
         if key in _OWN:

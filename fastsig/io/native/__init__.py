@@ -1,1 +1,1 @@
-"""The project's own voltage files."""
+"""fastsig's own voltage files."""

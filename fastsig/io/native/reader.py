@@ -1,7 +1,7 @@
-"""The project's own voltage files: HDF5 with contiguous samples (layout in docs/native-format.md).
+"""fastsig's own voltage files: HDF5 with contiguous samples (layout in docs/native-format.md).
 
-Samples are read by positioned reads at the places where HDF5 put them; HDF5 itself only carries the
-header, the valid spans and the checksums.
+Samples are read by positioned reads at the offsets that HDF5 chose; HDF5 itself is used only for
+the header, the valid spans and the checksums.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DTYPES: dict[int, np.dtype[Any]] = {8: np.dtype("<i1"), 16: np.dtype("<i2"), 32:
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether the root group names this format."""
+    """Whether the class of the root group is that of this format."""
     return probe.is_hdf5 and probe.root[0].get("CLASS") == CLASS
 
 
@@ -47,16 +47,16 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> NativeVoltages:
     Raises
     ------
     FormatError
-        Where the file is truncated, corrupt, or of another major version.
+        If the file is truncated, corrupt, or of another major version.
     """
     common, _ = split_overrides(overrides, (), NAME)
     return NativeVoltages(os.fspath(path), common)
 
 
 class NativeVoltages(VoltageStream):
-    """Voltages of a native file.
+    """The voltages of a native file.
 
-    `truth` holds what a simulator wrote of itself, `provenance` what a file was made of.
+    `truth` is the record of a simulator, `provenance` that of the inputs of a file.
     """
 
     checksummed = True
@@ -97,11 +97,11 @@ class NativeVoltages(VoltageStream):
         return int(n * self._row_items * self._raw.itemsize)
 
     def valid_spans(self) -> tuple[Spans, ...] | None:
-        """The spans in the file; None for float samples."""
+        """Return the spans in the file; None for float samples."""
         return None if self._raw.kind == "f" else tuple(self._spans)
 
     def valid_fraction(self) -> float | None:
-        """Share of valid samples by the spans in the file; None for float samples."""
+        """Return the share of valid samples from the spans in the file; None for float samples."""
         if self._raw.kind == "f" or not self.shape[0]:
             return None
         valid = sum(validity.count(spans) for spans in self._spans)
@@ -125,7 +125,7 @@ class NativeVoltages(VoltageStream):
         return tuple(validity.clip(spans, start, start + n) for spans in self._spans)
 
     def as_recorded(self) -> VoltageStream:
-        """Complex integers in pairs."""
+        """Return complex integers as pairs of integers."""
         pairs = self.header.is_complex and self._raw.kind == "i"
         return IntegerPairs(self, self._raw) if pairs else self
 
@@ -180,7 +180,7 @@ def _check_version(file: h5py.File, path: str) -> None:
 def _part(
     file: h5py.File, pol: int, header: Header, path: str
 ) -> tuple[tuple[int, ...], int, Spans, NDArray[np.uint32]]:
-    """Shape, byte offset, valid spans and CRC table of one polarisation."""
+    """Return shape, byte offset, valid spans and CRC table of one polarisation."""
     dataset = numbers(file, f"voltage/{pol}", path)
     channels = header.channels.n_chan if header.channels is not None else 1
     ndim = 1 + (channels > 1) + header.is_complex
@@ -194,7 +194,7 @@ def _part(
         raise FormatError(path, f"/voltage/{pol} is not contiguous")
     spans = numbers(file, f"valid/{pol}", path)[()]
     if spans.ndim != 2 or spans.shape[1:] != (2,) or not _in_order(spans, dataset.shape[0]):
-        raise FormatError(path, f"/valid/{pol} does not hold sorted spans of the samples")
+        raise FormatError(path, f"/valid/{pol} does not contain sorted spans of the samples")
     crc = numbers(file, f"crc32/{pol}", path)[()]
     if crc.shape != (-(-dataset.nbytes // CRC_BLOCK),):
         raise FormatError(path, f"/crc32/{pol} has the shape {crc.shape}")

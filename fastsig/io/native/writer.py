@@ -1,6 +1,6 @@
-"""Voltages into native files: contiguous samples, valid spans, checksums.
+"""The writer of native files: contiguous samples, valid spans, checksums.
 
-HDF5 makes the file and gives samples their place; they are written there by positioned writes.
+HDF5 creates the file and allocates the samples, which are then written by positioned writes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ __all__ = ["NativeTarget", "NativeWriter"]
 class NativeWriter(Writer):
     """Write a native voltage file, rows in order, crash-safe.
 
-    A context manager: the file gets its name when the block ends well and vanishes otherwise.
+    A context manager: the file gets its name if the block ends without an error, and is removed
+    otherwise.
 
     Parameters
     ----------
@@ -41,18 +42,18 @@ class NativeWriter(Writer):
     header : Header
         `n_bits` 8 or 16 (integers) or 32 (float32).
     n_time : int
-        Rows that will come.
+        Number of rows to be written.
     truth : mapping, optional
-        JSON-ready record of what a simulator put in.
+        JSON-ready record of a simulator.
     provenance : mapping, optional
-        JSON-ready record of what the samples were made of.
+        JSON-ready record of how the samples were made.
     overwrite : bool
         Whether an existing file may be replaced.
 
     Raises
     ------
     OutputError
-        Where the file exists or cannot be written.
+        If the file exists or cannot be written.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class NativeWriter(Writer):
         overwrite: bool = False,
     ) -> None:
         if header.n_bits not in DTYPES:
-            raise UsageError(f"native files hold 8, 16 or 32 bits, not {header.n_bits}")
+            raise UsageError(f"native files have 8, 16 or 32 bits, not {header.n_bits}")
         axis = header.channels
         chan = (axis.n_chan,) if axis is not None and axis.n_chan > 1 else ()
         self._raw = DTYPES[header.n_bits]
@@ -112,14 +113,14 @@ class NativeWriter(Writer):
         data : ndarray, shape (n, pol[, chan][, 2])
             Integers (or float32) as recorded.
         valid : tuple of Spans, optional
-            Absolute valid spans of each polarisation within these rows; all by default.
+            Absolute valid spans of each polarisation within these rows; by default all are valid.
         """
         n = len(data)
         expected = (n, len(self._offsets), *self._shape[1:])
         if data.shape != expected or data.dtype != self._raw:
             raise UsageError(f"rows of {data.dtype} {data.shape}, not {self._raw} {expected}")
         if self._written + n > self._n_time:
-            raise UsageError(f"more rows than the {self._n_time} that were announced")
+            raise UsageError(f"more rows than the {self._n_time} announced")
         start = self._written
         for pol, offset in enumerate(self._offsets):
             samples = np.ascontiguousarray(data[:, pol])
@@ -168,7 +169,7 @@ class NativeWriter(Writer):
             metadata.create(self._file, f"valid/{pol}", spans, (max(1, len(spans)), 2))
 
     def discard(self) -> None:
-        """Give up: nothing is left under the final name or any other."""
+        """Give up, and leave no file under the final name or any other."""
         self._output.discard()
         try:
             self._file.close()
@@ -176,11 +177,11 @@ class NativeWriter(Writer):
             raise self._output.error(error, poisoned=True) from error
 
     def abandon(self) -> None:
-        """Give up where the library cannot be called again: what failed has removed the file."""
+        """Give up if HDF5 cannot be called again; the failed call has removed the file."""
 
 
 class NativeTarget(VoltageWriter):
-    """Voltages of any kind into a native file of 8, 16 or 32 bits: it has a place for all."""
+    """Writer of any voltages in a native file of 8, 16 or 32 bits, which loses nothing."""
 
     NAME = "native"
     OFFERS: ClassVar = {8: None, 16: None, 32: None}
@@ -195,7 +196,7 @@ class NativeTarget(VoltageWriter):
 
     def _lay_out(self, file_bytes: int | None) -> None:
         if file_bytes is not None:
-            raise UsageError("native files are not parted; allowed: no file size")
+            raise UsageError("native files are not split; allowed: no file size")
         recording = self.recording
         n = recording.shape[0]
         self._shape = (*recording.shape[1:], *((2,) if recording.header.is_complex else ()))
@@ -211,7 +212,7 @@ class NativeTarget(VoltageWriter):
         )
 
     def encode(self, block: Block) -> tuple[NDArray[Any], tuple[Spans, ...]]:
-        """Rows as `NativeWriter.append` takes them, each polarisation contiguous."""
+        """Return rows for `NativeWriter.append`, each polarisation contiguous."""
         numbers = self.codes(self.numbers(block), DTYPES[self.n_bits])
         each = np.ascontiguousarray(numbers.swapaxes(0, 1)).swapaxes(0, 1)
         return each.reshape(len(numbers), *self._shape), block.valid
@@ -229,5 +230,5 @@ class NativeTarget(VoltageWriter):
         self._writer.discard()
 
     def abandon(self) -> None:
-        """Give up where the library cannot be called again."""
+        """Give up if HDF5 cannot be called again."""
         self._writer.abandon()

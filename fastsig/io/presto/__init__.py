@@ -1,1 +1,1 @@
-"""PRESTO time series."""
+"""PRESTO's time series."""

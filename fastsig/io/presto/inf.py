@@ -1,12 +1,12 @@
-"""PRESTO's .inf: lines of a label and a value, the only header that a .dat file has.
+"""PRESTO's .inf files: lines of a label and a value, the only header that a .dat file has.
 
-Labels are 40 characters wide, an equals sign follows; some labels have one themselves. Which lines
-there are depends on the sort of light.
+Labels are 40 characters wide and followed by an equals sign; some labels contain one themselves.
+The set of lines depends on the kind of light.
 
 References
 ----------
-S. M. Ransom, PRESTO: ioinf.c (what is written and read) and prepdata.c (breaks: pairs of the first
-and the last bin that hold data, and a last pair of the last bin alone where the end is padding).
+S. M. Ransom, PRESTO: ioinf.c (reading and writing) and prepdata.c (breaks: pairs of the first and
+the last bin with data, and a final pair of only the last bin if the end is padding).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ __all__ = ["FIRST_LABEL", "MOST_PAIRS", "Inf", "is_inf", "parse_inf", "write_inf
 
 FIRST_LABEL = "Data file name without suffix"
 
-#: Pairs of bins that PRESTO's programs read, which stop at one more.
+#: Greatest number of pairs of bins that PRESTO's programs read; with one more they stop.
 MOST_PAIRS = 39
 
 _WIDTH, _MOST_BYTES = 40, 2**20
 _NOTES, _PAIR = "Any additional notes", "On/Off bin pair"
-#: Keys, and labels as PRESTO writes them; what a label begins with is enough to read it.
+#: Keys, and labels as PRESTO writes them; the beginning of a label suffices to read it.
 LABELS = {
     "name": FIRST_LABEL, "telescope": "Telescope used", "instrument": "Instrument used",
     "object": "Object being observed", "ra": "J2000 Right Ascension (hh:mm:ss.ssss)",
@@ -47,7 +47,7 @@ _BEGIN = {key: label.split("(")[0].split("?")[0].strip() for key, label in LABEL
 
 
 class Inf(NamedTuple):
-    """A header: values by key, pairs of the first and last bin that hold data, and notes."""
+    """A header: values by key, pairs of the first and last bin with data, and notes."""
 
     cards: Cards
     pairs: list[tuple[int, int]]
@@ -60,12 +60,12 @@ def is_inf(head: bytes) -> bool:
 
 
 def parse_inf(path: str) -> Inf:
-    """The header in a .inf file.
+    """Read the header in a .inf file.
 
     Raises
     ------
     FormatError
-        Where it cannot be read or is none, or a pair of bins is none.
+        If it cannot be read or is not a header, or a pair of bins is not valid.
     """
     try:
         with open(path, "rb") as file:
@@ -90,7 +90,7 @@ def parse_inf(path: str) -> Inf:
 
 
 def _parts(line: str) -> tuple[str, str, str]:
-    """Label, equals sign and value: at the usual place, else at the last equals sign."""
+    """Split a line into label, equals sign and value, at the usual place or the last sign."""
     if line[_WIDTH : _WIDTH + 1] == "=":
         return line[:_WIDTH].strip(), "=", line[_WIDTH + 1 :].strip()
     label, equals, value = line.rpartition("=")
@@ -98,7 +98,7 @@ def _parts(line: str) -> tuple[str, str, str]:
 
 
 def _key(label: str) -> str:
-    """Our key of a label, or the label."""
+    """Return the key of a label, or else the label itself."""
     return next((key for key, begin in _BEGIN.items() if label.startswith(begin)), label)
 
 
@@ -113,9 +113,9 @@ def _pair(value: str, path: str) -> tuple[int, int]:
 
 
 def write_inf(values: Mapping[str, Any], pairs: Sequence[tuple[int, int]], notes: str) -> bytes:
-    """The text of a .inf file: lines in the order of `values`, pairs of bins after `breaks`."""
-    told = [f"    {notes}"] if notes else []
-    return "\n".join([*_lines(values, pairs), f" {_NOTES}:", *told, ""]).encode("ascii")
+    """Format a .inf file: lines in the order of `values`, with pairs of bins after `breaks`."""
+    last = [f"    {notes}"] if notes else []
+    return "\n".join([*_lines(values, pairs), f" {_NOTES}:", *last, ""]).encode("ascii")
 
 
 def _lines(values: Mapping[str, Any], pairs: Sequence[tuple[int, int]]) -> Iterator[str]:
@@ -128,6 +128,6 @@ def _lines(values: Mapping[str, Any], pairs: Sequence[tuple[int, int]]) -> Itera
 
 
 def plain_text(key: str, value: Any) -> str:
-    """A value as PRESTO's programs take it: a line of ASCII that is not too long, or Unknown."""
+    """Format a value for PRESTO's programs: a line of ASCII that is not too long, or Unknown."""
     text = " ".join(str(value).split()).encode("ascii", "replace").decode("ascii")
     return text[: _LONGEST.get(key, 99)] or "Unknown"

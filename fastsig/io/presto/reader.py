@@ -1,7 +1,7 @@
-"""PRESTO time series: a .dat file of 32-bit floats, and a .inf file of the same name beside it.
+"""PRESTO's time series: a .dat file of 32-bit floats, and a .inf file of the same name beside it.
 
-The one channel stands for the whole band, dedispersed to the highest channel. Bins between the
-stretches that the .inf file tells of are padding, which is not data.
+The only channel represents the whole band, dedispersed to the highest channel. Bins outside the
+stretches listed in the .inf file are padding, not data.
 
 References
 ----------
@@ -35,7 +35,7 @@ __all__ = ["KINDS", "NAME", "PrestoSeries", "open", "sniff"]
 
 NAME, KINDS = "presto", ("spectra",)
 
-#: Endings of headers that stand beside their data.
+#: Endings of header files that accompany data files.
 HEADERS = (".inf",)
 
 _OWN = ("breaks",)
@@ -44,7 +44,7 @@ _TYPED = ("name", "telescope", "instrument", "object", "ra", "dec", "epoch", "bi
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a file is a .inf header, or a .dat file that has one beside it."""
+    """Whether a file is a .inf header, or a .dat file with one beside it."""
     if is_inf(probe.head):
         return True
     beside, suffix = os.path.splitext(probe.path)
@@ -69,18 +69,18 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> PrestoSeries:
     path : path
         The .dat file, or the .inf file.
     breaks : {"yes", "no"}, optional
-        Whether bins outside the stretches that the header tells of have the weight 0 (the
-        default), or all bins count.
+        Whether bins outside the stretches listed in the header have the weight 0 (the default), or
+        all bins count.
     **overrides
-        The common ones of `fastsig.open`.
+        The common options of `fastsig.open`.
 
     Raises
     ------
     FormatError
-        Where one of the two files is missing or the header makes no sense. Bins that are missing,
-        and times of the barycentre, are a `FastsigWarning`.
+        If one of the two files is missing or the header is not consistent. Missing bins, and times
+        of the barycentre, cause a `FastsigWarning`.
     UsageError
-        Where an override is unknown or has no meaning.
+        If an override is unknown or has no meaning.
     """
     common, own = split_overrides(overrides, _OWN, NAME)
     stem = os.path.splitext(os.fspath(path))[0]
@@ -94,7 +94,7 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> PrestoSeries:
 
 
 class PrestoSeries(SegmentedSpectra):
-    """A time series: float32 (time, 1, 1), weight 0 where bins are padding."""
+    """A time series: float32 (time, 1, 1), with weight 0 for padding."""
 
     def _fill(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[np.float32],
               weight: NDArray[np.float32]) -> None:
@@ -102,7 +102,7 @@ class PrestoSeries(SegmentedSpectra):
 
 
 def _bins(cards: Cards, path: str) -> int:
-    """Bins of the series: those of the data file, but no more than the header states."""
+    """Return the number of bins: those of the data file, but no more than the header states."""
     try:
         size = os.stat(path).st_size
     except OSError as error:
@@ -110,36 +110,36 @@ def _bins(cards: Cards, path: str) -> int:
                           ) from error
     n, rest = divmod(size, 4)
     if not n:
-        raise FormatError(path, "holds no sample")
+        raise FormatError(path, "contains no sample")
     stated = cards.number("bins")
     if rest or (stated is not None and stated > n):
         incomplete(path, f"{size} bytes are {n} bins; the header states {cards.get('bins')}")
     if stated is None or stated >= n:
         return n
     if stated < 1:
-        raise cards.error("bins", f"1 or more; {n} bins are there")
-    incomplete(path, f"holds {n} bins; the header states {cards.get('bins')}: the others are left "
+        raise cards.error("bins", f"1 or more; the file has {n} bins")
+    incomplete(path, f"has {n} bins; the header states {cards.get('bins')}: the others are left "
                "out. Does the .inf file belong to it?")
     return int(stated)
 
 
 def _stretches(inf: Inf, n: int) -> list[tuple[int, int]]:
-    """First bin, and the one after the last, of every stretch of data."""
-    told = inf.cards.integer("breaks", 0, most=1)
-    if not told:
+    """Return the first bin and the bin after the last of every stretch of data."""
+    has_breaks = inf.cards.integer("breaks", 0, most=1)
+    if not has_breaks:
         return [(0, n)]
     pairs = list(inf.pairs)
     if not pairs:
         raise inf.cards.error("breaks", "0, or pairs of bins on the lines that follow; --set "
-                              "breaks=no takes all bins")
+                              "breaks=no uses all bins")
     end = int(inf.cards.number("bins") or n) - 1
     if len(pairs) > 1 and pairs[-1] == (end, end):
-        del pairs[-1]  # the mark of the end: all up to it is padding
+        del pairs[-1]  # the mark of the end: the bins before it are padding
     reach = 0
     for first, last in pairs:
         if not reach <= first <= last:
-            raise inf.cards.error("breaks", f"pairs of bins that ascend, not {first}, {last} after "
-                                  f"{reach}; --set breaks=no takes all bins")
+            raise inf.cards.error("breaks", f"ascending pairs of bins, not {first}, {last} after "
+                                  f"{reach}; --set breaks=no uses all bins")
         reach = last + 1
     return [(first, min(last + 1, n)) for first, last in pairs if first < n]
 
@@ -149,13 +149,13 @@ def _header(inf: Inf, common: Mapping[str, Any], name: str) -> Header:
     day = within(cards, "epoch", (FIRST_DAY, LAST_DAY), "start_time=2026-01-01T00:00:00", common)
     width = within(cards, "width_s", (0, _LONGEST_S), "sample_rate=10kHz", common)
     if cards.integer("barycentered", 0):
-        warnings.warn(DoubtWarning(f"{name}.inf: times are those of the barycentre; taken as "
-                                     "they are, as if in UTC"), stacklevel=4)
+        warnings.warn(DoubtWarning(f"{name}.inf: times are those of the barycentre; used "
+                                     "unchanged, as if in UTC"), stacklevel=4)
     extra: dict[str, Any] = {key: value for key, value in cards.items() if key not in _TYPED}
     if inf.notes:
         extra["notes"] = inf.notes
     ra, dec = cards.angle("ra", "hourangle"), cards.angle("dec", "deg")
-    if ra == dec == 0:  # what stands where no position is known
+    if ra == dec == 0:  # written for an unknown position
         ra = dec = None
     if (dm := cards.number("DM")) is not None:
         extra["DM"] = dm
@@ -176,15 +176,15 @@ def _known(cards: Cards, key: str) -> str | None:
 
 
 def _band(cards: Cards) -> ChannelAxis | None:
-    """The whole band as one channel; None where there is none, as for X-rays."""
+    """Return the whole band as one channel; None if there is no band, as for X-rays."""
     if "low_mhz" not in cards or "channels" not in cards:
         return None
     n_chan = cards.integer("channels", least=1, most=_MOST_CHANNELS)
     step, low = cards.exact("channel_mhz"), cards.exact("low_mhz")
     if step <= 0 or low < 0:
         raise cards.error("channel_mhz" if step <= 0 else "low_mhz", "above 0 MHz")
-    told = cards.exact("bandwidth_mhz", "0")
-    if told and abs(told - n_chan * step) > step / 2:
+    stated = cards.exact("bandwidth_mhz", "0")
+    if stated and abs(stated - n_chan * step) > step / 2:
         raise cards.error("bandwidth_mhz", f"{n_chan} channels of {float(step):g} MHz")
     middle = low + (n_chan - 1) * step / Fraction(2)
     return ChannelAxis.band(middle * 10**6, n_chan * step * 10**6)

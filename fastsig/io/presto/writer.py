@@ -1,7 +1,7 @@
-"""A time series for PRESTO: a .dat file of 32-bit floats, and its .inf file.
+"""The writer of time series for PRESTO: a .dat file of 32-bit floats, and its .inf file.
 
-Stretches that hold nothing become padding, the mean of all, and the .inf file tells where they
-are, as PRESTO's own programs do.
+Stretches without valid data are padded with the mean of all data and listed in the .inf file, as
+by PRESTO's own programs.
 
 References
 ----------
@@ -31,13 +31,13 @@ from fastsig.stream.header import Header
 
 __all__ = ["PrestoWriter"]
 
-_SEGMENT = 2**16  # bins whose sum is taken at once, counted from the first
+_SEGMENT = 2**16  # bins that are summed together, counted from the first
 _PIECE = 2**20
-_DIGITS = 18  # of a day: 0.1 ps
-# Values of another .inf file that are written as they were.
+_DIGITS = 18  # digits of the fraction of a day: 0.1 ps
+# Values of a .inf input that are copied unchanged.
 _KEPT = ("observer", "analyzer", "beam_arcsec", "deorbited", "notes", "barycentered", "DM",
          "channels")
-# Values of readers that the .inf file tells by other means, or has no need of.
+# Values of readers that the .inf file records in other ways or does not need.
 _KNOWN = ("low_mhz", "bandwidth_mhz", "channel_mhz", "breaks", "band", "refdm", "barycentric",
           "fch1", "codes", "data_type", "telescope_id", "machine_id", "src_raj", "src_dej",
           "nsamples", "signed")
@@ -46,33 +46,34 @@ _KNOWN = ("low_mhz", "bandwidth_mhz", "channel_mhz", "breaks", "band", "refdm", 
 class PrestoWriter(SpectraWriter):
     """Write a .dat file row by row, and the .inf file beside it.
 
-    A context manager: both files get their names when the block ends well and vanish otherwise.
+    A context manager: both files get their names if the block ends without an error, and are
+    removed otherwise.
 
     Parameters
     ----------
     path : path
         Name of the .dat file.
     header : Header
-        Of the spectra; its channel must be known.
+        Header of the spectra; its channel must be known.
     shape : tuple of int
-        (time, 1, 1) of what will come.
+        (time, 1, 1) of the spectra to be written.
     overwrite : bool
         Whether existing files may be replaced.
     n_bits : {32}
         Floats.
     dm : float, optional
-        Dispersion measure, cm^-3 pc; by default what the header says (`DM` or `refdm`), or 0.
+        Dispersion measure, cm^-3 pc; by default that of the header (`DM` or `refdm`), or 0.
     reserve : bool
-        Claim the space before the work starts.
+        Whether to claim the space before the work starts.
 
     Raises
     ------
     OutputError
-        Where a file exists or cannot be written, or the disk is too small.
+        If a file exists or cannot be written, or the disk is too small.
     PlanError
-        Where there are more products or channels than one, or the header lacks the band.
+        If there is more than one product or channel, or the header lacks the band.
     UsageError
-        Where an option is not allowed.
+        If an option is not allowed.
     """
 
     NAME = "presto"
@@ -105,18 +106,18 @@ class PrestoWriter(SpectraWriter):
     @classmethod
     def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool,
                **options: Any) -> list[str]:
-        """What a .dat and .inf file of these spectra would lose, in plain words.
+        """Describe what a .dat and .inf file of these spectra would lose.
 
-        Parameters and errors as of `SpectraWriter.losses`.
+        Parameters and errors are those of `SpectraWriter.losses`.
         """
         _values(header, shape, None, "")
         missing = [text for text, value in (
             ("the receiver", header.receiver), ("the beam number", header.beam),
             ("the schedule of the noise diode", header.diode)) if value is not None]
         if header.polarization.names != ("I",) or header.polarization.kind != "unknown":
-            missing.append(f"what its product is ({', '.join(header.polarization.names)})")
+            missing.append(f"the name of its product ({', '.join(header.polarization.names)})")
         if header.n_sum > 1:
-            missing.append("how many samples a value is the mean of")
+            missing.append("the number of samples averaged in a value")
         if header.unit is not None:
             missing.append(f"the unit of values, {header.unit}")
         others = [key for key in header.extra if key not in (*_KEPT, *_KNOWN)]
@@ -126,20 +127,20 @@ class PrestoWriter(SpectraWriter):
             missing.append("a position that is unknown, which becomes 0")
         found = [f"PRESTO has no place for {', '.join(missing)}"] if missing else []
         if weights_vary:
-            found.append("weights; what is not valid becomes the mean of all, and the .inf file "
-                         f"tells up to {MOST_PAIRS - 2} such stretches, the longest")
+            found.append("weights; values that are not valid become the mean of all, and the .inf "
+                         f"file lists up to {MOST_PAIRS - 2} such stretches, the longest")
         return found
 
     @classmethod
     def sizes(cls, shape: tuple[int, ...], **options: Any) -> Sizes:
-        """Floats of all values and the .inf file; pieces of them in memory."""
+        """Return the sizes: floats of all values and the .inf file; pieces of them in memory."""
         return Sizes(4 * shape[0] + 2**13, 16 * (_SEGMENT + _PIECE))
 
     def append(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
         """Write the next rows: (n, 1, 1) means and weights that broadcast to them."""
         n = len(data)
         if self._rows + n > self._n:
-            raise UsageError(f"more rows than the {self._n} that were announced")
+            raise UsageError(f"more rows than the {self._n} announced")
         values = np.array(data, "<f4").reshape(n)
         weights = np.broadcast_to(weight, (n, 1, 1)).reshape(n)
         valid = np.isfinite(values) & (weights > 0)
@@ -150,7 +151,7 @@ class PrestoWriter(SpectraWriter):
         self._rows += n
 
     def _add(self, values: NDArray[Any], weights: NDArray[Any]) -> None:
-        """Add to the sums, whole segments at a time: blocks make no difference."""
+        """Add to the sums in whole segments, so that the result does not depend on blocks."""
         done = 0
         while done < len(values):
             count = min(len(values) - done, _SEGMENT - self._held)
@@ -167,7 +168,7 @@ class PrestoWriter(SpectraWriter):
         self._held = 0
 
     def _fill_blanks(self, valid: validity.Spans) -> None:
-        """Put the mean of all where nothing is valid."""
+        """Replace values that are not valid by the mean of all."""
         if validity.count(valid) == self._n:
             return
         self._finish_segment()
@@ -181,14 +182,14 @@ class PrestoWriter(SpectraWriter):
                 self._write(0, part, 4 * start)
 
     def _pairs(self, valid: validity.Spans) -> list[tuple[int, int]]:
-        """First and last bin of every stretch, and the mark of an end that is padding."""
+        """Return the first and last bin of every stretch, and the mark of a padded end."""
         gaps = valid[1:, 0] - valid[:-1, 1]
         kept = np.zeros(len(gaps), bool)
         kept[np.argsort(-gaps, kind="stable")[: MOST_PAIRS - 2]] = True
         if not kept.all():
             warnings.warn(FastsigWarning(
-                f"{self._outputs[0].path}: {int((~kept).sum())} short stretches that hold nothing "
-                "are the mean of all, and the .inf file does not tell where they are"),
+                f"{self._outputs[0].path}: {int((~kept).sum())} short stretches without valid data "
+                "are the mean of all, and are not listed in the .inf file"),
                 stacklevel=4)
         first = valid[np.concatenate([[True], kept]), 0]
         last = valid[np.concatenate([kept, [True]]), 1] - 1
@@ -212,7 +213,7 @@ class PrestoWriter(SpectraWriter):
                 raise UsageError(f"{self._rows} of {self._n} announced rows were written")
             valid = validity.as_spans(np.concatenate(self._spans))
             if not len(valid):
-                raise OutputError(self._outputs[0].path, "no row is valid; allowed: one at least")
+                raise OutputError(self._outputs[0].path, "no row is valid; allowed: at least one")
             self._fill_blanks(valid)
             pairs = self._pairs(valid)
             text = write_inf({**self._values, "breaks": int(bool(pairs))}, pairs, self._notes)
@@ -223,22 +224,23 @@ class PrestoWriter(SpectraWriter):
             raise
 
     def discard(self) -> None:
-        """Give up: nothing is left under the final names or any other."""
+        """Give up, and leave no file under the final names or any other."""
         for output in self._outputs:
             output.discard()
 
 
 def _values(header: Header, shape: tuple[int, ...], dm: float | None, name: str) -> dict[str, Any]:
-    """Lines of the .inf file, in their order; pairs of bins come with `breaks`."""
+    """Return the lines of the .inf file in order; pairs of bins are added with `breaks`."""
     axis, extra = header.channels, header.extra
     if shape[1:] != (1, 1):
         raise PlanError(f"PRESTO's time series have one product and one channel, not {shape[1:]}; "
-                        "choose or average them first")
+                        "select or average them first")
     if axis is None:
         raise PlanError("PRESTO needs the band; give --set frequency=440MHz (its centre)")
     day, seconds = mjd_and_seconds(header.start_time)
     if seconds >= 86400:
-        raise PlanError("the first bin lies within a leap second, which a day number cannot tell")
+        raise PlanError("the first bin lies within a leap second, which a day number cannot "
+                        "express")
     part = round(seconds * 10**_DIGITS / 86400)
     n_chan = _channels(extra)
     step = axis.step_hz / 10**6 / n_chan
@@ -262,6 +264,6 @@ def _values(header: Header, shape: tuple[int, ...], dm: float | None, name: str)
 
 
 def _channels(extra: Any) -> int:
-    """Channels that the band was made of, where another .inf file told; else 1."""
+    """Return the number of channels of the band, if a .inf input stated it; else 1."""
     text = str(extra.get("channels", 1))
     return int(text) if text.isdigit() and 0 < int(text) < 2**24 else 1

@@ -1,7 +1,7 @@
-"""Samples without a header, from standard input: the user tells what they are.
+"""Samples without a header, from standard input; the user specifies their format.
 
-Standard input that is a file is read where it lies. What comes through a pipe is first kept in an
-unnamed file in the folder for temporary files (``TMPDIR``), so that it can be read at any place.
+If standard input is a file, it is read in place. Input from a pipe is first stored in an unnamed
+file in the folder for temporary files (``TMPDIR``), so that it can be read at any position.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["KINDS", "NAME", "STANDARD_INPUT", "open"]
 
 NAME, KINDS = "raw", ("voltage",)
 
-#: What stands for standard input among the names of files.
+#: The name of a file that means standard input.
 STANDARD_INPUT = "-"
 
 _OWN = ("n_bits", "complex", "n_pol", "n_chan", "order", "encoding", "byte_order")
@@ -44,28 +44,28 @@ def open(path: str, **overrides: Any) -> InterleavedVoltages:
     path : str
         ``-``.
     n_bits : int
-        Of a number: 8, 16 (integers) or 32 (floats).
+        Bits of a number: 8, 16 (integers) or 32 (floats).
     complex : {"yes", "no"}
-        Whether two numbers, the real part first, make a sample; "no" by default.
+        Whether a sample consists of two numbers, the real part first; "no" by default.
     n_pol, n_chan : int
         Polarisations, 1 (the default) or 2, and channels, in the order of the file.
     order : {"TFP", "TPF"}
-        Whether polarisation (the default) or channel runs faster.
+        Whether polarisation (the default) or channel varies faster.
     encoding : {"twos", "offset"}
-        Two's complement (the default), or offset binary, of integers.
+        Encoding of integers: two's complement (the default), or offset binary.
     byte_order : {"little", "big"}
-        Of numbers of 16 and 32 bits; "little" by default.
+        Byte order of numbers of 16 and 32 bits; "little" by default.
     **overrides
-        The common ones of `fastsig.open`; `sample_rate` and `start_time` are needed.
+        The common options of `fastsig.open`; `sample_rate` and `start_time` are needed.
 
     Raises
     ------
     FormatError
-        Where something that is needed is not told, or no sample comes.
+        If a required value is not specified, or there is no sample.
     OutputError
-        Where what comes through a pipe cannot be kept.
+        If input from a pipe cannot be stored.
     UsageError
-        Where an override is unknown or has no meaning.
+        If an override is unknown or has no meaning.
     """
     common, own = split_overrides(overrides, _OWN, NAME)
     for key, example in (("n_bits", "8"), ("sample_rate", "1GHz"),
@@ -77,9 +77,9 @@ def open(path: str, **overrides: Any) -> InterleavedVoltages:
     descriptor, first = _seekable(path)
     n, rest = divmod(max(0, os.fstat(descriptor).st_size - first), layout.row_bytes)
     if rest:
-        incomplete(path, f"the last {rest} bytes are no whole sample")
+        incomplete(path, f"the last {rest} bytes are not a whole sample")
     if not n:
-        raise FormatError(path, "no sample came on standard input")
+        raise FormatError(path, "standard input has no sample")
     header = _header(layout, common)
     stream = _StandardInput(header, layout, [f"/proc/self/fd/{descriptor}"],
                             np.array([[0, n, 0, first, 0]], np.int64))
@@ -89,16 +89,16 @@ def open(path: str, **overrides: Any) -> InterleavedVoltages:
 
 
 class _StandardInput(InterleavedVoltages):
-    """Voltages of standard input; `files` are paths by which this process can read it."""
+    """The voltages on standard input; `files` are paths through which this process can read it."""
 
     @property
     def files(self) -> list[str]:
-        """The path of the descriptor, which is no absolute name of a file."""
+        """The path of the descriptor, which is not the absolute name of a file."""
         return list(self._raw.paths)
 
 
 def _seekable(path: str) -> tuple[int, int]:
-    """A descriptor of standard input that can be read at any place, and where that begins."""
+    """Return a seekable descriptor of standard input, and the offset at which samples begin."""
     try:
         here = sys.stdin.fileno()
         status = os.fstat(here)
@@ -115,8 +115,8 @@ def _seekable(path: str) -> tuple[int, int]:
         kept.flush()
     except OSError as error:
         kept.close()
-        raise OutputError(tempfile.gettempdir(), f"standard input cannot be kept here: "
-                          f"{error.strerror}; TMPDIR names another folder") from error
+        raise OutputError(tempfile.gettempdir(), f"standard input cannot be stored here: "
+                          f"{error.strerror}; set TMPDIR to another folder") from error
     descriptor = os.dup(kept.fileno())
     kept.close()
     return descriptor, 0
@@ -148,14 +148,14 @@ def _number(own: Mapping[str, Any], key: str, default: int, allowed: range | tup
             ) -> int:
     text = str(own.get(key, default))
     if not (text.isascii() and text.isdigit() and len(text) < 10) or int(text) not in allowed:
-        told = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ", ".join(
+        values = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ", ".join(
             map(str, allowed))
-        raise UsageError(f"{key} = {text!r}; allowed: {told}")
+        raise UsageError(f"{key} = {text!r}; allowed: {values}")
     return int(text)
 
 
 def _header(layout: Interleaving, common: dict[str, Any]) -> Header:
-    """A header of the user's values alone."""
+    """Return a header with only the values specified by the user."""
     bare = Header(
         start_time=parse_time("2000-01-01"), sample_rate=Fraction(1), is_complex=layout.n_dim == 2,
         polarization=PolBasis("unknown", ("0", "1")[: layout.n_pol]),

@@ -1,1 +1,1 @@
-"""SDFITS."""
+"""Spectra in SDFITS files."""

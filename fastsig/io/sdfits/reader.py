@@ -1,7 +1,7 @@
-"""SDFITS as the Green Bank Telescope writes it: tables SINGLE DISH, a spectrum a row.
+"""SDFITS as written by the Green Bank Telescope: tables SINGLE DISH, one spectrum per row.
 
-A file holds rows of many scans, windows, polarisations, feeds and switching states, in tables of
-different width. `table` gives all of them; `open` gives those of one state as a stream.
+A file contains rows of many scans, windows, polarisations, feeds and switching states, in tables of
+different width. `table` returns all of them; `open` returns those of one state as a stream.
 
 References
 ----------
@@ -38,19 +38,19 @@ __all__ = ["KINDS", "NAME", "SDFITSTable", "header_of", "open", "sniff", "states
 
 NAME, KINDS = "sdfits", ("spectra",)
 
-#: What rows are picked by, and their columns.
+#: Keys by which rows are selected, and their columns.
 _PICKS = {"scan": "SCAN", "ifnum": "IFNUM", "plnum": "PLNUM", "fdnum": "FDNUM", "cal": "CAL",
           "sig": "SIG", "subref": "SUBREF_STATE"}
-# FITS codes of the Stokes axis: sort of feed, name of the product.
+# FITS codes of the Stokes axis: kind of feed, name of the product.
 _STOKES = {1: ("unknown", "I"), 2: ("unknown", "Q"), 3: ("unknown", "U"), 4: ("unknown", "V"),
            -1: ("circular", "RR"), -2: ("circular", "LL"), -3: ("circular", "RL"),
            -4: ("circular", "LR"), -5: ("linear", "AA"), -6: ("linear", "BB"),
            -7: ("linear", "XY"), -8: ("linear", "YX")}
 _TELESCOPES = {"NRAO_GBT": "GBT"}
 _YEAR_S, _MOST_S = 366 * 86400, 10**5
-#: Labels that move by more than this part of a channel are told.
+#: Labels that move by more than this fraction of a channel are reported.
 _MOVED = Fraction(1, 10)
-# Of the first row, into the header's `extra`.
+# Values of the first row that are added to `extra` of the header.
 _KEPT = ("SCAN", "IFNUM", "PLNUM", "FDNUM", "CAL", "SIG", "OBSMODE", "PROCSEQN", "PROCSCAN",
          "CTYPE1", "CRVAL4", "VELDEF", "VFRAME", "RVSYS", "VELOCITY", "RESTFREQ", "EXPOSURE",
          "DURATION", "TSYS", "TCAL", "SAMPLER", "SIDEBAND", "EQUINOX", "RADESYS")
@@ -62,25 +62,26 @@ def sniff(probe: Probe) -> bool:
 
 
 def table(path: str | os.PathLike[str]) -> SDFITSTable:
-    """All rows of an SDFITS file, for reductions that pick and combine them."""
+    """Return all rows of an SDFITS file, for reductions that select and combine them."""
     return SDFITSTable(os.fspath(path))
 
 
 def header_of(found: SDFITSTable, rows: Sequence[int]) -> Header:
-    """The header of a product of some rows: channels ascend, the rate is that of the rows' starts.
+    """Return the header of a product of some rows: channels ascend, starts give the rate.
 
-    Of a single row, or rows of one time, the rate is one over its DURATION.
+    For a single row, or rows of one time, the rate is 1 / DURATION.
 
     Parameters
     ----------
     found : SDFITSTable
+        The table.
     rows : sequence of int
-        In order of time.
+        Rows in order of time.
 
     Raises
     ------
     FormatError
-        Where the rows are tuned differently, or columns make no sense.
+        If the rows are tuned differently, or columns have invalid values.
     """
     axis, moved = _axis(found, rows, found.field(rows[0]).n_chan)
     days = [found.start(row) for row in rows]
@@ -99,26 +100,27 @@ def header_of(found: SDFITSTable, rows: Sequence[int]) -> Header:
 def open(path: str | os.PathLike[str], **overrides: Any) -> RowSpectra:
     """Open the rows of one state as a stream of spectra of one product.
 
-    Rows are put on a clock by DATE-OBS, at the nearest step where a scan begins off that of the one
-    before. Where there is no clock they follow one another at their mean cadence. Warnings tell of
-    both, and what rows were recorded at stays in `times`.
+    DATE-OBS places the rows on a clock, at the nearest step if a scan is not on the clock of the
+    previous one. If there is no regular clock, rows are consecutive at their mean cadence. Warnings
+    report both, and the recorded times remain in `times`.
 
     Parameters
     ----------
     path : path
         The file.
     **overrides
-        The common ones of `fastsig.open`, and what rows are picked by: ``table`` (the first table
+        The common options of `fastsig.open`, and keys that select rows: ``table`` (the first table
         of the file is 1), ``scan``, ``ifnum``, ``plnum``, ``fdnum``, ``cal``, ``sig``, ``subref``
-        (SUBREF_STATE, 0 where the subreflector moves). Each takes a value, or several with commas.
-        Of all but ``scan`` one value must be left.
+        (SUBREF_STATE, 0 while the subreflector moves). Each accepts one value or several, separated
+        by commas. All keys except ``scan`` must have a single value in the selected rows.
 
     Raises
     ------
     FormatError
-        Where rows of several states are left (the message lists them), or columns make no sense.
+        If rows of several states are selected (the message lists them), or columns have invalid
+        values.
     UsageError
-        Where no row has a value that was asked for.
+        If no row has a requested value.
     """
     common, own = split_overrides(overrides, ("table", *_PICKS), NAME)
     found = table(path)
@@ -129,18 +131,18 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> RowSpectra:
 
 
 def states(path: str | os.PathLike[str], **overrides: Any) -> list[dict[str, Any]]:
-    """The states of the rows that `open` would have to choose from; empty where there is one.
+    """List the states of rows between which `open` would have to choose; empty if there is one.
 
     Parameters
     ----------
     path, **overrides
-        As of `open`.
+        As for `open`.
 
     Returns
     -------
     list of dict
-        Of each state what picks it, its scans, its number of rows and of channels, its sources
-        and its telescope.
+        For each state, the keys that select it, its scans, the number of its rows and channels, its
+        sources and its telescope.
     """
     _, own = split_overrides(overrides, ("table", *_PICKS), NAME)
     found = table(path)
@@ -159,7 +161,7 @@ def states(path: str | os.PathLike[str], **overrides: Any) -> list[dict[str, Any
 
 def _state(found: SDFITSTable, values: Mapping[str, list[Any]], rows: list[int]
            ) -> dict[str, Any]:
-    """What `states` says of the rows of one."""
+    """Describe the rows of a state for `states`."""
     def each(of: Sequence[Any]) -> str:
         return ", ".join(dict.fromkeys(str(one) for one in of if one is not None))
 
@@ -193,7 +195,7 @@ def _opened(found: SDFITSTable, common: Mapping[str, Any], own: Mapping[str, Any
 
 
 def _places(found: SDFITSTable, rows: Sequence[int]) -> dict[str, NDArray[np.float64]]:
-    """Positions of the rows, where all have them."""
+    """Return the positions of the rows, if all rows have them."""
     out = {}
     for name, kind, value in (("ra_deg", "RA", "2"), ("dec_deg", "DEC", "3")):
         each = [_angle(found, row, f"CTYPE{value}", kind, f"CRVAL{value}") for row in rows]
@@ -203,26 +205,26 @@ def _places(found: SDFITSTable, rows: Sequence[int]) -> dict[str, NDArray[np.flo
 
 
 def _picked(found: SDFITSTable, own: Mapping[str, Any]) -> list[int]:
-    """Rows that are asked for, all of one state."""
+    """Return the requested rows, all of one state."""
     rows, values = _asked(found, own)
     many = _several(values, rows)
     if many:
         picks = " ".join(f"--set {key}={values[key][rows[0]]}" for key in many)
-        raise FormatError(found.path, f"holds rows of several states: {_listed(values, rows)}; "
-                          f"pick one, as by {picks}")
+        raise FormatError(found.path, f"contains rows of several states: {_listed(values, rows)}; "
+                          f"select one, for example by {picks}")
     return rows
 
 
 def _several(values: Mapping[str, list[Any]], rows: list[int]) -> list[str]:
-    """Keys by which the states of these rows differ."""
+    """Return the keys by which the states of these rows differ."""
     return [key for key in values if key != "scan" and len({values[key][row] for row in rows}) > 1]
 
 
 def _asked(found: SDFITSTable, own: Mapping[str, Any]
            ) -> tuple[list[int], dict[str, list[Any]]]:
-    """Rows that are asked for, of any state, and what all rows are picked by."""
+    """Return the requested rows, of any state, and the selection keys of all rows."""
     if not len(found):
-        raise FormatError(found.path, "holds no complete row")
+        raise FormatError(found.path, "contains no complete row")
     rows = list(range(len(found)))
     values = {"table": [found.place(row)[0] for row in rows],
               **{key: found.values(name) for key, name in _PICKS.items()}}
@@ -237,7 +239,7 @@ def _asked(found: SDFITSTable, own: Mapping[str, Any]
 
 
 def _listed(values: Mapping[str, list[Any]], rows: Sequence[int]) -> str:
-    """What there is to pick, as ``scan 152, 153; ifnum 0; cal T, F``."""
+    """List the values that can be selected, as ``scan 152, 153; ifnum 0; cal T, F``."""
     parts = []
     for key, each in values.items():
         some = list(dict.fromkeys(str(each[row]) for row in rows if each[row] is not None))
@@ -249,21 +251,21 @@ def _listed(values: Mapping[str, list[Any]], rows: Sequence[int]) -> str:
 
 def _in_time(found: SDFITSTable, rows: Sequence[int], own: Mapping[str, Any]
              ) -> tuple[list[int], list[tuple[int, Fraction]]]:
-    """Rows in order of time, and their days and seconds of day."""
+    """Return rows in order of time, and their days and seconds of day."""
     starts = {row: found.start(row) for row in rows}
     ordered = sorted(rows, key=lambda row: starts[row])
     for before, after in pairwise(ordered):
         if starts[before] == starts[after]:
             where = "table {}, row {}".format(*found.place(before))
-            raise FormatError(found.path, f"{where} and row {found.place(after)[1]} have one "
-                              f"DATE-OBS; picked by {dict(own) or 'nothing'}; allowed: a row a "
-                              "time, as by --set scan=...; "
-                              "fastsig.io.sdfits.reader.table gives all rows")
+            raise FormatError(found.path, f"{where} and row {found.place(after)[1]} have the same "
+                              f"DATE-OBS; selected by {dict(own) or 'nothing'}; allowed: one row "
+                              "per time, for example by --set scan=...; "
+                              "fastsig.io.sdfits.reader.table returns all rows")
     return ordered, [starts[row] for row in ordered]
 
 
 def _seconds(days: Sequence[tuple[int, Fraction]]) -> list[Fraction]:
-    """Exact seconds (TAI) of days and seconds of day, from the first day on."""
+    """Return exact seconds (TAI) from the first day, for days and seconds of day."""
     first = days[0][0]
     begin = {day: elapsed(time_from_mjd(first), time_from_mjd(day)) if day != first else Fraction(0)
              for day in {each[0] for each in days}}
@@ -272,26 +274,26 @@ def _seconds(days: Sequence[tuple[int, Fraction]]) -> list[Fraction]:
 
 def _clock(found: SDFITSTable, rows: Sequence[int], seconds: Sequence[Fraction],
            common: Mapping[str, Any]) -> tuple[RowClock, bool]:
-    """The clock of the rows, and whether its step is the mean one of irregular rows."""
-    told = told_step(common)
-    if told is None and len(rows) == 1:
-        told = found.number(rows[0], "DURATION")
-        if not 0 < told <= _MOST_S:
-            raise FormatError(found.path, f"DURATION = {float(told):g} s of a single row; allowed: "
-                              "above 0; give --set sample_rate=0.5")
-    clock = fit([np.array([float(each - seconds[0]) for each in seconds])], told,
-                told=told is not None)
+    """Return the clock of the rows, and whether its step is the mean of irregular rows."""
+    given = told_step(common)
+    if given is None and len(rows) == 1:
+        given = found.number(rows[0], "DURATION")
+        if not 0 < given <= _MOST_S:
+            raise FormatError(found.path, f"DURATION = {float(given):g} s of a single row; "
+                              "allowed: above 0; give --set sample_rate=0.5")
+    clock = fit([np.array([float(each - seconds[0]) for each in seconds])], given,
+                told=given is not None)
     if clock.most_off <= TOLD:
         return clock, False
-    steady = float(np.median(np.abs(np.diff(clock.off[0])))) <= TOLD  # but for where scans begin
-    if told is not None or steady:
-        incomplete(found.path, f"DATE-OBS of {clock.n_off} of {len(rows)} rows lies off a clock of "
-                   f"{float(clock.step):.9g} s, by up to {clock.most_off:.3g} rows; `times` has "
-                   "what is recorded")
+    steady = float(np.median(np.abs(np.diff(clock.off[0])))) <= TOLD  # except where scans begin
+    if given is not None or steady:
+        incomplete(found.path, f"DATE-OBS of {clock.n_off} of {len(rows)} rows deviates from a "
+                   f"clock of {float(clock.step):.9g} s, by up to {clock.most_off:.3g} rows; "
+                   "`times` has the recorded times")
         return clock, False
     step = (seconds[-1] - seconds[0]) / (len(rows) - 1)
-    incomplete(found.path, f"rows come irregularly; they are given at their mean cadence of "
-               f"{float(step):.9g} s, and `times` has what is recorded")
+    incomplete(found.path, f"rows are irregular in time; they are placed at their mean cadence of "
+               f"{float(step):.9g} s, and `times` has the recorded times")
     slots = np.arange(len(rows), dtype=np.int64)
     turns = np.array([float((each - seconds[0]) / step) for each in seconds])
     off = np.subtract(turns, slots, dtype=np.float64)
@@ -299,28 +301,28 @@ def _clock(found: SDFITSTable, rows: Sequence[int], seconds: Sequence[Fraction],
 
 
 def _axis(found: SDFITSTable, rows: Sequence[int], n_chan: int) -> tuple[ChannelAxis, float]:
-    """Channels of the first row, and by how many of them those of other rows lie off."""
+    """Return the channels of the first row, and the largest offset of other rows in channels."""
     first, step = found.line(rows[0])
     most = Fraction(0)
     for row in rows[1:]:
         other, width = found.line(row)
         if found.field(row).n_chan != n_chan or width != step:
-            raise FormatError(found.path, "table {}, row {}: other channels than the first row "
-                              "picked; allowed: one set".format(*found.place(row)))
+            raise FormatError(found.path, "table {}, row {}: other channels than in the first "
+                              "selected row; allowed: one set".format(*found.place(row)))
         most = max(most, abs((other - first) / step))
     if most > Fraction(n_chan, 2):
-        raise FormatError(found.path, f"the rows picked are tuned up to {float(most):.4g} channels "
-                          "apart; allowed: half of the band; pick a scan")
+        raise FormatError(found.path, f"the selected rows are tuned up to {float(most):.4g} "
+                          "channels apart; allowed: half of the band; select a scan")
     if most > _MOVED:
         incomplete(found.path, f"labels of channels move by up to {float(most):.3g} channels; "
-                   "those of the first row are given")
+                   "those of the first row are used")
     if step < 0:
         first, step = first + (n_chan - 1) * step, -step
     return ChannelAxis(first, step, n_chan), float(most)
 
 
 def _header(found: SDFITSTable, rows: Sequence[int], axis: ChannelAxis) -> Header:
-    """All but the clock."""
+    """Return the header of rows without the clock."""
     first = rows[0]
     extra = found.cards(first)
     for name in _KEPT:
@@ -354,13 +356,13 @@ def _header(found: SDFITSTable, rows: Sequence[int], axis: ChannelAxis) -> Heade
 
 
 def _unit(found: SDFITSTable, rows: Sequence[int]) -> tuple[str | None, str]:
-    """The unit that all rows have, and how the file states it."""
+    """Return the common unit of all rows, and its text in the file."""
     first = found.unit(rows[0])
     for row in rows[1:]:
         other = found.unit(row)
         if other[0] != first[0]:
-            raise FormatError(found.path, "table {}, row {}: values in {}, those of the first row "
-                              "picked in {}; allowed: one unit".format(
+            raise FormatError(found.path, "table {}, row {}: values in {}, but in {} in the first "
+                              "selected row; allowed: one unit".format(
                                   *found.place(row), other[1] or "counts", first[1] or "counts"))
     return first
 
@@ -376,7 +378,7 @@ def _products(found: SDFITSTable, rows: Sequence[int]) -> PolBasis:
 
 
 def _rest(found: SDFITSTable, row: int) -> float | None:
-    """Rest frequency, Hz, where there is one."""
+    """Return the rest frequency, Hz, or None if there is none."""
     try:
         value = float(found.value(row, "RESTFREQ"))
     except (TypeError, ValueError):
@@ -389,7 +391,7 @@ def _word(found: SDFITSTable, row: int, name: str) -> str | None:
 
 
 def _angle(found: SDFITSTable, row: int, axis: str, kind: str, name: str) -> float | None:
-    """Degrees of a direction, where the axis is of that kind."""
+    """Return the degrees of a direction if the axis is of that kind, else None."""
     if _word(found, row, axis) != kind:
         return None
     try:

@@ -1,4 +1,4 @@
-"""All rows of an SDFITS file: columns at once, spectra when they are asked for."""
+"""All rows of an SDFITS file: columns are read at once, spectra on demand."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MJD_0 = date(1858, 11, 17).toordinal()
 
 
 class SDFITSTable:
-    """All rows of the tables SINGLE DISH of a file; spectra are read when they are asked for.
+    """All rows of the tables SINGLE DISH of a file; spectra are read on demand.
 
     Parameters
     ----------
@@ -38,20 +38,21 @@ class SDFITSTable:
     Attributes
     ----------
     rows : astropy.table.Table
-        All columns but DATA, in the order of the file; masked where a row's table lacks one. TABLE
-        is the number of its table (the first after the primary header is 1), ROW its row there.
+        All columns except DATA, in the order of the file; masked if the table of a row lacks one.
+        TABLE is the number of the table (the first after the primary header is 1), ROW the row in
+        it.
 
     Raises
     ------
     FormatError
-        Where the file has no such table.
+        If the file has no such table.
     """
 
     def __init__(self, path: str) -> None:
         found, self._primary = single_dish_tables(path)
         self.path, self._tables = path, dict(found)
         self._columns = {number: read_rows(path, each) for number, each in found}
-        # The column TDIMn or the card tells how DATA, the column n, lies.
+        # The column TDIMn or the card of this name gives the shape of DATA, the column n.
         self._data_index = {number: next(n for n in range(1, 1000) if (
             each.cards.text(f"TTYPE{n}") or "").upper() == "DATA") for number, each in found}
         self._raw = RawFiles([path])
@@ -63,7 +64,7 @@ class SDFITSTable:
 
     @property
     def rows(self) -> astropy.table.Table:
-        """All columns but DATA."""
+        """All columns except DATA."""
         if self._rows is None:
             from astropy.table import Table as AstropyTable
             from astropy.table import vstack
@@ -78,7 +79,7 @@ class SDFITSTable:
         return self._rows
 
     def value(self, row: int, name: str) -> Any:
-        """A value of a row: of its column, else of a card of its table, else of the file's."""
+        """Return a value of a row, from its column, a card of its table or a card of the file."""
         number, at = self._places[row]
         columns = self._columns[number]
         if name in columns:
@@ -88,7 +89,7 @@ class SDFITSTable:
         return cards.get(name, self._primary.cards.get(name))
 
     def number(self, row: int, name: str) -> Fraction:
-        """A number of a row, exactly; `FormatError` where there is none."""
+        """Return a number of a row exactly; raise `FormatError` if there is none."""
         value = self.value(row, name)
         try:
             if isinstance(value, np.floating):
@@ -99,7 +100,7 @@ class SDFITSTable:
                               ) from None
 
     def field(self, row: int) -> Field:
-        """How the spectrum of a row lies in it."""
+        """Return the layout of the spectrum in a row."""
         number, _ = self._places[row]
         data = self._tables[number].columns["DATA"]
         if data.code not in "ED" or not data.count:
@@ -109,26 +110,26 @@ class SDFITSTable:
         dims = re.findall(r"\d+", str(self.value(row, f"TDIM{index}") or data.dim))
         if dims and int(dims[0]) != data.count:
             raise FormatError(self.path, f"{self._where(row)}: TDIM{index} = ({', '.join(dims)}) "
-                              f"of {data.count} numbers; allowed: one spectrum a row")
+                              f"of {data.count} numbers; allowed: one spectrum per row")
         return Field(data.count, 1, data.dtype, data.scale, data.zero,
                      self.number(row, "CDELT1") < 0)
 
     def unit(self, row: int) -> tuple[str | None, str]:
-        """Unit of the spectrum of a row, None of a recorder's counts; and as the file states it.
+        """Return the unit of the spectrum of a row, None for counts, and its text in the file.
 
-        It stands in the card TUNITn of the column DATA. GBT's files have a column of that name
-        instead, with what a temperature is of: Ta is K.
+        It is in the card TUNITn of the column DATA. Files of the GBT have a column of this name
+        instead, with the kind of temperature: Ta means K.
         """
         text = str(self.value(row, f"TUNIT{self._data_index[self._places[row][0]]}") or "").strip()
         return _unit(text), text
 
     def spectra(self, rows: Any) -> NDArray[Any]:
-        """Spectra of some rows, channels in the order of the file.
+        """Read the spectra of some rows, with channels in the order of the file.
 
         Parameters
         ----------
         rows : int, sequence of int, or ndarray of bool
-            Rows of `rows`, of one width.
+            Rows of the attribute `rows`, of one width.
 
         Returns
         -------
@@ -140,8 +141,8 @@ class SDFITSTable:
             return np.empty((0, 0), np.float32)
         fields = [self.field(int(row)) for row in index]
         if len({(each.n_chan, each.dtype) for each in fields}) > 1:
-            raise UsageError(f"{self.path}: the rows' spectra have {fields[0].n_chan} and other "
-                             "channels; allowed: rows of one table")
+            raise UsageError(f"{self.path}: the spectra of these rows have {fields[0].n_chan} and "
+                             "other numbers of channels; allowed: rows of one table")
         out = np.empty((len(index), fields[0].n_chan), fields[0].dtype)
         for row, target in zip(index.tolist(), out, strict=True):
             self._raw.read_into(0, target, self.row_at(row))
@@ -151,17 +152,17 @@ class SDFITSTable:
         return native[0] if asked.ndim == 0 else native
 
     def row_at(self, row: int) -> int:
-        """Byte of the file at which the spectrum of a row begins."""
+        """Return the byte of the file at which the spectrum of a row begins."""
         number, at = self._places[row]
         return self._tables[number].at(at, "DATA")
 
     def frequencies(self, row: int) -> NDArray[np.float64]:
-        """Channel centres of a row, Hz, in the order of the file, as CTYPE1 tells."""
+        """Return the channel centres of a row, Hz, in the order of the file, as given by CTYPE1."""
         first, step = self.line(row)
         return float(first) + float(step) * np.arange(self.field(row).n_chan, dtype=np.float64)
 
     def line(self, row: int) -> tuple[Fraction, Fraction]:
-        """Centre of channel 0 of a row and step to the next, exactly, Hz.
+        """Return the exact centre of channel 0 of a row and the step to the next, Hz.
 
         ``f(i) = CRVAL1 + (i + 1 - CRPIX1) CDELT1``, i from 0.
         """
@@ -175,7 +176,7 @@ class SDFITSTable:
         return self.number(row, "CRVAL1") + (1 - self.number(row, "CRPIX1")) * step, step
 
     def start(self, row: int) -> tuple[int, Fraction]:
-        """Day (MJD) and seconds of day, UTC, of the start of a row: DATE-OBS as written."""
+        """Return day (MJD) and seconds of day, UTC, of the start of a row: DATE-OBS as written."""
         text = str(self.value(row, "DATE-OBS") or "").strip()
         found = _DATE.fullmatch(text)
         try:
@@ -191,7 +192,7 @@ class SDFITSTable:
         return day, 3600 * hours + 60 * minutes + seconds
 
     def times(self, rows: Sequence[int]) -> Time:
-        """UTC of the starts of some rows."""
+        """Return the UTC times of the starts of some rows."""
         return Time([time_from_mjd(*self.start(int(row))) for row in rows])
 
     def close(self) -> None:
@@ -202,7 +203,7 @@ class SDFITSTable:
         return "table {}, row {}".format(*self._places[row])
 
     def values(self, name: str) -> list[Any]:
-        """A value of every row, as `value` gives it."""
+        """Return a value of every row, as returned by `value`."""
         out: list[Any] = []
         for number, columns in self._columns.items():
             n = self._tables[number].n_row
@@ -214,20 +215,20 @@ class SDFITSTable:
         return out
 
     def place(self, row: int) -> tuple[int, int]:
-        """Number of a row's table, and the row there."""
+        """Return the number of the table of a row, and the row in it."""
         return self._places[row]
 
     def cards(self, row: int) -> dict[str, Any]:
-        """Cards of a row's table and of the primary header that tell of the observation."""
+        """Return the cards of the table of a row and of the primary header on the observation."""
         return kept(self._tables[self._places[row][0]].cards, self._primary.cards)
 
     def row_bytes(self, row: int) -> int:
-        """Bytes from a row to the next of its table."""
+        """Return the bytes from a row to the next one of its table."""
         return self._tables[self._places[row][0]].row_bytes
 
 
 def _unit(text: str) -> str | None:
-    """``K`` of ``Ta``; None of counts, and of what astropy does not know as a unit."""
+    """Return ``K`` for ``Ta``; None for counts, and for text that is not a unit of astropy."""
     import astropy.units as u
 
     if text.casefold().rstrip("*'") in _TEMPERATURES:
@@ -246,7 +247,7 @@ def _text(value: bytes) -> str:
 
 
 def _decoded(values: NDArray[Any]) -> NDArray[Any]:
-    """Texts as such, without what pads them."""
+    """Return texts as strings without padding."""
     if values.dtype.kind != "S":
         return values
     flat = [_text(value) for value in values.reshape(-1).tolist()]

@@ -1,10 +1,10 @@
-"""What a SIGPROC header says, as the fields that all streams have.
+"""Conversion of a SIGPROC header to the common header of streams.
 
 References
 ----------
 D. R. Lorimer, SIGPROC: (Pulsar) Signal Processing Programs, section on header information: `fch1`
-is the centre of the first channel, `foff` negative where it is the highest, `src_raj` is written
-as hhmmss.s.
+is the centre of the first channel, `foff` is negative if that is the highest, and `src_raj` is
+written as hhmmss.s.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ __all__ = ["OWN", "choice", "fields", "within"]
 OWN = ("nchans", "nbits", "nifs", "fch1", "foff", "signed", "products", "trim")
 
 _MOST_IFS, _MOST_CHANNELS, _LONGEST_S = 1024, 2**28, 10**6
-_EVEN = 1e-3  # of a channel, that one in a table may lie beside its place
+_EVEN = 1e-3  # largest offset of a channel in a table from even spacing, in channels
 _TYPED = ("nchans", "nbits", "nifs", "fch1", "foff", "tstart", "tsamp", "source_name")
 
 
 def fields(keys: Keywords, own: Mapping[str, Any], common: Mapping[str, Any]
            ) -> tuple[Header, SampleLayout]:
-    """Header of a file, before the `common` overrides, and how its samples lie.
+    """Return the header of a file, before the `common` overrides, and the layout of its samples.
 
     Raises
     ------
     FormatError
-        Where a value is missing or not allowed; the message names the override that supplies it.
+        If a value is missing or not allowed; the message names the override that supplies it.
     UsageError
-        Where an override has no meaning.
+        If an override has no meaning.
     """
     texts = {key: value if isinstance(value, str) else repr(value)
              for key, value in keys.values.items()}
@@ -88,7 +88,7 @@ def _whole(cards: Cards, key: str, most: int) -> int:
 
 def within(cards: Cards, key: str, limits: tuple[int, int], option: str,
             common: Mapping[str, Any]) -> Fraction:
-    """A number above one limit and below another, or the user's to come: any then."""
+    """Return a number between two limits; any number if the user overrides it."""
     value = cards.number(key)
     if value is not None and limits[0] < value < limits[1]:
         return cards.exact(key)
@@ -99,7 +99,7 @@ def within(cards: Cards, key: str, limits: tuple[int, int], option: str,
 
 def _channels(cards: Cards, keys: Keywords, own: Mapping[str, Any], n_chan: int
               ) -> tuple[ChannelAxis | None, bool]:
-    """Channels, None for a time series without a band, and whether the file has them descending."""
+    """Return the channels, None for a series without a band, and whether they are descending."""
     if keys.table and not {"fch1", "foff"} & set(own):
         first, step = _even_table(keys, n_chan)
     elif "foff" not in cards and n_chan == 1:
@@ -113,32 +113,31 @@ def _channels(cards: Cards, keys: Keywords, own: Mapping[str, Any], n_chan: int
         raise cards.error("foff", "a number other than 0; --set foff=-0.25 (MHz) replaces it")
     lowest = first + (n_chan - 1) * step if step < 0 else first
     if lowest < 0:
-        raise cards.error("fch1", f"what leaves {n_chan} channels of {float(step):g} MHz above 0; "
-                          "--set fch1=1500 (MHz) replaces it")
+        raise cards.error("fch1", f"a value that puts {n_chan} channels of {float(step):g} MHz "
+                          "above 0; --set fch1=1500 (MHz) replaces it")
     return ChannelAxis(lowest * 10**6, abs(step) * 10**6, n_chan), step < 0
 
 
 def _even_table(keys: Keywords, n_chan: int) -> tuple[Fraction, Fraction]:
-    """First channel and step of a table of frequencies, MHz."""
+    """Return the first channel and the step of a table of frequencies, MHz."""
     table = keys.table
     found = np.array(table)
     if len(table) != n_chan or n_chan < 2 or not np.isfinite(found).all():
         raise FormatError(keys.path, f"FREQUENCY_START: {len(table)} channels, {table[:4]}...; "
-                          f"allowed: finite numbers, as many as nchans = {n_chan}, two or more")
+                          f"allowed: nchans = {n_chan} finite numbers, two or more")
     with np.errstate(over="ignore", invalid="ignore"):
         step = (found[-1] - found[0]) / (n_chan - 1)
         off = np.abs(found - (found[0] + step * np.arange(n_chan)))
     worst = int(off.argmax())
     if not off[worst] <= _EVEN * abs(step):
-        raise FormatError(keys.path, f"FREQUENCY_START: channel {worst} lies {off[worst]:g} MHz "
-                          f"beside its place; allowed: channels every {step:g} MHz, to {_EVEN:g} "
-                          "of that")
+        raise FormatError(keys.path, f"FREQUENCY_START: channel {worst} is {off[worst]:g} MHz "
+                          f"off; allowed: channels every {step:g} MHz, to {_EVEN:g} of that")
     first, last = Fraction(repr(table[0])), Fraction(repr(table[-1]))
     return first, (last - first) / (n_chan - 1)
 
 
 def _signed(texts: Mapping[str, str], own: Mapping[str, Any], n_bits: int) -> bool:
-    """Whether codes are in two's complement: of 8 bits what the header says."""
+    """Whether codes are in two's complement; by default the header decides for 8 bits."""
     given = choice(own, "signed")
     if given is not None and n_bits not in (8, 16):
         raise UsageError(f"signed = {own['signed']!r} with {n_bits} bits; allowed: with 8 and 16")
@@ -150,7 +149,7 @@ def _codes(n_bits: int, signed: bool) -> str:
 
 
 def choice(own: Mapping[str, Any], key: str) -> bool | None:
-    """A yes or no of the user, or None."""
+    """Return a yes or no given by the user as a bool, or None if it is not given."""
     if key not in own:
         return None
     found = {"yes": True, "no": False, "True": True, "False": False}.get(str(own[key]))
@@ -160,20 +159,20 @@ def choice(own: Mapping[str, Any], key: str) -> bool | None:
 
 
 def _position(cards: Cards) -> tuple[float | None, float | None]:
-    """RA and Dec in degrees; None where nothing was filled in, or no position."""
+    """Return RA and Dec in degrees; None if they are unset or not a position."""
     try:
         ra, dec = cards.exact("src_raj"), cards.exact("src_dej")
     except FormatError:
         return None, None
-    if ra == dec and ra in (0, -1):  # what SIGPROC's programs write where they know none
+    if ra == dec and ra in (0, -1):  # written by SIGPROC's programs for an unknown position
         return None, None
     return degrees_of(ra, 15), degrees_of(dec, 1)
 
 
 def _extra(values: Mapping[str, Any], is_series: bool) -> dict[str, Any]:
-    """Values without a field of their own; what is not finite as text.
+    """Return the values that have no field in `Header`; those that are not finite as text.
 
-    Of a time series without a band `fch1` is left: the frequency that its delays refer to.
+    A time series without a band keeps `fch1`, the reference frequency of its delays.
     """
     return {key: repr(value) if isinstance(value, float) and not math.isfinite(value) else value
             for key, value in values.items()

@@ -1,6 +1,6 @@
-"""SIGPROC's header: a stream of keywords, each with a value whose type only the keyword tells.
+"""The header of SIGPROC: a stream of keywords, which alone determine the types of their values.
 
-A keyword that no list has can be kept where what follows tells how long its value is.
+An unknown keyword can be kept if the following bytes determine the length of its value.
 
 References
 ----------
@@ -19,7 +19,7 @@ from fastsig.errors import FormatError
 
 __all__ = ["KEYWORDS", "START", "START_BIG", "Keywords", "encode", "read_keywords"]
 
-#: Types of values, as of `struct`: "" for none, "s" for text.
+#: Types of values, as in `struct`: "" for no value, "s" for text.
 KEYWORDS = {
     **dict.fromkeys(("HEADER_START", "HEADER_END", "FREQUENCY_START", "FREQUENCY_END"), ""),
     **dict.fromkeys(("rawdatafile", "source_name"), "s"),
@@ -30,7 +30,7 @@ KEYWORDS = {
     "signed": "b", "npuls": "q",
 }
 
-#: What a file begins with; and what it begins with on a machine of the other byte order.
+#: The first bytes of a file, and those of a file of the other byte order.
 START = struct.pack("<i", 12) + b"HEADER_START"
 START_BIG = struct.pack(">i", 12) + b"HEADER_START"
 
@@ -40,7 +40,7 @@ _NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 class Keywords(NamedTuple):
-    """A header: its values, the table of frequencies, its length and the file's, in bytes."""
+    """A header: its values, the table of frequencies, and the sizes of header and file in bytes."""
 
     path: str
     values: dict[str, Any]
@@ -50,17 +50,17 @@ class Keywords(NamedTuple):
 
 
 class _TooShortError(Exception):
-    """The header goes on behind the bytes that were read."""
+    """The header continues after the bytes that were read."""
 
 
 def read_keywords(path: str) -> Keywords:
-    """The header at the beginning of a file; of a keyword that comes twice, the last value.
+    """Read the header at the beginning of a file; the last value of a repeated keyword counts.
 
     Raises
     ------
     FormatError
-        Where it is cut short, or a keyword is unknown and its value cannot be told from what
-        follows.
+        If the header is truncated, or a keyword is unknown and the following bytes do not
+        determine its value.
     """
     for most in (_FIRST_READ, _MOST_HEADER):
         raw, size = _beginning(path, most)
@@ -74,7 +74,7 @@ def read_keywords(path: str) -> Keywords:
 
 
 def _beginning(path: str, most: int) -> tuple[bytes, int]:
-    """The first bytes of a file, and how many it has."""
+    """Return the first bytes of a file, and its size."""
     try:
         with open(path, "rb") as file:
             return file.read(most), file.seek(0, os.SEEK_END)
@@ -84,7 +84,7 @@ def _beginning(path: str, most: int) -> tuple[bytes, int]:
 
 def _parse(raw: bytes, size: int, path: str) -> Keywords:
     if not raw.startswith(START):
-        found = "is in the order of bytes of another machine" if raw.startswith(START_BIG) else (
+        found = "is big-endian" if raw.startswith(START_BIG) else (
             "does not begin with HEADER_START")
         raise FormatError(path, f"the header {found}; allowed: HEADER_START, little-endian")
     values: dict[str, Any] = {}
@@ -139,9 +139,9 @@ def _value(raw: bytes, at: int, kind: str, name: str, path: str) -> tuple[Any, i
 
 
 def _unknown(raw: bytes, at: int, name: str, size: int, path: str) -> tuple[Any, int]:
-    """The value of a keyword that is not listed: of the one type behind which a keyword stands.
+    """Return the value of an unlisted keyword, of the only type that a keyword can follow.
 
-    A listed keyword decides; where none stands behind any type, one that might be a keyword.
+    A listed keyword decides; if no type is followed by one, anything that may be a keyword does.
     """
     found = {}
     for kind in ("", "b", "i", "d", "s"):
@@ -156,20 +156,20 @@ def _unknown(raw: bytes, at: int, name: str, size: int, path: str) -> tuple[Any,
         if at + _LONGEST_TEXT + 2 * _LONGEST_KEYWORD > len(raw) < size:
             raise _TooShortError
         raise FormatError(path, f"byte {at} of the header: the keyword {name} is unknown, and "
-                          "what follows does not tell the length of its value; allowed: "
+                          "the next bytes do not determine the length of its value; allowed: "
                           f"{', '.join(sorted(KEYWORDS))}")
     return _plausible(raw, at, *sure[0][1:])
 
 
 def _plausible(raw: bytes, at: int, value: Any, end: int) -> tuple[Any, int]:
-    """Eight bytes are a whole number where they would be no sensible float."""
+    """Take eight bytes as a whole number if they would not be a sensible float."""
     if isinstance(value, float) and not (value == 0 or 1e-30 < abs(value) < 1e30):
         return struct.unpack_from("<q", raw, at)[0], end
     return value, end
 
 
 def encode(values: dict[str, Any]) -> bytes:
-    """A header of keywords, all of them in `KEYWORDS`, in the order that is given."""
+    """Encode a header of keywords, which must be in `KEYWORDS`, in the given order."""
     out = [START]
     for name, value in values.items():
         kind = KEYWORDS[name]

@@ -1,9 +1,9 @@
 """SIGPROC filterbanks (.fil) and time series (.tim): one file, or the files of one scan.
 
-Spectra follow the header without a gap: of each, all channels of the first IF, then of the next.
-Codes below 8 bits begin in the lowest bits of a byte, 32 bits are floats. `fch1` is the centre of
-the first channel, and `tstart` the time of the first spectrum. How many spectra there are is told
-by the size of the file, not by the header.
+Spectra follow the header without a gap; a spectrum has all channels of the first IF, then those of
+the next. Codes below 8 bits begin in the lowest bits of a byte, and 32 bits are floats. `fch1` is
+the centre of the first channel, and `tstart` the time of the first spectrum. The number of spectra
+follows from the size of the file, not from the header.
 
 References
 ----------
@@ -33,15 +33,15 @@ __all__ = ["KINDS", "MANY", "NAME", "SigprocSpectra", "open", "sniff"]
 
 NAME, KINDS = "sigproc", ("spectra",)
 
-#: Whether `open` takes several files of one scan.
+#: Whether `open` accepts several files of one scan.
 MANY = True
 
-# Seconds that two float64 day numbers are off each other at most, a rounding each, and some.
+# Upper limit of the rounding of the difference of two float64 day numbers, s.
 _CLOCK_S = Fraction(2, 10**6)
 
 
 class File(NamedTuple):
-    """A file of a scan: its header, and the rows that it holds, from byte `offset` on."""
+    """A file of a scan: its header, and its `n` rows, from byte `offset` on."""
 
     path: str
     header: Header
@@ -51,7 +51,7 @@ class File(NamedTuple):
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a file begins with the keyword HEADER_START, in either order of bytes."""
+    """Whether a file begins with the keyword HEADER_START, in either byte order."""
     return probe.head.startswith((START, START_BIG))
 
 
@@ -61,29 +61,28 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Sigp
     Parameters
     ----------
     path : path or sequence of path
-        The files, in any order: each goes where its `tstart` says, to the nearest spectrum.
+        The files, in any order: each is placed by its `tstart`, to the nearest spectrum.
     nchans, nbits, nifs, fch1, foff : optional
-        In place of the header's, in its units (MHz).
+        Replacements of header values, in the units of the header (MHz).
     signed : {"yes", "no"}, optional
-        Whether codes of 8 or 16 bits are in two's complement. By default what the header says of
-        8 bits, where 1 is taken as PRESTO, sigpyproc and riptide take it; SIGPROC's own programs
-        write 1 with unsigned codes and -1 with the others. Codes of 16 bits are unsigned.
+        Whether codes of 8 or 16 bits are in two's complement. By default the header decides for 8
+        bits, and 1 means signed, as in PRESTO, sigpyproc and riptide; SIGPROC's own programs
+        write 1 with unsigned codes and -1 with signed ones. Codes of 16 bits are unsigned.
     products : str, optional
-        What the IFs are: ``IQUV``, ``AABBCRCI`` or names such as ``XX,YY``. The header never
-        tells; by default I, AABB or AABBCRCI by their number.
+        Names of the IFs: ``IQUV``, ``AABBCRCI`` or names such as ``XX,YY``. The header never
+        records them; the default is I, AABB or AABBCRCI, by their number.
     trim : {"no", "yes"}, optional
-        Whether files may share spectra, which count once.
+        Whether files may share spectra, which then count once.
     **overrides
-        The common ones of `fastsig.open`.
+        The common options of `fastsig.open`.
 
     Raises
     ------
     FormatError
-        Where a header cannot be read or lacks what is needed, files do not belong to one scan, or
-        there is no spectrum. Spectra that are cut short, and what a header leaves open, is a
-        `FastsigWarning`.
+        If a header cannot be read or lacks a value that is needed, files do not belong to one scan,
+        or there is no spectrum. Truncated spectra and ambiguous headers cause a `FastsigWarning`.
     UsageError
-        Where an override is unknown or has no meaning.
+        If an override is unknown or has no meaning.
     """
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
     common, own = split_overrides(overrides, OWN, NAME)
@@ -91,7 +90,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Sigp
     origin = files[0].header.start_time
     files.sort(key=lambda each: elapsed(origin, each.header.start_time))
     first = files[0]
-    _tell_doubts(first, own)
+    _warn_of_doubts(first, own)
     header = first.header.overridden(common)
     rows = _places(files, header.sample_rate, choice(own, "trim") is True)
     table, _ = from_first(rows, header.sample_rate, first.path)
@@ -105,67 +104,67 @@ def _file(path: str, own: Mapping[str, Any], common: Mapping[str, Any]) -> File:
 
 
 def _rows(keys: Keywords, layout: SampleLayout) -> int:
-    """Whole spectra behind the header."""
+    """Return the number of whole spectra after the header."""
     there, row_bytes = keys.file_size - keys.size, -(-layout.row_bits // 8)
     n, rest = divmod(8 * there, layout.row_bits)
     if not n:
-        raise FormatError(keys.path, f"no whole spectrum follows the header: {there} bytes of the "
-                          f"{row_bytes} of one")
+        raise FormatError(keys.path, "no whole spectrum follows the header: only "
+                          f"{there} of {row_bytes} bytes")
     if rest >= 8:
-        incomplete(keys.path, f"the last spectrum holds {rest // 8} of {row_bytes} bytes and is "
+        incomplete(keys.path, f"the last spectrum has {rest // 8} of {row_bytes} bytes and is "
                    "left out")
-    told = keys.values.get("nsamples", 0)
-    if told > n:
-        incomplete(keys.path, f"the header tells of {told} spectra; {n} are there")
+    stated = keys.values.get("nsamples", 0)
+    if stated > n:
+        incomplete(keys.path, f"the header states {stated} spectra; the file has {n}")
     return n
 
 
-def _tell_doubts(file: File, own: Mapping[str, Any]) -> None:
-    """Warn of what the header leaves open, unless the user said it."""
+def _warn_of_doubts(file: File, own: Mapping[str, Any]) -> None:
+    """Warn of ambiguous header values, unless the user specified them."""
     extra, names = file.header.extra, file.header.polarization.names
     doubts = []
     if len(names) > 1 and "products" not in own:
         doubts.append(f"the header does not name its {len(names)} products; taken as "
-                      f"{', '.join(names)}; --set products=IQUV (or others) tells")
+                      f"{', '.join(names)}; --set products=IQUV (or others) specifies them")
     if extra.get("signed", 0) > 0 and file.layout.n_bits == 8 and "signed" not in own:
-        doubts.append("signed = 1 stands for signed codes in most programs, for unsigned ones in "
-                      "SIGPROC's own; taken as signed; --set signed=no (or yes) tells")
+        doubts.append("signed = 1 means signed codes in most programs, but unsigned ones in "
+                      "SIGPROC's own; taken as signed; --set signed=no (or yes) specifies it")
     if 0 < (stated := extra.get("nsamples", 0)) < file.n:
-        doubts.append(f"{file.n} spectra are there; the header's nsamples = {stated} is not "
-                      "followed, as in SIGPROC")
+        doubts.append(f"the file has {file.n} spectra; the header's nsamples = {stated} is "
+                      "ignored, as in SIGPROC")
     for key in ("barycentric", "pulsarcentric"):
         if extra.get(key, 0):
             doubts.append(f"{key} = {extra[key]}: times are not those of a telescope's clock; "
-                          "taken as they are, as if in UTC")
+                          "they are used unchanged, as if in UTC")
     for doubt in doubts:
         warnings.warn(DoubtWarning(f"{file.path}: {doubt}"), stacklevel=4)
 
 
 def _places(files: Sequence[File], rate: Fraction, trim: bool) -> list[tuple[int, ...]]:
-    """First row, stop, number and byte offset of every file, in the order of time."""
+    """Return first row, stop, number and byte offset of every file, in order of time."""
     first, reach = files[0], 0
     rows: list[tuple[int, ...]] = []
     for number, each in enumerate(files):
         if _alike(each) != _alike(first):
-            raise FormatError(each.path, f"is of another scan than {first.path}: "
+            raise FormatError(each.path, f"belongs to another scan than {first.path}: "
                               f"{_difference(each, first)}")
         exact = elapsed(first.header.start_time, each.header.start_time) * rate
         at = round(exact)
         if abs(exact - at) > max(Fraction(1, 10), _CLOCK_S * rate):
             warnings.warn(FastsigWarning(
-                f"{each.path}: begins {float(exact - at):+.2f} spectra beside those of "
-                f"{first.path}; put at the nearest"), stacklevel=4)
+                f"{each.path}: begins {float(exact - at):+.2f} spectra off those of "
+                f"{first.path}; placed at the nearest"), stacklevel=4)
         if at < reach and not trim:
-            raise FormatError(each.path, f"its first {reach - at} spectra are those of "
-                              f"{files[number - 1].path} too; --set trim=yes takes them once")
+            raise FormatError(each.path, f"its first {reach - at} spectra are also in "
+                              f"{files[number - 1].path}; --set trim=yes uses them once")
         rows.append((at, at + each.n, number, each.offset))
         reach = max(reach, at + each.n)
     return rows
 
 
 def _difference(file: File, first: File) -> str:
-    """What sets a file apart from the first."""
-    def told(value: Any) -> str:
+    """Describe the first difference between a file and the first file."""
+    def described(value: Any) -> str:
         if isinstance(value, ChannelAxis):
             low, high = (float(edge) / 1e6 for edge in value.edges_hz)
             return f"{value.n_chan} channels of {low:.9g} to {high:.9g} MHz"
@@ -174,11 +173,11 @@ def _difference(file: File, first: File) -> str:
     names = ("layout", "channels", "sample rate, Hz", "telescope", "source", "beam")
     name, mine, other = next(parts for parts in zip(names, _alike(file), _alike(first), strict=True)
                              if parts[1] != parts[2])
-    return f"{name}: {told(mine)}, not {told(other)}"
+    return f"{name}: {described(mine)}, not {described(other)}"
 
 
 def _alike(file: File) -> tuple[Any, ...]:
-    """What files of one scan have in common."""
+    """Return the values that all files of one scan must share."""
     header = file.header
     return (file.layout, header.channels, header.sample_rate, header.telescope, header.source,
             header.beam)

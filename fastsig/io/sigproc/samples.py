@@ -1,9 +1,9 @@
-"""Codes behind a SIGPROC header, and spectra of them.
+"""The codes after a SIGPROC header, and spectra made from them.
 
-A band that falls in frequency is turned round where it costs least. Codes of 8 bits are turned as
-they become floats, by a kernel. Those below are turned in their bytes, eight at a time, 0.1 ns a
-byte where turning the floats takes 0.3 a sample: in reversed bytes the first code is in the highest
-bits, which is another order that the kernel decodes.
+A band of descending frequency is reversed where it costs least. Codes of 8 bits are reversed by
+the kernel that converts them to floats. Codes of fewer bits are reversed as bytes, eight at a
+time, which takes 0.1 ns per byte, while reversing floats takes 0.3 ns per sample. In reversed bytes
+the first code is in the highest bits, an order that the kernel decodes as well.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ __all__ = ["BITS", "SampleLayout", "SigprocSpectra"]
 
 BITS = (1, 2, 4, 8, 16, 32)
 
-_SEEK = 2**16  # bytes between two pieces of a band from which on they are read apart
-_PIECE = 2**19  # samples that are read and decoded at a time: these stay in a core's cache
+_SEEK = 2**16  # least bytes between two pieces of a band that are read separately
+_PIECE = 2**19  # samples that are read and decoded at a time; they stay in the cache of a core
 _NUMBERS = {8: ("u1", "i1"), 16: ("<u2", "<i2"), 32: ("<f4", "<f4")}
 
 
 class SampleLayout(NamedTuple):
-    """How the samples of all spectra lie."""
+    """The layout of the samples of all spectra."""
 
     n_chan: int
     n_if: int
@@ -44,7 +44,7 @@ class SampleLayout(NamedTuple):
 
 
 class SigprocSpectra(SegmentedSpectra):
-    """Spectra of a SIGPROC scan: the codes as they are, or 32-bit floats."""
+    """The spectra of a SIGPROC scan: unscaled codes, or 32-bit floats."""
 
     def __init__(self, header: Header, layout: SampleLayout, paths: Sequence[str],
                  table: NDArray[np.int64]) -> None:
@@ -55,10 +55,10 @@ class SigprocSpectra(SegmentedSpectra):
         self._layout, self._band = layout, (0, layout.n_chan)
 
     def band(self, start: int, stop: int) -> SigprocSpectra:
-        """Channels `start` to `stop` - 1 alone.
+        """Return a stream of the channels `start` to `stop` - 1.
 
-        Their bytes alone are read where at least 64 KiB lie between one spectrum's and the next
-        one's; with less between them, reading on costs less.
+        Only their bytes are read if those of consecutive spectra are at least 64 KiB apart; if they
+        are closer, reading everything costs less.
         """
         part = copy.copy(self)
         part._position = 0
@@ -70,7 +70,7 @@ class SigprocSpectra(SegmentedSpectra):
         return part
 
     def codes(self) -> Codes | None:
-        """The range of the codes; None of floats."""
+        """Return the range of the codes; None for floats."""
         bits = self._layout.n_bits
         low = -(2 ** (bits - 1)) if self._layout.signed else 0
         return None if self.may_have_nan else Codes(low, low + 2**bits - 1)
@@ -96,11 +96,11 @@ class SigprocSpectra(SegmentedSpectra):
 
     def _fill_band(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[np.float32]
                    ) -> None:
-        """As `_fill`, for some of the channels."""
+        """Like `_fill`, for some of the channels."""
         n_chan, n_if, n_bits, _, descending = layout = self._layout
         low, high = self._band
         low, high = (n_chan - high, n_chan - low) if descending else (low, high)
-        # The bytes of a piece: those of the band, or all from one spectrum to the next.
+        # The bytes of a piece: only those of the band, or those of whole spectra.
         apart = n_chan * n_bits % 8 == 0 and (n_chan - high + low) * n_bits >= 8 * _SEEK
         begin, end = (low * n_bits // 8, -(-high * n_bits // 8)) if apart else (0, 0)
         step = max(1, _PIECE // ((high - low if apart else n_chan) * n_if))
@@ -120,7 +120,7 @@ class SigprocSpectra(SegmentedSpectra):
 
     def _pieces(self, segment: tuple[int, ...], line: int, n: int, begin: int, end: int
                 ) -> NDArray[Any]:
-        """Numbers of bytes `begin` to `end` of `n` IFs, from IF `line` of the file on."""
+        """Read bytes `begin` to `end` of `n` IFs as numbers, from IF `line` of the file on."""
         raw = np.empty((n, end - begin), np.uint8)
         line_bytes = self._layout.n_chan * self._layout.n_bits // 8
         for index, target in enumerate(raw, line):
@@ -129,16 +129,16 @@ class SigprocSpectra(SegmentedSpectra):
 
 
 def numbers(layout: SampleLayout, raw: NDArray[np.uint8]) -> NDArray[Any]:
-    """All numbers of some bytes."""
+    """Return all numbers in some bytes."""
     if layout.n_bits >= 8:
         return raw.view(_NUMBERS[layout.n_bits][layout.signed])
-    from fastsig_kernels import unpack  # here, for `info` does without numba
+    from fastsig_kernels import unpack  # here, as `info` does not need numba
 
     return unpack(raw, layout.n_bits)  # type: ignore[no-any-return]
 
 
 class Decoder:
-    """Codes to float32, with memory for `n` spectra at a time."""
+    """A decoder of codes to float32, with memory for `n` spectra at a time."""
 
     def __init__(self, layout: SampleLayout, n: int) -> None:
         self._layout = layout
@@ -149,13 +149,13 @@ class Decoder:
         self._turned = np.empty((n * layout.n_if, self._words), np.uint64)
 
     def bytes_of(self, bits: int, n: int) -> NDArray[np.uint8]:
-        """Memory for the bytes that hold `n` spectra from a bit on."""
+        """Return memory for the bytes that contain `n` spectra from a bit on."""
         return self._raw[: -(-(bits % 8 + n * self._layout.row_bits) // 8)]
 
     def decode(self, raw: NDArray[np.uint8], skip: int, out: NDArray[np.float32]) -> None:
-        """Spectra into `out`, (n, if, chan) and C-contiguous.
+        """Decode spectra into `out`, (n, if, chan) and C-contiguous.
 
-        `skip` bits of the first byte belong to the spectrum before.
+        The first `skip` bits belong to the preceding spectrum.
         """
         descending = self._layout.descending
         if self._words:
@@ -164,7 +164,7 @@ class Decoder:
         if self._layout.n_bits >= 8:
             codes = numbers(self._layout, raw).reshape(out.shape)
             if self._layout.n_bits == 8:
-                from fastsig_kernels import widen  # here, for `info` does without numba
+                from fastsig_kernels import widen  # here, as `info` does not need numba
 
                 widen(codes, reverse=descending, out=out)
             else:
@@ -180,7 +180,7 @@ class Decoder:
         out[...] = codes[:, :, ::-1] if descending else codes
 
     def _turn(self, raw: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The bytes of every IF from last to first."""
+        """Return the bytes of every IF in reverse order."""
         lines = raw.view(np.uint64).reshape(-1, self._words)
         turned = self._turned[: len(lines)]
         np.copyto(turned, lines[:, ::-1])

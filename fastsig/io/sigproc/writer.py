@@ -1,7 +1,7 @@
-"""Spectra into a SIGPROC filterbank: 32-bit floats, or codes of 8 and 16 bits.
+"""The writer of SIGPROC filterbanks: 32-bit floats, or codes of 8 and 16 bits.
 
-SIGPROC has no place for weights. What is lost becomes the mean of its channel, which is known at
-the end alone: until then a file without a name keeps which values these are.
+SIGPROC has no place for weights. Lost values become the mean of their channel, which is known only
+at the end; until then an unnamed file records which values are lost.
 
 References
 ----------
@@ -34,46 +34,47 @@ BITS = (8, 16, 32)
 BLANKS = ("mean", "zero", "nan")
 
 _DTYPES = {8: "u1", 16: "<u2", 32: "<f4"}
-_SEGMENT = 128  # spectra whose sums are float32, counted from the first: sums know no blocks
+_SEGMENT = 128  # spectra summed in float32, counted from the first: independent of blocks
 
 
 class SigprocWriter(SpectraWriter):
     """Write a SIGPROC filterbank row by row.
 
-    A context manager: the file gets its name when the block ends well and vanishes otherwise.
+    A context manager: the file gets its name if the block ends without an error, and is removed
+    otherwise.
 
     Parameters
     ----------
     path : path
         Final name.
     header : Header
-        Of the spectra; its channels must be known.
+        Header of the spectra; its channels must be known.
     shape : tuple of int
-        (time, product, chan) of what will come.
+        (time, product, chan) of the spectra to be written.
     overwrite : bool
         Whether an existing file may be replaced.
     n_bits : {32, 8, 16}
         Floats, or unsigned codes.
     scale, offset : float or array (product, chan), optional
-        Of codes, ``value = offset + scale code``: values are rounded and clipped then, and counted
-        in `n_inexact` and `n_clipped`. Without them values must be codes already.
+        For codes, ``value = offset + scale code``: values are then rounded and clipped, and counted
+        in `n_inexact` and `n_clipped`. Without them, values must be codes already.
     descending : bool
-        Whether the highest channel comes first, as SIGPROC's programs and PRESTO expect it;
-        `foff` says so.
+        Whether the highest channel comes first, as SIGPROC's programs and PRESTO expect; `foff`
+        records it.
     blank : {"mean", "zero", "nan"}
-        What stands where the weight is 0: the channel's weighted mean (0 where it has none), 0 or,
-        among floats alone, NaN. Of codes the nearest.
+        Value written if the weight is 0: the weighted mean of the channel (0 if it has none), 0 or,
+        for floats only, NaN. For codes it is the nearest code.
     reserve : bool
-        Claim the space before the work starts.
+        Whether to claim the space before the work starts.
 
     Raises
     ------
     OutputError
-        Where the file exists or cannot be written, the disk is too small, or a value is no code.
+        If the file exists or cannot be written, the disk is too small, or a value is not a code.
     PlanError
-        Where SIGPROC cannot hold such spectra.
+        If SIGPROC cannot store such spectra.
     UsageError
-        Where an option is not allowed.
+        If an option is not allowed.
     """
 
     NAME = "sigproc"
@@ -96,9 +97,9 @@ class SigprocWriter(SpectraWriter):
         head = encode(cards(header, shape, n_bits, descending))
         self._head, self._row = len(head), shape[1] * shape[2] * self._dtype.itemsize
         self._rows = 0
-        self._sums = np.zeros((2, *shape[1:]))  # of weighted values, and of weights
+        self._sums = np.zeros((2, *shape[1:]))  # sums of weighted values, and of weights
         self._parts = np.zeros((2, *shape[1:]), np.float32)
-        self._lost: list[tuple[int, int]] = []  # first row and number of rows of every mask
+        self._lost: list[tuple[int, int]] = []  # first row and number of rows of each mask
         self._masks: Any = None
         size = self._head + shape[0] * self._row if reserve else 0
         self._output = SafeOutput(path, overwrite=overwrite, reserve=size)
@@ -107,19 +108,19 @@ class SigprocWriter(SpectraWriter):
     @classmethod
     def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool,
                **options: Any) -> list[str]:
-        """What a filterbank of these spectra would lose, in plain words.
+        """Describe what a filterbank of these spectra would lose.
 
         Parameters
         ----------
         header, shape, weights_vary, **options
-            As of `SpectraWriter.losses`.
+            As for `SpectraWriter.losses`.
         """
         found = [*lost_fields(header, shape),
                  *(() if options.get("alike") else lost_places(header, shape))]
         if weights_vary:
             blank = {"mean": "the channel's mean", "zero": "0", "nan": "NaN"}[
                 options.get("blank", "mean")]
-            found.append(f"weights; where nothing is valid stands {blank}")
+            found.append(f"weights; values without valid samples are replaced by {blank}")
         if options.get("n_bits", 32) != 32 and options.get("scale") is not None:
             found.append(f"values become codes of {options['n_bits']} bits; SIGPROC has no place "
                          "for their scale and offset")
@@ -127,24 +128,24 @@ class SigprocWriter(SpectraWriter):
 
     @classmethod
     def cautions(cls, header: Header, shape: tuple[int, ...], **options: Any) -> list[str]:
-        """A position that is not known, and products that PRESTO counts as spectra."""
+        """Report an unknown position, and products that PRESTO would count as spectra."""
         out = no_position(header, "src_raj and src_dej")
         if shape[1] > 1:
             out.append(f"PRESTO and other programs that do not read nifs take its {shape[1]} "
-                       f"products for {shape[1]} times as many spectra; one product alone, I, or "
-                       "psrfits, is read rightly")
+                       f"products for {shape[1]} times as many spectra; a single product, I, or "
+                       "psrfits, is read correctly")
         return out
 
     @classmethod
     def sizes(cls, shape: tuple[int, ...], **options: Any) -> Sizes:
-        """Codes or floats of all values; a segment of them in memory, with its sums and marks."""
+        """Return the sizes: all values on disk; in memory a segment of them, its sums and masks."""
         values = shape[1] * shape[2]
         return Sizes(shape[0] * values * options.get("n_bits", 32) // 8 + 2**12,
                      values * (20 * _SEGMENT + 32))
 
     @classmethod
     def exact_bits(cls, codes: Codes | None) -> int:
-        """8 or 16 for whole numbers from 0 on that fit, else 32."""
+        """Return 8 or 16 for whole numbers from 0 up that fit, else 32."""
         return next((bits for bits in (8, 16)
                      if codes and codes.low >= 0 and codes.high < 2**bits), 32)
 
@@ -152,7 +153,7 @@ class SigprocWriter(SpectraWriter):
         """Write the next rows: (n, product, chan) means and weights that broadcast to them."""
         n = len(data)
         if self._rows + n > self._shape[0]:
-            raise UsageError(f"more rows than the {self._shape[0]} that were announced")
+            raise UsageError(f"more rows than the {self._shape[0]} announced")
         weight = np.broadcast_to(weight, (n, *np.shape(weight)[1:]))
         done = 0
         while done < n:
@@ -162,7 +163,7 @@ class SigprocWriter(SpectraWriter):
             done += count
 
     def _append(self, values: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
-        """Write rows that lie in one segment."""
+        """Write rows within one segment."""
         lost = ~np.isfinite(values) | (weight == 0)
         if lost.any():
             values = np.where(lost, np.float32(0), values)
@@ -188,7 +189,7 @@ class SigprocWriter(SpectraWriter):
         self._parts[...] = 0
 
     def _codes(self, values: NDArray[Any], lost: NDArray[np.bool_]) -> NDArray[Any]:
-        """Numbers of the file; of what is lost any."""
+        """Convert values to numbers of the file; lost values become any number."""
         if self._dtype.kind == "f":
             return values
         scaled = values if self._exact else (values - self._offset) / self._scale
@@ -199,7 +200,7 @@ class SigprocWriter(SpectraWriter):
             if self._exact:
                 at = tuple(np.argwhere(inexact)[0])
                 raise OutputError(self._output.path, (
-                    f"spectrum {self._rows + at[0]} holds {values[at]:g}; allowed with "
+                    f"spectrum {self._rows + at[0]} contains {values[at]:g}; allowed with "
                     f"{8 * self._dtype.itemsize} bits: whole numbers from 0 to "
                     f"{np.iinfo(self._dtype).max}, unless scale and offset are given"))
             self.n_inexact += int(inexact.sum())
@@ -217,7 +218,7 @@ class SigprocWriter(SpectraWriter):
         self._lost.append((self._rows, len(lost)))
 
     def _fill_blanks(self) -> None:
-        """Put what stands for nothing where nothing was valid."""
+        """Replace the values without valid samples."""
         if self._masks is None:
             return
         self._finish_segment()
@@ -234,7 +235,7 @@ class SigprocWriter(SpectraWriter):
             self._write(rows, offset)
 
     def _blanks(self) -> NDArray[Any]:
-        """What stands for nothing, (product, chan)."""
+        """Return the replacements of lost values, (product, chan)."""
         level = np.zeros(self._shape[1:], np.float32)
         if self._blank == "nan":
             level[...] = np.nan
@@ -270,7 +271,7 @@ class SigprocWriter(SpectraWriter):
         self._output.commit()
 
     def discard(self) -> None:
-        """Give up: nothing is left under the final name or any other."""
+        """Give up, and leave no file under the final name or any other."""
         self._close_masks()
         self._output.discard()
 
@@ -291,7 +292,7 @@ def _check_options(n_bits: int, blank: str, scale: Any, offset: Any) -> None:
 
 
 def _levels(value: ArrayLike | None, usual: float, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Scales or offsets, (product, chan)."""
+    """Return scales or offsets, (product, chan)."""
     found = np.asarray(usual if value is None else value, np.float64)
     try:
         levels = np.broadcast_to(found, shape[1:])

@@ -1,4 +1,4 @@
-"""What a SIGPROC header can tell of spectra, and what it cannot.
+"""The SIGPROC header of spectra, and the values that it cannot store.
 
 References
 ----------
@@ -22,31 +22,31 @@ from fastsig.stream.header import Header
 
 __all__ = ["cards", "lost_fields", "lost_places"]
 
-_LONGEST_TEXT = 80  # of SIGPROC's own programs
-# Keywords of another SIGPROC file that are written as they were, with the type that they have.
+_LONGEST_TEXT = 80  # limit of SIGPROC's own programs
+# Keywords of a SIGPROC input that are copied unchanged, with their types.
 _KEPT = {"rawdatafile": str, "machine_id": int, "az_start": float, "za_start": float,
          "barycentric": int, "pulsarcentric": int, "nbeams": int, "refdm": float}
-_LEAST_S = Fraction(1, 10**9)  # a rounding that is worth telling
+_LEAST_S = Fraction(1, 10**9)  # least rounding error that is reported
 _LEAST_CHANNEL = Fraction(1, 10**6)
 
 
 def cards(header: Header, shape: tuple[int, ...], n_bits: int, descending: bool) -> dict[str, Any]:
-    """Keywords of a filterbank, and their values.
+    """Return the keywords of a filterbank and their values.
 
     Raises
     ------
     PlanError
-        Where the spectra have no frequency, or do not fit their header.
+        If the spectra have no frequencies, or their shape disagrees with their header.
     """
     axis = header.channels
     if axis is None:
         raise PlanError("SIGPROC needs the frequency of channels; give --set frequency=440MHz "
                         "(centre of the band)")
     if shape[1:] != (header.polarization.n_pol, axis.n_chan):
-        raise PlanError(f"spectra of {shape[1:]} products and channels; their header tells of "
+        raise PlanError(f"spectra of {shape[1:]} products and channels; their header states "
                         f"{(header.polarization.n_pol, axis.n_chan)}")
     low, step = axis.first_hz / 10**6, axis.step_hz / 10**6
-    # 0 and 0 stand for no position, as SIGPROC's programs write them: `your` wants both.
+    # 0 and 0 mean no position, as in SIGPROC's programs: `your` requires both keywords.
     position: dict[str, Any] = {"src_raj": 0.0, "src_dej": 0.0}
     if header.ra_deg is not None and header.dec_deg is not None:
         position = {"src_raj": packed_angle(header.ra_deg % 360, 15),
@@ -64,7 +64,7 @@ def cards(header: Header, shape: tuple[int, ...], n_bits: int, descending: bool)
 
 
 def _kept(header: Header) -> dict[str, Any]:
-    """Values of `_KEPT` that a header has, where they are of their type."""
+    """Return the values of `_KEPT` in a header that have the right type."""
     found = {key: header.extra[key] for key, kind in _KEPT.items()
              if isinstance(header.extra.get(key), kind)}
     return {key: _text(value) if isinstance(value, str) else value for key, value in found.items()
@@ -76,16 +76,16 @@ def _text(value: str) -> str:
 
 
 def _day(header: Header) -> float:
-    """MJD as day number plus seconds of day / 86400, which readers undo."""
+    """Return the MJD, the day number plus seconds of day / 86400, as readers expect."""
     day, seconds = mjd_and_seconds(header.start_time)
     if seconds >= 86400:
         raise PlanError("the first spectrum lies within a leap second, which a day number cannot "
-                        "tell")
+                        "express")
     return float(day + seconds / 86400)
 
 
 def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
-    """Fields of a header that SIGPROC has no place for."""
+    """Describe the fields of a header that SIGPROC cannot store."""
     missing = [text for text, value in (
         ("the receiver", header.receiver), ("the backend", header.backend),
         ("the schedule of the noise diode", header.diode)) if value is not None]
@@ -94,14 +94,14 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
     if header.channels is not None and header.channels.half_channel is not None:
         missing.append("the mark of the half channel")
     if header.n_sum > 1:
-        missing.append("how many samples a value is the mean of")
+        missing.append("the number of samples averaged in a value")
     if header.unit is not None:
         missing.append(f"the unit of values, {header.unit}")
     pol, default = header.polarization, {1: PRODUCTS["I"], 2: PRODUCTS["AABB"],
                                          4: PRODUCTS["AABBCRCI"]}.get(shape[1])
     if pol.names != default:
-        missing.append(f"what its products are ({', '.join(pol.names)}; --set products= tells it "
-                       "again)")
+        missing.append(f"the names of its products ({', '.join(pol.names)}; --set products= "
+                       "specifies them again)")
     if pol.kind != "unknown" or pol.sign_q != 1 or pol.sign_v != 1 or pol.frame != "receiver":
         missing.append("feeds, signs and frame of its products")
     others = [key for key, value in header.extra.items()
@@ -111,14 +111,14 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
         missing.append(f"{len(others)} more values of the header")
     if missing:
         yield f"SIGPROC has no place for {', '.join(missing)}"
-    told = {"source": header.source, "rawdatafile": header.extra.get("rawdatafile")}
-    for name, value in told.items():
+    texts = {"source": header.source, "rawdatafile": header.extra.get("rawdatafile")}
+    for name, value in texts.items():
         if isinstance(value, str) and _text(value) != value:
-            yield f"{name} becomes {_text(value)!r}, {_LONGEST_TEXT} characters of ASCII at most"
+            yield f"{name} becomes {_text(value)!r}, at most {_LONGEST_TEXT} ASCII characters"
 
 
 def lost_places(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
-    """Times and frequencies that float64 rounds."""
+    """Describe the rounding of times and frequencies by float64."""
     day, seconds = mjd_and_seconds(header.start_time)
     error = (day_of(_day(header)) - day) * 86400 - seconds
     if abs(error) >= _LEAST_S:
@@ -133,9 +133,9 @@ def lost_places(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
         first = _exact(float(axis.first_hz / 10**6)) * 10**6 - axis.first_hz
         worst = abs(first) + abs(step) * axis.n_chan
         if worst > axis.step_hz * _LEAST_CHANNEL:
-            yield f"frequencies are rounded, by {float(worst):.2g} Hz at most"
+            yield f"frequencies are rounded, by up to {float(worst):.2g} Hz"
 
 
 def _exact(value: float) -> Fraction:
-    """The decimal number that a float is read as."""
+    """Return the decimal number as which a float is read."""
     return Fraction(repr(value))

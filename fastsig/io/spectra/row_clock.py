@@ -1,8 +1,8 @@
-"""Rows whose times are recorded one by one, put on a regular clock.
+"""A regular clock for rows whose times are recorded individually.
 
-Recorders write the time of every row rounded, late or early. Rows keep the order of the file; where
-times jump by whole rows, rows are missing. So jitter moves no row, and what is recorded stays at
-hand beside the clock.
+Recorders write the time of every row rounded, late or early. Rows keep the order of the file; rows
+are missing if times jump by whole rows. Jitter therefore moves no row, and the recorded times
+remain available beside the clock.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from fastsig.stream.header import Header
 __all__ = ["FAST_STEPS", "TOLD", "RowClock", "day_and_seconds", "exact_step", "exact_time", "fit",
            "seconds_of", "told_step"]
 
-#: Integration times of FAST's spectral backend, s: whole numbers of its clock of 4 ns.
+#: Integration times of FAST's spectral backend, s: multiples of the period of its clock, 4 ns.
 FAST_STEPS = (Fraction("0.100663296"), Fraction("0.50331648"), Fraction("1.00663296"))
 
-#: A row that lies further off the clock than this, in rows, is told.
+#: A row that is further off the clock than this, in rows, is reported.
 TOLD = 0.1
 
-#: About three steps of a day number of our time in float64, s.
+#: About three steps of a present-day MJD in float64, s.
 _FLOAT_DAY_S = 2e-6
 
 
 class RowClock(NamedTuple):
-    """Rows of some files on one clock.
+    """The rows of one or more files on one clock.
 
     Parameters
     ----------
     step : Fraction
-        From row to row, s.
+        Time between rows, s.
     slots : tuple of ndarray of int64
-        Place of every row of each file; the first of all is 0, and a place has one row at most,
-        unless files overlap.
+        Place of every row of each file; the earliest is 0, and a place has at most one row unless
+        files overlap.
     off : tuple of ndarray of float64
-        What the recorded times differ from the clock by, in steps; NaN where there is no time.
+        Recorded times minus those of the clock, in steps; NaN if there is no time.
     anchor : (int, int)
-        File and row whose recorded time is the clock's.
+        File and row whose recorded time defines the clock.
     """
 
     step: Fraction
@@ -56,28 +56,28 @@ class RowClock(NamedTuple):
 
     @property
     def most_off(self) -> float:
-        """Largest difference of a recorded time from the clock, in steps."""
+        """Largest absolute difference of a recorded time from the clock, in steps."""
         return max(float(np.nanmax(np.abs(off), initial=0)) for off in self.off)
 
     @property
     def typical_off(self) -> float:
-        """Median difference, in steps."""
+        """Median absolute difference, in steps."""
         return float(np.nanmedian(np.abs(np.concatenate(self.off))))
 
     @property
     def n_off(self) -> int:
-        """Rows whose time differs by more than a tenth of a step, or is none."""
+        """Number of rows whose time differs by more than a tenth of a step, or is missing."""
         return int(sum((~(np.abs(off) <= TOLD)).sum() for off in self.off))
 
 
 def exact_step(seconds: float) -> Fraction | None:
-    """The integration time of FAST's that agrees with `seconds` to a part in a million."""
+    """Return the integration time of FAST that agrees with `seconds` to 1e-6; None if none does."""
     found = (step for step in FAST_STEPS if abs(seconds / float(step) - 1) <= 1e-6)
     return next(found, None)
 
 
 def told_step(common: Mapping[str, Any]) -> Fraction | None:
-    """Seconds of a row by the user's `sample_rate`."""
+    """Return the seconds per row according to the `sample_rate` given by the user, or None."""
     if "sample_rate" not in common:
         return None
     header = Header(time_from_mjd(FIRST_DAY), Fraction(1))
@@ -85,21 +85,21 @@ def told_step(common: Mapping[str, Any]) -> Fraction | None:
 
 
 def day_and_seconds(mjd: float) -> tuple[int, Fraction]:
-    """Day number and exact seconds of day of a float, by its shortest decimal text."""
+    """Split a float MJD into day number and exact seconds of day, by its shortest decimal text."""
     value = Fraction(repr(float(mjd)))
     day = value.numerator // value.denominator
     return int(day), (value - day) * 86400
 
 
 def exact_time(mjd: float) -> Time:
-    """UTC of a float day number."""
+    """Return the UTC time of a float MJD."""
     return time_from_mjd(*day_and_seconds(mjd))
 
 
 def seconds_of(mjd: NDArray[np.float64], first_day: int) -> NDArray[np.float64]:
-    """Seconds (TAI) from 0 h UTC of `first_day`; NaN where there is no time of 1970 to 2100.
+    """Return seconds (TAI) from 0 h UTC of `first_day`; NaN for times outside 1970 to 2100.
 
-    The difference of days is exact in float64, so nothing is lost to the size of a day number.
+    The difference of days is exact in float64, so the size of a day number costs no precision.
     """
     good = (mjd >= FIRST_DAY) & (mjd < LAST_DAY)  # False for NaN
     days = np.floor(np.where(good, mjd, first_day))
@@ -111,20 +111,20 @@ def seconds_of(mjd: NDArray[np.float64], first_day: int) -> NDArray[np.float64]:
 
 def fit(pieces: Sequence[NDArray[np.float64]], nominal: Fraction | None, *, told: bool = False,
         usual: Sequence[Fraction] = ()) -> RowClock:
-    """The clock of rows in files.
+    """Fit a clock to the times of rows in files.
 
-    The step is `nominal` where that explains the times; else what the times say.
+    The step is `nominal` if that explains the times; otherwise it is measured from the times.
 
     Parameters
     ----------
     pieces : sequence of ndarray of float64
-        Seconds of the rows of each file, NaN where there is no time. Some must be finite.
+        Seconds of the rows of each file, NaN if there is no time. Some must be finite.
     nominal : Fraction or None
-        The step that the header tells, s.
-    told : bool
-        Whether the step is `nominal` whatever the times say: the user told it.
+        The step stated in the header, s.
+    `told` : bool
+        Whether the step is `nominal` regardless of the times, because the user specified it.
     usual : sequence of Fraction
-        Steps that are taken where times say the same to a tenth of a row.
+        Steps that are preferred if the times agree with them to a tenth of a row.
     """
     if told and nominal is not None:
         return _clock(pieces, nominal)
@@ -139,7 +139,7 @@ def fit(pieces: Sequence[NDArray[np.float64]], nominal: Fraction | None, *, told
 
 
 def _clock(pieces: Sequence[NDArray[np.float64]], step: Fraction) -> RowClock:
-    """The clock of a given step."""
+    """Fit a clock of a given step."""
     placed = [_place(seconds, float(step)) for seconds in pieces]
     anchor = _anchor([off for _, off in placed])
     zero = pieces[anchor[0]][anchor[1]] - placed[anchor[0]][0][anchor[1]] * float(step)
@@ -147,7 +147,7 @@ def _clock(pieces: Sequence[NDArray[np.float64]], step: Fraction) -> RowClock:
     offs, after = [], 0
     for seconds, (places, _) in zip(pieces, placed, strict=True):
         turns = (seconds - zero) / float(step) - places
-        # The file begins where most of its rows say.
+        # The start of a file is the median over its rows.
         first = round(float(np.nanmedian(turns))) if np.isfinite(turns).any() else after
         slots.append(places + first)
         offs.append(turns - first)
@@ -157,7 +157,7 @@ def _clock(pieces: Sequence[NDArray[np.float64]], step: Fraction) -> RowClock:
 
 
 def _anchor(offs: Sequence[NDArray[np.float64]]) -> tuple[int, int]:
-    """File and row of the first time that lies on the clock; else of the one closest to it."""
+    """Return file and row of the first time on the clock, or else of a time closest to it."""
     least = min(float(np.nanmin(np.abs(off), initial=np.inf)) for off in offs)
     for number, off in enumerate(offs):
         near = np.flatnonzero(np.abs(off) <= max(least, TOLD))
@@ -168,7 +168,7 @@ def _anchor(offs: Sequence[NDArray[np.float64]]) -> tuple[int, int]:
 
 def _measured(pieces: Sequence[NDArray[np.float64]], nominal: Fraction | None,
               usual: Sequence[Fraction]) -> Fraction | None:
-    """Seconds from row to row as the times say, from ever longer spans that miss no row."""
+    """Measure the seconds between rows, from increasingly long spans without missing rows."""
     steps = np.concatenate([np.diff(seconds) for seconds in pieces])
     steps = steps[np.isfinite(steps) & (steps > 0)]
     if not len(steps):
@@ -191,7 +191,7 @@ def _measured(pieces: Sequence[NDArray[np.float64]], nominal: Fraction | None,
 
 
 def _decimal(step: float, n_row: int) -> Fraction | None:
-    """The shortest decimal number that keeps `n_row` rows within what float days can tell."""
+    """Return the shortest decimal step that keeps `n_row` rows as exact as float days are."""
     found = (Fraction(round(step * 10**digits), 10**digits) for digits in range(1, 14))
     last = None
     for last in found:
@@ -201,14 +201,14 @@ def _decimal(step: float, n_row: int) -> Fraction | None:
 
 
 def _explains(steps: NDArray[np.float64], nominal: float) -> bool:
-    """Whether most steps are whole numbers of the nominal one."""
+    """Whether most steps are multiples of the nominal one."""
     ratio = steps / nominal
     return bool(np.median(np.abs(ratio - np.maximum(1, np.rint(ratio)))) <= TOLD)
 
 
 def _place(seconds: NDArray[np.float64], step: float
            ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Places of the rows of one file from 0 on, and what their times differ by."""
+    """Return the places of the rows of one file from 0 on, and the differences of their times."""
     n = np.arange(len(seconds))
     known = np.flatnonzero(np.isfinite(seconds))
     if not len(known):
@@ -216,7 +216,7 @@ def _place(seconds: NDArray[np.float64], step: float
     turns = (seconds - seconds[known[0]]) / step
     phase = np.angle(np.exp(2j * np.pi * turns[known]).mean()) / (2 * np.pi)
     missing = np.rint(turns[known] - phase - known).astype(np.int64)
-    # Rows missing before a row never become fewer: times that say so are wrong.
+    # The number of missing rows never decreases: times that imply this are wrong.
     kept = _nondecreasing(missing)
     at = np.searchsorted(known[kept], n, side="right") - 1
     places = n + missing[kept][np.maximum(at, 0)]
@@ -225,7 +225,7 @@ def _place(seconds: NDArray[np.float64], step: float
 
 
 def _nondecreasing(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Indices of a longest subsequence that never decreases."""
+    """Return the indices of a longest subsequence that never decreases."""
     if not (np.diff(values) < 0).any():
         return np.arange(len(values))
     tails: list[int] = []

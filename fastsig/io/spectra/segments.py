@@ -1,7 +1,7 @@
-"""Spectra that files hold: what readers of filterbanks, PSRFITS and their like have in common.
+"""Spectra in files: the base of the readers of filterbanks, PSRFITS and similar formats.
 
-A format says what its rows are (`_values`); weights, NaN and sums are here. The files of a scan
-have a table of segments; rows that none holds have the weight 0.
+A format supplies its rows (`_values`); this module handles weights, NaN and sums. The files of a
+scan have a table of segments; rows that no file contains have the weight 0.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ __all__ = ["FileSpectra", "SegmentedSpectra"]
 
 
 class FileSpectra(SpectrumStream):
-    """Spectra of a file, float32 (time, product, chan), channels ascending in sky frequency.
+    """The spectra of a file, float32 (time, product, chan), channels ascending in sky frequency.
 
     Parameters
     ----------
     header, shape, path
-        As of `Stream`.
+        As for `Stream`.
     weight_channels : int
-        Length of the weights' channel axis: 1, or the number of channels where weights differ or
+        Length of the channel axis of the weights: 1, or the number of channels if weights differ or
         single values may be NaN.
     may_have_nan : bool
-        Whether values that are not finite tell what is lost, besides the weights.
+        Whether values that are not finite mark lost values, in addition to the weights.
     """
 
     def __init__(self, header: Header, shape: tuple[int, ...], path: str, *,
@@ -42,33 +42,33 @@ class FileSpectra(SpectrumStream):
 
     @property
     def weight_channels(self) -> int:
-        """Length of the weights' channel axis."""
+        """Length of the channel axis of the weights."""
         return self._weight_channels
 
     @abstractmethod
     def _values(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Rows as the file has them, and weights that broadcast against them; None where all 1.
+        """Read rows, and weights that broadcast against them; None if all weights are 1.
 
-        The arrays are the caller's to keep and change.
+        The caller owns the arrays and may change them.
         """
 
     def _into(self, start: int, n: int, out: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """As `_values`, the rows in `out`, which is C-contiguous: for formats that can fill it."""
+        """Like `_values`, but put the rows into `out`, which is C-contiguous."""
         data, weight = self._values(start, n)
         np.copyto(out, data)
         return weight
 
     def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
-        """Channels `first` to ``stop - 1`` alone, where the format can read these and no others."""
+        """Return channels `first` to ``stop - 1`` if the format can read them alone, else None."""
         band = getattr(self, "band", None)
         return None if band is None else band(first, stop)  # type: ignore[no-any-return]
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Mean spectra, float32, and weights; NaN where the weight is 0.
+        """Read mean spectra, float32, and weights; NaN where the weight is 0.
 
-        `out`, float32 (n or more, product, chan), takes the spectra where given: memory that is
-        there costs half of what new memory does. Nothing else of that size is made where `out` is
-        C-contiguous, unless single values are lost.
+        If given, `out`, float32 (n or more, product, chan), is filled with the spectra: reusing
+        memory costs half as much as new memory. If `out` is C-contiguous, no other array of that
+        size is allocated, unless single values are lost.
         """
         self._check_range(start, n)
         if out is None:
@@ -86,19 +86,19 @@ class FileSpectra(SpectrumStream):
             weight = np.where(np.isfinite(data), weight, np.float32(0))
         if weight.size and not weight.min() > 0:
             np.copyto(data, np.float32(np.nan), where=~(weight > 0))
-        view = data.view()  # `out` stays the caller's to write to
+        view = data.view()  # the caller may still write to `out`
         view.flags.writeable = weight.flags.writeable = False
         return Block(view, weight, start, n)
 
     def read_sums(self, start: int, n: int) -> Sums:
-        """The means times their weights, float64."""
+        """Return the means times their weights, float64."""
         return sums(self.read_block(start, n), self.header.n_sum, self.weight_channels)
 
 
 def _may_be_lost(data: NDArray[np.float32]) -> bool:
-    """Whether some value may be other than finite: then so is the sum of all.
+    """Whether some value may not be finite, in which case the sum of all is not either.
 
-    The sum takes no memory. It may also leave the range of floats, which is for others to see.
+    The sum needs no memory. It may also overflow; the caller then checks every value.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         return not np.isfinite(np.add.reduce(data, axis=None))
@@ -110,12 +110,12 @@ class SegmentedSpectra(FileSpectra):
     Parameters
     ----------
     header, shape, path, weight_channels, may_have_nan
-        As of `FileSpectra`.
+        As for `FileSpectra`.
     paths : sequence of str
         The files.
     table : ndarray, shape (n, k), int64
-        Rows: first spectrum, stop, what the format needs to find the bytes; of
-        `fastsig.io.voltages.segments.disjoint`.
+        Rows, as returned by `fastsig.io.voltages.segments.disjoint`: first spectrum, stop, and the
+        values that the format needs to find the bytes.
     """
 
     def __init__(self, header: Header, shape: tuple[int, ...], path: str, paths: Sequence[str],
@@ -127,11 +127,11 @@ class SegmentedSpectra(FileSpectra):
 
     @property
     def files(self) -> list[str]:
-        """Absolute paths of the files, in order."""
+        """The absolute paths of the files, in order."""
         return [os.path.abspath(path) for path in self._raw.paths]
 
     def all_valid(self) -> bool | None:
-        """False where spectra are missing; else None where weights or NaN may tell of more."""
+        """Return False if spectra are missing, None if weights or NaN may mark more, else True."""
         if self.held_fraction() < 1:
             return False
         return True if self.weight_channels == 1 and not self.may_have_nan else None
@@ -139,9 +139,9 @@ class SegmentedSpectra(FileSpectra):
     @abstractmethod
     def _fill(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[np.float32],
               weight: NDArray[np.float32]) -> None:
-        """Put spectra `first` to `stop`, all of one segment, into `out`, and their weights.
+        """Put spectra `first` to `stop`, all of one segment, and their weights into arrays.
 
-        `weight` is (row, product, 1) and holds 1; single values that are lost are NaN.
+        `weight` is (row, product, 1) and contains 1; single lost values become NaN in `out`.
         """
 
     def _values(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
@@ -149,7 +149,7 @@ class SegmentedSpectra(FileSpectra):
         return out, self._into(start, n, out)
 
     def _segments(self, start: int, n: int) -> list[list[int]]:
-        """Rows of the table that hold some of `n` spectra."""
+        """Return the rows of the table that contain some of `n` spectra."""
         first = int(np.searchsorted(self._table[:, 1], start, side="right"))
         last = int(np.searchsorted(self._table[:, 0], start + n, side="left"))
         found: list[list[int]] = self._table[first:last].tolist()
@@ -169,10 +169,10 @@ class SegmentedSpectra(FileSpectra):
         return weight
 
     def held_fraction(self) -> float:
-        """Share of the spectra that some file holds."""
+        """Return the share of the spectra that files contain."""
         held = int((self._table[:, 1] - self._table[:, 0]).sum())
         return held / self.shape[0] if self.shape[0] else 0.0
 
     def close(self) -> None:
-        """Close the files that are open; reading opens them again."""
+        """Close the files; reading opens them again."""
         self._raw.close()

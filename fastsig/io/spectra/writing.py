@@ -1,7 +1,7 @@
-"""What the writers of spectra have in common, whatever the format.
+"""Base of the writers of spectra, for all formats.
 
-A writer is made from the header and the shape of what will come, takes rows in order, and gives
-its files their names when the context ends well.
+A writer is made from the header and the shape of the spectra, accepts rows in order, and gives its
+files their names when the context ends without an error.
 """
 
 from __future__ import annotations
@@ -20,65 +20,65 @@ __all__ = ["Sizes", "SpectraWriter"]
 
 
 class Sizes(NamedTuple):
-    """What a product takes: bytes on the disk at most, and bytes of memory while it is written."""
+    """The sizes of a product: most bytes on disk, and bytes of memory while it is written."""
 
     disk: int
     memory: int
 
 
 class SpectraWriter(Writer):
-    """Spectra into files, row by row."""
+    """A writer of spectra, row by row."""
 
     NAME: ClassVar[str]
-    #: Bits of a number that the format holds.
+    #: Bits of a number that the format can store.
     OFFERS: ClassVar[tuple[int, ...]]
 
     #: Names of the files.
     files: list[str]
-    #: Values that did not fit into codes.
+    #: Number of values that were clipped to the range of codes.
     n_clipped = 0
 
     @classmethod
     @abstractmethod
     def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool,
                **options: Any) -> list[str]:
-        """What such files would lose, in plain words.
+        """Describe what such files would lose.
 
         Parameters
         ----------
         header, shape
-            As of the writer.
+            As for the writer.
         weights_vary : bool
-            Whether some weight is other than 1.
+            Whether any weight differs from 1.
         **options
-            Those of the writer; and `exact`, whether all values are codes of the format, and
-            `alike`, whether they come from a file of it, so that its own precision loses nothing.
+            The options of the writer; `exact`, whether all values are codes of the format; and
+            `alike`, whether they come from a file of this format, so that its precision suffices.
 
         Raises
         ------
         PlanError
-            Where the format cannot hold such spectra.
+            If the format cannot store such spectra.
         """
 
     @classmethod
     def cautions(cls, header: Header, shape: tuple[int, ...], **options: Any) -> list[str]:
-        """What other programs will take wrongly in such files, in plain words.
+        """Describe what other programs will misinterpret in such files.
 
         Parameters
         ----------
         header, shape, **options
-            As of the writer.
+            As for the writer.
         """
         return []
 
     @classmethod
     @abstractmethod
     def sizes(cls, shape: tuple[int, ...], **options: Any) -> Sizes:
-        """What such files take; options as of the writer."""
+        """Return the sizes of such files; the options are those of the writer."""
 
     @classmethod
     def exact_bits(cls, codes: Codes | None) -> int:
-        """The fewest bits that carry all values as they are."""
+        """Return the fewest bits that store all values exactly."""
         return 32
 
     @abstractmethod
@@ -86,8 +86,8 @@ class SpectraWriter(Writer):
         """Write the next rows: (n, product, chan) means and weights that broadcast to them."""
 
     def add_columns(self, stream: SpectrumStream) -> None:
-        """Write what is known of each row beside its values, once all rows are written.
+        """Write the columns of a stream (one value per row) after all rows are written.
 
-        Formats without a place for it leave it out; what is lost is reported before.
+        Formats that cannot store them leave them out; this loss is reported beforehand.
         """
         return

@@ -1,4 +1,4 @@
-"""Spectra from objects: tables of astropy, spectra of specutils."""
+"""Spectra from tables of astropy and spectra of specutils."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["pieces_of_spectrum", "pieces_of_table"]
 
 
 def pieces_of_table(table: Any, overrides: Mapping[str, Any]) -> Pieces | None:
-    """What a table of astropy gives: an axis of frequency or velocity, and columns of values.
+    """Return the axis of frequency or velocity of an astropy table, and its columns of values.
 
     Returns
     -------
     Pieces or None
-        None where no column is such an axis.
+        None if no column is an axis of frequency or velocity.
 
     Raises
     ------
     UsageError
-        Where no column that is asked for is there.
+        If a requested column does not exist.
     """
     names = [name for name in table.colnames if _is_numbers(table[name])]
     axis = next((name for name in names if _is_axis(table[name])), None)
@@ -37,7 +37,7 @@ def pieces_of_table(table: Any, overrides: Mapping[str, Any]) -> Pieces | None:
         return None
     others = [name for name in names if name != axis]
     if not others:
-        raise UsageError(f"the table has no column of numbers beside {axis}; allowed: a spectrum")
+        raise UsageError(f"the table has no column of numbers except {axis}; allowed: a spectrum")
     picks = [others[i] for i in wanted(others, overrides.get("columns"))]
     units = {_unit(table[name]) for name in picks}
     return Pieces(_numbers(table[axis]), _unit(table[axis]),
@@ -47,14 +47,14 @@ def pieces_of_table(table: Any, overrides: Mapping[str, Any]) -> Pieces | None:
 
 
 def pieces_of_spectrum(spectrum: Any) -> Pieces:
-    """What a Spectrum of specutils gives, as `Data.to_specutils` makes one or another program.
+    """Return the axis and values of a Spectrum of specutils, of fastsig or another program.
 
-    Flux is (chan,), (time, chan) or (time, product, chan); what is masked is NaN.
+    Flux is (chan,), (time, chan) or (time, product, chan); masked values become NaN.
 
     Raises
     ------
     UsageError
-        Where it is none, or of another shape.
+        If it is not a Spectrum, or has another shape.
     """
     try:
         flux, axis = spectrum.flux, spectrum.spectral_axis
@@ -99,7 +99,7 @@ def _unit(column: Any) -> str | None:
 
 
 def _numbers(column: Any) -> NDArray[np.float64]:
-    """Values of a column; what is masked is NaN."""
+    """Return the values of a column; masked values become NaN."""
     mask = getattr(column, "mask", None)
     bare = getattr(column, "unmasked", column)
     values = np.array(getattr(bare, "value", bare), np.float64)

@@ -1,4 +1,4 @@
-"""Text spectra: CSV, columns of numbers, GBTIDL's ASCII; one spectrum a file."""
+"""Text spectra: CSV, columns of numbers, GBTIDL's ASCII; one spectrum per file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAME, KINDS = "text", ("spectra",)
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a file is text with columns of numbers, the first an axis, and nothing else."""
+    """Whether a file is text with columns of numbers, of which the first is an axis."""
     return (probe.container == "other" and begins_table(probe.head)
             and description(probe) is None)
 
@@ -29,28 +29,29 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> HeldSpectra:
     Parameters
     ----------
     path : path
+        The file.
     frequency_unit : str, optional
-        Unit of the axis where the file does not state it: of frequency, or of velocity (radio
+        Unit of the axis if the file does not state it: of frequency, or of velocity (radio
         convention, with `rest`).
     unit : str, optional
-        Of the values.
+        Unit of the values.
     columns : str, optional
-        Names of the columns that are spectra, ``"XX,YY"``; by default all but those of noise,
-        weights and the like.
+        Names of the columns that are spectra, ``"XX,YY"``; by default all except those of noise,
+        weights and similar quantities.
     rest : str, optional
-        The line, by its name or frequency.
+        The spectral line, by its name or frequency.
     exposure : str, optional
-        How long the spectrum took, such as ``"60s"``.
+        Exposure time of the spectrum, such as ``"60s"``.
     **overrides
-        The common ones of `fastsig.open`; `start_time` and `exposure` are needed where the file
+        The common options of `fastsig.open`; `start_time` and `exposure` are needed if the file
         does not state them.
 
     Raises
     ------
     FormatError
-        Where the file is no table, its axis is not even, or something needed is not stated.
+        If the file is not a table, its axis is not even, or a required value is not stated.
     UsageError
-        Where an override is unknown or has no meaning.
+        If an override is unknown or has no meaning.
     """
     name = os.fspath(path)
     table = read_text(name)

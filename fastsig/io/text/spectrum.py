@@ -1,4 +1,4 @@
-"""One spectrum, or several in time, from an axis and values: of text, tables and specutils."""
+"""Spectra in memory from an axis and values: from text, tables and specutils."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from fastsig.telescopes.velocity_frames import known_frame
 
 __all__ = ["OWN", "HeldSpectra", "Pieces", "held", "wanted"]
 
-#: Overrides beside the common ones.
+#: Overrides in addition to the common ones.
 OWN = ("columns", "exposure", "frequency_unit", "rest", "unit")
 
-_UNEVEN = 0.05  # of a channel
-#: Columns that are no spectra, by how their names begin.
+_UNEVEN = 0.05  # largest deviation from even spacing, in channels
+#: Beginnings of the names of columns that are not spectra.
 _BESIDE = ("noise", "error", "err", "sigma", "uncertainty", "weight", "flag", "mask", "expected",
            "baseline", "fit", "model", "velocity", "channel")
 _PRODUCTS = {"xx": "AA", "yy": "BB", "ll": "AA", "rr": "BB", "aa": "AA", "bb": "BB", "cr": "CR",
              "ci": "CI", "i": "I", "q": "Q", "u": "U", "v": "V"}
-# Fields of the header, and what tables call them.
+# Fields of the header, and their names in tables.
 _KEYS = {"start_time": ("start_time", "date-obs", "date_obs"),
          "exposure": ("exposure", "exptime", "exposure_s"), "telescope": ("telescope", "telescop"),
          "source": ("source", "object"), "ra_deg": ("ra_deg",), "dec_deg": ("dec_deg",),
@@ -42,22 +42,24 @@ _KEYS = {"start_time": ("start_time", "date-obs", "date_obs"),
 
 
 class Pieces(NamedTuple):
-    """What a table or an object gives.
+    """The contents of a table or an object.
 
     Parameters
     ----------
     axis : ndarray, shape (chan,), float64
+        The axis of frequency or velocity.
     axis_unit : str or None
+        Unit of the axis.
     values : ndarray, shape (time, product, chan)
-        NaN where nothing is known.
+        NaN for unknown values.
     names : sequence of str
-        Of the products.
+        Names of the products.
     unit : str or None
-        Of the values; None for counts.
+        Unit of the values; None for counts.
     meta : mapping
-        By key: what is known beside.
+        Other values by key.
     header : Header, optional
-        Of spectra that were fastsig's; `meta` then counts for nothing.
+        Header of spectra made by fastsig, which replaces `meta`.
     """
 
     axis: NDArray[np.float64]
@@ -70,16 +72,18 @@ class Pieces(NamedTuple):
 
 
 class HeldSpectra(FileSpectra):
-    """Spectra in memory, float32 (time, product, chan); NaN is what is lost.
+    """Spectra in memory, float32 (time, product, chan); lost values are NaN.
 
     Parameters
     ----------
     header : Header
+        Header of the spectra.
     values : ndarray, shape (time, product, chan)
+        The spectra.
     path : str
-        What they are called in messages.
+        Name of the spectra in messages.
     files : sequence of str
-        What they were read from, if from anything.
+        Files from which they were read, if any.
     """
 
     def __init__(self, header: Header, values: NDArray[Any], path: str,
@@ -91,7 +95,7 @@ class HeldSpectra(FileSpectra):
 
     @property
     def files(self) -> list[str]:
-        """Absolute paths of the files; none where there are none."""
+        """The absolute paths of the files; empty if there are none."""
         return [os.path.abspath(each) for each in self._files]
 
     def _values(self, start: int, n: int) -> tuple[NDArray[np.float32], None]:
@@ -100,20 +104,20 @@ class HeldSpectra(FileSpectra):
 
 def held(pieces: Pieces, path: str, files: Sequence[str], overrides: Mapping[str, Any],
          format_name: str) -> HeldSpectra:
-    """Spectra of what a table gives and the user adds.
+    """Return the spectra of a table, with the values that the user adds.
 
     Raises
     ------
     FormatError
-        Where the axis is not even, or something that is needed is not stated.
+        If the axis is not even, or a required value is not stated.
     UsageError
-        Where an override is unknown or has no meaning.
+        If an override is unknown or has no meaning.
     """
     common, own = split_overrides(overrides, OWN, format_name)
     known = {field: pieces.meta[key] for field, keys in _KEYS.items()
              for key in reversed(keys) if key in pieces.meta}
     if _is_number(known.get("exposure")):
-        known["exposure"] = f"{known['exposure']} s"  # as tables state it; a user names the unit
+        known["exposure"] = f"{known['exposure']} s"  # unit in tables; users specify it
     said = _Said(path, {**known, "frequency_unit": pieces.axis_unit, "unit": pieces.unit},
                  {**common, **own})
     channels, descending = _channels(pieces.axis, said)
@@ -128,24 +132,24 @@ def held(pieces: Pieces, path: str, files: Sequence[str], overrides: Mapping[str
 
 
 class _Said(NamedTuple):
-    """What is known by key: what the user gives comes before what a table states."""
+    """Known values by key; those of the user have precedence over those of the table."""
 
     path: str
     stated: Mapping[str, Any]
     given: Mapping[str, Any]
 
     def has(self, key: str) -> bool:
-        """Whether anyone says it."""
+        """Whether the user or the table has a value."""
         return (key in self.given and self.given[key] != "") or (
             self.stated.get(key) not in (None, ""))
 
     def of(self, key: str, made: Callable[[Any], Any]) -> Any:
-        """What a value means, None where there is none.
+        """Return a value converted by `made`, or None if there is none.
 
         Raises
         ------
         UsageError, FormatError
-            Where the user's, or the table's, makes no sense.
+            If the value of the user, or of the table, is not valid.
         """
         if not self.has(key):
             return None
@@ -161,32 +165,32 @@ def _unit(text: Any) -> Any:
     try:
         return u.Unit(str(text))
     except (ValueError, TypeError) as error:
-        raise UsageError(f"unit = {text!r}; allowed: one of astropy's, such as K or Jy") from error
+        raise UsageError(f"unit = {text!r}; allowed: a unit of astropy, such as K or Jy") from error
 
 
 def _axis_unit(text: Any) -> Any:
     unit = _unit(text)
     if not (unit.is_equivalent(u.Hz) or unit.is_equivalent(u.m / u.s)):
-        raise UsageError(f"frequency_unit = {text}; allowed: of frequency or velocity")
+        raise UsageError(f"frequency_unit = {text}; allowed: units of frequency or velocity")
     return unit
 
 
 def _channels(axis: NDArray[np.float64], said: _Said) -> tuple[ChannelAxis, bool]:
-    """The axis of channels, and whether the values run down in frequency."""
+    """Return the axis of channels, and whether the values descend in frequency."""
     path, unit = said.path, said.of("frequency_unit", _axis_unit)
     if unit is None:
         raise FormatError(path, f"the unit of the axis, {axis[0]:.9g} to {axis[-1]:.9g}, is not "
                           "stated; give --set frequency_unit=MHz")
     axis = _frequencies(axis, unit, said)
     if len(axis) < 2 or not np.isfinite(axis).all() or axis[0] == axis[-1]:
-        raise FormatError(path, f"the axis of {len(axis)} channels is none; allowed: 2 or more "
-                          "frequencies that differ")
+        raise FormatError(path, f"the axis has {len(axis)} channels; allowed: 2 or more "
+                          "different finite frequencies")
     first, last = (Fraction(repr(float(each))) for each in (axis[0], axis[-1]))
     step = (last - first) / (len(axis) - 1)
     off = np.abs(axis - (axis[0] + np.arange(len(axis)) * float(step))) / abs(float(step))
     if off.max() > _UNEVEN:
-        raise FormatError(path, f"channel {int(off.argmax())} is {off.max():.2g} channels from "
-                          f"where even steps have it; allowed: {_UNEVEN}")
+        raise FormatError(path, f"channel {int(off.argmax())} is {off.max():.2g} channels off "
+                          f"an even spacing; allowed: {_UNEVEN}")
     if min(first, last) <= 0:
         raise FormatError(path, f"the axis begins at {float(min(first, last)):g} MHz; allowed: "
                           "above 0")
@@ -196,20 +200,20 @@ def _channels(axis: NDArray[np.float64], said: _Said) -> tuple[ChannelAxis, bool
 
 
 def _frequencies(axis: NDArray[np.float64], unit: Any, said: _Said) -> NDArray[np.float64]:
-    """Frequencies, MHz; of velocities those of a line, by the radio convention."""
+    """Return frequencies, MHz; velocities are converted with a line, in the radio convention."""
     if unit.is_equivalent(u.Hz):
-        # By a whole power of ten: text as written, not its product with a rounded factor.
+        # Divide by a whole power of ten, which is exact; do not multiply by a rounded factor.
         scale = unit.to(u.MHz)
         return np.asarray(axis / round(1 / scale) if scale < 1 else axis * scale)
     rest = said.of("rest", _line)
     if rest is None:
-        raise FormatError(said.path, "the axis is of velocities, and the line is not stated; give "
+        raise FormatError(said.path, "the axis is a velocity, and the line is not stated; give "
                           "--set rest=HI")
     return np.asarray(frequency_of(axis * unit, rest).value)
 
 
 def _line(rest: Any) -> Any:
-    """A line by its name or frequency; a number of a table is in Hz."""
+    """Return a line by its name or frequency; a bare number is in Hz."""
     try:
         number = float(rest)
     except (TypeError, ValueError):
@@ -249,7 +253,7 @@ def _header(names: Sequence[str], channels: ChannelAxis, said: _Said) -> Header:
         ("--set exposure=60s", said.has("exposure") or said.has("sample_rate"))) if not there]
     if missing:
         raise FormatError(said.path, f"is a table of {', '.join(names)} against frequency, and "
-                          f"does not state when; give {' '.join(missing)}")
+                          f"does not state its time; give {' '.join(missing)}")
     rest, frame = said.of("rest", _line), said.of("specsys", str)
     return Header(
         start_time=said.of("start_time", lambda value: parse_time(str(value))),
@@ -263,7 +267,7 @@ def _header(names: Sequence[str], channels: ChannelAxis, said: _Said) -> Header:
 
 
 def _products(names: Sequence[str], path: str) -> tuple[Any, tuple[str, ...]]:
-    """Sort of feeds and names of products, by the names of columns."""
+    """Return the kind of feeds and the names of products, from the names of columns."""
     called = [name.casefold() for name in names]
     found = tuple(_PRODUCTS.get(each, "") for each in called)
     kind = ("linear" if {"xx", "yy"} & set(called) else
@@ -277,12 +281,12 @@ def _products(names: Sequence[str], path: str) -> tuple[Any, tuple[str, ...]]:
 
 
 def wanted(names: Sequence[str], given: Any) -> list[int]:
-    """Which columns of a table are spectra, of those that follow its axis.
+    """Return the numbers of the columns after the axis that are spectra.
 
     Raises
     ------
     UsageError
-        Where one that is given is none of them.
+        If a requested column is not in the table.
     """
     if given is None:
         found = [i for i, name in enumerate(names)
@@ -291,5 +295,5 @@ def wanted(names: Sequence[str], given: Any) -> list[int]:
     asked = [each.strip() for each in str(given).split(",")]
     for each in asked:
         if each not in names:
-            raise UsageError(f"columns = {given!r}; allowed: of {', '.join(names)}")
+            raise UsageError(f"columns = {given!r}; allowed: names out of {', '.join(names)}")
     return [list(names).index(each) for each in asked]

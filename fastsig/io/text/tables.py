@@ -1,8 +1,8 @@
-"""Columns of numbers in text: CSV and its like, columns with blanks between, GBTIDL's ASCII.
+"""Columns of numbers in text: CSV and similar, columns separated by blanks, GBTIDL's ASCII.
 
-The first line whose cells are all numbers begins the table. Lines before it give names and units,
-as in ``frequency (GHz), XX (K)`` or with the units on a line of their own, and values, as in
-``# key = value``.
+The table begins with the first line in which all cells are numbers. Lines before it may contain
+names and units, as in ``frequency (GHz), XX (K)`` or with the units on a separate line, and values,
+as in ``# key = value``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NAMED = re.compile(r"(.*?)\s*[(\[]\s*(.*?)\s*[)\]]")
 _SUFFIX = re.compile(r"(.+)_([kmg]?hz|m?jy|m?k)", re.IGNORECASE)
 _VALUE = re.compile(r"([A-Za-z][\w-]*)\s*[=:]\s*(\S.*)")
 _SPACED = 0.05
-# GBTIDL's: unit and frame of the axis, and the unit of values on the line before.
+# In files of GBTIDL: unit and frame of the axis, and the unit of values on the line before.
 _GBTIDL = re.compile(r"([kMG]?Hz|km/s)-(\w+)")
 _GBTIDL_SCAN = re.compile(r"Scan:\s+\d+\s+(\S+)")
 _CALLED = {"counts": "", "count": "", "ta": "K", "ta*": "K", "tmb": "K", "": ""}
@@ -36,14 +36,14 @@ _UNITS = {each.casefold(): each for each in ("Hz", "kHz", "MHz", "GHz", "K", "mK
 
 
 class Column(NamedTuple):
-    """A column: its name, and its unit as text, None where it has none."""
+    """A column: its name, and its unit as text, or None if it has none."""
 
     name: str
     unit: str | None
 
 
 class TextTable(NamedTuple):
-    """A table: columns, numbers (row, column), and values by key of the lines before."""
+    """A table: columns, numbers (row, column), and values by key from the lines before it."""
 
     columns: list[Column]
     values: NDArray[np.float64]
@@ -51,15 +51,15 @@ class TextTable(NamedTuple):
 
 
 def begins_table(head: bytes) -> bool:
-    """Whether a file begins as the text of a spectrum does.
+    """Whether a file begins like the text of a spectrum.
 
-    The first of two columns or more has even steps, or a unit of frequency or velocity.
+    The first of two or more columns must have even steps, or a unit of frequency or velocity.
     """
     if any(byte < 32 and byte not in b"\t\n\r\f" for byte in head):
-        return False  # no text
+        return False  # not text
     lines = head.decode("utf-8-sig", "replace").splitlines()
     if len(head) == 4096:
-        lines = lines[:-1]  # cut off
+        lines = lines[:-1]  # truncated
     at = _first_row(lines)
     if at is None:
         return False
@@ -79,31 +79,31 @@ def begins_table(head: bytes) -> bool:
 
 
 def read_text(path: str) -> TextTable:
-    """The table in a text file.
+    """Read the table in a text file.
 
     Raises
     ------
     FormatError
-        Where it cannot be read, or rows differ.
+        If it cannot be read, or rows differ in length.
     """
     try:
         if os.path.getsize(path) > _LARGEST:
             raise FormatError(path, f"is larger than {_LARGEST >> 20} MiB; allowed: a table that "
                               "fits in memory")
-        # What is no UTF-8 may stand in comments; in a row it is no number.
+        # Comments may have bytes that are not UTF-8; in a row they are not numbers.
         with open(path, encoding="utf-8-sig", errors="replace") as file:
             lines = file.read().splitlines()
     except OSError as error:
         raise FormatError(path, error.strerror or str(error)) from error
     at = _first_row(lines)
     if at is None:
-        raise FormatError(path, "holds no row of two numbers or more")
+        raise FormatError(path, "contains no row of two or more numbers")
     delimiter = _delimiter(lines[at])
     try:
         values = np.loadtxt([_filled(line, delimiter) for line in lines[at:]], delimiter=delimiter,
                             comments=list(_COMMENT), ndmin=2)
     except ValueError as error:
-        raise FormatError(path, f"rows below line {at + 1} are no table of numbers: "
+        raise FormatError(path, f"rows from line {at + 1} on are not a table of numbers: "
                           f"{str(error).splitlines()[0]}") from error
     head = _bare(lines[:at])
     meta = {match[1].casefold(): match[2].strip() for line in head
@@ -112,7 +112,7 @@ def read_text(path: str) -> TextTable:
 
 
 def _bare(lines: list[str]) -> list[str]:
-    """Lines without what marks them as comments."""
+    """Return lines without comment characters."""
     return [line.strip().lstrip(_COMMENT).strip() for line in lines]
 
 
@@ -129,7 +129,7 @@ def _delimiter(line: str) -> str | None:
 
 
 def _numbers(line: str, delimiter: str | None) -> list[float] | None:
-    """The numbers of a line, None where it is no row of them; an empty cell is NaN."""
+    """Return the numbers of a line, or None if it is not a row; empty cells are NaN."""
     try:
         row = [float(cell.strip() or "nan") for cell in line.split(delimiter)]
     except ValueError:
@@ -138,7 +138,7 @@ def _numbers(line: str, delimiter: str | None) -> list[float] | None:
 
 
 def _filled(line: str, delimiter: str | None) -> str:
-    """A line whose empty cells are NaN."""
+    """Return a line with NaN in empty cells."""
     if delimiter is None or not line.strip():
         return line
     return delimiter.join(cell.strip() or "nan" for cell in line.split(delimiter))
@@ -146,7 +146,7 @@ def _filled(line: str, delimiter: str | None) -> str:
 
 def _columns(head: list[str], delimiter: str | None, width: int, meta: dict[str, str]
              ) -> list[Column]:
-    """Names and units by the last lines before the table; values of GBTIDL's go into `meta`."""
+    """Return names and units from the lines before the table; add GBTIDL's values to `meta`."""
     rows = [cells for line in head
             if len(cells := _cells(line, delimiter)) == width and not _VALUE.fullmatch(line)]
     if not rows:
@@ -184,7 +184,7 @@ def _is_unit(text: str) -> bool:
 
 def _gbtidl(head: list[str], columns: list[Column], match: re.Match[str], meta: dict[str, str]
             ) -> list[Column]:
-    """The columns of GBTIDL's ASCII, whose lines before also name the source."""
+    """Return the columns of GBTIDL's ASCII; the lines before them also name the source."""
     meta["specsys"] = match[2]
     words = {line for line in head if line.casefold() in _CALLED or line.casefold() in _UNITS}
     unit = _unit(words.pop()) if len(words) == 1 else None

@@ -1,1 +1,1 @@
-"""VDIF."""
+"""Voltages in VDIF files."""

@@ -1,9 +1,9 @@
-"""dspsr's header file of a VDIF file: what it reads instead, as lines of KEY VALUE.
+"""The header file that dspsr reads to open a VDIF file: lines of KEY VALUE.
 
 References
 ----------
-dspsr, VDIFFile.C and ASCIIObservation.C: INSTRUMENT says VDIF, DATAFILE names the file of frames,
-whose channels are polarisations; FREQ and BW are in MHz, TSAMP in microseconds.
+dspsr, VDIFFile.C and ASCIIObservation.C: INSTRUMENT is VDIF, DATAFILE names the file of frames, in
+which channels are polarisations; FREQ and BW are in MHz, TSAMP in microseconds.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from fastsig.io.voltages.writing import Recording
 
 __all__ = ["dspsr_header"]
 
-_SIZE = 4096  # that dspsr reads of it
+_SIZE = 4096  # bytes that dspsr reads
 _LONGEST = 63  # characters of a value
 
 
 def dspsr_header(recording: Recording, names: Sequence[str], n_bits: int) -> bytes:
-    """The text, filled up to the length that dspsr reads.
+    """Return the header, padded to the length that dspsr reads.
 
     Raises
     ------
     PlanError
-        Where dspsr cannot read such voltages: of several channels, without a frequency, in several
-        files, or under a name with blanks.
+        If dspsr cannot read such voltages: with several channels, without a frequency, in several
+        files, or in a file with blanks in its name.
     """
     header, path = recording.header, recording.path
     axis, data = header.channels, os.path.basename(names[0])
     wrong = next((text for bad, text in (
-        (len(names) > 1, f"{len(names)} files; dspsr's header is of one"),
-        (recording.n_chan > 1, f"{recording.n_chan} channels; dspsr takes VDIF's for "
+        (len(names) > 1, f"{len(names)} files; dspsr's header describes one"),
+        (recording.n_chan > 1, f"{recording.n_chan} channels; dspsr takes the channels of VDIF for "
          "polarisations"),
-        (recording.shape[1] > 2, f"{recording.shape[1]} polarisations; dspsr takes 1 or 2"),
+        (recording.shape[1] > 2, f"{recording.shape[1]} polarisations; dspsr accepts 1 or 2"),
         (axis is None, "its sky frequency is not known; give --set frequency=440MHz"),
-        (not is_plain(data, 255) or " " in data, f"the name {data!r} is none that dspsr reads"),
+        (not is_plain(data, 255) or " " in data, f"dspsr cannot read the name {data!r}"),
     ) if bad), None)
     if wrong or axis is None:
         raise PlanError(f"{path}: {wrong}")
@@ -61,6 +61,6 @@ def dspsr_header(recording: Recording, names: Sequence[str], n_bits: int) -> byt
 
 
 def _word(text: str | None) -> str:
-    """Text without blanks, as dspsr reads a value; unknown where there is none."""
+    """Return a text without blanks, as dspsr reads values; "unknown" if there is none."""
     word = "_".join((text or "").split())
     return word if is_plain(word, _LONGEST) else "unknown"

@@ -1,6 +1,6 @@
-"""Whether a rate that the user tells is that of the frames of a VDIF file.
+"""Check of a rate specified by the user against the frames of a VDIF file.
 
-Frames are numbered within each second, so where a second ends the frames tell how many it has.
+Frames are numbered within each second, so the last number shows how many a second has.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from fastsig.io.voltages.segments import RawFiles
 
 __all__ = ["check_rate"]
 
-_WINDOW = 1024  # frames that are looked at around the end of a second
-_RUN = 4  # frames on either side that no loss may have touched
-_LIKELY = 0.9  # of a second: one that ends before may have been cut by a loss
+_WINDOW = 1024  # frames that are examined around the end of a second
+_RUN = 4  # frames on either side of it that must be complete
+_LIKELY = 0.9  # fraction of a second; one that ends earlier may have been truncated by a loss
 
 
 class _Heads(NamedTuple):
@@ -28,21 +28,21 @@ class _Heads(NamedTuple):
 
 
 def check_rate(raw: RawFiles, geometry: Any, per_second: int) -> None:
-    """Refuse a rate that the frames' numbers contradict.
+    """Refuse a rate that contradicts the numbers of frames.
 
     Parameters
     ----------
     raw : RawFiles
         The files.
     geometry : Geometry
-        Of the frames.
+        Geometry of the frames.
     per_second : int
-        Frames of a thread in a second, as the rate has it.
+        Frames of a thread per second according to the rate.
 
     Raises
     ------
     FormatError
-        Where frames have higher numbers, or seconds end with other ones.
+        If frames have higher numbers, or seconds end with other numbers.
     """
     for file, path in enumerate(raw.paths):
         count = os.path.getsize(path) // geometry.frame_bytes
@@ -51,32 +51,32 @@ def check_rate(raw: RawFiles, geometry: Any, per_second: int) -> None:
         if not all(len(heads.second) for heads in ends):
             continue
         first, last = (int(np.median(heads.second)) for heads in ends)
-        told = [n for second in sorted({first, (first + last) // 2, last - 1})
-                if first <= second < last
-                and (n := _at_end(raw, file, geometry, count, second)) is not None]
+        counted = [n for second in sorted({first, (first + last) // 2, last - 1})
+                   if first <= second < last
+                   and (n := _at_end(raw, file, geometry, count, second)) is not None]
         seen = max(int(np.median(heads.frame)) + 1 for heads in ends)
-        if seen <= per_second and not _contradict(told, per_second):
+        if seen <= per_second and not _contradict(counted, per_second):
             continue
-        n, least = max([seen, *told]), "" if told else " at least"
+        n, least = max([seen, *counted]), "" if counted else " at least"
         raise FormatError(
-            path, f"sample_rate = {per_second * geometry.n_time} Hz is {per_second} frames of "
-            f"{geometry.n_time} samples a second; the frames' numbers tell of{least} {n}: "
+            path, f"sample_rate = {per_second * geometry.n_time} Hz means {per_second} frames of "
+            f"{geometry.n_time} samples per second; the numbers of the frames show{least} {n}: "
             f"{n * geometry.n_time} Hz")
 
 
-def _contradict(told: list[int], per_second: int) -> bool:
-    """Whether ends of seconds speak against a number of frames; a loss may end one too early."""
-    if not told or max(told) == per_second:
+def _contradict(counted: list[int], per_second: int) -> bool:
+    """Whether the ends of seconds contradict a number of frames; losses may end one too early."""
+    if not counted or max(counted) == per_second:
         return False
-    if max(told) > per_second:
+    if max(counted) > per_second:
         return True
-    if len(told) == 1:
-        return told[0] < _LIKELY * per_second
-    return min(told) == max(told)
+    if len(counted) == 1:
+        return counted[0] < _LIKELY * per_second
+    return min(counted) == max(counted)
 
 
 def _at_end(raw: RawFiles, file: int, g: Any, count: int, second: int) -> int | None:
-    """Frames of a second, where those around its end are all there."""
+    """Count the frames of a second, if those around its end are complete; else None."""
     low, high = 0, count
     while low < high:
         middle = (low + high) // 2
@@ -87,19 +87,19 @@ def _at_end(raw: RawFiles, file: int, g: Any, count: int, second: int) -> int | 
             low = middle + 1
     begin = max(0, low - _WINDOW)
     heads = _heads(raw, file, g, begin, min(2 * _WINDOW, count - begin))
-    told = []
+    counted = []
     for thread in np.unique(heads.thread):
         mine = heads.thread == thread
         numbers = np.unique(heads.frame[mine & (heads.second == second)])
         after = np.unique(heads.frame[mine & (heads.second == second + 1)])
         if (len(numbers) >= _RUN and numbers[-1] - numbers[-_RUN] == _RUN - 1
                 and after[:_RUN].tolist() == list(range(_RUN))):
-            told.append(int(numbers[-1]) + 1)
-    return max(told, default=None)
+            counted.append(int(numbers[-1]) + 1)
+    return max(counted, default=None)
 
 
 def _heads(raw: RawFiles, file: int, g: Any, first: int, n: int) -> _Heads:
-    """Fields of frames that have the length of the recording's."""
+    """Return the fields of frames with the frame length of the recording."""
     words = np.empty((n, 4), "<u4")
     for i in range(n):
         raw.read_into(file, words[i], (first + i) * g.frame_bytes)

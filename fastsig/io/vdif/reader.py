@@ -1,7 +1,8 @@
 """VDIF: frames of equal length, each with its own time and thread, in one file or several.
 
-Frames may be missing, repeated or somewhat out of order: each is put where its header says, and
-what no frame holds, or a frame marked invalid, is invalid. Opening reads a few headers alone.
+Frames may be missing, repeated or slightly out of order: each is placed by its header. Samples that
+no frame contains, or that lie in a frame marked invalid, are invalid. Opening reads only a few
+headers.
 
 References
 ----------
@@ -39,30 +40,30 @@ __all__ = ["KINDS", "MANY", "NAME", "VdifStream", "open", "sniff"]
 
 NAME, KINDS = "vdif", ("voltage",)
 
-#: Whether `open` takes several files of one recording.
+#: Whether `open` accepts several files of one recording.
 MANY = True
 
 _SYNC = {1: 0xACABFEED, 3: 0xACABFEED, 4: 0xACABFEED}
-_MARK5B = 0xAB  # frames of Mark 5B: the sign comes before the magnitude
+_MARK5B = 0xAB  # frames of Mark 5B: the sign precedes the magnitude
 _EDVS = (0, 1, 2, 3, 4, _MARK5B)
 _MOST_BITS, _WORD = 16, 32
 _MOST_INPUTS = 2**16
-_BANK = 32  # channels of a thread: of a filter bank, where there are as many
-_CLOCKS_S = 3600  # that threads may begin apart
-# What frames of a recording have in common of words 2 and 3.
+_BANK = 32  # least channels of a thread that are assumed to come from a filter bank
+_CLOCKS_S = 3600  # largest difference between the starts of threads
+# The bits of words 2 and 3 that all frames of a recording share.
 _SHAPE_2, _SHAPE_3 = np.uint32(0x1FFFFFFF), np.uint32(0xFC000000)
-# That, whether a frame is invalid, its second, number and thread, of words 0 to 3.
+# These bits, and those for an invalid frame, its second, number and thread, of words 0 to 3.
 _FIELDS = (0xBFFFFFFF, 0xFFFFFF, int(_SHAPE_2), int(_SHAPE_3) | 0x3FF0000)
-_NEXT = np.uint64(1 << 32)  # what words 0 and 1 together grow by from frame to frame
-# Mean of a Gaussian's part above 1 sigma, in units of that below.
+_NEXT = np.uint64(1 << 32)  # increment of words 0 and 1 together from frame to frame
+# Mean of the part of a Gaussian above 1 sigma, in units of the mean of the part below.
 _HIGH = 1 / ((math.sqrt(math.e) - 1) * (1 / math.erf(math.sqrt(0.5)) - 1))
-#: Values of codes, for bits that have other ones than code minus half of their number.
+#: Values of codes, for bits whose values differ from the code minus half the number of codes.
 LEVELS = {1: (-1.0, 1.0), 2: (-_HIGH, -1.0, 1.0, _HIGH)}
 _DTYPES: dict[int, np.dtype[Any]] = {8: np.dtype("i1"), 16: np.dtype("i2")}
 
 
 class Geometry(NamedTuple):
-    """What all frames of a recording have in common."""
+    """The properties that all frames of a recording share."""
 
     frame_bytes: int
     header_bytes: int
@@ -72,12 +73,12 @@ class Geometry(NamedTuple):
 
     @property
     def numbers(self) -> int:
-        """Numbers of a complete sample: of all channels, real and imaginary parts."""
+        """Numbers per complete sample: all channels, real and imaginary parts."""
         return self.n_chan * (2 if self.is_complex else 1)
 
     @property
     def per_word(self) -> int:
-        """Complete samples in a word of 32 bits, for bits of which a word has some left over."""
+        """Complete samples in a word of 32 bits, if numbers do not fill the word."""
         return _WORD // (self.numbers * self.n_bits)
 
     @property
@@ -87,7 +88,7 @@ class Geometry(NamedTuple):
 
     @property
     def n_time(self) -> int:
-        """Samples of a frame."""
+        """Samples per frame."""
         n_bit = (self.frame_bytes - self.header_bytes) * 8
         if self.is_whole:
             return n_bit // (self.numbers * self.n_bits)
@@ -95,7 +96,7 @@ class Geometry(NamedTuple):
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a file begins with a header that makes sense, and goes on with one like it."""
+    """Whether a file begins with a plausible header, followed by a similar one."""
     g = _geometry(probe.head)
     if g is None or probe.is_hdf5:
         return False
@@ -112,7 +113,7 @@ def sniff(probe: Probe) -> bool:
 
 
 def _geometry(head: bytes) -> Geometry | None:
-    """What a header says of its frame; None where that cannot be."""
+    """Return the properties of a frame from its header; None if they are impossible."""
     if len(head) < 32:
         return None
     words = np.frombuffer(head[:16], "<u4").tolist()
@@ -127,29 +128,29 @@ def _geometry(head: bytes) -> Geometry | None:
 def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> VdifStream:
     """Open the files of one VDIF recording as a stream.
 
-    Inputs, of which there is one for each thread and channel, are the stream's polarisations.
-    Where a filter bank made the channels, each thread is an input, and the channels are its band.
+    Each thread and channel is an input, and inputs are the polarisations of the stream. If the
+    channels come from a filter bank, each thread is an input, and the channels are its band.
 
     Parameters
     ----------
     path : path or sequence of path
         The files, in any order.
     input : int or str, optional
-        Inputs to present, such as ``0`` or ``"0,1"``; all of them by default. Threads come in
-        the order of their numbers, the channels of a thread one after another.
+        Inputs to return, such as ``0`` or ``"0,1"``; by default all. Threads are in the order of
+        their numbers, and the channels of a thread are consecutive.
     channelized : {"yes", "no"}, optional
-        Whether the channels of a thread are neighbours of one band, made by a filter bank; by
-        default where complex samples have 32 channels or more.
+        Whether the channels of a thread are neighbours in one band, made by a filter bank; by
+        default yes if complex samples have 32 channels or more.
     **overrides
-        The common ones of `fastsig.open`; `sample_rate` is needed where the headers have none
+        The common options of `fastsig.open`; `sample_rate` is needed if the headers have none
         (extended data versions 0, 2 and 0xAB, and legacy headers).
 
     Raises
     ------
     FormatError
-        Where no frame can be read, or the rate is not known.
+        If no frame can be read, or the rate is not known.
     UsageError
-        Where an override is unknown or has no meaning.
+        If an override is unknown or has no meaning.
     """
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
     common, own = split_overrides(overrides, ("input", "channelized"), NAME)
@@ -162,8 +163,8 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Vdif
     raw.read_into(0, head, 0)
     rate = _rate(head.view("<u4").tolist(), geometry, paths[0], common.get("sample_rate"))
     if rate % geometry.n_time:
-        raise FormatError(paths[0], f"sample_rate = {rate} Hz is no whole number of frames of "
-                          f"{geometry.n_time} samples a second")
+        raise FormatError(paths[0], f"sample_rate = {rate} Hz is not a whole number of frames of "
+                          f"{geometry.n_time} samples per second")
     if "sample_rate" in common:
         check_rate(raw, geometry, int(rate / geometry.n_time))
     frames = _Frames(raw, geometry, int(rate / geometry.n_time))
@@ -182,7 +183,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Vdif
 
 
 def _is_channelized(own: Mapping[str, Any], g: Geometry) -> bool:
-    """Whether the channels of a thread are those of one band."""
+    """Whether the channels of a thread form one band."""
     chosen = str(own.get("channelized", "yes" if g.is_complex and g.n_chan >= _BANK else "no"))
     if chosen not in ("yes", "no"):
         raise UsageError(f"channelized = {chosen!r}; allowed: yes, no")
@@ -190,14 +191,14 @@ def _is_channelized(own: Mapping[str, Any], g: Geometry) -> bool:
 
 
 def _inputs(threads: list[int], g: Geometry, bank: bool) -> list[tuple[int, Column]]:
-    """Thread and column of every input, or its channels."""
+    """List the thread of every input, and its column or channels."""
     if bank:
         return [(thread, slice(0, g.n_chan)) for thread in threads]
     return [(thread, chan) for thread in threads for chan in range(g.n_chan)]
 
 
 def _check_clocks(frames: _Frames, each: int, path: str) -> None:
-    """Refuse threads, of `each` inputs, whose times have nothing to do with one another."""
+    """Refuse threads, of `each` inputs, with unrelated times."""
     last = max(frames.begins)
     late = [i for i, begin in enumerate(frames.begins)
             if last - begin < _CLOCKS_S * frames.per_second]
@@ -205,8 +206,8 @@ def _check_clocks(frames: _Frames, each: int, path: str) -> None:
         hours = (last - frames.begin) / frames.per_second / 3600
         inputs = ",".join(str(i * each + chan) for i in late for chan in range(each))
         raise FormatError(path, f"threads {', '.join(str(frames.threads[i]) for i in late)} begin "
-                          f"{hours:.0f} h after others: a clock was not set; choose by --set "
-                          f"input={inputs}")
+                          f"{hours:.0f} h after others: a clock was not set; select inputs by "
+                          f"--set input={inputs}")
 
 
 def _first_geometry(raw: RawFiles, number: int) -> Geometry:
@@ -221,22 +222,22 @@ def _first_geometry(raw: RawFiles, number: int) -> Geometry:
 
 
 def _rate(words: list[int], g: Geometry, path: str, override: Any) -> Fraction:
-    """Samples a second."""
+    """Return the samples per second."""
     if override is not None:
         text = str(override)
         return parse_rate(exact(text, "Hz", "sample_rate") if text[-1:].isalpha() else text)
     edv = words[4] >> 24 if g.header_bytes == 32 else -1
     field = words[4] & 0x7FFFFF
     if edv not in _SYNC or not field:
-        raise FormatError(path, "the headers do not tell the sample rate; give --set "
+        raise FormatError(path, "the headers do not state the sample rate; give --set "
                           "sample_rate=32MHz")
-    # The field is that of complex samples; real ones come twice as fast.
+    # The field is the rate of complex samples; that of real ones is twice as high.
     unit = 10**6 if words[4] >> 23 & 1 else 10**3
     return Fraction(field * unit * (1 if g.is_complex else 2))
 
 
 class _Frames(FrameFiles):
-    """Frames that are like the first one of the recording."""
+    """The frames that have the properties of the first frame of the recording."""
 
     def __init__(self, raw: RawFiles, geometry: Geometry, per_second: int,
                  threads: frozenset[int] | None = None) -> None:
@@ -247,22 +248,22 @@ class _Frames(FrameFiles):
         super().__init__(raw, geometry.frame_bytes, 16)
 
     def only(self, threads: set[int]) -> _Frames:
-        """The frames of some threads."""
+        """Return the frames of some threads."""
         frames = _Frames(self.raw, self.geometry, self.per_second, frozenset(threads))
         frames.per_time = self.per_time
         return frames
 
     def sound(self, raw: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Frames of the first one's length, channels and bits."""
+        """Whether frames have the length, channels and bits of the first frame."""
         words = raw[:, :16].copy().view("<u4")
         return np.asarray((words[:, 2] & _SHAPE_2 == self._shape[0])
                           & (words[:, 3] & _SHAPE_3 == self._shape[1]))
 
     def parsed(self, raw: NDArray[np.uint8]) -> Heads:
-        """Fields of words 0 to 3; frames are counted from the reference epoch."""
+        """Parse words 0 to 3; frames are counted from the reference epoch."""
         words = raw[:, :16].copy().view("<u4")
         frame = words[:, 1] & 0xFFFFFF
-        # Length and channels, bits and complex of the first header; not invalid.
+        # Length, channels, bits and type of the first header; not marked invalid.
         good = (words[:, 2] & _SHAPE_2 == self._shape[0]) & (words[:, 3] & _SHAPE_3
                                                                == self._shape[1])
         good &= (words[:, 0] < 2**31) & (frame < self.per_second)
@@ -273,12 +274,12 @@ class _Frames(FrameFiles):
         return Heads(number, thread, good)
 
     def follow(self, raw: NDArray[np.uint8], numbers: list[int], threads: list[int]) -> bool:
-        """In as few steps as can be: after a long read, each takes some microseconds."""
+        """Check in as few steps as possible: after a long read, each takes some microseconds."""
         period = len(numbers)
         times, rest = raw.view("<u8")[:, :2].T  # words 0 and 1, words 2 and 3
         if not ((times[period:] - times[:-period] == _NEXT).all()
                 and (rest[period:] == rest[:-period]).all()):
-            return super().follow(raw, numbers, threads)  # as where a second begins
+            return super().follow(raw, numbers, threads)  # for example at the start of a second
         turns = (len(raw) - 1) // period
         words = raw[:period].view("<u4")[:, :4].tolist()
         for word, number, thread in zip(words, numbers, threads, strict=True):
@@ -291,10 +292,10 @@ class _Frames(FrameFiles):
 
 
 class VdifStream(FramedVoltages):
-    """Voltages of a VDIF recording: (time, input), or (time, thread, chan).
+    """The voltages of a VDIF recording: (time, input), or (time, thread, chan).
 
-    Codes of 1 and 2 bits are the means of a Gaussian's parts (1 being the inner one), all others
-    code minus half of their number; real ones of 8 and 16 bits come as integers.
+    Codes of 1 and 2 bits are the means of the parts of a Gaussian (the inner one being 1), others
+    the code minus half the number of codes; real samples of 8 and 16 bits are integers.
     """
 
     def __init__(self, header: Header, frames: _Frames, picks: Sequence[tuple[int, Column]],
@@ -309,7 +310,7 @@ class VdifStream(FramedVoltages):
         self.levels = levels_of(g.n_bits, header.extra["edv"])
 
     def as_recorded(self) -> VoltageStream:
-        """Payloads of threads of one channel: packed codes, or bytes."""
+        """Return the payloads of threads of one channel: packed codes, or bytes."""
         g = self._geometry
         if g.n_chan > 1 or not g.is_whole or g.n_bits == 16:
             return self
@@ -345,7 +346,7 @@ class VdifStream(FramedVoltages):
 
 
 def levels_of(n_bits: int, edv: int | str) -> tuple[float, ...] | None:
-    """Values of codes, where they are other than code minus half of their number."""
+    """Return the values of codes; None if they are the code minus half the number of codes."""
     if edv == _MARK5B and n_bits == 2:
         low, minus, plus, high = LEVELS[2]
         return low, plus, minus, high
@@ -354,7 +355,7 @@ def levels_of(n_bits: int, edv: int | str) -> tuple[float, ...] | None:
 
 def _decoded(payload: NDArray[np.uint8], g: Geometry, levels: tuple[float, ...] | None
              ) -> NDArray[Any]:
-    """Samples (time, chan) of frames that follow one another: offset binary, low bits first."""
+    """Decode consecutive frames to samples (time, chan): offset binary, low bits first."""
     raw = np.ascontiguousarray(payload).reshape(-1)
     if g.n_bits == 8:
         numbers: NDArray[Any] = (raw ^ 0x80).view(np.int8)
@@ -362,7 +363,7 @@ def _decoded(payload: NDArray[np.uint8], g: Geometry, levels: tuple[float, ...] 
         numbers = (raw.view("<u2") ^ 0x8000).view(np.int16)
     else:
         numbers = _unpack(raw, g.n_bits, levels)
-    if not g.is_whole:  # of a word's numbers those of its last, incomplete sample are left over
+    if not g.is_whole:  # leave out the last, incomplete sample of each word
         each = numbers.reshape(-1, _WORD // g.n_bits)
         numbers = np.ascontiguousarray(each[:, : g.per_word * g.numbers]).reshape(-1)
     if not g.is_complex:
@@ -372,8 +373,8 @@ def _decoded(payload: NDArray[np.uint8], g: Geometry, levels: tuple[float, ...] 
 
 def _unpack(payload: NDArray[np.uint8], n_bits: int, levels: tuple[float, ...] | None,
             out: NDArray[Any] | None = None) -> NDArray[np.float32]:
-    """Values of packed codes."""
-    from fastsig_kernels import unpack  # loads the compiler, which `info` can do without
+    """Return the values of packed codes."""
+    from fastsig_kernels import unpack  # loads the compiler, which `info` does not need
 
     if levels is not None:
         return unpack(payload, n_bits, levels=np.array(levels, np.float32), out=out)
@@ -402,11 +403,11 @@ def _header(words: list[int], g: Geometry, frames: _Frames, rate: Fraction,
 
 
 def epoch_time(half_years: int) -> Time:
-    """The reference epoch of a number of half-years since 2000."""
+    """Return the reference epoch for a number of half-years since 2000."""
     return Time(f"{2000 + half_years // 2}-{1 + half_years % 2 * 6:02d}-01T00:00:00", scale="utc")
 
 
 def _station(code: int) -> str | None:
-    """Two letters where the number stands for them."""
+    """Return the two letters that the number of a station encodes, or None."""
     letters = bytes((code >> 8, code & 255))
     return letters.decode("ascii") if letters.isalnum() else None

@@ -1,10 +1,10 @@
-"""Voltages into VDIF: frames of one length, with a whole number of them in a second.
+"""The writer of VDIF: frames of one length, a whole number of them per second.
 
-Each polarisation and channel is a thread, or all of them are the channels of one thread: dspsr
-reads these alone, by a header file of its own.
+Each polarisation and channel is a thread, or all of them are the channels of one thread, the only
+form that dspsr reads, with a header file of its own.
 
-A frame in which nothing is valid is marked invalid. The length of a frame is chosen so that gaps
-begin and end with frames, and the recording on a frame of its second, wherever that can be.
+A frame without valid samples is marked invalid. The length of a frame is chosen, if possible, so
+that gaps begin and end at frames, and the recording begins with a frame counted from a second.
 
 References
 ----------
@@ -42,7 +42,7 @@ from fastsig.stream import Block
 __all__ = ["VdifWriter"]
 
 _HEADER, _MOST_PAYLOAD, _SHORT_PAYLOAD = 32, 8192, 1024
-_USUAL_PAYLOAD, _LEAST_PAYLOAD = 64, 8  # shorter than usual where nothing else is exact
+_USUAL_PAYLOAD, _LEAST_PAYLOAD = 64, 8  # shorter than usual if nothing else is exact
 _MOST_NUMBER = 2**24
 _LEAST_FRAMES = 4
 _MOST_THREADS, _SYNC = 1024, 0xACABFEED
@@ -50,16 +50,16 @@ _MOST_RATE = 2**23
 
 
 class VdifWriter(VoltageWriter):
-    """Voltages into VDIF of 1, 2, 4, 8 or 16 bits.
+    """Writer of voltages in VDIF of 1, 2, 4, 8 or 16 bits.
 
     Parameters
     ----------
     recording, path, **options
-        As of `VoltageWriter`.
+        As for `VoltageWriter`.
     one_thread : bool
-        Whether all polarisations and channels are those of one thread; by default each is a thread.
+        Whether all polarisations and channels are in one thread; by default each has its own.
     dspsr_header : bool
-        Whether dspsr's header file, ``PATH.hdr``, is written beside; in one thread then.
+        Whether to write dspsr's header file, ``PATH.hdr``, as well; this implies one thread.
     """
 
     NAME = "vdif"
@@ -76,7 +76,7 @@ class VdifWriter(VoltageWriter):
         rate, n_input = recording.header.sample_rate, recording.shape[1] * recording.n_chan
         self._n_thread, self._n_inside = (1, n_input) if self._one else (n_input, 1)
         if self._n_thread > _MOST_THREADS:
-            raise PlanError(f"{recording.path}: VDIF holds up to {_MOST_THREADS} threads, not "
+            raise PlanError(f"{recording.path}: VDIF has up to {_MOST_THREADS} threads, not "
                             f"{self._n_thread} polarisations and channels")
         if self._n_inside & (self._n_inside - 1):
             raise PlanError(f"{recording.path}: {self._n_inside} polarisations and channels; "
@@ -85,13 +85,13 @@ class VdifWriter(VoltageWriter):
             self.cautions.append(f"it has {n_input} threads, which dspsr reads as one "
                                  "polarisation; --one-thread (one_thread=True) makes one")
         if rate.denominator != 1:
-            raise PlanError(f"{recording.path}: VDIF has a whole number of samples in a second, "
+            raise PlanError(f"{recording.path}: VDIF needs a whole number of samples per second, "
                             f"not {rate}")
         if recording.n_chan > 1:
             what = "those of one thread" if self._one else "threads"
             self.losses.append(f"channels become {what}, without their frequencies")
         if recording.header.sideband == "lower":
-            self.losses.append("vdif has no place for the sideband, which is the lower one")
+            self.losses.append("vdif has no place for the sideband, which is lower")
         self._edv, self._rate_word = _rate_word(rate, recording.header.is_complex)
         if not self._edv:
             self.losses.append(f"vdif has no place for the sample rate of {rate} Hz")
@@ -100,7 +100,7 @@ class VdifWriter(VoltageWriter):
         header = self.recording.header
         station = header.extra.get("station")
         self._station = station if isinstance(station, int) else _letters(header.telescope)
-        # The cards of a VDIF file are what its frames are made of: they are written anew.
+        # The cards of a VDIF file describe its frames: they are determined anew.
         kept = {"telescope": self._station is not None, "cards": "ref_epoch" in header.extra}
         return frozenset(name for name, there in kept.items() if there)
 
@@ -108,7 +108,7 @@ class VdifWriter(VoltageWriter):
         recording = self.recording
         held = recording.any_valid
         if not len(held):
-            raise PlanError(f"{recording.path}: holds no valid sample")
+            raise PlanError(f"{recording.path}: contains no valid sample")
         self._parts_bits = self.n_bits * recording.parts * self._n_inside
         start, stop = int(held[0, 0]), int(held[-1, 1])
         self._place(start)
@@ -135,7 +135,7 @@ class VdifWriter(VoltageWriter):
         self.piece = self.n_time * max(1, 2**22 // set_bytes)
 
     def _place(self, start: int) -> None:
-        """Epoch, second and sample in it of a row."""
+        """Determine the epoch of a row, its second, and its sample in that second."""
         header = self.recording.header
         first = sample_time(header.start_time, start, header.sample_rate)
         self._epoch = _half_years(first)
@@ -152,7 +152,7 @@ class VdifWriter(VoltageWriter):
                                f"with a second: all are moved by {moved:.3g} s")
 
     def _frame_length(self, start: int, stop: int) -> int:
-        """Samples of a frame: as many as the source's where those fit."""
+        """Choose the samples per frame: as in the source if they fit."""
         bits, rate = self._parts_bits, int(self.recording.header.sample_rate)
 
         def usual(n: int) -> bool:
@@ -162,9 +162,9 @@ class VdifWriter(VoltageWriter):
             return n * bits % (8 * _LEAST_PAYLOAD) == 0 and rate // n <= _MOST_NUMBER
 
         edges = [edge - start for edge in self.recording.edges(start, stop)]
-        told = self.recording.header.extra.get("frame_length")
-        prefer = (told - _HEADER) * 8 // bits if isinstance(told, int) else None
-        # Some readers refuse files of three frames of each thread or less.
+        given = self.recording.header.extra.get("frame_length")
+        prefer = (given - _HEADER) * 8 // bits if isinstance(given, int) else None
+        # Some readers refuse files with three frames per thread or fewer.
         most = min(max(_MOST_PAYLOAD * 8 // bits, prefer or 0), -(-(stop - start) // _LEAST_FRAMES))
         lengths = [rate, self._offset, stop - start, *edges]
         found = frame_length(lengths, most, prefer, usual) or frame_length(
@@ -174,30 +174,30 @@ class VdifWriter(VoltageWriter):
         inexact = [n for n in divisors(rate, max(_SHORT_PAYLOAD * 8 // bits, 1)) if usual(n)]
         if not inexact:
             raise PlanError(f"{self.recording.path}: no VDIF frame of whole 8 bytes fits into "
-                            f"{rate} samples a second of {bits} bits")
+                            f"{rate} samples per second of {bits} bits")
         return min(inexact, key=lambda n: self._lost(start, stop, n))
 
     def _rows(self, start: int, stop: int, frame: int) -> tuple[int, int]:
-        """Rows of whole frames."""
+        """Return the range of rows in whole frames."""
         first = start + -self._offset % frame
         return first, first + max(0, stop - first) // frame * frame
 
     def _lost(self, start: int, stop: int, frame: int) -> int:
-        """Samples that frames of a length would leave out or take for valid."""
+        """Count the samples that frames of a length would leave out or treat as valid."""
         first, last = self._rows(start, stop, frame)
         n_pol = len(self.recording.valid)
         return (stop - start - (last - first)) * n_pol + lost_in_frames(
             self.recording, first, last, frame, together=self._one)
 
     def _begin(self, overwrite: bool) -> None:
-        # With dspsr's header there is one file of frames: no next one is looked for.
+        # With dspsr's header there is only one file of frames, so no following file is checked.
         pattern = None if self._with_header else self.path
         self._output = OutputFiles(self.files, overwrite=overwrite, pattern=pattern)
         if self._dspsr:
             self._output.write(1, np.frombuffer(self._dspsr, np.uint8), 0)
 
     def encode(self, block: Block) -> tuple[int, NDArray[np.uint8]]:
-        """Number of the first frame, and frames (time, thread, byte), of a piece."""
+        """Return the number of the first frame, and the frames (time, thread, byte), of a piece."""
         first = (block.start - self.rows[0]) // self.n_time
         n = block.n // self.n_time
         numbers = self.numbers(block)
@@ -210,7 +210,7 @@ class VdifWriter(VoltageWriter):
         return first, out
 
     def _packed(self, numbers: NDArray[Any]) -> NDArray[np.uint8]:
-        """Offset binary, the first number in the lowest bits."""
+        """Pack numbers as offset binary, the first number in the lowest bits."""
         if self.n_bits == 8:
             return self.codes(numbers, "i1").view(np.uint8) ^ np.uint8(0x80)
         if self.n_bits == 16:
@@ -220,7 +220,7 @@ class VdifWriter(VoltageWriter):
         return pack(self.codes(numbers, np.uint8).reshape(-1), self.n_bits)
 
     def _headers(self, first: int, n: int) -> NDArray[np.uint8]:
-        """Headers of `n` frames of every thread, (n, thread, byte)."""
+        """Return the headers of `n` frames of every thread, (n, thread, byte)."""
         recording = self.recording
         per_second = int(recording.header.sample_rate) // self.n_time
         number = self._offset // self.n_time + first + np.arange(n)
@@ -259,20 +259,20 @@ class VdifWriter(VoltageWriter):
 
 
 def _half_years(time: Time) -> int:
-    """The last half-year since 2000 that begins before a time."""
+    """Return the number of the half-year since 2000 that contains a time."""
     year, month = time.utc.ymdhms["year"], time.utc.ymdhms["month"]
     return int(2 * (year - 2000) + (month > 6))
 
 
 def _letters(telescope: str | None) -> int | None:
-    """The number of a station that is called by two letters."""
+    """Return the number of a station with a name of two letters, else None."""
     if telescope is None or len(telescope) != 2 or not telescope.isascii():
         return None
     return int.from_bytes(telescope.encode(), "big") if telescope.isalnum() else None
 
 
 def _rate_word(rate: Fraction, is_complex: bool) -> tuple[int, int]:
-    """Extended data version 1 and its word for a rate of whole kHz; 0 and 0 for others."""
+    """Return extended data version 1 and its word for a rate in whole kHz; else 0 and 0."""
     kilohertz = rate / (1000 if is_complex else 2000)
     if kilohertz.denominator != 1:
         return 0, 0

@@ -1,1 +1,1 @@
-"""What readers and writers of voltages share."""
+"""Code that the readers and writers of voltages share."""

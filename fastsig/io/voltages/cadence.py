@@ -1,8 +1,8 @@
-"""Frames that come as expected, read so that the system puts their samples where they belong.
+"""Frames in a regular order, whose samples the system reads directly to their final places.
 
-Samples then are copied once, out of the file, instead of twice: first to a buffer, and from there
-to their place when the headers are known. What the headers will say is expected from frames read
-before; what they did say is held against it afterwards, and decides.
+Samples are then copied only once, out of the file, instead of twice: to a buffer first, and from
+there to their places once the headers are known. The headers are predicted from frames that were
+read before; afterwards the real headers are compared with the prediction, and decide.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ __all__ = ["Cadence", "Columns", "Places", "Run", "cadence"]
 
 
 class Run(NamedTuple):
-    """Frames of a thread that follow one another in time: row `first` and each `step` rows on."""
+    """Frames of a thread that are consecutive in time: every `step` rows from row `first` on."""
 
     thread: int
-    number: int  # of the first
+    number: int  # number of the first frame
     first: int
     step: int
     n: int
 
 
 class Cadence(NamedTuple):
-    """Frames of which each period is like the one before, all numbers being one higher."""
+    """A periodic order of frames: each period repeats the last, with all numbers one higher."""
 
     at: int  # place in the file of a frame with the first number
     numbers: NDArray[np.int64]
     threads: NDArray[np.int64]
 
     def runs(self, first: int, n: int) -> list[Run]:
-        """The frames of each phase among `n` from a place in the file on."""
+        """Return the frames of each phase, out of `n` frames from a place in the file on."""
         period, found = len(self.numbers), []
         for row in range(min(period, n)):
             turns, phase = divmod(first + row - self.at, period)
@@ -45,7 +45,7 @@ class Cadence(NamedTuple):
 
 def cadence(numbers: NDArray[np.int64], threads: NDArray[np.int64], good: NDArray[np.bool_],
             period: int, at: int) -> Cadence | None:
-    """What frames from place `at` of a file on follow; None where they follow nothing."""
+    """Return the cadence of frames from place `at` of a file on; None if they have none."""
     n = len(numbers)
     if n < period or not good.all():
         return None
@@ -56,38 +56,38 @@ def cadence(numbers: NDArray[np.int64], threads: NDArray[np.int64], good: NDArra
 
 
 class Columns:
-    """Columns of bytes, each contiguous, which payloads of frames fill.
+    """Contiguous columns of bytes, to be filled with the payloads of frames.
 
     Parameters
     ----------
     out : ndarray, shape (n_byte, n_input), uint8
         The columns.
     inputs : dict
-        Thread of frames -> its column.
+        Maps each thread to its column.
     """
 
     def __init__(self, out: NDArray[np.uint8], inputs: dict[int, int]) -> None:
         self.n_byte = len(out)
-        self._out = out  # to live as long as the addresses
+        self._out = out  # keeps the memory alive as long as its addresses
         start, step = _address(out), out.strides[1]
         self.starts = {thread: start + step * i for thread, i in inputs.items()}
 
     @staticmethod
     def fit(out: NDArray[Any], n_input: int) -> bool:
-        """Whether memory may be written by address: bytes that lie together, of so many columns."""
+        """Whether memory may be written by address: contiguous bytes in `n_input` columns."""
         return (out.dtype == np.uint8 and out.ndim == 2 and out.shape[1] == n_input
                 and out.flags.writeable and (out.strides[0] == 1 or len(out) == 1))
 
 
 class Places:
-    """Where the parts of frames go: headers to rows of `heads`, payloads to columns.
+    """Destinations of the parts of frames: rows of `heads` for headers, columns for payloads.
 
     Parameters
     ----------
     n_frame : int
-        Frames at most.
+        Greatest number of frames.
     head_bytes, payload_bytes : int
-        Of a frame.
+        Bytes of the header and the payload of a frame.
     """
 
     def __init__(self, n_frame: int, head_bytes: int, payload_bytes: int) -> None:
@@ -99,14 +99,13 @@ class Places:
 
     def of(self, n: int, runs: Sequence[Run], entries: Sequence[int], columns: Columns
            ) -> NDArray[np.int64]:
-        """Addresses and lengths (piece, 2) for `n` frames, in the order of the file.
+        """Return addresses and lengths (piece, 2) for `n` frames, in the order of the file.
 
-        A payload goes to its thread's column, that of a run's first frame from the run's entry on.
-        What lies outside of the column, or belongs to a thread without one, goes where nobody
-        looks.
+        Payloads go to the column of their thread, starting at the entry of the run for its first
+        frame. Bytes outside the column, or of a thread without a column, go to unused memory.
         """
         pieces, size, spare = self._pieces[:n], len(self._unwanted), _address(self._unwanted)
-        split = {}  # frames that reach beyond a column: pieces of their payload
+        split = {}  # pieces of the payloads of frames that extend beyond a column
         for run, entry in zip(runs, entries, strict=True):
             column = columns.starts.get(run.thread)
             rows = slice(run.first, None, run.step)

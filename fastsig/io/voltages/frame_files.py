@@ -1,7 +1,7 @@
-"""Frames of equal length in files, each with its own time: where those of a time are.
+"""Files of timed frames of equal length: the places of the frames of a given time.
 
-Frames may be missing, repeated or somewhat out of order. They come almost in the order of time, so
-a place is found by bisection: opening a file reads a few headers, whatever its length.
+Frames may be missing, repeated or slightly out of order. Since they are almost in order of time,
+a place is found by bisection: opening a file reads a few headers, however long it is.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from fastsig.io.voltages.segments import RawFiles, incomplete
 
 __all__ = ["FrameFiles", "Heads", "trusted"]
 
-_FEW = 8  # frames of a thread
-_SLACK = 32  # frames of each thread that one may come late or early
-_FIRST_FRAMES = 1024  # of a file, among which every thread is expected
-_ALIKE = 4  # frames of which one at least has a header that was not changed
+_FEW = 8  # frames of a thread, below which a single frame may be accepted
+_SLACK = 32  # frames of each thread by which a frame may be late or early
+_FIRST_FRAMES = 1024  # frames at the start of a file, in which every thread is expected
+_ALIKE = 4  # consecutive frames, of which at least one is assumed to have an intact header
 _NEVER = 2**62
 
 
 class Heads(NamedTuple):
-    """Fields of many headers: number of the frame in time, thread, whether it is to be used."""
+    """Fields of many headers: number of the frame in time, thread, and whether it is usable."""
 
     number: NDArray[np.int64]
     thread: NDArray[np.int64]
@@ -35,14 +35,14 @@ class Heads(NamedTuple):
 
 
 class FrameFiles(ABC):
-    """Frames of the files of one recording.
+    """The frames in the files of one recording.
 
     Parameters
     ----------
     raw : RawFiles
         The files.
     frame_bytes, head_bytes : int
-        Bytes of a frame, and those of its beginning that `parsed` looks at.
+        Bytes of a frame, and of the part at its beginning that `parsed` needs.
     """
 
     def __init__(self, raw: RawFiles, frame_bytes: int, head_bytes: int) -> None:
@@ -51,13 +51,13 @@ class FrameFiles(ABC):
         for path in raw.paths:
             n, rest = divmod(os.path.getsize(path), frame_bytes)
             if rest:
-                incomplete(path, f"the last {rest} bytes are no whole frame")
+                incomplete(path, f"the last {rest} bytes are not a whole frame")
             self.counts.append(n)
         self.counts = [self._sound_frames(i, n) for i, n in enumerate(self.counts)]
         first = [trusted(self.heads(i, 0, min(n, _FIRST_FRAMES)))
                  for i, n in enumerate(self.counts)]
         if not any(heads.good.any() for heads in first):
-            raise FormatError(raw.paths[0], "holds no valid frame")
+            raise FormatError(raw.paths[0], "contains no valid frame")
         begins: dict[int, int] = {}
         for heads in first:
             for thread, number in zip(heads.thread[heads.good].tolist(),
@@ -67,20 +67,20 @@ class FrameFiles(ABC):
         # Number of the first frame of each thread.
         self.begins = [begins[thread] for thread in self.threads]
         self.begin = min(self.begins)
-        # Frames of one time in a file, for a guess of places.
+        # Frames of the same time in a file, used to guess places.
         self.per_time = len(self.threads)
         self.stop = 1 + max(self._last(i) for i in range(len(raw.paths)))
         self._starts = [self._at(i, 0) for i in range(len(raw.paths))]
-        # How much earlier in a file frames are than if none were missing, where last looked for.
+        # How many frames were missing before the place that was last looked up in each file.
         self._early = [0] * len(raw.paths)
         self.order = sorted(range(len(raw.paths)), key=lambda i: self._starts[i])
 
     def sound(self, raw: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Whether rows of `raw` begin with headers of this recording, to be used or not."""
+        """Whether rows of `raw` begin with headers of this recording, whether usable or not."""
         return self.parsed(raw).good
 
     def _sound_frames(self, file: int, count: int) -> int:
-        """Frames up to where bytes were lost or added, behind which none begins where it should."""
+        """Count frames up to lost or added bytes, after which no frame begins at its place."""
         def any_sound(frame: int) -> bool:
             raw = self._raw_heads(file, frame, min(_ALIKE, count - frame))
             return bool(self.sound(raw).any())
@@ -102,16 +102,16 @@ class FrameFiles(ABC):
 
     @abstractmethod
     def parsed(self, raw: NDArray[np.uint8]) -> Heads:
-        """Fields of headers: rows of `raw` begin with one each. Good are those that belong here."""
+        """Parse the headers at the beginning of rows of `raw`; `good` marks usable frames."""
 
     def follow(self, raw: NDArray[np.uint8], numbers: list[int], threads: list[int]) -> bool:
-        """Whether headers begin with these, and go on so period by period; all belong here."""
-        told = cadence(*self.parsed(raw), len(numbers), 0)
-        return (told is not None and told.numbers.tolist() == numbers
-                and told.threads.tolist() == threads)
+        """Whether all headers are good, begin with these values and repeat them periodically."""
+        found = cadence(*self.parsed(raw), len(numbers), 0)
+        return (found is not None and found.numbers.tolist() == numbers
+                and found.threads.tolist() == threads)
 
     def heads(self, file: int, first: int, n: int) -> Heads:
-        """Fields of the headers of `n` frames of a file."""
+        """Return the fields of the headers of `n` frames of a file."""
         return self.parsed(self._raw_heads(file, first, n))
 
     def _raw_heads(self, file: int, first: int, n: int) -> NDArray[np.uint8]:
@@ -121,7 +121,7 @@ class FrameFiles(ABC):
         return raw
 
     def _at(self, file: int, frame: int) -> int:
-        """Number of the first good frame of a file from `frame` on."""
+        """Return the number of the first good frame of a file from `frame` on."""
         step = 1
         while frame < self.counts[file]:
             heads = self.heads(file, frame, min(step, self.counts[file] - frame))
@@ -131,7 +131,7 @@ class FrameFiles(ABC):
         return _NEVER
 
     def _last(self, file: int) -> int:
-        """Number of the last frame of a file."""
+        """Return the number of the last frame of a file."""
         for stop in range(self.counts[file], 0, -4 * _SLACK):
             low = max(0, stop - 4 * _SLACK)
             heads = trusted(self.heads(file, low, stop - low))
@@ -140,25 +140,25 @@ class FrameFiles(ABC):
         return -1
 
     def likely(self, file: int, first: int, stop: int) -> tuple[int, int]:
-        """Where frames numbered `first` up to `stop` are in a file, if no more are missing."""
+        """Guess the places of frames `first` up to `stop` in a file if no more are missing."""
         low, high = ((number - self._starts[file]) * self.per_time - self._early[file]
                      for number in (first, stop))
         return max(0, min(low, self.counts[file])), max(0, min(high, self.counts[file]))
 
     def span(self, file: int, first: int, stop: int) -> tuple[int, int]:
-        """Places in a file among which frames numbered `first` up to `stop` are."""
+        """Return the range of places in a file that contains frames `first` up to `stop`."""
         guess = self.likely(file, first, stop)
         low = self._place(file, first, guess[0])
         self._early[file] += guess[0] - low
-        # A late frame may mislead the search by as far as another one is early.
+        # A late frame may mislead the search by as much as another frame is early.
         slack = (2 * _SLACK + 1) * self.per_time
         high = self._place(file, stop, low + guess[1] - guess[0])
         return max(0, low - slack), min(self.counts[file], high + slack)
 
     def _place(self, file: int, number: int, guess: int) -> int:
-        """Place of the first frame of a file that has a number or a later one.
+        """Return the place of the first frame of a file with a number not below `number`.
 
-        It is looked for around a guess, further and further away.
+        The search starts at a guess and moves away from it in growing steps.
         """
         low, high, step = 0, self.counts[file], 1
         middle = guess
@@ -175,10 +175,10 @@ class FrameFiles(ABC):
 
 
 def trusted(heads: Heads) -> Heads:
-    """Good frames that have one of their thread near in time before or after them.
+    """Select the good frames that follow or precede a frame of their thread closely in time.
 
-    Of a header with changed bits, time or thread may be any. Where there are few frames a thread
-    may have one alone, and where no frame has such a neighbour all good ones are taken.
+    A header with corrupted bits may have any time or thread. If there are few frames, a thread may
+    have a single one; if no frame has such a neighbour, all good frames are kept.
     """
     near = np.zeros(len(heads.good), bool)
     numbers, threads = heads.number[heads.good], heads.thread[heads.good]

@@ -1,6 +1,6 @@
-"""Voltages in frames of equal length, each with its own time: VDIF, DRX and their like.
+"""Voltages in timed frames of equal length, as in VDIF and DRX.
 
-Each frame is put where its header says, and what no frame holds is invalid.
+Each frame is placed by its header, and samples that no frame contains are invalid.
 """
 
 from __future__ import annotations
@@ -23,46 +23,47 @@ from fastsig.stream.header import Header
 
 __all__ = ["Column", "FramedVoltages", "choose"]
 
-_READ_BYTES = 2**22  # sorting the frames of a piece costs as much as copying some 300 KB
-_SCATTERED_BYTES = 2048  # of a frame: to place fewer takes longer than to copy them
-_MOST_FRAMES = 4096  # that are placed at a time
-_HEADS = 2**16  # headers that are looked at together
+_READ_BYTES = 2**22  # sorting the frames of a piece costs as much as copying about 300 KB
+_SCATTERED_BYTES = 2048  # least bytes of a frame; placing fewer takes longer than copying them
+_MOST_FRAMES = 4096  # frames placed by one call
+_HEADS = 2**16  # headers that are examined together
 
-# A column of frames, or those that are the channels of an input.
+# A column of frames, or the columns that are the channels of an input.
 Column = int | slice
-# Takes frames, the row of their first sample, and the inputs in them with their columns.
 Inputs = Sequence[tuple[int, Column]]
+# Accepts frames, the row of their first sample, and the inputs in them with their columns.
 Place = Callable[[NDArray[np.uint8], int, Inputs], None]
-# Of each input, spans of samples that were found.
+# Spans of the samples that were found, for each input.
 Found = list[list[tuple[int, int]]]
 
 
 class _Form(NamedTuple):
-    """What frames become: samples, or the bytes of their payloads."""
+    """The form in which frames are returned: samples, or the bytes of their payloads."""
 
-    n: int  # entries of a frame
-    made: Callable[[NDArray[np.uint8]], NDArray[Any]]  # (entry, column)
-    into: Callable[[NDArray[np.uint8], NDArray[Any]], None]  # the same into (frame, entry)
+    n: int  # entries per frame
+    made: Callable[[NDArray[np.uint8]], NDArray[Any]]  # returns (entry, column)
+    into: Callable[[NDArray[np.uint8], NDArray[Any]], None]  # fills (frame, entry)
 
 
 class FramedVoltages(VoltageStream):
-    """Voltages of a recording in frames: (time, input), or (time, input, chan).
+    """The voltages of a recording in frames: (time, input), or (time, input, chan).
 
     Parameters
     ----------
     header, dtype, path
-        As of `Stream`.
+        As for `Stream`.
     frames : FrameFiles
+        The frames of the recording.
     n_time : int
         Samples of a frame.
     picks : sequence of (int, int or slice)
         Thread and column of each input, or the columns that are its channels.
     n_column : int
-        Columns of a frame: inputs, or channels of one.
+        Columns of a frame: inputs, or channels of one input.
     payload_at : int
         Bytes of a frame before its samples.
     n_chan : int, optional
-        Channels of each input, where these are columns.
+        Channels of each input, if columns are channels.
     """
 
     may_have_nan = False
@@ -75,12 +76,12 @@ class FramedVoltages(VoltageStream):
         n = (frames.stop - frames.begin) * n_time
         inner = () if n_chan is None else (n_chan,)
         super().__init__(header, (n, len(picks), *inner), dtype, path)
-        # Read into memory that stays: fresh pages would cost a third more.
+        # Buffers are kept: reading into fresh pages would cost a third more.
         self._rows = max(1, _READ_BYTES // frames.frame_bytes)
         self._buffers = Scratch(lambda: np.empty((self._rows, frames.frame_bytes), np.uint8))
-        self._size = frames.frame_bytes - payload_at  # of a payload
+        self._size = frames.frame_bytes - payload_at  # bytes of a payload
         self._places = Scratch(lambda: Places(_MOST_FRAMES, payload_at, self._size))
-        # What the frames of each file followed where they were read last.
+        # The cadence of the frames of each file where they were last read.
         self._cadences: dict[int, Cadence | None] = {}
 
     @property
@@ -90,14 +91,14 @@ class FramedVoltages(VoltageStream):
 
     @abstractmethod
     def _decoded(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
-        """Samples (time, column) of frames that follow one another, their headers included."""
+        """Decode consecutive frames, including their headers, to samples (time, column)."""
 
     def _decode_into(self, frames: NDArray[np.uint8], out: NDArray[Any]) -> None:
-        """Samples of frames of one column into `out` (frame, time), C-contiguous."""
+        """Decode frames of one column into `out` (frame, time), C-contiguous."""
         out[...] = self._decoded(frames).reshape(out.shape)
 
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread takes to read `n` rows."""
+        """Return the memory that a thread needs to read `n` rows."""
         return n * self.row_bytes + 2 * _READ_BYTES
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
@@ -109,7 +110,7 @@ class FramedVoltages(VoltageStream):
         return self._gather(start, n, place)
 
     def _read_packed(self, start: int, n: int, out: NDArray[np.uint8]) -> tuple[Spans, ...]:
-        """Fill `out` (byte, input) with the payloads of frames of one column, as they are."""
+        """Fill `out` (byte, input) with the unchanged payloads of frames of one column."""
         size = self._size
         first_byte = start * size // self._n_time
         if self._n_column == 1 and size >= _SCATTERED_BYTES and Columns.fit(
@@ -132,9 +133,9 @@ class FramedVoltages(VoltageStream):
         return self._gather(start, n, place)
 
     def _scatter(self, start: int, n: int, columns: Columns, first_byte: int) -> bool:
-        """Read frames to where they are expected to belong; whether all samples are there now.
+        """Read frames to their predicted places; return whether all samples were read.
 
-        Where not, what is in the columns is of no use.
+        If not, the contents of the columns are meaningless.
         """
         found: Found = [[] for _ in self._picks]
         pieces = []
@@ -156,7 +157,7 @@ class FramedVoltages(VoltageStream):
 
     def _came(self, runs: list[Run], file: int, at: int, count: int, columns: Columns,
               first_byte: int) -> bool:
-        """Read frames of a file to their places; whether they were as expected."""
+        """Read frames of a file to their places; return whether they are as predicted."""
         frames = self._frames
         entries = [(run.number - frames.begin) * self._size - first_byte for run in runs]
         places = self._places.take()
@@ -168,12 +169,12 @@ class FramedVoltages(VoltageStream):
             self._places.give(places)
 
     def _numbers(self, start: int, n: int) -> tuple[int, int]:
-        """Number of the first frame that holds samples of these rows, and of the last plus 1."""
+        """Return the numbers of the first frame with samples of these rows and of the last, + 1."""
         begin = self._frames.begin
         return begin + start // self._n_time, begin - (-(start + n) // self._n_time)
 
     def _gather(self, start: int, n: int, place: Place) -> tuple[Spans, ...]:
-        """Hand all frames that hold samples of these rows to `place`; returns what is valid."""
+        """Pass all frames with samples of these rows to `place`; return the valid spans."""
         for where in (self._frames.likely, self._frames.span):
             found: Found = [[] for _ in self._picks]
             for file in self._frames.order:
@@ -184,10 +185,10 @@ class FramedVoltages(VoltageStream):
 
     def _take(self, file: int, low: int, high: int, start: int, n: int, place: Place,
               found: Found) -> None:
-        """Read frames of a file, and place those that hold samples of these rows."""
+        """Read frames of a file, and place those that contain samples of these rows."""
         if low >= high:
             return
-        rows = -(-(high - low) // -(-(high - low) // self._rows))  # about as many each time
+        rows = -(-(high - low) // -(-(high - low) // self._rows))  # pieces of about equal size
         buffer = self._buffers.take()
         try:
             for at in range(low, high, rows):
@@ -199,7 +200,7 @@ class FramedVoltages(VoltageStream):
             self._buffers.give(buffer)
 
     def _runs(self, file: int, at: int, raw: NDArray[np.uint8]) -> list[Run]:
-        """Which of these frames belong here, as expected or not; the next ones are as these."""
+        """Return the runs of usable frames, and predict the next frames from them."""
         expected = self._cadences.get(file)
         if expected is not None:
             runs = expected.runs(at, len(raw))
@@ -210,13 +211,13 @@ class FramedVoltages(VoltageStream):
         return expected.runs(at, len(raw)) if expected else _runs(heads)
 
     def _follow(self, heads: NDArray[np.uint8], runs: list[Run]) -> bool:
-        """Whether headers are those of all the frames of runs that a cadence gave."""
+        """Whether headers agree with the frames of the runs that a cadence predicted."""
         return self._frames.follow(heads, [run.number for run in runs],
                                    [run.thread for run in runs])
 
     def _put(self, raw: NDArray[np.uint8], run: Run, start: int, n: int, place: Place,
              found: Found) -> None:
-        """Place those frames of a run that hold samples of these rows."""
+        """Place the frames of a run that contain samples of these rows."""
         inputs = [(i, column) for i, (of, column) in enumerate(self._picks) if of == run.thread]
         begin = (run.number - self._frames.begin) * self._n_time
         skip = max(0, (start - begin) // self._n_time)
@@ -230,7 +231,7 @@ class FramedVoltages(VoltageStream):
 
     def _place(self, frames: NDArray[np.uint8], first: int, inputs: Inputs,
                out: NDArray[Any], form: _Form) -> None:
-        """Put frames in their place, the first of which begins at entry `first` of `out`."""
+        """Put frames into `out`; the first frame begins at entry `first`."""
         whole = slice(-(min(first, 0) // form.n), (len(out) - first) // form.n)
         target = out[:, inputs[0][0]] if self._n_column == 1 else None
         if target is not None and target.flags.c_contiguous and whole.stop > whole.start:
@@ -245,7 +246,7 @@ class FramedVoltages(VoltageStream):
                 _place_part(frames[low:high], first + low * form.n, inputs, out, form)
 
     def _add(self, found: Found, thread: int, first: int, stop: int, start: int, n: int) -> None:
-        """Note frames of a thread, by number, as a span of its inputs within these rows."""
+        """Record frames of a thread, by number, as a span of its inputs within these rows."""
         low, high = ((number - self._frames.begin) * self._n_time for number in (first, stop))
         span = max(low, start), min(high, start + n)
         for each in (found[i] for i, (of, _) in enumerate(self._picks) if of == thread):
@@ -256,7 +257,7 @@ class FramedVoltages(VoltageStream):
         return all(each == [(start, start + n)] for each in found)
 
     def valid_spans(self) -> tuple[Spans, ...] | None:
-        """Where there are frames, by a look at every header."""
+        """Return the spans that frames cover, from every header."""
         frames, found = self._frames, [[validity.full(0, 0)] for _ in self._picks]
         for file, count in enumerate(frames.counts):
             for first in range(0, count, _HEADS):
@@ -269,13 +270,13 @@ class FramedVoltages(VoltageStream):
                      for each in found)
 
     def close(self) -> None:
-        """Close the files that are open; reading opens them again."""
+        """Close the files; reading opens them again."""
         self._frames.raw.close()
 
 
 def _place_part(frames: NDArray[np.uint8], first: int, inputs: Inputs,
                 out: NDArray[Any], form: _Form) -> None:
-    """As `FramedVoltages._place`, for frames of several columns, or that reach beyond `out`."""
+    """Like `FramedVoltages._place`, for frames of several columns or that extend beyond `out`."""
     made = form.made(frames)
     low, high = max(first, 0), min(first + len(made), len(out))
     for i, column in inputs:
@@ -283,7 +284,7 @@ def _place_part(frames: NDArray[np.uint8], first: int, inputs: Inputs,
 
 
 def _runs(heads: Heads) -> list[Run]:
-    """Good frames that follow one another in time and at one distance in memory, run by run."""
+    """List the runs of good frames that are consecutive in time and equidistant in memory."""
     found = []
     for thread in np.unique(heads.thread[heads.good]).tolist():
         rows = np.flatnonzero(heads.good & (heads.thread == thread))
@@ -299,12 +300,12 @@ def _runs(heads: Heads) -> list[Run]:
 
 
 def choose(value: Any, n: int) -> list[int]:
-    """Numbers of inputs from text such as ``0,1``; all `n` where there is none.
+    """Return the numbers of inputs from text such as ``0,1``; all `n` if `value` is None.
 
     Raises
     ------
     UsageError
-        Where they are not distinct numbers of inputs.
+        If the values are not distinct numbers of inputs.
     """
     if value is None:
         return list(range(n))
@@ -313,6 +314,6 @@ def choose(value: Any, n: int) -> list[int]:
     except ValueError:
         picks = []
     if not picks or len(set(picks)) < len(picks) or not all(0 <= p < n for p in picks):
-        raise UsageError(f"input = {value!r}; allowed: distinct numbers from 0 to {n - 1}, with "
-                         "commas between")
+        raise UsageError(f"input = {value!r}; allowed: distinct numbers from 0 to {n - 1}, "
+                         "separated by commas")
     return picks

@@ -1,4 +1,4 @@
-"""Voltages sample by sample or in heaps: polarisations and channels together, as DADA has them."""
+"""Voltages of interleaved polarisations and channels, by sample or in heaps, as in DADA."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from fastsig.stream.raw_voltages import IntegerPairs
 
 __all__ = ["ORDERS", "InterleavedVoltages", "Interleaving"]
 
-#: What runs faster of channel (F) and polarisation (P): the last one.
+#: Orders of channel (F) and polarisation (P); the last letter varies fastest.
 ORDERS = ("TFP", "TPF")
 
 
 class Interleaving(NamedTuple):
-    """How the numbers of a sample follow one another."""
+    """The order of the numbers of a sample."""
 
     n_chan: int
     n_pol: int
     n_dim: int  # 2 for complex samples
-    dtype: np.dtype[Any]  # of a number; unsigned integers are offset binary
+    dtype: np.dtype[Any]  # type of a number; unsigned integers are offset binary
     order: str
-    heap: int = 1  # samples of a heap; in one of several, time runs fastest and pol slowest
+    heap: int = 1  # samples of a heap; if several, time varies fastest and polarisation slowest
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one sample of all channels and polarisations."""
+        """Bytes of a sample of all channels and polarisations."""
         return self.n_chan * self.n_pol * self.n_dim * self.dtype.itemsize
 
     def arranged(self, raw: NDArray[Any]) -> NDArray[Any]:
-        """Numbers of whole heaps as (time, pol, chan, part)."""
+        """Arrange the numbers of whole heaps as (time, pol, chan, part)."""
         if self.heap > 1:
             heaps = raw.reshape(-1, self.n_pol, self.n_chan, self.heap, self.n_dim)
             return heaps.transpose(0, 3, 1, 2, 4).reshape(-1, self.n_pol, self.n_chan, self.n_dim)
@@ -46,7 +46,7 @@ class Interleaving(NamedTuple):
 
 
 class InterleavedVoltages(SegmentedVoltages):
-    """Voltages of files in such an order: (time, pol) or (time, pol, chan), channels ascending."""
+    """Interleaved voltages of files: (time, pol) or (time, pol, chan), with channels ascending."""
 
     def __init__(self, header: Header, layout: Interleaving, paths: Sequence[str],
                  table: NDArray[np.int64]) -> None:
@@ -60,11 +60,11 @@ class InterleavedVoltages(SegmentedVoltages):
 
     @property
     def align(self) -> int:
-        """Samples of a heap: to read some of it takes all of it."""
+        """Samples of a heap, which can only be read as a whole."""
         return self._layout.heap
 
     def as_recorded(self) -> VoltageStream:
-        """Complex integers of one channel in pairs."""
+        """Return complex integers of one channel as pairs of integers."""
         layout = self._layout
         pairs = (layout.n_dim == 2 and layout.n_chan == 1 and layout.heap == 1
                  and layout.dtype in ("i1", "<i2"))
@@ -86,7 +86,7 @@ class InterleavedVoltages(SegmentedVoltages):
               ) -> tuple[Spans, ...] | None:
         _, _, number, offset, recorded = segment
         layout = self._layout
-        heap = (first - recorded) // layout.heap * layout.heap  # where that of `first` begins
+        heap = (first - recorded) // layout.heap * layout.heap  # start of the heap of `first`
         n = -(-(stop - recorded - heap) // layout.heap) * layout.heap
         raw = np.empty(n * layout.row_bytes // layout.dtype.itemsize, layout.dtype)
         self._raw.read_into(number, raw, offset + heap * layout.row_bytes)
@@ -105,5 +105,5 @@ class InterleavedVoltages(SegmentedVoltages):
 
 
 def _signed(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The type that numbers are presented in, of this machine's byte order."""
+    """Return the type of the numbers returned, in the byte order of this machine."""
     return np.dtype(f"{'f' if dtype.kind == 'f' else 'i'}{dtype.itemsize}")

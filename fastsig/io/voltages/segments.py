@@ -1,7 +1,7 @@
-"""Voltages in raw files: segments on one clock, read by position; what none holds is invalid.
+"""Voltages in raw files: segments on one clock, read by position; gaps between them are invalid.
 
-A format says where its samples lie (a table) and how the bytes of a segment become samples; all
-else is here: files, gaps, threads.
+A format supplies the places of its samples (a table) and decodes the bytes of a segment; this
+module does the rest: files, gaps, threads.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Fill = Callable[[tuple[int, ...], int, int, NDArray[Any]], tuple[Spans, ...] | N
 
 
 class RawFiles:
-    """Files that any number of threads read by position; the first few stay open."""
+    """Files that several threads may read by position; the first 64 stay open."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         self.paths = tuple(paths)
@@ -47,7 +47,7 @@ class RawFiles:
         Raises
         ------
         DataError
-            Where the file cannot be read, or ends before.
+            If the file cannot be read, or ends too early.
         """
         descriptor = self._kept(index)
         if descriptor is not None:
@@ -60,12 +60,12 @@ class RawFiles:
             os.close(descriptor)
 
     def scatter_into(self, index: int, places: NDArray[np.int64], offset: int) -> bool:
-        """As of `_positioned`, of a file; False where it is not one of those that stay open."""
+        """Call `positioned.scatter_into` for a file; return False if it does not stay open."""
         descriptor = self._kept(index)
         return descriptor is not None and scatter_into(descriptor, places, offset)
 
     def _kept(self, index: int) -> int | None:
-        """A descriptor that stays open, as long as there are few of them."""
+        """Return a descriptor that stays open; None if too many are open."""
         with self._lock:
             descriptor = self._open.get(index)
             if descriptor is None and len(self._open) < _KEPT_OPEN:
@@ -79,7 +79,7 @@ class RawFiles:
             raise DataError(self.paths[index], error.strerror or str(error)) from error
 
     def close(self) -> None:
-        """Close all; reading opens them again."""
+        """Close all files; reading opens them again."""
         with self._lock:
             while self._open:
                 os.close(self._open.popitem()[1])
@@ -89,24 +89,24 @@ class RawFiles:
 
 
 def incomplete(path: str, message: str) -> None:
-    """Warn of samples that are lost."""
+    """Warn of lost samples."""
     warnings.warn(f"{path}: {message}", FastsigWarning, stacklevel=5)
 
 
 def from_first(
     rows: Sequence[tuple[int, ...]], rate: Fraction, path: str
 ) -> tuple[NDArray[np.int64], int]:
-    """Rows (first sample, stop, ...) counted from the first sample of all, and which that is.
+    """Count rows (first sample, stop, ...) from the earliest sample, and return its number.
 
     Raises
     ------
     FormatError
-        Where samples lie more than a year from the start that the headers tell, or from one
-        another: a counter is wrong. Likewise where they come faster than any.
+        If samples lie more than a year from the start stated in the headers, or the sample rate is
+        impossibly high, because a header value is then wrong.
     """
     if rate >= _FASTEST:
-        raise FormatError(path, f"{float(rate):g} samples a second; allowed: below {_FASTEST:.0e}, "
-                          "so an interval or a bandwidth in a header is wrong")
+        raise FormatError(path, f"{float(rate):g} samples per second; allowed: below "
+                          f"{_FASTEST:.0e}, so an interval or a bandwidth in a header is wrong")
     begin, stop = min(row[0] for row in rows), max(row[1] for row in rows)
     farthest = max(abs(begin), abs(stop))
     if farthest > _MOST or farthest > _YEAR_S * rate:
@@ -118,19 +118,19 @@ def from_first(
 
 
 def disjoint(table: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows in order of their first sample, the first to hold a sample keeping it.
+    """Sort rows by their first sample and remove overlaps; the earlier row keeps its samples.
 
     Parameters
     ----------
     table : ndarray, shape (n, 2 or more), int64
-        First sample, stop; the rest is carried along. Duplicates are dropped, as is what lies
-        wholly within earlier rows; a row that begins within an earlier one is cut short in
-        front by `SegmentedVoltages`, for which its own first sample stays in a last column.
+        First sample, stop; other columns are kept. Duplicates and rows that lie wholly within
+        earlier rows are dropped; a row that begins within an earlier one starts later, and its
+        original first sample, which `SegmentedVoltages` needs, is kept in a new last column.
 
     Returns
     -------
     ndarray, shape (m, 3 or more), int64
-        With the first sample that a segment was recorded with as last column.
+        The last column is the first sample of each segment as recorded.
     """
     ordered = table[np.lexsort((-table[:, 1], table[:, 0]))]
     reach = np.maximum.accumulate(np.concatenate([[np.iinfo(np.int64).min], ordered[:-1, 1]]))
@@ -145,11 +145,12 @@ class SegmentedVoltages(VoltageStream):
     Parameters
     ----------
     header, shape, dtype, path
-        As of `Stream`.
+        As for `Stream`.
     paths : sequence of str
         The files.
     table : ndarray, shape (n, k), int64
-        Rows: first sample, stop, what the format needs to find the bytes; of `disjoint`.
+        Rows, as returned by `disjoint`: first sample, stop, and the values that the format needs
+        to find the bytes.
     """
 
     def __init__(
@@ -162,7 +163,7 @@ class SegmentedVoltages(VoltageStream):
 
     @property
     def files(self) -> list[str]:
-        """Absolute paths of the files, in order."""
+        """The absolute paths of the files, in order."""
         return [os.path.abspath(path) for path in self._raw.paths]
 
     @abstractmethod
@@ -171,14 +172,14 @@ class SegmentedVoltages(VoltageStream):
     ) -> tuple[Spans, ...] | None:
         """Put samples `first` to `stop` of the stream, all of one segment, into `out`.
 
-        Returns valid spans of each polarisation where not all is valid.
+        Returns the valid spans of each polarisation, or None if all samples are valid.
         """
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         return self._gather(start, n, out, self._fill)
 
     def _gather(self, start: int, n: int, out: NDArray[Any], fill: Fill) -> tuple[Spans, ...]:
-        """What `fill` puts into `out` of every segment that is wanted."""
+        """Let `fill` put the samples of all segments needed into `out`; return the valid spans."""
         first = int(np.searchsorted(self._table[:, 1], start, side="right"))
         last = int(np.searchsorted(self._table[:, 0], start + n, side="left"))
         spans: list[list[Spans]] = [[validity.full(0, 0)] for _ in range(self.n_pol)]
@@ -191,13 +192,13 @@ class SegmentedVoltages(VoltageStream):
         return tuple(validity.as_spans(np.concatenate(each)) for each in spans)
 
     def valid_spans(self) -> tuple[Spans, ...] | None:
-        """What some file holds; None where its samples may be NaN."""
+        """Return the spans that files contain; None if their samples may be NaN."""
         if self.may_have_nan:
             return None
         return (validity.as_spans(self._table[:, :2]),) * self.n_pol
 
     def valid_fraction(self) -> float | None:
-        """Share of samples that some file holds."""
+        """Return the share of samples that files contain."""
         held = int((self._table[:, 1] - self._table[:, 0]).sum())
         return held / self.shape[0] if self.shape[0] else None
 

@@ -1,9 +1,9 @@
-"""Voltages into files: what a format can carry, in what pieces, under which names.
+"""Base of the writers of voltages: what a format can store, in which pieces and files.
 
-A writer is made from a `Recording`, which tells all but the samples. It then says what it would
-lose (`losses`), which rows it writes in what pieces, and what its files will be called, before it
-makes any. Entered as a context, it takes the pieces in order; the files get their names when the
-context ends well.
+A writer is made from a `Recording`, which contains everything except the samples. Before it
+creates any file, it states what would be lost (`losses`), which rows it writes in which pieces,
+and the names of its files. Used as a context, it accepts the pieces in order; the files get their
+names when the context ends without an error.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ __all__ = ["Recording", "VoltageWriter", "divisors", "exact_rows", "frame_length
 Levels = tuple[float, ...]
 
 _SAME_LEVEL = 1e-6
-_NAMES_TOLD = 8
+_NAMES_LISTED = 8
 
-# Header fields that not every format has a place for, and what they are called.
+# Header fields that some formats cannot store, with their names in messages.
 _FIELDS = {
     "channels": "the sky frequency", "telescope": "the telescope", "receiver": "the receiver",
     "backend": "the backend", "source": "the source", "beam": "the beam number",
@@ -46,7 +46,7 @@ _FIELDS = {
 
 @dataclass(frozen=True)
 class Recording:
-    """What a writer is told of voltages before the first of them.
+    """The description of voltages that a writer needs before the first sample.
 
     Parameters
     ----------
@@ -54,13 +54,13 @@ class Recording:
     shape : tuple of int
         (time, pol[, chan]).
     valid : tuple of Spans
-        Of each polarisation.
+        Valid spans of each polarisation.
     levels : tuple of float, optional
-        Values of the parts of samples where they are not the whole numbers of the header's bits.
+        Values of the parts of samples, if they are not whole numbers of the header's bits.
     path : str
-        Where they come from, for errors.
+        The source of the voltages, for errors.
     records : mapping
-        JSON-ready records of a name each (``truth``, ``provenance``), for formats that keep them.
+        JSON-ready records by name (``truth``, ``provenance``), for formats that store them.
     """
 
     header: Header
@@ -72,52 +72,52 @@ class Recording:
 
     @property
     def n_chan(self) -> int:
-        """Channels of a polarisation."""
+        """The number of channels of a polarisation."""
         return self.shape[2] if len(self.shape) == 3 else 1
 
     @property
     def parts(self) -> int:
-        """Numbers in a sample."""
+        """The number of numbers in a sample: 2 if complex, else 1."""
         return 2 if self.header.is_complex else 1
 
     @property
     def any_valid(self) -> Spans:
-        """Where some polarisation is valid."""
+        """The spans in which at least one polarisation is valid."""
         return validity.as_spans(np.concatenate(self.valid))
 
     def edges(self, start: int, stop: int) -> set[int]:
-        """Samples of `start` to `stop` at which validity changes, both ends left out."""
+        """Return the samples strictly between `start` and `stop` at which validity changes."""
         inside = [validity.clip(spans, start, stop) for spans in self.valid]
         return {int(edge) for spans in inside for edge in spans.flat} - {start, stop}
 
 
 class VoltageWriter(Writer):
-    """A format's files, before and while they are written.
+    """The files of a format, before and while they are written.
 
     Parameters
     ----------
     recording : Recording
     path : path
-        Name of the file; where there are several, with ``{file}`` in it, for their numbers.
+        Name of the file; a name for several files contains ``{file}`` for their numbers.
     n_bits : int, optional
-        Of the numbers in the file; as recorded by default, or the fewest that carry these.
+        Bits of the numbers in the file; by default those recorded, or the fewest that suffice.
     scale : float
-        What samples are multiplied by before they are rounded.
+        Factor by which samples are multiplied before they are rounded.
     file_bytes : int, optional
-        Most bytes of samples in a file, for formats whose recordings may be parted.
+        Greatest number of bytes of samples in a file, for formats that can split recordings.
 
     Raises
     ------
     PlanError
-        Where the format cannot hold such voltages at all.
+        If the format cannot store such voltages at all.
     UsageError
-        Where an option is not allowed.
+        If an option is not allowed.
     """
 
     NAME: ClassVar[str]
-    #: Numbers that the format holds: levels by bits, None for whole numbers; 32 are floats.
+    #: Numbers that the format can store: levels by bits, None for whole numbers; 32 means floats.
     OFFERS: ClassVar[Mapping[int, Levels | None]]
-    #: Options that the format has besides.
+    #: Further options of the format.
     OWN: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, recording: Recording, path: str | os.PathLike[str], *,
@@ -125,7 +125,7 @@ class VoltageWriter(Writer):
                  ) -> None:
         self.recording, self.path = recording, os.fspath(path)
         self.losses: list[str] = []
-        #: What other programs will take wrongly in the files.
+        #: Properties of the files that other programs will misinterpret.
         self.cautions: list[str] = []
         self.n_clipped = self.n_inexact = 0
         self._lock = threading.Lock()
@@ -139,51 +139,51 @@ class VoltageWriter(Writer):
             self.losses.append(f"samples are multiplied by {scale:g}")
         self._lay_out(file_bytes)
 
-    # What a format says of itself.
+    # To be defined by each format.
 
     @abstractmethod
     def _carried(self) -> frozenset[str]:
-        """Fields of the header that the format has a place for, of `_FIELDS`, and "cards"."""
+        """Return the fields of `_FIELDS`, and "cards", that the format can store."""
 
     @abstractmethod
     def _check(self) -> None:
-        """Raise `PlanError` where the format cannot hold such voltages at all."""
+        """Raise `PlanError` if the format cannot store these voltages at all."""
 
     @abstractmethod
     def _lay_out(self, file_bytes: int | None) -> None:
-        """Decide `rows`, `piece` and `files`; note what that loses."""
+        """Determine `rows`, `piece` and `files`, and record the losses that they imply."""
 
     @abstractmethod
     def encode(self, block: Block) -> Any:
-        """A piece as it will lie in the file; called by any thread."""
+        """Encode a piece for the file; may be called from any thread."""
 
     @abstractmethod
     def write(self, piece: Any) -> None:
-        """Write what `encode` made; called in order."""
+        """Write the result of `encode`; called in order."""
 
     @abstractmethod
     def _begin(self, overwrite: bool) -> None:
-        """Make the files, under temporary names."""
+        """Create the files, under temporary names."""
 
-    #: First row that is written, and the one after the last.
+    #: First row that is written, and the row after the last one.
     rows: tuple[int, int]
-    #: Rows of a piece; pieces follow one another from the first row that is written.
+    #: Rows per piece; pieces are contiguous from the first row that is written.
     piece: int
-    #: Spans of rows that the files hold something of; all by default. Others are not read.
+    #: Spans of rows that have samples in the files; all by default. Other rows are not read.
     kept: Spans | None = None
-    #: Names of the files, and bytes of each.
+    #: Names and sizes (bytes) of the files.
     files: list[tuple[str, int]]
 
-    # What all have in common.
+    # Common to all formats.
 
     @property
     def work_bytes(self) -> int:
-        """Memory that a piece takes, as it was read and as it is written."""
+        """Memory that a piece needs, both as read and as written."""
         sample = int(np.prod(self.recording.shape[1:])) * self.recording.parts
         return self.piece * sample * (8 + max(1, self.n_bits // 8))
 
     def pieces(self) -> Iterator[tuple[int, int]]:
-        """First row and number of rows of every piece; a long gap has none."""
+        """Yield the first row and number of rows of every piece; long gaps are skipped."""
         start, stop = self.rows
         kept = validity.full(start, stop) if self.kept is None else self.kept
         done = start
@@ -194,7 +194,7 @@ class VoltageWriter(Writer):
                 done = first + self.piece
 
     def create(self, *, overwrite: bool = False) -> VoltageWriter:
-        """Make the files; to be used as a context afterwards."""
+        """Create the files, and return the writer for use as a context."""
         self._begin(overwrite)
         return self
 
@@ -208,7 +208,7 @@ class VoltageWriter(Writer):
             self.losses.append(f"{self.NAME} has no place for {', '.join(missing)}")
 
     def _choose_bits(self, asked: int | None) -> int:
-        """Bits of the numbers in the file; what these cannot hold is noted."""
+        """Choose the bits of the numbers in the file, and record a loss if they are too few."""
         header, levels = self.recording.header, self.recording.levels
         whole = isinstance(asked, (int, np.integer)) and not isinstance(asked, bool)
         if asked is not None and not (whole and asked in self.OFFERS):
@@ -219,9 +219,9 @@ class VoltageWriter(Writer):
             return header.n_bits if header.n_bits in fitting else fitting[0]
         bits = asked or (header.n_bits if header.n_bits in self.OFFERS else 8)
         if bits not in fitting:
-            told = "floating-point numbers" if _is_float(header) else f"{header.n_bits} bits"
+            kind = "floating-point numbers" if _is_float(header) else f"{header.n_bits} bits"
             values = f" ({', '.join(f'{x:g}' for x in levels)})" if levels else ""
-            self.losses.append(f"{told}{values} are rounded to {bits} bits")
+            self.losses.append(f"{kind}{values} are rounded to {bits} bits")
         return bits
 
     def _fits(self, bits: int) -> bool:
@@ -239,28 +239,28 @@ class VoltageWriter(Writer):
         return all(x == round(x) and -(2 ** (bits - 1)) <= x < 2 ** (bits - 1) for x in levels)
 
     def _names(self, most: int) -> dict[str, str | None]:
-        """Names of the header that text of `most` characters holds; others are noted as lost."""
+        """Return the names in the header that fit into `most` characters; record others as lost."""
         found: dict[str, str | None] = {}
         for field in ("telescope", "receiver", "backend", "source"):
             text = getattr(self.recording.header, field)
             fits = text is not None and is_plain(text, most)
             if text is not None and not fits:
-                self.losses.append(f"{self.NAME} cannot hold the {field} {text!r}")
+                self.losses.append(f"{self.NAME} cannot store the {field} {text!r}")
             found[field] = text if fits else None
         return found
 
     def numbers(self, block: Block) -> NDArray[Any]:
-        """The parts of samples, (n, pol, chan, part): int8, int16 or float32."""
+        """Return the parts of samples, (n, pol, chan, part): int8, int16 or float32."""
         data, recording = block.data, self.recording
         if data.dtype.kind == "c":
             data = np.ascontiguousarray(data, np.complex64).view(np.float32)
         return data.reshape(len(data), recording.shape[1], recording.n_chan, recording.parts)
 
     def codes(self, numbers: NDArray[Any], dtype: Any) -> NDArray[Any]:
-        """Numbers as those of the file.
+        """Convert numbers to those of the file.
 
-        Floats of 32 bits, integers of 8 and 16; of fewer bits the codes of the levels offered, or
-        of whole numbers in offset binary.
+        They are floats for 32 bits and integers for 8 and 16; for fewer bits, the codes of the
+        levels that the format offers, or of whole numbers in offset binary.
         """
         if self.n_bits == 32:
             return np.asarray(numbers * np.float32(self._scale) if self._scale != 1 else numbers,
@@ -278,8 +278,8 @@ class VoltageWriter(Writer):
             self.n_clipped += n_clipped
             self.n_inexact += n_inexact
         if n_inexact and not self.losses:
-            raise DataError(self.recording.path, f"{n_inexact} numbers are none of "
-                            f"{self.recording.header.n_bits} bits, unlike the header says")
+            raise DataError(self.recording.path, f"{n_inexact} numbers are not values of "
+                            f"{self.recording.header.n_bits} bits, contrary to the header")
         found: NDArray[Any] = codes.reshape(numbers.shape).astype(dtype, copy=False)
         return found
 
@@ -288,14 +288,14 @@ class VoltageWriter(Writer):
         if offered is None:
             return np.arange(-half, half, dtype=np.float32) if self.n_bits < 8 else None
         levels = np.array(offered, np.float32)
-        if self._fits(self.n_bits):  # the recording's own, which may differ in the last bit
+        if self._fits(self.n_bits):  # those of the recording may differ in the last bit
             levels[np.argsort(levels)] = np.sort(np.array(self.recording.levels, np.float32))
         return levels
 
     def _note_frames(self, frame: int, what: str, *, together: bool) -> None:
-        """Note samples that fill no frame, and lost ones in frames that hold valid ones as well.
+        """Record samples that fill no frame, and lost samples in frames that are partly valid.
 
-        `together` says that a frame holds all polarisations.
+        `together` means that a frame contains all polarisations.
         """
         start, stop = self.rows
         held = self.recording.any_valid
@@ -315,9 +315,9 @@ def _is_float(header: Header) -> bool:
 
 def lost_in_frames(recording: Recording, start: int, stop: int, frame: int, *, together: bool
                    ) -> int:
-    """Lost samples in frames from `start` up to `stop` that hold valid ones as well.
+    """Count the lost samples in frames from `start` up to `stop` that are partly valid.
 
-    `together` says that a frame holds all polarisations.
+    `together` means that a frame contains all polarisations.
     """
     held = recording.any_valid
     return sum(validity.count(frame_runs(held if together else spans, start, stop, frame)) * frame
@@ -325,7 +325,7 @@ def lost_in_frames(recording: Recording, start: int, stop: int, frame: int, *, t
 
 
 def frame_runs(spans: Spans, start: int, stop: int, frame: int) -> Spans:
-    """Runs of frames, counted from `start` up to `stop`, that hold something of `spans`."""
+    """Return the runs of frames, counted from `start` up to `stop`, that overlap `spans`."""
     inside = validity.clip(spans, start, stop) - start
     inside[:, 0] //= frame
     inside[:, 1] = -(-inside[:, 1] // frame)
@@ -333,14 +333,14 @@ def frame_runs(spans: Spans, start: int, stop: int, frame: int) -> Spans:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names with commas between: the first few, and how many more there are."""
+    """Join names by commas: the first eight, and the number of the others."""
     each = list(names)
-    more = len(each) - _NAMES_TOLD
-    return ", ".join(each) if more < 2 else f"{', '.join(each[:_NAMES_TOLD])} and {more} more"
+    more = len(each) - _NAMES_LISTED
+    return ", ".join(each) if more < 2 else f"{', '.join(each[:_NAMES_LISTED])} and {more} more"
 
 
 def divisors(number: int, most: int) -> Iterator[int]:
-    """Divisors of a number up to `most`, the largest first."""
+    """Yield the divisors of a number up to `most`, the largest first."""
     number = abs(number)
     if number == 0:
         yield from range(most, 0, -1)
@@ -352,7 +352,7 @@ def divisors(number: int, most: int) -> Iterator[int]:
 
 
 def frame_length(lengths: Iterable[int], most: int, prefer: int | None, good: Any) -> int | None:
-    """Longest frame that divides all `lengths` and is `good`; `prefer` where that is one."""
+    """Return the longest frame that divides all `lengths` and is `good`, or `prefer` if it is."""
     common = gcd(*lengths)
     if prefer and prefer <= most and common % prefer == 0 and good(prefer):
         return prefer
@@ -360,6 +360,6 @@ def frame_length(lengths: Iterable[int], most: int, prefer: int | None, good: An
 
 
 def exact_rows(seconds: Fraction, rate: Fraction) -> int | None:
-    """Samples in a time, where that is a whole number of them to 0.1 ns; else None."""
+    """Return the samples in a time if they are a whole number to 0.1 ns; else None."""
     rows = round(seconds * rate)
     return rows if abs(Fraction(rows) / rate - seconds) < Fraction(1, 10**10) else None
