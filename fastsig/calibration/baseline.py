@@ -67,7 +67,7 @@ def polynomial(
     Raises
     ------
     UsageError
-        Where the order is not allowed or shapes do not fit.
+        If the order is not allowed or shapes do not fit.
 
     References
     ----------
@@ -166,7 +166,7 @@ def arpls(
     Raises
     ------
     UsageError
-        Where a parameter is not allowed, or pybaselines is not installed.
+        If a parameter is not allowed, or pybaselines is not installed.
 
     References
     ----------

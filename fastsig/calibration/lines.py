@@ -66,7 +66,7 @@ def prepared(
     Raises
     ------
     UsageError
-        Where shapes do not fit.
+        If shapes do not fit.
     """
     y, axis = np.array(values, np.float64), np.asarray(x, np.float64)
     if y.ndim < 1 or axis.ndim != 1 or y.shape[-1] != axis.size or not axis.size:
@@ -123,7 +123,7 @@ def find_lines(
     Raises
     ------
     UsageError
-        Where `sigma` or `widths` are not above 0.
+        If `sigma` or `widths` are not above 0.
     """
     if not sigma > 0 or min(widths, default=0) < 1:
         raise UsageError(f"sigma = {sigma}, widths = {tuple(widths)}; allowed: above 0")

@@ -136,7 +136,7 @@ def method_of(name: str, options: Mapping[str, Any]) -> Method:
     Raises
     ------
     UsageError
-        Where there is no such method, or it has no such option.
+        If there is no such method, or it has no such option.
     """
     if name not in METHODS:
         raise UsageError(f"method = {name!r}; allowed: {', '.join(METHODS)}")

@@ -69,7 +69,7 @@ def diode_products(
     Raises
     ------
     UsageError
-        Where a shape is wrong, or the polarisation is above 1.
+        If a shape is wrong, or the polarisation is above 1.
 
     References
     ----------
@@ -169,9 +169,9 @@ def solve_gain(
     Raises
     ------
     DataError
-        Where no channel has a diode in both polarisations and in their product.
+        If no channel has a diode in both polarisations and in their product.
     UsageError
-        Where a shape is wrong.
+        If a shape is wrong.
 
     References
     ----------

@@ -94,7 +94,7 @@ def fourier(
     Raises
     ------
     UsageError
-        Where a parameter is not allowed, the axis is not even, or a period cannot be told in it.
+        If a parameter is not allowed, the axis is not even, or a period cannot be told in it.
     """
     y, w, axis = _checked(values, x, weight, protect, trend, n_rows)
     y, w = _running(y, w, _labels(groups, len(y)), n_rows, rows)

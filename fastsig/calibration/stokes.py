@@ -40,7 +40,7 @@ def stokes(
     Raises
     ------
     UsageError
-        Where there are no four products, or a sign is none.
+        If there are no four products, or a sign is none.
 
     References
     ----------
@@ -126,7 +126,7 @@ class MuellerTable(Shown):
         Raises
         ------
         FormatError
-            Where the file is no such table.
+            If the file is no such table.
         """
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -162,7 +162,7 @@ def apply_mueller(
     Raises
     ------
     UsageError
-        Where a shape is wrong or a matrix has no inverse.
+        If a shape is wrong or a matrix has no inverse.
 
     References
     ----------

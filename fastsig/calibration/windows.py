@@ -26,7 +26,7 @@ def windows_mhz(windows: Any) -> tuple[tuple[float, float], ...]:
     Raises
     ------
     UsageError
-        Where one is not two frequencies, the lower one first.
+        If one is not two frequencies, the lower one first.
     """
     one = isinstance(windows, str) or _is_pair(windows)
     try:
@@ -57,7 +57,7 @@ def window_mhz(window: Any) -> tuple[float, float]:
     Raises
     ------
     UsageError
-        Where it is not two frequencies, the lower one first.
+        If it is not two frequencies, the lower one first.
     """
     ends = window
     if isinstance(window, str):

@@ -96,7 +96,7 @@ class Cube(Planes):
     Raises
     ------
     UsageError
-        Where it has no such Stokes parameter.
+        If it has no such Stokes parameter.
     """
 
     # Spectra
@@ -121,9 +121,9 @@ class Cube(Planes):
         Raises
         ------
         UsageError
-            Where the place is off the map, or an option makes no sense.
+            If the place is off the map, or an option makes no sense.
         DataError
-            Where nothing was seen there.
+            If nothing was seen there.
         """
         place = parse_position(at)
         frequency = self.frequency.value
@@ -192,7 +192,7 @@ class Cube(Planes):
         Raises
         ------
         UsageError
-            Where it is off the map.
+            If it is off the map.
         """
         try:
             x, y = (float(each) for each in self.celestial.world_to_pixel(place))
@@ -261,9 +261,9 @@ class Cube(Planes):
         Raises
         ------
         DataError
-            Where there is no source.
+            If there is no source.
         UsageError
-            Where the place is off the map, or an option makes no sense.
+            If the place is off the map, or an option makes no sense.
         """
         place, beam = parse_position(near), self._required_beam()
         reach = 1.5 * beam.major if radius is None else width_deg(radius, "radius")
@@ -310,7 +310,7 @@ class Cube(Planes):
         Raises
         ------
         UsageError
-            Where spectral-cube is not installed.
+            If spectral-cube is not installed.
         """
         from fastsig.cubes.moments import to_spectral_cube
 
@@ -339,9 +339,9 @@ def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: 
     Raises
     ------
     FormatError
-        Where the file is no cube of maps, or damaged.
+        If the file is no cube of maps, or damaged.
     UsageError
-        Where an option makes no sense.
+        If an option makes no sense.
     """
     file = CubeFile(path, rest=rest, convention=convention)
     file.tell()
@@ -355,7 +355,7 @@ def parse_position(at: Any) -> SkyCoord:
     Raises
     ------
     UsageError
-        Where it is neither.
+        If it is neither.
     """
     if isinstance(at, SkyCoord):
         if not at.isscalar:

@@ -72,7 +72,7 @@ class Moment(Shown):
         Raises
         ------
         OutputError
-            Where the file exists or cannot be written.
+            If the file exists or cannot be written.
         """
         import io
 
@@ -97,7 +97,7 @@ def to_spectral_cube(cube: Planes) -> Any:
     Raises
     ------
     UsageError
-        Where spectral-cube is not installed.
+        If spectral-cube is not installed.
     """
     spectral_cube = _imported()
     from radio_beam import Beam
@@ -144,7 +144,7 @@ def moment(cube: Planes, order: int, *, vrange: Any = None, sigma: float | None 
     Raises
     ------
     UsageError
-        Where an option makes no sense.
+        If an option makes no sense.
     """
     if whole("order", order) not in _ORDERS:
         raise UsageError(f"order = {order}; allowed: 0, 1, 2")

@@ -36,7 +36,7 @@ class Planes:
     Raises
     ------
     UsageError
-        Where it has no such Stokes parameter.
+        If it has no such Stokes parameter.
     """
 
     def __init__(self, file: CubeFile, *, stokes: str | None = None, beam: Beam | None = None
@@ -91,7 +91,7 @@ class Planes:
         Raises
         ------
         FormatError
-            Where the file does not tell; the message names what does.
+            If the file does not tell; the message names what does.
         """
         return self.file.header.frequency_hz(self.path) << u.Hz
 
@@ -101,7 +101,7 @@ class Planes:
         Raises
         ------
         UsageError
-            Where there is no rest frequency, or no such convention.
+            If there is no rest frequency, or no such convention.
         """
         found = rest_hz(rest) or self.rest_hz
         if not found:
@@ -165,7 +165,7 @@ class Planes:
         Raises
         ------
         UsageError
-            Where there is no channel in it.
+            If there is no channel in it.
         """
         if vrange is None:
             return slice(0, self.shape[0])
@@ -184,7 +184,7 @@ def velocity_range(value: Any) -> tuple[float, float]:
     Raises
     ------
     UsageError
-        Where they are not two.
+        If they are not two.
     """
     try:
         first, second = value

@@ -75,7 +75,7 @@ class Telescope(Shown):
         Raises
         ------
         UsageError
-            Where the telescope has none of that name here, or it has no such option.
+            If the telescope has none of that name here, or it has no such option.
         """
         known = {key.casefold(): key for key in self.receivers}
         key = next(iter(known), "") if name is None else name.casefold()
@@ -144,7 +144,7 @@ def get(name: str, site: str | None = None) -> Telescope:
     Raises
     ------
     UsageError
-        Where there is no such telescope or position.
+        If there is no such telescope or position.
     """
     key = _called().get(str(name).strip().casefold())
     if key is None:

@@ -55,7 +55,7 @@ def barycentric_times(times: Time, position: Any, location: Any) -> Time:
     Raises
     ------
     UsageError
-        Where position or telescope are not known.
+        If position or telescope are not known.
     """
     if not isinstance(times, Time):
         raise UsageError(f"times = {times!r}; allowed: an astropy Time")
@@ -83,7 +83,7 @@ def located(location: Any) -> Any:
     Raises
     ------
     UsageError
-        Where no telescope has that name.
+        If no telescope has that name.
     """
     from astropy.coordinates import EarthLocation
 

@@ -68,12 +68,12 @@ class Calibrator:
         Warns
         -----
         FastsigWarning
-            Where the source is known to vary.
+            If the source is known to vary.
 
         Raises
         ------
         UsageError
-            Where it does not hold for a frequency.
+            If it does not hold for a frequency.
         """
         ghz = np.asarray(quantity(frequency, "GHz", "frequency").value, np.float64)
         low, high = self.range_ghz
@@ -108,7 +108,7 @@ def get(name: str) -> Calibrator:
     Raises
     ------
     UsageError
-        Where there is none of that name.
+        If there is none of that name.
     """
     asked = _folded(name)
     for each in _calibrators().values():

@@ -74,7 +74,7 @@ class Refraction:
         Raises
         ------
         UsageError
-            Where the text is neither, or no observatory has such air.
+            If the text is neither, or no observatory has such air.
         """
         if text.strip().lower() == "none":
             return None

@@ -146,9 +146,9 @@ class CabinTrack(Shown):
         Raises
         ------
         FormatError
-            Where none of the times lies within the table.
+            If none of the times lies within the table.
         UsageError
-            Where there is no such beam, or the refraction is none.
+            If there is no such beam, or the refraction is none.
         """
         receiver = FastL19() if receiver is None else receiver
         chosen = np.atleast_1d(np.array(receiver.beams if beams is None else beams))

@@ -64,7 +64,7 @@ class DiodeMode:
         Raises
         ------
         UsageError
-            Where a mode needs `sample_time`, or does not come to whole ticks.
+            If a mode needs `sample_time`, or does not come to whole ticks.
         """
         unit = Fraction(self.ticks) if self.ticks is not None else self._sample(sample_time)
         on, period = self.on * unit, self.period * unit
@@ -120,7 +120,7 @@ class Receiver(ABC):
         Raises
         ------
         UsageError
-            Where the receiver has no such beam.
+            If the receiver has no such beam.
         """
         number = np.asarray(beam)
         if number.dtype.kind not in "iu" or np.any((number < 1) | (number > len(self.beams))):
@@ -171,7 +171,7 @@ class Receiver(ABC):
         Raises
         ------
         UsageError
-            Where the receiver has no such beam, or the table no such frequency.
+            If the receiver has no such beam, or the table no such frequency.
         """
 
     @abstractmethod
@@ -200,7 +200,7 @@ class Receiver(ABC):
         Raises
         ------
         UsageError
-            Where the receiver has no such beam, the table no such frequency, or the telescope
+            If the receiver has no such beam, the table no such frequency, or the telescope
             cannot point there.
         """
 

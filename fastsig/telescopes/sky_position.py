@@ -22,7 +22,7 @@ def sky_position(value: Any) -> tuple[float, float]:
     Raises
     ------
     UsageError
-        Where that is no one place.
+        If that is no one place.
     """
     from astropy.coordinates import SkyCoord
 

@@ -93,7 +93,7 @@ class TcalTable(Shown):
         Raises
         ------
         UsageError
-            Where the table lacks the beam or a polarisation of it.
+            If the table lacks the beam or a polarisation of it.
         """
         centers = axis.centers.to_value(u.MHz)
         width = float(axis.step_hz) / 1e6
@@ -122,7 +122,7 @@ class TcalSet(Shown):
         Raises
         ------
         UsageError
-            Where there is none, or more than one.
+            If there is none, or more than one.
         """
         found = [table for table in self.tables if table.name == name]
         if len(found) != 1:
@@ -136,7 +136,7 @@ class TcalSet(Shown):
         Raises
         ------
         UsageError
-            Where no table of that level has a date.
+            If no table of that level has a date.
         """
         dated = [(abs(table.date.mjd - time.mjd), table.date.mjd, table) for table in self.tables
                  if table.date is not None and level in (None, table.level)]
@@ -162,9 +162,9 @@ def read(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *,
     Raises
     ------
     FormatError
-        Where a file is no such table.
+        If a file is no such table.
     UsageError
-        Where there are no files, or they are of both levels or name one place twice.
+        If there are no files, or they are of both levels or name one place twice.
     """
     if isinstance(path, (str, os.PathLike)):
         whole = Path(path)

@@ -95,7 +95,7 @@ def test_recorded_total_power_is_that_of_gbtidl() -> None:
     (nodded, _NOD, 20, {"feeds": (10, 11)}, "scan 20 lacks feed 11"),
     (nodded, _NOD, 20, {"feeds": (10, 10)}, "allowed: two different ones"),
     (frequency_switched, _FSW, 6, {"plnum": 1}, "scan 6 has CAL = F alone"),
-    (frequency_switched, _FSW, 14, {"plnum": 1}, "scan 14 has no rows of SIG = 'F'; it has T"),
+    (frequency_switched, _FSW, 14, {"plnum": 1}, "scan 14 has no rows with SIG = 'F'; it has T"),
 ])
 def test_recorded_scans_that_do_not_fit(
     reduce: Any, name: str, scan: int, picks: dict[str, Any], message: str,
@@ -224,7 +224,7 @@ def test_nan_channels_and_missing_states(tmp_path: Path) -> None:
     (lambda rows: [*rows, rows[-1]], FormatError, "a second one of CAL = 'F' and its DATE-OBS"),
     (lambda rows: [*rows, *integrations(9, 0, SIG="F")], FormatError, "it was switched in freq"),
     (lambda rows: [row | {"CDELT1": STEP * (1 + (row["SCAN"] == 8))} for row in rows], FormatError,
-     "CDELT1 = 2000.0; allowed: as of table 1, row 5, 1000.0"),
+     "CDELT1 = 2000.0; allowed: as in table 1, row 5, 1000.0"),
     (lambda rows: [row | {"CAL": "X"} for row in rows], FormatError, "CAL = 'X'; allowed: T, F"),
 ])
 def test_what_does_not_fit(tmp_path: Path, change: Any, error: Any, message: str) -> None:
@@ -250,7 +250,7 @@ def test_a_made_frequency_switched_scan(tmp_path: Path, step: float, shift: int)
     assert np.isnan(found.values[0]).sum() == abs(shift)
     np.testing.assert_allclose(found.exposure, 2 * 0.9)
     assert (found.weight == np.isfinite(found.values)).all()
-    with pytest.raises(FormatError, match="2 integrations of SIG = T and 1 of F"):
+    with pytest.raises(FormatError, match="2 integrations with SIG = T and 1 with F"):
         frequency_switched(written(tmp_path / "g.fits", rows[:-2]), 3)
 
 

@@ -187,7 +187,7 @@ def on_share(rate: Any, start: int, n: int, cycle: DiodeCycle) -> NDArray[np.flo
     Raises
     ------
     UsageError
-        Where the rate is not above 0.
+        If the rate is not above 0.
     """
     rows = _in_whole_units(rate, start, cycle)
     return _time_on(_starts(rows, n), rows.step, rows).astype(np.float64) / rows.step
@@ -213,7 +213,7 @@ def classify(
     Raises
     ------
     UsageError
-        Where the rate is not above 0 or the guard below.
+        If the rate is not above 0 or the guard below.
     """
     rows = _in_whole_units(rate, start, cycle, guard)
     begin = (_starts(rows, n) - rows.guard) % rows.period

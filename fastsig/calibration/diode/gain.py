@@ -104,9 +104,9 @@ def fit_diode(
     Raises
     ------
     DataError
-        Where nothing is left, or the diode adds no power.
+        If nothing is left, or the diode adds no power.
     UsageError
-        Where a shape or a number is not allowed.
+        If a shape or a number is not allowed.
 
     References
     ----------
@@ -176,7 +176,7 @@ def combine(models: Sequence[DiodeModel]) -> DiodeModel:
     Raises
     ------
     UsageError
-        Where there are none, or polarisations or channels differ.
+        If there are none, or polarisations or channels differ.
     """
     if not models or len({model.shape.shape for model in models}) != 1:
         raise UsageError(f"{len(models)} diode models of shapes "
@@ -242,7 +242,7 @@ def antenna_temperature(
     Raises
     ------
     UsageError
-        Where polarisations, channels or rows are not those of the model.
+        If polarisations, channels or rows are not those of the model.
     """
     values = np.asarray(power, np.float64)
     times = np.atleast_1d(np.asarray(times_s, np.float64))

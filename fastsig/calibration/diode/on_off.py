@@ -53,7 +53,7 @@ def on_minus_off(
     Raises
     ------
     UsageError
-        Where the shapes do not fit.
+        If the shapes do not fit.
 
     References
     ----------

@@ -26,7 +26,7 @@ def combined(power: Any, weight: Any, path: str) -> Series:
     Raises
     ------
     DataError
-        Where there are too few rows, or power is not above 0.
+        If there are too few rows, or power is not above 0.
     """
     columns, weights = columns_of(power, weight, path)
     seen = weights > 0

@@ -75,13 +75,13 @@ def find_cycle(
     Raises
     ------
     DataError
-        Where there is no diode, it is on during the whole scan, the user's schedule is not that
+        If there is no diode, it is on during the whole scan, the user's schedule is not that
         of the data (the message names that), or there is too little data.
 
     Warns
     -----
     DoubtWarning
-        Where the header's schedule is not that of the data, which then is taken.
+        If the header's schedule is not that of the data, which then is taken.
 
     References
     ----------
