@@ -260,7 +260,7 @@ def test_refused_without_positions_or_rows(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="positions of its spectra are not known"):
         fs.grid(bare)
     lit = drift(columns={"diode_on": np.ones(17 * 60)})
-    with pytest.raises(PlanError, match="no spectrum takes part.*noise diode on"):
+    with pytest.raises(PlanError, match="no spectrum can be used.*noise diode on"):
         fs.grid(lit)
     with pytest.raises(UsageError, match="no spectra"):
         fs.grid([])
