@@ -208,7 +208,7 @@ class DiodePowers(Shown):
 
 
 class DiodeSpectra(Sink):
-    """A sink that averages spectra with the diode on and, beside them, off into `DiodePowers`.
+    """A sink that averages spectra with the diode on, and off beside them, to `DiodePowers`.
 
     Parameters
     ----------

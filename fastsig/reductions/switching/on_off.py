@@ -37,8 +37,8 @@ _SLACK = Fraction(1, 10**6)  # of a row
 class Schedule:
     """Times at which the telescope is on the source, in s from the start of the stream.
 
-    The telescope is on the source from ``first + k period`` for the time `on`, and then off, with
-    k = 0, 1, .... The first `settle` seconds of both phases are left out.
+    The telescope is on the source from ``first + k period`` (k = 0, 1, ...) for the time `on`, and
+    then off. The first `settle` seconds of both phases are left out.
     """
 
     period: Fraction
