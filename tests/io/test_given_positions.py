@@ -51,7 +51,7 @@ def test_forms(recording: Path, given: dict[str, Any]) -> None:
     ({"ra": "5h"}, "ra without dec"), ({"dec": "5deg"}, "dec without ra|dec, or dec without ra"),
     ({"position": "5h"}, "position = '5h'; allowed: a SkyCoord"),
     ({"position": "5h,4deg", "ra": "5h"}, "position beside ra"),
-    ({"position": SkyCoord([1, 2], [3, 4], unit="deg")}, "2 positions; allowed: one"),
+    ({"position": SkyCoord([1, 2], [3, 4], unit="deg")}, "2 places; allowed: one"),
     ({"ra": "5MHz", "dec": "2deg"}, "ra = '5MHz'"), ({"ra": "nan deg", "dec": "2deg"}, "ra = 'nan"),
 ])
 def test_what_is_refused(recording: Path, given: dict[str, Any], match: str) -> None:
