@@ -227,7 +227,7 @@ def test_zero_level_of_each_input() -> None:
     ({"channels": ChannelAxis(Fraction(1_420_003_000), Fraction(10_000), N_CHAN)}, {},
      "are not those of"),
     ({"specsys": "lsrk"}, {}, "must be in one frame"),
-    ({"telescope": None}, {}, "tells no telescope"),
+    ({"telescope": None}, {}, "states no telescope"),
     ({}, {"projection": "XYZ"}, "allowed: one that astropy.wcs knows"),
     ({}, {"pixel": "1deg"}, "effective beam"),
     ({}, {"kernel": "0.1arcmin", "beam_size": None}, None),
