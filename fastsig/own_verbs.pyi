@@ -450,38 +450,40 @@ class OwnVerbs:
         Parameters
         ----------
         tcal : Quantity, str, or path
-            Temperature of the diode: one, or one of each polarisation (``"1.1K,1.2K"``), or tables of
-            `fastsig.telescopes.tcal`.
+            Temperature of the diode: one value, or one value per polarisation (``"1.1K,1.2K"``), or
+            tables that `fastsig.telescopes.tcal` reads.
         diode : DiodeSchedule, mapping or str, optional
-            When it is on, checked against the data: ``"mode=pulsar"``, ``"period=2s,on=1s,first=0s"``.
-            By default it is found in the data, and a header's schedule is checked against them.
+            Schedule of the diode, which is checked against the data: ``"mode=pulsar"``,
+            ``"period=2s,on=1s,first=0s"``. By default the schedule is found in the data, and the
+            header's schedule is checked against the data.
         guard : value, s
-            By which its edges may be off.
+            Largest error of the times of the diode's edges.
         gain_time : value, s
-            Over which the gain is taken to be steady.
+            Time over which the gain is assumed to be steady.
         smooth : value, Hz, optional
-            Width over which the diode's spectrum is smoothed by a local straight line; 0 for none. By
-            default 5 MHz, as in HiFAST, but at most a 32nd of the band.
+            Width over which the diode's spectrum is smoothed by a local straight line; 0 for none. The
+            default is 5 MHz, as in HiFAST, but at most a 32nd of the band.
         phase : bool
-            Whether CR + i CI is turned back by the phase of the diode, taken to be at 45 degrees.
+            Whether CR + i CI is rotated back by the phase of the diode, assumed to be at 45 degrees.
         beam : int, optional
-            Of the tables; by default the header's.
+            Beam whose temperatures the tables give; by default the header's beam.
         workers : int, optional
-            Threads; as many as the process may use by default.
+            Number of threads; by default as many as the process may use.
         memory : int, optional
-            Most bytes that the process may take.
+            Largest number of bytes that the process may use.
         progress : callable, optional
-            Called with the name of a pass, input rows done since the last call, and all of the pass.
+            Called with the name of a pass, the input rows processed since the last call, and the
+            number of rows in the pass.
 
         Raises
         ------
         DataError
-            Where no diode is found, it is on all the time, or not as `diode` says; where the data
-            alone show it, in less than half of the channels, in one cycle, or in noise far above the
-            radiometer equation's.
+            If no diode is found, if it is on all the time, or if it disagrees with `diode`; without a
+            schedule, also if the data show it in less than half of the channels, in one cycle only, or
+            in noise far above the radiometer equation's.
         PlanError, UsageError
-            Where the spectra, or a parameter, are not such as can be calibrated, or not within
-            `memory`.
+            If the spectra cannot be calibrated, if a parameter is not allowed, or if `memory` is too
+            small.
         """
 
     def on_off(
@@ -489,38 +491,38 @@ class OwnVerbs:
         tsys: Any = None, tcal: Any = None, diode: DiodeSchedule | None = None,
         kelvin: bool | None = None, smooth_ref: int = 1, n_eff: float = 1.0,
     ) -> Spectrum:
-        """Antenna temperature of a source that is looked at by turns, a cycle a row.
+        """Return the antenna temperature of a source observed on and off in turn, one row per cycle.
 
-        Of rows in K it is on - off. Of rows in other units ``(on - off) / off Tsys``, for the diode's
-        states apart, averaged by their expected variances; Tsys of a cycle is that of its rows off the
-        source, and of the average the root mean square of both states'.
+        For rows in K it is on - off. For rows in other units it is ``(on - off) / off Tsys``, computed
+        for each state of the diode and averaged with their expected variances. Tsys of a cycle is that
+        of its rows off the source; for the average, it is the root mean square of both states' Tsys.
 
         Parameters
         ----------
         period : Quantity or str
-            From a begin on the source to the next.
+            Time from one start on the source to the next.
         on, first, settle : Quantity or str, optional
-            Time on the source (half of the period), the begin of the first one, from the start of the
-            stream (0 s), and what is left out after each move (0 s).
+            Time on the source (half of the period), the start of the first phase on the source counted
+            from the start of the stream (0 s), and the time left out after each move (0 s).
         tsys : Quantity or str, shape () or (product,), optional
-            System temperature off the source, such as ``"20K"``: for rows without a diode.
+            System temperature off the source, such as ``"20K"``, for rows without a diode.
         tcal : Quantity or str, shape (), (product,) or (product, chan), optional
-            Temperature of the noise diode, from whose states Tsys comes.
+            Temperature of the noise diode, whose two states give Tsys.
         diode : DiodeSchedule, optional
-            When it is on; the header's by default. Without one it is taken as off.
+            Schedule of the diode; the header's by default. Without a schedule it is assumed to be off.
         kelvin : bool, optional
-            Whether rows are in K; by default what the header's unit says.
+            Whether rows are in K; by default according to the header's unit.
         smooth_ref, n_eff
-            As of `fastsig.reductions.switching.scans.position_switched`.
+            As in `fastsig.reductions.switching.scans.position_switched`.
 
         Raises
         ------
         UsageError
-            Where the schedule, or what Tsys would come from, makes no sense.
+            If the schedule, or the source of Tsys, makes no sense.
         PlanError
-            Where the stream is no spectra, or has no cycle of on and off.
+            If the stream does not contain spectra, or has no cycle of on and off.
         DataError
-            Where nothing is valid, or the diode is not seen.
+            If nothing is valid, or the diode is not seen.
         """
 
     def flag_shares(

@@ -226,7 +226,7 @@ def test_errors_name_arguments_of_python_and_options_of_the_command_line() -> No
         ("is not known; give --site FAST", "is not known; give location='FAST'"),
         ("give --set sample_rate=RATE", "give sample_rate=RATE"), ("a -- b", "a -- b"),
         ("--memory 5MB is below the floor", "memory='5MB' is below the floor"),
-        ("the file tells no beam; give --beam 1", "the file tells no beam; give beam=1"),
+        ("the file states no beam; give --beam 1", "the file states no beam; give beam=1"),
     ):
         assert in_python(text) == expected == str(fs.UsageError(text))
         before = speak_of_options(True)

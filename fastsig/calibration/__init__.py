@@ -1,1 +1,1 @@
-"""Numbers of a receiver made kelvin and jansky: NumPy arrays in, NumPy arrays out."""
+"""Calibration of a receiver's output to kelvin and jansky, on NumPy arrays."""

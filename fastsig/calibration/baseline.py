@@ -26,9 +26,9 @@ class Smooth(NamedTuple):
     Parameters
     ----------
     model : ndarray, shape (..., chan), float64
-        In the unit of the spectra.
+        Baselines in the unit of the spectra.
     converged : ndarray, shape (...,), bool
-        Whether the weights settled; the baseline is that of the last iteration if not.
+        Whether the weights converged; if not, the baseline is that of the last iteration.
     """
 
     model: F8
@@ -39,10 +39,10 @@ def polynomial(
     values: ArrayLike, x: ArrayLike, weight: ArrayLike | None = None, order: int = 3,
     include: Windows = (), protect: Windows = (),
 ) -> F8:
-    """Weighted least-squares polynomial of each spectrum, ``sum_k <y, p_k> p_k(x)``.
+    """Fit a weighted least-squares polynomial to each spectrum, ``sum_k <y, p_k> p_k(x)``.
 
-    The polynomials p_k are orthogonal over the channels that count, with their weights, and come
-    from a three-term recurrence, as in GBTIDL.
+    The polynomials p_k are orthogonal over the channels that count, with their weights. They are
+    computed with a three-term recurrence, as in GBTIDL.
 
     Parameters
     ----------
@@ -51,23 +51,25 @@ def polynomial(
     x : array_like, shape (chan,)
         Axis: channel numbers, MHz, ...
     weight : array_like, optional
-        Broadcasts against `values`: inverse variances up to a factor. 0 does not count.
+        Broadcasts against `values`: inverse variances up to a factor. Channels of weight 0 do not
+        count.
     order : int
-        Of the polynomial, 0 to 40.
+        Order of the polynomial, 0 to 40.
     include : sequence of (low, high)
         Windows of `x`, both ends included, that are fitted; everything by default.
     protect : sequence of (low, high)
-        Windows that are not.
+        Windows of `x` that are not fitted.
 
     Returns
     -------
     ndarray, shape (..., chan), float64
-        The polynomial in every channel; NaN for spectra in which fewer than ``order + 1`` count.
+        The polynomial in every channel; NaN for spectra with fewer than ``order + 1`` channels that
+        count.
 
     Raises
     ------
     UsageError
-        Where the order is not allowed or shapes do not fit.
+        If the order is not allowed or shapes do not match.
 
     References
     ----------
@@ -80,7 +82,7 @@ def polynomial(
 
 
 def unit_axis(x: ArrayLike) -> F8:
-    """An axis from -1 to 1."""
+    """Scale an axis to the range from -1 to 1."""
     axis = np.asarray(x, np.float64)
     low, high = axis.min(), axis.max()
     scaled: F8 = (axis - (low + high) / 2) / (max(high - low, np.finfo(float).tiny) / 2)
@@ -88,7 +90,7 @@ def unit_axis(x: ArrayLike) -> F8:
 
 
 def fitted(y: F8, w: F8, t: F8, order: int) -> F8:
-    """Polynomials of prepared spectra over an axis from -1 to 1."""
+    """Fit polynomials to prepared spectra over an axis from -1 to 1."""
     rows, weights = y.reshape(-1, t.size), w.reshape(-1, t.size)
     model = np.empty_like(rows)
     for part in chunks(len(rows), t.size):
@@ -98,10 +100,10 @@ def fitted(y: F8, w: F8, t: F8, order: int) -> F8:
 
 
 def _fit_rows(y: F8, w: F8, t: F8, order: int) -> F8:
-    """Polynomials of some rows, (row, chan).
+    """Fit polynomials to some rows, (row, chan).
 
-    Rows of equal weights share the polynomials p_k. Sums run along a row, in an order that its
-    length alone decides, so a row is the same to the bit whichever others are beside it.
+    Rows of equal weights share the polynomials p_k. Sums run along a row, in an order that depends
+    only on its length, so the result of a row has the same bits whichever rows are beside it.
     """
     if len(w) > 1 and (w[1:] == w[:1]).all():
         w = w[:1]
@@ -133,13 +135,13 @@ def arpls(
     values: ArrayLike, weight: ArrayLike | None = None, *, lam: float = 1e8, ratio: float = 0.01,
     max_iter: int = 100, x: ArrayLike | None = None, protect: Windows = (),
 ) -> Smooth:
-    """Asymmetrically reweighted penalised least squares: baselines that stay below lines.
+    """Fit baselines that stay below lines: asymmetrically reweighted penalised least squares.
 
-    The baseline z minimises ``sum w (y - z)^2 + lam sum (D^2 z)^2``. A channel then weighs
-    ``1 / (1 + exp(2 (d - (2 s - m)) / s))``, d being its residual y - z, and m and s the mean and
-    the standard deviation of the negative ones, until the weights change by less than `ratio`.
-    What does not count, and what is protected, weighs 0 throughout: the baseline goes through
-    smoothly.
+    The baseline z minimises ``sum w (y - z)^2 + lam sum (D^2 z)^2``. The weight of a channel then
+    becomes ``1 / (1 + exp(2 (d - (2 s - m)) / s))``, where d is its residual y - z, and m and s are
+    the mean and the standard deviation of the negative residuals. This is repeated until the
+    weights change by less than `ratio`. Channels that do not count or are protected have weight 0
+    throughout, and the baseline passes smoothly through them.
 
     Parameters
     ----------
@@ -152,11 +154,11 @@ def arpls(
     ratio : float
         Relative change of the weights that ends the iteration.
     max_iter : int
-        Most iterations.
+        Largest number of iterations.
     x : array_like, shape (chan,), optional
         Axis of `protect`; channel numbers by default.
     protect : sequence of (low, high)
-        Windows of `x` that weigh nothing.
+        Windows of `x` with weight 0.
 
     Returns
     -------
@@ -166,7 +168,7 @@ def arpls(
     Raises
     ------
     UsageError
-        Where a parameter is not allowed, or pybaselines is not installed.
+        If a parameter is not allowed, or pybaselines is not installed.
 
     References
     ----------
@@ -189,7 +191,7 @@ def arpls(
 def _settled(
     y: F8, given: F8, lam: float, ratio: float, max_iter: int, smooth: Callable[..., F8]
 ) -> tuple[F8, bool]:
-    """Baseline of one spectrum, and whether it settled."""
+    """Return the baseline of one spectrum, and whether it converged."""
     w, used = given, given > 0
     for _ in range(max_iter):
         z = smooth(y, lam, 2, w, check_finite=False)
@@ -201,7 +203,7 @@ def _settled(
 
 
 def _below(d: F8, used: NDArray[np.bool_]) -> F8:
-    """Weights by residuals: 1 for what scatters about the baseline, 0 for what is well above."""
+    """Return weights from residuals: 1 for scatter around the baseline, 0 for values far above."""
     low = d[used & (d < 0)]
     if low.size < 2 or not (s := low.std(ddof=1)) > 0:
         return np.ones_like(d)
@@ -211,7 +213,7 @@ def _below(d: F8, used: NDArray[np.bool_]) -> F8:
 
 
 def _smoother() -> Callable[..., F8]:
-    """Whittaker's smoother of pybaselines, loaded when it is needed."""
+    """Return Whittaker's smoother of pybaselines, loaded when it is needed."""
     try:
         found: Callable[..., F8] = importlib.import_module("pybaselines.utils").whittaker_smooth
     except ImportError as error:

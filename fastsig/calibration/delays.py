@@ -1,4 +1,4 @@
-"""Windows of delay: signals whose Fourier components along frequency lie in them."""
+"""Windows of delay, and fits of signals whose Fourier components along frequency lie in them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["DelayFit", "DelayWindow", "check_window"]
 F8 = NDArray[np.float64]
 C16 = NDArray[np.complex128]
 
-_STEPS = 12  # of the conjugate gradients: gaps shorter than 1 / width settle in fewer
-_PAD = 2  # what the band is continued by, times 1 / width: then its ends are as good as a gap's
+_STEPS = 12  # of the conjugate gradients: with gaps shorter than 1 / width fewer are enough
+_PAD = 2  # extension of the band, in 1 / width: then its ends are as good as those of a gap
 _RIDGE = 1e-4  # least share of a component's power that must lie in channels that count
 
 
 def check_window(periods: Sequence[float], width: float, step: float, band: float,
                   harmonics: int = 1) -> None:
-    """Raise `UsageError` where a ripple cannot be told in a band, all in the axis's unit."""
+    """Raise `UsageError` if a ripple cannot be measured in a band, all in the axis's unit."""
     if not 0 <= width <= 1:
         raise UsageError(f"width = {width}; allowed: 0 to 1")
     for period in periods:
@@ -32,15 +32,15 @@ def check_window(periods: Sequence[float], width: float, step: float, band: floa
 
 
 class DelayWindow:
-    """Signals whose Fourier components lie in windows of delay, on a band continued at its end.
+    """Signals whose Fourier components lie in windows of delay, on a band extended at its end.
 
     Parameters
     ----------
     axis : ndarray, shape (chan,)
-        Evenly spaced.
+        Evenly spaced axis.
     periods : sequence of float
     width : float
-        Of a window over its delay.
+        Width of a window over its delay.
     """
 
     def __init__(self, axis: F8, periods: Sequence[float], width: float) -> None:
@@ -60,17 +60,17 @@ class DelayWindow:
         self.keep, self.n_mode = keep[self.first : self.stop], found.size
 
     def fit(self, weight: F8) -> DelayFit:
-        """What fits such signals to rows of these weights, (row, chan)."""
+        """Return a callable that fits such signals to rows with these weights, (row, chan)."""
         return DelayFit(self, weight)
 
 
 class DelayFit:
     """Least-squares fits of signals of a `DelayWindow` to rows.
 
-    The signal is ``u = irfft(C)`` with C 0 outside of components first to stop. The normal
-    equations are ``(1/n) sum_l (W(k - l) C_l + W(k + l) conj(C_l)) = rfft(w r)_k``, W being the
-    transform of the weights. Both sums are convolutions, short as the window is narrow, so that
-    a step of the conjugate gradients costs little however many channels there are.
+    The signal is ``u = irfft(C)`` with C = 0 outside the components from `first` to `stop`. The
+    normal equations are ``(1/n) sum_l (W(k - l) C_l + W(k + l) conj(C_l)) = rfft(w r)_k``, where W
+    is the transform of the weights. Both sums are convolutions that are short because the window
+    is narrow, so a step of the conjugate gradients costs little however many channels there are.
     """
 
     def __init__(self, window: DelayWindow, weight: F8) -> None:
@@ -85,17 +85,17 @@ class DelayFit:
         self._place = slice(count - 1, 2 * count - 1)
 
     def _at(self, spectrum: C16, k: NDArray[np.int64]) -> C16:
-        """Components of any number from the half that `rfft` gives."""
+        """Return components of any index from the half spectrum of `rfft`."""
         k = k % self.window.n
         mirrored = k > self.window.n // 2
         found = spectrum[:, np.where(mirrored, self.window.n - k, k)]
         return np.where(mirrored, found.conj(), found)
 
     def _normal(self, c: C16) -> C16:
-        """The left side of the normal equations, with a ridge.
+        """Return the left side of the normal equations, with a ridge.
 
-        Components that hardly show in channels that count, and so might be anything, are held
-        down by it.
+        The ridge suppresses components that have little power in channels that count and are
+        therefore hardly constrained.
         """
         near, far = (scipy.fft.fft(part, self._length, axis=-1)
                      for part in (c, c[:, ::-1].conj()))
@@ -104,7 +104,7 @@ class DelayFit:
         return result
 
     def __call__(self, rest: F8) -> F8:
-        """The model of residuals, (row, chan)."""
+        """Return the model of residuals, (row, chan)."""
         window = self.window
         left = scipy.fft.rfft(self.weight * rest, window.n, axis=-1)[:, window.first : window.stop]
         left = np.where(window.keep, left, 0)

@@ -1,4 +1,4 @@
-"""Channels that fits use or leave alone: windows of frequency, lost samples, spectral lines."""
+"""Channels that fits use or ignore: windows of frequency, lost samples, spectral lines."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ F8 = NDArray[np.float64]
 #: Ends of ranges of an axis, both included, in the axis's unit.
 Windows = Sequence[tuple[float, float]]
 
-_CHUNK = 2**16  # values that a fit works on at once: they and its arrays stay in the cache
+_CHUNK = 2**16  # values fitted at once: they and the work arrays stay in the cache
 _PASSES = 20
 
 
 def inside(x: ArrayLike, windows: Windows) -> NDArray[np.bool_]:
-    """Whether points of an axis lie in a window, both ends included.
+    """Return whether points of an axis lie in a window, both ends included.
 
     Parameters
     ----------
     x : array_like, shape (chan,)
         The axis.
     windows : sequence of (low, high)
-        In the axis's unit.
+        Windows in the axis's unit.
 
     Returns
     -------
@@ -48,25 +48,25 @@ def prepared(
     values: ArrayLike, x: ArrayLike, weight: ArrayLike | None, protect: Windows = (),
     include: Windows = (),
 ) -> tuple[F8, F8]:
-    """Values and least-squares weights as fits want them: float64, both 0 where nothing counts.
+    """Prepare values and weights for fits: float64, both 0 in channels that do not count.
 
-    Weights become relative to the greatest of each spectrum.
+    Weights are scaled relative to the largest of each spectrum.
 
     Parameters
     ----------
     values : array_like, shape (..., chan)
-        Spectra; what is not finite does not count.
+        Spectra; values that are not finite do not count.
     x : array_like, shape (chan,)
         Axis of the channels.
     weight : array_like or None
         Broadcasts against `values`; all 1 by default.
     protect, include : sequence of (low, high)
-        Windows of `x` that do not count; that alone count, where there are any.
+        Windows of `x` that do not count, and windows outside which nothing counts, if any.
 
     Raises
     ------
     UsageError
-        Where shapes do not fit.
+        If shapes do not match.
     """
     y, axis = np.array(values, np.float64), np.asarray(x, np.float64)
     if y.ndim < 1 or axis.ndim != 1 or y.shape[-1] != axis.size or not axis.size:
@@ -83,7 +83,7 @@ def prepared(
 
 
 def chunks(n_row: int, n_chan: int) -> Iterator[slice]:
-    """Rows to work on at once; no result depends on them."""
+    """Yield slices of rows to fit at once; no result depends on them."""
     step = max(1, _CHUNK // max(1, n_chan))
     for first in range(0, n_row, step):
         yield slice(first, min(n_row, first + step))
@@ -93,12 +93,12 @@ def find_lines(
     values: ArrayLike, x: ArrayLike, weight: ArrayLike | None = None, *, sigma: float = 5.0,
     widths: Sequence[int] = (1, 4, 16, 64), edge: float = 0.25,
 ) -> list[tuple[float, float]]:
-    """Windows about what stands out of one spectrum, in emission or absorption.
+    """Find windows around lines of one spectrum, in emission or absorption.
 
-    The spectrum is averaged over each of `widths` channels; the scatter of the mean is 1.4826
-    times the median deviation from the median, found again without what stands out until nothing
-    more does. A line reaches as far as the mean is more than one scatter off, and `edge` of that
-    length to each side.
+    The spectrum is averaged over each of `widths` channels. The scatter of the mean is 1.4826 times
+    the median deviation from the median, computed again without the lines until no more are found.
+    A line extends as far as the mean deviates by more than one scatter, and its window is wider by
+    `edge` of that length on each side.
 
     Parameters
     ----------
@@ -107,23 +107,23 @@ def find_lines(
     x : array_like, shape (chan,)
         Axis of the channels, ascending.
     weight : array_like, shape (chan,), optional
-        Channels of weight 0 are no part of means.
+        Channels of weight 0 are excluded from means.
     sigma : float
         Least height of a line over the scatter.
     widths : sequence of int
-        Channels to average: about the widths of lines, and small ones for narrow lines.
+        Numbers of channels to average: about the widths of lines, and small ones for narrow lines.
     edge : float
-        Share of a line's length that its window has in addition on each side.
+        Fraction of a line's length by which its window is wider on each side.
 
     Returns
     -------
     list of (float, float)
-        First and last channel's place on `x`, disjoint, ascending.
+        Positions of the first and last channel on `x`, disjoint, ascending.
 
     Raises
     ------
     UsageError
-        Where `sigma` or `widths` are not above 0.
+        If `sigma` or `widths` are not above 0.
     """
     if not sigma > 0 or min(widths, default=0) < 1:
         raise UsageError(f"sigma = {sigma}, widths = {tuple(widths)}; allowed: above 0")
@@ -137,7 +137,7 @@ def find_lines(
 
 
 def _averaged(y: F8, w: F8, width: int) -> tuple[F8, NDArray[np.bool_]]:
-    """Means over `width` channels about each, and whether half of them count."""
+    """Return running means over `width` channels, and whether half of the channels count."""
     box = np.ones(width)
     total, count = (np.convolve(part, box, "same")[: y.size] for part in (w * y, w))
     good = count >= width / 2
@@ -147,7 +147,7 @@ def _averaged(y: F8, w: F8, width: int) -> tuple[F8, NDArray[np.bool_]]:
 def _standing_out(
     mean: F8, good: NDArray[np.bool_], sigma: float, edge: float
 ) -> NDArray[np.bool_]:
-    """Channels of lines in means."""
+    """Return the channels of lines in a running mean."""
     found = ~good
     for _ in range(_PASSES):
         rest = mean[~found]
@@ -166,7 +166,7 @@ def _standing_out(
 def _grown(
     high: NDArray[np.bool_], low: NDArray[np.bool_], edge: float
 ) -> NDArray[np.bool_]:
-    """Runs of `low` that have some of `high`, and `edge` of their lengths to each side."""
+    """Return runs of `low` that contain some of `high`, widened by `edge` on each side."""
     grown = np.zeros_like(high)
     for first, last in _runs(low):
         if high[first : last + 1].any():
@@ -176,7 +176,7 @@ def _grown(
 
 
 def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First and last index of every run of True."""
+    """Return the first and last index of every run of True."""
     steps: NDArray[Any] = np.diff(np.concatenate([[0], mask.view(np.int8), [0]]))
     return list(zip(np.flatnonzero(steps == 1).tolist(),
                     (np.flatnonzero(steps == -1) - 1).tolist(), strict=True))

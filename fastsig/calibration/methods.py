@@ -1,4 +1,4 @@
-"""The ways there are to fit what is removed from spectra, with their options, by name."""
+"""The methods that fit a baseline or ripple to be removed from spectra, with options, by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ F8 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows to fit, and those beside them.
+    """Rows to fit, and the rows beside them.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Rows:
     groups : ndarray, shape (row,)
         Labels of rows that belong together.
     wanted : slice
-        Rows whose model is wanted.
+        Rows for which to return a model.
     """
 
     values: NDArray[Any]
@@ -44,17 +44,20 @@ class Rows:
 
 
 class Method:
-    """What is fitted: its options are the fields of a frozen dataclass, frequencies in MHz."""
+    """A method: its options are the fields of a frozen dataclass, with frequencies in MHz."""
 
     NAME: ClassVar[str]
     n_rows: int = 1
 
     def model(self, rows: Rows) -> tuple[F8, NDArray[np.bool_] | None]:
-        """The model of the wanted rows, and whether each fit settled, where that is not certain."""
+        """Return the model of the wanted rows, and whether each fit converged.
+
+        The latter is None for methods that always converge.
+        """
         raise NotImplementedError
 
     def parameters(self) -> Mapping[str, Any]:
-        """All options, JSON-ready."""
+        """Return all options, JSON-ready."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]
 
 
@@ -67,7 +70,7 @@ class Polynomial(Method):
     include: Windows = ()
 
     def model(self, rows: Rows) -> tuple[F8, None]:
-        """The polynomial of each spectrum."""
+        """Return the polynomial of each spectrum."""
         return baseline.polynomial(rows.values[rows.wanted], rows.frequency,
                                    rows.weight[rows.wanted], self.order, self.include,
                                    rows.protect), None
@@ -83,7 +86,7 @@ class ArPLS(Method):
     max_iter: int = 100
 
     def model(self, rows: Rows) -> tuple[F8, NDArray[np.bool_]]:
-        """The smooth baseline of each spectrum."""
+        """Return the smooth baseline of each spectrum."""
         return baseline.arpls(rows.values[rows.wanted], rows.weight[rows.wanted], lam=self.lam,
                               ratio=self.ratio, max_iter=self.max_iter, x=rows.frequency,
                               protect=rows.protect)
@@ -100,7 +103,7 @@ class RippleFourier(Method):
     n_rows: int = 1
 
     def model(self, rows: Rows) -> tuple[F8, None]:
-        """The ripple of each spectrum."""
+        """Return the ripple of each spectrum."""
         return ripple.fourier(rows.values, rows.frequency, rows.weight, period=self.period,
                               width=self.width, trend=self.trend, protect=rows.protect,
                               groups=rows.groups, n_rows=self.n_rows, rows=rows.wanted), None
@@ -118,7 +121,7 @@ class RippleSine(Method):
     n_rows: int = 1
 
     def model(self, rows: Rows) -> tuple[F8, None]:
-        """The sine waves of each spectrum."""
+        """Return the sine waves of each spectrum."""
         return ripple.sine(rows.values, rows.frequency, rows.weight, period=self.period,
                            width=self.width, harmonics=self.harmonics, trend=self.trend,
                            protect=rows.protect, groups=rows.groups, n_rows=self.n_rows,
@@ -131,12 +134,12 @@ METHODS: dict[str, type[Method]] = {
 
 
 def method_of(name: str, options: Mapping[str, Any]) -> Method:
-    """A method with its options.
+    """Return a method with its options.
 
     Raises
     ------
     UsageError
-        Where there is no such method, or it has no such option.
+        If there is no such method, or it has no such option.
     """
     if name not in METHODS:
         raise UsageError(f"method = {name!r}; allowed: {', '.join(METHODS)}")

@@ -1,15 +1,16 @@
 """Gain ratio and phase of two linear feeds from a noise diode, and Stokes parameters.
 
-Conventions are those of `fastsig.calibration.stokes`. The receiver is taken to be ``a = g_A e_A``,
+Conventions are those of `fastsig.calibration.stokes`. The receiver is modelled as ``a = g_A e_A``,
 ``b = g_B e_B`` with complex voltage gains, so that
 
     ``AA = |g_A|^2 AA_0``,  ``BB = |g_B|^2 BB_0``,  ``<A* B> = g_A* g_B <A* B>_0``.
 
-The single-axis model of pulsar polarimetry names the same three numbers otherwise: a Jones matrix
-``G diag(exp(gamma + i phi), exp(-gamma - i phi))`` has the power ratio AA/BB of exp(4 gamma) and
-turns ``<A* B>`` by -2 phi. Of an ideal diode, U = I, it is seen that Q/I = tanh(2 gamma) and that
+The single-axis model of pulsar polarimetry uses other names for the same three numbers: a Jones
+matrix ``G diag(exp(gamma + i phi), exp(-gamma - i phi))`` has a power ratio AA/BB of exp(4 gamma)
+and rotates ``<A* B>`` by -2 phi. For an ideal diode, U = I, one observes Q/I = tanh(2 gamma) and
 arg(U + i V) = -2 phi, hence ``gamma = artanh(Q/I) / 2`` and ``phi = atan2(-V, U) / 2``, with signs
-of Q and V of +1. `PolGain.gamma` and `.phi` are these; a diode's own Q and phase are taken off.
+of Q and V of +1. `PolGain.gamma` and `.phi` are these values, corrected for the diode's own Q and
+phase.
 
 References
 ----------
@@ -43,18 +44,19 @@ __all__ = ["IDEAL_DIODE", "MuellerTable", "PolGain", "apply_mueller", "diode_pro
 
 F8 = NDArray[np.float64]
 
-#: Stokes parameters of a diode that is split equally and in phase into both feeds.
+#: Stokes parameters of a diode whose signal is split equally and in phase into both feeds.
 IDEAL_DIODE = (1.0, 0.0, 1.0, 0.0)
 
 
 def diode_products(
     tcal_k: Any = 1.0, iquv: Any = IDEAL_DIODE, *, sign_q: int = 1, sign_v: int = 1
 ) -> F8:
-    """What a diode's products would be in a perfect receiver, (4, chan), K.
+    """Return the products of a diode in a perfect receiver, (4, chan), K.
 
-    From one temperature a channel and Stokes parameters, ``S = 2 Tcal (1, q, u, v)`` since Tcal is
-    that of one polarisation; or from a temperature for each polarisation, (2, chan): then these are
-    AA and BB, and of the Stokes parameters the share and phase of the cross product count,
+    With one temperature per channel, they follow from the Stokes parameters
+    ``S = 2 Tcal (1, q, u, v)``, since Tcal is the temperature of one polarisation. With one
+    temperature per polarisation, (2, chan), these are AA and BB, and the Stokes parameters give
+    only the degree and phase of the cross product,
     ``<A* B> = sqrt(T_A T_B) (u + i v) / sqrt(1 - q^2)``.
 
     Parameters
@@ -64,12 +66,12 @@ def diode_products(
     iquv : array, shape (4,) or (4, chan), dimensionless
         Stokes parameters; divided by I.
     sign_q, sign_v : {1, -1}
-        Signs that the Stokes parameters are told in.
+        Signs used for the Stokes parameters.
 
     Raises
     ------
     UsageError
-        Where a shape is wrong, or the polarisation is above 1.
+        If a shape is wrong, or the polarisation is above 1.
 
     References
     ----------
@@ -83,7 +85,7 @@ def diode_products(
     if tcal.ndim > 2 or (tcal.ndim == 2 and len(tcal) != 2):
         raise UsageError(f"Tcal has shape {tcal.shape}; allowed: (chan,) or (2, chan)")
     if np.nanmax((vector[1:] ** 2).sum(axis=0), initial=0) > 1 + 1e-6:
-        raise UsageError("the diode's Q, U, V are more than its I")
+        raise UsageError("the diode's Q, U, V are larger than its I")
     x = np.asarray(products(vector, sign_q=sign_q, sign_v=sign_v), np.float64)
     if tcal.ndim == 1:
         return 2 * tcal * x
@@ -94,10 +96,11 @@ def diode_products(
 
 @dataclass(frozen=True, repr=False)
 class PolGain(Shown):
-    """Gains of two feeds, of each channel; all arrays (chan,).
+    """Gains of two feeds in each channel; all arrays have shape (chan,).
 
-    `aa` and `bb`: power gains ``|g_A|^2`` and ``|g_B|^2``, counts a kelvin; `phase`: argument of
-    ``g_A* g_B``, rad. The errors are standard errors, of the power gains relative ones.
+    `aa` and `bb` are the power gains ``|g_A|^2`` and ``|g_B|^2``, counts per kelvin; `phase` is the
+    argument of ``g_A* g_B``, rad. The errors are standard errors, relative ones for the power
+    gains.
     """
 
     aa: F8
@@ -126,7 +129,7 @@ class PolGain(Shown):
         self, aabbcrci: NDArray[Any], *, weight: NDArray[Any] | None = None,
         out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
-        """Products in kelvin: AA and BB over their gains, <A* B> over ``g_A* g_B``.
+        """Return products in kelvin: AA and BB over their gains, <A* B> over ``g_A* g_B``.
 
         Parameters
         ----------
@@ -135,7 +138,7 @@ class PolGain(Shown):
         weight : ndarray, shape (time, 1 or 4, 1 or chan), float32, optional
             Values of weight 0 become NaN.
         out : ndarray, shape of the products, float32, K, optional
-            Receives them; may be the products themselves.
+            Receives the result; may be `aabbcrci` itself.
         """
         cross = np.exp(-1j * self.phase) / np.sqrt(self.aa * self.bb)
         gain = np.stack([1 / self.aa, 1 / self.bb]).astype(np.float32)
@@ -147,31 +150,31 @@ def solve_gain(
     on: Any, off: Any, model: Any, *, n_on: Any = None, n_off: Any = None, mask: Any = None,
     path: str = "noise diode",
 ) -> PolGain:
-    """Gains from the products with the diode on and off, folded.
+    """Compute gains from the folded products with the diode on and off.
 
     With D = on - off and the diode's products M: ``|g_A|^2 = D_AA / M_AA``, ``|g_B|^2 = D_BB /
     M_BB``, ``arg g_A* g_B = arg(D_CR + i D_CI) - arg(M_CR + i M_CI)``. Only the phase of the cross
-    product is used, so that a diode that is less coherent than told does no harm.
+    product is used, so a diode that is less coherent than specified does no harm.
 
     Parameters
     ----------
     on, off : array, shape (4, chan), counts
         Mean AA, BB, CR, CI with the diode on and off.
     model : array, shape (4, 1 or chan), K
-        The diode's products, of `diode_products`.
+        The diode's products, from `diode_products`.
     n_on, n_off : float or array (chan,), optional
-        Independent samples in the means; the errors are NaN without.
+        Independent samples in the means; without them the errors are NaN.
     mask : array of bool, shape (chan,), optional
         Channels that become NaN.
     path : str
-        What messages begin with.
+        Path with which messages begin.
 
     Raises
     ------
     DataError
-        Where no channel has a diode in both polarisations and in their product.
+        If no channel shows the diode in both polarisations and in their product.
     UsageError
-        Where a shape is wrong.
+        If a shape is wrong.
 
     References
     ----------
@@ -196,7 +199,7 @@ def solve_gain(
 
 
 def _ratios(d: F8, diode: F8) -> tuple[F8, F8, F8, F8]:
-    """Power gains, phase, and size of the cross product."""
+    """Return the power gains, and the phase and modulus of the cross product."""
     with np.errstate(divide="ignore", invalid="ignore"):
         aa, bb = d[0] / diode[0], d[1] / diode[1]
     cross = (d[2] + 1j * d[3]) * (diode[2] - 1j * diode[3])

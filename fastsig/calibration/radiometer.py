@@ -1,4 +1,4 @@
-"""The radiometer equation: what noise a spectrum should have, and what it has.
+"""The radiometer equation: the expected noise of a spectrum, and its measured noise.
 
 References
 ----------
@@ -23,22 +23,22 @@ _CLIP, _ROUNDS = 4.0, 20
 
 
 def inner_channels(n_chan: int) -> slice:
-    """The middle 80 % of channels, as GBTIDL takes them.
+    """Return the middle 80 % of channels, as used by GBTIDL.
 
-    From ``n // 10`` to ``n - n // 10`` with *both ends included*, one channel more above than below
-    the middle: without the last one Tsys differs by 1e-4 K.
+    They extend from ``n // 10`` to ``n - n // 10`` with *both ends included*, with one more channel
+    above than below the middle; without the last channel Tsys differs by 1e-4 K.
     """
     edge = n_chan // 10
     return slice(edge, min(n_chan, n_chan - edge + 1))
 
 
 def n_eff(header: Header) -> float:
-    """Independent samples of a value over channel width times integration.
+    """Return the independent samples of a value over channel width times integration time.
 
-    That of the header where it has one, else of the bank that made the channels: its frames share
-    samples, so that their powers are correlated. With the correlation rho of frames l apart it is
-    ``oversample / (1 + 2 sum rho_l)``: 0.969 of 8 taps. It is 1 for spectra of other makers, whose
-    banks are not known.
+    It is the header's value, if there is one, or else that of the filter bank that made the
+    channels: frames of a bank share samples, so their powers are correlated. With the correlation
+    rho_l of frames l apart it is ``oversample / (1 + 2 sum rho_l)``, which is 0.969 for 8 taps. It
+    is 1 for spectra from other programs, whose filter banks are not known.
     """
     if header.n_eff is not None:
         return header.n_eff
@@ -49,7 +49,7 @@ def n_eff(header: Header) -> float:
 def _bank_n_eff(bank: FilterBank) -> float:
     from fastsig_kernels import Channelizer, frame_correlation
 
-    # The correlation hardly depends on the number of channels; this many fit every ratio.
+    # The correlation hardly depends on the number of channels; this number suits every ratio.
     made = Channelizer(64 * bank.oversample.numerator, n_tap=bank.n_tap, window=bank.window,
                        oversample=bank.oversample)
     rho = frame_correlation(made.taps, made.hop)
@@ -57,10 +57,10 @@ def _bank_n_eff(bank: FilterBank) -> float:
 
 
 def effective_exposure(sig_s: ArrayLike, ref_s: ArrayLike, smooth_ref: int = 1) -> Floats:
-    """Time that gives the radiometer equation for a difference, s.
+    """Return the time with which the radiometer equation holds for a difference, s.
 
-    ``t_sig t_ref n / (t_sig + t_ref n)``: half of each for equal times, all of `sig_s` for a
-    reference that is smoothed over many channels n.
+    It is ``t_sig t_ref n / (t_sig + t_ref n)``: half of either for equal times, and all of `sig_s`
+    for a reference that is smoothed over many channels n.
     """
     on, off = np.asarray(sig_s, np.float64), np.asarray(ref_s, np.float64) * smooth_ref
     return on * off / (on + off)
@@ -68,42 +68,42 @@ def effective_exposure(sig_s: ArrayLike, ref_s: ArrayLike, smooth_ref: int = 1) 
 
 def radiometer(tsys: ArrayLike, width_hz: ArrayLike, exposure_s: ArrayLike, n_pol: int = 1,
                n_eff: float = 1.0) -> Floats:
-    """Expected noise of a spectrum: ``Tsys / sqrt(n_pol df t n_eff)``, K.
+    """Return the expected noise of a spectrum: ``Tsys / sqrt(n_pol df t n_eff)``, K.
 
     Parameters
     ----------
     tsys : array
-        K.
+        System temperature, K.
     width_hz : array
         Noise bandwidth of a channel, Hz.
     exposure_s : array
-        Time on the sky, of a difference the `effective_exposure`, s.
+        Time on the sky, s; for a difference, the `effective_exposure`.
     n_pol : int
-        Polarisations that are averaged.
+        Number of polarisations averaged.
     n_eff : float
-        Independent samples of a channel over ``df t``: 1 for a critically sampled filter bank of
-        sharp channels, less where neighbouring spectra of the bank depend on one another.
+        Independent samples of a channel over ``df t``: 1 for a critically sampled filter bank with
+        sharp channels, less if neighbouring spectra of the bank are correlated.
     """
     samples = n_pol * n_eff * np.asarray(width_hz, np.float64) * np.asarray(exposure_s, np.float64)
     return np.asarray(tsys, np.float64) / np.sqrt(samples)
 
 
 def switched_noise(tsys: ArrayLike, tcal: ArrayLike) -> Floats:
-    """Temperature that gives the noise of a mean of both states of the noise diode, K.
+    """Return the temperature that gives the noise of a mean of both diode states, K.
 
-    ``sqrt(Tsys^2 + (Tcal / 2)^2)``: the root mean square of Tsys with half the diode's temperature
-    more and less. For `radiometer`, with the exposure of both states.
+    It is ``sqrt(Tsys^2 + (Tcal / 2)^2)``, the root mean square of Tsys plus and minus half the
+    diode's temperature. Use it in `radiometer` with the exposure of both states.
     """
     half = np.asarray(tcal, np.float64) / 2
     return np.hypot(np.asarray(tsys, np.float64), half)
 
 
 def scatter(spectrum: ArrayLike, channels: slice | None = None) -> Floats:
-    """Measured noise of spectra, whatever their slow shape.
+    """Return the measured noise of spectra, independent of their smooth shape.
 
-    The standard deviation of ``(x[i] - (x[i-2] + x[i+2]) / 2) sqrt(2/3)``, in which lines and
-    baselines wider than some channels cancel, clipped at 4 sigma. Channels two apart are
-    independent also where those next to one another overlap, as of a correlator.
+    It is the standard deviation of ``(x[i] - (x[i-2] + x[i+2]) / 2) sqrt(2/3)``, clipped at 4
+    sigma; lines and baselines wider than a few channels cancel. Channels two apart are independent
+    even if adjacent channels overlap, as in a correlator.
 
     Parameters
     ----------

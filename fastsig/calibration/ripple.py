@@ -1,7 +1,7 @@
-"""Standing waves between dish and receiver: a ripple in frequency, found and removed.
+"""Standing waves between dish and receiver: fit a ripple in frequency.
 
-A reflection that arrives `delay` later makes a ripple of period ``1 / delay`` in the spectrum. At
-FAST the period is 1.08 MHz (0.92 us, the way between feed cabin and reflector); 0.039 MHz and
+A reflection that arrives later by `delay` causes a ripple of period ``1 / delay`` in the spectrum.
+At FAST the period is 1.08 MHz (0.92 us, the path between feed cabin and reflector); 0.039 MHz and
 1.92 MHz occur too (HiFAST, arXiv:2401.17364).
 """
 
@@ -22,12 +22,12 @@ __all__ = ["PERIOD_MHZ", "Sine", "fourier", "sine"]
 
 F8 = NDArray[np.float64]
 
-#: Of FAST's ripple, MHz.
+#: Period of FAST's ripple, MHz.
 PERIOD_MHZ = 1.08
 
-_FINE = 16  # delays that are tried within the resolution 1 / bandwidth
-_TURNS = 3  # of trend and ripple: what each leaves in the other then is below 1e-3 of it
-_EVEN = 1e-3  # most that spacings of channels differ by, relatively
+_FINE = 16  # delays tried within the resolution 1 / bandwidth
+_TURNS = 3  # fits of trend and ripple in turn: the error of either is then below 1e-3 of it
+_EVEN = 1e-3  # largest relative difference of channel spacings
 
 
 class Sine(NamedTuple):
@@ -36,9 +36,9 @@ class Sine(NamedTuple):
     Parameters
     ----------
     model : ndarray, shape (row, ..., chan), float64
-        What the waves add to the spectra, in their unit.
+        The sum of the waves, in the unit of the spectra.
     period : ndarray, shape (row, n_period), float64
-        As fitted, in the axis's unit.
+        Fitted periods, in the axis's unit.
     amplitude : ndarray, shape (row, ..., n_period, harmonics), complex128
         A + iB of ``A cos(2 pi n (x - x0) / period) + B sin(...)``, x0 the middle of the band.
     """
@@ -54,37 +54,39 @@ def fourier(
     protect: Windows = (), groups: ArrayLike | None = None, n_rows: int = 1,
     rows: slice = slice(None),
 ) -> F8:
-    """The part of spectra that lies in a window of delay: a Fourier filter with gaps.
+    """Return the part of spectra in a window of delay: a Fourier filter that allows gaps.
 
-    After a polynomial is taken away, the model m that has no component outside of the window and
-    minimises ``sum w (r - m)^2`` is found: the FFT along frequency, cut down to the window, and
-    freed by conjugate gradients from what the gaps do to it. Lost and protected channels weigh
-    nothing: the ripple goes on through them as it is beside them, and a line's flux stays. The
-    band is continued likewise, by 2 over the window's width, so its ends need not match. In a gap
-    longer than that nothing is known of a ripple, and nothing is removed.
+    After a polynomial is subtracted, the model m is fitted that has no component outside the window
+    and minimises ``sum w (r - m)^2``. It is the FFT along frequency, restricted to the window, and
+    corrected for the effect of gaps by conjugate gradients. Lost and protected channels have weight
+    0: the ripple continues through them from both sides, and a line's flux stays. The band is
+    extended in the same way, by 2 over the window's width, so its ends need not match. In a gap
+    longer than that the ripple is unknown, and nothing is removed.
 
     Parameters
     ----------
     values : array_like, shape (row, ..., chan)
         Spectra; NaN does not count.
     x : array_like, shape (chan,)
-        Evenly spaced axis, ascending: MHz, say.
+        Evenly spaced axis, ascending, for example in MHz.
     weight : array_like, optional
         Broadcasts against `values`.
     period : float or sequence of float
-        Of the ripple, in the unit of `x`; several for as many windows.
+        Period of the ripple, in the unit of `x`; several periods give several windows.
     width : float
-        Of the window over its delay ``1 / period``. Never less than the resolution of the band.
+        Width of the window over its delay ``1 / period``. It is never less than the resolution of
+        the band.
     trend : int
-        Order of the polynomial that is fitted first, and left in.
+        Order of the polynomial that is fitted first, and not removed.
     protect : sequence of (low, high)
-        Windows of `x` that hold lines.
+        Windows of `x` that contain lines.
     groups : array_like, shape (row,), optional
-        Labels of rows, such as diode on and off: rows serve only rows of their own label.
+        Labels of rows, such as diode on and off: rows are only averaged with the same label.
     n_rows : int
-        Odd number of rows, about each, of whose mean the ripple is taken: those of the same group.
+        Odd number of rows around each row, from whose mean the ripple is computed; only rows of
+        the same group count.
     rows : slice
-        Rows whose model is wanted; others only serve their neighbours.
+        Rows for which to return a model; other rows are only used for their neighbours.
 
     Returns
     -------
@@ -94,7 +96,8 @@ def fourier(
     Raises
     ------
     UsageError
-        Where a parameter is not allowed, the axis is not even, or a period cannot be told in it.
+        If a parameter is not allowed, the axis is not evenly spaced, or a period cannot be measured
+        in the band.
     """
     y, w, axis = _checked(values, x, weight, protect, trend, n_rows)
     y, w = _running(y, w, _labels(groups, len(y)), n_rows, rows)
@@ -107,7 +110,7 @@ def fourier(
 
 
 def _filtered(y: F8, w: F8, t: F8, trend: int, window: DelayWindow) -> F8:
-    """Ripple of some rows: trend and ripple in turn, as each disturbs the other a little."""
+    """Fit the ripple of some rows, in turn with the trend, as each slightly affects the other."""
     ripple, fit = np.zeros_like(y), window.fit(w)
     for _ in range(_TURNS):
         ripple = fit(np.where(w > 0, y - fitted(y - ripple, w, t, trend), 0))
@@ -121,24 +124,26 @@ def sine(
     trend: int = 5, protect: Windows = (), groups: ArrayLike | None = None, n_rows: int = 1,
     rows: slice = slice(None),
 ) -> Sine:
-    """Sine waves fitted to spectra by weighted least squares, their periods too.
+    """Fit sine waves to spectra by weighted least squares, including their periods.
 
-    The period is that of most power in the mean of the power spectra of the rows about a row, all
-    products together. Then each spectrum gets amplitudes of its own, together with a polynomial,
-    which is left in. For pieces of band over which the ripple keeps its amplitude.
+    The period is that of the highest power in the mean power spectrum of the rows around a row, for
+    all products together. Then amplitudes are fitted to each spectrum, together with a polynomial,
+    which is not removed. Use it for parts of the band over which the amplitude of the ripple is
+    constant.
 
     Parameters
     ----------
     values, x, weight, trend, protect, groups, rows
-        As of `fourier`.
+        As in `fourier`.
     period : float or sequence of float
-        About which the period is sought; several for as many waves.
+        Period near which to search; several periods give several waves.
     width : float
-        Of the range of delays that is sought, over the delay; 0 to take the period as it is.
+        Width of the range of delays searched, over the delay; 0 keeps the period as given.
     harmonics : int
-        Waves of 1, 2, ... times the delay.
+        Number of harmonics: waves of 1, 2, ... times the delay.
     n_rows : int
-        Odd number of rows, about each, that the period is found from: those of the same group.
+        Odd number of rows around each row, from which the period is measured; only rows of the same
+        group count.
 
     Returns
     -------
@@ -148,7 +153,7 @@ def sine(
     Raises
     ------
     UsageError
-        As of `fourier`.
+        As in `fourier`.
     """
     if not 1 <= harmonics <= 16:
         raise UsageError(f"harmonics = {harmonics}; allowed: 1 to 16")
@@ -172,7 +177,7 @@ def sine(
 
 def _delays(rest: F8, w: F8, step: float, delay: float, width: float, labels: NDArray[Any],
             n_rows: int, wanted: range) -> F8:
-    """Delay of most power for every wanted row."""
+    """Return the delay of the highest power for every wanted row."""
     if not width:
         return np.full(len(wanted), delay)
     from scipy.signal import ZoomFFT
@@ -193,7 +198,7 @@ def _delays(rest: F8, w: F8, step: float, delay: float, width: float, labels: ND
 
 
 def _peak(power: F8) -> float:
-    """Place of the highest value, by the parabola through it and its neighbours."""
+    """Return the place of the maximum, from the parabola through it and its neighbours."""
     k = int(power.argmax())
     if not 0 < k < power.size - 1:
         return float(k)
@@ -204,14 +209,14 @@ def _peak(power: F8) -> float:
 
 def _waves(y: F8, w: F8, axis: F8, t: F8, delays: F8, trend: int
            ) -> tuple[F8, NDArray[np.complex128]]:
-    """Waves of one spectrum and their amplitudes; NaN where too few channels count."""
+    """Return the waves of one spectrum and their amplitudes; NaN if too few channels count."""
     n = delays.size
     if np.count_nonzero(w) <= trend + 2 * n:
         return np.full(y.size, np.nan), np.full(n, np.nan + 0j)
     turn = 2 * np.pi * np.outer(delays, axis - (axis[0] + axis[-1]) / 2)
     columns = np.concatenate([np.cos(turn), np.sin(turn),
                               np.polynomial.legendre.legvander(t, trend).T])
-    # einsum sums in an order of its own, whatever the number of threads
+    # The order in which einsum sums does not depend on the number of threads.
     normal = np.einsum("ic,jc->ij", columns * w, columns)
     found = np.linalg.lstsq(normal, np.einsum("ic,c->i", columns * w, y), rcond=1e-12)[0]
     return np.einsum("i,ic->c", found[: 2 * n], columns[: 2 * n]), found[:n] + 1j * found[n : 2 * n]
@@ -219,7 +224,7 @@ def _waves(y: F8, w: F8, axis: F8, t: F8, delays: F8, trend: int
 
 def _checked(values: ArrayLike, x: ArrayLike, weight: ArrayLike | None, protect: Windows,
              trend: int, n_rows: int) -> tuple[F8, F8, F8]:
-    """Prepared spectra, weights and axis."""
+    """Check the arguments; return prepared spectra, weights and axis."""
     if not 0 <= trend <= MOST_ORDER:
         raise UsageError(f"trend = {trend}; allowed: 0 to {MOST_ORDER}")
     if n_rows < 1 or n_rows % 2 == 0:
@@ -230,12 +235,12 @@ def _checked(values: ArrayLike, x: ArrayLike, weight: ArrayLike | None, protect:
         raise UsageError(f"values {y.shape}; allowed: (row, ..., chan) with 2 channels or more")
     steps = np.diff(axis)
     if not (steps > 0).all() or np.ptp(steps) > _EVEN * steps.mean():
-        raise UsageError("the axis is not evenly spaced, ascending; a ripple needs one that is")
+        raise UsageError("the axis is not evenly spaced and ascending, which a ripple needs")
     return y, w, axis
 
 
 def _periods(period: float | Sequence[float]) -> list[float]:
-    """The periods, which are above 0."""
+    """Return the periods; refuse any that is not above 0."""
     found = [float(each) for each in np.atleast_1d(np.asarray(period, np.float64))]
     if not found or not all(0 < each < np.inf for each in found):
         raise UsageError(f"period = {period}; allowed: above 0")
@@ -250,14 +255,14 @@ def _labels(groups: ArrayLike | None, n: int) -> NDArray[Any]:
 
 
 def _neighbours(labels: NDArray[Any], row: int, n_rows: int) -> NDArray[np.int64]:
-    """Rows of a row's group that are no more than half of `n_rows` away."""
+    """Return the rows of a row's group that are at most half of `n_rows` away."""
     first = max(0, row - n_rows // 2)
     near = labels[first : row + n_rows // 2 + 1]
     return first + np.flatnonzero(near == labels[row])
 
 
 def _running(y: F8, w: F8, labels: NDArray[Any], n_rows: int, rows: slice) -> tuple[F8, F8]:
-    """Weighted means over the rows about each wanted one, and their weights."""
+    """Return weighted means over the rows around each wanted row, and their weights."""
     if n_rows == 1:
         return y[rows], w[rows]
     wanted = range(*rows.indices(len(y)))

@@ -10,13 +10,13 @@ __all__ = ["fit_knots", "knots_over", "smooth_channels"]
 
 F8 = NDArray[np.float64]
 
-_STIFFNESS = 1e-6  # of the second differences: bridges knots without data, moves no others
+_STIFFNESS = 1e-6  # of the second differences: bridges knots without data, leaves others alone
 
 
 def smooth_channels(values: F8, weight: F8, width: int) -> tuple[F8, F8]:
-    """Weighted local straight line in a window of `width` channels about each one.
+    """Smooth with a weighted local straight line in a window of `width` channels.
 
-    The window is twice as wide where half of it or more is masked.
+    The window is twice as wide where more than half of it is masked.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def smooth_channels(values: F8, weight: F8, width: int) -> tuple[F8, F8]:
     Returns
     -------
     smooth, variance : ndarray, shape (..., chan), float64
-        NaN, infinite, where the window holds nothing.
+        NaN and infinite if the window contains no valid channel.
     """
     smooth, variance, count = _lines(values, weight, width // 2)
     wide, wide_variance, _ = _lines(values, weight, width)
@@ -38,7 +38,7 @@ def smooth_channels(values: F8, weight: F8, width: int) -> tuple[F8, F8]:
 
 
 def _lines(values: F8, weight: F8, half: int) -> tuple[F8, F8, F8]:
-    """Straight line in the window of `half` channels to both sides; variance, number of points."""
+    """Fit a straight line in `half` channels to both sides; return its variance and points too."""
     n = values.shape[-1]
     x = np.arange(n) / max(n, 1)
     w = np.where(np.isfinite(values), weight, 0.0)
@@ -55,7 +55,7 @@ def _lines(values: F8, weight: F8, half: int) -> tuple[F8, F8, F8]:
     safe = np.where(count > 0, s0, 1.0)
     middle = s1 / safe
     spread = s2 - middle * s1
-    # A line needs points on some breadth: where there are few, the mean has to do.
+    # A line needs points with some spread; if there are few, the mean is used.
     broad = (count > 2) & (spread > safe * (0.2 * half / max(n, 1)) ** 2)
     over = np.where(broad, spread, 1.0)
     slope = np.where(broad, (t1 - middle * t0) / over, 0.0)
@@ -64,26 +64,26 @@ def _lines(values: F8, weight: F8, half: int) -> tuple[F8, F8, F8]:
 
 
 def knots_over(times: F8, scale: float) -> F8:
-    """Evenly spaced knots over the times, at most `scale` apart; one where there is one time."""
+    """Return evenly spaced knots over the times, at most `scale` apart; one for a single time."""
     first, last = float(times.min()), float(times.max())
     n = int(np.ceil((last - first) / scale)) + 1
     return np.linspace(first, last, max(n, 1))
 
 
 def fit_knots(times: F8, values: F8, weight: F8, knots: F8) -> tuple[F8, F8]:
-    """Least squares of a piecewise linear curve; straight on where knots lack data.
+    """Fit a piecewise linear curve by least squares; it is straight where knots lack data.
 
     Parameters
     ----------
     times, values, weight : ndarray, shape (n,), float64
         Points and their inverse variances.
     knots : ndarray, shape (m,), float64
-        Evenly spaced.
+        Evenly spaced knots.
 
     Returns
     -------
     values, variance : ndarray, shape (m,), float64
-        Of the knots.
+        Values and variances at the knots.
     """
     if len(knots) == 1 or not (weight > 0).any():
         total = weight.sum()

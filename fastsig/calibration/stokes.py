@@ -1,8 +1,8 @@
-"""Products of two linear feeds, Stokes parameters, and the frames and matrices of these.
+"""Products of two linear feeds, Stokes parameters, and their frames and Mueller matrices.
 
-Products are AA, BB, CR, CI with ``CR + i CI = <A* B>``, Stokes parameters ``I = AA + BB``,
-``Q = AA - BB``, ``U = 2 CR``, ``V = 2 CI``, the signs of Q and V being options. Arrays have them on
-axis -2 and channels on -1: (..., 4, chan).
+Products are AA, BB, CR, CI with ``CR + i CI = <A* B>``. Stokes parameters are ``I = AA + BB``,
+``Q = AA - BB``, ``U = 2 CR``, ``V = 2 CI``, where the signs of Q and V are options. Both are on
+axis -2 of arrays, and channels are on axis -1: (..., 4, chan).
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ F8 = NDArray[np.float64]
 def stokes(
     aabbcrci: Any, *, sign_q: int = 1, sign_v: int = 1, out: NDArray[Any] | None = None
 ) -> NDArray[Any]:
-    """Stokes parameters: ``I = AA + BB, Q = sign_q (AA - BB), U = 2 CR, V = sign_v 2 CI``.
+    """Compute ``I = AA + BB``, ``Q = sign_q (AA - BB)``, ``U = 2 CR``, ``V = sign_v 2 CI``.
 
     Parameters
     ----------
     aabbcrci : array, shape (..., 4, chan), any unit
         AA, BB, CR, CI.
     sign_q, sign_v : {1, -1}
-        Signs; recorders and users differ. Both -1 stands for exchanged feeds.
+        Signs, which differ between recorders and users. Both -1 corresponds to exchanged feeds.
     out : ndarray, shape of the input, optional
         Receives the parameters; may be the input.
 
     Raises
     ------
     UsageError
-        Where there are no four products, or a sign is none.
+        If there are not four products, or a sign is not allowed.
 
     References
     ----------
@@ -57,7 +57,7 @@ def stokes(
 
 
 def products(iquv: Any, *, sign_q: int = 1, sign_v: int = 1) -> NDArray[Any]:
-    """Products of Stokes parameters: the inverse of `stokes`, with the same arguments."""
+    """Compute products from Stokes parameters: the inverse of `stokes`, with the same arguments."""
     x = four_of(iquv, "Stokes parameters")
     check_signs(sign_q, sign_v)
     i, q, u, v = (x[..., k, :] for k in range(4))
@@ -65,17 +65,17 @@ def products(iquv: Any, *, sign_q: int = 1, sign_v: int = 1) -> NDArray[Any]:
 
 
 def rotate(iquv: Any, angle_rad: Any, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
-    """Stokes parameters in the sky frame, of those in the receiver's.
+    """Rotate Stokes parameters from the receiver's frame to the sky's.
 
-    ``Q' + i U' = (Q + i U) exp(2 i angle)``: with the angle of feed A from north through east, Q'
-    and U' are in the convention of the IAU, and the position angle is ``atan2(U', Q') / 2``.
+    ``Q' + i U' = (Q + i U) exp(2 i angle)``. If the angle is that of feed A from north through
+    east, Q' and U' follow the IAU convention, and the position angle is ``atan2(U', Q') / 2``.
 
     Parameters
     ----------
     iquv : array, shape (..., 4, chan), any unit
         I, Q, U, V.
     angle_rad : array, broadcastable to (...), rad
-        Parallactic angle plus the angle of the receiver. Its negative turns back.
+        Parallactic angle plus the angle of the receiver. Its negative is the inverse rotation.
     out : ndarray, shape of the input, optional
         Receives the parameters; may be the input.
 
@@ -106,7 +106,7 @@ class MuellerTable(Shown):
     freq_hz : array, shape (freq,), Hz, ascending
         Frequencies.
     matrix : array, shape (date, freq, 4, 4)
-        In the signs and the frame of the Stokes parameters that it is applied to.
+        Matrices in the signs and the frame of the Stokes parameters to which they are applied.
     """
 
     mjd: F8
@@ -116,17 +116,17 @@ class MuellerTable(Shown):
     def __post_init__(self) -> None:
         shape = (np.size(self.mjd), np.size(self.freq_hz), 4, 4)
         if np.shape(self.matrix) != shape or (np.diff(self.freq_hz) <= 0).any():
-            raise UsageError(f"Mueller table {np.shape(self.matrix)}; allowed: {shape} of (date, "
-                             f"freq, 4, 4), with frequencies that ascend")
+            raise UsageError(f"Mueller table {np.shape(self.matrix)}; allowed: {shape} for (date, "
+                             f"freq, 4, 4), with ascending frequencies")
 
     @classmethod
     def read(cls, path: str) -> MuellerTable:
-        """A table from an ``.npz`` file with ``mjd``, ``freq_mhz`` and ``matrix``.
+        """Read a table from an ``.npz`` file with ``mjd``, ``freq_mhz`` and ``matrix``.
 
         Raises
         ------
         FormatError
-            Where the file is no such table.
+            If the file does not contain such a table.
         """
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -138,7 +138,7 @@ class MuellerTable(Shown):
         return cls(np.atleast_1d(parts[0]), np.atleast_1d(parts[1]) * 1e6, parts[2])
 
     def at(self, mjd: float, freq_hz: Any) -> F8:
-        """Matrices (chan, 4, 4) of the nearest date, linear in frequency; NaN outside the table."""
+        """Return matrices (chan, 4, 4) of the nearest date, linear in frequency; NaN outside."""
         nearest = self.matrix[int(np.abs(np.asarray(self.mjd) - mjd).argmin())]
         flat = nearest.reshape(len(nearest), 16).T
         found = [np.interp(freq_hz, self.freq_hz, each, np.nan, np.nan) for each in flat]
@@ -148,21 +148,21 @@ class MuellerTable(Shown):
 def apply_mueller(
     iquv: Any, matrix: Any, *, out: NDArray[Any] | None = None
 ) -> NDArray[Any]:
-    """True Stokes parameters of those seen: ``S = M^-1 S_seen``, channel by channel.
+    """Compute true Stokes parameters from observed ones: ``S = M^-1 S_seen`` in each channel.
 
     Parameters
     ----------
     iquv : array, shape (..., 4, chan), any unit
-        As seen by the receiver, in its frame.
+        Stokes parameters observed by the receiver, in its frame.
     matrix : array, shape (4, 4) or (chan, 4, 4)
-        Mueller matrix; NaN makes NaN.
+        Mueller matrix; NaN gives NaN.
     out : ndarray, shape of the input, optional
         Receives the parameters; may be the input.
 
     Raises
     ------
     UsageError
-        Where a shape is wrong or a matrix has no inverse.
+        If a shape is wrong or a matrix has no inverse.
 
     References
     ----------
@@ -184,7 +184,7 @@ def apply_mueller(
 
 
 def four_of(x: Any, name: str) -> NDArray[Any]:
-    """An array of floats with four entries on axis -2."""
+    """Return an array of floats; refuse one without four entries on axis -2."""
     array = np.asarray(x)
     if array.ndim < 2 or array.shape[-2] != 4:
         raise UsageError(f"{name} have shape {array.shape}; allowed: (..., 4, chan): a stream of "
@@ -193,6 +193,6 @@ def four_of(x: Any, name: str) -> NDArray[Any]:
 
 
 def check_signs(*signs: int) -> None:
-    """Refuse signs of Q and V that are none."""
+    """Refuse signs of Q and V other than 1 and -1."""
     if any(sign not in (1, -1) for sign in signs):
         raise UsageError(f"signs of Q, V = {signs}; allowed: 1, -1")

@@ -1,7 +1,7 @@
 """Switched spectra: system temperature, position and frequency switching, nodding, averages.
 
-All functions take and return arrays whose last axis is the channel, in the file's order or
-ascending alike. NaN is what is not valid: it stays so, and is left out of means.
+All functions accept and return arrays whose last axis is the channel, either in the file's order or
+ascending. NaN marks invalid values; they stay NaN, and are left out of means.
 
 References
 ----------
@@ -30,16 +30,16 @@ __all__ = ["average", "average_tsys", "effective_exposure", "frequency_switch", 
 
 Floats = NDArray[np.float64]
 
-#: Shifts nearer to a whole channel than this are whole ones, as in GBTIDL.
+#: Shifts closer to a whole channel than this are treated as whole, as in GBTIDL.
 SHIFT_TOLERANCE = 0.005
 
 
 def tsys(cal_on: ArrayLike, cal_off: ArrayLike, tcal: ArrayLike, channels: slice | None = None
          ) -> Floats:
-    """System temperature from spectra with the noise diode on and off.
+    """Return the system temperature from spectra with the noise diode on and off.
 
-    ``Tsys = Tcal <off> / <on - off> + Tcal / 2``, means over channels: that of the mean of both
-    states, which is what `total_power` gives.
+    It is ``Tsys = Tcal <off> / <on - off> + Tcal / 2``, with means over channels. This is the
+    system temperature of the mean of both states, as returned by `total_power`.
 
     Parameters
     ----------
@@ -48,12 +48,13 @@ def tsys(cal_on: ArrayLike, cal_off: ArrayLike, tcal: ArrayLike, channels: slice
     tcal : array, shape (...)
         The diode's temperature, K.
     channels : slice, optional
-        Those of the means; `inner_channels` by default.
+        Channels of the means; `inner_channels` by default.
 
     Returns
     -------
     ndarray, shape (...), float64
-        K. NaN where no channel is valid; not positive, or infinite, where the diode is not seen.
+        System temperature, K. NaN if no channel is valid; not positive, or infinite, if the diode
+        is not seen.
     """
     on, off = (np.asarray(each, np.float64) for each in (cal_on, cal_off))
     part = inner_channels(off.shape[-1]) if channels is None else channels
@@ -64,7 +65,7 @@ def tsys(cal_on: ArrayLike, cal_off: ArrayLike, tcal: ArrayLike, channels: slice
 
 
 def _mean(values: Floats) -> Floats:
-    """Means of valid values over the last axis, NaN where there is none."""
+    """Return means of valid values over the last axis; NaN if there are none."""
     valid = np.isfinite(values)
     with np.errstate(invalid="ignore"):
         mean: Floats = np.where(valid, values, 0).sum(axis=-1) / valid.sum(axis=-1)
@@ -72,19 +73,20 @@ def _mean(values: Floats) -> Floats:
 
 
 def total_power(cal_on: ArrayLike, cal_off: ArrayLike) -> Floats:
-    """Mean of the two states of the noise diode."""
+    """Return the mean of the two states of the noise diode."""
     return (np.asarray(cal_on, np.float64) + np.asarray(cal_off, np.float64)) / 2
 
 
 def smoothed(spectrum: ArrayLike, width: int) -> Floats:
-    """Running mean over `width` channels; at the ends the last channel counts for those beyond.
+    """Return the running mean over `width` channels; beyond the ends, the last channel is repeated.
 
     Parameters
     ----------
     spectrum : array, shape (..., chan)
-        What is NaN is left out of the means, and stays NaN where all of a window is.
+        Spectrum; NaN is left out of the means, and the result is NaN if all of a window is NaN.
     width : int
-        Odd; 1 does nothing. Of an even one the next is taken, as IDL's ``smooth`` does.
+        Odd number of channels; 1 does nothing. An even number is increased by one, as in IDL's
+        ``smooth``.
     """
     values = np.asarray(spectrum, np.float64)
     if not 1 <= width <= values.shape[-1]:
@@ -100,7 +102,7 @@ def smoothed(spectrum: ArrayLike, width: int) -> Floats:
 
 
 def _running(values: NDArray[Any], width: int) -> Floats:
-    """Sums of `width` neighbours."""
+    """Return sums of `width` neighbours."""
     sums = np.cumsum(values, axis=-1, dtype=np.float64)
     sums = np.concatenate([np.zeros_like(sums[..., :1]), sums], axis=-1)
     found: Floats = sums[..., width:] - sums[..., :-width]
@@ -108,21 +110,21 @@ def _running(values: NDArray[Any], width: int) -> Floats:
 
 
 def position_switch(sig: ArrayLike, ref: ArrayLike, tsys: ArrayLike, smooth_ref: int = 1) -> Floats:
-    """Antenna temperature of a source: ``(sig - ref) / ref Tsys``.
+    """Return the antenna temperature of a source: ``(sig - ref) / ref Tsys``.
 
     Parameters
     ----------
     sig, ref : array, shape (..., chan)
         Powers on and off the source.
     tsys : array, shape (...)
-        Of `ref`, K.
+        System temperature of `ref`, K.
     smooth_ref : int
-        Channels that the reference is smoothed over, for less noise; see `smoothed`.
+        Number of channels over which the reference is smoothed to reduce noise; see `smoothed`.
 
     Returns
     -------
     ndarray, shape (..., chan), float64
-        K; NaN where either is, or the reference is 0.
+        Antenna temperature, K; NaN where either input is NaN, or the reference is 0.
     """
     on, off = np.asarray(sig, np.float64), smoothed(ref, smooth_ref)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -131,11 +133,12 @@ def position_switch(sig: ArrayLike, ref: ArrayLike, tsys: ArrayLike, smooth_ref:
 
 
 def shifted(spectrum: ArrayLike, channels: float) -> Floats:
-    """The spectrum moved towards higher channels; NaN comes in at the end.
+    """Return the spectrum shifted to higher channels; channels that become free are NaN.
 
-    Whole channels move as they are. What is left, at most half a channel, is a shift of the phase
-    of the Fourier transform, as in GBTIDL: noise stays noise, but a line of one channel rings. The
-    spectrum is mirrored at its ends for that, and invalid channels are bridged and taken out again.
+    A shift by whole channels moves values unchanged. The rest of the shift, at most half a channel,
+    is a phase shift of the Fourier transform, as in GBTIDL: noise stays noise, but a line of one
+    channel rings. For this, the spectrum is mirrored at its ends, and invalid channels are
+    interpolated and then set to NaN again.
     """
     values = np.asarray(spectrum, np.float64)
     whole = int(np.rint(channels))
@@ -151,7 +154,7 @@ def shifted(spectrum: ArrayLike, channels: float) -> Floats:
 
 
 def _moved(values: Floats, rest: float) -> Floats:
-    """A shift by part of a channel."""
+    """Shift spectra by a fraction of a channel."""
     flat = values.reshape(-1, values.shape[-1])
     lost, n = ~np.isfinite(flat), flat.shape[-1]
     bridged = np.array([_bridged(each, bad) for each, bad in zip(flat, lost, strict=True)])
@@ -173,26 +176,26 @@ def frequency_switch(sig: ArrayLike, ref: ArrayLike, tsys_sig: ArrayLike, tsys_r
                      shift: float, smooth_ref: int = 1) -> tuple[Floats, Floats]:
     """Fold the two frequencies of a switched spectrum.
 
-    Each is the other's reference, channel by channel: ``(sig - ref) / ref Tsys_ref`` and
-    ``(ref - sig) / sig Tsys_sig``. The second is moved onto the sky frequency of the first, and
-    both are averaged by 1 / Tsys^2. A line seen at both frequencies stays, beside two negative
-    images of half its height. Channels that only one of them has are NaN.
+    Each spectrum is the other's reference, channel by channel: ``(sig - ref) / ref Tsys_ref`` and
+    ``(ref - sig) / sig Tsys_sig``. The second is shifted to the sky frequencies of the first, and
+    both are averaged with weights 1 / Tsys^2. A line seen at both frequencies remains, with two
+    negative images of half its height. Channels that only one of them covers are NaN.
 
     Parameters
     ----------
     sig, ref : array, shape (chan,)
         Powers at the two frequencies.
     tsys_sig, tsys_ref : float
-        K.
+        System temperatures, K.
     shift : float
-        ``(f_ref - f_sig) / step``, in channels: how far up the second spectrum moves.
+        ``(f_ref - f_sig) / step``, the number of channels by which the second spectrum moves up.
 
     Returns
     -------
     folded : ndarray, shape (chan,), float64
-        K.
+        Antenna temperature, K.
     tsys : ndarray, shape ()
-        That of the average, see `average_tsys`, K.
+        System temperature of the average, K; see `average_tsys`.
     """
     n_chan = np.shape(sig)[-1]
     if abs(shift) >= n_chan:
@@ -206,7 +209,9 @@ def frequency_switch(sig: ArrayLike, ref: ArrayLike, tsys_sig: ArrayLike, tsys_r
 def nod(first_on: ArrayLike, first_off: ArrayLike, tsys_first: ArrayLike, second_on: ArrayLike,
         second_off: ArrayLike, tsys_second: ArrayLike, smooth_ref: int = 1,
         exposures: tuple[float, float] = (1.0, 1.0)) -> tuple[Floats, Floats]:
-    """Position switching of two feeds that take turns on the source, averaged by t / Tsys^2.
+    """Average two feeds that take turns on the source, with weights t / Tsys^2.
+
+    Each feed is calibrated by position switching.
 
     Parameters
     ----------
@@ -215,18 +220,18 @@ def nod(first_on: ArrayLike, first_off: ArrayLike, tsys_first: ArrayLike, second
     second_on, second_off : array, shape (chan,)
         Powers of the feed that is on the source in the second scan, in the second and first scan.
     tsys_first, tsys_second : float
-        Of the feeds off the source, K.
+        System temperatures of the feeds off the source, K.
     smooth_ref : int
-        As of `position_switch`.
+        As in `position_switch`.
     exposures : tuple of float
-        Effective exposures t of the two.
+        Effective exposures t of the two feeds.
 
     Returns
     -------
     spectrum : ndarray, shape (chan,), float64
-        K; NaN where one of the feeds has none.
+        Antenna temperature, K; NaN where one of the feeds is not valid.
     tsys : ndarray, shape ()
-        That of the average, K.
+        System temperature of the average, K.
     """
     return _both(position_switch(first_on, first_off, tsys_first, smooth_ref),
                  position_switch(second_on, second_off, tsys_second, smooth_ref),
@@ -235,7 +240,7 @@ def nod(first_on: ArrayLike, first_off: ArrayLike, tsys_first: ArrayLike, second
 
 def _both(first: Floats, second: Floats, tsys_first: ArrayLike, tsys_second: ArrayLike,
           exposures: tuple[float, float] = (1.0, 1.0)) -> tuple[Floats, Floats]:
-    """Mean of two spectra where both are valid, and its system temperature."""
+    """Return the mean of two spectra where both are valid, and its system temperature."""
     each = np.array([float(np.asarray(one)) for one in (tsys_first, tsys_second)])
     weight = np.asarray(exposures) / each**2
     mean = (first * weight[0] + second * weight[1]) / weight.sum()
@@ -243,26 +248,26 @@ def _both(first: Floats, second: Floats, tsys_first: ArrayLike, tsys_second: Arr
 
 
 def weights(exposure_s: ArrayLike, width_hz: ArrayLike, tsys: ArrayLike) -> Floats:
-    """What a spectrum counts in a mean: ``t |df| / Tsys^2``, its inverse variance."""
+    """Return the weight of a spectrum in a mean, ``t |df| / Tsys^2``, its inverse variance."""
     width = np.abs(np.asarray(width_hz, np.float64))
     return np.asarray(exposure_s, np.float64) * width / np.asarray(tsys, np.float64) ** 2
 
 
 def average(spectra: ArrayLike, weight: ArrayLike) -> tuple[Floats, Floats]:
-    """Weighted mean of spectra, channel by channel, of what is valid.
+    """Return the weighted mean of the valid values of spectra, channel by channel.
 
     Parameters
     ----------
     spectra : array, shape (n, ..., chan)
     weight : array, shape (n, ...)
-        Of `weights`.
+        Weights, as from `weights`.
 
     Returns
     -------
     mean : ndarray, shape (..., chan), float64
-        NaN where none is valid.
+        Mean; NaN where no spectrum is valid.
     share : ndarray, shape (..., chan), float64
-        The weight of what was valid over all of it.
+        The weight of the valid spectra over the total weight.
     """
     values = np.asarray(spectra, np.float64)
     each = np.asarray(weight, np.float64)[..., np.newaxis]
@@ -274,9 +279,9 @@ def average(spectra: ArrayLike, weight: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def average_tsys(tsys: ArrayLike, weight: ArrayLike) -> Floats:
-    """System temperature of a mean, over the first axis: the weighted root mean square, K.
+    """Return the system temperature of a mean over the first axis: the weighted rms, K.
 
-    With weights ``t / Tsys^2`` it is the temperature that gives the mean's noise over the sum of t.
+    With weights ``t / Tsys^2``, this temperature and the sum of t give the noise of the mean.
     """
     each, parts = np.asarray(tsys, np.float64), np.asarray(weight, np.float64)
     found: Floats = np.sqrt((parts * each**2).sum(axis=0) / parts.sum(axis=0))

@@ -1,4 +1,4 @@
-"""Windows of frequency as users write them, and rows by the state of the noise diode."""
+"""Windows of frequency as users write them, and groups of rows by the state of the noise diode."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _ALLOWED = "two frequencies, as in 1419MHz-1421.5MHz"
 
 
 def windows_mhz(windows: Any) -> tuple[tuple[float, float], ...]:
-    """The ends of windows of frequency, MHz, from one as `window_mhz` takes it, or several.
+    """Return the ends of one or several windows of frequency, MHz; see `window_mhz`.
 
     Raises
     ------
     UsageError
-        Where one is not two frequencies, the lower one first.
+        If a window does not consist of two frequencies, the lower one first.
     """
     one = isinstance(windows, str) or _is_pair(windows)
     try:
@@ -37,12 +37,12 @@ def windows_mhz(windows: Any) -> tuple[tuple[float, float], ...]:
 
 
 def _is_pair(ends: Any) -> bool:
-    """Whether these are two values, and not two windows."""
+    """Return whether these are two values, and not two windows."""
     return _length(ends) == 2 and not any(isinstance(end, str) or _length(end) for end in ends)
 
 
 def _length(value: Any) -> int:
-    """Number of values; 0 of what has none, as a single one."""
+    """Return the number of values; 0 for an object without a length, such as a single value."""
     try:
         return len(value)
     except TypeError:
@@ -50,14 +50,14 @@ def _length(value: Any) -> int:
 
 
 def window_mhz(window: Any) -> tuple[float, float]:
-    """The ends of a window of frequency, MHz, from ``"1419MHz-1421.5MHz"`` or a pair of values.
+    """Return the ends of a window of frequency, MHz: ``"1419MHz-1421.5MHz"`` or a pair of values.
 
-    The first of two numbers in a text may leave its unit to the second.
+    In a text, the first number may omit its unit if the second has one.
 
     Raises
     ------
     UsageError
-        Where it is not two frequencies, the lower one first.
+        If the window does not consist of two frequencies, the lower one first.
     """
     ends = window
     if isinstance(window, str):
@@ -73,7 +73,7 @@ def window_mhz(window: Any) -> tuple[float, float]:
 
 
 def joined(windows: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Windows in ascending order, those that overlap as one."""
+    """Return windows in ascending order, with overlapping ones joined."""
     found: list[tuple[float, float]] = []
     for low, high in sorted(windows):
         if found and low <= found[-1][1]:
@@ -85,6 +85,6 @@ def joined(windows: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def diode_groups(diode: DiodeSchedule, sample_rate: Fraction, start: int, n: int
                  ) -> NDArray[np.int64]:
-    """State of the diode in rows `start` to ``start + n - 1``: off 0, on 1, on for a part 2."""
+    """Return the diode's state in rows `start` to ``start + n - 1``: off 0, on 1, partly on 2."""
     state = scheduled(diode, sample_rate, start, n).astype(np.int64)
     return np.where(state < 0, 2, state)

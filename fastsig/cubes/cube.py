@@ -1,7 +1,7 @@
-"""A cube of maps: spectra at places, sources, moments.
+"""A cube of maps: spectra at positions, sources, moments.
 
-The cube stays on the disk; what is asked for is read. `fastsig.reductions` does the arithmetic on
-arrays, this puts places, units and frames to it.
+The cube stays on the disk, and only the necessary parts are read. `fastsig.reductions` computes
+with arrays; this module adds positions, units and frames.
 """
 
 from __future__ import annotations
@@ -38,27 +38,28 @@ __all__ = ["Cube", "Source", "open_cube", "parse_position"]
 
 F8 = NDArray[np.float64]
 
-_NOISE_SIZE, _NOISE_CHANNELS = 48, 192  # pixels and channels, at most, that noise is measured in
+_NOISE_SIZE, _NOISE_CHANNELS = 48, 192  # most pixels and channels in which noise is measured
 _REACH = 1.5  # full widths of the beam over which pixels may share noise
 
 
 class Source(NamedTuple):
-    """A point source: where, how strong, and how sure.
+    """Position and flux density of a point source, with errors.
 
     Parameters
     ----------
     at : SkyCoord
     ra_error, dec_error : Quantity
-        Standard errors along east and north, arcsec, by the noise and what the beam does not fit;
-        without those of pointing.
+        Standard errors along east and north, arcsec, from the noise and from misfits of the beam;
+        errors of pointing are not included.
     flux, flux_error : Quantity
-        Flux density, Jy (K where the cube is in K).
+        Flux density, Jy (K if the cube is in K).
     offset : Quantity
-        What the map holds beside it.
+        Level of the map around the source.
     chi2, n_pixel : float, int
-        Of the fit; errors are scaled by the root of chi2 over its degrees where that is above 1.
+        chi2 and number of pixels of the fit. Errors are scaled by the square root of chi2 over the
+        degrees of freedom if that is above 1.
     channels : int
-        That were averaged.
+        Number of channels averaged.
     """
 
     at: SkyCoord
@@ -74,7 +75,7 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True)
 class _Part:
-    """Pixels about a place."""
+    """Pixels around a position."""
 
     y: slice
     x: slice
@@ -89,41 +90,41 @@ class Cube(Planes):
     ----------
     file : CubeFile
     stokes : str
-        Which of its Stokes parameters.
+        Stokes parameter to read.
     beam : Beam or None
-        In place of the file's.
+        Beam instead of the file's.
 
     Raises
     ------
     UsageError
-        Where it has no such Stokes parameter.
+        If the file has no such Stokes parameter.
     """
 
     # Spectra
 
     def spectrum(self, at: Any, radius: Any = None, *, noise: str = "measured",
                  kelvin: Any = None) -> PositionSpectrum:
-        """The spectrum of a place.
+        """Return the spectrum at a position.
 
         Parameters
         ----------
         at : SkyCoord or str
-            The place: ``12h30m49.4s,+12d23m28s`` or degrees, ``187.7,12.39``.
+            Position: ``12h30m49.4s,+12d23m28s`` or degrees, ``187.7,12.39``.
         radius : Quantity or str, optional
-            Sum within this of the place; by default, and with "beam", the spectrum of a point
-            source there. Formulae: `fastsig.reductions.sources.position`.
+            Radius of the circle in which to sum; by default, and with "beam", the spectrum is that
+            of a point source. The formulae are in `fastsig.reductions.sources.position`.
         noise : {"measured", "weights"}
-            Whether the noise is scaled to the spectrum's own scatter.
+            Whether the noise is scaled to the spectrum's own scatter ("measured").
         kelvin : "brightness" or Quantity, optional
-            Of a cube in K, for Jy: brightness temperature in the beam, or the telescope's gain in
-            K/Jy (of our cubes BEAMSCAL tells what gridding makes of it).
+            Conversion of a cube in K to Jy: brightness temperature in the beam, or the telescope's
+            gain in K/Jy (for fastsig's cubes, BEAMSCAL records the effect of gridding on it).
 
         Raises
         ------
         UsageError
-            Where the place is off the map, or an option makes no sense.
+            If the position is off the map, or an option makes no sense.
         DataError
-            Where nothing was seen there.
+            If nothing was seen there.
         """
         place = parse_position(at)
         frequency = self.frequency.value
@@ -143,8 +144,8 @@ class Cube(Planes):
             flux, amounts, relative = aperture(values, weight, part.east, part.north, circle,
                                                self._per_beam(beam))
         if not np.isfinite(flux).any():
-            raise DataError(self.path, "nothing was seen at the place, or not in all of the "
-                            "aperture")
+            raise DataError(self.path, "nothing was seen at the position, or the aperture is not "
+                            "completely covered")
         found = self._noise(place)
         shared = self._shared(amounts, weight, found.rho)
         expected = found.unit_noise * shared * relative * scale
@@ -171,7 +172,7 @@ class Cube(Planes):
 
     @property
     def _widened(self) -> float:
-        """Solid angle of the map's beam over the telescope's, where the file tells (BEAMSCAL)."""
+        """Solid angle of the map's beam over the telescope's (BEAMSCAL); 1 if not stated."""
         found = self.file.header.cards.number("BEAMSCAL")
         return found if found is not None and found > 0 else 1.0
 
@@ -182,29 +183,29 @@ class Cube(Planes):
         return self._beam
 
     def _per_beam(self, beam: Beam) -> float:
-        """Solid angle of a pixel over that of the beam."""
+        """Return the solid angle of a pixel over that of the beam."""
         width, height = self.file.pixel_deg
         return math.radians(width) * math.radians(height) / beam.solid_angle
 
     def _pixel(self, place: SkyCoord) -> tuple[float, float]:
-        """Where a place is on the map, in pixels along x and y.
+        """Return a position on the map, in pixels along x and y.
 
         Raises
         ------
         UsageError
-            Where it is off the map.
+            If it is off the map.
         """
         try:
             x, y = (float(each) for each in self.celestial.world_to_pixel(place))
-        except Exception:  # beyond the projection: wcslib's errors are of many kinds
+        except Exception:  # beyond the projection: wcslib raises many kinds of errors
             x = y = math.nan
         if not (-0.5 <= x <= self.shape[2] - 0.5 and -0.5 <= y <= self.shape[1] - 0.5):
-            told = place.icrs.to_string("hmsdms", precision=1)
-            raise UsageError(f"{told} lies off the map of {self.path}")
+            given = place.icrs.to_string("hmsdms", precision=1)
+            raise UsageError(f"{given} lies off the map of {self.path}")
         return x, y
 
     def _part(self, place: SkyCoord, reach: float) -> _Part:
-        """Pixels within a distance of a place, deg, with their offsets on the sky."""
+        """Return the pixels within a distance of a position, deg, with their offsets on the sky."""
         x, y = self._pixel(place)
         width, height = self.file.pixel_deg
         spans = []
@@ -217,7 +218,7 @@ class Cube(Planes):
         return _Part(spans[0], spans[1], east.to_value(u.deg), north.to_value(u.deg))
 
     def _noise(self, place: SkyCoord) -> MapNoise:
-        """Noise and what pixels and channels share of it, about a place."""
+        """Measure the noise and its correlation between pixels and channels around a position."""
         x, y = self._pixel(place)
         spans = []
         for at, n in ((y, self.shape[1]), (x, self.shape[2])):
@@ -232,7 +233,7 @@ class Cube(Planes):
 
     @staticmethod
     def _shared(amounts: F8, weight: F8, rho: F8) -> float:
-        """Noise of a sum over what it were if pixels shared none."""
+        """Return the noise of a sum relative to that of independent pixels."""
         mean = weight.mean(axis=0)
         with np.errstate(divide="ignore"):
             noise = np.where(mean > 0, amounts / np.sqrt(mean), 0.0)
@@ -243,27 +244,28 @@ class Cube(Planes):
 
     def source(self, near: Any, *, radius: Any = None, vrange: Any = None,
                convention: str = "radio", rest: Any = None, kelvin: Any = None) -> Source:
-        """Position and flux density of a point source in the mean of the band.
+        """Fit position and flux density of a point source in the mean of the band.
 
         Parameters
         ----------
         near : SkyCoord or str
-            Where to look.
+            Approximate position.
         radius : Quantity or str, optional
-            Of the pixels that count; one and a half full widths of the beam by default.
+            Radius within which pixels are fitted; one and a half full widths of the beam by
+            default.
         vrange : pair of Quantity, optional
             Velocities to average over; all channels by default.
         convention, rest
-            Of these velocities.
+            Convention and rest frequency of these velocities.
         kelvin
-            As of `spectrum`; the flux density is that at the mean frequency.
+            As in `spectrum`; the flux density is that at the mean frequency.
 
         Raises
         ------
         DataError
-            Where there is no source.
+            If there is no source.
         UsageError
-            Where the place is off the map, or an option makes no sense.
+            If the position is off the map, or an option makes no sense.
         """
         place, beam = parse_position(near), self._required_beam()
         reach = 1.5 * beam.major if radius is None else width_deg(radius, "radius")
@@ -282,10 +284,10 @@ class Cube(Planes):
 
     def _mean_plane(self, place: SkyCoord, reach: float, chosen: slice
                     ) -> tuple[F8, F8, F8, _Part, int]:
-        """Mean of channels with its noise, pixels' correlation, the pixels, how many channels."""
+        """Return the mean of channels, its noise, the correlation, the pixels and channel count."""
         noise = self._noise(place)
         if not noise.unit_noise > 0:
-            raise DataError(self.path, "too few channels and pixels to measure the noise from")
+            raise DataError(self.path, "too few channels and pixels to measure the noise")
         part = self._part(place, reach)
         values, weight = self.weighted(chosen, part.y, part.x)
         total = weight.sum(axis=0)
@@ -299,18 +301,18 @@ class Cube(Planes):
 
     def moment(self, order: int, *, vrange: Any = None, sigma: float | None = None,
                convention: str = "radio", rest: Any = None) -> Any:
-        """A moment of the spectra, by spectral-cube; see `fastsig.cubes.moments`."""
+        """Compute a moment of the spectra with spectral-cube; see `fastsig.cubes.moments`."""
         from fastsig.cubes.moments import moment
 
         return moment(self, order, vrange=vrange, sigma=sigma, convention=convention, rest=rest)
 
     def to_spectral_cube(self) -> Any:
-        """The cube as a `spectral_cube.SpectralCube`, its values mapped from the disk.
+        """Return a `spectral_cube.SpectralCube` with values mapped from the disk.
 
         Raises
         ------
         UsageError
-            Where spectral-cube is not installed.
+            If spectral-cube is not installed.
         """
         from fastsig.cubes.moments import to_spectral_cube
 
@@ -320,28 +322,28 @@ class Cube(Planes):
 @checked
 def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: Any = None,
               convention: str | None = None, beam: Any = None) -> Cube:
-    """Open a FITS cube of maps, ours or another program's.
+    """Open a FITS cube of maps, written by fastsig or another program.
 
-    What the file does not tell is told by one `DoubtWarning`; nothing is guessed.
+    One `DoubtWarning` lists what the file does not state; nothing is guessed.
 
     Parameters
     ----------
     path : path
     stokes : str, optional
-        Which Stokes parameter; the first by default.
+        Stokes parameter; the first by default.
     rest : str or Quantity, optional
-        Rest frequency in place of the file's: HI, or a frequency.
+        Rest frequency instead of the file's: HI, or a frequency.
     convention : {"radio", "optical"}, optional
-        Of an axis VELO that does not tell which it is.
+        Convention of an axis VELO that does not state it.
     beam : Quantity or str, optional
-        Full width at half maximum of a round beam, in place of the file's.
+        Full width at half maximum of a round beam, instead of the file's.
 
     Raises
     ------
     FormatError
-        Where the file is no cube of maps, or damaged.
+        If the file is not a cube of maps, or is damaged.
     UsageError
-        Where an option makes no sense.
+        If an option makes no sense.
     """
     file = CubeFile(path, rest=rest, convention=convention)
     file.tell()
@@ -350,16 +352,16 @@ def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: 
 
 
 def parse_position(at: Any) -> SkyCoord:
-    """A place from a SkyCoord, or text: ``187.7,12.39`` in degrees, or with colons or letters.
+    """Return a position from a SkyCoord or text: ``187.7,12.39`` in degrees, or sexagesimal.
 
     Raises
     ------
     UsageError
-        Where it is neither.
+        If it is neither.
     """
     if isinstance(at, SkyCoord):
         if not at.isscalar:
-            raise UsageError("at: several places; allowed: one")
+            raise UsageError("at: several positions; allowed: one")
         return at
     text = str(at).strip()
     parts = [each for each in re.split(r"[,\s]+", text) if each] if "," not in text else (
@@ -370,5 +372,5 @@ def parse_position(at: Any) -> SkyCoord:
         hours = ":" in parts[0] or "h" in parts[0] or " " in parts[0]
         return SkyCoord(parts[0], parts[1], unit=(u.hourangle if hours else u.deg, u.deg))
     except (ValueError, u.UnitsError) as error:
-        raise UsageError(f"at = {text!r} is no place; allowed: RA,DEC such as 187.7,12.39 or "
+        raise UsageError(f"at = {text!r} is not a position; allowed: RA,DEC such as 187.7,12.39 or "
                          "12:30:49.4,+12:23:28") from error

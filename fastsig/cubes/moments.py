@@ -1,8 +1,9 @@
-"""Moments of a cube's spectra, by spectral-cube.
+"""Moments of a cube's spectra, computed with spectral-cube.
 
-Order 0 is the integral ``sum(d) dv``, order 1 the mean velocity, order 2 the dispersion, the root
-of the second moment about the mean. Channels are cut by velocity, and values by a multiple of their
-own noise: the cut is what keeps orders 1 and 2 from noise, and biases order 0.
+Order 0 is the integral ``sum(d) dv``, order 1 the mean velocity, and order 2 the dispersion, the
+square root of the second moment about the mean. Channels are selected by velocity, and values can
+be cut at a multiple of their own noise. This cut makes orders 1 and 2 insensitive to noise, but
+biases order 0.
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ class Moment(Shown):
     ----------
     order : int
     values : ndarray, shape (y, x), float32
-        In `unit`; NaN where there is none.
+        Values in `unit`; NaN where there are none.
     error : ndarray, shape (y, x), float32, or None
-        Standard error by the noise of the channels that were added, of orders 0 and 1.
+        Standard error due to the noise of the channels added, for orders 0 and 1.
     count : ndarray, shape (y, x), int32
-        Channels that were added.
+        Number of channels added.
     unit : str
     header : fits.Header
-        Celestial coordinates, beam, and how it was made.
+        Celestial coordinates, beam, and parameters of the moment.
     """
 
     order: int
@@ -67,12 +68,12 @@ class Moment(Shown):
         return WCS(self.header)
 
     def write(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write as FITS, with the errors as an image ERROR, and checksums.
+        """Write the moment as FITS, with the errors as an image ERROR, and checksums.
 
         Raises
         ------
         OutputError
-            Where the file exists or cannot be written.
+            If the file exists or cannot be written.
         """
         import io
 
@@ -82,8 +83,8 @@ class Moment(Shown):
         if self.error is not None:
             head = self.header.copy()
             units.append(fits.ImageHDU(self.error, head, name="ERROR"))
-        units[0].header.set("EXTEND", True, after="NAXIS2")  # as it is written, or checksums fail
-        for unit in units:  # no time of writing: equal inputs give equal bytes
+        units[0].header.set("EXTEND", True, after="NAXIS2")  # as written, otherwise checksums fail
+        for unit in units:  # without the time of writing, so that equal inputs give equal bytes
             unit.add_datasum(when="")
             unit.add_checksum(when="")
         content = io.BytesIO()
@@ -92,12 +93,12 @@ class Moment(Shown):
 
 
 def to_spectral_cube(cube: Planes) -> Any:
-    """A `spectral_cube.SpectralCube` of a cube.
+    """Return a `spectral_cube.SpectralCube` of a cube.
 
     Raises
     ------
     UsageError
-        Where spectral-cube is not installed.
+        If spectral-cube is not installed.
     """
     spectral_cube = _imported()
     from radio_beam import Beam
@@ -106,7 +107,7 @@ def to_spectral_cube(cube: Planes) -> Any:
     if cube.beam is not None:
         beam = Beam(cube.beam.major * u.deg, cube.beam.minor * u.deg, cube.beam.pa * u.deg)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of cards that it takes out of the header
+        warnings.simplefilter("ignore")  # about cards that it removes from the header
         return spectral_cube.SpectralCube(
             cube.mapped(), cube.wcs, meta={"BUNIT": cube.unit} if cube.unit else None,
             header=cube.wcs.to_header(), beam=beam)
@@ -115,36 +116,36 @@ def to_spectral_cube(cube: Planes) -> Any:
 def _imported() -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what it imports
+            warnings.simplefilter("ignore")  # from the packages that it imports
             import spectral_cube
     except ImportError as error:
-        raise UsageError("moments take spectral-cube: pip install 'fastsig[spectral]'") from error
+        raise UsageError("moments need spectral-cube: pip install 'fastsig[spectral]'") from error
     return spectral_cube
 
 
 def moment(cube: Planes, order: int, *, vrange: Any = None, sigma: float | None = None,
            convention: str = "radio", rest: Any = None) -> Moment:
-    """A moment of a cube's spectra.
+    """Compute a moment of a cube's spectra.
 
     Parameters
     ----------
     cube : Cube
-        Or `fastsig.cubes.planes.Planes`, what is asked of it.
+        The cube; a `fastsig.cubes.planes.Planes` is enough.
     order : {0, 1, 2}
         Integral (unit km/s), mean velocity (km/s), dispersion (km/s).
     vrange : pair of Quantity, optional
-        Velocities to add over; all channels by default.
+        Velocities to include; all channels by default.
     sigma : float, optional
-        Leave out values below so many times their noise.
+        Leave out values below this multiple of their noise.
     convention : {"radio", "optical"}
-        Of the velocities. An axis of velocities is taken as it is.
+        Convention of the velocities. An axis of velocities is used as it is.
     rest : str or Quantity, optional
-        Rest frequency in place of the file's.
+        Rest frequency instead of the file's.
 
     Raises
     ------
     UsageError
-        Where an option makes no sense.
+        If an option makes no sense.
     """
     if whole("order", order) not in _ORDERS:
         raise UsageError(f"order = {order}; allowed: 0, 1, 2")
@@ -169,7 +170,7 @@ def moment(cube: Planes, order: int, *, vrange: Any = None, sigma: float | None 
 
 @dataclass(frozen=True)
 class _Kept:
-    """Which values count."""
+    """The values of a cube that count."""
 
     cube: Planes
     chosen: slice
@@ -178,7 +179,7 @@ class _Kept:
     sigma: float | None
 
     def mask(self, chan: int) -> NDArray[np.bool_]:
-        """Of a channel, (y, x)."""
+        """Return the mask of a channel, (y, x)."""
         values = self.cube.read(slice(chan, chan + 1))[0]
         with np.errstate(invalid="ignore"):
             found: NDArray[np.bool_] = (np.isfinite(values) if self.sigma is None
@@ -186,7 +187,7 @@ class _Kept:
         return found
 
     def error_of(self, chan: int) -> F8:
-        """Noise of the values of a channel, (y, x)."""
+        """Return the noise of the values of a channel, (y, x)."""
         weight = self.cube.read_weight(slice(chan, chan + 1))
         if weight is None:
             return np.full(self.cube.shape[1:], self.noise)
@@ -195,11 +196,11 @@ class _Kept:
         return found
 
     def masks(self) -> NDArray[np.bool_]:
-        """Of the chosen channels, (chan, y, x)."""
+        """Return the masks of the chosen channels, (chan, y, x)."""
         return np.array([self.mask(chan) for chan in range(self.chosen.start, self.chosen.stop)])
 
     def integral(self) -> F8:
-        """Sum of values times the width of each channel."""
+        """Sum the values times the width of each channel."""
         steps, found = np.abs(np.gradient(self.velocity)), np.zeros(self.cube.shape[1:])
         for chan in range(self.chosen.start, self.chosen.stop):
             plane = self.cube.read(slice(chan, chan + 1))[0].astype(np.float64)
@@ -207,14 +208,14 @@ class _Kept:
         return found
 
     def count(self) -> NDArray[np.int32]:
-        """Channels that count, by pixel."""
+        """Count the channels used in each pixel."""
         found = np.zeros(self.cube.shape[1:], np.int32)
         for chan in range(self.chosen.start, self.chosen.stop):
             found += self.mask(chan)
         return found
 
     def error(self, order: int, values: F8) -> F8 | None:
-        """Standard error of a moment, by the noise of what was added alone."""
+        """Return the standard error of a moment due to the noise of the values added."""
         if order == 2 or not self.noise > 0:
             return None
         steps = np.abs(np.gradient(self.velocity)) if len(self.velocity) > 1 else np.ones(1)
@@ -231,16 +232,16 @@ class _Kept:
 
 
 def _even(velocity: F8) -> bool:
-    """Whether channels are of one width; spectral-cube takes the first one's for all.
+    """Return whether channels have one width; spectral-cube uses the first channel's for all.
 
-    Over 40 MHz of HI optical velocities have widths that differ by 6 %.
+    Over 40 MHz of HI, the widths of channels in optical velocity differ by 6 %.
     """
     steps = np.diff(velocity)
     return len(steps) < 2 or bool(np.ptp(steps) <= 1e-6 * abs(steps[0]))
 
 
 def _noise(cube: Planes, chosen: slice) -> float:
-    """Noise of weight 1, from the middle of the map."""
+    """Return the noise at weight 1, measured in the middle of the map."""
     spans = []
     for n in cube.shape[1:]:
         start = max(0, (n - _NOISE_SIZE) // 2)
@@ -253,12 +254,12 @@ def _noise(cube: Planes, chosen: slice) -> float:
 
 
 def _by_spectral_cube(cube: Planes, order: int, kept: _Kept, convention: str, rest: Any) -> F8:
-    """The moment itself."""
+    """Compute the moment with spectral-cube."""
     spectral_cube = _imported()
     found = to_spectral_cube(cube)
     rest_value = (rest_hz(rest) or cube.rest_hz or math.nan) * u.Hz
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # of slices of NaN, and of values cut
+        warnings.simplefilter("ignore")  # about slices of NaN, and about values cut
         found = found.with_spectral_unit(
             u.km / u.s, velocity_convention=convention, rest_value=rest_value)[kept.chosen]
         if kept.sigma is not None:
@@ -275,7 +276,7 @@ def _ascii(text: str) -> str:
 
 def _header(cube: Planes, order: int, unit: str, velocity: F8, convention: str, rest: Any,
             sigma: float | None) -> fits.Header:
-    """Cards of a moment map."""
+    """Return the cards of a moment map."""
     cards = cube.file.header.cards
     header = cube.celestial.to_header()
     header["BUNIT"] = unit.replace(" ", "") if order else f"{cube.unit.replace(' ', '')}.km/s"
@@ -290,7 +291,7 @@ def _header(cube: Planes, order: int, unit: str, velocity: F8, convention: str, 
     source = file_record(cube.path)
     header["ORIGIN"] = f"fastsig {__version__}"
     header["INFILE"] = _ascii(source["name"])
-    header["INSHA256"] = source["sha256"]  # no room for a comment: of first and last MiB
+    header["INSHA256"] = source["sha256"]  # of first and last MiB; no room for a card comment
     header["MOMENT"] = order, "0 integral, 1 mean velocity, 2 dispersion"
     header["VELCONV"] = convention, "convention of the velocities"
     header["VLOW"] = float(velocity.min()), "lowest channel added (km/s)"

@@ -1,4 +1,4 @@
-"""A cube on the disk: its axes, and values with their weights, read as they are asked for."""
+"""A cube on the disk: its axes, and values with their weights, read when they are needed."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Planes:
     ----------
     file : CubeFile
     stokes : str
-        Which of its Stokes parameters.
+        Stokes parameter to read.
     beam : Beam or None
-        In place of the file's.
+        Beam instead of the file's.
 
     Raises
     ------
     UsageError
-        Where it has no such Stokes parameter.
+        If the file has no such Stokes parameter.
     """
 
     def __init__(self, file: CubeFile, *, stokes: str | None = None, beam: Beam | None = None
@@ -51,32 +51,32 @@ class Planes:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(chan, y, x)."""
+        """Numbers of channels, rows and columns: (chan, y, x)."""
         return self.file.shape[1], self.file.shape[2], self.file.shape[3]
 
     @property
     def wcs(self) -> WCS:
-        """Of right ascension (longitude), declination (latitude) and the spectral axis."""
+        """Coordinates of right ascension (longitude), declination (latitude) and spectral axis."""
         return self.file.header.wcs
 
     @property
     def celestial(self) -> WCS:
-        """Of the maps."""
+        """Celestial coordinates of the maps."""
         return self.file.header.celestial
 
     @property
     def unit(self) -> str:
-        """BUNIT as astropy writes it; "" where not known."""
+        """BUNIT as astropy writes it; "" if not known."""
         return self.file.header.unit
 
     @property
     def beam(self) -> Beam | None:
-        """The effective beam; None where not known."""
+        """The effective beam; None if not known."""
         return self._beam
 
     @property
     def frame(self) -> str:
-        """SPECSYS: LSRK, BARYCENT, ...; "" where not known."""
+        """SPECSYS: LSRK, BARYCENT, ...; "" if not known."""
         return self.file.header.frame
 
     @property
@@ -91,17 +91,17 @@ class Planes:
         Raises
         ------
         FormatError
-            Where the file does not tell; the message names what does.
+            If the file does not state them; the message names the options that do.
         """
         return self.file.header.frequency_hz(self.path) << u.Hz
 
     def velocity(self, convention: str = "radio", rest: Any = None) -> u.Quantity:
-        """Velocities of the channel centres, km/s, in the file's frame and order.
+        """Return velocities of the channel centres, km/s, in the file's frame and order.
 
         Raises
         ------
         UsageError
-            Where there is no rest frequency, or no such convention.
+            If there is no rest frequency, or no such convention.
         """
         found = rest_hz(rest) or self.rest_hz
         if not found:
@@ -110,20 +110,20 @@ class Planes:
 
     def read(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None)
              ) -> NDArray[Any]:
-        """Values of slices of (chan, y, x), in `unit`; NaN where nothing was seen."""
+        """Read values of slices of (chan, y, x), in `unit`; NaN where nothing was seen."""
         return self.file.read(chan, y, x, stokes=self._stokes)
 
     def read_weight(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None)
                     ) -> NDArray[Any] | None:
-        """Weights, s, (chan or 1, y, x); None where the file has none."""
+        """Read weights, s, (chan or 1, y, x); None if the file has none."""
         return self.file.read_weight(chan, y, x, stokes=self._stokes)
 
     def mapped(self) -> NDArray[Any]:
-        """All values, (chan, y, x): mapped from the disk where the file holds plain floats."""
+        """Return all values, (chan, y, x), mapped from the disk if the file contains floats."""
         return self.file.mapped(stokes=self._stokes)
 
     def coverage(self) -> NDArray[np.float64] | None:
-        """Mean weight of the channels, s, (y, x); None where the file has none."""
+        """Return the mean weight of the channels, s, (y, x); None if the file has no weights."""
         total, count = np.zeros(self.shape[1:]), 0
         for part in self._pieces():
             weight = self.read_weight(part)
@@ -138,7 +138,7 @@ class Planes:
         return found
 
     def mean_spectrum(self) -> NDArray[np.float64]:
-        """Mean of all pixels by their weights, (chan,), in the order of the file."""
+        """Return the weighted mean of all pixels, (chan,), in the order of the file."""
         found = np.full(self.shape[0], np.nan)
         for part in self._pieces():
             values, weight = self.weighted(part)
@@ -154,18 +154,18 @@ class Planes:
 
     def weighted(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None)
                   ) -> tuple[F8, F8]:
-        """Values and weights, 0 where there is no value; weights are 1 where the file has none."""
+        """Read values and weights; weights are 0 without a value, and 1 if the file has none."""
         values = self.read(chan, y, x).astype(np.float64)
         weight = self.read_weight(chan, y, x)
         whole = np.ones((1, 1, 1)) if weight is None else weight.astype(np.float64)
         return values, np.where(np.isfinite(values), whole, 0.0)
     def channels(self, vrange: Any = None, convention: str = "radio", rest: Any = None) -> slice:
-        """Channels of a range of velocities; all where none is given.
+        """Return the channels in a range of velocities; all channels if none is given.
 
         Raises
         ------
         UsageError
-            Where there is no channel in it.
+            If there is no channel in the range.
         """
         if vrange is None:
             return slice(0, self.shape[0])
@@ -179,12 +179,12 @@ class Planes:
 
 
 def velocity_range(value: Any) -> tuple[float, float]:
-    """Two velocities, km/s, ascending.
+    """Return two velocities, km/s, in ascending order.
 
     Raises
     ------
     UsageError
-        Where they are not two.
+        If the value is not two velocities.
     """
     try:
         first, second = value

@@ -1,7 +1,7 @@
-"""Telescopes: where they are, and what their receivers measure; all of it offline.
+"""Telescopes: their positions and the properties of their receivers, without the network.
 
-Figures lie in tables beside the code, each with its source. Other packages add telescopes as entry
-points of the group ``fastsig.telescopes``: a `Telescope` each.
+Values are stored in tables beside the code, with their sources. Other packages add telescopes as
+entry points of the group ``fastsig.telescopes``, one `Telescope` per entry point.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class Telescope(Shown):
     Parameters
     ----------
     name, full_name : str
-        The name in headers, and the whole one.
+        The name in headers, and the full name.
     itrf_m : tuple of float
         X, Y, Z in the terrestrial frame, m.
     source : str
-        Where the position comes from.
+        Source of the position.
     site : str
-        Which of the published positions this is.
+        Name of this position among the published ones.
     aliases : tuple of str
         Other names in headers.
     tempo, itoa : str or None
@@ -47,7 +47,7 @@ class Telescope(Shown):
     sigproc : int or None
         SIGPROC's telescope_id.
     receivers : mapping
-        Name -> what makes a `Receiver`; the first is the default.
+        Name -> callable that returns a `Receiver`; the first is the default.
     """
 
     name: str
@@ -64,25 +64,25 @@ class Telescope(Shown):
 
     @property
     def location(self) -> EarthLocation:
-        """The position."""
+        """The position as an `EarthLocation`."""
         from astropy.coordinates import EarthLocation  # 0.2 s that names and codes do not need
 
         return EarthLocation.from_geocentric(*self.itrf_m, unit=u.m)
 
     def receiver(self, name: str | None = None, **options: Any) -> Receiver:
-        """A receiver by its name, the first by default.
+        """Return a receiver by its name, the first by default.
 
         Raises
         ------
         UsageError
-            Where the telescope has none of that name here, or it has no such option.
+            If no receiver of that name is known for the telescope, or it has no such option.
         """
         known = {key.casefold(): key for key in self.receivers}
         key = next(iter(known), "") if name is None else name.casefold()
         if key not in known:
             listed = ", ".join(self.receivers) or "none"
-            raise UsageError(f"receiver {name or '(default)'} of {self.name}: figures are here of "
-                             f"{listed}")
+            raise UsageError(f"no values are known for receiver {name or '(default)'} of "
+                             f"{self.name}; allowed: {listed}")
         try:
             return self.receivers[known[key]](**options)
         except TypeError as error:
@@ -105,21 +105,21 @@ def _own(name: str, row: Mapping[str, Any], site: str) -> Telescope:
 
 @cache
 def _telescopes() -> dict[str, dict[str, Telescope]]:
-    """All telescopes: name -> site -> telescope, the default site first."""
+    """Return all telescopes: name -> site -> telescope, the default site first."""
     found = {name: {site: _own(name, row, site) for site in row["sites"]}
              for name, row in read_table("sites.toml").items()}
     for name, item in plugins("fastsig.telescopes").items():
         if isinstance(item, Telescope):
             found[item.name] = {item.site: item}
         else:
-            warnings.warn(f"plug-in {name} of fastsig.telescopes is left out: it is no Telescope",
-                          FastsigWarning, stacklevel=4)
+            warnings.warn(f"plug-in {name} of fastsig.telescopes is left out: it is not a "
+                          "Telescope", FastsigWarning, stacklevel=4)
     return found
 
 
 @cache
 def _called() -> dict[str, str]:
-    """Names by what they and their aliases are, case folded."""
+    """Return a mapping from case-folded names and aliases to names."""
     sites = _telescopes().values()
     every = [next(iter(each.values())) for each in sites]
     aliases = {alias.casefold(): each.name for each in every for alias in each.aliases}
@@ -127,24 +127,24 @@ def _called() -> dict[str, str]:
 
 
 def names() -> tuple[str, ...]:
-    """Names of the telescopes there are."""
+    """Return the names of all telescopes."""
     return tuple(_telescopes())
 
 
 def get(name: str, site: str | None = None) -> Telescope:
-    """A telescope by its name or another that headers have; case does not matter.
+    """Return a telescope by its name or by an alias used in headers; case does not matter.
 
     Parameters
     ----------
     name : str
     site : str, optional
-        Which published position, where there are several: of FAST ``"timing"`` (the default) or
+        Name of a published position, if there are several: for FAST ``"timing"`` (the default) or
         ``"header"``, 28.7 m above it.
 
     Raises
     ------
     UsageError
-        Where there is no such telescope or position.
+        If there is no such telescope or position.
     """
     key = _called().get(str(name).strip().casefold())
     if key is None:

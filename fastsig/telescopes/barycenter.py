@@ -2,10 +2,10 @@ r"""Times at the solar system's barycentre, without the network and without a do
 
 .. math:: t_b = t_{TDB} + r \cdot n / c
 
-with r the place of the observer against the barycentre, by ERFA's series for the Earth, and n the
-direction of the source: within 25 us of tempo2 with JPL's DE421, and within 62 us of TEMPO. Left
-out are the Sun's Shapiro delay (0.12 ms at its limb, up to 20 us elsewhere), the source's distance,
-and dispersion.
+with r the position of the observer relative to the barycentre, from ERFA's series for the Earth,
+and n the direction of the source. The results agree within 25 us with tempo2 and JPL's DE421, and
+within 62 us with TEMPO. The Sun's Shapiro delay (0.12 ms at its limb, up to 20 us elsewhere), the
+source's distance, and dispersion are ignored.
 
 References
 ----------
@@ -36,26 +36,26 @@ Array = NDArray[np.float64]
 
 
 def barycentric_times(times: Time, position: Any, location: Any) -> Time:
-    """When wave fronts that reach a telescope at some times reach the barycentre.
+    """Return the times at which wave fronts seen by a telescope reach the barycentre.
 
     Parameters
     ----------
     times : Time
-        Of any shape.
+        Times at the telescope, of any shape.
     position : SkyCoord, pair of Quantity, or str
-        Of the source, ICRS, as in ``"187.5deg,12.4deg"``.
+        Position of the source, ICRS, as in ``"187.5deg,12.4deg"``.
     location : EarthLocation or str
-        Of the telescope, or its name.
+        Position of the telescope, or its name.
 
     Returns
     -------
     Time
-        In the scale TDB, in the shape of `times`.
+        Times in the scale TDB, in the shape of `times`.
 
     Raises
     ------
     UsageError
-        Where position or telescope are not known.
+        If position or telescope are not known.
     """
     if not isinstance(times, Time):
         raise UsageError(f"times = {times!r}; allowed: an astropy Time")
@@ -66,24 +66,24 @@ def barycentric_times(times: Time, position: Any, location: Any) -> Time:
 
 
 def day_numbers(times: Time, late: Array, location: Any) -> Array:
-    """Barycentric days (MJD, TDB), float64, of times whose light-travel time is known."""
+    """Return barycentric days (MJD, TDB), float64, of times with known light-travel times."""
     found = _dynamical(times, location) + TimeDelta(late, format="sec", scale="tdb")
     return np.asarray(found.mjd)
 
 
 def _dynamical(times: Time, location: Any) -> Time:
-    """Times in the scale TDB, as a clock at a place keeps it."""
+    """Return times in the scale TDB, for a clock at a location."""
     with earth.offline():
         return Time(times.utc, location=location).tdb
 
 
 def located(location: Any) -> Any:
-    """The place of a telescope: an EarthLocation, or that of a name.
+    """Return the `EarthLocation` of a telescope, from a location or a name.
 
     Raises
     ------
     UsageError
-        Where no telescope has that name.
+        If no telescope has that name.
     """
     from astropy.coordinates import EarthLocation
 
@@ -91,23 +91,23 @@ def located(location: Any) -> Any:
 
 
 def light_travel_times(times: Time, ra_deg: Any, dec_deg: Any, location: Any) -> Array:
-    """Seconds by which the barycentre sees a wave front later than the telescope.
+    """Return the seconds by which a wave front reaches the barycentre later than the telescope.
 
-    The observer's place is computed for every minute and interpolated with its velocity, to better
-    than 1 ns.
+    The observer's position is computed for every minute and interpolated with its velocity, to
+    better than 1 ns.
 
     Parameters
     ----------
     times : Time
-        Of any shape.
+        Times at the telescope, of any shape.
     ra_deg, dec_deg : float or ndarray
-        ICRS, in the shape of `times` or for all of them.
+        Position of the source, ICRS, in the shape of `times` or one for all times.
     location : EarthLocation
 
     Returns
     -------
     ndarray, float64
-        In the shape of `times`; NaN where a position is.
+        Delays in the shape of `times`; NaN where a position is NaN.
     """
     flat = times.reshape(-1)
     if not flat.size:
@@ -127,7 +127,7 @@ def light_travel_times(times: Time, ra_deg: Any, dec_deg: Any, location: Any) ->
 
 
 def _observer(nodes: Time, location: Any) -> tuple[Array, Array]:
-    """Place, light seconds, and velocity, c, of an observer against the barycentre, ICRS axes."""
+    """Return an observer's position (light seconds) and velocity (c) to the barycentre, ICRS."""
     utc = nodes.utc
     dut1, xp, yp = earth.orientation(utc, warn=False)
     lon, lat, height = location.to_geodetic("WGS84")
@@ -135,12 +135,12 @@ def _observer(nodes: Time, location: Any) -> tuple[Array, Array]:
     context, _ = erfa.apco13(
         utc.jd1, utc.jd2, dut1, lon.to_value(u.rad), lat.to_value(u.rad), height.to_value(u.m),
         xp * arcsec, yp * arcsec, 0, 0, 0, 0)
-    # ERFA's own AULT is rounded, by 2 us.
+    # ERFA's own AULT is rounded; its error is 2 us.
     return context["eb"] * (erfa.DAU / erfa.CMPS), np.array(context["v"])
 
 
 def _hermite(value: Array, slope: Array, left: NDArray[np.int64], part: Array) -> Array:
-    """Cubics through values and slopes at both ends of each cell."""
+    """Interpolate with cubics through values and slopes at both ends of each cell."""
     low, high = value[left], value[left + 1]
     out, back = slope[left] * _STEP_S, slope[left + 1] * _STEP_S
     return np.asarray(

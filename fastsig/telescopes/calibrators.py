@@ -1,4 +1,4 @@
-"""Flux densities of the sources that telescopes are calibrated with.
+"""Flux densities of calibration sources.
 
 References
 ----------
@@ -33,13 +33,13 @@ class Calibrator:
     name : str
     aliases : tuple of str
     coefficients : tuple of float
-        Of the logarithm of the flux density in Jy, ascending powers of log10 of GHz.
+        Coefficients of log10 of the flux density in Jy, in ascending powers of log10 of GHz.
     range_ghz : tuple of float
-        Frequencies for which they hold.
+        Frequencies for which the coefficients are valid.
     position : SkyCoord
-        ICRS.
+        Position, ICRS.
     variable : str or None
-        What is known of its varying.
+        Remark on its variability.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Calibrator:
     variable: str | None = None
 
     def flux(self, frequency: Any, *, outside: Outside = "raise") -> u.Quantity:
-        r"""Flux density at frequencies.
+        r"""Return the flux density at frequencies.
 
         .. math:: \log_{10} S = \sum_i a_i (\log_{10} \nu_{GHz})^i
 
@@ -58,22 +58,22 @@ class Calibrator:
         ----------
         frequency : Quantity
         outside : {"raise", "nan"}
-            What frequencies get for which it does not hold: an error, or NaN.
+            Result for frequencies outside the valid range: an error, or NaN.
 
         Returns
         -------
         Quantity
-            Jy, float64.
+            Flux density, Jy, float64.
 
         Warns
         -----
         FastsigWarning
-            Where the source is known to vary.
+            If the source is known to vary.
 
         Raises
         ------
         UsageError
-            Where it does not hold for a frequency.
+            If a frequency is outside the valid range.
         """
         ghz = np.asarray(quantity(frequency, "GHz", "frequency").value, np.float64)
         low, high = self.range_ghz
@@ -98,17 +98,19 @@ def _calibrators() -> dict[str, Calibrator]:
 
 
 def names() -> tuple[str, ...]:
-    """Names of the calibrators there are."""
+    """Return the names of all calibrators."""
     return tuple(_calibrators())
 
 
 def get(name: str) -> Calibrator:
-    """A calibrator by its name, however it is spaced: ``3C286``, ``3c 286``, ``J1331+3030``.
+    """Return a calibrator by its name: ``3C286``, ``3c 286``, ``J1331+3030``.
+
+    Case, spaces and underscores do not matter.
 
     Raises
     ------
     UsageError
-        Where there is none of that name.
+        If there is no calibrator of that name.
     """
     asked = _folded(name)
     for each in _calibrators().values():
@@ -118,7 +120,7 @@ def get(name: str) -> Calibrator:
 
 
 def flux(name: str, frequency: Any, *, outside: Outside = "raise") -> u.Quantity:
-    """Flux density of a calibrator, Jy: `Calibrator.flux` of `get`."""
+    """Return the flux density of a calibrator, Jy; see `get` and `Calibrator.flux`."""
     return get(name).flux(frequency, outside=outside)
 
 

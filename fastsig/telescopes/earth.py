@@ -1,8 +1,8 @@
-"""How the Earth is turned: UT1 and the pole from the tables that are installed, never the network.
+"""The Earth's orientation: UT1 and the pole from installed tables, never from the network.
 
 References
 ----------
-IERS Bulletin A, for how far its predictions are trusted; P. T. Wallace, ERFA/SOFA.
+IERS Bulletin A, for the accuracy of its predictions; P. T. Wallace, ERFA/SOFA.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from fastsig.errors import FastsigWarning
 __all__ = ["Orientation", "accuracy", "offline", "orientation"]
 
 _ARCSEC_PER_S = 15.0
-_TOLD_ARCSEC = 0.05
-_UNKNOWN_S = 0.9  # UTC follows UT1 to this
+_WARN_ARCSEC = 0.05
+_UNKNOWN_S = 0.9  # largest difference of UTC and UT1
 _UNKNOWN_POLE_ARCSEC = 0.6
 
 
 class Orientation(NamedTuple):
-    """UT1 - UTC, s, and the pole's x and y, arcsec, float64, a value a time."""
+    """UT1 - UTC, s, and the pole's x and y, arcsec, float64, with one value per time."""
 
     dut1: NDArray[np.float64]
     xp: NDArray[np.float64]
@@ -38,9 +38,9 @@ class Orientation(NamedTuple):
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """A context in which astropy takes its tables as they are, however old, from the disk.
+    """A context in which astropy reads its tables from the disk, however old they are.
 
-    It holds for the whole process while any thread is in it.
+    It applies to the whole process while any thread is in it.
     """
     _SETTINGS.enter()
     try:
@@ -50,7 +50,7 @@ def offline() -> Iterator[None]:
 
 
 class _Settings:
-    """astropy's settings, changed by the first thread that comes and restored by the last."""
+    """astropy's settings, changed by the first thread that enters and restored by the last."""
 
     def __init__(self) -> None:
         self._lock, self._inside, self._stack = threading.Lock(), 0, ExitStack()
@@ -73,22 +73,22 @@ _SETTINGS = _Settings()
 
 
 def orientation(times: Time, *, warn: bool = True) -> Orientation:
-    """UT1 and the pole at some times, from the tables that astropy has installed.
+    """Return UT1 and the pole at given times, from the tables installed with astropy.
 
-    Outside the tables the nearest values stand.
+    Outside the tables the nearest values are used.
 
     Parameters
     ----------
     times : Time
-        Of any shape.
+        Times of any shape.
     warn : bool
-        Whether to say, in one warning, what accuracy is left where that is over 0.05 arcsec.
+        Whether to state the remaining accuracy in one warning, if it is worse than 0.05 arcsec.
     """
     if warn:
-        _tell(times)
+        _warn_of(times)
     with offline():
         table = iers.earth_orientation_table.get()
-        # With the status asked for, times outside are no error.
+        # With `return_status`, times outside the table do not raise an error.
         dut1, _ = table.ut1_utc(times.utc, return_status=True)
         xp, yp, _ = table.pm_xy(times.utc, return_status=True)
     pole = (each.to_value("arcsec") for each in (xp, yp))
@@ -96,10 +96,10 @@ def orientation(times: Time, *, warn: bool = True) -> Orientation:
 
 
 def accuracy(time: Time) -> tuple[float, str]:
-    """How well directions are known at a time, arcsec, and why, in words.
+    """Return the accuracy of directions at a time, arcsec, and the reason as text.
 
-    In the days that Bulletin A predicts, UT1 is trusted to 0.00025 d^0.75 s and the pole to
-    0.00068 d^0.8 arcsec after d days, as it says itself.
+    For predictions of Bulletin A, the accuracy after d days is 0.00025 d^0.75 s for UT1 and
+    0.00068 d^0.8 arcsec for the pole, as the bulletin itself states.
     """
     with offline():
         table = iers.earth_orientation_table.get()
@@ -118,11 +118,11 @@ def accuracy(time: Time) -> tuple[float, str]:
     return float(min(left, most)), f"the IERS tables end on {_date(last)}"
 
 
-def _tell(times: Time) -> None:
+def _warn_of(times: Time) -> None:
     if times.size == 0:
         return
     worst, why = max(accuracy(times.min()), accuracy(times.max()))
-    if worst > _TOLD_ARCSEC:
+    if worst > _WARN_ARCSEC:
         warnings.warn(FastsigWarning(
             f"{why}; directions are good to {worst:.2g} arcsec. Newer tables: "
             "pip install -U astropy-iers-data"), stacklevel=4)

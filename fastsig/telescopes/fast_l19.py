@@ -3,7 +3,7 @@
 References
 ----------
 P. Jiang et al. (2020), The fundamental performance of FAST with 19-beam receiver at L band, RAA
-20, 64, arXiv:2002.01786; Z. Liu et al. (2024), arXiv:2406.08278, for the temperature's term.
+20, 64, arXiv:2002.01786; Z. Liu et al. (2024), arXiv:2406.08278, for the temperature term.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastsig.telescopes.receiver import Outside, Receiver, read_table
 
 __all__ = ["FastL19"]
 
-_ROW = np.array([1.0, np.sqrt(0.75)])  # of the hexagon, in pitches: along X and Y
+_ROW = np.array([1.0, np.sqrt(0.75)])  # spacing of the hexagon in pitches, along X and Y
 
 
 class FastL19(Receiver):
@@ -29,7 +29,7 @@ class FastL19(Receiver):
     Parameters
     ----------
     full_gain : Quantity or str
-        Gain of a fully efficient aperture: 25.6 K/Jy (Jiang et al. 2020), or 25.2 as others have.
+        Gain of a fully efficient aperture: 25.6 K/Jy (Jiang et al. 2020); others use 25.2.
     """
 
     def __init__(self, full_gain: Any = 25.6 * u.K / u.Jy) -> None:
@@ -37,8 +37,8 @@ class FastL19(Receiver):
         super().__init__(table)
         self.full_gain = float(exact(full_gain, "K / Jy", "full_gain"))  # K/Jy
         if not 0 < self.full_gain < 100:
-            raise UsageError(f"full_gain = {full_gain}; allowed: above 0 and below 100 K/Jy, as "
-                             "25.6 or 25.2 K/Jy")
+            raise UsageError(f"full_gain = {full_gain}; allowed: above 0 and below 100 K/Jy, such "
+                             "as 25.6 or 25.2 K/Jy")
         self._table = table
         self._hpbw = np.array(table["hpbw"]["arcmin"], float)
         self._hpbw_mhz = np.array(table["hpbw"]["frequency_mhz"], float)
@@ -48,24 +48,27 @@ class FastL19(Receiver):
 
     @property
     def feeds(self) -> u.Quantity:
-        """Places of the horns in the feed plane, metres, X and Y, shape (beam, 2)."""
+        """Positions of the horns in the feed plane, metres, X and Y, shape (beam, 2)."""
         feeds = self._table["feeds"]
         return np.array(feeds["lattice"], float) * _ROW * feeds["pitch_m"] << u.m
 
     def hpbw(self, beam: Any, frequency: Any, *, outside: Outside = "raise") -> u.Quantity:
-        """Half-power beam width: see `Receiver.hpbw`; linear between the table's frequencies."""
+        """Return the half-power beam width, linear between the table's frequencies.
+
+        See `Receiver.hpbw`.
+        """
         grid = self._hpbw_mhz
         mhz = self._megahertz(frequency, grid[0], grid[-1], "beam width", outside)
         return _between(grid, self._hpbw, self.index(beam), mhz) << u.arcmin
 
     def efficiency(self, beam: Any, frequency: Any, zenith_angle: Any, *,
                    outside: Outside = "raise") -> NDArray[np.float64]:
-        r"""Aperture efficiency.
+        r"""Return the aperture efficiency.
 
         .. math:: \eta = a z + b \; (z \le 26.4), \quad c z + b + 26.4 (a - c) \; (z > 26.4)
 
-        with z the zenith angle in degrees, and linear between the table's frequencies.
-        Parameters and errors as of `Receiver.gain`.
+        with z the zenith angle in degrees. It is linear between the table's frequencies. Parameters
+        and errors are those of `Receiver.gain`.
         """
         table, grid = self._table["gain"], self._gain_mhz
         mhz = self._megahertz(frequency, grid[0], grid[-1], "gain", outside)
@@ -76,11 +79,11 @@ class FastL19(Receiver):
 
     def gain(self, beam: Any, frequency: Any, zenith_angle: Any, temperature: Any = None, *,
              outside: Outside = "raise") -> u.Quantity:
-        r"""Gain of one polarisation: see `Receiver.gain`.
+        r"""Return the gain of one polarisation; see `Receiver.gain`.
 
         .. math:: G = G_{full} \eta + (4.7 \cdot 10^{-5} \nu_{MHz} - 1.4 \cdot 10^{-3}) (T - 15)
 
-        The temperature's term, K/Jy with T in degrees Celsius, was measured at a zenith angle of
+        The temperature term, K/Jy with T in degrees Celsius, was measured at a zenith angle of
         10.15 degrees.
         """
         gain = self.full_gain * self.efficiency(beam, frequency, zenith_angle, outside=outside)
@@ -93,7 +96,7 @@ class FastL19(Receiver):
 
 
 def _celsius(temperature: Any) -> NDArray[np.float64]:
-    """Degrees Celsius of a temperature; bare numbers are in degrees Celsius."""
+    """Return a temperature in degrees Celsius, which is also the unit of plain numbers."""
     try:
         value = u.Quantity(temperature)
         if value.unit == u.dimensionless_unscaled:
@@ -105,7 +108,7 @@ def _celsius(temperature: Any) -> NDArray[np.float64]:
 
 def _between(grid: NDArray[np.float64], values: NDArray[np.float64], rows: NDArray[np.intp],
              mhz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows of `values` (row, grid), linear between the points of the grid; NaN stays NaN."""
+    """Interpolate rows of `values` (row, grid) linearly between grid points; NaN stays NaN."""
     right = np.clip(np.searchsorted(grid, mhz), 1, len(grid) - 1)
     part = (mhz - grid[right - 1]) / (grid[right] - grid[right - 1])
     return np.asarray((1 - part) * values[rows, right - 1] + part * values[rows, right])

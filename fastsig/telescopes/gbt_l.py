@@ -2,7 +2,7 @@
 
 References
 ----------
-GBT documentation, https://gbtdocs.readthedocs.io, tables of the telescope and of its receivers.
+GBT documentation, https://gbtdocs.readthedocs.io, tables of the telescope and its receivers.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ __all__ = ["GbtL"]
 
 
 class GbtL(Receiver):
-    """GBT's beam from 1.15 to 1.73 GHz."""
+    """The GBT's single beam from 1.15 to 1.73 GHz."""
 
     def __init__(self) -> None:
         self._table = read_table("gbt_l.toml")
         super().__init__(self._table)
 
     def hpbw(self, beam: Any, frequency: Any, *, outside: Outside = "raise") -> u.Quantity:
-        """Half-power beam width: see `Receiver.hpbw`; 12.6 arcmin over the frequency in GHz."""
+        """Return the half-power beam width: 12.6 arcmin divided by the frequency in GHz.
+
+        See `Receiver.hpbw`.
+        """
         low, high = self.band.value
         mhz = self._megahertz(frequency, low, high, "beam width", outside)
         wide = self._table["hpbw"]["arcmin_ghz"] * 1000 / mhz
@@ -33,9 +36,9 @@ class GbtL(Receiver):
 
     def gain(self, beam: Any, frequency: Any, zenith_angle: Any, temperature: Any = None, *,
              outside: Outside = "raise") -> u.Quantity:
-        """Gain of one polarisation: see `Receiver.gain`.
+        """Return the gain of one polarisation; see `Receiver.gain`.
 
-        One figure for the band: neither elevation nor temperature is known to change it.
+        It is one value for the whole band; no dependence on elevation or temperature is known.
         """
         low, high = self.band.value
         mhz = self._megahertz(frequency, low, high, "gain", outside)

@@ -1,8 +1,8 @@
 """Azimuth and zenith distance to ICRS and back, for many times and beams at once.
 
-What turns slowly (the Earth's place and velocity, precession and nutation, the pole) is computed
-for every minute with ERFA and interpolated, the Earth's rotation angle for each time: linear
-interpolation over a minute costs less than 1e-6 arcsec.
+Slow motions (the Earth's position and velocity, precession and nutation, the pole) are computed
+with ERFA for every minute and interpolated; the Earth's rotation angle is computed for each time.
+The error of linear interpolation over a minute is less than 1e-6 arcsec.
 
 References
 ----------
@@ -42,12 +42,12 @@ _PARTS = "hPa, degrees C, relative humidity and wavelength, as in 925,15,0.8,0.3
 
 @dataclass(frozen=True)
 class Refraction:
-    """The air that refracts; by default that which HiFAST takes at FAST.
+    """Parameters of the air for refraction; the defaults are those of HiFAST for FAST.
 
     Parameters
     ----------
     pressure_hpa, temperature_c, humidity, wavelength_m : float
-        Humidity from 0 to 1.
+        The relative humidity is from 0 to 1.
     """
 
     pressure_hpa: float = 925.0
@@ -58,23 +58,23 @@ class Refraction:
     def __post_init__(self) -> None:
         if not (0 < self.pressure_hpa < 1200 and -90 < self.temperature_c < 60
                 and 0 <= self.humidity <= 1 and self.wavelength_m > 0):
-            raise UsageError(f"refraction = {self}: no air of an observatory; pressure in hPa, "
-                             "temperature in degrees Celsius, humidity from 0 to 1, wavelength "
-                             "in m")
+            raise UsageError(f"refraction = {self}: not the air of an observatory; allowed: "
+                             "pressure in hPa, temperature in degrees Celsius, humidity from 0 to "
+                             "1, wavelength in m")
 
     def __str__(self) -> str:
-        """The text that `parse` takes."""
+        """Return the text that `parse` accepts."""
         return (f"{self.pressure_hpa:.6g},{self.temperature_c:.6g},{self.humidity:.6g},"
                 f"{self.wavelength_m:.6g}m")
 
     @classmethod
     def parse(cls, text: str) -> Refraction | None:
-        """Air from text such as ``"925,15,0.8,0.3m"``, or ``"none"`` for no refraction.
+        """Parse text such as ``"925,15,0.8,0.3m"``, or ``"none"`` for no refraction.
 
         Raises
         ------
         UsageError
-            Where the text is neither, or no observatory has such air.
+            If the text is neither, or its values are not possible at an observatory.
         """
         if text.strip().lower() == "none":
             return None
@@ -88,12 +88,12 @@ class Refraction:
 
     @classmethod
     def of(cls, air: Refraction | str | None, stated: Refraction | None) -> Refraction | None:
-        """The air that an argument specifies: None stands for what is `stated` elsewhere.
+        """Return the air that an argument specifies; for None, return `stated`.
 
         Raises
         ------
         UsageError
-            As of `parse`, or where the argument is neither text nor air.
+            As in `parse`, or if the argument is neither text nor a `Refraction`.
         """
         if air is None or isinstance(air, Refraction):
             return stated if air is None else air
@@ -103,26 +103,27 @@ class Refraction:
 
     @property
     def arguments(self) -> tuple[float, float, float, float]:
-        """What ERFA takes: hPa, degrees Celsius, humidity, micrometres."""
+        """Arguments for ERFA: hPa, degrees Celsius, humidity, micrometres."""
         return self.pressure_hpa, self.temperature_c, self.humidity, self.wavelength_m * 1e6
 
 
 def observed_to_icrs(azimuth: Any, zenith_distance: Any, times: Time, location: EarthLocation, *,
                      refraction: Refraction | None = None, warn: bool = True
                      ) -> tuple[u.Quantity, u.Quantity]:
-    """ICRS positions of observed directions.
+    """Return ICRS positions of observed directions.
 
     Parameters
     ----------
     azimuth, zenith_distance : Quantity
-        North through east, and from the zenith; shape (time,) or (time, ...).
+        Azimuth from north through east, and distance from the zenith; shape (time,) or
+        (time, ...).
     times : Time
         Shape (time,).
     location : EarthLocation
     refraction : Refraction, optional
-        Without it directions are those that an airless Earth shows.
+        By default, directions are those without an atmosphere.
     warn : bool
-        Whether to say what accuracy is left where that is over 0.05 arcsec.
+        Whether to warn of the remaining accuracy, if it is worse than 0.05 arcsec.
 
     Returns
     -------
@@ -139,7 +140,10 @@ def observed_to_icrs(azimuth: Any, zenith_distance: Any, times: Time, location: 
 def icrs_to_observed(ra: Any, dec: Any, times: Time, location: EarthLocation, *,
                      refraction: Refraction | None = None, warn: bool = True
                      ) -> tuple[u.Quantity, u.Quantity]:
-    """Azimuth and zenith distance of ICRS positions, degrees: the inverse of `observed_to_icrs`."""
+    """Return azimuth and zenith distance of ICRS positions, degrees.
+
+    This is the inverse of `observed_to_icrs`.
+    """
     lon, lat = (np.asarray(u.Quantity(each).to_value(u.rad)) for each in (ra, dec))
     context = _for_shape(_context(times, location, refraction, warn), max(lon.ndim, 1))
     az, zd, *_ = erfa.atioq(*erfa.atciqz(lon, lat, context), context)
@@ -147,16 +151,16 @@ def icrs_to_observed(ra: Any, dec: Any, times: Time, location: EarthLocation, *,
 
 
 def parallactic_angle(azimuth: Any, zenith_distance: Any, latitude: Any) -> u.Quantity:
-    r"""Position angle of the zenith, north through east, from -180 to 180 degrees.
+    r"""Return the position angle of the zenith, north through east, from -180 to 180 degrees.
 
     .. math:: \tan q = \frac{-\sin A \cos\phi}{\sin\phi \sin z - \cos\phi \cos z \cos A}
 
-    It is negative in the east, 0 or 180 degrees on the meridian. North is that of the date.
+    It is negative in the east, and 0 or 180 degrees on the meridian. North is that of the date.
 
     Parameters
     ----------
     azimuth, zenith_distance, latitude : Quantity
-        North through east; from the zenith; of the telescope.
+        Azimuth from north through east, distance from the zenith, latitude of the telescope.
     """
     az, zd, phi = (u.Quantity(each).to_value(u.rad)
                    for each in (azimuth, zenith_distance, latitude))
@@ -166,12 +170,12 @@ def parallactic_angle(azimuth: Any, zenith_distance: Any, latitude: Any) -> u.Qu
 
 
 def observer_velocity(times: Time, location: EarthLocation) -> Array:
-    """Velocity of a place on the Earth against the solar system's barycentre, m/s, ICRS axes.
+    """Return the velocity of a place on the Earth relative to the barycentre, m/s, ICRS axes.
 
     Parameters
     ----------
     times : Time
-        Shape (time,). Where UT1 is not known (to 0.9 s), the velocity is good to 0.03 m/s.
+        Shape (time,). Where UT1 is only known to 0.9 s, the velocity is good to 0.03 m/s.
     location : EarthLocation
 
     Returns
@@ -186,10 +190,10 @@ def _for_shape(context: NDArray[Any], ndim: int) -> NDArray[Any]:
 
 
 def _astrometric(seen: Array, context: NDArray[Any]) -> Array:
-    """Directions from the solar system's barycentre, of unit vectors that a moving observer sees.
+    """Convert unit vectors seen by a moving observer to directions from the barycentre.
 
-    ERFA's aberration with the opposite velocity is its inverse to 1e-6 arcsec. Light is bent by
-    less than an arcsecond beyond half a degree from the Sun, where two steps are exact.
+    ERFA's aberration with the opposite velocity is its inverse to 1e-6 arcsec. Beyond half a degree
+    from the Sun, light is bent by less than an arcsecond, and two steps are exact.
     """
     still = erfa.ab(erfa.trxp(context["bpn"], seen), -context["v"], context["em"], context["bm1"])
     found = still
@@ -202,15 +206,15 @@ def _astrometric(seen: Array, context: NDArray[Any]) -> Array:
 
 def _context(times: Time, location: EarthLocation, refraction: Refraction | None, warn: bool
              ) -> NDArray[Any]:
-    """ERFA's star-independent parameters for each of the times."""
+    """Return ERFA's star-independent parameters for each of the times."""
     times = times.reshape(-1)
     if times.size == 0:
         return np.zeros(0, erfa.dt_eraASTROM)
     tai = times.tai
-    # Minutes from a fixed day: a time has the same bits whatever times are asked for with it.
+    # Minutes count from a fixed day, so a time's result does not depend on the other times.
     seconds = ((tai.jd1 - _ORIGIN_JD) + tai.jd2) * 86400
     cell = np.floor(seconds / _STEP_S)
-    runs = cell[np.flatnonzero(np.diff(cell, prepend=np.nan))]  # few, where times ascend
+    runs = cell[np.flatnonzero(np.diff(cell, prepend=np.nan))]  # few, if times ascend
     nodes = np.unique(np.concatenate([runs, runs + 1]))
     slow, ut1 = _at_nodes(Time(_ORIGIN_JD, nodes * (_STEP_S / 86400), format="jd",
                                scale="tai"), location, refraction, warn)
@@ -228,7 +232,7 @@ def _context(times: Time, location: EarthLocation, refraction: Refraction | None
 
 def _at_nodes(nodes: Time, location: EarthLocation, refraction: Refraction | None, warn: bool
               ) -> tuple[NDArray[Any], Array]:
-    """ERFA's parameters, and UT1 - TAI in seconds, which has no leaps."""
+    """Return ERFA's parameters, and UT1 - TAI in seconds, which has no leap seconds."""
     utc = nodes.utc
     dut1, xp, yp = earth.orientation(utc, warn=warn)
     lon, lat, height = location.to_geodetic("WGS84")

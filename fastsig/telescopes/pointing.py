@@ -1,6 +1,6 @@
-"""Where FAST's beams point: the feed cabin's recorded places turned into ICRS positions.
+"""Pointing of FAST's beams: ICRS positions from the feed cabin's recorded positions.
 
-The cabin hangs at P, metres east, north and up from the centre of the reflector's sphere. A horn at
+The cabin is at P, in metres east, north and up from the centre of the reflector's sphere. A horn at
 F in the feed plane is at
 
 .. math:: B = P + R_z(yaw) R_y(pitch) R_x(roll) R_z(angle) F
@@ -38,14 +38,14 @@ Array = NDArray[np.float64]
 
 
 def mid_times(start: Time, rate: Fraction, n: int, first: int = 0) -> Time:
-    """Middles of spectra `first` to ``first + n - 1`` of a stream, UTC, right to 1 ns in a day.
+    """Return the mid-times of spectra `first` to ``first + n - 1``, UTC, to 1 ns within a day.
 
     Parameters
     ----------
     start : Time
         Start of spectrum 0.
     rate : Fraction
-        Spectra a second.
+        Spectra per second.
     """
     seconds = (np.arange(first, first + n) + 0.5) * float(1 / rate)
     return later(start, TimeDelta(seconds, format="sec", scale="tai"))
@@ -53,7 +53,7 @@ def mid_times(start: Time, rate: Fraction, n: int, first: int = 0) -> Time:
 
 @dataclass(frozen=True, repr=False)
 class BeamPositions(Shown):
-    """Where beams point at some times.
+    """Positions of beams at given times.
 
     Attributes
     ----------
@@ -63,9 +63,9 @@ class BeamPositions(Shown):
     ra, dec : Quantity
         ICRS, degrees, shape (time, beam), float64.
     azimuth, zenith_distance : Quantity
-        As seen, degrees, shape (time, beam), float64.
+        Observed direction, degrees, shape (time, beam), float64.
     extrapolated : array of bool
-        Times more than 1 s from any row of the table, shape (time,).
+        Whether a time is more than 1 s away from any row of the table, shape (time,).
     location : EarthLocation
     """
 
@@ -86,23 +86,22 @@ class BeamPositions(Shown):
 
 @dataclass(frozen=True, repr=False)
 class CabinTrack(Shown):
-    """The feed cabin's recorded way.
+    """The recorded track of the feed cabin.
 
     Parameters
     ----------
     path : str
-        The file it comes from, for messages.
+        The file of the track, for messages.
     time : Time
         UTC of the rows, ascending, shape (row,).
     place : ndarray
-        East, north and up from the sphere's centre, m, shape (row, 3), float64.
+        Position east, north and up from the sphere's centre, m, shape (row, 3), float64.
     pose : ndarray
         Yaw, pitch and roll, rad, shape (row, 3), float64.
     angle : ndarray
-        How far the receiver is turned, rad, shape (row,), float64.
+        Rotation of the receiver, rad, shape (row,), float64.
     air : Refraction, optional
-        What bends the rays on their way to the receiver, None for nothing: by default the air that
-        HiFAST takes at FAST.
+        Air for refraction, None for no refraction; by default HiFAST's air at FAST.
     """
 
     path: str
@@ -116,29 +115,30 @@ class CabinTrack(Shown):
         rows = len(self.time)
         if rows == 0 or not (self.place.shape == self.pose.shape == (rows, 3)
                              and self.angle.shape == (rows,)):
-            raise UsageError(f"a cabin's track needs rows of the same number, not times "
+            raise UsageError(f"a cabin's track needs equal numbers of rows, not times "
                              f"{self.time.shape}, places {self.place.shape}, poses "
                              f"{self.pose.shape}, angles {self.angle.shape}")
         if np.any(np.diff(_seconds(self.time, self.time[0])) <= 0):
-            raise UsageError("a cabin's track needs times that ascend")
+            raise UsageError("a cabin's track needs ascending times")
 
     def positions(self, times: Time, beams: Any = None, *,
                   refraction: Refraction | str | None = None,
                   receiver: FastL19 | None = None, location: EarthLocation | None = None
                   ) -> BeamPositions:
-        """ICRS positions of beams.
+        """Return ICRS positions of beams.
 
-        The cabin's place is interpolated to the times, and goes on for 1 s beyond the table.
+        The cabin's position is interpolated to the times, and extrapolated by up to 1 s beyond the
+        table.
 
         Parameters
         ----------
         times : Time
-            Shape (time,): middles of spectra, as a rule.
+            Shape (time,); usually the mid-times of spectra.
         beams : int or sequence of int, optional
-            All by default.
+            Beams; all by default.
         refraction : Refraction or str, optional
-            In place of the track's own `air`: also as text, ``"925,15,0.8,0.3m"``, or ``"none"``
-            for none.
+            Air to use instead of the track's own `air`; as text, ``"925,15,0.8,0.3m"``, or
+            ``"none"`` for no refraction.
         receiver : FastL19, optional
         location : EarthLocation, optional
             FAST's timing position by default.
@@ -146,9 +146,9 @@ class CabinTrack(Shown):
         Raises
         ------
         FormatError
-            Where none of the times lies within the table.
+            If none of the times lies within the table.
         UsageError
-            Where there is no such beam, or the refraction is none.
+            If there is no such beam, or the refraction is not allowed.
         """
         receiver = FastL19() if receiver is None else receiver
         chosen = np.atleast_1d(np.array(receiver.beams if beams is None else beams))
@@ -161,10 +161,11 @@ class CabinTrack(Shown):
             np.degrees(az) % 360 << u.deg, np.degrees(zd) << u.deg, far, where)
 
     def receiver_angle(self, times: Time, *, location: EarthLocation | None = None) -> u.Quantity:
-        """Position angle of the receiver's Y axis on the sky, north through east, degrees.
+        """Return the position angle of the receiver's Y axis on the sky, degrees.
 
-        Y is the axis that lies north at zero rotation; of an unturned receiver at the zenith the
-        angle is 0 but for the turn of the ICRS. Beams lie at ``receiver.offsets(beam, -angle)``.
+        It is counted from north through east. Y is the axis that points north at zero rotation. For
+        a receiver at the zenith without rotation, the angle is 0 except for the rotation of the
+        ICRS. Beams are at ``receiver.offsets(beam, -angle)``.
 
         Parameters
         ----------
@@ -184,14 +185,14 @@ class CabinTrack(Shown):
 
     def _observed(self, times: Time, horns: Array, location: EarthLocation | None
                   ) -> tuple[Array, Array, NDArray[np.bool_], EarthLocation]:
-        """Azimuth, zenith distance (time, horn), rad; what is extrapolated; the location."""
+        """Return azimuth and zenith distance (time, horn), rad; extrapolated times; location."""
         where = telescopes.get("FAST").location if location is None else location
         state, far = self._at(times)
         x, y, z = np.moveaxis(_places(state, horns), -1, 0)
         return np.arctan2(-x, -y), np.arctan2(np.hypot(x, y), -z), far, where
 
     def _at(self, times: Time) -> tuple[Array, NDArray[np.bool_]]:
-        """Place, pose and angle (7 columns) at the times, and whether the table has none near."""
+        """Return place, pose and angle (7 columns) at the times, and which are extrapolated."""
         if times.ndim != 1:
             raise UsageError(f"times of shape {times.shape}; allowed: one axis")
         rows = _seconds(self.time, self.time[0])
@@ -201,29 +202,29 @@ class CabinTrack(Shown):
         if when.size and np.all((when < rows[0] - _MARGIN_S) | (when > rows[-1] + _MARGIN_S)):
             raise FormatError(
                 self.path, f"the table covers {iso(self.time[0])} to {iso(self.time[-1])} UTC, "
-                f"none of the spectra from {iso(times.min())} to {iso(times.max())}: a table of "
-                "another scan?")
+                f"but none of the spectra from {iso(times.min())} to {iso(times.max())}: a table "
+                "of another scan?")
         rows, columns = _lengthened(rows, columns)
         return np.stack([np.interp(when, rows, column) for column in columns.T], axis=1), far
 
 
 def _seconds(times: Time, origin: Time) -> Array:
-    """Seconds from one time to others, to 1e-11 in a day."""
+    """Return the seconds from one time to others, to 1e-11 in a day."""
     tai, zero = times.tai, origin.tai
     return np.asarray(((tai.jd1 - zero.jd1) + (tai.jd2 - zero.jd2)) * 86400)
 
 
 def _distance(rows: Array, when: Array) -> Array:
-    """How far times are from the nearest row."""
+    """Return the distance of times from the nearest row."""
     right = np.clip(np.searchsorted(rows, when), 0, len(rows) - 1)
     left = np.clip(right - 1, 0, None)
     return np.asarray(np.minimum(np.abs(when - rows[right]), np.abs(when - rows[left])))
 
 
 def _lengthened(rows: Array, columns: Array) -> tuple[Array, Array]:
-    """The table with a row 1 s before its first and one 1 s after its last.
+    """Add a row 1 s before the first and a row 1 s after the last row of a table.
 
-    They go on as the table does within a second of its ends.
+    They continue the motion in the first and last second of the table.
     """
     if len(rows) == 1:
         return rows, columns
@@ -236,14 +237,14 @@ def _lengthened(rows: Array, columns: Array) -> tuple[Array, Array]:
 
 
 def _places(state: Array, horns: Array) -> Array:
-    """Places of horns (time, horn, 3), m, of a cabin's states (time, 7)."""
+    """Return positions of horns (time, horn, 3), m, from a cabin's states (time, 7)."""
     yaw, pitch, roll, angle = state[:, 3:].T
     turn = _about(2, yaw) @ _about(1, pitch) @ _about(0, roll) @ _about(2, angle)
     return np.asarray(state[:, None, :3] + np.einsum("tij,hj->thi", turn[:, :, :2], horns))
 
 
 def _about(axis: int, angle: Array) -> Array:
-    """Matrices that turn vectors by angles about an axis: x to y, y to z or z to x."""
+    """Return matrices that rotate vectors by angles about an axis: x to y, y to z or z to x."""
     found = np.zeros((len(angle), 3, 3))
     one, two = (axis + 1) % 3, (axis + 2) % 3
     found[:, axis, axis] = 1

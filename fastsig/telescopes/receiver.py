@@ -1,4 +1,4 @@
-"""What a reduction asks a receiver: beams, their places and widths, gain, noise diode."""
+"""Properties of receivers: beams, their offsets and widths, gain, noise diode."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ __all__ = ["TICK", "DiodeMode", "Outside", "Receiver", "read_table"]
 
 Outside = Literal["raise", "nan"]
 
-#: What diodes are counted in: a clock of 250 MHz.
+#: Unit of time of diode schedules, s: a tick of a 250 MHz clock.
 TICK = Fraction(1, 250_000_000)
 
 
 @cache
 def read_table(name: str) -> dict[str, Any]:
-    """A table of figures that lies beside this module."""
+    """Read a table of values stored beside this module."""
     return tomllib.loads(files("fastsig.telescopes").joinpath(name).read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
 class DiodeMode:
-    """A pattern in which a noise diode is on and off.
+    """A pattern in which a noise diode is switched on and off.
 
     Parameters
     ----------
     name, title : str
-        Its name, and what it is in words.
+        Name, and description in words.
     on, period : Fraction
-        Units that the diode is on, of how many.
+        Length of the on-time and of the period, in units.
     ticks : int or None
-        Length of a unit in ticks of 4 ns; None where a unit is a sample of the spectra.
+        Length of a unit in ticks of 4 ns; None if a unit is a sample of the spectra.
     """
 
     name: str
@@ -54,24 +54,25 @@ class DiodeMode:
     ticks: int | None = None
 
     def schedule(self, sample_time: Any = None, first_tick: int = 0) -> DiodeSchedule:
-        """The pattern in ticks of 4 ns.
+        """Return the pattern in ticks of 4 ns.
 
         Parameters
         ----------
         sample_time : Quantity or Fraction, optional
-            Length of a sample (a Fraction: seconds); for modes that are counted in samples.
+            Length of a sample (a Fraction is in seconds), for modes that are counted in samples.
         first_tick : int
-            When the diode is first switched on, from the stream's first sample.
+            Tick at which the diode is first switched on, from the stream's first sample.
 
         Raises
         ------
         UsageError
-            Where a mode needs `sample_time`, or does not come to whole ticks.
+            If a mode needs `sample_time`, or its times are not whole ticks.
         """
         unit = Fraction(self.ticks) if self.ticks is not None else self._sample(sample_time)
         on, period = self.on * unit, self.period * unit
         if on.denominator != 1 or period.denominator != 1:
-            raise UsageError(f"diode mode {self.name}: {sample_time} is no whole number of 4 ns")
+            raise UsageError(f"diode mode {self.name}: {sample_time} does not give whole ticks of "
+                             "4 ns")
         return DiodeSchedule(int(period), int(on), whole("first_tick", first_tick))
 
     def _sample(self, sample_time: Any) -> Fraction:
@@ -96,7 +97,7 @@ class Receiver(ABC):
     diode_modes : mapping
         Name -> `DiodeMode`.
     sources : mapping
-        Where the figures come from, by their kind.
+        Sources of the values, by kind.
     """
 
     def __init__(self, table: Mapping[str, Any]) -> None:
@@ -117,12 +118,12 @@ class Receiver(ABC):
         return f"<{type(self).__name__} {self.title}: {len(self.beams)} beams>"
 
     def index(self, beam: Any) -> NDArray[np.intp]:
-        """Rows of the tables, from 0, of a beam or of an array of beams.
+        """Return the row of a beam in the tables, from 0; or the rows of an array of beams.
 
         Raises
         ------
         UsageError
-            Where the receiver has no such beam.
+            If the receiver has no such beam.
         """
         number = np.asarray(beam)
         if number.dtype.kind not in "iu" or np.any((number < 1) | (number > len(self.beams))):
@@ -130,7 +131,7 @@ class Receiver(ABC):
         return number.astype(np.intp) - 1
 
     def offsets(self, beam: Any = None, angle: Any = 0.0) -> u.Quantity:
-        """Offsets of beams from where the telescope points.
+        """Return the offsets of beams from the telescope's pointing position.
 
         .. math:: (E, N) = R(angle) (X, Y)
 
@@ -139,13 +140,13 @@ class Receiver(ABC):
         beam : int or array of int, optional
             Beams; all by default.
         angle : Quantity or float
-            How far the receiver is turned, degrees, from east towards north: as the noted angle
-            of a receiver that is seen from above turns its beams.
+            Rotation of the receiver, degrees, from east towards north. The recorded angle of a
+            receiver seen from above rotates its beams in this sense.
 
         Returns
         -------
         Quantity
-            East and north, arcmin, on the tangent plane, shape (..., 2), float64.
+            Offsets east and north, arcmin, on the tangent plane, shape (..., 2), float64.
         """
         rows = self.index(np.array(self.beams) if beam is None else beam)
         turn = quantity(angle, "deg", "angle").to_value(u.rad)
@@ -155,31 +156,31 @@ class Receiver(ABC):
 
     @abstractmethod
     def hpbw(self, beam: Any, frequency: Any, *, outside: Outside = "raise") -> u.Quantity:
-        """Half-power beam width.
+        """Return the half-power beam width.
 
         Parameters
         ----------
         beam : int or array of int
         frequency : Quantity
-            Broadcast against `beam`.
+            Frequencies; broadcast against `beam`.
         outside : {"raise", "nan"}
-            What frequencies get that the table does not cover: an error, or NaN.
+            Result for frequencies that the table does not cover: an error, or NaN.
 
         Returns
         -------
         Quantity
-            Arcmin, float64.
+            Width, arcmin, float64.
 
         Raises
         ------
         UsageError
-            Where the receiver has no such beam, or the table no such frequency.
+            If the receiver has no such beam, or the table does not cover a frequency.
         """
 
     @abstractmethod
     def gain(self, beam: Any, frequency: Any, zenith_angle: Any, temperature: Any = None, *,
              outside: Outside = "raise") -> u.Quantity:
-        """Gain of one polarisation: its antenna temperature for an unpolarised source of 1 Jy.
+        """Return the gain of one polarisation: antenna temperature per Jy of an unpolarised source.
 
         The flux density of I is ``(T_AA + T_BB) / (2 gain)``.
 
@@ -188,27 +189,27 @@ class Receiver(ABC):
         beam : int or array of int
         frequency : Quantity
         zenith_angle : Quantity
-            Of the telescope's axis. All four are broadcast against one another.
+            Zenith angle of the telescope's axis. All four are broadcast against one another.
         temperature : Quantity, optional
-            Ambient temperature; its term is left out by default.
+            Ambient temperature; by default its term is left out.
         outside : {"raise", "nan"}
-            What frequencies get that the table does not cover: an error, or NaN.
+            Result for frequencies that the table does not cover: an error, or NaN.
 
         Returns
         -------
         Quantity
-            K/Jy, float64.
+            Gain, K/Jy, float64.
 
         Raises
         ------
         UsageError
-            Where the receiver has no such beam, the table no such frequency, or the telescope
-            cannot point there.
+            If the receiver has no such beam, if the table does not cover a frequency, or if the
+            telescope cannot point at the zenith angle.
         """
 
     def _megahertz(self, frequency: Any, low: float, high: float, what: str, outside: Outside
                    ) -> NDArray[np.float64]:
-        """Frequencies, MHz; those outside are an error or NaN."""
+        """Return frequencies, MHz; a frequency outside the range is an error or becomes NaN."""
         if outside not in ("raise", "nan"):
             raise UsageError(f"outside = {outside!r}; allowed: raise, nan")
         mhz = np.array(quantity(frequency, "MHz", "frequency").value, np.float64)
@@ -219,7 +220,7 @@ class Receiver(ABC):
         return np.where(bad, np.nan, mhz)
 
     def _zenith_angle(self, zenith_angle: Any, most: float) -> NDArray[np.float64]:
-        """Zenith angles, degrees; NaN where they are not known."""
+        """Return zenith angles, degrees; NaN where they are not known."""
         angle = np.asarray(quantity(zenith_angle, "deg", "zenith_angle").value, np.float64)
         bad = (angle < 0) | (angle > most)
         if bad.any():

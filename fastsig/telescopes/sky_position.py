@@ -1,4 +1,4 @@
-"""A place on the sky, from what users give."""
+"""A position on the sky from a user's argument."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ __all__ = ["sky_position"]
 
 
 def sky_position(value: Any) -> tuple[float, float]:
-    """Right ascension and declination, ICRS, degrees.
+    """Return right ascension and declination, ICRS, degrees.
 
     Parameters
     ----------
     value : SkyCoord, pair of Quantity, or str
-        Such as ``"187.5deg,12.4deg"`` or ``"12h30m00s,+12d24m00s"``; numbers are degrees.
+        A position such as ``"187.5deg,12.4deg"`` or ``"12h30m00s,+12d24m00s"``; numbers without a
+        unit are degrees.
 
     Raises
     ------
     UsageError
-        Where that is no one place.
+        If the value is not exactly one position.
     """
     from astropy.coordinates import SkyCoord
 
@@ -36,5 +37,5 @@ def sky_position(value: Any) -> tuple[float, float]:
             raise UsageError(f"position = {value!r}; allowed: right ascension and declination, "
                              "ICRS, as in 187.5deg,12.4deg or 12h30m00s,+12d24m00s") from error
     if sky.size != 1:
-        raise UsageError(f"position: found {sky.size} places; allowed: one")
+        raise UsageError(f"position: found {sky.size} positions; allowed: one")
     return float(sky.ra.deg), float(sky.dec.deg)

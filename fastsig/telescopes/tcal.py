@@ -1,8 +1,8 @@
-"""Temperatures of noise diodes, as observers hand their tables on.
+"""Temperatures of noise diodes, from the tables that observers exchange.
 
-Two kinds circulate: text of one number a line for 65536 channels of 1000 to 1500 MHz, a file for
-each beam and polarisation (``m01_tc_low_pol_0.txt``); and NumPy archives with ``freq`` (chan), MHz,
-and ``tcal`` (chan, pol, beam), K.
+There are two kinds: text files with one number per line for 65536 channels from 1000 to 1500 MHz,
+one file for each beam and polarisation (``m01_tc_low_pol_0.txt``); and NumPy archives with ``freq``
+(chan), MHz, and ``tcal`` (chan, pol, beam), K.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ __all__ = ["TcalSet", "TcalTable", "masked", "read"]
 _NAME = re.compile(r"m(\d\d)_tc_(low|high)_pol_([01])\.txt", re.IGNORECASE)
 _DATE = re.compile(r"(?<!\d)(20\d\d)-?([01]\d)-?([0-3]\d)(?!\d)")
 
-# The text tables have channels of FAST's W mode, whose first label this is.
+# The text tables have the channels of FAST's W mode; this is the label of the first channel.
 _N_TEXT = 65536
 _FIRST_MHZ, _STEP_MHZ = 1000.0035762786865, 500 / 65536
 
-_EDGE = 64  # a 64th of the channels at either end
+_EDGE = 64  # the range at either end is a 64th of the channels
 _AROUND = 15
 _SIGMAS = 6.0
-_TO_SIGMA = 1.4826  # of a median deviation
+_TO_SIGMA = 1.4826  # converts a median deviation to a standard deviation
 
 Array = NDArray[np.float64]
 
@@ -47,7 +47,7 @@ class TcalTable(Shown):
     Parameters
     ----------
     name : str
-        What it is asked for by.
+        Name by which the table is requested.
     frequency : ndarray
         Channel centres, MHz, ascending, shape (chan,), float64.
     values : mapping
@@ -65,35 +65,35 @@ class TcalTable(Shown):
 
     @property
     def beams(self) -> tuple[int, ...]:
-        """Beams of which there is a polarisation."""
+        """Beams with at least one polarisation."""
         return tuple(sorted({beam for beam, _ in self.values}))
 
     def masked_share(self, beam: int) -> float:
-        """Share of a beam's temperatures that are masked."""
+        """Return the share of a beam's temperatures that are masked."""
         return float(np.isnan([self._one(beam, pol) for pol in (0, 1)]).mean())
 
     def at(self, axis: ChannelAxis, beam: int, *, max_gap: float = 1.0) -> u.Quantity:
-        """Temperatures of both polarisations in the channels of an axis.
+        """Return temperatures of both polarisations in the channels of an axis.
 
-        A channel gets the mean, over its width, of the table with straight lines between its
-        channels; where it is narrower than the table's channels, in effect a value between two.
+        The table is interpolated linearly, and averaged over the width of each channel. For
+        channels narrower than those of the table, this is practically an interpolated value.
 
         Parameters
         ----------
         axis : ChannelAxis
         beam : int
         max_gap : float
-            Channels without a temperature of the table within this, MHz, get NaN.
+            Channels without a temperature in the table within this distance, MHz, become NaN.
 
         Returns
         -------
         Quantity
-            K, shape (pol, chan), float64.
+            Temperatures, K, shape (pol, chan), float64.
 
         Raises
         ------
         UsageError
-            Where the table lacks the beam or a polarisation of it.
+            If the table lacks the beam, or a polarisation of it.
         """
         centers = axis.centers.to_value(u.MHz)
         width = float(axis.step_hz) / 1e6
@@ -117,12 +117,12 @@ class TcalSet(Shown):
     tables: tuple[TcalTable, ...]
 
     def named(self, name: str) -> TcalTable:
-        """The table of a name.
+        """Return the table with a name.
 
         Raises
         ------
         UsageError
-            Where there is none, or more than one.
+            If there is no such table, or more than one.
         """
         found = [table for table in self.tables if table.name == name]
         if len(found) != 1:
@@ -131,12 +131,12 @@ class TcalSet(Shown):
         return found[0]
 
     def nearest(self, time: Time, level: str | None = None) -> TcalTable:
-        """The table whose date is nearest to a time; of two equally near the earlier.
+        """Return the table with the date nearest to a time; of two equally near, the earlier one.
 
         Raises
         ------
         UsageError
-            Where no table of that level has a date.
+            If no table of that level has a date.
         """
         dated = [(abs(table.date.mjd - time.mjd), table.date.mjd, table) for table in self.tables
                  if table.date is not None and level in (None, table.level)]
@@ -148,23 +148,23 @@ class TcalSet(Shown):
 
 def read(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *,
          date: Time | None = None, name: str | None = None) -> TcalTable:
-    """Read one date's table.
+    """Read the table of one date.
 
     Parameters
     ----------
     path : path or iterable of path
-        An ``.npz`` file, text files of beams and polarisations, or the folder that holds them.
+        An ``.npz`` file, text files of beams and polarisations, or the folder that contains them.
     date : Time, optional
-        By default what the name of the file or its folder tells, 20201014 or 2020-10-14.
+        Date; by default from the name of the file or its folder, as 20201014 or 2020-10-14.
     name : str, optional
-        By default that of the file or folder.
+        Name; by default that of the file or folder.
 
     Raises
     ------
     FormatError
-        Where a file is no such table.
+        If a file is not such a table.
     UsageError
-        Where there are no files, or they are of both levels or name one place twice.
+        If there are no files, or if they have both levels, or one beam and polarisation twice.
     """
     if isinstance(path, (str, os.PathLike)):
         whole = Path(path)
@@ -177,11 +177,11 @@ def read(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *,
 
 
 def masked(values: Array) -> Array:
-    """Temperatures with NaN where they cannot be.
+    """Set impossible temperatures to NaN.
 
-    That is where they are not finite, not positive, or where, within a 64th of the channels at
-    either end, they lie more than 6 robust standard deviations from the median of 15 channels
-    around them.
+    These are temperatures that are not finite or not positive. Within a 64th of the channels at
+    either end, they are also those more than 6 robust standard deviations away from the median of
+    15 channels around them.
 
     Parameters
     ----------
@@ -214,11 +214,12 @@ def _read_texts(paths: list[Path], given: list[Path], date: Time | None, name: s
     for path in paths:
         beam, level, pol = _parts(path)
         if (beam, pol) in values:
-            raise UsageError(f"two Tcal tables of M{beam:02d} pol {pol}: {path} is one")
+            raise UsageError(f"two Tcal tables for M{beam:02d} pol {pol}: one is {path}")
         levels.add(level)
         values[beam, pol] = masked(_numbers(path))
     if len(levels) > 1:
-        raise UsageError(f"Tcal tables of both levels in {paths[0].parent}; read each by its files")
+        raise UsageError(f"Tcal tables of both levels in {paths[0].parent}; specify the files of "
+                         "one level")
     folder = paths[0].resolve().parent
     return TcalTable(name or folder.name, frequency, values, date or _date_of(folder),
                      levels.pop())
@@ -226,8 +227,8 @@ def _read_texts(paths: list[Path], given: list[Path], date: Time | None, name: s
 
 def _parts(path: Path) -> tuple[int, str, int]:
     match = _NAME.fullmatch(path.name)
-    if match is None:  # never: they are picked by it
-        raise UsageError(f"{path}: the name tells no beam")
+    if match is None:  # never: files are selected by this pattern
+        raise UsageError(f"{path}: the name states no beam")
     return int(match[1]), match[2].lower(), int(match[3])
 
 
@@ -237,7 +238,7 @@ def _numbers(path: Path) -> Array:
     except OSError as error:
         raise FormatError(path, error.strerror or str(error)) from error
     except ValueError as error:
-        raise FormatError(path, f"not text of one number a line: {error}") from error
+        raise FormatError(path, f"not text with one number per line: {error}") from error
     if len(found) != _N_TEXT:
         raise FormatError(path, f"{len(found)} numbers; a Tcal table has {_N_TEXT}")
     return found
@@ -249,7 +250,7 @@ def _read_archive(path: Path, date: Time | None, name: str | None) -> TcalTable:
         raise FormatError(path, f"freq {frequency.shape}, tcal {tcal.shape}; allowed: (chan,) and "
                           "(chan, 2, beam)")
     if len(frequency) < 2 or not np.all(np.diff(frequency) > 0):
-        raise FormatError(path, "freq does not ascend")
+        raise FormatError(path, "freq is not ascending")
     values = {(beam + 1, pol): masked(tcal[:, pol, beam])
               for beam in range(tcal.shape[2]) for pol in (0, 1)}
     level = next((each for each in ("low", "high") if each in path.name.lower()), None)
@@ -280,12 +281,12 @@ def _date_of(path: Path) -> Time | None:
 
 def _mean_over(frequency: Array, values: Array, centers: Array, width: float, max_gap: float
                ) -> Array:
-    """Means over channels of the line through the valid points; NaN far from any."""
+    """Return means over channels of the line through valid points; NaN far from any point."""
     good = np.isfinite(values)
     if not good.any():
         return np.full(len(centers), np.nan)
     x, y = frequency[good], values[good]
-    # The line goes on flat beyond its ends; its integral up to each point:
+    # The line is constant beyond its ends; `area` is its integral up to each point.
     area = np.concatenate([[0.0], np.cumsum(np.diff(x) * (y[1:] + y[:-1]) / 2)])
 
     def integral(at: Array) -> Array:

@@ -1,12 +1,12 @@
-r"""Frames of velocity: what the motion of an observer does to frequencies.
+r"""Frames of velocity: the effect of an observer's motion on frequencies.
 
 .. math:: f_{frame} / f_{topo} = \sqrt{\frac{1 + \beta}{1 - \beta}}, \quad
     \beta = (v_{frame} - v_{site}) \cdot n / c
 
-n points from the observer to the source, v are velocities against the solar system's barycentre. So
-a site that flies towards a source sees it at a frequency that is too high, and the factor is below
-1. This is what astropy's `SpectralCoord` does, and GBTIDL: motion across the line of sight (1.5 m/s
-at the most) and gravity (3 m/s, nearly constant) are left out.
+n points from the observer to the source, and v are velocities relative to the solar system's
+barycentre. A site that moves towards a source therefore observes frequencies that are too high, and
+the factor is below 1. astropy's `SpectralCoord` and GBTIDL do the same: motion across the line of
+sight (at most 1.5 m/s) and gravity (3 m/s, nearly constant) are ignored.
 
 References
 ----------
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FRAMES", "SPECSYS", "factor", "frame_of", "known_frame"]
 
-#: Frames, and how FITS calls them.
+#: Frames, and their names in FITS.
 SPECSYS = {"topocentric": "TOPOCENT", "geocentric": "GEOCENTR", "barycentric": "BARYCENT",
            "heliocentric": "HELIOCEN", "lsrk": "LSRK"}
 FRAMES = tuple(SPECSYS)
 
-# What else they are called: by FITS, by SDFITS (CTYPE1 = 'FREQ-LSR'), and for short.
+# Other names: in FITS, in SDFITS (CTYPE1 = 'FREQ-LSR'), and short forms.
 _CALLED = {**{code.casefold(): name for name, code in SPECSYS.items()},
            "topo": "topocentric", "obs": "topocentric", "top": "topocentric",
            "geo": "geocentric", "bary": "barycentric", "bar": "barycentric",
@@ -51,18 +51,18 @@ F8 = NDArray[np.float64]
 
 
 def known_frame(name: Any) -> str | None:
-    """The frame that a text names, whoever wrote it; None where it names none of `FRAMES`."""
+    """Return the frame that a text names, by any of its names; None if it is not in `FRAMES`."""
     key = str(name).strip().casefold()
     return key if key in FRAMES else _CALLED.get(key)
 
 
 def frame_of(name: Any) -> str:
-    """As `known_frame`.
+    """Return the frame that a text names; see `known_frame`.
 
     Raises
     ------
     UsageError
-        Where it names none of `FRAMES`.
+        If it names none of `FRAMES`.
     """
     found = known_frame(name)
     if found is None:
@@ -71,23 +71,23 @@ def frame_of(name: Any) -> str:
 
 
 def factor(frame: str, ra: Any, dec: Any, times: Time, location: EarthLocation) -> F8:
-    """Frequencies in a frame over those at the telescope.
+    """Return the ratio of frequencies in a frame to those at the telescope.
 
     Parameters
     ----------
     frame : str
         One of `FRAMES`.
     ra, dec : Quantity
-        ICRS, shape (), (time,) or (time, beam); NaN gives NaN.
+        Position, ICRS, shape (), (time,) or (time, beam); NaN gives NaN.
     times : Time
         Shape (time,).
     location : EarthLocation
-        Of the telescope.
+        Position of the telescope.
 
     Returns
     -------
     ndarray, float64
-        f_frame / f_topo, in the shape that times and places have together.
+        f_frame / f_topo, in the common shape of times and positions.
     """
     from fastsig.telescopes.observed import observer_velocity  # loads the reader of IERS tables
 
@@ -104,7 +104,7 @@ def factor(frame: str, ra: Any, dec: Any, times: Time, location: EarthLocation) 
 
 
 def _velocity(frame: str, times: Time) -> F8:
-    """Velocity of a frame against the barycentre, m/s, ICRS, shape (time, 3) or (1, 3)."""
+    """Return a frame's velocity relative to the barycentre, m/s, ICRS, (time, 3) or (1, 3)."""
     if frame == "barycentric":
         return np.zeros((1, 3))
     if frame == "lsrk":
@@ -120,9 +120,9 @@ def _velocity(frame: str, times: Time) -> F8:
 
 @cache
 def _solar_motion() -> F8:
-    """The Sun's 20 km/s towards 18h, +30 deg of 1900 against nearby stars, m/s, ICRS.
+    """Return the solar motion, 20 km/s towards 18h, +30 deg (B1900) to nearby stars, m/s, ICRS.
 
-    The barycentre is taken to move so, as astropy does.
+    The barycentre is assumed to move with this velocity, as in astropy.
     """
     from astropy.coordinates import FK4, SkyCoord  # 0.2 s that names of frames do not need
 

@@ -190,7 +190,7 @@ def test_what_is_not_allowed(rng):
         fitted(d[:, 0])
     with pytest.raises(UsageError, match="Tcal has shape"):
         model.kelvin_per_count([0.0], np.ones(7))
-    with pytest.raises(UsageError, match="as the diode's model"):
+    with pytest.raises(UsageError, match="as in the diode's model"):
         antenna_temperature(np.ones((1, 1, N_CHAN)), model, [0.0], 10.0)
     with pytest.raises(UsageError, match=r"power \(4,\)"):
         on_minus_off(np.ones(4), None, np.ones(4, np.int8), np.zeros(4, np.int64))

@@ -251,7 +251,7 @@ def test_what_cannot_be_calibrated(rng):
         solve_gain(off, on, diode_products(4.0), path="x.fits")
     with pytest.raises(UsageError, match=r"shape \(1, 3\); allowed: \(..., 4, chan\): a stream of"):
         solve_gain(on[:1], off[:1], diode_products(4.0))
-    with pytest.raises(UsageError, match="more than its I"):
+    with pytest.raises(UsageError, match="larger than its I"):
         diode_products(4.0, (1, 0.5, 1, 0))
     with pytest.raises(UsageError, match="Tcal has shape"):
         diode_products(np.ones((3, 5)))

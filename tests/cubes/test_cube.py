@@ -323,7 +323,7 @@ def test_what_cannot_be(tmp_path: Path) -> None:
         opened(path, beam="3arcmin").spectrum(f"{made.RA + 10},{made.DEC}")
     with pytest.raises(fs.UsageError, match="lies off the map"):
         opened(path, beam="3arcmin").spectrum(f"{made.RA + 180},{-made.DEC}")
-    with pytest.raises(fs.UsageError, match="is no place"):
+    with pytest.raises(fs.UsageError, match="is not a position"):
         parse_position("somewhere")
     with pytest.raises(fs.UsageError, match="noise = 'none'"):
         opened(path, beam="3arcmin").spectrum(at, noise="none")

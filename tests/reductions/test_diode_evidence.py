@@ -75,7 +75,7 @@ def test_a_pulsar_is_no_diode(late: int, width: float) -> None:
         values[:, :2] *= (1 + 0.3 * np.exp(-0.5 * ((turn - 20) / width)**2))[:, np.newaxis]
 
     made = Made(spectra(duration="1000s", diode=None, n_chan=32), change=pulses)
-    with pytest.raises(DataError, match=f"{NO_DIODE}.*rises and falls as a pulsar's pulse does"):
+    with pytest.raises(DataError, match=f"{NO_DIODE}.*rises and falls gradually"):
         solve(made, "12.5K")
 
 

@@ -226,13 +226,13 @@ def test_zero_level_of_each_input() -> None:
     ({"polarization": PolBasis("linear", ("CR", "CI"))}, {}, "a map of I needs"),
     ({"channels": ChannelAxis(Fraction(1_420_003_000), Fraction(10_000), N_CHAN)}, {},
      "are not those of"),
-    ({"specsys": "lsrk"}, {}, "are in one frame"),
-    ({"telescope": None}, {}, "tells no telescope"),
+    ({"specsys": "lsrk"}, {}, "must be in one frame"),
+    ({"telescope": None}, {}, "states no telescope"),
     ({}, {"projection": "XYZ"}, "allowed: one that astropy.wcs knows"),
     ({}, {"pixel": "1deg"}, "effective beam"),
     ({}, {"kernel": "0.1arcmin", "beam_size": None}, None),
     ({}, {"center": "here"}, "is not a place"),
-    ({}, {"center": "80deg,-20deg", "size": "1deg"}, "no spectrum takes part"),
+    ({}, {"center": "80deg,-20deg", "size": "1deg"}, "no spectrum can be used"),
     ({}, {"size": "-1deg"}, "allowed: above 0"),
     ({}, {"axis": "VRAD"}, "rest frequency"),
     ({}, {"vstart": "0km/s", "vstop": "9km/s"}, "rest frequency"),
@@ -257,10 +257,10 @@ def test_what_is_refused(change: dict[str, Any], options: dict[str, Any], messag
 
 def test_refused_without_positions_or_rows(tmp_path: Path) -> None:
     bare = MemorySpectra(np.ones((4, 2, N_CHAN)), head())
-    with pytest.raises(PlanError, match="where its spectra point is not known"):
+    with pytest.raises(PlanError, match="positions of its spectra are not known"):
         fs.grid(bare)
     lit = drift(columns={"diode_on": np.ones(17 * 60)})
-    with pytest.raises(PlanError, match="no spectrum takes part.*noise diode on"):
+    with pytest.raises(PlanError, match="no spectrum can be used.*noise diode on"):
         fs.grid(lit)
     with pytest.raises(UsageError, match="no spectra"):
         fs.grid([])

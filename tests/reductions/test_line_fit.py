@@ -176,7 +176,7 @@ def test_lost_channels_and_windows() -> None:
 def test_refusals() -> None:
     rng = np.random.default_rng(13)
     noise = spectrum(rng.normal(0, 1, N), 1.0)
-    with pytest.raises(DataError, match="no line: what stands out most is"):
+    with pytest.raises(DataError, match="no line: the strongest feature has"):
         fit_gaussians(noise)
     with pytest.raises(fs.UsageError, match="allowed: 1 to 10"):
         fit_gaussians(noise, 0)

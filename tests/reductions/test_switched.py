@@ -88,20 +88,20 @@ def test_recorded_total_power_is_that_of_gbtidl() -> None:
     (position_switched, f"{_T}.raw.156.fits", 156, {},
      "scan 156 is 1 of 2 of OnOff; its partner, scan 157, is missing; the file has scans 156"),
     (position_switched, _RAW, 274, {}, "scan 274 is 1 of 1 of 'Track'"),
-    (position_switched, _NOD, 104, {"fdnum": 10}, "scan 105 has CAL = F alone; Tsys takes"),
+    (position_switched, _NOD, 104, {"fdnum": 10}, "scan 105 has only CAL = F; Tsys needs"),
     (position_switched, _NOD, 104, {}, "no row of scan 104 has fdnum = 0; allowed: 10"),
     (position_switched, _NOD, 154, {}, "no row has scan = 154; allowed: 19, 20, 104, 105"),
-    (nodded, _NOD, 19, {}, "scan 19 lacks a second feed: nodding takes two; .* plnum 0: 10"),
+    (nodded, _NOD, 19, {}, "scan 19 lacks a second feed: nodding needs two; .* plnum 0: 10"),
     (nodded, _NOD, 20, {"feeds": (10, 11)}, "scan 20 lacks feed 11"),
     (nodded, _NOD, 20, {"feeds": (10, 10)}, "allowed: two different ones"),
-    (frequency_switched, _FSW, 6, {"plnum": 1}, "scan 6 has CAL = F alone"),
-    (frequency_switched, _FSW, 14, {"plnum": 1}, "scan 14 has no rows of SIG = 'F'; it has T"),
+    (frequency_switched, _FSW, 6, {"plnum": 1}, "scan 6 has only CAL = F"),
+    (frequency_switched, _FSW, 14, {"plnum": 1}, "scan 14 has no rows with SIG = 'F'; it has T"),
 ])
 def test_recorded_scans_that_do_not_fit(
     reduce: Any, name: str, scan: int, picks: dict[str, Any], message: str,
 ) -> None:
     if name == _NOD and reduce is position_switched and picks:
-        with pytest.raises(FormatError, match="CAL = F alone"):
+        with pytest.raises(FormatError, match="has only CAL = F"):
             reduce(recorded(name), scan, **picks)
         assert reduce(recorded(name), scan, tsys="100K", **picks).tsys[0, 0] == 100
         return
@@ -203,7 +203,7 @@ def test_nan_channels_and_missing_states(tmp_path: Path) -> None:
     mean = average(found)
     assert mean.weight[0, 0, -31] == pytest.approx(2 / 3) and np.isfinite(mean.values).all()
     rows[5]["DATA"] = np.full(N_CHAN, np.nan)
-    with pytest.raises(DataError, match="table 1, row 5: the spectrum holds no number, all NaN"):
+    with pytest.raises(DataError, match="table 1, row 5: the spectrum contains only NaN"):
         position_switched(written(path, rows), 8)
     with pytest.warns(FastsigWarning, match="scan 8: 1 integrations lack a state of the noise"), (
             pytest.warns(FastsigWarning, match="have 3 and 2 integrations")):
@@ -213,7 +213,7 @@ def test_nan_channels_and_missing_states(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("change", "error", "message"), [
     (lambda rows: [row | {"CAL": "T" if row["CAL"] == "F" else "F"} for row in rows], DataError,
      "the power with the noise diode on is not above that with it off"),
-    (lambda rows: [row for row in rows if row["CAL"] == "T"], FormatError, "has CAL = T alone"),
+    (lambda rows: [row for row in rows if row["CAL"] == "T"], FormatError, "has only CAL = T"),
     (lambda rows: [row for row in rows if row["SCAN"] == 9], FormatError, "scan 8, is missing"),
     (lambda rows: [row | {"TCAL": 0.0} for row in rows], FormatError, "TCAL = 0; allowed: above 0"),
     (lambda rows: [row | {"TCAL": np.nan} for row in rows], FormatError, "TCAL = nan"),
@@ -221,10 +221,10 @@ def test_nan_channels_and_missing_states(tmp_path: Path) -> None:
     (lambda rows: [row | {"OBSMODE": "Nod:NONE:TPWCAL"} for row in rows], FormatError,
      "of 'Nod' .* allowed: of 2 of OnOff or OffOn"),
     (lambda rows: [row | {"PROCSEQN": 2} for row in rows], FormatError, "allowed as partner"),
-    (lambda rows: [*rows, rows[-1]], FormatError, "a second one of CAL = 'F' and its DATE-OBS"),
+    (lambda rows: [*rows, rows[-1]], FormatError, "a second row with CAL = 'F' and the same DATE"),
     (lambda rows: [*rows, *integrations(9, 0, SIG="F")], FormatError, "it was switched in freq"),
     (lambda rows: [row | {"CDELT1": STEP * (1 + (row["SCAN"] == 8))} for row in rows], FormatError,
-     "CDELT1 = 2000.0; allowed: as of table 1, row 5, 1000.0"),
+     "CDELT1 = 2000.0; allowed: as in table 1, row 5, 1000.0"),
     (lambda rows: [row | {"CAL": "X"} for row in rows], FormatError, "CAL = 'X'; allowed: T, F"),
 ])
 def test_what_does_not_fit(tmp_path: Path, change: Any, error: Any, message: str) -> None:
@@ -250,7 +250,7 @@ def test_a_made_frequency_switched_scan(tmp_path: Path, step: float, shift: int)
     assert np.isnan(found.values[0]).sum() == abs(shift)
     np.testing.assert_allclose(found.exposure, 2 * 0.9)
     assert (found.weight == np.isfinite(found.values)).all()
-    with pytest.raises(FormatError, match="2 integrations of SIG = T and 1 of F"):
+    with pytest.raises(FormatError, match="2 integrations with SIG = T and 1 with F"):
         frequency_switched(written(tmp_path / "g.fits", rows[:-2]), 3)
 
 

@@ -81,7 +81,7 @@ def test_the_command(tmp_path: Path) -> None:
     ({}, ("--gain", "16K"), "gain = '16K'"),
     ({"unit": "Jy"}, ("--gain", "16K/Jy"), "require temperatures in K"),
     ({"telescope": None}, ("--zenith-angle", "20deg"), "names no telescope"),
-    ({"telescope": "Parkes"}, ("--zenith-angle", "20deg"), "figures are here of none"),
+    ({"telescope": "Parkes"}, ("--zenith-angle", "20deg"), "of Parkes; allowed: none"),
 ])
 def test_wrong_use(tmp_path: Path, changes: dict[str, Any], words: tuple[str, ...], message: str
                    ) -> None:

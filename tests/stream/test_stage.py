@@ -177,5 +177,5 @@ def test_public_functions_take_chains(samples: Path, tmp_path: Path) -> None:
     write_page(chain, tmp_path / "page.html")
     assert (tmp_path / "page.html").stat().st_size > 1000
     for take in (lambda *args: on_off(*args), lambda *args: args[0].on_off(*args[1:])):
-        with pytest.raises(fs.UsageError, match="take one of tsys"):
+        with pytest.raises(fs.UsageError, match="need either tsys"):
             take(chain, "2s")

@@ -157,7 +157,7 @@ def test_wrong_beams_and_rows() -> None:
     with pytest.raises(fs.UsageError, match="ascend"):
         made = track()
         CabinTrack("k", made.time[::-1], made.place, made.pose, made.angle)
-    with pytest.raises(fs.UsageError, match="rows of the same number"):
+    with pytest.raises(fs.UsageError, match="equal numbers of rows"):
         CabinTrack("k", made.time, made.place[:5], made.pose, made.angle)
     with pytest.raises(fs.UsageError, match="one axis"):
         made.positions(START)

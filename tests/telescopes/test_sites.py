@@ -70,7 +70,7 @@ def test_each_figure_has_its_source() -> None:
 
 def test_receivers_by_name() -> None:
     assert telescopes.get("FAST").receiver().title == telescopes.get("FAST").receiver("l19").title
-    with pytest.raises(fs.UsageError, match="of Parkes: figures are here of none"):
+    with pytest.raises(fs.UsageError, match="of Parkes; allowed: none"):
         telescopes.get("Parkes").receiver()
     with pytest.raises(fs.UsageError, match="half_gain"):
         telescopes.get("FAST").receiver(half_gain=3)

@@ -127,7 +127,7 @@ def test_text_tables_of_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("n", "word", "message"), [
-    (65535, "1.0", "65535 numbers; a Tcal table has 65536"), (65536, "x", "one number a line")])
+    (65535, "1.0", "65535 numbers; a Tcal table has 65536"), (65536, "x", "one number per line")])
 def test_wrong_text(tmp_path: Path, n: int, word: str, message: str) -> None:
     with pytest.raises(fs.FormatError, match=message):
         tcal.read(text_table(tmp_path / "m01_tc_low_pol_0.txt", n, word))

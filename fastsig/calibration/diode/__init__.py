@@ -1,1 +1,1 @@
-"""The noise diode: its cycle, its power, and what it calibrates."""
+"""The noise diode: its cycle, its power, and calibration with it."""

@@ -1,4 +1,4 @@
-"""A diode of which nothing is known: spectrum, harmonic sums, then box-cars. Times are in rows."""
+"""Search for a diode of unknown period: spectrum, harmonic sums, then box-cars; times in rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["CYCLES", "free_on", "is_wave", "refined", "search", "strongest_line"
 
 F8 = NDArray[np.float64]
 
-CYCLES = 8  # fewest in a series: a drift looks like fewer
+CYCLES = 8  # least number in a series: a drift can look like fewer cycles
 
 _HARMONICS = (1, 2, 4, 8, 16, 32, 64)
 _KEPT = 12
@@ -25,11 +25,11 @@ _WAVES = 6
 
 
 def search(series: Series) -> tuple[Fit | None, Series]:
-    """The best box-car of any period from 2 rows to an eighth of the series, and the series.
+    """Return the best box-car of any period from 2 rows to an eighth of the series, and the series.
 
-    Candidates of the harmonic sums are folded as they are; the best are made sharper, and their
-    multiples and parts are tried as well, since a sum of harmonics can be caught by them. Sines
-    that are stronger than any box-car, as of a ripple of the gain, are first taken out.
+    Candidates of the harmonic sums are folded as they are. The best are refined, and multiples and
+    fractions of their periods are tried as well, since sums of harmonics can also peak there. Sine
+    waves that are stronger than any box-car, such as a ripple of the gain, are subtracted first.
     """
     for _ in range(_WAVES):
         rough = [_rough(series, each) for each in _periods(series)]
@@ -57,7 +57,7 @@ def _of_multiples(series: Series, best: Fit) -> Fit:
 
 
 def _rough(series: Series, period: float) -> tuple[Fit, float]:
-    """The best box-car of a period, and the fall of the weighted squares by a sine."""
+    """Return the best box-car of a period, and the decrease of weighted squares by a sine."""
     flat = series.detrended(period).clipped()
     fit = free_on(fold(flat, period, max(1, min(8, int(_BINS / period)))))
     return fit, _wave(flat, period)[0]
@@ -68,7 +68,7 @@ def _sharp(series: Series, fit: Fit) -> Fit:
 
 
 def is_wave(series: Series, fit: Fit) -> bool:
-    """Whether a sine of the same period takes away more of the squares than the box-car."""
+    """Return whether a sine of the same period reduces the squares more than the box-car."""
     return _is_wave(fit, _wave(series, fit.period)[0], series)
 
 
@@ -77,7 +77,7 @@ def _is_wave(fit: Fit, wave: float, series: Series) -> bool:
 
 
 def _wave(series: Series, period: float) -> tuple[float, F8]:
-    """Least-squares sine: the fall of the weighted squares, and the sine itself (time,)."""
+    """Fit a sine: return the decrease of the weighted squares, and the sine itself (time,)."""
     turn = 2 * np.pi * np.arange(series.n) / period
     basis = np.stack([np.cos(turn), np.sin(turn), np.ones(series.n)])
     moments, squares = basis @ (series.w * series.y), (basis * series.w) @ basis.T
@@ -86,7 +86,7 @@ def _wave(series: Series, period: float) -> tuple[float, F8]:
 
 
 def _periods(series: Series) -> list[float]:
-    """Periods with the strongest sums of harmonics, the strongest first.
+    """Return the periods with the strongest sums of harmonics, the strongest first.
 
     References
     ----------
@@ -101,15 +101,16 @@ def _periods(series: Series) -> list[float]:
 
 
 def strongest_line(series: Series) -> float:
-    """Highest power of the spectrum over the noise, of periods that `search` can find."""
+    """Return the highest power of the spectrum over the noise, at periods `search` can find."""
     power, unit = _white_spectrum(series)
     return float(power[int(unit * CYCLES) :].max(initial=0.0))
 
 
 def _white_spectrum(series: Series) -> tuple[F8, float]:
-    """Power in units of the mean of noise, and how many bins one period in the series is.
+    """Return the power in units of the mean noise, and the bin of one period per series.
 
-    Padded to at least twice the length; what is slower than the cycles sought is taken out.
+    The series is padded to at least twice its length; variations slower than the longest possible
+    cycle are subtracted.
     """
     flat = series.detrended(series.n / CYCLES).clipped()
     n_fft = 1 << (2 * series.n - 1).bit_length()
@@ -118,19 +119,19 @@ def _white_spectrum(series: Series) -> tuple[F8, float]:
 
 
 def _whitened(power: F8) -> F8:
-    """Over the median of blocks that are wider at higher frequencies."""
+    """Divide the power by the median of blocks that are wider at higher frequencies."""
     edges = np.unique(np.geomspace(16, len(power), 40).astype(int))
     blocks = [(a, b) for a, b in pairwise(edges) if b - a > 15]
     if not blocks:
         return np.asarray(power / max(power.mean(), 1e-300))
     level = [np.median(power[a:b]) / np.log(2) for a, b in blocks]
     level = np.interp(np.arange(len(power)), [0.5 * (a + b) for a, b in blocks], level)
-    # Where data without noise make a spectrum of lines, what is between them is rounding.
+    # Data without noise make a spectrum of lines; between the lines there is only rounding.
     return np.asarray(power / np.maximum(level, 1e-12 * power.max() + 1e-300))
 
 
 def _peaks(power: F8, lowest: float) -> Iterator[tuple[float, float]]:
-    """Score and frequency, in bins, of the best of each number of harmonics."""
+    """Yield score and frequency, in bins, of the best peaks for each number of harmonics."""
     last = len(power) - 1
     for n in _HARMONICS:
         first = int(lowest * n)  # in steps of 1/n bin
@@ -148,14 +149,17 @@ def _peaks(power: F8, lowest: float) -> Iterator[tuple[float, float]]:
 
 
 def _surprise(total: F8, n: int) -> F8:
-    """-ln of the chance that n exponential numbers sum to so much: the tail of their gamma law."""
+    """Return -ln of the probability that n exponential variates sum to `total` or more.
+
+    The probability is the tail of a gamma distribution.
+    """
     beyond = np.maximum(total, n + 0.5)
     return np.asarray(beyond - (n - 1) * np.log(beyond) + lgamma(n)
                       + np.log1p(-(n - 1) / beyond))
 
 
 def free_on(profile: Profile, around: float | None = None) -> Fit:
-    """The best box-car of any on-time of a row or more, near `around` where that is given."""
+    """Return the best box-car with an on-time of a row or more, near `around` if given."""
     longest = profile.period - 1
     trials = [around] if around else np.unique(np.rint(np.geomspace(1, max(longest, 1), 40)))
     best = max((fit_box(profile, float(on)) for on in trials), key=lambda fit: fit.gain)
@@ -169,10 +173,10 @@ def free_on(profile: Profile, around: float | None = None) -> Fit:
 
 
 def refined(series: Series, fit: Fit) -> Fit:
-    """The same box-car with its period, then its on-time, to a fraction of a row over the series.
+    """Refine a box-car's period, then its on-time, to a fraction of a row over the series.
 
-    The period goes in steps that shift the last cycle, halved down to an eighth of a row, and by
-    one cycle over the series at most.
+    The period is changed in steps that shift the last cycle; they are halved down to an eighth of a
+    row. In total it changes by one cycle over the series at most.
     """
     n_cycle = series.n / fit.period
     shift = min(fit.on, fit.period - fit.on)

@@ -1,4 +1,4 @@
-"""A fitted box-car, and the cycle in seconds that it stands for, with its errors."""
+"""A fitted box-car, and the corresponding cycle in seconds with its errors."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ OUTLYING = 6.0  # standard deviations from which a row is an outlier
 class FittedBoxcar:
     """A fitted box-car.
 
-    `flat` is the series less its drift and its outliers, `trials` how many were tried, `n_row` how
-    many rows there were before outliers were taken.
+    `flat` is the series without its drift and outliers, `trials` the number of box-cars tried, and
+    `n_row` the number of rows before outliers were removed.
     """
 
     fit: Fit
@@ -35,7 +35,7 @@ class FittedBoxcar:
 
     @cached_property
     def variance(self) -> float:
-        """Of the noise of a row of weight 1."""
+        """Variance of the noise of a row of weight 1."""
         return max(self.fit.left / max(int(np.count_nonzero(self.flat.w)) - 3, 1), 1e-300)
 
     @cached_property
@@ -45,17 +45,17 @@ class FittedBoxcar:
 
     @cached_property
     def chi2(self) -> float:
-        """Fall of chi-square by the diode, in variances of noise as red as it is."""
+        """Decrease of chi-square by the diode, in variances of the red noise present."""
         rest = Series(self.flat.y - self.fit.model(self.flat.n), self.flat.w)
         red = redness(rest, self.fit.on)
         used = int(np.count_nonzero(self.flat.w))
-        # What a model calls outliers counts against it, as much as if each were as near as can be.
+        # Rows that a model rejects as outliers count against it, as if they lay at the threshold.
         apart = 1 + OUTLYING**2 * max(0, self.n_row - used) / max(used, 1)
         return self.fit.gain / self.variance / max(red, self.cycles.excess) ** 2 / apart
 
 
 def judged(found: FittedBoxcar, step: Fraction) -> DiodeCycle:
-    """The cycle in seconds with its significance and errors."""
+    """Return the cycle in seconds with its significance and errors."""
     fit = found.fit
     n_cycle, one = found.cycles.n, found.cycles.snr
     sigma = sqrt(found.chi2)
@@ -77,7 +77,7 @@ def judged(found: FittedBoxcar, step: Fraction) -> DiodeCycle:
 
 
 def _about(near: NDArray[np.bool_], fit: Fit) -> NDArray[np.bool_]:
-    """The run of true values that holds the best phase."""
+    """Return the run of true values that contains the best phase."""
     near = np.roll(near, len(near) // 2 - int(fit.curve.argmax()))
     middle = len(near) // 2
     outside = np.flatnonzero(~near)
@@ -87,7 +87,10 @@ def _about(near: NDArray[np.bool_], fit: Fit) -> NDArray[np.bool_]:
 
 
 def _simple(period: float, error: float, n_cycle: int) -> Fraction:
-    """A whole number of rows if one is within the error, else right to 1/100 row in all."""
+    """Return a whole number of rows if one is within the error.
+
+    Otherwise, the period is rounded such that the error is at most 1/100 row over all cycles.
+    """
     if abs(period - round(period)) <= max(2 * error, 1e-9):
         return Fraction(round(period))
     return Fraction(period).limit_denominator(100 * max(n_cycle, 1))

@@ -17,16 +17,16 @@ from fastsig.calibration.diode.folding import Fit, Series, fit_box, fold
 __all__ = ["best_beneath", "best_of"]
 
 _BETTER = 25.0  # chi-square by which a model with more freedom must be better,
-_BETTER_SHARE = 0.01  # and share of the whole: no real diode is an ideal box-car
-_LINE = 40.0  # power over the noise that a spectrum's line in the residual has to have
-_NEAR_ON = 4.0  # on-times that the drift is taken over, once the diode is known
+_BETTER_SHARE = 0.01  # and fraction of the total: no real diode is an ideal box-car
+_LINE = 40.0  # least power over the noise of a line in the residual's spectrum
+_NEAR_ON = 4.0  # on-times over which the drift is measured, once the diode is known
 _FREE_TRIALS = 1000  # on-times and periods tried for each phase of a blind search
 
 
 def best_of(
     series: Series, modes: Sequence[DiodeMode], step: Fraction, false_alarm: float
 ) -> FittedBoxcar | None:
-    """The box-car that fits best: of a known mode, or of any period where clearly better."""
+    """Return the best box-car: of a known mode, or of any period if that is clearly better."""
     known = [_of_mode(series, mode, step) for mode in modes if _resolved(mode, step, series.n)]
     best = max(known, key=lambda found: found.chi2, default=None)
     if best is not None:
@@ -43,9 +43,9 @@ def best_of(
 
 def best_beneath(above: FittedBoxcar, series: Series, mode: DiodeMode, step: Fraction
                  ) -> FittedBoxcar | None:
-    """The box-car of a mode in what is left of a series once another pattern is taken off.
+    """Return the box-car of a mode in a series from which another pattern has been subtracted.
 
-    A pulsar switches as well, and may be stronger than the diode.
+    A pulsar also looks like switching, and may be stronger than the diode.
     """
     if not _resolved(mode, step, series.n):
         return None
@@ -70,17 +70,17 @@ def _of_mode(series: Series, mode: DiodeMode, step: Fraction) -> FittedBoxcar:
 
 
 def _drift_width(period: float, on: float, n: int) -> float:
-    """Rows over which the drift is taken: a period, or less where there are few of them."""
+    """Return the rows over which the drift is averaged: a period, or less if periods are few."""
     few = n < blind_search.CYCLES * period
     return min(period, max(8 * on, 64.0)) if few else period
 
 
 def _settled(series: Series, fit: Fit, rounds: int = 2) -> tuple[Fit, Series]:
-    """The fit once the diode no longer weighs on the drift, and outliers on the fit."""
+    """Repeat the fit with a drift measured without the diode, and without outliers."""
     flat = series
     for _ in range(rounds):
         model = fit.model(series.n)
-        # With the diode taken off, less time does: a source that passes goes with the drift.
+        # With the diode subtracted, a shorter time is enough: a passing source joins the drift.
         width = min(_drift_width(fit.period, fit.on, series.n), max(_NEAR_ON * fit.on, _NEAR_ON))
         flat = _without_outliers(series.detrended(width, model), model, fit.step)
         fit = fit_box(fold(flat, fit.period), fit.on)
@@ -92,13 +92,13 @@ def _without_outliers(flat: Series, model: NDArray[np.float64], step: float) -> 
     used = flat.w > 0
     rest = np.abs(rest - np.median(rest[used]))
     sigma = 1.4826 * np.median(rest[used] * np.sqrt(flat.w[used]))
-    # Half a step besides: a gain that drifts, or a row under an edge, is no outlier.
+    # Allow half a step in addition: a drifting gain, or a row with an edge, is not an outlier.
     kept = rest * np.sqrt(flat.w) <= OUTLYING * sigma + 0.5 * abs(step) * np.sqrt(flat.w)
     return Series(flat.y, np.where(kept, flat.w, 0.0))
 
 
 def _free(series: Series, best: FittedBoxcar) -> FittedBoxcar:
-    """The same, or with another on-time where that is clearly better: then no known mode."""
+    """Return the same box-car, or one with a clearly better on-time, which has no known mode."""
     if series.n < blind_search.CYCLES * best.fit.period:
         return best
     near = blind_search.free_on(fold(best.flat, best.fit.period), best.fit.on)

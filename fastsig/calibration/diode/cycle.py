@@ -1,4 +1,4 @@
-"""The cycle of a noise diode, and which rows of a stream lie in it where; exact arithmetic.
+"""The cycle of a noise diode, and the place of a stream's rows in it, in exact arithmetic.
 
 Times are exact seconds from the start of row 0; row n covers ``[n, n + 1) / sample_rate``.
 """
@@ -21,21 +21,21 @@ __all__ = ["MODES", "DiodeCycle", "DiodeMode", "classify", "cycle_number", "on_s
            "scheduled"]
 
 _ROOM = 2**62
-_CLOCK_S = Fraction(251_658_240, 250_000_000)  # what FAST's diode clock calls a second
+_CLOCK_S = Fraction(251_658_240, 250_000_000)  # a nominal second of FAST's diode clock
 
 
 @dataclass(frozen=True)
 class DiodeMode:
-    """A pattern that a noise diode is known to be switched by, its phase left open.
+    """A known pattern by which a noise diode is switched, with an unknown phase.
 
     Parameters
     ----------
     name : str
-        What messages call it.
+        Name in messages.
     period, on : Fraction
         Length of a cycle and of its on-time.
     unit : {"s", "row"}
-        What they are counted in: seconds, or rows of the stream.
+        Unit of the lengths: seconds, or rows of the stream.
     """
 
     name: str
@@ -44,13 +44,13 @@ class DiodeMode:
     unit: Literal["s", "row"] = "s"
 
     def rows(self, step_s: Fraction) -> tuple[Fraction, Fraction]:
-        """Period and on-time in rows of `step_s` seconds."""
+        """Return period and on-time in rows of `step_s` seconds."""
         scale = step_s if self.unit == "s" else Fraction(1)
         return self.period / scale, self.on / scale
 
 
-#: Patterns of FAST. Its "1 s" is 251658240 ticks of 4 ns; where only whole seconds are published,
-#: both readings are here.
+#: Patterns of FAST. Its "1 s" is 251658240 ticks of 4 ns; if only whole seconds are published, both
+#: interpretations are listed.
 MODES: tuple[DiodeMode, ...] = (
     DiodeMode("pulsar", Fraction("0.201326592"), Fraction("0.100663296")),
     DiodeMode("star", 80 * 1024 * Fraction("196.608e-6"), 5 * 1024 * Fraction("196.608e-6")),
@@ -73,19 +73,19 @@ class DiodeCycle:
     phase : Fraction
         Start of an on-time after the start of row 0, s; from 0 to below the period.
     mode : str or None
-        Name of the known pattern, or None where the data alone tell.
+        Name of the known pattern, or None if the cycle follows from the data alone.
     significance : float
-        Step of the diode in sigmas, of all cycles together.
+        Step of the diode in sigmas, for all cycles together.
     false_alarm : float
-        Chance that noise makes as much in as many trials.
+        Probability that noise produces this significance in the same number of trials.
     snr_per_cycle : float
         Step of the diode in sigmas of the on-minus-off difference of one cycle.
     step : float
         Power of the diode over the mean power.
     phase_error_s, period_error_s : float
-        Standard errors; 0 for a period that a mode tells.
+        Standard errors; 0 for the period of a known mode.
     n_cycle : int
-        Cycles with data.
+        Number of cycles with data.
     """
 
     period: Fraction
@@ -114,13 +114,13 @@ class DiodeCycle:
 
     @classmethod
     def of_schedule(cls, schedule: DiodeSchedule) -> DiodeCycle:
-        """The cycle of a header's schedule, taken to go on before its first tick."""
+        """Return the cycle of a header's schedule, extended to times before its first tick."""
         tick = Fraction(1, schedule.ticks_per_second)
         return cls(schedule.period_ticks * tick, schedule.on_ticks * tick,
                    schedule.first_tick * tick)
 
     def schedule(self) -> DiodeSchedule:
-        """The schedule in ticks, 4 ns each where these are exact, that covers row 0 as well."""
+        """Return a schedule that covers row 0 too, in ticks of 4 ns if these are exact."""
         first = self.phase - (self.period if self.phase + self.on > self.period else 0)
         times = (self.period, self.on, first)
         rate = lcm(250_000_000, *(time.denominator for time in times))
@@ -128,13 +128,13 @@ class DiodeCycle:
         return DiodeSchedule(period, on, start, rate)
 
     def shifted(self, seconds: Any) -> DiodeCycle:
-        """The same cycle, told from a row 0 that begins `seconds` later."""
+        """Return the same cycle, counted from a row 0 that begins `seconds` later."""
         return replace(self, phase=(self.phase - fraction(seconds)) % self.period)
 
 
 @dataclass(frozen=True)
 class _Whole:
-    """A cycle and rows in whole numbers of one unit; `phase` is of the first row."""
+    """A cycle and rows in whole numbers of one unit; `phase` is that of the first row."""
 
     period: int
     on: int
@@ -154,40 +154,43 @@ def _in_whole_units(rate: Any, start: int, cycle: DiodeCycle, guard: Any = 0) ->
 
 
 def _starts(rows: _Whole, n: int) -> NDArray[Any]:
-    """Time of each row after an on-edge, within the period; Python's numbers where 64 bits fail."""
+    """Return the time of each row after an on-edge, within the period.
+
+    Python integers are used if 64 bits are too few.
+    """
     kind: Any = np.int64 if (n + 2) * max(rows.period, rows.step + rows.guard) < _ROOM else object
     turned = np.arange(n, dtype=kind) * (rows.step % rows.period)
     return np.asarray((turned + rows.phase) % rows.period)
 
 
 def _time_on(start: NDArray[Any], length: int, rows: _Whole) -> NDArray[Any]:
-    """Units of ``[start, start + length)`` that the diode is on in."""
+    """Return the units of ``[start, start + length)`` during which the diode is on."""
     stop = start + length
     last = np.minimum(stop % rows.period, rows.on)
     return np.asarray(stop // rows.period * rows.on + last - np.minimum(start, rows.on))
 
 
 def on_share(rate: Any, start: int, n: int, cycle: DiodeCycle) -> NDArray[np.float64]:
-    """Share of each row during which the diode is on.
+    """Return the share of each row during which the diode is on.
 
     Parameters
     ----------
     rate : Fraction, int or str
-        Rows a second, Hz.
+        Rows per second, Hz.
     start, n : int
         First row and number of rows.
     cycle : DiodeCycle
-        When the diode is on.
+        Times at which the diode is on.
 
     Returns
     -------
     ndarray, shape (n,), float64, dimensionless
-        0 to 1, rounded once.
+        Values from 0 to 1, rounded once.
 
     Raises
     ------
     UsageError
-        Where the rate is not above 0.
+        If the rate is not above 0.
     """
     rows = _in_whole_units(rate, start, cycle)
     return _time_on(_starts(rows, n), rows.step, rows).astype(np.float64) / rows.step
@@ -196,14 +199,14 @@ def on_share(rate: Any, start: int, n: int, cycle: DiodeCycle) -> NDArray[np.flo
 def classify(
     rate: Any, start: int, n: int, cycle: DiodeCycle, guard: Any = 0
 ) -> NDArray[np.int8]:
-    """Rows with the diode on, off, or partly on: these count neither as on nor as off.
+    """Classify rows by the diode: on, off, or an edge if it is on during a part of the row.
 
     Parameters
     ----------
     rate, start, n, cycle
-        As for `on_share`.
+        As in `on_share`.
     guard : Fraction, int or str
-        Seconds by which the edges may be off: rows within them count as edges.
+        Largest error of the edges, s: rows within this time of an edge count as edges.
 
     Returns
     -------
@@ -213,7 +216,7 @@ def classify(
     Raises
     ------
     UsageError
-        Where the rate is not above 0 or the guard below.
+        If the rate is not above 0, or the guard is below 0.
     """
     rows = _in_whole_units(rate, start, cycle, guard)
     begin = (_starts(rows, n) - rows.guard) % rows.period
@@ -226,14 +229,14 @@ def classify(
 
 
 def scheduled(schedule: DiodeSchedule, rate: Any, start: int, n: int) -> NDArray[np.int8]:
-    """As `classify`, by a header's schedule: the diode is off before its first tick.
+    """Classify rows like `classify`, by a header's schedule: before its first tick they are off.
 
     Parameters
     ----------
     schedule : DiodeSchedule
-        Counted from row 0.
+        Schedule counted from row 0.
     rate, start, n
-        As for `on_share`.
+        As in `on_share`.
 
     Returns
     -------
@@ -253,19 +256,20 @@ def scheduled(schedule: DiodeSchedule, rate: Any, start: int, n: int) -> NDArray
 
 
 def cycle_number(rate: Any, start: int, n: int, cycle: DiodeCycle) -> NDArray[np.int64]:
-    """The cycle that each row belongs to: from the middle of one off-time to that of the next.
+    """Return the cycle of each row; cycles extend from the middle of one off-time to the next.
 
-    So the off rows of a cycle lie on both sides of its on rows, and a drift of the gain cancels.
+    The off rows of a cycle therefore lie on both sides of its on rows, and a drift of the gain
+    cancels.
 
     Parameters
     ----------
     rate, start, n, cycle
-        As for `on_share`.
+        As in `on_share`.
 
     Returns
     -------
     ndarray, shape (n,), int64
-        Cycle k holds the on-time at ``phase + k period``. A row goes by its middle.
+        Cycle k contains the on-time at ``phase + k period``. The middle of a row decides.
     """
     rate = fraction(rate)
     origin = cycle.phase - (cycle.period - cycle.on) / 2

@@ -1,7 +1,7 @@
 """A series of power folded at a period, and box-cars fitted to it. Times are in rows.
 
-The model is ``y = c + h s``, with s the share of a row during which the diode is on; least squares
-for every phase at once are three circular correlations.
+The model is ``y = c + h s``, with s the share of a row during which the diode is on. Three circular
+correlations give the least-squares fit for every phase at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Fit", "Profile", "Series", "fit_box", "fold", "share_of"]
 F8 = NDArray[np.float64]
 
 _MOST_BINS = 2**21
-_CLIP = 1e-3  # of the rows at each end, less than any diode is on
+_CLIP = 1e-3  # fraction of the rows at each end; any diode is on for more
 _FAR = 0.5
 
 
@@ -32,21 +32,21 @@ class Series:
 
     @cached_property
     def n(self) -> int:
-        """Rows."""
+        """Number of rows."""
         return len(self.y)
 
     def detrended(self, period: float, model: F8 | None = None) -> Series:
-        """Less the drift: the mean over one period, which leaves of the diode the mean only.
+        """Subtract the drift: the running mean over one period, in which the diode is constant.
 
-        Where there are fewer than three periods, less a straight line. A model of the diode, where
-        there is one, is left out of the drift: gaps break up the periods.
+        With fewer than three periods, a straight line is subtracted. A model of the diode, if
+        given, is excluded from the drift, because gaps make periods incomplete.
         """
         steady = self.y if model is None else self.y - model
         drift = _line(steady, self.w) if self.n < 3 * period else _sliding(steady, self.w, period)
         return Series(self.y - drift, self.w)
 
     def without_bursts(self) -> Series:
-        """Less the rows that lie far beyond nearly all others, about medians of stretches."""
+        """Remove rows that lie far beyond nearly all others, relative to medians of sections."""
         known = self.w > 0
         edges = np.linspace(0, self.n, min(64, self.n // 32 + 1) + 1).astype(int)
         pairs = [(a, b) for a, b in pairwise(edges) if known[a:b].any()]
@@ -57,7 +57,7 @@ class Series:
         return Series(np.where(far, 0.0, self.y), np.where(far, 0.0, self.w))
 
     def clipped(self) -> Series:
-        """With the few most extreme values pulled in."""
+        """Clip the few most extreme values."""
         known = self.y[self.w > 0]
         low, high = np.quantile(known, [_CLIP, 1 - _CLIP], method="nearest")
         return Series(np.clip(self.y, low, high), self.w)
@@ -69,7 +69,7 @@ def _line(y: F8, w: F8) -> F8:
 
 
 def _sliding(y: F8, w: F8, width: float) -> F8:
-    """Weighted mean of a window of any real width about each row; straight on at both ends."""
+    """Return the weighted running mean with a window of any real width, with straight ends."""
     n = len(y)
     edges = np.arange(n + 1.0)
     sums = [np.concatenate([[0.0], np.cumsum(each)]) for each in (w, w * y)]
@@ -102,12 +102,12 @@ class Profile:
 
     @property
     def n_bin(self) -> int:
-        """Bins of one period."""
+        """Number of bins in one period."""
         return len(self.w)
 
     @property
     def width(self) -> float:
-        """Rows that a bin is wide."""
+        """Width of a bin in rows."""
         return self.period / self.n_bin
 
     @cached_property
@@ -117,9 +117,10 @@ class Profile:
 
 
 def fold(series: Series, period: float, per_row: int = 8) -> Profile:
-    """Fold at `period` rows, with `per_row` bins a row where memory allows.
+    """Fold at `period` rows, with `per_row` bins per row if memory allows.
 
-    Row 0 starts in the middle of bin 0, so that a whole period has its rows in the middles of bins.
+    Row 0 starts in the middle of bin 0, so with a whole period every row starts in the middle of a
+    bin.
     """
     n_bin = max(4, min(int(np.ceil(period * per_row)), _MOST_BINS))
     turn = np.arange(series.n) / period
@@ -130,7 +131,7 @@ def fold(series: Series, period: float, per_row: int = 8) -> Profile:
 
 
 def share_of(start: NDArray[np.floating[Any]], period: float, on: float) -> F8:
-    """Share of ``[start, start + 1)`` in which a diode that goes on at 0 is on."""
+    """Return the share of ``[start, start + 1)`` during which a diode that starts at 0 is on."""
 
     def lit(x: NDArray[np.floating[Any]]) -> F8:
         turn = np.floor(x / period)
@@ -143,8 +144,9 @@ def share_of(start: NDArray[np.floating[Any]], period: float, on: float) -> F8:
 class Fit:
     """The best box-car of a profile.
 
-    `phase` and `on` in rows, `step` in the unit of power, `gain` the fall of the weighted squares,
-    `left` the weighted squares that stay, `curve` the fall at every phase.
+    `phase` and `on` are in rows and `step` is in the unit of power. `gain` is the decrease of the
+    weighted squares, `left` the weighted squares that remain, and `curve` the decrease at every
+    phase.
     """
 
     period: float
@@ -156,12 +158,12 @@ class Fit:
     curve: F8
 
     def model(self, n: int) -> F8:
-        """Power of the diode in n rows."""
+        """Return the power of the diode in n rows."""
         return self.step * share_of(np.arange(n) - self.phase, self.period, self.on)
 
 
 def fit_box(profile: Profile, on: float) -> Fit:
-    """Least squares of a box-car of `on` rows at every phase; the best one with a step up."""
+    """Fit a box-car of `on` rows at every phase; return the best one with an upward step."""
     share = share_of(np.arange(profile.n_bin) * profile.width, profile.period, on)
     w, wy = profile.spectra
 
@@ -182,7 +184,7 @@ def fit_box(profile: Profile, on: float) -> Fit:
 
 
 def _middle_of_best(gain: F8) -> int:
-    """The best phase; where rows cannot tell phases apart, the middle of those that are as good."""
+    """Return the best phase; if several phases fit equally well, the middle of them."""
     best, n = int(gain.argmax()), len(gain)
     as_good = np.roll(gain >= gain[best] * (1 - 1e-9), n // 2 - best)
     outside = np.flatnonzero(~as_good)

@@ -1,4 +1,4 @@
-"""Power of a noise diode as gain(t) x shape(frequency), and antenna temperatures by it."""
+"""Power of a noise diode as gain(t) x shape(frequency), and antenna temperatures from it."""
 
 from __future__ import annotations
 
@@ -32,15 +32,16 @@ class DiodeModel(Shown):
     times_s : ndarray, shape (cycle,), float64, s
         Middle of the on-time of each cycle, on the clock of the caller.
     gain, gain_error : ndarray, shape (cycle, pol), float64, dimensionless
-        Of each cycle, about 1, and standard errors; NaN where a cycle has none.
+        Gain of each cycle, about 1, and its standard error; NaN if a cycle has none.
     shape, shape_error : ndarray, shape (pol, chan), float64, counts
-        Diode power at gain 1; NaN where no channel within the smoothing is left.
+        Diode power at gain 1 and its standard error; NaN if no channel within the smoothing width
+        is left.
     bad : ndarray, shape (cycle,), bool
         Cycles left out.
     knots_s, knot_gain, knot_error : ndarray, shape (knot,), (knot, pol), (knot, pol)
-        The smooth gain, piecewise linear.
+        The smooth gain, piecewise linear between knots.
     gain_s : float
-        Time-scale of the smooth gain, s: distance of the knots at most.
+        Time-scale of the smooth gain, s: the largest distance of knots.
     """
 
     times_s: F8
@@ -55,14 +56,14 @@ class DiodeModel(Shown):
     gain_s: float
 
     def gain_at(self, times_s: Any) -> tuple[F8, F8]:
-        """Smooth gain and its error, (time, pol), at any time; constant before and after."""
+        """Return the smooth gain and its error, (time, pol); constant beyond the knots."""
         times = np.atleast_1d(np.asarray(times_s, np.float64))
         gain, error = (np.stack([np.interp(times, self.knots_s, column) for column in knots.T], 1)
                        for knots in (self.knot_gain, self.knot_error))
         return gain, error
 
     def kelvin_per_count(self, times_s: Any, tcal_k: Any) -> F8:
-        """Kelvin that a count stands for: ``Tcal / (gain shape)``, (time, pol, chan), K a count."""
+        """Return kelvins per count, ``Tcal / (gain shape)``, (time, pol, chan)."""
         gain, _ = self.gain_at(times_s)
         return np.asarray(_tcal(tcal_k, self.shape) / (gain[:, :, np.newaxis] * self.shape))
 
@@ -74,39 +75,40 @@ def fit_diode(
 ) -> DiodeModel:
     """Split on-minus-off spectra into gain(t) and shape(frequency), without the bad cycles.
 
-    ``D[c, p, f] = g[c, p] s[p, f]`` by weighted alternating least squares, ``s = sum_c w g D /
-    sum_c w g^2`` and ``g = sum_f w s D / sum_f w s^2``, the median of g being 1. Cycles are bad
-    whose gain lies more than `n_sigma` robust sigmas off the smooth gain, or whose residual over
-    frequency has a chi-square as far off that of the others; both are repeated without them.
+    ``D[c, p, f] = g[c, p] s[p, f]`` is fitted by weighted alternating least squares, ``s = sum_c w
+    g D / sum_c w g^2`` and ``g = sum_f w s D / sum_f w s^2``, with a median of g of 1. A cycle is
+    bad if its gain is more than `n_sigma` robust sigmas away from the smooth gain, or if the
+    chi-square of its residual over frequency is equally far from that of the others. The fit and
+    the test are repeated without bad cycles.
 
     Parameters
     ----------
     difference : array, shape (cycle, pol, chan), counts
-        NaN is missing.
+        On-minus-off spectra; NaN is missing.
     weight : array, broadcastable to difference, 1/counts^2, optional
         Inverse variance; its scale is set by the residuals.
     times_s : array, shape (cycle,), s
         Middle of each on-time.
     chan_width_hz : float
-        Distance of channels, Hz.
+        Channel spacing, Hz.
     mask : array of bool, shape (chan,) or (pol, chan), optional
-        Channels to leave out: the smooth shape runs through them.
+        Channels to leave out; the smooth shape continues through them.
     smooth_hz : float
-        Width of the local straight line by which the shape is smoothed, Hz; 0 for none. HiFAST
-        takes 5 MHz.
+        Width of the local straight line with which the shape is smoothed, Hz; 0 for none. HiFAST
+        uses 5 MHz.
     gain_s : float
         Time-scale of the gain, s.
     n_sigma : float
-        Bound for bad cycles.
+        Threshold for bad cycles.
     path : str
-        What messages begin with.
+        Path with which messages begin.
 
     Raises
     ------
     DataError
-        Where nothing is left, or the diode adds no power.
+        If nothing is left, or the diode adds no power.
     UsageError
-        Where a shape or a number is not allowed.
+        If a shape or a number is not allowed.
 
     References
     ----------
@@ -117,7 +119,7 @@ def fit_diode(
     times = np.asarray(times_s, np.float64)
     if times.shape != d.shape[:1] or gain_s <= 0 or smooth_hz < 0 or chan_width_hz <= 0:
         raise UsageError(f"times {times.shape} of {len(d)} cycles, gain_s = {gain_s}, smooth_hz = "
-                         f"{smooth_hz}, chan_width_hz = {chan_width_hz}; allowed: one time a "
+                         f"{smooth_hz}, chan_width_hz = {chan_width_hz}; allowed: one time per "
                          f"cycle, above 0 (smooth_hz: 0 or more)")
     bad = np.asarray(~(w > 0).any(axis=(1, 2)))
     for _ in range(_CLEANINGS):
@@ -168,20 +170,20 @@ def _smooth(
 
 
 def combine(models: Sequence[DiodeModel]) -> DiodeModel:
-    """One model of the files of a scan: a common shape, the gains of all cycles in time order.
+    """Combine the models of a scan's files: a common shape, and all gains in order of time.
 
-    Each file's shape is brought to the same mean; what that takes goes into its gains. Shapes are
-    averaged by their inverse variances.
+    The shape of each file is scaled to the same mean, and its gains are scaled inversely. Shapes
+    are averaged with their inverse variances.
 
     Raises
     ------
     UsageError
-        Where there are none, or polarisations or channels differ.
+        If there are none, or polarisations or channels differ.
     """
     if not models or len({model.shape.shape for model in models}) != 1:
         raise UsageError(f"{len(models)} diode models of shapes "
-                         f"{[model.shape.shape for model in models]}; allowed: one or more, all of "
-                         f"the same polarisations and channels")
+                         f"{[model.shape.shape for model in models]}; allowed: one or more, all "
+                         f"with the same polarisations and channels")
     shapes = np.stack([model.shape for model in models])
     errors = np.stack([model.shape_error for model in models])
     common: NDArray[np.bool_] = np.asarray(np.isfinite(shapes).all(axis=0))
@@ -216,16 +218,16 @@ def antenna_temperature(
     power: Any, model: DiodeModel, times_s: Any, tcal_k: Any, *, state: Any = None,
     weight: Any = None, n_average: float = 1.0,
 ) -> Calibrated:
-    """Antenna temperature, ``T_A = P Tcal / (gain shape)``, less Tcal where the diode is on.
+    """Return the antenna temperature, ``T_A = P Tcal / (gain shape)``, minus Tcal in on rows.
 
-    Its variance is that of the radiometer, ``T^2 / (n w)`` with T before Tcal is taken off, and of
-    the scale, ``T_A^2 ((dg/g)^2 + (ds/s)^2)``; the scale's part is common to rows and channels
-    that lie near each other, and does not average down.
+    Its variance is the sum of the radiometer's, ``T^2 / (n w)`` with T before Tcal is subtracted,
+    and of the scale's, ``T_A^2 ((dg/g)^2 + (ds/s)^2)``. The scale's error is common to neighbouring
+    rows and channels, so averaging does not reduce it.
 
     Parameters
     ----------
     power : array, shape (time, pol, chan), counts
-        NaN stays NaN.
+        Recorded power; NaN stays NaN.
     model : DiodeModel
         Power of the diode, in the same counts.
     times_s : array, shape (time,), s
@@ -242,13 +244,14 @@ def antenna_temperature(
     Raises
     ------
     UsageError
-        Where polarisations, channels or rows are not those of the model.
+        If polarisations, channels or rows do not match the model.
     """
     values = np.asarray(power, np.float64)
     times = np.atleast_1d(np.asarray(times_s, np.float64))
     if values.ndim != 3 or values.shape[1:] != model.shape.shape or len(times) != len(values):
         raise UsageError(f"power {values.shape} at {len(times)} times; allowed: (time, "
-                         f"{model.shape.shape[0]}, {model.shape.shape[1]}), as the diode's model")
+                         f"{model.shape.shape[0]}, {model.shape.shape[1]}), as in the diode's "
+                         "model")
     tcal = _tcal(tcal_k, model.shape)
     gain, error = model.gain_at(times)
     total = values * tcal / (gain[:, :, np.newaxis] * model.shape)
@@ -267,5 +270,5 @@ def _tcal(tcal_k: Any, shape: F8) -> F8:
     try:
         return np.broadcast_to(tcal, shape.shape)
     except ValueError:
-        raise UsageError(f"Tcal has shape {tcal.shape}; allowed: one that spreads to (pol, chan) = "
-                         f"{shape.shape}") from None
+        raise UsageError(f"Tcal has shape {tcal.shape}; allowed: one that broadcasts to "
+                         f"(pol, chan) = {shape.shape}") from None

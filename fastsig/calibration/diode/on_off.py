@@ -1,4 +1,4 @@
-"""Spectra of the diode alone: what the rows with it have more than those without."""
+"""Spectra of the diode alone: rows with the diode on minus rows with it off."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ F8 = NDArray[np.float64]
 class Difference(NamedTuple):
     """On-minus-off spectra of cycles.
 
-    `number` (cycle,) int64; `power` (cycle, pol, chan), unit of power, NaN where a cycle lacks on
-    or off rows; `weight`, the inverse variance by the radiometer formula; `rows` (cycle,), the
-    mean row of the on rows.
+    `number` (cycle,) is int64; `power` (cycle, pol, chan), in the unit of power, is NaN if a cycle
+    lacks on or off rows; `weight` is the inverse variance by the radiometer formula; `rows`
+    (cycle,) is the mean number of the on rows.
     """
 
     number: NDArray[np.int64]
@@ -32,28 +32,28 @@ def on_minus_off(
     power: Any, weight: Any, state: NDArray[np.int8], number: NDArray[np.int64], *,
     n_average: float = 1.0,
 ) -> Difference:
-    """Mean of the on rows less that of the off rows, of every cycle.
+    """Return the mean of the on rows minus that of the off rows for every cycle.
 
     The variance is that of the radiometer: ``P_on^2 / (n w_on) + P_off^2 / (n w_off)``, with w the
-    sum of weights and n the independent samples of a row.
+    sum of weights and n the number of independent samples in a row.
 
     Parameters
     ----------
     power : array, shape (time, pol, chan), any unit
-        NaN is missing.
+        Power; NaN is missing.
     weight : array, broadcastable to power, dimensionless, or None
         Valid share of each value.
     state : ndarray, shape (time,), int8
-        1 on, 0 off; others are left out.
+        1 on, 0 off; other rows are left out.
     number : ndarray, shape (time,), int64
         Cycle of each row, ascending.
     n_average : float
-        Channel width times row length, less what windows correlate.
+        Channel width times row length, reduced by the correlation due to windows.
 
     Raises
     ------
     UsageError
-        Where the shapes do not fit.
+        If the shapes do not match.
 
     References
     ----------

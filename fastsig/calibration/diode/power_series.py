@@ -18,15 +18,15 @@ _FEWEST = 16
 
 
 def combined(power: Any, weight: Any, path: str) -> Series:
-    """Mean over columns of ``power / median - 1``, each by the inverse of its noise's variance.
+    """Return the mean over columns of ``power / median - 1``, weighted by inverse noise variance.
 
-    A row counts where all columns have it, save those that are mostly missing: else the mean would
-    jump from the drift of one column to that of another.
+    A row counts if it is present in all columns, disregarding columns that are mostly missing.
+    Otherwise the mean would jump from the drift of one column to that of another.
 
     Raises
     ------
     DataError
-        Where there are too few rows, or power is not above 0.
+        If there are too few rows, or power is not above 0.
     """
     columns, weights = columns_of(power, weight, path)
     seen = weights > 0
@@ -50,14 +50,14 @@ def combined(power: Any, weight: Any, path: str) -> Series:
 
 
 def mean_level(power: Any, weight: Any, path: str) -> F8:
-    """Median power of each column, NaN where it is missing."""
+    """Return the median power of each column; NaN if it is missing."""
     columns, weights = columns_of(power, weight, path)
     return np.array([np.median(y[w > 0]) if (w > 0).any() else np.nan
                      for y, w in zip(columns.T, weights.T, strict=True)])
 
 
 def columns_of(power: Any, weight: Any, path: str) -> tuple[F8, F8]:
-    """Values and weights, (time, column), both 0 where a value is missing."""
+    """Return values and weights, (time, column), both 0 where a value is missing."""
     values = np.asarray(power, np.float64)
     if not 1 <= values.ndim <= 3:
         raise DataError(path, f"power has {values.ndim} axes; allowed: (time[, pol[, sub-band]])")
@@ -71,14 +71,14 @@ def columns_of(power: Any, weight: Any, path: str) -> tuple[F8, F8]:
             given = np.broadcast_to(given, values.shape)
         except ValueError:
             raise DataError(path, f"weight has shape {np.shape(weight)}, power {values.shape}; "
-                                  f"allowed: one that spreads to it") from None
+                                  f"allowed: one that broadcasts to it") from None
         weights = np.where(known & (given > 0), given, 0.0)
     return (np.where(known, values, 0.0).reshape(len(values), -1),
             weights.reshape(len(values), -1))
 
 
 def _noise(relative: F8, seen: NDArray[np.bool_]) -> F8:
-    """Rms of the noise of each column, from differences of neighbours."""
+    """Return the rms noise of each column, from differences of neighbours."""
     both = seen[1:] & seen[:-1]
     steps = np.diff(relative, axis=0)
     found = [1.05 * np.median(np.abs(step[ok])) if ok.any() else 1.0

@@ -21,7 +21,7 @@ _REWEIGHTS = 10
 
 
 class Part(NamedTuple):
-    """One polarisation: gain of every cycle, shape, and how far each cycle's residual is off."""
+    """One polarisation: the gain of every cycle, the shape, and the misfit of every cycle."""
 
     gain: F8
     gain_error: F8
@@ -31,7 +31,7 @@ class Part(NamedTuple):
 
 
 def rank_one(d: F8, w: F8, bad: NDArray[np.bool_], path: str) -> Part:
-    """Alternating least squares of (cycle, chan), the gains of bad cycles besides."""
+    """Fit (cycle, chan) by alternating least squares; bad cycles get gains but do not count."""
     ok = np.where(bad, 0.0, 1.0)[:, np.newaxis] * w
     total = ok.sum(axis=0)
     seen = total > 0
@@ -46,8 +46,8 @@ def rank_one(d: F8, w: F8, bad: NDArray[np.bool_], path: str) -> Part:
         new = np.where(power > 0, (w * d) @ shape / np.where(power > 0, power, 1), np.nan)
         middle = np.median(new[~bad & (power > 0)])
         if not (middle > 0 and np.median(shape[seen]) > 0):
-            raise DataError(path, "the rows said to have the diode on have no more power than "
-                                  "the others")
+            raise DataError(path, "the rows marked as having the diode on have no more power "
+                                  "than the others")
         new = np.where(np.isfinite(new), new / middle, 0.0)
         done = np.abs(new - gain).max() < _SETTLED
         gain = new
@@ -59,7 +59,7 @@ def rank_one(d: F8, w: F8, bad: NDArray[np.bool_], path: str) -> Part:
 def _with_errors(
     d: F8, w: F8, ok: F8, gain: F8, shape: F8, used: NDArray[np.bool_], seen: NDArray[np.bool_]
 ) -> Part:
-    """Errors from the residuals, which set the scale of the weights."""
+    """Compute errors from the residuals, which set the scale of the weights."""
     rest = w * (d - gain[:, np.newaxis] * shape) ** 2
     freedom = np.maximum((w > 0).sum(axis=1), 1)
     each = rest.sum(axis=1) / freedom
@@ -78,7 +78,7 @@ def _with_errors(
 def stand_out(
     parts: Sequence[Part], times: F8, bad: NDArray[np.bool_], gain_s: float, n_sigma: float
 ) -> NDArray[np.bool_]:
-    """Cycles that stand out in any polarisation, by their gain or by their spectrum."""
+    """Return the cycles whose gain or spectrum is an outlier in any polarisation."""
     found = np.zeros(len(times), bool)
     for part in parts:
         use = ~bad & np.isfinite(part.gain)
@@ -94,7 +94,7 @@ def stand_out(
 
 
 def _robust_curve(part: Part, times: F8, use: NDArray[np.bool_], gain_s: float) -> F8:
-    """Smooth gain at all cycles, five or more of them a knot, little moved by those far off it.
+    """Return the smooth gain at all cycles, with five or more per knot; robust to outliers.
 
     References
     ----------

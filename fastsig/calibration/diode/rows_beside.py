@@ -1,4 +1,4 @@
-"""Rows beside those with the diode on, and how they count, so that what passes cancels."""
+"""Rows beside those with the diode on, and their weights, with which passing sources cancel."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ __all__ = ["FAR", "NEAR", "Balance", "balance", "near_rows"]
 
 F8 = NDArray[np.float64]
 
-#: Weights of rows within one and within two on-times of the diode: the mean of x^2 over an on-time
-#: of half-width 1 is 1/3, over those 13/3 and 49/3.
+#: Weights of rows within one and within two on-times of the diode. The mean of x^2 is 1/3 over an
+#: on-time of half-width 1, and 13/3 and 49/3 over these rows.
 NEAR, FAR = 4 / 3, -1 / 3
 
-_APART = 1.0  # row, and a tenth of the on-time: as far as the middles of both may be apart
+_APART = 1.0  # row; with a tenth of the on-time, the largest distance of on and off centres
 
 
 def near_rows(rate: Fraction, start: int, n: int, cycle: DiodeCycle, guard: Fraction
               ) -> NDArray[np.int8]:
-    """States of rows: 1 on, 0 off within an on-time of such a row, 2 off within two; else -1.
+    """Return the states of rows: 1 on, 0 off within one on-time of it, 2 off within two; else -1.
 
-    Rows with it off lie on both sides of an on-time alike. With `NEAR` x the mean of the first and
-    `FAR` x that of the second as what the on-time would have had without the diode, whatever
-    passes as a parabola does, a source in the beam too, cancels. Where the diode is off for less
-    than four on-times there are no second ones, and what is even cancels.
+    Off rows lie symmetrically on both sides of an on-time. `NEAR` times the mean of state 0 plus
+    `FAR` times the mean of state 2 estimates the power during the on-time without the diode. Any
+    parabola in time cancels, including a source that passes through the beam. If the diode is off
+    for less than four on-times, there are no rows of state 2, and only linear drifts cancel.
 
     Parameters
     ----------
     rate, start, n, cycle, guard
-        As of `fastsig.calibration.diode.cycle.classify`.
+        As in `fastsig.calibration.diode.cycle.classify`.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def near_rows(rate: Fraction, start: int, n: int, cycle: DiodeCycle, guard: Frac
 
 def _within(rate: Fraction, start: int, n: int, cycle: DiodeCycle, guard: Fraction, times: int
             ) -> NDArray[np.bool_] | None:
-    """Rows within so many on-times of one; None where all are."""
+    """Return the rows within `times` on-times of an on-time; None if all are."""
     side = times * max(cycle.on, 1 / rate) + guard
     if cycle.on + 2 * side >= cycle.period:
         return None
@@ -62,16 +62,16 @@ def _within(rate: Fraction, start: int, n: int, cycle: DiodeCycle, guard: Fracti
 
 @dataclass(frozen=True)
 class Balance:
-    """How rows count: each cycle as much with the diode off as with it on.
+    """Factors with which rows count, so that each cycle counts equally with the diode off and on.
 
-    Means over rows of many cycles then are of the same sky, whatever is lost.
+    Means over rows of many cycles then refer to the same sky, even if rows are lost.
 
     Parameters
     ----------
     first : int
         Number of the first cycle.
     factors : ndarray, shape (3, cycle)
-        Of rows of state 0, 1 and 2; 0 for cycles that do not count.
+        Factors of rows of state 0, 1 and 2; 0 for cycles that do not count.
     """
 
     first: int
@@ -83,25 +83,25 @@ class Balance:
         return np.asarray(self.factors[1] > 0)
 
     def without(self, bad: NDArray[np.bool_]) -> Balance:
-        """The same, but for some cycles."""
+        """Return the same balance without some cycles."""
         return replace(self, factors=np.where(bad, 0.0, self.factors))
 
     def of(self, state: NDArray[np.int8], number: NDArray[np.int64]) -> F8:
-        """Factors of rows."""
+        """Return the factors of rows."""
         place = np.clip(number - self.first, 0, self.factors.shape[1] - 1)
         return np.where(state >= 0, self.factors[np.maximum(state, 0), place], 0.0)
 
 
 def balance(state: NDArray[np.int8], number: NDArray[np.int64], present: NDArray[np.bool_]
             ) -> Balance:
-    """The factors of rows, by which rows are there.
+    """Compute the factors of rows from the rows that are present.
 
     Cycles without rows on both sides of the on-time do not count.
 
     Parameters
     ----------
     state, number : ndarray, shape (time,)
-        Of `near_rows` and `fastsig.calibration.diode.cycle.cycle_number`.
+        Results of `near_rows` and `fastsig.calibration.diode.cycle.cycle_number`.
     present : ndarray of bool, shape (time,)
         Rows that are valid.
     """

@@ -1,4 +1,4 @@
-"""Find the cycle of a noise diode in the data, and hold a schedule against it."""
+"""Find the cycle of a noise diode in the data, and compare a schedule with it."""
 
 from __future__ import annotations
 
@@ -36,21 +36,22 @@ def find_cycle(
     hint_from: Literal["header", "user"] = "header", modes: Sequence[DiodeMode] = MODES,
     off_level: Any = None, false_alarm: float = 1e-3, path: str = "total power",
 ) -> DiodeCycle:
-    """Period, on-time and phase of the noise diode, from total power.
+    """Find the period, on-time and phase of the noise diode in total power.
 
-    The series, less its mean over one period, is folded at each candidate and fitted by a box-car
-    of the candidate's on-time at every phase. Known modes come first; where none is there, or a
-    spectrum of what is left has lines, periods are sought blindly: sums of harmonics, folding,
-    box-cars of any on-time. Phases are to an eighth of a row, less the noise.
+    The series, minus its running mean over one period, is folded at each candidate period and
+    fitted with a box-car of the candidate's on-time at every phase. Known modes are tried first. If
+    none of them is present, or if the spectrum of the residual has lines, a blind search follows:
+    sums of harmonics, folding, and box-cars of any on-time. Phases have a resolution of an eighth
+    of a row.
 
-    S/N of a cycle is the step over the noise of the on-minus-off difference of one cycle,
+    The S/N of a cycle is the step over the noise of the on-minus-off difference of one cycle,
     ``h / (sigma sqrt(1/n_on + 1/n_off))``; K cycles have a significance of sqrt(K) times that. It
-    is lowered where cycles scatter by more than white noise.
+    is reduced if cycles scatter by more than white noise.
 
     Parameters
     ----------
     power : array, shape (time,), (time, pol) or (time, pol, sub-band), any unit
-        Total power, above 0; NaN is missing. A few sub-bands, not channels.
+        Total power, above 0; NaN is missing. Use a few sub-bands, not channels.
     weight : array, broadcastable to power from the left, dimensionless, optional
         Share of each row that is valid: 0 in gaps.
     step_s : Fraction, int, float or str
@@ -58,15 +59,16 @@ def find_cycle(
     hint : DiodeSchedule, optional
         The schedule of the header or the user, from the start of row 0.
     hint_from : {"header", "user"}
-        Whose it is: a header's that disagrees is warned of, a user's refused.
+        Origin of the hint: disagreement with a header causes a warning, with a user an error.
     modes : sequence of DiodeMode
         Known patterns, tried first.
     off_level : float or array, shape of a row, unit of power, optional
-        Power with the diode off, known from elsewhere: tells a diode that is always on from none.
+        Power with the diode off, known from elsewhere. It distinguishes a diode that is always on
+        from a missing one.
     false_alarm : float
-        Chance allowed for noise to pass as a diode, over all trials.
+        Largest probability that noise passes as a diode, over all trials.
     path : str
-        What messages begin with.
+        Path with which messages begin.
 
     Returns
     -------
@@ -75,13 +77,13 @@ def find_cycle(
     Raises
     ------
     DataError
-        Where there is no diode, it is on during the whole scan, the user's schedule is not that
-        of the data (the message names that), or there is too little data.
+        If there is no diode, if it is on during the whole scan, if the user's schedule differs from
+        that of the data (which the message states), or if there are too few data.
 
     Warns
     -----
     DoubtWarning
-        Where the header's schedule is not that of the data, which then is taken.
+        If the header's schedule differs from that of the data, which is then used.
 
     References
     ----------
@@ -108,8 +110,8 @@ def find_cycle(
     if given is not None and _agree(found, given, step):
         return replace(found, period=given.period, on=given.on, phase=given.phase,
                        phase_error_s=0.0, period_error_s=0.0)
-    told = str(given) if given is not None else "on all the time"
-    message = (f"the {hint_from}'s noise diode ({told}) is not the one in the data: {found}, "
+    stated = str(given) if given is not None else "on all the time"
+    message = (f"the {hint_from}'s noise diode ({stated}) is not the one in the data: {found}, "
                f"{found.significance:.3g} sigma")
     if hint_from == "user":
         raise DataError(path, message)
@@ -118,7 +120,7 @@ def find_cycle(
 
 
 def _always_on(hint: DiodeSchedule, step: Fraction, n: int) -> bool:
-    """Whether no row is without the diode, by a schedule."""
+    """Return whether the diode is on in every row according to a schedule."""
     if hint.on_ticks >= hint.period_ticks:
         return True
     return bool((classify(1 / step, 0, n, DiodeCycle.of_schedule(hint)) == 1).all())
@@ -129,7 +131,7 @@ def _agree(found: DiodeCycle, given: DiodeCycle, step: Fraction) -> bool:
     drift = abs(float(found.period - given.period)) * found.n_cycle
     apart = float((found.phase - given.phase) % given.period)
     apart = min(apart, float(given.period) - apart)
-    near = row / 4  # else whole rows would be taken for what they are not
+    near = row / 4  # with a larger value, offsets of whole rows would pass
     return (drift <= max(near, 3 * found.period_error_s * found.n_cycle)
             and abs(float(found.on - given.on)) <= max(near, 6 * found.phase_error_s)
             and apart <= max(near, 3 * found.phase_error_s))
@@ -153,8 +155,8 @@ def _nothing(
         return DataError(path, f"the noise diode is on during the whole scan of {seconds:.6g} s, "
                                f"{why}, and nothing in the data switches: no row is without it")
     cycle = None if best is None else judged(best, step)
-    most = "no pattern fits into it" if cycle is None else (
-        f"the best trial has {cycle.significance:.2g} sigma, by chance with a probability of "
-        f"{cycle.false_alarm:.1g} ({cycle})")
+    most = "no pattern fits into this length" if cycle is None else (
+        f"the best trial has {cycle.significance:.2g} sigma, which occurs by chance with a "
+        f"probability of {cycle.false_alarm:.1g} ({cycle})")
     return DataError(path, f"no noise diode that switches in {series.n} rows, {seconds:.6g} s: "
                            f"{most}")

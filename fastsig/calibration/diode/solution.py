@@ -1,4 +1,4 @@
-"""What turns recorded powers into antenna temperatures, once a noise diode was measured."""
+"""The solution that converts recorded powers to antenna temperatures, from a measured diode."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["PARTS", "DiodeSolution", "pairs_of"]
 
 F8 = NDArray[np.float64]
 
-#: The two polarisations whose amplitudes a product is made of, by name.
+#: The two polarisations whose amplitudes are multiplied in each product, by product names.
 PARTS: dict[tuple[str, ...], tuple[tuple[int, int], ...]] = {
     ("AA", "BB", "CR", "CI"): ((0, 0), (1, 1), (0, 1), (0, 1)),
     ("AA", "BB"): ((0, 0), (1, 1)),
@@ -27,15 +27,15 @@ PARTS: dict[tuple[str, ...], tuple[tuple[int, int], ...]] = {
 
 
 def pairs_of(names: tuple[str, ...], path: str = "spectra") -> tuple[tuple[int, int], ...]:
-    """The polarisations of each product.
+    """Return the two polarisations of each product.
 
     Raises
     ------
     UsageError
-        Where such products cannot be calibrated one by one.
+        If these products cannot be calibrated one by one.
     """
     if names not in PARTS:
-        raise UsageError(f"{path}: products {', '.join(names)} cannot be calibrated by a diode; "
+        raise UsageError(f"{path}: products {', '.join(names)} cannot be calibrated with a diode; "
                          f"allowed: {'; '.join(', '.join(each) for each in PARTS)}")
     return PARTS[names]
 
@@ -46,29 +46,29 @@ class DiodeSolution(Shown):
 
     .. math:: T_p(t, \nu) = k_p(\nu) P_p(t, \nu) / g_p(t) - s(t) D_p(\nu)
 
-    with s = 1 in rows with the diode on. Of cross products g is the geometric mean of those of both
-    polarisations, and CR + i CI is turned back by the phase of the diode where that is asked for.
+    with s = 1 in rows with the diode on. For cross products, g is the geometric mean of the gains
+    of both polarisations, and CR + i CI is rotated back by the phase of the diode if requested.
 
     Parameters
     ----------
     cycle : DiodeCycle
-        When the diode is on, from the start of row 0.
+        Times at which the diode is on, from the start of row 0.
     names : tuple of str
         Products.
     times_s : ndarray, shape (k,)
-        Where the gain was measured, seconds from the start of row 0, ascending.
+        Times of the gain, seconds from the start of row 0, ascending.
     gain : ndarray, shape (k, pol)
-        Relative gain, about 1; straight lines between, the ends beyond.
+        Relative gain, about 1; linear between the times, constant beyond the first and last.
     kelvin : ndarray, shape (product, chan), K per recorded unit
-        At gain 1; NaN where no diode was seen.
+        Scale at gain 1; NaN where no diode was seen.
     diode : ndarray, shape (product, chan), K
-        What the diode adds.
+        Temperature that the diode adds.
     phase : ndarray, shape (chan,), rad, or None
-        By which CR + i CI = <A* B> is turned back.
+        Angle by which CR + i CI = <A* B> is rotated back.
     gain_error : ndarray, shape (k, pol)
         Standard errors of `gain`.
     facts : mapping
-        JSON-ready: how all that was found, for the record of the product.
+        Values of the measurement for the record of the product; JSON-ready.
     """
 
     cycle: DiodeCycle
@@ -82,7 +82,7 @@ class DiodeSolution(Shown):
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def gain_at(self, times_s: F8) -> F8:
-        """Gain of every product at some times, shape (n, product)."""
+        """Return the gain of every product at given times, shape (n, product)."""
         each = np.stack([np.interp(times_s, self.times_s, column) for column in self.gain.T], 1)
         pairs = pairs_of(self.names)
         return np.stack([np.sqrt(each[:, a] * each[:, b]) if a != b else each[:, a]

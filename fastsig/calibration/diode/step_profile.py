@@ -1,7 +1,7 @@
-"""Whether the power steps up and down as a diode makes it, or rises and falls as a pulse does.
+"""Measure whether the power steps up and down like a diode's, or rises and falls like a pulse.
 
 A diode is switched in all channels at once and is steady while it is on. A pulsar has a profile,
-and it is dispersed: within the on-time of the box-car that fits it best, power is uneven.
+and it is dispersed, so its power is uneven within the on-time of the box-car that fits it best.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ __all__ = ["unevenness"]
 
 F8 = NDArray[np.float64]
 
-_PARTS = 4  # of the on-time; two more of the same length are before and after it
-_SIGMA = 5.0  # of the diode in a column that counts, and of the unevenness
+_PARTS = 4  # of the on-time; two more parts of the same length are before and after it
+_SIGMA = 5.0  # least significance of the diode in a column that counts, and of the unevenness
 
 
 def unevenness(power: Any, weight: Any, step_s: Any, cycle: DiodeCycle) -> float:
-    """Rms over the step by which quarters of the on-time, and what is beside it, are off a box-car.
+    """Return the rms deviation of power from a box-car, in quarters of the on-time and beside it.
 
-    The median of columns, less what noise makes.
+    It is relative to the step. The contribution of noise is subtracted, and the result is the
+    median over columns.
 
     Parameters
     ----------
     power : array, shape (time,), (time, pol) or (time, pol, sub-band), any unit
-        NaN is missing.
+        Power; NaN is missing.
     weight : array, broadcastable to power from the left, dimensionless, or None
     step_s : Fraction, int or float
         Length of a row, s.
@@ -41,8 +42,8 @@ def unevenness(power: Any, weight: Any, step_s: Any, cycle: DiodeCycle) -> float
     Returns
     -------
     float
-        0 for a diode; about 0.25 for a Gaussian pulse; 0 as well where rows are too long to show
-        it, or noise hides it.
+        0 for a diode; about 0.25 for a Gaussian pulse; also 0 if rows are too long to show it, or
+        if noise hides it.
     """
     columns, weights = columns_of(power, weight, "total power")
     period, on, phase, error = (float(time / step_s) for time in (
@@ -61,7 +62,7 @@ def unevenness(power: Any, weight: Any, step_s: Any, cycle: DiodeCycle) -> float
 
 
 def _parts(n: int, period: float, on: float, phase: float, guard: float) -> NDArray[np.int8]:
-    """1 to 4 for quarters of the on-time, 5 before and 6 after it, 0 for the rest, -1 at edges."""
+    """Label rows: 1 to 4 in quarters of the on-time, 5 before, 6 after it, -1 at edges, else 0."""
     begin = (np.arange(n) - phase) % period  # of a row
     middle = begin + 0.5
     beside = min(on / _PARTS, (period - on) / 4)
@@ -76,7 +77,10 @@ def _parts(n: int, period: float, on: float, phase: float, guard: float) -> NDAr
 
 
 def _excess(flat: Series, part: NDArray[np.int8]) -> tuple[float, float]:
-    """Mean square of the deviations less that of noise, and that of noise; NaN without a step."""
+    """Return the mean square of the deviations minus that of noise, and that of noise.
+
+    Both are NaN without a step.
+    """
     used = (flat.w > 0) & (part >= 0)
     n = np.bincount(part[used], minlength=_PARTS + 3)
     if n.min() < 2:

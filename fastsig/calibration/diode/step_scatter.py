@@ -1,4 +1,4 @@
-"""How much more the steps of a diode scatter than white noise makes them."""
+"""The scatter of a diode's steps, compared with white noise."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Cycles", "each_cycle", "redness"]
 F8 = NDArray[np.float64]
 
 _FEWEST = 5
-_SEEN = 0.3  # share of the best cycle's information that a cycle has to have
+_SEEN = 0.3  # fraction of the best cycle's information that a cycle must have
 
 
 class Cycles(NamedTuple):
-    """Number of cycles with data, S/N of one, rms of their steps over that of white noise."""
+    """Number of cycles with data, S/N of one cycle, rms of steps over that of white noise."""
 
     n: int
     snr: float
@@ -27,7 +27,7 @@ class Cycles(NamedTuple):
 
 
 def each_cycle(fit: Fit, flat: Series, variance: float) -> Cycles:
-    """Least-squares step of every cycle, from the middle of one off-time to that of the next."""
+    """Fit the step of every cycle, from the middle of one off-time to the middle of the next."""
     rows = np.arange(flat.n)
     share = share_of(rows - fit.phase, fit.period, fit.on)
     begin = fit.phase - (fit.period - fit.on) / 2
@@ -54,7 +54,7 @@ def each_cycle(fit: Fit, flat: Series, variance: float) -> Cycles:
 
 
 def redness(rest: Series, length: float) -> float:
-    """Rms of means over `length` rows over what white noise of the same rows has; 1 or more."""
+    """Return the rms of means over `length` rows, relative to white noise; 1 or more."""
     n = max(1, round(length))
     n_mean = rest.n // n
     if n == 1 or n_mean < _FEWEST:

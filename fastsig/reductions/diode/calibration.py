@@ -1,4 +1,4 @@
-"""Calibration of a scan by its noise diode: find the diode, measure it, apply what it tells."""
+"""Calibration of a scan by its noise diode: find the diode, measure it, apply the result."""
 
 from __future__ import annotations
 
@@ -39,35 +39,36 @@ __all__ = ["DiodeMeasurement", "calibrated", "check", "described", "solve"]
 
 F8 = NDArray[np.float64]
 
-_MIDDLE = 0.8  # of the band: what system temperatures and noise are medians of
+_MIDDLE = 0.8  # fraction of the band over which system temperatures and noise are medians
 
 
 @dataclass(frozen=True, repr=False)
 class DiodeMeasurement(Shown):
-    """What a scan tells of its noise diode.
+    """The noise diode as measured in a scan.
 
     Parameters
     ----------
     cycle : DiodeCycle
-        When it is on.
+        Times at which the diode is on.
     model : DiodeModel
-        The gain over time, of each polarisation.
+        The gain over time for each polarisation.
     measured : DiodePowers
-        Spectra with it on and off.
+        Spectra with the diode on and off.
     shape, shape_error : ndarray, shape (product, chan)
-        Its power in recorded units at gain 1, smoothed, and the standard error.
+        Power of the diode in recorded units at gain 1, smoothed, and its standard error.
     tcal : ndarray, shape (pol, chan), K
-        Its temperature.
+        Temperature of the diode.
     solution : DiodeSolution
-        What calibrates.
+        The solution that calibrates the scan.
     frequency : ndarray, shape (chan,), MHz
         Channel centres.
     tsys : tuple of float
-        Median temperature with the diode off, K, of each polarisation.
+        Median temperature with the diode off, K, for each polarisation.
     noise_ratio : tuple of float
-        Measured scatter of neighbouring spectra over that of the radiometer formula.
+        Measured scatter of neighbouring spectra, divided by the scatter that the radiometer
+        formula predicts.
     noise_samples : float
-        Independent samples of a value: channel width times integration times n_eff.
+        Independent samples in a value: channel width times integration time times n_eff.
     """
 
     cycle: DiodeCycle
@@ -83,7 +84,7 @@ class DiodeMeasurement(Shown):
     noise_samples: float
 
     def summary(self) -> list[str]:
-        """Lines for the user."""
+        """Return lines that describe the result to the user."""
         bad = int(self.model.bad.sum())
         tsys = ", ".join(f"{value:.4g} K" for value in self.tsys)
         ratio = ", ".join(f"{value:.3f}" for value in self.noise_ratio)
@@ -103,44 +104,46 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     Parameters
     ----------
     stream : SpectrumStream
-        AA and BB, with CR and CI or not; or AA or I alone.
+        AA and BB, with or without CR and CI; or AA or I alone.
     tcal : Quantity, str, or path
-        Temperature of the diode: one, or one of each polarisation (``"1.1K,1.2K"``), or tables of
-        `fastsig.telescopes.tcal`.
+        Temperature of the diode: one value, or one value per polarisation (``"1.1K,1.2K"``), or
+        tables that `fastsig.telescopes.tcal` reads.
     diode : DiodeSchedule, mapping or str, optional
-        When it is on, checked against the data: ``"mode=pulsar"``, ``"period=2s,on=1s,first=0s"``.
-        By default it is found in the data, and a header's schedule is checked against them.
+        Schedule of the diode, which is checked against the data: ``"mode=pulsar"``,
+        ``"period=2s,on=1s,first=0s"``. By default the schedule is found in the data, and the
+        header's schedule is checked against the data.
     guard : value, s
-        By which its edges may be off.
+        Largest error of the times of the diode's edges.
     gain_time : value, s
-        Over which the gain is taken to be steady.
+        Time over which the gain is assumed to be steady.
     smooth : value, Hz, optional
-        Width over which the diode's spectrum is smoothed by a local straight line; 0 for none. By
-        default 5 MHz, as in HiFAST, but at most a 32nd of the band.
+        Width over which the diode's spectrum is smoothed by a local straight line; 0 for none. The
+        default is 5 MHz, as in HiFAST, but at most a 32nd of the band.
     phase : bool
-        Whether CR + i CI is turned back by the phase of the diode, taken to be at 45 degrees.
+        Whether CR + i CI is rotated back by the phase of the diode, assumed to be at 45 degrees.
     beam : int, optional
-        Of the tables; by default the header's.
+        Beam whose temperatures the tables give; by default the header's beam.
     workers : int, optional
-        Threads; as many as the process may use by default.
+        Number of threads; by default as many as the process may use.
     memory : int, optional
-        Most bytes that the process may take.
+        Largest number of bytes that the process may use.
     progress : callable, optional
-        Called with the name of a pass, input rows done since the last call, and all of the pass.
+        Called with the name of a pass, the input rows processed since the last call, and the
+        number of rows in the pass.
 
     Raises
     ------
     DataError
-        Where no diode is found, it is on all the time, or not as `diode` says; where the data
-        alone show it, in less than half of the channels, in one cycle, or in noise far above the
-        radiometer equation's.
+        If no diode is found, if it is on all the time, or if it disagrees with `diode`; without a
+        schedule, also if the data show it in less than half of the channels, in one cycle only, or
+        in noise far above the radiometer equation's.
     PlanError, UsageError
-        Where the spectra, or a parameter, are not such as can be calibrated, or not within
-        `memory`.
+        If the spectra cannot be calibrated, if a parameter is not allowed, or if `memory` is too
+        small.
     """
     stream = stream_of(stream)
     if not isinstance(stream, SpectrumStream):
-        raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
+        raise PlanError(f"{stream.path}: contains {stream.kind}; allowed: spectra")
     if stream.header.unit is not None:
         raise PlanError(f"{stream.path}: is in {stream.header.unit}: calibrated already")
     axis = stream.header.require_channels(stream.path)
@@ -182,7 +185,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
 
 
 def _told(tcal: Any) -> Any:
-    """Text of temperatures, or records of the files of tables."""
+    """Return temperatures as text, or records of the table files."""
     each = tcal if isinstance(tcal, (list, tuple)) else [tcal]
     if not all(isinstance(one, (str, os.PathLike)) and os.path.exists(one) for one in each):
         return str(tcal)
@@ -193,7 +196,7 @@ def _told(tcal: Any) -> Any:
 
 def _cycle(stream: SpectrumStream, power: F8, weight: F8, step: Fraction, diode: Any
            ) -> tuple[DiodeCycle, bool]:
-    """When the diode is on, and whether the user or the header states the same."""
+    """Return the diode's cycle, and whether the user or the header states the same cycle."""
     told = options.schedule(diode, stream)
     hint = stream.header.diode if told is None else told
     cycle = find_cycle(power, weight, step_s=step, hint=hint,
@@ -218,16 +221,20 @@ def _evidence(found: DiodePowers, shape: tuple[F8, F8], narrow: tuple[F8, F8], p
 
 
 def _noise_ratio(found: DiodePowers, powers: list[int], samples: float) -> tuple[float, ...]:
-    """Scatter of neighbouring spectra over that of the radiometer formula, of each polarisation."""
+    """Return measured over predicted scatter of neighbouring spectra for each polarisation.
+
+    The radiometer formula predicts the scatter.
+    """
     middle = _middle(found.scatter.shape[1])
     return _medians(np.sqrt(found.scatter[powers][:, middle] * samples))
 
 
 def _shape(found: DiodePowers, model: DiodeModel, pairs: Any, samples: float,
            widths: tuple[int, int]) -> tuple[F8, F8]:
-    """Power of the diode at gain 1 and its standard error, (product, chan).
+    """Return the power of the diode at gain 1 and its standard error, (product, chan).
 
-    `widths` are the channels that it is smoothed over, and those of the band's running median.
+    `widths` are two numbers of channels: the width of the smoothing, and the width of the band's
+    running median.
     """
     good = ~model.bad
     each = np.nanmean(np.where(good[:, np.newaxis], model.gain, np.nan), axis=0)
@@ -250,10 +257,10 @@ def _shape(found: DiodePowers, model: DiodeModel, pairs: Any, samples: float,
 
 def _smoothed(found: DiodePowers, value: F8, variance: F8, usable: NDArray[np.bool_], pairs: Any,
               width: int, wide: int) -> tuple[F8, F8]:
-    """The diode over the shape of the band smoothed, times that shape.
+    """Divide the diode's power by the shape of the band, smooth the ratio, and multiply it back.
 
-    The band is steep at its ends and the diode's temperature is not. Its shape is the running
-    median of the power without the diode, which follows what rises or falls and passes over lines.
+    The band is steep at its ends, but the diode's temperature is not. The shape of the band is the
+    running median of the power without the diode, which follows slopes and ignores lines.
     """
     band = np.stack([np.sqrt(_running_median(found.off[a], wide)
                              * _running_median(found.off[b], wide)) for a, b in pairs])
@@ -264,7 +271,7 @@ def _smoothed(found: DiodePowers, value: F8, variance: F8, usable: NDArray[np.bo
     smooth, spread = ratio * safe, np.sqrt(error) * safe
     dead = np.zeros(usable.shape, bool)
     for index, (a, b) in enumerate(pairs):
-        if a == b:  # its own diode is not seen where its neighbours' is
+        if a == b:  # a channel is dead if it does not see the diode that its neighbours see
             own = np.sqrt(np.where(good[index], variance[index], 0.0))
             dead[index] = (value[index] < 0.5 * smooth[index]) & (
                 smooth[index] - value[index] > 5 * own)
@@ -273,7 +280,7 @@ def _smoothed(found: DiodePowers, value: F8, variance: F8, usable: NDArray[np.bo
 
 
 def _running_median(values: F8, width: int) -> F8:
-    """Median of `width` channels about each, of those that are finite."""
+    """Return the running median over `width` channels, with non-finite values interpolated."""
     from scipy.ndimage import median_filter
 
     known = np.isfinite(values)
@@ -308,7 +315,7 @@ def _found(stream: SpectrumStream, cycle: DiodeCycle, model: DiodeModel, found: 
         "phase_s": str(cycle.phase), "mode": cycle.mode, "cycles": len(model.bad),
         "cycles_left_out": int(model.bad.sum()), "phase_corrected": phase,
         "tsys_k": [_json(value) for value in tsys],
-        # Relative standard errors of the scale, which do not average down.
+        # Relative standard errors of the scale; averaging does not reduce them.
         "scale_error": {"gain": _json(float(np.median(model.knot_error))),
                         "shape": _json(spread)},
         "radiometer": {"bandwidth_hz": float(axis.step_hz),
@@ -324,16 +331,16 @@ def _found(stream: SpectrumStream, cycle: DiodeCycle, model: DiodeModel, found: 
 
 
 def _check_channels(kelvin: F8, tcal: F8, path: str) -> None:
-    """Tell of channels that cannot be calibrated; raise where none can be."""
+    """Warn about channels that cannot be calibrated; raise if none can be."""
     known = np.asarray(np.isfinite(kelvin).all(axis=0))
     if not known.any():
-        raise DataError(path, "the noise diode is seen in no channel")
+        raise DataError(path, "no channel shows the noise diode")
     lost = int((~known).sum())
     if lost:
         table = int((~np.isfinite(tcal).all(axis=0)).sum())
-        why = f"; of {table} of them its temperature is not known" if table else ""
+        why = f"; in {table} of them its temperature is not known" if table else ""
         warnings.warn(f"{path}: {lost} of {len(known)} channels, where the noise diode is not "
-                      f"seen, have the weight 0{why}", FastsigWarning, stacklevel=4)
+                      f"seen, have weight 0{why}", FastsigWarning, stacklevel=4)
 
 
 def _json(value: float) -> float | None:
@@ -341,7 +348,7 @@ def _json(value: float) -> float | None:
 
 
 def _medians(values: F8) -> tuple[float, ...]:
-    """Of each row, over what is finite; NaN where nothing is."""
+    """Return the median of the finite values of each row; NaN if there are none."""
     return tuple(float(np.median(row[np.isfinite(row)])) if np.isfinite(row).any() else np.nan
                  for row in values)
 
@@ -358,41 +365,42 @@ def calibrated(
     ky: str | None = None, refraction: Any = None, beam: int | None = None, flux: bool = False,
     zenith_angle: Any = None, gain: Any = None, mueller: str | None = None,
 ) -> SpectrumStream:
-    """The spectra of a scan in K, or Jy, with what more is asked for.
+    """Return the calibrated spectra of a scan, in K or Jy, with any further steps requested.
 
     Parameters
     ----------
     stream : SpectrumStream
-        That `found` is of.
+        The scan that `found` was measured in.
     on, guard
-        As of `fastsig.stages.calibrate.Calibrate`.
+        As in `fastsig.stages.calibrate.Calibrate`.
     stokes : {"I", "IQUV", "V"}, optional
-        Stokes parameters in place of AA, BB, CR and CI.
+        Stokes parameters to compute instead of AA, BB, CR and CI.
     sign_q, sign_v, feed_angle
-        As of `fastsig.stages.stokes.Stokes`.
+        As in `fastsig.stages.stokes.Stokes`.
     ky : path, optional
-        Table of FAST's feed cabin: positions become columns.
+        Table of FAST's feed cabin, from which positions are added as columns.
     refraction : str or Refraction, optional
-        As ``"925,15,0.8,0.3m"``: hPa, degrees C, relative humidity, wavelength; ``"none"`` for
-        none. By default what `ky` states, HiFAST's air at FAST where it states nothing.
+        Pressure in hPa, temperature in degrees C, relative humidity and wavelength, such as
+        ``"925,15,0.8,0.3m"``; ``"none"`` for no refraction. By default the values that `ky`
+        states, or HiFAST's air at FAST if it states none.
     beam : int, optional
-        By default the header's.
+        Number of the beam; by default the header's.
     flux : bool
-        Whether flux densities are made by the receiver's gain.
+        Whether to convert to flux densities with the receiver's gain.
     zenith_angle : Quantity or str, optional
-        Where `ky` does not tell it.
+        Zenith angle, if `ky` does not state it.
     gain : Quantity or str, optional
-        K/Jy of a polarisation, in place of the receiver's own.
+        Gain of one polarisation, K/Jy, instead of the receiver's own.
     mueller : path, optional
-        Table of Mueller matrices, of `fastsig.calibration.stokes.MuellerTable.read`.
+        Table of Mueller matrices, as `fastsig.calibration.stokes.MuellerTable.read` reads it.
     """
     _check_steps(stokes, sign_q, sign_v, feed_angle, ky, refraction, flux, zenith_angle, gain,
                  mueller)
     stream = stream_of(stream)
-    told = stream.header.beam
-    if beam is not None and told not in (None, beam):
-        warnings.warn(f"{stream.path}: is of beam {told}; beam {beam} is followed", DoubtWarning,
-                      stacklevel=2)
+    stated = stream.header.beam
+    if beam is not None and stated not in (None, beam):
+        warnings.warn(f"{stream.path}: the header states beam {stated}; beam {beam} is used",
+                      DoubtWarning, stacklevel=2)
     solution = found if isinstance(found, DiodeSolution) else found.solution
     out: SpectrumStream = Calibrate(stream, solution, on=on, guard=exact(guard, "s", "guard"))
     if ky is not None:
@@ -416,7 +424,7 @@ def calibrated(
 
 
 def described(stream: Stream) -> list[str]:
-    """Lines for the user on the steps of `calibrated` whose facts come from files."""
+    """Return lines for the user about the steps of `calibrated` that use values from files."""
     found: Any = stream_of(stream)
     while found is not None and not isinstance(found, Locate):
         found = getattr(found, "source", None)
@@ -431,7 +439,7 @@ def described(stream: Stream) -> list[str]:
 def _check_steps(stokes: str | None, sign_q: int, sign_v: int, feed_angle: Any, ky: Any,
                  refraction: Any, flux: bool, zenith_angle: Any, gain: Any,
                  mueller: Any) -> None:
-    """Refuse what would have no effect."""
+    """Refuse options that would have no effect."""
     idle = [text for text, is_idle in (
         ("sign_q or sign_v without Stokes parameters",
          stokes is None and (sign_q, sign_v) != (1, 1)),
@@ -439,18 +447,17 @@ def _check_steps(stokes: str | None, sign_q: int, sign_v: int, feed_angle: Any, 
         ("mueller without stokes IQUV", mueller is not None and stokes != "IQUV"),
         ("refraction without a track (ky)", refraction is not None and ky is None),
         ("zenith_angle without flux", zenith_angle is not None and not flux),
-        ("gain with flux, which takes the receiver's own", gain is not None and flux),
+        ("gain with flux, which uses the receiver's own", gain is not None and flux),
     ) if is_idle]
     if idle:
-        raise UsageError(f"{'; '.join(idle)}: has no effect; allowed: together with it, or not "
-                         "at all")
+        raise UsageError(f"{'; '.join(idle)}: has no effect; allowed: both together, or neither")
 
 
 def check(stream: Stream, **steps: Any) -> SpectrumStream | None:
-    """Raise what `calibrated` would, before anything is measured; options as of it.
+    """Raise the errors of `calibrated` before anything is measured; it accepts the same options.
 
-    The stream that is returned has the header and the columns of the calibrated one. It is None
-    where `solve` will refuse the stream.
+    The returned stream has the header and the columns of the calibrated stream. It is None if
+    `solve` will refuse the stream.
     """
     stream = stream_of(stream)
     if not isinstance(stream, SpectrumStream) or stream.header.unit is not None:

@@ -1,4 +1,7 @@
-"""Whether what switches in a scan is a noise diode: pulsars, interference and drifts do so too."""
+"""Decide whether a signal that switches in a scan is a noise diode.
+
+Pulsars, interference and drifts also look like switching.
+"""
 
 from __future__ import annotations
 
@@ -16,37 +19,37 @@ __all__ = ["Evidence", "check_cycles"]
 
 F8 = NDArray[np.float64]
 
-_SEEN = 0.5  # share of the channels that a diode is seen in: it is as wide as the receiver
+_SEEN = 0.5  # least share of channels that show a diode: it is as wide as the receiver's band
 _NEGATIVE = 0.25  # share of the channels that interference may make negative
-_NOISE = 3.0  # times the radiometer equation's: powers whose zero level was moved are not powers
+_NOISE = 3.0  # times the radiometer equation's; more if the zero level of the powers was moved
 _SIGMA = 3.0
-_UNEVEN = 0.07  # of the step: a diode is steady while it is on
+_UNEVEN = 0.07  # fraction of the step: a diode is steady while it is on
 _ADVICE = "if there is one, specify when it is on by --diode"
 
 
 def check_cycles(cycle: DiodeCycle, n_good: int, *, given: bool, path: str) -> None:
-    """Doubt a diode that was seen to go on once: a burst and a drift of the gain do so too.
+    """Doubt a diode that was seen to switch on only once: a burst or a gain drift looks the same.
 
     Parameters
     ----------
     cycle : DiodeCycle
-        When it is on.
+        Times at which the diode is on.
     n_good : int
-        Cycles seen.
+        Number of cycles seen.
     given : bool
         Whether the header or the user states that cycle.
     path : str
-        What messages begin with.
+        Path with which messages begin.
 
     Raises
     ------
     DataError
-        Where there are fewer than two, and the data alone state the cycle.
+        If there are fewer than two cycles, and the cycle was found from the data alone.
 
     Warns
     -----
     DoubtWarning
-        In place of the error, where the cycle is given.
+        Instead of the error, if the cycle is given.
     """
     if n_good < 2:
         _doubt(cycle, [f"{n_good} cycle is seen"], given=given, path=path)
@@ -54,20 +57,20 @@ def check_cycles(cycle: DiodeCycle, n_good: int, *, given: bool, path: str) -> N
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for a diode.
+    """Evidence for and against a diode.
 
     Parameters
     ----------
     power, error : ndarray, shape (pol, chan)
         Power of the diode, smoothed, and its standard error.
     narrow : (ndarray, ndarray)
-        The same as it calibrates, which may be smoothed less or not at all.
+        The power and error used for the calibration, which may be smoothed less or not at all.
     level : ndarray, shape (pol, chan)
-        Power of the receiver without it; channels where it is not above 0 do not count.
+        Power of the receiver without the diode; channels where it is not above 0 do not count.
     noise_ratio : sequence of float
-        Measured noise over that of the radiometer equation, of each polarisation.
+        Measured noise over that of the radiometer equation for each polarisation.
     uneven : float
-        How uneven the power is while it is on, of `unevenness`.
+        Unevenness of the power while the diode is on, from `unevenness`.
     """
 
     power: F8
@@ -78,7 +81,7 @@ class Evidence:
     uneven: float
 
     def doubts(self) -> list[str]:
-        """What speaks against it."""
+        """Return the reasons to doubt the diode."""
         live = (np.isfinite(self.level) & (self.level > 0)).all(axis=0)
         n_live = int(live.sum())
         seen, single = (int((live & (power > _SIGMA * error).all(axis=0)).sum())
@@ -87,18 +90,19 @@ class Evidence:
         noise = max((ratio for ratio in self.noise_ratio if np.isfinite(ratio)), default=0.0)
         return [text for text, is_doubtful in (
             (f"it is seen in {seen} of {n_live} channels", seen < _SEEN * n_live),
-            # Those where noise adds to it: they would have too low temperatures.
+            # These are the channels where noise adds to the diode's power; their temperatures
+            # would be too low.
             (f"with so little smoothing it is seen in {single} of {n_live} channels; specify a "
              "larger --smooth", single < _SEEN * n_live <= seen),
             (f"its power is negative in {negative} of {n_live} channels",
              negative > _NEGATIVE * n_live),
             (f"the noise is {noise:.3g} times that of the radiometer equation", noise > _NOISE),
-            ("it rises and falls as a pulsar's pulse does, not all at once (by "
+            ("it rises and falls gradually, like a pulsar's pulse (by "
              f"{self.uneven:.0%} of its power while it is on)", self.uneven > _UNEVEN),
         ) if is_doubtful]
 
     def check(self, cycle: DiodeCycle, *, given: bool, path: str) -> None:
-        """As `check_cycles`, by the spectrum of the diode and by the noise."""
+        """Raise or warn like `check_cycles`, based on the diode's spectrum and the noise."""
         doubts = self.doubts()
         if doubts:
             _doubt(cycle, doubts, given=given, path=path)
@@ -110,5 +114,6 @@ def _doubt(cycle: DiodeCycle, doubts: list[str], *, given: bool, path: str) -> N
         warnings.warn(f"{path}: the noise diode ({pattern}) is doubtful: {'; '.join(doubts)}",
                       DoubtWarning, stacklevel=4)
         return
-    raise DataError(path, f"no noise diode is evident: what switches in the data ({pattern}) is "
-                          f"taken for something else, since {'; '.join(doubts)}; {_ADVICE}")
+    raise DataError(path, f"no noise diode is evident: the switching signal in the data "
+                          f"({pattern}) does not look like one, since {'; '.join(doubts)}; "
+                          f"{_ADVICE}")

@@ -1,8 +1,8 @@
-"""Find and measure the noise diode in a scan, and make of it what calibrates the scan.
+"""Find and measure the noise diode in a scan, and derive the gain from it.
 
-Two sinks take the scan in two passes: from its total power follows when the diode is on; from the
-spectra beside its edges, what it adds. Rows are added up in pieces whose length follows from the
-stream alone, so that the result does not depend on workers or memory.
+Two sinks process the scan in two passes. The total power shows when the diode is on; the spectra
+beside its edges show the power that it adds. Rows are summed in pieces whose length depends only
+on the stream, so the result does not depend on workers or memory.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ __all__ = ["DiodeSpectra", "DiodePowers", "TotalPower", "gain_of"]
 F8 = NDArray[np.float64]
 
 _PIECE_BYTES = 2**25
-_MOST_NUMBERS = 2**24  # of a series of total power
+_MOST_NUMBERS = 2**24  # in a series of total power
 _SUB_BANDS = 16
 
 
 def _piece(stream: SpectrumStream, step: int = 1) -> int:
-    """Rows that are added up together: they follow from the stream alone, as the sums do."""
+    """Return the number of rows summed together; it depends only on the stream, so sums do too."""
     return max(1, _PIECE_BYTES // max(1, stream.row_bytes * step)) * step
 
 
 class TotalPower(Sink):
-    """Mean power over sub-bands of the powers of a stream, row by row.
+    """Mean power in sub-bands for each row of a stream.
 
-    Rows of the product are means of several where there are very many.
+    If there are very many rows, each row of the product is the mean of several.
 
     Parameters
     ----------
     stream : SpectrumStream
-        AA and BB, with CR and CI or not; or AA or I alone.
+        AA and BB, with or without CR and CI; or AA or I alone.
 
     Raises
     ------
     PlanError
-        Where its products are others.
+        If the stream has other products.
     """
 
     name = "find the diode"
@@ -69,19 +69,19 @@ class TotalPower(Sink):
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
-        """Memory of the series, and of making one of its pieces."""
+        """Memory for the series and for computing one of its pieces."""
         return 3 * self.part_bytes(self.stream.shape[0])
 
     def work_bytes(self, n: int) -> int:
-        """Memory of a piece as float64, with its weights and products."""
+        """Memory for a piece as float64, with its weights and products."""
         return 32 * min(n, int(self.segment or n)) * len(self._powers) * self._n_chan
 
     def part_bytes(self, n: int) -> int:
-        """Memory of sums and weights."""
+        """Memory for sums and weights."""
         return 16 * -(-n // self._n_int) * len(self._powers) * len(self._edges)
 
     def partial(self, block: Block) -> tuple[F8, F8]:
-        """Sums over sub-bands, and over groups of rows, of values and of weights."""
+        """Sum values and weights over sub-bands and over groups of rows."""
         weight = np.broadcast_to(block.valid, block.data.shape)[:, self._powers]
         values = np.where(weight > 0, block.data[:, self._powers], 0).astype(np.float64) * weight
         sums = [np.add.reduceat(part, self._edges, axis=2, dtype=np.float64)
@@ -91,11 +91,14 @@ class TotalPower(Sink):
         return total, weights
 
     def merge(self, part: tuple[F8, F8]) -> None:
-        """Take the sums of the next rows."""
+        """Append the sums of the next rows."""
         self._parts.append(part)
 
     def finish(self, n_rows: int) -> tuple[F8, F8, Fraction]:
-        """Power and weight, (time, pol, sub-band), NaN where nothing is valid; a row's time, s."""
+        """Return power and weight, (time, pol, sub-band), and the time of a row, s.
+
+        The power is NaN where nothing is valid.
+        """
         total, weight = (np.concatenate(parts) for parts in zip(*self._parts, strict=True))
         with np.errstate(invalid="ignore", divide="ignore"):
             power = total / weight
@@ -106,19 +109,19 @@ class TotalPower(Sink):
 def gain_of(power: F8, weight: F8, step_s: Fraction, cycle: DiodeCycle, *, gain_s: float,
             guard: Fraction = Fraction(0), n_average: float = 1.0, path: str = "spectra"
             ) -> tuple[DiodeModel, Balance]:
-    """The gain over time, from the series of `TotalPower`; its shape is that of sub-bands.
+    """Fit the gain over time to the series of `TotalPower`, with one value per sub-band.
 
     Returns
     -------
     model : DiodeModel
-        Of all cycles that were seen.
+        The model of all cycles that were seen.
     balance : Balance
-        How rows of the good ones count.
+        The factors by which rows of the good cycles count.
 
     Raises
     ------
     DataError
-        Where no cycle has rows with the diode on and rows with it off.
+        If no cycle has rows with the diode on and rows with it off.
     """
     rate, n = 1 / step_s, len(power)
     state = near_rows(rate, 0, n, cycle, guard)
@@ -135,10 +138,10 @@ def gain_of(power: F8, weight: F8, step_s: Fraction, cycle: DiodeCycle, *, gain_
     seen = (found.weight > 0).any(axis=(1, 2))
     usable = seen & counting.counts[found.number - counting.first]
     if not usable.any():
-        raise DataError(path, "no cycle of the noise diode has spectra with it on, and spectra "
-                        "with it off on both sides of these")
+        raise DataError(path, "no cycle of the noise diode has spectra with the diode on, and "
+                        "spectra with it off both before and after these")
     difference, inverse = found.power[seen], found.weight[seen]
-    inverse[~usable[seen]] = 0  # counts as bad
+    inverse[~usable[seen]] = 0  # marks the cycle as bad
     inverse[_far_off(np.where(inverse > 0, difference, np.nan))] = 0
     model = fit_diode(difference, inverse, times_s=(found.rows[seen] + 0.5) * float(step_s),
                       chan_width_hz=1.0, smooth_hz=0.0, gain_s=gain_s, path=path)
@@ -148,7 +151,7 @@ def gain_of(power: F8, weight: F8, step_s: Fraction, cycle: DiodeCycle, *, gain_
 
 
 def _combined(near: Difference, far: Difference) -> Difference:
-    """Differences from what both kinds of rows say; without that where a cycle lacks one."""
+    """Combine the differences of both kinds of rows; a cycle that lacks one kind is dropped."""
     with np.errstate(invalid="ignore", divide="ignore"):
         both = 1 / (NEAR**2 / near.weight + FAR**2 / far.weight)
     there = (near.weight > 0) & (far.weight > 0)
@@ -157,9 +160,10 @@ def _combined(near: Difference, far: Difference) -> Difference:
 
 
 def _far_off(power: F8) -> NDArray[np.bool_]:
-    """Cycles that are no measure of the diode: a source went by, or interference came and went.
+    """Return the cycles that do not measure the diode, for example if a source passed by.
 
-    Gains drift by a few per cent: what is 30 % and 5 robust sigmas off the median is none.
+    Interference has the same effect. Gains drift by only a few per cent, so a cycle that is both
+    30 % and 5 robust sigmas away from the median is rejected.
     """
     known = np.isfinite(power).any(axis=(1, 2))
     level = np.zeros(len(power))
@@ -172,26 +176,27 @@ def _far_off(power: F8) -> NDArray[np.bool_]:
 def _check_states(state: NDArray[np.int8], cycle: DiodeCycle, step_s: Fraction, path: str) -> None:
     for kind, name in ((1, "on"), (0, "off")):
         if not (state == kind).any():
-            raise DataError(path, f"no spectrum has the diode {name} throughout: one takes "
-                            f"{float(step_s):.9g} s, the diode has {cycle}; its edges fall into "
-                            "all that would")
+            raise DataError(path, f"no spectrum has the diode {name} throughout: a spectrum takes "
+                            f"{float(step_s):.9g} s, and the diode has {cycle}, so that every "
+                            "spectrum contains an edge")
 
 
 @dataclass(frozen=True, repr=False)
 class DiodePowers(Shown):
-    """Powers with the diode on and off, over all good cycles.
+    """Powers with the diode on and off, averaged over all good cycles.
 
     Parameters
     ----------
     on, off : ndarray, shape (product, chan)
-        Means of rows with the diode on, and what they would be without it, of those beside them.
+        Means of rows with the diode on, and the means that these rows would have without the
+        diode, estimated from the rows beside them.
     n_on, n_off : ndarray, shape (product, chan)
-        Rows that they are as good as means of.
+        Effective numbers of rows in these means.
     level : ndarray, shape (product, chan)
         Mean of all rows with the diode off.
     scatter : ndarray, shape (product, chan)
-        Variance of a row with the diode off, from differences of neighbours, over the square of
-        its power.
+        Variance of a row with the diode off, from differences of neighbours, divided by the square
+        of its power.
     """
 
     on: F8
@@ -203,17 +208,17 @@ class DiodePowers(Shown):
 
 
 class DiodeSpectra(Sink):
-    """Spectra with the diode on and, beside these, with it off: a sink that gives `DiodePowers`.
+    """A sink that averages spectra with the diode on, and off beside them, to `DiodePowers`.
 
     Parameters
     ----------
     stream : SpectrumStream
     cycle : DiodeCycle
-        When the diode is on.
+        Times at which the diode is on.
     counting : Balance
-        How rows count, of `gain_of`.
+        Factors by which rows count, from `gain_of`.
     guard : Fraction, s
-        By which the edges of the diode may be off.
+        Largest error of the times of the diode's edges.
     """
 
     name = "measure the diode"
@@ -228,19 +233,22 @@ class DiodeSpectra(Sink):
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
-        """Memory of the sums."""
+        """Memory for the sums."""
         return self._total.nbytes
 
     def work_bytes(self, n: int) -> int:
-        """Memory of a piece with its weights, differences and squares."""
+        """Memory for a piece with its weights, differences and squares."""
         return 48 * min(n, int(self.segment or n)) * int(self._total[0].size)
 
     def part_bytes(self, n: int) -> int:
-        """Memory of the sums of a piece."""
+        """Memory for the sums of a piece."""
         return int(self._total.nbytes) * -(-n // int(self.segment or n))
 
     def partial(self, block: Block) -> F8:
-        """Sums of rows with the diode on, off beside these, and further off; and their scatter."""
+        """Sum the rows with the diode on, off beside these, and off farther away.
+
+        The sums for their scatter follow.
+        """
         when = self._rate, block.start, block.n, self._cycle
         state = near_rows(*when, self._guard)
         factor = self._counting.of(state, cycle_number(*when))
@@ -259,7 +267,7 @@ class DiodeSpectra(Sink):
         np.add(self._total, part, out=self._total)
 
     def finish(self, n_rows: int) -> DiodePowers:
-        """Means of all pieces."""
+        """Return the means over all pieces."""
         total = self._total
         with np.errstate(invalid="ignore", divide="ignore"):
             on, near, far = (total[i] / total[i + 1] for i in (0, 2, 4))
@@ -272,10 +280,11 @@ class DiodeSpectra(Sink):
 
 
 def _pairs(data: Any, good: NDArray[np.bool_], rows: NDArray[np.int64], reach: int) -> list[F8]:
-    """Of good rows at most `reach` apart: squared second differences, and products; and values.
+    """Sum squared second differences and products of good rows at most `reach` apart, and values.
 
-    A difference of rows is one of neighbouring channels as well: a source that passes, or a gain
-    that drifts, has no part in it. The last channel has that of the one before it.
+    A second difference is taken both between rows and between neighbouring channels, so a passing
+    source or a drifting gain does not contribute. The last channel repeats the difference of the
+    channel before it.
     """
     both = good[1:] & good[:-1] & (np.diff(rows) <= reach)[:, np.newaxis, np.newaxis]
     step, share = np.diff(data, axis=0), 1.0
@@ -290,5 +299,5 @@ def _pairs(data: Any, good: NDArray[np.bool_], rows: NDArray[np.int64], reach: i
 
 
 def _beside(values: NDArray[Any]) -> NDArray[Any]:
-    """The last channel once more."""
+    """Append the last channel once more."""
     return np.concatenate([values, values[:, :, -1:]], axis=2)

@@ -1,4 +1,4 @@
-"""What users say of a calibration: temperatures and schedules, as text or as objects."""
+"""Options of a calibration: temperatures and schedules, as text or as objects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"\s*[-+]?[\d.]")
 
 
 def smoothing(smooth: Any, axis: ChannelAxis) -> Fraction:
-    """Width that the diode's spectrum is smoothed over, Hz."""
+    """Return the width over which the diode's spectrum is smoothed, Hz."""
     band = axis.n_chan * axis.step_hz
     if smooth is None:
         return min(_SMOOTH_HZ, band / 32)
@@ -41,12 +41,15 @@ def smoothing(smooth: Any, axis: ChannelAxis) -> Fraction:
 
 
 def band_width(smooth: Fraction, axis: ChannelAxis) -> Fraction:
-    """Width of the running median that tells the band's shape, Hz: lines are to be narrow in it."""
+    """Return the width of the running median that follows the band's shape, Hz.
+
+    Lines must be narrow compared with it.
+    """
     return min(max(smooth, _LINES_HZ), axis.n_chan * axis.step_hz / 4)
 
 
 def seconds(value: Any, name: str, *, least: bool) -> Fraction:
-    """A time; above 0 where it is not allowed to be that `least`."""
+    """Return a time in seconds; 0 is allowed only if `least` is true."""
     found = exact(value, "s", name)
     if found < 0 or (found == 0 and not least):
         raise UsageError(f"{name} = {value}; allowed: {'0 s or more' if least else 'above 0 s'}")
@@ -54,7 +57,7 @@ def seconds(value: Any, name: str, *, least: bool) -> Fraction:
 
 
 def temperatures(tcal: Any, stream: SpectrumStream, n_pol: int, beam: int | None) -> F8:
-    """Temperature of the diode, K, (pol, chan)."""
+    """Return the temperature of the diode, K, (pol, chan)."""
     n_chan = stream.shape[2]
     values = _numbers(tcal)
     if values is None:
@@ -62,7 +65,7 @@ def temperatures(tcal: Any, stream: SpectrumStream, n_pol: int, beam: int | None
 
         number = stream.header.beam if beam is None else beam
         if number is None:
-            raise UsageError(f"{stream.path}: the file tells no beam; give --beam 1")
+            raise UsageError(f"{stream.path}: the file states no beam; give --beam 1")
         table = read(tcal).at(stream.header.require_channels(stream.path), number)
         kelvin = np.asarray(table.to_value(u.K))
         if not np.isfinite(kelvin).any():
@@ -75,13 +78,13 @@ def temperatures(tcal: Any, stream: SpectrumStream, n_pol: int, beam: int | None
         raise UsageError(f"tcal: {len(values)} temperatures for {n_pol} polarisations; allowed: "
                          "one for all, or one for each")
     if stream.polarization.names == ("I",):
-        values = [2 * values[0]]  # I is the sum of both
+        values = [2 * values[0]]  # I is the sum of both polarisations
     return np.repeat(np.broadcast_to(np.array(values, np.float64), (n_pol,))[:, np.newaxis],
                      n_chan, axis=1)
 
 
 def _numbers(tcal: Any) -> list[float] | None:
-    """Temperatures in K, where these are given and no tables."""
+    """Return temperatures in K, or None if tables are given."""
     listed = isinstance(tcal, (list, tuple))
     if isinstance(tcal, u.Quantity) or (listed and all(isinstance(each, u.Quantity) and
                                                        each.isscalar for each in tcal)):
@@ -102,7 +105,7 @@ def _numbers(tcal: Any) -> list[float] | None:
 
 
 def schedule(diode: Any, stream: SpectrumStream) -> DiodeSchedule | None:
-    """The user's schedule."""
+    """Return the user's schedule, or None."""
     if diode is None or isinstance(diode, DiodeSchedule):
         return diode
     pairs = list(diode.items()) if isinstance(diode, Mapping) else [
@@ -110,7 +113,7 @@ def schedule(diode: Any, stream: SpectrumStream) -> DiodeSchedule | None:
                                                    for part in str(diode).split(","))]
     parts: dict[str, Any] = dict(pairs)
     if len(parts) < len(pairs):
-        raise UsageError(f"diode = {diode!r}: a value is given twice; allowed: each once")
+        raise UsageError(f"diode = {diode!r}: a value is given twice; allowed: each value once")
     first = exact(parts.get("first", 0), "s", "diode: first")
     if set(parts) <= {"mode", "first"} and "mode" in parts:
         return _of_mode(str(parts["mode"]), first, stream)

@@ -1,4 +1,4 @@
-"""Bands of the channels of a map, of spectra as they are or in another frame of velocity."""
+"""Bands of a map's channels, from spectra as they are or in another frame of velocity."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ __all__ = ["Band", "common_band", "frame_told", "framed", "input_channels"]
 
 
 def frame_told(streams: Sequence[SpectrumStream]) -> str:
-    """The frame that all spectra are in; topocentric where files do not tell.
+    """Return the frame that all spectra are in; topocentric if the files do not state it.
 
     Raises
     ------
     PlanError
-        Where they are in several, or in one that is not known.
+        If the spectra are in several frames, or in an unknown one.
     """
     found: dict[str, str] = {}
     for stream in streams:
-        told = stream.header.specsys
-        frame = "topocentric" if told is None else known_frame(told)
+        stated = stream.header.specsys
+        frame = "topocentric" if stated is None else known_frame(stated)
         if frame is None:
-            raise PlanError(f"{stream.path}: the frame is {told!r}, which is not known")
+            raise PlanError(f"{stream.path}: the frame is {stated!r}, which is not known")
         found.setdefault(frame, stream.path)
     if len(found) > 1:
-        told = ", ".join(f"{path} in {frame}" for frame, path in found.items())
-        raise PlanError(f"spectra of one map are in one frame; found {told}; give --frame lsrk")
+        frames = ", ".join(f"{path} in {frame}" for frame, path in found.items())
+        raise PlanError("all spectra of a map must be in one frame; found "
+                        f"{frames}; give --frame lsrk")
     return next(iter(found))
 
 
 def framed(streams: Sequence[SpectrumStream], to: str | None) -> list[SpectrumStream]:
-    """The spectra in a frame; as they are where it is None or theirs."""
+    """Return the spectra in a frame; unchanged if it is None or they are already in it."""
     if to is None:
         return list(streams)
     name = frame_of(to)
@@ -48,20 +49,20 @@ def framed(streams: Sequence[SpectrumStream], to: str | None) -> list[SpectrumSt
 
 
 def _is_in(stream: SpectrumStream, name: str) -> bool:
-    told = stream.header.specsys
-    return name == ("topocentric" if told is None else known_frame(told))
+    stated = stream.header.specsys
+    return name == ("topocentric" if stated is None else known_frame(stated))
 
 
 def common_band(streams: Sequence[SpectrumStream], low_hz: Fraction | None,
                 high_hz: Fraction | None) -> tuple[ChannelAxis, list[tuple[int, int]]]:
-    """The channels that all have between two centres, and where they are in each stream.
+    """Return the channels that all streams share between two centres, and their place in each.
 
     Raises
     ------
     PlanError
-        Where channels are not the same, or of several widths.
+        If the channels differ, or have several widths.
     UsageError
-        Where there are none.
+        If there are no such channels.
     """
     axes = [stream.header.require_channels(stream.path) for stream in streams]
     first = axes[0]
@@ -73,7 +74,7 @@ def common_band(streams: Sequence[SpectrumStream], low_hz: Fraction | None,
                 f"{stream.path}: its channels ({float(axis.first_hz) / 1e6:.9g} MHz and steps of "
                 f"{float(axis.step_hz):.9g} Hz) are not those of {streams[0].path} "
                 f"({float(first.first_hz) / 1e6:.9g} MHz, {float(first.step_hz):.9g} Hz); allowed: "
-                "the same channels, or spectra of one width in a frame (--frame lsrk)")
+                "the same channels, or spectra with one channel width in a frame (--frame lsrk)")
         offsets.append(int(away))
     start, stop = max(offsets), min(at + axis.n_chan for at, axis in zip(offsets, axes,
                                                                         strict=True))
@@ -84,14 +85,14 @@ def common_band(streams: Sequence[SpectrumStream], low_hz: Fraction | None,
     cut = whole.slice_of(low_hz, high_hz)
     if cut[0] >= cut[1]:
         edges = [float(edge) / 1e6 for edge in whole.edges_hz]
-        raise UsageError(f"no channel in the band; the spectra have {edges[0]:.9g} to "
+        raise UsageError(f"no channel in the band; the spectra cover {edges[0]:.9g} to "
                          f"{edges[1]:.9g} MHz")
     spans = [(start - at + cut[0], start - at + cut[1]) for at in offsets]
     return whole.sliced(*cut), spans
 
 
 def input_channels(stream: SpectrumStream, n_chan: int) -> tuple[SpectrumStream, int]:
-    """The stream that is read for some channels of another, and how many of its channels are."""
+    """Return the stream to read for `n_chan` channels of `stream`, and its number of channels."""
     if not isinstance(stream, VelocityFrame):
         return stream, n_chan
     ratio = float(stream.out_axis.step_hz / stream.axis.step_hz)
@@ -100,7 +101,9 @@ def input_channels(stream: SpectrumStream, n_chan: int) -> tuple[SpectrumStream,
 
 
 class Band:
-    """Some channels of rows of a stream: in a frame, what their kernels span is read alone.
+    """Some channels of rows of a stream.
+
+    In another frame, only the input channels that the resampling kernels span are read.
 
     Parameters
     ----------
@@ -108,7 +111,7 @@ class Band:
     channels : (int, int)
         First channel, and the one after the last.
     rows : ndarray of int
-        Numbers of the rows that are wanted.
+        Numbers of the rows to read.
     """
 
     def __init__(self, stream: SpectrumStream, channels: tuple[int, int], rows: NDArray[np.int64]
@@ -121,16 +124,16 @@ class Band:
         else:
             read, source = channels, stream
         self._low, whole = read[0], read == (0, source.shape[2])
-        #: What is read.
+        #: The stream that is read.
         self.source: SpectrumStream = source if whole else SelectSpectra(
             source, (0, source.shape[0]), read)
 
     def made(self, block: Block, level: NDArray[np.int64] | None = None) -> Block:
-        """The channels, of a block of `source`.
+        """Return the channels, computed from a block of `source`.
 
-        The median of the rows `level`, counted from the block's first, is taken off each product
-        and channel before these are shifted: what belongs to the receiver stands still in its own
-        channels.
+        The median of the rows `level`, counted from the first row of the block, is subtracted from
+        each product and channel before the channels are shifted, because signals of the receiver
+        stay in the same channels.
         """
         stream, block = self._stream, _levelled(block, level)
         if not isinstance(stream, VelocityFrame):
@@ -153,14 +156,14 @@ class Band:
 
 def _positions(stream: VelocityFrame, factors: NDArray[np.float64]
                ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where the first output channel lies among the input's, and the step to the next, by row."""
+    """Return the first output channel's place among the input channels, and the step, by row."""
     first = float(stream.out_axis.first_hz) / factors - float(stream.axis.first_hz)
     position = first / float(stream.axis.step_hz)
     return position, float(stream.out_axis.step_hz / stream.axis.step_hz) / factors
 
 
 def _levelled(block: Block, rows: NDArray[np.int64] | None) -> Block:
-    """A block less the medians of some of its rows, of each product and channel."""
+    """Subtract the median of some rows from each product and channel of a block."""
     if rows is None:
         return block
     from fastsig_kernels import column_median
@@ -177,7 +180,7 @@ def _levelled(block: Block, rows: NDArray[np.int64] | None) -> Block:
 def _spanned(stream: VelocityFrame, position: np.ndarray, step: np.ndarray,
              channels: tuple[int, int]
              ) -> tuple[int, int]:
-    """Input channels that the kernels of output channels reach, in any row."""
+    """Return the input channels that the kernels of the output channels reach in any row."""
     n_chan = stream.source.shape[2]
     known = np.isfinite(position) & np.isfinite(step)
     if not known.any():

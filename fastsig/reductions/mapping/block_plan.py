@@ -1,4 +1,4 @@
-"""How many channels of a map are done at a time, and by how many threads."""
+"""Choose the number of channels of a map to process at a time, and the number of threads."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from fastsig.work.memory import resident_bytes
 __all__ = ["MapPlan", "plan_blocks"]
 
 _ALLOWANCE = 96 * 10**6  # compiler and allocator growth while running
-_BLOCK_BYTES = 2**30  # of a block of channels, where no bound is given
+_BLOCK_BYTES = 2**30  # in a block of channels, if no bound is given
 
 
 @dataclass(frozen=True)
 class MapPlan:
-    """How a map is made.
+    """The number of channels in a block, threads and memory with which a map is computed.
 
     Parameters
     ----------
     threads : int
     n_chan : int
-        Channels of a block.
+        Channels in a block.
     memory, floor : int
-        Bytes that the process takes, and at the least.
+        Bytes that the process uses, and the least that it could use.
     """
 
     threads: int
@@ -34,7 +34,7 @@ class MapPlan:
     floor: int
 
     def told(self) -> str:
-        """A line for the user."""
+        """Return the plan as a line for the user."""
         return (f"{self.n_chan} channels at a time, {self.threads} "
                 f"{'thread' if self.threads == 1 else 'threads'}, memory about "
                 f"{self.memory / 1e6:.0f} MB (at least {self.floor / 1e6:.0f} MB)")
@@ -42,21 +42,21 @@ class MapPlan:
 
 def plan_blocks(cost: Callable[[int, int], int], n_chan: int, workers: int | None,
                 memory: int | None) -> MapPlan:
-    """The most channels, in even blocks, and then threads that fit into memory.
+    """Find the number of threads, and then of channels in even blocks, that fit into memory.
 
     Parameters
     ----------
     cost : callable
-        Bytes of a block, of threads and channels.
+        Bytes of a block as a function of the numbers of threads and channels.
     n_chan : int
-        Channels in all.
+        Channels in the map.
     workers, memory : int, optional
-        Bounds.
+        Upper bounds.
 
     Raises
     ------
     PlanError
-        Where `memory` is below the floor, which it names.
+        If `memory` is below the floor, which the message states.
     """
     threads = len(os.sched_getaffinity(0)) if workers is None else workers
     if threads < 1:

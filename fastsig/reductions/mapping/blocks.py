@@ -1,4 +1,4 @@
-"""A block of channels of a map: one pass stores the rows of all inputs, which are gridded then."""
+"""A block of channels of a map: one pass stores the rows of all inputs, then they are gridded."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ __all__ = ["grid_channels", "read_channels"]
 
 F4 = NDArray[np.float32]
 
-_TILES = 16  # that a task grids
+_TILES = 16  # per task
 
 
 def read_channels(
     inputs: Sequence[Rows], cuts: Sequence[tuple[int, int]], scales: Sequence[float], product: str,
     first: int, n: int, n_product: int, wide: int, threads: int,
 ) -> tuple[F4, F4]:
-    """Values and weights of some channels of all spectra, (product, spectrum, chan).
+    """Read values and weights of some channels of all spectra, (product, spectrum, chan).
 
     Parameters
     ----------
     inputs : sequence of Rows
     cuts : sequence of (int, int)
-        Where the map's channels are in each.
+        Range of the map's channels in each input.
     scales : sequence of float
-        What values of each are multiplied by.
+        Factors by which the values of each input are multiplied.
     product : str
     first, n : int
-        Channels of the map.
+        First channel of the map, and number of channels.
     n_product : int
     wide : int
         Channels of the weights: 1, or n.
@@ -50,12 +50,12 @@ def read_channels(
         if len(rows.kept):
             band = cut[0] + first, cut[0] + first + n
             sinks.append(MapRows(rows, band, product, data[:, where], weight[:, where], scale))
-    run(sinks, workers=threads)  # within the memory that `plan_blocks` left for so many threads
+    run(sinks, workers=threads)  # within the memory that `plan_blocks` left for these threads
     return data, weight
 
 
 def grid_channels(gridder: Any, data: F4, weight: F4, mean: F4, out: F4, threads: int) -> None:
-    """Fill `mean` and `out` (chan, y, x), tiles in any order: `Gridder` gives the same bits."""
+    """Fill `mean` and `out` (chan, y, x); `Gridder` gives the same bits in any order of tiles."""
     free = [gridder.scratch(data.shape[1]) for _ in range(threads)]
 
     def work(first: int) -> None:

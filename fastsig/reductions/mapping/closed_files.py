@@ -1,4 +1,4 @@
-"""Files that are open only while they are read: a map may be made of thousands of them."""
+"""Files that are open only while they are read: a map may have thousands of input files."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from fastsig.stream import Block, SpectrumStream, Sums, sums
 __all__ = ["ClosedFile"]
 
 F8 = NDArray[np.float64]
-# What HiFAST calls columns that ours are named otherwise.
+# HiFAST's names of columns that have other names here.
 _MARKS = {"extrapolated": "is_extrapo", "diode_on": "is_on"}
 
 
 class ClosedFile(SpectrumStream):
     """The spectra of a file, which every `read_block` opens and closes.
 
-    Open files cost descriptors and, each, room for what they unpack.
+    Each open file costs a descriptor and memory for unpacked data.
 
     Parameters
     ----------
     path : path
     **overrides
-        As of `fastsig.open`.
+        As in `fastsig.open`.
 
     Raises
     ------
     PlanError
-        Where it holds no spectra.
+        If the file does not contain spectra.
     """
 
     def __init__(self, path: str | os.PathLike[str], **overrides: Any) -> None:
@@ -45,7 +45,7 @@ class ClosedFile(SpectrumStream):
         stream: Any = open_stream(self._name, **overrides)
         try:
             if not isinstance(stream, SpectrumStream):
-                raise PlanError(f"{stream.path}: holds {stream.kind}; a map is made of spectra")
+                raise PlanError(f"{stream.path}: contains {stream.kind}; a map needs spectra")
             super().__init__(stream.header, stream.shape, stream.dtype, stream.path)
             self.format_name, self.overrides = stream.format_name, stream.overrides
             self._files = list(stream.files)
@@ -64,7 +64,7 @@ class ClosedFile(SpectrumStream):
             stream.close()
 
     def _mark(self, stream: Any) -> None:
-        """Take in how a HiFAST file marks rows; those that are not there are not marked."""
+        """Add the marks of rows in a HiFAST file as columns; rows not in the file are unmarked."""
         fields = getattr(stream, "fields", None)
         if fields is None:
             return
@@ -76,26 +76,26 @@ class ClosedFile(SpectrumStream):
 
     @property
     def files(self) -> list[str]:
-        """Paths of the files that hold the rows."""
+        """Paths of the files that contain the rows."""
         return self._files
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """As of the file."""
+        """The columns of the file, with their units."""
         return self._units
 
     def read_columns(self, start: int, n: int) -> dict[str, F8]:
-        """As of the file."""
+        """Return rows of the file's columns."""
         self._check_range(start, n)
         return {name: values[start : start + n] for name, values in self._columns.items()}
 
     @property
     def weight_channels(self) -> int:
-        """As of the file."""
+        """1 if the file has one weight for all channels, otherwise the number of channels."""
         return 1 if self._weight_channels == 1 else self.shape[2]
 
     def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
-        """Some of the channels, where the format can read these alone."""
+        """Return a stream of some channels, or None if the format cannot read them alone."""
         if not self._narrows:
             return None
         part = copy.copy(self)
@@ -106,13 +106,13 @@ class ClosedFile(SpectrumStream):
         return part
 
     def work_bytes(self, n: int) -> int:
-        """As of the file, of all its channels."""
+        """Memory that the file needs for `n` rows, with all its channels."""
         return int(self._fixed + n * self._each)
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """The file's own."""
+        """Open the file, read a block and close it."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # told when it was first opened
+            warnings.simplefilter("ignore")  # shown when it was first opened
             stream: Any = open_stream(self._name, **self._given)
         try:
             if self._band is not None:
@@ -122,5 +122,5 @@ class ClosedFile(SpectrumStream):
             stream.close()
 
     def read_sums(self, start: int, n: int) -> Sums:
-        """The means times their weights, float64."""
+        """Return the means times their weights, float64."""
         return sums(self.read_block(start, n), self.header.n_sum, self.weight_channels)

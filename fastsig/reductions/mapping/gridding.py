@@ -1,8 +1,8 @@
 """Maps: spectra of any beams and scans on the pixels of a cube, a band of channels at a time.
 
-The means of pixels are `fastsig_kernels.Gridder`'s, over the spectra in the order in which they are
-given. Channels are gridded in blocks that fit into memory; the bytes depend on neither these nor
-on threads.
+`fastsig_kernels.Gridder` computes the means of pixels, over the spectra in the order in which they
+are given. Channels are gridded in blocks that fit into memory; the bytes depend neither on the
+blocks nor on the number of threads.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = ["Map", "MapData", "MapPlan", "grid"]
 
 F4 = NDArray[np.float32]
 
-#: The level of each input's channels: it stays, or its median over time is taken off.
+#: The level of each input's channels is kept, or its median over time is subtracted.
 ZEROS = ("keep", "median")
 _STOKES = {"I": (1,), "IQUV": (1, 2, 3, 4), "V": (4,)}
 
@@ -54,9 +54,10 @@ class MapData(Shown):
     values : ndarray, shape (chan, y, x) or (stokes, chan, y, x), float32
         NaN where nothing was seen.
     weight : ndarray, shape of values, float32
-        Effective integration time, s: noise is that of a spectrum of 1 s over its root.
+        Effective integration time, s. The noise is that of a spectrum of 1 s, divided by the
+        square root of the weight.
     header : astropy.io.fits.Header
-        That of the file.
+        The header of the file.
     """
 
     values: F4
@@ -68,7 +69,7 @@ class MapData(Shown):
         """World coordinates of the axes."""
         from astropy.wcs import WCS, FITSFixedWarning
 
-        with warnings.catch_warnings():  # of the observatory's place in other coordinates
+        with warnings.catch_warnings():  # about the observatory's place in other coordinates
             warnings.simplefilter("ignore", FITSFixedWarning)
             return WCS(self.header)
 
@@ -79,48 +80,49 @@ class Map:
     Parameters
     ----------
     inputs : sequence
-        Paths, chains or streams of spectra in K or Jy with positions; all beams and scans.
+        Paths, chains or streams of spectra in K or Jy with positions, for all beams and scans.
     kernel : angle, optional
         Full width of the Gaussian kernel; half the telescope's beam by default.
     radius : angle, optional
-        Where the kernel ends; 1.5 of its widths by default.
+        Radius at which the kernel ends; 1.5 of its widths by default.
     pixel : angle, optional
         Side of a pixel; a third of the effective beam, in whole arcseconds, by default.
     projection : str
-        Code of one that astropy.wcs knows.
+        Code of a projection that astropy.wcs knows.
     center : SkyCoord or str, optional
-        ICRS; the middle of the positions by default.
+        Centre in ICRS; the middle of the positions by default.
     size : angle, or two, optional
-        Width, or width and height; what holds all positions by default.
+        Width, or width and height; large enough for all positions by default.
     beam_size : angle, optional
         Full width of the telescope's beam; the receiver's by default.
     products : {"I", "IQUV", "V"}
-        Of the map; I is the mean of AA and BB where these are there.
+        Products of the map; I is the mean of AA and BB if the spectra have these.
     frame : {"topocentric", "geocentric", "barycentric", "heliocentric", "lsrk"}, optional
-        Of the channels: each spectrum is shifted and resampled, as by
+        Frame of the channels, to which each spectrum is shifted and resampled, as in
         `fastsig.stages.velocity_frame.VelocityFrame`; by default they stay as they are.
     axis : {"FREQ", "VRAD", "VOPT"}
         The spectral axis; channels are evenly spaced in frequency in all of them.
     rest : str or Quantity, optional
-        Line, as of `fastsig.axes.velocity.line`; by default that of the spectra's headers, if any.
+        Line, as in `fastsig.axes.velocity.line`; by default the line in the spectra's headers, if
+        there is one.
     fstart, fstop : frequency, optional
         Lowest and highest channel centre.
     vstart, vstop : velocity, optional
-        The same as velocities, optical where the axis is VOPT, else radio.
+        The same as velocities: optical if the axis is VOPT, otherwise radio.
     zero : {"keep", "median"}
-        Whether the median over time of each input, product and channel is taken off, before
-        channels are shifted: the system's level in drift scans, most of which see nothing.
+        Whether to subtract the median over time of each input, product and channel before channels
+        are shifted. This removes the system's level from drift scans that are mostly empty sky.
     keep : sequence of {"extrapolated", "diode"}
-        Rows to take in that are left out by default.
+        Rows to include that are left out by default.
     min_weight : value, s
-        Pixels with less are NaN.
+        Pixels with a smaller weight are NaN.
 
     Raises
     ------
     UsageError
-        Where an option is not allowed.
+        If an option is not allowed.
     PlanError
-        Where the spectra do not go into one map, or it would be empty.
+        If the spectra cannot be combined in one map, or it would be empty.
     """
 
     def __init__(
@@ -186,7 +188,7 @@ class Map:
 
     def _band(self, fstart: Any, fstop: Any, vstart: Any, vstop: Any
               ) -> tuple[ChannelAxis, list[tuple[int, int]]]:
-        """The channels of the map, and where they are in each stream."""
+        """Return the channels of the map, and their range in each stream."""
         low, high = (None if end is None else exact(end, "Hz", name)
                      for end, name in ((fstart, "fstart"), (fstop, "fstop")))
         if (vstart is None) != (vstop is None):
@@ -204,18 +206,18 @@ class Map:
         if any(len(each.kept) for each in rows):
             return
         reasons = ", ".join(f"{n} of them: {why}" for why, n in _left_out(rows).items())
-        raise PlanError(f"{self.streams[0].path}: no spectrum takes part in the map"
+        raise PlanError(f"{self.streams[0].path}: no spectrum can be used for the map"
                         + (f"; {reasons}" if reasons else ""))
 
     def _pixel_places(self, plane: tuple[int, int]) -> NDArray[np.float64]:
-        """Right ascension and declination of the middles of pixels, (2, y, x), deg."""
+        """Return right ascension and declination of the centres of pixels, (2, y, x), deg."""
         y, x = np.indices(plane, dtype=np.float64)
         ra, dec = self.celestial.all_pix2world(x, y, 0)
         seen = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
         return np.stack([np.where(seen, ra, np.nan), np.where(seen, dec, np.nan)])
 
     def _near(self, rows: Rows) -> Rows:
-        """Rows in reach of some pixel, as a circle about all pixels tells."""
+        """Return the rows within the kernel's radius of a circle around all pixels."""
         known = np.isfinite(self._place[0])
         pixels_at = _vectors(self._place[0][known], self._place[1][known])
         middle = pixels_at.mean(axis=0)
@@ -230,17 +232,17 @@ class Map:
 
     @property
     def left_out(self) -> dict[str, int]:
-        """Spectra that take no part: why, and how many."""
+        """Number of spectra that are left out, for each reason."""
         return _left_out(self.rows)
 
     @property
     def n_spectra(self) -> int:
-        """Spectra that take part."""
+        """Number of spectra used for the map."""
         return sum(len(each.kept) for each in self.rows)
 
     @property
     def _scales(self) -> list[float]:
-        """What values of each input are multiplied by: Jy of its beam to Jy/beam of the map."""
+        """Factors for the values of each input: from Jy in its beam to Jy/beam of the map."""
         if self.unit != "Jy":
             return [1.0] * len(self.streams)
         return [self.kernel.stretched(ratio).scale(width) for ratio, width in zip(
@@ -248,7 +250,7 @@ class Map:
 
     @property
     def gridder(self) -> Any:
-        """The plan of the kernel, made when it is first asked for."""
+        """The plan of the kernel, computed when it is first needed."""
         if self._gridder is None:
             from fastsig_kernels import Gridder, gaussian_table
 
@@ -261,7 +263,7 @@ class Map:
         return self._gridder
 
     def provenance(self, *, hash_inputs: bool = False) -> dict[str, Any]:
-        """What decides the numbers."""
+        """Return a record of everything that determines the values."""
         import astropy
 
         return {
@@ -282,18 +284,18 @@ class Map:
         }
 
     def plan(self, *, workers: int | None = None, memory: int | None = None) -> MapPlan:
-        """Threads, and channels at a time, that fit into `memory`.
+        """Choose the numbers of threads, and of channels at a time, that fit into `memory`.
 
         Raises
         ------
         PlanError
-            Where `memory` is below the floor, which it names.
+            If `memory` is below the floor, which the message states.
         """
-        _ = self.gridder  # so that it is resident, and the compiler
+        _ = self.gridder  # so that the gridder and the compiler are resident
         return plan_blocks(self._bytes, self.axis.n_chan, workers, memory)
 
     def _bytes(self, threads: int, n_chan: int) -> int:
-        """Memory of a block of channels."""
+        """Memory for a block of channels."""
         wide = n_chan if self._weights_vary else 1
         plane = math.prod(self.shape[-2:])
         planes = 4 * plane * n_chan * (2 * len(self.stokes) + 1) + 8 * plane
@@ -307,7 +309,7 @@ class Map:
         return any(stream.weight_channels > 1 for stream in self.streams)
 
     def explain(self, *, workers: int | None = None, memory: int | None = None) -> str:
-        """How the map would be made, as text."""
+        """Describe in text how the map would be computed."""
         ready = self.plan(workers=workers, memory=memory)
         low, high = (float(edge) / 1e6 for edge in self.axis.edges_hz)
         head, beam, n = self.header, self.beam, len(self.streams)
@@ -318,14 +320,14 @@ class Map:
             f"{self.shape[-1]} x {self.shape[-2]} pixels of {self.pixel_deg * 3600:g} arcsec, "
             f"{head['CTYPE1'][-3:]} about {head['CRVAL1']:.4f}, {head['CRVAL2']:+.4f} deg",
             f"{self.axis.n_chan} channels, {low:.6g} to {high:.6g} MHz, {head['SPECSYS']}",
-            f"beam {beam.fwhm_deg * 60:.3f} arcmin ({beam.told}), kernel "
+            f"beam {beam.fwhm_deg * 60:.3f} arcmin ({beam.origin}), kernel "
             f"{self.kernel.fwhm_deg * 60:.3f} arcmin: effective {head['BMAJ'] * 60:.3f} arcmin, "
             f"{head['BUNIT']}",
         ])
 
     def _blocks(self, ready: MapPlan, progress: Callable[[int], Any] | None
                 ) -> Iterator[tuple[int, F4, F4]]:
-        """First channel, map and weights (product, chan, y, x) of every block."""
+        """Yield the first channel, the map and the weights (product, chan, y, x) of each block."""
         plane, n_product = self.shape[-2:], len(self.stokes)
         for first in range(0, self.axis.n_chan, ready.n_chan):
             n = min(ready.n_chan, self.axis.n_chan - first)
@@ -344,7 +346,7 @@ class Map:
                 progress(n)
 
     def _finish(self, mean: F4, weight: F4) -> None:
-        """NaN where there is too little weight."""
+        """Set pixels with too little weight to NaN."""
         if self.min_weight_s > 0:
             mean[weight < self.min_weight_s] = np.nan
 
@@ -369,44 +371,44 @@ class Map:
         path : path
             Final name.
         workers : int, optional
-            Threads; as many as the process may use by default.
+            Number of threads; by default as many as the process may use.
         memory : int, optional
-            Most bytes that the process may take.
+            Largest number of bytes that the process may use.
         overwrite : bool
             Whether an existing file may be replaced.
         hash_inputs : bool
-            Hash all of every input for the provenance, not its ends alone.
+            Hash the whole of every input for the provenance, not only its ends.
         progress : callable, optional
             Called with the number of channels done since the last call.
 
         Raises
         ------
         PlanError
-            Where `memory` is below the floor.
+            If `memory` is below the floor.
         OutputError
-            Where the product exists or cannot be written.
+            If the file exists or cannot be written.
         DataError
-            Where an input cannot be read to its end.
+            If an input cannot be read to its end.
         """
         from fastsig.io.fits.cube_writer import CubeWriter
 
         self.check(path, overwrite=overwrite)
         ready = self.plan(workers=workers, memory=memory)
-        told = self.provenance(hash_inputs=hash_inputs)
-        with held(), CubeWriter(path, self.header, self.shape, told,
+        record = self.provenance(hash_inputs=hash_inputs)
+        with held(), CubeWriter(path, self.header, self.shape, record,
                                 overwrite=overwrite) as writer:
             for first, mean, weight in self._blocks(ready, progress):
                 for product, planes in enumerate(mean):
                     writer.write(product * self.axis.n_chan + first, planes, weight[product])
 
     def check(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Raise `OutputError` where the map cannot go to a name."""
+        """Raise `OutputError` if the map cannot be written under a name."""
         inputs = [name for stream in self.streams for name in input_files(stream)]
         check_output(path, overwrite=overwrite, inputs=inputs)
 
     @property
     def disk_bytes(self) -> int:
-        """Bytes of the file, at the most."""
+        """Largest possible size of the file, in bytes."""
         return 8 * int(math.prod(self.shape)) + 2**16
 
     def __repr__(self) -> str:
@@ -421,7 +423,7 @@ def grid(inputs: Any, **options: Any) -> Map:
     inputs : path, chain, or sequence of them
         Spectra in K or Jy with positions, of all beams and scans.
     **options
-        As of `Map`.
+        As in `Map`.
     """
     one = isinstance(inputs, (str, bytes, os.PathLike, Stream)) or hasattr(inputs, "stream")
     try:
@@ -451,11 +453,11 @@ def _file(stream: SpectrumStream) -> Any:
 
 
 def _rest(rest: Any, streams: Sequence[SpectrumStream]) -> Fraction | None:
-    """Rest frequency, Hz: given, or that of all headers."""
+    """Return the rest frequency, Hz: the given one, or the one on which all headers agree."""
     if rest is not None:
         return Fraction(repr(line(rest).hz))
-    told = {stream.header.rest_hz for stream in streams}
-    found = told.pop() if len(told) == 1 else None
+    stated = {stream.header.rest_hz for stream in streams}
+    found = stated.pop() if len(stated) == 1 else None
     return None if found is None else Fraction(repr(found))
 
 

@@ -26,7 +26,7 @@ AXES = {"FREQ": "FREQ", "VRAD": "VRAD", "VOPT": "VOPT-F2W"}
 
 def velocity_band(low_ms: Fraction, high_ms: Fraction, rest_hz: Fraction, kind: str
                   ) -> tuple[Fraction, Fraction]:
-    """Lowest and highest frequency, Hz, of two velocities in m/s."""
+    """Return the lowest and highest frequency, Hz, between two velocities in m/s."""
     low, high = sorted((low_ms, high_ms))
     if kind == "VOPT":
         return rest_hz / (1 + high / SPEED_OF_LIGHT), rest_hz / (1 + low / SPEED_OF_LIGHT)
@@ -35,10 +35,10 @@ def velocity_band(low_ms: Fraction, high_ms: Fraction, rest_hz: Fraction, kind: 
 
 def spectral_cards(axis: ChannelAxis, kind: str, rest_hz: Fraction | None, number: int
                    ) -> list[tuple[str, Any, str]]:
-    """The spectral axis: channels evenly spaced in frequency, labelled as `kind` says.
+    """Return the cards of the spectral axis: evenly spaced in frequency, labelled by `kind`.
 
-    A velocity axis of the optical convention is regular in frequency: FITS Paper III calls it
-    VOPT-F2W, and its reference value and increment are those of channel 1.
+    A velocity axis of the optical convention is regular in frequency. FITS Paper III calls it
+    VOPT-F2W; its reference value and increment apply at channel 1.
     """
     first, step, c = axis.first_hz, axis.step_hz, SPEED_OF_LIGHT
     if kind == "FREQ":
@@ -61,7 +61,7 @@ def map_header(
     wcs: WCS, axis: ChannelAxis, kind: str, rest_hz: Fraction | None, stokes: Sequence[int],
     unit: str, beam: Beams, kernel: Kernel, frame: str, streams: Sequence[SpectrumStream],
 ) -> fits.Header:
-    """All cards of a map but those of its structure."""
+    """Return all cards of a map except those of its structure."""
     header = fits.Header()
     scale = kernel.scale(beam.fwhm_deg)
     width = beam.fwhm_deg * scale**0.5
@@ -100,7 +100,7 @@ def _gridding(beam: Beams, kernel: Kernel, scale: float) -> list[tuple[str, Any,
 
 
 def _observed(streams: Sequence[SpectrumStream]) -> list[tuple[str, Any, str]]:
-    """Object, telescope, its place, and times."""
+    """Return cards for the object, the telescope, its place, and the times."""
     heads = [stream.header for stream in streams]
     out: list[tuple[str, Any, str]] = []
     for key, names in (("OBJECT", {h.source for h in heads}), ("TELESCOP", {h.telescope
@@ -133,12 +133,12 @@ def _site(heads: Sequence[Any]) -> list[tuple[str, Any, str]]:
     name = names.pop() if len(names) == 1 else None
     try:
         place = telescopes.get(name or "").itrf_m
-    except UsageError:  # one that has no figures here
+    except UsageError:  # a telescope without coordinates here
         return []
     return [(f"OBSGEO-{axis}", metres, "m, ITRF") for axis, metres in zip("XYZ", place,
                                                                         strict=True)]
 
 
 def described(header: fits.Header) -> Mapping[str, Any]:
-    """Values of cards, for JSON."""
+    """Return the values of cards, for JSON."""
     return {card.keyword: card.value for card in header.cards if card.keyword}

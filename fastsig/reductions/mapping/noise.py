@@ -1,13 +1,13 @@
-"""Noise of maps: of a pixel, how pixels and channels share it, and of sums of pixels.
+"""Noise of maps: of a pixel, its correlation between pixels and channels, and of sums of pixels.
 
 Gridding spreads each sample over several pixels, so neighbours share noise. A sum ``F = sum a_i
 d_i`` over pixels has
 
     var F = sum_ij a_i a_j s_i s_j rho(r_i - r_j),    s_i = s_1 / sqrt(W_i),
 
-with the noise s_1 of weight 1 and the correlation rho at a distance. Both are measured: differences
-of channels a few apart hold noise alone, since continuum and wide lines cancel, and what stands out
-is left out.
+with the noise s_1 at weight 1 and the correlation rho at a distance. Both are measured from
+differences of channels that are a few channels apart. These contain only noise, since continuum and
+wide lines cancel, and outliers are excluded.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ __all__ = ["APART", "MapNoise", "clipped_scatter", "measure", "sum_noise"]
 
 F8 = NDArray[np.float64]
 
-#: Channels between those whose difference is taken: beyond the reach of a Hann window.
+#: Distance in channels at which differences are taken: beyond the reach of a Hann window.
 APART = 4
 _CLIP, _FAR, _ROUNDS = 3.0, 4.5, 30
-_LEAST = 200  # differences without which nothing is measured
-# Share of a Gaussian's variance that is left within 3 sigma.
+_LEAST = 200  # differences needed for a measurement
+# Share of a Gaussian's variance that remains within 3 sigma.
 _KEPT_VARIANCE = 1 - 2 * _CLIP * math.exp(-_CLIP**2 / 2) / math.sqrt(2 * math.pi) / math.erf(
     _CLIP / math.sqrt(2))
-_QUARTER = 0.31863936396437514  # sigma that a quarter of a Gaussian lies within
-_SURE = 3.0  # sigma below which a correlation is taken to be none
+_QUARTER = 0.31863936396437514  # a quarter of a Gaussian lies within this many sigma
+_SURE = 3.0  # sigma below which a correlation is taken as 0
 
 
 class MapNoise(NamedTuple):
-    """What was measured in a part of a cube.
+    """The noise measured in a part of a cube.
 
     Parameters
     ----------
     unit_noise : float
-        Noise of a value of weight 1; NaN where there is too little to tell.
+        Noise of a value of weight 1; NaN if there are too few differences to measure it.
     rho : ndarray, shape (2 m + 1, 2 m + 1)
         Correlation of pixels by their distance in y and x, 1 in the middle.
     channels : tuple of float
         Correlation of channels 1, 2, ... apart; 0 where it is not certain.
     n : int
-        Differences that it was measured from.
+        Number of differences used.
     """
 
     unit_noise: float
@@ -55,10 +55,10 @@ class MapNoise(NamedTuple):
 
 
 def clipped_scatter(values: NDArray[np.floating]) -> tuple[float, int]:
-    """Standard deviation of what lies within 3 sigma of 0, put right for the clip; and how many.
+    """Return the standard deviation of values within 3 sigma of 0, and their number.
 
-    It begins with the quartile of the sizes, so that a third may be of something else. NaN and 0 of
-    nothing.
+    The standard deviation is corrected for the clipping. The first estimate is the quartile of the
+    absolute values, so a third of them may be outliers. Without values, return NaN and 0.
     """
     kept = np.abs(values[np.isfinite(values)]).astype(np.float64)
     if not kept.size:
@@ -81,9 +81,9 @@ def measure(values: NDArray[np.floating], weight: NDArray[np.floating], reach: i
     values : ndarray, shape (chan, y, x)
         NaN where nothing was seen.
     weight : ndarray, shape (chan or 1, y, x)
-        What the variance goes down with; 0 where there is nothing.
+        Weights, to which the variance is inversely proportional; 0 where there are no data.
     reach : int
-        Farthest distance of pixels, in y and in x, at which they may be correlated.
+        Largest distance, in y and in x, at which pixels may be correlated.
     """
     apart = [_differences(values, weight, step) for step in range(1, APART + 1)]
     far = apart[-1]
@@ -104,7 +104,7 @@ def measure(values: NDArray[np.floating], weight: NDArray[np.floating], reach: i
 
 
 def _differences(values: NDArray[np.floating], weight: NDArray[np.floating], step: int) -> F8:
-    """Differences of channels in units of the noise of weight 1."""
+    """Return differences of channels in units of the noise at weight 1."""
     if len(values) <= step:
         return np.zeros((0, *values.shape[1:]))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -115,9 +115,9 @@ def _differences(values: NDArray[np.floating], weight: NDArray[np.floating], ste
 
 
 def _pixels(noise: F8, none: F8) -> F8:
-    """Mean product of noise at two pixels by their distance, from the planes that hold noise alone.
+    """Return the correlation of two pixels by their distance, from planes that contain only noise.
 
-    What a distance has that is less than three times its error is 0.
+    A correlation smaller than three times its error is set to 0.
     """
     reach = len(none) // 2
     good = np.isfinite(noise) & (np.abs(noise) <= _FAR)
@@ -139,21 +139,21 @@ def _pixels(noise: F8, none: F8) -> F8:
 
 
 def _area(rho: F8) -> float:
-    """Pixels that share noise, by the squares: these are what errors of rho hang on."""
+    """Return the number of pixels that share noise, as a sum of squares; it sets rho's errors."""
     m = len(rho) // 2
     core = rho[max(0, m - 3) : m + 4, max(0, m - 3) : m + 4]
     return float((core**2).sum())
 
 
 def _lags(planes: F8, shape: tuple[int, ...], reach: int) -> F8:
-    """Sums of products of pixels of the same plane at distances up to `reach`."""
+    """Sum the products of pixels of the same plane at distances up to `reach`."""
     total = np.zeros((shape[0], shape[1] // 2 + 1))
     for plane in planes:
         total += np.abs(np.fft.rfft2(plane, shape)) ** 2
     lags = np.fft.irfft2(total, shape)
     at = np.arange(-reach, reach + 1)
     found: F8 = lags[np.ix_(at % shape[0], at % shape[1])]
-    # A distance beyond the planes' size wraps round onto another one.
+    # A distance beyond the planes' size wraps around to another one.
     far = [np.abs(at) >= size - reach for size in shape]
     found[far[0]] = 0
     found[:, far[1]] = 0
@@ -161,10 +161,10 @@ def _lags(planes: F8, shape: tuple[int, ...], reach: int) -> F8:
 
 
 def sum_noise(amounts: F8, rho: F8) -> float:
-    """``sqrt(sum_ij u_i u_j rho_ij)`` of amounts ``u = a s`` on a grid.
+    """Return ``sqrt(sum_ij u_i u_j rho_ij)`` for amounts ``u = a s`` on a grid.
 
-    Without rho where the correlation that was measured makes no sense: a variance of next to
-    nothing, or below.
+    The correlation is ignored if it makes no sense, that is, if it gives a variance that is almost
+    zero or negative.
     """
     from scipy.signal import fftconvolve
 

@@ -1,4 +1,4 @@
-"""The pixels of a map: projection, centre, size; and the beam that it is seen with."""
+"""The pixels of a map: projection, centre and size; and the beam of the telescope."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ F8 = NDArray[np.float64]
 #: Projections whose reference latitude is the equator, so that rows are parallels.
 _EQUATOR = ("CYP", "CEA", "CAR", "MER", "SFL", "PAR", "MOL", "AIT", "TSC", "CSC", "QSC", "HPX")
 _CONIC = ("COP", "COE", "COD", "COO", "BON")
-_SUPPORT = 1.5  # full widths at half maximum to which the kernel reaches
+_SUPPORT = 1.5  # radius of the kernel in full widths at half maximum
 _MOST_PIXELS = 2**28
 
 
 @dataclass(frozen=True, repr=False)
 class Beams(Shown):
-    """The telescope's beams, and what is known of them.
+    """Widths of the telescope's beams, and their origin.
 
     Parameters
     ----------
     fwhm_deg : float
-        Full width at half maximum: the mean.
+        Mean full width at half maximum.
     each_deg : tuple of float
-        That of each input.
-    told : str
-        Of what it is the mean.
+        Full width at half maximum for each input.
+    origin : str
+        Origin of the mean, for the user.
     """
 
     fwhm_deg: float
     each_deg: tuple[float, ...]
-    told: str
+    origin: str
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ class Kernel:
     radius_deg: float
 
     def scale(self, beam_deg: float) -> float:
-        """How much less a point source is at the peak of the map than in the middle of a beam.
+        """Return the factor by which a point source is lower in the map than in a beam's centre.
 
-        ``int K / int K B``, which is also the ratio of the solid angles of the effective beam and
-        the telescope's, since the sum over pixels stays what it is.
+        It is ``int K / int K B``, which is also the ratio of the solid angles of the effective beam
+        and the telescope's beam, since gridding preserves the sum over pixels.
         """
         a, b = (4 * math.log(2) / width**2 for width in (self.fwhm_deg, beam_deg))
 
@@ -74,32 +74,33 @@ class Kernel:
         return inside(a) / inside(a + b)
 
     def fitted(self, beams: Beams) -> list[float]:
-        """What the kernel is wider by for each input, so that all have one effective beam.
+        """Return the kernel's width for each input over its own, so that all beams become equal.
 
-        ``k_b^2 + b^2`` is the same for all beams b. Else a source between tracks of wide and
-        narrow beams would be moved and its flux changed, by 1.5 arcsec and 2 % with FAST's.
+        ``k_b^2 + b^2`` is the same for all beams b. Otherwise a source between tracks of wide and
+        narrow beams would shift and its flux would change, by 1.5 arcsec and 2 % with FAST's beams.
         """
         both = self.fwhm_deg**2 + beams.fwhm_deg**2
         widest = max(beams.each_deg)
         if widest**2 > both - self.fwhm_deg**2 / 4:
             least = math.sqrt((widest**2 - beams.fwhm_deg**2) * 4 / 3) * 60
             raise UsageError(f"kernel = {self.fwhm_deg * 60:.3g} arcmin: beams of up to "
-                             f"{widest * 60:.4g} arcmin and {beams.fwhm_deg * 60:.4g} in the mean "
-                             f"do not come to one width by it; allowed: from {least:.3g} arcmin on")
+                             f"{widest * 60:.4g} arcmin and {beams.fwhm_deg * 60:.4g} on average "
+                             f"cannot be brought to one width with it; allowed: {least:.3g} arcmin "
+                             "or more")
         return [math.sqrt(both - each**2) / self.fwhm_deg for each in beams.each_deg]
 
     def stretched(self, ratio: float) -> Kernel:
-        """A wider one."""
+        """Return a kernel wider by a ratio."""
         return Kernel(self.fwhm_deg * ratio, self.radius_deg * ratio)
 
 
 def beams_of(rows: Sequence[Rows], centers_mhz: F8, given: Any = None) -> Beams:
-    """The telescope's beam: given, or the mean over spectra and channels of the receiver's widths.
+    """Return the telescope's beam: as given, or the receiver's mean over spectra and channels.
 
     Raises
     ------
     UsageError
-        Where the telescope or beam is not known, or the band lies outside the receiver's table.
+        If the telescope or beam is not known, or the band lies outside the receiver's table.
     """
     if given is not None:
         width = width_deg(given, "beam_size")
@@ -112,7 +113,7 @@ def beams_of(rows: Sequence[Rows], centers_mhz: F8, given: Any = None) -> Beams:
         header = each.stream.header
         if header.telescope is None or header.beam is None:
             lacks = "telescope" if header.telescope is None else "beam"
-            raise UsageError(f"{each.stream.path}: the file tells no {lacks}; give the beam's "
+            raise UsageError(f"{each.stream.path}: the file states no {lacks}; give the beam's "
                              "width (--beam-size 2.9arcmin)")
         receiver = telescopes.get(header.telescope).receiver()
         width = receiver.hpbw(header.beam, ends << u.MHz, outside="nan").to_value(u.deg)
@@ -127,22 +128,22 @@ def beams_of(rows: Sequence[Rows], centers_mhz: F8, given: Any = None) -> Beams:
 
 
 def kernel_of(beam: Beams, width: Any = None, radius: Any = None) -> Kernel:
-    """The kernel: half the beam's width by default, out to 1.5 of its own widths."""
+    """Return the kernel: by default half the beam's width, with a radius of 1.5 own widths."""
     fwhm = beam.fwhm_deg / 2 if width is None else width_deg(width, "kernel")
     end = _SUPPORT * fwhm if radius is None else width_deg(radius, "radius")
     if end < fwhm / 2:
         raise UsageError(f"radius = {end * 3600:g} arcsec; allowed: half the kernel's width, "
-                         f"{fwhm * 1800:g} arcsec, and more")
+                         f"{fwhm * 1800:g} arcsec, or more")
     return Kernel(fwhm, end)
 
 
 def center_of(text: Any) -> tuple[float, float]:
-    """Right ascension and declination, deg, of a `SkyCoord` or text such as ``12h30m,+12d``.
+    """Return right ascension and declination, deg, of a `SkyCoord` or text as ``12h30m,+12d``.
 
     Raises
     ------
     UsageError
-        Where it is no place.
+        If it does not specify a position.
     """
     if isinstance(text, SkyCoord):
         return float(text.icrs.ra.deg), float(text.icrs.dec.deg)
@@ -161,25 +162,26 @@ def center_of(text: Any) -> tuple[float, float]:
 
 def pixels(ra: F8, dec: F8, step_deg: float, *, projection: str = "TAN", center: Any = None,
            size: Any = None) -> tuple[WCS, tuple[int, int]]:
-    """The projection of a map, and its rows and columns.
+    """Return the projection of a map, and its numbers of rows and columns.
 
     Parameters
     ----------
     ra, dec : ndarray, deg
-        Of spectra, for what is not given.
+        Positions of the spectra, from which the default centre and size are computed.
     step_deg : float
         Side of a pixel.
     projection : str
-        Code of one that astropy.wcs knows.
+        Code of a projection that astropy.wcs knows.
     center : SkyCoord, (ra, dec) or str, optional
-        The middle of the places by default.
+        The middle of the positions by default.
     size : Quantity, pair of them, or str, optional
-        Width, or width and height; what holds all places by default.
+        Width, or width and height; large enough for all positions by default.
 
     Raises
     ------
     UsageError
-        Where the projection is none, cannot show the places, or there would be very many pixels.
+        If the projection is unknown or cannot show the positions, or if there would be too many
+        pixels.
     """
     place = _middle(ra, dec) if center is None else center_of(center)
     wcs = _projection(projection.upper(), place, step_deg)
@@ -189,17 +191,17 @@ def pixels(ra: F8, dec: F8, step_deg: float, *, projection: str = "TAN", center:
         inside = np.isfinite(x) & np.isfinite(y)
         if not inside.all():
             raise UsageError(f"projection = {projection}: cannot show {int((~inside).sum())} of "
-                             f"{len(ra)} places; allowed: one that can, such as SFL, or a size")
+                             f"{len(ra)} positions; allowed: one that can, such as SFL, or a size")
         low = np.floor([x.min(), y.min()])
         n = np.ceil([x.max(), y.max()]) - low + 1
-        if center is not None:  # as far to either side
+        if center is not None:  # the same distance to either side
             half = np.maximum(np.abs(low - at), np.abs(low + n - 1 - at))
             low, n = at - np.ceil(half), 2 * np.ceil(half) + 1
     else:
         n = np.array([max(1, math.ceil(side / step_deg - 1e-9)) for side in _sides(size)])
         low = at - (n - 1) / 2
     if not 0 < n[0] * n[1] <= _MOST_PIXELS:
-        raise UsageError(f"{n[0]:.0f} x {n[1]:.0f} pixels; allowed: {_MOST_PIXELS} in all: give "
+        raise UsageError(f"{n[0]:.0f} x {n[1]:.0f} pixels; allowed: {_MOST_PIXELS} in total: give "
                          "--center and --size, or larger pixels")
     wcs.wcs.crpix -= low
     return wcs, (int(n[1]), int(n[0]))
@@ -218,7 +220,7 @@ def _sides(size: Any) -> tuple[float, float]:
 
 
 def _middle(ra: F8, dec: F8) -> tuple[float, float]:
-    """A place in the middle of places, on whole arcseconds."""
+    """Return the middle of positions, rounded to whole arcseconds."""
     lon, lat = np.radians(ra), np.radians(dec)
     vector = np.array([(np.cos(lat) * np.cos(lon)).mean(), (np.cos(lat) * np.sin(lon)).mean(),
                        np.sin(lat).mean()])
@@ -242,7 +244,7 @@ def _projection(code: str, place: tuple[float, float], step_deg: float) -> WCS:
             raise ValueError("its code has three letters")
         wcs.wcs.set()
         if "-" + code not in wcs.wcs.ctype[0] or not wcs.has_celestial:
-            raise ValueError("it is none of the sky")
+            raise ValueError("it is not a projection of the sky")
         wcs.all_world2pix([place], 0)
     except Exception as error:
         cause = str(error).splitlines()[-1] if str(error) else type(error).__name__

@@ -1,4 +1,4 @@
-"""Spectra that a map is made of: which rows take part, where they lie, one band at a time."""
+"""The spectra of a map: which rows are used and where they lie, read one band at a time."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["KEPT", "PRODUCTS", "MapRows", "Rows", "as_streams", "check_alike", "
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 
-#: Kinds of rows that are left out unless they are asked for.
+#: Kinds of rows that are left out unless they are requested.
 KEPT = ("extrapolated", "diode")
-#: Products of a map, and what each may be made of; the first that is there.
+#: Products of a map, and the spectral products it may be computed from; the first set present.
 PRODUCTS = {"I": (("I",), ("AA", "BB"), ("mean",)), "IQUV": (("I", "Q", "U", "V"),),
             "V": (("V",),)}
 _MARKS = {"extrapolated": "extrapolated", "diode": "diode_on"}
@@ -30,19 +30,19 @@ _PIECE_BYTES = 2**24
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a stream that take part.
+    """Rows of a stream that are used for a map.
 
     Parameters
     ----------
     stream : SpectrumStream
     kept : ndarray, shape (n,), int64
-        Their numbers, ascending.
+        Row numbers, ascending.
     ra, dec : ndarray, shape (n,), float64, deg
         ICRS.
     left_out : dict of str to int
-        Why others do not, and how many.
+        Number of rows left out, for each reason.
     levelled : bool
-        Whether the median of the rows is taken off each product and channel.
+        Whether the median of the rows is subtracted from each product and channel.
     """
 
     stream: SpectrumStream
@@ -53,16 +53,16 @@ class Rows:
     levelled: bool = False
 
     def only(self, mask: NDArray[np.bool_], why: str) -> Rows:
-        """Those of a mask alone."""
+        """Return only the rows in a mask."""
         lost = int((~mask).sum())
         left = {**self.left_out, **({why: lost} if lost else {})}
         return replace(self, kept=self.kept[mask], ra=self.ra[mask], dec=self.dec[mask],
                        left_out=left)
 
     def pieces(self) -> list[tuple[int, int]]:
-        """Spans of `kept` that are read together: about 16 MiB of the stream's rows.
+        """Return spans of `kept` that are read together: about 16 MiB of the stream's rows.
 
-        All, where their median is asked for.
+        All rows are one span if their median is subtracted.
         """
         most = self.most
         out, first = [], 0
@@ -74,13 +74,13 @@ class Rows:
 
     @property
     def most(self) -> int:
-        """Rows of a piece, at the most."""
+        """Largest number of rows in a piece."""
         if self.levelled:
             return self.stream.shape[0]
         return max(1, _PIECE_BYTES // max(1, self.stream.row_bytes))
 
     def piece_bytes(self, n_chan: int) -> int:
-        """Memory that a thread takes to read a piece of a band."""
+        """Memory that a thread needs to read a piece of a band."""
         rows = min(self.most, self.stream.shape[0])
         source, wide = input_channels(self.stream, n_chan)
         whole = source.narrowed(0, 1) is None
@@ -88,26 +88,26 @@ class Rows:
         return int(2 * share * source.work_bytes(rows)) + self.made_bytes(rows, n_chan + wide)
 
     def made_bytes(self, n: int, n_chan: int) -> int:
-        """Memory of what is made of `n` rows of so many channels, read and made together."""
+        """Memory for computing a band of `n` rows; `n_chan` counts channels read and computed."""
         return (20 if self.levelled else 12) * n * self.stream.shape[1] * n_chan
 
 
 class MapRows(Sink):
-    """Stores some channels of the rows of one input as products of a map, each row in its place.
+    """A sink that stores some channels of one input's rows as products of a map.
 
     Parameters
     ----------
     rows : Rows
     channels : (int, int)
-        Of the input: the first, and the one after the last.
+        Channels of the input: the first, and the one after the last.
     product : str
-        Of the map.
+        Product of the map.
     data : ndarray, shape (product, n, chan)
-        Where the values of `rows.kept` go.
+        Receives the values of `rows.kept`.
     weight : ndarray, shape (product, n, 1 or chan), s
-        Where their weights go.
+        Receives their weights.
     scale : float
-        What values are multiplied by; weights, inverse variances, are divided by its square.
+        Factor for the values; weights, which are inverse variances, are divided by its square.
     """
 
     name = "store"
@@ -123,20 +123,20 @@ class MapRows(Sink):
         self.segment, self.held_bytes = rows.most, data.nbytes + weight.nbytes
 
     def spans(self) -> Iterator[tuple[int, int]]:
-        """From the first row of each piece to its last."""
+        """Yield the span of rows of each piece."""
         kept = self._rows.kept
         return ((int(kept[first]), int(kept[stop - 1]) + 1) for first, stop in self._rows.pieces())
 
     def work_bytes(self, n: int) -> int:
-        """Memory of what is made of rows."""
+        """Memory for computing a band of rows."""
         return self._rows.made_bytes(min(n, self._rows.most), self._wide)
 
     def part_bytes(self, n: int) -> int:
-        """Nothing: threads store rows themselves, each its own."""
+        """Return 0: each thread stores its rows itself."""
         return 0
 
     def partial(self, block: Block) -> None:
-        """Store the rows of a block that take part."""
+        """Store the rows of a block that are used."""
         first, stop = np.searchsorted(self._rows.kept, (block.start, block.start + block.n))
         here = self._rows.kept[first:stop] - block.start
         made = self._band.made(block, here if self._rows.levelled else None)
@@ -155,11 +155,11 @@ class MapRows(Sink):
             weight *= np.float32(1 / self._scale**2)
 
     def merge(self, part: None) -> None:
-        """Nothing is left to do."""
+        """Do nothing: the rows are already stored."""
 
 
 def _source(stream: SpectrumStream, product: str) -> tuple[int, ...]:
-    """Places of the products that those of a map are made of, in the stream."""
+    """Return the indices in the stream of the products from which those of a map are computed."""
     names = stream.polarization.names
     for wanted in PRODUCTS[product]:
         if all(name in names for name in wanted):
@@ -171,10 +171,10 @@ def _source(stream: SpectrumStream, product: str) -> tuple[int, ...]:
 
 def _combine(values: F4, weight: F4, source: tuple[int, ...], unit: str | None, mean: bool,
              data: F4, out_weight: F4) -> None:
-    """Products of a map of those of spectra.
+    """Compute the products of a map from those of spectra.
 
-    I is the mean of AA and BB, in Jy and in K. I, Q, U and V are sums of two polarisations in K:
-    they are halved, unless they are a mean. In Jy they are what they are.
+    I is the mean of AA and BB, in Jy and in K. In K, I, Q, U and V are sums of two polarisations,
+    so they are halved, unless they are a mean. In Jy they stay unchanged.
     """
     if len(source) == 2:
         a, b = (weight[:, each] for each in source)
@@ -190,14 +190,14 @@ def _combine(values: F4, weight: F4, source: tuple[int, ...], unit: str | None, 
 
 
 def as_streams(inputs: Sequence[Any]) -> list[SpectrumStream]:
-    """Streams of chains, streams, and paths of files.
+    """Return the streams of chains, streams, and paths of files.
 
     Raises
     ------
     UsageError
-        Where there are none.
+        If there are none.
     PlanError
-        Where one holds no spectra.
+        If one of them does not contain spectra.
     """
     out: list[SpectrumStream] = []
     for each in inputs:
@@ -205,7 +205,7 @@ def as_streams(inputs: Sequence[Any]) -> list[SpectrumStream]:
         if not isinstance(stream, Stream):
             stream = ClosedFile(stream)
         if not isinstance(stream, SpectrumStream):
-            raise PlanError(f"{stream.path}: holds {stream.kind}; a map is made of spectra")
+            raise PlanError(f"{stream.path}: contains {stream.kind}; a map needs spectra")
         out.append(stream)
     if not out:
         raise UsageError("no spectra; allowed: 1 file or more")
@@ -213,19 +213,19 @@ def as_streams(inputs: Sequence[Any]) -> list[SpectrumStream]:
 
 
 def check_alike(streams: Sequence[SpectrumStream], product: str) -> None:
-    """Refuse streams that do not go into one map.
+    """Refuse streams that cannot be combined in one map.
 
     Raises
     ------
     PlanError
-        Where units differ or are those of the recorder, or products lack.
+        If units differ or are those of the recorder, or if products are missing.
     """
     first = streams[0]
     for stream in streams:
         unit = stream.header.unit
         if unit not in ("K", "Jy"):
             raise PlanError(f"{stream.path}: is in {unit or 'the units of the recorder'}; allowed: "
-                            "K or Jy, of fastsig calibrate")
+                            "K or Jy, as fastsig calibrate writes them")
         if unit != first.header.unit:
             raise PlanError(f"{stream.path}: is in {unit}, {first.path} in {first.header.unit}; "
                             "allowed: one unit for all")
@@ -234,32 +234,32 @@ def check_alike(streams: Sequence[SpectrumStream], product: str) -> None:
     if product == "IQUV":
         frames = {stream.polarization.frame for stream in streams}
         if len(frames) > 1:
-            raise PlanError(f"Q and U are of the sky in some spectra and of the receiver in "
-                            f"others, as {first.path}; allowed: one frame for all")
+            raise PlanError(f"Q and U refer to the sky in some spectra and to the receiver in "
+                            f"others, as in {first.path}; allowed: one frame for all")
 
 
 def rows_of(stream: SpectrumStream, keep: Sequence[str] = ()) -> Rows:
-    """The rows of a stream that take part: those of which the position is known.
+    """Return the rows of a stream that can be used: those with a known position.
 
     Parameters
     ----------
     stream : SpectrumStream
-        With the columns ``ra_deg`` and ``dec_deg``.
+        Spectra with the columns ``ra_deg`` and ``dec_deg``.
     keep : sequence of {"extrapolated", "diode"}
-        Rows to take in that are left out by default: with positions beyond the track, and with the
-        noise diode on.
+        Rows to include that are left out by default: rows with positions beyond the track, and rows
+        with the noise diode on.
 
     Raises
     ------
     PlanError
-        Where positions are not known.
+        If positions are not known.
     """
     for each in keep:
         if each not in KEPT:
             raise UsageError(f"keep = {each!r}; allowed: {', '.join(KEPT)}")
     if not {"ra_deg", "dec_deg"} <= set(stream.columns):
-        raise PlanError(f"{stream.path}: where its spectra point is not known; give the track to "
-                        "fastsig calibrate (--ky)")
+        raise PlanError(f"{stream.path}: the positions of its spectra are not known; give the "
+                        "track to fastsig calibrate (--ky)")
     n = stream.shape[0]
     columns = stream.read_columns(0, n)
     ra, dec = columns["ra_deg"], columns["dec_deg"]

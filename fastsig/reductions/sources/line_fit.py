@@ -1,19 +1,19 @@
 """Lines of a spectrum: velocity, width and flux by least squares, with errors that can be trusted.
 
-The solver is SciPy's: the models here are means over channels, and errors have to know of noise
-that channels share, both of which fitters of specutils, made of astropy's models with a weight a
-channel, have no place for. Channels weigh by 1 / noise^2; with J the derivatives, W the weights and
-C the covariance of the channels, parameters have
+The solver is SciPy's. The models here are means over channels, and errors must include noise that
+channels share; the fitters of specutils, which use astropy's models with one weight per channel,
+support neither. Channels are weighted by 1 / noise^2; with J the derivatives, W the weights and C
+the covariance of the channels, the parameters have
 
     cov = (J' W J)^-1  J' W C W J  (J' W J)^-1,
 
-which is the usual ``(J' W J)^-1`` where channels share no noise. Noise is taken as it is given, not
-scaled to the fit's own residuals; `LineFit.chi2` over `LineFit.dof` tells whether they agree.
+which is the usual ``(J' W J)^-1`` if channels share no noise. The noise is used as given, and not
+scaled to the fit's own residuals; `LineFit.chi2` over `LineFit.dof` shows whether they agree.
 
-A profile's shape is held loosely, since a faint one does not tell it: edge over half width is known
-to be 0.2 within a factor of e^2, and slope, bend and horn to be 0 within three times its level.
-This counts as measurements would, in the fit and in its errors, and fades where the spectrum knows
-better.
+A profile's shape is loosely constrained, since a faint line does not determine it: edge over half
+width is assumed to be 0.2 within a factor of e^2, and slope, bend and horn to be 0 within three
+times the level. These priors act like measurements, in the fit and in its errors, and lose their
+influence where the spectrum constrains the shape better.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ F8 = NDArray[np.float64]
 HI_MASS = 2.356e5
 
 _SHAPE = {"gaussian": 3, "profile": 7}
-# What is known before of a profile: of log(edge / half width), and of its terms over the level.
+# Priors of a profile: of log(edge / half width), and of its terms over the level.
 _EDGE, _EDGE_WIDTH, _TERM_WIDTH = math.log(0.2), 2.0, 3.0
 _CLIPS = 5
-_LEAST_SNR = 4.0  # below, noise alone makes lines
+_LEAST_SNR = 4.0  # below this, noise alone produces lines
 _MOST_LINES, _MOST_ORDER = 10, 10
 #: Flux of a Gaussian over peak times full width.
 _AREA = math.sqrt(math.pi / (4 * math.log(2)))
 
 
 class Measured(NamedTuple):
-    """A number with its standard error, Quantities of one unit."""
+    """A value with its standard error, as Quantities of one unit."""
 
     value: u.Quantity
     error: u.Quantity
@@ -70,14 +70,14 @@ class Measured(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line.
+    """A fitted line.
 
     Parameters
     ----------
     peak : Measured
-        Jy, or K.
+        Peak, Jy or K.
     velocity : Measured
-        km/s: of the middle; of a profile that of W50.
+        Velocity of the centre, km/s; for a profile, the centre of W50.
     w50, w20 : Measured
         Full widths, km/s, at half and a fifth of the peak.
     flux : Measured
@@ -91,7 +91,7 @@ class Line(NamedTuple):
     flux: Measured
 
     def record(self) -> dict[str, float]:
-        """Numbers by name, JSON-ready."""
+        """Return the values by name, JSON-ready."""
         found = {}
         for name, each in zip(self._fields, self, strict=True):
             unit = each.value.unit.to_string().replace(" / ", "_").replace(" ", "_").lower()
@@ -102,26 +102,27 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class LineFit(Shown):
-    """A fit.
+    """A fit of lines to a spectrum.
 
     Parameters
     ----------
     kind : {"gaussian", "profile"}
     lines : tuple of Line
-        In the order of their velocities.
+        Lines in the order of their velocities.
     model, baseline : Quantity, shape (chan,)
-        All of the fit, and its polynomial alone; NaN in channels that were not fitted.
+        The whole fit, and its polynomial alone; NaN in channels that were not fitted.
     velocity : Quantity, shape (chan,), km/s
     convention, frame : str
-        Of the velocities.
+        Convention and frame of the velocities.
     rest_hz : float
     chi2 : float
     dof : int
     flux_sum : Measured
-        Sum of the channels, less the baseline, over the widths at a fifth and half of that more on
-        each side: no model. Its error is that of the noise alone.
+        Sum of the channels minus the baseline, without a model. Around each line, it covers W20
+        plus half of W50 on each side. Its error includes only the noise.
     parameters : ndarray, shape (n,)
-        As `fastsig.reductions.sources.line_models` takes them, line by line, then the baseline's.
+        Parameters as `fastsig.reductions.sources.line_models` accepts them, line by line, followed
+        by the baseline's.
     covariance : ndarray, shape (n, n)
     """
 
@@ -141,12 +142,12 @@ class LineFit(Shown):
 
     @property
     def flux(self) -> Measured:
-        """Of all lines together."""
+        """Total flux of all lines."""
         return _added([line.flux for line in self.lines]) if len(self.lines) > 1 else (
             self.lines[0].flux)
 
     def record(self) -> dict[str, Any]:
-        """What was found, JSON-ready."""
+        """Return the results, JSON-ready."""
         return {"kind": self.kind, "convention": self.convention, "frame": self.frame or None,
                 "rest_frequency_mhz": self.rest_hz / 1e6, "chi2": self.chi2, "dof": self.dof,
                 "lines": [line.record() for line in self.lines],
@@ -154,26 +155,28 @@ class LineFit(Shown):
 
 
 def hi_mass(flux: Measured, distance: Any) -> Measured:
-    """Mass of optically thin HI, ``2.356e5 D^2 S`` solar masses, D in Mpc, S in Jy km/s.
+    """Return the mass of optically thin HI, ``2.356e5 D^2 S`` solar masses.
+
+    D is in Mpc and S in Jy km/s. The error of the mass includes only that of the flux.
 
     Parameters
     ----------
     flux : Measured
-        Jy km/s.
+        Flux in Jy km/s.
     distance : Quantity or str
-        Bare numbers are Mpc. The error is that of the flux alone.
+        Distance; numbers without a unit are in Mpc.
 
     Raises
     ------
     UsageError
-        Where the flux is not in Jy km/s, or the distance none.
+        If the flux is not in Jy km/s, or the distance is not allowed.
     """
     far = number(distance, "Mpc", "distance")
     if not (math.isfinite(far) and far > 0):
         raise UsageError(f"distance = {distance!r}; allowed: above 0, such as 12.3Mpc")
     if not flux.value.unit.is_equivalent(u.Jy * u.km / u.s):
-        raise UsageError(f"a flux in {flux.value.unit} gives no mass; allowed: Jy km/s (of a cube "
-                         "in K, say what a kelvin is)")
+        raise UsageError(f"a flux in {flux.value.unit} gives no mass; allowed: Jy km/s (for a cube "
+                         "in K, specify what a kelvin is)")
     scale = HI_MASS * far**2
     value, error = (each.to_value(u.Jy * u.km / u.s) * scale << u.M_sun for each in flux)
     return Measured(value, error)
@@ -188,23 +191,23 @@ def fit_gaussians(spectrum: SkySpectrum, n: int = 1, *, window: Any = None,
     ----------
     spectrum : SkySpectrum
     n : int
-        Lines, 1 to 10.
+        Number of lines, 1 to 10.
     window : pair of Quantity, optional
-        Velocities to fit between; all by default.
+        Velocities between which to fit; all by default.
     baseline : int or None
-        Order of the polynomial beside the lines; None for none.
+        Order of the polynomial beside the lines; None for no polynomial.
     convention : {"radio", "optical", "relativistic"}
     rest : str or Quantity, optional
-        Rest frequency in place of the spectrum's.
+        Rest frequency instead of the spectrum's.
     correlation : sequence of float, optional
-        Of the noise of channels 1, 2, ... apart; the spectrum's by default.
+        Correlation of the noise of channels 1, 2, ... apart; the spectrum's by default.
 
     Raises
     ------
     DataError
-        Where there is no line, or the fit does not converge.
+        If there is no line, or the fit does not converge.
     UsageError
-        Where an option makes no sense.
+        If an option makes no sense.
     """
     if not 1 <= whole("n", n) <= _MOST_LINES:
         raise UsageError(f"n = {n}; allowed: 1 to {_MOST_LINES}")
@@ -226,7 +229,7 @@ def fit_profile(spectrum: SkySpectrum, *, window: Any = None, baseline: int | No
                 correlation: Sequence[float] | None = None) -> LineFit:
     """Fit the profile of a galaxy: two edges with a parabola between them, and a baseline.
 
-    Parameters and errors as of `fit_gaussians`.
+    Parameters and errors are those of `fit_gaussians`.
     """
     task = _Task(spectrum, window, baseline, convention, rest, correlation)
     peak, middle, width, base = task.guess(task.flux, tapered=False)
@@ -237,14 +240,14 @@ def fit_profile(spectrum: SkySpectrum, *, window: Any = None, baseline: int | No
 
 
 def _gaussian_numbers(parameters: F8) -> F8:
-    """Peak, velocity, W50, W20 and flux."""
+    """Return peak, velocity, W50, W20 and flux."""
     peak, middle, width = parameters[0], parameters[1], math.exp(parameters[2])
     fifth = math.sqrt(math.log(5) / math.log(2))
     return np.array([peak, middle, width, width * fifth, peak * width * _AREA])
 
 
 class _Task:
-    """What is fitted: the channels of a window, ascending in velocity."""
+    """A fit to the channels of a window."""
 
     def __init__(self, spectrum: SkySpectrum, window: Any, baseline: int | None,
                  convention: str, rest: Any, correlation: Sequence[float] | None) -> None:
@@ -260,7 +263,7 @@ class _Task:
         order = 0 if baseline is None else baseline + 1
         if self.used.sum() < order + 8:
             raise DataError(self.path, f"{int(self.used.sum())} channels to fit in; allowed: "
-                            f"{order + 8} and more")
+                            f"{order + 8} or more")
         edges = _edges(self.velocity.value)
         width = np.abs(np.diff(edges))
         self.channels = Channels(self.velocity.value[self.used], width[self.used])
@@ -268,7 +271,7 @@ class _Task:
         self.terms = polynomial_terms(self.channels, baseline)
         self.correlation = tuple(spectrum.correlation if correlation is None else correlation)
         if any(not abs(each) < 1 for each in self.correlation):
-            raise UsageError(f"correlation = {self.correlation}; allowed: numbers within -1 and 1")
+            raise UsageError(f"correlation = {self.correlation}; allowed: numbers between -1 and 1")
 
     def _within(self, window: Any) -> NDArray[np.bool_]:
         if window is None:
@@ -281,7 +284,7 @@ class _Task:
         return found
 
     def flat(self, flux: F8) -> F8:
-        """Baseline to start from, by what lies within three sigma of it; a constant is 0."""
+        """Return a first baseline, fitted to values within three sigma of it; a constant is 0."""
         found: F8 = np.zeros(len(self.terms))
         used = np.ones(len(flux), bool)
         for _ in range(_CLIPS if len(found) > 1 else 0):
@@ -292,9 +295,9 @@ class _Task:
         return found
 
     def guess(self, flux: F8, *, tapered: bool = True) -> tuple[float, float, float, F8]:
-        """Peak, velocity and width of the box of channels that stands out most, and the baseline.
+        """Return peak, velocity and width of the most significant box of channels; and a baseline.
 
-        With a baseline a box stands out from the channels beside it, however few these are.
+        With a baseline, a box is compared with the channels beside it, however few these are.
         """
         base = self.flat(flux)
         weight = 1 / self.noise**2
@@ -316,8 +319,8 @@ class _Task:
             n = max(n + 1, n * 5 // 4)
         at, n = best
         if snr < _LEAST_SNR:
-            raise DataError(self.path, f"no line: what stands out most is {snr:.1f} sigma; "
-                            f"allowed: {_LEAST_SNR:g} and more")
+            raise DataError(self.path, f"no line: the strongest feature has {snr:.1f} sigma; "
+                            f"allowed: {_LEAST_SNR:g} or more")
         part = slice(at, at + n)
         width = float(self.channels.width[part].sum())
         middle = float((self.channels.center * weight)[part].sum() / weight[part].sum())
@@ -327,7 +330,7 @@ class _Task:
         return (peak * (1.2 if tapered else 1), middle, width * (0.9 if tapered else 1), base)
 
     def model(self, parameters: F8, shape: Callable[[F8, Channels], F8], size: int, n: int) -> F8:
-        """Lines and baseline, (chan,)."""
+        """Return the sum of lines and baseline, (chan,)."""
         found = parameters[size * n :] @ self.terms
         for k in range(n):
             found = found + shape(parameters[size * k : size * k + size], self.channels)
@@ -336,7 +339,7 @@ class _Task:
 
     def solve(self, starts: list[F8], shape: Callable[[F8, Channels], F8], size: int, n: int
               ) -> F8:
-        """The best parameters from some starts."""
+        """Return the best parameters found from several starting points."""
         from scipy.optimize import least_squares
 
         def residual(parameters: F8) -> F8:
@@ -357,7 +360,7 @@ class _Task:
         return best
 
     def _scales(self, start: F8, size: int, n: int) -> F8:
-        """By how much parameters move: peaks, widths of the line, ratios."""
+        """Return typical changes of the parameters: peaks, widths of the line, ratios."""
         scales = np.full(len(start), float(np.median(self.noise)))
         for k in range(n):
             peak, width = abs(start[size * k]) or 1.0, math.exp(start[size * k + 2])
@@ -366,7 +369,7 @@ class _Task:
 
     def covariance(self, parameters: F8, shape: Callable[[F8, Channels], F8], size: int, n: int
                    ) -> F8:
-        """Covariance of the parameters; see the module's text."""
+        """Return the covariance of the parameters; see the module's docstring."""
         step = 1e-5 * self._scales(parameters, size, n)
         jacobian = np.empty((len(self.flux), len(parameters)))
         for k in range(len(parameters)):
@@ -384,7 +387,7 @@ class _Task:
         return found
 
     def _correlated(self, columns: F8) -> F8:
-        """The channels' correlation times some columns, by channels' distance in the file."""
+        """Multiply columns by the channels' correlation, by the channels' distance in the file."""
         whole_band = np.zeros((len(self.used), columns.shape[1]))
         whole_band[self.used] = columns
         found = whole_band.copy()
@@ -397,7 +400,7 @@ class _Task:
 
     def result(self, kind: str, found: F8, shape: Callable[[F8, Channels], F8],
                numbers: Callable[[F8], F8], n: int) -> LineFit:
-        """The fit, its numbers and their errors."""
+        """Return the fit with the values of its lines and their errors."""
         size = _SHAPE[kind]
         found = _bounded(found, size, n)
         covariance = self.covariance(found, shape, size, n)
@@ -411,7 +414,7 @@ class _Task:
             lines.append(Line(*(Measured(value << each, error << each) for value, error, each
                                 in zip(values, errors, units, strict=True))))
         if not all(np.isfinite([each.error.value for each in line]).all() for line in lines):
-            raise DataError(self.path, "the fit has no errors: too little of the line is seen")
+            raise DataError(self.path, "the fit has no errors: too little of the line is visible")
         base = found[size * n :] @ self.terms
         return LineFit(
             kind, tuple(sorted(lines, key=lambda line: float(line.velocity.value.value))),
@@ -426,7 +429,7 @@ class _Task:
         return found
 
     def _sum(self, lines: list[Line], base: F8) -> Measured:
-        """Sum of the channels about the lines."""
+        """Sum the channels around the lines."""
         inside = np.zeros(len(self.flux), bool)
         for line in lines:
             reach = line.w20.value.value / 2 + line.w50.value.value / 2
@@ -440,7 +443,7 @@ class _Task:
 
 
 def _bounded(parameters: F8, size: int, n: int) -> F8:
-    """Logarithms of widths within what an exponential bears."""
+    """Limit logarithms of widths to a range in which their exponentials are finite."""
     found = parameters.copy()
     for k in range(n):
         places = slice(size * k + 2, size * k + (3 if size == 3 else 4))
@@ -449,7 +452,7 @@ def _bounded(parameters: F8, size: int, n: int) -> F8:
 
 
 def _known(parameters: F8, size: int) -> tuple[F8, F8]:
-    """What is known before, as rows of a linear system over its error, and where it holds."""
+    """Return the priors as rows of a linear system divided by their errors, and their centre."""
     rows, middle = np.zeros((0, len(parameters))), np.zeros(len(parameters))
     if size == _SHAPE["profile"]:
         rows = np.zeros((4, len(parameters)))
@@ -461,7 +464,7 @@ def _known(parameters: F8, size: int) -> tuple[F8, F8]:
 
 
 def _derived(parameters: F8, covariance: F8, numbers: Callable[[F8], F8]) -> tuple[F8, F8]:
-    """Numbers of parameters and their errors, by differences over a small part of an error."""
+    """Return values derived from parameters, and errors by differences over a part of an error."""
     sigma = np.sqrt(np.clip(np.diag(covariance), 0, None))
     gradient = np.empty((len(numbers(parameters)), len(parameters)))
     for k, each in enumerate(sigma):
@@ -473,7 +476,7 @@ def _derived(parameters: F8, covariance: F8, numbers: Callable[[F8], F8]) -> tup
 
 
 def _edges(centers: F8) -> F8:
-    """Edges of channels half way between their centres."""
+    """Return the edges of channels, halfway between their centres."""
     between = (centers[1:] + centers[:-1]) / 2
     return np.concatenate([[2 * centers[0] - between[0]], between, [2 * centers[-1] - between[-1]]])
 
@@ -484,7 +487,7 @@ def _added(parts: list[Measured]) -> Measured:
 
 
 def rounded(value: float, error: float) -> str:
-    """``1234.567 +- 0.012``: two digits of the error."""
+    """Format a value as ``1234.567 ± 0.012``, with two digits of the error."""
     if not (math.isfinite(error) and error > 0):
         return f"{value:.6g}"
     digits = max(0, 1 - math.floor(math.log10(error)))

@@ -1,7 +1,7 @@
 """Shapes of lines, as means over channels: Gaussians, and galaxies' profiles with two edges.
 
-A channel holds the mean over its width, so a shape is averaged over it: its width stays that of the
-line however few channels that is.
+The value of a channel is the mean over its width, so shapes are averaged over channels. The fitted
+width is therefore that of the line, however few channels it covers.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ F8 = NDArray[np.float64]
 FWHM = 2 * math.sqrt(2 * math.log(2))
 
 _NODES = np.array([-math.sqrt(0.6), 0.0, math.sqrt(0.6)]) / 2
-_SHARES = np.array([5, 8, 5]) / 18  # Gauss and Legendre's, of three points
+_SHARES = np.array([5, 8, 5]) / 18  # Gauss-Legendre weights of three points
 _GRID = 2001
 
 
 class Channels(NamedTuple):
-    """Velocities of channels, km/s, each (chan,): centres and full widths."""
+    """Velocities of channels, km/s: centres and full widths, both (chan,)."""
 
     center: F8
     width: F8
 
 
 def gaussian(parameters: F8, channels: Channels) -> F8:
-    """A Gaussian of (peak, velocity, log of the full width), (chan,)."""
+    """Return a Gaussian with parameters (peak, velocity, log of the full width), (chan,)."""
     peak, middle, log_width = parameters
     sigma = math.exp(log_width) / FWHM
     low, high = ((channels.center + half * channels.width / 2 - middle) / (math.sqrt(2) * sigma)
@@ -44,14 +44,14 @@ def gaussian(parameters: F8, channels: Channels) -> F8:
 
 
 def profile_at(parameters: F8, velocity: F8) -> F8:
-    """A profile at velocities, of (level, velocity, log half width, log edge, slope, bend, horn).
+    """Return a profile of (level, velocity, log half width, log edge, slope, bend, horn).
 
     ``1/4 (1 + erf((w + d) / e)) (1 + erf((w - d) / e)) (level + slope t + bend t^2 + horn t^8)``
-    with ``d`` the distance to the middle and ``t = d / w``, held within 1.5: two edges, and between
-    them what rotation makes. A form of the busy function of Westmeier et al. 2014, MNRAS 438, 1176,
-    linear in its trough, so that a profile without one leaves nothing undetermined. The widths of
-    a thin rotating ring, the sharpest horns there are, come out right within 0.3 %; with t^2 alone
-    W50 was 1.3 % too wide.
+    with ``d`` the distance to the middle and ``t = d / w``, limited to 1.5: two edges, and between
+    them the shape due to rotation. This is a form of the busy function of Westmeier et al. 2014,
+    MNRAS 438, 1176, linear in its trough, so that a profile without a trough leaves no parameter
+    undetermined. The widths of a thin rotating ring, which has the sharpest possible horns, are
+    correct within 0.3 %; with t^2 alone W50 was 1.3 % too wide.
     """
     level, middle, log_half, log_edge, slope, bend, horn = parameters
     half, edge = math.exp(log_half), math.exp(log_edge)
@@ -63,16 +63,16 @@ def profile_at(parameters: F8, velocity: F8) -> F8:
 
 
 def profile(parameters: F8, channels: Channels) -> F8:
-    """A profile as means over channels, (chan,)."""
+    """Return a profile as means over channels, (chan,)."""
     points = channels.center + _NODES[:, np.newaxis] * channels.width
     found: F8 = _SHARES @ profile_at(parameters, points)
     return found
 
 
 def profile_numbers(parameters: F8) -> F8:
-    """Peak, middle of W50, W50, W20 and integral of a profile.
+    """Return peak, middle of W50, W50, W20 and integral of a profile.
 
-    Widths are between the outermost points at 50 % and 20 % of the peak.
+    Widths are measured between the outermost points at 50 % and 20 % of the peak.
     """
     half, edge = math.exp(parameters[2]), math.exp(parameters[3])
     reach = half + 4 * edge
@@ -88,7 +88,7 @@ def profile_numbers(parameters: F8) -> F8:
 
 
 def _top(values: F8) -> float:
-    """The largest value, by a parabola through the three about it."""
+    """Return the maximum, from a parabola through the three values around it."""
     at = int(np.clip(np.argmax(values), 1, len(values) - 2))
     left, middle, right = values[at - 1 : at + 2]
     bend = left - 2 * middle + right
@@ -96,7 +96,7 @@ def _top(values: F8) -> float:
 
 
 def _crossings(at: F8, values: F8, level: float) -> tuple[float, float]:
-    """Outermost places at which values cross a level."""
+    """Return the outermost points at which values cross a level."""
     above = np.flatnonzero(values >= level)
     if not above.size:
         return math.nan, math.nan
@@ -111,7 +111,10 @@ def _crossings(at: F8, values: F8, level: float) -> tuple[float, float]:
 
 
 def polynomial_terms(channels: Channels, order: int | None) -> F8:
-    """Legendre polynomials up to an order over the channels, (term, chan); no term for None."""
+    """Return Legendre polynomials up to an order over the channels, (term, chan).
+
+    If the order is None, there are no terms.
+    """
     if order is None:
         return np.zeros((0, len(channels.center)))
     low, high = channels.center.min(), channels.center.max()

@@ -1,10 +1,10 @@
-"""A point source in a map: flux density and position by a Gaussian of the known beam.
+"""A point source in a map: fit its flux density and position with a Gaussian of the known beam.
 
 ``A b(r - r0) + offset`` is fitted by least squares with the pixels' weights. Pixels share noise, so
-errors are ``H J' W C W J H`` with ``H = (J' W J)^-1`` and C the covariance of the pixels, as it is
-measured (`fastsig.reductions.mapping.noise`). Where the map differs from the model by more than its
-noise, as a bright source does on a beam that is no Gaussian, errors are scaled by the root of chi2
-over the degrees of freedom. Those of pointing and of the scale come on top.
+errors are ``H J' W C W J H`` with ``H = (J' W J)^-1`` and C the measured covariance of the pixels
+(`fastsig.reductions.mapping.noise`). If the map differs from the model by more than its noise, as
+it does for a bright source in a beam that is not Gaussian, errors are scaled by the square root of
+chi2 over the degrees of freedom. Errors of pointing and of the flux scale are not included.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LEAST = 6
 
 
 class PointFit(NamedTuple):
-    """A fit: values and covariance of (amplitude, east, north, offset), offsets in deg."""
+    """Values and covariance of a fit's (amplitude, east, north, offset), offsets in deg."""
 
     values: F8
     covariance: F8
@@ -37,31 +37,31 @@ class PointFit(NamedTuple):
 
 def fit_point(plane: F8, sigma: F8, east: F8, north: F8, beam: Beam, rho: F8, radius: float,
               path: str) -> PointFit:
-    """Fit a point source near the place that offsets count from.
+    """Fit a point source near the position from which offsets are measured.
 
     Parameters
     ----------
     plane, sigma, east, north : ndarray, shape (y, x)
-        Values, their noise (infinite or NaN where there are none), offsets in deg.
+        Values, their noise (infinite or NaN where there are no values), and offsets in deg.
     beam : Beam
     rho : ndarray, shape (2 m + 1, 2 m + 1)
         Correlation of pixels.
     radius : float
-        Of the pixels that count, deg.
+        Radius within which pixels are fitted, deg.
     path : str
-        For errors.
+        Path for error messages.
 
     Raises
     ------
     DataError
-        Where there are too few pixels, or no source within `radius`.
+        If there are too few pixels, or no source within `radius`.
     """
     from scipy.optimize import least_squares
 
     used = (np.hypot(east, north) <= radius) & np.isfinite(plane) & np.isfinite(sigma) & (sigma > 0)
     if used.sum() < _LEAST:
         raise DataError(path, f"{int(used.sum())} pixels of the map within {radius * 60:.3g}' of "
-                        f"the place; allowed: {_LEAST} and more")
+                        f"the position; allowed: {_LEAST} or more")
     values, noise, x, y = plane[used], sigma[used], east[used], north[used]
 
     def model(parameters: F8) -> F8:
@@ -75,8 +75,8 @@ def fit_point(plane: F8, sigma: F8, east: F8, north: F8, beam: Beam, rho: F8, ra
     scale = np.array([abs(start[0]) or 1.0, beam.minor, beam.minor, abs(start[0]) or 1.0])
     found = least_squares(lambda p: (model(p) - values) / noise, start, method="lm", x_scale=scale)
     if found.status <= 0 or not math.hypot(*found.x[1:3]) <= radius:
-        raise DataError(path, f"no point source within {radius * 60:.3g}' of the place: the fit "
-                        "leaves it")
+        raise DataError(path, f"no point source within {radius * 60:.3g}' of the position: the fit "
+                        "moves outside")
     covariance = _covariance(found.x, model, scale, noise, _places(used), rho)
     if not found.x[0] ** 2 > 9 * covariance[0, 0]:
         raise DataError(path, f"no point source: its amplitude is {found.x[0]:.3g} +- "

@@ -1,12 +1,13 @@
-"""The spectrum of a place of a map: of a point source by the beam, or the sum in an aperture.
+"""The spectrum at a position of a map: of a point source in the beam, or the sum in an aperture.
 
-The point source's is the amplitude of the beam b fitted to each channel,
+The spectrum of a point source is the amplitude of the beam b fitted to each channel,
 
     F = sum(b W d) / sum(b^2 W),
 
-over the pixels within one full width of the place, W their weights; it is unbiased whatever noise
-neighbours share. The aperture's is ``sum(a d) omega_pixel / omega_beam``, with the part a of each
-pixel that lies inside. Noise: `fastsig.reductions.mapping.noise`.
+over the pixels within one full width of the position, with their weights W. It is unbiased even if
+neighbours share noise. The spectrum of an aperture is ``sum(a d) omega_pixel / omega_beam``, with
+the fraction a of each pixel that lies inside. The noise is explained in
+`fastsig.reductions.mapping.noise`.
 """
 
 from __future__ import annotations
@@ -30,12 +31,15 @@ __all__ = ["PositionSpectrum", "aperture", "in_beam", "to_jansky"]
 
 F8 = NDArray[np.float64]
 
-_FINE = 10  # parts of a pixel, along each side, by which it is inside an aperture
-_LEAST = 24  # channels without which a spectrum's own scatter is not taken
+_FINE = 10  # subdivisions of a pixel along each side, for its fraction inside an aperture
+_LEAST = 24  # channels needed to measure a spectrum's own scatter
 
 
 class PositionSpectrum(SkySpectrum):
-    """A spectrum with its noise, to fit lines to and to write; see `SkySpectrum` for its fields."""
+    """A spectrum with its noise, with methods to fit lines and to write it.
+
+    See `SkySpectrum` for its fields.
+    """
 
     def fit(self, lines: int | str = 1, **options: Any) -> Any:
         """Fit a number of Gaussians, or "profile"; see `fastsig.reductions.sources.line_fit`."""
@@ -49,12 +53,12 @@ class PositionSpectrum(SkySpectrum):
 
     def write(self, path: str | os.PathLike[str], *, fit: Any = None, overwrite: bool = False
               ) -> None:
-        """Write as ECSV, with a fit where there is one.
+        """Write the spectrum as ECSV, with a fit if one is given.
 
         Raises
         ------
         OutputError
-            Where the file exists or cannot be written.
+            If the file exists or cannot be written.
         """
         from fastsig.reductions.sources.spectrum_file import write_spectrum
 
@@ -62,19 +66,20 @@ class PositionSpectrum(SkySpectrum):
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> PositionSpectrum:
-        """Read what `write` wrote."""
+        """Read a spectrum written by `write`."""
         return cls.read_with_fit(path)[0]
 
     @classmethod
     def read_with_fit(cls, path: str | os.PathLike[str]) -> tuple[PositionSpectrum, dict[str, Any]]:
-        """Read what `write` wrote, and what the file tells of a fit.
+        """Read a spectrum written by `write`, and its fit.
 
-        The latter are ``velocity``, ``fit``, ``baseline`` and ``record``, as far as they are there.
+        The fit consists of ``velocity``, ``fit``, ``baseline`` and ``record``, as far as the file
+        contains them.
 
         Raises
         ------
         FormatError
-            Where the file is none that `write` wrote.
+            If the file was not written by `write`.
         """
         from fastsig.reductions.sources.spectrum_file import read_spectrum
 
@@ -83,24 +88,24 @@ class PositionSpectrum(SkySpectrum):
 
 
 def in_beam(values: F8, weight: F8, east: F8, north: F8, beam: Beam) -> tuple[F8, F8, F8]:
-    """Amplitude of a beam in each channel.
+    """Fit the amplitude of a beam in each channel.
 
     Parameters
     ----------
     values, weight : ndarray, shape (chan, y, x) and (chan or 1, y, x)
         Values, NaN where there are none, and weights.
     east, north : ndarray, shape (y, x)
-        Offsets from the place, deg.
+        Offsets from the position, deg.
     beam : Beam
 
     Returns
     -------
     flux : ndarray, shape (chan,)
-        NaN where no pixel counts.
+        Amplitudes; NaN where no pixel counts.
     amounts : ndarray, shape (y, x)
-        ``b W / sum(b^2 W)`` of the channels' mean weight.
+        ``b W / sum(b^2 W)`` with the channels' mean weight.
     relative : ndarray, shape (chan,)
-        ``sqrt(sum a_i^2 / W_i)`` of each channel: its noise but for what pixels share.
+        ``sqrt(sum a_i^2 / W_i)`` for each channel: its noise without the correlation of pixels.
     """
     profile = beam.response(east, north)
     profile = np.where(profile >= 1 / 16, profile, 0.0)  # one full width away
@@ -117,21 +122,21 @@ def in_beam(values: F8, weight: F8, east: F8, north: F8, beam: Beam) -> tuple[F8
 
 def aperture(values: F8, weight: F8, east: F8, north: F8, radius: float, per_beam: float
              ) -> tuple[F8, F8, F8]:
-    """Sum within a circle, over the pixels of a beam.
+    """Sum the pixels within a circle, divided by the number of pixels in a beam.
 
     Parameters
     ----------
     values, weight, east, north
-        As of `in_beam`.
+        As in `in_beam`.
     radius : float
-        Deg.
+        Radius of the circle, deg.
     per_beam : float
         Solid angle of a pixel over that of the beam.
 
     Returns
     -------
     flux, amounts, relative
-        As of `in_beam`; NaN in channels of which a pixel inside is missing.
+        As in `in_beam`; NaN in channels in which a pixel inside the circle is missing.
     """
     inside = _inside(east, north, radius)
     amounts = inside * per_beam
@@ -145,7 +150,7 @@ def aperture(values: F8, weight: F8, east: F8, north: F8, radius: float, per_bea
 
 
 def _inside(east: F8, north: F8, radius: float) -> F8:
-    """Part of each pixel that lies within a circle, (y, x)."""
+    """Return the fraction of each pixel that lies within a circle, (y, x)."""
     parts = (np.arange(_FINE) + 0.5) / _FINE - 0.5
     found = np.zeros(east.shape)
     steps = [np.gradient(each, axis=axis) if each.shape[axis] > 1 else np.zeros(each.shape)
@@ -159,35 +164,35 @@ def _inside(east: F8, north: F8, radius: float) -> F8:
 
 def to_jansky(unit: str, frequency_hz: F8, beam: Beam | None, kelvin: Any, path: str, *,
               widened: float = 1.0) -> tuple[F8, str]:
-    """What a cube's values are multiplied by to be Jy in a beam, by channel; and the unit then.
+    """Return the factors that convert a cube's values to Jy in a beam, by channel; and the unit.
 
     Parameters
     ----------
     kelvin : None, "brightness" or Quantity
-        What a kelvin is: None leaves K; "brightness" is ``S = 2 k nu^2 / c^2 omega T`` in the
-        beam; or a gain of the telescope in K/Jy.
+        Meaning of a kelvin: None leaves values in K; "brightness" uses
+        ``S = 2 k nu^2 / c^2 omega T`` in the beam; a Quantity is a gain of the telescope in K/Jy.
     widened : float
-        Solid angle of the map's beam over that of the telescope, by which gridding lowers the peak
-        of a point source in K.
+        Solid angle of the map's beam over that of the telescope, the factor by which gridding
+        lowers the peak of a point source in K.
 
     Raises
     ------
     FormatError
-        Where the unit is none of a map.
+        If the unit is not one of a map.
     UsageError
-        Where `kelvin` is neither, or a beam is needed and not known.
+        If `kelvin` is none of these, or a beam is needed and not known.
     """
     one = np.ones(len(frequency_hz))
     try:
-        told = u.Unit(unit) if unit else None
-        if told is None:
+        own = u.Unit(unit) if unit else None
+        if own is None:
             raise ValueError
-        if told.is_equivalent(u.Jy / u.beam) or told.is_equivalent(u.Jy):
-            scale = told.to(u.Jy / u.beam) if told.is_equivalent(u.Jy / u.beam) else told.to(u.Jy)
+        if own.is_equivalent(u.Jy / u.beam) or own.is_equivalent(u.Jy):
+            scale = own.to(u.Jy / u.beam) if own.is_equivalent(u.Jy / u.beam) else own.to(u.Jy)
             return one * scale, "Jy"
-        if told.is_equivalent(u.Jy / u.sr):
-            return one * told.to(u.Jy / u.sr) * _needed(beam, path).solid_angle, "Jy"
-        scale = told.to(u.K)
+        if own.is_equivalent(u.Jy / u.sr):
+            return one * own.to(u.Jy / u.sr) * _needed(beam, path).solid_angle, "Jy"
+        scale = own.to(u.K)
     except (ValueError, u.UnitConversionError) as error:
         raise FormatError(path, f"BUNIT = {unit!r}; allowed: Jy/beam, Jy/sr, K and their multiples"
                           ) from error
@@ -213,12 +218,12 @@ def _needed(beam: Beam | None, path: str) -> Beam:
 
 
 def with_scatter(spectrum: PositionSpectrum, kind: str) -> PositionSpectrum:
-    """A spectrum whose noise is scaled to its own scatter (`kind` "measured"), or not ("weights").
+    """Scale a spectrum's noise to its own scatter (`kind` "measured"), or not ("weights").
 
     Raises
     ------
     UsageError
-        Where `kind` is neither.
+        If `kind` is neither.
     """
     if kind not in ("measured", "weights"):
         raise UsageError(f"noise = {kind!r}; allowed: measured, weights")
@@ -230,9 +235,9 @@ def with_scatter(spectrum: PositionSpectrum, kind: str) -> PositionSpectrum:
 
 
 def _bends(spectrum: PositionSpectrum) -> F8:
-    """``F_k - (F_k-1 + F_k+1) / 2`` over the noise that is expected of it.
+    """Return ``F_k - (F_k-1 + F_k+1) / 2`` divided by its expected noise.
 
-    Next to nothing is left of a line that is wider than some channels.
+    This removes a line that is wider than a few channels almost completely.
     """
     flux, noise = spectrum.flux.value, spectrum.expected.value
     near, far = (*spectrum.correlation, 0.0, 0.0)[:2]

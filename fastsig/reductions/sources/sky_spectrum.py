@@ -25,26 +25,26 @@ class SkySpectrum(Shown):
     ----------
     frequency : Quantity, shape (chan,), Hz
     flux : Quantity, shape (chan,)
-        Flux density, Jy; K where the cube is in K and nothing tells what a kelvin is. NaN where
-        nothing was seen.
+        Flux density, Jy; in K if the cube is in K and no conversion of kelvins is specified. NaN
+        where nothing was seen.
     noise : Quantity, shape (chan,)
-        Standard deviation of a channel, which fits go by: `expected` times `scatter`.
+        Standard deviation of a channel, used by fits: `expected` times `scatter`.
     expected : Quantity, shape (chan,)
-        What weights and pixels that share noise give.
+        Noise computed from the weights and the correlation of pixels.
     scatter : float
-        Noise of the spectrum itself over `expected`, by each channel's difference to the mean of
-        its neighbours; 1 where there are too few channels to tell.
+        Noise of the spectrum itself over `expected`, from the difference of each channel from the
+        mean of its neighbours; 1 if there are too few channels to measure it.
     at : SkyCoord
     method : {"beam", "aperture"}
     radius_deg : float or None
-        Of the aperture.
+        Radius of the aperture.
     rest_hz : float or None
     frame : str
-        SPECSYS; "" where not known.
+        SPECSYS; "" if not known.
     correlation : tuple of float
-        Of the noise of channels 1, 2, ... apart.
+        Correlation of the noise of channels 1, 2, ... apart.
     facts : mapping
-        More of how it was made; JSON-ready.
+        Further values of the extraction; JSON-ready.
     """
 
     frequency: u.Quantity
@@ -62,17 +62,17 @@ class SkySpectrum(Shown):
     path: str = ""
 
     def velocity(self, convention: str = "radio", rest: Any = None) -> u.Quantity:
-        """Velocities of the channel centres, km/s, in the frame of the cube.
+        """Return the velocities of the channel centres, km/s, in the frame of the cube.
 
         Raises
         ------
         UsageError
-            Where there is no rest frequency.
+            If there is no rest frequency.
         """
         return velocity(self.frequency, self.require_rest(rest) << u.Hz, convention)
 
     def require_rest(self, rest: Any = None) -> float:
-        """The rest frequency, Hz; `rest` in its place where given."""
+        """Return the rest frequency, Hz: `rest` if given, otherwise the spectrum's."""
         from fastsig.io.fits.cube import rest_hz
 
         found = rest_hz(rest) or self.rest_hz
@@ -82,13 +82,13 @@ class SkySpectrum(Shown):
         return found
 
     def to_specutils(self, rest: Any = None, convention: str = "radio") -> Any:
-        """A `specutils.Spectrum`, with the noise as its uncertainty (needs specutils)."""
+        """Return a `specutils.Spectrum`, with the noise as its uncertainty (needs specutils)."""
         from astropy.nddata import StdDevUncertainty
         from specutils import Spectrum
 
-        told = {} if rest is None and not self.rest_hz else {
+        given = {} if rest is None and not self.rest_hz else {
             "rest_value": self.require_rest(rest) << u.Hz,
             "velocity_convention": convention_of(convention)}
         return Spectrum(
             flux=self.flux, spectral_axis=self.frequency, mask=~np.isfinite(self.flux.value),
-            uncertainty=StdDevUncertainty(self.noise), meta={"frame": self.frame}, **told)
+            uncertainty=StdDevUncertainty(self.noise), meta={"frame": self.frame}, **given)

@@ -1,4 +1,4 @@
-"""Spectra of places as ECSV: astropy's tables as text, which other programs read."""
+"""Spectra of positions as ECSV: astropy's tables as text, which other programs read."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from fastsig.reductions.sources.sky_spectrum import SkySpectrum
 
 __all__ = ["KIND", "read_spectrum", "write_spectrum"]
 
-#: What the meta calls such a table.
+#: Name of this kind of table in its meta.
 KIND = "spectrum of a place"
 
 
 def write_spectrum(spectrum: SkySpectrum, path: str | os.PathLike[str], *,
                    fit: LineFit | None = None, overwrite: bool = False) -> None:
-    """Write a spectrum, and its fit where there is one, as ECSV.
+    """Write a spectrum, and its fit if one is given, as ECSV.
 
     Raises
     ------
     OutputError
-        Where the file exists or cannot be written.
+        If the file exists or cannot be written.
     """
     table = QTable({name: getattr(spectrum, name)
                     for name in ("frequency", "flux", "noise", "expected")})
@@ -53,16 +53,17 @@ def write_spectrum(spectrum: SkySpectrum, path: str | os.PathLike[str], *,
 
 
 def read_spectrum(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fields of a spectrum, and what its file tells of a fit.
+    """Return the fields of a spectrum, and the fit in its file.
 
-    The latter are ``velocity``, ``fit``, ``baseline`` and ``record``, as far as they are there.
+    The fit consists of ``velocity``, ``fit``, ``baseline`` and ``record``, as far as the file
+    contains them.
 
     Raises
     ------
     FormatError
-        Where the file is none that `write_spectrum` wrote.
+        If the file was not written by `write_spectrum`.
     DataError
-        Where it is truncated.
+        If it is truncated.
     """
     table = read_table(path, kind=KIND)
     try:
@@ -87,7 +88,7 @@ def _spectrum(table: QTable, meta: Mapping[str, Any], path: str) -> dict[str, An
 
 
 def _filled(column: Any) -> u.Quantity:
-    """A column as Quantity; what is masked is NaN."""
+    """Return a column as a Quantity; masked values are NaN."""
     if hasattr(column, "unmasked"):
         mask, column = np.asarray(column.mask), column.unmasked.copy()
         column[mask] = np.nan

@@ -1,8 +1,8 @@
 """On and off by the clock: a stream in which the telescope leaves its source and comes back.
 
-FAST's ON-OFF files do not tell which rows are on the source, so a schedule does. Rows of which a
-part only is on the source, or which lie within the time that the telescope takes to move, are
-neither; likewise with the noise diode.
+FAST's ON-OFF files do not record which rows are on the source, so a schedule is needed. Rows that
+are only partly on the source, or that lie within the time that the telescope needs to move, count
+as neither on nor off. The same applies to the noise diode.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _SLACK = Fraction(1, 10**6)  # of a row
 
 @dataclass(frozen=True)
 class Schedule:
-    """When the telescope is on the source, in s from the start of the stream.
+    """Times at which the telescope is on the source, in s from the start of the stream.
 
-    On from ``first + k period`` for `on`, then off, k = 0, 1, ...; of both the first `settle` is
-    left out.
+    The telescope is on the source from ``first + k period`` (k = 0, 1, ...) for the time `on`, and
+    then off. The first `settle` seconds of both phases are left out.
     """
 
     period: Fraction
@@ -56,33 +56,33 @@ class Schedule:
                              f"({float(self.period - self.on):g} s)")
 
     def rows(self, cycle: int, rate: Fraction) -> tuple[range, range]:
-        """Rows that are wholly on the source, and wholly off it, of a cycle; unbounded."""
+        """Return the rows of a cycle wholly on the source, and wholly off it; unbounded."""
         begin = self.first + cycle * self.period
         return (_inside(begin + self.settle, begin + self.on, rate),
                 _inside(begin + self.on + self.settle, begin + self.period, rate))
 
 
 def _inside(start: Fraction, stop: Fraction, rate: Fraction) -> range:
-    """Rows that begin and end within a span of time."""
+    """Return the rows that begin and end within a span of time."""
     return range(-int(-(start * rate - _SLACK) // 1), int((stop * rate + _SLACK) // 1))
 
 
 class _State(NamedTuple):
     """Mean powers of one phase and state of the diode, (product, chan), and their time.
 
-    The time is that of most channels, (product,), s.
+    The time is the median over channels, (product,), s.
     """
 
     mean: NDArray[np.float64]
     seconds: NDArray[np.float64]
 
 
-#: By whether the diode is on: sums of values times weights, and of weights, (2, product, chan).
+#: Sums of values times weights, and of weights, (2, product, chan); keyed by "the diode is on".
 _Sums = dict[bool, NDArray[np.float64]]
 
 
 class _Row(NamedTuple):
-    """Of `Spectrum`, with a leading axis of products."""
+    """A row of `Spectrum`, with a leading axis of products."""
 
     values: NDArray[np.float64]
     tsys: NDArray[np.float64]
@@ -97,49 +97,49 @@ def on_off(
     diode: DiodeSchedule | None = None, kelvin: bool | None = None, smooth_ref: int = 1,
     n_eff: float = 1.0,
 ) -> Spectrum:
-    """Antenna temperature of a source that is looked at by turns, a cycle a row.
+    """Return the antenna temperature of a source observed on and off in turn, one row per cycle.
 
-    Of rows in K it is on - off. Of rows in other units ``(on - off) / off Tsys``, for the diode's
-    states apart, averaged by their expected variances; Tsys of a cycle is that of its rows off the
-    source, and of the average the root mean square of both states'.
+    For rows in K it is on - off. For rows in other units it is ``(on - off) / off Tsys``, computed
+    for each state of the diode and averaged with their expected variances. Tsys of a cycle is that
+    of its rows off the source; for the average, it is the root mean square of both states' Tsys.
 
     Parameters
     ----------
     stream : SpectrumStream
-        Of powers; products such as CR are left out.
+        Powers; products such as CR are left out.
     period : Quantity or str
-        From a begin on the source to the next.
+        Time from one start on the source to the next.
     on, first, settle : Quantity or str, optional
-        Time on the source (half of the period), the begin of the first one, from the start of the
-        stream (0 s), and what is left out after each move (0 s).
+        Time on the source (half of the period), the start of the first phase on the source counted
+        from the start of the stream (0 s), and the time left out after each move (0 s).
     tsys : Quantity or str, shape () or (product,), optional
-        System temperature off the source, such as ``"20K"``: for rows without a diode.
+        System temperature off the source, such as ``"20K"``, for rows without a diode.
     tcal : Quantity or str, shape (), (product,) or (product, chan), optional
-        Temperature of the noise diode, from whose states Tsys comes.
+        Temperature of the noise diode, whose two states give Tsys.
     diode : DiodeSchedule, optional
-        When it is on; the header's by default. Without one it is taken as off.
+        Schedule of the diode; the header's by default. Without a schedule it is assumed to be off.
     kelvin : bool, optional
-        Whether rows are in K; by default what the header's unit says.
+        Whether rows are in K; by default according to the header's unit.
     smooth_ref, n_eff
-        As of `fastsig.reductions.switching.scans.position_switched`.
+        As in `fastsig.reductions.switching.scans.position_switched`.
 
     Raises
     ------
     UsageError
-        Where the schedule, or what Tsys would come from, makes no sense.
+        If the schedule, or the source of Tsys, makes no sense.
     PlanError
-        Where the stream is no spectra, or has no cycle of on and off.
+        If the stream does not contain spectra, or has no cycle of on and off.
     DataError
-        Where nothing is valid, or the diode is not seen.
+        If nothing is valid, or the diode is not seen.
     """
     stream = stream_of(stream)
     if not isinstance(stream, SpectrumStream):
-        raise PlanError(f"{stream.path}: holds {stream.kind}; allowed: spectra")
+        raise PlanError(f"{stream.path}: contains {stream.kind}; allowed: spectra")
     if period is None:
-        raise UsageError("period = None; allowed: a time such as 60 s, from one begin on the "
+        raise UsageError("period = None; allowed: a time such as 60 s, from one start on the "
                          "source to the next")
-    told = {"period": period, "on": on, "first": first, "settle": settle}
-    times = {key: exact(value, "s", key) for key, value in told.items()
+    given = {"period": period, "on": on, "first": first, "settle": settle}
+    times = {key: exact(value, "s", key) for key, value in given.items()
              if value is not None or key != "on"}
     schedule = Schedule(times["period"], times.get("on", times["period"] / 2), times["first"],
                         times["settle"])
@@ -150,7 +150,7 @@ def on_off(
 
 
 class _Cycles(Sink):
-    """Adds up rows on and off the source; its product is a row of each cycle, or None."""
+    """A sink that sums rows on and off the source; its product is one row, or None, per cycle."""
 
     name = "switch"
     sparse = True
@@ -167,19 +167,19 @@ class _Cycles(Sink):
         self._order = iter(self._pieces)
 
     def spans(self) -> list[tuple[int, int]]:
-        """The rows of each phase, piece by piece."""
+        """Return the rows of each phase, piece by piece."""
         return [piece[2:] for piece in self._pieces]
 
     def work_bytes(self, n: int) -> int:
-        """Memory of the values and weights of a piece, as float64."""
+        """Memory for the values and weights of a piece, as float64."""
         return 32 * min(n, int(self.segment or n)) * math.prod(self.stream.shape[1:])
 
     def partial(self, block: Block) -> _Sums:
-        """Sums of a piece, by the state of the diode."""
+        """Sum a piece for each state of the diode."""
         return self._work.sums(block)
 
     def merge(self, part: _Sums) -> None:
-        """Add the sums of the next piece; with the last of a cycle, make its row."""
+        """Add the sums of the next piece; after the last piece of a cycle, compute its row."""
         cycle, phase, _, stop = next(self._order)
         for state, sums in part.items():
             self._sums[phase].setdefault(state, np.zeros_like(sums))[...] += sums
@@ -188,7 +188,7 @@ class _Cycles(Sink):
             self._sums = {}, {}
 
     def finish(self, n_rows: int) -> list[_Row | None]:
-        """A row of each cycle."""
+        """Return the rows of all cycles."""
         return self._rows
 
 
@@ -197,7 +197,7 @@ def _within(rows: range, n: int) -> range:
 
 
 class _OnOff:
-    """The work of `on_off`: one cycle after the other."""
+    """The computation of `on_off`, one cycle after the other."""
 
     def __init__(self, stream: SpectrumStream, schedule: Schedule, tsys: Any, tcal: Any,
                  diode: DiodeSchedule | None, kelvin: bool,
@@ -220,19 +220,19 @@ class _OnOff:
     def _check(self, tsys: Any, tcal: Any) -> None:
         path = self.stream.path
         if self.kelvin and (tsys is not None or tcal is not None):
-            raise UsageError(f"{path}: rows in K take no tsys and no tcal")
+            raise UsageError(f"{path}: rows in K need neither tsys nor tcal")
         if not self.kelvin and (tsys is None) == (tcal is None):
-            raise UsageError(f"{path}: rows that are not in K take one of tsys (of the system off "
-                             "the source) and tcal (of the noise diode)")
+            raise UsageError(f"{path}: rows that are not in K need either tsys (of the system off "
+                             "the source) or tcal (of the noise diode)")
         for name, value in (("tsys", tsys), ("tcal", tcal)):
             if value is not None:
-                kelvins(value, name)  # one without a unit is refused before all else
+                kelvins(value, name)  # a value without a unit is refused first
         if tcal is not None and self.diode is None:
-            raise FormatError(path, "the header does not tell when the noise diode is on; give its "
-                              "schedule (diode), or tsys in place of tcal")
+            raise FormatError(path, "the header does not state when the noise diode is on; give "
+                              "its schedule (diode), or tsys instead of tcal")
 
     def _each(self, name: str, value: Any) -> NDArray[np.float64] | None:
-        """A temperature of each product, (product, 1 or chan)."""
+        """Return the temperature of each product, (product, 1 or chan)."""
         if value is None:
             return None
         given = kelvins(value, name)
@@ -246,12 +246,12 @@ class _OnOff:
         return np.broadcast_to(wide, (count, wide.shape[-1]))
 
     def spectrum(self) -> Spectrum:
-        """All cycles."""
+        """Return the spectra of all cycles."""
         rows = self._rows()
         if not rows:
             raise PlanError(
-                f"{self.stream.path}: {float(self.stream.duration.value):.6g} s hold no cycle of "
-                f"{float(self.schedule.period):g} s with whole rows both on and off the source")
+                f"{self.stream.path}: {float(self.stream.duration.value):.6g} s contain no cycle "
+                f"of {float(self.schedule.period):g} s with whole rows both on and off the source")
         header, stream = self.stream.header, self.stream
         names = tuple(header.polarization.names[k] for k in self.products)
         values = np.array([each.values for each in rows])
@@ -289,7 +289,7 @@ class _OnOff:
         return rows
 
     def _cycles(self) -> list[tuple[range, range]]:
-        """Rows on the source, and off it, of cycles that have both."""
+        """Return the rows on the source, and off it, of cycles that have both."""
         n = self.stream.shape[0]
         last = int((n / self.rate - self.schedule.first) // self.schedule.period)
         cycles = [self.schedule.rows(cycle, self.rate) for cycle in range(min(0, last), last + 1)]
@@ -297,7 +297,7 @@ class _OnOff:
         return [(on, off) for on, off in within if on and off]
 
     def cycle(self, first: int, on: _Sums, off: _Sums) -> _Row | None:
-        """A cycle that begins with row `first`; None where it lacks what it needs."""
+        """Return a cycle that begins with row `first`; None if it lacks rows or Tsys."""
         sig, ref = self._states(on), self._states(off)
         tsys = self._temperatures(ref)
         both = [state for state in sig if state in ref and state in tsys]
@@ -312,14 +312,14 @@ class _OnOff:
                     sum(each.exposure for each in parts), first)
 
     def _part(self, sig: _State, ref: _State, tsys: NDArray[np.float64]) -> _Row:
-        """The difference of one state of the diode; `tsys` is (product,)."""
+        """Return the difference for one state of the diode; `tsys` has shape (product,)."""
         if self.kelvin:
             values = sig.mean - switching.smoothed(ref.mean, self.smooth)
         else:
             values = switching.position_switch(sig.mean, ref.mean, tsys, self.smooth)
         middle = values[:, switching.inner_channels(values.shape[-1])]
         source = tsys + np.nanmedian(middle, axis=-1)
-        scale = tsys if self.kelvin else source  # the division carries the source's level over
+        scale = tsys if self.kelvin else source  # the division scales it by the source's level
         noise = np.hypot(self._noise(source, sig.seconds),
                          self._noise(scale, ref.seconds * self.smooth))
         exposure = switching.effective_exposure(sig.seconds, ref.seconds, self.smooth)
@@ -331,7 +331,7 @@ class _OnOff:
 
     def _temperatures(self, ref: Mapping[bool, _State]
                       ) -> dict[bool, NDArray[np.float64]]:
-        """Tsys of the rows off the source in each state of the diode, (product,), as known."""
+        """Return Tsys off the source in each state of the diode where it is known, (product,)."""
         inner = switching.inner_channels(self.stream.shape[2])
         if self.kelvin:
             return {state: np.nanmedian(each.mean[:, inner], axis=-1)
@@ -349,7 +349,7 @@ class _OnOff:
         return {False: found - diode / 2, True: found + diode / 2}
 
     def sums(self, block: Block) -> _Sums:
-        """Sums of values times weights, and of weights, of rows in each state of the diode."""
+        """Sum values times weights, and weights, over the rows in each state of the diode."""
         data = block.data[:, self.products]
         weight = np.broadcast_to(block.valid, block.data.shape)[:, self.products]
         found = {}
@@ -361,7 +361,7 @@ class _OnOff:
         return found
 
     def _states(self, found: _Sums) -> dict[bool, _State]:
-        """Mean powers of sums, by whether the diode is on."""
+        """Return the mean powers of sums, with the diode on and off."""
         return {state: self._mean(*sums) for state, sums in found.items() if sums[1].any()}
 
     def _mean(self, total: NDArray[np.float64], weight: NDArray[np.float64]) -> _State:
@@ -370,7 +370,7 @@ class _OnOff:
         return _State(mean, np.median(weight, axis=-1) / float(self.rate))
 
     def _diode(self, start: int, n: int) -> dict[bool, NDArray[np.bool_]]:
-        """Rows in which the diode is on throughout, and off throughout."""
+        """Return masks of the rows in which the diode is on throughout, and off throughout."""
         if self.diode is None or self.kelvin:
             return {False: np.ones(n, bool)}
         ticks = self.diode.ticks_per_second / self.rate

@@ -1,4 +1,4 @@
-"""Scans of an SDFITS file: their rows by switching state, their partners, their powers."""
+"""Scans of an SDFITS file: their rows by switching state, their partners and their powers."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _PICKS = {"scan": "SCAN", "ifnum": "IFNUM", "plnum": "PLNUM", "fdnum": "FDNUM"}
 
 
 class Selection(NamedTuple):
-    """Which rows of a file, and how to calibrate them.
+    """Rows to select from a file, and parameters of their calibration.
 
     Parameters
     ----------
     scan, ifnum, plnum, fdnum : int
-        As the columns of these names have them.
+        Values in the columns with these names.
     integrations : sequence of int, optional
-        Of the scan, from 0; all by default.
+        Integrations of the scan, from 0; all by default.
     tsys : float, optional
-        System temperature, K, in place of what the noise diode gives.
+        System temperature, K, instead of the value measured with the noise diode.
     tcal : float, optional
-        Temperature of the diode, K, in place of TCAL.
+        Temperature of the diode, K, instead of TCAL.
     smooth_ref : int
-        Channels that references are smoothed over.
+        Number of channels over which references are smoothed.
     n_eff : float
-        Independent samples of a channel over bandwidth times time.
+        Independent samples of a channel, divided by bandwidth times time.
     """
 
     scan: int
@@ -57,15 +57,15 @@ class Power(NamedTuple):
     Parameters
     ----------
     values : ndarray, shape (chan,), float64
-        Mean of the noise diode's states, or the spectrum of its only one.
+        Mean of the noise diode's two states, or the spectrum of the only state.
     tsys : float
-        K; NaN where neither the diode nor the user tells.
+        System temperature, K; NaN if neither the diode nor the user provides it.
     tcal : float
-        The diode's temperature where both its states are in it, else 0, K.
+        Temperature of the diode, K, if both its states are present, otherwise 0.
     exposure : float
-        Of all states, s.
+        Total exposure of all states, s.
     row : int
-        A row of it.
+        One of its rows.
     """
 
     values: NDArray[np.float64]
@@ -93,11 +93,11 @@ class Scans:
         self._mirror = self.table.values("SUBREF_STATE")
         for name, values in self._columns.items():
             if all(each is None for each in values):
-                raise FormatError(self.path, f"has no column {name}; allowed: SDFITS as GBT writes "
-                                  "it")
+                raise FormatError(self.path, f"has no column {name}; allowed: SDFITS as written by "
+                                  "the GBT")
 
     def rows(self, scan: int, picks: Selection, sig: str | None = None) -> list[int]:
-        """Rows of a scan in the file's order; `UsageError` where there are none."""
+        """Return the rows of a scan in the file's order; raise `UsageError` if there are none."""
         rows = list(range(len(self.table)))
         for key, name in _PICKS.items():
             asked = scan if key == "scan" else getattr(picks, key)
@@ -112,7 +112,7 @@ class Scans:
         return rows if sig is None else [row for row in rows if self._columns["SIG"][row] == sig]
 
     def _at_rest(self, scan: int, rows: list[int]) -> list[int]:
-        """Rows during which the subreflector rests; refuses those of a scan in which it nods."""
+        """Return the rows in which the subreflector is at rest; refuse a scan in which it nods."""
         name, states = self.procedure(rows[0])[0], {self._mirror[row] for row in rows}
         if name == _SUB_BEAM_NOD or {1, -1} <= states:
             raise FormatError(self.path, f"scan {scan} is {_SUB_BEAM_NOD}: the subreflector nods "
@@ -130,32 +130,32 @@ class Scans:
         return left
 
     def all_of(self, name: str, scan: int, **picks: int) -> list[Any]:
-        """Values of a column in the rows of a scan, each once, in the order of the file."""
+        """Return the distinct values of a column in the rows of a scan, in the file's order."""
         rows = (row for row in range(len(self.table)) if self._columns["SCAN"][row] == scan
                 and all(self._columns[_PICKS[key]][row] == value for key, value in picks.items()))
         return list(dict.fromkeys(self._columns[name][row] for row in rows))
 
     def procedure(self, row: int) -> tuple[str, str, int, int]:
-        """Procedure, switching state (`PSWITCHON` ...), number in it and their count."""
+        """Return procedure, switching state (`PSWITCHON` ...), scan's number in it and count."""
         mode = str(self.table.value(row, "OBSMODE") or "").strip()
         name, _, state = mode.partition(":")
         number, size = (self._count(row, key) for key in ("PROCSEQN", "PROCSIZE"))
         return name, state.partition(":")[0], number, size
 
     def _count(self, row: int, name: str) -> int:
-        """A whole number; 0 where there is none."""
+        """Return a column's value as a whole number; 0 if there is none."""
         try:
             return int(self.table.value(row, name))
         except (TypeError, ValueError, OverflowError):
             return 0
 
     def partner(self, scan: int, row: int, names: Sequence[str]) -> int:
-        """The other scan of a pair, of which `row` is in `scan`.
+        """Return the other scan of a pair; `row` is a row of `scan`.
 
         Raises
         ------
         FormatError
-            Where the scan is of another procedure, or its partner is not in the file.
+            If the scan belongs to another procedure, or its partner is not in the file.
         """
         name, _, number, size = self.procedure(row)
         if name not in names or size != 2 or number not in (1, 2):
@@ -174,18 +174,18 @@ class Scans:
 
     def powers(self, scan: int, picks: Selection, sig: str = "T", *, diode: bool = True
                ) -> list[Power]:
-        """Powers of the integrations of a scan, in order of time.
+        """Return the powers of the integrations of a scan, in order of time.
 
         Raises
         ------
         FormatError
-            Where the diode's state is missing that Tsys takes, or TCAL is no temperature.
+            If a diode state needed for Tsys is missing, or TCAL is not a temperature.
         DataError
-            Where a spectrum holds no number, or the diode is not seen in it.
+            If a spectrum contains only NaN, or the diode is not seen in it.
         """
         rows = self.rows(scan, picks, sig)
         if not rows:
-            raise FormatError(self.path, f"scan {scan} has no rows of SIG = {sig!r}; it has "
+            raise FormatError(self.path, f"scan {scan} has no rows with SIG = {sig!r}; it has "
                               f"{_listed(self._columns['SIG'][r] for r in self.rows(scan, picks))}")
         pairs = self._pairs(scan, rows, needed=diode and picks.tsys is None)
         chosen = range(len(pairs)) if picks.integrations is None else picks.integrations
@@ -197,15 +197,15 @@ class Scans:
 
     def _pairs(self, scan: int, rows: Sequence[int], needed: bool
                ) -> list[tuple[int, int | None]]:
-        """Rows with the diode off and on of each integration; None where there is no diode."""
+        """Return the rows with the diode off and on of each integration; None without a diode."""
         states: dict[str, dict[tuple[int, Fraction], int]] = {"T": {}, "F": {}}
         for row in rows:
             cal, start = str(self._columns["CAL"][row]), self.table.start(row)
             if cal not in states:
                 raise FormatError(self.path, f"scan {scan}: CAL = {cal!r}; allowed: T, F")
             if start in states[cal]:
-                raise FormatError(self.path, "table {}, row {}: a second one of CAL = {!r} and its "
-                                  "DATE-OBS".format(*self.table.place(row), cal))
+                raise FormatError(self.path, "table {}, row {}: a second row with CAL = {!r} and "
+                                  "the same DATE-OBS".format(*self.table.place(row), cal))
             states[cal][start] = row
         on, off = states["T"], states["F"]
         both = sorted(set(on) & set(off))
@@ -217,19 +217,19 @@ class Scans:
             return [(off[start], on[start]) for start in both]
         if needed or not off:
             has = " and ".join(f"CAL = {key}" for key, each in states.items() if each)
-            raise FormatError(self.path, f"scan {scan} has {has} alone; Tsys takes the noise diode "
+            raise FormatError(self.path, f"scan {scan} has only {has}; Tsys needs the noise diode "
                               "on and off (CAL = T and F), or give it: --tsys 20K")
         return [(off[start], None) for start in sorted(off)]
 
     def _power(self, off: int, on: int | None, picks: Selection) -> Power:
         low = self._spectrum(off)
-        exposure, told = self._exposure(off), np.nan if picks.tsys is None else picks.tsys
+        exposure, given = self._exposure(off), np.nan if picks.tsys is None else picks.tsys
         if on is None:
-            return Power(low, told, 0.0, exposure, off)
+            return Power(low, given, 0.0, exposure, off)
         high, tcal = self._spectrum(on), picks.tcal
         if tcal is None:
             tcal = self._positive(off, "TCAL")
-        found = self._tsys(off, on, low, high, tcal) if picks.tsys is None else told
+        found = self._tsys(off, on, low, high, tcal) if picks.tsys is None else given
         return Power(switching.total_power(high, low), found, tcal,
                      exposure + self._exposure(on), off)
 
@@ -246,8 +246,8 @@ class Scans:
         values = np.asarray(self.table.spectra(row), np.float64)
         values = np.where(np.isfinite(values), values, np.nan)
         if np.isnan(values).all():
-            raise DataError(self.path, f"{self.where(row)}: the spectrum holds no number, all NaN; "
-                            "leave its integration out by --integrations")
+            raise DataError(self.path, f"{self.where(row)}: the spectrum contains only NaN; "
+                            "leave out its integration with --integrations")
         return values
 
     def _exposure(self, row: int) -> float:
@@ -260,15 +260,15 @@ class Scans:
         return value
 
     def width(self, row: int) -> float:
-        """Noise bandwidth of a channel, Hz: the channels' spacing.
+        """Return the noise bandwidth of a channel, Hz, which is the channel spacing.
 
-        FREQRES is the width at half maximum. Of a correlator without taper it is 1.21 times the
-        noise bandwidth, which recorded spectra show.
+        FREQRES is the width at half maximum. For a correlator without taper it is 1.21 times the
+        noise bandwidth, as recorded spectra confirm.
         """
         return float(abs(self.table.line(row)[1]))
 
     def where(self, row: int) -> str:
-        """A row as an error names it."""
+        """Return a row's table and number for error messages."""
         return "table {}, row {}".format(*self.table.place(row))
 
     def close(self) -> None:
@@ -277,6 +277,6 @@ class Scans:
 
 
 def _listed(values: Iterable[Any]) -> str:
-    """Each value once, as ``152, 153``."""
+    """List the distinct values, as in ``152, 153``."""
     some = [str(each) for each in dict.fromkeys(values)]
     return ", ".join(some if len(some) <= 20 else [*some[:19], f"... ({len(some)})"])

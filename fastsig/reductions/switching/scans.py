@@ -1,8 +1,8 @@
 """Switched scans of SDFITS files: position and frequency switching, nodding, total power.
 
-What GBTIDL's `getps`, `getfs`, `getnod` and `gettp` give, held against their output to 3e-6 K. The
-scans of a pair are found from OBSMODE, PROCSEQN and PROCSIZE, the switching states from SIG and
-CAL; what does not fit is refused.
+The results are those of GBTIDL's `getps`, `getfs`, `getnod` and `gettp`, checked against their
+output to 3e-6 K. The scans of a pair are found from OBSMODE, PROCSEQN and PROCSIZE, and the
+switching states from SIG and CAL; files that do not fit are refused.
 
 References
 ----------
@@ -51,9 +51,9 @@ class _Row(NamedTuple):
 
 
 def position_switched(path: str | os.PathLike[str], scan: int, **picks: Any) -> Spectrum:
-    """Antenna temperature of a position-switched pair of scans, an integration a row.
+    """Return the antenna temperature of a position-switched pair, one row per integration.
 
-    ``(sig - ref) / ref Tsys``, Tsys that of the reference, from the noise diode.
+    It is ``(sig - ref) / ref Tsys``, with Tsys of the reference, from the noise diode.
 
     Parameters
     ----------
@@ -62,25 +62,25 @@ def position_switched(path: str | os.PathLike[str], scan: int, **picks: Any) -> 
     scan : int
         Either scan of the pair.
     **picks
-        `ifnum`, `plnum`, `fdnum`, `integrations`, `tsys`, `tcal`, `smooth_ref` and `n_eff`, as of
+        `ifnum`, `plnum`, `fdnum`, `integrations`, `tsys`, `tcal`, `smooth_ref` and `n_eff`, as in
         `Selection`.
 
     Raises
     ------
     UsageError
-        Where the file holds no such rows; the message tells which there are.
+        If the file contains no such rows; the message lists those that exist.
     FormatError
-        Where the scan is no such one, its partner or a state of the diode is missing.
+        If the scan is not position-switched, or if its partner or a state of the diode is missing.
     DataError
-        Where a spectrum holds no number, or the diode is not seen.
+        If a spectrum contains only NaN, or the diode is not seen.
     """
     return _reduced(path, "position_switched", _selection(scan, picks), _position)
 
 
 def frequency_switched(path: str | os.PathLike[str], scan: int, **picks: Any) -> Spectrum:
-    """Antenna temperature of a frequency-switched scan, folded, an integration a row.
+    """Return the folded antenna temperature of a frequency-switched scan, one row per integration.
 
-    The states SIG = T and F are each other's reference; channels that both have are valid. See
+    The states SIG = T and F are each other's reference; channels covered by both are valid. See
     `fastsig.calibration.switching.frequency_switch`. Parameters and errors are those of
     `position_switched`.
     """
@@ -89,20 +89,22 @@ def frequency_switched(path: str | os.PathLike[str], scan: int, **picks: Any) ->
 
 def nodded(path: str | os.PathLike[str], scan: int, *, feeds: Sequence[int] | None = None,
            **picks: Any) -> Spectrum:
-    """Antenna temperature of a pair of scans in which two feeds take turns, an integration a row.
+    """Return the antenna temperature of a pair of nodding scans, one row per integration.
+
+    Two feeds take turns on the source.
 
     Parameters
     ----------
     path, scan, **picks
-        As of `position_switched`, but for `fdnum`.
+        As in `position_switched`, except for `fdnum`.
     feeds : sequence of int, optional
-        FDNUM of the feed that is on the source in the first scan, and of that in the second; the
-        two lowest of the scan by default.
+        FDNUM of the feed on the source in the first scan, and of the feed on it in the second; by
+        default the two lowest numbers in the scan.
 
     Raises
     ------
     FormatError
-        As `position_switched`, and where the scan does not have two feeds.
+        As in `position_switched`, and if the scan does not have two feeds.
     """
     if "fdnum" in picks:
         raise UsageError("fdnum is no option of nodding; allowed: feeds, two of them")
@@ -113,16 +115,16 @@ def nodded(path: str | os.PathLike[str], scan: int, *, feeds: Sequence[int] | No
 
 def total_power(path: str | os.PathLike[str], scan: int, *, sig: str = "T", **picks: Any
                 ) -> Spectrum:
-    """Mean power of the noise diode's two states, in the file's counts, an integration a row.
+    """Return the mean power of the noise diode's two states, one row per integration.
 
-    Its Tsys is NaN where the scan has one state alone.
+    The power is in the file's counts. Tsys is NaN if the scan has only one state.
 
     Parameters
     ----------
     path, scan, **picks
-        As of `position_switched`.
+        As in `position_switched`.
     sig : {"T", "F"}
-        Which switching state.
+        Switching state.
     """
     if sig not in ("T", "F"):
         raise UsageError(f"sig = {sig!r}; allowed: T, F")
@@ -159,7 +161,7 @@ def _reduced(path: str | os.PathLike[str], name: str, asked: Selection,
     finally:
         scans.close()
     values = np.array([each.values for each in rows])[:, np.newaxis, :: -1 if falls else 1]
-    stage = {"stage": name, "parameters": {**_told(asked), **more, **_beams(rows)}}
+    stage = {"stage": name, "parameters": {**_given(asked), **more, **_beams(rows)}}
     return Spectrum(
         values=values, weight=np.isfinite(values).astype(np.float32),
         header=header.replace(unit="K" if unit == "K" else None),
@@ -170,7 +172,7 @@ def _reduced(path: str | os.PathLike[str], name: str, asked: Selection,
 
 
 def _beams(rows: Sequence[_Row]) -> dict[str, Any]:
-    """What scans were on and off the source, and each feed's Tsys, the mean of integrations."""
+    """Return the scans on and off the source, and the mean Tsys of each feed."""
     if not rows[0].pairs:
         return {}
     return {"beams": [{"fdnum": first.fdnum, "on_scan": first.on, "off_scan": first.off,
@@ -178,8 +180,8 @@ def _beams(rows: Sequence[_Row]) -> dict[str, Any]:
                       for k, first in enumerate(rows[0].pairs)]}
 
 
-def _told(asked: Selection) -> dict[str, Any]:
-    """What decides the numbers, for the provenance."""
+def _given(asked: Selection) -> dict[str, Any]:
+    """Return the options that determine the values, for the provenance."""
     values = {key: value for key, value in asked._asdict().items() if value is not None}
     if asked.integrations is not None:
         values["integrations"] = [int(each) for each in asked.integrations]
@@ -192,15 +194,15 @@ def _position(scans: Scans, asked: Selection) -> Iterator[_Row]:
     on, off = (asked.scan, other) if _is_on(scans, row) else (other, asked.scan)
     for scan in (on, off):
         if scans.rows(scan, asked, "F"):
-            raise FormatError(scans.path, f"scan {scan} has rows of SIG = 'F': it was switched in "
-                              "frequency; allowed: SIG = T alone; try --mode fs")
+            raise FormatError(scans.path, f"scan {scan} has rows with SIG = 'F': it was switched "
+                              "in frequency; allowed: only SIG = T; try --mode fs")
     pairs = _in_step(scans, (on, off), asked)
     for sig, ref in pairs:
         yield _difference(scans, sig, ref, asked, (on, off))
 
 
 def _is_on(scans: Scans, row: int) -> bool:
-    """Whether a row was recorded on the source, by OBSMODE."""
+    """Return whether a row was recorded on the source, according to OBSMODE."""
     name, state, number, _ = scans.procedure(row)
     if state in ("PSWITCHON", "PSWITCHOFF"):
         return state == "PSWITCHON"
@@ -209,18 +211,18 @@ def _is_on(scans: Scans, row: int) -> bool:
 
 def _in_step(scans: Scans, states: Sequence[int], asked: Selection
              ) -> list[tuple[Power, Power]]:
-    """Integrations of two scans, the first with the first."""
+    """Pair the integrations of two scans in their order."""
     on, off = (scans.powers(scan, asked) for scan in states)
     if len(on) != len(off):
         warnings.warn(f"{scans.path}: scans {states[0]} and {states[1]} have {len(on)} and "
-                      f"{len(off)} integrations; the last of the longer are left out",
+                      f"{len(off)} integrations; the last ones of the longer scan are left out",
                       FastsigWarning, stacklevel=6)
     return list(zip(on, off, strict=False))
 
 
 def _difference(scans: Scans, sig: Power, ref: Power, asked: Selection,
                 numbers: tuple[int, int]) -> _Row:
-    """An integration on the source with the one off it, of the scans of these numbers."""
+    """Calibrate an integration on the source with one off it; `numbers` are those of the scans."""
     _alike(scans, sig, ref)
     values = switching.position_switch(sig.values, ref.values, ref.tsys, asked.smooth_ref)
     exposure = float(switching.effective_exposure(sig.exposure, ref.exposure, asked.smooth_ref))
@@ -234,21 +236,21 @@ def _difference(scans: Scans, sig: Power, ref: Power, asked: Selection,
 def _alike(scans: Scans, first: Power, second: Power) -> None:
     if len(first.values) != len(second.values):
         raise FormatError(scans.path, f"{scans.where(second.row)} has {len(second.values)} "
-                          f"channels, {scans.where(first.row)} {len(first.values)}; allowed: as "
-                          "many")
+                          f"channels, {scans.where(first.row)} has {len(first.values)}; allowed: "
+                          "equal numbers")
     steps = [scans.table.line(each.row)[1] for each in (first, second)]
     if steps[0] != steps[1]:
         raise FormatError(scans.path, f"{scans.where(second.row)}: CDELT1 = {float(steps[1])}; "
-                          f"allowed: as of {scans.where(first.row)}, {float(steps[0])}")
+                          f"allowed: as in {scans.where(first.row)}, {float(steps[0])}")
 
 
 def _level(values: NDArray[np.float64]) -> float:
-    """What a source adds to the noise: the middle of its spectrum."""
+    """Return the level that a source adds to the noise: the middle of its spectrum."""
     return float(np.nanmedian(values[switching.inner_channels(len(values))]))
 
 
 def _part(scans: Scans, power: Power, asked: Selection) -> float:
-    """Noise of a power over the power itself."""
+    """Return the noise of a power divided by the power itself."""
     tsys, diode = (power.tsys, power.tcal) if np.isfinite(power.tsys) else (1.0, 0.0)
     noise = switching.switched_noise(tsys, diode)
     return float(switching.radiometer(noise, scans.width(power.row), power.exposure,
@@ -258,8 +260,8 @@ def _part(scans: Scans, power: Power, asked: Selection) -> float:
 def _frequency(scans: Scans, asked: Selection) -> Iterator[_Row]:
     sigs, refs = (scans.powers(asked.scan, asked, state) for state in "TF")
     if len(sigs) != len(refs):
-        raise FormatError(scans.path, f"scan {asked.scan} has {len(sigs)} integrations of SIG = T "
-                          f"and {len(refs)} of F; allowed: as many")
+        raise FormatError(scans.path, f"scan {asked.scan} has {len(sigs)} integrations with "
+                          f"SIG = T and {len(refs)} with F; allowed: equal numbers")
     for sig, ref in zip(sigs, refs, strict=True):
         _alike(scans, sig, ref)
         first, step = scans.table.line(sig.row)
@@ -296,13 +298,13 @@ def _feeds(scans: Scans, asked: Selection, feeds: Sequence[int] | None) -> Seque
     if missing or len(there) < 2:
         listed = ", ".join(map(str, there)) or "none"
         wanted = f"lacks feed {missing[0]}" if missing else "lacks a second feed"
-        raise FormatError(scans.path, f"scan {asked.scan} {wanted}: nodding takes two; its FDNUM "
-                          f"of ifnum {asked.ifnum}, plnum {asked.plnum}: {listed}")
+        raise FormatError(scans.path, f"scan {asked.scan} {wanted}: nodding needs two; its FDNUM "
+                          f"for ifnum {asked.ifnum}, plnum {asked.plnum}: {listed}")
     return feeds or sorted(there)[:2]
 
 
 def _turns(one: _Row, two: _Row) -> _Row:
-    """Mean of the two feeds."""
+    """Return the weighted mean of the two feeds."""
     tsys = np.array([one.tsys, two.tsys])
     weight = np.array([one.exposure, two.exposure]) / tsys**2
     weight /= weight.sum()

@@ -1,4 +1,4 @@
-"""What a reduction gives: calibrated spectra with their noise, expected and measured."""
+"""The results of a reduction: calibrated spectra with their noise, expected and measured."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from fastsig.work.signals import held
 
 __all__ = ["Spectrum", "average", "record", "write"]
 
-#: Cards of a raw row that say nothing of a product.
+#: Cards of a raw row that do not apply to a product.
 _RAW = ("CAL", "SIG", "TSYS", "EXPOSURE", "DURATION", "SAMPLER", "PLNUM", "FDNUM")
 
 
 @dataclass(frozen=True, repr=False)
 class Spectrum(Shown):
-    """Calibrated spectra, a row an integration, or their average.
+    """Calibrated spectra, one row per integration, or their average.
 
     Parameters
     ----------
     values : ndarray, shape (row, product, chan), float64
         In `unit`, ascending in sky frequency; NaN where the weight is 0.
     weight : ndarray, shape (row, product, chan), float32
-        Share of what could have been valid.
+        Share of the samples that are valid.
     header : Header
-        Of the rows; `channels` is known.
+        Header of the rows; `channels` is known.
     tsys : ndarray, shape (row, product), float64
         System temperature, K; NaN where it is not known.
     exposure : ndarray, shape (row,), float64
-        Effective exposure, which gives the radiometer equation, s.
+        Effective exposure, for the radiometer equation, s.
     expected : ndarray, shape (row, product), float64
         Noise of a channel by the radiometer equation, in `unit`.
     width_hz : float
@@ -50,12 +50,12 @@ class Spectrum(Shown):
     starts : sequence of str
         UTC of the rows' starts, ISO.
     path, files : str and sequence of str
-        Where the spectra come from.
+        Input of the spectra.
     stages : sequence of mapping
-        How they were made, for the provenance.
+        Stages that produced the spectra, for the provenance.
     unit : {"K", "counts"}
     overrides : mapping
-        What the user gave in place of the file's header.
+        Values that the user gave instead of those in the file's header.
     """
 
     values: NDArray[np.float64]
@@ -112,39 +112,39 @@ class _Rows(SpectrumStream):
 
     @property
     def files(self) -> list[str]:
-        """Files that the product is made of."""
+        """Files from which the product was computed."""
         return self._files
 
     @property
     def weight_channels(self) -> int:
-        """1 where the weights of all channels are the same."""
+        """1 if the weights of all channels are equal, otherwise the number of channels."""
         return int(self._weight.shape[2])
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Exposure, and of each product Tsys and the expected noise."""
+        """The exposure, and Tsys and the expected noise of each product, with their units."""
         return {name: unit for name, (unit, _) in self._columns.items()}
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """Rows of the columns."""
+        """Return rows of the columns."""
         self._check_range(start, n)
         return {name: values[start : start + n] for name, (_, values) in self._columns.items()}
 
     def read_sums(self, start: int, n: int) -> Sums:
-        """Rows in their additive form."""
+        """Return rows in additive form."""
         self._check_range(start, n)
         weight = self._weight[start : start + n].astype(np.float64)
         return Sums(self._values[start : start + n] * weight, weight)
 
 
 def average(spectrum: Spectrum) -> Spectrum:
-    """One row: the mean with weights of exposure over Tsys^2, of exposure alone for counts."""
+    """Average all rows, weighted with exposure / Tsys^2, or with exposure alone for counts."""
     n = len(spectrum.values)
     tsys = spectrum.tsys if spectrum.unit == "K" else np.ones_like(spectrum.tsys)
     weight = switching.weights(spectrum.exposure[:, np.newaxis], spectrum.width_hz, tsys)
     values, share = switching.average(spectrum.values, weight)
     part = weight / weight.sum(axis=0)
-    told = "exposure / Tsys^2" if spectrum.unit == "K" else "exposure"
+    by = "exposure / Tsys^2" if spectrum.unit == "K" else "exposure"
     return replace(
         spectrum, values=values[np.newaxis], weight=share[np.newaxis].astype(np.float32),
         header=spectrum.header.replace(sample_rate=spectrum.header.sample_rate / n),
@@ -152,11 +152,11 @@ def average(spectrum: Spectrum) -> Spectrum:
         exposure=spectrum.exposure.sum(keepdims=True),
         expected=np.sqrt(((part * spectrum.expected) ** 2).sum(axis=0))[np.newaxis],
         starts=spectrum.starts[:1],
-        stages=[*spectrum.stages, {"stage": "average", "parameters": {"n": n, "weights": told}}])
+        stages=[*spectrum.stages, {"stage": "average", "parameters": {"n": n, "weights": by}}])
 
 
 def record(spectrum: Spectrum) -> dict[str, Any]:
-    """What a product tells of its noise, JSON-ready; None where a number is not known."""
+    """Return a product's record of its noise, JSON-ready; unknown values are None."""
     return {"tsys_k": _plain(spectrum.tsys),
             "effective_exposure_s": _plain(spectrum.exposure),
             "noise_bandwidth_hz": spectrum.width_hz,
@@ -177,7 +177,7 @@ def write(spectrum: Spectrum, path: str | os.PathLike[str], *, overwrite: bool =
     Raises
     ------
     OutputError
-        Where the file exists, is an input, or cannot be written.
+        If the file exists, is an input, or cannot be written.
     """
     check_output(path, overwrite=overwrite, inputs=spectrum.files)
     extra = {key: value for key, value in spectrum.header.extra.items() if key not in _RAW}
