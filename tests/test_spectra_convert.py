@@ -208,8 +208,8 @@ def test_recorded_twins(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words, message", [
     (("x.fil", "--bits", "4"), "bits = 4; allowed for sigproc: 8, 16, 32"),
-    (("x.fil", "--file-size", "1MB"), "file-size is no option of sigproc; allowed for psrfits"),
-    (("x.h5", "--scale", "2"), "scale is no option of fbh5; allowed for sigproc"),
+    (("x.fil", "--file-size", "1MB"), "file-size is not an option of sigproc; allowed for psrfits"),
+    (("x.h5", "--scale", "2"), "scale is not an option of fbh5; allowed for sigproc"),
     (("x.wav",), "its extension indicates no format; give --to fbh5|sigproc|"),
     (("x.raw", "--to", "guppi"), "contains spectra; allowed: fbh5"),
     (("x.fil", "--lossy", "--memory", "10MB"), "below the floor"),

@@ -91,7 +91,7 @@ def texts(source: str) -> Iterator[tuple[int, str]]:
         is_text = token.type == tokenize.COMMENT or (
             tokenize.tok_name[token.type] in ("STRING", "FSTRING_MIDDLE") and " " in token.string)
         if is_text:
-            yield token.start[0], re.sub(r"`[^`]*`", "CODE", token.string)
+            yield token.start[0], re.sub(r"(`+)[^`]+\1|<[^<>]+>", "CODE", token.string)
 
 
 @pytest.mark.parametrize("name", FOLDERS)

@@ -147,6 +147,6 @@ def method_of(name: str, options: Mapping[str, Any]) -> Method:
     allowed = [field.name for field in fields(kind)]
     unknown = [key for key in options if key not in allowed]
     if unknown:
-        raise UsageError(f"{unknown[0]} is no option of {name}; allowed: {', '.join(allowed)}")
+        raise UsageError(f"{unknown[0]} is not an option of {name}; allowed: {', '.join(allowed)}")
     made: Method = kind(**options)
     return made

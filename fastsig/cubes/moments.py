@@ -297,5 +297,5 @@ def _header(cube: Planes, order: int, unit: str, velocity: F8, convention: str, 
     header["VLOW"] = float(velocity.min()), "lowest channel added (km/s)"
     header["VHIGH"] = float(velocity.max()), "highest channel added (km/s)"
     if sigma is not None:
-        header["CUTSIGMA"] = sigma, "values below so many sigma left out"
+        header["CUTSIGMA"] = sigma, "values below this many sigma left out"
     return header

@@ -260,7 +260,7 @@ def _check_options(kind: type[SpectraWriter], bits: int | None, given: Mapping[s
                          f"{', '.join(map(str, kind.OFFERS))}")
     for option, value in given.items():
         if value and kind.NAME not in _WHOSE[option]:
-            raise UsageError(f"{option} is no option of {kind.NAME}; allowed for "
+            raise UsageError(f"{option} is not an option of {kind.NAME}; allowed for "
                              f"{', '.join(_WHOSE[option])}")
 
 

@@ -49,7 +49,7 @@ def record(
         "convention": CONVENTION,
         "statistics": {
             "samples": n_sum,
-            "note": "products are means over so many independent complex samples: complex Wishart "
+            "note": "products are means over this many independent complex samples: complex Wishart "
                     "about the mean coherency of a spectrum and channel; each carrier is in one "
                     "sample",
         },

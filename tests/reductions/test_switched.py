@@ -279,7 +279,7 @@ def test_a_made_nodding_pair(tmp_path: Path) -> None:
             assert beam["tsys_k"] == pytest.approx(SYSTEM + DIODE / 2, rel=1e-5)
     np.testing.assert_array_equal(nodded(path, 4, feeds=(1, 3)).values, found.values)
     assert nodded(path, 4, feeds=(3, 1)).values.min() < -2.5  # the other way round: negative
-    with pytest.raises(UsageError, match="fdnum is no option of nodding"):
+    with pytest.raises(UsageError, match="fdnum is not an option of nodding"):
         nodded(path, 4, fdnum=1)
     with pytest.raises(FormatError, match="scan 5 lacks feed 7: nodding"):
         nodded(path, 5, feeds=(1, 7))

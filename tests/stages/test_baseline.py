@@ -207,7 +207,7 @@ def test_arpls_tells_once_that_it_did_not_settle() -> None:
 
 
 @pytest.mark.parametrize(("options", "text"), [
-    ({"method": "spline"}, "allowed: polynomial, arpls"), ({"lam": 3}, "lam is no option of"),
+    ({"method": "spline"}, "allowed: polynomial, arpls"), ({"lam": 3}, "lam is not an option of"),
     ({"order": 1.5}, "whole number"), ({"order": 99}, "0 to 40"),
     ({"protect": ["1500MHz-1501MHz"]}, "no channel within 1500 to 1501 MHz; the band runs"),
     ({"protect": "1406MHz"}, "two frequencies"), ({"include": ["1407MHz-1406MHz"]}, "lower"),
@@ -317,7 +317,7 @@ def test_command_with_all_its_files(hi: tuple[Path, float], tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("words", "code", "text"), [
-    (("--method", "arpls", "--order", "2"), 2, "order is no option of arpls"),
+    (("--method", "arpls", "--order", "2"), 2, "order is not an option of arpls"),
     (("--method", "polynomial", "--tsys", "3"), 2, "with --picture"),
     (("--method", "polynomial", "--picture", "x.txt"), 2, "ends in .png"),
     (("--method", "polynomial", "--keep", "out.h5"), 2, "two files have the same name"),

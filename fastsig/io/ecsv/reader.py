@@ -107,7 +107,7 @@ def _plain(value: Any, left: list[int], path: str, depth: int = 0) -> Any:
 
 def _check_overrides(path: str | os.PathLike[str], overrides: dict[str, Any]) -> None:
     for name in overrides:
-        raise UsageError(f"{os.fspath(path)}: {name} is no option: tables have no options")
+        raise UsageError(f"{os.fspath(path)}: {name} is not an option: tables have no options")
 
 
 def verify(path: str | os.PathLike[str], **overrides: Any) -> bool:

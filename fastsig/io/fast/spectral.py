@@ -73,7 +73,7 @@ _PRODUCTS = {2: PRODUCTS["AABB"], 4: PRODUCTS["AABBCRCI"]}
 
 # Ambiguities of the files, noted in every header.
 _NOTES = {
-    "frame": "topocentric, whatever SPECSYS says (SSYSOBS tells)",
+    "frame": "topocentric, whatever SPECSYS states (as SSYSOBS states)",
     "products": "XX, YY, Re, Im taken as AA, BB, CR, CI; whether Im is that of <A* B> or of "
                 "<A B*> is not documented",
 }

@@ -376,7 +376,7 @@ def checked(overrides: dict[str, Any]) -> dict[str, Any]:
     """
     for name in overrides:
         if name not in _OPTIONS:
-            raise UsageError(f"{name} is no option of a cube; allowed: {', '.join(_OPTIONS)}")
+            raise UsageError(f"{name} is not an option of a cube; allowed: {', '.join(_OPTIONS)}")
     return overrides
 
 

@@ -51,7 +51,7 @@ class FrameFiles(ABC):
         for path in raw.paths:
             n, rest = divmod(os.path.getsize(path), frame_bytes)
             if rest:
-                incomplete(path, f"the last {rest} bytes are not a whole frame")
+                incomplete(path, f"the last {rest} bytes are not a complete frame")
             self.counts.append(n)
         self.counts = [self._sound_frames(i, n) for i, n in enumerate(self.counts)]
         first = [trusted(self.heads(i, 0, min(n, _FIRST_FRAMES)))

@@ -107,7 +107,7 @@ def nodded(path: str | os.PathLike[str], scan: int, *, feeds: Sequence[int] | No
         As in `position_switched`, and if the scan does not have two feeds.
     """
     if "fdnum" in picks:
-        raise UsageError("fdnum is no option of nodding; allowed: feeds, two of them")
+        raise UsageError("fdnum is not an option of nodding; allowed: feeds, two of them")
     more: dict[str, Any] = {} if feeds is None else {"feeds": list(feeds)}
     return _reduced(path, "nodded", _selection(scan, picks),
                     lambda scans, asked: _nod(scans, asked, feeds), **more)
@@ -136,7 +136,7 @@ def _selection(scan: int, picks: dict[str, Any]) -> Selection:
     allowed = Selection._fields[1:]
     unknown = sorted(set(picks) - set(allowed))
     if unknown:
-        raise UsageError(f"{unknown[0]} is no option; allowed: {', '.join(allowed)}")
+        raise UsageError(f"{unknown[0]} is not an option; allowed: {', '.join(allowed)}")
     given = {name: number(picks[name], "K", name) for name in ("tsys", "tcal")
              if picks.get(name) is not None}
     found = Selection(scan, **{**picks, **given})
