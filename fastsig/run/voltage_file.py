@@ -89,7 +89,8 @@ class VoltageFile(Sink):
         own = {key: True for key, value in (("one_thread", one_thread),
                                             ("dspsr_header", dspsr_header)) if value}
         if wrong := next((key for key in own if key not in kind.OWN), None):
-            raise UsageError(f"{wrong.replace('_', '-')} is not an option of {name}; allowed for vdif")
+            raise UsageError(f"{wrong.replace('_', '-')} is not an option of {name}; allowed for "
+                             "vdif")
         self.writer = kind(recording, path, n_bits=bits, scale=scale, file_bytes=file_bytes, **own)
         if recording.records is not None:  # the losses are known only now
             recording.records["provenance"]["losses"][:] = self.losses  # type: ignore[index]

@@ -49,9 +49,9 @@ def record(
         "convention": CONVENTION,
         "statistics": {
             "samples": n_sum,
-            "note": "products are means over this many independent complex samples: complex Wishart "
-                    "about the mean coherency of a spectrum and channel; each carrier is in one "
-                    "sample",
+            "note": "products are means over this many independent complex samples: complex "
+                    "Wishart about the mean coherency of a spectrum and channel; each carrier is "
+                    "in one sample",
         },
         "receiver": {"noise": noise, "tsys_k": decimal(tsys), "level": decimal(level),
                      "gain_per_k": rounded(float(level / tsys))},
