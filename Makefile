@@ -4,6 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SAMPLE := data/samples/frb_carrier_16MHz.h5
 
+# Hundreds of processes import the same modules: each would compile them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test thorough guard bench lint site docs options clean
 
 demo: $(VENV)/.installed ## voltages to spectra to a picture

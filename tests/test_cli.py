@@ -57,7 +57,7 @@ BAD = {
     "no such command": (("frobnicate",), 2, "No such command"),
     "no such option": (("info", "--frobnicate", "x"), 2, "No such option"),
     "odd channels": (("spectra", "IN", "-o", "OUT", "--n-chan", "33"), 2, "even number"),
-    "too many channels": (("spectra", "IN", "-o", "OUT", "--n-chan", "100000"), 2, "takes 1600000"),
+    "too many channels": (("spectra", "IN", "-o", "OUT", "--n-chan", "100000"), 2, "needs 1600000"),
     "a window": (("spectra", "IN", "-o", "OUT", "--n-chan", "32", "--window", "x"), 2, "hamming"),
     "two integrations": (("spectra", "IN", "-o", "OUT", "--n-chan", "32", "--n-int", "3",
                           "--integrate", "1ms"), 2, "not both"),

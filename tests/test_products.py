@@ -194,7 +194,7 @@ def test_options_that_mean_nothing_to_a_kind(tmp_path: Path, samples: Path) -> N
 
     band = samples / "fast_band_1GSa.h5"
     assert refused(view.Wanted(what="sheet"), band) == (
-        "what = 'sheet'; allowed of voltages: histogram, power, bandpass")
+        "what = 'sheet'; allowed for voltages: histogram, power, bandpass")
     assert refused(view.Wanted(page_size=10**6), band, "p.html").startswith("page_size= has no")
     head = cubes_made.header(8, 8, cubes_made.axis("FREQ", 3)[0])
     cube = cubes_made.write(tmp_path / "c.fits", np.ones((3, 8, 8), np.float32), head)

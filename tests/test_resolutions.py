@@ -190,7 +190,7 @@ def test_command_line(recording: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("n_chan, output, text", [
     ("64,128", "x.h5", "{n_chan}"), ("64,64", "x.{n_chan}.h5", "twice"),
-    ("64,", "x.{n_chan}.h5", "not a number"), ("a", "x.h5", "not a number"),
+    ("64,", "x.{n_chan}.h5", "not numbers"), ("a", "x.h5", "not numbers"),
     ("64,33", "x.{n_chan}.h5", "even number"),
 ])
 def test_wrong_use(n_chan: str, output: str, text: str, recording: Path, tmp_path: Path) -> None:

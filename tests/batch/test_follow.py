@@ -186,6 +186,6 @@ def test_a_late_file_is_stale_and_failures_are_recorded(tmp_path: Path, plugin: 
 def test_mistakes_of_options_and_recipe_are_one_line(tmp_path: Path) -> None:
     path = recipe(tmp_path, {})
     for words, line in ((["--follow", "--dry-run"], "without --dry-run"),
-                        (["--follow-stop", "3"], "allowed: with it")):
+                        (["--follow-stop", "3"], "allowed: both together")):
         done = fastsig_cli("batch", "run", "-c", str(path), *words, code=2)
         assert line in done.stderr

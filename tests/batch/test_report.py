@@ -252,7 +252,7 @@ def test_other_files_stay(folder: Path, tmp_path: Path) -> None:
     """A page replaces pages alone: no product, no link, no other file."""
     tasks = Recipe.read(folder / "r.toml").tasks()
     (tmp_path / "mine.html").write_text("mine")
-    with pytest.raises(OutputError, match="no report"):
+    with pytest.raises(OutputError, match="not a report"):
         write_report(tasks, folder / "out", tmp_path / "mine.html")
     (tmp_path / "link.html").symlink_to(tmp_path / "target")
     with pytest.raises(OutputError, match="is a link"):
@@ -321,8 +321,8 @@ def test_run_writes_the_page(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 143, errors
     assert shown() == "preempted done" and not list((tmp_path / "out").glob(".*.part"))
-    # A file that is no report is left alone, and the run goes on.
+    # A file that is not a report is left alone, and the run goes on.
     page.write_text("mine")
     batches.deed(tmp_path / "in" / "hangs.try", seed=1)
     done = batches.batch(path, plugin=plugin)
-    assert "no report" in done.stderr and page.read_text() == "mine"
+    assert "not a report" in done.stderr and page.read_text() == "mine"

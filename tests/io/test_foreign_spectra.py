@@ -142,7 +142,7 @@ def test_values_that_are_no_codes_are_refused(tmp_path: Path) -> None:
     for value in (0.5, -1, 256):
         x = codes(40).astype("f4")[:, None]
         x[5, 0, 3] = value
-        with pytest.raises(OutputError, match=f"holds {value}; allowed with level = 0"), (
+        with pytest.raises(OutputError, match=f"contains {value}; allowed with level = 0"), (
                 PsrfitsWriter(tmp_path / "a.fits", about(), x.shape, level=0)) as writer:
             writer.append(x, ONE)
     assert not any(tmp_path.iterdir())

@@ -66,7 +66,7 @@ def test_what_dspsr_cannot_read_is_said(tmp_path: Path) -> None:
     for change, match in (({"channels": None}, "sky frequency is not known"),):
         with pytest.raises(fs.PlanError, match=match):
             source(samples(), **change).write(tmp_path / "b.vdif", dspsr_header=True, lossy=True)
-    with pytest.raises(fs.PlanError, match="2 files; dspsr's header is of one"):
+    with pytest.raises(fs.PlanError, match="2 files; dspsr's header describes one"):
         source(samples()).write(tmp_path / "b.{file}.vdif", dspsr_header=True, lossy=True,
                                 file_bytes=20_000)
     with pytest.raises(fs.PlanError, match="3 polarisations and channels; allowed in one thread"):

@@ -165,7 +165,7 @@ def test_several_files(tmp_path: Path) -> None:
                                                                          abs=1e-10)
     with_gap = fs.open([names[0], names[2]]).stream.read_block(0, 430)
     assert not with_gap.valid[192:384].any() and with_gap.valid[384:].all()
-    with pytest.raises(UsageError, match=r"takes 3 files; allowed: a name with \{file\}"):
+    with pytest.raises(UsageError, match=r"needs 3 files; allowed: a name with \{file\}"):
         PsrfitsWriter(tmp_path / "b.fits", header(), x.shape, n_block=64, file_rows=3)
 
 

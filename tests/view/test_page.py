@@ -394,7 +394,7 @@ def test_reduced_pages_keep_weighted_means(tmp_path: Path) -> None:
     where = (slice(3 * n_int, 4 * n_int), 0, slice(7 * n_freq, 8 * n_freq))
     expected = np.average(values[where], weights=weight[where])
     assert abs(found[3, 7] - expected) <= half_step(told, expected)
-    with pytest.raises(fs.UsageError, match="page takes"):
+    with pytest.raises(fs.UsageError, match="page needs"):
         write_page(stream, tmp_path / "no.html", page_size=1000)
     assert not (tmp_path / "no.html").exists()
 
