@@ -266,11 +266,11 @@ def decoding(n_bits: int, values: str) -> tuple[object, ...]:
     spec = Spec(lanes=host_lanes(), bits=n_bits, msb=False, values=values,
                 past_cache=False)
     source, table, target = (MEMORY[start:].ctypes.data for start in (0, 64, 320))
-    return spec, source, 256, table, ONE, target
+    return spec, source, 0, 1, 1, 256, table, 4, ONE, target, 0, 4
 
 
 #: Loops with little or no arithmetic on floats, and the instruction that does their work.
-DECODE = "unpacking._blocks_nb"
+DECODE = "unpacking.blocks_nb"
 MOVES = {
     "1 bit": (DECODE, "vperm(?:d|ps|ilps)", lambda: decoding(1, "levels")),
     "2 bits": (DECODE, "vperm(?:d|ps|ilps)", lambda: decoding(2, "levels")),

@@ -93,13 +93,20 @@ def unpack(
     shape = (*packed.shape[:-1], packed.shape[-1] // unit * per_unit)
     out = _check.output("out", out, shape, "float32")
     rows, target = _as_rows(packed, out)
-    in_vectors = kind != "levels" or n_bits <= 4
+    whole = _is_whole(rows, target)
+    in_vectors = whole and (kind != "levels" or n_bits <= 4)
     spec = _spec(n_bits, msb, kind, in_vectors and target.nbytes >= STREAMED_BYTES)
-    unpack_rows_nb(
+    decode = blocks_nb if whole else pieces_nb
+    decode(
         spec, address(rows), *rows.strides, *rows.shape, address(levels), levels.strides[0],
         np.float32(offset or 0), address(target), *target.strides,
     )
     return out
+
+
+def _is_whole(rows: np.ndarray, target: np.ndarray) -> bool:
+    """Return whether rows are contiguous, and at least as long as a block."""
+    return rows.strides[1] == 1 and target.strides[1] == 4 and rows.shape[1] >= 4 * host_lanes()
 
 
 def _as_rows(packed: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -142,9 +149,14 @@ def unpack_nb(packed, n_bits, msb, levels, out):
 
 @jit_strict
 def _unpack_row_nb(spec, packed, levels, out):
-    unpack_rows_nb(spec, address_of(packed), 0, packed.strides[0], 1, packed.size,
-                   address_of(levels), levels.strides[0], np.float32(0), address_of(out), 0,
-                   out.strides[0])
+    n, step, out_step = packed.size, packed.strides[0], out.strides[0]
+    source, table, target = address_of(packed), address_of(levels), address_of(out)
+    if step == 1 and out_step == 4 and n >= _constant(spec, "bytes"):
+        blocks_nb(spec, source, 0, step, 1, n, table, levels.strides[0], np.float32(0), target, 0,
+                  out_step)
+    else:
+        pieces_nb(spec, source, 0, step, 1, n, table, levels.strides[0], np.float32(0), target, 0,
+                  out_step)
 
 
 @intrinsic(prefer_literal=True)
@@ -161,65 +173,60 @@ def _levels_spec(typingctx, n_bits, msb):
 
 
 @jit_strict
-def unpack_rows_nb(spec, source, source_row, source_step, n_row, n_byte, levels, levels_step,
-                   offset, target, target_row, target_step):
-    """Decode `n_row` rows of `n_byte` bytes, in whole units; nothing is checked.
+def blocks_nb(spec, source, source_row, source_step, n_row, n_byte, levels, levels_step, offset,
+              target, target_row, target_step):
+    """Decode `n_row` contiguous rows of `n_byte` bytes, one block or more; nothing is checked.
 
     Memory is specified by address. `_row` is the distance between rows, and `_step` between
     bytes, levels or samples, in bytes. Items of `spec`: lanes; bits; msb; values, which is levels,
-    signed or offset; and past_cache, whether whole vectors of contiguous results bypass the cache.
+    signed or offset; and past_cache, whether whole vectors bypass the cache. Most vectors do not
+    split cache lines.
     """
     table = _stack(spec)
     for i in range(_constant(spec, "n_level")):
         _move(32, levels + i * levels_step, table + 4 * i)
-    whole = source_step == 1 and target_step == 4 and n_byte >= _constant(spec, "bytes")
+    step, grain = _constant(spec, "bytes"), 4 * _constant(spec, "samples")
     for r in range(n_row):
         here, there = source + r * source_row, target + r * target_row
-        if whole:
-            _blocks_nb(spec, here, n_byte, table, offset, there)
+        before, done = there % step, 0  # a vector has as many bytes as a block's words
+        if before % (4 * _constant(spec, "unit")) == 0 and n_byte >= 2 * step:
+            if before > 0:
+                _block(spec, 0, here, table, offset, there)
+                done = step - before * step // grain
+            place = there + done * grain // step
+            for i in range((n_byte - done) // step):
+                _block(spec, 1, here + done + i * step, table, offset, place + i * grain)
         else:
-            _pieces_nb(spec, here, source_step, n_byte, table, offset, there, target_step)
+            for i in range(n_byte // step):
+                _block(spec, 0, here + i * step, table, offset, there + i * grain)
+        if (n_byte - done) % step:
+            n_sample = n_byte * _constant(spec, "samples") // step
+            _block(spec, 0, here + n_byte - step, table, offset, there + 4 * n_sample - grain)
     if _constant(spec, "past_cache"):
         finish_stores(spec)
 
 
 @jit_strict
-def _blocks_nb(spec, source, n_byte, table, offset, target):
-    """Decode a contiguous row of one block or more, mostly in vectors that do not split lines."""
-    step, grain = _constant(spec, "bytes"), 4 * _constant(spec, "samples")
-    before, done = target % step, 0  # a vector has as many bytes as a block's words
-    if before % (4 * _constant(spec, "unit")) == 0 and n_byte >= 2 * step:
-        if before > 0:
-            _block(spec, 0, source, table, offset, target)
-            done = step - before * step // grain
-        place = target + done * grain // step
-        for i in range((n_byte - done) // step):
-            _block(spec, 1, source + done + i * step, table, offset, place + i * grain)
-    else:
-        for i in range(n_byte // step):
-            _block(spec, 0, source + i * step, table, offset, target + i * grain)
-    if (n_byte - done) % step:
-        n_sample = n_byte * _constant(spec, "samples") // step
-        _block(spec, 0, source + n_byte - step, table, offset, target + 4 * n_sample - grain)
-
-
-@jit_strict
-def _pieces_nb(spec, source, source_step, n_byte, table, offset, target, target_step):
-    """Decode any row, by copying its bytes and its samples one by one."""
+def pieces_nb(spec, source, source_row, source_step, n_row, n_byte, levels, levels_step, offset,
+              target, target_row, target_step):
+    """Decode any rows as `blocks_nb` does, by copying their bytes and samples one by one."""
+    table = _stack(spec)
+    for i in range(_constant(spec, "n_level")):
+        _move(32, levels + i * levels_step, table + 4 * i)
     step = _constant(spec, "bytes")
     packed = table + _constant(spec, "table")
     samples = packed + step
-    while n_byte > 0:
-        n = min(n_byte, step)
-        for i in range(n):
-            _move(8, source + i * source_step, packed + i)
-        _block(spec, 0, packed, table, offset, samples)
-        n_sample = n * _constant(spec, "samples") // step
-        for i in range(n_sample):
-            _move(32, samples + 4 * i, target + i * target_step)
-        source += n * source_step
-        target += n_sample * target_step
-        n_byte -= n
+    for r in range(n_row):
+        here, there = source + r * source_row, target + r * target_row
+        for done in range(0, n_byte, step):
+            n = min(n_byte - done, step)
+            for i in range(n):
+                _move(8, here + (done + i) * source_step, packed + i)
+            _block(spec, 0, packed, table, offset, samples)
+            n_sample = n * _constant(spec, "samples") // step
+            first = done * _constant(spec, "samples") // step
+            for i in range(n_sample):
+                _move(32, samples + 4 * i, there + (first + i) * target_step)
 
 
 def _sizes(items: dict[str, Any]) -> dict[str, int]:

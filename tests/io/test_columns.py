@@ -73,7 +73,8 @@ def test_means_of_columns_go_the_short_way_round() -> None:
 
 def test_other_formats_tell_what_they_leave_out(tmp_path: Path) -> None:
     chain = Chain(Known(10))
-    with pytest.raises(PlanError, match=r"the unit of values, K.*these columns: ra_deg, dec_deg, share"):
+    lost = r"the unit of values, K.*these columns: ra_deg, dec_deg, share"
+    with pytest.raises(PlanError, match=lost):
         chain.write(tmp_path / "known.fil")
     chain.write(tmp_path / "known.hdf5", to="hifast", lossy=True)
     with h5py.File(tmp_path / "known.hdf5") as file:

@@ -200,7 +200,7 @@ def test_results_on_lines_of_the_cache(n_bits, order, past_cache, monkeypatch):
 
 def test_large_results_alone_pass_the_cache(monkeypatch):
     specs = []
-    monkeypatch.setattr(unpacking, "unpack_rows_nb", lambda spec, *_: specs.append(spec))
+    monkeypatch.setattr(unpacking, "blocks_nb", lambda spec, *_: specs.append(spec))
     for n in (unpacking.STREAMED_BYTES // 16 - 1, unpacking.STREAMED_BYTES // 16):
         unpack(np.zeros(n, np.uint8), 2)
     assert [spec.numba_type.items["past_cache"] for spec in specs] == [False, True]
@@ -210,7 +210,7 @@ def test_large_results_alone_pass_the_cache(monkeypatch):
 @pytest.mark.parametrize("past_cache", [False, True])
 def test_instructions_that_pass_the_cache(past_cache):
     spec = unpacking._spec(2, False, "levels", past_cache)
-    fresh = njit(unpacking.unpack_rows_nb.py_func)  # what comes from a file has no assembly
+    fresh = njit(unpacking.blocks_nb.py_func)  # what comes from a file has no assembly
     fresh.compile((spec.numba_type, *[types.int64] * 7, types.float32, *[types.int64] * 3))
     assert ("movnt" in next(iter(fresh.inspect_asm().values()))) == past_cache
 
