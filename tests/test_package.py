@@ -92,6 +92,7 @@ COMPILING = {"numba.np.linalg", "numpy.f2py", "scipy.fft", "scipy.linalg", "scip
              "scipy.special"}
 WORK = [
     ("spectra {} -o {}.h5 --n-chan 64", HEADERS | KERNELS | HDF5),
+    ("spectra {} -o {}.h5 --n-chan 64 --n-int 16", HEADERS | KERNELS | HDF5),
     ("spectra {} -o {}.fil --n-chan 64 --lossy", HEADERS | KERNELS | {"h5py"}),
     ("cut {} -o {}.h5 --tstop 1ms", HEADERS | KERNELS | {"h5py"}),
     ("convert {} -o {}.dada --lossy", HEADERS | KERNELS | {"h5py"}),
@@ -103,7 +104,9 @@ def test_work_loads_what_it_needs(samples: Path, tmp_path: Path) -> None:
     """The second time: the first one may compile, for which numba loads scipy.linalg."""
     calls = []
     for number, (words, _) in enumerate(WORK):
-        source = "SIMPSR_tracking-M01_0001.fits" if "view" in words else "pulsar_lower_8MHz.h5"
+        lossy = "--n-int" in words  # what is lost is counted by other kernels
+        source = ("SIMPSR_tracking-M01_0001.fits" if "view" in words else
+                  "frb_carrier_16MHz.h5" if lossy else "pulsar_lower_8MHz.h5")
         call = words.format(samples / source, tmp_path / f"{number}").split()
         if "view" not in words:
             fastsig(*call)

@@ -151,7 +151,8 @@ def detect_accumulate_nb(x, energy, codes, sign_q, sign_v, total, total_weight):
 @jit_strict
 def _add_frame(x, energy, codes, sign_q, sign_v, total, total_weight):
     # x[-1] is B, or A again where there is one polarisation.
-    e_ab = energy[-1] if np.min(energy) > 0 else 0.0
+    both = energy[0] > 0 and energy[energy.size // 2] > 0 and energy[-1] > 0
+    e_ab = energy[-1] if both else 0.0
     for p in range(codes.size):
         code = codes[p]
         if code < 2:
