@@ -1,5 +1,6 @@
 """Tables and work space of the polyphase bank that `Channelizer` and `Spectrometer` share."""
 
+import os
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -308,7 +309,29 @@ class _Order:
         return index[::-1] if self._bank.lower_sideband else index
 
 
-class Integrator:
+class _Linked:
+    """A bank whose loop calls parts by address: addresses are valid only within a process."""
+
+    _process = 0
+    _addresses: tuple[int, ...] = ()
+
+    def parts(self) -> tuple[int, ...]:
+        """Return the addresses of the parts, in the order of the loop."""
+        if self._process != os.getpid():
+            self._addresses = self._link()
+            self._process = os.getpid()
+        return self._addresses
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without addresses: another process may have the same number."""
+        return {key: value for key, value in vars(self).items()
+                if key not in ("_process", "_addresses")}
+
+    def _link(self) -> tuple[int, ...]:
+        raise NotImplementedError
+
+
+class Integrator(_Linked):
     """A bank that detects and integrates channels `band`, in whole parts (one part per lane)."""
 
     def __init__(self, bank: Bank, n_pol: int, products: tuple[str, ...], kurtosis: bool,
@@ -355,10 +378,8 @@ class Integrator:
         rows, row_step = bank.rows(samples, start, len(ends))
         turns = bank.turns(first_frame, len(ends))
         factors = frame_factors(energy, *signs, -1 if bank.lower_sideband else 1)
-        parts = (*bank.parts(), ADD_LEAVES.address(add_leaves_nb, bank.spec, self._spec),
-                 GATHER.address(gather_nb, self._order.spec))
         return int(integrate_nb(
-            parts, rows, row_step, turns, len(ends), ends, factors, bank.source,
+            self.parts(), rows, row_step, turns, len(ends), ends, factors, bank.source,
             address(bank.taps), bank.taps_bytes, bank.numbers, bank.inner,
             address(bank.first_twiddles), bank.leaves, bank.groups, address(bank.leaf_twiddles),
             address(bank.real_twiddles), address(work.z), bank.z_frame, address(work.tile),
@@ -367,6 +388,11 @@ class Integrator:
             self._n_slot * 4 * lanes, work.state, self._vectors, self._order.numbers,
             address(out), out.strides[0], out.strides[1], divisors,
         ))
+
+    def _link(self) -> tuple[int, ...]:
+        bank = self.bank
+        return (*bank.parts(), ADD_LEAVES.address(add_leaves_nb, bank.spec, self._spec),
+                GATHER.address(gather_nb, self._order.spec))
 
     def unfinished(self, work: Work) -> np.ndarray:
         """Return the sums so far, (product, chan), float32."""
@@ -379,7 +405,7 @@ class Integrator:
                          for p in range(self.n_out)])
 
 
-class Transformer:
+class Transformer(_Linked):
     """A bank that returns complex spectra."""
 
     def __init__(self, bank: Bank) -> None:
@@ -401,10 +427,8 @@ class Transformer:
         """
         bank = self.bank
         lanes = bank.shape.lanes
-        parts = (*bank.parts(), PUT_LEAVES.address(put_leaves_nb, bank.spec, self._spec),
-                 GATHER.address(gather_nb, self._order.spec))
         spectra_nb(
-            parts, rows, row_step, turns, n_frame, bank.source[0],
+            self.parts(), rows, row_step, turns, n_frame, bank.source[0],
             address(bank.taps), bank.taps_bytes, bank.numbers, bank.inner,
             address(bank.first_twiddles), bank.leaves, address(bank.leaf_twiddles),
             address(bank.real_twiddles), address(work.z), bank.z_frame, address(work.tile),
@@ -412,6 +436,11 @@ class Transformer:
             8 * lanes * self._sides,
             self._order.numbers, address(out), out.strides[0],
         )
+
+    def _link(self) -> tuple[int, ...]:
+        bank = self.bank
+        return (*bank.parts(), PUT_LEAVES.address(put_leaves_nb, bank.spec, self._spec),
+                GATHER.address(gather_nb, self._order.spec))
 
 
 def frame_factors(energy: np.ndarray, sign_q: int, sign_v: int, sign: int = 1) -> np.ndarray:

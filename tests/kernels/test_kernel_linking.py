@@ -1,5 +1,8 @@
 """Parts that are compiled apart: right, checked, and one form of each for all combinations."""
 
+import copy
+import os
+
 import numba
 import numpy as np
 import pytest
@@ -57,3 +60,12 @@ def test_the_loop_over_frames_is_compiled_once():
     assert run(4, "I") in ([loops, filters + 1, detections], [loops, filters, detections])
     now = forms()
     assert run(4, "AABB")[:2] == now[:2]
+
+
+def test_addresses_are_found_once_in_each_process(monkeypatch):
+    engine = Spectrometer(16)._engine
+    parts = engine.parts()
+    assert engine.parts() is parts
+    assert not {"_process", "_addresses"} & set(copy.copy(engine).__dict__)
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    assert engine.parts() is not parts and engine.parts() == parts
