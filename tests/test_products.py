@@ -199,6 +199,11 @@ def test_options_that_mean_nothing_to_a_kind(tmp_path: Path, samples: Path) -> N
     head = cubes_made.header(8, 8, cubes_made.axis("FREQ", 3)[0])
     cube = cubes_made.write(tmp_path / "c.fits", np.ones((3, 8, 8), np.float32), head)
     assert "tstop= has no meaning for a cube" in refused(view.Wanted(tstop="1s"), cube)
+    assert "scale= has no meaning for a cube" in refused(view.Wanted(scale="db"), cube)
+    assert "vmin= has no meaning for the page" in refused(view.Wanted(vmin=1), cube, "p.html")
+    with pytest.warns(DoubtWarning, match="weights"):
+        found = refused(view.Wanted(what="coverage", vmax=1), cube)
+    assert "do not apply to coverage" in found
     assert not list(tmp_path.glob("p.*"))
 
 

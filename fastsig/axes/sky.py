@@ -45,7 +45,8 @@ def declination(value: Any) -> float:
 def place(value: Any) -> tuple[float, float]:
     """Return right ascension and declination, ICRS, in degrees.
 
-    The value is a SkyCoord, a pair, or text with a comma.
+    The value is a SkyCoord, a pair of values with units, or text with a comma or a space, such as
+    ``"187.5deg,12.4deg"`` or ``"12:30:00 +12:24:00"``: right ascensions with colons are in hours.
 
     Raises
     ------
@@ -54,10 +55,12 @@ def place(value: Any) -> tuple[float, float]:
     """
     sky = getattr(value, "icrs", None)
     if sky is not None:
-        if not sky.isscalar:
+        if sky.size != 1:
             raise UsageError(f"position: {sky.size} positions; allowed: one")
-        return float(sky.ra.deg), float(sky.dec.deg)
-    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        return float(sky.ra.deg.item()), float(sky.dec.deg.item())
+    parts = value
+    if isinstance(value, str):
+        parts = [part.strip() for part in value.split("," if "," in value else None)]
     if not isinstance(parts, Sequence) or len(parts) != 2:
         raise UsageError(f"position = {value!r}; allowed: a SkyCoord, or right ascension and "
                          "declination, as in 5h34m31.97s,+22d00m52.2s")

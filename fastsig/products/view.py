@@ -25,7 +25,8 @@ class Wanted:
         Picture of a cube, as in `fastsig.view.draw_cube`, or panel of a scan, as in
         `fastsig.view.draw`.
     cmap, vmin, vmax, scale, percent : optional
-        Options for the colours of spectra, as in `fastsig.view.draw`.
+        Options for the colours of spectra, as in `fastsig.view.draw`; the first three apply to
+        maps of cubes too.
     at, rest : str, optional
         A position and a line, for cubes.
     product : str, optional
@@ -134,11 +135,12 @@ def _cube(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> N
     from fastsig.view import draw_cube, write_page
 
     wanted.refuse(("tstart", "tstop"), "a cube of maps, which has no times")
-    wanted.refuse(_COLORS, "a cube of maps; allowed: with spectra")
+    wanted.refuse(("scale", "percent"), "a cube of maps; allowed: with spectra")
     check_output(output, overwrite=overwrite, inputs=detected.files)
     path, changes = detected.files[0], dict(wanted.overrides)
     if _is_page(output) and wanted.what is None:
-        wanted.refuse(("at", "fstart", "fstop"), "the page of a cube; allowed: with --what")
+        wanted.refuse(("at", "fstart", "fstop", "cmap", "vmin", "vmax"),
+                      "the page of a cube; allowed: with --what")
         if wanted.rest is not None:
             changes["rest"] = wanted.rest
         write_page(open_cube(path, **changes), output, overwrite=overwrite,
@@ -148,7 +150,8 @@ def _cube(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> N
     band = wanted.fstart, wanted.fstop
     draw_cube(open_cube(path, stokes=wanted.product, **changes), output, overwrite=overwrite,
               what=wanted.what or "sheet", at=wanted.at,
-              frange=None if band == (None, None) else band, rest=wanted.rest)
+              frange=None if band == (None, None) else band, rest=wanted.rest, cmap=wanted.cmap,
+              vmin=wanted.vmin, vmax=wanted.vmax)
 
 
 def _table(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> None:

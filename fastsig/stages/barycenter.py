@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.sky import place as sky_place
 from fastsig.errors import PlanError, UsageError
 from fastsig.stream import PassedSpectra, SpectrumStream, Stream, Sums
 from fastsig.telescopes.pointing import mid_times
-from fastsig.telescopes.sky_position import sky_position
 
 if TYPE_CHECKING:
     from astropy.coordinates import EarthLocation
@@ -63,7 +63,7 @@ class Barycenter(PassedSpectra):
             raise PlanError(f"{source.path}: {done[0]} = {source.header.extra[done[0]]}: its times "
                             "are barycentric already")
         super().__init__(source)
-        self.position = None if position is None else sky_position(position)
+        self.position = None if position is None else sky_place(position)
         name = location if location is not None else source.header.telescope
         if name is None:
             raise UsageError(f"{source.path}: the telescope is not known; give location = 'FAST'")

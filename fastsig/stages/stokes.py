@@ -48,7 +48,7 @@ class Stokes(SpectraStage):
     Raises
     ------
     PlanError
-        If the source lacks the products, or the angles needed to rotate them.
+        If the source lacks the products, or the angles needed to rotate them, or is in Jy.
     UsageError
         If a parameter is not allowed.
     """
@@ -64,6 +64,10 @@ class Stokes(SpectraStage):
         if products not in ("IQUV", "I", "V") or {sign_q, sign_v} - {1, -1}:
             raise UsageError(f"products = {products!r}, signs {sign_q}, {sign_v}; allowed: IQUV, "
                              "I, V; 1, -1")
+        if (source.header.unit or "").startswith("Jy"):
+            # Of AA and BB in Jy, I is the mean; of those in kelvin, the sum.
+            raise PlanError(f"{source.path}: the spectra are flux densities; allowed: stokes "
+                            "before flux, which then gives the flux density of I")
         self._needed = PRODUCTS["AABB" if products == "I" else "AABBCRCI"]
         names, kind = source.polarization.names, source.polarization.kind
         if names[: len(self._needed)] != self._needed or (kind != "linear" and products != "I"):

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from fastsig import telescopes
 from fastsig.axes.constants import SPEED_OF_LIGHT
 from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.sky import place as sky_place
 from fastsig.axes.units import exact
 from fastsig.axes.velocity import line
 from fastsig.errors import PlanError, UsageError
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 from fastsig.telescopes.pointing import mid_times
-from fastsig.telescopes.sky_position import sky_position
 from fastsig.telescopes.velocity_frames import SPECSYS, factor, frame_of, known_frame
 
 __all__ = ["VelocityFrame"]
@@ -106,7 +106,7 @@ class VelocityFrame(SpectraStage):
         self.source_frame, self.told = _source_frame(source, source_frame)
         if self.to == self.source_frame and width is None and band is None:
             raise PlanError(f"{source.path}: the spectra are already {self.to}")
-        self.position = None if position is None else sky_position(position)
+        self.position = None if position is None else sky_place(position)
         self._factors: dict[int, NDArray[np.float64]] = {}
         self.location = self._located(location)
         self._check_position()

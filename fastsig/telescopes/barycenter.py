@@ -23,9 +23,9 @@ from astropy.time import Time, TimeDelta
 from numpy.typing import NDArray
 
 from fastsig import telescopes
+from fastsig.axes.sky import place as sky_place
 from fastsig.errors import UsageError
 from fastsig.telescopes import earth
-from fastsig.telescopes.sky_position import sky_position
 
 __all__ = ["barycentric_times", "day_numbers", "light_travel_times", "located"]
 
@@ -60,7 +60,7 @@ def barycentric_times(times: Time, position: Any, location: Any) -> Time:
     if not isinstance(times, Time):
         raise UsageError(f"times = {times!r}; allowed: an astropy Time")
     place = located(location)
-    late = light_travel_times(times, *sky_position(position), place)
+    late = light_travel_times(times, *sky_place(position), place)
     found = _dynamical(times, place) + TimeDelta(late, format="sec", scale="tdb")
     return Time(found, format="isot", precision=9)
 

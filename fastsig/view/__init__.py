@@ -17,6 +17,7 @@ from fastsig.view.waterfalls import Cells
 from fastsig.work.arguments import checked
 
 if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
     from fastsig.cubes.cube import Cube
@@ -170,6 +171,7 @@ def draw_switched(
 def draw_cube(
     cube: Cube, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False,
     what: str = "sheet", at: Any = None, frange: Any = None, rest: Any = None,
+    cmap: str | Colormap | None = None, vmin: Any = None, vmax: Any = None,
 ) -> Figure:
     """Draw a cube of maps.
 
@@ -189,6 +191,10 @@ def draw_cube(
         Frequencies to draw; by default all.
     rest : str or Quantity, optional
         Rest frequency instead of that of the file.
+    cmap : str or Colormap, optional
+        Colour map of matplotlib for maps of values; viridis by default.
+    vmin, vmax : float or Quantity, optional
+        Limits of their colours, in the unit of the colour bar.
 
     Raises
     ------
@@ -197,8 +203,10 @@ def draw_cube(
     """
     from fastsig.io.fits.cube import info
     from fastsig.view.cube import draw_maps
+    from fastsig.view.look import Look
 
-    return drawn(lambda: draw_maps(cube, what, at=at, frange=frange, rest=rest),
+    look = Look(cmap, vmin, vmax)
+    return drawn(lambda: draw_maps(cube, what, at=at, frange=frange, rest=rest, look=look),
                  lambda: info(cube.path), path, overwrite, cube.file.files)
 
 

@@ -16,6 +16,7 @@ from fastsig.axes.velocity import velocity
 from fastsig.errors import FormatError, UsageError
 from fastsig.io.fits.cube import mad
 from fastsig.view.figures import COLORS, line, new_figure, width_text, zero_line
+from fastsig.view.look import Look
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +28,7 @@ __all__ = ["KINDS", "draw_maps"]
 F8 = NDArray[np.float64]
 
 KINDS = ("sheet", "coverage", "channels", "moments", "spectrum")
+_OF_VALUES = ("sheet", "channels", "moments")  # pictures with maps of values
 _PANELS = 12
 _CUT = 4.0  # sigma below which velocities and widths are noise
 _WIDTH, _TALLEST = 11.7, 16.5  # inches: the longer sides of A4 and A3
@@ -34,14 +36,17 @@ _LEAST = 3  # values above it that a velocity or width needs
 _UNSEEN = "#d8d8d8"
 
 
-def draw_maps(cube: Cube, what: str, *, at: Any = None, frange: Any = None, rest: Any = None
-              ) -> Figure:
-    """Draw a cube; parameters as for `fastsig.view.draw_cube`."""
+def draw_maps(cube: Cube, what: str, *, at: Any = None, frange: Any = None, rest: Any = None,
+              look: Look | None = None) -> Figure:
+    """Draw a cube; `look` has the choices for its colours, the rest is as for `draw_cube`."""
     if what not in KINDS:
         raise UsageError(f"what = {what!r}; allowed: {', '.join(KINDS)}")
     if at is not None and what != "spectrum":
         raise UsageError(f"a position does not apply to {what}; allowed: with spectrum")
-    view = _View(cube, frange, rest)
+    if look not in (None, Look()) and what not in _OF_VALUES:
+        raise UsageError(f"cmap, vmin and vmax do not apply to {what}; allowed: with "
+                         f"{', '.join(_OF_VALUES)}")
+    view = _View(cube, frange, rest, look or Look())
     if what == "spectrum" and at is not None:
         from fastsig.view.position import draw_spectrum
 
@@ -55,10 +60,10 @@ def draw_maps(cube: Cube, what: str, *, at: Any = None, frange: Any = None, rest
 class _View:
     """A cube, the channels drawn and their velocities."""
 
-    def __init__(self, cube: Cube, frange: Any, rest: Any) -> None:
+    def __init__(self, cube: Cube, frange: Any, rest: Any, look: Look) -> None:
         from fastsig.io.fits.cube import rest_hz
 
-        self.cube, self.rest = cube, rest
+        self.cube, self.rest, self.look = cube, rest, look
         self.chosen = slice(0, cube.shape[0])
         try:
             self.frequency: F8 | None = cube.frequency.value
@@ -117,6 +122,15 @@ class _View:
                 else "beam not stated"]
         return " · ".join(each for each in what if each)
 
+    def limits(self, default: tuple[float, float], *, integrated: bool = False
+               ) -> tuple[float, float]:
+        """Return the limits of the colours: those requested, and the default for others."""
+        unit = self.cube.unit
+        if unit and integrated:
+            unit = (u.Unit(unit) * u.km / u.s).to_string()
+        low, high = self.look.ends(unit)
+        return default[0] if low is None else low, default[1] if high is None else high
+
     def mean(self, chan: slice) -> F8:
         """Return the mean map of some channels by their weights."""
         values, weight = self.cube.weighted(chan)
@@ -149,7 +163,7 @@ def _axes(figure: Figure, place: Any, view: _View) -> Any:
 
 
 def _map(axes: Any, image: F8, view: _View, label: str, *, bar: bool = True,
-         limits: tuple[float, float] | None = None, colors: str = "viridis") -> Any:
+         limits: tuple[float, float] | None = None, colors: Any = "viridis") -> Any:
     """Draw a map, its beam and its colour bar."""
     low, high = _limits(image) if limits is None else limits
     drawn = axes.imshow(image, origin="lower", interpolation="nearest", vmin=low, vmax=high,
@@ -210,15 +224,19 @@ def _panels(view: _View, n: int, columns: int, *, room: float = 0.75, beside: fl
 def _sheet(view: _View) -> Figure:
     """Draw the integral, the coverage and the mean spectrum."""
     figure, grid, columns = _panels(view, 2, 2, more=3.2)
-    axes = _axes(figure, grid[0, 0], view)
-    image, label, heading = _integral(view)
-    _map(axes, image, view, label)
-    axes.set_title(heading, fontsize=10)
+    _draw_integral(_axes(figure, grid[0, 0], view), view)
     axes = _axes(figure, grid[1 // columns, 1 % columns], view)
     _draw_coverage(axes, view)
     _draw_mean(figure.add_subplot(grid[-1, :]), view)
     figure.suptitle(view.title(), fontsize=11)
     return figure
+
+
+def _draw_integral(axes: Any, view: _View) -> None:
+    image, label, heading = _integral(view)
+    limits = view.limits(_limits(image), integrated=label != view.unit)
+    _map(axes, image, view, label, limits=limits, colors=view.look.cmap or "viridis")
+    axes.set_title(heading, fontsize=10)
 
 
 def _integral(view: _View) -> tuple[F8, str, str]:
@@ -293,12 +311,13 @@ def _channels(view: _View) -> Figure:
     figure, grid, columns = _panels(view, len(parts), min(4, len(parts)), room=0.3,
                                     beside=0.4)
     whole = np.concatenate([image[np.isfinite(image)] for image in images])
-    limits = _common_limits(whole)
+    limits = view.limits(_common_limits(whole))
     drawn: Any = None
     panels = []
     for k, (part, image) in enumerate(zip(parts, images, strict=True)):
         axes = _axes(figure, grid[k // columns, k % columns], view)
-        drawn = _map(axes, image, view, "", limits=limits, bar=False)
+        drawn = _map(axes, image, view, "", limits=limits, bar=False,
+                     colors=view.look.cmap or "viridis")
         axes.text(0.03, 0.96, _range(view, part), transform=axes.transAxes, va="top", fontsize=8,
                   bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5})
         for axis, hidden in ((0, k + columns < len(parts)), (1, k % columns > 0)):
@@ -334,10 +353,7 @@ def _moments(view: _View) -> Figure:
     if view.velocity is None:
         view.cube.velocity(rest=view.rest)  # raises an error with the reason
     figure, grid, columns = _panels(view, 3, 3)
-    image, label, heading = _integral(view)
-    axes = _axes(figure, grid[0, 0], view)
-    _map(axes, image, view, label)
-    axes.set_title(heading, fontsize=10)
+    _draw_integral(_axes(figure, grid[0, 0], view), view)
     for order, name, colors in ((1, "mean velocity", "plasma"), (2, "dispersion", "viridis")):
         axes = _axes(figure, grid[order // columns, order % columns], view)
         found = view.cube.moment(order, vrange=view.velocities, sigma=_CUT, rest=view.rest)

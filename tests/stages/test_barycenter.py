@@ -96,3 +96,22 @@ def test_what_is_not_known_is_refused() -> None:
         fs.barycentric_times(Time(60000.0, format="mjd"), "x", "FAST")
     with pytest.raises(fs.UsageError, match="times = 60000; allowed: an astropy Time"):
         fs.barycentric_times(60000, "1deg,2deg", EarthLocation(0 * u.m, 0 * u.m, 0 * u.m))
+
+
+@pytest.mark.parametrize("given", [
+    "12:30:00,+12:24:00", "12:30:00 12:24:00", ("12:30:00", "+12:24:00"), "12h30m00s,+12d24m00s",
+    "187.5deg,12.4deg", (12.5 * u.hourangle, 12.4 * u.deg), SkyCoord(187.5, 12.4, unit="deg")])
+def test_a_position_is_the_same_in_every_form(given: Any) -> None:
+    """Right ascensions with colons are hours, for every function that accepts a position."""
+    for stage in (Chain(spectra()).barycenter(position=given).stream,
+                  Chain(spectra()).frame("lsrk", position=given).stream):
+        assert stage.position == pytest.approx((187.5, 12.4))
+    time = Time(["2024-05-06T07:08:09"])
+    found = fs.barycentric_times(time, given, "FAST")
+    expected = fs.barycentric_times(time, "187.5deg,12.4deg", "FAST")
+    assert abs((found - expected).to_value("s")).max() < 1e-6
+
+
+def test_a_position_needs_units() -> None:
+    with pytest.raises(fs.UsageError, match="ra = 187.5; allowed"):
+        fs.barycentric_times(Time(["2024-05-06T07:08:09"]), (187.5, 12.4), "FAST")

@@ -11,6 +11,7 @@ from typing import Any
 import cubes_made
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.io import fits
 from cli import fastsig
 from matplotlib.axes import Axes
@@ -264,3 +265,28 @@ def test_channelised_voltages_without_frequency(rng: np.random.Generator) -> Non
     assert "frequency within the band (MHz)" in labels
     axes = figure.axes[labels.index("frequency within the band (MHz)")]
     assert axes.lines[0].get_xdata()[[0, -1]] == pytest.approx([-4, 4], abs=0.05)
+
+
+def test_colours_of_maps_are_chosen(tmp_path: Path) -> None:
+    path = tmp_path / "c.fits"
+    data = np.random.default_rng(1).normal(2, 1, (4, 8, 9)).astype(np.float32)
+    head = cubes_made.header(9, 8, cubes_made.axis("FREQ", 4)[0])
+    head["BUNIT"] = "K"
+    cubes_made.write(path, data, head)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DoubtWarning)  # the file has no weights
+        cube = fs.open_cube(path)
+
+    def drawn(**options: Any) -> list[Any]:
+        figure = view.draw_cube(cube, rest="1420.405751768MHz", **options)
+        return [image for axes in figure.axes for image in axes.get_images()]
+
+    for image in drawn(what="channels", cmap="magma", vmin=1 * u.K, vmax=3000 * u.mK):
+        assert (image.get_cmap().name, image.norm.vmin, image.norm.vmax) == ("magma", 1, 3)
+    integral, coverage = drawn(cmap="gray", vmax=500 * u.K * u.km / u.s)[:2]
+    assert (integral.get_cmap().name, integral.norm.vmax) == ("gray", 500)
+    assert coverage.get_cmap().name == "cividis" and coverage.norm.vmax == 1
+    with pytest.raises(fs.UsageError, match="vmax = .*; allowed: a number, or a Quantity in K"):
+        view.draw_cube(cube, what="channels", vmax=1 * u.Jy)
+    with pytest.raises(fs.UsageError, match="cmap = 'grey sky'"):
+        view.draw_cube(cube, cmap="grey sky")
