@@ -39,22 +39,22 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.option("--trend", type=int,
               help="Fit a polynomial of this order together with the ripple, and leave it in "
                    "the spectra.  [default: 5]")
-@click.option("--harmonics", type=int, help="Fit this many harmonics of the delay by "
-                                            "ripple-sine.  [default: 1]")
+@click.option("--harmonics", type=int, help="With ripple-sine, fit this many harmonics of the "
+                                            "delay.  [default: 1]")
 @click.option("--n-rows", type=int,
-              help="Measure the ripple in a running mean of this odd number of spectra; diode "
-                   "on and off separately.  [default: 1]")
+              help="Measure the ripple in a running mean of this odd number of spectra; those with "
+                   "the diode on and off are averaged separately.  [default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
               help="Write the removed baseline or ripple to this file.")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Plot the spectrum before, the model and the result: .png, .pdf, .svg, .html.")
+              help="Plot the original spectrum, the model and the result: .png, .pdf, .svg, .html.")
 @click.option("--product", metavar="NAME", help="Plot this product; by default the first.")
 @click.option("--tsys", metavar="T",
               help="Compute the radiometer noise shown in the plot from this Tsys, in the unit "
                    "of the spectra.  [default: the mean spectrum]")
 @click.option("--to", type=click.Choice(driver.SPECTRA),
-              help="Write this format; by default that of the extension of PATH: .fil sigproc, "
-                   ".fits psrfits, .dat presto, otherwise fbh5.")
+              help="Write this format; by default it follows from the extension of PATH: sigproc "
+                   "for .fil, psrfits for .fits, presto for .dat, otherwise fbh5.")
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
               help="Write samples of this many bits.")
 @click.option("--lossy", is_flag=True, help="Write even if the format cannot hold everything.")
@@ -74,7 +74,7 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 def baseline(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Remove a baseline or a standing wave from spectra.
 
-    The FILEs are those of one scan.
+    All FILEs must belong to one scan.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

@@ -93,7 +93,8 @@ def _be_verbose(context: click.Context, parameter: click.Parameter, value: bool)
 quiet_options = options(
     click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_be_verbose,
                  help="Report the formats found, the plan and the rates."),
-    click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors."),
+    click.option("-q", "--quiet", is_flag=True, help="Print no messages except warnings and "
+                                                     "errors."),
 )
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE",
@@ -120,10 +121,10 @@ def _with_unit(context: click.Context, parameter: click.Parameter, value: str | 
 
 
 span_options = options(
-    click.option("--tstart", metavar="TIME", help="Start at this time: UTC, or e.g. 10ms after "
-                                                  "the start of the data."),
-    click.option("--tstop", metavar="TIME", help="Stop at this time: UTC, or e.g. 20ms after "
-                                                 "the start of the data."),
+    click.option("--tstart", metavar="TIME", help="Start at this time: UTC, or a time after the "
+                                                  "start of the data, e.g. 10ms."),
+    click.option("--tstop", metavar="TIME", help="Stop at this time: UTC, or a time after the "
+                                                 "start of the data, e.g. 20ms."),
     click.option("--fstart", metavar="FREQ", callback=_with_unit,
                  help="Keep channels centred at this frequency or above, e.g. 1400MHz."),
     click.option("--fstop", metavar="FREQ", callback=_with_unit,

@@ -19,8 +19,8 @@ from fastsig.cli import common, driver
 def convert(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Write voltages or spectra in another format.
 
-    The FILEs are those of one scan. What the format cannot hold is reported first, and is left out
-    only with --lossy.
+    All FILEs must belong to one scan. Information that the format cannot hold is reported first,
+    and is left out only with --lossy.
     """
     from fastsig.products.convert import convertible
 

@@ -10,13 +10,13 @@ from fastsig.cli import common
 
 cube_options = common.options(
     click.option("--rest", metavar="LINE",
-                 help="Set the line (HI, OH1667, H166a) or rest frequency; by default that of "
-                      "the file."),
+                 help="Set the spectral line (HI, OH1667, H166a) or rest frequency; by default "
+                      "that of the file."),
     click.option("--convention", type=click.Choice(["radio", "optical", "relativistic"]),
                  default="radio", show_default=True,
-                 help="Compute velocities by this convention."),
+                 help="Compute velocities in this convention."),
     click.option("--velo", type=click.Choice(["radio", "optical"]),
-                 help="Read an axis VELO by this convention if the header gives none."),
+                 help="Interpret a VELO axis in this convention if the header specifies none."),
     click.option("--stokes", metavar="NAME", help="Take this Stokes parameter; by default the "
                                                   "first."),
 )

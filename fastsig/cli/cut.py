@@ -20,9 +20,9 @@ from fastsig.cli import common, driver
 def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Copy a time span and a band of a recording.
 
-    The FILEs are those of one scan. Whole samples and whole channels are copied: voltages stay
-    voltages and spectra stay spectra. If neither --to nor the extension of PATH specifies a format,
-    that of the input is used.
+    All FILEs must belong to one scan. Whole samples and whole channels are copied: voltages remain
+    voltages and spectra remain spectra. If neither --to nor the extension of PATH specifies a
+    format, that of the input is used.
     """
     from fastsig.chain import open_chain
 

@@ -18,20 +18,21 @@ SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
     "--to", type=click.Choice(VOLTAGES + SPECTRA),
-    help="Write this format; by default that of the extension. Voltages: .h5 native, .raw "
-         "guppi, .dada, .vdif; spectra: .h5 fbh5, .fil sigproc, .fits psrfits, .dat presto.")
+    help="Write this format; by default it follows from the extension. Voltages: native for .h5, "
+         "guppi for .raw, dada for .dada, vdif for .vdif; spectra: fbh5 for .h5, sigproc for .fil, "
+         "psrfits for .fits, presto for .dat.")
 
 spectra_to_option = click.option(
     "--to", type=click.Choice(SPECTRA),
-    help="Write this format; by default that of the extension of PATH: .h5 fbh5, .fil sigproc, "
-         ".fits psrfits, .dat presto.")
+    help="Write this format; by default it follows from the extension of PATH: fbh5 for .h5, "
+         "sigproc for .fil, psrfits for .fits, presto for .dat.")
 
 vdif_options = common.options(
     click.option("--one-thread", is_flag=True,
                  help="Write all polarisations and channels of vdif in the frames of one "
                       "thread, as dspsr reads them."),
     click.option("--dspsr-header", is_flag=True,
-                 help="Write dspsr's header file, PATH.hdr, beside vdif in one thread."),
+                 help="Write dspsr's header file, PATH.hdr, beside a vdif file of one thread."),
 )
 
 copy_options = common.options(
@@ -42,8 +43,8 @@ copy_options = common.options(
                  help="Multiply samples by this factor before rounding; for spectra in sigproc "
                       "only."),
     click.option("--file-size", metavar="SIZE",
-                 help="Split the recording into files of at most this size, e.g. 4GB; put "
-                      "{file} into -o for their numbers. For spectra in psrfits only."),
+                 help="Split the recording into files of at most this size, e.g. 4GB; with several "
+                      "files, -o must contain {file}. For spectra, in psrfits only."),
     click.option("--lossy", is_flag=True,
                  help="Write even if the format cannot hold everything."),
     common.workers_option,

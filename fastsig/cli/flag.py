@@ -26,36 +26,36 @@ _MUCH = 0.1  # largest share of the samples outside the bands that is flagged wi
               help="Set the single-sample threshold of SumThreshold in standard deviations; 0 "
                    "to skip SumThreshold.")
 @click.option("--max-window", type=int, default=64, show_default=True, metavar="N",
-              help="Search runs of up to this many samples with SumThreshold, a power of two.")
+              help="Search runs of up to this many samples, a power of two, with SumThreshold.")
 @click.option("--noise-share", type=float, metavar="X",
-              help="Flag at most this share of pure noise, of each product: changes --clip and "
-                   "--sum-threshold in proportion.  [default: 0.0015]")
+              help="Flag at most this fraction of pure noise in each product, by changing --clip "
+                   "and --sum-threshold in proportion.  [default: 0.0015]")
 @click.option("--protect", multiple=True, metavar="FREQ-FREQ",
               help="Never flag these frequencies, whatever --bands says, e.g. a line at "
                    "1419MHz-1421.5MHz. May be repeated.")
 @click.option("--apart", is_flag=True,
-              help="Flag each polarisation separately; by default a sample flagged in one is "
+              help="Flag each polarisation separately; by default, a sample flagged in one is "
                    "flagged in all.")
 @click.option("--width", metavar="FREQ|N",
-              help="Compare each channel with its neighbours within this frequency width or "
-                   "number of channels.  [default: 51 channels, half the band at most]")
+              help="Compare each channel with its neighbours within this frequency width or number "
+                   "of channels.  [default: 51 channels, but at most half the band]")
 @click.option("--smooth", metavar="FREQ|N",
               help="Do not flag changes that are smooth over this frequency width or number of "
-                   "channels.  [default: 20MHz, 64 channels at least]")
+                   "channels.  [default: 20MHz, but at least 64 channels]")
 @click.option("--n-segment", type=int, metavar="N",
-              help="Search this many spectra at a time.  [default: 2^20 values of a product, 32 "
-                   "to 1024 spectra]")
+              help="Search this many spectra at a time.  [default: 32 to 1024 spectra, about 2^20 "
+                   "values of a product]")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Plot one product before and after flagging, with the fractions flagged: "
-                   ".png, .pdf, .svg, .html.")
+              help="Plot one product before and after flagging, with the flagged fractions: .png, "
+                   ".pdf, .svg, .html.")
 @click.option("--product", metavar="NAME", help="Plot this product; by default the first.")
 @driver.spectra_to_option
 @driver.copy_options
 def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Flag interference in spectra: give it zero weight.
 
-    The FILEs are those of one scan. Spectra with the noise diode on and off are searched
-    separately. Flagged values are NaN in the product; all others are unchanged.
+    All FILEs must belong to one scan. Spectra with the noise diode on and spectra with it off are
+    searched separately. Flagged values are NaN in the product; all others are unchanged.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

@@ -42,15 +42,16 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
               help="Require that this fraction of the kernel's energy, above 0.5, falls on "
                    "valid channels.")
 @click.option("--format", "to", type=click.Choice(driver.SPECTRA),
-              help="Write this format; by default that of the extension of PATH: .h5 fbh5, .fil "
-                   "sigproc, .fits psrfits, .dat presto.")
+              help="Write this format; by default it follows from the extension of PATH: fbh5 for "
+                   ".h5, sigproc for .fil, psrfits for .fits, presto for .dat.")
 @common.span_options
 @driver.copy_options
 def frame(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Shift spectra to another velocity frame, such as LSRK.
 
-    The FILEs are those of one scan. Each spectrum is shifted by the motion of the telescope towards
-    its position at its time, and resampled onto channels that all spectra share.
+    All FILEs must belong to one scan. Each spectrum is corrected for the velocity of the telescope
+    towards the observed position at the time of the spectrum, and resampled onto channels that are
+    the same for all spectra.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

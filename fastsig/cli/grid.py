@@ -52,8 +52,8 @@ from fastsig.cli import common
                                                    "otherwise radio.")
 @click.option("--vstop", metavar="VELOCITY", help="Set the other end of the band as a velocity.")
 @click.option("--zero", type=click.Choice(["keep", "median"]), default="keep", show_default=True,
-              help="Keep the level of each file's channels, or subtract its median over time "
-                   "before any shift.")
+              help="Keep the level of each channel, or subtract the channel's median over time in "
+                   "each file before any shift.")
 @click.option("--keep", multiple=True, type=click.Choice(["extrapolated", "diode"]),
               help="Include rows that are normally left out: extrapolated (positions beyond the "
                    "track), diode (noise diode on). May be repeated.")
@@ -72,8 +72,9 @@ from fastsig.cli import common
 def grid(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Grid calibrated spectra into a FITS cube.
 
-    The FILEs may be of any beams and scans, in K or Jy, with positions. The beam of the map is that
-    of the telescope convolved with the kernel; in Jy/beam a point source peaks at its flux density.
+    The FILEs may be from any beams and scans. Their spectra must be in K or Jy and have positions.
+    The beam of the map is that of the telescope convolved with the kernel; in Jy/beam, a point
+    source peaks at its flux density.
     """
     from fastsig.reductions.mapping.closed_files import ClosedFile
     from fastsig.reductions.mapping.gridding import Map

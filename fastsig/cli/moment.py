@@ -16,7 +16,8 @@ from fastsig.cli import common, cubes
               help="Map the integral over velocity (0), the mean velocity (1) or the dispersion "
                    "(2).")
 @click.option("--window", metavar="V,V", callback=cubes.velocities,
-              help="Sum between these velocities, e.g. 200km/s,400km/s; by default over all.")
+              help="Sum between these velocities, e.g. 200km/s,400km/s; by default over all "
+                   "velocities.")
 @click.option("--sigma", type=float, metavar="X",
               help="Leave out values below this many times their noise.")
 @cubes.cube_options

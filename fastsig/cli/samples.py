@@ -14,13 +14,13 @@ from fastsig.cli import common
 @click.command()
 @click.argument("folder", required=False, default="data/samples", metavar="[FOLDER]")
 @click.option("--overwrite", is_flag=True, help="Replace existing files that differ.")
-@click.option("--list", "only_list", is_flag=True, help="List the files and their sizes only.")
+@click.option("--list", "only_list", is_flag=True, help="Only list the files and their sizes.")
 @common.quiet_options
 @common.debug_option
 def samples(folder: str, overwrite: bool, only_list: bool, quiet: bool, debug: bool) -> None:
     """Copy the sample recordings into a folder.
 
-    The default FOLDER is data/samples, where the examples of the documents expect them.
+    The default FOLDER is data/samples, where the examples in the documentation expect them.
     """
     files = sorted(path for path in source().iterdir() if path.suffix != ".py")
     if only_list:

@@ -22,8 +22,8 @@ def simulate() -> None:
                       "number of each file.")
 @common.workers_option
 @click.option("--to", type=click.Choice(VOLTAGES),
-              help="Write this format; by default that of the extension (.raw guppi, .dada, "
-                   ".vdif), otherwise native.")
+              help="Write this format; by default it follows from the extension: guppi for .raw, "
+                   "dada for .dada, vdif for .vdif, otherwise native.")
 @click.option("--coarse", type=int, metavar="N",
               help="Record complex voltages in N coarse channels; --level and the packets of "
                    "--loss then refer to these.")
@@ -55,9 +55,9 @@ def simulate() -> None:
 def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate the voltages of one FAST beam.
 
-    Samples are 8-bit, of X and Y, real or in complex channels. Values take units, e.g. --pulsar
-    period=5ms,dm=10,duty=0.05,peak=30K. The truth is recorded in a native file. Times of pulsars
-    and bursts refer to the top of the band.
+    Samples of X and Y are 8-bit, either real or in complex channels. Give values with units, e.g.
+    --pulsar period=5ms,dm=10,duty=0.05,peak=30K. The truth is recorded in a native file. Times of
+    pulsars and bursts refer to the top of the band.
     """
     from fastsig import simulate as library
     from fastsig.io.files.outputs import output_names

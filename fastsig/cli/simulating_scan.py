@@ -39,7 +39,8 @@ _files = common.options(
     click.option("--n-block", default=1024, show_default=True, type=click.IntRange(1),
                  metavar="N", help="Write this many spectra per row of PSRFITS (NSBLK)."),
     click.option("--name", metavar="NAME", default="SIMULATED", show_default=True,
-                 help="Set the name of the source or project, used in the file names too."),
+                 help="Set the name of the source or project, which is also used in the file "
+                      "names."),
     click.option("--beams", metavar="LIST", default="1-19", show_default=True,
                  help="Simulate these beams, e.g. 1+8-10."),
 )
@@ -51,8 +52,8 @@ _spectra = common.options(
     click.option("--duration", metavar="TIME", default="60s", show_default=True,
                  help="Set the length of the recording, rounded to whole spectra."),
     click.option("--integration", metavar="TIME",
-                 help="Set the integration time of a spectrum.  [default: 1.00663296s, 49.152us "
-                      "in PSRFITS]"),
+                 help="Set the integration time of a spectrum.  [default: 1.00663296s; 49.152us in "
+                      "PSRFITS]"),
     click.option("--fstart", metavar="FREQ", default="1000MHz", show_default=True,
                  help="Set the lower edge of the band on the sky."),
     click.option("--bandwidth", metavar="FREQ",
@@ -60,8 +61,8 @@ _spectra = common.options(
     click.option("--start-time", metavar="TIME", default="2026-01-01T00:00:00", show_default=True,
                  help="Set the UTC at which spectrum 0 begins."),
     click.option("--level", metavar="X",
-                 help="Set the receiver noise in units of the products, averaged over the band. "
-                      " [default: 5e11, 40 in PSRFITS]"),
+                 help="Set the receiver noise in units of the products, averaged over the band.  "
+                      "[default: 5e11; 40 in PSRFITS]"),
     simulating.receiver_options,
 )
 _track = common.options(
@@ -75,11 +76,11 @@ _track = common.options(
                  help="Set the ICRS declination of the target: 22d0m52s or degrees.  [default: "
                       "that of the zenith]"),
     click.option("--rotation", metavar="ANGLE",
-                 help="Rotate the beams on the sky from east to north; at 0 M02 is east of M01. "
-                      " [default: 23.4deg drifting, otherwise 0]"),
+                 help="Rotate the beams on the sky from east to north; at 0, M02 is east of M01.  "
+                      "[default: 23.4deg for drifting, otherwise 0]"),
     click.option("--feed-angle", metavar="ANGLE", default="0deg", show_default=True,
-                 help="Set the position angle of feed A relative to the line from M01 to M02; "
-                      "that of FAST is not published."),
+                 help="Set the position angle of feed A relative to the line from M01 to M02; the "
+                      "angle at FAST is not published."),
     click.option("--yaw", metavar="ANGLE", default="0deg", show_default=True,
                  help="Set the yaw of the feed cabin; pitch and roll point the feeds at the "
                       "sphere's centre."),
@@ -91,8 +92,8 @@ _track = common.options(
                  help="Stay this long on each position, for onoff."),
     click.option("--slew", metavar="TIME", default="30s", show_default=True,
                  help="Take this long between the positions, for onoff."),
-    click.option("--refraction", is_flag=True, help="Refract in air of 925 hPa, 15 C and "
-                                                    "relative humidity 0.8, at a wavelength of "
+    click.option("--refraction", is_flag=True, help="Simulate refraction in air of 925 hPa, 15 C "
+                                                    "and relative humidity 0.8, at a wavelength of "
                                                     "0.3 m."),
     click.option("--ambient", metavar="T", default="15deg_C", show_default=True,
                  help="Set the ambient temperature, which the gains follow."),
@@ -112,7 +113,7 @@ _sky = common.options(
                  help="Add a pulsar: ra, dec, flux at the peak (Jy), period, dm, duty, time, "
                       "index, linear, angle, circular (on the sky). May be repeated."),
     click.option("--continuum", metavar=LIST, help="Add a uniform continuum: temperature (K in "
-                                                   "a polarisation at 1400 MHz), index (-2.7)."),
+                                                   "each polarisation at 1400 MHz), index (-2.7)."),
 )
 _receiver = common.options(
     click.option("--diode", metavar=LIST,
@@ -152,8 +153,8 @@ _receiver = common.options(
 def fast_scan(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate a scan of FAST's 19 beams over a known sky.
 
-    The spectra of every beam, the feed cabin's file and the truth are written. Values take units,
-    e.g. --point ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7.
+    The command writes the spectra of every beam, the feed cabin's file and the truth. Give values
+    with units, e.g. --point ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7.
     """
     from fastsig import simulate as library
 

@@ -20,7 +20,8 @@ _common = common.options(
                  help="Split the recording into files of at most this many rows."),
     simulating.truth_option,
     click.option("--name", metavar="NAME", default="SIMULATED", show_default=True,
-                 help="Set the name of the source or project, used in the file names too."),
+                 help="Set the name of the source or project, which is also used in the file "
+                      "names."),
     click.option("--beam", metavar="N", default="1", show_default=True,
                  help="Set the number of the beam, 1 to 19."),
     click.option("--observing", default="tracking", show_default=True,
@@ -62,9 +63,9 @@ _LEVEL = "Set the receiver noise in units of the products, averaged over the ban
 def fast_psrfits(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate PSRFITS spectra of one FAST beam.
 
-    The products are AA, BB, CR and CI. Values take units, e.g. --pulsar
+    The products are AA, BB, CR and CI. Give values with units, e.g. --pulsar
     period=5ms,dm=10,duty=0.05,peak=30K. Times of pulsars and bursts refer to the top of the band.
-    By default the diode switches as in FAST's pulsar mode.
+    By default, the noise diode switches as in FAST's pulsar mode.
     """
     from fastsig import simulate as library
 
@@ -90,9 +91,9 @@ def fast_psrfits(output: str, overwrite: bool, workers: int | None, **options: A
 def fast_spectral(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate FAST spectral FITS files of one beam.
 
-    The products are AA, BB, CR and CI. Values take units, e.g. --line
-    peak=5K,fwhm=100kHz,velocity=200km/s. Lost spectra are missing rows. The diode is timed in ticks
-    of 4 ns: 251658240 make 1.00663296s.
+    The products are AA, BB, CR and CI. Give values with units, e.g. --line
+    peak=5K,fwhm=100kHz,velocity=200km/s. Lost spectra have no rows. The times of the noise diode
+    are in ticks of 4 ns: 251658240 ticks are 1.00663296s.
     """
     from fastsig import simulate as library
 

@@ -46,25 +46,26 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--n-int", type=int, help="Integrate exactly this many spectra; excludes "
                                         "--integrate.")
 @click.option("--last", type=click.Choice(["keep", "drop"]), default="keep", show_default=True,
-              help="Keep a last integration that the spectra do not fill, with its weight, or drop "
-                   "it for programs without weights, such as blimpy and turboSETI.")
+              help="Keep an incomplete last integration, with its weight, or drop it for programs "
+                   "without weights, such as blimpy and turboSETI.")
 @click.option("--n-freq", type=int, default=1, show_default=True,
-              help="Average this many neighbouring channels; must divide the number of channels.")
+              help="Average groups of this many neighbouring channels; the number of channels must "
+                   "be a multiple of it.")
 @click.option("--min-valid", type=float, default=0.9, show_default=True,
-              help="Require that this fraction of a frame's energy is valid, above 0 and up to "
-                   "1.")
+              help="Require that at least this fraction of a frame's energy is valid; above 0, at "
+                   "most 1.")
 @click.option("--flag", type=click.Choice(["sk"]),
-              help="Leave out samples that are not noise by their spectral kurtosis (sk). Needs "
-                   "integrations of 16 spectra or more; more if they overlap.")
+              help="Leave out samples whose spectral kurtosis (sk) is not that of noise. Needs "
+                   "integrations of at least 16 spectra, or more if the spectra overlap.")
 @click.option("--flag-sigma", type=float, metavar="X",
-              help="Set the threshold of --flag in Gaussian sigmas.  [default: 3]")
+              help="Set the threshold of --flag, in sigmas of a Gaussian.  [default: 3]")
 @click.option("--to", type=click.Choice(driver.SPECTRA),
-              help="Write this format; by default that of the extension of PATH: .fil sigproc, "
-                   ".fits psrfits, .dat presto, otherwise fbh5 (extensions of pictures are "
-                   "refused).")
+              help="Write this format; by default it follows from the extension of PATH: sigproc "
+                   "for .fil, psrfits for .fits, presto for .dat, otherwise fbh5 (extensions of "
+                   "pictures are refused).")
 @click.option("--lossy", is_flag=True, help="Write even if the format cannot hold everything.")
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
-              help="Write samples of this many bits: 32 are floats, 8 have a scale and offset "
+              help="Write samples of this many bits: 32 are floats, 8 have a scale and an offset "
                    "per channel, 16 are for sigproc and psrfits.")
 @click.option("--scale", type=float, default=1.0, show_default=True,
               help="Multiply values by this factor before they are rounded to sigproc's codes.")
@@ -79,8 +80,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--verify", is_flag=True, help="Read the input in full first and verify its "
                                              "checksums.")
 @common.hash_option
-@click.option("--unfused", is_flag=True, help="Do not use fused kernels: the same bytes, more "
-                                              "slowly.")
+@click.option("--unfused", is_flag=True, help="Do not use fused kernels; the product has the same "
+                                              "bytes but takes longer.")
 @common.explain_option
 @click.option("--dry-run", is_flag=True, help="Print time, memory, disk space and losses; write "
                                               "nothing.")
@@ -91,7 +92,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Channelise, detect and integrate recorded voltages.
 
-    The FILEs are those of one scan.
+    All FILEs must belong to one scan.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

@@ -61,11 +61,11 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the product to this FBH5 file.")
 @click.option("--mode", type=click.Choice(["ps", "fs", "nod", "tp", "onoff"]), required=True,
-              help="Reduce position switching (ps), frequency switching (fs), nodding of two "
-                   "feeds (nod), total power (tp), or any spectra on and off by the clock "
-                   "(onoff).")
-@click.option("--scan", type=int, help="Reduce this scan, either one of a pair; required except "
-                                       "for onoff.")
+              help="Reduce position switching (ps), frequency switching (fs), nodding of two feeds "
+                   "(nod), total power (tp), or spectra of any format switched on and off source "
+                   "at fixed times (onoff).")
+@click.option("--scan", type=int, help="Reduce this scan, which may be either scan of a pair; "
+                                       "required except for onoff.")
 @click.option("--ifnum", type=int, help="Take this spectral window of SDFITS.  [default: 0]")
 @click.option("--plnum", type=int, help="Take this polarisation of SDFITS.  [default: 0]")
 @click.option("--fdnum", type=int, help="Take this feed of SDFITS.  [default: 0]")
@@ -75,31 +75,32 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--sig", type=click.Choice(["T", "F"]),
               help="Take this switching state, for tp.  [default: T]")
 @click.option("--integrations", metavar="LIST", callback=_integers,
-              help="Use these integrations of the scan, from 0, e.g. 0,2,5-9; by default all.")
+              help="Use these integrations of the scan, counted from 0, e.g. 0,2,5-9; by default "
+                   "all.")
 @click.option("--period", metavar="TIME", help="Set the time from one start on the source to "
                                                "the next; required for onoff.")
 @click.option("--on", metavar="TIME", help="Set the time on the source, for onoff; by default "
                                            "half of the period.")
-@click.option("--first", metavar="TIME", help="Set the first start on the source, from the "
-                                              "start of the data, for onoff; negative if it was "
-                                              "earlier.  [default: 0s]")
+@click.option("--first", metavar="TIME", help="Set the time from the start of the data to the "
+                                              "first start on the source, for onoff; negative if "
+                                              "the source was observed earlier.  [default: 0s]")
 @click.option("--settle", metavar="TIME", help="Leave out this time after each move of the "
                                                "telescope, for onoff.  [default: 0s]")
 @click.option("--diode", metavar="KEY=VALUE,...", callback=_schedule,
               help="Specify when the noise diode is on, for onoff: period, on, first in ticks "
                    "of 4 ns.  [default: that of the header, otherwise off]")
 @click.option("--tsys", metavar="K[,K]", callback=_kelvins,
-              help="Use this Tsys off the source instead of measuring it with the noise diode; "
-                   "for onoff one per power.")
+              help="Use this off-source Tsys instead of measuring it with the noise diode; for "
+                   "onoff, one value for each power product.")
 @click.option("--tcal", metavar="K[,K]", callback=_kelvins,
-              help="Set the temperature of the noise diode; for onoff one per power.  [default: "
-                   "TCAL of SDFITS]")
+              help="Set the temperature of the noise diode; for onoff, one value for each power "
+                   "product.  [default: TCAL of SDFITS]")
 @click.option("--smooth-ref", metavar="N", type=int, default=1, show_default=True,
               help="Smooth the reference over this many channels; an even number shifts it by "
                    "half a channel.")
 @click.option("--n-eff", metavar="X", type=float, default=1.0, show_default=True,
-              help="Scale the number of independent samples, bandwidth times time, for the "
-                   "expected noise.")
+              help="Compute the expected noise for this factor times the number of independent "
+                   "samples, which is bandwidth times time.")
 @click.option("--rows", type=click.Choice(["average", "all"]), default="average",
               show_default=True, help="Write the average, or one row for each integration or "
                                       "cycle.")
@@ -114,7 +115,7 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
 def switch(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Reduce switched spectra to antenna temperature.
 
-    FILE is an SDFITS file; with --mode onoff the FILEs are spectra of one scan in any format.
+    FILE is an SDFITS file; with --mode onoff, the FILEs are the spectra of one scan in any format.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.reductions.switching.spectrum import average, record, write

@@ -16,25 +16,26 @@ from fastsig.cli import common
                                                 "parameter; by default the first.")
 @click.option("--what", type=click.Choice(["sheet", "coverage", "channels", "moments", "spectrum",
                                            "waterfall", "power", "histogram", "bandpass"]),
-              help="Choose the picture of a cube, sheet to spectrum, or plot one panel alone: "
-                   "waterfall, spectrum or power of spectra; histogram, power or bandpass of "
-                   "voltages.")
-@click.option("--cmap", metavar="NAME", help="Use this colour map of matplotlib.  [default: "
-                                             "viridis; RdBu_r for Q, U, V, CR, CI]")
-@click.option("--vmin", type=float, metavar="X", help="Start the colours, or the axis of a line "
-                                                      "alone, at this value, in the file's unit.")
-@click.option("--vmax", type=float, metavar="X", help="End the colours, or the axis of a line "
-                                                      "alone, at this value.")
+              help="Choose the picture of a cube (sheet, coverage, channels, moments, spectrum), "
+                   "or plot one panel alone: waterfall, spectrum or power of spectra; histogram, "
+                   "power or bandpass of voltages.")
+@click.option("--cmap", metavar="NAME", help="Use this matplotlib colour map.  [default: viridis; "
+                                             "RdBu_r for Q, U, V, CR, CI]")
+@click.option("--vmin", type=float, metavar="X", help="Start the colour scale, or the value axis "
+                                                      "of a line plot, at this value, in the "
+                                                      "file's unit.")
+@click.option("--vmax", type=float, metavar="X", help="End the colour scale, or the value axis of "
+                                                      "a line plot, at this value.")
 @click.option("--scale", type=click.Choice(["linear", "asinh", "db"]),
-              help="Scale the colours so; db also plots lines in dB.  [default: linear; asinh "
-                   "where few values are far above all others]")
+              help="Use this colour scale; db also plots lines in dB.  [default: linear; asinh if "
+                   "a few values are far above all others]")
 @click.option("--percent", type=float, metavar="P",
-              help="Limit the colours to this share of the values, about the middle.  [default: "
-                   "from the lowest 1 % to the highest 0.5 %]")
+              help="Limit the colour scale to the central P percent of the values.  [default: all "
+                   "but the lowest 1 % and the highest 0.5 %]")
 @click.option("--at", metavar="RA,DEC", help="Plot the spectrum of a cube at this position, "
                                              "with --what spectrum.")
-@click.option("--rest", metavar="LINE", help="Set the line or rest frequency for the velocities "
-                                             "of a cube.")
+@click.option("--rest", metavar="LINE", help="Set the spectral line or rest frequency for the "
+                                             "velocities of a cube.")
 @click.option("--page-size", metavar="SIZE", help="Limit the size of a page.  [default: 3MB]")
 @common.span_options
 @common.set_option
@@ -43,9 +44,10 @@ from fastsig.cli import common
 def view(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Draw a picture of a file, or make an interactive page.
 
-    The FILEs are those of one scan, or a cube, or a spectrum written by extract. Spectra are drawn
-    as a waterfall with its averages, voltages as histogram, power and bandpass, a cube as integral,
-    coverage and mean spectrum. A page of spectra or of a cube can be zoomed and sliced.
+    The FILEs must belong to one scan, or FILE is a cube or a spectrum written by extract. Spectra
+    are drawn as a waterfall with its averages in time and frequency, voltages as a histogram, power
+    and bandpass, and a cube as its integral, coverage and mean spectrum. A page of spectra or of a
+    cube can be zoomed and sliced.
     """
     from fastsig.products.view import Wanted, draw_file
 

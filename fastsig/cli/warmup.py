@@ -30,8 +30,8 @@ def is_cold() -> bool:
 def warmup(quiet: bool, debug: bool) -> None:
     """Compile the kernels now, so that no later run has to wait.
 
-    Those for 8 taps are compiled. Other numbers of taps, and some sample formats, are compiled on
-    their first use, which is reported.
+    The kernels for 8 taps are compiled. Those for other numbers of taps, and for some sample
+    formats, are compiled on first use, which is then reported.
     """
     from numba.core import event
 

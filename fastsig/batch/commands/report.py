@@ -24,8 +24,8 @@ def report(path: str, files: tuple[str, ...], output: str | None, overwrite: boo
            no_pictures: bool, quiet: bool, debug: bool) -> int:
     """Write an HTML report with one row per task.
 
-    It has totals, thumbnails, states, times and causes. The ledger and the products are read, at
-    any time, and left as they are.
+    The report contains totals, thumbnails, states, times and causes of failure. The command can be
+    used at any time; it reads the ledger and the products, and does not change them.
     """
     from fastsig.batch.report.page import write_report
 

@@ -61,18 +61,18 @@ run_options: Callable[[Any], Any] = common.options(
               help="Print what would be done, with time and memory measured by a trial; write "
                    "nothing.")
 @click.option("--follow", is_flag=True,
-              help="Keep looking for new inputs until Ctrl-C, and process files that no longer "
-                   "change.")
+              help="Keep looking for new inputs until Ctrl-C, and process each file once it no "
+                   "longer changes.")
 @click.option("--follow-every", type=click.FloatRange(min=0.1), metavar="SECONDS", default=10.0,
               show_default=True, help="Look for new inputs at this interval.")
 @click.option("--follow-quiet", type=click.FloatRange(min=0), metavar="SECONDS", default=30.0,
-              show_default=True, help="Take a file once it has not changed for this time.")
+              show_default=True, help="Process a file once it has not changed for this time.")
 @click.option("--follow-stop", type=click.FloatRange(min=0), metavar="SECONDS",
               help="Stop when no file has appeared or changed, and no task has run, for this "
                    "time.")
 @run_options
 def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int:
-    """Process what is missing, changed or failed.
+    """Make missing or changed products, and repeat failed tasks.
 
     It is safe to repeat the command at any time. FILES replace the inputs that the recipe names.
     """

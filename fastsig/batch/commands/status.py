@@ -24,8 +24,8 @@ def status(path: str, files: tuple[str, ...], all_: bool, as_json: bool, quiet: 
            ) -> int:
     """Report the state of every task.
 
-    Totals come first, then a row for each task that is not done. The ledger is read, and the sizes
-    and times of the products; nothing is changed.
+    Totals are printed first, then a row for each task that is not done. The ledger and the sizes
+    and times of the products are read; nothing is changed.
     """
     from fastsig.batch.ledger.status import status as status_of
 
@@ -50,7 +50,7 @@ def verify(path: str, files: tuple[str, ...], workers: int | None, as_json: bool
            debug: bool) -> int:
     """Read the finished products in full and check them.
 
-    What is missing, changed or corrupt is marked as damaged.
+    Products that are missing, changed or corrupt are marked as damaged.
     """
     from fastsig.batch.commands.terminal import TerminalWatcher
     from fastsig.batch.running.verification import verify as verify_tasks
