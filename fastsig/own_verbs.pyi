@@ -401,7 +401,7 @@ class OwnVerbs:
         Raises
         ------
         PlanError
-            If the source lacks the products, or the angles needed to rotate them.
+            If the source lacks the products, or the angles needed to rotate them, or is in Jy.
         UsageError
             If a parameter is not allowed.
         """

@@ -16,6 +16,7 @@ from cli import ROOT, fastsig
 
 import fastsig as fs
 from fastsig import plugins, registry
+from fastsig.errors import DoubtWarning
 from fastsig.io.opening import detect, detect_files, open_stream
 from fastsig.io.raw import reader as raw
 from fastsig.products import convert, info, validate, view

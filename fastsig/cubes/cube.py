@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from fastsig.axes.units import width_deg
 from fastsig.cubes.planes import Planes
-from fastsig.errors import DataError, UsageError
+from fastsig.errors import DataError, FastsigError, FormatError, UsageError
 from fastsig.io.files.provenance import file_record
+from fastsig.io.fits.cube import KINDS as CUBE_KINDS
 from fastsig.io.fits.cube import CubeFile
 from fastsig.io.fits.cube_header import Beam
 from fastsig.reductions.mapping.noise import MapNoise, measure, sum_noise
@@ -345,10 +346,27 @@ def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: 
     UsageError
         If an option makes no sense.
     """
-    file = CubeFile(path, rest=rest, convention=convention)
+    try:
+        file = CubeFile(path, rest=rest, convention=convention)
+    except FormatError:
+        _refuse_streams(path)
+        raise
     file.tell()
     width = None if beam is None else width_deg(beam, "beam")
     return Cube(file, stokes=stokes, beam=None if width is None else Beam(width, width, 0.0))
+
+
+def _refuse_streams(path: str | os.PathLike[str]) -> None:
+    """Raise `FormatError` if a file is a stream, with what it contains."""
+    from fastsig.io.opening import detect_files
+
+    try:
+        kinds = detect_files(path).kinds
+    except FastsigError:
+        return
+    if not set(kinds) & set(CUBE_KINDS):
+        raise FormatError(os.fspath(path), f"contains {' or '.join(kinds)}; allowed: a cube of maps"
+                          ) from None
 
 
 def parse_position(at: Any) -> SkyCoord:

@@ -49,6 +49,11 @@ class Planes:
         self._stokes = names.index(self.stokes)
         self._beam = beam or file.header.beam
 
+    def __repr__(self) -> str:
+        n_chan, ny, nx = self.shape
+        return (f"<{type(self).__name__} {self.path}: {n_chan} channels, {nx} x {ny} pixels, "
+                f"{self.unit or 'recorded units'}>")
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Numbers of channels, rows and columns: (chan, y, x)."""

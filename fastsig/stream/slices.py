@@ -172,8 +172,10 @@ def channel_span(what: Sliced, span: slice, path: str) -> tuple[int, int]:
         first, stop = axis.slice_of(low, high)
     if first >= stop:
         low_hz, high_hz = (float(edge) / 1e6 for edge in axis.edges_hz)
-        raise UsageError(
-            f"no channels {_between(span)}: the band runs from {low_hz:g} to {high_hz:g} MHz")
+        numbers = f"channels are numbered from 0 to {axis.n_chan - 1}; " if all(
+            end is None or is_number(end) for end in ends) else ""
+        raise UsageError(f"no channels {_between(span)}: {numbers}the band runs from {low_hz:g} to "
+                         f"{high_hz:g} MHz")
     return first, stop
 
 

@@ -19,7 +19,7 @@ from cli import fastsig
 
 import fastsig as fs
 from fastsig.cubes.cube import Cube, parse_position
-from fastsig.errors import DataError, DoubtWarning
+from fastsig.errors import DataError, DoubtWarning, FormatError
 from fastsig.reductions.mapping.noise import clipped_scatter, measure, sum_noise
 from fastsig.reductions.sources.position import PositionSpectrum
 
@@ -404,3 +404,10 @@ def test_extract_and_moment(tmp_path: Path) -> None:
     assert fastsig("validate", tmp_path / "m.fits").stdout.endswith("good\n")
     fastsig("moment", path, "-o", tmp_path / "m.fits", code=4)
     fastsig("moment", tmp_path / "s.ecsv", "-o", tmp_path / "n.fits", code=3)
+
+
+def test_streams_are_named(samples: Path) -> None:
+    """What is no cube is said to be spectra, not a broken FITS file."""
+    for name, kind in (("SIMHI_onoff-M01_W_0001.fits", "spectra"), ("fast_band_1GSa.h5", "voltage")):
+        with pytest.raises(FormatError, match=f"{name}: contains {kind}.*; allowed: a cube"):
+            fs.open_cube(samples / name)

@@ -88,3 +88,13 @@ def test_wrong_use(tmp_path: Path, changes: dict[str, Any], words: tuple[str, ..
     Chain(spectra(**changes)).write(tmp_path / "k.h5")
     done = fastsig("flux", "k.h5", "-o", "jy.h5", *words, cwd=tmp_path, code=2)
     assert message in done.stderr and not (tmp_path / "jy.h5").exists()
+
+
+def test_stokes_comes_before() -> None:
+    """The flux density of I is the mean of AA and BB: their sum would be twice that."""
+    both = spectra(polarization=PolBasis("linear", ("AA", "BB")))
+    jansky = Chain(both).stokes("I").flux(gain="8K/Jy").stream.read_block(0, 2).data
+    each = Chain(both).flux(gain="8K/Jy").stream.read_block(0, 2).data
+    np.testing.assert_allclose(jansky[:, 0], each.mean(axis=1), rtol=1e-6)
+    with pytest.raises(fs.PlanError, match="flux densities; allowed: stokes before flux"):
+        Chain(both).flux(gain="8K/Jy").stokes("I")

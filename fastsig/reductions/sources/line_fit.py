@@ -38,6 +38,7 @@ from fastsig.reductions.sources.line_models import (
     profile_numbers,
 )
 from fastsig.reductions.sources.sky_spectrum import SkySpectrum
+from fastsig.work.arguments import shown
 from fastsig.work.shown import Shown
 
 __all__ = ["HI_MASS", "Line", "LineFit", "Measured", "fit_gaussians", "fit_profile", "hi_mass",
@@ -253,6 +254,9 @@ class _Task:
                  convention: str, rest: Any, correlation: Sequence[float] | None) -> None:
         if baseline is not None and not 0 <= whole("baseline", baseline) <= _MOST_ORDER:
             raise UsageError(f"baseline = {baseline}; allowed: 0 to {_MOST_ORDER}, or none")
+        if not isinstance(spectrum, SkySpectrum):
+            raise UsageError(f"spectrum = {shown(spectrum)}; allowed: a SkySpectrum, such as that "
+                             "of Cube.spectrum")
         self.spectrum, self.convention = spectrum, convention
         self.rest_hz = spectrum.require_rest(rest)
         self.velocity = spectrum.velocity(convention, rest)
