@@ -146,8 +146,8 @@ class PsrfitsWriter(SpectraWriter):
                        "channel; whole numbers that fit are exact")
         if weights_vary:
             out.append(f"psrfits has one weight for {n_block} spectra of all products of a "
-                       "channel: the mean is written; single values that are lost "
-                       + ("become the mean of the others" if n_bits < 32 else "are NaN"))
+                       "channel: the mean is written; single values that are lost become the mean "
+                       "of the others, or NaN in 32 bits")
         return out
 
     @classmethod
