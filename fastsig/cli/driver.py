@@ -18,8 +18,8 @@ SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
     "--to", type=click.Choice(VOLTAGES + SPECTRA),
-    help="Write this format; by default it follows from the extension. Voltages: native for .h5, "
-         "guppi for .raw, dada for .dada, vdif for .vdif; spectra: fbh5 for .h5, sigproc for .fil, "
+    help="Write this format; by default that of the extension. Voltages: native for .h5, guppi "
+         "for .raw, dada for .dada, vdif for .vdif; spectra: fbh5 for .h5, sigproc for .fil, "
          "psrfits for .fits, presto for .dat.")
 
 spectra_to_option = click.option(
