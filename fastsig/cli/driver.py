@@ -18,9 +18,9 @@ SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
     "--to", type=click.Choice(VOLTAGES + SPECTRA),
-    help="Write this format; by default that of the extension. Voltages: native for .h5, guppi "
-         "for .raw, dada for .dada, vdif for .vdif; spectra: fbh5 for .h5, sigproc for .fil, "
-         "psrfits for .fits, presto for .dat.")
+    help="Write this format; the default is that of the extension. Voltages: native .h5, guppi "
+         ".raw, dada .dada, vdif .vdif; spectra: fbh5 .h5, sigproc .fil, psrfits .fits, presto "
+         ".dat.")
 
 spectra_to_option = click.option(
     "--to", type=click.Choice(SPECTRA),

@@ -408,6 +408,7 @@ def test_extract_and_moment(tmp_path: Path) -> None:
 
 def test_streams_are_named(samples: Path) -> None:
     """What is no cube is said to be spectra, not a broken FITS file."""
-    for name, kind in (("SIMHI_onoff-M01_W_0001.fits", "spectra"), ("fast_band_1GSa.h5", "voltage")):
+    for name, kind in (("SIMHI_onoff-M01_W_0001.fits", "spectra"),
+                       ("fast_band_1GSa.h5", "voltage")):
         with pytest.raises(FormatError, match=f"{name}: contains {kind}.*; allowed: a cube"):
             fs.open_cube(samples / name)
