@@ -16,7 +16,7 @@ from fastsig.stream.kept import Kept
 __all__ = ["Fit", "Need", "unit_rows", "unit_segments"]
 
 _UNIT_BYTES = 2**24  # input of a unit: long enough to hide the cost of a task
-_RESULT_BYTES = 2**22
+_RESULT_BYTES = 2**23  # output of a unit: with half, many coarse channels have little work each
 _LEAST_UNIT_BYTES = 2**20  # input of a unit: threads are given up before units become shorter
 _HALOS = 4  # length of a unit in halos: the halo is then a fifth of what is read
 
