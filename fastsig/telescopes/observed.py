@@ -241,4 +241,6 @@ def _at_nodes(nodes: Time, location: EarthLocation, refraction: Refraction | Non
         xp * _ARCSEC, yp * _ARCSEC, *(refraction.arguments if refraction else (0, 0, 0, 0)))
     ut1 = erfa.utcut1(utc.jd1, utc.jd2, dut1)
     since = ((ut1[0] - nodes.jd1) + (ut1[1] - nodes.jd2)) * 86400
-    return np.atleast_1d(slow), np.atleast_1d(since)
+    slow = np.atleast_1d(slow)
+    slow["phi"] = 0  # apco13 does not set it: bits left in memory would be interpolated
+    return slow, np.atleast_1d(since)

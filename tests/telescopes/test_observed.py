@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import astropy.units as u
+import erfa
 import numpy as np
 import pytest
 from astropy.coordinates import ICRS, AltAz, SkyCoord, get_sun, position_angle
@@ -101,3 +104,22 @@ def test_a_time_has_the_same_bits_whatever_comes_with_it():
         some = icrs_to_observed(ra[part], dec[part], times[part], location)
         assert np.array_equal(np.stack([each.value for each in some]), together[:, part])
         assert np.array_equal(observer_velocity(times[part], location), moves[part])
+
+
+@pytest.mark.parametrize("garbage", [np.inf, 1e308, np.nan])
+def test_what_erfa_leaves_in_memory_is_not_used(monkeypatch: pytest.MonkeyPatch, garbage: float
+                                                ) -> None:
+    """apco13 does not set the latitude: whatever its bits are, they give no warning."""
+    apco13 = erfa.apco13
+
+    def with_garbage(*arguments: Any) -> Any:
+        context, rest = apco13(*arguments)
+        context["phi"] = garbage * (-1.0) ** np.arange(context.size).reshape(context.shape)
+        return context, rest
+
+    times = Time("2021-09-19T20:00:00", scale="utc") + np.arange(0, 600, 7.0) * u.s
+    az, zd = np.full((len(times), 1), 30) * u.deg, np.full((len(times), 1), 20) * u.deg
+    expected = observed_to_icrs(az, zd, times, FAST)
+    monkeypatch.setattr(erfa, "apco13", with_garbage)
+    found = observed_to_icrs(az, zd, times, FAST)
+    np.testing.assert_array_equal(found, expected)
