@@ -60,7 +60,7 @@ def products(
         _warn_of_length(stream)
     surveys = [kind.survey(stream, path, **options)
                for kind, stream, path in zip(kinds, chains, paths, strict=True)]
-    stated = {id(survey): getattr(survey, "told", None) for survey in surveys}
+    stated = {id(survey): getattr(survey, "from_headers", None) for survey in surveys}
     asked = [survey for survey in surveys if survey is not None and stated[id(survey)] is None]
     found = iter(run(asked, workers=workers, memory=memory, progress=progress) if asked else ())
     known = [stated[id(survey)] or next(found) if survey is not None else None

@@ -144,7 +144,7 @@ class SpectraFile(Sink):
     def best_case(cls, stream: Stream, path: str | os.PathLike[str], **options: Any) -> Self:
         """Return the product known from headers alone, with as few losses as they allow."""
         survey = cls.survey(stream, path, **options)
-        known = None if survey is None else survey.told or survey.best
+        known = None if survey is None else survey.from_headers or survey.best
         return cls(stream, path, surveyed=known, **options)
 
     def _losses(self, known: Surveyed, *, exact: bool) -> list[str]:

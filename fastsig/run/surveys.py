@@ -48,7 +48,7 @@ class SpectraSurvey(Sink):
         self._sum = _Range(self._full is False, True, np.inf, -np.inf)
 
     @property
-    def told(self) -> Surveyed | None:
+    def from_headers(self) -> Surveyed | None:
         """The result known from headers alone; None if they do not suffice."""
         if self._full is None or self._asked:
             return None

@@ -200,11 +200,11 @@ class CoarseVoltage:
         return np.ascontiguousarray(out[:, ::order])
 
     def _truth(self) -> dict[str, Any]:
-        told, axis = self._recording.truth, self.axis
-        tsys = Fraction(told["receiver"]["tsys_k"])
+        truth, axis = self._recording.truth, self.axis
+        tsys = Fraction(truth["receiver"]["tsys_k"])
         lost = {"loss": self._lost(self._loss)} if self._loss else {}
         return {
-            **told,
+            **truth,
             "simulator": "coarse-voltage",
             "version": 1,
             "n_time": self.n_time,
@@ -215,7 +215,7 @@ class CoarseVoltage:
                          "order": "ascending on the sky"},
             "filter_bank": bank.described(self.n_chan),
             "receiver": {
-                **told["receiver"],
+                **truth["receiver"],
                 "level_lsb_rms": decimal(self._level),
                 "gain_lsb2_per_k": rounded(float(2 * self._level**2 / tsys)),
                 "note": "level is the rms of a real or imaginary part, mean over the band; gain "
@@ -223,42 +223,42 @@ class CoarseVoltage:
             },
             "quantisation": self._quantisation(),
             "components": {name: self._component(name, part)
-                           for name, part in told["components"].items()} | lost,
+                           for name, part in truth["components"].items()} | lost,
         }
 
     def _quantisation(self) -> dict[str, Any]:
         """Return variances of a real number and shares clipped, averaged over the channels."""
-        told = self._recording.truth
-        channels = bank.channel_power(self.n_chan, told["bandpass"]["model"])
+        truth = self._recording.truth
+        channels = bank.channel_power(self.n_chan, truth["bandpass"]["model"])
         variances, shares = [], []
-        for recorded in told["quantisation"]["variance_xy_lsb2_diode_on"]:
+        for recorded in truth["quantisation"]["variance_xy_lsb2_diode_on"]:
             variance = recorded * self._ratio**2
             scales = np.sqrt(2 * variance * channels)
             clipped = sum(erfc(127.5 / each) + erfc(128.5 / each) for each in scales if each)
             variances.append(rounded(variance))
             shares.append(rounded(clipped / 2 / self.n_chan))
         return {
-            **told["quantisation"],
+            **truth["quantisation"],
             "variance_xy_lsb2_diode_on": variances,
             "clipped_share_xy_expected": shares,
             "parts": "real and imaginary, each on its own; means over the channels",
         }
 
-    def _component(self, name: str, told: Any) -> Any:
+    def _component(self, name: str, truth: Any) -> Any:
         """Return the truth of a component in terms of the channelised samples."""
         if name == "diode":
-            per_tick = self.header.sample_rate / told["ticks_per_second"]
-            return told | {"samples_per_tick": decimal(per_tick)}
-        return [self._carrier(each) for each in told] if name == "carriers" else told
+            per_tick = self.header.sample_rate / truth["ticks_per_second"]
+            return truth | {"samples_per_tick": decimal(per_tick)}
+        return [self._carrier(each) for each in truth] if name == "carriers" else truth
 
-    def _carrier(self, told: dict[str, Any]) -> dict[str, Any]:
+    def _carrier(self, truth: dict[str, Any]) -> dict[str, Any]:
         """Add the rms of a carrier at a channel's centre, and its position at sample 0."""
-        frequency, axis = Fraction(told["frequency_hz"]), self.axis
+        frequency, axis = Fraction(truth["frequency_hz"]), self.axis
         chan = min(int((frequency - axis.edges_hz[0]) // axis.step_hz), self.n_chan - 1)
         offset = frequency - axis.first_hz - chan * axis.step_hz
         gain = bank.prototype(self.n_chan).sum() / sqrt(2)  # of the amplitude, given a cosine's rms
-        rms = float(Fraction(told["level"]) * self._level) * gain
-        return told | {"rms_lsb": rounded(rms), "channel": chan,
+        rms = float(Fraction(truth["level"]) * self._level) * gain
+        return truth | {"rms_lsb": rounded(rms), "channel": chan,
                        "from_center_hz": decimal(offset)}
 
     def _lost(self, loss: parts.Loss) -> dict[str, Any]:

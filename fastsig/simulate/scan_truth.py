@@ -13,7 +13,7 @@ from scipy.interpolate import CubicSpline
 from fastsig.axes.time import iso
 from fastsig.simulate import beams, receiver
 from fastsig.simulate import sky as skies
-from fastsig.simulate.scene import told
+from fastsig.simulate.scene import truth_of
 from fastsig.simulate.track import Track
 from fastsig.simulate.truth import decimal, fields_of, rounded
 
@@ -85,7 +85,7 @@ def _track(scan: Any) -> dict[str, Any]:
 
 def _source(scan: Any, number: int) -> dict[str, Any]:
     source = scan.sky.sources[number]
-    out = told(source)
+    out = truth_of(source)
     if number in scan.sky.disks:
         disk = scan.sky.disks[number]
         out |= {"flux_jy_km_s": rounded(source.flux_jy_km_s),

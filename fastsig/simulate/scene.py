@@ -26,7 +26,7 @@ from fastsig.simulate import components as parts
 from fastsig.simulate.track import Horizon, Moving, Track, offline
 from fastsig.simulate.truth import fields_of
 
-__all__ = ["BeamScene", "Sky", "frame_factor", "shares", "told"]
+__all__ = ["BeamScene", "Sky", "frame_factor", "shares", "truth_of"]
 
 F8 = NDArray[np.float64]
 # Positions and weights of Gauss's rule over a spectrum's time.
@@ -107,7 +107,7 @@ class BeamScene:
         continuum = self._sky.continuum
         return {"track": self._sky.track.parameters, "ambient_c": self._ambient,
                 "feed_angle_deg": round(float(np.rad2deg(self._feed_angle)), 12),
-                "sky": [told(each) for each in self._sky.sources],
+                "sky": [truth_of(each) for each in self._sky.sources],
                 "continuum": continuum and fields_of(continuum)}
 
     def bound(self, powers: Any) -> BoundScene:
@@ -222,7 +222,7 @@ class BoundScene:
         total[:, span] += mean @ fluxes
 
 
-def told(source: Any) -> dict[str, Any]:
+def truth_of(source: Any) -> dict[str, Any]:
     """Return the fields of a source for a truth record."""
     out = {"kind": type(source).__name__, **fields_of(source)}
     out["ra_deg"], out["dec_deg"] = out.pop("ra"), out.pop("dec")

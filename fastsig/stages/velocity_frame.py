@@ -103,7 +103,7 @@ class VelocityFrame(SpectraStage):
         self.source, self.axis = source, source.header.channels
         self.to, self.min_valid = frame_of(to), _share(min_valid)
         self.lobes = _lobes(LOBES if lobes is None else lobes)
-        self.source_frame, self.told = _source_frame(source, source_frame)
+        self.source_frame, self.frame_from = _source_frame(source, source_frame)
         if self.to == self.source_frame and width is None and band is None:
             raise PlanError(f"{source.path}: the spectra are already {self.to}")
         self.position = None if position is None else sky_place(position)
@@ -214,7 +214,7 @@ class VelocityFrame(SpectraStage):
         noise = resampling_covariance(ratio, _LAGS, lobes=self.lobes)
         place = self.location
         return {
-            "to": self.to, "from": self.source_frame, "from_told": self.told,
+            "to": self.to, "from": self.source_frame, "from_told": self.frame_from,
             "label": self.source.header.extra.get("label"),
             "position_deg": None if self.position is None else list(self.position),
             "site_m": None if place is None else [round(float(each.to_value("m")), 4)

@@ -47,8 +47,8 @@ from fastsig.io.spectra.row_clock import (
     exact_step,
     exact_time,
     fit,
+    given_step,
     seconds_of,
-    told_step,
 )
 from fastsig.io.voltages.segments import incomplete
 from fastsig.stream.header import Header, split_overrides
@@ -232,14 +232,14 @@ def _on_clock(files: Sequence[_File], common: Mapping[str, Any]
     seconds = [seconds_of(mjd, day) for mjd in times]
     if nominal is None and sum(len(each) for each in known) < 2:
         raise _no_rate(files[0])
-    clock = fit(seconds, nominal, told=given, usual=FAST_STEPS)
+    clock = fit(seconds, nominal, fixed=given, usual=FAST_STEPS)
     _check(files, clock, nominal)
     return files, clock, exact_time(times[clock.anchor[0]][clock.anchor[1]])
 
 
 def _nominal(file: _File, common: Mapping[str, Any]) -> tuple[Fraction | None, bool]:
     """Return the seconds per row, and whether the user specified them."""
-    step = told_step(common)
+    step = given_step(common)
     if step is not None:
         return step, True
     exposure = float(np.median(file.columns["EXPOSURE"].astype(np.float64)))

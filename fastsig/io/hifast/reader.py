@@ -46,8 +46,8 @@ from fastsig.io.spectra.row_clock import (
     RowClock,
     exact_time,
     fit,
+    given_step,
     seconds_of,
-    told_step,
 )
 from fastsig.io.spectra.segments import FileSpectra
 from fastsig.io.voltages.segments import incomplete
@@ -308,11 +308,11 @@ def _clock(path: str, times: NDArray[np.float64], common: Mapping[str, Any], mar
     known = times[np.isfinite(times)]
     if not len(known):
         raise FormatError(path, "S/mjd has no UTC MJD")
-    step = told_step(common)
+    step = given_step(common)
     if step is None and len(known) < 2:
         raise FormatError(path, "S/mjd has only one time, so the step is not known; give "
                           "--set sample_rate=0.9934")
-    clock = fit([seconds_of(times, int(known[0]))], step, told=step is not None, usual=FAST_STEPS)
+    clock = fit([seconds_of(times, int(known[0]))], step, fixed=step is not None, usual=FAST_STEPS)
     slots, row = clock.slots[0], clock.anchor[1]
     if (int(slots[-1]) + 1) * clock.step > _YEAR_S:
         raise FormatError(path, "S/mjd: the rows span more than a year")

@@ -30,7 +30,7 @@ from fastsig.io.lofar.beam_parts import (
     numbered,
     parts_of,
 )
-from fastsig.io.lofar.beam_units import Stated, agreed, told
+from fastsig.io.lofar.beam_units import Stated, agreed, stated
 
 __all__ = ["BeamFile", "read_file"]
 
@@ -182,19 +182,19 @@ def _table(spectral: dict[str, Any], n_chan: int, notes: list[str]) -> NDArray[n
 def _axis_unit(spectral: Mapping[str, Any], table: NDArray[np.float64]) -> list[Stated]:
     """Return the mean of the table; the unit that files state is often wrong."""
     mean = {"AXIS_VALUES_WORLD": float(table.mean()), "UNIT": spectral.get("AXIS_UNITS")}
-    return told(mean, "AXIS_VALUES_WORLD", [], unit="Hz", unit_key="UNIT")
+    return stated(mean, "AXIS_VALUES_WORLD", [], unit="Hz", unit_key="UNIT")
 
 
 def _width(cards: dict[str, Any], table: NDArray[np.float64] | None, n_sub: int, path: str,
            notes: list[str]) -> Fraction:
     """Return the width of a channel (Hz), from the width of a sub-band."""
     clock = "CLOCK_FREQUENCY" if "CLOCK_FREQUENCY" in cards else "CLOCK_RATE"
-    given = [*told(cards, "SUBBAND_WIDTH", notes, unit="Hz"),
-             *told(cards, "CHANNEL_WIDTH", notes, unit="Hz", scale=n_sub),
-             *told(cards, clock, notes, unit="MHz", scale=Fraction(1, 1024))]
+    given = [*stated(cards, "SUBBAND_WIDTH", notes, unit="Hz"),
+             *stated(cards, "CHANNEL_WIDTH", notes, unit="Hz", scale=n_sub),
+             *stated(cards, clock, notes, unit="MHz", scale=Fraction(1, 1024))]
     if not given and table is not None and len(table) > 1:
         step = {"AXIS_VALUES_WORLD": float(np.diff(np.sort(table)).min())}
-        given = told(step, "AXIS_VALUES_WORLD", notes, unit="Hz", scale=n_sub)
+        given = stated(step, "AXIS_VALUES_WORLD", notes, unit="Hz", scale=n_sub)
     width = agreed("the width of a sub-band", given, *_SUBBAND, notes)
     if width is None:
         raise FormatError(path, "has none of SUBBAND_WIDTH, CHANNEL_WIDTH, CLOCK_FREQUENCY and "
@@ -209,14 +209,14 @@ def _rate(cards: dict[str, Any], times: dict[str, Any], width: Fraction, is_comp
     The rate is exactly the channel width over an integer where the two agree within 1e-9.
     """
     increment = {"INCREMENT": times.get("INCREMENT"), "UNIT": times.get("AXIS_UNITS")}
-    given = [*told(cards, "SAMPLING_RATE", notes, unit="Hz"),
-             *told(cards, "SAMPLING_TIME", notes, unit="s", inverse=True),
-             *told(increment, "INCREMENT", notes, unit="s", unit_key="UNIT", inverse=True)]
+    given = [*stated(cards, "SAMPLING_RATE", notes, unit="Hz"),
+             *stated(cards, "SAMPLING_TIME", notes, unit="s", inverse=True),
+             *stated(increment, "INCREMENT", notes, unit="s", unit_key="UNIT", inverse=True)]
     if is_complex:
         given.append(Stated("CHANNEL_WIDTH of complex voltages", width, "Hz"))
     rows = _whole_rows(cards)
     if rows:
-        span = told(cards, "TOTAL_INTEGRATION_TIME", [], unit="s", inverse=True, scale=rows)
+        span = stated(cards, "TOTAL_INTEGRATION_TIME", [], unit="s", inverse=True, scale=rows)
         given += [each._replace(firm=False, tolerance=0.1) for each in span]
     rate = agreed("the rate of samples", given, 1e-2, 1.001 * float(width), notes)
     if rate is None:
@@ -237,7 +237,7 @@ def _channels(cards: dict[str, Any], spectral: dict[str, Any], table: NDArray[np
               ) -> tuple[Fraction | None, NDArray[np.int64]]:
     """Return the lowest channel's centre (Hz) and each channel's distance from it in widths."""
     given = _axis_unit(spectral, table) if table is not None else []
-    middle = told(cards, "BEAM_FREQUENCY_CENTER", notes, unit="MHz", tolerance=2e-3)
+    middle = stated(cards, "BEAM_FREQUENCY_CENTER", notes, unit="MHz", tolerance=2e-3)
     center = agreed("the centre of the band", [*given, *middle], *_BAND, notes)
     step = given[0].step_to(center) if given and center is not None else None
     if table is None or step is None:

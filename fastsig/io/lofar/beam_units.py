@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-__all__ = ["Stated", "agreed", "number", "told"]
+__all__ = ["Stated", "agreed", "number", "stated"]
 
 _POWER = {"hz": 0, "khz": 1, "mhz": 2, "ghz": 3, "s": 0, "ms": -1, "us": -2, "ns": -3}
 _NAMES = {"hz": {0: "Hz", 1: "kHz", 2: "MHz", 3: "GHz"},
@@ -72,9 +72,9 @@ def number(value: Any) -> Fraction | None:
     return Fraction(repr(value))
 
 
-def told(cards: dict[str, Any], key: str, notes: list[str], *, unit: str, scale: Fraction | int = 1,
-         unit_key: str | None = None, inverse: bool = False, tolerance: float = 1e-6
-         ) -> list[Stated]:
+def stated(cards: dict[str, Any], key: str, notes: list[str], *, unit: str,
+           scale: Fraction | int = 1, unit_key: str | None = None, inverse: bool = False,
+           tolerance: float = 1e-6) -> list[Stated]:
     """Return the value of an attribute, times `scale`, in a list.
 
     The list is empty where the attribute is missing or is not a positive number.

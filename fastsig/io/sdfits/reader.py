@@ -29,7 +29,7 @@ from fastsig.io.fits.single_dish import RowSpectra, column_names, runs
 from fastsig.io.hdf5.json_values import json_value
 from fastsig.io.probe import Probe
 from fastsig.io.sdfits.tables import SDFITSTable
-from fastsig.io.spectra.row_clock import TOLD, RowClock, fit, told_step
+from fastsig.io.spectra.row_clock import NOTABLE, RowClock, fit, given_step
 from fastsig.io.voltages.segments import incomplete
 from fastsig.stream.header import Header, split_overrides
 from fastsig.telescopes.velocity_frames import known_frame
@@ -275,17 +275,17 @@ def _seconds(days: Sequence[tuple[int, Fraction]]) -> list[Fraction]:
 def _clock(found: SDFITSTable, rows: Sequence[int], seconds: Sequence[Fraction],
            common: Mapping[str, Any]) -> tuple[RowClock, bool]:
     """Return the clock of the rows, and whether its step is the mean of irregular rows."""
-    given = told_step(common)
+    given = given_step(common)
     if given is None and len(rows) == 1:
         given = found.number(rows[0], "DURATION")
         if not 0 < given <= _MOST_S:
             raise FormatError(found.path, f"DURATION = {float(given):g} s of a single row; "
                               "allowed: above 0; give --set sample_rate=0.5")
     clock = fit([np.array([float(each - seconds[0]) for each in seconds])], given,
-                told=given is not None)
-    if clock.most_off <= TOLD:
+                fixed=given is not None)
+    if clock.most_off <= NOTABLE:
         return clock, False
-    steady = float(np.median(np.abs(np.diff(clock.off[0])))) <= TOLD  # except where scans begin
+    steady = float(np.median(np.abs(np.diff(clock.off[0])))) <= NOTABLE  # except where scans begin
     if given is not None or steady:
         incomplete(found.path, f"DATE-OBS of {clock.n_off} of {len(rows)} rows deviates from a "
                    f"clock of {float(clock.step):.9g} s, by up to {clock.most_off:.3g} rows; "

@@ -20,14 +20,14 @@ from fastsig.axes.time import elapsed, time_from_mjd
 from fastsig.io.files.cards import FIRST_DAY, LAST_DAY
 from fastsig.stream.header import Header
 
-__all__ = ["FAST_STEPS", "TOLD", "RowClock", "day_and_seconds", "exact_step", "exact_time", "fit",
-           "seconds_of", "told_step"]
+__all__ = ["FAST_STEPS", "NOTABLE", "RowClock", "day_and_seconds", "exact_step", "exact_time",
+           "fit", "given_step", "seconds_of"]
 
 #: Integration times of FAST's spectral backend, s: multiples of the period of its clock, 4 ns.
 FAST_STEPS = (Fraction("0.100663296"), Fraction("0.50331648"), Fraction("1.00663296"))
 
 #: A row that is further off the clock than this, in rows, is reported.
-TOLD = 0.1
+NOTABLE = 0.1
 
 #: About three steps of a present-day MJD in float64, s.
 _FLOAT_DAY_S = 2e-6
@@ -67,7 +67,7 @@ class RowClock(NamedTuple):
     @property
     def n_off(self) -> int:
         """Number of rows whose time differs by more than a tenth of a step, or is missing."""
-        return int(sum((~(np.abs(off) <= TOLD)).sum() for off in self.off))
+        return int(sum((~(np.abs(off) <= NOTABLE)).sum() for off in self.off))
 
 
 def exact_step(seconds: float) -> Fraction | None:
@@ -76,7 +76,7 @@ def exact_step(seconds: float) -> Fraction | None:
     return next(found, None)
 
 
-def told_step(common: Mapping[str, Any]) -> Fraction | None:
+def given_step(common: Mapping[str, Any]) -> Fraction | None:
     """Return the seconds per row according to the `sample_rate` given by the user, or None."""
     if "sample_rate" not in common:
         return None
@@ -109,7 +109,7 @@ def seconds_of(mjd: NDArray[np.float64], first_day: int) -> NDArray[np.float64]:
     return out
 
 
-def fit(pieces: Sequence[NDArray[np.float64]], nominal: Fraction | None, *, told: bool = False,
+def fit(pieces: Sequence[NDArray[np.float64]], nominal: Fraction | None, *, fixed: bool = False,
         usual: Sequence[Fraction] = ()) -> RowClock:
     """Fit a clock to the times of rows in files.
 
@@ -121,18 +121,18 @@ def fit(pieces: Sequence[NDArray[np.float64]], nominal: Fraction | None, *, told
         Seconds of the rows of each file, NaN if there is no time. Some must be finite.
     nominal : Fraction or None
         The step stated in the header, s.
-    `told` : bool
+    `fixed` : bool
         Whether the step is `nominal` regardless of the times, because the user specified it.
     usual : sequence of Fraction
         Steps that are preferred if the times agree with them to a tenth of a row.
     """
-    if told and nominal is not None:
+    if fixed and nominal is not None:
         return _clock(pieces, nominal)
     measured = _measured(pieces, nominal, usual)
     if nominal is None:
         return _clock(pieces, measured or Fraction(1))
     clock = _clock(pieces, nominal)
-    if measured is None or measured == nominal or clock.most_off <= TOLD:
+    if measured is None or measured == nominal or clock.most_off <= NOTABLE:
         return clock
     found = _clock(pieces, measured)
     return found if found.typical_off < clock.typical_off / 2 else clock
@@ -160,7 +160,7 @@ def _anchor(offs: Sequence[NDArray[np.float64]]) -> tuple[int, int]:
     """Return file and row of the first time on the clock, or else of a time closest to it."""
     least = min(float(np.nanmin(np.abs(off), initial=np.inf)) for off in offs)
     for number, off in enumerate(offs):
-        near = np.flatnonzero(np.abs(off) <= max(least, TOLD))
+        near = np.flatnonzero(np.abs(off) <= max(least, NOTABLE))
         if len(near):
             return number, int(near[0])
     raise ValueError("no row has a time")
@@ -186,7 +186,7 @@ def _measured(pieces: Sequence[NDArray[np.float64]], nominal: Fraction | None,
         step *= 1 + float(np.median(excess)) / length
         length *= 2
     n_row = sum(len(seconds) for seconds in pieces)
-    known = (each for each in usual if abs(step / float(each) - 1) * n_row <= TOLD)
+    known = (each for each in usual if abs(step / float(each) - 1) * n_row <= NOTABLE)
     return next(known, None) or _decimal(step, n_row)
 
 
@@ -203,7 +203,7 @@ def _decimal(step: float, n_row: int) -> Fraction | None:
 def _explains(steps: NDArray[np.float64], nominal: float) -> bool:
     """Whether most steps are multiples of the nominal one."""
     ratio = steps / nominal
-    return bool(np.median(np.abs(ratio - np.maximum(1, np.rint(ratio)))) <= TOLD)
+    return bool(np.median(np.abs(ratio - np.maximum(1, np.rint(ratio)))) <= NOTABLE)
 
 
 def _place(seconds: NDArray[np.float64], step: float

@@ -197,10 +197,10 @@ def _told(tcal: Any) -> Any:
 def _cycle(stream: SpectrumStream, power: F8, weight: F8, step: Fraction, diode: Any
            ) -> tuple[DiodeCycle, bool]:
     """Return the diode's cycle, and whether the user or the header states the same cycle."""
-    told = options.schedule(diode, stream)
-    hint = stream.header.diode if told is None else told
+    schedule = options.schedule(diode, stream)
+    hint = stream.header.diode if schedule is None else schedule
     cycle = find_cycle(power, weight, step_s=step, hint=hint,
-                       hint_from="header" if told is None else "user", path=stream.path)
+                       hint_from="header" if schedule is None else "user", path=stream.path)
     given = hint is not None and _is_that(cycle, hint)
     if not given:
         check_cycles(cycle, cycle.n_cycle, given=False, path=stream.path)

@@ -33,7 +33,7 @@ class MapPlan:
     memory: int
     floor: int
 
-    def told(self) -> str:
+    def text(self) -> str:
         """Return the plan as a line for the user."""
         return (f"{self.n_chan} channels at a time, {self.threads} "
                 f"{'thread' if self.threads == 1 else 'threads'}, memory about "

@@ -314,7 +314,7 @@ class Map:
         low, high = (float(edge) / 1e6 for edge in self.axis.edges_hz)
         head, beam, n = self.header, self.beam, len(self.streams)
         return "\n".join([
-            ready.told(),
+            ready.text(),
             f"{self.n_spectra} spectra of {n} {'file' if n == 1 else 'files'}",
             *(f"left out: {count} spectra, {why}" for why, count in self.left_out.items()),
             f"{self.shape[-1]} x {self.shape[-2]} pixels of {self.pixel_deg * 3600:g} arcsec, "

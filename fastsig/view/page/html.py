@@ -90,9 +90,9 @@ def bytes_block(name: str, content: bytes) -> str:
     return f'<script type="text/plain" id="{name}">{base64.b64encode(content).decode()}</script>\n'
 
 
-def picture_block(content: bytes, told: str) -> str:
-    """Return a PNG picture; `told` describes it for those who cannot see it."""
-    alt = escape(told)
+def picture_block(content: bytes, description: str) -> str:
+    """Return a PNG picture; `description` states it for those who cannot see it."""
+    alt = escape(description)
     return (f'<p><img class=picture alt="{alt}" '
             f'src="data:image/png;base64,{base64.b64encode(content).decode()}"></p>\n')
 
