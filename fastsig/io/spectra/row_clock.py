@@ -121,7 +121,7 @@ def fit(pieces: Sequence[NDArray[np.float64]], nominal: Fraction | None, *, fixe
         Seconds of the rows of each file, NaN if there is no time. Some must be finite.
     nominal : Fraction or None
         The step stated in the header, s.
-    `fixed` : bool
+    fixed : bool
         Whether the step is `nominal` regardless of the times, because the user specified it.
     usual : sequence of Fraction
         Steps that are preferred if the times agree with them to a tenth of a row.

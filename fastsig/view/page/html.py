@@ -91,7 +91,7 @@ def bytes_block(name: str, content: bytes) -> str:
 
 
 def picture_block(content: bytes, description: str) -> str:
-    """Return a PNG picture; `description` states it for those who cannot see it."""
+    """Return a PNG picture; `description` is for those who cannot see it."""
     alt = escape(description)
     return (f'<p><img class=picture alt="{alt}" '
             f'src="data:image/png;base64,{base64.b64encode(content).decode()}"></p>\n')
