@@ -79,7 +79,7 @@ class Recipe(ParsedRecipe):
 
     def run(self, files: Iterable[str | os.PathLike[str]] | None = None, *,
             strict: bool = False, **options: Any) -> Summary:
-        """Run the tasks whose products are missing or changed, or that failed.
+        """Run the tasks that are not done, except those that were set aside (poison).
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What a run does: what is missing, changed or failed, and nothing over another's file."""
+"""What a run does: tasks that are not done, and nothing over another's file."""
 
 from __future__ import annotations
 
@@ -90,6 +90,73 @@ def test_files_of_others_are_not_replaced(tmp_path: Path) -> None:
     assert [row.state for row in status([one], tmp_path).rows] == ["abandoned"]
 
 
+def states(folder: Path, *tasks: Task) -> list[str]:
+    return [row.state for row in status(tasks, folder).rows]
+
+
+def chosen(one: Task, folder: Path, *options: str, **more: bool) -> list[int]:
+    return kinds(choose([one], Ledger(os.fspath(folder)), states=chosen_by(options), **more))
+
+
+@pytest.mark.parametrize("state", ["failed", "vanished", "poison", "running"])
+def test_retry_selects_the_successor_of_a_failed_task(tmp_path: Path, state: str) -> None:
+    """The inputs were repaired, so that the task has another identity."""
+    one, older = task(tmp_path), task(tmp_path, key="2")
+    names = tuple((name, -1, -1) for name in ("a.tmp", "a.h5"))
+    book(tmp_path, Record(older.id, "running", "a", 1, outputs=names),
+         Record(older.id, state, "a", 1))
+    fits, other = ("failed", "killed") if state in ("failed", "vanished") else ("killed", "failed")
+    assert states(tmp_path, one) == ["waiting"]
+    assert chosen(one, tmp_path, fits) == [1, 0, 0, 0]
+    assert chosen(one, tmp_path, other) == [0, 0, 0, 1]
+    # A product that one of its steps had made is nothing to lose unasked.
+    make(tmp_path, "a.h5")
+    assert states(tmp_path, one) == ["stale"]
+    assert chosen(one, tmp_path, fits) == [0, 0, 1, 0]
+    assert chosen(one, tmp_path, fits, replace_stale=True) == [1, 0, 0, 0]
+
+
+def test_retry_leaves_tasks_that_never_failed(tmp_path: Path) -> None:
+    """New ones, and those whose predecessor is done though its product is gone."""
+    one, older = task(tmp_path), task(tmp_path, key="2")
+    book(tmp_path)
+    assert chosen(one, tmp_path, "failed") == chosen(one, tmp_path, "killed") == [0, 0, 0, 1]
+    book(tmp_path, Record(older.id, "done", "a", 1, outputs=(("a.h5", 7, 1),)))
+    assert chosen(one, tmp_path, "failed") == [0, 0, 0, 1]
+    assert chosen(one, tmp_path, "all") == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("recorded", ["", "stale", "refused"])
+def test_status_reports_stale_products(tmp_path: Path, recorded: str) -> None:
+    """Before any run has met them and after; `retry --failed --replace-stale` makes them anew."""
+    one, older = task(tmp_path), task(tmp_path, key="2")
+    book(tmp_path, Record(older.id, "done", "a", 1, outputs=(make(tmp_path, "a.h5"),)))
+    if recorded:
+        book(tmp_path, Record(one.id, recorded, "a", error="as it was"))
+    now = status([one], tmp_path)
+    assert now.counts == {"stale": 1} and now.code == 1 and now.stale == ()
+    assert now.rows[0].error.startswith("a.h5: stale: made by another recipe")
+    assert now.record()["totals"] == {"tasks": 1, "stale": 1}
+    ledger = Ledger(os.fspath(tmp_path))
+    assert [why.state for why in choose([one], ledger).refused] == ["stale"]
+    assert chosen(one, tmp_path, "failed", replace_stale=True) == [1, 0, 0, 0]
+    assert chosen(one, tmp_path, "failed") == [0, 0, 1, 0]
+    (tmp_path / "a.h5").unlink()
+    assert states(tmp_path, one) == ["waiting"] and len(choose([one], ledger).jobs) == 1
+
+
+def test_a_refusal_ends_when_nothing_is_in_the_way(tmp_path: Path) -> None:
+    one = task(tmp_path)
+    make(tmp_path, "a.h5")
+    assert states(tmp_path, one) == ["waiting"]  # the next run may have --overwrite
+    book(tmp_path, Record(one.id, "refused", "a", error="as it was"))
+    (row,) = status([one], tmp_path).rows
+    assert row.state == "refused" and row.error.startswith("a.h5: exists, and was not made by")
+    (tmp_path / "a.h5").unlink()
+    assert states(tmp_path, one) == ["waiting"]
+    assert chosen(one, tmp_path, "failed") == [1, 0, 0, 0]
+
+
 def test_what_a_dead_run_left_between_steps_is_no_product(tmp_path: Path) -> None:
     one, older = task(tmp_path), task(tmp_path, key="2")
     make(tmp_path, "a.tmp")
@@ -110,7 +177,8 @@ def test_links_count_as_files(tmp_path: Path) -> None:
 
 def test_a_clash_of_names_is_refused(tmp_path: Path) -> None:
     clash = task(tmp_path, refused="a.h5: made from x and from y")
-    assert choose([clash], book(tmp_path)).refused == [(clash, "a.h5: made from x and from y")]
+    assert choose([clash], book(tmp_path)).refused == [
+        (clash, "a.h5: made from x and from y", "refused")]
     assert [row.state for row in status([clash], tmp_path).rows] == ["refused"]
 
 

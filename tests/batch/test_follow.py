@@ -168,14 +168,14 @@ def test_a_late_file_is_stale_and_failures_are_recorded(tmp_path: Path, plugin: 
                 deed(tmp_path / "in" / "x.try", seed=7, rows=2000)
 
         def came(self, tasks: object, choice: Choice) -> None:
-            self.refused += [reason for _, reason in choice.refused]
+            self.refused += [refusal.reason for refusal in choice.refused]
 
     follow = Follow(told, every=0.1, quiet=0.1, stop=0.7)
     late = Late()
     summary = run([], told.output, workers=1, warm=False, follow=follow, watcher=late)
-    assert summary.counts == {"failed": 1, "refused": 1} and summary.code == 1
+    assert summary.counts == {"failed": 1, "stale": 1} and summary.code == 1
     assert len(late.refused) == 1 and "stale" in late.refused[0]
-    assert states(path) == {"bad": "failed", "x": "refused"}
+    assert states(path) == {"bad": "failed", "x": "stale"}
     small = (tmp_path / "out" / "x.h5").stat().st_size
     follow = Follow(told, every=0.1, quiet=0.0, stop=0.5)
     summary = run([], told.output, workers=1, warm=False, follow=follow, replace_stale=True)

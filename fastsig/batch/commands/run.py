@@ -204,7 +204,7 @@ def foresee(path: str, files: tuple[str, ...], options: dict[str, Any]) -> int:
     mine = survey.tasks if shard is None else of_shard(survey.tasks, shard)
     choice = choose(mine, ledger, overwrite=options["overwrite"],
                     replace_stale=options["replace_stale"])
-    for task, reason in choice.refused:
+    for task, reason, _ in choice.refused:
         common.say(f"refused {task.name}: {reason}")
     common.say(f"{common.plural(len(choice.jobs), 'task')} to do, {len(choice.finished)} done "
                "before", options["quiet"])

@@ -7,7 +7,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastsig.batch.engines.jobs import Job
@@ -48,15 +49,19 @@ class TerminalWatcher(Watcher):
         self._n_jobs = len(choice.jobs)
         for line in choice.changed:
             common.say(f"{line}; it is made again", self._quiet)
-        for task, reason in choice.refused:
+        for task, reason, _ in choice.refused:
             common.say(f"refused {task.name}: {reason}")
         for name in stale[:_MOST_STALE]:
             common.say(f"stale {name}: no task of this recipe makes it", self._quiet)
         if len(stale) > _MOST_STALE:
             common.say(f"stale: {len(stale) - _MOST_STALE} more", self._quiet)
-        poison = [record for record in choice.left if record.state == "poison"]
-        for record in poison:
-            common.say(f"set aside {record.name}: {record.error}")
+        for record in choice.left:
+            if record.state == "poison":
+                common.say(f"set aside {record.name}: {record.error}")
+        left = _count_states(record.state for record in choice.left if record.state != "poison")
+        if left:
+            common.say(f"not selected: {left}; batch retry --all repeats all that are not done",
+                       self._quiet)
         common.say(f"{common.plural(self._n_jobs, 'task')} to do, {len(choice.finished)} done "
                    "before", self._quiet)
 
@@ -67,7 +72,7 @@ class TerminalWatcher(Watcher):
             self._n_jobs += len(choice.jobs)
             for line in choice.changed:
                 self._say(f"{line}; it is made again")
-            for task, reason in choice.refused:
+            for task, reason, _ in choice.refused:
                 self._say(f"refused {task.name}: {reason}")
             if not self._quiet and (choice.jobs or choice.finished):
                 self._say(f"{common.plural(len(choice.jobs), 'new task')}, "
@@ -137,6 +142,12 @@ class TerminalWatcher(Watcher):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def _count_states(states: Iterable[str]) -> str:
+    """Return the number of tasks in each state, as ``2 failed, 1 killed``."""
+    counts = Counter(states)
+    return ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
 
 
 def _is_terminal() -> bool:

@@ -43,8 +43,9 @@ STATES = {
     "memory": State("needs more than the memory limit"),
     "disk-full": State("no room for a product, or on the scratch disk: disk, quota or size limit"),
     "damaged": State("a product is missing, changed or corrupt"),
-    "refused": State("its name belongs to a file of another task or recipe, or to "
-                      "a file made by hand"),
+    "stale": State("a product was made by another recipe or version, or before the inputs changed"),
+    "refused": State("a product cannot be named, or its name is that of another task's product, of "
+                     "an input, or of a file not made by batch"),
     "killed": State("its worker process died", retry="killed"),
     "preempted": State("the run was stopped (SIGTERM, Ctrl-C)", retry="killed"),
     "abandoned": State("the run itself died", retry="killed", recorded=False),

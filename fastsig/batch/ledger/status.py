@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from fastsig.batch.ledger.claims import living
 from fastsig.batch.ledger.folder import log_path
 from fastsig.batch.ledger.journal import Ledger
-from fastsig.batch.ledger.records import Record
+from fastsig.batch.ledger.standing import standing
 from fastsig.batch.ledger.states import STATES
 from fastsig.batch.tasks import products
 from fastsig.batch.tasks.model import Task
@@ -95,21 +95,16 @@ def status(tasks: Sequence[Task], folder: str | os.PathLike[str], *,
     ledger, holders = Ledger(base), living(base)
     alive = {(holder.host, holder.pid) for holder in holders}
     stale = stale_products(tasks if every is None else every, ledger, base)
-    return Status(tuple(_row(task, ledger.records.get(task.id), alive) for task in tasks),
+    return Status(tuple(_row(task, ledger, alive) for task in tasks),
                   tuple(stale), tuple(map(str, holders)))
 
 
-def _row(task: Task, last: Record | None, alive: Iterable[tuple[str, int]]) -> Row:
-    log = log_path(task.folder, task.name, task.id)
+def _row(task: Task, ledger: Ledger, alive: Collection[tuple[str, int]]) -> Row:
+    state, error = standing(task, ledger, alive)
+    last = ledger.records.get(task.id)
     if last is None:
-        state = "refused" if task.refused else "waiting"
-        return Row(task.id, task.name, state, error=task.refused, inputs=task.inputs)
-    state, error = last.state if last.state in STATES else "failed", last.error
-    if state == "running" and (last.host, last.pid) not in alive:
-        state, error = "abandoned", f"process {last.pid} on {last.host} died while running it"
-    elif state == "done":
-        error = products.changes(task.folder, last.outputs)
-        state = "damaged" if error else "done"
+        return Row(task.id, task.name, state, error=error, inputs=task.inputs)
+    log = log_path(task.folder, task.name, task.id)
     return Row(task.id, task.name, state, error, last.step, last.attempt, last.deaths, last.at,
                last.host, last.seconds, last.peak_bytes, last.outputs, task.inputs,
                log if os.path.exists(log) else "")

@@ -31,7 +31,7 @@ _COLUMNS = ("", "task", "state", "time (s)", "memory (MB)", "tries", "ended (UTC
 
 #: Styles of states; those that are not listed are "bad".
 _KINDS = {"done": "good", "waiting": "idle", "running": "busy", "killed": "again",
-          "preempted": "again", "abandoned": "again"}
+          "preempted": "again", "abandoned": "again", "stale": "again"}
 
 
 def page_of(status: Status, folder: str, where: str, *, title: str = "batch",

@@ -12,6 +12,7 @@ from fastsig.batch.engines.job_queue import Engine, Queue, Stop
 from fastsig.batch.engines.jobs import Job, Outcome, Setup
 from fastsig.batch.ledger.journal import Ledger
 from fastsig.batch.ledger.records import Record
+from fastsig.batch.ledger.standing import standing
 from fastsig.batch.recipe.model import Limits
 from fastsig.batch.running.choosing import Choice
 from fastsig.batch.running.damage import damaged, find_damage
@@ -84,10 +85,10 @@ class Bookkeeper:
 
     def refuse(self, choice: Choice) -> None:
         """Record which tasks were refused, and why."""
-        for task, reason in choice.refused:
+        for task, reason, state in choice.refused:
             last = self._ledger.records.get(task.id)
             self.record(Job(task, attempt=0 if last is None else last.attempt),
-                        Outcome("refused", error=reason))
+                        Outcome(state, error=reason))
 
     def _begin(self, job: Job) -> None:
         outputs = tuple((name, -1, -1) for name in products.names_of(job.task, kept=False))
@@ -129,18 +130,13 @@ class Bookkeeper:
     def counts(self, choice: Choice) -> dict[str, int]:
         """Return the number of tasks in each state now."""
         finished = {record.task for record in choice.finished}
-        counts: Counter[str] = Counter()
-        for task in self._tasks:
-            last = self._ledger.records.get(task.id)
-            state = "waiting" if last is None else last.state
-            if state == "done" and task.id not in finished and not self._recent(task):
-                state = "damaged"
-            counts["abandoned" if state == "running" else state] += 1
-        return dict(counts)
+        return dict(Counter("done" if task.id in finished or self._just_done(task)
+                            else standing(task, self._ledger).state for task in self._tasks))
 
-    def _recent(self, task: Task) -> bool:
-        """Return whether a finished task was done by this run."""
-        return self._ledger.records[task.id].pid == os.getpid()
+    def _just_done(self, task: Task) -> bool:
+        """Return whether this run has done a task, whose products need no second look."""
+        last = self._ledger.records.get(task.id)
+        return last is not None and last.state == "done" and last.pid == os.getpid()
 
 
 def sweep_temporary(choice: Choice, folder: str) -> None:

@@ -84,9 +84,10 @@ def run(
     scratch: str | None = None, follow: Follow | None = None, watcher: Watcher | None = None,
     stop: Stop | None = None,
 ) -> Summary:
-    """Run those of some tasks whose products are missing or changed, or that failed.
+    """Run those of some tasks that are not done, except those that were set aside (poison).
 
-    In the main thread Ctrl-C, SIGTERM and SIGHUP end the run in an orderly way.
+    A task is done if it has succeeded and its products still have the size and time of change that
+    they had then. In the main thread Ctrl-C, SIGTERM and SIGHUP end the run in an orderly way.
 
     Parameters
     ----------
@@ -100,7 +101,8 @@ def run(
         Number of worker processes; by default one per processor.
     limits : Limits, optional
     states : iterable of str, optional
-        Only tasks in these states, as `fastsig.batch.ledger.states.chosen_by` returns them.
+        Only tasks in these states, as `fastsig.batch.ledger.states.chosen_by` returns them, and
+        those whose predecessor, before the inputs or the recipe changed, is in one of these.
     shard : (int, int), optional
         K and N, if `tasks` are those of shard K of N.
     every : sequence of Task, optional
@@ -180,7 +182,7 @@ def run(
             ledger.close(alone=claim.alone())
         return Summary(
             books.counts(choice), len(choice.finished), time.monotonic() - begun,
-            tuple(reason for _, reason in choice.refused), tuple(stale), stop.code)
+            tuple(refusal.reason for refusal in choice.refused), tuple(stale), stop.code)
 
 
 def _check_fit(jobs: Sequence[Job], n: int, setup: Setup, limits: Limits | None) -> None:
