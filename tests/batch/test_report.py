@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from base64 import b64decode
 from collections.abc import Iterator
 from fractions import Fraction
 from html import unescape
@@ -26,7 +27,7 @@ from fastsig.batch.api import Recipe
 from fastsig.batch.ledger.journal import Ledger
 from fastsig.batch.ledger.records import Record
 from fastsig.batch.ledger.status import Row, Status
-from fastsig.batch.report import layout
+from fastsig.batch.report import layout, thumbnails
 from fastsig.batch.report.page import write_report
 from fastsig.batch.report.thumbnails import Thumbnails, thumbnail
 from fastsig.batch.tasks.model import Task
@@ -284,22 +285,74 @@ def test_thumbnails_of_every_kind(samples: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     (tmp_path / "bad.h5").write_bytes(b"\x89HDF\r\n\x1a\nbroken")
     Image.new("1", (20000, 6000)).save(tmp_path / "bomb.png")
-    sizes = {}
+    sizes, meanings = {}, {}
     for folder, name in ((tmp_path, "red.png"), (samples, "fast_band_1GSa.h5"),
                          (samples, "frb_coarse_16MHz.0000.raw"),
                          (samples, "SIMHI_onoff-M01_W_0001.fits")):
-        made = thumbnail(str(folder), ((name, 1, 1),))
-        assert 0 < len(made) <= 8000
-        (tmp_path / "x.webp").write_bytes(made)
+        made, meanings[name] = thumbnail(str(folder), ((name, 1, 1),))
+        assert 0 < len(b64decode(made)) <= 8000
+        (tmp_path / "x.webp").write_bytes(b64decode(made))
         with Image.open(tmp_path / "x.webp") as picture:
             sizes[name] = picture.size
             assert len(set(picture.convert("L").tobytes())) > (0 if name == "red.png" else 20)
     assert sizes.pop("red.png") == (202, 135) and set(sizes.values()) == {(160, 90)}
     for name in ("bad.png", "bad.h5", "bomb.png", "none.h5"):
-        assert thumbnail(str(tmp_path), ((name, 1, 1),)) == b""
+        assert thumbnail(str(tmp_path), ((name, 1, 1),)) == ("", "")
+    assert meanings["red.png"] == "a PNG of 3000 x 2000 pixels, reduced to 202 x 135"
+    assert meanings["fast_band_1GSa.h5"].startswith("power of the first ")
     (tmp_path / "page.html").write_text(
-        'data-key="0123456789abcdef" src="data:image/webp;base64,A<"')
+        'data-key="0123456789abcdef" src="data:image/webp;base64,A<" title="x"')
     assert Thumbnails(str(tmp_path / "page.html"))._made == {}
+
+
+@pytest.mark.parametrize("n, n_chan, seconds, meaning", [
+    (96, 256, 2, "I: each pixel is the mean of 1 to 2 spectra x 1 to 2 channels"),
+    (90, 160, 2, "I: each pixel is the mean of 1 spectrum x 1 channel"),
+    (450, 320, 2, "I: each pixel is the mean of 5 spectra x 2 channels"),
+    (900, 64, 2, "I: each pixel is the mean of 7 of every 10 spectra x 1 channel"),
+    (180, 16, -1, "I: mean of 2 of 180 spectra; each point is the mean of 1 channel"),
+    (6, 320, 2, "I: mean of 6 of 6 spectra; each point is the mean of 2 channels"),
+])
+def test_thumbnails_state_what_was_averaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int, n_chan: int, seconds: float,
+    meaning: str,
+) -> None:
+    """As pages of view do; here with at most 360 kB read, or with no time for a second row."""
+    monkeypatch.setattr(thumbnails, "_BYTES", 8 * 64 * 90 * 7 if n == 900 else 2**25)
+    monkeypatch.setattr(thumbnails, "_SECONDS", seconds)
+    head = header(10).replace(
+        polarization=PolBasis("linear", names=("I",)),
+        channels=ChannelAxis(Fraction(1_418_000_000), Fraction(10_000), n_chan))
+    data = np.arange(n * n_chan, dtype=np.float32).reshape(n, 1, n_chan)
+    assert thumbnails._spectra(MemorySpectra(data, head))[1] == meaning
+
+
+def test_a_slow_product_is_drawn_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thumbnail states that it shows the beginning alone; every spectrum of it counts."""
+    times = iter([0.0, *[1.0] * 9, *[9.0] * 99])
+    monkeypatch.setattr(thumbnails.time, "monotonic", lambda: next(times))
+    data = np.arange(180 * 16, dtype=np.float32).reshape(180, 1, 16)
+    head = header(10).replace(
+        polarization=PolBasis("linear", names=("I",)),
+        channels=ChannelAxis(Fraction(1_418_000_000), Fraction(10_000), 16))
+    rows, sizes, stop = thumbnails._rows(MemorySpectra(data, head))
+    assert stop == 20 and list(sizes) == [2] * 10
+    np.testing.assert_array_equal(rows, data[:20, 0].reshape(10, 2, 16).mean(1))
+    times = iter([0.0, *[1.0] * 9, *[9.0] * 99])
+    assert thumbnails._spectra(MemorySpectra(data, head))[1] == (
+        "I: each pixel is the mean of 2 spectra x 1 channel, of the first 20 of 180 spectra alone")
+
+
+def test_the_page_states_what_thumbnails_show(folder: Path) -> None:
+    """Each under the pointer, and those that most tasks share in a line at the top."""
+    text = (folder / "out" / "report.html").read_text()
+    meaning = "I: each pixel is the mean of 1 to 2 spectra x 1 to 2 channels"
+    assert f"<p class=told>Thumbnails of {N_DONE} tasks: {meaning}.</p>" in text
+    assert text.count(f'alt="{meaning}" ') == text.count(f'title="{meaning}"') == N_DONE
+    many_kinds = layout._Table("/x", "/x", Thumbnails(), 0.0)
+    many_kinds._meanings.update({f"kind {n}": n + 1 for n in range(7)})
+    assert many_kinds.notes[0] == "Thumbnails of 7 tasks: kind 6."
+    assert len(many_kinds.notes) == 6 and many_kinds.notes[5].startswith("Other thumbnails: hold")
 
 
 def test_run_writes_the_page(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import time
 import unicodedata
+from collections import Counter
 from html import escape
 from urllib.parse import quote
 
 from fastsig.batch.ledger.states import STATES
 from fastsig.batch.ledger.status import Row, Status
 from fastsig.batch.report.thumbnails import Thumbnails
+from fastsig.cli.common import plural
 
 __all__ = ["GENERATOR", "page_of"]
 
@@ -25,6 +27,7 @@ _MOST_PICTURES = 3_300_000  # characters of all thumbnails: 300 of the largest s
 _MOST_ROWS = 20_000
 _MOST_CAUSES = 8_000_000  # characters of all causes; further ones are truncated
 _CUT = 300  # characters of a truncated cause
+_MOST_MEANINGS = 5  # of thumbnails, in the notes
 _MOST_NAMES = 200  # stale products that are listed, and products of one task that are linked
 _COLUMNS = ("", "task", "state", "time (s)", "memory (MB)", "tries", "ended (UTC)", "products",
             "cause")
@@ -50,7 +53,7 @@ def page_of(status: Status, folder: str, where: str, *, title: str = "batch",
                      "left out: batch status lists them.")
     live = "" if reload is None or not status.workers else f' data-reload="{max(1, round(reload))}"'
     head = "".join(f"<th scope=col>{escape(name)}</th>" for name in _COLUMNS)
-    shown_notes = "".join(f"<p class=told>{escape(note)}</p>\n" for note in notes)
+    shown_notes = "".join(f"<p class=told>{_text(note)}</p>\n" for note in notes)
     body = (f"{_totals(status)}{_bar(status)}{_facts(status)}{shown_notes}"
             f"<main{live}><table class=tasks><thead><tr>{head}</tr></thead>\n<tbody>\n{lines}"
             f"</tbody></table></main>\n{_stale(status)}")
@@ -147,12 +150,16 @@ class _Table:
         self._folder, self._where, self._thumbnails = folder, where, thumbnails
         self._until = time.monotonic() + seconds
         self._pictures, self._causes = _MOST_PICTURES, _MOST_CAUSES
+        self._meanings: Counter[str] = Counter()
         self._without = self._cut = 0
 
     @property
     def notes(self) -> list[str]:
-        """Notes on what was left out."""
-        notes = []
+        """Notes on what the thumbnails show, and on what was left out."""
+        notes = [f"Thumbnails of {plural(n, 'task')}: {meaning}."
+                 for meaning, n in self._meanings.most_common(_MOST_MEANINGS)]
+        if len(self._meanings) > _MOST_MEANINGS:
+            notes.append("Other thumbnails: hold the pointer over one to read what it shows.")
         if self._without:
             notes.append(f"Pictures of {self._without} finished tasks are not here: they are not "
                          f"made yet, or those above take {_MOST_PICTURES / 1e6:g} MB, the most "
@@ -180,16 +187,19 @@ class _Table:
         return "./" + quote(os.fsencode(os.path.relpath(path, self._where)))
 
     def _picture(self, row: Row) -> str:
-        key, text = self._thumbnails.of(row, self._folder, self._until)
-        if text is None or len(text) > self._pictures:
+        key, made = self._thumbnails.of(row, self._folder, self._until)
+        if made is None or len(made.picture) > self._pictures:
             self._without += 1
-        if not text or len(text) > self._pictures:
+        if not made or not made.picture or len(made.picture) > self._pictures:
             return ""
-        self._pictures -= len(text)
+        self._pictures -= len(made.picture)
+        self._meanings[made.meaning] += 1
+        meaning = _text(made.meaning)
         target = next((name for name, _, _ in row.outputs if name.lower().endswith(".png")),
                       row.outputs[0][0])
-        return (f'<a href="{self._href(os.path.join(self._folder, target))}"><img alt="" '
-                f'loading=lazy data-key="{key}" src="data:image/webp;base64,{text}"></a>')
+        return (f'<a href="{self._href(os.path.join(self._folder, target))}"><img alt="{meaning}" '
+                f'loading=lazy data-key="{key}" src="data:image/webp;base64,{made.picture}" '
+                f'title="{meaning}"></a>')
 
     def _name(self, row: Row) -> str:
         """Return the cell with name, inputs and log."""

@@ -13,26 +13,38 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from html import unescape
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.batch.ledger.status import Row
 from fastsig.batch.tasks.products import Product
+from fastsig.cli.common import plural
 
-__all__ = ["Thumbnails", "thumbnail"]
+__all__ = ["Thumbnail", "Thumbnails", "thumbnail"]
 
 _WIDTH, _HEIGHT = 160, 90
+_CELLS = (2 * _HEIGHT, _WIDTH)  # most rows and columns that are drawn
+_FEW = 8  # rows; fewer are drawn as a curve
 _MOST = 8_000  # bytes of a thumbnail
 _PIXELS = 10**8  # most pixels of a picture that is opened
 _BYTES = 2**25  # most bytes of a product that are read for a thumbnail
 _SECONDS = 2.0  # s, after which a slow product is drawn from what has been read
 _PICTURES = (".png",)
 _NONE = (".html", ".svg", ".pdf", ".json", ".csv", ".txt", ".ecsv", ".xlsx", ".inf")
-_KEPT = re.compile(rb'data-key="([0-9a-f]{16})" src="data:image/webp;base64,([A-Za-z0-9+/=]+)"')
+_KEPT = re.compile(rb'data-key="([0-9a-f]{16})" src="data:image/webp;base64,([A-Za-z0-9+/=]+)" '
+                   rb'title="([^"<>]{1,1000})"')
 _MOST_PAGE = 2**27  # bytes of a page that are searched
+
+
+class Thumbnail(NamedTuple):
+    """A picture in WebP as base64, empty if there can be none, and what its pixels show."""
+
+    picture: str = ""
+    meaning: str = ""
 
 
 class Thumbnails:
@@ -45,14 +57,12 @@ class Thumbnails:
     """
 
     def __init__(self, page: str | None = None) -> None:
-        self._made: dict[str, str] = {}
+        self._made: dict[str, Thumbnail] = {}
         if page is not None:
             self._made.update(_kept(page))
 
-    def of(self, row: Row, folder: str, until: float) -> tuple[str, str | None]:
-        """Return key and base64 text of a task's thumbnail.
-
-        The text is empty if there can be none, and None if it is not made yet.
+    def of(self, row: Row, folder: str, until: float) -> tuple[str, Thumbnail | None]:
+        """Return key and thumbnail of a task; None if it is not made yet.
 
         Parameters
         ----------
@@ -63,10 +73,10 @@ class Thumbnails:
             Time of `time.monotonic` after which no new thumbnail is made.
         """
         if row.state != "done" or not row.outputs:
-            return "", ""
+            return "", Thumbnail()
         key = _key(row)
         if key not in self._made and time.monotonic() < until:
-            self._made[key] = base64.b64encode(thumbnail(folder, row.outputs)).decode()
+            self._made[key] = thumbnail(folder, row.outputs)
         return key, self._made.get(key)
 
 
@@ -75,8 +85,8 @@ def _key(row: Row) -> str:
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
-def _kept(page: str) -> Iterator[tuple[str, str]]:
-    """Yield key and text of the thumbnails in an earlier page."""
+def _kept(page: str) -> Iterator[tuple[str, Thumbnail]]:
+    """Yield the thumbnails in an earlier page with their keys."""
     try:
         with open(page, "rb") as file:
             text = file.read(_MOST_PAGE)
@@ -84,11 +94,12 @@ def _kept(page: str) -> Iterator[tuple[str, str]]:
         return
     for match in _KEPT.finditer(text):
         if len(match[2]) <= 4 * _MOST // 3 + 4:
-            yield match[1].decode(), match[2].decode()
+            yield match[1].decode(), Thumbnail(match[2].decode(),
+                                               unescape(match[3].decode("utf-8", "replace")))
 
 
-def thumbnail(folder: str, outputs: tuple[Product, ...]) -> bytes:
-    """Return a WebP of a task's products, at most `_MOST` bytes; empty if none can be made."""
+def thumbnail(folder: str, outputs: tuple[Product, ...]) -> Thumbnail:
+    """Return the thumbnail of a task's products, a WebP of at most `_MOST` bytes."""
     named = [(name, os.path.join(folder, name)) for name, _, _ in outputs]
     pictures = [path for name, path in named if name.lower().endswith(_PICTURES)]
     others = [path for name, path in named if not name.lower().endswith((*_PICTURES, *_NONE))]
@@ -97,10 +108,11 @@ def thumbnail(folder: str, outputs: tuple[Product, ...]) -> bytes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                return _encoded(draw(path))
+                picture, meaning = draw(path)
+                return Thumbnail(base64.b64encode(_encoded(picture)).decode(), meaning)
             except Exception:  # no readable data: the row has no picture; `verify` reports why
                 continue
-    return b""
+    return Thumbnail()
 
 
 def _encoded(picture: Any) -> bytes:
@@ -109,10 +121,10 @@ def _encoded(picture: Any) -> bytes:
         picture.save(file, "WEBP", quality=quality, method=4)
         if file.tell() <= _MOST:
             return file.getvalue()
-    return b""
+    raise ValueError("too many bytes")
 
 
-def _shrunk(path: str) -> Any:
+def _shrunk(path: str) -> tuple[Any, str]:
     from PIL import Image
 
     with Image.open(path, formats=("PNG",)) as picture:
@@ -120,54 +132,81 @@ def _shrunk(path: str) -> Any:
             raise ValueError("too large")
         small = picture.convert("RGB")
         small.thumbnail((_WIDTH * 3 // 2, _HEIGHT * 3 // 2))
-        return small
+        return small, (f"a PNG of {picture.width} x {picture.height} pixels, reduced to "
+                       f"{small.width} x {small.height}")
 
 
-def _drawn(path: str) -> Any:
+def _drawn(path: str) -> tuple[Any, str]:
     """Draw a waterfall if there are enough rows, otherwise a curve."""
     from fastsig.chain import open_chain
     from fastsig.io.opening import is_cube
     from fastsig.stream import SpectrumStream, VoltageStream
 
     if is_cube(path):
-        return _colored(_cube_map(path))
+        values, meaning = _cube_map(path)
+        return _colored(values), meaning
     with open_chain(path) as source:
         stream = source.stream
         if isinstance(stream, SpectrumStream):
-            values = _rows(stream, lambda block: block.data[:, 0])
-            return _colored(values) if len(values) >= 8 else _curve(_means(values, 0))
+            return _spectra(stream)
         if isinstance(stream, VoltageStream):
-            return _curve(_bandpass(stream))
+            values, meaning = _bandpass(stream)
+            return _curve(values), meaning
     raise ValueError("no picture of this")
 
 
-def _rows(stream: Any, values: Callable[[Any], NDArray[Any]]) -> NDArray[np.float64]:
-    """Return rows spread over a stream, each the mean of as many rows as may be read."""
+def _spectra(stream: Any) -> tuple[Any, str]:
+    """Draw a waterfall of the first product, or its mean spectrum if there are few rows."""
+    rows, sizes, stop = _rows(stream)
+    n, name = stream.shape[0], stream.header.polarization.names[0]
+    if len(rows) < _FEW:
+        return _curve(_means(rows, 0)), (
+            f"{name}: mean of {sizes.sum()} of {plural(n, 'spectrum', 'spectra')}; each point is "
+            f"the mean of {_shared(rows, 1, 'channel')}")
+    every = f" of every {stop / len(rows):.3g}" if sizes.sum() < stop else ""
+    part = f", of the first {stop} of {n} spectra alone" if stop < n else ""
+    return _colored(_narrowed(rows)), (
+        f"{name}: each pixel is the mean of {_span(sizes)}{every} "
+        f"{'spectra' if sizes.max() > 1 or every else 'spectrum'} x {_shared(rows, 1, 'channel')}"
+        f"{part}")
+
+
+def _rows(stream: Any) -> tuple[NDArray[np.float64], NDArray[np.int_], int]:
+    """Return rows spread over a stream, each the mean of as many spectra as may be read.
+
+    Also return the number of spectra in each mean, and the spectrum where the last row ends.
+    """
     n, row = stream.shape[0], 8 * int(np.prod(stream.shape[1:]))
     count = max(1, min(n, _HEIGHT, _BYTES // row))
-    starts = np.linspace(0, n, count, endpoint=False).astype(int)
-    length = max(1, min(n // count, _BYTES // row // count))
+    bounds = np.linspace(0, n, count + 1).astype(int)
+    sizes = np.minimum(np.diff(bounds), max(1, _BYTES // row // count))
     end, means = time.monotonic() + _SECONDS, []
-    for start in starts:
-        means.append(_means(values(stream.read_block(int(start), length)), 0))
+    for start, size in zip(bounds, sizes, strict=False):
+        means.append(_means(stream.read_block(int(start), int(size)).data[:, 0], 0))
         if time.monotonic() > end:
             break
-    return _narrowed(np.array(means))
+    return np.array(means), sizes[: len(means)], int(bounds[len(means)])
 
 
-def _cube_map(path: str) -> NDArray[np.float64]:
-    """Return the mean of a few channels of a cube, with north up."""
+def _cube_map(path: str) -> tuple[NDArray[np.float64], str]:
+    """Return the mean of a few channels of a cube, with north up, and what its pixels are."""
     from fastsig.cubes.cube import open_cube
 
     cube = open_cube(path)
     n = cube.shape[0]
     channels = [np.asarray(cube.read(slice(int(chan), int(chan) + 1))[0], np.float64)
                 for chan in np.linspace(0, n, min(n, 8), endpoint=False)]
-    return _narrowed(_means(np.array(channels), 0)[::-1])
+    values = _means(np.array(channels), 0)[::-1]
+    return _narrowed(values), (
+        f"mean of {len(channels)} of {plural(n, 'channel')}; each pixel is the mean of "
+        f"{_shared(values, 1, 'column')} x {_shared(values, 0, 'row')} of pixels")
 
 
-def _bandpass(stream: Any) -> NDArray[np.float64]:
-    """Return the power of each channel of the first samples of the first input, in decibels."""
+def _bandpass(stream: Any) -> tuple[NDArray[np.float64], str]:
+    """Return the power of each channel of the first samples of the first input, in decibels.
+
+    Also return what its points are.
+    """
     n_chan = stream.shape[2] if len(stream.shape) > 2 else 0
     n = min(stream.shape[0], _BYTES // 8 // max(1, int(np.prod(stream.shape[1:]))), 2**17)
     data = stream.read_block(0, n).data[:, 0]
@@ -180,7 +219,9 @@ def _bandpass(stream: Any) -> NDArray[np.float64]:
         half = spectra[:, : size // 2] if not np.iscomplexobj(data) else np.fft.fftshift(spectra, 1)
         power = _means(np.abs(half) ** 2, 0)
     with np.errstate(divide="ignore"):
-        return 10 * np.log10(power)
+        decibels = 10 * np.log10(power)
+    return decibels, (f"power of the first {n} of {stream.shape[0]} samples of the first input, in "
+                      f"dB; each point is the mean of {_shared(decibels[np.newaxis], 1, 'channel')}")
 
 
 def _means(values: NDArray[Any], axis: int) -> NDArray[np.float64]:
@@ -191,12 +232,29 @@ def _means(values: NDArray[Any], axis: int) -> NDArray[np.float64]:
         return np.asarray(total / finite.sum(axis))
 
 
+def _bounds(n: int, axis: int) -> NDArray[np.int_]:
+    """Return where the groups of neighbours begin that are averaged along an axis, and the end."""
+    return np.linspace(0, n, min(n, _CELLS[axis]) + 1).astype(int)
+
+
+def _shared(values: NDArray[Any], axis: int, what: str) -> str:
+    """Return how many columns or rows `_narrowed` averages, as ``1 to 2 channels``."""
+    sizes = np.diff(_bounds(values.shape[axis], axis))
+    return f"{_span(sizes)} {what}{'s' * bool(sizes.max() > 1)}"
+
+
+def _span(sizes: NDArray[np.int_]) -> str:
+    """Return the smallest and the largest of some numbers, as ``1 to 2``, or their one value."""
+    least, most = sizes.min(), sizes.max()
+    return f"{most}" if least == most else f"{least} to {most}"
+
+
 def _narrowed(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Average neighbours, to at most `_WIDTH` columns and twice `_HEIGHT` rows."""
-    for axis, most in ((1, _WIDTH), (0, 2 * _HEIGHT)):
+    for axis in (1, 0):
         n = values.shape[axis]
-        if n > most:
-            bounds = np.linspace(0, n, most + 1).astype(int)
+        if n > _CELLS[axis]:
+            bounds = _bounds(n, axis)
             parts = [_means(values.take(range(low, high), axis), axis)
                      for low, high in pairwise(bounds)]
             values = np.stack(parts, axis)
