@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 recipe_option = click.option(
     "-c", "--recipe", "path", type=common.InputPath(), required=True, metavar="RECIPE.toml",
     help="Read the recipe from this file; fastsig batch init writes examples.")
+strict_option = click.option(
+    "--strict", is_flag=True,
+    help="Identify inputs by their contents as well, which reads all of them.")
+strict_as_run_option = click.option(
+    "--strict", is_flag=True,
+    help="Identify inputs by their contents as well: needed if the run had --strict.")
 files_argument = click.argument("files", nargs=-1, metavar="[FILES]...")
 
 

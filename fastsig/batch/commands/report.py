@@ -6,7 +6,12 @@ import os
 
 import click
 
-from fastsig.batch.commands.recipe_options import files_argument, recipe_option, surveyed
+from fastsig.batch.commands.recipe_options import (
+    files_argument,
+    recipe_option,
+    strict_as_run_option,
+    surveyed,
+)
 from fastsig.cli import common
 
 
@@ -18,10 +23,11 @@ from fastsig.cli import common
 @click.option("--overwrite", is_flag=True, help="Replace PATH even if it is not a report of "
                                                 "batch.")
 @click.option("--no-pictures", is_flag=True, help="Do not make new thumbnails.")
+@strict_as_run_option
 @common.quiet_options
 @common.debug_option
 def report(path: str, files: tuple[str, ...], output: str | None, overwrite: bool,
-           no_pictures: bool, quiet: bool, debug: bool) -> int:
+           no_pictures: bool, strict: bool, quiet: bool, debug: bool) -> int:
     """Write an HTML report with one row per task.
 
     The report contains totals, thumbnails, states, times and causes of failure. The command can be
@@ -29,13 +35,13 @@ def report(path: str, files: tuple[str, ...], output: str | None, overwrite: boo
     """
     from fastsig.batch.report.page import write_report
 
-    known = surveyed(path, files)
+    known = surveyed(path, files, strict=strict)
     if known is None:
         return 2
     recipe, survey = known
     written = write_report(
         survey.tasks, recipe.output, output, title=title_of(path), overwrite=overwrite,
-        pictures=not no_pictures, every=recipe.tasks() if files else None)
+        pictures=not no_pictures, every=recipe.tasks(strict=strict) if files else None)
     common.say(f"wrote {os.path.relpath(written) if output is None else output}", quiet)
     return 0
 

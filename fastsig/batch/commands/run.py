@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastsig.batch.commands.engine_options import engine_of, engine_options, shard_of
-from fastsig.batch.commands.recipe_options import files_argument, recipe_option, surveyed
+from fastsig.batch.commands.recipe_options import (
+    files_argument,
+    recipe_option,
+    strict_option,
+    surveyed,
+)
 from fastsig.batch.commands.report import title_of
 from fastsig.cli import common
 
@@ -35,8 +40,7 @@ run_options: Callable[[Any], Any] = common.options(
     click.option("--replace-stale", is_flag=True,
                  help="Replace products made by another recipe or version, or from inputs that "
                       "have since changed."),
-    click.option("--strict", is_flag=True,
-                 help="Identify inputs by their contents as well, which reads all of them."),
+    strict_option,
     click.option("--no-plan", is_flag=True,
                  help="Skip the check that the tasks fit into memory and onto the disk."),
     click.option("--scratch", type=common.OutputPath(), metavar="DIR",
@@ -72,9 +76,10 @@ run_options: Callable[[Any], Any] = common.options(
                    "time.")
 @run_options
 def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int:
-    """Make missing or changed products, and repeat failed tasks.
+    """Run the tasks of a recipe that are not done.
 
-    It is safe to repeat the command at any time. FILES replace the inputs that the recipe names.
+    Tasks that were set aside, as their worker processes died repeatedly, are left out. It is safe
+    to repeat the command at any time. FILES replace the inputs that the recipe names.
     """
     if options["follow"] and (dry_run or options["verify"]):
         raise click.UsageError("--follow waits for new files; allowed: without --dry-run and "
@@ -87,7 +92,9 @@ def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int
 @click.command()
 @recipe_option
 @files_argument
-@click.option("--failed", is_flag=True, help="Repeat tasks that failed, whatever the cause.")
+@click.option("--failed", is_flag=True,
+              help="Repeat tasks that failed, whatever the cause, were refused, or have damaged or "
+                   "stale products.")
 @click.option("--killed", is_flag=True,
               help="Repeat tasks whose worker or run died or was stopped, and those that were "
                    "set aside.")
@@ -97,7 +104,8 @@ def retry(path: str, files: tuple[str, ...], failed: bool, killed: bool, all_: b
           **options: Any) -> int:
     """Repeat tasks that failed or were interrupted.
 
-    Tasks that were set aside are included.
+    A task whose inputs were repaired since it failed is included. --killed and --all include
+    tasks that were set aside.
     """
     chosen = [name for name, on in (("failed", failed), ("killed", killed), ("all", all_)) if on]
     if not chosen:

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastsig.batch.commands.recipe_options import files_argument, recipe_option, surveyed
+from fastsig.batch.commands.recipe_options import (
+    files_argument,
+    recipe_option,
+    strict_as_run_option,
+    surveyed,
+)
 from fastsig.cli import common
 
 if TYPE_CHECKING:
@@ -17,11 +22,12 @@ if TYPE_CHECKING:
 @recipe_option
 @files_argument
 @click.option("--all", "all_", is_flag=True, help="List the tasks that are done as well.")
+@strict_as_run_option
 @common.json_option
 @common.quiet_options
 @common.debug_option
-def status(path: str, files: tuple[str, ...], all_: bool, as_json: bool, quiet: bool, debug: bool
-           ) -> int:
+def status(path: str, files: tuple[str, ...], all_: bool, strict: bool, as_json: bool, quiet: bool,
+           debug: bool) -> int:
     """Report the state of every task.
 
     Totals are printed first, then a row for each task that is not done. The ledger and the sizes
@@ -29,11 +35,12 @@ def status(path: str, files: tuple[str, ...], all_: bool, as_json: bool, quiet: 
     """
     from fastsig.batch.ledger.status import status as status_of
 
-    known = surveyed(path, files)
+    known = surveyed(path, files, strict=strict)
     if known is None:
         return 2
     recipe, survey = known
-    now = status_of(survey.tasks, recipe.output, every=recipe.tasks() if files else None)
+    now = status_of(survey.tasks, recipe.output,
+                    every=recipe.tasks(strict=strict) if files else None)
     _print_status(now, as_json=as_json, all_=all_, quiet=quiet)
     return now.code
 
@@ -43,19 +50,21 @@ def status(path: str, files: tuple[str, ...], all_: bool, as_json: bool, quiet: 
 @files_argument
 @click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
               help="Use this many worker processes; by default one for each processor.")
+@strict_as_run_option
 @common.json_option
 @common.quiet_options
 @common.debug_option
-def verify(path: str, files: tuple[str, ...], workers: int | None, as_json: bool, quiet: bool,
-           debug: bool) -> int:
+def verify(path: str, files: tuple[str, ...], workers: int | None, strict: bool, as_json: bool,
+           quiet: bool, debug: bool) -> int:
     """Read the finished products in full and check them.
 
-    Products that are missing, changed or corrupt are marked as damaged.
+    Products that are missing, were changed since they were made, or are corrupt are marked as
+    damaged.
     """
     from fastsig.batch.commands.terminal import TerminalWatcher
     from fastsig.batch.running.verification import verify as verify_tasks
 
-    known = surveyed(path, files)
+    known = surveyed(path, files, strict=strict)
     if known is None:
         return 2
     recipe, survey = known
@@ -79,7 +88,7 @@ def _print_status(status: Status, *, as_json: bool, all_: bool, quiet: bool) -> 
     for line in status.workers:
         click.echo(f"at work: {line}")
     for name in () if quiet else status.stale:
-        click.echo(f"stale: {name}")
+        click.echo(f"stale: {name}: no task of this recipe makes it")
     rows = [row for row in status.rows if all_ or row.state not in ("done", "waiting")]
     if quiet or not rows:
         return

@@ -42,7 +42,7 @@ STATES = {
     "timeout": State("took longer than the time limit"),
     "memory": State("needs more than the memory limit"),
     "disk-full": State("no room for a product, or on the scratch disk: disk, quota or size limit"),
-    "damaged": State("a product is missing, changed or corrupt"),
+    "damaged": State("a product is missing, was changed since it was made, or is corrupt"),
     "stale": State("a product was made by another recipe or version, or before the inputs changed"),
     "refused": State("a product cannot be named, or its name is that of another task's product, of "
                      "an input, or of a file not made by batch"),

@@ -12,7 +12,7 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from html import unescape
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -220,8 +220,9 @@ def _bandpass(stream: Any) -> tuple[NDArray[np.float64], str]:
         power = _means(np.abs(half) ** 2, 0)
     with np.errstate(divide="ignore"):
         decibels = 10 * np.log10(power)
-    return decibels, (f"power of the first {n} of {stream.shape[0]} samples of the first input, in "
-                      f"dB; each point is the mean of {_shared(decibels[np.newaxis], 1, 'channel')}")
+    return decibels, (
+        f"power of the first {n} of {stream.shape[0]} samples of the first input, in dB; each "
+        f"point is the mean of {_shared(decibels[np.newaxis], 1, 'channel')}")
 
 
 def _means(values: NDArray[Any], axis: int) -> NDArray[np.float64]:

@@ -26,7 +26,7 @@ def find_damage(
     workers: int | None = None, limits: Limits | None = None, node_cache: bool = True,
     stop: Stop | None = None,
 ) -> list[tuple[Record, str]]:
-    """Return finished tasks with a missing, changed or corrupt product, and the reason.
+    """Return finished tasks with a product that is missing, changed or corrupt, and the reason.
 
     Parameters are those of `fastsig.batch.run`.
     """
