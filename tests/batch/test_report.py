@@ -299,7 +299,12 @@ def test_thumbnails_of_every_kind(samples: Path, tmp_path: Path) -> None:
     for name in ("bad.png", "bad.h5", "bomb.png", "none.h5"):
         assert thumbnail(str(tmp_path), ((name, 1, 1),)) == ("", "")
     assert meanings["red.png"] == "a PNG of 3000 x 2000 pixels, reduced to 202 x 135"
-    assert meanings["fast_band_1GSa.h5"].startswith("power of the first ")
+    band = re.fullmatch(r"power of the first (\d+) of \d+ samples of the first input, in dB; each "
+                        r"point is the mean of (\d+) spectra of 320 samples x 1 channel",
+                        meanings["fast_band_1GSa.h5"])
+    assert band is not None and int(band[1]) // 320 == int(band[2])
+    coarse = meanings["frb_coarse_16MHz.0000.raw"]
+    assert re.search(r"mean of (\d+) samples x \d channels?$", coarse), coarse
     (tmp_path / "page.html").write_text(
         'data-key="0123456789abcdef" src="data:image/webp;base64,A<" title="x"')
     assert Thumbnails(str(tmp_path / "page.html"))._made == {}
@@ -341,6 +346,22 @@ def test_a_slow_product_is_drawn_in_part(monkeypatch: pytest.MonkeyPatch) -> Non
     times = iter([0.0, *[1.0] * 9, *[9.0] * 99])
     assert thumbnails._spectra(MemorySpectra(data, head))[1] == (
         "I: each pixel is the mean of 2 spectra x 1 channel, of the first 20 of 180 spectra alone")
+
+
+def test_thumbnails_of_cubes_state_what_was_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.arange(20 * 200 * 320, dtype=np.float32).reshape(20, 200, 320)
+
+    class Cube:
+        shape = values.shape
+
+        def read(self, part: slice) -> Any:
+            return values[part]
+
+    monkeypatch.setattr("fastsig.cubes.cube.open_cube", lambda path: Cube())
+    drawn, meaning = thumbnails._cube_map("x.fits")
+    assert drawn.shape == (180, 160)
+    assert meaning == ("mean of 8 of 20 channels; each pixel is the mean of 2 columns x 1 to 2 rows "
+                       "of pixels")
 
 
 def test_the_page_states_what_thumbnails_show(folder: Path) -> None:

@@ -70,7 +70,7 @@ def test_what_retry_leaves_is_counted(tmp_path: Path, capsys: pytest.CaptureFixt
     TerminalWatcher(False).planned(choice, [])
     assert capsys.readouterr().err.splitlines() == [
         "set aside d: its cause",
-        "not selected: 1 waiting, 1 abandoned; batch retry --all repeats all that are not done",
+        "not selected: 1 waiting, 1 abandoned; --all selects all that are not done",
         "0 tasks to do, 1 done before"]
     TerminalWatcher(False).planned(choose(tasks, Ledger(tasks[0].folder)), [])
     assert "not selected" not in capsys.readouterr().err  # by a run, which leaves poison alone

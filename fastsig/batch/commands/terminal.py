@@ -60,8 +60,7 @@ class TerminalWatcher(Watcher):
                 common.say(f"set aside {record.name}: {record.error}")
         left = _count_states(record.state for record in choice.left if record.state != "poison")
         if left:
-            common.say(f"not selected: {left}; batch retry --all repeats all that are not done",
-                       self._quiet)
+            common.say(f"not selected: {left}; --all selects all that are not done", self._quiet)
         common.say(f"{common.plural(self._n_jobs, 'task')} to do, {len(choice.finished)} done "
                    "before", self._quiet)
 

@@ -211,18 +211,19 @@ def _bandpass(stream: Any) -> tuple[NDArray[np.float64], str]:
     n = min(stream.shape[0], _BYTES // 8 // max(1, int(np.prod(stream.shape[1:]))), 2**17)
     data = stream.read_block(0, n).data[:, 0]
     if n_chan:
-        power = _means(np.abs(data.astype(np.complex64)) ** 2, 0)
+        power, averaged = _means(np.abs(data.astype(np.complex64)) ** 2, 0), f"{n} samples"
     else:
         size = 2 * _WIDTH
         pieces = data[: n // size * size].reshape(-1, size) * np.hanning(size)
         spectra = np.fft.fft(pieces, axis=1)
         half = spectra[:, : size // 2] if not np.iscomplexobj(data) else np.fft.fftshift(spectra, 1)
         power = _means(np.abs(half) ** 2, 0)
+        averaged = f"{plural(len(spectra), 'spectrum', 'spectra')} of {size} samples"
     with np.errstate(divide="ignore"):
         decibels = 10 * np.log10(power)
     return decibels, (
         f"power of the first {n} of {stream.shape[0]} samples of the first input, in dB; each "
-        f"point is the mean of {_shared(decibels[np.newaxis], 1, 'channel')}")
+        f"point is the mean of {averaged} x {_shared(decibels[np.newaxis], 1, 'channel')}")
 
 
 def _means(values: NDArray[Any], axis: int) -> NDArray[np.float64]:
