@@ -360,8 +360,8 @@ def test_thumbnails_of_cubes_state_what_was_averaged(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("fastsig.cubes.cube.open_cube", lambda path: Cube())
     drawn, meaning = thumbnails._cube_map("x.fits")
     assert drawn.shape == (180, 160)
-    assert meaning == ("mean of 8 of 20 channels; each pixel is the mean of 2 columns x 1 to 2 rows "
-                       "of pixels")
+    assert meaning == ("mean of 8 of 20 channels; each pixel is the mean of 2 columns x 1 to 2 "
+                       "rows of pixels")
 
 
 def test_the_page_states_what_thumbnails_show(folder: Path) -> None:
