@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # blimpy pins pyparsing 2.4.7, which matplotlib then uses
+WARNING = "fastsig: warning: "  # lines that a page has to show
 PYPARSING = "module 'sre_constants' is deprecated"
 
 
@@ -76,17 +77,21 @@ def check_command(command: Command, where: str) -> None:
     for shown in command.shown:
         assert shown.strip() == "..." or shown.rstrip() in lines, (
             f"{where}: {command.line}\nshows {shown!r}, which does not come:\n{done.output}")
+    unshown = {line for line in lines if line.startswith(WARNING)} - set(command.shown)
+    assert not unshown, f"{where}: {command.line}\ndoes not show\n" + "\n".join(sorted(unshown))
 
 
 def _run(arguments: list[str]) -> Done:
     """A command as in a process of its own, without the price of starting one."""
     from fastsig.cli.main import run
+    from fastsig.errors import FastsigWarning
 
     out, log = io.StringIO(), logging.getLogger("fastsig")
     with (contextlib.redirect_stdout(out), contextlib.redirect_stderr(out),
           warnings.catch_warnings()):
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", PYPARSING)
+        warnings.simplefilter("always", FastsigWarning)
         try:
             code = run(arguments)
         finally:
@@ -106,10 +111,20 @@ def run_document(name: str) -> None:
     for snippet in snippets(name):
         where = f"{name}:{snippet.line}"
         if snippet.language == "python":
-            code = "\n" * snippet.line + snippet.text  # so that a traceback names the line
-            exec(compile(code, ROOT / name, "exec"), namespace)
+            run_python(snippet, name, namespace)
         elif snippet.language == "console" and snippet.mark != "recorded":
             run_commands(snippet.text, where)
+
+
+def run_python(snippet: Snippet, name: str, namespace: dict[str, Any]) -> None:
+    """Run a Python block; where fastsig warns, a comment "# warns ..." has to say so."""
+    from fastsig.errors import FastsigWarning
+
+    code = "\n" * snippet.line + snippet.text  # so that a traceback names the line
+    with warnings.catch_warnings():
+        if "# warns" in snippet.text:
+            warnings.simplefilter("ignore", FastsigWarning)
+        exec(compile(code, ROOT / name, "exec"), namespace)
 
 
 def run_commands(text: str, where: str) -> None:

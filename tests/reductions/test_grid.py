@@ -22,7 +22,7 @@ from streams import MemorySpectra
 import fastsig as fs
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
-from fastsig.errors import OutputError, PlanError, UsageError
+from fastsig.errors import FastsigWarning, OutputError, PlanError, UsageError
 from fastsig.reductions.mapping import closed_files
 
 
@@ -43,6 +43,16 @@ def test_a_source_peaks_at_its_flux_and_integrates_to_it() -> None:
     np.testing.assert_allclose(total, 3, rtol=5e-3)  # the same, and the rim of the map
     assert np.isclose(width * 60, np.hypot(2.82, 1.41), rtol=1e-3)
     assert found.header["BUNIT"] == "Jy/beam"
+
+
+def test_sparse_tracks_are_reported_with_their_error() -> None:
+    """The error stated is the one that a source on a track has in the map."""
+    with pytest.warns(FastsigWarning, match="tracks are too sparse") as caught:
+        made = fs.grid(drift(value=source, rows=11, step=1.6), center="50deg,20deg")
+    y, x = (round(float(each)) for each in made.celestial.all_world2pix(50, 20, 0)[::-1])
+    error = made.read().values[0, y, x] / 3 - 1
+    assert 0.05 < error < 0.12 and f" {error * 100:.0f} % too bright" in str(caught[0].message)
+    fs.grid(drift(value=source, rows=11, step=0.4 * 2.82))  # 0.4 beams apart: no warning
 
 
 def test_weights_tell_the_noise() -> None:
@@ -220,6 +230,7 @@ def test_zero_level_of_each_input() -> None:
     assert np.nanmin(fs.grid(parts).read().values) > 6
 
 
+@pytest.mark.filterwarnings("ignore:.*tracks are too sparse")  # single tracks suffice here
 @pytest.mark.parametrize("change, options, message", [
     ({"unit": None}, {}, "units of the recorder"),
     ({"unit": "K"}, {}, "one unit for all"),
@@ -255,6 +266,7 @@ def test_what_is_refused(change: dict[str, Any], options: dict[str, Any], messag
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.filterwarnings("ignore:.*tracks are too sparse")  # single tracks suffice here
 def test_refused_without_positions_or_rows(tmp_path: Path) -> None:
     bare = MemorySpectra(np.ones((4, 2, N_CHAN)), head())
     with pytest.raises(PlanError, match="positions of its spectra are not known"):
@@ -272,6 +284,7 @@ def test_refused_without_positions_or_rows(tmp_path: Path) -> None:
     assert (tmp_path / "there.fits").read_text() == "mine" and not (tmp_path / "new.fits").exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*tracks are too sparse")  # single tracks suffice here
 def test_bands() -> None:
     other = ChannelAxis(Fraction(1_420_020_000), Fraction(10_000), N_CHAN)
     made = fs.grid([drift(rows=3), drift(rows=3, channels=other)])
@@ -306,6 +319,7 @@ def test_same_bytes_whatever_is_at_hand(tmp_path: Path) -> None:
     assert all(each == first for each in others)
 
 
+@pytest.mark.filterwarnings("ignore:.*tracks are too sparse")  # single tracks suffice here
 def test_files_are_open_while_they_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -147,7 +147,7 @@ class CubeFile:
         self._beams()
         self.weight_image = self._weight_image()
         lacks = self.header.lacks()
-        if self.weight_image is None:
+        if self.weight_image is None and "MOMENT" not in first.cards:  # moments have none
             lacks.append("weights (an image WEIGHT)")
         if lacks:
             self.doubts.append(f"does not state {', '.join(lacks)}")

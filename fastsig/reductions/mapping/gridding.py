@@ -22,7 +22,7 @@ from fastsig._version import __version__
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.units import exact, quantity
 from fastsig.axes.velocity import line
-from fastsig.errors import PlanError, UsageError
+from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.io.files.provenance import chain_record, input_files, input_record
 from fastsig.io.files.safe import check_output
 from fastsig.reductions.mapping.bands import common_band, frame_told, framed
@@ -31,6 +31,7 @@ from fastsig.reductions.mapping.blocks import grid_channels, read_channels
 from fastsig.reductions.mapping.header import AXES, map_header, velocity_band
 from fastsig.reductions.mapping.pixels import beams_of, kernel_of, pixels
 from fastsig.reductions.mapping.rows import PRODUCTS, Rows, as_streams, check_alike, rows_of
+from fastsig.reductions.mapping.sampling import point_source_error, vectors
 from fastsig.stream import SpectrumStream, Stream, stream_of
 from fastsig.work.arguments import check_options
 from fastsig.work.shown import Shown
@@ -42,6 +43,7 @@ F4 = NDArray[np.float32]
 
 #: The level of each input's channels is kept, or its median over time is subtracted.
 ZEROS = ("keep", "median")
+_MOST_ERROR = 0.03  # of a point source, by sampling; tracks 0.4 beams apart give half of it
 _STOKES = {"I": (1,), "IQUV": (1, 2, 3, 4), "V": (4,)}
 
 
@@ -166,6 +168,7 @@ class Map:
         self._place = self._pixel_places(plane)
         self.rows = [replace(self._near(each), levelled=zero == "median") for each in rows]
         self._check_any(self.rows)
+        self._check_sampling()
         self.stokes = _STOKES[products]
         n_chan = self.axis.n_chan
         self.shape = (*((len(self.stokes),) if len(self.stokes) > 1 else ()), n_chan, *plane)
@@ -219,7 +222,7 @@ class Map:
     def _near(self, rows: Rows) -> Rows:
         """Return the rows within the kernel's radius of a circle around all pixels."""
         known = np.isfinite(self._place[0])
-        pixels_at = _vectors(self._place[0][known], self._place[1][known])
+        pixels_at = vectors(self._place[0][known], self._place[1][known])
         middle = pixels_at.mean(axis=0)
         if not known.any() or np.linalg.norm(middle) < 0.1:
             return rows
@@ -227,8 +230,21 @@ class Map:
         apart = 2 * np.arcsin(np.clip(
             np.sqrt(((pixels_at - middle) ** 2).sum(axis=1).max()) / 2, 0, 1))
         limit = min(math.pi, apart + math.radians(self.kernel.radius_deg))
-        chord = np.sqrt(((_vectors(rows.ra, rows.dec) - middle) ** 2).sum(axis=1))
+        chord = np.sqrt(((vectors(rows.ra, rows.dec) - middle) ** 2).sum(axis=1))
         return rows.only(chord <= 2 * math.sin(limit / 2), "outside of the map")
+
+    def _check_sampling(self) -> None:
+        """Warn if spectra are too far apart for the kernel."""
+        ra, dec = (np.concatenate([getattr(each, name) for each in self.rows])
+                   for name in ("ra", "dec"))
+        error = point_source_error(ra, dec, self.kernel, self.beam.fwhm_deg)
+        if error > _MOST_ERROR:
+            warnings.warn(
+                f"{self.streams[0].path}: the tracks are too sparse for a kernel of "
+                f"{self.kernel.fwhm_deg * 60:.3g} arcmin: a point source on a track is "
+                f"{error * 100:.0f} % too bright in the map, and one between tracks too faint; "
+                f"allowed: at most 0.4 beams, {self.beam.fwhm_deg * 24:.2g} arcmin, apart; or a "
+                "wider kernel (--kernel)", FastsigWarning, stacklevel=4)
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -459,8 +475,3 @@ def _rest(rest: Any, streams: Sequence[SpectrumStream]) -> Fraction | None:
     stated = {stream.header.rest_hz for stream in streams}
     found = stated.pop() if len(stated) == 1 else None
     return None if found is None else Fraction(repr(found))
-
-
-def _vectors(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.float64]:
-    lon, lat = np.radians(ra), np.radians(dec)
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
