@@ -1,7 +1,5 @@
 """Tables and work space of the polyphase bank that `Channelizer` and `Spectrometer` share."""
 
-import os
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +17,7 @@ from ._bank_loops import (
     integrate_nb,
     spectra_nb,
 )
+from ._bank_setup import frame_rows, frame_turns
 from ._detect import (
     FACTORS,
     LEAF_FRAMES,
@@ -29,6 +28,7 @@ from ._detect import (
     n_sum,
     put_leaves_nb,
 )
+from ._linking import Linked
 from ._order import (
     PAD,
     address,
@@ -43,7 +43,7 @@ from ._order import (
 )
 from ._passes import gather_nb
 from ._simd import Spec, host_lanes
-from .layout import Layout, Samples, samples_of
+from .layout import Layout
 
 #: Number of float32 values in a frame's row of factors.
 N_FACTOR = 16
@@ -172,28 +172,11 @@ class Bank:
                 flips[partner] = 1
         return offsets, flips
 
-    def rows(self, samples: Samples, start: int, n_frame: int) -> tuple[np.ndarray, int]:
-        """Return the addresses of the rows of frames, and the number of rows between frames.
-
-        The first frame begins at sample `start`.
-        """
-        bits = self.layout.sample_bits * self.step
-        bases = np.array(samples.base, np.int64)[:, np.newaxis] + start * bits // 8
-        row_bytes = self.n_fft * bits // 8
-        if self.hop == self.n_fft:
-            return bases + row_bytes * np.arange(n_frame + self.n_tap - 1), 1
-        first = np.arange(n_frame)[:, np.newaxis] * (self.hop * bits // 8)
-        table = (first + row_bytes * np.arange(self.n_tap)).reshape(1, -1)
-        return bases + table, self.n_tap
-
     def turns(self, first_frame: int, n_frame: int) -> np.ndarray:
         """Return the rotation of each folded frame, in blocks: m hop modulo n_fft."""
         if self.hop == self.n_fft:
             return np.zeros(1, np.int64)
-        ratio = Fraction(self.n_fft, self.hop)
-        unit = self.n_fft // ratio.numerator
-        frames = (first_frame % ratio.numerator + np.arange(n_frame)) % ratio.numerator
-        samples = frames * ratio.denominator % ratio.numerator * unit
+        samples = frame_turns(self.n_fft, self.hop, first_frame, n_frame)
         return samples // (self.shape.lanes * (2 if self.real else 1))
 
 
@@ -309,29 +292,7 @@ class _Order:
         return index[::-1] if self._bank.lower_sideband else index
 
 
-class _Linked:
-    """A bank whose loop calls parts by address: addresses are valid only within a process."""
-
-    _process = 0
-    _addresses: tuple[int, ...] = ()
-
-    def parts(self) -> tuple[int, ...]:
-        """Return the addresses of the parts, in the order of the loop."""
-        if self._process != os.getpid():
-            self._addresses = self._link()
-            self._process = os.getpid()
-        return self._addresses
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state without addresses: another process may have the same number."""
-        return {key: value for key, value in vars(self).items()
-                if key not in ("_process", "_addresses")}
-
-    def _link(self) -> tuple[int, ...]:
-        raise NotImplementedError
-
-
-class Integrator(_Linked):
+class Integrator(Linked):
     """A bank that detects and integrates channels `band`, in whole parts (one part per lane)."""
 
     def __init__(self, bank: Bank, n_pol: int, products: tuple[str, ...], kurtosis: bool,
@@ -374,11 +335,10 @@ class Integrator(_Linked):
         """
         bank = self.bank
         lanes = bank.shape.lanes
-        samples = samples_of(x, bank.layout, self.n_pol)
-        rows, row_step = bank.rows(samples, start, len(ends))
+        rows, row_step, samples = frame_rows(bank, x, self.n_pol, start, len(ends))
         turns = bank.turns(first_frame, len(ends))
         factors = frame_factors(energy, *signs, -1 if bank.lower_sideband else 1)
-        return int(integrate_nb(
+        done = int(integrate_nb(
             self.parts(), rows, row_step, turns, len(ends), ends, factors, bank.source,
             address(bank.taps), bank.taps_bytes, bank.numbers, bank.inner,
             address(bank.first_twiddles), bank.leaves, bank.groups, address(bank.leaf_twiddles),
@@ -388,6 +348,8 @@ class Integrator(_Linked):
             self._n_slot * 4 * lanes, work.state, self._vectors, self._order.numbers,
             address(out), out.strides[0], out.strides[1], divisors,
         ))
+        del samples  # the rows lie in their memory
+        return done
 
     def _link(self) -> tuple[int, ...]:
         bank = self.bank
@@ -405,7 +367,7 @@ class Integrator(_Linked):
                          for p in range(self.n_out)])
 
 
-class Transformer(_Linked):
+class Transformer(Linked):
     """A bank that returns complex spectra."""
 
     def __init__(self, bank: Bank) -> None:
@@ -419,16 +381,18 @@ class Transformer(_Linked):
         """Return the work space of one worker."""
         return Work(self.bank, 1, 2 * self._sides, 1)
 
-    def run(self, rows: np.ndarray, row_step: int, turns: np.ndarray, n_frame: int, work: Work,
-            out: np.ndarray) -> None:
-        """Write the spectra of one polarisation to `out` (frame, chan), complex64.
+    def run(self, x: np.ndarray, start: int, first_frame: int, work: Work, out: np.ndarray
+            ) -> None:
+        """Write the spectra of the frames of `x` (1, time) from sample `start` on to `out`.
 
-        Rows of `out` are contiguous.
+        Rows of `out` (frame, chan), complex64, are contiguous.
         """
         bank = self.bank
         lanes = bank.shape.lanes
+        rows, row_step, samples = frame_rows(bank, x, 1, start, len(out))
+        turns = bank.turns(first_frame, len(out))
         spectra_nb(
-            self.parts(), rows, row_step, turns, n_frame, bank.source[0],
+            self.parts(), rows[0], row_step, turns, len(out), bank.source[0],
             address(bank.taps), bank.taps_bytes, bank.numbers, bank.inner,
             address(bank.first_twiddles), bank.leaves, address(bank.leaf_twiddles),
             address(bank.real_twiddles), address(work.z), bank.z_frame, address(work.tile),
@@ -436,6 +400,7 @@ class Transformer(_Linked):
             8 * lanes * self._sides,
             self._order.numbers, address(out), out.strides[0],
         )
+        del samples  # the rows lie in their memory
 
     def _link(self) -> tuple[int, ...]:
         bank = self.bank

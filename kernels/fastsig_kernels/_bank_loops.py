@@ -5,15 +5,12 @@ The loops call their parts by address, so that each part is compiled only for it
 
 import numpy as np
 
-from ._detect import FACTORS
+from ._detect import LEFT_OUT
 from ._jit import jit_strict, jit_strict_inner
 from ._linking import FLOAT, INTEGER, ROW, TABLE, Part
 from ._order import PAD
 from ._passes import block_lanes, clear_nb, columns_nb, fir, inner_passes_nb, load_address
 from ._simd import load, store
-
-#: Index of the factor, one per polarisation, that is 0 where the frame is left out.
-LEFT_OUT = (FACTORS.index("SA"), FACTORS.index("SB"))
 
 #: `filter_wide_nb` and `filter_narrow_nb`: specs of the filter for several frames and for one, of
 #: the transform.

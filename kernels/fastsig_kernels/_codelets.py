@@ -7,7 +7,7 @@ transforms, except in `transpose` and `interleave`.
 
 import cmath
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 _HALF = math.sqrt(0.5)
@@ -123,7 +123,59 @@ def _root(n: int, k: int) -> complex:
     return cmath.exp(-2j * math.pi * k / n)
 
 
-DFT = {2: dft2, 4: dft4, 8: dft8, 16: dft16}
+def _weighted(terms: Sequence[tuple[Any, float]], first: Any = None) -> Any:
+    """Return ``first + sum(x w)``, by fused operations in the order of the terms."""
+    total = first
+    for x, weight in terms:
+        total = x * weight if total is None else x.fma(weight, total)
+    return total
+
+
+def dft_odd(x: Sequence[Complex]) -> list[Complex]:
+    """Transform of an odd prime number of points, from sums and differences of mirrored points.
+
+    ``X[k] = x[0] + sum_j (a_j cos_jk - i b_j sin_jk)`` with a_j = x[j] + x[n-j] and
+    b_j = x[j] - x[n-j]; X[n-k] has the other sign of the second term.
+    """
+    n = len(x)
+    first, half = x[0], n // 2
+    both = [butterfly(x[j], x[n - j]) for j in range(1, half + 1)]
+    total = first
+    for a, _ in both:
+        total = total.plus(a)
+    out = [total] * n
+    for k in range(1, half + 1):
+        angles = [2 * math.pi * (j * k % n) / n for j in range(1, half + 1)]
+        cosines, sines = ([function(angle) for angle in angles]
+                          for function in (math.cos, math.sin))
+        even = Complex(*(
+            _weighted([(a[part], c) for (a, _), c in zip(both, cosines, strict=True)], first[part])
+            for part in (0, 1)))
+        odd = Complex(*(
+            _weighted([(b[part], c) for (_, b), c in zip(both, sines, strict=True)])
+            for part in (0, 1)))
+        out[k], out[n - k] = _minus_i_butterfly(even, odd)
+    return out
+
+
+def _product(n: int, m: int) -> Callable[[Sequence[Complex]], list[Complex]]:
+    """Return the transform of ``n m`` points: m transforms of n points, then n of m points."""
+
+    def transform(x: Sequence[Complex]) -> list[Complex]:
+        columns = [DFT[n](x[j::m]) for j in range(m)]
+        out: list[Complex] = [columns[0][0]] * (n * m)
+        for k in range(n):
+            row = [column[k] if j * k == 0 else column[k].times(_root(n * m, j * k))
+                   for j, column in enumerate(columns)]
+            out[k::n] = DFT[m](row)
+        return out
+
+    return transform
+
+
+DFT: dict[int, Callable[[Sequence[Complex]], list[Complex]]] = {
+    2: dft2, 3: dft_odd, 4: dft4, 5: dft_odd, 7: dft_odd, 8: dft8, 16: dft16}
+DFT |= {n * m: _product(n, m) for n, m in ((3, 2), (3, 3), (5, 2), (3, 4), (5, 3))}
 
 
 def transpose(emit: Any, x: Sequence[Any]) -> list[Any]:

@@ -34,6 +34,9 @@ PAIR, OWN, FIRST, ALONE = 0, 1, 2, 3
 FACTORS = ("AA", "BB", "CR", "CI", "IA", "IB", "QA", "QB", "U", "V", "SA", "SB")
 FACTOR_BYTES = 64
 
+#: Index of the factor, one per polarisation, that is 0 where the frame is left out.
+LEFT_OUT = (FACTORS.index("SA"), FACTORS.index("SB"))
+
 #: Number of frames with leaves in the first-level cache at the same time.
 LEAF_FRAMES = 4
 
@@ -101,13 +104,16 @@ def _spectra(emit: Emitter, kind: int, p: Any, q: Any, q_first: Any, twiddle: An
         mask = [emit.lanes, *range(emit.lanes - 1, 0, -1)]
         partner = Complex(emit.shuffle(partner.re, first.re, mask),
                           emit.shuffle(partner.im, first.im, mask))
-    w = _block(emit, twiddle)
+    both = spectra_of_pair(z, partner, _block(emit, twiddle))
+    return both if kind == PAIR else both[:1]
+
+
+def spectra_of_pair(z: Complex, partner: Complex, w: Complex) -> list[Complex]:
+    """Return X[k] and the conjugate of X[N-k] from Z[k] and Z[N-k]."""
     s = Complex(z.re + partner.re, z.im - partner.im)
     d = Complex(z.re - partner.re, z.im + partner.im)
     plus = Complex((-d.im).fma(w.im, d.re.fma(w.re, s.re)),
                    d.re.fma(w.im, d.im.fma(w.re, s.im)))
-    if kind != PAIR:
-        return [plus]
     minus = Complex(d.im.fma(w.im, (-d.re).fma(w.re, s.re)),
                     (-d.re).fma(w.im, (-d.im).fma(w.re, s.im)))
     return [plus, minus]
@@ -117,39 +123,45 @@ def _power(x: Complex) -> Any:
     return x.re * x.re + x.im * x.im
 
 
-class _Terms:
+class Terms:
     """The terms that one frame adds to the sums of one side."""
 
     def __init__(self, emit: Emitter, factors: Any, voltages: list[Complex],
                  conjugated: bool) -> None:
-        self._emit, self._factors = emit, factors
+        self.emit, self.factors = emit, factors
         self._x, self._conjugated = voltages, conjugated
         self.powers = [_power(x) for x in voltages]
 
-    def _factor(self, name: str) -> Any:
-        return self._emit.load_scalar(self._factors, 4 * FACTORS.index(name))
+    def factor(self, name: str) -> Any:
+        """Return the factor of the frame, in every lane."""
+        return self.emit.load_scalar(self.factors, 4 * FACTORS.index(name))
 
     def product(self, name: str) -> Any:
         """Return the numerator of a product."""
         if name in ("AA", "BB"):
-            return self._factor(name) * self.powers["AB".index(name[0])]
+            return self.factor(name) * self.powers["AB".index(name[0])]
         if name in ("I", "Q"):
-            return (self._factor(name + "A") * self.powers[0]
-                    + self._factor(name + "B") * self.powers[1])
+            return (self.factor(name + "A") * self.powers[0]
+                    + self.factor(name + "B") * self.powers[1])
         a, b = self._x
         if name in ("CR", "U"):
-            return self._factor(name) * (a.re * b.re + a.im * b.im)
+            return self.factor(name) * (a.re * b.re + a.im * b.im)
         if self._conjugated:
-            return self._factor(name) * (a.im * b.re - a.re * b.im)
-        return self._factor(name) * (a.re * b.im - a.im * b.re)
+            return self.factor(name) * (a.im * b.re - a.re * b.im)
+        return self.factor(name) * (a.re * b.im - a.im * b.re)
 
     def moments(self) -> list[Any]:
         """Return the power and its square for each polarisation."""
         out = []
         for name, power in zip(("SA", "SB"), self.powers, strict=False):
-            scaled = self._factor(name) * power
+            scaled = self.factor(name) * power
             out += [scaled, scaled * scaled]
         return out
+
+    def all_of(self, items: dict[str, Any]) -> list[Any]:
+        """Return the terms of a spec's products and, for kurtosis, the moments."""
+        terms = [self.product(name) for name in items["products"]]
+        return terms + self.moments() if items["kurtosis"] else terms
 
 
 @intrinsic(prefer_literal=True)
@@ -194,11 +206,8 @@ def _add_terms(emit: Emitter, items: dict[str, Any], values: list[Any],
                sides: list[list[Complex]], factors: Any) -> None:
     """Add one frame's products (and moments) to each side's sums."""
     for side, voltages in enumerate(zip(*sides, strict=True)):
-        terms = _Terms(emit, factors, list(voltages), side == 1)
-        added = [terms.product(name) for name in items["products"]]
-        if items["kurtosis"]:
-            added += terms.moments()
-        for i, term in enumerate(added):
+        terms = Terms(emit, factors, list(voltages), side == 1)
+        for i, term in enumerate(terms.all_of(items)):
             place = i * n_side(items) + side
             values[place] = values[place] + term
 

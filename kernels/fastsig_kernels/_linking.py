@@ -6,6 +6,7 @@ separately, one form of a part serves all combinations. A call takes a few nanos
 works for tens of nanoseconds or more.
 """
 
+import os
 from functools import cache
 from typing import Any
 
@@ -77,3 +78,26 @@ def _call_of(n_spec: int, plain: tuple[Any, ...]) -> Any:
         return types.void(types.int64, types.StarArgTuple(plain)), codegen
 
     return call
+
+
+class Linked:
+    """A plan whose loop calls parts by address: addresses are valid only within a process."""
+
+    _process = 0
+    _addresses: tuple[Any, ...] = ()
+
+    def parts(self) -> tuple[Any, ...]:
+        """Return what `_link` returns, once a process."""
+        if self._process != os.getpid():
+            self._addresses = self._link()
+            self._process = os.getpid()
+        return self._addresses
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without addresses: another process may have the same number."""
+        return {key: value for key, value in vars(self).items()
+                if key not in ("_process", "_addresses")}
+
+    def _link(self) -> tuple[Any, ...]:
+        """Return the addresses of the parts, in the order of the loop."""
+        raise NotImplementedError

@@ -169,6 +169,30 @@ def _tap(emit: Emitter, items: dict[str, Any], taps: Any, place: int) -> Any:
     return slope.fma(emit.constant(steps_from_middle(emit.lanes, items["pair"])), middle)
 
 
+def filtered(emit: Emitter, items: dict[str, Any], rows: Any, offset: Any, levels: Any,
+             phase: Any, taps: Any, ahead: Any) -> list[list[Any]]:
+    """Return the two vectors of neighbouring numbers of each frame: those of `fir`."""
+    builder = emit.builder
+    n_tap, frames, n = items["n_tap"], items["frames"], emit.lanes
+    pointers = []
+    for j in range(frames + n_tap - 1):
+        row = builder.load(emit.pointer(rows, _I64, 8 * j), align=8)
+        pointers.append(builder.add(row, offset))
+    for line in range(0, frames * 2 * n * items["bits"] * items["step"] // 8, 64):
+        _prefetch(builder, emit.at(ahead, line))
+    halves = []
+    for half in range(2):
+        sums: list[Any] = [None] * frames
+        h = [_tap(emit, items, taps, half * n_tap + t) for t in range(n_tap)]
+        for j, pointer in enumerate(pointers):
+            x = load_numbers(emit, items, pointer, half, levels, phase)
+            for t in range(max(0, j - frames + 1), min(n_tap, j + 1)):
+                r = j - t
+                sums[r] = x * h[t] if sums[r] is None else x.fma(h[t], sums[r])
+        halves.append(sums)
+    return halves
+
+
 @intrinsic
 def fir(typingctx, spec, rows, offset, levels, phase, taps, target, target_step, ahead):
     """Filter ``2 lanes`` neighbouring numbers of `frames` frames, giving one split block per frame.
@@ -182,28 +206,11 @@ def fir(typingctx, spec, rows, offset, levels, phase, taps, target, target_step,
     """
 
     def codegen(context, builder, signature, args):
-        items = spec.items
-        emit = Emitter(builder, items["lanes"])
+        emit = Emitter(builder, spec.items["lanes"])
         emit.align_stack()
-        n_tap, frames, n = items["n_tap"], items["frames"], emit.lanes
-        rows, offset, levels, phase, taps, target, target_step, ahead = args[1:]
-        pointers = []
-        for j in range(frames + n_tap - 1):
-            row = builder.load(emit.pointer(rows, _I64, 8 * j), align=8)
-            pointers.append(builder.add(row, offset))
-        for line in range(0, frames * 2 * n * items["bits"] * items["step"] // 8, 64):
-            _prefetch(builder, emit.at(ahead, line))
-        halves = []
-        for half in range(2):
-            sums: list[Any] = [None] * frames
-            h = [_tap(emit, items, taps, half * n_tap + t) for t in range(n_tap)]
-            for j, pointer in enumerate(pointers):
-                x = load_numbers(emit, items, pointer, half, levels, phase)
-                for t in range(max(0, j - frames + 1), min(n_tap, j + 1)):
-                    r = j - t
-                    sums[r] = x * h[t] if sums[r] is None else x.fma(h[t], sums[r])
-            halves.append(sums)
-        for r in range(frames):
+        target, target_step = args[6:8]
+        halves = filtered(emit, spec.items, *args[1:6], args[8])
+        for r in range(spec.items["frames"]):
             _put_block(emit, deinterleave(emit, halves[0][r], halves[1][r]),
                        _multiple(emit, target, target_step, r))
         return context.get_dummy_value()

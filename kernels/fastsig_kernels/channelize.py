@@ -11,7 +11,7 @@ from . import _check
 from ._bank_setup import float32_taps, oversample_ratio
 from ._generic_bank import GenericBank
 from .filters import prototype
-from .layout import Layout, layout_of, numbers_of, samples_of
+from .layout import Layout, layout_of, numbers_of
 
 _ROWS_BYTES = 2**18
 
@@ -256,16 +256,13 @@ class Channelizer:
         if isinstance(engine, GenericBank):
             engine.run(layout.to_float(x)[0], first_frame, space, out)
             return
-        samples = samples_of(x, layout, 1)
         # Rows are computed in contiguous memory, and then copied if `out` has other strides.
         whole = out.strides[1] == out.itemsize and out.flags.aligned
         tile = len(out) if whole else max(1, _ROWS_BYTES // (8 * self._n_chan))
         for first in range(0, len(out), tile):
             part = out[first : first + tile]
-            rows, row_step = engine.bank.rows(samples, first * self._hop, len(part))
             target = part if whole else np.empty(part.shape, np.complex64)
-            turns = engine.bank.turns(first_frame + first, len(part))
-            engine.run(rows[0], row_step, turns, len(part), space, target)
+            engine.run(x, first * self._hop, first_frame + first, space, target)
             if not whole:
                 part[...] = target
 
@@ -278,9 +275,12 @@ class Channelizer:
 
     def _make(self, layout: Layout) -> Any:
         from ._bank import Bank, Transformer, serves
+        from ._stack_bank import Stack, StackTransformer, stacks
 
         options: dict[str, Any] = {"hop": self._hop, "lower_sideband": self._lower_sideband}
         unit = 0 if self._hop == self._n_fft else self._n_fft // self._oversample.numerator
         if serves(self._n_fft, unit, layout):
             return Transformer(Bank(self._taps, layout, **options))
+        if stacks(self._n_fft, self._hop, layout):
+            return StackTransformer(Stack(self._taps, layout, **options))
         return GenericBank(self._taps, is_complex=self._complex_input, **options)

@@ -170,6 +170,7 @@ class Spectrometer:
 
     def _make_engine(self) -> Any:
         from ._bank import Bank, Integrator, serves
+        from ._stack_bank import Stack, StackIntegrator, stacks
 
         if self._voltages:
             return _VoltageEngine(Channelizer(
@@ -184,6 +185,10 @@ class Spectrometer:
             names = ("AA",) if self._n_pol == 1 else PRODUCTS[self._products]
             bank = Bank(self._taps, self._layout, n_pol=self._n_pol, **options)
             return Integrator(bank, self._n_pol, names, flag, self._channels)
+        if stacks(self._n_fft, self._hop, self._layout):
+            names = ("AA",) if self._n_pol == 1 else PRODUCTS[self._products]
+            stack = Stack(self._taps, self._layout, n_pol=self._n_pol, **options)
+            return StackIntegrator(stack, self._n_pol, names, flag, self._channels)
         generic = GenericBank(self._taps, is_complex=self._layout.is_complex,
                               band=self._channels, **options)
         return GenericIntegrator(generic, self._layout, self._n_pol, self._products, flag)

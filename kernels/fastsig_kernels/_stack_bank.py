@@ -1,0 +1,363 @@
+"""Tables and work space of the stacked bank, for transforms of any length; see `_stack_loops`.
+
+It serves what the vector code of `_bank` does not: lengths with factors 3, 5 and 7, transforms of
+a few points, and frames that are rotated by less than a vector.
+"""
+
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ._bank import frame_factors
+from ._bank_setup import frame_rows, frame_turns
+from ._codelets import DFT
+from ._detect import n_sum
+from ._linking import Linked
+from ._order import PAD, address, aligned, roots
+from ._simd import Spec, host_lanes
+from ._stack_loops import (
+    DETECT,
+    FOLD,
+    PASS,
+    PUT,
+    detect_points_nb,
+    fold_nb,
+    pass_nb,
+    put_points_nb,
+    stack_integrate_nb,
+    stack_spectra_nb,
+)
+from .layout import Layout
+
+_FRAMES = 8  # filtered together: their samples are converted once
+_TILE_NUMBERS = 128  # filtered before they are transposed, in the first-level cache
+_STACK_IN_CACHE = 2**19  # bytes of a stack that leave room in a second-level cache
+_RADICES = sorted(DFT, reverse=True)
+
+
+@lru_cache(maxsize=256)
+def radices(n_point: int) -> tuple[int, ...] | None:
+    """Return the fewest radices with this product, the largest first; None if there are none."""
+    if n_point == 1:
+        return ()
+    best = None
+    for radix in _RADICES:
+        if n_point % radix == 0:
+            rest = radices(n_point // radix)
+            if rest is not None and (best is None or len(rest) + 1 < len(best)):
+                best = (radix, *rest)
+    return None if best is None else tuple(sorted(best, reverse=True))
+
+
+def stacks(n_fft: int, hop: int, layout: Layout) -> bool:
+    """Whether the stacked bank supports this bank.
+
+    It supports even lengths with no prime factor above 7, whose frames begin at whole bytes.
+    """
+    n_number = n_fft * (2 if layout.is_complex else 1)
+    if n_number % 2 or n_number < 4 or radices(n_number // 2) is None:
+        return False
+    step = 2 if layout.interleaved else 1
+    bits = layout.bits * step
+    wide = _wide(n_number)
+    if layout.interleaved and 2 * layout.sample_bits > 64:
+        return False
+    return (hop * layout.sample_bits * step % 8 == 0 and n_fft * layout.sample_bits * step % 8 == 0
+            and wide * bits % 8 == 0 and (n_number - wide) * bits % 8 == 0)
+
+
+def _wide(n_number: int) -> int:
+    """Return how many numbers are filtered at a time: two vectors."""
+    wide = 2 * host_lanes()
+    while wide > n_number:
+        wide //= 2
+    return wide
+
+
+class Stack:
+    """Immutable tables of a bank of any length for one layout of samples."""
+
+    def __init__(self, taps: np.ndarray, layout: Layout, *, hop: int, lower_sideband: bool,
+                 n_pol: int = 1) -> None:
+        self.n_tap, self.n_fft = taps.shape
+        self.hop, self.layout, self.lower_sideband = hop, layout, lower_sideband
+        self.real = not layout.is_complex
+        pair = 1 if self.real else 2
+        self.n_number = self.n_fft * pair
+        self.n_point = self.n_number // 2
+        self.lanes = _lanes(self.n_point, n_pol)
+        self.spec = Spec(lanes=self.lanes)
+        self.step = 2 if layout.interleaved else 1
+        self.wide = _wide(self.n_number)
+        self.taps = self._taps_in_order(np.repeat(taps, pair, axis=1))
+        taps_bytes = 4 * self.wide * self.n_tap
+        whole = self.hop == self.n_fft
+        n_group = self.n_number // self.wide
+        at_once = min(n_group, max(1, _TILE_NUMBERS // self.wide)) if whole else n_group
+        # Before a row lies room for the group that overlaps the one before it.
+        self.margin = 4 * self.wide
+        self.row_bytes = (self.margin + 4 * (at_once + 1) * self.wide + 12 * self.lanes + 63) \
+            // 64 * 64 + 64
+        levels, part, pad = self._levels()
+        bits = layout.bits * self.step
+        self.shape = np.array([
+            self.n_number, self.wide, at_once, taps_bytes, _FRAMES, self.row_bytes, part, pad,
+            (self.n_number - self.wide) * bits // 8], np.int64)
+        self.levels_of_packed = np.zeros(16, np.float32)
+        if layout.levels is not None:
+            self.levels_of_packed[: len(layout.levels)] = layout.levels
+        self.source = np.array([(self.wide * bits // 8, address(self.levels_of_packed), pol)
+                                for pol in range(2)], np.int64)
+        self._passes = levels
+        self.low, self.high = self._offsets(part, pad)
+        self.twiddles = aligned(8 * (len(self.low) + 1)).view(np.float32)
+        values = -1j * roots(2 * self.n_point, np.arange(len(self.low)))
+        self.twiddles.reshape(-1, 2)[: len(values), 0] = values.real
+        self.twiddles.reshape(-1, 2)[: len(values), 1] = values.imag
+
+    def _taps_in_order(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the taps as the filter uses them: (group, half, tap, lane), the last overlapping."""
+        lanes = self.wide // 2
+        starts = list(range(0, self.n_number - self.wide + 1, self.wide))
+        if self.n_number % self.wide:
+            starts.append(self.n_number - self.wide)
+        out = aligned(4 * len(starts) * self.wide * self.n_tap).view(np.float32)
+        table = out.reshape(len(starts), 2, self.n_tap, lanes)
+        scale = np.float32(0.5 if self.real else 1)
+        for i, start in enumerate(starts):
+            part = scale * numbers[:, start : start + self.wide]
+            table[i] = part.reshape(self.n_tap, 2, lanes).transpose(1, 0, 2)
+        return out
+
+    def _levels(self) -> tuple[list[tuple[int, ...]], int, int]:
+        """Return radix, size, step, count and twiddles of each pass, and the padding of parts.
+
+        Parts at distances of a power of two would map to the same few sets of a cache.
+        """
+        block, sizes = 8 * self.lanes, radices(self.n_point) or ()
+        first = sizes[0] if sizes else 1
+        part = 2 * self.n_point // first  # numbers
+        pad = PAD if part % self.lanes == 0 and len(sizes) > 1 else 0
+        self._tables, passes, n_point = [], [], self.n_point
+        for i, radix in enumerate(sizes):
+            table = _twiddles(n_point, radix)
+            self._tables.append(table)
+            step = block * (n_point // radix)
+            count = prod(sizes[:i])
+            passes.append((radix, block * n_point, step + (pad if i == 0 else 0), count,
+                           address(table)))
+            n_point //= radix
+        return self._by_part(passes, first, part, pad), part, pad
+
+    def _by_part(self, passes: list[tuple[int, ...]], first: int, part: int, pad: int
+                 ) -> list[tuple[int, ...]]:
+        """Return the passes in the order in which they are done, with the offset of each part."""
+        out = [(0, *passes[0])] if passes else []
+        part_bytes = 4 * self.lanes * part + pad
+        for i in range(first if passes else 0):
+            for radix, size, step, count, table in passes[1:]:
+                out.append((i * part_bytes, radix, size, step, count // first, table))
+        return out
+
+    def _offsets(self, part: int, pad: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the offsets of the points k, and of their mirror images."""
+        places = np.zeros(self.n_point, np.int64)  # place of point k: its digits, reversed
+        left, weight = self.n_point, 1
+        k = np.arange(self.n_point)
+        for radix in radices(self.n_point) or ():
+            left //= radix
+            places += k // weight % radix * left
+            weight *= radix
+        offsets = places * 8 * self.lanes + 2 * places // part * pad
+        if not self.real:
+            return offsets, offsets
+        low = np.arange(self.n_point // 2 + 1)
+        return offsets[low % self.n_point].copy(), offsets[-low % self.n_point].copy()
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the tables, in bytes."""
+        return sum(table.nbytes for table in (*self._tables, self.taps, self.twiddles, self.low,
+                                              self.high))
+
+    @property
+    def z_bytes(self) -> int:
+        """Size of the stack of one polarisation, in bytes."""
+        return 8 * self.lanes * self.n_point + 20 * PAD + 4 * self.lanes**2
+
+    def levels(self) -> np.ndarray:
+        """Return the rows of passes for `_stack_loops.fill_nb`, valid in this process."""
+        rows = [(PASS.address(pass_nb, Spec(lanes=self.lanes, radix=radix)), at, size, step, count,
+                 table) for at, radix, size, step, count, table in self._passes]
+        return np.array(rows, np.int64).reshape(-1, 6)
+
+    def fold(self) -> int:
+        """Return the address of the filter."""
+        layout = self.layout
+        items = {"lanes": self.wide // 2, "n_tap": self.n_tap, "smooth": False,
+                 "kind": layout.kind, "bits": layout.bits, "pair": layout.pair,
+                 "step": self.step, "msb_first": layout.order == "msb"}
+        return FOLD.address(fold_nb, Spec(frames=_FRAMES, **items), Spec(frames=1, **items))
+
+    def segments(self, band: tuple[int, int]) -> np.ndarray:
+        """Return the runs of channels of a band: first channel, side, first k, step, length."""
+        n, half = self.n_point, self.n_point // 2
+        if self.real:
+            runs = [(0, 0, 0, 1, half + 1), (half + 1, 1, (n - 1) // 2, -1, n - half - 1)]
+        else:  # zero frequency is in the middle of the band
+            runs = [(0, 0, half, 1, half), (half, 0, 0, 1, half)]
+        if self.lower_sideband:
+            runs = [(n - at - count, side, start + step * (count - 1), -step, count)
+                    for at, side, start, step, count in reversed(runs)]
+        out = []
+        for at, side, start, step, count in runs:
+            first, stop = max(at, band[0]), min(at + count, band[1])
+            if first < stop:
+                out.append((first - band[0], side, start + step * (first - at), step, stop - first))
+        return np.array(out, np.int64).reshape(-1, 5)
+
+    def turns(self, first_frame: int, n_frame: int) -> np.ndarray:
+        """Return the rotation of each frame, in numbers; none if there is no rotation."""
+        if self.hop == self.n_fft:
+            return np.empty(0, np.int64)
+        return frame_turns(self.n_fft, self.hop, first_frame, n_frame) * (1 if self.real else 2)
+
+
+def _lanes(n_point: int, n_pol: int) -> int:
+    """Return the lanes of the stack: as many as the host has, fewer for long transforms."""
+    lanes = host_lanes()
+    while lanes > 4 and 8 * lanes * n_point * n_pol > _STACK_IN_CACHE:
+        lanes //= 2
+    return lanes
+
+
+@lru_cache(maxsize=64)
+def _twiddles(n_point: int, radix: int) -> np.ndarray:
+    """Return the twiddles of one pass: (column, radix - 1, 2) float32."""
+    n_column = n_point // radix
+    out = aligned(8 * max(1, radix - 1) * n_column).view(np.float32)
+    table = out.reshape(n_column, radix - 1, 2)
+    step = max(1, 2**18 // radix)
+    for first in range(0, n_column, step):
+        column = np.arange(first, min(first + step, n_column))[:, np.newaxis]
+        values = roots(n_point, column * np.arange(1, radix))
+        table[first : first + step, :, 0] = values.real
+        table[first : first + step, :, 1] = values.imag
+    out.flags.writeable = False
+    return out
+
+
+class StackWork:
+    """Work space of one worker: stacks, a tile, terms, and the sums so far."""
+
+    def __init__(self, stack: Stack, n_pol: int, n_term: int, places: int) -> None:
+        lanes, sides = stack.lanes, 2 if stack.real else 1
+        self.z = aligned(n_pol * stack.z_bytes)
+        self.tile = aligned(stack.row_bytes * lanes + stack.margin)
+        self.table = np.zeros(lanes, np.int64)
+        self.terms = aligned(2 * sides * max(n_term, 2) * 4 * lanes**2)
+        self.row = -(-len(stack.low) // lanes) * lanes
+        self.spectra = np.zeros((lanes if places == 1 else 0, sides, self.row), np.complex64)
+        self.sums = aligned(4 * places * sides * n_term * self.row).view(np.float32)
+        self.sizes = np.array([sides, n_term, self.row, places], np.int64)
+        self.state = np.array([0, 1], np.int64)
+
+    def reset(self) -> None:
+        """Discard the sums."""
+        self.state[:] = 0, 1
+
+    @property
+    def memory_bytes(self) -> int:
+        """Total size of the work space, in bytes."""
+        return sum(a.nbytes for a in (self.z, self.tile, self.terms, self.sums))
+
+
+class StackIntegrator(Linked):
+    """The equivalent of `_bank.Integrator` for a `Stack`."""
+
+    def __init__(self, stack: Stack, n_pol: int, products: tuple[str, ...], kurtosis: bool,
+                 band: tuple[int, int]) -> None:
+        self.stack, self.n_pol = stack, n_pol
+        items = {"lanes": stack.lanes, "n_pol": n_pol, "products": products,
+                 "kurtosis": kurtosis, "real": stack.real}
+        self.n_out, self._spec = n_sum(items), Spec(**items)
+        self.first, self.width = band[0], band[1] - band[0]
+        self._segments = stack.segments(band)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the tables, in bytes."""
+        return self.stack.memory_bytes
+
+    def work(self, least: int = 1) -> StackWork:
+        """Return the work space of one worker, for sums of `least` frames or more."""
+        lanes = self.stack.lanes
+        return StackWork(self.stack, self.n_pol, self.n_out, 2 + -(-lanes // least))
+
+    def run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
+            energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray, work: StackWork,
+            out: np.ndarray) -> int:
+        """Integrate frames as `_bank.Integrator.run` does."""
+        stack = self.stack
+        rows, row_step, samples = frame_rows(stack, x, self.n_pol, start, len(ends))
+        factors = frame_factors(energy, *signs, -1 if stack.lower_sideband else 1)
+        fold, detect, *_ = parts = self.parts()
+        done = int(stack_integrate_nb(
+            stack.spec, (fold, detect), rows, row_step, stack.turns(first_frame, len(ends)),
+            len(ends), ends, factors, stack.source, address(stack.taps), stack.shape, parts[2],
+            stack.low, stack.high, address(stack.twiddles), address(work.z), stack.z_bytes,
+            address(work.tile) + stack.margin, address(work.table), address(work.terms),
+            work.sums, work.sizes, work.state, self._segments, divisors, out,
+        ))
+        del samples  # the rows lie in their memory
+        return done
+
+    def _link(self) -> tuple[Any, ...]:
+        return (self.stack.fold(), DETECT.address(detect_points_nb, self._spec),
+                self.stack.levels())
+
+    def unfinished(self, work: StackWork) -> np.ndarray:
+        """Return the sums so far, (product, chan), float32."""
+        out = np.zeros((self.n_out, self.width), np.float32)
+        if not work.state[1]:
+            sides, terms, row, places = work.sizes.tolist()
+            sums = work.sums.reshape(places, sides, terms, row)[work.state[0]]
+            for at, side, start, step, n in self._segments.tolist():
+                out[:, at : at + n] = sums[side][:, start + step * np.arange(n)]
+        return out
+
+
+class StackTransformer(Linked):
+    """The equivalent of `_bank.Transformer` for a `Stack`."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self._spec = Spec(lanes=stack.lanes, real=stack.real)
+        self._segments = stack.segments((0, stack.n_point))
+
+    def work(self) -> StackWork:
+        """Return the work space of one worker."""
+        return StackWork(self.stack, 1, 1, 1)
+
+    def run(self, x: np.ndarray, start: int, first_frame: int, work: StackWork, out: np.ndarray
+            ) -> None:
+        """Write the spectra of the frames of `x` (1, time) from sample `start` on to `out`."""
+        stack = self.stack
+        rows, row_step, samples = frame_rows(stack, x, 1, start, len(out))
+        fold, put, levels = self.parts()
+        target = out if out.flags.c_contiguous else np.empty(out.shape, np.complex64)
+        stack_spectra_nb(
+            stack.spec, (fold, put), rows[0], row_step, stack.turns(first_frame, len(out)),
+            len(out), stack.source[0], address(stack.taps), stack.shape, levels, stack.low,
+            stack.high, address(stack.twiddles), address(work.z),
+            address(work.tile) + stack.margin, address(work.table), address(work.terms),
+            work.spectra, self._segments, stack.lower_sideband, target,
+        )
+        if target is not out:
+            out[...] = target
+        del samples  # the rows lie in their memory
+
+    def _link(self) -> tuple[Any, ...]:
+        return (self.stack.fold(), PUT.address(put_points_nb, self._spec), self.stack.levels())
