@@ -4,6 +4,7 @@ It serves what the vector code of `_bank` does not: lengths with factors 3, 5 an
 a few points, and frames that are rotated by less than a vector.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -33,22 +34,24 @@ from .layout import Layout
 
 _FRAMES = 8  # filtered together: their samples are converted once
 _TILE_NUMBERS = 128  # filtered before they are transposed, in the first-level cache
-_STACK_IN_CACHE = 2**19  # bytes of a stack that leave room in a second-level cache
+_LANES = 8  # frames in a stack: with 16 it is twice as large, and no faster
+_PART_IN_CACHE = 2**18  # bytes of a part that stay in a second-level cache during all its passes
 _RADICES = sorted(DFT, reverse=True)
 
 
 @lru_cache(maxsize=256)
 def radices(n_point: int) -> tuple[int, ...] | None:
-    """Return the fewest radices with this product, the largest first; None if there are none."""
+    """Return the fewest and smallest radices with this product, the largest first; or None."""
     if n_point == 1:
         return ()
     best = None
     for radix in _RADICES:
-        if n_point % radix == 0:
-            rest = radices(n_point // radix)
-            if rest is not None and (best is None or len(rest) + 1 < len(best)):
-                best = (radix, *rest)
-    return None if best is None else tuple(sorted(best, reverse=True))
+        rest = radices(n_point // radix) if n_point % radix == 0 else None
+        if rest is not None:
+            made = tuple(sorted((radix, *rest), reverse=True))
+            if best is None or (len(made), sum(made)) < (len(best), sum(best)):
+                best = made
+    return best
 
 
 def stacks(n_fft: int, hop: int, layout: Layout) -> bool:
@@ -87,7 +90,7 @@ class Stack:
         pair = 1 if self.real else 2
         self.n_number = self.n_fft * pair
         self.n_point = self.n_number // 2
-        self.lanes = _lanes(self.n_point, n_pol)
+        self.lanes = min(_LANES, host_lanes())
         self.spec = Spec(lanes=self.lanes)
         self.step = 2 if layout.interleaved else 1
         self.wide = _wide(self.n_number)
@@ -132,34 +135,34 @@ class Stack:
         return out
 
     def _levels(self) -> tuple[list[tuple[int, ...]], int, int]:
-        """Return radix, size, step, count and twiddles of each pass, and the padding of parts.
+        """Return the rows of `levels`, the numbers in a part of the first pass, and its padding.
 
         Parts at distances of a power of two would map to the same few sets of a cache.
         """
-        block, sizes = 8 * self.lanes, radices(self.n_point) or ()
-        first = sizes[0] if sizes else 1
-        part = 2 * self.n_point // first  # numbers
+        sizes = radices(self.n_point) or ()
+        part = 2 * self.n_point // (sizes[0] if sizes else 1)
         pad = PAD if part % self.lanes == 0 and len(sizes) > 1 else 0
-        self._tables, passes, n_point = [], [], self.n_point
-        for i, radix in enumerate(sizes):
-            table = _twiddles(n_point, radix)
-            self._tables.append(table)
-            step = block * (n_point // radix)
-            count = prod(sizes[:i])
-            passes.append((radix, block * n_point, step + (pad if i == 0 else 0), count,
-                           address(table)))
-            n_point //= radix
-        return self._by_part(passes, first, part, pad), part, pad
+        self._tables = [_twiddles(self.n_point // prod(sizes[:i]), radix)
+                        for i, radix in enumerate(sizes)]
+        return list(self._passes_of(0, 0, self.n_point, sizes, pad)), part, pad
 
-    def _by_part(self, passes: list[tuple[int, ...]], first: int, part: int, pad: int
-                 ) -> list[tuple[int, ...]]:
-        """Return the passes in the order in which they are done, with the offset of each part."""
-        out = [(0, *passes[0])] if passes else []
-        part_bytes = 4 * self.lanes * part + pad
-        for i in range(first if passes else 0):
-            for radix, size, step, count, table in passes[1:]:
-                out.append((i * part_bytes, radix, size, step, count // first, table))
-        return out
+    def _passes_of(self, at: int, level: int, n_point: int, sizes: tuple[int, ...], pad: int
+                   ) -> Iterator[tuple[int, ...]]:
+        """Yield the passes of a transform at `at` bytes: offset, radix, size, step, count, twiddles.
+
+        Each part of a pass that leaves the cache is finished before the next part is begun.
+        """
+        block, count = 8 * self.lanes, 1
+        for i in range(level, len(sizes)):
+            radix = sizes[i]
+            step = block * n_point // radix + (pad if i == 0 else 0)
+            yield at, radix, block * n_point, step, count, address(self._tables[i])
+            n_point //= radix
+            if i == 0 or block * n_point * count * radix > _PART_IN_CACHE:
+                for part in range(radix):
+                    yield from self._passes_of(at + part * step, i + 1, n_point, sizes, pad)
+                return
+            count *= radix
 
     def _offsets(self, part: int, pad: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the offsets of the points k, and of their mirror images."""
@@ -223,14 +226,6 @@ class Stack:
         if self.hop == self.n_fft:
             return np.empty(0, np.int64)
         return frame_turns(self.n_fft, self.hop, first_frame, n_frame) * (1 if self.real else 2)
-
-
-def _lanes(n_point: int, n_pol: int) -> int:
-    """Return the lanes of the stack: as many as the host has, fewer for long transforms."""
-    lanes = host_lanes()
-    while lanes > 4 and 8 * lanes * n_point * n_pol > _STACK_IN_CACHE:
-        lanes //= 2
-    return lanes
 
 
 @lru_cache(maxsize=64)

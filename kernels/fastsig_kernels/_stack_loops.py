@@ -274,7 +274,7 @@ def fill_nb(spec, parts, rows, row_step, m, count, turns, left_out, source, taps
             if left_out[f]:
                 clear_nb(tile + f * row_bytes, 4 * n * wide + 4 * rest)
         if turns.size:
-            _turned_nb(spec, count, turns, m, n_number, tile, row_bytes, table, z)
+            _turned_nb(spec, count, turns, m, shape, tile, table, z)
         else:
             for f in range(lanes):
                 store_integer(tile + min(f, count - 1) * row_bytes - 4 * wide * first,
@@ -305,9 +305,10 @@ def _fold_frames_nb(parts, rows, row_step, m, count, first, n, source, taps, sha
 
 
 @jit_strict_inner
-def _turned_nb(spec, count, turns, m, n_number, tile, row_bytes, table, z):
+def _turned_nb(spec, count, turns, m, shape, tile, table, z):
     """Transpose whole rows, each rotated by the number of its frame."""
     lanes = block_lanes(spec)
+    n_number, row_bytes, part, pad = shape[0], shape[5], shape[6], shape[7]
     for f in range(count):
         row = tile + f * row_bytes
         for at in range(0, 2 * lanes, 2):  # continue the row at its end, however short it is
@@ -317,7 +318,7 @@ def _turned_nb(spec, count, turns, m, n_number, tile, row_bytes, table, z):
             frame = min(f, count - 1)
             at = (number - turns[(m + frame) % turns.size]) % n_number
             store_integer(tile + frame * row_bytes + 4 * at, table + 8 * f)
-        transpose_rows(spec, table, 0, z + 4 * lanes * number)
+        transpose_rows(spec, table, 0, z + 4 * lanes * number + number // part * pad)
 
 
 @jit_strict_inner
