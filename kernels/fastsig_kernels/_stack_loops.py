@@ -30,7 +30,7 @@ from ._passes import (
     load_address,
     store_integer,
 )
-from ._simd import Emitter, load, store
+from ._simd import Emitter, load, splat, store
 
 _I64 = ir.IntType(64)
 _i = types.int64
@@ -349,19 +349,15 @@ def transpose_block(typingctx, spec, source, target):
 def _add_runs_nb(spec, terms, n, runs, n_run, place, place_next):
     """Add rows of `n` transposed terms, frame by frame, to the sums of each run."""
     vector = 4 * block_lanes(spec)
+    zero = splat(spec, np.float32(0))
     for t in range(n):
         rows = terms + t * vector * block_lanes(spec)
         for r in range(n_run):
             at = runs[r, 2] + place + t * place_next
-            f = runs[r, 0]
-            if runs[r, 3]:
-                sums = load(spec, rows + f * vector)
-                f += 1
-            else:
-                sums = load(spec, at)
-            while f < runs[r, 1]:
+            # A sum begins at zero, so that -0 becomes 0 as in `detect`.
+            sums = zero if runs[r, 3] else load(spec, at)
+            for f in range(runs[r, 0], runs[r, 1]):
                 sums = sums + load(spec, rows + f * vector)
-                f += 1
             store(sums, at)
 
 
