@@ -13,7 +13,7 @@ from ._generic_bank import GenericBank, GenericIntegrator
 from .channelize import Channelizer
 from .energy import check_spans, cumulative_energy, frame_energy, intersect_spans
 from .filters import prototype
-from .integrate import add_kept_nb, outer_means_nb, sum_weights_nb
+from .integrate import add_kept_nb, close_sums_nb, outer_means_nb, sum_weights_nb
 from .layout import Layout, numbers_of
 from .products import PRODUCTS, product_codes
 from .spectral_kurtosis import (
@@ -25,7 +25,6 @@ from .spectral_kurtosis import (
 
 _ROWS_BYTES = 2**22  # sums computed at a time
 _CHUNK_BYTES, _CHUNK_FRAMES = 2**24, 2**16  # samples, and frames with their energies
-_MOST_COUNTS = 16  # sets of thresholds kept; if frames are lost, many different counts occur
 
 
 class Spectrometer:
@@ -155,6 +154,8 @@ class Spectrometer:
             kurtosis_thresholds(128, 1.0, self._sigma)
             self._correlation = frame_correlation(self._taps, self._hop)
             self._least = least_frames(self._correlation)
+            #: Thresholds by the number of frames; where frames are lost, many numbers occur.
+            self._limits: dict[int, list[tuple[float, float]]] = {}
         self._lower_sideband = _check.flag("lower_sideband", lower_sideband)
         self._cumulative = cumulative_energy(self._taps)
         self._shape = np.ones(self._n_chan)
@@ -180,14 +181,15 @@ class Spectrometer:
             ), self._n_pol, self._channels)
         options: dict[str, Any] = {"hop": self._hop, "lower_sideband": self._lower_sideband}
         unit = 0 if self._hop == self._n_fft else self._n_fft // self._oversample.numerator
-        flag = self._sigma is not None
-        if serves(self._n_fft, unit, self._layout):
-            names = ("AA",) if self._n_pol == 1 else PRODUCTS[self._products]
-            bank = Bank(self._taps, self._layout, n_pol=self._n_pol, **options)
+        flag, layout = self._sigma is not None, self._layout
+        names = ("AA",) if self._n_pol == 1 else PRODUCTS[self._products]
+        if layout.interleaved and 2 * layout.sample_bits > 64:
+            layout = replace(layout, interleaved=False)  # separated by a copy, block by block
+        if serves(self._n_fft, unit, layout):
+            bank = Bank(self._taps, layout, n_pol=self._n_pol, **options)
             return Integrator(bank, self._n_pol, names, flag, self._channels)
-        if stacks(self._n_fft, self._hop, self._layout):
-            names = ("AA",) if self._n_pol == 1 else PRODUCTS[self._products]
-            stack = Stack(self._taps, self._layout, n_pol=self._n_pol, **options)
+        if stacks(self._n_fft, self._hop, layout):
+            stack = Stack(self._taps, layout, n_pol=self._n_pol, **options)
             return StackIntegrator(stack, self._n_pol, names, flag, self._channels)
         generic = GenericBank(self._taps, is_complex=self._layout.is_complex,
                               band=self._channels, **options)
@@ -200,7 +202,6 @@ class Spectrometer:
         self._held = self._zeros(self._taps.size)
         self._bridge = self._zeros(2 * self._taps.size)
         self._outer = np.zeros((len(self._codes), self._width))
-        self._limits: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.reset()
 
     def reset(self, first_frame: int = 0) -> None:
@@ -319,7 +320,14 @@ class Spectrometer:
         return (self._frame % self._n_int + self.n_frame(n_sample)) // self._n_int
 
     def compile(self) -> None:
-        """Compile everything `process` and `flush` need; this takes seconds, once per machine."""
+        """Compile everything `process` and `flush` need; this takes seconds, once per machine.
+
+        With `flag_sigma` the thresholds for all numbers of frames are computed as well, so that no
+        later call has to.
+        """
+        if self._sigma is not None:
+            for count in range(self._least, min(self._n_int, self._n_inner) + 1):
+                self._thresholds(count)
         twin = copy.copy(self)
         twin._n_int = twin._n_inner = 1
         twin._own_state()
@@ -570,6 +578,8 @@ class Spectrometer:
         """Convert inner sums, and the energies of their frames, to spectra."""
         rows = np.ascontiguousarray(rows)  # kernels are compiled only for contiguous rows
         stops = np.flatnonzero(ends) + 1
+        if self._sigma is None:
+            return self._close_all(rows, sums, (self._frame + stops) % self._n_int == 0, out, done)
         for i, (first, stop) in enumerate(zip([0, *stops], [*stops, len(ends)], strict=True)):
             self._inner_count += (energy[first:stop, : self._n_pol] > 0).sum(axis=0)
             if i == len(stops):
@@ -579,6 +589,19 @@ class Spectrometer:
                 self._close_outer(out, done)
                 done += 1
         return done
+
+    def _close_all(self, rows: np.ndarray, sums: np.ndarray, closes: np.ndarray, out: np.ndarray,
+                   done: int) -> int:
+        """Do `_finish` where every inner sum is kept; there may be many short ones."""
+        place = slice(done, done + int(closes.sum()))
+        # `out` may have strides that kernels are not compiled for.
+        target = np.empty((place.stop - done, *self._outer.shape),
+                          np.float64 if self._sums else np.float32)
+        weight = np.empty((len(target), *self._outer_weight.shape), target.dtype)
+        close_sums_nb(rows, sums, closes, self._n_int, not self._sums, self._outer,
+                      self._outer_weight, target, weight)
+        out[place], self._weight[place] = target, weight
+        return place.stop
 
     def _inner_weights(self, energy: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """Return the sums of the frames' weights, (inner sum, product).
@@ -613,19 +636,16 @@ class Spectrometer:
         return kept
 
     def _thresholds(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the least and largest kurtosis of noise for each channel; cached by count."""
+        """Return the least and largest kurtosis of noise for each channel."""
         if count not in self._limits:
             sigma = 3.0 if self._sigma is None else self._sigma
-            whole, half = (
+            self._limits[count] = [
                 kurtosis_thresholds(count, shape, sigma, correlation=self._correlation)
                 for shape in (1.0, 0.5)
-            )
-            is_half = self._shape == 0.5
-            low, high = (np.where(is_half, half[i], whole[i]) for i in (0, 1))
-            if len(self._limits) >= _MOST_COUNTS:
-                self._limits.clear()
-            self._limits[count] = low, high
-        return self._limits[count]
+            ]
+        whole, half = self._limits[count]
+        is_half = self._shape == 0.5
+        return np.where(is_half, half[0], whole[0]), np.where(is_half, half[1], whole[1])
 
     def _close_outer(self, out: np.ndarray, place: int) -> None:
         if self._sums:
