@@ -81,9 +81,8 @@ class Channelizer:
     other frames of a call nor on strides. The computation is in single precision, with
     a relative L2 error near 0.6 u sqrt(log2 n_fft), u = 2^-24.
 
-    Powers of two from 32 samples to 2^21 (with rotations by whole vectors, if oversampled)
-    use the vector code of this package; other lengths use `numpy.fft`, at about a
-    third of the speed.
+    Lengths with no prime factor above 7 use the vector code of this package, powers of two and
+    others at similar rates; other lengths use `numpy.fft`, at about a fifth of the speed.
     """
 
     __slots__ = ("_complex_input", "_engines", "_hop", "_layout", "_lock", "_lower_sideband",

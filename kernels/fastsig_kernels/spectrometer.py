@@ -40,7 +40,7 @@ class Spectrometer:
     Parameters
     ----------
     n_chan : int
-        Number of channels, even; powers of two are fast.
+        Number of channels, even; fast if no prime factor of it is above 7.
     n_tap, window, taps, lower_sideband, oversample
         As for `Channelizer`.
     layout : Layout

@@ -74,16 +74,17 @@ SMALL = Case(16, False, 1, "I", False, 1)
 STOKES = Case(4096, False, 2, "IQUV", True, 8)
 COMPLEX = Case(512, True, 2, "AABBCRCI", True, 32)
 LONG = [STOKES._replace(n_chan=n_chan) for n_chan in (8192, 2**15)]
-OTHER = [  # through NumPy
+OTHER = [  # stacked, one frame in each lane, and through NumPy
     Case(30, False, 2, "IQUV", True, 4),
     Case(1000, True, 2, "AABBCRCI", False, 4),
     Case(30, True, 1, "I", False, 32),
     Case(1000, False, 2, "V", True, 1),
     Case(14, True, 2, "AABB", True, 8),
     Case(2, False, 2, "I", False, 8),
+    Case(22, False, 2, "IQUV", True, 4),
 ]
 CASES = [SMALL, STOKES, COMPLEX, *LONG, *OTHER]
-FEW = [SMALL, STOKES, COMPLEX, OTHER[0], OTHER[2]]
+FEW = [SMALL, STOKES, COMPLEX, OTHER[0], OTHER[2], OTHER[-1]]
 some_cases = pytest.mark.parametrize("case", FEW, ids=str)
 
 
