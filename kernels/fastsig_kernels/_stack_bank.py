@@ -121,7 +121,7 @@ class Stack:
         self.twiddles.reshape(-1, 2)[: len(values), 1] = values.imag
 
     def _taps_in_order(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the taps as the filter uses them: (group, half, tap, lane), the last overlapping."""
+        """Return the taps in order of use: (group, half, tap, lane); the last group overlaps."""
         lanes = self.wide // 2
         starts = list(range(0, self.n_number - self.wide + 1, self.wide))
         if self.n_number % self.wide:
@@ -148,7 +148,7 @@ class Stack:
 
     def _passes_of(self, at: int, level: int, n_point: int, sizes: tuple[int, ...], pad: int
                    ) -> Iterator[tuple[int, ...]]:
-        """Yield the passes of a transform at `at` bytes: offset, radix, size, step, count, twiddles.
+        """Yield offset, radix, size, step, count and twiddles of each pass of a transform.
 
         Each part of a pass that leaves the cache is finished before the next part is begun.
         """

@@ -263,8 +263,8 @@ def fill_nb(spec, parts, rows, row_step, m, count, turns, left_out, source, taps
     while first < n_group:
         n = min(at_once, n_group - first)
         ends_here = first + n == n_group
-        _fold_frames_nb(parts, rows, row_step, m, count, first, n, source, taps + first * taps_bytes,
-                        shape, tile)
+        _fold_frames_nb(parts, rows, row_step, m, count, first, n, source,
+                        taps + first * taps_bytes, shape, tile)
         if ends_here and rest:
             # The last group overlaps the one before it.
             _fold_frames_nb(parts, rows, row_step, m, count, np.int64(-1), np.int64(1), source,

@@ -339,8 +339,12 @@ class Spectrometer:
             twin._inner_count[:] = 128
             twin._close_inner(np.ones((self._engine.n_out, self._width), np.float32),
                               np.ones(len(self._codes)))
-            twin._weight = np.empty((1, *twin._outer_weight.shape), twin._weight.dtype)
-            twin._close_outer(np.empty((1, *twin._outer.shape), self.out_dtype), 0)
+            out = np.empty((1, *twin._outer.shape), self.out_dtype)
+            twin._weight = np.empty((1, *twin._outer_weight.shape), out.dtype)
+            twin._close_outer(out, 0)
+            if self._sigma is None:
+                rows = np.ones((1, self._engine.n_out, self._width), np.float32)
+                twin._close_all(rows, np.ones((1, len(self._codes))), np.ones(1, bool), out, 0)
 
     def _zeros(self, n: int) -> np.ndarray:
         """Return zeroed memory for `n` samples in the layout."""

@@ -5,7 +5,6 @@ from math import prod
 
 import numpy as np
 import pytest
-
 from fastsig_kernels import Channelizer, Layout, Spectrometer, reference
 from fastsig_kernels._bank import Transformer
 from fastsig_kernels._codelets import DFT
