@@ -13,6 +13,7 @@ from fastsig.cli import common, driver
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
                       "number of each file.")
+@driver.products_option
 @driver.to_option
 @driver.vdif_options
 @driver.copy_options
@@ -26,4 +27,5 @@ def convert(files: tuple[str, ...], output: str, to: str | None, **options: Any)
 
     changes = common.parse_overrides(options["overrides"])
     with convertible(files, output, to, **changes) as source:
-        driver.copy_stream(source.stream, output, to, options)
+        part = driver.with_products(source, options["products"])
+        driver.copy_stream(part.stream, output, to, options)

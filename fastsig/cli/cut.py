@@ -14,6 +14,7 @@ from fastsig.cli import common, driver
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
                       "number of each file.")
 @common.span_options
+@driver.products_option
 @driver.to_option
 @driver.vdif_options
 @driver.copy_options
@@ -30,6 +31,7 @@ def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> 
     band = slice(options["fstart"], options["fstop"])
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         part = source[rows] if band == slice(None) else source[rows, band]
+        part = driver.with_products(part, options["products"])
         to = to or _format(part.stream.kind, source.stream.format_name, output)
         driver.copy_stream(part.stream, output, to, options)
 

@@ -27,6 +27,11 @@ spectra_to_option = click.option(
     help="Write this format; by default it follows from the extension of PATH: fbh5 for .h5, "
          "sigproc for .fil, psrfits for .fits, presto for .dat.")
 
+products_option = click.option(
+    "--products", metavar="NAMES",
+    help="Keep only these products of spectra, e.g. I or AA,BB; I, Q, U and V are computed from "
+         "AA, BB, CR and CI if the file lacks them.")
+
 vdif_options = common.options(
     click.option("--one-thread", is_flag=True,
                  help="Write all polarisations and channels of vdif in the frames of one "
@@ -148,6 +153,23 @@ class Writing:
                 common.say(f"fastsig: warning: {product.path}: {product.n_clipped} {what} were "
                            f"clipped to {product.n_bits} bits")
         return results[len(self.products):]
+
+
+def with_products(chain: Any, names: str | None) -> Any:
+    """Return spectra with the products of ``--products``: selected, or computed by `stokes`."""
+    from fastsig.axes.polarization import PRODUCTS
+
+    if names is None:
+        return chain
+    if chain.stream.kind != "spectra":
+        raise click.UsageError(f"--products {names}: {chain.stream.path} contains "
+                               f"{chain.stream.kind}; allowed: spectra, such as those made by "
+                               "fastsig spectra --products")
+    there = chain.stream.polarization.names
+    wanted = PRODUCTS.get(names) or tuple(name.strip() for name in names.split(","))
+    if not set(wanted) <= set(there) and set(wanted) <= set("IQUV"):
+        chain = chain.stokes(wanted[0] if wanted in (("I",), ("V",)) else "IQUV")
+    return chain if chain.stream.polarization.names == wanted else chain[list(wanted)]
 
 
 def copy_stream(stream: Any, output: str, to: str | None, options: dict[str, Any],

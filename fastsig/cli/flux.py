@@ -22,6 +22,7 @@ from fastsig.cli import common, driver
 @click.option("--beam", type=click.IntRange(1, 19),
               help="Use the gain of this beam of the receiver; by default the beam of the file.")
 @common.span_options
+@driver.products_option
 @driver.spectra_to_option
 @driver.copy_options
 def flux(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
@@ -36,6 +37,7 @@ def flux(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
     band = slice(options["fstart"], options["fstop"])
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         part = source[rows] if band == slice(None) else source[rows, band]
+        part = driver.with_products(part, options["products"])
         driver.copy_stream(_in_jansky(part.stream, options), output, to, options)
 
 

@@ -45,6 +45,7 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
               help="Write this format; by default it follows from the extension of PATH: fbh5 for "
                    ".h5, sigproc for .fil, psrfits for .fits, presto for .dat.")
 @common.span_options
+@driver.products_option
 @driver.copy_options
 def frame(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Shift spectra to another velocity frame, such as LSRK.
@@ -63,6 +64,7 @@ def frame(files: tuple[str, ...], output: str, to: str | None, **options: Any) -
             raise FormatError(files[0], f"contains {source.stream.kind}; allowed: spectra, such "
                               "as those made by fastsig spectra")
         part = source[rows] if band == slice(None) else source[rows, band]
+        part = driver.with_products(part, options["products"])
         given = {name: options[name] for name in _OPTIONS if options[name] is not None}
         made = part.frame(options["frame_name"], source_frame=options["source_frame"],
                           location=options["site"], **given)

@@ -18,7 +18,8 @@ from fastsig.io.files.provenance import input_files, provenance
 from fastsig.io.files.safe import check_name, check_output
 from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.run.surveys import SpectraSurvey, Surveyed
-from fastsig.stages.select import SelectSpectra
+from fastsig.stages.select import SelectProducts, SelectSpectra
+from fastsig.stages.stokes import Stokes
 from fastsig.stream import Block, Sink, SpectrumStream, Stream
 
 __all__ = ["SpectraFile", "spectra_format"]
@@ -131,11 +132,11 @@ class SpectraFile(Sink):
         """Return the sink that finds what bits and losses depend on; None if headers suffice.
 
         If `bits` is not given and the input contains codes, or if it may have weights that no
-        header states, a chain that copies a file reads it once. For computed values, the worst case
-        is assumed.
+        header states, a chain that copies a file, or forms products of its spectra, reads it once.
+        For other computed values, the worst case is assumed.
         """
         simple = (spectra_format(path, to) or "fbh5") == "fbh5"
-        if simple or _place(stream) is None or not isinstance(stream, SpectrumStream):
+        if simple or _copied_file(stream) is None or not isinstance(stream, SpectrumStream):
             return None
         plain = spectra_format(path, to) == "psrfits" and bits in (8, 16)
         return SpectraSurvey(stream, whole=bits is None or plain)
@@ -294,10 +295,17 @@ def _place(stream: Stream) -> tuple[Stream, tuple[int, int], tuple[int, int]] | 
     return None if stream.inputs() else (stream, rows, channels)
 
 
+def _copied_file(stream: Stream) -> Stream | None:
+    """Return the file whose spectra a chain has, perhaps with other products; None for others."""
+    while isinstance(stream, (SelectSpectra, SelectProducts, Stokes)):
+        stream = stream.source
+    return None if stream.inputs() else stream
+
+
 def _format_of(stream: Stream) -> str | None:
     """Return the name of the format of the file that a chain copies."""
-    place = _place(stream)
-    return place[0].format_name if place else None
+    file = _copied_file(stream)
+    return file.format_name if file else None
 
 
 def _of_hifast(stream: Stream) -> bool:

@@ -16,7 +16,6 @@ from fastsig.stream import (
     Block,
     PassedSpectra,
     SameSamples,
-    SpectraStage,
     SpectrumStream,
     Stream,
     Sums,
@@ -315,7 +314,7 @@ class SelectSpectra(PassedSpectra):
         return Block(view, self._channels(block.valid), start, n)
 
 
-class SelectProducts(SpectraStage):
+class SelectProducts(PassedSpectra):
     """Some of the products of spectra, in the order of the given names."""
 
     name = "select"

@@ -102,6 +102,10 @@ class Stokes(SpectraStage):
                 "feed_angle_deg": self.feed_deg,
                 **({} if self._mueller is None else {"mueller": self.record or "given"})}
 
+    def all_valid(self) -> bool | None:
+        """Return True if the whole source is valid; else None, as everything must be read."""
+        return self.source.all_valid() or None
+
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Return Stokes parameters, float32, with the smallest weight of their products."""
         self._check_range(start, n)

@@ -22,7 +22,7 @@ from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.axes.time import time_from_mjd
 from fastsig.errors import FormatError, UsageError
 from fastsig.io.files.cards import FIRST_DAY, LAST_DAY, Cards
-from fastsig.io.sigproc.header import Keywords
+from fastsig.io.sigproc.header import Keywords, products_of
 from fastsig.io.sigproc.numbers import TELESCOPES, day_of, degrees_of
 from fastsig.io.sigproc.samples import BITS, SampleLayout
 from fastsig.stream.header import Header
@@ -66,16 +66,17 @@ def fields(keys: Keywords, own: Mapping[str, Any], common: Mapping[str, Any]
     tsamp = within(cards, "tsamp", (0, _LONGEST_S), "sample_rate=10kHz", common)
     ra, dec = _position(cards)
     name = os.path.basename(keys.path)
+    pol, whence = _products(n_if, own, str(keys.values.get("rawdatafile", "")))
     header = Header(
         start_time=time_from_mjd(int(day // 1), day % 1 * 86400), sample_rate=1 / tsamp,
-        channels=channels, polarization=_products(n_if, own), n_bits=n_bits,
+        channels=channels, polarization=pol, n_bits=n_bits,
         telescope=TELESCOPES.get(cards.integer("telescope_id", -1, least=-2**31)),
         source=cards.text("source_name"), beam=cards.index("ibeam") or None, ra_deg=ra, dec_deg=dec,
         extra=_extra(keys.values, channels is None) | {"codes": _codes(n_bits, signed)},
         origin={field: f"{name}:{key}" for field, key in (
             ("start_time", "tstart"), ("sample_rate", "tsamp"), ("channels", "fch1"),
             ("n_bits", "nbits"), ("telescope", "telescope_id"), ("source", "source_name"))}
-        | {"polarization": "override" if "products" in own else "default"},
+        | {"polarization": f"{name}:rawdatafile" if whence == "rawdatafile" else whence},
     )
     return header, SampleLayout(n_chan, n_if, n_bits, signed, descending)
 
@@ -174,18 +175,26 @@ def _extra(values: Mapping[str, Any], is_series: bool) -> dict[str, Any]:
 
     A time series without a band keeps `fch1`, the reference frequency of its delays.
     """
-    return {key: repr(value) if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in values.items()
-            if key not in _TYPED or (key == "fch1" and is_series)}
+    found = {key: repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+             for key, value in values.items()
+             if key not in _TYPED or (key == "fch1" and is_series)}
+    file, names = products_of(str(found.get("rawdatafile", "")))
+    if names:  # they are in `polarization`
+        del found["rawdatafile"]
+    return found | ({"rawdatafile": file} if names and file else {})
 
 
-def _products(n_if: int, own: Mapping[str, Any]) -> PolBasis:
+def _products(n_if: int, own: Mapping[str, Any], raw_file: str) -> tuple[PolBasis, str]:
+    """Return the products, and whether they are an override, in `rawdatafile` or the default."""
     if "products" in own:
         text = str(own["products"])
         names = PRODUCTS.get(text) or tuple(part.strip() for part in text.split(","))
         if len(names) != n_if or not all(names):
             raise UsageError(f"products = {text!r}; allowed: {n_if} of them, as in "
                              f"{', '.join(PRODUCTS)} or XX,YY")
-        return PolBasis("unknown", names)
+        return PolBasis("unknown", names), "override"
+    named = products_of(raw_file)[1]
+    if len(named) == n_if and len(set(named)) == n_if:
+        return PolBasis("unknown", named), "rawdatafile"
     found = {1: PRODUCTS["I"], 2: PRODUCTS["AABB"], 4: PRODUCTS["AABBCRCI"]}.get(n_if)
-    return PolBasis("unknown", found or tuple(f"IF{index}" for index in range(n_if)))
+    return PolBasis("unknown", found or tuple(f"IF{index}" for index in range(n_if))), "default"

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from fastsig.errors import FormatError
 
-__all__ = ["KEYWORDS", "START", "START_BIG", "Keywords", "encode", "read_keywords"]
+__all__ = ["KEYWORDS", "PRODUCTS_MARK", "START", "START_BIG", "Keywords", "encode", "products_of",
+           "read_keywords"]
 
 #: Types of values, as in `struct`: "" for no value, "s" for text.
 KEYWORDS = {
@@ -34,6 +35,10 @@ KEYWORDS = {
 START = struct.pack("<i", 12) + b"HEADER_START"
 START_BIG = struct.pack(">i", 12) + b"HEADER_START"
 
+#: In `rawdatafile`, the beginning of the names of products, which fastsig writes.
+PRODUCTS_MARK = "products="
+
+_PRODUCTS = re.compile(rf"(?:(.*) )?{PRODUCTS_MARK}([^\s,]+(?:,[^\s,]+)*)", re.DOTALL)
 _LONGEST_KEYWORD, _LONGEST_TEXT = 80, 4096
 _FIRST_READ, _MOST_HEADER = 2**16, 2**24
 _NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -166,6 +171,12 @@ def _plausible(raw: bytes, at: int, value: Any, end: int) -> tuple[Any, int]:
     if isinstance(value, float) and not (value == 0 or 1e-30 < abs(value) < 1e30):
         return struct.unpack_from("<q", raw, at)[0], end
     return value, end
+
+
+def products_of(text: str) -> tuple[str, tuple[str, ...]]:
+    """Split a `rawdatafile` into the name of the file and the names of products, if it has them."""
+    match = _PRODUCTS.fullmatch(text)
+    return (match[1] or "", tuple(match[2].split(","))) if match else (text, ())
 
 
 def encode(values: dict[str, Any]) -> bytes:

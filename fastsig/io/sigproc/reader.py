@@ -69,8 +69,9 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Sigp
         bits, and 1 means signed, as in PRESTO, sigpyproc and riptide; SIGPROC's own programs
         write 1 with unsigned codes and -1 with signed ones. Codes of 16 bits are unsigned.
     products : str, optional
-        Names of the IFs: ``IQUV``, ``AABBCRCI`` or names such as ``XX,YY``. The header never
-        records them; the default is I, AABB or AABBCRCI, by their number.
+        Names of the IFs: ``IQUV``, ``AABBCRCI`` or names such as ``XX,YY``. The header has no
+        keyword for them; fastsig writes them into `rawdatafile`. The default is I, AABB or
+        AABBCRCI, by their number.
     trim : {"no", "yes"}, optional
         Whether files may share spectra, which then count once.
     **overrides
@@ -123,7 +124,7 @@ def _warn_of_doubts(file: File, own: Mapping[str, Any]) -> None:
     """Warn of ambiguous header values, unless the user specified them."""
     extra, names = file.header.extra, file.header.polarization.names
     doubts = []
-    if len(names) > 1 and "products" not in own:
+    if len(names) > 1 and file.header.origin["polarization"] == "default":
         doubts.append(f"the header does not name its {len(names)} products; taken as "
                       f"{', '.join(names)}; --set products=IQUV (or others) specifies them")
     if extra.get("signed", 0) > 0 and file.layout.n_bits == 8 and "signed" not in own:

@@ -16,7 +16,7 @@ from fastsig.axes.polarization import PRODUCTS
 from fastsig.axes.time import mjd_and_seconds
 from fastsig.errors import PlanError
 from fastsig.io.fits.pulsar_cards import says_nothing
-from fastsig.io.sigproc.header import KEYWORDS
+from fastsig.io.sigproc.header import KEYWORDS, PRODUCTS_MARK, products_of
 from fastsig.io.sigproc.numbers import day_of, packed_angle, telescope_number
 from fastsig.stream.header import Header
 
@@ -53,7 +53,7 @@ def cards(header: Header, shape: tuple[int, ...], n_bits: int, descending: bool)
                     "src_dej": packed_angle(header.dec_deg, 1)}
     return {
         "telescope_id": telescope_number(header.telescope) or 0,
-        "machine_id": 0, "data_type": 1, **_kept(header),
+        "machine_id": 0, "data_type": 1, **_kept(header), **_raw_file(header),
         "source_name": _text(header.source or "unknown"), **position,
         "fch1": float(low + (axis.n_chan - 1) * step if descending else low),
         "foff": float(-step if descending else step), "nchans": axis.n_chan,
@@ -69,6 +69,28 @@ def _kept(header: Header) -> dict[str, Any]:
              if isinstance(header.extra.get(key), kind)}
     return {key: _text(value) if isinstance(value, str) else value for key, value in found.items()
             if not isinstance(value, int) or abs(value) < 2**31}
+
+
+def _raw_file(header: Header) -> dict[str, str]:
+    """Return the name of the original file, followed by the names of products.
+
+    An unknown keyword would make other programs refuse the file; this one is free text.
+    """
+    name, products = header.extra.get("rawdatafile"), _named(header)
+    name = name if isinstance(name, str) else ""
+    if products is None:
+        return {"rawdatafile": _text(name)} if name else {}
+    name = _text(name)[: _LONGEST_TEXT - len(products) - 1]
+    return {"rawdatafile": f"{name} {products}".strip()}
+
+
+def _named(header: Header) -> str | None:
+    """Return the text that names the products; None if it is not needed, or too long."""
+    names = header.polarization.names
+    text = PRODUCTS_MARK + ",".join(names)
+    if names == PRODUCTS["I"] or len(text) > _LONGEST_TEXT or products_of(text) != ("", names):
+        return None
+    return text
 
 
 def _text(value: str) -> str:
@@ -97,9 +119,8 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
         missing.append("the number of samples averaged in a value")
     if header.unit is not None:
         missing.append(f"the unit of values, {header.unit}")
-    pol, default = header.polarization, {1: PRODUCTS["I"], 2: PRODUCTS["AABB"],
-                                         4: PRODUCTS["AABBCRCI"]}.get(shape[1])
-    if pol.names != default:
+    pol = header.polarization
+    if pol.names != PRODUCTS["I"] and _named(header) is None:
         missing.append(f"the names of its products ({', '.join(pol.names)}; --set products= "
                        "specifies them again)")
     if pol.kind != "unknown" or pol.sign_q != 1 or pol.sign_v != 1 or pol.frame != "receiver":
@@ -111,10 +132,12 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
         missing.append(f"{len(others)} more values of the header")
     if missing:
         yield f"SIGPROC has no place for {', '.join(missing)}"
-    texts = {"source": header.source, "rawdatafile": header.extra.get("rawdatafile")}
-    for name, value in texts.items():
-        if isinstance(value, str) and _text(value) != value:
-            yield f"{name} becomes {_text(value)!r}, at most {_LONGEST_TEXT} ASCII characters"
+    written = products_of(_raw_file(header).get("rawdatafile", ""))[0]
+    for name, value, new in (
+            ("source", header.source, _text(header.source or "")),
+            ("rawdatafile", header.extra.get("rawdatafile"), written)):
+        if isinstance(value, str) and new != value:
+            yield f"{name} becomes {new!r}, at most {_LONGEST_TEXT} ASCII characters"
 
 
 def lost_places(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
