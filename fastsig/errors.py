@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from os import PathLike, fspath
 
@@ -87,6 +89,32 @@ class InputError(FastsigError):
 
 class FormatError(InputError):
     """A file is not what it claims to be: wrong kind, truncated, corrupt or incomplete."""
+
+
+class MissingFileError(FormatError, FileNotFoundError):
+    """A file or folder does not exist; scripts may catch it as `FileNotFoundError` too."""
+
+    def __init__(self, path: str | PathLike[str], message: str | None = None) -> None:
+        super().__init__(path, message or os.strerror(errno.ENOENT))
+        self.errno, self.filename = errno.ENOENT, self.path
+        self.strerror = os.strerror(errno.ENOENT)
+
+
+class ForbiddenFileError(FormatError, PermissionError):
+    """A file or folder may not be read; scripts may catch it as `PermissionError` too."""
+
+    def __init__(self, path: str | PathLike[str], message: str | None = None) -> None:
+        super().__init__(path, message or os.strerror(errno.EACCES))
+        self.errno, self.filename = errno.EACCES, self.path
+        self.strerror = os.strerror(errno.EACCES)
+
+
+def unreadable(path: str | PathLike[str], error: OSError, message: str | None = None
+               ) -> FormatError:
+    """Return the error for a file that cannot be opened, whose cause is an `OSError`."""
+    kind = (MissingFileError if isinstance(error, FileNotFoundError) else
+            ForbiddenFileError if isinstance(error, PermissionError) else FormatError)
+    return kind(path, message or error.strerror or str(error))
 
 
 class DataError(InputError):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import FormatError, UsageError
+from fastsig.errors import FormatError, UsageError, unreadable
 from fastsig.work.shown import Shown
 
 __all__ = ["MuellerTable", "apply_mueller", "check_signs", "four_of", "products", "rotate",
@@ -132,6 +132,8 @@ class MuellerTable(Shown):
             with np.load(path, allow_pickle=False) as file:
                 parts = [np.asarray(file[name], np.float64)
                          for name in ("mjd", "freq_mhz", "matrix")]
+        except (FileNotFoundError, PermissionError) as error:
+            raise unreadable(path, error) from error
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise FormatError(path, f"is no table of Mueller matrices: {error}; allowed: an .npz "
                               "file with mjd, freq_mhz and matrix (date, freq, 4, 4)") from error

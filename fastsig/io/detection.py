@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from fastsig.errors import FormatError, UsageError
+from fastsig.errors import FormatError, MissingFileError, UsageError
 from fastsig.io.probe import Probe
 from fastsig.registry import STREAMS, formats, formats_for, kinds
 
@@ -80,8 +80,8 @@ def recording_of(stem: str, neighbours: list[str]) -> list[str]:
         names.setdefault(_form(path[len(stem) :]), []).append(path)
     groups = [group for form, files in names.items() if (group := _group(form[0], files))]
     if not groups:
-        raise FormatError(stem, f"No such file; {len(neighbours)} files have names that begin like "
-                          "this, but none has a known format")
+        raise MissingFileError(stem, f"No such file; {len(neighbours)} files have names that begin "
+                               "like this, but none has a known format")
     least = min(group.rank for group in groups)
     found = [group for group in groups if group.rank == least]
     if len(found) > 1:  # a header file beside its data is not a separate recording

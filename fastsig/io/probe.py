@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from functools import cached_property
 from typing import Any
 
-from fastsig.errors import FormatError
+from fastsig.errors import ForbiddenFileError, FormatError, unreadable
 from fastsig.io.files.containers import ECSV, FITS, HDF5
 
 __all__ = ["Probe"]
@@ -33,7 +32,7 @@ class Probe:
         self.head = b""
         if self.is_folder:
             if not os.access(self.path, os.R_OK | os.X_OK):
-                raise FormatError(self.path, os.strerror(errno.EACCES))
+                raise ForbiddenFileError(self.path)
             return
         if os.path.exists(self.path) and not os.path.isfile(self.path):
             raise FormatError(self.path, "not a regular file")
@@ -41,7 +40,7 @@ class Probe:
             with open(self.path, "rb") as file:
                 self.head = file.read(4096)
         except OSError as error:
-            raise FormatError(self.path, error.strerror or str(error)) from error
+            raise unreadable(self.path, error) from error
         if not self.head:
             raise FormatError(self.path, "the file is empty")
 

@@ -20,7 +20,7 @@ from astropy.time import Time
 from numpy.typing import NDArray
 
 from fastsig.axes.frequency import ChannelAxis
-from fastsig.errors import FormatError, UsageError
+from fastsig.errors import FormatError, UsageError, unreadable
 from fastsig.work.shown import Shown
 
 __all__ = ["TcalSet", "TcalTable", "masked", "read"]
@@ -236,7 +236,7 @@ def _numbers(path: Path) -> Array:
     try:
         found = np.array(path.read_text(encoding="ascii").split(), np.float64)
     except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
     except ValueError as error:
         raise FormatError(path, f"not text with one number per line: {error}") from error
     if len(found) != _N_TEXT:
@@ -266,7 +266,7 @@ def _arrays(path: Path) -> tuple[Array, Array]:
                                   f"{', '.join(archive)}")
             return archive["freq"].astype(np.float64), archive["tcal"].astype(np.float64)
     except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise FormatError(path, f"not an archive of numbers (.npz): {error}") from error
 

@@ -19,7 +19,7 @@ from fastsig.batch.recipe.model import (
 from fastsig.batch.recipe.step_parsing import parse_step
 from fastsig.batch.recipe.suggestions import nearest
 from fastsig.batch.recipe.values import measured, text_of
-from fastsig.errors import FormatError, UsageError
+from fastsig.errors import UsageError, unreadable
 
 __all__ = ["load", "parse"]
 
@@ -43,7 +43,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
         with open(name, "rb") as file:
             return tomllib.load(file)
     except OSError as error:
-        raise FormatError(name, error.strerror or str(error)) from error
+        raise unreadable(name, error) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecipeError([one_line(f"{name}: not valid TOML: {error}")]) from None
 

@@ -18,7 +18,7 @@ from fastsig.batch.recipe.vocabulary import vocabulary
 from fastsig.batch.tasks.input_files import FileStamp, look
 from fastsig.batch.tasks.model import Task
 from fastsig.batch.tasks.recordings import Recording
-from fastsig.errors import FormatError
+from fastsig.errors import unreadable
 
 __all__ = ["Identity"]
 
@@ -95,5 +95,5 @@ def _digest(path: str) -> str:
                 while piece := file.read(_PIECE):
                     total.update(piece)
     except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
     return total.hexdigest()

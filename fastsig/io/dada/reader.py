@@ -24,7 +24,7 @@ from astropy.time import Time
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import parse_time, sample_time, time_from_mjd
-from fastsig.errors import DoubtWarning, FormatError, UsageError
+from fastsig.errors import DoubtWarning, FormatError, UsageError, unreadable
 from fastsig.io.dada.order import better_heap
 from fastsig.io.files.cards import FIRST_DAY, LAST_DAY, Cards, lines, same_cards
 from fastsig.io.probe import Probe
@@ -126,7 +126,7 @@ def _cards(path: str) -> tuple[Cards, int, int]:
             if length > len(head):
                 cards = lines(head + file.read(length - len(head)), path, "the header")
     except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
     if size < length:
         raise FormatError(path, f"truncated: {size} bytes, but its header alone has {length}")
     return cards, length, size

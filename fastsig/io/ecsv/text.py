@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from fastsig.errors import DataError, FormatError
+from fastsig.errors import DataError, FormatError, unreadable
 from fastsig.io.files.containers import ECSV
 
 __all__ = ["Parts", "first_line", "parts_of", "read_bytes"]
@@ -33,7 +33,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fastsig.axes.time import as_iso
 from fastsig.axes.units import number
-from fastsig.errors import FastsigWarning, FormatError, UsageError
+from fastsig.errors import FastsigWarning, FormatError, UsageError, unreadable
 from fastsig.telescopes.pointing import CabinTrack, Refraction
 
 __all__ = ["SHEET", "SIMULATED", "read"]
@@ -103,7 +103,7 @@ def _rows(path: str) -> tuple[list[list[Any]], list[list[Any]]]:
         rows: list[list[Any]] = sheet.to_python()
         about = book.get_sheet_by_name(SIMULATED).to_python() if SIMULATED in names else []
     except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
     except CalamineError as error:
         raise FormatError(path, f"not a readable workbook (xlsx): {error}") from error
     return rows, about

@@ -8,7 +8,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fastsig.errors import FormatError, UsageError
+from fastsig.errors import (
+    ForbiddenFileError,
+    MissingFileError,
+    UsageError,
+    unreadable,
+)
 from fastsig.work.arguments import shown
 
 __all__ = ["Choice", "Paths", "scan_files"]
@@ -70,13 +75,13 @@ def _files(path: str, choice: Choice) -> list[str]:
         return [path]
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-            raise FormatError(path, error.strerror or str(error)) from error
+            raise unreadable(path, error) from error
     is_stem = not glob.has_magic(path)
     pattern = f"{glob.escape(path)}.*" if is_stem else path
     found = sorted(each for each in glob.glob(pattern) if os.path.isfile(each))
     if not found:
         _check_listing(path)
-        raise FormatError(path, "No such file or directory")
+        raise MissingFileError(path)
     return choice(path, found) if is_stem and len(found) > 1 else found
 
 
@@ -84,4 +89,4 @@ def _check_listing(path: str) -> None:
     """Refuse a folder that may not be listed: matching files in it cannot be found."""
     folder = os.path.dirname(path) or "."
     if not glob.has_magic(folder) and os.path.isdir(folder) and not os.access(folder, os.R_OK):
-        raise FormatError(path, f"the folder {folder}: {os.strerror(errno.EACCES)}")
+        raise ForbiddenFileError(path, f"the folder {folder}: {os.strerror(errno.EACCES)}")

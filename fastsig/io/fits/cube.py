@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import DataError, DoubtWarning, FastsigWarning, FormatError, UsageError
+from fastsig.errors import (
+    DataError,
+    DoubtWarning,
+    FastsigWarning,
+    FormatError,
+    UsageError,
+    unreadable,
+)
 from fastsig.io.files.cards import Cards
 from fastsig.io.fits.checksums import add_words
 from fastsig.io.fits.layout import BLOCK, Table, read_column, tables
@@ -277,7 +284,7 @@ def _opened(path: str) -> Any:
     try:
         return open(path, "rb")
     except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
 
 
 def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) -> dict[str, Any]:

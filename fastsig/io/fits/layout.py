@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import DataError, FormatError
+from fastsig.errors import DataError, FormatError, unreadable
 from fastsig.io.files.cards import Cards
 from fastsig.io.files.positioned import read_into
 from fastsig.io.voltages.segments import incomplete
@@ -147,11 +147,11 @@ def tables(path: str) -> list[Table]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
     try:
         return list(_units(descriptor, os.fstat(descriptor).st_size, path))
     except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
     finally:
         os.close(descriptor)
 

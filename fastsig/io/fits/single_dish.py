@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import DataError, FormatError, UsageError
+from fastsig.errors import DataError, FormatError, UsageError, unreadable
 from fastsig.io.files.positioned import read_into
 from fastsig.io.fits.layout import Table, tables
 from fastsig.io.probe import Probe
@@ -77,7 +77,7 @@ def column_names(probe: Probe) -> frozenset[str]:
         with open(probe.path, "rb") as file:
             raw = file.read(_SNIFFED)
     except OSError as error:
-        raise FormatError(probe.path, error.strerror or str(error)) from error
+        raise unreadable(probe.path, error) from error
     if not re.search(rb"EXTNAME *= *'SINGLE DISH *'", raw):
         return frozenset()
     found = re.findall(rb"TTYPE\d+ *= *'([^']{1,68}?) *'", raw)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsig.errors import FormatError
+from fastsig.errors import FormatError, unreadable
 from fastsig.io.files.cards import Cards, cards_80
 from fastsig.io.voltages.segments import incomplete
 
@@ -45,7 +45,7 @@ def blocks(path: str) -> Iterator[Block]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
     try:
         yield from _walk(descriptor, path)
     finally:

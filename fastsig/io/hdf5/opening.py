@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fastsig.errors import DataError, FastsigError, FormatError
+from fastsig.errors import DataError, FastsigError, FormatError, unreadable
 from fastsig.io.files.containers import HDF5
 from fastsig.io.hdf5.json_values import json_value
 from fastsig.io.hdf5.trial import try_file
@@ -57,7 +57,7 @@ def check_size(path: str) -> bytes:
         with open(path, "rb") as file:
             head = file.read(96)
     except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
     if not size:
         raise FormatError(path, "the file is empty")
     if not head.startswith(HDF5):

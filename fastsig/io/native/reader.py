@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastsig.axes import validity
 from fastsig.axes.validity import Spans
-from fastsig.errors import DataError, FormatError
+from fastsig.errors import DataError, FormatError, unreadable
 from fastsig.io.files.positioned import octets, read_into
 from fastsig.io.hdf5 import metadata
 from fastsig.io.hdf5.opening import numbers, open_file, reading, text
@@ -87,7 +87,7 @@ class NativeVoltages(VoltageStream):
         try:
             self._descriptor = os.open(path, os.O_RDONLY)
         except OSError as error:
-            raise FormatError(path, error.strerror or str(error)) from error
+            raise unreadable(path, error) from error
         size = os.fstat(self._descriptor).st_size
         if any(offset + self._bytes(shape[0]) > size for offset in self._offsets):
             self.close()

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fastsig.errors import FormatError
+from fastsig.errors import FormatError, unreadable
 from fastsig.io.files.cards import Cards
 
 __all__ = ["FIRST_LABEL", "MOST_PAIRS", "Inf", "is_inf", "parse_inf", "write_inf"]
@@ -71,7 +71,7 @@ def parse_inf(path: str) -> Inf:
         with open(path, "rb") as file:
             raw = file.read(_MOST_BYTES)
     except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
     if not is_inf(raw):
         raise FormatError(path, f"does not begin with the line {FIRST_LABEL!r} of a .inf file")
     values: dict[str, str] = {}

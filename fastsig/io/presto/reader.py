@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import time_from_mjd
-from fastsig.errors import DoubtWarning, FormatError
+from fastsig.errors import DoubtWarning, FormatError, unreadable
 from fastsig.io.files.cards import FIRST_DAY, LAST_DAY, Cards
 from fastsig.io.presto.inf import Inf, is_inf, parse_inf
 from fastsig.io.probe import Probe
@@ -106,8 +106,8 @@ def _bins(cards: Cards, path: str) -> int:
     try:
         size = os.stat(path).st_size
     except OSError as error:
-        raise FormatError(path, f"{error.strerror}: the data of {os.path.basename(path)[:-4]}.inf"
-                          ) from error
+        raise unreadable(path, error, f"{error.strerror}: the data of "
+                         f"{os.path.basename(path)[:-4]}.inf") from error
     n, rest = divmod(size, 4)
     if not n:
         raise FormatError(path, "contains no sample")

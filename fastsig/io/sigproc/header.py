@@ -15,7 +15,7 @@ import re
 import struct
 from typing import Any, NamedTuple
 
-from fastsig.errors import FormatError
+from fastsig.errors import FormatError, unreadable
 
 __all__ = ["KEYWORDS", "PRODUCTS_MARK", "START", "START_BIG", "Keywords", "encode", "products_of",
            "read_keywords"]
@@ -84,7 +84,7 @@ def _beginning(path: str, most: int) -> tuple[bytes, int]:
         with open(path, "rb") as file:
             return file.read(most), file.seek(0, os.SEEK_END)
     except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
 
 
 def _parse(raw: bytes, size: int, path: str) -> Keywords:

@@ -34,7 +34,7 @@ from fastsig.axes import validity
 from fastsig.axes.time import elapsed, parse_rate, parse_time, sample_time, time_from_mjd
 from fastsig.axes.units import exact
 from fastsig.axes.validity import Spans
-from fastsig.errors import DataError, FormatError, InputError, UsageError
+from fastsig.errors import DataError, FormatError, InputError, UsageError, unreadable
 from fastsig.io.probe import Probe
 from fastsig.io.voltages.frame_files import FrameFiles
 from fastsig.io.voltages.framed import FramedVoltages
@@ -265,7 +265,7 @@ def _size(path: str) -> int:
     try:
         return os.path.getsize(path)
     except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
 
 
 class TapeFrames(FrameFiles):

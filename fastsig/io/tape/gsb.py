@@ -27,7 +27,7 @@ from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import sample_time, time_from_mjd
 from fastsig.axes.validity import Spans
-from fastsig.errors import DataError, FormatError, UsageError
+from fastsig.errors import DataError, FormatError, UsageError, unreadable
 from fastsig.io.probe import Probe
 from fastsig.io.tape.decoding import day_seconds, decoding, given_rate, integer, package
 from fastsig.io.voltages.segments import SegmentedVoltages, disjoint, from_first, incomplete
@@ -151,7 +151,7 @@ def _stamps(path: str) -> tuple[bool, list[Stamp], str]:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb") as file:
             text = file.read(_MOST_TEXT + 1)
     except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
     if len(text) > _MOST_TEXT or text.count(b"\n") > _MOST_LINES:
         raise FormatError(path, f"contains more than {_MOST_LINES} time stamps or {_MOST_TEXT} "
                           "bytes")

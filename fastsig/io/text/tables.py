@@ -15,7 +15,7 @@ import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import FormatError
+from fastsig.errors import FormatError, unreadable
 
 __all__ = ["Column", "TextTable", "begins_table", "read_text"]
 
@@ -94,7 +94,7 @@ def read_text(path: str) -> TextTable:
         with open(path, encoding="utf-8-sig", errors="replace") as file:
             lines = file.read().splitlines()
     except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
     at = _first_row(lines)
     if at is None:
         raise FormatError(path, "contains no row of two or more numbers")
