@@ -25,7 +25,7 @@ def detect(path: str | os.PathLike[str]) -> tuple[str, Any]:
     for name, module in formats_for(probe.container):
         if module.sniff(probe):
             return name, module
-    raise FormatError(probe.path, _unread(probe) or _unknown(probe.path, formats()))
+    raise FormatError(probe.path, _unread(probe) or _unknown(probe, formats()))
 
 
 def _unread(probe: Probe) -> str | None:
@@ -36,11 +36,15 @@ def _unread(probe: Probe) -> str | None:
     return words and f"is {words}, which fastsig does not read"
 
 
-def _unknown(path: str, known: Iterable[str]) -> str:
+def _unknown(probe: Probe, known: Iterable[str]) -> str:
     """Return the error text for a file of no known format."""
-    if os.path.isdir(path):
+    from fastsig.io.text.tables import table_lacks
+
+    path = probe.path
+    if probe.is_folder:
         return "is a folder of no known format; name the files in it"
-    beside = ""
+    lacks = table_lacks(probe.head)
+    beside = f"; {lacks}" if lacks else ""
     if path.endswith(".dat") and not os.path.exists(f"{path[:-4]}.inf"):
         beside = f"; a PRESTO time series has {os.path.basename(path)[:-4]}.inf beside it"
     return f"not a file of a known format ({', '.join(known)}){beside}"

@@ -7,10 +7,11 @@ from fractions import Fraction
 from typing import Any
 
 from fastsig.errors import UsageError
+from fastsig.simulate.dispersed import CUT, dispersion_delay
 from fastsig.simulate.filters import Band
 from fastsig.simulate.values import scalar, whole
 
-__all__ = ["MAX_BANDWIDTH", "band_of", "check_band", "positive", "seed_of"]
+__all__ = ["MAX_BANDWIDTH", "band_of", "check_band", "check_times", "positive", "seed_of"]
 
 MAX_BANDWIDTH = Fraction(500 * 10**6)
 
@@ -61,3 +62,32 @@ def _check_inside(band: Band, name: str, hertz: Fraction) -> None:
         raise UsageError(
             f"{name} = {float(hertz) / 1e6:.9g} MHz; allowed: within the band, "
             f"{float(band.low_hz) / 1e6:g} to {float(band.high_hz) / 1e6:g} MHz")
+
+
+def check_times(band: Band, duration: Fraction, dm_constant: Fraction,
+                components: Mapping[str, Any]) -> None:
+    """Refuse components of which nothing lies within the recording of `duration` seconds.
+
+    A pulse begins at the top of the band, and ends at its bottom; of a pulsar, the first pulse that
+    does not end before the recording counts.
+    """
+    for name in ("burst", "pulsar"):
+        pulse = components[name]
+        if pulse is None:
+            continue
+        width = pulse.fwhm if name == "burst" else pulse.duty * pulse.period
+        reach = Fraction(CUT) * width
+        low = -reach - dispersion_delay(band, dm_constant * pulse.dm)
+        time = pulse.time
+        if name == "pulsar":
+            time += -((time - low) // pulse.period) * pulse.period
+        if not low <= time <= duration + reach:
+            raise UsageError(_outside(f"{name} time", time, low, duration + reach))
+    for burst in components["rfi"]:
+        if burst.start >= duration:
+            raise UsageError(_outside("rfi start", burst.start, Fraction(0), duration))
+
+
+def _outside(name: str, time: Fraction, low: Fraction, high: Fraction) -> str:
+    return (f"{name} = {float(time):g} s; allowed: {float(low):g} to {float(high):g} s, so that "
+            "some of it is recorded")

@@ -23,7 +23,14 @@ from fastsig.axes.validity import Spans
 from fastsig.errors import UsageError
 from fastsig.simulate import components as parts
 from fastsig.simulate import layers, truth
-from fastsig.simulate.checks import MAX_BANDWIDTH, band_of, check_band, positive, seed_of
+from fastsig.simulate.checks import (
+    MAX_BANDWIDTH,
+    band_of,
+    check_band,
+    check_times,
+    positive,
+    seed_of,
+)
 from fastsig.simulate.dispersed import DispersedLayer
 from fastsig.simulate.filters import BANDPASSES, Band
 from fastsig.simulate.values import scalar
@@ -104,6 +111,7 @@ class FastVoltage:
             "carriers": tuple(carriers), "rfi": tuple(rfi), "loss": loss,
         }
         check_band(self.band, self._components)
+        check_times(self.band, self.n_time / self.band.rate, self._dm_constant, self._components)
         start = start_time if isinstance(start_time, Time) else parse_time(start_time)
         self.header = _header(self.band, start.utc, diode)
         self.truth = truth.record(

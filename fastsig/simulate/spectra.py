@@ -20,7 +20,14 @@ from fastsig.axes.time import parse_time
 from fastsig.errors import UsageError
 from fastsig.simulate import components as parts
 from fastsig.simulate import receiver, spectra_truth
-from fastsig.simulate.checks import MAX_BANDWIDTH, band_of, check_band, positive, seed_of
+from fastsig.simulate.checks import (
+    MAX_BANDWIDTH,
+    band_of,
+    check_band,
+    check_times,
+    positive,
+    seed_of,
+)
 from fastsig.simulate.engine import check_range, in_order
 from fastsig.simulate.filters import BANDPASSES, coherency_factor
 from fastsig.simulate.powers import Powers
@@ -146,6 +153,7 @@ class FastSpectra:
         check_band(self.band, self._components)
         self.n_sum = _samples(self._step * width, len(carriers))
         constant = positive(dispersion_constant, "", "dispersion_constant")
+        check_times(self.band, self.n_time * self._step, constant, self._components)
         self._powers = Powers(
             self.band, self.axis, self._step, bandpass, dm_constant=constant,
             kelvin=float(self._tsys) if noise else 0.0, components=self._components)

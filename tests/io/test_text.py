@@ -214,3 +214,34 @@ def _hostile(home: Path) -> Any:
 
 
 HOSTILE = {"spectra": [("csv", _hostile)]}
+
+
+@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize(("head", "more"), [
+    ("frequency (MHz),XX (K),YY (K)\n", {}),
+    ("frequency,XX (K),YY (K)\n", {"frequency_unit": "MHz"})])
+def test_a_spectrum_of_few_rows(tmp_path: Path, n: int, head: str, more: dict[str, str]) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text(head + "".join(_csv().splitlines(keepends=True)[:n]))
+    chain = fs.open(path, **WHEN, **more)
+    assert chain.shape == (1, 2, n)
+    np.testing.assert_array_equal(chain.read().values[0], K[:, :n].astype("f4"))
+
+
+def test_what_a_text_lacks_to_be_a_spectrum(tmp_path: Path) -> None:
+    path, rows = tmp_path / "s.csv", _csv().splitlines(keepends=True)
+    path.write_text("frequency (MHz),XX (K),YY (K)\n" + rows[0])
+    with pytest.raises(FormatError, match="the axis has 1 channels; allowed: 2 or more"):
+        fs.open(path, **WHEN)
+    for head, body, what in (
+            ("x,y,z\n", rows[:3], "its first column, 'x', has 3 rows and no unit of frequency or "
+             "velocity; as text of a spectrum it needs one .* 'frequency \\(MHz\\), I', or 4 or "
+             "more rows"),
+            ("", rows[:1], "its first column, 'column 1', has 1 row and"),
+            ("x,y,z\n", [rows[0], rows[1], rows[3], rows[9]], "'x', has uneven steps and no unit")):
+        path.write_text(head + "".join(body))
+        with pytest.raises(FormatError, match=what):
+            fs.open(path, **WHEN)
+    path.write_text("no numbers\n")
+    with pytest.raises(FormatError, match=r"not a file of a known format \([^)]*\)$"):
+        fs.open(path)

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from fastsig.errors import FormatError, unreadable
 
-__all__ = ["Column", "TextTable", "begins_table", "read_text"]
+__all__ = ["Column", "TextTable", "begins_table", "read_text", "table_lacks"]
 
 _LARGEST = 2**28
 _COMMENT = "#!%"
-_LEAST_ROWS = 4
+_LEAST_ROWS = 4  # of a column without unit and name: fewer may have even steps by chance
+_AXES = ("freq", "velo")
 _WORD = re.compile(r"[^\s(\[]+(?:\s*[(\[][^)\]]*[)\]])?")
 _NAMED = re.compile(r"(.*?)\s*[(\[]\s*(.*?)\s*[)\]]")
 _SUFFIX = re.compile(r"(.+)_([kmg]?hz|m?jy|m?k)", re.IGNORECASE)
@@ -53,26 +54,57 @@ class TextTable(NamedTuple):
 def begins_table(head: bytes) -> bool:
     """Whether a file begins like the text of a spectrum.
 
-    The first of two or more columns must have even steps, or a unit of frequency or velocity.
+    The first of two or more columns must have a unit or a name of frequency or velocity, or be
+    four or more numbers in even steps.
     """
+    found = _beginning(head)
+    return found is not None and (_is_axis(found[0]) or _is_even(found[1]))
+
+
+def table_lacks(head: bytes) -> str | None:
+    """Describe what the beginning of a text with rows of numbers lacks; None for other files."""
+    found = _beginning(head)
+    if found is None or begins_table(head):
+        return None
+    n = len(found[1])
+    steps = "uneven steps" if n >= _LEAST_ROWS else "1 row" if n == 1 else f"{n} rows"
+    return (f"its first column, {found[0].name!r}, has {steps} and no unit of frequency or "
+            "velocity; as text of a spectrum it needs one in the line above the numbers, e.g. "
+            f"'frequency (MHz), I', or {_LEAST_ROWS} or more rows in even steps")
+
+
+def _beginning(head: bytes) -> tuple[Column, list[float]] | None:
+    """Return the first column of a table of numbers and its first values; None for other files."""
     if any(byte < 32 and byte not in b"\t\n\r\f" for byte in head):
-        return False  # not text
+        return None  # not text
     lines = head.decode("utf-8-sig", "replace").splitlines()
     if len(head) == 4096:
         lines = lines[:-1]  # truncated
     at = _first_row(lines)
     if at is None:
-        return False
+        return None
     delimiter = _delimiter(lines[at])
     rows = [row for line in lines[at:] if (row := _numbers(line, delimiter)) is not None]
     width = len(rows[0])
-    if len(rows) < _LEAST_ROWS or any(len(row) != width for row in rows):
-        return False
+    if any(len(row) != width for row in rows):
+        return None
     axis = _columns(_bare(lines[:at]), delimiter, width, {})[0]
-    if axis.unit is not None and _is_unit(axis.unit) and any(
-            u.Unit(axis.unit).is_equivalent(each) for each in (u.Hz, u.m / u.s)):
-        return True
-    steps = np.diff([row[0] for row in rows])
+    return axis, [row[0] for row in rows]
+
+
+def _is_axis(column: Column) -> bool:
+    """Whether a column has the unit, or without one the name, of an axis of spectra."""
+    if column.unit is None:
+        return column.name.casefold().startswith(_AXES)
+    return _is_unit(column.unit) and any(
+        u.Unit(column.unit).is_equivalent(each) for each in (u.Hz, u.m / u.s))
+
+
+def _is_even(values: list[float]) -> bool:
+    """Whether there are enough values to show that they have even steps."""
+    if len(values) < _LEAST_ROWS:
+        return False
+    steps = np.diff(values)
     middle = float(np.median(steps))
     return bool(middle and np.isfinite(middle)
                 and (np.abs(steps - middle) <= 2 * _SPACED * abs(middle)).all())
