@@ -47,7 +47,7 @@ class SpectraFile(Sink):
     file_bytes : int, optional
         Largest size of the table in a PSRFITS file, bytes.
     compression, blank : str, optional
-        As for the writers of FBH5 and SIGPROC.
+        As for the writers of FBH5, SIGPROC and PSRFITS.
     lossy : bool
         Whether to write even if the format cannot store everything.
     overwrite : bool
@@ -233,7 +233,7 @@ def spectra_format(path: str | os.PathLike[str], to: str | None = None) -> str |
     return to or _SUFFIXES.get(os.path.splitext(os.fspath(path))[1].lower())
 
 
-_WHOSE = {"scale": ("sigproc",), "compression": ("fbh5",), "blank": ("fbh5", "sigproc"),
+_WHOSE = {"scale": ("sigproc",), "compression": ("fbh5",), "blank": ("fbh5", "sigproc", "psrfits"),
           "file-size": ("psrfits",)}
 
 
@@ -276,6 +276,8 @@ def _options(name: str, stream: SpectrumStream, n_bits: int, scale: float, file_
         options |= {"blank": blank or "mean"}
         if scale != 1 or not (exact or n_bits == 32):  # then values are rounded
             options["scale"] = 1 / scale
+    if name == "psrfits":
+        options["blank"] = blank or "mean"
     if name == "psrfits" and file_bytes is not None:
         from fastsig.io.psrfits.written_rows import row_bytes
 

@@ -27,6 +27,7 @@ from fastsig.errors import OutputError
 from fastsig.io.psrfits.writer import PsrfitsWriter
 from fastsig.io.psrfits.written_rows import block_length
 from fastsig.io.sigproc.header import encode
+from fastsig.io.sigproc.writer import SigprocWriter
 
 N_CHAN = 16
 ONE = np.ones((1, 1, 1), np.float32)
@@ -166,7 +167,23 @@ def test_a_filterbank_of_four_products_is_said_to_be_four_times_as_long(tmp_path
     source = MemorySpectra(x, about(PRODUCTS["AABBCRCI"]))
     made = fs.Chain(source).write(tmp_path / "a.fil", lossy=True)
     assert presto_count(tmp_path / "a.fil") == 200
-    assert any("products for 4 times as many spectra" in each for each in made.cautions)
+    assert any("products for 4 times as many spectra; fastsig convert --products I (in Python "
+               "chain.stokes('I'))" in each for each in made.cautions)
+    total = fs.open(tmp_path / "a.fil").stokes("I").write(tmp_path / "i.fil")
+    assert presto_count(tmp_path / "i.fil") == 50
+    assert not any("nifs" in each for each in total.cautions)
+
+
+@pytest.mark.parametrize(("names", "unit", "option"), [
+    (PRODUCTS["IQUV"], None, "--products I (in Python chain['I'])"),
+    (PRODUCTS["AABB"], None, "--products I (in Python chain.stokes('I'))"),
+    (PRODUCTS["AABB"], "Jy", "--products AA (in Python chain['AA'])"),
+    (("XX", "YY"), None, "--products XX (in Python chain['XX'])")])
+def test_the_note_names_an_option_that_works(
+        names: tuple[str, ...], unit: str | None, option: str) -> None:
+    head = about(names).replace(unit=unit)
+    note = "".join(SigprocWriter.cautions(head, (5, len(names), N_CHAN)))
+    assert f"; fastsig convert {option} gives" in note
 
 
 def test_a_filterbank_always_has_a_position(tmp_path: Path) -> None:

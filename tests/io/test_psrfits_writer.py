@@ -202,7 +202,7 @@ def test_weights(tmp_path: Path) -> None:
     good = ~lost & (weight > 0)
     assert (np.abs(block.data - x)[good] <= 0.51 * quantum(x, 64, 8)[good]).all()
     floats = tmp_path / "b.fits"
-    write(floats, header(), data, weight, n_block=64, n_bits=32)
+    write(floats, header(), data, weight, n_block=64, n_bits=32, blank="nan")
     block = fs.open(floats).stream.read_block(0, 192)
     np.testing.assert_array_equal(block.data, data)
 
@@ -292,3 +292,54 @@ def test_sigpyproc_reads_the_same(n_pol: int, tmp_path: Path) -> None:
     np.testing.assert_allclose(found, fs.open(tmp_path / "a.fits").read().values, rtol=3e-7)
     seen.close()
     assert seen.pri_hdr.tstart.mjd == pytest.approx(59000.5 + 0.123456789 / 86400, abs=1e-11)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_floats_have_no_nan_for_lost_values(tmp_path: Path, descending: bool) -> None:
+    # PRESTO and dspsr do not know NaN: one makes all of a spectrum or a time series NaN.
+    x, weight = spectra(150), np.ones((150, 1, N_CHAN), np.float32)
+    weight[10:20, :, 3] = weight[50:100, :, 4] = weight[:50, :, 5] = 0
+    x[weight[:, 0, 0] == 0] = np.nan
+    x[30, 1, 6] = np.nan  # one product alone, of weight 1
+    for blank in ("mean", "zero", "nan"):
+        write(tmp_path / f"{blank}.fits", header(), x, weight, n_bits=32, n_block=50,
+              descending=descending, blank=blank)
+    mean, zero, nan = (by_astropy(tmp_path / f"{name}.fits") for name in ("mean", "zero", "nan"))
+    lost = np.broadcast_to(weight == 0, x.shape) | ~np.isfinite(x)
+    assert np.isfinite(mean).all() and (zero[lost] == 0).all() and np.isnan(nan[lost]).all()
+    for found in (mean, zero, nan):
+        np.testing.assert_array_equal(found[~lost], x[~lost])
+    row = np.where(lost, np.nan, x).astype(float)[:50]
+    for channel in (3, 6):
+        expected = np.nanmean(row[:, 1, channel])
+        np.testing.assert_allclose(mean[:50][lost[:50, 1, channel], 1, channel], expected, 1e-6)
+    np.testing.assert_allclose(mean[50:100, :, 4], np.tile(x[:50, :, 4].mean(axis=0), (50, 1)),
+                               1e-5)
+    assert (mean[:50, :, 5] == 0).all()
+    with fits.open(tmp_path / "mean.fits") as file:
+        weights = file["SUBINT"].data["DAT_WTS"][:, ::-1 if descending else 1]
+    assert weights[0, 3] == np.float32(0.8) and weights[1, 4] == 0 and weights[0, 5] == 0
+    block = fs.open(tmp_path / "mean.fits").stream.read_block(0, 150)
+    assert (block.valid[50:100, 0, 4] == 0).all() and np.isnan(block.data[50:100, :, 4]).all()
+
+
+@pytest.mark.parametrize("n_bits", [8, 16])
+def test_a_row_that_is_lost_has_the_level_of_the_one_before(tmp_path: Path, n_bits: int) -> None:
+    x = np.random.default_rng(5).integers(1000, 1200, (150, 1, N_CHAN)).astype("f4")
+    weight = np.ones((150, 1, N_CHAN), np.float32)
+    weight[50:100] = weight[3, :, 2] = 0
+    for level in (None, 1000):
+        path = tmp_path / f"{level}.fits"
+        write(path, header(1), x, weight, n_bits=n_bits, n_block=50, level=level)
+        found = by_astropy(path)
+        kept = np.broadcast_to(weight == 1, x.shape)
+        np.testing.assert_array_equal(found[kept], x[kept])
+        mean = np.delete(x[:50, 0, 2], 3).mean()
+        assert abs(found[3, 0, 2] - mean) <= 0.5 and abs(found[75, 0, 2] - mean) <= 1
+
+
+def test_blank_is_for_floats(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="blank = 'nan' with 8 bits; allowed for psrfits: mean"):
+        PsrfitsWriter(tmp_path / "a.fits", header(), (10, 2, N_CHAN), n_bits=8, blank="nan")
+    assert "become NaN" in "".join(PsrfitsWriter.losses(
+        header(), (10, 2, N_CHAN), True, n_bits=32, blank="nan"))

@@ -749,7 +749,7 @@ def test_what_is_lost_is_told(tmp_path: Path) -> None:
         extra={"OBSERVER": "someone", "rawdatafile": "x", "refdm": 5.0, "codes": "unsigned"})
     told = "; ".join(SigprocWriter.losses(head, (10**9, *shape[1:]), False))
     for part in ("receiver", "backend", "'Tianlai', which has no number", "half channel",
-                 "averaged in", "I, Q, U, V; --set products=", "feeds, signs", "1 more values",
+                 "averaged in", "feeds, signs", "1 more values",
                  "source becomes '????", "the start is rounded, by", "time between spectra"):
         assert part in told, part
     written(tmp_path / "l.fil", random_codes(10, 8, 4, 8), head=head)
@@ -757,6 +757,39 @@ def test_what_is_lost_is_told(tmp_path: Path) -> None:
     assert stream.header.extra["refdm"] == 5 and stream.header.source == "?" * 80
     assert SigprocWriter.losses(head_of(shape).replace(start_time=time_from_mjd(59277)), shape,
                                 False) == []
+
+
+@pytest.mark.parametrize("names", [("AA", "BB"), ("I", "Q", "U", "V"), ("AA", "BB", "CR", "CI"),
+                                   ("XX",), ("Q",), tuple(f"IF{index}" for index in range(9))])
+def test_names_of_products_are_kept(tmp_path: Path, names: tuple[str, ...]) -> None:
+    head = head_of((10, 1, 8), polarization=PolBasis("unknown", names))
+    for name, raw, stated in (("a", None, ""), ("b", "of me.raw", "of me.raw "),
+                              ("c", "x" * 80, f"{'x' * (79 - len(','.join(names)) - 9)} ")):
+        about = head.replace(extra={} if raw is None else {"rawdatafile": raw})
+        path = tmp_path / f"{name}.fil"
+        written(path, random_codes(10, 8, len(names), 8), head=about)
+        assert f"{stated}products={','.join(names)}".encode() in path.read_bytes()
+        stream = opened(path)  # without a warning
+        assert stream.header.polarization.names == names
+        assert stream.header.extra.get("rawdatafile", "") == stated.strip()
+        assert stream.header.origin["polarization"] == f"{name}.fil:rawdatafile"
+        lost = "; ".join(SigprocWriter.losses(about, (10, len(names), 8), False))
+        assert ("rawdatafile becomes" in lost) == (name == "c") and "the names" not in lost
+        given = tuple("ABCDEFGHI"[: len(names)])
+        assert opened(path, products=",".join(given)).header.polarization.names == given
+
+
+def test_names_that_do_not_fit_are_lost(tmp_path: Path) -> None:
+    for names in (("a b", "c"), tuple(f"product{index}" for index in range(12))):
+        shape = (10, len(names), 8)
+        head = head_of((10, 1, 8), polarization=PolBasis("unknown", names))
+        assert "the names of its products" in "".join(SigprocWriter.losses(head, shape, False))
+    path = tmp_path / "other.fil"
+    written(path, random_codes(10, 8, 2, 8), head=head_of((10, 2, 8), extra={
+        "rawdatafile": "x.raw products=I,Q,U"}))
+    path.write_bytes(path.read_bytes().replace(b"products=AA,BB", b"products=AABBX"))
+    with pytest.warns(FastsigWarning, match="does not name its 2 products"):
+        assert opened(path).header.polarization.names == ("AA", "BB")
 
 
 def test_options_and_plans(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_samples_are_rounded_to_the_nearest() -> None:
 
 def test_header_and_truth_are_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
-    fast_voltage(path, duration="1ms", sideband="lower", start_time="2025-05-06T07:08:09.1", **ALL)
+    fast_voltage(path, duration="9ms", sideband="lower", start_time="2025-05-06T07:08:09.1", **ALL)
     stream = open_stream(path)
     told = stream.truth
     stream.close()
@@ -186,10 +186,10 @@ def test_header_and_truth_are_in_the_file(tmp_path: Path) -> None:
     assert (fields["telescope"], fields["beam"], fields["source"]) == ("FAST", 1, "SIMULATED")
     assert fields["start_time"] == "2025-05-06T07:08:09.100000000"
     assert fields["frequency_mhz"] == [1404.0, 1420.0]
-    assert (fields["sideband"], fields["n_bits"], fields["n_time"]) == ("lower", 8, 32_000)
+    assert (fields["sideband"], fields["n_bits"], fields["n_time"]) == ("lower", 8, 288_000)
     assert stream.header.sample_rate == 32_000_000
     assert told == json.loads(json.dumps(FastVoltage(
-        duration="1ms", sideband="lower", **ALL).truth))
+        duration="9ms", sideband="lower", **ALL).truth))
     assert set(told["components"]) == set(ALL) - {"fstart", "bandwidth", "seed"}
     assert told["components"]["loss"]["packets"] == [["X", 10, 20], ["Y", 0, 0]]
     constant = told["components"]["pulsar"]["dispersion_constant_mhz2_cm3_s_pc"]

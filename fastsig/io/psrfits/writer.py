@@ -33,6 +33,8 @@ from fastsig.stream.header import Header
 __all__ = ["BITS", "PsrfitsWriter"]
 
 BITS = (8, 16, 32)
+#: What lost values become: the values of `blank`, in words.
+BLANKS = {"mean": "the mean of the others", "zero": "0", "nan": "NaN"}
 
 F4 = NDArray[np.float32]
 
@@ -57,6 +59,11 @@ class PsrfitsWriter(SpectraWriter):
         Whether existing files may be replaced.
     n_bits : {8, 16, 32}
         Codes with scales at 8 and 16 bits, unscaled floats at 32.
+    blank : {"mean", "zero", "nan"}
+        Number written for a lost value, and for the spectra that fill up the last row: the mean of
+        the others of its product and channel in the row or, if there are none, of the row before
+        (in the first row code 0, or 0). For floats also 0, or NaN, which PRESTO and dspsr spread
+        over whole spectra and time series.
     n_block : int, optional
         Number of spectra in a row, NSBLK, at most the number of all spectra. By default
         `block_length`, up to 1024.
@@ -91,15 +98,15 @@ class PsrfitsWriter(SpectraWriter):
         self, path: str | os.PathLike[str], header: Header, shape: tuple[int, ...], *,
         overwrite: bool = False, n_bits: int = 8, n_block: int | None = None,
         descending: bool = False, file_rows: int | None = None, axes: int | None = None,
-        first_file: int = 0, level: int | None = None,
+        first_file: int = 0, level: int | None = None, blank: str = "mean",
     ) -> None:
-        _check(header, shape, n_bits, n_block, file_rows)
+        _check(header, shape, n_bits, n_block, file_rows, blank)
         axes = (3 if shape[1] == 1 else 4) if axes is None else axes
         if axes not in (3, 4):
             raise UsageError(f"axes = {axes!r}; allowed: 4, 3")
         self._header, self._shape, self._n_bits = header, shape, n_bits
         self._n_block, self._level = block_length(shape[0], n_block), level
-        self._descending = descending
+        self._descending, self._blank = descending, blank
         self._fields = fields_of(self._n_block, shape[1], shape[2], n_bits)
         self._row = np.zeros((), np.dtype([
             (field.name, field.dtype, (field.count,) if field.name.startswith("DAT") else ())
@@ -137,7 +144,8 @@ class PsrfitsWriter(SpectraWriter):
         n_bits, n_block, **options
             Options of the writer.
         """
-        _check(header, shape, n_bits, n_block, options.get("file_rows"))
+        blank = options.get("blank", "mean")
+        _check(header, shape, n_bits, n_block, options.get("file_rows"), blank)
         n_block = block_length(shape[0], n_block)
         out = lost_fields(header)
         if n_bits < 32 and not exact:
@@ -146,8 +154,8 @@ class PsrfitsWriter(SpectraWriter):
                        "channel; whole numbers that fit are exact")
         if weights_vary:
             out.append(f"psrfits has one weight for {n_block} spectra of all products of a "
-                       "channel: the mean is written; single values that are lost become the mean "
-                       "of the others, or NaN in 32 bits")
+                       "channel: the mean is written; single values that are lost become "
+                       f"{BLANKS[blank]}")
         return out
 
     @classmethod
@@ -203,6 +211,7 @@ class PsrfitsWriter(SpectraWriter):
         values[n:] = np.nan
         step = -1 if self._descending else 1
         shape = self._shape[1:]
+        self._fill_lost(values)
         if self._n_bits == 32:
             row["DATA"][...] = values[:, :, ::step].reshape(-1)
         elif self._level is not None:
@@ -222,6 +231,30 @@ class PsrfitsWriter(SpectraWriter):
                            self._places[file] + place * row.dtype.itemsize)
         self._done, self._held = self._done + 1, 0
         self._weights[:] = 0
+
+    def _fill_lost(self, values: F4) -> None:
+        """Replace lost values as `blank` specifies."""
+        lost = ~np.isfinite(values)
+        if self._blank == "nan" or not lost.any():
+            return
+        values[lost] = 0
+        if self._blank == "zero":
+            return
+        count = len(values) - np.count_nonzero(lost, axis=0)
+        mean = values.sum(axis=0, dtype=np.float64) / np.maximum(count, 1)
+        level = mean if count.all() else np.where(count > 0, mean, self._mean_before())
+        if self._level is not None:  # values are whole numbers
+            level = np.rint(level)
+        elif self._n_bits < 32:  # `fit_scales` does this; whole numbers must remain whole
+            level = np.where(count > 0, np.nan, level)
+        np.copyto(values, level.astype(np.float32), where=lost)
+
+    def _mean_before(self) -> NDArray[np.float64]:
+        """Return the mean of each product and channel in the row written before; at first 0."""
+        row, shape, step = self._row, self._shape[1:], -1 if self._descending else 1
+        codes = row["DATA"].reshape(self._n_block, *shape).mean(axis=0, dtype=np.float64)
+        scale, offset = (row[name].reshape(shape) for name in ("DAT_SCL", "DAT_OFFS"))
+        return np.asarray(codes * scale + offset)[:, ::step]
 
     def _fill_constants(self) -> None:
         """Set the fields that all rows of the table have in common."""
@@ -273,7 +306,10 @@ class PsrfitsWriter(SpectraWriter):
 
 
 def _check(header: Header, shape: tuple[int, ...], n_bits: int, n_block: int | None,
-           file_rows: int | None) -> None:
+           file_rows: int | None, blank: str) -> None:
+    if blank not in BLANKS or (blank != "mean" and n_bits != 32):
+        raise UsageError(f"blank = {blank!r} with {n_bits} bits; allowed for psrfits: mean, and "
+                         "zero and nan with 32 bits")
     if n_bits not in BITS:
         raise UsageError(f"bits = {n_bits!r}; allowed for psrfits: {', '.join(map(str, BITS))}")
     if (n_block is not None and n_block < 1) or (file_rows is not None and file_rows < 1):

@@ -39,12 +39,12 @@ def row_bytes(shape: tuple[int, ...], n_bits: int, n_block: int | None = None) -
 
 
 def plain_codes(values: F4, level: int, n_bits: int, path: str) -> F4:
-    """Return codes of whole numbers; a missing value gets the mean of its product and channel.
+    """Return codes of whole numbers.
 
     Parameters
     ----------
     values : ndarray, shape (time, product, chan), float32
-        Values, NaN where they are missing.
+        Values.
     level : int
         The value of code 0.
     n_bits : int
@@ -56,11 +56,6 @@ def plain_codes(values: F4, level: int, n_bits: int, path: str) -> F4:
     OutputError
         Where a value is not a code.
     """
-    lost = np.isnan(values)
-    if lost.any():
-        count = np.maximum(1, (~lost).sum(axis=0))
-        mean = np.where(lost, 0, values).sum(axis=0, dtype=np.float64) / count
-        values = np.where(lost, np.rint(mean).astype(np.float32), values)
     codes: F4 = values - np.float32(level)
     low, high = CODES[n_bits]
     wrong = (codes != np.rint(codes)) | (codes < low) | (codes > high)
