@@ -25,7 +25,13 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.io.files.outputs import OutputFiles, no_position, output_names
 from fastsig.io.fits.layout import BLOCK
 from fastsig.io.psrfits.written_header import fields_of, lost_fields, primary_unit, table_unit
-from fastsig.io.psrfits.written_rows import block_length, plain_codes, row_bytes
+from fastsig.io.psrfits.written_rows import (
+    BLANKS,
+    block_length,
+    fill_lost,
+    plain_codes,
+    row_bytes,
+)
 from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.stream import Codes
 from fastsig.stream.header import Header
@@ -33,8 +39,6 @@ from fastsig.stream.header import Header
 __all__ = ["BITS", "PsrfitsWriter"]
 
 BITS = (8, 16, 32)
-#: What lost values become: the values of `blank`, in words.
-BLANKS = {"mean": "the mean of the others", "zero": "0", "nan": "NaN"}
 
 F4 = NDArray[np.float32]
 
@@ -211,7 +215,7 @@ class PsrfitsWriter(SpectraWriter):
         values[n:] = np.nan
         step = -1 if self._descending else 1
         shape = self._shape[1:]
-        self._fill_lost(values)
+        fill_lost(values, self._blank, self._n_bits, self._level, self._mean_before)
         if self._n_bits == 32:
             row["DATA"][...] = values[:, :, ::step].reshape(-1)
         elif self._level is not None:
@@ -231,23 +235,6 @@ class PsrfitsWriter(SpectraWriter):
                            self._places[file] + place * row.dtype.itemsize)
         self._done, self._held = self._done + 1, 0
         self._weights[:] = 0
-
-    def _fill_lost(self, values: F4) -> None:
-        """Replace lost values as `blank` specifies."""
-        lost = ~np.isfinite(values)
-        if self._blank == "nan" or not lost.any():
-            return
-        values[lost] = 0
-        if self._blank == "zero":
-            return
-        count = len(values) - np.count_nonzero(lost, axis=0)
-        mean = values.sum(axis=0, dtype=np.float64) / np.maximum(count, 1)
-        level = mean if count.all() else np.where(count > 0, mean, self._mean_before())
-        if self._level is not None:  # values are whole numbers
-            level = np.rint(level)
-        elif self._n_bits < 32:  # `fit_scales` does this; whole numbers must remain whole
-            level = np.where(count > 0, np.nan, level)
-        np.copyto(values, level.astype(np.float32), where=lost)
 
     def _mean_before(self) -> NDArray[np.float64]:
         """Return the mean of each product and channel in the row written before; at first 0."""

@@ -23,7 +23,7 @@ from fastsig.io.files.outputs import no_position
 from fastsig.io.files.positioned import read_into, write_from
 from fastsig.io.files.safe import SafeOutput
 from fastsig.io.sigproc.header import encode
-from fastsig.io.sigproc.written_header import cards, lost_fields, lost_places
+from fastsig.io.sigproc.written_header import cards, lost_fields, lost_places, single_product
 from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.stream import Codes
 from fastsig.stream.header import Header
@@ -132,8 +132,8 @@ class SigprocWriter(SpectraWriter):
         out = no_position(header, "src_raj and src_dej")
         if shape[1] > 1:
             out.append(f"PRESTO and other programs that do not read nifs take its {shape[1]} "
-                       f"products for {shape[1]} times as many spectra; {_single(header)} gives "
-                       "a file that they read correctly, and so does psrfits")
+                       f"products for {shape[1]} times as many spectra; {single_product(header)} "
+                       "gives a file that they read correctly, and so does psrfits")
         return out
 
     @classmethod
@@ -279,15 +279,6 @@ class SigprocWriter(SpectraWriter):
         if self._masks is not None:
             self._masks.close()
             self._masks = None
-
-
-def _single(header: Header) -> str:
-    """Name the option of convert, and the verb in Python, for one product of several."""
-    names, in_jansky = header.polarization.names, (header.unit or "").startswith("Jy")
-    if names[:2] == ("AA", "BB") and not in_jansky:
-        return "fastsig convert --products I (in Python chain.stokes('I'))"
-    name = "I" if "I" in names else names[0]
-    return f"fastsig convert --products {name} (in Python chain[{name!r}])"
 
 
 def _check_options(n_bits: int, blank: str, scale: Any, offset: Any) -> None:

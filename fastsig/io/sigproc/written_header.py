@@ -20,7 +20,7 @@ from fastsig.io.sigproc.header import KEYWORDS, PRODUCTS_MARK, products_of
 from fastsig.io.sigproc.numbers import day_of, packed_angle, telescope_number
 from fastsig.stream.header import Header
 
-__all__ = ["cards", "lost_fields", "lost_places"]
+__all__ = ["cards", "lost_fields", "lost_places", "single_product"]
 
 _LONGEST_TEXT = 80  # limit of SIGPROC's own programs
 # Keywords of a SIGPROC input that are copied unchanged, with their types.
@@ -162,3 +162,12 @@ def lost_places(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
 def _exact(value: float) -> Fraction:
     """Return the decimal number as which a float is read."""
     return Fraction(repr(value))
+
+
+def single_product(header: Header) -> str:
+    """Name the option of convert, and the verb in Python, for one product of several."""
+    names, in_jansky = header.polarization.names, (header.unit or "").startswith("Jy")
+    if names[:2] == ("AA", "BB") and not in_jansky:
+        return "fastsig convert --products I (in Python chain.stokes('I'))"
+    name = "I" if "I" in names else names[0]
+    return f"fastsig convert --products {name} (in Python chain[{name!r}])"
