@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -69,9 +70,30 @@ def described(work: Callable[..., Any], made: type | None) -> inspect.Signature:
                        return_annotation=own.return_annotation if made is None else made)
 
 
+def _with_types(signature: inspect.Signature, work: Callable[..., Any]) -> inspect.Signature:
+    """Return a signature with the types that text in annotations names, as completion shows them.
+
+    A name that the module of `work` imports only for type checkers remains text.
+    """
+    names = vars(sys.modules[work.__module__])
+    return signature.replace(
+        parameters=[each.replace(annotation=_type_of(each.annotation, names))
+                    for each in signature.parameters.values()],
+        return_annotation=_type_of(signature.return_annotation, names))
+
+
+def _type_of(annotation: Any, names: dict[str, Any]) -> Any:
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        return eval(annotation, names)
+    except NameError:
+        return annotation
+
+
 def _dressed(call: Callable[..., Any], name: str, signature: inspect.Signature,
              work: Callable[..., Any]) -> Callable[..., Any]:
-    call.__signature__ = signature  # type: ignore[attr-defined]
+    call.__signature__ = _with_types(signature, work)  # type: ignore[attr-defined]
     call.__name__, call.__qualname__ = name, f"Chain.{name}"
     call.__doc__ = without_stream(inspect.getdoc(work) or "")
     return call

@@ -52,6 +52,10 @@ def test_verbs_have_their_own_signature_and_help(spectra: fs.Chain) -> None:
         for key, each in inspect.signature(method).parameters.items():
             assert each.kind is each.VAR_KEYWORD or key in text, (name, key)
     assert inspect.signature(fs.Chain.channelize).return_annotation is fs.Chain
+    for signature in (inspect.signature(fs.Chain.flag), inspect.signature(spectra.flag)):
+        assert "clip: float | None = 5.0, " in str(signature)
+    text = str(inspect.signature(spectra.barycenter))  # a name that is known to type checkers alone
+    assert text.startswith("(*, position: Any = None, location: 'EarthLocation | str | None' = ")
 
 
 def test_the_stub_is_what_the_stages_say() -> None:
@@ -88,9 +92,11 @@ def test_a_plugin_has_its_own_signature(spectra: fs.Chain, monkeypatch: Any) -> 
     monkeypatch.setattr(registry, "_plugin_stages", lambda: {"doubled": Doubled})
     registry.stages.cache_clear()
     try:
-        assert str(inspect.signature(spectra.doubled)).startswith("(factor: 'float' = 2.0)")
+        assert str(inspect.signature(spectra.doubled)).startswith("(factor: float = 2.0)")
         assert "source :" not in spectra.doubled.__doc__ and "doubled" in dir(spectra)
         assert isinstance(spectra.doubled(3.0), fs.Chain)
+        with pytest.raises(fs.UsageError, match="factor = '3'; allowed: a number"):
+            spectra.doubled("3")
         with pytest.raises(fs.UsageError, match="did you mean factor"):
             spectra.doubled(factr=3.0)
     finally:

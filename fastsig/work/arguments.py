@@ -91,7 +91,7 @@ def check_types(name: str, signature: inspect.Signature, values: Mapping[str, An
         parameter = signature.parameters[key]
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             continue
-        kinds = [part.strip() for part in str(parameter.annotation).split("|")]
+        kinds = [part.strip() for part in _text_of(parameter.annotation).split("|")]
         if value is None and ("None" in kinds or parameter.default is None):
             continue
         plain = [kind for kind in kinds if kind != "None"]
@@ -105,6 +105,11 @@ def shown(value: Any) -> str:
     """Format a value for an error message, on one line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _text_of(annotation: Any) -> str:
+    """Return an annotation as it is written, whether or not it is kept as text."""
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
 
 
 def _is_whole(value: Any) -> bool:
