@@ -7,7 +7,7 @@ SAMPLE := data/samples/frb_carrier_16MHz.h5
 # Hundreds of processes import the same modules: each would compile them anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test thorough guard bench lint site docs options clean
+.PHONY: demo test thorough guard bench lint site docs generated clean
 
 demo: $(VENV)/.installed ## voltages to spectra to a picture
 	$(BIN)/fastsig info $(SAMPLE)
@@ -39,11 +39,10 @@ site: $(VENV)/.installed-dev ## the site, docs/_build/html: runs the pages that 
 	$(BIN)/python -m sphinx -q -T -E -W --keep-going -n -j 2 -b html docs docs/_build/html
 	@echo "look at docs/_build/html/index.html"
 
-options: $(VENV)/.installed-dev ## the tables of options in docs/commands, the stub of verbs
-	$(BIN)/python docs/option_tables.py --write
-	$(BIN)/python docs/verb_stub.py --write
+generated: $(VENV)/.installed-dev ## all that is written from the code: tables, lists, the stub of verbs
+	$(BIN)/python docs/generated.py --write
 
-docs: options site ## the site, and every command and snippet of the other pages
+docs: generated site ## the site, and every command and snippet of the other pages
 	$(BIN)/python -m pytest tests/test_docs.py
 
 clean:

@@ -1,15 +1,13 @@
 """The tables of options in the pages of ``docs/commands``, made from the commands themselves.
 
-``python docs/option_tables.py --write`` writes the table of each command between the two comments
-that mark its place on a page, and the list of all commands in ``docs/command-line.md``. Without
-``--write`` it lists the pages that are out of date. Texts are changed in the commands, never on a
-page.
+``python docs/generated.py --write`` writes the table of each command between the two comments that
+mark its place on a page, and the list of all commands in ``docs/command-line.md``. Texts are
+changed in the commands, never on a page.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +15,6 @@ import click
 
 DOCS = Path(__file__).resolve().parent
 INDEX = DOCS / "command-line.md"
-PAGES = sorted((DOCS / "commands").glob("*.md"))
 BEGIN = "<!-- options of `fastsig {}`: written by docs/option_tables.py -->"
 END = "<!-- end of options -->"
 # Options and fields of names; characters that mean something to Markdown.
@@ -129,21 +126,14 @@ def places(page: str) -> list[str]:
     return _PLACE.findall(page)
 
 
-def main() -> None:
-    """Write the tables, or list the pages that differ."""
-    from fastsig.cli.main import cli
-
-    stale = []
-    for path in (INDEX, *PAGES):
-        page = path.read_text(encoding="utf-8")
-        new = index(page, cli) if path == INDEX else written(page, cli)
-        if "--write" in sys.argv[1:]:
-            path.write_text(new, encoding="utf-8")
-        elif new != page:
-            stale.append(f"docs/{path.relative_to(DOCS)}")
-    if stale:
-        sys.exit(f"{', '.join(stale)}: out of date; python docs/option_tables.py --write")
+def pages(root: click.Command) -> dict[Path, str]:
+    """The pages with tables of options, and the list of commands, as they should be."""
+    found = {path: written(path.read_text(encoding="utf-8"), root)
+             for path in sorted((DOCS / "commands").glob("*.md"))}
+    return {INDEX: index(INDEX.read_text(encoding="utf-8"), root), **found}
 
 
 if __name__ == "__main__":
+    from generated import main
+
     main()

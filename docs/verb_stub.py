@@ -1,8 +1,7 @@
 """The stub of the verbs of chains, as the stages and functions themselves have them.
 
-``python docs/verb_stub.py --write`` writes ``fastsig/own_verbs.pyi``, which type checkers and
-editors read. Without ``--write`` it reports whether the stub differs. Signatures and docstrings are
-changed in the stages, never in the stub.
+``python docs/generated.py --write`` writes ``fastsig/own_verbs.pyi``, which type checkers and
+editors read. Signatures and docstrings are changed in the stages, never in the stub.
 """
 
 from __future__ import annotations
@@ -100,19 +99,3 @@ def _names_of(path: str) -> dict[str, str]:
     return _KNOWN | {alias.asname or alias.name: node.module for node in nodes
                      if isinstance(node, ast.ImportFrom) and node.module
                      for alias in node.names}
-
-
-def main(arguments: list[str]) -> int:
-    """Write the stub, or report whether it differs."""
-    text = stub()
-    if "--write" in arguments:
-        STUB.write_text(text)
-        return 0
-    differs = not STUB.exists() or STUB.read_text() != text
-    if differs:
-        print(f"{STUB.name} differs; python docs/verb_stub.py --write")
-    return int(differs)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

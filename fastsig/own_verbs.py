@@ -1,6 +1,6 @@
 """The verbs that come with fastsig, as a base class of `Chain`; see `fastsig.verbs`.
 
-Type checkers and editors read the stub beside this file. ``python docs/verb_stub.py --write``
+Type checkers and editors read the stub beside this file. ``python docs/generated.py --write``
 generates it from the stages, and a test compares them.
 """
 

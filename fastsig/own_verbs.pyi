@@ -24,7 +24,7 @@ class OwnVerbs:
         self, n_chan: int, *, n_tap: int = 8, window: str = 'hamming',
         min_valid: float = 0.9, oversample: Fraction | str | int = 1,
     ) -> Self:
-        """Split voltages into channels.
+        """Frames of complex channels.
 
         ``X[m, k] = sum_i h[i] x[m n_fft + i] exp(-2 pi i k i / n_fft)`` over a frame of ``n_tap n_fft``
         samples, with one frame every ``n_fft`` samples; ``n_fft`` is ``2 n_chan`` for real input
@@ -78,6 +78,41 @@ class OwnVerbs:
             If the source contains no frames.
         UsageError
             If the products cannot be computed from these polarisations.
+        """
+
+    def integrate(
+        self, time: Any = None, *, n_int: int | None = None, n_freq: int = 1,
+        flag_sigma: float | None = None, last: str = 'keep',
+    ) -> Self:
+        """Means over `n_int` spectra and `n_freq` neighbouring channels, weighted by validity.
+
+        ``mean = sum(total) / sum(weight)`` over all valid samples; the weight of a product is the
+        fraction of samples that are valid. An incomplete last integration is kept, with its weight,
+        unless `last` is "drop": programs without weights take it for a complete one.
+
+        Parameters
+        ----------
+        time : Quantity or str, optional
+            Integration time; rounded to whole spectra, at least one.
+        n_int : int, optional
+            Exact number of spectra to integrate; not allowed with `time`.
+        n_freq : int
+            Number of channels to average; must divide the number of channels.
+        flag_sigma : float, optional
+            For every 128 spectra (fewer at the end of an integration), leave out channels with a
+            spectral kurtosis outside this many Gaussian sigmas in any polarisation. Requires detected
+            frames, and integrations of at least 16 spectra (more if frames overlap strongly). There is
+            then a weight for each channel.
+        last : {"keep", "drop"}
+            Whether an incomplete last integration is kept or dropped; the parameters record the number
+            of spectra dropped.
+
+        Raises
+        ------
+        PlanError
+            If the source contains no spectra.
+        UsageError
+            If a parameter is not allowed.
         """
 
     def flag(
@@ -147,6 +182,123 @@ class OwnVerbs:
         References
         ----------
         A. R. Offringa et al., MNRAS 405, 155 (2010): SumThreshold.
+        """
+
+    def calibrate(
+        self, solution: Any, *, on: str = 'subtract', guard: Any = 0,
+    ) -> Self:
+        """Antenna temperatures, K; rows in which the diode is switched have weight 0.
+
+        Parameters
+        ----------
+        solution : DiodeSolution, or the result of `Chain.measure_diode`
+        on : {"subtract", "blank"}
+            Whether the diode is subtracted from rows in which it is on, or these rows get weight 0.
+        guard : Quantity, str or number of s
+            Largest error of the times at which the diode is switched.
+
+        Raises
+        ------
+        PlanError, UsageError
+            If the solution belongs to other spectra.
+        """
+
+    def locate(
+        self, track: CabinTrack, *, beam: int | None = None,
+        refraction: Refraction | str | None = None, record: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """The same spectra, with columns for the position of the beam at the middle of each spectrum.
+
+        ``ra_deg`` and ``dec_deg`` are ICRS; ``zenith_deg`` and ``parallactic_deg`` are apparent angles;
+        ``receiver_deg`` is the position angle of the receiver's Y axis, north through east; and
+        ``extrapolated`` is 1 if the track has no row within 1 s.
+
+        Parameters
+        ----------
+        track : CabinTrack
+            The track of the feed cabin, as returned by `fastsig.io.fast.ky.read`.
+        beam : int, optional
+            Number of the beam; by default that in the header.
+        refraction : Refraction or str, optional
+            Conditions of the air, instead of those in the track: also as text,
+            ``"925,15,0.8,0.3m"``, or ``"none"``.
+        record : mapping, optional
+            Description of the file of the track for the provenance; by default its name.
+
+        Raises
+        ------
+        PlanError
+            If the source contains no spectra.
+        UsageError
+            If the track or the refraction is of another type, or the beam is not known.
+        """
+
+    def stokes(
+        self, products: str = 'IQUV', *, sign_q: int = 1, sign_v: int = 1,
+        feed_angle: Any = None, mueller: MuellerTable | None = None, record: Any = None,
+    ) -> Self:
+        """Stokes parameters of integrated products.
+
+        ``I = AA + BB``, ``Q = sign_q (AA - BB)``, ``U = 2 CR``, ``V = sign_v 2 CI``, with
+        ``CR + i CI = <A* B>``. In the frame of the sky, Q and U refer to north and east: they are
+        rotated by twice the position angle of feed A, which is the column ``receiver_deg`` + 90 deg +
+        `feed_angle`.
+
+        Parameters
+        ----------
+        products : {"IQUV", "I", "V"}
+            The Stokes parameters to compute.
+        sign_q, sign_v : {1, -1}
+            Signs of Q and V, since conventions differ.
+        feed_angle : Quantity or str, optional
+            Position angle of feed A minus that of the line from M01 to M02, north through east. If it
+            is given, Q and U are in the frame of the sky. It is not published for FAST, so that there
+            is no default.
+        mueller : MuellerTable, optional
+            Mueller matrices of the receiver, for signs of 1 and in its own frame; their effect is
+            removed before Q and U are rotated.
+        record : optional
+            Description of the table for the provenance.
+
+        Raises
+        ------
+        PlanError
+            If the source lacks the products, or the angles needed to rotate them, or is in Jy.
+        UsageError
+            If a parameter is not allowed.
+        """
+
+    def flux(
+        self, receiver: Receiver | None = None, *, gain: Any = None,
+        zenith_angle: Any = None, temperature: Any = None, beam: int | None = None,
+    ) -> Self:
+        r"""Flux densities, Jy.
+
+        .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / 2 G
+
+        AA, BB, CR and CI are in units of one polarisation: the flux density of I is the mean of those
+        of AA and BB. I, Q, U and V, which are sums over both polarisations, are divided by 2 G. Columns
+        with the noise expected from the radiometer equation, ``radiometer_NAME``, are also converted to
+        Jy.
+
+        Parameters
+        ----------
+        receiver : Receiver, optional
+            The receiver, with a gain that depends on beam, frequency and zenith angle.
+        gain : Quantity, optional
+            Gain of a polarisation, K/Jy, instead of that of the receiver, as measured with a calibrator
+            of known flux density (`fastsig.telescopes.calibrators`).
+        zenith_angle : Quantity, optional
+            Zenith angle of all spectra.
+        temperature : Quantity, optional
+            Ambient temperature; by default its term in the gain is left out.
+        beam : int, optional
+            Beam of the receiver; by default that in the header.
+
+        Raises
+        ------
+        PlanError
+            If the source is not in K, or its beam or zenith angle is not known.
         """
 
     def baseline(
@@ -236,115 +388,6 @@ class OwnVerbs:
             not allowed.
         """
 
-    def integrate(
-        self, time: Any = None, *, n_int: int | None = None, n_freq: int = 1,
-        flag_sigma: float | None = None, last: str = 'keep',
-    ) -> Self:
-        """Means over `n_int` spectra and `n_freq` neighbouring channels, weighted by validity.
-
-        ``mean = sum(total) / sum(weight)`` over all valid samples; the weight of a product is the
-        fraction of samples that are valid. An incomplete last integration is kept, with its weight,
-        unless `last` is "drop": programs without weights take it for a complete one.
-
-        Parameters
-        ----------
-        time : Quantity or str, optional
-            Integration time; rounded to whole spectra, at least one.
-        n_int : int, optional
-            Exact number of spectra to integrate; not allowed with `time`.
-        n_freq : int
-            Number of channels to average; must divide the number of channels.
-        flag_sigma : float, optional
-            For every 128 spectra (fewer at the end of an integration), leave out channels with a
-            spectral kurtosis outside this many Gaussian sigmas in any polarisation. Requires detected
-            frames, and integrations of at least 16 spectra (more if frames overlap strongly). There is
-            then a weight for each channel.
-        last : {"keep", "drop"}
-            Whether an incomplete last integration is kept or dropped; the parameters record the number
-            of spectra dropped.
-
-        Raises
-        ------
-        PlanError
-            If the source contains no spectra.
-        UsageError
-            If a parameter is not allowed.
-        """
-
-    def select(
-        self, *, rows: Any = None, channels: Any = None, products: Any = None,
-    ) -> Self:
-        """Select a span of rows, a range of channels and some products of voltages or spectra.
-
-        The lower end of a pair comes first; if the ends are numbers, the upper end is excluded, as in a
-        slice. Frequencies refer to channel centres, both ends included.
-
-        Parameters
-        ----------
-        rows : pair or slice, optional
-            Row numbers, times from the start, or times of day.
-        channels : pair or slice, optional
-            Channel numbers, or frequencies.
-        products : str or sequence of str, optional
-            Names of products of spectra.
-
-        Raises
-        ------
-        UsageError
-            If a range is empty or not within the stream.
-        PlanError
-            If channels or products are selected from a stream without them.
-        """
-
-    def calibrate(
-        self, solution: Any, *, on: str = 'subtract', guard: Any = 0,
-    ) -> Self:
-        """Antenna temperatures, K; rows in which the diode is switched have weight 0.
-
-        Parameters
-        ----------
-        solution : DiodeSolution, or the result of `Chain.measure_diode`
-        on : {"subtract", "blank"}
-            Whether the diode is subtracted from rows in which it is on, or these rows get weight 0.
-        guard : Quantity, str or number of s
-            Largest error of the times at which the diode is switched.
-
-        Raises
-        ------
-        PlanError, UsageError
-            If the solution belongs to other spectra.
-        """
-
-    def locate(
-        self, track: CabinTrack, *, beam: int | None = None,
-        refraction: Refraction | str | None = None, record: Mapping[str, Any] | None = None,
-    ) -> Self:
-        """The same spectra, with columns for the position of the beam at the middle of each spectrum.
-
-        ``ra_deg`` and ``dec_deg`` are ICRS; ``zenith_deg`` and ``parallactic_deg`` are apparent angles;
-        ``receiver_deg`` is the position angle of the receiver's Y axis, north through east; and
-        ``extrapolated`` is 1 if the track has no row within 1 s.
-
-        Parameters
-        ----------
-        track : CabinTrack
-            The track of the feed cabin, as returned by `fastsig.io.fast.ky.read`.
-        beam : int, optional
-            Number of the beam; by default that in the header.
-        refraction : Refraction or str, optional
-            Conditions of the air, instead of those in the track: also as text,
-            ``"925,15,0.8,0.3m"``, or ``"none"``.
-        record : mapping, optional
-            Description of the file of the track for the provenance; by default its name.
-
-        Raises
-        ------
-        PlanError
-            If the source contains no spectra.
-        UsageError
-            If the track or the refraction is of another type, or the beam is not known.
-        """
-
     def barycenter(
         self, *, position: Any = None, location: EarthLocation | str | None = None,
     ) -> Self:
@@ -371,72 +414,29 @@ class OwnVerbs:
             If the position or the telescope is not known.
         """
 
-    def stokes(
-        self, products: str = 'IQUV', *, sign_q: int = 1, sign_v: int = 1,
-        feed_angle: Any = None, mueller: MuellerTable | None = None, record: Any = None,
+    def select(
+        self, *, rows: Any = None, channels: Any = None, products: Any = None,
     ) -> Self:
-        """Stokes parameters of integrated products.
+        """Return a span of rows, a range of channels and some products of voltages or spectra.
 
-        ``I = AA + BB``, ``Q = sign_q (AA - BB)``, ``U = 2 CR``, ``V = sign_v 2 CI``, with
-        ``CR + i CI = <A* B>``. In the frame of the sky, Q and U refer to north and east: they are
-        rotated by twice the position angle of feed A, which is the column ``receiver_deg`` + 90 deg +
-        `feed_angle`.
+        The lower end of a pair comes first; if the ends are numbers, the upper end is excluded, as in a
+        slice. Frequencies refer to channel centres, both ends included.
 
         Parameters
         ----------
-        products : {"IQUV", "I", "V"}
-            The Stokes parameters to compute.
-        sign_q, sign_v : {1, -1}
-            Signs of Q and V, since conventions differ.
-        feed_angle : Quantity or str, optional
-            Position angle of feed A minus that of the line from M01 to M02, north through east. If it
-            is given, Q and U are in the frame of the sky. It is not published for FAST, so that there
-            is no default.
-        mueller : MuellerTable, optional
-            Mueller matrices of the receiver, for signs of 1 and in its own frame; their effect is
-            removed before Q and U are rotated.
-        record : optional
-            Description of the table for the provenance.
+        rows : pair or slice, optional
+            Row numbers, times from the start, or times of day.
+        channels : pair or slice, optional
+            Channel numbers, or frequencies.
+        products : str or sequence of str, optional
+            Names of products of spectra.
 
         Raises
         ------
-        PlanError
-            If the source lacks the products, or the angles needed to rotate them, or is in Jy.
         UsageError
-            If a parameter is not allowed.
-        """
-
-    def flux(
-        self, receiver: Receiver | None = None, *, gain: Any = None,
-        zenith_angle: Any = None, temperature: Any = None, beam: int | None = None,
-    ) -> Self:
-        r"""Flux densities, Jy.
-
-        .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / 2 G
-
-        AA, BB, CR and CI are in units of one polarisation: the flux density of I is the mean of those
-        of AA and BB. I, Q, U and V, which are sums over both polarisations, are divided by 2 G. Columns
-        with the noise expected from the radiometer equation, ``radiometer_NAME``, are also converted to
-        Jy.
-
-        Parameters
-        ----------
-        receiver : Receiver, optional
-            The receiver, with a gain that depends on beam, frequency and zenith angle.
-        gain : Quantity, optional
-            Gain of a polarisation, K/Jy, instead of that of the receiver, as measured with a calibrator
-            of known flux density (`fastsig.telescopes.calibrators`).
-        zenith_angle : Quantity, optional
-            Zenith angle of all spectra.
-        temperature : Quantity, optional
-            Ambient temperature; by default its term in the gain is left out.
-        beam : int, optional
-            Beam of the receiver; by default that in the header.
-
-        Raises
-        ------
+            If a range is empty or not within the stream.
         PlanError
-            If the source is not in K, or its beam or zenith angle is not known.
+            If channels or products are selected from a stream without them.
         """
 
     def measure_diode(
@@ -445,7 +445,7 @@ class OwnVerbs:
         workers: int | None = None, memory: int | None = None,
         progress: Progress | None = None,
     ) -> DiodeMeasurement:
-        """Measure the noise diode in the spectra of a scan, in two passes.
+        """Return timing, gain and spectrum of the noise diode, measured in two passes over a scan.
 
         Parameters
         ----------

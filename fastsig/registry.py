@@ -59,20 +59,20 @@ _SPECTRA_WRITERS = {
     "hifast": "fastsig.io.hifast.writer:HiFASTWriter",
 }
 
-# Verbs that compute nothing when they are called: stages.
+# Verbs that compute nothing when they are called: stages, in the usual order of their use.
 _STAGES = {
     "channelize": "fastsig.stages.channelize:Channelize",
     "detect": "fastsig.stages.detect:Detect",
-    "flag": "fastsig.stages.flag:Flag",
-    "baseline": "fastsig.stages.baseline:Baseline",
-    "frame": "fastsig.stages.velocity_frame:VelocityFrame",
     "integrate": "fastsig.stages.integrate:Integrate",
-    "select": "fastsig.stages.select:Select",
+    "flag": "fastsig.stages.flag:Flag",
     "calibrate": "fastsig.stages.calibrate:Calibrate",
     "locate": "fastsig.stages.locate:Locate",
-    "barycenter": "fastsig.stages.barycenter:Barycenter",
     "stokes": "fastsig.stages.stokes:Stokes",
     "flux": "fastsig.stages.flux:Flux",
+    "baseline": "fastsig.stages.baseline:Baseline",
+    "frame": "fastsig.stages.velocity_frame:VelocityFrame",
+    "barycenter": "fastsig.stages.barycenter:Barycenter",
+    "select": "fastsig.stages.select:Select",
 }
 
 # Verbs that read the chain: measurements, which return something other than a chain.

@@ -11,7 +11,7 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 import pytest
-from streams import MemorySpectra, MemoryVoltages, header, noise
+from verb_examples import example, of_its_tests, source_of, spectra, voltages
 
 import fastsig as fs
 from fastsig import registry
@@ -25,41 +25,8 @@ WRONG: dict[str, Any] = {
 }
 
 
-def voltages() -> fs.Chain:
-    return fs.Chain(MemoryVoltages(noise(np.random.default_rng(1), 2000), header()))
-
-
-def spectra(unit: str | None = None, names: tuple[str, ...] = ("AA", "BB", "CR", "CI")
-            ) -> fs.Chain:
-    from dataclasses import replace
-
-    head = header(100)
-    axis = replace(head.channels, step_hz=head.channels.step_hz / 16, n_chan=16)
-    head = head.replace(channels=axis, polarization=replace(head.polarization, names=names),
-                        unit=unit, is_complex=False, n_bits=32)
-    data = np.random.default_rng(2).normal(10, 1, (40, len(names), 16))
-    return fs.Chain(MemorySpectra(data, head))
-
-
-#: By verb: a chain that it can be called on, and valid values of what has no default.
-VERBS: dict[str, tuple[Callable[[], fs.Chain], dict[str, Any]]] = {
-    "channelize": (voltages, {"n_chan": 16}),
-    "detect": (lambda: voltages().channelize(16), {}),
-    "integrate": (spectra, {}), "select": (spectra, {}),
-    "flag": (spectra, {}), "baseline": (spectra, {}), "stokes": (spectra, {}),
-    "frame": (spectra, {"to": "barycentric"}),
-    "calibrate": (spectra, {"solution": None}), "locate": (spectra, {"track": None}),
-    "flux": (lambda: spectra("K"), {"gain": "16K/Jy"}),
-    "measure_diode": (spectra, {"tcal": "12.5K"}),
-    "on_off": (spectra, {"period": "100ms", "tsys": "20K"}),
-    "flag_shares": (spectra, {}), "barycenter": (spectra, {}),
-}
-
-
 def calls(folder: Path) -> Iterator[tuple[str, Callable[..., Any], dict[str, Any]]]:
-    """Name, function and valid arguments of what is public."""
-    for name, (made, valid) in VERBS.items():
-        yield name, getattr(made(), name), valid
+    """Name, function and valid arguments of what is public, except verbs."""
     chain, out = spectra(), folder / "out.h5"
     data, held = chain.read(), voltages()
     cube = Path(folder / "none.fits")
@@ -116,14 +83,23 @@ def deeper(error: BaseException) -> bool:
     return not (isinstance(error, TypeError) and (own or last.filename == __file__))
 
 
-NAMES = [name for name, *_ in calls(Path())]
+def call_of(name: str, folder: Path) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """Function and valid arguments of a verb or another function."""
+    if name in registry.own_verbs():
+        made, valid = example(name)
+        return getattr(made(), name), valid
+    return next(call for each, *call in calls(folder) if each == name)
+
+
+NAMES = [*registry.own_verbs(), *(name for name, *_ in calls(Path()))]
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", NAMES)
-def test_wrong_arguments_are_refused_in_our_own_words(name: str, tmp_path: Path) -> None:
-    function, valid = next((function, valid) for each, function, valid in calls(tmp_path)
-                           if each == name)
+def test_wrong_arguments_are_refused_in_our_own_words(name: str, tmp_path: Path,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # "nonsense" is the name of a file for some functions
+    function, valid = call_of(name, tmp_path)
     found = []
     for key, kind, given in variants(function, valid):
         try:
@@ -136,8 +112,17 @@ def test_wrong_arguments_are_refused_in_our_own_words(name: str, tmp_path: Path)
     assert not found, f"{len(found)}\n" + "\n".join(found)
 
 
-def test_every_verb_is_walked() -> None:
-    assert set(VERBS) == {*registry.own_verbs()}
+def test_a_missing_example_is_named(tmp_path: Path) -> None:
+    wanted = "tests/stages/test_nothing.py: add EXAMPLE = "
+    with pytest.raises(AssertionError, match=wanted):
+        of_its_tests("nothing", tmp_path)
+    (tmp_path / "test_nothing.py").write_text("X = 1\n")
+    with pytest.raises(AssertionError, match=wanted):
+        of_its_tests("nothing", tmp_path)
+    (tmp_path / "test_nothing.py").write_text("EXAMPLE = {'x': 1}\n")
+    assert of_its_tests("nothing", tmp_path) == {"x": 1}
+    with pytest.raises(AssertionError, match=r"EXAMPLE of tests/stages/test_flux.py: \["):
+        source_of("flux", {})
 
 
 @pytest.mark.parametrize(("call", "match"), [

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import subprocess
-import sys
 from typing import Any
 
 import click
+import option_tables as tables
 import pytest
-from cli import ROOT, environment
+from cli import ROOT
 
 from fastsig.cli.main import cli
 
-SCRIPT = ROOT / "docs" / "option_tables.py"
 PAGES = {path.name: path.read_text(encoding="utf-8")
          for path in sorted((ROOT / "docs" / "commands").glob("*.md"))}
-
-
-def module() -> Any:
-    spec = importlib.util.spec_from_file_location("option_tables", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
-
-
-tables = module()
 COMMANDS = dict(tables.commands(cli))
-
-
-def test_the_pages_are_up_to_date() -> None:
-    listed = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
-    assert tables.index(listed, cli) == listed, "python docs/option_tables.py --write"
-    for name, page in PAGES.items():
-        assert tables.written(page, cli) == page, f"{name}: python docs/option_tables.py --write"
-    subprocess.run([sys.executable, str(SCRIPT)], env=environment(), check=True)
 
 
 def test_every_command_has_its_place_under_its_heading() -> None:

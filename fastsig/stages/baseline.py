@@ -30,7 +30,7 @@ class Baseline(SpectraStage):
     Parameters
     ----------
     source : SpectrumStream
-        Spectra.
+        Spectra in any unit, with frequencies.
     method : {"polynomial", "arpls", "ripple-fourier", "ripple-sine"}
         The model that is fitted.
     protect : window or sequence of windows

@@ -23,7 +23,7 @@ __all__ = ["Channelize"]
 
 
 class Channelize(FrameStage):
-    """Split voltages into channels.
+    """Frames of complex channels.
 
     ``X[m, k] = sum_i h[i] x[m n_fft + i] exp(-2 pi i k i / n_fft)`` over a frame of ``n_tap n_fft``
     samples, with one frame every ``n_fft`` samples; ``n_fft`` is ``2 n_chan`` for real input
@@ -38,7 +38,7 @@ class Channelize(FrameStage):
     Parameters
     ----------
     source : VoltageStream
-        Real (int8, int16, float32) or complex (complex64) voltages.
+        Real (int8, int16, float32) or complex (complex64) voltages, in one or several channels.
     n_chan : int
         Channels per input channel, even.
     n_tap : int

@@ -65,7 +65,7 @@ class Flag(SpectraStage):
     Parameters
     ----------
     source : SpectrumStream
-        Spectra.
+        Spectra in any unit, with at least 16 channels if channels are to be compared.
     bands : str or sequence, optional
         Bands that are always flagged: names of tables in `fastsig.axes.interference.BANDS`, and
         intervals.

@@ -33,7 +33,8 @@ class Flux(SpectraStage):
     Parameters
     ----------
     source : SpectrumStream
-        Temperatures of one beam, K, with the column ``zenith_deg`` unless `zenith_angle` is given.
+        Temperatures of one beam, K, with the column ``zenith_deg`` unless `zenith_angle` or `gain`
+        is given.
     receiver : Receiver, optional
         The receiver, with a gain that depends on beam, frequency and zenith angle.
     gain : Quantity, optional

@@ -35,7 +35,7 @@ class Integrate(SpectraStage):
     Parameters
     ----------
     source : SpectrumStream
-        Spectra.
+        Spectra in any unit.
     time : Quantity or str, optional
         Integration time; rounded to whole spectra, at least one.
     n_int : int, optional

@@ -29,7 +29,7 @@ class Locate(PassedSpectra):
     Parameters
     ----------
     source : SpectrumStream
-        Spectra of one beam.
+        Spectra of a known beam.
     track : CabinTrack
         The track of the feed cabin, as returned by `fastsig.io.fast.ky.read`.
     beam : int, optional

@@ -99,12 +99,13 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
           smooth: Any = None, phase: bool = False, beam: int | None = None,
           workers: int | None = None, memory: int | None = None,
           progress: Progress | None = None) -> DiodeMeasurement:
-    """Measure the noise diode in the spectra of a scan, in two passes.
+    """Return timing, gain and spectrum of the noise diode, measured in two passes over a scan.
 
     Parameters
     ----------
     stream : SpectrumStream
-        AA and BB, with or without CR and CI; or AA or I alone.
+        Spectra in the units of the recorder: AA and BB, with or without CR and CI; or AA or I
+        alone.
     tcal : Quantity, str, or path
         Temperature of the diode: one value, or one value per polarisation (``"1.1K,1.2K"``), or
         tables that `fastsig.telescopes.tcal` reads.

@@ -106,7 +106,8 @@ def on_off(
     Parameters
     ----------
     stream : SpectrumStream
-        Powers; products such as CR are left out.
+        Spectra in K, or spectra in other units together with `tsys` or the noise diode. Products
+        that are not powers, such as CR, are left out.
     period : Quantity or str
         Time from one start on the source to the next.
     on, first, settle : Quantity or str, optional
