@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -73,9 +72,10 @@ def described(work: Callable[..., Any], made: type | None) -> inspect.Signature:
 def _with_types(signature: inspect.Signature, work: Callable[..., Any]) -> inspect.Signature:
     """Return a signature with the types that text in annotations names, as completion shows them.
 
-    A name that the module of `work` imports only for type checkers remains text.
+    A name that a module imports only for type checkers remains text.
     """
-    names = vars(sys.modules[work.__module__])
+    function: Any = inspect.unwrap(work.__init__ if isinstance(work, type) else work)
+    names = function.__globals__
     return signature.replace(
         parameters=[each.replace(annotation=_type_of(each.annotation, names))
                     for each in signature.parameters.values()],

@@ -9,6 +9,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +18,18 @@ from typing import Any
 
 import click
 import fastsig_kernels
+import generated
 import numpy as np
+import option_tables
 import pytest
 from cli import ROOT
 from click.testing import CliRunner
 from hostile import FORMATS, MAKERS, NO_MAKERS, Case, cases, damaged, verdict
+from stage_checks import check_channels, check_rows
 from streams import MemorySpectra, header
 from test_option_tables import COMMANDS
+from verb_examples import example as example_of
+from verb_examples import spectra as four_products
 
 import fastsig as fs
 import fastsig.cli
@@ -117,7 +123,10 @@ def test_a_stage_has_all_that_belongs_to_it(name: str) -> None:
     made = registry.stage(name)
     assert getattr(made, "name", name) == name, f"{made.__name__}.name, which files hold"
     assert inspect.getdoc(made), f"{made.__name__} has no docstring"
-    assert named(rf"\.{name}\(|\b{made.__name__}\("), f"tests/stages: no test makes {name}"
+    if name in registry.own_verbs():
+        example_of(name)  # fails with the name of the test file that lacks it
+    assert named(rf"\.{name}\(|\b{made.__name__}\("), (
+        f"tests/stages/test_{name}.py: no test makes {name}")
 
 
 def test_the_page_of_stages_has_its_mark() -> None:
@@ -133,17 +142,40 @@ def test_a_measurement_has_a_test(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_has_all_that_belongs_to_it(name: str) -> None:
-    page = text_of("docs/command-line.md")
-    assert re.search(rf"^\| `{name}` \| ", page, re.MULTILINE), "a row of docs/command-line.md"
+    page = f"docs/{option_tables.page_of(name)}.md"
+    assert (ROOT / page).exists(), f"there is no {page}"
+    assert re.search(rf"^##? `fastsig {name}`$", text_of(page), re.MULTILINE), (
+        f"{page} has no heading `fastsig {name}`")
+    assert name in option_tables.places(text_of(page)), (
+        f"{page} has no {option_tables.BEGIN.format(name)} with {option_tables.END} below it")
     first, *below = name.split()
-    pages = [text_of(path.relative_to(ROOT).as_posix())
-             for path in (ROOT / "docs" / "commands").glob(f"{first}*.md")]
-    assert any(re.search(rf"^##? `fastsig {name}`$", text, re.MULTILINE) for text in pages), (
-        f"docs/commands/{first}.md")
     call = (rf'\b(fastsig|run\w*|command|main|invoke)\((\w+, )?\s*\[?"{first}["\s]'
             rf'|(?<!\w)\["{first}"|"{first} [^"]*-')
-    assert named(call), f"no test runs fastsig {first}"
+    assert named(call), f"tests/test_{first}.py: no test runs fastsig {first}"
     assert all(named(rf'["\s]{word}["\s]') for word in below), f"no test runs fastsig {name}"
+
+
+def test_generated_files_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["generated.py"])
+    try:
+        generated.main()
+    except SystemExit as error:
+        pytest.fail(str(error))
+
+
+def test_old_generated_files_are_named_and_written(monkeypatch: pytest.MonkeyPatch,
+                                                   tmp_path: Path) -> None:
+    (tmp_path / "old.md").write_text("before")
+    (tmp_path / "right.md").write_text("right")
+    texts = {"old.md": "now", "right.md": "right", "none.md": "new"}
+    monkeypatch.setattr(generated, "ROOT", tmp_path)
+    monkeypatch.setattr(generated, "files", lambda: texts)
+    monkeypatch.setattr(sys, "argv", ["generated.py"])
+    with pytest.raises(SystemExit, match=r"^old\.md, none\.md: out of date; .* --write$"):
+        generated.main()
+    monkeypatch.setattr(sys, "argv", ["generated.py", "--write"])
+    generated.main()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == texts
 
 
 def test_no_command_is_listed_that_is_not_there() -> None:
@@ -173,14 +205,22 @@ def test_layers_of_batch_are_those_of_the_contracts() -> None:
     assert listed == [layer.split(" | ") for layer in layers]
 
 
+def names(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
 def test_tables_of_files_end_the_sections() -> None:
-    """Stage at most 4 files, format and command at most 5; each with a path that is there."""
+    """Files edited by hand: stage at most 4, format and command 5; each with a path that exists."""
     most = {"kernel": 6, "format": 5, "writer": 7, "stage": 4, "sink": 5, "command": 5}
     for what, limit in most.items():
         section = TEXT[TEXT.index(f"\n## Add a {what}\n"):].partition("\n## Add")[2]
         table = section.partition("\n## Add")[0].rpartition("| file | what |\n|---|---|\n")[2]
-        rows = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("|")]
-        files = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+        rows = [line.split(" | ") for line in table.splitlines() if line.startswith("|")]
+        written = [row for row in rows if row[0].startswith("| generated:")]
+        assert all(f"`{generated.COMMAND}`" in row[1] for row in written), what
+        assert {name for row in written for name in names(row[0])} <= {
+            *generated.files(), "docs/commands/NAME.md", "docs/commands"}, what
+        files = [name for row in rows if row not in written for name in names(row[0])]
         assert 0 < len(files) <= limit, (what, files)
         for name in files:
             folder = ROOT / name.partition("NAME")[0].rpartition("/")[0]
@@ -257,6 +297,8 @@ def test_the_stage() -> None:
     np.testing.assert_array_equal(part.data, whole.data[5:14])
     np.testing.assert_array_equal(part.valid, whole.valid[5:14])
     assert not part.data.flags.writeable and np.isnan(part.data[2, 0, 3])
+    check_rows(stage)
+    assert check_channels(example("class Scale").Scale(four_products().stream, 2.5)) == 3
     with pytest.raises(fs.PlanError, match="takes spectra"):
         example("class Scale").Scale(fs.open(ROOT / "data/samples/frb_carrier_16MHz.h5").stream)
 

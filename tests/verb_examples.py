@@ -32,9 +32,9 @@ class BandSpectra(MemorySpectra):
 class RowWeights(BandSpectra):
     """The same with one weight per row."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.weight_channels = 1
+    @property
+    def weight_channels(self) -> int:
+        return 1
 
     def _values(self, start: int, n: int) -> Any:
         rows = self.spectra[start : start + n].copy()

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -79,8 +79,11 @@ class Case(NamedTuple):
     heads : dict
         Files that are damaged, and the bytes of them that are headers, or numbers that are like
         ones: up to eight bytes.
-    kind : {"bytes", "cards", "lines", "stamps", "fits", "keywords", "inf", "hdf5", "overrides"}
-        What headers are made of.
+    kind : str
+        What headers are made of: "bytes", "cards" of 80 characters, "lines" of KEY VALUE in 4096
+        bytes, "words" KEY=VALUE in a line, "stamps", "fits", "keywords", "inf", "hdf5"; or
+        "overrides", which are changed instead. The changes are in `hostile_text`, except those of
+        bytes and HDF5.
     overrides : dict
         What it is opened with.
     """
@@ -175,6 +178,21 @@ def _place(path: Path, spans: list[list[int]], rng: np.random.Generator) -> tupl
 def with_structure(case: Case) -> Case:
     """A recording in HDF5, for whose headers all stand that is not in large datasets."""
     return case._replace(heads={name: structure(Path(case.folder, name)) for name in case.heads})
+
+
+def check_counts(name: str, counts: Mapping[str, int], least: int) -> None:
+    """Of the damaged versions of a format, some must be refused and some be read.
+
+    Otherwise the damage is either not noticed, or so great that only the first check is tested.
+    """
+    of = f"{name}: of the damaged versions, {counts['error']} are refused and {counts['read']} read"
+    assert counts["error"] >= least, (
+        f"{of}; at least {least} must be refused: does the reader check all values of the header, "
+        f"and are the byte ranges of HOSTILE in tests/io/test_{name}.py those of the header?")
+    assert counts["read"] >= least, (
+        f"{of}; at least {least} must be read: give the header in HOSTILE of "
+        f"tests/io/test_{name}.py another type (for text: {', '.join(TEXT)}), or a longer value "
+        "that the reader does not check, such as a note of 80 characters")
 
 
 # What comes of it

@@ -54,6 +54,23 @@ def _change_stamp(raw: bytearray, span: list[int], rng: np.random.Generator
     return bytearray(b"\n".join((*lines, b""))), f"line {which + 1} is {lines[which][:80]!r}"
 
 
+def _change_word(raw: bytearray, span: list[int], rng: np.random.Generator
+                 ) -> tuple[bytearray, str]:
+    """Another value in a line of KEY=VALUE, or a key that is unknown, missing or there twice."""
+    words = bytes(raw[span[0] : span[1]]).split()
+    which, kind = int(rng.integers(len(words))), rng.random()
+    key, mark, _ = words[which].partition(b"=")
+    value = str(rng.choice(VALUES)).encode("latin-1")
+    if kind < 0.2:
+        words.insert(which + 1, b"unheard_of=" + value)
+    elif kind < 0.3:
+        words.insert(int(rng.integers(1, len(words) + 1)), words[which])
+    elif kind < 0.4:
+        del words[which]
+    else:
+        words[which] = key + mark + value
+    line = b" ".join(words)
+    return raw[: span[0]] + line + b"\n" + raw[span[1] :], f"the line is {line[:200]!r}"
 
 
 def other_overrides(given: dict[str, Any], rng: np.random.Generator) -> tuple[str, dict[str, Any]]:
@@ -185,4 +202,5 @@ def _change_inf(raw: bytearray, span: list[int], rng: np.random.Generator
 
 
 TEXT = {"cards": _change_card, "lines": _change_line, "stamps": _change_stamp,
+        "words": _change_word,
         "fits": _change_fits, "keywords": _change_keyword, "inf": _change_inf}

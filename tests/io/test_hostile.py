@@ -20,7 +20,8 @@ import pytest
 import test_drx
 import test_vdif
 from fuzz import mutations
-from hostile import VOLTAGES, Case, cases, format_of
+from hostile import VOLTAGES, Case, cases, check_counts, format_of
+from hostile_text import TEXT
 from thorough import many
 
 from fastsig import registry
@@ -47,7 +48,28 @@ def test_changed_headers(name: str) -> None:
         pytest.importorskip("baseband")
     found = mutations(name, N_CHANGED[name], seed=1)
     assert not found.faults, found.faults[:5]
-    assert found.counts["error"] > 2 and found.counts["read"] > 2
+    check_counts(name, found.counts, 3)
+
+
+def test_a_changed_word_leaves_the_rest() -> None:
+    head, rows = b"MAGIC nchan=8 step=0.5\n", b"\x00\n rows=1\xff"
+    rng, found = np.random.default_rng(1), set()
+    for _ in range(1000):
+        raw, _ = TEXT["words"](bytearray(head + rows), [0, len(head)], rng)
+        line, _, rest = bytes(raw).partition(b"\n")
+        assert rest == rows
+        found.add(line)
+    assert {b"nchan=8 step=0.5", b"MAGIC nchan=8", b"MAGIC nchan=8 step=0.5 step=0.5"} <= found
+    for start in (b"MAGIC unheard_of=", b"MAGIC nchan=8 step=9999", b"MAGIC nchan=\xe9\xff "):
+        assert any(line.startswith(start) for line in found)
+
+
+def test_counts_that_are_too_low_lead_to_what_is_missing() -> None:
+    check_counts("x", {"error": 3, "read": 3}, 3)
+    with pytest.raises(AssertionError, match="2 are refused and 9 read; at least 3 must be ref"):
+        check_counts("x", {"error": 2, "read": 9}, 3)
+    with pytest.raises(AssertionError, match=r"must be read: .*HOSTILE of tests/io/test_x\.py"):
+        check_counts("x", {"error": 9, "read": 2}, 3)
 
 
 # Files cut anywhere.
