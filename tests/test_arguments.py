@@ -116,12 +116,14 @@ def test_a_missing_example_is_named(tmp_path: Path) -> None:
     wanted = "tests/stages/test_nothing.py: add EXAMPLE = "
     with pytest.raises(AssertionError, match=wanted):
         of_its_tests("nothing", tmp_path)
-    (tmp_path / "test_nothing.py").write_text("X = 1\n")
+    path = tmp_path / "stages" / "test_nothing.py"
+    path.parent.mkdir()
+    path.write_text("X = 1\n")
     with pytest.raises(AssertionError, match=wanted):
         of_its_tests("nothing", tmp_path)
-    (tmp_path / "test_nothing.py").write_text("EXAMPLE = {'x': 1}\n")
+    path.write_text("EXAMPLE = {'x': 1}\n")
     assert of_its_tests("nothing", tmp_path) == {"x": 1}
-    with pytest.raises(AssertionError, match=r"EXAMPLE of tests/stages/test_flux.py: \["):
+    with pytest.raises(AssertionError, match=r"EXAMPLE of test_flux.py: \["):
         source_of("flux", {})
 
 

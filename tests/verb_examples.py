@@ -1,7 +1,7 @@
 """Example calls of every verb: a chain that accepts it, and arguments.
 
 Verbs whose tests are in several files are listed here. Any other verb ``NAME`` has its example in
-its own test file, ``tests/stages/test_NAME.py``: ``EXAMPLE = {"fraction": 0.05}``.
+its own test file, such as ``tests/stages/test_NAME.py``: ``EXAMPLE = {"fraction": 0.05}``.
 """
 
 from __future__ import annotations
@@ -89,11 +89,11 @@ def example(name: str) -> Example:
     return Example(source_of(name, arguments), arguments)
 
 
-def of_its_tests(name: str, folder: Path = ROOT / "tests" / "stages") -> dict[str, Any]:
+def of_its_tests(name: str, tests: Path = ROOT / "tests") -> dict[str, Any]:
     """The arguments that the test file of a verb gives as an example."""
-    path = folder / f"test_{name}.py"
-    wanted = (f"tests/stages/test_{name}.py: add EXAMPLE = {{...}}, arguments with which the verb "
-              f"{name} can be called")
+    path = next(tests.rglob(f"test_{name}.py"), tests / "stages" / f"test_{name}.py")
+    wanted = (f"tests/{path.relative_to(tests).as_posix()}: add EXAMPLE = {{...}}, arguments with "
+              f"which the verb {name} can be called")
     assert path.exists(), wanted
     spec = importlib.util.spec_from_file_location(f"example_of_{name}", path)
     assert spec is not None and spec.loader is not None
@@ -114,4 +114,4 @@ def source_of(name: str, arguments: dict[str, Any]) -> Callable[[], fs.Chain]:
         else:
             return made
     raise AssertionError(f"{name} refuses spectra, voltages and frames with {arguments}, the "
-                         f"EXAMPLE of tests/stages/test_{name}.py: {refusals}")
+                         f"EXAMPLE of test_{name}.py: {refusals}")
