@@ -74,8 +74,8 @@ def _with_types(signature: inspect.Signature, work: Callable[..., Any]) -> inspe
 
     A name that a module imports only for type checkers remains text.
     """
-    function: Any = inspect.unwrap(work.__init__ if isinstance(work, type) else work)
-    names = function.__globals__
+    function: Any = work.__init__ if inspect.isclass(work) else work  # type: ignore[misc]
+    names = inspect.unwrap(function).__globals__
     return signature.replace(
         parameters=[each.replace(annotation=_type_of(each.annotation, names))
                     for each in signature.parameters.values()],

@@ -96,7 +96,9 @@ def test_a_format_has_all_that_belongs_to_it(name: str) -> None:
 
 
 def test_every_format_that_is_listed_is_there() -> None:
-    assert {*FORMATS, *NO_MAKERS} == {*registry.format_names(), RAW}
+    with_makers, listed = {*FORMATS, *NO_MAKERS}, {*registry.format_names(), RAW}
+    assert not listed - with_makers, f"tests/io/test_NAME.py: HOSTILE of {listed - with_makers}"
+    assert not with_makers - listed, f"_FORMATS of fastsig/registry.py: {with_makers - listed}"
     assert all(makers for kind in MAKERS.values() for makers in kind.values())
 
 
@@ -180,6 +182,8 @@ def test_old_generated_files_are_named_and_written(monkeypatch: pytest.MonkeyPat
 
 def test_no_command_is_listed_that_is_not_there() -> None:
     rows = [cells[0].strip("`") for cells in table_rows("docs/command-line.md")]
+    missing = {*COMMANDS} - {*rows}
+    assert not missing, f"docs/command-line.md has no rows of {missing}: {generated.COMMAND}"
     start = rows.index("command") + 2
     assert rows[start : start + len(COMMANDS)] == sorted(
         COMMANDS, key=lambda name: rows.index(name)), "the first table of docs/command-line.md"
