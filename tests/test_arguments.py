@@ -130,6 +130,8 @@ def test_a_missing_example_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("call", "match"), [
     (lambda: voltages().channelize(n_chans=256), "did you mean n_chan"),
     (lambda: voltages().channelize(16).detect(["I", "Q"]), "products = "),
+    (lambda: voltages().channelize(),
+     r"allowed: channelize\(n_chan: int, \*, n_tap: int = 8, .*1\)$"),
     (lambda: spectra().select(channels=(1000 * u.MHz, ...)), "Ellipsis is not a value in Hz"),
     (lambda: spectra().write("x.h5", progress=True), "progress = True"),
     (lambda: spectra().write("x.h5", memory="1 ounce"), "is not a size"),

@@ -45,7 +45,7 @@ def bound(name: str, signature: inspect.Signature, args: tuple[Any, ...],
     try:
         found = signature.bind(*args, **options)
     except TypeError as error:
-        raise UsageError(f"{name}: {error}; allowed: {name}{signature}") from error
+        raise UsageError(f"{name}: {error}; allowed: {name}{_readable(signature)}") from error
     check_types(name, signature, found.arguments)
     return found
 
@@ -105,6 +105,21 @@ def shown(value: Any) -> str:
     """Format a value for an error message, on one line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+class _Plain(str):
+    """Text that a signature shows without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def _readable(signature: inspect.Signature) -> inspect.Signature:
+    """Return a signature for error messages: annotations without quotes, nothing of the result."""
+    return inspect.Signature([
+        each if each.annotation is each.empty
+        else each.replace(annotation=_Plain(_text_of(each.annotation)))
+        for each in signature.parameters.values()])
 
 
 def _text_of(annotation: Any) -> str:
