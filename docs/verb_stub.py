@@ -99,3 +99,9 @@ def _names_of(path: str) -> dict[str, str]:
     return _KNOWN | {alias.asname or alias.name: node.module for node in nodes
                      if isinstance(node, ast.ImportFrom) and node.module
                      for alias in node.names}
+
+
+if __name__ == "__main__":
+    from generated import main
+
+    main()
