@@ -80,10 +80,8 @@ _MEASUREMENTS = {
     "measure_diode": "fastsig.reductions.diode.calibration:solve",
     "on_off": "fastsig.reductions.switching.on_off:on_off",
     "flag_shares": "fastsig.run.flag_shares:flag_shares",
+    "fit_gaussians": "fastsig.reductions.sources.line_fit:fit_gaussians",
 }
-
-
-_DRAW = "fastsig.view:draw"
 
 
 def format_names() -> tuple[str, ...]:
@@ -201,9 +199,9 @@ def _plugin_stages() -> dict[str, Any]:
     return found
 
 
-def drawing() -> Any:
-    """Return the function that draws a stream."""
-    return _loaded(_DRAW)
+def drawing(name: str = "draw") -> Any:
+    """Return a function of `fastsig.view`, by default the one that draws a stream."""
+    return _loaded(f"fastsig.view:{name}")
 
 
 def own_verbs() -> tuple[str, ...]:

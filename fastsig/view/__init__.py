@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from fastsig.cubes.cube import Cube
     from fastsig.reductions.diode.calibration import DiodeMeasurement
-    from fastsig.reductions.sources.position import PositionSpectrum
+    from fastsig.reductions.sources.sky_spectrum import SkySpectrum
     from fastsig.stages.baseline import Baseline, Fits
 
 __all__ = ["baseline_rows", "check_picture", "draw", "draw_baseline", "draw_calibration",
@@ -212,14 +212,14 @@ def draw_cube(
 
 @checked
 def draw_position(
-    spectrum: PositionSpectrum, path: str | os.PathLike[str] | None = None, *,
+    spectrum: SkySpectrum, path: str | os.PathLike[str] | None = None, *,
     fit: Mapping[str, Any] | None = None, overwrite: bool = False,
 ) -> Figure:
     """Draw the spectrum at a position with its noise, its fit and the residual of the fit.
 
     Parameters
     ----------
-    spectrum : PositionSpectrum
+    spectrum : SkySpectrum
     fit : mapping, optional
         As returned by `fastsig.reductions.sources.position.PositionSpectrum.read_with_fit`.
     path, overwrite

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.reductions.sources.position import PositionSpectrum
+from fastsig.reductions.sources.sky_spectrum import SkySpectrum
 from fastsig.view.figures import COLORS, new_figure, zero_line
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_spectrum", "facts"]
 
 
-def draw_spectrum(spectrum: PositionSpectrum, fit: Mapping[str, Any], *,
+def draw_spectrum(spectrum: SkySpectrum, fit: Mapping[str, Any], *,
                   rest: Any = None) -> Figure:
     """Draw a spectrum, and its fit as returned by `PositionSpectrum.read_with_fit`."""
     x, label = _axis(spectrum, fit, rest)
@@ -31,8 +31,7 @@ def draw_spectrum(spectrum: PositionSpectrum, fit: Mapping[str, Any], *,
                            lw=0, label="±1σ")
     panels[0].plot(x, flux, color=COLORS[0], lw=0.9, drawstyle="steps-mid")
     zero_line(panels[0], flux)
-    panels[0].set_ylabel(f"flux density ({spectrum.flux.unit})" if spectrum.flux.unit == "Jy"
-                         else f"brightness ({spectrum.flux.unit})")
+    panels[0].set_ylabel(_value(spectrum))
     notes = _described(fit["record"]) if fitted else []
     panels[0].set_title("\n".join([_title(spectrum), *notes]), fontsize=9, loc="left")
     if fitted:
@@ -45,6 +44,16 @@ def draw_spectrum(spectrum: PositionSpectrum, fit: Mapping[str, Any], *,
     if len(x) > 1:
         panels[-1].set_xlim(float(np.nanmin(x)), float(np.nanmax(x)))
     return figure
+
+
+def _value(spectrum: SkySpectrum) -> str:
+    """Return the label of the values; those of a recorder have no unit."""
+    unit = spectrum.flux.unit.to_string()
+    if not unit:
+        return "power (recorder's units)"
+    if unit == "Jy":
+        return "flux density (Jy)"
+    return f"temperature ({unit})" if spectrum.method == "mean" else f"brightness ({unit})"
 
 
 def _draw_fit(panels: Any, x: NDArray[Any], flux: NDArray[Any], noise: NDArray[Any],
@@ -72,7 +81,7 @@ def _described(record: Mapping[str, Any]) -> list[str]:
     for each in record["lines"]:
         flux = next(name for name in each if name.startswith("flux_") and "error" not in name)
         unit = flux.removeprefix("flux_")
-        text = {"jy_km_s": "Jy km/s", "k_km_s": "K km/s"}.get(unit, unit)
+        text = {"jy_km_s": "Jy km/s", "k_km_s": "K km/s", "km_s": "km/s"}.get(unit, unit)
         parts = [f"v {rounded(each['velocity_km_s'], each['velocity_error_km_s'])} km/s",
                  f"W50 {rounded(each['w50_km_s'], each['w50_error_km_s'])} km/s",
                  f"S {rounded(each[flux], each[f'flux_error_{unit}'])} {text}"]
@@ -80,7 +89,7 @@ def _described(record: Mapping[str, Any]) -> list[str]:
     return [*found, f"χ² / dof = {record['chi2']:.4g} / {record['dof']}"]
 
 
-def _axis(spectrum: PositionSpectrum, fit: Mapping[str, Any], rest: Any) -> tuple[NDArray[Any],
+def _axis(spectrum: SkySpectrum, fit: Mapping[str, Any], rest: Any) -> tuple[NDArray[Any],
                                                                                   str]:
     frame = spectrum.frame or "frame not stated"
     if "velocity" in fit:
@@ -91,16 +100,24 @@ def _axis(spectrum: PositionSpectrum, fit: Mapping[str, Any], rest: Any) -> tupl
     return spectrum.frequency.to_value("MHz"), f"frequency (MHz, {frame})"
 
 
-def _title(spectrum: PositionSpectrum) -> str:
-    how = ("point source, by the beam" if spectrum.method == "beam" or not spectrum.radius_deg
-           else f"within {spectrum.radius_deg * 60:.3g}′")
-    place = spectrum.at.icrs.to_string("hmsdms", precision=1, sep=":")
-    return " · ".join([os.path.basename(spectrum.path), place, how])
+def _title(spectrum: SkySpectrum) -> str:
+    if spectrum.method == "mean":
+        how = f"{spectrum.facts['product']}, mean of {spectrum.facts['rows']} rows"
+    else:
+        how = ("point source, by the beam" if spectrum.method == "beam" or not spectrum.radius_deg
+               else f"within {spectrum.radius_deg * 60:.3g}′")
+    parts = [os.path.basename(spectrum.path), _place(spectrum, precision=1, sep=":"), how]
+    return " · ".join(part for part in parts if part)
 
 
-def facts(spectrum: PositionSpectrum, fit: Mapping[str, Any]) -> dict[str, Any]:
+def _place(spectrum: SkySpectrum, **form: Any) -> str | None:
+    at = spectrum.at
+    return None if at is None else str(at.icrs.to_string("hmsdms", **form))
+
+
+def facts(spectrum: SkySpectrum, fit: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts that a page lists about a spectrum."""
-    found = {"path": spectrum.path, "place": spectrum.at.icrs.to_string("hmsdms", precision=2),
+    found = {"path": spectrum.path, "place": _place(spectrum, precision=2),
              "method": spectrum.method, "channels": len(spectrum.frequency),
              "scatter over expected noise": f"{spectrum.scatter:.3f}", **spectrum.facts}
     found["input"] = dict(found.get("input") or {}).get("name")

@@ -145,7 +145,7 @@ def _is_a(name: str) -> Callable[[Any], bool]:
 
 
 _CLASSES = ("CabinTrack", "Cube", "DiodeMeasurement", "DiodeSchedule", "EarthLocation",
-            "MuellerTable", "PositionSpectrum", "Receiver", "Refraction")
+            "MuellerTable", "Receiver", "Refraction", "SkySpectrum")
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "int": (_is_whole, "a whole number"),
     "float": (_is_real, "a number"),

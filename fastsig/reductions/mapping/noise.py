@@ -13,17 +13,21 @@ wide lines cancel, and outliers are excluded.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["APART", "MapNoise", "clipped_scatter", "measure", "sum_noise"]
+__all__ = ["APART", "LEAST_BENDS", "MapNoise", "bends", "clipped_scatter", "measure",
+           "measure_channels", "sum_noise"]
 
 F8 = NDArray[np.float64]
 
 #: Distance in channels at which differences are taken: beyond the reach of a Hann window.
 APART = 4
+#: Values of `bends` needed to measure the scatter of one spectrum.
+LEAST_BENDS = 24
 _CLIP, _FAR, _ROUNDS = 3.0, 4.5, 30
 _LEAST = 200  # differences needed for a measurement
 # Share of a Gaussian's variance that remains within 3 sigma.
@@ -73,6 +77,27 @@ def clipped_scatter(values: NDArray[np.floating]) -> tuple[float, int]:
     return sigma, len(inside)
 
 
+def bends(values: F8, noise: F8, correlation: Sequence[float] = ()) -> F8:
+    """Return ``F_k - (F_k-1 + F_k+1) / 2`` of a spectrum divided by its expected noise.
+
+    This removes a line that is wider than a few channels almost completely.
+
+    Parameters
+    ----------
+    values, noise : ndarray, shape (chan,)
+        The spectrum, and the standard deviation of each channel.
+    correlation : sequence of float
+        Correlation of the noise of channels 1, 2, ... apart.
+    """
+    near, far = (*correlation, 0.0, 0.0)[:2]
+    left, middle, right = (noise[at : len(noise) - 2 + at] for at in range(3))
+    variance = (middle**2 + (left**2 + right**2) / 4 - near * middle * (left + right)
+                + far * left * right / 2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: F8 = (values[1:-1] - (values[:-2] + values[2:]) / 2) / np.sqrt(variance)
+    return found
+
+
 def measure(values: NDArray[np.floating], weight: NDArray[np.floating], reach: int) -> MapNoise:
     """Measure the noise of a part of a cube.
 
@@ -93,14 +118,38 @@ def measure(values: NDArray[np.floating], weight: NDArray[np.floating], reach: i
     if n < _LEAST or not sigma > 0:
         return MapNoise(math.nan, none, (), n)
     rho = _pixels(far / sigma, none)
-    independent = n / max(1.0, float(rho.sum()))
+    return MapNoise(sigma, rho, _channels(apart[:-1], sigma, n / max(1.0, float(rho.sum()))), n)
+
+
+def measure_channels(values: F8, weight: F8) -> tuple[float, tuple[float, ...]]:
+    """Measure the noise of one spectrum, and the correlation of its channels.
+
+    Parameters
+    ----------
+    values, weight : ndarray, shape (chan,)
+        As for `measure`.
+
+    Returns
+    -------
+    unit_noise, channels
+        As in `MapNoise`; NaN and nothing if there are fewer than 200 differences.
+    """
+    apart = [_differences(values, weight, step) for step in range(1, APART + 1)]
+    sigma, n = clipped_scatter(apart[-1])
+    if n < _LEAST or not sigma > 0:
+        return math.nan, ()
+    return sigma, _channels(apart[:-1], sigma, n)
+
+
+def _channels(apart: Sequence[F8], sigma: float, independent: float) -> tuple[float, ...]:
+    """Return the correlation of channels 1, 2, ... apart; 0 where it is not certain."""
     channels = []
-    for each in apart[:-1]:
+    for each in apart:
         found = 1 - (clipped_scatter(each)[0] / sigma) ** 2
         channels.append(found if abs(found) * math.sqrt(independent) > 2 * _SURE else 0.0)
     while channels and not channels[-1]:
         channels.pop()
-    return MapNoise(sigma, rho, tuple(channels), n)
+    return tuple(channels)
 
 
 def _differences(values: NDArray[np.floating], weight: NDArray[np.floating], step: int) -> F8:

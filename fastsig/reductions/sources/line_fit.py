@@ -20,8 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from astropy import units as u
@@ -30,6 +29,14 @@ from numpy.typing import NDArray
 from fastsig.axes.units import number, whole
 from fastsig.errors import DataError, UsageError
 from fastsig.io.fits.cube import mad
+from fastsig.reductions.sources.fitted_lines import (
+    HI_MASS,
+    Line,
+    LineFit,
+    Measured,
+    hi_mass,
+    rounded,
+)
 from fastsig.reductions.sources.line_models import (
     Channels,
     gaussian,
@@ -37,17 +44,14 @@ from fastsig.reductions.sources.line_models import (
     profile,
     profile_numbers,
 )
+from fastsig.reductions.sources.mean_spectrum import spectrum_of, with_noise
 from fastsig.reductions.sources.sky_spectrum import SkySpectrum
-from fastsig.work.arguments import shown
-from fastsig.work.shown import Shown
+from fastsig.work.arguments import checked
 
 __all__ = ["HI_MASS", "Line", "LineFit", "Measured", "fit_gaussians", "fit_profile", "hi_mass",
            "rounded"]
 
 F8 = NDArray[np.float64]
-
-#: Solar masses of 1 Jy km/s at 1 Mpc, for optically thin HI.
-HI_MASS = 2.356e5
 
 _SHAPE = {"gaussian": 3, "profile": 7}
 # Priors of a profile: of log(edge / half width), and of its terms over the level.
@@ -59,160 +63,86 @@ _MOST_LINES, _MOST_ORDER = 10, 10
 _AREA = math.sqrt(math.pi / (4 * math.log(2)))
 
 
-class Measured(NamedTuple):
-    """A value with its standard error, as Quantities of one unit."""
-
-    value: u.Quantity
-    error: u.Quantity
-
-    def __str__(self) -> str:
-        unit = self.value.unit.to_string()
-        return f"{rounded(self.value.value, self.error.value)} {unit}"
-
-
-class Line(NamedTuple):
-    """A fitted line.
-
-    Parameters
-    ----------
-    peak : Measured
-        Peak, Jy or K.
-    velocity : Measured
-        Velocity of the centre, km/s; for a profile, the centre of W50.
-    w50, w20 : Measured
-        Full widths, km/s, at half and a fifth of the peak.
-    flux : Measured
-        Integral, Jy km/s (K km/s).
-    """
-
-    peak: Measured
-    velocity: Measured
-    w50: Measured
-    w20: Measured
-    flux: Measured
-
-    def record(self) -> dict[str, float]:
-        """Return the values by name, JSON-ready."""
-        found = {}
-        for name, each in zip(self._fields, self, strict=True):
-            unit = each.value.unit.to_string().replace(" / ", "_").replace(" ", "_").lower()
-            found[f"{name}_{unit}"] = float(each.value.value)
-            found[f"{name}_error_{unit}"] = float(each.error.value)
-        return found
-
-
-@dataclass(frozen=True, repr=False)
-class LineFit(Shown):
-    """A fit of lines to a spectrum.
-
-    Parameters
-    ----------
-    kind : {"gaussian", "profile"}
-    lines : tuple of Line
-        Lines in the order of their velocities.
-    model, baseline : Quantity, shape (chan,)
-        The whole fit, and its polynomial alone; NaN in channels that were not fitted.
-    velocity : Quantity, shape (chan,), km/s
-    convention, frame : str
-        Convention and frame of the velocities.
-    rest_hz : float
-    chi2 : float
-    dof : int
-    flux_sum : Measured
-        Sum of the channels minus the baseline, without a model. Around each line, it covers W20
-        plus half of W50 on each side. Its error includes only the noise.
-    parameters : ndarray, shape (n,)
-        Parameters as `fastsig.reductions.sources.line_models` accepts them, line by line, followed
-        by the baseline's.
-    covariance : ndarray, shape (n, n)
-    """
-
-    kind: str
-    lines: tuple[Line, ...]
-    model: u.Quantity
-    baseline: u.Quantity
-    velocity: u.Quantity
-    convention: str
-    frame: str
-    rest_hz: float
-    chi2: float
-    dof: int
-    flux_sum: Measured
-    parameters: F8
-    covariance: F8
-
-    @property
-    def flux(self) -> Measured:
-        """Total flux of all lines."""
-        return _added([line.flux for line in self.lines]) if len(self.lines) > 1 else (
-            self.lines[0].flux)
-
-    def record(self) -> dict[str, Any]:
-        """Return the results, JSON-ready."""
-        return {"kind": self.kind, "convention": self.convention, "frame": self.frame or None,
-                "rest_frequency_mhz": self.rest_hz / 1e6, "chi2": self.chi2, "dof": self.dof,
-                "lines": [line.record() for line in self.lines],
-                "flux_sum": [float(each.value) for each in self.flux_sum]}
-
-
-def hi_mass(flux: Measured, distance: Any) -> Measured:
-    """Return the mass of optically thin HI, ``2.356e5 D^2 S`` solar masses.
-
-    D is in Mpc and S in Jy km/s. The error of the mass includes only that of the flux.
-
-    Parameters
-    ----------
-    flux : Measured
-        Flux in Jy km/s.
-    distance : Quantity or str
-        Distance; numbers without a unit are in Mpc.
-
-    Raises
-    ------
-    UsageError
-        If the flux is not in Jy km/s, or the distance is not allowed.
-    """
-    far = number(distance, "Mpc", "distance")
-    if not (math.isfinite(far) and far > 0):
-        raise UsageError(f"distance = {distance!r}; allowed: above 0, such as 12.3Mpc")
-    if not flux.value.unit.is_equivalent(u.Jy * u.km / u.s):
-        raise UsageError(f"a flux in {flux.value.unit} gives no mass; allowed: Jy km/s (for a cube "
-                         "in K, specify what a kelvin is)")
-    scale = HI_MASS * far**2
-    value, error = (each.to_value(u.Jy * u.km / u.s) * scale << u.M_sun for each in flux)
-    return Measured(value, error)
-
-
-def fit_gaussians(spectrum: SkySpectrum, n: int = 1, *, window: Any = None,
+@checked
+def fit_gaussians(spectrum: Any, n: int = 1, *, product: str | None = None, window: Any = None,
                   baseline: int | None = 0, convention: str = "radio", rest: Any = None,
-                  correlation: Sequence[float] | None = None) -> LineFit:
-    """Fit Gaussians and a baseline.
+                  sigma: Any = None, correlation: Sequence[float] | None = None) -> LineFit:
+    """Fit Gaussians and a baseline to a spectrum, with errors.
+
+    Spectra of a chain are averaged over all rows first, weighted by their weights; a slice fits
+    part of them: ``scan["00:10:00":, "1419MHz":"1421MHz"]`` has no band edges. Velocities are those
+    of the channel centres, in the frame of the spectra (``frame`` changes it), positive for
+    recession; the models are averaged over channels.
+
+    The noise of a channel is ``sigma / sqrt(weight)``, with the weight of the mean spectrum. Unless
+    `sigma` is given, it is measured from differences of channels four apart, and measured again
+    without the channels of the fitted lines. The correlation of nearer channels, such as that of
+    Hann smoothing, is measured where it is certain. Fewer than 200 channels are taken as
+    independent. The noise is assumed to be the same on and off the line; a line as bright as the
+    system temperature doubles it.
 
     Parameters
     ----------
-    spectrum : SkySpectrum
+    spectrum : chain, SpectrumStream, Data or SkySpectrum
+        Spectra with known frequencies, such as those of a chain, of `on_off` or of a cube.
     n : int
         Number of lines, 1 to 10.
+    product : str, optional
+        The product to fit; may be omitted if there is only one, or I.
     window : pair of Quantity, optional
         Velocities between which to fit; all by default.
     baseline : int or None
         Order of the polynomial beside the lines; None for no polynomial.
     convention : {"radio", "optical", "relativistic"}
     rest : str or Quantity, optional
-        Rest frequency instead of the spectrum's.
+        Rest frequency instead of the spectrum's: "HI", another line, or a frequency.
+    sigma : Quantity, optional
+        Noise of a channel of weight 1 of the mean spectrum, instead of the measured one.
     correlation : sequence of float, optional
-        Correlation of the noise of channels 1, 2, ... apart; the spectrum's by default.
+        Correlation of the noise of channels 1, 2, ... apart, instead of the measured one.
 
     Raises
     ------
     DataError
-        If there is no line, or the fit does not converge.
+        If there is no line, the noise cannot be measured, or the fit does not converge.
     UsageError
-        If an option makes no sense.
+        If an option makes no sense, or the product, the rest frequency or the frequencies are not
+        known.
     """
     if not 1 <= whole("n", n) <= _MOST_LINES:
         raise UsageError(f"n = {n}; allowed: 1 to {_MOST_LINES}")
-    task = _Task(spectrum, window, baseline, convention, rest, correlation)
+
+    def fitted(given: SkySpectrum) -> LineFit:
+        return _gaussians(_Task(given, window, baseline, convention, rest, correlation), n)
+
+    return _fitted(fitted, spectrum, product, sigma)
+
+
+@checked
+def fit_profile(spectrum: Any, *, product: str | None = None, window: Any = None,
+                baseline: int | None = 0, convention: str = "radio", rest: Any = None,
+                sigma: Any = None, correlation: Sequence[float] | None = None) -> LineFit:
+    """Fit the profile of a galaxy: two edges with a parabola between them, and a baseline.
+
+    Parameters and errors are those of `fit_gaussians`.
+    """
+    def fitted(given: SkySpectrum) -> LineFit:
+        return _profile(_Task(given, window, baseline, convention, rest, correlation))
+
+    return _fitted(fitted, spectrum, product, sigma)
+
+
+def _fitted(fitted: Callable[[SkySpectrum], LineFit], spectrum: Any, product: str | None,
+            sigma: Any) -> LineFit:
+    """Fit a spectrum, and again with the noise beside the lines where the noise is measured."""
+    given = spectrum_of(spectrum, product, sigma)
+    first = fitted(given)
+    if isinstance(spectrum, SkySpectrum) or sigma is not None:
+        return first
+    return fitted(with_noise(given, *first.beside()))
+
+
+def _gaussians(task: _Task, n: int) -> LineFit:
     shapes: list[F8] = []
     found = np.zeros(0)
     for _ in range(n):
@@ -225,14 +155,7 @@ def fit_gaussians(spectrum: SkySpectrum, n: int = 1, *, window: Any = None,
     return task.result("gaussian", found, gaussian, _gaussian_numbers, n)
 
 
-def fit_profile(spectrum: SkySpectrum, *, window: Any = None, baseline: int | None = 0,
-                convention: str = "radio", rest: Any = None,
-                correlation: Sequence[float] | None = None) -> LineFit:
-    """Fit the profile of a galaxy: two edges with a parabola between them, and a baseline.
-
-    Parameters and errors are those of `fit_gaussians`.
-    """
-    task = _Task(spectrum, window, baseline, convention, rest, correlation)
+def _profile(task: _Task) -> LineFit:
     peak, middle, width, base = task.guess(task.flux, tapered=False)
     starts = [np.array([peak, middle, math.log(width / 2), math.log(width * part), 0.0, 0.0, 0.0,
                         *base]) for part in (0.1, 0.4)]
@@ -254,9 +177,6 @@ class _Task:
                  convention: str, rest: Any, correlation: Sequence[float] | None) -> None:
         if baseline is not None and not 0 <= whole("baseline", baseline) <= _MOST_ORDER:
             raise UsageError(f"baseline = {baseline}; allowed: 0 to {_MOST_ORDER}, or none")
-        if not isinstance(spectrum, SkySpectrum):
-            raise UsageError(f"spectrum = {shown(spectrum)}; allowed: a SkySpectrum, such as that "
-                             "of Cube.spectrum")
         self.spectrum, self.convention = spectrum, convention
         self.rest_hz = spectrum.require_rest(rest)
         self.velocity = spectrum.velocity(convention, rest)
@@ -425,7 +345,7 @@ class _Task:
             self._spread(model) << unit, self._spread(base) << unit, self.velocity,
             self.convention, self.spectrum.frame, self.rest_hz,
             float((((self.flux - model) / self.noise) ** 2).sum()), len(self.flux) - len(found),
-            self._sum(lines, base), found, covariance)
+            self._sum(lines, base), found, covariance, self.spectrum)
 
     def _spread(self, values: F8) -> F8:
         found = np.full(len(self.used), np.nan)
@@ -436,8 +356,7 @@ class _Task:
         """Sum the channels around the lines."""
         inside = np.zeros(len(self.flux), bool)
         for line in lines:
-            reach = line.w20.value.value / 2 + line.w50.value.value / 2
-            inside |= np.abs(self.channels.center - line.velocity.value.value) <= reach
+            inside |= line.covers(self.channels.center)
         width = np.where(inside, self.channels.width, 0.0)
         amounts = (width * self.noise)[:, np.newaxis]
         variance = float((amounts * self._correlated(amounts)).sum())
@@ -483,16 +402,3 @@ def _edges(centers: F8) -> F8:
     """Return the edges of channels, halfway between their centres."""
     between = (centers[1:] + centers[:-1]) / 2
     return np.concatenate([[2 * centers[0] - between[0]], between, [2 * centers[-1] - between[-1]]])
-
-
-def _added(parts: list[Measured]) -> Measured:
-    value = sum((each.value for each in parts[1:]), parts[0].value)
-    return Measured(value, np.sqrt(sum((each.error**2 for each in parts[1:]), parts[0].error**2)))
-
-
-def rounded(value: float, error: float) -> str:
-    """Format a value as ``1234.567 ± 0.012``, with two digits of the error."""
-    if not (math.isfinite(error) and error > 0):
-        return f"{value:.6g}"
-    digits = max(0, 1 - math.floor(math.log10(error)))
-    return f"{value:.{digits}f} ± {error:.{digits}f}"

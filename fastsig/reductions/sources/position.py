@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import FormatError, UsageError
 from fastsig.io.fits.cube_header import Beam
-from fastsig.reductions.mapping.noise import clipped_scatter
+from fastsig.reductions.mapping.noise import LEAST_BENDS, bends, clipped_scatter
 from fastsig.reductions.sources.sky_spectrum import SkySpectrum
 
 __all__ = ["PositionSpectrum", "aperture", "in_beam", "to_jansky"]
@@ -32,7 +32,6 @@ __all__ = ["PositionSpectrum", "aperture", "in_beam", "to_jansky"]
 F8 = NDArray[np.float64]
 
 _FINE = 10  # subdivisions of a pixel along each side, for its fraction inside an aperture
-_LEAST = 24  # channels needed to measure a spectrum's own scatter
 
 
 class PositionSpectrum(SkySpectrum):
@@ -227,23 +226,9 @@ def with_scatter(spectrum: PositionSpectrum, kind: str) -> PositionSpectrum:
     """
     if kind not in ("measured", "weights"):
         raise UsageError(f"noise = {kind!r}; allowed: measured, weights")
-    scatter, n = clipped_scatter(_bends(spectrum))
-    known = n >= _LEAST and scatter > 0
+    scatter, n = clipped_scatter(bends(
+        spectrum.flux.value, spectrum.expected.value, spectrum.correlation))
+    known = n >= LEAST_BENDS and scatter > 0
     if kind == "weights" or not known:
         return replace(spectrum, scatter=scatter if known else 1.0)
     return replace(spectrum, scatter=scatter, noise=spectrum.expected * scatter)
-
-
-def _bends(spectrum: PositionSpectrum) -> F8:
-    """Return ``F_k - (F_k-1 + F_k+1) / 2`` divided by its expected noise.
-
-    This removes a line that is wider than a few channels almost completely.
-    """
-    flux, noise = spectrum.flux.value, spectrum.expected.value
-    near, far = (*spectrum.correlation, 0.0, 0.0)[:2]
-    left, middle, right = (noise[at : len(noise) - 2 + at] for at in range(3))
-    variance = (middle**2 + (left**2 + right**2) / 4 - near * middle * (left + right)
-                + far * left * right / 2)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found: F8 = (flux[1:-1] - (flux[:-2] + flux[2:]) / 2) / np.sqrt(variance)
-    return found

@@ -34,8 +34,10 @@ class SkySpectrum(Shown):
     scatter : float
         Noise of the spectrum itself over `expected`, from the difference of each channel from the
         mean of its neighbours; 1 if there are too few channels to measure it.
-    at : SkyCoord
-    method : {"beam", "aperture"}
+    at : SkyCoord or None
+        Position, if it is known.
+    method : {"beam", "aperture", "mean"}
+        How it was made: from a map by the beam or in an aperture, or as the mean of spectra.
     radius_deg : float or None
         Radius of the aperture.
     rest_hz : float or None
@@ -52,7 +54,7 @@ class SkySpectrum(Shown):
     noise: u.Quantity
     expected: u.Quantity
     scatter: float
-    at: SkyCoord
+    at: SkyCoord | None
     method: str
     radius_deg: float | None = None
     rest_hz: float | None = None
@@ -62,7 +64,7 @@ class SkySpectrum(Shown):
     path: str = ""
 
     def velocity(self, convention: str = "radio", rest: Any = None) -> u.Quantity:
-        """Return the velocities of the channel centres, km/s, in the frame of the cube.
+        """Return the velocities of the channel centres, km/s, in the frame of the spectrum.
 
         Raises
         ------
@@ -77,8 +79,8 @@ class SkySpectrum(Shown):
 
         found = rest_hz(rest) or self.rest_hz
         if not found:
-            raise UsageError("the cube has no rest frequency (RESTFRQ); give rest = HI, or a "
-                             "frequency")
+            raise UsageError(f"{self.path or 'the spectrum'}: no rest frequency (RESTFRQ) is "
+                             "stated; give rest = 'HI', or a frequency")
         return found
 
     def to_specutils(self, rest: Any = None, convention: str = "radio") -> Any:
