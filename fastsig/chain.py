@@ -34,6 +34,7 @@ from fastsig.work.memory import available_bytes, parse_bytes
 if TYPE_CHECKING:
     import specutils
     import xarray
+    from astropy.table import QTable
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
@@ -202,7 +203,7 @@ class Chain(OwnVerbs):
         Frequencies are Quantities or text and refer to channel centres, both ends included.
         ``chain["I"]`` selects products only.
         """
-        rows, channels, names = key_parts(key)
+        rows, channels, names = key_parts(key, self.stream)
         span = row_span(self.stream, rows)
         found: dict[str, Any] = {} if span == (0, self.shape[0]) else {"rows": span}
         if channels != slice(None):
@@ -226,11 +227,14 @@ class Chain(OwnVerbs):
     def explain(self, *, workers: int | None = None, memory: int | str | None = None,
                 fused: bool = True) -> str:
         """Describe, as text, how writing the chain would run; options as for `write`."""
+        from fastsig.run.flag_shares import watches
         from fastsig.run.products import plan_products, products
 
         memory = parse_bytes(memory) if isinstance(memory, str) else memory
         made = products([self.stream], ["product.h5"], workers=workers, memory=memory)
-        return plan_products(made, workers=workers, memory=memory, fused=fused).explain()
+        counters = [sink for each in watches([self.stream]) for sink in each.sinks]
+        return plan_products(made, *counters, workers=workers, memory=memory, fused=fused
+                             ).explain()
 
     @checked
     def plot(self, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False,
@@ -242,6 +246,11 @@ class Chain(OwnVerbs):
 
         return draw(self.stream, path, overwrite=overwrite, product=product, what=what, ax=ax,
                     cmap=cmap, vmin=vmin, vmax=vmax, scale=scale, percent=percent)
+
+    @checked
+    def to_table(self, rest: Any = None, convention: str = "radio") -> QTable:
+        """Return all rows as an astropy table; columns and options as for `Data.to_table`."""
+        return self.read().to_table(rest, convention)
 
     @checked
     def to_xarray(self, rest: Any = None, convention: str = "radio") -> xarray.Dataset:

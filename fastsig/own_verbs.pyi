@@ -1,6 +1,6 @@
 """The verbs that come with fastsig; written by docs/verb_stub.py from the stages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Self
 
@@ -9,6 +9,7 @@ from astropy.coordinates import EarthLocation
 from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.calibration.stokes import MuellerTable
 from fastsig.reductions.diode.calibration import DiodeMeasurement
+from fastsig.reductions.sources.fitted_lines import LineFit
 from fastsig.reductions.switching.spectrum import Spectrum
 from fastsig.run.engine import Progress
 from fastsig.run.flag_shares import FlagShares
@@ -139,6 +140,9 @@ class OwnVerbs:
         equation and not proportional to the levels, the levels are compared with the noise of a single
         sample. A pulse keeps 97 % of its signal-to-noise ratio up to a ratio of 2.5 times the square
         root of the number of channels.
+
+        `write`, `write_many` and `flag_shares` give a `FastsigWarning` if whole channels, or a tenth of
+        the samples outside `bands`, were flagged in the rows that they needed.
 
         A signal that fills more than half of a segment, or of a window, is taken for the level. Lines
         that must not be lost should be listed in `protect`.
@@ -284,7 +288,9 @@ class OwnVerbs:
         Parameters
         ----------
         receiver : Receiver, optional
-            The receiver, with a gain that depends on beam, frequency and zenith angle.
+            The receiver, with a gain that depends on beam, frequency and zenith angle; by default that
+            of the telescope in the header, where it is known. The parameters record its name and the
+            source of its gain.
         gain : Quantity, optional
             Gain of a polarisation, K/Jy, instead of that of the receiver, as measured with a calibrator
             of known flux density (`fastsig.telescopes.calibrators`).
@@ -298,7 +304,10 @@ class OwnVerbs:
         Raises
         ------
         PlanError
-            If the source is not in K, or its beam or zenith angle is not known.
+            If the source is not in K.
+        UsageError
+            If the telescope, its gain, the beam or the zenith angle is not known, or an argument is
+            not allowed.
         """
 
     def baseline(
@@ -530,6 +539,9 @@ class OwnVerbs:
     ) -> FlagShares:
         """Return the fractions of samples of spectra with weight 0. All rows are read.
 
+        A `FastsigWarning` is given if a `flag` of the chain took whole channels, or a tenth of the
+        samples outside its bands.
+
         Parameters
         ----------
         workers : int, optional
@@ -539,4 +551,50 @@ class OwnVerbs:
         ------
         PlanError
             If `product` contains no spectra.
+        """
+
+    def fit_gaussians(
+        self, n: int = 1, *, product: str | None = None, window: Any = None,
+        baseline: int | None = 0, convention: str = 'radio', rest: Any = None,
+        sigma: Any = None, correlation: Sequence[float] | None = None,
+    ) -> LineFit:
+        """Fit Gaussians and a baseline to a spectrum, with errors.
+
+        Spectra of a chain are averaged over all rows first, weighted by their weights; a slice fits
+        part of them: ``scan["00:10:00":, "1419MHz":"1421MHz"]`` has no band edges. Velocities are those
+        of the channel centres, in the frame of the spectra (``frame`` changes it), positive for
+        recession; the models are averaged over channels.
+
+        The noise of a channel is ``sigma / sqrt(weight)``, with the weight of the mean spectrum. Unless
+        `sigma` is given, it is measured from differences of channels four apart, and measured again
+        without the channels of the fitted lines. The correlation of nearer channels, such as that of
+        Hann smoothing, is measured where it is certain. Fewer than 200 channels are taken as
+        independent. The noise is assumed to be the same on and off the line; a line as bright as the
+        system temperature doubles it.
+
+        Parameters
+        ----------
+        n : int
+            Number of lines, 1 to 10.
+        product : str, optional
+            The product to fit; may be omitted if there is only one, or I.
+        window : pair of Quantity, optional
+            Velocities between which to fit; all by default.
+        baseline : int or None
+            Order of the polynomial beside the lines; None for no polynomial.
+        convention : {"radio", "optical", "relativistic"}
+        rest : str or Quantity, optional
+            Rest frequency instead of the spectrum's: "HI", another line, or a frequency.
+        sigma : Quantity, optional
+            Noise of a channel of weight 1 of the mean spectrum, instead of the measured one.
+        correlation : sequence of float, optional
+            Correlation of the noise of channels 1, 2, ... apart, instead of the measured one.
+
+        Raises
+        ------
+        DataError
+            If there is no line, the noise cannot be measured, or the fit does not converge.
+        UsageError
+            If an option makes no sense, or the product, the rest frequency or the frequencies are not
+            known.
         """

@@ -16,6 +16,7 @@ from verb_examples import example, of_its_tests, source_of, spectra, voltages
 import fastsig as fs
 from fastsig import registry
 from fastsig.errors import FastsigError
+from fastsig.reductions.switching.scans import position_switched
 
 WRONG: dict[str, Any] = {
     "None": None, "a truth value": True, "below 0": -1, "a fraction": 1.5, "NaN": np.nan,
@@ -52,6 +53,7 @@ def calls(folder: Path) -> Iterator[tuple[str, Callable[..., Any], dict[str, Any
         "what": chain, "path": folder / "p.html", "product": "none such"}
     yield "view.draw_flags", fs.view.draw_flags, {
         "before": chain, "after": chain, "product": "none such"}
+    yield "fit_gaussians", fs.fit_gaussians, {"spectrum": chain, "product": "AA", "rest": "HI"}
     for name in ("draw_baseline", "draw_switched", "draw_cube", "draw_calibration",
                  "draw_position"):
         yield f"view.{name}", getattr(fs.view, name), {}
@@ -145,6 +147,25 @@ def test_a_missing_example_is_named(tmp_path: Path) -> None:
     (lambda: spectra().flag(protect=(1000.2, 1000.3)), "protect = 1000.2 has no unit"),
     (lambda: spectra().flag(protect="1419MHz-1421MHz"), "protect = .*no channel lies within"),
     (lambda: spectra()["I"], r"no product 'I'; allowed: AA.*stokes\('I'\)"),
+    (lambda: spectra()[999], r"\[999\]: there is no such row; rows are numbered from 0 to 39"),
+    (lambda: spectra()[:, -17], r"\[-17\]: there is no such channel; .* from 0 to 15"),
+    (lambda: spectra().read()[5], r"\[5\] is one row; allowed: a slice of rows, here \[5:6\]"),
+    (lambda: spectra()[:, -1], r"is one channel; allowed: a slice of channels, here \[15:16\]"),
+    (lambda: spectra()[10:5], "no rows from 10 to 5: the first end comes after the second; rows"),
+    (lambda: spectra()[99:], "no rows from 99 to the end: rows are numbered from 0 to 39"),
+    (lambda: spectra()["30ms":"10ms"], "the first end comes after the second"),
+    (lambda: spectra()[::-1], r"\[::-1\]: a slice has no step"),
+    (lambda: spectra()[:, 12:3], "no channels from 12 to 3: the first end comes after"),
+    (lambda: spectra()[:, 1001 * u.MHz:1000.5 * u.MHz], "the first end is above the second"),
+    (lambda: spectra().plot(cmp="gray"), "did you mean cmap. allowed: path, overwrite"),
+    (lambda: spectra().read().plot(cmp="gray"), "plot has no parameter 'cmp'; did you mean cmap"),
+    (lambda: spectra().baseline(ordr=3), "ordr is not an option of polynomial; did you mean order"),
+    (lambda: spectra().baseline(protct="1MHz-2MHz"), "did you mean protect"),
+    (lambda: spectra().baseline(protect="100km/s-200km/s"), "^protect = '100km/s' is not a value"),
+    (lambda: spectra().baseline(include="1MHz"), "^include = '1MHz'; allowed: two frequencies"),
+    (lambda: position_switched("x.fits", 1, pol=0), "pol is not an option; did you mean plnum"),
+    (lambda: fs.Cube.spectrum(object()),
+     r"spectrum: missing a required argument: 'at'; allowed: spectrum\(at"),
 ])
 def test_wrong_arguments_are_named(call: Callable[[], Any], match: str) -> None:
     with pytest.raises(fs.UsageError, match=match):

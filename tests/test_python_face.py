@@ -181,7 +181,9 @@ def test_data_is_as_arrays_are(spectra: fs.Chain, recording: Path) -> None:
     own.values[0], own.weight[0] = 0, 0
     assert not data.values.flags.writeable and data.values[0].any()
     table = part.to_table()
-    assert table.colnames == ["time", "BB", "weight_BB"] and len(table) == 5
+    assert table.colnames == ["time", "frequency", "BB", "weight_BB"] and len(table) == 5
+    assert table["frequency"].shape == table["BB"].shape and table["frequency"].unit == u.MHz
+    np.testing.assert_array_equal(table["frequency"][4], part.frequency)
     assert table["time"][1] == part.time[1] and table.meta["frequency"][0] == part.frequency[0]
     voltages = fs.open(recording)
     piece = voltages.read(start=100, n=50)
@@ -189,6 +191,23 @@ def test_data_is_as_arrays_are(spectra: fs.Chain, recording: Path) -> None:
     np.testing.assert_array_equal(piece[10:20].values, voltages[110:120].read().values)
     assert fs.Chain(piece.stream()).read().values.shape == (50, 2)
     assert part.plot().axes
+
+
+def test_tables_of_chains(spectra: fs.Chain) -> None:
+    """Of astropy, with units, frequencies and, where a line is known, velocities."""
+    from dataclasses import replace
+
+    table = spectra[4:9, 2:5, "BB"].to_table("HI", "optical")
+    assert table.colnames == ["time", "frequency", "velocity", "BB", "weight_BB"]
+    data = spectra[4:9, 2:5, "BB"].read()
+    np.testing.assert_array_equal(table["BB"], data.values[:, 0])
+    np.testing.assert_array_equal(table["velocity"][0], data.velocity("HI", "optical"))
+    kelvin = replace(data, header=data.header.replace(unit="K", rest_hz=1420.4e6),
+                     columns={"ra_deg": np.arange(5.0)})
+    assert [kelvin.to_table()[name].unit for name in ("BB", "velocity", "ra_deg")] == [
+        u.K, u.km / u.s, u.deg]
+    with pytest.raises(fs.UsageError, match="convention = 'x'"):
+        spectra.to_table(convention="x")
 
 
 def test_arrays_of_chains(spectra: fs.Chain, monkeypatch: Any) -> None:

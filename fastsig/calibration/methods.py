@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from fastsig.calibration import baseline, ripple
 from fastsig.calibration.lines import Windows
 from fastsig.errors import UsageError
+from fastsig.work.arguments import nearest
 
-__all__ = ["METHODS", "Method", "method_of"]
+__all__ = ["METHODS", "Method", "check_names", "method_of"]
 
 F8 = NDArray[np.float64]
 
@@ -133,8 +134,17 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
-def method_of(name: str, options: Mapping[str, Any]) -> Method:
-    """Return a method with its options.
+def check_names(name: str, options: Iterable[str], beside: Sequence[str] = ()) -> None:
+    """Check the name of a method and the names of its options.
+
+    Parameters
+    ----------
+    name : str
+        Name of the method.
+    options : iterable of str
+        Names of its options.
+    beside : sequence of str
+        Names that the caller accepts too, for the hint at a mistyped one.
 
     Raises
     ------
@@ -147,6 +157,19 @@ def method_of(name: str, options: Mapping[str, Any]) -> Method:
     allowed = [field.name for field in fields(kind)]
     unknown = [key for key in options if key not in allowed]
     if unknown:
-        raise UsageError(f"{unknown[0]} is not an option of {name}; allowed: {', '.join(allowed)}")
-    made: Method = kind(**options)
+        raise UsageError(f"{unknown[0]} is not an option of {name}; "
+                         f"{nearest(unknown[0], [*beside, *allowed])}allowed: "
+                         f"{', '.join(allowed)}")
+
+
+def method_of(name: str, options: Mapping[str, Any]) -> Method:
+    """Return a method with its options.
+
+    Raises
+    ------
+    UsageError
+        As for `check_names`, or if an option is not allowed.
+    """
+    check_names(name, options)
+    made: Method = METHODS[name](**options)
     return made

@@ -14,13 +14,14 @@ from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.units import exact
 from fastsig.calibration.diode.cycle import scheduled
 from fastsig.errors import UsageError
+from fastsig.work.arguments import shown
 
 __all__ = ["diode_groups", "joined", "window_mhz", "windows_mhz"]
 
 _ALLOWED = "two frequencies, as in 1419MHz-1421.5MHz"
 
 
-def windows_mhz(windows: Any) -> tuple[tuple[float, float], ...]:
+def windows_mhz(windows: Any, name: str = "window") -> tuple[tuple[float, float], ...]:
     """Return the ends of one or several windows of frequency, MHz; see `window_mhz`.
 
     Raises
@@ -32,8 +33,8 @@ def windows_mhz(windows: Any) -> tuple[tuple[float, float], ...]:
     try:
         each = (windows,) if one else tuple(windows)
     except TypeError:
-        raise UsageError(f"window {windows!r}; allowed: {_ALLOWED}") from None
-    return tuple(window_mhz(window) for window in each)
+        raise UsageError(f"{name} = {shown(windows)}; allowed: {_ALLOWED}") from None
+    return tuple(window_mhz(window, name) for window in each)
 
 
 def _is_pair(ends: Any) -> bool:
@@ -49,10 +50,10 @@ def _length(value: Any) -> int:
         return 0
 
 
-def window_mhz(window: Any) -> tuple[float, float]:
+def window_mhz(window: Any, name: str = "window") -> tuple[float, float]:
     """Return the ends of a window of frequency, MHz: ``"1419MHz-1421.5MHz"`` or a pair of values.
 
-    In a text, the first number may omit its unit if the second has one.
+    In a text, the first number may omit its unit if the second has one. Errors mention `name`.
 
     Raises
     ------
@@ -65,10 +66,10 @@ def window_mhz(window: Any) -> tuple[float, float]:
         if len(ends) == 2 and not ends[0][-1:].isalpha():
             ends[0] += re.sub(r"^[\d.eE+-]*", "", ends[1])
     if isinstance(ends, (str, bytes)) or _length(ends) != 2:
-        raise UsageError(f"window {window!r}; allowed: {_ALLOWED}")
-    low, high = (exact(end, "Hz", "window") for end in ends)
+        raise UsageError(f"{name} = {shown(window)}; allowed: {_ALLOWED}")
+    low, high = (exact(end, "Hz", name) for end in ends)
     if low > high:
-        raise UsageError(f"window {window!r}; allowed: the lower frequency first")
+        raise UsageError(f"{name} = {shown(window)}; allowed: the lower frequency first")
     return float(low / 10**6), float(high / 10**6)
 
 

@@ -9,7 +9,6 @@ import click
 from fastsig.cli import common, driver
 
 _RUNS = 5  # most spans of channels that are listed
-_MUCH = 0.1  # largest share of the samples outside the bands that is flagged without a warning
 
 
 @click.command()
@@ -95,6 +94,8 @@ def _parameters(options: dict[str, Any]) -> dict[str, Any]:
 
 def _report(stream: Any, after: Any, before: Any, options: dict[str, Any]) -> dict[str, Any]:
     """Report how much is flagged, and return the same for ``--json``."""
+    from fastsig.run.flag_shares import excesses
+
     new = max(0.0, after.total - before.total)
     each = ", ".join(f"{name} {100 * share:.3g} %"
                      for name, share in zip(after.names, after.product, strict=True))
@@ -106,28 +107,12 @@ def _report(stream: Any, after: Any, before: Any, options: dict[str, Any]) -> di
         more = f" and {len(runs) - _RUNS} more" if len(runs) > _RUNS else ""
         common.say(f"without weight throughout: {', '.join(runs[:_RUNS])}{more}",
                    options["quiet"])
-    warnings = _warnings(stream, after, before)
+    warnings = excesses(stream, after, before, "--picture")
     for text in warnings:
         common.say(f"fastsig: warning: {text}")
     return {"flagged": {"new": round(new, 6), "before": round(before.total, 6),
                         "noise_share": stream.parameters()["noise_share"],
                         "warnings": warnings, **after.record()}}
-
-
-def _warnings(stream: Any, after: Any, before: Any) -> list[str]:
-    """Return warnings if more than expected was flagged outside the requested bands."""
-    asked = stream.banned
-    whole = int(((after.channel >= 1) & (before.channel < 1) & ~asked).sum())
-    others = (after.channel - before.channel)[~asked]
-    share = float(others.mean()) if len(others) else 0.0
-    found = []
-    if whole:
-        found.append(f"{whole} of {len(asked)} channels were flagged throughout; --protect keeps "
-                     "channels with lines")
-    if share > _MUCH:
-        found.append(f"{100 * share:.3g} % of the samples outside --bands were flagged; --picture "
-                     "shows which")
-    return found
 
 
 def _runs(full: Any, frequency: Any) -> list[str]:

@@ -43,7 +43,6 @@ def flux(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
 
 def _in_jansky(stream: Any, options: dict[str, Any]) -> Any:
     """Convert the stream with the gain given, or with the gain of the receiver."""
-    from fastsig import telescopes
     from fastsig.errors import UsageError
     from fastsig.stages.flux import Flux
 
@@ -53,8 +52,4 @@ def _in_jansky(stream: Any, options: dict[str, Any]) -> Any:
             raise UsageError("--zenith-angle and --beam apply to the receiver's gain; allowed: "
                              "without --gain")
         return Flux(stream, gain=gain)
-    name = stream.header.telescope
-    if name is None:
-        raise UsageError(f"{stream.path}: the file names no telescope whose gain could be used; "
-                         "specify --gain, e.g. 16K/Jy")
-    return Flux(stream, telescopes.get(name).receiver(), zenith_angle=angle, beam=beam)
+    return Flux(stream, zenith_angle=angle, beam=beam)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from numpy.typing import NDArray
 
+from fastsig.axes.sky import place as sky_place
 from fastsig.axes.units import width_deg
 from fastsig.cubes.planes import Planes
 from fastsig.errors import DataError, FastsigError, FormatError, UsageError
@@ -35,7 +35,7 @@ from fastsig.reductions.sources.position import (
 )
 from fastsig.work.arguments import checked
 
-__all__ = ["Cube", "Source", "open_cube", "parse_position"]
+__all__ = ["Cube", "Source", "open_cube"]
 
 F8 = NDArray[np.float64]
 
@@ -103,6 +103,7 @@ class Cube(Planes):
 
     # Spectra
 
+    @checked
     def spectrum(self, at: Any, radius: Any = None, *, noise: str = "measured",
                  kelvin: Any = None) -> PositionSpectrum:
         """Return the spectrum at a position.
@@ -110,7 +111,8 @@ class Cube(Planes):
         Parameters
         ----------
         at : SkyCoord or str
-            Position: ``12h30m49.4s,+12d23m28s`` or degrees, ``187.7,12.39``.
+            Position: ``12h30m49.4s,+12d23m28s``, ``12:30:49.4,+12:23:28`` (hours and degrees), or
+            degrees, ``187.7,12.39``.
         radius : Quantity or str, optional
             Radius of the circle in which to sum; by default, and with "beam", the spectrum is that
             of a point source. The formulae are in `fastsig.reductions.sources.position`.
@@ -127,7 +129,7 @@ class Cube(Planes):
         DataError
             If nothing was seen there.
         """
-        place = parse_position(at)
+        place = _position(at, "at")
         frequency = self.frequency.value
         circle = None if radius is None or (isinstance(radius, str) and radius == "beam") else (
             width_deg(radius, "radius"))
@@ -243,6 +245,7 @@ class Cube(Planes):
 
     # Sources
 
+    @checked
     def source(self, near: Any, *, radius: Any = None, vrange: Any = None,
                convention: str = "radio", rest: Any = None, kelvin: Any = None) -> Source:
         """Fit position and flux density of a point source in the mean of the band.
@@ -268,7 +271,7 @@ class Cube(Planes):
         UsageError
             If the position is off the map, or an option makes no sense.
         """
-        place, beam = parse_position(near), self._required_beam()
+        place, beam = _position(near, "near"), self._required_beam()
         reach = 1.5 * beam.major if radius is None else width_deg(radius, "radius")
         chosen = self.channels(vrange, convention, rest)
         plane, sigma, rho, part, n = self._mean_plane(place, reach, chosen)
@@ -300,6 +303,7 @@ class Cube(Planes):
 
     # Moments, other programs
 
+    @checked
     def moment(self, order: int, *, vrange: Any = None, sigma: float | None = None,
                convention: str = "radio", rest: Any = None) -> Any:
         """Compute a moment of the spectra with spectral-cube; see `fastsig.cubes.moments`."""
@@ -369,26 +373,9 @@ def _refuse_streams(path: str | os.PathLike[str]) -> None:
                           ) from None
 
 
-def parse_position(at: Any) -> SkyCoord:
-    """Return a position from a SkyCoord or text: ``187.7,12.39`` in degrees, or sexagesimal.
-
-    Raises
-    ------
-    UsageError
-        If it is neither.
-    """
-    if isinstance(at, SkyCoord):
-        if not at.isscalar:
-            raise UsageError("at: several positions; allowed: one")
-        return at
-    text = str(at).strip()
-    parts = [each for each in re.split(r"[,\s]+", text) if each] if "," not in text else (
-        [each.strip() for each in text.split(",")])
-    try:
-        if len(parts) != 2:
-            raise ValueError
-        hours = ":" in parts[0] or "h" in parts[0] or " " in parts[0]
-        return SkyCoord(parts[0], parts[1], unit=(u.hourangle if hours else u.deg, u.deg))
-    except (ValueError, u.UnitsError) as error:
-        raise UsageError(f"at = {text!r} is not a position; allowed: RA,DEC such as 187.7,12.39 or "
-                         "12:30:49.4,+12:23:28") from error
+def _position(at: Any, name: str) -> SkyCoord:
+    """Return a position; numbers without a unit, in text, are degrees."""
+    if isinstance(at, SkyCoord) and at.isscalar:
+        return at  # in its own frame
+    ra, dec = sky_place(at, name, bare_degrees=True)
+    return SkyCoord(ra * u.deg, dec * u.deg)

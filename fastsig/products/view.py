@@ -158,10 +158,7 @@ def _table(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> 
     """Draw a table according to its kind."""
     path = detected.files[0]
     kind = str(detected.module.info(path)["table"])
-    drawn = TABLES.get(kind)
-    if drawn is None:
-        raise FormatError(path, f"contains a table of kind {kind[:40]!r}, which cannot be drawn; "
-                          f"allowed: {', '.join(map(repr, TABLES))}")
+    drawn = TABLES.get(kind, _Table(_columns, "a table"))
     wanted.refuse(tuple(vars(wanted)), drawn.noun)
     drawn.draw(path, output, overwrite)
 
@@ -176,6 +173,24 @@ def _by_format(detected: Detected, output: str, wanted: Wanted, overwrite: bool)
     draw_made(lambda: module.draw(path, **wanted.overrides),
               lambda: {"path": path, "format": detected.name, "kind": detected.kinds[0]},
               output, inputs=detected.files, overwrite=overwrite)
+
+
+def _columns(path: str, output: str, overwrite: bool) -> None:
+    """Draw the columns of a table against its axis of frequency or velocity."""
+    from fastsig.io.ecsv.tables import read_table
+    from fastsig.io.text.objects import pieces_of_table
+    from fastsig.view import draw_made
+    from fastsig.view.columns import draw_columns
+
+    table = read_table(path)
+    pieces, kind = pieces_of_table(table, {}), str(table.meta.get("kind"))[:40]
+    if pieces is None:
+        raise FormatError(path, f"contains a table of kind {kind!r}, which cannot be drawn because "
+                          "no column of numbers has a unit of frequency or velocity; allowed: a "
+                          f"table with such an axis, or of kind {', '.join(map(repr, TABLES))}")
+    draw_made(lambda: draw_columns(pieces, path), lambda: {
+        "path": path, "table": kind, "columns": ", ".join(pieces.names),
+        "channels": len(pieces.axis)}, output, inputs=[path], overwrite=overwrite)
 
 
 def _place(path: str, output: str, overwrite: bool) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from astropy import units as u
 from numpy.typing import NDArray
 
-from fastsig.errors import PlanError
+from fastsig.errors import FastsigWarning, PlanError
 from fastsig.run.engine import run
+from fastsig.stages.flag import Flag
+from fastsig.stages.select import Select
 from fastsig.stream import Block, Sink, SpectrumStream, Stream, spectra_of
 from fastsig.work.shown import Shown
 
-__all__ = ["FlagShares", "ShareCounter", "flag_shares"]
+__all__ = ["FlagShares", "ShareCounter", "Watch", "excesses", "flag_shares", "watches"]
+
+_MUCH = 0.1  # largest share of the samples outside the bands that is flagged without a warning
 
 _MOST_TIMES = 4096  # values over time: more than a picture has pixels, for files of any length
 
@@ -30,6 +37,8 @@ class FlagShares(Shown):
         Fraction of all samples.
     product, channel : ndarray, float64
         Fractions of each product and of each channel.
+    frequency : Quantity, shape (chan,), or None
+        Channel centres, MHz, if they are known.
     time : ndarray, float64
         Fractions of successive groups of `n_rows` rows, at most 4096 values; the last group may be
         shorter.
@@ -41,6 +50,7 @@ class FlagShares(Shown):
     total: float
     product: NDArray[np.float64]
     channel: NDArray[np.float64]
+    frequency: u.Quantity | None
     time: NDArray[np.float64]
     n_rows: int
 
@@ -108,6 +118,8 @@ class ShareCounter(Sink):
         self._names = tuple(stream.polarization.names)
         self._lost = np.zeros((len(self._names), stream.shape[2]), np.int64)
         self._times = _Times()
+        axis = stream.header.channels
+        self._frequency = None if axis is None else axis.centers
 
     def work_bytes(self, n: int) -> int:
         """Memory that `partial` needs."""
@@ -131,12 +143,15 @@ class ShareCounter(Sink):
         """Return the fractions that follow from the counts."""
         share = self._lost / max(1, self._times.rows)
         return FlagShares(self._names, float(share.mean()) if share.size else 0.0,
-                          share.mean(axis=1), share.mean(axis=0),
+                          share.mean(axis=1), share.mean(axis=0), self._frequency,
                           self._times.means() / max(1, self._lost.size), self._times.n_rows)
 
 
 def flag_shares(product: Any, *, workers: int | None = None) -> FlagShares:
     """Return the fractions of samples of spectra with weight 0. All rows are read.
+
+    A `FastsigWarning` is given if a `flag` of the chain took whole channels, or a tenth of the
+    samples outside its bands.
 
     Parameters
     ----------
@@ -150,6 +165,77 @@ def flag_shares(product: Any, *, workers: int | None = None) -> FlagShares:
     PlanError
         If `product` contains no spectra.
     """
-    shares: FlagShares = run([ShareCounter(spectra_of(product))],
-                             workers=workers)[0]
+    stream = spectra_of(product)
+    watched = watches([stream])
+    results = run([ShareCounter(stream), *(sink for each in watched for sink in each.sinks)],
+                  workers=workers)
+    for each, after, before in zip(watched, results[1::2], results[2::2], strict=True):
+        each.warn(after, before)
+    shares: FlagShares = results[0]
     return shares
+
+
+class Watch(NamedTuple):
+    """A `Flag` of a chain, and the rows of it that a pass over the chain needs."""
+
+    flag: Flag
+    first: int
+    stop: int
+
+    @property
+    def sinks(self) -> tuple[ShareCounter, ShareCounter]:
+        """Sinks that count samples without weight after and before the stage."""
+        return ShareCounter(self._rows(self.flag)), ShareCounter(self._rows(self.flag.source))
+
+    def _rows(self, stream: Stream) -> Stream:
+        whole = (self.first, self.stop) == (0, stream.shape[0])
+        return stream if whole else Select(stream, rows=(self.first, self.stop))
+
+    def warn(self, after: FlagShares, before: FlagShares) -> None:
+        """Warn if the stage took whole channels or much of the rows."""
+        for text in excesses(self.flag, after, before, "draw_flags"):
+            warnings.warn(f"{self.flag.path}: {text}", FastsigWarning, stacklevel=5)
+
+
+def watches(streams: Sequence[Stream]) -> list[Watch]:
+    """Return the `Flag` stages of chains whose end is known, each once."""
+    found: dict[int, Watch] = {}
+    for stream in streams:
+        for each in () if stream.endless else _flags(stream, 0, stream.shape[0]):
+            other = found.get(id(each.flag), each)
+            found[id(each.flag)] = Watch(each.flag, min(each.first, other.first),
+                                         max(each.stop, other.stop))
+    return list(found.values())
+
+
+def _flags(stream: Stream, start: int, n: int) -> Iterator[Watch]:
+    if isinstance(stream, Flag) and n:
+        yield Watch(stream, max(0, start), min(start + n, stream.shape[0]))
+    for index, source in enumerate(stream.inputs()):
+        yield from _flags(source, *stream.needs_of(index, start, n))
+
+
+def excesses(flag: Flag, after: FlagShares, before: FlagShares, shows: str) -> list[str]:
+    """Return warnings if more than expected was flagged outside the requested bands.
+
+    Parameters
+    ----------
+    flag : Flag
+        The stage.
+    after, before : FlagShares
+        Fractions without weight after and before the stage.
+    shows : str
+        What draws the flags.
+    """
+    asked = flag.banned
+    whole = int(((after.channel >= 1) & (before.channel < 1) & ~asked).sum())
+    others = (after.channel - before.channel)[~asked]
+    share = float(others.mean()) if len(others) else 0.0
+    found = []
+    if whole:
+        found.append(f"{whole} of {len(asked)} channels were flagged throughout; --protect keeps "
+                     "channels with lines")
+    if share > _MUCH:
+        found.append(f"{100 * share:.3g} % of the samples outside --bands were flagged; {shows} "
+                     "shows which")
+    return found

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.run.engine import Progress, execute, run
+from fastsig.run.flag_shares import watches
 from fastsig.run.plan import Plan, plan
 from fastsig.run.spectra_file import SpectraFile
 from fastsig.run.voltage_file import VoltageFile
@@ -200,6 +201,9 @@ def write_many(
     Each product is identical, byte for byte, to that of `write`. If `memory` is too small to keep
     rows that other chains still need, parts of the input are read again.
 
+    A `FastsigWarning` is given if a `flag` of a chain took whole channels, or a tenth of the
+    samples outside its bands.
+
     Parameters
     ----------
     streams : sequence of chain or Stream
@@ -220,10 +224,14 @@ def write_many(
     made = products(streams, paths, workers=workers, memory=memory, progress=progress, **options)
     for product in made:
         product.refuse_losses()
-    ready = plan_products(made, workers=workers, memory=memory, fused=fused)
+    watched = watches([product.stream for product in made])
+    ready = plan_products(made, *(sink for each in watched for sink in each.sinks),
+                          workers=workers, memory=memory, fused=fused)
     for product in made:
         product.check()
-    execute(ready, progress=progress)
+    results = execute(ready, progress=progress)[len(made):]
+    for each, after, before in zip(watched, results[::2], results[1::2], strict=True):
+        each.warn(after, before)
     for product in made:
         if isinstance(product, VoltageFile) and product.n_clipped:
             _log.warning("%s: %d numbers were clipped", product.path, product.n_clipped)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastsig.axes.units import exact, whole
 from fastsig.calibration.lines import inside
-from fastsig.calibration.methods import Method, Rows, method_of
+from fastsig.calibration.methods import Method, Rows, check_names, method_of
 from fastsig.calibration.windows import diode_groups, windows_mhz
 from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
@@ -71,8 +71,9 @@ class Baseline(SpectraStage):
         super().__init__(source)
         self.axis = source.header.channels
         self.frequency_mhz: NDArray[np.float64] = self.axis.centers.value
+        check_names(method, options, ["protect"])
         self.method: Method = method_of(method, _plain(options))
-        self.protect = windows_mhz(protect)
+        self.protect = windows_mhz(protect, "protect")
         for window in (*self.protect, *getattr(self.method, "include", ())):
             self._check_window(window)
         self.use = np.ones(source.shape[2], bool)
@@ -226,7 +227,7 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for key, value in options.items():
         if key == "include":
-            plain[key] = windows_mhz(value)
+            plain[key] = windows_mhz(value, key)
         elif key == "period":
             many = value if isinstance(value, (list, tuple)) else (value,)
             plain[key] = tuple(float(exact(each, "Hz", "period") / 10**6) for each in many)

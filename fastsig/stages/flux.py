@@ -10,6 +10,7 @@ import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig import telescopes
 from fastsig.axes.units import number
 from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
@@ -36,7 +37,9 @@ class Flux(SpectraStage):
         Temperatures of one beam, K, with the column ``zenith_deg`` unless `zenith_angle` or `gain`
         is given.
     receiver : Receiver, optional
-        The receiver, with a gain that depends on beam, frequency and zenith angle.
+        The receiver, with a gain that depends on beam, frequency and zenith angle; by default that
+        of the telescope in the header, where it is known. The parameters record its name and the
+        source of its gain.
     gain : Quantity, optional
         Gain of a polarisation, K/Jy, instead of that of the receiver, as measured with a calibrator
         of known flux density (`fastsig.telescopes.calibrators`).
@@ -50,7 +53,10 @@ class Flux(SpectraStage):
     Raises
     ------
     PlanError
-        If the source is not in K, or its beam or zenith angle is not known.
+        If the source is not in K.
+    UsageError
+        If the telescope, its gain, the beam or the zenith angle is not known, or an argument is
+        not allowed.
     """
 
     name = "flux"
@@ -62,8 +68,10 @@ class Flux(SpectraStage):
         if not isinstance(source, SpectrumStream) or source.header.unit != "K":
             raise PlanError(f"{source.path}: flux densities require temperatures in K: "
                             "calibrate first")
-        if (receiver is None) == (gain is None):
-            raise UsageError("give a receiver, or a gain")
+        if receiver is not None and gain is not None:
+            raise UsageError("receiver and gain are both given; allowed: one of them")
+        if gain is None and receiver is None:
+            receiver = _receiver_of(source)
         self.given = None if gain is None else number(gain, "K / Jy", "gain")
         if self.given is not None and not self.given > 0:
             raise UsageError(f"gain = {gain}; allowed: above 0 K/Jy")
@@ -153,6 +161,21 @@ class Flux(SpectraStage):
         view = data.view()
         view.flags.writeable = weight.flags.writeable = False
         return Block(view, weight, start, n)
+
+
+def _receiver_of(source: SpectrumStream) -> Receiver:
+    """Return the receiver of the telescope in the header: the one that it names, or the first."""
+    name, own = source.header.telescope, source.header.receiver
+    if name is None:
+        raise UsageError(f"{source.path}: the file names no telescope whose gain could be used; "
+                         "give --gain 16K/Jy, the gain of one polarisation")
+    try:
+        telescope = telescopes.get(name)
+        is_known = own is not None and own.casefold() in map(str.casefold, telescope.receivers)
+        return telescope.receiver(own if is_known else None)
+    except UsageError as error:
+        raise UsageError(f"{source.path}: {error}. Give --gain 16K/Jy, the gain of one "
+                         "polarisation") from error
 
 
 def _check_place(source: SpectrumStream, zenith_angle: Any, beam: int | None) -> None:

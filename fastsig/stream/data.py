@@ -21,7 +21,7 @@ from fastsig.stream import Block, SpectrumStream, Stream
 from fastsig.stream.header import Header
 from fastsig.stream.held import HeldSpectra, HeldVoltages
 from fastsig.stream.slices import channel_span, key_parts, product_indices, row_span
-from fastsig.work.arguments import checked
+from fastsig.work.arguments import check_options, checked
 from fastsig.work.shown import table
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Data:
 
         The arrays are views.
         """
-        rows, channels, names = key_parts(key)
+        rows, channels, names = key_parts(key, self)
         first, stop = row_span(self, rows)
         rate = self.header.sample_rate
         header = self.header.later(sample_time(self.header.start_time, first, rate),
@@ -135,7 +135,9 @@ class Data:
 
     def plot(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Figure:
         """Draw the data, and save them if `path` is given; options as for `fastsig.view.draw`."""
-        figure: Figure = registry.drawing()(self.stream(), path, **options)
+        draw = registry.drawing()
+        check_options("plot", draw, options)
+        figure: Figure = draw(self.stream(), path, **options)
         return figure
 
     def stream(self) -> Stream:
@@ -152,25 +154,45 @@ class Data:
             return HeldVoltages(self.header, self.values, self.valid)
         raise PlanError(f"{self.kind} cannot start a chain or be drawn: detect first")
 
-    def to_table(self) -> QTable:
+    @checked
+    def to_table(self, rest: Any = None, convention: str = "radio") -> QTable:
         """Return an astropy table with one row for each spectrum or sample.
 
-        Products are columns, with their weights. The columns of spectra contain arrays of channels;
-        ``meta["frequency"]`` is their axis.
+        Columns are ``time``, the start of the row; for spectra ``frequency``, MHz, and ``velocity``
+        if a rest frequency is known; the products in their unit, each with its weights,
+        ``weight_NAME``; and further columns of the data. Of spectra, each value is an array of
+        channels. ``meta`` contains the header, and ``frequency`` once.
+
+        Parameters
+        ----------
+        rest, convention
+            As for `velocity`; by default the rest frequency in the header.
         """
         from astropy.table import QTable
 
         table = QTable({"time": self.time}, meta={"header": self.header})
+        for name, axis in self._axes(rest, convention).items():
+            table[name] = np.broadcast_to(axis, (len(self), len(axis)), subok=True)
         for k, name in enumerate(self.header.polarization.names):
             table[name] = self.quantity[:, k]
             if self.kind == "spectra":
                 weight = np.broadcast_to(self.valid, self.values.shape)[:, k]
                 table[f"weight_{name}"] = np.array(weight)
         for key, each in self.columns.items():
-            table[key] = each
+            unit = _unit_of(key).get("units")
+            table[key] = each if unit is None else each << u.Unit(unit)
         if self.frequency is not None:
             table.meta["frequency"] = self.frequency
         return table
+
+    def _axes(self, rest: Any, convention: str) -> dict[str, u.Quantity]:
+        """Return the frequencies of channels, and their velocities if the line is known."""
+        convention_of(convention)
+        if self.kind != "spectra" or self.frequency is None:
+            return {}
+        known = rest is not None or self.header.rest_hz is not None
+        speeds = {"velocity": self.velocity(rest, convention)} if known else {}
+        return {"frequency": self.frequency, **speeds}
 
     def __repr__(self) -> str:
         line = self._facts()

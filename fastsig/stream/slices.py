@@ -20,6 +20,7 @@ from fastsig.axes.time import elapsed, iso, parse_time, sample_time
 from fastsig.axes.units import exact
 from fastsig.errors import PlanError, UsageError
 from fastsig.stream.header import Header
+from fastsig.work.arguments import shown
 
 __all__ = ["channel_span", "is_number", "key_parts", "product_indices", "row_span"]
 
@@ -40,8 +41,15 @@ class Sliced(Protocol):
         """(row, pol or product[, chan])."""
 
 
-def key_parts(key: Any) -> tuple[slice, slice, tuple[str, ...] | None]:
+def key_parts(key: Any, what: Sliced) -> tuple[slice, slice, tuple[str, ...] | None]:
     """Split a key in brackets into rows, channels and names of products; None for all products.
+
+    Parameters
+    ----------
+    key : object
+        What was given in brackets.
+    what : chain or Data
+        What is sliced, for the numbers in messages.
 
     Raises
     ------
@@ -56,11 +64,41 @@ def key_parts(key: Any) -> tuple[slice, slice, tuple[str, ...] | None]:
         names = None
     if names is not None and not _is_names(names):
         raise UsageError(f"{names!r} names no products; allowed: {_FORMS}")
-    if not 1 <= len(parts) <= 2 or any(
-            not isinstance(part, slice) or part.step is not None for part in parts):
-        raise UsageError(f"a slice of {key!r}; allowed: {_FORMS}")
+    if not 1 <= len(parts) <= 2:
+        raise UsageError(f"[{_bracketed(key)}]; allowed: {_FORMS}")
+    for axis, part in zip(("row", "channel"), parts, strict=False):
+        _check_slice(axis, part, what)
     rows, channels = (*parts, slice(None))[:2]
     return rows, channels, None if names is None else _names(names)
+
+
+def _check_slice(axis: str, part: Any, what: Sliced) -> None:
+    """Refuse anything but a slice without a step, with the numbers that there are."""
+    if isinstance(part, slice):
+        if part.step is not None:
+            raise UsageError(f"[{_bracketed(part)}]: a slice has no step; allowed: {_FORMS}. "
+                             "integrate averages rows and channels")
+        return
+    n = {"row": what.shape[:1], "channel": what.shape[2:]}[axis]
+    if is_number(part) and n:
+        at, last = operator.index(part), n[0] - 1
+        at += n[0] if at < 0 else 0
+        if 0 <= at <= last:
+            raise UsageError(f"[{part}] is one {axis}; allowed: a slice of {axis}s, here "
+                             f"[{at}:{at + 1}]")
+        raise UsageError(f"[{part}]: there is no such {axis}; {axis}s are numbered from 0 to "
+                         f"{last}, and selected by slices, as in [0:1]")
+    raise UsageError(f"[{_bracketed(part)}]; allowed: {_FORMS}")
+
+
+def _bracketed(key: Any) -> str:
+    """Return a key as it was written in brackets."""
+    if isinstance(key, tuple):
+        return ", ".join(map(_bracketed, key))
+    if not isinstance(key, slice):
+        return shown(key)
+    ends = ["" if end is None else shown(end) for end in (key.start, key.stop)]
+    return ":".join(ends if key.step is None else [*ends, shown(key.step)])
 
 
 def _is_names(value: Any) -> bool:
@@ -106,9 +144,16 @@ def row_span(what: Sliced, span: slice) -> tuple[int, int]:
     first, stop = max(0, first), min(stop, n)
     if first >= stop:
         header = what.header
-        raise UsageError(f"no rows {_between(span)}: the rows run from {iso(header.start_time)} to "
+        raise UsageError(f"no rows {_between(span)}: {_reversed(span, first, stop, n)}rows are "
+                         f"numbered from 0 to {n - 1} and run from {iso(header.start_time)} to "
                          f"{iso(sample_time(header.start_time, n, header.sample_rate))}")
     return first, stop
+
+
+def _reversed(span: slice, first: int, stop: int, n: int) -> str:
+    """Return a hint if the ends of a slice are within the axis, but the later one comes first."""
+    both = span.start is not None and span.stop is not None
+    return "the first end comes after the second; " if both and stop < first < n else ""
 
 
 def _check_ends(span: slice, numbers: str, values: str) -> None:
@@ -170,11 +215,15 @@ def channel_span(what: Sliced, span: slice, path: str) -> tuple[int, int]:
     else:
         low, high = (None if end is None else exact(end, "Hz", "frequency") for end in ends)
         first, stop = axis.slice_of(low, high)
+        if low is not None and high is not None and low > high:
+            raise UsageError(f"no channels {_between(span)}: the first end is above the second; "
+                             "allowed: the lower frequency first")
     if first >= stop:
         low_hz, high_hz = (float(edge) / 1e6 for edge in axis.edges_hz)
         numbers = f"channels are numbered from 0 to {axis.n_chan - 1}; " if all(
             end is None or is_number(end) for end in ends) else ""
-        raise UsageError(f"no channels {_between(span)}: {numbers}the band runs from {low_hz:g} to "
+        hint = _reversed(span, first, stop, axis.n_chan) + numbers
+        raise UsageError(f"no channels {_between(span)}: {hint}the band runs from {low_hz:g} to "
                          f"{high_hz:g} MHz")
     return first, stop
 

@@ -10,14 +10,14 @@ import functools
 import inspect
 import operator
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from fastsig.errors import UsageError
 
-__all__ = ["bound", "check_options", "check_types", "checked", "shown"]
+__all__ = ["bound", "check_options", "check_types", "checked", "nearest", "shown"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,18 +36,23 @@ def bound(name: str, signature: inspect.Signature, args: tuple[Any, ...],
     """
     parameters = signature.parameters
     variable = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    own = [key for key in parameters if key != "self"]
     for key in options:
         if key not in parameters and not variable:
-            near = difflib.get_close_matches(key, parameters, 1, 0.5)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise UsageError(f"{name} has no parameter {key!r}; {hint}allowed: "
-                             f"{', '.join(parameters) or 'none'}")
+            raise UsageError(f"{name} has no parameter {key!r}; {nearest(key, own)}allowed: "
+                             f"{', '.join(own) or 'none'}")
     try:
         found = signature.bind(*args, **options)
     except TypeError as error:
         raise UsageError(f"{name}: {error}; allowed: {name}{_readable(signature)}") from error
     check_types(name, signature, found.arguments)
     return found
+
+
+def nearest(key: str, names: Iterable[str]) -> str:
+    """Return ``did you mean NAME? `` for an unknown name, or nothing if no name is similar."""
+    near = difflib.get_close_matches(key, names, 1, 0.5)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
@@ -119,7 +124,7 @@ def _readable(signature: inspect.Signature) -> inspect.Signature:
     return inspect.Signature([
         each if each.annotation is each.empty
         else each.replace(annotation=_Plain(_text_of(each.annotation)))
-        for each in signature.parameters.values()])
+        for each in signature.parameters.values() if each.name != "self"])
 
 
 def _text_of(annotation: Any) -> str:

@@ -18,7 +18,8 @@ from astropy.wcs import WCS
 from cli import fastsig
 
 import fastsig as fs
-from fastsig.cubes.cube import Cube, parse_position
+from fastsig.axes.sky import place as sky_place
+from fastsig.cubes.cube import Cube
 from fastsig.errors import DataError, DoubtWarning, FormatError
 from fastsig.reductions.mapping.noise import clipped_scatter, measure, sum_noise
 from fastsig.reductions.sources.position import PositionSpectrum
@@ -322,9 +323,13 @@ def test_what_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(fs.UsageError, match="lies off the map"):
         opened(path, beam="3arcmin").spectrum(f"{made.RA + 10},{made.DEC}")
     with pytest.raises(fs.UsageError, match="lies off the map"):
-        opened(path, beam="3arcmin").spectrum(f"{made.RA + 180},{-made.DEC}")
-    with pytest.raises(fs.UsageError, match="is not a position"):
-        parse_position("somewhere")
+        opened(path, beam="3arcmin").spectrum(f"{made.RA - 180},{-made.DEC}")
+    with pytest.raises(fs.UsageError, match="at = 'somewhere'; allowed: a SkyCoord"):
+        opened(path, beam="3arcmin").spectrum("somewhere")
+    with pytest.raises(fs.UsageError, match="near = 'somewhere'; allowed: .*187.7,12.39"):
+        opened(path, beam="3arcmin").source("somewhere")
+    with pytest.raises(fs.UsageError, match="source: missing a required argument: 'near'"):
+        opened(path, beam="3arcmin").source()
     with pytest.raises(fs.UsageError, match="noise = 'none'"):
         opened(path, beam="3arcmin").spectrum(at, noise="none")
     empty = made.header(20, 20, made.axis("FREQ", 8)[0])
@@ -334,10 +339,13 @@ def test_what_cannot_be(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["187.5,12.3", "187.5 12.3", "12:30:00,+12:18:00",
-                                  "12h30m00s +12d18m00s"])
+                                  "12h30m00s +12d18m00s", "12 30 00, +12 18 00",
+                                  "187.5deg,+12.3"])
 def test_places(text: str) -> None:
-    found = parse_position(text)
-    assert found.ra.deg == pytest.approx(187.5) and found.dec.deg == pytest.approx(12.3)
+    assert sky_place(text, bare_degrees=True) == pytest.approx((187.5, 12.3))
+    if ":" not in text and "h" not in text and text.count(" ") < 2:
+        with pytest.raises(fs.UsageError, match="ra = '187.5'|dec = '.12.3'"):
+            sky_place(text)
 
 
 def test_spectra_as_files(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from fastsig.io.ecsv import tables
 from fastsig.io.ecsv.text import parts_of
 from fastsig.io.opening import detect
 from fastsig.products.validate import validate, verify
+from fastsig.products.view import Wanted, draw_file
 
 MADE = {"inputs": [{"name": "night.h5"}], "threshold": 7.0}
 
@@ -120,6 +121,33 @@ def test_info_and_validate(tmp_path: Path) -> None:
     assert "no stream" not in fastsig("convert", path, "-o", tmp_path / "x.h5", code=3).stderr
     done = fastsig("view", path, "-o", tmp_path / "x.png", code=3)
     assert "t.txt: contains a table of kind 'candidates', which cannot be drawn" in done.stderr
+    assert "because no column of numbers has a unit of frequency or velocity" in done.stderr
+
+
+@pytest.mark.parametrize("axis", [np.linspace(1419, 1421, 50) * u.MHz,
+                                  np.linspace(-300, 300, 50) * u.km / u.s])
+def test_spectra_in_tables_are_drawn_as_lines(tmp_path: Path, axis: u.Quantity,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever kind the table has; without a time, which a stream would need."""
+    from fastsig.view import columns
+
+    table = QTable({"axis": axis, "flux": np.sin(np.arange(50)) * u.Jy,
+                    "noise": np.ones(50) * u.Jy})
+    for name in table.colnames:
+        table[name].info.description = name
+    tables.write_table(table, tmp_path / "s.ecsv", kind="spectrum", provenance={})
+    made = []
+    real = columns.draw_columns
+    monkeypatch.setattr(columns, "draw_columns", lambda *args: made.append(real(*args)) or made[0])
+    draw_file(str(tmp_path / "s.ecsv"), str(tmp_path / "s.png"))
+    axes = made[0].axes[0]
+    what = "frequency (MHz)" if axis.unit == u.MHz else "velocity (km / s)"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (what, "flux (Jy)")
+    np.testing.assert_allclose(axes.lines[0].get_xdata(), axis.value)
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), table["flux"].value)
+    assert (tmp_path / "s.png").stat().st_size > 10_000
+    with pytest.raises(UsageError, match="product has no meaning for a table"):
+        draw_file(str(tmp_path / "s.ecsv"), str(tmp_path / "t.png"), Wanted(product="I"))
 
 
 def test_a_table_of_another_program(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 import pytest
 from cli import fastsig
@@ -204,6 +205,34 @@ def test_warnings_where_whole_channels_and_much_went(tmp_path: Path) -> None:
                                                                        overwrite=True)
     much = fastsig(*call, cwd=tmp_path)
     assert "% of the samples outside --bands were flagged; --picture" in much.stderr
+
+
+def test_python_warns_where_whole_channels_went(tmp_path: Path) -> None:
+    """In the words of the command, in the rows that were needed, and once for each stage."""
+    data = powers((64, 200), 2000)
+    data[:, 30:33] = 1
+    chain = fs.Chain(MemorySpectra(data[:, np.newaxis], head(200, 100)))
+    words = r"3 of 200 channels were flagged throughout; protect= keeps channels with lines"
+    flagged = chain.flag()
+    with pytest.warns(fs.FastsigWarning, match=words) as given:
+        flagged.integrate(n_int=8).write(tmp_path / "a.h5")
+    assert len(given) == 1
+    with pytest.warns(fs.FastsigWarning, match=words) as given:
+        fs.write_many([flagged, flagged[:, :100]], [tmp_path / "b.h5", tmp_path / "c.h5"])
+    assert len(given) == 1
+    with pytest.warns(fs.FastsigWarning, match=words):
+        shares = flagged[:32].flag_shares()
+    assert shares.frequency.unit == u.MHz and shares.frequency.shape == shares.channel.shape
+    np.testing.assert_array_equal(shares.frequency, chain.frequency)
+    chain.flag(bands="1002MHz-1003.5MHz").write(tmp_path / "d.h5")  # warnings are errors
+
+
+def test_python_warns_where_much_went() -> None:
+    data = powers((64, 200), 2000)
+    data[np.random.default_rng(3).random(data.shape) < 0.15] *= 3
+    chain = fs.Chain(MemorySpectra(data[:, np.newaxis], head(200, 100)))
+    with pytest.warns(fs.FastsigWarning, match="samples outside bands= were flagged; draw_flags"):
+        chain.flag().flag_shares()
 
 
 def test_shares_that_are_refused() -> None:

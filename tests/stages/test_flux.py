@@ -64,6 +64,34 @@ def test_the_receiver_s_gain_of_a_beam() -> None:
         Flux(spectra(beam=None), receiver, zenith_angle="20deg")
 
 
+def test_the_receiver_of_the_header_is_the_default() -> None:
+    """Its name and the source of its gain are in the parameters, which the provenance records."""
+    chain = fs.Chain(spectra())
+    made = chain.flux(zenith_angle="20deg").stream
+    named = Flux(spectra(), telescopes.get("FAST").receiver(), zenith_angle="20deg")
+    np.testing.assert_array_equal(made.read_block(0, N).data, named.read_block(0, N).data)
+    assert made.parameters() == named.parameters() and made.parameters()["source"]
+    gbt = fs.Chain(spectra(telescope="NRAO_GBT", receiver="Rcvr1_2"))
+    assert gbt.flux(zenith_angle="20deg").stream.parameters()["receiver"] == (
+        telescopes.get("GBT").receiver().name)
+
+
+@pytest.mark.parametrize(("telescope", "match"), [
+    (None, "names no telescope whose gain could be used; give gain=16K/Jy|gain='16K/Jy'"),
+    ("Parkes", "no values are known for receiver .* of Parkes.*[Gg]ive gain="),
+    ("nowhere", "no telescope is called 'nowhere'.*[Gg]ive gain="),
+])
+def test_gains_that_are_not_known(telescope: str | None, match: str) -> None:
+    with pytest.raises(fs.UsageError, match=match):
+        fs.Chain(spectra(telescope=telescope)).flux(zenith_angle="20deg")
+    assert fs.Chain(spectra(telescope=telescope)).flux(gain="16K/Jy").header.unit == "Jy"
+
+
+def test_a_gain_beside_a_receiver_is_refused() -> None:
+    with pytest.raises(fs.UsageError, match="receiver and gain are both given"):
+        Flux(spectra(), telescopes.get("FAST").receiver(), gain="16K/Jy")
+
+
 def test_the_command(tmp_path: Path) -> None:
     Chain(spectra()).write(tmp_path / "k.h5")
     fastsig("flux", "k.h5", "-o", "jy.h5", "--gain", "16K/Jy", cwd=tmp_path)

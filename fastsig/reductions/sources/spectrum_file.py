@@ -12,7 +12,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 
 from fastsig._version import __version__
-from fastsig.errors import FormatError
+from fastsig.errors import FormatError, UsageError
 from fastsig.io.ecsv.tables import read_table, table_bytes
 from fastsig.io.files.safe import write_bytes
 from fastsig.reductions.sources.line_fit import LineFit
@@ -30,14 +30,19 @@ def write_spectrum(spectrum: SkySpectrum, path: str | os.PathLike[str], *,
 
     Raises
     ------
+    UsageError
+        If its position is not known.
     OutputError
         If the file exists or cannot be written.
     """
+    at = spectrum.at
+    if at is None:
+        raise UsageError("a spectrum without a position cannot be written as that of a place")
     table = QTable({name: getattr(spectrum, name)
                     for name in ("frequency", "flux", "noise", "expected")})
     meta: dict[str, Any] = {
         "kind": KIND, "fastsig": __version__,
-        "ra_deg": float(spectrum.at.icrs.ra.deg), "dec_deg": float(spectrum.at.icrs.dec.deg),
+        "ra_deg": float(at.icrs.ra.deg), "dec_deg": float(at.icrs.dec.deg),
         "method": spectrum.method, "radius_deg": spectrum.radius_deg,
         "rest_frequency_hz": spectrum.rest_hz, "frame": spectrum.frame,
         "scatter": float(spectrum.scatter), "correlation": [float(x) for x in spectrum.correlation],

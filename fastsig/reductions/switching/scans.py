@@ -27,6 +27,7 @@ from fastsig.errors import FastsigWarning, FormatError, UsageError
 from fastsig.io.sdfits import reader as sdfits
 from fastsig.reductions.switching.rows import Power, Scans, Selection
 from fastsig.reductions.switching.spectrum import Spectrum
+from fastsig.work.arguments import nearest
 
 __all__ = ["frequency_switched", "nodded", "position_switched", "total_power"]
 
@@ -136,7 +137,8 @@ def _selection(scan: int, picks: dict[str, Any]) -> Selection:
     allowed = Selection._fields[1:]
     unknown = sorted(set(picks) - set(allowed))
     if unknown:
-        raise UsageError(f"{unknown[0]} is not an option; allowed: {', '.join(allowed)}")
+        raise UsageError(f"{unknown[0]} is not an option; {nearest(unknown[0], allowed)}allowed: "
+                         f"{', '.join(allowed)}")
     given = {name: number(picks[name], "K", name) for name in ("tsys", "tcal")
              if picks.get(name) is not None}
     found = Selection(scan, **{**picks, **given})
