@@ -36,7 +36,7 @@ def draw_columns(pieces: Pieces, path: str) -> Figure:
     axes.set_title(os.path.basename(path), fontsize=9, loc="left")
     axes.set_xlabel(_axis(pieces.axis_unit or ""))
     names = pieces.names[0] if len(pieces.names) == 1 else "value"
-    axes.set_ylabel(f"{names} ({pieces.unit})" if pieces.unit else names)
+    axes.set_ylabel(f"{names} ({pieces.unit})".replace(" / ", "/") if pieces.unit else names)
     axes.ticklabel_format(axis="x", useOffset=False)
     axes.grid(alpha=0.3)
     if len(pieces.names) > 1:
@@ -46,4 +46,4 @@ def draw_columns(pieces: Pieces, path: str) -> Figure:
 
 def _axis(unit: str) -> str:
     what = "frequency" if u.Unit(unit).is_equivalent(u.Hz) else "velocity"
-    return f"{what} ({unit})"
+    return f"{what} ({unit})".replace(" / ", "/")

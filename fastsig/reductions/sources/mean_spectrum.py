@@ -24,9 +24,9 @@ from fastsig.reductions.mapping.noise import (
 )
 from fastsig.reductions.sources.sky_spectrum import SkySpectrum
 from fastsig.reductions.switching.spectrum import Spectrum, average
-from fastsig.run.fusing import fuse, narrowed
+from fastsig.run.engine import run
 from fastsig.stages.integrate import Integrate
-from fastsig.stream import SpectrumStream, spectra_of
+from fastsig.stream import Block, Sink, SpectrumStream, Stream, spectra_of
 from fastsig.stream.data import Data
 from fastsig.stream.slices import product_indices
 
@@ -124,10 +124,33 @@ def _product(stream: SpectrumStream, product: str | None) -> int:
 
 def _mean(stream: SpectrumStream, which: int) -> tuple[F8, F8]:
     """Return the mean of a product over all rows, and its weight, both (chan,)."""
-    whole = Integrate(stream, n_int=stream.shape[0])
-    block = fuse(narrowed(whole)).read_block(0, 1)
-    weight = np.broadcast_to(block.valid, block.data.shape)[0, which].astype(np.float64)
-    return block.data[0, which].astype(np.float64), weight
+    found: tuple[F8, F8] = run([_Row(Integrate(stream, n_int=stream.shape[0]), which)])[0]
+    return found
+
+
+class _Row(Sink):
+    """A sink of one product of one row; its product is the values and the weights."""
+
+    name = "average"
+
+    def __init__(self, stream: Stream, which: int) -> None:
+        super().__init__(stream)
+        self._which = which
+        self._found: tuple[F8, F8] | None = None
+
+    def partial(self, block: Block) -> tuple[F8, F8]:
+        """Return the product of a block of one row."""
+        weight = np.broadcast_to(block.valid, block.data.shape)
+        return (block.data[0, self._which].astype(np.float64),
+                weight[0, self._which].astype(np.float64))
+
+    def merge(self, part: tuple[F8, F8]) -> None:
+        """Keep the row."""
+        self._found = part
+
+    def finish(self, n_rows: int) -> tuple[F8, F8] | None:
+        """Return the row."""
+        return self._found
 
 
 def with_noise(spectrum: SkySpectrum, values: F8, off: NDArray[np.bool_]) -> SkySpectrum:
