@@ -141,8 +141,9 @@ class OwnVerbs:
         sample. A pulse keeps 97 % of its signal-to-noise ratio up to a ratio of 2.5 times the square
         root of the number of channels.
 
-        `write`, `write_many` and `flag_shares` give a `FastsigWarning` if whole channels, or a tenth of
-        the samples outside `bands`, were flagged in the rows that they needed.
+        `write`, `write_many` and the measurements `flag_shares`, `measure_diode` and `fit_gaussians`
+        give a `FastsigWarning` if whole channels, or a tenth of the samples outside `bands`, were
+        flagged in the rows that they needed.
 
         A signal that fills more than half of a segment, or of a window, is taken for the level. Lines
         that must not be lost should be listed in `protect`.

@@ -18,7 +18,8 @@ from fastsig.stages.select import Select
 from fastsig.stream import Block, Sink, SpectrumStream, Stream, spectra_of
 from fastsig.work.shown import Shown
 
-__all__ = ["FlagShares", "ShareCounter", "Watch", "excesses", "flag_shares", "watches"]
+__all__ = ["FlagShares", "ShareCounter", "Watch", "excesses", "flag_shares",
+           "run_watched", "warn_of", "watches"]
 
 _MUCH = 0.1  # largest share of the samples outside the bands that is flagged without a warning
 
@@ -165,14 +166,23 @@ def flag_shares(product: Any, *, workers: int | None = None) -> FlagShares:
     PlanError
         If `product` contains no spectra.
     """
-    stream = spectra_of(product)
-    watched = watches([stream])
-    results = run([ShareCounter(stream), *(sink for each in watched for sink in each.sinks)],
-                  workers=workers)
-    for each, after, before in zip(watched, results[1::2], results[2::2], strict=True):
-        each.warn(after, before)
-    shares: FlagShares = results[0]
+    shares: FlagShares = run_watched([ShareCounter(spectra_of(product))], workers=workers)[0]
     return shares
+
+
+def run_watched(sinks: Sequence[Sink], **options: Any) -> list[Any]:
+    """Run chains into sinks as `fastsig.run.engine.run`, and warn of what `flag` took in them."""
+    watched = watches([sink.stream for sink in sinks])
+    counters = [sink for each in watched for sink in each.sinks]
+    results = run([*sinks, *counters], **options)
+    warn_of(watched, results[len(sinks):])
+    return results[: len(sinks)]
+
+
+def warn_of(watched: Sequence[Watch], results: Sequence[FlagShares]) -> None:
+    """Warn of what `flag` took, given the results of the sinks of all watches, in order."""
+    for each, after, before in zip(watched, results[::2], results[1::2], strict=True):
+        each.warn(after, before)
 
 
 class Watch(NamedTuple):

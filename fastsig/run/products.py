@@ -10,7 +10,7 @@ from typing import Any
 
 from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.run.engine import Progress, execute, run
-from fastsig.run.flag_shares import watches
+from fastsig.run.flag_shares import warn_of, watches
 from fastsig.run.plan import Plan, plan
 from fastsig.run.spectra_file import SpectraFile
 from fastsig.run.voltage_file import VoltageFile
@@ -229,9 +229,7 @@ def write_many(
                           workers=workers, memory=memory, fused=fused)
     for product in made:
         product.check()
-    results = execute(ready, progress=progress)[len(made):]
-    for each, after, before in zip(watched, results[::2], results[1::2], strict=True):
-        each.warn(after, before)
+    warn_of(watched, execute(ready, progress=progress)[len(made):])
     for product in made:
         if isinstance(product, VoltageFile) and product.n_clipped:
             _log.warning("%s: %d numbers were clipped", product.path, product.n_clipped)

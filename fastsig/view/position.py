@@ -102,7 +102,8 @@ def _axis(spectrum: SkySpectrum, fit: Mapping[str, Any], rest: Any) -> tuple[NDA
 
 def _title(spectrum: SkySpectrum) -> str:
     if spectrum.method == "mean":
-        how = f"{spectrum.facts['product']}, mean of {spectrum.facts['rows']} rows"
+        rows = spectrum.facts["rows"]
+        how = f"{spectrum.facts['product']}, " + ("1 row" if rows == 1 else f"mean of {rows} rows")
     else:
         how = ("point source, by the beam" if spectrum.method == "beam" or not spectrum.radius_deg
                else f"within {spectrum.radius_deg * 60:.3g}′")

@@ -174,7 +174,7 @@ def test_what_cannot_be_fitted() -> None:
         spectra[:, :12].fit_gaussians()
     with pytest.raises(DataError, match="nothing is valid in I"):
         chain(noisy(1), np.zeros((ROWS, 1, N), np.float32)).fit_gaussians()
-    with pytest.raises(fs.UsageError, match="product = AA; allowed: with a chain"):
+    with pytest.raises(fs.UsageError, match="product = 'AA'; allowed: with a chain"):
         fit_gaussians(spectra.fit_gaussians().spectrum, product="AA")
     with pytest.raises(fs.UsageError, match="neither a chain nor a stream"):
         fs.fit_gaussians(np.ones(5))

@@ -18,6 +18,7 @@ from streams import header as voltages_header
 import fastsig as fs
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
+from fastsig.reductions.sources.mean_spectrum import mean_of
 from fastsig.stages.flag import Flag
 from fastsig.stages.flag_noise import share_of_noise, student
 
@@ -224,6 +225,9 @@ def test_python_warns_where_whole_channels_went(tmp_path: Path) -> None:
         shares = flagged[:32].flag_shares()
     assert shares.frequency.unit == u.MHz and shares.frequency.shape == shares.channel.shape
     np.testing.assert_array_equal(shares.frequency, chain.frequency)
+    with pytest.warns(fs.FastsigWarning, match=words) as given:
+        mean_of(flagged)
+    assert len(given) == 1
     chain.flag(bands="1002MHz-1003.5MHz").write(tmp_path / "d.h5")  # warnings are errors
 
 

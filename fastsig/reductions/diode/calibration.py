@@ -28,6 +28,7 @@ from fastsig.reductions.diode import options
 from fastsig.reductions.diode.evidence import Evidence, check_cycles
 from fastsig.reductions.diode.measurement import DiodePowers, DiodeSpectra, TotalPower, gain_of
 from fastsig.run.engine import Progress, run
+from fastsig.run.flag_shares import run_watched
 from fastsig.stages.calibrate import Calibrate
 from fastsig.stages.flux import Flux
 from fastsig.stages.locate import Locate
@@ -158,7 +159,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
                          f"{', '.join(stream.polarization.names)}")
     kelvin = options.temperatures(tcal, stream, n_pol, beam)
     passes: dict[str, Any] = {"workers": workers, "memory": memory, "progress": progress}
-    power, weight, step = run([TotalPower(stream)], **passes)[0]
+    power, weight, step = run_watched([TotalPower(stream)], **passes)[0]
     cycle, given = _cycle(stream, power, weight, step, diode)
     independent = n_eff(stream.header)
     samples = float(axis.step_hz / stream.header.sample_rate) * independent

@@ -44,9 +44,8 @@ from fastsig.reductions.sources.line_models import (
     profile,
     profile_numbers,
 )
-from fastsig.reductions.sources.mean_spectrum import spectrum_of, with_noise
 from fastsig.reductions.sources.sky_spectrum import SkySpectrum
-from fastsig.work.arguments import checked
+from fastsig.work.arguments import checked, shown
 
 __all__ = ["HI_MASS", "Line", "LineFit", "Measured", "fit_gaussians", "fit_profile", "hi_mass",
            "rounded"]
@@ -135,11 +134,17 @@ def fit_profile(spectrum: Any, *, product: str | None = None, window: Any = None
 def _fitted(fitted: Callable[[SkySpectrum], LineFit], spectrum: Any, product: str | None,
             sigma: Any) -> LineFit:
     """Fit a spectrum, and again with the noise beside the lines where the noise is measured."""
-    given = spectrum_of(spectrum, product, sigma)
+    if isinstance(spectrum, SkySpectrum):
+        for name, value in (("product", product), ("sigma", sigma)):
+            if value is not None:
+                raise UsageError(f"{name} = {shown(value)}; allowed: with a chain, a stream or "
+                                 "Data. The spectrum of a cube has one product, and its noise")
+        return fitted(spectrum)
+    from fastsig.reductions.sources.mean_spectrum import mean_of, with_noise  # loads the engine
+
+    given = mean_of(spectrum, product, sigma)
     first = fitted(given)
-    if isinstance(spectrum, SkySpectrum) or sigma is not None:
-        return first
-    return fitted(with_noise(given, *first.beside()))
+    return first if sigma is not None else fitted(with_noise(given, *first.beside()))
 
 
 def _gaussians(task: _Task, n: int) -> LineFit:

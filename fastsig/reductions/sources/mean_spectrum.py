@@ -24,34 +24,28 @@ from fastsig.reductions.mapping.noise import (
 )
 from fastsig.reductions.sources.sky_spectrum import SkySpectrum
 from fastsig.reductions.switching.spectrum import Spectrum, average
-from fastsig.run.engine import run
+from fastsig.run.flag_shares import run_watched
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import Block, Sink, SpectrumStream, Stream, spectra_of
 from fastsig.stream.data import Data
 from fastsig.stream.slices import product_indices
 
-__all__ = ["mean_spectrum", "spectrum_of", "with_noise"]
+__all__ = ["mean_of", "mean_spectrum", "with_noise"]
 
 F8 = NDArray[np.float64]
 
 
-def spectrum_of(what: Any, product: str | None = None, sigma: Any = None) -> SkySpectrum:
-    """Return a spectrum with its noise as it is, or the mean of a chain, of a stream or of data.
+def mean_of(what: Any, product: str | None = None, sigma: Any = None) -> SkySpectrum:
+    """Return the mean of a chain, of a stream, of data or of switched spectra; see `mean_spectrum`.
 
     Raises
     ------
     UsageError
-        If it is none of these, or `product` or `sigma` is given with a spectrum that has its noise.
+        If it is none of these.
     PlanError
         If it contains something other than spectra.
     """
-    if not isinstance(what, SkySpectrum):
-        return mean_spectrum(_stream(what), product, sigma)
-    for name, value in (("product", product), ("sigma", sigma)):
-        if value is not None:
-            raise UsageError(f"{name} = {value}; allowed: with a chain, a stream or Data. The "
-                             "spectrum of a cube has one product, and its noise")
-    return what
+    return mean_spectrum(_stream(what), product, sigma)
 
 
 def _stream(what: Any) -> SpectrumStream:
@@ -124,7 +118,8 @@ def _product(stream: SpectrumStream, product: str | None) -> int:
 
 def _mean(stream: SpectrumStream, which: int) -> tuple[F8, F8]:
     """Return the mean of a product over all rows, and its weight, both (chan,)."""
-    found: tuple[F8, F8] = run([_Row(Integrate(stream, n_int=stream.shape[0]), which)])[0]
+    whole = Integrate(stream, n_int=stream.shape[0])
+    found: tuple[F8, F8] = run_watched([_Row(whole, which)])[0]
     return found
 
 
