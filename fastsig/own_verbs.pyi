@@ -25,7 +25,7 @@ class OwnVerbs:
         self, n_chan: int, *, n_tap: int = 8, window: str = 'hamming',
         min_valid: float = 0.9, oversample: Fraction | str | int = 1,
     ) -> Self:
-        """Frames of complex channels.
+        """Voltages split into channels: frames of complex numbers.
 
         ``X[m, k] = sum_i h[i] x[m n_fft + i] exp(-2 pi i k i / n_fft)`` over a frame of ``n_tap n_fft``
         samples, with one frame every ``n_fft`` samples; ``n_fft`` is ``2 n_chan`` for real input
@@ -559,7 +559,7 @@ class OwnVerbs:
         baseline: int | None = 0, convention: str = 'radio', rest: Any = None,
         sigma: Any = None, correlation: Sequence[float] | None = None,
     ) -> LineFit:
-        """Fit Gaussians and a baseline to a spectrum, with errors.
+        """Return Gaussians and a baseline fitted to a spectrum, with errors.
 
         Spectra of a chain are averaged over all rows first, weighted by their weights; a slice fits
         part of them: ``scan["00:10:00":, "1419MHz":"1421MHz"]`` has no band edges. Velocities are those

@@ -189,7 +189,7 @@ def test_what_a_notebook_shows(recording: Path) -> None:
     assert "Chain of voltage (200000, 2)" in repr(chain)
     assert "<table>" in chain._repr_html_() and "FAST" in chain._repr_html_()
     assert {"channelize", "detect", "integrate", "read"} <= set(dir(chain))
-    assert "Split voltages" in (chain.channelize.__doc__ or "")
+    assert "split into channels" in (chain.channelize.__doc__ or "")
     with pytest.raises(AttributeError, match="its verbs are"):
         chain.frobnicate()
 

@@ -23,7 +23,7 @@ __all__ = ["Channelize"]
 
 
 class Channelize(FrameStage):
-    """Frames of complex channels.
+    """Voltages split into channels: frames of complex numbers.
 
     ``X[m, k] = sum_i h[i] x[m n_fft + i] exp(-2 pi i k i / n_fft)`` over a frame of ``n_tap n_fft``
     samples, with one frame every ``n_fft`` samples; ``n_fft`` is ``2 n_chan`` for real input

@@ -66,7 +66,7 @@ _AREA = math.sqrt(math.pi / (4 * math.log(2)))
 def fit_gaussians(spectrum: Any, n: int = 1, *, product: str | None = None, window: Any = None,
                   baseline: int | None = 0, convention: str = "radio", rest: Any = None,
                   sigma: Any = None, correlation: Sequence[float] | None = None) -> LineFit:
-    """Fit Gaussians and a baseline to a spectrum, with errors.
+    """Return Gaussians and a baseline fitted to a spectrum, with errors.
 
     Spectra of a chain are averaged over all rows first, weighted by their weights; a slice fits
     part of them: ``scan["00:10:00":, "1419MHz":"1421MHz"]`` has no band edges. Velocities are those
