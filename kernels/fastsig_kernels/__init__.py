@@ -10,6 +10,7 @@ _INDEX = {
     "ChannelizerScratch": "channelize",
     "FFTPlan": "fft",
     "Gridder": "gridding",
+    "GridderScratch": "gridding",
     "Layout": "layout",
     "PRODUCTS": "products",
     "Spectrometer": "spectrometer",

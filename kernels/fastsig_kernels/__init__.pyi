@@ -21,7 +21,7 @@ from .fft import FFTPlan, fft_plan
 from .filters import prototype, response, window_names
 from .fir import polyphase_fir, polyphase_fir_complex_nb, polyphase_fir_nb
 from .gains import apply_gain, apply_gain_nb
-from .gridding import Gridder, gaussian_table
+from .gridding import Gridder, GridderScratch, gaussian_table
 from .integrate import (
     accumulate,
     accumulate_groups,
@@ -82,6 +82,7 @@ __all__ = [
     "ChannelizerScratch",
     "FFTPlan",
     "Gridder",
+    "GridderScratch",
     "Layout",
     "PRODUCTS",
     "Spectrometer",

@@ -3,6 +3,9 @@
 numba checks only the file of a kernel, but code from other modules is compiled into it too. Here
 the name of each cache file contains a digest of the kernel's module and of all modules that it
 imports, directly or indirectly.
+
+If no folder can be written to, kernels are loaded from the folder that is readable, if any, or
+compiled in each process.
 """
 
 import contextlib
@@ -10,17 +13,59 @@ import fcntl
 import hashlib
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
 import llvmlite
 import numpy as np
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core import config
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
 from numba.core.runtime.nrt import rtsys
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
+_warned = False
 _IMPORT = re.compile(rb"^[ \t]*from \.(\w*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
+
+
+# numba's choices of a folder: NUMBA_CACHE_DIR, that of the module, that of the user.
+_Stated, _Beside, _Home = CompileResultCacheImpl._locator_classes[:3]
+
+
+class _Filled(_Stated):  # type: ignore[misc,valid-type]
+    """The folder of this package in NUMBA_CACHE_DIR, if it exists, although it is read-only."""
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> Any:
+        """Return the place of a function's files, or None."""
+        if not config.CACHE_DIR:
+            return None
+        found = cls(py_func, py_file)
+        return found if os.path.isdir(found.get_cache_path()) else None
+
+
+class _KnownHome(_Home):  # type: ignore[misc,valid-type]
+    """The folder of the user, if the user has one; otherwise numba creates a folder named ~."""
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> Any:
+        """Return the place of a function's files, or None."""
+        known = os.path.isabs(cls(py_func, py_file).get_cache_path())
+        return super().from_function(py_func, py_file) if known else None
+
+
+class _LastResort(_Beside):  # type: ignore[misc,valid-type]
+    """The folder of the module, although it is read-only or does not exist."""
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> Any:
+        """Return the place of a function's files."""
+        return cls(py_func, py_file)
+
+
+class _Places(CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = (_Stated, _Filled, _Beside, _KnownHome, _LastResort)
 
 
 class KernelCache(FunctionCache):  # type: ignore[misc]
@@ -38,6 +83,8 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
         A function of a module of this package.
     """
 
+    _impl_class = _Places
+
     def __init__(self, py_func: Callable[..., Any]) -> None:
         super().__init__(py_func)
         module = py_func.__module__.rpartition(".")[2]
@@ -49,11 +96,20 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled function for a signature, or None if it is not in the cache."""
         rtsys.initialize(target_context)
-        with self._guard_against_spurious_io_errors():
+        try:
             return self._load_overload(sig, target_context)
+        except Exception as error:  # a damaged file can raise anything
+            _warn("read", self.cache_path, error)
+            return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Save a compiled form; the first save removes the forms of earlier sources."""
+        """Save a compiled form, if possible; the first save removes those of earlier sources."""
+        try:
+            self._save(sig, data)
+        except Exception as error:  # as above, since the index is read first
+            _warn("write to", self.cache_path, error)
+
+    def _save(self, sig: Any, data: Any) -> None:
         self._impl.locator.ensure_cache_path()
         # The index is read, extended and written. Of two concurrent processes, one would lose its
         # form, or both would choose the same name.
@@ -72,6 +128,18 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
             if old.fullmatch(entry):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(self.cache_path, entry))
+
+
+def _warn(action: str, folder: str, error: Exception) -> None:
+    """Report the first failure; kernels then work, but each process compiles them."""
+    global _warned
+    if not _warned:
+        _warned = True
+        reason = getattr(error, "strerror", None) or error
+        warnings.warn(
+            f"fastsig_kernels cannot {action} its folder of compiled kernels, {folder} ({reason}), "
+            "so each process compiles kernels again, which takes seconds: set NUMBA_CACHE_DIR to "
+            "a folder that can be written to", RuntimeWarning, stacklevel=2)
 
 
 @cache

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+_MOST_WORK = 10_000  # candidate solutions when overlaps are sought: a millisecond at most
+
 
 def count(name: str, value: Any, minimum: int = 1, maximum: int | None = None) -> int:
     """Return `value` as an int no smaller than `minimum` and no larger than `maximum`.
@@ -64,20 +66,47 @@ def shape(name: str, value: np.ndarray, expected: tuple[int, ...]) -> None:
         raise ValueError(f"{name}: found shape {value.shape}, allowed {expected}")
 
 
-def target(name: str, value: Any, expected: tuple[int, ...], dtype: str) -> None:
-    """Refuse an array that is not writable or has another shape or dtype than expected."""
+def target(name: str, value: Any, expected: tuple[int, ...], dtype: str,
+           *others: np.ndarray | None) -> None:
+    """Refuse an array that has another shape or dtype than expected, or must not be written to.
+
+    It must be writable and share no memory with `others`.
+    """
     array(name, value, (dtype,), len(expected))
     shape(name, value, expected)
     if not value.flags.writeable:
         raise ValueError(f"{name}: found a read-only array, allowed a writable one")
+    apart(name, value, *others)
 
 
-def output(name: str, out: Any, expected: tuple[int, ...], dtype: str) -> np.ndarray:
-    """Return `out` after checking it, or a new array if it is None."""
+def output(name: str, out: Any, expected: tuple[int, ...], dtype: str,
+           *others: np.ndarray | None) -> np.ndarray:
+    """Return `out` after checking it as `target` does, or a new array if it is None."""
     if out is None:
         return np.empty(expected, dtype=dtype)
-    target(name, out, expected, dtype)
+    target(name, out, expected, dtype, *others)
     return out
+
+
+def apart(name: str, out: np.ndarray, *others: np.ndarray | None) -> None:
+    """Refuse an output that shares memory with other arrays of the call."""
+    for other in others:
+        if other is not None and np.may_share_memory(out, other) and _shares(out, other):
+            raise ValueError(f"{name}: found memory of another array of this call, allowed memory "
+                             "that nothing else uses")
+
+
+def _shares(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether any element shares memory; also if that would take long to find out."""
+    try:
+        return np.shares_memory(a, b, max_work=_MOST_WORK)
+    except np.exceptions.TooHardError:
+        return True
+
+
+def same(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays are the same elements in the same order."""
+    return bool(a.__array_interface__ == b.__array_interface__ and a.strides == b.strides)
 
 
 def c_contiguous(name: str, value: np.ndarray) -> None:

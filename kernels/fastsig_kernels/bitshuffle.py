@@ -71,11 +71,11 @@ def expand_planes(
     first = _check.count("first", first, 0)
     if out is None:
         out = np.empty(max(0, total - first), np.uint8)
-    _check.target("out", out, out.shape, "uint8")
     _check_bytes("out", out)
+    _check.target("out", out, out.shape, "uint8", packed)
     if first + out.size > total:
         raise ValueError(f"out: found {out.size} bytes from {first} on, allowed up to {total}")
-    work = _scratch(work, _work_bytes(total, block))
+    work = _scratch(work, _work_bytes(total, block), packed, out)
     fault = expand_planes_nb(spec_of(item_bytes), item_bytes, packed, total, block, first, work,
                              out)
     if fault >= 0:
@@ -142,11 +142,11 @@ def compress_planes(
     least = _bound(x.nbytes, n_block)
     if out is None:
         out = np.empty(least, np.uint8)
-    _check.target("out", out, out.shape, "uint8")
     _check_bytes("out", out)
+    _check.target("out", out, out.shape, "uint8", x)
     if out.size < least:
         raise ValueError(f"out: found {out.size} bytes, allowed {least} or more")
-    work = _scratch(work, _compress_work_bytes(n_block))
+    work = _scratch(work, _compress_work_bytes(n_block), x, out)
     n = compress_planes_nb(spec_of(item), item, x.reshape(-1).view(np.uint8), n_block, work,
                            work[: 2 * TABLE].view(np.uint16), out)
     return out[:n]
@@ -206,11 +206,11 @@ def _compress_work_bytes(block: int) -> int:
     return 2 * TABLE + 2 * block
 
 
-def _scratch(work: np.ndarray | None, least: int) -> np.ndarray:
+def _scratch(work: np.ndarray | None, least: int, *others: np.ndarray) -> np.ndarray:
     if work is None:
         return np.empty(least, np.uint8)
-    _check.target("work", work, work.shape, "uint8")
     _check_bytes("work", work)
+    _check.target("work", work, work.shape, "uint8", *others)
     if work.size < least:
         raise ValueError(f"work: found {work.size} bytes, allowed {least} or more")
     return work

@@ -10,14 +10,18 @@ import numpy as np
 from . import _check
 from ._bank_setup import float32_taps, oversample_ratio
 from ._generic_bank import GenericBank
+from ._plan import RebuiltPlan, WorkingPlan
 from .filters import prototype
 from .layout import Layout, layout_of, numbers_of
 
 _ROWS_BYTES = 2**18
 
 
-class ChannelizerScratch:
-    """Work space of one worker, created by `Channelizer.scratch`; grows on first use."""
+class ChannelizerScratch(WorkingPlan):
+    """Work space of one worker, created by `Channelizer.scratch`; grows on first use.
+
+    It is pickled and copied without its contents, for the same plan.
+    """
 
     __slots__ = ("_plan", "_spaces")
 
@@ -32,7 +36,7 @@ class ChannelizerScratch:
         return self._spaces[engine]
 
 
-class Channelizer:
+class Channelizer(RebuiltPlan):
     """Plan of a polyphase filter bank: voltages in, complex spectra out.
 
     ``X[m, k] = sum_i h[i] x[m n_fft + i] exp(-2 pi i k i / n_fft)``
@@ -76,10 +80,11 @@ class Channelizer:
     Notes
     -----
     The tables do not change after construction, so threads may share a plan, each
-    with its own scratch. NaN and Inf spread over the frames that contain them. The
-    filter and the transform release the GIL. The bits of a frame depend neither on the
-    other frames of a call nor on strides. The computation is in single precision, with
-    a relative L2 error near 0.6 u sqrt(log2 n_fft), u = 2^-24.
+    with its own scratch. A plan can be pickled; a copy is the plan itself. NaN and Inf
+    spread over the frames that contain them. The filter and the transform release the GIL.
+    The bits of a frame depend neither on the other frames of a call nor on strides. The
+    computation is in single precision, with a relative L2 error near 0.6 u sqrt(log2 n_fft),
+    u = 2^-24.
 
     Lengths with no prime factor above 7 use the vector code of this package, powers of two and
     others at similar rates; other lengths use `numpy.fft`, at about a fifth of the speed.
@@ -115,6 +120,7 @@ class Channelizer:
         if taps is None:
             taps = prototype(self._n_fft, n_tap, window)
         self._taps = float32_taps(taps, self._n_fft)
+        self._own_argument("taps", self._taps)
         self._engines: dict[Any, Any] = {}
         self._lock = threading.Lock()
 
@@ -211,7 +217,7 @@ class Channelizer:
             Index of the first frame of x in its stream, which determines the phase of an
             oversampled bank.
         out : ndarray, shape (n_frame, n_chan), complex64, unit of x, optional
-            Receives the result; any strides.
+            Receives the result; any strides. Must not overlap x.
         scratch : ChannelizerScratch, optional
             From `scratch`.
 
@@ -225,7 +231,9 @@ class Channelizer:
         TypeError
             If an argument is an ndarray subclass or has the wrong type.
         ValueError
-            If a shape is wrong or x is too short for one frame.
+            If a shape is wrong, x is too short for one frame, or `out` overlaps x.
+        RuntimeError
+            If another call that uses the same scratch is in progress.
 
         Notes
         -----
@@ -240,12 +248,13 @@ class Channelizer:
         n_frame = self.n_frame(n_sample)
         if n_frame == 0:
             raise ValueError(f"x: found {n_sample} samples, allowed {self.n_sample(1)} or more")
-        out = _check.output("out", out, (n_frame, self._n_chan), "complex64")
+        out = _check.output("out", out, (n_frame, self._n_chan), "complex64", x)
         if scratch is None:
             scratch = self.scratch()
         if not isinstance(scratch, ChannelizerScratch) or scratch._plan is not self:
             raise TypeError("scratch: found another object, allowed this plan's scratch()")
-        self._run(x, layout, first_frame, out, scratch)
+        with scratch._alone():
+            self._run(x, layout, first_frame, out, scratch)
         return out
 
     def _run(self, x: np.ndarray, layout: Layout, first_frame: int, out: np.ndarray,

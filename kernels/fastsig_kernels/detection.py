@@ -81,8 +81,8 @@ def detect(
     _check_input(x, energy)
     codes = product_codes(products, x.shape[1], basis)
     shape = (x.shape[0], codes.size, x.shape[2])
-    out = _check.output("out", out, shape, "float32")
-    out_weight = _check.output("out_weight", out_weight, shape[:2], "float64")
+    out = _check.output("out", out, shape, "float32", x, energy)
+    out_weight = _check.output("out_weight", out_weight, shape[:2], "float64", x, energy, out)
     signs = _check.sign("sign_q", sign_q), _check.sign("sign_v", sign_v)
     detect_nb(x, energy, codes, *signs, out, out_weight)
     return out, out_weight
@@ -125,8 +125,8 @@ def detect_accumulate(
     """
     _check_input(x, energy)
     codes = product_codes(products, x.shape[1], basis)
-    _check.target("total", total, (codes.size, x.shape[2]), "float32")
-    _check.target("total_weight", total_weight, (codes.size,), "float64")
+    _check.target("total", total, (codes.size, x.shape[2]), "float32", x, energy)
+    _check.target("total_weight", total_weight, (codes.size,), "float64", x, energy, total)
     signs = _check.sign("sign_q", sign_q), _check.sign("sign_v", sign_v)
     detect_accumulate_nb(x, energy, codes, *signs, total, total_weight)
 

@@ -92,7 +92,7 @@ def frame_energy(
     start = _check.count("start", start, -(2**62))
     if start + n_frame * hop + length >= 2**63:
         raise ValueError(f"start: found {start}, allowed frames that end before 2**63")
-    out = _check.output("out", out, (n_frame,), "float64")
+    out = _check.output("out", out, (n_frame,), "float64", spans, taps_cumulative)
     frame_energy_nb(spans, start, taps_cumulative, hop, out)
     return out
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import _check
 from ._order import LINE, PAD, STREAMED_BYTES, address, aligned, pass_twiddles, roots, shape
+from ._plan import WorkingPlan
 
 __all__ = ["FFTPlan", "fft_plan"]
 
@@ -49,7 +50,7 @@ def fft_plan(
     return FFTPlan(n, kind=kind, direction=direction, dtype=dtype)
 
 
-class FFTPlan:
+class FFTPlan(WorkingPlan):
     """Plan for many transforms of one length, created and described by `fft_plan`.
 
     Raises
@@ -63,7 +64,8 @@ class FFTPlan:
     relative L2 error is at most 1.0 u sqrt(log2 n) with u = 2^-24, the GIL is released, and
     NaN spreads only over its own transform. The bits of a transform do not depend on the
     other transforms of a call. Tables do not change after construction, but the work space
-    does: give each thread its own `copy`, which shares the tables.
+    does: give each thread its own `copy`, which shares the tables. A call while another call of
+    the same plan is in progress raises `RuntimeError`. Plans can be pickled.
     """
 
     __slots__ = ("_core", "_dtype", "_inverse", "_n", "_real")
@@ -120,8 +122,8 @@ class FFTPlan:
 
     def copy(self) -> "FFTPlan":
         """Return a plan for another thread, with the same tables and its own work space."""
-        other = object.__new__(FFTPlan)
-        for name in self.__slots__:
+        other = self._sibling()
+        for name in FFTPlan.__slots__:
             setattr(other, name, getattr(self, name))
         if self._core:
             other._core = self._core.copy()
@@ -140,7 +142,8 @@ class FFTPlan:
         x : ndarray, shape (..., n_in), of the plan's input dtype, any unit
             Input; copied row by row if it is not contiguous along the last axis.
         out : ndarray, shape (..., n_out), of the plan's output dtype, optional
-            Receives the result; may be x itself if shape and dtype are the same.
+            Receives the result; may be x itself if shape and dtype are the same, but must not
+            overlap it otherwise.
 
         Returns
         -------
@@ -150,7 +153,9 @@ class FFTPlan:
         Raises
         ------
         TypeError, ValueError
-            If an argument has the wrong type, dtype or shape.
+            If an argument has the wrong type, dtype or shape, or `out` overlaps x.
+        RuntimeError
+            If another call of this plan is in progress.
 
         Notes
         -----
@@ -164,19 +169,25 @@ class FFTPlan:
         if x.shape[-1] != n_in:
             raise ValueError(f"x: found {x.shape[-1]} points, allowed {n_in}")
         shape = (*x.shape[:-1], n_out)
-        if out is None:
-            out = _on_lines(shape, kind_out)
-        _check.target("out", out, shape, kind_out.name)
+        with self._alone():
+            if out is None:
+                out = _on_lines(shape, kind_out)
+            _check.target("out", out, shape, kind_out.name)
+            if not _check.same(out, x):
+                _check.apart("out", out, x)
+            self._run(x, out)
+        return out
+
+    def _run(self, x: np.ndarray, out: np.ndarray) -> None:
         if self._core is None:
             out[...] = self._numpy(x)
-            return out
+            return
         if not _rows_ok(x):
             x = np.ascontiguousarray(x)
         if _rows_ok(out):
             self._core.run(x, out)
         else:
             out[...] = self._core.run(x, np.empty(out.shape, out.dtype))
-        return out
 
     def _numpy(self, x: np.ndarray) -> np.ndarray:
         if self._real:
@@ -259,7 +270,6 @@ class Core:
         if self.real and not self.inverse:
             join_real(places[2], places[3], len(rows_out), rows_out.shape[1] - 1, self._roots)
         return out
-
 
     def _past_cache(self, out: np.ndarray) -> int:
         """Return 1 if results bypass the cache: large, on whole lines, not read again soon."""

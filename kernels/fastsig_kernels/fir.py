@@ -20,7 +20,7 @@ def polyphase_fir(x: np.ndarray, taps: np.ndarray, *, out: np.ndarray | None = N
     taps : ndarray, shape (n_tap, n_fft), float32, C-contiguous, dimensionless
         Coefficients, as from `prototype`.
     out : ndarray, shape (n_frame, n_fft), float32 or complex64, unit of x, optional
-        Receives the result; must not overlap `x`.
+        Receives the result; must not overlap `x` or `taps`.
         ``n_frame = n_sample // n_fft - n_tap + 1``.
 
     Returns
@@ -43,7 +43,7 @@ def polyphase_fir(x: np.ndarray, taps: np.ndarray, *, out: np.ndarray | None = N
     """
     n_frame = _check_input(x, taps)
     dtype = "complex64" if x.dtype == np.complex64 else "float32"
-    out = _check.output("out", out, (n_frame, taps.shape[1]), dtype)
+    out = _check.output("out", out, (n_frame, taps.shape[1]), dtype, x, taps)
     kernel = polyphase_fir_complex_nb if dtype == "complex64" else polyphase_fir_nb
     kernel(x, taps, out)
     return out

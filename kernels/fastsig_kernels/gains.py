@@ -78,7 +78,9 @@ def apply_gain(
     else:
         _check.array("weight", weight, ("float32",), 3)
         _spreads("weight", weight, values.shape)
-    out = _check.output("out", out, values.shape, "float32")
+    out = _check.output("out", out, values.shape, "float32", gain, row, weight)
+    if not _check.same(out, values):
+        _check.apart("out", out, values)
     re, im = np.ascontiguousarray(cross.real), np.ascontiguousarray(cross.imag)
     apply_gain_nb(values, gain, re, im, row, weight, out)
     return out

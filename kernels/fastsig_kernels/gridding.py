@@ -6,6 +6,7 @@ import numpy as np
 
 from . import _check
 from ._jit import jit_strict
+from ._plan import Plan, WorkingPlan
 
 _STEPS = 2048  # of the table; interpolated linearly, a Gaussian of 3.5 sigma is accurate to 1e-6
 _FILL = 48  # intended number of samples in a cell
@@ -42,7 +43,30 @@ def gaussian_table(fwhm: float, radius: float, n: int = _STEPS) -> np.ndarray:
     return np.exp(-4 * math.log(2) * (theta / fwhm) ** 2).astype(np.float32)
 
 
-class Gridder:
+class GridderScratch(WorkingPlan):
+    """Work space of one worker, created by `Gridder.scratch`, for up to `n_chan` channels.
+
+    It is pickled and copied without its contents.
+    """
+
+    __slots__ = ("_arrays", "_n_chan")
+
+    def __init__(self, n_chan: int) -> None:
+        from ._gridding_loops import CHANNELS, PIECE, TILE
+        from ._simd import host_lanes
+
+        n, self._n_chan = TILE * TILE, _check.count("n_chan", n_chan)
+        one = np.float32
+        self._arrays = (
+            np.empty(n, np.int64), np.empty(n, np.int64), np.empty((n, PIECE), np.int32),
+            np.empty((n, PIECE), one), np.empty((n, PIECE), one), np.empty(PIECE, one),
+            np.empty(PIECE, one), np.empty(PIECE, one), np.empty(PIECE, one),
+            np.empty((PIECE, CHANNELS), one), np.empty((PIECE, CHANNELS), one),
+            np.empty((PIECE, host_lanes()), one), np.empty(CHANNELS, one),
+            np.empty((n, 3, self._n_chan), np.float64))
+
+
+class Gridder(Plan):
     r"""Means of the samples near each pixel, weighted by a kernel of the angle between them.
 
     .. math:: V_p = \frac{\sum_s w_s K(\theta_{ps}) v_s}{\sum_s w_s K(\theta_{ps})}, \quad
@@ -78,7 +102,8 @@ class Gridder:
     Tiles of 16 x 16 pixels may be processed in any order and by any threads, each with its own
     scratch. The sums of a pixel follow the order of the sorted samples, in a chain of float32 for
     each piece of up to 64 samples and in float64 over pieces. The bits therefore depend neither on
-    tiles, nor on the channels of a call, nor on threads. A plan does not change after construction.
+    tiles, nor on the channels of a call, nor on threads. A plan does not change after construction:
+    a copy is the plan itself. It is pickled with its tables, which contain no addresses.
 
     References
     ----------
@@ -185,23 +210,13 @@ class Gridder:
                 self._place)
         return sum(each.nbytes for each in held)
 
-    def scratch(self, n_chan: int) -> tuple:
+    def scratch(self, n_chan: int) -> GridderScratch:
         """Return the work space of a thread, for calls with up to `n_chan` channels."""
-        from ._gridding_loops import CHANNELS, PIECE, TILE
-        from ._simd import host_lanes
-
-        n, n_chan = TILE * TILE, _check.count("n_chan", n_chan)
-        one = np.float32
-        return (np.empty(n, np.int64), np.empty(n, np.int64), np.empty((n, PIECE), np.int32),
-                np.empty((n, PIECE), one), np.empty((n, PIECE), one), np.empty(PIECE, one),
-                np.empty(PIECE, one), np.empty(PIECE, one), np.empty(PIECE, one),
-                np.empty((PIECE, CHANNELS), one), np.empty((PIECE, CHANNELS), one),
-                np.empty((PIECE, host_lanes()), one), np.empty(CHANNELS, one),
-                np.empty((n, 3, n_chan), np.float64))
+        return GridderScratch(n_chan)
 
     def process(
         self, data: np.ndarray, weight: np.ndarray, mean: np.ndarray, out_weight: np.ndarray, *,
-        first: int = 0, stop: int | None = None, scratch: tuple | None = None,
+        first: int = 0, stop: int | None = None, scratch: GridderScratch | None = None,
     ) -> None:
         """Grid some channels: fill the pixels of tiles `first` to ``stop - 1`` (all by default).
 
@@ -212,16 +227,19 @@ class Gridder:
         weight : ndarray, shape (n_sample, 1 or n_chan), float32
             w; samples with a weight that is not above 0 are ignored.
         mean, out_weight : ndarray, shape (n_chan, n_y, n_x), float32, units of data and weight
-            Receive V and W; NaN and 0 where no sample is in reach.
+            Receive V and W; NaN and 0 where no sample is in reach. They must not overlap other
+            arrays.
         first, stop : int
             First tile, and the tile after the last.
-        scratch : tuple, optional
+        scratch : GridderScratch, optional
             From `scratch`; each thread needs its own.
 
         Raises
         ------
         TypeError, ValueError
             If an argument is not allowed.
+        RuntimeError
+            If another call that uses the same scratch is in progress.
 
         Notes
         -----
@@ -237,8 +255,9 @@ class Gridder:
         _check.array("weight", weight, ("float32",), 2)
         _check.shape("weight", weight,
                      (self.n_sample, 1 if weight.shape[1] == 1 else n_chan))
-        for name, out in (("mean", mean), ("out_weight", out_weight)):
-            _check.target(name, out, (n_chan, *self.shape), "float32")
+        _check.target("mean", mean, (n_chan, *self.shape), "float32", data, weight)
+        _check.target("out_weight", out_weight, (n_chan, *self.shape), "float32", data, weight,
+                      mean)
         for name, each in (("data", data), ("weight", weight), ("mean", mean),
                            ("out_weight", out_weight)):
             _check.c_contiguous(name, each)
@@ -247,15 +266,18 @@ class Gridder:
         if stop > self.n_tile:
             raise ValueError(f"stop: found {stop}, allowed {self.n_tile} or less")
         scratch = self.scratch(n_chan) if scratch is None else scratch
-        if scratch[-1].shape[2] < n_chan:
-            raise ValueError(f"scratch: found {scratch[-1].shape[2]} channels, allowed "
-                             f"{n_chan} or more")
+        if not isinstance(scratch, GridderScratch):
+            found = type(scratch).__name__
+            raise TypeError(f"scratch: found {found}, allowed GridderScratch")
+        if scratch._n_chan < n_chan:
+            raise ValueError(f"scratch: found {scratch._n_chan} channels, allowed {n_chan} or more")
         lanes = host_lanes()
-        grid_tiles_nb(
-            Spec(lanes=lanes, channels=CHANNELS), Spec(lanes=lanes, channels=lanes), data, weight,
-            self._order, self._sample, self._narrow, self._pieces, self._cells, self._bands,
-            self._tiles, self._place, self._table, self._chord, first, stop, scratch, mean,
-            out_weight)
+        with scratch._alone():
+            grid_tiles_nb(
+                Spec(lanes=lanes, channels=CHANNELS), Spec(lanes=lanes, channels=lanes), data,
+                weight, self._order, self._sample, self._narrow, self._pieces, self._cells,
+                self._bands, self._tiles, self._place, self._table, self._chord, first, stop,
+                scratch._arrays, mean, out_weight)
 
 
 def _check_angle(name, value, most):

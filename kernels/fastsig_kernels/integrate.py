@@ -40,8 +40,8 @@ def accumulate(
     _check.array("power", power, ("float32",), 3)
     _check.array("weight", weight, ("float64",), 2)
     _check.shape("weight", weight, power.shape[:2])
-    _check.target("total", total, power.shape[1:], "float32")
-    _check.target("total_weight", total_weight, power.shape[1:2], "float64")
+    _check.target("total", total, power.shape[1:], "float32", power, weight)
+    _check.target("total_weight", total_weight, power.shape[1:2], "float64", power, weight, total)
     accumulate_nb(power, weight, total, total_weight)
 
 
@@ -97,8 +97,9 @@ def accumulate_groups(
         raise ValueError(f"weight: found {wide} channels, allowed 1 or {power.shape[2]}")
     _check.shape("weight", weight, (*power.shape[:2], wide))
     n_each, n_group = _check.count("n_each", n_each, maximum=_MOST), len(total)
-    _check.target("total", total, (n_group, *power.shape[1:]), power.dtype.name)
-    _check.target("total_weight", total_weight, (n_group, power.shape[1], wide), "float64")
+    _check.target("total", total, (n_group, *power.shape[1:]), power.dtype.name, power, weight)
+    _check.target("total_weight", total_weight, (n_group, power.shape[1], wide), "float64",
+                  power, weight, total)
     first = _check.count("first", first, 0, _MOST)
     if first + len(power) > n_group * n_each:
         raise ValueError(f"first: found {first}, allowed 0 to {n_group * n_each - len(power)} of "
@@ -156,7 +157,7 @@ def average_channels(total: np.ndarray, n: int, *, out: np.ndarray | None = None
     n_chan = total.shape[-1]
     if n_chan % n:
         raise ValueError(f"n: found {n}, allowed a divisor of n_chan = {n_chan}")
-    out = _check.output("out", out, (*total.shape[:-1], n_chan // n), "float64")
+    out = _check.output("out", out, (*total.shape[:-1], n_chan // n), "float64", total)
     average_channels_nb(_as_3d(total), n, _as_3d(out))
     return out
 
@@ -218,8 +219,9 @@ def normalize(
     _check.array("total_weight", total_weight, ("float64",), total.ndim - 1)
     _check.shape("total_weight", total_weight, total.shape[:-1])
     n_full = _check.count("n_full", n_full)
-    out = _check.output("out", out, total.shape, "float32")
-    out_weight = _check.output("out_weight", out_weight, total_weight.shape, "float32")
+    out = _check.output("out", out, total.shape, "float32", total, total_weight)
+    out_weight = _check.output("out_weight", out_weight, total_weight.shape, "float32",
+                               total, total_weight, out)
     weights = _as_3d(total_weight)[0], _as_3d(out_weight)[0]
     normalize_nb(_as_3d(total), weights[0], n_full, _as_3d(out), weights[1])
     return out, out_weight

@@ -50,7 +50,7 @@ def group_median(
     _check.array("x", x, ("float32",), 2)
     n = _check.count("n", n)
     flags = _flags(flags, x)
-    out = _check.output("out", out, (x.shape[0], -(-x.shape[1] // n)), "float32")
+    out = _check.output("out", out, (x.shape[0], -(-x.shape[1] // n)), "float32", x, flags)
     group_median_nb(x, n, flags, out)
     return out
 
@@ -164,7 +164,7 @@ def column_median(
     """
     _check.array("x", x, ("float32",), 2)
     flags = _flags(flags, x)
-    out = _check.output("out", out, (x.shape[1],), "float32")
+    out = _check.output("out", out, (x.shape[1],), "float32", x, flags)
     column_median_nb(x, flags, out)
     return out
 
@@ -291,8 +291,8 @@ def running_median(
     if width % 2 == 0:
         raise ValueError(f"width: found {width}, allowed an odd number")
     flags, even = _flags(flags, x), _check.flag("even", even)
-    out = _check.output("out", out, x.shape, "float32")
-    out_scale = _check.output("out_scale", out_scale, x.shape, "float32")
+    out = _check.output("out", out, x.shape, "float32", x, flags)
+    out_scale = _check.output("out_scale", out_scale, x.shape, "float32", x, flags, out)
     running_median_nb(x, width, flags, even, out, out_scale)
     return out, out_scale
 

@@ -53,7 +53,7 @@ def pack(
         raise ValueError(f"codes: found {codes.size}, allowed a multiple of {per_unit}")
     if codes.size and codes.max() >= 2**n_bits:
         raise ValueError(f"codes: found {codes.max()}, allowed up to {2**n_bits - 1}")
-    out = _check.output("out", out, (codes.size // per_unit * unit,), "uint8")
+    out = _check.output("out", out, (codes.size // per_unit * unit,), "uint8", codes)
     pack_nb(codes, n_bits, msb, out)
     return out
 
@@ -118,7 +118,7 @@ def quantize(x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarra
     Allocates nothing when `out` is given; the GIL is released.
     """
     _check.array("x", x, ("float32",), 1)
-    out = _check.output("out", out, x.shape, "int8")
+    out = _check.output("out", out, x.shape, "int8", x)
     n_clipped, n_nan = quantize_nb(x, out)
     if n_nan:
         raise ValueError(f"x: found {n_nan} NaN, allowed numbers")
@@ -198,7 +198,7 @@ def to_codes(
                              f"{_MOST_LEVEL_BITS}")
         if not np.isfinite(levels).all():
             raise ValueError(f"levels: found {levels.tolist()}, allowed finite numbers")
-    out = _check.output("out", out, x.shape, code_type(n_bits))
+    out = _check.output("out", out, x.shape, code_type(n_bits), x, levels)
     if kind == "levels":
         found = nearest_codes_nb(x, *_thresholds(levels), out)
     else:

@@ -68,9 +68,9 @@ def requantize(
     F. A. Jenet and S. B. Anderson, PASP 110, 1467 (1998): losses by quantisation.
     """
     _check.array("power", power, ("float32",), 3)
-    out = _check.output("out", out, power.shape, "uint8")
-    scale = _check.output("scale", scale, power.shape[1:], "float32")
-    offset = _check.output("offset", offset, power.shape[1:], "float32")
+    out = _check.output("out", out, power.shape, "uint8", power)
+    scale = _check.output("scale", scale, power.shape[1:], "float32", power, out)
+    offset = _check.output("offset", offset, power.shape[1:], "float32", power, out, scale)
     low, high = requantize_nb(power, out, scale, offset)
     return out, scale, offset, (int(low), int(high))
 
@@ -180,7 +180,7 @@ def restore(
     for name, table in (("scale", scale), ("offset", offset)):
         _check.array(name, table, ("float32",), 2)
         _check.shape(name, table, codes.shape[1:])
-    out = _check.output("out", out, codes.shape, "float32")
+    out = _check.output("out", out, codes.shape, "float32", codes, scale, offset)
     restore_nb(codes, scale, offset, out)
     return out
 

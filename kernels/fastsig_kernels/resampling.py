@@ -123,8 +123,9 @@ def resample(
     if not 0.5 < min_valid <= 1:
         raise ValueError(f"min_valid: found {min_valid}, allowed above 0.5, up to 1")
     shape = n_time, n_product, _check.count("n_out", n_out)
-    out = _check.output("out", out, shape, "float32")
-    out_weight = _check.output("out_weight", out_weight, shape, "float32")
+    inputs = x, position, step, weight
+    out = _check.output("out", out, shape, "float32", *inputs)
+    out_weight = _check.output("out_weight", out_weight, shape, "float32", *inputs, out)
     near, far = kernel_tables(lobes)
     resample_nb(vector_spec(), x, weight, position, step, first_in, first_out, lobes,
                 float(min_valid), near, far, out, out_weight)

@@ -65,7 +65,7 @@ def apply_scales(
         zero = np.zeros(codes.shape[1], np.float32)
     _check.array("zero", zero, ("float32",), 1)
     _check.shape("zero", zero, codes.shape[1:2])
-    out = _check.output("out", out, codes.shape, "float32")
+    out = _check.output("out", out, codes.shape, "float32", codes, scale, offset, zero)
     apply_scales_nb(codes, scale, offset, zero, _check.flag("reverse", reverse), out)
     return out
 
@@ -136,7 +136,7 @@ def widen(
     D. R. Lorimer, SIGPROC: (Pulsar) Signal Processing Programs: foff below 0.
     """
     _check.array("codes", codes, ("uint8", "int8", "int16"), 3)
-    out = _check.output("out", out, codes.shape, "float32")
+    out = _check.output("out", out, codes.shape, "float32", codes)
     widen_nb(codes, _check.flag("reverse", reverse), out)
     return out
 
@@ -215,9 +215,9 @@ def fit_scales(
     _check.array("values", values, ("float32",), 3)
     if n_bits not in (8, 16):
         raise ValueError(f"n_bits: found {n_bits!r}, allowed 8 or 16")
-    out = _check.output("out", out, values.shape, "uint8" if n_bits == 8 else "int16")
-    scale = _check.output("scale", scale, values.shape[1:], "float32")
-    offset = _check.output("offset", offset, values.shape[1:], "float32")
+    out = _check.output("out", out, values.shape, "uint8" if n_bits == 8 else "int16", values)
+    scale = _check.output("scale", scale, values.shape[1:], "float32", values, out)
+    offset = _check.output("offset", offset, values.shape[1:], "float32", values, out, scale)
     fit_scales_nb(values, 0 if n_bits == 8 else -(2**15), 2**n_bits - 1, out, scale, offset)
     return out, scale, offset
 

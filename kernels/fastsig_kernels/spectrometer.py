@@ -1,6 +1,5 @@
 """Spectrometer: voltages to integrated spectra in one pass, for streams in pieces of any length."""
 
-import copy
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 from . import _check
 from ._bank_setup import float32_taps, oversample_ratio
 from ._generic_bank import GenericBank, GenericIntegrator
+from ._plan import WorkingPlan
 from .channelize import Channelizer
 from .energy import check_spans, cumulative_energy, frame_energy, intersect_spans
 from .filters import prototype
@@ -27,7 +27,7 @@ _ROWS_BYTES = 2**22  # sums computed at a time
 _CHUNK_BYTES, _CHUNK_FRAMES = 2**24, 2**16  # samples, and frames with their energies
 
 
-class Spectrometer:
+class Spectrometer(WorkingPlan):
     """Plan and state of a spectrometer: voltages in, mean power spectra out.
 
     ``P[i, k] = sum_m |X[m, k]|^2 / sum_m e[m]`` over the `n_int` frames of integration i,
@@ -79,9 +79,13 @@ class Spectrometer:
     *State.* Unfinished samples and sums are kept from call to call, so the bits do not
     depend on the pieces in which a stream is passed. `reset` discards them, and accepts the
     number of the first frame for streams that are entered in the middle.
-    *Threads.* Only one thread may use a plan at a time. `copy` returns a plan for another
-    thread, with its own state and work space and the same tables. The GIL is released in all
-    long loops, and nothing is compiled after `compile`.
+    If an exception interrupts the computation itself, the state is lost: until `reset` is called,
+    further calls raise `RuntimeError`.
+    *Threads.* Only one thread may use a plan at a time; a call while another is in progress raises
+    `RuntimeError`. `copy` returns a plan for another thread, with its own empty state and work
+    space and the same tables. The GIL is released in all long loops, and nothing is compiled
+    after `compile`.
+    *Processes.* A plan is pickled as the arguments of its constructor, without its state.
     *Memory.* `memory_bytes` in total. If `out` is given, a call allocates a few MB at most,
     independent of the length of x. x is copied only if its strides are irregular or invalid
     samples must be blanked.
@@ -134,6 +138,7 @@ class Spectrometer:
             raise ValueError(f"oversample: found a hop of {self._hop} samples, allowed whole bytes")
         taps = prototype(self._n_fft, n_tap, window) if taps is None else taps
         self._taps = float32_taps(taps, self._n_fft)
+        self._own_argument("taps", self._taps)
         self._voltages = products == "voltages"
         if self._voltages and (n_int != 1 or flag_sigma is not None or scale != "mean"):
             raise ValueError("products: found voltages with an integration, allowed n_int = 1, "
@@ -202,7 +207,7 @@ class Spectrometer:
         self._held = self._zeros(self._taps.size)
         self._bridge = self._zeros(2 * self._taps.size)
         self._outer = np.zeros((len(self._codes), self._width))
-        self.reset()
+        self._reset()
 
     def reset(self, first_frame: int = 0) -> None:
         """Discard all samples and sums; the next sample is the first of a frame.
@@ -218,8 +223,16 @@ class Spectrometer:
         ------
         TypeError, ValueError
             If it is not an integer, or below 0; the state is then unchanged.
+        RuntimeError
+            If another call is in progress.
         """
         first_frame = _check.count("first_frame", first_frame, 0)
+        with self._alone(renewing=True):
+            self._unfinished = True
+            self._reset(first_frame)
+            self._unfinished = False
+
+    def _reset(self, first_frame: int = 0) -> None:
         # The rotation of frames repeats after as many frames as the numerator of the ratio.
         self._turned = first_frame % self._oversample.numerator
         self._n_held = 0
@@ -238,9 +251,16 @@ class Spectrometer:
 
         Its frames are numbered from 0, until `reset` is called.
         """
-        other = copy.copy(self)
-        if n_int is not None:
-            other._n_int = _check.count("n_int", n_int)
+        if n_int is None:
+            return self._twin()
+        return self._twin(n_int=_check.count("n_int", n_int))
+
+    def _twin(self, **changed: int) -> "Spectrometer":
+        """Return a plan with the same tables, and other numbers of frames in sums."""
+        other = self._sibling(**changed)
+        vars(other).update(vars(self))
+        for name, value in changed.items():
+            setattr(other, f"_{name}", value)
         other._own_state()
         return other
 
@@ -328,9 +348,7 @@ class Spectrometer:
         if self._sigma is not None:
             for count in range(self._least, min(self._n_int, self._n_inner) + 1):
                 self._thresholds(count)
-        twin = copy.copy(self)
-        twin._n_int = twin._n_inner = 1
-        twin._own_state()
+        twin = self._twin(n_int=1, n_inner=1)
         n = twin.history + 6 * twin._hop
         part = np.array([[0, n - 1]])
         # The losses of the polarisations differ, so that they are intersected.
@@ -376,7 +394,7 @@ class Spectrometer:
         zeroed : bool
             Whether invalid samples are already 0, so that none must be blanked.
         out : ndarray, shape (n_output or more, n_product, n_channel), float32, optional
-            Receives the spectra.
+            Receives the spectra. Must not overlap x.
 
         Returns
         -------
@@ -388,8 +406,17 @@ class Spectrometer:
         Raises
         ------
         TypeError, ValueError
-            If an argument has the wrong type or shape; the state is then unchanged.
+            If an argument has the wrong type or shape, or `out` overlaps x; the state is then
+            unchanged.
+        RuntimeError
+            If another call is in progress, or an exception interrupted an earlier one.
         """
+        with self._alone():
+            return self._checked(x, valid, zeroed, out)
+
+    def _checked(self, x: np.ndarray, valid: Any, zeroed: bool, out: np.ndarray | None
+                 ) -> np.ndarray:
+        """Do `process`; the state changes only when nothing can be refused any more."""
         numbers = numbers_of(x, self._layout, self._n_pol)
         n_new = self._layout.n_time(numbers.shape)
         spans = self._spans_of(valid, n_new)
@@ -400,7 +427,7 @@ class Spectrometer:
             if out.shape[0] < n_out or out.shape[1:] != shape[1:]:
                 raise ValueError(f"out: found shape {out.shape}, allowed {shape}")
             out = out[:n_out]
-            _check.target("out", out, shape, self.out_dtype.name)
+            _check.target("out", out, shape, self.out_dtype.name, x)
         return self._process(numbers, spans, zeroed, out)
 
     @property
@@ -431,14 +458,15 @@ class Spectrometer:
         n_frame, n_out = self.n_frame(n_new), self.n_output(n_new)
         if not zeroed and any(_lost(s, n_new) for s in spans):
             x = self._blanked(x, spans)
-        begin = self._first + self._n_held
-        self._spans = [_appended(old, new + begin)
-                       for old, new in zip(self._spans, spans, strict=True)]
         if out is None:
             out = np.empty((n_out, len(self._codes), self._width), self.out_dtype)
         kind = np.float64 if self._sums else np.float32
-        self._weight = np.empty((n_out, len(self._codes), self.weight_width), kind)
-        done = 0
+        weight = np.empty((n_out, len(self._codes), self.weight_width), kind)
+        begin = self._first + self._n_held
+        together = [_appended(old, new + begin)
+                    for old, new in zip(self._spans, spans, strict=True)]
+        self._unfinished = True
+        self._weight, self._spans, done = weight, together, 0
         n_bridge = min(n_frame, -(-self._n_held // self._hop))
         if n_bridge:
             need = (n_bridge - 1) * self._hop + self._taps.size - self._n_held
@@ -446,6 +474,7 @@ class Spectrometer:
         start = n_bridge * self._hop - self._n_held
         done = self._frames(x, start, n_frame - n_bridge, out, done)
         self._keep(x, n_new, n_frame)
+        self._unfinished = False
         return out
 
     def _blanked(self, x: np.ndarray, spans: list[np.ndarray]) -> np.ndarray:
@@ -672,11 +701,25 @@ class Spectrometer:
         ndarray, shape (0 or 1, n_product, n_channel), float32 (float64 as for `process`)
             The unfinished integration; `weight` contains its weight. Samples of an incomplete
             frame are discarded.
+
+        Raises
+        ------
+        RuntimeError
+            If another call is in progress, or an exception interrupted an earlier one.
         """
-        if self._frame % self._n_int == 0:
-            weight = self._weight[:0]
-            self.reset()
+        with self._alone():
+            self._unfinished = True
+            out = self._rest()
+            weight = self._weight
+            self._reset()
             self._weight = weight
+            self._unfinished = False
+            return out
+
+    def _rest(self) -> np.ndarray:
+        """Return the unfinished integration, if it has frames, and set its weight."""
+        if self._frame % self._n_int == 0:
+            self._weight = self._weight[:0]
             return np.empty((0, len(self._codes), self._width), self.out_dtype)
         out = np.empty((1, len(self._codes), self._width), self.out_dtype)
         if self._single or self._frame % self._n_int % self._n_inner:
@@ -684,9 +727,6 @@ class Spectrometer:
             self._close_inner(rows, self._inner_weight)
         self._weight = np.empty((1, *self._outer_weight.shape), self._weight.dtype)
         self._close_outer(out, 0)
-        weight = self._weight
-        self.reset()
-        self._weight = weight
         return out
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from . import _check
 from ._bank_setup import float32_taps, oversample_ratio
 from ._jit import jit, jit_strict
+from ._plan import RebuiltPlan, WorkingPlan
 from .filters import prototype
 
 #: Default noise-to-signal ratios.
@@ -33,8 +34,10 @@ _MIN_POWER = 1e-50
 _STRIP = 2048
 
 
-class SynthesizerScratch:
+class SynthesizerScratch(WorkingPlan):
     """Work space of one worker: ordered spectra and their transforms.
+
+    It is pickled and copied without its contents.
 
     Its size is ``n_frame (2 n_bin + n_fft)`` floats, with n_bin the number of
     bins of the transform; the second term is doubled for complex output.
@@ -55,7 +58,7 @@ class SynthesizerScratch:
         self.folded = np.empty((n_frame, n_fft), np.complex64 if complex_input else np.float32)
 
 
-class Synthesizer:
+class Synthesizer(RebuiltPlan):
     """Plan of a synthesis bank: spectra of `Channelizer` in, voltages out.
 
     ``x[n] = 1/N sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)``
@@ -126,10 +129,11 @@ class Synthesizer:
     of channel 0 is not used.
 
     The tables do not change after construction, so threads may share a plan, each with
-    its own scratch. They have ``n_lag H`` floats. Set-up takes half a second for 2^16
-    oversampled channels, and four seconds for critical sampling. NaN and Inf spread to the
-    samples that depend on their frame. The transform and the sum release the GIL. The bits of a
-    sample depend neither on how a stream is split into calls nor on strides.
+    its own scratch. They have ``n_lag H`` floats. A plan can be pickled; a copy is the plan itself.
+    Set-up takes half a second for 2^16 oversampled channels, and four seconds for critical
+    sampling. NaN and Inf spread to the samples that depend on their frame. The transform and the
+    sum release the GIL. The bits of a sample depend neither on how a stream is split into calls
+    nor on strides.
 
     References
     ----------
@@ -178,6 +182,7 @@ class Synthesizer:
         if taps is None:
             taps = prototype(self._n_fft, n_tap, window)
         self._taps = float32_taps(taps, self._n_fft)
+        self._own_argument("taps", self._taps)
         power, unit = _unit_taps(self._taps)
         sizes = unit, self._n_fft, self._hop, self._noise
         self._extension = _shortest(*sizes)
@@ -343,7 +348,8 @@ class Synthesizer:
             Index of the first of them in the stream, which determines the phase; arbitrary for
             critical sampling.
         out : ndarray, shape (n_sample,), float32 or complex64, unit of spectra, optional
-            Receives the result; any stride. ``n_sample = (n_frame - history) hop``.
+            Receives the result; any stride. Must not overlap spectra.
+            ``n_sample = (n_frame - history) hop``.
         scratch : SynthesizerScratch, optional
             From `scratch`, for this number of frames or more.
 
@@ -358,7 +364,9 @@ class Synthesizer:
         TypeError
             If an argument is an ndarray subclass or has the wrong type.
         ValueError
-            If a shape is wrong or there are fewer than `n_lag` frames.
+            If a shape is wrong, there are fewer than `n_lag` frames, or `out` overlaps spectra.
+        RuntimeError
+            If another call that uses the same scratch is in progress.
 
         Notes
         -----
@@ -371,20 +379,21 @@ class Synthesizer:
         _check.shape("spectra", spectra, (n_frame, self._n_chan))
         first_frame = _check.count("first_frame", first_frame, 0)
         kind = "complex64" if self._complex_input else "float32"
-        out = _check.output("out", out, (self.n_sample(n_frame),), kind)
-        spectrum, folded = self._work_space(scratch, n_frame)
-        self._order(spectra, spectrum)
-        _inverse(spectrum, folded)
-        column = (first_frame * self._hop + self.first_sample) % self._n_fft
-        kernel = overlap_add_complex_nb if self._complex_input else overlap_add_nb
-        kernel(folded, self._table, column, out)
+        out = _check.output("out", out, (self.n_sample(n_frame),), kind, spectra)
+        scratch = self.scratch(n_frame) if scratch is None else scratch
+        self._check_scratch(scratch, n_frame)
+        for each in (scratch.spectrum, scratch.folded):
+            _check.apart("scratch", each, spectra, out)
+        with scratch._alone():
+            spectrum, folded = scratch.spectrum[:n_frame], scratch.folded[:n_frame]
+            self._order(spectra, spectrum)
+            _inverse(spectrum, folded)
+            column = (first_frame * self._hop + self.first_sample) % self._n_fft
+            kernel = overlap_add_complex_nb if self._complex_input else overlap_add_nb
+            kernel(folded, self._table, column, out)
         return out
 
-    def _work_space(
-        self, scratch: SynthesizerScratch | None, n_frame: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        if scratch is None:
-            scratch = self.scratch(n_frame)
+    def _check_scratch(self, scratch: SynthesizerScratch, n_frame: int) -> None:
         if not isinstance(scratch, SynthesizerScratch):
             found = type(scratch).__name__
             raise TypeError(f"scratch: found {found}, allowed SynthesizerScratch")
@@ -395,7 +404,6 @@ class Synthesizer:
                 f"scratch: found {scratch.folded.dtype} of shape {(room, n_fft)}, "
                 f"allowed {np.dtype(kind)} of shape ({n_frame} or more, {self._n_fft})"
             )
-        return scratch.spectrum[:n_frame], scratch.folded[:n_frame]
 
     def _order(self, spectra: np.ndarray, spectrum: np.ndarray) -> None:
         half = self._n_chan // 2

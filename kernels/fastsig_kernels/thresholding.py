@@ -84,10 +84,11 @@ def sum_threshold(
     A. R. Offringa et al., MNRAS 405, 155 (2010), section 3.2, equations 6 and 7.
     """
     _check.array("x", x, ("float32",), 2)
-    _check.target("flags", flags, x.shape, "bool")
+    _check.target("flags", flags, x.shape, "bool", x)
     _check.array("thresholds", thresholds, ("float64",), 1)
-    if axis not in (0, 1):
-        raise ValueError(f"axis: found {axis!r}, allowed 0 or 1")
+    if thresholds.size == 0:
+        raise ValueError("thresholds: found none, allowed one or more")
+    axis = _check.count("axis", axis, 0, 1)
     sum_threshold_nb(x, flags, thresholds, axis)
 
 

@@ -91,7 +91,7 @@ def unpack(
     if packed.shape[-1] % unit:
         raise ValueError(f"packed: found {packed.shape[-1]} bytes, allowed a multiple of {unit}")
     shape = (*packed.shape[:-1], packed.shape[-1] // unit * per_unit)
-    out = _check.output("out", out, shape, "float32")
+    out = _check.output("out", out, shape, "float32", packed, levels)
     rows, target = _as_rows(packed, out)
     whole = _is_whole(rows, target)
     in_vectors = whole and (kind != "levels" or n_bits <= 4)
