@@ -53,7 +53,7 @@ from .packing import (
     to_codes,
 )
 from .products import PRODUCTS, product_codes
-from .requantize import requantize, requantize_nb, restore, restore_nb
+from .requantizing import requantize, requantize_nb, restore, restore_nb
 from .resampling import resample, resample_nb, resampling_covariance
 from .scaling import (
     apply_scales,

@@ -34,7 +34,7 @@ _Stated, _Beside, _Home = CompileResultCacheImpl._locator_classes[:3]
 
 
 class _Filled(_Stated):  # type: ignore[misc,valid-type]
-    """The folder of this package in NUMBA_CACHE_DIR, if it exists, although it is read-only."""
+    """The folder in NUMBA_CACHE_DIR, if it has kernels of this package, although read-only."""
 
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], py_file: str) -> Any:
@@ -42,7 +42,7 @@ class _Filled(_Stated):  # type: ignore[misc,valid-type]
         if not config.CACHE_DIR:
             return None
         found = cls(py_func, py_file)
-        return found if os.path.isdir(found.get_cache_path()) else None
+        return found if _has_kernels(found.get_cache_path()) else None
 
 
 class _KnownHome(_Home):  # type: ignore[misc,valid-type]
@@ -98,6 +98,8 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
         rtsys.initialize(target_context)
         try:
             return self._load_overload(sig, target_context)
+        except NotADirectoryError:
+            return None
         except Exception as error:  # a damaged file can raise anything
             _warn("read", self.cache_path, error)
             return None
@@ -128,6 +130,15 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
             if old.fullmatch(entry):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(self.cache_path, entry))
+
+
+def _has_kernels(folder: str) -> bool:
+    """Whether there are compiled kernels in a folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(entry.name.endswith(".nbi") for entry in entries)
+    except OSError:
+        return False
 
 
 def _warn(action: str, folder: str, error: Exception) -> None:

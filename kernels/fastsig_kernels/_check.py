@@ -24,7 +24,8 @@ def count(name: str, value: Any, minimum: int = 1, maximum: int | None = None) -
     if number < minimum:
         raise ValueError(f"{name}: found {number}, allowed {minimum} or more")
     if maximum is not None and number > maximum:
-        raise ValueError(f"{name}: found {number}, allowed {minimum} to {maximum}")
+        between = "or" if maximum == minimum + 1 else "to"
+        raise ValueError(f"{name}: found {number}, allowed {minimum} {between} {maximum}")
     return number
 
 
@@ -67,7 +68,7 @@ def shape(name: str, value: np.ndarray, expected: tuple[int, ...]) -> None:
 
 
 def target(name: str, value: Any, expected: tuple[int, ...], dtype: str,
-           *others: np.ndarray | None) -> None:
+           *others: Any) -> None:
     """Refuse an array that has another shape or dtype than expected, or must not be written to.
 
     It must be writable and share no memory with `others`.
@@ -80,7 +81,7 @@ def target(name: str, value: Any, expected: tuple[int, ...], dtype: str,
 
 
 def output(name: str, out: Any, expected: tuple[int, ...], dtype: str,
-           *others: np.ndarray | None) -> np.ndarray:
+           *others: Any) -> np.ndarray:
     """Return `out` after checking it as `target` does, or a new array if it is None."""
     if out is None:
         return np.empty(expected, dtype=dtype)
@@ -88,10 +89,10 @@ def output(name: str, out: Any, expected: tuple[int, ...], dtype: str,
     return out
 
 
-def apart(name: str, out: np.ndarray, *others: np.ndarray | None) -> None:
-    """Refuse an output that shares memory with other arrays of the call."""
+def apart(name: str, out: np.ndarray, *others: Any) -> None:
+    """Refuse an output that shares memory with `others`, those of them that are arrays."""
     for other in others:
-        if other is not None and np.may_share_memory(out, other) and _shares(out, other):
+        if isinstance(other, np.ndarray) and _shares(out, other):
             raise ValueError(f"{name}: found memory of another array of this call, allowed memory "
                              "that nothing else uses")
 
@@ -99,7 +100,7 @@ def apart(name: str, out: np.ndarray, *others: np.ndarray | None) -> None:
 def _shares(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether any element shares memory; also if that would take long to find out."""
     try:
-        return np.shares_memory(a, b, max_work=_MOST_WORK)
+        return np.may_share_memory(a, b) and np.shares_memory(a, b, max_work=_MOST_WORK)
     except np.exceptions.TooHardError:
         return True
 

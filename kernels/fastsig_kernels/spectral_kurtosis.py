@@ -83,7 +83,7 @@ def kurtosis(
     shapes = _along_channels("shape", shape, s1.shape[-1])
     if not ((shapes > 0) & (shapes < np.inf)).all():
         raise ValueError("shape: found a value that is not positive, allowed finite k > 0")
-    out = _check.output("out", out, s1.shape, "float32", s1, s2, counts)
+    out = _check.output("out", out, s1.shape, "float32", s1, s2, n_sum, shape)
     kurtosis_nb(_as_3d(s1), _as_3d(s2), _as_3d(counts), shapes, _as_3d(out))
     return out
 
@@ -156,7 +156,7 @@ def keep(
     lows = _along_channels("low", low, sk.shape[-1])
     highs = _along_channels("high", high, sk.shape[-1])
     is_bytes = isinstance(out, np.ndarray) and out.dtype == np.uint8
-    out = _check.output("out", out, sk.shape, "uint8" if is_bytes else "bool", sk)
+    out = _check.output("out", out, sk.shape, "uint8" if is_bytes else "bool", sk, low, high)
     keep_nb(_as_3d(sk), lows, highs, _as_3d(out))
     return out
 

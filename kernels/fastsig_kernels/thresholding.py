@@ -84,8 +84,8 @@ def sum_threshold(
     A. R. Offringa et al., MNRAS 405, 155 (2010), section 3.2, equations 6 and 7.
     """
     _check.array("x", x, ("float32",), 2)
-    _check.target("flags", flags, x.shape, "bool", x)
     _check.array("thresholds", thresholds, ("float64",), 1)
+    _check.target("flags", flags, x.shape, "bool", x, thresholds)
     if thresholds.size == 0:
         raise ValueError("thresholds: found none, allowed one or more")
     axis = _check.count("axis", axis, 0, 1)

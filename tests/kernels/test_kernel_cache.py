@@ -4,9 +4,12 @@ import ast
 import fcntl
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
+import tempfile
+import warnings
 from pathlib import Path
 
 import fastsig_kernels
@@ -123,3 +126,81 @@ def test_one_process_saves_at_a_time(monkeypatch):
     monkeypatch.setattr(FunctionCache, "save_overload", save)
     fastsig_kernels.fletcher32_nb._cache.save_overload("signature", None)
     assert tried == ["signature"]
+
+
+UNCACHED = """
+import warnings
+import numpy as np
+
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from fastsig_kernels import fletcher32, widen
+    fletcher32(np.arange(4, dtype=np.uint8))
+    widen(np.ones((1, 1, 3), np.uint8))
+print(fletcher32(np.arange(4, dtype=np.uint8)), *(each.message for each in caught), sep="\\n")
+"""
+
+
+def test_without_a_folder_to_write_to_kernels_are_compiled(package):
+    """Neither NUMBA_CACHE_DIR, nor the folder of the module, nor that of the user can be used."""
+    (package / "__pycache__").write_text("a file, where the folder would be")
+    below = str(package / "__init__.py" / "cache")
+    for stated in ({}, {"NUMBA_CACHE_DIR": below}):
+        environment = {key: value for key, value in os.environ.items()
+                       if key not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
+        environment |= {"HOME": below, "PYTHONPATH": str(package.parent), **stated}
+        done = subprocess.run([sys.executable, "-c", UNCACHED], env=environment, text=True,
+                              cwd=package.parent, capture_output=True, timeout=280)
+        assert done.returncode == 0, done.stderr
+        checksum, *warned = done.stdout.splitlines()
+        assert int(checksum) == fletcher32(np.arange(4, dtype=np.uint8))
+        assert len(warned) == 1 and "cannot write to its folder of compiled kernels" in warned[0]
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """No folder can be written to, which also holds for root."""
+    def refuse(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    fletcher32(np.zeros(8, np.uint8))
+    monkeypatch.setattr(_cache, "_warned", False)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    return fastsig_kernels.fletcher32_nb
+
+
+def test_a_filled_read_only_folder_is_used(read_only):
+    stated = read_only._cache.cache_path
+    cache = _cache.KernelCache(read_only.py_func)
+    assert cache.cache_path == stated
+    signature = read_only.signatures[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert cache.load_overload(signature, read_only.targetctx) is not None
+    form = read_only.overloads[signature]
+    with pytest.warns(RuntimeWarning, match=r"cannot write to .*Read-only.*NUMBA_CACHE_DIR") as got:
+        cache.save_overload(signature, form)
+        cache.save_overload(signature, form)
+    assert len(got) == 1
+
+
+def test_a_folder_that_is_not_filled_is_not_used(read_only, monkeypatch, tmp_path):
+    monkeypatch.setattr(numba.core.config, "CACHE_DIR", str(tmp_path))
+    cache = _cache.KernelCache(read_only.py_func)
+    assert cache.cache_path == str(PACKAGE / "__pycache__")
+
+
+def test_a_user_without_a_home_gets_no_folder_named_tilde(read_only, monkeypatch, tmp_path):
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert _cache._KnownHome.from_function(read_only.py_func, _cache.__file__) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_file_is_compiled_again(read_only, monkeypatch):
+    cache = _cache.KernelCache(read_only.py_func)
+    monkeypatch.setattr(cache._cache_file, "load", lambda key: pickle.loads(b"damaged"))
+    with pytest.warns(RuntimeWarning, match="cannot read"):
+        assert cache.load_overload(read_only.signatures[0], read_only.targetctx) is None

@@ -76,6 +76,11 @@ def test_every_name_resolves_and_is_listed():
         _ = fastsig_kernels.nothing
 
 
+def test_no_module_hides_a_name():
+    """The import of a module sets an attribute of the package with its name."""
+    assert not {path.stem for path in PACKAGE.glob("*.py")} & set(fastsig_kernels.__all__)
+
+
 def test_stub_agrees_with_the_index():
     tree = ast.parse((PACKAGE / "__init__.pyi").read_text())
     stated = {

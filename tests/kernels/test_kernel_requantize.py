@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from fastsig_kernels import requantize, requantize_nb, restore, restore_nb
-from fastsig_kernels.requantize import MEAN_CODE, STEPS
+from fastsig_kernels.requantizing import MEAN_CODE, STEPS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats

@@ -1,0 +1,245 @@
+"""Every plan and function: copies, pickles, threads, interruptions, and outputs over inputs."""
+
+import concurrent.futures
+import copy
+import inspect
+import multiprocessing
+import pickle
+import threading
+
+import fastsig_kernels as fk
+import numpy as np
+import pytest
+from fastsig_kernels._plan import Plan, WorkingPlan
+from kernel_calls import FUNCTIONS, PLANS, VOLTAGES, copied
+
+COPIES = {
+    "pickle": lambda plan: pickle.loads(pickle.dumps(plan)),
+    "copy.copy": copy.copy,
+    "copy.deepcopy": copy.deepcopy,
+    "copy": lambda plan: plan.copy(),
+}
+WORKING = [name for name in PLANS if issubclass(getattr(fk, name), WorkingPlan)]
+
+
+def test_the_tables_have_every_public_name():
+    public = {name: getattr(fk, name) for name in fk.__all__ if not name.endswith("_nb")}
+    classes = {name for name, value in public.items() if inspect.isclass(value)}
+    assert set(PLANS) == classes - {"Layout"}
+    assert set(FUNCTIONS) == set(public) - classes - {"PRODUCTS"}
+    assert all(issubclass(getattr(fk, name), Plan) for name in PLANS)
+
+
+def test_every_output_of_a_function_is_listed():
+    for name, call in FUNCTIONS.items():
+        parameters = inspect.signature(getattr(fk, name)).parameters
+        assert {each for each in parameters if each.startswith(("out", "total_"))} <= {
+            *call.outputs, *(call.arguments if name == "normalize" else ())}, name
+        assert set(call.arguments) <= set(parameters), name
+
+
+@pytest.mark.parametrize("way", COPIES)
+@pytest.mark.parametrize("name", PLANS)
+def test_a_copy_is_like_a_new_plan(name, way):
+    case = PLANS[name]
+    plan = case.make()
+    expected = case.use(case.make())
+    made = COPIES[way](plan)
+    np.testing.assert_array_equal(case.use(made), expected)
+    np.testing.assert_array_equal(case.use(plan), expected)
+    assert (made is plan) == (way != "pickle" and not isinstance(plan, WorkingPlan))
+
+
+def test_a_copy_has_a_state_of_its_own():
+    plan = fk.Spectrometer(16, n_tap=4)
+    expected = plan.copy().process(VOLTAGES)
+    first = plan.process(VOLTAGES[:500])
+    for way, made in COPIES.items():
+        np.testing.assert_array_equal(made(plan).process(VOLTAGES), expected, way)
+    np.testing.assert_array_equal(
+        np.concatenate([first, plan.process(VOLTAGES[500:])]), expected)
+
+
+def test_later_changes_of_the_arguments_have_no_effect():
+    taps, channels = fk.prototype(32, 4, "hann").copy(), [2, 9]
+    plan = fk.Spectrometer(16, taps=taps, channels=channels)
+    expected = plan.copy().process(VOLTAGES)
+    taps[:] = 1
+    channels[:] = 0, 3
+    np.testing.assert_array_equal(COPIES["pickle"](plan).process(VOLTAGES), expected)
+    assert COPIES["pickle"](plan.copy(n_int=5)).n_int == 5
+
+
+def test_a_plan_works_in_a_spawned_process():
+    case = PLANS["Spectrometer"]
+    with concurrent.futures.ProcessPoolExecutor(
+            1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        found = pool.submit(case.use, case.make()).result(120)
+    np.testing.assert_array_equal(found, case.use(case.make()))
+
+
+@pytest.mark.parametrize("name", WORKING)
+def test_a_second_call_is_refused_while_another_works(name):
+    case = PLANS[name]
+    plan = case.make()
+    with plan._lock, pytest.raises(RuntimeError, match="use a copy"):
+        case.use(plan)
+    np.testing.assert_array_equal(case.use(plan), case.use(case.make()))
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_threads_that_share_a_plan(name):
+    """They receive results, or are refused; the results of plans without state are right."""
+    case = PLANS[name]
+    plan, expected, wrong = case.make(), case.use(case.make()), []
+
+    def work():
+        for _ in range(20):
+            try:
+                found = case.use(plan)
+                if name != "Spectrometer" and not np.array_equal(found, expected):
+                    wrong.append(found)
+            except RuntimeError as error:
+                if not isinstance(plan, WorkingPlan):
+                    wrong.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert not wrong
+
+
+@pytest.fixture
+def plan():
+    return fk.Spectrometer(16, n_tap=4, n_int=2)
+
+
+@pytest.mark.parametrize("change", [
+    {"x": VOLTAGES[:500].astype(np.int16)}, {"valid": np.array([[0, 501]])}, {"valid": [1, 2]},
+    {"out": np.empty((2, 1, 16), np.float32)}, {"valid": np.array([[5, 3]])},
+    {"x": np.zeros((2, 500), np.int8)}, {"out": np.empty((99, 1, 16))}])
+def test_a_refused_call_leaves_the_state(plan, change):
+    expected = plan.copy().process(VOLTAGES)
+    first = plan.process(VOLTAGES[:300])
+    weight = plan.weight
+    with pytest.raises((TypeError, ValueError)):
+        plan.process(**{"x": VOLTAGES[300:800], **change})
+    assert plan.weight is weight
+    np.testing.assert_array_equal(
+        np.concatenate([first, plan.process(VOLTAGES[300:])]), expected)
+
+
+def test_lost_packed_samples_leave_the_state():
+    layout = fk.Layout("packed", 2, levels=(-3, -1, 1, 3))
+    plan, x = fk.Spectrometer(16, n_tap=4, layout=layout), VOLTAGES.view(np.uint8)
+    expected = plan.copy().process(x)
+    with pytest.raises(ValueError, match="no zero"):
+        plan.process(x, valid=np.array([[0, 50]]))
+    np.testing.assert_array_equal(plan.process(x), expected)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("place", ["_energy", "_keep", "_joined"])
+def test_an_interrupted_call_makes_the_plan_refuse_until_reset(plan, place, error, monkeypatch):
+    expected = plan.copy().process(VOLTAGES)
+    plan.process(VOLTAGES[:300])
+
+    def interrupt(*_):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plan, place, interrupt)
+        with pytest.raises(error):
+            plan.process(VOLTAGES[300:])
+    for call in (lambda: plan.process(VOLTAGES[300:]), plan.flush):
+        with pytest.raises(RuntimeError, match=r"interrupted; call reset\(\)"):
+            call()
+    np.testing.assert_array_equal(plan.copy().process(VOLTAGES), expected)
+    plan.reset()
+    np.testing.assert_array_equal(plan.process(VOLTAGES), expected)
+
+
+def test_memory_that_cannot_be_had_leaves_the_state(plan, monkeypatch):
+    expected = plan.copy().process(VOLTAGES)
+    first = plan.process(VOLTAGES[:300])
+
+    def empty(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "empty", empty)
+        with pytest.raises(MemoryError):
+            plan.process(VOLTAGES[300:])
+    np.testing.assert_array_equal(
+        np.concatenate([first, plan.process(VOLTAGES[300:])]), expected)
+
+
+def overlapping(a, b, shift):
+    """Return copies of two arrays that share memory, the second `shift` bytes after the first."""
+    memory = np.zeros(max(a.nbytes, b.nbytes) + shift, np.uint8)
+    first = memory[: a.nbytes].view(a.dtype).reshape(a.shape)
+    second = memory[shift : shift + b.nbytes].view(b.dtype).reshape(b.shape)
+    second[...] = b
+    first[...] = a
+    return first, second
+
+
+PAIRS = [(name, output, other) for name, call in FUNCTIONS.items() for output in call.outputs
+         for other in dict.fromkeys((*call.arguments, *call.outputs))
+         if other != output and (other in call.outputs
+                                 or isinstance(call.arguments[other], np.ndarray))]
+
+
+@pytest.mark.parametrize(("name", "output", "other"), PAIRS)
+def test_an_output_over_another_array_is_refused(name, output, other):
+    call = FUNCTIONS[name]
+    given = call.with_outputs(name)
+    shift = 4 if call.in_place == other else 0
+    given[other], given[output] = overlapping(given[other], given[output], shift)
+    with pytest.raises(ValueError, match="memory of another array"):
+        getattr(fk, name)(**given)
+
+
+def test_outputs_of_plans_over_inputs_are_refused():
+    voltages, out = overlapping(VOLTAGES, np.empty((59, 1, 16), np.float32), 0)
+    plan = fk.Spectrometer(16, n_tap=4)
+    with pytest.raises(ValueError, match="memory of another array"):
+        plan.process(voltages, out=out)
+    bank = fk.Channelizer(16, n_tap=4)
+    _, frames = overlapping(VOLTAGES, np.empty((59, 16), np.complex64), 0)
+    voltages = frames.reshape(-1).view(np.int8)[: VOLTAGES.size]
+    with pytest.raises(ValueError, match="memory of another array"):
+        bank.process(voltages, out=frames)
+    inverse = fk.Synthesizer(16, n_tap=4, oversample=2)
+    spectra = np.zeros((inverse.n_lag, 16), np.complex64)
+    with pytest.raises(ValueError, match="memory of another array"):
+        inverse.process(spectra, out=spectra.view(np.float32).reshape(-1)[: inverse.hop])
+    scratch = inverse.scratch(inverse.n_lag)
+    with pytest.raises(ValueError, match="memory of another array"):
+        inverse.process(scratch.spectrum[:, :16], scratch=scratch)
+    transform = fk.fft_plan(64)
+    memory = np.ones(65, np.complex64)
+    with pytest.raises(ValueError, match="memory of another array"):
+        transform.process(memory[:64], out=memory[1:])
+    np.testing.assert_allclose(transform.process(memory[:64], out=memory[:64])[0], 64)
+
+
+def test_neighbours_in_memory_do_not_overlap():
+    memory = np.zeros((2, *FUNCTIONS["widen"].arguments["codes"].shape), np.float32)
+    call = copied(FUNCTIONS["apply_gain"].arguments)
+    call["values"] = memory[0]
+    assert fk.apply_gain(**call, out=memory[1]) is not memory
+    both = np.zeros((6, 4, 32), np.float32)
+    call["values"] = both[:, :, ::2]
+    fk.apply_gain(**call, out=both[:, :, 1::2])
+
+
+def test_a_table_without_thresholds_is_refused():
+    call = copied(FUNCTIONS["sum_threshold"].arguments)
+    with pytest.raises(ValueError, match="thresholds: found none"):
+        fk.sum_threshold(**{**call, "thresholds": np.empty(0)})
+    for axis in (1.0, True, "1"):
+        with pytest.raises(TypeError, match="axis"):
+            fk.sum_threshold(**{**call, "axis": axis})
