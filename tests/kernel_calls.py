@@ -175,5 +175,4 @@ FUNCTIONS: dict[str, Call] = {
     "unpack": Call({"packed": _CODES.reshape(6, 64), "n_bits": 2,
                     "levels": np.array([-2, -1, 1, 2], np.float32)}, ("out",)),
     "widen": Call({"codes": _CODES, "reverse": True}, ("out",)),
-    "window_names": Call({}),
 }

@@ -44,6 +44,8 @@ def values_of(n_bits: int, levels: np.ndarray | None, offset: float | None
               ) -> tuple[str, np.ndarray]:
     """Return how codes become values, and the levels (a placeholder if there are none)."""
     if levels is None:
+        if offset is not None and not np.isfinite(_check.number("offset", offset)):
+            raise ValueError(f"offset: found {offset}, allowed a finite number")
         signed = n_bits in _SIGNED and offset is None
         return "signed" if signed else "offset", _NO_LEVELS
     if offset is not None:

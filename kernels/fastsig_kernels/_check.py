@@ -29,6 +29,18 @@ def count(name: str, value: Any, minimum: int = 1, maximum: int | None = None) -
     return number
 
 
+def number(name: str, value: Any) -> float:
+    """Return `value` as a float; refuse other types, a bool among them. NaN is not refused."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(
+        value, (int, float, np.integer, np.floating)
+    ):
+        raise TypeError(f"{name}: found {type(value).__name__}, allowed a real number")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name}: found an integer beyond the largest float") from None
+
+
 def sign(name: str, value: Any) -> int:
     """Return `value` as +1 or -1."""
     if isinstance(value, (bool, np.bool_)) or value not in (1, -1):

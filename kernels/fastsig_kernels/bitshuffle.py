@@ -66,7 +66,7 @@ def expand_planes(
     K. Masui et al. (2015), Astronomy and Computing 12, 181.
     """
     _check_bytes("packed", packed)
-    _check_item(item_bytes)
+    item_bytes = _item_bytes(item_bytes)
     total, block = _sizes(packed, item_bytes)
     first = _check.count("first", first, 0)
     if out is None:
@@ -92,7 +92,7 @@ def expand_work_bytes(packed: np.ndarray, item_bytes: int) -> int:
         As for `expand_planes`.
     """
     _check_bytes("packed", packed)
-    _check_item(item_bytes)
+    item_bytes = _item_bytes(item_bytes)
     return _work_bytes(*_sizes(packed, item_bytes))
 
 
@@ -135,8 +135,8 @@ def compress_planes(
     """
     _check.plain("x", x)
     item = x.dtype.itemsize
-    if x.dtype.kind not in "uif" or item not in _SIZES:
-        raise TypeError(f"x: found dtype {x.dtype}, allowed numbers of 1, 2, 4 or 8 bytes")
+    if x.dtype.kind not in "uif" or item not in _SIZES or not x.dtype.isnative:
+        raise TypeError(f"x: found dtype {x.dtype}, allowed native numbers of 1, 2, 4 or 8 bytes")
     _check.c_contiguous("x", x)
     n_block = _block_bytes(item, block)
     least = _bound(x.nbytes, n_block)
@@ -179,10 +179,10 @@ def _check_bytes(name: str, value: np.ndarray) -> None:
     _check.c_contiguous(name, value)
 
 
-def _check_item(item_bytes: int) -> int:
-    if item_bytes not in _SIZES:
+def _item_bytes(item_bytes: int) -> int:
+    if _check.count("item_bytes", item_bytes) not in _SIZES:
         raise ValueError(f"item_bytes: found {item_bytes!r}, allowed 1, 2, 4, 8")
-    return item_bytes
+    return int(item_bytes)
 
 
 def _sizes(packed: np.ndarray, item: int) -> tuple[int, int]:
@@ -217,7 +217,7 @@ def _scratch(work: np.ndarray | None, least: int, *others: np.ndarray) -> np.nda
 
 
 def _block_bytes(item: int, block: int | None) -> int:
-    _check_item(item)
+    item = _item_bytes(item)
     if block is None:
         return _DEFAULT_BLOCK
     block = item * _check.count("block", block)

@@ -93,13 +93,15 @@ def response(taps: np.ndarray, offset: np.ndarray | float) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        If the taps are not a plain 2-D float array or an offset is not finite.
+        If the taps are not a plain 2-D float array with values, or an offset is not finite.
 
     Notes
     -----
     Computes the exact direct sum, for 64 offsets at a time to limit memory.
     """
     _check.array("taps", taps, ("float32", "float64"), 2)
+    if taps.size == 0:
+        raise ValueError(f"taps: found shape {taps.shape}, allowed one coefficient or more")
     offset = np.asarray(offset, dtype=np.float64)
     if not np.isfinite(offset).all():
         raise ValueError("offset: found a value that is not finite, allowed finite channels")

@@ -10,6 +10,7 @@ from ._plan import Plan, WorkingPlan
 
 _STEPS = 2048  # of the table; interpolated linearly, a Gaussian of 3.5 sigma is accurate to 1e-6
 _FILL = 48  # intended number of samples in a cell
+_MOST_STEPS = 2**24
 _MOST_CELLS = 2**25
 
 
@@ -35,9 +36,8 @@ def gaussian_table(fwhm: float, radius: float, n: int = _STEPS) -> np.ndarray:
     TypeError, ValueError
         If an argument is not allowed.
     """
-    n = _check.count("n", n)
-    _check_angle("fwhm", fwhm, 90.0)
-    _check_angle("radius", radius, 90.0)
+    n = _check.count("n", n, maximum=_MOST_STEPS)
+    fwhm, radius = _angle("fwhm", fwhm, 90.0), _angle("radius", radius, 90.0)
     chord = 2 * math.sin(math.radians(radius) / 2) * np.sqrt(np.arange(n + 1) / n)
     theta = np.degrees(2 * np.arcsin(np.minimum(chord / 2, 1.0)))
     return np.exp(-4 * math.log(2) * (theta / fwhm) ** 2).astype(np.float32)
@@ -122,12 +122,11 @@ class Gridder(Plan):
         _check.array("table", table, ("float32",), 1)
         if table.size < 2:
             raise ValueError(f"table: found {table.size} values, allowed 2 or more")
-        _check_angle("radius", radius, 90.0)
+        self.radius = _angle("radius", radius, 90.0)
         if not (np.isfinite(lon).all() and np.all(np.abs(lat) <= 90)):
             raise ValueError("lon, lat: found an invalid position, allowed finite angles and "
                              "latitudes of -90 to 90 deg")
         self.n_sample, self.shape = lon.size, pixel_lon.shape
-        self.radius = float(radius)
         self._table = np.append(table, np.float32(0))
         widest = 1.0
         if stretch is not None:
@@ -138,7 +137,7 @@ class Gridder(Plan):
                                  "allowed finite ratios above 0")
             widest = float(stretch.max(initial=0.0)) or 1.0
         self._reach = self.radius * widest
-        _check_angle("radius times stretch", self._reach, 90.0)
+        _angle("radius times stretch", self._reach, 90.0)
         self._chord = 2 * math.sin(math.radians(self._reach) / 2)
         self._sort(np.mod(lon, 360.0), lat)
         self._narrow = np.ones(lon.size, np.float32)
@@ -280,9 +279,11 @@ class Gridder(Plan):
                 scratch._arrays, mean, out_weight)
 
 
-def _check_angle(name, value, most):
+def _angle(name, value, most):
+    value = _check.number(name, value)
     if not 0 < value <= most:
         raise ValueError(f"{name}: found {value}, allowed above 0, up to {most:g} deg")
+    return value
 
 
 def _unit_vectors(lon, lat):

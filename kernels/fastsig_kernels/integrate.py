@@ -96,7 +96,9 @@ def accumulate_groups(
     if wide not in (1, power.shape[2]):
         raise ValueError(f"weight: found {wide} channels, allowed 1 or {power.shape[2]}")
     _check.shape("weight", weight, (*power.shape[:2], wide))
-    n_each, n_group = _check.count("n_each", n_each, maximum=_MOST), len(total)
+    n_each = _check.count("n_each", n_each, maximum=_MOST)
+    _check.array("total", total, (power.dtype.name,), 3)
+    n_group = len(total)
     _check.target("total", total, (n_group, *power.shape[1:]), power.dtype.name, power, weight)
     _check.target("total_weight", total_weight, (n_group, power.shape[1], wide), "float64",
                   power, weight, total)
@@ -218,7 +220,7 @@ def normalize(
     _check.array("total", total, _FLOATS, (2, 3))
     _check.array("total_weight", total_weight, ("float64",), total.ndim - 1)
     _check.shape("total_weight", total_weight, total.shape[:-1])
-    n_full = _check.count("n_full", n_full)
+    n_full = _check.count("n_full", n_full, maximum=_MOST)
     out = _check.output("out", out, total.shape, "float32", total, total_weight)
     out_weight = _check.output("out_weight", out_weight, total_weight.shape, "float32",
                                total, total_weight, out)

@@ -186,10 +186,11 @@ def gamma(
     G. Marsaglia and W. W. Tsang, ACM Trans. Math. Softw. 26, 363 (2000).
     """
     first, n, seed64, stream64 = _check_address(start, n, seed, stream)
+    shape = _check.number("shape", shape)
     if not 1 <= shape < math.inf:
         raise ValueError(f"shape: found {shape}, allowed 1 or more")
     out = _check.output("out", out, (n,), "float64")
-    gamma_nb(first, float(shape), seed64, stream64, out)
+    gamma_nb(first, shape, seed64, stream64, out)
     return out
 
 

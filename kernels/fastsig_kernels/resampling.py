@@ -30,6 +30,8 @@ _DENSITY = 256  # table entries per channel or lobe; interpolation errors are 6e
 _BLOCK = 64  # coefficients are interpolated over this many channels
 _DRIFT = 0.02  # largest change of a position's fraction in a block; errors are 2e-4 of a line
 _MOST_STEP = 10_000.0
+_MOST_INDEX = 2**40
+_MOST_LAGS = 1000
 _MARGIN = 8  # rows of a table beyond the fractions 0 and 1, to allow for that change
 
 
@@ -74,7 +76,7 @@ def resample(
         the values.
     first_in, first_out : int
         Index of the first channel of `x` and of `out` in the whole axes, in which positions are
-        counted.
+        counted; up to 2**40 on either side of 0.
     lobes : int
         Length of the kernel to either side, in channels (the wider of both); 2 to 100.
     min_valid : float
@@ -120,15 +122,18 @@ def resample(
         _check.array("weight", weight, ("float32",), 3)
         _spreads(weight, x.shape)
     lobes = _lobes(lobes)
+    min_valid = _check.number("min_valid", min_valid)
     if not 0.5 < min_valid <= 1:
         raise ValueError(f"min_valid: found {min_valid}, allowed above 0.5, up to 1")
     shape = n_time, n_product, _check.count("n_out", n_out)
     inputs = x, position, step, weight
     out = _check.output("out", out, shape, "float32", *inputs)
     out_weight = _check.output("out_weight", out_weight, shape, "float32", *inputs, out)
+    first_in, first_out = (_check.count(name, value, -_MOST_INDEX, _MOST_INDEX) for name, value in
+                           (("first_in", first_in), ("first_out", first_out)))
     near, far = kernel_tables(lobes)
     resample_nb(vector_spec(), x, weight, position, step, first_in, first_out, lobes,
-                float(min_valid), near, far, out, out_weight)
+                min_valid, near, far, out, out_weight)
     return out, out_weight
 
 
@@ -151,7 +156,7 @@ def resampling_covariance(
     step : float
         As for `resample`, but constant; the fraction of the position advances by it at each lag.
     n_lag : int
-        Number of lags beyond 0.
+        Number of lags beyond 0, up to 1000.
     fraction : float, optional
         Fraction of the position of the first of the two channels, 0 to 1. By default the mean
         over all fractions, which is the mean over the channels of a band (or over many spectra).
@@ -167,15 +172,21 @@ def resampling_covariance(
 
     Raises
     ------
-    ValueError
-        If a number is not allowed.
+    TypeError, ValueError
+        If an argument is not allowed.
     """
-    n_lag, lobes = _check.count("n_lag", n_lag, 0), _lobes(lobes)
+    n_lag, lobes = _check.count("n_lag", n_lag, 0, _MOST_LAGS), _lobes(lobes)
+    if correlation is not None:
+        _check.array("correlation", correlation, ("float64",), 1)
+        if correlation.size == 0:
+            raise ValueError("correlation: found no values, allowed 1 or more")
+    step = _check.number("step", step)
     if not 0 < step <= _MOST_STEP:
         raise ValueError(f"step: found {step}, allowed above 0, up to {_MOST_STEP:g}")
+    fraction = None if fraction is None else _check.number("fraction", fraction)
     if fraction is not None and not 0 <= fraction <= 1:
         raise ValueError(f"fraction: found {fraction}, allowed 0 to 1")
-    rows = np.arange(64) / 64 if fraction is None else np.array([float(fraction)])
+    rows = np.arange(64) / 64 if fraction is None else np.array([fraction])
     reach = int(np.ceil((lobes + 1) * max(1.0, step)))
     span = int(np.ceil(n_lag * step)) + 1
     first = np.arange(-reach, reach + span + 1)
@@ -191,9 +202,8 @@ def _correlated(c, correlation):
     """Convolve coefficients with the correlation of the input channels."""
     if correlation is None:
         return c
-    r = np.asarray(correlation, np.float64)
-    both = np.convolve(c, np.concatenate([r[:0:-1], r]))
-    return both[len(r) - 1 : len(r) - 1 + len(c)]
+    both = np.convolve(c, np.concatenate([correlation[:0:-1], correlation]))
+    return both[len(correlation) - 1 : len(correlation) - 1 + len(c)]
 
 
 def _spread(q, step, lobes, channels):

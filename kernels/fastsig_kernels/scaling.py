@@ -213,7 +213,7 @@ def fit_scales(
     neither on strides nor on other channels.
     """
     _check.array("values", values, ("float32",), 3)
-    if n_bits not in (8, 16):
+    if _check.count("n_bits", n_bits) not in (8, 16):
         raise ValueError(f"n_bits: found {n_bits!r}, allowed 8 or 16")
     out = _check.output("out", out, values.shape, "uint8" if n_bits == 8 else "int16", values)
     scale = _check.output("scale", scale, values.shape[1:], "float32", values, out)

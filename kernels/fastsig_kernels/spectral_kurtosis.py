@@ -205,6 +205,12 @@ def frame_correlation(taps: np.ndarray, hop: int) -> np.ndarray:
     return (np.array(products) / (h @ h)) ** 2
 
 
+def _check_correlation(correlation: np.ndarray) -> None:
+    _check.array("correlation", correlation, ("float64",), 1)
+    if not ((correlation >= 0) & (correlation <= 1)).all():
+        raise ValueError("correlation: found a value outside 0 to 1")
+
+
 class _Equivalent(NamedTuple):
     """Independent powers that are equivalent to M correlated powers.
 
@@ -264,9 +270,9 @@ def least_frames(correlation: np.ndarray) -> int:
     Raises
     ------
     TypeError, ValueError
-        If the correlation is not a plain 1-D float64 array.
+        If the correlation is not a plain 1-D float64 array of values from 0 to 1.
     """
-    _check.array("correlation", correlation, ("float64",), 1)
+    _check_correlation(correlation)
     n = _MIN_SUM
     while _equivalent(n, 1.0, correlation).n_sum < _MIN_SUM:
         n += 1
@@ -347,15 +353,15 @@ def kurtosis_thresholds(
     n_sum = _check.count("n_sum", n_sum, _MIN_SUM)
     if n_sum > _MAX_SUM:
         raise ValueError(f"n_sum: found {n_sum}, allowed up to 2**31")
-    shape = _number("shape", shape)
+    shape = _check.number("shape", shape)
     if not 0.5 <= shape <= _MAX_SHAPE:
         raise ValueError(f"shape: found {shape}, allowed 0.5 to 2**20")
-    sigma = _number("sigma", sigma)
+    sigma = _check.number("sigma", sigma)
     if not 0 < sigma <= _MAX_SIGMA:
         raise ValueError(f"sigma: found {sigma}, allowed above 0, up to {_MAX_SIGMA:g}")
     if correlation is None:
         return _thresholds(n_sum, shape, sigma)
-    _check.array("correlation", correlation, ("float64",), 1)
+    _check_correlation(correlation)
     same = _equivalent(n_sum, shape, correlation)
     if same.n_sum < _MIN_SUM:
         raise ValueError(f"n_sum: found {n_sum}, equivalent to {same.n_sum} independent powers, "
@@ -483,14 +489,6 @@ def _bisect(function: Callable[[float], float], value: float, low: float, high: 
     return (low + high) / 2
 
 
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(
-        value, (int, float, np.integer, np.floating)
-    ):
-        raise TypeError(f"{name}: found {type(value).__name__}, allowed a real number")
-    return float(value)
-
-
 def _counts(n_sum: Any, shape: tuple[int, ...]) -> np.ndarray:
     if not isinstance(n_sum, np.ndarray):
         n_sum = np.array(_check.count("n_sum", n_sum, 2))
@@ -507,7 +505,7 @@ def _counts(n_sum: Any, shape: tuple[int, ...]) -> np.ndarray:
 def _along_channels(name: str, value: Any, n_chan: int) -> np.ndarray:
     # A copy of n_chan values, so that one compiled kernel serves numbers and arrays.
     if not isinstance(value, np.ndarray):
-        return np.full(n_chan, _number(name, value))
+        return np.full(n_chan, _check.number(name, value))
     _check.array(name, value, _FLOATS, 1)
     _check.shape(name, value, (n_chan,))
     return value.astype(np.float64)

@@ -149,12 +149,13 @@ class Spectrometer(WorkingPlan):
         self._signs = _check.sign("sign_q", sign_q), _check.sign("sign_v", sign_v)
         self._n_int = _check.count("n_int", n_int)
         self._n_inner = _check.count("n_inner", n_inner)
-        if not 0 < min_valid <= 1:
+        self._min_valid = _check.number("min_valid", min_valid)
+        if not 0 < self._min_valid <= 1:
             raise ValueError(f"min_valid: found {min_valid}, allowed above 0, at most 1")
         if scale not in ("mean", "sum"):
             raise ValueError(f"scale: found {scale!r}, allowed mean, sum")
-        self._min_valid, self._sums, self._products = float(min_valid), scale == "sum", products
-        self._sigma = None if flag_sigma is None else float(flag_sigma)
+        self._sums, self._products = scale == "sum", products
+        self._sigma = None if flag_sigma is None else _check.number("flag_sigma", flag_sigma)
         if self._sigma is not None:
             kurtosis_thresholds(128, 1.0, self._sigma)
             self._correlation = frame_correlation(self._taps, self._hop)

@@ -40,6 +40,7 @@ def sum_thresholds(threshold: float, max_window: int = 64, rho: float = 1.5) -> 
     max_window = _check.count("max_window", max_window)
     if max_window & (max_window - 1):
         raise ValueError(f"max_window: found {max_window}, allowed a power of two")
+    threshold, rho = _check.number("threshold", threshold), _check.number("rho", rho)
     if not 0 < threshold < math.inf:
         raise ValueError(f"threshold: found {threshold}, allowed above 0")
     if not 1 <= rho < math.inf:
