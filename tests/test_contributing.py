@@ -56,7 +56,7 @@ TESTED_WITH = {"mark4": "baseband_formats", "mark5b": "baseband_formats",
 HIDDEN = {"fits", "remaining", "removed", "selectchannels"}
 #: Classes of kernels whose objects others make.
 MADE_BY = {"ChannelizerScratch": ("Channelizer",), "SynthesizerScratch": ("Synthesizer",),
-           "FFTPlan": ("fft_plan",)}
+           "GridderScratch": ("Gridder",), "FFTPlan": ("fft_plan",)}
 
 
 def text_of(name: str) -> str:

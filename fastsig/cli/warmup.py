@@ -33,12 +33,14 @@ def warmup(quiet: bool, debug: bool) -> None:
     The kernels for 8 taps are compiled. Those for other numbers of taps, and for some sample
     formats, are compiled on first use, which is then reported.
     """
+    from fastsig_kernels import _cache
     from numba.core import event
 
     begin = time.perf_counter()
     with event.install_recorder("numba:compile") as recorder:
         compile_all()
-    state = "compiled and cached" if recorder.buffer else "were in the cache already"
+    made = "compiled and cached" if _cache.is_kept() else "compiled, but could not be cached"
+    state = made if recorder.buffer else "were in the cache already"
     common.say(f"kernels {state} ({time.perf_counter() - begin:.1f} s)", quiet)
 
 

@@ -39,7 +39,7 @@ class _Filled(_Stated):  # type: ignore[misc,valid-type]
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], py_file: str) -> Any:
         """Return the place of a function's files, or None."""
-        if not config.CACHE_DIR:
+        if not config.CACHE_DIR:  # type: ignore[attr-defined]
             return None
         found = cls(py_func, py_file)
         return found if _has_kernels(found.get_cache_path()) else None
@@ -65,7 +65,7 @@ class _LastResort(_Beside):  # type: ignore[misc,valid-type]
 
 
 class _Places(CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = (_Stated, _Filled, _Beside, _KnownHome, _LastResort)
+    _locator_classes = [_Stated, _Filled, _Beside, _KnownHome, _LastResort]  # noqa: RUF012
 
 
 class KernelCache(FunctionCache):  # type: ignore[misc]
@@ -130,6 +130,11 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
             if old.fullmatch(entry):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(self.cache_path, entry))
+
+
+def is_kept() -> bool:
+    """Whether all kernels that were compiled so far could be saved."""
+    return not _warned
 
 
 def _has_kernels(folder: str) -> bool:

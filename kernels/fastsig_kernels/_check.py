@@ -112,14 +112,17 @@ def apart(name: str, out: np.ndarray, *others: Any) -> None:
 def _shares(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether any element shares memory; also if that would take long to find out."""
     try:
-        return np.may_share_memory(a, b) and np.shares_memory(a, b, max_work=_MOST_WORK)
+        return np.may_share_memory(a, b) and np.shares_memory(a, b, max_work=_MOST_WORK)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True
 
 
-def same(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two arrays are the same elements in the same order."""
-    return bool(a.__array_interface__ == b.__array_interface__ and a.strides == b.strides)
+def apart_or_same(name: str, out: np.ndarray, other: np.ndarray) -> None:
+    """Refuse an output that shares memory with an array, unless both are the same elements."""
+    if np.may_share_memory(out, other) and not (
+        out.__array_interface__ == other.__array_interface__ and out.strides == other.strides
+    ):
+        apart(name, out, other)
 
 
 def c_contiguous(name: str, value: np.ndarray) -> None:

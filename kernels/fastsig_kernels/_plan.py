@@ -34,6 +34,8 @@ class RebuiltPlan(Plan):
     """A plan that is pickled as the arguments of its constructor."""
 
     __slots__ = ("_arguments", "_options")
+    _arguments: tuple[Any, ...]
+    _options: dict[str, Any]
 
     def __new__(cls, *arguments: Any, **options: Any) -> Self:
         """Record the arguments."""
@@ -56,6 +58,8 @@ class WorkingPlan(RebuiltPlan):
     """A plan with work space or state: only one call may use it at a time."""
 
     __slots__ = ("_lock", "_unfinished")
+    _lock: threading.Lock
+    _unfinished: bool
 
     def __new__(cls, *arguments: Any, **options: Any) -> Self:
         """Record the arguments; nothing is in progress."""

@@ -173,8 +173,7 @@ class FFTPlan(WorkingPlan):
             if out is None:
                 out = _on_lines(shape, kind_out)
             _check.target("out", out, shape, kind_out.name)
-            if not _check.same(out, x):
-                _check.apart("out", out, x)
+            _check.apart_or_same("out", out, x)
             self._run(x, out)
         return out
 

@@ -79,8 +79,7 @@ def apply_gain(
         _check.array("weight", weight, ("float32",), 3)
         _spreads("weight", weight, values.shape)
     out = _check.output("out", out, values.shape, "float32", gain, cross, row, weight)
-    if not _check.same(out, values):
-        _check.apart("out", out, values)
+    _check.apart_or_same("out", out, values)
     re, im = np.ascontiguousarray(cross.real), np.ascontiguousarray(cross.imag)
     apply_gain_nb(values, gain, re, im, row, weight, out)
     return out
