@@ -6,7 +6,6 @@ separately, one form of a part serves all combinations. A call takes a few nanos
 works for tens of nanoseconds or more.
 """
 
-import os
 from functools import cache
 from typing import Any
 
@@ -81,22 +80,15 @@ def _call_of(n_spec: int, plain: tuple[Any, ...]) -> Any:
 
 
 class Linked:
-    """A plan whose loop calls parts by address: addresses are valid only within a process."""
+    """A bank whose loop calls parts by address; plans that are pickled construct theirs anew."""
 
-    _process = 0
     _addresses: tuple[Any, ...] = ()
 
     def parts(self) -> tuple[Any, ...]:
-        """Return what `_link` returns, once a process."""
-        if self._process != os.getpid():
+        """Return what `_link` returns."""
+        if not self._addresses:
             self._addresses = self._link()
-            self._process = os.getpid()
         return self._addresses
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state without addresses: another process may have the same number."""
-        return {key: value for key, value in vars(self).items()
-                if key not in ("_process", "_addresses")}
 
     def _link(self) -> tuple[Any, ...]:
         """Return the addresses of the parts, in the order of the loop."""

@@ -261,7 +261,7 @@ class Gridder(Plan):
                            ("out_weight", out_weight)):
             _check.c_contiguous(name, each)
         stop = self.n_tile if stop is None else _check.count("stop", stop, 0)
-        first = _check.count("first", first, 0)
+        first = _check.count("first", first, 0, self.n_tile)
         if stop > self.n_tile:
             raise ValueError(f"stop: found {stop}, allowed {self.n_tile} or less")
         scratch = self.scratch(n_chan) if scratch is None else scratch

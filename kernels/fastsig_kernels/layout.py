@@ -40,7 +40,7 @@ class Layout:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If a parameter is not allowed.
     """
 
@@ -52,6 +52,8 @@ class Layout:
     interleaved: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("is_complex", "interleaved"):
+            object.__setattr__(self, name, _check.flag(name, getattr(self, name)))
         if self.order not in ("lsb", "msb"):
             raise ValueError(f"order: found {self.order!r}, allowed lsb, msb")
         if self.kind != "packed":
@@ -63,7 +65,7 @@ class Layout:
             return
         if self.interleaved:
             raise ValueError("interleaved: found True, allowed False for packed")
-        if self.bits not in _PACKED:
+        if _check.count("bits", self.bits, 0) not in _PACKED:
             raise ValueError(f"bits: found {self.bits}, allowed 1, 2, 4 for packed")
         levels = np.asarray(() if self.levels is None else self.levels, np.float32)
         if levels.shape != (2**self.bits,) or not np.isfinite(levels).all():

@@ -25,6 +25,7 @@ from .spectral_kurtosis import (
 
 _ROWS_BYTES = 2**22  # sums computed at a time
 _CHUNK_BYTES, _CHUNK_FRAMES = 2**24, 2**16  # samples, and frames with their energies
+_MOST_FRAMES = 2**62  # in an integration; their number still fits into 64 bits
 
 
 class Spectrometer(WorkingPlan):
@@ -147,8 +148,8 @@ class Spectrometer(WorkingPlan):
         self._codes = (np.arange(self._n_pol) if self._voltages
                        else product_codes(products, n_pol, basis))
         self._signs = _check.sign("sign_q", sign_q), _check.sign("sign_v", sign_v)
-        self._n_int = _check.count("n_int", n_int)
-        self._n_inner = _check.count("n_inner", n_inner)
+        self._n_int = _check.count("n_int", n_int, maximum=_MOST_FRAMES)
+        self._n_inner = _check.count("n_inner", n_inner, maximum=_MOST_FRAMES)
         self._min_valid = _check.number("min_valid", min_valid)
         if not 0 < self._min_valid <= 1:
             raise ValueError(f"min_valid: found {min_valid}, allowed above 0, at most 1")
@@ -254,7 +255,7 @@ class Spectrometer(WorkingPlan):
         """
         if n_int is None:
             return self._twin()
-        return self._twin(n_int=_check.count("n_int", n_int))
+        return self._twin(n_int=_check.count("n_int", n_int, maximum=_MOST_FRAMES))
 
     def _twin(self, **changed: int) -> "Spectrometer":
         """Return a plan with the same tables, and other numbers of frames in sums."""
@@ -418,7 +419,7 @@ class Spectrometer(WorkingPlan):
     def _checked(self, x: np.ndarray, valid: Any, zeroed: bool, out: np.ndarray | None
                  ) -> np.ndarray:
         """Do `process`; the state changes only when nothing can be refused any more."""
-        numbers = numbers_of(x, self._layout, self._n_pol)
+        numbers, zeroed = numbers_of(x, self._layout, self._n_pol), _check.flag("zeroed", zeroed)
         n_new = self._layout.n_time(numbers.shape)
         spans = self._spans_of(valid, n_new)
         n_out = self.n_output(n_new)
@@ -443,7 +444,11 @@ class Spectrometer(WorkingPlan):
         if valid is None:
             whole = np.array([[0, n_new]] if n_new else np.empty((0, 2)), np.int64)
             return [whole.reshape(-1, 2)] * self._n_pol
-        each = [valid] * self._n_pol if isinstance(valid, np.ndarray) else list(valid)
+        try:
+            each = [valid] * self._n_pol if isinstance(valid, np.ndarray) else list(valid)
+        except TypeError:
+            raise TypeError(f"valid: found {type(valid).__name__}, allowed an array of spans, or a "
+                            "list of one for each polarisation") from None
         if len(each) != self._n_pol:
             raise ValueError(f"valid: found {len(each)} lists of spans, allowed {self._n_pol}")
         for spans in each:

@@ -204,3 +204,16 @@ def test_a_damaged_file_is_compiled_again(read_only, monkeypatch):
     monkeypatch.setattr(cache._cache_file, "load", lambda key: pickle.loads(b"damaged"))
     with pytest.warns(RuntimeWarning, match="cannot read"):
         assert cache.load_overload(read_only.signatures[0], read_only.targetctx) is None
+
+
+def test_warmup_says_that_nothing_could_be_kept(monkeypatch, capsys):
+    from fastsig.cli import warmup
+
+    def compile_all():
+        numba.njit(lambda: 1)()
+
+    monkeypatch.setattr(warmup, "compile_all", compile_all)
+    for kept, words in ((True, "compiled and cached"), (False, "but could not be cached")):
+        monkeypatch.setattr(_cache, "_warned", not kept)
+        warmup.warmup.callback(quiet=False, debug=False)
+        assert words in "".join(capsys.readouterr())

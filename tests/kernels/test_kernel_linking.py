@@ -1,7 +1,6 @@
 """Parts that are compiled apart: right, checked, and one form of each for all combinations."""
 
-import copy
-import os
+import pickle
 
 import numba
 import numpy as np
@@ -62,10 +61,9 @@ def test_the_loop_over_frames_is_compiled_once():
     assert run(4, "AABB")[:2] == now[:2]
 
 
-def test_addresses_are_found_once_in_each_process(monkeypatch):
-    engine = Spectrometer(16)._engine
-    parts = engine.parts()
-    assert engine.parts() is parts
-    assert not {"_process", "_addresses"} & set(copy.copy(engine).__dict__)
-    monkeypatch.setattr(os, "getpid", lambda: -1)
-    assert engine.parts() is not parts and engine.parts() == parts
+def test_addresses_are_found_once_and_never_pickled():
+    plan = Spectrometer(16)
+    parts = plan._engine.parts()
+    assert plan._engine.parts() is parts and plan.copy()._engine.parts() is parts
+    made = pickle.loads(pickle.dumps(plan))
+    assert made._engine._addresses == () and made._engine.parts() == parts
