@@ -79,8 +79,9 @@ class WorkingPlan(RebuiltPlan):
     def _alone(self, *, renewing: bool = False) -> threading.Lock:
         """Return the lock under which a call works; refuse the call if another is in progress.
 
-        A call sets `_unfinished` before it changes the state, and clears it afterwards. If it is
-        interrupted in between, all further calls are refused except those that are `renewing`.
+        A call sets `_unfinished` before it changes the state, and clears it when nothing is left to
+        do. If it is interrupted in between, all further calls are refused except those that are
+        `renewing`.
         If two threads pass the check in the same instant, one waits for the other.
         """
         name = type(self).__name__

@@ -232,7 +232,7 @@ class Spectrometer(WorkingPlan):
         with self._alone(renewing=True):
             self._unfinished = True
             self._reset(first_frame)
-            self._unfinished = False
+        self._unfinished = False
 
     def _reset(self, first_frame: int = 0) -> None:
         # The rotation of frames repeats after as many frames as the numerator of the ratio.
@@ -414,7 +414,9 @@ class Spectrometer(WorkingPlan):
             If another call is in progress, or an exception interrupted an earlier one.
         """
         with self._alone():
-            return self._checked(x, valid, zeroed, out)
+            made = self._checked(x, valid, zeroed, out)
+        self._unfinished = False  # last, so that Ctrl-C never loses spectra unnoticed
+        return made
 
     def _checked(self, x: np.ndarray, valid: Any, zeroed: bool, out: np.ndarray | None
                  ) -> np.ndarray:
@@ -480,7 +482,6 @@ class Spectrometer(WorkingPlan):
         start = n_bridge * self._hop - self._n_held
         done = self._frames(x, start, n_frame - n_bridge, out, done)
         self._keep(x, n_new, n_frame)
-        self._unfinished = False
         return out
 
     def _blanked(self, x: np.ndarray, spans: list[np.ndarray]) -> np.ndarray:
@@ -719,8 +720,8 @@ class Spectrometer(WorkingPlan):
             weight = self._weight
             self._reset()
             self._weight = weight
-            self._unfinished = False
-            return out
+        self._unfinished = False
+        return out
 
     def _rest(self) -> np.ndarray:
         """Return the unfinished integration, if it has frames, and set its weight."""
