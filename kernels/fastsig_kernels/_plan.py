@@ -49,7 +49,7 @@ class RebuiltPlan(Plan):
         return partial(type(self), **self._options), self._arguments
 
     def _own_argument(self, name: str, table: np.ndarray) -> None:
-        """Record a table of the plan in place of the equal array that was given, if any."""
+        """Record a table of the plan instead of the equal array that was given, if any."""
         if self._options.get(name) is not None:
             self._options[name] = table
 

@@ -171,7 +171,8 @@ class Gridder(Plan):
 
         It is limited to between 1/8 of the radius and the radius.
         """
-        height = self._reach
+        least = _least_height(lat)
+        height = max(self._reach, least)
         for _ in range(2):
             low, count, offset = _bands(lat, height)
             filled = len(np.unique(_cells_nb(lon, lat, low, height, count, offset)))
@@ -179,8 +180,6 @@ class Gridder(Plan):
             height = min(max(height, self._reach / 8), self._reach)
             if height == self._reach:
                 break
-        area = math.radians(float(np.ptp(lat)) + height if lat.size else height) * 2 * math.pi
-        least = math.degrees(math.sqrt(area / _MOST_CELLS))
         return max(height, least)
 
     def _lay_tiles(self, lon, lat):
@@ -277,6 +276,15 @@ class Gridder(Plan):
                 weight, self._order, self._sample, self._narrow, self._pieces, self._cells,
                 self._bands, self._tiles, self._place, self._table, self._chord, first, stop,
                 scratch._arrays, mean, out_weight)
+
+
+def _least_height(lat):
+    """Return the height h of cells, deg, with which their number reaches its limit.
+
+    This is the solution of ``(range / h + 1) (360 / h) = limit``.
+    """
+    extent = float(np.ptp(lat)) if lat.size else 0.0
+    return (180 + math.sqrt(180**2 + 360 * extent * _MOST_CELLS)) / _MOST_CELLS
 
 
 def _angle(name, value, most):

@@ -5,6 +5,7 @@ import math
 import fastsig_kernels as fk
 import numpy as np
 import pytest
+from fastsig_kernels import gridding
 from kernel_calls import FUNCTIONS, copied
 
 
@@ -138,6 +139,20 @@ def test_no_correlation():
 def test_numbers_in_another_byte_order_are_not_packed():
     with pytest.raises(TypeError, match="native"):
         fk.compress_planes(np.arange(8, dtype=">f4"))
+
+
+@pytest.mark.parametrize("radius", [1e-12, 1e-300])
+@pytest.mark.parametrize("n", [0, 2])
+def test_a_radius_of_nothing(radius, n, monkeypatch):
+    """It allocated cells of its own size over the whole sky."""
+    monkeypatch.setattr(gridding, "_MOST_CELLS", 2**12)
+    lon, lat = np.linspace(0, 300, n), np.linspace(-80, 80, n)
+    x, y = np.meshgrid(np.linspace(0, 300, 4), np.linspace(-80, 80, 3))
+    gridder = fk.Gridder(lon, lat, x, y, radius=radius, table=np.ones(3, np.float32))
+    assert gridder.memory_bytes < 2**17
+    planes = np.zeros((2, 1, 3, 4), np.float32)
+    gridder.process(np.ones((n, 1), np.float32), np.ones((n, 1), np.float32), *planes)
+    assert (planes[1] > 0).sum() in (0, n)  # the chord of the smallest radius is 0
 
 
 def test_scratch_for_fewer_channels():
