@@ -136,7 +136,8 @@ def compress_planes(
     _check.plain("x", x)
     item = x.dtype.itemsize
     if x.dtype.kind not in "uif" or item not in _SIZES or not x.dtype.isnative:
-        raise TypeError(f"x: found dtype {x.dtype}, allowed native numbers of 1, 2, 4 or 8 bytes")
+        raise TypeError(f"x: found dtype {x.dtype}, allowed numbers of 1, 2, 4 or 8 bytes "
+                        "in native byte order")
     _check.c_contiguous("x", x)
     n_block = _block_bytes(item, block)
     least = _bound(x.nbytes, n_block)
