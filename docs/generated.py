@@ -1,8 +1,9 @@
 """All files that are generated from the code, in full or in part.
 
 ``python docs/generated.py --write`` writes them: the tables of options and the list of commands
-from the commands, and the stub of the verbs and the table in ``docs/workflow.md`` from the stages
-and measurements. Without ``--write`` it lists the files that are out of date.
+from the commands, the stub of the verbs and the table in ``docs/workflow.md`` from the stages
+and measurements, and the stub of the kernels from their index. Without ``--write`` it lists the
+files that are out of date.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import kernel_stub
 import option_tables
 import verb_stub
 import workflow_table
@@ -25,6 +27,7 @@ def files() -> dict[str, str]:
     commands = dict(option_tables.commands(cli))
     found = option_tables.pages(cli) | {
         verb_stub.STUB: verb_stub.stub(),
+        kernel_stub.STUB: kernel_stub.stub(),
         workflow_table.PAGE: workflow_table.table(
             workflow_table.PAGE.read_text(encoding="utf-8"), set(commands))}
     return {path.relative_to(ROOT).as_posix(): text for path, text in found.items()}

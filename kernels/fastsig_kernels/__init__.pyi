@@ -55,14 +55,7 @@ from .packing import (
 from .products import PRODUCTS, product_codes
 from .requantizing import requantize, requantize_nb, restore, restore_nb
 from .resampling import resample, resample_nb, resampling_covariance
-from .scaling import (
-    apply_scales,
-    apply_scales_nb,
-    fit_scales,
-    fit_scales_nb,
-    widen,
-    widen_nb,
-)
+from .scaling import apply_scales, apply_scales_nb, fit_scales, fit_scales_nb, widen, widen_nb
 from .spectral_kurtosis import (
     frame_correlation,
     keep,
