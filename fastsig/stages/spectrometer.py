@@ -72,8 +72,7 @@ class Spectrometer(Detect):
         bank = self.source
         self._forms = _forms(bank)
         # Calling a kernel costs as much as some thousand samples: with many channels, more is read.
-        inputs = bank.source.shape[2] if len(bank.source.shape) == 3 else 1
-        self.read_bytes = min(_MOST_BYTES, max(_READ_BYTES, _CHANNEL_BYTES * inputs))
+        self.read_bytes = min(_MOST_BYTES, max(_READ_BYTES, _CHANNEL_BYTES * self._n_input))
         self._tables: dict[tuple[VoltageStream, float | None], Kernel] = {}
         self._kernels: dict[tuple[VoltageStream, int, float | None], Scratch] = {}
 
@@ -89,7 +88,7 @@ class Spectrometer(Detect):
         header = bank.source.header
         return Kernel(
             bank.n_chan, taps=bank.bank.taps, layout=Layout(**form.layout),
-            n_pol=bank.source.shape[1],
+            n_pol=bank.source.shape[1], n_stream=self._n_input,
             products=self.products, flag_sigma=flag_sigma, min_valid=bank.min_valid,
             lower_sideband=header.sideband == "lower", oversample=bank.bank.oversample,
             scale="sum", channels=self.channels, **self.signs,
@@ -143,52 +142,42 @@ class Spectrometer(Detect):
         self, form: VoltageStream, kernel: Kernel, buffer: NDArray[Any], start: int, n: int,
         rows: int,
     ) -> Sums | None:
-        inputs, length = self.source.source.shape[2:], self._rows_at_once(form)
+        length = self._rows_at_once(form)
         first, total_length = self.source.needs(start, n)
-        n_input = inputs[0] if inputs else 1
-        parts = [kernel if i == 0 else kernel.copy() for i in range(n_input)]
-        for part in parts:
-            # An oversampled bank rotates a frame according to its number in the stream.
-            part.reset(first_frame=start)
+        # An oversampled bank rotates a frame according to its number in the stream.
+        kernel.reset(first_frame=start)
         total = np.empty((rows, self.shape[1], self.shape[2]), kernel.out_dtype)
-        weight = np.empty((rows, self.shape[1], kernel.weight_width * n_input))
-        done = 0
+        out = total.reshape(rows, self.shape[1], self._n_input, -1).swapaxes(1, 2)
+        weights, done = [], 0
         for at in range(first, first + total_length, length):
             count = min(length, first + total_length - at)
             block = form.read_block(at, count, out=buffer)
             if not form.blanked and any(validity.count(each) < count for each in block.valid):
                 return None
-            for i, part in enumerate(parts):
-                made = self._take(part, block, i, total, weight, done)
-            done += made
+            n_new = kernel.n_output(block.n)
+            self._take(kernel, block, out[done : done + n_new])
+            weights.append(kernel.weight)
+            done += n_new
         if done < rows:
-            for i, part in enumerate(parts):
-                self._put(part.flush(), part, i, total, weight, done)
-        return Sums(total, weight if kernel.weight_width > 1 else weight[:, :, :1])
+            out[done:] = kernel.flush()
+            weights.append(kernel.weight)
+        return Sums(total, self._weight_of(np.concatenate(weights)))
 
-    def _take(self, part: Kernel, block: Block, i: int, total: NDArray[Any],
-              weight: NDArray[np.float64], done: int) -> int:
-        """Pass a block of one input channel to its kernel, and store the finished rows."""
+    def _take(self, kernel: Kernel, block: Block, out: NDArray[Any]) -> None:
+        """Pass a block to the kernel, which writes the finished rows of all input channels."""
         data = block.data.swapaxes(0, 1)
-        x = data[:, :, i] if len(self.source.source.shape) == 3 else data
+        x = np.moveaxis(data, 2, 0) if len(self.source.source.shape) == 3 else data[np.newaxis]
         valid = [np.asarray(spans, np.int64) - block.start for spans in block.valid]
-        n_new = part.n_output(block.n)
-        out = total[done : done + n_new, :, self._columns(i)]
-        made = part.process(x, valid=valid, zeroed=True, out=out)
-        self._put_weight(part, i, weight, done)
-        return len(made)
+        kernel.process(x, valid=valid, zeroed=True, out=out)
 
-    def _columns(self, i: int) -> slice:
-        """Return the output channels of an input channel."""
-        inputs = self.source.source.shape[2:]
-        width = self.shape[2] // (inputs[0] if inputs else 1)
-        return slice(i * width, (i + 1) * width)
+    def _weight_of(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return weights as (row, product, 1 or chan)."""
+        if weight.ndim == 3:  # the same in all channels
+            return weight
+        return weight.swapaxes(1, 2).reshape(len(weight), self.shape[1], -1)
 
-    def _put(self, rows: NDArray[Any], part: Kernel, i: int, total: NDArray[Any],
-             weight: NDArray[np.float64], done: int) -> None:
-        total[done : done + len(rows), :, self._columns(i)] = rows
-        self._put_weight(part, i, weight, done)
-
-    def _put_weight(self, part: Kernel, i: int, weight: NDArray[np.float64], done: int) -> None:
-        width = part.weight_width
-        weight[done : done + len(part.weight), :, i * width : (i + 1) * width] = part.weight
+    @property
+    def _n_input(self) -> int:
+        """Number of input channels."""
+        shape = self.source.source.shape
+        return shape[2] if len(shape) == 3 else 1

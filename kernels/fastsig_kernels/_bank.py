@@ -14,7 +14,7 @@ from ._bank_loops import (
     filter_narrow_nb,
     filter_wide_nb,
     inner_nb,
-    integrate_nb,
+    integrate_streams_nb,
     spectra_nb,
 )
 from ._bank_setup import frame_rows, frame_turns
@@ -234,7 +234,8 @@ def _real_twiddles(shape: Any, numbers: np.ndarray) -> np.ndarray:
 class Work:
     """Work space of one worker: frames in progress, a tile, leaves, and the sums so far."""
 
-    def __init__(self, bank: Bank, n_pol: int, n_slot: int, places: int) -> None:
+    def __init__(self, bank: Bank, n_pol: int, n_slot: int, places: int, n_stream: int = 1
+                 ) -> None:
         lanes, n_part = bank.shape.lanes, bank.shape.n_part
         frames = bank.frames
         self.z = aligned(n_pol * frames * bank.z_frame)
@@ -244,12 +245,13 @@ class Work:
         self.table = address(self.local) + row * np.arange(frames + bank.n_tap)
         self.buffer = aligned(n_pol * LEAF_FRAMES * 16 * lanes**2)
         self.sums_bytes = len(bank.leaves) * lanes * n_slot * 4 * lanes + PAD
-        self.sums = aligned(places * self.sums_bytes)
+        self.sums = aligned(n_stream * places * self.sums_bytes)
         self.places = places
-        self.state = np.array([0, 1], np.int64)
+        self.state = np.empty((n_stream, 2), np.int64)
+        self.reset()
 
     def reset(self) -> None:
-        """Discard the sums."""
+        """Discard the sums of all streams."""
         self.state[:] = 0, 1
 
     @property
@@ -317,36 +319,38 @@ class Integrator(Linked):
         """Size of the tables, in bytes."""
         return self.bank.memory_bytes
 
-    def work(self, least: int = 1) -> Work:
+    def work(self, least: int = 1, n_stream: int = 1) -> Work:
         """Return the work space of one worker, for sums of `least` frames or more."""
         frames = self.bank.frames
-        return Work(self.bank, self.n_pol, self._n_slot, 2 if least >= frames else frames + 1)
+        places = 2 if least >= frames else frames + 1
+        return Work(self.bank, self.n_pol, self._n_slot, places, n_stream)
 
     def run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
             energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray, work: Work,
             out: np.ndarray) -> int:
-        """Integrate ``len(ends)`` frames of `x` (pol, time), beginning at sample `start`.
+        """Integrate ``len(ends)`` frames of `x` (stream, pol, time), beginning at sample `start`.
 
         A sum ends where `ends` is 1. Sums are divided by `divisors` (sum, product), float32, and
-        written to `out` (sum, product, chan), float32, with `width` channels starting at `first`.
+        written to `out` (sum, stream, product, chan), float32, contiguous, with `width` channels
+        starting at `first`.
         Energies are as for `detect`, and `signs` are those of Q and V. Returns the number of sums
         that ended. In any ``bank.frames`` neighbouring frames, fewer sums may end than the work
         space has places.
         """
         bank = self.bank
         lanes = bank.shape.lanes
-        rows, row_step, samples = frame_rows(bank, x, self.n_pol, start, len(ends))
+        bases, offsets, row_step, samples = frame_rows(bank, x, self.n_pol, start, len(ends))
         turns = bank.turns(first_frame, len(ends))
         factors = frame_factors(energy, *signs, -1 if bank.lower_sideband else 1)
-        done = int(integrate_nb(
-            self.parts(), rows, row_step, turns, len(ends), ends, factors, bank.source,
+        done = int(integrate_streams_nb(
+            self.parts(), bases, offsets, row_step, turns, len(ends), ends, factors, bank.source,
             address(bank.taps), bank.taps_bytes, bank.numbers, bank.inner,
             address(bank.first_twiddles), bank.leaves, bank.groups, address(bank.leaf_twiddles),
             address(bank.real_twiddles), address(work.z), bank.z_frame, address(work.tile),
             address(work.local), address(work.table),
             address(work.buffer), address(work.sums), work.sums_bytes, work.places,
             self._n_slot * 4 * lanes, work.state, self._vectors, self._order.numbers,
-            address(out), out.strides[0], out.strides[1], divisors,
+            address(out), out.strides[0], out.strides[2], divisors,
         ))
         del samples  # the rows lie in their memory
         return done
@@ -357,14 +361,14 @@ class Integrator(Linked):
                 GATHER.address(gather_nb, self._order.spec))
 
     def unfinished(self, work: Work) -> np.ndarray:
-        """Return the sums so far, (product, chan), float32."""
-        if work.state[1]:
-            return np.zeros((self.n_out, self.width), np.float32)
+        """Return the sums so far, (stream, product, chan), float32."""
+        place, fresh = work.state[0].tolist()  # those of all streams
+        if fresh:
+            return np.zeros((len(work.state), self.n_out, self.width), np.float32)
         index = self._order.index[self.first : self.first + self.width]
-        start = int(work.state[0]) * work.sums_bytes
-        sums = work.sums[start : start + work.sums_bytes].view(np.float32)
-        return np.stack([sums[index + p * self._order.numbers[1] // 4]
-                         for p in range(self.n_out)])
+        sums = work.sums.view(np.float32).reshape(len(work.state), work.places, -1)[:, place]
+        return np.stack([sums[:, index + p * self._order.numbers[1] // 4]
+                         for p in range(self.n_out)], axis=1)
 
 
 class Transformer(Linked):
@@ -389,10 +393,10 @@ class Transformer(Linked):
         """
         bank = self.bank
         lanes = bank.shape.lanes
-        rows, row_step, samples = frame_rows(bank, x, 1, start, len(out))
+        bases, offsets, row_step, samples = frame_rows(bank, x[np.newaxis], 1, start, len(out))
         turns = bank.turns(first_frame, len(out))
         spectra_nb(
-            self.parts(), rows[0], row_step, turns, len(out), bank.source[0],
+            self.parts(), bases[0, 0] + offsets, row_step, turns, len(out), bank.source[0],
             address(bank.taps), bank.taps_bytes, bank.numbers, bank.inner,
             address(bank.first_twiddles), bank.leaves, address(bank.leaf_twiddles),
             address(bank.real_twiddles), address(work.z), bank.z_frame, address(work.tile),

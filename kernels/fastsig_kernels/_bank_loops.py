@@ -146,7 +146,7 @@ def inner_nb(spec, inner, first, second, n_frame, z, z_frame, part):
             inner_passes_nb(spec, z + f * z_frame + second * part, inner)
 
 
-@jit_strict
+@jit_strict_inner
 def integrate_nb(parts, rows, row_step, shifts, n_frame, ends, factors, source, taps, taps_bytes,
                  shape, inner, first_twiddles, leaves, groups, leaf_twiddles, real_twiddles, z,
                  z_frame, tile, local, table_local, buffer, sums, sums_bytes, places, sum_bytes,
@@ -229,6 +229,33 @@ def integrate_nb(parts, rows, row_step, shifts, n_frame, ends, factors, source, 
                             out + done * out_row + p * out_sum, order[4], divisors[done, p])
                 done += 1
         m += count
+    return done
+
+
+@jit_strict
+def integrate_streams_nb(parts, bases, offsets, row_step, shifts, n_frame, ends, factors, source,
+                         taps, taps_bytes, shape, inner, first_twiddles, leaves, groups,
+                         leaf_twiddles, real_twiddles, z, z_frame, tile, local, table_local, buffer,
+                         sums, sums_bytes, places, sum_bytes, state, vectors, order, out, out_row,
+                         out_sum, divisors):
+    """Do `integrate_nb` for each stream; return how many sums ended.
+
+    `bases` (stream, pol) are addresses to which the `offsets` of rows are added. Streams have
+    their own `state` (stream, 2) and sums, and one after the other the sums in a row of `out`.
+    """
+    n_pol, n_row = bases.shape[1], offsets.size
+    rows = np.empty((n_pol, n_row), np.int64)
+    done = np.int64(0)
+    for s in range(bases.shape[0]):
+        for pol in range(n_pol):
+            for i in range(n_row):
+                rows[pol, i] = bases[s, pol] + offsets[i]
+        done = integrate_nb(
+            parts, rows, row_step, shifts, n_frame, ends, factors, source, taps, taps_bytes, shape,
+            inner, first_twiddles, leaves, groups, leaf_twiddles, real_twiddles, z, z_frame, tile,
+            local, table_local, buffer, sums + s * places * sums_bytes, sums_bytes, places,
+            sum_bytes, state[s], vectors, order, out + s * divisors.shape[1] * out_sum, out_row,
+            out_sum, divisors)
     return done
 
 

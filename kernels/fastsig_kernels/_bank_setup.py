@@ -45,24 +45,24 @@ def float32_taps(taps: np.ndarray, n_fft: int) -> np.ndarray:
 
 
 def frame_rows(bank: Any, x: np.ndarray, n_pol: int, start: int, n_frame: int
-               ) -> tuple[np.ndarray, int, Samples]:
-    """Return the addresses of the rows of frames, the rows between frames, and their memory.
+               ) -> tuple[np.ndarray, np.ndarray, int, Samples]:
+    """Return where the rows of frames lie, the rows between frames, and their memory.
 
-    The first frame begins at sample `start` of `x` (pol, time); `bank` states layout, hop, n_fft
-    and n_tap. The addresses are valid as long as the samples returned are alive.
+    The first frame begins at sample `start` of `x` (stream, pol, time); `bank` states layout, hop,
+    n_fft and n_tap. A row is at the address of its stream and polarisation plus its offset, which
+    are returned in this order; they are valid as long as the samples returned are alive.
     """
     layout, hop, n_fft = bank.layout, bank.hop, bank.n_fft
     # Only what is used is copied, if strides require a copy.
     part = layout.cut(x, start, start + (n_frame - 1) * hop + bank.n_tap * n_fft)
     samples = samples_of(part, layout, n_pol)
     bits = layout.sample_bits * (2 if layout.interleaved else 1)
-    bases = np.array(samples.base, np.int64)[:, np.newaxis]
     row_bytes = n_fft * bits // 8
     if hop == n_fft:
-        return bases + row_bytes * np.arange(n_frame + bank.n_tap - 1), 1, samples
+        return samples.base, row_bytes * np.arange(n_frame + bank.n_tap - 1), 1, samples
     first = np.arange(n_frame)[:, np.newaxis] * (hop * bits // 8)
-    table = (first + row_bytes * np.arange(bank.n_tap)).reshape(1, -1)
-    return bases + table, bank.n_tap, samples
+    offsets = (first + row_bytes * np.arange(bank.n_tap)).reshape(-1)
+    return samples.base, offsets, bank.n_tap, samples
 
 
 def frame_turns(n_fft: int, hop: int, first_frame: int, n_frame: int) -> np.ndarray:

@@ -106,14 +106,21 @@ class GenericIntegrator:
         """Size of the tables, in bytes."""
         return 4 * self.bank.n_tap * self.bank.n_fft
 
-    def work(self, least: int = 1) -> "GenericWork":
+    def work(self, least: int = 1, n_stream: int = 1) -> "GenericWork":
         """Return the work space of one worker."""
-        return GenericWork(self.bank, self._n_pol, self.n_out)
+        return GenericWork(self.bank, self._n_pol, self.n_out, n_stream)
 
     def run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
             energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray,
             work: "GenericWork", out: np.ndarray) -> int:
         """Integrate frames as `_bank.Integrator.run` does."""
+        return max(self._run(stream, start, first_frame, ends, energy, signs, divisors, work,
+                             work.sums[i], out[:, i]) for i, stream in enumerate(x))
+
+    def _run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
+             energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray,
+             work: "GenericWork", sums: np.ndarray, out: np.ndarray) -> int:
+        """Do `run` for one stream."""
         bank, layout, done = self.bank, self._layout, 0
         for first in range(0, len(ends), bank.tile):
             n = min(bank.tile, len(ends) - first)
@@ -124,24 +131,24 @@ class GenericIntegrator:
                 voltages = layout.to_float(layout.cut(x[pol], begin, stop))
                 bank.run(voltages, first_frame + first, work.space, frames[:, pol])
             done = self._add(frames, energy[first : first + n], ends[first : first + n],
-                             signs, divisors, work, out, done)
+                             signs, divisors, sums, out, done)
         return done
 
     def unfinished(self, work: "GenericWork") -> np.ndarray:
-        """Return the sums so far, (product, chan)."""
+        """Return the sums so far, (stream, product, chan)."""
         return work.sums.copy()
 
     def _add(self, frames: np.ndarray, energy: np.ndarray, ends: np.ndarray,
-             signs: tuple[int, int], divisors: np.ndarray, work: "GenericWork",
+             signs: tuple[int, int], divisors: np.ndarray, sums: np.ndarray,
              out: np.ndarray, done: int) -> int:
         first = 0
         while first < len(frames):
             stops = np.flatnonzero(ends[first:])
             stop = first + int(stops[0]) + 1 if stops.size else len(frames)
-            self._add_run(frames[first:stop], energy[first:stop], signs, work.sums)
+            self._add_run(frames[first:stop], energy[first:stop], signs, sums)
             if stops.size:
-                np.divide(work.sums, divisors[done][:, np.newaxis], out=out[done])
-                work.sums[:] = 0
+                np.divide(sums, divisors[done][:, np.newaxis], out=out[done])
+                sums[:] = 0
                 done += 1
             first = stop
         return done
@@ -161,13 +168,13 @@ class GenericIntegrator:
 
 
 class GenericWork:
-    """Frames in progress and the sums so far."""
+    """Frames in progress and the sums of all streams so far."""
 
-    def __init__(self, bank: GenericBank, n_pol: int, n_out: int) -> None:
+    def __init__(self, bank: GenericBank, n_pol: int, n_out: int, n_stream: int) -> None:
         self.space = bank.work()
         width = bank.band[1] - bank.band[0]
         self.frames = np.empty((bank.tile, n_pol, width), np.complex64)
-        self.sums = np.zeros((n_out, width), np.float32)
+        self.sums = np.zeros((n_stream, n_out, width), np.float32)
 
     @property
     def memory_bytes(self) -> int:

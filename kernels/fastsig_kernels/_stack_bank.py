@@ -247,7 +247,8 @@ def _twiddles(n_point: int, radix: int) -> np.ndarray:
 class StackWork:
     """Work space of one worker: stacks, a tile, terms, and the sums so far."""
 
-    def __init__(self, stack: Stack, n_pol: int, n_term: int, places: int) -> None:
+    def __init__(self, stack: Stack, n_pol: int, n_term: int, places: int, n_stream: int = 1
+                 ) -> None:
         lanes, sides = stack.lanes, 2 if stack.real else 1
         self.z = aligned(n_pol * stack.z_bytes)
         self.tile = aligned(stack.row_bytes * lanes + stack.margin)
@@ -255,12 +256,14 @@ class StackWork:
         self.terms = aligned(2 * sides * max(n_term, 2) * 4 * lanes**2)
         self.row = -(-len(stack.low) // lanes) * lanes
         self.spectra = np.zeros((lanes if places == 1 else 0, sides, self.row), np.complex64)
-        self.sums = aligned(4 * places * sides * n_term * self.row).view(np.float32)
+        self.sums = aligned(4 * n_stream * places * sides * n_term * self.row).view(
+            np.float32).reshape(n_stream, -1)
         self.sizes = np.array([sides, n_term, self.row, places], np.int64)
-        self.state = np.array([0, 1], np.int64)
+        self.state = np.empty((n_stream, 2), np.int64)
+        self.reset()
 
     def reset(self) -> None:
-        """Discard the sums."""
+        """Discard the sums of all streams."""
         self.state[:] = 0, 1
 
     @property
@@ -286,21 +289,21 @@ class StackIntegrator(Linked):
         """Size of the tables, in bytes."""
         return self.stack.memory_bytes
 
-    def work(self, least: int = 1) -> StackWork:
+    def work(self, least: int = 1, n_stream: int = 1) -> StackWork:
         """Return the work space of one worker, for sums of `least` frames or more."""
-        lanes = self.stack.lanes
-        return StackWork(self.stack, self.n_pol, self.n_out, 2 + -(-lanes // least))
+        places = 2 + -(-self.stack.lanes // least)
+        return StackWork(self.stack, self.n_pol, self.n_out, places, n_stream)
 
     def run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
             energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray, work: StackWork,
             out: np.ndarray) -> int:
         """Integrate frames as `_bank.Integrator.run` does."""
         stack = self.stack
-        rows, row_step, samples = frame_rows(stack, x, self.n_pol, start, len(ends))
+        bases, offsets, row_step, samples = frame_rows(stack, x, self.n_pol, start, len(ends))
         factors = frame_factors(energy, *signs, -1 if stack.lower_sideband else 1)
         fold, detect, *_ = parts = self.parts()
         done = int(stack_integrate_nb(
-            stack.spec, (fold, detect), rows, row_step, stack.turns(first_frame, len(ends)),
+            stack.spec, (fold, detect), bases, offsets, row_step, stack.turns(first_frame, len(ends)),
             len(ends), ends, factors, stack.source, address(stack.taps), stack.shape, parts[2],
             stack.low, stack.high, address(stack.twiddles), address(work.z), stack.z_bytes,
             address(work.tile) + stack.margin, address(work.table), address(work.terms),
@@ -314,13 +317,14 @@ class StackIntegrator(Linked):
                 self.stack.levels())
 
     def unfinished(self, work: StackWork) -> np.ndarray:
-        """Return the sums so far, (product, chan), float32."""
-        out = np.zeros((self.n_out, self.width), np.float32)
-        if not work.state[1]:
+        """Return the sums so far, (stream, product, chan), float32."""
+        out = np.zeros((len(work.state), self.n_out, self.width), np.float32)
+        place, fresh = work.state[0].tolist()  # those of all streams
+        if not fresh:
             sides, terms, row, places = work.sizes.tolist()
-            sums = work.sums.reshape(places, sides, terms, row)[work.state[0]]
+            sums = work.sums.reshape(-1, places, sides, terms, row)[:, place]
             for at, side, start, step, n in self._segments.tolist():
-                out[:, at : at + n] = sums[side][:, start + step * np.arange(n)]
+                out[:, :, at : at + n] = sums[:, side][:, :, start + step * np.arange(n)]
         return out
 
 
@@ -340,11 +344,11 @@ class StackTransformer(Linked):
             ) -> None:
         """Write the spectra of the frames of `x` (1, time) from sample `start` on to `out`."""
         stack = self.stack
-        rows, row_step, samples = frame_rows(stack, x, 1, start, len(out))
+        bases, offsets, row_step, samples = frame_rows(stack, x[np.newaxis], 1, start, len(out))
         fold, put, levels = self.parts()
         target = out if out.flags.c_contiguous else np.empty(out.shape, np.complex64)
         stack_spectra_nb(
-            stack.spec, (fold, put), rows[0], row_step, stack.turns(first_frame, len(out)),
+            stack.spec, (fold, put), bases[0, 0] + offsets, row_step, stack.turns(first_frame, len(out)),
             len(out), stack.source[0], address(stack.taps), stack.shape, levels, stack.low,
             stack.high, address(stack.twiddles), address(work.z),
             address(work.tile) + stack.margin, address(work.table), address(work.terms),

@@ -377,10 +377,10 @@ def _finish_nb(sums, first, term_next, side_next, segments, divisors, out):
                     out[p, place + i] = sums[at - i] / below
 
 
-@jit_strict
-def stack_integrate_nb(spec, parts, rows, row_step, turns, n_frame, ends, factors, source, taps,
+@jit_strict_inner
+def _stack_integrate_nb(spec, parts, rows, row_step, turns, n_frame, ends, factors, source, taps,
                        shape, levels, low, high, twiddles, z, z_pol, tile, table, terms, sums,
-                       sizes, state, segments, divisors, out):
+                       sizes, state, segments, divisors, out, stream):
     """Filter, transform, detect and add up `n_frame` frames; return how many sums ended.
 
     Parameters
@@ -401,8 +401,8 @@ def stack_integrate_nb(spec, parts, rows, row_step, turns, n_frame, ends, factor
         Sides, terms, length of a row of sums, places.
     segments : ndarray, shape (n, 5), int64
         Runs of channels in `out`: first channel, side, first k, step, length.
-    out : ndarray, shape (n_sum, n_term, chan), float32
-        Receives finished sums.
+    out : ndarray, shape (n_sum, n_stream, n_term, chan), float32
+        Receives the finished sums of `stream`.
     """
     lanes = block_lanes(spec)
     n_pol = rows.shape[0]
@@ -454,11 +454,34 @@ def stack_integrate_nb(spec, parts, rows, row_step, turns, n_frame, ends, factor
         for r in range(n_run):
             if ends[m + runs[r, 1] - 1]:
                 _finish_nb(sums, (runs[r, 2] - base) // 4, row, n_term * row, segments,
-                           divisors[done], out[done])
+                           divisors[done], out[done, stream])
                 done += 1
         state[0] = place
         state[1] = fresh
         m += count
+    return done
+
+
+@jit_strict
+def stack_integrate_nb(spec, parts, bases, offsets, row_step, turns, n_frame, ends, factors,
+                       source, taps, shape, levels, low, high, twiddles, z, z_pol, tile, table,
+                       terms, sums, sizes, state, segments, divisors, out):
+    """Do `_stack_integrate_nb` for each stream; return how many sums ended.
+
+    `bases` (stream, pol) are addresses to which the `offsets` of rows are added. The first axis of
+    `sums` and of `state`, and the second of `out`, are streams.
+    """
+    n_pol, n_row = bases.shape[1], offsets.size
+    rows = np.empty((n_pol, n_row), np.int64)
+    done = np.int64(0)
+    for s in range(bases.shape[0]):
+        for pol in range(n_pol):
+            for i in range(n_row):
+                rows[pol, i] = bases[s, pol] + offsets[i]
+        done = _stack_integrate_nb(
+            spec, parts, rows, row_step, turns, n_frame, ends, factors, source, taps, shape, levels,
+            low, high, twiddles, z, z_pol, tile, table, terms, sums[s], sizes, state[s], segments,
+            divisors, out, s)
     return done
 
 

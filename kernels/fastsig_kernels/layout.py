@@ -12,6 +12,9 @@ from .unpacking import unpack
 _BITS = {"int8": 8, "uint8": 8, "int16": 16, "float32": 32}
 _PACKED = (1, 2, 4)
 
+# A cache line, and the part of a source that stays in a second-level cache, in bytes.
+_LINE, _COPY_BYTES = 64, 2**18
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -144,40 +147,55 @@ def layout_of(x: np.ndarray, is_complex: bool) -> Layout:
 
 @dataclass(frozen=True)
 class Samples:
-    """Checked voltages of one or two polarisations, as the filter requires them.
+    """Checked voltages of streams of one or two polarisations, as the filter requires them.
 
     Attributes
     ----------
-    base : list of int
-        Address of each polarisation's first sample; if interleaved, that of the first
-        polarisation, twice.
+    base : ndarray, shape (stream, pol), int64
+        Address of the first sample; if interleaved, that of the first polarisation, twice.
     keep : object
         Owner of the memory.
     """
 
-    base: list[int]
+    base: np.ndarray
     keep: Any
 
 
 def samples_of(x: np.ndarray, layout: Layout, n_pol: int) -> Samples:
-    """Locate the numbers of `numbers_of` in memory; copy them only if strides require it."""
+    """Locate the numbers of streams in memory; copy them only if strides require it.
+
+    `x` is (stream, pol, time or byte[, 2]), as from `numbers_of`.
+    """
     size = x.itemsize * (1 if layout.kind == "packed" else layout.pair)
-    good = x.flags.aligned and (x.ndim == 2 or x.strides[2] == x.itemsize)
-    if layout.interleaved and n_pol == 2:
-        if not good or x.strides[:2] != (size, 2 * size):
-            x = _copied(x.swapaxes(0, 1)).swapaxes(0, 1)
-        return Samples([address(x)] * 2, x)
-    if not good or x.strides[1] != size:
+    good = x.flags.aligned and (x.ndim == 3 or x.strides[3] == x.itemsize)
+    alternate = layout.interleaved and n_pol == 2
+    if alternate and (not good or x.strides[1:3] != (size, 2 * size)):
+        x = _copied(x.swapaxes(1, 2)).swapaxes(1, 2)
+    elif not alternate and (not good or x.strides[2] != size):
         x = _copied(x)
-    return Samples([address(x[pol]) for pol in range(n_pol)], x)
+    stream = address(x) + x.strides[0] * np.arange(len(x))[:, np.newaxis]
+    return Samples(stream + (0 if alternate else x.strides[1]) * np.arange(n_pol), x)
 
 
 def _copied(x: np.ndarray) -> np.ndarray:
-    """Return a contiguous copy; pairs are copied as one element, in a tenth of the time."""
-    if x.ndim < 3 or x.strides[2] != x.itemsize:
-        return np.ascontiguousarray(x)
-    pairs = np.ascontiguousarray(x.view(f"u{2 * x.itemsize}"))
-    return pairs.view(x.dtype)
+    """Return a contiguous copy of (stream, pol, time[, 2]), or with pol and time exchanged.
+
+    Pairs are copied as one element, and a few rows of the source at a time where these lie apart,
+    as with channels that alternate: otherwise each would fetch a cache line for every stream.
+    """
+    out = np.empty(x.shape, x.dtype)
+    if x.ndim == 4 and x.strides[3] == x.itemsize:
+        kind = np.dtype(f"u{2 * x.itemsize}")
+        x, target = x.view(kind)[..., 0], out.view(kind)[..., 0]
+    else:
+        target = out
+    axis = 1 + int(np.argmax(np.abs(x.strides[1:3])))
+    apart = abs(x.strides[axis])
+    step = x.shape[axis] if apart < _LINE else max(1, _COPY_BYTES // apart)
+    for first in range(0, x.shape[axis], max(1, step)):
+        part = (slice(None),) * axis + (slice(first, first + step),)
+        target[part] = x[part]
+    return out
 
 
 def numbers_of(x: Any, layout: Layout, n_pol: int) -> np.ndarray:
