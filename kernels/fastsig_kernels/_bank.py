@@ -387,13 +387,13 @@ class Transformer(Linked):
 
     def run(self, x: np.ndarray, start: int, first_frame: int, work: Work, out: np.ndarray
             ) -> None:
-        """Write the spectra of the frames of `x` (1, time) from sample `start` on to `out`.
+        """Write the spectra of the frames of `x` (1, 1, time) from sample `start` on to `out`.
 
         Rows of `out` (frame, chan), complex64, are contiguous.
         """
         bank = self.bank
         lanes = bank.shape.lanes
-        bases, offsets, row_step, samples = frame_rows(bank, x[np.newaxis], 1, start, len(out))
+        bases, offsets, row_step, samples = frame_rows(bank, x, 1, start, len(out))
         turns = bank.turns(first_frame, len(out))
         spectra_nb(
             self.parts(), bases[0, 0] + offsets, row_step, turns, len(out), bank.source[0],

@@ -342,9 +342,9 @@ class StackTransformer(Linked):
 
     def run(self, x: np.ndarray, start: int, first_frame: int, work: StackWork, out: np.ndarray
             ) -> None:
-        """Write the spectra of the frames of `x` (1, time) from sample `start` on to `out`."""
+        """Write the spectra of the frames of `x` (1, 1, time) from sample `start` on to `out`."""
         stack = self.stack
-        bases, offsets, row_step, samples = frame_rows(stack, x[np.newaxis], 1, start, len(out))
+        bases, offsets, row_step, samples = frame_rows(stack, x, 1, start, len(out))
         fold, put, levels = self.parts()
         target = out if out.flags.c_contiguous else np.empty(out.shape, np.complex64)
         stack_spectra_nb(

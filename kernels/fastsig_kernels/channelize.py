@@ -262,7 +262,7 @@ class Channelizer(RebuiltPlan):
         engine = self._engine(layout)
         space = scratch.space(engine)
         if isinstance(engine, GenericBank):
-            engine.run(layout.to_float(x)[0], first_frame, space, out)
+            engine.run(layout.to_float(x)[0, 0], first_frame, space, out)
             return
         # Rows are computed in contiguous memory, and then copied if `out` has other strides.
         whole = out.strides[1] == out.itemsize and out.flags.aligned

@@ -279,21 +279,24 @@ def outer_means_nb(total, weight, n_full, out, out_weight):
 def close_sums_nb(rows, weights, closes, n_full, means, outer, outer_weight, out, out_weight):
     """Add inner sums to outer ones, and finish those that end; nothing is checked.
 
-    `rows` is (inner sum, product or more, chan) float32, `weights` (inner sum, product) float64,
-    and `closes` marks inner sums with which an outer one ends. `outer` is (product, chan) and
-    `outer_weight` (product, 1), float64, modified in place. `out` and `out_weight` receive
-    `outer_means_nb` of each outer sum, or the sums and weights themselves if `means` is false.
+    `rows` is (inner sum, stream, product or more, chan) float32, `weights` (inner sum, product)
+    float64, and `closes` marks inner sums with which an outer one ends. `outer` is (stream,
+    product, chan) and `outer_weight` (product, 1), float64, modified in place. `out` and
+    `out_weight` receive `outer_means_nb` of each outer sum, or the sums and weights themselves if
+    `means` is false.
     """
     done = 0
     for i in range(rows.shape[0]):
-        for p in range(outer.shape[0]):
-            row, sums = rows[i, p], outer[p]
-            for c in range(row.size):
-                sums[c] += np.float64(row[c])
+        for p in range(outer.shape[1]):
+            for s in range(outer.shape[0]):
+                row, sums = rows[i, s, p], outer[s, p]
+                for c in range(row.size):
+                    sums[c] += np.float64(row[c])
             outer_weight[p, 0] += weights[i, p]
         if closes[i]:
             if means:
-                outer_means_nb(outer, outer_weight, n_full, out[done], out_weight[done])
+                for s in range(outer.shape[0]):
+                    outer_means_nb(outer[s], outer_weight, n_full, out[done, s], out_weight[done])
             else:
                 out[done] = outer
                 out_weight[done] = outer_weight

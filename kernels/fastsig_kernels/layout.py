@@ -198,23 +198,29 @@ def _copied(x: np.ndarray) -> np.ndarray:
     return out
 
 
-def numbers_of(x: Any, layout: Layout, n_pol: int) -> np.ndarray:
-    """Check an array and return it as (pol, time or byte[, 2]) of the layout's numbers."""
+def numbers_of(x: Any, layout: Layout, n_pol: int, n_stream: int | None = None) -> np.ndarray:
+    """Check an array and return it as (stream, pol, time or byte[, 2]) of the layout's numbers.
+
+    Without `n_stream` there is one stream, and the array has no axis for it; nor need it have one
+    for a single polarisation.
+    """
     names = (layout.dtype.name,)
     whole = layout.is_complex and layout.kind == "float32"
     axes = 2 if layout.is_complex and layout.kind != "packed" else 1
     if type(x) is np.ndarray and whole and x.dtype == np.complex64:
-        _check.array("x", x, ("complex64",), (1, 2))
+        _check.array("x", x, ("complex64",), (1, 2) if n_stream is None else 3)
         # View it through its real part, which works for any stride.
         x = np.lib.stride_tricks.as_strided(
             x.real, (*x.shape, 2), (*x.strides, 4), writeable=False
         )
-    _check.array("x", x, names, (axes, axes + 1))
+    _check.array("x", x, names, (axes, axes + 1) if n_stream is None else axes + 2)
     if axes == 2 and x.shape[-1] != 2:
         raise ValueError(f"x: found a last axis of {x.shape[-1]}, allowed 2 (real, imaginary)")
-    if x.ndim == axes:
-        x = x[np.newaxis]
-    if x.shape[0] != n_pol:
-        raise ValueError(f"x: found {x.shape[0]} polarisations, allowed {n_pol}")
+    if n_stream is None:
+        x = x[np.newaxis] if x.ndim == axes + 1 else x[np.newaxis, np.newaxis]
+    elif len(x) != n_stream:
+        raise ValueError(f"x: found {len(x)} streams, allowed {n_stream}")
+    if x.shape[1] != n_pol:
+        raise ValueError(f"x: found {x.shape[1]} polarisations, allowed {n_pol}")
     return x
 

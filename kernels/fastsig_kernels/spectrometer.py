@@ -10,6 +10,7 @@ from . import _check
 from ._bank_setup import float32_taps, oversample_ratio
 from ._generic_bank import GenericBank, GenericIntegrator
 from ._plan import WorkingPlan
+from ._voltage_engine import VoltageEngine
 from .channelize import Channelizer
 from .energy import check_spans, cumulative_energy, frame_energy, intersect_spans
 from .filters import prototype
@@ -69,6 +70,10 @@ class Spectrometer(WorkingPlan):
         default.
     scale : {"mean", "sum"}
         Whether to return means, or numerators and weights that can be added to others.
+    n_stream : int, optional
+        Number of streams with the same losses, such as the coarse channels of one receiver, which
+        each call processes together: arrays then have an axis for them. By default there is one,
+        without an axis.
 
     Raises
     ------
@@ -119,6 +124,7 @@ class Spectrometer(WorkingPlan):
         oversample: Fraction | str | int | tuple[int, int] = 1,
         channels: tuple[int, int] | None = None,
         scale: str = "mean",
+        n_stream: int | None = None,
     ) -> None:
         self._n_chan = _check.count("n_chan", n_chan, 2)
         if self._n_chan % 2:
@@ -129,6 +135,8 @@ class Spectrometer(WorkingPlan):
         self._channels = _band(channels, self._n_chan)
         self._width = self._channels[1] - self._channels[0]
         self._n_pol = _check.count("n_pol", n_pol)
+        self._n_stream = None if n_stream is None else _check.count("n_stream", n_stream)
+        self._streams = self._n_stream or 1
         if self._n_pol == 1:
             # A single polarisation is not interleaved with another.
             self._layout = replace(self._layout, interleaved=False)
@@ -181,7 +189,7 @@ class Spectrometer(WorkingPlan):
         from ._stack_bank import Stack, StackIntegrator, stacks
 
         if self._voltages:
-            return _VoltageEngine(Channelizer(
+            return VoltageEngine(Channelizer(
                 self._n_chan, taps=self._taps, complex_input=self._layout.is_complex,
                 lower_sideband=self._lower_sideband, oversample=self._oversample,
                 layout=self._layout,
@@ -205,10 +213,10 @@ class Spectrometer(WorkingPlan):
     def _own_state(self) -> None:
         """Create the work space and an empty state, which copies do not share."""
         last = self._n_int % self._n_inner or self._n_inner
-        self._work = self._engine.work(min(self._n_int, self._n_inner, last))
+        self._work = self._engine.work(min(self._n_int, self._n_inner, last), self._streams)
         self._held = self._zeros(self._taps.size)
         self._bridge = self._zeros(2 * self._taps.size)
-        self._outer = np.zeros((len(self._codes), self._width))
+        self._outer = np.zeros((self._streams, len(self._codes), self._width))
         self._reset()
 
     def reset(self, first_frame: int = 0) -> None:
@@ -245,8 +253,10 @@ class Spectrometer(WorkingPlan):
         self._outer[:] = 0
         self._inner_weight = np.zeros(len(self._codes))
         self._inner_count = np.zeros(self._n_pol, np.int64)
-        self._outer_weight: np.ndarray = np.zeros((len(self._codes), self.weight_width))
-        self._weight = np.empty((0, len(self._codes), self.weight_width), np.float32)
+        # Streams have the same losses, and so the same weights unless kurtosis decides.
+        streams = 1 if self._sigma is None else self._streams
+        self._outer_weight: np.ndarray = np.zeros((streams, len(self._codes), self.weight_width))
+        self._weight = np.empty((0, *self._outer_weight.shape), np.float32)
 
     def copy(self, *, n_int: int | None = None) -> "Spectrometer":
         """Return a plan with the same tables, its own empty state, and optionally another `n_int`.
@@ -323,9 +333,11 @@ class Spectrometer(WorkingPlan):
         """Weights of the last call's spectra: (n_output, n_product, `weight_width`).
 
         For means they are float32 from 0 to 1; for sums they are float64 sums of energies.
-        They are per channel if spectral kurtosis is used.
+        They are per channel, and with `n_stream` (n_output, n_stream, n_product, n_channel), if
+        spectral kurtosis is used.
         """
-        return self._weight
+        own = self._n_stream is not None and self._sigma is not None
+        return self._weight if own else self._weight[:, 0]
 
     @property
     def weight_width(self) -> int:
@@ -354,27 +366,29 @@ class Spectrometer(WorkingPlan):
         n = twin.history + 6 * twin._hop
         part = np.array([[0, n - 1]])
         # The losses of the polarisations differ, so that they are intersected.
-        twin._process(twin._zeros(n), [part, part - [0, 1]][: self._n_pol], True, None)
+        spectra = np.empty(twin._shape_of(twin.n_output(n)), twin.out_dtype)
+        twin._process(twin._zeros(n), [part, part - [0, 1]][: self._n_pol], True,
+                      twin._with_streams(spectra))
         if not self._single:
             twin._inner_count[:] = 128
-            twin._close_inner(np.ones((self._engine.n_out, self._width), np.float32),
-                              np.ones(len(self._codes)))
+            rows = np.ones((1, self._streams, self._engine.n_out, self._width), np.float32)
+            twin._close_inner(rows[0], np.ones(len(self._codes)))
             out = np.empty((1, *twin._outer.shape), self.out_dtype)
             twin._weight = np.empty((1, *twin._outer_weight.shape), out.dtype)
             twin._close_outer(out, 0)
             if self._sigma is None:
-                rows = np.ones((1, self._engine.n_out, self._width), np.float32)
                 twin._close_all(rows, np.ones((1, len(self._codes))), np.ones(1, bool), out, 0)
 
     def _zeros(self, n: int) -> np.ndarray:
         """Return zeroed memory for `n` samples in the layout."""
         layout = self._layout
+        streams = self._streams
         if layout.kind == "packed":
-            return np.zeros((self._n_pol, n * layout.sample_bits // 8), np.uint8)
+            return np.zeros((streams, self._n_pol, n * layout.sample_bits // 8), np.uint8)
         tail = (2,) if layout.is_complex else ()
         if layout.interleaved:
-            return np.zeros((n, self._n_pol, *tail), layout.dtype).swapaxes(0, 1)
-        return np.zeros((self._n_pol, n, *tail), layout.dtype)
+            return np.zeros((streams, n, self._n_pol, *tail), layout.dtype).swapaxes(1, 2)
+        return np.zeros((streams, self._n_pol, n, *tail), layout.dtype)
 
     def process(
         self,
@@ -389,7 +403,8 @@ class Spectrometer(WorkingPlan):
         Parameters
         ----------
         x : ndarray, shape (n_pol, n_time), any unit, or as specified by the layout
-            Any number of samples. The first axis may be missing for one polarisation.
+            Any number of samples. The first axis may be missing for one polarisation. With
+            `n_stream`, (n_stream, n_pol, n_time).
         valid : ndarray (n_span, 2) of int64, or a list of one for each polarisation
             Runs of valid samples, in order: first and one past last, counted from the first
             sample of this call. All samples by default.
@@ -403,7 +418,7 @@ class Spectrometer(WorkingPlan):
         ndarray, shape (n_output, n_product, n_channel), float32, unit of x squared
             A view of `out`, or a new array: means, NaN where the weight is 0, or sums.
             float64 for sums of more than `n_inner` frames. n_channel is n_chan, or the number
-            of `channels`.
+            of `channels`. With `n_stream`, (n_output, n_stream, n_product, n_channel).
 
         Raises
         ------
@@ -421,18 +436,31 @@ class Spectrometer(WorkingPlan):
     def _checked(self, x: np.ndarray, valid: Any, zeroed: bool, out: np.ndarray | None
                  ) -> np.ndarray:
         """Do `process`; the state changes only when nothing can be refused any more."""
-        numbers, zeroed = numbers_of(x, self._layout, self._n_pol), _check.flag("zeroed", zeroed)
+        numbers = numbers_of(x, self._layout, self._n_pol, self._n_stream)
+        zeroed = _check.flag("zeroed", zeroed)
         n_new = self._layout.n_time(numbers.shape)
         spans = self._spans_of(valid, n_new)
         n_out = self.n_output(n_new)
-        shape = (n_out, len(self._codes), self._width)
+        shape = self._shape_of(n_out)
         if out is not None:
-            _check.array("out", out, (self.out_dtype.name,), 3)
+            _check.array("out", out, (self.out_dtype.name,), len(shape))
             if out.shape[0] < n_out or out.shape[1:] != shape[1:]:
                 raise ValueError(f"out: found shape {out.shape}, allowed {shape}")
             out = out[:n_out]
             _check.target("out", out, shape, self.out_dtype.name, x)
-        return self._process(numbers, spans, zeroed, out)
+        else:
+            out = np.empty(shape, self.out_dtype)
+        self._process(numbers, spans, zeroed, self._with_streams(out))
+        return out
+
+    def _shape_of(self, n_out: int) -> tuple[int, ...]:
+        """Return the shape of spectra as callers see them."""
+        streams = () if self._n_stream is None else (self._n_stream,)
+        return (n_out, *streams, len(self._codes), self._width)
+
+    def _with_streams(self, out: np.ndarray) -> np.ndarray:
+        """Return spectra as (n_output, stream, product, channel)."""
+        return out[:, np.newaxis] if self._n_stream is None else out
 
     @property
     def out_dtype(self) -> np.dtype:
@@ -459,17 +487,15 @@ class Spectrometer(WorkingPlan):
                 raise ValueError(f"valid: found spans outside 0 to {n_new}")
         return [np.array(spans) for spans in each]
 
-    def _process(self, x: np.ndarray, spans: list[np.ndarray], zeroed: bool,
-                 out: np.ndarray | None) -> np.ndarray:
+    def _process(self, x: np.ndarray, spans: list[np.ndarray], zeroed: bool, out: np.ndarray
+                 ) -> None:
         layout = self._layout
         n_new = layout.n_time(x.shape)
-        n_frame, n_out = self.n_frame(n_new), self.n_output(n_new)
+        n_frame = self.n_frame(n_new)
         if not zeroed and any(_lost(s, n_new) for s in spans):
             x = self._blanked(x, spans)
-        if out is None:
-            out = np.empty((n_out, len(self._codes), self._width), self.out_dtype)
         kind = np.float64 if self._sums else np.float32
-        weight = np.empty((n_out, len(self._codes), self.weight_width), kind)
+        weight = np.empty((len(out), *self._outer_weight.shape), kind)
         begin = self._first + self._n_held
         together = [_appended(old, new + begin)
                     for old, new in zip(self._spans, spans, strict=True)]
@@ -482,7 +508,6 @@ class Spectrometer(WorkingPlan):
         start = n_bridge * self._hop - self._n_held
         done = self._frames(x, start, n_frame - n_bridge, out, done)
         self._keep(x, n_new, n_frame)
-        return out
 
     def _blanked(self, x: np.ndarray, spans: list[np.ndarray]) -> np.ndarray:
         if self._layout.kind == "packed":
@@ -490,11 +515,11 @@ class Spectrometer(WorkingPlan):
                              "unpack them to int8 or float32 first")
         zero = 128 if self._layout.kind == "uint8" else 0
         x = x.copy() if not self._layout.interleaved else (
-            x.swapaxes(0, 1).copy().swapaxes(0, 1))
+            x.swapaxes(1, 2).copy().swapaxes(1, 2))
         for pol, each in enumerate(spans):
             position = 0
-            for first, stop in [*each.tolist(), [x.shape[1], x.shape[1]]]:
-                x[pol, position:first] = zero
+            for first, stop in [*each.tolist(), [x.shape[2], x.shape[2]]]:
+                x[:, pol, position:first] = zero
                 position = stop
         return x
 
@@ -502,8 +527,8 @@ class Spectrometer(WorkingPlan):
         """Return the held samples followed by `n` samples of x."""
         held = self._layout.cut(self._held, 0, self._n_held)
         new = self._layout.cut(x, 0, n)
-        joined = self._bridge[:, : held.shape[1] + new.shape[1]]
-        joined[:, : held.shape[1]], joined[:, held.shape[1] :] = held, new
+        joined = self._bridge[:, :, : held.shape[2] + new.shape[2]]
+        joined[:, :, : held.shape[2]], joined[:, :, held.shape[2] :] = held, new
         return joined
 
     def _keep(self, x: np.ndarray, n_new: int, n_frame: int) -> None:
@@ -511,12 +536,12 @@ class Spectrometer(WorkingPlan):
         total, used = self._n_held + n_new, n_frame * self._hop
         if used >= self._n_held:
             rest = self._layout.cut(x, used - self._n_held, n_new)
-            self._held[:, : rest.shape[1]] = rest
+            self._held[:, :, : rest.shape[2]] = rest
         else:
             old = self._layout.cut(self._held, used, self._n_held).copy()
             new = self._layout.cut(x, 0, n_new)
-            self._held[:, : old.shape[1]] = old
-            self._held[:, old.shape[1] : old.shape[1] + new.shape[1]] = new
+            self._held[:, :, : old.shape[2]] = old
+            self._held[:, :, old.shape[2] : old.shape[2] + new.shape[2]] = new
         self._n_held = total - used
         self._first += used
         self._spans = [s[np.searchsorted(s[:, 1], self._first, side="right") :]
@@ -530,7 +555,8 @@ class Spectrometer(WorkingPlan):
     def _frames(self, x: np.ndarray, start: int, n: int, out: np.ndarray, done: int) -> int:
         """Integrate `n` frames of x from sample `start` on; finish integrations that end."""
         row = self._engine.n_out * self._engine.width * 4 / min(self._n_int, self._n_inner)
-        chunk = max(1, int(min(_ROWS_BYTES / row, _CHUNK_BYTES / self._hop, _CHUNK_FRAMES)))
+        most = min(_ROWS_BYTES / row, _CHUNK_BYTES / self._hop) / self._streams
+        chunk = max(1, int(min(most, _CHUNK_FRAMES)))
         chunk -= chunk % 8 if chunk > 8 else 0  # the bank processes 8 frames, or 4, at a time
         for first in range(0, n, chunk):
             count = min(chunk, n - first)
@@ -539,8 +565,8 @@ class Spectrometer(WorkingPlan):
                 place = slice(done, done + count)
                 self._engine.run(x, self._layout, start + first * self._hop,
                                  self._turned + self._frame, self._work, out[place])
-                out[place][energy[:, : self._n_pol] == 0] = np.nan
-                self._weight[place, :, 0] = energy[:, : self._n_pol]
+                out[place].swapaxes(1, 2)[energy[:, : self._n_pol] == 0] = np.nan
+                self._weight[place, 0, :, 0] = energy[:, : self._n_pol]
                 done += count
                 self._frame += count
                 continue
@@ -549,12 +575,13 @@ class Spectrometer(WorkingPlan):
             if self._single and self._takes_rows(out):
                 rows = out[done : done + n_row]
             else:
-                rows = np.empty((n_row, self._engine.n_out, self._engine.width), np.float32)
+                rows = np.empty((n_row, self._streams, self._engine.n_out, self._engine.width),
+                                np.float32)
             sums = self._inner_weights(energy, ends)
             divisors, final = self._divisors(sums)
             self._engine.run(x, start + first * self._hop, self._turned + self._frame, ends,
                              energy, self._signs, divisors, self._work, rows)
-            rows = rows[:, :, self._cut]
+            rows = rows[..., self._cut]
             if self._single:
                 done = self._finish_single(rows, sums, final, out, done)
             else:
@@ -583,11 +610,11 @@ class Spectrometer(WorkingPlan):
         """Do `_finish` where each inner sum is an integration; there may be many short ones."""
         place = slice(done, done + len(rows))
         if self._sums:
-            self._weight[place, :, 0] = sums
+            self._weight[place, 0, :, 0] = sums
         else:
             for i, p in np.argwhere(~final):
-                rows[i, p] = rows[i, p] / sums[i, p] if sums[i, p] else np.nan
-            self._weight[place, :, 0] = sums / self._n_int
+                rows[i, :, p] = rows[i, :, p] / sums[i, p] if sums[i, p] else np.nan
+            self._weight[place, 0, :, 0] = sums / self._n_int
         if not np.may_share_memory(rows, out[place]):
             out[place] = rows
         return done + len(rows)
@@ -639,7 +666,7 @@ class Spectrometer(WorkingPlan):
                           np.float64 if self._sums else np.float32)
         weight = np.empty((len(target), *self._outer_weight.shape), target.dtype)
         close_sums_nb(rows, sums, closes, self._n_int, not self._sums, self._outer,
-                      self._outer_weight, target, weight)
+                      self._outer_weight[0], target, weight[:, 0])
         out[place], self._weight[place] = target, weight
         return place.stop
 
@@ -654,14 +681,15 @@ class Spectrometer(WorkingPlan):
         sum_weights_nb(weights, ends, self._inner_weight, sums)
         return sums
 
-    def _close_inner(self, row: np.ndarray, weight: np.ndarray) -> None:
+    def _close_inner(self, rows: np.ndarray, weight: np.ndarray) -> None:
+        """Add an inner sum (stream, product and moments, chan) to the outer one."""
         n = len(self._codes)
         if self._sigma is None:
-            self._outer += row[:n]
-            self._outer_weight[:, 0] += weight
+            self._outer += rows[:, :n]
+            self._outer_weight[0, :, 0] += weight
         else:
-            kept = self._decide(row[n:])
-            add_kept_nb(row[:n], weight, kept, self._outer, self._outer_weight)
+            for row, outer, outer_weight in zip(rows, self._outer, self._outer_weight, strict=True):
+                add_kept_nb(row[:n], weight, self._decide(row[n:]), outer, outer_weight)
         self._inner_count[:] = 0
 
     def _decide(self, moments: np.ndarray) -> np.ndarray:
@@ -693,9 +721,10 @@ class Spectrometer(WorkingPlan):
             self._weight[place] = self._outer_weight
         else:
             # Use a separate array, since `out` may have strides that kernels are not compiled for.
-            means = np.empty(self._outer.shape, np.float32)
-            outer_means_nb(self._outer, self._outer_weight, self._n_int, means,
-                           self._weight[place])
+            means, last = np.empty(self._outer.shape, np.float32), len(self._outer_weight) - 1
+            for s, outer in enumerate(self._outer):
+                outer_means_nb(outer, self._outer_weight[min(s, last)], self._n_int, means[s],
+                               self._weight[place, min(s, last)])
             out[place] = means
         self._outer[:] = 0
         self._outer_weight[:] = 0
@@ -706,7 +735,7 @@ class Spectrometer(WorkingPlan):
         Returns
         -------
         ndarray, shape (0 or 1, n_product, n_channel), float32 (float64 as for `process`)
-            The unfinished integration; `weight` contains its weight. Samples of an incomplete
+            With `n_stream`, (0 or 1, n_stream, n_product, n_channel). The unfinished integration; `weight` contains its weight. Samples of an incomplete
             frame are discarded.
 
         Raises
@@ -727,13 +756,13 @@ class Spectrometer(WorkingPlan):
         """Return the unfinished integration, if it has frames, and set its weight."""
         if self._frame % self._n_int == 0:
             self._weight = self._weight[:0]
-            return np.empty((0, len(self._codes), self._width), self.out_dtype)
-        out = np.empty((1, len(self._codes), self._width), self.out_dtype)
+            return np.empty(self._shape_of(0), self.out_dtype)
+        out = np.empty(self._shape_of(1), self.out_dtype)
         if self._single or self._frame % self._n_int % self._n_inner:
-            rows = np.ascontiguousarray(self._engine.unfinished(self._work)[:, self._cut])
+            rows = np.ascontiguousarray(self._engine.unfinished(self._work)[..., self._cut])
             self._close_inner(rows, self._inner_weight)
         self._weight = np.empty((1, *self._outer_weight.shape), self._weight.dtype)
-        self._close_outer(out, 0)
+        self._close_outer(self._with_streams(out), 0)
         return out
 
 
@@ -777,39 +806,3 @@ def _weights(energy: np.ndarray, codes: np.ndarray) -> np.ndarray:
     both = energy[:, -1] * (energy.min(axis=1) > 0)
     columns = [energy[:, code] if code < 2 else both for code in codes.tolist()]
     return np.stack(columns, axis=1)
-
-
-class _VoltageEngine:
-    """An engine that uses a `Channelizer` and does not integrate."""
-
-    def __init__(self, plan: Channelizer, n_pol: int, band: tuple[int, int]) -> None:
-        self.plan, self.n_out = plan, 2 * n_pol  # a complex number takes two float32
-        self.first, self.width = 0, plan.n_chan
-        self._band = slice(*band)
-        self.memory_bytes = 16 * plan.taps.nbytes
-
-    def work(self, least: int = 1) -> "_VoltageWork":
-        """Return the work space of one worker."""
-        return _VoltageWork(self.plan)
-
-    def run(self, x: np.ndarray, layout: Layout, start: int, first_frame: int,
-            work: "_VoltageWork", out: np.ndarray) -> None:
-        """Write the spectra of the frames of `x` (pol, time) from sample `start` on to `out`."""
-        stop = start + self.plan.n_sample(len(out))
-        for pol, voltages in enumerate(layout.cut(x, start, stop)):
-            whole = out[:, pol] if out.shape[2] == self.width else None
-            made = self.plan.process(voltages, first_frame=first_frame, out=whole,
-                                     scratch=work.scratch)
-            if whole is None:
-                out[:, pol] = made[:, self._band]
-
-
-class _VoltageWork:
-    """Scratch of a `Channelizer`, which has no state to discard."""
-
-    def __init__(self, plan: Channelizer) -> None:
-        self.scratch = plan.scratch()
-        self.memory_bytes = 64 * plan.n_fft + 2**20
-
-    def reset(self) -> None:
-        """Do nothing."""
