@@ -303,9 +303,10 @@ class StackIntegrator(Linked):
         factors = frame_factors(energy, *signs, -1 if stack.lower_sideband else 1)
         fold, detect, *_ = parts = self.parts()
         done = int(stack_integrate_nb(
-            stack.spec, (fold, detect), bases, offsets, row_step, stack.turns(first_frame, len(ends)),
-            len(ends), ends, factors, stack.source, address(stack.taps), stack.shape, parts[2],
-            stack.low, stack.high, address(stack.twiddles), address(work.z), stack.z_bytes,
+            stack.spec, (fold, detect), bases, offsets, row_step,
+            stack.turns(first_frame, len(ends)), len(ends), ends, factors, stack.source,
+            address(stack.taps), stack.shape, parts[2], stack.low, stack.high,
+            address(stack.twiddles), address(work.z), stack.z_bytes,
             address(work.tile) + stack.margin, address(work.table), address(work.terms),
             work.sums, work.sizes, work.state, self._segments, divisors, out,
         ))
@@ -348,9 +349,9 @@ class StackTransformer(Linked):
         fold, put, levels = self.parts()
         target = out if out.flags.c_contiguous else np.empty(out.shape, np.complex64)
         stack_spectra_nb(
-            stack.spec, (fold, put), bases[0, 0] + offsets, row_step, stack.turns(first_frame, len(out)),
-            len(out), stack.source[0], address(stack.taps), stack.shape, levels, stack.low,
-            stack.high, address(stack.twiddles), address(work.z),
+            stack.spec, (fold, put), bases[0, 0] + offsets, row_step,
+            stack.turns(first_frame, len(out)), len(out), stack.source[0], address(stack.taps),
+            stack.shape, levels, stack.low, stack.high, address(stack.twiddles), address(work.z),
             address(work.tile) + stack.margin, address(work.table), address(work.terms),
             work.spectra, self._segments, stack.lower_sideband, target,
         )

@@ -26,6 +26,7 @@ from .spectral_kurtosis import (
 
 _ROWS_BYTES = 2**22  # sums computed at a time
 _CHUNK_BYTES, _CHUNK_FRAMES = 2**24, 2**16  # samples, and frames with their energies
+_MOST_TABLED = 256  # numbers of frames whose thresholds are computed in advance
 _MOST_FRAMES = 2**62  # in an integration; their number still fits into 64 bits
 
 
@@ -356,11 +357,12 @@ class Spectrometer(WorkingPlan):
     def compile(self) -> None:
         """Compile everything `process` and `flush` need; this takes seconds, once per machine.
 
-        With `flag_sigma` the thresholds for all numbers of frames are computed as well, so that no
-        later call has to.
+        With `flag_sigma` the thresholds are computed as well, for as many frames as an inner sum
+        has and up to 256 fewer, so that later calls do not have to.
         """
         if self._sigma is not None:
-            for count in range(self._least, min(self._n_int, self._n_inner) + 1):
+            most = min(self._n_int, self._n_inner)
+            for count in range(max(self._least, most - _MOST_TABLED), most + 1):
                 self._thresholds(count)
         twin = self._twin(n_int=1, n_inner=1)
         n = twin.history + 6 * twin._hop
@@ -735,8 +737,8 @@ class Spectrometer(WorkingPlan):
         Returns
         -------
         ndarray, shape (0 or 1, n_product, n_channel), float32 (float64 as for `process`)
-            With `n_stream`, (0 or 1, n_stream, n_product, n_channel). The unfinished integration; `weight` contains its weight. Samples of an incomplete
-            frame are discarded.
+            The unfinished integration; `weight` contains its weight. Samples of an incomplete
+            frame are discarded. With `n_stream`, (0 or 1, n_stream, n_product, n_channel).
 
         Raises
         ------

@@ -1,5 +1,6 @@
 """The one-pass spectrometer: against float64, against the separate steps, and as a stream."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -1178,6 +1179,46 @@ for number in wanted:
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
 """
+
+
+@pytest.mark.parametrize("options", [
+    {"n_int": 3}, {"n_int": 300, "scale": "sum"}, {"n_int": 70, "n_inner": 30, "flag_sigma": 3.0},
+    {"n_int": 1, "products": "voltages"}], ids=["short", "sums", "kurtosis", "voltages"])
+@pytest.mark.parametrize("n_chan", [64, 30, 22])
+def test_streams_are_as_each_alone(n_chan, options):
+    """In pieces, with losses, and channels that alternate in memory."""
+    rng = np.random.default_rng(4)
+    options = {"n_tap": 4, "n_pol": 2, "products": "IQUV", "n_int": 3,
+               "layout": Layout("int8", is_complex=True), **options}
+    n = 340 * n_chan + 11
+    x = rng.integers(-60, 60, (n, 3, 2, 2), dtype=np.int8).transpose(1, 2, 0, 3)
+    valid = [spans_of((0, n // 3), (n // 3 + n_chan // 2, n)), spans_of((5, n))]
+    for pol, spans in enumerate(valid):
+        x[:, pol, : spans[0, 0]] = 0
+        if len(spans) > 1:
+            x[:, pol, spans[0, 1] : spans[1, 0]] = 0
+    many = Spectrometer(n_chan, n_stream=3, **options)
+    cuts = [0, n // 5, n // 5 + 7, n // 2, n]
+    found, weights = [], []
+    for first, stop in itertools.pairwise(cuts):
+        part = [np.clip(spans, first, stop) - first for spans in valid]
+        part = [spans[spans[:, 0] < spans[:, 1]] for spans in part]
+        found.append(many.process(x[:, :, first:stop], valid=part))
+        weights.append(many.weight)
+    found.append(many.flush())
+    weights.append(many.weight)
+    found, weights = np.concatenate(found), np.concatenate(weights)
+    for stream in range(3):
+        plan = Spectrometer(n_chan, **options)
+        alone = [plan.process(np.ascontiguousarray(x[stream]), valid=valid)]
+        weight = [plan.weight]
+        alone.append(plan.flush())
+        weight.append(plan.weight)
+        assert found[:, stream].tobytes() == np.concatenate(alone).tobytes()
+        own = weights[:, stream] if weights.ndim == 4 else weights
+        assert own.tobytes() == np.concatenate(weight).tobytes()
+    with pytest.raises(ValueError, match="allowed 3"):
+        many.process(x[:2])
 
 
 def test_nothing_is_compiled_after_compile():
