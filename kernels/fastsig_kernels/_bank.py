@@ -350,7 +350,7 @@ class Integrator(Linked):
             address(work.local), address(work.table),
             address(work.buffer), address(work.sums), work.sums_bytes, work.places,
             self._n_slot * 4 * lanes, work.state, self._vectors, self._order.numbers,
-            address(out), out.strides[0], out.strides[2], divisors,
+            address(out), 4 * out.shape[1] * out.shape[2] * self.width, 4 * self.width, divisors,
         ))
         del samples  # the rows lie in their memory
         return done

@@ -196,3 +196,18 @@ def _copy32(source, i, target, j):
 @overload(trailing_zeros)
 def _trailing_zeros(value):
     return lambda value: _count_zeros(value)
+
+
+@intrinsic(prefer_literal=True)
+def move(typingctx, bits, source, target):
+    """Copy an integer from one address to another, with any alignment."""
+    if not isinstance(bits, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        kind = ir.IntType(bits.literal_value).as_pointer()
+        value = builder.load(builder.inttoptr(args[1], kind), align=1)
+        builder.store(value, builder.inttoptr(args[2], kind), align=1)
+        return context.get_dummy_value()
+
+    return types.void(bits, _i, _i), codegen

@@ -12,7 +12,7 @@ from ._bank_setup import float32_taps, oversample_ratio
 from ._generic_bank import GenericBank
 from ._plan import RebuiltPlan, WorkingPlan
 from .filters import prototype
-from .layout import Layout, layout_of, numbers_of
+from .layout import Layout, layout_of, numbers_of, prepare_copies
 
 _ROWS_BYTES = 2**18
 
@@ -185,6 +185,7 @@ class Channelizer(RebuiltPlan):
 
     def compile(self, dtype: Any = "int8") -> None:
         """Compile everything that `process` needs for a dtype (that of the layout, if given)."""
+        prepare_copies()
         n = self.n_sample(6)
         layout = self._layout
         if layout is None:

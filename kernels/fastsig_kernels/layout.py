@@ -7,13 +7,12 @@ import numpy as np
 
 from . import _check
 from ._order import address
+from ._transposing import transpose_nb
 from .unpacking import unpack
 
 _BITS = {"int8": 8, "uint8": 8, "int16": 16, "float32": 32}
 _PACKED = (1, 2, 4)
 
-# A cache line, and the part of a source that stays in a second-level cache, in bytes.
-_LINE, _COPY_BYTES = 64, 2**18
 
 
 @dataclass(frozen=True)
@@ -178,24 +177,36 @@ def samples_of(x: np.ndarray, layout: Layout, n_pol: int) -> Samples:
 
 
 def _copied(x: np.ndarray) -> np.ndarray:
-    """Return a contiguous copy of (stream, pol, time[, 2]), or with pol and time exchanged.
-
-    Pairs are copied as one element, and a few rows of the source at a time where these lie apart,
-    as with channels that alternate: otherwise each would fetch a cache line for every stream.
-    """
+    """Return a contiguous copy of (stream, pol, time[, 2]), or with pol and time exchanged."""
     out = np.empty(x.shape, x.dtype)
-    if x.ndim == 4 and x.strides[3] == x.itemsize:
-        kind = np.dtype(f"u{2 * x.itemsize}")
-        x, target = x.view(kind)[..., 0], out.view(kind)[..., 0]
+    matrix = _as_matrix(x)
+    if matrix is None:
+        out[...] = x
     else:
-        target = out
-    axis = 1 + int(np.argmax(np.abs(x.strides[1:3])))
-    apart = abs(x.strides[axis])
-    step = x.shape[axis] if apart < _LINE else max(1, _COPY_BYTES // apart)
-    for first in range(0, x.shape[axis], max(1, step)):
-        part = (slice(None),) * axis + (slice(first, first + step),)
-        target[part] = x[part]
+        transpose_nb(address(x), address(out), *matrix)
     return out
+
+
+def prepare_copies() -> None:
+    """Compile what `samples_of` needs where strides require a copy."""
+    transpose_nb(0, 0, 0, 0, 0, 0, 1)
+
+
+def _as_matrix(x: np.ndarray) -> tuple[int, int, int, int, int] | None:
+    """Return rows, columns (time), their strides and the size of an element, in bytes, if possible.
+
+    What lies together is one element: the parts of a complex sample, and the polarisations if these
+    alternate.
+    """
+    shape, strides, size = list(x.shape), list(x.strides), x.itemsize
+    while len(shape) > 2 and strides[-1] == size and size * shape[-1] <= 16:
+        size *= shape.pop()
+        strides.pop()
+    if len(shape) == 3 and (shape[0] == 1 or strides[0] == shape[1] * strides[1]):
+        shape[:2], strides[:2] = [shape[0] * shape[1]], [strides[1]]
+    if len(shape) != 2 or size not in (1, 2, 4, 8, 16):
+        return None
+    return (*shape, *strides, size)
 
 
 def numbers_of(x: Any, layout: Layout, n_pol: int, n_stream: int | None = None) -> np.ndarray:

@@ -15,7 +15,7 @@ from .channelize import Channelizer
 from .energy import check_spans, cumulative_energy, frame_energy, intersect_spans
 from .filters import prototype
 from .integrate import add_kept_nb, close_sums_nb, outer_means_nb, sum_weights_nb
-from .layout import Layout, numbers_of
+from .layout import Layout, numbers_of, prepare_copies
 from .products import PRODUCTS, product_codes
 from .spectral_kurtosis import (
     frame_correlation,
@@ -360,6 +360,7 @@ class Spectrometer(WorkingPlan):
         With `flag_sigma` the thresholds are computed as well, for as many frames as an inner sum
         has and up to 256 fewer, so that later calls do not have to.
         """
+        prepare_copies()
         if self._sigma is not None:
             most = min(self._n_int, self._n_inner)
             for count in range(max(self._least, most - _MOST_TABLED), most + 1):

@@ -18,6 +18,7 @@ from numba.core.extending import intrinsic
 from . import _check
 from ._bits import check_bits, is_msb, unit_of, values_of
 from ._jit import jit_strict
+from ._memory import move
 from ._order import STREAMED_BYTES, address
 from ._simd import Emitter, Spec, SpecType, Vector, address_of, finish_stores, host_lanes
 
@@ -184,7 +185,7 @@ def blocks_nb(spec, source, source_row, source_step, n_row, n_byte, levels, leve
     """
     table = _stack(spec)
     for i in range(_constant(spec, "n_level")):
-        _move(32, levels + i * levels_step, table + 4 * i)
+        move(32, levels + i * levels_step, table + 4 * i)
     step, grain = _constant(spec, "bytes"), 4 * _constant(spec, "samples")
     for r in range(n_row):
         here, there = source + r * source_row, target + r * target_row
@@ -212,7 +213,7 @@ def pieces_nb(spec, source, source_row, source_step, n_row, n_byte, levels, leve
     """Decode any rows as `blocks_nb` does, by copying their bytes and samples one by one."""
     table = _stack(spec)
     for i in range(_constant(spec, "n_level")):
-        _move(32, levels + i * levels_step, table + 4 * i)
+        move(32, levels + i * levels_step, table + 4 * i)
     step = _constant(spec, "bytes")
     packed = table + _constant(spec, "table")
     samples = packed + step
@@ -221,12 +222,12 @@ def pieces_nb(spec, source, source_row, source_step, n_row, n_byte, levels, leve
         for done in range(0, n_byte, step):
             n = min(n_byte - done, step)
             for i in range(n):
-                _move(8, here + (done + i) * source_step, packed + i)
+                move(8, here + (done + i) * source_step, packed + i)
             _block(spec, 0, packed, table, offset, samples)
             n_sample = n * _constant(spec, "samples") // step
             first = done * _constant(spec, "samples") // step
             for i in range(n_sample):
-                _move(32, samples + 4 * i, there + (first + i) * target_step)
+                move(32, samples + 4 * i, there + (first + i) * target_step)
 
 
 def _sizes(items: dict[str, Any]) -> dict[str, int]:
@@ -261,21 +262,6 @@ def _stack(typingctx, spec):
         return builder.ptrtoint(place, _I64)
 
     return _i(spec), codegen
-
-
-@intrinsic(prefer_literal=True)
-def _move(typingctx, bits, source, target):
-    """Copy an integer from one address to another, with any alignment."""
-    if not isinstance(bits, types.IntegerLiteral):
-        return None
-
-    def codegen(context, builder, signature, args):
-        kind = ir.IntType(bits.literal_value).as_pointer()
-        value = builder.load(builder.inttoptr(args[1], kind), align=1)
-        builder.store(value, builder.inttoptr(args[2], kind), align=1)
-        return context.get_dummy_value()
-
-    return types.void(bits, _i, _i), codegen
 
 
 @intrinsic(prefer_literal=True)

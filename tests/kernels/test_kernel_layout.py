@@ -1,5 +1,6 @@
 """Formats of voltages in memory: each must be as good as float32 made of it before."""
 
+import ctypes
 import itertools
 import tracemalloc
 from contextlib import suppress
@@ -9,7 +10,7 @@ import pytest
 from fastsig_kernels import Channelizer, reference
 from fastsig_kernels._simd import Emitter, Spec, address_of
 from fastsig_kernels._sources import load_numbers
-from fastsig_kernels.layout import Layout
+from fastsig_kernels.layout import Layout, samples_of
 from fastsig_kernels.spectrometer import Spectrometer
 from numba import njit, types
 from numba.core.extending import intrinsic
@@ -402,3 +403,28 @@ def test_arrays_refused():
         Spectrometer(16, n_tap=1, layout=COMPLEX).process(np.ma.zeros((1, 64), "c8"))
     with pytest.raises(ValueError, match="layout: found another kind of samples"):
         Channelizer(16, layout=COMPLEX)
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "float32"])
+@pytest.mark.parametrize("is_complex", [False, True])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
+def test_samples_of_any_order_in_memory(kind, is_complex, order):
+    """Streams, polarisations and samples, that follow each other in memory in any order."""
+    tail = (2,) if is_complex else ()
+    for shape in ((3, 2, 70), (40, 1, 33), (1, 2, 200)):
+        stored = [shape[axis] for axis in order]
+        x = np.random.default_rng(1).integers(0, 100, (*stored, *tail)).astype(kind)
+        back = np.argsort(order)
+        x = x.transpose(*back, *([3] if is_complex else []))
+        assert x.shape[:3] == shape
+        for view in (x, x[:, :, ::-1], x[:, :, 1::3], x[::2]):
+            for interleaved in (False, True):
+                layout = Layout(kind, is_complex=is_complex, interleaved=interleaved)
+                found = samples_of(view, layout, shape[1])
+                size = layout.sample_bits // 8
+                step = 2 * size if interleaved and shape[1] == 2 else size
+                for s, p in np.ndindex(view.shape[:2]):
+                    start = found.base[s, p] + (size * p if step > size else 0)
+                    for t in (0, 1, view.shape[2] - 1):
+                        data = ctypes.string_at(int(start) + t * step, size)
+                        assert data == np.ascontiguousarray(view[s, p, t]).tobytes()

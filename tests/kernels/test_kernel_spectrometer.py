@@ -1182,8 +1182,9 @@ for number in wanted:
 
 
 @pytest.mark.parametrize("options", [
-    {"n_int": 3}, {"n_int": 300, "scale": "sum"}, {"n_int": 70, "n_inner": 30, "flag_sigma": 3.0},
-    {"n_int": 1, "products": "voltages"}], ids=["short", "sums", "kurtosis", "voltages"])
+    {"n_int": 3}, {"n_int": 300, "scale": "sum", "products": "I"}, {"n_int": 4, "products": "I"},
+    {"n_int": 70, "n_inner": 30, "flag_sigma": 3.0},
+    {"n_int": 1, "products": "voltages"}], ids=["short", "sums", "I", "kurtosis", "voltages"])
 @pytest.mark.parametrize("n_chan", [64, 30, 22])
 def test_streams_are_as_each_alone(n_chan, options):
     """In pieces, with losses, and channels that alternate in memory."""
@@ -1198,12 +1199,14 @@ def test_streams_are_as_each_alone(n_chan, options):
         if len(spans) > 1:
             x[:, pol, spans[0, 1] : spans[1, 0]] = 0
     many = Spectrometer(n_chan, n_stream=3, **options)
+    n_out = {"I": 1, "IQUV": 4, "voltages": 2}[options["products"]]
     cuts = [0, n // 5, n // 5 + 7, n // 2, n]
     found, weights = [], []
     for first, stop in itertools.pairwise(cuts):
         part = [np.clip(spans, first, stop) - first for spans in valid]
         part = [spans[spans[:, 0] < spans[:, 1]] for spans in part]
-        found.append(many.process(x[:, :, first:stop], valid=part))
+        place = np.empty((many.n_output(stop - first), n_out, 3, n_chan), many.out_dtype)
+        found.append(many.process(x[:, :, first:stop], valid=part, out=place.swapaxes(1, 2)))
         weights.append(many.weight)
     found.append(many.flush())
     weights.append(many.weight)

@@ -371,6 +371,7 @@ def test_unknown_frequencies_and_voltages(samples: Path) -> None:
         fs.open(samples / "fast_band_1GSa.h5").flag()
 
 
+@pytest.mark.filterwarnings("ignore:.*flagged throughout")
 def test_command_line(tmp_path: Path) -> None:
     data = spectra((120, 2, 200))
     data[30:33, :, 40] *= 2
