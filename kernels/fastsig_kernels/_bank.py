@@ -43,6 +43,7 @@ from ._order import (
 )
 from ._passes import gather_nb
 from ._simd import Spec, host_lanes
+from .energy import is_whole
 from .layout import Layout
 
 #: Number of float32 values in a frame's row of factors.
@@ -57,6 +58,8 @@ _WORK_IN_CACHE = 2**19
 
 # A table of taps of this size or more is compressed, which is faster than reading it in full.
 _TAPS_IN_CACHE = 2**20
+
+_FEW = 256  # frames whose factors are kept for calls without losses
 
 #: Longest and shortest transform, in complex points.
 LONGEST, SHORTEST = 2**21, 2**4
@@ -121,6 +124,9 @@ class Bank:
         short = 8 * n_pol * self.z_frame <= _WORK_IN_CACHE
         self.frames = 8 if short else 4
         self.numbers = np.array([n_point, radix, self.wide, n_tap, self.frames], np.int64)
+        #: Addresses of the tables: taps, twiddles of the first pass, of leaves, of real input.
+        self.at = tuple(map(address, (self.taps, self.first_twiddles, self.leaf_twiddles,
+                                      self.real_twiddles)))
 
     def _columns_at_once(self, n_point: int, radix: int) -> int:
         """Number of columns that are collected before they are filtered; 1 if none are."""
@@ -248,6 +254,9 @@ class Work:
         self.sums = aligned(n_stream * places * self.sums_bytes)
         self.places = places
         self.state = np.empty((n_stream, 2), np.int64)
+        #: Addresses of the memory, in the order of the loops' arguments.
+        self.at = tuple(map(address, (self.z, self.tile, self.local, self.table, self.buffer,
+                                      self.sums)))
         self.reset()
 
     def reset(self) -> None:
@@ -342,13 +351,13 @@ class Integrator(Linked):
         bases, offsets, row_step, samples = frame_rows(bank, x, self.n_pol, start, len(ends))
         turns = bank.turns(first_frame, len(ends))
         factors = frame_factors(energy, *signs, -1 if bank.lower_sideband else 1)
+        taps, first_twiddles, leaf_twiddles, real_twiddles = bank.at
+        z, *memory = work.at
         done = int(integrate_streams_nb(
             self.parts(), bases, offsets, row_step, turns, len(ends), ends, factors, bank.source,
-            address(bank.taps), bank.taps_bytes, bank.numbers, bank.inner,
-            address(bank.first_twiddles), bank.leaves, bank.groups, address(bank.leaf_twiddles),
-            address(bank.real_twiddles), address(work.z), bank.z_frame, address(work.tile),
-            address(work.local), address(work.table),
-            address(work.buffer), address(work.sums), work.sums_bytes, work.places,
+            taps, bank.taps_bytes, bank.numbers, bank.inner, first_twiddles, bank.leaves,
+            bank.groups, leaf_twiddles, real_twiddles, z, bank.z_frame, *memory, work.sums_bytes,
+            work.places,
             self._n_slot * 4 * lanes, work.state, self._vectors, self._order.numbers,
             address(out), 4 * out.shape[1] * out.shape[2] * self.width, 4 * self.width, divisors,
         ))
@@ -395,12 +404,12 @@ class Transformer(Linked):
         lanes = bank.shape.lanes
         bases, offsets, row_step, samples = frame_rows(bank, x, 1, start, len(out))
         turns = bank.turns(first_frame, len(out))
+        taps, first_twiddles, leaf_twiddles, real_twiddles = bank.at
+        z, *memory = work.at
         spectra_nb(
             self.parts(), bases[0, 0] + offsets, row_step, turns, len(out), bank.source[0],
-            address(bank.taps), bank.taps_bytes, bank.numbers, bank.inner,
-            address(bank.first_twiddles), bank.leaves, address(bank.leaf_twiddles),
-            address(bank.real_twiddles), address(work.z), bank.z_frame, address(work.tile),
-            address(work.local), address(work.table), address(work.buffer), address(work.sums),
+            taps, bank.taps_bytes, bank.numbers, bank.inner, first_twiddles, bank.leaves,
+            leaf_twiddles, real_twiddles, z, bank.z_frame, *memory,
             8 * lanes * self._sides,
             self._order.numbers, address(out), out.strides[0],
         )
@@ -422,15 +431,17 @@ def frame_factors(energy: np.ndarray, sign_q: int, sign_v: int, sign: int = 1) -
     ndarray, shape (n, 16), float32, dimensionless
         Factors in the order of `_detect.FACTORS`; 0 excludes a frame from a product.
     """
-    if (energy == 1).all():  # nearly always
-        return np.repeat(_whole_factors(energy.shape[1], sign_q, sign_v, sign), len(energy), axis=0)
+    if is_whole(energy):
+        n, width = energy.shape
+        few = _whole_factors(width, sign_q, sign_v, sign)
+        return few[:n] if n <= _FEW else np.repeat(few[:1], n, axis=0)
     return _factors(energy, sign_q, sign_v, sign)
 
 
 @lru_cache(maxsize=16)
 def _whole_factors(width: int, sign_q: int, sign_v: int, sign: int) -> np.ndarray:
-    """Return the row of factors that all frames without losses share."""
-    return _factors(np.ones((1, width)), sign_q, sign_v, sign)
+    """Return the factors of some frames without losses, which nothing may change."""
+    return np.repeat(_factors(np.ones((1, width)), sign_q, sign_v, sign), _FEW, axis=0)
 
 
 def _factors(energy: np.ndarray, sign_q: int, sign_v: int, sign: int) -> np.ndarray:

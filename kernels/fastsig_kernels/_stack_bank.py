@@ -119,6 +119,8 @@ class Stack:
         values = -1j * roots(2 * self.n_point, np.arange(len(self.low)))
         self.twiddles.reshape(-1, 2)[: len(values), 0] = values.real
         self.twiddles.reshape(-1, 2)[: len(values), 1] = values.imag
+        #: Addresses of the tables: taps, twiddles of real input.
+        self.at = address(self.taps), address(self.twiddles)
 
     def _taps_in_order(self, numbers: np.ndarray) -> np.ndarray:
         """Return the taps in order of use: (group, half, tap, lane); the last group overlaps."""
@@ -260,6 +262,9 @@ class StackWork:
             np.float32).reshape(n_stream, -1)
         self.sizes = np.array([sides, n_term, self.row, places], np.int64)
         self.state = np.empty((n_stream, 2), np.int64)
+        #: Addresses of the memory, in the order of the loops' arguments.
+        self.at = (address(self.z), address(self.tile) + stack.margin, address(self.table),
+                   address(self.terms))
         self.reset()
 
     def reset(self) -> None:
@@ -302,12 +307,11 @@ class StackIntegrator(Linked):
         bases, offsets, row_step, samples = frame_rows(stack, x, self.n_pol, start, len(ends))
         factors = frame_factors(energy, *signs, -1 if stack.lower_sideband else 1)
         fold, detect, *_ = parts = self.parts()
+        (taps, twiddles), (z, *memory) = stack.at, work.at
         done = int(stack_integrate_nb(
             stack.spec, (fold, detect), bases, offsets, row_step,
             stack.turns(first_frame, len(ends)), len(ends), ends, factors, stack.source,
-            address(stack.taps), stack.shape, parts[2], stack.low, stack.high,
-            address(stack.twiddles), address(work.z), stack.z_bytes,
-            address(work.tile) + stack.margin, address(work.table), address(work.terms),
+            taps, stack.shape, parts[2], stack.low, stack.high, twiddles, z, stack.z_bytes, *memory,
             work.sums, work.sizes, work.state, self._segments, divisors, out,
         ))
         del samples  # the rows lie in their memory
@@ -347,13 +351,13 @@ class StackTransformer(Linked):
         stack = self.stack
         bases, offsets, row_step, samples = frame_rows(stack, x, 1, start, len(out))
         fold, put, levels = self.parts()
+        (taps, twiddles), (z, *memory) = stack.at, work.at
         target = out if out.flags.c_contiguous else np.empty(out.shape, np.complex64)
         stack_spectra_nb(
             stack.spec, (fold, put), bases[0, 0] + offsets, row_step,
-            stack.turns(first_frame, len(out)), len(out), stack.source[0], address(stack.taps),
-            stack.shape, levels, stack.low, stack.high, address(stack.twiddles), address(work.z),
-            address(work.tile) + stack.margin, address(work.table), address(work.terms),
-            work.spectra, self._segments, stack.lower_sideband, target,
+            stack.turns(first_frame, len(out)), len(out), stack.source[0], taps, stack.shape,
+            levels, stack.low, stack.high, twiddles, z, *memory, work.spectra, self._segments,
+            stack.lower_sideband, target,
         )
         if target is not out:
             out[...] = target

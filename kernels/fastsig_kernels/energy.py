@@ -37,6 +37,16 @@ def cumulative_energy(taps: np.ndarray) -> np.ndarray:
     return sums
 
 
+def whole_energy(n: int, width: int) -> np.ndarray:
+    """Return the energies of frames without losses; they are read-only, since calls share them."""
+    return np.broadcast_to(np.float64(1), (n, width))
+
+
+def is_whole(energy: np.ndarray) -> bool:
+    """Whether no sample of any frame is lost, which is nearly always so."""
+    return not energy.flags.writeable or bool((energy == 1).all())
+
+
 def frame_energy(
     spans: np.ndarray,
     start: int,

@@ -12,7 +12,14 @@ from ._generic_bank import GenericBank, GenericIntegrator
 from ._plan import WorkingPlan
 from ._voltage_engine import VoltageEngine
 from .channelize import Channelizer
-from .energy import check_spans, cumulative_energy, frame_energy, intersect_spans
+from .energy import (
+    check_spans,
+    cumulative_energy,
+    frame_energy,
+    intersect_spans,
+    is_whole,
+    whole_energy,
+)
 from .filters import prototype
 from .integrate import add_kept_nb, close_sums_nb, outer_means_nb, sum_weights_nb
 from .layout import Layout, numbers_of, prepare_copies
@@ -615,7 +622,7 @@ class Spectrometer(WorkingPlan):
         if self._sums:
             self._weight[place, 0, :, 0] = sums
         else:
-            for i, p in np.argwhere(~final):
+            for i, p in () if final.all() else np.argwhere(~final):
                 rows[i, :, p] = rows[i, :, p] / sums[i, p] if sums[i, p] else np.nan
             self._weight[place, 0, :, 0] = sums / self._n_int
         if not np.may_share_memory(rows, out[place]):
@@ -628,7 +635,7 @@ class Spectrometer(WorkingPlan):
         start = self._frame * self._hop
         stop = start + (n - 1) * self._hop + self._taps.size
         if all(_covers(spans, start, stop) for spans in sets):
-            return np.ones((n, 2 * len(sets) - 1))
+            return whole_energy(n, 2 * len(sets) - 1)
         if len(sets) == 2:
             sets.append(sets[0] if np.array_equal(*sets) else intersect_spans(*sets))
         energy = np.empty((n, len(sets)))
@@ -804,7 +811,7 @@ def _lost(spans: np.ndarray, n: int) -> bool:
 
 def _weights(energy: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Return the weight of each frame in each product: e_A, e_B or, for both, e_AB."""
-    if (energy == 1).all():  # nearly always
+    if is_whole(energy):
         return np.ones((len(energy), len(codes)))
     both = energy[:, -1] * (energy.min(axis=1) > 0)
     columns = [energy[:, code] if code < 2 else both for code in codes.tolist()]
