@@ -29,7 +29,11 @@ from bench.timing import Scale, timed  # noqa: E402
 #: Functions with the loops that take the time; some contain others.
 HOT = ("_passes.columns_nb", "_passes.leaf_nb", "_passes.mirrored_leaf_nb", "_passes.gather_nb",
        "_bank_loops.filter_narrow_nb", "_bank_loops.inner_nb", "_detect.add_leaves_nb",
-       "_detect.put_leaves_nb", "_fft_loops.transform_rows")
+       "_detect.put_leaves_nb", "_fft_loops.transform_rows", "_stack_loops.fold_nb",
+       "_stack_loops.pass_nb", "_stack_loops.detect_points_nb")
+#: Loops over stacks, whose vectors have 8 lanes at most.
+STACK_CHAN = 3000
+STACKED = ("_stack_loops.pass_nb", "_stack_loops.detect_points_nb")
 
 _KINDS = {
     "fused": r"v?fn?m(?:add|sub)\w*ps",
@@ -56,12 +60,13 @@ def count(assembly: str) -> dict[str, int]:
 
 
 def compile_all() -> None:
-    """Compile for int8 and 8 taps: I, IQUV with and without kurtosis, spectra, transforms."""
+    """Compile for int8 and 8 taps: I, IQUV, also with kurtosis, spectra, transforms, a stack."""
     KernelCache.load_overload = lambda *_: None
     Spectrometer(N_CHAN).compile()
     Spectrometer(N_CHAN, n_pol=2, products="IQUV").compile()
     Spectrometer(N_CHAN, n_pol=2, products="IQUV", flag_sigma=3.0).compile()
     Channelizer(N_CHAN).compile()
+    Spectrometer(STACK_CHAN, n_pol=2, products="IQUV").compile()
     fft_plan(N_CHAN).compile()
 
 
