@@ -7,12 +7,13 @@ from bench import (
          pointing,
          readers,
          resampling,
+         shapes,
          spectra_files,
          spectrometers,
          stages,
          transforms,
 )
 
-CASES = [*spectrometers.CASES, *transforms.CASES, *banks.CASES, *stages.CASES,
+CASES = [*spectrometers.CASES, *shapes.CASES, *transforms.CASES, *banks.CASES, *stages.CASES,
          *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
          *resampling.CASES, *gridding.CASES]
