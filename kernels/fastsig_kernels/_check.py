@@ -60,8 +60,8 @@ def array(name: str, value: Any, dtypes: tuple[str, ...], ndim: int | tuple[int,
 
 
 def plain(name: str, value: Any) -> None:
-    """Refuse anything except a plain ndarray; subclasses are refused."""
-    if type(value) is not np.ndarray:
+    """Refuse anything except a plain ndarray or a memmap; other subclasses are refused."""
+    if type(value) is not np.ndarray and type(value) is not np.memmap:
         _refuse_type(name, value)
 
 

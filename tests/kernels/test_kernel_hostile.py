@@ -161,3 +161,37 @@ def test_scratch_for_fewer_channels():
     with pytest.raises(ValueError, match="scratch: found 1 channels"):
         gridder.process(np.zeros((3, 2), np.float32), np.zeros((3, 1), np.float32),
                         *np.zeros((2, 2, 2, 2), np.float32), scratch=gridder.scratch(1))
+
+
+@pytest.mark.parametrize("name", [
+    name for name, call in FUNCTIONS.items()
+    if any(isinstance(value, np.ndarray) for value in call.arguments.values())])
+def test_arrays_in_files_are_arrays(name, tmp_path):
+    """A memmap gives what the array gives, as input and as output."""
+    given = FUNCTIONS[name].with_outputs(name)
+    expected = getattr(fk, name)(**copied(given))
+    mapped = {}
+    for i, (key, value) in enumerate(given.items()):
+        if isinstance(value, np.ndarray):
+            mapped[key] = np.memmap(tmp_path / f"{i}", value.dtype, "w+", shape=value.shape)
+            mapped[key][...] = value
+        else:
+            mapped[key] = value
+    found = getattr(fk, name)(**mapped)
+    for a, b in zip(*(each if isinstance(each, tuple) else (each,) for each in (found, expected)),
+                    strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_voltages_in_a_file(tmp_path):
+    """Real and complex samples of a file, mapped, are those of memory."""
+    numbers = np.random.default_rng(3).integers(-30, 30, 2 * 4000).astype(np.int8)
+    numbers.tofile(tmp_path / "x")
+    for pair in (1, 2):
+        shape = (4000, 2) if pair == 2 else (8000,)
+        mapped = np.memmap(tmp_path / "x", np.int8, "r", shape=shape)
+        layout = fk.Layout("int8", is_complex=pair == 2)
+        plan = fk.Spectrometer(16, n_int=7, layout=layout)
+        expected = plan.process(numbers.reshape(shape))
+        plan.reset()
+        np.testing.assert_array_equal(plan.process(mapped), expected)
