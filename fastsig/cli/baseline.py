@@ -18,7 +18,7 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the product to this file.")
 @click.option("--method", type=click.Choice(_METHODS), required=True,
-              help="Fit and remove this model.")
+              help="Fit and remove a model of this kind.")
 @click.option("--protect", multiple=True, metavar="WINDOW",
               help="Exclude these frequencies from the fit, e.g. 1419MHz-1421.5MHz; auto finds "
                    "the lines in the mean spectrum. May be repeated.")
@@ -34,20 +34,21 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.option("--period", multiple=True, metavar="FREQ",
               help="Remove a ripple of this period. May be repeated.  [default: 1.08MHz]")
 @click.option("--width", type=float,
-              help="Remove delays within this fractional width around 1 / period.  [default: "
-                   "0.2]")
+              help="Remove delays in a window of this fractional width around 1 / period.  "
+                   "[default: 0.2]")
 @click.option("--trend", type=int,
               help="Fit a polynomial of this order together with the ripple, and leave it in "
                    "the spectra.  [default: 5]")
 @click.option("--harmonics", type=int, help="With ripple-sine, fit this many harmonics of the "
                                             "delay.  [default: 1]")
 @click.option("--n-rows", type=int,
-              help="Measure the ripple in a running mean of this odd number of spectra; those with "
-                   "the diode on and off are averaged separately.  [default: 1]")
+              help="Measure the ripple in a running mean of this odd number of spectra; spectra "
+                   "with the diode on and off are averaged separately.  [default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
               help="Write the removed baseline or ripple to this file.")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Plot the original spectrum, the model and the result: .png, .pdf, .svg, .html.")
+              help="Plot the original spectrum, the model and the result to this file (.png, "
+                   ".pdf, .svg or .html).")
 @click.option("--product", metavar="NAME", help="Plot this product; by default the first.")
 @click.option("--tsys", metavar="T",
               help="Compute the radiometer noise shown in the plot from this Tsys, in the unit "
@@ -57,15 +58,17 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
                    "for .fil, psrfits for .fits, presto for .dat, otherwise fbh5.")
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
               help="Write samples of this many bits.")
-@click.option("--lossy", is_flag=True, help="Write even if the format cannot hold everything.")
+@click.option("--lossy", is_flag=True,
+              help="Write the product even if its format cannot hold all the information.")
 @common.span_options
 @common.workers_option
 @common.memory_option
-@click.option("--verify", is_flag=True, help="Read the input in full first and verify its "
+@click.option("--verify", is_flag=True, help="Read the whole input first and verify its "
                                              "checksums.")
 @common.hash_option
-@click.option("--dry-run", is_flag=True, help="Print time, memory, disk space and windows; "
-                                              "write nothing.")
+@click.option("--dry-run", is_flag=True,
+              help="Print the expected time, memory and disk space, and the windows; write "
+                   "nothing.")
 @common.explain_option
 @common.json_option
 @common.set_option

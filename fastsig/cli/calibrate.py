@@ -19,11 +19,12 @@ from fastsig.cli import common, driver
                    "1.1K,1.2K for the two polarisations, or a table (.npz, text, or a folder of "
                    "tables).")
 @click.option("--diode", metavar="KEY=VALUE,...",
-              help="Specify when the diode is on: mode=pulsar, or period=,on=,first= as times. "
-                   "Checked against the data.  [default: as found in the data]")
+              help="Specify when the diode is on, to be checked against the data: mode=pulsar, "
+                   "or period=,on=,first= as times.  [default: as measured from the data]")
 @click.option("--on", "on", type=click.Choice(["subtract", "blank"]), default="subtract",
-              show_default=True, help="Subtract the diode from spectra with the diode on, or blank "
-                                      "these spectra: set their weight to 0.")
+              show_default=True,
+              help="Subtract the diode's temperature from spectra with the diode on, or blank "
+                   "these spectra (set their weight to 0).")
 @click.option("--guard", default="0s", show_default=True, metavar="TIME",
               help="Discard spectra within this time before or after the diode switches.")
 @click.option("--gain-time", default="60s", show_default=True, metavar="TIME",
@@ -32,8 +33,8 @@ from fastsig.cli import common, driver
               help="Smooth the measured diode spectrum over this width; 0Hz for no smoothing.  "
                    "[default: 5MHz, at most 1/32 of the band]")
 @click.option("--phase", is_flag=True,
-              help="Correct the phase of CR + i CI by that measured on the diode, which must be at "
-                   "45 degrees to both feeds.")
+              help="Correct the phase of CR + i CI by the phase measured on the diode, which "
+                   "must be at 45 degrees to both feeds.")
 @click.option("--stokes", type=click.Choice(["I", "IQUV", "V"]),
               help="Form these Stokes parameters from AA, BB, CR and CI.")
 @click.option("--sign-q", type=click.Choice(["1", "-1"]), default="1", show_default=True,
@@ -41,28 +42,32 @@ from fastsig.cli import common, driver
 @click.option("--sign-v", type=click.Choice(["1", "-1"]), default="1", show_default=True,
               help="Set the sign of V; conventions differ.")
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Rotate Q and U to north and east; ANGLE is that of feed A from the line from "
-                   "M01 to M02. Needs --ky.  [default: Q and U of the receiver]")
+              help="Rotate Q and U from the receiver to the sky; ANGLE is the angle of feed A "
+                   "from the line from M01 to M02. Needs --ky.  [default: Q and U of the "
+                   "receiver]")
 @click.option("--mueller", type=common.InputPath(), metavar="FILE.npz",
-              help="Apply the Mueller matrices for the nearest date in this file (arrays mjd, "
-                   "freq_mhz, matrix).")
+              help="Correct IQUV with the Mueller matrices of the nearest date in this file "
+                   "(arrays mjd, freq_mhz, matrix).")
 @click.option("--ky", type=common.InputPath(), metavar="FILE.xlsx",
-              help="Read the track of FAST's feed cabin and write the beam's positions as "
-                   "columns.")
+              help="Read the track of FAST's feed cabin from this file, and write the positions "
+                   "of the beam as columns.")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
-              help="Correct for refraction in this air: pressure in hPa, temperature in degrees C, "
-                   "relative humidity, wavelength; or none.  [default: 925,15,0.8,0.3m; for a "
-                   "simulation, as its track specifies]")
+              help="Correct positions for refraction in this air: pressure (hPa), temperature "
+                   "(C), relative humidity, wavelength; or none.  [default: 925,15,0.8,0.3m; for "
+                   "a simulation, as its track specifies]")
 @click.option("--beam", type=click.IntRange(1, 19),
-              help="Use the gain and diode of this beam; by default the beam in the file.")
+              help="Use the gain and the diode temperature of this beam; by default, of the beam "
+                   "stated in the file.")
 @click.option("--flux", is_flag=True, help="Convert to Jy with the receiver's gain for the beam, "
                                            "frequency and zenith angle.")
-@click.option("--zenith-angle", metavar="ANGLE", help="Set the zenith angle if no track gives "
-                                                      "it, e.g. 20deg.")
-@click.option("--gain", metavar="K/JY", help="Convert to Jy with this gain of one polarisation, "
-                                             "e.g. 16K/Jy as measured on a calibrator.")
+@click.option("--zenith-angle", metavar="ANGLE",
+              help="Set the zenith angle, e.g. 20deg, if no track gives it.")
+@click.option("--gain", metavar="K/JY",
+              help="Convert to Jy with this gain of one polarisation, e.g. 16K/Jy, as measured "
+                   "on a calibrator.")
 @click.option("--picture", type=common.OutputPath(), metavar="FILE.png",
-              help="Plot the gain, diode spectrum, temperature and noise to this file.")
+              help="Plot the gain, the diode spectrum, the temperature and the noise to this "
+                   "file.")
 @common.span_options
 @driver.spectra_to_option
 @driver.copy_options

@@ -92,7 +92,7 @@ def _be_verbose(context: click.Context, parameter: click.Parameter, value: bool)
 
 quiet_options = options(
     click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_be_verbose,
-                 help="Report the formats found, the plan and the rates."),
+                 help="Report the file formats, the plan and the time taken."),
     click.option("-q", "--quiet", is_flag=True, help="Print no messages except warnings and "
                                                      "errors."),
 )
@@ -111,7 +111,8 @@ memory_option = click.option("--memory", metavar="SIZE",
                              help="Limit the memory of the process, e.g. to 500MB.")
 explain_option = click.option("--explain", is_flag=True, help="Print every step of the plan.")
 hash_option = click.option("--hash-inputs", is_flag=True,
-                           help="Record the hash of every complete input file in the provenance.")
+                           help="Record in the provenance the hash of each complete input file, "
+                                "not only of its first and last MiB.")
 
 
 def _with_unit(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

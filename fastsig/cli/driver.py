@@ -18,9 +18,9 @@ SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
     "--to", type=click.Choice(VOLTAGES + SPECTRA),
-    help="Write this format; the default is that of the extension. Voltages: native .h5, guppi "
-         ".raw, dada .dada, vdif .vdif; spectra: fbh5 .h5, sigproc .fil, psrfits .fits, presto "
-         ".dat.")
+    help="Write this format; by default it follows from the extension. Voltages: native .h5, "
+         "guppi .raw, dada .dada, vdif .vdif; spectra: fbh5 .h5, sigproc .fil, psrfits .fits, "
+         "presto .dat.")
 
 spectra_to_option = click.option(
     "--to", type=click.Choice(SPECTRA),
@@ -34,31 +34,32 @@ products_option = click.option(
 
 vdif_options = common.options(
     click.option("--one-thread", is_flag=True,
-                 help="Write all polarisations and channels of vdif in the frames of one "
-                      "thread, as dspsr reads them."),
+                 help="Write all polarisations and channels of a vdif file into the frames of a "
+                      "single thread, as dspsr expects."),
     click.option("--dspsr-header", is_flag=True,
-                 help="Write dspsr's header file, PATH.hdr, beside a vdif file of one thread."),
+                 help="Write a header file for dspsr, PATH.hdr, next to a vdif file of one "
+                      "thread."),
 )
 
 copy_options = common.options(
     click.option("--bits", type=click.Choice(["1", "2", "4", "8", "16", "32"]),
-                 help="Write numbers of this many bits; by default as recorded, or the fewest "
-                      "that hold all values."),
+                 help="Write numbers of this many bits; by default as many as recorded, or the "
+                      "fewest that hold all values."),
     click.option("--scale", type=float, default=1.0, show_default=True,
-                 help="Multiply samples by this factor before rounding; for spectra in sigproc "
-                      "only."),
+                 help="Multiply the samples by this factor before rounding them; for spectra, in "
+                      "sigproc only."),
     click.option("--file-size", metavar="SIZE",
                  help="Split the recording into files of at most this size, e.g. 4GB; with several "
                       "files, -o must contain {file}. For spectra, in psrfits only."),
     click.option("--lossy", is_flag=True,
-                 help="Write even if the format cannot hold everything."),
+                 help="Write the product even if its format cannot hold all the information."),
     common.workers_option,
     common.memory_option,
-    click.option("--verify", is_flag=True, help="Read the input in full first and verify its "
-                                                "checksums."),
+    click.option("--verify", is_flag=True,
+                 help="Read the whole input first and verify its checksums."),
     common.hash_option,
     click.option("--dry-run", is_flag=True,
-                 help="Print time, memory, disk space and losses; write nothing."),
+                 help="Print the expected time, memory, disk space and losses; write nothing."),
     common.explain_option,
     common.json_option,
     common.set_option,

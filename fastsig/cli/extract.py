@@ -41,13 +41,14 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
               help="Extract the spectrum at this position: 187.7,12.39 in degrees, or "
                    "12:30:49.4,+12:23:28.")
 @click.option("--radius", metavar="ANGLE",
-              help="Sum within this radius, e.g. 5arcmin; by default, fit a point source with the "
-                   "shape of the beam.")
-@click.option("--beam", metavar="ANGLE", help="Assume a round beam of this full width at half "
-                                              "maximum, instead of that of the file.")
+              help="Sum the flux within this radius, e.g. 5arcmin; by default, fit a point "
+                   "source with the shape of the beam.")
+@click.option("--beam", metavar="ANGLE",
+              help="Assume a circular beam of this full width at half maximum instead of the "
+                   "beam stated in the file.")
 @click.option("--locate", is_flag=True,
-              help="Move to the point source nearest to the position, as found in the mean over "
-                   "the band or over --window.")
+              help="Move to the point source nearest to the position, located in the mean over "
+                   "--window or over the whole band.")
 @click.option("--fit", metavar="N|profile", callback=_lines,
               help="Fit this many Gaussians, or the profile of a galaxy.")
 @click.option("--window", metavar="V,V", callback=cubes.velocities,
@@ -61,8 +62,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
               show_default=True, help="Derive errors from the measured scatter of the spectrum, "
                                       "or from the weights alone.")
 @click.option("--kelvin", metavar="KIND",
-              help="Convert a cube from K to Jy: brightness if K is brightness temperature in the "
-                   "map's beam, or the gain of the telescope, e.g. 16K/Jy.")
+              help="Convert a cube from K to Jy: brightness, if K is the brightness temperature "
+                   "in the beam of the map, or the gain of the telescope, e.g. 16K/Jy.")
 @click.option("--distance", metavar="D", help="Compute the HI mass at this distance, e.g. "
                                               "12.3Mpc.")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",

@@ -19,19 +19,20 @@ _RUNS = 5  # most spans of channels that are listed
               help="Flag these bands completely: fast, or its parts aviation, gnss, bursts; or "
                    "an interval such as 1378MHz-1385MHz. May be repeated.")
 @click.option("--clip", type=float, default=5.0, show_default=True, metavar="X",
-              help="Flag single samples beyond this many standard deviations; 0 to skip this "
-                   "test.")
+              help="Flag single samples that deviate by more than this many standard deviations; "
+                   "0 skips this test.")
 @click.option("--sum-threshold", type=float, default=6.0, show_default=True, metavar="X",
               help="Set the single-sample threshold of SumThreshold in standard deviations; 0 "
-                   "to skip SumThreshold.")
+                   "skips SumThreshold.")
 @click.option("--max-window", type=int, default=64, show_default=True, metavar="N",
-              help="Search runs of up to this many samples, a power of two, with SumThreshold.")
+              help="With SumThreshold, search runs of up to this many samples, which must be a "
+                   "power of two.")
 @click.option("--noise-share", type=float, metavar="X",
               help="Flag at most this fraction of pure noise in each product, by changing --clip "
                    "and --sum-threshold in proportion.  [default: 0.0015]")
 @click.option("--protect", multiple=True, metavar="FREQ-FREQ",
-              help="Never flag these frequencies, whatever --bands says, e.g. a line at "
-                   "1419MHz-1421.5MHz. May be repeated.")
+              help="Never flag these frequencies, e.g. a line at 1419MHz-1421.5MHz, even if "
+                   "--bands includes them. May be repeated.")
 @click.option("--apart", is_flag=True,
               help="Flag each polarisation separately; by default, a sample flagged in one is "
                    "flagged in all.")
@@ -45,8 +46,8 @@ _RUNS = 5  # most spans of channels that are listed
               help="Search this many spectra at a time.  [default: 32 to 1024 spectra, about 2^20 "
                    "values of a product]")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Plot one product before and after flagging, with the flagged fractions: .png, "
-                   ".pdf, .svg, .html.")
+              help="Plot one product before and after flagging, with the flagged fractions, to "
+                   "this file (.png, .pdf, .svg or .html).")
 @click.option("--product", metavar="NAME", help="Plot this product; by default the first.")
 @driver.spectra_to_option
 @driver.copy_options

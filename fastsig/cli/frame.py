@@ -19,28 +19,29 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
 @click.option("--to", "frame_name", type=click.Choice(_FRAMES), required=True,
               help="Shift the spectra to this frame.")
 @click.option("--from", "source_frame", type=click.Choice(_FRAMES),
-              help="Assume that the input is in this frame, whatever the file says.  [default: "
+              help="Assume that the input is in this frame, whatever the file states.  [default: "
                    "that of the file, otherwise topocentric]")
 @click.option("--rest", metavar="LINE|FREQ",
-              help="Record this line or rest frequency: HI, OH1612, OH1665, OH1667, OH1720, "
-                   "H166a and the like, or a frequency.")
+              help="Record this line (HI, OH1612, OH1665, OH1667, OH1720, H166a and the like) or "
+                   "this rest frequency.")
 @click.option("--position", metavar="RA,DEC",
               help="Use one ICRS position for all spectra: 187.5deg,12.4deg or "
                    "12h30m00s,+12d24m00s.  [default: columns ra_deg and dec_deg of the file, or "
                    "its header]")
-@click.option("--site", metavar="NAME", help="Use the location of this telescope, whatever the "
-                                             "file says.")
-@click.option("--width", metavar="FREQ", help="Make output channels of this width; by default "
-                                              "that of the input.")
+@click.option("--site", metavar="NAME",
+              help="Use the location of this telescope instead of the one named in the file.")
+@click.option("--width", metavar="FREQ",
+              help="Make output channels of this width; by default, of the width of the input "
+                   "channels.")
 @click.option("--band", metavar="FREQ-FREQ",
-              help="Cover this band in the new frame, e.g. 1419MHz-1421.5MHz (centres of "
-                   "channels); by default the band of the input.")
+              help="Cover this band in the new frame, e.g. 1419MHz-1421.5MHz (channel centres); "
+                   "by default the band of the input.")
 @click.option("--lobes", type=int, metavar="N",
-              help="Extend the resampling kernel over this many channels to either side, 2 to "
+              help="Extend the resampling kernel over this many channels on either side, 2 to "
                    "100.  [default: 47]")
 @click.option("--min-valid", type=float, default=0.9, show_default=True, metavar="X",
-              help="Require that this fraction of the kernel's energy, above 0.5, falls on "
-                   "valid channels.")
+              help="Require that at least this fraction of the kernel's energy, above 0.5, falls "
+                   "on valid channels.")
 @click.option("--format", "to", type=click.Choice(driver.SPECTRA),
               help="Write this format; by default it follows from the extension of PATH: fbh5 for "
                    ".h5, sigproc for .fil, psrfits for .fits, presto for .dat.")

@@ -21,8 +21,8 @@ from fastsig.cli import common
               help="Set the width of the map, or its width and height.  [default: large enough "
                    "for all positions]")
 @click.option("--pixel", metavar="ANGLE",
-              help="Set the side of a pixel.  [default: a third of the effective beam, in whole "
-                   "arcsec]")
+              help="Set the side length of a pixel.  [default: a third of the effective beam, in "
+                   "whole arcsec]")
 @click.option("--kernel", metavar="ANGLE",
               help="Set the FWHM of the Gaussian kernel.  [default: half the telescope's beam, "
                    "as in HiFAST]")
@@ -35,7 +35,7 @@ from fastsig.cli import common
               help="Map these products: I is the mean of AA and BB if the file has them; IQUV "
                    "and V are Stokes parameters.")
 @click.option("--axis", type=click.Choice(["FREQ", "VRAD", "VOPT"]), default="FREQ",
-              show_default=True, help="Write this spectral axis; VOPT is VOPT-F2W.")
+              show_default=True, help="Write this spectral axis; VOPT is written as VOPT-F2W.")
 @click.option("--frame", type=click.Choice(["topocentric", "geocentric", "barycentric",
                                            "heliocentric", "lsrk"]),
               help="Shift and resample each spectrum to this velocity frame, as fastsig frame "
@@ -52,8 +52,8 @@ from fastsig.cli import common
                                                    "otherwise radio.")
 @click.option("--vstop", metavar="VELOCITY", help="Set the other end of the band as a velocity.")
 @click.option("--zero", type=click.Choice(["keep", "median"]), default="keep", show_default=True,
-              help="Keep the level of each channel, or subtract the channel's median over time in "
-                   "each file before any shift.")
+              help="Keep the level of each channel, or subtract the channel's median over time, "
+                   "file by file and before any shift in frequency.")
 @click.option("--keep", multiple=True, type=click.Choice(["extrapolated", "diode"]),
               help="Include rows that are normally left out: extrapolated (positions beyond the "
                    "track), diode (noise diode on). May be repeated.")
@@ -63,9 +63,11 @@ from fastsig.cli import common
 @common.workers_option
 @common.memory_option
 @common.hash_option
-@click.option("--dry-run", is_flag=True, help="Print memory, disk space, pixels, channels and "
-                                              "beam; write nothing.")
-@click.option("--explain", is_flag=True, help="Print the same as --dry-run, and make the cube.")
+@click.option("--dry-run", is_flag=True,
+              help="Print the expected memory and disk space, and the pixels, channels and beam; "
+                   "write nothing.")
+@click.option("--explain", is_flag=True,
+              help="Print the same information as --dry-run, and make the cube.")
 @common.json_option
 @common.quiet_options
 @common.debug_option

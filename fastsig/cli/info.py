@@ -16,9 +16,9 @@ _APART = ("path", "warnings", "provenance", "cards")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.json_option
 @click.option("--deep", is_flag=True,
-              help="Read the whole file to find the valid fraction if the header does not give "
-                   "it.")
-@click.option("--cards", is_flag=True, help="Show all header cards of each file as well.")
+              help="Read the whole file to compute the valid fraction if the header does not "
+                   "state it.")
+@click.option("--cards", is_flag=True, help="Also show all header cards of each file.")
 @common.set_option
 @common.quiet_options
 @common.debug_option

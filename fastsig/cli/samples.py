@@ -14,7 +14,8 @@ from fastsig.cli import common
 @click.command()
 @click.argument("folder", required=False, default="data/samples", metavar="[FOLDER]")
 @click.option("--overwrite", is_flag=True, help="Replace existing files that differ.")
-@click.option("--list", "only_list", is_flag=True, help="Only list the files and their sizes.")
+@click.option("--list", "only_list", is_flag=True,
+              help="List the files and their sizes without copying them.")
 @common.quiet_options
 @common.debug_option
 def samples(folder: str, overwrite: bool, only_list: bool, quiet: bool, debug: bool) -> None:

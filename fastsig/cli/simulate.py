@@ -30,7 +30,7 @@ def simulate() -> None:
 @click.option("--file-size", metavar="SIZE", help="Split the recording into files of at most "
                                                   "this size, e.g. 1GB.")
 @click.option("--lossy", is_flag=True,
-              help="Write even if the format cannot hold everything.")
+              help="Write the product even if its format cannot hold all the information.")
 @simulating.truth_option
 @click.option("--duration", metavar="TIME", default="1ms", show_default=True,
               help="Set the length of the recording, rounded to whole samples.")
@@ -48,8 +48,8 @@ def simulate() -> None:
 @simulating.receiver_options
 @simulating.sky_options
 @click.option("--loss", metavar="KEY=VALUE,...",
-              help="Lose packets of 4096 samples: a fraction at random, and those listed in "
-                   "packets, e.g. X:30-41+Y:7.")
+              help="Lose packets of 4096 samples: a fraction of them at random, and those listed "
+                   "in packets, e.g. X:30-41+Y:7.")
 @common.quiet_options
 @common.debug_option
 def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:

@@ -26,18 +26,19 @@ COMPONENTS: Components = {
 
 
 truth_option = click.option("--truth", type=common.OutputPath(), metavar="PATH",
-                            help="Write the truth record to this JSON file as well.")
+                            help="Also write the truth record to this JSON file.")
 
 receiver_options = common.options(
     click.option("--seed", metavar="N", default="1", show_default=True,
                  help="Seed the random numbers."),
     click.option("--tsys", metavar="T", default="20K", show_default=True,
-                 help="Set the receiver noise of each polarisation."),
+                 help="Set the noise temperature of the receiver in each polarisation."),
     click.option("--noise/--no-noise", default=True, show_default=True,
                  help="Simulate with or without receiver noise."),
     click.option("--bandpass", default="fast", show_default=True,
                  type=click.Choice(["fast", "flat"]),
-                 help="Shape the band: fast is a model, not FAST's measured bandpass."),
+                 help="Use this shape of the bandpass: fast is a model, not FAST's measured "
+                      "bandpass."),
     click.option("--dispersion-constant", metavar="NUMBER",
                  help="Set the dispersion constant in MHz^2 cm^3 s / pc.  [default: 1/2.41e-4]"),
 )

@@ -61,14 +61,14 @@ _spectra = common.options(
     click.option("--start-time", metavar="TIME", default="2026-01-01T00:00:00", show_default=True,
                  help="Set the UTC at which spectrum 0 begins."),
     click.option("--level", metavar="X",
-                 help="Set the receiver noise in units of the products, averaged over the band.  "
-                      "[default: 5e11; 40 in PSRFITS]"),
+                 help="Set the level of the receiver noise in the units of the products, "
+                      "averaged over the band.  [default: 5e11; 40 in PSRFITS]"),
     simulating.receiver_options,
 )
 _track = common.options(
     click.option("--observing", default="drifting", show_default=True,
                  type=click.Choice(["drifting", "tracking", "onoff"]),
-                 help="Move the feed cabin in this mode."),
+                 help="Move the feed cabin as in this observing mode."),
     click.option("--ra", metavar="ANGLE",
                  help="Set the ICRS right ascension of the target: 5h34m31.9s or degrees.  "
                       "[default: on the meridian in the middle of the scan]"),
@@ -76,14 +76,14 @@ _track = common.options(
                  help="Set the ICRS declination of the target: 22d0m52s or degrees.  [default: "
                       "that of the zenith]"),
     click.option("--rotation", metavar="ANGLE",
-                 help="Rotate the beams on the sky from east to north; at 0, M02 is east of M01.  "
-                      "[default: 23.4deg for drifting, otherwise 0]"),
+                 help="Rotate the beams on the sky from east towards north; at 0, M02 is east of "
+                      "M01.  [default: 23.4deg for drifting, otherwise 0]"),
     click.option("--feed-angle", metavar="ANGLE", default="0deg", show_default=True,
                  help="Set the position angle of feed A relative to the line from M01 to M02; the "
                       "angle at FAST is not published."),
     click.option("--yaw", metavar="ANGLE", default="0deg", show_default=True,
-                 help="Set the yaw of the feed cabin; pitch and roll point the feeds at the "
-                      "sphere's centre."),
+                 help="Set the yaw of the feed cabin; its pitch and roll point the feeds at the "
+                      "centre of the reflector's sphere."),
     click.option("--off-ra", metavar="ANGLE", default="30arcmin", show_default=True,
                  help="Place the off position this far east of the target, for onoff."),
     click.option("--off-dec", metavar="ANGLE", default="0arcmin", show_default=True,
@@ -91,15 +91,15 @@ _track = common.options(
     click.option("--dwell", metavar="TIME", default="60s", show_default=True,
                  help="Stay this long on each position, for onoff."),
     click.option("--slew", metavar="TIME", default="30s", show_default=True,
-                 help="Take this long between the positions, for onoff."),
+                 help="Take this long to move between the positions, for onoff."),
     click.option("--refraction", is_flag=True, help="Simulate refraction in air of 925 hPa, 15 C "
                                                     "and relative humidity 0.8, at a wavelength of "
                                                     "0.3 m."),
     click.option("--ambient", metavar="T", default="15deg_C", show_default=True,
-                 help="Set the ambient temperature, which the gains follow."),
+                 help="Set the ambient temperature, on which the gains depend."),
     click.option("--ky-step", metavar="TIME", default="0.2s", show_default=True,
-                 help="Write a row of the feed cabin's file at this interval, in whole "
-                      "milliseconds."),
+                 help="Write the rows of the feed cabin's file at this interval, a whole number "
+                      "of milliseconds."),
 )
 _sky = common.options(
     click.option("--point", metavar=LIST, multiple=True,
@@ -137,8 +137,9 @@ _receiver = common.options(
     click.option("--rfi", metavar=LIST, multiple=True,
                  help="Add interference: start, duration, low, high, temperature. May be "
                       "repeated."),
-    click.option("--loss", metavar=LIST, help="Lose spectra: a fraction at random, and those "
-                                              "listed in rows, e.g. 30-41+77."),
+    click.option("--loss", metavar=LIST,
+                 help="Lose spectra: a fraction of them at random, and those listed in rows, "
+                      "e.g. 30-41+77."),
 )
 
 

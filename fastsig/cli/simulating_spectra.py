@@ -13,8 +13,8 @@ __all__ = ["fast_psrfits", "fast_spectral"]
 OBSERVING = ("tracking", "drifting", "arcdrift", "onoff", "MultiBeamOTF", "snapshot")
 
 _common = common.options(
-    common.output_option("Write to this file, with {file} replaced by the number of each file "
-                         "from 0001; or into this folder, with FAST's file names."),
+    common.output_option("Write to this file, where {file} is replaced by the number of each "
+                         "file, from 0001; or into this folder, with FAST's file names."),
     common.workers_option,
     click.option("--file-rows", type=click.IntRange(1), metavar="N",
                  help="Split the recording into files of at most this many rows."),
@@ -40,7 +40,7 @@ _common = common.options(
     common.debug_option,
 )
 
-_LEVEL = "Set the receiver noise in units of the products, averaged over the band."
+_LEVEL = "Set the level of the receiver noise in the units of the products, averaged over the band."
 
 
 @click.command("fast-psrfits")
@@ -79,7 +79,7 @@ def fast_psrfits(output: str, overwrite: bool, workers: int | None, **options: A
 @click.command("fast-spectral")
 @_common
 @click.option("--mode", default="W", show_default=True, type=click.Choice(["W", "F", "N"]),
-              help="Record mode W (65536 channels of 7629.39Hz), F (1048576 of 476.84Hz) or N "
+              help="Record in mode W (65536 channels of 7629.39Hz), F (1048576 of 476.84Hz) or N "
                    "(65536 of 476.84Hz).")
 @click.option("--n-chan", metavar="N", help="Make only this many channels, starting at --fstart.")
 @click.option("--duration", metavar="TIME", default="20s", show_default=True,

@@ -43,8 +43,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Set the sign of V, which is recorded in the product; 1 is 2 Im <A* B>.")
 @click.option("--integrate", metavar="TIME",
               help="Integrate over this time, e.g. 1ms, rounded to whole spectra.")
-@click.option("--n-int", type=int, help="Integrate exactly this many spectra; excludes "
-                                        "--integrate.")
+@click.option("--n-int", type=int,
+              help="Integrate exactly this many spectra; not with --integrate.")
 @click.option("--last", type=click.Choice(["keep", "drop"]), default="keep", show_default=True,
               help="Keep an incomplete last integration, with its weight, or drop it for programs "
                    "without weights, such as blimpy and turboSETI.")
@@ -58,15 +58,16 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Leave out samples whose spectral kurtosis (sk) is not that of noise. Needs "
                    "integrations of at least 16 spectra, or more if the spectra overlap.")
 @click.option("--flag-sigma", type=float, metavar="X",
-              help="Set the threshold of --flag, in sigmas of a Gaussian.  [default: 3]")
+              help="Set the threshold of --flag in Gaussian standard deviations.  [default: 3]")
 @click.option("--to", type=click.Choice(driver.SPECTRA),
               help="Write this format; by default it follows from the extension of PATH: sigproc "
                    "for .fil, psrfits for .fits, presto for .dat, otherwise fbh5 (extensions of "
                    "pictures are refused).")
-@click.option("--lossy", is_flag=True, help="Write even if the format cannot hold everything.")
+@click.option("--lossy", is_flag=True,
+              help="Write the product even if its format cannot hold all the information.")
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
               help="Write samples of this many bits: 32 are floats, 8 have a scale and an offset "
-                   "per channel, 16 are for sigproc and psrfits.")
+                   "per channel, and 16 are for sigproc and psrfits.")
 @click.option("--scale", type=float, default=1.0, show_default=True,
               help="Multiply values by this factor before they are rounded to sigproc's codes.")
 @click.option("--compression", type=click.Choice(["bitshuffle", "gzip", "none"]),
@@ -78,14 +79,15 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @common.span_options
 @common.workers_option
 @common.memory_option
-@click.option("--verify", is_flag=True, help="Read the input in full first and verify its "
+@click.option("--verify", is_flag=True, help="Read the whole input first and verify its "
                                              "checksums.")
 @common.hash_option
-@click.option("--unfused", is_flag=True, help="Do not use fused kernels; the product has the same "
-                                              "bytes but takes longer.")
+@click.option("--unfused", is_flag=True,
+              help="Do not use fused kernels: the product has the same bytes, but the run takes "
+                   "longer.")
 @common.explain_option
-@click.option("--dry-run", is_flag=True, help="Print time, memory, disk space and losses; write "
-                                              "nothing.")
+@click.option("--dry-run", is_flag=True,
+              help="Print the expected time, memory, disk space and losses; write nothing.")
 @common.json_option
 @common.set_option
 @common.quiet_options

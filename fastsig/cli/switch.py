@@ -66,24 +66,26 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
                    "at fixed times (onoff).")
 @click.option("--scan", type=int, help="Reduce this scan, which may be either scan of a pair; "
                                        "required except for onoff.")
-@click.option("--ifnum", type=int, help="Take this spectral window of SDFITS.  [default: 0]")
-@click.option("--plnum", type=int, help="Take this polarisation of SDFITS.  [default: 0]")
-@click.option("--fdnum", type=int, help="Take this feed of SDFITS.  [default: 0]")
+@click.option("--ifnum", type=int, help="Use this spectral window (IFNUM) of SDFITS.  [default: "
+                                        "0]")
+@click.option("--plnum", type=int, help="Use this polarisation (PLNUM) of SDFITS.  [default: 0]")
+@click.option("--fdnum", type=int, help="Use this feed (FDNUM) of SDFITS.  [default: 0]")
 @click.option("--feeds", metavar="N,N", callback=_integers,
               help="Specify the feeds on the source in the first and the second scan, for nod; "
                    "by default the two lowest.")
 @click.option("--sig", type=click.Choice(["T", "F"]),
-              help="Take this switching state, for tp.  [default: T]")
+              help="Use this switching state (SIG), for tp.  [default: T]")
 @click.option("--integrations", metavar="LIST", callback=_integers,
               help="Use these integrations of the scan, counted from 0, e.g. 0,2,5-9; by default "
                    "all.")
-@click.option("--period", metavar="TIME", help="Set the time from one start on the source to "
-                                               "the next; required for onoff.")
+@click.option("--period", metavar="TIME",
+              help="Set the time from the start of one phase on the source to the start of the "
+                   "next; required for onoff.")
 @click.option("--on", metavar="TIME", help="Set the time on the source, for onoff; by default "
                                            "half of the period.")
-@click.option("--first", metavar="TIME", help="Set the time from the start of the data to the "
-                                              "first start on the source, for onoff; negative if "
-                                              "the source was observed earlier.  [default: 0s]")
+@click.option("--first", metavar="TIME",
+              help="Set the time from the start of the data to the start of the first phase on "
+                   "the source, for onoff; negative if it began before the data.  [default: 0s]")
 @click.option("--settle", metavar="TIME", help="Leave out this time after each move of the "
                                                "telescope, for onoff.  [default: 0s]")
 @click.option("--diode", metavar="KEY=VALUE,...", callback=_schedule,
@@ -99,8 +101,8 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
               help="Smooth the reference over this many channels; an even number shifts it by "
                    "half a channel.")
 @click.option("--n-eff", metavar="X", type=float, default=1.0, show_default=True,
-              help="Compute the expected noise for this factor times the number of independent "
-                   "samples, which is bandwidth times time.")
+              help="Multiply the number of independent samples, which is bandwidth times time, "
+                   "by this factor to compute the expected noise.")
 @click.option("--rows", type=click.Choice(["average", "all"]), default="average",
               show_default=True, help="Write the average, or one row for each integration or "
                                       "cycle.")

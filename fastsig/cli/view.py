@@ -36,7 +36,8 @@ from fastsig.cli import common
                                              "with --what spectrum.")
 @click.option("--rest", metavar="LINE", help="Set the spectral line or rest frequency for the "
                                              "velocities of a cube.")
-@click.option("--page-size", metavar="SIZE", help="Limit the size of a page.  [default: 3MB]")
+@click.option("--page-size", metavar="SIZE",
+              help="Limit the size of an interactive page.  [default: 3MB]")
 @common.span_options
 @common.set_option
 @common.quiet_options
@@ -44,10 +45,11 @@ from fastsig.cli import common
 def view(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Draw a picture of a file, or make an interactive page.
 
-    The FILEs must belong to one scan, or FILE is a cube or a spectrum written by extract. Spectra
-    are drawn as a waterfall with its averages in time and frequency, voltages as a histogram, power
-    and bandpass, and a cube as its integral, coverage and mean spectrum. A page of spectra or of a
-    cube can be zoomed and sliced.
+    Several FILEs must belong to one scan; a cube or a table, such as a spectrum written by extract,
+    is a single FILE. Spectra are drawn as a waterfall with its averages over time and frequency;
+    voltages as a histogram, the power over time and the bandpass; and a cube as its integral over
+    velocity, its coverage and its mean spectrum. A page of spectra or of a cube can be zoomed and
+    sliced.
     """
     from fastsig.products.view import Wanted, draw_file
 

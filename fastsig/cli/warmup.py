@@ -28,10 +28,10 @@ def is_cold() -> bool:
 @common.quiet_options
 @common.debug_option
 def warmup(quiet: bool, debug: bool) -> None:
-    """Compile the kernels now, so that no later run has to wait.
+    """Compile the kernels in advance, so that later runs need not wait.
 
-    The kernels for 8 taps are compiled. Those for other numbers of taps, and for some sample
-    formats, are compiled on first use, which is then reported.
+    The kernels for 8 taps are compiled. Kernels for other numbers of taps, and for some sample
+    formats, are compiled on first use, and a message reports this.
     """
     from fastsig_kernels import _cache
     from numba.core import event

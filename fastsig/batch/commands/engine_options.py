@@ -21,8 +21,8 @@ engine_options: Callable[[Any], Any] = common.options(
                  help="Run the tasks on a Dask cluster: give its address or its scheduler file, "
                       "or local for a cluster on this machine."),
     click.option("--dask-tls-ca", type=common.InputPath(), metavar="PATH",
-                 help="Trust this certificate authority (PEM) of the Dask cluster, instead of "
-                      "Dask's own configuration."),
+                 help="Trust this certificate authority (PEM) of the Dask cluster instead of the "
+                      "one in Dask's configuration."),
     click.option("--dask-tls-cert", type=common.InputPath(), metavar="PATH",
                  help="Present this certificate (PEM) to the Dask cluster."),
     click.option("--dask-tls-key", type=common.InputPath(), metavar="PATH",

@@ -20,8 +20,8 @@ from fastsig.cli import common
 @files_argument
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
               help="Write the page to this file; by default report.html in the output folder.")
-@click.option("--overwrite", is_flag=True, help="Replace PATH even if it is not a report of "
-                                                "batch.")
+@click.option("--overwrite", is_flag=True,
+              help="Replace PATH even if it is not a report written by fastsig batch.")
 @click.option("--no-pictures", is_flag=True, help="Do not make new thumbnails.")
 @strict_as_run_option
 @common.quiet_options

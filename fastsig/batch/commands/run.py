@@ -33,7 +33,7 @@ run_options: Callable[[Any], Any] = common.options(
     click.option("--time", "time_limit", metavar="TIME",
                  help="Limit the time of a task, e.g. to 30min; overrides limits.time."),
     click.option("--retries", type=click.IntRange(0, 100), metavar="N",
-                 help="Repeat a task whose worker died up to this many times; overrides "
+                 help="Repeat a task up to this many times if its worker dies; overrides "
                       "limits.retries."),
     click.option("--overwrite", is_flag=True, help="Replace any existing file that has the name "
                                                    "of a product."),
@@ -48,7 +48,7 @@ run_options: Callable[[Any], Any] = common.options(
                       "disk, and copy the products back."),
     click.option("--no-warmup", is_flag=True, help="Do not compile kernels before the first task."),
     click.option("--no-node-cache", is_flag=True,
-                 help="Keep compiled kernels beside the package instead of in a folder of this "
+                 help="Keep the compiled kernels with the package instead of in a folder on this "
                       "node."),
     click.option("--no-report", is_flag=True, help="Do not write report.html."),
     click.option("--report-every", type=click.FloatRange(min=1), metavar="SECONDS", default=30.0,
@@ -60,9 +60,9 @@ run_options: Callable[[Any], Any] = common.options(
 @recipe_option
 @files_argument
 @click.option("--verify", is_flag=True,
-              help="Read finished products in full first, and remake the damaged ones.")
+              help="Read all finished products in full first, and remake the damaged ones.")
 @click.option("--dry-run", is_flag=True,
-              help="Print what would be done, with time and memory measured by a trial; write "
+              help="Print the tasks, and the time and memory expected from a trial; write "
                    "nothing.")
 @click.option("--follow", is_flag=True,
               help="Keep looking for new inputs until Ctrl-C, and process each file once it no "
@@ -78,8 +78,8 @@ run_options: Callable[[Any], Any] = common.options(
 def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int:
     """Run the tasks of a recipe that are not done.
 
-    Tasks that were set aside, as their worker processes died repeatedly, are left out. It is safe
-    to repeat the command at any time. FILES replace the inputs that the recipe names.
+    Tasks that were set aside because their worker processes died repeatedly are left out. It is
+    safe to repeat the command at any time. FILES replace the inputs that the recipe names.
     """
     if options["follow"] and (dry_run or options["verify"]):
         raise click.UsageError("--follow waits for new files; allowed: without --dry-run and "
@@ -93,7 +93,7 @@ def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int
 @recipe_option
 @files_argument
 @click.option("--failed", is_flag=True,
-              help="Repeat tasks that failed, whatever the cause, were refused, or have damaged or "
+              help="Repeat tasks that failed for any reason, were refused, or have damaged or "
                    "stale products.")
 @click.option("--killed", is_flag=True,
               help="Repeat tasks whose worker or run died or was stopped, and those that were "

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @recipe_option
 @files_argument
-@click.option("--all", "all_", is_flag=True, help="List the tasks that are done as well.")
+@click.option("--all", "all_", is_flag=True, help="List all tasks, including those that are done.")
 @strict_as_run_option
 @common.json_option
 @common.quiet_options
