@@ -51,8 +51,8 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
                    ".pdf, .svg or .html).")
 @click.option("--product", metavar="NAME", help="Plot this product; by default the first.")
 @click.option("--tsys", metavar="T",
-              help="Compute the radiometer noise shown in the plot from this Tsys, in the unit "
-                   "of the spectra.  [default: the mean spectrum]")
+              help="Compute the radiometer noise in the plot from this system temperature, in "
+                   "the unit of the spectra.  [default: the mean spectrum]")
 @click.option("--to", type=click.Choice(driver.SPECTRA),
               help="Write this format; by default it follows from the extension of PATH: sigproc "
                    "for .fil, psrfits for .fits, presto for .dat, otherwise fbh5.")

@@ -99,7 +99,7 @@ quiet_options = options(
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE",
     help="Replace or supply a header value: sample_rate, frequency, sideband, start_time, "
-         "telescope, source, feed, ra and dec (ra=5h34m31.97s, dec=22.0145deg), or a key of the "
+         "telescope, source, feed, ra and dec (ra=5h34m31.97s, dec=22.0145deg), or a key of one "
          "format. May be repeated.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

@@ -17,7 +17,7 @@ _APART = ("path", "warnings", "provenance", "cards")
 @common.json_option
 @click.option("--deep", is_flag=True,
               help="Read the whole file to compute the valid fraction if the header does not "
-                   "state it.")
+                   "state it; for a cube, use all channels.")
 @click.option("--cards", is_flag=True, help="Also show all header cards of each file.")
 @common.set_option
 @common.quiet_options

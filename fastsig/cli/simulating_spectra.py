@@ -34,8 +34,8 @@ _common = common.options(
     simulating.receiver_options,
     simulating.sky_options,
     click.option("--loss", metavar="KEY=VALUE,...",
-                 help="Lose spectra: a fraction at random, and those listed in rows, e.g. "
-                      "30-41+77."),
+                 help="Lose spectra: a fraction of them at random, and those listed in rows, "
+                      "e.g. 30-41+77."),
     common.quiet_options,
     common.debug_option,
 )

@@ -73,8 +73,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--compression", type=click.Choice(["bitshuffle", "gzip", "none"]),
               help="Compress the samples of fbh5 by this method.  [default: bitshuffle]")
 @click.option("--blank", type=click.Choice(["nan", "mean", "zero"]),
-              help="Write this where the weight is 0: nan, or zero or the channel's mean for "
-                   "programs that cannot read NaN.  [default: nan in fbh5, mean in sigproc and "
+              help="Write this where the weight is 0: nan or, for programs that cannot read NaN, "
+                   "zero or the channel's mean.  [default: nan in fbh5, mean in sigproc and "
                    "psrfits]")
 @common.span_options
 @common.workers_option
