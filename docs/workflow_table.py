@@ -18,7 +18,7 @@ PAGE = Path(__file__).resolve().parent / "workflow.md"
 #: Commands that run a verb, if there is not simply a command with the name of the verb.
 COMMANDS = {
     "channelize": "spectra", "detect": "spectra", "integrate": "spectra", "select": "cut",
-    "locate": "calibrate --ky", "stokes": "calibrate --stokes", "flux": "calibrate --flux",
+    "locate": "calibrate --ky", "stokes": "calibrate --stokes", "flux": "flux, calibrate --flux",
     "measure_diode": "calibrate", "on_off": "switch --mode onoff", "flag_shares": "flag",
 }
 _PLACE = re.compile(r"(<!-- verbs: .*? -->\n).*?(<!-- end of verbs -->)", re.DOTALL)
@@ -39,7 +39,7 @@ def texts(name: str) -> tuple[str, str]:
 def row(name: str, commands: set[str]) -> str:
     """The row of a verb."""
     command = COMMANDS.get(name, name if name in commands else "")
-    cells = (f"`{name}`", command and f"`{command}`", *texts(name))
+    cells = (f"`{name}`", command and f"`{command.replace(', ', '`, `')}`", *texts(name))
     marked = [cell.replace("``", "`").replace("|", "\\|") for cell in cells]
     return f"| {' | '.join(marked)} |".replace("|  |", "| |")
 

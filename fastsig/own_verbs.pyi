@@ -61,7 +61,7 @@ class OwnVerbs:
     def detect(
         self, products: str = 'I', *, sign_q: int = 1, sign_v: int = 1,
     ) -> Self:
-        """Products of the polarisations of every frame and channel.
+        """Powers and cross products of the polarisations, for every frame and channel.
 
         ``AA = |A|^2, BB = |B|^2, CR + i CI = A* B``; ``I = AA + BB, Q = AA - BB, U = 2 CR, V = 2 CI``
         for linear feeds. With a single polarisation, I is its power.
@@ -192,7 +192,7 @@ class OwnVerbs:
     def calibrate(
         self, solution: Any, *, on: str = 'subtract', guard: Any = 0,
     ) -> Self:
-        """Antenna temperatures, K; rows in which the diode is switched have weight 0.
+        """Antenna temperatures in K; rows in which the diode switches have weight 0.
 
         Parameters
         ----------
@@ -277,7 +277,7 @@ class OwnVerbs:
         self, receiver: Receiver | None = None, *, gain: Any = None,
         zenith_angle: Any = None, temperature: Any = None, beam: int | None = None,
     ) -> Self:
-        r"""Flux densities, Jy.
+        r"""Flux densities in Jy.
 
         .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / 2 G
 

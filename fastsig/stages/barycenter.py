@@ -35,8 +35,8 @@ class Barycenter(PassedSpectra):
     Parameters
     ----------
     source : SpectrumStream
-        Spectra with a telescope, and a position, in the columns ``ra_deg`` and ``dec_deg`` or in
-        the header.
+        Spectra with known telescope and position; the position is in the columns ``ra_deg`` and
+        ``dec_deg`` or in the header.
     position : SkyCoord, pair of Quantity, or str, optional
         Position of all rows, ICRS, instead of that in the source.
     location : EarthLocation or str, optional

@@ -21,12 +21,12 @@ _ON = ("subtract", "blank")
 
 
 class Calibrate(SpectraStage):
-    """Antenna temperatures, K; rows in which the diode is switched have weight 0.
+    """Antenna temperatures in K; rows in which the diode switches have weight 0.
 
     Parameters
     ----------
     source : SpectrumStream
-        The spectra in which the diode was measured, row for row and channel for channel.
+        The spectra in which the diode was measured, with the same rows and channels.
     solution : DiodeSolution, or the result of `Chain.measure_diode`
     on : {"subtract", "blank"}
         Whether the diode is subtracted from rows in which it is on, or these rows get weight 0.

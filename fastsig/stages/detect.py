@@ -27,7 +27,7 @@ __all__ = ["Detect"]
 
 
 class Detect(SpectraStage):
-    """Products of the polarisations of every frame and channel.
+    """Powers and cross products of the polarisations, for every frame and channel.
 
     ``AA = |A|^2, BB = |B|^2, CR + i CI = A* B``; ``I = AA + BB, Q = AA - BB, U = 2 CR, V = 2 CI``
     for linear feeds. With a single polarisation, I is its power.

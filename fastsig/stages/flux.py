@@ -22,7 +22,7 @@ _STEP_DEG = 0.01  # of zenith angle: gains of FAST change by at most 1e-4
 
 
 class Flux(SpectraStage):
-    r"""Flux densities, Jy.
+    r"""Flux densities in Jy.
 
     .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / 2 G
 
@@ -34,8 +34,8 @@ class Flux(SpectraStage):
     Parameters
     ----------
     source : SpectrumStream
-        Temperatures of one beam, K, with the column ``zenith_deg`` unless `zenith_angle` or `gain`
-        is given.
+        Spectra of one beam in K, with the column ``zenith_deg`` unless `zenith_angle` or `gain` is
+        given.
     receiver : Receiver, optional
         The receiver, with a gain that depends on beam, frequency and zenith angle; by default that
         of the telescope in the header, where it is known. The parameters record its name and the

@@ -29,8 +29,8 @@ class Stokes(SpectraStage):
     Parameters
     ----------
     source : SpectrumStream
-        Spectra with the products AA and BB for I; for all others, with AA, BB, CR and CI of linear
-        feeds.
+        Spectra with the products AA and BB for I, or with AA, BB, CR and CI of linear feeds for
+        other Stokes parameters.
     products : {"IQUV", "I", "V"}
         The Stokes parameters to compute.
     sign_q, sign_v : {1, -1}
