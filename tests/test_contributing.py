@@ -303,7 +303,7 @@ def test_the_stage() -> None:
     assert not part.data.flags.writeable and np.isnan(part.data[2, 0, 3])
     check_rows(stage)
     assert check_channels(example("class Scale").Scale(four_products().stream, 2.5)) == 3
-    with pytest.raises(fs.PlanError, match="takes spectra"):
+    with pytest.raises(fs.PlanError, match="scale needs spectra"):
         example("class Scale").Scale(fs.open(ROOT / "data/samples/frb_carrier_16MHz.h5").stream)
 
 
