@@ -187,3 +187,22 @@ for name in fastsig_kernels.__all__:
 """
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     subprocess.run([sys.executable, "-c", code], env=env, check=True, cwd=tmp_path)
+
+
+def test_the_kernels_as_a_distribution(tmp_path: Path) -> None:
+    """Of the same version, with the same files as in the wheel of fastsig, and few requirements."""
+    hatchling = pytest.importorskip("hatchling.builders.wheel")
+    from fastsig_kernels._version import __version__
+
+    wheel = next(hatchling.WheelBuilder(str(ROOT / "kernels")).build(directory=str(tmp_path)))
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        metadata = archive.read(next(name for name in names if name.endswith("METADATA"))).decode()
+    lines = metadata.splitlines()
+    assert "Name: fastsig-kernels" in lines and f"Version: {fs.__version__}" in lines
+    assert __version__ == fs.__version__
+    needed = {line.split()[1].split(">")[0] for line in lines if line.startswith("Requires-Dist")}
+    assert needed == {"numpy", "numba"}
+    there = {f"fastsig_kernels/{path.name}" for path in
+             (ROOT / "kernels" / "fastsig_kernels").iterdir() if path.is_file()}
+    assert {name for name in names if name.startswith("fastsig_kernels/")} == there
