@@ -256,7 +256,8 @@ class Spectrometer(WorkingPlan):
         self._n_held = 0
         self._first = 0  # sample of the stream at which the held samples begin
         self._frame = 0
-        self._spans: list[np.ndarray] = [np.empty((0, 2), np.int64)] * self._n_pol
+        #: Valid samples of each polarisation; None as long as all are.
+        self._spans: list[np.ndarray] | None = None
         self._work.reset()
         self._outer[:] = 0
         self._inner_weight = np.zeros(len(self._codes))
@@ -480,10 +481,10 @@ class Spectrometer(WorkingPlan):
         wide = self._sums and (self._n_int > self._n_inner or self._sigma is not None)
         return np.dtype("f8" if wide else "f4")
 
-    def _spans_of(self, valid: Any, n_new: int) -> list[np.ndarray]:
+    def _spans_of(self, valid: Any, n_new: int) -> list[np.ndarray] | None:
+        """Return the valid spans of each polarisation; None if all samples are valid."""
         if valid is None:
-            whole = np.array([[0, n_new]] if n_new else np.empty((0, 2)), np.int64)
-            return [whole.reshape(-1, 2)] * self._n_pol
+            return None
         try:
             each = [valid] * self._n_pol if isinstance(valid, np.ndarray) else list(valid)
         except TypeError:
@@ -497,18 +498,25 @@ class Spectrometer(WorkingPlan):
                 raise ValueError(f"valid: found spans outside 0 to {n_new}")
         return [np.array(spans) for spans in each]
 
-    def _process(self, x: np.ndarray, spans: list[np.ndarray], zeroed: bool, out: np.ndarray
-                 ) -> None:
+    def _together(self, spans: list[np.ndarray] | None, n_new: int) -> list[np.ndarray] | None:
+        """Return the spans of the stream and of its next samples, counted from its beginning."""
+        if spans is None and self._spans is None:
+            return None
+        begin = self._first + self._n_held
+        before, after = ([_span(0, n)] * self._n_pol for n in (begin, n_new))
+        return [_appended(old, new + begin) for old, new in zip(
+            self._spans or before, spans or after, strict=True)]
+
+    def _process(self, x: np.ndarray, spans: list[np.ndarray] | None, zeroed: bool,
+                 out: np.ndarray) -> None:
         layout = self._layout
         n_new = layout.n_time(x.shape)
         n_frame = self.n_frame(n_new)
-        if not zeroed and any(_lost(s, n_new) for s in spans):
+        if not zeroed and spans is not None and any(_lost(s, n_new) for s in spans):
             x = self._blanked(x, spans)
         kind = np.float64 if self._sums else np.float32
         weight = np.empty((len(out), *self._outer_weight.shape), kind)
-        begin = self._first + self._n_held
-        together = [_appended(old, new + begin)
-                    for old, new in zip(self._spans, spans, strict=True)]
+        together = self._together(spans, n_new)
         self._unfinished = True
         self._weight, self._spans, done = weight, together, 0
         n_bridge = min(n_frame, -(-self._n_held // self._hop))
@@ -554,8 +562,9 @@ class Spectrometer(WorkingPlan):
             self._held[:, :, old.shape[2] : old.shape[2] + new.shape[2]] = new
         self._n_held = total - used
         self._first += used
-        self._spans = [s[np.searchsorted(s[:, 1], self._first, side="right") :]
-                       for s in self._spans]
+        if self._spans is not None:
+            self._spans = [s[np.searchsorted(s[:, 1], self._first, side="right") :]
+                           for s in self._spans]
 
     @property
     def _single(self) -> bool:
@@ -631,6 +640,8 @@ class Spectrometer(WorkingPlan):
 
     def _energy(self, n: int) -> np.ndarray:
         """Return the energies of the next frames: (n, 1), or (n, 3) for A, B and both."""
+        if self._spans is None:
+            return whole_energy(n, 2 * self._n_pol - 1)
         sets = list(self._spans)
         start = self._frame * self._hop
         stop = start + (n - 1) * self._hop + self._taps.size
@@ -788,6 +799,11 @@ def _band(channels: tuple[int, int] | None, n_chan: int) -> tuple[int, int]:
     if not first < stop <= n_chan:
         raise ValueError(f"channels: found {first} to {stop}, allowed a range in 0 to {n_chan}")
     return first, stop
+
+
+def _span(first: int, stop: int) -> np.ndarray:
+    """Return one span, or none if it is empty."""
+    return np.array([[first, stop]], np.int64)[: int(first < stop)]
 
 
 def _appended(spans: np.ndarray, more: np.ndarray) -> np.ndarray:
