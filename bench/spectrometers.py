@@ -53,6 +53,12 @@ def in_threads(scale: Scale, **options: Any) -> Task:
     return Task(two.work, two, {ONE_THREAD: Yardstick(one, one.work)}, two.close)
 
 
+def by_itself(scale: Scale, **options: Any) -> Task:
+    """A plan with two threads compared with one thread."""
+    one, two = Fused(scale, **options), Fused(scale, threads=2, **options)
+    return Task(two.work, two, {ONE_THREAD: Yardstick(one, one.work)})
+
+
 def flagged(scale: Scale) -> Task:
     """Spectra with spectral kurtosis, compared with those without."""
     options: dict[str, Any] = {"n_pol": 2, "products": "IQUV", "n_int": 256, "n_inner": 256}
@@ -82,6 +88,8 @@ CASES = [
            **_two("IQUV")),
     Case("fused-iquv-2", "MS", partial(in_threads, **_two("IQUV")),
          "the same in two threads; a beam is 2000 MS/s", ((Mark(BEAM),),)),
+    Case("fused-iquv-threads", "MS", partial(by_itself, **_two("IQUV")),
+         "the same with a plan of two threads", ((Mark(1.9, (ONE_THREAD,)),),)),
     Case("fused-flag", "MS", flagged, "I, Q, U, V of 256 frames with spectral kurtosis",
          ((Mark(0.9, (UNFLAGGED,)),),)),
     _fused("fused-1024", "as fused-i, 1024 channels", 1.8, REAL, n_chan=2**10),

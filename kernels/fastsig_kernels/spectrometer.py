@@ -10,6 +10,7 @@ from . import _check
 from ._bank_setup import float32_taps, oversample_ratio
 from ._generic_bank import GenericBank, GenericIntegrator
 from ._plan import WorkingPlan
+from ._team import Team
 from ._voltage_engine import VoltageEngine
 from .channelize import Channelizer
 from .energy import (
@@ -34,6 +35,7 @@ from .spectral_kurtosis import (
 _ROWS_BYTES = 2**22  # sums computed at a time
 _CHUNK_BYTES, _CHUNK_FRAMES = 2**24, 2**16  # samples, and frames with their energies
 _MOST_TABLED = 256  # numbers of frames whose thresholds are computed in advance
+_MOST_THREADS = 1024
 _MOST_FRAMES = 2**62  # in an integration; their number still fits into 64 bits
 
 
@@ -78,6 +80,9 @@ class Spectrometer(WorkingPlan):
         default.
     scale : {"mean", "sum"}
         Whether to return means, or numerators and weights that can be added to others.
+    threads : int
+        Number of threads that share the work of a call, with the same bits. Calls of at least
+        some milliseconds gain from it, if sums of `n_int` or `n_inner` frames are shorter.
     n_stream : int, optional
         Number of streams with the same losses, such as the coarse channels of one receiver, which
         each call processes together: arrays then have an axis for them. By default there is one,
@@ -133,6 +138,7 @@ class Spectrometer(WorkingPlan):
         channels: tuple[int, int] | None = None,
         scale: str = "mean",
         n_stream: int | None = None,
+        threads: int = 1,
     ) -> None:
         self._n_chan = _check.count("n_chan", n_chan, 2)
         if self._n_chan % 2:
@@ -145,6 +151,7 @@ class Spectrometer(WorkingPlan):
         self._n_pol = _check.count("n_pol", n_pol)
         self._n_stream = None if n_stream is None else _check.count("n_stream", n_stream)
         self._streams = self._n_stream or 1
+        self._threads = _check.count("threads", threads, maximum=_MOST_THREADS)
         if self._n_pol == 1:
             # A single polarisation is not interleaved with another.
             self._layout = replace(self._layout, interleaved=False)
@@ -221,7 +228,10 @@ class Spectrometer(WorkingPlan):
     def _own_state(self) -> None:
         """Create the work space and an empty state, which copies do not share."""
         last = self._n_int % self._n_inner or self._n_inner
-        self._work = self._engine.work(min(self._n_int, self._n_inner, last), self._streams)
+        least = min(self._n_int, self._n_inner, last)
+        self._work = self._engine.work(least, self._streams)
+        alone = self._threads == 1 or self._voltages
+        self._team = None if alone else Team(self._engine, self._threads, least, self._streams)
         self._held = self._zeros(self._taps.size)
         self._bridge = self._zeros(2 * self._taps.size)
         self._outer = np.zeros((self._streams, len(self._codes), self._width))
@@ -335,7 +345,8 @@ class Spectrometer(WorkingPlan):
         """Size of tables, work space and state, in bytes."""
         return int(self._engine.memory_bytes + self._work.memory_bytes + self._held.nbytes
                    + self._bridge.nbytes + self._outer.nbytes + self._taps.nbytes
-                   + self._cumulative.nbytes)
+                   + self._cumulative.nbytes
+                   + (0 if self._team is None else self._team.memory_bytes))
 
     @property
     def weight(self) -> np.ndarray:
@@ -598,8 +609,13 @@ class Spectrometer(WorkingPlan):
                                 np.float32)
             sums = self._inner_weights(energy, ends)
             divisors, final = self._divisors(sums)
-            self._engine.run(x, start + first * self._hop, self._turned + self._frame, ends,
-                             energy, self._signs, divisors, self._work, rows)
+            begin, number = start + first * self._hop, self._turned + self._frame
+            if self._team is None:
+                self._engine.run(x, begin, number, ends, energy, self._signs, divisors, self._work,
+                                 rows)
+            else:
+                self._work = self._team.run(self._work, x, begin, number, ends, energy,
+                                            self._signs, divisors, self._hop, rows)
             rows = rows[..., self._cut]
             if self._single:
                 done = self._finish_single(rows, sums, final, out, done)

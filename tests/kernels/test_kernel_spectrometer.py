@@ -1224,6 +1224,32 @@ def test_streams_are_as_each_alone(n_chan, options):
         many.process(x[:2])
 
 
+@pytest.mark.parametrize("options", [
+    {"n_int": 1}, {"n_int": 5}, {"n_int": 300, "n_inner": 20}, {"n_int": 10**6},
+    {"n_int": 70, "n_inner": 30, "flag_sigma": 3.0}, {"n_int": 4, "n_stream": 2}], ids=str)
+@pytest.mark.parametrize("n_chan", [64, 30])
+def test_threads_give_the_same_bits(n_chan, options):
+    rng = np.random.default_rng(6)
+    options = {"n_tap": 4, "n_pol": 2, "products": "IQUV", **options}
+    n = 900 * 2 * n_chan
+    x = rng.integers(-60, 60, (options.get("n_stream", 1), 2, n), dtype=np.int8)
+    x = x if "n_stream" in options else x[0]
+    valid = [spans_of((0, n // 3), (n // 3 + 77, n)), spans_of((9, n))]
+    expected = None
+    for threads in (1, 2, 3, 7):
+        plan = Spectrometer(n_chan, threads=threads, **options)
+        assert (plan.memory_bytes > Spectrometer(n_chan, **options).memory_bytes) == (threads > 1)
+        found = []
+        for first, stop in itertools.pairwise([0, n // 7, n // 7 + 3, n // 2, n]):
+            part = [np.clip(spans, first, stop) - first for spans in valid]
+            part = [spans[spans[:, 0] < spans[:, 1]] for spans in part]
+            found += [plan.process(x[..., first:stop], valid=part).tobytes(),
+                      plan.weight.tobytes()]
+        found += [plan.flush().tobytes(), plan.weight.tobytes()]
+        expected = expected or found
+        assert found == expected, threads
+
+
 def test_nothing_is_compiled_after_compile():
     environment = dict(os.environ, PYTHONPATH=str(Path(fastsig_kernels.__file__).parents[1]))
     # Those left out differ from others in the length of sums, or have all channels; or they are

@@ -1,0 +1,78 @@
+"""Threads of one plan that share the frames of a call: each computes whole sums."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+import numpy as np
+
+_LEAST_FRAMES = 16  # for a thread; fewer take less time than it takes to wake one
+
+
+class Team:
+    """Threads, and a work space for each but the first, which uses that of the plan.
+
+    Parameters
+    ----------
+    engine : Integrator, StackIntegrator or GenericIntegrator
+    n_thread : int
+        Number of threads, with the one that calls.
+    least, n_stream : int
+        As for `engine.work`.
+    """
+
+    def __init__(self, engine: Any, n_thread: int, least: int, n_stream: int) -> None:
+        self._engine = engine
+        self._works = [engine.work(least, n_stream) for _ in range(n_thread - 1)]
+        self._pool: ThreadPoolExecutor | None = None
+        self._process = 0
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the work spaces, in bytes."""
+        return sum(int(work.memory_bytes) for work in self._works)
+
+    def run(self, work: Any, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
+            energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray, hop: int,
+            rows: np.ndarray) -> Any:
+        """Do `engine.run` on all threads, with the same bits; return the work space to go on with.
+
+        The first thread continues the sum in `work`; each other thread begins with the frame after
+        the end of a sum. The last one has the unfinished sum.
+        """
+        cuts = self._cuts(ends)
+        works = [work, *self._works[: len(cuts) - 2]]
+        sums = np.concatenate([[0], np.cumsum(ends, dtype=np.int64)])[cuts]
+
+        def part(i: int) -> None:
+            frames, place = slice(cuts[i], cuts[i + 1]), slice(sums[i], sums[i + 1])
+            self._engine.run(x, start + cuts[i] * hop, first_frame + cuts[i], ends[frames],
+                             energy[frames], signs, divisors[place], works[i], rows[place])
+
+        others = [self._threads().submit(part, i) for i in range(1, len(works))]
+        try:
+            part(0)
+        finally:
+            wait(others)
+        for other in others:
+            other.result()
+        self._works = [each for each in (work, *self._works) if each is not works[-1]]
+        for each in self._works:
+            each.reset()
+        return works[-1]
+
+    def _cuts(self, ends: np.ndarray) -> list[int]:
+        """Return the first frame of each thread, and the number of frames."""
+        n = len(ends)
+        stops = np.flatnonzero(ends) + 1
+        most = min(len(self._works) + 1, n // _LEAST_FRAMES)
+        wanted = [n * i // most for i in range(1, most)]
+        places = np.searchsorted(stops, wanted)
+        inner = {int(stops[place]) for place in places if place < len(stops)} - {n}
+        return [0, *sorted(inner), n]
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None or self._process != os.getpid():  # a fork has none of the threads
+            self._pool, self._process = ThreadPoolExecutor(
+                len(self._works), "fastsig-kernels"), os.getpid()
+        return self._pool
