@@ -14,6 +14,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 import verb_stub
+from astropy.table import QTable
 from astropy.time import TimeDelta
 from streams import MemorySpectra, header, noise, write_native
 
@@ -185,6 +186,10 @@ def test_data_is_as_arrays_are(spectra: fs.Chain, recording: Path) -> None:
     assert table["frequency"].shape == table["BB"].shape and table["frequency"].unit == u.MHz
     np.testing.assert_array_equal(table["frequency"][4], part.frequency)
     assert table["time"][1] == part.time[1] and table.meta["frequency"][0] == part.frequency[0]
+    table.write(recording.with_name("table.ecsv"))
+    again = QTable.read(recording.with_name("table.ecsv"))
+    assert again.meta["header"]["telescope"] == part.header.telescope
+    np.testing.assert_array_equal(again["BB"], table["BB"])
     voltages = fs.open(recording)
     piece = voltages.read(start=100, n=50)
     assert piece.valid[0].tolist() == [[0, 50]] and piece[10:20].valid[1].tolist() == [[0, 10]]

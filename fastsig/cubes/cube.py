@@ -125,7 +125,8 @@ class Cube(Planes):
         Raises
         ------
         UsageError
-            If the position is off the map, or an option makes no sense.
+            If the position is off the map, if a circle around it leaves the map, or if an option
+            makes no sense.
         DataError
             If nothing was seen there.
         """
@@ -139,6 +140,8 @@ class Cube(Planes):
             raise UsageError(f"{self.path} is in {self.unit}: a sum in an aperture is in Jy; give "
                              "kelvin = brightness, or a gain such as 16K/Jy")
         beam = self._required_beam()
+        if circle is not None:
+            self._check_inside(place, circle)
         part = self._part(place, circle if circle is not None else beam.major)
         values, weight = self.weighted(slice(None), part.y, part.x)
         if circle is None:
@@ -207,6 +210,16 @@ class Cube(Planes):
             raise UsageError(f"{given} lies off the map of {self.path}")
         return x, y
 
+    def _check_inside(self, place: SkyCoord, circle: float) -> None:
+        """Refuse an aperture that leaves the map, where a part of its flux would be missing."""
+        x, y = self._pixel(place)
+        width, height = self.file.pixel_deg
+        most = min(width * min(x + 0.5, self.shape[2] - 0.5 - x),
+                   height * min(y + 0.5, self.shape[1] - 0.5 - y))
+        if circle > most * (1 + 1e-6):
+            raise UsageError(f"radius = {circle * 60:.4g} arcmin: the aperture leaves the map of "
+                             f"{self.path}; allowed here: up to {most * 60:.4g} arcmin")
+
     def _part(self, place: SkyCoord, reach: float) -> _Part:
         """Return the pixels within a distance of a position, deg, with their offsets on the sky."""
         x, y = self._pixel(place)
@@ -238,7 +251,7 @@ class Cube(Planes):
     def _shared(amounts: F8, weight: F8, rho: F8) -> float:
         """Return the noise of a sum relative to that of independent pixels."""
         mean = weight.mean(axis=0)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             noise = np.where(mean > 0, amounts / np.sqrt(mean), 0.0)
         alone = math.sqrt(float((noise**2).sum()))
         return sum_noise(noise, rho) / alone if alone else 1.0

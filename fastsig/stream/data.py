@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -161,7 +162,8 @@ class Data:
         Columns are ``time``, the start of the row; for spectra ``frequency``, MHz, and ``velocity``
         if a rest frequency is known; the products in their unit, each with its weights,
         ``weight_NAME``; and further columns of the data. Of spectra, each value is an array of
-        channels. ``meta`` contains the header, and ``frequency`` once.
+        channels. ``meta`` contains the fields of the header as numbers and text, and ``frequency``
+        once.
 
         Parameters
         ----------
@@ -170,7 +172,7 @@ class Data:
         """
         from astropy.table import QTable
 
-        table = QTable({"time": self.time}, meta={"header": self.header})
+        table = QTable({"time": self.time}, meta={"header": _plain(vars(self.header))})
         for name, axis in self._axes(rest, convention).items():
             table[name] = np.broadcast_to(axis, (len(self), len(axis)), subok=True)
         for k, name in enumerate(self.header.polarization.names):
@@ -396,3 +398,14 @@ def scatter(values: NDArray[Any], weight: NDArray[Any]) -> NDArray[np.float64]:
         if some.size >= _LEAST:
             found[place] = 1.4826 * np.median(some)
     return found
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as numbers and text, which every format of tables can store."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items() if each is not None}
+    if isinstance(value, Time):
+        return str(value.isot)
+    if isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)

@@ -112,6 +112,8 @@ def test_apertures(tmp_path: Path) -> None:
         np.testing.assert_allclose(found.flux.to_value("Jy"), share * flux, rtol=1e-2)
         assert found.facts["point_source_share"] == pytest.approx(share)
         assert found.radius_deg == pytest.approx(radius / 60)
+    with pytest.raises(fs.UsageError, match="leaves the map .*; allowed here: up to 11.6 arcmin"):
+        opened(path).spectrum(at, "12arcmin")  # a part of the flux would be missing
     cards, _ = made.axis("FREQ", 8)
     head = made.header(40, 40, cards, beam=(3.0, 2.0, 20.0))
     made.write(tmp_path / "b.fits", np.full((8, 40, 40), 0.1, np.float32), head)

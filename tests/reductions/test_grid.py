@@ -53,6 +53,9 @@ def test_sparse_tracks_are_reported_with_their_error() -> None:
     error = made.read().values[0, y, x] / 3 - 1
     assert 0.05 < error < 0.12 and f" {error * 100:.0f} % too bright" in str(caught[0].message)
     fs.grid(drift(value=source, rows=11, step=0.4 * 2.82))  # 0.4 beams apart: no warning
+    assert "wider kernel" in str(caught[0].message)
+    with pytest.warns(FastsigWarning, match=r"apart$"):  # two tracks are no wider than a kernel
+        fs.grid(drift(value=source, rows=2, step=2.3))
 
 
 def test_weights_tell_the_noise() -> None:

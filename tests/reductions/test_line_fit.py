@@ -11,7 +11,13 @@ from thorough import many
 
 import fastsig as fs
 from fastsig.errors import DataError
-from fastsig.reductions.sources.line_fit import Measured, fit_gaussians, fit_profile, hi_mass
+from fastsig.reductions.sources.line_fit import (
+    Measured,
+    fit_gaussians,
+    fit_profile,
+    hi_mass,
+    least_snr,
+)
 from fastsig.reductions.sources.position import PositionSpectrum
 
 N = 300
@@ -176,7 +182,7 @@ def test_lost_channels_and_windows() -> None:
 def test_refusals() -> None:
     rng = np.random.default_rng(13)
     noise = spectrum(rng.normal(0, 1, N), 1.0)
-    with pytest.raises(DataError, match="no line: the strongest feature has"):
+    with pytest.raises(DataError, match="no line: the strongest feature in 300 channels has"):
         fit_gaussians(noise)
     with pytest.raises(fs.UsageError, match="allowed: 1 to 10"):
         fit_gaussians(noise, 0)
@@ -201,3 +207,20 @@ def test_masses() -> None:
         hi_mass(Measured(1 * u.K * u.km / u.s, 1 * u.K * u.km / u.s), "20Mpc")
     with pytest.raises(fs.UsageError, match="distance"):
         hi_mass(flux, "-3Mpc")
+
+
+def test_noise_is_rarely_a_line() -> None:
+    """The strongest feature of noise is stronger the more channels are searched."""
+    assert least_snr(20) > 4 and least_snr(10**5) < 6.5
+    assert all(least_snr(n) >= least_snr(10 * n) - 1.5 for n in (20, 200, 2000))
+    for n in (60, 500, 3000):
+        rng = np.random.default_rng(n)
+        found = 0
+        for _ in range(many(20, 300)):
+            try:
+                fit_gaussians(spectrum(rng.normal(0, 1, n), 1.0,
+                                       frequency=1.412e9 + 23.4e3 * np.arange(n)))
+            except DataError:
+                continue
+            found += 1
+        assert found <= many(2, 9)  # 0.2 and 3 expected

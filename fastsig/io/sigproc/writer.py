@@ -118,7 +118,7 @@ class SigprocWriter(SpectraWriter):
         found = [*lost_fields(header, shape),
                  *(() if options.get("alike") else lost_places(header, shape))]
         if weights_vary:
-            blank = {"mean": "the channel's mean", "zero": "0", "nan": "NaN"}[
+            blank = {"mean": "the channel's mean, or 0 if it has none", "zero": "0", "nan": "NaN"}[
                 options.get("blank", "mean")]
             found.append(f"weights; values without valid samples are replaced by {blank}")
         if options.get("n_bits", 32) != 32 and options.get("scale") is not None:

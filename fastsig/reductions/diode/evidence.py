@@ -24,7 +24,8 @@ _NEGATIVE = 0.25  # share of the channels that interference may make negative
 _NOISE = 3.0  # times the radiometer equation's; more if the zero level of the powers was moved
 _SIGMA = 3.0
 _UNEVEN = 0.07  # fraction of the step: a diode is steady while it is on
-_ADVICE = "if there is one, specify when it is on by --diode"
+_ADVICE = ("if there is one, specify when it is on by --diode (mode=pulsar,first=0s, or period=, "
+           "on= and first=)")
 
 
 def check_cycles(cycle: DiodeCycle, n_good: int, *, given: bool, path: str) -> None:

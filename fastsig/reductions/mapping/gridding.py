@@ -239,12 +239,14 @@ class Map:
                    for name in ("ra", "dec"))
         error = point_source_error(ra, dec, self.kernel, self.beam.fwhm_deg)
         if error > _MOST_ERROR:
+            wider = self.kernel.stretched(max(1.4, 0.7 * self.beam.fwhm_deg / self.kernel.fwhm_deg))
+            helps = point_source_error(ra, dec, wider, self.beam.fwhm_deg) < error
             warnings.warn(
                 f"{self.streams[0].path}: the tracks are too sparse for a kernel of "
                 f"{self.kernel.fwhm_deg * 60:.3g} arcmin: a point source on a track is "
                 f"{error * 100:.0f} % too bright in the map, and one between tracks too faint; "
-                f"allowed: at most 0.4 beams, {self.beam.fwhm_deg * 24:.2g} arcmin, apart; or a "
-                "wider kernel (--kernel)", FastsigWarning, stacklevel=4)
+                f"allowed: at most 0.4 beams, {self.beam.fwhm_deg * 24:.2g} arcmin, apart"
+                + ("; or a wider kernel (--kernel)" if helps else ""), FastsigWarning, stacklevel=4)
 
     @property
     def left_out(self) -> dict[str, int]:

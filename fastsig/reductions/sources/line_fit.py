@@ -56,7 +56,9 @@ _SHAPE = {"gaussian": 3, "profile": 7}
 # Priors of a profile: of log(edge / half width), and of its terms over the level.
 _EDGE, _EDGE_WIDTH, _TERM_WIDTH = math.log(0.2), 2.0, 3.0
 _CLIPS = 5
-_LEAST_SNR = 4.0  # below this, noise alone produces lines
+_LEAST_SNR = 4.0  # of the strongest feature, however few channels are searched
+_FALSE_ALARMS = 0.01  # share of spectra of noise in which a line is found
+_TRIALS = 12  # independent boxes of all places and widths, for each channel
 _MOST_LINES, _MOST_ORDER = 10, 10
 #: Flux of a Gaussian over peak times full width.
 _AREA = math.sqrt(math.pi / (4 * math.log(2)))
@@ -247,9 +249,11 @@ class _Task:
                 best, snr, peak = (at, n), float(abs(found[at])), float(mean[at])
             n = max(n + 1, n * 5 // 4)
         at, n = best
-        if snr < _LEAST_SNR:
-            raise DataError(self.path, f"no line: the strongest feature has {snr:.1f} sigma; "
-                            f"allowed: {_LEAST_SNR:g} or more")
+        least = least_snr(len(flux))
+        if snr < least:
+            raise DataError(self.path, f"no line: the strongest feature in {len(flux)} channels "
+                            f"has {snr:.1f} sigma; allowed: {least:.1f} or more, which noise "
+                            "exceeds in 1 of 100 spectra; a narrower window needs less")
         part = slice(at, at + n)
         width = float(self.channels.width[part].sum())
         middle = float((self.channels.center * weight)[part].sum() / weight[part].sum())
@@ -285,8 +289,7 @@ class _Task:
                 tries.append(found)
         if not tries:
             raise DataError(self.path, "the fit does not converge; try a window, or fewer lines")
-        best: F8 = min(tries, key=lambda each: float(each.cost)).x
-        return best
+        return _bounded(min(tries, key=lambda each: float(each.cost)).x, size, n)
 
     def _scales(self, start: F8, size: int, n: int) -> F8:
         """Return typical changes of the parameters: peaks, widths of the line, ratios."""
@@ -368,6 +371,19 @@ class _Task:
         unit = self.spectrum.flux.unit * u.km / u.s
         return Measured(float((width * (self.flux - base)).sum()) << unit,
                         math.sqrt(max(variance, 0.0)) << unit)
+
+
+def least_snr(n_chan: int) -> float:
+    """Return the significance that the strongest of all boxes of channels has in 1 % of noise.
+
+    Boxes of n channels have about ``n_chan / n`` independent places; with all widths there are
+    several times as many as channels. The noise is measured from the channels as well, with about
+    ``n_chan / 3`` degrees of freedom.
+    """
+    from scipy.special import stdtrit
+
+    tail = _FALSE_ALARMS / (2 * _TRIALS * n_chan)  # of either sign
+    return max(_LEAST_SNR, -float(stdtrit(max(2, n_chan / 3), tail)))
 
 
 def _bounded(parameters: F8, size: int, n: int) -> F8:
