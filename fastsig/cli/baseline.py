@@ -40,7 +40,7 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
               help="Fit a polynomial of this order together with the ripple, and leave it in "
                    "the spectra.  [default: 5]")
 @click.option("--harmonics", type=int, help="With ripple-sine, fit this many harmonics of the "
-                                            "delay.  [default: 1]")
+                                            "ripple.  [default: 1]")
 @click.option("--n-rows", type=int,
               help="Measure the ripple in a running mean of this odd number of spectra; spectra "
                    "with the diode on and off are averaged separately.  [default: 1]")

@@ -33,8 +33,8 @@ from fastsig.cli import common, driver
               help="Smooth the measured diode spectrum over this width; 0Hz for no smoothing.  "
                    "[default: 5MHz, at most 1/32 of the band]")
 @click.option("--phase", is_flag=True,
-              help="Correct the phase of CR + i CI by the phase measured on the diode, which "
-                   "must be at 45 degrees to both feeds.")
+              help="Correct the phase of CR + i CI by the phase measured on the diode, whose "
+                   "signal must be injected at 45 degrees to both feeds.")
 @click.option("--stokes", type=click.Choice(["I", "IQUV", "V"]),
               help="Form these Stokes parameters from AA, BB, CR and CI.")
 @click.option("--sign-q", type=click.Choice(["1", "-1"]), default="1", show_default=True,
@@ -75,7 +75,7 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
     """Convert recorded powers to K or Jy with the noise diode.
 
     All FILEs must belong to one scan. The period and phase of the diode are measured from the
-    data; spectra during which the diode switches get the weight 0.
+    data; spectra during which the diode switches are given weight 0.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import DoubtWarning

@@ -56,7 +56,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--baseline", metavar="N|none", callback=_order, default="0", show_default=True,
               help="Fit a polynomial of this order together with the lines.")
 @click.option("--correlation", metavar="X,...", callback=_numbers,
-              help="Set the noise correlation of channels 1, 2, ... apart; by default it is "
+              help="Set the noise correlation between channels 1, 2, ... apart; by default it is "
                    "measured.")
 @click.option("--noise", type=click.Choice(["measured", "weights"]), default="measured",
               show_default=True, help="Derive errors from the measured scatter of the spectrum, "

@@ -40,7 +40,7 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
               help="Extend the resampling kernel over this many channels on either side, 2 to "
                    "100.  [default: 47]")
 @click.option("--min-valid", type=float, default=0.9, show_default=True, metavar="X",
-              help="Require that at least this fraction of the kernel's energy, above 0.5, falls "
+              help="Require that at least this fraction (above 0.5) of the kernel's energy falls "
                    "on valid channels.")
 @click.option("--format", "to", type=click.Choice(driver.SPECTRA),
               help="Write this format; by default it follows from the extension of PATH: fbh5 for "

@@ -55,9 +55,9 @@ def simulate() -> None:
 def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate the voltages of one FAST beam.
 
-    Samples of X and Y are 8-bit, either real or in complex channels. Give values with units, e.g.
-    --pulsar period=5ms,dm=10,duty=0.05,peak=30K. The truth is recorded in a native file. Times of
-    pulsars and bursts refer to the top of the band.
+    The 8-bit samples of X and Y are real or, with --coarse, complex. Give values with units, e.g.
+    --pulsar period=5ms,dm=10,duty=0.05,peak=30K. A native file contains the truth record. Times of
+    pulsars and bursts are times of arrival at the upper edge of the band.
     """
     from fastsig import simulate as library
     from fastsig.io.files.outputs import output_names

@@ -50,8 +50,8 @@ sky_options = common.options(
     click.option("--source", metavar="KEY=VALUE,...",
                  help="Add a continuum source: i, q, u, v in K; I = AA + BB."),
     click.option("--line", metavar="KEY=VALUE,...",
-                 help="Add a spectral line: peak, fwhm (Hz or km/s), frequency (HI), velocity. "
-                      "May be repeated."),
+                 help="Add a spectral line: peak, fwhm (Hz or km/s), frequency (default HI), "
+                      "velocity. May be repeated."),
     click.option("--pulsar", metavar="KEY=VALUE,...",
                  help="Add a pulsar: period, dm, duty, peak, time, linear, angle, circular. May "
                       "be repeated."),

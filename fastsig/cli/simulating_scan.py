@@ -82,8 +82,8 @@ _track = common.options(
                  help="Set the position angle of feed A relative to the line from M01 to M02; the "
                       "angle at FAST is not published."),
     click.option("--yaw", metavar="ANGLE", default="0deg", show_default=True,
-                 help="Set the yaw of the feed cabin; its pitch and roll point the feeds at the "
-                      "centre of the reflector's sphere."),
+                 help="Set the yaw of the feed cabin; its pitch and roll follow, so that its axis "
+                      "passes through the centre of the reflector's sphere."),
     click.option("--off-ra", metavar="ANGLE", default="30arcmin", show_default=True,
                  help="Place the off position this far east of the target, for onoff."),
     click.option("--off-dec", metavar="ANGLE", default="0arcmin", show_default=True,
@@ -98,13 +98,13 @@ _track = common.options(
     click.option("--ambient", metavar="T", default="15deg_C", show_default=True,
                  help="Set the ambient temperature, on which the gains depend."),
     click.option("--ky-step", metavar="TIME", default="0.2s", show_default=True,
-                 help="Write the rows of the feed cabin's file at this interval, a whole number "
+                 help="Write the rows of the feed cabin's track at this interval, a whole number "
                       "of milliseconds."),
 )
 _sky = common.options(
     click.option("--point", metavar=LIST, multiple=True,
-                 help="Add a point source: ra, dec, flux (Stokes I, Jy), index, frequency of "
-                      "the flux (1400MHz), q, u, v (fractions of I, on the sky). May be "
+                 help="Add a point source: ra, dec, flux (Stokes I, Jy), index, frequency of the "
+                      "flux (default 1400MHz), q, u, v (fractions of I, on the sky). May be "
                       "repeated."),
     click.option("--disk", metavar=LIST, multiple=True,
                  help="Add an HI disk: ra, dec, mass, distance, velocity, frame, inclination, "
@@ -113,7 +113,8 @@ _sky = common.options(
                  help="Add a pulsar: ra, dec, flux at the peak (Jy), period, dm, duty, time, "
                       "index, linear, angle, circular (on the sky). May be repeated."),
     click.option("--continuum", metavar=LIST, help="Add a uniform continuum: temperature (K in "
-                                                   "each polarisation at 1400 MHz), index (-2.7)."),
+                                                   "each polarisation at 1400 MHz), index (default "
+                                                   "-2.7)."),
 )
 _receiver = common.options(
     click.option("--diode", metavar=LIST,
@@ -126,9 +127,9 @@ _receiver = common.options(
                                                "slope (per hour); phases differ by 137.5 deg "
                                                "from beam to beam."),
     click.option("--ripple", metavar=LIST, multiple=True,
-                 help="Add a standing wave: amplitude (K), period (1.08MHz), phase, phase_rate "
-                      "(deg/s), amplitude_rate (1/s), phase_b, on (factor with diode on). May "
-                      "be repeated."),
+                 help="Add a standing wave: amplitude (K), period (default 1.08MHz), phase, "
+                      "phase_rate (deg/s), amplitude_rate (1/s), phase_b, on (factor with diode "
+                      "on). May be repeated."),
     click.option("--jones", metavar=LIST, help="Make the two receiver channels differ: ratio of "
                                                "AA to BB, phase added to <A* B>, delay (ns)."),
     click.option("--carrier", metavar=LIST, multiple=True,
@@ -154,8 +155,8 @@ _receiver = common.options(
 def fast_scan(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate a scan of FAST's 19 beams over a known sky.
 
-    The command writes the spectra of every beam, the feed cabin's file and the truth. Give values
-    with units, e.g. --point ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7.
+    The command writes the spectra of every beam, the track of the feed cabin and the truth record.
+    Give values with units, e.g. --point ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7.
     """
     from fastsig import simulate as library
 

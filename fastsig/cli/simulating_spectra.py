@@ -53,7 +53,7 @@ _LEVEL = "Set the level of the receiver noise in the units of the products, aver
 @click.option("--duration", metavar="TIME", default="201.326592ms", show_default=True,
               help="Set the length of the recording, rounded to whole spectra.")
 @click.option("--integration", metavar="TIME", default="49.152us", show_default=True,
-              help="Set the exact integration time, a whole multiple of 1 / channel width. FAST "
+              help="Set the exact integration time, an integer multiple of 1 / channel width. FAST "
                    "uses 49.152us, 98.304us and 196.608us.")
 @click.option("--n-chan", metavar="N", default="4096", show_default=True,
               help="Divide the band into this many channels.")
@@ -64,8 +64,8 @@ def fast_psrfits(output: str, overwrite: bool, workers: int | None, **options: A
     """Simulate PSRFITS spectra of one FAST beam.
 
     The products are AA, BB, CR and CI. Give values with units, e.g. --pulsar
-    period=5ms,dm=10,duty=0.05,peak=30K. Times of pulsars and bursts refer to the top of the band.
-    By default, the noise diode switches as in FAST's pulsar mode.
+    period=5ms,dm=10,duty=0.05,peak=30K. Times of pulsars and bursts are times of arrival at the
+    upper edge of the band. By default, the noise diode switches as in FAST's pulsar mode.
     """
     from fastsig import simulate as library
 

@@ -47,7 +47,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Integrate exactly this many spectra; not with --integrate.")
 @click.option("--last", type=click.Choice(["keep", "drop"]), default="keep", show_default=True,
               help="Keep an incomplete last integration, with its weight, or drop it for programs "
-                   "without weights, such as blimpy and turboSETI.")
+                   "that ignore weights, such as blimpy and turboSETI.")
 @click.option("--n-freq", type=int, default=1, show_default=True,
               help="Average groups of this many neighbouring channels; the number of channels must "
                    "be a multiple of it.")

@@ -101,7 +101,7 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
               help="Smooth the reference over this many channels; an even number shifts it by "
                    "half a channel.")
 @click.option("--n-eff", metavar="X", type=float, default=1.0, show_default=True,
-              help="Multiply the number of independent samples, which is bandwidth times time, "
+              help="Multiply the number of independent samples, which is channel width times time, "
                    "by this factor to compute the expected noise.")
 @click.option("--rows", type=click.Choice(["average", "all"]), default="average",
               show_default=True, help="Write the average, or one row for each integration or "

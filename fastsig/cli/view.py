@@ -27,8 +27,8 @@ from fastsig.cli import common
 @click.option("--vmax", type=float, metavar="X", help="End the colour scale, or the value axis of "
                                                       "a line plot, at this value.")
 @click.option("--scale", type=click.Choice(["linear", "asinh", "db"]),
-              help="Use this colour scale; db also plots lines in dB.  [default: linear; asinh if "
-                   "a few values are far above all others]")
+              help="Use this colour scale; db also applies to line plots.  [default: linear; asinh "
+                   "if a few values are far above all others]")
 @click.option("--percent", type=float, metavar="P",
               help="Limit the colour scale to the central P percent of the values.  [default: all "
                    "but the lowest 1 % and the highest 0.5 %]")

@@ -28,7 +28,7 @@ def is_cold() -> bool:
 @common.quiet_options
 @common.debug_option
 def warmup(quiet: bool, debug: bool) -> None:
-    """Compile the kernels in advance, so that later runs need not wait.
+    """Compile the kernels in advance, to save time in later runs.
 
     The kernels for 8 taps are compiled. Kernels for other numbers of taps, and for some sample
     formats, are compiled on first use, and a message reports this.

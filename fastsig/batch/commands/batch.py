@@ -56,7 +56,7 @@ def init(name: str | None, output: str | None, overwrite: bool, quiet: bool, deb
 def check(path: str, files: tuple[str, ...], as_json: bool, quiet: bool, debug: bool) -> int:
     """Report every mistake in a recipe and its inputs.
 
-    FILES replace the inputs that the recipe names. Nothing is read in full or written.
+    FILES replace the inputs that the recipe names. No file is read in full, and none is written.
     """
     _, survey, lines = examine(path, files)
     if survey is None:

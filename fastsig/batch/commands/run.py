@@ -70,10 +70,9 @@ run_options: Callable[[Any], Any] = common.options(
 @click.option("--follow-every", type=click.FloatRange(min=0.1), metavar="SECONDS", default=10.0,
               show_default=True, help="Look for new inputs at this interval.")
 @click.option("--follow-quiet", type=click.FloatRange(min=0), metavar="SECONDS", default=30.0,
-              show_default=True, help="Process a file once it has not changed for this time.")
+              show_default=True, help="Process a file once it has not changed for this long.")
 @click.option("--follow-stop", type=click.FloatRange(min=0), metavar="SECONDS",
-              help="Stop when no file has appeared or changed, and no task has run, for this "
-                   "time.")
+              help="Stop when no file has appeared or changed, and no task has run, for this long.")
 @run_options
 def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int:
     """Run the tasks of a recipe that are not done.
@@ -104,8 +103,8 @@ def retry(path: str, files: tuple[str, ...], failed: bool, killed: bool, all_: b
           **options: Any) -> int:
     """Repeat tasks that failed or were interrupted.
 
-    A task whose inputs were repaired since it failed is included. --killed and --all include
-    tasks that were set aside.
+    --failed and --all include tasks whose inputs have been repaired since they failed. --killed and
+    --all include tasks that were set aside.
     """
     chosen = [name for name, on in (("failed", failed), ("killed", killed), ("all", all_)) if on]
     if not chosen:

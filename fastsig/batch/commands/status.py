@@ -30,8 +30,8 @@ def status(path: str, files: tuple[str, ...], all_: bool, strict: bool, as_json:
            debug: bool) -> int:
     """Report the state of every task.
 
-    Totals are printed first, then a row for each task that is not done. The ledger and the sizes
-    and times of the products are read; nothing is changed.
+    Totals are printed first, then a row for each task that is neither done nor waiting. The ledger
+    and the sizes and times of inputs and products are read; nothing is changed.
     """
     from fastsig.batch.ledger.status import status as status_of
 
