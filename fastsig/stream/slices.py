@@ -88,7 +88,12 @@ def _check_slice(axis: str, part: Any, what: Sliced) -> None:
                              f"[{at}:{at + 1}]")
         raise UsageError(f"[{part}]: there is no such {axis}; {axis}s are numbered from 0 to "
                          f"{last}, and selected by slices, as in [0:1]")
-    raise UsageError(f"[{_bracketed(part)}]; allowed: {_FORMS}")
+    hint = ""
+    if _is_names(part):
+        hint = f"products come third, here [:, :, {_bracketed(part)}]; "
+    elif getattr(part, "isscalar", False):
+        hint = "one value is not a slice with two ends; "
+    raise UsageError(f"[{_bracketed(part)}]: {hint}allowed: {_FORMS}")
 
 
 def _bracketed(key: Any) -> str:

@@ -56,8 +56,8 @@ def frequencies(stream: SpectrumStream) -> Frequencies:
 
 
 def time_label(stream: SpectrumStream, unit: str) -> str:
-    """Return the label of an axis of times from the start."""
-    return f"time ({unit}) from {iso(stream.start_time)} UTC"
+    """Return the label of an axis of times from the start, in two lines for low panels."""
+    return f"time ({unit})\nfrom {iso(stream.start_time)} UTC"
 
 
 def draw_shades(axes: Any, shades: Shades, extent: tuple[float, ...]) -> Any:
