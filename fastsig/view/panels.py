@@ -56,8 +56,9 @@ def frequencies(stream: SpectrumStream) -> Frequencies:
 
 
 def time_label(stream: SpectrumStream, unit: str) -> str:
-    """Return the label of an axis of times from the start, in two lines for low panels."""
-    return f"time ({unit})\nfrom {iso(stream.start_time)} UTC"
+    """Return the label of an axis of times from the start, in short lines for low panels."""
+    day, _, hours = iso(stream.start_time).partition("T")
+    return f"time ({unit}) from\n{day}\n{hours} UTC"
 
 
 def draw_shades(axes: Any, shades: Shades, extent: tuple[float, ...]) -> Any:
