@@ -297,3 +297,29 @@ def test_closed_streams_change_nothing(recording: Path, tmp_path: Path, closed: 
 def test_absurd_numbers_are_usage_errors(recording: Path, tmp_path: Path, option: tuple) -> None:
     fastsig("spectra", recording, "-o", tmp_path / "x.h5", "--n-chan", 64, *option, code=2)
     assert os.listdir(tmp_path) == []
+
+
+#: Python that has a signal arrive in the callback of a library, while modules are imported.
+IN_A_CALLBACK = """
+import os, signal, sys, weakref
+class Thing:
+    pass
+class Hook:
+    def find_spec(self, name, path=None, target=None):
+        if name == "fastsig.chain":
+            thing = Thing()
+            ref = weakref.ref(thing, lambda _: (os.kill(os.getpid(), signal.NUMBER), None))
+            del thing
+sys.meta_path.insert(0, Hook())
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_no_signal_is_lost_while_the_program_starts(number: str, code: int, samples: Path,
+                                                    tmp_path: Path) -> None:
+    words = command("spectra", samples / "frb_carrier_16MHz.h5", "-o", tmp_path / "p.h5",
+                    "--n-chan", 64, before=IN_A_CALLBACK.replace("NUMBER", number))
+    done = subprocess.run(words, capture_output=True, text=True, env=environment(), timeout=60)
+    assert done.returncode == code, done.stderr
+    assert done.stderr.splitlines()[-1].endswith("nothing was left half-written")
+    assert not list(tmp_path.iterdir())

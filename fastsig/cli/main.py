@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 some inputs failed; 2 usage; 3 bad input; 4 output; 70 int
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import importlib
@@ -63,6 +64,21 @@ def _on_sigterm(signum: int, frame: Any) -> NoReturn:
     raise Terminated(signum)
 
 
+def _end_at_once(signum: int, frame: Any) -> NoReturn:
+    """End the process, unless it is writing a file, which has to be removed.
+
+    An exception could be swallowed by the callback of a library, or crash one that is being loaded.
+    While products are written, `fastsig.work.signals` holds signals back.
+    """
+    safe = sys.modules.get("fastsig.io.files.safe")
+    if safe is not None and safe.is_writing():
+        raise KeyboardInterrupt if signum == signal.SIGINT else Terminated(signum)
+    how = "interrupted" if signum == signal.SIGINT else "terminated"
+    with contextlib.suppress(OSError):
+        os.write(2, f"fastsig: {how}; nothing was left half-written\n".encode())
+    os._exit(128 + signum)
+
+
 def _code(error: BaseException) -> int:
     from fastsig.errors import InputError, OutputError, UsageError
 
@@ -74,8 +90,11 @@ def _warn(message: Warning | str, *args: Any, **kwargs: Any) -> None:
     click.echo(f"fastsig: warning: {message}", err=True)
 
 
-def run(arguments: list[str] | None = None) -> int:
-    """Run a command line and return its exit code; end the process if a writer is poisoned."""
+def run(arguments: list[str] | None = None, *, alone: bool = False) -> int:
+    """Run a command line and return its exit code; end the process if a writer is poisoned.
+
+    `alone` is whether the process has nothing else to do, so that a signal may end it at once.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     for name in ("stdout", "stderr"):  # None if the shell closed them (2>&-)
@@ -84,9 +103,12 @@ def run(arguments: list[str] | None = None) -> int:
     warnings.showwarning = _warn
     warnings.filterwarnings("ignore", ".*dubious year")  # `fastsig.io.opening` warns once per file
     logging.basicConfig(format="fastsig: %(message)s", level=logging.WARNING)
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    on_signal = _end_at_once if alone else _on_sigterm
+    signal.signal(signal.SIGTERM, on_signal)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: keep running
-        signal.signal(signal.SIGHUP, _on_sigterm)
+        signal.signal(signal.SIGHUP, on_signal)
+    if alone and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, on_signal)
     before = speak_of_options(True)
     try:
         result = cli.main(arguments, prog_name="fastsig", standalone_mode=False)
@@ -153,4 +175,4 @@ def main() -> NoReturn:
     # Imports and numba's compiler create millions of objects, few of which are garbage: collecting
     # it at the default rate takes a tenth of the start-up time.
     gc.set_threshold(100_000, 50, 50)
-    sys.exit(run())
+    sys.exit(run(alone=True))

@@ -63,6 +63,9 @@ def _copy(files: list[Path], folder: str, *, overwrite: bool) -> None:
     for path in files:  # before any is written
         check_output(os.path.join(folder, path.name), overwrite=overwrite)
     for path in files:
-        with (SafeOutput(os.path.join(folder, path.name), overwrite=overwrite) as made,
-              path.open("rb") as sample, open(made.descriptor, "wb", closefd=False) as out):
-            shutil.copyfileobj(sample, out)
+        with SafeOutput(os.path.join(folder, path.name), overwrite=overwrite) as made:
+            try:
+                with path.open("rb") as sample, open(made.descriptor, "wb", closefd=False) as out:
+                    shutil.copyfileobj(sample, out)
+            except OSError as error:
+                raise made.error(error) from error

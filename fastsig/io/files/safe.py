@@ -74,6 +74,11 @@ def _check_folder(target: str, folder: str) -> None:
 _unfinished: set[SafeOutput] = set()
 
 
+def is_writing() -> bool:
+    """Whether this process is writing a file that has not got its name."""
+    return bool(_unfinished)
+
+
 def discard_unfinished() -> None:
     """Remove the temporary files that this process was writing when it was interrupted."""
     for output in list(_unfinished):

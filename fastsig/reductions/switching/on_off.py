@@ -322,7 +322,7 @@ class _OnOff:
         source = tsys + np.nanmedian(middle, axis=-1)
         scale = tsys if self.kelvin else source  # the division scales it by the source's level
         noise = np.hypot(self._noise(source, sig.seconds),
-                         self._noise(scale, ref.seconds * self.smooth))
+                         self._noise(scale, ref.seconds * (self.smooth | 1)))
         exposure = switching.effective_exposure(sig.seconds, ref.seconds, self.smooth)
         return _Row(values, tsys, noise, float(exposure.mean()), 0)
 

@@ -230,7 +230,7 @@ def _difference(scans: Scans, sig: Power, ref: Power, asked: Selection,
     exposure = float(switching.effective_exposure(sig.exposure, ref.exposure, asked.smooth_ref))
     on = sig._replace(tsys=ref.tsys + _level(values))
     noise = on.tsys * float(np.hypot(
-        _part(scans, on, asked), _part(scans, ref, asked) / np.sqrt(asked.smooth_ref)))
+        _part(scans, on, asked), _part(scans, ref, asked) / np.sqrt(asked.smooth_ref | 1)))
     return _Row(values, ref.tsys, exposure, noise, sig.row,
                 (_Pair(asked.fdnum, *numbers, ref.tsys),))
 
