@@ -95,10 +95,10 @@ def find_lines(
 ) -> list[tuple[float, float]]:
     """Find windows around lines of one spectrum, in emission or absorption.
 
-    The spectrum is averaged over each of `widths` channels. The scatter of the mean is 1.4826 times
-    the median deviation from the median, computed again without the lines until no more are found.
-    A line extends as far as the mean deviates by more than one scatter, and its window is wider by
-    `edge` of that length on each side.
+    The spectrum is averaged over each number of channels in `widths`. The scatter of the mean is
+    1.4826 times the median absolute deviation from the median, computed again without the lines
+    until no more are found. A line extends as far as the mean deviates by more than one scatter,
+    and its window is wider by `edge` times that length on each side.
 
     Parameters
     ----------

@@ -74,14 +74,15 @@ def fourier(
     period : float or sequence of float
         Period of the ripple, in the unit of `x`; several periods give several windows.
     width : float
-        Width of the window over its delay ``1 / period``. It is never less than the resolution of
-        the band.
+        Width of the window as a fraction of its delay ``1 / period``. It is never less than the
+        resolution of the band.
     trend : int
         Order of the polynomial that is fitted first, and not removed.
     protect : sequence of (low, high)
         Windows of `x` that contain lines.
     groups : array_like, shape (row,), optional
-        Labels of rows, such as diode on and off: rows are only averaged with the same label.
+        Labels of rows, such as diode on and off: rows are averaged only with rows of
+        the same label.
     n_rows : int
         Odd number of rows around each row, from whose mean the ripple is computed; only rows of
         the same group count.
@@ -138,7 +139,8 @@ def sine(
     period : float or sequence of float
         Period near which to search; several periods give several waves.
     width : float
-        Width of the range of delays searched, over the delay; 0 keeps the period as given.
+        Width of the range of delays searched, as a fraction of the delay; 0 keeps the
+        period as given.
     harmonics : int
         Number of harmonics: waves of 1, 2, ... times the delay.
     n_rows : int

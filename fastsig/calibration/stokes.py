@@ -1,8 +1,8 @@
 """Products of two linear feeds, Stokes parameters, and their frames and Mueller matrices.
 
 Products are AA, BB, CR, CI with ``CR + i CI = <A* B>``. Stokes parameters are ``I = AA + BB``,
-``Q = AA - BB``, ``U = 2 CR``, ``V = 2 CI``, where the signs of Q and V are options. Both are on
-axis -2 of arrays, and channels are on axis -1: (..., 4, chan).
+``Q = AA - BB``, ``U = 2 CR``, ``V = 2 CI``, where the signs of Q and V are options. The four
+products or parameters are on axis -2 of arrays, and channels are on axis -1: (..., 4, chan).
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def stokes(
     aabbcrci : array, shape (..., 4, chan), any unit
         AA, BB, CR, CI.
     sign_q, sign_v : {1, -1}
-        Signs, which differ between recorders and users. Both -1 corresponds to exchanged feeds.
+        Signs, which differ between recorders and users. Setting both to -1
+        corresponds to exchanging the feeds.
     out : ndarray, shape of the input, optional
         Receives the parameters; may be the input.
 

@@ -133,7 +133,7 @@ def position_switch(sig: ArrayLike, ref: ArrayLike, tsys: ArrayLike, smooth_ref:
 
 
 def shifted(spectrum: ArrayLike, channels: float) -> Floats:
-    """Return the spectrum shifted to higher channels; channels that become free are NaN.
+    """Return the spectrum shifted to higher channels; channels left empty are NaN.
 
     A shift by whole channels moves values unchanged. The rest of the shift, at most half a channel,
     is a phase shift of the Fourier transform, as in GBTIDL: noise stays noise, but a line of one
@@ -179,7 +179,7 @@ def frequency_switch(sig: ArrayLike, ref: ArrayLike, tsys_sig: ArrayLike, tsys_r
     Each spectrum is the other's reference, channel by channel: ``(sig - ref) / ref Tsys_ref`` and
     ``(ref - sig) / sig Tsys_sig``. The second is shifted to the sky frequencies of the first, and
     both are averaged with weights 1 / Tsys^2. A line seen at both frequencies remains, with two
-    negative images of half its height. Channels that only one of them covers are NaN.
+    negative images of half its height. Channels covered by only one of the two spectra are NaN.
 
     Parameters
     ----------

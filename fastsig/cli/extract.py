@@ -62,8 +62,9 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
               show_default=True, help="Derive errors from the measured scatter of the spectrum, "
                                       "or from the weights alone.")
 @click.option("--kelvin", metavar="KIND",
-              help="Convert a cube from K to Jy: brightness, if K is the brightness temperature "
-                   "in the beam of the map, or the gain of the telescope, e.g. 16K/Jy.")
+              help="Convert a cube from K to Jy: give brightness if its values are brightness "
+                   "temperatures in the beam of the map, and otherwise the gain of the "
+                   "telescope, e.g. 16K/Jy.")
 @click.option("--distance", metavar="D", help="Compute the HI mass at this distance, e.g. "
                                               "12.3Mpc.")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",

@@ -25,8 +25,7 @@ _RUNS = 5  # most spans of channels that are listed
               help="Set the single-sample threshold of SumThreshold in standard deviations; 0 "
                    "skips SumThreshold.")
 @click.option("--max-window", type=int, default=64, show_default=True, metavar="N",
-              help="With SumThreshold, search runs of up to this many samples, which must be a "
-                   "power of two.")
+              help="With SumThreshold, search runs of up to N samples; N must be a power of two.")
 @click.option("--noise-share", type=float, metavar="X",
               help="Flag at most this fraction of pure noise in each product, by changing --clip "
                    "and --sum-threshold in proportion.  [default: 0.0015]")

@@ -90,7 +90,7 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
                                                "telescope, for onoff.  [default: 0s]")
 @click.option("--diode", metavar="KEY=VALUE,...", callback=_schedule,
               help="Specify when the noise diode is on, for onoff: period, on, first in ticks "
-                   "of 4 ns.  [default: that of the header, otherwise off]")
+                   "of 4 ns.  [default: the schedule in the header, otherwise off]")
 @click.option("--tsys", metavar="K[,K]", callback=_kelvins,
               help="Use this off-source Tsys instead of measuring it with the noise diode; for "
                    "onoff, one value for each power product.")
@@ -98,8 +98,8 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
               help="Set the temperature of the noise diode; for onoff, one value for each power "
                    "product.  [default: TCAL of SDFITS]")
 @click.option("--smooth-ref", metavar="N", type=int, default=1, show_default=True,
-              help="Smooth the reference over this many channels; an even number shifts it by "
-                   "half a channel.")
+              help="Smooth the reference over this many channels; an even number is increased by "
+                   "one.")
 @click.option("--n-eff", metavar="X", type=float, default=1.0, show_default=True,
               help="Multiply the number of independent samples, which is channel width times time, "
                    "by this factor to compute the expected noise.")

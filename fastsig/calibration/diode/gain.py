@@ -41,7 +41,7 @@ class DiodeModel(Shown):
     knots_s, knot_gain, knot_error : ndarray, shape (knot,), (knot, pol), (knot, pol)
         The smooth gain, piecewise linear between knots.
     gain_s : float
-        Time-scale of the smooth gain, s: the largest distance of knots.
+        Time-scale of the smooth gain, s: the largest distance between knots.
     """
 
     times_s: F8
@@ -235,7 +235,7 @@ def antenna_temperature(
     tcal_k : array, shape (chan,) or (pol, chan), K
         Temperature of the diode; NaN where it is unknown.
     state : array, shape (time,), int8, optional
-        1 on, 0 off, -1 an edge: these rows become NaN. All off by default.
+        1 on, 0 off, -1 an edge; rows at an edge become NaN. All off by default.
     weight : array, broadcastable to power, optional
         Valid share; 0 becomes NaN.
     n_average : float

@@ -46,7 +46,7 @@ def find_cycle(
 
     The S/N of a cycle is the step over the noise of the on-minus-off difference of one cycle,
     ``h / (sigma sqrt(1/n_on + 1/n_off))``; K cycles have a significance of sqrt(K) times that. It
-    is reduced if cycles scatter by more than white noise.
+    is reduced if cycles scatter more than white noise does.
 
     Parameters
     ----------
