@@ -259,10 +259,10 @@ def test_what_is_lost_or_clipped_is_told(tmp_path: Path) -> None:
     source = product(tmp_path / "s.h5", 100 + 100 * values(), head())
     done = fastsig("convert", source, "-o", tmp_path / "c.fil", "--bits", 8, "--lossy")
     assert "lossy: values become codes of 8 bits" in done.stderr
-    assert "warning: " in done.stderr and "values were clipped to 8 bits" in done.stderr
+    assert "warning: " in done.stderr and "%) were clipped to 8 bits" in done.stderr
     done = fastsig("spectra", "data/samples/pulsar_lower_8MHz.h5", "-o", tmp_path / "p.fil",
                    "--n-chan", 16, "--bits", 8, "--scale", 1e6, "--lossy")
-    assert "lossy: " in done.stderr and "values were clipped to 8 bits" in done.stderr
+    assert "lossy: " in done.stderr and "%) were clipped to 8 bits" in done.stderr
 
 
 @pytest.mark.parametrize("options, code, text", [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -151,8 +152,9 @@ class Writing:
                 common.say(f"note: {product.path}: {caution}", self.options["quiet"])
             if product.n_clipped:
                 what = "numbers" if product.stream.kind == "voltage" else "values"
-                common.say(f"fastsig: warning: {product.path}: {product.n_clipped} {what} were "
-                           f"clipped to {product.n_bits} bits")
+                share = product.n_clipped / max(1, math.prod(product.stream.shape))
+                common.say(f"fastsig: warning: {product.path}: {product.n_clipped} {what} "
+                           f"({100 * share:.2g} %) were clipped to {product.n_bits} bits")
         return results[len(self.products):]
 
 

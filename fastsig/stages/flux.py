@@ -181,7 +181,8 @@ def _receiver_of(source: SpectrumStream) -> Receiver:
 def _check_place(source: SpectrumStream, zenith_angle: Any, beam: int | None) -> None:
     if zenith_angle is None and "zenith_deg" not in source.columns:
         raise UsageError(f"{source.path}: the zenith angle is not known; give the telescope's "
-                         "track (--ky), --zenith-angle 20deg, or --gain 16K/Jy")
+                         "track to fastsig calibrate (--ky), or give --zenith-angle 20deg or "
+                         "--gain 16K/Jy")
     if beam is None:
         raise UsageError(f"{source.path}: the file does not state the beam; give --beam 1")
 

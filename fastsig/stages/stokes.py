@@ -78,7 +78,8 @@ class Stokes(SpectraStage):
         if self.feed_deg is not None and (products != "IQUV"
                                           or "receiver_deg" not in source.columns):
             raise PlanError(f"{source.path}: Q and U in the frame of the sky require products IQUV "
-                            "and the angle of the receiver: give the telescope's track (--ky)")
+                            "and the angle of the receiver: give the telescope's track to "
+                            "fastsig calibrate (--ky)")
         self._mueller = None
         if mueller is not None:
             if products != "IQUV":

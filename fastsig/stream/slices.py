@@ -180,6 +180,9 @@ def _row(what: Sliced, at: Any) -> int:
         return row if row >= 0 else what.shape[0] + row
     time, rate = _time(at), what.header.sample_rate
     seconds = exact(at, "s", "time") if time is None else elapsed(what.header.start_time, time)
+    if time is None and seconds < 0:
+        raise UsageError(f"time = {shown(at)} is before the start; allowed: 0 or more, or a time "
+                         "of day")
     rows = seconds * rate
     # A time has steps of 5 ps: allow 0.1 ns, but at least a millionth of a row.
     slack = min(Fraction(1, 4), max(Fraction(1, 10**6), rate / 10**10))
@@ -228,6 +231,8 @@ def channel_span(what: Sliced, span: slice, path: str) -> tuple[int, int]:
         numbers = f"channels are numbered from 0 to {axis.n_chan - 1}; " if all(
             end is None or is_number(end) for end in ends) else ""
         hint = _reversed(span, first, stop, axis.n_chan) + numbers
+        if not numbers and 0 < first < axis.n_chan:
+            hint += "no channel is centred there; "
         raise UsageError(f"no channels {_between(span)}: {hint}the band runs from {low_hz:g} to "
                          f"{high_hz:g} MHz")
     return first, stop

@@ -23,7 +23,7 @@ from fastsig.errors import DataError, FastsigWarning, FormatError, UsageError
 from fastsig.io.ecsv.text import Parts, first_line, parts_of, read_bytes
 from fastsig.io.files.safe import write_bytes
 
-__all__ = ["KEYS", "read_table", "table_bytes", "write_table"]
+__all__ = ["KEYS", "read_table", "seal", "table_bytes", "write_table"]
 
 #: Keys that `write_table` adds to the meta.
 KEYS = ("kind", "n_row", "crc32", "provenance")
@@ -69,11 +69,16 @@ def write_table(table: Table, path: str | os.PathLike[str], *, kind: str,
         made[name] = _checked(name, made[name])
     if not made.colnames:
         raise UsageError("the table has no columns; allowed: 1 or more")
-    body = parts_of(table_bytes(made), os.fspath(path)).body
-    made.meta = {"kind": kind, "n_row": len(made), "crc32": f"{zlib.crc32(body):08x}",
+    made.meta = {"kind": kind, **seal(made),
                  "provenance": _plain({"fastsig": __version__, **provenance}, "provenance"),
                  **_plain(dict(made.meta), "meta")}
     write_bytes(table_bytes(made), path, overwrite=overwrite)
+
+
+def seal(table: Table) -> dict[str, Any]:
+    """Return the entries of a table's meta by which readers notice that it is not whole."""
+    body = parts_of(table_bytes(table), "table").body
+    return {"n_row": len(table), "crc32": f"{zlib.crc32(body):08x}"}
 
 
 def _checked(name: str, column: Any) -> Any:

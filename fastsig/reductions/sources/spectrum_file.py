@@ -13,7 +13,7 @@ from astropy.table import QTable
 
 from fastsig._version import __version__
 from fastsig.errors import FormatError, UsageError
-from fastsig.io.ecsv.tables import read_table, table_bytes
+from fastsig.io.ecsv.tables import read_table, seal, table_bytes
 from fastsig.io.files.safe import write_bytes
 from fastsig.reductions.sources.line_fit import LineFit
 from fastsig.reductions.sources.sky_spectrum import SkySpectrum
@@ -53,7 +53,7 @@ def write_spectrum(spectrum: SkySpectrum, path: str | os.PathLike[str], *,
     elif spectrum.rest_hz:
         table["velocity"] = spectrum.velocity()
         meta["convention"] = "radio"
-    table.meta.update(meta)
+    table.meta.update({**meta, **seal(table)})
     write_bytes(table_bytes(table), path, overwrite=overwrite)
 
 
