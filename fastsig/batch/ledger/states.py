@@ -35,17 +35,18 @@ class State:
 #: All states, in the order in which they are reported.
 STATES = {
     "waiting": State("not started", retry="", recorded=False),
-    "running": State("a run is processing it", again=False, retry=""),
+    "running": State("a run is processing the task", again=False, retry=""),
     "done": State("all products exist and are recorded", again=False, retry=""),
     "failed": State("a command refused an input or ended with an error"),
     "vanished": State("an input no longer exists"),
     "timeout": State("took longer than the time limit"),
-    "memory": State("needs more than the memory limit"),
-    "disk-full": State("no room for a product, or on the scratch disk: disk, quota or size limit"),
+    "memory": State("needed more than the memory limit"),
+    "disk-full": State("no room for a product, or on the scratch disk: the disk is full, or a "
+                       "quota or a size limit was reached"),
     "damaged": State("a product is missing, was changed since it was made, or is corrupt"),
     "stale": State("a product was made by another recipe or version, or before the inputs changed"),
-    "refused": State("a product cannot be named, or its name is that of another task's product, of "
-                     "an input, or of a file not made by batch"),
+    "refused": State("the name of a product cannot be formed, or is that of another task's product, "
+                     "of an input, or of a file that batch did not make"),
     "killed": State("its worker process died", retry="killed"),
     "preempted": State("the run was stopped (SIGTERM, Ctrl-C)", retry="killed"),
     "abandoned": State("the run itself died", retry="killed", recorded=False),
