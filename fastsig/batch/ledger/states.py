@@ -45,8 +45,8 @@ STATES = {
                        "quota or a size limit was reached"),
     "damaged": State("a product is missing, was changed since it was made, or is corrupt"),
     "stale": State("a product was made by another recipe or version, or before the inputs changed"),
-    "refused": State("the name of a product cannot be formed, or is that of another task's product, "
-                     "of an input, or of a file that batch did not make"),
+    "refused": State("the name of a product cannot be formed, or is that of another task's "
+                     "product, of an input, or of a file that batch did not make"),
     "killed": State("its worker process died", retry="killed"),
     "preempted": State("the run was stopped (SIGTERM, Ctrl-C)", retry="killed"),
     "abandoned": State("the run itself died", retry="killed", recorded=False),
