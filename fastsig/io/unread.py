@@ -148,17 +148,17 @@ def _is_ephemeris(probe: Probe) -> bool:
 
 #: Descriptions of files, and the test for each.
 _KNOWN: dict[str, Callable[[Probe], bool]] = {
-    "spectra of the LWA's DR spectrometer (drspec)": _begins(_LWA_SPECTRA),
-    "raw frames of LOFAR's transient buffers (TBB, before HDF5)": _is_tbb,
-    "LOFAR TBB voltages in an HDF5 layout older than ICD 1": _is_old_tbb,
+    "a file of spectra of the LWA's DR spectrometer (drspec)": _begins(_LWA_SPECTRA),
+    "a file of raw frames of LOFAR's transient buffers (TBB, before HDF5)": _is_tbb,
+    "a file of LOFAR TBB voltages in an HDF5 layout older than ICD 1": _is_old_tbb,
     "an archive of folded profiles in PSRCHIVE's Timer format": _is_timer,
-    "folded profiles of PRESTO's prepfold (.pfd)": _is_prepfold,
+    "a file of folded profiles of PRESTO's prepfold (.pfd)": _is_prepfold,
     "a Fourier transform of PRESTO (.fft)": _is_presto_fft,
     "a table of candidates from heimdall": _is_heimdall,
     "a table of candidates from your": _is_your_table,
     "a candidate file of your (HDF5)": _is_your_candidate,
-    "single pulses of PRESTO (.singlepulse)": lambda probe: probe.head.startswith(b"# DM ")
-    and b"Sigma" in probe.head[:80],
+    "a list of single pulses of PRESTO (.singlepulse)":
+        lambda probe: probe.head.startswith(b"# DM ") and b"Sigma" in probe.head[:80],
     "a Measurement Set or another table of casacore": _is_measurement_set,
     "a folded profile of PRESTO (.bestprof)": _is_bestprof,
     "a pulsar's timing model (.par)": _is_ephemeris,
@@ -166,7 +166,7 @@ _KNOWN: dict[str, Callable[[Probe], bool]] = {
     "a NumPy array": _begins(b"\x93NUMPY"),
     "a compressed file": _begins(b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"),
     "an archive of files (ZIP, or NumPy's .npz)": _begins(b"PK\x03\x04"),
-    "captured packets (pcap)": _begins(b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4",
+    "a file of captured packets (pcap)": _begins(b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4",
                                        b"\x4d\x3c\xb2\xa1", b"\x0a\x0d\x0d\x0a"),
     "a picture or page": _begins(b"\x89PNG", b"%PDF", b"%!PS", b"<!DOCTYPE", b"<html"),
     "text in JSON": lambda probe: re.match(rb"\s*[{\[]\s*[\"\[{\d\]}-]", probe.head) is not None,
