@@ -9,7 +9,15 @@ from ._detect import LEFT_OUT
 from ._jit import jit_strict, jit_strict_inner
 from ._linking import FLOAT, INTEGER, ROW, TABLE, Part
 from ._order import PAD
-from ._passes import block_lanes, clear_nb, columns_nb, fir, inner_passes_nb, load_address
+from ._passes import (
+    block_lanes,
+    clear_nb,
+    columns_nb,
+    fir,
+    inner_passes_nb,
+    load_address,
+    place_rows_nb,
+)
 from ._simd import load, store
 
 #: `filter_wide_nb` and `filter_narrow_nb`: specs of the filter for several frames and for one, of
@@ -243,13 +251,10 @@ def integrate_streams_nb(parts, bases, offsets, row_step, shifts, n_frame, ends,
     `bases` (stream, pol) are addresses to which the `offsets` of rows are added. Streams have
     their own `state` (stream, 2) and sums, and one after the other the sums in a row of `out`.
     """
-    n_pol, n_row = bases.shape[1], offsets.size
-    rows = np.empty((n_pol, n_row), np.int64)
+    rows = np.empty((bases.shape[1], offsets.size), np.int64)
     done = np.int64(0)
     for s in range(bases.shape[0]):
-        for pol in range(n_pol):
-            for i in range(n_row):
-                rows[pol, i] = bases[s, pol] + offsets[i]
+        place_rows_nb(bases[s], offsets, rows)
         done = integrate_nb(
             parts, rows, row_step, shifts, n_frame, ends, factors, source, taps, taps_bytes, shape,
             inner, first_twiddles, leaves, groups, leaf_twiddles, real_twiddles, z, z_frame, tile,

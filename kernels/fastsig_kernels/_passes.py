@@ -303,6 +303,14 @@ def inner_passes_nb(spec, z, levels):
 
 
 @jit_strict_inner
+def place_rows_nb(bases, offsets, rows):
+    """Fill `rows` (pol, row) with the addresses of a stream's rows."""
+    for pol in range(rows.shape[0]):
+        for i in range(rows.shape[1]):
+            rows[pol, i] = bases[pol] + offsets[i]
+
+
+@jit_strict_inner
 def clear_nb(address, size):
     """Set memory to 0; `size` is a multiple of 8."""
     for at in range(0, size, 8):

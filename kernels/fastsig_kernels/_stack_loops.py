@@ -28,6 +28,7 @@ from ._passes import (
     clear_nb,
     filtered,
     load_address,
+    place_rows_nb,
     store_integer,
 )
 from ._simd import Emitter, load, splat, store
@@ -471,13 +472,10 @@ def stack_integrate_nb(spec, parts, bases, offsets, row_step, turns, n_frame, en
     `bases` (stream, pol) are addresses to which the `offsets` of rows are added. The first axis of
     `sums` and of `state`, and the second of `out`, are streams.
     """
-    n_pol, n_row = bases.shape[1], offsets.size
-    rows = np.empty((n_pol, n_row), np.int64)
+    rows = np.empty((bases.shape[1], offsets.size), np.int64)
     done = np.int64(0)
     for s in range(bases.shape[0]):
-        for pol in range(n_pol):
-            for i in range(n_row):
-                rows[pol, i] = bases[s, pol] + offsets[i]
+        place_rows_nb(bases[s], offsets, rows)
         done = _stack_integrate_nb(
             spec, parts, rows, row_step, turns, n_frame, ends, factors, source, taps, shape, levels,
             low, high, twiddles, z, z_pol, tile, table, terms, sums[s], sizes, state[s], segments,

@@ -11,16 +11,10 @@ from ._bank_setup import float32_taps, oversample_ratio
 from ._generic_bank import GenericBank, GenericIntegrator
 from ._plan import WorkingPlan
 from ._team import Team
+from ._validity import Validity, lost
 from ._voltage_engine import VoltageEngine
 from .channelize import Channelizer
-from .energy import (
-    check_spans,
-    cumulative_energy,
-    frame_energy,
-    intersect_spans,
-    is_whole,
-    whole_energy,
-)
+from .energy import cumulative_energy, is_whole
 from .filters import prototype
 from .integrate import add_kept_nb, close_sums_nb, outer_means_nb, sum_weights_nb
 from .layout import Layout, numbers_of, prepare_copies
@@ -228,6 +222,7 @@ class Spectrometer(WorkingPlan):
     def _own_state(self) -> None:
         """Create the work space and an empty state, which copies do not share."""
         last = self._n_int % self._n_inner or self._n_inner
+        self._validity = Validity(self._n_pol, self._cumulative, self._hop, self._min_valid)
         least = min(self._n_int, self._n_inner, last)
         self._work = self._engine.work(least, self._streams)
         alone = self._threads == 1 or self._voltages
@@ -266,8 +261,7 @@ class Spectrometer(WorkingPlan):
         self._n_held = 0
         self._first = 0  # sample of the stream at which the held samples begin
         self._frame = 0
-        #: Valid samples of each polarisation; None as long as all are.
-        self._spans: list[np.ndarray] | None = None
+        self._validity.reset()
         self._work.reset()
         self._outer[:] = 0
         self._inner_weight = np.zeros(len(self._codes))
@@ -461,7 +455,7 @@ class Spectrometer(WorkingPlan):
         numbers = numbers_of(x, self._layout, self._n_pol, self._n_stream)
         zeroed = _check.flag("zeroed", zeroed)
         n_new = self._layout.n_time(numbers.shape)
-        spans = self._spans_of(valid, n_new)
+        spans = self._validity.checked(valid, n_new)
         n_out = self.n_output(n_new)
         shape = self._shape_of(n_out)
         if out is not None:
@@ -492,44 +486,18 @@ class Spectrometer(WorkingPlan):
         wide = self._sums and (self._n_int > self._n_inner or self._sigma is not None)
         return np.dtype("f8" if wide else "f4")
 
-    def _spans_of(self, valid: Any, n_new: int) -> list[np.ndarray] | None:
-        """Return the valid spans of each polarisation; None if all samples are valid."""
-        if valid is None:
-            return None
-        try:
-            each = [valid] * self._n_pol if isinstance(valid, np.ndarray) else list(valid)
-        except TypeError:
-            raise TypeError(f"valid: found {type(valid).__name__}, allowed an array of spans, or a "
-                            "list of one for each polarisation") from None
-        if len(each) != self._n_pol:
-            raise ValueError(f"valid: found {len(each)} lists of spans, allowed {self._n_pol}")
-        for spans in each:
-            check_spans("valid", spans)
-            if spans.size and (spans[0, 0] < 0 or spans[-1, 1] > n_new):
-                raise ValueError(f"valid: found spans outside 0 to {n_new}")
-        return [np.array(spans) for spans in each]
-
-    def _together(self, spans: list[np.ndarray] | None, n_new: int) -> list[np.ndarray] | None:
-        """Return the spans of the stream and of its next samples, counted from its beginning."""
-        if spans is None and self._spans is None:
-            return None
-        begin = self._first + self._n_held
-        before, after = ([_span(0, n)] * self._n_pol for n in (begin, n_new))
-        return [_appended(old, new + begin) for old, new in zip(
-            self._spans or before, spans or after, strict=True)]
-
     def _process(self, x: np.ndarray, spans: list[np.ndarray] | None, zeroed: bool,
                  out: np.ndarray) -> None:
         layout = self._layout
         n_new = layout.n_time(x.shape)
         n_frame = self.n_frame(n_new)
-        if not zeroed and spans is not None and any(_lost(s, n_new) for s in spans):
+        if not zeroed and spans is not None and any(lost(s, n_new) for s in spans):
             x = self._blanked(x, spans)
         kind = np.float64 if self._sums else np.float32
         weight = np.empty((len(out), *self._outer_weight.shape), kind)
-        together = self._together(spans, n_new)
         self._unfinished = True
-        self._weight, self._spans, done = weight, together, 0
+        self._validity.append(spans, self._first + self._n_held, n_new)
+        self._weight, done = weight, 0
         n_bridge = min(n_frame, -(-self._n_held // self._hop))
         if n_bridge:
             need = (n_bridge - 1) * self._hop + self._taps.size - self._n_held
@@ -573,9 +541,7 @@ class Spectrometer(WorkingPlan):
             self._held[:, :, old.shape[2] : old.shape[2] + new.shape[2]] = new
         self._n_held = total - used
         self._first += used
-        if self._spans is not None:
-            self._spans = [s[np.searchsorted(s[:, 1], self._first, side="right") :]
-                           for s in self._spans]
+        self._validity.discard(self._first)
 
     @property
     def _single(self) -> bool:
@@ -590,7 +556,7 @@ class Spectrometer(WorkingPlan):
         chunk -= chunk % 8 if chunk > 8 else 0  # the bank processes 8 frames, or 4, at a time
         for first in range(0, n, chunk):
             count = min(chunk, n - first)
-            energy = self._energy(count)
+            energy = self._validity.energy(self._frame, count)
             if self._voltages:
                 place = slice(done, done + count)
                 self._engine.run(x, self._layout, start + first * self._hop,
@@ -653,23 +619,6 @@ class Spectrometer(WorkingPlan):
         if not np.may_share_memory(rows, out[place]):
             out[place] = rows
         return done + len(rows)
-
-    def _energy(self, n: int) -> np.ndarray:
-        """Return the energies of the next frames: (n, 1), or (n, 3) for A, B and both."""
-        if self._spans is None:
-            return whole_energy(n, 2 * self._n_pol - 1)
-        sets = list(self._spans)
-        start = self._frame * self._hop
-        stop = start + (n - 1) * self._hop + self._taps.size
-        if all(_covers(spans, start, stop) for spans in sets):
-            return whole_energy(n, 2 * len(sets) - 1)
-        if len(sets) == 2:
-            sets.append(sets[0] if np.array_equal(*sets) else intersect_spans(*sets))
-        energy = np.empty((n, len(sets)))
-        for column, spans in enumerate(sets):
-            energy[:, column] = frame_energy(spans, start, n, self._cumulative, self._hop)
-        energy[energy < self._min_valid] = 0
-        return energy
 
     def _ends(self, n: int) -> np.ndarray:
         """Return 1 for each frame where an inner sum ends, else 0."""
@@ -815,30 +764,6 @@ def _band(channels: tuple[int, int] | None, n_chan: int) -> tuple[int, int]:
     if not first < stop <= n_chan:
         raise ValueError(f"channels: found {first} to {stop}, allowed a range in 0 to {n_chan}")
     return first, stop
-
-
-def _span(first: int, stop: int) -> np.ndarray:
-    """Return one span, or none if it is empty."""
-    return np.array([[first, stop]], np.int64)[: int(first < stop)]
-
-
-def _appended(spans: np.ndarray, more: np.ndarray) -> np.ndarray:
-    """Append later spans, merging them with earlier ones if they touch."""
-    if spans.size and more.size and spans[-1, 1] == more[0, 0]:
-        joined = np.array([[spans[-1, 0], more[0, 1]]])
-        return np.concatenate([spans[:-1], joined, more[1:]])
-    return np.concatenate([spans, more])
-
-
-def _covers(spans: np.ndarray, start: int, stop: int) -> bool:
-    """Whether one span contains samples `start` to `stop`."""
-    after = int(np.searchsorted(spans[:, 1], stop, side="left"))
-    return after < len(spans) and int(spans[after, 0]) <= start
-
-
-def _lost(spans: np.ndarray, n: int) -> bool:
-    """Whether any of n samples is in no span."""
-    return int((spans[:, 1] - spans[:, 0]).sum()) < n
 
 
 def _weights(energy: np.ndarray, codes: np.ndarray) -> np.ndarray:

@@ -368,7 +368,7 @@ def test_the_page_states_what_thumbnails_show(folder: Path) -> None:
     """Each under the pointer, and those that most tasks share in a line at the top."""
     text = (folder / "out" / "report.html").read_text()
     meaning = "I: each pixel is the mean of 1 to 2 spectra x 1 to 2 channels"
-    assert f"<p class=told>Thumbnails of {N_DONE} tasks: {meaning}.</p>" in text
+    assert f"<p class=caption>Thumbnails of {N_DONE} tasks: {meaning}.</p>" in text
     assert text.count(f'alt="{meaning}" ') == text.count(f'title="{meaning}"') == N_DONE
     many_kinds = layout._Table("/x", "/x", Thumbnails(), 0.0)
     many_kinds._meanings.update({f"kind {n}": n + 1 for n in range(7)})

@@ -56,7 +56,7 @@ def probes() -> Iterator[dict[str, Probe]]:
     }
     try:
         for each in made.values():
-            each.told = json.loads(each.hear())
+            each.report = json.loads(each.hear())
         yield made
     finally:
         for each in made.values():
@@ -70,11 +70,11 @@ def probes() -> Iterator[dict[str, Probe]]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("processor", ["host", "haswell"])
 def test_hot_loops_fill_the_registers(probes, processor):
-    told = probes[processor].told
-    lanes = told["lanes"]
+    report = probes[processor].report
+    lanes = report["lanes"]
     assert lanes == 8 if processor == "haswell" else lanes >= 8
-    assert set(told["functions"]) == set(probe.HOT)
-    for name, versions in told["functions"].items():
+    assert set(report["functions"]) == set(probe.HOT)
+    for name, versions in report["functions"].items():
         assert versions, name
         for found in versions:
             where = f"{name}: {found}"
@@ -92,7 +92,7 @@ def test_hot_loops_fill_the_registers(probes, processor):
 @WIDE
 @pytest.mark.timeout(600)
 def test_half_the_lanes_keep_their_rate(probes):
-    if probes["host"].told["lanes"] == 8:
+    if probes["host"].report["lanes"] == 8:
         pytest.skip("this processor has no AVX-512")
     for each in probes.values():
         each.seconds()

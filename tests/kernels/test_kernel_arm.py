@@ -59,9 +59,9 @@ def test_hot_loops_are_neon_code():
     done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True,
                           text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-2000:]
-    told = json.loads(done.stdout)
-    assert told["lanes"] == 4
-    for name, versions in told["functions"].items():
+    report = json.loads(done.stdout)
+    assert report["lanes"] == 4
+    for name, versions in report["functions"].items():
         assert versions, name
         for found in versions:
             # The last step moves numbers, and divides them at the most.

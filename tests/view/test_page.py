@@ -389,7 +389,7 @@ def test_reduced_pages_keep_weighted_means(tmp_path: Path) -> None:
     found, told = decoded(content)
     rows, columns = model_of(content)["shape"]
     n_int, n_freq = (-(-n // left) for n, left in zip((2000, 300), (rows, columns), strict=True))
-    text = model_of(content)["told"]
+    text = model_of(content)["description"]
     assert f"mean of {n_int} spectra x {n_freq} channel" in text
     where = (slice(3 * n_int, 4 * n_int), 0, slice(7 * n_freq, 8 * n_freq))
     expected = np.average(values[where], weights=weight[where])
@@ -406,7 +406,7 @@ def test_a_reduced_cube_keeps_weighted_means(tmp_path: Path) -> None:
     model = model_of(content)
     n = -(-72 // model["shape"][1])
     assert len(content) <= 250_000 and n > 1
-    assert f"mean of 1 channel x {n} x {n} pixels" in model["told"]
+    assert f"mean of 1 channel x {n} x {n} pixels" in model["description"]
     found, told = decoded(content)
     row, column = (size // 2 for size in model["shape"][1:])
     block = (12, slice(row * n, (row + 1) * n), slice(column * n, (column + 1) * n))

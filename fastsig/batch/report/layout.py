@@ -53,7 +53,7 @@ def page_of(status: Status, folder: str, where: str, *, title: str = "batch",
                      "left out: batch status lists them.")
     live = "" if reload is None or not status.workers else f' data-reload="{max(1, round(reload))}"'
     head = "".join(f"<th scope=col>{escape(name)}</th>" for name in _COLUMNS)
-    shown_notes = "".join(f"<p class=told>{_text(note)}</p>\n" for note in notes)
+    shown_notes = "".join(f"<p class=caption>{_text(note)}</p>\n" for note in notes)
     body = (f"{_totals(status)}{_bar(status)}{_facts(status)}{shown_notes}"
             f"<main{live}><table class=tasks><thead><tr>{head}</tr></thead>\n<tbody>\n{lines}"
             f"</tbody></table></main>\n{_stale(status)}")

@@ -182,11 +182,11 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     _evidence(found, over_wide, (shape, error), pairs, samples, uneven).check(
         cycle, given=given, path=stream.path)
     return _found(stream, cycle, model, found, shape, error, kelvin, pairs, samples, phase,
-                  {"gain_s": str(gain_time), "smooth_hz": str(over), "tcal": _told(tcal),
+                  {"gain_s": str(gain_time), "smooth_hz": str(over), "tcal": _recorded(tcal),
                    "n_eff": round(independent, 9)})
 
 
-def _told(tcal: Any) -> Any:
+def _recorded(tcal: Any) -> Any:
     """Return temperatures as text, or records of the table files."""
     each = tcal if isinstance(tcal, (list, tuple)) else [tcal]
     if not all(isinstance(one, (str, os.PathLike)) and os.path.exists(one) for one in each):

@@ -15,10 +15,10 @@ from fastsig.stages.velocity_frame import VelocityFrame
 from fastsig.stream import Block, SpectrumStream
 from fastsig.telescopes.velocity_frames import frame_of, known_frame
 
-__all__ = ["Band", "common_band", "frame_told", "framed", "input_channels"]
+__all__ = ["Band", "common_band", "common_frame", "framed", "input_channels"]
 
 
-def frame_told(streams: Sequence[SpectrumStream]) -> str:
+def common_frame(streams: Sequence[SpectrumStream]) -> str:
     """Return the frame that all spectra are in; topocentric if the files do not state it.
 
     Raises

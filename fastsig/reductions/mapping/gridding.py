@@ -25,7 +25,7 @@ from fastsig.axes.velocity import line
 from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.io.files.provenance import chain_record, input_files, input_record
 from fastsig.io.files.safe import check_output
-from fastsig.reductions.mapping.bands import common_band, frame_told, framed
+from fastsig.reductions.mapping.bands import common_band, common_frame, framed
 from fastsig.reductions.mapping.block_plan import MapPlan, plan_blocks
 from fastsig.reductions.mapping.blocks import grid_channels, read_channels
 from fastsig.reductions.mapping.header import AXES, map_header, velocity_band
@@ -144,7 +144,7 @@ class Map:
         given = as_streams(inputs)
         check_alike(given, products)
         self.streams = framed(given, frame)
-        self.frame = frame_told(self.streams)
+        self.frame = common_frame(self.streams)
         self.rest_hz = _rest(rest, self.streams)
         self.axis, self._cuts = self._band(fstart, fstop, vstart, vstop)
         rows = [rows_of(stream, keep) for stream in self.streams]

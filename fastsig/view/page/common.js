@@ -36,7 +36,7 @@ function sortTable(table, column, heading) {
   table.tBodies[0].append(...keyed.map(([, row]) => row));
 }
 
-function searchTable(table, text, told) {
+function searchTable(table, text, count) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   let shown = 0;
   for (const row of table.tBodies[0].rows) {
@@ -44,7 +44,7 @@ function searchTable(table, text, told) {
     row.hidden = !words.every((word) => content.includes(word));
     shown += row.hidden ? 0 : 1;
   }
-  told.textContent = words.length ? `${shown} of ${table.tBodies[0].rows.length}` : "";
+  count.textContent = words.length ? `${shown} of ${table.tBodies[0].rows.length}` : "";
 }
 
 function enliven(table) {
@@ -53,11 +53,11 @@ function enliven(table) {
     button.addEventListener("click", () => sortTable(table, column, heading));
     heading.replaceChildren(button);
   });
-  const told = make("output", {}), field = make("input", {
+  const count = make("output", {}), field = make("input", {
     type: "search", placeholder: "search", "aria-label": "search this table",
   });
-  field.addEventListener("input", () => searchTable(table, field.value, told));
-  table.before(make("p", { className: "search" }, field, " ", told));
+  field.addEventListener("input", () => searchTable(table, field.value, count));
+  table.before(make("p", { className: "search" }, field, " ", count));
 }
 
 document.querySelectorAll("table.facts").forEach(enliven);

@@ -89,16 +89,16 @@ class Cube {
       choice("map of", kinds, this.kind, (kind) => this.setKind(kind)).node, this.besideChoice.node,
       ...(names.length > 1 ? [choice("axis", names.map((name) => [name, name]), this.first, (name) => this.setAxis(name)).node] : []),
       ...this.controls.nodes, button("show all", () => this.map.reset(), "double click or Escape")),
-    frame, this.hint(), make("p", { className: "told" }, this.told()));
+    frame, this.hint(), make("p", { className: "caption" }, this.caption()));
     this.map = new MapPanel(frame, this.aria(), this.field, this.colors, {
       square: model.sky.aspect, changed: () => this.update(), picked: (cell) => cell && this.setBeside("pixel"),
-      told: (cell) => this.tell(cell), decorate: (pen, colors, panel) => this.frame(pen, colors, panel) });
+      pointed: (cell) => this.showCell(cell), decorate: (pen, colors, panel) => this.frame(pen, colors, panel) });
     this.map.margin = { left: 96, right: 8, top: 24, bottom: 46 };
     this.map.cover.setAttribute("role", "application");
     frame.append(beside);
     this.line = new LinePanel(beside, "spectrum", "spectrum; drag to choose channels", {
       dragRange: (low, high) => this.chooseChannels(low, high), reset: () => this.chooseChannels(0, this.n),
-      clickedCell: (cell) => this.chooseChannels(cell, cell + 1), told: (cell) => this.tell(null, cell) });
+      clickedCell: (cell) => this.chooseChannels(cell, cell + 1), pointed: (cell) => this.showCell(null, cell) });
     this.line.margin = { left: 70, right: 12, top: Object.keys(this.axes).length > 1 ? 66 : 24, bottom: 46 };
     this.line.titleTop = 16;
     this.line.axes = { cells: () => this.axes[this.first], values: () => `${this.product.name} (${this.product.unit})`,
@@ -211,7 +211,7 @@ class Cube {
     this.line.show({ lines: [{ values: this.shown }], range: [0, this.n],
       shade: this.range[1] - this.range[0] < this.n ? this.range : null,
       title: pixel ? `pixel ${cross.i}, ${cross.j}: ${this.position(cross).join(" ")}` : "mean of the map shown" });
-    this.tell(null);
+    this.showCell(null);
   }
 
   repaint() {
@@ -254,16 +254,16 @@ class Cube {
   }
 
   aria() {
-    return `Map of ${this.product.name}: ${this.model.told}. Drag to zoom, click for a spectrum; arrow keys move the `
+    return `Map of ${this.product.name}: ${this.model.description}. Drag to zoom, click for a spectrum; arrow keys move the `
       + "cross-hair, plus and minus zoom, Escape shows all.";
   }
 
-  told() {
-    return `${this.model.told}. Hatched: nothing seen. White ellipse: the beam at half power. ${keptTo(this.model.products)}.`;
+  caption() {
+    return `${this.model.description}. Hatched: nothing seen. White ellipse: the beam at half power. ${keptTo(this.model.products)}.`;
   }
 
   // Read-out of the pixel below the pointer, or of a channel of the spectrum.
-  tell(cell, channel = null) {
+  showCell(cell, channel = null) {
     const axis = this.axes, at = cell ?? this.map.cross, pairs = [];
     if (channel !== null && channel < this.n) {
       pairs.push(["spectrum", `${shortNumber(this.shown[channel], 6)} ${this.product.unit}`], ["channel", String(channel)],

@@ -59,7 +59,8 @@ def cube_blocks(cube: CubeFile, product: str | None, page_size: int, header: int
         "first": 0 if product is None else names.index(product),
         "weight_unit": "s" if cube.weight_image is not None else "",
         "spectral": _spectral(cube, n_chan), "beam": _beam(cube, n_pixel),
-        "end": [shape[2] / n_pixel, shape[1] / n_pixel], "told": _described(shape, n_chan, n_pixel),
+        "end": [shape[2] / n_pixel, shape[1] / n_pixel],
+        "description": _described(shape, n_chan, n_pixel),
     }) + bytes_block("sky", positions) + text
 
 

@@ -56,7 +56,7 @@ def document(title: str, body: str, scripts: Sequence[str] = (), *, lead: str = 
               + "".join(_asset(name) for name in ("common.js", *scripts)) + "})();\n")
     policy = ("default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
               f"style-src '{_hash(style)}'; script-src '{_hash(script)}'")
-    name, told = escape(title), f"<p class=lead>{escape(lead)}</p>" if lead else ""
+    name, subtitle = escape(title), f"<p class=lead>{escape(lead)}</p>" if lead else ""
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -64,7 +64,7 @@ def document(title: str, body: str, scripts: Sequence[str] = (), *, lead: str = 
         f'<meta name="viewport" content="width=device-width">\n'
         f'<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
         f"<title>{name}</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f"<header><h1>{name}</h1>{told}</header>\n{body}\n<script>{script}</script>\n"
+        f"<header><h1>{name}</h1>{subtitle}</header>\n{body}\n<script>{script}</script>\n"
         f"</body>\n</html>\n"
     ).encode()
 

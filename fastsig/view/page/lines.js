@@ -2,9 +2,9 @@
 
 class LinePanel extends Panel {
   // upright: cells run upward and values to the right; axes: {cells, other, values}.
-  constructor(host, className, label, { upright = false, dragRange, told = () => {}, clickedCell, reset }) {
+  constructor(host, className, label, { upright = false, dragRange, pointed = () => {}, clickedCell, reset }) {
     super(host, className, label);
-    Object.assign(this, { upright, dragRange, told, clickedCell });
+    Object.assign(this, { upright, dragRange, pointed, clickedCell });
     if (reset) this.reset = reset;
     this.range = [0, 1];
     this.lines = [];
@@ -67,7 +67,7 @@ class LinePanel extends Panel {
   }
 
   hovered(place) {
-    this.told(place && Math.floor(this.cellOf(place)));
+    this.pointed(place && Math.floor(this.cellOf(place)));
   }
 
   paint(pen, colors) {

@@ -2,9 +2,9 @@
 
 class MapPanel extends Panel {
   // field: {nx, ny, endX, endY, values, weight(cell)}; square: cells keep their shape.
-  constructor(host, label, field, colors, { square = false, changed, picked, told, decorate }) {
+  constructor(host, label, field, colors, { square = false, changed, picked, pointed, decorate }) {
     super(host, "map", label);
-    Object.assign(this, { field, colors, square, changed, picked, told, decorate });
+    Object.assign(this, { field, colors, square, changed, picked, pointed, decorate });
     this.cross = null;
     this.band = null;
     this.view = this.whole();
@@ -102,7 +102,7 @@ class MapPanel extends Panel {
   }
 
   hovered(place) {
-    this.told(place && this.cellAt(place));
+    this.pointed(place && this.cellAt(place));
   }
 
   reset() {

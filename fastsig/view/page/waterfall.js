@@ -68,10 +68,10 @@ class Waterfall {
     byId("app").replaceChildren(
       make("div", { className: "tools" }, product.node, this.modeChoice.node, ...this.controls.nodes,
         button("show all", () => this.reset(), "double click or Escape")),
-      frame, this.hint(), make("p", { className: "told" }, this.told()));
+      frame, this.hint(), make("p", { className: "caption" }, this.caption()));
     this.map = new MapPanel(frame, this.aria(), this.field, this.colors, {
       changed: () => this.update(), picked: (cell) => cell && this.setMode("cuts"),
-      told: (cell) => this.tell(cell), decorate: (pen, colors, panel) => this.frame(pen, colors, panel) });
+      pointed: (cell) => this.showCell(cell), decorate: (pen, colors, panel) => this.frame(pen, colors, panel) });
     this.map.margin = { left: 84, right: 10, top: this.velocity ? 46 : 22, bottom: 8 };
     this.map.cover.setAttribute("role", "application");
     this.side = this.linePanel(frame, "side", true);
@@ -92,7 +92,7 @@ class Waterfall {
       upright, reset: () => this.reset(),
       dragRange: (low, high) => this.map.setView({ ...this.map.view,
         ...(upright ? { y0: low, y1: high } : { x0: low, x1: high }) }),
-      told: (cell) => this.tell(cell === null || !this.map.cross ? null
+      pointed: (cell) => this.showCell(cell === null || !this.map.cross ? null
         : { ...this.map.cross, [upright ? "j" : "i"]: cell }),
       clickedCell: (cell) => this.map.setCross({ ...(this.map.cross ?? this.middle()), [upright ? "j" : "i"]: cell }),
     });
@@ -109,7 +109,7 @@ class Waterfall {
   }
 
   aria() {
-    return `Waterfall of ${this.product.name}: ${this.model.told}. Drag to zoom, click for cuts; `
+    return `Waterfall of ${this.product.name}: ${this.model.description}. Drag to zoom, click for cuts; `
       + "arrow keys move the cross-hair, plus and minus zoom, Escape shows all.";
   }
 
@@ -119,9 +119,9 @@ class Waterfall {
       + "C for cuts or means.");
   }
 
-  told() {
+  caption() {
     const half = this.model.x.half ?? null;
-    return `${this.model.told}. Hatched: weight 0, nothing valid. ${keptTo(this.model.products)}`
+    return `${this.model.description}. Hatched: weight 0, nothing valid. ${keptTo(this.model.products)}`
       + `${half === null ? "" : `. Channel ${half} holds half a channel's band and is left out of the means`}.`;
   }
 
@@ -201,7 +201,7 @@ class Waterfall {
       title: cut ? `at ${this.x.text(this.centre(cross.i, this.x))}` : "mean over the band shown" });
     const texts = this.clock.ticks(y0, y1, this.side.box.height / 55).map(({ text }) => text.length);
     this.side.margin.right = 52 + 6.6 * Math.max(0, ...texts);
-    this.tell(null);
+    this.showCell(null);
   }
 
   repaint() {
@@ -217,7 +217,7 @@ class Waterfall {
   }
 
   // Read-out of the pixel below the pointer, else of the cross-hair.
-  tell(cell) {
+  showCell(cell) {
     const at = cell ?? this.map.cross;
     if (!at) return facts(this.reading, [["point at", "a pixel to read it"]]);
     const number = at.j * this.field.nx + at.i, value = this.field.values[number];

@@ -61,7 +61,7 @@ def waterfall_blocks(
     return json_block("model", {
         **model, "kind": "waterfall", "first": first, "maps": color_maps(),
         "x": _frequencies(stream, n_freq), "y": _times(stream, n_int),
-        "told": _described(stream, n_int, n_freq),
+        "description": _described(stream, n_int, n_freq),
     }) + text
 
 
