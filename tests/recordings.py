@@ -19,4 +19,4 @@ def recorded(name: str) -> Path:
         return path
     if os.environ.get("CI") and shared.exists():
         pytest.fail(f"the recorded file {path} is missing")
-    pytest.skip(f"the recorded file {path} is not here; FASTSIG_REAL_DATA tells where they are")
+    pytest.skip(f"the recorded file {path} is not here; FASTSIG_REAL_DATA names their folder")

@@ -205,7 +205,7 @@ def test_shards_are_disjoint_and_do_not_move() -> None:
 
 def test_shard_in_an_array_tells_totals(tmp_path: Path, plugin: str,
                                         monkeypatch: pytest.MonkeyPatch) -> None:
-    """By environment; each shard tells where all stand, status merges their journals."""
+    """By environment; each shard reports where all stand, status merges their journals."""
     # So many that both shards have some: which task is whose depends on the folder's name.
     path = recipe(tmp_path, {f"n{number}": {} for number in range(20)})
     for key, value in (("MIN", 0), ("MAX", 1), ("COUNT", 2)):
