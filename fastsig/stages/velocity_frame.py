@@ -296,7 +296,7 @@ def _source_frame(source: SpectrumStream, given: str | None) -> tuple[str, str]:
         found = known_frame(header.specsys)
         if found is None:
             raise UsageError(f"{source.path}: the frame is {header.specsys!r}; allowed: "
-                             f"{', '.join(SPECSYS)}; give it with --from")
+                             f"{', '.join(SPECSYS)}; specify it with --from")
         return found, "header"
     claims = [key for key in _BARYCENTRED if header.extra.get(key) not in (None, 0, "0", "")]
     if claims:
