@@ -119,7 +119,8 @@ def beams_of(rows: Sequence[Rows], centers_mhz: F8, given: Any = None) -> Beams:
         width = receiver.hpbw(header.beam, ends << u.MHz, outside="nan").to_value(u.deg)
         if not np.isfinite(width).all():
             raise UsageError(f"{each.stream.path}: the width of the beam is not known from "
-                             f"{ends[0]:g} to {ends[-1]:g} MHz; specify it, e.g. --beam-size 2.9arcmin")
+                             f"{ends[0]:g} to {ends[-1]:g} MHz; specify it, "
+                             "e.g. --beam-size 2.9arcmin")
         widths.append(float(width.mean()))
         numbers.add(header.beam)
     mean = float(np.average(widths, weights=[len(each.kept) for each in rows]))

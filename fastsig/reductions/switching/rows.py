@@ -218,7 +218,7 @@ class Scans:
         if needed or not off:
             has = " and ".join(f"CAL = {key}" for key, each in states.items() if each)
             raise FormatError(self.path, f"scan {scan} has only {has}; Tsys needs the noise diode "
-                              "on and off (CAL = T and F), or give it: --tsys 20K")
+                              "on and off (CAL = T and F), or specify it: --tsys 20K")
         return [(off[start], None) for start in sorted(off)]
 
     def _power(self, off: int, on: int | None, picks: Selection) -> Power:
