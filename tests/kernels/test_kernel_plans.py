@@ -6,6 +6,7 @@ import inspect
 import multiprocessing
 import pickle
 import threading
+from operator import attrgetter
 
 import fastsig_kernels as fk
 import numpy as np
@@ -141,7 +142,7 @@ def test_lost_packed_samples_leave_the_state():
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-@pytest.mark.parametrize("place", ["_energy", "_keep", "_joined"])
+@pytest.mark.parametrize("place", ["_validity.energy", "_keep", "_joined"])
 def test_an_interrupted_call_makes_the_plan_refuse_until_reset(plan, place, error, monkeypatch):
     expected = plan.copy().process(VOLTAGES)
     plan.process(VOLTAGES[:300])
@@ -149,8 +150,9 @@ def test_an_interrupted_call_makes_the_plan_refuse_until_reset(plan, place, erro
     def interrupt(*_):
         raise error
 
+    *parts, name = place.split(".")
     with monkeypatch.context() as patch:
-        patch.setattr(plan, place, interrupt)
+        patch.setattr(attrgetter(*parts)(plan) if parts else plan, name, interrupt)
         with pytest.raises(error):
             plan.process(VOLTAGES[300:])
     for call in (lambda: plan.process(VOLTAGES[300:]), plan.flush):
